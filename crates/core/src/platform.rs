@@ -1,0 +1,80 @@
+//! The platform an image is for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Operating system, architecture and, for some architectures, its variant: `linux/arm/v7`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Platform {
+    /// As Go names it: `linux`, `windows`.
+    pub os: String,
+    /// As Go names it: `amd64`, `arm64`.
+    pub architecture: String,
+    /// `v7` of `linux/arm/v7`; empty where there is none.
+    pub variant: String,
+}
+
+impl Platform {
+    /// Whether an image for `self` is what was asked for with `--platform wanted`.
+    ///
+    /// A wanted platform without a variant takes any variant.
+    pub fn satisfies(&self, wanted: &Platform) -> bool {
+        self.os == wanted.os
+            && self.architecture == wanted.architecture
+            && (wanted.variant.is_empty() || self.variant == wanted.variant)
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if !self.variant.is_empty() {
+            write!(f, "/{}", self.variant)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Platform {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [os, architecture] => (os, architecture, ""),
+            [os, architecture, variant] => (os, architecture, variant),
+            _ => {
+                return Err(format!(
+                    "'{text}' is not a platform: expected OS/ARCH or OS/ARCH/VARIANT, as linux/arm64"
+                ));
+            }
+        };
+        if parts.iter().any(|p| p.is_empty()) {
+            return Err(format!("'{text}' is not a platform: a part of it is empty"));
+        }
+        Ok(Platform { os: os.into(), architecture: architecture.into(), variant: variant.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_round_trips() {
+        for text in ["linux/amd64", "linux/arm/v7"] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
+        }
+        for text in ["", "linux", "linux/", "/amd64", "a/b/c/d"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variant_matters_only_when_asked_for() {
+        let v7: Platform = "linux/arm/v7".parse().unwrap();
+        assert!(v7.satisfies(&"linux/arm".parse().unwrap()));
+        assert!(!v7.satisfies(&"linux/arm/v6".parse().unwrap()));
+        assert!(!v7.satisfies(&"linux/arm64".parse().unwrap()));
+    }
+}

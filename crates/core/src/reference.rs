@@ -1,0 +1,227 @@
+//! Image names as people write them, and patterns over them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// `NAME:TAG` in the familiar form: `redis:latest`, not `docker.io/library/redis:latest`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageRef {
+    name: String,
+    tag: String,
+}
+
+/// A text that cannot be an image name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// See the distribution specification's grammar: lower case, digits, and `. _ - /` between.
+    #[error("'{0}' is not an image name: expected NAME[:TAG], lower-case, as shop/web:v2")]
+    Name(String),
+    /// Wrong letters, or more than 128 of them.
+    #[error(
+        "'{0}' has no valid tag: up to 128 letters, digits, '_', '.', '-', not beginning with '.' or '-'"
+    )]
+    Tag(String),
+    /// Not a glob.
+    #[error("'{0}' is not a valid pattern")]
+    Pattern(String),
+}
+
+impl ImageRef {
+    /// The repository, without the tag.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tag.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The form with registry and namespace that containerd and podman want: `docker.io/library/redis:latest`.
+    pub fn qualified(&self) -> String {
+        let first = self.name.split('/').next().unwrap_or_default();
+        let has_registry = self.name.contains('/') && (first.contains(['.', ':']) || first == "localhost");
+        match (has_registry, self.name.contains('/')) {
+            (true, _) => self.to_string(),
+            (false, true) => format!("docker.io/{self}"),
+            (false, false) => format!("docker.io/library/{self}"),
+        }
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.tag)
+    }
+}
+
+impl FromStr for ImageRef {
+    type Err = ReferenceError;
+
+    /// A name without a tag means `:latest`; `docker.io/` and `docker.io/library/` are dropped.
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let (name, tag) = split_tag(text);
+        let name = familiar(name);
+        let mut parts = name.split('/');
+        let first = parts.clone().next().unwrap_or_default();
+        if name.contains('/') && (first.contains(['.', ':']) || first == "localhost") {
+            parts.next();
+            if !is_registry(first) {
+                return Err(ReferenceError::Name(text.into()));
+            }
+        }
+        if name.len() > 255 || !parts.all(is_path_component) {
+            return Err(ReferenceError::Name(text.into()));
+        }
+        let tag = tag.unwrap_or("latest");
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let valid = (1..=128).contains(&tag.len())
+            && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
+            && word(tag.as_bytes()[0]);
+        if !valid {
+            return Err(ReferenceError::Tag(text.into()));
+        }
+        Ok(ImageRef { name: name.into(), tag: tag.into() })
+    }
+}
+
+/// What a user names: one image, or a glob over many (`'shop/*:v2'`).
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    matcher: Matcher,
+}
+
+#[derive(Debug, Clone)]
+enum Matcher {
+    Exact(ImageRef),
+    Glob(GlobMatcher),
+}
+
+impl Pattern {
+    /// Whether this selects the name.
+    pub fn matches(&self, name: &ImageRef) -> bool {
+        match &self.matcher {
+            Matcher::Exact(exact) => exact == name,
+            Matcher::Glob(glob) => glob.is_match(name.to_string()),
+        }
+    }
+
+    /// The one name that this can select, unless it is a glob.
+    pub fn exact(&self) -> Option<&ImageRef> {
+        match &self.matcher {
+            Matcher::Exact(exact) => Some(exact),
+            Matcher::Glob(_) => None,
+        }
+    }
+
+    /// As the user wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = ReferenceError;
+
+    /// `*` and `?` stay within one path component, `**/` is any number of them, `[ab]` and `{a,b}` as in a
+    /// shell; without a tag only `:latest` is meant, as everywhere.
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let matcher = if text.contains(['*', '?', '[', '{']) {
+            let (name, tag) = split_tag(text);
+            let glob = format!("{}:{}", familiar(name), tag.unwrap_or("latest"));
+            let glob = GlobBuilder::new(&glob).literal_separator(true).build();
+            Matcher::Glob(glob.map_err(|_| ReferenceError::Pattern(text.into()))?.compile_matcher())
+        } else {
+            Matcher::Exact(text.parse()?)
+        };
+        Ok(Pattern { text: text.into(), matcher })
+    }
+}
+
+/// The tag is what follows the last colon, unless a slash comes after it (a registry's port).
+fn split_tag(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (text, None),
+    }
+}
+
+fn familiar(name: &str) -> &str {
+    let Some(path) = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")) else {
+        return name;
+    };
+    path.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(path)
+}
+
+fn is_registry(text: &str) -> bool {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, "1"));
+    !host.is_empty()
+        && !port.is_empty()
+        && port.bytes().all(|b| b.is_ascii_digit())
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'[' | b']' | b':'))
+}
+
+/// Lower-case letters and digits, with `.`, `_`, `__` or any number of `-` between.
+fn is_path_component(text: &str) -> bool {
+    let alnum = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    alnum(*first)
+        && alnum(*last)
+        && bytes.iter().all(|&b| alnum(b) || matches!(b, b'.' | b'_' | b'-'))
+        && !text.contains("..")
+        && !text.contains("___")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> String {
+        text.parse::<ImageRef>().unwrap().to_string()
+    }
+
+    #[test]
+    fn names_become_familiar() {
+        assert_eq!(parse("redis"), "redis:latest");
+        assert_eq!(parse("docker.io/library/redis:7"), "redis:7");
+        assert_eq!(parse("docker.io/shop/web:v2"), "shop/web:v2");
+        assert_eq!(parse("localhost:5000/web"), "localhost:5000/web:latest");
+        assert_eq!(parse("ghcr.io/a/b_c/d--e:X.1"), "ghcr.io/a/b_c/d--e:X.1");
+    }
+
+    #[test]
+    fn names_become_qualified() {
+        let qualified = |text: &str| text.parse::<ImageRef>().unwrap().qualified();
+        assert_eq!(qualified("redis"), "docker.io/library/redis:latest");
+        assert_eq!(qualified("shop/web:v2"), "docker.io/shop/web:v2");
+        assert_eq!(qualified("localhost/web:v2"), "localhost/web:v2");
+        assert_eq!(qualified("ghcr.io/web:v2"), "ghcr.io/web:v2");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in ["", ":", "a:", "A", "a b", "-a", "a//b", "a:.x", "a:é", "$(x)", "a..b", "x.y:z/a", "a\n"]
+        {
+            assert!(text.parse::<ImageRef>().is_err(), "{text}");
+        }
+        assert!(format!("a:{}", "x".repeat(129)).parse::<ImageRef>().is_err());
+    }
+
+    #[test]
+    fn patterns_select() {
+        let matches =
+            |pattern: &str, name: &str| pattern.parse::<Pattern>().unwrap().matches(&name.parse().unwrap());
+        assert!(matches("redis", "redis:latest"));
+        assert!(!matches("redis", "redis:7"));
+        assert!(matches("shop/*:v2", "shop/web:v2"));
+        assert!(!matches("shop/*:v2", "shop/a/b:v2"));
+        assert!(matches("**/*:v2", "shop/a/b:v2"));
+        assert!(matches("redis:*", "redis:7"));
+        assert!(matches("docker.io/shop/{web,api}", "shop/api:latest"));
+        assert!("[".parse::<Pattern>().is_err());
+    }
+}
