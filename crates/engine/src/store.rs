@@ -1,0 +1,158 @@
+//! What every image store can do.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+
+use dsync_core::{DiffId, Image, ImageId, ImageRef};
+
+/// One image store of this host.
+///
+/// A store is read and written through `&self`, also from several threads: each call is a process or a
+/// set of files of its own.
+pub trait Store: Send + Sync {
+    /// What it is, for people and for the choices that depend on the kind.
+    fn describe(&self) -> Description;
+
+    /// All images, dangling ones too, without reading any layer.
+    fn list(&self) -> Result<Vec<Image>, StoreError>;
+
+    /// For each layer of `image` whether this store can take the image without it, given what it holds.
+    ///
+    /// This is the store's own sense of having a layer: the chain id for Docker's classic store, the diff
+    /// id in any image for podman and an OCI layout.
+    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool>;
+
+    /// Reads the image's config and those of its layers that are wanted.
+    ///
+    /// Each wanted layer is given to the sink once, in the order of the store. A layer whose diff id the
+    /// archive does not tell is given with `None`: the sink hashes what it reads anyway.
+    fn export(
+        &self,
+        id: &ImageId,
+        wanted: &HashSet<DiffId>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<Export, StoreError>;
+
+    /// The uncompressed size of each layer of the image, the lowest first, where the store can tell
+    /// without reading them; `None` where it cannot.
+    fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError>;
+
+    /// Begins to write one image.
+    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError>;
+
+    /// Points these names to an image that is there; other images lose them and stay.
+    fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError>;
+}
+
+/// What an export tells beside the layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// The raw bytes of the config.
+    pub config: Vec<u8>,
+}
+
+/// Takes layers as they come out of a store.
+pub trait LayerSink {
+    /// Reads one layer's uncompressed tar to its end.
+    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()>;
+}
+
+/// One image on its way into a store. Dropped before `commit` it leaves the store as it was.
+pub trait Import: Send {
+    /// Takes one layer of `len` bytes, which `write` produces. Each diff id at most once.
+    ///
+    /// When `write` fails nothing of the image will become visible.
+    fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Makes the image, untagged, from the layers given and those that the store holds; verifies that it
+    /// is there with this config, and says its ID.
+    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError>;
+}
+
+/// What a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// The kind, which decides identity and archive forms.
+    pub kind: StoreKind,
+    /// For people: `docker 20.10.24, overlay2`, `podman 4.3.1`, `oci:/srv/images`.
+    pub name: String,
+}
+
+/// The kinds of store that behave differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Docker with graph drivers: the image ID is the config's digest, layers are known by chain id.
+    DockerClassic,
+    /// Docker with the containerd image store: the ID is a manifest's or an index's digest.
+    DockerContainerd,
+    /// podman: the ID is the config's digest, layers are known by diff id.
+    Podman,
+    /// An OCI image layout directory.
+    OciLayout,
+}
+
+/// Why a store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The client program is nowhere.
+    #[error("'{program}' was not found on PATH or in the usual places")]
+    NotFound {
+        /// As it was asked for.
+        program: String,
+    },
+    /// The client runs, the engine does not answer.
+    #[error("the container engine does not answer: {message}")]
+    Down {
+        /// What the client said.
+        message: String,
+    },
+    /// The user may not talk to the engine.
+    #[error("no permission to talk to the container engine: {message}")]
+    Permission {
+        /// What the client said.
+        message: String,
+    },
+    /// No such image, any more.
+    #[error("the store has no image {image}")]
+    NoSuchImage {
+        /// The ID that was asked for.
+        image: String,
+    },
+    /// The disk of the engine is full.
+    #[error("no space left for the container engine: {message}")]
+    NoSpace {
+        /// What the client said.
+        message: String,
+    },
+    /// What came out or went in is not a whole image.
+    #[error("{what} is broken: {reason}")]
+    Broken {
+        /// The archive, layout or image.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Any other failure of the client program.
+    #[error("`{command}` failed ({status}): {message}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// Its exit status or signal.
+        status: String,
+        /// The end of its standard error.
+        message: String,
+    },
+    /// The program, its pipes or a file could not be used.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
