@@ -1,1 +1,15 @@
-//! docker-sync
+//! The wire protocol: preamble, frames, messages, and the limits on all of them.
+//!
+//! Decoding is sans-IO: bytes in, values or errors out. What a message is for is the business of
+//! `dsync-sync`; the prose is in `docs/protocol.md`.
+
+mod frame;
+mod message;
+mod preamble;
+
+pub use frame::{Channel, FrameError, HEADER_LEN, Header, MAX_CONTROL, MAX_DATA};
+pub use message::{
+    Event, Failure, FailureKind, Layer, LayerState, ListedImage, MessageError, Need, Offer, Open, Opened,
+    Peer, Phase, Receive, Received, Reply, Request, Status, Survey, decode, encode,
+};
+pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};

@@ -1,0 +1,341 @@
+//! The messages, as postcard encodes them (postcard wire format 1.0).
+//!
+//! The order of fields and of variants *is* the format: appending a variant at the end of an enum is
+//! compatible, everything else needs another [`PROTOCOL`](crate::PROTOCOL). The tests pin the bytes.
+
+use serde::{Deserialize, Serialize};
+
+/// A payload that is no message of its channel.
+#[derive(Debug, thiserror::Error)]
+#[error("a message could not be understood; the other end is another build or the connection is not clean")]
+pub struct MessageError(#[from] postcard::Error);
+
+/// The payload of a message.
+pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, MessageError> {
+    Ok(postcard::to_stdvec(message)?)
+}
+
+/// Reads a payload; bytes left over are an error too.
+pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, MessageError> {
+    let (message, rest) = postcard::take_from_bytes(payload)?;
+    if rest.is_empty() { Ok(message) } else { Err(postcard::Error::DeserializeBadEncoding.into()) }
+}
+
+/// What the client asks of an endpoint. Every request has exactly one [`Reply`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Use this store; always the first.
+    Open(Open),
+    /// Which images are there? Only those that match a pattern, where any is given.
+    List {
+        /// As `IMAGE` arguments are written; empty for all.
+        patterns: Vec<String>,
+    },
+    /// To a target: what would it take to have these?
+    Survey {
+        /// Images of the source.
+        images: Vec<ListedImage>,
+    },
+    /// To a source: give this image to the target, which says what it needs.
+    Send {
+        /// The image ID.
+        image: [u8; 32],
+        /// A zstd level.
+        level: i32,
+        /// Count what would be sent, send no content.
+        dry_run: bool,
+    },
+    /// To a target: take this image from the source.
+    Receive(Receive),
+}
+
+/// How an endpoint works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The store, as `--docker` takes it; empty to find one.
+    pub store: String,
+    /// Where temporary files go; empty for the system's place.
+    pub tmpfolder: String,
+    /// Only images of this platform, as `linux/arm64`; empty for any.
+    pub platform: String,
+}
+
+/// What to take, and under which names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receive {
+    /// As the source listed it.
+    pub image: ListedImage,
+    /// The names to point to it in the end.
+    pub names: Vec<String>,
+    /// An image of the target to use as the basis, as `--basis` names it; empty to find one.
+    pub basis: String,
+    /// Ask for whole layers: no content of this side is used.
+    pub whole: bool,
+    /// Say what is needed, change nothing.
+    pub dry_run: bool,
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To `Open`.
+    Opened(Opened),
+    /// To `List`.
+    Images {
+        /// The images, names sorted.
+        images: Vec<ListedImage>,
+        /// All names of the store, where a pattern matched nothing: for "did you mean".
+        names: Vec<String>,
+    },
+    /// To `Survey`, one for each image in its order.
+    Surveyed(Vec<Survey>),
+    /// To `Send`: uncompressed bytes of contents that were (or would be) sent, and their compressed size.
+    Sent {
+        /// Bytes before compression.
+        raw: u64,
+        /// Bytes after compression.
+        packed: u64,
+    },
+    /// To `Receive`.
+    Received(Received),
+    /// To any of them.
+    Failed(Failure),
+}
+
+/// What an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The store, for people: `docker 20.10.24, overlay2`.
+    pub store: String,
+    /// Whether the image ID of this store is the config's digest.
+    pub id_is_config: bool,
+    /// The version of docker-sync.
+    pub version: String,
+}
+
+/// An image as it crosses the wire; the fields are those of `dsync_core::Image`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedImage {
+    /// The image ID.
+    pub id: [u8; 32],
+    /// `NAME:TAG`, sorted.
+    pub names: Vec<String>,
+    /// Diff ids, the lowest layer first.
+    pub diff_ids: Vec<[u8; 32]>,
+    /// `OS/ARCH[/VARIANT]`.
+    pub platform: String,
+    /// Bytes, uncompressed.
+    pub size: u64,
+    /// RFC 3339.
+    pub created: String,
+}
+
+/// What a target says of one image of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Of each of the image's names, in their order; one for the image itself where it has no name.
+    pub status: Vec<Status>,
+    /// Of each layer, the lowest first.
+    pub layers: Vec<LayerState>,
+    /// The name or ID of the image whose contents would be used, best first.
+    pub basis: Vec<String>,
+}
+
+/// The three lists of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Status {
+    /// Same name, same content.
+    Current,
+    /// Same name, other content.
+    NeedUpdate,
+    /// No such name.
+    New,
+}
+
+/// Where a layer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LayerState {
+    /// The target's store takes the image without it.
+    Shared,
+    /// The target has it, but in another chain: it is built from there.
+    Local,
+    /// The source sends it.
+    Missing,
+}
+
+/// What the target came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// The image ID as the target's store shows it.
+    pub id: [u8; 32],
+    /// Each layer of the image, the lowest first.
+    pub layers: Vec<Layer>,
+    /// Whether the image was there already and only names moved.
+    pub was_there: bool,
+}
+
+/// What became of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Where it came from.
+    pub state: LayerState,
+    /// Its uncompressed bytes; 0 where it was not touched.
+    pub len: u64,
+    /// Bytes of its contents that this target already had.
+    pub reused: u64,
+}
+
+/// Between source and target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Peer {
+    /// Target to source, first.
+    Need(Need),
+    /// Source to target, before the stream of skeletons.
+    Offer(Offer),
+    /// Target to source, after the skeletons: a bit for each distinct content, set for those to send.
+    Want {
+        /// As `dsync_delta::Wanted` writes it.
+        bitmap: Vec<u8>,
+    },
+    /// Either way: this side gave up, and has told its client why.
+    Abort,
+}
+
+/// What a target needs of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Need {
+    /// Nothing: the image is there.
+    Nothing,
+    /// The config and these layers.
+    Layers {
+        /// Diff ids, each once.
+        diff_ids: Vec<[u8; 32]>,
+        /// Whether the target has contents to look into. Without, no `Want` follows: all contents are sent.
+        basis: bool,
+    },
+}
+
+/// What a source gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The raw config.
+    pub config: Vec<u8>,
+    /// How many skeletons follow.
+    pub layers: u32,
+    /// Whether a `Want` is awaited; false when the target said that it has no basis, or when two contents
+    /// of the image could not be told apart by their short ids.
+    pub asks: bool,
+}
+
+/// For the person who waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// Something else is done now.
+    Phase(Phase),
+    /// So many uncompressed bytes of contents will be sent.
+    Total(u64),
+    /// So many of them were, since the last event.
+    Advance(u64),
+    /// A remark that `-v` shows.
+    Note(String),
+}
+
+/// What an endpoint is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// The source reads the layers that are missing.
+    Scan,
+    /// The target reads the basis.
+    Basis,
+    /// Contents cross.
+    Transfer,
+    /// The target's engine takes the image in.
+    Load,
+}
+
+/// Why an endpoint did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What a program can decide on.
+    pub kind: FailureKind,
+    /// What a person reads: the error and its causes, the outermost first.
+    pub causes: Vec<String>,
+}
+
+/// Kinds of failure that have a hint or an exit code of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The engine's client program was not found.
+    EngineNotFound,
+    /// The engine does not answer.
+    EngineDown,
+    /// No permission to talk to the engine.
+    EnginePermission,
+    /// The image is not there (any more).
+    NoSuchImage,
+    /// A disk is full.
+    NoSpace,
+    /// An image or archive is broken.
+    Broken,
+    /// A rebuilt layer is not the layer that was asked for.
+    Mismatch,
+    /// The other side gave up first.
+    Aborted,
+    /// The request cannot be met as it was put.
+    Usage,
+    /// Anything else.
+    Other,
+}
+
+impl Failure {
+    /// A failure with the chain of causes of an error.
+    pub fn new(kind: FailureKind, error: &dyn std::error::Error) -> Self {
+        let mut causes = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        Failure { kind, causes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_pinned() {
+        let send = Request::Send { image: [7; 32], level: 9, dry_run: false };
+        let mut expected = vec![3]; // the fourth variant
+        expected.extend([7; 32]); // an array has no length in front
+        expected.push(18); // 9, zigzag
+        expected.push(0); // false
+        assert_eq!(encode(&send).unwrap(), expected);
+
+        let need = Peer::Need(Need::Layers { diff_ids: vec![[1; 32]], basis: true });
+        let mut expected = vec![0, 1, 1];
+        expected.extend([1; 32]);
+        expected.push(1);
+        assert_eq!(encode(&need).unwrap(), expected);
+
+        let failed = Reply::Failed(Failure { kind: FailureKind::NoSpace, causes: vec!["full".into()] });
+        assert_eq!(encode(&failed).unwrap(), [5, 4, 1, 4, b'f', b'u', b'l', b'l']);
+        assert_eq!(encode(&Event::Phase(Phase::Load)).unwrap(), [0, 3]);
+    }
+
+    #[test]
+    fn what_is_left_over_is_an_error() {
+        assert!(decode::<Event>(&[1, 5]).is_ok());
+        assert!(decode::<Event>(&[1, 5, 0]).is_err());
+        assert!(decode::<Event>(&[9]).is_err());
+    }
+
+    #[test]
+    fn a_length_alone_allocates_nothing() {
+        // A vector that claims 2^60 entries and ends.
+        let lie = [3, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
+        assert!(decode::<Peer>(&lie).is_err());
+        assert!(decode::<Reply>(&lie).is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! What an endpoint says first: who it is and which protocol it speaks.
+//!
+//! ```text
+//!  0  16  magic  00 "docker-sync" 00 d5 0d 0a
+//! 16   2  protocol number, little-endian
+//! 18  32  build id: SHA-256 of the program file
+//! ```
+//!
+//! A login shell may print before the agent runs, so the reader looks for the magic and hands back
+//! whatever came before it.
+
+/// The protocol number of this build. It changes whenever an older build could misread a newer one.
+pub const PROTOCOL: u16 = 1;
+
+/// Begins with a NUL, which no banner has; ends with a byte above ASCII and both line ends, so that a
+/// channel that is not clean is noticed at once (as in the PNG signature, W3C PNG section 5.2).
+pub const MAGIC: [u8; 16] = *b"\0docker-sync\0\xd5\x0d\x0a";
+
+/// The length of a preamble in bytes.
+pub const PREAMBLE_LEN: usize = 50;
+
+/// What an endpoint says first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preamble {
+    /// Which protocol it speaks.
+    pub protocol: u16,
+    /// SHA-256 of its program file.
+    pub build: [u8; 32],
+}
+
+/// Why two endpoints cannot talk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PreambleError {
+    /// The other end is of another version.
+    #[error(
+        "the other end speaks protocol {theirs}, this one speaks {PROTOCOL}; use the same version of docker-sync on both"
+    )]
+    Protocol {
+        /// The number it sent.
+        theirs: u16,
+    },
+}
+
+impl Preamble {
+    /// The bytes to send.
+    pub fn encode(&self) -> [u8; PREAMBLE_LEN] {
+        let mut bytes = [0; PREAMBLE_LEN];
+        bytes[..16].copy_from_slice(&MAGIC);
+        bytes[16..18].copy_from_slice(&self.protocol.to_le_bytes());
+        bytes[18..].copy_from_slice(&self.build);
+        bytes
+    }
+
+    /// Reads what follows the magic.
+    pub fn decode(after_magic: &[u8; PREAMBLE_LEN - 16]) -> Result<Self, PreambleError> {
+        let [low, high, build @ ..] = after_magic;
+        let protocol = u16::from_le_bytes([*low, *high]);
+        if protocol != PROTOCOL {
+            return Err(PreambleError::Protocol { theirs: protocol });
+        }
+        Ok(Preamble { protocol, build: *build })
+    }
+}
+
+/// Where the magic begins in what was read so far, noise before it included.
+pub fn find(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(MAGIC.len()).position(|window| window == MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_pinned() {
+        let bytes = Preamble { protocol: PROTOCOL, build: [0xab; 32] }.encode();
+        assert_eq!(bytes[..16], *b"\x00docker-sync\x00\xd5\x0d\x0a");
+        assert_eq!(bytes[16..18], [1, 0]);
+        assert_eq!(bytes[18..], [0xab; 32]);
+    }
+
+    #[test]
+    fn noise_before_the_magic_is_skipped() {
+        let mut bytes = b"Welcome to docker-sync land!\n\0docker-sync\0".to_vec();
+        assert_eq!(find(&bytes), None);
+        let noise = bytes.len();
+        bytes.extend(Preamble { protocol: PROTOCOL, build: [7; 32] }.encode());
+        assert_eq!(find(&bytes), Some(noise));
+        let rest: [u8; PREAMBLE_LEN - 16] = bytes[noise + 16..].try_into().unwrap();
+        assert_eq!(Preamble::decode(&rest).unwrap().build, [7; 32]);
+    }
+
+    #[test]
+    fn another_protocol_is_refused_with_both_numbers() {
+        let mut rest = [0; PREAMBLE_LEN - 16];
+        rest[0] = 9;
+        let error = Preamble::decode(&rest).unwrap_err();
+        assert!(error.to_string().contains("protocol 9, this one speaks 1"), "{error}");
+    }
+}
