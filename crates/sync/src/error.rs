@@ -1,0 +1,131 @@
+//! Why a sync did not happen.
+
+use std::fmt;
+use std::io;
+
+use dsync_proto::{Failure, FailureKind, FrameError, MessageError, PreambleError};
+
+/// Which end of a sync something is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// This host.
+    Local,
+    /// The host (or directory) that was named as REMOTE.
+    Remote,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Local => "this host",
+            Side::Remote => "the remote",
+        })
+    }
+}
+
+/// Why there is no connection to the remote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SshFailure {
+    /// There is no ssh program.
+    NotFound,
+    /// The host's name cannot be resolved.
+    UnknownHost,
+    /// Refused, timed out, no route.
+    Unreachable,
+    /// The host's key is not known, or another one than before.
+    HostKey,
+    /// No key or password was accepted.
+    Authentication,
+    /// Anything else that ssh exited for.
+    Other,
+}
+
+/// Why a sync did not happen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// ssh did not get there.
+    #[error("cannot connect to {host}: {message}")]
+    Ssh {
+        /// As the user named it.
+        host: String,
+        /// What kind of failure it was.
+        kind: SshFailure,
+        /// The last lines of ssh's standard error.
+        message: String,
+    },
+    /// The remote host was reached, but no agent can run there.
+    #[error("no agent can run on {host}: {reason}")]
+    NoAgent {
+        /// As the user named it.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The connection ended in the middle.
+    #[error("the connection to {host} was lost")]
+    Lost {
+        /// As the user named it.
+        host: String,
+        /// The last lines of the remote's standard error, perhaps empty.
+        message: String,
+    },
+    /// One end could not do what was asked.
+    #[error("{}", failure.causes.first().map_or("unknown failure", String::as_str))]
+    Endpoint {
+        /// Which end.
+        side: Side,
+        /// What it said.
+        failure: Failure,
+    },
+    /// The source has no such image.
+    #[error("the source has no image '{pattern}'")]
+    NoSuchImage {
+        /// As the user wrote it.
+        pattern: String,
+        /// Names that are near, the nearest first.
+        close: Vec<String>,
+    },
+    /// The two ends are of different versions.
+    #[error(transparent)]
+    Version(#[from] PreambleError),
+    /// What arrived is not of this protocol.
+    #[error("the conversation with the other end broke down")]
+    Frame(#[from] FrameError),
+    /// What arrived is not of this protocol.
+    #[error("the conversation with the other end broke down")]
+    Message(#[from] MessageError),
+    /// A reply or message came that nothing had asked for.
+    #[error("the other end answered out of turn (expected {expected})")]
+    OutOfTurn {
+        /// What should have come.
+        expected: &'static str,
+    },
+    /// Ctrl-C, or another signal to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// A program, pipe or file could not be used.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The kind of failure that an end reported, if one did.
+    pub fn failure_kind(&self) -> Option<FailureKind> {
+        match self {
+            Error::Endpoint { failure, .. } => Some(failure.kind),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let what = what.into();
+        move |source| Error::Io { what, source }
+    }
+}

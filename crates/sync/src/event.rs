@@ -1,0 +1,53 @@
+//! What happens during a sync, for whoever shows it.
+
+use dsync_core::Image;
+pub use dsync_proto::Phase;
+
+/// Is told what happens. Called from several threads; must be quick and never fails the sync.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// ssh (or a local agent) is being started.
+    Connecting {
+        /// As the user named it.
+        remote: &'a str,
+    },
+    /// The other end has no agent of this build yet; it is given one.
+    Uploading {
+        /// Compressed bytes to send.
+        bytes: u64,
+    },
+    /// The images of one side are being listed.
+    Listing {
+        /// Which store, for people.
+        store: &'a str,
+    },
+    /// The sync of an image begins.
+    Image {
+        /// The name it is asked for under, or its ID.
+        name: &'a str,
+        /// As the source lists it.
+        image: &'a Image,
+    },
+    /// One side does something else now.
+    Phase(Phase),
+    /// So many uncompressed bytes of contents will cross in all.
+    Total(u64),
+    /// So many of them did since the last event.
+    Advance(u64),
+    /// Something that only `-v` shows.
+    Note(&'a str),
+    /// Something that a person should know though it goes on.
+    Warning(&'a str),
+}
+
+/// Tells nobody.
+impl Observer for () {
+    fn event(&self, _: Event<'_>) {}
+}
