@@ -10,6 +10,6 @@ mod preamble;
 pub use frame::{Channel, FrameError, HEADER_LEN, Header, MAX_CONTROL, MAX_DATA};
 pub use message::{
     Event, Failure, FailureKind, Layer, LayerState, ListedImage, MessageError, Need, Offer, Open, Opened,
-    Peer, Phase, Receive, Received, Reply, Request, Status, Survey, decode, encode,
+    Peer, Phase, Receive, Received, Reply, Request, Reuse, Status, Survey, decode, encode,
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};

@@ -210,9 +210,20 @@ pub enum Need {
     Layers {
         /// Diff ids, each once.
         diff_ids: Vec<[u8; 32]>,
-        /// Whether the target has contents to look into. Without, no `Want` follows: all contents are sent.
-        basis: bool,
+        /// How contents are chosen.
+        reuse: Reuse,
     },
+}
+
+/// What of a layer's contents need not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reuse {
+    /// What the target has: it answers the skeletons with a `Want`.
+    Target,
+    /// Only what was sent before: the target has nothing to look into.
+    Sent,
+    /// Nothing: a skeleton carries its layer whole. The way out when contents were mistaken.
+    Nothing,
 }
 
 /// What a source gives.
@@ -222,9 +233,9 @@ pub struct Offer {
     pub config: Vec<u8>,
     /// How many skeletons follow.
     pub layers: u32,
-    /// Whether a `Want` is awaited; false when the target said that it has no basis, or when two contents
-    /// of the image could not be told apart by their short ids.
-    pub asks: bool,
+    /// What holds for these skeletons: as the target said, but `Nothing` when two contents of the image
+    /// cannot be told apart by their short ids. A `Want` is awaited with `Target` only.
+    pub reuse: Reuse,
 }
 
 /// For the person who waits.
@@ -313,7 +324,7 @@ mod tests {
         expected.push(0); // false
         assert_eq!(encode(&send).unwrap(), expected);
 
-        let need = Peer::Need(Need::Layers { diff_ids: vec![[1; 32]], basis: true });
+        let need = Peer::Need(Need::Layers { diff_ids: vec![[1; 32]], reuse: Reuse::Sent });
         let mut expected = vec![0, 1, 1];
         expected.extend([1; 32]);
         expected.push(1);

@@ -3,12 +3,32 @@
 //! The data flow is `list → survey → need → offer → want → contents → import → tag`; see ARCHITECTURE.md.
 //! Nothing here knows a terminal: what happens is told to an [`Observer`].
 
+mod agent;
+mod assess;
+mod bootstrap;
+mod convert;
+mod dial;
+mod endpoint;
 mod error;
 mod event;
+mod failure;
+mod link;
+mod program;
+mod progress;
 mod remote;
 mod report;
+mod select;
+mod session;
+mod source;
+mod spool;
+mod ssh;
+mod target;
 
+pub use agent::{agent_version, serve_stdio};
 pub use error::{Error, Side, SshFailure};
-pub use event::{Event, Observer};
+pub use event::{Event, Observer, Phase};
 pub use remote::{Destination, Remote, RemoteError};
-pub use report::{Entry, Report};
+pub use report::{Entry, LayerState, Report, Status};
+pub use session::{Direction, LayerOutcome, Options, Outcome, Session, Traffic, interrupt};
+
+pub use dsync_proto::{Failure, FailureKind};

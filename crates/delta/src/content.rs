@@ -1,0 +1,94 @@
+//! The name of a file's content: its hash, whatever the file is called and wherever it lies.
+
+use std::fmt;
+
+/// The BLAKE3 hash of a content, cut to its first 16 bytes.
+///
+/// BLAKE3 is an extendable-output function, so a prefix is a hash in its own right. The id finds contents;
+/// what proves a layer is its diff id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentId([u8; 16]);
+
+impl ContentId {
+    /// The id of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::cut(&blake3::hash(bytes))
+    }
+
+    /// The value of an id that was computed elsewhere.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The first 8 bytes as a little-endian number: as much of the id as crosses the wire.
+    pub fn short(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    fn cut(hash: &blake3::Hash) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.as_bytes()[..16]);
+        Self(id)
+    }
+}
+
+impl fmt::Debug for ContentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentId({:032x})", u128::from_be_bytes(self.0))
+    }
+}
+
+/// Computes a [`ContentId`] from bytes that come in pieces.
+#[derive(Debug, Clone, Default)]
+pub struct ContentHasher(blake3::Hasher);
+
+impl ContentHasher {
+    /// A hasher that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes of the content.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The id of all bytes so far; the hasher begins anew and can be used for the next content.
+    pub fn finish(&mut self) -> ContentId {
+        let id = ContentId::cut(&self.0.finalize());
+        self.0.reset();
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_is_the_first_half_of_blake3() {
+        // BLAKE3 of nothing, from its published test vectors: af1349b9f5f9a1a6a0404dea36dcc949 9bcb25c9…
+        let id = ContentId::of(b"");
+        assert_eq!(format!("{id:?}"), "ContentId(af1349b9f5f9a1a6a0404dea36dcc949)");
+        assert_eq!(id.short(), 0xa6a1_f9f5_b949_13af);
+        assert_eq!(ContentId::from_bytes(*id.as_bytes()), id);
+    }
+
+    #[test]
+    fn pieces_give_the_same_id_and_the_hasher_starts_over() {
+        let bytes: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
+        let mut hasher = ContentHasher::new();
+        for _ in 0..2 {
+            for piece in bytes.chunks(77) {
+                hasher.update(piece);
+            }
+            assert_eq!(hasher.finish(), ContentId::of(&bytes));
+        }
+    }
+}

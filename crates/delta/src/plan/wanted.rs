@@ -1,0 +1,108 @@
+//! The target's answer to a list of contents: one bit for each.
+
+/// Which of a list of contents are wanted. The bit of ordinal `i` is bit `i % 8`, counted from the lowest, of
+/// byte `i / 8`; the spare bits of the last byte are zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    bits: Vec<u8>,
+    len: usize,
+}
+
+/// Bytes that are no answer to a list of this length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WantedError {
+    /// Too many or too few bytes.
+    #[error("the answer about {contents} contents has {got} bytes")]
+    Length {
+        /// How many contents it should be about.
+        contents: usize,
+        /// How many bytes it has.
+        got: usize,
+    },
+    /// Bits beyond the list.
+    #[error("the answer about {contents} contents wants more than there are")]
+    Spare {
+        /// How many contents it should be about.
+        contents: usize,
+    },
+}
+
+impl Wanted {
+    /// None of `len` contents.
+    pub fn none(len: usize) -> Self {
+        Wanted { bits: vec![0; len.div_ceil(8)], len }
+    }
+
+    /// Wants one more.
+    ///
+    /// # Panics
+    /// If the list has no such ordinal.
+    pub fn insert(&mut self, ordinal: usize) {
+        assert!(ordinal < self.len, "ordinal {ordinal} in a list of {}", self.len);
+        self.bits[ordinal / 8] |= 1 << (ordinal % 8);
+    }
+
+    /// Whether this one is wanted; beyond the list nothing is.
+    pub fn contains(&self, ordinal: usize) -> bool {
+        self.bits.get(ordinal / 8).is_some_and(|byte| byte >> (ordinal % 8) & 1 == 1)
+    }
+
+    /// How many are wanted.
+    pub fn count(&self) -> usize {
+        self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
+    }
+
+    /// How many contents the list has.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the list is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes that cross the wire, an eighth of [`Wanted::len`] rounded up.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.bits.clone()
+    }
+
+    /// Reads an answer about a list of `len` contents.
+    pub fn from_bytes(bytes: &[u8], len: usize) -> Result<Self, WantedError> {
+        if bytes.len() != len.div_ceil(8) {
+            return Err(WantedError::Length { contents: len, got: bytes.len() });
+        }
+        let spare = if len.is_multiple_of(8) { 0 } else { bytes.last().map_or(0, |last| last >> (len % 8)) };
+        if spare != 0 {
+            return Err(WantedError::Spare { contents: len });
+        }
+        Ok(Wanted { bits: bytes.to_vec(), len })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_lie_where_the_document_says() {
+        let mut wanted = Wanted::none(11);
+        for ordinal in [0, 3, 8, 10] {
+            wanted.insert(ordinal);
+        }
+        assert_eq!(wanted.to_bytes(), [0b0000_1001, 0b0000_0101]);
+        assert_eq!(Wanted::from_bytes(&wanted.to_bytes(), 11), Ok(wanted.clone()));
+        assert_eq!(wanted.count(), 4);
+        assert!(wanted.contains(3) && !wanted.contains(4) && !wanted.contains(11) && !wanted.contains(99));
+    }
+
+    #[test]
+    fn an_answer_to_another_list_is_refused() {
+        assert_eq!(Wanted::from_bytes(&[0], 9), Err(WantedError::Length { contents: 9, got: 1 }));
+        assert_eq!(Wanted::from_bytes(&[0, 0], 8), Err(WantedError::Length { contents: 8, got: 2 }));
+        assert_eq!(Wanted::from_bytes(&[0, 2], 9), Err(WantedError::Spare { contents: 9 }));
+        assert!(Wanted::from_bytes(&[0, 1], 9).is_ok());
+        assert!(Wanted::from_bytes(&[0xff], 8).is_ok());
+        assert!(Wanted::from_bytes(&[], 0).is_ok_and(|wanted| wanted.is_empty()));
+    }
+}

@@ -1,0 +1,190 @@
+//! The scanner: one pass over a layer, in pieces of any size, with memory that does not grow with the
+//! contents. What a tar's bytes mean is decided by `tape`; here they are counted and hashed.
+
+mod header;
+mod records;
+mod tape;
+
+use dsync_core::DiffId;
+use sha2::{Digest as _, Sha256};
+
+use crate::layout::{Layout, Segment};
+use crate::{ContentHasher, ContentId};
+use header::BLOCK;
+use tape::{Judged, Part, Tape};
+
+/// A content shorter than this stays verbatim: its hash would cost as much as it saves.
+pub const CONTENT_MIN: u64 = 64;
+/// What is no tar is cut into contents of this many bytes; the last is shorter.
+pub const OPAQUE_LEN: u64 = 1 << 20;
+/// An extension header's body, or a run of zeros, is verbatim up to this many bytes; what is longer has
+/// stopped making sense as part of a tar and is opaque.
+pub const VERBATIM_MAX: u64 = 1 << 20;
+
+/// Both hashes run over a slice of this size in turn, so that the second finds it in the cache.
+const SLICE: usize = 128 << 10;
+
+/// Divides a layer into [`Segment`]s while its bytes pass by.
+///
+/// It takes any bytes. The result does not depend on how they are split into pushes, and joining it gives
+/// them back exactly. Where the tar format leaves room, the guess follows the readers that engines use.
+#[derive(Debug)]
+pub struct Scanner {
+    diff_id: Sha256,
+    len: u64,
+    segments: Vec<Segment>,
+    /// Verbatim bytes since the last segment.
+    verbatim: u64,
+    tape: Tape,
+    part: Part,
+    /// The block that is being collected, for [`Part::Block`], and how much of it is here.
+    block: [u8; BLOCK],
+    filled: usize,
+    /// The pax records that are being collected, for [`Part::Records`].
+    records: Vec<u8>,
+    /// The content that is passing by, for [`Part::Content`], and how much of it is hashed.
+    content: ContentHasher,
+    hashed: u64,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scanner {
+    /// A scanner before the first byte of a layer.
+    pub fn new() -> Self {
+        Scanner {
+            diff_id: Sha256::new(),
+            len: 0,
+            segments: Vec::new(),
+            verbatim: 0,
+            tape: Tape::default(),
+            part: Part::Block,
+            block: [0; BLOCK],
+            filled: 0,
+            records: Vec::new(),
+            content: ContentHasher::new(),
+            hashed: 0,
+        }
+    }
+
+    /// Takes the next bytes of the layer.
+    pub fn push(&mut self, bytes: &[u8]) {
+        for slice in bytes.chunks(SLICE) {
+            self.diff_id.update(slice);
+            self.len += slice.len() as u64;
+            self.scan(slice);
+        }
+    }
+
+    /// The layer has ended; what was begun is closed with the length that it really has.
+    pub fn finish(mut self) -> Layout {
+        self.verbatim += self.filled as u64 + self.records.len() as u64;
+        if self.hashed >= CONTENT_MIN {
+            let id = self.content.finish();
+            self.segment(id, self.hashed);
+        } else {
+            self.verbatim += self.hashed;
+        }
+        self.flush();
+        Layout {
+            diff_id: DiffId::from_bytes(self.diff_id.finalize().into()),
+            len: self.len,
+            segments: self.segments,
+        }
+    }
+
+    fn scan(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let taken = match self.part {
+                Part::Block => self.take_block(bytes),
+                Part::Records { len } => self.take_records(bytes, len),
+                Part::Verbatim { left } => self.take_verbatim(bytes, left),
+                Part::Content { left } => self.take_content(bytes, left),
+            };
+            bytes = &bytes[taken..];
+        }
+    }
+
+    fn take_block(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(BLOCK - self.filled);
+        self.block[self.filled..][..taken].copy_from_slice(&bytes[..taken]);
+        self.filled += taken;
+        if self.filled == BLOCK {
+            self.filled = 0;
+            match self.tape.block(&self.block) {
+                Judged::Structure(next) => {
+                    self.verbatim += BLOCK as u64;
+                    self.part = next;
+                }
+                Judged::Body(part) => {
+                    self.part = part;
+                    let block = self.block;
+                    self.scan(&block);
+                }
+            }
+        }
+        taken
+    }
+
+    fn take_records(&mut self, bytes: &[u8], len: usize) -> usize {
+        let taken = bytes.len().min(len - self.records.len());
+        self.records.extend_from_slice(&bytes[..taken]);
+        if self.records.len() == len {
+            self.verbatim += len as u64;
+            self.part = self.tape.records(&self.records);
+            self.records.clear();
+        }
+        taken
+    }
+
+    fn take_verbatim(&mut self, bytes: &[u8], left: u64) -> usize {
+        let (taken, left) = part_of(bytes, left);
+        self.verbatim += taken.len() as u64;
+        self.part = if left > 0 { Part::Verbatim { left } } else { self.tape.next() };
+        taken.len()
+    }
+
+    fn take_content(&mut self, bytes: &[u8], left: u64) -> usize {
+        let (taken, left) = part_of(bytes, left);
+        if left > 0 || self.hashed > 0 {
+            self.content.update(taken);
+            self.hashed += taken.len() as u64;
+        }
+        if left > 0 {
+            self.part = Part::Content { left };
+            return taken.len();
+        }
+        if self.hashed > 0 {
+            let id = self.content.finish();
+            self.segment(id, self.hashed);
+            self.hashed = 0;
+        } else {
+            // The whole content is here at once, as small ones usually are: no state to set up.
+            self.segment(ContentId::of(taken), taken.len() as u64);
+        }
+        self.part = self.tape.next();
+        taken.len()
+    }
+
+    fn segment(&mut self, id: ContentId, len: u64) {
+        self.flush();
+        self.segments.push(Segment::Content { id, len });
+    }
+
+    fn flush(&mut self) {
+        if self.verbatim > 0 {
+            self.segments.push(Segment::Verbatim { len: self.verbatim });
+            self.verbatim = 0;
+        }
+    }
+}
+
+/// As many of the bytes as belong to a part of which `left` bytes are missing, and how many are then.
+fn part_of(bytes: &[u8], left: u64) -> (&[u8], u64) {
+    let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+    (&bytes[..taken], left - taken as u64)
+}

@@ -1,0 +1,187 @@
+//! One 512-byte block of a tar: is it a header, and of what?
+//!
+//! The layouts are those of POSIX.1-2024 `pax`, "ustar Interchange Format", and of the GNU tar manual,
+//! "Basic Tar Format". Lenience follows Go's `archive/tar`, which Docker and Podman read layers with.
+
+/// A tar is made of blocks of this many bytes.
+pub(super) const BLOCK: usize = 512;
+
+/// What a block is, taken by itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    /// Nothing but zeros: the end of the archive, or padding after it.
+    Zeros,
+    /// A header whose checksum is right.
+    Header(Header),
+    /// Neither, or a header that does not say how long its body is.
+    Garbage,
+}
+
+/// The part of a header that decides what follows it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    /// The size field, in bytes; for [`Kind::Bodiless`] it usually does not count.
+    pub(super) size: u64,
+}
+
+/// What follows a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `x`: pax records for the next header that is no extension.
+    Records,
+    /// `L`, `K`, `g`: an extension that has no say in how long anything is.
+    Text,
+    /// Links, devices, directories, fifos: nothing, whatever the size field says.
+    Bodiless,
+    /// `S`: a sparse file's content, after extension blocks of its map if `extended`.
+    Sparse { extended: bool },
+    /// A content. Unknown type flags too, as POSIX has it.
+    Content,
+}
+
+/// Reads a block.
+pub(super) fn read(block: &[u8; BLOCK]) -> Block {
+    let Some(checksum) = octal(&block[148..156]) else { return Block::Garbage };
+    if !checks(block, checksum) {
+        // A block of zeros has no right checksum, since the field itself counts as eight spaces.
+        return if block.iter().all(|byte| *byte == 0) { Block::Zeros } else { Block::Garbage };
+    }
+    let kind = match block[156] {
+        b'x' => Kind::Records,
+        b'L' | b'K' | b'g' => Kind::Text,
+        b'1'..=b'6' => Kind::Bodiless,
+        b'S' => Kind::Sparse { extended: block[482] != 0 },
+        _ => Kind::Content,
+    };
+    match number(&block[124..136]) {
+        Some(size) => Block::Header(Header { kind, size }),
+        None if kind == Kind::Bodiless => Block::Header(Header { kind, size: 0 }),
+        None => Block::Garbage,
+    }
+}
+
+/// Whether another block of the sparse map follows this one (old GNU format).
+pub(super) fn sparse_map_goes_on(block: &[u8; BLOCK]) -> bool {
+    block[504] != 0
+}
+
+/// The sum of all bytes, the checksum field taken as spaces. Old tars added signed bytes.
+fn checks(block: &[u8; BLOCK], checksum: u64) -> bool {
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    let unsigned = sum(block) - sum(&block[148..156]) + 8 * u64::from(b' ');
+    if unsigned == checksum {
+        return true;
+    }
+    let negative = |bytes: &[u8]| bytes.iter().filter(|byte| **byte >= 0x80).count() as u64;
+    unsigned.checked_sub(256 * (negative(block) - negative(&block[148..156]))) == Some(checksum)
+}
+
+/// A numeric field: octal digits, or base-256 where the first byte's high bit is set (GNU). At most 63 bits.
+fn number(field: &[u8]) -> Option<u64> {
+    let (&first, rest) = field.split_first()?;
+    match first {
+        0xc0.. => None, // negative
+        0x80.. => rest
+            .iter()
+            .try_fold(u64::from(first & 0x3f), |value, byte| Some(value.checked_mul(256)? + u64::from(*byte)))
+            .filter(|value| i64::try_from(*value).is_ok()),
+        _ => octal(field),
+    }
+}
+
+/// Octal digits, with spaces and zeros around them; nothing at all is 0.
+fn octal(field: &[u8]) -> Option<u64> {
+    let blank = |byte: &u8| *byte == b' ' || *byte == 0;
+    let first = field.iter().position(|byte| !blank(byte)).unwrap_or(field.len());
+    let digits = &field[first..];
+    let len = digits.iter().position(blank).unwrap_or(digits.len());
+    // A field has at most 12 bytes, hence 36 bits.
+    digits[..len].iter().try_fold(0, |value, byte| match byte {
+        b'0'..=b'7' => Some(value << 3 | u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header with this type flag and size field, and a right checksum.
+    fn header(flag: u8, size: &[u8]) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        block[..4].copy_from_slice(b"name");
+        block[124..][..size.len()].copy_from_slice(size);
+        block[156] = flag;
+        seal(&mut block);
+        block
+    }
+
+    fn seal(block: &mut [u8; BLOCK]) {
+        block[148..156].fill(b' ');
+        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+
+    fn size(field: &[u8]) -> Option<u64> {
+        match read(&header(b'0', field)) {
+            Block::Header(header) => Some(header.size),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn blocks_are_told_apart() {
+        assert_eq!(read(&[0; BLOCK]), Block::Zeros);
+        assert_eq!(read(&[b'a'; BLOCK]), Block::Garbage);
+        let mut wrong = header(b'0', b"");
+        wrong[0] ^= 1;
+        assert_eq!(read(&wrong), Block::Garbage);
+        for (flag, kind) in [
+            (b'0', Kind::Content),
+            (0, Kind::Content),
+            (b'7', Kind::Content),
+            (b'1', Kind::Bodiless),
+            (b'2', Kind::Bodiless),
+            (b'5', Kind::Bodiless),
+            (b'x', Kind::Records),
+            (b'g', Kind::Text),
+            (b'L', Kind::Text),
+            (b'S', Kind::Sparse { extended: false }),
+        ] {
+            assert_eq!(read(&header(flag, b"17")), Block::Header(Header { kind, size: 15 }), "{flag}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_octal_or_base_256() {
+        assert_eq!(size(b""), Some(0));
+        assert_eq!(size(b"00000000017\0"), Some(15));
+        assert_eq!(size(b"  17 "), Some(15));
+        assert_eq!(size(b"777777777777"), Some((1 << 36) - 1));
+        assert_eq!(size(b"\x80\0\0\0\0\0\0\x02\0\0\0\0"), Some(8 << 30));
+        assert_eq!(size(b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff"), Some(i64::MAX as u64));
+    }
+
+    #[test]
+    fn sizes_that_are_none_are_garbage_except_where_nothing_follows() {
+        let too_large = b"\x80\0\0\0\x80\0\0\0\0\0\0\0";
+        let negative = [0xff; 12];
+        for field in [&b"19"[..], b"-1", too_large, b"\x80\0\0\x01\0\0\0\0\0\0\0\0", &negative] {
+            assert_eq!(size(field), None, "{field:?}");
+            let link = Header { kind: Kind::Bodiless, size: 0 };
+            assert_eq!(read(&header(b'2', field)), Block::Header(link));
+        }
+    }
+
+    #[test]
+    fn signed_checksums_count_too() {
+        let mut block = header(b'0', b"17");
+        block[10..20].fill(0xe9);
+        seal(&mut block);
+        assert!(matches!(read(&block), Block::Header(_)));
+        let unsigned = octal(&block[148..156]).unwrap();
+        block[148..156].copy_from_slice(format!("{:06o}\0 ", unsigned - 10 * 256).as_bytes());
+        assert!(matches!(read(&block), Block::Header(_)));
+    }
+}

@@ -1,0 +1,242 @@
+//! The scanner against tars of every kind, good and bad: what it takes for contents, and that it loses nothing.
+
+use crate::support::{assert_sound, assert_survives, scan, scan_split};
+use crate::tars::{END, body, build, contents_by_the_tar_crate, entry, header, items, octal, seal};
+use dsync_delta::scan::{OPAQUE_LEN, VERBATIM_MAX};
+use dsync_delta::{ContentId, Layout, Segment};
+use proptest::prelude::*;
+
+/// Segments as `(is content, length)`.
+fn shape(layout: &Layout) -> Vec<(bool, u64)> {
+    layout
+        .segments
+        .iter()
+        .map(|segment| (matches!(segment, Segment::Content { .. }), segment.len()))
+        .collect()
+}
+
+fn spans_of_contents(layout: &Layout) -> Vec<(u64, u64)> {
+    let content = |segment: &Segment| matches!(segment, Segment::Content { .. });
+    layout.spans().filter(|(_, segment)| content(segment)).map(|(at, segment)| (at, segment.len())).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_bytes_survive(bytes in proptest::collection::vec(any::<u8>(), 0..5000)) {
+        assert_survives(&bytes);
+    }
+
+    #[test]
+    fn contents_are_those_of_the_tar_crate(items in items()) {
+        let bytes = build(&items);
+        let layout = assert_survives(&bytes);
+        prop_assert_eq!(spans_of_contents(&layout), contents_by_the_tar_crate(&bytes));
+    }
+
+    #[test]
+    fn splitting_changes_nothing(items in items(), sizes in proptest::collection::vec(1..2000usize, 1..9)) {
+        let bytes = build(&items);
+        let layout = scan(&bytes);
+        prop_assert_eq!(&scan_split(&bytes, &sizes), &layout);
+        prop_assert_eq!(&scan_split(&bytes, &[sizes[0] % 7 + 1]), &layout);
+    }
+
+    #[test]
+    fn damaged_tars_survive(
+        items in items(),
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        cut in any::<prop::sample::Index>(),
+        insert in (any::<prop::sample::Index>(), proptest::collection::vec(any::<u8>(), 0..700)),
+        sizes in proptest::collection::vec(1..3000usize, 1..5),
+    ) {
+        let mut bytes = build(&items);
+        for (at, value) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        bytes.truncate(cut.index(bytes.len() * 2).min(bytes.len()));
+        let at = insert.0.index(bytes.len() + 1);
+        bytes.splice(at..at, insert.1);
+        let layout = assert_survives(&bytes);
+        prop_assert_eq!(scan_split(&bytes, &sizes), layout);
+    }
+
+    /// Damage where it counts: headers that are wrong but have a right checksum.
+    #[test]
+    fn lying_headers_survive(
+        blocks in proptest::collection::vec((any::<u8>(), 0..40usize, 0..512usize, any::<u8>()), 0..20),
+        flags in proptest::collection::vec(prop::sample::select(&b"0017xgLKSSVD\0"[..]), 20),
+        sizes in proptest::collection::vec(1..600usize, 1..4),
+    ) {
+        let mut bytes = Vec::new();
+        for ((zeros, size, at, value), flag) in blocks.into_iter().zip(flags) {
+            let mut block = header(flag, &octal(size * 50));
+            block[at] = value;
+            seal(&mut block);
+            bytes.extend(block);
+            bytes.extend(vec![0; usize::from(zeros) % 3 * 512]);
+        }
+        let layout = assert_survives(&bytes);
+        prop_assert_eq!(scan_split(&bytes, &sizes), layout);
+    }
+}
+
+#[test]
+fn nothing_gives_nothing() {
+    let layout = assert_survives(b"");
+    assert!(layout.segments.is_empty());
+    assert_eq!(shape(&assert_survives(&END)), [(false, 1024)]);
+}
+
+#[test]
+fn small_contents_stay_verbatim() {
+    let bytes =
+        [entry(b'0', &body(63, 1)), entry(b'0', &body(64, 2)), entry(b'0', b""), END.to_vec()].concat();
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, 1536), (true, 64), (false, 448 + 512 + 1024)]);
+}
+
+#[test]
+fn a_content_of_whole_blocks_has_no_padding() {
+    let bytes = [entry(b'0', &body(1024, 1)), entry(b'7', &body(512, 2)), END.to_vec()].concat();
+    assert_eq!(
+        shape(&assert_survives(&bytes)),
+        [(false, 512), (true, 1024), (false, 512), (true, 512), (false, 1024)]
+    );
+}
+
+#[test]
+fn long_names_and_attributes_stay_verbatim() {
+    let bytes = [
+        entry(b'g', b"17 comment=hello\n"),
+        entry(b'L', &body(600, 1)),
+        entry(b'K', &body(600, 2)),
+        entry(b'x', &[&b"640 SCHILY.xattr.user.x="[..], &body(615, 3), b"\n"].concat()),
+        entry(b'0', &body(100, 4)),
+    ]
+    .concat();
+    let before = 1024 + 3 * (512 + 1024) + 512;
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, before), (true, 100), (false, 412)]);
+}
+
+#[test]
+fn a_pax_size_overrides_the_header_and_only_the_next_one() {
+    let mut bytes = entry(b'x', b"12 size=700\n");
+    bytes.extend(entry(b'L', &body(100, 1)));
+    bytes.extend(header(b'0', &octal(5)));
+    bytes.extend(body(1024, 2));
+    bytes.extend(entry(b'0', &body(100, 3)));
+    assert_eq!(
+        shape(&assert_survives(&bytes)),
+        [(false, 2048 + 512), (true, 700), (false, 324 + 512), (true, 100), (false, 412)]
+    );
+}
+
+#[test]
+fn a_size_of_many_gigabytes_may_end_early() {
+    let mut base256 = [0; 12];
+    base256[0] = 0x80;
+    base256[4..].copy_from_slice(&(20u64 << 30).to_be_bytes());
+    let bytes = [&header(b'0', &base256)[..], &body(1000, 1)].concat();
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, 512), (true, 1000)]);
+
+    let mut bytes = entry(b'x', b"20 size=21474836480\n");
+    bytes.extend(header(b'0', &octal(0)));
+    bytes.extend(body(3000, 1));
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, 1536), (true, 3000)]);
+
+    let largest = b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff";
+    let bytes = [&header(b'0', largest)[..], &body(64, 1)].concat();
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, 512), (true, 64)]);
+    let bytes = [&header(b'0', largest)[..], &body(63, 1)].concat();
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, 512 + 63)]);
+}
+
+#[test]
+fn old_gnu_sparse_maps_go_before_the_content() {
+    let mut first = header(b'S', &octal(700));
+    first[482] = 1;
+    seal(&mut first);
+    let mut more = [b'0'; 512];
+    more[504] = 1;
+    let mut last = [b'0'; 512];
+    last[504] = 0;
+    let mut content = body(700, 1);
+    content.resize(1024, 0);
+    let bytes = [&first[..], &more, &last, &content, &entry(b'S', &body(100, 2))].concat();
+    assert_eq!(
+        shape(&assert_survives(&bytes)),
+        [(false, 1536), (true, 700), (false, 324 + 512), (true, 100), (false, 412)]
+    );
+}
+
+#[test]
+fn links_have_no_content_whatever_their_size() {
+    for flag in *b"123456" {
+        let bytes = [&header(flag, &octal(700))[..], &entry(b'0', &body(100, 1))].concat();
+        assert_eq!(shape(&assert_survives(&bytes)), [(false, 1024), (true, 100), (false, 412)]);
+    }
+    // With the end of the archive after it, and with a size that is none.
+    assert_eq!(shape(&assert_survives(&[&header(b'1', &octal(700))[..], &END].concat())), [(false, 1536)]);
+    assert_eq!(shape(&assert_survives(&[&header(b'2', b"none")[..], &END].concat())), [(false, 1536)]);
+}
+
+#[test]
+fn a_link_that_brings_its_content_is_believed() {
+    let bytes = [entry(b'1', &body(700, 1)), entry(b'0', &body(100, 2)), entry(b'2', &body(9, 3))].concat();
+    let after = [(false, 324 + 512), (true, 100), (false, 412 + 1024)];
+    assert_eq!(shape(&assert_survives(&bytes)), [&[(false, 512), (true, 700)], &after[..]].concat());
+}
+
+#[test]
+fn what_is_no_tar_is_cut_evenly() {
+    let mib = OPAQUE_LEN as usize;
+    let bytes = body(2 * mib + 1000, 1);
+    let layout = assert_survives(&bytes);
+    assert_eq!(shape(&layout), [(true, OPAQUE_LEN), (true, OPAQUE_LEN), (true, 1000)]);
+    assert_eq!(scan_split(&bytes, &[100_000, 7, 333]), layout);
+    assert_eq!(shape(&assert_survives(&bytes[..mib + 63])), [(true, OPAQUE_LEN), (false, 63)]);
+    // Less than a block is not worth a decision.
+    assert_eq!(shape(&assert_survives(&bytes[..511])), [(false, 511)]);
+}
+
+#[test]
+fn garbage_makes_the_rest_opaque() {
+    let bytes = [entry(b'0', &body(100, 1)), body(512, 2), entry(b'0', &body(100, 1))].concat();
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, 512), (true, 100), (false, 412), (true, 1536)]);
+}
+
+#[test]
+fn a_tar_may_go_on_after_its_end() {
+    let tar = [entry(b'0', &body(100, 1)), END.to_vec()].concat();
+    let layout = assert_survives(&[tar.clone(), tar].concat());
+    assert_eq!(
+        shape(&layout),
+        [(false, 512), (true, 100), (false, 412 + 1024 + 512), (true, 100), (false, 1436)]
+    );
+    let ids: Vec<ContentId> = layout.contents().map(|(id, _)| id).collect();
+    assert_eq!(ids, [ContentId::of(&body(100, 1)); 2]);
+}
+
+#[test]
+fn verbatim_bodies_and_zeros_are_bounded() {
+    let limit = VERBATIM_MAX as usize;
+    for flag in *b"xgLK" {
+        let bytes = entry(flag, &body(limit, 1));
+        assert_eq!(shape(&assert_survives(&bytes)), [(false, 512 + VERBATIM_MAX)]);
+        let bytes = entry(flag, &body(limit + 1, 1));
+        assert_eq!(shape(&assert_survives(&bytes)), [(false, 512), (true, OPAQUE_LEN), (true, 512)]);
+    }
+    let bytes = vec![0; limit + 2048];
+    assert_eq!(shape(&assert_survives(&bytes)), [(false, VERBATIM_MAX), (true, 2048)]);
+}
+
+#[test]
+fn a_cut_tar_survives_wherever_it_is_cut() {
+    let bytes =
+        [entry(b'x', b"12 size=700\n"), header(b'0', b"").to_vec(), body(700, 1), vec![0; 324]].concat();
+    for end in 0..=bytes.len() {
+        assert_sound(&scan(&bytes[..end]), &bytes[..end]);
+    }
+}

@@ -1,0 +1,130 @@
+//! The agent: this program on the remote host, talking frames on its standard input and output.
+//!
+//! It was put into a private directory under its own hash by the bootstrap. It keeps that directory small.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
+use sha2::{Digest, Sha256};
+
+use crate::endpoint;
+use crate::link::Link;
+
+/// Agents of other versions go when they have not run for so long.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The most agents that stay, the one that runs included.
+const KEPT: usize = 4;
+/// What an agent's file name begins with; its build follows.
+pub(crate) const PREFIX: &str = "agent-";
+
+/// Runs as the agent until the client goes away. Returns the exit code.
+pub fn serve_stdio(version: &str) -> u8 {
+    match serve(version) {
+        Ok(()) => 0,
+        Err(error) => {
+            // The client shows the agent's standard error when the conversation ends early.
+            writeln!(io::stderr(), "docker-sync agent: {error}").ok();
+            1
+        }
+    }
+}
+
+/// What `docker-sync agent --version` prints: an agent on PATH is used when its line is the client's own.
+pub fn agent_version(version: &str) -> String {
+    format!("docker-sync agent {version} protocol {PROTOCOL}")
+}
+
+fn serve(version: &str) -> io::Result<()> {
+    let mut output = io::stdout();
+    output.write_all(&Preamble { protocol: PROTOCOL, build: build_id()? }.encode())?;
+    output.flush()?;
+    tidy_cache();
+    let mut input = io::stdin();
+    let mut preamble = [0; PREAMBLE_LEN];
+    input.read_exact(&mut preamble)?;
+    let (magic, rest) = preamble.split_at(MAGIC.len());
+    if magic != MAGIC {
+        return Err(io::Error::other("what arrives on standard input is not from docker-sync"));
+    }
+    Preamble::decode(rest.try_into().map_err(io::Error::other)?).map_err(io::Error::other)?;
+    let link = Link::over(input, output, Default::default(), Default::default());
+    endpoint::serve(link, version)
+}
+
+/// SHA-256 of the running program's file.
+pub(crate) fn build_id() -> io::Result<[u8; 32]> {
+    let program = fs::read(std::env::current_exe()?)?;
+    Ok(Sha256::digest(&program).into())
+}
+
+/// Marks this agent as used and removes those that are not. That it cannot is no reason not to serve.
+fn tidy_cache() {
+    let Ok(program) = std::env::current_exe() else { return };
+    let is_agent =
+        program.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
+    let Some(directory) = program.parent().filter(|_| is_agent) else { return };
+    if let Ok(file) = File::open(&program) {
+        file.set_modified(SystemTime::now()).ok();
+    }
+    remove_unused(directory, &program, SystemTime::now());
+}
+
+fn remove_unused(directory: &Path, running: &Path, now: SystemTime) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let mut others: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)))
+        .filter(|entry| entry.path() != running)
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    others.sort_by(|a, b| b.cmp(a));
+    for (position, (used, path)) in others.iter().enumerate() {
+        let old = now.duration_since(*used).is_ok_and(|age| age > UNUSED);
+        if old || position + 1 >= KEPT {
+            fs::remove_file(path).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_few_recent_agents_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let day = Duration::from_secs(24 * 3600);
+        let agent = |name: &str, days: u32| {
+            let path = dir.path().join(name);
+            File::create(&path).unwrap().set_modified(now - day * days).unwrap();
+            path
+        };
+        let running = agent("agent-self", 90);
+        for (name, days) in [("agent-a", 1), ("agent-b", 2), ("agent-c", 3), ("agent-d", 4), ("agent-e", 31)]
+        {
+            agent(name, days);
+        }
+        agent("something-else", 99);
+        remove_unused(dir.path(), &running, now);
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["agent-a", "agent-b", "agent-c", "agent-self", "something-else"]);
+    }
+
+    #[test]
+    fn an_unused_agent_goes_even_when_it_is_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = dir.path().join("agent-old");
+        let now = SystemTime::now();
+        File::create(&old).unwrap().set_modified(now - UNUSED - Duration::from_secs(1)).unwrap();
+        remove_unused(dir.path(), &dir.path().join("agent-self"), now);
+        assert!(!old.exists());
+    }
+}

@@ -1,0 +1,132 @@
+//! What it would take a target to have an image. Pure: lists in, decisions out.
+
+use std::collections::HashSet;
+
+use dsync_core::{DiffId, Image, ImageRef, shared_prefix};
+use dsync_engine::Store;
+use dsync_proto::{LayerState, Status};
+
+/// Which list of the report a name is on.
+pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>) -> Status {
+    let there = match name {
+        Some(name) => held.iter().find(|other| other.is_named(name)),
+        None => held.iter().find(|other| other.same_content(image)),
+    };
+    match there {
+        Some(other) if other.same_content(image) => Status::Current,
+        Some(_) => Status::NeedUpdate,
+        None => Status::New,
+    }
+}
+
+/// Where each layer of the image would come from.
+pub(crate) fn layers(store: &dyn Store, held: &[Image], image: &Image) -> Vec<LayerState> {
+    let known: HashSet<&DiffId> = held.iter().flat_map(|other| &other.diff_ids).collect();
+    let shared = store.holds(held, image);
+    image
+        .diff_ids
+        .iter()
+        .zip(shared)
+        .map(|(diff_id, shared)| match (shared, known.contains(diff_id)) {
+            (true, _) => LayerState::Shared,
+            (false, true) => LayerState::Local,
+            (false, false) => LayerState::Missing,
+        })
+        .collect()
+}
+
+/// The images of the target whose contents are worth looking into, the best first.
+///
+/// Same name and tag, then same repository: one of these is enough, since a rebuilt image is most like
+/// its last build. Else the longest common prefix of diff ids, which stands for the common ancestor,
+/// then whatever is there; of those as many as have, together, no more than twice the size of the image.
+pub(crate) fn basis<'a>(held: &'a [Image], image: &Image, names: &[ImageRef]) -> Vec<&'a Image> {
+    let rank = |other: &Image| {
+        let same_name = names.iter().any(|name| other.is_named(name));
+        let same_repository =
+            other.names.iter().any(|theirs| names.iter().any(|name| name.name() == theirs.name()));
+        (same_name, same_repository, shared_prefix(&other.diff_ids, &image.diff_ids))
+    };
+    let mut candidates: Vec<&Image> = held.iter().filter(|other| !other.diff_ids.is_empty()).collect();
+    candidates.sort_by(|a, b| {
+        rank(b).cmp(&rank(a)).then_with(|| b.created.cmp(&a.created)).then_with(|| a.id.cmp(&b.id))
+    });
+    let Some(&best) = candidates.first() else { return Vec::new() };
+    let (same_name, same_repository, _) = rank(best);
+    if same_name || same_repository {
+        return vec![best];
+    }
+    let budget = image.size.saturating_mul(2);
+    let mut covered: HashSet<DiffId> = HashSet::new();
+    let mut spent: u64 = 0;
+    let mut chosen = Vec::new();
+    for candidate in candidates {
+        let adds = candidate.diff_ids.iter().any(|id| !covered.contains(id));
+        let cost = spent.saturating_add(candidate.size);
+        if adds && (chosen.is_empty() || cost <= budget) {
+            covered.extend(&candidate.diff_ids);
+            spent = cost;
+            chosen.push(candidate);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsync_core::ImageId;
+
+    fn image(name: &str, layers: &[&str], size: u64) -> Image {
+        Image {
+            id: ImageId::of(format!("{name}{layers:?}").as_bytes()),
+            names: vec![name.parse().unwrap()],
+            diff_ids: layers.iter().map(|l| DiffId::of(l.as_bytes())).collect(),
+            platform: "linux/amd64".parse().unwrap(),
+            size,
+            created: "2026-01-01T00:00:00Z".into(),
+        }
+    }
+
+    fn basis_names(held: &[Image], wanted: &Image) -> Vec<String> {
+        basis(held, wanted, &wanted.names).iter().map(|i| i.names[0].to_string()).collect()
+    }
+
+    #[test]
+    fn the_last_build_is_the_basis() {
+        let wanted = image("shop:2", &["base", "x2"], 100);
+        let held = [image("web:1", &["base", "y"], 90), image("shop:1", &["old"], 100)];
+        assert_eq!(basis_names(&held, &wanted), ["shop:1"]);
+    }
+
+    #[test]
+    fn a_new_image_takes_the_longest_prefix_and_what_the_budget_allows() {
+        let wanted = image("new:1", &["base", "python", "x"], 100);
+        let held = [
+            image("far:1", &["other"], 150),
+            image("near:1", &["base", "python", "y"], 40),
+            image("base:1", &["base"], 10),
+            image("mid:1", &["base", "z"], 60),
+            image("huge:1", &["w"], 9000),
+        ];
+        // base:1 adds nothing, far:1 is over what mid:1 left, huge:1 is over the budget.
+        assert_eq!(basis_names(&held, &wanted), ["near:1", "mid:1"]);
+        // When nothing is shared, the first is taken whatever it costs.
+        assert_eq!(basis_names(&held[4..], &wanted), ["huge:1"]);
+        assert!(basis_names(&[], &wanted).is_empty());
+    }
+
+    #[test]
+    fn the_three_lists() {
+        let wanted = image("shop:1", &["base", "x"], 1);
+        let name = wanted.names[0].clone();
+        assert_eq!(status(&[], &wanted, Some(&name)), Status::New);
+        assert_eq!(status(std::slice::from_ref(&wanted), &wanted, Some(&name)), Status::Current);
+        let old = image("shop:1", &["base"], 1);
+        assert_eq!(status(std::slice::from_ref(&old), &wanted, Some(&name)), Status::NeedUpdate);
+        assert_eq!(status(&[old], &wanted, None), Status::New);
+        // Another kind of store shows another ID for the same content.
+        let elsewhere = Image { id: ImageId::of(b"manifest"), ..wanted.clone() };
+        assert_eq!(status(&[elsewhere], &wanted, Some(&name)), Status::Current);
+    }
+}

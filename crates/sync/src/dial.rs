@@ -1,0 +1,103 @@
+//! Gets an agent at the other end: through ssh and the bootstrap, or as a child process of this host.
+
+use std::io::{self, Cursor, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dsync_proto::{PREAMBLE_LEN, PROTOCOL, Preamble};
+
+use crate::agent::{agent_version, build_id};
+use crate::bootstrap::{self, BootstrapError};
+use crate::error::{Error, SshFailure};
+use crate::event::{Event, Observer};
+use crate::link::Link;
+use crate::program;
+use crate::remote::Remote;
+use crate::session::Options;
+use crate::ssh::{self, Pipe};
+
+/// A connection to an agent.
+pub(crate) struct Dialled {
+    pub(crate) link: Link,
+    pub(crate) pipe: Pipe,
+    /// Bytes to the agent, its upload included.
+    pub(crate) sent: Arc<AtomicU64>,
+    /// Bytes from the agent.
+    pub(crate) received: Arc<AtomicU64>,
+}
+
+/// Connects.
+pub(crate) fn dial(
+    remote: &Remote,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Dialled, Error> {
+    let host = remote.to_string();
+    let build = build_id().map_err(Error::io("cannot read this program's own file"))?;
+    let words = match remote {
+        Remote::Ssh(destination) => {
+            let command = bootstrap::command(&build, &agent_version(&options.version));
+            ssh::arguments(&options.ssh, destination, &command)
+        }
+        Remote::Layout(_) => {
+            let program =
+                std::env::current_exe().map_err(Error::io("cannot find this program's own file"))?;
+            vec![program.to_string_lossy().into_owned(), "agent".into()]
+        }
+    };
+    let (mut pipe, mut output, mut input) = Pipe::spawn(&words, &host, observer)?;
+    let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut program = |system: &str, machine: &str| {
+        let program = program::for_host(system, machine)?;
+        let bytes = program.packed.len() as u64;
+        sent.fetch_add(bytes, Ordering::Relaxed);
+        observer.event(Event::Uploading { bytes });
+        Ok(program)
+    };
+    let greeting = match bootstrap::greet(&mut output, &mut input, &mut program) {
+        Ok(greeting) => greeting,
+        Err(error) => {
+            drop((output, input));
+            return Err(explain(error, &mut pipe, host));
+        }
+    };
+    if !greeting.noise.is_empty() {
+        let noise = String::from_utf8_lossy(&greeting.noise);
+        observer.event(Event::Note(&format!("the login shell of {host} printed: {}", noise.trim())));
+    }
+    received.fetch_add((PREAMBLE_LEN + greeting.noise.len()) as u64, Ordering::Relaxed);
+    let preamble = Preamble { protocol: PROTOCOL, build }.encode();
+    let greeted = input.write_all(&preamble).and_then(|()| input.flush());
+    greeted.map_err(|_| lost(&mut pipe, &host))?;
+    sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
+    let output = Cursor::new(greeting.rest).chain(output);
+    let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received));
+    Ok(Dialled { link, pipe, sent, received })
+}
+
+fn lost(pipe: &mut Pipe, host: &str) -> Error {
+    pipe.end();
+    Error::Lost { host: host.into(), message: pipe.message() }
+}
+
+/// ssh exits with 255 for its own failures, and with the remote command's status otherwise.
+fn explain(error: BootstrapError, pipe: &mut Pipe, host: String) -> Error {
+    let status = pipe.end();
+    let message = pipe.message();
+    match error {
+        BootstrapError::Version(error) => error.into(),
+        BootstrapError::Refused(reason) => Error::NoAgent { host, reason },
+        BootstrapError::Silent(_) | BootstrapError::Io(_) if status.and_then(|s| s.code()) == Some(255) => {
+            let kind = ssh::classify(&message);
+            let message = if message.is_empty() { "ssh failed without a word".into() } else { message };
+            Error::Ssh { host, kind, message }
+        }
+        BootstrapError::Io(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Error::Ssh { host, kind: SshFailure::Other, message: error.to_string() }
+        }
+        BootstrapError::Silent(_) | BootstrapError::Io(_) => {
+            let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+            Error::NoAgent { host, reason: format!("its shell did not run the bootstrap{said}") }
+        }
+    }
+}

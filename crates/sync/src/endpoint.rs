@@ -1,0 +1,162 @@
+//! One end of every sync, source or target: answers requests about the store of its host.
+//!
+//! The same code runs as the agent on the remote host and in a thread of the client.
+
+use std::io;
+use std::path::PathBuf;
+
+use dsync_core::{Image, ImageId, Platform};
+use dsync_engine::{Store, StoreKind, StoreSpec};
+use dsync_proto::{Failure, FailureKind, Open, Opened, Peer, Receive, Reply, Request, Survey};
+
+use crate::assess;
+use crate::convert::{from_wire, to_wire};
+use crate::failure::EndpointError;
+use crate::link::Link;
+use crate::select::Selector;
+use crate::source::{self, Sending};
+use crate::target::{self, Receiving};
+
+/// Answers requests until the client goes away.
+pub(crate) fn serve(mut link: Link, version: &str) -> io::Result<()> {
+    let mut host: Option<Host> = None;
+    loop {
+        let request = match link.next_request() {
+            Ok(request) => request,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let moves = matches!(request, Request::Send { .. } | Request::Receive(_));
+        let reply = match (request, &host) {
+            (Request::Open(open), _) => Host::open(&open).map(|opened| {
+                let reply = opened.introduce(version);
+                host = Some(opened);
+                reply
+            }),
+            (_, None) => Err(EndpointError::Usage("a request came before a store was opened".into())),
+            (request, Some(host)) => host.answer(request, &mut link),
+        };
+        let reply = reply.unwrap_or_else(|error| {
+            let failure = Failure::from(error);
+            if moves && failure.kind != FailureKind::Aborted {
+                // The other side may be gone; then it needs no telling.
+                link.send_peer(&Peer::Abort).ok();
+            }
+            Reply::Failed(failure)
+        });
+        link.outbox.reply(&reply)?;
+    }
+}
+
+/// A host with an open store.
+struct Host {
+    store: Box<dyn Store>,
+    folder: PathBuf,
+    platform: Option<Platform>,
+}
+
+impl Host {
+    fn open(open: &Open) -> Result<Host, EndpointError> {
+        let spec: StoreSpec = open.store.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
+        let store = dsync_engine::open(&spec)?;
+        let platform = match &open.platform[..] {
+            "" => None,
+            text => Some(text.parse().map_err(EndpointError::Usage)?),
+        };
+        let folder = match &open.tmpfolder[..] {
+            "" => std::env::temp_dir(),
+            folder => PathBuf::from(folder),
+        };
+        if !folder.is_dir() {
+            let folder = folder.display();
+            return Err(EndpointError::Usage(format!("the temporary folder {folder} is not a directory")));
+        }
+        Ok(Host { store, folder, platform })
+    }
+
+    fn introduce(&self, version: &str) -> Reply {
+        let description = self.store.describe();
+        let id_is_config = description.kind != StoreKind::DockerContainerd;
+        Reply::Opened(Opened { store: description.name, id_is_config, version: version.into() })
+    }
+
+    fn answer(&self, request: Request, link: &mut Link) -> Result<Reply, EndpointError> {
+        match request {
+            Request::Open(_) => Err(EndpointError::Usage("a store is open already".into())),
+            Request::List { patterns } => self.list(&patterns),
+            Request::Survey { images } => {
+                self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?)
+            }
+            Request::Send { image, level, dry_run } => {
+                let image = ImageId::from_bytes(image);
+                source::send(&*self.store, link, &image, &Sending { level, dry_run }, &self.folder)
+            }
+            Request::Receive(Receive { image, names, basis, whole, dry_run }) => {
+                let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());
+                let receiving = Receiving {
+                    image: from_wire(&image)?,
+                    names: names.iter().map(|name| name.parse().map_err(usage)).collect::<Result<_, _>>()?,
+                    basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(usage)?) },
+                    whole,
+                    dry_run,
+                };
+                target::receive(&*self.store, link, &receiving, &self.folder)
+            }
+        }
+    }
+
+    fn images(&self) -> Result<Vec<Image>, EndpointError> {
+        let mut images = self.store.list()?;
+        if let Some(platform) = &self.platform {
+            images.retain(|image| image.platform.satisfies(platform));
+        }
+        for image in &mut images {
+            image.names.sort();
+        }
+        images.sort_by(|a, b| a.names.cmp(&b.names).then_with(|| a.id.cmp(&b.id)));
+        Ok(images)
+    }
+
+    fn list(&self, patterns: &[String]) -> Result<Reply, EndpointError> {
+        let selectors: Vec<Selector> = patterns
+            .iter()
+            .map(|text| Selector::parse(text))
+            .collect::<Result<_, _>>()
+            .map_err(EndpointError::Usage)?;
+        let images = self.images()?;
+        let all_match = selectors.iter().all(|selector| images.iter().any(|image| selector.selects(image)));
+        let names = if all_match {
+            Vec::new()
+        } else {
+            images.iter().flat_map(|image| &image.names).map(ToString::to_string).collect()
+        };
+        let selected = images.iter().filter(|image| {
+            if selectors.is_empty() {
+                !image.names.is_empty()
+            } else {
+                selectors.iter().any(|selector| selector.selects(image))
+            }
+        });
+        Ok(Reply::Images { images: selected.map(to_wire).collect(), names })
+    }
+
+    fn survey(&self, images: &[Image]) -> Result<Reply, EndpointError> {
+        let held = self.store.list()?;
+        let survey = |image: &Image| {
+            let status = if image.names.is_empty() {
+                vec![assess::status(&held, image, None)]
+            } else {
+                image.names.iter().map(|name| assess::status(&held, image, Some(name))).collect()
+            };
+            let basis = assess::basis(&held, image, &image.names);
+            let label =
+                |basis: &Image| basis.names.first().map_or_else(|| basis.id.to_string(), ToString::to_string);
+            Survey {
+                status,
+                layers: assess::layers(&*self.store, &held, image),
+                basis: basis.into_iter().map(label).collect(),
+            }
+        };
+        Ok(Reply::Surveyed(images.iter().map(survey).collect()))
+    }
+}

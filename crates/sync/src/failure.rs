@@ -1,0 +1,98 @@
+//! Why an endpoint could not do what was asked, and what of it crosses the wire.
+
+use std::io;
+
+use dsync_delta::{JoinError, SkeletonError, WantedError};
+use dsync_engine::StoreError;
+use dsync_proto::{Failure, FailureKind};
+
+use crate::link::Aborted;
+
+/// Why an endpoint could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EndpointError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a rebuilt layer is not the one that was asked for")]
+    Join(#[source] JoinError),
+    #[error("the source's list of contents cannot be used")]
+    Skeleton(#[from] SkeletonError),
+    #[error("the target's answer cannot be used")]
+    Wanted(#[from] WantedError),
+    #[error("{what}")]
+    Io { what: &'static str, source: io::Error },
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl EndpointError {
+    pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> EndpointError {
+        move |source| EndpointError::Io { what, source }
+    }
+
+    fn kind(&self) -> FailureKind {
+        if let Some(error) = self.root_io() {
+            if error.get_ref().is_some_and(|inner| inner.is::<Aborted>()) {
+                return FailureKind::Aborted;
+            }
+            if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                return FailureKind::NoSpace;
+            }
+        }
+        match self {
+            EndpointError::Store(error) => match error {
+                StoreError::NotFound { .. } => FailureKind::EngineNotFound,
+                StoreError::Down { .. } => FailureKind::EngineDown,
+                StoreError::Permission { .. } => FailureKind::EnginePermission,
+                StoreError::NoSuchImage { .. } => FailureKind::NoSuchImage,
+                StoreError::NoSpace { .. } => FailureKind::NoSpace,
+                StoreError::Broken { .. } => FailureKind::Broken,
+                _ => FailureKind::Other,
+            },
+            EndpointError::Join(JoinError::Mismatch { .. }) => FailureKind::Mismatch,
+            EndpointError::Usage(_) => FailureKind::Usage,
+            EndpointError::Broken(_) => FailureKind::Broken,
+            _ => FailureKind::Other,
+        }
+    }
+
+    /// The system's error at the bottom, if there is one.
+    fn root_io(&self) -> Option<&io::Error> {
+        let mut found = None;
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = next {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                found = Some(io);
+            }
+            next = error.source();
+        }
+        found
+    }
+}
+
+impl From<EndpointError> for Failure {
+    fn from(error: EndpointError) -> Failure {
+        Failure::new(error.kind(), &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(error: EndpointError) -> FailureKind {
+        Failure::from(error).kind
+    }
+
+    #[test]
+    fn the_kind_is_found_below_the_surface() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(kind(EndpointError::Io { what: "x", source: full() }), FailureKind::NoSpace);
+        assert_eq!(kind(EndpointError::Skeleton(SkeletonError::Write(full()))), FailureKind::NoSpace);
+        let aborted = StoreError::Io { what: "x".into(), source: Aborted.into() };
+        assert_eq!(kind(aborted.into()), FailureKind::Aborted);
+        assert_eq!(kind(StoreError::Down { message: "x".into() }.into()), FailureKind::EngineDown);
+    }
+}

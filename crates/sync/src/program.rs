@@ -1,0 +1,73 @@
+//! This program as a file to give to a remote host.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use crate::bootstrap::Program;
+
+/// The program for a host, by what its `uname -s` and `uname -m` say.
+///
+/// For a host of another kind the file `docker-sync-SYSTEM-MACHINE` is looked for beside this program and
+/// in `$DOCKER_SYNC_AGENTS`.
+pub(crate) fn for_host(system: &str, machine: &str) -> Result<Program, String> {
+    let (own_system, own_machine) = own_platform();
+    let path = if (system, machine) == (own_system, own_machine) {
+        std::env::current_exe().map_err(|error| format!("cannot find this program's own file: {error}"))?
+    } else {
+        find_other(system, machine).ok_or_else(|| {
+            format!("this docker-sync is for {own_system} {own_machine}, the host is {system} {machine}")
+        })?
+    };
+    let bytes = fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    pack(&bytes).map_err(|error| format!("cannot compress {}: {error}", path.display()))
+}
+
+/// As `uname -s` and `uname -m` name what this program was built for.
+fn own_platform() -> (&'static str, &'static str) {
+    let system = match std::env::consts::OS {
+        "linux" => "Linux",
+        "macos" => "Darwin",
+        "freebsd" => "FreeBSD",
+        other => other,
+    };
+    let machine = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("macos", "aarch64") => "arm64",
+        ("freebsd", "x86_64") => "amd64",
+        (_, other) => other,
+    };
+    (system, machine)
+}
+
+fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if !plain(system) || !plain(machine) {
+        return None;
+    }
+    let name = format!("docker-sync-{system}-{machine}");
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
+    let folders = std::env::var_os("DOCKER_SYNC_AGENTS").map(PathBuf::from).into_iter().chain(beside);
+    folders.map(|folder| folder.join(&name)).find(|path| path.is_file())
+}
+
+fn pack(program: &[u8]) -> std::io::Result<Program> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(program)?;
+    Ok(Program { packed: encoder.finish()?, build: Sha256::digest(program).into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_host_is_told_apart() {
+        assert!(for_host("Plan9", "mips").is_err_and(|reason| reason.contains("the host is Plan9 mips")));
+        // What a host says of itself never becomes a path.
+        assert!(find_other("../..", "x").is_none());
+    }
+}

@@ -1,0 +1,438 @@
+//! The client's side: dials the remote, asks both ends, and joins source and target for each image.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use dsync_core::{Image, ImageId, ImageRef, Platform};
+use dsync_proto::{
+    Channel, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open, Opened, Peer, Receive,
+    Received, Reply, Request, Survey, decode,
+};
+
+use crate::convert::{from_wire, to_wire};
+use crate::dial::{self, Dialled};
+use crate::endpoint;
+use crate::error::{Error, Side};
+use crate::event::{Event, Observer};
+use crate::link::{Inbox, Link, Outbox};
+use crate::remote::Remote;
+use crate::report::{Entry, Report};
+use crate::select::{self, Selector};
+
+/// How to sync.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The ssh command as words.
+    pub ssh: Vec<String>,
+    /// The store of this host, as `--docker` takes it; empty to find one.
+    pub local_store: String,
+    /// The store of the remote host.
+    pub remote_store: String,
+    /// Where temporary files go, on both hosts; the system's place otherwise.
+    pub tmpfolder: Option<PathBuf>,
+    /// Only images of this platform.
+    pub platform: Option<Platform>,
+    /// The zstd level for what crosses.
+    pub level: i32,
+    /// An image of the target to use as the basis.
+    pub basis: Option<ImageRef>,
+    /// The version of the program, which an agent on PATH must have too.
+    pub version: String,
+}
+
+/// Which way images go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the remote to this host.
+    Pull,
+    /// From this host to the remote.
+    Push,
+}
+
+/// Bytes over the connection, without what ssh adds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// From this host.
+    pub sent: u64,
+    /// To this host.
+    pub received: u64,
+}
+
+/// What became of one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The image ID on the target.
+    pub id: ImageId,
+    /// Whether the image was there and only its name moved.
+    pub was_there: bool,
+    /// Each layer, the lowest first.
+    pub layers: Vec<LayerOutcome>,
+    /// Contents that crossed (or would), before compression, in bytes.
+    pub raw: u64,
+    /// The same after compression.
+    pub packed: u64,
+    /// All that crossed for this image.
+    pub traffic: Traffic,
+}
+
+/// What became of one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerOutcome {
+    /// Where it came from.
+    pub state: LayerState,
+    /// Its uncompressed size in bytes; 0 where it was not touched.
+    pub len: u64,
+    /// How many of these bytes the target had.
+    pub reused: u64,
+}
+
+/// A connection between the stores of two hosts.
+pub struct Session {
+    local: Link,
+    remote: Link,
+    local_store: Opened,
+    remote_store: Opened,
+    direction: Direction,
+    name: String,
+    options: Options,
+    observer: Arc<dyn Observer>,
+    sent: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
+    pipe: crate::ssh::Pipe,
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Says that the process is about to end because a person or the system wants it to: what fails from now
+/// on fails for that reason.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+impl Session {
+    /// Connects to the remote, with an agent at its end, and opens both stores.
+    pub fn connect(
+        remote: &Remote,
+        direction: Direction,
+        options: Options,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Session, Error> {
+        let name = remote.to_string();
+        observer.event(Event::Connecting { remote: &name });
+        let (local, served) = Link::pair();
+        let version = options.version.clone();
+        thread::spawn(move || endpoint::serve(served, &version));
+        let Dialled { link, pipe, sent, received } = dial::dial(remote, &options, &observer)?;
+        let unopened = Opened { store: String::new(), id_is_config: true, version: String::new() };
+        let mut session = Session {
+            local,
+            remote: link,
+            local_store: unopened.clone(),
+            remote_store: unopened,
+            direction,
+            name,
+            options,
+            observer,
+            sent,
+            received,
+            pipe,
+        };
+        session.open(remote)?;
+        Ok(session)
+    }
+
+    fn open(&mut self, remote: &Remote) -> Result<(), Error> {
+        let options = &self.options;
+        let tmpfolder =
+            options.tmpfolder.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        let platform = options.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+        let open = |store: &str| {
+            Request::Open(Open {
+                store: store.into(),
+                tmpfolder: tmpfolder.clone(),
+                platform: platform.clone(),
+            })
+        };
+        let there = match remote {
+            Remote::Ssh(_) => open(&options.remote_store),
+            Remote::Layout(spec) => open(spec),
+        };
+        let here = open(&options.local_store);
+        let expect = |reply| match reply {
+            Reply::Opened(opened) => Ok(opened),
+            _ => Err(Error::OutOfTurn { expected: "a store" }),
+        };
+        self.remote_store = expect(self.ask(Side::Remote, &there)?)?;
+        self.local_store = expect(self.ask(Side::Local, &here)?)?;
+        for (side, store) in [(Side::Local, &self.local_store), (Side::Remote, &self.remote_store)] {
+            let note = format!("{side} has {}", store.store);
+            self.observer.event(Event::Note(&note));
+        }
+        Ok(())
+    }
+
+    /// How the target stands to the source, for all images with a name or for those that are selected.
+    pub fn report(&mut self, selection: &[String]) -> Result<Report, Error> {
+        let usage = |message: String| Error::Endpoint {
+            side: Side::Local,
+            failure: Failure { kind: FailureKind::Usage, causes: vec![message] },
+        };
+        let selectors: Vec<Selector> =
+            selection.iter().map(|text| Selector::parse(text)).collect::<Result<_, _>>().map_err(usage)?;
+        let (source, target) = self.sides();
+        self.observer.event(Event::Listing { store: &self.store(source).store });
+        let list = Request::List { patterns: selection.to_vec() };
+        let Reply::Images { images: listed, names } = self.ask(source, &list)? else {
+            return Err(Error::OutOfTurn { expected: "a list of images" });
+        };
+        let bad = |error| Error::Endpoint { side: source, failure: Failure::from(error) };
+        let images: Vec<Image> = listed.iter().map(from_wire).collect::<Result<_, _>>().map_err(bad)?;
+        for selector in &selectors {
+            if !images.iter().any(|image| selector.selects(image)) {
+                let pattern = selector.as_str().to_owned();
+                return Err(Error::NoSuchImage { close: select::close(&pattern, &names), pattern });
+            }
+        }
+        let chosen: Vec<(Image, Vec<Option<ImageRef>>)> = images
+            .into_iter()
+            .map(|image| {
+                let names = select::names(&selectors, &image);
+                (image, names)
+            })
+            .filter(|(_, names)| !names.is_empty())
+            .collect();
+        let asked: Vec<ListedImage> = chosen
+            .iter()
+            .map(|(image, names)| {
+                let names = names.iter().flatten().map(ToString::to_string).collect();
+                ListedImage { names, ..to_wire(image) }
+            })
+            .collect();
+        self.observer.event(Event::Listing { store: &self.store(target).store });
+        let Reply::Surveyed(surveys) = self.ask(target, &Request::Survey { images: asked })? else {
+            return Err(Error::OutOfTurn { expected: "a survey" });
+        };
+        let entries =
+            entries(chosen, surveys).ok_or(Error::OutOfTurn { expected: "a survey of every image" })?;
+        Ok(Report {
+            source: self.store(source).store.clone(),
+            target: self.store(target).store.clone(),
+            entries,
+        })
+    }
+
+    /// Brings one image over, or finds out what that would cost.
+    pub fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error> {
+        let label = entry.label();
+        self.observer.event(Event::Image { name: &label, image: &entry.image });
+        match self.transfer(entry, dry_run, false) {
+            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Mismatch => {
+                self.observer.event(Event::Warning("a layer came out wrong; sending it whole"));
+                self.transfer(entry, dry_run, true)
+            }
+            result => result,
+        }
+    }
+
+    fn transfer(&mut self, entry: &Entry, dry_run: bool, whole: bool) -> Result<Outcome, Error> {
+        let before = self.traffic();
+        let receive = Request::Receive(Receive {
+            image: to_wire(&entry.image),
+            names: entry.name.iter().map(ToString::to_string).collect(),
+            basis: self.options.basis.as_ref().map(ToString::to_string).unwrap_or_default(),
+            whole,
+            dry_run,
+        });
+        let send = Request::Send { image: *entry.image.id.as_bytes(), level: self.options.level, dry_run };
+        let (source, target) = self.sides();
+        self.tell(target, &receive)?;
+        self.tell(source, &send)?;
+        let (sent, received) = self.relay();
+        let (sent, received) = self.settle((source, sent), (target, received))?;
+        let Reply::Sent { raw, packed } = sent else {
+            return Err(Error::OutOfTurn { expected: "an account" });
+        };
+        let Reply::Received(Received { id, layers, was_there }) = received else {
+            return Err(Error::OutOfTurn { expected: "an image" });
+        };
+        let id = ImageId::from_bytes(id);
+        if self.local_store.id_is_config && self.remote_store.id_is_config && id != entry.image.id {
+            let causes = vec![format!("the target made image {id} of image {}", entry.image.id)];
+            return Err(Error::Endpoint {
+                side: target,
+                failure: Failure { kind: FailureKind::Mismatch, causes },
+            });
+        }
+        let after = self.traffic();
+        let layers =
+            layers.iter().map(|l| LayerOutcome { state: l.state, len: l.len, reused: l.reused }).collect();
+        let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
+        Ok(Outcome { id, was_there, layers, raw, packed, traffic })
+    }
+
+    /// Passes everything between source and target until both have replied.
+    fn relay(&mut self) -> (io::Result<Reply>, io::Result<Reply>) {
+        let observer = &*self.observer;
+        let (source, target) = match self.direction {
+            Direction::Pull => (&mut self.remote, &mut self.local),
+            Direction::Push => (&mut self.local, &mut self.remote),
+        };
+        let (source, to_source) = (&mut source.inbox, &source.outbox);
+        let (target, to_target) = (&mut target.inbox, &target.outbox);
+        thread::scope(|scope| {
+            let forward = scope.spawn(|| pass(source, to_target, observer));
+            let received = pass(target, to_source, observer);
+            let sent = forward.join().unwrap_or_else(|_| Err(io::Error::other("a relay ended early")));
+            (sent, received)
+        })
+    }
+
+    /// Both replies, or the failure that came first: not the one of a side that was told to give up.
+    fn settle(
+        &mut self,
+        (source, sent): (Side, io::Result<Reply>),
+        (target, received): (Side, io::Result<Reply>),
+    ) -> Result<(Reply, Reply), Error> {
+        let sent = self.unwrap_reply(source, sent);
+        let received = self.unwrap_reply(target, received);
+        match (sent, received) {
+            (Ok(sent), Ok(received)) => Ok((sent, received)),
+            (Err(lost @ Error::Lost { .. }), _) | (_, Err(lost @ Error::Lost { .. })) => Err(lost),
+            (Err(error), Err(other)) if error.failure_kind() == Some(FailureKind::Aborted) => Err(other),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    /// What crossed the connection until now.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { sent: self.sent.load(Ordering::Relaxed), received: self.received.load(Ordering::Relaxed) }
+    }
+
+    /// Ends both ends.
+    pub fn close(self) {
+        let Session { local, remote, mut pipe, .. } = self;
+        drop((local, remote));
+        pipe.end();
+    }
+
+    fn sides(&self) -> (Side, Side) {
+        match self.direction {
+            Direction::Pull => (Side::Remote, Side::Local),
+            Direction::Push => (Side::Local, Side::Remote),
+        }
+    }
+
+    fn store(&self, side: Side) -> &Opened {
+        match side {
+            Side::Local => &self.local_store,
+            Side::Remote => &self.remote_store,
+        }
+    }
+
+    fn link(&self, side: Side) -> &Link {
+        match side {
+            Side::Local => &self.local,
+            Side::Remote => &self.remote,
+        }
+    }
+
+    fn tell(&mut self, side: Side, request: &Request) -> Result<(), Error> {
+        let told = self.link(side).outbox.request(request);
+        told.map_err(|error| self.lost(side, error))
+    }
+
+    fn ask(&mut self, side: Side, request: &Request) -> Result<Reply, Error> {
+        self.tell(side, request)?;
+        let link = match side {
+            Side::Local => &mut self.local,
+            Side::Remote => &mut self.remote,
+        };
+        let reply = reply(&mut link.inbox, &*self.observer, |_| {});
+        self.unwrap_reply(side, reply)
+    }
+
+    fn unwrap_reply(&mut self, side: Side, reply: io::Result<Reply>) -> Result<Reply, Error> {
+        match reply {
+            Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure }),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.lost(side, error)),
+        }
+    }
+
+    /// Why an end no longer answers.
+    fn lost(&mut self, side: Side, error: io::Error) -> Error {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return Error::Interrupted;
+        }
+        let ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
+        match side {
+            Side::Remote if ended => {
+                // The link stays as it is; its process has closed its end and says why.
+                self.pipe.end();
+                Error::Lost { host: self.name.clone(), message: self.pipe.message() }
+            }
+            _ => Error::Io { what: format!("{side} no longer answers"), source: error },
+        }
+    }
+}
+
+/// The entries of a report, sorted by name; `None` when the survey does not fit.
+fn entries(chosen: Vec<(Image, Vec<Option<ImageRef>>)>, surveys: Vec<Survey>) -> Option<Vec<Entry>> {
+    if chosen.len() != surveys.len() {
+        return None;
+    }
+    let mut sorted: BTreeMap<(Option<ImageRef>, ImageId), Entry> = BTreeMap::new();
+    for ((image, names), survey) in chosen.into_iter().zip(surveys) {
+        if names.len() != survey.status.len() || image.diff_ids.len() != survey.layers.len() {
+            return None;
+        }
+        for (name, status) in names.into_iter().zip(survey.status) {
+            let entry = Entry {
+                name: name.clone(),
+                image: image.clone(),
+                status,
+                layers: survey.layers.clone(),
+                basis: survey.basis.clone(),
+            };
+            sorted.insert((name, image.id), entry);
+        }
+    }
+    Some(sorted.into_values().collect())
+}
+
+/// Passes frames on until the reply comes; tells the other end to give up when this one is gone.
+fn pass(from: &mut Inbox, to: &Outbox, observer: &dyn Observer) -> io::Result<Reply> {
+    let reply = reply(from, observer, |frame| {
+        // Where the other end is gone, its own reader says so.
+        to.send(frame).ok();
+    });
+    if reply.is_err() {
+        to.send_message(Channel::Peer, &Peer::Abort).ok();
+    }
+    reply
+}
+
+/// Waits for a reply, showing events and handing everything else on.
+fn reply(
+    inbox: &mut Inbox,
+    observer: &dyn Observer,
+    mut other: impl FnMut(crate::link::Frame),
+) -> io::Result<Reply> {
+    loop {
+        let frame = inbox.recv()?;
+        match frame.channel {
+            Channel::Control => return decode(&frame.payload).map_err(io::Error::other),
+            Channel::Event => match decode(&frame.payload).map_err(io::Error::other)? {
+                WireEvent::Phase(phase) => observer.event(Event::Phase(phase)),
+                WireEvent::Total(bytes) => observer.event(Event::Total(bytes)),
+                WireEvent::Advance(bytes) => observer.event(Event::Advance(bytes)),
+                WireEvent::Note(note) => observer.event(Event::Note(&note)),
+            },
+            Channel::Peer | Channel::Data => other(frame),
+        }
+    }
+}
