@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use globset::{GlobBuilder, GlobMatcher};
-
 /// `NAME:TAG` in the familiar form: `redis:latest`, not `docker.io/library/redis:latest`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageRef {
@@ -97,7 +95,7 @@ pub struct Pattern {
 #[derive(Debug, Clone)]
 enum Matcher {
     Exact(ImageRef),
-    Glob(GlobMatcher),
+    Glob(String),
 }
 
 impl Pattern {
@@ -105,7 +103,7 @@ impl Pattern {
     pub fn matches(&self, name: &ImageRef) -> bool {
         match &self.matcher {
             Matcher::Exact(exact) => exact == name,
-            Matcher::Glob(glob) => glob.is_match(name.to_string()),
+            Matcher::Glob(glob) => fast_glob::glob_match(glob, name.to_string()),
         }
     }
 
@@ -130,15 +128,22 @@ impl FromStr for Pattern {
     /// shell; without a tag only `:latest` is meant, as everywhere.
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let matcher = if text.contains(['*', '?', '[', '{']) {
+            if text.contains(char::is_whitespace) || !is_balanced(text) {
+                return Err(ReferenceError::Pattern(text.into()));
+            }
             let (name, tag) = split_tag(text);
-            let glob = format!("{}:{}", familiar(name), tag.unwrap_or("latest"));
-            let glob = GlobBuilder::new(&glob).literal_separator(true).build();
-            Matcher::Glob(glob.map_err(|_| ReferenceError::Pattern(text.into()))?.compile_matcher())
+            Matcher::Glob(format!("{}:{}", familiar(name), tag.unwrap_or("latest")))
         } else {
             Matcher::Exact(text.parse()?)
         };
         Ok(Pattern { text: text.into(), matcher })
     }
+}
+
+/// Whether every bracket and brace of a glob is closed.
+fn is_balanced(glob: &str) -> bool {
+    let count = |c: char| glob.chars().filter(|&other| other == c).count();
+    count('[') == count(']') && count('{') == count('}')
 }
 
 /// The tag is what follows the last colon, unless a slash comes after it (a registry's port).
