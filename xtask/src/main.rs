@@ -1,1 +1,70 @@
-fn main() {}
+//! `cargo xtask`: what is done with this workspace rather than by it.
+//!
+//! Each subcommand is a module. Decisions (is this licence allowed, does this link lead anywhere, is this
+//! figure good enough) are pure functions with tests; programs are run in [`shell`] and [`workspace`].
+
+mod bench;
+mod ci;
+mod demo;
+mod deny;
+mod shell;
+mod show;
+mod test;
+mod tidy;
+mod units;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What went wrong, for a person; nothing here acts on the kind of an error.
+type Error = Box<dyn std::error::Error>;
+/// What most functions here return.
+type Result<T = ()> = std::result::Result<T, Error>;
+
+/// Tests, checks, demonstration and benchmark of docker-sync
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every test of the workspace, after installing what they need
+    Test {
+        /// Further arguments for `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run all that a change has to pass: format, lints, rules, documentation, tests
+    Ci,
+    /// Check licences, sources and bans of all dependencies
+    Deny,
+    /// Check the rules of this repository that no other tool knows
+    Tidy,
+    /// Show the main job: on two directories, and on two real engines where that is possible
+    Demo,
+    /// Measure docker-sync and its rivals on real images, and write docs/benchmarks
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Test { args } => test::run(&args),
+        Task::Ci => ci::run(),
+        Task::Deny => deny::run(),
+        Task::Tidy => tidy::run(),
+        Task::Demo => demo::run(),
+        Task::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("{}", show::error(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}

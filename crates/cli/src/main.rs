@@ -1,1 +1,29 @@
-fn main() {}
+//! docker-sync: synchronise container images between hosts over ssh, moving as few bytes as can be.
+//!
+//! This crate is the terminal's side of it: arguments, report, progress, errors. How anything works is in
+//! `dsync-sync`.
+
+mod args;
+mod backend;
+mod error;
+mod escape;
+mod help;
+mod manual;
+mod plugin;
+mod progress;
+mod quantity;
+mod report;
+mod results;
+mod run;
+mod signals;
+mod start;
+mod style;
+mod task;
+#[cfg(test)]
+mod testing;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    start::start().into()
+}

@@ -3,6 +3,38 @@
 //! Engines are driven through their own command-line clients, so that contexts, rootless set-ups and
 //! `sudo` work as the user has them. Nothing here knows the network or how layers become smaller.
 
+pub mod archive;
+mod client;
+mod command;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod failure;
+mod locate;
+mod oci;
+mod script;
+mod spec;
 mod store;
 
+pub use client::{DistantStore, parse_inspect};
+pub use command::Reach;
+pub use spec::{SpecError, StoreSpec};
 pub use store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+
+use client::ClientStore;
+use oci::OciStore;
+
+/// Opens the store that is meant; it answers, or the error says why not.
+pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>, StoreError> {
+    let client = |words: &[String]| Ok(Box::new(ClientStore::open(words)?) as Box<dyn Store>);
+    match spec {
+        StoreSpec::Command(words) => client(words),
+        StoreSpec::Auto => match client(&["docker".to_owned()]) {
+            Err(StoreError::NotFound { .. }) => client(&["podman".to_owned()]).map_err(|error| match error {
+                StoreError::NotFound { .. } => StoreError::NotFound { program: "docker' or 'podman".into() },
+                other => other,
+            }),
+            other => other,
+        },
+        StoreSpec::OciLayout(directory) => Ok(Box::new(OciStore::open(directory)?)),
+    }
+}

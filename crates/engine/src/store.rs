@@ -54,7 +54,13 @@ pub struct Export {
 /// Takes layers as they come out of a store.
 pub trait LayerSink {
     /// Reads one layer's uncompressed tar to its end.
+    ///
+    /// A tar that is not the layer of this diff id is an error of the kind `InvalidData`. After an error the
+    /// sink has forgotten the layer: the store may have another way to it and give it once more.
     fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()>;
+
+    /// Is told what is of interest when somebody asks why an export takes the time it does.
+    fn note(&mut self, _text: &str) {}
 }
 
 /// One image on its way into a store. Dropped before `commit` it leaves the store as it was.

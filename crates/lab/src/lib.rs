@@ -1,1 +1,47 @@
-//! docker-sync
+//! The lab of docker-sync: hosts on one machine, each with a real container engine and a real sshd on
+//! loopback, a proxy between ssh and sshd that counts bytes, and images built for real.
+//!
+//! ```no_run
+//! use dsync_lab::{Lab, LoginOptions, Shell, images};
+//!
+//! # fn main() -> Result<(), dsync_lab::LabError> {
+//! let lab = Lab::start(&["alpha", "beta"])?;
+//! images::get(lab.host("alpha").engine(), "tiny:1")?;
+//! let fish = lab.host("beta").login("fish", LoginOptions { shell: Shell::Fish, ..Default::default() })?;
+//! let output = fish.ssh("docker images").env("WIRE_LABEL", "a-test").output();
+//! println!("{output:?} moved {:?}", lab.wire("a-test")?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is expensive is a [`Host`]: its engine takes a second or so to start, and tests share it.
+//! What is cheap is a [`Login`]: one more sshd for the same engine with a home, a shell and a `PATH` of
+//! its own. Cheaper still is a [`Link`]: one more name in the ssh configuration, say with a cable that is
+//! cut after so many bytes.
+//!
+//! Nothing of a lab outlives the process that started it, however that process ends; see [`keeper`].
+//! The lab needs root on a Debian-like Linux, and knows nothing of docker-sync itself.
+
+pub mod images;
+pub mod keeper;
+pub mod packages;
+pub mod wire;
+
+mod command;
+mod engine;
+mod error;
+mod host;
+mod lab;
+mod link;
+mod login;
+mod mounts;
+mod process;
+mod programs;
+mod sshd;
+
+pub use engine::{Engine, EngineKind, EngineOptions};
+pub use error::LabError;
+pub use host::Host;
+pub use lab::{BASE, Lab, LabBuilder};
+pub use link::{HostKey, Identity, Link};
+pub use login::{Login, LoginOptions, Place, Shell, User};

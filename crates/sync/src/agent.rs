@@ -51,7 +51,7 @@ fn serve(version: &str) -> io::Result<()> {
     }
     Preamble::decode(rest.try_into().map_err(io::Error::other)?).map_err(io::Error::other)?;
     let link = Link::over(input, output, Default::default(), Default::default());
-    endpoint::serve(link, version)
+    endpoint::serve(link, version, &endpoint::open_here)
 }
 
 /// SHA-256 of the running program's file.

@@ -151,8 +151,12 @@ mod tests {
     }
 
     fn greet_with(input: &[u8]) -> (Result<Greeting, BootstrapError>, Vec<u8>) {
+        greet_in_turn(input, b"")
+    }
+
+    fn greet_in_turn(first: &[u8], then: &[u8]) -> (Result<Greeting, BootstrapError>, Vec<u8>) {
         let mut sent = Vec::new();
-        let greeting = greet(&mut { input }, &mut sent, &mut |system, machine| {
+        let greeting = greet(&mut first.chain(then), &mut sent, &mut |system, machine| {
             if (system, machine) == ("Linux", "x86_64") {
                 Ok(Program { packed: b"PROGRAM".into(), build: [0xab; 32] })
             } else {
@@ -182,9 +186,8 @@ mod tests {
 
     #[test]
     fn a_host_without_the_agent_is_given_it() {
-        let mut input = b"Hi\ndocker-sync-bootstrap wanted Linux x86_64\n".to_vec();
-        input.extend(preamble());
-        let (greeting, sent) = greet_with(&input);
+        let question = b"Hi\ndocker-sync-bootstrap wanted Linux x86_64\n";
+        let (greeting, sent) = greet_in_turn(question, &preamble());
         assert!(greeting.unwrap().noise.is_empty());
         assert_eq!(sent, [b"7 ".as_slice(), "ab".repeat(32).as_bytes(), b"\nPROGRAM"].concat());
     }

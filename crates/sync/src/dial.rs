@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dsync_proto::{PREAMBLE_LEN, PROTOCOL, Preamble};
 
 use crate::agent::{agent_version, build_id};
+use crate::agentless;
 use crate::bootstrap::{self, BootstrapError};
 use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
 use crate::link::Link;
 use crate::program;
 use crate::remote::Remote;
-use crate::session::Options;
+use crate::session::{Method, Options};
 use crate::ssh::{self, Pipe};
 
 /// A connection to an agent.
@@ -24,14 +25,37 @@ pub(crate) struct Dialled {
     pub(crate) sent: Arc<AtomicU64>,
     /// Bytes from the agent.
     pub(crate) received: Arc<AtomicU64>,
+    /// There is no agent: layers go whole.
+    pub(crate) whole: bool,
 }
 
-/// Connects.
+/// Connects in the way that was asked for.
 pub(crate) fn dial(
     remote: &Remote,
     options: &Options,
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
+    let Remote::Ssh(to) = remote else { return dial_agent(remote, options, observer) };
+    match options.method {
+        Method::Delta => dial_agent(remote, options, observer),
+        Method::Stream => agentless::dial(to, false, options, observer),
+        Method::Rsync => agentless::dial(to, true, options, observer),
+        Method::Auto => match dial_agent(remote, options, observer) {
+            Err(Error::NoAgent { host, reason }) => {
+                let rsync = agentless::has_rsync(to, options, observer);
+                let way =
+                    if rsync { "rsync of the missing layers" } else { "a stream of the missing layers" };
+                observer.event(Event::Warning(&format!(
+                    "no agent can run on {host} ({reason}); falling back to {way}"
+                )));
+                agentless::dial(to, rsync, options, observer)
+            }
+            other => other,
+        },
+    }
+}
+
+fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {
     let host = remote.to_string();
     let build = build_id().map_err(Error::io("cannot read this program's own file"))?;
     let words = match remote {
@@ -72,7 +96,7 @@ pub(crate) fn dial(
     sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
     let output = Cursor::new(greeting.rest).chain(output);
     let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received));
-    Ok(Dialled { link, pipe, sent, received })
+    Ok(Dialled { link, pipe, sent, received, whole: false })
 }
 
 fn lost(pipe: &mut Pipe, host: &str) -> Error {

@@ -17,8 +17,17 @@ use crate::select::Selector;
 use crate::source::{self, Sending};
 use crate::target::{self, Receiving};
 
+/// Opens a store by what `--docker` says.
+pub(crate) type Opener = dyn Fn(&str) -> Result<Box<dyn Store>, EndpointError> + Send;
+
+/// Opens a store of this host.
+pub(crate) fn open_here(spec: &str) -> Result<Box<dyn Store>, EndpointError> {
+    let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
+    Ok(dsync_engine::open(&spec)?)
+}
+
 /// Answers requests until the client goes away.
-pub(crate) fn serve(mut link: Link, version: &str) -> io::Result<()> {
+pub(crate) fn serve(mut link: Link, version: &str, opener: &Opener) -> io::Result<()> {
     let mut host: Option<Host> = None;
     loop {
         let request = match link.next_request() {
@@ -28,7 +37,7 @@ pub(crate) fn serve(mut link: Link, version: &str) -> io::Result<()> {
         };
         let moves = matches!(request, Request::Send { .. } | Request::Receive(_));
         let reply = match (request, &host) {
-            (Request::Open(open), _) => Host::open(&open).map(|opened| {
+            (Request::Open(open), _) => Host::open(&open, opener).map(|opened| {
                 let reply = opened.introduce(version);
                 host = Some(opened);
                 reply
@@ -56,9 +65,8 @@ struct Host {
 }
 
 impl Host {
-    fn open(open: &Open) -> Result<Host, EndpointError> {
-        let spec: StoreSpec = open.store.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
-        let store = dsync_engine::open(&spec)?;
+    fn open(open: &Open, opener: &Opener) -> Result<Host, EndpointError> {
+        let store = opener(&open.store)?;
         let platform = match &open.platform[..] {
             "" => None,
             text => Some(text.parse().map_err(EndpointError::Usage)?),

@@ -4,6 +4,7 @@
 //! Nothing here knows a terminal: what happens is told to an [`Observer`].
 
 mod agent;
+mod agentless;
 mod assess;
 mod bootstrap;
 mod convert;
@@ -12,11 +13,13 @@ mod endpoint;
 mod error;
 mod event;
 mod failure;
+mod interrupt;
 mod link;
 mod program;
 mod progress;
 mod remote;
 mod report;
+mod rsync;
 mod select;
 mod session;
 mod source;
@@ -27,8 +30,9 @@ mod target;
 pub use agent::{agent_version, serve_stdio};
 pub use error::{Error, Side, SshFailure};
 pub use event::{Event, Observer, Phase};
+pub use interrupt::interrupt;
 pub use remote::{Destination, Remote, RemoteError};
 pub use report::{Entry, LayerState, Report, Status};
-pub use session::{Direction, LayerOutcome, Options, Outcome, Session, Traffic, interrupt};
+pub use session::{Direction, LayerOutcome, Method, Options, Outcome, Session, Traffic};
 
 pub use dsync_proto::{Failure, FailureKind};

@@ -61,16 +61,16 @@ pub(crate) fn names(selectors: &[Selector], image: &Image) -> Vec<Option<ImageRe
 
 /// Names that the user may have meant instead, the nearest first, at most three.
 pub(crate) fn close(wanted: &str, names: &[String]) -> Vec<String> {
-    let with_tag = if wanted.contains(':') { wanted.to_owned() } else { format!("{wanted}:latest") };
     let repository = |name: &str| name.rsplit_once(':').map_or(name, |(name, _)| name).to_owned();
     let score = |name: &String| {
-        let whole = strsim::jaro_winkler(&with_tag, name);
-        let part = strsim::jaro_winkler(&repository(&with_tag), &repository(name));
-        whole.max(part * 0.99)
+        let likeness = strsim::jaro_winkler(&repository(wanted), &repository(name));
+        (likeness, strsim::jaro_winkler(wanted, name))
     };
-    let mut scored: Vec<(f64, &String)> = names.iter().map(|name| (score(name), name)).collect();
-    scored.retain(|(score, _)| *score > 0.8);
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    let mut scored: Vec<((f64, f64), &String)> = names.iter().map(|name| (score(name), name)).collect();
+    scored.retain(|((likeness, _), _)| *likeness > 0.8);
+    scored.sort_by(|((a, x), m), ((b, y), n)| {
+        b.total_cmp(a).then_with(|| y.total_cmp(x)).then_with(|| m.cmp(n))
+    });
     scored.into_iter().take(3).map(|(_, name)| name.clone()).collect()
 }
 
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn near_names_are_offered() {
         let names: Vec<String> = ["redis:latest", "redis:7", "mongo:latest"].map(String::from).into();
-        assert_eq!(close("rediss", &names), ["redis:latest", "redis:7"]);
+        assert_eq!(close("rediss", &names), ["redis:7", "redis:latest"]);
         assert_eq!(close("redis", &["redis:7".into()]), ["redis:7"]);
         assert!(close("nginx", &names).is_empty());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use dsync_core::{Image, ImageId, ImageRef, Platform};
@@ -18,6 +18,7 @@ use crate::dial::{self, Dialled};
 use crate::endpoint;
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
+use crate::interrupt;
 use crate::link::{Inbox, Link, Outbox};
 use crate::remote::Remote;
 use crate::report::{Entry, Report};
@@ -38,10 +39,26 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// The zstd level for what crosses.
     pub level: i32,
+    /// How layers get across.
+    pub method: Method,
     /// An image of the target to use as the basis.
     pub basis: Option<ImageRef>,
     /// The version of the program, which an agent on PATH must have too.
     pub version: String,
+}
+
+/// How layers get across.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// By an agent; where none can run by rsync, or else as a stream.
+    #[default]
+    Auto,
+    /// By an agent, or not at all.
+    Delta,
+    /// rsync of archives of the missing layers: the remote needs a shell, its engine and rsync.
+    Rsync,
+    /// A compressed archive of the missing layers: the remote needs a shell and its engine.
+    Stream,
 }
 
 /// Which way images go.
@@ -102,15 +119,9 @@ pub struct Session {
     observer: Arc<dyn Observer>,
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
+    /// Layers go whole: the remote has no agent that could say what it has.
+    whole: bool,
     pipe: crate::ssh::Pipe,
-}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Says that the process is about to end because a person or the system wants it to: what fails from now
-/// on fails for that reason.
-pub fn interrupt() {
-    INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
 impl Session {
@@ -125,8 +136,8 @@ impl Session {
         observer.event(Event::Connecting { remote: &name });
         let (local, served) = Link::pair();
         let version = options.version.clone();
-        thread::spawn(move || endpoint::serve(served, &version));
-        let Dialled { link, pipe, sent, received } = dial::dial(remote, &options, &observer)?;
+        thread::spawn(move || endpoint::serve(served, &version, &endpoint::open_here));
+        let Dialled { link, pipe, sent, received, whole } = dial::dial(remote, &options, &observer)?;
         let unopened = Opened { store: String::new(), id_is_config: true, version: String::new() };
         let mut session = Session {
             local,
@@ -139,6 +150,7 @@ impl Session {
             observer,
             sent,
             received,
+            whole,
             pipe,
         };
         session.open(remote)?;
@@ -228,9 +240,12 @@ impl Session {
     /// Brings one image over, or finds out what that would cost.
     pub fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error> {
         let label = entry.label();
+        if interrupt::happened() {
+            return Err(Error::Interrupted);
+        }
         self.observer.event(Event::Image { name: &label, image: &entry.image });
-        match self.transfer(entry, dry_run, false) {
-            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Mismatch => {
+        match self.transfer(entry, dry_run, self.whole) {
+            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Mismatch && !self.whole => {
                 self.observer.event(Event::Warning("a layer came out wrong; sending it whole"));
                 self.transfer(entry, dry_run, true)
             }
@@ -357,6 +372,7 @@ impl Session {
 
     fn unwrap_reply(&mut self, side: Side, reply: io::Result<Reply>) -> Result<Reply, Error> {
         match reply {
+            Ok(Reply::Failed(_)) if interrupt::happened() => Err(Error::Interrupted),
             Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure }),
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.lost(side, error)),
@@ -365,7 +381,7 @@ impl Session {
 
     /// Why an end no longer answers.
     fn lost(&mut self, side: Side, error: io::Error) -> Error {
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if interrupt::happened() {
             return Error::Interrupted;
         }
         let ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);

@@ -12,6 +12,8 @@ use dsync_core::DiffId;
 use dsync_delta::{Index, Layout, Scanner, Segment};
 use dsync_engine::LayerSink;
 
+use crate::interrupt;
+
 /// How much is read from an engine at once.
 const BLOCK: usize = 1 << 20;
 
@@ -84,6 +86,9 @@ impl LayerSink for Spool {
         let mut block = vec![0; BLOCK];
         let mut end = at;
         loop {
+            if interrupt::happened() {
+                return Err(io::Error::other("interrupted"));
+            }
             let n = match tar.read(&mut block) {
                 Ok(0) => break,
                 Ok(n) => n,
@@ -97,9 +102,8 @@ impl LayerSink for Spool {
         let layout = scanner.finish();
         if let Some(expected) = diff_id.filter(|id| *id != layout.diff_id) {
             let got = layout.diff_id;
-            return Err(io::Error::other(format!(
-                "the engine gave layer {expected} as {got}: its store is damaged"
-            )));
+            let reason = format!("the engine gave layer {expected} as {got}: its store is damaged");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         if self.wanted.contains(&layout.diff_id) && !self.layers.contains_key(&layout.diff_id) {
             self.layers.insert(layout.diff_id, Spooled { at, layout });

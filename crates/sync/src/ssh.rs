@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
+use crate::interrupt;
 use crate::remote::Destination;
 
 /// How many lines of standard error are kept for an error message.
@@ -21,17 +22,26 @@ pub(crate) struct Pipe {
     child: Child,
     stderr: Arc<Mutex<VecDeque<String>>>,
     reader: Option<thread::JoinHandle<()>>,
+    /// Pipes that are open only because the child would end without.
+    kept: Option<(ChildStdout, ChildStdin)>,
 }
 
 /// The words of the ssh command for a remote command.
 pub(crate) fn arguments(ssh: &[String], to: &Destination, remote_command: &str) -> Vec<String> {
+    let mut words = words(ssh, to);
+    words.push(remote_command.into());
+    words
+}
+
+/// The words of the ssh command up to the host.
+pub(crate) fn words(ssh: &[String], to: &Destination) -> Vec<String> {
     let mut words = ssh.to_vec();
     words.push("-T".into());
     if let Some(port) = to.port {
         words.extend(["-p".into(), port.to_string()]);
     }
     // A host cannot begin with a dash (see Remote), and after `--` it could not be an option anyway.
-    words.extend(["--".into(), to.host.clone(), remote_command.into()]);
+    words.extend(["--".into(), to.host.clone()]);
     words
 }
 
@@ -63,17 +73,38 @@ impl Pipe {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(Error::io("cannot open pipes to ssh")(std::io::ErrorKind::BrokenPipe.into()));
         };
+        interrupt::connection(child.id());
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reader = thread::spawn({
             let (lines, observer) = (Arc::clone(&lines), Arc::clone(observer));
             move || collect(stderr, &lines, &*observer)
         });
-        Ok((Pipe { child, stderr: lines, reader: Some(reader) }, stdout, stdin))
+        Ok((Pipe { child, stderr: lines, reader: Some(reader), kept: None }, stdout, stdin))
+    }
+
+    /// Takes the pipes of a child that only has to stay; it is ended, not waited for.
+    pub(crate) fn keep(&mut self, output: ChildStdout, input: ChildStdin) {
+        self.kept = Some((output, input));
+    }
+
+    /// Whether the child has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(&mut self) -> Option<ExitStatus> {
+        interrupt::connection(0);
+        self.child.wait().ok()
     }
 
     /// Waits for the end, for a while, then makes one. The pipes must be closed before.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
+        if self.kept.take().is_some() {
+            self.child.kill().ok();
+        }
         let begin = Instant::now();
+        interrupt::connection(0);
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break Some(status),

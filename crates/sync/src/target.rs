@@ -56,7 +56,16 @@ pub(crate) fn receive(
         return Ok(Reply::Received(Received { id: *there.id.as_bytes(), layers, was_there: true }));
     }
 
-    let states = assess::layers(store, &held, image);
+    let mut states = assess::layers(store, &held, image);
+    if what.whole {
+        // What this side has in another chain is not looked for either.
+        let missing = |state: &mut LayerState| {
+            if *state == LayerState::Local {
+                *state = LayerState::Missing
+            }
+        };
+        states.iter_mut().for_each(missing);
+    }
     let of_state = |state| distinct(&image.diff_ids, &states, state);
     let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
     let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(&held, what)? };

@@ -1,0 +1,281 @@
+//! The command line: what can be said.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use dsync_core::{ImageRef, Pattern, Platform};
+use dsync_sync::Remote;
+
+use crate::help;
+
+const WHAT: &str = "What to synchronise";
+const HOW: &str = "How to reach the two sides";
+const TRANSFER: &str = "How to transfer";
+const OUTPUT: &str = "What to show";
+
+/// Synchronise container images between hosts over ssh, moving as few bytes as can be
+///
+/// Brings images from REMOTE to this host, or with --push from this host to REMOTE. Only contents that
+/// the target does not have yet cross the wire: no registry is needed, and nothing has to be installed
+/// on the remote host.
+///
+/// Without IMAGE and without a flag that selects some, nothing is moved: the report says which images
+/// are current (the same on both sides), need update (same name, other content), or are new (the target
+/// has no such name).
+#[derive(Debug, Parser)]
+#[command(
+    name = "docker-sync",
+    version,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    override_usage = "docker-sync [OPTIONS] REMOTE [IMAGE]..."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) sync: SyncArgs,
+}
+
+/// What is no synchronisation.
+///
+/// These words are commands only as the first argument; a host that is called so is reached as `ssh://man`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print a completion script for your shell
+    ///
+    /// For example: docker-sync completions bash > ~/.local/share/bash-completion/completions/docker-sync
+    Completions {
+        /// The shell to complete in
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    ///
+    /// For example: docker-sync man > ~/.local/share/man/man1/docker-sync.1
+    Man,
+    /// Serve another docker-sync on standard input and output
+    #[command(hide = true, disable_version_flag = true)]
+    Agent {
+        /// Print which agent this is
+        #[arg(long)]
+        version: bool,
+    },
+}
+
+/// One synchronisation.
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    /// The other side: user@host, an ssh alias, ssh://user@host:port, or oci:DIR
+    ///
+    /// Whatever `ssh` understands; its configuration, agents and jump hosts are used. `oci:DIR` is a
+    /// directory of this host in the OCI image layout. A host with the name of a command (`man`,
+    /// `completions`) is reached as ssh://man.
+    #[arg(required = true, value_name = "REMOTE")]
+    pub(crate) remote: Option<Remote>,
+
+    /// Images to bring over: NAME or NAME:TAG, a pattern like 'shop/*:v2', or an image ID
+    ///
+    /// Without a tag `:latest` is meant. In a pattern * and ? stay within one part of the name, ** spans
+    /// several, {a,b} is either; quote it, so that the shell leaves it alone. An image without a name is
+    /// selected by its ID (sha256:…).
+    #[arg(value_name = "IMAGE", value_parser = image)]
+    pub(crate) images: Vec<String>,
+
+    /// All images that need update or are new
+    #[arg(short, long, help_heading = WHAT)]
+    pub(crate) all: bool,
+
+    /// Only images that need update (of those named, if any are)
+    #[arg(short, long, help_heading = WHAT)]
+    pub(crate) update: bool,
+
+    /// Only images that are new (of those named, if any are)
+    #[arg(short, long, help_heading = WHAT)]
+    pub(crate) new: bool,
+
+    /// Show the report, move nothing
+    #[arg(short, long, help_heading = WHAT)]
+    pub(crate) report: bool,
+
+    /// This host is the source and REMOTE the target
+    #[arg(short, long, help_heading = WHAT)]
+    pub(crate) push: bool,
+
+    /// Print what would be moved, image by image, and move nothing
+    #[arg(long, help_heading = WHAT)]
+    pub(crate) dry_run: bool,
+
+    /// Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
+    #[arg(long, value_name = "PLATFORM", help_heading = WHAT)]
+    pub(crate) platform: Option<Platform>,
+
+    /// The ssh program with its options, as 'ssh -i key -J jump'
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "DOCKER_SYNC_SSH",
+        hide_env_values = true,
+        value_parser = command_line,
+        help_heading = HOW
+    )]
+    pub(crate) ssh: Option<CommandLine>,
+
+    /// The engine of this host: docker, podman, 'sudo -n docker', oci:DIR [default: what is there]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "DOCKER_SYNC_DOCKER",
+        hide_env_values = true,
+        value_parser = command_line,
+        help_heading = HOW
+    )]
+    pub(crate) docker: Option<CommandLine>,
+
+    /// The engine of the remote [default: what is there]
+    #[arg(
+        long,
+        value_name = "CMD",
+        env = "DOCKER_SYNC_REMOTE_DOCKER",
+        hide_env_values = true,
+        value_parser = command_line,
+        help_heading = HOW
+    )]
+    pub(crate) remote_docker: Option<CommandLine>,
+
+    /// Where temporary files go, on both sides [default: the system's place]
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "DIR",
+        env = "DOCKER_SYNC_TMPFOLDER",
+        hide_env_values = true,
+        help_heading = HOW
+    )]
+    pub(crate) tmpfolder: Option<PathBuf>,
+
+    /// How contents cross
+    #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
+    pub(crate) method: Method,
+
+    /// zstd level, 1 (fast) to 22 (small), or auto
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "auto",
+        value_parser = compression,
+        help_heading = TRANSFER
+    )]
+    pub(crate) compression: Compression,
+
+    /// The image of the target to build on, instead of the one that is found
+    #[arg(long, value_name = "IMAGE", help_heading = TRANSFER)]
+    pub(crate) basis: Option<ImageRef>,
+
+    /// One JSON document on standard output instead of text
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+
+    /// Say nothing but data and errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+
+    /// Say what is being done and why
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub(crate) verbose: bool,
+
+    /// No progress lines, even on a terminal
+    #[arg(long, action = ArgAction::SetTrue, help_heading = OUTPUT)]
+    pub(crate) no_progress: bool,
+
+    /// When to use colours; NO_COLOR and CLICOLOR are honoured
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = OUTPUT)]
+    pub(crate) color: Color,
+}
+
+/// `--method`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Method {
+    /// Delta where the remote lets an agent run, else rsync, else stream
+    #[default]
+    Auto,
+    /// Only contents that the target lacks, worked out by an agent on the remote
+    Delta,
+    /// rsync of partial archives, as the original did; the remote needs rsync
+    Rsync,
+    /// A compressed archive of the missing layers; the remote needs nothing but its engine
+    Stream,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// On a pipe too
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// `--compression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    /// Chosen for the user.
+    Auto,
+    /// As the user says.
+    Level(i32),
+}
+
+impl Compression {
+    /// Level 6 is where text and programs have lost most of what they can at the speed of a common link.
+    pub(crate) fn level(self) -> i32 {
+        match self {
+            Compression::Auto => 6,
+            Compression::Level(level) => level,
+        }
+    }
+}
+
+/// A program with arguments, as a shell splits it; empty stands for the default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommandLine {
+    pub(crate) text: String,
+    pub(crate) words: Vec<String>,
+}
+
+/// Reads the arguments that follow the program's name.
+pub(crate) fn parse(
+    name: &str,
+    arguments: Vec<std::ffi::OsString>,
+    color: clap::ColorChoice,
+) -> Result<Cli, clap::Error> {
+    let mut command = help::command(name).no_binary_name(true).color(color);
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+}
+
+fn image(text: &str) -> Result<String, dsync_core::ReferenceError> {
+    text.parse::<Pattern>().map(|_| text.into())
+}
+
+fn command_line(text: &str) -> Result<CommandLine, String> {
+    match shlex::split(text) {
+        Some(words) => Ok(CommandLine { text: text.trim().into(), words }),
+        None => Err("a quote is not closed".into()),
+    }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Compression::Auto),
+        Ok(level @ 1..=22) => Ok(Compression::Level(level)),
+        _ => Err("expected auto, or a level from 1 to 22".into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

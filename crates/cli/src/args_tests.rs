@@ -1,0 +1,75 @@
+//! What is understood of a command line, and what is refused.
+
+use dsync_sync::Status;
+
+use super::*;
+use crate::help::{EXAMPLES, command};
+
+fn parsed(line: &str) -> Cli {
+    let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
+    parse("docker-sync", words, clap::ColorChoice::Never).unwrap()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    command("docker-sync").debug_assert();
+}
+
+#[test]
+fn every_example_is_understood() {
+    for (_, arguments) in EXAMPLES {
+        parsed(arguments.split(" | ").next().unwrap());
+    }
+}
+
+#[test]
+fn the_original_s_flags_mean_what_they_meant() {
+    // Report only?, then: are current, need update, new images meant?
+    let task = |line: &str| {
+        let task = parsed(line).sync.task();
+        let wants = [Status::Current, Status::NeedUpdate, Status::New].map(|status| task.wants(status));
+        (task.report, wants)
+    };
+    assert_eq!(task("host"), (true, [true, true, true]));
+    assert_eq!(task("host redis"), (false, [true, true, true]));
+    assert_eq!(task("host redis -r"), (true, [true, true, true]));
+    assert_eq!(task("host -a"), (false, [false, true, true]));
+    assert_eq!(task("host -u"), (false, [false, true, false]));
+    assert_eq!(task("host -n"), (false, [false, false, true]));
+    assert_eq!(task("host -un"), (false, [false, true, true]));
+    assert_eq!(task("host redis -u"), (false, [false, true, false]));
+    assert_eq!(task("host -ru"), (true, [false, true, false]));
+    assert_eq!(task("-p host"), (true, [true, true, true]));
+}
+
+#[test]
+fn a_command_shadows_no_host_that_can_be_named() {
+    assert!(matches!(parsed("man").command, Some(Command::Man)));
+    for line in ["ssh://man", "-- man", "--push man", "help", "me@man"] {
+        let cli = parsed(line);
+        assert!(cli.command.is_none() && cli.sync.remote.is_some(), "{line}");
+    }
+}
+
+#[test]
+fn values_are_checked_before_anything_is_done() {
+    for line in [
+        "",
+        "-oProxyCommand=x",
+        "-- -oProxyCommand=x",
+        "''",
+        "host Redis",
+        "host --platform linux",
+        "host --compression 23",
+        "host --compression 0",
+        "host --basis 'a/*'",
+        "host --ssh \"ssh '\"",
+        "host --method magic",
+        "host -qv",
+    ] {
+        let words = shlex::split(line).unwrap_or_else(|| vec![line.into()]);
+        let words = words.into_iter().map(Into::into).collect();
+        let error = parse("docker-sync", words, clap::ColorChoice::Never).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}

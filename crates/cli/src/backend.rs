@@ -1,0 +1,79 @@
+//! What the command line needs of a session; a fake one stands in for it in the tests.
+
+use std::sync::Arc;
+
+use dsync_sync::{
+    Direction, Entry, Error, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
+};
+
+use crate::args::{self, SyncArgs};
+
+/// One connection to the other side.
+pub(crate) trait Backend {
+    /// See [`Session::report`].
+    fn report(&mut self, patterns: &[String]) -> Result<Report, Error>;
+    /// See [`Session::sync`].
+    fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error>;
+    /// See [`Session::traffic`].
+    fn traffic(&self) -> Traffic;
+}
+
+impl Backend for Session {
+    fn report(&mut self, patterns: &[String]) -> Result<Report, Error> {
+        Session::report(self, patterns)
+    }
+
+    fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error> {
+        Session::sync(self, entry, dry_run)
+    }
+
+    fn traffic(&self) -> Traffic {
+        Session::traffic(self)
+    }
+}
+
+/// Which way images go.
+pub(crate) fn direction(args: &SyncArgs) -> Direction {
+    if args.push { Direction::Push } else { Direction::Pull }
+}
+
+/// What the arguments say about how to sync. `docker` is the command that `docker` itself was told to use;
+/// `--docker` is more particular.
+pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
+    let words =
+        |line: &Option<args::CommandLine>| line.as_ref().map(|line| line.words.clone()).unwrap_or_default();
+    let text =
+        |line: &Option<args::CommandLine>| line.as_ref().map(|line| line.text.clone()).unwrap_or_default();
+    let mut ssh = words(&args.ssh);
+    if ssh.is_empty() {
+        ssh = vec!["ssh".into()];
+    }
+    let local_store = Some(text(&args.docker)).filter(|store| !store.is_empty()).or(docker);
+    Options {
+        ssh,
+        local_store: local_store.unwrap_or_default(),
+        remote_store: text(&args.remote_docker),
+        // An empty variable in the environment means: not set.
+        tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
+        platform: args.platform.clone(),
+        level: args.compression.level(),
+        method: match args.method {
+            args::Method::Auto => Method::Auto,
+            args::Method::Delta => Method::Delta,
+            args::Method::Rsync => Method::Rsync,
+            args::Method::Stream => Method::Stream,
+        },
+        basis: args.basis.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+/// Connects as the arguments say.
+pub(crate) fn connect(
+    remote: &Remote,
+    args: &SyncArgs,
+    docker: Option<String>,
+    observer: Arc<dyn Observer>,
+) -> Result<Session, Error> {
+    Session::connect(remote, direction(args), options(args, docker), observer)
+}

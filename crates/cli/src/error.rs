@@ -1,0 +1,288 @@
+//! Every failure, as a person reads it: what failed, why, what to do, and the exit code.
+//!
+//! [`diagnose`] decides all of that and prints nothing, so that text and JSON say the same.
+
+use std::fmt::Write;
+
+use dsync_sync::{Error, FailureKind, Side, SshFailure};
+use serde::Serialize;
+
+use crate::escape;
+use crate::style::{self, paint};
+
+/// What this program exits with. These numbers are promised; see docs/exit-codes.md.
+pub(crate) const EXIT_CODES: &[(u8, &str)] = &[
+    (OK, "all went well"),
+    (FAILED, "an image could not be synchronised, or something else failed"),
+    (USAGE, "the command line makes no sense"),
+    (UNREACHABLE, "the remote cannot be reached over ssh, or the connection was lost"),
+    (ENGINE, "a container engine is missing, down, or not permitted"),
+    (NO_IMAGE, "the source has no such image"),
+    (NO_SPACE, "a disk is full"),
+    (VERIFY, "what arrived is not what was sent for; nothing was changed"),
+    (INTERRUPTED, "interrupted (143 when terminated)"),
+];
+
+pub(crate) const OK: u8 = 0;
+pub(crate) const FAILED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+pub(crate) const UNREACHABLE: u8 = 3;
+pub(crate) const ENGINE: u8 = 4;
+pub(crate) const NO_IMAGE: u8 = 5;
+pub(crate) const NO_SPACE: u8 = 6;
+pub(crate) const VERIFY: u8 = 7;
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// A failure, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Diagnosis {
+    /// What a program can decide on.
+    pub(crate) kind: &'static str,
+    /// One sentence saying what failed.
+    pub(crate) message: String,
+    /// Why, the outermost reason first.
+    pub(crate) causes: Vec<String>,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+    #[serde(skip)]
+    pub(crate) exit: u8,
+}
+
+/// What a hint has to know to be precise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'a> {
+    /// REMOTE, as the user wrote it.
+    pub(crate) remote: &'a str,
+    /// The ssh command that was used.
+    pub(crate) ssh: &'a str,
+}
+
+impl Context<'_> {
+    /// A command that connects as this program did, to be copied.
+    fn ssh_command(self) -> String {
+        format!("{} {}", escape::visible(self.ssh), quoted(self.remote))
+    }
+
+    /// The command that gives the remote a key. It takes no URL.
+    fn copy_id(self) -> String {
+        match self.remote.strip_prefix("ssh://").and_then(|rest| rest.rsplit_once(':')) {
+            Some((host, port)) => format!("ssh-copy-id -p {port} {}", quoted(host)),
+            None => format!("ssh-copy-id {}", quoted(self.remote)),
+        }
+    }
+}
+
+/// A host never has white space, but it may have a `$`.
+fn quoted(host: &str) -> String {
+    let host = escape::visible(host);
+    shlex::try_quote(&host).map_or_else(|_| host.to_string(), Into::into)
+}
+
+impl Diagnosis {
+    pub(crate) fn new(kind: &'static str, exit: u8, message: impl AsRef<str>) -> Self {
+        let message = escape::visible(message.as_ref()).into_owned();
+        Diagnosis { kind, message, causes: Vec::new(), hint: None, exit }
+    }
+
+    /// Standard output could not be written.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        Diagnosis::new("io", FAILED, "cannot write to standard output").because([error.to_string()])
+    }
+
+    pub(crate) fn because<S: AsRef<str>>(mut self, causes: impl IntoIterator<Item = S>) -> Self {
+        self.causes.extend(causes.into_iter().flat_map(|cause| escape::lines(cause.as_ref())));
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// `error: …`, `caused by: …`, `hint: …`, each on a line of its own.
+    pub(crate) fn render(&self) -> String {
+        let mut text = format!("{} {}\n", paint(style::ERROR, "error:"), self.message);
+        for cause in &self.causes {
+            writeln!(text, "  {} {cause}", paint(style::DIM, "caused by:"))
+                .expect("a String takes everything");
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(text, "{} {hint}", paint(style::HINT, "hint:")).expect("a String takes everything");
+        }
+        text
+    }
+}
+
+/// Whether the session is of no use after this error, so that the images that are left are not tried.
+pub(crate) fn ends_session(error: &Error) -> bool {
+    !matches!(error, Error::Endpoint { .. } | Error::NoSuchImage { .. })
+}
+
+/// What is to be said of this error.
+pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
+    match error {
+        Error::Ssh { host, kind, message } => ssh(host, *kind, message, context),
+        Error::NoAgent { host, reason } => {
+            Diagnosis::new("no-agent", FAILED, format!("no agent can run on {host}"))
+                .because([reason])
+                .hint("leave out --method delta: rsync and stream run nothing there but the engine")
+        }
+        Error::Lost { host, message } => {
+            Diagnosis::new("lost", UNREACHABLE, format!("the connection to {host} was lost"))
+                .because([message])
+                .hint("no image was left half done; run the same command again")
+        }
+        Error::Endpoint { side, failure } => endpoint(*side, failure.kind, &failure.causes, context),
+        Error::NoSuchImage { pattern, close } => {
+            let diagnosis = Diagnosis::new("no-such-image", NO_IMAGE, error.to_string());
+            match did_you_mean(close) {
+                Some(hint) => diagnosis.hint(hint),
+                None if pattern.contains(['*', '?', '[', '{']) => diagnosis.hint(
+                    "* stays within one part of a name, ** spans several; without a tag only :latest is meant",
+                ),
+                None => diagnosis.hint("run without IMAGE to see the names that the source has"),
+            }
+        }
+        Error::Version(_) => Diagnosis::new("version", FAILED, error.to_string())
+            .hint("the docker-sync that is installed on the remote is another one; update it, or remove it and one is sent along"),
+        Error::Frame(_) | Error::Message(_) => {
+            Diagnosis::new("protocol", FAILED, error.to_string()).because(sources(error)).hint(noise(context))
+        }
+        Error::OutOfTurn { .. } => {
+            Diagnosis::new("protocol", FAILED, error.to_string()).hint(noise(context))
+        }
+        Error::Interrupted => Diagnosis::new("interrupted", INTERRUPTED, "interrupted"),
+        Error::Io { .. } => {
+            let full = |e: &std::io::Error| e.kind() == std::io::ErrorKind::StorageFull;
+            let is_full = matches!(error, Error::Io { source, .. } if full(source));
+            let (kind, exit) = if is_full { ("no-space", NO_SPACE) } else { ("io", FAILED) };
+            let diagnosis = Diagnosis::new(kind, exit, error.to_string()).because(sources(error));
+            if is_full { diagnosis.hint(more_room("this host")) } else { diagnosis }
+        }
+        other => Diagnosis::new("other", FAILED, other.to_string()).because(sources(other)),
+    }
+}
+
+/// The original asked to "make sure the user you logged in with is able to run docker commands"; what
+/// stands in the way is known more precisely.
+fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'_>) -> Diagnosis {
+    let (place, option) = match side {
+        Side::Local => ("this host", "--docker"),
+        Side::Remote => (context.remote, "--remote-docker"),
+    };
+    let (name, exit) = match kind {
+        FailureKind::EngineNotFound => ("engine-not-found", ENGINE),
+        FailureKind::EngineDown => ("engine-down", ENGINE),
+        FailureKind::EnginePermission => ("engine-permission", ENGINE),
+        FailureKind::NoSuchImage => ("no-such-image", NO_IMAGE),
+        FailureKind::NoSpace => ("no-space", NO_SPACE),
+        FailureKind::Broken => ("broken", FAILED),
+        FailureKind::Mismatch => ("mismatch", VERIFY),
+        FailureKind::Aborted => ("aborted", FAILED),
+        FailureKind::Usage => ("usage", USAGE),
+        FailureKind::Other => ("other", FAILED),
+    };
+    let mut causes = causes.iter();
+    let first = causes.next().map_or("unknown failure", String::as_str);
+    // A message of an engine may have several lines; the first is the sentence, the rest belongs below.
+    let mut lines = escape::lines(first).into_iter();
+    let sentence = lines.next().unwrap_or_else(|| "unknown failure".into());
+    let mut diagnosis =
+        Diagnosis::new(name, exit, format!("on {place}: {sentence}")).because(lines).because(causes);
+    diagnosis.hint = endpoint_hint(kind, side, place, option);
+    diagnosis
+}
+
+fn endpoint_hint(kind: FailureKind, side: Side, place: &str, option: &str) -> Option<String> {
+    let place = escape::visible(place);
+    let hint = match kind {
+        FailureKind::EngineNotFound => {
+            format!("install docker or podman on {place}, or say where it is: {option} /path/to/docker")
+        }
+        FailureKind::EngineDown if side == Side::Local => format!(
+            "start it (sudo systemctl start docker), check DOCKER_HOST and `docker context ls`, or name another engine: {option} podman"
+        ),
+        FailureKind::EngineDown => {
+            format!("start it there (sudo systemctl start docker), or name another engine: {option} podman")
+        }
+        FailureKind::EnginePermission => {
+            let user = match side {
+                Side::Local => "the user",
+                Side::Remote => "the user that ssh logs in as",
+            };
+            format!(
+                "add {user} to the docker group (sudo usermod -aG docker USER), or use {option} 'sudo -n docker'"
+            )
+        }
+        FailureKind::NoSpace => more_room(&place),
+        FailureKind::NoSuchImage => "it was removed in the meantime; run the report again".into(),
+        FailureKind::Mismatch => "nothing was changed. Please report this, it is a bug".into(),
+        FailureKind::Broken => {
+            "the image itself may be damaged: try `docker save` of it on the source".into()
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Diagnosis {
+    let changed = message.to_ascii_lowercase().contains("identification has changed");
+    let command = context.ssh_command();
+    let (name, hint) = match kind {
+        SshFailure::NotFound => {
+            ("ssh-not-found", "install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh".into())
+        }
+        SshFailure::UnknownHost => {
+            ("unknown-host", "check the spelling, and the Host entries of ~/.ssh/config".into())
+        }
+        SshFailure::Unreachable => (
+            "unreachable",
+            "check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'"
+                .to_owned(),
+        ),
+        SshFailure::HostKey if changed => (
+            "host-key-changed",
+            "the host shows another key than before: it was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`".into(),
+        ),
+        SshFailure::HostKey => (
+            "host-key-unknown",
+            format!("connect once with `{command}` and check the fingerprint that it shows"),
+        ),
+        SshFailure::Authentication => (
+            "authentication",
+            format!(
+                "give the host your key (`{}`), or say which to use: --ssh 'ssh -i KEYFILE'",
+                context.copy_id()
+            ),
+        ),
+        _ => ("ssh", format!("see what `{command} true` says")),
+    };
+    Diagnosis::new(name, UNREACHABLE, format!("cannot connect to {host}")).because([message]).hint(hint)
+}
+
+fn did_you_mean(close: &[String]) -> Option<String> {
+    let names: Vec<String> =
+        close.iter().take(3).map(|name| format!("'{}'", escape::visible(name))).collect();
+    match &names[..] {
+        [] => None,
+        [name] => Some(format!("did you mean {name}?")),
+        [names @ .., last] => Some(format!("did you mean {} or {last}?", names.join(", "))),
+    }
+}
+
+fn more_room(place: &str) -> String {
+    format!("make room on {place}, or name a folder on a larger disk for temporary files: --tmpfolder DIR")
+}
+
+fn noise(context: Context<'_>) -> String {
+    let command = context.ssh_command();
+    format!("a login script on the remote may write in between: `{command} true` should print nothing")
+}
+
+fn sources(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

@@ -1,0 +1,229 @@
+//! Each failure as a person sees it.
+
+use std::io;
+use std::path::Path;
+
+use dsync_sync::Failure;
+
+use super::*;
+use crate::testing::plain;
+
+fn shown(error: &Error) -> String {
+    let diagnosis = diagnose(error, Context { remote: "alice@build", ssh: "ssh -F lab" });
+    format!("{}exit {}, {}", plain(&diagnosis.render()), diagnosis.exit, diagnosis.kind)
+}
+
+fn ssh(kind: SshFailure, message: &str) -> String {
+    shown(&Error::Ssh { host: "alice@build".into(), kind, message: message.into() })
+}
+
+fn engine(side: Side, kind: FailureKind, causes: &[&str]) -> String {
+    let causes = causes.iter().map(|&cause| cause.into()).collect();
+    shown(&Error::Endpoint { side, failure: Failure { kind, causes } })
+}
+
+#[test]
+fn ssh_fails() {
+    insta::assert_snapshot!(ssh(SshFailure::NotFound, "'ssh' was not found"), @"
+    error: cannot connect to alice@build
+      caused by: 'ssh' was not found
+    hint: install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh
+    exit 3, ssh-not-found
+    ");
+    insta::assert_snapshot!(ssh(SshFailure::UnknownHost, "ssh: Could not resolve hostname build: Name or service not known\r\n"), @"
+    error: cannot connect to alice@build
+      caused by: ssh: Could not resolve hostname build: Name or service not known
+    hint: check the spelling, and the Host entries of ~/.ssh/config
+    exit 3, unknown-host
+    ");
+    insta::assert_snapshot!(ssh(SshFailure::Unreachable, "ssh: connect to host build port 22: Connection refused\n"), @"
+    error: cannot connect to alice@build
+      caused by: ssh: connect to host build port 22: Connection refused
+    hint: check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'
+    exit 3, unreachable
+    ");
+    insta::assert_snapshot!(ssh(SshFailure::HostKey, "Host key verification failed."), @"
+    error: cannot connect to alice@build
+      caused by: Host key verification failed.
+    hint: connect once with `ssh -F lab alice@build` and check the fingerprint that it shows
+    exit 3, host-key-unknown
+    ");
+    insta::assert_snapshot!(
+        ssh(SshFailure::HostKey, "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."), @"
+    error: cannot connect to alice@build
+      caused by: @ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @
+      caused by: Host key verification failed.
+    hint: the host shows another key than before: it was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`
+    exit 3, host-key-changed
+    ");
+    insta::assert_snapshot!(ssh(SshFailure::Authentication, "alice@build: Permission denied (publickey)."), @"
+    error: cannot connect to alice@build
+      caused by: alice@build: Permission denied (publickey).
+    hint: give the host your key (`ssh-copy-id alice@build`), or say which to use: --ssh 'ssh -i KEYFILE'
+    exit 3, authentication
+    ");
+    insta::assert_snapshot!(ssh(SshFailure::Other, "\x1b]0;gotcha\x07"), @r"
+    error: cannot connect to alice@build
+      caused by: \u{1b}]0;gotcha\u{7}
+    hint: see what `ssh -F lab alice@build true` says
+    exit 3, ssh
+    ");
+}
+
+#[test]
+fn commands_in_hints_can_be_copied() {
+    let hint = |kind, remote| {
+        let error = Error::Ssh { host: "h".into(), kind, message: String::new() };
+        diagnose(&error, Context { remote, ssh: "ssh -i key" }).hint.unwrap_or_default()
+    };
+    assert!(hint(SshFailure::HostKey, "ssh://me@h:22").contains("`ssh -i key ssh://me@h:22`"));
+    assert!(hint(SshFailure::Authentication, "ssh://me@h:22").contains("`ssh-copy-id -p 22 me@h`"));
+    assert!(hint(SshFailure::Other, "$(x)").contains("`ssh -i key '$(x)' true`"));
+}
+
+#[test]
+fn an_engine_fails() {
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::EngineNotFound, &["'docker' was not found on PATH or in the usual places"]), @"
+    error: on alice@build: 'docker' was not found on PATH or in the usual places
+    hint: install docker or podman on alice@build, or say where it is: --remote-docker /path/to/docker
+    exit 4, engine-not-found
+    ");
+    insta::assert_snapshot!(engine(Side::Local, FailureKind::EngineDown, &["the container engine does not answer: Cannot connect to the Docker daemon"]), @"
+    error: on this host: the container engine does not answer: Cannot connect to the Docker daemon
+    hint: start it (sudo systemctl start docker), check DOCKER_HOST and `docker context ls`, or name another engine: --docker podman
+    exit 4, engine-down
+    ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::EngineDown, &["the container engine does not answer: Cannot connect to the Docker daemon"]), @"
+    error: on alice@build: the container engine does not answer: Cannot connect to the Docker daemon
+    hint: start it there (sudo systemctl start docker), or name another engine: --remote-docker podman
+    exit 4, engine-down
+    ");
+    insta::assert_snapshot!(engine(Side::Local, FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
+    error: on this host: no permission to talk to the container engine: denied
+    hint: add the user to the docker group (sudo usermod -aG docker USER), or use --docker 'sudo -n docker'
+    exit 4, engine-permission
+    ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
+    error: on alice@build: no permission to talk to the container engine: denied
+    hint: add the user that ssh logs in as to the docker group (sudo usermod -aG docker USER), or use --remote-docker 'sudo -n docker'
+    exit 4, engine-permission
+    ");
+}
+
+#[test]
+fn an_image_fails() {
+    insta::assert_snapshot!(engine(Side::Local, FailureKind::NoSpace, &["cannot write the layer", "No space left on device (os error 28)"]), @"
+    error: on this host: cannot write the layer
+      caused by: No space left on device (os error 28)
+    hint: make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR
+    exit 6, no-space
+    ");
+    insta::assert_snapshot!(engine(Side::Local, FailureKind::Mismatch, &["layer sha256:12 came out as sha256:34"]), @"
+    error: on this host: layer sha256:12 came out as sha256:34
+    hint: nothing was changed. Please report this, it is a bug
+    exit 7, mismatch
+    ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Broken, &["the archive is broken: it ends early\nsecond line"]), @"
+    error: on alice@build: the archive is broken: it ends early
+      caused by: second line
+    hint: the image itself may be damaged: try `docker save` of it on the source
+    exit 1, broken
+    ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::NoSuchImage, &["the store has no image sha256:12"]), @"
+    error: on alice@build: the store has no image sha256:12
+    hint: it was removed in the meantime; run the report again
+    exit 5, no-such-image
+    ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Usage, &["the target has no image 'x:1' to be the basis"]), @"
+    error: on alice@build: the target has no image 'x:1' to be the basis
+    exit 2, usage
+    ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Other, &[]), @"
+    error: on alice@build: unknown failure
+    exit 1, other
+    ");
+}
+
+#[test]
+fn a_name_is_unknown() {
+    let unknown = |pattern: &str, close: &[&str]| {
+        let close = close.iter().map(|&name| name.into()).collect();
+        shown(&Error::NoSuchImage { pattern: pattern.into(), close })
+    };
+    insta::assert_snapshot!(unknown("reddis", &["redis:latest"]), @"
+    error: the source has no image 'reddis'
+    hint: did you mean 'redis:latest'?
+    exit 5, no-such-image
+    ");
+    insta::assert_snapshot!(unknown("redis:8", &["redis:7", "redis:6", "redis:5", "redis:4"]), @"
+    error: the source has no image 'redis:8'
+    hint: did you mean 'redis:7', 'redis:6' or 'redis:5'?
+    exit 5, no-such-image
+    ");
+    insta::assert_snapshot!(unknown("shop/*", &[]), @"
+    error: the source has no image 'shop/*'
+    hint: * stays within one part of a name, ** spans several; without a tag only :latest is meant
+    exit 5, no-such-image
+    ");
+    insta::assert_snapshot!(unknown("nothing", &[]), @"
+    error: the source has no image 'nothing'
+    hint: run without IMAGE to see the names that the source has
+    exit 5, no-such-image
+    ");
+}
+
+#[test]
+fn the_conversation_fails() {
+    insta::assert_snapshot!(shown(&Error::Lost { host: "alice@build".into(), message: "Connection reset\nKilled".into() }), @"
+    error: the connection to alice@build was lost
+      caused by: Connection reset
+      caused by: Killed
+    hint: no image was left half done; run the same command again
+    exit 3, lost
+    ");
+    insta::assert_snapshot!(shown(&Error::NoAgent { host: "alice@build".into(), reason: "no directory in which a program may run".into() }), @"
+    error: no agent can run on alice@build
+      caused by: no directory in which a program may run
+    hint: leave out --method delta: rsync and stream run nothing there but the engine
+    exit 1, no-agent
+    ");
+    insta::assert_snapshot!(shown(&Error::OutOfTurn { expected: "a survey" }), @"
+    error: the other end answered out of turn (expected a survey)
+    hint: a login script on the remote may write in between: `ssh -F lab alice@build true` should print nothing
+    exit 1, protocol
+    ");
+    insta::assert_snapshot!(shown(&Error::Interrupted), @"
+    error: interrupted
+    exit 130, interrupted
+    ");
+    let io =
+        |kind: io::ErrorKind| Error::Io { what: "cannot write the spool file".into(), source: kind.into() };
+    insta::assert_snapshot!(shown(&io(io::ErrorKind::StorageFull)), @"
+    error: cannot write the spool file
+      caused by: no storage space
+    hint: make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR
+    exit 6, no-space
+    ");
+    insta::assert_snapshot!(shown(&io(io::ErrorKind::PermissionDenied)), @"
+    error: cannot write the spool file
+      caused by: permission denied
+    exit 1, io
+    ");
+}
+
+#[test]
+fn only_what_concerns_one_image_leaves_the_others_a_chance() {
+    let failure = Failure { kind: FailureKind::NoSpace, causes: Vec::new() };
+    assert!(!ends_session(&Error::Endpoint { side: Side::Local, failure }));
+    assert!(ends_session(&Error::Lost { host: String::new(), message: String::new() }));
+    assert!(ends_session(&Error::Interrupted));
+}
+
+#[test]
+fn the_exit_codes_are_documented() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/exit-codes.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for (code, meaning) in EXIT_CODES {
+        assert!(page.contains(&format!("| {code} | {meaning} |")), "{code} {meaning}");
+    }
+}

@@ -1,0 +1,60 @@
+//! How the command line explains itself: under which name, with which examples, in which colours.
+
+use clap::CommandFactory as _;
+use clap::builder::Styles;
+
+use crate::args::Cli;
+use crate::error::EXIT_CODES;
+use crate::style;
+
+/// The command as it explains itself under this name: `docker-sync`, or `docker sync` as a plugin.
+pub(crate) fn command(name: &str) -> clap::Command {
+    Cli::command()
+        .override_usage(format!("{name} [OPTIONS] REMOTE [IMAGE]..."))
+        .bin_name(name)
+        .styles(
+            Styles::plain()
+                .header(style::HEADING)
+                .usage(style::HEADING)
+                .literal(style::NAME)
+                .error(style::ERROR)
+                .valid(style::NAME)
+                .invalid(style::WARNING),
+        )
+        .after_help(format!("{}\n\nSee --help for more examples and the exit codes.", examples(name, 3)))
+        .after_long_help(format!("{}\n\n{}", examples(name, usize::MAX), exit_codes()))
+}
+
+/// What the examples of the help show: a purpose, and the arguments that serve it.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("See what differs between this host and another", "alice@build"),
+    ("Bring one image here, or update it", "alice@build shop/web:v2"),
+    ("Update everything that is here already", "--update alice@build"),
+    ("Bring all images of a team that are not here yet", "--new alice@build 'shop/*:*'"),
+    ("Deploy: from this host to another", "--push deploy@prod shop/web:v2"),
+    ("Know beforehand what it would cost", "--dry-run alice@build shop/web:v2"),
+    ("Through a jump host, with another key", "--ssh 'ssh -i ~/.ssh/ci -J bastion' app@10.0.0.7 redis"),
+    (
+        "podman here, docker behind sudo there",
+        "--docker podman --remote-docker 'sudo -n docker' pi@lab redis",
+    ),
+    ("Names of all images that need update", "alice@build | grep '^need update' | cut -f2"),
+];
+
+fn examples(name: &str, count: usize) -> String {
+    let heading = style::HEADING;
+    let mut text = format!("{heading}Examples:{heading:#}");
+    for (purpose, arguments) in EXAMPLES.iter().take(count) {
+        text += &format!("\n  {purpose}:\n    {name} {arguments}");
+    }
+    text
+}
+
+fn exit_codes() -> String {
+    let heading = style::HEADING;
+    let mut text = format!("{heading}Exit codes:{heading:#}");
+    for (code, meaning) in EXIT_CODES {
+        text += &format!("\n  {code:>3}  {meaning}");
+    }
+    text
+}

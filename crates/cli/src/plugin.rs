@@ -1,0 +1,186 @@
+//! As a plugin of the Docker CLI: linked as `docker-sync` into a `cli-plugins` folder, `docker sync …` works.
+//!
+//! `docker` asks a plugin for its metadata, and then runs it with its own arguments unchanged, the global
+//! ones in front: `docker-sync --context prod sync alice@build`. See "Docker CLI plugins" in docker/cli's
+//! documentation; the environment variable it sets tells such a call from a host that is called `sync`.
+
+use std::ffi::{OsStr, OsString};
+
+use serde::Serialize;
+
+/// Set by `docker` in the environment of every plugin it runs.
+pub(crate) const MARK: &str = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND";
+
+/// Global options of `docker` that are followed by a value.
+const WITH_VALUE: &[&str] = &[
+    "--config",
+    "--context",
+    "-c",
+    "--host",
+    "-H",
+    "--log-level",
+    "-l",
+    "--tlscacert",
+    "--tlscert",
+    "--tlskey",
+];
+
+/// How this program was called.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// By a person or a script, under its own name.
+    Plain(Vec<OsString>),
+    /// By `docker`, to know what this is.
+    Metadata,
+    /// By `docker`, for a word of the shell that is to be completed.
+    Complete(Vec<OsString>),
+    /// As `docker sync`.
+    Plugin {
+        /// What follows `sync`.
+        arguments: Vec<OsString>,
+        /// The command that reaches the engine `docker` was told to use; nothing when it was told none.
+        docker: Option<String>,
+    },
+}
+
+/// Tells the calls apart. `arguments` come without the program's name.
+pub(crate) fn call(arguments: Vec<OsString>, marked: bool) -> Call {
+    if arguments.len() == 1 && arguments[0] == "docker-cli-plugin-metadata" {
+        return Call::Metadata;
+    }
+    if !marked {
+        return Call::Plain(arguments);
+    }
+    if let [verb, name, words @ ..] = &arguments[..] {
+        if name == "sync" && (verb == "__complete" || verb == "__completeNoDesc") {
+            return Call::Complete(words.to_vec());
+        }
+        if verb == "help" && name == "sync" {
+            return Call::Plugin { arguments: vec!["--help".into()], docker: None };
+        }
+    }
+    match split(&arguments) {
+        Some((globals, rest)) => Call::Plugin { arguments: rest.to_vec(), docker: docker_command(globals) },
+        None => Call::Plain(arguments),
+    }
+}
+
+/// What stands before and after the word `sync`.
+fn split(arguments: &[OsString]) -> Option<(&[OsString], &[OsString])> {
+    let mut at = 0;
+    loop {
+        let word = arguments.get(at)?;
+        if word == "sync" {
+            return Some((&arguments[..at], &arguments[at + 1..]));
+        }
+        if !word.as_encoded_bytes().starts_with(b"-") {
+            return None;
+        }
+        at += if takes_next(word) { 2 } else { 1 };
+    }
+}
+
+fn takes_next(word: &OsStr) -> bool {
+    WITH_VALUE.iter().any(|option| word == *option)
+}
+
+/// `docker --context prod`, as a shell would read it.
+fn docker_command(globals: &[OsString]) -> Option<String> {
+    let words = globals.iter().map(|word| word.to_str()).collect::<Option<Vec<_>>>()?;
+    // Debug output of docker would only stand among its answers.
+    let words: Vec<&str> = words.into_iter().filter(|word| !matches!(*word, "-D" | "--debug")).collect();
+    if words.is_empty() {
+        return None;
+    }
+    shlex::try_join(["docker"].into_iter().chain(words)).ok()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    schema_version: &'static str,
+    vendor: &'static str,
+    version: &'static str,
+    short_description: &'static str,
+}
+
+/// The answer to [`Call::Metadata`].
+pub(crate) fn metadata() -> String {
+    let metadata = Metadata {
+        schema_version: "0.1.0",
+        vendor: "docker-sync",
+        version: env!("CARGO_PKG_VERSION"),
+        short_description: "Synchronise images with another host over ssh, moving as few bytes as can be",
+    };
+    serde_json::to_string(&metadata).expect("four strings are always JSON")
+}
+
+/// The answer to [`Call::Complete`], in the form of cobra: candidates with their help, and a directive.
+///
+/// Only options are completed; for anything else `:4` keeps the shell from offering file names.
+pub(crate) fn completions(words: &[OsString]) -> String {
+    let current = words.last().and_then(|word| word.to_str()).unwrap_or_default();
+    let mut answer = String::new();
+    if current.starts_with('-') {
+        let command = crate::help::command("docker sync");
+        for argument in command.get_arguments() {
+            let Some(long) = argument.get_long().filter(|long| format!("--{long}").starts_with(current))
+            else {
+                continue;
+            };
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            answer += &format!("--{long}\t{help}\n");
+        }
+    }
+    answer + ":4\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(Into::into).collect()
+    }
+
+    fn plugin(line: &str) -> (String, Option<String>) {
+        match call(words(line), true) {
+            Call::Plugin { arguments, docker } => {
+                let arguments: Vec<_> = arguments.iter().map(|a| a.to_str().unwrap()).collect();
+                (arguments.join(" "), docker)
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_word_sync_is_taken_off() {
+        assert_eq!(plugin("sync -a host"), ("-a host".into(), None));
+        assert_eq!(plugin("-D sync sync"), ("sync".into(), None));
+        assert_eq!(plugin("help sync"), ("--help".into(), None));
+    }
+
+    #[test]
+    fn what_docker_was_told_reaches_the_engine() {
+        assert_eq!(plugin("--context prod sync host").1.as_deref(), Some("docker --context prod"));
+        assert_eq!(plugin("-cprod --tls sync host").1.as_deref(), Some("docker -cprod --tls"));
+        assert_eq!(plugin("-H sync sync host"), ("host".into(), Some("docker -H sync".into())));
+        assert_eq!(plugin("--host=tcp://a;b sync h").1.as_deref(), Some("docker '--host=tcp://a;b'"));
+    }
+
+    #[test]
+    fn a_host_may_be_called_sync() {
+        assert_eq!(call(words("sync redis"), false), Call::Plain(words("sync redis")));
+        assert_eq!(call(words("host sync"), true), Call::Plain(words("host sync")));
+        assert_eq!(call(words("--push"), true), Call::Plain(words("--push")));
+    }
+
+    #[test]
+    fn options_are_completed() {
+        assert_eq!(call(words("__complete sync --dr"), true), Call::Complete(words("--dr")));
+        let answer = completions(&words("host --dr"));
+        assert!(answer.starts_with("--dry-run\tPrint what would be moved"), "{answer}");
+        assert!(answer.ends_with("\n:4\n"), "{answer}");
+        assert_eq!(completions(&words("ho")), ":4\n");
+    }
+}

@@ -1,0 +1,293 @@
+//! What a person who waits sees: one line that says what is going on, and the messages beside it.
+//!
+//! All of standard error goes through here, because a progress line has to be taken away before anything
+//! else is printed. Progress is cosmetic: it is drawn a few times a second and never fails a sync.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dsync_sync::{Event, Observer, Phase};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::style::{self, paint};
+use crate::{escape, quantity};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verbosity {
+    /// Progress lines are drawn; only ever on a terminal.
+    pub(crate) bars: bool,
+    /// Nothing but errors is said.
+    pub(crate) quiet: bool,
+    /// What is done and why is said too.
+    pub(crate) verbose: bool,
+}
+
+/// Standard error, and the progress line on it.
+pub(crate) struct Progress {
+    verbosity: Verbosity,
+    state: Mutex<State>,
+}
+
+struct State {
+    err: Box<dyn Write + Send>,
+    bar: Option<ProgressBar>,
+    /// In front of the image's name: `2/5 `.
+    position: String,
+    warnings: Vec<String>,
+    stopped: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(verbosity: Verbosity, err: Box<dyn Write + Send>) -> Self {
+        let state = State { err, bar: None, position: String::new(), warnings: Vec::new(), stopped: false };
+        Progress { verbosity, state: Mutex::new(state) }
+    }
+
+    /// Prints a line for a person, unless only errors are wanted.
+    pub(crate) fn say(&self, line: &str) {
+        if !self.verbosity.quiet {
+            self.print(&format!("{line}\n"));
+        }
+    }
+
+    /// Prints what only `-v` shows.
+    pub(crate) fn note(&self, text: &str) {
+        if self.verbosity.verbose {
+            self.print(&noted(text));
+        }
+    }
+
+    /// Prints this in any case.
+    pub(crate) fn print(&self, text: &str) {
+        self.lock().print(text);
+    }
+
+    /// The next image is this one of so many.
+    pub(crate) fn position(&self, at: usize, of: usize) {
+        self.lock().position = if of > 1 { format!("{at}/{of}  ") } else { String::new() };
+    }
+
+    /// Takes the progress line away.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// Takes the progress line away for good.
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        state.clear();
+        state.stopped = true;
+    }
+
+    /// What was warned of so far.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.lock().warnings.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked while it drew has spoilt nothing that matters.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn print(&mut self, text: &str) {
+        let err = &mut self.err;
+        let mut write = || {
+            // Standard error that cannot be written leaves nobody to tell.
+            let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// A line that moves by itself: something goes on, nobody knows for how long.
+    fn spin(&mut self, message: String) {
+        self.clear();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(spinner());
+        bar.set_message(message);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.bar = Some(bar);
+    }
+
+    /// A line that stays as it is: ssh may be asking for a password behind it.
+    fn stand(&mut self, message: String) {
+        self.clear();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(template("{msg}"));
+        bar.set_message(message);
+        bar.tick();
+        self.bar = Some(bar);
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        let Some(bar) = &self.bar else { return };
+        let counts = phase == Phase::Transfer && bar.length().is_some();
+        bar.set_style(if counts { counter() } else { spinner() });
+        bar.set_prefix(word(phase));
+        if counts {
+            bar.reset_eta();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&self, event: Event<'_>) {
+        let mut state = self.lock();
+        if let Some(remark) = remark(event).filter(|_| self.verbosity.verbose) {
+            state.print(&noted(&remark));
+        }
+        if let Event::Warning(text) = event {
+            let text = escape::visible(text).into_owned();
+            if !self.verbosity.quiet {
+                state.print(&format!("{} {text}\n", paint(style::WARNING, "warning:")));
+            }
+            state.warnings.push(text);
+        }
+        if !self.verbosity.bars || state.stopped {
+            return;
+        }
+        match event {
+            Event::Connecting { remote } => state.stand(format!("connecting to {}", escape::visible(remote))),
+            Event::Uploading { bytes } => {
+                state.spin(format!("sending the agent ({})", quantity::bytes(bytes)));
+            }
+            Event::Listing { store } => {
+                state.spin(format!("listing the images of {}", escape::visible(store)))
+            }
+            Event::Image { name, .. } => {
+                let message = format!("{}{}", state.position, paint(style::NAME, escape::visible(name)));
+                state.spin(message);
+            }
+            Event::Phase(phase) => state.phase(phase),
+            Event::Total(bytes) => {
+                if let Some(bar) = &state.bar {
+                    bar.set_length(bytes);
+                    bar.set_position(0);
+                }
+                state.phase(Phase::Transfer);
+            }
+            Event::Advance(bytes) => {
+                if let Some(bar) = &state.bar {
+                    bar.inc(bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn noted(text: &str) -> String {
+    format!("{} {text}\n", paint(style::DIM, "note:"))
+}
+
+/// What `-v` says of an event.
+fn remark(event: Event<'_>) -> Option<String> {
+    Some(match event {
+        Event::Connecting { remote } => format!("connecting to {}", escape::visible(remote)),
+        Event::Uploading { bytes } => {
+            format!("the remote has no agent of this build yet: sending it {}", quantity::bytes(bytes))
+        }
+        Event::Listing { store } => format!("listing the images of {}", escape::visible(store)),
+        Event::Image { name, image } => format!(
+            "{}: {}, {}, {}",
+            escape::visible(name),
+            image.id,
+            quantity::counted(image.diff_ids.len() as u64, "layer"),
+            quantity::bytes(image.size)
+        ),
+        Event::Total(bytes) => format!("{} of contents have to cross, uncompressed", quantity::bytes(bytes)),
+        Event::Note(text) => escape::visible(text).into_owned(),
+        _ => return None,
+    })
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Scan => "scanning",
+        Phase::Basis => "reading what is here",
+        Phase::Transfer => "transferring",
+        Phase::Load => "loading",
+    }
+}
+
+fn spinner() -> ProgressStyle {
+    template("{spinner} {msg}  {prefix}")
+}
+
+fn counter() -> ProgressStyle {
+    let rate = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+        let _ = write!(w, "{}/s", quantity::bytes(state.per_sec() as u64));
+    };
+    let done = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+        let _ = write!(w, "{}", quantity::bytes(state.pos()));
+    };
+    let total = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+        let _ = write!(w, "{}", quantity::bytes(state.len().unwrap_or_default()));
+    };
+    let eta = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+        let _ = match state.eta() {
+            _ if state.per_sec() < 1.0 => write!(w, "…"),
+            eta => write!(w, "{} left", quantity::about(eta)),
+        };
+    };
+    template("{spinner} {msg}  {prefix} [{bar:20}] {done} of {total}, {rate}, {left}")
+        .progress_chars("=> ")
+        .with_key("rate", rate)
+        .with_key("done", done)
+        .with_key("total", total)
+        .with_key("left", eta)
+}
+
+fn template(text: &str) -> ProgressStyle {
+    ProgressStyle::with_template(text).expect("the templates of this file are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Shared;
+
+    fn told(verbosity: Verbosity) -> String {
+        let err = Shared::default();
+        let progress = Progress::new(verbosity, Box::new(err.clone()));
+        progress.event(Event::Connecting { remote: "alice@build" });
+        progress.event(Event::Uploading { bytes: 1_234_567 });
+        progress.event(Event::Note("a login shell said: \x1b[2Jhello"));
+        progress.event(Event::Warning("no agent can run there"));
+        progress.event(Event::Phase(Phase::Load));
+        progress.say("done");
+        progress.clear();
+        err.plain()
+    }
+
+    #[test]
+    fn a_pipe_hears_only_what_matters() {
+        let silent = Verbosity { bars: false, quiet: false, verbose: false };
+        assert_eq!(told(silent), "warning: no agent can run there\ndone\n");
+        assert_eq!(told(Verbosity { quiet: true, ..silent }), "");
+        insta::assert_snapshot!(told(Verbosity { verbose: true, ..silent }), @r"
+        note: connecting to alice@build
+        note: the remote has no agent of this build yet: sending it 1.2 MB
+        note: a login shell said: \u{1b}[2Jhello
+        warning: no agent can run there
+        done
+        ");
+    }
+
+    #[test]
+    fn every_template_is_valid() {
+        let _ = (spinner(), counter());
+    }
+}

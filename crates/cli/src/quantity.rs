@@ -1,0 +1,184 @@
+//! Sizes, times and shares as a person reads them: `1.2 MB`, `3 weeks ago`, `4.1 s`, `0.3 %`.
+
+use std::time::Duration;
+
+/// Bytes in decimal units, with one decimal below a hundred.
+pub(crate) fn bytes(n: u64) -> String {
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64;
+    let mut unit = "";
+    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        value /= 1000.0;
+        unit = next;
+        // What would be rounded up to 1000 belongs to the next unit.
+        if value < 999.5 {
+            break;
+        }
+    }
+    if value < 99.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// `part` of `whole` in percent; nothing where there is no whole.
+pub(crate) fn percent(part: u64, whole: u64) -> Option<String> {
+    if whole == 0 {
+        return None;
+    }
+    let share = part as f64 * 100.0 / whole as f64;
+    Some(match share {
+        _ if part == 0 => "0 %".into(),
+        _ if share < 0.05 => "<0.1 %".into(),
+        _ if share < 9.95 => format!("{share:.1} %"),
+        _ => format!("{share:.0} %"),
+    })
+}
+
+/// How long something took.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 59.95 {
+        return format!("{seconds:.1} s");
+    }
+    let seconds = seconds.round() as u64;
+    match seconds / 60 {
+        minutes @ ..60 => format!("{minutes} min {:02} s", seconds % 60),
+        minutes => format!("{} h {:02} min", minutes / 60, minutes % 60),
+    }
+}
+
+/// How long something will take, in whole seconds: it is a guess.
+pub(crate) fn about(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 { format!("{seconds} s") } else { duration(Duration::from_secs(seconds)) }
+}
+
+/// How long ago an RFC 3339 time was, in the largest unit that still says something.
+///
+/// Nothing for what is no time, and for the year 1, which is how Go writes "unknown".
+pub(crate) fn age(created: &str, now: i64) -> Option<String> {
+    let then = unix_seconds(created)?;
+    if created.starts_with("0001-") {
+        return None;
+    }
+    let seconds = (now - then).max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let (n, unit) = match () {
+        () if seconds < 60 => return Some("just now".into()),
+        () if minutes < 60 => (minutes, "minute"),
+        () if hours < 48 => (hours, "hour"),
+        () if days < 14 => (days, "day"),
+        () if days < 60 => (days / 7, "week"),
+        () if days < 730 => (days * 100 / 3044, "month"),
+        () => (days * 100 / 36_525, "year"),
+    };
+    Some(format!("{} ago", counted(n.unsigned_abs(), unit)))
+}
+
+/// `1 layer`, `2 layers`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Seconds since 1970 of an RFC 3339 time; fractions are dropped.
+fn unix_seconds(text: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| -> Option<i64> {
+        let digits = text.get(range)?;
+        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+    };
+    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if !separators
+        .iter()
+        .all(|&(at, byte)| text.as_bytes().get(at).is_some_and(|b| b.eq_ignore_ascii_case(&byte)))
+    {
+        return None;
+    }
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset = match zone.as_bytes() {
+        [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let start = text.len() - 5;
+            let minutes = number(start..start + 2)? * 60 + number(start + 3..start + 5)?;
+            if *sign == b'-' { -minutes } else { minutes }
+        }
+        _ => return None,
+    };
+    Some(days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset * 60)
+}
+
+/// The proleptic Gregorian calendar, counted in years that begin in March.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    year * 365 + leap_days + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_three_figures_at_most() {
+        let shown = [0, 999, 1000, 1_249_000, 48_200_000, 99_960_000, 412_000_000, 999_600_000, u64::MAX];
+        let shown: Vec<String> = shown.into_iter().map(bytes).collect();
+        assert_eq!(
+            shown,
+            ["0 B", "999 B", "1.0 kB", "1.2 MB", "48.2 MB", "100 MB", "412 MB", "1.0 GB", "18.4 EB"]
+        );
+    }
+
+    #[test]
+    fn shares() {
+        let percent = |part, whole| percent(part, whole).unwrap_or_default();
+        assert_eq!(percent(1_200_000, 412_000_000), "0.3 %");
+        assert_eq!(percent(1, 1_000_000), "<0.1 %");
+        assert_eq!(percent(0, 5), "0 %");
+        assert_eq!(percent(121, 100), "121 %");
+        assert_eq!(percent(5, 0), "");
+    }
+
+    #[test]
+    fn durations() {
+        let duration = |ms| duration(Duration::from_millis(ms));
+        assert_eq!(duration(4_120), "4.1 s");
+        assert_eq!(duration(59_970), "1 min 00 s");
+        assert_eq!(duration(125_000), "2 min 05 s");
+        assert_eq!(duration(3_725_000), "1 h 02 min");
+        assert_eq!(about(Duration::from_millis(2_900)), "2 s");
+        assert_eq!(about(Duration::from_millis(125_900)), "2 min 05 s");
+    }
+
+    #[test]
+    fn times_of_every_engine_are_read() {
+        assert_eq!(unix_seconds("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(unix_seconds("2024-02-29T12:30:15.123456789Z"), Some(1_709_209_815));
+        assert_eq!(unix_seconds("2024-02-29T13:30:15+01:00"), Some(1_709_209_815));
+        assert_eq!(unix_seconds("2024-02-29T11:00:15.5-01:30"), Some(1_709_209_815));
+        for text in ["", "2024", "2024-13-01T00:00:00Z", "2024-02-29 12:30", "2024-02-29T12:30:15", "äöü"]
+        {
+            assert_eq!(unix_seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        const NOW: i64 = 1_709_209_815; // 2024-02-29T12:30:15Z
+        let age = |created| age(created, NOW).unwrap_or_default();
+        assert_eq!(age("2024-02-29T12:30:00Z"), "just now");
+        assert_eq!(age("2030-01-01T00:00:00Z"), "just now");
+        assert_eq!(age("2024-02-29T12:29:00Z"), "1 minute ago");
+        assert_eq!(age("2024-02-29T09:00:00Z"), "3 hours ago");
+        assert_eq!(age("2024-02-20T12:30:15Z"), "9 days ago");
+        assert_eq!(age("2024-01-29T12:30:15Z"), "4 weeks ago");
+        assert_eq!(age("2023-11-29T12:30:15Z"), "3 months ago");
+        assert_eq!(age("2020-02-29T12:30:15Z"), "4 years ago");
+        assert_eq!(age("0001-01-01T00:00:00Z"), "");
+        assert_eq!(age("yesterday"), "");
+    }
+}

@@ -1,0 +1,199 @@
+//! The one JSON document that `--json` prints. docs/json.md describes it, and a test holds the two together.
+//!
+//! Within schema 1 keys are only added; a change of meaning is another number.
+
+use dsync_core::Image;
+use dsync_sync::{Direction, Entry, LayerState};
+use serde::Serialize;
+
+use super::{View, word};
+use crate::error::Diagnosis;
+use crate::results::{self, Done, Sums, What};
+
+const SCHEMA: u32 = 1;
+
+/// What a report or a synchronisation says.
+#[derive(Serialize)]
+struct Document {
+    schema: u32,
+    direction: &'static str,
+    source: Place,
+    target: Place,
+    images: Vec<Listed>,
+    #[serde(flatten)]
+    sync: Option<Synced>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    schema: u32,
+    error: &'a Diagnosis,
+}
+
+#[derive(Serialize)]
+struct Place {
+    host: Option<String>,
+    store: String,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: Option<String>,
+    id: String,
+    status: &'static str,
+    size: u64,
+    created: Option<String>,
+    platform: String,
+    layers: Layers,
+    basis: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Layers {
+    total: usize,
+    shared: usize,
+    local: usize,
+    missing: usize,
+}
+
+#[derive(Serialize)]
+struct Synced {
+    dry_run: bool,
+    results: Vec<Result>,
+    totals: Totals,
+}
+
+#[derive(Serialize)]
+struct Result {
+    name: Option<String>,
+    status: &'static str,
+    action: &'static str,
+    id: Option<String>,
+    size: u64,
+    sent: u64,
+    received: u64,
+    raw: u64,
+    packed: u64,
+    built: u64,
+    reused: u64,
+    seconds: f64,
+    error: Option<Diagnosis>,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    images: usize,
+    failed: usize,
+    skipped: usize,
+    size: u64,
+    sent: u64,
+    received: u64,
+    seconds: f64,
+}
+
+/// The document of a report, and with `done` of a synchronisation.
+pub(crate) fn document(
+    view: View<'_>,
+    done: Option<(bool, &[Done<'_>], Sums)>,
+    warnings: Vec<String>,
+) -> String {
+    let (source, target) = view.hosts();
+    let place = |host: Option<&str>, store: &str| Place { host: host.map(Into::into), store: store.into() };
+    let document = Document {
+        schema: SCHEMA,
+        direction: match view.direction {
+            Direction::Pull => "pull",
+            Direction::Push => "push",
+        },
+        source: place(source, &view.report.source),
+        target: place(target, &view.report.target),
+        images: view.report.entries.iter().map(listed).collect(),
+        sync: done.map(|(dry_run, done, sums)| Synced {
+            dry_run,
+            results: done.iter().map(result).collect(),
+            totals: Totals {
+                images: done.len(),
+                failed: sums.failed,
+                skipped: sums.skipped,
+                size: sums.size,
+                sent: sums.traffic.sent,
+                received: sums.traffic.received,
+                seconds: seconds(sums.took),
+            },
+        }),
+        warnings,
+    };
+    text(&document)
+}
+
+/// The document of a run that failed as a whole.
+pub(crate) fn failure(error: &Diagnosis) -> String {
+    text(&Failed { schema: SCHEMA, error })
+}
+
+fn listed(entry: &Entry) -> Listed {
+    let Image { id, size, created, platform, .. } = &entry.image;
+    Listed {
+        name: entry.name.as_ref().map(ToString::to_string),
+        id: id.to_string(),
+        status: word(entry.status),
+        size: *size,
+        created: Some(created.clone()).filter(|created| !created.is_empty()),
+        platform: platform.to_string(),
+        layers: Layers {
+            total: entry.layers.len(),
+            shared: entry.count(LayerState::Shared),
+            local: entry.count(LayerState::Local),
+            missing: entry.count(LayerState::Missing),
+        },
+        basis: entry.basis.clone(),
+    }
+}
+
+fn result(done: &Done<'_>) -> Result {
+    let mut result = Result {
+        name: done.entry.name.as_ref().map(ToString::to_string),
+        status: "ok",
+        action: "none",
+        id: None,
+        size: done.entry.image.size,
+        sent: 0,
+        received: 0,
+        raw: 0,
+        packed: 0,
+        built: 0,
+        reused: 0,
+        seconds: seconds(done.took),
+        error: None,
+    };
+    match &done.what {
+        What::Current => {}
+        What::Synced(outcome) => {
+            result.action = done.action();
+            result.id = Some(outcome.id.to_string());
+            result.sent = outcome.traffic.sent;
+            result.received = outcome.traffic.received;
+            result.raw = outcome.raw;
+            result.packed = outcome.packed;
+            (result.built, result.reused) = results::built(outcome);
+        }
+        What::Failed(diagnosis) => {
+            result.status = "error";
+            result.error = Some(diagnosis.clone());
+        }
+        What::Skipped => result.status = "skipped",
+    }
+    result
+}
+
+/// Milliseconds are all that is meant.
+fn seconds(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+fn text(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("strings and numbers are always JSON");
+    text.push('\n');
+    text
+}

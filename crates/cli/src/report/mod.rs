@@ -1,0 +1,42 @@
+//! The report, for three readers: a person at a terminal, a pipe, and a program that reads JSON.
+
+mod json;
+mod plain;
+mod table;
+
+use dsync_sync::{Direction, Report, Status};
+
+use crate::task::Task;
+
+pub(crate) use json::{document, failure};
+pub(crate) use plain::plain;
+pub(crate) use table::table;
+
+/// The words of the original, the same in every form.
+pub(crate) fn word(status: Status) -> &'static str {
+    match status {
+        Status::Current => "current",
+        Status::NeedUpdate => "need update",
+        Status::New => "new",
+    }
+}
+
+/// A report and where it was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) report: &'a Report,
+    pub(crate) task: Task,
+    pub(crate) direction: Direction,
+    /// REMOTE, as the user wrote it.
+    pub(crate) remote: &'a str,
+}
+
+impl View<'_> {
+    /// The remote's name where the source is the remote, and where the target is.
+    fn hosts(&self) -> (Option<&str>, Option<&str>) {
+        match self.direction {
+            Direction::Pull => (Some(self.remote), None),
+            Direction::Push => (None, Some(self.remote)),
+        }
+    }
+}

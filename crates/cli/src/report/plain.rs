@@ -1,0 +1,49 @@
+//! The report for a pipe: a line for each image, its fields separated by tabs, no heading, no colour.
+//!
+//! `STATUS  NAME  SIZE  CREATED  MISSING/LAYERS  ID`, sizes in bytes, `-` where something is unknown. The
+//! order of the fields is promised: `cut`, `grep` and `sort` work on it, and new fields come at the end.
+
+use dsync_sync::{LayerState, Report};
+
+use super::word;
+use crate::escape::visible;
+
+/// One line for each entry, in the order of the report.
+pub(crate) fn plain(report: &Report) -> String {
+    let mut text = String::new();
+    for entry in &report.entries {
+        let image = &entry.image;
+        let name = entry.name.as_ref().map_or_else(|| "-".into(), ToString::to_string);
+        let created = if image.created.is_empty() { "-".into() } else { visible(&image.created) };
+        text += &format!(
+            "{}\t{}\t{}\t{created}\t{}/{}\t{}\n",
+            word(entry.status),
+            visible(&name),
+            image.size,
+            entry.count(LayerState::Missing),
+            entry.layers.len(),
+            image.id,
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn fields_can_be_cut() {
+        let text = plain(&testing::report());
+        insta::assert_snapshot!(text.replace('\t', " | "), @"
+        current | debian:12 | 116500000 | 2024-02-13T00:00:00Z | 0/1 | sha256:3be3c43cd7ee541bb601f8131132ed025ff97406130f73774fe3ffcf6ee8b86d
+        current | ghcr.io/team/tools/linter:v1.64 | 8300000 | - | 0/2 | sha256:eec51370523dd3ca3dcc164248cb7f9e168ab115389aa948d02a9655974babfb
+        new | mongo:7 | 701000000 | 2023-11-29T08:00:00.5Z | 9/9 | sha256:e47d276d4dfc58c1e3f6e82c4642a9169493a506a4306588bac636d95c36450d
+        need update | redis:latest | 113000000 | 2024-02-29T09:00:00Z | 1/3 | sha256:e6e61849494c55a096cb48f7efb262271a50e2452b6a9e3553cf26f519f01d23
+        need update | registry.example.com:5000/shop/web:2024.02.29-abcdef | 412000000 | 2024-02-29T12:29:15Z | 2/5 | sha256:18702cdda8916aa420d380c51fa325f28420d8126e465b223cc403c99ecb59b6
+        new | scratchy:latest | 0 | 0001-01-01T00:00:00Z | 0/0 | sha256:9d5871926a9f570b90f45f7335c7db5ce005c4343ec88245a1e996091655feb5
+        ");
+        assert!(text.lines().all(|line| line.split('\t').count() == 6));
+    }
+}

@@ -1,0 +1,158 @@
+//! One run over a session: the report, and the images that were asked for, one after the other.
+//!
+//! Data (the report, the plan of a dry run, JSON) goes to `out`; everything for a person goes through
+//! [`Progress`] to standard error.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use dsync_sync::{Direction, Entry, Report, Traffic};
+
+use crate::backend::Backend;
+use crate::error::{self, Context, Diagnosis};
+use crate::progress::Progress;
+use crate::quantity::bytes;
+use crate::report::{self, View};
+use crate::results::{self, Done, What};
+use crate::task::Task;
+
+/// What is asked for.
+pub(crate) struct Request<'a> {
+    pub(crate) task: Task,
+    pub(crate) images: &'a [String],
+    pub(crate) direction: Direction,
+    pub(crate) dry_run: bool,
+    pub(crate) json: bool,
+    /// What errors are explained with.
+    pub(crate) context: Context<'a>,
+}
+
+/// Where it is shown.
+pub(crate) struct Show<'a> {
+    pub(crate) out: &'a mut dyn Write,
+    /// How wide `out` is, when it is a terminal.
+    pub(crate) width: Option<usize>,
+    pub(crate) progress: &'a Progress,
+    /// Seconds since 1970.
+    pub(crate) now: i64,
+    /// Time since the program started.
+    pub(crate) clock: &'a dyn Fn() -> Duration,
+}
+
+/// Does what is asked for. An exit code is the first failure's; an error ended the run before any image.
+pub(crate) fn run(
+    backend: &mut dyn Backend,
+    request: &Request<'_>,
+    show: &mut Show<'_>,
+) -> Result<u8, Diagnosis> {
+    let all = backend.report(request.images);
+    show.progress.clear();
+    let all = all.map_err(|e| error::diagnose(&e, request.context))?;
+
+    let entries = all.entries.into_iter().filter(|entry| request.task.wants(entry.status)).collect();
+    let report = Report { entries, ..all };
+    let view = View {
+        report: &report,
+        task: request.task,
+        direction: request.direction,
+        remote: request.context.remote,
+    };
+    if request.task.report {
+        let text = match show.width {
+            _ if request.json => report::document(view, None, show.progress.warnings()),
+            Some(width) => report::table(view, width, show.now),
+            None => report::plain(&report),
+        };
+        emit(show.out, &text)?;
+    }
+    let exit = if request.task.report { error::OK } else { sync(backend, request, view, show)? };
+    let Traffic { sent, received } = backend.traffic();
+    show.progress.note(&format!("{} sent, {} received in all", bytes(sent), bytes(received)));
+    Ok(exit)
+}
+
+fn sync(
+    backend: &mut dyn Backend,
+    request: &Request<'_>,
+    view: View<'_>,
+    show: &mut Show<'_>,
+) -> Result<u8, Diagnosis> {
+    let entries = &view.report.entries;
+    let mut done: Vec<Done<'_>> = Vec::with_capacity(entries.len());
+    let mut exit = error::OK;
+    let mut ended = false;
+    for (at, entry) in entries.iter().enumerate() {
+        show.progress.position(at + 1, entries.len());
+        let start = (show.clock)();
+        let what = if ended {
+            What::Skipped
+        } else {
+            one(backend, entry, request.dry_run, request.context, &mut ended)
+        };
+        show.progress.clear();
+        let this = Done { entry, took: (show.clock)().saturating_sub(start), what };
+        if let (What::Failed(diagnosis), error::OK) = (&this.what, exit) {
+            exit = diagnosis.exit;
+        }
+        if !request.json {
+            tell(&this, request.dry_run, show)?;
+        }
+        done.push(this);
+    }
+
+    let sums = results::sums(&done, backend.traffic(), (show.clock)());
+    if request.json {
+        let document = report::document(view, Some((request.dry_run, &done, sums)), show.progress.warnings());
+        emit(show.out, &document)?;
+        return Ok(exit);
+    }
+    if done.is_empty() {
+        show.progress.say(request.task.nothing());
+    }
+    for line in results::summary(&done, sums, request.dry_run) {
+        show.progress.say(&line);
+    }
+    Ok(exit)
+}
+
+fn one(
+    backend: &mut dyn Backend,
+    entry: &Entry,
+    dry_run: bool,
+    context: Context<'_>,
+    ended: &mut bool,
+) -> What {
+    if entry.status == dsync_sync::Status::Current {
+        return What::Current;
+    }
+    match backend.sync(entry, dry_run) {
+        Ok(outcome) => What::Synced(outcome),
+        Err(e) => {
+            *ended = error::ends_session(&e);
+            What::Failed(error::diagnose(&e, context))
+        }
+    }
+}
+
+/// Says what became of an image: an error in any case, the plan as data, the rest as a remark.
+fn tell(done: &Done<'_>, dry_run: bool, show: &mut Show<'_>) -> Result<(), Diagnosis> {
+    match &done.what {
+        What::Failed(_) => show.progress.print(&format!("{}\n", results::line(done))),
+        What::Skipped => {}
+        _ if dry_run => emit(show.out, &results::plan(done))?,
+        _ => show.progress.say(&results::line(done)),
+    }
+    Ok(())
+}
+
+/// Writes data. A reader that went away wanted no more of it, and that is no failure.
+pub(crate) fn emit(out: &mut dyn Write, text: &str) -> Result<(), Diagnosis> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Diagnosis::output(&e)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,254 @@
+//! The whole flow over a session that is not real: what stands on which stream, and the exit code.
+
+use std::path::Path;
+
+use dsync_sync::FailureKind;
+
+use super::*;
+use crate::args;
+use crate::progress::Verbosity;
+use crate::testing::{self, Fake, NOW, Shared};
+
+struct Ran {
+    out: String,
+    err: String,
+    exit: Result<u8, u8>,
+}
+
+/// Runs a command line against `fake`; standard output is a pipe.
+fn ran(mut fake: Fake, line: &str) -> Ran {
+    let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
+    let args = args::parse("docker-sync", words, clap::ColorChoice::Never).unwrap().sync;
+    let verbosity = Verbosity { bars: false, quiet: args.quiet || args.json, verbose: false };
+    let (err, mut out) = (Shared::default(), Shared::default());
+    let progress = Progress::new(verbosity, Box::new(err.clone()));
+    let request = Request {
+        task: args.task(),
+        images: &args.images,
+        direction: crate::backend::direction(&args),
+        dry_run: args.dry_run,
+        json: args.json,
+        context: Context { remote: "alice@build", ssh: "ssh" },
+    };
+    let clock = testing::clock();
+    let reader = out.clone();
+    let mut show = Show { out: &mut out, width: None, progress: &progress, now: NOW, clock: &clock };
+    let exit = run(&mut fake, &request, &mut show).map_err(|diagnosis| diagnosis.exit);
+    Ran { out: reader.plain(), err: err.plain(), exit }
+}
+
+#[test]
+fn no_image_and_no_flag_is_the_report() {
+    let ran = ran(Fake::default(), "alice@build");
+    assert_eq!(ran.out.lines().count(), 6);
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Ok(0)));
+}
+
+#[test]
+fn a_flag_narrows_the_report() {
+    let ran = ran(Fake::default(), "alice@build --report --new");
+    let names: Vec<_> = ran.out.lines().map(|line| line.split('\t').nth(1).unwrap()).collect();
+    assert_eq!(names, ["mongo:7", "scratchy:latest"]);
+}
+
+#[test]
+fn named_images_are_brought_over() {
+    let ran = ran(Fake::default(), "alice@build redis:latest debian:12");
+    assert_eq!((ran.out.as_str(), ran.exit), ("", Ok(0)));
+    insta::assert_snapshot!(ran.err, @"
+    debian:12  current
+    redis:latest  updated  sent 1.1 MB instead of 113 MB (1.0 %), 4.1 s
+    ");
+}
+
+#[test]
+fn all_means_update_and_new() {
+    let ran = ran(Fake::default(), "alice@build --all");
+    assert_eq!((ran.out.as_str(), ran.exit), ("", Ok(0)));
+    insta::assert_snapshot!(ran.err, @"
+    mongo:7  added  sent 7.0 MB instead of 701 MB (1.0 %), 4.1 s
+    redis:latest  updated  sent 1.1 MB instead of 113 MB (1.0 %), 4.1 s
+    registry.example.com:5000/shop/web:2024.02.29-abcdef  updated  sent 4.1 MB instead of 412 MB (1.0 %), 4.1 s
+    scratchy:latest  tagged  sent 20.0 kB, 4.1 s
+    total  4 images  sent 12.4 MB instead of 1.2 GB (1.0 %), 32.8 s
+    ");
+}
+
+#[test]
+fn a_flag_selects_among_named_images() {
+    let ran = ran(Fake::default(), "alice@build --update debian:12 mongo:7");
+    assert_eq!((ran.out.as_str(), ran.exit), ("", Ok(0)));
+    assert_eq!(ran.err, "nothing to do: no image needs update\n");
+}
+
+#[test]
+fn one_failure_stops_no_other_image_and_decides_the_exit_code() {
+    let fake = Fake::default().failing("redis:latest", FailureKind::NoSpace);
+    let ran = ran(fake.failing("scratchy:latest", FailureKind::Other), "alice@build --all");
+    assert_eq!(ran.exit, Ok(error::NO_SPACE));
+    insta::assert_snapshot!(ran.err, @r"
+    mongo:7  added  sent 7.0 MB instead of 701 MB (1.0 %), 4.1 s
+    error: redis:latest: on this host: no space left for the container engine
+      caused by: write /x: disk full\u{1b}[2J
+    hint: make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR
+    registry.example.com:5000/shop/web:2024.02.29-abcdef  updated  sent 4.1 MB instead of 412 MB (1.0 %), 4.1 s
+    error: scratchy:latest: on this host: no space left for the container engine
+      caused by: write /x: disk full\u{1b}[2J
+    total  2 images  sent 11.2 MB instead of 1.1 GB (1.0 %), 32.8 s
+    error: 2 of 4 images failed: redis:latest, scratchy:latest
+    ");
+}
+
+#[test]
+fn a_lost_connection_ends_it() {
+    let ran = ran(Fake::default().lost_at("redis:latest"), "alice@build --all");
+    assert_eq!(ran.exit, Ok(error::UNREACHABLE));
+    insta::assert_snapshot!(ran.err, @"
+    mongo:7  added  sent 7.0 MB instead of 701 MB (1.0 %), 4.1 s
+    error: redis:latest: the connection to alice@build was lost
+      caused by: Killed
+    hint: no image was left half done; run the same command again
+    error: 1 of 4 images failed: redis:latest
+      not tried: registry.example.com:5000/shop/web:2024.02.29-abcdef, scratchy:latest
+    ");
+}
+
+#[test]
+fn errors_are_said_even_when_quiet() {
+    let ran = ran(
+        Fake::default().failing("redis:latest", FailureKind::Other),
+        "alice@build -q redis:latest mongo:7",
+    );
+    assert_eq!((ran.out.as_str(), ran.exit), ("", Ok(error::FAILED)));
+    insta::assert_snapshot!(ran.err, @r"
+    error: redis:latest: on this host: no space left for the container engine
+      caused by: write /x: disk full\u{1b}[2J
+    ");
+}
+
+#[test]
+fn a_dry_run_prints_the_plan() {
+    let ran = ran(Fake::default(), "alice@build --dry-run --all");
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Ok(0)));
+    insta::assert_snapshot!(ran.out, @"
+    mongo:7  would be added
+      layers    0 shared, 0 built from what the target has, 9 sent
+      contents  270 MB in these layers, 261 MB of it on the target already
+      transfer  would send 7.4 MB instead of 701 MB (1.1 %)
+    redis:latest  would be updated
+      layers    1 shared, 1 built from what the target has, 1 sent
+      contents  50.0 MB in these layers, 49.0 MB of it on the target already
+      basis     redis:latest
+      transfer  would send 1.6 MB instead of 113 MB (1.4 %)
+    registry.example.com:5000/shop/web:2024.02.29-abcdef  would be updated
+      layers    3 shared, 0 built from what the target has, 2 sent
+      contents  60.0 MB in these layers, 58.0 MB of it on the target already
+      basis     registry.example.com:5000/shop/web:2024.02.29-abcdef
+      transfer  would send 4.5 MB instead of 412 MB (1.1 %)
+    scratchy:latest  would be tagged: the target has this image under another name or none
+    ");
+}
+
+#[test]
+fn an_unknown_image_ends_it_before_anything_moves() {
+    let ran = ran(Fake::default(), "alice@build mongo:7 reddis");
+    assert_eq!((ran.out.as_str(), ran.err.as_str(), ran.exit), ("", "", Err(error::NO_IMAGE)));
+}
+
+#[test]
+fn json_of_a_report() {
+    let ran = ran(Fake::default(), "alice@build --json --report redis:latest");
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Ok(0)));
+    insta::assert_snapshot!(ran.out, @r#"
+    {
+      "schema": 1,
+      "direction": "pull",
+      "source": {
+        "host": "alice@build",
+        "store": "docker 28.2.2, overlay2"
+      },
+      "target": {
+        "host": null,
+        "store": "podman 4.3.1"
+      },
+      "images": [
+        {
+          "name": "redis:latest",
+          "id": "sha256:e6e61849494c55a096cb48f7efb262271a50e2452b6a9e3553cf26f519f01d23",
+          "status": "need update",
+          "size": 113000000,
+          "created": "2024-02-29T09:00:00Z",
+          "platform": "linux/amd64",
+          "layers": {
+            "total": 3,
+            "shared": 1,
+            "local": 1,
+            "missing": 1
+          },
+          "basis": [
+            "redis:latest",
+            "debian:12"
+          ]
+        }
+      ],
+      "warnings": []
+    }
+    "#);
+}
+
+#[test]
+fn json_of_a_sync() {
+    let fake = Fake::default().failing("scratchy:latest", FailureKind::NoSpace);
+    let ran = ran(fake, "alice@build --json --push --new");
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Ok(error::NO_SPACE)));
+    let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["source"]["host"], serde_json::Value::Null);
+    assert_eq!(document["target"]["host"], "alice@build");
+    insta::assert_snapshot!(document["results"].to_string(), @r#"[{"action":"added","built":270000000,"error":null,"id":"sha256:e47d276d4dfc58c1e3f6e82c4642a9169493a506a4306588bac636d95c36450d","name":"mongo:7","packed":400000,"raw":1000000,"received":7010000,"reused":261000000,"seconds":4.1,"sent":20000,"size":701000000,"status":"ok"},{"action":"none","built":0,"error":{"causes":["write /x: disk full\\u{1b}[2J"],"hint":"make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR","kind":"no-space","message":"on this host: no space left for the container engine"},"id":null,"name":"scratchy:latest","packed":0,"raw":0,"received":0,"reused":0,"seconds":4.1,"sent":0,"size":0,"status":"error"}]"#);
+    insta::assert_snapshot!(document["totals"].to_string(), @r#"{"failed":1,"images":2,"received":7020000,"seconds":16.4,"sent":21000,"size":701000000,"skipped":0}"#);
+}
+
+/// All keys anywhere in a document.
+fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| {
+            found.push(key.clone());
+            keys(value, found);
+        }),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_the_json_is_documented() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let fake = Fake::default().failing("redis:latest", FailureKind::NoSpace);
+    let ran = ran(fake, "alice@build --json --all");
+    let failure = report::failure(&Diagnosis::new("usage", error::USAGE, "no"));
+    let mut found = Vec::new();
+    keys(&serde_json::from_str(&ran.out).unwrap(), &mut found);
+    keys(&serde_json::from_str(&failure).unwrap(), &mut found);
+    found.sort();
+    found.dedup();
+    assert!(found.len() > 30, "{found:?}");
+    for key in found {
+        assert!(page.contains(&format!("`{key}`")), "docs/json.md says nothing of {key}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    struct Gone(io::ErrorKind);
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    assert_eq!(emit(&mut Gone(io::ErrorKind::BrokenPipe), "x"), Ok(()));
+    assert_eq!(emit(&mut Gone(io::ErrorKind::StorageFull), "x").unwrap_err().exit, error::FAILED);
+}

@@ -1,0 +1,227 @@
+//! From the arguments to a run: who called, what is asked for, where output goes.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anstream::AutoStream;
+use clap::ColorChoice;
+use dsync_sync::Remote;
+
+use crate::args::{self, Color, Command, SyncArgs};
+use crate::error::{self, Context, Diagnosis};
+use crate::plugin::{self, Call};
+use crate::progress::{Progress, Verbosity};
+use crate::run::{self, Request, Show};
+use crate::{backend, manual, report, signals};
+
+/// The whole program; returns its exit code.
+pub(crate) fn start() -> u8 {
+    let call = plugin::call(env::args_os().skip(1).collect(), env::var_os(plugin::MARK).is_some());
+    let (program, arguments, docker) = match call {
+        Call::Metadata => return print(plugin::metadata() + "\n"),
+        Call::Complete(words) => return print(plugin::completions(&words)),
+        Call::Plain(arguments) => ("docker-sync", arguments, None),
+        Call::Plugin { arguments, docker } => ("docker sync", arguments, docker),
+    };
+    let early = Early::of(&arguments);
+    let cli = match args::parse(program, arguments, early.color) {
+        Ok(cli) => cli,
+        Err(e) => return refuse(&e, early.json),
+    };
+    match (cli.command, &cli.sync.remote) {
+        (Some(Command::Man), _) => match manual::page() {
+            Ok(page) => print(String::from_utf8_lossy(&page)),
+            Err(e) => fail(&Diagnosis::output(&e), early),
+        },
+        (Some(Command::Completions { shell }), _) => {
+            print(String::from_utf8_lossy(&manual::completions(shell)))
+        }
+        (Some(Command::Agent { version: true }), _) => {
+            print(dsync_sync::agent_version(env!("CARGO_PKG_VERSION")) + "\n")
+        }
+        (Some(Command::Agent { version: false }), _) => agent(early),
+        (None, Some(remote)) => sync(remote, &cli.sync, docker),
+        (None, None) => unreachable!("clap asks for REMOTE where there is no command"),
+    }
+}
+
+fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
+    let started = Instant::now();
+    let color = choice(args.color);
+    let stderr = io::stderr();
+    let on_terminal = stderr.is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb");
+    let verbosity = Verbosity {
+        bars: on_terminal && !(args.quiet || args.no_progress || args.json),
+        quiet: args.quiet || args.json,
+        verbose: args.verbose,
+    };
+    let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(stderr, color))));
+
+    let stopping = Arc::clone(&progress);
+    let stop = move || {
+        stopping.stop();
+        dsync_sync::interrupt();
+    };
+    if let Err(e) = signals::install(stop) {
+        // Without it Ctrl-C still ends the program, only less tidily.
+        progress.print(&format!("warning: signals are not handled: {e}\n"));
+    }
+
+    let stdout = io::stdout();
+    let width = stdout.is_terminal().then(width);
+    let named = remote_as_written(remote);
+    let ssh = args.ssh.as_ref().map_or("ssh", |ssh| &ssh.text);
+    let context = Context { remote: &named, ssh: if ssh.is_empty() { "ssh" } else { ssh } };
+    let request = Request {
+        task: args.task(),
+        images: &args.images,
+        direction: backend::direction(args),
+        dry_run: args.dry_run,
+        json: args.json,
+        context,
+    };
+    let mut out = AutoStream::new(stdout, color);
+    let mut show = Show {
+        out: &mut out,
+        width,
+        progress: &progress,
+        now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64),
+        clock: &|| started.elapsed(),
+    };
+    let observer: Arc<dyn dsync_sync::Observer> = progress.clone();
+    let outcome = backend::connect(remote, args, docker, observer)
+        .map_err(|error| error::diagnose(&error, context))
+        .and_then(|mut session| {
+            let exit = run::run(&mut session, &request, &mut show);
+            session.close();
+            exit
+        });
+    progress.clear();
+    let signal = signals::exit_code();
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(diagnosis) => {
+            // Whatever failed after Ctrl-C failed because of it: ssh, for one, hears it too.
+            let diagnosis = match signal {
+                Some(_) => error::diagnose(&dsync_sync::Error::Interrupted, context),
+                None => diagnosis,
+            };
+            if args.json {
+                // What stands in the way of saying it is no news to whoever cannot read it.
+                let _ = run::emit(&mut out, &report::failure(&diagnosis));
+            } else {
+                progress.print(&diagnosis.render());
+            }
+            diagnosis.exit
+        }
+    };
+    signal.filter(|_| exit != error::OK).unwrap_or(exit)
+}
+
+/// Serves the other end. A person who types this means a host.
+fn agent(early: Early) -> u8 {
+    if io::stdin().is_terminal() {
+        let diagnosis =
+            Diagnosis::new("usage", error::USAGE, "'agent' serves another docker-sync, not a terminal")
+                .hint("a host that is called so is reached as ssh://agent");
+        return fail(&diagnosis, early);
+    }
+    if let Err(e) = signals::install(dsync_sync::interrupt) {
+        let _ = writeln!(io::stderr(), "signals are not handled: {e}");
+    }
+    dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"))
+}
+
+/// What has to be known of the arguments even where they make no sense.
+#[derive(Clone, Copy)]
+struct Early {
+    json: bool,
+    color: ColorChoice,
+}
+
+impl Early {
+    fn of(arguments: &[OsString]) -> Self {
+        let mut early = Early { json: false, color: ColorChoice::Auto };
+        let words = || arguments.iter().map_while(|word| word.to_str()).take_while(|word| *word != "--");
+        for (word, next) in words().zip(words().skip(1).chain([""])) {
+            early.json |= word == "--json";
+            match word.strip_prefix("--color=").or((word == "--color").then_some(next)) {
+                Some("always") => early.color = ColorChoice::Always,
+                Some("never") => early.color = ColorChoice::Never,
+                _ => {}
+            }
+        }
+        early
+    }
+}
+
+/// Help, version, or what is wrong with the arguments.
+fn refuse(error: &clap::Error, json: bool) -> u8 {
+    if !error.use_stderr() || !json {
+        // A reader that went away wants no more of it.
+        let _ = error.print();
+        return if error.use_stderr() { error::USAGE } else { error::OK };
+    }
+    let text = error.to_string();
+    let mut parts = text.split("\n\n");
+    let message = parts.next().unwrap_or_default().trim_start_matches("error: ");
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let tip = parts.find_map(|part| part.trim().strip_prefix("tip: "));
+    let diagnosis = Diagnosis::new("usage", error::USAGE, message).hint(tip.unwrap_or("see --help"));
+    print(report::failure(&diagnosis));
+    error::USAGE
+}
+
+fn fail(diagnosis: &Diagnosis, early: Early) -> u8 {
+    if early.json {
+        print(report::failure(diagnosis));
+    } else {
+        let mut err = AutoStream::new(io::stderr(), anstream_choice(early.color));
+        let _ = err.write_all(diagnosis.render().as_bytes());
+    }
+    diagnosis.exit
+}
+
+fn print(text: impl AsRef<str>) -> u8 {
+    match run::emit(&mut io::stdout(), text.as_ref()) {
+        Ok(()) => error::OK,
+        Err(diagnosis) => {
+            let _ = AutoStream::auto(io::stderr()).write_all(diagnosis.render().as_bytes());
+            diagnosis.exit
+        }
+    }
+}
+
+/// REMOTE for messages and commands that can be copied.
+fn remote_as_written(remote: &Remote) -> String {
+    match remote {
+        Remote::Ssh(dsync_sync::Destination { host, port: Some(port) }) => format!("ssh://{host}:{port}"),
+        other => other.to_string(),
+    }
+}
+
+fn choice(color: Color) -> anstream::ColorChoice {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+}
+
+fn anstream_choice(color: ColorChoice) -> anstream::ColorChoice {
+    match color {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+}
+
+/// How wide the terminal on standard output is.
+fn width() -> usize {
+    let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let asked = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    told.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80)
+}

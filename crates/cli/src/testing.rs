@@ -1,0 +1,166 @@
+//! What the tests share: a report, a session that does what it is told, a standard error that can be read.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_sync::{
+    Direction, Entry, Error, Failure, FailureKind, LayerOutcome, LayerState, Outcome, Report, Side, Status,
+    Traffic,
+};
+
+use crate::backend::Backend;
+use crate::report::View;
+
+/// 2024-02-29T12:30:15Z.
+pub(crate) const NOW: i64 = 1_709_209_815;
+
+/// A writer that is read while others still write.
+#[derive(Clone, Default)]
+pub(crate) struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    pub(crate) fn plain(&self) -> String {
+        plain(std::str::from_utf8(&self.0.lock().unwrap()).unwrap())
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The text without colours.
+pub(crate) fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+fn entry(name: &str, size: u64, created: &str, status: Status, layers: &[LayerState]) -> Entry {
+    let name: ImageRef = name.parse().unwrap();
+    let image = Image {
+        id: ImageId::of(name.to_string().as_bytes()),
+        names: vec![name.clone()],
+        diff_ids: (0..layers.len()).map(|n| DiffId::of(format!("{name} {n}").as_bytes())).collect(),
+        platform: "linux/amd64".parse().unwrap(),
+        size,
+        created: created.into(),
+    };
+    let basis = match status {
+        Status::NeedUpdate => vec![name.to_string(), "debian:12".into()],
+        _ => Vec::new(),
+    };
+    Entry { name: Some(name), image, status, layers: layers.into(), basis }
+}
+
+/// Two images on each list, of all ages and with all states of layers.
+pub(crate) fn report() -> Report {
+    use LayerState::{Local, Missing, Shared};
+    use Status::{Current, NeedUpdate, New};
+    let entries = vec![
+        entry("debian:12", 116_500_000, "2024-02-13T00:00:00Z", Current, &[Shared]),
+        entry("ghcr.io/team/tools/linter:v1.64", 8_300_000, "", Current, &[Shared, Shared]),
+        entry("mongo:7", 701_000_000, "2023-11-29T08:00:00.5Z", New, &[Missing; 9]),
+        entry("redis:latest", 113_000_000, "2024-02-29T09:00:00Z", NeedUpdate, &[Shared, Local, Missing]),
+        entry(
+            "registry.example.com:5000/shop/web:2024.02.29-abcdef",
+            412_000_000,
+            "2024-02-29T12:29:15Z",
+            NeedUpdate,
+            &[Shared, Shared, Shared, Missing, Missing],
+        ),
+        entry("scratchy:latest", 0, "0001-01-01T00:00:00Z", New, &[]),
+    ];
+    Report { source: "docker 28.2.2, overlay2".into(), target: "podman 4.3.1".into(), entries }
+}
+
+/// The report as one who pulls sees it.
+pub(crate) fn view(report: &Report) -> View<'_> {
+    let task = crate::task::Task::everything();
+    View { report, task, direction: Direction::Pull, remote: "alice@build" }
+}
+
+/// A session over [`report`], in which some images fail.
+#[derive(Default)]
+pub(crate) struct Fake {
+    failures: HashMap<&'static str, FailureKind>,
+    lost: Option<&'static str>,
+    traffic: Cell<Traffic>,
+}
+
+impl Fake {
+    /// This image fails so.
+    pub(crate) fn failing(mut self, name: &'static str, kind: FailureKind) -> Self {
+        self.failures.insert(name, kind);
+        self
+    }
+
+    /// The connection is lost at this image.
+    pub(crate) fn lost_at(mut self, name: &'static str) -> Self {
+        self.lost = Some(name);
+        self
+    }
+}
+
+impl Backend for Fake {
+    fn report(&mut self, patterns: &[String]) -> Result<Report, Error> {
+        let mut report = report();
+        for pattern in patterns {
+            if !report.entries.iter().any(|entry| &entry.label() == pattern) {
+                return Err(Error::NoSuchImage {
+                    pattern: pattern.clone(),
+                    close: vec!["redis:latest".into()],
+                });
+            }
+        }
+        report.entries.retain(|entry| patterns.is_empty() || patterns.contains(&entry.label()));
+        Ok(report)
+    }
+
+    fn sync(&mut self, entry: &Entry, _: bool) -> Result<Outcome, Error> {
+        let label = entry.label();
+        if self.lost == Some(&label) {
+            return Err(Error::Lost { host: "alice@build".into(), message: "Killed\n".into() });
+        }
+        if let Some(&kind) = self.failures.get(&label[..]) {
+            let causes =
+                vec!["no space left for the container engine".into(), "write /x: disk full\x1b[2J".into()];
+            return Err(Error::Endpoint { side: Side::Local, failure: Failure { kind, causes } });
+        }
+        let traffic = Traffic { sent: 20_000, received: entry.image.size / 100 };
+        let before = self.traffic.get();
+        self.traffic
+            .set(Traffic { sent: before.sent + traffic.sent, received: before.received + traffic.received });
+        let layer = |&state: &LayerState| match state {
+            LayerState::Shared => LayerOutcome { state, len: 0, reused: 0 },
+            LayerState::Local => LayerOutcome { state, len: 20_000_000, reused: 20_000_000 },
+            LayerState::Missing => LayerOutcome { state, len: 30_000_000, reused: 29_000_000 },
+        };
+        Ok(Outcome {
+            id: entry.image.id,
+            was_there: entry.layers.is_empty(),
+            layers: entry.layers.iter().map(layer).collect(),
+            raw: 1_000_000,
+            packed: 400_000,
+            traffic,
+        })
+    }
+
+    fn traffic(&self) -> Traffic {
+        let Traffic { sent, received } = self.traffic.get();
+        Traffic { sent: sent + 1_000, received: received + 10_000 }
+    }
+}
+
+/// A clock on which 4.1 seconds pass whenever it is looked at.
+pub(crate) fn clock() -> impl Fn() -> Duration {
+    let now = Cell::new(Duration::ZERO);
+    move || now.replace(now.get() + Duration::from_millis(4100))
+}

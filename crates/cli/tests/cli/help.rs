@@ -1,0 +1,155 @@
+//! `--help`, `--version`, the manual page, the completions.
+
+use std::process::Stdio;
+
+use crate::environment::{Environment, PROGRAM, Ran};
+
+#[test]
+fn short_help() {
+    insta::assert_snapshot!(Environment::new().run(&["-h"]), @"
+    Synchronise container images between hosts over ssh, moving as few bytes as can be
+
+    Usage: docker-sync [OPTIONS] REMOTE [IMAGE]...
+
+    Commands:
+      completions  Print a completion script for your shell
+      man          Print the manual page
+
+    Arguments:
+      <REMOTE>    The other side: user@host, an ssh alias, ssh://user@host:port, or oci:DIR
+      [IMAGE]...  Images to bring over: NAME or NAME:TAG, a pattern like 'shop/*:v2', or an image ID
+
+    Options:
+      -h, --help     Print help (see more with '--help')
+      -V, --version  Print version
+
+    What to synchronise:
+      -a, --all                  All images that need update or are new
+      -u, --update               Only images that need update (of those named, if any are)
+      -n, --new                  Only images that are new (of those named, if any are)
+      -r, --report               Show the report, move nothing
+      -p, --push                 This host is the source and REMOTE the target
+          --dry-run              Print what would be moved, image by image, and move nothing
+          --platform <PLATFORM>  Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
+
+    How to reach the two sides:
+          --ssh <CMD>            The ssh program with its options, as 'ssh -i key -J jump' [env:
+                                 DOCKER_SYNC_SSH]
+          --docker <CMD>         The engine of this host: docker, podman, 'sudo -n docker', oci:DIR
+                                 [default: what is there] [env: DOCKER_SYNC_DOCKER]
+          --remote-docker <CMD>  The engine of the remote [default: what is there] [env:
+                                 DOCKER_SYNC_REMOTE_DOCKER]
+      -f, --tmpfolder <DIR>      Where temporary files go, on both sides [default: the system's place]
+                                 [env: DOCKER_SYNC_TMPFOLDER]
+
+    How to transfer:
+          --method <METHOD>      How contents cross [default: auto] [possible values: auto, delta,
+                                 rsync, stream]
+          --compression <LEVEL>  zstd level, 1 (fast) to 22 (small), or auto [default: auto]
+          --basis <IMAGE>        The image of the target to build on, instead of the one that is found
+
+    What to show:
+          --json          One JSON document on standard output instead of text
+      -q, --quiet         Say nothing but data and errors
+      -v, --verbose       Say what is being done and why
+          --no-progress   No progress lines, even on a terminal
+          --color <WHEN>  When to use colours; NO_COLOR and CLICOLOR are honoured [default: auto]
+                          [possible values: auto, always, never]
+
+    Examples:
+      See what differs between this host and another:
+        docker-sync alice@build
+      Bring one image here, or update it:
+        docker-sync alice@build shop/web:v2
+      Update everything that is here already:
+        docker-sync --update alice@build
+
+    See --help for more examples and the exit codes.
+    --- stderr
+    --- exit 0
+    ");
+}
+
+#[test]
+fn long_help_teaches() {
+    let ran = Environment::new().run(&["--help"]);
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Some(0)));
+    for text in
+        ["Examples:", "docker-sync --push deploy@prod", "Exit codes:", "130  interrupted", "DOCKER_SYNC_SSH"]
+    {
+        assert!(ran.out.contains(text), "{text}");
+    }
+    assert!(!ran.out.contains('\x1b'), "no colour on a pipe");
+}
+
+#[test]
+fn colour_is_as_asked_for() {
+    let environment = Environment::new();
+    assert!(environment.run(&["--color", "always", "--help"]).out.contains('\x1b'));
+    assert!(environment.run(&["--color=always", "host", "--nope"]).err.contains('\x1b'));
+    assert!(!environment.run(&["--color=never", "host", "--nope"]).err.contains('\x1b'));
+}
+
+#[test]
+fn version() {
+    let ran = Environment::new().run(&["--version"]);
+    assert_eq!(ran.out, format!("docker-sync {}\n", env!("CARGO_PKG_VERSION")));
+    let ran = Environment::new().run(&["agent", "--version"]);
+    assert!(
+        ran.out.starts_with(&format!("docker-sync agent {} protocol ", env!("CARGO_PKG_VERSION"))),
+        "{ran}"
+    );
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let environment = Environment::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = environment.run(&["completions", shell]);
+        assert_eq!((ran.err.as_str(), ran.exit), ("", Some(0)), "{shell}");
+        for word in ["tmpfolder", "dry-run", "completions"] {
+            assert!(ran.out.contains(word), "{shell}: {word}");
+        }
+    }
+    let script = environment.path().join("completions");
+    std::fs::write(&script, environment.run(&["completions", "bash"]).out).unwrap();
+    let checked = environment.command("bash").arg("-n").arg(&script).output().unwrap();
+    assert!(checked.status.success(), "{}", Ran::from(checked));
+}
+
+#[test]
+fn manual_page() {
+    let ran = Environment::new().run(&["man"]);
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Some(0)));
+    for text in
+        [".TH docker-sync 1", ".SH SYNOPSIS", ".SH EXAMPLES", ".SH \"EXIT STATUS\"", "\\-\\-tmpfolder"]
+    {
+        assert!(ran.out.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_causes_no_panic() {
+    let environment = Environment::new();
+    for arguments in [&["--help"][..], &["man"], &["completions", "bash"]] {
+        let mut command = environment.command(PROGRAM);
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.err.as_str(), ran.exit), ("", Some(0)), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let environment = Environment::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = Ran::from(environment.command(PROGRAM).arg("man").stdout(full).output().unwrap());
+    insta::assert_snapshot!(ran, @"
+    --- stderr
+    error: cannot write to standard output
+      caused by: No space left on device (os error 28)
+    --- exit 1
+    ");
+}

@@ -1,0 +1,9 @@
+//! The program as a person meets it: what it prints where, and its exit code. No engine, no network.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod environment;
+mod help;
+mod plugin;
+mod remote;
+mod usage;

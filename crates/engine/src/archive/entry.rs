@@ -1,0 +1,289 @@
+//! Reads the entries of a tar stream: ustar, pax and GNU names and sizes.
+//!
+//! A library's reader ends quietly at the end of its input. Here the end-of-archive mark must be there,
+//! because an engine that fails in the middle of a save cuts the archive, appends its error as JSON, and
+//! exits with success. And what describes an entry is bounded, whatever the input says.
+
+use std::io::{self, Read};
+
+use super::header::{BLOCK, padding};
+use super::read::ReadError;
+
+/// More than any path needs.
+const LARGEST_EXTENSION: u64 = 1 << 20;
+/// Enough to hold an engine's error.
+const RECENT: usize = 4 << 10;
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A file; its contents are read from [`Entries`].
+    File,
+    /// A symbolic link, with what it says.
+    Symlink(String),
+    /// A hard link to another entry.
+    Hardlink(String),
+    /// A directory or a device: nothing that an image is made of.
+    Other,
+}
+
+/// One entry of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Without a leading `./` or a trailing `/`.
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
+    /// The bytes of its contents.
+    pub(crate) size: u64,
+}
+
+/// A tar stream. Reading from it reads the contents of the entry that `next` gave last.
+pub(crate) struct Entries<R> {
+    source: Recent<R>,
+    left: u64,
+    padding: usize,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Entries<R> {
+    pub(crate) fn new(source: R) -> Self {
+        Self { source: Recent { inner: source, kept: Vec::new() }, left: 0, padding: 0, failed: None }
+    }
+
+    /// The next entry; `None` after the end-of-archive mark.
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, ReadError> {
+        let mut long = Extensions::default();
+        loop {
+            self.skip()?;
+            let Some(block) = self.block()? else { return Ok(None) };
+            let kind = block[156];
+            self.left = number(&block[124..136]).ok_or_else(|| broken("an entry has no valid size"))?;
+            match kind {
+                b'x' | b'g' | b'L' | b'K' => {
+                    self.padding = padding(self.left);
+                    let text = self.extension()?;
+                    match kind {
+                        b'L' => long.path = Some(c_string(&text)),
+                        b'K' => long.link = Some(c_string(&text)),
+                        b'x' => long.pax(&text)?,
+                        // What is said of all entries at once is a comment in practice.
+                        _ => {}
+                    }
+                }
+                _ => {
+                    if let Some(size) = long.size {
+                        self.left = size;
+                    }
+                    let link = long.link.unwrap_or_else(|| c_string(&block[157..257]));
+                    let kind = match kind {
+                        b'0' | 0 | b'7' => Kind::File,
+                        b'1' => Kind::Hardlink(link),
+                        b'2' => Kind::Symlink(link),
+                        _ => Kind::Other,
+                    };
+                    if matches!(kind, Kind::Hardlink(_) | Kind::Symlink(_)) {
+                        self.left = 0;
+                    }
+                    self.padding = padding(self.left);
+                    let path = long.path.unwrap_or_else(|| path(&block));
+                    let path = path.strip_prefix("./").unwrap_or(&path).trim_end_matches('/').to_owned();
+                    return Ok(Some(Entry { path, kind, size: self.left }));
+                }
+            }
+        }
+    }
+
+    /// Passes over what is left of the current entry.
+    pub(crate) fn skip(&mut self) -> Result<(), ReadError> {
+        let length =
+            self.left.checked_add(self.padding as u64).ok_or_else(|| broken("an entry is too long"))?;
+        let skipped = io::copy(&mut (&mut self.source).take(length), &mut io::sink());
+        if skipped.map_err(ReadError::Source)? < length {
+            return Err(self.cut());
+        }
+        (self.left, self.padding) = (0, 0);
+        Ok(())
+    }
+
+    /// After the end of the archive: reads on to the end of the input, as the writer waits for that.
+    pub(crate) fn drain(&mut self) -> Result<(), ReadError> {
+        self.source.kept.clear();
+        io::copy(&mut self.source, &mut io::sink()).map_err(ReadError::Source)?;
+        match self.source.engine_error() {
+            Some(error) => Err(broken(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// A header, checked; `None` for the end-of-archive mark.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, ReadError> {
+        let block = self.raw_block()?;
+        if block.iter().all(|byte| *byte == 0) {
+            return if self.raw_block()?.iter().all(|byte| *byte == 0) { Ok(None) } else { Err(self.cut()) };
+        }
+        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+        let own: u64 = block[148..156].iter().map(|byte| u64::from(*byte)).sum();
+        if number(&block[148..156]) == Some(sum - own + 8 * u64::from(b' ')) {
+            return Ok(Some(block));
+        }
+        Err(self.cut())
+    }
+
+    fn raw_block(&mut self) -> Result<[u8; BLOCK], ReadError> {
+        let mut block = [0; BLOCK];
+        match self.source.read_exact(&mut block) {
+            Ok(()) => Ok(block),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.cut()),
+            Err(error) => Err(ReadError::Source(error)),
+        }
+    }
+
+    fn extension(&mut self) -> Result<Vec<u8>, ReadError> {
+        if self.left > LARGEST_EXTENSION {
+            return Err(broken("the name of an entry is too long"));
+        }
+        let mut text = Vec::new();
+        let read = self.read_to_end(&mut text);
+        read.map_err(|error| self.failure().unwrap_or(ReadError::Source(error)))?;
+        Ok(text)
+    }
+
+    /// Why reading the contents failed, if it did: whoever read them may have made another error of it.
+    pub(crate) fn failure(&mut self) -> Option<ReadError> {
+        match self.failed.take() {
+            Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(self.cut()),
+            other => other.map(ReadError::Source),
+        }
+    }
+
+    /// Why there is no entry where one should be: the engine's own words, if it left any.
+    fn cut(&mut self) -> ReadError {
+        // The rest is read so that all of its words are here; they are short.
+        if let Err(error) = io::copy(&mut (&mut self.source).take(RECENT as u64), &mut io::sink()) {
+            return ReadError::Source(error);
+        }
+        broken(self.source.engine_error().unwrap_or_else(|| "it was cut: the end is missing".into()))
+    }
+}
+
+impl<R: Read> Read for Entries<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let error = match (&mut self.source).take(self.left).read(buffer) {
+            Ok(0) if self.left > 0 && !buffer.is_empty() => io::ErrorKind::UnexpectedEof.into(),
+            Ok(count) => {
+                self.left -= count as u64;
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => error,
+        };
+        let copy = io::Error::new(error.kind(), error.to_string());
+        self.failed = Some(error);
+        Err(copy)
+    }
+}
+
+fn broken(reason: impl Into<String>) -> ReadError {
+    ReadError::Broken(reason.into())
+}
+
+/// Remembers the last bytes that were read.
+struct Recent<R> {
+    inner: R,
+    kept: Vec<u8>,
+}
+
+impl<R> Recent<R> {
+    /// `{"errorDetail":{"message":…}}`, at the end of what was read.
+    fn engine_error(&self) -> Option<String> {
+        let mark = br#"{"errorDetail""#;
+        let start = self.kept.windows(mark.len()).rposition(|window| window == mark)?;
+        let mut values = serde_json::Deserializer::from_slice(&self.kept[start..]).into_iter();
+        let value: serde_json::Value = values.next()?.ok()?;
+        let message = value.pointer("/errorDetail/message").or_else(|| value.get("error"))?.as_str()?;
+        Some(format!("the engine stopped in the middle: {message}"))
+    }
+}
+
+impl<R: Read> Read for Recent<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let fresh = &buffer[..count];
+        if count >= RECENT {
+            self.kept.clear();
+            self.kept.extend_from_slice(&fresh[count - RECENT..]);
+        } else {
+            let excess = (self.kept.len() + count).saturating_sub(RECENT);
+            self.kept.drain(..excess);
+            self.kept.extend_from_slice(fresh);
+        }
+        Ok(count)
+    }
+}
+
+#[derive(Default)]
+struct Extensions {
+    path: Option<String>,
+    link: Option<String>,
+    size: Option<u64>,
+}
+
+impl Extensions {
+    /// Records of `LENGTH KEY=VALUE\n`, where the length counts the whole record.
+    fn pax(&mut self, mut text: &[u8]) -> Result<(), ReadError> {
+        let invalid = || broken("an extended header is invalid");
+        while !text.is_empty() {
+            let space = text.iter().position(|byte| *byte == b' ').ok_or_else(invalid)?;
+            let length: usize = std::str::from_utf8(&text[..space])
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(invalid)?;
+            let record = text.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n"));
+            let record = record.ok_or_else(invalid)?;
+            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(invalid)?;
+            let value = String::from_utf8_lossy(&record[equals + 1..]).into_owned();
+            match &record[..equals] {
+                b"path" => self.path = Some(value),
+                b"linkpath" => self.link = Some(value),
+                b"size" => self.size = Some(value.parse().map_err(|_| invalid())?),
+                _ => {}
+            }
+            text = &text[length..];
+        }
+        Ok(())
+    }
+}
+
+/// Octal digits, or base 256 when the highest bit is set. `None` for what does not fit or is negative.
+fn number(field: &[u8]) -> Option<u64> {
+    if field[0] & 0x80 != 0 {
+        if field[0] & 0x7f != 0 {
+            return None;
+        }
+        return field[1..]
+            .iter()
+            .try_fold(0u64, |sum, byte| sum.checked_mul(256)?.checked_add(u64::from(*byte)));
+    }
+    let text = field.iter().copied().skip_while(|byte| *byte == b' ');
+    let digits: Vec<u8> = text.take_while(|byte| !matches!(byte, b' ' | 0)).collect();
+    digits.iter().try_fold(0u64, |sum, digit| match digit {
+        b'0'..=b'7' => sum.checked_mul(8)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
+fn path(block: &[u8; BLOCK]) -> String {
+    let name = c_string(&block[..100]);
+    let prefix = c_string(&block[345..500]);
+    // GNU's form keeps other things where ustar has the prefix.
+    if &block[257..263] == b"ustar\0" && !prefix.is_empty() { format!("{prefix}/{name}") } else { name }
+}
+
+fn c_string(field: &[u8]) -> String {
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -1,0 +1,89 @@
+//! The two JSON documents of an OCI image that docker-sync writes.
+//!
+//! The bytes are those that Docker 25 and later make for an image of the classic store, so that every
+//! store that names images by their manifest shows the same ID for the same image.
+
+use std::fmt::Write as _;
+
+use dsync_core::Digest;
+
+/// The media type of an uncompressed layer.
+pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// The media type of a layer in gzip.
+pub(crate) const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// The media type of a layer in zstd.
+pub(crate) const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// The media type of a manifest.
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// A blob, as a manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    /// What it is; only known media types, which need no quoting.
+    pub(crate) media_type: &'static str,
+    /// The digest of the blob as it is stored.
+    pub(crate) digest: Digest,
+    /// Its bytes as it is stored.
+    pub(crate) size: u64,
+}
+
+/// The canonical manifest of a config and its layers, the lowest first.
+pub(crate) fn manifest(config: &[u8], layers: &[Descriptor]) -> Vec<u8> {
+    let config = Descriptor { media_type: CONFIG, digest: Digest::of(config), size: config.len() as u64 };
+    let mut json = format!(r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":"#);
+    describe(&mut json, &config);
+    json.push_str(r#","layers":["#);
+    for (at, layer) in layers.iter().enumerate() {
+        if at > 0 {
+            json.push(',');
+        }
+        describe(&mut json, layer);
+    }
+    json.push_str("]}");
+    json.into_bytes()
+}
+
+/// An index of this one manifest, without a name.
+pub(crate) fn index(manifest: &[u8]) -> Vec<u8> {
+    let manifest =
+        Descriptor { media_type: MANIFEST, digest: Digest::of(manifest), size: manifest.len() as u64 };
+    let mut json = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":["#);
+    describe(&mut json, &manifest);
+    json.push_str("]}");
+    json.into_bytes()
+}
+
+fn describe(json: &mut String, blob: &Descriptor) {
+    let Descriptor { media_type, digest, size } = blob;
+    write!(json, r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
+        .expect("a String takes any text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_fixed() {
+        let layer = Descriptor { media_type: LAYER, digest: Digest::of(b"layer"), size: 5 };
+        let bytes = manifest(b"{}", &[layer.clone(), layer]);
+        assert_eq!(
+            String::from_utf8(bytes.clone()).unwrap(),
+            concat!(
+                r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","#,
+                r#""config":{"mediaType":"application/vnd.oci.image.config.v1+json","#,
+                r#""digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"#,
+                r#""layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","#,
+                r#""digest":"sha256:LAYER","size":5},"#,
+                r#"{"mediaType":"application/vnd.oci.image.layer.v1.tar","#,
+                r#""digest":"sha256:LAYER","size":5}]}"#
+            )
+            .replace("LAYER", &Digest::of(b"layer").hex())
+        );
+        let index: serde_json::Value = serde_json::from_slice(&index(&bytes)).unwrap();
+        assert_eq!(index["manifests"][0]["digest"], Digest::of(&bytes).to_string());
+        assert_eq!(index["manifests"][0]["size"], bytes.len());
+    }
+}

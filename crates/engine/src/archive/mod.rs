@@ -1,0 +1,22 @@
+//! The archives that engines save and load, as streams.
+//!
+//! Nothing here knows which engine it is or runs a program: the reader takes every form that `save`
+//! emits, the writer makes the one form that every `load` takes with layers left out.
+
+mod decode;
+mod entry;
+mod header;
+mod manifest;
+mod read;
+mod v1;
+mod write;
+
+pub use read::{ReadError, Request, read};
+pub use v1::v1_ids;
+pub use write::{PartialArchive, WriteError};
+
+pub(crate) use decode::{Watched, decoded, is_gzip, is_zstd, peek};
+pub(crate) use manifest::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, manifest};
+
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) use header::header as file_header;

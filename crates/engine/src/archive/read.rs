@@ -1,0 +1,283 @@
+//! Takes the config and the wanted layers out of a saved image, in one pass.
+//!
+//! The forms, by what saved it: Docker before 25 (`V1ID/layer.tar`, links for layers that occur twice),
+//! Docker from 25 on (`blobs/sha256/DIFFID`), the containerd image store (`blobs/sha256/` with layers as
+//! they are stored, mostly gzip), podman (`DIFFID.tar`). All have a `manifest.json`, mostly at the end; what
+//! it says is checked against what came before it.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read};
+
+use dsync_core::{Config, DiffId, Digest};
+use serde_json::Value;
+
+use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
+use super::entry::{Entries, Entry, Kind};
+use super::v1::v1_ids;
+use crate::{Export, LayerSink};
+
+/// Configs of real images have a few hundred kilobytes at most.
+const LARGEST_DOCUMENT: u64 = 16 << 20;
+/// How much of all documents is kept until the manifest says which one is the config.
+const ALL_DOCUMENTS: usize = 64 << 20;
+
+/// What is known of the image in an archive, and what is wanted of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The digest that its config must have, where the engine tells.
+    pub config: Option<Digest>,
+    /// Its layers, the lowest first; may be empty when nobody knows them yet.
+    pub diff_ids: &'a [DiffId],
+    /// The layers to give to the sink.
+    pub wanted: &'a HashSet<DiffId>,
+}
+
+/// Why an archive was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is no archive of a whole image.
+    #[error("{0}")]
+    Broken(String),
+    /// The stream could not be read.
+    #[error("the archive cannot be read")]
+    Source(#[source] io::Error),
+    /// The sink did not take a layer.
+    #[error("a layer cannot be passed on")]
+    Sink(#[source] io::Error),
+}
+
+/// Reads one saved image. Each wanted layer is given once, in the order of the archive; one whose diff id
+/// cannot be told is given with `None`, whether it is wanted or not.
+pub fn read(
+    archive: impl Read,
+    request: &Request<'_>,
+    sink: &mut dyn LayerSink,
+) -> Result<Export, ReadError> {
+    let mut entries = Entries::new(archive);
+    let mut seen = Seen::new(request);
+    while let Some(entry) = entries.next()? {
+        match &entry.kind {
+            Kind::File => seen.file(&entry, &mut entries, sink)?,
+            Kind::Symlink(target) => {
+                seen.links.insert(entry.path.clone(), resolved(&entry.path, target));
+            }
+            Kind::Hardlink(target) => {
+                seen.links.insert(entry.path.clone(), target.clone());
+            }
+            Kind::Other => {}
+        }
+    }
+    entries.drain()?;
+    seen.conclude()
+}
+
+/// What the archive has shown so far.
+struct Seen<'a> {
+    request: &'a Request<'a>,
+    /// The layer that lies in each directory of an old archive.
+    v1: HashMap<String, DiffId>,
+    documents: HashMap<String, Vec<u8>>,
+    kept: usize,
+    links: HashMap<String, String>,
+    /// The paths of the layers that went into the sink.
+    given: HashSet<String>,
+}
+
+/// What an entry is by its name.
+enum Name {
+    Document,
+    Layer(Option<DiffId>),
+    Blob(Digest),
+    Unused,
+}
+
+impl<'a> Seen<'a> {
+    fn new(request: &'a Request<'a>) -> Self {
+        Self {
+            request,
+            v1: v1_ids(request.diff_ids).into_iter().zip(request.diff_ids.iter().copied()).collect(),
+            documents: HashMap::new(),
+            kept: 0,
+            links: HashMap::new(),
+            given: HashSet::new(),
+        }
+    }
+
+    fn name(&self, path: &str) -> Name {
+        if let Some(hex) = path.strip_prefix("blobs/sha256/") {
+            return hex.parse().map_or(Name::Unused, Name::Blob);
+        }
+        if let Some(directory) = path.strip_suffix("/layer.tar") {
+            return Name::Layer(self.v1.get(directory).copied());
+        }
+        if let Some(stem) = path.strip_suffix(".tar").or_else(|| path.strip_suffix(".tar.gz")) {
+            return Name::Layer(stem.parse().ok());
+        }
+        if path.ends_with(".json") && !path.contains('/') { Name::Document } else { Name::Unused }
+    }
+
+    fn file<R: Read>(
+        &mut self,
+        entry: &Entry,
+        contents: &mut Entries<R>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<(), ReadError> {
+        let wanted = self.request.wanted;
+        match self.name(&entry.path) {
+            Name::Document => self.keep(entry, &[], contents),
+            Name::Layer(Some(id)) if !wanted.contains(&id) => Ok(()),
+            Name::Layer(id) if !wanted.is_empty() => self.give(entry, id, &[], contents, sink),
+            Name::Blob(digest) => self.blob(entry, digest, contents, sink),
+            Name::Layer(_) | Name::Unused => Ok(()),
+        }
+    }
+
+    /// A blob's name tells its digest, not what it is: only a look inside does.
+    fn blob<R: Read>(
+        &mut self,
+        entry: &Entry,
+        digest: Digest,
+        contents: &mut Entries<R>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<(), ReadError> {
+        let id = DiffId::from_bytes(*digest.as_bytes());
+        if self.request.wanted.contains(&id) {
+            return self.give(entry, Some(id), &[], contents, sink);
+        }
+        if self.request.diff_ids.contains(&id) {
+            return Ok(());
+        }
+        let start = peek(contents).map_err(|error| contents.failure().unwrap_or(ReadError::Source(error)))?;
+        if self.request.config == Some(digest) || start.first() == Some(&b'{') {
+            self.keep(entry, &start, contents)
+        } else if (is_gzip(&start) || is_zstd(&start)) && !self.request.wanted.is_empty() {
+            self.give(entry, None, &start, contents, sink)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Larger ones cannot be what is looked for; the conclusion says what is missing then.
+    fn keep<R: Read>(
+        &mut self,
+        entry: &Entry,
+        start: &[u8],
+        contents: &mut Entries<R>,
+    ) -> Result<(), ReadError> {
+        if entry.size > LARGEST_DOCUMENT {
+            return Ok(());
+        }
+        let mut document = start.to_vec();
+        let read = contents.read_to_end(&mut document);
+        read.map_err(|error| contents.failure().unwrap_or(ReadError::Source(error)))?;
+        self.kept += document.len();
+        if self.kept > ALL_DOCUMENTS {
+            return Err(ReadError::Broken(format!("it has more than {ALL_DOCUMENTS} bytes of metadata")));
+        }
+        self.documents.insert(entry.path.clone(), document);
+        Ok(())
+    }
+
+    fn give<R: Read>(
+        &mut self,
+        entry: &Entry,
+        id: Option<DiffId>,
+        start: &[u8],
+        contents: &mut Entries<R>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<(), ReadError> {
+        if !self.given.insert(entry.path.clone()) {
+            return Ok(());
+        }
+        let blob = io::Cursor::new(start).chain(&mut *contents);
+        let (taken, decoding) = match id {
+            // The name is the digest of these very bytes, whatever they look like.
+            Some(id) if entry.path.ends_with(&id.hex()) => (sink.layer(Some(id), &mut { blob }), None),
+            _ => match decoded(blob) {
+                Ok(plain) => {
+                    let mut plain = Watched::new(plain);
+                    (sink.layer(id, &mut plain), plain.failure())
+                }
+                Err(error) => (Ok(()), Some(error.to_string())),
+            },
+        };
+        match (contents.failure(), decoding) {
+            (Some(error), _) => Err(error),
+            (None, Some(error)) => {
+                Err(ReadError::Broken(format!("{} cannot be decompressed: {error}", entry.path)))
+            }
+            (None, None) => taken.map_err(ReadError::Sink),
+        }
+    }
+
+    /// All is read: finds the config, and that every wanted layer has come.
+    fn conclude(self) -> Result<Export, ReadError> {
+        let broken = |reason: String| Err(ReadError::Broken(reason));
+        let Some(manifest) = self.documents.get("manifest.json") else {
+            return broken("it has no manifest.json".into());
+        };
+        let Some((config_path, layers)) = parse_manifest(manifest) else {
+            return broken("its manifest.json names no config and layers".into());
+        };
+        let Some(bytes) = self.documents.get(self.target(&config_path)) else {
+            return broken(format!("the config {config_path} is missing"));
+        };
+        let config = Config::parse(bytes).map_err(|error| ReadError::Broken(error.to_string()))?;
+        if let Some(expected) = self.request.config.filter(|expected| *expected != config.digest) {
+            return broken(format!("its config is {}, not {expected}", config.digest));
+        }
+        if config.diff_ids.len() != layers.len() {
+            let (told, listed) = (config.diff_ids.len(), layers.len());
+            return broken(format!("its config tells of {told} layers, its manifest of {listed}"));
+        }
+        for wanted in self.request.wanted {
+            let mut at = config.diff_ids.iter().zip(&layers).filter(|(id, _)| *id == wanted).peekable();
+            if at.peek().is_none() {
+                return broken(format!("the image has no layer {wanted}"));
+            }
+            if !at.any(|(_, path)| self.given.contains(self.target(path))) {
+                return broken(format!(
+                    "the layer {wanted} is missing; when the engine itself no longer has it, pull or build the image again"
+                ));
+            }
+        }
+        Ok(Export { config: bytes.clone() })
+    }
+
+    /// Where a chain of links ends; one that goes round ends somewhere, as nothing is there.
+    fn target<'p>(&'p self, path: &'p str) -> &'p str {
+        (0..8).fold(path, |path, _| self.links.get(path).map_or(path, String::as_str))
+    }
+}
+
+/// The path of the config and those of the layers, the lowest first.
+fn parse_manifest(bytes: &[u8]) -> Option<(String, Vec<String>)> {
+    let manifest: Value = serde_json::from_slice(bytes).ok()?;
+    let image = manifest.get(0)?;
+    let layers = match image.get("Layers") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(layers) => {
+            let paths = layers.as_array()?.iter().map(|path| Some(path.as_str()?.to_owned()));
+            paths.collect::<Option<_>>()?
+        }
+    };
+    Some((image.get("Config")?.as_str()?.to_owned(), layers))
+}
+
+/// `../b/layer.tar`, seen from `a/layer.tar`, is `b/layer.tar`.
+fn resolved(link: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -1,0 +1,231 @@
+//! Makes the archive that every engine loads with layers left out.
+//!
+//! One image without a name; the layers first, what describes them last, so that an archive which ends
+//! early is refused by every engine.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use dsync_core::{Config, ConfigError, DiffId, Digest};
+
+use super::header::{BLOCK, header, padding};
+use super::manifest::{Descriptor, LAYER, index, manifest};
+
+/// An archive on its way out.
+#[derive(Debug)]
+pub struct PartialArchive<W> {
+    out: W,
+    given: HashMap<DiffId, u64>,
+}
+
+/// Why an archive did not become whole.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Where it goes to takes no more.
+    #[error("the archive cannot be written")]
+    Out(#[source] io::Error),
+    /// The contents of a layer did not come, or not in the length that was announced.
+    #[error("the contents of layer {layer} did not come whole")]
+    Contents {
+        /// The layer.
+        layer: DiffId,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The config is none.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl<W: Write> PartialArchive<W> {
+    /// Begins an archive; nothing is written yet.
+    pub fn new(out: W) -> Self {
+        Self { out, given: HashMap::new() }
+    }
+
+    /// The layers that are in it, with their sizes.
+    pub fn given(&self) -> &HashMap<DiffId, u64> {
+        &self.given
+    }
+
+    /// Adds a layer of `len` bytes, which `write` produces.
+    pub fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        self.out.write_all(&header(&blob(&diff_id.hex()), len)).map_err(WriteError::Out)?;
+        let mut exact = Exact { out: &mut self.out, left: len, failure: None };
+        let written = write(&mut exact);
+        if let Some(error) = exact.failure {
+            return Err(WriteError::Out(error));
+        }
+        let left = exact.left;
+        let written = written.and_then(|()| match left {
+            0 => Ok(()),
+            _ => Err(io::Error::other(format!("{left} of {len} bytes are missing"))),
+        });
+        written.map_err(|source| WriteError::Contents { layer: *diff_id, source })?;
+        self.out.write_all(&[0; BLOCK][..padding(len)]).map_err(WriteError::Out)?;
+        self.given.insert(*diff_id, len);
+        Ok(())
+    }
+
+    /// Ends the archive with all that makes it an image: the digest of its manifest.
+    ///
+    /// `held` tells the sizes of the layers that are not in it. Only the manifest's own digest depends on
+    /// them; Docker's classic store does not look at them at all.
+    pub fn finish(&mut self, config: &[u8], held: &HashMap<DiffId, u64>) -> Result<Digest, WriteError> {
+        let manifest = self.manifest(config, held)?;
+        let layers: Vec<String> =
+            Config::parse(config)?.diff_ids.iter().map(|id| format!(r#""{}""#, blob(&id.hex()))).collect();
+        let config_path = blob(&Digest::of(config).hex());
+        let list =
+            format!(r#"[{{"Config":"{config_path}","RepoTags":null,"Layers":[{}]}}]"#, layers.join(","));
+        let digest = Digest::of(&manifest);
+        self.file(&config_path, config)?;
+        self.file(&blob(&digest.hex()), &manifest)?;
+        self.file("index.json", &index(&manifest))?;
+        self.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        self.file("manifest.json", list.as_bytes())?;
+        self.out.write_all(&[0; 2 * BLOCK]).and_then(|()| self.out.flush()).map_err(WriteError::Out)?;
+        Ok(digest)
+    }
+
+    /// Where the archive went.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    /// The digest that `finish` will say.
+    pub fn manifest_digest(&self, config: &[u8], held: &HashMap<DiffId, u64>) -> Result<Digest, WriteError> {
+        Ok(Digest::of(&self.manifest(config, held)?))
+    }
+
+    fn manifest(&self, config: &[u8], held: &HashMap<DiffId, u64>) -> Result<Vec<u8>, WriteError> {
+        let layers: Vec<Descriptor> = Config::parse(config)?
+            .diff_ids
+            .iter()
+            .map(|id| Descriptor {
+                media_type: LAYER,
+                digest: Digest::from_bytes(*id.as_bytes()),
+                size: self.given.get(id).or_else(|| held.get(id)).copied().unwrap_or(0),
+            })
+            .collect();
+        Ok(manifest(config, &layers))
+    }
+
+    fn file(&mut self, name: &str, contents: &[u8]) -> Result<(), WriteError> {
+        let size = contents.len() as u64;
+        let parts = [&header(name, size)[..], contents, &[0; BLOCK][..padding(size)]];
+        parts.iter().try_for_each(|part| self.out.write_all(part)).map_err(WriteError::Out)
+    }
+}
+
+fn blob(hex: &str) -> String {
+    format!("blobs/sha256/{hex}")
+}
+
+/// Passes on so many bytes and no more, and tells failures of the other side apart.
+struct Exact<'a, W> {
+    out: &'a mut W,
+    left: u64,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> Write for Exact<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() as u64 > self.left {
+            return Err(io::Error::other("there are more bytes than were announced"));
+        }
+        let written = match self.out.write(bytes) {
+            Ok(0) if !bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
+            other => other,
+        };
+        match written {
+            Ok(count) => {
+                self.left -= count as u64;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                self.failure = Some(error);
+                Err(copy)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn config(ids: &[DiffId]) -> Vec<u8> {
+        let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
+        format!(r#"{{"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#, ids.join(",")).into_bytes()
+    }
+
+    #[test]
+    fn the_layers_come_first_and_the_rest_last() {
+        let [given, held] = [DiffId::of(b"given"), DiffId::of(b"held")];
+        let config = config(&[held, given, held]);
+        let mut archive = PartialArchive::new(Vec::new());
+        archive.layer(&given, 5, &mut |out| out.write_all(b"given")).unwrap();
+        let held = HashMap::from([(held, 4)]);
+        let announced = archive.manifest_digest(&config, &held).unwrap();
+        let digest = archive.finish(&config, &held).unwrap();
+        assert_eq!(announced, digest);
+        let bytes = archive.into_inner();
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let files: Vec<(String, String)> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let mut entry = entry.unwrap();
+                let mut text = String::new();
+                entry.read_to_string(&mut text).unwrap();
+                (entry.path().unwrap().display().to_string(), text)
+            })
+            .collect();
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        let [given, config, manifest] =
+            [given.hex(), Digest::of(&config).hex(), digest.hex()].map(|hex| blob(&hex));
+        assert_eq!(names, [&given, &config, &manifest, "index.json", "oci-layout", "manifest.json"]);
+        assert_eq!(files[0].1, "given");
+        let json: serde_json::Value = serde_json::from_str(&files[2].1).unwrap();
+        let sizes: Vec<u64> =
+            json["layers"].as_array().unwrap().iter().map(|layer| layer["size"].as_u64().unwrap()).collect();
+        assert_eq!(sizes, [4, 5, 4]);
+        let json: serde_json::Value = serde_json::from_str(&files[5].1).unwrap();
+        assert_eq!(json[0]["Layers"][1], given);
+        assert_eq!(json[0]["Config"], config);
+    }
+
+    #[test]
+    fn a_layer_has_the_length_that_was_announced() {
+        let id = DiffId::of(b"");
+        for contents in [&b"1234"[..], b"123456"] {
+            let mut archive = PartialArchive::new(Vec::new());
+            let error = archive.layer(&id, 5, &mut |out| out.write_all(contents)).unwrap_err();
+            assert!(matches!(error, WriteError::Contents { .. }), "{error:?}");
+            assert!(archive.given().is_empty());
+        }
+    }
+
+    #[test]
+    fn whose_fault_it_was_is_told() {
+        let full = &mut [0u8; 520][..];
+        let mut archive = PartialArchive::new(full);
+        let error = archive.layer(&DiffId::of(b""), 50, &mut |out| out.write_all(&[1; 50])).unwrap_err();
+        assert!(matches!(error, WriteError::Out(_)), "{error:?}");
+    }
+}

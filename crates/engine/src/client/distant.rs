@@ -1,0 +1,165 @@
+//! An engine of another host of which nothing but a shell is needed: no agent, only `save` and `load`.
+//!
+//! What crosses is an archive of the missing layers, compressed: the shell drops the others by name (GNU
+//! tar's `--delete` is a filter) before the rest goes through zstd or gzip.
+
+use std::collections::HashSet;
+use std::io::Read as _;
+
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef};
+
+use super::identify::{Engine, Syntax};
+use super::import::Load;
+use super::packed::Packing;
+use super::{ClientStore, list};
+use crate::archive::{self, ReadError, Request, v1_ids};
+use crate::command::{Program, Reach};
+use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+
+/// The store of an engine that is reached through a command such as `ssh -T -- host`.
+pub struct DistantStore(ClientStore);
+
+impl DistantStore {
+    /// Asks the client program with these words what it is. Without words docker is tried, then podman.
+    pub fn open(words: &[String], reach: &Reach) -> Result<Self, StoreError> {
+        let client = |words: &[String]| ClientStore::identified(Program::distant(words, reach)?);
+        if !words.is_empty() {
+            return client(words).map(Self);
+        }
+        match client(&["docker".into()]) {
+            Err(StoreError::NotFound { .. }) => client(&["podman".into()]).map(Self),
+            other => other.map(Self),
+        }
+    }
+
+    /// A script that writes the archive of an image without all layers but these to standard output.
+    pub fn save_script(&self, image: &Image, wanted: &HashSet<DiffId>) -> Result<String, StoreError> {
+        let save = self.0.program.line(&[save_words(&self.0.engine), &[&image.id.to_string()]].concat())?;
+        let dropped = dropped(&self.0.engine, &image.diff_ids, wanted);
+        if dropped.is_empty() {
+            return Ok(save);
+        }
+        // That a name is in no archive of this engine is no failure, so the status of tar counts for nothing:
+        // whoever reads the archive checks that it is whole.
+        Ok(format!(
+            "{save} | if tar --version 2>/dev/null | grep -q GNU; then tar --delete -f - {} 2>/dev/null; true; else cat; fi",
+            dropped.join(" ")
+        ))
+    }
+
+    /// A script that loads the archive in this file.
+    pub fn load_script(&self, file: &str) -> Result<String, StoreError> {
+        self.0.program.line(&["load", "--quiet", "-i", file])
+    }
+
+    /// Runs a script on the host of the engine and collects what it says.
+    pub fn run_script(&self, script: &str) -> Result<String, StoreError> {
+        let mut reading = self.0.program.read_script(script)?;
+        let mut said = Vec::new();
+        let taken = reading.read_to_end(&mut said);
+        reading.finish(None)?;
+        taken.map_err(|source| StoreError::Io { what: "the other host cannot be read".into(), source })?;
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// What an archive of the image has to be checked against.
+    pub fn request<'a>(&self, image: &'a Image, wanted: &'a HashSet<DiffId>) -> Request<'a> {
+        let config = Digest::from_bytes(*image.id.as_bytes());
+        let config = (self.0.engine.kind != StoreKind::DockerContainerd).then_some(config);
+        Request { config, diff_ids: &image.diff_ids, wanted }
+    }
+
+    /// The image with this ID.
+    pub fn image(&self, id: &ImageId) -> Result<Image, StoreError> {
+        let text = id.to_string();
+        let found = list::inspect(&self.0.program, &[&text])?.pop();
+        found.ok_or(StoreError::NoSuchImage { image: text })
+    }
+}
+
+impl Store for DistantStore {
+    fn describe(&self) -> Description {
+        self.0.describe()
+    }
+
+    fn list(&self) -> Result<Vec<Image>, StoreError> {
+        self.0.list()
+    }
+
+    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool> {
+        self.0.holds(held, image)
+    }
+
+    fn export(
+        &self,
+        id: &ImageId,
+        wanted: &HashSet<DiffId>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<Export, StoreError> {
+        let image = self.image(id)?;
+        let save = self.save_script(&image, wanted)?;
+        let pack = "if command -v zstd >/dev/null; then zstd -q -c -T0; else gzip -c; fi";
+        let mut saving = self.0.program.read_script(&format!("{save} | {pack}"))?;
+        let archive = archive::decoded(&mut saving)
+            .map_err(|source| StoreError::Io { what: format!("the archive of {id} cannot be read"), source });
+        let read = archive.map(|archive| archive::read(archive, &self.request(&image, wanted), sink));
+        // The shell's status is that of the compressor; why an archive is broken is on standard error.
+        match read {
+            Err(error) => saving.finish(Some(&id.to_string())).and(Err(error)),
+            Ok(Ok(export)) => saving.finish(Some(&id.to_string())).map(|()| export),
+            Ok(Err(ReadError::Sink(source))) => {
+                Err(StoreError::Io { what: format!("a layer of {id} cannot be passed on"), source })
+            }
+            Ok(Err(error)) => {
+                let reason = match error {
+                    ReadError::Source(source) => source.to_string(),
+                    other => other.to_string(),
+                };
+                saving.explain(Some(&id.to_string()))?;
+                Err(StoreError::Broken { what: format!("the archive of {id}"), reason })
+            }
+        }
+    }
+
+    fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+        self.0.layer_sizes(image)
+    }
+
+    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
+        Ok(Box::new(Load::begin(&self.0.program, &self.0.engine, Packing::Gzip)?))
+    }
+
+    fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
+        self.0.tag(id, names)
+    }
+}
+
+/// Arguments of `save` for one image; the other formats of podman compress anew and can change the config.
+pub(super) fn save_words(engine: &Engine) -> &'static [&'static str] {
+    match engine.syntax {
+        Syntax::Docker => &["save"],
+        Syntax::Podman => &["save", "--quiet", "--format", "docker-archive"],
+    }
+}
+
+/// The names in an archive of the layers that are not wanted. Layers of Docker's containerd store lie under
+/// names that its client does not tell, so all of them come.
+fn dropped(engine: &Engine, diff_ids: &[DiffId], wanted: &HashSet<DiffId>) -> Vec<String> {
+    let unwanted = || diff_ids.iter().filter(|id| !wanted.contains(id));
+    let mut names: Vec<String> = match (engine.kind, engine.v1_names) {
+        (StoreKind::DockerClassic, true) => v1_ids(diff_ids)
+            .into_iter()
+            .zip(diff_ids)
+            .filter(|(_, id)| !wanted.contains(id))
+            .map(|(v1, _)| format!("{v1}/layer.tar"))
+            .collect(),
+        (StoreKind::DockerClassic, false) => {
+            unwanted().map(|id| format!("blobs/sha256/{}", id.hex())).collect()
+        }
+        (StoreKind::Podman, _) => unwanted().map(|id| format!("{}.tar", id.hex())).collect(),
+        (StoreKind::DockerContainerd | StoreKind::OciLayout, _) => Vec::new(),
+    };
+    names.sort();
+    names.dedup();
+    names
+}

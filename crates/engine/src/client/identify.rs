@@ -1,0 +1,155 @@
+//! Which engine a client talks to, by what `info` says.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::failure::{Failure, classify};
+use crate::store::{StoreError, StoreKind};
+
+/// An engine, as far as its behaviour depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Engine {
+    pub(super) kind: StoreKind,
+    /// For people.
+    pub(super) name: String,
+    pub(super) syntax: Syntax,
+    /// Archives name layers by V1 ids: Docker before 25.
+    pub(super) v1_names: bool,
+    /// Where it keeps images, on whatever host it is, if that is a form that can be read without it.
+    pub(super) storage: Option<PathBuf>,
+}
+
+/// Whose command line the client understands. It need not be that of the engine: docker's client can
+/// talk to podman's service, and `podman-docker` calls podman docker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Docker,
+    Podman,
+}
+
+/// Reads the JSON of `info`.
+///
+/// docker's client prints it, and may even exit with success, when the engine does not answer.
+pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> {
+    let broken =
+        |reason: &str| StoreError::Broken { what: "the client's `info`".into(), reason: reason.into() };
+    let info: Value = serde_json::from_slice(info).map_err(|error| broken(&format!("not JSON: {error}")))?;
+    let text = |pointer: &str| info.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    if info.pointer("/store/graphDriverName").is_some() {
+        let name = format!("podman {}, {}", text("/version/Version"), text("/store/graphDriverName"));
+        return Ok(Engine {
+            kind: StoreKind::Podman,
+            name,
+            syntax: Syntax::Podman,
+            v1_names: false,
+            storage: None,
+        });
+    }
+    let version = text("/ServerVersion");
+    if version.is_empty() {
+        let errors =
+            info.get("ServerErrors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let mut said: Vec<&str> = errors.iter().filter_map(Value::as_str).collect();
+        if said.is_empty() {
+            said.push(stderr);
+        }
+        let failure = Failure { command: "info", status: "no engine", stderr: &said.join("\n"), image: None };
+        return Err(match classify(&failure) {
+            StoreError::Failed { message, .. } => StoreError::Down { message },
+            other => other,
+        });
+    }
+    let driver = text("/Driver");
+    let status = info.get("DriverStatus").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let containerd = status.iter().any(|pair| {
+        pair.get(0).and_then(Value::as_str) == Some("driver-type")
+            && pair.get(1).and_then(Value::as_str).is_some_and(|kind| kind.starts_with("io.containerd."))
+    });
+    // docker's client drops what else would tell podman's service. Docker's own versions went from 1 to 17.
+    let (kind, engine) = if major(version).is_some_and(|major| (2..17).contains(&major)) {
+        (StoreKind::Podman, "podman")
+    } else if containerd {
+        (StoreKind::DockerContainerd, "docker")
+    } else {
+        (StoreKind::DockerClassic, "docker")
+    };
+    let store = if containerd { "containerd image store" } else { driver };
+    Ok(Engine {
+        kind,
+        name: format!("{engine} {version}, {store}"),
+        syntax: Syntax::Docker,
+        v1_names: kind == StoreKind::DockerClassic && major(version).is_none_or(|major| major < 25),
+        storage: (kind == StoreKind::DockerClassic && driver == "overlay2")
+            .then(|| PathBuf::from(text("/DockerRootDir")))
+            .filter(|root| root.is_absolute()),
+    })
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(info: &str) -> (StoreKind, String, Syntax, bool) {
+        let engine = identify(info.as_bytes(), "").unwrap();
+        (engine.kind, engine.name, engine.syntax, engine.v1_names)
+    }
+
+    #[test]
+    fn docker_classic() {
+        let info = r#"{"ID":"MDXS:TUG7","Images":33,"Driver":"overlay2","DriverStatus":[["Backing Filesystem","extfs"],["Supports d_type","true"]],"ServerVersion":"20.10.24+dfsg1"}"#;
+        let name = "docker 20.10.24+dfsg1, overlay2".to_owned();
+        assert_eq!(engine(info), (StoreKind::DockerClassic, name, Syntax::Docker, true));
+        let info = info.replace("20.10.24+dfsg1", "26.1.5");
+        let name = "docker 26.1.5, overlay2".to_owned();
+        assert_eq!(engine(&info), (StoreKind::DockerClassic, name, Syntax::Docker, false));
+    }
+
+    #[test]
+    fn storage_is_known_of_overlay2_alone() {
+        let storage = |info: &str| identify(info.as_bytes(), "").unwrap().storage;
+        let info = r#"{"Driver":"overlay2","DriverStatus":[["Supports d_type","true"]],"DockerRootDir":"/var/lib/docker","ServerVersion":"26.1.5"}"#;
+        assert_eq!(storage(info), Some(PathBuf::from("/var/lib/docker")));
+        assert_eq!(storage(&info.replace("overlay2", "btrfs")), None);
+        assert_eq!(storage(&info.replace("DockerRootDir", "Other")), None);
+        assert_eq!(
+            storage(&info.replace("Supports d_type\",\"true", "driver-type\",\"io.containerd.x")),
+            None
+        );
+        assert_eq!(storage(&info.replace('{', "{\"BuildahVersion\":\"1\",")), None);
+    }
+
+    #[test]
+    fn docker_with_the_containerd_store() {
+        let info = r#"{"Driver":"overlayfs","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],"ServerVersion":"26.1.5+dfsg1"}"#;
+        let name = "docker 26.1.5+dfsg1, containerd image store".to_owned();
+        assert_eq!(engine(info), (StoreKind::DockerContainerd, name, Syntax::Docker, false));
+    }
+
+    #[test]
+    fn podman_by_its_own_client_and_by_dockers() {
+        let info = r#"{"host":{"arch":"amd64"},"store":{"graphDriverName":"overlay"},"version":{"APIVersion":"4.3.1","Version":"4.3.1"}}"#;
+        let name = "podman 4.3.1, overlay".to_owned();
+        assert_eq!(engine(info), (StoreKind::Podman, name.clone(), Syntax::Podman, false));
+        let info =
+            r#"{"Driver":"overlay","DriverStatus":[["Backing Filesystem","extfs"]],"ServerVersion":"4.3.1"}"#;
+        assert_eq!(engine(info), (StoreKind::Podman, name, Syntax::Docker, false));
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer() {
+        let docker_20 = r#"{"ServerErrors":["Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?"],"ClientInfo":{"Debug":false,"Context":"default","Plugins":[],"Warnings":null}}"#;
+        assert!(matches!(identify(docker_20.as_bytes(), ""), Err(StoreError::Down { .. })));
+        let denied =
+            r#"{"ServerErrors":["permission denied while trying to connect to the Docker daemon socket"]}"#;
+        assert!(matches!(identify(denied.as_bytes(), ""), Err(StoreError::Permission { .. })));
+        let docker_28 = r#"{"ID":"","ServerVersion":"","DriverStatus":null}"#;
+        let stderr = "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?\n";
+        assert!(matches!(identify(docker_28.as_bytes(), stderr), Err(StoreError::Down { .. })));
+        assert!(matches!(identify(b"Usage: x", ""), Err(StoreError::Broken { .. })));
+    }
+}

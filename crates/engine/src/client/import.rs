@@ -1,0 +1,172 @@
+//! Writes an image by `load`: an archive of the layers that are missing, then what describes them.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::slice::from_ref;
+
+use dsync_core::{Config, DiffId, ImageId};
+
+use super::history::layer_sizes;
+use super::identify::Engine;
+use super::list::{inspect, list};
+use super::packed::{Packed, Packing};
+use crate::archive::{PartialArchive, WriteError};
+use crate::command::{Feeding, Program};
+use crate::store::{Import, StoreError, StoreKind};
+
+/// A load that waits for its archive.
+pub(super) struct Load<'a> {
+    program: &'a Program,
+    engine: &'a Engine,
+    /// Absent after a failure: the archive cannot become whole any more.
+    archive: Option<PartialArchive<Packed>>,
+}
+
+impl<'a> Load<'a> {
+    pub(super) fn begin(
+        program: &'a Program,
+        engine: &'a Engine,
+        packing: Packing,
+    ) -> Result<Self, StoreError> {
+        let load = program.feed(&["load", "--quiet"])?;
+        let archive = PartialArchive::new(Packed::new(load, packing));
+        Ok(Self { program, engine, archive: Some(archive) })
+    }
+
+    fn archive(&mut self) -> Result<PartialArchive<Packed>, StoreError> {
+        self.archive.take().ok_or_else(|| broken("an earlier part of it failed"))
+    }
+}
+
+impl Import for Load<'_> {
+    fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let mut archive = self.archive()?;
+        if archive.given().contains_key(diff_id) {
+            return Err(broken(&format!("the layer {diff_id} was given twice")));
+        }
+        match archive.layer(diff_id, len, write) {
+            Ok(()) => {
+                self.archive = Some(archive);
+                Ok(())
+            }
+            Err(WriteError::Out(source)) => Err(stopped(archive.into_inner(), source)),
+            Err(error) => Err(unwritten(error)),
+        }
+    }
+
+    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+        let archive = self.archive()?;
+        let parsed = Config::parse(config).map_err(|error| broken(&error.to_string()))?;
+        let held = self.held(&parsed.diff_ids, archive.given())?;
+        let manifest = archive.manifest_digest(config, &held).map_err(unwritten)?;
+        let id = match self.engine.kind {
+            StoreKind::DockerContainerd => manifest,
+            _ => parsed.digest,
+        };
+        let id = ImageId::from_bytes(*id.as_bytes());
+        let text = id.to_string();
+        // Only the containerd store can leave a broken image behind; one that was there stays.
+        let removable = self.engine.kind == StoreKind::DockerContainerd
+            && inspect(self.program, from_ref(&text.as_str()))?.is_empty();
+        let loaded = finish(archive, config, &held).and_then(|said| self.verify(&text, &parsed, &said));
+        if loaded.is_err() && removable {
+            // What went wrong is the news; there may be nothing to remove.
+            let _ = self.program.output(&["rmi", &text]);
+        }
+        loaded.map(|()| id)
+    }
+}
+
+impl Load<'_> {
+    /// The sizes of the layers that the store holds, as far as they matter.
+    ///
+    /// podman keeps the manifest that it was given, so its sizes should be right; that they are not has no
+    /// effect on the image itself. The classic store makes no use of them.
+    fn held(
+        &self,
+        diff_ids: &[DiffId],
+        given: &HashMap<DiffId, u64>,
+    ) -> Result<HashMap<DiffId, u64>, StoreError> {
+        let mut held = HashMap::new();
+        let missing =
+            |held: &HashMap<DiffId, u64>, id: &DiffId| !given.contains_key(id) && !held.contains_key(id);
+        let Some(first) = diff_ids.iter().find(|id| missing(&held, id)) else { return Ok(held) };
+        match self.engine.kind {
+            StoreKind::Podman => {}
+            StoreKind::DockerContainerd => {
+                return Err(broken(&format!(
+                    "the containerd image store needs all layers, {first} was not given"
+                )));
+            }
+            _ => return Ok(held),
+        }
+        for image in list(self.program)? {
+            if !diff_ids.iter().any(|id| missing(&held, id) && image.diff_ids.contains(id)) {
+                continue;
+            }
+            if let Some(sizes) = layer_sizes(self.program, self.engine, &image)? {
+                held.extend(image.diff_ids.into_iter().zip(sizes));
+            }
+        }
+        Ok(held)
+    }
+
+    /// A load can fail and exit with success: what counts is the image that is there.
+    fn verify(&self, id: &str, config: &Config, said: &str) -> Result<(), StoreError> {
+        if let Some(line) = said.lines().find(|line| line.starts_with("Error unpacking image")) {
+            return Err(broken(line));
+        }
+        match inspect(self.program, from_ref(&id))?.pop() {
+            None => Err(broken(&format!("the engine took it and does not show {id}"))),
+            Some(image) if image.diff_ids != config.diff_ids => {
+                Err(broken("the engine took it and shows other layers than its config names"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Ends the archive and waits for the engine: what it said.
+fn finish(
+    mut archive: PartialArchive<Packed>,
+    config: &[u8],
+    held: &HashMap<DiffId, u64>,
+) -> Result<String, StoreError> {
+    match archive.finish(config, held) {
+        Ok(_) => {}
+        Err(WriteError::Out(source)) => return Err(stopped(archive.into_inner(), source)),
+        Err(error) => return Err(unwritten(error)),
+    }
+    let mut packed = archive.into_inner();
+    match packed.end() {
+        Ok(()) => packed.into_inner().map_or_else(|| Err(broken("it could not be ended")), Feeding::finish),
+        Err(source) => Err(stopped(packed, source)),
+    }
+}
+
+/// The engine takes no more: it has said why.
+fn stopped(packed: Packed, source: io::Error) -> StoreError {
+    match packed.into_inner().map(Feeding::finish) {
+        Some(Err(error)) => error,
+        _ => StoreError::Io { what: "the engine stopped reading the image".into(), source },
+    }
+}
+
+fn unwritten(error: WriteError) -> StoreError {
+    match error {
+        WriteError::Config(error) => broken(&error.to_string()),
+        WriteError::Out(source) => StoreError::Io { what: "the image cannot be written".into(), source },
+        WriteError::Contents { layer, source } => {
+            StoreError::Io { what: format!("layer {layer} of the image cannot be read"), source }
+        }
+    }
+}
+
+fn broken(reason: &str) -> StoreError {
+    StoreError::Broken { what: "the image to load".into(), reason: reason.into() }
+}

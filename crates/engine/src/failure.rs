@@ -1,0 +1,201 @@
+//! What a client program meant when it failed: its standard error becomes a [`StoreError`].
+//!
+//! The clients have no exit statuses that tell failures apart (docker: 1, podman: 125), so their English
+//! texts decide; the locale is forced for that. The tests are what real clients said.
+
+use crate::StoreError;
+
+/// What is known of a program that failed.
+pub(crate) struct Failure<'a> {
+    /// The command line, for people.
+    pub(crate) command: &'a str,
+    /// Exit status or signal, for people.
+    pub(crate) status: &'a str,
+    /// The end of its standard error.
+    pub(crate) stderr: &'a str,
+    /// The image it was about, if one.
+    pub(crate) image: Option<&'a str>,
+}
+
+const NO_SPACE: [&str; 3] = ["no space left on device", "disk quota exceeded", "not enough space"];
+const PERMISSION: [&str; 5] = [
+    "permission denied while trying to connect",
+    "connect: permission denied",
+    "a password is required",
+    "is not in the sudoers file",
+    "a terminal is required to read the password",
+];
+const DOWN: [&str; 7] = [
+    "cannot connect to the docker daemon",
+    "failed to connect to the docker api",
+    "is the docker daemon running",
+    "error during connect",
+    "cannot connect to podman",
+    "unable to connect to podman",
+    "connection refused",
+];
+const NO_SUCH_IMAGE: [&str; 5] = [
+    "no such image",
+    "no such object",
+    "image not known",
+    "reference does not exist",
+    "failed to get digest sha256:",
+];
+
+/// Sorts a failure.
+pub(crate) fn classify(failure: &Failure<'_>) -> StoreError {
+    let message = digest(failure.stderr);
+    let lower = failure.stderr.to_lowercase();
+    let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+    if says(&NO_SPACE) {
+        StoreError::NoSpace { message }
+    } else if says(&PERMISSION) {
+        StoreError::Permission { message }
+    } else if says(&DOWN) {
+        StoreError::Down { message }
+    } else if let Some(program) = not_found(failure.stderr) {
+        StoreError::NotFound { program }
+    } else if let Some(image) = failure.image.filter(|_| says(&NO_SUCH_IMAGE)) {
+        StoreError::NoSuchImage { image: image.into() }
+    } else {
+        let status = failure.status.to_owned();
+        StoreError::Failed { command: failure.command.into(), status, message }
+    }
+}
+
+/// Whether nothing but missing images was complained about: the rest of a batch is good.
+pub(crate) fn only_missing_images(stderr: &str) -> bool {
+    let mut lines = stderr.lines().filter(|line| !line.trim().is_empty()).peekable();
+    lines.peek().is_some()
+        && lines.all(|line| {
+            let line = line.to_lowercase();
+            NO_SUCH_IMAGE.iter().any(|text| line.contains(text))
+        })
+}
+
+/// `sudo: docker: command not found`, `env: docker: No such file or directory`.
+fn not_found(stderr: &str) -> Option<String> {
+    stderr.lines().find_map(|line| {
+        let rest = line.strip_suffix(": command not found").or_else(|| {
+            line.strip_suffix(": No such file or directory").filter(|line| line.contains("env: "))
+        })?;
+        let (_, program) = rest.rsplit_once(": ")?;
+        Some(program.trim_matches(['\'', '"', '‘', '’']).to_owned())
+    })
+}
+
+/// The text for people: one line, no control characters, no boiler plate.
+pub(crate) fn digest(stderr: &str) -> String {
+    const LIMIT: usize = 1500;
+    let lines: Vec<String> = stderr
+        .lines()
+        .map(|line| {
+            let line = line.trim();
+            let line = line.strip_prefix("Error response from daemon: ").unwrap_or(line);
+            let line = line.strip_prefix("Error: ").unwrap_or(line);
+            line.chars().filter(|letter| !letter.is_control()).collect::<String>()
+        })
+        .filter(|line| !line.is_empty() && !is_noise(line))
+        .collect();
+    let text = lines.join("; ");
+    match text.char_indices().rev().nth(LIMIT) {
+        _ if text.is_empty() => "it said nothing on standard error".into(),
+        None => text,
+        Some((start, _)) => format!("…{}", &text[start..]),
+    }
+}
+
+/// podman's report of what it is doing, which precedes the reason.
+fn is_noise(line: &str) -> bool {
+    ["Getting image source signatures", "Copying blob ", "Copying config ", "Writing manifest to image"]
+        .iter()
+        .any(|noise| line.starts_with(noise))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+    fn kind(stderr: &str) -> String {
+        let failure = Failure { command: "docker x", status: "exit status: 1", stderr, image: Some(IMAGE) };
+        let text = format!("{:?}", classify(&failure));
+        text.split([' ', '{']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn docker_is_understood() {
+        for (stderr, expected) in [
+            ("Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?", "Down"),
+            ("failed to connect to the docker API at unix:///x.sock; check if the path is correct", "Down"),
+            (
+                "error during connect: Head \"http://docker.example.com/_ping\": command [ssh -o ConnectTimeout=30 -T -- nosuchhost docker system dial-stdio] has exited with exit status 255, make sure the URL is valid, and Docker 18.09 or later is installed on the remote host: stderr=ssh: Could not resolve hostname nosuchhost: Name or service not known\n",
+                "Down",
+            ),
+            (
+                "permission denied while trying to connect to the Docker daemon socket at unix:///run/docker.sock: Get \"http://%2Frun%2Fdocker.sock/v1.24/images/json\": dial unix /run/docker.sock: connect: permission denied",
+                "Permission",
+            ),
+            ("sudo: a password is required\n", "Permission"),
+            (
+                "Error response from daemon: failed to get digest sha256:0000: open /var/lib/docker/image/overlay2/imagedb/content/sha256/0000: no such file or directory",
+                "NoSuchImage",
+            ),
+            ("Error response from daemon: reference does not exist", "NoSuchImage"),
+            ("Error: No such image: sha256:0000", "NoSuchImage"),
+            ("Error response from daemon: No such image: nosuch:latest", "NoSuchImage"),
+            ("Error processing tar file(exit status 1): write /blobs/x: no space left on device", "NoSpace"),
+            ("Error processing tar file(exit status 1): unexpected EOF", "Failed"),
+            ("unable to resolve docker endpoint: context \"nosuch\" does not exist", "Failed"),
+            (
+                "open /var/lib/docker/tmp/docker-import-427199358/blobs/sha256/5679: no such file or directory",
+                "Failed",
+            ),
+            ("sudo: docker: command not found", "NotFound"),
+            ("env: ‘docker’: No such file or directory", "NotFound"),
+            ("/usr/bin/env: 'docker': No such file or directory", "NotFound"),
+        ] {
+            assert_eq!(kind(stderr), expected, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn podman_is_understood() {
+        for (stderr, expected) in [
+            ("Error: sha256:0000: image not known\n", "NoSuchImage"),
+            ("Error: inspecting object: 0000: image not known\n", "NoSuchImage"),
+            (
+                "Cannot connect to Podman. Please verify your connection to the Linux system using `podman system connection list`, or try `podman machine init` and `podman machine start` to manage a new Linux VM\nError: unable to connect to Podman socket: Get \"http://d/v4.3.1/libpod/_ping\": dial unix ///run/podman/podman.sock: connect: no such file or directory\n",
+                "Down",
+            ),
+            (
+                "Error: payload does not match any of the supported image formats:\n * oci: initializing source oci:/var/tmp/podman1:: open /var/tmp/podman1/index.json: not a directory\n",
+                "Failed",
+            ),
+            ("Error: creating runtime static files directory: mkdir /proc/x: no such file or directory", {
+                "Failed"
+            }),
+        ] {
+            assert_eq!(kind(stderr), expected, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn a_batch_may_miss_images() {
+        assert!(only_missing_images("Error: No such image: a\nError: No such image: b\n"));
+        assert!(only_missing_images(
+            "error inspecting object: a: image not known\nError: inspecting object: b: image not known\n"
+        ));
+        assert!(!only_missing_images("Error: No such image: a\nCannot connect to the Docker daemon\n"));
+        assert!(!only_missing_images(""));
+    }
+
+    #[test]
+    fn the_message_is_one_clean_line() {
+        let stderr = "Getting image source signatures\nCopying blob sha256:1\nError: a\u{1b}[31m b\n\n c\n";
+        assert_eq!(digest(stderr), "a[31m b; c");
+        assert_eq!(digest("\n"), "it said nothing on standard error");
+        assert_eq!(digest(&"é".repeat(4000)).chars().count(), 1502);
+    }
+}

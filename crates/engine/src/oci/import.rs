@@ -1,0 +1,194 @@
+//! Writes an image into a layout: files of no name, renamed when all is verified, the index last.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use dsync_core::{Config, DiffId, Digest, ImageId};
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::index::BlobRef;
+use super::layout::{Layout, temporary};
+use super::resolve::resolve;
+use crate::archive::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, is_gzip, is_zstd, manifest, peek};
+use crate::store::{Import, StoreError};
+
+/// The layers that have come.
+pub(super) struct LayoutImport<'a> {
+    layout: &'a Layout,
+    layers: HashMap<DiffId, (NamedTempFile, u64)>,
+    failed: bool,
+}
+
+impl<'a> LayoutImport<'a> {
+    pub(super) fn begin(layout: &'a Layout) -> Result<Self, StoreError> {
+        layout.create()?;
+        let _lock = layout.lock()?;
+        layout.remove_stale()?;
+        Ok(Self { layout, layers: HashMap::new(), failed: false })
+    }
+
+    /// A file that other processes take for alive.
+    fn temporary(&self) -> Result<NamedTempFile, StoreError> {
+        let _lock = self.layout.lock()?;
+        let file = temporary(&self.layout.blobs()).and_then(|file| file.as_file().lock().map(|()| file));
+        file.map_err(|error| self.layout.io("takes no new blobs", error))
+    }
+
+    fn receive(
+        &self,
+        diff_id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<NamedTempFile, StoreError> {
+        let mut file = Hashing { file: self.temporary()?, hasher: Sha256::new(), len: 0, failure: None };
+        let written = write(&mut file);
+        if let Some(error) = file.failure {
+            return Err(self.layout.io("takes no new blobs", error));
+        }
+        written.map_err(|source| StoreError::Io {
+            what: format!("the layer {diff_id} cannot be read"),
+            source,
+        })?;
+        let digest = DiffId::from_bytes(file.hasher.finalize().into());
+        if digest != *diff_id || file.len != len {
+            let reason = format!("what came is {digest} of {} bytes, not {len} bytes of that", file.len);
+            return Err(StoreError::Broken { what: format!("the layer {diff_id}"), reason });
+        }
+        Ok(file.file)
+    }
+
+    /// What the manifest says of each layer: given, or held in whatever form.
+    fn describe(&self, config: &Config) -> Result<Vec<Descriptor>, StoreError> {
+        let mut held: HashMap<DiffId, BlobRef> = HashMap::new();
+        for found in resolve(self.layout)? {
+            for (id, layer) in found.image.diff_ids.into_iter().zip(found.layers) {
+                if self.layout.has(&layer) {
+                    held.entry(id).or_insert(layer);
+                }
+            }
+        }
+        let layers = config.diff_ids.iter().map(|id| {
+            if let Some((_, size)) = self.layers.get(id) {
+                let digest = Digest::from_bytes(*id.as_bytes());
+                return Ok(Descriptor { media_type: LAYER, digest, size: *size });
+            }
+            let Some(layer) = held.get(id) else {
+                return Err(
+                    self.broken(&format!("the layer {id} was not given and the layout has none such"))
+                );
+            };
+            let media_type = if layer.is_plain(id) { LAYER } else { self.media_type(layer)? };
+            Ok(Descriptor { media_type, digest: layer.digest, size: layer.size })
+        });
+        layers.collect()
+    }
+
+    fn media_type(&self, layer: &BlobRef) -> Result<&'static str, StoreError> {
+        let start = peek(&mut self.layout.open_blob(&layer.digest)?)
+            .map_err(|error| self.layout.io("has an unreadable blob", error))?;
+        if is_gzip(&start) {
+            Ok(GZIP_LAYER)
+        } else if is_zstd(&start) {
+            Ok(ZSTD_LAYER)
+        } else {
+            Err(self.broken(&format!("the blob {} is compressed in an unknown way", layer.digest)))
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<BlobRef, StoreError> {
+        let blob = BlobRef { digest: Digest::of(bytes), size: bytes.len() as u64 };
+        if !self.layout.has(&blob) {
+            let mut file = self.temporary()?;
+            file.write_all(bytes).map_err(|error| self.layout.io("takes no new blobs", error))?;
+            self.keep(file, &blob.digest)?;
+        }
+        Ok(blob)
+    }
+
+    fn keep(&self, file: NamedTempFile, digest: &Digest) -> Result<(), StoreError> {
+        let kept = file.persist(self.layout.blob_path(digest));
+        kept.map(drop).map_err(|error| self.layout.io("takes no new blobs", error.error))
+    }
+
+    fn broken(&self, reason: &str) -> StoreError {
+        StoreError::Broken { what: format!("the image for {}", self.layout.name()), reason: reason.into() }
+    }
+}
+
+impl Import for LayoutImport<'_> {
+    fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        if self.layers.contains_key(diff_id) {
+            return Err(self.broken(&format!("the layer {diff_id} was given twice")));
+        }
+        match self.receive(diff_id, len, write) {
+            Ok(file) => {
+                self.layers.insert(*diff_id, (file, len));
+                Ok(())
+            }
+            Err(error) => {
+                self.failed = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+        if self.failed {
+            return Err(self.broken("an earlier part of it failed"));
+        }
+        let parsed = Config::parse(config).map_err(|error| self.broken(&error.to_string()))?;
+        let id = ImageId::from_bytes(*parsed.digest.as_bytes());
+        let layers = self.describe(&parsed)?;
+        for (diff_id, (file, _)) in std::mem::take(&mut self.layers) {
+            self.keep(file, &Digest::from_bytes(*diff_id.as_bytes()))?;
+        }
+        self.write(config)?;
+        let manifest = self.write(&manifest(config, &layers))?;
+        let _lock = self.layout.lock()?;
+        let mut index = self.layout.index()?;
+        let there = resolve(self.layout)?
+            .iter()
+            .any(|found| found.image.id == id && found.layers.iter().all(|layer| self.layout.has(layer)));
+        if !there {
+            index.add(MANIFEST, &manifest);
+            self.layout.replace_index(&index)?;
+        }
+        Ok(id)
+    }
+}
+
+/// A file that knows the digest of what it was given.
+struct Hashing {
+    file: NamedTempFile,
+    hasher: Sha256,
+    len: u64,
+    failure: Option<io::Error>,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.file.write(bytes) {
+            Ok(count) => {
+                self.hasher.update(&bytes[..count]);
+                self.len += count as u64;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                self.failure = Some(error);
+                Err(copy)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! The `index.json` of a layout: which images there are, and what they are called.
+//!
+//! Each entry has at most one name; an image with several names has several entries. All that is not
+//! understood stays as it is.
+
+use dsync_core::{Digest, ImageRef};
+use serde_json::{Map, Value, json};
+
+/// A full reference; what containerd and Docker read.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// A reference or only a tag; what skopeo and podman read.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The document.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Index(Map<String, Value>);
+
+/// A blob, as a manifest or an index names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BlobRef {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+}
+
+impl BlobRef {
+    /// Reads a descriptor.
+    pub(super) fn parse(descriptor: &Value) -> Option<Self> {
+        let digest = descriptor.get("digest")?.as_str()?.parse().ok()?;
+        Some(Self { digest, size: descriptor.get("size")?.as_u64()? })
+    }
+}
+
+impl Index {
+    /// Of a new layout.
+    pub(super) fn empty() -> Self {
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [],
+        });
+        match index {
+            Value::Object(map) => Self(map),
+            _ => Self(Map::new()),
+        }
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        match serde_json::from_slice(bytes).ok()? {
+            Value::Object(map) if map.get("manifests").is_none_or(Value::is_array) => Some(Self(map)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        Value::Object(self.0.clone()).to_string().into_bytes()
+    }
+
+    /// The entries, in order.
+    pub(super) fn entries(&self) -> &[Value] {
+        self.0.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Adds an entry without a name.
+    pub(super) fn add(&mut self, media_type: &str, blob: &BlobRef) {
+        let mut entries = self.entries().to_vec();
+        entries.push(json!({
+            "mediaType": media_type,
+            "digest": blob.digest.to_string(),
+            "size": blob.size,
+        }));
+        self.replace(entries);
+    }
+
+    /// Gives these names to the image of this entry. Entries that had them lose them; one that would
+    /// only say again what another says goes.
+    pub(super) fn tag(&mut self, entry: usize, names: &[ImageRef]) {
+        let mut entries = self.entries().to_vec();
+        let Some(unnamed) = entries.get(entry).cloned().map(without_name) else { return };
+        for other in &mut entries {
+            if name(other).is_some_and(|name| names.contains(&name)) {
+                *other = without_name(other.take());
+            }
+        }
+        entries.extend(names.iter().map(|name| with_name(unnamed.clone(), name)));
+        let digest = |entry: &Value| entry.get("digest").and_then(Value::as_str).map(str::to_owned);
+        let mut kept: Vec<Value> = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            let again = |other: &Value| digest(other) == digest(entry);
+            let needless =
+                name(entry).is_none() && (kept.iter().any(again) || entries[at + 1..].iter().any(again));
+            if !needless {
+                kept.push(entry.clone());
+            }
+        }
+        self.replace(kept);
+    }
+
+    fn replace(&mut self, entries: Vec<Value>) {
+        self.0.insert("manifests".into(), Value::Array(entries));
+    }
+}
+
+/// The name of an entry, if it has one that can be an image's.
+pub(super) fn name(entry: &Value) -> Option<ImageRef> {
+    let annotation = |key: &str| entry.get("annotations")?.get(key)?.as_str()?.parse().ok();
+    annotation(CONTAINERD_NAME).or_else(|| annotation(REF_NAME))
+}
+
+fn without_name(mut entry: Value) -> Value {
+    if let Some(annotations) = entry.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove(CONTAINERD_NAME);
+        annotations.remove(REF_NAME);
+        if annotations.is_empty()
+            && let Some(entry) = entry.as_object_mut()
+        {
+            entry.remove("annotations");
+        }
+    }
+    entry
+}
+
+fn with_name(mut entry: Value, name: &ImageRef) -> Value {
+    if let Some(entry) = entry.as_object_mut() {
+        let annotations = entry.entry("annotations").or_insert_with(|| json!({}));
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(CONTAINERD_NAME.into(), name.qualified().into());
+            annotations.insert(REF_NAME.into(), name.to_string().into());
+        }
+    }
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(text: &str) -> BlobRef {
+        BlobRef { digest: Digest::of(text.as_bytes()), size: 7 }
+    }
+
+    fn reference(name: &str) -> ImageRef {
+        name.parse().unwrap()
+    }
+
+    /// `DIGEST=NAME` of each entry, with the text that the digest is of.
+    fn shape(index: &Index) -> Vec<String> {
+        let texts = ["a", "b"];
+        let text = |entry: &Value| {
+            let digest = BlobRef::parse(entry).unwrap().digest;
+            *texts.iter().find(|text| blob(text).digest == digest).unwrap()
+        };
+        let shape = index.entries().iter().map(|entry| {
+            let name = name(entry).map(|name| name.to_string()).unwrap_or_default();
+            format!("{}={name}", text(entry))
+        });
+        shape.collect()
+    }
+
+    #[test]
+    fn names_move_and_images_stay() {
+        let mut index = Index::empty();
+        index.add("m", &blob("a"));
+        index.add("m", &blob("b"));
+        index.tag(0, &[reference("app:1"), reference("app:latest")]);
+        assert_eq!(shape(&index), ["b=", "a=app:1", "a=app:latest"]);
+        index.tag(0, &[reference("app:latest")]);
+        assert_eq!(shape(&index), ["a=app:1", "b=app:latest"]);
+        index.tag(1, &[reference("app:1")]);
+        assert_eq!(shape(&index), ["a=", "b=app:latest", "b=app:1"]);
+        index.tag(1, &[reference("app:1")]);
+        assert_eq!(shape(&index), ["a=", "b=app:latest", "b=app:1"]);
+        assert_eq!(Index::parse(&index.to_bytes()), Some(index));
+    }
+
+    #[test]
+    fn names_are_read_as_others_write_them() {
+        let entry = |annotations: Value| json!({"annotations": annotations});
+        let skopeo = entry(json!({REF_NAME: "app:1"}));
+        assert_eq!(name(&skopeo), Some(reference("app:1")));
+        let containerd = entry(json!({CONTAINERD_NAME: "docker.io/library/app:1", REF_NAME: "1"}));
+        assert_eq!(name(&containerd), Some(reference("app:1")));
+        assert_eq!(name(&entry(json!({REF_NAME: "No Name"}))), None);
+        assert_eq!(name(&json!({})), None);
+    }
+
+    #[test]
+    fn what_is_not_understood_stays() {
+        let text = r#"{"annotations":{"x":"y"},"manifests":[{"annotations":{"k":"v","org.opencontainers.image.ref.name":"app"},"digest":"d"}],"schemaVersion":2}"#;
+        let mut index = Index::parse(text.as_bytes()).unwrap();
+        index.tag(9, &[reference("b")]);
+        assert_eq!(index.to_bytes(), text.as_bytes());
+        index.tag(0, &[reference("b")]);
+        assert!(index.entries().iter().all(|entry| entry["annotations"]["k"] == "v"));
+        assert_eq!(index.entries().len(), 2, "the name is one more");
+        for text in ["[]", "x", r#"{"manifests":1}"#] {
+            assert_eq!(Index::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+}

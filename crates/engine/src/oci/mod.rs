@@ -1,0 +1,89 @@
+//! An OCI image layout directory as a store (OCI image specification, "Image Layout").
+//!
+//! The ID of an image here is the digest of its config: that is what can be compared with the images of
+//! engines, and what stays when a layer is kept compressed on one side and not on the other.
+
+mod export;
+mod import;
+mod index;
+mod layout;
+mod resolve;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use dsync_core::{DiffId, Image, ImageId, ImageRef};
+
+use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+use layout::Layout;
+use resolve::{Found, resolve};
+
+/// The images of one directory.
+pub(crate) struct OciStore {
+    layout: Layout,
+}
+
+impl OciStore {
+    /// Opens a layout. A directory that does not exist or is empty is a store without images, which the
+    /// first import makes; one with other things in it is refused.
+    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
+        Ok(Self { layout: Layout::open(directory)? })
+    }
+}
+
+impl Store for OciStore {
+    fn describe(&self) -> Description {
+        Description { kind: StoreKind::OciLayout, name: self.layout.name() }
+    }
+
+    fn list(&self) -> Result<Vec<Image>, StoreError> {
+        let found = resolve(&self.layout)?;
+        Ok(found.into_iter().map(|found| found.image).collect())
+    }
+
+    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool> {
+        let layers: HashSet<&DiffId> = held.iter().flat_map(|image| &image.diff_ids).collect();
+        image.diff_ids.iter().map(|id| layers.contains(id)).collect()
+    }
+
+    fn export(
+        &self,
+        id: &ImageId,
+        wanted: &HashSet<DiffId>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<Export, StoreError> {
+        export::export(&self.layout, &self.find(id)?, wanted, sink)
+    }
+
+    /// Known where all layers are kept uncompressed.
+    fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+        let found = self.find(&image.id)?;
+        let layers = found.layers.iter().zip(&found.image.diff_ids);
+        Ok(layers.map(|(layer, id)| layer.is_plain(id).then_some(layer.size)).collect())
+    }
+
+    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
+        Ok(Box::new(import::LayoutImport::begin(&self.layout)?))
+    }
+
+    fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
+        let _lock = self.layout.lock()?;
+        let entry = self.find(id)?.entry;
+        let mut index = self.layout.index()?;
+        index.tag(entry, names);
+        self.layout.replace_index(&index)
+    }
+}
+
+impl OciStore {
+    fn find(&self, id: &ImageId) -> Result<Found, StoreError> {
+        resolve(&self.layout)?
+            .into_iter()
+            .find(|found| found.image.id == *id)
+            .ok_or_else(|| StoreError::NoSuchImage { image: id.to_string() })
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

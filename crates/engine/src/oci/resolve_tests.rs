@@ -1,0 +1,126 @@
+//! Layouts as other tools write them, in small.
+
+use std::fs;
+
+use dsync_core::Digest;
+
+use super::*;
+
+struct Made {
+    directory: tempfile::TempDir,
+    entries: Vec<Value>,
+}
+
+impl Made {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Layout::open(directory.path()).unwrap().create().unwrap();
+        Self { directory, entries: Vec::new() }
+    }
+
+    fn blob(&self, bytes: &[u8]) -> Value {
+        let digest = Digest::of(bytes);
+        fs::write(self.directory.path().join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+        serde_json::json!({"digest": digest.to_string(), "size": bytes.len()})
+    }
+
+    fn image(&self, platform: &str, layers: &[&str]) -> (Value, ImageId) {
+        let ids: Vec<String> = layers.iter().map(|layer| DiffId::of(layer.as_bytes()).to_string()).collect();
+        let platform: Platform = platform.parse().unwrap();
+        let config = serde_json::json!({
+            "os": platform.os, "architecture": platform.architecture, "rootfs": {"diff_ids": ids},
+        });
+        let config = config.to_string();
+        let blobs: Vec<Value> = layers.iter().map(|layer| self.blob(layer.as_bytes())).collect();
+        let manifest = serde_json::json!({"config": self.blob(config.as_bytes()), "layers": blobs});
+        let mut entry = self.blob(manifest.to_string().as_bytes());
+        entry["platform"] = serde_json::json!({"os": platform.os, "architecture": platform.architecture});
+        (entry, ImageId::of(config.as_bytes()))
+    }
+
+    fn index(&self, entries: &[Value]) -> Value {
+        self.blob(serde_json::json!({"manifests": entries}).to_string().as_bytes())
+    }
+
+    fn add(&mut self, mut entry: Value, name: Option<&str>) {
+        if let Some(name) = name {
+            entry["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": name});
+        }
+        self.entries.push(entry);
+    }
+
+    fn resolve(&self) -> Result<Vec<Found>, StoreError> {
+        let index = serde_json::json!({"manifests": self.entries}).to_string();
+        fs::write(self.directory.path().join("index.json"), index).unwrap();
+        resolve(&Layout::open(self.directory.path())?)
+    }
+
+    fn shown(&self) -> Vec<(ImageId, Vec<String>)> {
+        let found = self.resolve().unwrap().into_iter();
+        found.map(|f| (f.image.id, f.image.names.iter().map(ToString::to_string).collect())).collect()
+    }
+}
+
+fn host() -> String {
+    host_platform().to_string()
+}
+
+#[test]
+fn entries_of_one_image_are_one() {
+    let mut made = Made::new();
+    let (entry, id) = made.image("linux/amd64", &["low", "top"]);
+    made.add(entry.clone(), Some("b"));
+    made.add(entry.clone(), None);
+    made.add(entry, Some("a:1"));
+    assert_eq!(made.shown(), [(id, vec!["a:1".to_owned(), "b:latest".to_owned()])]);
+    let found = made.resolve().unwrap().remove(0);
+    assert_eq!((found.entry, found.image.size, found.layers.len()), (0, 6, 2));
+}
+
+#[test]
+fn of_several_platforms_this_hosts_is_taken() {
+    let mut made = Made::new();
+    let (other, other_id) = made.image("plan9/mips", &["x"]);
+    let (own, own_id) = made.image(&host(), &["y"]);
+    let (mut attestation, _) = made.image(&host(), &["z"]);
+    attestation["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest"});
+    let both = made.index(&[other.clone(), attestation.clone(), own.clone()]);
+    made.add(both, Some("both"));
+    assert_eq!(made.shown(), [(own_id, vec!["both:latest".to_owned()])]);
+    let absent = serde_json::json!({"digest": Digest::of(b"absent").to_string(), "size": 6});
+    made.entries = vec![made.index(&[absent, attestation, other.clone()])];
+    assert_eq!(made.shown(), [(other_id, vec![])], "the only one is taken");
+    let (third, _) = made.image("plan9/arm", &["x"]);
+    made.entries = vec![made.index(&[other, third])];
+    assert_eq!(made.shown(), []);
+}
+
+#[test]
+fn one_name_is_one_image() {
+    let mut made = Made::new();
+    let (other, other_id) = made.image("plan9/mips", &["x"]);
+    let (own, own_id) = made.image(&host(), &["y"]);
+    let named = vec!["app:latest".to_owned()];
+    made.add(other.clone(), Some("app"));
+    made.add(own.clone(), Some("app"));
+    assert_eq!(made.shown(), [(other_id, vec![]), (own_id, named.clone())]);
+    made.entries.reverse();
+    assert_eq!(made.shown(), [(own_id, named), (other_id, vec![])]);
+}
+
+#[test]
+fn what_is_no_image_is_passed_over_and_what_is_broken_is_not() {
+    let mut made = Made::new();
+    let empty = made.blob(b"{}");
+    let chart = serde_json::json!({"artifactType": "x/chart", "config": empty, "layers": []}).to_string();
+    let chart = made.blob(chart.as_bytes());
+    made.add(chart, Some("chart"));
+    assert_eq!(made.shown(), []);
+    let (entry, _) = made.image("linux/amd64", &["x"]);
+    made.add(entry.clone(), None);
+    let digest: Digest = entry["digest"].as_str().unwrap().parse().unwrap();
+    fs::remove_file(made.directory.path().join("blobs/sha256").join(digest.hex())).unwrap();
+    assert!(made.resolve().unwrap_err().to_string().contains("is missing"));
+    made.entries = vec![serde_json::json!({"digest": "sha256:../../x", "size": 1})];
+    assert!(made.resolve().unwrap_err().to_string().contains("no valid digest"));
+}

@@ -1,0 +1,100 @@
+//! A layout as a store: the suite of all stores, and what only a layout has.
+
+use std::fs;
+use std::io::Write as _;
+
+use super::*;
+use crate::conformance::conformance;
+
+fn store(directory: &Path) -> OciStore {
+    OciStore::open(directory).unwrap()
+}
+
+#[test]
+fn it_is_a_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("new/layout");
+    assert!(!conformance(&store(&path)).is_empty());
+    // Nothing temporary stays, and what is there is readable by others.
+    for directory in [path.clone(), path.join("blobs/sha256")] {
+        for entry in fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            assert!(!entry.file_name().to_string_lossy().starts_with('.'), "{:?}", entry.path());
+        }
+    }
+}
+
+#[test]
+fn layers_that_are_held_compressed_are_used_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let low = b"low layer".repeat(100);
+    let low_id = DiffId::of(&low);
+    let config = |label: &str| {
+        format!(r#"{{"os":"linux","x":"{label}","rootfs":{{"type":"layers","diff_ids":["{low_id}"]}}}}"#)
+    };
+    let import = |config: &str, give: bool| {
+        let mut import = store.import().unwrap();
+        if give {
+            import.layer(&low_id, low.len() as u64, &mut |out| out.write_all(&low)).unwrap();
+        }
+        import.commit(config.as_bytes())
+    };
+    import(&config("old"), true).unwrap();
+    // Another tool has made gzip of it.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&low).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let digest = dsync_core::Digest::of(&gzip);
+    let layout = &store.layout;
+    fs::write(layout.blob_path(&digest), &gzip).unwrap();
+    fs::remove_file(layout.blobs().join(low_id.hex())).unwrap();
+    let entry = &layout.index().unwrap().entries()[0]["digest"].as_str().unwrap().parse().unwrap();
+    let manifest = String::from_utf8(layout.document(entry).unwrap()).unwrap();
+    let manifest = manifest
+        .replace(&low_id.hex(), &digest.hex())
+        .replace("size\":900", &{ format!("size\":{}", gzip.len()) });
+    let blob =
+        index::BlobRef { digest: dsync_core::Digest::of(manifest.as_bytes()), size: manifest.len() as u64 };
+    fs::write(layout.blob_path(&blob.digest), &manifest).unwrap();
+    let mut index = index::Index::empty();
+    index.add("application/vnd.oci.image.manifest.v1+json", &blob);
+    layout.replace_index(&index).unwrap();
+
+    let id = import(&config("new"), false).unwrap();
+    let found = store.find(&id).unwrap();
+    assert_eq!(found.layers[0].digest, digest);
+    let entry = &layout.index().unwrap().entries()[1]["digest"].as_str().unwrap().parse().unwrap();
+    let manifest = String::from_utf8(layout.document(entry).unwrap()).unwrap();
+    assert!(manifest.contains("layer.v1.tar+gzip"), "{manifest}");
+    assert_eq!(store.layer_sizes(&found.image).unwrap(), None);
+
+    struct Kept(Vec<u8>);
+    impl LayerSink for Kept {
+        fn layer(&mut self, id: Option<DiffId>, tar: &mut dyn std::io::Read) -> std::io::Result<()> {
+            assert!(id.is_some());
+            tar.read_to_end(&mut self.0).map(drop)
+        }
+    }
+    let mut kept = Kept(Vec::new());
+    store.export(&id, &HashSet::from([low_id]), &mut kept).unwrap();
+    assert_eq!(kept.0, low);
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let mut import = store.import().unwrap();
+    let layer = [7; 10];
+    import.layer(&DiffId::of(&layer), 10, &mut |out| out.write_all(&layer)).unwrap();
+    let stale = store.layout.blobs().join(".docker-sync-stale");
+    fs::write(&stale, "x").unwrap();
+    let count = || fs::read_dir(store.layout.blobs()).unwrap().count();
+    assert_eq!(count(), 2);
+    let other = store.import().unwrap();
+    assert!(!stale.exists());
+    assert_eq!(count(), 1, "a living import keeps its files");
+    drop((import, other));
+    assert_eq!(count(), 0);
+}

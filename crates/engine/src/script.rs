@@ -1,0 +1,54 @@
+//! Scripts for the shell of another host, as any login shell takes them.
+//!
+//! A login shell may be sh, fish or csh. What all of them pass on as it is, is a text between single quotes
+//! that has no single quote, backslash, exclamation mark or line end in it; so the script goes to `sh` that
+//! way, and inside it words stand in double quotes.
+
+use crate::StoreError;
+
+/// Where programs are that a non-interactive session often misses.
+const PATH: &str = "PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/snap/bin:/opt/homebrew/bin:/usr/local/sbin:/usr/sbin:/opt/bin:$HOME/bin:$HOME/.local/bin";
+
+/// The command line that has `sh` run a script.
+pub(crate) fn command(script: &str) -> String {
+    format!("exec sh -c '{PATH}; export PATH LC_ALL=C NO_COLOR=1; {script}'")
+}
+
+/// Words as one command line of a script.
+pub(crate) fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, StoreError> {
+    Ok(words.into_iter().map(word).collect::<Result<Vec<_>, _>>()?.join(" "))
+}
+
+/// A word, quoted where it has to be.
+pub(crate) fn word(text: &str) -> Result<String, StoreError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return Ok(text.into());
+    }
+    if text.chars().any(|c| "'\"\\!$`".contains(c) || c.is_control()) {
+        let reason = format!("{text:?} cannot be passed through every login shell");
+        return Err(StoreError::Broken { what: "a command for the other host".into(), reason });
+    }
+    Ok(format!("\"{text}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn words_arrive_as_they_are() {
+        let words = ["printf", "[%s]", "a b", "{{json .}}", "", "x;y|z&", "*", "#", "~"];
+        let script = line(words).unwrap();
+        let output = Command::new("sh").args(["-c", &command(&script)]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "[a b][{{json .}}][][x;y|z&][*][#][~]");
+    }
+
+    #[test]
+    fn what_some_shell_would_change_is_refused() {
+        for text in ["it's", "a\"b", "a\\b", "hi!", "$HOME", "`id`", "a\nb"] {
+            assert!(word(text).is_err(), "{text}");
+        }
+    }
+}

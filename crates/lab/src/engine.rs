@@ -1,0 +1,236 @@
+//! A container engine of the lab: the expensive part of a host.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::LabError;
+use crate::command::{run, run_with_input, tail};
+use crate::{mounts, packages, process};
+
+/// Which engine a host has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The `dockerd` of this machine.
+    #[default]
+    Dockerd,
+    /// A program that takes dockerd's flags, with more flags for it.
+    Program(PathBuf, Vec<String>),
+    /// podman, which needs no daemon, with a storage of its own.
+    Podman,
+    /// None at all.
+    None,
+}
+
+/// What an engine is to be like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Which one.
+    pub kind: EngineKind,
+    /// How many megabytes there are for its images; without, what the disk has.
+    pub root_limit_mb: Option<u32>,
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Engine {
+    dir: PathBuf,
+    kind: EngineKind,
+    daemon: Option<Child>,
+}
+
+impl Engine {
+    /// Starts it in this directory, without waiting for it to answer.
+    pub(crate) fn start(dir: &Path, options: &EngineOptions) -> Result<Engine, LabError> {
+        let root = dir.join("root");
+        for part in [&root, &dir.join("exec"), &dir.join("client")] {
+            fs::create_dir_all(part).map_err(LabError::io(format_args!("create {}", part.display())))?;
+        }
+        if let Some(megabytes) = options.root_limit_mb {
+            mounts::small(&root, megabytes)?;
+        }
+        let mut engine = Engine { dir: dir.to_owned(), kind: options.kind.clone(), daemon: None };
+        let (program, flags) = match &options.kind {
+            EngineKind::Dockerd => {
+                packages::require(&[("dockerd", "docker.io"), ("docker", "docker.io")])?;
+                (packages::find("dockerd").unwrap_or_else(|| "dockerd".into()), &[][..])
+            }
+            EngineKind::Program(program, flags) => {
+                packages::require(&[("docker", "docker.io")])?;
+                (program.clone(), &flags[..])
+            }
+            EngineKind::Podman => {
+                packages::require(&[("podman", "podman")])?;
+                engine.configure_podman()?;
+                return Ok(engine);
+            }
+            EngineKind::None => return Ok(engine),
+        };
+        packages::mount_cgroups()?;
+        let cannot = format!("start {}", program.display());
+        let log = File::create(engine.log()).map_err(LabError::io(&cannot))?;
+        let daemon = Command::new(program)
+            .arg("--data-root")
+            .arg(&root)
+            .arg("--exec-root")
+            .arg(dir.join("exec"))
+            .arg("--pidfile")
+            .arg(dir.join("dockerd.pid"))
+            .args(["--host", &engine.docker_host(), "--bridge=none", "--iptables=false"])
+            .args(flags)
+            .env(process::MARK, dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(LabError::io(&cannot))?)
+            .stderr(log)
+            // Out of reach of a Ctrl-C, as a daemon is: the lab's keeper ends it.
+            .process_group(0)
+            .spawn()
+            .map_err(LabError::io(&cannot))?;
+        engine.daemon = Some(daemon);
+        Ok(engine)
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn wait_ready(&mut self) -> Result<(), LabError> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let socket = self.dir.join("docker.sock");
+        let deadline = Instant::now() + Duration::from_secs(90);
+        let mut ended = false;
+        while !ended && Instant::now() < deadline {
+            if answers(&socket).unwrap_or(false) {
+                return Ok(());
+            }
+            ended = daemon.try_wait().map_err(LabError::io("look after the engine"))?.is_some();
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        let log = self.log();
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        Err(LabError::NotReady { what: "the engine".to_owned(), log, tail: tail(&text, 8) })
+    }
+
+    /// Takes note of the end of the daemon, so that it is no zombie.
+    pub(crate) fn reap(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.try_wait();
+        }
+    }
+
+    /// Which engine it is.
+    pub fn kind(&self) -> &EngineKind {
+        &self.kind
+    }
+
+    /// Where it keeps its images, `--data-root`.
+    pub fn root(&self) -> PathBuf {
+        self.dir.join("root")
+    }
+
+    /// The log of its daemon.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("dockerd.log")
+    }
+
+    /// The value of `DOCKER_HOST` for it.
+    pub fn docker_host(&self) -> String {
+        format!("unix://{}/docker.sock", self.dir.display())
+    }
+
+    /// The environment in which a client finds this engine and nothing of the person's own settings.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let path = |name: &str| self.dir.join(name).display().to_string();
+        let mut variables = vec![("DOCKER_CONFIG".to_owned(), path("client"))];
+        match self.kind {
+            EngineKind::Dockerd | EngineKind::Program(..) => {
+                variables.push(("DOCKER_HOST".to_owned(), self.docker_host()));
+            }
+            EngineKind::Podman => {
+                variables.push(("CONTAINERS_CONF".to_owned(), path("containers.conf")));
+                variables.push(("CONTAINERS_STORAGE_CONF".to_owned(), path("storage.conf")));
+                variables.push(("REGISTRY_AUTH_FILE".to_owned(), path("client/auth.json")));
+            }
+            EngineKind::None => {}
+        }
+        variables
+    }
+
+    /// The programs of other engines, which a login must not find: they would show the machine's own images.
+    pub(crate) fn foreign_clients(&self) -> &'static [&'static str] {
+        match self.kind {
+            EngineKind::Dockerd | EngineKind::Program(..) => &["podman"],
+            EngineKind::Podman => &["docker", "dockerd"],
+            EngineKind::None => &["docker", "dockerd", "podman"],
+        }
+    }
+
+    /// The engine's client, `docker` or `podman`, ready for a subcommand.
+    pub fn client(&self) -> Command {
+        let mut command = Command::new(if self.kind == EngineKind::Podman { "podman" } else { "docker" });
+        if self.kind != EngineKind::Podman {
+            command.args(["--host", &self.docker_host()]);
+        }
+        command.env_remove("DOCKER_CONTEXT").env_remove("DOCKER_HOST").envs(self.environment());
+        command
+    }
+
+    /// Loads an archive.
+    pub fn load(&self, archive: &[u8]) -> Result<(), LabError> {
+        run_with_input(self.client().args(["load", "--quiet"]), archive).map(drop)
+    }
+
+    /// Loads an archive file.
+    pub fn load_file(&self, archive: &Path) -> Result<(), LabError> {
+        run(self.client().args(["load", "--quiet", "--input"]).arg(archive)).map(drop)
+    }
+
+    /// The ID the engine shows for an image, if it has it.
+    pub fn image_id(&self, image: &str) -> Option<String> {
+        let id = run(self.client().args(["image", "inspect", "--format", "{{.Id}}", image])).ok()?;
+        Some(id.trim().to_owned())
+    }
+
+    /// Removes an image, whether it is there or not.
+    pub fn remove_image(&self, image: &str) -> Result<(), LabError> {
+        if self.image_id(image).is_some() {
+            run(self.client().args(["image", "rm", "--force", image]))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a command in a new container of an image; what it printed.
+    pub fn run(&self, image: &str, command: &[&str]) -> Result<String, LabError> {
+        run(self.client().args(["run", "--rm", "--network", "host", image]).args(command))
+    }
+
+    /// podman's places are in files, so that a login's podman finds them with no flag.
+    fn configure_podman(&self) -> Result<(), LabError> {
+        let dir = self.dir.display();
+        let storage = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{dir}/root\"\nrunroot = \"{dir}/exec\"\n"
+        );
+        let containers = format!(
+            "[engine]\ntmp_dir = \"{dir}/exec/libpod\"\nstatic_dir = \"{dir}/root/libpod\"\n\
+             volume_path = \"{dir}/root/volumes\"\ncgroup_manager = \"cgroupfs\"\n\
+             events_logger = \"none\"\nlock_type = \"file\"\nenv = [\"{mark}={dir}\"]\n",
+            mark = process::MARK,
+        );
+        for (name, text) in [("storage.conf", storage), ("containers.conf", containers)] {
+            let file = self.dir.join(name);
+            fs::write(&file, text).map_err(LabError::io(format_args!("write {}", file.display())))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a daemon says that it is well.
+fn answers(socket: &Path) -> io::Result<bool> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer.starts_with(b"HTTP/1.0 200") || answer.starts_with(b"HTTP/1.1 200"))
+}

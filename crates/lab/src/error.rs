@@ -1,0 +1,71 @@
+//! What can go wrong in the lab, each with what to do about it.
+
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+/// Why the lab, or something in it, could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The person asked for tests without engines. A test that meets this ends well.
+    #[error("skipped, because {} is set", crate::packages::SKIP)]
+    Skipped,
+    /// Engines, mounts and sshd need root.
+    #[error("the lab needs root; run it as root, or set {}=1 to skip what needs it", crate::packages::SKIP)]
+    NotRoot,
+    /// Programs are missing and could not be installed.
+    #[error("missing programs: {programs}; install the packages: {packages}")]
+    Missing {
+        /// The programs, with spaces between.
+        programs: String,
+        /// The Debian packages that have them.
+        packages: String,
+    },
+    /// The operating system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, as "cannot …".
+        what: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A program ran and failed.
+    #[error("{command} failed ({status}): {stderr}")]
+    Command {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last of what it said.
+        stderr: String,
+    },
+    /// A server was started and does not answer.
+    #[error("{what} does not answer; the end of {log}:\n{tail}", log = log.display())]
+    NotReady {
+        /// Which server.
+        what: String,
+        /// Its log file.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// The lab was asked for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl LabError {
+    /// Whether this is the person's wish to skip, not a failure.
+    pub fn is_skip(&self) -> bool {
+        matches!(self, LabError::Skipped)
+    }
+
+    /// For `map_err`: an I/O error with what was tried.
+    ///
+    /// Boxed, so that the result does not borrow what `what` shows.
+    pub(crate) fn io(what: impl Display) -> Box<dyn FnOnce(io::Error) -> LabError> {
+        let what = format!("cannot {what}");
+        Box::new(move |source| LabError::Io { what, source })
+    }
+}

@@ -1,0 +1,200 @@
+//! Images made up in memory: layers and a config, as an archive that every engine loads.
+
+use std::str::FromStr as _;
+
+use dsync_core::{Digest, ImageRef};
+use serde_json::{Value, json};
+
+use super::Layer;
+
+pub use dsync_core::Platform;
+
+/// An image made up of layers.
+#[derive(Debug, Clone)]
+pub struct Image {
+    names: Vec<ImageRef>,
+    layers: Vec<Layer>,
+    platform: Platform,
+    created: String,
+    config: Value,
+}
+
+impl Image {
+    /// An image of this name, `name:tag`, with no layers yet.
+    ///
+    /// # Panics
+    /// When that is no name for an image.
+    pub fn named(name: &str) -> Image {
+        let mut image = Image::untagged();
+        image.names.push(ImageRef::from_str(name).unwrap_or_else(|error| panic!("{error}")));
+        image
+    }
+
+    /// An image that has no name.
+    pub fn untagged() -> Image {
+        Image {
+            names: Vec::new(),
+            layers: Vec::new(),
+            platform: Platform { os: "linux".into(), architecture: native().into(), variant: String::new() },
+            created: "2023-11-14T22:13:20Z".to_owned(),
+            config: json!({"Cmd": ["/bin/sh"]}),
+        }
+    }
+
+    /// One more layer on top; the same one may come again.
+    pub fn layer(mut self, layer: &Layer) -> Image {
+        self.layers.push(layer.clone());
+        self
+    }
+
+    /// For this platform, `os/architecture[/variant]`, instead of the machine's own.
+    ///
+    /// # Panics
+    /// When that is no platform.
+    pub fn platform(mut self, platform: &str) -> Image {
+        self.platform = Platform::from_str(platform).unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    /// Created at another time, RFC 3339: another image with the same layers.
+    pub fn created(mut self, time: &str) -> Image {
+        time.clone_into(&mut self.created);
+        self
+    }
+
+    /// The `config` of the config: `Cmd`, `Env` and the like.
+    pub fn config(mut self, config: Value) -> Image {
+        self.config = config;
+        self
+    }
+
+    /// The config as it is in the archive. Its digest is the image ID of a classic engine.
+    pub fn config_json(&self) -> Vec<u8> {
+        let diff_ids: Vec<String> = self.layers.iter().map(|layer| layer.diff_id().to_string()).collect();
+        let history: Vec<Value> = (0..self.layers.len())
+            .map(|n| json!({"created": self.created, "created_by": format!("layer {n} of a test")}))
+            .collect();
+        let mut config = json!({
+            "architecture": self.platform.architecture,
+            "config": self.config,
+            "created": self.created,
+            "history": history,
+            "os": self.platform.os,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        });
+        if !self.platform.variant.is_empty() {
+            config["variant"] = json!(self.platform.variant);
+        }
+        config.to_string().into_bytes()
+    }
+
+    /// The digest of the config.
+    pub fn id(&self) -> Digest {
+        Digest::of(&self.config_json())
+    }
+
+    /// The layers, the lowest first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The image as an archive for `load`: an OCI layout and a `manifest.json`, which every engine reads.
+    pub fn archive(&self) -> Vec<u8> {
+        let config = self.config_json();
+        let descriptor = |media: &str, bytes: &[u8]| {
+            json!({
+                "mediaType": format!("application/vnd.oci.image.{media}"),
+                "digest": Digest::of(bytes).to_string(),
+                "size": bytes.len(),
+            })
+        };
+        let layers: Vec<Value> =
+            self.layers.iter().map(|layer| descriptor("layer.v1.tar", layer.tar())).collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": descriptor("config.v1+json", &config),
+            "layers": layers,
+        })
+        .to_string()
+        .into_bytes();
+
+        let mut manifests = vec![descriptor("manifest.v1+json", &manifest); self.names.len().max(1)];
+        for (entry, name) in manifests.iter_mut().zip(&self.names) {
+            entry["annotations"] = json!({
+                "io.containerd.image.name": name.qualified(),
+                "org.opencontainers.image.ref.name": name.tag(),
+            });
+        }
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": manifests,
+        });
+        let docker = json!([{
+            "Config": blob(&config),
+            "RepoTags": self.names.iter().map(ImageRef::to_string).collect::<Vec<_>>(),
+            "Layers": self.layers.iter().map(|layer| blob(layer.tar())).collect::<Vec<_>>(),
+        }]);
+
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        for bytes in self.layers.iter().map(Layer::tar).chain([&config[..], &manifest]) {
+            // A layer that comes twice is in the archive once.
+            if files.iter().all(|(name, _)| *name != blob(bytes)) {
+                files.push((blob(bytes), bytes.to_vec()));
+            }
+        }
+        files.push(("manifest.json".to_owned(), docker.to_string().into_bytes()));
+        files.push(("index.json".to_owned(), index.to_string().into_bytes()));
+        files.push(("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
+        let mut archive = Layer::builder();
+        for (name, content) in files {
+            archive = archive.file(name, content);
+        }
+        archive.build().tar().to_vec()
+    }
+}
+
+/// Where a blob is in an archive.
+fn blob(bytes: &[u8]) -> String {
+    format!("blobs/sha256/{}", Digest::of(bytes).hex())
+}
+
+/// This machine's architecture as Go names it.
+fn native() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_layer_that_comes_twice_is_in_the_archive_once_and_metadata_is_last() {
+        let layer = Layer::builder().file("a", "a").build();
+        let image = Image::named("test/a:1").layer(&layer).layer(&Layer::empty()).layer(&layer);
+        let archive = image.archive();
+        let mut archive = tar::Archive::new(&archive[..]);
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(names.len(), 2 + 2 + 3, "{names:?}");
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        assert_eq!(names[4..], ["manifest.json", "index.json", "oci-layout"]);
+    }
+
+    #[test]
+    fn the_id_covers_what_the_config_says() {
+        let image = Image::named("test/a:1");
+        assert_eq!(image.id(), Image::named("test/b:2").id(), "a name is not part of an image");
+        assert_ne!(image.id(), Image::untagged().platform("linux/arm/v7").id());
+        assert_ne!(image.id(), Image::untagged().created("2024-01-01T00:00:00Z").id());
+    }
+}

@@ -1,0 +1,13 @@
+//! Images for tests and measurements: made up in memory, or built for real; and the look at what is in one.
+
+mod archive;
+mod build;
+mod layer;
+mod recipe;
+mod tree;
+
+pub use archive::{Image, Platform};
+pub use build::{CACHE, archive, get};
+pub use layer::{Attributes, Layer, LayerBuilder};
+pub use recipe::{Recipe, recipes};
+pub use tree::{Node, NodeKind, Tree, export_tree};

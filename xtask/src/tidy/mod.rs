@@ -1,0 +1,83 @@
+//! `cargo xtask tidy`: the rules of this repository that neither compiler nor linter knows.
+//!
+//! A rule is a function from the files or packages there are to what is wrong with them; it reads nothing
+//! itself, so that its tests say in a line what it finds.
+
+mod arrows;
+mod documents;
+mod places;
+mod source;
+
+use std::fmt;
+
+use crate::Result;
+use crate::workspace::{self, Metadata};
+
+/// A text file of the repository: its path and its text.
+type File = (String, String);
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    path: String,
+    line: Option<usize>,
+    what: String,
+}
+
+impl Finding {
+    fn of(path: &str, what: impl Into<String>) -> Finding {
+        Finding { path: path.to_owned(), line: None, what: what.into() }
+    }
+
+    /// Counted from 0, shown from 1.
+    fn at(path: &str, line: usize, what: impl Into<String>) -> Finding {
+        Finding { line: Some(line + 1), ..Finding::of(path, what) }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.path, self.what),
+            None => write!(f, "{}: {}", self.path, self.what),
+        }
+    }
+}
+
+/// Checks the workspace by all rules.
+pub(crate) fn run() -> Result {
+    let files = workspace::files()?;
+    let metadata = Metadata::read()?;
+    let members: Vec<_> = metadata.members().collect();
+    let findings = [
+        source::length(&files),
+        source::head(&files),
+        source::tasks_without_owner(&files),
+        places::of_one_machine(&files, &workspace::root().to_string_lossy()),
+        documents::required(&files),
+        documents::changelog(&files),
+        documents::links(&files),
+        documents::paths(&files),
+        documents::architecture(&files, &members),
+        arrows::dependencies(&members),
+    ]
+    .concat();
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => println!("{} files, {} crates, nothing to tidy up", files.len(), members.len()),
+        count => return Err(format!("{count} things to tidy up").into()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+fn files(of: &[(&str, &str)]) -> Vec<File> {
+    of.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+}
+
+#[cfg(test)]
+fn shown(findings: &[Finding]) -> Vec<String> {
+    findings.iter().map(Finding::to_string).collect()
+}

@@ -1,0 +1,116 @@
+//! Rules for source files: how long they are, how they begin, what they leave undone.
+
+use super::{File, Finding};
+
+/// No file of Rust is longer.
+const LONGEST: usize = 600;
+/// And at most one in ten is longer than this.
+const LONG: usize = 400;
+
+/// The words for work that is left undone, in pieces so that this file does not find itself.
+const TASKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+
+fn rust(files: &[File]) -> impl Iterator<Item = &File> {
+    files.iter().filter(|(path, _)| path.ends_with(".rs"))
+}
+
+/// A file can be read in one sitting.
+pub(super) fn length(files: &[File]) -> Vec<Finding> {
+    let lengths: Vec<(&str, usize)> =
+        rust(files).map(|(path, text)| (path.as_str(), text.lines().count())).collect();
+    let long: Vec<_> = lengths.iter().filter(|(_, lines)| *lines > LONG).collect();
+    let too_many = long.len() * 10 > lengths.len();
+    long.iter()
+        .filter(|(_, lines)| too_many || *lines > LONGEST)
+        .map(|(path, lines)| {
+            let rule = if *lines > LONGEST {
+                format!("at most {LONGEST} are allowed")
+            } else {
+                format!("more than one file in ten is over {LONG}")
+            };
+            Finding::of(path, format!("{lines} lines; {rule}"))
+        })
+        .collect()
+}
+
+/// A file begins by saying what it is for; the root of a crate does so in its documentation.
+pub(super) fn head(files: &[File]) -> Vec<Finding> {
+    let begins_well = |path: &str, text: &str| {
+        let root = ["src/lib.rs", "src/main.rs", "build.rs"].iter().any(|name| path.ends_with(name));
+        text.starts_with("//! ") || (!root && text.starts_with("// "))
+    };
+    rust(files)
+        .filter(|(path, text)| !begins_well(path, text))
+        .map(|(path, _)| Finding::at(path, 0, "begins without saying what it is for (`//! …`)"))
+        .collect()
+}
+
+/// What is left undone has somebody who will do it: the word is followed by a name in parentheses.
+pub(super) fn tasks_without_owner(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (path, text) in files {
+        for (number, line) in text.lines().enumerate() {
+            if let Some(word) = TASKS.iter().find(|word| is_unowned(line, word)) {
+                findings.push(Finding::at(path, number, format!("a {word} that names no owner")));
+            }
+        }
+    }
+    findings
+}
+
+fn is_unowned(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + word.len()..]);
+        let part_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
+        let owned = after.strip_prefix('(').is_some_and(|rest| !rest.starts_with(')'));
+        !before.ends_with(part_of_a_word) && !after.starts_with(part_of_a_word) && !owned
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{files, shown};
+    use super::*;
+
+    #[test]
+    fn no_file_is_too_long() {
+        let text = "\n".repeat(LONGEST + 1);
+        let found = length(&files(&[("a.rs", &text), ("a.md", &text)]));
+        assert_eq!(shown(&found), ["a.rs: 601 lines; at most 600 are allowed"]);
+    }
+
+    #[test]
+    fn few_files_are_long() {
+        let text = "\n".repeat(LONG + 1);
+        let mut some = vec![("long.rs", text.as_str())];
+        some.extend(vec![("short.rs", ""); 8]);
+        let found = length(&files(&some));
+        assert_eq!(shown(&found), ["long.rs: 401 lines; more than one file in ten is over 400"]);
+        some.push(("short.rs", ""));
+        assert!(length(&files(&some)).is_empty());
+    }
+
+    #[test]
+    fn a_file_says_what_it_is_for() {
+        let found = head(&files(&[
+            ("src/lib.rs", "//! A crate.\n"),
+            ("tests/a.rs", "// A test.\n"),
+            ("x/src/lib.rs", "// A crate.\n"),
+            ("src/b.rs", "use std::fs;\n"),
+            ("b.sh", ":"),
+        ]));
+        let what = "begins without saying what it is for (`//! …`)";
+        assert_eq!(shown(&found), [format!("x/src/lib.rs:1: {what}"), format!("src/b.rs:1: {what}")]);
+    }
+
+    #[test]
+    fn what_is_undone_has_an_owner() {
+        let word = TASKS[0];
+        let text = format!(
+            "// {word}(ann): a\n// {word}: b\n// {word}() c\n{word}S and MY_{word}\n// mktemp XXXXXX\n"
+        );
+        let found = tasks_without_owner(&files(&[("a.rs", &text)]));
+        let what = format!("a {word} that names no owner");
+        assert_eq!(shown(&found), [format!("a.rs:2: {what}"), format!("a.rs:3: {what}")]);
+    }
+}
