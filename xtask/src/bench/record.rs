@@ -38,15 +38,17 @@ impl Record {
         self.up + self.down
     }
 
-    fn is_of(&self, other: &Record) -> bool {
-        (&self.pair, &self.method) == (&other.pair, &other.method)
+    /// Whether this takes the place of the other. What the first contact costs does not depend on the pair.
+    fn replaces(&self, other: &Record) -> bool {
+        let any_pair = [FIRST_CONTACT, REPORT].contains(&self.method.as_str());
+        self.method == other.method && (any_pair || self.pair == other.pair)
     }
 }
 
 /// Those of before, but for what has been measured anew; no file is no records.
 pub(crate) fn merge(before: Vec<Record>, new: Vec<Record>) -> Vec<Record> {
     let mut all = before;
-    all.retain(|old| !new.iter().any(|new| new.is_of(old)));
+    all.retain(|old| !new.iter().any(|new| new.replaces(old)));
     all.extend(new);
     all
 }
@@ -87,6 +89,9 @@ mod tests {
         let before = vec![record("a", "x", 1), record("a", "y", 2), record("b", "x", 3)];
         let merged = merge(before, vec![record("a", "x", 4), record("a", "x", 5)]);
         assert_eq!(merged.iter().map(|record| record.up).collect::<Vec<_>>(), [2, 3, 4, 5]);
+
+        let contact = merge(vec![record("a", REPORT, 1)], vec![record("b", REPORT, 2)]);
+        assert_eq!(contact, [record("b", REPORT, 2)]);
 
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("results.jsonl");

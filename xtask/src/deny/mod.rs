@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result {
     }
     match findings.len() {
         0 => println!("{} dependencies, nothing to object to", others.len()),
-        count => return Err(format!("{count} objections to dependencies").into()),
+        count => return Err(format!("objections to dependencies: {count}").into()),
     }
     Ok(())
 }

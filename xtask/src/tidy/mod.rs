@@ -67,7 +67,7 @@ pub(crate) fn run() -> Result {
     }
     match findings.len() {
         0 => println!("{} files, {} crates, nothing to tidy up", files.len(), members.len()),
-        count => return Err(format!("{count} things to tidy up").into()),
+        count => return Err(format!("things to tidy up: {count}").into()),
     }
     Ok(())
 }
