@@ -15,6 +15,7 @@ mod event;
 mod failure;
 mod interrupt;
 mod link;
+mod own;
 mod program;
 mod progress;
 mod remote;

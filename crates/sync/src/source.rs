@@ -11,7 +11,7 @@ use dsync_proto::{Event, Need, Offer, Peer, Phase, Reply, Reuse};
 use crate::failure::EndpointError;
 use crate::link::{DataWriter, Link};
 use crate::progress::Progress;
-use crate::spool::{Spool, Spooled};
+use crate::spool::{Place, Spool, Spooled};
 
 /// How a source sends.
 pub(crate) struct Sending {
@@ -35,6 +35,7 @@ pub(crate) fn send(
     let mut spool = Spool::new(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
     let wanted = spool.want(needed.iter().copied()).clone();
     let export = store.export(image, &wanted, &mut spool)?;
+    spool.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
     let layers: Vec<&Spooled> = needed
         .iter()
         .map(|id| {
@@ -128,9 +129,9 @@ fn send_skeletons(
 /// Where the wanted contents lie, in the order of first use, which is the order the target awaits.
 fn places(spool: &Spool, contents: &Contents, wanted: &Wanted) -> Result<Vec<(u64, u64)>, EndpointError> {
     let index = spool.index();
-    let place = |short, len| {
-        let at = index.lookup_short(short, len);
-        at.map(|at| (at, len)).ok_or_else(|| EndpointError::Broken("a content got lost in the spool".into()))
+    let place = |short, len| match index.lookup_short(short, len) {
+        Some(Place::Spool(at)) => Ok((at, len)),
+        _ => Err(EndpointError::Broken("a content got lost in the spool".into())),
     };
     contents.select(wanted).map(|(_, content)| place(content.short, content.len)).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! The file has no name in any directory, so however the process ends, nothing is left.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -22,7 +22,20 @@ pub(crate) struct Spool {
     file: File,
     len: u64,
     wanted: HashSet<DiffId>,
+    /// Of the wanted layers those that are only scanned: their bytes are not kept.
+    passing: HashSet<DiffId>,
     layers: HashMap<DiffId, Spooled>,
+    scanned: BTreeMap<DiffId, Layout>,
+    notes: Vec<String>,
+}
+
+/// Where a content lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the spool's file.
+    Spool(u64),
+    /// In a layer that was only scanned: which one of [`Spool::scanned`], and where in it.
+    Layer(usize, u64),
 }
 
 /// A layer in the spool.
@@ -37,13 +50,39 @@ impl Spool {
     /// A new spool in this folder.
     pub(crate) fn new(folder: &Path) -> io::Result<Spool> {
         let file = tempfile::tempfile_in(folder)?;
-        Ok(Spool { file, len: 0, wanted: HashSet::new(), layers: HashMap::new() })
+        Ok(Spool {
+            file,
+            len: 0,
+            wanted: HashSet::new(),
+            passing: HashSet::new(),
+            layers: HashMap::new(),
+            scanned: BTreeMap::new(),
+            notes: Vec::new(),
+        })
     }
 
     /// Says which of the layers to come are kept.
     pub(crate) fn want(&mut self, diff_ids: impl IntoIterator<Item = DiffId>) -> &HashSet<DiffId> {
+        self.passing.clear();
         self.wanted = diff_ids.into_iter().filter(|id| !self.layers.contains_key(id)).collect();
         &self.wanted
+    }
+
+    /// Says which layers are to come, and which of them only pass by to be scanned.
+    pub(crate) fn want_passing(
+        &mut self,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+        passing: &HashSet<DiffId>,
+    ) -> &HashSet<DiffId> {
+        self.want(diff_ids);
+        self.wanted.retain(|id| !self.scanned.contains_key(id));
+        self.passing = self.wanted.intersection(passing).copied().collect();
+        &self.wanted
+    }
+
+    /// What a store remarked while it was read.
+    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// A layer that is there.
@@ -51,23 +90,35 @@ impl Spool {
         self.layers.get(diff_id)
     }
 
-    /// All contents by where they are in the file.
-    pub(crate) fn index(&self) -> Index<u64> {
+    /// All contents by where they are; what is in the file comes before what was only scanned.
+    pub(crate) fn index(&self) -> Index<Place> {
         let mut index = Index::new();
         for spooled in self.layers.values() {
-            for (at, segment) in spooled.segments() {
+            for (at, segment) in spooled.layout.spans() {
                 if let Segment::Content { id, len } = segment {
-                    index.insert(*id, *len, at);
+                    index.insert(id, len, Place::Spool(spooled.at + at));
+                }
+            }
+        }
+        for (number, layout) in self.scanned.values().enumerate() {
+            for (at, segment) in layout.spans() {
+                if let Segment::Content { id, len } = segment {
+                    index.insert(id, len, Place::Layer(number, at));
                 }
             }
         }
         index
     }
 
+    /// The layers that were only scanned.
+    pub(crate) fn scanned(&self) -> Vec<DiffId> {
+        self.scanned.keys().copied().collect()
+    }
+
     /// The bytes of a layer's tar that are no content, in order.
     pub(crate) fn verbatim<'a>(&'a self, spooled: &'a Spooled) -> impl Read + 'a {
-        let pieces = spooled.segments().filter_map(|(at, segment)| match segment {
-            Segment::Verbatim { len } => Some((at, *len)),
+        let pieces = spooled.layout.spans().filter_map(|(at, segment)| match segment {
+            Segment::Verbatim { len } => Some((spooled.at + at, len)),
             Segment::Content { .. } => None,
         });
         Pieces { file: &self.file, pieces, at: 0, left: 0 }
@@ -81,30 +132,18 @@ impl Spool {
 
 impl LayerSink for Spool {
     fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+        if let Some(passing) = diff_id.filter(|id| self.passing.contains(id)) {
+            let layout = scan(Some(passing), tar, &mut |_| Ok(()))?;
+            self.scanned.insert(passing, layout);
+            return Ok(());
+        }
         let at = self.len;
-        let mut scanner = Scanner::new();
-        let mut block = vec![0; BLOCK];
         let mut end = at;
-        loop {
-            if interrupt::happened() {
-                return Err(io::Error::other("interrupted"));
-            }
-            let n = match tar.read(&mut block) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            self.file.write_all_at(&block[..n], end)?;
-            scanner.push(&block[..n]);
-            end += n as u64;
-        }
-        let layout = scanner.finish();
-        if let Some(expected) = diff_id.filter(|id| *id != layout.diff_id) {
-            let got = layout.diff_id;
-            let reason = format!("the engine gave layer {expected} as {got}: its store is damaged");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
+        let layout = scan(diff_id, tar, &mut |block| {
+            self.file.write_all_at(block, end)?;
+            end += block.len() as u64;
+            Ok(())
+        })?;
         if self.wanted.contains(&layout.diff_id) && !self.layers.contains_key(&layout.diff_id) {
             self.layers.insert(layout.diff_id, Spooled { at, layout });
             self.len = end;
@@ -113,17 +152,48 @@ impl LayerSink for Spool {
         }
         Ok(())
     }
+
+    fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
 }
 
-impl Spooled {
-    /// Each segment with where it is in the file.
-    fn segments(&self) -> impl Iterator<Item = (u64, &Segment)> {
-        let mut next = self.at;
-        self.layout.segments.iter().map(move |segment| {
-            let at = next;
-            next += segment.len();
-            (at, segment)
-        })
+/// Scans a layer and hands its bytes on.
+fn scan(
+    diff_id: Option<DiffId>,
+    tar: &mut dyn Read,
+    keep: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Layout> {
+    let mut scanner = Scanner::new();
+    blocks(tar, &mut |block| {
+        keep(block)?;
+        scanner.push(block);
+        Ok(())
+    })?;
+    let layout = scanner.finish();
+    match diff_id {
+        Some(expected) if expected != layout.diff_id => {
+            let got = layout.diff_id;
+            let reason = format!("the engine gave layer {expected} as {got}: its store is damaged");
+            Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+        }
+        _ => Ok(layout),
+    }
+}
+
+/// Reads to the end, in blocks, unless somebody wants the process to end.
+pub(crate) fn blocks(input: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut block = vec![0; BLOCK];
+    loop {
+        if interrupt::happened() {
+            return Err(io::Error::other("interrupted"));
+        }
+        match input.read(&mut block) {
+            Ok(0) => return Ok(()),
+            Ok(n) => take(&block[..n])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -7,16 +7,15 @@ use std::path::Path;
 use std::thread;
 
 use dsync_core::{Config, DiffId, Image, ImageRef};
-use dsync_delta::{
-    ContentSource, Contents, Index, JoinError, Limits, Piece, Skeleton, Wanted, join, skeleton,
-};
+use dsync_delta::{ContentSource, Contents, JoinError, Limits, Piece, Skeleton, Wanted, join, skeleton};
 use dsync_engine::{Import, Store};
 use dsync_proto::{Event, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply, Reuse};
 
 use crate::assess;
 use crate::failure::EndpointError;
 use crate::link::Link;
-use crate::spool::{Spool, copy_at};
+use crate::own::Own;
+use crate::spool::copy_at;
 
 /// The most that a source may claim: more is refused before it costs anything.
 const LIMITS: Limits = Limits { len: 1 << 44, pairs: 1 << 22, verbatim: 1 << 44 };
@@ -78,24 +77,22 @@ pub(crate) fn receive(
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
     // Both sides read their engines at the same time.
-    let mut own = Spool::new(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
     let (own, offered) = thread::scope(|scope| {
-        let reading = scope.spawn(|| read_own(store, &mut own, &held, &basis, &local).map(|()| own));
+        let reading = scope.spawn(|| Own::read(store, folder, &held, &basis, image, &local));
         let offered = await_offer(link, folder, &missing);
         (reading.join(), offered)
     });
-    let own =
+    let mut own =
         own.unwrap_or_else(|_| Err(EndpointError::Broken("the reader of the basis ended early".into())))?;
     let offered = offered?;
+    own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
     check_config(&offered.config, image)?;
 
-    let index = own.index();
     let contents = Contents::of(&offered.skeletons);
     let wanted = match offered.reuse {
         Reuse::Target => {
-            let wanted = contents.wanted(|content| index.lookup_short(content.short, content.len).is_none());
-            let bitmap = wanted.to_bytes();
-            link.send_peer(&Peer::Want { bitmap }).map_err(EndpointError::io(LOST))?;
+            let wanted = contents.wanted(|content| !own.has(content));
+            link.send_peer(&Peer::Want { bitmap: wanted.to_bytes() }).map_err(EndpointError::io(LOST))?;
             wanted
         }
         Reuse::Sent | Reuse::Nothing => contents.wanted(|_| true),
@@ -105,6 +102,9 @@ pub(crate) fn receive(
         return Ok(Reply::Received(Received { id: *image.id.as_bytes(), layers, was_there: false }));
     }
 
+    let reused = contents.iter().enumerate().filter(|(ordinal, _)| !wanted.contains(*ordinal));
+    own.fetch(store, &basis, reused.map(|(_, content)| content))?;
+
     let id = {
         let kept =
             tempfile::tempfile_in(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
@@ -112,7 +112,6 @@ pub(crate) fn receive(
         let stream = zstd::Decoder::new(stream).map_err(EndpointError::io(LOST))?;
         let mut arrivals = Arrivals {
             own: &own,
-            index,
             contents: &contents,
             wanted: &wanted,
             stream,
@@ -156,29 +155,6 @@ fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image
             Ok(vec![named])
         }
     }
-}
-
-/// Reads the basis, and the layers that are needed from elsewhere in the store.
-fn read_own(
-    store: &dyn Store,
-    spool: &mut Spool,
-    held: &[Image],
-    basis: &[&Image],
-    local: &[DiffId],
-) -> Result<(), EndpointError> {
-    for image in basis {
-        let wanted = spool.want(image.diff_ids.iter().copied()).clone();
-        store.export(&image.id, &wanted, spool)?;
-    }
-    for diff_id in local {
-        if spool.get(diff_id).is_none() {
-            let image = held.iter().find(|image| image.diff_ids.contains(diff_id));
-            let image = image.ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
-            let wanted = spool.want(local.iter().copied().filter(|id| image.diff_ids.contains(id))).clone();
-            store.export(&image.id, &wanted, spool)?;
-        }
-    }
-    Ok(())
 }
 
 /// What a source offered, as far as it came with the skeletons.
@@ -251,7 +227,7 @@ fn check_config(bytes: &[u8], image: &Image) -> Result<(), EndpointError> {
 fn summary(
     image: &Image,
     states: &[LayerState],
-    own: &Spool,
+    own: &Own,
     skeletons: &[Skeleton],
     contents: &Contents,
     wanted: &Wanted,
@@ -262,7 +238,7 @@ fn summary(
             return Layer { state, len: 0, reused: 0 };
         }
         let skeleton = skeletons.iter().find(|skeleton| skeleton.diff_id == *diff_id);
-        match (state, skeleton, own.get(diff_id)) {
+        match (state, skeleton, own.layer(diff_id)) {
             (LayerState::Missing, Some(skeleton), _) => {
                 let known = |(short, len): &(u64, u64)| {
                     contents.ordinal(*short, *len).is_some_and(|ordinal| !wanted.contains(ordinal))
@@ -279,11 +255,10 @@ fn summary(
     image.diff_ids.iter().zip(states).map(layer).collect()
 }
 
-fn copy_own(own: &Spool, diff_id: &DiffId, import: &mut dyn Import) -> Result<(), EndpointError> {
-    let spooled =
-        own.get(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
-    let len = spooled.layout.len;
-    Ok(import.layer(diff_id, len, &mut |out| own.copy(spooled.at, len, out))?)
+fn copy_own(own: &Own, diff_id: &DiffId, import: &mut dyn Import) -> Result<(), EndpointError> {
+    let layer =
+        own.layer(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
+    Ok(import.layer(diff_id, layer.layout.len, &mut |out| own.copy_layer(layer, out))?)
 }
 
 fn build(
@@ -317,8 +292,7 @@ fn build(
 
 /// Contents from this side's own layers, and from the stream in the order of first use.
 struct Arrivals<'a, R: io::BufRead> {
-    own: &'a Spool,
-    index: Index<u64>,
+    own: &'a Own,
     contents: &'a Contents,
     wanted: &'a Wanted,
     stream: zstd::Decoder<'static, R>,
@@ -333,8 +307,7 @@ impl<R: io::BufRead> ContentSource for Arrivals<'_, R> {
         let lost = || io::Error::other("a content is neither here nor on its way");
         let ordinal = self.contents.ordinal(short, len).ok_or_else(lost)?;
         if !self.wanted.contains(ordinal) {
-            let at = self.index.lookup_short(short, len).ok_or_else(lost)?;
-            return self.own.copy(at, len, out);
+            return self.own.copy(short, len, out);
         }
         if let Some(&at) = self.places.get(&ordinal) {
             return copy_at(&self.kept, at, len, out);
