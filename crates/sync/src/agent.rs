@@ -11,6 +11,7 @@ use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 use sha2::{Digest, Sha256};
 
 use crate::endpoint;
+use crate::interrupt::interrupt;
 use crate::link::Link;
 
 /// Agents of other versions go when they have not run for so long.
@@ -50,8 +51,26 @@ fn serve(version: &str) -> io::Result<()> {
         return Err(io::Error::other("what arrives on standard input is not from docker-sync"));
     }
     Preamble::decode(rest.try_into().map_err(io::Error::other)?).map_err(io::Error::other)?;
-    let link = Link::over(input, output, Default::default(), Default::default());
+    let link = Link::over(Leash(input), output, Default::default(), Default::default());
     endpoint::serve(link, version, &endpoint::open_here)
+}
+
+/// What the client says; when it goes away, an agent that is busy stops, too.
+struct Leash<R>(R);
+
+impl<R: Read> Read for Leash<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(into);
+        let gone = match &read {
+            Ok(0) => !into.is_empty(),
+            Ok(_) => false,
+            Err(error) => error.kind() != io::ErrorKind::Interrupted,
+        };
+        if gone {
+            interrupt();
+        }
+        read
+    }
 }
 
 /// SHA-256 of the running program's file.

@@ -1,23 +1,26 @@
 //! Remotes on which no agent can run: everything there is done by its shell and its engine's client.
 //!
 //! The other end of the session is then an endpoint in this process, over a store that is reached through
-//! ssh. One ssh is the master of the connection, so a password is asked for once.
+//! ssh. One ssh is the master of the connection, so a password is asked for once. What the master runs
+//! waits for the end of its input, and then removes the temporary files of the remote: so nothing stays
+//! there, and no ssh here, however this process ends.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use dsync_engine::{DistantStore, Reach, Store, StoreSpec};
 
-use crate::dial::Dialled;
+use crate::dial::{Dialled, Served};
 use crate::endpoint;
 use crate::error::Error;
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::link::Link;
 use crate::remote::Destination;
-use crate::rsync::RsyncStore;
+use crate::rsync::{DistantFolder, RsyncStore};
 use crate::session::Options;
 use crate::ssh::{self, Pipe};
 
@@ -28,87 +31,117 @@ pub(crate) fn dial(
     options: &Options,
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
-    let folder = tempfile::Builder::new()
-        .prefix("docker-sync-")
-        .tempdir()
-        .map_err(Error::io("cannot make a temporary directory"))?;
-    let socket = folder.path().join("ssh");
-    let pipe = start_master(to, &socket, options, observer)?;
-    let shell = [&options.ssh[..], &["-o".into(), format!("ControlPath={}", socket.display())]].concat();
-    let reach = Reach { words: ssh::words(&shell, to), ..Reach::default() };
-    let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
-    let (link, served) = Link::pair();
-    let (version, local, to) = (options.version.clone(), options.local_store.clone(), to.clone());
-    let tmpfolder = options.tmpfolder.clone();
-    thread::spawn(move || {
-        let opener = move |spec: &str| -> Result<Box<dyn Store>, EndpointError> {
-            let words = match spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))? {
-                StoreSpec::Auto => Vec::new(),
-                StoreSpec::Command(words) => words,
-                StoreSpec::OciLayout(_) => {
-                    return Err(EndpointError::Usage(
-                        "a directory of the remote needs an agent there".into(),
-                    ));
-                }
-            };
-            let distant = DistantStore::open(&words, &reach)?;
-            if !rsync {
-                return Ok(Box::new(distant));
-            }
-            let here = endpoint::open_here(&local)?;
-            Ok(Box::new(RsyncStore::new(distant, here, shell.clone(), to.clone(), tmpfolder.clone(), &reach)))
-        };
-        let served = endpoint::serve(served, &version, &opener);
-        // The directory is needed as long as the master runs.
-        drop(folder);
-        served
-    });
-    Ok(Dialled { link, pipe, sent, received, whole: true })
+    Ok(Master::start(to, options, observer)?.serve(rsync, to, options))
 }
 
-/// Whether rsync is on both hosts.
-pub(crate) fn has_rsync(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> bool {
-    let here = std::process::Command::new("rsync")
-        .arg("--version")
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status();
-    if !here.is_ok_and(|status| status.success()) {
-        return false;
-    }
-    let words = ssh::arguments(&options.ssh, to, "exec sh -c 'command -v rsync >/dev/null'");
-    match Pipe::spawn(&words, &to.host, observer) {
-        Ok((mut pipe, output, input)) => {
-            drop(input);
-            let status = pipe.wait();
-            drop(output);
-            status.is_some_and(|status| status.success())
-        }
-        Err(_) => false,
-    }
-}
-
-/// Starts an ssh that does nothing but keep the connection, and waits until it has it.
-fn start_master(
+/// Does without the agent that cannot run there, for this reason.
+pub(crate) fn fall_back(
     to: &Destination,
-    socket: &Path,
+    host: &str,
+    reason: &str,
     options: &Options,
     observer: &Arc<dyn Observer>,
-) -> Result<Pipe, Error> {
-    let control = format!("ControlPath={}", socket.display());
-    let master = [&options.ssh[..], &["-M".into(), "-N".into(), "-o".into(), control]].concat();
-    let (mut pipe, output, input) = Pipe::spawn(&ssh::words(&master, to), &to.host, observer)?;
-    while !socket.exists() {
-        if pipe.has_ended() {
-            drop((output, input));
-            pipe.end();
-            let message = pipe.message();
-            let kind = ssh::classify(&message);
-            return Err(Error::Ssh { host: to.host.clone(), kind, message });
+) -> Result<Dialled, Error> {
+    let master = Master::start(to, options, observer)?;
+    let here = said(&["rsync".into(), "--version".into()]).is_some();
+    let rsync = here && master.has_rsync(to);
+    let way = if rsync { "rsync of the missing layers" } else { "a stream of the missing layers" };
+    observer.event(Event::Warning(&format!("no agent can run on {host} ({reason}); falling back to {way}")));
+    Ok(master.serve(rsync, to, options))
+}
+
+/// An ssh that keeps the connection, for other ssh to go through.
+struct Master {
+    pipe: Pipe,
+    /// The ssh command that goes through it.
+    shell: Vec<String>,
+    /// Where the temporary files are: in a directory of the same name on either host.
+    folder: tempfile::TempDir,
+    distant: DistantFolder,
+}
+
+impl Master {
+    /// Starts it and waits until it has the connection.
+    fn start(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Master, Error> {
+        let folder = tempfile::Builder::new()
+            .prefix("docker-sync-")
+            .tempdir()
+            .map_err(Error::io("cannot make a temporary directory"))?;
+        let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
+        let distant = DistantFolder::named(&name, options.tmpfolder.as_deref())?;
+        let socket = folder.path().join("ssh");
+        // What the user's configuration says of masters is about others than this one.
+        let through = |role: &str| {
+            let control = format!("ControlPath={}", socket.display());
+            let role = format!("ControlMaster={role}");
+            [&options.ssh[..], &["-o".into(), control, "-o".into(), role]].concat()
+        };
+        let alone = ["-o".to_owned(), "ControlPersist=no".to_owned()];
+        let keeper = format!("exec sh -c 'cat >/dev/null; {}'", distant.removal());
+        let words = ssh::arguments(&[&through("yes")[..], &alone].concat(), to, &keeper);
+        let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
+        while !socket.exists() {
+            if pipe.has_ended() {
+                drop((output, input));
+                pipe.end();
+                let message = pipe.message();
+                let kind = ssh::classify(&message);
+                return Err(Error::Ssh { host: to.host.clone(), kind, message });
+            }
+            thread::sleep(Duration::from_millis(10));
         }
-        thread::sleep(Duration::from_millis(10));
+        pipe.keep(output, input);
+        Ok(Master { pipe, shell: through("no"), folder, distant })
     }
-    pipe.keep(output, input);
-    Ok(pipe)
+
+    /// Whether rsync is there and can be talked to: it does not put up with a login shell that prints.
+    fn has_rsync(&self, to: &Destination) -> bool {
+        let script = "exec sh -c 'command -v rsync >/dev/null && echo yes'";
+        said(&ssh::arguments(&self.shell, to, script)).is_some_and(|said| said == b"yes\n")
+    }
+
+    /// Serves the store of the remote from this process.
+    fn serve(self, rsync: bool, to: &Destination, options: &Options) -> Dialled {
+        let Master { pipe, shell, folder, distant } = self;
+        let reach = Reach { words: ssh::words(&shell, to), ..Reach::default() };
+        let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
+        let (link, served) = Link::pair();
+        let (version, local, to) = (options.version.clone(), options.local_store.clone(), to.clone());
+        let tmpfolder: Option<PathBuf> = options.tmpfolder.clone();
+        let served = thread::spawn(move || {
+            let opener = move |spec: &str| -> Result<Box<dyn Store>, EndpointError> {
+                let store = DistantStore::open(&words(spec)?, &reach)?;
+                if !rsync {
+                    return Ok(Box::new(store));
+                }
+                let here = endpoint::open_here(&local)?;
+                let shell = shell.clone();
+                let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());
+                Ok(Box::new(RsyncStore::new(store, here, shell, to, tmpfolder, distant, &reach)))
+            };
+            let served = endpoint::serve(served, &version, &opener);
+            // The directory is needed as long as the master runs.
+            drop(folder);
+            served
+        });
+        Dialled { link, pipe, sent, received, whole: true, served: Served(Some(served)) }
+    }
+}
+
+/// The words of the engine's client.
+fn words(spec: &str) -> Result<Vec<String>, EndpointError> {
+    match spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))? {
+        StoreSpec::Auto => Ok(Vec::new()),
+        StoreSpec::Command(words) => Ok(words),
+        StoreSpec::OciLayout(_) => {
+            Err(EndpointError::Usage("a directory of the remote needs an agent there".into()))
+        }
+    }
+}
+
+/// What a command that succeeds prints.
+fn said(words: &[String]) -> Option<Vec<u8>> {
+    let (program, arguments) = words.split_first()?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then_some(output.stdout)
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use dsync_proto::{PREAMBLE_LEN, PROTOCOL, Preamble};
 
@@ -27,6 +28,21 @@ pub(crate) struct Dialled {
     pub(crate) received: Arc<AtomicU64>,
     /// There is no agent: layers go whole.
     pub(crate) whole: bool,
+    pub(crate) served: Served,
+}
+
+/// The thread that serves the other end where no agent does; whoever drops this waits for it. Its link must
+/// be gone before.
+#[derive(Default)]
+pub(crate) struct Served(pub(crate) Option<thread::JoinHandle<io::Result<()>>>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // What went wrong in it has been told through the link.
+            thread.join().ok();
+        }
+    }
 }
 
 /// Connects in the way that was asked for.
@@ -42,13 +58,7 @@ pub(crate) fn dial(
         Method::Rsync => agentless::dial(to, true, options, observer),
         Method::Auto => match dial_agent(remote, options, observer) {
             Err(Error::NoAgent { host, reason }) => {
-                let rsync = agentless::has_rsync(to, options, observer);
-                let way =
-                    if rsync { "rsync of the missing layers" } else { "a stream of the missing layers" };
-                observer.event(Event::Warning(&format!(
-                    "no agent can run on {host} ({reason}); falling back to {way}"
-                )));
-                agentless::dial(to, rsync, options, observer)
+                agentless::fall_back(to, &host, &reason, options, observer)
             }
             other => other,
         },
@@ -96,7 +106,7 @@ fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) 
     sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
     let output = Cursor::new(greeting.rest).chain(output);
     let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received));
-    Ok(Dialled { link, pipe, sent, received, whole: false })
+    Ok(Dialled { link, pipe, sent, received, whole: false, served: Served::default() })
 }
 
 fn lost(pipe: &mut Pipe, host: &str) -> Error {

@@ -33,8 +33,10 @@ pub enum SshFailure {
     UnknownHost,
     /// Refused, timed out, no route.
     Unreachable,
-    /// The host's key is not known, or another one than before.
+    /// The host's key is not known.
     HostKey,
+    /// The host's key is another one than before.
+    HostKeyChanged,
     /// No key or password was accepted.
     Authentication,
     /// Anything else that ssh exited for.

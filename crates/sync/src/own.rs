@@ -179,3 +179,159 @@ impl Pick<'_> {
         if left.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsync_core::{ImageId, ImageRef};
+    use dsync_delta::{ContentId, Scanner};
+    use dsync_engine::{Description, Export, Import, StoreError, StoreKind};
+    use std::sync::Mutex;
+
+    /// A store that only gives layers, and notes which it was asked for.
+    struct Layers {
+        tars: Vec<Vec<u8>>,
+        asked: Mutex<Vec<usize>>,
+    }
+
+    impl Store for Layers {
+        fn describe(&self) -> Description {
+            Description { kind: StoreKind::DockerClassic, name: "layers".into() }
+        }
+
+        fn list(&self) -> Result<Vec<Image>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn holds(&self, _: &[Image], _: &Image) -> Vec<bool> {
+            Vec::new()
+        }
+
+        fn export(
+            &self,
+            _: &dsync_core::ImageId,
+            wanted: &HashSet<DiffId>,
+            sink: &mut dyn LayerSink,
+        ) -> Result<Export, StoreError> {
+            for (number, tar) in self.tars.iter().enumerate() {
+                if wanted.contains(&DiffId::of(tar)) {
+                    self.asked.lock().unwrap().push(number);
+                    sink.layer(Some(DiffId::of(tar)), &mut &tar[..])
+                        .map_err(|source| StoreError::Io { what: "sink".into(), source })?;
+                }
+            }
+            Ok(Export { config: Vec::new() })
+        }
+
+        fn layer_sizes(&self, _: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+            Ok(None)
+        }
+
+        fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
+            Err(StoreError::NotFound { program: "none".into() })
+        }
+
+        fn tag(&self, _: &ImageId, _: &[ImageRef]) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    /// Some pseudo-random bytes, longer than a block for the larger seeds.
+    fn bytes(seed: u32) -> Vec<u8> {
+        let mut state = seed | 1;
+        let next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        std::iter::repeat_with(next).take(seed as usize * 70_001).collect()
+    }
+
+    fn tar(seeds: &[u32]) -> Vec<u8> {
+        let mut tar = Vec::new();
+        for seed in seeds {
+            let content = bytes(*seed);
+            let mut header = [0; 512];
+            header[..5].copy_from_slice(format!("f{seed:04}").as_bytes());
+            header[100..108].copy_from_slice(b"0000644\0");
+            header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
+            header[148..156].fill(b' ');
+            header[156] = b'0';
+            header[257..265].copy_from_slice(b"ustar\x0000");
+            let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+            header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            tar.extend(header);
+            tar.extend(&content);
+            tar.resize(tar.len().next_multiple_of(512), 0);
+        }
+        tar.resize(tar.len() + 1024, 0);
+        tar
+    }
+
+    fn content(seed: u32) -> Content {
+        let bytes = bytes(seed);
+        Content { short: ContentId::of(&bytes).short(), len: bytes.len() as u64, uses: 1 }
+    }
+
+    fn image(tars: &[&Vec<u8>]) -> Image {
+        Image {
+            id: ImageId::of(&tars.iter().flat_map(|tar| tar.iter().copied()).collect::<Vec<u8>>()),
+            names: Vec::new(),
+            diff_ids: tars.iter().map(|tar| DiffId::of(tar)).collect(),
+            platform: "linux/amd64".parse().unwrap(),
+            size: 0,
+            created: String::new(),
+        }
+    }
+
+    fn copied(own: &Own, seed: u32) -> io::Result<bool> {
+        let mut out = Vec::new();
+        let Content { short, len, .. } = content(seed);
+        own.copy(short, len, &mut out).map(|()| out == bytes(seed))
+    }
+
+    #[test]
+    fn shared_layers_are_read_again_only_for_what_is_used() {
+        let (base, old, new) = (tar(&[1, 17, 40, 3]), tar(&[4, 5]), tar(&[6]));
+        let store = Layers { tars: vec![base.clone(), old.clone()], asked: Mutex::default() };
+        let held = [image(&[&base, &old])];
+        let wanted = image(&[&base, &new]);
+        let folder = tempfile::tempdir().unwrap();
+        let basis = [&held[0]];
+        let mut own = Own::read(&store, folder.path(), &held, &basis, &wanted, &[]).unwrap();
+        assert!([1, 17, 40, 3, 4, 5].into_iter().all(|seed| own.has(content(seed))));
+        assert!(!own.has(content(6)));
+        // What was replaced is at hand; what is shared is not, until it is asked for.
+        assert!(copied(&own, 5).unwrap());
+        assert!(copied(&own, 40).is_err());
+        own.fetch(&store, &basis, [4, 40, 3].into_iter().map(content)).unwrap();
+        assert_eq!(*store.asked.lock().unwrap(), [0, 1, 0]);
+        assert!(copied(&own, 40).unwrap() && copied(&own, 3).unwrap() && copied(&own, 4).unwrap());
+        assert!(copied(&own, 17).is_err());
+        // Nothing more is asked for when all that is used is at hand.
+        own.fetch(&store, &basis, [4, 5].into_iter().map(content)).unwrap();
+        assert_eq!(store.asked.lock().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_layer_from_elsewhere_is_kept_whole_even_if_the_basis_has_it() {
+        let (base, moved) = (tar(&[1]), tar(&[2, 3]));
+        let store = Layers { tars: vec![base.clone(), moved.clone()], asked: Mutex::default() };
+        let held = [image(&[&base, &moved])];
+        let wanted = image(&[&moved, &base]);
+        let folder = tempfile::tempdir().unwrap();
+        let local = wanted.diff_ids.clone();
+        let own = Own::read(&store, folder.path(), &held, &[&held[0]], &wanted, &local).unwrap();
+        for (diff_id, tar) in wanted.diff_ids.iter().zip([&moved, &base]) {
+            let mut out = Vec::new();
+            own.copy_layer(own.layer(diff_id).unwrap(), &mut out).unwrap();
+            assert_eq!(&out, tar);
+        }
+    }
+
+    #[test]
+    fn the_tars_of_these_tests_are_tars() {
+        let mut scanner = Scanner::new();
+        scanner.push(&tar(&[1, 2]));
+        assert_eq!(scanner.finish().contents().count(), 2);
+    }
+}

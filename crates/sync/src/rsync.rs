@@ -16,8 +16,10 @@ use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
     Description, DistantStore, Export, Import, LayerSink, Reach, Store, StoreError, StoreKind,
 };
+use dsync_proto::{Failure, FailureKind};
 
 use crate::assess;
+use crate::error::{Error, Side};
 use crate::remote::Destination;
 
 /// The name of the archive in the temporary directory of either host.
@@ -32,6 +34,7 @@ pub(crate) struct RsyncStore {
     shell: Vec<String>,
     to: Destination,
     tmpfolder: Option<PathBuf>,
+    folder: DistantFolder,
     reach: Reach,
     /// What was listed last, for the names of an image.
     listed: Mutex<Vec<Image>>,
@@ -44,9 +47,11 @@ impl RsyncStore {
         shell: Vec<String>,
         to: Destination,
         tmpfolder: Option<PathBuf>,
+        folder: DistantFolder,
         reach: &Reach,
     ) -> Self {
-        RsyncStore { distant, here, shell, to, tmpfolder, reach: reach.clone(), listed: Mutex::default() }
+        let (reach, listed) = (reach.clone(), Mutex::default());
+        RsyncStore { distant, here, shell, to, tmpfolder, folder, reach, listed }
     }
 
     /// A temporary directory of this host, gone when it is dropped.
@@ -60,26 +65,23 @@ impl RsyncStore {
         made.map_err(io_error("cannot make a temporary directory"))
     }
 
-    /// A temporary directory of the other host with the archive that a script writes into it, if any.
-    fn distant_folder(&self, write_archive: Option<&str>) -> Result<DistantFolder<'_>, StoreError> {
-        let base = match &self.tmpfolder {
-            Some(folder) => folder.to_string_lossy().into_owned(),
-            None => "${TMPDIR:-/tmp}".into(),
-        };
+    /// The temporary directory of the other host with the archive that a script writes into it, if any.
+    fn distant_folder(&self, write_archive: Option<&str>) -> Result<MadeFolder<'_>, StoreError> {
         let write =
             write_archive.map_or(String::new(), |script| format!("&& {{ {script}; }} >\"$d/{ARCHIVE}\" "));
-        let script = format!(
-            "d=$(mktemp -d \"{base}/docker-sync-XXXXXX\") {write}&& echo \"$d\" || {{ rm -rf \"$d\"; exit 1; }}"
-        );
+        let DistantFolder { path } = &self.folder;
+        let removal = self.folder.removal();
+        let script =
+            format!("d=\"{path}\"; mkdir -m 700 \"$d\" {write}&& echo \"$d\" || {{ {removal}; exit 1; }}");
         let said = self.distant.run_script(&script)?;
-        let path = said.lines().last().unwrap_or_default().to_owned();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
-        if !path.starts_with('/') || !path.chars().all(plain) {
+        let folder = MadeFolder { store: self, path: said.lines().last().unwrap_or_default().to_owned() };
+        if !folder.path.starts_with('/') || !is_plain(&folder.path) {
+            let path = &folder.path;
             let reason =
                 format!("{path:?} is no path that can be given to rsync; choose another with --tmpfolder");
             return Err(StoreError::Broken { what: "the temporary directory of the remote".into(), reason });
         }
-        Ok(DistantFolder { store: self, path })
+        Ok(folder)
     }
 
     /// Runs rsync between the archives, one of which is on the other host.
@@ -240,22 +242,51 @@ impl Import for RsyncImport<'_> {
     }
 }
 
-/// A temporary directory of the other host, removed when it is dropped.
-struct DistantFolder<'a> {
+/// Where the temporary files of the other host are: a path, as its shell takes it between double quotes.
+#[derive(Clone)]
+pub(crate) struct DistantFolder {
+    path: String,
+}
+
+impl DistantFolder {
+    /// A directory of this name in the folder, or in the other host's place for temporary files.
+    pub(crate) fn named(name: &str, tmpfolder: Option<&Path>) -> Result<DistantFolder, Error> {
+        let base = tmpfolder.map_or("${TMPDIR:-/tmp}".into(), Path::to_string_lossy);
+        if tmpfolder.is_some() && !is_plain(&base) {
+            let cause = format!("--tmpfolder {base:?} cannot be passed through every login shell");
+            let failure = Failure { kind: FailureKind::Usage, causes: vec![cause] };
+            return Err(Error::Endpoint { side: Side::Remote, failure });
+        }
+        Ok(DistantFolder { path: format!("{base}/{name}") })
+    }
+
+    /// The script that removes it.
+    pub(crate) fn removal(&self) -> String {
+        format!("rm -rf \"{}\"", self.path)
+    }
+}
+
+/// Whether neither a shell nor rsync makes anything else of it.
+fn is_plain(path: &str) -> bool {
+    path.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c))
+}
+
+/// The temporary directory of the other host, removed when this is dropped.
+struct MadeFolder<'a> {
     store: &'a RsyncStore,
     path: String,
 }
 
-impl DistantFolder<'_> {
+impl MadeFolder<'_> {
     fn archive(&self) -> String {
         format!("{}/{ARCHIVE}", self.path)
     }
 }
 
-impl Drop for DistantFolder<'_> {
+impl Drop for MadeFolder<'_> {
     fn drop(&mut self) {
-        // Where the connection is gone, nothing can be done about what is left there.
-        self.store.distant.run_script(&format!("rm -rf {}", self.path)).ok();
+        // Where that fails, what keeps the connection does it at its end.
+        self.store.distant.run_script(&self.store.folder.removal()).ok();
     }
 }
 

@@ -14,7 +14,7 @@ use dsync_proto::{
 };
 
 use crate::convert::{from_wire, to_wire};
-use crate::dial::{self, Dialled};
+use crate::dial::{self, Dialled, Served};
 use crate::endpoint;
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
@@ -121,6 +121,8 @@ pub struct Session {
     received: Arc<AtomicU64>,
     /// Layers go whole: the remote has no agent that could say what it has.
     whole: bool,
+    // The order matters: a link that is gone ends who serves it, and then nobody needs the connection.
+    _served: Served,
     pipe: crate::ssh::Pipe,
 }
 
@@ -137,7 +139,7 @@ impl Session {
         let (local, served) = Link::pair();
         let version = options.version.clone();
         thread::spawn(move || endpoint::serve(served, &version, &endpoint::open_here));
-        let Dialled { link, pipe, sent, received, whole } = dial::dial(remote, &options, &observer)?;
+        let Dialled { link, pipe, sent, received, whole, served } = dial::dial(remote, &options, &observer)?;
         let unopened = Opened { store: String::new(), id_is_config: true, version: String::new() };
         let mut session = Session {
             local,
@@ -151,6 +153,7 @@ impl Session {
             sent,
             received,
             whole,
+            _served: served,
             pipe,
         };
         session.open(remote)?;
@@ -329,9 +332,7 @@ impl Session {
 
     /// Ends both ends.
     pub fn close(self) {
-        let Session { local, remote, mut pipe, .. } = self;
-        drop((local, remote));
-        pipe.end();
+        drop(self);
     }
 
     fn sides(&self) -> (Side, Side) {

@@ -22,7 +22,7 @@ pub(crate) struct Pipe {
     child: Child,
     stderr: Arc<Mutex<VecDeque<String>>>,
     reader: Option<thread::JoinHandle<()>>,
-    /// Pipes that are open only because the child would end without.
+    /// Pipes that are open only because the child ends when they close.
     kept: Option<(ChildStdout, ChildStdin)>,
 }
 
@@ -82,7 +82,7 @@ impl Pipe {
         Ok((Pipe { child, stderr: lines, reader: Some(reader), kept: None }, stdout, stdin))
     }
 
-    /// Takes the pipes of a child that only has to stay; it is ended, not waited for.
+    /// Takes the pipes of a child that only has to stay until this is ended.
     pub(crate) fn keep(&mut self, output: ChildStdout, input: ChildStdin) {
         self.kept = Some((output, input));
     }
@@ -92,17 +92,9 @@ impl Pipe {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for the end.
-    pub(crate) fn wait(&mut self) -> Option<ExitStatus> {
-        interrupt::connection(0);
-        self.child.wait().ok()
-    }
-
     /// Waits for the end, for a while, then makes one. The pipes must be closed before.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
-        if self.kept.take().is_some() {
-            self.child.kill().ok();
-        }
+        self.kept = None;
         let begin = Instant::now();
         interrupt::connection(0);
         let status = loop {
@@ -158,14 +150,9 @@ fn collect(stderr: ChildStderr, lines: &Mutex<VecDeque<String>>, observer: &dyn 
 /// What kind of failure OpenSSH's words are about. Its messages are not translated.
 pub(crate) fn classify(message: &str) -> SshFailure {
     const KINDS: &[(SshFailure, &[&str])] = &[
-        (
-            SshFailure::HostKey,
-            &[
-                "Host key verification failed",
-                "REMOTE HOST IDENTIFICATION HAS CHANGED",
-                "No matching host key",
-            ],
-        ),
+        // The last lines of a long warning; the first ones may not have been kept.
+        (SshFailure::HostKeyChanged, &["has changed and you have requested strict checking"]),
+        (SshFailure::HostKey, &["Host key verification failed", "No matching host key"]),
         (
             SshFailure::Authentication,
             &[
@@ -211,6 +198,10 @@ mod tests {
             (
                 SshFailure::HostKey,
                 "No ED25519 host key is known for alpha and you have requested strict checking.\nHost key verification failed.",
+            ),
+            (
+                SshFailure::HostKeyChanged,
+                "Host key for lab has changed and you have requested strict checking.\nHost key verification failed.",
             ),
             (SshFailure::Authentication, "root@127.0.0.1: Permission denied (publickey)."),
             (SshFailure::Other, "Bad configuration option: foo"),
