@@ -25,39 +25,39 @@ fn engine(side: Side, kind: FailureKind, causes: &[&str]) -> String {
 #[test]
 fn ssh_fails() {
     insta::assert_snapshot!(ssh(SshFailure::NotFound, "'ssh' was not found"), @"
-    error: cannot connect to alice@build
+    error: cannot connect to alice@build: there is no ssh
       caused by: 'ssh' was not found
     hint: install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh
     exit 3, ssh-not-found
     ");
     insta::assert_snapshot!(ssh(SshFailure::UnknownHost, "ssh: Could not resolve hostname build: Name or service not known\r\n"), @"
-    error: cannot connect to alice@build
+    error: cannot connect to alice@build: nobody knows this host
       caused by: ssh: Could not resolve hostname build: Name or service not known
     hint: check the spelling, and the Host entries of ~/.ssh/config
     exit 3, unknown-host
     ");
     insta::assert_snapshot!(ssh(SshFailure::Unreachable, "ssh: connect to host build port 22: Connection refused\n"), @"
-    error: cannot connect to alice@build
+    error: cannot connect to alice@build: nothing answers there
       caused by: ssh: connect to host build port 22: Connection refused
     hint: check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'
     exit 3, unreachable
     ");
     insta::assert_snapshot!(ssh(SshFailure::HostKey, "Host key verification failed."), @"
-    error: cannot connect to alice@build
+    error: cannot connect to alice@build: its host key is not known
       caused by: Host key verification failed.
     hint: connect once with `ssh -F lab alice@build` and check the fingerprint that it shows
     exit 3, host-key-unknown
     ");
     insta::assert_snapshot!(
-        ssh(SshFailure::HostKey, "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."), @"
-    error: cannot connect to alice@build
+        ssh(SshFailure::HostKeyChanged, "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."), @"
+    error: cannot connect to alice@build: its host key is not the one it had before
       caused by: @ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @
       caused by: Host key verification failed.
-    hint: the host shows another key than before: it was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`
+    hint: the host was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`
     exit 3, host-key-changed
     ");
     insta::assert_snapshot!(ssh(SshFailure::Authentication, "alice@build: Permission denied (publickey)."), @"
-    error: cannot connect to alice@build
+    error: cannot connect to alice@build: it does not let this user in
       caused by: alice@build: Permission denied (publickey).
     hint: give the host your key (`ssh-copy-id alice@build`), or say which to use: --ssh 'ssh -i KEYFILE'
     exit 3, authentication

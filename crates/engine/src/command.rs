@@ -21,6 +21,8 @@ use crate::script;
 const TAIL: usize = 16 << 10;
 /// More than any listing of images has.
 const LARGEST_OUTPUT: u64 = 1 << 30;
+/// Noise of a login shell that is put up with, in bytes.
+const MAX_NOISE: usize = 64 << 10;
 /// How long a program may take to notice that its input has ended early.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -98,7 +100,7 @@ impl Program {
 
     /// Starts it to read what it writes.
     pub(crate) fn read(&self, args: &[&str]) -> Result<Reading, StoreError> {
-        Ok(self.reading(self.spawn(args, Stdio::null())?))
+        Ok(self.reading(self.spawn(args, Stdio::null(), script::marked_command)?))
     }
 
     /// The words of a command line in a script: the program and these arguments.
@@ -109,30 +111,31 @@ impl Program {
     /// Starts a script on the other host where the program is, to read what it writes.
     pub(crate) fn read_script(&self, script: &str) -> Result<Reading, StoreError> {
         let first = self.reach.as_ref().map_or(&[][..], |reach| &reach.words[1..]);
-        Ok(self.reading(self.start(first, &[&script::command(script)], script, Stdio::null())?))
+        Ok(self.reading(self.start(first, &[&script::marked_command(script)], script, Stdio::null())?))
     }
 
     fn reading(&self, mut running: Running) -> Reading {
         let stdout = running.child.stdout.take();
-        Reading { running, stdout, received: self.reach.as_ref().map(|reach| Arc::clone(&reach.received)) }
+        let received = self.reach.as_ref().map(|reach| Arc::clone(&reach.received));
+        Reading { running, stdout, has_begun: self.reach.is_none(), received }
     }
 
     /// Starts it to write what it reads.
     pub(crate) fn feed(&self, args: &[&str]) -> Result<Feeding, StoreError> {
-        let mut running = self.spawn(args, Stdio::piped())?;
+        let mut running = self.spawn(args, Stdio::piped(), script::command)?;
         let stdin = running.child.stdin.take();
         let stdout = running.child.stdout.take().map(tail);
         let sent = self.reach.as_ref().map(|reach| Arc::clone(&reach.sent));
         Ok(Feeding { stdin, stdout, running, sent })
     }
 
-    fn spawn(&self, args: &[&str], stdin: Stdio) -> Result<Running, StoreError> {
+    fn spawn(&self, args: &[&str], stdin: Stdio, wrap: fn(&str) -> String) -> Result<Running, StoreError> {
         let shown = shlex::try_join(self.words.iter().map(String::as_str).chain(args.iter().copied()))
             .unwrap_or_else(|_| self.words.join(" "));
         match &self.reach {
             None => self.start(&self.words[1..], args, &shown, stdin),
             Some(reach) => {
-                let command = script::command(&self.line(args)?);
+                let command = wrap(&self.line(args)?);
                 self.start(&reach.words[1..], &[&command], &shown, stdin)
             }
         }
@@ -179,6 +182,8 @@ impl Output {
 pub(crate) struct Reading {
     running: Running,
     stdout: Option<ChildStdout>,
+    /// Whether what a login shell printed before is behind us.
+    has_begun: bool,
     received: Option<Arc<AtomicU64>>,
 }
 
@@ -206,8 +211,30 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// Reads up to the mark; a program that ends before it has its reason on standard error.
+    fn skip_noise(&mut self) -> io::Result<()> {
+        let Some(stdout) = &mut self.stdout else { return Ok(()) };
+        let mark = format!("{}\n", script::MARK);
+        let mut noise = Vec::new();
+        // One by one, so that nothing is read beyond the mark.
+        let mut byte = [0];
+        while noise.len() < MAX_NOISE && stdout.read(&mut byte)? == 1 {
+            noise.push(byte[0]);
+            if noise.ends_with(mark.as_bytes()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Read for Reading {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.has_begun {
+            self.skip_noise()?;
+            self.has_begun = true;
+        }
         let count = self.stdout.as_mut().map_or(Ok(0), |stdout| stdout.read(buffer))?;
         if let Some(received) = &self.received {
             received.fetch_add(count as u64, Ordering::Relaxed);
@@ -365,6 +392,18 @@ mod tests {
         let error = Program::find(&["no-such-program-of-ours".into()]).unwrap_err();
         assert!(matches!(error, StoreError::NotFound { program } if program == "no-such-program-of-ours"));
         assert!(matches!(Program::find(&[]), Err(StoreError::NotFound { .. })));
+    }
+
+    #[test]
+    fn what_a_login_shell_prints_before_is_skipped() {
+        let words = ["sh".to_owned(), "-c".to_owned(), "echo welcome; eval \"$0\"".to_owned()];
+        let distant =
+            Program::distant(&["printf".into()], &Reach { words: words.into(), ..Reach::default() });
+        let distant = distant.unwrap();
+        assert_eq!(distant.output(&["%s", "said"]).unwrap().stdout, b"said");
+        let mut said = String::new();
+        distant.read_script("echo one; echo two").unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(said, "one\ntwo\n");
     }
 
     #[test]

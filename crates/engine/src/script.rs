@@ -14,6 +14,15 @@ pub(crate) fn command(script: &str) -> String {
     format!("exec sh -c '{PATH}; export PATH LC_ALL=C NO_COLOR=1; {script}'")
 }
 
+/// What a marked command prints before anything else of its own, on a line: whatever comes before is a login
+/// shell's banner.
+pub(crate) const MARK: &str = "docker-sync-begins";
+
+/// The same for a script whose output is read.
+pub(crate) fn marked_command(script: &str) -> String {
+    command(&format!("echo {MARK}; {script}"))
+}
+
 /// Words as one command line of a script.
 pub(crate) fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, StoreError> {
     Ok(words.into_iter().map(word).collect::<Result<Vec<_>, _>>()?.join(" "))

@@ -93,6 +93,8 @@ pub struct LoginOptions {
     pub banner: Option<String>,
     /// Programs that are not to be found on `PATH`.
     pub hide: Vec<String>,
+    /// Files that are there for others, and no programs for this account, wherever it looks.
+    pub absent: Vec<PathBuf>,
     /// Where nothing can be written.
     pub read_only: Vec<Place>,
     /// Where no program can be run.

@@ -135,6 +135,9 @@ impl Sshd<'_> {
         ] {
             bind(&format!("{dir}/{from}"), to, "");
         }
+        for file in &self.options.absent {
+            bind("/dev/null", &file.display().to_string(), "");
+        }
         let mut flags: BTreeMap<PathBuf, String> = BTreeMap::new();
         for (places, flag) in [(&self.options.read_only, ",ro"), (&self.options.no_exec, ",noexec")] {
             for place in places {

@@ -23,6 +23,7 @@ use crate::remote::Destination;
 use crate::rsync::{DistantFolder, RsyncStore};
 use crate::session::Options;
 use crate::ssh::{self, Pipe};
+use crate::temporary;
 
 /// Connects to the shell of a host.
 pub(crate) fn dial(
@@ -63,10 +64,7 @@ struct Master {
 impl Master {
     /// Starts it and waits until it has the connection.
     fn start(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Master, Error> {
-        let folder = tempfile::Builder::new()
-            .prefix("docker-sync-")
-            .tempdir()
-            .map_err(Error::io("cannot make a temporary directory"))?;
+        let folder = temporary::folder(None).map_err(Error::io("cannot make a temporary directory"))?;
         let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
         let distant = DistantFolder::named(&name, options.tmpfolder.as_deref())?;
         let socket = folder.path().join("ssh");

@@ -27,6 +27,7 @@ mod source;
 mod spool;
 mod ssh;
 mod target;
+mod temporary;
 
 pub use agent::{agent_version, serve_stdio};
 pub use error::{Error, Side, SshFailure};

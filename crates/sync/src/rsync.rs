@@ -21,6 +21,7 @@ use dsync_proto::{Failure, FailureKind};
 use crate::assess;
 use crate::error::{Error, Side};
 use crate::remote::Destination;
+use crate::temporary;
 
 /// The name of the archive in the temporary directory of either host.
 const ARCHIVE: &str = "image.tar";
@@ -56,13 +57,7 @@ impl RsyncStore {
 
     /// A temporary directory of this host, gone when it is dropped.
     fn own_folder(&self) -> Result<tempfile::TempDir, StoreError> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("docker-sync-");
-        let made = match &self.tmpfolder {
-            Some(folder) => builder.tempdir_in(folder),
-            None => builder.tempdir(),
-        };
-        made.map_err(io_error("cannot make a temporary directory"))
+        temporary::folder(self.tmpfolder.as_deref()).map_err(io_error("cannot make a temporary directory"))
     }
 
     /// The temporary directory of the other host with the archive that a script writes into it, if any.

@@ -1,0 +1,303 @@
+//! A bench: the two sides of one test, and the program between them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use dsync_lab::images::Image;
+use dsync_lab::{EngineOptions, Lab, LabError, Login, LoginOptions};
+
+use crate::{Layout, Ran, Running, Side, leftovers, program, record};
+
+/// Two hosts: "here", where the program is started, is `alpha`; "there", which ssh reaches, is `beta`.
+pub struct Bench {
+    // The login goes before the lab it is in.
+    login: Login,
+    lab: Arc<Lab>,
+    prefix: String,
+    dir: PathBuf,
+    runs: AtomicU32,
+}
+
+/// What a bench is to be like.
+#[derive(Default)]
+pub struct BenchBuilder {
+    engines: Option<[EngineOptions; 2]>,
+    login: LoginOptions,
+    fresh: bool,
+}
+
+impl BenchBuilder {
+    /// Engines of the test's own.
+    pub fn engines(mut self, here: EngineOptions, there: EngineOptions) -> Self {
+        self.engines = Some([here, there]);
+        self
+    }
+
+    /// What the login is like.
+    pub fn login(mut self, options: LoginOptions) -> Self {
+        self.login = options;
+        self
+    }
+
+    /// The host there has never seen the program.
+    pub fn fresh(mut self) -> Self {
+        self.fresh = true;
+        self
+    }
+
+    /// Starts it; `None` when a person asked for tests without engines.
+    pub fn start(self) -> Option<Bench> {
+        let lab = match &self.engines {
+            None => shared()?,
+            Some([here, there]) => {
+                let builder = Lab::builder()
+                    .host_with("alpha", here.clone(), LoginOptions::default())
+                    .host_with("beta", there.clone(), LoginOptions::default());
+                started(builder.start())?
+            }
+        };
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let prefix = format!("e{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let login = lab.host("beta").login(&prefix, self.login).unwrap_or_else(|error| panic!("{error}"));
+        let dir = lab.dir().join(format!("here-{prefix}"));
+        for name in ["home", "tmp", "bin", "work"] {
+            fs::create_dir_all(dir.join(name)).unwrap();
+        }
+        let bench = Bench { login, lab, prefix, dir, runs: AtomicU32::new(0) };
+        if !self.fresh {
+            bench.install_agent();
+        }
+        Some(bench)
+    }
+}
+
+impl Bench {
+    /// A bench on the engines that all tests share, with the agent in place.
+    pub fn start() -> Option<Bench> {
+        Bench::builder().start()
+    }
+
+    /// A bench with two engines of its own: for tests that look at all images, or harm an engine.
+    pub fn alone() -> Option<Bench> {
+        Bench::builder().engines(EngineOptions::default(), EngineOptions::default()).start()
+    }
+
+    /// A bench to be described.
+    pub fn builder() -> BenchBuilder {
+        BenchBuilder::default()
+    }
+
+    /// The side on which the program is started.
+    pub fn here(&self) -> Side<'_> {
+        Side { host: self.lab.host("alpha"), prefix: &self.prefix }
+    }
+
+    /// The side that ssh reaches.
+    pub fn there(&self) -> Side<'_> {
+        Side { host: self.lab.host("beta"), prefix: &self.prefix }
+    }
+
+    /// The account there.
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// What to give as REMOTE.
+    pub fn remote(&self) -> &str {
+        self.login.alias()
+    }
+
+    /// The lab.
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// The full name of an image of this test: `e7/web:1` for `web:1`.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix)
+    }
+
+    /// A made up image under a name of this test, with no layers yet.
+    pub fn image(&self, name: &str) -> Image {
+        Image::named(&self.name(name))
+    }
+
+    /// `docker-sync --ssh …`, in its own home, with the engine here and nothing on standard input.
+    pub fn command(&self) -> Command {
+        let mut command = self.bare_command(program::program());
+        command.arg("--ssh").arg(self.ssh());
+        command
+    }
+
+    /// Any program, in the same surroundings.
+    pub fn bare_command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", self.bin().display());
+        command
+            .env_clear()
+            .envs(self.here().engine().environment())
+            .env("HOME", self.home())
+            .env("TMPDIR", self.tmp())
+            .env("PATH", path)
+            .env("COLUMNS", "100")
+            .env("LC_ALL", "C.UTF-8")
+            // The lab ends what has this mark, should this process be killed.
+            .env("DOCKER_SYNC_LAB", &self.dir)
+            .current_dir(self.work())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Has every run from now on write down how it calls docker, on either side; see [`Bench::docker_calls`].
+    pub fn record_docker(&self) {
+        for (bin, log) in [(self.bin(), "here"), (self.login.bin(), "there")] {
+            record::install(&bin, &self.dir.join(log));
+        }
+    }
+
+    /// How docker was called here, and there: the arguments of each call, a line each.
+    pub fn docker_calls(&self) -> [Vec<String>; 2] {
+        ["here", "there"].map(|log| record::read(&self.dir.join(log)))
+    }
+
+    /// An OCI layout directory here, which need not be there yet.
+    pub fn layout(&self, name: &str) -> Layout {
+        Layout::at(self.work().join(name))
+    }
+
+    /// The value of `--ssh`.
+    pub fn ssh(&self) -> String {
+        format!("ssh -F {}", self.lab.ssh_config().display())
+    }
+
+    /// `docker-sync` with these arguments, REMOTE among them.
+    #[must_use = "it may have failed"]
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let mut command = self.command();
+        command.args(args);
+        self.run_command(command)
+    }
+
+    /// `docker-sync REMOTE` and these arguments.
+    #[must_use = "it may have failed"]
+    pub fn pull(&self, args: &[&str]) -> Ran {
+        self.run(&[&[self.remote()], args].concat())
+    }
+
+    /// `docker-sync --push REMOTE` and these arguments.
+    #[must_use = "it may have failed"]
+    pub fn push(&self, args: &[&str]) -> Ran {
+        self.run(&[&["--push", self.remote()], args].concat())
+    }
+
+    /// Runs a command made by [`Bench::command`], changed as the test likes.
+    #[must_use = "it may have failed"]
+    pub fn run_command(&self, command: Command) -> Ran {
+        self.spawn(command).finish()
+    }
+
+    /// Starts a command made by [`Bench::command`], for a test that does something meanwhile.
+    pub fn spawn(&self, command: Command) -> Running<'_> {
+        let label = format!("{}-{}", self.prefix, self.runs.fetch_add(1, Ordering::Relaxed));
+        Running::start(self, command, label)
+    }
+
+    /// The image must be the same on both sides: ID, diff ids, and the files in a container.
+    #[track_caller]
+    pub fn assert_same(&self, name: &str) {
+        self.assert_same_layers(name);
+        let differences = self.here().tree(name).differences(&self.there().tree(name));
+        assert_eq!(differences, Vec::<String>::new(), "{name}");
+    }
+
+    /// The image must have the same ID and diff ids on both sides.
+    #[track_caller]
+    pub fn assert_same_layers(&self, name: &str) {
+        let (here, there) = (self.here(), self.there());
+        assert!(here.id(name).is_some(), "{name} is not here");
+        assert_eq!(here.id(name), there.id(name), "{name}");
+        assert_eq!(here.layers(name), there.layers(name), "{name}");
+    }
+
+    /// Nothing may be left of earlier runs: no process, no container, no file but the agent.
+    #[track_caller]
+    pub fn assert_tidy(&self) {
+        self.assert_no_more_than(&BTreeSet::new());
+    }
+
+    /// The same, but for these files, which were there before.
+    #[track_caller]
+    pub(crate) fn assert_no_more_than(&self, before: &BTreeSet<PathBuf>) {
+        // What ends when its connection does takes a moment for that.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let left = leftovers::find(self, before);
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "left behind: {}", left.join("\n"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Everything here that is this test's.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The program's `HOME`.
+    pub fn home(&self) -> PathBuf {
+        self.dir.join("home")
+    }
+
+    /// The program's `TMPDIR`.
+    pub fn tmp(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    /// The first directory on the program's `PATH`, for programs of the test.
+    pub fn bin(&self) -> PathBuf {
+        self.dir.join("bin")
+    }
+
+    /// The directory in which the program runs, for files of the test.
+    pub fn work(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+
+    /// The agent as a first run would have left it. A link will do, and spares the disk.
+    fn install_agent(&self) {
+        let cache = self.login.home().join(".cache/docker-sync");
+        fs::create_dir_all(&cache).unwrap();
+        symlink(program::program(), cache.join(program::agent_file())).unwrap();
+    }
+}
+
+/// What is left of a test on shared engines goes with the lab; its files here go now.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.dir) {
+            eprintln!("cannot remove {}: {error}", self.dir.display());
+        }
+    }
+}
+
+/// The lab that all tests of the process share. It ends with the process: see [`dsync_lab::keeper`].
+fn shared() -> Option<Arc<Lab>> {
+    static LAB: LazyLock<Option<Arc<Lab>>> = LazyLock::new(|| started(Lab::start(&["alpha", "beta"])));
+    LAB.clone()
+}
+
+fn started(lab: Result<Lab, LabError>) -> Option<Arc<Lab>> {
+    match lab {
+        Ok(lab) => Some(Arc::new(lab)),
+        Err(error) if error.is_skip() => None,
+        Err(error) => panic!("{error}"),
+    }
+}

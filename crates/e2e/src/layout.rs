@@ -1,0 +1,152 @@
+//! OCI layout directories: written for tests, and read again by somebody other than the program under test.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use dsync_core::{DiffId, Digest};
+use dsync_lab::images::Image;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+/// How layers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As they are.
+    Plain,
+    /// Compressed, as registries have them.
+    Gzip,
+}
+
+/// An image as it is in a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The digest of the config.
+    pub id: String,
+    /// The layers, after any compression is taken off.
+    pub diff_ids: Vec<DiffId>,
+    /// How many of the layers are compressed.
+    pub packed: usize,
+}
+
+/// A layout directory.
+pub struct Layout(PathBuf);
+
+impl Layout {
+    /// The one in this directory, which need not be there yet.
+    pub fn at(dir: PathBuf) -> Layout {
+        Layout(dir)
+    }
+
+    /// The name of the store: `oci:DIR`.
+    pub fn spec(&self) -> String {
+        format!("oci:{}", self.0.display())
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    /// Adds an image under a name.
+    pub fn put(&self, name: &str, image: &Image, form: Form) {
+        let layers: Vec<Value> = image
+            .layers()
+            .iter()
+            .map(|layer| match form {
+                Form::Plain => self.blob("layer.v1.tar", layer.tar()),
+                Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(layer.tar())),
+            })
+            .collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": self.blob("config.v1+json", &image.config_json()),
+            "layers": layers,
+        });
+        let mut entry = self.blob("manifest.v1+json", manifest.to_string().as_bytes());
+        entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+        let mut entries = self.entries();
+        entries.push(entry);
+        fs::write(self.0.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        let index = json!({"schemaVersion": 2, "manifests": entries});
+        fs::write(self.0.join("index.json"), index.to_string()).unwrap();
+    }
+
+    /// All images by name. Each blob is looked at: it must be what its name says.
+    pub fn images(&self) -> BTreeMap<String, Kept> {
+        let named = |entry: &Value| {
+            let name = entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap_or("-");
+            (name.to_owned(), self.image(entry))
+        };
+        self.entries().iter().map(named).collect()
+    }
+
+    /// The image of this name must be just this one.
+    #[track_caller]
+    pub fn assert_is(&self, name: &str, image: &Image) {
+        let images = self.images();
+        let kept = images.get(name).unwrap_or_else(|| panic!("no {name} among {images:?}"));
+        assert_eq!(kept.id, image.id().to_string(), "{name}");
+        let diff_ids: Vec<DiffId> = image.layers().iter().map(|layer| layer.diff_id()).collect();
+        assert_eq!(kept.diff_ids, diff_ids, "{name}");
+    }
+
+    fn image(&self, entry: &Value) -> Kept {
+        let manifest: Value = serde_json::from_slice(&self.read(entry)).unwrap();
+        self.read(&manifest["config"]);
+        let id = manifest["config"]["digest"].as_str().unwrap().to_owned();
+        let layers = manifest["layers"].as_array().unwrap();
+        let packed = layers.iter().filter(|layer| is_packed(layer)).count();
+        let diff_id = |layer: &Value| {
+            let mut tar = self.read(layer);
+            if is_packed(layer) {
+                let stored = std::mem::take(&mut tar);
+                GzDecoder::new(&stored[..]).read_to_end(&mut tar).unwrap();
+            }
+            DiffId::of(&tar)
+        };
+        Kept { id, diff_ids: layers.iter().map(diff_id).collect(), packed }
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        let Ok(index) = fs::read(self.0.join("index.json")) else { return Vec::new() };
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        index["manifests"].as_array().unwrap().clone()
+    }
+
+    /// Writes a blob; its descriptor.
+    fn blob(&self, media: &str, bytes: &[u8]) -> Value {
+        let digest = Digest::of(bytes);
+        let dir = self.0.join("blobs/sha256");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(digest.hex()), bytes).unwrap();
+        json!({
+            "mediaType": format!("application/vnd.oci.image.{media}"),
+            "digest": digest.to_string(),
+            "size": bytes.len(),
+        })
+    }
+
+    fn read(&self, descriptor: &Value) -> Vec<u8> {
+        let digest = descriptor["digest"].as_str().unwrap();
+        let file = self.0.join("blobs").join(digest.replace(':', "/"));
+        let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert_eq!(Digest::of(&bytes).to_string(), digest);
+        assert_eq!(descriptor["size"], bytes.len());
+        bytes
+    }
+}
+
+fn is_packed(layer: &Value) -> bool {
+    layer["mediaType"].as_str().is_some_and(|media| media.ends_with("+gzip"))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}

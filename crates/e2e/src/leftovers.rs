@@ -1,0 +1,64 @@
+//! What a run left behind, on either side: processes, files, containers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Bench, program};
+
+/// All that should not be there, a line each. Files that were there before are nobody's fault.
+pub(crate) fn find(bench: &Bench, before: &BTreeSet<PathBuf>) -> Vec<String> {
+    let login = bench.login();
+    let mut lines = Vec::new();
+    for process in processes_of(bench.dir()) {
+        lines.push(format!("here the process {process}"));
+    }
+    for process in login.processes() {
+        lines.push(format!("there the process {process}"));
+    }
+    let files = files(bench);
+    lines.extend(files.difference(before).map(|file| format!("the file {}", file.display())));
+    for side in [bench.here(), bench.there()] {
+        let containers = side.docker(&["ps", "--all", "--format", "{{.Image}} {{.Names}}"]);
+        let own = containers.lines().filter(|line| line.starts_with(&bench.name("")));
+        lines.extend(own.map(|line| format!("on {} the container {line}", side.host.name())));
+    }
+    lines
+}
+
+/// All files in the places of the test, but for the agent, which stays.
+pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
+    let login = bench.login();
+    let mut files = BTreeSet::new();
+    for dir in [bench.home(), bench.tmp(), login.home(), login.tmp(), login.var_tmp(), login.shm()] {
+        collect(&dir, &mut files);
+    }
+    files.retain(|file| file.file_name() != Some(program::agent_file().as_ref()));
+    files
+}
+
+/// What runs with this directory as its `HOME`, or one below it: pid and command line.
+fn processes_of(dir: &Path) -> Vec<String> {
+    let home = format!("HOME={}", dir.display());
+    let marked = |pid: &str| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        environ.split(|b| *b == 0).find(|entry| entry.starts_with(home.as_bytes()))?;
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        // lab-wire outlives its ssh by a moment, to write down what it counted.
+        (!line.is_empty() && !line.contains("lab-wire")).then(|| format!("{pid} {line}"))
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| marked(entry.file_name().to_str()?)).collect()
+}
+
+fn collect(dir: &Path, files: &mut BTreeSet<PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_dir {
+            collect(&entry.path(), files);
+        } else {
+            files.insert(entry.path());
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The end-to-end tests: `docker-sync` as a process, between real engines, through real sshds. One program,
+//! so that all tests share a lab; a module for each topic.
+
+mod agent;
+mod basis;
+mod content;
+mod failures;
+mod methods;
+mod oci;
+mod plugin;
+mod report;
+mod select;
+mod ssh;
+mod sync;

@@ -1,0 +1,182 @@
+//! OCI layout directories and podman as stores, with and without docker on the other side.
+
+use std::fs;
+
+use dsync_e2e::{Bench, Form, layer};
+use dsync_lab::images::Image;
+use dsync_lab::{EngineKind, EngineOptions};
+
+/// An image with something to be sent, and something that is there twice.
+fn image(bench: &Bench, seed: &str) -> Image {
+    let base = layer(&format!("{seed}-base"), 50_000);
+    bench.image("web:1").layer(&base).layer(&layer(seed, 20_000)).layer(&base)
+}
+
+#[test]
+fn a_directory_is_the_remote_with_no_ssh_at_all() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, web) = (image(&bench, "oci-remote"), bench.name("web:1"));
+    bench.here().put(&image);
+    let layout = bench.layout("new/layout");
+    let ran = bench.run(&["--push", &layout.spec(), &web]).ok();
+    assert_eq!(ran.wire.connections, 0);
+    layout.assert_is(&web, &image);
+
+    bench.here().docker(&["image", "rm", &web]);
+    bench.run(&[&layout.spec()]).ok().says("new\t");
+    bench.run(&[&layout.spec(), &web]).ok();
+    bench.here().assert_is("web:1", &image);
+    bench.run(&[&layout.spec(), &web]).ok().says("current");
+}
+
+#[test]
+fn a_directory_is_the_store_here() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, web) = (image(&bench, "oci-here"), bench.name("web:1"));
+    let layout = bench.layout("layout");
+    layout.put(&web, &image, Form::Plain);
+    let docker = ["--docker", &layout.spec()];
+    bench.push(&[&docker[..], &[&web]].concat()).ok().wire_at_least(70_000).wire_at_most(84_000);
+    bench.there().assert_is("web:1", &image);
+    bench.push(&[&docker[..], &[&web]].concat()).ok().says("current").wire_at_most(10_000);
+
+    // And back: the target is a directory that knows the base, for a new build.
+    let new = bench.image("web:1").layer(&image.layers()[0]).layer(&layer("oci-here-2", 20_000));
+    bench.there().put(&new);
+    bench
+        .pull(&[&docker[..], &[&web]].concat())
+        .ok()
+        .says("updated")
+        .wire_at_least(20_000)
+        .wire_at_most(34_000);
+    layout.assert_is(&web, &new);
+}
+
+#[test]
+fn a_directory_is_the_store_there() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, web) = (image(&bench, "oci-there"), bench.name("web:1"));
+    bench.here().put(&image);
+    let layout = bench.layout("there");
+    let docker = ["--remote-docker", &layout.spec()];
+    bench.push(&[&docker[..], &[&web]].concat()).ok().wire_at_least(70_000).wire_at_most(84_000);
+    layout.assert_is(&web, &image);
+
+    let new = bench.image("web:1").layer(&image.layers()[0]).layer(&layer("oci-there-2", 20_000));
+    layout.put(&bench.name("web:2"), &new, Form::Plain);
+    bench
+        .pull(&[&docker[..], &[&bench.name("web:2")]].concat())
+        .ok()
+        .wire_at_least(20_000)
+        .wire_at_most(34_000);
+    bench.here().assert_is("web:2", &new);
+}
+
+#[test]
+fn directories_are_on_both_sides() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, [from, to]) = (image(&bench, "oci-both"), ["from", "to"].map(|name| bench.layout(name)));
+    from.put("web:1", &image, Form::Plain);
+    let [here, there] = [from.spec(), to.spec()];
+    let ran = bench.run(&["--docker", &here, "--push", &there, "--all"]).ok();
+    assert_eq!(ran.wire.connections, 0);
+    to.assert_is("web:1", &image);
+    fs::remove_dir_all(to.dir()).unwrap();
+    bench.push(&["--docker", &here, "--remote-docker", &there, "web:1"]).ok().wire_at_most(84_000);
+    to.assert_is("web:1", &image);
+}
+
+#[test]
+fn layers_that_are_gzip_are_compared_by_what_is_in_them() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, web) = (image(&bench, "oci-gzip"), bench.name("web:1"));
+    let layout = bench.layout("gzip");
+    layout.put(&web, &image, Form::Gzip);
+    assert_eq!(layout.images()[&web].packed, 3);
+    let docker = ["--docker", &layout.spec()];
+    bench.push(&[&docker[..], &[&web]].concat()).ok().wire_at_least(70_000).wire_at_most(84_000);
+    bench.there().assert_is("web:1", &image);
+    bench.here().put(&image);
+    bench.assert_same("web:1");
+
+    // As a target it has these layers, however they are kept.
+    let new = bench.image("web:2").layer(&image.layers()[0]).layer(&layer("oci-gzip-2", 5_000));
+    bench.there().put(&new);
+    bench
+        .pull(&[&docker[..], &[&bench.name("web:2")]].concat())
+        .ok()
+        .wire_at_least(5_000)
+        .wire_at_most(18_000);
+    layout.assert_is(&bench.name("web:2"), &new);
+}
+
+/// podman with its own two directories, as a person gives it on the command line.
+fn podman(bench: &Bench) -> String {
+    dsync_lab::packages::require(&[("podman", "podman")]).expect("podman can be installed");
+    format!("podman --root {0}/root --runroot {0}/run --storage-driver vfs", bench.work().display())
+}
+
+/// What a command of that podman prints.
+fn run_podman(bench: &Bench, args: &[&str]) -> String {
+    let words = podman(bench);
+    let mut words = words.split(' ');
+    let mut command = bench.bare_command(words.next().unwrap_or_default());
+    let output = command.args(words).args(args).output().expect("podman can be run");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+#[test]
+fn podman_is_a_store_here_by_its_own_words() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, web) = (image(&bench, "podman-words"), bench.name("web:1"));
+    bench.there().put(&image);
+    let store = ["--docker", &podman(&bench)];
+    bench.pull(&[&store[..], &[&web]].concat()).ok().wire_at_least(70_000).wire_at_most(84_000);
+    let there = run_podman(&bench, &["image", "inspect", "--format", "{{.Id}} {{.RootFS.Layers}}", &web]);
+    let diff_ids: Vec<String> = image.layers().iter().map(|layer| layer.diff_id().to_string()).collect();
+    assert_eq!(there, format!("{} [{}]", image.id().hex(), diff_ids.join(" ")));
+    bench.pull(&[&store[..], &[&web]].concat()).ok().says("current").wire_at_most(10_000);
+}
+
+#[test]
+fn what_podman_writes_as_a_layout_is_one() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, web) = (image(&bench, "podman-layout"), bench.name("web:1"));
+    let archive = bench.work().join("image.tar");
+    fs::write(&archive, image.archive()).unwrap();
+    run_podman(&bench, &["load", "--input", archive.to_str().unwrap()]);
+    let layout = bench.layout("layout");
+    run_podman(&bench, &["push", &web, &format!("{}:{web}", layout.spec())]);
+    let kept = layout.images().remove(&web).unwrap();
+    assert_eq!(kept.packed, 3, "podman compresses layers");
+    bench.push(&["--docker", &layout.spec(), &web]).ok().wire_at_least(70_000).wire_at_most(84_000);
+    assert_eq!(bench.there().id("web:1"), Some(kept.id));
+    bench.here().put(&image);
+    assert_eq!(bench.here().layers("web:1"), bench.there().layers("web:1"));
+}
+
+#[test]
+fn podman_and_docker_exchange_images_both_ways() {
+    let podman = EngineOptions { kind: EngineKind::Podman, ..EngineOptions::default() };
+    let Some(bench) = Bench::builder().engines(EngineOptions::default(), podman).start() else { return };
+    let (image, web) = (image(&bench, "podman-docker"), bench.name("web:1"));
+    bench.here().put(&image);
+    let push = || bench.push(&["--remote-docker", "podman", &web]);
+    push().ok().wire_at_least(70_000).wire_at_most(84_000);
+    push().ok().says("current").wire_at_most(10_000);
+
+    let new = bench.image("web:2").layer(&image.layers()[0]).layer(&layer("podman-docker-2", 20_000));
+    bench.there().put(&new);
+    bench
+        .pull(&["--remote-docker", "podman", &bench.name("web:2")])
+        .ok()
+        .wire_at_least(20_000)
+        .wire_at_most(34_000);
+    bench.here().assert_is("web:2", &new);
+    let there =
+        |name: &str| bench.there().docker(&["image", "inspect", "--format", "{{.Id}}", &bench.name(name)]);
+    assert_eq!(format!("sha256:{}", there("web:1")), image.id().to_string());
+    let trees = [bench.here().tree("web:1"), bench.there().tree("web:1")];
+    assert_eq!(trees[0].differences(&trees[1]), Vec::<String>::new());
+}

@@ -1,0 +1,65 @@
+//! Temporary directories with a name, for what other programs must find: archives for rsync, ssh's socket.
+//!
+//! They are gone when they are dropped. One whose process was killed is removed by the next that makes one:
+//! the name tells the process.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, test_kill_process};
+use tempfile::TempDir;
+
+const PREFIX: &str = "docker-sync-";
+
+/// A directory below this one, or below the system's place.
+pub(crate) fn folder(below: Option<&Path>) -> io::Result<TempDir> {
+    let below = below.map_or_else(std::env::temp_dir, Path::to_owned);
+    for stale in stale(&below, &is_alive) {
+        // It may be another user's; then it is theirs to remove.
+        fs::remove_dir_all(stale).ok();
+    }
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(below)
+}
+
+fn stale(below: &Path, alive: &dyn Fn(i32) -> bool) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(below) else { return Vec::new() };
+    let owner = |name: &str| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse::<i32>().ok();
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|entry| entry.file_name().to_str().and_then(owner).is_some_and(|pid| !alive(pid)))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn is_alive(pid: i32) -> bool {
+    // A process of another user answers "not permitted": it is there.
+    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_dead_process_left_is_stale() {
+        let below = tempfile::tempdir().unwrap();
+        for name in
+            ["docker-sync-7-abc", "docker-sync-8-abc", "docker-sync-0", "docker-sync-x-y", "other-7-a"]
+        {
+            fs::create_dir(below.path().join(name)).unwrap();
+        }
+        assert_eq!(stale(below.path(), &|pid| pid == 8), [below.path().join("docker-sync-7-abc")]);
+    }
+
+    #[test]
+    fn a_folder_is_there_until_it_is_dropped() {
+        let below = tempfile::tempdir().unwrap();
+        let first = folder(Some(below.path())).unwrap();
+        let second = folder(Some(below.path())).unwrap();
+        assert!(first.path().is_dir());
+        drop((first, second));
+        assert_eq!(fs::read_dir(below.path()).unwrap().count(), 0);
+    }
+}
