@@ -246,6 +246,13 @@ impl Bench {
         }
     }
 
+    /// What runs for this test at the moment, on either side: a line for each process, with pid and command.
+    pub fn processes(&self) -> Vec<String> {
+        let mut processes = leftovers::processes_of(&self.dir);
+        processes.extend(self.login.processes());
+        processes
+    }
+
     /// Everything here that is this test's.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

@@ -38,7 +38,7 @@ pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
 }
 
 /// What runs with this directory as its `HOME`, or one below it: pid and command line.
-fn processes_of(dir: &Path) -> Vec<String> {
+pub(crate) fn processes_of(dir: &Path) -> Vec<String> {
     let home = format!("HOME={}", dir.display());
     let marked = |pid: &str| {
         let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;

@@ -32,11 +32,11 @@ fn empty_layers_are_layers() {
 }
 
 #[test]
-fn an_image_can_have_a_hundred_layers() {
+fn an_image_can_have_many_layers() {
     let Some(bench) = Bench::start() else { return };
-    let layers = (0..100).map(|n| layer(&format!("content-many-{n}"), 500));
+    let layers = (0..40).map(|n| layer(&format!("content-many-{n}"), 500));
     let image = layers.fold(bench.image("web:1"), |image, layer| image.layer(&layer));
-    pulled(&bench, &image, 90_000);
+    pulled(&bench, &image, 42_000);
 }
 
 /// `setcap cap_net_bind_service+ep`, as the kernel stores it.
@@ -71,7 +71,7 @@ fn whatever_a_tar_can_say_of_a_file_arrives() {
         .file_sized_in_pax("size-in-pax", "12345")
         .file_sized_in_binary("size-in-binary", "123456")
         .file("empty", "");
-    let changes = Layer::builder().whiteout("etc/remove").opaque("var").file("var/new", "new");
+    let changes = Layer::builder().whiteout("etc/remove").dir("var").opaque("var").file("var/new", "new");
     let image = bench.image("web:1").layer(&below.build()).layer(&odd.build()).layer(&changes.build());
     pulled(&bench, &image, 13_500);
     let tree = bench.here().tree("web:1");
