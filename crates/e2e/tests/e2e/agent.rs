@@ -70,7 +70,8 @@ fn old_ones_go() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     left.sort();
-    let mut expected = vec!["agent-a".to_owned(), "agent-b".into(), "agent-c".into(), agent_file().to_owned()];
+    let mut expected =
+        vec!["agent-a".to_owned(), "agent-b".into(), "agent-c".into(), agent_file().to_owned()];
     expected.sort();
     assert_eq!(left, expected);
 }

@@ -62,10 +62,9 @@ fn several_images_are_named_one_by_one_or_by_patterns() {
 }
 
 #[test]
-fn of_several_images_those_that_can_come_do() {
+fn a_wrong_name_is_told_before_anything_moves() {
     let Some(bench) = Bench::start() else { return };
     bench.there().put(&bench.image("there:1").layer(&layer("select-there", 2_000)));
-    // A name that is wrong is found before anything moves.
     bench.pull(&[&bench.name("there:1"), &bench.name("nowhere:1")]).exits(5).says("nowhere:1");
     assert_eq!(bench.here().id("there:1"), None);
 }
