@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Bench, program};
+use crate::{Bench, Side, program};
 
 /// All that should not be there, a line each. Files that were there before are nobody's fault.
 pub(crate) fn find(bench: &Bench, before: &BTreeSet<PathBuf>) -> Vec<String> {
@@ -19,11 +19,19 @@ pub(crate) fn find(bench: &Bench, before: &BTreeSet<PathBuf>) -> Vec<String> {
     let files = files(bench);
     lines.extend(files.difference(before).map(|file| format!("the file {}", file.display())));
     for side in [bench.here(), bench.there()] {
-        let containers = side.docker(&["ps", "--all", "--format", "{{.Image}} {{.Names}}"]);
-        let own = containers.lines().filter(|line| line.starts_with(&bench.name("")));
-        lines.extend(own.map(|line| format!("on {} the container {line}", side.host.name())));
+        let containers = side.docker(&["ps", "--all", "--no-trunc", "--format", "{{.Image}}"]);
+        let own = containers.lines().filter(|image| is_own(&side, image, &bench.name("")));
+        lines.extend(own.map(|image| format!("on {} a container of {image}", side.host.name())));
     }
     lines
+}
+
+/// Whether a container's image, of which the engine says the name or the ID, is one of the test.
+fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
+    let inspect = ["image", "inspect", "--format", "{{join .RepoTags \" \"}}", image];
+    let is_id = image.bytes().all(|b| b.is_ascii_hexdigit()) || image.starts_with("sha256:");
+    let names = if is_id { side.docker(&inspect) } else { image.to_owned() };
+    names.split(' ').any(|name| name.starts_with(prefix))
 }
 
 /// All files in the places of the test, but for the agent, which stays.

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use flate2::read::GzDecoder;
+
 use crate::StoreError;
 use crate::failure::{Failure, classify};
 use crate::locate::{Surroundings, is_program, locate};
@@ -77,19 +79,28 @@ impl Program {
 
     /// Runs it to its end and collects what it says, whatever its exit status.
     pub(crate) fn output(&self, args: &[&str]) -> Result<Output, StoreError> {
-        let mut reading = self.read(args)?;
+        let mut reading = self.reading(self.spawn(args, Stdio::null(), script::packed_command)?);
         let mut stdout = Vec::new();
-        let taken = (&mut reading).take(LARGEST_OUTPUT + 1).read_to_end(&mut stdout);
+        let limit = LARGEST_OUTPUT + 1;
+        let taken = match self.reach {
+            None => (&mut reading).take(limit).read_to_end(&mut stdout),
+            Some(_) => GzDecoder::new(&mut reading).take(limit).read_to_end(&mut stdout),
+        };
         let command = reading.running.command.clone();
-        if let Err(source) = taken {
-            return Err(StoreError::Io { what: format!("the output of `{command}` cannot be read"), source });
-        }
         if stdout.len() as u64 > LARGEST_OUTPUT {
             let reason = format!("`{command}` prints more than {LARGEST_OUTPUT} bytes");
             return Err(StoreError::Broken { what: "the list of images".into(), reason });
         }
+        // Where it was not read to its end, the program must not wait for us.
+        reading.stdout = None;
         let (status, stderr) = reading.running.wait()?;
-        Ok(Output { stdout, stderr, command, status })
+        match taken {
+            // What failed says why, and its output is of no interest.
+            Err(source) if status.success() => {
+                Err(StoreError::Io { what: format!("the output of `{command}` cannot be read"), source })
+            }
+            _ => Ok(Output { stdout, stderr, command, status }),
+        }
     }
 
     /// Runs it to its end; a failure is about this image, if one is named.
@@ -401,6 +412,8 @@ mod tests {
             Program::distant(&["printf".into()], &Reach { words: words.into(), ..Reach::default() });
         let distant = distant.unwrap();
         assert_eq!(distant.output(&["%s", "said"]).unwrap().stdout, b"said");
+        let failed = distant.output(&["%d", "no-number"]).unwrap();
+        assert!(!failed.success() && failed.stderr.contains("no-number"), "{}", failed.stderr);
         let mut said = String::new();
         distant.read_script("echo one; echo two").unwrap().read_to_string(&mut said).unwrap();
         assert_eq!(said, "one\ntwo\n");

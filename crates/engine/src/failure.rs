@@ -73,12 +73,15 @@ pub(crate) fn only_missing_images(stderr: &str) -> bool {
         })
 }
 
-/// `sudo: docker: command not found`, `env: docker: No such file or directory`.
+/// `sudo: docker: command not found`, `sh: 1: docker: not found`, `env: docker: No such file or directory`.
 fn not_found(stderr: &str) -> Option<String> {
     stderr.lines().find_map(|line| {
-        let rest = line.strip_suffix(": command not found").or_else(|| {
-            line.strip_suffix(": No such file or directory").filter(|line| line.contains("env: "))
-        })?;
+        let rest = line
+            .strip_suffix(": command not found")
+            .or_else(|| line.strip_suffix(": not found").filter(|line| line.starts_with("sh: ")))
+            .or_else(|| {
+                line.strip_suffix(": No such file or directory").filter(|line| line.contains("env: "))
+            })?;
         let (_, program) = rest.rsplit_once(": ")?;
         Some(program.trim_matches(['\'', '"', '‘', '’']).to_owned())
     })
@@ -153,6 +156,9 @@ mod tests {
                 "Failed",
             ),
             ("sudo: docker: command not found", "NotFound"),
+            ("sh: line 1: docker: command not found", "NotFound"),
+            ("sh: 1: docker: not found", "NotFound"),
+            ("sh: docker: not found", "NotFound"),
             ("env: ‘docker’: No such file or directory", "NotFound"),
             ("/usr/bin/env: 'docker': No such file or directory", "NotFound"),
         ] {

@@ -30,7 +30,7 @@ pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>, StoreError> {
         StoreSpec::Command(words) => client(words),
         StoreSpec::Auto => match client(&["docker".to_owned()]) {
             Err(StoreError::NotFound { .. }) => client(&["podman".to_owned()]).map_err(|error| match error {
-                StoreError::NotFound { .. } => StoreError::NotFound { program: "docker' or 'podman".into() },
+                StoreError::NotFound { .. } => store::neither(),
                 other => other,
             }),
             other => other,

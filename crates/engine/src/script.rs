@@ -23,6 +23,13 @@ pub(crate) fn marked_command(script: &str) -> String {
     command(&format!("echo {MARK}; {script}"))
 }
 
+/// The same for one whose output is compressed on its way; its status is the script's all the same.
+pub(crate) fn packed_command(script: &str) -> String {
+    marked_command(&format!(
+        "{{ s=$({{ {{ {script}; echo $? >&3; }} | gzip -c >&4; }} 3>&1); }} 4>&1; exit $s"
+    ))
+}
+
 /// Words as one command line of a script.
 pub(crate) fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, StoreError> {
     Ok(words.into_iter().map(word).collect::<Result<Vec<_>, _>>()?.join(" "))

@@ -162,3 +162,8 @@ pub enum StoreError {
         source: io::Error,
     },
 }
+
+/// What is said where none of the known programs is.
+pub(crate) fn neither() -> StoreError {
+    StoreError::NotFound { program: "docker' or 'podman".into() }
+}

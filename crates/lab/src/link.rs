@@ -75,8 +75,9 @@ impl Link {
         line(format_args!("IdentityFile {}/{identity}", files.lab.display()));
         if !self.raw {
             let (wire, log) = (files.wire.display(), files.log.display());
-            // nohup: ssh ends its proxy with a hangup, and the proxy has something to write down first.
-            line(format_args!("ProxyCommand nohup {wire} --log {log}{} %h %p", self.flags()));
+            // ssh ends its proxy with a hangup, and a Ctrl-C goes to the whole group; but the proxy has
+            // something to write down first.
+            line(format_args!("ProxyCommand setsid nohup {wire} --log {log}{} %h %p", self.flags()));
         }
         text
     }
@@ -119,7 +120,7 @@ mod tests {
         let link = Link { rate_mbit: 20.0, rtt_ms: 50.0, cut_down: Some(1000), ..Link::default() };
         let expected = "Host beta-x\n\tHostName 127.0.0.1\n\tPort 2222\n\tUser root\n\tHostKeyAlias lab\n\
             \tUserKnownHostsFile /l/logins/beta/known_hosts\n\tIdentityFile /l/id_ed25519\n\
-            \tProxyCommand nohup /p/lab-wire --log /l/wire.jsonl --rate-mbit 20 --rtt-ms 50 --cut-down 1000 %h %p\n";
+            \tProxyCommand setsid nohup /p/lab-wire --log /l/wire.jsonl --rate-mbit 20 --rtt-ms 50 --cut-down 1000 %h %p\n";
         assert_eq!(config(&link), expected);
     }
 

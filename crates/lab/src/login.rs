@@ -93,7 +93,7 @@ pub struct LoginOptions {
     pub banner: Option<String>,
     /// Programs that are not to be found on `PATH`.
     pub hide: Vec<String>,
-    /// Files that are there for others, and no programs for this account, wherever it looks.
+    /// Files that others see and this account does not, by their real paths.
     pub absent: Vec<PathBuf>,
     /// Where nothing can be written.
     pub read_only: Vec<Place>,

@@ -120,7 +120,7 @@ impl Sshd<'_> {
     /// What is run in the new namespace: mounts, then sshd.
     fn write_script(&self) -> Result<(), LabError> {
         let dir = self.dir.display();
-        let mut script = String::from("set -e\n");
+        let mut script = format!("set -e\n{}", self.without_absent());
         let mut bind = |from: &str, to: &str, flags: &str| {
             script.push_str(&format!("mount --bind '{from}' '{to}'\n"));
             if !flags.is_empty() {
@@ -134,9 +134,6 @@ impl Sshd<'_> {
             ("shm", "/dev/shm"),
         ] {
             bind(&format!("{dir}/{from}"), to, "");
-        }
-        for file in &self.options.absent {
-            bind("/dev/null", &file.display().to_string(), "");
         }
         let mut flags: BTreeMap<PathBuf, String> = BTreeMap::new();
         for (places, flag) in [(&self.options.read_only, ",ro"), (&self.options.no_exec, ",noexec")] {
@@ -152,6 +149,26 @@ impl Sshd<'_> {
         let sshd = packages::find("sshd").unwrap_or_else(|| PathBuf::from("/usr/sbin/sshd"));
         script.push_str(&format!("exec '{}' -f '{dir}/sshd_config' -E '{dir}/sshd.log'\n", sshd.display()));
         write(&self.dir.join("start"), &script)
+    }
+
+    /// The part of the script that hides files: an overlay says that they are deleted.
+    fn without_absent(&self) -> String {
+        let mut script = String::new();
+        let mut mounts: BTreeMap<&Path, String> = BTreeMap::new();
+        for file in &self.options.absent {
+            let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else { continue };
+            let next = mounts.len();
+            let deleted = mounts
+                .entry(parent)
+                .or_insert_with(|| self.dir.join(format!("absent-{next}")).display().to_string());
+            script.push_str(&format!("mkdir -p '{deleted}'\nmknod '{deleted}/{}' c 0 0\n", name.display()));
+        }
+        for (parent, deleted) in mounts {
+            let parent = parent.display();
+            script
+                .push_str(&format!("mount -t overlay overlay -o 'lowerdir={deleted}:{parent}' '{parent}'\n"));
+        }
+        script
     }
 
     fn path(&self, place: &Place) -> PathBuf {

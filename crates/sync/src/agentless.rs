@@ -69,14 +69,16 @@ impl Master {
         let distant = DistantFolder::named(&name, options.tmpfolder.as_deref())?;
         let socket = folder.path().join("ssh");
         // What the user's configuration says of masters is about others than this one.
-        let through = |role: &str| {
+        let through = |role: &[&str]| {
             let control = format!("ControlPath={}", socket.display());
-            let role = format!("ControlMaster={role}");
-            [&options.ssh[..], &["-o".into(), control, "-o".into(), role]].concat()
+            let role = role.iter().flat_map(|option| ["-o", option]).map(str::to_owned);
+            [&options.ssh[..], &["-o".into(), control]].concat().into_iter().chain(role).collect::<Vec<_>>()
         };
-        let alone = ["-o".to_owned(), "ControlPersist=no".to_owned()];
+        let master = through(&["ControlMaster=yes", "ControlPersist=no"]);
+        // Where the master is gone, ssh would connect by itself, and perhaps ask for the password again.
+        let shell = through(&["ControlMaster=no", "ProxyCommand=false"]);
         let keeper = format!("exec sh -c 'cat >/dev/null; {}'", distant.removal());
-        let words = ssh::arguments(&[&through("yes")[..], &alone].concat(), to, &keeper);
+        let words = ssh::arguments(&master, to, &keeper);
         let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
         while !socket.exists() {
             if pipe.has_ended() {
@@ -89,7 +91,7 @@ impl Master {
             thread::sleep(Duration::from_millis(10));
         }
         pipe.keep(output, input);
-        Ok(Master { pipe, shell: through("no"), folder, distant })
+        Ok(Master { pipe, shell, folder, distant })
     }
 
     /// Whether rsync is there and can be talked to: it does not put up with a login shell that prints.

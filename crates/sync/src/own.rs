@@ -12,7 +12,7 @@ use std::path::Path;
 
 use dsync_core::{DiffId, Image};
 use dsync_delta::{Content, Index};
-use dsync_engine::{LayerSink, Store};
+use dsync_engine::{LayerSink, Store, StoreError};
 
 use crate::failure::EndpointError;
 use crate::spool::{Place, Spool, Spooled, blocks, copy_at};
@@ -42,7 +42,14 @@ impl Own {
             image.diff_ids.iter().copied().filter(|diff_id| !local.contains(diff_id)).collect();
         for basis in basis {
             let wanted = spool.want_passing(basis.diff_ids.iter().copied(), &shared).clone();
-            store.export(&basis.id, &wanted, &mut spool)?;
+            match store.export(&basis.id, &wanted, &mut spool) {
+                Err(error) if is_the_images_own(&error) => {
+                    // Half of it may be there, but nothing could be read once more.
+                    spool.forget_scanned(&wanted);
+                    spool.note(&format!("{} is no basis: {error}", basis.id));
+                }
+                result => result.map(drop)?,
+            }
         }
         for diff_id in local {
             if spool.get(diff_id).is_none() {
@@ -120,6 +127,16 @@ impl Own {
     }
 }
 
+/// Whether it is this image that cannot be had, gone or damaged. A basis only spares bytes, so that is no
+/// reason to fail.
+fn is_the_images_own(error: &StoreError) -> bool {
+    match error {
+        StoreError::NoSuchImage { .. } | StoreError::Broken { .. } | StoreError::Failed { .. } => true,
+        StoreError::Io { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
 fn holder<'a>(
     images: impl IntoIterator<Item = &'a Image>,
     diff_id: &DiffId,
@@ -185,12 +202,13 @@ mod tests {
     use super::*;
     use dsync_core::{ImageId, ImageRef};
     use dsync_delta::{ContentId, Scanner};
-    use dsync_engine::{Description, Export, Import, StoreError, StoreKind};
+    use dsync_engine::{Description, Export, Import, StoreKind};
     use std::sync::Mutex;
 
     /// A store that only gives layers, and notes which it was asked for.
     struct Layers {
         tars: Vec<Vec<u8>>,
+        damaged: Option<ImageId>,
         asked: Mutex<Vec<usize>>,
     }
 
@@ -209,7 +227,7 @@ mod tests {
 
         fn export(
             &self,
-            _: &dsync_core::ImageId,
+            id: &ImageId,
             wanted: &HashSet<DiffId>,
             sink: &mut dyn LayerSink,
         ) -> Result<Export, StoreError> {
@@ -219,6 +237,9 @@ mod tests {
                     sink.layer(Some(DiffId::of(tar)), &mut &tar[..])
                         .map_err(|source| StoreError::Io { what: "sink".into(), source })?;
                 }
+            }
+            if self.damaged == Some(*id) {
+                return Err(StoreError::Broken { what: id.to_string(), reason: "damaged".into() });
             }
             Ok(Export { config: Vec::new() })
         }
@@ -292,7 +313,7 @@ mod tests {
     #[test]
     fn shared_layers_are_read_again_only_for_what_is_used() {
         let (base, old, new) = (tar(&[1, 17, 40, 3]), tar(&[4, 5]), tar(&[6]));
-        let store = Layers { tars: vec![base.clone(), old.clone()], asked: Mutex::default() };
+        let store = Layers { tars: vec![base.clone(), old.clone()], damaged: None, asked: Mutex::default() };
         let held = [image(&[&base, &old])];
         let wanted = image(&[&base, &new]);
         let folder = tempfile::tempdir().unwrap();
@@ -315,7 +336,8 @@ mod tests {
     #[test]
     fn a_layer_from_elsewhere_is_kept_whole_even_if_the_basis_has_it() {
         let (base, moved) = (tar(&[1]), tar(&[2, 3]));
-        let store = Layers { tars: vec![base.clone(), moved.clone()], asked: Mutex::default() };
+        let store =
+            Layers { tars: vec![base.clone(), moved.clone()], damaged: None, asked: Mutex::default() };
         let held = [image(&[&base, &moved])];
         let wanted = image(&[&moved, &base]);
         let folder = tempfile::tempdir().unwrap();
@@ -326,6 +348,24 @@ mod tests {
             own.copy_layer(own.layer(diff_id).unwrap(), &mut out).unwrap();
             assert_eq!(&out, tar);
         }
+    }
+
+    #[test]
+    fn a_damaged_basis_is_done_without() {
+        let (base, old, new) = (tar(&[1, 17]), tar(&[4, 5]), tar(&[6]));
+        let held = [image(&[&base, &old]), image(&[&old])];
+        let (damaged, sound) = (&held[0], &held[1]);
+        let wanted = image(&[&base, &new]);
+        let tars = vec![base, old];
+        let store = Layers { tars, damaged: Some(damaged.id), asked: Mutex::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let mut own = Own::read(&store, folder.path(), &held, &[damaged, sound], &wanted, &[]).unwrap();
+        assert!(own.has(content(4)) && !own.has(content(17)));
+        let notes = own.take_notes();
+        assert!(matches!(&notes[..], [note] if note.contains("is no basis")), "{notes:?}");
+        // What has to come from such an image does not come.
+        let local = [wanted.diff_ids[0]];
+        assert!(Own::read(&store, folder.path(), &held, &[], &wanted, &local).is_err());
     }
 
     #[test]

@@ -374,6 +374,10 @@ impl Session {
     fn unwrap_reply(&mut self, side: Side, reply: io::Result<Reply>) -> Result<Reply, Error> {
         match reply {
             Ok(Reply::Failed(_)) if interrupt::happened() => Err(Error::Interrupted),
+            // Without an agent, what fails since the connection is gone fails in this process.
+            Ok(Reply::Failed(_)) if side == Side::Remote && self.whole && self.pipe.ends_soon() => {
+                Err(Error::Lost { host: self.name.clone(), message: self.pipe.message() })
+            }
             Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure }),
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.lost(side, error)),

@@ -85,6 +85,11 @@ impl Spool {
         std::mem::take(&mut self.notes)
     }
 
+    /// Takes it that these layers, as far as they were only scanned, have not come.
+    pub(crate) fn forget_scanned(&mut self, diff_ids: &HashSet<DiffId>) {
+        self.scanned.retain(|id, _| !diff_ids.contains(id));
+    }
+
     /// A layer that is there.
     pub(crate) fn get(&self, diff_id: &DiffId) -> Option<&Spooled> {
         self.layers.get(diff_id)

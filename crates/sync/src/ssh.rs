@@ -92,6 +92,15 @@ impl Pipe {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Whether the child has ended, or does so at once.
+    pub(crate) fn ends_soon(&mut self) -> bool {
+        let begin = Instant::now();
+        while !self.has_ended() && begin.elapsed() < Duration::from_millis(300) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.has_ended()
+    }
+
     /// Waits for the end, for a while, then makes one. The pipes must be closed before.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
         self.kept = None;

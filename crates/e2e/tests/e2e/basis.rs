@@ -2,6 +2,7 @@
 
 use dsync_e2e::{Bench, layer, noise};
 use dsync_lab::images::{Attributes, Layer};
+use serde_json::json;
 
 #[test]
 fn layers_of_another_chain_are_built_on_the_target() {
@@ -9,6 +10,9 @@ fn layers_of_another_chain_are_built_on_the_target() {
     let layers = ["basis-chain-1", "basis-chain-2", "basis-chain-3"].map(|seed| layer(seed, 100_000));
     bench.here().put(&bench.image("forth:1").layer(&layers[0]).layer(&layers[1]).layer(&layers[2]));
     bench.there().put(&bench.image("back:1").layer(&layers[2]).layer(&layers[1]).layer(&layers[0]));
+    let report = bench.pull(&["--report", "--json", &bench.name("back:1")]).ok().json();
+    let expected = json!({"total": 3, "shared": 0, "local": 3, "missing": 0});
+    assert_eq!(report["images"][0]["layers"], expected);
     bench.pull(&[&bench.name("back:1")]).ok().wire_at_most(11_000);
     bench.assert_same("back:1");
 }
@@ -44,6 +48,18 @@ fn a_person_may_know_a_better_basis() {
     bench.pull(&["--basis", &basis, &web]).ok().wire_at_most(11_000);
     bench.assert_same("web:2");
     bench.pull(&["--basis", "no-such-image:1", &web]).ok().says("current");
+}
+
+#[test]
+fn a_damaged_image_is_no_basis_and_no_obstacle() {
+    let Some(bench) = Bench::alone() else { return };
+    // The engine takes such a layer, and fails to give it away again.
+    let never = Layer::builder().symlink_with_size("link", "to", 9 << 30).build();
+    bench.here().put(&bench.image("web:1").layer(&never));
+    let new = bench.image("web:1").layer(&layer("basis-damaged", 20_000));
+    bench.there().put(&new);
+    bench.pull(&["--verbose", &bench.name("web:1")]).ok().says("is no basis").wire_at_most(33_000);
+    bench.here().assert_is("web:1", &new);
 }
 
 #[test]

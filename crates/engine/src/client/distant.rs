@@ -14,7 +14,7 @@ use super::packed::Packing;
 use super::{ClientStore, list};
 use crate::archive::{self, ReadError, Request, v1_ids};
 use crate::command::{Program, Reach};
-use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind, neither};
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
 pub struct DistantStore(ClientStore);
@@ -27,7 +27,10 @@ impl DistantStore {
             return client(words).map(Self);
         }
         match client(&["docker".into()]) {
-            Err(StoreError::NotFound { .. }) => client(&["podman".into()]).map(Self),
+            Err(StoreError::NotFound { .. }) => match client(&["podman".into()]) {
+                Err(StoreError::NotFound { .. }) => Err(neither()),
+                other => other.map(Self),
+            },
             other => other.map(Self),
         }
     }

@@ -1,0 +1,100 @@
+//! Disks that are full: the message says which, and the target is as it was.
+
+use dsync_e2e::{Bench, layer};
+use dsync_lab::{EngineOptions, LoginOptions};
+
+/// Brings an image to an engine that has not the room for it, and then to the same when it has.
+fn full_engine(push: bool) {
+    let small = EngineOptions { root_limit_mb: Some(40), ..EngineOptions::default() };
+    let (here, there) =
+        if push { (EngineOptions::default(), small) } else { (small, EngineOptions::default()) };
+    let Some(bench) = Bench::builder().engines(here, there).start() else { return };
+    let (source, target) = if push { (bench.here(), bench.there()) } else { (bench.there(), bench.here()) };
+    let old = bench.image("web:1").layer(&layer("disks-old", 1_000));
+    let ballast = bench.image("ballast:1").layer(&layer("disks-ballast", 16_000_000));
+    let new = bench.image("web:1").layer(&layer("disks-new", 16_000_000));
+    target.put(&old);
+    target.put(&ballast);
+    source.put(&new);
+    let name = bench.name("web:1");
+    let run = || if push { bench.push(&[&name]) } else { bench.pull(&[&name]) };
+
+    let place = if push { bench.remote() } else { "this host" };
+    run()
+        .exits(6)
+        .says(&format!("error: {name}: on {place}: "))
+        .says("no space left on device")
+        .says(&format!("hint: make room on {place}"));
+    target.assert_is("web:1", &old);
+    assert_eq!(target.docker(&["images", "--quiet", "--all"]).lines().count(), 2);
+    assert_eq!(target.docker(&["ps", "--quiet", "--all"]), "");
+
+    target.docker(&["rmi", &bench.name("ballast:1")]);
+    let _ = run().ok();
+    bench.assert_same("web:1");
+}
+
+#[test]
+fn the_disk_of_the_engine_here_is_full() {
+    full_engine(false);
+}
+
+#[test]
+fn the_disk_of_the_engine_there_is_full() {
+    full_engine(true);
+}
+
+/// 2 MB is all there is for temporary files there, in the login's own `TMPDIR`.
+fn small_folder() -> Option<Bench> {
+    let login = LoginOptions { tmp_limit_mb: Some(2), ..LoginOptions::default() };
+    Bench::builder().login(login).start()
+}
+
+#[test]
+fn the_place_for_temporary_files_there_is_full() {
+    let Some(bench) = small_folder() else { return };
+    let new = bench.image("web:1").layer(&layer("disks-there", 4_000_000));
+    bench.there().put(&new);
+    let name = bench.name("web:1");
+    let told = format!("error: {name}: on {}: ", bench.remote());
+    let methods = [&["--method", "delta"], &["--method", "rsync"]];
+    for method in methods {
+        bench
+            .pull(&[&method[..], &[&name]].concat())
+            .exits(6)
+            .says(&told)
+            .says("o space left on device")
+            .says("name a folder on a larger disk for temporary files: --tmpfolder DIR");
+        assert_eq!(bench.here().id("web:1"), None);
+    }
+    // There is room elsewhere, as the hint says.
+    let elsewhere = bench.work();
+    bench.pull(&["--tmpfolder", elsewhere.to_str().unwrap(), &name]).ok();
+    bench.here().assert_is("web:1", &new);
+    assert_eq!(std::fs::read_dir(elsewhere).unwrap().count(), 0);
+}
+
+#[test]
+fn the_folder_that_was_named_is_full() {
+    let Some(bench) = small_folder() else { return };
+    let new = bench.image("web:1").layer(&layer("disks-named", 4_000_000));
+    bench.here().put(&new);
+    let (folder, name) = (bench.login().tmp(), bench.name("web:1"));
+    bench
+        .push(&["--tmpfolder", folder.to_str().unwrap(), &name])
+        .exits(6)
+        .says(&format!("error: {name}: on this host: "))
+        .says("o space left on device")
+        .says("hint: make room on this host");
+    assert_eq!(bench.there().id("web:1"), None);
+    bench.push(&["--tmpfolder", bench.work().to_str().unwrap(), &name]).ok();
+    bench.there().assert_is("web:1", &new);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_a_usage_error() {
+    let Some(bench) = Bench::start() else { return };
+    bench.there().put(&bench.image("web:1").layer(&layer("disks-none", 1_000)));
+    let ran = bench.pull(&["--tmpfolder", "/no/such/folder", &bench.name("web:1")]);
+    let _ = ran.exits(2).says("/no/such/folder");
+}
