@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 
 /// One image store of this host.
 ///
@@ -12,6 +12,10 @@ use dsync_core::{DiffId, Image, ImageId, ImageRef};
 pub trait Store: Send + Sync {
     /// What it is, for people and for the choices that depend on the kind.
     fn describe(&self) -> Description;
+
+    /// Says what a name means that images of several platforms share, in a store that has such names;
+    /// without, it is the image for this host.
+    fn prefer(&mut self, _platform: &Platform) {}
 
     /// All images, dangling ones too, without reading any layer.
     fn list(&self) -> Result<Vec<Image>, StoreError>;

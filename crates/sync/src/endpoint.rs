@@ -66,11 +66,14 @@ struct Host {
 
 impl Host {
     fn open(open: &Open, opener: &Opener) -> Result<Host, EndpointError> {
-        let store = opener(&open.store)?;
+        let mut store = opener(&open.store)?;
         let platform = match &open.platform[..] {
             "" => None,
             text => Some(text.parse().map_err(EndpointError::Usage)?),
         };
+        if let Some(platform) = &platform {
+            store.prefer(platform);
+        }
         let folder = match &open.tmpfolder[..] {
             "" => std::env::temp_dir(),
             folder => PathBuf::from(folder),

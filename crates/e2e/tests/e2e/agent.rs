@@ -1,10 +1,13 @@
 //! The agent's life: how it gets there, where it stays, and when it goes.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::time::{Duration, SystemTime};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
-use dsync_e2e::{Bench, agent_file, layer};
+use dsync_e2e::{Bench, Running, agent_file, layer};
+use dsync_lab::Link;
 
 /// What the upload may cost, in bytes on the wire.
 const UPLOAD: u64 = 1_500_000;
@@ -42,16 +45,35 @@ fn a_damaged_one_is_replaced() {
     assert!(fs::read(&agent).unwrap() == whole);
 }
 
+/// A place in the home that another user could have made, with an agent in it that must not run.
+fn a_place_not_to_be_trusted(make: fn(&Bench, place: &Path)) {
+    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let (cache, evidence) = (bench.login().home().join(".cache"), bench.work().join("evidence"));
+    fs::create_dir_all(&cache).unwrap();
+    make(&bench, &cache.join("docker-sync"));
+    let planted = cache.join("docker-sync").join(agent_file());
+    fs::write(&planted, format!("#!/bin/sh\ntouch {}\n", evidence.display())).unwrap();
+    fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();
+    // In the next place that is possible, there is one of our own then.
+    for upload in [true, false] {
+        let ran = bench.pull(&[]).ok();
+        assert_eq!(ran.wire.up > 500_000, upload, "{ran}");
+    }
+    assert!(bench.login().var_tmp().join("docker-sync-0").join(agent_file()).exists());
+    assert!(!evidence.exists());
+}
+
 #[test]
 fn a_directory_that_is_a_link_is_not_trusted() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
-    let (home, elsewhere) = (bench.login().home(), bench.login().tmp().join("elsewhere"));
-    fs::create_dir_all(home.join(".cache")).unwrap();
-    fs::create_dir_all(&elsewhere).unwrap();
-    symlink(&elsewhere, home.join(".cache/docker-sync")).unwrap();
-    bench.pull(&[]).ok();
-    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
-    fs::remove_dir(&elsewhere).unwrap();
+    a_place_not_to_be_trusted(|bench, place| symlink(bench.login().shm(), place).unwrap());
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_not_trusted() {
+    a_place_not_to_be_trusted(|_, place| {
+        fs::create_dir(place).unwrap();
+        chown(place, Some(64_230), Some(64_230)).unwrap();
+    });
 }
 
 #[test]
@@ -91,4 +113,38 @@ fn two_at_once_on_a_host_that_has_none_both_succeed() {
         ran.ok();
     }
     bench.here().assert_is("web:1", &image);
+}
+
+/// Catches the upload in the middle, on a link that takes ten seconds for it.
+fn uploading(bench: &Bench) -> Running<'_> {
+    let remote = bench.login().link("slow", &Link { rate_mbit: 1.0, ..Link::default() }).unwrap();
+    let mut command = bench.command();
+    command.arg(remote);
+    let running = bench.spawn(command);
+    let begin = Instant::now();
+    while !bench.processes().iter().any(|process| process.contains("gzip -dc")) {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", bench.processes());
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(500));
+    running
+}
+
+#[test]
+fn an_upload_that_is_killed_leaves_nothing() {
+    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let mut running = uploading(&bench);
+    running.child.kill().unwrap();
+    let _ = running.finish();
+    assert_eq!(fs::read_dir(bench.login().home().join(".cache/docker-sync")).unwrap().count(), 0);
+    bench.pull(&[]).ok();
+}
+
+#[test]
+fn an_upload_that_is_cut_leaves_nothing() {
+    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let remote = bench.login().link("cut", &Link { cut_up: Some(700_000), ..Link::default() }).unwrap();
+    let _ = bench.run(&[&remote]).exits(3);
+    assert_eq!(fs::read_dir(bench.login().home().join(".cache/docker-sync")).unwrap().count(), 0);
+    bench.pull(&[]).ok();
 }

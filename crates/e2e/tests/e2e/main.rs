@@ -1,6 +1,8 @@
 //! The end-to-end tests: `docker-sync` as a process, between real engines, through real sshds. One program,
 //! so that all tests share a lab; a module for each topic.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 mod agent;
 mod basis;
 mod content;

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use dsync_core::Digest;
+use dsync_core::{Digest, Platform};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::index::{BlobRef, Index};
+use super::resolve::host_platform;
 use crate::store::StoreError;
 
 /// No manifest, index or config is larger.
@@ -20,11 +21,13 @@ const TEMPORARY: &str = ".docker-sync-";
 #[derive(Debug)]
 pub(super) struct Layout {
     directory: PathBuf,
+    /// Whose image has a name that several platforms share.
+    pub(super) platform: Platform,
 }
 
 impl Layout {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let layout = Self { directory: directory.into() };
+        let layout = Self { directory: directory.into(), platform: host_platform() };
         match fs::read(directory.join("oci-layout")) {
             Ok(bytes) => {
                 let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();

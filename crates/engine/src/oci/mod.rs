@@ -12,7 +12,7 @@ mod resolve;
 use std::collections::HashSet;
 use std::path::Path;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 
 use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
 use layout::Layout;
@@ -34,6 +34,10 @@ impl OciStore {
 impl Store for OciStore {
     fn describe(&self) -> Description {
         Description { kind: StoreKind::OciLayout, name: self.layout.name() }
+    }
+
+    fn prefer(&mut self, platform: &Platform) {
+        self.layout.platform = platform.clone();
     }
 
     fn list(&self) -> Result<Vec<Image>, StoreError> {

@@ -31,12 +31,12 @@ impl BlobRef {
 /// All images. Entries of the same image are one, with the names of all; what is no image, as a signature
 /// or a chart, is passed over.
 pub(super) fn resolve(layout: &Layout) -> Result<Vec<Found>, StoreError> {
-    let host = host_platform();
+    let platform = &layout.platform;
     let mut images: Vec<Found> = Vec::new();
     for (at, entry) in layout.index()?.entries().iter().enumerate() {
-        let Some(mut found) = resolve_entry(layout, entry, at, &host, DEEPEST)? else { continue };
+        let Some(mut found) = resolve_entry(layout, entry, at, DEEPEST)? else { continue };
         if let Some(name) = name(entry) {
-            claim(&mut images, &mut found, name, &host);
+            claim(&mut images, &mut found, name, platform);
         }
         match images.iter_mut().find(|image| image.image.id == found.image.id) {
             Some(same) => same.image.names.extend(found.image.names),
@@ -50,11 +50,11 @@ pub(super) fn resolve(layout: &Layout) -> Result<Vec<Found>, StoreError> {
     Ok(images)
 }
 
-/// One name means one image: where several platforms share it, this host's has it, else the first.
-fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, host: &Platform) {
+/// One name means one image: where several platforms share it, the preferred one has it, else the first.
+fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, preferred: &Platform) {
     let owner = images.iter_mut().find(|other| other.image.is_named(&name));
     if let Some(owner) = owner {
-        if owner.image.platform.satisfies(host) || !found.image.platform.satisfies(host) {
+        if owner.image.platform.satisfies(preferred) || !found.image.platform.satisfies(preferred) {
             return;
         }
         owner.image.names.retain(|other| *other != name);
@@ -66,7 +66,6 @@ fn resolve_entry(
     layout: &Layout,
     descriptor: &Value,
     entry: usize,
-    host: &Platform,
     depth: usize,
 ) -> Result<Option<Found>, StoreError> {
     let Some(blob) = BlobRef::parse(descriptor) else {
@@ -89,9 +88,9 @@ fn resolve_entry(
         .collect();
     let chosen = match here[..] {
         [only] => Some(only),
-        _ => here.into_iter().find(|manifest| platform(manifest).is_some_and(|has| has.satisfies(host))),
+        _ => here.into_iter().find(|manifest| platform(manifest).is_some_and(|has| has.satisfies(&layout.platform))),
     };
-    chosen.map_or(Ok(None), |manifest| resolve_entry(layout, manifest, entry, host, depth - 1))
+    chosen.map_or(Ok(None), |manifest| resolve_entry(layout, manifest, entry, depth - 1))
 }
 
 /// What a builder says of an image is listed beside it.
@@ -128,7 +127,7 @@ fn image(layout: &Layout, manifest: &Value, entry: usize) -> Result<Option<Found
 }
 
 /// What runs here, in Go's words. Containers are Linux on every host but Windows.
-fn host_platform() -> Platform {
+pub(super) fn host_platform() -> Platform {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "x86" => "386",
