@@ -5,6 +5,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::process;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
@@ -16,6 +18,8 @@ use crate::link::Link;
 
 /// Agents of other versions go when they have not run for so long.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long an agent may take to end when its client is gone.
+const GRACE: Duration = Duration::from_secs(5);
 /// The most agents that stay, the one that runs included.
 const KEPT: usize = 4;
 /// What an agent's file name begins with; its build follows.
@@ -55,7 +59,8 @@ fn serve(version: &str) -> io::Result<()> {
     endpoint::serve(link, version, &endpoint::open_here)
 }
 
-/// What the client says; when it goes away, an agent that is busy stops, too.
+/// What the client says. When it goes away, an agent that is busy stops, too; and where that waits for an
+/// engine, the agent ends all the same.
 struct Leash<R>(R);
 
 impl<R: Read> Read for Leash<R> {
@@ -68,6 +73,10 @@ impl<R: Read> Read for Leash<R> {
         };
         if gone {
             interrupt();
+            thread::spawn(|| {
+                thread::sleep(GRACE);
+                process::exit(1);
+            });
         }
         read
     }

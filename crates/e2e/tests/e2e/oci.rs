@@ -87,6 +87,23 @@ fn directories_are_on_both_sides() {
 }
 
 #[test]
+fn a_name_that_platforms_share_means_the_one_that_is_asked_for() {
+    let Some(bench) = Bench::start() else { return };
+    let layout = bench.layout("both");
+    let image = |platform: &str| bench.image("web:1").platform(platform).layer(&layer(platform, 1_000));
+    let (amd, arm) = (image("linux/amd64"), image("linux/arm64"));
+    layout.put(&bench.name("web:1"), &amd, Form::Plain);
+    layout.put(&bench.name("web:1"), &arm, Form::Gzip);
+    let push =
+        |platform| bench.push(&["--docker", &layout.spec(), "--platform", platform, &bench.name("web:1")]);
+    push("linux/arm64").ok();
+    bench.there().assert_is("web:1", &arm);
+    push("linux/amd64").ok().says("updated");
+    bench.there().assert_is("web:1", &amd);
+    push("linux/riscv64").exits(5);
+}
+
+#[test]
 fn layers_that_are_gzip_are_compared_by_what_is_in_them() {
     let Some(bench) = Bench::start() else { return };
     let (image, web) = (image(&bench, "oci-gzip"), bench.name("web:1"));

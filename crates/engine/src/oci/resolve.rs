@@ -88,7 +88,9 @@ fn resolve_entry(
         .collect();
     let chosen = match here[..] {
         [only] => Some(only),
-        _ => here.into_iter().find(|manifest| platform(manifest).is_some_and(|has| has.satisfies(&layout.platform))),
+        _ => here
+            .into_iter()
+            .find(|manifest| platform(manifest).is_some_and(|has| has.satisfies(&layout.platform))),
     };
     chosen.map_or(Ok(None), |manifest| resolve_entry(layout, manifest, entry, depth - 1))
 }

@@ -109,6 +109,23 @@ fn one_name_is_one_image() {
 }
 
 #[test]
+fn a_name_means_the_platform_that_was_asked_for() {
+    let mut made = Made::new();
+    let (other, other_id) = made.image("plan9/mips", &["x"]);
+    let (own, own_id) = made.image(&host(), &["y"]);
+    let both = made.index(&[other.clone(), own.clone()]);
+    made.add(own, Some("app"));
+    made.add(other, Some("app"));
+    made.add(both, Some("both"));
+    assert_eq!(made.shown(), [(own_id, vec!["app:latest".into(), "both:latest".into()]), (other_id, vec![])]);
+    let mut layout = Layout::open(made.directory.path()).unwrap();
+    layout.platform = "plan9/mips".parse().unwrap();
+    let other = resolve(&layout).unwrap().pop().unwrap();
+    let names: Vec<String> = other.image.names.iter().map(ToString::to_string).collect();
+    assert_eq!((other.image.id, names), (other_id, vec!["app:latest".into(), "both:latest".into()]));
+}
+
+#[test]
 fn what_is_no_image_is_passed_over_and_what_is_broken_is_not() {
     let mut made = Made::new();
     let empty = made.blob(b"{}");

@@ -116,7 +116,7 @@ fn an_image_that_is_not_there_names_those_that_are_near() {
 }
 
 /// A script in front of docker, which is `$docker` in it.
-fn in_front_of_docker(bin: &Path, script: &str) {
+pub(crate) fn in_front_of_docker(bin: &Path, script: &str) {
     let docker = dsync_lab::packages::find("docker").unwrap();
     let file = bin.join("docker");
     fs::write(&file, format!("#!/bin/sh\ndocker={}\n{script}\n", docker.display())).unwrap();

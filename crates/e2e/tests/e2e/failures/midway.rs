@@ -10,6 +10,8 @@ use dsync_e2e::{Bench, Running, layer};
 use dsync_lab::Link;
 use dsync_lab::images::Image;
 
+use super::engines::in_front_of_docker;
+
 /// How long a program that was asked to end may take for it, on a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_secs(5);
 
@@ -171,6 +173,29 @@ fn no_agent_outlives_a_killed_client_that_pushed() {
 #[test]
 fn no_connection_outlives_a_killed_client_that_had_no_agent() {
     kill(Update::pull("stream", "kill-stream"));
+}
+
+/// Nor does it wait for an engine that takes its time.
+#[test]
+fn no_agent_outlives_a_killed_client_while_the_engine_is_slow() {
+    let Some(update) = Update::pull("delta", "kill-slow") else { return };
+    let bench = &update.bench;
+    let slow = "case $1 in info) $docker \"$@\" | sed s/DockerRootDir/Nothing/;; save) sleep 30;; *) exec $docker \"$@\";; esac";
+    in_front_of_docker(&bench.login().bin(), slow);
+    let mut running = bench.spawn(update.command(&update.remote));
+    let wait_for = |what: &str, there: bool| {
+        let begin = Instant::now();
+        while update.pid_of(what).is_some() != there {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{what}: {:?}", bench.processes());
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait_for("sleep 30", true);
+    running.child.kill().unwrap();
+    wait_for("/agent-", false);
+    let _ = running.finish_untidily();
+    signal("-TERM", &update.pid_of("sleep 30").unwrap());
+    bench.here().assert_is("web:1", &update.old);
 }
 
 fn killed_agent(update: Option<Update>) {
