@@ -3,7 +3,7 @@
 use super::{File, Finding};
 
 /// Where people and their tools keep checkouts. Whoever reads such a path has nothing there.
-const CHECKOUTS: [&str; 3] = ["/work/", "/workspace/", "/workspaces/"];
+const CHECKOUTS: [&str; 3] = ["/builds/", "/workspace/", "/workspaces/"];
 /// Where homes are, and the people of examples, who may have one.
 const HOMES: [&str; 2] = ["/home/", "/Users/"];
 const PEOPLE: [&str; 4] = ["alice", "me", "user", "you"];
@@ -56,12 +56,12 @@ mod tests {
     #[test]
     fn places_of_one_machine_are_found() {
         let place = |line| place_in(line, "/src/docker-sync");
-        assert_eq!(place("cd /work/x"), Some("/work/".to_owned()));
+        assert_eq!(place("cd /builds/x"), Some("/builds/".to_owned()));
         assert_eq!(place("built in /src/docker-sync/target"), Some("/src/docker-sync".to_owned()));
         assert_eq!(place("HOME=/home/jane"), Some("/home/jane".to_owned()));
         assert_eq!(place("`/home/alice/x` and /Users/jane/x"), Some("/Users/jane".to_owned()));
         for line in
-            ["/home/alice/layout", "ssh:/home/", "a/home/b", "~/work/x", "my/workspace/x", "/w/target"]
+            ["/home/alice/layout", "ssh:/home/", "a/home/b", "~/builds/x", "my/workspace/x", "/w/target"]
         {
             assert_eq!(place(line), None, "{line}");
         }
