@@ -56,7 +56,7 @@ pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
         // An empty variable in the environment means: not set.
         tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
         platform: args.platform.clone(),
-        level: args.compression.level(),
+        compression: args.compression,
         method: match args.method {
             args::Method::Auto => Method::Auto,
             args::Method::Delta => Method::Delta,

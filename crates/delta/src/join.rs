@@ -1,4 +1,4 @@
-//! Joining: skeleton, verbatim bytes and contents make the exact layer again, and its diff id proves it.
+//! Joining: a recipe and contents make the exact layer again, and its diff id proves it.
 
 mod writer;
 
@@ -8,37 +8,33 @@ use dsync_core::DiffId;
 
 pub use writer::DiffIdWriter;
 
-use crate::copy::{Copier, CopyError};
-use crate::{Piece, Skeleton};
+use crate::columns::{Origin, Recipe};
+use crate::listing::Part;
 
 /// Where [`join`] gets contents from.
 pub trait ContentSource {
-    /// Copies exactly the `len` bytes of the content with this short id to `out`. An error of `out` is to be
-    /// passed on.
-    fn copy(&mut self, short: u64, len: u64, out: &mut dyn Write) -> io::Result<()>;
+    /// Copies exactly the `len` bytes of the content to `out`. An error of `out` is to be passed on.
+    fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()>;
 }
 
 /// Why a layer was not made. What was written of it is worth nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The verbatim bytes could not be read, or ended early.
-    #[error("cannot read the headers of a layer")]
-    Verbatim(#[source] io::Error),
     /// A content could not be read.
-    #[error("cannot read the content {short:016x} of {len} bytes")]
+    #[error("cannot read a content of {len} bytes ({from:?})")]
     Content {
-        /// Its short id.
-        short: u64,
+        /// Where it should be.
+        from: Origin,
         /// Its length.
         len: u64,
         /// What the source of contents says.
         source: io::Error,
     },
     /// The source of contents gave more or fewer bytes than the content has.
-    #[error("the content {short:016x} has {got} bytes instead of {expected}")]
+    #[error("a content has {got} bytes instead of {expected} ({from:?})")]
     Length {
-        /// Its short id.
-        short: u64,
+        /// Where it was.
+        from: Origin,
         /// The length it must have.
         expected: u64,
         /// The length that came; of one that is too long, what came until that was seen.
@@ -47,10 +43,10 @@ pub enum JoinError {
     /// The layer could not be written.
     #[error("cannot write a layer")]
     Write(#[source] io::Error),
-    /// All is there, but it is another layer: a content was not what its short id promised.
+    /// All is there, but it is another layer: a content was not what was taken for it.
     #[error("a layer came out as {got} instead of {expected}")]
     Mismatch {
-        /// The diff id that the skeleton gives.
+        /// The diff id that the recipe gives.
         expected: DiffId,
         /// The diff id of what was written.
         got: DiffId,
@@ -60,48 +56,47 @@ pub enum JoinError {
 /// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
 pub fn join(
-    skeleton: &Skeleton,
-    verbatim: &mut dyn Read,
+    recipe: &Recipe,
     contents: &mut dyn ContentSource,
     out: &mut dyn Write,
 ) -> Result<(), JoinError> {
-    let mut copier = Copier::new();
     let mut out = DiffIdWriter::new(out);
-    for piece in &skeleton.segments {
-        match *piece {
-            Piece::Verbatim { len } => {
-                copier.copy(verbatim, &mut out, len).map_err(|error| match error {
-                    CopyError::Read(error) => JoinError::Verbatim(error),
-                    CopyError::Write(error) => JoinError::Write(error),
-                })?;
+    let listing = &recipe.listing;
+    for part in listing.parts() {
+        match part {
+            Part::Verbatim(bytes) => out.write_all(&bytes).map_err(JoinError::Write)?,
+            Part::Zeros(len) => {
+                io::copy(&mut io::repeat(0).take(len), &mut out).map_err(JoinError::Write)?;
             }
-            Piece::Content { short, len } => copy_content(short, len, contents, &mut out)?,
+            Part::Content(ordinal) => {
+                copy_content(recipe.origins[ordinal], listing.contents()[ordinal].len, contents, &mut out)?;
+            }
         }
     }
     let (got, _) = out.finish();
-    if got != skeleton.diff_id {
-        return Err(JoinError::Mismatch { expected: skeleton.diff_id, got });
+    if got != listing.diff_id {
+        return Err(JoinError::Mismatch { expected: listing.diff_id, got });
     }
     Ok(())
 }
 
 fn copy_content(
-    short: u64,
+    from: Origin,
     len: u64,
     contents: &mut dyn ContentSource,
     out: &mut dyn Write,
 ) -> Result<(), JoinError> {
     let mut slot = Slot { out, left: len, excess: 0, failed: false };
-    let result = contents.copy(short, len, &mut slot);
+    let result = contents.copy(from, len, &mut slot);
     // The slot's own findings first: a source may pass an error on in other words, or keep it to itself.
     match result {
         Err(error) if slot.failed => Err(JoinError::Write(error)),
         _ if slot.excess > 0 => {
-            Err(JoinError::Length { short, expected: len, got: len.saturating_add(slot.excess) })
+            Err(JoinError::Length { from, expected: len, got: len.saturating_add(slot.excess) })
         }
-        Err(source) => Err(JoinError::Content { short, len, source }),
+        Err(source) => Err(JoinError::Content { from, len, source }),
         Ok(()) if slot.failed => Err(JoinError::Write(io::Error::other("a failed write was ignored"))),
-        Ok(()) if slot.left > 0 => Err(JoinError::Length { short, expected: len, got: len - slot.left }),
+        Ok(()) if slot.left > 0 => Err(JoinError::Length { from, expected: len, got: len - slot.left }),
         Ok(()) => Ok(()),
     }
 }

@@ -9,14 +9,16 @@ use dsync_core::DiffId;
 use sha2::{Digest as _, Sha256};
 
 use crate::layout::{Layout, Segment};
+use crate::cut::{COARSE, Cutter};
 use crate::{ContentHasher, ContentId};
 use header::BLOCK;
 use tape::{Judged, Part, Tape};
 
 /// A content shorter than this stays verbatim: its hash would cost as much as it saves.
 pub const CONTENT_MIN: u64 = 64;
-/// What is no tar is cut into contents of this many bytes; the last is shorter.
-pub const OPAQUE_LEN: u64 = 1 << 20;
+/// A content that is longer, and all that is no tar, is cut by [`cut`](crate::cut) into pieces, which are contents of
+/// their own and neighbours.
+pub const WHOLE_MAX: u64 = 256 << 10;
 /// An extension header's body, or a run of zeros, is verbatim up to this many bytes; what is longer has
 /// stopped making sense as part of a tar and is opaque.
 pub const VERBATIM_MAX: u64 = 1 << 20;
@@ -45,6 +47,10 @@ pub struct Scanner {
     /// The content that is passing by, for [`Part::Content`], and how much of it is hashed.
     content: ContentHasher,
     hashed: u64,
+    /// Whether a content has begun and not ended, and if so whether it is being cut.
+    inside: bool,
+    cutting: bool,
+    cutter: Cutter,
 }
 
 impl Default for Scanner {
@@ -68,6 +74,9 @@ impl Scanner {
             records: Vec::new(),
             content: ContentHasher::new(),
             hashed: 0,
+            inside: false,
+            cutting: false,
+            cutter: Cutter::new(COARSE),
         }
     }
 
@@ -149,7 +158,26 @@ impl Scanner {
     }
 
     fn take_content(&mut self, bytes: &[u8], left: u64) -> usize {
-        let (taken, left) = part_of(bytes, left);
+        if !self.inside {
+            self.inside = true;
+            self.cutting = left > WHOLE_MAX;
+            self.cutter.reset();
+        }
+        let (taken, rest) = part_of(bytes, left);
+        let cut = if self.cutting { self.cutter.find(taken) } else { None };
+        if let Some(len) = cut.filter(|len| *len as u64 != left) {
+            self.content.update(&taken[..len]);
+            let id = self.content.finish();
+            self.segment(id, self.hashed + len as u64);
+            self.hashed = 0;
+            self.part = Part::Content { left: left - len as u64 };
+            return len;
+        }
+        self.take_rest(taken, rest)
+    }
+
+    /// Takes bytes of a content within which there is no cut; `left` of it are still to come.
+    fn take_rest(&mut self, taken: &[u8], left: u64) -> usize {
         if left > 0 || self.hashed > 0 {
             self.content.update(taken);
             self.hashed += taken.len() as u64;
@@ -166,6 +194,7 @@ impl Scanner {
             // The whole content is here at once, as small ones usually are: no state to set up.
             self.segment(ContentId::of(taken), taken.len() as u64);
         }
+        self.inside = false;
         self.part = self.tape.next();
         taken.len()
     }

@@ -1,19 +1,15 @@
 //! Numbers of variable length: seven bits a byte, the lowest first, the high bit set on all but the last
 //! (LEB128). Each number has one form only: no superfluous zeros at the end, at most 64 bits.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 /// Writes a number, 1 to 10 bytes.
-pub(crate) fn write(mut value: u64, out: &mut dyn Write) -> io::Result<()> {
-    let mut bytes = [0; 10];
-    let mut len = 0;
+pub(crate) fn write(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
-        bytes[len] = value as u8 | 0x80;
+        out.push(value as u8 | 0x80);
         value >>= 7;
-        len += 1;
     }
-    bytes[len] = value as u8;
-    out.write_all(&bytes[..=len])
+    out.push(value as u8);
 }
 
 /// Reads a number; `None` where the bytes are not the one form of a 64-bit number.
@@ -45,7 +41,7 @@ mod tests {
         values.push(300);
         for value in values {
             let mut bytes = Vec::new();
-            write(value, &mut bytes).unwrap();
+            write(value, &mut bytes);
             assert_eq!(read(&mut &bytes[..]).unwrap(), Some(value));
         }
     }

@@ -40,13 +40,24 @@ pub enum Request {
     Send {
         /// The image ID.
         image: [u8; 32],
-        /// A zstd level.
-        level: i32,
+        /// How hard to compress.
+        compression: Compression,
         /// Count what would be sent, send no content.
         dry_run: bool,
     },
     /// To a target: take this image from the source.
     Receive(Receive),
+}
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compression {
+    /// As hard as the link is slow.
+    Auto,
+    /// At this level of zstd, 1 to 22.
+    Level(i32),
+    /// The fewest bytes, whatever it costs.
+    Max,
 }
 
 /// How an endpoint works.
@@ -190,9 +201,9 @@ pub struct Layer {
 pub enum Peer {
     /// Target to source, first.
     Need(Need),
-    /// Source to target, before the stream of skeletons.
+    /// Source to target, before the stream of layers.
     Offer(Offer),
-    /// Target to source, after the skeletons: a bit for each distinct content, set for those to send.
+    /// Target to source, after the layers, where the offer asks: a bit for each literal, set for those to send.
     Want {
         /// As `dsync_delta::Wanted` writes it.
         bitmap: Vec<u8>,
@@ -208,34 +219,56 @@ pub enum Need {
     Nothing,
     /// The config and these layers.
     Layers {
-        /// Diff ids, each once.
-        diff_ids: Vec<[u8; 32]>,
+        /// Which layers of the image, from 0 for the lowest, each distinct layer once.
+        layers: Vec<u32>,
         /// How contents are chosen.
         reuse: Reuse,
+        /// The layers of the target whose contents may be used, by the first 8 bytes of their diff ids; those
+        /// of an image lowest first, the image that is most like the new one last.
+        basis: Vec<[u8; 8]>,
     },
 }
 
 /// What of a layer's contents need not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reuse {
-    /// What the target has: it answers the skeletons with a `Want`.
+    /// What the target has.
     Target,
     /// Only what was sent before: the target has nothing to look into.
     Sent,
-    /// Nothing: a skeleton carries its layer whole. The way out when contents were mistaken.
+    /// Nothing. The way out when contents were mistaken.
     Nothing,
 }
 
 /// What a source gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// The raw config.
-    pub config: Vec<u8>,
-    /// How many skeletons follow.
-    pub layers: u32,
-    /// What holds for these skeletons: as the target said, but `Nothing` when two contents of the image
-    /// cannot be told apart by their short ids. A `Want` is awaited with `Target` only.
-    pub reuse: Reuse,
+    /// How the contents are told.
+    pub telling: Telling,
+    /// One for each layer of the target's basis.
+    pub basis: Vec<Known>,
+}
+
+/// How contents are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Telling {
+    /// All of them are sent.
+    Whole,
+    /// What is not found in the basis is sent.
+    Known,
+    /// What is not found in the basis has an id, and a `Want` is awaited.
+    Ask,
+}
+
+/// What a source has of a layer of the target's basis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Known {
+    /// It does not know the layer.
+    No,
+    /// It knows what is in the layer.
+    Listing,
+    /// It has the layer.
+    Bytes,
 }
 
 /// For the person who waits.
@@ -317,18 +350,19 @@ mod tests {
 
     #[test]
     fn the_bytes_are_pinned() {
-        let send = Request::Send { image: [7; 32], level: 9, dry_run: false };
+        let send = Request::Send { image: [7; 32], compression: Compression::Level(9), dry_run: false };
         let mut expected = vec![3]; // the fourth variant
         expected.extend([7; 32]); // an array has no length in front
-        expected.push(18); // 9, zigzag
+        expected.extend([1, 18]); // the second variant; 9, zigzag
         expected.push(0); // false
         assert_eq!(encode(&send).unwrap(), expected);
 
-        let need = Peer::Need(Need::Layers { diff_ids: vec![[1; 32]], reuse: Reuse::Sent });
-        let mut expected = vec![0, 1, 1];
-        expected.extend([1; 32]);
-        expected.push(1);
-        assert_eq!(encode(&need).unwrap(), expected);
+        let need = Need::Layers { layers: vec![3], reuse: Reuse::Sent, basis: vec![[7; 8]] };
+        let mut expected = vec![0, 1, 1, 3, 1, 1];
+        expected.extend([7; 8]);
+        assert_eq!(encode(&Peer::Need(need)).unwrap(), expected);
+        let offer = Offer { telling: Telling::Ask, basis: vec![Known::No, Known::Bytes] };
+        assert_eq!(encode(&Peer::Offer(offer)).unwrap(), [1, 2, 2, 0, 2]);
 
         let failed = Reply::Failed(Failure { kind: FailureKind::NoSpace, causes: vec!["full".into()] });
         assert_eq!(encode(&failed).unwrap(), [5, 4, 1, 4, b'f', b'u', b'l', b'l']);

@@ -98,9 +98,11 @@ impl Host {
             Request::Survey { images } => {
                 self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?)
             }
-            Request::Send { image, level, dry_run } => {
+            Request::Send { image, compression, dry_run } => {
                 let image = ImageId::from_bytes(image);
-                source::send(&*self.store, link, &image, &Sending { level, dry_run }, &self.folder)
+                let held = self.store.list()?;
+                let how = Sending { compression, dry_run };
+                source::send(&*self.store, &held, link, &image, &how, &self.folder)
             }
             Request::Receive(Receive { image, names, basis, whole, dry_run }) => {
                 let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use dsync_delta::{JoinError, SkeletonError, WantedError};
+use dsync_delta::batch::BatchError;
+use dsync_delta::columns::ColumnsError;
+use dsync_delta::{JoinError, WantedError};
 use dsync_engine::StoreError;
 use dsync_proto::{Failure, FailureKind};
 
@@ -15,8 +17,12 @@ pub(crate) enum EndpointError {
     Store(#[from] StoreError),
     #[error("a rebuilt layer is not the one that was asked for")]
     Join(#[source] JoinError),
-    #[error("the source's list of contents cannot be used")]
-    Skeleton(#[from] SkeletonError),
+    #[error("what the source tells of its layers cannot be used")]
+    Columns(#[from] ColumnsError),
+    #[error("what the source sent cannot be unpacked")]
+    Batch(#[from] BatchError),
+    #[error("the basis cannot be used: {0}")]
+    Basis(String),
     #[error("the target's answer cannot be used")]
     Wanted(#[from] WantedError),
     #[error("{what}")]
@@ -51,7 +57,7 @@ impl EndpointError {
                 StoreError::Broken { .. } => FailureKind::Broken,
                 _ => FailureKind::Other,
             },
-            EndpointError::Join(JoinError::Mismatch { .. }) => FailureKind::Mismatch,
+            EndpointError::Join(JoinError::Mismatch { .. }) | EndpointError::Basis(_) => FailureKind::Mismatch,
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,
             _ => FailureKind::Other,

@@ -1,12 +1,14 @@
 //! The life of one sync, at both ends: the client's session, the agent, ssh, the bootstrap.
 //!
-//! The data flow is `list → survey → need → offer → want → contents → import → tag`; see ARCHITECTURE.md.
+//! The data flow is `list → survey → need → offer → contents → import → tag`; see ARCHITECTURE.md.
 //! Nothing here knows a terminal: what happens is told to an [`Observer`].
 
 mod agent;
 mod agentless;
 mod assess;
+mod batches;
 mod bootstrap;
+mod cache;
 mod convert;
 mod dial;
 mod endpoint;
@@ -14,8 +16,9 @@ mod error;
 mod event;
 mod failure;
 mod interrupt;
+mod layers;
 mod link;
-mod own;
+mod pace;
 mod program;
 mod progress;
 mod remote;
@@ -24,12 +27,12 @@ mod rsync;
 mod select;
 mod session;
 mod source;
-mod spool;
 mod ssh;
 mod target;
 mod temporary;
 
 pub use agent::{agent_version, serve_stdio};
+pub use cache::{CACHE_LIMIT, Cache, CacheEntry};
 pub use error::{Error, Side, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::interrupt;
@@ -37,4 +40,4 @@ pub use remote::{Destination, Remote, RemoteError};
 pub use report::{Entry, LayerState, Report, Status};
 pub use session::{Direction, LayerOutcome, Method, Options, Outcome, Session, Traffic};
 
-pub use dsync_proto::{Failure, FailureKind};
+pub use dsync_proto::{Compression, Failure, FailureKind};

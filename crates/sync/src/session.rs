@@ -9,7 +9,7 @@ use std::thread;
 
 use dsync_core::{Image, ImageId, ImageRef, Platform};
 use dsync_proto::{
-    Channel, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open, Opened, Peer, Receive,
+    Channel, Compression, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open, Opened, Peer, Receive,
     Received, Reply, Request, Survey, decode,
 };
 
@@ -37,8 +37,8 @@ pub struct Options {
     pub tmpfolder: Option<PathBuf>,
     /// Only images of this platform.
     pub platform: Option<Platform>,
-    /// The zstd level for what crosses.
-    pub level: i32,
+    /// How hard to compress what crosses.
+    pub compression: Compression,
     /// How layers get across.
     pub method: Method,
     /// An image of the target to use as the basis.
@@ -265,7 +265,7 @@ impl Session {
             whole,
             dry_run,
         });
-        let send = Request::Send { image: *entry.image.id.as_bytes(), level: self.options.level, dry_run };
+        let send = Request::Send { image: *entry.image.id.as_bytes(), compression: self.options.compression, dry_run };
         let (source, target) = self.sides();
         self.tell(target, &receive)?;
         self.tell(source, &send)?;

@@ -3,156 +3,267 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use dsync_core::{DiffId, ImageId};
-use dsync_delta::{Contents, Layout, Segment, Wanted, skeleton};
-use dsync_engine::Store;
-use dsync_proto::{Event, Need, Offer, Peer, Phase, Reply, Reuse};
+use dsync_core::{DiffId, Image, ImageId};
+use dsync_delta::columns::{Encoder, Mode};
+use dsync_delta::gather::{self, Batch, Run, Spot};
+use dsync_delta::{Listing, Wanted, batch};
+use dsync_engine::{Store, StoreError};
+use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Reuse, Telling};
 
+use crate::batches;
+use crate::cache::Cache;
 use crate::failure::EndpointError;
+use crate::layers::{Layers, Place};
 use crate::link::{DataWriter, Link};
+use crate::pace::Pace;
 use crate::progress::Progress;
-use crate::spool::{Place, Spool, Spooled};
 
 /// How a source sends.
 pub(crate) struct Sending {
-    /// The zstd level.
-    pub(crate) level: i32,
+    pub(crate) compression: Compression,
     /// Count what would be sent, send no contents.
     pub(crate) dry_run: bool,
 }
 
-/// Gives an image to the target at the other end of the link.
+const LOST: &str = "cannot send to the target";
+
+/// Gives an image to the target at the other end of the link. `held` are the images of the store.
 pub(crate) fn send(
     store: &dyn Store,
+    held: &[Image],
     link: &mut Link,
     image: &ImageId,
     how: &Sending,
     folder: &Path,
 ) -> Result<Reply, EndpointError> {
-    let Some((needed, reuse)) = await_need(link)? else { return Ok(Reply::Sent { raw: 0, packed: 0 }) };
+    let image = held
+        .iter()
+        .find(|held| held.id == *image)
+        .ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?;
+    let Some(needed) = await_need(link, image)? else { return Ok(Reply::Sent { raw: 0, packed: 0 }) };
+    let whole = needed.reuse == Reuse::Nothing;
 
     link.outbox.event(&Event::Phase(Phase::Scan));
-    let mut spool = Spool::new(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
-    let wanted = spool.want(needed.iter().copied()).clone();
-    let export = store.export(image, &wanted, &mut spool)?;
-    spool.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
-    let layers: Vec<&Spooled> = needed
-        .iter()
-        .map(|id| {
-            spool.get(id).ok_or_else(|| EndpointError::Usage(format!("image {image} has no layer {id}")))
-        })
-        .collect::<Result<_, _>>()?;
+    // When something was mistaken nothing is taken on trust, a remembered layer neither.
+    let cache = if whole { None } else { Cache::open() };
+    let mut own = Layers::new(store, folder, cache)?;
+    let export = own.keep(&image.id, needed.layers.iter().copied())?;
+    let basis = Basis::find(&mut own, held, image, &needed.basis)?;
+    own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
 
-    let (contents, reuse) = match Contents::of_layouts(layers.iter().map(|layer| &layer.layout)) {
-        Ok(contents) if reuse != Reuse::Nothing => (contents, reuse),
-        Ok(_) => (Contents::default(), Reuse::Nothing),
-        Err(collision) => {
-            link.outbox.event(&Event::Note(format!("{collision}; layers go whole")));
-            (Contents::default(), Reuse::Nothing)
-        }
+    let telling = match needed.reuse {
+        Reuse::Nothing => Telling::Whole,
+        Reuse::Sent => Telling::Known,
+        Reuse::Target if basis.is_complete() => Telling::Known,
+        Reuse::Target => Telling::Ask,
     };
-    let count = u32::try_from(layers.len()).map_err(|_| EndpointError::Usage("too many layers".into()))?;
-    let offer = Offer { config: export.config, layers: count, reuse };
+    let mut pace = Pace::new(how.compression);
+    let offer = Offer { telling, basis: basis.known() };
     link.send_peer(&Peer::Offer(offer)).map_err(EndpointError::io(LOST))?;
-    send_skeletons(&spool, &layers, reuse, how.level, link).map_err(EndpointError::io(LOST))?;
 
-    let wanted = match reuse {
-        Reuse::Target => await_want(link, &contents)?,
-        Reuse::Sent | Reuse::Nothing => contents.wanted(|_| true),
+    let new: Vec<&Listing> = listings(&own, &needed.layers)?;
+    let listed: Vec<&Listing> = basis.listings(&own);
+    let mut encoder = Encoder::new(&listed, mode(telling));
+    let mut told = Vec::new();
+    put_config(&export.config, &mut told).map_err(EndpointError::io(LOST))?;
+    new.iter().for_each(|listing| encoder.layer(listing, &mut told));
+    let told_packed = batch::encode(&[], &[&told], &[None], pace.effort()).map_err(EndpointError::io(LOST))?;
+    send_told(link, told.len(), &told_packed).map_err(EndpointError::io(LOST))?;
+
+    let literals = encoder.literals();
+    let wanted = match telling {
+        Telling::Ask => await_want(link, literals.len())?,
+        Telling::Known | Telling::Whole => Wanted::all(literals.len()),
     };
-    let chosen = places(&spool, &contents, &wanted)?;
-    let raw = chosen.iter().map(|(_, len)| len).sum();
+    let chosen = literals.iter().enumerate().filter(|(ordinal, _)| wanted.contains(*ordinal));
+    let sent: Vec<Spot> = chosen.map(|(_, literal)| (literal.layer, literal.content)).collect();
+    let readable = basis.readable(&own);
+    let batches = gather::batches(&new, &sent, &readable, pace.limit().into());
+    let (new_ids, basis_ids) = (needed.layers, basis.ids());
+    own.fetch(&basis.images, places(&batches, &basis_ids))?;
+
+    let raw = batches.iter().map(Batch::len).sum();
     link.outbox.event(&Event::Phase(Phase::Transfer));
     link.outbox.event(&Event::Total(raw));
-    let out = if how.dry_run { None } else { Some(link.data_writer()) };
-    let mut out = Counted { out, count: 0 };
-    let mut packer = zstd::Encoder::new(&mut out, how.level).map_err(EndpointError::io(LOST))?;
-    let mut progress = Progress::new(&link.outbox);
-    for (at, len) in chosen {
-        spool.copy(at, len, &mut packer).map_err(EndpointError::io(LOST))?;
-        progress.advance(len);
-    }
-    packer.finish().map_err(EndpointError::io(LOST))?;
-    progress.finish();
-    let packed = out.count;
-    if let Some(out) = out.out {
-        out.finish().map_err(EndpointError::io(LOST))?;
-    }
+    let packed = send_batches(link, &own, (&new_ids, &basis_ids), &batches, &mut pace, how.dry_run)
+        .map_err(EndpointError::io(LOST))?;
     Ok(Reply::Sent { raw, packed })
 }
 
-const LOST: &str = "cannot send to the target";
+/// How contents are told in columns.
+pub(crate) fn mode(telling: Telling) -> Mode {
+    match telling {
+        Telling::Whole => Mode::Whole,
+        Telling::Known => Mode::Known,
+        Telling::Ask => Mode::Ask,
+    }
+}
 
-fn await_need(link: &mut Link) -> Result<Option<(Vec<DiffId>, Reuse)>, EndpointError> {
+/// The contents of the basis that batches are coded against.
+pub(crate) fn places<'a>(batches: &'a [Batch], basis: &'a [DiffId]) -> impl Iterator<Item = Place> + 'a {
+    let runs = batches.iter().flat_map(|batch| &batch.old);
+    runs.flat_map(|run| run.contents.clone().map(|content| (basis[run.layer], content)))
+}
+
+/// The bytes of a run of contents.
+pub(crate) fn load(own: &Layers<'_>, layers: &[DiffId], run: &Run) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for content in run.contents.clone() {
+        own.copy((layers[run.layer], content), &mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// What a target asks for.
+struct Needed {
+    layers: Vec<DiffId>,
+    reuse: Reuse,
+    basis: Vec<[u8; 8]>,
+}
+
+fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, EndpointError> {
     const SILENT: &str = "the target did not say what it needs";
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Need(Need::Nothing) => Ok(None),
-        Peer::Need(Need::Layers { diff_ids, reuse }) => {
-            Ok(Some((diff_ids.into_iter().map(DiffId::from_bytes).collect(), reuse)))
+        Peer::Need(Need::Layers { layers, reuse, basis }) => {
+            let diff_id = |layer: u32| {
+                let layer = usize::try_from(layer).ok().and_then(|layer| image.diff_ids.get(layer));
+                layer.copied().ok_or_else(|| EndpointError::Usage(format!("image {} has no such layer", image.id)))
+            };
+            let layers = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            Ok(Some(Needed { layers, reuse, basis }))
         }
         _ => Err(EndpointError::Usage(SILENT.into())),
     }
 }
 
-fn await_want(link: &mut Link, contents: &Contents) -> Result<Wanted, EndpointError> {
+fn await_want(link: &mut Link, literals: usize) -> Result<Wanted, EndpointError> {
     const SILENT: &str = "the target did not say what it wants";
     link.outbox.event(&Event::Phase(Phase::Basis));
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
-        Peer::Want { bitmap } => Ok(Wanted::from_bytes(&bitmap, contents.len())?),
+        Peer::Want { bitmap } => Ok(Wanted::from_bytes(&bitmap, literals)?),
         _ => Err(EndpointError::Usage(SILENT.into())),
     }
 }
 
-fn send_skeletons(
-    spool: &Spool,
-    layers: &[&Spooled],
-    reuse: Reuse,
-    level: i32,
+fn listings<'a>(own: &'a Layers<'_>, layers: &[DiffId]) -> Result<Vec<&'a Listing>, EndpointError> {
+    let missing = |id: &DiffId| EndpointError::Broken(format!("the store did not give layer {id}"));
+    layers.iter().map(|id| own.listing(id).ok_or_else(|| missing(id))).collect()
+}
+
+fn put_config(config: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let len = u32::try_from(config.len()).map_err(io::Error::other)?;
+    out.extend(len.to_le_bytes());
+    out.extend(config);
+    Ok(())
+}
+
+/// The config and the layers: the length of it all (8 bytes, little-endian), then as one batch.
+fn send_told(link: &Link, len: usize, packed: &[u8]) -> io::Result<()> {
+    let mut out = link.data_writer();
+    out.write_all(&(len as u64).to_le_bytes())?;
+    batches::write(packed, &mut out)?;
+    out.finish()
+}
+
+fn send_batches(
     link: &Link,
-) -> io::Result<()> {
-    let mut packer = zstd::Encoder::new(link.data_writer(), level)?;
-    for layer in layers {
-        if reuse == Reuse::Nothing {
-            let Layout { diff_id, len, .. } = layer.layout;
-            let whole = Spooled {
-                at: layer.at,
-                layout: Layout { diff_id, len, segments: vec![Segment::Verbatim { len }] },
-            };
-            skeleton::encode(&whole.layout, &mut spool.verbatim(&whole), &mut packer)?;
-        } else {
-            skeleton::encode(&layer.layout, &mut spool.verbatim(layer), &mut packer)?;
+    own: &Layers<'_>,
+    (new, old): (&[DiffId], &[DiffId]),
+    batches: &[Batch],
+    pace: &mut Pace,
+    dry_run: bool,
+) -> io::Result<u64> {
+    let mut out: Option<DataWriter<'_>> = (!dry_run).then(|| link.data_writer());
+    if let Some(out) = &mut out {
+        out.write_all(&pace.limit().to_le_bytes())?;
+    }
+    let mut progress = Progress::new(&link.outbox);
+    let load_new = |run: &Run| load(own, new, run);
+    let load_old = |run: &Run| load(own, old, run);
+    let sizes = batches::pack(batches, (&load_new, &load_old), pace, |batch, packed| {
+        if let Some(out) = &mut out {
+            batches::write(packed, out)?;
+            out.flush()?;
         }
+        progress.advance(batch.len());
+        Ok(())
+    })?;
+    progress.finish();
+    if let Some(out) = out {
+        out.finish()?;
     }
-    packer.finish()?.finish()
+    Ok(sizes.iter().sum())
 }
 
-/// Where the wanted contents lie, in the order of first use, which is the order the target awaits.
-fn places(spool: &Spool, contents: &Contents, wanted: &Wanted) -> Result<Vec<(u64, u64)>, EndpointError> {
-    let index = spool.index();
-    let place = |short, len| match index.lookup_short(short, len) {
-        Some(Place::Spool(at)) => Ok((at, len)),
-        _ => Err(EndpointError::Broken("a content got lost in the spool".into())),
-    };
-    contents.select(wanted).map(|(_, content)| place(content.short, content.len)).collect()
+/// What the source has of the target's basis.
+struct Basis<'a> {
+    layers: Vec<(Option<DiffId>, Known)>,
+    /// The images through which the layers are read.
+    images: Vec<&'a Image>,
 }
 
-/// Counts what goes out, or what would.
-struct Counted<'a> {
-    out: Option<DataWriter<'a>>,
-    count: u64,
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = match &mut self.out {
-            Some(out) => out.write(bytes)?,
-            None => bytes.len(),
-        };
-        self.count += written as u64;
-        Ok(written)
+impl<'a> Basis<'a> {
+    /// Finds the layers that a target named in the store, or in what is remembered.
+    fn find(
+        own: &mut Layers<'_>,
+        held: &'a [Image],
+        image: &Image,
+        named: &[[u8; 8]],
+    ) -> Result<Basis<'a>, EndpointError> {
+        let mut images: Vec<&Image> = Vec::new();
+        let mut layers = Vec::new();
+        for short in named {
+            let is_it = |id: &&DiffId| id.as_bytes().starts_with(short);
+            let there = held.iter().find_map(|held| Some((held, *held.diff_ids.iter().find(is_it)?)));
+            let known = match there {
+                Some((holder, diff_id)) => {
+                    if !images.iter().any(|image| image.id == holder.id) {
+                        images.push(holder);
+                    }
+                    (Some(diff_id), Known::Bytes)
+                }
+                None => match own.recall_short(short) {
+                    Some(diff_id) => (Some(diff_id), Known::Listing),
+                    None => (None, Known::No),
+                },
+            };
+            layers.push(known);
+        }
+        let ids: Vec<DiffId> = layers.iter().filter_map(|(id, _)| *id).collect();
+        for holder in &images {
+            let named = holder.diff_ids.iter().copied().filter(|id| ids.contains(id));
+            own.learn(&holder.id, named, &|id| !image.diff_ids.contains(id))?;
+        }
+        // What could not be read is not known.
+        for (id, known) in &mut layers {
+            let listed = id.as_ref().is_some_and(|id| own.listing(id).is_some());
+            if !listed {
+                (*id, *known) = (None, Known::No);
+            }
+        }
+        Ok(Basis { layers, images })
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.as_mut().map_or(Ok(()), Write::flush)
+    fn known(&self) -> Vec<Known> {
+        self.layers.iter().map(|(_, known)| *known).collect()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.layers.iter().all(|(_, known)| *known != Known::No)
+    }
+
+    /// The known layers.
+    fn ids(&self) -> Vec<DiffId> {
+        self.layers.iter().filter_map(|(id, _)| *id).collect()
+    }
+
+    fn listings<'l>(&self, own: &'l Layers<'_>) -> Vec<&'l Listing> {
+        self.ids().iter().filter_map(|id| own.listing(id)).collect()
+    }
+
+    fn readable<'l>(&self, own: &'l Layers<'_>) -> Vec<Option<&'l Listing>> {
+        let known = self.layers.iter().filter(|(id, _)| id.is_some());
+        known.map(|(id, known)| id.as_ref().filter(|_| *known == Known::Bytes).and_then(|id| own.listing(id))).collect()
     }
 }

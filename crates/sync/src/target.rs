@@ -1,26 +1,33 @@
 //! The target's side of one image: say what is needed, find what is here already, build, verify, tag.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::thread;
 
 use dsync_core::{Config, DiffId, Image, ImageRef};
-use dsync_delta::{ContentSource, Contents, JoinError, Limits, Piece, Skeleton, Wanted, join, skeleton};
+use dsync_delta::columns::{Decoder, Limits, Literal, Origin, Recipe};
+use dsync_delta::gather::{self, Batch, Run, Spot};
+use dsync_delta::{ContentSource, Index, JoinError, Listing, Wanted, batch, join};
 use dsync_engine::{Import, Store};
-use dsync_proto::{Event, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply, Reuse};
+use dsync_proto::{
+    Event, Known, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply, Reuse, Telling,
+};
 
 use crate::assess;
+use crate::batches::{self, Arrivals, Arriving};
+use crate::cache::Cache;
 use crate::failure::EndpointError;
+use crate::layers::{Layers, Place};
 use crate::link::Link;
-use crate::own::Own;
-use crate::spool::copy_at;
+use crate::source::{load, mode, places};
 
 /// The most that a source may claim: more is refused before it costs anything.
-const LIMITS: Limits = Limits { len: 1 << 44, pairs: 1 << 22, verbatim: 1 << 44 };
+const LIMITS: Limits = Limits { len: 1 << 44, entries: 1 << 22, verbatim: 1 << 30 };
 /// The most layers in an image; engines stop at 127.
 const MAX_LAYERS: usize = 4096;
+/// The most bytes of a config and all layers without their contents.
+const MAX_TOLD: u64 = 1 << 30;
 
 const LOST: &str = "the source did not send what it offered";
 
@@ -73,51 +80,69 @@ pub(crate) fn receive(
         (false, true) => Reuse::Sent,
         (false, false) => Reuse::Target,
     };
-    let need = Need::Layers { diff_ids: missing.iter().map(|id| *id.as_bytes()).collect(), reuse };
+    let replaced = |id: &DiffId| !image.diff_ids.contains(id);
+    let basis_ids = order(&basis);
+    let position = |id: &DiffId| image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok());
+    let need = Need::Layers {
+        layers: missing.iter().filter_map(position).collect(),
+        reuse,
+        basis: basis_ids.iter().map(short).collect(),
+    };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
     // Both sides read their engines at the same time.
-    let (own, offered) = thread::scope(|scope| {
-        let reading = scope.spawn(|| Own::read(store, folder, &held, &basis, image, &local));
-        let offered = await_offer(link, folder, &missing);
-        (reading.join(), offered)
+    let (own, told) = thread::scope(|scope| {
+        let reading = scope.spawn(|| -> Result<Layers<'_>, EndpointError> {
+            let cache = if what.whole { None } else { Cache::open() };
+            let mut own = Layers::new(store, folder, cache)?;
+            for basis in &basis {
+                own.learn(&basis.id, basis.diff_ids.iter().copied(), &|id| replaced(id) || local.contains(id))?;
+            }
+            read_local(&mut own, &held, &local)?;
+            Ok(own)
+        });
+        let told = await_told(link, basis_ids.len());
+        (reading.join(), told)
     });
     let mut own =
         own.unwrap_or_else(|_| Err(EndpointError::Broken("the reader of the basis ended early".into())))?;
-    let offered = offered?;
+    let (offer, told) = told?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
-    check_config(&offered.config, image)?;
 
-    let contents = Contents::of(&offered.skeletons);
-    let wanted = match offered.reuse {
-        Reuse::Target => {
-            let wanted = contents.wanted(|content| !own.has(content));
+    let offered = Offered::read(&offer, &told, &own, &basis_ids, &missing)?;
+    drop(told);
+    check_config(&offered.config, image)?;
+    let (wanted, elsewhere) = match offer.telling {
+        Telling::Ask => {
+            let (wanted, elsewhere) = offered.look_up(&own, &basis_ids);
             link.send_peer(&Peer::Want { bitmap: wanted.to_bytes() }).map_err(EndpointError::io(LOST))?;
-            wanted
+            (wanted, elsewhere)
         }
-        Reuse::Sent | Reuse::Nothing => contents.wanted(|_| true),
+        Telling::Known | Telling::Whole => {
+            (Wanted::all(offered.literals.len()), vec![None; offered.literals.len()])
+        }
     };
-    let layers = summary(image, &states, &own, &offered.skeletons, &contents, &wanted);
+    let layers = summary(image, &states, &own, &offered.recipes, &wanted);
     if what.dry_run {
         return Ok(Reply::Received(Received { id: *image.id.as_bytes(), layers, was_there: false }));
     }
 
-    let reused = contents.iter().enumerate().filter(|(ordinal, _)| !wanted.contains(*ordinal));
-    own.fetch(store, &basis, reused.map(|(_, content)| content))?;
+    let mut stream = link.data_reader();
+    let limit = read_limit(&mut stream).map_err(EndpointError::io(LOST))?;
+    let batches = offered.batches(&own, &wanted, limit);
+    let used = offered.places().chain(elsewhere.iter().copied().flatten());
+    own.fetch(&basis, used.chain(places(&batches, &offered.basis)))?;
 
     let id = {
-        let kept =
+        let file =
             tempfile::tempfile_in(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
-        let stream = link.data_reader();
-        let stream = zstd::Decoder::new(stream).map_err(EndpointError::io(LOST))?;
-        let mut arrivals = Arrivals {
+        let old = |run: &Run| load(&own, &offered.basis, run);
+        let uses = offered.literals.iter().map(|literal| literal.uses).collect();
+        let mut contents = Sources {
             own: &own,
-            contents: &contents,
-            wanted: &wanted,
-            stream,
-            kept,
-            kept_len: 0,
-            places: HashMap::new(),
+            basis: &offered.basis,
+            elsewhere: &elsewhere,
+            arrivals: Arrivals::new(stream, offered.arriving(&batches), &old, uses, file),
         };
         let mut import = store.import()?;
         let mut done = HashSet::new();
@@ -127,15 +152,39 @@ pub(crate) fn receive(
             }
             match offered.layer(diff_id) {
                 None => copy_own(&own, diff_id, &mut *import)?,
-                Some((skeleton, at)) => build(skeleton, &offered.verbatim, at, &mut arrivals, &mut *import)?,
+                Some(recipe) => build(recipe, &mut contents, &mut *import)?,
             }
         }
-        arrivals.stream.finish().into_inner().finish().map_err(EndpointError::io(LOST))?;
+        contents.arrivals.into_stream().finish().map_err(EndpointError::io(LOST))?;
         link.outbox.event(&Event::Phase(Phase::Load));
         import.commit(&offered.config)?
     };
     store.tag(&id, &what.names)?;
     Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false }))
+}
+
+/// The layers of the images of a basis, each once: of an image lowest first, the best image last.
+fn order(basis: &[&Image]) -> Vec<DiffId> {
+    let mut seen = HashSet::new();
+    let ids = basis.iter().rev().flat_map(|image| &image.diff_ids).copied();
+    ids.filter(|id| seen.insert(*id)).collect()
+}
+
+fn short(diff_id: &DiffId) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = *diff_id.as_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Reads layers that are needed from elsewhere in the store.
+fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[DiffId]) -> Result<(), EndpointError> {
+    for diff_id in local {
+        if own.kept(diff_id).is_none() {
+            let image = held.iter().find(|image| image.diff_ids.contains(diff_id));
+            let image = image.ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
+            own.keep(&image.id, local.iter().copied().filter(|id| image.diff_ids.contains(id)))?;
+        }
+    }
+    Ok(())
 }
 
 fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerState) -> Vec<DiffId> {
@@ -157,61 +206,133 @@ fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image
     }
 }
 
-/// What a source offered, as far as it came with the skeletons.
+/// The offer, and what was told of the layers: see `source`.
+fn await_told(link: &mut Link, basis: usize) -> Result<(Offer, Vec<u8>), EndpointError> {
+    let offer = match link.expect_peer().map_err(EndpointError::io(LOST))? {
+        Peer::Offer(offer) if offer.basis.len() == basis => offer,
+        _ => return Err(EndpointError::Usage(LOST.into())),
+    };
+    let mut stream = link.data_reader();
+    let mut len = [0; 8];
+    stream.read_exact(&mut len).map_err(EndpointError::io(LOST))?;
+    let len = u64::from_le_bytes(len);
+    if len > MAX_TOLD {
+        return Err(EndpointError::Broken(format!("the source tells {len} bytes of headers, at most {MAX_TOLD} are taken")));
+    }
+    let packed = batches::read(&mut stream).map_err(EndpointError::io(LOST))?;
+    stream.finish().map_err(EndpointError::io(LOST))?;
+    Ok((offer, batch::decode(&[], &[len], &[None], &packed)?))
+}
+
+/// What a source offered.
 struct Offered {
     config: Vec<u8>,
-    reuse: Reuse,
-    skeletons: Vec<Skeleton>,
-    /// All verbatim bytes, in a temporary file.
-    verbatim: File,
-    /// Where each skeleton's begin.
-    starts: Vec<u64>,
+    /// The layers of the basis that both sides know, and whether the source has their bytes.
+    basis: Vec<DiffId>,
+    readable: Vec<bool>,
+    recipes: Vec<Recipe>,
+    literals: Vec<Literal>,
 }
 
 impl Offered {
-    fn layer(&self, diff_id: &DiffId) -> Option<(&Skeleton, u64)> {
-        let at = self.skeletons.iter().position(|skeleton| skeleton.diff_id == *diff_id)?;
-        Some((&self.skeletons[at], self.starts[at]))
+    fn read(
+        offer: &Offer,
+        told: &[u8],
+        own: &Layers<'_>,
+        named: &[DiffId],
+        missing: &[DiffId],
+    ) -> Result<Offered, EndpointError> {
+        let known = named.iter().zip(&offer.basis).filter(|(_, known)| **known != Known::No);
+        let (basis, readable): (Vec<DiffId>, Vec<bool>) =
+            known.map(|(id, known)| (*id, *known == Known::Bytes)).unzip();
+        let unreadable = |id: &DiffId| EndpointError::Basis(format!("layer {id} cannot be read"));
+        let listed = basis.iter().map(|id| own.listing(id).ok_or_else(|| unreadable(id)));
+        let listed: Vec<&Listing> = listed.collect::<Result<_, _>>()?;
+        let (config, mut input) = take_config(told)?;
+        let mut decoder = Decoder::new(&listed, mode(offer.telling), LIMITS);
+        let mut recipes = Vec::new();
+        for diff_id in missing {
+            let recipe = decoder.layer(&mut input)?;
+            let got = recipe.listing.diff_id;
+            if got != *diff_id {
+                return Err(EndpointError::Broken(format!("the source offers layer {got} instead of {diff_id}")));
+            }
+            recipes.push(recipe);
+        }
+        let literals = decoder.literals().to_vec();
+        Ok(Offered { config, basis, readable, recipes, literals })
+    }
+
+    fn layer(&self, diff_id: &DiffId) -> Option<&Recipe> {
+        self.recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id)
+    }
+
+    /// The literals that are not here, and where the others are: in layers that the source does not know.
+    fn look_up(&self, own: &Layers<'_>, named: &[DiffId]) -> (Wanted, Vec<Option<Place>>) {
+        let mut index: Index<Place> = Index::new();
+        for diff_id in named.iter().filter(|id| !self.basis.contains(id)) {
+            for (ordinal, content) in own.listing(diff_id).into_iter().flat_map(Listing::contents).enumerate() {
+                index.insert(content.id, content.len, (*diff_id, ordinal));
+            }
+        }
+        let place = |literal: &Literal| index.lookup_short(literal.short, literal.len);
+        let elsewhere: Vec<Option<Place>> = self.literals.iter().map(place).collect();
+        let mut wanted = Wanted::none(self.literals.len());
+        for (ordinal, _) in elsewhere.iter().enumerate().filter(|(_, place)| place.is_none()) {
+            wanted.insert(ordinal);
+        }
+        (wanted, elsewhere)
+    }
+
+    /// The contents of the basis that the layers are made of.
+    fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.recipes.iter().flat_map(|recipe| &recipe.origins).filter_map(|origin| match *origin {
+            Origin::Basis { layer, content } => Some((self.basis[layer], content)),
+            Origin::Literal(_) => None,
+        })
+    }
+
+    /// The batches that the source forms.
+    fn batches(&self, own: &Layers<'_>, wanted: &Wanted, limit: u32) -> Vec<Batch> {
+        let new: Vec<&Listing> = self.recipes.iter().map(|recipe| &recipe.listing).collect();
+        let sent: Vec<Spot> = self
+            .literals
+            .iter()
+            .enumerate()
+            .filter(|(ordinal, _)| wanted.contains(*ordinal))
+            .map(|(_, literal)| (literal.layer, literal.content))
+            .collect();
+        let readable = self.basis.iter().zip(&self.readable);
+        let readable: Vec<Option<&Listing>> =
+            readable.map(|(id, readable)| own.listing(id).filter(|_| *readable)).collect();
+        gather::batches(&new, &sent, &readable, limit.into())
+    }
+
+    /// The literals of the batches.
+    fn arriving(&self, batches: &[Batch]) -> Vec<Arriving> {
+        let spot = |(ordinal, literal): (usize, &Literal)| ((literal.layer, literal.content), ordinal);
+        let ordinals: HashMap<Spot, usize> = self.literals.iter().enumerate().map(spot).collect();
+        let literals = |batch: &Batch| {
+            let spots = batch.new.iter().flat_map(|run| run.contents.clone().map(|content| (run.layer, content)));
+            let ordinals = spots.filter_map(|spot| ordinals.get(&spot));
+            ordinals.map(|&ordinal| (ordinal, self.literals[ordinal].len)).collect()
+        };
+        batches.iter().map(|batch| Arriving { batch: batch.clone(), literals: literals(batch) }).collect()
     }
 }
 
-fn await_offer(link: &mut Link, folder: &Path, missing: &[DiffId]) -> Result<Offered, EndpointError> {
-    let Offer { config, layers, reuse } = match link.expect_peer().map_err(EndpointError::io(LOST))? {
-        Peer::Offer(offer) => offer,
-        _ => return Err(EndpointError::Usage(LOST.into())),
-    };
-    if usize::try_from(layers).ok() != Some(missing.len()) {
-        return Err(EndpointError::Broken(format!(
-            "the source offers {layers} layers instead of {}",
-            missing.len()
-        )));
-    }
-    let verbatim =
-        tempfile::tempfile_in(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
-    let mut out = io::BufWriter::new(&verbatim);
-    let stream = zstd::Decoder::new(link.data_reader()).map_err(EndpointError::io(LOST))?;
-    let mut stream = BufReader::new(stream);
-    let (mut skeletons, mut starts, mut next) = (Vec::new(), Vec::new(), 0);
-    for diff_id in missing {
-        let skeleton = skeleton::decode(&mut stream, &LIMITS, &mut out)?;
-        if skeleton.diff_id != *diff_id {
-            return Err(EndpointError::Broken(format!(
-                "the source offers layer {} instead of {diff_id}",
-                skeleton.diff_id
-            )));
-        }
-        starts.push(next);
-        next += skeleton
-            .segments
-            .iter()
-            .map(|piece| if let Piece::Verbatim { len } = piece { *len } else { 0 })
-            .sum::<u64>();
-        skeletons.push(skeleton);
-    }
-    out.flush().map_err(EndpointError::io("cannot write a temporary file"))?;
-    drop(out);
-    stream.into_inner().finish().into_inner().finish().map_err(EndpointError::io(LOST))?;
-    Ok(Offered { config, reuse, skeletons, verbatim, starts })
+fn take_config(told: &[u8]) -> Result<(Vec<u8>, &[u8]), EndpointError> {
+    let short = || EndpointError::Broken("the source's offer ends early".into());
+    let (len, rest) = told.split_first_chunk().ok_or_else(short)?;
+    let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| short())?;
+    let (config, rest) = rest.split_at_checked(len).ok_or_else(short)?;
+    Ok((config.to_vec(), rest))
+}
+
+fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
+    let mut limit = [0; 4];
+    stream.read_exact(&mut limit)?;
+    Ok(u32::from_le_bytes(limit))
 }
 
 /// The config must be of the very layers that the image was listed with: they are what gets built.
@@ -227,27 +348,26 @@ fn check_config(bytes: &[u8], image: &Image) -> Result<(), EndpointError> {
 fn summary(
     image: &Image,
     states: &[LayerState],
-    own: &Own,
-    skeletons: &[Skeleton],
-    contents: &Contents,
+    own: &Layers<'_>,
+    recipes: &[Recipe],
     wanted: &Wanted,
 ) -> Vec<Layer> {
     let mut seen: HashSet<DiffId> = HashSet::new();
+    let is_here = |origin: &Origin| match *origin {
+        Origin::Basis { .. } => true,
+        Origin::Literal(ordinal) => !wanted.contains(ordinal),
+    };
     let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
-        if !seen.insert(*diff_id) {
-            return Layer { state, len: 0, reused: 0 };
-        }
-        let skeleton = skeletons.iter().find(|skeleton| skeleton.diff_id == *diff_id);
-        match (state, skeleton, own.layer(diff_id)) {
-            (LayerState::Missing, Some(skeleton), _) => {
-                let known = |(short, len): &(u64, u64)| {
-                    contents.ordinal(*short, *len).is_some_and(|ordinal| !wanted.contains(ordinal))
-                };
-                let reused = skeleton.contents().filter(known).map(|(_, len)| len).sum();
-                Layer { state, len: skeleton.len, reused }
+        let unseen = seen.insert(*diff_id);
+        let recipe = recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id);
+        match (state, recipe, own.listing(diff_id)) {
+            (LayerState::Missing, Some(Recipe { listing, origins }), _) if unseen => {
+                let contents = listing.contents().iter().zip(origins);
+                let reused = contents.filter(|(_, origin)| is_here(origin)).map(|(content, _)| content.len).sum();
+                Layer { state, len: listing.len, reused }
             }
-            (LayerState::Local, _, Some(spooled)) => {
-                Layer { state, len: spooled.layout.len, reused: spooled.layout.len }
+            (LayerState::Local, _, Some(listing)) if unseen => {
+                Layer { state, len: listing.len, reused: listing.len }
             }
             _ => Layer { state, len: 0, reused: 0 },
         }
@@ -255,25 +375,21 @@ fn summary(
     image.diff_ids.iter().zip(states).map(layer).collect()
 }
 
-fn copy_own(own: &Own, diff_id: &DiffId, import: &mut dyn Import) -> Result<(), EndpointError> {
-    let layer =
-        own.layer(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
-    Ok(import.layer(diff_id, layer.layout.len, &mut |out| own.copy_layer(layer, out))?)
+fn copy_own(own: &Layers<'_>, diff_id: &DiffId, import: &mut dyn Import) -> Result<(), EndpointError> {
+    let listing =
+        own.listing(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
+    Ok(import.layer(diff_id, listing.len, &mut |out| own.copy_layer(diff_id, out))?)
 }
 
 fn build(
-    skeleton: &Skeleton,
-    mut verbatim: &File,
-    at: u64,
-    arrivals: &mut Arrivals<'_, impl io::BufRead>,
+    recipe: &Recipe,
+    contents: &mut dyn ContentSource,
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {
-    verbatim.seek(io::SeekFrom::Start(at)).map_err(EndpointError::io("cannot read a temporary file"))?;
-    let mut headers = BufReader::with_capacity(64 << 10, verbatim);
     // The store only sees that its writer failed; why is kept here.
     let mut failed: Option<JoinError> = None;
-    let result = import.layer(&skeleton.diff_id, skeleton.len, &mut |out| {
-        join(skeleton, &mut headers, arrivals, out).map_err(|error| {
+    let result = import.layer(&recipe.listing.diff_id, recipe.listing.len, &mut |out| {
+        join(recipe, contents, out).map_err(|error| {
             failed = Some(error);
             io::Error::other("the layer could not be built")
         })
@@ -290,57 +406,23 @@ fn build(
     }
 }
 
-/// Contents from this side's own layers, and from the stream in the order of first use.
-struct Arrivals<'a, R: io::BufRead> {
-    own: &'a Own,
-    contents: &'a Contents,
-    wanted: &'a Wanted,
-    stream: zstd::Decoder<'static, R>,
-    /// Arrived contents that are used again, and where in it each lies.
-    kept: File,
-    kept_len: u64,
-    places: HashMap<usize, u64>,
+/// Contents from this side's own layers, and those that arrive.
+struct Sources<'a, R> {
+    own: &'a Layers<'a>,
+    basis: &'a [DiffId],
+    /// Where a literal is that was not asked for.
+    elsewhere: &'a [Option<Place>],
+    arrivals: Arrivals<'a, R>,
 }
 
-impl<R: io::BufRead> ContentSource for Arrivals<'_, R> {
-    fn copy(&mut self, short: u64, len: u64, out: &mut dyn Write) -> io::Result<()> {
-        let lost = || io::Error::other("a content is neither here nor on its way");
-        let ordinal = self.contents.ordinal(short, len).ok_or_else(lost)?;
-        if !self.wanted.contains(ordinal) {
-            return self.own.copy(short, len, out);
+impl<R: Read> ContentSource for Sources<'_, R> {
+    fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
+        match from {
+            Origin::Basis { layer, content } => self.own.copy((self.basis[layer], content), out),
+            Origin::Literal(ordinal) => match self.elsewhere.get(ordinal) {
+                Some(Some(place)) => self.own.copy(*place, out),
+                _ => self.arrivals.copy(ordinal, out),
+            },
         }
-        if let Some(&at) = self.places.get(&ordinal) {
-            return copy_at(&self.kept, at, len, out);
-        }
-        let uses = self.contents.get(ordinal).map_or(1, |content| content.uses);
-        let mut arriving = (&mut self.stream).take(len);
-        let copied = if uses > 1 {
-            self.places.insert(ordinal, self.kept_len);
-            self.kept_len += len;
-            io::copy(&mut arriving, &mut Tee { out, kept: &self.kept })?
-        } else {
-            io::copy(&mut arriving, out)?
-        };
-        if copied < len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(())
-    }
-}
-
-struct Tee<'a> {
-    out: &'a mut dyn Write,
-    kept: &'a File,
-}
-
-impl Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.kept.write_all(bytes)?;
-        self.out.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }

@@ -6,7 +6,10 @@
 
 use super::header::{self, BLOCK, Block, Header, Kind};
 use super::records;
-use super::{CONTENT_MIN, OPAQUE_LEN, VERBATIM_MAX};
+use super::{CONTENT_MIN, VERBATIM_MAX};
+
+/// The length of what is no tar: as far as it goes.
+const ENDLESS: u64 = u64::MAX;
 
 /// The next bytes; never zero of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl Tape {
     /// What follows the verbatim bytes or the content that have just ended.
     pub(super) fn next(&mut self) -> Part {
         match self.state {
-            State::Opaque => Part::Content { left: OPAQUE_LEN },
+            State::Opaque => Part::Content { left: ENDLESS },
             State::Padding { len } => {
                 self.state = State::Header;
                 verbatim(len)
@@ -133,7 +136,7 @@ impl Tape {
 
     fn opaque(&mut self) -> Part {
         self.state = State::Opaque;
-        Part::Content { left: OPAQUE_LEN }
+        Part::Content { left: ENDLESS }
     }
 }
 

@@ -1,9 +1,9 @@
-//! The delta engine from outside: what scan, skeleton, plan and join promise to each other.
+//! The delta engine from outside: what scan, listing, columns and join promise to each other.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod columns;
 mod join;
 mod scan;
-mod skeleton;
 mod support;
 mod tars;

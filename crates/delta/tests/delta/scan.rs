@@ -2,7 +2,7 @@
 
 use crate::support::{assert_sound, assert_survives, scan, scan_split};
 use crate::tars::{END, body, build, contents_by_the_tar_crate, entry, header, items, octal, seal};
-use dsync_delta::scan::{OPAQUE_LEN, VERBATIM_MAX};
+use dsync_delta::scan::{VERBATIM_MAX, WHOLE_MAX};
 use dsync_delta::{ContentId, Layout, Segment};
 use proptest::prelude::*;
 
@@ -190,15 +190,20 @@ fn a_link_that_brings_its_content_is_believed() {
 }
 
 #[test]
-fn what_is_no_tar_is_cut_evenly() {
-    let mib = OPAQUE_LEN as usize;
-    let bytes = body(2 * mib + 1000, 1);
-    let layout = assert_survives(&bytes);
-    assert_eq!(shape(&layout), [(true, OPAQUE_LEN), (true, OPAQUE_LEN), (true, 1000)]);
-    assert_eq!(scan_split(&bytes, &[100_000, 7, 333]), layout);
-    assert_eq!(shape(&assert_survives(&bytes[..mib + 63])), [(true, OPAQUE_LEN), (false, 63)]);
+fn what_is_long_or_no_tar_is_cut_by_content() {
+    let long = body(2 << 20, 1);
+    let opaque = assert_survives(&long);
+    assert!(shape(&opaque).iter().all(|(is_content, len)| *is_content && *len <= 256 << 10));
+    assert!(opaque.segments.len() > 10);
+    assert_eq!(scan_split(&long, &[100_000, 7, 333]), opaque);
+    // In a tar it is cut at the same places.
+    let tar = assert_survives(&[entry(b'0', &long), END.to_vec()].concat());
+    assert_eq!(tar.segments[1..tar.segments.len() - 1], opaque.segments);
+    // Up to the limit a file is one content.
+    let whole = body(WHOLE_MAX as usize, 1);
+    assert_eq!(shape(&assert_survives(&entry(b'0', &whole))), [(false, 512), (true, WHOLE_MAX)]);
     // Less than a block is not worth a decision.
-    assert_eq!(shape(&assert_survives(&bytes[..511])), [(false, 511)]);
+    assert_eq!(shape(&assert_survives(&long[..511])), [(false, 511)]);
 }
 
 #[test]
@@ -226,7 +231,8 @@ fn verbatim_bodies_and_zeros_are_bounded() {
         let bytes = entry(flag, &body(limit, 1));
         assert_eq!(shape(&assert_survives(&bytes)), [(false, 512 + VERBATIM_MAX)]);
         let bytes = entry(flag, &body(limit + 1, 1));
-        assert_eq!(shape(&assert_survives(&bytes)), [(false, 512), (true, OPAQUE_LEN), (true, 512)]);
+        let shape = shape(&assert_survives(&bytes));
+        assert!(shape.len() > 2 && shape[1..].iter().all(|(is_content, _)| *is_content), "{shape:?}");
     }
     let bytes = vec![0; limit + 2048];
     assert_eq!(shape(&assert_survives(&bytes)), [(false, VERBATIM_MAX), (true, 2048)]);

@@ -1,11 +1,13 @@
 //! What the tests share: layers to scan, and the whole way from a layer to the same layer again.
 
-use std::collections::HashMap;
 use std::io::{self, Cursor, Write};
 
 use dsync_core::DiffId;
-use dsync_delta::scan::CONTENT_MIN;
-use dsync_delta::{ContentId, ContentSource, Layout, Limits, Scanner, Segment, Skeleton, join, skeleton};
+use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
+use dsync_delta::{ContentId, ContentSource, Layout, Listing, Scanner, Segment, join};
+
+/// More than any layer of these tests asks for.
+pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, verbatim: 1 << 30 };
 
 /// The layout of bytes that come all at once.
 pub(crate) fn scan(bytes: &[u8]) -> Layout {
@@ -39,54 +41,80 @@ pub(crate) fn assert_sound(layout: &Layout, bytes: &[u8]) {
     assert!(!layout.segments.windows(2).any(|two| two.iter().all(verbatim)), "verbatim neighbours");
     for (offset, segment) in layout.spans() {
         if let Segment::Content { id, len } = segment {
-            assert!(len >= CONTENT_MIN);
             assert_eq!(id, ContentId::of(&bytes[offset as usize..][..len as usize]));
         }
     }
 }
 
-/// Contents in memory.
-#[derive(Default)]
-pub(crate) struct Store(pub(crate) HashMap<(u64, u64), Vec<u8>>);
+/// A layer and what is known of it.
+pub(crate) struct Layer {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) listing: Listing,
+}
 
-impl Store {
-    /// The contents of a layer.
-    pub(crate) fn of(layout: &Layout, bytes: &[u8]) -> Self {
-        let mut store = Store::default();
-        for (offset, segment) in layout.spans() {
-            if let Segment::Content { id, len } = segment {
-                store.0.insert((id.short(), len), bytes[offset as usize..][..len as usize].to_vec());
+impl Layer {
+    pub(crate) fn new(bytes: Vec<u8>) -> Layer {
+        let layout = scan(&bytes);
+        let listing = Listing::read(&layout, &mut layout.verbatim(Cursor::new(&bytes), 0)).unwrap();
+        Layer { bytes, listing }
+    }
+
+    pub(crate) fn content(&self, ordinal: usize) -> &[u8] {
+        let content = self.listing.contents()[ordinal];
+        &self.bytes[content.at as usize..][..content.len as usize]
+    }
+}
+
+/// Contents out of layers in memory.
+pub(crate) struct Sources<'a> {
+    pub(crate) basis: &'a [Layer],
+    pub(crate) new: &'a [Layer],
+    pub(crate) literals: &'a [Literal],
+}
+
+impl ContentSource for Sources<'_> {
+    fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(match from {
+            Origin::Basis { layer, content } => self.basis[layer].content(content),
+            Origin::Literal(ordinal) => {
+                let Literal { layer, content, .. } = self.literals[ordinal];
+                self.new[layer].content(content)
             }
-        }
-        store
+        })
     }
 }
 
-impl ContentSource for Store {
-    fn copy(&mut self, short: u64, len: u64, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(self.0.get(&(short, len)).ok_or(io::ErrorKind::NotFound)?)
+/// Tells layers to somebody who has others, and asserts that they come out as they were. Returns what was told,
+/// and the literals.
+pub(crate) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Vec<Literal>) {
+    let listings: Vec<&Listing> = basis.iter().map(|layer| &layer.listing).collect();
+    let mut encoder = Encoder::new(&listings, mode);
+    let mut told = Vec::new();
+    new.iter().for_each(|layer| encoder.layer(&layer.listing, &mut told));
+    let mut decoder = Decoder::new(&listings, mode, LIMITS);
+    let mut input = &told[..];
+    for layer in new {
+        let recipe = decoder.layer(&mut input).unwrap();
+        let mut out = Vec::new();
+        join(&recipe, &mut Sources { basis, new, literals: encoder.literals() }, &mut out).unwrap();
+        assert!(out == layer.bytes, "another layer");
     }
+    assert!(input.is_empty(), "bytes are left over");
+    assert_eq!(decoder.literals(), encoder.literals());
+    let literals = encoder.literals().to_vec();
+    (told, literals)
 }
 
-/// The encoded skeleton of a layer.
-pub(crate) fn encode(layout: &Layout, bytes: &[u8]) -> Vec<u8> {
-    let mut wire = Vec::new();
-    skeleton::encode(layout, &mut layout.verbatim(Cursor::new(bytes), 0), &mut wire).unwrap();
-    wire
-}
-
-/// Scan, encode, decode, join: asserts that each step keeps all, and returns the layout.
+/// Scan, list, tell, join: asserts that each step keeps all, and returns the layout.
 pub(crate) fn assert_survives(bytes: &[u8]) -> Layout {
     let layout = scan(bytes);
     assert_sound(&layout, bytes);
-    let wire = encode(&layout, bytes);
-    let mut verbatim = Vec::new();
-    let mut input = &wire[..];
-    let decoded = skeleton::decode(&mut input, &Limits::default(), &mut verbatim).unwrap();
-    assert!(input.is_empty(), "bytes are left over");
-    assert_eq!(decoded, Skeleton::from(&layout));
-    let mut joined = Vec::new();
-    join(&decoded, &mut &verbatim[..], &mut Store::of(&layout, bytes), &mut joined).unwrap();
-    assert!(joined == bytes, "another layer");
+    let layer = [Layer::new(bytes.to_vec())];
+    let kept = Listing::from_bytes(&layer[0].listing.to_bytes());
+    assert!(kept.as_ref() == Some(&layer[0].listing), "another listing");
+    for mode in [Mode::Whole, Mode::Known, Mode::Ask] {
+        tell(&[], &layer, mode);
+    }
+    tell(&layer, &layer, Mode::Known);
     layout
 }

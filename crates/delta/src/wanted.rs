@@ -33,6 +33,13 @@ impl Wanted {
         Wanted { bits: vec![0; len.div_ceil(8)], len }
     }
 
+    /// All of `len` contents.
+    pub fn all(len: usize) -> Self {
+        let mut all = Wanted::none(len);
+        (0..len).for_each(|ordinal| all.insert(ordinal));
+        all
+    }
+
     /// Wants one more.
     ///
     /// # Panics

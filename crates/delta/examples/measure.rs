@@ -1,0 +1,151 @@
+//! What an update costs: `measure OLD.tar NEW.tar [LEVEL|max [MIB]]`, both as `docker save` writes them.
+//!
+//! Prints, for the layers that the old image lacks, the bytes of their headers and contents before and after
+//! coding, and checks that they come back.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::fs::File;
+use std::io::Read;
+use std::time::Instant;
+
+use dsync_core::DiffId;
+use dsync_delta::batch::{self, Effort};
+use dsync_delta::columns::{Decoder, Encoder, Limits, Mode, Origin};
+use dsync_delta::gather::{self, Run, Spot};
+use dsync_delta::{ContentSource, Listing, Scanner, join};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A layer's tar, and what is known of it.
+struct Layer {
+    tar: Vec<u8>,
+    listing: Listing,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [old, new, rest @ ..] = &arguments[..] else { return Err("measure OLD.tar NEW.tar [LEVEL|max [MIB]]".into()) };
+    let effort = match rest.first().map(String::as_str) {
+        Some("max") => Effort::Max,
+        Some(level) => Effort::Level(level.parse()?),
+        None => Effort::Level(19),
+    };
+    let mib: u64 = rest.get(1).map_or(Ok(32), |mib| mib.parse())?;
+    let old = layers(old, &HashSet::new())?;
+    let known = old.iter().map(|layer| layer.listing.diff_id).collect();
+    let new = layers(new, &known)?;
+    let basis: Vec<&Listing> = old.iter().map(|layer| &layer.listing).collect();
+    let listings: Vec<&Listing> = new.iter().map(|layer| &layer.listing).collect();
+
+    let begun = Instant::now();
+    let mut encoder = Encoder::new(&basis, Mode::Known);
+    let mut columns = Vec::new();
+    for listing in &listings {
+        encoder.layer(listing, &mut columns);
+    }
+    let encoded = begun.elapsed();
+    let packed = batch::encode(&[], &[&columns], &[None], effort)?;
+    let verbatim: u64 =
+        listings.iter().map(|l| l.len - l.contents().iter().map(|content| content.len).sum::<u64>()).sum();
+    println!("headers: {verbatim} raw, {} in columns, {} packed ({encoded:.1?})", columns.len(), packed.len());
+
+    let sent: Vec<Spot> = encoder.literals().iter().map(|literal| (literal.layer, literal.content)).collect();
+    let readable: Vec<Option<&Listing>> = basis.iter().copied().map(Some).collect();
+    let batches = gather::batches(&listings, &sent, &readable, mib << 20);
+    let begun = Instant::now();
+    let (mut raw, mut old_raw, mut total) = (0, 0, 0);
+    let mut literals: HashMap<Spot, Vec<u8>> = HashMap::new();
+    for (number, batch) in batches.iter().enumerate() {
+        let items = |runs: &[Run], layers: &[Layer]| runs.iter().map(|run| bytes(layers, run)).collect::<Vec<_>>();
+        let (olds, news) = (items(&batch.old, &old), items(&batch.new, &new));
+        let packed = batch::encode(&refs(&olds), &refs(&news), &batch.pairs, effort)?;
+        let lens: Vec<u64> = batch.new.iter().map(|run| run.len).collect();
+        let back = batch::decode(&refs(&olds), &lens, &batch.pairs, &packed)?;
+        assert_eq!(back, news.concat());
+        let mut at = 0;
+        for run in &batch.new {
+            for content in run.contents.clone() {
+                let len = usize::try_from(listings[run.layer].contents()[content].len)?;
+                literals.insert((run.layer, content), back[at..at + len].to_vec());
+                at += len;
+            }
+        }
+        let old_len: u64 = batch.old.iter().map(|run| run.len).sum();
+        let paired = batch.pairs.iter().flatten().count();
+        let (items, len, method) = (batch.new.len(), batch.len(), packed[0]);
+        println!("batch {number}: {items} items ({paired} paired), {len} by {old_len}: {} by method {method}", packed.len());
+        (raw, old_raw, total) = (raw + len, old_raw + old_len, total + packed.len() as u64);
+    }
+    println!("contents: {raw} by {old_raw}: {total} packed ({:.1?})", begun.elapsed());
+    println!("all: {}", total + packed.len() as u64);
+
+    let mut decoder = Decoder::new(&basis, Mode::Known, Limits { len: 1 << 40, entries: 1 << 22, verbatim: 1 << 32 });
+    let mut input = &columns[..];
+    for layer in &new {
+        let recipe = decoder.layer(&mut input)?;
+        let mut contents = Sources { old: &old, sent: &sent, literals: &literals };
+        let mut out = Vec::new();
+        join(&recipe, &mut contents, &mut out)?;
+        assert_eq!(out, layer.tar);
+    }
+    Ok(())
+}
+
+fn refs(items: &[Vec<u8>]) -> Vec<&[u8]> {
+    items.iter().map(Vec::as_slice).collect()
+}
+
+struct Sources<'a> {
+    old: &'a [Layer],
+    sent: &'a [Spot],
+    literals: &'a HashMap<Spot, Vec<u8>>,
+}
+
+impl ContentSource for Sources<'_> {
+    fn copy(&mut self, from: Origin, _: u64, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        match from {
+            Origin::Basis { layer, content } => {
+                out.write_all(&bytes(self.old, &Run { layer, contents: content..content + 1, len: 0 }))
+            }
+            Origin::Literal(ordinal) => out.write_all(&self.literals[&self.sent[ordinal]]),
+        }
+    }
+}
+
+fn bytes(layers: &[Layer], run: &Run) -> Vec<u8> {
+    let Layer { tar, listing } = &layers[run.layer];
+    let contents = &listing.contents()[run.contents.clone()];
+    contents.iter().flat_map(|content| &tar[content.at as usize..][..content.len as usize]).copied().collect()
+}
+
+/// The layers of an image archive, without those that are known.
+fn layers(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Layer>> {
+    let mut files: HashMap<String, Vec<u8>> = HashMap::new();
+    for entry in tar::Archive::new(File::open(path)?).entries()? {
+        let mut entry = entry?;
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        files.insert(entry.path()?.to_string_lossy().into_owned(), bytes);
+    }
+    let manifest = files.remove("manifest.json").ok_or("no manifest.json")?;
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest)?;
+    let names = manifest[0]["Layers"].as_array().ok_or("no layers")?;
+    let mut layers = Vec::new();
+    for name in names.iter().filter_map(serde_json::Value::as_str) {
+        let Some(tar) = files.remove(name) else { continue };
+        let begun = Instant::now();
+        let mut scanner = Scanner::new();
+        scanner.push(&tar);
+        let layout = scanner.finish();
+        if known.contains(&layout.diff_id) {
+            continue;
+        }
+        let mut verbatim = layout.verbatim(std::io::Cursor::new(&tar), 0);
+        let listing = Listing::read(&layout, &mut verbatim)?;
+        drop(verbatim);
+        eprintln!("{name}: {} bytes, {} contents, {:.1?}", tar.len(), listing.contents().len(), begun.elapsed());
+        layers.push(Layer { tar, listing });
+    }
+    Ok(layers)
+}

@@ -1,0 +1,77 @@
+//! One zstd frame (RFC 8878) whose window reaches back over the old bytes as its prefix.
+
+use std::io;
+
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, compress_bound, get_error_name};
+
+use super::{BatchError, Effort};
+
+/// How much is unpacked at a time, in bytes: what a frame claims costs no more before it has arrived.
+const STEP: usize = 1 << 20;
+/// The windows that are used, as powers of two in bytes.
+const WINDOWS: std::ops::RangeInclusive<u32> = 17..=27;
+/// From this level on the tables are made as large as the window asks for.
+const THOROUGH: i32 = 16;
+
+/// Packs `new`, given `old`.
+pub(super) fn pack(old: &[u8], new: &[u8], effort: Effort, out: &mut Vec<u8>) -> io::Result<()> {
+    let level = match effort {
+        Effort::Level(level) => level,
+        Effort::Max => 22,
+    };
+    let window = window(old.len() + new.len());
+    let mut context = CCtx::create();
+    let mut set = |parameter| context.set_parameter(parameter).map(drop).map_err(failed);
+    set(CParameter::CompressionLevel(level))?;
+    set(CParameter::WindowLog(window))?;
+    set(CParameter::ContentSizeFlag(false))?;
+    if level >= THOROUGH {
+        set(CParameter::ChainLog(window))?;
+        set(CParameter::HashLog(window - 1))?;
+    } else if !old.is_empty() {
+        set(CParameter::EnableLongDistanceMatching(true))?;
+    }
+    context.ref_prefix(old).map_err(failed)?;
+    let mut packed = Vec::with_capacity(compress_bound(new.len()));
+    context.compress2(&mut packed, new).map_err(failed)?;
+    out.append(&mut packed);
+    Ok(())
+}
+
+/// Unpacks exactly `len` bytes.
+pub(super) fn unpack(old: &[u8], len: usize, packed: &[u8]) -> Result<Vec<u8>, BatchError> {
+    let refused = |code| BatchError::Decompress(failed(code));
+    let mut context = DCtx::create();
+    context.set_parameter(DParameter::WindowLogMax(*WINDOWS.end())).map_err(refused)?;
+    context.ref_prefix(old).map_err(refused)?;
+    let mut input = InBuffer::around(packed);
+    let mut new = Vec::new();
+    let mut step = vec![0; STEP.min(len + 1)];
+    loop {
+        let mut output = OutBuffer::around(&mut step[..]);
+        let left = context.decompress_stream(&mut output, &mut input).map_err(refused)?;
+        let got = output.as_slice().len();
+        if got > len - new.len() {
+            return Err(BatchError::Malformed("more bytes than announced"));
+        }
+        new.extend_from_slice(&step[..got]);
+        if left == 0 {
+            break;
+        }
+        if got == 0 && input.pos() == packed.len() {
+            return Err(BatchError::Malformed("it ends early"));
+        }
+    }
+    if new.len() != len || input.pos() != packed.len() {
+        return Err(BatchError::Malformed("another length than announced"));
+    }
+    Ok(new)
+}
+
+fn window(len: usize) -> u32 {
+    (usize::BITS - len.leading_zeros()).clamp(*WINDOWS.start(), *WINDOWS.end())
+}
+
+fn failed(code: usize) -> io::Error {
+    io::Error::other(get_error_name(code))
+}

@@ -1,0 +1,200 @@
+//! Which literals are sent together, and beside which old contents.
+//!
+//! A batch is coded as one piece, so what is alike belongs into one batch: files of a kind, in the order of
+//! their paths, each with its old version. The old version of a file is the file of the same path, else of a
+//! path that differs in version numbers and hashes only, else of the same name elsewhere.
+//!
+//! Source and target compute the same batches from what both know, and say nothing about them. So the result
+//! must depend on the arguments only, and a change of it is a change of the protocol.
+
+mod names;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use crate::Listing;
+use names::{Old, OldFile, kind};
+
+/// Consecutive contents of one file of a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Run {
+    /// Which listing, as they were given.
+    pub layer: usize,
+    /// Ordinals of the contents in it.
+    pub contents: Range<usize>,
+    /// Their bytes.
+    pub len: u64,
+}
+
+/// Literals that are coded together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// What is sent; the layers are those of the new image that were encoded.
+    pub new: Vec<Run>,
+    /// What both sides have; the layers are those of the basis.
+    pub old: Vec<Run>,
+    /// For each run of `new` which of `old` it is a new version of.
+    pub pairs: Vec<Option<usize>>,
+}
+
+impl Batch {
+    /// Bytes that are sent, before coding.
+    pub fn len(&self) -> u64 {
+        self.new.iter().map(|run| run.len).sum()
+    }
+
+    /// Whether it sends nothing.
+    pub fn is_empty(&self) -> bool {
+        self.new.is_empty()
+    }
+}
+
+/// A content: which listing, and which of its contents.
+pub type Spot = (usize, usize);
+
+/// Forms batches of at most about `limit` bytes, old and new together, of the contents that are sent.
+///
+/// `basis` has `None` for a layer whose bytes the source has not.
+pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
+    match basis.iter().all(Option::is_none) {
+        true => in_order(new, sent, limit),
+        false => alike(new, sent, basis, limit),
+    }
+}
+
+/// Forms batches of at most `limit` bytes in the order of the spots: for a target that has nothing and wants
+/// to write the layers as they arrive.
+fn in_order(new: &[&Listing], sent: &[Spot], limit: u64) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut filled = limit;
+    for &(layer, content) in sent {
+        let len = new[layer].contents()[content].len;
+        if filled.saturating_add(len) > limit {
+            batches.push(Batch::default());
+            filled = 0;
+        }
+        filled += len;
+        let Some(batch) = batches.last_mut() else { continue };
+        match batch.new.last_mut() {
+            Some(run) if run.layer == layer && run.contents.end == content => {
+                run.contents.end += 1;
+                run.len += len;
+            }
+            _ => {
+                batch.new.push(Run { layer, contents: content..content + 1, len });
+                batch.pairs.push(None);
+            }
+        }
+    }
+    batches
+}
+
+/// Forms batches that put like beside like.
+fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
+    let old = Old::of(basis);
+    let sent: HashSet<Spot> = sent.iter().copied().collect();
+    let mut items = Vec::new();
+    for (layer, listing) in new.iter().enumerate() {
+        for file in listing.files() {
+            let wanted = |content| sent.contains(&(layer, content));
+            for run in runs(listing, layer, file.contents.clone(), &wanted, limit / 4) {
+                items.push(Item { path: file.path, file: file.contents.clone(), file_len: file.len, run });
+            }
+        }
+    }
+    let place = |item: &Item<'_>| (item.run.layer, item.run.contents.start);
+    items.sort_by(|a, b| (kind(a.path), a.path, place(a)).cmp(&(kind(b.path), b.path, place(b))));
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut known: HashMap<Run, usize> = HashMap::new();
+    let mut filled = limit;
+    for item in items {
+        let version = old.version(item.path, item.file_len).and_then(|(file, listing)| {
+            let run = region(&item, new[item.run.layer], file, listing, limit / 4);
+            (run.len > 0).then_some(run)
+        });
+        let cost = |known: &HashMap<Run, usize>| {
+            item.run.len + version.as_ref().filter(|run| !known.contains_key(run)).map_or(0, |run| run.len)
+        };
+        if filled + cost(&known) > limit {
+            batches.push(Batch::default());
+            known.clear();
+            filled = 0;
+        }
+        filled += cost(&known);
+        let Some(batch) = batches.last_mut() else { continue };
+        let pair = version.map(|run| {
+            *known.entry(run).or_insert_with_key(|run| {
+                batch.old.push(run.clone());
+                batch.old.len() - 1
+            })
+        });
+        batch.new.push(item.run);
+        batch.pairs.push(pair);
+    }
+    batches
+}
+
+/// A run of a file, with the file.
+struct Item<'a> {
+    path: &'a [u8],
+    file: Range<usize>,
+    file_len: u64,
+    run: Run,
+}
+
+/// The stretches of wanted contents of a file, none longer than `most` bytes.
+fn runs(
+    listing: &Listing,
+    layer: usize,
+    file: Range<usize>,
+    wanted: &dyn Fn(usize) -> bool,
+    most: u64,
+) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for content in file {
+        if !wanted(content) {
+            continue;
+        }
+        let len = listing.contents()[content].len;
+        match runs.last_mut() {
+            Some(run) if run.contents.end == content && run.len + len <= most => {
+                run.contents.end += 1;
+                run.len += len;
+            }
+            _ => runs.push(Run { layer, contents: content..content + 1, len }),
+        }
+    }
+    runs
+}
+
+/// The part of the old file that a run is most like: all of it where it is not too long, else the same part
+/// of its length, with as much again around.
+fn region(item: &Item<'_>, new: &Listing, old: &OldFile, listing: &Listing, most: u64) -> Run {
+    let whole = Run { layer: old.layer, contents: old.contents.clone(), len: old.len };
+    if old.len <= most.min(item.run.len.saturating_mul(4).max(1 << 20)) || item.file_len == 0 {
+        return whole;
+    }
+    let before: u64 =
+        new.contents()[item.file.start..item.run.contents.start].iter().map(|content| content.len).sum();
+    let scale = |at: u64| {
+        // Lengths are below 2^44, so the product fits in 128 bits.
+        u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(item.file_len)).unwrap_or(old.len)
+    };
+    let slack = item.run.len.clamp(64 << 10, most / 4);
+    let (from, to) =
+        (scale(before).saturating_sub(slack), scale(before + item.run.len).saturating_add(slack));
+    let (mut at, mut run) =
+        (0, Run { layer: old.layer, contents: old.contents.start..old.contents.start, len: 0 });
+    for content in old.contents.clone() {
+        let len = listing.contents()[content].len;
+        if at + len > from && at < to && run.len + len <= most {
+            if run.len == 0 {
+                run.contents.start = content;
+            }
+            run.contents.end = content + 1;
+            run.len += len;
+        }
+        at += len;
+    }
+    run
+}

@@ -1,0 +1,161 @@
+//! The fields of a header block (POSIX.1-2024 `pax`, "ustar Interchange Format"). They cover all of its bytes,
+//! so a block is its fields whatever wrote it.
+
+/// A tar is made of blocks of this many bytes.
+pub(crate) const BLOCK: usize = 512;
+
+/// A field of a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    Name,
+    Mode,
+    Uid,
+    Gid,
+    Size,
+    Mtime,
+    Checksum,
+    Flag,
+    Link,
+    /// Magic and version.
+    Magic,
+    Uname,
+    Gname,
+    DevMajor,
+    DevMinor,
+    Prefix,
+    /// What POSIX leaves unused; old GNU headers have something here.
+    Rest,
+}
+
+/// All fields in the order of their bytes; the position is `Field as usize`.
+pub(crate) const FIELDS: [Field; 16] = [
+    Field::Name,
+    Field::Mode,
+    Field::Uid,
+    Field::Gid,
+    Field::Size,
+    Field::Mtime,
+    Field::Checksum,
+    Field::Flag,
+    Field::Link,
+    Field::Magic,
+    Field::Uname,
+    Field::Gname,
+    Field::DevMajor,
+    Field::DevMinor,
+    Field::Prefix,
+    Field::Rest,
+];
+
+const STARTS: [usize; 17] =
+    [0, 100, 108, 116, 124, 136, 148, 156, 157, 257, 265, 297, 329, 337, 345, 500, BLOCK];
+
+impl Field {
+    /// Bytes in the block.
+    pub(crate) const fn width(self) -> usize {
+        STARTS[self as usize + 1] - STARTS[self as usize]
+    }
+}
+
+/// How long each field is without the zeros at its end. The bytes lie elsewhere, one field's after the other's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fields([u8; 16]);
+
+impl Fields {
+    /// Takes a header apart; its fields' bytes go to `out`. The checksum is left out, since it follows from the
+    /// rest; a block where it is another, or written in another way, is no header here.
+    pub(crate) fn take(block: &[u8; BLOCK], out: &mut Vec<u8>) -> Option<Fields> {
+        let mut lens = [0; 16];
+        if block[STARTS[Field::Checksum as usize]..][..8] != checksum(block) {
+            return None;
+        }
+        for field in FIELDS.into_iter().filter(|field| *field != Field::Checksum) {
+            let bytes = trim(&block[STARTS[field as usize]..STARTS[field as usize + 1]]);
+            lens[field as usize] = bytes.len() as u8;
+            out.extend_from_slice(bytes);
+        }
+        Some(Fields(lens))
+    }
+
+    /// The fields with these values, in the order of [`FIELDS`], and their bytes; `None` where one is longer than
+    /// its field or has zeros at its end.
+    pub(crate) fn of_values(values: &[Vec<u8>]) -> Option<(Fields, Vec<u8>)> {
+        let mut lens = [0; 16];
+        let mut bytes = Vec::new();
+        for (field, value) in FIELDS.into_iter().zip(values) {
+            if value.len() > field.width() || trim(value).len() != value.len() {
+                return None;
+            }
+            if field != Field::Checksum {
+                lens[field as usize] = value.len() as u8;
+                bytes.extend_from_slice(value);
+            }
+        }
+        Some((Fields(lens), bytes))
+    }
+
+    /// Bytes of all fields.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|len| usize::from(*len)).sum()
+    }
+
+    /// A field's bytes, where `bytes` begins with those of all.
+    pub(crate) fn of<'a>(&self, field: Field, bytes: &'a [u8]) -> &'a [u8] {
+        let start: usize = self.0[..field as usize].iter().map(|len| usize::from(*len)).sum();
+        &bytes[start..][..usize::from(self.0[field as usize])]
+    }
+
+    /// The block.
+    pub(crate) fn block(&self, bytes: &[u8]) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        for field in FIELDS {
+            let value = self.of(field, bytes);
+            block[STARTS[field as usize]..][..value.len()].copy_from_slice(value);
+        }
+        let checksum = checksum(&block);
+        block[STARTS[Field::Checksum as usize]..][..8].copy_from_slice(&checksum);
+        block
+    }
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    let len = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..len]
+}
+
+/// The checksum as everybody writes it: six octal digits, a zero, a space.
+fn checksum(block: &[u8; BLOCK]) -> [u8; 8] {
+    let at = STARTS[Field::Checksum as usize];
+    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+    let own: u64 = block[at..at + 8].iter().map(|byte| u64::from(*byte)).sum();
+    let mut checksum = *b"000000\0 ";
+    digits(sum - own + 8 * u64::from(b' '), &mut checksum[..6]);
+    checksum
+}
+
+/// A number as most writers put it into size and mtime: eleven octal digits. `None` when it does not fit.
+pub(crate) fn canonical_number(value: u64) -> Option<[u8; 11]> {
+    let mut number = [b'0'; 11];
+    (value < 1 << 33).then(|| {
+        digits(value, &mut number);
+        number
+    })
+}
+
+/// The value of eleven octal digits.
+pub(crate) fn octal(field: &[u8]) -> Option<u64> {
+    if field.len() != 11 {
+        return None;
+    }
+    field.iter().try_fold(0, |value, byte| match byte {
+        b'0'..=b'7' => Some(value << 3 | u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+fn digits(mut value: u64, into: &mut [u8]) {
+    for digit in into.iter_mut().rev() {
+        *digit = b'0' + (value & 7) as u8;
+        value >>= 3;
+    }
+}

@@ -1,0 +1,198 @@
+//! Literals on the wire, in batches: coded on all cores while the link drains, and put away as they arrive.
+//!
+//! The stream begins with the limit that both sides form batches by (4 bytes, little-endian); each batch is
+//! its packed length (4 bytes) and what `dsync_delta::batch` made of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::num::NonZero;
+use std::os::unix::fs::FileExt;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use dsync_delta::batch::{self, Effort};
+use dsync_delta::gather::{Batch, Run};
+
+use crate::layers::copy_at;
+use crate::pace::Pace;
+
+/// Gives the bytes of a run of contents: of a new layer, or of a layer of the basis.
+pub(crate) type Load<'a> = dyn Fn(&Run) -> io::Result<Vec<u8>> + Sync + 'a;
+
+/// Codes batches and hands them on in their order. Returns the packed bytes of each.
+///
+/// The loaders are called on several threads. Each thread holds one batch, and no more than one packed batch
+/// for each thread waits.
+pub(crate) fn pack(
+    batches: &[Batch],
+    (new, old): (&Load<'_>, &Load<'_>),
+    pace: &mut Pace,
+    mut out: impl FnMut(&Batch, &[u8]) -> io::Result<()>,
+) -> io::Result<Vec<u64>> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers());
+    let (tokens, todo) = channel::<(usize, Effort)>();
+    let todo = Mutex::new(todo);
+    let (slots, results): (Vec<Sender<_>>, Vec<Receiver<_>>) = batches.iter().map(|_| channel()).unzip();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (todo, slots) = (&todo, &slots);
+            scope.spawn(move || {
+                loop {
+                    let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok((number, effort)) = next else { break };
+                    // Who no longer listens has failed, and said why.
+                    slots[number].send(pack_one(&batches[number], new, old, effort)).ok();
+                }
+            });
+        }
+        let mut told = 0;
+        let mut sizes = Vec::with_capacity(batches.len());
+        for (number, result) in results.iter().enumerate() {
+            while told < batches.len().min(number + workers + 1) {
+                tokens.send((told, pace.effort())).map_err(io::Error::other)?;
+                told += 1;
+            }
+            let begun = Instant::now();
+            let packed = result.recv().map_err(io::Error::other)??;
+            let waited = begun.elapsed();
+            sizes.push(packed.len() as u64);
+            out(&batches[number], &packed)?;
+            pace.note(waited, begun.elapsed() - waited);
+        }
+        // Moved in, so that the threads end however this ends.
+        drop(tokens);
+        Ok(sizes)
+    })
+}
+
+fn pack_one(batch: &Batch, new: &Load<'_>, old: &Load<'_>, effort: Effort) -> io::Result<Vec<u8>> {
+    let load = |runs: &[Run], from: &Load<'_>| runs.iter().map(from).collect::<io::Result<Vec<Vec<u8>>>>();
+    let (new, old) = (load(&batch.new, new)?, load(&batch.old, old)?);
+    batch::encode(&slices(&old), &slices(&new), &batch.pairs, effort)
+}
+
+fn slices(items: &[Vec<u8>]) -> Vec<&[u8]> {
+    items.iter().map(Vec::as_slice).collect()
+}
+
+/// A batch on the wire.
+pub(crate) fn write(packed: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    let len = u32::try_from(packed.len()).map_err(io::Error::other)?;
+    out.write_all(&len.to_le_bytes())?;
+    out.write_all(packed)
+}
+
+/// Literals as they arrive.
+///
+/// The batch that was decoded last is in memory; what of it is needed later, or once more, goes into a file
+/// before the next one is decoded.
+pub(crate) struct Arrivals<'a, R> {
+    stream: R,
+    batches: std::vec::IntoIter<Arriving>,
+    old: &'a Load<'a>,
+    /// How often each literal is still to be copied.
+    uses: Vec<u64>,
+    /// The bytes of the last batch, and where in them each literal lies.
+    last: Vec<u8>,
+    here: HashMap<usize, (usize, usize)>,
+    file: File,
+    file_len: u64,
+    kept: HashMap<usize, (u64, u64)>,
+}
+
+/// A batch that is to come.
+pub(crate) struct Arriving {
+    pub(crate) batch: Batch,
+    /// Its literals with their lengths, in its order.
+    pub(crate) literals: Vec<(usize, u64)>,
+}
+
+impl<'a, R: Read> Arrivals<'a, R> {
+    /// `uses` says for each literal how often it will be copied. `file` is an empty temporary file.
+    pub(crate) fn new(stream: R, batches: Vec<Arriving>, old: &'a Load<'a>, uses: Vec<u64>, file: File) -> Self {
+        Arrivals {
+            stream,
+            batches: batches.into_iter(),
+            old,
+            uses,
+            last: Vec::new(),
+            here: HashMap::new(),
+            file,
+            file_len: 0,
+            kept: HashMap::new(),
+        }
+    }
+
+    /// Copies a literal, waiting for it to arrive.
+    pub(crate) fn copy(&mut self, literal: usize, out: &mut dyn Write) -> io::Result<()> {
+        loop {
+            if let Some(&(at, len)) = self.here.get(&literal) {
+                self.spend(literal);
+                return out.write_all(&self.last[at..at + len]);
+            }
+            if let Some(&(at, len)) = self.kept.get(&literal) {
+                return copy_at(&self.file, at, len, out);
+            }
+            self.put_away()?;
+            self.receive()?;
+        }
+    }
+
+    /// What is left of the stream.
+    pub(crate) fn into_stream(self) -> R {
+        self.stream
+    }
+
+    fn spend(&mut self, literal: usize) {
+        if let Some(uses) = self.uses.get_mut(literal) {
+            *uses = uses.saturating_sub(1);
+        }
+    }
+
+    fn put_away(&mut self) -> io::Result<()> {
+        for (literal, (at, len)) in self.here.drain() {
+            if self.uses.get(literal).is_some_and(|uses| *uses > 0) {
+                self.file.write_all_at(&self.last[at..at + len], self.file_len)?;
+                self.kept.insert(literal, (self.file_len, len as u64));
+                self.file_len += len as u64;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        let Some(Arriving { batch, literals }) = self.batches.next() else {
+            return Err(io::Error::other("a content is neither here nor on its way"));
+        };
+        let packed = read(&mut self.stream)?;
+        let old = batch.old.iter().map(self.old).collect::<io::Result<Vec<Vec<u8>>>>()?;
+        let lens: Vec<u64> = batch.new.iter().map(|run| run.len).collect();
+        self.last = batch::decode(&slices(&old), &lens, &batch.pairs, &packed).map_err(io::Error::other)?;
+        let mut at = 0;
+        for (literal, len) in literals {
+            let len = usize::try_from(len).map_err(io::Error::other)?;
+            self.here.insert(literal, (at, len));
+            at += len;
+        }
+        if at != self.last.len() {
+            return Err(io::Error::other("a batch has another length than its contents"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a batch; memory follows what arrives.
+pub(crate) fn read(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut len = [0; 4];
+    stream.read_exact(&mut len)?;
+    let len = u32::from_le_bytes(len);
+    let mut packed = Vec::new();
+    stream.take(len.into()).read_to_end(&mut packed)?;
+    if packed.len() as u64 != u64::from(len) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(packed)
+}

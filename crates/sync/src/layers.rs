@@ -1,0 +1,170 @@
+//! The layers in play at one end: their listings, and the bytes of those that are kept.
+//!
+//! Kept layers lie in one temporary file that has no name in any directory, so however the process ends,
+//! nothing is left. Layers of which hardly any content is used are only listed; what of them is used after
+//! all is read once more from the store.
+
+mod pick;
+mod spool;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use dsync_core::{DiffId, Image, ImageId};
+use dsync_delta::Listing;
+use dsync_engine::{Export, Store, StoreError};
+
+pub(crate) use spool::copy_at;
+
+use crate::cache::Cache;
+use crate::failure::EndpointError;
+use pick::Pick;
+use spool::Spool;
+
+/// A content: the layer, and which of the layer's contents.
+pub(crate) type Place = (DiffId, usize);
+
+/// Layers of one store.
+pub(crate) struct Layers<'a> {
+    store: &'a dyn Store,
+    spool: Spool,
+    /// Contents that were read once more, and where in the file each lies.
+    fetched: HashMap<Place, u64>,
+    file: File,
+}
+
+impl<'a> Layers<'a> {
+    /// Nothing yet. Temporary files go to `folder`; listings of layers that were read once come from `cache`.
+    pub(crate) fn new(store: &'a dyn Store, folder: &Path, cache: Option<Cache>) -> Result<Self, EndpointError> {
+        let temporary = || EndpointError::io("cannot make a temporary file");
+        let spool = Spool::new(folder, cache).map_err(temporary())?;
+        let file = tempfile::tempfile_in(folder).map_err(temporary())?;
+        Ok(Layers { store, spool, fetched: HashMap::new(), file })
+    }
+
+    /// Reads layers of an image to keep them, and its config.
+    pub(crate) fn keep(
+        &mut self,
+        image: &ImageId,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+    ) -> Result<Export, StoreError> {
+        let wanted = self.spool.want(diff_ids, |_| true);
+        self.store.export(image, &wanted, &mut self.spool)
+    }
+
+    /// Gets to know layers of an image that is to be a basis; those that `keeps` names are kept. An image that
+    /// cannot be read is no basis; that is no reason to fail.
+    pub(crate) fn learn(
+        &mut self,
+        image: &ImageId,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+        keeps: &dyn Fn(&DiffId) -> bool,
+    ) -> Result<(), StoreError> {
+        let wanted = self.spool.want(diff_ids, keeps);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        match self.store.export(image, &wanted, &mut self.spool) {
+            Err(error) if is_the_images_own(&error) => {
+                // Half of it may be there, but nothing could be read once more.
+                self.spool.forget_listed(&wanted);
+                self.spool.note(format!("{image} is no basis: {error}"));
+                Ok(())
+            }
+            result => result.map(drop),
+        }
+    }
+
+    /// What the store remarked.
+    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+        self.spool.take_notes()
+    }
+
+    /// What is known of a layer.
+    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<&Listing> {
+        self.spool.listing(diff_id)
+    }
+
+    /// Finds a layer that begins so in the cache; the store need not have it.
+    pub(crate) fn recall_short(&mut self, short: &[u8; 8]) -> Option<DiffId> {
+        self.spool.recall_short(short)
+    }
+
+    /// Where a layer that is kept begins.
+    pub(crate) fn kept(&self, diff_id: &DiffId) -> Option<u64> {
+        self.spool.kept(diff_id)
+    }
+
+    /// Reads once more those of these contents whose layers were only listed, from images that have them.
+    pub(crate) fn fetch(
+        &mut self,
+        images: &[&Image],
+        places: impl IntoIterator<Item = Place>,
+    ) -> Result<(), EndpointError> {
+        let mut missing: BTreeMap<DiffId, Vec<usize>> = BTreeMap::new();
+        for (diff_id, content) in places {
+            if self.spool.kept(&diff_id).is_none() && !self.fetched.contains_key(&(diff_id, content)) {
+                missing.entry(diff_id).or_default().push(content);
+            }
+        }
+        let mut picks = HashMap::new();
+        for (diff_id, mut contents) in missing {
+            contents.sort_unstable();
+            contents.dedup();
+            let listing = self.spool.listing(&diff_id).ok_or_else(|| gone(&diff_id))?;
+            let pieces = contents.iter().map(|&content| (content, listing.contents()[content])).collect();
+            picks.insert(diff_id, pieces);
+        }
+        let pick = Pick::new(&self.file, picks, &mut self.fetched);
+        let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;
+        loop {
+            let next = pick.left().next();
+            let Some(diff_id) = next else { break };
+            let image = images.iter().find(|image| image.diff_ids.contains(&diff_id)).ok_or_else(|| gone(&diff_id))?;
+            let wanted: HashSet<DiffId> = pick.left().filter(|id| image.diff_ids.contains(id)).collect();
+            self.store.export(&image.id, &wanted, &mut pick).map_err(|error| match is_the_images_own(&error) {
+                true => EndpointError::Basis(error.to_string()),
+                false => error.into(),
+            })?;
+            if pick.left().any(|id| id == diff_id) {
+                return Err(EndpointError::Basis(format!("layer {diff_id} was not given again")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a content of a layer that is kept, or that was fetched.
+    pub(crate) fn copy(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
+        let (diff_id, ordinal) = place;
+        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal)).copied();
+        let content = content.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
+        match (self.spool.kept(&diff_id), self.fetched.get(&place)) {
+            (Some(at), _) => self.spool.copy(at + content.at, content.len, out),
+            (None, Some(&at)) => copy_at(&self.file, at, content.len, out),
+            (None, None) => Err(io::Error::other(format!("a content of layer {diff_id} is not at hand"))),
+        }
+    }
+
+    /// Copies a whole layer that is kept.
+    pub(crate) fn copy_layer(&self, diff_id: &DiffId, out: &mut dyn Write) -> io::Result<()> {
+        match (self.spool.kept(diff_id), self.listing(diff_id)) {
+            (Some(at), Some(listing)) => self.spool.copy(at, listing.len, out),
+            _ => Err(io::Error::other(format!("layer {diff_id} is not here"))),
+        }
+    }
+}
+
+fn gone(diff_id: &DiffId) -> EndpointError {
+    EndpointError::Basis(format!("layer {diff_id} is gone"))
+}
+
+/// Whether it is this image that cannot be had, gone or damaged.
+fn is_the_images_own(error: &StoreError) -> bool {
+    match error {
+        StoreError::NoSuchImage { .. } | StoreError::Broken { .. } | StoreError::Failed { .. } => true,
+        StoreError::Io { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}

@@ -1,0 +1,238 @@
+//! Layers in one temporary file, listed on their way in.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use dsync_core::DiffId;
+use dsync_delta::{Layout, Listing, Scanner, Segment};
+use dsync_engine::LayerSink;
+
+use crate::cache::Cache;
+use crate::interrupt;
+
+/// How much is read from an engine at once.
+const BLOCK: usize = 1 << 20;
+
+/// A temporary file with the kept layers, and what is known of all.
+pub(super) struct Spool {
+    file: File,
+    len: u64,
+    /// Of the layers to come those that are kept.
+    keeping: HashSet<DiffId>,
+    /// Where each kept layer begins.
+    kept: HashMap<DiffId, u64>,
+    listings: HashMap<DiffId, Listing>,
+    cache: Option<Cache>,
+    notes: Vec<String>,
+}
+
+impl Spool {
+    pub(super) fn new(folder: &Path, cache: Option<Cache>) -> io::Result<Spool> {
+        Ok(Spool {
+            file: tempfile::tempfile_in(folder)?,
+            len: 0,
+            keeping: HashSet::new(),
+            kept: HashMap::new(),
+            listings: HashMap::new(),
+            cache,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Says which layers are to come and which of them to keep, and returns those that must be read for it.
+    pub(super) fn want(
+        &mut self,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+        keeps: impl Fn(&DiffId) -> bool,
+    ) -> HashSet<DiffId> {
+        self.keeping.clear();
+        let mut wanted = HashSet::new();
+        for diff_id in diff_ids {
+            let known = self.recall(&diff_id);
+            if keeps(&diff_id) {
+                if !self.kept.contains_key(&diff_id) {
+                    self.keeping.insert(diff_id);
+                    wanted.insert(diff_id);
+                }
+            } else if !known {
+                wanted.insert(diff_id);
+            }
+        }
+        wanted
+    }
+
+    /// Whether the layer is known, be it from the cache.
+    pub(super) fn recall(&mut self, diff_id: &DiffId) -> bool {
+        if self.listings.contains_key(diff_id) {
+            return true;
+        }
+        let bytes = self.cache.as_ref().and_then(|cache| cache.get(diff_id));
+        let listing = bytes.and_then(|bytes| Listing::from_bytes(&bytes));
+        match listing.filter(|listing| listing.diff_id == *diff_id) {
+            Some(listing) => {
+                self.listings.insert(*diff_id, listing);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether the cache knows a layer whose diff id begins so.
+    pub(super) fn recall_short(&mut self, short: &[u8; 8]) -> Option<DiffId> {
+        let diff_id = self.cache.as_ref()?.find(short)?;
+        self.recall(&diff_id).then_some(diff_id)
+    }
+
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// Takes it that these layers, as far as they were only listed, have not come.
+    pub(super) fn forget_listed(&mut self, diff_ids: &HashSet<DiffId>) {
+        self.listings.retain(|id, _| self.kept.contains_key(id) || !diff_ids.contains(id));
+    }
+
+    pub(super) fn listing(&self, diff_id: &DiffId) -> Option<&Listing> {
+        self.listings.get(diff_id)
+    }
+
+    pub(super) fn kept(&self, diff_id: &DiffId) -> Option<u64> {
+        self.kept.get(diff_id).copied()
+    }
+
+    /// Copies a stretch of the file.
+    pub(super) fn copy(&self, at: u64, len: u64, out: &mut dyn Write) -> io::Result<()> {
+        copy_at(&self.file, at, len, out)
+    }
+
+    /// Takes a layer that is known already: its bytes are kept, its diff id is checked by whoever joins it.
+    fn take_known(&mut self, diff_id: DiffId, tar: &mut dyn Read) -> io::Result<()> {
+        let at = self.len;
+        let mut end = at;
+        blocks(tar, &mut |block| {
+            self.file.write_all_at(block, end)?;
+            end += block.len() as u64;
+            Ok(())
+        })?;
+        if self.listings.get(&diff_id).is_none_or(|listing| listing.len != end - at) {
+            return Err(damaged(&diff_id, "with another length"));
+        }
+        self.kept.insert(diff_id, at);
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl LayerSink for Spool {
+    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+        if let Some(known) = diff_id.filter(|id| self.keeping.contains(id) && self.listings.contains_key(id)) {
+            return self.take_known(known, tar);
+        }
+        let at = self.len;
+        let mut end = at;
+        let mut scanner = Scanner::new();
+        blocks(tar, &mut |block| {
+            self.file.write_all_at(block, end)?;
+            end += block.len() as u64;
+            scanner.push(block);
+            Ok(())
+        })?;
+        let layout = scanner.finish();
+        match diff_id {
+            Some(expected) if expected != layout.diff_id => {
+                return Err(damaged(&expected, &format!("as {}", layout.diff_id)));
+            }
+            _ => {}
+        }
+        let listing = Listing::read(&layout, &mut verbatim(&self.file, at, &layout))?;
+        if let Some(cache) = &self.cache {
+            cache.put(&layout.diff_id, &listing.to_bytes());
+        }
+        if self.keeping.contains(&layout.diff_id) && !self.kept.contains_key(&layout.diff_id) {
+            self.kept.insert(layout.diff_id, at);
+            self.len = end;
+        } else {
+            self.file.set_len(at)?;
+        }
+        self.listings.insert(layout.diff_id, listing);
+        Ok(())
+    }
+
+    fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+}
+
+fn damaged(diff_id: &DiffId, how: &str) -> io::Error {
+    let reason = format!("the engine gave layer {diff_id} {how}: its store is damaged");
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+/// Reads to the end, in blocks, unless somebody wants the process to end.
+pub(super) fn blocks(input: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut block = vec![0; BLOCK];
+    loop {
+        if interrupt::happened() {
+            return Err(io::Error::other("interrupted"));
+        }
+        match input.read(&mut block) {
+            Ok(0) => return Ok(()),
+            Ok(n) => take(&block[..n])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Copies a stretch of a file.
+pub(crate) fn copy_at(file: &File, mut at: u64, mut len: u64, out: &mut dyn Write) -> io::Result<()> {
+    let mut block = [0; 64 << 10];
+    while len > 0 {
+        let take = usize::try_from(len).unwrap_or(usize::MAX).min(block.len());
+        file.read_exact_at(&mut block[..take], at)?;
+        out.write_all(&block[..take])?;
+        at += take as u64;
+        len -= take as u64;
+    }
+    Ok(())
+}
+
+/// The bytes of a layer's tar that are no content, in order; the tar begins at `start` of the file.
+fn verbatim<'a>(file: &'a File, start: u64, layout: &'a Layout) -> impl Read + 'a {
+    let pieces = layout.spans().filter_map(move |(at, segment)| match segment {
+        Segment::Verbatim { len } => Some((start + at, len)),
+        Segment::Content { .. } => None,
+    });
+    Pieces { file, pieces, at: 0, left: 0 }
+}
+
+/// Reads pieces of a file one after the other.
+struct Pieces<'a, I> {
+    file: &'a File,
+    pieces: I,
+    at: u64,
+    left: u64,
+}
+
+impl<I: Iterator<Item = (u64, u64)>> Read for Pieces<'_, I> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.left == 0 {
+            match self.pieces.next() {
+                None => return Ok(0),
+                Some((at, len)) => (self.at, self.left) = (at, len),
+            }
+        }
+        let take = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
+        self.file.read_exact_at(&mut into[..take], self.at)?;
+        self.at += take as u64;
+        self.left -= take as u64;
+        Ok(take)
+    }
+}
