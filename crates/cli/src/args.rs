@@ -159,7 +159,7 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
     pub(crate) method: Method,
 
-    /// As hard as the link is slow (auto), for the fewest bytes (max), or a zstd level, 1 to 22
+    /// auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22
     #[arg(
         long,
         value_name = "LEVEL",

@@ -15,6 +15,9 @@ use dsync_delta::columns::{Decoder, Encoder, Limits, Mode, Origin};
 use dsync_delta::gather::{self, Run, Spot};
 use dsync_delta::{ContentSource, Listing, Scanner, join};
 
+/// How many of the costliest files are shown.
+const TOP: usize = 20;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// A layer's tar, and what is known of it.
@@ -55,11 +58,19 @@ fn main() -> Result<()> {
     let batches = gather::batches(&listings, &sent, &readable, mib << 20);
     let begun = Instant::now();
     let (mut raw, mut old_raw, mut total) = (0, 0, 0);
+    let mut top = Vec::new();
     let mut literals: HashMap<Spot, Vec<u8>> = HashMap::new();
     for (number, batch) in batches.iter().enumerate() {
         let items = |runs: &[Run], layers: &[Layer]| runs.iter().map(|run| bytes(layers, run)).collect::<Vec<_>>();
         let (olds, news) = (items(&batch.old, &old), items(&batch.new, &new));
         let packed = batch::encode(&refs(&olds), &refs(&news), &batch.pairs, effort)?;
+        for (at, run) in batch.new.iter().enumerate() {
+            let pair = batch.pairs[at].map(|old| &olds[old][..]);
+            let alone = batch::encode(pair.as_slice(), &[&news[at]], &[pair.map(|_| 0)], Effort::Level(9))?;
+            let path = listings[run.layer].files().find(|file| file.contents.contains(&run.contents.start));
+            let path = path.map_or_else(String::new, |file| String::from_utf8_lossy(&file.path).into_owned());
+            top.push((alone.len(), news[at].len(), pair.map_or(0, <[u8]>::len), path));
+        }
         let lens: Vec<u64> = batch.new.iter().map(|run| run.len).collect();
         let back = batch::decode(&refs(&olds), &lens, &batch.pairs, &packed)?;
         assert_eq!(back, news.concat());
@@ -78,6 +89,10 @@ fn main() -> Result<()> {
         (raw, old_raw, total) = (raw + len, old_raw + old_len, total + packed.len() as u64);
     }
     println!("contents: {raw} by {old_raw}: {total} packed ({:.1?})", begun.elapsed());
+    top.sort_by(|a, b| b.cmp(a));
+    for (alone, len, old, path) in top.iter().take(TOP) {
+        println!("{alone:>9} alone, {len:>9} by {old:>9}: {path}");
+    }
     println!("all: {}", total + packed.len() as u64);
 
     let mut decoder = Decoder::new(&basis, Mode::Known, Limits { len: 1 << 40, entries: 1 << 22, verbatim: 1 << 32 });
@@ -137,13 +152,10 @@ fn layers(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Layer>> {
         let begun = Instant::now();
         let mut scanner = Scanner::new();
         scanner.push(&tar);
-        let layout = scanner.finish();
-        if known.contains(&layout.diff_id) {
+        let listing = scanner.finish();
+        if known.contains(&listing.diff_id) {
             continue;
         }
-        let mut verbatim = layout.verbatim(std::io::Cursor::new(&tar), 0);
-        let listing = Listing::read(&layout, &mut verbatim)?;
-        drop(verbatim);
         eprintln!("{name}: {} bytes, {} contents, {:.1?}", tar.len(), listing.contents().len(), begun.elapsed());
         layers.push(Layer { tar, listing });
     }

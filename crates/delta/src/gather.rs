@@ -9,6 +9,7 @@
 
 mod names;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -98,17 +99,17 @@ fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64
         for file in listing.files() {
             let wanted = |content| sent.contains(&(layer, content));
             for run in runs(listing, layer, file.contents.clone(), &wanted, limit / 4) {
-                items.push(Item { path: file.path, file: file.contents.clone(), file_len: file.len, run });
+                items.push(Item { path: file.path.clone(), file: file.contents.clone(), file_len: file.len, run });
             }
         }
     }
     let place = |item: &Item<'_>| (item.run.layer, item.run.contents.start);
-    items.sort_by(|a, b| (kind(a.path), a.path, place(a)).cmp(&(kind(b.path), b.path, place(b))));
+    items.sort_by(|a, b| (kind(&a.path), &a.path, place(a)).cmp(&(kind(&b.path), &b.path, place(b))));
     let mut batches: Vec<Batch> = Vec::new();
     let mut known: HashMap<Run, usize> = HashMap::new();
     let mut filled = limit;
     for item in items {
-        let version = old.version(item.path, item.file_len).and_then(|(file, listing)| {
+        let version = old.version(&item.path, item.file_len).and_then(|(file, listing)| {
             let run = region(&item, new[item.run.layer], file, listing, limit / 4);
             (run.len > 0).then_some(run)
         });
@@ -136,7 +137,7 @@ fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64
 
 /// A run of a file, with the file.
 struct Item<'a> {
-    path: &'a [u8],
+    path: Cow<'a, [u8]>,
     file: Range<usize>,
     file_len: u64,
     run: Run,

@@ -1,7 +1,5 @@
 //! How a layer divides into verbatim bytes and file contents.
 
-use std::io::{self, Read, Seek, SeekFrom};
-
 use dsync_core::DiffId;
 
 use crate::ContentId;
@@ -66,51 +64,11 @@ impl Layout {
     pub fn verbatim_len(&self) -> u64 {
         self.len - self.contents().map(|(_, len)| len).sum::<u64>()
     }
-
-    /// Reads only the verbatim bytes out of the layer, which begins at `start` of `source`.
-    pub fn verbatim<R: Read + Seek>(&self, source: R, start: u64) -> VerbatimReader<'_, R> {
-        VerbatimReader { source, segments: self.segments.iter(), at: Some(start), left: 0 }
-    }
-}
-
-/// The verbatim bytes of a layer, one after the other; made by [`Layout::verbatim`].
-///
-/// Each verbatim segment costs one seek and at least one read, so that contents are never read.
-#[derive(Debug)]
-pub struct VerbatimReader<'a, R> {
-    source: R,
-    segments: std::slice::Iter<'a, Segment>,
-    /// Where the next segment begins; `None` when that is beyond what an offset can say.
-    at: Option<u64>,
-    /// What is left of the current segment, at whose next byte the source stands.
-    left: u64,
-}
-
-impl<R: Read + Seek> Read for VerbatimReader<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while self.left == 0 {
-            let Some(segment) = self.segments.next() else { return Ok(0) };
-            let at = self.at.ok_or(io::ErrorKind::InvalidInput)?;
-            self.at = at.checked_add(segment.len());
-            if let Segment::Verbatim { len } = *segment {
-                self.source.seek(SeekFrom::Start(at))?;
-                self.left = len;
-            }
-        }
-        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
-        let got = self.source.read(&mut buf[..most])?;
-        if got == 0 && most > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= got as u64;
-        Ok(got)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Cursor;
 
     fn layout() -> Layout {
         let content = |len| Segment::Content { id: ContentId::of(b"x"), len };
@@ -123,19 +81,5 @@ mod tests {
     fn spans_know_where_they_begin() {
         assert_eq!(layout().spans().map(|(offset, _)| offset).collect::<Vec<_>>(), [0, 2, 5, 6]);
         assert_eq!(layout().verbatim_len(), 6);
-    }
-
-    #[test]
-    fn verbatim_bytes_are_read_around_the_contents() {
-        let mut got = String::new();
-        layout().verbatim(Cursor::new("..HHcccdTTTT.."), 2).read_to_string(&mut got).unwrap();
-        assert_eq!(got, "HHTTTT");
-    }
-
-    #[test]
-    fn a_source_that_ends_early_is_an_error() {
-        let mut got = Vec::new();
-        let error = layout().verbatim(Cursor::new("HHcccdTT"), 0).read_to_end(&mut got).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

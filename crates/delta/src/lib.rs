@@ -27,7 +27,7 @@ mod wanted;
 pub use content::{ContentHasher, ContentId};
 pub use index::Index;
 pub use join::{ContentSource, DiffIdWriter, JoinError, join};
-pub use layout::{Layout, Segment, VerbatimReader};
+pub use layout::{Layout, Segment};
 pub use listing::Listing;
 pub use scan::Scanner;
 pub use wanted::{Wanted, WantedError};

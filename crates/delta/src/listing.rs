@@ -8,15 +8,14 @@ mod fields;
 mod parse;
 
 use std::borrow::Cow;
-use std::io::{self, Read};
 use std::ops::Range;
 
 use dsync_core::DiffId;
 
 use crate::columns::{Decoder, Encoder, Limits, Mode};
-use crate::{ContentId, Layout};
+use crate::ContentId;
 pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
-pub(crate) use parse::{pax, pax_line};
+pub(crate) use parse::{Builder, pax, pax_line};
 
 /// The version of [`Listing::to_bytes`], to be counted up when columns or cuts change.
 const FORMAT: u8 = 1;
@@ -36,7 +35,7 @@ pub struct Content {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File<'a> {
     /// As the tar has it; empty in what is no tar.
-    pub path: &'a [u8],
+    pub path: Cow<'a, [u8]>,
     /// Which of [`Listing::contents`] it is made of.
     pub contents: Range<usize>,
     /// Bytes in these contents.
@@ -100,11 +99,6 @@ pub enum Part<'a> {
 }
 
 impl Listing {
-    /// Takes apart a layer: `verbatim` gives its verbatim bytes, one segment's after the other's.
-    pub fn read(layout: &Layout, verbatim: &mut dyn Read) -> io::Result<Listing> {
-        parse::read(layout, verbatim)
-    }
-
     /// A listing without records, to be filled.
     pub(crate) fn empty(diff_id: DiffId, len: u64) -> Listing {
         Listing { diff_id, len, bytes: Vec::new(), records: Vec::new(), contents: Vec::new() }
@@ -212,8 +206,10 @@ impl Listing {
     }
 
     /// The path that a group is about; empty where it is about none.
-    pub(crate) fn path(&self, group: &Group) -> &[u8] {
-        let Some((last, extensions)) = self.records[group.records.clone()].split_last() else { return b"" };
+    pub(crate) fn path(&self, group: &Group) -> Cow<'_, [u8]> {
+        let Some((last, extensions)) = self.records[group.records.clone()].split_last() else {
+            return Cow::default();
+        };
         for record in extensions {
             let path = match self.flag(record) {
                 b'x' => parse::pax_value(self.body(record), b"path"),
@@ -221,11 +217,11 @@ impl Listing {
                 _ => None,
             };
             if let Some(path) = path {
-                return path;
+                return path.into();
             }
         }
-        // The prefix of a path that was split is left out: it is the same on both sides, or it is not found.
-        if matches!(last.kind, Kind::Header(_)) { self.field(last, Field::Name) } else { b"" }
+        let (prefix, name) = (self.field(last, Field::Prefix), self.field(last, Field::Name));
+        if prefix.is_empty() { name.into() } else { [prefix, b"/", name].concat().into() }
     }
 
     /// The bytes of a header's field, without the zeros at its end.

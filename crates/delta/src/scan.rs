@@ -9,6 +9,7 @@ use dsync_core::DiffId;
 use sha2::{Digest as _, Sha256};
 
 use crate::layout::{Layout, Segment};
+use crate::listing::{Builder, Listing};
 use crate::cut::{COARSE, Cutter};
 use crate::{ContentHasher, ContentId};
 use header::BLOCK;
@@ -35,6 +36,8 @@ pub struct Scanner {
     diff_id: Sha256,
     len: u64,
     segments: Vec<Segment>,
+    /// Where the next segment begins.
+    offset: u64,
     /// Verbatim bytes since the last segment.
     verbatim: u64,
     tape: Tape,
@@ -51,6 +54,11 @@ pub struct Scanner {
     inside: bool,
     cutting: bool,
     cutter: Cutter,
+    /// The verbatim bytes since the last content, and what was made of those before.
+    headers: Vec<u8>,
+    listing: Builder,
+    /// The first bytes of the content that is passing by: should the layer end here, they are verbatim.
+    short: Vec<u8>,
 }
 
 impl Default for Scanner {
@@ -66,6 +74,7 @@ impl Scanner {
             diff_id: Sha256::new(),
             len: 0,
             segments: Vec::new(),
+            offset: 0,
             verbatim: 0,
             tape: Tape::default(),
             part: Part::Block,
@@ -77,6 +86,9 @@ impl Scanner {
             inside: false,
             cutting: false,
             cutter: Cutter::new(COARSE),
+            headers: Vec::new(),
+            listing: Builder::new(),
+            short: Vec::new(),
         }
     }
 
@@ -90,20 +102,30 @@ impl Scanner {
     }
 
     /// The layer has ended; what was begun is closed with the length that it really has.
-    pub fn finish(mut self) -> Layout {
+    pub fn finish(self) -> Listing {
+        self.end().1
+    }
+
+    /// As [`Scanner::finish`], for who wants the bare segments.
+    pub fn layout(self) -> Layout {
+        self.end().0
+    }
+
+    fn end(mut self) -> (Layout, Listing) {
+        self.headers.extend_from_slice(&self.block[..self.filled]);
+        self.headers.extend_from_slice(&self.records);
         self.verbatim += self.filled as u64 + self.records.len() as u64;
         if self.hashed >= CONTENT_MIN {
             let id = self.content.finish();
             self.segment(id, self.hashed);
         } else {
+            self.headers.extend_from_slice(&self.short);
             self.verbatim += self.hashed;
         }
         self.flush();
-        Layout {
-            diff_id: DiffId::from_bytes(self.diff_id.finalize().into()),
-            len: self.len,
-            segments: self.segments,
-        }
+        let diff_id = DiffId::from_bytes(self.diff_id.finalize().into());
+        let layout = Layout { diff_id, len: self.len, segments: self.segments };
+        (layout, self.listing.finish(diff_id, self.len))
     }
 
     fn scan(&mut self, mut bytes: &[u8]) {
@@ -127,6 +149,7 @@ impl Scanner {
             match self.tape.block(&self.block) {
                 Judged::Structure(next) => {
                     self.verbatim += BLOCK as u64;
+                    self.headers.extend_from_slice(&self.block);
                     self.part = next;
                 }
                 Judged::Body(part) => {
@@ -144,6 +167,7 @@ impl Scanner {
         self.records.extend_from_slice(&bytes[..taken]);
         if self.records.len() == len {
             self.verbatim += len as u64;
+            self.headers.extend_from_slice(&self.records);
             self.part = self.tape.records(&self.records);
             self.records.clear();
         }
@@ -153,6 +177,7 @@ impl Scanner {
     fn take_verbatim(&mut self, bytes: &[u8], left: u64) -> usize {
         let (taken, left) = part_of(bytes, left);
         self.verbatim += taken.len() as u64;
+        self.headers.extend_from_slice(taken);
         self.part = if left > 0 { Part::Verbatim { left } } else { self.tape.next() };
         taken.len()
     }
@@ -180,6 +205,8 @@ impl Scanner {
     fn take_rest(&mut self, taken: &[u8], left: u64) -> usize {
         if left > 0 || self.hashed > 0 {
             self.content.update(taken);
+            let short = (CONTENT_MIN as usize).saturating_sub(self.short.len()).min(taken.len());
+            self.short.extend_from_slice(&taken[..short]);
             self.hashed += taken.len() as u64;
         }
         if left > 0 {
@@ -202,11 +229,17 @@ impl Scanner {
     fn segment(&mut self, id: ContentId, len: u64) {
         self.flush();
         self.segments.push(Segment::Content { id, len });
+        self.listing.content(id, len, self.offset);
+        self.offset += len;
+        self.short.clear();
     }
 
     fn flush(&mut self) {
         if self.verbatim > 0 {
             self.segments.push(Segment::Verbatim { len: self.verbatim });
+            self.listing.verbatim(&self.headers);
+            self.headers.clear();
+            self.offset += self.verbatim;
             self.verbatim = 0;
         }
     }

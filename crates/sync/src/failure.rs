@@ -96,7 +96,7 @@ mod tests {
     fn the_kind_is_found_below_the_surface() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(kind(EndpointError::Io { what: "x", source: full() }), FailureKind::NoSpace);
-        assert_eq!(kind(EndpointError::Skeleton(SkeletonError::Write(full()))), FailureKind::NoSpace);
+        assert_eq!(kind(EndpointError::Basis("x".into())), FailureKind::Mismatch);
         let aborted = StoreError::Io { what: "x".into(), source: Aborted.into() };
         assert_eq!(kind(aborted.into()), FailureKind::Aborted);
         assert_eq!(kind(StoreError::Down { message: "x".into() }.into()), FailureKind::EngineDown);

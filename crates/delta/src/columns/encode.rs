@@ -1,5 +1,6 @@
 //! Writing columns.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::reference::{Basis, Place, Shape, Told, time};
@@ -14,7 +15,7 @@ pub struct Encoder<'a> {
     basis: Basis<'a>,
     mode: Mode,
     /// Of each listing of the basis its groups by their paths.
-    paths: Vec<HashMap<&'a [u8], usize>>,
+    paths: Vec<HashMap<Cow<'a, [u8]>, usize>>,
     /// Where a content of the basis is first.
     contents: HashMap<(ContentId, u64), usize>,
     /// Which literal a content is that was told.
@@ -78,7 +79,7 @@ impl Layer<'_, '_> {
     fn nearest(&self, groups: &[Group]) -> usize {
         let paths = &self.encoder.paths;
         let score = |layer: &usize| {
-            let known = groups.iter().filter(|group| paths[*layer].contains_key(self.listing.path(group)));
+            let known = groups.iter().filter(|group| paths[*layer].contains_key(&self.listing.path(group)));
             (known.count(), *layer)
         };
         (0..paths.len()).max_by_key(score).unwrap_or(0)
@@ -101,10 +102,10 @@ impl Layer<'_, '_> {
             return None;
         }
         let paths = &self.encoder.paths;
-        if let Some(number) = paths.get(self.near).and_then(|paths| paths.get(path)) {
+        if let Some(number) = paths.get(self.near).and_then(|paths| paths.get(&path)) {
             return Some(*number);
         }
-        paths.iter().rev().find_map(|paths| paths.get(path)).copied()
+        paths.iter().rev().find_map(|paths| paths.get(&path)).copied()
     }
 
     fn group(&mut self, group: &Group) {

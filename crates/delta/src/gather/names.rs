@@ -1,5 +1,6 @@
 //! Which old file a new one is a version of, by their names.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -16,9 +17,9 @@ pub(super) struct OldFile {
 /// The files of the basis by their names, from the strictest to the loosest sense of a name.
 pub(super) struct Old<'a> {
     basis: &'a [Option<&'a Listing>],
-    paths: HashMap<&'a [u8], OldFile>,
+    paths: HashMap<Cow<'a, [u8]>, OldFile>,
     blurred_paths: HashMap<Vec<u8>, Vec<OldFile>>,
-    names: HashMap<&'a [u8], Vec<OldFile>>,
+    names: HashMap<Vec<u8>, Vec<OldFile>>,
     blurred_names: HashMap<Vec<u8>, Vec<OldFile>>,
 }
 
@@ -37,11 +38,11 @@ impl<'a> Old<'a> {
         for (layer, listing) in basis.iter().enumerate() {
             for file in listing.iter().flat_map(|listing| listing.files()) {
                 let version = OldFile { layer, contents: file.contents, len: file.len };
+                old.blurred_paths.entry(blur(&file.path)).or_default().push(version.clone());
+                old.names.entry(name(&file.path).to_vec()).or_default().push(version.clone());
+                old.blurred_names.entry(blur(name(&file.path))).or_default().push(version.clone());
                 // The layers of an image come lowest first: what lies above is nearer to the new one.
-                old.paths.insert(file.path, version.clone());
-                old.blurred_paths.entry(blur(file.path)).or_default().push(version.clone());
-                old.names.entry(name(file.path)).or_default().push(version.clone());
-                old.blurred_names.entry(blur(name(file.path))).or_default().push(version);
+                old.paths.insert(file.path, version);
             }
         }
         old

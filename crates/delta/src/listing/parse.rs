@@ -1,115 +1,115 @@
 //! Verbatim bytes into records. It decides less than the scanner, and need not agree with it: what it does not
 //! understand stays raw.
 
-use std::io::{self, Read};
+use dsync_core::DiffId;
 
 use super::{BLOCK, Content, Field, Fields, Kind, Listing, Record, padding};
-use crate::{Layout, Segment};
+use crate::ContentId;
 
-/// The longest body that is read at once.
-const BODY_MAX: u64 = 1 << 20;
+/// The longest body that is taken with its header.
+const BODY_MAX: usize = 1 << 20;
 
-pub(super) fn read(layout: &Layout, verbatim: &mut dyn Read) -> io::Result<Listing> {
-    let mut listing = Listing::empty(layout.diff_id, layout.len);
-    // What the contents since the last header have of bytes; their padding comes first in what follows.
-    let mut pending: u64 = 0;
-    for (at, segment) in layout.spans() {
-        match segment {
-            Segment::Content { id, len } => {
-                let follows = |last: &Record| matches!(last.kind, Kind::Header(_)) && last.body == 0 && last.contents == 0;
-                if pending == 0 && !listing.records.last().is_some_and(follows) {
-                    listing.push(Kind::Raw, b"", false, b"");
-                }
-                listing.contents.push(Content { id, len, at });
-                if let Some(record) = listing.records.last_mut() {
-                    record.contents += 1;
-                    record.padded = false;
-                }
-                pending += len;
+/// A listing that grows with its layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Builder {
+    listing: Listing,
+    /// What the contents since the last verbatim bytes have of bytes; their padding comes first in what follows.
+    pending: u64,
+    fields: Vec<u8>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Builder { listing: Listing::empty(DiffId::of(b""), 0), pending: 0, fields: Vec::new() }
+    }
+
+    /// Takes the next content, which begins at `at`.
+    pub(crate) fn content(&mut self, id: ContentId, len: u64, at: u64) {
+        let follows =
+            |last: &Record| matches!(last.kind, Kind::Header(_)) && last.body == 0 && last.contents == 0;
+        if self.pending == 0 && !self.listing.records.last().is_some_and(follows) {
+            self.listing.push(Kind::Raw, b"", false, b"");
+        }
+        self.listing.contents.push(Content { id, len, at });
+        if let Some(record) = self.listing.records.last_mut() {
+            record.contents += 1;
+            record.padded = false;
+        }
+        self.pending += len;
+    }
+
+    /// Takes all verbatim bytes up to the next content.
+    pub(crate) fn verbatim(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        if self.pending > 0 {
+            let fill = usize::try_from(padding(self.pending)).unwrap_or(BLOCK).min(rest.len());
+            let (fill, blocks) = rest.split_at(fill);
+            if fill.len() as u64 == padding(self.pending) && fill.iter().all(|byte| *byte == 0) {
+                self.pad_last();
+            } else {
+                self.listing.push(Kind::Raw, fill, false, b"");
             }
-            Segment::Verbatim { len } => {
-                let mut left = len;
-                if pending > 0 {
-                    left -= take_padding(&mut listing, padding(pending).min(left), pending, verbatim)?;
-                    pending = 0;
-                }
-                take_blocks(&mut listing, left, verbatim)?;
-            }
+            self.pending = 0;
+            rest = blocks;
+        }
+        while !rest.is_empty() {
+            rest = self.record(rest);
         }
     }
-    if pending > 0 && padding(pending) == 0 {
-        pad_last(&mut listing);
-    }
-    Ok(listing)
-}
 
-fn pad_last(listing: &mut Listing) {
-    if let Some(record) = listing.records.last_mut() {
-        record.padded = true;
+    /// The layer has ended.
+    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> Listing {
+        if self.pending > 0 && padding(self.pending) == 0 {
+            self.pad_last();
+        }
+        self.listing.diff_id = diff_id;
+        self.listing.len = len;
+        self.listing
     }
-}
 
-/// Takes what should be the padding of the contents before. Returns how many bytes it took.
-fn take_padding(listing: &mut Listing, len: u64, contents: u64, verbatim: &mut dyn Read) -> io::Result<u64> {
-    let bytes = take(verbatim, len)?;
-    if len == padding(contents) && bytes.iter().all(|byte| *byte == 0) {
-        pad_last(listing);
-    } else {
-        listing.push(Kind::Raw, &bytes, false, b"");
+    fn pad_last(&mut self) {
+        if let Some(record) = self.listing.records.last_mut() {
+            record.padded = true;
+        }
     }
-    Ok(len)
-}
 
-fn take_blocks(listing: &mut Listing, mut left: u64, verbatim: &mut dyn Read) -> io::Result<()> {
-    let mut fields = Vec::new();
-    while left > 0 {
-        let bytes = take(verbatim, left.min(BLOCK as u64))?;
-        left -= bytes.len() as u64;
-        let Ok(block) = <[u8; BLOCK]>::try_from(&bytes[..]) else {
-            listing.push(Kind::Raw, &bytes, false, b"");
-            continue;
+    /// Takes one record, and returns what is left.
+    fn record<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some((block, rest)) = bytes.split_first_chunk::<BLOCK>() else {
+            self.listing.push(Kind::Raw, bytes, false, b"");
+            return b"";
         };
-        if block == [0; BLOCK] {
-            match listing.records.last_mut().map(|last| (&mut last.kind, last.contents)) {
+        if *block == [0; BLOCK] {
+            match self.listing.records.last_mut().map(|last| (&mut last.kind, last.contents)) {
                 Some((Kind::Zeros(blocks), 0)) => *blocks += 1,
-                _ => drop(listing.push(Kind::Zeros(1), b"", false, b"")),
+                _ => drop(self.listing.push(Kind::Zeros(1), b"", false, b"")),
             }
-            continue;
+            return rest;
         }
-        fields.clear();
-        let Some(taken) = Fields::take(&block, &mut fields) else {
-            listing.push(Kind::Raw, &block, false, b"");
-            continue;
+        self.fields.clear();
+        let Some(fields) = Fields::take(block, &mut self.fields) else {
+            self.listing.push(Kind::Raw, block, false, b"");
+            return rest;
         };
-        let size = number(taken.of(Field::Size, &fields)).filter(|size| *size <= left.min(BODY_MAX)).unwrap_or(0);
-        let flag = taken.of(Field::Flag, &fields).first().copied().unwrap_or(0);
-        let has_body = !matches!(flag, b'1'..=b'6' | b'S');
-        let body = if has_body { take(verbatim, size)? } else { Vec::new() };
-        left -= body.len() as u64;
-        let fill = take(verbatim, padding(body.len() as u64).min(left))?;
-        left -= fill.len() as u64;
-        let padded = fill.len() as u64 == padding(body.len() as u64) && fill.iter().all(|byte| *byte == 0);
-        listing.push(Kind::Header(taken), &body, padded, &fields);
-        if !padded && !fill.is_empty() {
-            listing.push(Kind::Raw, &fill, false, b"");
+        let flag = fields.of(Field::Flag, &self.fields).first().copied().unwrap_or(0);
+        let size = number(fields.of(Field::Size, &self.fields));
+        let size = size.filter(|size| *size <= rest.len().min(BODY_MAX) && !matches!(flag, b'1'..=b'6' | b'S'));
+        let (body, rest) = rest.split_at(size.unwrap_or(0));
+        let fill = padding(body.len() as u64);
+        let (zeros, rest) = rest.split_at(usize::try_from(fill).unwrap_or(BLOCK).min(rest.len()));
+        let padded = zeros.len() as u64 == fill && zeros.iter().all(|byte| *byte == 0);
+        self.listing.push(Kind::Header(fields), body, padded, &self.fields);
+        if !padded && !zeros.is_empty() {
+            self.listing.push(Kind::Raw, zeros, false, b"");
         }
+        rest
     }
-    Ok(())
-}
-
-fn take(verbatim: &mut dyn Read, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    verbatim.take(len).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 != len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(bytes)
 }
 
 /// An octal number, with spaces around it.
-fn number(field: &[u8]) -> Option<u64> {
+fn number(field: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
-    u64::from_str_radix(text, 8).ok()
+    usize::from_str_radix(text, 8).ok()
 }
 
 /// The lines of pax records, `LEN KEY=VALUE\n`, as keys and values; `None` unless they are all and in their

@@ -1,6 +1,6 @@
 //! What the tests share: layers to scan, and the whole way from a layer to the same layer again.
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, Write};
 
 use dsync_core::DiffId;
 use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
@@ -13,7 +13,7 @@ pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, verba
 pub(crate) fn scan(bytes: &[u8]) -> Layout {
     let mut scanner = Scanner::new();
     scanner.push(bytes);
-    scanner.finish()
+    scanner.layout()
 }
 
 /// The layout of bytes that come in pieces of these sizes, over and over.
@@ -28,7 +28,7 @@ pub(crate) fn scan_split(bytes: &[u8], sizes: &[usize]) -> Layout {
             break;
         }
     }
-    scanner.finish()
+    scanner.layout()
 }
 
 /// Asserts all that a layout promises, without any knowledge of the tar format.
@@ -54,9 +54,9 @@ pub(crate) struct Layer {
 
 impl Layer {
     pub(crate) fn new(bytes: Vec<u8>) -> Layer {
-        let layout = scan(&bytes);
-        let listing = Listing::read(&layout, &mut layout.verbatim(Cursor::new(&bytes), 0)).unwrap();
-        Layer { bytes, listing }
+        let mut scanner = Scanner::new();
+        scanner.push(&bytes);
+        Layer { bytes, listing: scanner.finish() }
     }
 
     pub(crate) fn content(&self, ordinal: usize) -> &[u8] {

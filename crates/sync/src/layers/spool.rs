@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use dsync_core::DiffId;
-use dsync_delta::{Layout, Listing, Scanner, Segment};
+use dsync_delta::{Listing, Scanner};
 use dsync_engine::LayerSink;
 
 use crate::cache::Cache;
@@ -135,33 +135,34 @@ impl LayerSink for Spool {
         if let Some(known) = diff_id.filter(|id| self.keeping.contains(id) && self.listings.contains_key(id)) {
             return self.take_known(known, tar);
         }
+        // Of a layer without a name it is known only afterwards whether it is kept.
+        let keeping = diff_id.is_none_or(|id| self.keeping.contains(&id));
         let at = self.len;
         let mut end = at;
         let mut scanner = Scanner::new();
         blocks(tar, &mut |block| {
-            self.file.write_all_at(block, end)?;
-            end += block.len() as u64;
+            if keeping {
+                self.file.write_all_at(block, end)?;
+                end += block.len() as u64;
+            }
             scanner.push(block);
             Ok(())
         })?;
-        let layout = scanner.finish();
-        match diff_id {
-            Some(expected) if expected != layout.diff_id => {
-                return Err(damaged(&expected, &format!("as {}", layout.diff_id)));
-            }
-            _ => {}
+        let listing = scanner.finish();
+        let got = listing.diff_id;
+        if let Some(expected) = diff_id.filter(|expected| *expected != got) {
+            return Err(damaged(&expected, &format!("as {got}")));
         }
-        let listing = Listing::read(&layout, &mut verbatim(&self.file, at, &layout))?;
         if let Some(cache) = &self.cache {
-            cache.put(&layout.diff_id, &listing.to_bytes());
+            cache.put(&got, &listing.to_bytes());
         }
-        if self.keeping.contains(&layout.diff_id) && !self.kept.contains_key(&layout.diff_id) {
-            self.kept.insert(layout.diff_id, at);
+        if self.keeping.contains(&got) && !self.kept.contains_key(&got) {
+            self.kept.insert(got, at);
             self.len = end;
-        } else {
+        } else if keeping {
             self.file.set_len(at)?;
         }
-        self.listings.insert(layout.diff_id, listing);
+        self.listings.insert(got, listing);
         Ok(())
     }
 
@@ -202,37 +203,4 @@ pub(crate) fn copy_at(file: &File, mut at: u64, mut len: u64, out: &mut dyn Writ
         len -= take as u64;
     }
     Ok(())
-}
-
-/// The bytes of a layer's tar that are no content, in order; the tar begins at `start` of the file.
-fn verbatim<'a>(file: &'a File, start: u64, layout: &'a Layout) -> impl Read + 'a {
-    let pieces = layout.spans().filter_map(move |(at, segment)| match segment {
-        Segment::Verbatim { len } => Some((start + at, len)),
-        Segment::Content { .. } => None,
-    });
-    Pieces { file, pieces, at: 0, left: 0 }
-}
-
-/// Reads pieces of a file one after the other.
-struct Pieces<'a, I> {
-    file: &'a File,
-    pieces: I,
-    at: u64,
-    left: u64,
-}
-
-impl<I: Iterator<Item = (u64, u64)>> Read for Pieces<'_, I> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.left == 0 {
-            match self.pieces.next() {
-                None => return Ok(0),
-                Some((at, len)) => (self.at, self.left) = (at, len),
-            }
-        }
-        let take = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
-        self.file.read_exact_at(&mut into[..take], self.at)?;
-        self.at += take as u64;
-        self.left -= take as u64;
-        Ok(take)
-    }
 }
