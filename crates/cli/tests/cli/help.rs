@@ -45,7 +45,8 @@ fn short_help() {
     How to transfer:
           --method <METHOD>      How contents cross [default: auto] [possible values: auto, delta,
                                  rsync, stream]
-          --compression <LEVEL>  zstd level, 1 (fast) to 22 (small), or auto [default: auto]
+          --compression <LEVEL>  auto (as hard as the link is slow), max (fewest bytes), or a zstd
+                                 level, 1 to 22 [default: auto]
           --basis <IMAGE>        The image of the target to build on, instead of the one that is found
 
     What to show:

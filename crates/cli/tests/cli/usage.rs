@@ -52,7 +52,7 @@ fn refused() {
     ");
     insta::assert_snapshot!(environment.run(&["host", "--compression", "30"]), @"
     --- stderr
-    error: invalid value '30' for '--compression <LEVEL>': expected auto, or a level from 1 to 22
+    error: invalid value '30' for '--compression <LEVEL>': expected auto, max, or a level from 1 to 22
 
     For more information, try '--help'.
     --- exit 2
