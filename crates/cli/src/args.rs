@@ -49,12 +49,20 @@ pub(crate) enum Command {
     /// For example: docker-sync completions bash > ~/.local/share/bash-completion/completions/docker-sync
     Completions {
         /// The shell to complete in
-        shell: clap_complete::Shell,
+        shell: Shell,
     },
     /// Print the manual page
     ///
     /// For example: docker-sync man > ~/.local/share/man/man1/docker-sync.1
     Man,
+    /// Show or empty the index cache of this host
+    ///
+    /// What was learnt of layers is kept, so that no layer is scanned twice. It holds names and hashes of
+    /// files, not their contents, and can be removed at any time.
+    Cache {
+        #[command(subcommand)]
+        action: CacheAction,
+    },
     /// Serve another docker-sync on standard input and output
     #[command(hide = true, disable_version_flag = true)]
     Agent {
@@ -64,14 +72,47 @@ pub(crate) enum Command {
     },
 }
 
+/// What to do with the index cache.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheAction {
+    /// List the layers that are known
+    Ls {
+        /// One JSON document on standard output instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what was not used for longest, down to the limit
+    ///
+    /// For example: docker-sync cache prune --max-size 100MB
+    Prune {
+        /// Remove everything
+        #[arg(long, conflicts_with = "max_size")]
+        all: bool,
+        /// How much may stay, as 100MB or 1GiB [default: 512MiB]
+        #[arg(long, value_name = "SIZE", value_parser = crate::quantity::parse_size)]
+        max_size: Option<u64>,
+    },
+}
+
+/// A shell that completes words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    #[value(name = "powershell")]
+    PowerShell,
+    Zsh,
+}
+
 /// One synchronisation.
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {
     /// The other side: user@host, an ssh alias, ssh://user@host:port, or oci:DIR
     ///
     /// Whatever `ssh` understands; its configuration, agents and jump hosts are used. `oci:DIR` is a
-    /// directory of this host in the OCI image layout. A host with the name of a command (`man`,
-    /// `completions`) is reached as ssh://man.
+    /// directory of this host in the OCI image layout. A host with the name of a command (`cache`,
+    /// `completions`, `man`) is reached as ssh://man.
     #[arg(required = true, value_name = "REMOTE")]
     pub(crate) remote: Option<Remote>,
 

@@ -5,6 +5,7 @@
 
 mod args;
 mod backend;
+mod cache;
 mod error;
 mod escape;
 mod help;

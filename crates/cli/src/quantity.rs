@@ -61,10 +61,15 @@ pub(crate) fn age(created: &str, now: i64) -> Option<String> {
     if created.starts_with("0001-") {
         return None;
     }
-    let seconds = (now - then).max(0);
+    Some(ago(now - then))
+}
+
+/// A time that is so many seconds past.
+pub(crate) fn ago(seconds: i64) -> String {
+    let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let (n, unit) = match () {
-        () if seconds < 60 => return Some("just now".into()),
+        () if seconds < 60 => return "just now".into(),
         () if minutes < 60 => (minutes, "minute"),
         () if hours < 48 => (hours, "hour"),
         () if days < 14 => (days, "day"),
@@ -72,7 +77,25 @@ pub(crate) fn age(created: &str, now: i64) -> Option<String> {
         () if days < 730 => (days * 100 / 3044, "month"),
         () => (days * 100 / 36_525, "year"),
     };
-    Some(format!("{} ago", counted(n.unsigned_abs(), unit)))
+    format!("{} ago", counted(n.unsigned_abs(), unit))
+}
+
+/// Reads `100MB`, `1GiB`, `512`: bytes.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor: Option<u64> = match unit.trim_start() {
+        "" | "B" => Some(1),
+        "k" | "kB" | "KB" => Some(1000),
+        "M" | "MB" => Some(1000 * 1000),
+        "G" | "GB" => Some(1000 * 1000 * 1000),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let size = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    size.ok_or_else(|| "expected a size such as 100MB or 1GiB".into())
 }
 
 /// `1 layer`, `2 layers`.

@@ -15,7 +15,7 @@ use crate::error::{self, Context, Diagnosis};
 use crate::plugin::{self, Call};
 use crate::progress::{Progress, Verbosity};
 use crate::run::{self, Request, Show};
-use crate::{backend, manual, report, signals};
+use crate::{backend, cache, manual, report, signals};
 
 /// The whole program; returns its exit code.
 pub(crate) fn start() -> u8 {
@@ -32,13 +32,12 @@ pub(crate) fn start() -> u8 {
         Err(e) => return refuse(&e, early.json),
     };
     match (cli.command, &cli.sync.remote) {
-        (Some(Command::Man), _) => match manual::page() {
-            Ok(page) => print(String::from_utf8_lossy(&page)),
-            Err(e) => fail(&Diagnosis::output(&e), early),
+        (Some(Command::Man), _) => print(manual::PAGE),
+        (Some(Command::Completions { shell }), _) => print(manual::completions(shell)),
+        (Some(Command::Cache { action }), _) => match cache::run(&action) {
+            Ok(text) => print(text),
+            Err(diagnosis) => fail(&diagnosis, early),
         },
-        (Some(Command::Completions { shell }), _) => {
-            print(String::from_utf8_lossy(&manual::completions(shell)))
-        }
         (Some(Command::Agent { version: true }), _) => {
             print(dsync_sync::agent_version(env!("CARGO_PKG_VERSION")) + "\n")
         }

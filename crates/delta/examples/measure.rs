@@ -28,7 +28,9 @@ struct Layer {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [old, new, rest @ ..] = &arguments[..] else { return Err("measure OLD.tar NEW.tar [LEVEL|max [MIB]]".into()) };
+    let [old, new, rest @ ..] = &arguments[..] else {
+        return Err("measure OLD.tar NEW.tar [LEVEL|max [MIB]]".into());
+    };
     let effort = match rest.first().map(String::as_str) {
         Some("max") => Effort::Max,
         Some(level) => Effort::Level(level.parse()?),
@@ -51,7 +53,11 @@ fn main() -> Result<()> {
     let packed = batch::encode(&[], &[&columns], &[None], effort)?;
     let verbatim: u64 =
         listings.iter().map(|l| l.len - l.contents().iter().map(|content| content.len).sum::<u64>()).sum();
-    println!("headers: {verbatim} raw, {} in columns, {} packed ({encoded:.1?})", columns.len(), packed.len());
+    println!(
+        "headers: {verbatim} raw, {} in columns, {} packed ({encoded:.1?})",
+        columns.len(),
+        packed.len()
+    );
 
     let sent: Vec<Spot> = encoder.literals().iter().map(|literal| (literal.layer, literal.content)).collect();
     let readable: Vec<Option<&Listing>> = basis.iter().copied().map(Some).collect();
@@ -61,7 +67,8 @@ fn main() -> Result<()> {
     let mut top = Vec::new();
     let mut literals: HashMap<Spot, Vec<u8>> = HashMap::new();
     for (number, batch) in batches.iter().enumerate() {
-        let items = |runs: &[Run], layers: &[Layer]| runs.iter().map(|run| bytes(layers, run)).collect::<Vec<_>>();
+        let items =
+            |runs: &[Run], layers: &[Layer]| runs.iter().map(|run| bytes(layers, run)).collect::<Vec<_>>();
         let (olds, news) = (items(&batch.old, &old), items(&batch.new, &new));
         let packed = batch::encode(&refs(&olds), &refs(&news), &batch.pairs, effort)?;
         for (at, run) in batch.new.iter().enumerate() {
@@ -85,7 +92,10 @@ fn main() -> Result<()> {
         let old_len: u64 = batch.old.iter().map(|run| run.len).sum();
         let paired = batch.pairs.iter().flatten().count();
         let (items, len, method) = (batch.new.len(), batch.len(), packed[0]);
-        println!("batch {number}: {items} items ({paired} paired), {len} by {old_len}: {} by method {method}", packed.len());
+        println!(
+            "batch {number}: {items} items ({paired} paired), {len} by {old_len}: {} by method {method}",
+            packed.len()
+        );
         (raw, old_raw, total) = (raw + len, old_raw + old_len, total + packed.len() as u64);
     }
     println!("contents: {raw} by {old_raw}: {total} packed ({:.1?})", begun.elapsed());
@@ -95,7 +105,8 @@ fn main() -> Result<()> {
     }
     println!("all: {}", total + packed.len() as u64);
 
-    let mut decoder = Decoder::new(&basis, Mode::Known, Limits { len: 1 << 40, entries: 1 << 22, verbatim: 1 << 32 });
+    let mut decoder =
+        Decoder::new(&basis, Mode::Known, Limits { len: 1 << 40, entries: 1 << 22, verbatim: 1 << 32 });
     let mut input = &columns[..];
     for layer in &new {
         let recipe = decoder.layer(&mut input)?;
@@ -156,7 +167,12 @@ fn layers(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Layer>> {
         if known.contains(&listing.diff_id) {
             continue;
         }
-        eprintln!("{name}: {} bytes, {} contents, {:.1?}", tar.len(), listing.contents().len(), begun.elapsed());
+        eprintln!(
+            "{name}: {} bytes, {} contents, {:.1?}",
+            tar.len(),
+            listing.contents().len(),
+            begun.elapsed()
+        );
         layers.push(Layer { tar, listing });
     }
     Ok(layers)

@@ -99,7 +99,12 @@ fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64
         for file in listing.files() {
             let wanted = |content| sent.contains(&(layer, content));
             for run in runs(listing, layer, file.contents.clone(), &wanted, limit / 4) {
-                items.push(Item { path: file.path.clone(), file: file.contents.clone(), file_len: file.len, run });
+                items.push(Item {
+                    path: file.path.clone(),
+                    file: file.contents.clone(),
+                    file_len: file.len,
+                    run,
+                });
             }
         }
     }

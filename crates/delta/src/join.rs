@@ -55,11 +55,7 @@ pub enum JoinError {
 
 /// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
-pub fn join(
-    recipe: &Recipe,
-    contents: &mut dyn ContentSource,
-    out: &mut dyn Write,
-) -> Result<(), JoinError> {
+pub fn join(recipe: &Recipe, contents: &mut dyn ContentSource, out: &mut dyn Write) -> Result<(), JoinError> {
     let mut out = DiffIdWriter::new(out);
     let listing = &recipe.listing;
     for part in listing.parts() {

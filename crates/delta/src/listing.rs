@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use dsync_core::DiffId;
 
-use crate::columns::{Decoder, Encoder, Limits, Mode};
 use crate::ContentId;
+use crate::columns::{Decoder, Encoder, Limits, Mode};
 pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
 pub(crate) use parse::{Builder, pax, pax_line};
 

@@ -8,9 +8,9 @@ mod tape;
 use dsync_core::DiffId;
 use sha2::{Digest as _, Sha256};
 
+use crate::cut::{COARSE, Cutter};
 use crate::layout::{Layout, Segment};
 use crate::listing::{Builder, Listing};
-use crate::cut::{COARSE, Cutter};
 use crate::{ContentHasher, ContentId};
 use header::BLOCK;
 use tape::{Judged, Part, Tape};

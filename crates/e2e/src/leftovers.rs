@@ -34,15 +34,22 @@ fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
     names.split(' ').any(|name| name.starts_with(prefix))
 }
 
-/// All files in the places of the test, but for the agent, which stays.
+/// All files in the places of the test, but for the agent and the index cache, which stay.
 pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
     let login = bench.login();
     let mut files = BTreeSet::new();
     for dir in [bench.home(), bench.tmp(), login.home(), login.tmp(), login.var_tmp(), login.shm()] {
         collect(&dir, &mut files);
     }
-    files.retain(|file| file.file_name() != Some(program::agent_file().as_ref()));
+    files.retain(|file| file.file_name() != Some(program::agent_file().as_ref()) && !is_index(file));
     files
+}
+
+/// Whether this is a whole file of the index cache.
+fn is_index(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_digest = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest && file.parent().is_some_and(|directory| directory.ends_with("docker-sync/index"))
 }
 
 /// What runs with this directory as its `HOME`, or one below it: pid and command line.

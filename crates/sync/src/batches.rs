@@ -112,7 +112,13 @@ pub(crate) struct Arriving {
 
 impl<'a, R: Read> Arrivals<'a, R> {
     /// `uses` says for each literal how often it will be copied. `file` is an empty temporary file.
-    pub(crate) fn new(stream: R, batches: Vec<Arriving>, old: &'a Load<'a>, uses: Vec<u64>, file: File) -> Self {
+    pub(crate) fn new(
+        stream: R,
+        batches: Vec<Arriving>,
+        old: &'a Load<'a>,
+        uses: Vec<u64>,
+        file: File,
+    ) -> Self {
         Arrivals {
             stream,
             batches: batches.into_iter(),

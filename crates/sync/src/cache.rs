@@ -132,7 +132,8 @@ impl Cache {
         }
         for file in fs::read_dir(&self.directory)?.flatten() {
             let ours = file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
-            let age = file.metadata().and_then(|metadata| metadata.modified()).map(|written| written.elapsed());
+            let age =
+                file.metadata().and_then(|metadata| metadata.modified()).map(|written| written.elapsed());
             if ours && age.is_ok_and(|age| age.is_ok_and(|age| age > STALE)) {
                 fs::remove_file(file.path()).ok();
             }
@@ -161,7 +162,8 @@ fn read(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let (header, packed) = bytes.split_at_checked(HEADER).ok_or_else(damaged)?;
-    let rest = header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&[FORMAT])).ok_or_else(damaged)?;
+    let rest =
+        header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&[FORMAT])).ok_or_else(damaged)?;
     if rest != &Sha256::digest(packed)[..] {
         return Err(damaged());
     }

@@ -57,7 +57,9 @@ impl EndpointError {
                 StoreError::Broken { .. } => FailureKind::Broken,
                 _ => FailureKind::Other,
             },
-            EndpointError::Join(JoinError::Mismatch { .. }) | EndpointError::Basis(_) => FailureKind::Mismatch,
+            EndpointError::Join(JoinError::Mismatch { .. }) | EndpointError::Basis(_) => {
+                FailureKind::Mismatch
+            }
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,
             _ => FailureKind::Other,

@@ -37,7 +37,11 @@ pub(crate) struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     /// Nothing yet. Temporary files go to `folder`; listings of layers that were read once come from `cache`.
-    pub(crate) fn new(store: &'a dyn Store, folder: &Path, cache: Option<Cache>) -> Result<Self, EndpointError> {
+    pub(crate) fn new(
+        store: &'a dyn Store,
+        folder: &Path,
+        cache: Option<Cache>,
+    ) -> Result<Self, EndpointError> {
         let temporary = || EndpointError::io("cannot make a temporary file");
         let spool = Spool::new(folder, cache).map_err(temporary())?;
         let file = tempfile::tempfile_in(folder).map_err(temporary())?;
@@ -122,11 +126,16 @@ impl<'a> Layers<'a> {
         loop {
             let next = pick.left().next();
             let Some(diff_id) = next else { break };
-            let image = images.iter().find(|image| image.diff_ids.contains(&diff_id)).ok_or_else(|| gone(&diff_id))?;
+            let image = images
+                .iter()
+                .find(|image| image.diff_ids.contains(&diff_id))
+                .ok_or_else(|| gone(&diff_id))?;
             let wanted: HashSet<DiffId> = pick.left().filter(|id| image.diff_ids.contains(id)).collect();
-            self.store.export(&image.id, &wanted, &mut pick).map_err(|error| match is_the_images_own(&error) {
-                true => EndpointError::Basis(error.to_string()),
-                false => error.into(),
+            self.store.export(&image.id, &wanted, &mut pick).map_err(|error| {
+                match is_the_images_own(&error) {
+                    true => EndpointError::Basis(error.to_string()),
+                    false => error.into(),
+                }
             })?;
             if pick.left().any(|id| id == diff_id) {
                 return Err(EndpointError::Basis(format!("layer {diff_id} was not given again")));

@@ -9,8 +9,8 @@ use std::thread;
 
 use dsync_core::{Image, ImageId, ImageRef, Platform};
 use dsync_proto::{
-    Channel, Compression, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open, Opened, Peer, Receive,
-    Received, Reply, Request, Survey, decode,
+    Channel, Compression, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open, Opened,
+    Peer, Receive, Received, Reply, Request, Survey, decode,
 };
 
 use crate::convert::{from_wire, to_wire};
@@ -265,7 +265,11 @@ impl Session {
             whole,
             dry_run,
         });
-        let send = Request::Send { image: *entry.image.id.as_bytes(), compression: self.options.compression, dry_run };
+        let send = Request::Send {
+            image: *entry.image.id.as_bytes(),
+            compression: self.options.compression,
+            dry_run,
+        };
         let (source, target) = self.sides();
         self.tell(target, &receive)?;
         self.tell(source, &send)?;

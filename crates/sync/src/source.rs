@@ -67,7 +67,8 @@ pub(crate) fn send(
     let mut told = Vec::new();
     put_config(&export.config, &mut told).map_err(EndpointError::io(LOST))?;
     new.iter().for_each(|listing| encoder.layer(listing, &mut told));
-    let told_packed = batch::encode(&[], &[&told], &[None], pace.effort()).map_err(EndpointError::io(LOST))?;
+    let told_packed =
+        batch::encode(&[], &[&told], &[None], pace.effort()).map_err(EndpointError::io(LOST))?;
     send_told(link, told.len(), &told_packed).map_err(EndpointError::io(LOST))?;
 
     let literals = encoder.literals();
@@ -128,7 +129,9 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
         Peer::Need(Need::Layers { layers, reuse, basis }) => {
             let diff_id = |layer: u32| {
                 let layer = usize::try_from(layer).ok().and_then(|layer| image.diff_ids.get(layer));
-                layer.copied().ok_or_else(|| EndpointError::Usage(format!("image {} has no such layer", image.id)))
+                layer
+                    .copied()
+                    .ok_or_else(|| EndpointError::Usage(format!("image {} has no such layer", image.id)))
             };
             let layers = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
             Ok(Some(Needed { layers, reuse, basis }))
@@ -264,6 +267,8 @@ impl<'a> Basis<'a> {
 
     fn readable<'l>(&self, own: &'l Layers<'_>) -> Vec<Option<&'l Listing>> {
         let known = self.layers.iter().filter(|(id, _)| id.is_some());
-        known.map(|(id, known)| id.as_ref().filter(|_| *known == Known::Bytes).and_then(|id| own.listing(id))).collect()
+        known
+            .map(|(id, known)| id.as_ref().filter(|_| *known == Known::Bytes).and_then(|id| own.listing(id)))
+            .collect()
     }
 }

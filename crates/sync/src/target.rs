@@ -82,7 +82,8 @@ pub(crate) fn receive(
     };
     let replaced = |id: &DiffId| !image.diff_ids.contains(id);
     let basis_ids = order(&basis);
-    let position = |id: &DiffId| image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok());
+    let position =
+        |id: &DiffId| image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok());
     let need = Need::Layers {
         layers: missing.iter().filter_map(position).collect(),
         reuse,
@@ -96,7 +97,9 @@ pub(crate) fn receive(
             let cache = if what.whole { None } else { Cache::open() };
             let mut own = Layers::new(store, folder, cache)?;
             for basis in &basis {
-                own.learn(&basis.id, basis.diff_ids.iter().copied(), &|id| replaced(id) || local.contains(id))?;
+                own.learn(&basis.id, basis.diff_ids.iter().copied(), &|id| {
+                    replaced(id) || local.contains(id)
+                })?;
             }
             read_local(&mut own, &held, &local)?;
             Ok(own)
@@ -217,7 +220,9 @@ fn await_told(link: &mut Link, basis: usize) -> Result<(Offer, Vec<u8>), Endpoin
     stream.read_exact(&mut len).map_err(EndpointError::io(LOST))?;
     let len = u64::from_le_bytes(len);
     if len > MAX_TOLD {
-        return Err(EndpointError::Broken(format!("the source tells {len} bytes of headers, at most {MAX_TOLD} are taken")));
+        return Err(EndpointError::Broken(format!(
+            "the source tells {len} bytes of headers, at most {MAX_TOLD} are taken"
+        )));
     }
     let packed = batches::read(&mut stream).map_err(EndpointError::io(LOST))?;
     stream.finish().map_err(EndpointError::io(LOST))?;
@@ -255,7 +260,9 @@ impl Offered {
             let recipe = decoder.layer(&mut input)?;
             let got = recipe.listing.diff_id;
             if got != *diff_id {
-                return Err(EndpointError::Broken(format!("the source offers layer {got} instead of {diff_id}")));
+                return Err(EndpointError::Broken(format!(
+                    "the source offers layer {got} instead of {diff_id}"
+                )));
             }
             recipes.push(recipe);
         }
@@ -271,7 +278,8 @@ impl Offered {
     fn look_up(&self, own: &Layers<'_>, named: &[DiffId]) -> (Wanted, Vec<Option<Place>>) {
         let mut index: Index<Place> = Index::new();
         for diff_id in named.iter().filter(|id| !self.basis.contains(id)) {
-            for (ordinal, content) in own.listing(diff_id).into_iter().flat_map(Listing::contents).enumerate() {
+            for (ordinal, content) in own.listing(diff_id).into_iter().flat_map(Listing::contents).enumerate()
+            {
                 index.insert(content.id, content.len, (*diff_id, ordinal));
             }
         }
@@ -313,7 +321,8 @@ impl Offered {
         let spot = |(ordinal, literal): (usize, &Literal)| ((literal.layer, literal.content), ordinal);
         let ordinals: HashMap<Spot, usize> = self.literals.iter().enumerate().map(spot).collect();
         let literals = |batch: &Batch| {
-            let spots = batch.new.iter().flat_map(|run| run.contents.clone().map(|content| (run.layer, content)));
+            let spots =
+                batch.new.iter().flat_map(|run| run.contents.clone().map(|content| (run.layer, content)));
             let ordinals = spots.filter_map(|spot| ordinals.get(&spot));
             ordinals.map(|&ordinal| (ordinal, self.literals[ordinal].len)).collect()
         };
@@ -363,7 +372,8 @@ fn summary(
         match (state, recipe, own.listing(diff_id)) {
             (LayerState::Missing, Some(Recipe { listing, origins }), _) if unseen => {
                 let contents = listing.contents().iter().zip(origins);
-                let reused = contents.filter(|(_, origin)| is_here(origin)).map(|(content, _)| content.len).sum();
+                let reused =
+                    contents.filter(|(_, origin)| is_here(origin)).map(|(content, _)| content.len).sum();
                 Layer { state, len: listing.len, reused }
             }
             (LayerState::Local, _, Some(listing)) if unseen => {

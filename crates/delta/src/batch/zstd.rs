@@ -2,7 +2,9 @@
 
 use std::io;
 
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, compress_bound, get_error_name};
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, Strategy, compress_bound, get_error_name,
+};
 
 use super::{BatchError, Effort};
 
@@ -10,6 +12,9 @@ use super::{BatchError, Effort};
 const STEP: usize = 1 << 20;
 /// The windows that are used, as powers of two in bytes.
 const WINDOWS: std::ops::RangeInclusive<u32> = 17..=27;
+/// The levels that have one of zstd's lazy strategies: here all have the strongest, and the others are left out of
+/// the program.
+const LAZY: std::ops::RangeInclusive<i32> = 5..=15;
 /// From this level on the tables are made as large as the window asks for.
 const THOROUGH: i32 = 16;
 
@@ -25,6 +30,9 @@ pub(super) fn pack(old: &[u8], new: &[u8], effort: Effort, out: &mut Vec<u8>) ->
     set(CParameter::CompressionLevel(level))?;
     set(CParameter::WindowLog(window))?;
     set(CParameter::ContentSizeFlag(false))?;
+    if LAZY.contains(&level) {
+        set(CParameter::Strategy(Strategy::ZSTD_lazy2))?;
+    }
     if level >= THOROUGH {
         set(CParameter::ChainLog(window))?;
         set(CParameter::HashLog(window - 1))?;

@@ -138,7 +138,8 @@ impl Layer<'_, '_, '_> {
             return Err(ColumnsError::Malformed("an entry of nothing"));
         }
         for position in 0..shape.len() {
-            let reference = references.get(position).filter(|place| Shape::from(&place.record) == shape[position]);
+            let reference =
+                references.get(position).filter(|place| Shape::from(&place.record) == shape[position]);
             self.record(shape[position], (shape.len(), position), reference.copied())?;
         }
         self.told.shape = shape;
@@ -190,7 +191,8 @@ impl Layer<'_, '_, '_> {
                 let contents = self.contents(matched)?;
                 let len = contents.1.saturating_add(body.len() as u64);
                 values[Field::Size as usize] = self.size(len, matched)?;
-                let (fields, bytes) = Fields::of_values(&values).ok_or(ColumnsError::Malformed("a field too long"))?;
+                let (fields, bytes) =
+                    Fields::of_values(&values).ok_or(ColumnsError::Malformed("a field too long"))?;
                 self.listing.push(Kind::Header(fields), &body, false, &bytes).contents = contents.0;
                 self.told.note_header(of, position, number);
             }
@@ -287,7 +289,9 @@ impl Layer<'_, '_, '_> {
                 id[..8].copy_from_slice(self.columns.column(Column::Id).take(8)?);
                 id
             }
-            Mode::Full => *self.columns.column(Column::Id).take(16)?.first_chunk().ok_or(ColumnsError::Short)?,
+            Mode::Full => {
+                *self.columns.column(Column::Id).take(16)?.first_chunk().ok_or(ColumnsError::Short)?
+            }
         };
         let id = ContentId::from_bytes(id);
         let (layer, content) = (self.decoder.layers, self.origins.len());
@@ -322,15 +326,22 @@ fn fields(columns: &mut Reader<'_>, reference: Option<Place<'_>>) -> Result<Vec<
     Ok(values)
 }
 
-fn mtime(columns: &mut Reader<'_>, told: &Told, reference: Option<Place<'_>>) -> Result<Vec<u8>, ColumnsError> {
+fn mtime(
+    columns: &mut Reader<'_>,
+    told: &Told,
+    reference: Option<Place<'_>>,
+) -> Result<Vec<u8>, ColumnsError> {
     match columns.number(Column::Mtime)? {
-        0 => Ok(reference.map_or_else(Vec::new, |place| place.listing.field(&place.record, Field::Mtime).to_vec())),
+        0 => Ok(reference
+            .map_or_else(Vec::new, |place| place.listing.field(&place.record, Field::Mtime).to_vec())),
         1 => Ok(told.mtime.clone()),
         2 => {
             let delta = columns.column(Column::MtimeDelta).signed()?;
             let last = octal(&told.mtime).and_then(|last| i64::try_from(last).ok());
-            let value = last.and_then(|last| last.checked_add(delta)).and_then(|value| u64::try_from(value).ok());
-            let value = value.and_then(canonical_number).ok_or(ColumnsError::Malformed("an mtime out of bounds"))?;
+            let value =
+                last.and_then(|last| last.checked_add(delta)).and_then(|value| u64::try_from(value).ok());
+            let value =
+                value.and_then(canonical_number).ok_or(ColumnsError::Malformed("an mtime out of bounds"))?;
             Ok(value.to_vec())
         }
         3 => Ok(columns.column(Column::MtimeDelta).bytes()?.to_vec()),
@@ -338,7 +349,11 @@ fn mtime(columns: &mut Reader<'_>, told: &Told, reference: Option<Place<'_>>) ->
     }
 }
 
-fn body(columns: &mut Reader<'_>, told: &mut Told, reference: Option<Place<'_>>) -> Result<Vec<u8>, ColumnsError> {
+fn body(
+    columns: &mut Reader<'_>,
+    told: &mut Told,
+    reference: Option<Place<'_>>,
+) -> Result<Vec<u8>, ColumnsError> {
     let before = reference.as_ref().map_or(&b""[..], |place| place.body());
     match columns.number(Column::Body)? {
         0 => Ok(before.to_vec()),
@@ -380,7 +395,8 @@ fn pax_record(
         2 => {
             let (seconds, _) = time(last()?).ok_or(ColumnsError::Malformed("a time that is none"))?;
             let delta = columns.column(Column::PaxSeconds).signed()?;
-            let seconds = seconds.checked_add(delta).ok_or(ColumnsError::Malformed("a time out of bounds"))?;
+            let seconds =
+                seconds.checked_add(delta).ok_or(ColumnsError::Malformed("a time out of bounds"))?;
             let mut value = seconds.to_string().into_bytes();
             value.extend_from_slice(columns.column(Column::PaxFraction).bytes()?);
             Ok(value)

@@ -136,7 +136,8 @@ impl Layer<'_, '_> {
         let mut content = group.content;
         for (position, record) in records.iter().enumerate() {
             let number = group.records.start + position;
-            let reference = references.get(position).filter(|place| Shape::from(&place.record) == shape[position]);
+            let reference =
+                references.get(position).filter(|place| Shape::from(&place.record) == shape[position]);
             self.record(record, number, (records.len(), position), content, reference.copied());
             content += record.contents;
         }
@@ -179,7 +180,8 @@ impl Layer<'_, '_> {
                 continue;
             }
             let value = self.listing.field(record, field);
-            let before = reference.as_ref().map_or(&b""[..], |place| place.listing.field(&place.record, field));
+            let before =
+                reference.as_ref().map_or(&b""[..], |place| place.listing.field(&place.record, field));
             if value != before {
                 mask |= 1 << number;
                 front_code(value, before, self.out.field(number));
@@ -190,7 +192,8 @@ impl Layer<'_, '_> {
 
     fn mtime(&mut self, record: &Record, reference: Option<Place<'_>>, is_last: bool) {
         let value = self.listing.field(record, Field::Mtime);
-        let before = reference.as_ref().map_or(&b""[..], |place| place.listing.field(&place.record, Field::Mtime));
+        let before =
+            reference.as_ref().map_or(&b""[..], |place| place.listing.field(&place.record, Field::Mtime));
         match (octal(value), octal(&self.told.mtime)) {
             _ if value == before => self.out.number(Column::Mtime, 0),
             _ if value == self.told.mtime => self.out.number(Column::Mtime, 1),
@@ -214,7 +217,10 @@ impl Layer<'_, '_> {
         let len: u64 = contents.iter().map(|content| content.len).sum::<u64>() + record.body as u64;
         if canonical_number(len).is_some_and(|number| number == *value) {
             self.out.number(Column::Size, 0);
-        } else if matched.as_ref().is_some_and(|place| place.listing.field(&place.record, Field::Size) == value) {
+        } else if matched
+            .as_ref()
+            .is_some_and(|place| place.listing.field(&place.record, Field::Size) == value)
+        {
             self.out.number(Column::Size, 1);
         } else {
             self.out.number(Column::Size, 2);
@@ -275,7 +281,8 @@ impl Layer<'_, '_> {
         let place = matched.map(|place| (self.encoder.basis.first_content(&place), place));
         if let Some((number, place)) = place {
             let old = &place.listing.contents()[place.content..place.content + place.record.contents];
-            let same = contents.iter().map(|new| (new.id, new.len)).eq(old.iter().map(|old| (old.id, old.len)));
+            let same =
+                contents.iter().map(|new| (new.id, new.len)).eq(old.iter().map(|old| (old.id, old.len)));
             if same && (self.encoder.mode != Mode::Whole || contents.is_empty()) {
                 self.out.number(Column::Contents, 0);
                 self.told.content = (number + old.len()).checked_sub(1).or(self.told.content);

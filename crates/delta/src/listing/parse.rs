@@ -93,7 +93,8 @@ impl Builder {
         };
         let flag = fields.of(Field::Flag, &self.fields).first().copied().unwrap_or(0);
         let size = number(fields.of(Field::Size, &self.fields));
-        let size = size.filter(|size| *size <= rest.len().min(BODY_MAX) && !matches!(flag, b'1'..=b'6' | b'S'));
+        let size =
+            size.filter(|size| *size <= rest.len().min(BODY_MAX) && !matches!(flag, b'1'..=b'6' | b'S'));
         let (body, rest) = rest.split_at(size.unwrap_or(0));
         let fill = padding(body.len() as u64);
         let (zeros, rest) = rest.split_at(usize::try_from(fill).unwrap_or(BLOCK).min(rest.len()));

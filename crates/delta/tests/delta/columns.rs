@@ -122,25 +122,25 @@ fn the_bytes_are_pinned() {
     Encoder::new(&[], Mode::Ask).layer(&layer.listing, &mut told);
     let hex: String = told[32..].iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = [
-        "8010", // 2048 bytes
-        "02", // in two groups: the file, and the zeros at the end
+        "8010",                                   // 2048 bytes
+        "02",                                     // in two groups: the file, and the zeros at the end
         "02040201010001000000000002010002010108", // the lengths of 19 columns
-        "08000000000000030009000000000000", // and of one for each field
-        "0000", // Match
-        "01020100", // Shape
-        "8105", // Mask
-        "00", // Size
-        "00", // Mtime
-        "00", // Body
-        "0001", // Tail
-        "02", // Zeros
-        "0201", // Contents
-        "00", // Origin
-        "64", // Len
-        "c86b46fec256ab36", // Id
-        "0006612f66696c65", // name
-        "000130", // flag
-        "000775737461722020", // magic
+        "08000000000000030009000000000000",       // and of one for each field
+        "0000",                                   // Match
+        "01020100",                               // Shape
+        "8105",                                   // Mask
+        "00",                                     // Size
+        "00",                                     // Mtime
+        "00",                                     // Body
+        "0001",                                   // Tail
+        "02",                                     // Zeros
+        "0201",                                   // Contents
+        "00",                                     // Origin
+        "64",                                     // Len
+        "c86b46fec256ab36",                       // Id
+        "0006612f66696c65",                       // name
+        "000130",                                 // flag
+        "000775737461722020",                     // magic
     ];
     assert_eq!(hex, expected.concat());
 }

@@ -66,7 +66,9 @@ fn a_wrong_content_is_a_mismatch() {
     let error = join_with(&body(100, 2), false, &mut io::sink()).unwrap_err();
     let got = DiffId::of(&[entry(b'0', &body(100, 2)), END.to_vec()].concat());
     match error {
-        JoinError::Mismatch { expected, got: is } => assert_eq!((expected, is), (layer().listing.diff_id, got)),
+        JoinError::Mismatch { expected, got: is } => {
+            assert_eq!((expected, is), (layer().listing.diff_id, got))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -77,7 +79,9 @@ fn lengths_are_enforced_even_on_a_source_that_ignores_errors() {
         for len in [0, 99, 101, 200] {
             let mut out = Vec::new();
             match join_with(&body(len, 1), ignore, &mut out).unwrap_err() {
-                JoinError::Length { from: Origin::Literal(0), expected: 100, got } => assert_eq!(got, len as u64),
+                JoinError::Length { from: Origin::Literal(0), expected: 100, got } => {
+                    assert_eq!(got, len as u64)
+                }
                 other => panic!("{other:?}"),
             }
             assert!(out.len() <= 512 + 100);

@@ -132,7 +132,8 @@ impl Spool {
 
 impl LayerSink for Spool {
     fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
-        if let Some(known) = diff_id.filter(|id| self.keeping.contains(id) && self.listings.contains_key(id)) {
+        if let Some(known) = diff_id.filter(|id| self.keeping.contains(id) && self.listings.contains_key(id))
+        {
             return self.take_known(known, tar);
         }
         // Of a layer without a name it is known only afterwards whether it is kept.

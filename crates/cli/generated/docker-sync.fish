@@ -1,0 +1,68 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_docker_sync_global_optspecs
+    string join \n a/all u/update n/new r/report p/push dry-run platform= ssh= docker= remote-docker= f/tmpfolder= method= compression= basis= json q/quiet v/verbose no-progress color= h/help V/version
+end
+
+function __fish_docker_sync_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_docker_sync_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_docker_sync_using_subcommand
+    set -l cmd (__fish_docker_sync_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l platform -d 'Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l ssh -d 'The ssh program with its options, as \'ssh -i key -J jump\'' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l remote-docker -d 'The engine of the remote [default: what is there]' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s f -l tmpfolder -d 'Where temporary files go, on both sides [default: the system\'s place]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l method -d 'How contents cross' -r -f -a "auto\t'Delta where the remote lets an agent run, else rsync, else stream'
+delta\t'Only contents that the target lacks, worked out by an agent on the remote'
+rsync\t'rsync of partial archives, as the original did; the remote needs rsync'
+stream\t'A compressed archive of the missing layers; the remote needs nothing but its engine'"
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l compression -d 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l basis -d 'The image of the target to build on, instead of the one that is found' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l color -d 'When to use colours; NO_COLOR and CLICOLOR are honoured' -r -f -a "auto\t'On a terminal'
+always\t'On a pipe too'
+never\t'Not at all'"
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s a -l all -d 'All images that need update or are new'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s u -l update -d 'Only images that need update (of those named, if any are)'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s n -l new -d 'Only images that are new (of those named, if any are)'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s r -l report -d 'Show the report, move nothing'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l dry-run -d 'Print what would be moved, image by image, and move nothing'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l json -d 'One JSON document on standard output instead of text'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s q -l quiet -d 'Say nothing but data and errors'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s v -l verbose -d 'Say what is being done and why'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l no-progress -d 'No progress lines, even on a terminal'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s V -l version -d 'Print version'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "completions" -d 'Print a completion script for your shell'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "man" -d 'Print the manual page'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "cache" -d 'Show or empty the index cache of this host'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "agent" -d 'Serve another docker-sync on standard input and output'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "ls" -d 'List the layers that are known'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "prune" -d 'Remove what was not used for longest, down to the limit'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from ls" -l json -d 'One JSON document on standard output instead of text'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -l max-size -d 'How much may stay, as 100MB or 1GiB [default: 512MiB]' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -l all -d 'Remove everything'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand agent" -l version -d 'Print which agent this is'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand agent" -s h -l help -d 'Print help'

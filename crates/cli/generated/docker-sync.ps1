@@ -1,0 +1,101 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'docker-sync'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'docker-sync' {
+            [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64')
+            [CompletionResult]::new('--ssh', '--ssh', [CompletionResultType]::ParameterName, 'The ssh program with its options, as ''ssh -i key -J jump''')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--remote-docker', '--remote-docker', [CompletionResultType]::ParameterName, 'The engine of the remote [default: what is there]')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Where temporary files go, on both sides [default: the system''s place]')
+            [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Where temporary files go, on both sides [default: the system''s place]')
+            [CompletionResult]::new('--method', '--method', [CompletionResultType]::ParameterName, 'How contents cross')
+            [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22')
+            [CompletionResult]::new('--basis', '--basis', [CompletionResultType]::ParameterName, 'The image of the target to build on, instead of the one that is found')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR and CLICOLOR are honoured')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images that need update or are new')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All images that need update or are new')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Only images that need update (of those named, if any are)')
+            [CompletionResult]::new('--update', '--update', [CompletionResultType]::ParameterName, 'Only images that need update (of those named, if any are)')
+            [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Only images that are new (of those named, if any are)')
+            [CompletionResult]::new('--new', '--new', [CompletionResultType]::ParameterName, 'Only images that are new (of those named, if any are)')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Show the report, move nothing')
+            [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Show the report, move nothing')
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'This host is the source and REMOTE the target')
+            [CompletionResult]::new('--push', '--push', [CompletionResultType]::ParameterName, 'This host is the source and REMOTE the target')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be moved, image by image, and move nothing')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document on standard output instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but data and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but data and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say what is being done and why')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say what is being done and why')
+            [CompletionResult]::new('--no-progress', '--no-progress', [CompletionResultType]::ParameterName, 'No progress lines, even on a terminal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for your shell')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page')
+            [CompletionResult]::new('cache', 'cache', [CompletionResultType]::ParameterValue, 'Show or empty the index cache of this host')
+            [CompletionResult]::new('agent', 'agent', [CompletionResultType]::ParameterValue, 'Serve another docker-sync on standard input and output')
+            break
+        }
+        'docker-sync;completions' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-sync;man' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-sync;cache' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List the layers that are known')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove what was not used for longest, down to the limit')
+            break
+        }
+        'docker-sync;cache;ls' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document on standard output instead of text')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-sync;cache;prune' {
+            [CompletionResult]::new('--max-size', '--max-size', [CompletionResultType]::ParameterName, 'How much may stay, as 100MB or 1GiB [default: 512MiB]')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Remove everything')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-sync;agent' {
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print which agent this is')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}

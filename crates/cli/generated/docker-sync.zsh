@@ -1,0 +1,171 @@
+#compdef docker-sync
+
+autoload -U is-at-least
+
+_docker-sync() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'--platform=[Only images of this platform\: OS/ARCH\[/VARIANT\], as linux/arm64]:PLATFORM:_default' \
+'--ssh=[The ssh program with its options, as '\''ssh -i key -J jump'\'']:CMD:_default' \
+'--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
+'--remote-docker=[The engine of the remote \[default\: what is there\]]:CMD:_default' \
+'-f+[Where temporary files go, on both sides \[default\: the system'\''s place\]]:DIR:_files' \
+'--tmpfolder=[Where temporary files go, on both sides \[default\: the system'\''s place\]]:DIR:_files' \
+'--method=[How contents cross]:METHOD:((auto\:"Delta where the remote lets an agent run, else rsync, else stream"
+delta\:"Only contents that the target lacks, worked out by an agent on the remote"
+rsync\:"rsync of partial archives, as the original did; the remote needs rsync"
+stream\:"A compressed archive of the missing layers; the remote needs nothing but its engine"))' \
+'--compression=[auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
+'--basis=[The image of the target to build on, instead of the one that is found]:IMAGE:_default' \
+'--color=[When to use colours; NO_COLOR and CLICOLOR are honoured]:WHEN:((auto\:"On a terminal"
+always\:"On a pipe too"
+never\:"Not at all"))' \
+'-a[All images that need update or are new]' \
+'--all[All images that need update or are new]' \
+'-u[Only images that need update (of those named, if any are)]' \
+'--update[Only images that need update (of those named, if any are)]' \
+'-n[Only images that are new (of those named, if any are)]' \
+'--new[Only images that are new (of those named, if any are)]' \
+'-r[Show the report, move nothing]' \
+'--report[Show the report, move nothing]' \
+'-p[This host is the source and REMOTE the target]' \
+'--push[This host is the source and REMOTE the target]' \
+'--dry-run[Print what would be moved, image by image, and move nothing]' \
+'--json[One JSON document on standard output instead of text]' \
+'(-v --verbose)-q[Say nothing but data and errors]' \
+'(-v --verbose)--quiet[Say nothing but data and errors]' \
+'-v[Say what is being done and why]' \
+'--verbose[Say what is being done and why]' \
+'--no-progress[No progress lines, even on a terminal]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'-V[Print version]' \
+'--version[Print version]' \
+':remote -- The other side\: user@host, an ssh alias, ssh\://user@host\:port, or oci\:DIR:_default' \
+'::images -- Images to bring over\: NAME or NAME\:TAG, a pattern like '\''shop/*\:v2'\'', or an image ID:_default' \
+":: :_docker-sync_commands" \
+"*::: :->docker-sync" \
+&& ret=0
+    case $state in
+    (docker-sync)
+        words=($line[3] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:docker-sync-command-$line[3]:"
+        case $line[3] in
+            (completions)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':shell -- The shell to complete in:(bash elvish fish powershell zsh)' \
+&& ret=0
+;;
+(man)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(cache)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+":: :_docker-sync__subcmd__cache_commands" \
+"*::: :->cache" \
+&& ret=0
+
+    case $state in
+    (cache)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:docker-sync-cache-command-$line[1]:"
+        case $line[1] in
+            (ls)
+_arguments "${_arguments_options[@]}" : \
+'--json[One JSON document on standard output instead of text]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(prune)
+_arguments "${_arguments_options[@]}" : \
+'--max-size=[How much may stay, as 100MB or 1GiB \[default\: 512MiB\]]:SIZE:_default' \
+'(--max-size)--all[Remove everything]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+(agent)
+_arguments "${_arguments_options[@]}" : \
+'--version[Print which agent this is]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_docker-sync_commands] )) ||
+_docker-sync_commands() {
+    local commands; commands=(
+'completions:Print a completion script for your shell' \
+'man:Print the manual page' \
+'cache:Show or empty the index cache of this host' \
+'agent:Serve another docker-sync on standard input and output' \
+    )
+    _describe -t commands 'docker-sync commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__agent_commands] )) ||
+_docker-sync__subcmd__agent_commands() {
+    local commands; commands=()
+    _describe -t commands 'docker-sync agent commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__cache_commands] )) ||
+_docker-sync__subcmd__cache_commands() {
+    local commands; commands=(
+'ls:List the layers that are known' \
+'prune:Remove what was not used for longest, down to the limit' \
+    )
+    _describe -t commands 'docker-sync cache commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__cache__subcmd__ls_commands] )) ||
+_docker-sync__subcmd__cache__subcmd__ls_commands() {
+    local commands; commands=()
+    _describe -t commands 'docker-sync cache ls commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__cache__subcmd__prune_commands] )) ||
+_docker-sync__subcmd__cache__subcmd__prune_commands() {
+    local commands; commands=()
+    _describe -t commands 'docker-sync cache prune commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__completions_commands] )) ||
+_docker-sync__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'docker-sync completions commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__man_commands] )) ||
+_docker-sync__subcmd__man_commands() {
+    local commands; commands=()
+    _describe -t commands 'docker-sync man commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_docker-sync" ]; then
+    _docker-sync "$@"
+else
+    compdef _docker-sync docker-sync
+fi
