@@ -19,11 +19,17 @@ _docker__sync() {
             docker__sync,agent)
                 cmd="docker__sync__subcmd__agent"
                 ;;
+            docker__sync,apply)
+                cmd="docker__sync__subcmd__apply"
+                ;;
             docker__sync,cache)
                 cmd="docker__sync__subcmd__cache"
                 ;;
             docker__sync,completions)
                 cmd="docker__sync__subcmd__completions"
+                ;;
+            docker__sync,diff)
+                cmd="docker__sync__subcmd__diff"
                 ;;
             docker__sync,man)
                 cmd="docker__sync__subcmd__man"
@@ -41,7 +47,7 @@ _docker__sync() {
 
     case "${cmd}" in
         docker__sync)
-            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --dry-run --platform --ssh --docker --remote-docker --tmpfolder --method --compression --basis --json --quiet --verbose --no-progress --color --help --version completions man cache agent"
+            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --dry-run --platform --ssh --docker --remote-docker --tmpfolder --method --compression --basis --json --quiet --verbose --no-progress --color --help --version completions man diff apply cache agent"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -108,6 +114,28 @@ _docker__sync() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        docker__subcmd__sync__subcmd__apply)
+            opts="-v -h --docker --tmpfolder --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --docker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tmpfolder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         docker__subcmd__sync__subcmd__cache)
             opts="-h --help ls prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -161,6 +189,40 @@ _docker__sync() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        docker__subcmd__sync__subcmd__diff)
+            opts="-o -v -h --output --compression --docker --tmpfolder --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --docker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tmpfolder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

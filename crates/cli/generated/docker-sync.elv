@@ -51,6 +51,8 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --version 'Print version'
             cand completions 'Print a completion script for your shell'
             cand man 'Print the manual page'
+            cand diff 'Write what makes one image of another to a file'
+            cand apply 'Make an image out of a patch and the image that it was made against'
             cand cache 'Show or empty the index cache of this host'
             cand agent 'Serve another docker-sync on standard input and output'
         }
@@ -59,6 +61,25 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'docker-sync;man'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'docker-sync;diff'= {
+            cand -o 'The patch'
+            cand --output 'The patch'
+            cand --compression 'auto, max (fewest bytes), or a zstd level, 1 to 22'
+            cand --docker 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]'
+            cand --tmpfolder 'Where temporary files go [default: the system''s place]'
+            cand -v 'Say what is being done'
+            cand --verbose 'Say what is being done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'docker-sync;apply'= {
+            cand --docker 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]'
+            cand --tmpfolder 'Where temporary files go [default: the system''s place]'
+            cand -v 'Say what is being done'
+            cand --verbose 'Say what is being done'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

@@ -52,10 +52,22 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -s h -l help -d 'P
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s V -l version -d 'Print version'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "completions" -d 'Print a completion script for your shell'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "man" -d 'Print the manual page'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "diff" -d 'Write what makes one image of another to a file'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "apply" -d 'Make an image out of a patch and the image that it was made against'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "cache" -d 'Show or empty the index cache of this host'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "agent" -d 'Serve another docker-sync on standard input and output'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s o -l output -d 'The patch' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l compression -d 'auto, max (fewest bytes), or a zstd level, 1 to 22' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s v -l verbose -d 'Say what is being done'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s v -l verbose -d 'Say what is being done'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "ls" -d 'List the layers that are known'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "prune" -d 'Remove what was not used for longest, down to the limit'

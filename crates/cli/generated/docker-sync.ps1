@@ -54,6 +54,8 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for your shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page')
+            [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Write what makes one image of another to a file')
+            [CompletionResult]::new('apply', 'apply', [CompletionResultType]::ParameterValue, 'Make an image out of a patch and the image that it was made against')
             [CompletionResult]::new('cache', 'cache', [CompletionResultType]::ParameterValue, 'Show or empty the index cache of this host')
             [CompletionResult]::new('agent', 'agent', [CompletionResultType]::ParameterValue, 'Serve another docker-sync on standard input and output')
             break
@@ -64,6 +66,27 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             break
         }
         'docker-sync;man' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-sync;diff' {
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The patch')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The patch')
+            [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto, max (fewest bytes), or a zstd level, 1 to 22')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Where temporary files go [default: the system''s place]')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-sync;apply' {
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]')
+            [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Where temporary files go [default: the system''s place]')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say what is being done')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

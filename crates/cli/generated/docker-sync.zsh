@@ -75,6 +75,32 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help (see more with '\''--help'\'')]' \
 && ret=0
 ;;
+(diff)
+_arguments "${_arguments_options[@]}" : \
+'-o+[The patch]:FILE:_files' \
+'--output=[The patch]:FILE:_files' \
+'--compression=[auto, max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
+'--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
+'--tmpfolder=[Where temporary files go \[default\: the system'\''s place\]]:DIR:_files' \
+'-v[Say what is being done]' \
+'--verbose[Say what is being done]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':old -- The image that those who apply the patch have:_default' \
+':new -- The image that they get:_default' \
+&& ret=0
+;;
+(apply)
+_arguments "${_arguments_options[@]}" : \
+'--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
+'--tmpfolder=[Where temporary files go \[default\: the system'\''s place\]]:DIR:_files' \
+'-v[Say what is being done]' \
+'--verbose[Say what is being done]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':file -- The patch, as `docker-sync diff` wrote it:_files' \
+&& ret=0
+;;
 (cache)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -125,6 +151,8 @@ _docker-sync_commands() {
     local commands; commands=(
 'completions:Print a completion script for your shell' \
 'man:Print the manual page' \
+'diff:Write what makes one image of another to a file' \
+'apply:Make an image out of a patch and the image that it was made against' \
 'cache:Show or empty the index cache of this host' \
 'agent:Serve another docker-sync on standard input and output' \
     )
@@ -134,6 +162,11 @@ _docker-sync_commands() {
 _docker-sync__subcmd__agent_commands() {
     local commands; commands=()
     _describe -t commands 'docker-sync agent commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__apply_commands] )) ||
+_docker-sync__subcmd__apply_commands() {
+    local commands; commands=()
+    _describe -t commands 'docker-sync apply commands' commands "$@"
 }
 (( $+functions[_docker-sync__subcmd__cache_commands] )) ||
 _docker-sync__subcmd__cache_commands() {
@@ -157,6 +190,11 @@ _docker-sync__subcmd__cache__subcmd__prune_commands() {
 _docker-sync__subcmd__completions_commands() {
     local commands; commands=()
     _describe -t commands 'docker-sync completions commands' commands "$@"
+}
+(( $+functions[_docker-sync__subcmd__diff_commands] )) ||
+_docker-sync__subcmd__diff_commands() {
+    local commands; commands=()
+    _describe -t commands 'docker-sync diff commands' commands "$@"
 }
 (( $+functions[_docker-sync__subcmd__man_commands] )) ||
 _docker-sync__subcmd__man_commands() {

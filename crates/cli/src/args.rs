@@ -55,6 +55,38 @@ pub(crate) enum Command {
     ///
     /// For example: docker-sync man > ~/.local/share/man/man1/docker-sync.1
     Man,
+    /// Write what makes one image of another to a file
+    ///
+    /// A patch has what NEW has and OLD has not, as a sync would send it. It is for hosts that no cable
+    /// reaches, or for many hosts that all have OLD.
+    ///
+    /// For example: docker-sync diff shop/web:v1 shop/web:v2 -o web.patch
+    Diff {
+        /// The image that those who apply the patch have
+        #[arg(value_name = "OLD", value_parser = image)]
+        old: String,
+        /// The image that they get
+        #[arg(value_name = "NEW", value_parser = image)]
+        new: String,
+        /// The patch
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// auto, max (fewest bytes), or a zstd level, 1 to 22
+        #[arg(long, value_name = "LEVEL", default_value = "max", value_parser = compression)]
+        compression: Compression,
+        #[command(flatten)]
+        here: Here,
+    },
+    /// Make an image out of a patch and the image that it was made against
+    ///
+    /// For example: docker-sync apply web.patch
+    Apply {
+        /// The patch, as `docker-sync diff` wrote it
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        here: Here,
+    },
     /// Show or empty the index cache of this host
     ///
     /// What was learnt of layers is kept, so that no layer is scanned twice. It holds names and hashes of
@@ -70,6 +102,20 @@ pub(crate) enum Command {
         #[arg(long)]
         version: bool,
     },
+}
+
+/// How this host is used where there is no other.
+#[derive(Debug, Args)]
+pub(crate) struct Here {
+    /// The engine of this host: docker, podman, 'sudo -n docker', oci:DIR [default: what is there]
+    #[arg(long, value_name = "CMD", env = "DOCKER_SYNC_DOCKER", hide_env_values = true, value_parser = command_line)]
+    pub(crate) docker: Option<CommandLine>,
+    /// Where temporary files go [default: the system's place]
+    #[arg(long, value_name = "DIR", env = "DOCKER_SYNC_TMPFOLDER", hide_env_values = true)]
+    pub(crate) tmpfolder: Option<PathBuf>,
+    /// Say what is being done
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 /// What to do with the index cache.
@@ -112,7 +158,7 @@ pub(crate) struct SyncArgs {
     ///
     /// Whatever `ssh` understands; its configuration, agents and jump hosts are used. `oci:DIR` is a
     /// directory of this host in the OCI image layout. A host with the name of a command (`cache`,
-    /// `completions`, `man`) is reached as ssh://man.
+    /// `diff`, `man` …) is reached as ssh://man.
     #[arg(required = true, value_name = "REMOTE")]
     pub(crate) remote: Option<Remote>,
 

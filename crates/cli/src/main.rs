@@ -10,6 +10,7 @@ mod error;
 mod escape;
 mod help;
 mod manual;
+mod patch;
 mod plugin;
 mod progress;
 mod quantity;

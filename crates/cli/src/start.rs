@@ -10,12 +10,12 @@ use anstream::AutoStream;
 use clap::ColorChoice;
 use dsync_sync::Remote;
 
-use crate::args::{self, Color, Command, SyncArgs};
+use crate::args::{self, Color, Command, Here, SyncArgs};
 use crate::error::{self, Context, Diagnosis};
 use crate::plugin::{self, Call};
 use crate::progress::{Progress, Verbosity};
 use crate::run::{self, Request, Show};
-use crate::{backend, cache, manual, report, signals};
+use crate::{backend, cache, manual, patch, report, signals};
 
 /// The whole program; returns its exit code.
 pub(crate) fn start() -> u8 {
@@ -34,6 +34,14 @@ pub(crate) fn start() -> u8 {
     match (cli.command, &cli.sync.remote) {
         (Some(Command::Man), _) => print(manual::PAGE),
         (Some(Command::Completions { shell }), _) => print(manual::completions(shell)),
+        (Some(Command::Diff { old, new, output, compression, here }), _) => {
+            patched(&here, early, |observer| {
+                patch::diff(&here, docker, (&old, &new), &output, compression, observer)
+            })
+        }
+        (Some(Command::Apply { file, here }), _) => {
+            patched(&here, early, |observer| patch::apply(&here, docker, &file, observer))
+        }
         (Some(Command::Cache { action }), _) => match cache::run(&action) {
             Ok(text) => print(text),
             Err(diagnosis) => fail(&diagnosis, early),
@@ -44,6 +52,38 @@ pub(crate) fn start() -> u8 {
         (Some(Command::Agent { version: false }), _) => agent(early),
         (None, Some(remote)) => sync(remote, &cli.sync, docker),
         (None, None) => unreachable!("clap asks for REMOTE where there is no command"),
+    }
+}
+
+/// Runs something that takes a while, on this host alone.
+fn patched(
+    here: &Here,
+    early: Early,
+    work: impl FnOnce(&Progress) -> Result<String, dsync_sync::Error>,
+) -> u8 {
+    let stderr = io::stderr();
+    let on_terminal = stderr.is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb");
+    let verbosity = Verbosity { bars: on_terminal, quiet: false, verbose: here.verbose };
+    let stream = AutoStream::new(stderr, anstream_choice(early.color));
+    let progress = Arc::new(Progress::new(verbosity, Box::new(stream)));
+    let stopping = Arc::clone(&progress);
+    let stop = move || {
+        stopping.stop();
+        dsync_sync::interrupt();
+    };
+    if let Err(e) = signals::install(stop) {
+        progress.print(&format!("warning: signals are not handled: {e}\n"));
+    }
+    let outcome = work(&progress);
+    progress.clear();
+    let context = Context { remote: "", ssh: "ssh" };
+    match (outcome, signals::exit_code()) {
+        (Ok(text), _) => print(text),
+        (Err(_), Some(exit)) => {
+            fail(&error::diagnose(&dsync_sync::Error::Interrupted, context), early);
+            exit
+        }
+        (Err(error), None) => fail(&error::diagnose(&error, context), early),
     }
 }
 

@@ -20,10 +20,20 @@ use crate::target::{self, Receiving};
 /// Opens a store by what `--docker` says.
 pub(crate) type Opener = dyn Fn(&str) -> Result<Box<dyn Store>, EndpointError> + Send;
 
-/// Opens a store of this host.
+/// Opens a store of this host by what `--docker` says.
 pub(crate) fn open_here(spec: &str) -> Result<Box<dyn Store>, EndpointError> {
     let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
     Ok(dsync_engine::open(&spec)?)
+}
+
+/// Where temporary files go: what was named, or the system's place.
+pub(crate) fn temporary_folder(named: &str) -> Result<PathBuf, EndpointError> {
+    let folder = if named.is_empty() { std::env::temp_dir() } else { PathBuf::from(named) };
+    if !folder.is_dir() {
+        let folder = folder.display();
+        return Err(EndpointError::Usage(format!("the temporary folder {folder} is not a directory")));
+    }
+    Ok(folder)
 }
 
 /// Answers requests until the client goes away.
@@ -74,14 +84,7 @@ impl Host {
         if let Some(platform) = &platform {
             store.prefer(platform);
         }
-        let folder = match &open.tmpfolder[..] {
-            "" => std::env::temp_dir(),
-            folder => PathBuf::from(folder),
-        };
-        if !folder.is_dir() {
-            let folder = folder.display();
-            return Err(EndpointError::Usage(format!("the temporary folder {folder} is not a directory")));
-        }
+        let folder = temporary_folder(&open.tmpfolder)?;
         Ok(Host { store, folder, platform })
     }
 
@@ -112,6 +115,7 @@ impl Host {
                     basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(usage)?) },
                     whole,
                     dry_run,
+                    given: None,
                 };
                 target::receive(&*self.store, link, &receiving, &self.folder)
             }

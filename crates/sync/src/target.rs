@@ -38,6 +38,16 @@ pub(crate) struct Receiving {
     pub(crate) basis: Option<ImageRef>,
     pub(crate) whole: bool,
     pub(crate) dry_run: bool,
+    /// A patch says what there is; nothing else can be asked for.
+    pub(crate) given: Option<Given>,
+}
+
+/// What a patch has and what it was made against.
+pub(crate) struct Given {
+    /// Which layers of the image it has.
+    pub(crate) layers: Vec<DiffId>,
+    /// The layers of its basis, in its order.
+    pub(crate) basis: Vec<DiffId>,
 }
 
 /// Takes an image from the source at the other end of the link.
@@ -62,26 +72,8 @@ pub(crate) fn receive(
         return Ok(Reply::Received(Received { id: *there.id.as_bytes(), layers, was_there: true }));
     }
 
-    let mut states = assess::layers(store, &held, image);
-    if what.whole {
-        // What this side has in another chain is not looked for either.
-        let missing = |state: &mut LayerState| {
-            if *state == LayerState::Local {
-                *state = LayerState::Missing
-            }
-        };
-        states.iter_mut().for_each(missing);
-    }
-    let of_state = |state| distinct(&image.diff_ids, &states, state);
-    let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
-    let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(&held, what)? };
-    let reuse = match (what.whole, basis.is_empty()) {
-        (true, _) => Reuse::Nothing,
-        (false, true) => Reuse::Sent,
-        (false, false) => Reuse::Target,
-    };
+    let Plan { states, missing, local, reuse, basis, basis_ids } = Plan::of(store, &held, what)?;
     let replaced = |id: &DiffId| !image.diff_ids.contains(id);
-    let basis_ids = order(&basis);
     let position =
         |id: &DiffId| image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok());
     let need = Need::Layers {
@@ -173,7 +165,7 @@ fn order(basis: &[&Image]) -> Vec<DiffId> {
     ids.filter(|id| seen.insert(*id)).collect()
 }
 
-fn short(diff_id: &DiffId) -> [u8; 8] {
+pub(crate) fn short(diff_id: &DiffId) -> [u8; 8] {
     let [a, b, c, d, e, f, g, h, ..] = *diff_id.as_bytes();
     [a, b, c, d, e, f, g, h]
 }
@@ -188,6 +180,80 @@ fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[DiffId]) -> Result<
         }
     }
     Ok(())
+}
+
+/// What a target asks for, and what it builds from.
+struct Plan<'a> {
+    /// Of each layer of the image.
+    states: Vec<LayerState>,
+    /// What is asked for, each layer once.
+    missing: Vec<DiffId>,
+    /// What is built from elsewhere in the store.
+    local: Vec<DiffId>,
+    reuse: Reuse,
+    basis: Vec<&'a Image>,
+    /// The layers of the basis, in the order in which they are named.
+    basis_ids: Vec<DiffId>,
+}
+
+impl<'a> Plan<'a> {
+    fn of(store: &dyn Store, held: &'a [Image], what: &Receiving) -> Result<Self, EndpointError> {
+        let mut states = assess::layers(store, held, &what.image);
+        if let Some(given) = &what.given {
+            return Plan::given(states, held, what, given);
+        }
+        if what.whole {
+            // What this side has in another chain is not looked for either.
+            states.iter_mut().filter(|state| **state == LayerState::Local).for_each(|state| {
+                *state = LayerState::Missing;
+            });
+        }
+        let of_state = |state| distinct(&what.image.diff_ids, &states, state);
+        let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
+        let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
+        let reuse = match (what.whole, basis.is_empty()) {
+            (true, _) => Reuse::Nothing,
+            (false, true) => Reuse::Sent,
+            (false, false) => Reuse::Target,
+        };
+        let basis_ids = order(&basis);
+        Ok(Plan { states, missing, local, reuse, basis, basis_ids })
+    }
+
+    /// As a patch has it: all that it was made against must be here.
+    fn given(
+        mut states: Vec<LayerState>,
+        held: &'a [Image],
+        what: &Receiving,
+        given: &Given,
+    ) -> Result<Self, EndpointError> {
+        let mut basis: Vec<&Image> = Vec::new();
+        for diff_id in &given.basis {
+            if basis.iter().any(|image| image.diff_ids.contains(diff_id)) {
+                continue;
+            }
+            let holder = held.iter().find(|image| image.diff_ids.contains(diff_id)).ok_or_else(|| {
+                EndpointError::Usage(format!(
+                    "this host has no image with layer {diff_id}, which the patch builds on"
+                ))
+            })?;
+            basis.push(holder);
+        }
+        for (diff_id, state) in what.image.diff_ids.iter().zip(&mut states) {
+            match (*state, given.layers.contains(diff_id)) {
+                (LayerState::Local, true) => *state = LayerState::Missing,
+                (LayerState::Missing, false) => {
+                    return Err(EndpointError::Usage(format!(
+                        "this host lacks layer {diff_id}, which the patch takes for granted"
+                    )));
+                }
+                _ => {}
+            }
+        }
+        let local = distinct(&what.image.diff_ids, &states, LayerState::Local);
+        let (missing, basis_ids) = (given.layers.clone(), given.basis.clone());
+        Ok(Plan { states, missing, local, reuse: Reuse::Target, basis, basis_ids })
+    }
 }
 
 fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerState) -> Vec<DiffId> {

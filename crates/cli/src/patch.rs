@@ -1,0 +1,55 @@
+//! `docker-sync diff` and `docker-sync apply`.
+
+use std::path::Path;
+use std::time::Instant;
+
+use dsync_sync::{Compression, Error, Observer, PatchOptions};
+
+use crate::args::Here;
+use crate::escape;
+use crate::quantity::{bytes, counted, duration, percent};
+
+/// Makes a patch, and says what it came to.
+pub(crate) fn diff(
+    here: &Here,
+    docker: Option<String>,
+    (old, new): (&str, &str),
+    file: &Path,
+    compression: Compression,
+    observer: &dyn Observer,
+) -> Result<String, Error> {
+    let begun = Instant::now();
+    let made = dsync_sync::diff(&options(here, docker, compression), old, new, file, observer)?;
+    let (size, raw, took) = (bytes(made.size), bytes(made.raw), duration(begun.elapsed()));
+    let layers = counted(made.layers as u64, "layer");
+    let share = percent(made.size, made.image.size).unwrap_or_default();
+    Ok(format!(
+        "{}  {size} instead of {} ({share}), {layers} with {raw} of new contents, {took}\n",
+        escape::visible(&file.display().to_string()),
+        bytes(made.image.size),
+    ))
+}
+
+/// Applies a patch, and says what it came to.
+pub(crate) fn apply(
+    here: &Here,
+    docker: Option<String>,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<String, Error> {
+    let begun = Instant::now();
+    let (image, outcome) = dsync_sync::apply(&options(here, docker, Compression::Max), file, observer)?;
+    let name = image.names.first().map_or_else(|| outcome.id.to_string(), ToString::to_string);
+    let what = if outcome.was_there { "was there" } else { "added" };
+    Ok(format!("{}  {what}, {}\n", escape::visible(&name), duration(begun.elapsed())))
+}
+
+fn options(here: &Here, docker: Option<String>, compression: Compression) -> PatchOptions {
+    let named = here.docker.as_ref().map(|line| line.text.clone()).filter(|store| !store.is_empty());
+    let tmpfolder = here.tmpfolder.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+    PatchOptions {
+        store: named.or(docker).unwrap_or_default(),
+        tmpfolder: tmpfolder.unwrap_or_default(),
+        compression,
+    }
+}

@@ -1,0 +1,280 @@
+//! Patch files: what a source sends to a target that has the old image, kept in a file. `docs/patch-format.md`
+//! has its bytes.
+//!
+//! A patch is made by a source that talks to a target which is not there, and applied by a target that talks to
+//! a source which is not there: both are played here.
+
+mod file;
+
+use std::io;
+use std::path::Path;
+use std::thread;
+
+use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_engine::{Store, StoreKind};
+use dsync_proto::{
+    Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, Reuse,
+    Telling, decode,
+};
+
+use crate::convert::{from_wire, to_wire};
+use crate::endpoint::{open_here, temporary_folder};
+use crate::error::{Error, Side};
+use crate::event::{Event, Observer};
+use crate::failure::EndpointError;
+use crate::link::{Frame, Inbox, Link};
+use crate::select::Selector;
+use crate::session::{LayerOutcome, Outcome, Traffic};
+use crate::source::{self, Sending};
+use crate::target::{self, Given, Receiving};
+use file::{Head, Reader, Writer};
+
+/// How to make or apply a patch.
+#[derive(Debug, Clone)]
+pub struct PatchOptions {
+    /// The store of this host, as `--docker` takes it; empty to find one.
+    pub store: String,
+    /// Where temporary files go; empty for the system's place.
+    pub tmpfolder: String,
+    /// How hard to compress.
+    pub compression: Compression,
+}
+
+/// What a patch came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchMade {
+    /// The new image.
+    pub image: Image,
+    /// How many of its layers are in the patch.
+    pub layers: usize,
+    /// Contents in it, before compression, in bytes.
+    pub raw: u64,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// Writes what makes image `new` of image `old` to a file. Both are names or IDs of this host's store.
+pub fn diff(
+    options: &PatchOptions,
+    old: &str,
+    new: &str,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<PatchMade, Error> {
+    make(options, old, new, file, observer).map_err(here)
+}
+
+/// Makes the new image of a patch out of the old one, which this host must have.
+pub fn apply(
+    options: &PatchOptions,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<(Image, Outcome), Error> {
+    take(options, file, observer).map_err(here)
+}
+
+fn here(error: EndpointError) -> Error {
+    Error::Endpoint { side: Side::Local, failure: Failure::from(error) }
+}
+
+fn make(
+    options: &PatchOptions,
+    old: &str,
+    new: &str,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<PatchMade, EndpointError> {
+    let store = open_here(&options.store)?;
+    let folder = temporary_folder(&options.tmpfolder)?;
+    let held = store.list()?;
+    let (old, _) = find(&held, old)?;
+    let (new, names) = find(&held, new)?;
+    let mut basis: Vec<DiffId> = Vec::new();
+    old.diff_ids.iter().for_each(|id| {
+        if !basis.contains(id) {
+            basis.push(*id)
+        }
+    });
+    let mut layers: Vec<u32> = Vec::new();
+    for (position, id) in (0..).zip(&new.diff_ids) {
+        let is_told = layers.iter().any(|&told| new.diff_ids.get(told as usize) == Some(id));
+        if !old.diff_ids.contains(id) && !is_told {
+            layers.push(position);
+        }
+    }
+    let mut image = to_wire(new);
+    image.names = names.iter().map(ToString::to_string).collect();
+    let head = Head { image, layers, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
+    let need = Need::Layers {
+        layers: head.layers.clone(),
+        reuse: Reuse::Target,
+        basis: basis.iter().map(target::short).collect(),
+    };
+
+    let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
+    let (mut mine, mut theirs) = Link::pair();
+    let sending = Sending { compression: options.compression, dry_run: false };
+    let id = new.id;
+    let (sent, recorded) = thread::scope(|scope| {
+        let sending = scope.spawn(move || source::send(&*store, &held, &mut theirs, &id, &sending, &folder));
+        let recorded =
+            mine.send_peer(&Peer::Need(need)).and_then(|()| record(&mut mine.inbox, &mut writer, observer));
+        drop(mine);
+        (sending.join(), recorded)
+    });
+    let sent = sent.unwrap_or_else(|_| Err(EndpointError::Broken("the source ended early".into())));
+    let Reply::Sent { raw, .. } = sent? else {
+        return Err(EndpointError::Broken("the source gave no account".into()));
+    };
+    recorded.map_err(EndpointError::io("cannot write the patch"))?;
+    let size = writer.finish().map_err(EndpointError::io("cannot write the patch"))?;
+    let image = from_wire(&head.image)?;
+    Ok(PatchMade { image, layers: head.layers.len(), raw, size })
+}
+
+/// The one image that is meant, and the names of it that are.
+fn find<'a>(held: &'a [Image], text: &str) -> Result<(&'a Image, Vec<ImageRef>), EndpointError> {
+    let selector = Selector::parse(text).map_err(EndpointError::Usage)?;
+    let mut found = held.iter().filter(|image| selector.selects(image));
+    let image = found.next().ok_or_else(|| EndpointError::Usage(format!("this host has no image {text}")))?;
+    if found.next().is_some() {
+        return Err(EndpointError::Usage(format!("more than one image is meant by {text}")));
+    }
+    Ok((image, image.names.iter().filter(|name| selector.names(name)).cloned().collect()))
+}
+
+/// Writes down what a source sends, until it has nothing more to send.
+fn record(inbox: &mut Inbox, out: &mut Writer, observer: &dyn Observer) -> io::Result<()> {
+    let mut streams = 0;
+    while streams < 2 {
+        // A source that failed says why itself.
+        let Ok(frame) = inbox.recv() else { return Ok(()) };
+        match frame.channel {
+            Channel::Event => tell(&frame, observer)?,
+            Channel::Peer => match decode(&frame.payload).map_err(io::Error::other)? {
+                Peer::Offer(offer) if offer.telling == Telling::Known => out.frame(&frame)?,
+                _ => return Err(io::Error::other("the old image cannot be read whole")),
+            },
+            Channel::Data => {
+                streams += usize::from(frame.payload.is_empty());
+                out.frame(&frame)?;
+            }
+            Channel::Control => {}
+        }
+    }
+    Ok(())
+}
+
+fn tell(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
+    observer.event(match &decode(&frame.payload).map_err(io::Error::other)? {
+        WireEvent::Phase(phase) => Event::Phase(*phase),
+        WireEvent::Total(bytes) => Event::Total(*bytes),
+        WireEvent::Advance(bytes) => Event::Advance(*bytes),
+        WireEvent::Note(note) => {
+            observer.event(Event::Note(note));
+            return Ok(());
+        }
+    });
+    Ok(())
+}
+
+fn take(
+    options: &PatchOptions,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<(Image, Outcome), EndpointError> {
+    let mut reader = Reader::open(file)?;
+    let head = reader.head().clone();
+    let image = from_wire(&head.image)?;
+    let usage = |error: dsync_core::ReferenceError| EndpointError::Broken(error.to_string());
+    let names: Vec<ImageRef> =
+        head.image.names.iter().map(|name| name.parse().map_err(usage)).collect::<Result<_, _>>()?;
+    let diff_id = |layer: &u32| image.diff_ids.get(usize::try_from(*layer).ok()?).copied();
+    let layers = head.layers.iter().map(diff_id).collect::<Option<Vec<DiffId>>>();
+    let layers = layers
+        .ok_or_else(|| EndpointError::Broken("the patch names layers that its image has not".into()))?;
+    let basis = head.basis.iter().copied().map(DiffId::from_bytes).collect();
+    let receiving = Receiving {
+        image: image.clone(),
+        names,
+        basis: None,
+        whole: false,
+        dry_run: false,
+        given: Some(Given { layers, basis }),
+    };
+    let store = open_here(&options.store)?;
+    let folder = temporary_folder(&options.tmpfolder)?;
+    let id_is_config = store.describe().kind != StoreKind::DockerContainerd;
+    let received = receive(&*store, &receiving, &folder, &mut reader, observer)?;
+    let id = ImageId::from_bytes(received.id);
+    if id_is_config && id != image.id {
+        return Err(EndpointError::Broken(format!("the patch made image {id} of image {}", image.id)));
+    }
+    let layers: Vec<LayerOutcome> = received
+        .layers
+        .iter()
+        .map(|layer| LayerOutcome { state: layer.state, len: layer.len, reused: layer.reused })
+        .collect();
+    let missing = layers.iter().filter(|layer| layer.state == LayerState::Missing);
+    let raw = missing.map(|layer| layer.len.saturating_sub(layer.reused)).sum();
+    let traffic = Traffic { sent: 0, received: reader.size() };
+    let outcome = Outcome { id, was_there: received.was_there, layers, raw, packed: reader.size(), traffic };
+    Ok((image, outcome))
+}
+
+/// Runs a target against the file.
+fn receive(
+    store: &dyn Store,
+    receiving: &Receiving,
+    folder: &Path,
+    reader: &mut Reader,
+    observer: &dyn Observer,
+) -> Result<Received, EndpointError> {
+    let (mine, mut theirs) = Link::pair();
+    let Link { mut inbox, outbox } = mine;
+    let reply = thread::scope(|scope| {
+        let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, folder));
+        let needs = listen(&mut inbox, observer, true);
+        let playing = scope.spawn(move || {
+            if needs {
+                // A target that listens no longer says why itself.
+                while let Ok(Some(frame)) = reader.frame() {
+                    if outbox.send(frame).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        listen(&mut inbox, observer, false);
+        playing.join().ok();
+        target.join()
+    });
+    let reply = reply.unwrap_or_else(|_| Err(EndpointError::Broken("the target ended early".into())));
+    match reply? {
+        Reply::Received(received) => Ok(received),
+        _ => Err(EndpointError::Broken("the target gave no account".into())),
+    }
+}
+
+/// Passes on what a target tells, up to its need or to its end. Returns whether it needs anything.
+fn listen(inbox: &mut Inbox, observer: &dyn Observer, up_to_need: bool) -> bool {
+    while let Ok(frame) = inbox.recv() {
+        match frame.channel {
+            Channel::Event => drop(tell(&frame, observer)),
+            Channel::Peer if up_to_need => {
+                return matches!(decode(&frame.payload), Ok(Peer::Need(Need::Layers { .. })));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+impl From<file::PatchError> for EndpointError {
+    fn from(error: file::PatchError) -> Self {
+        match error {
+            file::PatchError::Io(source) => EndpointError::Io { what: "cannot read the patch", source },
+            error => EndpointError::Usage(error.to_string()),
+        }
+    }
+}
