@@ -39,6 +39,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand -p 'This host is the source and REMOTE the target'
             cand --push 'This host is the source and REMOTE the target'
             cand --dry-run 'Print what would be moved, image by image, and move nothing'
+            cand --explain 'Say which files the bytes are that cross (or would)'
             cand --json 'One JSON document on standard output instead of text'
             cand -q 'Say nothing but data and errors'
             cand --quiet 'Say nothing but data and errors'
@@ -49,20 +50,12 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
             cand -V 'Print version'
             cand --version 'Print version'
-            cand completions 'Print a completion script for your shell'
-            cand man 'Print the manual page'
             cand diff 'Write what makes one image of another to a file'
             cand apply 'Make an image out of a patch and the image that it was made against'
             cand cache 'Show or empty the index cache of this host'
+            cand completions 'Print a completion script for your shell'
+            cand man 'Print the manual page'
             cand agent 'Serve another docker-sync on standard input and output'
-        }
-        &'docker-sync;completions'= {
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
-        }
-        &'docker-sync;man'= {
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
         }
         &'docker-sync;diff'= {
             cand -o 'The patch'
@@ -97,6 +90,14 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
         &'docker-sync;cache;prune'= {
             cand --max-size 'How much may stay, as 100MB or 1GiB [default: 512MiB]'
             cand --all 'Remove everything'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'docker-sync;completions'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'docker-sync;man'= {
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_docker_sync_global_optspecs
-    string join \n a/all u/update n/new r/report p/push dry-run platform= ssh= docker= remote-docker= f/tmpfolder= method= compression= basis= json q/quiet v/verbose no-progress color= h/help V/version
+    string join \n a/all u/update n/new r/report p/push dry-run explain platform= ssh= docker= remote-docker= f/tmpfolder= method= compression= basis= json q/quiet v/verbose no-progress color= h/help V/version
 end
 
 function __fish_docker_sync_needs_command
@@ -44,20 +44,19 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -s n -l new -d 'On
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s r -l report -d 'Show the report, move nothing'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l dry-run -d 'Print what would be moved, image by image, and move nothing'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l explain -d 'Say which files the bytes are that cross (or would)'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l json -d 'One JSON document on standard output instead of text'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s q -l quiet -d 'Say nothing but data and errors'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s v -l verbose -d 'Say what is being done and why'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l no-progress -d 'No progress lines, even on a terminal'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s V -l version -d 'Print version'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "completions" -d 'Print a completion script for your shell'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "man" -d 'Print the manual page'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "diff" -d 'Write what makes one image of another to a file'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "apply" -d 'Make an image out of a patch and the image that it was made against'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "cache" -d 'Show or empty the index cache of this host'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "completions" -d 'Print a completion script for your shell'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "man" -d 'Print the manual page'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "agent" -d 'Serve another docker-sync on standard input and output'
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s o -l output -d 'The patch' -r -F
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l compression -d 'auto, max (fewest bytes), or a zstd level, 1 to 22' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
@@ -76,5 +75,7 @@ complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fis
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -l max-size -d 'How much may stay, as 100MB or 1GiB [default: 512MiB]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -l all -d 'Remove everything'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand agent" -l version -d 'Print which agent this is'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand agent" -s h -l help -d 'Print help'

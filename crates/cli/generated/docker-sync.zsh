@@ -41,6 +41,7 @@ never\:"Not at all"))' \
 '-p[This host is the source and REMOTE the target]' \
 '--push[This host is the source and REMOTE the target]' \
 '--dry-run[Print what would be moved, image by image, and move nothing]' \
+'--explain[Say which files the bytes are that cross (or would)]' \
 '--json[One JSON document on standard output instead of text]' \
 '(-v --verbose)-q[Say nothing but data and errors]' \
 '(-v --verbose)--quiet[Say nothing but data and errors]' \
@@ -62,20 +63,7 @@ never\:"Not at all"))' \
         (( CURRENT += 1 ))
         curcontext="${curcontext%:*:*}:docker-sync-command-$line[3]:"
         case $line[3] in
-            (completions)
-_arguments "${_arguments_options[@]}" : \
-'-h[Print help (see more with '\''--help'\'')]' \
-'--help[Print help (see more with '\''--help'\'')]' \
-':shell -- The shell to complete in:(bash elvish fish powershell zsh)' \
-&& ret=0
-;;
-(man)
-_arguments "${_arguments_options[@]}" : \
-'-h[Print help (see more with '\''--help'\'')]' \
-'--help[Print help (see more with '\''--help'\'')]' \
-&& ret=0
-;;
-(diff)
+            (diff)
 _arguments "${_arguments_options[@]}" : \
 '-o+[The patch]:FILE:_files' \
 '--output=[The patch]:FILE:_files' \
@@ -134,6 +122,19 @@ _arguments "${_arguments_options[@]}" : \
     ;;
 esac
 ;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':shell -- The shell to complete in:(bash elvish fish powershell zsh)' \
+&& ret=0
+;;
+(man)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
 (agent)
 _arguments "${_arguments_options[@]}" : \
 '--version[Print which agent this is]' \
@@ -149,11 +150,11 @@ esac
 (( $+functions[_docker-sync_commands] )) ||
 _docker-sync_commands() {
     local commands; commands=(
-'completions:Print a completion script for your shell' \
-'man:Print the manual page' \
 'diff:Write what makes one image of another to a file' \
 'apply:Make an image out of a patch and the image that it was made against' \
 'cache:Show or empty the index cache of this host' \
+'completions:Print a completion script for your shell' \
+'man:Print the manual page' \
 'agent:Serve another docker-sync on standard input and output' \
     )
     _describe -t commands 'docker-sync commands' commands "$@"

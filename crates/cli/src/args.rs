@@ -44,17 +44,6 @@ pub(crate) struct Cli {
 /// These words are commands only as the first argument; a host that is called so is reached as `ssh://man`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Print a completion script for your shell
-    ///
-    /// For example: docker-sync completions bash > ~/.local/share/bash-completion/completions/docker-sync
-    Completions {
-        /// The shell to complete in
-        shell: Shell,
-    },
-    /// Print the manual page
-    ///
-    /// For example: docker-sync man > ~/.local/share/man/man1/docker-sync.1
-    Man,
     /// Write what makes one image of another to a file
     ///
     /// A patch has what NEW has and OLD has not, as a sync would send it. It is for hosts that no cable
@@ -95,6 +84,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: CacheAction,
     },
+    /// Print a completion script for your shell
+    ///
+    /// For example: docker-sync completions bash > ~/.local/share/bash-completion/completions/docker-sync
+    Completions {
+        /// The shell to complete in
+        shell: Shell,
+    },
+    /// Print the manual page
+    ///
+    /// For example: docker-sync man > ~/.local/share/man/man1/docker-sync.1
+    Man,
     /// Serve another docker-sync on standard input and output
     #[command(hide = true, disable_version_flag = true)]
     Agent {
@@ -193,6 +193,10 @@ pub(crate) struct SyncArgs {
     /// Print what would be moved, image by image, and move nothing
     #[arg(long, help_heading = WHAT)]
     pub(crate) dry_run: bool,
+
+    /// Say which files the bytes are that cross (or would)
+    #[arg(long, help_heading = WHAT)]
+    pub(crate) explain: bool,
 
     /// Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
     #[arg(long, value_name = "PLATFORM", help_heading = WHAT)]

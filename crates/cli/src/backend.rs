@@ -64,6 +64,7 @@ pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
             args::Method::Stream => Method::Stream,
         },
         basis: args.basis.clone(),
+        explain: args.explain,
         version: env!("CARGO_PKG_VERSION").into(),
     }
 }

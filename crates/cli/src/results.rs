@@ -127,6 +127,38 @@ pub(crate) fn plan(done: &Done<'_>) -> String {
     text
 }
 
+/// What the bytes are that cross for an image: a tree of its layers and their files.
+pub(crate) fn explanation(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let mut row = |packed: u64, what: &str| {
+        writeln!(text, "  {:>8}  {what}", bytes(packed)).expect("a String takes everything");
+    };
+    row(outcome.told, "names, modes, times and the config");
+    let mut layers: Vec<u32> = outcome.costs.iter().map(|cost| cost.layer).collect();
+    layers.sort_unstable();
+    layers.dedup();
+    for layer in layers {
+        let costs = || outcome.costs.iter().filter(|cost| cost.layer == layer);
+        let of = outcome.layers.len();
+        let len = usize::try_from(layer)
+            .ok()
+            .and_then(|layer| outcome.layers.get(layer))
+            .map_or(0, |layer| layer.len);
+        let heading = format!("layer {} of {of}, {}", u64::from(layer) + 1, bytes(len));
+        row(costs().map(|cost| cost.packed).sum(), &paint(style::HEADING, heading));
+        for cost in costs() {
+            let name = match &cost.path[..] {
+                "" => "everything else".into(),
+                path => visible(path),
+            };
+            let many = if cost.files > 1 { format!(" ({} files)", cost.files) } else { String::new() };
+            let how = if cost.changed { "changed" } else { "new" };
+            row(cost.packed, &format!("  {how:<7}  {name}{many}, {}", bytes(cost.raw)));
+        }
+    }
+    text
+}
+
 /// The bytes of the layers that were built on the target, and how many of them it had.
 pub(crate) fn built(outcome: &Outcome) -> (u64, u64) {
     outcome.layers.iter().fold((0, 0), |(built, reused), layer| {
@@ -162,5 +194,49 @@ fn instead(traffic: Traffic, size: u64) -> String {
     match percent(moved, size) {
         Some(share) => format!("{} instead of {} ({share})", bytes(moved), bytes(size)),
         None => bytes(moved),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsync_sync::{Cost, LayerOutcome};
+
+    #[test]
+    fn an_explanation_is_a_tree_of_layers() {
+        let cost = |layer, path: &str, files, changed, packed| Cost {
+            layer,
+            path: path.into(),
+            files,
+            changed,
+            raw: 3 * packed,
+            packed,
+        };
+        let layer = |len| LayerOutcome { state: LayerState::Missing, len, reused: 0 };
+        let outcome = Outcome {
+            id: dsync_core::ImageId::of(b""),
+            was_there: false,
+            layers: vec![layer(0), layer(151_000_000), layer(7_000)],
+            raw: 0,
+            packed: 0,
+            told: 17_400,
+            costs: vec![
+                cost(1, "usr/lib/libssl.so.3", 1, true, 480_000),
+                cost(1, "usr/lib/python3/", 312, true, 90_000),
+                cost(2, "app/new\u{1b}.js", 1, false, 1_200),
+                cost(1, "", 20, false, 70),
+            ],
+            traffic: Traffic::default(),
+        };
+        let text = anstream::adapter::strip_str(&explanation(&outcome)).to_string();
+        insta::assert_snapshot!(text, @r"
+         17.4 kB  names, modes, times and the config
+          570 kB  layer 2 of 3, 151 MB
+          480 kB    changed  usr/lib/libssl.so.3, 1.4 MB
+         90.0 kB    changed  usr/lib/python3/ (312 files), 270 kB
+            70 B    new      everything else (20 files), 210 B
+          1.2 kB  layer 3 of 3, 7.0 kB
+          1.2 kB    new      app/new\u{1b}.js, 3.6 kB
+        ");
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Request<'a> {
     pub(crate) images: &'a [String],
     pub(crate) direction: Direction,
     pub(crate) dry_run: bool,
+    pub(crate) explain: bool,
     pub(crate) json: bool,
     /// What errors are explained with.
     pub(crate) context: Context<'a>,
@@ -96,6 +97,9 @@ fn sync(
         }
         if !request.json {
             tell(&this, request.dry_run, show)?;
+            if let (What::Synced(outcome), true) = (&this.what, request.explain) {
+                emit(show.out, &results::explanation(outcome))?;
+            }
         }
         done.push(this);
     }

@@ -27,6 +27,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
         images: &args.images,
         direction: crate::backend::direction(&args),
         dry_run: args.dry_run,
+        explain: args.explain,
         json: args.json,
         context: Context { remote: "alice@build", ssh: "ssh" },
     };

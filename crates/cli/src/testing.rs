@@ -149,6 +149,8 @@ impl Backend for Fake {
             layers: entry.layers.iter().map(layer).collect(),
             raw: 1_000_000,
             packed: 400_000,
+            told: 3_000,
+            costs: Vec::new(),
             traffic,
         })
     }

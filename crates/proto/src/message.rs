@@ -44,6 +44,8 @@ pub enum Request {
         compression: Compression,
         /// Count what would be sent, send no content.
         dry_run: bool,
+        /// Say what the bytes are.
+        explain: bool,
     },
     /// To a target: take this image from the source.
     Receive(Receive),
@@ -106,11 +108,32 @@ pub enum Reply {
         raw: u64,
         /// Bytes after compression.
         packed: u64,
+        /// Bytes of the config and of all that is no content, after compression.
+        told: u64,
+        /// What the packed bytes are, where that was asked for: all of them, the costliest first.
+        costs: Vec<Cost>,
     },
     /// To `Receive`.
     Received(Received),
     /// To any of them.
     Failed(Failure),
+}
+
+/// What some of the bytes of an image are that cross.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Which layer of the image, from 0 for the lowest.
+    pub layer: u32,
+    /// A file, or a folder (with `/` at the end) for files that are not told one by one; empty for the rest.
+    pub path: String,
+    /// How many files.
+    pub files: u64,
+    /// Whether there were old versions of them to code them against.
+    pub changed: bool,
+    /// Bytes of new contents.
+    pub raw: u64,
+    /// Bytes after compression.
+    pub packed: u64,
 }
 
 /// What an endpoint is.
@@ -350,11 +373,16 @@ mod tests {
 
     #[test]
     fn the_bytes_are_pinned() {
-        let send = Request::Send { image: [7; 32], compression: Compression::Level(9), dry_run: false };
+        let send = Request::Send {
+            image: [7; 32],
+            compression: Compression::Level(9),
+            dry_run: false,
+            explain: true,
+        };
         let mut expected = vec![3]; // the fourth variant
         expected.extend([7; 32]); // an array has no length in front
         expected.extend([1, 18]); // the second variant; 9, zigzag
-        expected.push(0); // false
+        expected.extend([0, 1]); // false, true
         assert_eq!(encode(&send).unwrap(), expected);
 
         let need = Need::Layers { layers: vec![3], reuse: Reuse::Sent, basis: vec![[7; 8]] };

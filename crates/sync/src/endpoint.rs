@@ -101,10 +101,10 @@ impl Host {
             Request::Survey { images } => {
                 self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?)
             }
-            Request::Send { image, compression, dry_run } => {
+            Request::Send { image, compression, dry_run, explain } => {
                 let image = ImageId::from_bytes(image);
                 let held = self.store.list()?;
-                let how = Sending { compression, dry_run };
+                let how = Sending { compression, dry_run, explain };
                 source::send(&*self.store, &held, link, &image, &how, &self.folder)
             }
             Request::Receive(Receive { image, names, basis, whole, dry_run }) => {

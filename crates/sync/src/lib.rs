@@ -14,6 +14,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod event;
+mod explain;
 mod failure;
 mod interrupt;
 mod layers;
@@ -42,4 +43,4 @@ pub use remote::{Destination, Remote, RemoteError};
 pub use report::{Entry, LayerState, Report, Status};
 pub use session::{Direction, LayerOutcome, Method, Options, Outcome, Session, Traffic};
 
-pub use dsync_proto::{Compression, Failure, FailureKind};
+pub use dsync_proto::{Compression, Cost, Failure, FailureKind};

@@ -113,7 +113,7 @@ fn make(
 
     let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
     let (mut mine, mut theirs) = Link::pair();
-    let sending = Sending { compression: options.compression, dry_run: false };
+    let sending = Sending { compression: options.compression, dry_run: false, explain: false };
     let id = new.id;
     let (sent, recorded) = thread::scope(|scope| {
         let sending = scope.spawn(move || source::send(&*store, &held, &mut theirs, &id, &sending, &folder));
@@ -218,7 +218,16 @@ fn take(
     let missing = layers.iter().filter(|layer| layer.state == LayerState::Missing);
     let raw = missing.map(|layer| layer.len.saturating_sub(layer.reused)).sum();
     let traffic = Traffic { sent: 0, received: reader.size() };
-    let outcome = Outcome { id, was_there: received.was_there, layers, raw, packed: reader.size(), traffic };
+    let outcome = Outcome {
+        id,
+        was_there: received.was_there,
+        layers,
+        raw,
+        packed: reader.size(),
+        told: 0,
+        costs: Vec::new(),
+        traffic,
+    };
     Ok((image, outcome))
 }
 

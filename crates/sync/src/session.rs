@@ -9,8 +9,8 @@ use std::thread;
 
 use dsync_core::{Image, ImageId, ImageRef, Platform};
 use dsync_proto::{
-    Channel, Compression, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open, Opened,
-    Peer, Receive, Received, Reply, Request, Survey, decode,
+    Channel, Compression, Cost, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open,
+    Opened, Peer, Receive, Received, Reply, Request, Survey, decode,
 };
 
 use crate::convert::{from_wire, to_wire};
@@ -43,6 +43,8 @@ pub struct Options {
     pub method: Method,
     /// An image of the target to use as the basis.
     pub basis: Option<ImageRef>,
+    /// Whether to find out what the bytes that cross are.
+    pub explain: bool,
     /// The version of the program, which an agent on PATH must have too.
     pub version: String,
 }
@@ -92,6 +94,10 @@ pub struct Outcome {
     pub raw: u64,
     /// The same after compression.
     pub packed: u64,
+    /// The config and all that is no content, after compression.
+    pub told: u64,
+    /// What the packed bytes are, where that was asked for; the costliest first.
+    pub costs: Vec<Cost>,
     /// All that crossed for this image.
     pub traffic: Traffic,
 }
@@ -269,13 +275,14 @@ impl Session {
             image: *entry.image.id.as_bytes(),
             compression: self.options.compression,
             dry_run,
+            explain: self.options.explain,
         };
         let (source, target) = self.sides();
         self.tell(target, &receive)?;
         self.tell(source, &send)?;
         let (sent, received) = self.relay();
         let (sent, received) = self.settle((source, sent), (target, received))?;
-        let Reply::Sent { raw, packed } = sent else {
+        let Reply::Sent { raw, packed, told, costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
         let Reply::Received(Received { id, layers, was_there }) = received else {
@@ -293,7 +300,7 @@ impl Session {
         let layers =
             layers.iter().map(|l| LayerOutcome { state: l.state, len: l.len, reused: l.reused }).collect();
         let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
-        Ok(Outcome { id, was_there, layers, raw, packed, traffic })
+        Ok(Outcome { id, was_there, layers, raw, packed, told, costs, traffic })
     }
 
     /// Passes everything between source and target until both have replied.

@@ -12,6 +12,7 @@ use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Re
 
 use crate::batches;
 use crate::cache::Cache;
+use crate::explain;
 use crate::failure::EndpointError;
 use crate::layers::{Layers, Place};
 use crate::link::{DataWriter, Link};
@@ -23,6 +24,8 @@ pub(crate) struct Sending {
     pub(crate) compression: Compression,
     /// Count what would be sent, send no contents.
     pub(crate) dry_run: bool,
+    /// Find out what the bytes are.
+    pub(crate) explain: bool,
 }
 
 const LOST: &str = "cannot send to the target";
@@ -40,7 +43,9 @@ pub(crate) fn send(
         .iter()
         .find(|held| held.id == *image)
         .ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?;
-    let Some(needed) = await_need(link, image)? else { return Ok(Reply::Sent { raw: 0, packed: 0 }) };
+    let Some(needed) = await_need(link, image)? else {
+        return Ok(Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
+    };
     let whole = needed.reuse == Reuse::Nothing;
 
     link.outbox.event(&Event::Phase(Phase::Scan));
@@ -86,9 +91,27 @@ pub(crate) fn send(
     let raw = batches.iter().map(Batch::len).sum();
     link.outbox.event(&Event::Phase(Phase::Transfer));
     link.outbox.event(&Event::Total(raw));
-    let packed = send_batches(link, &own, (&new_ids, &basis_ids), &batches, &mut pace, how.dry_run)
+    let sizes = send_batches(link, &own, (&new_ids, &basis_ids), &batches, &mut pace, how.dry_run)
         .map_err(EndpointError::io(LOST))?;
-    Ok(Reply::Sent { raw, packed })
+    let costs = if how.explain {
+        let layers: Vec<explain::Layer<'_>> = listings(&own, &new_ids)?
+            .into_iter()
+            .map(|listing| explain::Layer { listing, position: position(image, &listing.diff_id) })
+            .collect();
+        let load_new = |run: &Run| load(&own, &new_ids, run);
+        let load_old = |run: &Run| load(&own, &basis_ids, run);
+        explain::costs(&batches, &sizes, &layers, (&load_new, &load_old)).map_err(EndpointError::io(LOST))?
+    } else {
+        Vec::new()
+    };
+    let told = told_packed.len() as u64;
+    Ok(Reply::Sent { raw, packed: sizes.iter().sum(), told, costs })
+}
+
+/// Which layer of the image this is.
+fn position(image: &Image, diff_id: &DiffId) -> u32 {
+    let position = image.diff_ids.iter().position(|id| id == diff_id);
+    position.and_then(|position| position.try_into().ok()).unwrap_or(u32::MAX)
 }
 
 /// How contents are told in columns.
@@ -176,7 +199,7 @@ fn send_batches(
     batches: &[Batch],
     pace: &mut Pace,
     dry_run: bool,
-) -> io::Result<u64> {
+) -> io::Result<Vec<u64>> {
     let mut out: Option<DataWriter<'_>> = (!dry_run).then(|| link.data_writer());
     if let Some(out) = &mut out {
         out.write_all(&pace.limit().to_le_bytes())?;
@@ -196,7 +219,7 @@ fn send_batches(
     if let Some(out) = out {
         out.finish()?;
     }
-    Ok(sizes.iter().sum())
+    Ok(sizes)
 }
 
 /// What the source has of the target's basis.

@@ -3,7 +3,7 @@
 //! Within schema 1 keys are only added; a change of meaning is another number.
 
 use dsync_core::Image;
-use dsync_sync::{Direction, Entry, LayerState};
+use dsync_sync::{Cost, Direction, Entry, LayerState};
 use serde::Serialize;
 
 use super::{View, word};
@@ -78,7 +78,25 @@ struct Result {
     built: u64,
     reused: u64,
     seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explained>,
     error: Option<Diagnosis>,
+}
+
+#[derive(Serialize)]
+struct Explained {
+    told: u64,
+    files: Vec<Share>,
+}
+
+#[derive(Serialize)]
+struct Share {
+    layer: u32,
+    path: String,
+    files: u64,
+    changed: bool,
+    raw: u64,
+    packed: u64,
 }
 
 #[derive(Serialize)]
@@ -165,6 +183,7 @@ fn result(done: &Done<'_>) -> Result {
         built: 0,
         reused: 0,
         seconds: seconds(done.took),
+        explain: None,
         error: None,
     };
     match &done.what {
@@ -177,6 +196,8 @@ fn result(done: &Done<'_>) -> Result {
             result.raw = outcome.raw;
             result.packed = outcome.packed;
             (result.built, result.reused) = results::built(outcome);
+            result.explain = (!outcome.costs.is_empty())
+                .then(|| Explained { told: outcome.told, files: outcome.costs.iter().map(share).collect() });
         }
         What::Failed(diagnosis) => {
             result.status = "error";
@@ -185,6 +206,11 @@ fn result(done: &Done<'_>) -> Result {
         What::Skipped => result.status = "skipped",
     }
     result
+}
+
+fn share(cost: &Cost) -> Share {
+    let Cost { layer, path, files, changed, raw, packed } = cost.clone();
+    Share { layer, path, files, changed, raw, packed }
 }
 
 /// Milliseconds are all that is meant.

@@ -12,6 +12,9 @@ fn short_help() {
     Usage: docker-sync [OPTIONS] REMOTE [IMAGE]...
 
     Commands:
+      diff         Write what makes one image of another to a file
+      apply        Make an image out of a patch and the image that it was made against
+      cache        Show or empty the index cache of this host
       completions  Print a completion script for your shell
       man          Print the manual page
 
@@ -30,6 +33,7 @@ fn short_help() {
       -r, --report               Show the report, move nothing
       -p, --push                 This host is the source and REMOTE the target
           --dry-run              Print what would be moved, image by image, and move nothing
+          --explain              Say which files the bytes are that cross (or would)
           --platform <PLATFORM>  Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
 
     How to reach the two sides:

@@ -1,0 +1,146 @@
+//! What the bytes that cross are: which files, and which folders.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use dsync_delta::Listing;
+use dsync_delta::batch::{self, Effort};
+use dsync_delta::gather::Batch;
+use dsync_proto::Cost;
+
+use crate::batches::Load;
+
+/// What costs less than one in so many of all bytes is not told by itself.
+const SMALL: u64 = 500;
+/// The most that is told.
+const MOST: usize = 100;
+
+/// A layer of the new image.
+pub(crate) struct Layer<'a> {
+    pub(crate) listing: &'a Listing,
+    /// Which layer of the image it is.
+    pub(crate) position: u32,
+}
+
+/// Shares out the packed bytes of the batches among their files.
+///
+/// Within a batch the files are coded together. Each gets the part that it would have, coded alone and fast, of
+/// the sum of all that are; so the costs add up to what was sent.
+pub(crate) fn costs(
+    batches: &[Batch],
+    sizes: &[u64],
+    layers: &[Layer<'_>],
+    (new, old): (&Load<'_>, &Load<'_>),
+) -> io::Result<Vec<Cost>> {
+    let paths: Vec<BTreeMap<usize, String>> = layers.iter().map(|layer| paths(layer.listing)).collect();
+    let mut files: BTreeMap<(u32, String, bool), (u64, u64)> = BTreeMap::new();
+    for (batch, size) in batches.iter().zip(sizes) {
+        let weights = weights(batch, new, old)?;
+        for ((run, pair), packed) in batch.new.iter().zip(&batch.pairs).zip(share(*size, &weights)) {
+            let path = paths[run.layer].range(..=run.contents.start).next_back();
+            let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
+            let entry = files.entry((layers[run.layer].position, path, pair.is_some())).or_default();
+            entry.0 += run.len;
+            entry.1 += packed;
+        }
+    }
+    let total: u64 = sizes.iter().sum();
+    let all = files.into_iter().map(|((layer, path, changed), (raw, packed))| Cost {
+        layer,
+        path,
+        files: 1,
+        changed,
+        raw,
+        packed,
+    });
+    Ok(gather(all.collect(), total / SMALL))
+}
+
+/// The path of each file, by its first content.
+fn paths(listing: &Listing) -> BTreeMap<usize, String> {
+    let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    listing.files().map(|file| (file.contents.start, path(&file.path))).collect()
+}
+
+fn weights(batch: &Batch, new: &Load<'_>, old: &Load<'_>) -> io::Result<Vec<u64>> {
+    let mut weights = Vec::with_capacity(batch.new.len());
+    for (run, pair) in batch.new.iter().zip(&batch.pairs) {
+        let old = pair.map(|pair| old(&batch.old[pair])).transpose()?;
+        let alone =
+            batch::encode(old.as_deref().as_slice(), &[&new(run)?], &[pair.map(|_| 0)], Effort::Level(1))?;
+        weights.push(alone.len() as u64);
+    }
+    Ok(weights)
+}
+
+/// Divides a number by weights; what rounding leaves goes to the heaviest.
+fn share(size: u64, weights: &[u64]) -> Vec<u64> {
+    let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum::<u128>().max(1);
+    // A part is never more than the whole.
+    let part = |weight: &u64| u64::try_from(u128::from(size) * u128::from(*weight) / sum).unwrap_or(size);
+    let mut shares: Vec<u64> = weights.iter().map(part).collect();
+    let rest = size - shares.iter().sum::<u64>();
+    if let Some(heaviest) = (0..weights.len()).max_by_key(|at| weights[*at]) {
+        shares[heaviest] += rest;
+    }
+    shares
+}
+
+/// Puts small files together by folder, and small folders by layer.
+fn gather(costs: Vec<Cost>, small: u64) -> Vec<Cost> {
+    let folder =
+        |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+    let mut costs = together(costs, small, folder);
+    costs = together(costs, small, |_| String::new());
+    costs.sort_by(|a, b| b.packed.cmp(&a.packed).then_with(|| (a.layer, &a.path).cmp(&(b.layer, &b.path))));
+    let rest = costs.split_off(costs.len().min(MOST));
+    costs.extend(together(rest, u64::MAX, |_| String::new()));
+    costs
+}
+
+fn together(costs: Vec<Cost>, small: u64, name: impl Fn(&str) -> String) -> Vec<Cost> {
+    let (mut large, few): (Vec<Cost>, Vec<Cost>) = costs.into_iter().partition(|cost| cost.packed >= small);
+    let mut groups: BTreeMap<(u32, String, bool), Cost> = BTreeMap::new();
+    for cost in few {
+        let path = name(&cost.path);
+        let empty = Cost {
+            layer: cost.layer,
+            path: path.clone(),
+            files: 0,
+            changed: cost.changed,
+            raw: 0,
+            packed: 0,
+        };
+        let group = groups.entry((cost.layer, path, cost.changed)).or_insert(empty);
+        group.files += cost.files;
+        group.raw += cost.raw;
+        group.packed += cost.packed;
+    }
+    large.extend(groups.into_values());
+    large
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(path: &str, packed: u64) -> Cost {
+        Cost { layer: 1, path: path.into(), files: 1, changed: true, raw: 2 * packed, packed }
+    }
+
+    #[test]
+    fn shares_add_up() {
+        assert_eq!(share(100, &[1, 1, 1]), [33, 33, 34]);
+        assert_eq!(share(7, &[0, 10]), [0, 7]);
+        assert_eq!(share(u64::MAX, &[u64::MAX, 1]).iter().sum::<u64>(), u64::MAX);
+        assert!(share(0, &[]).is_empty());
+    }
+
+    #[test]
+    fn small_files_are_told_by_their_folder() {
+        let costs = vec![cost("a/big", 900), cost("a/x", 5), cost("a/y", 6), cost("b/z", 1), cost("top", 2)];
+        let told: Vec<(String, u64, u64)> =
+            gather(costs, 10).into_iter().map(|cost| (cost.path, cost.files, cost.packed)).collect();
+        assert_eq!(told, [("a/big".into(), 1, 900), ("a/".into(), 2, 11), (String::new(), 2, 3)]);
+    }
+}
