@@ -21,6 +21,7 @@ mod join;
 mod layout;
 pub mod listing;
 pub mod scan;
+pub mod tree;
 mod varint;
 mod wanted;
 

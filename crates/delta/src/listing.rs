@@ -18,7 +18,7 @@ pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
 pub(crate) use parse::{Builder, pax, pax_line};
 
 /// The version of [`Listing::to_bytes`], to be counted up when columns or cuts change.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A content of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

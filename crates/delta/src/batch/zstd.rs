@@ -12,9 +12,9 @@ use super::{BatchError, Effort};
 const STEP: usize = 1 << 20;
 /// The windows that are used, as powers of two in bytes.
 const WINDOWS: std::ops::RangeInclusive<u32> = 17..=27;
-/// The levels that have one of zstd's lazy strategies: here all have the strongest, and the others are left out of
-/// the program.
-const LAZY: std::ops::RangeInclusive<i32> = 5..=15;
+/// The levels between zstd's fast and optimal strategies: here all have the strongest of those between, and the
+/// others are left out of the program.
+const LAZY: std::ops::RangeInclusive<i32> = 3..=15;
 /// From this level on the tables are made as large as the window asks for.
 const THOROUGH: i32 = 16;
 

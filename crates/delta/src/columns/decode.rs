@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use dsync_core::DiffId;
 
-use super::reference::{Basis, Place, Shape, Told, time};
+use super::reference::{Basis, Mtimes, Place, Shape, Told, Used, time};
 use super::stream::{Bytes, Column, Reader, unzigzag};
 use super::{Literal, Mode, Origin};
 use crate::ContentId;
@@ -58,13 +58,16 @@ pub struct Decoder<'a> {
     limits: Limits,
     literals: Vec<Literal>,
     ids: Vec<ContentId>,
+    /// All contents, of all layers until now.
+    told: Vec<Used>,
     layers: usize,
 }
 
 impl<'a> Decoder<'a> {
     /// Nothing was told yet. The basis and the mode must be those of the encoder.
     pub fn new(basis: &'a [&'a Listing], mode: Mode, limits: Limits) -> Self {
-        Decoder { basis: Basis::new(basis), mode, limits, literals: Vec::new(), ids: Vec::new(), layers: 0 }
+        let basis = Basis::new(basis);
+        Decoder { basis, mode, limits, literals: Vec::new(), ids: Vec::new(), told: Vec::new(), layers: 0 }
     }
 
     /// What was told for the first time, by all layers until now.
@@ -175,20 +178,17 @@ impl Layer<'_, '_, '_> {
             }
             Shape::Header => {
                 let header = {
-                    let last = self.told.header(of, position).map(|last| self.listing.records[last]);
-                    let last = last.map(|record| Place { listing: &self.listing, record, content: 0 });
+                    let last = self.told.header(of, position).map(|last| Place::told(&self.listing, last));
                     let reference = matched.or(last);
                     let values = fields(&mut self.columns, reference)?;
                     let body = body(&mut self.columns, &mut self.told, reference)?;
-                    let mtime = mtime(&mut self.columns, &self.told, reference)?;
+                    let told = (position + 1 == of).then_some(matched);
+                    let mtime = mtime(&mut self.columns, &mut self.told.mtimes, reference, told)?;
                     (values, body, mtime)
                 };
                 let (mut values, body, mtime) = header;
-                if position + 1 == of {
-                    self.told.mtime.clone_from(&mtime);
-                }
                 values[Field::Mtime as usize] = mtime;
-                let contents = self.contents(matched)?;
+                let contents = self.contents(matched, &values[Field::Name as usize])?;
                 let len = contents.1.saturating_add(body.len() as u64);
                 values[Field::Size as usize] = self.size(len, matched)?;
                 let (fields, bytes) =
@@ -198,7 +198,7 @@ impl Layer<'_, '_, '_> {
             }
         }
         if shape != Shape::Header {
-            let contents = self.contents(matched)?;
+            let contents = self.contents(matched, b"")?;
             if let Some(record) = self.listing.records.last_mut() {
                 record.contents = contents.0;
             }
@@ -224,61 +224,79 @@ impl Layer<'_, '_, '_> {
     }
 
     /// Reads the contents of a record. Returns how many there are, and their bytes.
-    fn contents(&mut self, matched: Option<Place<'_>>) -> Result<(usize, u64), ColumnsError> {
+    fn contents(&mut self, matched: Option<Place<'_>>, name: &[u8]) -> Result<(usize, u64), ColumnsError> {
         let limit = self.decoder.limits.entries;
-        let number = matched.map(|place| (self.decoder.basis.first_content(&place), place));
-        let code = self.columns.number(Column::Contents)?;
+        let expected = self.told.expected_code(name, matched.is_some());
+        let code = match self.columns.number(Column::Contents)? {
+            0 => *expected,
+            other => other - 1,
+        };
+        *expected = code;
         let mut len: u64 = 0;
         if code == 0 {
-            let Some((first, place)) = number else {
+            let Some(place) = matched else {
                 return Err(ColumnsError::Malformed("the contents of an entry that is not in the basis"));
             };
-            let count = place.record.contents;
+            let (first, count) = (place.number, place.record.contents);
             within("contents", (self.origins.len() + count) as u64, limit)?;
             for number in first..first + count {
-                len = len.saturating_add(self.from_basis(number)?);
+                len = len.saturating_add(self.basis_content(number)?);
             }
             self.told.content = (first + count).checked_sub(1).or(self.told.content);
             return Ok((count, len));
         }
-        if let Some((first, _)) = number {
-            self.told.content = first.checked_sub(1);
-        }
         let count = code - 1;
+        let mut before = None;
+        if let Some(place) = matched {
+            self.told.content = place.number.checked_sub(1);
+            if (count, place.record.contents) == (1, 1) {
+                before = Some(place.listing.contents()[place.content].len);
+            }
+        }
         within("contents", (self.origins.len() as u64).saturating_add(count), limit)?;
         for _ in 0..count {
-            len = len.saturating_add(self.content()?);
+            len = len.saturating_add(self.content(before)?);
         }
         Ok((usize::try_from(count).map_err(|_| ColumnsError::Short)?, len))
     }
 
-    fn from_basis(&mut self, number: usize) -> Result<u64, ColumnsError> {
+    fn basis_content(&mut self, number: usize) -> Result<u64, ColumnsError> {
         let (layer, content) = self.decoder.basis.content(number)?;
         let there = self.decoder.basis.listings[layer].contents()[content];
         self.origins.push(Origin::Basis { layer, content });
+        self.decoder.told.push(Used::Basis(number));
         self.listing.push_content(there.id, there.len);
         Ok(there.len)
     }
 
-    fn content(&mut self) -> Result<u64, ColumnsError> {
+    /// Reads a content; `before` is the length of the one it is likely a new version of.
+    fn content(&mut self, before: Option<u64>) -> Result<u64, ColumnsError> {
         let code = self.columns.number(Column::Origin)?;
         if code % 2 == 1 {
             let number = shifted(self.told.expected_content(), unzigzag(code / 2))?;
             self.told.content = Some(number);
-            return self.from_basis(number);
+            return self.basis_content(number);
         }
         if code > 0 {
             let back = usize::try_from(code / 2).map_err(|_| ColumnsError::Short)?;
-            let number = self.decoder.literals.len().checked_sub(back);
-            let number = number.ok_or(ColumnsError::Malformed("a literal that was never told"))?;
+            let told = self.decoder.told.len().checked_sub(back).and_then(|at| self.decoder.told.get(at));
+            let number = match told.ok_or(ColumnsError::Malformed("a content that was never told"))? {
+                Used::Basis(number) => return self.basis_content(*number),
+                Used::Literal(number) => *number,
+            };
             let literal = &mut self.decoder.literals[number];
             literal.uses += 1;
             let len = literal.len;
             self.origins.push(Origin::Literal(number));
+            self.decoder.told.push(Used::Literal(number));
             self.listing.push_content(self.decoder.ids[number], len);
             return Ok(len);
         }
-        let len = within("bytes", self.columns.number(Column::Len)?, self.decoder.limits.len)?;
+        let high = self.columns.number(Column::Len)?.checked_mul(256);
+        let told = high.ok_or(ColumnsError::Malformed("a length out of bounds"))?
+            + self.columns.byte(Column::LenLow)?;
+        let len = before.map_or(Some(told), |before| before.checked_add_signed(unzigzag(told)));
+        let len = within("bytes", len.unwrap_or(0), self.decoder.limits.len)?;
         if len == 0 {
             return Err(ColumnsError::Malformed("an empty content"));
         }
@@ -296,6 +314,7 @@ impl Layer<'_, '_, '_> {
         let id = ContentId::from_bytes(id);
         let (layer, content) = (self.decoder.layers, self.origins.len());
         self.origins.push(Origin::Literal(self.decoder.literals.len()));
+        self.decoder.told.push(Used::Literal(self.decoder.literals.len()));
         self.decoder.literals.push(Literal { layer, content, len, short: id.short(), uses: 1 });
         self.decoder.ids.push(id);
         self.listing.push_content(id, len);
@@ -328,25 +347,32 @@ fn fields(columns: &mut Reader<'_>, reference: Option<Place<'_>>) -> Result<Vec<
 
 fn mtime(
     columns: &mut Reader<'_>,
-    told: &Told,
+    mtimes: &mut Mtimes,
     reference: Option<Place<'_>>,
+    told: Option<Option<Place<'_>>>,
 ) -> Result<Vec<u8>, ColumnsError> {
-    match columns.number(Column::Mtime)? {
-        0 => Ok(reference
-            .map_or_else(Vec::new, |place| place.listing.field(&place.record, Field::Mtime).to_vec())),
-        1 => Ok(told.mtime.clone()),
+    const BOUNDS: ColumnsError = ColumnsError::Malformed("an mtime out of bounds");
+    let old = told.flatten().and_then(|place| octal(place.mtime()));
+    let number = match columns.number(Column::Mtime)? {
+        0 => {
+            let value = reference.map_or_else(Vec::new, |place| place.mtime().to_vec());
+            if let (Some(_), Some(new)) = (told, octal(&value)) {
+                mtimes.note(new, old);
+            }
+            return Ok(value);
+        }
+        1 => old.and_then(|old| mtimes.became(old)).ok_or(BOUNDS)?,
         2 => {
             let delta = columns.column(Column::MtimeDelta).signed()?;
-            let last = octal(&told.mtime).and_then(|last| i64::try_from(last).ok());
-            let value =
-                last.and_then(|last| last.checked_add(delta)).and_then(|value| u64::try_from(value).ok());
-            let value =
-                value.and_then(canonical_number).ok_or(ColumnsError::Malformed("an mtime out of bounds"))?;
-            Ok(value.to_vec())
+            mtimes.latest().checked_add_signed(delta).ok_or(BOUNDS)?
         }
-        3 => Ok(columns.column(Column::MtimeDelta).bytes()?.to_vec()),
-        _ => Err(ColumnsError::Malformed("an mtime of an unknown kind")),
+        3 => return Ok(columns.column(Column::MtimeDelta).bytes()?.to_vec()),
+        code => usize::try_from(code - 4).ok().and_then(|rank| mtimes.recent(rank)).ok_or(BOUNDS)?,
+    };
+    if told.is_some() {
+        mtimes.note(number, old);
     }
+    Ok(canonical_number(number).ok_or(BOUNDS)?.to_vec())
 }
 
 fn body(
@@ -360,9 +386,7 @@ fn body(
         1 => {
             let body = front_coded(columns.column(Column::BodyBytes), before)?;
             for (key, value) in pax(&body).unwrap_or_default() {
-                if time(value).is_some() {
-                    told.times.insert(key.to_vec(), value.to_vec());
-                }
+                told.note_time(key, value);
             }
             Ok(body)
         }
@@ -371,9 +395,7 @@ fn body(
             let mut body = Vec::new();
             for (key, before) in lines {
                 let value = pax_record(columns, &told.times, key, before)?;
-                if time(&value).is_some() {
-                    told.times.insert(key.to_vec(), value.clone());
-                }
+                told.note_time(key, &value);
                 body.extend(pax_line(key, &value));
             }
             Ok(body)
@@ -407,8 +429,9 @@ fn pax_record(
 }
 
 fn front_coded(column: &mut Bytes<'_>, before: &[u8]) -> Result<Vec<u8>, ColumnsError> {
-    let same = column.len()?;
-    let rest = column.bytes()?;
-    let same = before.get(..same).ok_or(ColumnsError::Malformed("more of a value than there is"))?;
-    Ok([same, rest].concat())
+    let same = before.len().checked_sub(column.len()?);
+    let same = same.ok_or(ColumnsError::Malformed("less of a value than nothing"))?;
+    let mut value = before[..same].to_vec();
+    column.text(&mut value)?;
+    Ok(value)
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::reference::{Basis, Place, Shape, Told, time};
-use super::stream::{Column, Writer, put, zigzag};
+use super::reference::{Basis, Place, Shape, Told, Used, time};
+use super::stream::{Column, Writer, put, put_text, zigzag};
 use super::{Literal, Mode};
 use crate::ContentId;
 use crate::listing::{FIELDS, Field, Group, Kind, Listing, Record, canonical_number, octal, pax};
@@ -14,12 +14,14 @@ use crate::listing::{FIELDS, Field, Group, Kind, Listing, Record, canonical_numb
 pub struct Encoder<'a> {
     basis: Basis<'a>,
     mode: Mode,
-    /// Of each listing of the basis its groups by their paths.
-    paths: Vec<HashMap<Cow<'a, [u8]>, usize>>,
+    /// The groups of the basis by their paths: of each listing the first, lowest listing first.
+    paths: HashMap<Cow<'a, [u8]>, Vec<usize>>,
     /// Where a content of the basis is first.
     contents: HashMap<(ContentId, u64), usize>,
-    /// Which literal a content is that was told.
-    told: HashMap<(ContentId, u64), usize>,
+    /// Where a content was told last, counted through all layers, and what it is.
+    told: HashMap<(ContentId, u64), (usize, Used)>,
+    /// How many contents were told.
+    count: usize,
     literals: Vec<Literal>,
     layers: usize,
 }
@@ -28,11 +30,15 @@ impl<'a> Encoder<'a> {
     /// Nothing is told yet. The other side has the same listings in the same order.
     pub fn new(basis: &'a [&'a Listing], mode: Mode) -> Self {
         let basis = Basis::new(basis);
-        let mut paths = vec![HashMap::new(); basis.listings.len()];
+        let mut paths: HashMap<_, Vec<usize>> = HashMap::new();
         for (number, (layer, group)) in basis.groups.iter().enumerate() {
             let path = basis.listings[*layer].path(group);
-            if !path.is_empty() {
-                paths[*layer].entry(path).or_insert(number);
+            if path.is_empty() {
+                continue;
+            }
+            let numbers = paths.entry(path).or_default();
+            if numbers.last().is_none_or(|last| basis.groups[*last].0 != *layer) {
+                numbers.push(number);
             }
         }
         let mut contents = HashMap::new();
@@ -41,12 +47,26 @@ impl<'a> Encoder<'a> {
                 contents.entry((content.id, content.len)).or_insert(basis.number(layer, ordinal));
             }
         }
-        Encoder { basis, mode, paths, contents, told: HashMap::new(), literals: Vec::new(), layers: 0 }
+        Encoder {
+            basis,
+            mode,
+            paths,
+            contents,
+            told: HashMap::new(),
+            count: 0,
+            literals: Vec::new(),
+            layers: 0,
+        }
     }
 
     /// What had to be told for the first time, by all layers until now.
     pub fn literals(&self) -> &[Literal] {
         &self.literals
+    }
+
+    fn note(&mut self, content: (ContentId, u64), used: Used) {
+        self.told.insert(content, (self.count, used));
+        self.count += 1;
     }
 
     /// Tells a layer.
@@ -56,10 +76,10 @@ impl<'a> Encoder<'a> {
         put(listing.len, out);
         put(groups.len() as u64, out);
         let mut layer = Layer { encoder: self, listing, told: Told::default(), out: Writer::new(), near: 0 };
-        layer.near = layer.nearest(&groups);
-        groups.iter().for_each(|group| layer.group(group));
-        let columns = layer.out;
-        columns.finish(out);
+        let paths: Vec<_> = groups.iter().map(|group| listing.path(group)).collect();
+        layer.near = layer.nearest(&paths);
+        groups.iter().zip(&paths).for_each(|(group, path)| layer.group(group, path));
+        layer.out.finish(out);
         self.layers += 1;
     }
 }
@@ -76,40 +96,33 @@ struct Layer<'e, 'a> {
 
 impl Layer<'_, '_> {
     /// The listing of the basis that has most of these paths.
-    fn nearest(&self, groups: &[Group]) -> usize {
-        let paths = &self.encoder.paths;
-        let score = |layer: &usize| {
-            let known = groups.iter().filter(|group| paths[*layer].contains_key(&self.listing.path(group)));
-            (known.count(), *layer)
-        };
-        (0..paths.len()).max_by_key(score).unwrap_or(0)
+    fn nearest(&self, paths: &[Cow<'_, [u8]>]) -> usize {
+        let basis = &self.encoder.basis;
+        let mut known = vec![0_usize; basis.listings.len()];
+        for number in paths.iter().filter_map(|path| self.encoder.paths.get(path)).flatten() {
+            known[basis.groups[*number].0] += 1;
+        }
+        (0..known.len()).max_by_key(|layer| (known[*layer], *layer)).unwrap_or(0)
     }
 
     /// The group of the basis with the same path: the expected one, else one in the listing at hand, else the
     /// topmost.
-    fn find(&mut self, group: &Group) -> Option<usize> {
-        let path = self.listing.path(group);
+    fn find(&self, path: &[u8]) -> Option<usize> {
         let basis = &self.encoder.basis;
-        let expected = self.told.expected();
-        if self.told.matched.is_some() || path.is_empty() {
+        if self.told.matched.is_some() {
+            let expected = self.told.expected();
             let there = basis.groups.get(expected);
-            let fits = there.is_some_and(|(layer, group)| basis.listings[*layer].path(group) == path);
-            if fits && self.told.matched.is_some() {
+            if there.is_some_and(|(layer, group)| basis.listings[*layer].path(group) == path) {
                 return Some(expected);
             }
         }
-        if path.is_empty() {
-            return None;
-        }
-        let paths = &self.encoder.paths;
-        if let Some(number) = paths.get(self.near).and_then(|paths| paths.get(&path)) {
-            return Some(*number);
-        }
-        paths.iter().rev().find_map(|paths| paths.get(&path)).copied()
+        let numbers = self.encoder.paths.get(path)?;
+        let near = numbers.iter().find(|number| basis.groups[**number].0 == self.near);
+        near.or(numbers.last()).copied()
     }
 
-    fn group(&mut self, group: &Group) {
-        let matched = self.find(group);
+    fn group(&mut self, group: &Group, path: &[u8]) {
+        let matched = self.find(path);
         match matched {
             None => self.out.number(Column::Match, 0),
             Some(number) => {
@@ -157,12 +170,11 @@ impl Layer<'_, '_> {
             Kind::Zeros(blocks) => self.out.number(Column::Zeros, blocks),
             Kind::Raw => self.out.bytes(Column::Raw, listing.body(record)),
             Kind::Header(_) => {
-                let last = self.told.header(of, position);
-                let last = last.map(|last| Place { listing, record: listing.records[last], content: 0 });
+                let last = self.told.header(of, position).map(|last| Place::told(listing, last));
                 let reference = matched.or(last);
                 self.fields(record, reference);
                 self.body(record, reference);
-                self.mtime(record, reference, position + 1 == of);
+                self.mtime(record, reference, (position + 1 == of).then_some(matched));
                 self.told.note_header(of, position, number);
             }
         }
@@ -190,24 +202,29 @@ impl Layer<'_, '_> {
         self.out.number(Column::Mask, mask);
     }
 
-    fn mtime(&mut self, record: &Record, reference: Option<Place<'_>>, is_last: bool) {
+    fn mtime(&mut self, record: &Record, reference: Option<Place<'_>>, told: Option<Option<Place<'_>>>) {
         let value = self.listing.field(record, Field::Mtime);
-        let before =
-            reference.as_ref().map_or(&b""[..], |place| place.listing.field(&place.record, Field::Mtime));
-        match (octal(value), octal(&self.told.mtime)) {
-            _ if value == before => self.out.number(Column::Mtime, 0),
-            _ if value == self.told.mtime => self.out.number(Column::Mtime, 1),
-            (Some(new), Some(old)) => {
-                self.out.number(Column::Mtime, 2);
-                self.out.signed(Column::MtimeDelta, new as i64 - old as i64);
-            }
-            _ => {
-                self.out.number(Column::Mtime, 3);
+        let before = reference.as_ref().map_or(&b""[..], |place| place.mtime());
+        let old = told.flatten().and_then(|place| octal(place.mtime()));
+        let mtimes = &mut self.told.mtimes;
+        let code = match octal(value) {
+            _ if value == before => 0,
+            Some(new) if old.and_then(|old| mtimes.became(old)) == Some(new) => 1,
+            Some(new) => match mtimes.rank(new) {
+                Some(rank) => 4 + rank as u64,
+                None => {
+                    self.out.signed(Column::MtimeDelta, new as i64 - mtimes.latest() as i64);
+                    2
+                }
+            },
+            None => {
                 self.out.bytes(Column::MtimeDelta, value);
+                3
             }
-        }
-        if is_last {
-            self.told.mtime = value.to_vec();
+        };
+        self.out.number(Column::Mtime, code);
+        if let (Some(_), Some(new)) = (told, octal(value)) {
+            mtimes.note(new, old);
         }
     }
 
@@ -247,9 +264,7 @@ impl Layer<'_, '_> {
                 front_code(body, before, self.out.column(Column::BodyBytes));
                 // Times that are told so are known for those that follow.
                 for (key, value) in pax(body).unwrap_or_default() {
-                    if time(value).is_some() {
-                        self.told.times.insert(key.to_vec(), value.to_vec());
-                    }
+                    self.told.note_time(key, value);
                 }
             }
         }
@@ -271,32 +286,42 @@ impl Layer<'_, '_> {
             }
         };
         self.out.number(Column::PaxCode, code);
-        if time(value).is_some() {
-            self.told.times.insert(key.to_vec(), value.to_vec());
-        }
+        self.told.note_time(key, value);
     }
 
     fn contents(&mut self, record: &Record, first: usize, matched: Option<Place<'_>>) {
         let contents = &self.listing.contents()[first..first + record.contents];
-        let place = matched.map(|place| (self.encoder.basis.first_content(&place), place));
-        if let Some((number, place)) = place {
+        let mut before = None;
+        if let Some(place) = matched {
             let old = &place.listing.contents()[place.content..place.content + place.record.contents];
             let same =
                 contents.iter().map(|new| (new.id, new.len)).eq(old.iter().map(|old| (old.id, old.len)));
             if same && (self.encoder.mode != Mode::Whole || contents.is_empty()) {
-                self.out.number(Column::Contents, 0);
-                self.told.content = (number + old.len()).checked_sub(1).or(self.told.content);
+                self.contents_code(record, true, 0);
+                self.told.content = (place.number + old.len()).checked_sub(1).or(self.told.content);
+                for (offset, content) in contents.iter().enumerate() {
+                    self.encoder.note((content.id, content.len), Used::Basis(place.number + offset));
+                }
                 return;
             }
-            self.told.content = number.checked_sub(1);
+            self.told.content = place.number.checked_sub(1);
+            if let ([_], [old]) = (contents, old) {
+                before = Some(old.len);
+            }
         }
-        self.out.number(Column::Contents, contents.len() as u64 + 1);
+        self.contents_code(record, matched.is_some(), contents.len() as u64 + 1);
         for (offset, content) in contents.iter().enumerate() {
-            self.content((content.id, content.len), first + offset);
+            self.content((content.id, content.len), first + offset, before);
         }
     }
 
-    fn content(&mut self, (id, len): (ContentId, u64), content: usize) {
+    fn contents_code(&mut self, record: &Record, is_matched: bool, code: u64) {
+        let expected = self.told.expected_code(self.listing.field(record, Field::Name), is_matched);
+        self.out.number(Column::Contents, if code == *expected { 0 } else { code + 1 });
+        *expected = code;
+    }
+
+    fn content(&mut self, (id, len): (ContentId, u64), content: usize, before: Option<u64>) {
         let encoder = &mut *self.encoder;
         if encoder.mode != Mode::Whole {
             let expected = self.told.expected_content();
@@ -304,23 +329,29 @@ impl Layer<'_, '_> {
                 let there = encoder.basis.listings[layer].contents()[ordinal];
                 (there.id, there.len) == (id, len)
             });
+            let again = encoder.told.get(&(id, len)).filter(|_| !is_expected).copied();
+            if let Some((last, used)) = again {
+                self.out.number(Column::Origin, 2 * (encoder.count - last) as u64);
+                if let Used::Literal(literal) = used {
+                    encoder.literals[literal].uses += 1;
+                }
+                encoder.note((id, len), used);
+                return;
+            }
             let there = if is_expected { Some(expected) } else { encoder.contents.get(&(id, len)).copied() };
             if let Some(number) = there {
                 let delta = number as i64 - expected as i64;
                 self.out.number(Column::Origin, 2 * zigzag(delta) + 1);
                 self.told.content = Some(number);
+                encoder.note((id, len), Used::Basis(number));
                 return;
             }
-            if let Some(&literal) = encoder.told.get(&(id, len)) {
-                encoder.literals[literal].uses += 1;
-                let back = encoder.literals.len() - literal;
-                self.out.number(Column::Origin, 2 * back as u64);
-                return;
-            }
-            encoder.told.insert((id, len), encoder.literals.len());
         }
+        encoder.note((id, len), Used::Literal(encoder.literals.len()));
         self.out.number(Column::Origin, 0);
-        self.out.number(Column::Len, len);
+        let told = before.map_or(len, |before| zigzag(len as i64 - before as i64));
+        self.out.number(Column::Len, told >> 8);
+        self.out.column(Column::LenLow).push(told as u8);
         let short = match encoder.mode {
             Mode::Whole | Mode::Known => 0,
             Mode::Ask | Mode::Full => id.short(),
@@ -334,10 +365,10 @@ impl Layer<'_, '_> {
     }
 }
 
-/// How many bytes are as before, how many others follow, and those.
+/// How many bytes go from the end of what was before, and what comes there: among files of like names this
+/// repeats, whatever the length of their folder's name is.
 fn front_code(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
     let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();
-    put(same as u64, out);
-    put((value.len() - same) as u64, out);
-    out.extend_from_slice(&value[same..]);
+    put((before.len() - same) as u64, out);
+    put_text(&value[same..], out);
 }

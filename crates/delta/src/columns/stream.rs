@@ -32,13 +32,14 @@ pub(super) enum Column {
     Contents,
     /// Where a content is.
     Origin,
-    /// The length of a literal.
+    /// The length of a literal: all but its lowest byte, and that.
     Len,
+    LenLow,
     /// The id of a literal.
     Id,
 }
 
-const FIRST_FIELD: usize = 19;
+const FIRST_FIELD: usize = 20;
 const COLUMNS: usize = FIRST_FIELD + FIELDS.len();
 
 /// Columns being written.
@@ -87,6 +88,18 @@ pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// Bytes of which the end can be told without a length before them: 0 ends them, and 0 and 1 among them are told as
+/// two bytes, 1 and their value plus 1.
+pub(super) fn put_text(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        match byte {
+            0 | 1 => out.extend([1, byte + 1]),
+            byte => out.push(*byte),
+        }
+    }
+    out.push(0);
+}
+
 /// Small numbers of either sign as small numbers: 0, -1, 1, -2…
 pub(super) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
@@ -118,6 +131,20 @@ impl<'a> Bytes<'a> {
 
     pub(super) fn signed(&mut self) -> Result<i64, ColumnsError> {
         Ok(unzigzag(self.number()?))
+    }
+
+    /// Reads what [`put_text`] wrote, and adds it to `out`.
+    pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Result<(), ColumnsError> {
+        loop {
+            match self.take(1)?[0] {
+                0 => return Ok(()),
+                1 => match self.take(1)?[0] {
+                    escaped @ (1 | 2) => out.push(escaped - 1),
+                    _ => return Err(ColumnsError::Malformed("an escape of nothing")),
+                },
+                byte => out.push(byte),
+            }
+        }
     }
 
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], ColumnsError> {
@@ -155,8 +182,39 @@ impl<'a> Reader<'a> {
         self.column(column).number()
     }
 
+    pub(super) fn byte(&mut self, column: Column) -> Result<u64, ColumnsError> {
+        Ok(u64::from(self.column(column).take(1)?[0]))
+    }
+
     /// Whether all was read.
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|column| column.0.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_round_trip() {
+        for text in [&b""[..], b"usr/lib", b"\0", b"\x01\0\x02", b"\xff\x01"] {
+            let mut bytes = Vec::new();
+            put_text(text, &mut bytes);
+            bytes.extend(b"more");
+            let (mut input, mut read) = (Bytes(&bytes), Vec::new());
+            input.text(&mut read).unwrap();
+            assert_eq!((&read[..], input.0), (text, &b"more"[..]));
+        }
+        assert_eq!(Bytes(b"usr").text(&mut Vec::new()), Err(ColumnsError::Short));
+        assert!(matches!(Bytes(b"\x01\x03\0").text(&mut Vec::new()), Err(ColumnsError::Malformed(_))));
+    }
+
+    #[test]
+    fn small_numbers_of_either_sign_are_small() {
+        assert_eq!([0, -1, 1, -2, i64::MAX, i64::MIN].map(zigzag), [0, 1, 2, 3, u64::MAX - 1, u64::MAX]);
+        for value in [0, -1, 5, i64::MAX, i64::MIN] {
+            assert_eq!(unzigzag(zigzag(value)), value);
+        }
     }
 }

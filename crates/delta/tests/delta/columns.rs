@@ -114,33 +114,138 @@ fn limits_are_kept() {
     }
 }
 
+/// A file of a build: its name, the second in which it was written, and where nothing but that changes, the content.
+#[derive(Debug, Clone)]
+struct Built {
+    name: usize,
+    second: u64,
+    fraction: Option<u32>,
+    len: usize,
+    seed: u32,
+}
+
+/// Builds that have a lot in common.
+fn built() -> impl Strategy<Value = Vec<Built>> {
+    let fraction = prop::option::weighted(0.2, any::<u32>());
+    let len = prop::sample::select(vec![0_usize, 10, 100, 101, 300, 70_000, 600_000]);
+    let file = (0..40_usize, 0..4_u64, fraction, len, 0..6_u32)
+        .prop_map(|(name, second, fraction, len, seed)| Built { name, second, fraction, len, seed });
+    proptest::collection::vec(file, 0..40)
+}
+
+fn tar(files: &[Built], begun: u64) -> Layer {
+    const KINDS: [&str; 4] = [".py", ".cpython-311.pyc", "", ".d.ts"];
+    let mut tar = tar::Builder::new(Vec::new());
+    for Built { name, second, fraction, len, seed } in files {
+        let mtime = begun + second;
+        if let Some(fraction) = fraction {
+            tar.append_pax_extensions([("mtime", format!("{mtime}.{fraction}").as_bytes())]).unwrap();
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(if seed % 2 == 0 { 0o644 } else { 0o755 });
+        header.set_mtime(mtime);
+        header.set_size(*len as u64);
+        let name = format!("usr/lib/part{}/module{name}{}", name % 5, KINDS[name % 4]);
+        tar.append_data(&mut header, name, &body(*len, *seed)[..]).unwrap();
+    }
+    Layer::new(tar.into_inner().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn builds_come_out_as_they_were(
+        old in proptest::collection::vec(built(), 1..4),
+        new in proptest::collection::vec(built(), 1..3),
+    ) {
+        let old: Vec<Layer> = old.iter().map(|files| tar(files, 1_700_000_000)).collect();
+        let new: Vec<Layer> = new.iter().map(|files| tar(files, 1_700_086_400)).collect();
+        for mode in MODES {
+            tell(&old, &new, mode);
+        }
+    }
+}
+
+/// The one layer against the other, after the diff id.
+fn hex(old: &[Layer], new: &Layer, mode: Mode) -> String {
+    let old: Vec<&Listing> = old.iter().map(|layer| &layer.listing).collect();
+    let mut told = Vec::new();
+    Encoder::new(&old, mode).layer(&new.listing, &mut told);
+    assert_eq!(told[..32], *new.listing.diff_id.as_bytes());
+    told[32..].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The bytes of the format; a change of them is another protocol.
 #[test]
 fn the_bytes_are_pinned() {
     let layer = Layer::new([entry(b'0', &body(100, 1)), END.to_vec()].concat());
-    let mut told = Vec::new();
-    Encoder::new(&[], Mode::Ask).layer(&layer.listing, &mut told);
-    let hex: String = told[32..].iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = [
-        "8010",                                   // 2048 bytes
-        "02",                                     // in two groups: the file, and the zeros at the end
-        "02040201010001000000000002010002010108", // the lengths of 19 columns
-        "08000000000000030009000000000000",       // and of one for each field
-        "0000",                                   // Match
-        "01020100",                               // Shape
-        "8105",                                   // Mask
-        "00",                                     // Size
-        "00",                                     // Mtime
-        "00",                                     // Body
-        "0001",                                   // Tail
-        "02",                                     // Zeros
-        "0201",                                   // Contents
-        "00",                                     // Origin
-        "64",                                     // Len
-        "c86b46fec256ab36",                       // Id
-        "0006612f66696c65",                       // name
-        "000130",                                 // flag
-        "000775737461722020",                     // magic
+        "8010",                                     // 2048 bytes
+        "02",                                       // in two groups: the file, and the zeros at the end
+        "0204020101000100000000000201000201010108", // the lengths of 20 columns
+        "08000000000000030009000000000000",         // and of one for each field
+        "0000",                                     // Match: neither is in the basis
+        "01020100",                                 // Shape: one record, a header; one record, zeros
+        "8105",                                     // Mask: name, flag, magic
+        "00",                                       // Size: that of the content
+        "00",                                       // Mtime: none, as nothing before
+        "00",                                       // Body: none
+        "0001",                                     // Tail: padded, not padded
+        "02",                                       // Zeros: two blocks
+        "0302",                                     // Contents: code 2, code 1; nothing was expected
+        "00",                                       // Origin: a literal
+        "00",                                       // Len: of
+        "64",                                       // LenLow: 100 bytes
+        "c86b46fec256ab36",                         // Id: the first half
+        "00612f66696c6500",                         // name: drop 0 bytes, add "a/file"
+        "003000",                                   // flag
+        "007573746172202000",                       // magic
     ];
-    assert_eq!(hex, expected.concat());
+    assert_eq!(hex(&[], &layer, Mode::Ask), expected.concat());
+}
+
+#[test]
+fn the_bytes_against_a_basis_are_pinned() {
+    let file = |name: &[u8], mtime: &[u8], len, seed| {
+        let mut file = entry(b'0', &body(len, seed));
+        file[..name.len()].copy_from_slice(name);
+        file[136..147].copy_from_slice(mtime);
+        crate::tars::seal(file.first_chunk_mut().unwrap());
+        file
+    };
+    let old = [
+        file(b"a/fila.py", b"14524770400", 100, 1),
+        file(b"a/filb.py", b"14524770400", 200, 2),
+        END.to_vec(),
+    ];
+    let new = [
+        file(b"a/fila.py", b"14524770410", 102, 3),
+        file(b"a/filb.py", b"14524770410", 200, 2),
+        file(b"a/filc.py", b"14524770410", 102, 3),
+        file(b"a/file.js", b"14524770400", 100, 1),
+        END.to_vec(),
+    ];
+    let (old, new) = (Layer::new(old.concat()), Layer::new(new.concat()));
+    let expected = [
+        "8028",                                     // 5120 bytes
+        "05",                                       // in five groups
+        "0505040404060400000000000501000503010100", // the lengths of 20 columns
+        "0c000000000000000000000000000000",         // and of one for each field
+        "0101000001",                               // Match: the next of the basis, twice; two new; the next
+        "0000000000",                               // Shape: as in the basis, or as before
+        "00000101",                                 // Mask: the names of the new ones
+        "00000000",                                 // Size: those of the contents
+        "02010002",     // Mtime: told; as before for its old one; as the last; told
+        "90c49fd50c0f", // MtimeDelta: from 0; 8 seconds back
+        "00000000",     // Body
+        "0000000001",   // Tail
+        "02",           // Zeros
+        "0301030300",   // Contents: codes 2, 0, 2, 2, 0; expected were 0, 2, 0, 0, 0
+        "000407",       // Origin: a literal; two contents back; two of the basis back
+        "0004",         // Len, LenLow: 2 bytes more than in the basis
+        "04632e707900", // name: drop 4 bytes, add "c.py"
+        "04652e6a7300", // drop 4 bytes, add "e.js"
+    ];
+    assert_eq!(hex(&[old], &new, Mode::Known), expected.concat());
 }

@@ -1,0 +1,165 @@
+//! The side that has other lists.
+
+use std::ops::Range;
+
+use super::question::Question;
+use super::{ITEMS_MAX, Item, SHORT, Tree, TreeError, short};
+use crate::Wanted;
+
+/// Items of the new list that are here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Which of the new items.
+    pub items: Range<usize>,
+    /// The slice that has the same items in the same order, as they were given.
+    pub slice: usize,
+    /// The first of them in it.
+    pub at: usize,
+}
+
+/// Says what it has of a list that it does not know.
+#[derive(Debug)]
+pub struct Answerer {
+    index: Vec<Place>,
+    /// The level of the last question.
+    level: usize,
+    /// How many items the list has, as the first question said.
+    items: Option<usize>,
+    /// What is known of the list, in its order.
+    parts: Vec<Part>,
+}
+
+/// A node of a list that is here.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The short hash and the level, as one number.
+    key: u64,
+    slice: u32,
+    at: u32,
+    items: u32,
+}
+
+/// A part of the new list.
+#[derive(Debug)]
+enum Part {
+    /// Not known yet: how many items it has, neither.
+    Open,
+    /// An item that is not here.
+    Missing,
+    Here(Place),
+}
+
+impl Answerer {
+    /// An answerer that has these lists; of several places of the same items the first counts. 2³² items or more
+    /// of one list are not looked at.
+    ///
+    /// Takes 24 bytes of memory for each item.
+    pub fn new(slices: &[&[Item]]) -> Self {
+        let mut index = Vec::new();
+        for (slice, items) in (0_u32..).zip(slices) {
+            let tree = Tree::of(items);
+            for level in 0..tree.height() {
+                for node in 0..tree.width(level) {
+                    let (hash, items) = tree.node(level, node);
+                    let (Ok(at), Ok(items)) = (items.start.try_into(), items.len().try_into()) else { break };
+                    index.push(Place { key: key(level, &short(hash)), slice, at, items });
+                }
+            }
+        }
+        index.sort_unstable_by_key(|place| (place.key, place.slice, place.at));
+        index.dedup_by_key(|place| place.key);
+        Answerer { index, level: usize::MAX, items: None, parts: vec![Part::Open] }
+    }
+
+    /// Answers a question: one bit for each node in it, as [`Wanted`] writes them, set for what is not here.
+    pub fn answer(&mut self, question: &[u8]) -> Result<Vec<u8>, TreeError> {
+        let open = self.parts.iter().filter(|part| matches!(part, Part::Open)).count();
+        let question = Question::from_bytes(question, self.items.map(|_| open))?;
+        if question.level >= self.level || open == 0 {
+            return Err(TreeError::Question("it was answered before"));
+        }
+        self.level = question.level;
+        self.items = self.items.or(question.items);
+        let mut wanted = Wanted::none(question.hashes.len());
+        let (mut hashes, mut counts) = (question.hashes.iter().enumerate(), question.counts.iter());
+        let mut parts = Vec::with_capacity(self.parts.len() + question.hashes.len());
+        for part in self.parts.drain(..) {
+            if !matches!(part, Part::Open) {
+                parts.push(part);
+                continue;
+            }
+            for (ordinal, hash) in hashes.by_ref().take(counts.next().copied().unwrap_or(0)) {
+                let sought = key(question.level, hash);
+                let found = self.index.binary_search_by_key(&sought, |place| place.key);
+                parts.push(match found {
+                    Ok(found) => Part::Here(self.index[found]),
+                    Err(_) => {
+                        wanted.insert(ordinal);
+                        if question.level == 0 { Part::Missing } else { Part::Open }
+                    }
+                });
+            }
+        }
+        self.parts = parts;
+        // What is open has an item at least.
+        let least: usize = self.parts.iter().map(Part::items).fold(0, usize::saturating_add);
+        if least > self.items.unwrap_or(ITEMS_MAX) {
+            return Err(TreeError::Question("more items than announced"));
+        }
+        Ok(wanted.to_bytes())
+    }
+
+    /// How many items the new list has; 0 where no question was asked.
+    pub fn items(&self) -> usize {
+        self.items.unwrap_or(0)
+    }
+
+    /// What of the new list is here, in its order: together the very items of [`Asker::finish`](super::Asker::finish).
+    /// Fails where questions are missing, or the numbers of items do not add up.
+    pub fn finish(self) -> Result<Vec<Match>, TreeError> {
+        let Some(announced) = self.items else { return Ok(Vec::new()) };
+        let mut matches: Vec<Match> = Vec::new();
+        let mut next: usize = 0;
+        for part in &self.parts {
+            let items = next..next.saturating_add(part.items());
+            next = items.end;
+            match (part, matches.last_mut()) {
+                (Part::Open, _) => return Err(TreeError::Question("the last one is missing")),
+                (Part::Missing, _) => {}
+                (Part::Here(place), Some(last)) if last.goes_on(place, items.start) => last.items.end = next,
+                (Part::Here(place), _) => {
+                    matches.push(Match { items, slice: place.slice as usize, at: place.at as usize });
+                }
+            }
+        }
+        match next == announced {
+            true => Ok(matches),
+            false => Err(TreeError::Question("another number of items than announced")),
+        }
+    }
+}
+
+impl Match {
+    fn goes_on(&self, place: &Place, next: usize) -> bool {
+        self.items.end == next
+            && self.slice == place.slice as usize
+            && self.at + self.items.len() == place.at as usize
+    }
+}
+
+impl Part {
+    /// How many items it has at least.
+    fn items(&self) -> usize {
+        match self {
+            Part::Open | Part::Missing => 1,
+            Part::Here(place) => place.items as usize,
+        }
+    }
+}
+
+/// The level above the seven bytes of a short hash.
+fn key(level: usize, short: &[u8; SHORT]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..SHORT].copy_from_slice(short);
+    u64::from_le_bytes(bytes) | (level as u64) << (8 * SHORT)
+}
