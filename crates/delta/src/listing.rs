@@ -4,6 +4,7 @@
 //! belongs to it, or zeros, or bytes that are neither. Whatever the bytes are, the records give them back
 //! exactly; how well they are understood only decides how few bytes they take on the wire.
 
+mod entries;
 mod fields;
 mod parse;
 
@@ -17,8 +18,8 @@ use crate::columns::{Decoder, Encoder, Limits, Mode};
 pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
 pub(crate) use parse::{Builder, pax, pax_line};
 
-/// The version of [`Listing::to_bytes`], to be counted up when columns or cuts change.
-const FORMAT: u8 = 2;
+/// The version of [`Listing::to_bytes`], to be counted up when records, columns or cuts change.
+const FORMAT: u8 = 3;
 
 /// A content of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -188,7 +188,7 @@ impl Layer<'_, '_> {
     fn fields(&mut self, record: &Record, reference: Option<Place<'_>>) {
         let mut mask: u64 = 0;
         for (number, field) in FIELDS.into_iter().enumerate() {
-            if matches!(field, Field::Size | Field::Mtime | Field::Checksum) {
+            if matches!(field, Field::Size | Field::Mtime) {
                 continue;
             }
             let value = self.listing.field(record, field);

@@ -62,15 +62,18 @@ impl Field {
 pub(crate) struct Fields([u8; 16]);
 
 impl Fields {
-    /// Takes a header apart; its fields' bytes go to `out`. The checksum is left out, since it follows from the
-    /// rest; a block where it is another, or written in another way, is no header here.
+    /// Takes a header apart; its fields' bytes go to `out`. Of the checksum only its [`Style`] is kept, since it
+    /// follows from the rest; a block where it is another, or written in another way, is no header here.
     pub(crate) fn take(block: &[u8; BLOCK], out: &mut Vec<u8>) -> Option<Fields> {
         let mut lens = [0; 16];
-        if block[STARTS[Field::Checksum as usize]..][..8] != checksum(block) {
-            return None;
-        }
-        for field in FIELDS.into_iter().filter(|field| *field != Field::Checksum) {
-            let bytes = trim(&block[STARTS[field as usize]..STARTS[field as usize + 1]]);
+        let own = &block[STARTS[Field::Checksum as usize]..][..Field::Checksum.width()];
+        let sum = sum(block);
+        let style = Style::ALL.into_iter().find(|style| style.write(sum) == own)?;
+        for field in FIELDS {
+            let bytes = match field {
+                Field::Checksum => style.field(),
+                _ => trim(&block[STARTS[field as usize]..STARTS[field as usize + 1]]),
+            };
             lens[field as usize] = bytes.len() as u8;
             out.extend_from_slice(bytes);
         }
@@ -78,18 +81,20 @@ impl Fields {
     }
 
     /// The fields with these values, in the order of [`FIELDS`], and their bytes; `None` where one is longer than
-    /// its field or has zeros at its end.
+    /// its field, has zeros at its end, or is no style of a checksum.
     pub(crate) fn of_values(values: &[Vec<u8>]) -> Option<(Fields, Vec<u8>)> {
         let mut lens = [0; 16];
         let mut bytes = Vec::new();
         for (field, value) in FIELDS.into_iter().zip(values) {
-            if value.len() > field.width() || trim(value).len() != value.len() {
+            let fits = match field {
+                Field::Checksum => Style::ALL.iter().any(|style| style.field() == value),
+                _ => value.len() <= field.width() && trim(value).len() == value.len(),
+            };
+            if !fits {
                 return None;
             }
-            if field != Field::Checksum {
-                lens[field as usize] = value.len() as u8;
-                bytes.extend_from_slice(value);
-            }
+            lens[field as usize] = value.len() as u8;
+            bytes.extend_from_slice(value);
         }
         Some((Fields(lens), bytes))
     }
@@ -108,13 +113,47 @@ impl Fields {
     /// The block.
     pub(crate) fn block(&self, bytes: &[u8]) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
-        for field in FIELDS {
+        for field in FIELDS.into_iter().filter(|field| *field != Field::Checksum) {
             let value = self.of(field, bytes);
             block[STARTS[field as usize]..][..value.len()].copy_from_slice(value);
         }
-        let checksum = checksum(&block);
+        let style = if self.of(Field::Checksum, bytes).is_empty() { Style::Six } else { Style::Seven };
+        let checksum = style.write(sum(&block));
         block[STARTS[Field::Checksum as usize]..][..8].copy_from_slice(&checksum);
         block
+    }
+}
+
+/// How a checksum is written.
+#[derive(Debug, Clone, Copy)]
+enum Style {
+    /// Six octal digits, a zero, a space: as nearly everybody does.
+    Six,
+    /// Seven octal digits and a zero.
+    Seven,
+}
+
+impl Style {
+    const ALL: [Style; 2] = [Style::Six, Style::Seven];
+
+    /// What stands for it in place of the field's bytes.
+    const fn field(self) -> &'static [u8] {
+        match self {
+            Style::Six => b"",
+            Style::Seven => b"7",
+        }
+    }
+
+    fn write(self, sum: u64) -> [u8; 8] {
+        let mut checksum = *b"0000000\0";
+        match self {
+            Style::Six => {
+                digits(sum, &mut checksum[..6]);
+                checksum[6..].copy_from_slice(b"\0 ");
+            }
+            Style::Seven => digits(sum, &mut checksum[..7]),
+        }
+        checksum
     }
 }
 
@@ -123,14 +162,11 @@ fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[..len]
 }
 
-/// The checksum as everybody writes it: six octal digits, a zero, a space.
-fn checksum(block: &[u8; BLOCK]) -> [u8; 8] {
-    let at = STARTS[Field::Checksum as usize];
-    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
-    let own: u64 = block[at..at + 8].iter().map(|byte| u64::from(*byte)).sum();
-    let mut checksum = *b"000000\0 ";
-    digits(sum - own + 8 * u64::from(b' '), &mut checksum[..6]);
-    checksum
+/// The sum of a header's bytes, its checksum taken for spaces.
+fn sum(block: &[u8; BLOCK]) -> u64 {
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    let own = &block[STARTS[Field::Checksum as usize]..][..Field::Checksum.width()];
+    sum(block) - sum(own) + 8 * u64::from(b' ')
 }
 
 /// A number as most writers put it into size and mtime: eleven octal digits. `None` when it does not fit.

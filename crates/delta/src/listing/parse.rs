@@ -62,6 +62,9 @@ impl Builder {
         if self.pending > 0 && padding(self.pending) == 0 {
             self.pad_last();
         }
+        self.listing.bytes.shrink_to_fit();
+        self.listing.records.shrink_to_fit();
+        self.listing.contents.shrink_to_fit();
         self.listing.diff_id = diff_id;
         self.listing.len = len;
         self.listing
