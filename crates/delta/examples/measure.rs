@@ -10,7 +10,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use dsync_core::DiffId;
-use dsync_delta::batch::{self, Effort};
+use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::columns::{Decoder, Encoder, Limits, Mode, Origin};
 use dsync_delta::gather::{self, Run, Spot};
 use dsync_delta::{ContentSource, Listing, Scanner, join};
@@ -50,7 +50,8 @@ fn main() -> Result<()> {
         encoder.layer(listing, &mut columns);
     }
     let encoded = begun.elapsed();
-    let packed = batch::encode(&[], &[&columns], &[None], effort)?;
+    let told = [columns.len() as u64];
+    let packed = batch::encode(Items::default(), Items { bytes: &columns, lens: &told }, &[None], effort)?;
     let verbatim: u64 =
         listings.iter().map(|l| l.len - l.contents().iter().map(|content| content.len).sum::<u64>()).sum();
     println!(
@@ -67,20 +68,28 @@ fn main() -> Result<()> {
     let mut top = Vec::new();
     let mut literals: HashMap<Spot, Vec<u8>> = HashMap::new();
     for (number, batch) in batches.iter().enumerate() {
-        let items =
-            |runs: &[Run], layers: &[Layer]| runs.iter().map(|run| bytes(layers, run)).collect::<Vec<_>>();
-        let (olds, news) = (items(&batch.old, &old), items(&batch.new, &new));
-        let packed = batch::encode(&refs(&olds), &refs(&news), &batch.pairs, effort)?;
+        let items = |runs: &[Run], layers: &[Layer]| {
+            let items: Vec<Vec<u8>> = runs.iter().map(|run| bytes(layers, run)).collect();
+            let lens: Vec<u64> = runs.iter().map(|run| run.len).collect();
+            (items, lens)
+        };
+        let ((olds, old_lens), (news, new_lens)) = (items(&batch.old, &old), items(&batch.new, &new));
+        let (old_bytes, new_bytes) = (olds.concat(), news.concat());
+        let old_items = Items { bytes: &old_bytes, lens: &old_lens };
+        let new_items = Items { bytes: &new_bytes, lens: &new_lens };
+        let packed = batch::encode(old_items, new_items, &batch.pairs, effort)?;
         for (at, run) in batch.new.iter().enumerate() {
             let pair = batch.pairs[at].map(|old| &olds[old][..]);
-            let alone = batch::encode(pair.as_slice(), &[&news[at]], &[pair.map(|_| 0)], Effort::Level(9))?;
+            let (old_len, new_len) = ([pair.map_or(0, <[u8]>::len) as u64], [news[at].len() as u64]);
+            let old = Items { bytes: pair.unwrap_or_default(), lens: &old_len };
+            let new = Items { bytes: &news[at], lens: &new_len };
+            let alone = batch::encode(old, new, &[pair.map(|_| 0)], Effort::Level(9))?;
             let path = listings[run.layer].files().find(|file| file.contents.contains(&run.contents.start));
             let path = path.map_or_else(String::new, |file| String::from_utf8_lossy(&file.path).into_owned());
             top.push((alone.len(), news[at].len(), pair.map_or(0, <[u8]>::len), path));
         }
-        let lens: Vec<u64> = batch.new.iter().map(|run| run.len).collect();
-        let back = batch::decode(&refs(&olds), &lens, &batch.pairs, &packed)?;
-        assert_eq!(back, news.concat());
+        let back = batch::decode(old_items, &new_lens, &batch.pairs, &packed)?;
+        assert_eq!(back, new_bytes);
         let mut at = 0;
         for run in &batch.new {
             for content in run.contents.clone() {
@@ -116,10 +125,6 @@ fn main() -> Result<()> {
         assert_eq!(out, layer.tar);
     }
     Ok(())
-}
-
-fn refs(items: &[Vec<u8>]) -> Vec<&[u8]> {
-    items.iter().map(Vec::as_slice).collect()
 }
 
 struct Sources<'a> {

@@ -13,14 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use dsync_delta::batch::{self, Effort};
+use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::gather::{Batch, Run};
 
 use crate::layers::copy_at;
 use crate::pace::Pace;
 
-/// Gives the bytes of a run of contents: of a new layer, or of a layer of the basis.
-pub(crate) type Load<'a> = dyn Fn(&Run) -> io::Result<Vec<u8>> + Sync + 'a;
+/// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
+pub(crate) type Load<'a> = dyn Fn(&Run, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;
 
 /// Codes batches and hands them on in their order. Returns the packed bytes of each.
 ///
@@ -69,13 +69,21 @@ pub(crate) fn pack(
 }
 
 fn pack_one(batch: &Batch, new: &Load<'_>, old: &Load<'_>, effort: Effort) -> io::Result<Vec<u8>> {
-    let load = |runs: &[Run], from: &Load<'_>| runs.iter().map(from).collect::<io::Result<Vec<Vec<u8>>>>();
-    let (new, old) = (load(&batch.new, new)?, load(&batch.old, old)?);
-    batch::encode(&slices(&old), &slices(&new), &batch.pairs, effort)
+    let (new_lens, old_lens) = (lens(&batch.new), lens(&batch.old));
+    let (new, old) = (all(&batch.new, new)?, all(&batch.old, old)?);
+    let (new, old) = (Items { bytes: &new, lens: &new_lens }, Items { bytes: &old, lens: &old_lens });
+    batch::encode(old, new, &batch.pairs, effort)
 }
 
-fn slices(items: &[Vec<u8>]) -> Vec<&[u8]> {
-    items.iter().map(Vec::as_slice).collect()
+fn lens(runs: &[Run]) -> Vec<u64> {
+    runs.iter().map(|run| run.len).collect()
+}
+
+/// The bytes of all runs, one after the other.
+fn all(runs: &[Run], load: &Load<'_>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    runs.iter().try_for_each(|run| load(run, &mut bytes))?;
+    Ok(bytes)
 }
 
 /// A batch on the wire.
@@ -174,9 +182,11 @@ impl<'a, R: Read> Arrivals<'a, R> {
             return Err(io::Error::other("a content is neither here nor on its way"));
         };
         let packed = read(&mut self.stream)?;
-        let old = batch.old.iter().map(self.old).collect::<io::Result<Vec<Vec<u8>>>>()?;
-        let lens: Vec<u64> = batch.new.iter().map(|run| run.len).collect();
-        self.last = batch::decode(&slices(&old), &lens, &batch.pairs, &packed).map_err(io::Error::other)?;
+        let (old, old_lens) = (all(&batch.old, self.old)?, lens(&batch.old));
+        let old = Items { bytes: &old, lens: &old_lens };
+        // Before the next is unpacked the last one goes.
+        self.last = Vec::new();
+        self.last = batch::decode(old, &lens(&batch.new), &batch.pairs, &packed).map_err(io::Error::other)?;
         let mut at = 0;
         for (literal, len) in literals {
             let len = usize::try_from(len).map_err(io::Error::other)?;

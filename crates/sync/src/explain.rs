@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use dsync_delta::Listing;
-use dsync_delta::batch::{self, Effort};
+use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::gather::Batch;
 use dsync_proto::Cost;
 
@@ -65,9 +65,14 @@ fn paths(listing: &Listing) -> BTreeMap<usize, String> {
 fn weights(batch: &Batch, new: &Load<'_>, old: &Load<'_>) -> io::Result<Vec<u64>> {
     let mut weights = Vec::with_capacity(batch.new.len());
     for (run, pair) in batch.new.iter().zip(&batch.pairs) {
-        let old = pair.map(|pair| old(&batch.old[pair])).transpose()?;
-        let alone =
-            batch::encode(old.as_deref().as_slice(), &[&new(run)?], &[pair.map(|_| 0)], Effort::Level(1))?;
+        let (mut old_bytes, mut new_bytes) = (Vec::new(), Vec::new());
+        new(run, &mut new_bytes)?;
+        if let Some(pair) = pair {
+            old(&batch.old[*pair], &mut old_bytes)?;
+        }
+        let new = Items { bytes: &new_bytes, lens: &[run.len] };
+        let old = Items { bytes: &old_bytes, lens: &[old_bytes.len() as u64] };
+        let alone = batch::encode(old, new, &[pair.map(|_| 0)], Effort::Level(1))?;
         weights.push(alone.len() as u64);
     }
     Ok(weights)

@@ -18,7 +18,7 @@ const LEAN: u32 = 2;
 /// Bytes of a batch, old and new together.
 const BATCH: u32 = 8 << 20;
 /// The same for the highest levels: what lies farther apart than this is not found in each other.
-const LARGE_BATCH: u32 = 32 << 20;
+const LARGE_BATCH: u32 = 24 << 20;
 
 /// Chooses the effort for each batch.
 #[derive(Debug)]

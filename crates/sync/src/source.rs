@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use dsync_core::{DiffId, Image, ImageId};
+use dsync_delta::batch::{self, Items};
 use dsync_delta::columns::{Encoder, Mode};
 use dsync_delta::gather::{self, Batch, Run, Spot};
-use dsync_delta::{Listing, Wanted, batch};
+use dsync_delta::{Listing, Wanted};
 use dsync_engine::{Store, StoreError};
 use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Reuse, Telling};
 
@@ -72,8 +73,9 @@ pub(crate) fn send(
     let mut told = Vec::new();
     put_config(&export.config, &mut told).map_err(EndpointError::io(LOST))?;
     new.iter().for_each(|listing| encoder.layer(listing, &mut told));
+    let items = Items { bytes: &told, lens: &[told.len() as u64] };
     let told_packed =
-        batch::encode(&[], &[&told], &[None], pace.effort()).map_err(EndpointError::io(LOST))?;
+        batch::encode(Items::default(), items, &[None], pace.effort()).map_err(EndpointError::io(LOST))?;
     send_told(link, told.len(), &told_packed).map_err(EndpointError::io(LOST))?;
 
     let literals = encoder.literals();
@@ -98,8 +100,8 @@ pub(crate) fn send(
             .into_iter()
             .map(|listing| explain::Layer { listing, position: position(image, &listing.diff_id) })
             .collect();
-        let load_new = |run: &Run| load(&own, &new_ids, run);
-        let load_old = |run: &Run| load(&own, &basis_ids, run);
+        let load_new = |run: &Run, out: &mut Vec<u8>| load(&own, &new_ids, run, out);
+        let load_old = |run: &Run, out: &mut Vec<u8>| load(&own, &basis_ids, run, out);
         explain::costs(&batches, &sizes, &layers, (&load_new, &load_old)).map_err(EndpointError::io(LOST))?
     } else {
         Vec::new()
@@ -129,13 +131,9 @@ pub(crate) fn places<'a>(batches: &'a [Batch], basis: &'a [DiffId]) -> impl Iter
     runs.flat_map(|run| run.contents.clone().map(|content| (basis[run.layer], content)))
 }
 
-/// The bytes of a run of contents.
-pub(crate) fn load(own: &Layers<'_>, layers: &[DiffId], run: &Run) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for content in run.contents.clone() {
-        own.copy((layers[run.layer], content), &mut bytes)?;
-    }
-    Ok(bytes)
+/// Adds the bytes of a run of contents.
+pub(crate) fn load(own: &Layers<'_>, layers: &[DiffId], run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
+    run.contents.clone().try_for_each(|content| own.copy((layers[run.layer], content), out))
 }
 
 /// What a target asks for.
@@ -205,8 +203,8 @@ fn send_batches(
         out.write_all(&pace.limit().to_le_bytes())?;
     }
     let mut progress = Progress::new(&link.outbox);
-    let load_new = |run: &Run| load(own, new, run);
-    let load_old = |run: &Run| load(own, old, run);
+    let load_new = |run: &Run, out: &mut Vec<u8>| load(own, new, run, out);
+    let load_old = |run: &Run, out: &mut Vec<u8>| load(own, old, run, out);
     let sizes = batches::pack(batches, (&load_new, &load_old), pace, |batch, packed| {
         if let Some(out) = &mut out {
             batches::write(packed, out)?;

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::thread;
 
 use dsync_core::{Config, DiffId, Image, ImageRef};
+use dsync_delta::batch::{self, Items};
 use dsync_delta::columns::{Decoder, Limits, Literal, Origin, Recipe};
 use dsync_delta::gather::{self, Batch, Run, Spot};
-use dsync_delta::{ContentSource, Index, JoinError, Listing, Wanted, batch, join};
+use dsync_delta::{ContentSource, Index, JoinError, Listing, Wanted, join};
 use dsync_engine::{Import, Store};
 use dsync_proto::{
     Event, Known, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply, Reuse, Telling,
@@ -131,7 +132,7 @@ pub(crate) fn receive(
     let id = {
         let file =
             tempfile::tempfile_in(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
-        let old = |run: &Run| load(&own, &offered.basis, run);
+        let old = |run: &Run, out: &mut Vec<u8>| load(&own, &offered.basis, run, out);
         let uses = offered.literals.iter().map(|literal| literal.uses).collect();
         let mut contents = Sources {
             own: &own,
@@ -292,7 +293,7 @@ fn await_told(link: &mut Link, basis: usize) -> Result<(Offer, Vec<u8>), Endpoin
     }
     let packed = batches::read(&mut stream).map_err(EndpointError::io(LOST))?;
     stream.finish().map_err(EndpointError::io(LOST))?;
-    Ok((offer, batch::decode(&[], &[len], &[None], &packed)?))
+    Ok((offer, batch::decode(Items::default(), &[len], &[None], &packed)?))
 }
 
 /// What a source offered.

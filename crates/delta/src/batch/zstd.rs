@@ -35,7 +35,7 @@ pub(super) fn pack(old: &[u8], new: &[u8], effort: Effort, out: &mut Vec<u8>) ->
     }
     if level >= THOROUGH {
         set(CParameter::ChainLog(window))?;
-        set(CParameter::HashLog(window - 1))?;
+        set(CParameter::HashLog(window - 2))?;
     } else if !old.is_empty() {
         set(CParameter::EnableLongDistanceMatching(true))?;
     }

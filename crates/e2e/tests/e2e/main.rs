@@ -6,6 +6,7 @@
 mod agent;
 mod basis;
 mod content;
+mod delta;
 mod failures;
 mod methods;
 mod oci;

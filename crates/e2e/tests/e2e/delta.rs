@@ -1,0 +1,150 @@
+//! What an update costs where both sides have the old image, what is remembered of it, and patches.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dsync_e2e::{Bench, layer, noise};
+use dsync_lab::images::{Attributes, Image, Layer};
+
+/// What an ssh login and the messages of a sync cost.
+const OVERHEAD: u64 = 11_000;
+
+/// Two builds of an image: 300 files at another time, and one of 400 kB in which five bytes are others. No other
+/// test has them, since tests share engines.
+fn images(bench: &Bench) -> [Image; 2] {
+    let seed = |what: &str| bench.name(what);
+    let base = layer(&seed("base"), 50_000);
+    let build = |name: &str, mtime: u64| {
+        let attributes = Attributes { mtime, ..Attributes::default() };
+        let layer = Layer::builder().attributes(attributes).dir("srv");
+        let file = |n: u32| (format!("srv/file-{n}"), noise(&seed(&n.to_string()), 2_000));
+        let files = (0..300).map(file).fold(layer, |layer, (name, content)| layer.file(name, content));
+        let (head, tail) = (noise(&seed("head"), 150_000), noise(&seed("tail"), 250_000));
+        let layer = files.file("srv/large", [&head[..], name.as_bytes(), &tail].concat()).build();
+        bench.image(name).layer(&base).layer(&layer)
+    };
+    [build("web:1", 1_700_000_000), build("web:2", 1_800_000_000)]
+}
+
+/// A bench where both sides have the old image, and there is the new one.
+fn updated() -> Option<Bench> {
+    let bench = Bench::start()?;
+    let [old, new] = images(&bench);
+    bench.here().put(&old);
+    bench.there().put(&old);
+    bench.there().put(&new);
+    Some(bench)
+}
+
+#[test]
+fn a_rebuilt_image_costs_what_is_new_in_it() {
+    let Some(bench) = updated() else { return };
+    // No name, no hash, no old content: 1 MB in 301 files, of which 5 bytes are new.
+    for level in ["max", "1", "auto"] {
+        bench.pull(&["--compression", level, &bench.name("web:2")]).ok().wire_at_most(OVERHEAD + 600);
+        bench.assert_same("web:2");
+        bench.here().docker(&["rmi", &bench.name("web:2")]);
+    }
+}
+
+#[test]
+fn a_push_costs_the_same() {
+    let Some(bench) = Bench::start() else { return };
+    let [old, new] = images(&bench);
+    bench.there().put(&old);
+    bench.here().put(&old);
+    bench.here().put(&new);
+    bench.push(&[&bench.name("web:2")]).ok().wire_at_most(OVERHEAD + 1_200);
+    bench.assert_same("web:2");
+}
+
+#[test]
+fn layers_are_remembered_and_what_is_damaged_is_learnt_again() {
+    let Some(bench) = updated() else { return };
+    let forget = || bench.here().docker(&["rmi", &bench.name("web:2")]);
+    let known = || bench.run_command(cache(&bench, &["ls", "--json"])).ok().json()["layers"].clone();
+    bench.pull(&[&bench.name("web:2")]).ok();
+    let first = known();
+    assert_eq!(first.as_array().unwrap().len(), 2, "{first}");
+    forget();
+    // A file of the cache is damaged, and another one is gone.
+    let files = cached(&bench);
+    fs::write(&files[0], b"dsyncidx and nonsense").unwrap();
+    fs::remove_file(&files[1]).unwrap();
+    bench.pull(&[&bench.name("web:2")]).ok().wire_at_most(OVERHEAD + 600);
+    bench.assert_same("web:2");
+    assert_eq!(known().as_array().unwrap().len(), 2);
+    bench.run_command(cache(&bench, &["prune", "--all"])).ok().says("2 layers forgotten");
+    assert!(cached(&bench).is_empty());
+}
+
+/// The index outlives the image: the source has never had the layer that the target has, but saw it once.
+#[test]
+fn a_source_that_only_remembers_the_basis_asks_nothing() {
+    let Some(bench) = updated() else { return };
+    bench.pull(&[&bench.name("web:2")]).ok();
+    bench.here().docker(&["rmi", &bench.name("web:2")]);
+    bench.there().docker(&["rmi", &bench.name("web:1")]);
+    // What is new is sent, whole pieces of the large file now, and no hash of the 300 others.
+    bench.pull(&[&bench.name("web:2")]).ok().wire_at_least(20_000).wire_at_most(OVERHEAD + 270_000);
+    bench.assert_same("web:2");
+}
+
+#[test]
+fn an_explanation_adds_up() {
+    let Some(bench) = updated() else { return };
+    let web = bench.name("web:2");
+    let result = &bench.pull(&["--dry-run", "--explain", "--json", &web]).ok().json()["results"][0];
+    let files = result["explain"]["files"].as_array().unwrap();
+    let sum: u64 = files.iter().map(|file| file["packed"].as_u64().unwrap()).sum();
+    assert_eq!(result["packed"], sum);
+    assert_eq!((&files[0]["path"], &files[0]["changed"]), (&"srv/large".into(), &true.into()), "{result}");
+    bench.pull(&["--dry-run", "--explain", &web]).ok().says("changed  srv/large").says("layer 2 of 2");
+}
+
+#[test]
+fn a_patch_makes_the_new_image_of_the_old_one() {
+    let Some(bench) = updated() else { return };
+    let patch = bench.work().join("web.patch");
+    let there = format!("docker --host {}", bench.there().engine().docker_host());
+    let (old, new) = (bench.name("web:1"), bench.name("web:2"));
+    let file = patch.to_str().unwrap();
+    let diff = |from: &str| plain(&bench, &["diff", from, &new, "-o", file, "--docker", &there]);
+    bench.run_command(diff(&old)).ok().says("web.patch");
+    assert!(fs::metadata(&patch).unwrap().len() < 1_500, "{}", fs::metadata(&patch).unwrap().len());
+    let apply = || bench.run_command(plain(&bench, &["apply", file]));
+    apply().ok().says("added");
+    bench.assert_same("web:2");
+    apply().ok().says("was there");
+
+    // Without the old image, damaged, or no patch at all: refused before anything is touched.
+    bench.here().docker(&["rmi", &old, &new]);
+    apply().exits(2).says("which the patch builds on");
+    let mut bytes = fs::read(&patch).unwrap();
+    bytes[700] ^= 1;
+    fs::write(&patch, &bytes).unwrap();
+    apply().exits(2).says("damaged or cut short");
+    fs::write(&patch, "PATCH").unwrap();
+    apply().exits(2).says("no patch of docker-sync");
+    bench.run_command(diff(&bench.name("web:9"))).exits(2).says("has no image");
+    assert_eq!(fs::read(&patch).unwrap(), b"PATCH");
+    fs::remove_file(patch).unwrap();
+}
+
+/// `docker-sync` with a command that needs no other host.
+fn plain(bench: &Bench, args: &[&str]) -> std::process::Command {
+    let mut command = bench.bare_command(dsync_e2e::program());
+    command.args(args);
+    command
+}
+
+fn cache(bench: &Bench, args: &[&str]) -> std::process::Command {
+    plain(bench, &[&["cache"], args].concat())
+}
+
+fn cached(bench: &Bench) -> Vec<PathBuf> {
+    let entries = fs::read_dir(bench.home().join(".cache/docker-sync/index")).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
