@@ -79,17 +79,17 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
         &'docker-sync;cache'= {
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
-            cand ls 'List the layers that are known'
+            cand ls 'List the layers that are known, the one that was used last first'
             cand prune 'Remove what was not used for longest, down to the limit'
         }
         &'docker-sync;cache;ls'= {
             cand --json 'One JSON document on standard output instead of text'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'docker-sync;cache;prune'= {
             cand --max-size 'How much may stay, as 100MB or 1GiB [default: 512MiB]'
-            cand --all 'Remove everything'
+            cand --all 'Remove everything; the next sync reads its layers again'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

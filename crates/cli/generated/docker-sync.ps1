@@ -85,19 +85,19 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
         'docker-sync;cache' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List the layers that are known')
+            [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List the layers that are known, the one that was used last first')
             [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove what was not used for longest, down to the limit')
             break
         }
         'docker-sync;cache;ls' {
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document on standard output instead of text')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'docker-sync;cache;prune' {
             [CompletionResult]::new('--max-size', '--max-size', [CompletionResultType]::ParameterName, 'How much may stay, as 100MB or 1GiB [default: 512MiB]')
-            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Remove everything')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Remove everything; the next sync reads its layers again')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

@@ -106,14 +106,14 @@ _arguments "${_arguments_options[@]}" : \
             (ls)
 _arguments "${_arguments_options[@]}" : \
 '--json[One JSON document on standard output instead of text]' \
-'-h[Print help]' \
-'--help[Print help]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
 && ret=0
 ;;
 (prune)
 _arguments "${_arguments_options[@]}" : \
 '--max-size=[How much may stay, as 100MB or 1GiB \[default\: 512MiB\]]:SIZE:_default' \
-'(--max-size)--all[Remove everything]' \
+'(--max-size)--all[Remove everything; the next sync reads its layers again]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 && ret=0
@@ -172,7 +172,7 @@ _docker-sync__subcmd__apply_commands() {
 (( $+functions[_docker-sync__subcmd__cache_commands] )) ||
 _docker-sync__subcmd__cache_commands() {
     local commands; commands=(
-'ls:List the layers that are known' \
+'ls:List the layers that are known, the one that was used last first' \
 'prune:Remove what was not used for longest, down to the limit' \
     )
     _describe -t commands 'docker-sync cache commands' commands "$@"

@@ -79,7 +79,9 @@ pub(crate) enum Command {
     /// Show or empty the index cache of this host
     ///
     /// What was learnt of layers is kept, so that no layer is scanned twice. It holds names and hashes of
-    /// files, not their contents, and can be removed at any time.
+    /// files, not their contents, and can be removed at any time. A sync keeps it below 512 MiB by itself.
+    ///
+    /// For example: docker-sync cache ls
     Cache {
         #[command(subcommand)]
         action: CacheAction,
@@ -121,7 +123,10 @@ pub(crate) struct Here {
 /// What to do with the index cache.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheAction {
-    /// List the layers that are known
+    /// List the layers that are known, the one that was used last first
+    ///
+    /// On a pipe each is a line of fields that are separated by tabs: diff id, bytes on disk, seconds since
+    /// it was used. For example: docker-sync cache ls | cut -f1
     Ls {
         /// One JSON document on standard output instead of text
         #[arg(long)]
@@ -131,7 +136,7 @@ pub(crate) enum CacheAction {
     ///
     /// For example: docker-sync cache prune --max-size 100MB
     Prune {
-        /// Remove everything
+        /// Remove everything; the next sync reads its layers again
         #[arg(long, conflicts_with = "max_size")]
         all: bool,
         /// How much may stay, as 100MB or 1GiB [default: 512MiB]

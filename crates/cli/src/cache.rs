@@ -1,61 +1,86 @@
 //! `docker-sync cache`: what the index cache of this host holds.
 
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
 
-use dsync_sync::{CACHE_LIMIT, Cache, CacheEntry};
+use dsync_sync::{CACHE_LIMIT, Cache, CacheEntry, CacheError};
 use serde::Serialize;
 
 use crate::args::CacheAction;
 use crate::error::{Diagnosis, FAILED};
 use crate::quantity::{ago, bytes, counted};
 
-/// How many digits of a diff id are shown.
-const SHORT: usize = 12;
-
-/// Does it, and says what to print.
-pub(crate) fn run(action: &CacheAction) -> Result<String, Diagnosis> {
-    let cache = Cache::open().ok_or_else(|| {
-        Diagnosis::new("cache", FAILED, "this host has no index cache")
-            .because(["neither $XDG_CACHE_HOME nor $HOME has a docker-sync/index that is yours alone"])
-            .hint("set XDG_CACHE_HOME to a directory of yours, or look who may write to it: its mode must be 0700")
-    })?;
-    let failed = |doing: &str, error: io::Error| {
-        let place = cache.directory().display();
-        Diagnosis::new("cache", FAILED, format!("cannot {doing} the index cache in {place}"))
-            .because([error.to_string()])
-    };
+/// Does it, and says what to print, for a person or for a pipe.
+pub(crate) fn run(action: &CacheAction, person: bool) -> Result<String, Diagnosis> {
+    let cache = Cache::locate().map_err(|error| absent(&error))?;
     match *action {
         CacheAction::Ls { json } => {
-            let entries = cache.entries().map_err(|error| failed("read", error))?;
-            Ok(if json { document(&cache, &entries) } else { table(&entries) })
+            let entries = cache.entries().map_err(|error| failed(&cache, "read", &error))?;
+            let total = format!("{}, {}\n", layers(&entries), bytes(size(&entries)));
+            Ok(match person {
+                _ if json => document(&cache, &entries),
+                true => table(&entries) + &total,
+                false => plain(&entries),
+            })
         }
         CacheAction::Prune { all, max_size } => {
             let limit = if all { 0 } else { max_size.unwrap_or(CACHE_LIMIT) };
-            let removed = cache.prune(limit).map_err(|error| failed("prune", error))?;
-            let freed = removed.iter().map(|entry| entry.size).sum();
-            let layers = counted(removed.len() as u64, "layer");
-            Ok(format!("{layers} forgotten, {} freed\n", bytes(freed)))
+            let pruned = cache.prune(limit).map_err(|error| failed(&cache, "prune", &error))?;
+            let total = format!("{} forgotten, {} freed\n", layers(&pruned.layers), bytes(pruned.bytes));
+            Ok(if person { table(&pruned.layers) + &total } else { total })
         }
     }
+}
+
+fn absent(error: &CacheError) -> Diagnosis {
+    Diagnosis::new("cache", FAILED, "this host has no index cache")
+        .because([error.to_string()])
+        .because(error.source().map(ToString::to_string))
+        .hint(match error {
+            CacheError::Foreign(..) => {
+                "make it a directory of yours with the mode 0700, or remove it: syncs do without until then"
+            }
+            _ => "set XDG_CACHE_HOME to a directory of yours, as an absolute path",
+        })
+}
+
+fn failed(cache: &Cache, doing: &str, error: &io::Error) -> Diagnosis {
+    let place = cache.directory().display();
+    Diagnosis::new("cache", FAILED, format!("cannot {doing} the index cache in {place}"))
+        .because([error.to_string()])
+        .hint("look who owns it and whether its disk is writable; it can be removed at any time")
 }
 
 fn age(entry: &CacheEntry) -> i64 {
     entry.used.elapsed().map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
 }
 
+fn size(entries: &[CacheEntry]) -> u64 {
+    entries.iter().map(|entry| entry.size).sum()
+}
+
+fn layers(entries: &[CacheEntry]) -> String {
+    counted(entries.len() as u64, "layer")
+}
+
+/// With a line to spare below; nothing of nothing.
 fn table(entries: &[CacheEntry]) -> String {
-    let mut text = format!("{:SHORT$}  {:>8}  LAST USED\n", "LAYER", "SIZE");
-    for entry in entries {
-        let name = entry.diff_id.to_string();
-        let digits = name.rsplit(':').next().unwrap_or_default();
-        let (size, used) = (bytes(entry.size), ago(age(entry)));
-        writeln!(text, "{digits:.SHORT$}  {size:>8}  {used}").expect("a String takes everything");
+    let mut text = String::new();
+    if !entries.is_empty() {
+        let rows = entries.iter().map(|entry| (entry.diff_id.short(), bytes(entry.size), ago(age(entry))));
+        let heading = ("LAYER".into(), "SIZE".into(), "LAST USED".into());
+        for (layer, size, used) in std::iter::once(heading).chain(rows) {
+            writeln!(text, "{layer:12}  {size:>8}  {used}").expect("a String takes everything");
+        }
+        text.push('\n');
     }
-    let total = bytes(entries.iter().map(|entry| entry.size).sum());
-    writeln!(text, "\n{}, {total}", counted(entries.len() as u64, "layer"))
-        .expect("a String takes everything");
     text
+}
+
+/// `DIFFID  SIZE  SECONDS`, separated by tabs. As with the report, the order of the fields is promised.
+fn plain(entries: &[CacheEntry]) -> String {
+    entries.iter().map(|entry| format!("{}\t{}\t{}\n", entry.diff_id, entry.size, age(entry))).collect()
 }
 
 #[derive(Serialize)]
@@ -63,6 +88,7 @@ struct Document {
     schema: u32,
     directory: String,
     limit: u64,
+    size: u64,
     layers: Vec<Layer>,
 }
 
@@ -83,7 +109,32 @@ fn document(cache: &Cache, entries: &[CacheEntry]) -> String {
         schema: 1,
         directory: cache.directory().display().to_string(),
         limit: CACHE_LIMIT,
+        size: size(entries),
         layers: entries.iter().map(layer).collect(),
     };
     serde_json::to_string_pretty(&document).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use dsync_core::DiffId;
+
+    use super::*;
+
+    #[test]
+    fn a_person_sees_a_table() {
+        let entry = |layer: &[u8], size: u64, hours: u64| CacheEntry {
+            diff_id: DiffId::of(layer),
+            size,
+            used: SystemTime::now() - Duration::from_secs(hours * 3600),
+        };
+        insta::assert_snapshot!(table(&[entry(b"a", 1_234_000, 0), entry(b"b", 800, 3)]), @"
+        LAYER             SIZE  LAST USED
+        ca978112ca1b    1.2 MB  just now
+        3e23e8160039     800 B  3 hours ago
+        ");
+        assert_eq!(table(&[]), "");
+    }
 }

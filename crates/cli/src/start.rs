@@ -42,7 +42,7 @@ pub(crate) fn start() -> u8 {
         (Some(Command::Apply { file, here }), _) => {
             patched(&here, early, |observer| patch::apply(&here, docker, &file, observer))
         }
-        (Some(Command::Cache { action }), _) => match cache::run(&action) {
+        (Some(Command::Cache { action }), _) => match cache::run(&action, io::stdout().is_terminal()) {
             Ok(text) => print(text),
             Err(diagnosis) => fail(&diagnosis, early),
         },

@@ -4,6 +4,8 @@
 //! Deduplication", USENIX ATC 2016: a gear hash, no cut below a least length, and a harder test before the
 //! average length than after it. Where the cuts are is part of the protocol.
 
+pub mod fine;
+
 /// How long pieces are, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lengths {
@@ -17,6 +19,8 @@ pub struct Lengths {
 
 /// For contents, which are found by the hash of each piece.
 pub const COARSE: Lengths = Lengths { min: 16 << 10, average: 64 << 10, max: 256 << 10 };
+/// For what a changed content has in common with an old one that only the other side has.
+pub const FINE: Lengths = Lengths { min: 128, average: 512, max: 2 << 10 };
 
 /// How many bits the test has more before the average length, and fewer after it.
 const NORMAL: u32 = 2;
@@ -52,12 +56,9 @@ impl Cutter {
         self.len += at;
         for (mask, end) in [(self.hard, average), (self.easy, max)] {
             let end = at + end.saturating_sub(self.len).min(bytes.len() - at);
-            for (offset, byte) in bytes[at..end].iter().enumerate() {
-                self.hash = (self.hash << 1).wrapping_add(GEAR[usize::from(*byte)]);
-                if self.hash & mask == 0 {
-                    self.reset();
-                    return Some(at + offset + 1);
-                }
+            if let Some(len) = roll(&mut self.hash, &bytes[at..end], mask) {
+                self.reset();
+                return Some(at + len);
             }
             self.len += end - at;
             at = end;
@@ -68,6 +69,34 @@ impl Cutter {
         }
         None
     }
+}
+
+/// Takes bytes until the hash has none of the bits, and says how many.
+///
+/// By two bytes at a time, after Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication
+/// Based Storage Systems", IEEE TPDS 31 (2020): a quarter faster, with the same result.
+fn roll(hash: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
+    let mut two = *hash;
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    for (at, [first, second]) in pairs.iter().enumerate() {
+        let (first, second) = (GEAR[usize::from(*first)], GEAR[usize::from(*second)]);
+        let one = (two << 1).wrapping_add(first);
+        two = (two << 2).wrapping_add((first << 1).wrapping_add(second));
+        if one & mask == 0 {
+            return Some(2 * at + 1);
+        }
+        if two & mask == 0 {
+            return Some(2 * at + 2);
+        }
+    }
+    for byte in rest {
+        two = (two << 1).wrapping_add(GEAR[usize::from(*byte)]);
+        if two & mask == 0 {
+            return Some(bytes.len());
+        }
+    }
+    *hash = two;
+    None
 }
 
 /// A random number for each byte, by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) from 0.

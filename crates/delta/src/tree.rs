@@ -33,10 +33,15 @@ pub const SHORT: usize = 7;
 /// Most items that can be asked about.
 pub const ITEMS_MAX: usize = 1 << 22;
 
-/// A group ends with a node whose last hash byte has these bits all zero: one in 16.
-const END_MASK: u8 = 0x0f;
-/// No group but the last of a level has fewer nodes, so each level has at most half as many as the one below.
-const GROUP_MIN: usize = 2;
+/// No group but the last of a level has fewer nodes, so each level has at most a quarter of the one below.
+const GROUP_MIN: usize = 4;
+/// From this length on a group ends more easily: so most are about equally long, and what is opened for one
+/// change is about 16 nodes. (With one and the same test everywhere it is twice as many.)
+const GROUP_USUAL: usize = 12;
+/// A group ends with a node whose last hash byte has these bits all zero: one in 32 of a short group.
+const HARD: u8 = 0x1f;
+/// And one in 4 of a longer one.
+const EASY: u8 = 0x03;
 /// No group has more nodes.
 const GROUP_MAX: usize = 64;
 
@@ -128,7 +133,8 @@ fn groups(nodes: impl Iterator<Item = Node>) -> Vec<Node> {
     for node in nodes {
         hasher.update(&node.hash);
         (count, end) = (count + 1, node.end);
-        if count >= GROUP_MIN && node.hash[15] & END_MASK == 0 || count == GROUP_MAX {
+        let mask = if count < GROUP_USUAL { HARD } else { EASY };
+        if count >= GROUP_MIN && node.hash[15] & mask == 0 || count == GROUP_MAX {
             close(&mut hasher, end);
             count = 0;
         }

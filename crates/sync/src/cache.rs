@@ -4,11 +4,13 @@
 //! A file of the cache is `dsyncidx`, a format number (1 byte), the SHA-256 of the rest (32 bytes), and the
 //! listing as one zstd frame. It is written under another name and renamed, so that concurrent runs see whole
 //! files only; one that is damaged counts as absent and is removed. The cache is never a reason to fail.
+//! docs/cache.md says how it behaves.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, DirEntry, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -16,11 +18,12 @@ use dsync_core::DiffId;
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
+/// Of these files; what a listing is encoded in has a number of its own.
 const FORMAT: u8 = 1;
 const HEADER: usize = MAGIC.len() + 1 + 32;
-/// The most bytes that the cache takes on disk.
+/// The most bytes that the cache takes on disk, but for what the current run uses.
 pub const CACHE_LIMIT: u64 = 512 << 20;
-/// The most bytes of a listing; more is not kept.
+/// The most bytes of a listing, and of its file; more is not kept.
 const LISTING_MAX: u64 = 256 << 20;
 /// How exactly it is known when an entry was used last.
 const TOUCH: Duration = Duration::from_secs(3600);
@@ -28,6 +31,9 @@ const TOUCH: Duration = Duration::from_secs(3600);
 const STALE: Duration = Duration::from_secs(24 * 3600);
 const TEMPORARY: &str = "new-";
 const LEVEL: i32 = 3;
+
+/// When this process used a cache first.
+static STARTED: OnceLock<SystemTime> = OnceLock::new();
 
 /// The directory of listings.
 #[derive(Debug, Clone)]
@@ -46,23 +52,54 @@ pub struct CacheEntry {
     pub used: SystemTime,
 }
 
+/// What was removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The listings.
+    pub layers: Vec<CacheEntry>,
+    /// Bytes on disk, those of files that killed runs left included.
+    pub bytes: u64,
+}
+
+/// Why there is no cache.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The environment names no place.
+    #[error("neither XDG_CACHE_HOME nor HOME is the path of a directory")]
+    Nowhere,
+    /// The directory is not there and cannot be made.
+    #[error("cannot make {0}")]
+    Make(PathBuf, #[source] io::Error),
+    /// The directory is not ours alone; how that is.
+    #[error("{0} {1}")]
+    Foreign(PathBuf, &'static str),
+}
+
 impl Cache {
-    /// `$XDG_CACHE_HOME/docker-sync/index`, or else `~/.cache/docker-sync/index`; `None` where there is no such
-    /// place, or it is not ours alone.
+    /// As [`Cache::locate`], for whoever can do without.
     pub fn open() -> Option<Cache> {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Cache::at(&caches.join("docker-sync").join("index")).ok()
+        Cache::locate().ok()
     }
 
-    fn at(directory: &Path) -> io::Result<Cache> {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let metadata = fs::symlink_metadata(directory)?;
-        let ours = metadata.uid() == rustix::process::geteuid().as_raw();
-        if !metadata.is_dir() || !ours || metadata.mode() & 0o022 != 0 {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        Ok(Cache { directory: directory.to_owned() })
+    /// `$XDG_CACHE_HOME/docker-sync/index`, or else `~/.cache/docker-sync/index`, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such place, or where it is not ours alone.
+    pub fn locate() -> Result<Cache, CacheError> {
+        STARTED.get_or_init(SystemTime::now);
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || Some(absolute("HOME")?.join(".cache"));
+        Cache::at(absolute("XDG_CACHE_HOME").or_else(home).ok_or(CacheError::Nowhere)?)
+    }
+
+    fn at(caches: PathBuf) -> Result<Cache, CacheError> {
+        let ours = caches.join("docker-sync");
+        let directory = ours.join("index");
+        // The agents share the outer one, and all that matters there is who may replace the inner.
+        prepare(&ours, 0o022)?;
+        prepare(&directory, 0o077)?;
+        Ok(Cache { directory })
     }
 
     /// Where it is.
@@ -86,31 +123,40 @@ impl Cache {
         }
     }
 
-    /// Keeps bytes for a layer, if that can be done.
+    /// Keeps bytes for a layer, if that can be done. The first call of a process also sees to the limit.
     pub(crate) fn put(&self, diff_id: &DiffId, listing: &[u8]) {
         if listing.len() as u64 <= LISTING_MAX {
             self.write(diff_id, listing).ok();
-            static PRUNED: AtomicBool = AtomicBool::new(false);
-            if !PRUNED.swap(true, Ordering::Relaxed) {
-                self.prune(CACHE_LIMIT).ok();
-            }
+        }
+        static PRUNED: AtomicBool = AtomicBool::new(false);
+        if !PRUNED.swap(true, Ordering::Relaxed) {
+            // What this run used was touched, or needed no touch.
+            let started = STARTED.get().copied().unwrap_or_else(SystemTime::now);
+            self.remove(CACHE_LIMIT, started.checked_sub(TOUCH)).ok();
         }
     }
 
     /// The layer whose diff id begins so, if it is there and the only one.
     pub(crate) fn find(&self, short: &[u8; 8]) -> Option<DiffId> {
-        let entries = self.entries().ok()?;
-        let mut fits = entries.iter().filter(|entry| entry.diff_id.as_bytes().starts_with(short));
-        let found = fits.next()?.diff_id;
+        let files = fs::read_dir(&self.directory).ok()?.flatten();
+        let mut fits = files.filter_map(|file| layer(&file)).filter(|id| id.as_bytes().starts_with(short));
+        let found = fits.next()?;
         fits.next().is_none().then_some(found)
     }
 
     /// All listings, the one that was used last first.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be read.
     pub fn entries(&self) -> io::Result<Vec<CacheEntry>> {
         let mut entries = Vec::new();
-        for file in fs::read_dir(&self.directory)?.flatten() {
-            let diff_id = file.file_name().to_str().and_then(|name| format!("sha256:{name}").parse().ok());
-            if let (Some(diff_id), Ok(metadata)) = (diff_id, file.metadata()) {
+        for file in fs::read_dir(&self.directory)? {
+            let file = file?;
+            // What another run removed meanwhile has no metadata.
+            if let (Some(diff_id), Ok(metadata)) = (layer(&file), file.metadata())
+                && metadata.is_file()
+            {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 entries.push(CacheEntry { diff_id, size: metadata.len(), used });
             }
@@ -120,30 +166,44 @@ impl Cache {
     }
 
     /// Removes what was not used for longest until the rest has at most `limit` bytes, and what killed runs
-    /// left. Returns what was removed.
-    pub fn prune(&self, limit: u64) -> io::Result<Vec<CacheEntry>> {
+    /// left. With a limit of 0 nothing stays, and what is being written at this moment is not kept.
+    ///
+    /// # Errors
+    ///
+    /// Where something cannot be removed; what comes after it is still there then.
+    pub fn prune(&self, limit: u64) -> io::Result<Pruned> {
+        self.remove(limit, None)
+    }
+
+    /// [`Cache::prune`] that spares what was used at `spared` or later.
+    fn remove(&self, limit: u64, spared: Option<SystemTime>) -> io::Result<Pruned> {
+        let mut pruned = Pruned::default();
         let mut total: u64 = 0;
-        let mut removed = Vec::new();
         for entry in self.entries()? {
-            total = total.saturating_add(entry.size);
-            if total > limit && fs::remove_file(self.path(&entry.diff_id)).is_ok() {
-                removed.push(entry);
+            // An empty file is damage and goes with the others.
+            total = total.saturating_add(entry.size.max(1));
+            let goes = total > limit && spared.is_none_or(|spared| entry.used < spared);
+            if goes && removed(&self.path(&entry.diff_id))? {
+                pruned.bytes += entry.size;
+                pruned.layers.push(entry);
             }
         }
-        for file in fs::read_dir(&self.directory)?.flatten() {
-            let ours = file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
-            let age =
-                file.metadata().and_then(|metadata| metadata.modified()).map(|written| written.elapsed());
-            if ours && age.is_ok_and(|age| age.is_ok_and(|age| age > STALE)) {
-                fs::remove_file(file.path()).ok();
+        for file in fs::read_dir(&self.directory)? {
+            let file = file?;
+            if !file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY)) {
+                continue;
+            }
+            let Ok(metadata) = file.metadata() else { continue };
+            let left = metadata.modified().is_ok_and(|written| older(written, STALE));
+            if (left || limit == 0) && removed(&file.path())? {
+                pruned.bytes += metadata.len();
             }
         }
-        Ok(removed)
+        Ok(pruned)
     }
 
     fn path(&self, diff_id: &DiffId) -> PathBuf {
-        let name = diff_id.to_string();
-        self.directory.join(name.rsplit(':').next().unwrap_or(&name))
+        self.directory.join(diff_id.hex())
     }
 
     fn write(&self, diff_id: &DiffId, listing: &[u8]) -> io::Result<()> {
@@ -157,10 +217,43 @@ impl Cache {
     }
 }
 
+/// Makes a directory, or sees that it is one, ours, and not open to `others` (bits of a mode).
+fn prepare(directory: &Path, others: u32) -> Result<(), CacheError> {
+    let foreign = |how| Err(CacheError::Foreign(directory.to_owned(), how));
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    match fs::symlink_metadata(directory) {
+        Err(error) => Err(CacheError::Make(directory.to_owned(), made.err().unwrap_or(error))),
+        Ok(metadata) if metadata.is_symlink() => foreign("is a symbolic link"),
+        Ok(metadata) if !metadata.is_dir() => foreign("is no directory"),
+        Ok(metadata) if metadata.uid() != rustix::process::geteuid().as_raw() => {
+            foreign("belongs to another user")
+        }
+        Ok(metadata) if metadata.mode() & others != 0 => foreign("is open to other users"),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The layer that a file is about, by its name.
+fn layer(file: &DirEntry) -> Option<DiffId> {
+    let name = file.file_name();
+    let hex = name.to_str().filter(|name| name.len() == 64)?;
+    hex.parse().ok()
+}
+
+/// Removes a file; false where another run did already.
+fn removed(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn read(file: &mut File) -> io::Result<Vec<u8>> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    // A longer file is cut here, so its checksum is wrong.
+    file.take(LISTING_MAX).read_to_end(&mut bytes)?;
     let (header, packed) = bytes.split_at_checked(HEADER).ok_or_else(damaged)?;
     let rest =
         header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&[FORMAT])).ok_or_else(damaged)?;
@@ -172,115 +265,17 @@ fn read(file: &mut File) -> io::Result<Vec<u8>> {
     if listing.len() as u64 > LISTING_MAX { Err(damaged()) } else { Ok(listing) }
 }
 
-/// Notes that an entry was used; that it cannot be noted does not matter.
+/// Notes that an entry was used; that it cannot be noted does not matter. A time to come is put right.
 fn touch(file: &File) {
     let used = file.metadata().and_then(|metadata| metadata.modified());
-    if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > TOUCH)) {
+    if used.is_ok_and(|used| used.elapsed().is_err() || older(used, TOUCH)) {
         file.set_modified(SystemTime::now()).ok();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::thread;
-
-    fn cache(directory: &tempfile::TempDir) -> Cache {
-        Cache::at(&directory.path().join("docker-sync/index")).unwrap()
-    }
-
-    fn used(cache: &Cache, diff_id: &DiffId, days: u64) {
-        let file = File::open(cache.path(diff_id)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3600)).unwrap();
-    }
-
-    #[test]
-    fn what_was_kept_is_there_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
-        assert_eq!(cache.get(&layer), None);
-        cache.put(&layer, b"listing");
-        assert_eq!(cache.get(&layer).as_deref(), Some(&b"listing"[..]));
-        let short = *layer.as_bytes().first_chunk().unwrap();
-        assert_eq!(cache.find(&short), Some(layer));
-        assert_eq!(cache.find(&[0; 8]), None);
-    }
-
-    #[test]
-    fn what_is_damaged_is_absent_and_goes() {
-        let directory = tempfile::tempdir().unwrap();
-        let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
-        cache.put(&layer, &[7; 1000]);
-        let whole = fs::read(cache.path(&layer)).unwrap();
-        for at in 0..whole.len() {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 1;
-            fs::write(cache.path(&layer), &bytes).unwrap();
-            assert_eq!(cache.get(&layer), None, "{at}");
-            assert!(!cache.path(&layer).exists());
-            fs::write(cache.path(&layer), &whole[..at]).unwrap();
-            assert_eq!(cache.get(&layer), None, "{at}");
-        }
-    }
-
-    #[test]
-    fn the_least_recently_used_go_first() {
-        let directory = tempfile::tempdir().unwrap();
-        let cache = cache(&directory);
-        let layers: Vec<DiffId> = (0..4_u8).map(|n| DiffId::of(&[n])).collect();
-        for (days, layer) in layers.iter().enumerate() {
-            cache.put(layer, &[1; 100]);
-            used(&cache, layer, days as u64);
-        }
-        // Using one makes it the last to go.
-        cache.get(&layers[3]);
-        let size = cache.entries().unwrap()[0].size;
-        let removed: Vec<DiffId> = cache.prune(2 * size).unwrap().iter().map(|entry| entry.diff_id).collect();
-        assert_eq!(removed.len(), 2);
-        assert!(removed.contains(&layers[1]) && removed.contains(&layers[2]));
-        assert_eq!(cache.prune(0).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn what_a_killed_run_left_goes_after_a_day() {
-        let directory = tempfile::tempdir().unwrap();
-        let cache = cache(&directory);
-        let left = cache.directory.join("new-abc");
-        fs::write(&left, b"half").unwrap();
-        cache.prune(CACHE_LIMIT).unwrap();
-        assert!(left.exists());
-        File::open(&left).unwrap().set_modified(SystemTime::now() - 2 * STALE).unwrap();
-        cache.prune(CACHE_LIMIT).unwrap();
-        assert!(!left.exists());
-    }
-
-    #[test]
-    fn a_place_that_is_not_ours_alone_is_not_used() {
-        let directory = tempfile::tempdir().unwrap();
-        let open = directory.path().join("open");
-        fs::create_dir(&open).unwrap();
-        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(Cache::at(&open).is_err());
-        let link = directory.path().join("link");
-        symlink(directory.path(), &link).unwrap();
-        assert!(Cache::at(&link).is_err());
-    }
-
-    #[test]
-    fn many_may_write_the_same() {
-        let directory = tempfile::tempdir().unwrap();
-        let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..50 {
-                        cache.put(&layer, &[3; 5000]);
-                        assert_eq!(cache.get(&layer).map(|listing| listing.len()), Some(5000));
-                    }
-                });
-            }
-        });
-        assert_eq!(cache.entries().unwrap().len(), 1);
-    }
+fn older(time: SystemTime, age: Duration) -> bool {
+    time.elapsed().is_ok_and(|elapsed| elapsed > age)
 }
+
+#[cfg(test)]
+mod tests;

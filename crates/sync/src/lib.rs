@@ -34,7 +34,7 @@ mod target;
 mod temporary;
 
 pub use agent::{agent_version, serve_stdio};
-pub use cache::{CACHE_LIMIT, Cache, CacheEntry};
+pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, Pruned};
 pub use error::{Error, Side, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::interrupt;

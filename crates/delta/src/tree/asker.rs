@@ -49,11 +49,10 @@ impl<'a> Asker<'a> {
         Self::with(tree, level)
     }
 
-    /// As [`Asker::new`], for items that rarely come in the same order on the other side: begins with the groups
-    /// of items, or with the items themselves.
-    pub fn low(items: &'a [Item], grouped: bool) -> Self {
-        let tree = Tree::of(&items[..items.len().min(super::ITEMS_MAX)]);
-        Self::with(tree, usize::from(grouped))
+    /// As [`Asker::new`], for items that are mostly not there, or in another order: begins with the groups of
+    /// items, whatever their number.
+    pub fn low(items: &'a [Item]) -> Self {
+        Self::with(Tree::of(&items[..items.len().min(super::ITEMS_MAX)]), 1)
     }
 
     fn with(tree: Tree<'a>, level: usize) -> Self {

@@ -1,0 +1,236 @@
+//! `docker-sync cache`: what it shows, what it removes, and what stands in its way.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::environment::{Environment, Ran};
+
+const LAYERS: [&str; 3] = ["a", "b", "c"];
+
+/// A cache with three layers: 1, 2 and 3 kB, used 1, 2 and 3 days ago.
+fn filled() -> (Environment, PathBuf) {
+    let environment = Environment::new();
+    assert_eq!(environment.run(&["cache", "ls"]).to_string(), "--- stderr\n--- exit 0");
+    let index = environment.path().join(".cache/docker-sync/index");
+    for (days, layer) in (1_u32..).zip(LAYERS) {
+        let path = index.join(layer.repeat(64));
+        fs::write(&path, vec![0; days as usize * 1000]).unwrap();
+        let used = SystemTime::now() - Duration::from_secs(24 * 3600) * days;
+        File::open(&path).unwrap().set_modified(used).unwrap();
+    }
+    (environment, index)
+}
+
+fn layers(index: &PathBuf) -> String {
+    let names = fs::read_dir(index).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.map(|name| name[..1].to_owned()).collect();
+    names.sort();
+    names.concat()
+}
+
+#[test]
+fn a_pipe_gets_fields() {
+    let (environment, _) = filled();
+    let ran = environment.run(&["cache", "ls"]);
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Some(0)));
+    let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split('\t').collect()).collect();
+    for ((days, layer), fields) in (1_u64..).zip(LAYERS).zip(&lines) {
+        assert_eq!(fields[..2], [format!("sha256:{}", layer.repeat(64)), format!("{days}000")]);
+        let unused: u64 = fields[2].parse().unwrap();
+        assert!((days * 86400..days * 86400 + 600).contains(&unused), "{fields:?}");
+    }
+    assert_eq!(lines.len(), LAYERS.len());
+}
+
+#[test]
+fn a_program_gets_json() {
+    let (environment, index) = filled();
+    let ran = environment.run(&["cache", "ls", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["schema"], 1);
+    assert_eq!(document["directory"], index.to_str().unwrap());
+    assert_eq!((&document["limit"], &document["size"]), (&(512 << 20).into(), &6000.into()));
+    assert_eq!(document["layers"][2]["diff_id"], format!("sha256:{}", "c".repeat(64)));
+    assert_eq!(document["layers"][2]["size"], 3000);
+    assert_eq!(document["layers"][2]["unused_seconds"].as_u64().unwrap() / 86400, 3);
+
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md")).unwrap();
+    let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for key in keys(&document).into_iter().chain(keys(&document["layers"][0])) {
+        assert!(page.contains(&format!("`{key}`")), "docs/json.md says nothing of {key}");
+    }
+}
+
+#[test]
+fn what_was_not_used_for_longest_is_forgotten() {
+    let (environment, index) = filled();
+    insta::assert_snapshot!(environment.run(&["cache", "prune"]), @"
+    0 layers forgotten, 0 B freed
+    --- stderr
+    --- exit 0
+    ");
+    assert_eq!(layers(&index), "abc");
+    insta::assert_snapshot!(environment.run(&["cache", "prune", "--max-size", "3kB"]), @"
+    1 layer forgotten, 3.0 kB freed
+    --- stderr
+    --- exit 0
+    ");
+    assert_eq!(layers(&index), "ab");
+    fs::write(index.join("new-1"), b"half").unwrap();
+    insta::assert_snapshot!(environment.run(&["cache", "prune", "--all"]), @"
+    2 layers forgotten, 3.0 kB freed
+    --- stderr
+    --- exit 0
+    ");
+    assert_eq!(layers(&index), "");
+}
+
+#[test]
+fn a_place_that_others_may_use_is_refused() {
+    let (environment, index) = filled();
+    fs::set_permissions(&index, Permissions::from_mode(0o777)).unwrap();
+    let place = environment.path().to_str().unwrap();
+    let shown = |ran: Ran| ran.to_string().replace(place, "HOME");
+    insta::assert_snapshot!(shown(environment.run(&["cache", "prune", "--all"])), @"
+    --- stderr
+    error: this host has no index cache
+      caused by: HOME/.cache/docker-sync/index is open to other users
+    hint: make it a directory of yours with the mode 0700, or remove it: syncs do without until then
+    --- exit 1
+    ");
+    insta::assert_snapshot!(shown(environment.run(&["cache", "ls", "--json"])), @r#"
+    {
+      "schema": 1,
+      "error": {
+        "kind": "cache",
+        "message": "this host has no index cache",
+        "causes": [
+          "HOME/.cache/docker-sync/index is open to other users"
+        ],
+        "hint": "make it a directory of yours with the mode 0700, or remove it: syncs do without until then"
+      }
+    }
+    --- stderr
+    --- exit 1
+    "#);
+    assert_eq!(layers(&index), "abc");
+}
+
+#[test]
+fn no_place_is_told() {
+    let environment = Environment::new();
+    let run = |home: &str| {
+        let mut command = environment.command(crate::environment::PROGRAM);
+        Ran::from(command.env("HOME", home).args(["cache", "ls"]).output().unwrap())
+    };
+    insta::assert_snapshot!(run(""), @"
+    --- stderr
+    error: this host has no index cache
+      caused by: neither XDG_CACHE_HOME nor HOME is the path of a directory
+    hint: set XDG_CACHE_HOME to a directory of yours, as an absolute path
+    --- exit 1
+    ");
+    insta::assert_snapshot!(run("/dev/null"), @"
+    --- stderr
+    error: this host has no index cache
+      caused by: cannot make /dev/null/.cache/docker-sync
+      caused by: Not a directory (os error 20)
+    hint: set XDG_CACHE_HOME to a directory of yours, as an absolute path
+    --- exit 1
+    ");
+}
+
+#[test]
+fn refused() {
+    let environment = Environment::new();
+    insta::assert_snapshot!(environment.run(&["cache", "prune", "--max-size", "much"]), @"
+    --- stderr
+    error: invalid value 'much' for '--max-size <SIZE>': expected a size such as 100MB or 1GiB
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+    insta::assert_snapshot!(environment.run(&["cache", "prune", "--all", "--max-size", "1MB"]), @"
+    --- stderr
+    error: the argument '--all' cannot be used with '--max-size <SIZE>'
+
+    Usage: docker-sync cache prune --all
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+}
+
+#[test]
+fn help() {
+    let environment = Environment::new();
+    insta::assert_snapshot!(environment.run(&["cache", "--help"]), @"
+    Show or empty the index cache of this host
+
+    What was learnt of layers is kept, so that no layer is scanned twice. It holds names and hashes of
+    files, not their contents, and can be removed at any time. A sync keeps it below 512 MiB by itself.
+
+    For example: docker-sync cache ls
+
+    Usage: docker-sync cache <COMMAND>
+
+    Commands:
+      ls     List the layers that are known, the one that was used last first
+      prune  Remove what was not used for longest, down to the limit
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+    --- stderr
+    --- exit 0
+    ");
+    insta::assert_snapshot!(environment.run(&["cache", "ls", "--help"]), @"
+    List the layers that are known, the one that was used last first
+
+    On a pipe each is a line of fields that are separated by tabs: diff id, bytes on disk, seconds since
+    it was used. For example: docker-sync cache ls | cut -f1
+
+    Usage: docker-sync cache ls [OPTIONS]
+
+    Options:
+          --json
+              One JSON document on standard output instead of text
+
+      -h, --help
+              Print help (see a summary with '-h')
+    --- stderr
+    --- exit 0
+    ");
+    insta::assert_snapshot!(environment.run(&["cache", "prune", "--help"]), @"
+    Remove what was not used for longest, down to the limit
+
+    For example: docker-sync cache prune --max-size 100MB
+
+    Usage: docker-sync cache prune [OPTIONS]
+
+    Options:
+          --all
+              Remove everything; the next sync reads its layers again
+
+          --max-size <SIZE>
+              How much may stay, as 100MB or 1GiB [default: 512MiB]
+
+      -h, --help
+              Print help (see a summary with '-h')
+    --- stderr
+    --- exit 0
+    ");
+}
+
+#[test]
+fn a_host_of_that_name_can_be_reached() {
+    let environment = Environment::new();
+    environment.script("docker", "exit 1");
+    environment.script("ssh", "echo \"$@\" >&2; exit 255");
+    for arguments in [&["ssh://cache"][..], &["--report", "cache"]] {
+        let ran = environment.run(arguments);
+        assert!(ran.err.contains("cannot connect to"), "{ran}");
+    }
+}

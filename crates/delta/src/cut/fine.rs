@@ -1,0 +1,230 @@
+//! Fine cuts: what a changed content shares with an old one that only the other side has.
+//!
+//! The source cuts the contents that it will send, the target those they may be new versions of. The hashes of
+//! the cuts are items of a [`tree`](crate::tree), by which the source learns which cuts the target has. The rest
+//! is sent as bytes; [`Cuts::lengths`] and [`plan`] tell the target where they belong.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use super::{Cutter, FINE};
+use crate::tree::{ITEMS_MAX, Item, Match};
+use crate::{ContentId, varint};
+
+/// Contents by their fine cuts. Takes 24 bytes of memory for each cut.
+#[derive(Debug, Clone, Default)]
+pub struct Cuts {
+    items: Vec<Item>,
+    /// Where each cut ends, counted through all contents, in bytes.
+    ends: Vec<u64>,
+    /// Where each content ends: in cuts, and in bytes.
+    contents: Vec<(usize, u64)>,
+}
+
+/// Bytes of a new content, as the source sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// Which of the contents.
+    pub content: usize,
+    /// Which of its bytes; not empty.
+    pub bytes: Range<u64>,
+    /// Whether the target has them.
+    pub known: bool,
+}
+
+/// Bytes of a new content, as the target sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Which of the new contents.
+    pub content: usize,
+    /// Which of its bytes; not empty.
+    pub bytes: Range<u64>,
+    /// The old content that has the same bytes, and where they begin in it; `None` for bytes that are sent.
+    pub old: Option<(usize, u64)>,
+}
+
+/// Lengths of the other side that do not fit what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lengths of what is sent are malformed: {0}")]
+pub struct LengthsError(&'static str);
+
+impl Cuts {
+    /// Of no content yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a content. One that would be a single cut is not divided, and counts as one that nobody has: it is
+    /// here because its id was not known. So is every one when there are too many cuts to ask about.
+    pub fn push(&mut self, content: &[u8]) {
+        let (start, end) = (self.items.len(), self.len());
+        let mut cutter = Cutter::new(FINE);
+        let (mut at, mut rest) = (end, content);
+        while !rest.is_empty() {
+            let (cut, after) = rest.split_at(cutter.find(rest).unwrap_or(rest.len()));
+            if cut.len() == content.len() || self.items.len() == ITEMS_MAX {
+                self.items.truncate(start);
+                self.ends.truncate(start);
+                break;
+            }
+            self.items.push(*ContentId::of(cut).as_bytes());
+            at += cut.len() as u64;
+            self.ends.push(at);
+            rest = after;
+        }
+        self.contents.push((self.items.len(), end + content.len() as u64));
+    }
+
+    /// The hash of each cut, to be asked about or to answer with.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// Bytes in all contents.
+    fn len(&self) -> u64 {
+        self.contents.last().map_or(0, |(_, end)| *end)
+    }
+
+    /// Where a content begins: in cuts, and in bytes.
+    fn start(&self, content: usize) -> (usize, u64) {
+        content.checked_sub(1).map_or((0, 0), |before| self.contents[before])
+    }
+
+    /// Divides the contents into what the target has and what it lacks, in their order. `known` are the items
+    /// that [`Asker::finish`](crate::tree::Asker::finish) names.
+    pub fn stretches(&self, known: &[Range<usize>]) -> Vec<Stretch> {
+        let mut stretches = Vec::new();
+        for (content, &(cuts, bytes)) in self.contents.iter().enumerate() {
+            let (first, start) = self.start(content);
+            let (mut at, mut from) = (first, start);
+            let mut add = |to: u64, known| {
+                if to > from {
+                    stretches.push(Stretch { content, bytes: from - start..to - start, known });
+                    from = to;
+                }
+            };
+            for range in &known[known.partition_point(|range| range.end <= first)..] {
+                let here = range.start.max(first)..range.end.min(cuts);
+                // Also of a content without cuts nothing is known, even where what is around it is.
+                if here.is_empty() {
+                    break;
+                }
+                if here.start > at {
+                    add(self.ends[here.start - 1], false);
+                }
+                add(self.ends[here.end - 1], true);
+                at = here.end;
+            }
+            add(bytes, false);
+        }
+        stretches
+    }
+
+    /// What the target must be told besides the bytes that it lacks; see `docs/negotiation.md`.
+    pub fn lengths(&self, known: &[Range<usize>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (content, &(end, _)) in self.contents.iter().enumerate() {
+            varint::write((end - self.start(content).0) as u64, &mut bytes);
+        }
+        let mut sent = self.stretches(known);
+        sent.retain(|stretch| !stretch.known);
+        for pair in sent.windows(2).filter(|pair| pair[0].content == pair[1].content) {
+            varint::write(pair[0].bytes.end - pair[0].bytes.start, &mut bytes);
+        }
+        bytes
+    }
+
+    /// A run of cuts as bytes of contents.
+    fn bytes(&self, cuts: Range<usize>) -> impl Iterator<Item = (usize, Range<u64>)> + '_ {
+        let first = self.contents.partition_point(|(end, _)| *end <= cuts.start);
+        let own = (first..self.contents.len()).take_while(move |content| self.start(*content).0 < cuts.end);
+        own.filter_map(move |content| {
+            let ((start, offset), (end, _)) = (self.start(content), self.contents[content]);
+            let (from, to) = (cuts.start.max(start), cuts.end.min(end));
+            let at = |cut: usize| if cut == start { 0 } else { self.ends[cut - 1] - offset };
+            (from < to).then(|| (content, at(from)..at(to)))
+        })
+    }
+}
+
+/// Puts new contents of these lengths together: out of `old`, by what was found in it, and bytes that are sent.
+///
+/// `items` and `matches` are what [`Answerer`](crate::tree::Answerer) came to with the items of `old` as its only
+/// slice. The pieces come in the order of the new contents, which they make up without gaps.
+pub fn plan(
+    lens: &[u64],
+    items: usize,
+    matches: &[Match],
+    old: &Cuts,
+    mut lengths: &[u8],
+) -> Result<Vec<Piece>, LengthsError> {
+    let mut ends = Vec::new();
+    for _ in lens {
+        let start = ends.last().copied().unwrap_or(0);
+        let count = usize::try_from(number(&mut lengths)?).ok();
+        let end = count.and_then(|count| count.checked_add(start)).filter(|end| *end <= items);
+        ends.push(end.ok_or(LengthsError("more cuts than there were"))?);
+    }
+    if ends.last().copied().unwrap_or(0) != items {
+        return Err(LengthsError("fewer cuts than there were"));
+    }
+    let (mut pieces, mut start) = (Vec::new(), 0);
+    for (content, (&len, end)) in lens.iter().zip(ends).enumerate() {
+        let runs = match (end > start, len > 0) {
+            (true, _) => runs(start..end, matches, old),
+            (false, true) => vec![None],
+            (false, false) => Vec::new(),
+        };
+        let known: u64 = runs.iter().flatten().map(|(_, bytes)| bytes.end - bytes.start).sum();
+        let mut left = len.checked_sub(known).ok_or(LengthsError("a content is too short"))?;
+        let mut gaps = runs.iter().filter(|run| run.is_none()).count();
+        let mut at = 0;
+        for run in runs {
+            let (len, old) = match run {
+                Some((old, bytes)) => (bytes.end - bytes.start, Some((old, bytes.start))),
+                None => {
+                    gaps -= 1;
+                    let len = if gaps == 0 { left } else { number(&mut lengths)? };
+                    left = left.checked_sub(len).ok_or(LengthsError("a content is too short"))?;
+                    (len, None)
+                }
+            };
+            if len == 0 {
+                return Err(LengthsError("nothing is sent"));
+            }
+            pieces.push(Piece { content, bytes: at..at + len, old });
+            at += len;
+        }
+        if left > 0 {
+            return Err(LengthsError("a content is too long"));
+        }
+        start = end;
+    }
+    if lengths.is_empty() { Ok(pieces) } else { Err(LengthsError("something is left over")) }
+}
+
+/// What a content with these cuts is made of: bytes of old contents, and `None` for what lies between.
+fn runs(cuts: Range<usize>, matches: &[Match], old: &Cuts) -> Vec<Option<(usize, Range<u64>)>> {
+    let mut runs = Vec::new();
+    let mut at = cuts.start;
+    let first = matches.partition_point(|found| found.items.end <= cuts.start);
+    for found in matches[first..].iter().take_while(|found| found.items.start < cuts.end) {
+        let here = found.items.start.max(cuts.start)..found.items.end.min(cuts.end);
+        if here.start > at {
+            runs.push(None);
+        }
+        let from = found.at + (here.start - found.items.start);
+        runs.extend(old.bytes(from..from + here.len()).map(Some));
+        at = here.end;
+    }
+    if at < cuts.end {
+        runs.push(None);
+    }
+    runs
+}
+
+fn number(bytes: &mut &[u8]) -> Result<u64, LengthsError> {
+    varint::read(bytes).ok().flatten().ok_or(LengthsError("it ends early"))
+}

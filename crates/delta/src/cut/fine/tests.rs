@@ -1,0 +1,189 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+use crate::tree::{Answerer, Asker};
+
+/// Bytes without a pattern, the same for the same seed.
+fn bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn cuts(contents: &[Vec<u8>]) -> Cuts {
+    let mut cuts = Cuts::new();
+    contents.iter().for_each(|content| cuts.push(content));
+    cuts
+}
+
+/// What the target's plan makes of contents, with the bytes that it takes.
+struct Outcome {
+    sent: u64,
+    questions: usize,
+    pieces: usize,
+}
+
+/// Sends contents to somebody who has others, and asserts that they come out as they were.
+fn send(new: &[Vec<u8>], old: &[Vec<u8>]) -> Outcome {
+    let (own, candidates) = (cuts(new), cuts(old));
+    let (mut asker, mut answerer) = (Asker::low(own.items()), Answerer::new(&[candidates.items()]));
+    let mut questions = 0;
+    while let Some(question) = asker.question() {
+        questions += question.len();
+        asker.answer(&answerer.answer(&question).unwrap()).unwrap();
+    }
+    let known = asker.finish();
+    let stretches = own.stretches(&known);
+    let sent: Vec<u8> =
+        stretches.iter().filter(|stretch| !stretch.known).flat_map(|s| part(new, s)).collect();
+    let mut again = vec![Vec::new(); new.len()];
+    stretches.iter().for_each(|stretch| again[stretch.content].extend(part(new, stretch)));
+    assert!(again == new, "the stretches are not the contents");
+
+    let lens: Vec<u64> = new.iter().map(|content| content.len() as u64).collect();
+    let items = answerer.items();
+    let matches = answerer.finish().unwrap();
+    let pieces = plan(&lens, items, &matches, &candidates, &own.lengths(&known)).unwrap();
+    let (mut joined, mut rest) = (vec![Vec::<u8>::new(); new.len()], &sent[..]);
+    for Piece { content, bytes, old: from } in &pieces {
+        assert_eq!(bytes.start, joined[*content].len() as u64);
+        let len = (bytes.end - bytes.start) as usize;
+        joined[*content].extend(match from {
+            Some((content, at)) => &old[*content][*at as usize..][..len],
+            None => rest.split_off(..len).unwrap(),
+        });
+    }
+    assert!(joined == new && rest.is_empty(), "other contents");
+    Outcome { sent: sent.len() as u64, questions, pieces: pieces.len() }
+}
+
+fn part(contents: &[Vec<u8>], stretch: &Stretch) -> Vec<u8> {
+    contents[stretch.content][stretch.bytes.start as usize..stretch.bytes.end as usize].to_vec()
+}
+
+#[test]
+fn the_price_of_a_changed_page() {
+    let old = vec![bytes(1, 256 << 10)];
+    let mut new = old.clone();
+    new[0][100_000..104_096].copy_from_slice(&bytes(2, 4096));
+    let outcome = send(&new, &old);
+    assert!(outcome.sent < 7000 && outcome.questions < 700, "{} and {}", outcome.sent, outcome.questions);
+}
+
+#[test]
+fn what_moved_is_found_where_it_was() {
+    let old = vec![bytes(1, 30_000), bytes(2, 50_000)];
+    let new = vec![[&old[1][10_000..], &b"between"[..], &old[0]].concat()];
+    let outcome = send(&new, &old);
+    assert!(outcome.sent < 8000 && outcome.pieces < 8, "{} in {}", outcome.sent, outcome.pieces);
+}
+
+#[test]
+fn short_and_empty_contents_are_contents() {
+    let new = vec![Vec::new(), bytes(1, 10), bytes(2, 100), Vec::new(), bytes(3, 5000)];
+    assert_eq!(send(&new, &[]).sent, 5110);
+    assert_eq!(send(&new, &new).sent, 10 + 100);
+    assert_eq!(send(&[], &new).questions, 0);
+}
+
+#[test]
+fn what_is_never_asked_about_is_sent() {
+    let own = cuts(&[bytes(1, 3000), bytes(2, 7), bytes(3, 3000)]);
+    let all = 0..own.items.len();
+    let stretches = own.stretches(std::slice::from_ref(&all));
+    let stretch = |content, len, known| Stretch { content, bytes: 0..len, known };
+    assert_eq!(stretches, [stretch(0, 3000, true), stretch(1, 7, false), stretch(2, 3000, true)]);
+    let found = Match { items: all.clone(), slice: 0, at: 0 };
+    let lengths = own.lengths(std::slice::from_ref(&all));
+    let pieces = plan(&[3000, 7, 3000], all.len(), &[found], &own, &lengths).unwrap();
+    let piece = |content, len, old| Piece { content, bytes: 0..len, old };
+    let old = |content| Some((content, 0));
+    assert_eq!(pieces, [piece(0, 3000, old(0)), piece(1, 7, None), piece(2, 3000, old(2))]);
+}
+
+#[test]
+fn the_bytes_are_pinned() {
+    let own = cuts(&[bytes(1, 9000), bytes(2, 100)]);
+    assert_eq!(own.ends, ENDS);
+    assert_eq!(own.items[0][..4], FIRST);
+    assert_eq!(own.lengths(&[0..1, 2..3]), LENGTHS);
+}
+
+const ENDS: [u64; 16] =
+    [523, 1195, 1804, 2365, 2959, 3588, 4144, 4727, 5182, 5781, 6311, 7001, 7355, 7926, 8616, 9000];
+const FIRST: [u8; 4] = [139, 171, 204, 217];
+/// Cuts of both contents, then the bytes of the second cut; the other missing runs are the last of their content.
+const LENGTHS: [u8; 4] = [16, 0, 0xa0, 0x05];
+
+#[test]
+fn lengths_that_do_not_fit_are_refused() {
+    let old = cuts(&[bytes(1, 9000)]);
+    let items = old.items().len();
+    let found = [Match { items: 1..2, slice: 0, at: 1 }];
+    let known = old.ends[1] - old.ends[0];
+    let lengths = old.lengths(std::slice::from_ref(&found[0].items));
+    assert!(plan(&[9000], items, &found, &old, &lengths).is_ok());
+    let count = items as u8;
+    let end = [&lengths[..], &[1]].concat();
+    for (len, items, lengths) in [
+        (9000, items, &end[..]),
+        (9000, items, &lengths[..1]),
+        (9000, items, &[]),
+        (9000, items, &[count, 0]),
+        (9000, items + 1, &lengths[..]),
+        (9000, items - 1, &lengths[..]),
+        (old.ends[0] + known, items, &lengths[..]),
+        (known - 1, items, &lengths[..]),
+        (9000, items, &[count, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+        (9000, items, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+    ] {
+        assert!(plan(&[len], items, &found, &old, lengths).is_err(), "{len} {items} {lengths:?}");
+    }
+    assert!(plan(&[], 0, &[], &old, &[0]).is_err());
+}
+
+fn contents() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    vec((0..4_u64, 0..12_000_usize), 0..4)
+        .prop_map(|of| of.into_iter().map(|(seed, len)| bytes(seed, len)).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn contents_come_out_as_they_were(
+        old in contents(),
+        fresh in contents(),
+        edits in vec((any::<Index>(), any::<Index>(), 0..3000_usize, vec(any::<u8>(), 0..50)), 0..5),
+    ) {
+        let mut new = [old.clone(), fresh].concat();
+        for (which, at, removed, added) in edits {
+            if new.is_empty() {
+                break;
+            }
+            let count = new.len();
+            let content = &mut new[which.index(count)];
+            let at = at.index(content.len() + 1);
+            let end = content.len().min(at + removed);
+            content.splice(at..end, added);
+        }
+        send(&new, &old);
+    }
+
+    #[test]
+    fn hostile_lengths_are_refused_or_make_whole_contents(
+        lens in vec(0..5000_u64, 0..4),
+        items in 0..20_usize,
+        at in 0..10_usize,
+        lengths in vec(any::<u8>(), 0..12),
+    ) {
+        let old = cuts(&[bytes(1, 9000), bytes(2, 9000)]);
+        let found = [Match { items: 2..5, slice: 0, at }];
+        if let Ok(pieces) = plan(&lens, items, &found, &old, &lengths) {
+            let sum: u64 = pieces.iter().map(|piece| piece.bytes.end - piece.bytes.start).sum();
+            prop_assert_eq!(sum, lens.iter().sum::<u64>());
+        }
+    }
+}

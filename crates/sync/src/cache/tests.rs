@@ -1,0 +1,273 @@
+//! Damage, limits, others.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::thread;
+
+use super::*;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn cache(directory: &tempfile::TempDir) -> Cache {
+    Cache::at(directory.path().to_owned()).unwrap()
+}
+
+/// Makes it that a file was used so many days ago.
+fn set_used(path: &Path, days: u32) {
+    File::open(path).unwrap().set_modified(SystemTime::now() - DAY * days).unwrap();
+}
+
+/// Layers of 100 bytes each, the n-th used n days ago.
+fn aged(cache: &Cache, layers: u8) -> Vec<DiffId> {
+    let layers: Vec<DiffId> = (0..layers).map(|n| DiffId::of(&[n])).collect();
+    for (days, layer) in (0..).zip(&layers) {
+        cache.put(layer, &[1; 100]);
+        set_used(&cache.path(layer), days);
+    }
+    layers
+}
+
+fn diff_ids(pruned: &Pruned) -> Vec<DiffId> {
+    pruned.layers.iter().map(|entry| entry.diff_id).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn what_was_kept_is_there_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    assert_eq!(cache.get(&layer), None);
+    for listing in [&b"listing"[..], b"", b"another"] {
+        cache.put(&layer, listing);
+        assert_eq!(cache.get(&layer).as_deref(), Some(listing));
+    }
+    assert_eq!(mode(&cache.directory), 0o700);
+    assert_eq!(mode(&cache.path(&layer)), 0o600);
+}
+
+#[test]
+fn a_layer_is_found_by_how_its_id_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let short = *layer.as_bytes().first_chunk().unwrap();
+    assert_eq!(cache.find(&short), None);
+    cache.put(&layer, b"listing");
+    assert_eq!(cache.find(&short), Some(layer));
+    assert_eq!(cache.find(&[0; 8]), None);
+    // Of two that begin so neither is it.
+    let mut twin = *layer.as_bytes();
+    twin[31] ^= 1;
+    cache.put(&DiffId::from_bytes(twin), b"listing");
+    assert_eq!(cache.find(&short), None);
+}
+
+#[test]
+fn what_is_damaged_is_absent_and_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    cache.put(&layer, &[7; 1000]);
+    let path = cache.path(&layer);
+    let whole = fs::read(&path).unwrap();
+    let refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        cache.get(&layer).is_none() && !path.exists()
+    };
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            assert!(refused(&bytes), "bit {bit} of byte {at}");
+        }
+        assert!(refused(&whole[..at]), "the first {at} bytes");
+    }
+    let longer = [&whole[..], b"x"].concat();
+    assert!(refused(&longer));
+    cache.put(&layer, b"anew");
+    assert_eq!(cache.get(&layer).as_deref(), Some(&b"anew"[..]));
+}
+
+#[test]
+fn what_is_right_but_no_frame_is_absent() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let packed = b"no frame";
+    let file = [&MAGIC[..], &[FORMAT], &Sha256::digest(packed)[..], packed].concat();
+    fs::write(cache.path(&layer), file).unwrap();
+    assert_eq!(cache.get(&layer), None);
+    assert!(!cache.path(&layer).exists());
+}
+
+#[test]
+fn what_unpacks_to_too_much_is_absent() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let mut packer = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    io::copy(&mut io::repeat(0).take(LISTING_MAX + 1), &mut packer).unwrap();
+    let packed = packer.finish().unwrap();
+    let file = [&MAGIC[..], &[FORMAT], &Sha256::digest(&packed)[..], &packed].concat();
+    fs::write(cache.path(&layer), file).unwrap();
+    assert_eq!(cache.get(&layer), None);
+}
+
+#[test]
+fn the_least_recently_used_go_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = cache(&directory);
+    let layers = aged(&cache, 4);
+    // Using one makes it the last to go.
+    cache.get(&layers[3]);
+    let entries = cache.entries().unwrap();
+    let order: Vec<DiffId> = entries.iter().map(|entry| entry.diff_id).collect();
+    assert_eq!(order, [layers[3], layers[0], layers[1], layers[2]]);
+    let size = entries[0].size;
+    assert_eq!(cache.prune(4 * size).unwrap(), Pruned::default());
+    let pruned = cache.prune(3 * size - 1).unwrap();
+    assert_eq!((diff_ids(&pruned), pruned.bytes), (vec![layers[1], layers[2]], 2 * size));
+    assert_eq!(cache.prune(0).unwrap().layers.len(), 2);
+    assert_eq!(cache.entries().unwrap(), []);
+}
+
+#[test]
+fn what_a_run_uses_stays_whatever_the_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = cache(&directory);
+    let layers = aged(&cache, 4);
+    let started = SystemTime::now();
+    cache.get(&layers[2]);
+    let pruned = cache.remove(0, started.checked_sub(TOUCH)).unwrap();
+    assert_eq!(diff_ids(&pruned), [layers[1], layers[3]]);
+    assert!(cache.get(&layers[0]).is_some() && cache.get(&layers[2]).is_some());
+}
+
+#[test]
+fn a_use_is_noted_once_an_hour_and_a_time_to_come_put_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    cache.put(&layer, b"listing");
+    let used = |time: SystemTime| {
+        File::open(cache.path(&layer)).unwrap().set_modified(time).unwrap();
+        cache.get(&layer).unwrap();
+        cache.entries().unwrap()[0].used
+    };
+    let now = SystemTime::now();
+    assert!(used(now - TOUCH / 2) < now);
+    assert!(used(now - TOUCH * 2) >= now - DAY / 1000);
+    assert!(used(now + DAY) < now + DAY / 2);
+}
+
+#[test]
+fn what_a_killed_run_left_goes_after_a_day_or_with_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = cache(&directory);
+    let left = cache.directory.join("new-abc");
+    fs::write(&left, b"half").unwrap();
+    assert_eq!(cache.prune(CACHE_LIMIT).unwrap().bytes, 0);
+    set_used(&left, 2);
+    assert_eq!(cache.prune(CACHE_LIMIT).unwrap().bytes, 4);
+    assert!(!left.exists());
+    fs::write(&left, b"half").unwrap();
+    assert_eq!(cache.prune(0).unwrap(), Pruned { layers: Vec::new(), bytes: 4 });
+    assert!(!left.exists());
+}
+
+#[test]
+fn an_empty_file_goes_with_everything_and_what_is_not_ours_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = cache(&directory);
+    let agent = directory.path().join("docker-sync/agent-1");
+    let folder = cache.path(&DiffId::of(b"folder"));
+    let other = cache.directory.join("README");
+    fs::write(&agent, b"agent").unwrap();
+    fs::write(&other, b"other").unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(cache.path(&DiffId::of(b"layer")), b"").unwrap();
+    assert_eq!(diff_ids(&cache.prune(0).unwrap()), [DiffId::of(b"layer")]);
+    assert!(agent.exists() && other.exists() && folder.exists());
+}
+
+#[test]
+fn a_place_that_is_not_ours_alone_is_not_used() {
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let refused = |make: &dyn Fn(&Path)| {
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path());
+        let error = Cache::at(directory.path().to_owned()).unwrap_err().to_string();
+        error.strip_prefix(directory.path().to_str().unwrap()).unwrap_or(&error).to_owned()
+    };
+    let index = |caches: &Path| Cache::at(caches.to_owned()).unwrap().directory;
+    assert_eq!(refused(&|caches| set(&index(caches), 0o750)), "/docker-sync/index is open to other users");
+    assert_eq!(
+        refused(&|caches| set(index(caches).parent().unwrap(), 0o770)),
+        "/docker-sync is open to other users"
+    );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = |at: PathBuf| symlink(elsewhere.path(), at).unwrap();
+    assert_eq!(refused(&|caches| link(caches.join("docker-sync"))), "/docker-sync is a symbolic link");
+    assert_eq!(
+        refused(&|caches| {
+            fs::create_dir(caches.join("docker-sync")).unwrap();
+            link(caches.join("docker-sync/index"));
+        }),
+        "/docker-sync/index is a symbolic link"
+    );
+    let file = |caches: &Path| fs::write(caches.join("docker-sync"), b"").unwrap();
+    assert_eq!(refused(&file), "/docker-sync is no directory");
+    if rustix::process::geteuid().is_root() {
+        let give = |caches: &Path| std::os::unix::fs::chown(index(caches), Some(65534), None).unwrap();
+        assert_eq!(refused(&give), "/docker-sync/index belongs to another user");
+    }
+    // What the bootstrap made may be read by others.
+    let directory = tempfile::tempdir().unwrap();
+    set(index(directory.path()).parent().unwrap(), 0o755);
+    cache(&directory);
+}
+
+#[test]
+fn a_place_that_cannot_be_made_is_told_with_its_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, b"").unwrap();
+    let error = Cache::at(file).unwrap_err();
+    assert!(matches!(&error, CacheError::Make(_, reason) if reason.kind() == io::ErrorKind::NotADirectory));
+}
+
+#[test]
+fn a_directory_that_went_away_is_an_empty_cache() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    fs::remove_dir_all(&cache.directory).unwrap();
+    cache.put(&layer, b"listing");
+    assert_eq!(cache.get(&layer), None);
+    assert_eq!(cache.find(&[0; 8]), None);
+    assert!(cache.prune(0).is_err());
+}
+
+#[test]
+fn many_may_write_read_and_prune_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let listing = |writer: u8| vec![writer; 5000 + usize::from(writer)];
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let (cache, layer) = (&cache, &layer);
+            scope.spawn(move || {
+                for round in 0..50 {
+                    cache.put(layer, &listing(writer));
+                    // Whoever's it is, it is whole.
+                    if let Some(read) = cache.get(layer) {
+                        assert_eq!(read, listing(read[0]));
+                    }
+                    if round % 10 == 9 {
+                        cache.prune(0).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    cache.put(&layer, &listing(1));
+    assert_eq!(cache.entries().unwrap().len(), 1);
+    let files = fs::read_dir(&cache.directory).unwrap().count();
+    assert_eq!(files, 1);
+}
