@@ -147,6 +147,7 @@ pub(crate) enum CacheAction {
 
 /// A shell that completes words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "PowerShell is called so")]
 pub(crate) enum Shell {
     Bash,
     Elvish,

@@ -29,6 +29,8 @@ pub(crate) struct Peaks {
     pub(crate) memory: u64,
     /// Which process that was.
     pub(crate) largest: String,
+    /// Memory of all processes at one moment, in bytes; pages that they share count for each.
+    pub(crate) memory_sum: u64,
     /// Seconds of CPU, of all processes.
     pub(crate) cpu: f64,
     /// Temporary files of the method, those without a name included.
@@ -89,19 +91,25 @@ impl Seen {
     }
 
     fn look(&mut self) {
-        let mut nameless = BTreeMap::new();
+        let (mut nameless, mut sum) = (BTreeMap::new(), 0);
         for pid in marked(&self.end.mark) {
             let proc = PathBuf::from(format!("/proc/{pid}"));
             let read = |name: &str| fs::read_to_string(proc.join(name)).unwrap_or_default();
             // A process may end while it is looked at; then there is nothing more to see.
             let Some((name, cpu)) = name_and_cpu(&read("stat")) else { continue };
             self.cpu.insert(pid, cpu);
-            let memory = high_water(&read("status")).unwrap_or_default();
-            if memory > self.peaks.memory && name != ENGINE_CLIENT {
-                (self.peaks.memory, self.peaks.largest) = (memory, name);
+            if name != ENGINE_CLIENT {
+                let status = read("status");
+                sum += kilobytes(&status, "VmRSS:").unwrap_or_default();
+                let memory = kilobytes(&status, "VmHWM:").unwrap_or_default();
+                if memory > self.peaks.memory {
+                    (self.peaks.memory, self.peaks.largest) = (memory, name);
+                }
             }
             nameless.extend(nameless_files(&proc.join("fd")));
         }
+        // The largest may have been larger between two looks.
+        self.peaks.memory_sum = self.peaks.memory_sum.max(sum).max(self.peaks.memory);
         let temp = self.end.temp.iter().map(|dir| disk(dir)).sum::<u64>() + nameless.values().sum::<u64>();
         self.peaks.temp = self.peaks.temp.max(temp);
         self.peaks.engine_temp = self.peaks.engine_temp.max(disk(&self.end.engine_temp));
@@ -132,9 +140,9 @@ fn name_and_cpu(stat: &str) -> Option<(String, f64)> {
     Some((name, (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND))
 }
 
-/// The most memory a process has had, from its `status`.
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A figure of a process's `status`, in bytes: `VmHWM:` is the most memory it has had, `VmRSS:` what it has.
+fn kilobytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -176,7 +184,9 @@ mod tests {
         let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 1 0 9 1 1";
         assert_eq!(name_and_cpu(stat), Some(("a (b) c".to_owned(), 2.0)));
         assert_eq!(name_and_cpu(""), None);
-        assert_eq!(high_water("Name:\tx\nVmHWM:\t    12 kB\nVmRSS:\t 8 kB\n"), Some(12 << 10));
+        let status = "Name:\tx\nVmHWM:\t    12 kB\nVmRSS:\t 8 kB\n";
+        assert_eq!(kilobytes(status, "VmHWM:"), Some(12 << 10));
+        assert_eq!(kilobytes(status, "VmSwap:"), None);
         assert!(has(b"A=1\0B=2\0", "B=2") && !has(b"A=1\0B=22\0", "B=2"));
     }
 
@@ -203,6 +213,7 @@ mod tests {
         let peaks = seen.peaks();
         assert_eq!(peaks.largest, "cat");
         assert!(peaks.temp >= 1 << 20, "{peaks:?}");
+        assert!(peaks.memory_sum >= peaks.memory, "{peaks:?}");
         assert_eq!(peaks.engine_temp, 0);
     }
 }

@@ -1,3 +1,5 @@
+//! The tree from outside: that both sides come to the same, what it costs, and what it refuses.
+
 use std::collections::HashSet;
 use std::ops::Range;
 

@@ -1,3 +1,5 @@
+//! Fine cuts from outside: what two hosts come to that have different contents.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
