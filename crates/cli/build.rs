@@ -1,6 +1,8 @@
 //! Leaves the unwind tables out of the release program, where a panic aborts: nothing but a backtrace would read
 //! them, and without symbols a backtrace says nothing. The tables of the standard library and of the C library are
 //! in those as they come, so only the linker can leave them out. They are 8 % of the upload.
+//!
+//! `cargo test --release` links with the same flags but unwinds: there the first test that fails ends the others.
 
 use std::env;
 
@@ -16,6 +18,7 @@ fn main() {
     // The other profiles unwind.
     if says("PROFILE") == "release" && says("CARGO_CFG_TARGET_OS") == "linux" && reads_scripts {
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/no-unwind.ld", says("CARGO_MANIFEST_DIR"));
+        println!("cargo::rustc-link-arg-bins=-T");
+        println!("cargo::rustc-link-arg-bins={}/no-unwind.ld", says("CARGO_MANIFEST_DIR"));
     }
 }

@@ -17,7 +17,7 @@ use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::gather::{Batch, Run};
 
 use crate::layers::copy_at;
-use crate::pace::Pace;
+use crate::pace::{Pace, Sent};
 
 /// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
 pub(crate) type Load<'a> = dyn Fn(&Run, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;
@@ -35,7 +35,8 @@ pub(crate) fn pack(
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers());
     let (tokens, todo) = channel::<(usize, Effort)>();
     let todo = Mutex::new(todo);
-    let (slots, results): (Vec<Sender<_>>, Vec<Receiver<_>>) = batches.iter().map(|_| channel()).unzip();
+    let (slots, results): (Vec<Sender<io::Result<_>>>, Vec<Receiver<io::Result<_>>>) =
+        batches.iter().map(|_| channel()).unzip();
     thread::scope(|scope| {
         for _ in 0..workers {
             let (todo, slots) = (&todo, &slots);
@@ -44,7 +45,9 @@ pub(crate) fn pack(
                     let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((number, effort)) = next else { break };
                     // Who no longer listens has failed, and said why.
-                    slots[number].send(pack_one(&batches[number], new, old, effort)).ok();
+                    let begun = Instant::now();
+                    let packed = pack_one(&batches[number], new, old, effort);
+                    slots[number].send(packed.map(|packed| (packed, effort, begun.elapsed()))).ok();
                 }
             });
         }
@@ -55,12 +58,12 @@ pub(crate) fn pack(
                 tokens.send((told, pace.effort())).map_err(io::Error::other)?;
                 told += 1;
             }
+            let (packed, effort, coding) = result.recv().map_err(io::Error::other)??;
             let begun = Instant::now();
-            let packed = result.recv().map_err(io::Error::other)??;
-            let waited = begun.elapsed();
             sizes.push(packed.len() as u64);
             out(&batches[number], &packed)?;
-            pace.note(waited, begun.elapsed() - waited);
+            let raw = batches[number].len();
+            pace.note(Sent { effort, raw, coding, sending: begun.elapsed() }, workers);
         }
         // Moved in, so that the threads end however this ends.
         drop(tokens);

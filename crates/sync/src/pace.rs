@@ -1,8 +1,7 @@
 //! How hard to compress: as hard as the link is slow.
 //!
-//! After each batch it is known which of the two was waited for: the link, to take the batch before, or the
-//! processor, to finish this one. Where it was the link, the next batches may take more time; where it was
-//! the processor, less.
+//! From each batch it is learnt what coding costs at its level, and how long the link takes for its bytes. The next
+//! one gets the highest level whose coding is not slower than the link, one step up at a time.
 
 use std::time::Duration;
 
@@ -10,26 +9,47 @@ use dsync_delta::batch::Effort;
 use dsync_proto::Compression;
 
 /// The levels of zstd that differ enough, from fastest to smallest.
-const LADDER: [i32; 8] = [1, 3, 5, 7, 9, 12, 16, 19];
-/// Where `auto` begins.
-const BEGIN: usize = 3;
-/// How much more of one waiting than of the other moves the level.
-const LEAN: u32 = 2;
-/// Bytes of a batch, old and new together.
-const BATCH: u32 = 8 << 20;
-/// The same for the highest levels: what lies farther apart than this is not found in each other.
-const LARGE_BATCH: u32 = 24 << 20;
+const LADDER: [i32; 8] = [1, 3, 5, 7, 9, 12, 16, 18];
+/// Where `auto` begins: what is sent before anything is known.
+const BEGIN: usize = 4;
+/// How much more a level costs than the one below, until it was measured.
+const STEP: f64 = 1.8;
+/// Going up needs more room than staying.
+const ROOM: f64 = 0.9;
+/// How much the last batch counts against those before.
+const NEW: f64 = 0.5;
+/// Bytes of a batch where there is nothing old: little, so that the link has something to do at once.
+const SMALL_BATCH: u32 = 4 << 20;
+/// Bytes of a batch, old and new together: what lies farther apart is not found in each other.
+const BATCH: u32 = 24 << 20;
 
 /// Chooses the effort for each batch.
 #[derive(Debug)]
 pub(crate) struct Pace {
     compression: Compression,
     rung: usize,
+    /// Of each level, seconds of coding for a byte of new contents.
+    costs: [Option<f64>; LADDER.len()],
+    /// Seconds of the link for a byte of new contents.
+    link: Option<f64>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    /// What it was coded with.
+    pub(crate) effort: Effort,
+    /// Bytes of new contents.
+    pub(crate) raw: u64,
+    /// How long coding took, on one core.
+    pub(crate) coding: Duration,
+    /// How long the link took.
+    pub(crate) sending: Duration,
 }
 
 impl Pace {
     pub(crate) fn new(compression: Compression) -> Self {
-        Pace { compression, rung: BEGIN }
+        Pace { compression, rung: BEGIN, costs: [None; LADDER.len()], link: None }
     }
 
     /// For the next batch.
@@ -41,59 +61,82 @@ impl Pace {
         }
     }
 
-    /// What was waited for since the last batch.
-    pub(crate) fn note(&mut self, processor: Duration, link: Duration) {
-        if link > processor * LEAN {
-            self.rung = (self.rung + 1).min(LADDER.len() - 1);
-        } else if processor > link * LEAN {
-            self.rung = self.rung.saturating_sub(1);
+    /// Learns from a batch that was coded by one of so many workers.
+    pub(crate) fn note(&mut self, sent: Sent, workers: usize) {
+        let rung = LADDER.iter().position(|level| Effort::Level(*level) == sent.effort);
+        let (Some(rung), true) = (rung, sent.raw > 0) else { return };
+        let a_byte = |time: Duration| time.as_secs_f64() / sent.raw as f64;
+        self.costs[rung] = Some(blend(self.costs[rung], a_byte(sent.coding) / workers as f64));
+        let link = blend(self.link, a_byte(sent.sending));
+        self.link = Some(link);
+        if self.rung + 1 < LADDER.len() && self.cost(self.rung + 1) <= link * ROOM {
+            self.rung += 1;
         }
+        while self.rung > 0 && self.cost(self.rung) > link {
+            self.rung -= 1;
+        }
+    }
+
+    /// What coding costs at a level: as measured, or else by the nearest level that was.
+    fn cost(&self, rung: usize) -> f64 {
+        let known = (0..LADDER.len()).filter_map(|at| Some((at, self.costs[at]?)));
+        let nearest = known.min_by_key(|(at, _)| at.abs_diff(rung));
+        nearest.map_or(0.0, |(at, cost)| cost * STEP.powi(rung as i32 - at as i32))
     }
 
     /// How many batches may be coded at once, given what each takes of memory.
     pub(crate) fn most_workers(&self) -> usize {
         match self.compression {
-            Compression::Max | Compression::Level(17..) => 1,
+            Compression::Max | Compression::Level(19..) => 1,
             _ => usize::MAX,
         }
     }
 
     /// Bytes of a batch, old and new together.
-    pub(crate) fn limit(&self) -> u32 {
+    pub(crate) fn limit(&self, has_old: bool) -> u32 {
         match self.compression {
-            Compression::Max | Compression::Level(13..) => LARGE_BATCH,
+            Compression::Auto if !has_old => SMALL_BATCH,
             _ => BATCH,
         }
     }
+}
+
+fn blend(before: Option<f64>, now: f64) -> f64 {
+    before.map_or(now, |before| before * (1.0 - NEW) + now * NEW)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_millis(900);
-    const SHORT: Duration = Duration::from_millis(10);
+    /// Batches of 1 MB, each level twice as slow as the one below, over a link that takes so long for one.
+    fn settle(pace: &mut Pace, fastest: Duration, link: Duration) -> i32 {
+        for _ in 0..30 {
+            let effort = pace.effort();
+            let rung = LADDER.iter().position(|level| Effort::Level(*level) == effort).unwrap();
+            let coding = fastest * 2_u32.pow(rung as u32);
+            pace.note(Sent { effort, raw: 1_000_000, coding, sending: link }, 2);
+        }
+        LADDER[pace.rung]
+    }
 
     #[test]
     fn a_slow_link_gets_fewer_bytes_and_a_fast_one_sooner() {
         let mut pace = Pace::new(Compression::Auto);
-        for _ in 0..20 {
-            pace.note(SHORT, LONG);
-        }
-        assert!(matches!(pace.effort(), Effort::Level(19)));
-        for _ in 0..20 {
-            pace.note(LONG, SHORT);
-        }
-        assert!(matches!(pace.effort(), Effort::Level(1)));
-        // Both busy: this is where it should be.
-        pace.note(LONG, SHORT + LONG);
-        assert!(matches!(pace.effort(), Effort::Level(1)));
+        let fastest = Duration::from_millis(10);
+        assert_eq!(settle(&mut pace, fastest, Duration::from_secs(8)), 18);
+        assert_eq!(settle(&mut pace, fastest, Duration::from_millis(1)), 1);
+        // 12 takes 320 ms on one of two cores, 16 twice that.
+        assert_eq!(settle(&mut pace, fastest, Duration::from_millis(200)), 12);
+        assert_eq!(settle(&mut pace, fastest, Duration::from_millis(200)), 12);
     }
 
     #[test]
     fn what_was_asked_for_stays() {
         let mut pace = Pace::new(Compression::Level(7));
-        pace.note(SHORT, LONG);
-        assert!(matches!(pace.effort(), Effort::Level(7)));
+        settle(&mut Pace::new(Compression::Auto), Duration::ZERO, Duration::ZERO);
+        let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
+        pace.note(Sent { effort: Effort::Level(7), raw: 1, coding, sending }, 1);
+        assert_eq!(pace.effort(), Effort::Level(7));
     }
 }

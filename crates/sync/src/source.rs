@@ -86,14 +86,15 @@ pub(crate) fn send(
     let chosen = literals.iter().enumerate().filter(|(ordinal, _)| wanted.contains(*ordinal));
     let sent: Vec<Spot> = chosen.map(|(_, literal)| (literal.layer, literal.content)).collect();
     let readable = basis.readable(&own);
-    let batches = gather::batches(&new, &sent, &readable, pace.limit().into());
+    let limit = pace.limit(readable.iter().any(Option::is_some));
+    let batches = gather::batches(&new, &sent, &readable, limit.into());
     let (new_ids, basis_ids) = (needed.layers, basis.ids());
     own.fetch(&basis.images, places(&batches, &basis_ids))?;
 
     let raw = batches.iter().map(Batch::len).sum();
     link.outbox.event(&Event::Phase(Phase::Transfer));
     link.outbox.event(&Event::Total(raw));
-    let sizes = send_batches(link, &own, (&new_ids, &basis_ids), &batches, &mut pace, how.dry_run)
+    let sizes = send_batches(link, &own, (&new_ids, &basis_ids), (limit, &batches), &mut pace, how.dry_run)
         .map_err(EndpointError::io(LOST))?;
     let costs = if how.explain {
         let layers: Vec<explain::Layer<'_>> = listings(&own, &new_ids)?
@@ -194,13 +195,13 @@ fn send_batches(
     link: &Link,
     own: &Layers<'_>,
     (new, old): (&[DiffId], &[DiffId]),
-    batches: &[Batch],
+    (limit, batches): (u32, &[Batch]),
     pace: &mut Pace,
     dry_run: bool,
 ) -> io::Result<Vec<u64>> {
     let mut out: Option<DataWriter<'_>> = (!dry_run).then(|| link.data_writer());
     if let Some(out) = &mut out {
-        out.write_all(&pace.limit().to_le_bytes())?;
+        out.write_all(&limit.to_le_bytes())?;
     }
     let mut progress = Progress::new(&link.outbox);
     let load_new = |run: &Run, out: &mut Vec<u8>| load(own, new, run, out);

@@ -16,7 +16,7 @@ const WINDOWS: std::ops::RangeInclusive<u32> = 17..=27;
 /// others are left out of the program.
 const LAZY: std::ops::RangeInclusive<i32> = 3..=15;
 /// From this level on the tables are made as large as the window asks for.
-const THOROUGH: i32 = 16;
+const THOROUGH: i32 = 19;
 
 /// Packs `new`, given `old`.
 pub(super) fn pack(old: &[u8], new: &[u8], effort: Effort, out: &mut Vec<u8>) -> io::Result<()> {
