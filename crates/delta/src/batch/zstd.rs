@@ -6,7 +6,7 @@ use zstd::zstd_safe::{
     CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, Strategy, compress_bound, get_error_name,
 };
 
-use super::{BatchError, Effort};
+use super::BatchError;
 
 /// How much is unpacked at a time, in bytes: what a frame claims costs no more before it has arrived.
 const STEP: usize = 1 << 20;
@@ -19,11 +19,7 @@ const LAZY: std::ops::RangeInclusive<i32> = 3..=15;
 const THOROUGH: i32 = 19;
 
 /// Packs `new`, given `old`.
-pub(super) fn pack(old: &[u8], new: &[u8], effort: Effort, out: &mut Vec<u8>) -> io::Result<()> {
-    let level = match effort {
-        Effort::Level(level) => level,
-        Effort::Max => 22,
-    };
+pub(super) fn pack(old: &[u8], new: &[u8], level: i32, out: &mut Vec<u8>) -> io::Result<()> {
     let window = window(old.len() + new.len());
     let mut context = CCtx::create();
     let mut set = |parameter| context.set_parameter(parameter).map(drop).map_err(failed);

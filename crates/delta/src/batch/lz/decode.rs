@@ -1,0 +1,66 @@
+//! Symbols back to bytes.
+
+use super::super::BatchError;
+use super::super::range::Decoder;
+use super::literal::Around;
+use super::{Models, Places, Symbol};
+
+/// What is set aside for new bytes before any came, in bytes.
+const STEP: usize = 1 << 20;
+
+/// Unpacks exactly `len` bytes.
+pub(in super::super) fn unpack(
+    old: &[u8],
+    lens: &[u64],
+    len: usize,
+    packed: &[u8],
+) -> Result<Vec<u8>, BatchError> {
+    let mut coder = Decoder::new(packed);
+    let mut models = Models::new();
+    let mut places = Places::new(lens);
+    let mut new = Vec::with_capacity(len.min(STEP));
+    // What lies so far back, less one; zero before the first byte.
+    let byte_at = |new: &[u8], back: u32| match new.len().checked_sub(back as usize + 1) {
+        Some(at) => new[at],
+        None => (old.len() + new.len()).checked_sub(back as usize + 1).map_or(0, |at| old[at]),
+    };
+    while new.len() < len {
+        let place = places.at(new.len());
+        let after_literal = models.state.is_after_literal();
+        let symbol = models.symbol(&mut coder, place, Symbol::Literal);
+        if symbol == Symbol::Literal {
+            let before = (0..4).fold(0, |all, back| all | u32::from(byte_at(&new, back)) << (8 * back));
+            let expected = byte_at(&new, models.backs[0]);
+            let around = Around { before, expected, differs: !after_literal, place };
+            let byte = models.literals.code(&mut coder, around, 0);
+            new.push(byte);
+            continue;
+        }
+        let back = models.backs[0] as usize + 1;
+        if symbol.len() > len - new.len() || back > old.len() + new.len() {
+            return Err(BatchError::Malformed("a match reaches beyond the bytes"));
+        }
+        copy(old, &mut new, back, symbol.len());
+    }
+    if !coder.is_spent() {
+        return Err(BatchError::Malformed("another length than announced"));
+    }
+    Ok(new)
+}
+
+/// Appends `count` bytes that lie `back` bytes before the end; `back` is not 0 and not more than there are.
+fn copy(old: &[u8], new: &mut Vec<u8>, back: usize, mut count: usize) {
+    if back > new.len() {
+        let from = old.len() - (back - new.len());
+        let part = count.min(old.len() - from);
+        new.extend_from_slice(&old[from..from + part]);
+        count -= part;
+    }
+    // What was copied repeats with the same period, so ever longer parts may be.
+    let from = new.len() - back.min(new.len());
+    while count > 0 {
+        let part = count.min(new.len() - from);
+        new.extend_from_within(from..from + part);
+        count -= part;
+    }
+}

@@ -1,0 +1,283 @@
+//! Bytes to symbols: of all ways to say a stretch of bytes the cheapest, as the models are now (after the
+//! optimal parser of LZMA SDK; Igor Pavlov).
+
+use super::super::range::Encoder;
+use super::finder::{Finder, Found, common};
+use super::literal::Around;
+use super::price::Prices;
+use super::{Models, Places, SHORTEST, State, Symbol, remember};
+
+/// A stretch ends after this many bytes at the latest.
+const STRETCH: usize = 4096;
+/// Prices are renewed after this many symbols.
+const STALE: usize = 1024;
+/// Matches of this length are taken without weighing.
+const NICE: usize = 128;
+/// Nodes of the match finder that are looked at.
+const DEPTH: usize = 64;
+
+/// Packs `bytes` from `begin` on, which are items as long as `lens` say, given those before.
+pub(in super::super) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<u8>) -> Vec<u8> {
+    let mut parser = Parser::new(bytes, begin);
+    let mut coder = Encoder::new(out);
+    let mut models = Models::new();
+    let mut prices = Prices::new();
+    let (mut weighed, mut coded) = (Places::new(lens), Places::new(lens));
+    let mut symbols = Vec::new();
+    let mut age = STALE;
+    let mut at = begin;
+    while at < bytes.len() {
+        if age >= STALE {
+            prices.renew(&models);
+            age = 0;
+        }
+        let scale = Scale { models: &models, prices: &prices };
+        parser.stretch(at, |at| weighed.at(at - begin), scale, &mut symbols);
+        for symbol in symbols.drain(..).rev() {
+            let place = coded.at(at - begin);
+            let differs = !models.state.is_after_literal();
+            models.symbol(&mut coder, place, symbol);
+            if symbol == Symbol::Literal {
+                let around = around(bytes, at, models.backs[0], differs, place);
+                models.literals.code(&mut coder, around, bytes[at]);
+            }
+            at += symbol.len();
+            age += 1;
+        }
+    }
+    coder.finish()
+}
+
+/// What things cost now.
+#[derive(Clone, Copy)]
+struct Scale<'a> {
+    models: &'a Models,
+    prices: &'a Prices,
+}
+
+/// One way to come to a position.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    /// Of all symbols from the stretch's begin.
+    price: u32,
+    /// Where the last symbols begin.
+    from: usize,
+    /// Up to three symbols in a row that are weighed as one, since what lies between them is often come to more
+    /// cheaply by ways that then cannot go on so well.
+    symbols: [Option<Symbol>; 3],
+    /// After the symbols; known when the position is come to.
+    after: After,
+}
+
+/// What a symbol leaves behind.
+#[derive(Debug, Clone, Copy)]
+struct After {
+    state: State,
+    backs: [u32; 4],
+}
+
+impl After {
+    fn then(self, symbol: Symbol) -> Self {
+        let Self { state, mut backs } = self;
+        let state = match symbol {
+            Symbol::Literal => state.literal(),
+            Symbol::Short => state.short(),
+            Symbol::Repeat { which, .. } => {
+                let back = backs[which];
+                remember(&mut backs, which, back);
+                state.repeated()
+            }
+            Symbol::Match { back, .. } => {
+                remember(&mut backs, 3, back);
+                state.matched()
+            }
+        };
+        Self { state, backs }
+    }
+}
+
+const NONE: Way =
+    Way { price: u32::MAX, from: 0, symbols: [None; 3], after: After { state: State::FIRST, backs: [0; 4] } };
+
+struct Parser<'a> {
+    bytes: &'a [u8],
+    finder: Finder<'a>,
+    ways: Vec<Way>,
+    found: Vec<Found>,
+    /// Where the stretch begins.
+    begin: usize,
+    /// How far ways go.
+    end: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn new(bytes: &'a [u8], begin: usize) -> Self {
+        let mut finder = Finder::new(bytes, NICE, DEPTH);
+        finder.skip(begin);
+        let ways = vec![NONE; STRETCH + NICE * 2 + 4];
+        Self { bytes, finder, ways, found: Vec::new(), begin, end: 0 }
+    }
+
+    /// The symbols of the next stretch, the last first. `place` gives the low bits of a position in its item.
+    fn stretch(
+        &mut self,
+        begin: usize,
+        mut place: impl FnMut(usize) -> usize,
+        scale: Scale<'_>,
+        symbols: &mut Vec<Symbol>,
+    ) {
+        let Models { state, backs, .. } = *scale.models;
+        self.ways[0] = Way { price: 0, after: After { state, backs }, ..NONE };
+        (self.begin, self.end) = (begin, 0);
+        let mut now = 0;
+        loop {
+            if now > 0 {
+                self.arrive(now);
+                if now == self.end || now >= STRETCH {
+                    break;
+                }
+            }
+            if let Some(symbol) = self.weigh(now, place(begin + now), scale) {
+                self.finder.skip(symbol.len() - 1);
+                symbols.push(symbol);
+                break;
+            }
+            now += 1;
+        }
+        while now > 0 {
+            let way = &self.ways[now];
+            symbols.extend(way.symbols.iter().rev().flatten());
+            now = way.from;
+        }
+        for way in &mut self.ways[..=self.end] {
+            way.price = NONE.price;
+        }
+    }
+
+    /// Finds out what is left behind by the cheapest way to `now`.
+    fn arrive(&mut self, now: usize) {
+        let Way { from, symbols, .. } = self.ways[now];
+        let before = self.ways[from].after;
+        self.ways[now].after = symbols.into_iter().flatten().fold(before, After::then);
+    }
+
+    fn relax(&mut self, to: usize, price: u32, from: usize, symbols: [Option<Symbol>; 3]) {
+        self.end = self.end.max(to);
+        let way = &mut self.ways[to];
+        if price < way.price {
+            (way.price, way.from, way.symbols) = (price, from, symbols);
+        }
+    }
+
+    /// Where a distance leads from a position.
+    fn source(&self, at: usize, back: u32) -> Option<&'a [u8]> {
+        at.checked_sub(back as usize + 1).map(|from| &self.bytes[from..])
+    }
+
+    /// Weighs all that can be said next. Returns what needs no weighing.
+    fn weigh(&mut self, now: usize, place: usize, scale: Scale<'_>) -> Option<Symbol> {
+        let Scale { models, prices } = scale;
+        let at = self.begin + now;
+        let rest = &self.bytes[at..];
+        let room = rest.len().min(self.ways.len() - 1 - now);
+        let Way { price, after: After { state, backs }, .. } = self.ways[now];
+        let mut found = std::mem::take(&mut self.found);
+        self.finder.next(&mut found);
+
+        let around = around(self.bytes, at, backs[0], !state.is_after_literal(), place);
+        let literal = price + scale.literal(state, around, rest[0]);
+        self.relax(now + 1, literal, now, [Some(Symbol::Literal), None, None]);
+        if self.source(at, backs[0]).is_some_and(|from| from[0] == rest[0]) {
+            let short = price + prices.short(models, state, place);
+            self.relax(now + 1, short, now, [Some(Symbol::Short), None, None]);
+        } else {
+            self.go_on(now, 0, room, price, None, (place, scale));
+        }
+        let mut taken = None;
+        for (which, back) in backs.into_iter().enumerate() {
+            let Some(from) = self.source(at, back) else { continue };
+            let most = common(from, rest, room.min(NICE));
+            if most >= NICE {
+                taken = Some(Symbol::Repeat { which, len: common(from, rest, rest.len()) });
+                break;
+            }
+            let flags = price + prices.repeated(models, state, place, which);
+            for len in SHORTEST..=most {
+                let (total, symbol) = (flags + prices.repeat_len(place, len), Symbol::Repeat { which, len });
+                self.relax(now + len, total, now, [Some(symbol), None, None]);
+                if len == most {
+                    self.go_on(now, len, room, total, Some(symbol), (place, scale));
+                }
+            }
+        }
+        if let (None, Some(&Found { len, back })) = (taken, found.last())
+            && len >= NICE
+            && let Some(from) = self.source(at, back)
+        {
+            taken = Some(Symbol::Match { back, len: common(from, rest, rest.len()) });
+        }
+        if taken.is_none() {
+            let flags = price + prices.matched(models, state, place);
+            let mut len = SHORTEST;
+            for &Found { len: most, back } in &found {
+                for len in len..=most.min(room) {
+                    let total = flags + prices.match_len(place, len) + prices.distance(len, back);
+                    let symbol = Symbol::Match { back, len };
+                    self.relax(now + len, total, now, [Some(symbol), None, None]);
+                    if len == most {
+                        self.go_on(now, len, room, total, Some(symbol), (place, scale));
+                    }
+                }
+                len = most + 1;
+            }
+        }
+        self.found = found;
+        taken
+    }
+
+    /// Weighs how a symbol, or none, goes on by one literal and the last distance again. The symbol is `len`
+    /// bytes long and ends at `price`.
+    fn go_on(
+        &mut self,
+        now: usize,
+        len: usize,
+        room: usize,
+        price: u32,
+        first: Option<Symbol>,
+        (place, scale): (usize, Scale<'_>),
+    ) {
+        let at = self.begin + now + len;
+        let after = first.iter().fold(self.ways[now].after, |after, symbol| after.then(*symbol));
+        let Some(from) = self.source(at, after.backs[0]) else { return };
+        let [byte, rest @ ..] = &self.bytes[at..] else { return };
+        let more = common(&from[1..], rest, room.saturating_sub(len + 1).min(NICE));
+        if more < SHORTEST {
+            return;
+        }
+        let place = |more| (place + len + more) % super::PLACES;
+        let around = around(self.bytes, at, after.backs[0], !after.state.is_after_literal(), place(0));
+        let price = price
+            + scale.literal(after.state, around, *byte)
+            + scale.prices.repeated(scale.models, after.state.literal(), place(1), 0)
+            + scale.prices.repeat_len(place(1), more);
+        let repeat = Symbol::Repeat { which: 0, len: more };
+        self.relax(now + len + 1 + more, price, now, [first, Some(Symbol::Literal), Some(repeat)]);
+    }
+}
+
+impl Scale<'_> {
+    fn literal(self, state: State, around: Around, byte: u8) -> u32 {
+        self.prices.flag(self.models, state, around.place)
+            + self.prices.literal(&self.models.literals, around, byte)
+    }
+}
+
+/// What is known of a byte.
+fn around(bytes: &[u8], at: usize, back: u32, differs: bool, place: usize) -> Around {
+    let byte = |back: usize| at.checked_sub(back + 1).map_or(0, |at| bytes[at]);
+    let before = match at.checked_sub(4) {
+        Some(from) => bytes[from..].first_chunk().map_or(0, |before| u32::from_be_bytes(*before)),
+        None => (0..4).fold(0, |all, back| all | u32::from(byte(back)) << (8 * back)),
+    };
+    Around { before, expected: byte(back as usize), differs, place }
+}

@@ -1,0 +1,129 @@
+//! Bytes that no match gives, predicted from several sides.
+
+use super::super::mix::{Logits, Mixer};
+use super::super::range::{Bit, Coder};
+use super::PLACES;
+
+/// Predictions that are mixed.
+const INPUTS: usize = 3;
+
+/// What is known of a byte before it is coded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    /// The four bytes before, the last one lowest.
+    pub(super) before: u32,
+    /// What lies at the last distance.
+    pub(super) expected: u8,
+    /// Whether a match has just ended, so that it is *not* what was expected.
+    pub(super) differs: bool,
+    pub(super) place: usize,
+}
+
+/// The models.
+pub(super) struct Literals {
+    logits: Logits,
+    mixer: Mixer<INPUTS>,
+
+    /// By the context, then by the first half of the byte, so that half a byte takes one line of cache.
+    last: Vec<Half>,
+    expected: Vec<Half>,
+    fourth: Vec<Half>,
+}
+
+/// The models of half a byte.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Half([Bit; 16]);
+
+impl Half {
+    const NEW: Self = Self([Bit::NEW; 16]);
+}
+/// Halves to a context: one for the first half, and one after each first half.
+const HALVES: usize = 17;
+
+/// Where in each table the models of half a byte are.
+struct Spot {
+    last: usize,
+    expected: usize,
+    fourth: usize,
+}
+
+impl Literals {
+    pub(super) fn new() -> Self {
+        Self {
+            logits: Logits::new(),
+            mixer: Mixer::new(8 * 3, 6),
+            last: vec![Half::NEW; 256 * HALVES],
+            expected: vec![Half::NEW; 512 * HALVES],
+            fourth: vec![Half::NEW; 256 * PLACES * HALVES],
+        }
+    }
+
+    /// `half` is 0 for the first half of a byte, and one more than the first half for the second.
+    #[inline]
+    fn spot(around: Around, half: usize) -> Spot {
+        let before = around.before;
+        Spot {
+            last: (before & 0xff) as usize * HALVES + half,
+            expected: (usize::from(around.expected) | usize::from(around.differs) << 8) * HALVES + half,
+            fourth: ((before >> 24) as usize * PLACES + around.place) * HALVES + half,
+        }
+    }
+
+    #[inline]
+    fn inputs(&self, spot: &Spot, node: usize) -> [i32; INPUTS] {
+        [
+            self.logits.of(self.last[spot.last].0[node]),
+            self.logits.of(self.expected[spot.expected].0[node]),
+            self.logits.of(self.fourth[spot.fourth].0[node]),
+        ]
+    }
+
+    /// Where the weights are, and whether what was coded of the byte is as expected.
+    #[inline]
+    fn set(around: Around, node: usize, at: u32) -> usize {
+        let expected = (usize::from(around.expected) | 256) >> (at + 1);
+        let kind = if around.differs { 1 + usize::from(expected == node) } else { 0 };
+        kind * 8 + at as usize
+    }
+
+    pub(super) fn code<C: Coder>(&mut self, coder: &mut C, around: Around, byte: u8) -> u8 {
+        let mut node = 1;
+        let mut spot = Self::spot(around, 0);
+        for at in (0..8).rev() {
+            if at == 3 {
+                spot = Self::spot(around, node - 16 + 1);
+            }
+            let inner = inner(node, at);
+            let inputs = self.inputs(&spot, inner);
+            let wanted = byte >> at & 1 != 0;
+            let bit = self.mixer.code(coder, Self::set(around, node, at), &inputs, wanted);
+            self.last[spot.last].0[inner].learn(bit);
+            self.expected[spot.expected].0[inner].learn(bit);
+            self.fourth[spot.fourth].0[inner].learn(bit);
+            node = node << 1 | usize::from(bit);
+        }
+        node as u8
+    }
+
+    /// The probability of a zero for each bit on the way to a byte, whose bits `next` says.
+    #[inline]
+    pub(super) fn walk(&self, around: Around, mut next: impl FnMut(u32, u32) -> bool) {
+        let mut node = 1;
+        let mut spot = Self::spot(around, 0);
+        for at in (0..8).rev() {
+            if at == 3 {
+                spot = Self::spot(around, node - 16 + 1);
+            }
+            let inputs = self.inputs(&spot, inner(node, at));
+            let zero = self.mixer.zero(Self::set(around, node, at), &inputs);
+            node = node << 1 | usize::from(next(zero, at));
+        }
+    }
+}
+
+/// The bits that were coded of half a byte, after a one.
+#[inline]
+fn inner(node: usize, at: u32) -> usize {
+    if at > 3 { node } else { 1 << (3 - at) | node & ((1 << (3 - at)) - 1) }
+}

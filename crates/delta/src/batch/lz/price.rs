@@ -1,0 +1,184 @@
+//! What symbols cost, as the models are now.
+
+use super::super::range::{Bit, PRECISION};
+use super::literal::{Around, Literals};
+use super::{ALIGN, FAR_SLOT, LONG, Lens, Models, PLACES, SHORTEST, State, slot, slot_class};
+
+/// Prices of a bit are looked up by this many high bits of its probability.
+const STEPS: u32 = 9;
+/// A whole bit's price.
+pub(super) const BIT: u32 = 64;
+/// Distances below have a price of their own.
+const NEAR: usize = 128;
+
+/// Prices of what is costly to find out anew for each place; they are renewed now and then.
+pub(super) struct Prices {
+    table: Vec<u32>,
+    match_lens: Vec<u32>,
+    repeat_lens: Vec<u32>,
+    slots: [[u32; 64]; 4],
+    near: [[u32; NEAR]; 4],
+    align: [u32; 1 << ALIGN],
+}
+
+impl Prices {
+    pub(super) fn new() -> Self {
+        let steps = 1_u32 << STEPS;
+        let price = |step: u32| -> u32 {
+            let share = (f64::from(step) + 0.5) / f64::from(steps);
+            (-share.log2() * f64::from(BIT)) as u32
+        };
+        Self {
+            table: (0..steps).map(price).collect(),
+            match_lens: vec![0; PLACES * LONG],
+            repeat_lens: vec![0; PLACES * LONG],
+            slots: [[0; 64]; 4],
+            near: [[0; NEAR]; 4],
+            align: [0; 1 << ALIGN],
+        }
+    }
+
+    #[inline]
+    pub(super) fn bit(&self, model: Bit, bit: bool) -> u32 {
+        self.share(if bit { (1 << PRECISION) - model.zero() } else { model.zero() })
+    }
+
+    /// Of what has this probability.
+    #[inline]
+    fn share(&self, probability: u32) -> u32 {
+        self.table[(probability >> (PRECISION - STEPS)) as usize]
+    }
+
+    pub(super) fn renew(&mut self, models: &Models) {
+        let mut lens = std::mem::take(&mut self.match_lens);
+        self.renew_lens(&models.match_lens, &mut lens);
+        self.match_lens = lens;
+        let mut lens = std::mem::take(&mut self.repeat_lens);
+        self.renew_lens(&models.repeat_lens, &mut lens);
+        self.repeat_lens = lens;
+        for class in 0..4 {
+            for at in 0..64_u32 {
+                let plain = (at / 2).saturating_sub(1 + ALIGN) * BIT * u32::from(at >= FAR_SLOT);
+                self.slots[class][at as usize] = self.tree(&models.slots[class], 6, at) + plain;
+            }
+            for back in 0..NEAR as u32 {
+                let at = slot(back);
+                let rest = match at {
+                    0..4 => 0,
+                    _ => {
+                        let bits = at / 2 - 1;
+                        self.reversed(&models.near[at as usize], bits, back - ((2 | at & 1) << bits))
+                    }
+                };
+                self.near[class][back as usize] = self.slots[class][at as usize] + rest;
+            }
+        }
+        for low in 0..1 << ALIGN {
+            self.align[low as usize] = self.reversed(&models.align, ALIGN, low);
+        }
+    }
+
+    fn renew_lens(&self, models: &Lens, prices: &mut [u32]) {
+        for (place, prices) in prices.chunks_mut(LONG).enumerate() {
+            for (len, price) in prices.iter_mut().enumerate().skip(SHORTEST) {
+                let rest = len - SHORTEST;
+                *price = match rest {
+                    0..8 => self.bit(models.choice[0], false) + self.tree(&models.low[place], 3, rest as u32),
+                    8..16 => {
+                        self.bit(models.choice[0], true)
+                            + self.bit(models.choice[1], false)
+                            + self.tree(&models.mid[place], 3, rest as u32 - 8)
+                    }
+                    _ => {
+                        self.bit(models.choice[0], true)
+                            + self.bit(models.choice[1], true)
+                            + self.tree(&models.high, 8, rest as u32 - 16)
+                    }
+                }
+            }
+        }
+    }
+
+    fn tree(&self, models: &[Bit], count: u32, value: u32) -> u32 {
+        let (mut node, mut price) = (1, 0);
+        for at in (0..count).rev() {
+            let bit = value >> at & 1 != 0;
+            price += self.bit(models[node], bit);
+            node = node << 1 | usize::from(bit);
+        }
+        price
+    }
+
+    fn reversed(&self, models: &[Bit], count: u32, value: u32) -> u32 {
+        let (mut node, mut price) = (1, 0);
+        for at in 0..count {
+            let bit = value >> at & 1 != 0;
+            price += self.bit(models[node], bit);
+            node = node << 1 | usize::from(bit);
+        }
+        price
+    }
+
+    /// Of a literal's byte.
+    pub(super) fn literal(&self, literals: &Literals, around: Around, byte: u8) -> u32 {
+        let mut price = 0;
+        literals.walk(around, |zero, at| {
+            let bit = byte >> at & 1 != 0;
+            price += self.share(if bit { (1 << PRECISION) - zero } else { zero });
+            bit
+        });
+        price
+    }
+
+    /// Of the flag of a literal.
+    pub(super) fn flag(&self, models: &Models, state: State, place: usize) -> u32 {
+        self.bit(models.is_match[state.index()][place], false)
+    }
+
+    /// Of a match's flags, without its length and distance.
+    pub(super) fn matched(&self, models: &Models, state: State, place: usize) -> u32 {
+        self.bit(models.is_match[state.index()][place], true)
+            + self.bit(models.is_repeat[state.index()], false)
+    }
+
+    /// Of a repeat's flags, without its length.
+    pub(super) fn repeated(&self, models: &Models, state: State, place: usize, which: usize) -> u32 {
+        let at = state.index();
+        let mut price = self.bit(models.is_match[at][place], true) + self.bit(models.is_repeat[at], true);
+        for found in 0..which.min(3) {
+            price += self.bit(models.is_older[found][at], true);
+        }
+        if which < 3 {
+            price += self.bit(models.is_older[which][at], false);
+        }
+        price + if which == 0 { self.bit(models.is_longer[at][place], true) } else { 0 }
+    }
+
+    /// Of a short repeat.
+    pub(super) fn short(&self, models: &Models, state: State, place: usize) -> u32 {
+        let at = state.index();
+        self.bit(models.is_match[at][place], true)
+            + self.bit(models.is_repeat[at], true)
+            + self.bit(models.is_older[0][at], false)
+            + self.bit(models.is_longer[at][place], false)
+    }
+
+    /// Of a length of a new distance's match; of long ones, about.
+    pub(super) fn match_len(&self, place: usize, len: usize) -> u32 {
+        self.match_lens[place * LONG + len.min(LONG - 1)]
+    }
+
+    /// Of a length of a repeat; of long ones, about.
+    pub(super) fn repeat_len(&self, place: usize, len: usize) -> u32 {
+        self.repeat_lens[place * LONG + len.min(LONG - 1)]
+    }
+
+    /// Of a distance.
+    pub(super) fn distance(&self, len: usize, back: u32) -> u32 {
+        let class = slot_class(len);
+        if let Some(price) = self.near[class].get(back as usize) {
+            return *price;
+        }
+        self.slots[class][slot(back) as usize] + self.align[back as usize % (1 << ALIGN)]
+    }
+}
