@@ -19,8 +19,6 @@ pub enum Mode {
     Whole,
     /// A content that is neither in the basis nor told before is a literal.
     Known,
-    /// As `Known`; a literal has its short id, so that a target can say whether it has it elsewhere.
-    Ask,
     /// As `Known`; a literal has its whole id. What is told so stands for itself.
     Full,
 }
@@ -48,8 +46,6 @@ pub struct Literal {
     pub content: usize,
     /// Its bytes.
     pub len: u64,
-    /// The short id; 0 where it was not told.
-    pub short: u64,
     /// How often the layers use it.
     pub uses: u64,
 }

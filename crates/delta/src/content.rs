@@ -25,12 +25,6 @@ impl ContentId {
         &self.0
     }
 
-    /// The first 8 bytes as a little-endian number: as much of the id as crosses the wire.
-    pub fn short(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
-    }
-
     fn cut(hash: &blake3::Hash) -> Self {
         let mut id = [0; 16];
         id.copy_from_slice(&hash.as_bytes()[..16]);
@@ -76,7 +70,6 @@ mod tests {
         // BLAKE3 of nothing, from its published test vectors: af1349b9f5f9a1a6a0404dea36dcc949 9bcb25c9…
         let id = ContentId::of(b"");
         assert_eq!(format!("{id:?}"), "ContentId(af1349b9f5f9a1a6a0404dea36dcc949)");
-        assert_eq!(id.short(), 0xa6a1_f9f5_b949_13af);
         assert_eq!(ContentId::from_bytes(*id.as_bytes()), id);
     }
 

@@ -50,6 +50,9 @@ impl Batch {
     }
 }
 
+/// The most bytes of new contents and their candidates that are looked at: what the memory for their cuts allows.
+const CANDIDATES: u64 = 512 << 20;
+
 /// A content: which listing, and which of its contents.
 pub type Spot = (usize, usize);
 
@@ -61,6 +64,43 @@ pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limi
         true => in_order(new, sent, limit),
         false => alike(new, sent, basis, limit),
     }
+}
+
+/// For each content that is sent the contents of the basis of which it may be a new version, where only the
+/// target can read them: `basis` has these layers only, `readable` those that the source can read as well.
+pub fn candidates(
+    new: &[&Listing],
+    sent: &[Spot],
+    basis: &[Option<&Listing>],
+    readable: &[Option<&Listing>],
+) -> Vec<Option<Run>> {
+    let (old, better) = (Old::of(basis), Old::of(readable));
+    let places: HashMap<Spot, usize> = sent.iter().enumerate().map(|(at, spot)| (*spot, at)).collect();
+    let mut candidates = vec![None; sent.len()];
+    let mut left = CANDIDATES;
+    for (layer, listing) in new.iter().enumerate() {
+        for file in listing.files() {
+            let is_sent = |content: &usize| places.contains_key(&(layer, *content));
+            if !file.contents.clone().any(|content| is_sent(&content))
+                || better.version(&file.path, file.len).is_some()
+            {
+                continue;
+            }
+            let Some((version, in_listing)) = old.version(&file.path, file.len) else { continue };
+            for content in file.contents.clone().filter(is_sent) {
+                let run = Run { layer, contents: content..content + 1, len: listing.contents()[content].len };
+                let (path, contents) = (file.path.clone(), file.contents.clone());
+                let item = Item { path, file: contents, file_len: file.len, run };
+                let region = region(&item, listing, version, in_listing, CANDIDATES);
+                let cost = item.run.len.saturating_add(region.len);
+                if region.len > 0 && cost <= left {
+                    left -= cost;
+                    candidates[places[&(layer, content)]] = Some(region);
+                }
+            }
+        }
+    }
+    candidates
 }
 
 /// Forms batches of at most `limit` bytes in the order of the spots: for a target that has nothing and wants

@@ -15,8 +15,8 @@ pub mod batch;
 pub mod columns;
 mod content;
 pub mod cut;
+mod divide;
 pub mod gather;
-mod index;
 mod join;
 mod layout;
 pub mod listing;
@@ -26,7 +26,7 @@ mod varint;
 mod wanted;
 
 pub use content::{ContentHasher, ContentId};
-pub use index::Index;
+pub use divide::{Divided, Part, divide};
 pub use join::{ContentSource, DiffIdWriter, JoinError, join};
 pub use layout::{Layout, Segment};
 pub use listing::Listing;

@@ -15,6 +15,7 @@ use dsync_core::DiffId;
 
 use crate::ContentId;
 use crate::columns::{Decoder, Encoder, Limits, Mode};
+pub use entries::{Entries, Selection};
 pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
 pub(crate) use parse::{Builder, pax, pax_line};
 
@@ -158,6 +159,49 @@ impl Listing {
             }
         }
         (content == self.contents.len()).then_some(at)
+    }
+
+    /// The same layer with contents divided where `ends` says, counted from the begin of each; none leaves one
+    /// whole. Also for each content the first of those it became, and how many there are in the end.
+    pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (Listing, Vec<usize>) {
+        let mut divided = Listing { contents: Vec::new(), ..self.clone() };
+        let mut ordinals = Vec::with_capacity(self.contents.len() + 1);
+        let mut contents = self.contents.iter().enumerate();
+        for record in &mut divided.records {
+            let first = divided.contents.len();
+            for (ordinal, content) in contents.by_ref().take(record.contents) {
+                ordinals.push(divided.contents.len());
+                let mut from = 0;
+                for end in ends(ordinal).into_iter().filter(|end| *end < content.len).chain([content.len]) {
+                    divided.contents.push(Content { id: content.id, len: end - from, at: content.at + from });
+                    from = end;
+                }
+            }
+            record.contents = divided.contents.len() - first;
+        }
+        ordinals.push(divided.contents.len());
+        (divided, ordinals)
+    }
+
+    /// The entries for which `keep` has contents, with these in place of their own.
+    pub(crate) fn with_contents(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<Content>) -> Listing {
+        let mut listing = Listing::empty(self.diff_id, self.len);
+        for group in self.groups() {
+            let contents = keep(self.group_contents(&group));
+            if contents.is_empty() {
+                continue;
+            }
+            for record in &self.records[group.records.clone()] {
+                let fields = if let Kind::Header(fields) = &record.kind { fields.len() } else { 0 };
+                let fields = &self.bytes[record.at..][..fields];
+                listing.push(record.kind, self.body(record), record.padded, fields);
+            }
+            if let Some(last) = listing.records.last_mut() {
+                last.contents = contents.len();
+            }
+            listing.contents.extend(contents);
+        }
+        listing
     }
 
     /// The files with contents, in the order of the layer.

@@ -226,8 +226,19 @@ pub enum Peer {
     Need(Need),
     /// Source to target, before the stream of layers.
     Offer(Offer),
-    /// Target to source, after the layers, where the offer asks: a bit for each literal, set for those to send.
-    Want {
+    /// Source to target: which of these have you? `dsync_delta::tree` says how it is asked.
+    Question {
+        /// The question; empty when nothing more is asked about this list.
+        question: Vec<u8>,
+    },
+    /// Target to source, to each question that is not empty.
+    Answer {
+        /// The answer.
+        answer: Vec<u8>,
+    },
+    /// Target to source, after the layers, where the source cannot read all of the basis: a bit for each literal, set
+    /// where the target has what may be an old version of it.
+    Candidates {
         /// As `dsync_delta::Wanted` writes it.
         bitmap: Vec<u8>,
     },
@@ -244,43 +255,31 @@ pub enum Need {
     Layers {
         /// Which layers of the image, from 0 for the lowest, each distinct layer once.
         layers: Vec<u32>,
-        /// How contents are chosen.
-        reuse: Reuse,
+        /// Whether every content is to be sent: the way out when one was mistaken.
+        whole: bool,
         /// The layers of the target whose contents may be used, by the first 8 bytes of their diff ids; those
         /// of an image lowest first, the image that is most like the new one last.
         basis: Vec<[u8; 8]>,
     },
 }
 
-/// What of a layer's contents need not be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reuse {
-    /// What the target has.
-    Target,
-    /// Only what was sent before: the target has nothing to look into.
-    Sent,
-    /// Nothing. The way out when contents were mistaken.
-    Nothing,
-}
-
 /// What a source gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// How the contents are told.
-    pub telling: Telling,
     /// One for each layer of the target's basis.
     pub basis: Vec<Known>,
 }
 
-/// How contents are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Telling {
-    /// All of them are sent.
-    Whole,
-    /// What is not found in the basis is sent.
-    Known,
-    /// What is not found in the basis has an id, and a `Want` is awaited.
-    Ask,
+impl Offer {
+    /// Whether there are layers of which the source does not know what is in them, so it asks.
+    pub fn asks(&self) -> bool {
+        self.basis.contains(&Known::No)
+    }
+
+    /// Whether the source has all of the basis.
+    pub fn has_all(&self) -> bool {
+        self.basis.iter().all(|known| *known == Known::Bytes)
+    }
 }
 
 /// What a source has of a layer of the target's basis.
@@ -385,12 +384,12 @@ mod tests {
         expected.extend([0, 1]); // false, true
         assert_eq!(encode(&send).unwrap(), expected);
 
-        let need = Need::Layers { layers: vec![3], reuse: Reuse::Sent, basis: vec![[7; 8]] };
-        let mut expected = vec![0, 1, 1, 3, 1, 1];
+        let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 8]] };
+        let mut expected = vec![0, 1, 1, 3, 0, 1];
         expected.extend([7; 8]);
         assert_eq!(encode(&Peer::Need(need)).unwrap(), expected);
-        let offer = Offer { telling: Telling::Ask, basis: vec![Known::No, Known::Bytes] };
-        assert_eq!(encode(&Peer::Offer(offer)).unwrap(), [1, 2, 2, 0, 2]);
+        let offer = Offer { basis: vec![Known::No, Known::Bytes] };
+        assert_eq!(encode(&Peer::Offer(offer)).unwrap(), [1, 2, 0, 2]);
 
         let failed = Reply::Failed(Failure { kind: FailureKind::NoSpace, causes: vec!["full".into()] });
         assert_eq!(encode(&failed).unwrap(), [5, 4, 1, 4, b'f', b'u', b'l', b'l']);

@@ -75,7 +75,7 @@ mod tests {
     fn the_bytes_are_pinned() {
         let bytes = Preamble { protocol: PROTOCOL, build: [0xab; 32] }.encode();
         assert_eq!(bytes[..16], *b"\x00docker-sync\x00\xd5\x0d\x0a");
-        assert_eq!(bytes[16..18], [2, 0]);
+        assert_eq!(bytes[16..18], [3, 0]);
         assert_eq!(bytes[18..], [0xab; 32]);
     }
 

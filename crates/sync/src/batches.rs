@@ -16,6 +16,7 @@ use std::time::Instant;
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::gather::{Batch, Run};
 
+use crate::failure::EndpointError;
 use crate::layers::copy_at;
 use crate::pace::{Pace, Sent};
 
@@ -94,6 +95,29 @@ pub(crate) fn write(packed: &[u8], out: &mut dyn Write) -> io::Result<()> {
     let len = u32::try_from(packed.len()).map_err(io::Error::other)?;
     out.write_all(&len.to_le_bytes())?;
     out.write_all(packed)
+}
+
+/// Bytes that are coded by themselves: their length (8 bytes, little-endian), and a batch. Returns how many bytes
+/// it has.
+pub(crate) fn write_alone(bytes: &[u8], effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
+    let items = Items { bytes, lens: &[bytes.len() as u64] };
+    let packed = batch::encode(Items::default(), items, &[None], effort)?;
+    out.write_all(&(bytes.len() as u64).to_le_bytes())?;
+    write(&packed, out)?;
+    Ok(packed.len() as u64)
+}
+
+/// Reads such bytes, of which there may be `most`.
+pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, EndpointError> {
+    const LOST: &str = "the source did not send what it offered";
+    let mut len = [0; 8];
+    stream.read_exact(&mut len).map_err(EndpointError::io(LOST))?;
+    let len = u64::from_le_bytes(len);
+    if len > most {
+        return Err(EndpointError::Broken(format!("the source tells {len} bytes, at most {most} are taken")));
+    }
+    let packed = read(stream).map_err(EndpointError::io(LOST))?;
+    Ok(batch::decode(Items::default(), &[len], &[None], &packed)?)
 }
 
 /// Literals as they arrive.

@@ -4,6 +4,8 @@ use std::io;
 
 use dsync_delta::batch::BatchError;
 use dsync_delta::columns::ColumnsError;
+use dsync_delta::cut::fine::LengthsError;
+use dsync_delta::tree::TreeError;
 use dsync_delta::{JoinError, WantedError};
 use dsync_engine::StoreError;
 use dsync_proto::{Failure, FailureKind};
@@ -25,6 +27,10 @@ pub(crate) enum EndpointError {
     Basis(String),
     #[error("the target's answer cannot be used")]
     Wanted(#[from] WantedError),
+    #[error("the two sides cannot agree on what is there")]
+    Tree(#[from] TreeError),
+    #[error("what the source sends in part cannot be put together")]
+    Lengths(#[from] LengthsError),
     #[error("{what}")]
     Io { what: &'static str, source: io::Error },
     #[error("{0}")]
@@ -57,9 +63,13 @@ impl EndpointError {
                 StoreError::Broken { .. } => FailureKind::Broken,
                 _ => FailureKind::Other,
             },
-            EndpointError::Join(JoinError::Mismatch { .. }) | EndpointError::Basis(_) => {
-                FailureKind::Mismatch
-            }
+            EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,
+            // What the two sides do not both know does not decode, or makes something else.
+            EndpointError::Basis(_)
+            | EndpointError::Columns(_)
+            | EndpointError::Batch(_)
+            | EndpointError::Tree(_)
+            | EndpointError::Lengths(_) => FailureKind::Mismatch,
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,
             _ => FailureKind::Other,
@@ -77,6 +87,15 @@ impl EndpointError {
             next = error.source();
         }
         found
+    }
+}
+
+/// Whether a layer came out wrong because of what one side took the other's contents for.
+fn is_mistaken(error: &JoinError) -> bool {
+    match error {
+        JoinError::Mismatch { .. } | JoinError::Length { .. } => true,
+        JoinError::Content { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<BatchError>()),
+        JoinError::Write(_) => false,
     }
 }
 

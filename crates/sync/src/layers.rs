@@ -5,17 +5,20 @@
 //! all is read once more from the store.
 
 mod pick;
+mod shelf;
 mod spool;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId};
 use dsync_delta::Listing;
 use dsync_engine::{Export, Store, StoreError};
 
+pub(crate) use shelf::{Shelf, Slice, listings, load, places, readable};
 pub(crate) use spool::copy_at;
 
 use crate::cache::Cache;
@@ -87,7 +90,7 @@ impl<'a> Layers<'a> {
     }
 
     /// What is known of a layer.
-    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<&Listing> {
+    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<Listing>> {
         self.spool.listing(diff_id)
     }
 
@@ -145,13 +148,22 @@ impl<'a> Layers<'a> {
     }
 
     /// Copies a content of a layer that is kept, or that was fetched.
-    pub(crate) fn copy(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn copy_content(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
+        let (diff_id, ordinal) = place;
+        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal));
+        let len = content.map_or(0, |content| content.len);
+        self.copy(Slice { place, from: 0, len }, out)
+    }
+
+    /// Copies a part of such a content.
+    pub(crate) fn copy(&self, Slice { place, from, len }: Slice, out: &mut dyn Write) -> io::Result<()> {
         let (diff_id, ordinal) = place;
         let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal)).copied();
+        let content = content.filter(|content| from.checked_add(len).is_some_and(|end| end <= content.len));
         let content = content.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
         match (self.spool.kept(&diff_id), self.fetched.get(&place)) {
-            (Some(at), _) => self.spool.copy(at + content.at, content.len, out),
-            (None, Some(&at)) => copy_at(&self.file, at, content.len, out),
+            (Some(at), _) => self.spool.copy(at + content.at + from, len, out),
+            (None, Some(&at)) => copy_at(&self.file, at + from, len, out),
             (None, None) => Err(io::Error::other(format!("a content of layer {diff_id} is not at hand"))),
         }
     }

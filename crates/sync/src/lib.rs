@@ -19,6 +19,8 @@ mod failure;
 mod interrupt;
 mod layers;
 mod link;
+mod negotiate;
+mod offered;
 mod pace;
 mod patch;
 mod program;

@@ -303,12 +303,12 @@ mod tests {
                 let mut writer = left.data_writer();
                 writer.write_all(&sending).unwrap();
                 writer.finish().unwrap();
-                left.send_peer(&Peer::Want { bitmap: vec![1] }).unwrap();
+                left.send_peer(&Peer::Candidates { bitmap: vec![1] }).unwrap();
             });
             let mut got = Vec::new();
             right.data_reader().read_to_end(&mut got).unwrap();
             assert_eq!(got, stream);
-            assert_eq!(right.expect_peer().unwrap(), Peer::Want { bitmap: vec![1] });
+            assert_eq!(right.expect_peer().unwrap(), Peer::Candidates { bitmap: vec![1] });
         });
         assert_eq!(sent.load(Ordering::Relaxed), received.load(Ordering::Relaxed));
         assert!(sent.load(Ordering::Relaxed) > 1_000_000);

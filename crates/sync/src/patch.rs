@@ -13,8 +13,7 @@ use std::thread;
 use dsync_core::{DiffId, Image, ImageId, ImageRef};
 use dsync_engine::{Store, StoreKind};
 use dsync_proto::{
-    Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, Reuse,
-    Telling, decode,
+    Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, decode,
 };
 
 use crate::convert::{from_wire, to_wire};
@@ -107,7 +106,7 @@ fn make(
     let head = Head { image, layers, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
     let need = Need::Layers {
         layers: head.layers.clone(),
-        reuse: Reuse::Target,
+        whole: false,
         basis: basis.iter().map(target::short).collect(),
     };
 
@@ -152,7 +151,7 @@ fn record(inbox: &mut Inbox, out: &mut Writer, observer: &dyn Observer) -> io::R
         match frame.channel {
             Channel::Event => tell(&frame, observer)?,
             Channel::Peer => match decode(&frame.payload).map_err(io::Error::other)? {
-                Peer::Offer(offer) if offer.telling == Telling::Known => out.frame(&frame)?,
+                Peer::Offer(offer) if offer.has_all() => out.frame(&frame)?,
                 _ => return Err(io::Error::other("the old image cannot be read whole")),
             },
             Channel::Data => {

@@ -1,22 +1,26 @@
 //! The source's side of one image: read what is needed, say what it is made of, send what is wanted.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId};
-use dsync_delta::batch::{self, Items};
-use dsync_delta::columns::{Encoder, Mode};
-use dsync_delta::gather::{self, Batch, Run, Spot};
-use dsync_delta::{Listing, Wanted};
+use dsync_delta::batch::Effort;
+use dsync_delta::columns::{Encoder, Literal, Mode};
+use dsync_delta::cut::fine::Stretch;
+use dsync_delta::gather::{self, Batch, Run};
+use dsync_delta::{ContentId, Divided, Listing, Part};
 use dsync_engine::{Store, StoreError};
-use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Reuse, Telling};
+use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply};
 
-use crate::batches;
+use crate::batches::{self, Load};
 use crate::cache::Cache;
 use crate::explain;
 use crate::failure::EndpointError;
-use crate::layers::{Layers, Place};
-use crate::link::{DataWriter, Link};
+use crate::layers::{Layers, Shelf, Slice, listings, load, places, readable};
+use crate::link::Link;
+use crate::negotiate::{self, Parted, Parts};
 use crate::pace::Pace;
 use crate::progress::Progress;
 
@@ -47,68 +51,118 @@ pub(crate) fn send(
     let Some(needed) = await_need(link, image)? else {
         return Ok(Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
     };
-    let whole = needed.reuse == Reuse::Nothing;
-
     link.outbox.event(&Event::Phase(Phase::Scan));
     // When something was mistaken nothing is taken on trust, a remembered layer neither.
-    let cache = if whole { None } else { Cache::open() };
+    let cache = if needed.whole { None } else { Cache::open() };
     let mut own = Layers::new(store, folder, cache)?;
     let export = own.keep(&image.id, needed.layers.iter().copied())?;
     let basis = Basis::find(&mut own, held, image, &needed.basis)?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
+    let offer = Offer { basis: basis.known() };
+    link.send_peer(&Peer::Offer(offer.clone())).map_err(EndpointError::io(LOST))?;
 
-    let telling = match needed.reuse {
-        Reuse::Nothing => Telling::Whole,
-        Reuse::Sent => Telling::Known,
-        Reuse::Target if basis.is_complete() => Telling::Known,
-        Reuse::Target => Telling::Ask,
-    };
+    let layers: Vec<Arc<Listing>> = listings_of(&own, &needed.layers)?;
+    let new: Vec<&Listing> = layers.iter().map(|listing| &**listing).collect();
+    let mut old: Vec<Shelf> = basis.shelves(&own);
+    if offer.asks() {
+        link.outbox.event(&Event::Phase(Phase::Basis));
+        old.push(negotiate::ask_for(link, &layers, &old)?);
+    }
     let mut pace = Pace::new(how.compression);
-    let offer = Offer { telling, basis: basis.known() };
-    link.send_peer(&Peer::Offer(offer)).map_err(EndpointError::io(LOST))?;
-
-    let new: Vec<&Listing> = listings(&own, &needed.layers)?;
-    let listed: Vec<&Listing> = basis.listings(&own);
-    let mut encoder = Encoder::new(&listed, mode(telling));
-    let mut told = Vec::new();
-    put_config(&export.config, &mut told).map_err(EndpointError::io(LOST))?;
-    new.iter().for_each(|listing| encoder.layer(listing, &mut told));
-    let items = Items { bytes: &told, lens: &[told.len() as u64] };
-    let told_packed =
-        batch::encode(Items::default(), items, &[None], pace.effort()).map_err(EndpointError::io(LOST))?;
-    send_told(link, told.len(), &told_packed).map_err(EndpointError::io(LOST))?;
-
-    let literals = encoder.literals();
-    let wanted = match telling {
-        Telling::Ask => await_want(link, literals.len())?,
-        Telling::Known | Telling::Whole => Wanted::all(literals.len()),
+    let (told, literals) = {
+        let listed = listings(&old);
+        let mut encoder = Encoder::new(&listed, mode(needed.whole));
+        let mut told = Vec::new();
+        put_config(&export.config, &mut told).map_err(EndpointError::io(LOST))?;
+        new.iter().for_each(|listing| encoder.layer(listing, &mut told));
+        (told, encoder.literals().to_vec())
     };
-    let chosen = literals.iter().enumerate().filter(|(ordinal, _)| wanted.contains(*ordinal));
-    let sent: Vec<Spot> = chosen.map(|(_, literal)| (literal.layer, literal.content)).collect();
-    let readable = basis.readable(&own);
-    let limit = pace.limit(readable.iter().any(Option::is_some));
-    let batches = gather::batches(&new, &sent, &readable, limit.into());
-    let (new_ids, basis_ids) = (needed.layers, basis.ids());
-    own.fetch(&basis.images, places(&batches, &basis_ids))?;
+    let mut told_packed = send_told(link, &told, pace.effort()).map_err(EndpointError::io(LOST))?;
+    drop(told);
+
+    let parts = match offer.has_all() {
+        true => Parts::default(),
+        false => negotiate::ask_for_parts(link, &literals, &|literal, out| {
+            own.copy_content((new[literal.layer].diff_id, literal.content), out)
+        })?,
+    };
+    let (fresh, sent) = match parts.lengths.is_empty() {
+        true => {
+            let sent = literals.iter().map(|literal| (literal.layer, literal.content)).collect();
+            (layers.iter().map(|listing| Shelf::layer(Arc::clone(listing), true)).collect(), sent)
+        }
+        false => {
+            let Parted { shared, divided, sent } = part(&new, &literals, &parts.stretches);
+            old.extend(shared);
+            (divided_layers(&new, divided), sent)
+        }
+    };
+    let (new, known) = (listings(&fresh), readable(&old));
+    let limit = pace.limit(known.iter().any(Option::is_some));
+    let batches = gather::batches(&new, &sent, &known, limit.into());
+    own.fetch(&basis.images, places(&batches, &old))?;
 
     let raw = batches.iter().map(Batch::len).sum();
     link.outbox.event(&Event::Phase(Phase::Transfer));
     link.outbox.event(&Event::Total(raw));
-    let sizes = send_batches(link, &own, (&new_ids, &basis_ids), (limit, &batches), &mut pace, how.dry_run)
+    let load_new = |run: &Run, out: &mut Vec<u8>| load(&own, &fresh, run, out);
+    let load_old = |run: &Run, out: &mut Vec<u8>| load(&own, &old, run, out);
+    let loads: (&Load<'_>, &Load<'_>) = (&load_new, &load_old);
+    let head = Head { limit, lengths: &parts.lengths };
+    let (sizes, head) = send_batches(link, &head, &batches, loads, &mut pace, how.dry_run)
         .map_err(EndpointError::io(LOST))?;
+    told_packed += head;
     let costs = if how.explain {
-        let layers: Vec<explain::Layer<'_>> = listings(&own, &new_ids)?
-            .into_iter()
-            .map(|listing| explain::Layer { listing, position: position(image, &listing.diff_id) })
-            .collect();
-        let load_new = |run: &Run, out: &mut Vec<u8>| load(&own, &new_ids, run, out);
-        let load_old = |run: &Run, out: &mut Vec<u8>| load(&own, &basis_ids, run, out);
-        explain::costs(&batches, &sizes, &layers, (&load_new, &load_old)).map_err(EndpointError::io(LOST))?
+        let layer = |listing| explain::Layer { listing, position: position(image, &listing.diff_id) };
+        let layers: Vec<explain::Layer<'_>> = new.iter().copied().map(layer).collect();
+        explain::costs(&batches, &sizes, &layers, loads).map_err(EndpointError::io(LOST))?
     } else {
         Vec::new()
     };
-    let told = told_packed.len() as u64;
-    Ok(Reply::Sent { raw, packed: sizes.iter().sum(), told, costs })
+    Ok(Reply::Sent { raw, packed: sizes.iter().sum(), told: told_packed, costs })
+}
+
+/// Divides the literals: what is no literal, or a stretch of one that is known, lies in the new layers themselves.
+fn part(new: &[&Listing], literals: &[Literal], stretches: &[Vec<Stretch>]) -> Parted {
+    let content = |literal: &Literal| new[literal.layer].contents()[literal.content];
+    let numbers: HashMap<(ContentId, u64), usize> = literals
+        .iter()
+        .enumerate()
+        .map(|(number, literal)| ((content(literal).id, literal.len), number))
+        .collect();
+    let literal = |layer: usize, ordinal: usize| {
+        let content = new[layer].contents()[ordinal];
+        numbers.get(&(content.id, content.len)).copied()
+    };
+    let slices = |layer: usize, part: Part| match part {
+        Part::Whole(ordinal) => {
+            let len = new[layer].contents()[ordinal].len;
+            vec![Slice { place: (new[layer].diff_id, ordinal), from: 0, len }]
+        }
+        Part::Stretch { literal, stretch } => {
+            let (bytes, literal) = (&stretches[literal][stretch].bytes, &literals[literal]);
+            let place = (new[literal.layer].diff_id, literal.content);
+            vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]
+        }
+    };
+    negotiate::part(new, literals, &literal, stretches, &slices)
+}
+
+/// The new layers with contents divided, which lie in the layers as they were.
+fn divided_layers(new: &[&Listing], divided: Divided) -> Vec<Shelf> {
+    let layers = divided.layers.into_iter().zip(divided.ordinals).zip(new);
+    let shelf = |((parted, ordinals), layer): ((Listing, Vec<usize>), &&Listing)| {
+        let mut slices = Vec::with_capacity(parted.contents().len());
+        for (ordinal, ends) in ordinals.windows(2).enumerate() {
+            let mut from = 0;
+            for content in &parted.contents()[ends[0]..ends[1]] {
+                slices.push(vec![Slice { place: (layer.diff_id, ordinal), from, len: content.len }]);
+                from += content.len;
+            }
+        }
+        Shelf::slices(parted, slices, true)
+    };
+    layers.map(shelf).collect()
 }
 
 /// Which layer of the image this is.
@@ -118,29 +172,14 @@ fn position(image: &Image, diff_id: &DiffId) -> u32 {
 }
 
 /// How contents are told in columns.
-pub(crate) fn mode(telling: Telling) -> Mode {
-    match telling {
-        Telling::Whole => Mode::Whole,
-        Telling::Known => Mode::Known,
-        Telling::Ask => Mode::Ask,
-    }
-}
-
-/// The contents of the basis that batches are coded against.
-pub(crate) fn places<'a>(batches: &'a [Batch], basis: &'a [DiffId]) -> impl Iterator<Item = Place> + 'a {
-    let runs = batches.iter().flat_map(|batch| &batch.old);
-    runs.flat_map(|run| run.contents.clone().map(|content| (basis[run.layer], content)))
-}
-
-/// Adds the bytes of a run of contents.
-pub(crate) fn load(own: &Layers<'_>, layers: &[DiffId], run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
-    run.contents.clone().try_for_each(|content| own.copy((layers[run.layer], content), out))
+pub(crate) fn mode(whole: bool) -> Mode {
+    if whole { Mode::Whole } else { Mode::Known }
 }
 
 /// What a target asks for.
 struct Needed {
     layers: Vec<DiffId>,
-    reuse: Reuse,
+    whole: bool,
     basis: Vec<[u8; 8]>,
 }
 
@@ -148,7 +187,7 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
     const SILENT: &str = "the target did not say what it needs";
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Need(Need::Nothing) => Ok(None),
-        Peer::Need(Need::Layers { layers, reuse, basis }) => {
+        Peer::Need(Need::Layers { layers, whole, basis }) => {
             let diff_id = |layer: u32| {
                 let layer = usize::try_from(layer).ok().and_then(|layer| image.diff_ids.get(layer));
                 layer
@@ -156,24 +195,15 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
                     .ok_or_else(|| EndpointError::Usage(format!("image {} has no such layer", image.id)))
             };
             let layers = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
-            Ok(Some(Needed { layers, reuse, basis }))
+            Ok(Some(Needed { layers, whole, basis }))
         }
         _ => Err(EndpointError::Usage(SILENT.into())),
     }
 }
 
-fn await_want(link: &mut Link, literals: usize) -> Result<Wanted, EndpointError> {
-    const SILENT: &str = "the target did not say what it wants";
-    link.outbox.event(&Event::Phase(Phase::Basis));
-    match link.expect_peer().map_err(EndpointError::io(SILENT))? {
-        Peer::Want { bitmap } => Ok(Wanted::from_bytes(&bitmap, literals)?),
-        _ => Err(EndpointError::Usage(SILENT.into())),
-    }
-}
-
-fn listings<'a>(own: &'a Layers<'_>, layers: &[DiffId]) -> Result<Vec<&'a Listing>, EndpointError> {
+fn listings_of(own: &Layers<'_>, layers: &[DiffId]) -> Result<Vec<Arc<Listing>>, EndpointError> {
     let missing = |id: &DiffId| EndpointError::Broken(format!("the store did not give layer {id}"));
-    layers.iter().map(|id| own.listing(id).ok_or_else(|| missing(id))).collect()
+    layers.iter().map(|id| own.listing(id).cloned().ok_or_else(|| missing(id))).collect()
 }
 
 fn put_config(config: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
@@ -183,42 +213,49 @@ fn put_config(config: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// The config and the layers: the length of it all (8 bytes, little-endian), then as one batch.
-fn send_told(link: &Link, len: usize, packed: &[u8]) -> io::Result<()> {
+/// The config and the layers, as one stream. Returns how many bytes it has.
+fn send_told(link: &Link, told: &[u8], effort: Effort) -> io::Result<u64> {
     let mut out = link.data_writer();
-    out.write_all(&(len as u64).to_le_bytes())?;
-    batches::write(packed, &mut out)?;
-    out.finish()
+    let len = batches::write_alone(told, effort, &mut out)?;
+    out.finish()?;
+    Ok(len)
 }
 
+/// What comes before the batches.
+struct Head<'a> {
+    /// What they are formed by.
+    limit: u32,
+    /// Of the literals that are sent in part.
+    lengths: &'a [u8],
+}
+
+/// Sends the contents; a dry run sends what comes before them, and counts. Returns the bytes of each batch, and of the head.
 fn send_batches(
     link: &Link,
-    own: &Layers<'_>,
-    (new, old): (&[DiffId], &[DiffId]),
-    (limit, batches): (u32, &[Batch]),
+    head: &Head<'_>,
+    batches: &[Batch],
+    loads: (&Load<'_>, &Load<'_>),
     pace: &mut Pace,
     dry_run: bool,
-) -> io::Result<Vec<u64>> {
-    let mut out: Option<DataWriter<'_>> = (!dry_run).then(|| link.data_writer());
-    if let Some(out) = &mut out {
-        out.write_all(&limit.to_le_bytes())?;
-    }
+) -> io::Result<(Vec<u64>, u64)> {
+    let mut out = link.data_writer();
+    out.write_all(&head.limit.to_le_bytes())?;
+    let lengths = match head.lengths.is_empty() {
+        true => 0,
+        false => batches::write_alone(head.lengths, pace.effort(), &mut out)?,
+    };
     let mut progress = Progress::new(&link.outbox);
-    let load_new = |run: &Run, out: &mut Vec<u8>| load(own, new, run, out);
-    let load_old = |run: &Run, out: &mut Vec<u8>| load(own, old, run, out);
-    let sizes = batches::pack(batches, (&load_new, &load_old), pace, |batch, packed| {
-        if let Some(out) = &mut out {
-            batches::write(packed, out)?;
+    let sizes = batches::pack(batches, loads, pace, |batch, packed| {
+        if !dry_run {
+            batches::write(packed, &mut out)?;
             out.flush()?;
         }
         progress.advance(batch.len());
         Ok(())
     })?;
     progress.finish();
-    if let Some(out) = out {
-        out.finish()?;
-    }
-    Ok(sizes)
+    out.finish()?;
+    Ok((sizes, lengths))
 }
 
 /// What the source has of the target's basis.
@@ -274,23 +311,9 @@ impl<'a> Basis<'a> {
         self.layers.iter().map(|(_, known)| *known).collect()
     }
 
-    fn is_complete(&self) -> bool {
-        self.layers.iter().all(|(_, known)| *known != Known::No)
-    }
-
     /// The known layers.
-    fn ids(&self) -> Vec<DiffId> {
-        self.layers.iter().filter_map(|(id, _)| *id).collect()
-    }
-
-    fn listings<'l>(&self, own: &'l Layers<'_>) -> Vec<&'l Listing> {
-        self.ids().iter().filter_map(|id| own.listing(id)).collect()
-    }
-
-    fn readable<'l>(&self, own: &'l Layers<'_>) -> Vec<Option<&'l Listing>> {
-        let known = self.layers.iter().filter(|(id, _)| id.is_some());
-        known
-            .map(|(id, known)| id.as_ref().filter(|_| *known == Known::Bytes).and_then(|id| own.listing(id)))
-            .collect()
+    fn shelves(&self, own: &Layers<'_>) -> Vec<Shelf> {
+        let layers = self.layers.iter().filter_map(|(id, known)| Some((own.listing(id.as_ref()?)?, known)));
+        layers.map(|(listing, known)| Shelf::layer(Arc::clone(listing), *known == Known::Bytes)).collect()
     }
 }

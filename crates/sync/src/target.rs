@@ -1,30 +1,26 @@
 //! The target's side of one image: say what is needed, find what is here already, build, verify, tag.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::thread;
 
 use dsync_core::{Config, DiffId, Image, ImageRef};
-use dsync_delta::batch::{self, Items};
-use dsync_delta::columns::{Decoder, Limits, Literal, Origin, Recipe};
-use dsync_delta::gather::{self, Batch, Run, Spot};
-use dsync_delta::{ContentSource, Index, JoinError, Listing, Wanted, join};
+use dsync_delta::columns::{Origin, Recipe};
+use dsync_delta::gather::Run;
+use dsync_delta::{ContentSource, JoinError, join};
 use dsync_engine::{Import, Store};
-use dsync_proto::{
-    Event, Known, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply, Reuse, Telling,
-};
+use dsync_proto::{Event, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply};
 
 use crate::assess;
-use crate::batches::{self, Arrivals, Arriving};
+use crate::batches::{self, Arrivals};
 use crate::cache::Cache;
 use crate::failure::EndpointError;
-use crate::layers::{Layers, Place};
+use crate::layers::{Layers, Shelf, load, places};
 use crate::link::Link;
-use crate::source::{load, mode, places};
+use crate::negotiate::Candidates;
+use crate::offered::{Basis, Offered};
 
-/// The most that a source may claim: more is refused before it costs anything.
-const LIMITS: Limits = Limits { len: 1 << 44, entries: 1 << 22, verbatim: 1 << 30 };
 /// The most layers in an image; engines stop at 127.
 const MAX_LAYERS: usize = 4096;
 /// The most bytes of a config and all layers without their contents.
@@ -73,19 +69,19 @@ pub(crate) fn receive(
         return Ok(Reply::Received(Received { id: *there.id.as_bytes(), layers, was_there: true }));
     }
 
-    let Plan { states, missing, local, reuse, basis, basis_ids } = Plan::of(store, &held, what)?;
+    let Plan { states, missing, local, basis, basis_ids } = Plan::of(store, &held, what)?;
     let replaced = |id: &DiffId| !image.diff_ids.contains(id);
     let position =
         |id: &DiffId| image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok());
     let need = Need::Layers {
         layers: missing.iter().filter_map(position).collect(),
-        reuse,
+        whole: what.whole,
         basis: basis_ids.iter().map(short).collect(),
     };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
     // Both sides read their engines at the same time.
-    let (own, told) = thread::scope(|scope| {
+    let (own, offer) = thread::scope(|scope| {
         let reading = scope.spawn(|| -> Result<Layers<'_>, EndpointError> {
             let cache = if what.whole { None } else { Cache::open() };
             let mut own = Layers::new(store, folder, cache)?;
@@ -97,37 +93,37 @@ pub(crate) fn receive(
             read_local(&mut own, &held, &local)?;
             Ok(own)
         });
-        let told = await_told(link, basis_ids.len());
-        (reading.join(), told)
+        let offer = await_offer(link, basis_ids.len());
+        (reading.join(), offer)
     });
     let mut own =
         own.unwrap_or_else(|_| Err(EndpointError::Broken("the reader of the basis ended early".into())))?;
-    let (offer, told) = told?;
+    let (offer, told) = offer?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
 
-    let offered = Offered::read(&offer, &told, &own, &basis_ids, &missing)?;
+    let agreed = Basis::agree(link, &offer, &own, &basis_ids)?;
+    let told = told.map_or_else(|| await_told(link), Ok)?;
+    let mut offered = Offered::read(&told, agreed, &missing, what.whole)?;
     drop(told);
     check_config(&offered.config, image)?;
-    let (wanted, elsewhere) = match offer.telling {
-        Telling::Ask => {
-            let (wanted, elsewhere) = offered.look_up(&own, &basis_ids);
-            link.send_peer(&Peer::Want { bitmap: wanted.to_bytes() }).map_err(EndpointError::io(LOST))?;
-            (wanted, elsewhere)
-        }
-        Telling::Known | Telling::Whole => {
-            (Wanted::all(offered.literals.len()), vec![None; offered.literals.len()])
-        }
+    let candidates = match offer.has_all() {
+        true => Candidates::default(),
+        false => offered.candidates(link, &mut own, &basis)?,
     };
-    let layers = summary(image, &states, &own, &offered.recipes, &wanted);
-    if what.dry_run {
-        return Ok(Reply::Received(Received { id: *image.id.as_bytes(), layers, was_there: false }));
-    }
-
     let mut stream = link.data_reader();
     let limit = read_limit(&mut stream).map_err(EndpointError::io(LOST))?;
-    let batches = offered.batches(&own, &wanted, limit);
-    let used = offered.places().chain(elsewhere.iter().copied().flatten());
-    own.fetch(&basis, used.chain(places(&batches, &offered.basis)))?;
+    if !candidates.is_empty() {
+        let lengths = batches::read_alone(&mut stream, MAX_TOLD)?;
+        offered.divide(&candidates.parts(offered.literals.len(), &lengths)?);
+    }
+    drop(candidates);
+    let layers = offered.summary(image, &states, &own);
+    if what.dry_run {
+        stream.finish().map_err(EndpointError::io(LOST))?;
+        return Ok(Reply::Received(Received { id: *image.id.as_bytes(), layers, was_there: false }));
+    }
+    let batches = offered.batches(limit);
+    own.fetch(&basis, offered.places().chain(places(&batches, &offered.basis)))?;
 
     let id = {
         let file =
@@ -137,7 +133,6 @@ pub(crate) fn receive(
         let mut contents = Sources {
             own: &own,
             basis: &offered.basis,
-            elsewhere: &elsewhere,
             arrivals: Arrivals::new(stream, offered.arriving(&batches), &old, uses, file),
         };
         let mut import = store.import()?;
@@ -191,7 +186,6 @@ struct Plan<'a> {
     missing: Vec<DiffId>,
     /// What is built from elsewhere in the store.
     local: Vec<DiffId>,
-    reuse: Reuse,
     basis: Vec<&'a Image>,
     /// The layers of the basis, in the order in which they are named.
     basis_ids: Vec<DiffId>,
@@ -212,13 +206,8 @@ impl<'a> Plan<'a> {
         let of_state = |state| distinct(&what.image.diff_ids, &states, state);
         let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
         let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
-        let reuse = match (what.whole, basis.is_empty()) {
-            (true, _) => Reuse::Nothing,
-            (false, true) => Reuse::Sent,
-            (false, false) => Reuse::Target,
-        };
         let basis_ids = order(&basis);
-        Ok(Plan { states, missing, local, reuse, basis, basis_ids })
+        Ok(Plan { states, missing, local, basis, basis_ids })
     }
 
     /// As a patch has it: all that it was made against must be here.
@@ -253,7 +242,7 @@ impl<'a> Plan<'a> {
         }
         let local = distinct(&what.image.diff_ids, &states, LayerState::Local);
         let (missing, basis_ids) = (given.layers.clone(), given.basis.clone());
-        Ok(Plan { states, missing, local, reuse: Reuse::Target, basis, basis_ids })
+        Ok(Plan { states, missing, local, basis, basis_ids })
     }
 }
 
@@ -276,133 +265,22 @@ fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image
     }
 }
 
-/// The offer, and what was told of the layers: see `source`.
-fn await_told(link: &mut Link, basis: usize) -> Result<(Offer, Vec<u8>), EndpointError> {
+/// The offer, and what is told of the layers where that comes next.
+fn await_offer(link: &mut Link, basis: usize) -> Result<(Offer, Option<Vec<u8>>), EndpointError> {
     let offer = match link.expect_peer().map_err(EndpointError::io(LOST))? {
         Peer::Offer(offer) if offer.basis.len() == basis => offer,
         _ => return Err(EndpointError::Usage(LOST.into())),
     };
+    let told = if offer.asks() { None } else { Some(await_told(link)?) };
+    Ok((offer, told))
+}
+
+/// The config, and what is told of the layers: see `source`.
+fn await_told(link: &mut Link) -> Result<Vec<u8>, EndpointError> {
     let mut stream = link.data_reader();
-    let mut len = [0; 8];
-    stream.read_exact(&mut len).map_err(EndpointError::io(LOST))?;
-    let len = u64::from_le_bytes(len);
-    if len > MAX_TOLD {
-        return Err(EndpointError::Broken(format!(
-            "the source tells {len} bytes of headers, at most {MAX_TOLD} are taken"
-        )));
-    }
-    let packed = batches::read(&mut stream).map_err(EndpointError::io(LOST))?;
+    let told = batches::read_alone(&mut stream, MAX_TOLD)?;
     stream.finish().map_err(EndpointError::io(LOST))?;
-    Ok((offer, batch::decode(Items::default(), &[len], &[None], &packed)?))
-}
-
-/// What a source offered.
-struct Offered {
-    config: Vec<u8>,
-    /// The layers of the basis that both sides know, and whether the source has their bytes.
-    basis: Vec<DiffId>,
-    readable: Vec<bool>,
-    recipes: Vec<Recipe>,
-    literals: Vec<Literal>,
-}
-
-impl Offered {
-    fn read(
-        offer: &Offer,
-        told: &[u8],
-        own: &Layers<'_>,
-        named: &[DiffId],
-        missing: &[DiffId],
-    ) -> Result<Offered, EndpointError> {
-        let known = named.iter().zip(&offer.basis).filter(|(_, known)| **known != Known::No);
-        let (basis, readable): (Vec<DiffId>, Vec<bool>) =
-            known.map(|(id, known)| (*id, *known == Known::Bytes)).unzip();
-        let unreadable = |id: &DiffId| EndpointError::Basis(format!("layer {id} cannot be read"));
-        let listed = basis.iter().map(|id| own.listing(id).ok_or_else(|| unreadable(id)));
-        let listed: Vec<&Listing> = listed.collect::<Result<_, _>>()?;
-        let (config, mut input) = take_config(told)?;
-        let mut decoder = Decoder::new(&listed, mode(offer.telling), LIMITS);
-        let mut recipes = Vec::new();
-        for diff_id in missing {
-            let recipe = decoder.layer(&mut input)?;
-            let got = recipe.listing.diff_id;
-            if got != *diff_id {
-                return Err(EndpointError::Broken(format!(
-                    "the source offers layer {got} instead of {diff_id}"
-                )));
-            }
-            recipes.push(recipe);
-        }
-        let literals = decoder.literals().to_vec();
-        Ok(Offered { config, basis, readable, recipes, literals })
-    }
-
-    fn layer(&self, diff_id: &DiffId) -> Option<&Recipe> {
-        self.recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id)
-    }
-
-    /// The literals that are not here, and where the others are: in layers that the source does not know.
-    fn look_up(&self, own: &Layers<'_>, named: &[DiffId]) -> (Wanted, Vec<Option<Place>>) {
-        let mut index: Index<Place> = Index::new();
-        for diff_id in named.iter().filter(|id| !self.basis.contains(id)) {
-            for (ordinal, content) in own.listing(diff_id).into_iter().flat_map(Listing::contents).enumerate()
-            {
-                index.insert(content.id, content.len, (*diff_id, ordinal));
-            }
-        }
-        let place = |literal: &Literal| index.lookup_short(literal.short, literal.len);
-        let elsewhere: Vec<Option<Place>> = self.literals.iter().map(place).collect();
-        let mut wanted = Wanted::none(self.literals.len());
-        for (ordinal, _) in elsewhere.iter().enumerate().filter(|(_, place)| place.is_none()) {
-            wanted.insert(ordinal);
-        }
-        (wanted, elsewhere)
-    }
-
-    /// The contents of the basis that the layers are made of.
-    fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        self.recipes.iter().flat_map(|recipe| &recipe.origins).filter_map(|origin| match *origin {
-            Origin::Basis { layer, content } => Some((self.basis[layer], content)),
-            Origin::Literal(_) => None,
-        })
-    }
-
-    /// The batches that the source forms.
-    fn batches(&self, own: &Layers<'_>, wanted: &Wanted, limit: u32) -> Vec<Batch> {
-        let new: Vec<&Listing> = self.recipes.iter().map(|recipe| &recipe.listing).collect();
-        let sent: Vec<Spot> = self
-            .literals
-            .iter()
-            .enumerate()
-            .filter(|(ordinal, _)| wanted.contains(*ordinal))
-            .map(|(_, literal)| (literal.layer, literal.content))
-            .collect();
-        let readable = self.basis.iter().zip(&self.readable);
-        let readable: Vec<Option<&Listing>> =
-            readable.map(|(id, readable)| own.listing(id).filter(|_| *readable)).collect();
-        gather::batches(&new, &sent, &readable, limit.into())
-    }
-
-    /// The literals of the batches.
-    fn arriving(&self, batches: &[Batch]) -> Vec<Arriving> {
-        let spot = |(ordinal, literal): (usize, &Literal)| ((literal.layer, literal.content), ordinal);
-        let ordinals: HashMap<Spot, usize> = self.literals.iter().enumerate().map(spot).collect();
-        let literals = |batch: &Batch| {
-            let spots =
-                batch.new.iter().flat_map(|run| run.contents.clone().map(|content| (run.layer, content)));
-            let ordinals = spots.filter_map(|spot| ordinals.get(&spot));
-            ordinals.map(|&ordinal| (ordinal, self.literals[ordinal].len)).collect()
-        };
-        batches.iter().map(|batch| Arriving { batch: batch.clone(), literals: literals(batch) }).collect()
-    }
-}
-
-fn take_config(told: &[u8]) -> Result<(Vec<u8>, &[u8]), EndpointError> {
-    let short = || EndpointError::Broken("the source's offer ends early".into());
-    let (len, rest) = told.split_first_chunk().ok_or_else(short)?;
-    let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| short())?;
-    let (config, rest) = rest.split_at_checked(len).ok_or_else(short)?;
-    Ok((config.to_vec(), rest))
+    Ok(told)
 }
 
 fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
@@ -419,37 +297,6 @@ fn check_config(bytes: &[u8], image: &Image) -> Result<(), EndpointError> {
         return Err(EndpointError::Broken("the source sent the config of another image".into()));
     }
     Ok(())
-}
-
-fn summary(
-    image: &Image,
-    states: &[LayerState],
-    own: &Layers<'_>,
-    recipes: &[Recipe],
-    wanted: &Wanted,
-) -> Vec<Layer> {
-    let mut seen: HashSet<DiffId> = HashSet::new();
-    let is_here = |origin: &Origin| match *origin {
-        Origin::Basis { .. } => true,
-        Origin::Literal(ordinal) => !wanted.contains(ordinal),
-    };
-    let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
-        let unseen = seen.insert(*diff_id);
-        let recipe = recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id);
-        match (state, recipe, own.listing(diff_id)) {
-            (LayerState::Missing, Some(Recipe { listing, origins }), _) if unseen => {
-                let contents = listing.contents().iter().zip(origins);
-                let reused =
-                    contents.filter(|(_, origin)| is_here(origin)).map(|(content, _)| content.len).sum();
-                Layer { state, len: listing.len, reused }
-            }
-            (LayerState::Local, _, Some(listing)) if unseen => {
-                Layer { state, len: listing.len, reused: listing.len }
-            }
-            _ => Layer { state, len: 0, reused: 0 },
-        }
-    };
-    image.diff_ids.iter().zip(states).map(layer).collect()
 }
 
 fn copy_own(own: &Layers<'_>, diff_id: &DiffId, import: &mut dyn Import) -> Result<(), EndpointError> {
@@ -486,20 +333,15 @@ fn build(
 /// Contents from this side's own layers, and those that arrive.
 struct Sources<'a, R> {
     own: &'a Layers<'a>,
-    basis: &'a [DiffId],
-    /// Where a literal is that was not asked for.
-    elsewhere: &'a [Option<Place>],
+    basis: &'a [Shelf],
     arrivals: Arrivals<'a, R>,
 }
 
 impl<R: Read> ContentSource for Sources<'_, R> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         match from {
-            Origin::Basis { layer, content } => self.own.copy((self.basis[layer], content), out),
-            Origin::Literal(ordinal) => match self.elsewhere.get(ordinal) {
-                Some(Some(place)) => self.own.copy(*place, out),
-                _ => self.arrivals.copy(ordinal, out),
-            },
+            Origin::Basis { layer, content } => self.basis[layer].copy(self.own, content, out),
+            Origin::Literal(ordinal) => self.arrivals.copy(ordinal, out),
         }
     }
 }

@@ -302,11 +302,6 @@ impl Layer<'_, '_, '_> {
         }
         let id = match self.decoder.mode {
             Mode::Whole | Mode::Known => [0; 16],
-            Mode::Ask => {
-                let mut id = [0; 16];
-                id[..8].copy_from_slice(self.columns.column(Column::Id).take(8)?);
-                id
-            }
             Mode::Full => {
                 *self.columns.column(Column::Id).take(16)?.first_chunk().ok_or(ColumnsError::Short)?
             }
@@ -315,7 +310,7 @@ impl Layer<'_, '_, '_> {
         let (layer, content) = (self.decoder.layers, self.origins.len());
         self.origins.push(Origin::Literal(self.decoder.literals.len()));
         self.decoder.told.push(Used::Literal(self.decoder.literals.len()));
-        self.decoder.literals.push(Literal { layer, content, len, short: id.short(), uses: 1 });
+        self.decoder.literals.push(Literal { layer, content, len, uses: 1 });
         self.decoder.ids.push(id);
         self.listing.push_content(id, len);
         Ok(len)

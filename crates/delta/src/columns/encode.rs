@@ -352,16 +352,10 @@ impl Layer<'_, '_> {
         let told = before.map_or(len, |before| zigzag(len as i64 - before as i64));
         self.out.number(Column::Len, told >> 8);
         self.out.column(Column::LenLow).push(told as u8);
-        let short = match encoder.mode {
-            Mode::Whole | Mode::Known => 0,
-            Mode::Ask | Mode::Full => id.short(),
-        };
-        match encoder.mode {
-            Mode::Whole | Mode::Known => {}
-            Mode::Ask => self.out.column(Column::Id).extend_from_slice(&short.to_le_bytes()),
-            Mode::Full => self.out.column(Column::Id).extend_from_slice(id.as_bytes()),
+        if encoder.mode == Mode::Full {
+            self.out.column(Column::Id).extend_from_slice(id.as_bytes());
         }
-        encoder.literals.push(Literal { layer: encoder.layers, content, len, short, uses: 1 });
+        encoder.literals.push(Literal { layer: encoder.layers, content, len, uses: 1 });
     }
 }
 

@@ -10,36 +10,33 @@ use crate::ContentId;
 /// What mtimes are taken for.
 const NEVER: &[u8] = b"00000000000";
 
-impl Listing {
+/// The entries of a layer.
+#[derive(Debug)]
+pub struct Entries<'a> {
+    listing: &'a Listing,
+    groups: Vec<Group>,
+}
+
+/// Entries that two sides found they both have. What they make of the same ones is equal, wherever each has them.
+#[derive(Debug)]
+pub struct Selection(Listing);
+
+impl<'a> Entries<'a> {
+    /// Of this layer.
+    pub fn of(listing: &'a Listing) -> Self {
+        Entries { listing, groups: listing.groups() }
+    }
+
     /// Of each entry the first 16 bytes of a BLAKE3 hash of all that it is but its times, in the order of the layer.
-    pub fn entry_ids(&self) -> Vec<[u8; 16]> {
-        self.groups().iter().map(|group| self.entry_id(group)).collect()
+    pub fn ids(&self) -> Vec<[u8; 16]> {
+        self.groups.iter().map(|group| self.id(group)).collect()
     }
 
-    /// A listing of these entries (ordinals of [`Listing::entry_ids`]) without their times, for two sides that found
-    /// the same ids: what both make is equal. It is of no layer, so its diff id is all zeros, and where contents
-    /// lie means nothing. Ordinals that do not exist are left out.
-    pub fn select(&self, entries: impl Iterator<Item = Range<usize>>) -> Listing {
-        let groups = self.groups();
-        let mut selected = Listing::empty(DiffId::from_bytes([0; 32]), 0);
-        for group in entries.filter_map(|range| groups.get(range)).flatten() {
-            for record in &self.records[group.records.clone()] {
-                let (kind, fields, body) = self.timeless(record);
-                selected.push(kind, &body, record.padded, &fields).contents = record.contents;
-            }
-            for content in &self.contents[self.group_contents(group)] {
-                selected.push_content(content.id, content.len);
-            }
-        }
-        selected.len = selected.place().unwrap_or(0);
-        selected
-    }
-
-    fn entry_id(&self, group: &Group) -> [u8; 16] {
+    fn id(&self, group: &Group) -> [u8; 16] {
         let mut bytes = Vec::new();
         let number = |number: u64, bytes: &mut Vec<u8>| bytes.extend(number.to_le_bytes());
-        for record in &self.records[group.records.clone()] {
-            let (kind, fields, body) = self.timeless(record);
+        for record in &self.listing.records[group.records.clone()] {
+            let (kind, fields, body) = self.listing.timeless(record);
             match kind {
                 Kind::Header(header) => {
                     bytes.push(b'h');
@@ -56,13 +53,59 @@ impl Listing {
             bytes.extend(body);
             number(record.contents as u64, &mut bytes);
         }
-        for content in &self.contents[self.group_contents(group)] {
+        for content in &self.listing.contents[self.listing.group_contents(group)] {
             bytes.extend(content.id.as_bytes());
             number(content.len, &mut bytes);
         }
         *ContentId::of(&bytes).as_bytes()
     }
+}
 
+impl Selection {
+    /// Of no entry yet.
+    pub fn new() -> Self {
+        Selection(Listing::empty(DiffId::from_bytes([0; 32]), 0))
+    }
+
+    /// Adds entries by their ordinals, without their times, and says which contents of the layer came with them.
+    /// Ordinals that do not exist are left out.
+    pub fn add(&mut self, from: &Entries<'_>, entries: Range<usize>) -> Range<usize> {
+        let Entries { listing, groups } = from;
+        let groups = &groups[entries.start.min(groups.len())..entries.end.min(groups.len())];
+        for record in groups.iter().flat_map(|group| &listing.records[group.records.clone()]) {
+            let (kind, fields, body) = listing.timeless(record);
+            self.0.push(kind, &body, record.padded, &fields).contents = record.contents;
+        }
+        let (Some(first), Some(last)) = (groups.first(), groups.last()) else { return 0..0 };
+        let contents = first.content..listing.group_contents(last).end;
+        for content in &listing.contents[contents.clone()] {
+            self.0.push_content(content.id, content.len);
+        }
+        contents
+    }
+
+    /// Adds contents without any entry.
+    pub fn add_loose(&mut self, contents: impl Iterator<Item = (ContentId, u64)>) {
+        let before = self.0.contents.len();
+        contents.for_each(|(id, len)| self.0.push_content(id, len));
+        let count = self.0.contents.len() - before;
+        self.0.push(Kind::Raw, b"", false, b"").contents = count;
+    }
+
+    /// A listing of them all. It is of no layer, so its diff id is all zeros, and where contents lie means nothing.
+    pub fn finish(mut self) -> Listing {
+        self.0.len = self.0.place().unwrap_or(0);
+        self.0
+    }
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Listing {
     /// A record's kind, fields and body, with every time of the header and of pax records taken for the same one.
     fn timeless(&self, record: &Record) -> (Kind, Vec<u8>, Vec<u8>) {
         let body = self.body(record);
@@ -122,7 +165,8 @@ mod tests {
 
     #[test]
     fn ids_do_not_depend_on_times() {
-        let (old, new) = (listing(1_700_000_000, 2).entry_ids(), listing(1_800_000_000, 9).entry_ids());
+        let (old, new) = (listing(1_700_000_000, 2), listing(1_800_000_000, 9));
+        let (old, new) = (Entries::of(&old).ids(), Entries::of(&new).ids());
         let equal: Vec<bool> = old.iter().zip(&new).map(|(old, new)| old == new).collect();
         assert_eq!(equal, [true, false, true, true]);
         assert_eq!(old.len(), 4);
@@ -131,8 +175,13 @@ mod tests {
     #[test]
     fn a_selection_is_equal_on_both_sides_and_serves_as_a_basis() {
         let (old, new) = (listing(1_700_000_000, 2), listing(1_800_000_000, 9));
-        let agreed = || [0..1, 2..4, 4..7].into_iter();
-        let (ours, theirs) = (new.select(agreed()), old.select(agreed()));
+        let select = |listing: &Listing| {
+            let (entries, mut selection) = (Entries::of(listing), Selection::new());
+            let contents = [0..1, 2..3, 3..7, 9..9].map(|range| selection.add(&entries, range));
+            assert_eq!(contents, [0..1, 2..3, 3..3, 0..0]);
+            selection.finish()
+        };
+        let (ours, theirs) = (select(&new), select(&old));
         assert_eq!(ours, theirs);
         assert_eq!(ours.contents().len(), 2);
         let (ours, theirs) = ([&ours], [&theirs]);

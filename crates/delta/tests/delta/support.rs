@@ -112,7 +112,7 @@ pub(crate) fn assert_survives(bytes: &[u8]) -> Layout {
     let layer = [Layer::new(bytes.to_vec())];
     let kept = Listing::from_bytes(&layer[0].listing.to_bytes());
     assert!(kept.as_ref() == Some(&layer[0].listing), "another listing");
-    for mode in [Mode::Whole, Mode::Known, Mode::Ask] {
+    for mode in [Mode::Whole, Mode::Known, Mode::Full] {
         tell(&[], &layer, mode);
     }
     tell(&layer, &layer, Mode::Known);

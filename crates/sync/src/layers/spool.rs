@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use dsync_core::DiffId;
 use dsync_delta::{Listing, Scanner};
@@ -24,7 +25,7 @@ pub(super) struct Spool {
     keeping: HashSet<DiffId>,
     /// Where each kept layer begins.
     kept: HashMap<DiffId, u64>,
-    listings: HashMap<DiffId, Listing>,
+    listings: HashMap<DiffId, Arc<Listing>>,
     cache: Option<Cache>,
     notes: Vec<String>,
 }
@@ -73,7 +74,7 @@ impl Spool {
         let listing = bytes.and_then(|bytes| Listing::from_bytes(&bytes));
         match listing.filter(|listing| listing.diff_id == *diff_id) {
             Some(listing) => {
-                self.listings.insert(*diff_id, listing);
+                self.listings.insert(*diff_id, Arc::new(listing));
                 true
             }
             None => false,
@@ -99,7 +100,7 @@ impl Spool {
         self.listings.retain(|id, _| self.kept.contains_key(id) || !diff_ids.contains(id));
     }
 
-    pub(super) fn listing(&self, diff_id: &DiffId) -> Option<&Listing> {
+    pub(super) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<Listing>> {
         self.listings.get(diff_id)
     }
 
@@ -163,7 +164,7 @@ impl LayerSink for Spool {
         } else if keeping {
             self.file.set_len(at)?;
         }
-        self.listings.insert(got, listing);
+        self.listings.insert(got, Arc::new(listing));
         Ok(())
     }
 
