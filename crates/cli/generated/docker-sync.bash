@@ -47,7 +47,7 @@ _docker__sync() {
 
     case "${cmd}" in
         docker__sync)
-            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --dry-run --explain --platform --ssh --docker --remote-docker --tmpfolder --method --compression --basis --json --quiet --verbose --no-progress --color --help --version diff apply cache completions man agent"
+            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --dry-run --explain --platform --ssh --docker --remote-docker --tmpfolder --memory --method --compression --basis --json --quiet --verbose --no-progress --color --help --version diff apply cache completions man agent"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,6 +74,10 @@ _docker__sync() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -115,7 +119,7 @@ _docker__sync() {
             return 0
             ;;
         docker__subcmd__sync__subcmd__apply)
-            opts="-v -h --docker --tmpfolder --verbose --help"
+            opts="-v -h --docker --tmpfolder --memory --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -126,6 +130,10 @@ _docker__sync() {
                     return 0
                     ;;
                 --tmpfolder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -197,7 +205,7 @@ _docker__sync() {
             return 0
             ;;
         docker__subcmd__sync__subcmd__diff)
-            opts="-o -v -h --output --compression --docker --tmpfolder --verbose --help"
+            opts="-o -v -h --output --compression --docker --tmpfolder --memory --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -220,6 +228,10 @@ _docker__sync() {
                     return 0
                     ;;
                 --tmpfolder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -24,6 +24,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --remote-docker 'The engine of the remote [default: what is there]'
             cand -f 'Where temporary files go, on both sides [default: the system''s place]'
             cand --tmpfolder 'Where temporary files go, on both sides [default: the system''s place]'
+            cand --memory 'How much memory to get along with, on each side'
             cand --method 'How contents cross'
             cand --compression 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22'
             cand --basis 'The image of the target to build on, instead of the one that is found'
@@ -63,6 +64,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --compression 'auto, max (fewest bytes), or a zstd level, 1 to 22'
             cand --docker 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]'
             cand --tmpfolder 'Where temporary files go [default: the system''s place]'
+            cand --memory 'How much memory to get along with'
             cand -v 'Say what is being done'
             cand --verbose 'Say what is being done'
             cand -h 'Print help (see more with ''--help'')'
@@ -71,6 +73,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
         &'docker-sync;apply'= {
             cand --docker 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]'
             cand --tmpfolder 'Where temporary files go [default: the system''s place]'
+            cand --memory 'How much memory to get along with'
             cand -v 'Say what is being done'
             cand --verbose 'Say what is being done'
             cand -h 'Print help (see more with ''--help'')'

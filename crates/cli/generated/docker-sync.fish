@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_docker_sync_global_optspecs
-    string join \n a/all u/update n/new r/report p/push dry-run explain platform= ssh= docker= remote-docker= f/tmpfolder= method= compression= basis= json q/quiet v/verbose no-progress color= h/help V/version
+    string join \n a/all u/update n/new r/report p/push dry-run explain platform= ssh= docker= remote-docker= f/tmpfolder= memory= method= compression= basis= json q/quiet v/verbose no-progress color= h/help V/version
 end
 
 function __fish_docker_sync_needs_command
@@ -29,6 +29,7 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -l ssh -d 'The ssh
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l remote-docker -d 'The engine of the remote [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s f -l tmpfolder -d 'Where temporary files go, on both sides [default: the system\'s place]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l memory -d 'How much memory to get along with, on each side' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l method -d 'How contents cross' -r -f -a "auto\t'Delta where the remote lets an agent run, else rsync, else stream'
 delta\t'Only contents that the target lacks, worked out by an agent on the remote'
 rsync\t'rsync of partial archives, as the original did; the remote needs rsync'
@@ -61,10 +62,12 @@ complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s o -l ou
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l compression -d 'auto, max (fewest bytes), or a zstd level, 1 to 22' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l memory -d 'How much memory to get along with' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s v -l verbose -d 'Say what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l memory -d 'How much memory to get along with' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s v -l verbose -d 'Say what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -27,6 +27,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--remote-docker', '--remote-docker', [CompletionResultType]::ParameterName, 'The engine of the remote [default: what is there]')
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Where temporary files go, on both sides [default: the system''s place]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Where temporary files go, on both sides [default: the system''s place]')
+            [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'How much memory to get along with, on each side')
             [CompletionResult]::new('--method', '--method', [CompletionResultType]::ParameterName, 'How contents cross')
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22')
             [CompletionResult]::new('--basis', '--basis', [CompletionResultType]::ParameterName, 'The image of the target to build on, instead of the one that is found')
@@ -67,6 +68,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto, max (fewest bytes), or a zstd level, 1 to 22')
             [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Where temporary files go [default: the system''s place]')
+            [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'How much memory to get along with')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say what is being done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say what is being done')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -76,6 +78,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
         'docker-sync;apply' {
             [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Where temporary files go [default: the system''s place]')
+            [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'How much memory to get along with')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say what is being done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say what is being done')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

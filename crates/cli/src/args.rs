@@ -115,6 +115,9 @@ pub(crate) struct Here {
     /// Where temporary files go [default: the system's place]
     #[arg(long, value_name = "DIR", env = "DOCKER_SYNC_TMPFOLDER", hide_env_values = true)]
     pub(crate) tmpfolder: Option<PathBuf>,
+    /// How much memory to get along with
+    #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory)]
+    pub(crate) memory: u64,
     /// Say what is being done
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -252,6 +255,10 @@ pub(crate) struct SyncArgs {
     )]
     pub(crate) tmpfolder: Option<PathBuf>,
 
+    /// How much memory to get along with, on each side
+    #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory, help_heading = HOW)]
+    pub(crate) memory: u64,
+
     /// How contents cross
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
     pub(crate) method: Method,
@@ -344,6 +351,16 @@ fn command_line(text: &str) -> Result<CommandLine, String> {
         Some(words) => Ok(CommandLine { text: text.trim().into(), words }),
         None => Err("a quote is not closed".into()),
     }
+}
+
+/// What everything gets along with unless told otherwise.
+const MEMORY: &str = "256MiB";
+/// Less is not enough for a program and the buffers of its pipes.
+const LEAST_MEMORY: u64 = 32 << 20;
+
+fn memory(text: &str) -> Result<u64, String> {
+    let size = crate::quantity::parse_size(text)?;
+    if size < LEAST_MEMORY { Err("at least 32MiB are needed".into()) } else { Ok(size) }
 }
 
 fn compression(text: &str) -> Result<Compression, String> {

@@ -55,6 +55,7 @@ pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
         remote_store: text(&args.remote_docker),
         // An empty variable in the environment means: not set.
         tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
+        memory: args.memory,
         platform: args.platform.clone(),
         compression: args.compression,
         method: match args.method {

@@ -50,6 +50,7 @@ fn options(here: &Here, docker: Option<String>, compression: Compression) -> Pat
     PatchOptions {
         store: named.or(docker).unwrap_or_default(),
         tmpfolder: tmpfolder.unwrap_or_default(),
+        memory: here.memory,
         compression,
     }
 }

@@ -50,9 +50,6 @@ impl Batch {
     }
 }
 
-/// The most bytes of new contents and their candidates that are looked at: what the memory for their cuts allows.
-const CANDIDATES: u64 = 512 << 20;
-
 /// A content: which listing, and which of its contents.
 pub type Spot = (usize, usize);
 
@@ -67,17 +64,19 @@ pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limi
 }
 
 /// For each content that is sent the contents of the basis of which it may be a new version, where only the
-/// target can read them: `basis` has these layers only, `readable` those that the source can read as well.
+/// target can read them: `basis` has these layers only, `readable` those that the source can read as well. At most
+/// `limit` bytes, new and old together, are looked at.
 pub fn candidates(
     new: &[&Listing],
     sent: &[Spot],
     basis: &[Option<&Listing>],
     readable: &[Option<&Listing>],
+    limit: u64,
 ) -> Vec<Option<Run>> {
     let (old, better) = (Old::of(basis), Old::of(readable));
     let places: HashMap<Spot, usize> = sent.iter().enumerate().map(|(at, spot)| (*spot, at)).collect();
     let mut candidates = vec![None; sent.len()];
-    let mut left = CANDIDATES;
+    let mut left = limit;
     for (layer, listing) in new.iter().enumerate() {
         for file in listing.files() {
             let is_sent = |content: &usize| places.contains_key(&(layer, *content));
@@ -91,7 +90,7 @@ pub fn candidates(
                 let run = Run { layer, contents: content..content + 1, len: listing.contents()[content].len };
                 let (path, contents) = (file.path.clone(), file.contents.clone());
                 let item = Item { path, file: contents, file_len: file.len, run };
-                let region = region(&item, listing, version, in_listing, CANDIDATES);
+                let region = region(&item, listing, version, in_listing, limit);
                 let cost = item.run.len.saturating_add(region.len);
                 if region.len > 0 && cost <= left {
                     left -= cost;

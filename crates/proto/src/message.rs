@@ -71,6 +71,8 @@ pub struct Open {
     pub tmpfolder: String,
     /// Only images of this platform, as `linux/arm64`; empty for any.
     pub platform: String,
+    /// The memory to get along with, in bytes.
+    pub memory: u64,
 }
 
 /// What to take, and under which names.

@@ -23,17 +23,17 @@ use crate::pace::{Pace, Sent};
 /// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
 pub(crate) type Load<'a> = dyn Fn(&Run, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;
 
-/// Codes batches and hands them on in their order. Returns the packed bytes of each.
+/// Codes batches that were formed by a limit, and hands them on in their order. Returns the packed bytes of each.
 ///
 /// The loaders are called on several threads. Each thread holds one batch, and no more than one packed batch
 /// for each thread waits.
 pub(crate) fn pack(
-    batches: &[Batch],
+    (limit, batches): (u32, &[Batch]),
     (new, old): (&Load<'_>, &Load<'_>),
     pace: &mut Pace,
     mut out: impl FnMut(&Batch, &[u8]) -> io::Result<()>,
 ) -> io::Result<Vec<u64>> {
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers());
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers(limit));
     let (tokens, todo) = channel::<(usize, Effort)>();
     let todo = Mutex::new(todo);
     let (slots, results): (Vec<Sender<io::Result<_>>>, Vec<Receiver<io::Result<_>>>) =

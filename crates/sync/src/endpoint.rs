@@ -26,8 +26,23 @@ pub(crate) fn open_here(spec: &str) -> Result<Box<dyn Store>, EndpointError> {
     Ok(dsync_engine::open(&spec)?)
 }
 
-/// Where temporary files go: what was named, or the system's place.
-pub(crate) fn temporary_folder(named: &str) -> Result<PathBuf, EndpointError> {
+/// What an endpoint may take for a while.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    /// Where temporary files go.
+    pub(crate) folder: PathBuf,
+    /// Bytes of memory to get along with.
+    pub(crate) memory: u64,
+}
+
+impl Room {
+    /// A folder that was named, or the system's place, and so much memory.
+    pub(crate) fn new(folder: &str, memory: u64) -> Result<Room, EndpointError> {
+        Ok(Room { folder: temporary_folder(folder)?, memory })
+    }
+}
+
+fn temporary_folder(named: &str) -> Result<PathBuf, EndpointError> {
     let folder = if named.is_empty() { std::env::temp_dir() } else { PathBuf::from(named) };
     if !folder.is_dir() {
         let folder = folder.display();
@@ -70,7 +85,7 @@ pub(crate) fn serve(mut link: Link, version: &str, opener: &Opener) -> io::Resul
 /// A host with an open store.
 struct Host {
     store: Box<dyn Store>,
-    folder: PathBuf,
+    room: Room,
     platform: Option<Platform>,
 }
 
@@ -84,8 +99,8 @@ impl Host {
         if let Some(platform) = &platform {
             store.prefer(platform);
         }
-        let folder = temporary_folder(&open.tmpfolder)?;
-        Ok(Host { store, folder, platform })
+        let room = Room::new(&open.tmpfolder, open.memory)?;
+        Ok(Host { store, room, platform })
     }
 
     fn introduce(&self, version: &str) -> Reply {
@@ -105,7 +120,7 @@ impl Host {
                 let image = ImageId::from_bytes(image);
                 let held = self.store.list()?;
                 let how = Sending { compression, dry_run, explain };
-                source::send(&*self.store, &held, link, &image, &how, &self.folder)
+                source::send(&*self.store, &held, link, &image, &how, &self.room)
             }
             Request::Receive(Receive { image, names, basis, whole, dry_run }) => {
                 let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());
@@ -117,7 +132,7 @@ impl Host {
                     dry_run,
                     given: None,
                 };
-                target::receive(&*self.store, link, &receiving, &self.folder)
+                target::receive(&*self.store, link, &receiving, &self.room)
             }
         }
     }

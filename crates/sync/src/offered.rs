@@ -109,10 +109,12 @@ impl Offered {
         link: &mut Link,
         own: &mut Layers<'_>,
         images: &[&Image],
+        memory: u64,
     ) -> Result<Candidates, EndpointError> {
         let new = self.new_layers();
         let layers = (&new[..], &self.literals[..]);
-        negotiate::answer_for_parts(link, own, images, layers, &self.hidden, &readable(&self.basis))
+        let basis = (&self.hidden[..], &readable(&self.basis)[..]);
+        negotiate::answer_for_parts(link, own, images, layers, basis, memory)
     }
 
     /// Divides the literals that are sent in part.

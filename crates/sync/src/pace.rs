@@ -20,13 +20,22 @@ const ROOM: f64 = 0.9;
 const NEW: f64 = 0.5;
 /// Bytes of a batch where there is nothing old: little, so that the link has something to do at once.
 const SMALL_BATCH: u32 = 4 << 20;
-/// Bytes of a batch, old and new together: what lies farther apart is not found in each other.
+/// Bytes of a batch, old and new together, where memory allows: what lies farther apart is not found in each other.
 const BATCH: u32 = 24 << 20;
+/// No batch is smaller, whatever the memory.
+const LEAST_BATCH: u32 = 1 << 20;
+/// Bytes of memory for a byte of a batch: at the highest levels, and at others.
+const THOROUGH_MEMORY: u64 = 10;
+const MEMORY: u64 = 4;
+/// Bytes of memory besides.
+const FIXED: u64 = 14 << 20;
 
 /// Chooses the effort for each batch.
 #[derive(Debug)]
 pub(crate) struct Pace {
     compression: Compression,
+    /// Bytes to get along with.
+    memory: u64,
     rung: usize,
     /// Of each level, seconds of coding for a byte of new contents.
     costs: [Option<f64>; LADDER.len()],
@@ -48,8 +57,8 @@ pub(crate) struct Sent {
 }
 
 impl Pace {
-    pub(crate) fn new(compression: Compression) -> Self {
-        Pace { compression, rung: BEGIN, costs: [None; LADDER.len()], link: None }
+    pub(crate) fn new(compression: Compression, memory: u64) -> Self {
+        Pace { compression, memory, rung: BEGIN, costs: [None; LADDER.len()], link: None }
     }
 
     /// For the next batch.
@@ -84,19 +93,26 @@ impl Pace {
         nearest.map_or(0.0, |(at, cost)| cost * STEP.powi(rung as i32 - at as i32))
     }
 
-    /// How many batches may be coded at once, given what each takes of memory.
-    pub(crate) fn most_workers(&self) -> usize {
-        match self.compression {
-            Compression::Max | Compression::Level(19..) => 1,
-            _ => usize::MAX,
-        }
+    /// How many batches of so many bytes may be coded at once.
+    pub(crate) fn most_workers(&self, limit: u32) -> usize {
+        let one = u64::from(limit) * self.memory_factor() + FIXED;
+        usize::try_from(self.memory / one).unwrap_or(usize::MAX).max(1)
     }
 
     /// Bytes of a batch, old and new together.
     pub(crate) fn limit(&self, has_old: bool) -> u32 {
-        match self.compression {
+        let most = match self.compression {
             Compression::Auto if !has_old => SMALL_BATCH,
             _ => BATCH,
+        };
+        let fits = self.memory.saturating_sub(FIXED) / self.memory_factor();
+        u32::try_from(fits).unwrap_or(most).clamp(LEAST_BATCH, most)
+    }
+
+    fn memory_factor(&self) -> u64 {
+        match self.compression {
+            Compression::Max | Compression::Level(19..) => THOROUGH_MEMORY,
+            _ => MEMORY,
         }
     }
 }
@@ -108,6 +124,8 @@ fn blend(before: Option<f64>, now: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MIB_256: u64 = 256 << 20;
 
     /// Batches of 1 MB, each level twice as slow as the one below, over a link that takes so long for one.
     fn settle(pace: &mut Pace, fastest: Duration, link: Duration) -> i32 {
@@ -122,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_slow_link_gets_fewer_bytes_and_a_fast_one_sooner() {
-        let mut pace = Pace::new(Compression::Auto);
+        let mut pace = Pace::new(Compression::Auto, MIB_256);
         let fastest = Duration::from_millis(10);
         assert_eq!(settle(&mut pace, fastest, Duration::from_secs(8)), 18);
         assert_eq!(settle(&mut pace, fastest, Duration::from_millis(1)), 1);
@@ -132,9 +150,23 @@ mod tests {
     }
 
     #[test]
+    fn memory_bounds_batches_and_workers() {
+        let pace = |compression, mib: u64| {
+            let pace = Pace::new(compression, mib << 20);
+            let limit = pace.limit(true);
+            (limit >> 20, pace.most_workers(limit))
+        };
+        assert_eq!(pace(Compression::Max, 256), (24, 1));
+        assert_eq!(pace(Compression::Max, 1024), (24, 4));
+        assert_eq!(pace(Compression::Max, 64), (5, 1));
+        assert_eq!(pace(Compression::Auto, 256), (24, 2));
+        assert_eq!(pace(Compression::Auto, 32), (4, 1));
+    }
+
+    #[test]
     fn what_was_asked_for_stays() {
-        let mut pace = Pace::new(Compression::Level(7));
-        settle(&mut Pace::new(Compression::Auto), Duration::ZERO, Duration::ZERO);
+        let mut pace = Pace::new(Compression::Level(7), MIB_256);
+        settle(&mut Pace::new(Compression::Auto, MIB_256), Duration::ZERO, Duration::ZERO);
         let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
         pace.note(Sent { effort: Effort::Level(7), raw: 1, coding, sending }, 1);
         assert_eq!(pace.effort(), Effort::Level(7));

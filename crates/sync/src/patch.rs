@@ -17,7 +17,7 @@ use dsync_proto::{
 };
 
 use crate::convert::{from_wire, to_wire};
-use crate::endpoint::{open_here, temporary_folder};
+use crate::endpoint::{Room, open_here};
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
@@ -35,6 +35,8 @@ pub struct PatchOptions {
     pub store: String,
     /// Where temporary files go; empty for the system's place.
     pub tmpfolder: String,
+    /// Bytes of memory to get along with.
+    pub memory: u64,
     /// How hard to compress.
     pub compression: Compression,
 }
@@ -84,7 +86,7 @@ fn make(
     observer: &dyn Observer,
 ) -> Result<PatchMade, EndpointError> {
     let store = open_here(&options.store)?;
-    let folder = temporary_folder(&options.tmpfolder)?;
+    let room = Room::new(&options.tmpfolder, options.memory)?;
     let held = store.list()?;
     let (old, _) = find(&held, old)?;
     let (new, names) = find(&held, new)?;
@@ -115,7 +117,7 @@ fn make(
     let sending = Sending { compression: options.compression, dry_run: false, explain: false };
     let id = new.id;
     let (sent, recorded) = thread::scope(|scope| {
-        let sending = scope.spawn(move || source::send(&*store, &held, &mut theirs, &id, &sending, &folder));
+        let sending = scope.spawn(move || source::send(&*store, &held, &mut theirs, &id, &sending, &room));
         let recorded =
             mine.send_peer(&Peer::Need(need)).and_then(|()| record(&mut mine.inbox, &mut writer, observer));
         drop(mine);
@@ -202,9 +204,9 @@ fn take(
         given: Some(Given { layers, basis }),
     };
     let store = open_here(&options.store)?;
-    let folder = temporary_folder(&options.tmpfolder)?;
+    let room = Room::new(&options.tmpfolder, options.memory)?;
     let id_is_config = store.describe().kind != StoreKind::DockerContainerd;
-    let received = receive(&*store, &receiving, &folder, &mut reader, observer)?;
+    let received = receive(&*store, &receiving, &room, &mut reader, observer)?;
     let id = ImageId::from_bytes(received.id);
     if id_is_config && id != image.id {
         return Err(EndpointError::Broken(format!("the patch made image {id} of image {}", image.id)));
@@ -234,14 +236,14 @@ fn take(
 fn receive(
     store: &dyn Store,
     receiving: &Receiving,
-    folder: &Path,
+    room: &Room,
     reader: &mut Reader,
     observer: &dyn Observer,
 ) -> Result<Received, EndpointError> {
     let (mine, mut theirs) = Link::pair();
     let Link { mut inbox, outbox } = mine;
     let reply = thread::scope(|scope| {
-        let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, folder));
+        let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, room));
         let needs = listen(&mut inbox, observer, true);
         let playing = scope.spawn(move || {
             if needs {

@@ -35,6 +35,8 @@ pub struct Options {
     pub remote_store: String,
     /// Where temporary files go, on both hosts; the system's place otherwise.
     pub tmpfolder: Option<PathBuf>,
+    /// Bytes of memory that each end is to get along with.
+    pub memory: u64,
     /// Only images of this platform.
     pub platform: Option<Platform>,
     /// How hard to compress what crosses.
@@ -176,6 +178,7 @@ impl Session {
                 store: store.into(),
                 tmpfolder: tmpfolder.clone(),
                 platform: platform.clone(),
+                memory: options.memory,
             })
         };
         let there = match remote {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId};
@@ -16,6 +15,7 @@ use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply};
 
 use crate::batches::{self, Load};
 use crate::cache::Cache;
+use crate::endpoint::Room;
 use crate::explain;
 use crate::failure::EndpointError;
 use crate::layers::{Layers, Shelf, Slice, listings, load, places, readable};
@@ -42,7 +42,7 @@ pub(crate) fn send(
     link: &mut Link,
     image: &ImageId,
     how: &Sending,
-    folder: &Path,
+    room: &Room,
 ) -> Result<Reply, EndpointError> {
     let image = held
         .iter()
@@ -54,7 +54,7 @@ pub(crate) fn send(
     link.outbox.event(&Event::Phase(Phase::Scan));
     // When something was mistaken nothing is taken on trust, a remembered layer neither.
     let cache = if needed.whole { None } else { Cache::open() };
-    let mut own = Layers::new(store, folder, cache)?;
+    let mut own = Layers::new(store, &room.folder, cache)?;
     let export = own.keep(&image.id, needed.layers.iter().copied())?;
     let basis = Basis::find(&mut own, held, image, &needed.basis)?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
@@ -68,7 +68,7 @@ pub(crate) fn send(
         link.outbox.event(&Event::Phase(Phase::Basis));
         old.push(negotiate::ask_for(link, &layers, &old)?);
     }
-    let mut pace = Pace::new(how.compression);
+    let mut pace = Pace::new(how.compression, room.memory);
     let (told, literals) = {
         let listed = listings(&old);
         let mut encoder = Encoder::new(&listed, mode(needed.whole));
@@ -245,7 +245,7 @@ fn send_batches(
         false => batches::write_alone(head.lengths, pace.effort(), &mut out)?,
     };
     let mut progress = Progress::new(&link.outbox);
-    let sizes = batches::pack(batches, loads, pace, |batch, packed| {
+    let sizes = batches::pack((head.limit, batches), loads, pace, |batch, packed| {
         if !dry_run {
             batches::write(packed, &mut out)?;
             out.flush()?;

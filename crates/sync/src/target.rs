@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::thread;
 
 use dsync_core::{Config, DiffId, Image, ImageRef};
@@ -15,6 +14,7 @@ use dsync_proto::{Event, Layer, LayerState, Need, Offer, Peer, Phase, Received, 
 use crate::assess;
 use crate::batches::{self, Arrivals};
 use crate::cache::Cache;
+use crate::endpoint::Room;
 use crate::failure::EndpointError;
 use crate::layers::{Layers, Shelf, load, places};
 use crate::link::Link;
@@ -52,7 +52,7 @@ pub(crate) fn receive(
     store: &dyn Store,
     link: &mut Link,
     what: &Receiving,
-    folder: &Path,
+    room: &Room,
 ) -> Result<Reply, EndpointError> {
     let held = store.list()?;
     let image = &what.image;
@@ -84,7 +84,7 @@ pub(crate) fn receive(
     let (own, offer) = thread::scope(|scope| {
         let reading = scope.spawn(|| -> Result<Layers<'_>, EndpointError> {
             let cache = if what.whole { None } else { Cache::open() };
-            let mut own = Layers::new(store, folder, cache)?;
+            let mut own = Layers::new(store, &room.folder, cache)?;
             for basis in &basis {
                 own.learn(&basis.id, basis.diff_ids.iter().copied(), &|id| {
                     replaced(id) || local.contains(id)
@@ -108,7 +108,7 @@ pub(crate) fn receive(
     check_config(&offered.config, image)?;
     let candidates = match offer.has_all() {
         true => Candidates::default(),
-        false => offered.candidates(link, &mut own, &basis)?,
+        false => offered.candidates(link, &mut own, &basis, room.memory)?,
     };
     let mut stream = link.data_reader();
     let limit = read_limit(&mut stream).map_err(EndpointError::io(LOST))?;
@@ -127,7 +127,7 @@ pub(crate) fn receive(
 
     let id = {
         let file =
-            tempfile::tempfile_in(folder).map_err(EndpointError::io("cannot make a temporary file"))?;
+            tempfile::tempfile_in(&room.folder).map_err(EndpointError::io("cannot make a temporary file"))?;
         let old = |run: &Run, out: &mut Vec<u8>| load(&own, &offered.basis, run, out);
         let uses = offered.literals.iter().map(|literal| literal.uses).collect();
         let mut contents = Sources {
