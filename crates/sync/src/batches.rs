@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use dsync_delta::ContentSource;
 use dsync_delta::batch::{self, Effort, Items};
+use dsync_delta::columns::Origin;
 use dsync_delta::gather::{Batch, Run};
 
 use crate::failure::EndpointError;
@@ -138,6 +140,15 @@ pub(crate) struct Arrivals<'a, R> {
     kept: HashMap<usize, (u64, u64)>,
 }
 
+impl<R: Read> ContentSource for Arrivals<'_, R> {
+    fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
+        match from {
+            Origin::Literal(literal) => self.copy_literal(literal, out),
+            Origin::Basis { .. } => Err(io::Error::other("there is nothing to build on")),
+        }
+    }
+}
+
 /// A batch that is to come.
 pub(crate) struct Arriving {
     pub(crate) batch: Batch,
@@ -168,7 +179,7 @@ impl<'a, R: Read> Arrivals<'a, R> {
     }
 
     /// Copies a literal, waiting for it to arrive.
-    pub(crate) fn copy(&mut self, literal: usize, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn copy_literal(&mut self, literal: usize, out: &mut dyn Write) -> io::Result<()> {
         loop {
             if let Some(&(at, len)) = self.here.get(&literal) {
                 self.spend(literal);
@@ -180,6 +191,18 @@ impl<'a, R: Read> Arrivals<'a, R> {
             self.put_away()?;
             self.receive()?;
         }
+    }
+
+    /// Gets ready for more batches, after all of those before, with literals that are not numbered yet: `uses`
+    /// says how often each will be copied.
+    pub(crate) fn expect(&mut self, batches: Vec<Arriving>, uses: Vec<u64>) {
+        self.batches = batches.into_iter();
+        self.uses.extend(uses);
+    }
+
+    /// What lies between batches.
+    pub(crate) fn stream(&mut self) -> &mut R {
+        &mut self.stream
     }
 
     /// What is left of the stream.

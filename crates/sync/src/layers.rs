@@ -19,12 +19,12 @@ use dsync_delta::Listing;
 use dsync_engine::{Export, Store, StoreError};
 
 pub(crate) use shelf::{Shelf, Slice, listings, load, places, readable};
-pub(crate) use spool::copy_at;
+pub(crate) use spool::{Kept, copy_at};
 
 use crate::cache::Cache;
 use crate::failure::EndpointError;
 use pick::Pick;
-use spool::Spool;
+use spool::{Spool, Telling};
 
 /// A content: the layer, and which of the layer's contents.
 pub(crate) type Place = (DiffId, usize);
@@ -49,6 +49,17 @@ impl<'a> Layers<'a> {
         let spool = Spool::new(folder, cache).map_err(temporary())?;
         let file = tempfile::tempfile_in(folder).map_err(temporary())?;
         Ok(Layers { store, spool, fetched: HashMap::new(), file })
+    }
+
+    /// As [`Layers::keep`]; each layer is told as soon as it is here.
+    pub(crate) fn keep_and(
+        &mut self,
+        image: &ImageId,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+        tell: &mut dyn FnMut(Kept) -> io::Result<()>,
+    ) -> Result<Export, StoreError> {
+        let wanted = self.spool.want(diff_ids, |_| true);
+        self.store.export(image, &wanted, &mut Telling { spool: &mut self.spool, tell })
     }
 
     /// Reads layers of an image to keep them, and its config.

@@ -32,6 +32,7 @@ mod select;
 mod session;
 mod source;
 mod ssh;
+mod stream;
 mod target;
 mod temporary;
 

@@ -17,7 +17,7 @@ use crate::negotiate::{self, Candidates, Found, Parted};
 use crate::source::mode;
 
 /// The most that a source may claim: more is refused before it costs anything.
-const LIMITS: Limits = Limits { len: 1 << 44, entries: 1 << 22, verbatim: 1 << 30 };
+pub(crate) const LIMITS: Limits = Limits { len: 1 << 44, entries: 1 << 22, verbatim: 1 << 30 };
 
 /// What both sides know of the target's basis.
 pub(crate) struct Basis {
@@ -84,14 +84,7 @@ impl Offered {
             let mut decoder = Decoder::new(&listed, mode(whole), LIMITS);
             let mut recipes = Vec::new();
             for diff_id in missing {
-                let recipe = decoder.layer(&mut input)?;
-                let got = recipe.listing.diff_id;
-                if got != *diff_id {
-                    return Err(EndpointError::Broken(format!(
-                        "the source offers layer {got} instead of {diff_id}"
-                    )));
-                }
-                recipes.push(recipe);
+                recipes.push(next_layer(&mut decoder, &mut input, diff_id)?);
             }
             (recipes, decoder.literals().to_vec())
         };
@@ -201,15 +194,8 @@ impl Offered {
 
     /// The literals of the batches.
     pub(crate) fn arriving(&self, batches: &[Batch]) -> Vec<Arriving> {
-        let spot = |(ordinal, literal): (usize, &Literal)| ((literal.layer, literal.content), ordinal);
-        let ordinals: HashMap<Spot, usize> = self.literals.iter().enumerate().map(spot).collect();
-        let literals = |batch: &Batch| {
-            let spots =
-                batch.new.iter().flat_map(|run| run.contents.clone().map(|content| (run.layer, content)));
-            let ordinals = spots.filter_map(|spot| ordinals.get(&spot));
-            ordinals.map(|&ordinal| (ordinal, self.literals[ordinal].len)).collect()
-        };
-        batches.iter().map(|batch| Arriving { batch: batch.clone(), literals: literals(batch) }).collect()
+        let spots = self.literals.iter().map(|literal| (literal.layer, literal.content));
+        arriving(batches, spots.zip(0..), &self.literals)
     }
 
     /// What becomes of each layer of the image.
@@ -232,6 +218,35 @@ impl Offered {
         };
         image.diff_ids.iter().zip(states).map(layer).collect()
     }
+}
+
+/// Reads a layer, which must be this one.
+pub(crate) fn next_layer(
+    decoder: &mut Decoder<'_>,
+    input: &mut &[u8],
+    diff_id: &DiffId,
+) -> Result<Recipe, EndpointError> {
+    let recipe = decoder.layer(input)?;
+    let got = recipe.listing.diff_id;
+    match got == *diff_id {
+        true => Ok(recipe),
+        false => Err(EndpointError::Broken(format!("the source offers layer {got} instead of {diff_id}"))),
+    }
+}
+
+/// The literals of batches, by where each is.
+pub(crate) fn arriving(
+    batches: &[Batch],
+    spots: impl Iterator<Item = (Spot, usize)>,
+    literals: &[Literal],
+) -> Vec<Arriving> {
+    let ordinals: HashMap<Spot, usize> = spots.collect();
+    let of = |batch: &Batch| {
+        let spots = batch.new.iter().flat_map(|run| run.contents.clone().map(|content| (run.layer, content)));
+        let ordinals = spots.filter_map(|spot| ordinals.get(&spot));
+        ordinals.map(|&ordinal| (ordinal, literals[ordinal].len)).collect()
+    };
+    batches.iter().map(|batch| Arriving { batch: batch.clone(), literals: of(batch) }).collect()
 }
 
 fn take_config(told: &[u8]) -> Result<(Vec<u8>, &[u8]), EndpointError> {

@@ -10,6 +10,8 @@ use dsync_proto::Compression;
 
 /// The levels of zstd that differ enough, from fastest to smallest.
 const LADDER: [i32; 8] = [1, 3, 5, 7, 9, 12, 16, 18];
+/// How low `auto` goes where nothing is old: level 3, below which `docker save | zstd` would move fewer bytes.
+const LEAST: usize = 1;
 /// Where `auto` begins: what is sent before anything is known.
 const BEGIN: usize = 4;
 /// How much more a level costs than the one below, until it was measured.
@@ -37,6 +39,8 @@ pub(crate) struct Pace {
     /// Bytes to get along with.
     memory: u64,
     rung: usize,
+    /// The lowest rung.
+    least: usize,
     /// Of each level, seconds of coding for a byte of new contents.
     costs: [Option<f64>; LADDER.len()],
     /// Seconds of the link for a byte of new contents.
@@ -58,7 +62,7 @@ pub(crate) struct Sent {
 
 impl Pace {
     pub(crate) fn new(compression: Compression, memory: u64) -> Self {
-        Pace { compression, memory, rung: BEGIN, costs: [None; LADDER.len()], link: None }
+        Pace { compression, memory, rung: BEGIN, least: 0, costs: [None; LADDER.len()], link: None }
     }
 
     /// For the next batch.
@@ -81,7 +85,7 @@ impl Pace {
         if self.rung + 1 < LADDER.len() && self.cost(self.rung + 1) <= link * ROOM {
             self.rung += 1;
         }
-        while self.rung > 0 && self.cost(self.rung) > link {
+        while self.rung > self.least && self.cost(self.rung) > link {
             self.rung -= 1;
         }
     }
@@ -99,8 +103,9 @@ impl Pace {
         usize::try_from(self.memory / one).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Bytes of a batch, old and new together.
-    pub(crate) fn limit(&self, has_old: bool) -> u32 {
+    /// Bytes of a batch, old and new together; to be asked for before the first one.
+    pub(crate) fn limit(&mut self, has_old: bool) -> u32 {
+        self.least = if has_old { 0 } else { LEAST };
         let most = match self.compression {
             Compression::Auto if !has_old => SMALL_BATCH,
             _ => BATCH,
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn memory_bounds_batches_and_workers() {
         let pace = |compression, mib: u64| {
-            let pace = Pace::new(compression, mib << 20);
+            let mut pace = Pace::new(compression, mib << 20);
             let limit = pace.limit(true);
             (limit >> 20, pace.most_workers(limit))
         };

@@ -23,6 +23,7 @@ use crate::link::Link;
 use crate::negotiate::{self, Parted, Parts};
 use crate::pace::Pace;
 use crate::progress::Progress;
+use crate::stream;
 
 /// How a source sends.
 pub(crate) struct Sending {
@@ -55,6 +56,9 @@ pub(crate) fn send(
     // When something was mistaken nothing is taken on trust, a remembered layer neither.
     let cache = if needed.whole { None } else { Cache::open() };
     let mut own = Layers::new(store, &room.folder, cache)?;
+    if needed.basis.is_empty() {
+        return stream::send(&mut own, link, (image, &needed.layers, needed.whole), how, room);
+    }
     let export = own.keep(&image.id, needed.layers.iter().copied())?;
     let basis = Basis::find(&mut own, held, image, &needed.basis)?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
@@ -166,7 +170,7 @@ fn divided_layers(new: &[&Listing], divided: Divided) -> Vec<Shelf> {
 }
 
 /// Which layer of the image this is.
-fn position(image: &Image, diff_id: &DiffId) -> u32 {
+pub(crate) fn position(image: &Image, diff_id: &DiffId) -> u32 {
     let position = image.diff_ids.iter().position(|id| id == diff_id);
     position.and_then(|position| position.try_into().ok()).unwrap_or(u32::MAX)
 }

@@ -20,6 +20,7 @@ use crate::layers::{Layers, Shelf, load, places};
 use crate::link::Link;
 use crate::negotiate::Candidates;
 use crate::offered::{Basis, Offered};
+use crate::stream;
 
 /// The most layers in an image; engines stop at 127.
 const MAX_LAYERS: usize = 4096;
@@ -80,6 +81,12 @@ pub(crate) fn receive(
     };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
+    if basis_ids.is_empty() {
+        let mut own = Layers::new(store, &room.folder, if what.whole { None } else { Cache::open() })?;
+        read_local(&mut own, &held, &local)?;
+        own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
+        return stream::receive(store, link, what, (&states, missing.len()), &own, room);
+    }
     // Both sides read their engines at the same time.
     let (own, offer) = thread::scope(|scope| {
         let reading = scope.spawn(|| -> Result<Layers<'_>, EndpointError> {
@@ -283,14 +290,14 @@ fn await_told(link: &mut Link) -> Result<Vec<u8>, EndpointError> {
     Ok(told)
 }
 
-fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
+pub(crate) fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
     let mut limit = [0; 4];
     stream.read_exact(&mut limit)?;
     Ok(u32::from_le_bytes(limit))
 }
 
 /// The config must be of the very layers that the image was listed with: they are what gets built.
-fn check_config(bytes: &[u8], image: &Image) -> Result<(), EndpointError> {
+pub(crate) fn check_config(bytes: &[u8], image: &Image) -> Result<(), EndpointError> {
     let config = Config::parse(bytes)
         .map_err(|error| EndpointError::Broken(format!("the source sent a bad config: {error}")))?;
     if config.diff_ids != image.diff_ids {
@@ -299,13 +306,17 @@ fn check_config(bytes: &[u8], image: &Image) -> Result<(), EndpointError> {
     Ok(())
 }
 
-fn copy_own(own: &Layers<'_>, diff_id: &DiffId, import: &mut dyn Import) -> Result<(), EndpointError> {
+pub(crate) fn copy_own(
+    own: &Layers<'_>,
+    diff_id: &DiffId,
+    import: &mut dyn Import,
+) -> Result<(), EndpointError> {
     let listing =
         own.listing(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
     Ok(import.layer(diff_id, listing.len, &mut |out| own.copy_layer(diff_id, out))?)
 }
 
-fn build(
+pub(crate) fn build(
     recipe: &Recipe,
     contents: &mut dyn ContentSource,
     import: &mut dyn Import,
@@ -341,7 +352,7 @@ impl<R: Read> ContentSource for Sources<'_, R> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         match from {
             Origin::Basis { layer, content } => self.basis[layer].copy(self.own, content, out),
-            Origin::Literal(ordinal) => self.arrivals.copy(ordinal, out),
+            Origin::Literal(ordinal) => self.arrivals.copy_literal(ordinal, out),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
+use dsync_delta::gather::Run;
 use dsync_delta::{Listing, Scanner};
 use dsync_engine::LayerSink;
 
@@ -19,7 +20,7 @@ const BLOCK: usize = 1 << 20;
 
 /// A temporary file with the kept layers, and what is known of all.
 pub(super) struct Spool {
-    file: File,
+    file: Arc<File>,
     len: u64,
     /// Of the layers to come those that are kept.
     keeping: HashSet<DiffId>,
@@ -33,7 +34,7 @@ pub(super) struct Spool {
 impl Spool {
     pub(super) fn new(folder: &Path, cache: Option<Cache>) -> io::Result<Spool> {
         Ok(Spool {
-            file: tempfile::tempfile_in(folder)?,
+            file: Arc::new(tempfile::tempfile_in(folder)?),
             len: 0,
             keeping: HashSet::new(),
             kept: HashMap::new(),
@@ -131,11 +132,60 @@ impl Spool {
     }
 }
 
+/// A layer that is kept, for another thread.
+pub(crate) struct Kept {
+    pub(crate) listing: Arc<Listing>,
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Kept {
+    /// Adds the bytes of a run of contents of the layer.
+    pub(crate) fn load(&self, run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
+        self.listing.contents()[run.contents.clone()]
+            .iter()
+            .try_for_each(|content| copy_at(&self.file, self.at + content.at, content.len, out))
+    }
+}
+
+/// A spool that tells of each layer that came.
+pub(super) struct Telling<'a> {
+    pub(super) spool: &'a mut Spool,
+    pub(super) tell: &'a mut dyn FnMut(Kept) -> io::Result<()>,
+}
+
+impl LayerSink for Telling<'_> {
+    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+        let diff_id = self.spool.take(diff_id, tar)?;
+        match (self.spool.listings.get(&diff_id), self.spool.kept.get(&diff_id)) {
+            (Some(listing), Some(&at)) => {
+                (self.tell)(Kept { listing: Arc::clone(listing), file: Arc::clone(&self.spool.file), at })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&mut self, note: &str) {
+        self.spool.note(note.to_owned());
+    }
+}
+
 impl LayerSink for Spool {
     fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+        self.take(diff_id, tar).map(drop)
+    }
+
+    fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+}
+
+impl Spool {
+    /// Takes a layer in, and says which it is.
+    fn take(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<DiffId> {
         if let Some(known) = diff_id.filter(|id| self.keeping.contains(id) && self.listings.contains_key(id))
         {
-            return self.take_known(known, tar);
+            return self.take_known(known, tar).map(|()| known);
         }
         // Of a layer without a name it is known only afterwards whether it is kept.
         let keeping = diff_id.is_none_or(|id| self.keeping.contains(&id));
@@ -165,11 +215,7 @@ impl LayerSink for Spool {
             self.file.set_len(at)?;
         }
         self.listings.insert(got, Arc::new(listing));
-        Ok(())
-    }
-
-    fn note(&mut self, note: &str) {
-        self.notes.push(note.to_owned());
+        Ok(got)
     }
 }
 

@@ -1,0 +1,280 @@
+//! A target that has nothing to build on: each layer crosses as soon as it is read, while the next one is.
+//!
+//! Nothing is asked and nothing is offered. One stream has the limit of batches (4 bytes, little-endian), then of
+//! each layer what it is made of and its literals in batches, and the config at last, since an engine may give
+//! that last.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use dsync_core::{DiffId, Image};
+use dsync_delta::Listing;
+use dsync_delta::columns::{Decoder, Encoder, Literal, Origin, Recipe};
+use dsync_delta::gather::{self, Batch, Run, Spot};
+use dsync_engine::{Export, Import, Store};
+use dsync_proto::{Event, Layer, LayerState, Phase, Received, Reply};
+
+use crate::batches::{self, Arrivals};
+use crate::endpoint::Room;
+use crate::explain;
+use crate::failure::EndpointError;
+use crate::layers::{Kept, Layers};
+use crate::link::{DataWriter, Link};
+use crate::offered::{LIMITS, arriving, next_layer};
+use crate::pace::Pace;
+use crate::progress::Progress;
+use crate::source::{Sending, mode, position};
+use crate::target::{Receiving, build, check_config, copy_own, read_limit};
+
+const LOST: &str = "cannot send to the target";
+const SILENT: &str = "the source did not send what it offered";
+/// The most bytes of a config, or of a layer without its contents.
+const MAX_TOLD: u64 = 1 << 30;
+
+/// Gives these layers of an image.
+pub(crate) fn send(
+    own: &mut Layers<'_>,
+    link: &Link,
+    (image, layers, whole): (&Image, &[DiffId], bool),
+    how: &Sending,
+    room: &Room,
+) -> Result<Reply, EndpointError> {
+    link.outbox.event(&Event::Total(image.size));
+    let (announce, kept) = channel();
+    let (export, sent) = thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            own.keep_and(&image.id, layers.iter().copied(), &mut |kept| {
+                announce.send(kept).map_err(|_| io::ErrorKind::BrokenPipe.into())
+            })
+        });
+        let mut sender = Sender {
+            out: link.data_writer(),
+            encoder: Encoder::new(&[], mode(whole)),
+            pace: Pace::new(how.compression, room.memory),
+            progress: Progress::new(&link.outbox),
+            dry_run: how.dry_run,
+            layers: Vec::new(),
+            sent: Sent::default(),
+        };
+        let sent = sender.all(layers, kept).map(|()| sender);
+        (reading.join(), sent)
+    });
+    let ended = || EndpointError::Broken("the reader of the image ended early".into());
+    let export = export.map_or_else(|_| Err(ended()), |read| read.map_err(EndpointError::from));
+    // Each that stops stops the other, and only the first knows why: a reader that nobody listens to has a broken
+    // pipe, a sender that gets no more a store that did not give a layer.
+    let (export, sender) = match (export, sent) {
+        (Err(error), Err(EndpointError::Broken(_)) | Ok(_)) => return Err(error),
+        (Err(_), Err(error)) => return Err(error),
+        (Ok(export), sent) => (export, sent?),
+    };
+    sender.finish(&export, image, how)
+}
+
+/// Sends layers as they come.
+struct Sender<'a> {
+    out: DataWriter<'a>,
+    encoder: Encoder<'a>,
+    pace: Pace,
+    progress: Progress<'a>,
+    dry_run: bool,
+    layers: Vec<Kept>,
+    sent: Sent,
+}
+
+#[derive(Default)]
+struct Sent {
+    told: u64,
+    batches: Vec<Batch>,
+    sizes: Vec<u64>,
+}
+
+impl Sender<'_> {
+    fn all(&mut self, layers: &[DiffId], kept: Receiver<Kept>) -> Result<(), EndpointError> {
+        let mut waiting: HashMap<DiffId, Kept> = HashMap::new();
+        let limit = self.pace.limit(false);
+        self.out.write_all(&limit.to_le_bytes()).map_err(EndpointError::io(LOST))?;
+        for diff_id in layers {
+            // An archive may have them in another order.
+            let layer = loop {
+                if let Some(layer) = waiting.remove(diff_id) {
+                    break layer;
+                }
+                let missing = || EndpointError::Broken(format!("the store did not give layer {diff_id}"));
+                let next = kept.recv().map_err(|_| missing())?;
+                waiting.insert(next.listing.diff_id, next);
+            };
+            self.layers.push(layer);
+            self.last(limit).map_err(EndpointError::io(LOST))?;
+        }
+        Ok(())
+    }
+
+    /// Sends the layer that came last.
+    fn last(&mut self, limit: u32) -> io::Result<()> {
+        let (layers, pace) = (&self.layers, &mut self.pace);
+        let Some(last) = layers.last() else { return Ok(()) };
+        let (mut told, before) = (Vec::new(), self.encoder.literals().len());
+        self.encoder.layer(&last.listing, &mut told);
+        self.sent.told += batches::write_alone(&told, pace.effort(), &mut self.out)?;
+        let literals = &self.encoder.literals()[before..];
+        let mut batches = gather::batches(&[&*last.listing], &spots(literals), &[], limit.into());
+        let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
+        let contents: u64 = literals.iter().map(|literal| literal.len).sum();
+        self.progress.advance(last.listing.len.saturating_sub(contents));
+        let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
+        let sizes = batches::pack((limit, &batches), (&load_new, &no_old), pace, |batch, packed| {
+            if !dry_run {
+                batches::write(packed, out)?;
+                out.flush()?;
+            }
+            progress.advance(batch.len());
+            Ok(())
+        })?;
+        // From here on a layer has its number among all.
+        let number = layers.len() - 1;
+        batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| run.layer = number);
+        self.sent.batches.extend(batches);
+        self.sent.sizes.extend(sizes);
+        Ok(())
+    }
+
+    fn finish(mut self, export: &Export, image: &Image, how: &Sending) -> Result<Reply, EndpointError> {
+        let Sent { mut told, batches, sizes } = self.sent;
+        self.progress.finish();
+        told += batches::write_alone(&export.config, self.pace.effort(), &mut self.out)
+            .map_err(EndpointError::io(LOST))?;
+        self.out.finish().map_err(EndpointError::io(LOST))?;
+        let costs = if how.explain {
+            let layers = &self.layers;
+            let position = |listing: &Listing| position(image, &listing.diff_id);
+            let listings = layers.iter().map(|kept| &*kept.listing);
+            let explained: Vec<explain::Layer<'_>> =
+                listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
+            let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer].load(run, out);
+            explain::costs(&batches, &sizes, &explained, (&load_new, &no_old))
+                .map_err(EndpointError::io("cannot read a content"))?
+        } else {
+            Vec::new()
+        };
+        let raw = batches.iter().map(Batch::len).sum();
+        Ok(Reply::Sent { raw, packed: sizes.iter().sum(), told, costs })
+    }
+}
+
+/// The literals of one layer, which is taken for the first.
+fn spots(literals: &[Literal]) -> Vec<Spot> {
+    literals.iter().map(|literal| (0, literal.content)).collect()
+}
+
+/// There is nothing old.
+fn no_old(_: &Run, _: &mut Vec<u8>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Takes an image of which only `own` layers are here.
+pub(crate) fn receive(
+    store: &dyn Store,
+    link: &mut Link,
+    what: &Receiving,
+    (states, missing): (&[LayerState], usize),
+    own: &Layers<'_>,
+    room: &Room,
+) -> Result<Reply, EndpointError> {
+    let image = &what.image;
+    let file =
+        tempfile::tempfile_in(&room.folder).map_err(EndpointError::io("cannot make a temporary file"))?;
+    let mut import = if what.dry_run { None } else { Some(store.import()?) };
+    let mut stream = link.data_reader();
+    let limit = read_limit(&mut stream).map_err(EndpointError::io(SILENT))?;
+    let mut taker = Taker {
+        arrivals: Arrivals::new(stream, Vec::new(), &no_old, Vec::new(), file),
+        decoder: Decoder::new(&[], mode(what.whole), LIMITS),
+        limit,
+        left: missing,
+    };
+    let mut done = HashSet::new();
+    let mut layers: Vec<Layer> = Vec::new();
+    for (diff_id, &state) in image.diff_ids.iter().zip(states) {
+        let mut layer = Layer { state, len: 0, reused: 0 };
+        match state {
+            LayerState::Local if done.insert(diff_id) => {
+                layer.len = own.listing(diff_id).map_or(0, |listing| listing.len);
+                layer.reused = layer.len;
+                if let Some(import) = &mut import {
+                    copy_own(own, diff_id, &mut **import)?;
+                }
+            }
+            LayerState::Missing if done.insert(diff_id) => {
+                layer.len = taker.layer(diff_id, &mut import)?;
+            }
+            _ => {}
+        }
+        layers.push(layer);
+    }
+    let config = batches::read_alone(taker.arrivals.stream(), MAX_TOLD)?;
+    taker.arrivals.into_stream().finish().map_err(EndpointError::io(SILENT))?;
+    check_config(&config, image)?;
+    let id = match import {
+        None => image.id,
+        Some(import) => {
+            link.outbox.event(&Event::Phase(Phase::Load));
+            let id = import.commit(&config)?;
+            store.tag(&id, &what.names)?;
+            id
+        }
+    };
+    Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false }))
+}
+
+/// Takes layers as they come.
+struct Taker<'a, R> {
+    arrivals: Arrivals<'a, R>,
+    decoder: Decoder<'a>,
+    limit: u32,
+    /// How many layers are still to come.
+    left: usize,
+}
+
+impl<R: Read> Taker<'_, R> {
+    /// Takes the next layer, which must be this one. Returns how long it is.
+    fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        import: &mut Option<Box<dyn Import + '_>>,
+    ) -> Result<u64, EndpointError> {
+        let told = batches::read_alone(self.arrivals.stream(), MAX_TOLD)?;
+        let before = self.decoder.literals().len();
+        let recipe = next_layer(&mut self.decoder, &mut &told[..], diff_id)?;
+        drop(told);
+        self.left = self.left.saturating_sub(1);
+        let len = recipe.listing.len;
+        if let Some(import) = import {
+            self.expect(before, &recipe);
+            build(&recipe, &mut self.arrivals, &mut **import)?;
+        }
+        Ok(len)
+    }
+
+    /// Gets ready for the literals of a layer, which are those from `before` on.
+    fn expect(&mut self, before: usize, Recipe { listing, origins }: &Recipe) {
+        let literals = &self.decoder.literals()[before..];
+        let batches = gather::batches(&[listing], &spots(literals), &[], self.limit.into());
+        let mut uses = vec![0; literals.len()];
+        for origin in origins {
+            if let Origin::Literal(literal) = origin
+                && let Some(uses) = literal.checked_sub(before).and_then(|at| uses.get_mut(at))
+            {
+                *uses += 1;
+            }
+        }
+        // What a layer that is still to come uses is known only then.
+        if self.left > 0 {
+            uses.fill(u64::MAX);
+        }
+        let spots = spots(literals).into_iter().zip(before..);
+        self.arrivals.expect(arriving(&batches, spots, self.decoder.literals()), uses);
+    }
+}
