@@ -244,6 +244,14 @@ pub enum Peer {
         /// As `dsync_delta::Wanted` writes it.
         bitmap: Vec<u8>,
     },
+    /// Target to source, after each batch: how long it was under way. So the source knows how fast the link is,
+    /// whatever waits in buffers on its side.
+    Took {
+        /// Bytes of the batch.
+        len: u64,
+        /// From its first byte to its last one, in microseconds.
+        micros: u64,
+    },
     /// Either way: this side gave up, and has told its client why.
     Abort,
 }

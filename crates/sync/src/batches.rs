@@ -11,15 +11,18 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dsync_delta::ContentSource;
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::columns::Origin;
 use dsync_delta::gather::{Batch, Run};
 
+use dsync_proto::{Channel, Peer};
+
 use crate::failure::EndpointError;
 use crate::layers::copy_at;
+use crate::link::{Link, Outbox};
 use crate::pace::{Pace, Sent};
 
 /// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
@@ -32,7 +35,7 @@ pub(crate) type Load<'a> = dyn Fn(&Run, &mut Vec<u8>) -> io::Result<()> + Sync +
 pub(crate) fn pack(
     (limit, batches): (u32, &[Batch]),
     (new, old): (&Load<'_>, &Load<'_>),
-    pace: &mut Pace,
+    (pace, link): (&mut Pace, &Link),
     mut out: impl FnMut(&Batch, &[u8]) -> io::Result<()>,
 ) -> io::Result<Vec<u64>> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers(limit));
@@ -65,8 +68,9 @@ pub(crate) fn pack(
             let begun = Instant::now();
             sizes.push(packed.len() as u64);
             out(&batches[number], &packed)?;
-            let raw = batches[number].len();
-            pace.note(Sent { effort, raw, coding, sending: begun.elapsed() }, workers);
+            link.took().for_each(|(len, time)| pace.took(len, time));
+            let (raw, packed) = (batches[number].len(), packed.len() as u64);
+            pace.note(Sent { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
         }
         // Moved in, so that the threads end however this ends.
         drop(tokens);
@@ -118,7 +122,7 @@ pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, E
     if len > most {
         return Err(EndpointError::Broken(format!("the source tells {len} bytes, at most {most} are taken")));
     }
-    let packed = read(stream).map_err(EndpointError::io(LOST))?;
+    let (packed, _) = read(stream).map_err(EndpointError::io(LOST))?;
     Ok(batch::decode(Items::default(), &[len], &[None], &packed)?)
 }
 
@@ -128,6 +132,7 @@ pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, E
 /// before the next one is decoded.
 pub(crate) struct Arrivals<'a, R> {
     stream: R,
+    outbox: Outbox,
     batches: std::vec::IntoIter<Arriving>,
     old: &'a Load<'a>,
     /// How often each literal is still to be copied.
@@ -157,9 +162,9 @@ pub(crate) struct Arriving {
 }
 
 impl<'a, R: Read> Arrivals<'a, R> {
-    /// `uses` says for each literal how often it will be copied. `file` is an empty temporary file.
+    /// The outbox is told of each batch. `uses` says for each literal how often it will be copied. `file` is an empty temporary file.
     pub(crate) fn new(
-        stream: R,
+        (stream, outbox): (R, Outbox),
         batches: Vec<Arriving>,
         old: &'a Load<'a>,
         uses: Vec<u64>,
@@ -167,6 +172,7 @@ impl<'a, R: Read> Arrivals<'a, R> {
     ) -> Self {
         Arrivals {
             stream,
+            outbox,
             batches: batches.into_iter(),
             old,
             uses,
@@ -231,7 +237,10 @@ impl<'a, R: Read> Arrivals<'a, R> {
         let Some(Arriving { batch, literals }) = self.batches.next() else {
             return Err(io::Error::other("a content is neither here nor on its way"));
         };
-        let packed = read(&mut self.stream)?;
+        let (packed, took) = read(&mut self.stream)?;
+        let micros = took.as_micros().try_into().unwrap_or(u64::MAX);
+        // A source that is gone is noticed by the next read.
+        self.outbox.send_message(Channel::Peer, &Peer::Took { len: packed.len() as u64, micros }).ok();
         let (old, old_lens) = (all(&batch.old, self.old)?, lens(&batch.old));
         let old = Items { bytes: &old, lens: &old_lens };
         // Before the next is unpacked the last one goes.
@@ -250,15 +259,16 @@ impl<'a, R: Read> Arrivals<'a, R> {
     }
 }
 
-/// Reads a batch; memory follows what arrives.
-pub(crate) fn read(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+/// Reads a batch, and says how long it was under way; memory follows what arrives.
+fn read(stream: &mut impl Read) -> io::Result<(Vec<u8>, Duration)> {
     let mut len = [0; 4];
     stream.read_exact(&mut len)?;
+    let begun = Instant::now();
     let len = u32::from_le_bytes(len);
     let mut packed = Vec::new();
     stream.take(len.into()).read_to_end(&mut packed)?;
     if packed.len() as u64 != u64::from(len) {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(packed)
+    Ok((packed, begun.elapsed()))
 }

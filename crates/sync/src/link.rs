@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use dsync_proto::{Channel, Event, HEADER_LEN, Header, MAX_DATA, Peer, Reply, Request, decode, encode};
 use serde::Serialize;
@@ -90,6 +91,8 @@ impl Link {
         }
         match decode(&frame.payload).map_err(io::Error::other)? {
             Peer::Abort => Err(Aborted.into()),
+            // Of a sync that is over.
+            Peer::Took { .. } => self.expect_peer(),
             message => Ok(message),
         }
     }
@@ -103,6 +106,16 @@ impl Link {
                 return decode(&frame.payload).map_err(io::Error::other);
             }
         }
+    }
+
+    /// What the other end told since of batches: how long each is, and how long it was under way.
+    pub(crate) fn took(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
+        // While this end sends the other says nothing else, but that it gave up, which is noted elsewhere.
+        let frames = std::iter::from_fn(|| self.inbox.frames.try_recv().ok()?.ok());
+        frames.filter_map(|frame| match decode(&frame.payload) {
+            Ok(Peer::Took { len, micros }) => Some((len, Duration::from_micros(micros))),
+            _ => None,
+        })
     }
 
     /// Begins a stream of data frames.

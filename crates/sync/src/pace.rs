@@ -1,25 +1,29 @@
 //! How hard to compress: as hard as the link is slow.
 //!
 //! From each batch it is learnt what coding costs at its level, and how long the link takes for its bytes. The next
-//! one gets the highest level whose coding is not slower than the link, one step up at a time.
+//! one gets the highest level whose coding is not slower than the link. How long the link takes is the longer of what
+//! sending blocked and what the target saw: what is sent first fills buffers and tells nothing.
 
 use std::time::Duration;
 
 use dsync_delta::batch::Effort;
 use dsync_proto::Compression;
 
-/// The levels of zstd that differ enough, from fastest to smallest.
-const LADDER: [i32; 8] = [1, 3, 5, 7, 9, 12, 16, 18];
-/// How low `auto` goes where nothing is old: level 3, below which `docker save | zstd` would move fewer bytes.
-const LEAST: usize = 1;
+/// The levels of zstd that differ enough, and what coding costs at them: seconds of one core for the Python wheels and
+/// the Rust program of the benchmark, without what all have in common (`measure OLD.tar NEW.tar LEVEL 24`).
+const LADDER: [(i32, f64); 4] = [(3, 3.1), (9, 4.0), (12, 7.3), (18, 74.0)];
 /// Where `auto` begins: what is sent before anything is known.
-const BEGIN: usize = 4;
-/// How much more a level costs than the one below, until it was measured.
-const STEP: f64 = 1.8;
-/// Going up needs more room than staying.
+const BEGIN: usize = 2;
+/// Going up needs more room than staying, and staying less than coming down.
 const ROOM: f64 = 0.9;
+const PATIENCE: f64 = 1.25;
+/// The rung below which only a link goes that takes less than so many seconds for a byte: 100 Mbit/s.
+const USUAL: usize = 1;
+const FAST: f64 = 8e-8;
 /// How much the last batch counts against those before.
 const NEW: f64 = 0.5;
+/// Of fewer bytes it says nothing how long they were under way: buffers take them at once.
+const TELLING: u64 = 512 << 10;
 /// Bytes of a batch where there is nothing old: little, so that the link has something to do at once.
 const SMALL_BATCH: u32 = 4 << 20;
 /// Bytes of a batch, old and new together, where memory allows: what lies farther apart is not found in each other.
@@ -39,11 +43,11 @@ pub(crate) struct Pace {
     /// Bytes to get along with.
     memory: u64,
     rung: usize,
-    /// The lowest rung.
-    least: usize,
     /// Of each level, seconds of coding for a byte of new contents.
     costs: [Option<f64>; LADDER.len()],
-    /// Seconds of the link for a byte of new contents.
+    /// Seconds of sending for a byte of new contents.
+    sending: Option<f64>,
+    /// Seconds of the link for a byte on it.
     link: Option<f64>,
 }
 
@@ -54,38 +58,51 @@ pub(crate) struct Sent {
     pub(crate) effort: Effort,
     /// Bytes of new contents.
     pub(crate) raw: u64,
+    /// And after coding.
+    pub(crate) packed: u64,
     /// How long coding took, on one core.
     pub(crate) coding: Duration,
-    /// How long the link took.
+    /// How long sending blocked.
     pub(crate) sending: Duration,
 }
 
 impl Pace {
     pub(crate) fn new(compression: Compression, memory: u64) -> Self {
-        Pace { compression, memory, rung: BEGIN, least: 0, costs: [None; LADDER.len()], link: None }
+        Pace { compression, memory, rung: BEGIN, costs: [None; LADDER.len()], sending: None, link: None }
     }
 
     /// For the next batch.
     pub(crate) fn effort(&self) -> Effort {
         match self.compression {
-            Compression::Auto => Effort::Level(LADDER[self.rung]),
+            Compression::Auto => Effort::Level(LADDER[self.rung].0),
             Compression::Level(level) => Effort::Level(level),
             Compression::Max => Effort::Max,
         }
     }
 
+    /// Learns how long bytes were under way.
+    pub(crate) fn took(&mut self, len: u64, time: Duration) {
+        if len >= TELLING {
+            self.link = Some(blend(self.link, time.as_secs_f64() / len as f64));
+        }
+    }
+
     /// Learns from a batch that was coded by one of so many workers.
     pub(crate) fn note(&mut self, sent: Sent, workers: usize) {
-        let rung = LADDER.iter().position(|level| Effort::Level(*level) == sent.effort);
+        let rung = LADDER.iter().position(|(level, _)| Effort::Level(*level) == sent.effort);
         let (Some(rung), true) = (rung, sent.raw > 0) else { return };
-        let a_byte = |time: Duration| time.as_secs_f64() / sent.raw as f64;
-        self.costs[rung] = Some(blend(self.costs[rung], a_byte(sent.coding) / workers as f64));
-        let link = blend(self.link, a_byte(sent.sending));
-        self.link = Some(link);
+        let raw = sent.raw as f64;
+        self.costs[rung] = Some(blend(self.costs[rung], sent.coding.as_secs_f64() / raw / workers as f64));
+        let sending = blend(self.sending, sent.sending.as_secs_f64() / raw);
+        self.sending = Some(sending);
+        let link = sending.max(self.link.unwrap_or(0.0) * sent.packed as f64 / raw);
+        // Until the target has seen anything, a link that seems fast may be a buffer.
+        let is_sure = self.link.is_some();
         if self.rung + 1 < LADDER.len() && self.cost(self.rung + 1) <= link * ROOM {
             self.rung += 1;
         }
-        while self.rung > self.least && self.cost(self.rung) > link {
+        let least = if self.link.is_some_and(|link| link < FAST) { 0 } else { USUAL };
+        while is_sure && self.rung > least && self.cost(self.rung) > link * PATIENCE {
             self.rung -= 1;
         }
     }
@@ -94,7 +111,7 @@ impl Pace {
     fn cost(&self, rung: usize) -> f64 {
         let known = (0..LADDER.len()).filter_map(|at| Some((at, self.costs[at]?)));
         let nearest = known.min_by_key(|(at, _)| at.abs_diff(rung));
-        nearest.map_or(0.0, |(at, cost)| cost * STEP.powi(rung as i32 - at as i32))
+        nearest.map_or(0.0, |(at, cost)| cost * LADDER[rung].1 / LADDER[at].1)
     }
 
     /// How many batches of so many bytes may be coded at once.
@@ -103,9 +120,8 @@ impl Pace {
         usize::try_from(self.memory / one).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Bytes of a batch, old and new together; to be asked for before the first one.
-    pub(crate) fn limit(&mut self, has_old: bool) -> u32 {
-        self.least = if has_old { 0 } else { LEAST };
+    /// Bytes of a batch, old and new together.
+    pub(crate) fn limit(&self, has_old: bool) -> u32 {
         let most = match self.compression {
             Compression::Auto if !has_old => SMALL_BATCH,
             _ => BATCH,
@@ -132,32 +148,38 @@ mod tests {
 
     const MIB_256: u64 = 256 << 20;
 
-    /// Batches of 1 MB, each level twice as slow as the one below, over a link that takes so long for one.
-    fn settle(pace: &mut Pace, fastest: Duration, link: Duration) -> i32 {
+    /// Batches of 10 MB that become 1 MB, over a link that takes so long for one; coding costs so much at level 3.
+    fn settle(pace: &mut Pace, fastest: Duration, link: Duration, blocks: Duration) -> i32 {
         for _ in 0..30 {
             let effort = pace.effort();
-            let rung = LADDER.iter().position(|level| Effort::Level(*level) == effort).unwrap();
-            let coding = fastest * 2_u32.pow(rung as u32);
-            pace.note(Sent { effort, raw: 1_000_000, coding, sending: link }, 2);
+            let (_, cost) = LADDER.iter().find(|(level, _)| Effort::Level(*level) == effort).unwrap();
+            let coding = fastest.mul_f64(cost / LADDER[0].1);
+            pace.note(Sent { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
+            pace.took(1_000_000, link);
         }
-        LADDER[pace.rung]
+        LADDER[pace.rung].0
     }
 
     #[test]
     fn a_slow_link_gets_fewer_bytes_and_a_fast_one_sooner() {
         let mut pace = Pace::new(Compression::Auto, MIB_256);
-        let fastest = Duration::from_millis(10);
-        assert_eq!(settle(&mut pace, fastest, Duration::from_secs(8)), 18);
-        assert_eq!(settle(&mut pace, fastest, Duration::from_millis(1)), 1);
-        // 12 takes 320 ms on one of two cores, 16 twice that.
-        assert_eq!(settle(&mut pace, fastest, Duration::from_millis(200)), 12);
-        assert_eq!(settle(&mut pace, fastest, Duration::from_millis(200)), 12);
+        let fastest = Duration::from_millis(20);
+        let mut settle = |link, blocks| {
+            settle(&mut pace, fastest, Duration::from_millis(link), Duration::from_millis(blocks))
+        };
+        assert_eq!(settle(8000, 0), 18);
+        assert_eq!(settle(1, 1), 3);
+        // On one of two cores 12 takes 24 ms, and 18 takes 239 ms.
+        assert_eq!(settle(100, 0), 12);
+        // The link is fast, but the engine at its end is not.
+        assert_eq!(settle(1, 100), 12);
+        assert_eq!(settle(1, 15), 9);
     }
 
     #[test]
     fn memory_bounds_batches_and_workers() {
         let pace = |compression, mib: u64| {
-            let mut pace = Pace::new(compression, mib << 20);
+            let pace = Pace::new(compression, mib << 20);
             let limit = pace.limit(true);
             (limit >> 20, pace.most_workers(limit))
         };
@@ -171,9 +193,8 @@ mod tests {
     #[test]
     fn what_was_asked_for_stays() {
         let mut pace = Pace::new(Compression::Level(7), MIB_256);
-        settle(&mut Pace::new(Compression::Auto, MIB_256), Duration::ZERO, Duration::ZERO);
         let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
-        pace.note(Sent { effort: Effort::Level(7), raw: 1, coding, sending }, 1);
+        pace.note(Sent { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
         assert_eq!(pace.effort(), Effort::Level(7));
     }
 }

@@ -249,7 +249,7 @@ fn send_batches(
         false => batches::write_alone(head.lengths, pace.effort(), &mut out)?,
     };
     let mut progress = Progress::new(&link.outbox);
-    let sizes = batches::pack((head.limit, batches), loads, pace, |batch, packed| {
+    let sizes = batches::pack((head.limit, batches), loads, (pace, link), |batch, packed| {
         if !dry_run {
             batches::write(packed, &mut out)?;
             out.flush()?;

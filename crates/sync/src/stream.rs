@@ -50,6 +50,7 @@ pub(crate) fn send(
             })
         });
         let mut sender = Sender {
+            link,
             out: link.data_writer(),
             encoder: Encoder::new(&[], mode(whole)),
             pace: Pace::new(how.compression, room.memory),
@@ -75,6 +76,7 @@ pub(crate) fn send(
 
 /// Sends layers as they come.
 struct Sender<'a> {
+    link: &'a Link,
     out: DataWriter<'a>,
     encoder: Encoder<'a>,
     pace: Pace,
@@ -125,14 +127,15 @@ impl Sender<'_> {
         let contents: u64 = literals.iter().map(|literal| literal.len).sum();
         self.progress.advance(last.listing.len.saturating_sub(contents));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
-        let sizes = batches::pack((limit, &batches), (&load_new, &no_old), pace, |batch, packed| {
-            if !dry_run {
-                batches::write(packed, out)?;
-                out.flush()?;
-            }
-            progress.advance(batch.len());
-            Ok(())
-        })?;
+        let sizes =
+            batches::pack((limit, &batches), (&load_new, &no_old), (pace, self.link), |batch, packed| {
+                if !dry_run {
+                    batches::write(packed, out)?;
+                    out.flush()?;
+                }
+                progress.advance(batch.len());
+                Ok(())
+            })?;
         // From here on a layer has its number among all.
         let number = layers.len() - 1;
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| run.layer = number);
@@ -187,10 +190,11 @@ pub(crate) fn receive(
     let file =
         tempfile::tempfile_in(&room.folder).map_err(EndpointError::io("cannot make a temporary file"))?;
     let mut import = if what.dry_run { None } else { Some(store.import()?) };
+    let outbox = link.outbox.clone();
     let mut stream = link.data_reader();
     let limit = read_limit(&mut stream).map_err(EndpointError::io(SILENT))?;
     let mut taker = Taker {
-        arrivals: Arrivals::new(stream, Vec::new(), &no_old, Vec::new(), file),
+        arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, Vec::new(), file),
         decoder: Decoder::new(&[], mode(what.whole), LIMITS),
         limit,
         left: missing,

@@ -117,6 +117,7 @@ pub(crate) fn receive(
         true => Candidates::default(),
         false => offered.candidates(link, &mut own, &basis, room.memory)?,
     };
+    let outbox = link.outbox.clone();
     let mut stream = link.data_reader();
     let limit = read_limit(&mut stream).map_err(EndpointError::io(LOST))?;
     if !candidates.is_empty() {
@@ -140,7 +141,7 @@ pub(crate) fn receive(
         let mut contents = Sources {
             own: &own,
             basis: &offered.basis,
-            arrivals: Arrivals::new(stream, offered.arriving(&batches), &old, uses, file),
+            arrivals: Arrivals::new((stream, outbox), offered.arriving(&batches), &old, uses, file),
         };
         let mut import = store.import()?;
         let mut done = HashSet::new();
