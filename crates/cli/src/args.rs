@@ -49,13 +49,16 @@ pub(crate) enum Command {
     /// A patch has what NEW has and OLD has not, as a sync would send it. It is for hosts that no cable
     /// reaches, or for many hosts that all have OLD.
     ///
+    /// OLD and NEW are images of this host's engine, or oci:DIR:NAME, or docker-archive:FILE (as `docker save`
+    /// writes it), each for itself.
+    ///
     /// For example: docker-sync diff shop/web:v1 shop/web:v2 -o web.patch
     Diff {
         /// The image that those who apply the patch have
-        #[arg(value_name = "OLD", value_parser = image)]
+        #[arg(value_name = "OLD", value_parser = operand)]
         old: String,
         /// The image that they get
-        #[arg(value_name = "NEW", value_parser = image)]
+        #[arg(value_name = "NEW", value_parser = operand)]
         new: String,
         /// The patch
         #[arg(short, long, value_name = "FILE")]
@@ -344,6 +347,12 @@ pub(crate) fn parse(
 
 fn image(text: &str) -> Result<String, dsync_core::ReferenceError> {
     text.parse::<Pattern>().map(|_| text.into())
+}
+
+/// An image of the engine, or of files, which only who opens them can tell apart.
+fn operand(text: &str) -> Result<String, dsync_core::ReferenceError> {
+    let is_file = text.starts_with("oci:") || text.starts_with("docker-archive:");
+    if is_file { Ok(text.into()) } else { image(text) }
 }
 
 fn command_line(text: &str) -> Result<CommandLine, String> {

@@ -1,4 +1,4 @@
-//! The image stores of one host, behind one trait: docker, podman, an OCI image layout.
+//! The image stores of one host, behind one trait: docker, podman, an OCI image layout, a saved archive.
 //!
 //! Engines are driven through their own command-line clients, so that contexts, rootless set-ups and
 //! `sudo` work as the user has them. Nothing here knows the network or how layers become smaller.
@@ -20,6 +20,7 @@ pub use command::Reach;
 pub use spec::{SpecError, StoreSpec};
 pub use store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
 
+use archive::ArchiveStore;
 use client::ClientStore;
 use oci::OciStore;
 
@@ -36,5 +37,6 @@ pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>, StoreError> {
             other => other,
         },
         StoreSpec::OciLayout(directory) => Ok(Box::new(OciStore::open(directory)?)),
+        StoreSpec::DockerArchive(file) => Ok(Box::new(ArchiveStore::open(file)?)),
     }
 }

@@ -13,6 +13,8 @@ pub enum StoreSpec {
     Command(Vec<String>),
     /// An OCI image layout directory: `oci:DIR`.
     OciLayout(PathBuf),
+    /// A saved archive: `docker-archive:FILE`.
+    DockerArchive(PathBuf),
 }
 
 /// A text that names no store.
@@ -24,8 +26,13 @@ pub enum SpecError {
     /// `oci:` alone.
     #[error("'oci:' names no directory: expected oci:DIR, as oci:/srv/images")]
     NoDirectory,
-    /// `docker-archive:` and the like, which are not stores that can be synchronised.
-    #[error("'{0}' is not supported: expected a client command (docker, 'sudo -n podman') or oci:DIR")]
+    /// `docker-archive:` alone.
+    #[error("'docker-archive:' names no file: expected docker-archive:FILE, as docker-archive:web.tar")]
+    NoFile,
+    /// `oci-archive:` and the like, which are not stores that can be synchronised.
+    #[error(
+        "'{0}' is not supported: expected a client command (docker, 'sudo -n podman'), oci:DIR or docker-archive:FILE"
+    )]
     Transport(String),
 }
 
@@ -34,13 +41,19 @@ impl FromStr for StoreSpec {
 
     /// Splits a command line as a POSIX shell does, without running one.
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        const OTHER_TRANSPORTS: [&str; 6] =
-            ["docker-archive:", "oci-archive:", "containers-storage:", "docker-daemon:", "dir:", "docker://"];
+        const OTHER_TRANSPORTS: [&str; 5] =
+            ["oci-archive:", "containers-storage:", "docker-daemon:", "dir:", "docker://"];
         let text = text.trim();
         if let Some(directory) = text.strip_prefix("oci:") {
             return match directory {
                 "" => Err(SpecError::NoDirectory),
                 _ => Ok(StoreSpec::OciLayout(directory.into())),
+            };
+        }
+        if let Some(file) = text.strip_prefix("docker-archive:") {
+            return match file {
+                "" => Err(SpecError::NoFile),
+                _ => Ok(StoreSpec::DockerArchive(file.into())),
             };
         }
         if OTHER_TRANSPORTS.iter().any(|transport| text.starts_with(transport)) {
@@ -68,12 +81,14 @@ mod tests {
         });
         assert_eq!("docker -H ssh://host".parse(), command(&["docker", "-H", "ssh://host"]));
         assert_eq!("oci:/srv/a b".parse(), Ok(StoreSpec::OciLayout("/srv/a b".into())));
+        assert_eq!("docker-archive:a.tar".parse(), Ok(StoreSpec::DockerArchive("a.tar".into())));
     }
 
     #[test]
     fn what_names_no_store_is_refused() {
         assert_eq!("oci:".parse::<StoreSpec>(), Err(SpecError::NoDirectory));
         assert!(matches!("docker 'x".parse::<StoreSpec>(), Err(SpecError::Quote(_))));
-        assert!(matches!("docker-archive:a.tar".parse::<StoreSpec>(), Err(SpecError::Transport(_))));
+        assert_eq!("docker-archive:".parse::<StoreSpec>(), Err(SpecError::NoFile));
+        assert!(matches!("oci-archive:a.tar".parse::<StoreSpec>(), Err(SpecError::Transport(_))));
     }
 }

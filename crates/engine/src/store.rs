@@ -104,6 +104,8 @@ pub enum StoreKind {
     Podman,
     /// An OCI image layout directory.
     OciLayout,
+    /// A saved archive: the image ID is the config's digest. It is read, not written.
+    DockerArchive,
 }
 
 /// Why a store did not do what was asked.
@@ -146,6 +148,12 @@ pub enum StoreError {
         what: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A file that holds images, and takes none.
+    #[error("{store} can be read, not written: use oci:DIR for images in files")]
+    ReadOnly {
+        /// The store.
+        store: String,
     },
     /// Any other failure of the client program.
     #[error("`{command}` failed ({status}): {message}")]

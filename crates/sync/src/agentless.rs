@@ -133,8 +133,8 @@ fn words(spec: &str) -> Result<Vec<String>, EndpointError> {
     match spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))? {
         StoreSpec::Auto => Ok(Vec::new()),
         StoreSpec::Command(words) => Ok(words),
-        StoreSpec::OciLayout(_) => {
-            Err(EndpointError::Usage("a directory of the remote needs an agent there".into()))
+        StoreSpec::OciLayout(_) | StoreSpec::DockerArchive(_) => {
+            Err(EndpointError::Usage("files of the remote need an agent there".into()))
         }
     }
 }

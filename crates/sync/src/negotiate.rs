@@ -63,28 +63,32 @@ pub(crate) fn ask_for(
     let found = ask(link, Asker::new(&ids.concat()))?;
     let mut agreed = Agreed::default();
     let mut begin = 0;
-    for ((entries, ids), listing) in entries.iter().zip(&ids).zip(new) {
-        let end = begin + ids.len();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for (layer, (entries, ids)) in entries.iter().zip(&ids).enumerate() {
+        let (mut next, end) = (begin, begin + ids.len());
         for range in &found[found.partition_point(|range| range.end <= begin)..] {
             let here = range.start.max(begin)..range.end.min(end);
             if here.is_empty() {
                 break;
             }
-            agreed.add(entries, listing, here.start - begin..here.end - begin);
+            agreed.add(entries, &new[layer], here.start - begin..here.end - begin);
+            open.extend((next..here.start).map(|entry| (layer, entry - begin)));
+            next = here.end;
         }
+        open.extend((next..end).map(|entry| (layer, entry - begin)));
         begin = end;
     }
 
     let there = known.iter().flat_map(|shelf| shelf.listing.contents());
     let mut seen: HashSet<ContentId> = there.map(|content| content.id).collect();
     seen.extend(agreed.contents.iter().map(|(id, _)| *id));
+    // All contents of an entry or none: in the order in which the target may have them too.
     let (mut items, mut places) = (Vec::new(), Vec::new());
-    for listing in new {
-        for (ordinal, content) in listing.contents().iter().enumerate() {
-            if seen.insert(content.id) {
-                items.push(*content.id.as_bytes());
-                places.push((listing, ordinal));
-            }
+    for (layer, entry) in open {
+        let (listing, contents) = (&new[layer], entries[layer].contents(entry));
+        if listing.contents()[contents.clone()].iter().any(|content| !seen.contains(&content.id)) {
+            items.extend(listing.contents()[contents.clone()].iter().map(|content| *content.id.as_bytes()));
+            places.extend(contents.map(|ordinal| (listing, ordinal)));
         }
     }
     for range in ask(link, Asker::new(&items))? {

@@ -5,6 +5,7 @@
 //! a source which is not there: both are played here.
 
 mod file;
+mod operand;
 
 use std::io;
 use std::path::Path;
@@ -22,11 +23,11 @@ use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::link::{Frame, Inbox, Link};
-use crate::select::Selector;
 use crate::session::{LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
 use crate::target::{self, Given, Receiving};
 use file::{Head, Reader, Writer};
+use operand::{Operand, Stores};
 
 /// How to make or apply a patch.
 #[derive(Debug, Clone)]
@@ -54,7 +55,8 @@ pub struct PatchMade {
     pub size: u64,
 }
 
-/// Writes what makes image `new` of image `old` to a file. Both are names or IDs of this host's store.
+/// Writes what makes image `new` of image `old` to a file. Both are names or IDs of this host's store, or
+/// `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`.
 pub fn diff(
     options: &PatchOptions,
     old: &str,
@@ -85,11 +87,11 @@ fn make(
     file: &Path,
     observer: &dyn Observer,
 ) -> Result<PatchMade, EndpointError> {
-    let store = open_here(&options.store)?;
+    let (old, new) = (Operand::parse(old), Operand::parse(new));
+    let stores = Stores::open(&[old, new], &options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;
-    let held = store.list()?;
-    let (old, _) = find(&held, old)?;
-    let (new, names) = find(&held, new)?;
+    let held = stores.list()?;
+    let ((old, _), (new, names)) = (old.find(&stores)?, new.find(&stores)?);
     let mut basis: Vec<DiffId> = Vec::new();
     old.diff_ids.iter().for_each(|id| {
         if !basis.contains(id) {
@@ -103,7 +105,7 @@ fn make(
             layers.push(position);
         }
     }
-    let mut image = to_wire(new);
+    let mut image = to_wire(&new);
     image.names = names.iter().map(ToString::to_string).collect();
     let head = Head { image, layers, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
     let need = Need::Layers {
@@ -117,7 +119,7 @@ fn make(
     let sending = Sending { compression: options.compression, dry_run: false, explain: false };
     let id = new.id;
     let (sent, recorded) = thread::scope(|scope| {
-        let sending = scope.spawn(move || source::send(&*store, &held, &mut theirs, &id, &sending, &room));
+        let sending = scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &room));
         let recorded =
             mine.send_peer(&Peer::Need(need)).and_then(|()| record(&mut mine.inbox, &mut writer, observer));
         drop(mine);
@@ -131,17 +133,6 @@ fn make(
     let size = writer.finish().map_err(EndpointError::io("cannot write the patch"))?;
     let image = from_wire(&head.image)?;
     Ok(PatchMade { image, layers: head.layers.len(), raw, size })
-}
-
-/// The one image that is meant, and the names of it that are.
-fn find<'a>(held: &'a [Image], text: &str) -> Result<(&'a Image, Vec<ImageRef>), EndpointError> {
-    let selector = Selector::parse(text).map_err(EndpointError::Usage)?;
-    let mut found = held.iter().filter(|image| selector.selects(image));
-    let image = found.next().ok_or_else(|| EndpointError::Usage(format!("this host has no image {text}")))?;
-    if found.next().is_some() {
-        return Err(EndpointError::Usage(format!("more than one image is meant by {text}")));
-    }
-    Ok((image, image.names.iter().filter(|name| selector.names(name)).cloned().collect()))
 }
 
 /// Writes down what a source sends, until it has nothing more to send.

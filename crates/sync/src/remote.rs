@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Remote {
     /// On a host that ssh reaches.
     Ssh(Destination),
-    /// In an OCI layout directory of this host: `oci:DIR`.
+    /// In an OCI layout directory or a saved archive of this host: `oci:DIR`, `docker-archive:FILE`.
     Layout(String),
 }
 
@@ -38,6 +38,11 @@ pub enum RemoteError {
     Url(String),
 }
 
+/// Whether a text names a store in files of this host.
+pub(crate) fn is_file(text: &str) -> bool {
+    text.starts_with("oci:") || text.starts_with("docker-archive:")
+}
+
 impl FromStr for Remote {
     type Err = RemoteError;
 
@@ -45,7 +50,7 @@ impl FromStr for Remote {
         if text.is_empty() {
             return Err(RemoteError::Empty);
         }
-        if text.starts_with("oci:") {
+        if is_file(text) {
             return Ok(Remote::Layout(text.into()));
         }
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {

@@ -32,6 +32,11 @@ impl<'a> Entries<'a> {
         self.groups.iter().map(|group| self.id(group)).collect()
     }
 
+    /// The contents of an entry, by their ordinals in the layer.
+    pub fn contents(&self, entry: usize) -> Range<usize> {
+        self.groups.get(entry).map_or(0..0, |group| self.listing.group_contents(group))
+    }
+
     fn id(&self, group: &Group) -> [u8; 16] {
         let mut bytes = Vec::new();
         let number = |number: u64, bytes: &mut Vec<u8>| bytes.extend(number.to_le_bytes());

@@ -152,6 +152,25 @@ fn a_patch_makes_the_new_image_of_the_old_one() {
     bench.assert_same("web:2");
     apply().ok().says("was there");
 
+    // Of saved archives, the same patch.
+    let saved = |name: &str| {
+        let file = bench.work().join(format!("{}.tar", name.rsplit(':').next().unwrap()));
+        bench.there().docker(&["save", "-o", file.to_str().unwrap(), name]);
+        file
+    };
+    let (old_file, new_file) = (saved(&old), saved(&new));
+    let archive = |file: &std::path::Path| format!("docker-archive:{}", file.display());
+    let again = bench.work().join("again.patch");
+    let named = format!("{}:{new}", archive(&new_file));
+    let args = ["diff", &archive(&old_file), &named, "-o", again.to_str().unwrap()];
+    bench.run_command(plain(&bench, &args)).ok();
+    assert!(fs::read(&again).unwrap() == fs::read(&patch).unwrap(), "another patch");
+    bench
+        .run_command(plain(&bench, &["diff", &old, "docker-archive:no.tar", "-o", "x"]))
+        .exits(1)
+        .says("no.tar");
+    [old_file, new_file, again].iter().for_each(|file| fs::remove_file(file).unwrap());
+
     // Without the old image, damaged, or no patch at all: refused before anything is touched.
     bench.here().docker(&["rmi", &old, &new]);
     apply().exits(2).says("which the patch builds on");

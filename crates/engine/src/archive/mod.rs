@@ -8,12 +8,15 @@ mod entry;
 mod header;
 mod manifest;
 mod read;
+mod store;
 mod v1;
 mod write;
 
-pub use read::{ReadError, Request, read};
+pub use read::{Archived, ReadError, Request, list, read};
 pub use v1::v1_ids;
 pub use write::{PartialArchive, WriteError};
+
+pub(crate) use store::ArchiveStore;
 
 pub(crate) use decode::{Watched, decoded, is_gzip, is_zstd, peek};
 pub(crate) use manifest::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, manifest};

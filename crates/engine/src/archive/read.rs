@@ -56,19 +56,52 @@ pub fn read(
     let mut entries = Entries::new(archive);
     let mut seen = Seen::new(request);
     while let Some(entry) = entries.next()? {
-        match &entry.kind {
-            Kind::File => seen.file(&entry, &mut entries, sink)?,
-            Kind::Symlink(target) => {
-                seen.links.insert(entry.path.clone(), resolved(&entry.path, target));
-            }
-            Kind::Hardlink(target) => {
-                seen.links.insert(entry.path.clone(), target.clone());
-            }
-            Kind::Other => {}
-        }
+        seen.entry(&entry, &mut entries, sink)?;
     }
     entries.drain()?;
     seen.conclude()
+}
+
+/// An image of an archive.
+#[derive(Debug)]
+pub struct Archived {
+    /// As the archive has them.
+    pub names: Vec<String>,
+    /// Its config.
+    pub config: Config,
+    /// Bytes of its layers, as they are stored.
+    pub size: u64,
+}
+
+/// The images of an archive, in its order. Layers are passed over.
+pub fn list(archive: impl Read) -> Result<Vec<Archived>, ReadError> {
+    let request = Request { config: None, diff_ids: &[], wanted: &HashSet::new() };
+    let mut entries = Entries::new(archive);
+    let mut seen = Seen::new(&request);
+    let mut sizes = HashMap::new();
+    while let Some(entry) = entries.next()? {
+        sizes.insert(entry.path.clone(), entry.size);
+        seen.entry(&entry, &mut entries, &mut Nowhere)?;
+    }
+    let manifest = seen.documents.get("manifest.json");
+    let manifest = manifest.ok_or_else(|| ReadError::Broken("it has no manifest.json".into()))?;
+    let images = parse_manifest(manifest)
+        .ok_or_else(|| ReadError::Broken("its manifest.json names no config and layers".into()))?;
+    let archived = |listed: Listed| {
+        let config = seen.config(&listed.config)?.1;
+        let paths = listed.layers.iter().map(|path| sizes.get(seen.target(path)).copied().unwrap_or(0));
+        Ok(Archived { names: listed.names, config, size: paths.sum() })
+    };
+    images.into_iter().map(archived).collect()
+}
+
+/// Where nothing is wanted nothing comes.
+struct Nowhere;
+
+impl LayerSink for Nowhere {
+    fn layer(&mut self, _: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+        io::copy(tar, &mut io::sink()).map(drop)
+    }
 }
 
 /// What the archive has shown so far.
@@ -101,6 +134,25 @@ impl<'a> Seen<'a> {
             links: HashMap::new(),
             given: HashSet::new(),
         }
+    }
+
+    fn entry<R: Read>(
+        &mut self,
+        entry: &Entry,
+        contents: &mut Entries<R>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<(), ReadError> {
+        match &entry.kind {
+            Kind::File => self.file(entry, contents, sink)?,
+            Kind::Symlink(target) => {
+                self.links.insert(entry.path.clone(), resolved(&entry.path, target));
+            }
+            Kind::Hardlink(target) => {
+                self.links.insert(entry.path.clone(), target.clone());
+            }
+            Kind::Other => {}
+        }
+        Ok(())
     }
 
     fn name(&self, path: &str) -> Name {
@@ -216,13 +268,15 @@ impl<'a> Seen<'a> {
         let Some(manifest) = self.documents.get("manifest.json") else {
             return broken("it has no manifest.json".into());
         };
-        let Some((config_path, layers)) = parse_manifest(manifest) else {
+        let Some(images) = parse_manifest(manifest) else {
             return broken("its manifest.json names no config and layers".into());
         };
-        let Some(bytes) = self.documents.get(self.target(&config_path)) else {
-            return broken(format!("the config {config_path} is missing"));
-        };
-        let config = Config::parse(bytes).map_err(|error| ReadError::Broken(error.to_string()))?;
+        let mut configs =
+            images.iter().map(|listed| self.config(&listed.config)).collect::<Result<Vec<_>, _>>()?;
+        let is_it = |(_, config): &(_, Config)| Some(config.digest) == self.request.config;
+        let at = configs.iter().position(is_it).unwrap_or(0);
+        let (bytes, config) = configs.swap_remove(at);
+        let layers = &images[at].layers;
         if let Some(expected) = self.request.config.filter(|expected| *expected != config.digest) {
             return broken(format!("its config is {}, not {expected}", config.digest));
         }
@@ -231,7 +285,7 @@ impl<'a> Seen<'a> {
             return broken(format!("its config tells of {told} layers, its manifest of {listed}"));
         }
         for wanted in self.request.wanted {
-            let mut at = config.diff_ids.iter().zip(&layers).filter(|(id, _)| *id == wanted).peekable();
+            let mut at = config.diff_ids.iter().zip(layers).filter(|(id, _)| *id == wanted).peekable();
             if at.peek().is_none() {
                 return broken(format!("the image has no layer {wanted}"));
             }
@@ -241,7 +295,15 @@ impl<'a> Seen<'a> {
                 ));
             }
         }
-        Ok(Export { config: bytes.clone() })
+        Ok(Export { config: bytes.to_vec() })
+    }
+
+    /// The bytes of a config, and what it says.
+    fn config(&self, path: &str) -> Result<(&[u8], Config), ReadError> {
+        let bytes = self.documents.get(self.target(path));
+        let bytes = bytes.ok_or_else(|| ReadError::Broken(format!("the config {path} is missing")))?;
+        let config = Config::parse(bytes).map_err(|error| ReadError::Broken(error.to_string()))?;
+        Ok((bytes, config))
     }
 
     /// Where a chain of links ends; one that goes round ends somewhere, as nothing is there.
@@ -250,18 +312,27 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// The path of the config and those of the layers, the lowest first.
-fn parse_manifest(bytes: &[u8]) -> Option<(String, Vec<String>)> {
-    let manifest: Value = serde_json::from_slice(bytes).ok()?;
-    let image = manifest.get(0)?;
-    let layers = match image.get("Layers") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(layers) => {
-            let paths = layers.as_array()?.iter().map(|path| Some(path.as_str()?.to_owned()));
-            paths.collect::<Option<_>>()?
-        }
+/// An image as a manifest lists it.
+struct Listed {
+    names: Vec<String>,
+    /// The path of the config.
+    config: String,
+    /// The paths of the layers, the lowest first.
+    layers: Vec<String>,
+}
+
+/// The images that a manifest lists: one at least.
+fn parse_manifest(bytes: &[u8]) -> Option<Vec<Listed>> {
+    let texts = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(values) => values.as_array()?.iter().map(|text| Some(text.as_str()?.to_owned())).collect(),
     };
-    Some((image.get("Config")?.as_str()?.to_owned(), layers))
+    let manifest: Value = serde_json::from_slice(bytes).ok()?;
+    let listed = |image: &Value| {
+        let config = image.get("Config")?.as_str()?.to_owned();
+        Some(Listed { names: texts(image.get("RepoTags"))?, config, layers: texts(image.get("Layers"))? })
+    };
+    manifest.as_array()?.iter().map(listed).collect::<Option<Vec<_>>>().filter(|images| !images.is_empty())
 }
 
 /// `../b/layer.tar`, seen from `a/layer.tar`, is `b/layer.tar`.

@@ -160,7 +160,7 @@ fn dropped(engine: &Engine, diff_ids: &[DiffId], wanted: &HashSet<DiffId>) -> Ve
             unwanted().map(|id| format!("blobs/sha256/{}", id.hex())).collect()
         }
         (StoreKind::Podman, _) => unwanted().map(|id| format!("{}.tar", id.hex())).collect(),
-        (StoreKind::DockerContainerd | StoreKind::OciLayout, _) => Vec::new(),
+        (StoreKind::DockerContainerd | StoreKind::OciLayout | StoreKind::DockerArchive, _) => Vec::new(),
     };
     names.sort();
     names.dedup();

@@ -112,6 +112,7 @@ fn holds(kind: StoreKind, held: &[Image], image: &Image) -> Vec<bool> {
             let layers: HashSet<&DiffId> = held.iter().flat_map(|image| &image.diff_ids).collect();
             image.diff_ids.iter().map(|id| layers.contains(id)).collect()
         }
+        StoreKind::DockerArchive => vec![false; image.diff_ids.len()],
         // It knows layers by their blob as stored, and its client does not say which those are. A layer
         // that is left out wrongly makes a broken image, one that is given in vain costs local work only.
         StoreKind::DockerContainerd => vec![false; image.diff_ids.len()],

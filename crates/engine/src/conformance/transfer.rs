@@ -33,7 +33,7 @@ pub(super) fn only_what_is_missing_goes_in(store: &dyn Store) {
     old.imported(store);
     let held = store.holds(&store.list().expect("images can be listed"), &new.image());
     let expected = match store.describe().kind {
-        StoreKind::DockerContainerd => [false; 4],
+        StoreKind::DockerContainerd | StoreKind::DockerArchive => [false; 4],
         StoreKind::DockerClassic => [true, true, false, false],
         StoreKind::Podman | StoreKind::OciLayout => [true, true, false, true],
     };

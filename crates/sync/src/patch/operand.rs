@@ -1,0 +1,147 @@
+//! Images as `diff` takes them: of the engine, or of files.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_engine::{Description, Export, Import, LayerSink, Store, StoreError};
+
+use crate::endpoint::open_here;
+use crate::failure::EndpointError;
+use crate::remote::is_file;
+use crate::select::Selector;
+
+/// An image that is meant: `NAME`, `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operand<'a> {
+    /// As `--docker` takes it; empty for the store that all others are of.
+    store: &'a str,
+    /// Empty for the only image of the store.
+    name: &'a str,
+}
+
+impl<'a> Operand<'a> {
+    pub(super) fn parse(text: &'a str) -> Self {
+        let Some(at) = is_file(text).then(|| text.find(':')).flatten() else {
+            return Operand { store: "", name: text };
+        };
+        // A path may have colons in it, a name has one: what is there decides.
+        let ends = std::iter::once(text.len()).chain(text.match_indices(':').map(|(end, _)| end));
+        let end = ends.filter(|end| *end > at).find(|end| Path::new(&text[at + 1..*end]).exists());
+        let end = end.unwrap_or(text.len());
+        Operand { store: &text[..end], name: text[end..].trim_start_matches(':') }
+    }
+
+    /// The one image that is meant, and the names of it that are.
+    pub(super) fn find(self, stores: &Stores) -> Result<(Image, Vec<ImageRef>), EndpointError> {
+        let held = stores.of(self.store).list()?;
+        let place = if self.store.is_empty() { "this host" } else { self.store };
+        if self.name.is_empty() {
+            return match &held[..] {
+                [only] => Ok((only.clone(), only.names.clone())),
+                [] => Err(EndpointError::Usage(format!("{place} has no image"))),
+                _ => Err(EndpointError::Usage(format!(
+                    "{place} has {} images: say which, as {place}:NAME",
+                    held.len()
+                ))),
+            };
+        }
+        let selector = Selector::parse(self.name).map_err(EndpointError::Usage)?;
+        let mut found = held.iter().filter(|image| selector.selects(image));
+        let missing = || EndpointError::Usage(format!("{place} has no image {}", self.name));
+        let image = found.next().ok_or_else(missing)?;
+        if found.next().is_some() {
+            return Err(EndpointError::Usage(format!("more than one image is meant by {}", self.name)));
+        }
+        Ok((image.clone(), image.names.iter().filter(|name| selector.names(name)).cloned().collect()))
+    }
+}
+
+/// The stores of some operands, as one that is read.
+pub(super) struct Stores(Vec<(String, Box<dyn Store>)>);
+
+impl Stores {
+    /// Opens each once; `engine` is the store of images that do not say.
+    pub(super) fn open(operands: &[Operand<'_>], engine: &str) -> Result<Stores, EndpointError> {
+        let mut stores: Vec<(String, Box<dyn Store>)> = Vec::new();
+        for operand in operands {
+            if !stores.iter().any(|(store, _)| store == operand.store) {
+                let store = if operand.store.is_empty() { engine } else { operand.store };
+                stores.push((operand.store.to_owned(), open_here(store)?));
+            }
+        }
+        Ok(Stores(stores))
+    }
+
+    fn of(&self, spec: &str) -> &dyn Store {
+        let (_, store) = self.0.iter().find(|(store, _)| store == spec).unwrap_or(&self.0[0]);
+        &**store
+    }
+}
+
+impl Store for Stores {
+    fn describe(&self) -> Description {
+        self.0[0].1.describe()
+    }
+
+    fn list(&self) -> Result<Vec<Image>, StoreError> {
+        let mut images = Vec::new();
+        for (_, store) in &self.0 {
+            images.extend(store.list()?);
+        }
+        Ok(images)
+    }
+
+    fn holds(&self, _: &[Image], image: &Image) -> Vec<bool> {
+        vec![false; image.diff_ids.len()]
+    }
+
+    fn export(
+        &self,
+        id: &ImageId,
+        wanted: &HashSet<DiffId>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<Export, StoreError> {
+        for (_, store) in &self.0 {
+            let held = store.list()?;
+            let has = |image: &Image| wanted.iter().all(|layer| image.diff_ids.contains(layer));
+            if held.iter().any(|image| image.id == *id && has(image)) {
+                return store.export(id, wanted, sink);
+            }
+        }
+        Err(StoreError::NoSuchImage { image: id.to_string() })
+    }
+
+    fn layer_sizes(&self, _: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+        Ok(None)
+    }
+
+    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
+        self.0[0].1.import()
+    }
+
+    fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
+        self.0[0].1.tag(id, names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_ends_where_something_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a:b.tar");
+        std::fs::write(&file, "").unwrap();
+        let store = format!("docker-archive:{}", file.display());
+        let parsed = |text: &str| {
+            let Operand { store, name } = Operand::parse(text);
+            (store.to_owned(), name.to_owned())
+        };
+        assert_eq!(parsed(&store), (store.clone(), String::new()));
+        assert_eq!(parsed(&format!("{store}:shop/web:1")), (store, "shop/web:1".into()));
+        assert_eq!(parsed("shop/web:1"), (String::new(), "shop/web:1".into()));
+        assert_eq!(parsed("oci:/not/there:x"), ("oci:/not/there:x".into(), String::new()));
+    }
+}
