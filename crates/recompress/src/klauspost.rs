@@ -1,0 +1,136 @@
+//! Deflate as `github.com/klauspost/compress/flate` does it, levels 1 to 6: podman, skopeo and buildah, and Go's own
+//! `compress/flate` from 1.27 on, which is the same code.
+//!
+//! A port of Go 1.27's `deflate.go`, `level1.go` to `level6.go`, `token.go` and `huffman_bit_writer.go`, and of the
+//! same files of klauspost 1.15.12 where they differ (BSD-3-Clause; the notices are in the crate's `LICENSE-GO`).
+
+mod block;
+mod history;
+mod level1;
+mod level5;
+mod level6;
+mod matches;
+mod pairs;
+mod parallel;
+mod tokens;
+
+use crate::deflate::Encoder;
+use crate::deflate::alphabet::{FARTHEST, STORED};
+pub(crate) use parallel::{Pgzip, is_block};
+
+use block::Blocks;
+use tokens::Tokens;
+
+/// With fewer bytes at the end no matches are looked for.
+const TINY: usize = 128;
+/// Up to so many bytes at the end are stored.
+const TINIEST: usize = 32;
+
+/// Releases that differ in their output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// klauspost 1.15.11 to 1.18.0: the head of a block tells codes for all of the alphabet.
+    Full,
+    /// klauspost from 1.18.2 and Go from 1.27: only for what is used.
+    Exact,
+}
+
+/// What finds matches at a level.
+trait Finder: Send {
+    /// Makes tokens of a block; none if there is no match.
+    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens);
+
+    /// Forgets all that was.
+    fn reset(&mut self);
+}
+
+fn finder(level: u8) -> Box<dyn Finder> {
+    match level {
+        0 | 1 => Box::new(level1::Level1::new()),
+        2..=5 => Box::new(level5::Level5::new()),
+        _ => Box::new(level6::Level6::new()),
+    }
+}
+
+/// The encoder of levels 1 to 6. Uses 1.3 MiB.
+pub(crate) struct Fast {
+    finder: Box<dyn Finder>,
+    tokens: Tokens,
+    window: Vec<u8>,
+    blocks: Blocks,
+}
+
+impl Fast {
+    pub(crate) fn new(release: Release, level: u8) -> Self {
+        let blocks = Blocks::new(release, 7);
+        Self { finder: finder(level), tokens: Tokens::new(), window: Vec::with_capacity(STORED), blocks }
+    }
+
+    /// An encoder that may refer to the end of what was encoded elsewhere.
+    pub(crate) fn after(release: Release, level: u8, before: &[u8]) -> Self {
+        let mut encoder = Self::new(release, level);
+        let start = before.len().saturating_sub(FARTHEST);
+        encoder.finder.encode(&before[start..], &mut encoder.tokens);
+        encoder.tokens.clear();
+        encoder
+    }
+
+    fn block(&mut self, is_last: bool) {
+        self.finder.encode(&self.window, &mut self.tokens);
+        let (count, len) = (self.tokens.list.len(), self.window.len());
+        if count == 0 {
+            self.blocks.stored(&self.window);
+        } else if count > len - (len >> 4) {
+            self.blocks.literals(&self.window, is_last);
+        } else {
+            self.blocks.tokens(&self.tokens, &self.window, is_last);
+        }
+        self.tokens.clear();
+        self.window.clear();
+    }
+
+    /// Encodes what is left in the window.
+    fn rest(&mut self) {
+        match self.window.len() {
+            0 => {}
+            len @ 1..TINY => {
+                if len <= TINIEST {
+                    self.blocks.stored(&self.window);
+                } else {
+                    self.blocks.literals(&self.window, true);
+                }
+                self.window.clear();
+                self.finder.reset();
+            }
+            _ => self.block(true),
+        }
+    }
+
+    /// Encodes all that was written, and an empty stored block after it.
+    pub(crate) fn flush(&mut self) {
+        self.rest();
+        self.blocks.stored(&[]);
+    }
+}
+
+impl Encoder for Fast {
+    fn write(&mut self, mut plain: &[u8]) {
+        while !plain.is_empty() {
+            if self.window.len() == STORED {
+                self.block(false);
+            }
+            let (head, rest) = plain.split_at(plain.len().min(STORED - self.window.len()));
+            self.window.extend_from_slice(head);
+            plain = rest;
+        }
+    }
+
+    fn finish(&mut self) {
+        self.rest();
+        self.blocks.finish();
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.blocks.sink.bytes
+    }
+}

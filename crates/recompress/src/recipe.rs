@@ -1,0 +1,72 @@
+//! What re-creates a blob, beside its plain bytes.
+
+use crate::Method;
+use crate::gzip::{self, Start};
+
+/// The first byte of a recipe, changed with its format.
+const VERSION: u8 = 1;
+/// A recipe is at most this long, in bytes.
+const LONGEST: usize = 16 + gzip::LONGEST_HEADER;
+
+/// The encoder of a gzip blob, and its header, which is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// How the deflate stream was made.
+    pub(crate) method: Method,
+    /// What is before it, as [`gzip::start`] accepts it.
+    pub(crate) header: Vec<u8>,
+}
+
+/// Why bytes are no recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecipe {
+    /// Its first byte is not the one of this format.
+    #[error("the recipe of a compressed layer has version {0}, and only version {VERSION} is known")]
+    Version(u8),
+    /// It names an encoder or a parameter that is not known here.
+    #[error("the recipe of a compressed layer names an encoder that is not known")]
+    Method,
+    /// What it says of the header is no gzip header.
+    #[error("the recipe of a compressed layer has a damaged header")]
+    Header,
+    /// It has more bytes than a recipe can have, or none.
+    #[error("the recipe of a compressed layer has {0} bytes")]
+    Length(usize),
+}
+
+impl Recipe {
+    /// How the blob was compressed.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The gzip header, from its magic number to its last field.
+    pub fn header(&self) -> &[u8] {
+        &self.header
+    }
+
+    /// The version, the method (see [`Method`]), and the header as it is to the end: 17 bytes for most.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend(self.method.to_bytes());
+        bytes.extend_from_slice(&self.header);
+        bytes
+    }
+
+    /// Reads what [`Recipe::to_bytes`] wrote, at most 4112 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadRecipe> {
+        if bytes.len() > LONGEST {
+            return Err(BadRecipe::Length(bytes.len()));
+        }
+        let (version, rest) = bytes.split_first().ok_or(BadRecipe::Length(0))?;
+        if *version != VERSION {
+            return Err(BadRecipe::Version(*version));
+        }
+        let (method, header) = rest.split_first_chunk().ok_or(BadRecipe::Length(bytes.len()))?;
+        let method = Method::from_bytes(*method).ok_or(BadRecipe::Method)?;
+        if gzip::start(header) != Start::Header(header.len()) {
+            return Err(BadRecipe::Header);
+        }
+        Ok(Self { method, header: header.to_vec() })
+    }
+}
