@@ -16,9 +16,11 @@ mod method;
 mod recipe;
 mod recognise;
 mod recreate;
+mod zlib;
 
 pub use klauspost::Release;
 pub use method::Method;
 pub use recipe::{BadRecipe, Recipe};
 pub use recognise::{Outcome, Reason, Recognised, recognise};
 pub use recreate::recreate;
+pub use zlib::Flavour;

@@ -6,6 +6,7 @@ use crate::deflate::Encoder;
 use crate::golang;
 use crate::gzip::Hints;
 use crate::klauspost::{self, Release};
+use crate::zlib::{self, Flavour};
 
 /// An encoder of deflate with its parameters.
 ///
@@ -35,10 +36,38 @@ pub enum Method {
         /// Plain bytes in a block, 1 MiB by default.
         block: u32,
     },
+    /// zlib, or GNU gzip.
+    Zlib {
+        /// Which of the programs.
+        flavour: Flavour,
+        /// From 1 to 9. The default is 6.
+        level: i8,
+    },
+    /// zlib in independent blocks, by pigz.
+    Pigz {
+        /// From 1 to 9. The default is 6.
+        level: i8,
+        /// Plain bytes in a block, 128 KiB by default.
+        block: u32,
+    },
 }
 
 /// The plain bytes in a block of pgzip, unless the program chose otherwise.
 const PGZIP_BLOCK: u32 = 1 << 20;
+
+/// The plain bytes in a block of pigz, unless the user chose otherwise.
+const PIGZ_BLOCK: u32 = 128 << 10;
+
+impl Flavour {
+    /// What is added to the number of an encoder.
+    fn number(self) -> u8 {
+        match self {
+            Self::Zlib => 0,
+            Self::ZlibLarge => 1,
+            Self::Gnu => 2,
+        }
+    }
+}
 
 impl Release {
     /// What is added to the number of an encoder.
@@ -57,6 +86,8 @@ impl Method {
             Self::Go { level } => (1, level, 0u32),
             Self::Klauspost { release, level } => (2 + release.number(), level, 0),
             Self::Pgzip { release, level, block } => (4 + release.number(), level, block),
+            Self::Zlib { flavour, level } => (6 + flavour.number(), level, 0),
+            Self::Pigz { level, block } => (9, level, block),
         };
         let [a, b, c, d] = block.to_le_bytes();
         [number, level as u8, a, b, c, d]
@@ -72,6 +103,10 @@ impl Method {
             3 => Self::Klauspost { release: Release::Exact, level },
             4 => Self::Pgzip { release: Release::Full, level, block },
             5 => Self::Pgzip { release: Release::Exact, level, block },
+            6 => Self::Zlib { flavour: Flavour::Zlib, level },
+            7 => Self::Zlib { flavour: Flavour::ZlibLarge, level },
+            8 => Self::Zlib { flavour: Flavour::Gnu, level },
+            9 => Self::Pigz { level, block },
             _ => return None,
         };
         (method.is_valid() && method.to_bytes() == bytes).then_some(method)
@@ -85,6 +120,8 @@ impl Method {
             Self::Pgzip { level, block, .. } => {
                 (1..=6).contains(&level) && klauspost::is_block(block as usize)
             }
+            Self::Zlib { level, .. } => (1..=9).contains(&level),
+            Self::Pigz { level, block } => (1..=9).contains(&level) && zlib::is_block(block as usize),
         }
     }
 
@@ -102,26 +139,49 @@ impl Method {
             Self::Pgzip { release, level, block } => {
                 Box::new(klauspost::Pgzip::new(release, level.unsigned_abs(), block as usize))
             }
+            Self::Zlib { flavour, level } => Box::new(zlib::Deflate::new(flavour, level.unsigned_abs())),
+            Self::Pigz { level, block } => Box::new(zlib::Pigz::new(level.unsigned_abs(), block as usize)),
         }
     }
 
     /// What may have written a blob with such a header, the most probable first.
     pub(crate) fn candidates(hints: Hints) -> Vec<Self> {
-        let _ = hints;
-        let mut methods = vec![Self::Go { level: 6 }, Self::Go { level: 1 }];
-        let releases = [Release::Exact, Release::Full];
-        methods.extend(releases.map(|release| Self::Pgzip { release, level: 5, block: PGZIP_BLOCK }));
-        methods.extend(
-            releases
-                .iter()
-                .flat_map(|release| [6, 5, 1].map(|level| Self::Klauspost { release: *release, level })),
-        );
-        methods.extend(releases.iter().flat_map(|release| {
-            [1, 6].map(|level| Self::Pgzip { release: *release, level, block: PGZIP_BLOCK })
-        }));
-        methods.extend([9, 2, 3, 4, 5, 7, 8, 0, -2].map(|level| Self::Go { level }));
-        methods
+        let of_go = candidates_of_go();
+        let of_zlib = candidates_of_zlib(hints);
+        match hints.system {
+            // Go tells no system unless it is made to; Python does not, either.
+            255 => [of_go, of_zlib].concat(),
+            _ => [of_zlib, of_go].concat(),
+        }
     }
+}
+
+fn candidates_of_go() -> Vec<Method> {
+    let releases = [Release::Exact, Release::Full];
+    let pgzip = |level: i8| releases.map(|release| Method::Pgzip { release, level, block: PGZIP_BLOCK });
+    let klauspost = |level: i8| releases.map(|release| Method::Klauspost { release, level });
+    let go = |level: i8| Method::Go { level };
+    let mut methods = vec![go(6), go(1)];
+    methods.extend([pgzip(5), klauspost(6), klauspost(1), klauspost(5), pgzip(1), pgzip(6)].as_flattened());
+    methods.extend([9, 2, 3, 4, 5, 7, 8, 0, -2].map(go));
+    methods
+}
+
+fn candidates_of_zlib(hints: Hints) -> Vec<Method> {
+    // Both tell the level if it is the fastest or the best.
+    let levels: &[i8] = match hints.effort {
+        2 => &[9, 6],
+        4 => &[1, 6],
+        _ => &[6, 9, 5, 4, 7, 3, 2, 8, 1],
+    };
+    let mut methods = Vec::new();
+    for level in levels {
+        let level = *level;
+        methods.extend([Flavour::Gnu, Flavour::Zlib].map(|flavour| Method::Zlib { flavour, level }));
+        methods.push(Method::Pigz { level, block: PIGZ_BLOCK });
+        methods.push(Method::Zlib { flavour: Flavour::ZlibLarge, level });
+    }
+    methods
 }
 
 impl fmt::Display for Method {
@@ -134,6 +194,10 @@ impl fmt::Display for Method {
             Self::Go { level } => write!(f, "go{level}"),
             Self::Klauspost { release, level } => write!(f, "klauspost-{}{level}", name(release)),
             Self::Pgzip { release, level, block } => write!(f, "pgzip-{}{level}/{block}", name(release)),
+            Self::Zlib { flavour: Flavour::Gnu, level } => write!(f, "gnu{level}"),
+            Self::Zlib { flavour: Flavour::Zlib, level } => write!(f, "zlib{level}"),
+            Self::Zlib { flavour: Flavour::ZlibLarge, level } => write!(f, "zlib-large{level}"),
+            Self::Pigz { level, block } => write!(f, "pigz{level}/{block}"),
         }
     }
 }

@@ -57,6 +57,11 @@ impl Sink {
         self.put(u32::from(code.bits) | bits << code.len, u32::from(code.len) + u32::from(len));
     }
 
+    /// How many bits of the last byte are used; 0 if it is full.
+    pub(crate) fn bits_in_byte(&self) -> u32 {
+        self.count % 8
+    }
+
     /// Fills the last byte with zeros.
     pub(crate) fn align(&mut self) {
         let bytes = self.count.div_ceil(8) as usize;
