@@ -6,12 +6,14 @@
 
 mod block;
 mod history;
-mod level1;
+mod level3;
+mod level4;
 mod level5;
 mod level6;
 mod matches;
 mod pairs;
 mod parallel;
+mod single;
 mod tokens;
 
 use crate::deflate::Encoder;
@@ -44,10 +46,14 @@ trait Finder: Send {
     fn reset(&mut self);
 }
 
-fn finder(level: u8) -> Box<dyn Finder> {
+/// The finder of a level from 1 to 6; any other is taken for the nearest.
+fn finder(release: Release, level: u8) -> Box<dyn Finder> {
     match level {
-        0 | 1 => Box::new(level1::Level1::new()),
-        2..=5 => Box::new(level5::Level5::new()),
+        0 | 1 => Box::new(single::Level1::new()),
+        2 => Box::new(single::Level2::new()),
+        3 => Box::new(level3::Level3::new()),
+        4 => Box::new(level4::Level4::new(release)),
+        5 => Box::new(level5::Level5::new()),
         _ => Box::new(level6::Level6::new()),
     }
 }
@@ -63,7 +69,12 @@ pub(crate) struct Fast {
 impl Fast {
     pub(crate) fn new(release: Release, level: u8) -> Self {
         let blocks = Blocks::new(release, 7);
-        Self { finder: finder(level), tokens: Tokens::new(), window: Vec::with_capacity(STORED), blocks }
+        Self {
+            finder: finder(release, level),
+            tokens: Tokens::new(),
+            window: Vec::with_capacity(STORED),
+            blocks,
+        }
     }
 
     /// An encoder that may refer to the end of what was encoded elsewhere.

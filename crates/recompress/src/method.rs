@@ -113,7 +113,7 @@ impl Method {
     }
 
     /// Whether the parameters are among those that are known.
-    fn is_valid(self) -> bool {
+    pub(crate) fn is_valid(self) -> bool {
         match self {
             Self::Go { level } => (-2..=9).contains(&level),
             Self::Klauspost { level, .. } => (1..=6).contains(&level),
@@ -143,40 +143,41 @@ impl Method {
             Self::Pigz { level, block } => Box::new(zlib::Pigz::new(level.unsigned_abs(), block as usize)),
         }
     }
+}
 
-    /// What may have written a blob with such a header, the most probable first.
-    pub(crate) fn candidates(hints: Hints) -> Vec<Self> {
-        let of_go = candidates_of_go();
-        let of_zlib = candidates_of_zlib(hints);
+/// What may have written a blob with such a header: the most probable first, and what is less so apart.
+///
+/// All programs but a few that tell nothing (0) say whether they were at their fastest (4) or best (2).
+pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 2] {
+    let (usual, rare): (&[i8], &[i8]) = match hints.effort {
+        2 => (&[9], &[6]),
+        4 => (&[1], &[6, 0, -2]),
+        _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0, -2]),
+    };
+    [usual, rare].map(|levels| {
+        let (of_go, of_zlib) = (candidates_of_go(levels), candidates_of_zlib(levels));
         match hints.system {
-            // Go tells no system unless it is made to; Python does not, either.
+            // Go tells no system; of the others only Python.
             255 => [of_go, of_zlib].concat(),
             _ => [of_zlib, of_go].concat(),
         }
-    }
+    })
 }
 
-fn candidates_of_go() -> Vec<Method> {
-    let releases = [Release::Exact, Release::Full];
-    let pgzip = |level: i8| releases.map(|release| Method::Pgzip { release, level, block: PGZIP_BLOCK });
-    let klauspost = |level: i8| releases.map(|release| Method::Klauspost { release, level });
-    let go = |level: i8| Method::Go { level };
-    let mut methods = vec![go(6), go(1)];
-    methods.extend([pgzip(5), klauspost(6), klauspost(1), klauspost(5), pgzip(1), pgzip(6)].as_flattened());
-    methods.extend([9, 2, 3, 4, 5, 7, 8, 0, -2].map(go));
+fn candidates_of_go(levels: &[i8]) -> Vec<Method> {
+    let mut methods: Vec<Method> = levels.iter().map(|level| Method::Go { level: *level }).collect();
+    for level in levels.iter().copied().filter(|level| (1..=6).contains(level)) {
+        for release in [Release::Exact, Release::Full] {
+            methods.push(Method::Pgzip { release, level, block: PGZIP_BLOCK });
+            methods.push(Method::Klauspost { release, level });
+        }
+    }
     methods
 }
 
-fn candidates_of_zlib(hints: Hints) -> Vec<Method> {
-    // Both tell the level if it is the fastest or the best.
-    let levels: &[i8] = match hints.effort {
-        2 => &[9, 6],
-        4 => &[1, 6],
-        _ => &[6, 9, 5, 4, 7, 3, 2, 8, 1],
-    };
+fn candidates_of_zlib(levels: &[i8]) -> Vec<Method> {
     let mut methods = Vec::new();
-    for level in levels {
-        let level = *level;
+    for level in levels.iter().copied().filter(|level| (1..=9).contains(level)) {
         methods.extend([Flavour::Gnu, Flavour::Zlib].map(|flavour| Method::Zlib { flavour, level }));
         methods.push(Method::Pigz { level, block: PIGZ_BLOCK });
         methods.push(Method::Zlib { flavour: Flavour::ZlibLarge, level });

@@ -35,6 +35,21 @@ pub enum BadRecipe {
 }
 
 impl Recipe {
+    /// The recipe for a blob with this header, which must be a whole gzip header.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRecipe`], where the parameters of the method or the header are not possible.
+    pub fn new(method: Method, header: Vec<u8>) -> Result<Self, BadRecipe> {
+        if !method.is_valid() {
+            return Err(BadRecipe::Method);
+        }
+        if gzip::start(&header) != Start::Header(header.len()) {
+            return Err(BadRecipe::Header);
+        }
+        Ok(Self { method, header })
+    }
+
     /// How the blob was compressed.
     pub fn method(&self) -> Method {
         self.method
@@ -54,6 +69,10 @@ impl Recipe {
     }
 
     /// Reads what [`Recipe::to_bytes`] wrote, at most 4112 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRecipe`], where it did not write this.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadRecipe> {
         if bytes.len() > LONGEST {
             return Err(BadRecipe::Length(bytes.len()));
@@ -64,9 +83,6 @@ impl Recipe {
         }
         let (method, header) = rest.split_first_chunk().ok_or(BadRecipe::Length(bytes.len()))?;
         let method = Method::from_bytes(*method).ok_or(BadRecipe::Method)?;
-        if gzip::start(header) != Start::Header(header.len()) {
-            return Err(BadRecipe::Header);
-        }
-        Ok(Self { method, header: header.to_vec() })
+        Self::new(method, header.to_vec())
     }
 }

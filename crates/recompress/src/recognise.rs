@@ -1,5 +1,6 @@
-//! Which encoder made a blob: all that may have run beside each other, until their output differs from the blob.
+//! Which encoder made a blob: those that may have are tried on its start, and what passes is run over all of it.
 
+mod prefix;
 mod race;
 
 use std::io::{self, Read, Write};
@@ -7,12 +8,16 @@ use std::io::{self, Read, Write};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use crate::gzip::{self, FOOTER, LONGEST_HEADER, Start};
+use crate::method::candidates;
 use crate::recreate::read_some;
 use crate::{Method, Recipe};
+use prefix::Prefix;
 use race::Race;
 
 /// Bytes of the blob that are read at once, and plain bytes that are encoded at once.
 const PIECE: usize = 1 << 16;
+/// The magic number of zstd.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// What became of a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,46 +53,71 @@ pub enum Reason {
     /// More bytes follow the gzip stream, such as a further stream.
     #[error("something follows the compressed stream")]
     Trailing,
-    /// No encoder that is known here makes it. So many plain bytes agreed with the one that came farthest.
+    /// No encoder that is known here makes it. About so many plain bytes agreed with the one that came farthest.
     #[error("no known encoder makes it; one agreed for about {0} bytes of its contents")]
     NoEncoder(u64),
 }
 
-impl Reason {
-    fn outcome(self) -> io::Result<Outcome> {
-        Ok(Outcome::Unknown(self))
+impl From<Reason> for Outcome {
+    fn from(reason: Reason) -> Self {
+        Self::Unknown(reason)
     }
 }
 
 /// Finds what re-creates a blob, over all of it: a recipe was tried to the last byte. The plain bytes are written on
 /// the way ([`io::sink`] drops them); they stop where the outcome is known.
 ///
-/// Reads once. Uses up to 40 MiB at the start, where all encoders are tried, and 10 MiB later.
+/// Reads once. Uses about 10 MiB.
 ///
 /// # Errors
 ///
 /// Only those of `blob` and `plain`; a damaged blob is an [`Outcome`].
 pub fn recognise(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
+    let mut start = Vec::new();
+    let header = match read_header(&mut blob, &mut start)? {
+        Ok(header) => header,
+        Err(reason) => return Ok(reason.into()),
+    };
+    blob.by_ref().take(prefix::LONGEST as u64).read_to_end(&mut start)?;
+    let prefix = Prefix::of(&start);
+    let mut farthest = 0;
+    for methods in candidates(gzip::hints(&header)) {
+        let passed: Vec<Method> = methods
+            .into_iter()
+            .filter(|method| {
+                let agreed = prefix.agreed(*method);
+                farthest = farthest.max(agreed.unwrap_or(0));
+                agreed.is_none()
+            })
+            .collect();
+        if !passed.is_empty() {
+            let stream = Stream { plain, crc: Crc::new(), race: Race::new(&passed) };
+            return stream.run((&start[..]).chain(blob), header);
+        }
+    }
+    Ok(Reason::NoEncoder(farthest).into())
+}
+
+/// The header of a blob. What was read after it is left in `start`.
+fn read_header(blob: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Result<Vec<u8>, Reason>> {
     let mut head = Vec::new();
-    let header = loop {
+    loop {
         match gzip::start(&head) {
-            Start::Header(len) => break head[..len].to_vec(),
-            Start::Other if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => return Reason::Zstd.outcome(),
-            Start::Other => return Reason::NotGzip.outcome(),
+            Start::Header(len) => {
+                *start = head.split_off(len);
+                return Ok(Ok(head));
+            }
+            Start::Other if head.starts_with(&ZSTD) => return Ok(Err(Reason::Zstd)),
+            Start::Other => return Ok(Err(Reason::NotGzip)),
             Start::Short => {}
         }
-        let before = head.len();
         let mut piece = [0; LONGEST_HEADER];
-        let read = read_some(&mut blob, &mut piece)?;
-        head.extend_from_slice(&piece[..read]);
-        if head.len() == before {
-            return Reason::Damaged.outcome();
+        let read = read_some(blob, &mut piece)?;
+        if read == 0 {
+            return Ok(Err(Reason::Damaged));
         }
-    };
-    let candidates = Method::candidates(gzip::hints(&header));
-    let rest = (&head[header.len()..]).chain(blob);
-    let stream = Stream { plain, crc: Crc::new(), race: Race::new(&candidates) };
-    stream.run(rest, header)
+        head.extend_from_slice(&piece[..read]);
+    }
 }
 
 /// The deflate stream of a blob on its way through.
@@ -112,28 +142,16 @@ impl<W: Write> Stream<W> {
         loop {
             let read = read_some(&mut blob, &mut piece)?;
             if read == 0 {
-                return Reason::Damaged.outcome();
+                return Ok(Reason::Damaged.into());
             }
             self.race.blob(&piece[..read]);
             match self.piece(&mut inflate, &piece[..read])? {
                 Progress::Further => {}
-                Progress::Stopped(reason) => return reason.outcome(),
+                Progress::Stopped(reason) => return Ok(reason.into()),
                 Progress::Ended(rest) => {
-                    let len = inflate.total_out();
-                    let tail = [&piece[read - rest..read], &end_of(&mut blob)?].concat();
-                    if tail.get(..FOOTER) != Some(&gzip::footer(self.crc.sum(), len)) {
-                        return Reason::Damaged.outcome();
-                    }
-                    if tail.len() > FOOTER {
-                        return Reason::Trailing.outcome();
-                    }
-                    return Ok(match self.race.winner(rest) {
-                        Some(method) => {
-                            let recipe = Recipe { method, header };
-                            Outcome::Recognised(Recognised { recipe, plain_len: len })
-                        }
-                        None => Outcome::Unknown(Reason::NoEncoder(self.race.agreed())),
-                    });
+                    let mut footer = piece[read - rest..read].to_vec();
+                    blob.take(FOOTER as u64 + 1).read_to_end(&mut footer)?;
+                    return Ok(self.end(inflate.total_out(), rest, &footer, header));
                 }
             }
         }
@@ -164,11 +182,18 @@ impl<W: Write> Stream<W> {
             }
         }
     }
-}
 
-/// The next bytes, as many as tell whether a footer is the last of the blob.
-fn end_of(blob: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut end = Vec::new();
-    blob.take(FOOTER as u64 + 1).read_to_end(&mut end)?;
-    Ok(end)
+    /// The outcome where the stream ended before the last `rest` bytes that were read, and `footer` follows.
+    fn end(mut self, plain_len: u64, rest: usize, footer: &[u8], header: Vec<u8>) -> Outcome {
+        if footer.get(..FOOTER) != Some(&gzip::footer(self.crc.sum(), plain_len)) {
+            return Reason::Damaged.into();
+        }
+        if footer.len() > FOOTER {
+            return Reason::Trailing.into();
+        }
+        match self.race.winner(rest) {
+            Some(method) => Outcome::Recognised(Recognised { recipe: Recipe { method, header }, plain_len }),
+            None => Reason::NoEncoder(self.race.agreed()).into(),
+        }
+    }
 }

@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn symbols_begin_where_the_standard_says() {
-        for symbol in 0..29 {
-            assert_eq!(length_symbol(LENGTH_BASE[symbol]), symbol);
+        for (symbol, base) in LENGTH_BASE.iter().enumerate() {
+            assert_eq!(length_symbol(*base), symbol);
         }
         assert_eq!(length_symbol(254), 27);
         for symbol in 0..DISTANCES {

@@ -71,6 +71,8 @@ pub(crate) struct Deflate {
     start: usize,
     /// Whether the byte before this one has no token yet.
     is_waiting: bool,
+    /// Whether the end was seen, which matters to GNU gzip.
+    is_ended: bool,
 }
 
 impl Deflate {
@@ -91,6 +93,7 @@ impl Deflate {
             length: SHORTEST - 1,
             start: 0,
             is_waiting: false,
+            is_ended: false,
         }
     }
 
@@ -125,6 +128,19 @@ impl Deflate {
         *plain = rest;
     }
 
+    /// Readies the window for more input, even where there is none. GNU gzip tries that once, and then clears two bytes
+    /// after the end.
+    fn look_for_more(&mut self, at_end: bool) {
+        if self.is_ended {
+            return;
+        }
+        self.slide();
+        if at_end && self.flavour == Flavour::Gnu {
+            self.is_ended = true;
+            self.window[self.end..self.end + SHORTEST - 1].fill(0);
+        }
+    }
+
     /// Moves the upper half of the window down, once the next byte is far enough.
     fn slide(&mut self) {
         if self.index < SIZE + FAR {
@@ -144,7 +160,7 @@ impl Deflate {
     fn step(&mut self, at_end: bool) {
         loop {
             if self.end - self.index < AHEAD {
-                self.slide();
+                self.look_for_more(at_end);
                 if !at_end || self.end == self.index {
                     return;
                 }
@@ -207,7 +223,9 @@ impl Deflate {
 
     /// Whether a place is one, and within reach.
     fn is_near(&self, head: usize) -> bool {
-        head != 0 && self.index - head <= FAR
+        // GNU gzip looks for no matches at the very end of its window.
+        let is_possible = self.flavour != Flavour::Gnu || self.index <= WINDOW - AHEAD;
+        head != 0 && self.index - head <= FAR && is_possible
     }
 
     /// Takes a match or a literal at this byte. Whether the block is full.
@@ -275,7 +293,7 @@ impl Deflate {
             Flavour::Gnu => {
                 let plain = (self.index as isize - self.block) as usize;
                 let is_small = || blocks.matches < count / 2 && blocks.bound() < plain / 2;
-                let is_early = self.level > 2 && count % 4096 == 0 && is_small();
+                let is_early = self.level > 2 && count.is_multiple_of(4096) && is_small();
                 is_early || count == (1 << 15) - 1 || blocks.matches == 1 << 15
             }
         }

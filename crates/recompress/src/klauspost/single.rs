@@ -1,23 +1,31 @@
-//! Level 1: one small table of places by five bytes.
+//! Levels 1 and 2: one table of places by five bytes. That of level 2 is larger, and more places are remembered.
 
 use super::Finder;
 use super::history::{Block, History, REACH, bytes_at, four_at, hash};
 use super::matches::{Match, emit_rest};
 use super::tokens::Tokens;
 
-const BITS: u32 = 15;
+/// The size of the tables, as powers of two.
+const LEVEL_1: u32 = 15;
+const LEVEL_2: u32 = 17;
 
-pub(super) struct Level1 {
+pub(super) type Level1 = Single<LEVEL_1>;
+pub(super) type Level2 = Single<LEVEL_2>;
+
+pub(super) struct Single<const BITS: u32> {
     history: History,
-    table: Box<[i32; 1 << BITS]>,
+    table: Vec<i32>,
 }
 
-impl Level1 {
+impl<const BITS: u32> Single<BITS> {
+    const IS_DENSE: bool = BITS == LEVEL_2;
+
     pub(super) fn new() -> Self {
-        Self { history: History::new(), table: Box::new([0; 1 << BITS]) }
+        Self { history: History::new(), table: vec![0; 1 << BITS] }
     }
 
     /// Remembers a place, and says which was remembered for its bytes.
+    #[inline]
     fn see(&mut self, bytes: u64, at: i32) -> i32 {
         let place = at + self.history.first;
         std::mem::replace(&mut self.table[hash::<5, BITS>(bytes)], place) - self.history.first
@@ -35,8 +43,8 @@ impl Level1 {
         emit_rest(history, emitted, tokens);
     }
 
-    /// The next place where four bytes were seen within reach, and the place that would have been next. Looks at
-    /// every second pair of places, and at fewer the longer nothing was found.
+    /// The next place where four bytes were seen within reach, where they were, and the place that would have been
+    /// next. Looks at two places in three, and at fewer the longer nothing was found.
     fn next_match(
         &mut self,
         history: &[u8],
@@ -62,8 +70,10 @@ impl Level1 {
             next += 1;
             let before = self.see(bytes, at);
             if at - before < REACH && bytes as u32 == four_at(history, before) {
-                // The place after this one is remembered for the bytes of this one.
-                self.see(bytes, next);
+                if !Self::IS_DENSE {
+                    // The place after this one is remembered for the bytes of this one.
+                    self.see(bytes, next);
+                }
                 return Some(((at, before), next));
             }
             bytes >>= 8;
@@ -94,17 +104,35 @@ impl Level1 {
                 }
                 return None;
             }
+            if Self::IS_DENSE {
+                self.remember(history, at - found.length, at);
+            }
             let bytes = bytes_at(history, at - 2);
             self.see(bytes, at - 2);
+            if Self::IS_DENSE {
+                self.see(bytes >> 8, at - 1);
+            }
             before = self.see(bytes >> 16, at);
             if at - before > REACH || (bytes >> 16) as u32 != four_at(history, before) {
                 return Some(at + 1);
             }
         }
     }
+
+    /// Remembers three places in seven of a match.
+    fn remember(&mut self, history: &[u8], start: i32, end: i32) {
+        let mut at = start + 2;
+        while at < end - 5 {
+            let bytes = bytes_at(history, at);
+            self.see(bytes, at);
+            self.see(bytes >> 16, at + 2);
+            self.see(bytes >> 32, at + 4);
+            at += 7;
+        }
+    }
 }
 
-impl Finder for Level1 {
+impl<const BITS: u32> Finder for Single<BITS> {
     fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
         if let Some(anew) = self.history.count_anew() {
             self.table.iter_mut().for_each(anew);
