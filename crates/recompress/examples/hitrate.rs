@@ -1,13 +1,15 @@
 //! Says for each blob which encoder made it, and how fast it is recognised and re-created.
 //!
-//! `cargo run --release -p dsync-recompress --example hitrate BLOB…`
+//! `cargo run --release -p dsync-recompress --example hitrate BLOB…`; `THREADS=2` re-creates independent blocks on two
+//! threads.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use dsync_recompress::{Outcome, Recipe, recognise, recreate};
+use dsync_recompress::{Outcome, Recipe, recognise, recreate_on};
 
 fn main() -> ExitCode {
     let mut found = 0;
@@ -43,7 +45,7 @@ fn examine(path: &str) -> io::Result<bool> {
             let recipe = Recipe::from_bytes(&bytes).map_err(io::Error::other)?;
             let mut check = Check { expected: BufReader::new(File::open(path)?), same: true };
             let begun = Instant::now();
-            recreate(&recipe, &plain[..], &mut check)?;
+            recreate_on(&recipe, &plain[..], &mut check, threads())?;
             let recreated = rate(plain.len(), begun.elapsed());
             let verdict = if check.same { "exact" } else { "DIFFERENT" };
             println!(
@@ -54,6 +56,12 @@ fn examine(path: &str) -> io::Result<bool> {
             Ok(check.same)
         }
     }
+}
+
+/// The number in `THREADS`, else one.
+fn threads() -> NonZeroUsize {
+    let given = std::env::var("THREADS").ok().and_then(|threads| threads.parse().ok());
+    given.unwrap_or(NonZeroUsize::MIN)
 }
 
 fn rate(len: usize, time: Duration) -> f64 {

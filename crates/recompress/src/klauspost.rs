@@ -18,7 +18,7 @@ mod tokens;
 
 use crate::deflate::Encoder;
 use crate::deflate::alphabet::{FARTHEST, STORED};
-pub(crate) use parallel::{Pgzip, is_block};
+pub(crate) use parallel::{Pgzip, is_block, pgzip_block};
 
 use block::Blocks;
 use tokens::Tokens;

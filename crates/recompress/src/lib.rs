@@ -8,6 +8,7 @@
 //! Knows no files, processes or network. What the encoders are and how sure it is to find them is in
 //! `docs/recompress.md`.
 
+mod blocks;
 mod deflate;
 mod golang;
 mod gzip;
@@ -22,5 +23,5 @@ pub use klauspost::Release;
 pub use method::Method;
 pub use recipe::{BadRecipe, Recipe};
 pub use recognise::{Outcome, Reason, Recognised, recognise};
-pub use recreate::recreate;
+pub use recreate::{recreate, recreate_on};
 pub use zlib::Flavour;

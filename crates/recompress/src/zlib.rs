@@ -10,7 +10,7 @@ mod pigz;
 mod tree;
 mod window;
 
-pub(crate) use pigz::{Pigz, is_block};
+pub(crate) use pigz::{Pigz, is_block, pigz_block};
 pub(crate) use window::Deflate;
 
 /// Programs that differ in their output.

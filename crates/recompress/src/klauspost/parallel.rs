@@ -13,6 +13,23 @@ pub(crate) fn is_block(size: usize) -> bool {
     (TAIL + 1..=LARGEST).contains(&size)
 }
 
+/// One block that follows `before`, by itself. The last may be empty.
+pub(crate) fn pgzip_block(
+    release: Release,
+    level: u8,
+    before: &[u8],
+    plain: &[u8],
+    is_last: bool,
+) -> Vec<u8> {
+    let mut block = Fast::after(release, level, &before[before.len().saturating_sub(TAIL)..]);
+    block.write(plain);
+    block.flush();
+    if is_last {
+        block.finish();
+    }
+    std::mem::take(block.output())
+}
+
 /// The encoder of blocks, one after the other.
 pub(crate) struct Pgzip {
     release: Release,

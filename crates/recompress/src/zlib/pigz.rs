@@ -17,6 +17,32 @@ pub(crate) fn is_block(size: usize) -> bool {
     (TAIL..=LARGEST).contains(&size)
 }
 
+/// Ends a block that is not the last, at a whole byte.
+fn end_block(block: &mut Deflate) {
+    block.flush();
+    let sink = &mut block.blocks.sink;
+    if sink.bits_in_byte() % 2 == 1 {
+        sink.stored(&[], false);
+    }
+    while sink.bits_in_byte() > 0 {
+        // An empty block with the fixed code has ten bits.
+        sink.put(2, 10);
+    }
+    sink.align();
+}
+
+/// One block that follows `before`, by itself.
+pub(crate) fn pigz_block(level: u8, before: &[u8], plain: &[u8], is_last: bool) -> Vec<u8> {
+    let mut block = Deflate::after(Flavour::Zlib, level, before);
+    block.write(plain);
+    if is_last {
+        block.finish();
+    } else {
+        end_block(&mut block);
+    }
+    std::mem::take(block.output())
+}
+
 /// The encoder of blocks, one after the other.
 pub(crate) struct Pigz {
     level: u8,
@@ -34,17 +60,8 @@ impl Pigz {
     }
 
     fn end_block(&mut self) {
-        self.block.flush();
-        let sink = &mut self.block.blocks.sink;
-        if sink.bits_in_byte() % 2 == 1 {
-            sink.stored(&[], false);
-        }
-        while sink.bits_in_byte() > 0 {
-            // An empty block with the fixed code has ten bits.
-            sink.put(2, 10);
-        }
-        sink.align();
-        let sink = std::mem::take(sink);
+        end_block(&mut self.block);
+        let sink = std::mem::take(&mut self.block.blocks.sink);
         self.block = Deflate::after(Flavour::Zlib, self.level, &self.tail);
         self.block.blocks.sink = sink;
         self.len = 0;

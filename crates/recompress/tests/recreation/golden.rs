@@ -1,7 +1,9 @@
 //! What the encoders make of the sample, against digests of what the original programs made of it. How these were
 //! made is in the README of the fixtures.
 
-use dsync_recompress::Method;
+use std::num::NonZeroUsize;
+
+use dsync_recompress::{Method, recreate_on};
 use sha2::{Digest, Sha256};
 
 use super::sample::sample;
@@ -62,4 +64,18 @@ fn the_best_of_zlib_is_as_zlib_1_2_13_made_it() {
 #[test]
 fn pigz_is_as_pigz_2_6_made_it() {
     check(|method| matches!(method, Method::Pigz { .. }));
+}
+
+#[test]
+fn blocks_end_as_one_thread_ends_them() {
+    let sample = sample(2_097_153);
+    let threads = NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN);
+    for name in ["pgzip-exact5/1048576", "pigz6/131072"] {
+        let method = methods().into_iter().find(|method| method.to_string() == name).expect(name);
+        for len in [0, 1, 131_071, 131_072, 131_073, 1_048_576, 1_048_577, 2_097_152, 2_097_153] {
+            let mut blob = Vec::new();
+            recreate_on(&recipe(method), &sample[..len], &mut blob, threads).expect("memory does not fail");
+            assert!(blob == made(&recipe(method), &sample[..len]), "{name} {len}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What holds for any bytes.
 
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 
 use dsync_recompress::{Method, Outcome, Recipe, recognise};
 use proptest::collection::vec;
@@ -69,6 +70,14 @@ proptest! {
             _ => false,
         };
         prop_assert!(is_same, "{:?} {:?}", whole, dribbled);
+    }
+
+    #[test]
+    fn threads_make_the_same(plain in plain(), method in select(methods()), threads in 2..5usize) {
+        let mut again = Vec::new();
+        let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        dsync_recompress::recreate_on(&recipe(method), &plain[..], &mut again, threads).unwrap();
+        prop_assert!(again == made(&recipe(method), &plain));
     }
 
     #[test]
