@@ -19,21 +19,23 @@ pub(crate) trait Encoder: Send {
 }
 
 /// How many bytes are the same at the start of both, at most `most`.
+#[inline]
 pub(crate) fn common(a: &[u8], b: &[u8], most: usize) -> usize {
     let len = a.len().min(b.len()).min(most);
     let (a, b) = (&a[..len], &b[..len]);
-    let mut same = 0;
-    for (x, y) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        let differing = word(x) ^ word(y);
+    let (long_a, rest_a) = a.as_chunks::<8>();
+    let (long_b, rest_b) = b.as_chunks::<8>();
+    for (index, (x, y)) in long_a.iter().zip(long_b).enumerate() {
+        let differing = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
         if differing != 0 {
-            return same + (differing.trailing_zeros() / 8) as usize;
+            return 8 * index + (differing.trailing_zeros() / 8) as usize;
         }
-        same += 8;
     }
-    same + a[same..].iter().zip(&b[same..]).take_while(|(x, y)| x == y).count()
+    len - rest_a.len() + rest_a.iter().zip(rest_b).take_while(|(x, y)| x == y).count()
 }
 
 /// The first eight bytes, the first of them lowest; what is missing is 0.
+#[inline]
 pub(crate) fn word(bytes: &[u8]) -> u64 {
     match bytes.first_chunk::<8>() {
         Some(chunk) => u64::from_le_bytes(*chunk),

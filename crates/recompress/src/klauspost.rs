@@ -21,6 +21,7 @@ use crate::deflate::alphabet::{FARTHEST, STORED};
 pub(crate) use parallel::{Pgzip, is_block, pgzip_block};
 
 use block::Blocks;
+use history::{Block, History};
 use tokens::Tokens;
 
 /// With fewer bytes at the end no matches are looked for.
@@ -39,11 +40,25 @@ pub enum Release {
 
 /// What finds matches at a level.
 trait Finder: Send {
-    /// Makes tokens of a block; none if there is no match.
-    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens);
+    /// What matches may reach.
+    fn history(&mut self) -> &mut History;
 
-    /// Forgets all that was.
-    fn reset(&mut self);
+    /// Changes all places that are remembered.
+    fn places(&mut self, change: &dyn Fn(&mut i32));
+
+    /// Makes tokens of the last block of the history; none if there is no match.
+    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens);
+
+    /// Makes tokens of the next block.
+    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
+        if let Some(anew) = self.history().count_anew() {
+            self.places(&anew);
+        }
+        let block = self.history().append(plain);
+        let history = std::mem::take(&mut self.history().bytes);
+        self.block(&history, block, tokens);
+        self.history().bytes = history;
+    }
 }
 
 /// The finder of a level from 1 to 6; any other is taken for the nearest.
@@ -111,7 +126,7 @@ impl Fast {
                     self.blocks.literals(&self.window, true);
                 }
                 self.window.clear();
-                self.finder.reset();
+                self.finder.history().reset();
             }
             _ => self.block(true),
         }
@@ -143,5 +158,30 @@ impl Encoder for Fast {
 
     fn output(&mut self) -> &mut Vec<u8> {
         &mut self.blocks.sink.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(mut encoder: Fast, plain: &[u8]) -> Vec<u8> {
+        encoder.write(plain);
+        encoder.finish();
+        std::mem::take(encoder.output())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn places_are_counted_anew_unnoticed(seed in proptest::collection::vec(0..5u8, 1..900), level in 1..=6u8) {
+            let plain: Vec<u8> = (0..400_000usize).map(|at| seed[(at + at / 7919) % seed.len()]).collect();
+            let fresh = encoded(Fast::new(Release::Exact, level), &plain);
+            let mut old = Fast::new(Release::Exact, level);
+            old.finder.history().first = history::MOST - 150_000;
+            prop_assert!(encoded(old, &plain) == fresh);
+        }
     }
 }

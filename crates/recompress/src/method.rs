@@ -52,8 +52,9 @@ pub enum Method {
     },
 }
 
-/// The plain bytes in a block of pgzip, unless the program chose otherwise.
+/// The plain bytes in a block of pgzip, unless the program chose otherwise; and as umoci chooses.
 const PGZIP_BLOCK: u32 = 1 << 20;
+const UMOCI_BLOCK: u32 = 256 << 10;
 
 /// The plain bytes in a block of pigz, unless the user chose otherwise.
 const PIGZ_BLOCK: u32 = 128 << 10;
@@ -148,29 +149,37 @@ impl Method {
 /// What may have written a blob with such a header: the most probable first, and what is less so apart.
 ///
 /// All programs but a few that tell nothing (0) say whether they were at their fastest (4) or best (2).
-pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 2] {
+pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
     let (usual, rare): (&[i8], &[i8]) = match hints.effort {
         2 => (&[9], &[6]),
         4 => (&[1], &[6, 0, -2]),
         _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0, -2]),
     };
-    [usual, rare].map(|levels| {
+    let at_levels = |levels: &[i8]| {
         let (of_go, of_zlib) = (candidates_of_go(levels), candidates_of_zlib(levels));
         match hints.system {
             // Go tells no system; of the others only Python.
             255 => [of_go, of_zlib].concat(),
             _ => [of_zlib, of_go].concat(),
         }
-    })
+    };
+    let other_blocks = usual.iter().chain(rare).flat_map(|level| pgzip(*level, UMOCI_BLOCK)).collect();
+    [at_levels(usual), at_levels(rare), other_blocks]
+}
+
+/// Both releases of pgzip, if they have the level.
+fn pgzip(level: i8, block: u32) -> Vec<Method> {
+    let methods = [Release::Exact, Release::Full].map(|release| Method::Pgzip { release, level, block });
+    methods.into_iter().filter(|method| method.is_valid()).collect()
 }
 
 fn candidates_of_go(levels: &[i8]) -> Vec<Method> {
     let mut methods: Vec<Method> = levels.iter().map(|level| Method::Go { level: *level }).collect();
-    for level in levels.iter().copied().filter(|level| (1..=6).contains(level)) {
-        for release in [Release::Exact, Release::Full] {
-            methods.push(Method::Pgzip { release, level, block: PGZIP_BLOCK });
-            methods.push(Method::Klauspost { release, level });
-        }
+    for level in levels {
+        methods.extend(pgzip(*level, PGZIP_BLOCK));
+        let releases =
+            [Release::Exact, Release::Full].map(|release| Method::Klauspost { release, level: *level });
+        methods.extend(releases.into_iter().filter(|method| method.is_valid()));
     }
     methods
 }

@@ -185,13 +185,15 @@ impl Chained {
         let nice = self.effort.nice.min(most);
         let mut tries = self.effort.chain;
         let mut best = SHORTEST - 1;
-        let window = &self.window[..here + most];
-        let ours = &window[here..];
+        let window = &*self.window;
+        let ours = &window[here..here + most];
+        let byte_at = |at: usize| window[at % WINDOW];
         let mut found = None;
-        let mut wanted = *ours.get(best)?;
+        // The byte at which a match must agree to be longer than the best.
+        let mut wanted = byte_at(here + best);
         let mut at = start;
         while tries > 0 {
-            if window.get(at + best) == Some(&wanted) {
+            if byte_at(at + best) == wanted {
                 let length = common(&window[at..], ours, most);
                 let distance = here - at;
                 if length > best && (length > SHORTEST || distance <= 4096) {
@@ -200,7 +202,7 @@ impl Chained {
                     if length >= nice {
                         break;
                     }
-                    wanted = *ours.get(length)?;
+                    wanted = byte_at(here + length);
                 }
             }
             if at + REACH == here {
@@ -300,5 +302,24 @@ impl Encoder for Chained {
 
     fn output(&mut self) -> &mut Vec<u8> {
         &mut self.blocks.sink.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_anew_unnoticed() {
+        let plain: Vec<u8> = (0..500_000u32).map(|at| (at.wrapping_mul(at) >> 9) as u8 & 7).collect();
+        for level in [3, 6] {
+            let encoded = |mut encoder: Chained| {
+                encoder.write(&plain);
+                encoder.finish();
+                std::mem::take(encoder.output())
+            };
+            let old = Chained { offset: MOST - 100_000, ..Chained::new(level) };
+            assert!(encoded(old) == encoded(Chained::new(level)), "{level}");
+        }
     }
 }

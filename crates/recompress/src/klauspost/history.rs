@@ -6,7 +6,7 @@ use crate::deflate::word;
 /// Bytes that are kept: blocks are appended until they are full, then all but the last [`FARTHEST`] are dropped.
 const CAPACITY: usize = 5 * STORED;
 /// Places are counted anew from here on.
-const MOST: i32 = i32::MAX - (CAPACITY + STORED) as i32;
+pub(super) const MOST: i32 = i32::MAX - (CAPACITY + STORED) as i32;
 /// The farthest match, as places are counted.
 pub(super) const REACH: i32 = FARTHEST as i32;
 /// Bytes at the end of a block where no match begins.

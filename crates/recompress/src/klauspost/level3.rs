@@ -29,18 +29,6 @@ impl Level3 {
         Pair { last: before.last - self.history.first, older: before.older - self.history.first }
     }
 
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
-        let mut emitted = block.start;
-        let mut from = block.start;
-        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
-            let Some(at) = self.matches(history, found, next, block.limit, &mut emitted, tokens) else {
-                break;
-            };
-            from = at;
-        }
-        emit_rest(history, emitted, tokens);
-    }
-
     /// The next place where four bytes were seen within reach, where they were, and the place that would have been
     /// next.
     fn next_match(
@@ -125,20 +113,26 @@ impl Level3 {
 }
 
 impl Finder for Level3 {
-    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
-        if let Some(anew) = self.history.count_anew() {
-            for pair in self.table.iter_mut() {
-                anew(&mut pair.last);
-                anew(&mut pair.older);
-            }
-        }
-        let block = self.history.append(plain);
-        let history = std::mem::take(&mut self.history.bytes);
-        self.block(&history, block, tokens);
-        self.history.bytes = history;
+    fn history(&mut self) -> &mut History {
+        &mut self.history
     }
 
-    fn reset(&mut self) {
-        self.history.reset();
+    fn places(&mut self, change: &dyn Fn(&mut i32)) {
+        for pair in self.table.iter_mut() {
+            change(&mut pair.last);
+            change(&mut pair.older);
+        }
+    }
+
+    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
+        let mut emitted = block.start;
+        let mut from = block.start;
+        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
+            let Some(at) = self.matches(history, found, next, block.limit, &mut emitted, tokens) else {
+                break;
+            };
+            from = at;
+        }
+        emit_rest(history, emitted, tokens);
     }
 }

@@ -1,6 +1,6 @@
 //! Level 4: the last place of four bytes, and of seven.
 
-use super::history::{Block, REACH, bytes_at, common, four_at};
+use super::history::{Block, History, REACH, bytes_at, common, four_at};
 use super::matches::{Match, emit_rest};
 use super::pairs::Tables;
 use super::tokens::Tokens;
@@ -15,23 +15,6 @@ pub(super) struct Level4 {
 impl Level4 {
     pub(super) fn new(release: Release) -> Self {
         Self { tables: Tables::new(), release }
-    }
-
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
-        let mut emitted = block.start;
-        let mut from = block.start;
-        while let Some(((at, before), next)) = self.next_match(history, from, emitted, block.limit) {
-            emitted = Match::whole(history, at, before).emit(history, emitted, tokens).end();
-            from = if next >= emitted { next + 1 } else { emitted };
-            if from >= block.limit {
-                if ((from + 8) as usize) < history.len() {
-                    self.tables.put(bytes_at(history, from), from);
-                }
-                break;
-            }
-            self.remember(history, next, from);
-        }
-        emit_rest(history, emitted, tokens);
     }
 
     /// The next place where four bytes were seen within reach, where they were, and the place that would have been
@@ -90,15 +73,28 @@ impl Level4 {
 }
 
 impl Finder for Level4 {
-    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
-        self.tables.count_anew();
-        let block = self.tables.history.append(plain);
-        let history = std::mem::take(&mut self.tables.history.bytes);
-        self.block(&history, block, tokens);
-        self.tables.history.bytes = history;
+    fn history(&mut self) -> &mut History {
+        &mut self.tables.history
     }
 
-    fn reset(&mut self) {
-        self.tables.history.reset();
+    fn places(&mut self, change: &dyn Fn(&mut i32)) {
+        self.tables.places(change);
+    }
+
+    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
+        let mut emitted = block.start;
+        let mut from = block.start;
+        while let Some(((at, before), next)) = self.next_match(history, from, emitted, block.limit) {
+            emitted = Match::whole(history, at, before).emit(history, emitted, tokens).end();
+            from = if next >= emitted { next + 1 } else { emitted };
+            if from >= block.limit {
+                if ((from + 8) as usize) < history.len() {
+                    self.tables.put(bytes_at(history, from), from);
+                }
+                break;
+            }
+            self.remember(history, next, from);
+        }
+        emit_rest(history, emitted, tokens);
     }
 }

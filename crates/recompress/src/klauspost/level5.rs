@@ -2,7 +2,7 @@
 //! for one that goes on.
 
 use super::Finder;
-use super::history::{Block, REACH, bytes_at, common, four_at};
+use super::history::{Block, History, REACH, bytes_at, common, four_at};
 use super::matches::{Match, emit_rest};
 use super::pairs::Tables;
 use super::tokens::Tokens;
@@ -20,21 +20,6 @@ pub(super) struct Level5 {
 impl Level5 {
     pub(super) fn new() -> Self {
         Self { tables: Tables::new() }
-    }
-
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
-        let mut emitted = block.start;
-        let mut from = block.start;
-        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
-            let found = self.better_at_end(history, found, block.limit).emit(history, emitted, tokens);
-            emitted = found.end();
-            from = if next >= emitted { next + 1 } else { emitted };
-            if from >= block.limit {
-                break;
-            }
-            self.remember(history, from - found.length, from);
-        }
-        emit_rest(history, emitted, tokens);
     }
 
     /// The next match, and the place that would have been next. Fewer places are looked at the longer nothing was
@@ -134,15 +119,26 @@ pub(super) fn whole(history: &[u8], found: Match) -> Match {
 }
 
 impl Finder for Level5 {
-    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
-        self.tables.count_anew();
-        let block = self.tables.history.append(plain);
-        let history = std::mem::take(&mut self.tables.history.bytes);
-        self.block(&history, block, tokens);
-        self.tables.history.bytes = history;
+    fn history(&mut self) -> &mut History {
+        &mut self.tables.history
     }
 
-    fn reset(&mut self) {
-        self.tables.history.reset();
+    fn places(&mut self, change: &dyn Fn(&mut i32)) {
+        self.tables.places(change);
+    }
+
+    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
+        let mut emitted = block.start;
+        let mut from = block.start;
+        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
+            let found = self.better_at_end(history, found, block.limit).emit(history, emitted, tokens);
+            emitted = found.end();
+            from = if next >= emitted { next + 1 } else { emitted };
+            if from >= block.limit {
+                break;
+            }
+            self.remember(history, from - found.length, from);
+        }
+        emit_rest(history, emitted, tokens);
     }
 }

@@ -2,7 +2,7 @@
 //! remembered.
 
 use super::Finder;
-use super::history::{Block, REACH, bytes_at, common, four_at};
+use super::history::{Block, History, REACH, bytes_at, common, four_at};
 use super::level5::{longer_of, whole};
 use super::matches::{Match, emit_rest};
 use super::pairs::Tables;
@@ -18,24 +18,6 @@ pub(super) struct Level6 {
 impl Level6 {
     pub(super) fn new() -> Self {
         Self { tables: Tables::new() }
-    }
-
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
-        let mut emitted = block.start;
-        let mut from = block.start;
-        let mut distance = 1;
-        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit, distance) {
-            let found = self.better_at_end(history, found, block.limit).emit(history, emitted, tokens);
-            distance = found.distance();
-            emitted = found.end();
-            from = if next >= emitted { next + 1 } else { emitted };
-            if from >= block.limit {
-                self.remember_rest(history, next + 1);
-                break;
-            }
-            self.remember(history, next + 1, from);
-        }
-        emit_rest(history, emitted, tokens);
     }
 
     /// The next match, and the place that would have been next.
@@ -156,15 +138,29 @@ impl Level6 {
 }
 
 impl Finder for Level6 {
-    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
-        self.tables.count_anew();
-        let block = self.tables.history.append(plain);
-        let history = std::mem::take(&mut self.tables.history.bytes);
-        self.block(&history, block, tokens);
-        self.tables.history.bytes = history;
+    fn history(&mut self) -> &mut History {
+        &mut self.tables.history
     }
 
-    fn reset(&mut self) {
-        self.tables.history.reset();
+    fn places(&mut self, change: &dyn Fn(&mut i32)) {
+        self.tables.places(change);
+    }
+
+    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
+        let mut emitted = block.start;
+        let mut from = block.start;
+        let mut distance = 1;
+        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit, distance) {
+            let found = self.better_at_end(history, found, block.limit).emit(history, emitted, tokens);
+            distance = found.distance();
+            emitted = found.end();
+            from = if next >= emitted { next + 1 } else { emitted };
+            if from >= block.limit {
+                self.remember_rest(history, next + 1);
+                break;
+            }
+            self.remember(history, next + 1, from);
+        }
+        emit_rest(history, emitted, tokens);
     }
 }

@@ -23,14 +23,12 @@ impl Tables {
         Self { history: History::new(), short: Box::new([0; SIZE]), long: Box::new([Pair::default(); SIZE]) }
     }
 
-    /// Readies the places for a new block.
-    pub(super) fn count_anew(&mut self) {
-        if let Some(anew) = self.history.count_anew() {
-            self.short.iter_mut().for_each(&anew);
-            for pair in self.long.iter_mut() {
-                anew(&mut pair.last);
-                anew(&mut pair.older);
-            }
+    /// Changes all places.
+    pub(super) fn places(&mut self, change: &dyn Fn(&mut i32)) {
+        self.short.iter_mut().for_each(change);
+        for pair in self.long.iter_mut() {
+            change(&mut pair.last);
+            change(&mut pair.older);
         }
     }
 

@@ -31,18 +31,6 @@ impl<const BITS: u32> Single<BITS> {
         std::mem::replace(&mut self.table[hash::<5, BITS>(bytes)], place) - self.history.first
     }
 
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
-        let mut emitted = block.start;
-        let mut from = block.start;
-        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
-            let Some(at) = self.matches(history, found, next, block.limit, &mut emitted, tokens) else {
-                break;
-            };
-            from = at;
-        }
-        emit_rest(history, emitted, tokens);
-    }
-
     /// The next place where four bytes were seen within reach, where they were, and the place that would have been
     /// next. Looks at two places in three, and at fewer the longer nothing was found.
     fn next_match(
@@ -133,17 +121,23 @@ impl<const BITS: u32> Single<BITS> {
 }
 
 impl<const BITS: u32> Finder for Single<BITS> {
-    fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
-        if let Some(anew) = self.history.count_anew() {
-            self.table.iter_mut().for_each(anew);
-        }
-        let block = self.history.append(plain);
-        let history = std::mem::take(&mut self.history.bytes);
-        self.block(&history, block, tokens);
-        self.history.bytes = history;
+    fn history(&mut self) -> &mut History {
+        &mut self.history
     }
 
-    fn reset(&mut self) {
-        self.history.reset();
+    fn places(&mut self, change: &dyn Fn(&mut i32)) {
+        self.table.iter_mut().for_each(change);
+    }
+
+    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
+        let mut emitted = block.start;
+        let mut from = block.start;
+        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
+            let Some(at) = self.matches(history, found, next, block.limit, &mut emitted, tokens) else {
+                break;
+            };
+            from = at;
+        }
+        emit_rest(history, emitted, tokens);
     }
 }

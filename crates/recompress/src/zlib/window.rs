@@ -9,6 +9,8 @@ use crate::deflate::{Encoder, common};
 
 const SIZE: usize = 1 << 15;
 const WINDOW: usize = 2 * SIZE;
+/// The window and what a search may see after it, rounded up to a power of two.
+const MEMORY: usize = 2 * WINDOW;
 const SHORTEST: usize = 3;
 /// What a search needs before it, except at the end of the stream.
 const AHEAD: usize = LONGEST + SHORTEST + 1;
@@ -56,7 +58,7 @@ pub(crate) struct Deflate {
     effort: Effort,
     pub(super) blocks: Blocks,
     /// Bytes after the end are what was there before, or 0.
-    window: Box<[u8; WINDOW + LONGEST]>,
+    window: Box<[u8; MEMORY]>,
     /// How much of the window is filled, and which byte is next.
     end: usize,
     index: usize,
@@ -83,7 +85,7 @@ impl Deflate {
             level,
             effort: Effort::of(level),
             blocks: Blocks::new(),
-            window: Box::new([0; WINDOW + LONGEST]),
+            window: Box::new([0; MEMORY]),
             end: 0,
             index: 0,
             block: 0,
@@ -197,19 +199,22 @@ impl Deflate {
             Flavour::Gnu => (LONGEST, self.effort.nice),
             _ => (ahead.min(LONGEST), self.effort.nice.min(ahead)),
         };
-        let ours = &self.window[here..here + LONGEST];
-        let mut wanted = ours.get(best - 1..=best);
+        let window = &*self.window;
+        let ours = &window[here..here + LONGEST];
+        // The two bytes at which a match must agree to be longer than the best.
+        let two_at = |at: usize| [window[at % MEMORY], window[(at + 1) % MEMORY]];
+        let mut wanted = two_at(here + best - 1);
         let mut at = head;
         loop {
-            if self.window.get(at + best - 1..=at + best) == wanted {
-                let length = common(&self.window[at..], ours, most);
+            if two_at(at + best - 1) == wanted {
+                let length = common(&window[at..], ours, most);
                 if length > best {
                     self.start = at;
                     best = length;
                     if length >= nice {
                         break;
                     }
-                    wanted = ours.get(best - 1..=best);
+                    wanted = two_at(here + best - 1);
                 }
             }
             at = self.previous[at % SIZE].into();
