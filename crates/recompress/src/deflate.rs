@@ -6,7 +6,8 @@ pub(crate) mod package;
 pub(crate) mod runs;
 pub(crate) mod token;
 
-/// An encoder of one raw deflate stream. It may keep bytes back until it is finished.
+/// An encoder of one raw deflate stream. It may keep bytes back until it is finished, and it writes nothing that
+/// is only known where no further byte follows: all it wrote stands before the code of the last byte it was given.
 pub(crate) trait Encoder: Send {
     /// Takes the next plain bytes.
     fn write(&mut self, plain: &[u8]);

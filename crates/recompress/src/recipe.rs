@@ -86,3 +86,56 @@ impl Recipe {
         Self::new(method, header.to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Flavour, Release};
+
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+    /// The bytes before the header, which recipes that are kept have for ever.
+    #[test]
+    fn numbers_are_never_given_anew() {
+        let (full, exact) = (Release::Full, Release::Exact);
+        for (method, bytes) in [
+            (Method::Go { level: 6 }, [1, 1, 6, 0, 0, 0, 0]),
+            (Method::Go { level: -2 }, [1, 1, 254, 0, 0, 0, 0]),
+            (Method::Klauspost { release: full, level: 5 }, [1, 2, 5, 0, 0, 0, 0]),
+            (Method::Klauspost { release: exact, level: 6 }, [1, 3, 6, 0, 0, 0, 0]),
+            (Method::Pgzip { release: full, level: 5, block: 1 << 20 }, [1, 4, 5, 0, 0, 16, 0]),
+            (Method::Pgzip { release: exact, level: 5, block: 1 << 20 }, [1, 5, 5, 0, 0, 16, 0]),
+            (Method::Zlib { flavour: Flavour::Zlib, level: 6 }, [1, 6, 6, 0, 0, 0, 0]),
+            (Method::Zlib { flavour: Flavour::ZlibLarge, level: 9 }, [1, 7, 9, 0, 0, 0, 0]),
+            (Method::Zlib { flavour: Flavour::Gnu, level: 6 }, [1, 8, 6, 0, 0, 0, 0]),
+            (Method::Pigz { level: 9, block: 128 << 10 }, [1, 9, 9, 0, 0, 2, 0]),
+        ] {
+            let recipe = Recipe::new(method, HEADER.to_vec()).unwrap();
+            assert_eq!(recipe.to_bytes(), [&bytes[..], &HEADER].concat(), "{method}");
+            assert_eq!(Recipe::from_bytes(&recipe.to_bytes()), Ok(recipe));
+        }
+    }
+
+    #[test]
+    fn what_is_no_recipe_is_told() {
+        let bytes = |start: &[u8]| [start, &HEADER].concat();
+        assert_eq!(Recipe::from_bytes(&[]), Err(BadRecipe::Length(0)));
+        assert_eq!(Recipe::from_bytes(&[1, 1, 6]), Err(BadRecipe::Length(3)));
+        assert_eq!(Recipe::from_bytes(&[1; 5000]), Err(BadRecipe::Length(5000)));
+        assert_eq!(Recipe::from_bytes(&bytes(&[2, 1, 6, 0, 0, 0, 0])), Err(BadRecipe::Version(2)));
+        for method in [
+            [0, 6, 0, 0, 0, 0],
+            [1, 10, 0, 0, 0, 0],
+            [1, 6, 1, 0, 0, 0],
+            [4, 5, 0, 1, 0, 0],
+            [9, 6, 0, 0, 0, 2],
+        ] {
+            assert_eq!(Recipe::from_bytes(&bytes(&[&[1], &method[..]].concat())), Err(BadRecipe::Method));
+        }
+        assert_eq!(Recipe::from_bytes(&[1, 1, 6, 0, 0, 0, 0, 0x1f, 0x8b]), Err(BadRecipe::Header));
+        assert_eq!(
+            Recipe::from_bytes(&[&bytes(&[1, 1, 6, 0, 0, 0, 0])[..], &[0]].concat()),
+            Err(BadRecipe::Header)
+        );
+    }
+}

@@ -67,7 +67,8 @@ impl From<Reason> for Outcome {
 /// Finds what re-creates a blob, over all of it: a recipe was tried to the last byte. The plain bytes are written on
 /// the way ([`io::sink`] drops them); they stop where the outcome is known.
 ///
-/// Reads once. Uses about 10 MiB.
+/// Reads once. Uses about 10 MiB; up to 40 MiB as long as several encoders agree, as on zeros. A blob of a few bytes
+/// may have many plain ones: how many are too many is for `plain` to say.
 ///
 /// # Errors
 ///

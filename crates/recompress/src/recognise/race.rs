@@ -84,8 +84,8 @@ impl Race {
 }
 
 impl Runner {
-    /// Compares what was encoded with the blob's bytes, which begin at `start`. An encoder never has more to say than
-    /// the blob: what it was given was all in it.
+    /// Compares what was encoded with the blob's bytes, which begin at `start`. The right encoder has never more to
+    /// say than the blob: what it wrote stands before a byte that was inflated from it.
     fn agrees(&mut self, blob: &VecDeque<u8>, start: u64) -> bool {
         let from = (self.compared - start) as usize;
         let output = self.encoder.output();
