@@ -24,15 +24,18 @@ pub(crate) trait Encoder: Send {
 pub(crate) fn common(a: &[u8], b: &[u8], most: usize) -> usize {
     let len = a.len().min(b.len()).min(most);
     let (a, b) = (&a[..len], &b[..len]);
-    let (long_a, rest_a) = a.as_chunks::<8>();
-    let (long_b, rest_b) = b.as_chunks::<8>();
-    for (index, (x, y)) in long_a.iter().zip(long_b).enumerate() {
-        let differing = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+    let mut same = 0;
+    while let (Some(x), Some(y)) = (a.get(same..same + 8), b.get(same..same + 8)) {
+        let differing = word(x) ^ word(y);
         if differing != 0 {
-            return 8 * index + (differing.trailing_zeros() / 8) as usize;
+            return same + (differing.trailing_zeros() / 8) as usize;
         }
+        same += 8;
     }
-    len - rest_a.len() + rest_a.iter().zip(rest_b).take_while(|(x, y)| x == y).count()
+    while same < len && a[same] == b[same] {
+        same += 1;
+    }
+    same
 }
 
 /// The first eight bytes, the first of them lowest; what is missing is 0.

@@ -77,11 +77,13 @@ const DISTANCE_SYMBOL: [[u8; 256]; 2] = {
 };
 
 /// The symbol of a length less 3, counted from [`LENGTHS`].
+#[inline]
 pub(crate) fn length_symbol(length: u8) -> usize {
     LENGTH_SYMBOL[usize::from(length)].into()
 }
 
 /// The symbol of a distance less 1, which is below [`FARTHEST`].
+#[inline]
 pub(crate) fn distance_symbol(distance: usize) -> usize {
     let far = usize::from(distance >= 256);
     DISTANCE_SYMBOL[far][(distance >> (7 * far)) & 255].into()

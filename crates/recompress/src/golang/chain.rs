@@ -191,10 +191,15 @@ impl Chained {
         let mut found = None;
         // The byte at which a match must agree to be longer than the best.
         let mut wanted = byte_at(here + best);
-        let mut at = start;
+        // As places, which are above 0.
+        let offset = self.offset.unsigned_abs() as usize;
+        let farthest = (here + offset).saturating_sub(REACH);
+        let least = farthest.max(offset);
+        let mut place = start + offset;
         while tries > 0 {
+            let at = place - offset;
             if byte_at(at + best) == wanted {
-                let length = common(&window[at..], ours, most);
+                let length = common(&window[at % WINDOW..], ours, most);
                 let distance = here - at;
                 if length > best && (length > SHORTEST || distance <= 4096) {
                     best = length;
@@ -205,15 +210,12 @@ impl Chained {
                     wanted = byte_at(here + length);
                 }
             }
-            if at + REACH == here {
-                // What came before that place has been overwritten.
+            // What came before the farthest place has been overwritten.
+            let next = self.previous[at % REACH] as usize;
+            if place == farthest || next < least || next >= place {
                 break;
             }
-            let Ok(next) = usize::try_from(self.previous[at % REACH] as i32 - self.offset) else { break };
-            if next + REACH < here || next >= here {
-                break;
-            }
-            at = next;
+            place = next;
             tries -= 1;
         }
         found

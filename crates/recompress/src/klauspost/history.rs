@@ -66,11 +66,13 @@ impl History {
 }
 
 /// Eight bytes at a place of the history.
+#[inline]
 pub(super) fn bytes_at(history: &[u8], at: i32) -> u64 {
     history.get(at as usize..).map_or(0, word)
 }
 
 /// Four bytes at a place of the history.
+#[inline]
 pub(super) fn four_at(history: &[u8], at: i32) -> u32 {
     let at = at as usize;
     history
@@ -80,6 +82,7 @@ pub(super) fn four_at(history: &[u8], at: i32) -> u32 {
 }
 
 /// A hash of the first `BYTES` (4, 5 or 7) bytes, below two to the power of `BITS`.
+#[inline]
 pub(super) fn hash<const BYTES: u32, const BITS: u32>(bytes: u64) -> usize {
     let hash = match BYTES {
         4 => u64::from((bytes as u32).wrapping_mul(2_654_435_761) >> (32 - BITS)),
@@ -90,6 +93,7 @@ pub(super) fn hash<const BYTES: u32, const BITS: u32>(bytes: u64) -> usize {
 }
 
 /// How many bytes are the same at two places, the first of which is later. At most `most`.
+#[inline]
 pub(super) fn common(history: &[u8], later: i32, earlier: i32, most: usize) -> i32 {
     let (later, earlier) = (later as usize, earlier as usize);
     match (history.get(later..), history.get(earlier..)) {

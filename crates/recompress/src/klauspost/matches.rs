@@ -14,11 +14,13 @@ pub(super) struct Match {
 
 impl Match {
     /// The match at two places where four bytes are the same, as long as it is.
+    #[inline]
     pub(super) fn whole(history: &[u8], at: i32, before: i32) -> Self {
         Self { at, before, length: 4 + common(history, at + 4, before + 4, usize::MAX) }
     }
 
     /// The same, but not longer than the format allows.
+    #[inline]
     pub(super) fn limited(history: &[u8], at: i32, before: i32) -> Self {
         Self { at, before, length: 4 + common(history, at + 4, before + 4, LONGEST - 4) }
     }

@@ -27,8 +27,8 @@ impl Tokens {
     pub(super) fn literals(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.literals[usize::from(*byte)] += 1;
-            self.list.push(Token::literal(*byte));
         }
+        self.list.extend(bytes.iter().map(|byte| Token::literal(*byte)));
     }
 
     /// A match of at least four bytes; one that is too long becomes several.
