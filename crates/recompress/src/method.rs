@@ -50,6 +50,13 @@ pub enum Method {
         /// Plain bytes in a block, 128 KiB by default.
         block: u32,
     },
+    /// zlib in blocks that go on where the one before ended, by pigz on one thread.
+    PigzChained {
+        /// From 1 to 9. The default is 6.
+        level: i8,
+        /// Plain bytes in a block, 128 KiB by default.
+        block: u32,
+    },
 }
 
 /// The plain bytes in a block of pgzip, unless the program chose otherwise; and as umoci chooses.
@@ -89,6 +96,7 @@ impl Method {
             Self::Pgzip { release, level, block } => (4 + release.number(), level, block),
             Self::Zlib { flavour, level } => (6 + flavour.number(), level, 0),
             Self::Pigz { level, block } => (9, level, block),
+            Self::PigzChained { level, block } => (10, level, block),
         };
         let [a, b, c, d] = block.to_le_bytes();
         [number, level as u8, a, b, c, d]
@@ -108,6 +116,7 @@ impl Method {
             7 => Self::Zlib { flavour: Flavour::ZlibLarge, level },
             8 => Self::Zlib { flavour: Flavour::Gnu, level },
             9 => Self::Pigz { level, block },
+            10 => Self::PigzChained { level, block },
             _ => return None,
         };
         (method.is_valid() && method.to_bytes() == bytes).then_some(method)
@@ -122,7 +131,9 @@ impl Method {
                 (1..=6).contains(&level) && klauspost::is_block(block as usize)
             }
             Self::Zlib { level, .. } => (1..=9).contains(&level),
-            Self::Pigz { level, block } => (1..=9).contains(&level) && zlib::is_block(block as usize),
+            Self::Pigz { level, block } | Self::PigzChained { level, block } => {
+                (1..=9).contains(&level) && zlib::is_block(block as usize)
+            }
         }
     }
 
@@ -142,6 +153,9 @@ impl Method {
             }
             Self::Zlib { flavour, level } => Box::new(zlib::Deflate::new(flavour, level.unsigned_abs())),
             Self::Pigz { level, block } => Box::new(zlib::Pigz::new(level.unsigned_abs(), block as usize)),
+            Self::PigzChained { level, block } => {
+                Box::new(zlib::Pigz::chained(level.unsigned_abs(), block as usize))
+            }
         }
     }
 }
@@ -189,6 +203,7 @@ fn candidates_of_zlib(levels: &[i8]) -> Vec<Method> {
     for level in levels.iter().copied().filter(|level| (1..=9).contains(level)) {
         methods.extend([Flavour::Gnu, Flavour::Zlib].map(|flavour| Method::Zlib { flavour, level }));
         methods.push(Method::Pigz { level, block: PIGZ_BLOCK });
+        methods.push(Method::PigzChained { level, block: PIGZ_BLOCK });
         methods.push(Method::Zlib { flavour: Flavour::ZlibLarge, level });
     }
     methods
@@ -208,6 +223,7 @@ impl fmt::Display for Method {
             Self::Zlib { flavour: Flavour::Zlib, level } => write!(f, "zlib{level}"),
             Self::Zlib { flavour: Flavour::ZlibLarge, level } => write!(f, "zlib-large{level}"),
             Self::Pigz { level, block } => write!(f, "pigz{level}/{block}"),
+            Self::PigzChained { level, block } => write!(f, "pigz-chained{level}/{block}"),
         }
     }
 }

@@ -109,6 +109,7 @@ mod tests {
             (Method::Zlib { flavour: Flavour::ZlibLarge, level: 9 }, [1, 7, 9, 0, 0, 0, 0]),
             (Method::Zlib { flavour: Flavour::Gnu, level: 6 }, [1, 8, 6, 0, 0, 0, 0]),
             (Method::Pigz { level: 9, block: 128 << 10 }, [1, 9, 9, 0, 0, 2, 0]),
+            (Method::PigzChained { level: 9, block: 128 << 10 }, [1, 10, 9, 0, 0, 2, 0]),
         ] {
             let recipe = Recipe::new(method, HEADER.to_vec()).unwrap();
             assert_eq!(recipe.to_bytes(), [&bytes[..], &HEADER].concat(), "{method}");
@@ -126,6 +127,7 @@ mod tests {
         for method in [
             [0, 6, 0, 0, 0, 0],
             [1, 10, 0, 0, 0, 0],
+            [11, 6, 0, 0, 2, 0],
             [1, 6, 1, 0, 0, 0],
             [4, 5, 0, 1, 0, 0],
             [9, 6, 0, 0, 0, 2],

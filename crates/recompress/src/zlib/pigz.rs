@@ -1,7 +1,7 @@
 //! Blocks that are encoded beside each other, as pigz makes them: each begins anew, but knows the last 32 KiB before
 //! it, and is filled up to a whole byte.
 //!
-//! What is between the blocks is that of `compress_thread` in pigz 2.3 to 2.8 (Copyright © 2007–2023 Mark Adler, under
+//! What is between the blocks is that of `compress_thread` and `single_compress` in pigz 2.3 to 2.8 (Copyright © 2007–2023 Mark Adler, under
 //! the same terms as zlib).
 
 use super::{Deflate, Flavour};
@@ -51,20 +51,31 @@ pub(crate) struct Pigz {
     /// Plain bytes in the block so far, and the last of them.
     len: usize,
     tail: Vec<u8>,
+    /// Blocks go on where the one before ended: pigz on one thread.
+    is_chained: bool,
 }
 
 impl Pigz {
     /// Blocks of `size` plain bytes, as [`is_block`] accepts them.
     pub(crate) fn new(level: u8, size: usize) -> Self {
-        Self { level, size, block: Deflate::new(Flavour::Zlib, level), len: 0, tail: Vec::new() }
+        let block = Deflate::new(Flavour::Zlib, level);
+        Self { level, size, block, len: 0, tail: Vec::new(), is_chained: false }
+    }
+
+    /// The same on one thread, where blocks are not independent.
+    pub(crate) fn chained(level: u8, size: usize) -> Self {
+        Self { is_chained: true, ..Self::new(level, size) }
     }
 
     fn end_block(&mut self) {
         end_block(&mut self.block);
+        self.len = 0;
+        if self.is_chained {
+            return;
+        }
         let sink = std::mem::take(&mut self.block.blocks.sink);
         self.block = Deflate::after(Flavour::Zlib, self.level, &self.tail);
         self.block.blocks.sink = sink;
-        self.len = 0;
     }
 
     /// Keeps the last bytes of the block.

@@ -1,10 +1,14 @@
 //! Blobs as real programs left them.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use dsync_recompress::{Outcome, Reason, Recipe};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
+use super::sample::sample;
 use super::{found, made, recognised};
 
 const FIXTURES: [(&str, &str); 13] = [
@@ -90,4 +94,13 @@ fn a_wrong_checksum_is_damage() {
     let crc = blob.len() - 8;
     blob[crc] ^= 1;
     assert_eq!(found(&blob).0, Outcome::Unknown(Reason::Damaged));
+}
+
+#[test]
+fn what_no_known_encoder_made_is_refused() {
+    let plain = sample(400_000);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&plain).expect("memory does not fail");
+    let blob = encoder.finish().expect("memory does not fail");
+    assert!(matches!(found(&blob).0, Outcome::Unknown(Reason::NoEncoder(1..))));
 }

@@ -24,6 +24,7 @@ fn methods() -> Vec<Method> {
         let flavours = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu];
         methods.extend(flavours.map(|flavour| Method::Zlib { flavour, level }));
         methods.extend([128 << 10, 512 << 10].map(|block| Method::Pigz { level, block }));
+        methods.push(Method::PigzChained { level, block: 128 << 10 });
     }
     methods
 }

@@ -117,7 +117,7 @@ proptest! {
     fn any_bytes_are_a_recipe_or_not(mut bytes in vec(any::<u8>(), 0..60), is_near: bool) {
         if is_near && bytes.len() > 17 {
             bytes[0] = 1;
-            bytes[1] %= 11;
+            bytes[1] %= 12;
             bytes[2] %= 10;
             bytes[7..17].copy_from_slice(&super::HEADER);
         }
