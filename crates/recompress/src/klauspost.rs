@@ -173,7 +173,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(12))]
 
         #[test]
         fn places_are_counted_anew_unnoticed(seed in proptest::collection::vec(0..5u8, 1..900), level in 1..=6u8) {

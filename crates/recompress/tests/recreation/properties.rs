@@ -35,7 +35,7 @@ impl Read for Dribble<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn what_an_encoder_makes_is_recognised_and_made_again(plain in plain(), method in select(methods())) {
