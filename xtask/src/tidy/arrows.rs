@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dsync-delta", &["dsync-core"]),
     ("dsync-engine", &["dsync-core"]),
     ("dsync-proto", &["dsync-core"]),
+    ("dsync-recompress", &[]),
     ("dsync-sync", &["dsync-core", "dsync-delta", "dsync-engine", "dsync-proto"]),
     ("docker-sync", &["dsync-core", "dsync-sync"]),
     // What surrounds the program knows it as a process only.

@@ -1,0 +1,71 @@
+//! What all deflate encoders share: the alphabet of RFC 1951, tokens, a sink of bits.
+
+pub(crate) mod alphabet;
+pub(crate) mod bits;
+pub(crate) mod package;
+pub(crate) mod runs;
+pub(crate) mod token;
+
+/// An encoder of one raw deflate stream. It may keep bytes back until it is finished, and it writes nothing that
+/// is only known where no further byte follows: all it wrote stands before the code of the last byte it was given.
+pub(crate) trait Encoder: Send {
+    /// Takes the next plain bytes.
+    fn write(&mut self, plain: &[u8]);
+
+    /// Takes the end of the stream. Nothing is written after it.
+    fn finish(&mut self);
+
+    /// What was encoded since the buffer was last cleared; the caller clears it.
+    fn output(&mut self) -> &mut Vec<u8>;
+}
+
+/// How many bytes are the same at the start of both, at most `most`.
+#[inline]
+pub(crate) fn common(a: &[u8], b: &[u8], most: usize) -> usize {
+    let len = a.len().min(b.len()).min(most);
+    let (a, b) = (&a[..len], &b[..len]);
+    let mut same = 0;
+    while let (Some(x), Some(y)) = (a.get(same..same + 8), b.get(same..same + 8)) {
+        let differing = word(x) ^ word(y);
+        if differing != 0 {
+            return same + (differing.trailing_zeros() / 8) as usize;
+        }
+        same += 8;
+    }
+    while same < len && a[same] == b[same] {
+        same += 1;
+    }
+    same
+}
+
+/// The first eight bytes, the first of them lowest; what is missing is 0.
+#[inline]
+pub(crate) fn word(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk::<8>() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_stops_at_the_first_difference() {
+        let a: Vec<u8> = (0..40).collect();
+        for at in 0..40 {
+            let mut b = a.clone();
+            b[at] ^= 0x80;
+            assert_eq!(common(&a, &b, 258), at);
+            assert_eq!(common(&a, &b, 7), at.min(7));
+        }
+        assert_eq!(common(&a, &a[..13], 258), 13);
+    }
+
+    #[test]
+    fn a_word_is_little_endian_and_may_be_short() {
+        assert_eq!(word(&[1, 2]), 0x0201);
+        assert_eq!(word(&[1, 0, 0, 0, 0, 0, 0, 2, 9]), 0x0200_0000_0000_0001);
+    }
+}

@@ -1,0 +1,105 @@
+//! A sink of bits, the lowest first, and codes of a few bits.
+
+/// A code as it is written: the lowest bit first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Code {
+    pub(crate) bits: u16,
+    /// 0 where the symbol has no code.
+    pub(crate) len: u8,
+}
+
+impl Code {
+    /// A code as the standard writes it, the highest bit first. `len` is 1 to 15.
+    pub(crate) fn from_high(bits: u16, len: u8) -> Self {
+        Self { bits: bits.reverse_bits() >> (16 - len), len }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self.len == 0
+    }
+}
+
+/// How many bits so many of each symbol take.
+pub(crate) fn cost(counts: &[u32], codes: &[Code]) -> u64 {
+    counts.iter().zip(codes).map(|(count, code)| u64::from(*count) * u64::from(code.len)).sum()
+}
+
+/// Bits on their way to bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Sink {
+    pending: u64,
+    /// How many bits are pending; below 32 between calls.
+    count: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Sink {
+    /// Writes the lowest `len` bits, at most 32; the others are 0.
+    #[inline]
+    pub(crate) fn put(&mut self, bits: u32, len: u32) {
+        self.pending |= u64::from(bits) << self.count;
+        self.count += len;
+        if self.count >= 32 {
+            self.bytes.extend_from_slice(&(self.pending as u32).to_le_bytes());
+            self.pending >>= 32;
+            self.count -= 32;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn code(&mut self, code: Code) {
+        self.put(code.bits.into(), code.len.into());
+    }
+
+    /// Writes a code, and `len` bits after it, at most 13.
+    #[inline]
+    pub(crate) fn code_with(&mut self, code: Code, bits: u32, len: u8) {
+        self.put(u32::from(code.bits) | bits << code.len, u32::from(code.len) + u32::from(len));
+    }
+
+    /// How many bits of the last byte are used; 0 if it is full.
+    pub(crate) fn bits_in_byte(&self) -> u32 {
+        self.count % 8
+    }
+
+    /// Fills the last byte with zeros.
+    pub(crate) fn align(&mut self) {
+        let bytes = self.count.div_ceil(8) as usize;
+        self.bytes.extend_from_slice(&self.pending.to_le_bytes()[..bytes]);
+        self.pending = 0;
+        self.count = 0;
+    }
+
+    /// A stored block. `plain` has at most 65535 bytes.
+    pub(crate) fn stored(&mut self, plain: &[u8], last: bool) {
+        self.put(last.into(), 3);
+        self.align();
+        let len = plain.len() as u16;
+        self.bytes.extend_from_slice(&len.to_le_bytes());
+        self.bytes.extend_from_slice(&(!len).to_le_bytes());
+        self.bytes.extend_from_slice(plain);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_fill_bytes_from_the_low_end() {
+        let mut sink = Sink::default();
+        sink.put(0b1, 1);
+        sink.put(0b10, 2);
+        sink.code_with(Code { bits: 0b11, len: 2 }, 0b01, 2);
+        sink.put(0x1234_5678, 32);
+        sink.align();
+        assert_eq!(sink.bytes, [0b0011_1101, 0x3c, 0x2b, 0x1a, 0x09]);
+        sink.stored(&[7], true);
+        assert_eq!(sink.bytes[5..], [1, 1, 0, 0xfe, 0xff, 7]);
+    }
+
+    #[test]
+    fn codes_are_written_reversed() {
+        assert_eq!(Code::from_high(0b110, 3), Code { bits: 0b011, len: 3 });
+    }
+}

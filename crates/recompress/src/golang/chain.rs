@@ -1,0 +1,327 @@
+//! Levels 2 to 9: chains of places with the same hash, searched greedily (2 and 3) or lazily.
+
+use super::block::Blocks;
+use crate::deflate::alphabet::LONGEST;
+use crate::deflate::token::Token;
+use crate::deflate::{Encoder, common};
+
+/// How far back matches reach, in bytes; the window is twice as large.
+const REACH: usize = 1 << 15;
+const WINDOW: usize = 2 * REACH;
+/// The shortest match that is looked for.
+const SHORTEST: usize = 4;
+const HASH_BITS: u32 = 17;
+const HASHES: usize = 1 << HASH_BITS;
+/// The most tokens of a block.
+const TOKENS: usize = 1 << 14;
+/// Places are counted from the start of the stream, and anew before they pass this.
+const MOST: i32 = 1 << 24;
+/// What a search needs before it, except at the end of the stream.
+const AHEAD: usize = SHORTEST + LONGEST;
+
+/// How hard a level searches.
+struct Effort {
+    /// From this length on no better match is looked for one byte later. 0 where none ever is.
+    lazy: usize,
+    /// From this length on the search ends.
+    nice: usize,
+    /// Places that are looked at.
+    chain: usize,
+    /// Places within greedy matches up to this length are remembered.
+    remembered: usize,
+}
+
+impl Effort {
+    /// Levels 2 to 9; any other is taken for the nearest.
+    fn of(level: u8) -> Self {
+        let (lazy, nice, chain, remembered) = match level {
+            0..=2 => (0, 16, 8, 5),
+            3 => (0, 32, 32, 6),
+            4 => (4, 16, 16, 0),
+            5 => (16, 32, 32, 0),
+            6 => (16, 128, 128, 0),
+            7 => (32, 128, 256, 0),
+            8 => (128, 258, 1024, 0),
+            _ => (258, 258, 4096, 0),
+        };
+        Self { lazy, nice, chain, remembered }
+    }
+}
+
+/// The encoder of levels 2 to 9. Uses 900 KiB.
+pub(crate) struct Chained {
+    effort: Effort,
+    blocks: Blocks,
+    window: Box<[u8; WINDOW]>,
+    /// How much of the window is filled, and which byte is next.
+    end: usize,
+    index: usize,
+    /// Where the tokens of the block begin; none where that has left the window.
+    block: Option<usize>,
+    tokens: Vec<Token>,
+    /// The last place of each hash, and the place before each place with the same hash. Places are as `offset` says.
+    heads: Box<[u32; HASHES]>,
+    previous: Box<[u32; REACH]>,
+    /// The place of the window's first byte.
+    offset: i32,
+    /// The place that was found for the last hash.
+    head: i32,
+    /// From here on too few bytes are left for a hash.
+    no_hash: usize,
+    /// The match before this byte.
+    length: usize,
+    distance: usize,
+    /// Whether the byte before this one has no token yet.
+    is_waiting: bool,
+}
+
+impl Chained {
+    pub(crate) fn new(level: u8) -> Self {
+        Self {
+            effort: Effort::of(level),
+            blocks: Blocks::new(),
+            window: Box::new([0; WINDOW]),
+            end: 0,
+            index: 0,
+            block: Some(0),
+            tokens: Vec::with_capacity(TOKENS),
+            heads: Box::new([0; HASHES]),
+            previous: Box::new([0; REACH]),
+            offset: 1,
+            head: -1,
+            no_hash: 0,
+            length: SHORTEST - 1,
+            distance: 0,
+            is_waiting: false,
+        }
+    }
+
+    /// Makes room and takes what fits.
+    fn fill(&mut self, plain: &mut &[u8]) {
+        if self.index >= WINDOW - AHEAD {
+            self.window.copy_within(REACH.., 0);
+            self.index -= REACH;
+            self.end -= REACH;
+            self.block = self.block.and_then(|block| block.checked_sub(REACH));
+            self.offset += REACH as i32;
+            if self.offset > MOST {
+                self.count_anew();
+            }
+        }
+        let (head, rest) = plain.split_at(plain.len().min(WINDOW - self.end));
+        self.window[self.end..self.end + head.len()].copy_from_slice(head);
+        self.end += head.len();
+        *plain = rest;
+    }
+
+    fn count_anew(&mut self) {
+        let less = self.offset - 1;
+        self.offset = 1;
+        self.head -= less;
+        for place in self.previous.iter_mut().chain(self.heads.iter_mut()) {
+            *place = place.saturating_sub(less as u32);
+        }
+    }
+
+    /// Encodes what is in the window, or as much as can be decided before the end is known.
+    fn step(&mut self, at_end: bool) {
+        if self.end - self.index < AHEAD && !at_end {
+            return;
+        }
+        self.no_hash = (self.end + 1).saturating_sub(SHORTEST);
+        loop {
+            let ahead = self.end - self.index;
+            if ahead < AHEAD && !at_end {
+                return;
+            }
+            if ahead == 0 {
+                return self.last();
+            }
+            if self.index < self.no_hash {
+                self.head = self.remember(self.index) as i32;
+            }
+            if self.effort.lazy == 0 {
+                self.greedy(ahead);
+            } else {
+                self.lazy(ahead);
+            }
+        }
+    }
+
+    fn last(&mut self) {
+        if self.is_waiting {
+            self.tokens.push(Token::literal(self.window[self.index - 1]));
+            self.is_waiting = false;
+        }
+        if !self.tokens.is_empty() {
+            self.write_block(self.index);
+        }
+    }
+
+    /// Makes a place the last of its hash, and says which was. Four bytes are there.
+    fn remember(&mut self, index: usize) -> u32 {
+        let bytes = self
+            .window
+            .get(index..index + 4)
+            .and_then(|bytes| bytes.first_chunk())
+            .map_or(0, |four: &[u8; 4]| u32::from_be_bytes(*four));
+        let hash = (bytes.wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS)) as usize % HASHES;
+        let before = self.heads[hash];
+        self.previous[index % REACH] = before;
+        self.heads[hash] = (index as i32 + self.offset) as u32;
+        before
+    }
+
+    /// Where the chain begins, as an index into the window, if that is within reach.
+    fn chain_start(&self) -> Option<usize> {
+        let start = usize::try_from(self.head - self.offset).ok()?;
+        (start >= self.index.saturating_sub(REACH)).then_some(start)
+    }
+
+    /// The longest match for this byte of those that are looked at: its length and distance.
+    fn find(&self, start: usize, ahead: usize) -> Option<(usize, usize)> {
+        let here = self.index;
+        let most = ahead.min(LONGEST);
+        let nice = self.effort.nice.min(most);
+        let mut tries = self.effort.chain;
+        let mut best = SHORTEST - 1;
+        let window = &*self.window;
+        let ours = &window[here..here + most];
+        let byte_at = |at: usize| window[at % WINDOW];
+        let mut found = None;
+        // The byte at which a match must agree to be longer than the best.
+        let mut wanted = byte_at(here + best);
+        // As places, which are above 0.
+        let offset = self.offset.unsigned_abs() as usize;
+        let farthest = (here + offset).saturating_sub(REACH);
+        let least = farthest.max(offset);
+        let mut place = start + offset;
+        while tries > 0 {
+            let at = place - offset;
+            if byte_at(at + best) == wanted {
+                let length = common(&window[at % WINDOW..], ours, most);
+                let distance = here - at;
+                if length > best && (length > SHORTEST || distance <= 4096) {
+                    best = length;
+                    found = Some((length, distance));
+                    if length >= nice {
+                        break;
+                    }
+                    wanted = byte_at(here + length);
+                }
+            }
+            // What came before the farthest place has been overwritten.
+            let next = self.previous[at % REACH] as usize;
+            if place == farthest || next < least || next >= place {
+                break;
+            }
+            place = next;
+            tries -= 1;
+        }
+        found
+    }
+
+    /// Takes a match or a literal at this byte.
+    fn greedy(&mut self, ahead: usize) {
+        let found = match self.chain_start() {
+            Some(start) if ahead >= SHORTEST => self.find(start, ahead),
+            _ => None,
+        };
+        let Some((length, distance)) = found else {
+            self.tokens.push(Token::literal(self.window[self.index]));
+            self.index += 1;
+            return self.write_full_block(self.index);
+        };
+        self.tokens.push(Token::matched(length, distance));
+        if length <= self.effort.remembered {
+            self.remember_within(self.index + length);
+        }
+        self.index += length;
+        self.write_full_block(self.index);
+    }
+
+    /// Takes the match of the byte before if there is none better here; else that byte is a literal.
+    fn lazy(&mut self, ahead: usize) {
+        let (length, distance) = (self.length, self.distance);
+        (self.length, self.distance) = (SHORTEST - 1, 0);
+        if let Some(start) = self.chain_start()
+            && ahead > length
+            && length < self.effort.lazy
+            && let Some(found) = self.find(start, ahead)
+        {
+            (self.length, self.distance) = found;
+        }
+        if length >= SHORTEST && self.length <= length {
+            self.tokens.push(Token::matched(length, distance));
+            self.remember_within(self.index + length - 1);
+            self.index += length - 1;
+            self.is_waiting = false;
+            self.length = SHORTEST - 1;
+            return self.write_full_block(self.index);
+        }
+        if self.is_waiting {
+            self.tokens.push(Token::literal(self.window[self.index - 1]));
+            self.write_full_block(self.index);
+        }
+        self.index += 1;
+        self.is_waiting = true;
+    }
+
+    /// Remembers the places after this one and before `end`.
+    fn remember_within(&mut self, end: usize) {
+        for index in self.index + 1..end.min(self.no_hash) {
+            self.remember(index);
+        }
+    }
+
+    fn write_full_block(&mut self, end: usize) {
+        if self.tokens.len() == TOKENS {
+            self.write_block(end);
+        }
+    }
+
+    /// Writes the tokens, which end before `end`.
+    fn write_block(&mut self, end: usize) {
+        let plain = self.block.and_then(|block| self.window.get(block..end));
+        self.blocks.smallest(&self.tokens, plain);
+        self.block = Some(end);
+        self.tokens.clear();
+    }
+}
+
+impl Encoder for Chained {
+    fn write(&mut self, mut plain: &[u8]) {
+        while !plain.is_empty() {
+            self.step(false);
+            self.fill(&mut plain);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.step(true);
+        self.blocks.finish();
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.blocks.sink.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_anew_unnoticed() {
+        let plain: Vec<u8> = (0..500_000u32).map(|at| (at.wrapping_mul(at) >> 9) as u8 & 7).collect();
+        for level in [3, 6] {
+            let encoded = |mut encoder: Chained| {
+                encoder.write(&plain);
+                encoder.finish();
+                std::mem::take(encoder.output())
+            };
+            let old = Chained { offset: MOST - 100_000, ..Chained::new(level) };
+            assert!(encoded(old) == encoded(Chained::new(level)), "{level}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The gzip container, RFC 1952: what is before and after the deflate stream.
+
+/// No header is longer than this, in bytes.
+pub(crate) const LONGEST_HEADER: usize = 1 << 12;
+/// Bytes after the deflate stream: the CRC-32 and the length modulo 2³² of what is plain.
+pub(crate) const FOOTER: usize = 8;
+
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+const FIXED: usize = 10;
+
+const HAS_CHECK: u8 = 1 << 1;
+const HAS_EXTRA: u8 = 1 << 2;
+const HAS_NAME: u8 = 1 << 3;
+const HAS_COMMENT: u8 = 1 << 4;
+
+/// What the start of a blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// A header of so many bytes.
+    Header(usize),
+    /// It may become a header with more bytes.
+    Short,
+    /// It is no gzip, or its header is too long.
+    Other,
+}
+
+/// The header at the start of a blob.
+pub(crate) fn start(blob: &[u8]) -> Start {
+    let known = blob.len().min(MAGIC.len());
+    if blob[..known] != MAGIC[..known] {
+        return Start::Other;
+    }
+    let Some(flags) = blob.get(3).filter(|_| blob.len() >= FIXED) else { return Start::Short };
+    if flags & 0xe0 != 0 {
+        return Start::Other;
+    }
+    match end(blob, *flags) {
+        Some(end) if end > LONGEST_HEADER => Start::Other,
+        Some(end) if end <= blob.len() => Start::Header(end),
+        _ if blob.len() >= LONGEST_HEADER => Start::Other,
+        _ => Start::Short,
+    }
+}
+
+/// Where the header ends, which may be after the blob; none where that cannot be known.
+fn end(blob: &[u8], flags: u8) -> Option<usize> {
+    let mut end = FIXED;
+    if flags & HAS_EXTRA != 0 {
+        let len = blob.get(end..)?.first_chunk::<2>()?;
+        end += 2 + usize::from(u16::from_le_bytes(*len));
+    }
+    for field in [HAS_NAME, HAS_COMMENT] {
+        if flags & field != 0 {
+            end += blob.get(end..)?.iter().position(|byte| *byte == 0)? + 1;
+        }
+    }
+    if flags & HAS_CHECK != 0 {
+        end += 2;
+    }
+    Some(end)
+}
+
+/// What a header tells of the program that wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hints {
+    /// Seconds since 1970; 0 where it is not told.
+    pub(crate) mtime: u32,
+    /// 2 by encoders that try hard, 4 by those that hurry.
+    pub(crate) effort: u8,
+    /// The system: 3 for Unix, 255 where it is not told.
+    pub(crate) system: u8,
+}
+
+/// The hints of a whole header.
+pub(crate) fn hints(header: &[u8]) -> Hints {
+    let byte = |at: usize| header.get(at).copied().unwrap_or_default();
+    Hints { mtime: u32::from_le_bytes([4, 5, 6, 7].map(byte)), effort: byte(8), system: byte(9) }
+}
+
+/// The footer for plain bytes with this CRC-32 and length.
+pub(crate) fn footer(crc: u32, len: u64) -> [u8; FOOTER] {
+    let mut footer = [0; FOOTER];
+    footer[..4].copy_from_slice(&crc.to_le_bytes());
+    footer[4..].copy_from_slice(&(len as u32).to_le_bytes());
+    footer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+    #[test]
+    fn a_header_ends_after_its_last_field() {
+        assert_eq!(start(&PLAIN), Start::Header(10));
+        let mut full = PLAIN.to_vec();
+        full[3] = HAS_EXTRA | HAS_NAME | HAS_COMMENT | HAS_CHECK;
+        full.extend(b"\x03\0abcname\0comment\0xy");
+        let len = full.len();
+        full.extend([1; 5]);
+        assert_eq!(start(&full), Start::Header(len));
+        for short in 0..len {
+            assert_eq!(start(&full[..short]), Start::Short);
+        }
+    }
+
+    #[test]
+    fn what_is_no_gzip_is_told_apart() {
+        assert_eq!(start(b"ustar"), Start::Other);
+        assert_eq!(start(&[0x1f, 0x8b, 9]), Start::Other);
+        let mut reserved = PLAIN;
+        reserved[3] = 0x20;
+        assert_eq!(start(&reserved), Start::Other);
+    }
+
+    #[test]
+    fn a_header_without_end_is_given_up() {
+        let mut endless = PLAIN.to_vec();
+        endless[3] = HAS_NAME;
+        endless.resize(LONGEST_HEADER, b'x');
+        assert_eq!(start(&endless), Start::Other);
+    }
+
+    #[test]
+    fn hints_are_read_from_their_places() {
+        let header = [0x1f, 0x8b, 8, 0, 0, 0x09, 0x6e, 0x88, 4, 255];
+        assert_eq!(hints(&header), Hints { mtime: 0x886e_0900, effort: 4, system: 255 });
+    }
+}

@@ -1,0 +1,237 @@
+//! Blocks whose codes may be used again by the next.
+
+use super::tokens::Tokens;
+use crate::deflate::alphabet::{
+    DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS,
+    distance_symbol, extra_bits, fixed_distances, fixed_literals, length_symbol,
+};
+use crate::deflate::bits::{Code, Sink, cost};
+use crate::deflate::package::make_codes;
+use crate::deflate::runs::Head;
+use crate::klauspost::Release;
+
+/// With fewer tokens the fixed codes are tried.
+const FEW: usize = 250;
+/// What the head of a block of literals is taken to have before one is known, in bits.
+const GUESSED_HEAD: u64 = 70 * 8;
+
+struct Codes {
+    literals: [Code; LITERALS],
+    distances: [Code; DISTANCES],
+}
+
+/// Writes blocks, and chooses their kind.
+pub(super) struct Blocks {
+    pub(super) sink: Sink,
+    release: Release,
+    /// How much of its size a block with new codes must save: one part in two to the power of this.
+    penalty: u32,
+    fixed: Codes,
+    codes: Codes,
+    /// The size in bits of the head of the block that is open; 0 if none is. It owes its end.
+    open: u64,
+    /// The codes are for literals only.
+    is_literal: bool,
+}
+
+fn stored_size(plain: &[u8]) -> u64 {
+    (plain.len() as u64 + 5) * 8
+}
+
+impl Blocks {
+    pub(super) fn new(release: Release, penalty: u32) -> Self {
+        let none = Codes { literals: [Code::default(); LITERALS], distances: [Code::default(); DISTANCES] };
+        let fixed = Codes { literals: fixed_literals(), distances: fixed_distances() };
+        Self { sink: Sink::default(), release, penalty, fixed, codes: none, open: 0, is_literal: false }
+    }
+
+    /// Ends the block that is open.
+    fn close(&mut self) {
+        if self.open > 0 {
+            self.sink.code(self.codes.literals[END]);
+            self.open = 0;
+        }
+    }
+
+    /// A stored block of at most 65535 bytes.
+    pub(super) fn stored(&mut self, plain: &[u8]) {
+        self.close();
+        self.sink.stored(plain, false);
+    }
+
+    /// Ends the stream by an empty block.
+    pub(super) fn finish(&mut self) {
+        self.close();
+        self.sink.put(3, 3);
+        self.sink.put(0, 7);
+        self.sink.align();
+    }
+
+    /// Tokens with the codes of the block before, with new ones, with the fixed ones, or stored. `is_last` if the
+    /// block has to end.
+    pub(super) fn tokens(&mut self, tokens: &Tokens, plain: &[u8], is_last: bool) {
+        if self.is_literal && self.open > 0 {
+            self.close();
+            self.is_literal = false;
+        }
+        if !self.can_reuse(tokens) {
+            self.close();
+        }
+        let count = tokens.list.len() + usize::from(is_last);
+        let (mut literals, mut distances) = (tokens.literals, tokens.distances);
+        literals[END] = u32::from(is_last || self.release == Release::Exact);
+        let told = self.told(&literals, &mut distances, is_last);
+        let extra = extra_bits(&literals, &distances);
+        let fixed =
+            3 + cost(&literals, &self.fixed.literals) + cost(&distances, &self.fixed.distances) + extra;
+        if self.open > 0 {
+            let reused =
+                cost(&literals, &self.codes.literals) + cost(&distances, &self.codes.distances) + extra;
+            let new = self.open + tokens.estimate(count);
+            let new = new + u64::from(self.codes.literals[END].len) + (new >> self.penalty);
+            if new < reused {
+                self.close();
+            }
+            let size = new.min(reused);
+            if count < FEW && fixed + 7 < size {
+                return self.stored_or_fixed(tokens, plain, size);
+            }
+            if stored_size(plain) <= size {
+                return self.stored(plain);
+            }
+        }
+        if self.open == 0 {
+            literals[END] = 1;
+            make_codes(&literals, 15, &mut self.codes.literals);
+            make_codes(&distances, 15, &mut self.codes.distances);
+            let head = Head::new(&self.codes.literals[..told.0], &self.codes.distances[..told.1]);
+            let own = cost(&literals, &self.codes.literals) + cost(&distances, &self.codes.distances);
+            let size = head.size() + own + extra;
+            if count < FEW {
+                let fixed = 3
+                    + cost(&literals, &self.fixed.literals)
+                    + cost(&distances, &self.fixed.distances)
+                    + extra;
+                if fixed <= size {
+                    return self.stored_or_fixed(tokens, plain, fixed);
+                }
+            }
+            if stored_size(plain) <= size {
+                return self.stored(plain);
+            }
+            head.write(&mut self.sink);
+            self.open = head.size();
+            self.is_literal = false;
+        }
+        write_tokens(&mut self.sink, tokens, &self.codes);
+        if is_last {
+            self.close();
+        }
+    }
+
+    /// Whether the codes of the open block have all symbols.
+    fn can_reuse(&self, tokens: &Tokens) -> bool {
+        let has = |counts: &[u32], codes: &[Code]| {
+            counts.iter().zip(codes).all(|(count, code)| *count == 0 || !code.is_none())
+        };
+        has(&tokens.literals, &self.codes.literals) && has(&tokens.distances, &self.codes.distances)
+    }
+
+    /// How many codes of each alphabet the head of a block tells. One distance is told even where none is used, but
+    /// not by old releases, which told all of the alphabet where a block could be used again.
+    fn told(&self, literals: &[u32], distances: &mut [u32; DISTANCES], is_last: bool) -> (usize, usize) {
+        if self.release == Release::Full && !is_last {
+            return (LITERALS, DISTANCES);
+        }
+        let used = |counts: &[u32]| counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+        if used(distances) == 0 {
+            distances[0] = 1;
+        }
+        (used(literals), used(distances))
+    }
+
+    fn stored_or_fixed(&mut self, tokens: &Tokens, plain: &[u8], size: u64) {
+        if stored_size(plain) <= size {
+            return self.stored(plain);
+        }
+        self.close();
+        self.sink.put(2, 3);
+        write_tokens(&mut self.sink, tokens, &self.fixed);
+        self.sink.code(self.fixed.literals[END]);
+    }
+
+    /// Bytes without matches, or stored. `is_last` if the block has to end.
+    pub(super) fn literals(&mut self, plain: &[u8], is_last: bool) {
+        let mut counts = [0; LITERALS];
+        for byte in plain {
+            counts[usize::from(*byte)] += 1;
+        }
+        if plain.len() > 1024 && is_noise(&counts[..END], plain.len()) {
+            return self.stored(plain);
+        }
+        counts[END] = 1;
+        let mut codes = [Code::default(); LITERALS];
+        make_codes(&counts, 15, &mut codes);
+        let new = cost(&counts, &codes) + if self.open > 0 { self.open } else { GUESSED_HEAD };
+        let new = new + (new >> self.penalty);
+        if stored_size(plain) <= new {
+            return self.stored(plain);
+        }
+        if self.open > 0 && self.literal_cost(&counts[..END]).is_none_or(|reused| new < reused) {
+            self.close();
+        }
+        if self.open == 0 {
+            self.codes.literals = codes;
+            let head = Head::new(&codes[..=END], &[Code { bits: 0, len: 1 }]);
+            head.write(&mut self.sink);
+            self.is_literal = true;
+            self.open = head.size();
+        }
+        for byte in plain {
+            self.sink.code(self.codes.literals[usize::from(*byte)]);
+        }
+        if is_last {
+            self.close();
+            self.is_literal = false;
+        }
+    }
+
+    /// The bits of bytes in the codes of the open block, if it has all of them.
+    fn literal_cost(&self, counts: &[u32]) -> Option<u64> {
+        let has_all =
+            counts.iter().zip(&self.codes.literals).all(|(count, code)| *count == 0 || !code.is_none());
+        has_all.then(|| cost(counts, &self.codes.literals))
+    }
+}
+
+/// Whether all bytes are about equally frequent.
+fn is_noise(counts: &[u32], len: usize) -> bool {
+    let mean = len as f64 / 256.0;
+    let most = (len * 2) as f64;
+    let mut sum = 0.0;
+    for count in counts {
+        let difference = f64::from(*count) - mean;
+        sum += difference * difference;
+        if sum >= most {
+            return false;
+        }
+    }
+    true
+}
+
+fn write_tokens(sink: &mut Sink, tokens: &Tokens, codes: &Codes) {
+    for token in &tokens.list {
+        if let Some(byte) = token.byte() {
+            sink.code(codes.literals[usize::from(byte)]);
+            continue;
+        }
+        let length = token.length();
+        let symbol = length_symbol(length);
+        let rest = length - LENGTH_BASE[symbol];
+        sink.code_with(codes.literals[LENGTHS + symbol], rest.into(), LENGTH_BITS[symbol]);
+        let distance = token.distance();
+        let symbol = distance_symbol(distance.into());
+        let rest = distance - DISTANCE_BASE[symbol];
+        sink.code_with(codes.distances[symbol], rest.into(), DISTANCE_BITS[symbol]);
+    }
+}

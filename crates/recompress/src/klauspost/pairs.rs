@@ -1,0 +1,66 @@
+//! Tables of levels 4 to 6: the last place of four bytes, and the last two of seven.
+
+use super::history::{History, hash};
+
+const BITS: u32 = 15;
+const SIZE: usize = 1 << BITS;
+
+/// The last place, and the one before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pair {
+    pub(super) last: i32,
+    pub(super) older: i32,
+}
+
+pub(super) struct Tables {
+    pub(super) history: History,
+    short: Box<[i32; SIZE]>,
+    long: Box<[Pair; SIZE]>,
+}
+
+impl Tables {
+    pub(super) fn new() -> Self {
+        Self { history: History::new(), short: Box::new([0; SIZE]), long: Box::new([Pair::default(); SIZE]) }
+    }
+
+    /// Changes all places.
+    pub(super) fn places(&mut self, change: &dyn Fn(&mut i32)) {
+        self.short.iter_mut().for_each(change);
+        for pair in self.long.iter_mut() {
+            change(&mut pair.last);
+            change(&mut pair.older);
+        }
+    }
+
+    /// Remembers where four bytes are.
+    #[inline]
+    pub(super) fn put_short(&mut self, bytes: u64, at: i32) {
+        self.short[hash::<4, BITS>(bytes)] = at + self.history.first;
+    }
+
+    /// Remembers where seven bytes are.
+    #[inline]
+    pub(super) fn put_long(&mut self, bytes: u64, at: i32) {
+        let pair = &mut self.long[hash::<7, BITS>(bytes)];
+        *pair = Pair { last: at + self.history.first, older: pair.last };
+    }
+
+    #[inline]
+    pub(super) fn put(&mut self, bytes: u64, at: i32) {
+        self.put_short(bytes, at);
+        self.put_long(bytes, at);
+    }
+
+    /// Where four bytes were; out of reach where they were not seen.
+    #[inline]
+    pub(super) fn short(&self, bytes: u64) -> i32 {
+        self.short[hash::<4, BITS>(bytes)] - self.history.first
+    }
+
+    /// Where seven bytes were.
+    #[inline]
+    pub(super) fn long(&self, bytes: u64) -> Pair {
+        let pair = self.long[hash::<7, BITS>(bytes)];
+        Pair { last: pair.last - self.history.first, older: pair.older - self.history.first }
+    }
+}

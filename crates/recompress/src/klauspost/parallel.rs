@@ -1,0 +1,95 @@
+//! Independent blocks, as klauspost's pgzip makes them: each begins anew, but knows the end of the one before.
+
+use super::{Fast, Release};
+use crate::deflate::Encoder;
+
+/// How much of the block before is known, in bytes.
+const TAIL: usize = 16384;
+/// No larger blocks are made here, in plain bytes.
+const LARGEST: usize = 16 << 20;
+
+/// Whether blocks of so many plain bytes are possible.
+pub(crate) fn is_block(size: usize) -> bool {
+    (TAIL + 1..=LARGEST).contains(&size)
+}
+
+/// One block that follows `before`, by itself. The last may be empty.
+pub(crate) fn pgzip_block(
+    release: Release,
+    level: u8,
+    before: &[u8],
+    plain: &[u8],
+    is_last: bool,
+) -> Vec<u8> {
+    let mut block = Fast::after(release, level, &before[before.len().saturating_sub(TAIL)..]);
+    block.write(plain);
+    block.flush();
+    if is_last {
+        block.finish();
+    }
+    std::mem::take(block.output())
+}
+
+/// The encoder of blocks, one after the other.
+pub(crate) struct Pgzip {
+    release: Release,
+    level: u8,
+    size: usize,
+    block: Fast,
+    /// Plain bytes in the block so far, and the last of them.
+    len: usize,
+    tail: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Pgzip {
+    /// Blocks of `size` plain bytes, as [`is_block`] accepts them.
+    pub(crate) fn new(release: Release, level: u8, size: usize) -> Self {
+        let block = Fast::new(release, level);
+        Self { release, level, size, block, len: 0, tail: Vec::new(), output: Vec::new() }
+    }
+
+    fn end_block(&mut self) {
+        self.block.flush();
+        self.output.append(self.block.output());
+        self.block = Fast::after(self.release, self.level, &self.tail);
+        self.len = 0;
+    }
+
+    /// Keeps the last bytes of the block.
+    fn keep(&mut self, plain: &[u8]) {
+        let start = plain.len().saturating_sub(TAIL);
+        self.tail.extend_from_slice(&plain[start..]);
+        self.tail.drain(..self.tail.len().saturating_sub(TAIL));
+    }
+}
+
+impl Encoder for Pgzip {
+    fn write(&mut self, mut plain: &[u8]) {
+        while !plain.is_empty() {
+            if self.len == self.size {
+                self.end_block();
+            }
+            let (head, rest) = plain.split_at(plain.len().min(self.size - self.len));
+            self.block.write(head);
+            self.keep(head);
+            self.len += head.len();
+            plain = rest;
+        }
+        self.output.append(self.block.output());
+    }
+
+    fn finish(&mut self) {
+        // A full block is ended, and an empty one begun.
+        if self.len == self.size {
+            self.end_block();
+        }
+        self.block.flush();
+        self.block.finish();
+        self.output.append(self.block.output());
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+}

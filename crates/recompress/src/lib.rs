@@ -1,0 +1,27 @@
+//! Compressed layers again, to the byte.
+//!
+//! Where an image is named by its compressed layers, the target of a sync must have the same compressed bytes, though
+//! only what is new in the tar crossed the wire. The output of an encoder is a pure function of its input, and few
+//! encoders make nearly all layers; so this finds the encoder of a blob ([`recognise`]), says it in a few bytes
+//! ([`Recipe`]), and runs it again ([`recreate`]).
+//!
+//! Knows no files, processes or network. What the encoders are and how sure it is to find them is in
+//! `docs/recompress.md`.
+
+mod blocks;
+mod deflate;
+mod golang;
+mod gzip;
+mod klauspost;
+mod method;
+mod recipe;
+mod recognise;
+mod recreate;
+mod zlib;
+
+pub use klauspost::Release;
+pub use method::Method;
+pub use recipe::{BadRecipe, Recipe};
+pub use recognise::{Outcome, Reason, Recognised, recognise};
+pub use recreate::{recreate, recreate_on};
+pub use zlib::Flavour;

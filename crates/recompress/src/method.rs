@@ -1,0 +1,229 @@
+//! The encoders that can be run again, and their parameters.
+
+use std::fmt;
+
+use crate::deflate::Encoder;
+use crate::golang;
+use crate::gzip::Hints;
+use crate::klauspost::{self, Release};
+use crate::zlib::{self, Flavour};
+
+/// An encoder of deflate with its parameters.
+///
+/// Kept as six bytes: the encoder's number, the level (from -2), and the size of independent blocks (four bytes, the
+/// lowest first; 0 where there are none). Numbers are never given anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Method {
+    /// `compress/flate` of Go up to 1.26: `docker push`, the containerd store, BuildKit, ko, crane.
+    Go {
+        /// From -2 (no matches) to 9. The default is 6.
+        level: i8,
+    },
+    /// klauspost's encoder, and that of Go from 1.27 on.
+    Klauspost {
+        /// Which of its outputs.
+        release: Release,
+        /// From 1 to 6. The default is 5 by klauspost, and 6 by Go.
+        level: i8,
+    },
+    /// The same in independent blocks, by klauspost's pgzip: podman, skopeo, buildah.
+    Pgzip {
+        /// Which of its outputs.
+        release: Release,
+        /// From 1 to 6. The default is 5.
+        level: i8,
+        /// Plain bytes in a block, 1 MiB by default.
+        block: u32,
+    },
+    /// zlib, or GNU gzip.
+    Zlib {
+        /// Which of the programs.
+        flavour: Flavour,
+        /// From 1 to 9. The default is 6.
+        level: i8,
+    },
+    /// zlib in independent blocks, by pigz.
+    Pigz {
+        /// From 1 to 9. The default is 6.
+        level: i8,
+        /// Plain bytes in a block, 128 KiB by default.
+        block: u32,
+    },
+    /// zlib in blocks that go on where the one before ended, by pigz on one thread.
+    PigzChained {
+        /// From 1 to 9. The default is 6.
+        level: i8,
+        /// Plain bytes in a block, 128 KiB by default.
+        block: u32,
+    },
+}
+
+/// The plain bytes in a block of pgzip, unless the program chose otherwise; and as umoci chooses.
+const PGZIP_BLOCK: u32 = 1 << 20;
+const UMOCI_BLOCK: u32 = 256 << 10;
+
+/// The plain bytes in a block of pigz, unless the user chose otherwise.
+const PIGZ_BLOCK: u32 = 128 << 10;
+
+impl Flavour {
+    /// What is added to the number of an encoder.
+    fn number(self) -> u8 {
+        match self {
+            Self::Zlib => 0,
+            Self::ZlibLarge => 1,
+            Self::Gnu => 2,
+        }
+    }
+}
+
+impl Release {
+    /// What is added to the number of an encoder.
+    fn number(self) -> u8 {
+        match self {
+            Self::Full => 0,
+            Self::Exact => 1,
+        }
+    }
+}
+
+impl Method {
+    /// The bytes that [`Method::from_bytes`] reads.
+    pub(crate) fn to_bytes(self) -> [u8; 6] {
+        let (number, level, block) = match self {
+            Self::Go { level } => (1, level, 0u32),
+            Self::Klauspost { release, level } => (2 + release.number(), level, 0),
+            Self::Pgzip { release, level, block } => (4 + release.number(), level, block),
+            Self::Zlib { flavour, level } => (6 + flavour.number(), level, 0),
+            Self::Pigz { level, block } => (9, level, block),
+            Self::PigzChained { level, block } => (10, level, block),
+        };
+        let [a, b, c, d] = block.to_le_bytes();
+        [number, level as u8, a, b, c, d]
+    }
+
+    /// Reads a method, if all of it is known here.
+    pub(crate) fn from_bytes(bytes: [u8; 6]) -> Option<Self> {
+        let [number, level, a, b, c, d] = bytes;
+        let (level, block) = (level as i8, u32::from_le_bytes([a, b, c, d]));
+        let method = match number {
+            1 => Self::Go { level },
+            2 => Self::Klauspost { release: Release::Full, level },
+            3 => Self::Klauspost { release: Release::Exact, level },
+            4 => Self::Pgzip { release: Release::Full, level, block },
+            5 => Self::Pgzip { release: Release::Exact, level, block },
+            6 => Self::Zlib { flavour: Flavour::Zlib, level },
+            7 => Self::Zlib { flavour: Flavour::ZlibLarge, level },
+            8 => Self::Zlib { flavour: Flavour::Gnu, level },
+            9 => Self::Pigz { level, block },
+            10 => Self::PigzChained { level, block },
+            _ => return None,
+        };
+        (method.is_valid() && method.to_bytes() == bytes).then_some(method)
+    }
+
+    /// Whether the parameters are among those that are known.
+    pub(crate) fn is_valid(self) -> bool {
+        match self {
+            Self::Go { level } => (-2..=9).contains(&level),
+            Self::Klauspost { level, .. } => (1..=6).contains(&level),
+            Self::Pgzip { level, block, .. } => {
+                (1..=6).contains(&level) && klauspost::is_block(block as usize)
+            }
+            Self::Zlib { level, .. } => (1..=9).contains(&level),
+            Self::Pigz { level, block } | Self::PigzChained { level, block } => {
+                (1..=9).contains(&level) && zlib::is_block(block as usize)
+            }
+        }
+    }
+
+    /// An encoder at the start of a stream.
+    pub(crate) fn encoder(self) -> Box<dyn Encoder> {
+        match self {
+            Self::Go { level: ..-1 } => Box::new(golang::Plain::huffman()),
+            Self::Go { level: -1 } => Box::new(golang::Chained::new(6)),
+            Self::Go { level: 0 } => Box::new(golang::Plain::stored()),
+            Self::Go { level: 1 } => Box::new(golang::Fast::new()),
+            Self::Go { level } => Box::new(golang::Chained::new(level.unsigned_abs())),
+            Self::Klauspost { release, level } => {
+                Box::new(klauspost::Fast::new(release, level.unsigned_abs()))
+            }
+            Self::Pgzip { release, level, block } => {
+                Box::new(klauspost::Pgzip::new(release, level.unsigned_abs(), block as usize))
+            }
+            Self::Zlib { flavour, level } => Box::new(zlib::Deflate::new(flavour, level.unsigned_abs())),
+            Self::Pigz { level, block } => Box::new(zlib::Pigz::new(level.unsigned_abs(), block as usize)),
+            Self::PigzChained { level, block } => {
+                Box::new(zlib::Pigz::chained(level.unsigned_abs(), block as usize))
+            }
+        }
+    }
+}
+
+/// What may have written a blob with such a header: the most probable first, and what is less so apart.
+///
+/// All programs but a few that tell nothing (0) say whether they were at their fastest (4) or best (2).
+pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
+    let (usual, rare): (&[i8], &[i8]) = match hints.effort {
+        2 => (&[9], &[6]),
+        4 => (&[1], &[6, 0, -2]),
+        _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0, -2]),
+    };
+    let at_levels = |levels: &[i8]| {
+        let (of_go, of_zlib) = (candidates_of_go(levels), candidates_of_zlib(levels));
+        match hints.system {
+            // Go tells no system; of the others only Python.
+            255 => [of_go, of_zlib].concat(),
+            _ => [of_zlib, of_go].concat(),
+        }
+    };
+    let other_blocks = usual.iter().chain(rare).flat_map(|level| pgzip(*level, UMOCI_BLOCK)).collect();
+    [at_levels(usual), at_levels(rare), other_blocks]
+}
+
+/// Both releases of pgzip, if they have the level.
+fn pgzip(level: i8, block: u32) -> Vec<Method> {
+    let methods = [Release::Exact, Release::Full].map(|release| Method::Pgzip { release, level, block });
+    methods.into_iter().filter(|method| method.is_valid()).collect()
+}
+
+fn candidates_of_go(levels: &[i8]) -> Vec<Method> {
+    let mut methods: Vec<Method> = levels.iter().map(|level| Method::Go { level: *level }).collect();
+    for level in levels {
+        methods.extend(pgzip(*level, PGZIP_BLOCK));
+        let releases =
+            [Release::Exact, Release::Full].map(|release| Method::Klauspost { release, level: *level });
+        methods.extend(releases.into_iter().filter(|method| method.is_valid()));
+    }
+    methods
+}
+
+fn candidates_of_zlib(levels: &[i8]) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for level in levels.iter().copied().filter(|level| (1..=9).contains(level)) {
+        methods.extend([Flavour::Gnu, Flavour::Zlib].map(|flavour| Method::Zlib { flavour, level }));
+        methods.push(Method::Pigz { level, block: PIGZ_BLOCK });
+        methods.push(Method::PigzChained { level, block: PIGZ_BLOCK });
+        methods.push(Method::Zlib { flavour: Flavour::ZlibLarge, level });
+    }
+    methods
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |release: &Release| match release {
+            Release::Full => "full",
+            Release::Exact => "exact",
+        };
+        match self {
+            Self::Go { level } => write!(f, "go{level}"),
+            Self::Klauspost { release, level } => write!(f, "klauspost-{}{level}", name(release)),
+            Self::Pgzip { release, level, block } => write!(f, "pgzip-{}{level}/{block}", name(release)),
+            Self::Zlib { flavour: Flavour::Gnu, level } => write!(f, "gnu{level}"),
+            Self::Zlib { flavour: Flavour::Zlib, level } => write!(f, "zlib{level}"),
+            Self::Zlib { flavour: Flavour::ZlibLarge, level } => write!(f, "zlib-large{level}"),
+            Self::Pigz { level, block } => write!(f, "pigz{level}/{block}"),
+            Self::PigzChained { level, block } => write!(f, "pigz-chained{level}/{block}"),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The blob again, from its plain bytes and its recipe.
+
+use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
+
+use crate::blocks::{Blocks, Ends};
+use crate::deflate::Encoder;
+use crate::{Recipe, gzip};
+
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 16;
+
+/// Writes the blob that the recipe makes of the plain bytes, and says its length. Nothing tells here whether that is
+/// the blob that was recognised: its digest does.
+///
+/// # Errors
+///
+/// Only those of `plain` and `out`.
+pub fn recreate(recipe: &Recipe, plain: impl Read, out: impl Write) -> io::Result<u64> {
+    recreate_on(recipe, plain, out, NonZeroUsize::MIN)
+}
+
+/// The same, on so many threads where the encoder made independent blocks. Each thread holds two blocks and an
+/// encoder: about 4 MiB where blocks are of 1 MiB.
+///
+/// # Errors
+///
+/// Only those of `plain` and `out`.
+pub fn recreate_on(
+    recipe: &Recipe,
+    plain: impl Read,
+    mut out: impl Write,
+    threads: NonZeroUsize,
+) -> io::Result<u64> {
+    out.write_all(&recipe.header)?;
+    let ends = match Blocks::of(recipe.method) {
+        Some(blocks) if threads.get() > 1 => blocks.run(plain, &mut out, threads)?,
+        _ => run(recipe.method.encoder().as_mut(), plain, &mut out)?,
+    };
+    out.write_all(&gzip::footer(ends.crc.sum(), ends.plain))?;
+    Ok((recipe.header.len() + gzip::FOOTER) as u64 + ends.stream)
+}
+
+/// Writes the deflate stream of the plain bytes.
+fn run(encoder: &mut dyn Encoder, mut plain: impl Read, mut out: impl Write) -> io::Result<Ends> {
+    let mut ends = Ends::default();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = read_some(&mut plain, &mut piece)?;
+        if read == 0 {
+            encoder.finish();
+        }
+        ends.crc.update(&piece[..read]);
+        ends.plain += read as u64;
+        encoder.write(&piece[..read]);
+        ends.stream += encoder.output().len() as u64;
+        out.write_all(encoder.output())?;
+        encoder.output().clear();
+        if read == 0 {
+            return Ok(ends);
+        }
+    }
+}
+
+/// Reads what there is, 0 bytes at the end only.
+pub(crate) fn read_some(from: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

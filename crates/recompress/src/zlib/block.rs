@@ -1,0 +1,221 @@
+//! Blocks: stored, with fixed codes or with codes of their own, whichever is smallest in bytes.
+//!
+//! A port of the rest of zlib's `trees.c`.
+
+use super::tree;
+use crate::deflate::alphabet::{
+    DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS, META,
+    META_ORDER, STORED, distance_symbol, extra_bits, fixed_distances, fixed_literals, length_symbol,
+};
+use crate::deflate::bits::{Code, Sink, cost};
+use crate::deflate::token::Token;
+
+struct Codes {
+    literals: [Code; LITERALS],
+    distances: [Code; DISTANCES],
+}
+
+/// The tokens of a block, counted, and what becomes of them.
+pub(super) struct Blocks {
+    pub(super) sink: Sink,
+    pub(super) tokens: Vec<Token>,
+    pub(super) matches: usize,
+    literals: [u32; LITERALS],
+    distances: [u32; DISTANCES],
+    fixed: Codes,
+}
+
+impl Blocks {
+    pub(super) fn new() -> Self {
+        let fixed = Codes { literals: fixed_literals(), distances: fixed_distances() };
+        let (literals, distances) = ([0; LITERALS], [0; DISTANCES]);
+        Self { sink: Sink::default(), tokens: Vec::new(), matches: 0, literals, distances, fixed }
+    }
+
+    pub(super) fn literal(&mut self, byte: u8) {
+        self.tokens.push(Token::literal(byte));
+        self.literals[usize::from(byte)] += 1;
+    }
+
+    /// A match of 3 to 258 bytes.
+    pub(super) fn matched(&mut self, length: usize, distance: usize) {
+        self.tokens.push(Token::matched(length, distance));
+        self.matches += 1;
+        self.literals[LENGTHS + length_symbol((length - 3) as u8)] += 1;
+        self.distances[distance_symbol(distance - 1)] += 1;
+    }
+
+    /// An upper bound of the block's size, in bytes: eight bits for each token, five for each distance, and what
+    /// follows.
+    pub(super) fn bound(&self) -> usize {
+        let bits = |(count, bits): (&u32, &u8)| *count as usize * (5 + usize::from(*bits));
+        (self.tokens.len() * 8 + self.distances.iter().zip(&DISTANCE_BITS).map(bits).sum::<usize>()) >> 3
+    }
+
+    /// Writes the tokens. `plain` are their bytes, if they are known, and `len` how many they are.
+    pub(super) fn write(&mut self, plain: Option<&[u8]>, len: usize, is_last: bool) {
+        self.literals[END] = 1;
+        let codes =
+            Codes { literals: tree::codes(&self.literals, 15), distances: tree::codes(&self.distances, 15) };
+        let head = Head::new(&codes);
+        let extra = extra_bits(&self.literals, &self.distances);
+        let size = |codes: &Codes| {
+            cost(&self.literals, &codes.literals) + cost(&self.distances, &codes.distances) + extra
+        };
+        let in_bytes = |bits: u64| (bits + 3 + 7) >> 3;
+        let fixed = in_bytes(size(&self.fixed));
+        let own = in_bytes(size(&codes) + head.size());
+        let last = u32::from(is_last);
+        match plain.filter(|plain| plain.len() <= STORED) {
+            Some(plain) if len as u64 + 4 <= own.min(fixed) => self.sink.stored(plain, is_last),
+            _ if fixed <= own => {
+                self.sink.put(2 + last, 3);
+                write_tokens(&mut self.sink, &self.tokens, &self.fixed);
+            }
+            _ => {
+                self.sink.put(4 + last, 3);
+                head.write(&mut self.sink);
+                write_tokens(&mut self.sink, &self.tokens, &codes);
+            }
+        }
+        self.literals.fill(0);
+        self.distances.fill(0);
+        self.tokens.clear();
+        self.matches = 0;
+        if is_last {
+            self.sink.align();
+        }
+    }
+}
+
+/// Lengths of codes and runs of them. Unlike Go's, runs of the two alphabets are apart, and some are cut otherwise.
+struct Head {
+    symbols: Vec<(u8, u8)>,
+    counts: [u32; META],
+    codes: [Code; META],
+    literals: usize,
+    distances: usize,
+}
+
+/// Bits after each of the symbols 16, 17 and 18.
+fn bits_after(symbol: u8) -> u8 {
+    match symbol {
+        16 => 2,
+        17 => 3,
+        18 => 7,
+        _ => 0,
+    }
+}
+
+fn used(codes: &[Code]) -> &[Code] {
+    &codes[..codes.iter().rposition(|code| !code.is_none()).map_or(0, |last| last + 1)]
+}
+
+impl Head {
+    fn new(codes: &Codes) -> Self {
+        let (literals, distances) = (used(&codes.literals), used(&codes.distances));
+        let mut head = Self {
+            symbols: Vec::with_capacity(LITERALS + DISTANCES),
+            counts: [0; META],
+            codes: [Code::default(); META],
+            literals: literals.len(),
+            distances: distances.len(),
+        };
+        head.scan(literals);
+        head.scan(distances);
+        head.codes = tree::codes(&head.counts, 7);
+        head
+    }
+
+    fn symbol(&mut self, symbol: u8, after: usize) {
+        self.symbols.push((symbol, after as u8));
+        self.counts[usize::from(symbol)] += 1;
+    }
+
+    fn scan(&mut self, codes: &[Code]) {
+        let len = |at: usize| codes.get(at).map(|code| code.len);
+        let mut before = None;
+        let mut count = 0;
+        let (mut most, mut least) = if len(0) == Some(0) { (138, 3) } else { (7, 4) };
+        for (at, code) in codes.iter().enumerate() {
+            let (current, next) = (code.len, len(at + 1));
+            count += 1;
+            if count < most && Some(current) == next {
+                continue;
+            }
+            self.run(current, count, least, before != Some(current));
+            count = 0;
+            before = Some(current);
+            (most, least) = match next {
+                Some(0) => (138, 3),
+                next if next == before => (6, 3),
+                _ => (7, 4),
+            };
+        }
+    }
+
+    fn run(&mut self, len: u8, count: usize, least: usize, is_new: bool) {
+        if count < least {
+            for _ in 0..count {
+                self.symbol(len, 0);
+            }
+        } else if len > 0 {
+            let told = usize::from(is_new);
+            if is_new {
+                self.symbol(len, 0);
+            }
+            self.symbol(16, count - told - 3);
+        } else if count <= 10 {
+            self.symbol(17, count - 3);
+        } else {
+            self.symbol(18, count - 11);
+        }
+    }
+
+    /// How many lengths of codes for lengths are told: at least four.
+    fn told(&self) -> usize {
+        let unused = META_ORDER.iter().rev().take_while(|symbol| self.codes[**symbol].is_none()).count();
+        (META - unused).max(4)
+    }
+
+    /// In bits, without the three that say the kind of the block.
+    fn size(&self) -> u64 {
+        let after: u64 = self.symbols.iter().map(|(symbol, _)| u64::from(bits_after(*symbol))).sum();
+        5 + 5 + 4 + 3 * self.told() as u64 + cost(&self.counts, &self.codes) + after
+    }
+
+    fn write(&self, sink: &mut Sink) {
+        let told = self.told();
+        sink.put((self.literals - LENGTHS) as u32, 5);
+        sink.put((self.distances - 1) as u32, 5);
+        sink.put((told - 4) as u32, 4);
+        for symbol in &META_ORDER[..told] {
+            sink.put(self.codes[*symbol].len.into(), 3);
+        }
+        for (symbol, after) in &self.symbols {
+            sink.code_with(self.codes[usize::from(*symbol)], (*after).into(), bits_after(*symbol));
+        }
+    }
+}
+
+fn write_tokens(sink: &mut Sink, tokens: &[Token], codes: &Codes) {
+    for token in tokens {
+        if let Some(byte) = token.byte() {
+            sink.code(codes.literals[usize::from(byte)]);
+            continue;
+        }
+        let length = token.length();
+        // The longest has a symbol of its own.
+        let symbol = length_symbol(length);
+        sink.code_with(
+            codes.literals[LENGTHS + symbol],
+            (length - LENGTH_BASE[symbol]).into(),
+            LENGTH_BITS[symbol],
+        );
+        let distance = token.distance();
+        let symbol = distance_symbol(distance.into());
+        let rest = distance - DISTANCE_BASE[symbol];
+        sink.code_with(codes.distances[symbol], rest.into(), DISTANCE_BITS[symbol]);
+    }
+    sink.code(codes.literals[END]);
+}

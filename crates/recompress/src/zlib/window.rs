@@ -1,0 +1,350 @@
+//! The window, chains of places with the same hash of three bytes, and the search for matches.
+//!
+//! A port of zlib's `deflate.c`. Input is taken to come in pieces that fill the window, as programs give it.
+
+use super::Flavour;
+use super::block::Blocks;
+use crate::deflate::alphabet::LONGEST;
+use crate::deflate::{Encoder, common};
+
+const SIZE: usize = 1 << 15;
+const WINDOW: usize = 2 * SIZE;
+/// The window and what a search may see after it, rounded up to a power of two.
+const MEMORY: usize = 2 * WINDOW;
+const SHORTEST: usize = 3;
+/// What a search needs before it, except at the end of the stream.
+const AHEAD: usize = LONGEST + SHORTEST + 1;
+/// The farthest match.
+const FAR: usize = SIZE - AHEAD;
+/// Matches of three bytes are not worth more than this distance.
+const TOO_FAR: usize = 4096;
+
+/// How hard a level searches.
+struct Effort {
+    /// From this length on, a better match is looked for in a quarter of the chain.
+    good: usize,
+    /// From this length on, none is looked for one byte later. In greedy levels: places within longer matches are not
+    /// remembered.
+    lazy: usize,
+    /// From this length on, the search ends.
+    nice: usize,
+    /// Places that are looked at.
+    chain: usize,
+    is_greedy: bool,
+}
+
+impl Effort {
+    /// Levels 1 to 9; any other is taken for the nearest.
+    fn of(level: u8) -> Self {
+        let (good, lazy, nice, chain) = match level {
+            0 | 1 => (4, 4, 8, 4),
+            2 => (4, 5, 16, 8),
+            3 => (4, 6, 32, 32),
+            4 => (4, 4, 16, 16),
+            5 => (8, 16, 32, 32),
+            6 => (8, 16, 128, 128),
+            7 => (8, 32, 128, 256),
+            8 => (32, 128, 258, 1024),
+            _ => (32, 258, 258, 4096),
+        };
+        Self { good, lazy, nice, chain, is_greedy: level < 4 }
+    }
+}
+
+/// The encoder of levels 1 to 9. Uses 500 KiB.
+pub(crate) struct Deflate {
+    flavour: Flavour,
+    level: u8,
+    effort: Effort,
+    pub(super) blocks: Blocks,
+    /// Bytes after the end are what was there before, or 0.
+    window: Box<[u8; MEMORY]>,
+    /// How much of the window is filled, and which byte is next.
+    end: usize,
+    index: usize,
+    /// Where the block begins; below 0 if that has left the window.
+    block: isize,
+    /// The last place of each hash, and the place before each; 0 for none.
+    heads: Vec<u16>,
+    previous: Box<[u16; SIZE]>,
+    hash_shift: u32,
+    /// The last match that was found, and where.
+    length: usize,
+    start: usize,
+    /// Whether the byte before this one has no token yet.
+    is_waiting: bool,
+    /// Whether the end was seen, which matters to GNU gzip.
+    is_ended: bool,
+}
+
+impl Deflate {
+    pub(crate) fn new(flavour: Flavour, level: u8) -> Self {
+        let hash_bits = if flavour == Flavour::ZlibLarge { 16u32 } else { 15 };
+        Self {
+            flavour,
+            level,
+            effort: Effort::of(level),
+            blocks: Blocks::new(),
+            window: Box::new([0; MEMORY]),
+            end: 0,
+            index: 0,
+            block: 0,
+            heads: vec![0; 1 << hash_bits],
+            previous: Box::new([0; SIZE]),
+            hash_shift: hash_bits.div_ceil(3),
+            length: SHORTEST - 1,
+            start: 0,
+            is_waiting: false,
+            is_ended: false,
+        }
+    }
+
+    /// An encoder that may refer to 32 KiB that were encoded elsewhere.
+    pub(super) fn after(flavour: Flavour, level: u8, before: &[u8]) -> Self {
+        let mut encoder = Self::new(flavour, level);
+        let before = &before[before.len().saturating_sub(SIZE)..];
+        encoder.window[..before.len()].copy_from_slice(before);
+        encoder.end = before.len();
+        encoder.index = before.len();
+        encoder.block = before.len() as isize;
+        for at in 0..before.len().saturating_sub(SHORTEST - 1) {
+            encoder.remember(at);
+        }
+        encoder
+    }
+
+    fn fill(&mut self, plain: &mut &[u8]) {
+        let (head, rest) = plain.split_at(plain.len().min(WINDOW - self.end));
+        self.window[self.end..self.end + head.len()].copy_from_slice(head);
+        // The last places before a block that begins anew get their hash now.
+        if self.block == self.end as isize && self.index == self.end {
+            let from = self.end.saturating_sub(SHORTEST - 1);
+            let end = self.end;
+            self.end += head.len();
+            for at in from..end.min((self.end + 1).saturating_sub(SHORTEST)) {
+                self.remember(at);
+            }
+        } else {
+            self.end += head.len();
+        }
+        *plain = rest;
+    }
+
+    /// Readies the window for more input, even where there is none. GNU gzip tries that once, and then clears two bytes
+    /// after the end.
+    fn look_for_more(&mut self, at_end: bool) {
+        if self.is_ended {
+            return;
+        }
+        self.slide();
+        if at_end && self.flavour == Flavour::Gnu {
+            self.is_ended = true;
+            self.window[self.end..self.end + SHORTEST - 1].fill(0);
+        }
+    }
+
+    /// Moves the upper half of the window down, once the next byte is far enough.
+    fn slide(&mut self) {
+        if self.index < SIZE + FAR {
+            return;
+        }
+        self.window.copy_within(SIZE..WINDOW, 0);
+        self.index -= SIZE;
+        self.end -= SIZE;
+        self.start = self.start.saturating_sub(SIZE);
+        self.block -= SIZE as isize;
+        for place in self.heads.iter_mut().chain(self.previous.iter_mut()) {
+            *place = place.saturating_sub(SIZE as u16);
+        }
+    }
+
+    /// Encodes what is in the window, or as much as can be decided before the end is known.
+    fn step(&mut self, at_end: bool) {
+        loop {
+            if self.end - self.index < AHEAD {
+                self.look_for_more(at_end);
+                if !at_end || self.end == self.index {
+                    return;
+                }
+            }
+            let ahead = self.end - self.index;
+            let head = if ahead >= SHORTEST { self.remember(self.index) } else { 0 };
+            let is_full =
+                if self.effort.is_greedy { self.greedy(head, ahead) } else { self.lazy(head, ahead) };
+            if is_full {
+                self.write_block(false);
+            }
+        }
+    }
+
+    /// Makes a place the last of its hash, and says which was.
+    fn remember(&mut self, at: usize) -> usize {
+        let byte = |offset: usize| u32::from(self.window[at + offset]);
+        let hash = (byte(0) << (2 * self.hash_shift)) ^ (byte(1) << self.hash_shift) ^ byte(2);
+        let hash = hash as usize & (self.heads.len() - 1);
+        let before = self.heads[hash];
+        self.previous[at % SIZE] = before;
+        self.heads[hash] = at as u16;
+        before.into()
+    }
+
+    /// The longest match for this byte of those that are looked at, longer than `best`. Where it is, is left in
+    /// `start`.
+    fn find(&mut self, head: usize, ahead: usize, mut best: usize) -> usize {
+        let here = self.index;
+        let limit = here.saturating_sub(FAR);
+        let mut tries = if best >= self.effort.good { self.effort.chain >> 2 } else { self.effort.chain };
+        // GNU gzip compares beyond the end.
+        let (most, nice) = match self.flavour {
+            Flavour::Gnu => (LONGEST, self.effort.nice),
+            _ => (ahead.min(LONGEST), self.effort.nice.min(ahead)),
+        };
+        let window = &*self.window;
+        let ours = &window[here..here + LONGEST];
+        // The two bytes at which a match must agree to be longer than the best.
+        let two_at = |at: usize| [window[at % MEMORY], window[(at + 1) % MEMORY]];
+        let mut wanted = two_at(here + best - 1);
+        let mut at = head;
+        loop {
+            if two_at(at + best - 1) == wanted {
+                let length = common(&window[at..], ours, most);
+                if length > best {
+                    self.start = at;
+                    best = length;
+                    if length >= nice {
+                        break;
+                    }
+                    wanted = two_at(here + best - 1);
+                }
+            }
+            at = self.previous[at % SIZE].into();
+            tries -= 1;
+            if at <= limit || tries == 0 {
+                break;
+            }
+        }
+        best.min(ahead)
+    }
+
+    /// Whether a place is one, and within reach.
+    fn is_near(&self, head: usize) -> bool {
+        // GNU gzip looks for no matches at the very end of its window.
+        let is_possible = self.flavour != Flavour::Gnu || self.index <= WINDOW - AHEAD;
+        head != 0 && self.index - head <= FAR && is_possible
+    }
+
+    /// Takes a match or a literal at this byte. Whether the block is full.
+    fn greedy(&mut self, head: usize, ahead: usize) -> bool {
+        let length = if self.is_near(head) { self.find(head, ahead, SHORTEST - 1) } else { 0 };
+        if length < SHORTEST {
+            self.blocks.literal(self.window[self.index]);
+            let is_full = self.is_full();
+            self.index += 1;
+            return is_full;
+        }
+        self.blocks.matched(length, self.index - self.start);
+        let is_full = self.is_full();
+        if length <= self.effort.lazy && ahead - length >= SHORTEST {
+            for at in self.index + 1..self.index + length {
+                self.remember(at);
+            }
+        }
+        self.index += length;
+        is_full
+    }
+
+    /// Takes the match of the byte before if there is none better here; else that byte is a literal. Whether the
+    /// block is full.
+    fn lazy(&mut self, head: usize, ahead: usize) -> bool {
+        let (length, start) = (self.length, self.start);
+        self.length = SHORTEST - 1;
+        if self.is_near(head) && length < self.effort.lazy {
+            self.length = self.find(head, ahead, length);
+            if self.length == SHORTEST && self.index - self.start > TOO_FAR {
+                self.length = SHORTEST - 1;
+            }
+        }
+        if length >= SHORTEST && self.length <= length {
+            self.blocks.matched(length, self.index - 1 - start);
+            let is_full = self.is_full();
+            let end = self.index + length - 1;
+            for at in self.index + 1..end.min((self.end + 1).saturating_sub(SHORTEST)) {
+                self.remember(at);
+            }
+            self.index = end;
+            self.is_waiting = false;
+            self.length = SHORTEST - 1;
+            return is_full;
+        }
+        if self.is_waiting {
+            self.blocks.literal(self.window[self.index - 1]);
+            if self.is_full() {
+                // The block ends before this byte.
+                self.write_block(false);
+            }
+        }
+        self.is_waiting = true;
+        self.index += 1;
+        false
+    }
+
+    /// Whether the block ends after the last token.
+    fn is_full(&self) -> bool {
+        let blocks = &self.blocks;
+        let count = blocks.tokens.len();
+        match self.flavour {
+            Flavour::Zlib => count == (1 << 14) - 1,
+            Flavour::ZlibLarge => count == (1 << 15) - 1,
+            Flavour::Gnu => {
+                let plain = (self.index as isize - self.block) as usize;
+                let is_small = || blocks.matches < count / 2 && blocks.bound() < plain / 2;
+                let is_early = self.level > 2 && count.is_multiple_of(4096) && is_small();
+                is_early || count == (1 << 15) - 1 || blocks.matches == 1 << 15
+            }
+        }
+    }
+
+    fn write_block(&mut self, is_last: bool) {
+        let plain = usize::try_from(self.block).ok().and_then(|block| self.window.get(block..self.index));
+        let len = (self.index as isize - self.block) as usize;
+        self.blocks.write(plain, len, is_last);
+        self.block = self.index as isize;
+    }
+
+    /// Encodes all that was written.
+    fn rest(&mut self) {
+        self.step(true);
+        if self.is_waiting {
+            self.blocks.literal(self.window[self.index - 1]);
+            self.is_waiting = false;
+        }
+    }
+
+    /// Encodes all that was written, and ends the block.
+    pub(super) fn flush(&mut self) {
+        self.rest();
+        if !self.blocks.tokens.is_empty() {
+            self.write_block(false);
+        }
+    }
+}
+
+impl Encoder for Deflate {
+    fn write(&mut self, mut plain: &[u8]) {
+        while !plain.is_empty() {
+            if self.end == WINDOW {
+                self.step(false);
+            }
+            self.fill(&mut plain);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.rest();
+        self.write_block(true);
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.blocks.sink.bytes
+    }
+}

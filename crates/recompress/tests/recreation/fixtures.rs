@@ -1,0 +1,106 @@
+//! Blobs as real programs left them.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use dsync_recompress::{Outcome, Reason, Recipe};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::sample::sample;
+use super::{found, made, recognised};
+
+const FIXTURES: [(&str, &str); 13] = [
+    ("docker-push.gz", "go6"),
+    ("gnu-9.gz", "gnu9"),
+    ("gnu-named.gz", "gnu6"),
+    ("go1.19-1.gz", "go1"),
+    ("go1.27-1.gz", "klauspost-exact1"),
+    ("go1.27.gz", "klauspost-exact6"),
+    ("klauspost-1.15.gz", "klauspost-full5"),
+    ("pgzip-new.gz", "pgzip-exact5/1048576"),
+    ("pigz-best.gz", "pigz9/131072"),
+    ("pigz-named.gz", "pigz6/131072"),
+    ("python-6.gz", "zlib6"),
+    ("python-9.gz", "zlib9"),
+    ("skopeo.gz", "pgzip-full5/1048576"),
+];
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn blob(name: &str) -> Vec<u8> {
+    fs::read(directory().join(name)).expect("the fixture is there")
+}
+
+#[test]
+fn blobs_of_real_programs_are_made_again() {
+    for (name, method) in FIXTURES {
+        let blob = blob(name);
+        let (recipe, plain) = recognised(&blob);
+        assert_eq!(recipe.method().to_string(), method, "{name}");
+        let bytes = recipe.to_bytes();
+        assert!(bytes.len() < 40, "{name}: {}", bytes.len());
+        assert!(made(&Recipe::from_bytes(&bytes).unwrap(), &plain) == blob, "{name}");
+    }
+}
+
+#[test]
+fn no_fixture_is_forgotten() {
+    let is_blob = |name: &String| name.ends_with(".gz");
+    let mut names: Vec<String> = fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.retain(is_blob);
+    names.sort();
+    assert_eq!(names, FIXTURES.map(|(name, _)| name));
+}
+
+#[test]
+fn a_name_and_a_time_in_the_header_are_kept() {
+    let (recipe, _) = recognised(&blob("gnu-named.gz"));
+    assert_eq!(recipe.header()[4..8], 1_700_000_000u32.to_le_bytes());
+    assert!(recipe.header().ends_with(b"named.tar\0"));
+}
+
+#[test]
+fn what_is_not_gzip_is_told() {
+    assert_eq!(found(&blob("zstd-3.zst")).0, Outcome::Unknown(Reason::Zstd));
+    assert_eq!(found(&[0; 1024]).0, Outcome::Unknown(Reason::NotGzip));
+    assert_eq!(found(&[]).0, Outcome::Unknown(Reason::Damaged));
+}
+
+#[test]
+fn two_streams_are_told_from_one() {
+    let mut two = blob("go1.27.gz");
+    two.extend(blob("go1.27.gz"));
+    assert_eq!(found(&two).0, Outcome::Unknown(Reason::Trailing));
+}
+
+#[test]
+fn a_cut_blob_is_damaged_wherever_it_is_cut() {
+    let blob = blob("docker-push.gz");
+    for len in [0, 1, 9, 10, 11, 100, 20_000, blob.len() - 9, blob.len() - 8, blob.len() - 1] {
+        assert_eq!(found(&blob[..len]).0, Outcome::Unknown(Reason::Damaged), "{len}");
+    }
+}
+
+#[test]
+fn a_wrong_checksum_is_damage() {
+    let mut blob = blob("docker-push.gz");
+    let crc = blob.len() - 8;
+    blob[crc] ^= 1;
+    assert_eq!(found(&blob).0, Outcome::Unknown(Reason::Damaged));
+}
+
+#[test]
+fn what_no_known_encoder_made_is_refused() {
+    let plain = sample(400_000);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&plain).expect("memory does not fail");
+    let blob = encoder.finish().expect("memory does not fail");
+    assert!(matches!(found(&blob).0, Outcome::Unknown(Reason::NoEncoder(1..))));
+}

@@ -1,0 +1,81 @@
+//! What the encoders make of the sample, against digests of what the original programs made of it. How these were
+//! made is in the README of the fixtures.
+
+use std::num::NonZeroUsize;
+
+use dsync_recompress::{Method, recreate_on};
+use sha2::{Digest, Sha256};
+
+use super::sample::sample;
+use super::{HEADER, made, methods, recipe};
+
+/// So much of the sample is encoded: lengths at which encoders change their ways, the end of blocks among them.
+const LENGTHS: [usize; 17] = [
+    0, 1, 16, 17, 32, 33, 127, 128, 2000, 65535, 65536, 131_072, 131_073, 262_144, 1_048_576, 1_048_577,
+    2_500_000,
+];
+
+/// Checks the lines whose method passes.
+fn check(wanted: impl Fn(Method) -> bool) {
+    let sample = sample(2_500_000);
+    let mut checked = 0;
+    for line in include_str!("digests.txt").lines() {
+        let (name, digest) = line.split_once(' ').expect(line);
+        let method = methods().into_iter().find(|method| method.to_string() == name).expect(name);
+        if !wanted(method) {
+            continue;
+        }
+        let mut hash = Sha256::new();
+        for len in LENGTHS {
+            hash.update(&made(&recipe(method), &sample[..len])[HEADER.len()..]);
+        }
+        let made: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(made, digest, "{name}");
+        checked += 1;
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn go_is_as_go_1_19_made_it() {
+    check(|method| matches!(method, Method::Go { .. }));
+}
+
+#[test]
+fn klauspost_is_as_its_releases_and_go_1_27_made_it() {
+    check(|method| matches!(method, Method::Klauspost { .. }));
+}
+
+#[test]
+fn pgzip_is_as_its_releases_made_it() {
+    check(|method| matches!(method, Method::Pgzip { .. }));
+}
+
+#[test]
+fn zlib_is_as_zlib_1_2_13_made_it() {
+    check(|method| matches!(method, Method::Zlib { level: ..=7, .. }));
+}
+
+#[test]
+fn the_best_of_zlib_is_as_zlib_1_2_13_made_it() {
+    check(|method| matches!(method, Method::Zlib { level: 8.., .. }));
+}
+
+#[test]
+fn pigz_is_as_pigz_2_6_made_it() {
+    check(|method| matches!(method, Method::Pigz { .. } | Method::PigzChained { .. }));
+}
+
+#[test]
+fn blocks_end_as_one_thread_ends_them() {
+    let sample = sample(2_097_153);
+    let threads = NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN);
+    for name in ["pgzip-exact5/1048576", "pigz6/131072"] {
+        let method = methods().into_iter().find(|method| method.to_string() == name).expect(name);
+        for len in [0, 1, 131_071, 131_072, 131_073, 1_048_576, 1_048_577, 2_097_152, 2_097_153] {
+            let mut blob = Vec::new();
+            recreate_on(&recipe(method), &sample[..len], &mut blob, threads).expect("memory does not fail");
+            assert!(blob == made(&recipe(method), &sample[..len]), "{name} {len}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Blobs of real encoders, by digest and as files, and whatever bytes: found and made again, or refused.
+
+mod fixtures;
+mod golden;
+mod properties;
+mod sample;
+
+use dsync_recompress::{Flavour, Method, Outcome, Recipe, Recognised, Release, recognise, recreate};
+
+/// A header of ten bytes: no time, an unknown system.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// Every method at its usual block size, and some at others.
+fn methods() -> Vec<Method> {
+    let mut methods: Vec<Method> =
+        (-2..=9).filter(|level| *level != -1).map(|level| Method::Go { level }).collect();
+    for release in [Release::Full, Release::Exact] {
+        for level in 1..=6 {
+            methods.push(Method::Klauspost { release, level });
+            methods.extend([1 << 20, 200_000].map(|block| Method::Pgzip { release, level, block }));
+        }
+    }
+    for level in 1..=9 {
+        let flavours = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu];
+        methods.extend(flavours.map(|flavour| Method::Zlib { flavour, level }));
+        methods.extend([128 << 10, 512 << 10].map(|block| Method::Pigz { level, block }));
+        methods.push(Method::PigzChained { level, block: 128 << 10 });
+    }
+    methods
+}
+
+fn recipe(method: Method) -> Recipe {
+    Recipe::new(method, HEADER.to_vec()).expect("the method is possible")
+}
+
+fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
+    let mut blob = Vec::new();
+    let len = recreate(recipe, plain, &mut blob).expect("memory does not fail");
+    assert_eq!(len, blob.len() as u64);
+    blob
+}
+
+/// What is recognised, and the plain bytes.
+fn found(blob: &[u8]) -> (Outcome, Vec<u8>) {
+    let mut plain = Vec::new();
+    let outcome = recognise(blob, &mut plain).expect("memory does not fail");
+    (outcome, plain)
+}
+
+/// A recipe that makes the blob, and the plain bytes.
+fn recognised(blob: &[u8]) -> (Recipe, Vec<u8>) {
+    let (outcome, plain) = found(blob);
+    let Outcome::Recognised(Recognised { recipe, plain_len }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(plain_len, plain.len() as u64);
+    (recipe, plain)
+}
