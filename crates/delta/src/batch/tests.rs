@@ -1,3 +1,5 @@
+//! What both methods promise.
+
 use proptest::prelude::*;
 
 use super::*;
