@@ -166,7 +166,7 @@ pub(crate) enum Shell {
 /// One synchronisation.
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {
-    /// The other side: user@host, an ssh alias, ssh://user@host:port, or oci:DIR
+    /// The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR, or docker-archive:FILE
     ///
     /// Whatever `ssh` understands; its configuration, agents and jump hosts are used. `oci:DIR` is a
     /// directory of this host in the OCI image layout. A host with the name of a command (`cache`,

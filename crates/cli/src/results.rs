@@ -146,7 +146,9 @@ pub(crate) fn explanation(outcome: &Outcome) -> String {
             .map_or(0, |layer| layer.len);
         let heading = format!("layer {} of {of}, {}", u64::from(layer) + 1, bytes(len));
         row(costs().map(|cost| cost.packed).sum(), &paint(style::HEADING, heading));
-        for cost in costs() {
+        // What has no name of its own comes last, whatever it adds up to.
+        let (named, rest): (Vec<_>, Vec<_>) = costs().partition(|cost| !cost.path.is_empty());
+        for cost in named.into_iter().chain(rest) {
             let name = match &cost.path[..] {
                 "" => "everything else".into(),
                 path => visible(path),

@@ -76,11 +76,6 @@ pub enum CacheError {
 }
 
 impl Cache {
-    /// As [`Cache::locate`], for whoever can do without.
-    pub fn open() -> Option<Cache> {
-        Cache::locate().ok()
-    }
-
     /// `$XDG_CACHE_HOME/docker-sync/index`, or else `~/.cache/docker-sync/index`, which is made if need be.
     ///
     /// # Errors

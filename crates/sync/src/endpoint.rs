@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use dsync_core::{Image, ImageId, Platform};
 use dsync_engine::{Store, StoreKind, StoreSpec};
-use dsync_proto::{Failure, FailureKind, Open, Opened, Peer, Receive, Reply, Request, Survey};
+use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Receive, Reply, Request, Survey};
 
 use crate::assess;
+use crate::cache::Cache;
 use crate::convert::{from_wire, to_wire};
 use crate::failure::EndpointError;
 use crate::link::Link;
@@ -39,6 +40,20 @@ impl Room {
     /// A folder that was named, or the system's place, and so much memory.
     pub(crate) fn new(folder: &str, memory: u64) -> Result<Room, EndpointError> {
         Ok(Room { folder: temporary_folder(folder)?, memory })
+    }
+}
+
+/// What is remembered of layers; nothing where everything is to be read anew, or where there is no place for it.
+pub(crate) fn remembered(link: &Link, whole: bool) -> Option<Cache> {
+    if whole {
+        return None;
+    }
+    match Cache::locate() {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            link.outbox.event(&Event::Note(format!("layers are not remembered: {error}")));
+            None
+        }
     }
 }
 

@@ -61,6 +61,7 @@ impl EndpointError {
                 StoreError::NoSuchImage { .. } => FailureKind::NoSuchImage,
                 StoreError::NoSpace { .. } => FailureKind::NoSpace,
                 StoreError::Broken { .. } => FailureKind::Broken,
+                StoreError::ReadOnly { .. } => FailureKind::Usage,
                 _ => FailureKind::Other,
             },
             EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,

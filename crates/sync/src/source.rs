@@ -14,8 +14,7 @@ use dsync_engine::{Store, StoreError};
 use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply};
 
 use crate::batches::{self, Load};
-use crate::cache::Cache;
-use crate::endpoint::Room;
+use crate::endpoint::{Room, remembered};
 use crate::explain;
 use crate::failure::EndpointError;
 use crate::layers::{Layers, Shelf, Slice, listings, load, places, readable};
@@ -54,8 +53,7 @@ pub(crate) fn send(
     };
     link.outbox.event(&Event::Phase(Phase::Scan));
     // When something was mistaken nothing is taken on trust, a remembered layer neither.
-    let cache = if needed.whole { None } else { Cache::open() };
-    let mut own = Layers::new(store, &room.folder, cache)?;
+    let mut own = Layers::new(store, &room.folder, remembered(link, needed.whole))?;
     if needed.basis.is_empty() {
         return stream::send(&mut own, link, (image, &needed.layers, needed.whole), how, room);
     }

@@ -13,8 +13,7 @@ use dsync_proto::{Event, Layer, LayerState, Need, Offer, Peer, Phase, Received, 
 
 use crate::assess;
 use crate::batches::{self, Arrivals};
-use crate::cache::Cache;
-use crate::endpoint::Room;
+use crate::endpoint::{Room, remembered};
 use crate::failure::EndpointError;
 use crate::layers::{Layers, Shelf, load, places};
 use crate::link::Link;
@@ -81,8 +80,9 @@ pub(crate) fn receive(
     };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
+    let cache = remembered(link, what.whole);
     if basis_ids.is_empty() {
-        let mut own = Layers::new(store, &room.folder, if what.whole { None } else { Cache::open() })?;
+        let mut own = Layers::new(store, &room.folder, cache)?;
         read_local(&mut own, &held, &local)?;
         own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
         return stream::receive(store, link, what, (&states, missing.len()), &own, room);
@@ -90,7 +90,6 @@ pub(crate) fn receive(
     // Both sides read their engines at the same time.
     let (own, offer) = thread::scope(|scope| {
         let reading = scope.spawn(|| -> Result<Layers<'_>, EndpointError> {
-            let cache = if what.whole { None } else { Cache::open() };
             let mut own = Layers::new(store, &room.folder, cache)?;
             for basis in &basis {
                 own.learn(&basis.id, basis.diff_ids.iter().copied(), &|id| {

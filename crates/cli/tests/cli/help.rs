@@ -19,7 +19,8 @@ fn short_help() {
       man          Print the manual page
 
     Arguments:
-      <REMOTE>    The other side: user@host, an ssh alias, ssh://user@host:port, or oci:DIR
+      <REMOTE>    The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR, or
+                  docker-archive:FILE
       [IMAGE]...  Images to bring over: NAME or NAME:TAG, a pattern like 'shop/*:v2', or an image ID
 
     Options:

@@ -30,6 +30,28 @@ fn a_directory_is_the_remote_with_no_ssh_at_all() {
 }
 
 #[test]
+fn a_saved_archive_is_a_remote_to_take_images_from() {
+    let Some(bench) = Bench::start() else { return };
+    let (image, web) = (image(&bench, "archive-remote"), bench.name("web:1"));
+    bench.here().put(&image);
+    let file = bench.work().join("web.tar");
+    bench.here().docker(&["save", "-o", file.to_str().unwrap(), &web]);
+    let archive = format!("docker-archive:{}", file.display());
+    bench.run(&[&archive]).ok().says("current\t");
+
+    bench.here().docker(&["image", "rm", &web]);
+    bench.run(&[&archive, &web]).ok();
+    bench.here().assert_is("web:1", &image);
+    // It takes nothing.
+    let other = bench.image("web:2").layer(&layer("archive-other", 1_000));
+    bench.here().put(&other);
+    bench.run(&["--push", &archive, &bench.name("web:2")]).exits(2).says("can be read, not written");
+    fs::write(&file, &fs::read(&file).unwrap()[..20_000]).unwrap();
+    bench.run(&[&archive]).exits(1).says("web.tar");
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn a_directory_is_the_store_here() {
     let Some(bench) = Bench::start() else { return };
     let (image, web) = (image(&bench, "oci-here"), bench.name("web:1"));
