@@ -169,7 +169,8 @@ pub(crate) struct SyncArgs {
     /// The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR, or docker-archive:FILE
     ///
     /// Whatever `ssh` understands; its configuration, agents and jump hosts are used. `oci:DIR` is a
-    /// directory of this host in the OCI image layout. A host with the name of a command (`cache`,
+    /// directory of this host in the OCI image layout, `docker-archive:FILE` a saved archive, from which images
+    /// can be taken. A host with the name of a command (`cache`,
     /// `diff`, `man` …) is reached as ssh://man.
     #[arg(required = true, value_name = "REMOTE")]
     pub(crate) remote: Option<Remote>,

@@ -25,7 +25,9 @@ pub struct Destination {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
     /// Nothing there.
-    #[error("the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, or docker-archive:FILE")]
+    #[error(
+        "the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, or docker-archive:FILE"
+    )]
     Empty,
     /// It would be taken for an option by ssh.
     #[error("'{0}' is refused as a remote: a host must not begin with '-'")]
