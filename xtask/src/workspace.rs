@@ -29,7 +29,7 @@ pub(crate) fn cargo() -> Command {
 /// Builds `docker-sync` as it is released, which is also what a remote host gets; where it is.
 pub(crate) fn release_binary() -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "docker-sync", "--bin", "docker-sync"]);
+    build.args(["build", "--release", "--package", "docker-sync", "--bins"]);
     show::command("", show::typed(&build));
     build.args(["--message-format", "json-render-diagnostics"]);
     let messages = shell::output(&mut build)?;

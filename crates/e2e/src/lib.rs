@@ -41,6 +41,6 @@ pub use bench::{Bench, BenchBuilder};
 pub use content::{layer, noise};
 pub use layout::{Form, Kept, Layout};
 pub use process::Running;
-pub use program::{agent_file, program};
+pub use program::{agent, agent_file, program};
 pub use ran::Ran;
 pub use side::Side;

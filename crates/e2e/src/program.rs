@@ -1,4 +1,4 @@
-//! The program under test: `docker-sync` as it is released, which is also what a remote host gets.
+//! The program under test: `docker-sync` as it is released, with the agent beside it that a remote host gets.
 
 use std::env;
 use std::fs;
@@ -16,17 +16,22 @@ pub fn program() -> &'static Path {
     &PROGRAM
 }
 
+/// What a host is given: the agent that was built beside the program.
+pub fn agent() -> PathBuf {
+    program().with_file_name("docker-sync-agent")
+}
+
 /// The name of the agent's file in a host's cache, as docs/protocol.md has it.
 pub fn agent_file() -> &'static str {
     static NAME: LazyLock<String> =
-        LazyLock::new(|| format!("agent-{}", Digest::of(&fs::read(program()).unwrap()).hex()));
+        LazyLock::new(|| format!("agent-{}", Digest::of(&fs::read(agent()).unwrap()).hex()));
     &NAME
 }
 
 fn build() -> PathBuf {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    cargo.args(["build", "--quiet", "--release", "--package", "docker-sync", "--bin", "docker-sync"]);
+    cargo.args(["build", "--quiet", "--release", "--package", "docker-sync", "--bins"]);
     let output = cargo.args(["--message-format", "json-render-diagnostics"]).output().unwrap();
     assert!(output.status.success(), "{cargo:?}: {}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8(output.stdout).unwrap();

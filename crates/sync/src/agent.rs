@@ -10,11 +10,11 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
-use sha2::{Digest, Sha256};
 
 use crate::endpoint;
 use crate::interrupt::interrupt;
 use crate::link::Link;
+use crate::program::build_id;
 
 /// Agents of other versions go when they have not run for so long.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -44,7 +44,8 @@ pub fn agent_version(version: &str) -> String {
 
 fn serve(version: &str) -> io::Result<()> {
     let mut output = io::stdout();
-    output.write_all(&Preamble { protocol: PROTOCOL, build: build_id()? }.encode())?;
+    output
+        .write_all(&Preamble { protocol: PROTOCOL, build: build_id(&std::env::current_exe()?)? }.encode())?;
     output.flush()?;
     tidy_cache();
     let mut input = io::stdin();
@@ -80,12 +81,6 @@ impl<R: Read> Read for Leash<R> {
         }
         read
     }
-}
-
-/// SHA-256 of the running program's file.
-pub(crate) fn build_id() -> io::Result<[u8; 32]> {
-    let program = fs::read(std::env::current_exe()?)?;
-    Ok(Sha256::digest(&program).into())
 }
 
 /// Marks this agent as used and removes those that are not. That it cannot is no reason not to serve.

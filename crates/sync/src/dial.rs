@@ -7,7 +7,7 @@ use std::thread;
 
 use dsync_proto::{PREAMBLE_LEN, PROTOCOL, Preamble};
 
-use crate::agent::{agent_version, build_id};
+use crate::agent::agent_version;
 use crate::agentless;
 use crate::bootstrap::{self, BootstrapError};
 use crate::error::{Error, SshFailure};
@@ -67,7 +67,8 @@ pub(crate) fn dial(
 
 fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {
     let host = remote.to_string();
-    let build = build_id().map_err(Error::io("cannot read this program's own file"))?;
+    let own = program::own(&options.version).and_then(|own| program::build_id(&own));
+    let build = own.map_err(Error::io("cannot read this program's own file"))?;
     let words = match remote {
         Remote::Ssh(destination) => {
             let command = bootstrap::command(&build, &agent_version(&options.version));
@@ -82,7 +83,7 @@ fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) 
     let (mut pipe, mut output, mut input) = Pipe::spawn(&words, &host, observer)?;
     let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut program = |system: &str, machine: &str| {
-        let program = program::for_host(system, machine)?;
+        let program = program::for_host(system, machine, &options.version)?;
         let bytes = program.packed.len() as u64;
         sent.fetch_add(bytes, Ordering::Relaxed);
         observer.event(Event::Uploading { bytes });

@@ -1,23 +1,28 @@
 //! This program as a file to give to a remote host.
 
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
+use crate::agent::agent_version;
 use crate::bootstrap::Program;
+
+/// The name of the agent alone.
+const AGENT: &str = "docker-sync-agent";
 
 /// The program for a host, by what its `uname -s` and `uname -m` say.
 ///
 /// For a host of another kind the file `docker-sync-SYSTEM-MACHINE` is looked for beside this program and
 /// in `$DOCKER_SYNC_AGENTS`.
-pub(crate) fn for_host(system: &str, machine: &str) -> Result<Program, String> {
+pub(crate) fn for_host(system: &str, machine: &str, version: &str) -> Result<Program, String> {
     let (own_system, own_machine) = own_platform();
     let path = if (system, machine) == (own_system, own_machine) {
-        std::env::current_exe().map_err(|error| format!("cannot find this program's own file: {error}"))?
+        own(version).map_err(|error| format!("cannot find this program's own file: {error}"))?
     } else {
         find_other(system, machine).ok_or_else(|| {
             format!("this docker-sync is for {own_system} {own_machine}, the host is {system} {machine}")
@@ -25,6 +30,21 @@ pub(crate) fn for_host(system: &str, machine: &str) -> Result<Program, String> {
     };
     let bytes = fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     pack(&bytes).map_err(|error| format!("cannot compress {}: {error}", path.display()))
+}
+
+/// The program that a host of this kind is given: the agent that lies beside this program, if it is of the same version,
+/// else this program.
+pub(crate) fn own(version: &str) -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let agent = program.with_file_name(AGENT);
+    let said = Command::new(&agent).args(["agent", "--version"]).stdin(Stdio::null()).output();
+    let same = said.is_ok_and(|said| said.stdout.trim_ascii_end() == agent_version(version).as_bytes());
+    Ok(if same { agent } else { program })
+}
+
+/// SHA-256 of a file.
+pub(crate) fn build_id(file: &Path) -> io::Result<[u8; 32]> {
+    Ok(Sha256::digest(fs::read(file)?).into())
 }
 
 /// As `uname -s` and `uname -m` name what this program was built for.
@@ -54,7 +74,7 @@ fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
-fn pack(program: &[u8]) -> std::io::Result<Program> {
+fn pack(program: &[u8]) -> io::Result<Program> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(program)?;
     Ok(Program { packed: encoder.finish()?, build: Sha256::digest(program).into() })
@@ -66,7 +86,9 @@ mod tests {
 
     #[test]
     fn an_unknown_host_is_told_apart() {
-        assert!(for_host("Plan9", "mips").is_err_and(|reason| reason.contains("the host is Plan9 mips")));
+        assert!(
+            for_host("Plan9", "mips", "1").is_err_and(|reason| reason.contains("the host is Plan9 mips"))
+        );
         // What a host says of itself never becomes a path.
         assert!(find_other("../..", "x").is_none());
     }

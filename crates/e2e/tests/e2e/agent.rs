@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use dsync_e2e::{Bench, agent_file, layer, program};
+use dsync_e2e::{Bench, agent, agent_file, layer, program};
 use dsync_lab::Link;
 
 /// What the upload may cost, in bytes on the wire.
-const UPLOAD: u64 = 1_500_000;
+const UPLOAD: u64 = 1_350_000;
 
 /// The directory of the agents in a login's home.
 fn cache(bench: &Bench) -> PathBuf {
@@ -141,7 +141,7 @@ fn an_upload_whose_client_is_killed_leaves_no_part_of_it() {
     }
     running.child.kill().unwrap();
     let _ = running.finish();
-    assert!(sizes(&bench).iter().all(|size| *size == fs::metadata(program()).unwrap().len()));
+    assert!(sizes(&bench).iter().all(|size| *size == fs::metadata(agent()).unwrap().len()));
     bench.pull(&[]).ok();
 }
 
