@@ -27,6 +27,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --memory 'How much memory to get along with, on each side'
             cand --method 'How contents cross'
             cand --compression 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22'
+            cand --identity 'What stays the same where image IDs are those of manifests: containerd image stores, OCI layouts'
             cand --basis 'The image of the target to build on, instead of the one that is found'
             cand --color 'When to use colours; NO_COLOR and CLICOLOR are honoured'
             cand -a 'All images that need update or are new'

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_docker_sync_global_optspecs
-    string join \n a/all u/update n/new r/report p/push dry-run explain platform= ssh= docker= remote-docker= f/tmpfolder= memory= method= compression= basis= json q/quiet v/verbose no-progress color= h/help V/version
+    string join \n a/all u/update n/new r/report p/push dry-run explain platform= ssh= docker= remote-docker= f/tmpfolder= memory= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
 end
 
 function __fish_docker_sync_needs_command
@@ -35,6 +35,8 @@ delta\t'Only contents that the target lacks, worked out by an agent on the remot
 rsync\t'rsync of partial archives, as the original did; the remote needs rsync'
 stream\t'A compressed archive of the missing layers; the remote needs nothing but its engine'"
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l compression -d 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l identity -d 'What stays the same where image IDs are those of manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
+content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l basis -d 'The image of the target to build on, instead of the one that is found' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l color -d 'When to use colours; NO_COLOR and CLICOLOR are honoured' -r -f -a "auto\t'On a terminal'
 always\t'On a pipe too'

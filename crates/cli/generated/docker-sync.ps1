@@ -30,6 +30,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'How much memory to get along with, on each side')
             [CompletionResult]::new('--method', '--method', [CompletionResultType]::ParameterName, 'How contents cross')
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'What stays the same where image IDs are those of manifests: containerd image stores, OCI layouts')
             [CompletionResult]::new('--basis', '--basis', [CompletionResultType]::ParameterName, 'The image of the target to build on, instead of the one that is found')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR and CLICOLOR are honoured')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images that need update or are new')

@@ -27,6 +27,8 @@ delta\:"Only contents that the target lacks, worked out by an agent on the remot
 rsync\:"rsync of partial archives, as the original did; the remote needs rsync"
 stream\:"A compressed archive of the missing layers; the remote needs nothing but its engine"))' \
 '--compression=[auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
+'--identity=[What stays the same where image IDs are those of manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
+content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
 '--basis=[The image of the target to build on, instead of the one that is found]:IMAGE:_default' \
 '--color=[When to use colours; NO_COLOR and CLICOLOR are honoured]:WHEN:((auto\:"On a terminal"
 always\:"On a pipe too"

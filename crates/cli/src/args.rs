@@ -277,6 +277,10 @@ pub(crate) struct SyncArgs {
     )]
     pub(crate) compression: Compression,
 
+    /// What stays the same where image IDs are those of manifests: containerd image stores, OCI layouts
+    #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
+    pub(crate) identity: Identity,
+
     /// The image of the target to build on, instead of the one that is found
     #[arg(long, value_name = "IMAGE", help_heading = TRANSFER)]
     pub(crate) basis: Option<ImageRef>,
@@ -314,6 +318,16 @@ pub(crate) enum Method {
     Rsync,
     /// A compressed archive of the missing layers; the remote needs nothing but its engine
     Stream,
+}
+
+/// `--identity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Identity {
+    /// The image ID, with every manifest and every compressed layer
+    #[default]
+    Exact,
+    /// Config and files; layers are kept uncompressed under another ID, which takes less work
+    Content,
 }
 
 /// `--color`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_sync::{
-    Direction, Entry, Error, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
+    Direction, Entry, Error, Identity, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
 };
 
 use crate::args::{self, SyncArgs};
@@ -63,6 +63,10 @@ pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
             args::Method::Delta => Method::Delta,
             args::Method::Rsync => Method::Rsync,
             args::Method::Stream => Method::Stream,
+        },
+        identity: match args.identity {
+            args::Identity::Exact => Identity::Exact,
+            args::Identity::Content => Identity::Content,
         },
         basis: args.basis.clone(),
         explain: args.explain,

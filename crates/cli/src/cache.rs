@@ -95,6 +95,7 @@ struct Document {
 #[derive(Serialize)]
 struct Layer {
     diff_id: String,
+    recipe: bool,
     size: u64,
     unused_seconds: i64,
 }
@@ -102,6 +103,7 @@ struct Layer {
 fn document(cache: &Cache, entries: &[CacheEntry]) -> String {
     let layer = |entry: &CacheEntry| Layer {
         diff_id: entry.diff_id.to_string(),
+        recipe: entry.recipe,
         size: entry.size,
         unused_seconds: age(entry),
     };
@@ -127,6 +129,7 @@ mod tests {
     fn a_person_sees_a_table() {
         let entry = |layer: &[u8], size: u64, hours: u64| CacheEntry {
             diff_id: DiffId::of(layer),
+            recipe: false,
             size,
             used: SystemTime::now() - Duration::from_secs(hours * 3600),
         };

@@ -1,9 +1,11 @@
 //! OCI layout directories: written for tests, and read again by somebody other than the program under test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
 
 use dsync_core::{DiffId, Digest};
 use dsync_lab::images::Image;
@@ -17,8 +19,10 @@ use serde_json::{Value, json};
 pub enum Form {
     /// As they are.
     Plain,
-    /// Compressed, as registries have them.
+    /// Compressed, by an encoder that docker-sync does not know.
     Gzip,
+    /// Compressed by the `gzip` program at this level.
+    Gnu(u8),
 }
 
 /// An image as it is in a layout.
@@ -53,12 +57,77 @@ impl Layout {
 
     /// Adds an image under a name.
     pub fn put(&self, name: &str, image: &Image, form: Form) {
+        let mut entry = self.manifest(image, form);
+        entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+        self.add(entry);
+    }
+
+    /// Adds an index under a name, of images for several platforms and of one that is not there.
+    pub fn put_index(&self, name: &str, images: &[&Image], form: Form) {
+        let mut manifests: Vec<Value> = images
+            .iter()
+            .map(|image| {
+                let config: Value = serde_json::from_slice(&image.config_json()).unwrap();
+                let mut entry = self.manifest(image, form);
+                entry["platform"] = json!({"os": config["os"], "architecture": config["architecture"]});
+                entry
+            })
+            .collect();
+        manifests.push(json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": Digest::of(b"absent").to_string(),
+            "size": 6,
+            "platform": {"os": "linux", "architecture": "s390x"},
+        }));
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": manifests,
+            "annotations": {"made.by": "a test"},
+        });
+        let mut entry = self.blob("index.v1+json", index.to_string().as_bytes());
+        entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+        self.add(entry);
+    }
+
+    /// The digest that an image of this name has for its ID.
+    #[track_caller]
+    pub fn root(&self, name: &str) -> String {
+        let entries = self.entries();
+        let named = |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == name;
+        let entry = entries.iter().find(named).unwrap_or_else(|| panic!("no {name} among {entries:?}"));
+        entry["digest"].as_str().unwrap().to_owned()
+    }
+
+    /// The names of all blobs, each of which must be what its name says.
+    pub fn blobs(&self) -> BTreeSet<String> {
+        let files = fs::read_dir(self.0.join("blobs/sha256")).unwrap();
+        let name = |file: io::Result<fs::DirEntry>| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            assert_eq!(Digest::of(&fs::read(file.path()).unwrap()).hex(), name);
+            name
+        };
+        files.map(name).collect()
+    }
+
+    fn add(&self, entry: Value) {
+        let mut entries = self.entries();
+        entries.push(entry);
+        fs::write(self.0.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        let index = json!({"schemaVersion": 2, "manifests": entries});
+        fs::write(self.0.join("index.json"), index.to_string()).unwrap();
+    }
+
+    /// Writes an image; the descriptor of its manifest.
+    fn manifest(&self, image: &Image, form: Form) -> Value {
         let layers: Vec<Value> = image
             .layers()
             .iter()
             .map(|layer| match form {
                 Form::Plain => self.blob("layer.v1.tar", layer.tar()),
                 Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(layer.tar())),
+                Form::Gnu(level) => self.blob("layer.v1.tar+gzip", &gnu(layer.tar(), level)),
             })
             .collect();
         let manifest = json!({
@@ -67,13 +136,7 @@ impl Layout {
             "config": self.blob("config.v1+json", &image.config_json()),
             "layers": layers,
         });
-        let mut entry = self.blob("manifest.v1+json", manifest.to_string().as_bytes());
-        entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
-        let mut entries = self.entries();
-        entries.push(entry);
-        fs::write(self.0.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-        let index = json!({"schemaVersion": 2, "manifests": entries});
-        fs::write(self.0.join("index.json"), index.to_string()).unwrap();
+        self.blob("manifest.v1+json", manifest.to_string().as_bytes())
     }
 
     /// All images by name. Each blob is looked at: it must be what its name says.
@@ -149,4 +212,15 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+fn gnu(bytes: &[u8], level: u8) -> Vec<u8> {
+    let mut gzip = Command::new("gzip");
+    gzip.args(["-n", "-c", &format!("-{level}")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = gzip.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || input.write_all(bytes).unwrap());
+        child.wait_with_output().unwrap().stdout
+    })
 }

@@ -48,6 +48,7 @@ pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
 /// Whether this is a whole file of the index cache.
 fn is_index(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = name.strip_suffix(".recipe").unwrap_or(name);
     let is_digest = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_digest && file.parent().is_some_and(|directory| directory.ends_with("docker-sync/index"))
 }

@@ -11,14 +11,16 @@ pub mod conformance;
 mod failure;
 mod locate;
 mod oci;
+mod package;
 mod script;
 mod spec;
 mod store;
 
 pub use client::{DistantStore, parse_inspect};
 pub use command::Reach;
+pub use package::{BlobRef, Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};
-pub use store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+pub use store::{Description, Export, Identity, Import, LayerSink, Store, StoreError, StoreKind};
 
 use archive::ArchiveStore;
 use client::ClientStore;

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 
+use crate::package::{BlobRef, Package};
+
 /// One image store of this host.
 ///
 /// A store is read and written through `&self`, also from several threads: each call is a process or a
@@ -36,6 +38,28 @@ pub trait Store: Send + Sync {
         wanted: &HashSet<DiffId>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError>;
+
+    /// Whether [`Store::package`] says something here.
+    fn has_packages(&self) -> bool {
+        false
+    }
+
+    /// All that names the image, in a store that names images by manifests; of several platforms that of one, where it is
+    /// named. `None` in other stores.
+    fn package(&self, _id: &ImageId, _platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
+        Ok(None)
+    }
+
+    /// For each of these blobs whether this store can take an image by its package without it.
+    fn has(&self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
+        Ok(vec![false; blobs.len()])
+    }
+
+    /// A blob of an image of this store, as it is stored.
+    fn blob(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        let reason = "the store keeps no blobs".into();
+        Err(StoreError::Broken { what: format!("the blob {}", blob.digest), reason })
+    }
 
     /// The uncompressed size of each layer of the image, the lowest first, where the store can tell
     /// without reading them; `None` where it cannot.
@@ -69,7 +93,8 @@ pub trait LayerSink {
 
 /// One image on its way into a store. Dropped before `commit` it leaves the store as it was.
 pub trait Import: Send {
-    /// Takes one layer of `len` bytes, which `write` produces. Each diff id at most once.
+    /// Takes one layer of `len` bytes, which `write` produces. Each diff id at most once. For an image by its package
+    /// these are the stored bytes of a layer, and the digest is theirs.
     ///
     /// When `write` fails nothing of the image will become visible.
     fn layer(
@@ -80,8 +105,17 @@ pub trait Import: Send {
     ) -> Result<(), StoreError>;
 
     /// Makes the image, untagged, from the layers given and those that the store holds; verifies that it
-    /// is there with this config, and says its ID.
-    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError>;
+    /// is there, and says its ID.
+    fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError>;
+}
+
+/// What stays the same of an image.
+#[derive(Debug, Clone, Copy)]
+pub enum Identity<'a> {
+    /// What it runs as: its config, and the layers of this. A store that names images by manifests makes one.
+    Content(&'a [u8]),
+    /// Every byte that its ID is made of.
+    Exact(&'a Package),
 }
 
 /// What a store is.
@@ -102,10 +136,17 @@ pub enum StoreKind {
     DockerContainerd,
     /// podman: the ID is the config's digest, layers are known by diff id.
     Podman,
-    /// An OCI image layout directory.
+    /// An OCI image layout directory: the ID is a manifest's or an index's digest too.
     OciLayout,
     /// A saved archive: the image ID is the config's digest. It is read, not written.
     DockerArchive,
+}
+
+impl StoreKind {
+    /// Whether the image ID is that of the config, and not of a manifest.
+    pub fn id_is_config(self) -> bool {
+        !matches!(self, Self::DockerContainerd | Self::OciLayout)
+    }
 }
 
 /// Why a store did not do what was asked.

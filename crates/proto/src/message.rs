@@ -35,6 +35,8 @@ pub enum Request {
     Survey {
         /// Images of the source.
         images: Vec<ListedImage>,
+        /// Whether only the same ID is the same image.
+        exact: bool,
     },
     /// To a source: give this image to the target, which says what it needs.
     Send {
@@ -46,6 +48,8 @@ pub enum Request {
         dry_run: bool,
         /// Say what the bytes are.
         explain: bool,
+        /// Say all that the ID is made of: both stores name images by manifests.
+        exact: bool,
     },
     /// To a target: take this image from the source.
     Receive(Receive),
@@ -88,6 +92,8 @@ pub struct Receive {
     pub whole: bool,
     /// Say what is needed, change nothing.
     pub dry_run: bool,
+    /// Make the image with the source's ID: both stores name images by manifests.
+    pub exact: bool,
 }
 
 /// The answer to a [`Request`].
@@ -145,6 +151,8 @@ pub struct Opened {
     pub store: String,
     /// Whether the image ID of this store is the config's digest.
     pub id_is_config: bool,
+    /// Whether the store can give, and take, all that an ID is made of which is not the config's digest.
+    pub has_packages: bool,
     /// The version of docker-sync.
     pub version: String,
 }
@@ -270,6 +278,9 @@ pub enum Need {
         /// The layers of the target whose contents may be used, by the first 8 bytes of their diff ids; those
         /// of an image lowest first, the image that is most like the new one last.
         basis: Vec<[u8; 8]>,
+        /// Layers that the target builds of its own, of an image that is to have the source's ID: it must be told
+        /// how they are stored. As `layers`.
+        local: Vec<u32>,
     },
 }
 
@@ -278,6 +289,8 @@ pub enum Need {
 pub struct Offer {
     /// One for each layer of the target's basis.
     pub basis: Vec<Known>,
+    /// How each layer of `layers`, then of `local`, is stored, where the image is to have the source's ID.
+    pub stored: Vec<Stored>,
 }
 
 impl Offer {
@@ -290,6 +303,17 @@ impl Offer {
     pub fn has_all(&self) -> bool {
         self.basis.iter().all(|known| *known == Known::Bytes)
     }
+}
+
+/// How a layer is stored that an ID is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stored {
+    /// As it is read.
+    Plain,
+    /// Compressed by an encoder that can be run again: a recipe, as `dsync_recompress::Recipe` writes it.
+    Compressed(Vec<u8>),
+    /// In some other way: what is sent are the stored bytes, and their digest stands for the diff id.
+    Opaque,
 }
 
 /// What a source has of a layer of the target's basis.
@@ -387,19 +411,24 @@ mod tests {
             compression: Compression::Level(9),
             dry_run: false,
             explain: true,
+            exact: false,
         };
         let mut expected = vec![3]; // the fourth variant
         expected.extend([7; 32]); // an array has no length in front
         expected.extend([1, 18]); // the second variant; 9, zigzag
-        expected.extend([0, 1]); // false, true
+        expected.extend([0, 1, 0]); // false, true, false
         assert_eq!(encode(&send).unwrap(), expected);
 
-        let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 8]] };
+        let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 8]], local: vec![5] };
         let mut expected = vec![0, 1, 1, 3, 0, 1];
         expected.extend([7; 8]);
+        expected.extend([1, 5]);
         assert_eq!(encode(&Peer::Need(need)).unwrap(), expected);
-        let offer = Offer { basis: vec![Known::No, Known::Bytes] };
-        assert_eq!(encode(&Peer::Offer(offer)).unwrap(), [1, 2, 0, 2]);
+        let offer = Offer {
+            basis: vec![Known::No, Known::Bytes],
+            stored: vec![Stored::Plain, Stored::Compressed(vec![9]), Stored::Opaque],
+        };
+        assert_eq!(encode(&Peer::Offer(offer)).unwrap(), [1, 2, 0, 2, 3, 0, 1, 1, 9, 2]);
 
         let failed = Reply::Failed(Failure { kind: FailureKind::NoSpace, causes: vec!["full".into()] });
         assert_eq!(encode(&failed).unwrap(), [5, 4, 1, 4, b'f', b'u', b'l', b'l']);

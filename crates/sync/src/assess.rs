@@ -6,14 +6,15 @@ use dsync_core::{DiffId, Image, ImageRef, shared_prefix};
 use dsync_engine::Store;
 use dsync_proto::{LayerState, Status};
 
-/// Which list of the report a name is on.
-pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>) -> Status {
+/// Which list of the report a name is on. Where it is `exact`, only the same ID is the same image.
+pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>, exact: bool) -> Status {
+    let same = |other: &Image| if exact { other.id == image.id } else { other.same_content(image) };
     let there = match name {
         Some(name) => held.iter().find(|other| other.is_named(name)),
-        None => held.iter().find(|other| other.same_content(image)),
+        None => held.iter().find(|other| same(other)),
     };
     match there {
-        Some(other) if other.same_content(image) => Status::Current,
+        Some(other) if same(other) => Status::Current,
         Some(_) => Status::NeedUpdate,
         None => Status::New,
     }
@@ -120,13 +121,15 @@ mod tests {
     fn the_three_lists() {
         let wanted = image("shop:1", &["base", "x"], 1);
         let name = wanted.names[0].clone();
-        assert_eq!(status(&[], &wanted, Some(&name)), Status::New);
-        assert_eq!(status(std::slice::from_ref(&wanted), &wanted, Some(&name)), Status::Current);
+        assert_eq!(status(&[], &wanted, Some(&name), false), Status::New);
+        assert_eq!(status(std::slice::from_ref(&wanted), &wanted, Some(&name), false), Status::Current);
         let old = image("shop:1", &["base"], 1);
-        assert_eq!(status(std::slice::from_ref(&old), &wanted, Some(&name)), Status::NeedUpdate);
-        assert_eq!(status(&[old], &wanted, None), Status::New);
+        assert_eq!(status(std::slice::from_ref(&old), &wanted, Some(&name), false), Status::NeedUpdate);
+        assert_eq!(status(&[old], &wanted, None, false), Status::New);
         // Another kind of store shows another ID for the same content.
         let elsewhere = Image { id: ImageId::of(b"manifest"), ..wanted.clone() };
-        assert_eq!(status(&[elsewhere], &wanted, Some(&name)), Status::Current);
+        let elsewhere = [elsewhere];
+        assert_eq!(status(&elsewhere, &wanted, Some(&name), false), Status::Current);
+        assert_eq!(status(&elsewhere, &wanted, Some(&name), true), Status::NeedUpdate);
     }
 }

@@ -1,4 +1,4 @@
-//! What was learnt of layers: listings by diff id, kept between runs. Layers never change, so a listing is
+//! What was learnt of layers: listings by diff id, and recipes by the digest of a compressed layer, kept between runs. Layers never change, so a listing is
 //! right as long as it is undamaged; they outlive the images, and a layer is scanned once.
 //!
 //! A file of the cache is `dsyncidx`, a format number (1 byte), the SHA-256 of the rest (32 bytes), and the
@@ -14,8 +14,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use dsync_core::DiffId;
-use sha2::{Digest, Sha256};
+use dsync_core::{DiffId, Digest};
+use sha2::{Digest as _, Sha256};
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
 /// Of these files; what a listing is encoded in has a number of its own.
@@ -30,6 +30,8 @@ const TOUCH: Duration = Duration::from_secs(3600);
 /// What another run writes may be as old as this before it counts as left behind.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 const TEMPORARY: &str = "new-";
+/// How the name of a file ends that has the recipe of a compressed layer; before it is the digest of its stored bytes.
+const RECIPE: &str = ".recipe";
 const LEVEL: i32 = 3;
 
 /// When this process used a cache first.
@@ -41,11 +43,13 @@ pub struct Cache {
     directory: PathBuf,
 }
 
-/// One listing of the cache.
+/// One listing of the cache, or one recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// The layer.
+    /// The layer; of a recipe the digest of the compressed layer that it makes.
     pub diff_id: DiffId,
+    /// Whether it is a recipe.
+    pub recipe: bool,
     /// Bytes on disk.
     pub size: u64,
     /// When it was used last, to the hour.
@@ -104,8 +108,21 @@ impl Cache {
 
     /// The bytes that were kept for a layer.
     pub(crate) fn get(&self, diff_id: &DiffId) -> Option<Vec<u8>> {
-        let path = self.path(diff_id);
-        let mut file = File::open(&path).ok()?;
+        Self::load(&self.path(diff_id))
+    }
+
+    /// The recipe that was kept for a blob; an empty one says that there is none.
+    pub(crate) fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
+        Self::load(&self.recipe_path(blob))
+    }
+
+    /// Keeps the recipe of a blob, if that can be done.
+    pub(crate) fn put_recipe(&self, blob: &Digest, recipe: &[u8]) {
+        self.write(&self.recipe_path(blob), recipe).ok();
+    }
+
+    fn load(path: &Path) -> Option<Vec<u8>> {
+        let mut file = File::open(path).ok()?;
         match read(&mut file) {
             Ok(listing) => {
                 touch(&file);
@@ -121,7 +138,7 @@ impl Cache {
     /// Keeps bytes for a layer, if that can be done. The first call of a process also sees to the limit.
     pub(crate) fn put(&self, diff_id: &DiffId, listing: &[u8]) {
         if listing.len() as u64 <= LISTING_MAX {
-            self.write(diff_id, listing).ok();
+            self.write(&self.path(diff_id), listing).ok();
         }
         static PRUNED: AtomicBool = AtomicBool::new(false);
         if !PRUNED.swap(true, Ordering::Relaxed) {
@@ -134,12 +151,14 @@ impl Cache {
     /// The layer whose diff id begins so, if it is there and the only one.
     pub(crate) fn find(&self, short: &[u8; 8]) -> Option<DiffId> {
         let files = fs::read_dir(&self.directory).ok()?.flatten();
-        let mut fits = files.filter_map(|file| layer(&file)).filter(|id| id.as_bytes().starts_with(short));
+        let mut fits = files
+            .filter_map(|file| layer(&file))
+            .filter(|(id, recipe)| !recipe && id.as_bytes().starts_with(short));
         let found = fits.next()?;
-        fits.next().is_none().then_some(found)
+        fits.next().is_none().then_some(found.0)
     }
 
-    /// All listings, the one that was used last first.
+    /// All listings and recipes, the one that was used last first.
     ///
     /// # Errors
     ///
@@ -149,11 +168,11 @@ impl Cache {
         for file in fs::read_dir(&self.directory)? {
             let file = file?;
             // What another run removed meanwhile has no metadata.
-            if let (Some(diff_id), Ok(metadata)) = (layer(&file), file.metadata())
+            if let (Some((diff_id, recipe)), Ok(metadata)) = (layer(&file), file.metadata())
                 && metadata.is_file()
             {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                entries.push(CacheEntry { diff_id, size: metadata.len(), used });
+                entries.push(CacheEntry { diff_id, recipe, size: metadata.len(), used });
             }
         }
         entries.sort_by_key(|entry| (std::cmp::Reverse(entry.used), entry.diff_id));
@@ -178,7 +197,11 @@ impl Cache {
             // An empty file is damage and goes with the others.
             total = total.saturating_add(entry.size.max(1));
             let goes = total > limit && spared.is_none_or(|spared| entry.used < spared);
-            if goes && removed(&self.path(&entry.diff_id))? {
+            let path = match entry.recipe {
+                true => self.recipe_path(&Digest::from_bytes(*entry.diff_id.as_bytes())),
+                false => self.path(&entry.diff_id),
+            };
+            if goes && removed(&path)? {
                 pruned.bytes += entry.size;
                 pruned.layers.push(entry);
             }
@@ -201,14 +224,18 @@ impl Cache {
         self.directory.join(diff_id.hex())
     }
 
-    fn write(&self, diff_id: &DiffId, listing: &[u8]) -> io::Result<()> {
+    fn recipe_path(&self, blob: &Digest) -> PathBuf {
+        self.directory.join(blob.hex() + RECIPE)
+    }
+
+    fn write(&self, path: &Path, listing: &[u8]) -> io::Result<()> {
         let packed = zstd::bulk::compress(listing, LEVEL)?;
         let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.directory)?;
         file.write_all(MAGIC)?;
         file.write_all(&[FORMAT])?;
         file.write_all(&Sha256::digest(&packed))?;
         file.write_all(&packed)?;
-        file.persist(self.path(diff_id)).map(drop).map_err(|error| error.error)
+        file.persist(path).map(drop).map_err(|error| error.error)
     }
 }
 
@@ -228,11 +255,13 @@ fn prepare(directory: &Path, others: u32) -> Result<(), CacheError> {
     }
 }
 
-/// The layer that a file is about, by its name.
-fn layer(file: &DirEntry) -> Option<DiffId> {
+/// What a file is about, by its name, and whether it is a recipe.
+fn layer(file: &DirEntry) -> Option<(DiffId, bool)> {
     let name = file.file_name();
-    let hex = name.to_str().filter(|name| name.len() == 64)?;
-    hex.parse().ok()
+    let name = name.to_str()?;
+    let (hex, recipe) = name.strip_suffix(RECIPE).map_or((name, false), |hex| (hex, true));
+    let hex = Some(hex).filter(|hex| hex.len() == 64)?;
+    Some((hex.parse().ok()?, recipe))
 }
 
 /// Removes a file; false where another run did already.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use dsync_core::{Image, ImageId, Platform};
-use dsync_engine::{Store, StoreKind, StoreSpec};
+use dsync_engine::{Store, StoreSpec};
 use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Receive, Reply, Request, Survey};
 
 use crate::assess;
@@ -120,24 +120,26 @@ impl Host {
 
     fn introduce(&self, version: &str) -> Reply {
         let description = self.store.describe();
-        let id_is_config = description.kind != StoreKind::DockerContainerd;
-        Reply::Opened(Opened { store: description.name, id_is_config, version: version.into() })
+        let id_is_config = description.kind.id_is_config();
+        let has_packages = self.store.has_packages();
+        Reply::Opened(Opened { store: description.name, id_is_config, has_packages, version: version.into() })
     }
 
     fn answer(&self, request: Request, link: &mut Link) -> Result<Reply, EndpointError> {
         match request {
             Request::Open(_) => Err(EndpointError::Usage("a store is open already".into())),
             Request::List { patterns } => self.list(&patterns),
-            Request::Survey { images } => {
-                self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?)
+            Request::Survey { images, exact } => {
+                self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?, exact)
             }
-            Request::Send { image, compression, dry_run, explain } => {
+            Request::Send { image, compression, dry_run, explain, exact } => {
                 let image = ImageId::from_bytes(image);
                 let held = self.store.list()?;
-                let how = Sending { compression, dry_run, explain };
+                let exact = exact.then(|| self.platform.clone());
+                let how = Sending { compression, dry_run, explain, exact };
                 source::send(&*self.store, &held, link, &image, &how, &self.room)
             }
-            Request::Receive(Receive { image, names, basis, whole, dry_run }) => {
+            Request::Receive(Receive { image, names, basis, whole, dry_run, exact }) => {
                 let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());
                 let receiving = Receiving {
                     image: from_wire(&image)?,
@@ -145,6 +147,7 @@ impl Host {
                     basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(usage)?) },
                     whole,
                     dry_run,
+                    exact,
                     given: None,
                 };
                 target::receive(&*self.store, link, &receiving, &self.room)
@@ -187,13 +190,13 @@ impl Host {
         Ok(Reply::Images { images: selected.map(to_wire).collect(), names })
     }
 
-    fn survey(&self, images: &[Image]) -> Result<Reply, EndpointError> {
+    fn survey(&self, images: &[Image], exact: bool) -> Result<Reply, EndpointError> {
         let held = self.store.list()?;
         let survey = |image: &Image| {
             let status = if image.names.is_empty() {
-                vec![assess::status(&held, image, None)]
+                vec![assess::status(&held, image, None, exact)]
             } else {
-                image.names.iter().map(|name| assess::status(&held, image, Some(name))).collect()
+                image.names.iter().map(|name| assess::status(&held, image, Some(name), exact)).collect()
             };
             let basis = assess::basis(&held, image, &image.names);
             let label =

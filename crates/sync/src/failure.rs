@@ -10,6 +10,7 @@ use dsync_delta::{JoinError, WantedError};
 use dsync_engine::StoreError;
 use dsync_proto::{Failure, FailureKind};
 
+use crate::identity::NotTheBlob;
 use crate::link::Aborted;
 
 /// Why an endpoint could not do what was asked.
@@ -45,13 +46,16 @@ impl EndpointError {
     }
 
     fn kind(&self) -> FailureKind {
-        if let Some(error) = self.root_io() {
-            if error.get_ref().is_some_and(|inner| inner.is::<Aborted>()) {
-                return FailureKind::Aborted;
-            }
-            if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                return FailureKind::NoSpace;
-            }
+        if self.is_caused_by::<Aborted>() {
+            return FailureKind::Aborted;
+        }
+        if let Some(error) = self.root_io()
+            && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
+            return FailureKind::NoSpace;
+        }
+        if self.is_caused_by::<NotTheBlob>() {
+            return FailureKind::Mismatch;
         }
         match self {
             EndpointError::Store(error) => match error {
@@ -75,6 +79,10 @@ impl EndpointError {
             EndpointError::Broken(_) => FailureKind::Broken,
             _ => FailureKind::Other,
         }
+    }
+
+    fn is_caused_by<E: std::error::Error + 'static>(&self) -> bool {
+        self.root_io().and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<E>())
     }
 
     /// The system's error at the bottom, if there is one.

@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod explain;
 mod failure;
+mod identity;
 mod interrupt;
 mod layers;
 mod link;
@@ -44,6 +45,6 @@ pub use interrupt::interrupt;
 pub use patch::{PatchMade, PatchOptions, apply, diff};
 pub use remote::{Destination, Remote, RemoteError};
 pub use report::{Entry, LayerState, Report, Status};
-pub use session::{Direction, LayerOutcome, Method, Options, Outcome, Session, Traffic};
+pub use session::{Direction, Identity, LayerOutcome, Method, Options, Outcome, Session, Traffic};
 
 pub use dsync_proto::{Compression, Cost, Failure, FailureKind};

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::thread;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef};
-use dsync_engine::{Store, StoreKind};
+use dsync_engine::Store;
 use dsync_proto::{
     Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, decode,
 };
@@ -112,11 +112,12 @@ fn make(
         layers: head.layers.clone(),
         whole: false,
         basis: basis.iter().map(target::short).collect(),
+        local: Vec::new(),
     };
 
     let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
     let (mut mine, mut theirs) = Link::pair();
-    let sending = Sending { compression: options.compression, dry_run: false, explain: false };
+    let sending = Sending { compression: options.compression, dry_run: false, explain: false, exact: None };
     let id = new.id;
     let (sent, recorded) = thread::scope(|scope| {
         let sending = scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &room));
@@ -192,16 +193,13 @@ fn take(
         basis: None,
         whole: false,
         dry_run: false,
+        exact: false,
         given: Some(Given { layers, basis }),
     };
     let store = open_here(&options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;
-    let id_is_config = store.describe().kind != StoreKind::DockerContainerd;
     let received = receive(&*store, &receiving, &room, &mut reader, observer)?;
     let id = ImageId::from_bytes(received.id);
-    if id_is_config && id != image.id {
-        return Err(EndpointError::Broken(format!("the patch made image {id} of image {}", image.id)));
-    }
     let layers: Vec<LayerOutcome> = received
         .layers
         .iter()

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
-    Description, DistantStore, Export, Import, LayerSink, Reach, Store, StoreError, StoreKind,
+    Description, DistantStore, Export, Identity, Import, LayerSink, Reach, Store, StoreError, StoreKind,
 };
 use dsync_proto::{Failure, FailureKind};
 
@@ -203,7 +203,11 @@ impl Import for RsyncImport<'_> {
         self.archive.layer(diff_id, len, write).map_err(unwritten)
     }
 
-    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
+        let Identity::Content(config) = identity else {
+            let reason = "by rsync an image keeps its content only".into();
+            return Err(StoreError::Broken { what: "the image".into(), reason });
+        };
         let manifest = self.archive.finish(config, &Default::default()).map_err(unwritten)?;
         let parsed = Config::parse(config)
             .map_err(|error| StoreError::Broken { what: "the image".into(), reason: error.to_string() })?;

@@ -43,12 +43,24 @@ pub struct Options {
     pub compression: Compression,
     /// How layers get across.
     pub method: Method,
+    /// What stays the same of an image between stores that name images by manifests.
+    pub identity: Identity,
     /// An image of the target to use as the basis.
     pub basis: Option<ImageRef>,
     /// Whether to find out what the bytes that cross are.
     pub explain: bool,
     /// The version of the program, which an agent on PATH must have too.
     pub version: String,
+}
+
+/// What stays the same of an image between stores that name images by manifests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// Its ID, and all that this is made of.
+    #[default]
+    Exact,
+    /// Its config and layers; these are not compressed.
+    Content,
 }
 
 /// How layers get across.
@@ -148,7 +160,8 @@ impl Session {
         let version = options.version.clone();
         thread::spawn(move || endpoint::serve(served, &version, &endpoint::open_here));
         let Dialled { link, pipe, sent, received, whole, served } = dial::dial(remote, &options, &observer)?;
-        let unopened = Opened { store: String::new(), id_is_config: true, version: String::new() };
+        let unopened =
+            Opened { store: String::new(), id_is_config: true, has_packages: false, version: String::new() };
         let mut session = Session {
             local,
             remote: link,
@@ -237,7 +250,9 @@ impl Session {
             })
             .collect();
         self.observer.event(Event::Listing { store: &self.store(target).store });
-        let Reply::Surveyed(surveys) = self.ask(target, &Request::Survey { images: asked })? else {
+        // Of one platform of several the ID is another.
+        let exact = self.exact() && self.options.platform.is_none();
+        let Reply::Surveyed(surveys) = self.ask(target, &Request::Survey { images: asked, exact })? else {
             return Err(Error::OutOfTurn { expected: "a survey" });
         };
         let entries =
@@ -273,12 +288,14 @@ impl Session {
             basis: self.options.basis.as_ref().map(ToString::to_string).unwrap_or_default(),
             whole,
             dry_run,
+            exact: self.exact(),
         });
         let send = Request::Send {
             image: *entry.image.id.as_bytes(),
             compression: self.options.compression,
             dry_run,
             explain: self.options.explain,
+            exact: self.exact(),
         };
         let (source, target) = self.sides();
         self.tell(target, &receive)?;
@@ -292,7 +309,9 @@ impl Session {
             return Err(Error::OutOfTurn { expected: "an image" });
         };
         let id = ImageId::from_bytes(id);
-        if self.local_store.id_is_config && self.remote_store.id_is_config && id != entry.image.id {
+        let same_id = self.local_store.id_is_config && self.remote_store.id_is_config
+            || self.exact() && self.options.platform.is_none();
+        if same_id && id != entry.image.id {
             let causes = vec![format!("the target made image {id} of image {}", entry.image.id)];
             return Err(Error::Endpoint {
                 side: target,
@@ -304,6 +323,12 @@ impl Session {
             layers.iter().map(|l| LayerOutcome { state: l.state, len: l.len, reused: l.reused }).collect();
         let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
         Ok(Outcome { id, was_there, layers, raw, packed, told, costs, traffic })
+    }
+
+    /// Whether the image is to have the source's ID, where that is more than its content.
+    fn exact(&self) -> bool {
+        let packages = self.local_store.has_packages && self.remote_store.has_packages;
+        packages && self.options.identity == Identity::Exact && !self.whole
     }
 
     /// Passes everything between source and target until both have replied.

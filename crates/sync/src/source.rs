@@ -4,19 +4,20 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image, ImageId};
+use dsync_core::{DiffId, Image, ImageId, Platform};
 use dsync_delta::batch::Effort;
 use dsync_delta::columns::{Encoder, Literal, Mode};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch, Run};
 use dsync_delta::{ContentId, Divided, Listing, Part};
 use dsync_engine::{Store, StoreError};
-use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply};
+use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Stored};
 
 use crate::batches::{self, Load};
 use crate::endpoint::{Room, remembered};
 use crate::explain;
 use crate::failure::EndpointError;
+use crate::identity;
 use crate::layers::{Layers, Shelf, Slice, listings, load, places, readable};
 use crate::link::Link;
 use crate::negotiate::{self, Parted, Parts};
@@ -31,6 +32,8 @@ pub(crate) struct Sending {
     pub(crate) dry_run: bool,
     /// Find out what the bytes are.
     pub(crate) explain: bool,
+    /// Give the image with its own ID; of several platforms that of one, where it is named.
+    pub(crate) exact: Option<Option<Platform>>,
 }
 
 const LOST: &str = "cannot send to the target";
@@ -44,23 +47,29 @@ pub(crate) fn send(
     how: &Sending,
     room: &Room,
 ) -> Result<Reply, EndpointError> {
-    let image = held
+    let listed = held
         .iter()
         .find(|held| held.id == *image)
         .ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?;
-    let Some(needed) = await_need(link, image)? else {
+    let mut pace = Pace::new(how.compression, room.memory);
+    let Some(Asked { image, mut needed, stored }) = ask_what(store, link, listed, how, &pace)? else {
         return Ok(Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
     };
+    let (image, stored) = (&image, &stored[..]);
     link.outbox.event(&Event::Phase(Phase::Scan));
     // When something was mistaken nothing is taken on trust, a remembered layer neither.
     let mut own = Layers::new(store, &room.folder, remembered(link, needed.whole))?;
     if needed.basis.is_empty() {
-        return stream::send(&mut own, link, (image, &needed.layers, needed.whole), how, room);
+        if how.exact.is_some() {
+            let offer = Offer { basis: Vec::new(), stored: stored.to_vec() };
+            link.send_peer(&Peer::Offer(offer)).map_err(EndpointError::io(LOST))?;
+        }
+        return stream::send(&mut own, link, (image, &needed.layers, needed.whole), pace, how);
     }
     let export = own.keep(&image.id, needed.layers.iter().copied())?;
-    let basis = Basis::find(&mut own, held, image, &needed.basis)?;
+    let basis = Basis::find(&mut own, held, image, &std::mem::take(&mut needed.basis))?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
-    let offer = Offer { basis: basis.known() };
+    let offer = Offer { basis: basis.known(), stored: stored.to_vec() };
     link.send_peer(&Peer::Offer(offer.clone())).map_err(EndpointError::io(LOST))?;
 
     let layers: Vec<Arc<Listing>> = listings_of(&own, &needed.layers)?;
@@ -70,12 +79,13 @@ pub(crate) fn send(
         link.outbox.event(&Event::Phase(Phase::Basis));
         old.push(negotiate::ask_for(link, &layers, &old)?);
     }
-    let mut pace = Pace::new(how.compression, room.memory);
     let (told, literals) = {
         let listed = listings(&old);
         let mut encoder = Encoder::new(&listed, mode(needed.whole));
         let mut told = Vec::new();
-        put_config(&export.config, &mut told).map_err(EndpointError::io(LOST))?;
+        // One that goes over as it is has its config in what was said first.
+        let config = if how.exact.is_some() { &[][..] } else { &export.config };
+        put_config(config, &mut told).map_err(EndpointError::io(LOST))?;
         new.iter().for_each(|listing| encoder.layer(listing, &mut told));
         (told, encoder.literals().to_vec())
     };
@@ -181,15 +191,57 @@ pub(crate) fn mode(whole: bool) -> Mode {
 /// What a target asks for.
 struct Needed {
     layers: Vec<DiffId>,
+    local: Vec<DiffId>,
     whole: bool,
     basis: Vec<[u8; 8]>,
+}
+
+/// What is to be sent of an image, and how it is stored where it is to have its own ID.
+struct Asked {
+    /// With the layers by which it goes.
+    image: Image,
+    needed: Needed,
+    stored: Vec<Stored>,
+}
+
+/// Hears what the target needs.
+fn ask_what(
+    store: &dyn Store,
+    link: &mut Link,
+    listed: &Image,
+    how: &Sending,
+    pace: &Pace,
+) -> Result<Option<Asked>, EndpointError> {
+    let mut image = listed.clone();
+    let Some(platform) = &how.exact else {
+        let needed = await_need(link, &image)?;
+        return Ok(needed.map(|needed| Asked { image, needed, stored: Vec::new() }));
+    };
+    let package = store.package(&image.id, platform.as_ref())?.ok_or_else(|| {
+        EndpointError::Usage(format!("the store of {} does not say what its ID is made of", image.id))
+    })?;
+    for absent in package.absent() {
+        let note = format!("{absent} is named by {} and not there, so it does not go over", image.id);
+        link.outbox.event(&Event::Note(note));
+    }
+    identity::tell(link, &package, pace.effort())?;
+    image.diff_ids = package.stack();
+    let Some(mut needed) = await_need(link, &image)? else { return Ok(None) };
+    link.outbox.event(&Event::Phase(Phase::Scan));
+    let of = |id: &DiffId| image.diff_ids.iter().position(|other| other == id).map(|at| package.layers()[at]);
+    let layers: Vec<_> = needed.layers.iter().chain(&needed.local).filter_map(of).collect();
+    let cache = remembered(link, needed.whole);
+    let stored = identity::find(store, &layers, needed.whole, cache.as_ref())?;
+    let asked = needed.layers.len();
+    identity::settle(&mut image.diff_ids, &package, &mut needed.layers, &needed.local, (asked, &stored));
+    Ok(Some(Asked { image, needed, stored }))
 }
 
 fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, EndpointError> {
     const SILENT: &str = "the target did not say what it needs";
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Need(Need::Nothing) => Ok(None),
-        Peer::Need(Need::Layers { layers, whole, basis }) => {
+        Peer::Need(Need::Layers { layers, whole, basis, local }) => {
             let diff_id = |layer: u32| {
                 let layer = usize::try_from(layer).ok().and_then(|layer| image.diff_ids.get(layer));
                 layer
@@ -197,7 +249,8 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
                     .ok_or_else(|| EndpointError::Usage(format!("image {} has no such layer", image.id)))
             };
             let layers = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
-            Ok(Some(Needed { layers, whole, basis }))
+            let local = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            Ok(Some(Needed { layers, local, whole, basis }))
         }
         _ => Err(EndpointError::Usage(SILENT.into())),
     }

@@ -20,13 +20,14 @@ use crate::batches::{self, Arrivals};
 use crate::endpoint::Room;
 use crate::explain;
 use crate::failure::EndpointError;
+use crate::identity::{self, Exact};
 use crate::layers::{Kept, Layers};
 use crate::link::{DataWriter, Link};
 use crate::offered::{LIMITS, arriving, next_layer};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::source::{Sending, mode, position};
-use crate::target::{Receiving, build, check_config, copy_own, read_limit};
+use crate::target::{Receiving, build, check_config, copy_own, distinct, read_limit};
 
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not send what it offered";
@@ -38,8 +39,8 @@ pub(crate) fn send(
     own: &mut Layers<'_>,
     link: &Link,
     (image, layers, whole): (&Image, &[DiffId], bool),
+    pace: Pace,
     how: &Sending,
-    room: &Room,
 ) -> Result<Reply, EndpointError> {
     link.outbox.event(&Event::Total(image.size));
     let (announce, kept) = channel();
@@ -53,7 +54,7 @@ pub(crate) fn send(
             link,
             out: link.data_writer(),
             encoder: Encoder::new(&[], mode(whole)),
-            pace: Pace::new(how.compression, room.memory),
+            pace,
             progress: Progress::new(&link.outbox),
             dry_run: how.dry_run,
             layers: Vec::new(),
@@ -147,8 +148,10 @@ impl Sender<'_> {
     fn finish(mut self, export: &Export, image: &Image, how: &Sending) -> Result<Reply, EndpointError> {
         let Sent { mut told, batches, sizes } = self.sent;
         self.progress.finish();
-        told += batches::write_alone(&export.config, self.pace.effort(), &mut self.out)
-            .map_err(EndpointError::io(LOST))?;
+        if how.exact.is_none() {
+            told += batches::write_alone(&export.config, self.pace.effort(), &mut self.out)
+                .map_err(EndpointError::io(LOST))?;
+        }
         self.out.finish().map_err(EndpointError::io(LOST))?;
         let costs = if how.explain {
             let layers = &self.layers;
@@ -182,14 +185,15 @@ pub(crate) fn receive(
     store: &dyn Store,
     link: &mut Link,
     what: &Receiving,
-    (states, missing): (&[LayerState], usize),
+    (image, states): (&Image, &[LayerState]),
+    exact: Option<Exact>,
     own: &Layers<'_>,
     room: &Room,
 ) -> Result<Reply, EndpointError> {
-    let image = &what.image;
+    let missing = distinct(&image.diff_ids, states, LayerState::Missing).len();
     let file =
         tempfile::tempfile_in(&room.folder).map_err(EndpointError::io("cannot make a temporary file"))?;
-    let mut import = if what.dry_run { None } else { Some(store.import()?) };
+    let mut import = if what.dry_run { None } else { Some(identity::begin(store, exact.as_ref())?) };
     let outbox = link.outbox.clone();
     let mut stream = link.data_reader();
     let limit = read_limit(&mut stream).map_err(EndpointError::io(SILENT))?;
@@ -218,14 +222,19 @@ pub(crate) fn receive(
         }
         layers.push(layer);
     }
-    let config = batches::read_alone(taker.arrivals.stream(), MAX_TOLD)?;
+    let config = match exact {
+        Some(_) => Vec::new(),
+        None => batches::read_alone(taker.arrivals.stream(), MAX_TOLD)?,
+    };
     taker.arrivals.into_stream().finish().map_err(EndpointError::io(SILENT))?;
-    check_config(&config, image)?;
+    if exact.is_none() {
+        check_config(&config, image)?;
+    }
     let id = match import {
         None => image.id,
         Some(import) => {
             link.outbox.event(&Event::Phase(Phase::Load));
-            let id = import.commit(&config)?;
+            let id = import.commit(identity::of(exact.as_ref(), &config))?;
             store.tag(&id, &what.names)?;
             id
         }

@@ -15,6 +15,7 @@ use crate::assess;
 use crate::batches::{self, Arrivals};
 use crate::endpoint::{Room, remembered};
 use crate::failure::EndpointError;
+use crate::identity::{self, Exact};
 use crate::layers::{Layers, Shelf, load, places};
 use crate::link::Link;
 use crate::negotiate::Candidates;
@@ -35,6 +36,8 @@ pub(crate) struct Receiving {
     pub(crate) basis: Option<ImageRef>,
     pub(crate) whole: bool,
     pub(crate) dry_run: bool,
+    /// Make it with the source's ID, which says what that is made of.
+    pub(crate) exact: bool,
     /// A patch says what there is; nothing else can be asked for.
     pub(crate) given: Option<Given>,
 }
@@ -55,11 +58,19 @@ pub(crate) fn receive(
     room: &Room,
 ) -> Result<Reply, EndpointError> {
     let held = store.list()?;
-    let image = &what.image;
+    let package = if what.exact { Some(identity::hear(link, &what.image)?) } else { None };
+    let mut image = what.image.clone();
+    if let Some(package) = &package {
+        image.diff_ids = package.stack();
+    }
     if image.diff_ids.len() > MAX_LAYERS {
         return Err(EndpointError::Usage(format!("an image of {} layers is refused", image.diff_ids.len())));
     }
-    if let Some(there) = held.iter().find(|other| other.same_content(image)) {
+    let is_it = |other: &&Image| match &package {
+        Some(package) => other.id == identity::id(package),
+        None => other.same_content(&image),
+    };
+    if let Some(there) = held.iter().find(is_it) {
         link.send_peer(&Peer::Need(Need::Nothing)).map_err(EndpointError::io(LOST))?;
         if !what.dry_run {
             store.tag(&there.id, &what.names)?;
@@ -69,14 +80,22 @@ pub(crate) fn receive(
         return Ok(Reply::Received(Received { id: *there.id.as_bytes(), layers, was_there: true }));
     }
 
-    let Plan { states, missing, local, basis, basis_ids } = Plan::of(store, &held, what)?;
-    let replaced = |id: &DiffId| !image.diff_ids.contains(id);
+    let states = match &package {
+        Some(package) => identity::states(store, &held, package)?,
+        None => assess::layers(store, &held, &image),
+    };
+    let Plan { mut states, mut missing, local, basis, basis_ids } = Plan::of(states, &held, &image, what)?;
+    let replaced = {
+        let diff_ids = image.diff_ids.clone();
+        move |id: &DiffId| !diff_ids.contains(id)
+    };
     let position =
         |id: &DiffId| image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok());
     let need = Need::Layers {
         layers: missing.iter().filter_map(position).collect(),
         whole: what.whole,
         basis: basis_ids.iter().map(short).collect(),
+        local: if what.exact { local.iter().filter_map(position).collect() } else { Vec::new() },
     };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
@@ -85,7 +104,14 @@ pub(crate) fn receive(
         let mut own = Layers::new(store, &room.folder, cache)?;
         read_local(&mut own, &held, &local)?;
         own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
-        return stream::receive(store, link, what, (&states, missing.len()), &own, room);
+        let exact = match package {
+            Some(package) => {
+                let (offer, _) = await_offer(link, 0, true)?;
+                Some(Exact::new(package, offer.stored, (&mut image, &mut states), (&mut missing, &local))?)
+            }
+            None => None,
+        };
+        return stream::receive(store, link, what, (&image, &states), exact, &own, room);
     }
     // Both sides read their engines at the same time.
     let (own, offer) = thread::scope(|scope| {
@@ -99,7 +125,7 @@ pub(crate) fn receive(
             read_local(&mut own, &held, &local)?;
             Ok(own)
         });
-        let offer = await_offer(link, basis_ids.len());
+        let offer = await_offer(link, basis_ids.len(), false);
         (reading.join(), offer)
     });
     let mut own =
@@ -107,11 +133,23 @@ pub(crate) fn receive(
     let (offer, told) = offer?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
 
+    let exact = match package {
+        Some(package) => Some(Exact::new(
+            package,
+            offer.stored.clone(),
+            (&mut image, &mut states),
+            (&mut missing, &local),
+        )?),
+        None => None,
+    };
+    let image = &image;
     let agreed = Basis::agree(link, &offer, &own, &basis_ids)?;
     let told = told.map_or_else(|| await_told(link), Ok)?;
     let mut offered = Offered::read(&told, agreed, &missing, what.whole)?;
     drop(told);
-    check_config(&offered.config, image)?;
+    if exact.is_none() {
+        check_config(&offered.config, image)?;
+    }
     let candidates = match offer.has_all() {
         true => Candidates::default(),
         false => offered.candidates(link, &mut own, &basis, room.memory)?,
@@ -142,7 +180,7 @@ pub(crate) fn receive(
             basis: &offered.basis,
             arrivals: Arrivals::new((stream, outbox), offered.arriving(&batches), &old, uses, file),
         };
-        let mut import = store.import()?;
+        let mut import = identity::begin(store, exact.as_ref())?;
         let mut done = HashSet::new();
         for (diff_id, state) in image.diff_ids.iter().zip(&states) {
             if *state == LayerState::Shared || !done.insert(diff_id) {
@@ -155,7 +193,7 @@ pub(crate) fn receive(
         }
         contents.arrivals.into_stream().finish().map_err(EndpointError::io(LOST))?;
         link.outbox.event(&Event::Phase(Phase::Load));
-        import.commit(&offered.config)?
+        import.commit(identity::of(exact.as_ref(), &offered.config))?
     };
     store.tag(&id, &what.names)?;
     Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false }))
@@ -199,8 +237,12 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn of(store: &dyn Store, held: &'a [Image], what: &Receiving) -> Result<Self, EndpointError> {
-        let mut states = assess::layers(store, held, &what.image);
+    fn of(
+        mut states: Vec<LayerState>,
+        held: &'a [Image],
+        image: &Image,
+        what: &Receiving,
+    ) -> Result<Self, EndpointError> {
         if let Some(given) = &what.given {
             return Plan::given(states, held, what, given);
         }
@@ -210,7 +252,7 @@ impl<'a> Plan<'a> {
                 *state = LayerState::Missing;
             });
         }
-        let of_state = |state| distinct(&what.image.diff_ids, &states, state);
+        let of_state = |state| distinct(&image.diff_ids, &states, state);
         let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
         let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
         let basis_ids = order(&basis);
@@ -253,7 +295,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerState) -> Vec<DiffId> {
+pub(crate) fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerState) -> Vec<DiffId> {
     let mut seen = HashSet::new();
     let of_state = diff_ids.iter().zip(states).filter(|(_, s)| **s == state).map(|(id, _)| *id);
     of_state.filter(|id| seen.insert(*id)).collect()
@@ -273,12 +315,16 @@ fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image
 }
 
 /// The offer, and what is told of the layers where that comes next.
-fn await_offer(link: &mut Link, basis: usize) -> Result<(Offer, Option<Vec<u8>>), EndpointError> {
+fn await_offer(
+    link: &mut Link,
+    basis: usize,
+    alone: bool,
+) -> Result<(Offer, Option<Vec<u8>>), EndpointError> {
     let offer = match link.expect_peer().map_err(EndpointError::io(LOST))? {
         Peer::Offer(offer) if offer.basis.len() == basis => offer,
         _ => return Err(EndpointError::Usage(LOST.into())),
     };
-    let told = if offer.asks() { None } else { Some(await_told(link)?) };
+    let told = if alone || offer.asks() { None } else { Some(await_told(link)?) };
     Ok((offer, told))
 }
 

@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dsync-engine", &["dsync-core"]),
     ("dsync-proto", &["dsync-core"]),
     ("dsync-recompress", &[]),
-    ("dsync-sync", &["dsync-core", "dsync-delta", "dsync-engine", "dsync-proto"]),
+    ("dsync-sync", &["dsync-core", "dsync-delta", "dsync-engine", "dsync-proto", "dsync-recompress"]),
     ("docker-sync", &["dsync-core", "dsync-sync"]),
     // What surrounds the program knows it as a process only.
     ("dsync-lab", &["dsync-core"]),

@@ -53,6 +53,9 @@ fn short_help() {
                                  rsync, stream]
           --compression <LEVEL>  auto (as hard as the link is slow), max (fewest bytes), or a zstd
                                  level, 1 to 22 [default: auto]
+          --identity <IDENTITY>  What stays the same where image IDs are those of manifests: containerd
+                                 image stores, OCI layouts [default: exact] [possible values: exact,
+                                 content]
           --basis <IMAGE>        The image of the target to build on, instead of the one that is found
 
     What to show:

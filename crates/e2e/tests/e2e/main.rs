@@ -8,6 +8,7 @@ mod basis;
 mod content;
 mod delta;
 mod failures;
+mod identity;
 mod methods;
 mod oci;
 mod plugin;

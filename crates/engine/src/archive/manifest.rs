@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use dsync_core::Digest;
 
+use crate::package::BlobRef;
+
 /// The media type of an uncompressed layer.
 pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The media type of a layer in gzip.
@@ -15,14 +17,17 @@ pub(crate) const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip
 pub(crate) const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// The media type of a manifest.
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of an empty config (OCI image specification, "Guidance for an Empty Descriptor").
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of an index.
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A blob, as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Descriptor {
-    /// What it is; only known media types, which need no quoting.
-    pub(crate) media_type: &'static str,
+pub(crate) struct Descriptor<'a> {
+    /// What it is: a media type, which needs no quoting.
+    pub(crate) media_type: &'a str,
     /// The digest of the blob as it is stored.
     pub(crate) digest: Digest,
     /// Its bytes as it is stored.
@@ -30,7 +35,7 @@ pub(crate) struct Descriptor {
 }
 
 /// The canonical manifest of a config and its layers, the lowest first.
-pub(crate) fn manifest(config: &[u8], layers: &[Descriptor]) -> Vec<u8> {
+pub(crate) fn manifest(config: &[u8], layers: &[Descriptor<'_>]) -> Vec<u8> {
     let config = Descriptor { media_type: CONFIG, digest: Digest::of(config), size: config.len() as u64 };
     let mut json = format!(r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":"#);
     describe(&mut json, &config);
@@ -45,17 +50,38 @@ pub(crate) fn manifest(config: &[u8], layers: &[Descriptor]) -> Vec<u8> {
     json.into_bytes()
 }
 
-/// An index of this one manifest, without a name.
-pub(crate) fn index(manifest: &[u8]) -> Vec<u8> {
-    let manifest =
-        Descriptor { media_type: MANIFEST, digest: Digest::of(manifest), size: manifest.len() as u64 };
+/// The manifest of no image, by which a store gives these blobs, and its config.
+pub(crate) fn probe(blobs: &[BlobRef]) -> (Vec<u8>, Vec<u8>) {
+    let config = b"{}".to_vec();
+    let empty = Descriptor { media_type: EMPTY, digest: Digest::of(&config), size: config.len() as u64 };
+    let mut json = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","artifactType":"application/vnd.docker-sync.probe.v1","config":"#
+    );
+    describe(&mut json, &empty);
+    json.push_str(r#","layers":["#);
+    for (at, BlobRef { digest, size }) in blobs.iter().enumerate() {
+        if at > 0 {
+            json.push(',');
+        }
+        describe(
+            &mut json,
+            &Descriptor { media_type: "application/octet-stream", digest: *digest, size: *size },
+        );
+    }
+    json.push_str("]}");
+    (json.into_bytes(), config)
+}
+
+/// An index of this one document, without a name.
+pub(crate) fn index(media_type: &str, manifest: &[u8]) -> Vec<u8> {
+    let manifest = Descriptor { media_type, digest: Digest::of(manifest), size: manifest.len() as u64 };
     let mut json = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":["#);
     describe(&mut json, &manifest);
     json.push_str("]}");
     json.into_bytes()
 }
 
-fn describe(json: &mut String, blob: &Descriptor) {
+fn describe(json: &mut String, blob: &Descriptor<'_>) {
     let Descriptor { media_type, digest, size } = blob;
     write!(json, r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
         .expect("a String takes any text");
@@ -82,7 +108,7 @@ mod tests {
             )
             .replace("LAYER", &Digest::of(b"layer").hex())
         );
-        let index: serde_json::Value = serde_json::from_slice(&index(&bytes)).unwrap();
+        let index: serde_json::Value = serde_json::from_slice(&index(MANIFEST, &bytes)).unwrap();
         assert_eq!(index["manifests"][0]["digest"], Digest::of(&bytes).to_string());
         assert_eq!(index["manifests"][0]["size"], bytes.len());
     }

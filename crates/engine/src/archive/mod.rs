@@ -19,7 +19,8 @@ pub use write::{PartialArchive, WriteError};
 pub(crate) use store::ArchiveStore;
 
 pub(crate) use decode::{Watched, decoded, is_gzip, is_zstd, peek};
-pub(crate) use manifest::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, manifest};
+pub(crate) use entry::Entries;
+pub(crate) use manifest::{Descriptor, GZIP_LAYER, INDEX, LAYER, MANIFEST, ZSTD_LAYER, manifest, probe};
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) use header::header as file_header;

@@ -9,7 +9,10 @@ use std::io::{self, Write};
 use dsync_core::{Config, ConfigError, DiffId, Digest};
 
 use super::header::{BLOCK, header, padding};
-use super::manifest::{Descriptor, LAYER, index, manifest};
+use super::manifest::{Descriptor, LAYER, MANIFEST, index, manifest};
+
+/// The file that says that an archive is a layout too.
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// An archive on its way out.
 #[derive(Debug)]
@@ -87,11 +90,32 @@ impl<W: Write> PartialArchive<W> {
         let digest = Digest::of(&manifest);
         self.file(&config_path, config)?;
         self.file(&blob(&digest.hex()), &manifest)?;
-        self.file("index.json", &index(&manifest))?;
-        self.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        self.file("index.json", &index(MANIFEST, &manifest))?;
+        self.file("oci-layout", LAYOUT)?;
         self.file("manifest.json", list.as_bytes())?;
-        self.out.write_all(&[0; 2 * BLOCK]).and_then(|()| self.out.flush()).map_err(WriteError::Out)?;
+        self.end()?;
         Ok(digest)
+    }
+
+    /// Ends the archive with the documents that name an image, its root first, for a store that names images by
+    /// manifests.
+    pub fn finish_documents<'a>(
+        &mut self,
+        documents: impl Iterator<Item = (&'a Digest, &'a [u8])>,
+        media_type: &str,
+    ) -> Result<(), WriteError> {
+        let mut root = None;
+        for (digest, document) in documents {
+            root = root.or(Some(document));
+            self.file(&blob(&digest.hex()), document)?;
+        }
+        self.file("index.json", &index(media_type, root.unwrap_or_default()))?;
+        self.file("oci-layout", LAYOUT)?;
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), WriteError> {
+        self.out.write_all(&[0; 2 * BLOCK]).and_then(|()| self.out.flush()).map_err(WriteError::Out)
     }
 
     /// Where the archive went.
@@ -105,7 +129,7 @@ impl<W: Write> PartialArchive<W> {
     }
 
     fn manifest(&self, config: &[u8], held: &HashMap<DiffId, u64>) -> Result<Vec<u8>, WriteError> {
-        let layers: Vec<Descriptor> = Config::parse(config)?
+        let layers: Vec<Descriptor<'_>> = Config::parse(config)?
             .diff_ids
             .iter()
             .map(|id| Descriptor {

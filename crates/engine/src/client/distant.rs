@@ -129,7 +129,7 @@ impl Store for DistantStore {
     }
 
     fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
-        Ok(Box::new(Load::begin(&self.0.program, &self.0.engine, Packing::Gzip)?))
+        Ok(Box::new(Load::begin(&self.0, Packing::Gzip)?))
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

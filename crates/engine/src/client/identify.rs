@@ -17,7 +17,7 @@ pub(super) struct Engine {
     /// Archives name layers by V1 ids: Docker before 25.
     pub(super) v1_names: bool,
     /// Where it keeps images, on whatever host it is, if that is a form that can be read without it.
-    pub(super) storage: Option<PathBuf>,
+    pub(super) root: Option<PathBuf>,
 }
 
 /// Whose command line the client understands. It need not be that of the engine: docker's client can
@@ -43,7 +43,7 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             name,
             syntax: Syntax::Podman,
             v1_names: false,
-            storage: None,
+            root: None,
         });
     }
     let version = text("/ServerVersion");
@@ -80,7 +80,7 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         name: format!("{engine} {version}, {store}"),
         syntax: Syntax::Docker,
         v1_names: kind == StoreKind::DockerClassic && major(version).is_none_or(|major| major < 25),
-        storage: (kind == StoreKind::DockerClassic && driver == "overlay2")
+        root: (containerd || kind == StoreKind::DockerClassic && driver == "overlay2")
             .then(|| PathBuf::from(text("/DockerRootDir")))
             .filter(|root| root.is_absolute()),
     })
@@ -110,15 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn storage_is_known_of_overlay2_alone() {
-        let storage = |info: &str| identify(info.as_bytes(), "").unwrap().storage;
+    fn storage_is_known_of_forms_that_can_be_read() {
+        let storage = |info: &str| identify(info.as_bytes(), "").unwrap().root;
         let info = r#"{"Driver":"overlay2","DriverStatus":[["Supports d_type","true"]],"DockerRootDir":"/var/lib/docker","ServerVersion":"26.1.5"}"#;
         assert_eq!(storage(info), Some(PathBuf::from("/var/lib/docker")));
         assert_eq!(storage(&info.replace("overlay2", "btrfs")), None);
         assert_eq!(storage(&info.replace("DockerRootDir", "Other")), None);
-        assert_eq!(
-            storage(&info.replace("Supports d_type\",\"true", "driver-type\",\"io.containerd.x")),
-            None
+        assert!(
+            storage(&info.replace("Supports d_type\",\"true", "driver-type\",\"io.containerd.x")).is_some()
         );
         assert_eq!(storage(&info.replace("26.1.5", "5.4.2")), None);
     }

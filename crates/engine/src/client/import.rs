@@ -4,33 +4,36 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::slice::from_ref;
 
-use dsync_core::{Config, DiffId, ImageId};
+use dsync_core::{Config, DiffId, Digest, ImageId};
 
+use super::ClientStore;
+use super::content::Content;
+use super::fetch::Fetch;
 use super::history::layer_sizes;
 use super::identify::Engine;
 use super::list::{inspect, list};
 use super::packed::{Packed, Packing};
 use crate::archive::{PartialArchive, WriteError};
 use crate::command::{Feeding, Program};
-use crate::store::{Import, StoreError, StoreKind};
+use crate::store::{Identity, Import, StoreError, StoreKind};
 
 /// A load that waits for its archive.
 pub(super) struct Load<'a> {
     program: &'a Program,
     engine: &'a Engine,
+    content: Option<&'a Content>,
     /// Absent after a failure: the archive cannot become whole any more.
     archive: Option<PartialArchive<Packed>>,
 }
 
 impl<'a> Load<'a> {
     pub(super) fn begin(
-        program: &'a Program,
-        engine: &'a Engine,
+        ClientStore { program, engine, content, .. }: &'a ClientStore,
         packing: Packing,
     ) -> Result<Self, StoreError> {
         let load = program.feed(&["load", "--quiet"])?;
         let archive = PartialArchive::new(Packed::new(load, packing));
-        Ok(Self { program, engine, archive: Some(archive) })
+        Ok(Self { program, engine, content: content.as_ref(), archive: Some(archive) })
     }
 
     fn archive(&mut self) -> Result<PartialArchive<Packed>, StoreError> {
@@ -59,21 +62,29 @@ impl Import for Load<'_> {
         }
     }
 
-    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
         let archive = self.archive()?;
-        let parsed = Config::parse(config).map_err(|error| broken(&error.to_string()))?;
-        let held = self.held(&parsed.diff_ids, archive.given())?;
-        let manifest = archive.manifest_digest(config, &held).map_err(unwritten)?;
-        let id = match self.engine.kind {
-            StoreKind::DockerContainerd => manifest,
-            _ => parsed.digest,
+        let (id, diff_ids) = match identity {
+            Identity::Exact(package) => (package.root(), None),
+            Identity::Content(config) => {
+                let parsed = Config::parse(config).map_err(|error| broken(&error.to_string()))?;
+                let id = match self.engine.kind.id_is_config() {
+                    true => parsed.digest,
+                    false => {
+                        let held = self.held(&parsed.diff_ids, archive.given())?;
+                        archive.manifest_digest(config, &held).map_err(unwritten)?
+                    }
+                };
+                (id, Some(parsed.diff_ids))
+            }
         };
         let id = ImageId::from_bytes(*id.as_bytes());
         let text = id.to_string();
         // Only the containerd store can leave a broken image behind; one that was there stays.
         let removable = self.engine.kind == StoreKind::DockerContainerd
             && inspect(self.program, from_ref(&text.as_str()))?.is_empty();
-        let loaded = finish(archive, config, &held).and_then(|said| self.verify(&text, &parsed, &said));
+        let loaded =
+            self.load(archive, identity).and_then(|said| self.verify(&id, diff_ids.as_deref(), &said));
         if loaded.is_err() && removable {
             // What went wrong is the news; there may be nothing to remove.
             let _ = self.program.output(&["rmi", &text]);
@@ -83,6 +94,34 @@ impl Import for Load<'_> {
 }
 
 impl Load<'_> {
+    /// Ends the archive and waits for the engine: what it said.
+    fn load(
+        &self,
+        mut archive: PartialArchive<Packed>,
+        identity: Identity<'_>,
+    ) -> Result<String, StoreError> {
+        let finished = match identity {
+            Identity::Exact(package) => archive.finish_documents(package.documents(), package.media_type()),
+            Identity::Content(config) => {
+                let diff_ids = Config::parse(config).map_err(|error| broken(&error.to_string()))?.diff_ids;
+                let held = self.held(&diff_ids, archive.given())?;
+                archive.finish(config, &held).map(drop)
+            }
+        };
+        match finished {
+            Ok(()) => {}
+            Err(WriteError::Out(source)) => return Err(stopped(archive.into_inner(), source)),
+            Err(error) => return Err(unwritten(error)),
+        }
+        let mut packed = archive.into_inner();
+        match packed.end() {
+            Ok(()) => {
+                packed.into_inner().map_or_else(|| Err(broken("it could not be ended")), Feeding::finish)
+            }
+            Err(source) => Err(stopped(packed, source)),
+        }
+    }
+
     /// The sizes of the layers that the store holds, as far as they matter.
     ///
     /// podman keeps the manifest that it was given, so its sizes should be right; that they are not has no
@@ -95,13 +134,19 @@ impl Load<'_> {
         let mut held = HashMap::new();
         let missing =
             |held: &HashMap<DiffId, u64>, id: &DiffId| !given.contains_key(id) && !held.contains_key(id);
-        let Some(first) = diff_ids.iter().find(|id| missing(&held, id)) else { return Ok(held) };
+        if !diff_ids.iter().any(|id| missing(&held, id)) {
+            return Ok(held);
+        }
         match self.engine.kind {
             StoreKind::Podman => {}
             StoreKind::DockerContainerd => {
-                return Err(broken(&format!(
-                    "the containerd image store needs all layers, {first} was not given"
-                )));
+                for id in diff_ids.iter().filter(|id| !given.contains_key(id)) {
+                    let size =
+                        self.content.and_then(|content| content.size(&Digest::from_bytes(*id.as_bytes())));
+                    let missing = || broken(&format!("the containerd image store has no layer {id}"));
+                    held.insert(*id, size.ok_or_else(missing)?);
+                }
+                return Ok(held);
             }
             _ => return Ok(held),
         }
@@ -117,35 +162,26 @@ impl Load<'_> {
     }
 
     /// A load can fail and exit with success: what counts is the image that is there.
-    fn verify(&self, id: &str, config: &Config, said: &str) -> Result<(), StoreError> {
+    fn verify(&self, id: &ImageId, diff_ids: Option<&[DiffId]>, said: &str) -> Result<(), StoreError> {
         if let Some(line) = said.lines().find(|line| line.starts_with("Error unpacking image")) {
             return Err(broken(line));
         }
-        match inspect(self.program, from_ref(&id))?.pop() {
+        let text = id.to_string();
+        match inspect(self.program, from_ref(&text.as_str()))?.pop() {
             None => Err(broken(&format!("the engine took it and does not show {id}"))),
-            Some(image) if image.diff_ids != config.diff_ids => {
+            Some(image) if diff_ids.is_some_and(|diff_ids| image.diff_ids != diff_ids) => {
                 Err(broken("the engine took it and shows other layers than its config names"))
+            }
+            // Blobs that it has no more do not belong to the package, and then something is missing in it.
+            Some(_) if self.engine.kind == StoreKind::DockerContainerd => {
+                let package = match self.content {
+                    Some(content) => content.package(id, None)?,
+                    None => Fetch(self.program).package(id, None)?,
+                };
+                package.check().map(drop).map_err(|reason| broken(&reason))
             }
             Some(_) => Ok(()),
         }
-    }
-}
-
-/// Ends the archive and waits for the engine: what it said.
-fn finish(
-    mut archive: PartialArchive<Packed>,
-    config: &[u8],
-    held: &HashMap<DiffId, u64>,
-) -> Result<String, StoreError> {
-    match archive.finish(config, held) {
-        Ok(_) => {}
-        Err(WriteError::Out(source)) => return Err(stopped(archive.into_inner(), source)),
-        Err(error) => return Err(unwritten(error)),
-    }
-    let mut packed = archive.into_inner();
-    match packed.end() {
-        Ok(()) => packed.into_inner().map_or_else(|| Err(broken("it could not be ended")), Feeding::finish),
-        Err(source) => Err(stopped(packed, source)),
     }
 }
 

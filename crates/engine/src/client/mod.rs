@@ -3,9 +3,11 @@
 //! A client honours what its user has set up: contexts, `DOCKER_HOST`, rootless sockets, `sudo`. No socket
 //! path has to be known and no API version negotiated.
 
+mod content;
 mod direct;
 mod distant;
 mod export;
+mod fetch;
 mod history;
 mod identify;
 mod import;
@@ -13,12 +15,17 @@ mod list;
 mod packed;
 
 use std::collections::HashSet;
+use std::io::Read;
 
-use dsync_core::{ChainId, DiffId, Image, ImageId, ImageRef};
+use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Platform};
 
 use crate::command::Program;
+use crate::oci::host_platform;
+use crate::package::{self, BlobRef, Blobs, Package};
 use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+use content::Content;
 use direct::{Stopped, Storage};
+use fetch::Fetch;
 use identify::{Engine, Syntax, identify};
 
 pub use distant::DistantStore;
@@ -30,28 +37,45 @@ pub(crate) struct ClientStore {
     engine: Engine,
     /// The engine's own files, where they can be read.
     storage: Option<Storage>,
+    /// The blobs of the containerd image store, where they can be read.
+    content: Option<Content>,
+    /// Whose config an image of several platforms is told by.
+    platform: Platform,
 }
 
 impl ClientStore {
     /// Finds the program and asks what it is.
     pub(crate) fn open(words: &[String]) -> Result<Self, StoreError> {
         let store = Self::identified(Program::find(words)?)?;
-        let storage = store.engine.storage.as_deref().and_then(Storage::open);
-        Ok(Self { storage, ..store })
+        let root = store.engine.root.as_deref();
+        match store.engine.kind {
+            StoreKind::DockerClassic => Ok(Self { storage: root.and_then(Storage::open), ..store }),
+            StoreKind::DockerContainerd => {
+                let content = root.and_then(Content::open);
+                let images = if content.is_some() { store.list()? } else { Vec::new() };
+                Ok(Self { content: content.filter(|content| content.is_of(&images)), ..store })
+            }
+            _ => Ok(store),
+        }
     }
 
     fn identified(program: Program) -> Result<Self, StoreError> {
         let output = program.run(&["info", "--format", "{{json .}}"], None)?;
         let engine = identify(&output.stdout, &output.stderr)?;
-        Ok(Self { program, engine, storage: None })
+        Ok(Self { program, engine, storage: None, content: None, platform: host_platform() })
     }
 }
 
 impl Store for ClientStore {
     fn describe(&self) -> Description {
         let name = &self.engine.name;
-        let name = if self.storage.is_some() { format!("{name}, storage readable") } else { name.clone() };
+        let readable = self.storage.is_some() || self.content.is_some();
+        let name = if readable { format!("{name}, storage readable") } else { name.clone() };
         Description { kind: self.engine.kind, name }
+    }
+
+    fn prefer(&mut self, platform: &Platform) {
+        self.platform = platform.clone();
     }
 
     fn list(&self) -> Result<Vec<Image>, StoreError> {
@@ -59,7 +83,46 @@ impl Store for ClientStore {
     }
 
     fn holds(&self, held: &[Image], image: &Image) -> Vec<bool> {
-        holds(self.engine.kind, held, image)
+        match &self.content {
+            // What is made there of an image of another kind of store are blobs that are not compressed.
+            Some(content) => {
+                let there = content.held(held);
+                image.diff_ids.iter().map(|id| there.contains(&Digest::from_bytes(*id.as_bytes()))).collect()
+            }
+            None => holds(self.engine.kind, held, image),
+        }
+    }
+
+    fn has_packages(&self) -> bool {
+        self.engine.kind == StoreKind::DockerContainerd
+    }
+
+    fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
+        let package = match &self.content {
+            Some(content) => content.package(id, platform)?,
+            None if self.has_packages() => Fetch(&self.program).package(id, platform)?,
+            None => return Ok(None),
+        };
+        let broken = |reason| StoreError::Broken { what: format!("the image {id}"), reason };
+        package.check().map(Some).map_err(broken)
+    }
+
+    fn has(&self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
+        match &self.content {
+            Some(content) => {
+                let there = content.held(&self.list()?);
+                Ok(blobs.iter().map(|blob| there.contains(&blob.digest)).collect())
+            }
+            None if self.has_packages() => Fetch(&self.program).has(blobs),
+            None => Ok(vec![false; blobs.len()]),
+        }
+    }
+
+    fn blob(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        match &self.content {
+            Some(content) => content.open(blob),
+            None => Fetch(&self.program).take(blob).map(|saved| Box::new(saved) as Box<dyn Read>),
+        }
     }
 
     fn export(
@@ -68,6 +131,21 @@ impl Store for ClientStore {
         wanted: &HashSet<DiffId>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
+        if self.has_packages() {
+            let fetch = Fetch(&self.program);
+            let (package, blobs): (_, &dyn Blobs) = match &self.content {
+                Some(content) => (content.package(id, None)?, content),
+                None => (fetch.package(id, None)?, &fetch),
+            };
+            let config = package.image(&self.platform).map(|(config, _)| config.digest);
+            let config = config.and_then(|digest| package.document(&digest));
+            let config = config.ok_or_else(|| {
+                let reason = format!("its index has no image for {}, or that is not there", self.platform);
+                StoreError::Broken { what: format!("the image {id}"), reason }
+            })?;
+            package::export(&package, blobs, wanted, sink)?;
+            return Ok(Export { config: config.to_vec() });
+        }
         let mut missing = wanted.clone();
         if let Some(storage) = &self.storage {
             match storage.export(id, &mut missing, sink) {
@@ -86,7 +164,7 @@ impl Store for ClientStore {
     }
 
     fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
-        Ok(Box::new(import::Load::begin(&self.program, &self.engine, packed::Packing::Plain)?))
+        Ok(Box::new(import::Load::begin(self, packed::Packing::Plain)?))
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

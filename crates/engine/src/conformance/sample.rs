@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef};
 
 use crate::archive::file_header;
-use crate::store::{LayerSink, Store, StoreError, StoreKind};
+use crate::store::{Identity, LayerSink, Store, StoreError};
 
 /// When all samples were built.
 pub(super) const CREATED: &str = "2024-03-02T01:00:00.123456789Z";
@@ -85,13 +85,13 @@ impl Sample {
                 import.layer(&id, layer.len() as u64, &mut |out| out.write_all(layer))?;
             }
         }
-        import.commit(&self.config)
+        import.commit(Identity::Content(&self.config))
     }
 
     /// Imports it and checks how the store shows it.
     pub(super) fn imported(&self, store: &dyn Store) -> ImageId {
         let id = self.import(store).expect("a whole image is taken");
-        if store.describe().kind != StoreKind::DockerContainerd {
+        if store.describe().kind.id_is_config() {
             assert_eq!(id, ImageId::of(&self.config), "the ID is the digest of the config");
         }
         let shown = shown(store, &id).expect("an imported image is listed");

@@ -7,11 +7,11 @@ use dsync_core::{Config, DiffId, Digest, ImageId};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::index::BlobRef;
 use super::layout::{Layout, temporary};
 use super::resolve::resolve;
 use crate::archive::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, is_gzip, is_zstd, manifest, peek};
-use crate::store::{Import, StoreError};
+use crate::package::{BlobRef, Package, PackedLayer};
+use crate::store::{Identity, Import, StoreError};
 
 /// The layers that have come.
 pub(super) struct LayoutImport<'a> {
@@ -59,7 +59,7 @@ impl<'a> LayoutImport<'a> {
     }
 
     /// What the manifest says of each layer: given, or held in whatever form.
-    fn describe(&self, config: &Config) -> Result<Vec<Descriptor>, StoreError> {
+    fn describe(&self, config: &Config) -> Result<Vec<Descriptor<'static>>, StoreError> {
         let mut held: HashMap<DiffId, BlobRef> = HashMap::new();
         for found in resolve(self.layout)? {
             for (id, layer) in found.image.diff_ids.into_iter().zip(found.layers) {
@@ -94,6 +94,25 @@ impl<'a> LayoutImport<'a> {
         } else {
             Err(self.broken(&format!("the blob {} is compressed in an unknown way", layer.digest)))
         }
+    }
+
+    /// That all layers of a package were given, or are there.
+    fn check(&self, package: &Package) -> Result<(), StoreError> {
+        let is_missing = |layer: &&PackedLayer| {
+            let id = DiffId::from_bytes(*layer.blob.digest.as_bytes());
+            !self.layers.contains_key(&id) && !self.layout.has(&layer.blob)
+        };
+        match package.layers().iter().find(is_missing) {
+            Some(layer) => Err(self.broken(&format!("the blob {} was not given", layer.blob.digest))),
+            None => Ok(()),
+        }
+    }
+
+    fn keep_layers(&mut self) -> Result<(), StoreError> {
+        for (diff_id, (file, _)) in std::mem::take(&mut self.layers) {
+            self.keep(file, &Digest::from_bytes(*diff_id.as_bytes()))?;
+        }
+        Ok(())
     }
 
     fn write(&self, bytes: &[u8]) -> Result<BlobRef, StoreError> {
@@ -138,28 +157,37 @@ impl Import for LayoutImport<'_> {
         }
     }
 
-    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
         if self.failed {
             return Err(self.broken("an earlier part of it failed"));
         }
-        let parsed = Config::parse(config).map_err(|error| self.broken(&error.to_string()))?;
-        let id = ImageId::from_bytes(*parsed.digest.as_bytes());
-        let layers = self.describe(&parsed)?;
-        for (diff_id, (file, _)) in std::mem::take(&mut self.layers) {
-            self.keep(file, &Digest::from_bytes(*diff_id.as_bytes()))?;
-        }
-        self.write(config)?;
-        let manifest = self.write(&manifest(config, &layers))?;
+        let (root, media_type) = match identity {
+            Identity::Content(config) => {
+                let parsed = Config::parse(config).map_err(|error| self.broken(&error.to_string()))?;
+                let layers = self.describe(&parsed)?;
+                self.keep_layers()?;
+                self.write(config)?;
+                (self.write(&manifest(config, &layers))?, MANIFEST)
+            }
+            Identity::Exact(package) => {
+                self.check(package)?;
+                self.keep_layers()?;
+                // What names others comes after them.
+                let documents: Vec<&[u8]> = package.documents().map(|(_, bytes)| bytes).collect();
+                let mut written = None;
+                for document in documents.into_iter().rev() {
+                    written = Some(self.write(document)?);
+                }
+                (written.ok_or_else(|| self.broken("it has no documents"))?, package.media_type())
+            }
+        };
         let _lock = self.layout.lock()?;
         let mut index = self.layout.index()?;
-        let there = resolve(self.layout)?
-            .iter()
-            .any(|found| found.image.id == id && found.layers.iter().all(|layer| self.layout.has(layer)));
-        if !there {
-            index.add(MANIFEST, &manifest);
+        if !index.entries().iter().any(|entry| BlobRef::parse(entry).as_ref() == Some(&root)) {
+            index.add(media_type, &root);
             self.layout.replace_index(&index)?;
         }
-        Ok(id)
+        Ok(ImageId::from_bytes(*root.digest.as_bytes()))
     }
 }
 

@@ -3,8 +3,10 @@
 //! Each entry has at most one name; an image with several names has several entries. All that is not
 //! understood stays as it is.
 
-use dsync_core::{Digest, ImageRef};
+use dsync_core::ImageRef;
 use serde_json::{Map, Value, json};
+
+use crate::package::BlobRef;
 
 /// A full reference; what containerd and Docker read.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -14,21 +16,6 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The document.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Index(Map<String, Value>);
-
-/// A blob, as a manifest or an index names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BlobRef {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
-}
-
-impl BlobRef {
-    /// Reads a descriptor.
-    pub(super) fn parse(descriptor: &Value) -> Option<Self> {
-        let digest = descriptor.get("digest")?.as_str()?.parse().ok()?;
-        Some(Self { digest, size: descriptor.get("size")?.as_u64()? })
-    }
-}
 
 impl Index {
     /// Of a new layout.
@@ -132,6 +119,8 @@ fn with_name(mut entry: Value, name: &ImageRef) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use dsync_core::Digest;
+
     use super::*;
 
     fn blob(text: &str) -> BlobRef {

@@ -8,12 +8,11 @@ use dsync_core::{Digest, Platform};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::index::{BlobRef, Index};
+use super::index::Index;
 use super::resolve::host_platform;
+use crate::package::{BlobRef, Blobs, LARGEST_DOCUMENT, PackageError};
 use crate::store::StoreError;
 
-/// No manifest, index or config is larger.
-const LARGEST_DOCUMENT: u64 = 16 << 20;
 /// How files begin that are not part of the layout yet.
 const TEMPORARY: &str = ".docker-sync-";
 
@@ -48,6 +47,13 @@ impl Layout {
 
     pub(super) fn broken(&self, reason: impl Into<String>) -> StoreError {
         StoreError::Broken { what: self.name(), reason: reason.into() }
+    }
+
+    pub(super) fn unpackaged(&self, error: PackageError<StoreError>) -> StoreError {
+        match error {
+            PackageError::Source(error) => error,
+            PackageError::Broken(reason) => self.broken(reason),
+        }
     }
 
     pub(super) fn io(&self, what: &str, source: io::Error) -> StoreError {
@@ -177,6 +183,16 @@ impl Layout {
             return Err(self.broken(format!("{name} is larger than {LARGEST_DOCUMENT} bytes")));
         }
         Ok(bytes)
+    }
+}
+
+impl Blobs for Layout {
+    fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        Ok(Box::new(self.open_blob(&blob.digest)?))
+    }
+
+    fn broken(&self, reason: String) -> StoreError {
+        Layout::broken(self, reason)
     }
 }
 

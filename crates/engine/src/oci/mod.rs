@@ -1,22 +1,25 @@
 //! An OCI image layout directory as a store (OCI image specification, "Image Layout").
 //!
-//! The ID of an image here is the digest of its config: that is what can be compared with the images of
-//! engines, and what stays when a layer is kept compressed on one side and not on the other.
+//! The ID of an image here is the digest that the layout names it by: of a manifest, or of an index. Docker's containerd
+//! store shows the same one.
 
-mod export;
 mod import;
 mod index;
 mod layout;
 mod resolve;
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::Path;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 
+use crate::package::{BlobRef, Blobs as _, Package, export};
 use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
 use layout::Layout;
-use resolve::{Found, resolve};
+use resolve::{Found, Whole, resolve};
+
+pub(crate) use resolve::host_platform;
 
 /// The images of one directory.
 pub(crate) struct OciStore {
@@ -56,7 +59,26 @@ impl Store for OciStore {
         wanted: &HashSet<DiffId>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
-        export::export(&self.layout, &self.find(id)?, wanted, sink)
+        let found = self.find(id)?;
+        export(&self.collect(&found, None)?, &self.layout, wanted, sink)?;
+        Ok(Export { config: self.layout.document(&found.config)? })
+    }
+
+    fn has_packages(&self) -> bool {
+        true
+    }
+
+    fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
+        let package = self.collect(&self.find(id)?, platform)?;
+        package.check().map(Some).map_err(|reason| self.layout.broken(format!("{id}: {reason}")))
+    }
+
+    fn has(&self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
+        Ok(blobs.iter().map(|blob| self.layout.has(blob)).collect())
+    }
+
+    fn blob(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        self.layout.open(blob)
     }
 
     /// Known where all layers are kept uncompressed.
@@ -80,6 +102,11 @@ impl Store for OciStore {
 }
 
 impl OciStore {
+    fn collect(&self, found: &Found, platform: Option<&Platform>) -> Result<Package, StoreError> {
+        Package::collect(&found.root, platform, &mut Whole(&self.layout))
+            .map_err(|error| self.layout.unpackaged(error))
+    }
+
     fn find(&self, id: &ImageId) -> Result<Found, StoreError> {
         resolve(&self.layout)?
             .into_iter()

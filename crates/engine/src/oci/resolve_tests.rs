@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dsync_core::Digest;
+use dsync_core::{DiffId, Digest};
 
 use super::*;
 
@@ -35,11 +35,17 @@ impl Made {
         let manifest = serde_json::json!({"config": self.blob(config.as_bytes()), "layers": blobs});
         let mut entry = self.blob(manifest.to_string().as_bytes());
         entry["platform"] = serde_json::json!({"os": platform.os, "architecture": platform.architecture});
-        (entry, ImageId::of(config.as_bytes()))
+        let id = ImageId::of(manifest.to_string().as_bytes());
+        (entry, id)
     }
 
     fn index(&self, entries: &[Value]) -> Value {
         self.blob(serde_json::json!({"manifests": entries}).to_string().as_bytes())
+    }
+
+    /// The ID of the image that an entry names.
+    fn id(entry: &Value) -> ImageId {
+        entry["digest"].as_str().unwrap().parse().unwrap()
     }
 
     fn add(&mut self, mut entry: Value, name: Option<&str>) {
@@ -80,16 +86,19 @@ fn entries_of_one_image_are_one() {
 #[test]
 fn of_several_platforms_this_hosts_is_taken() {
     let mut made = Made::new();
-    let (other, other_id) = made.image("plan9/mips", &["x"]);
-    let (own, own_id) = made.image(&host(), &["y"]);
+    let (other, _) = made.image("plan9/mips", &["x"]);
+    let (own, _) = made.image(&host(), &["y"]);
     let (mut attestation, _) = made.image(&host(), &["z"]);
     attestation["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest"});
     let both = made.index(&[other.clone(), attestation.clone(), own.clone()]);
+    let both_id = Made::id(&both);
     made.add(both, Some("both"));
-    assert_eq!(made.shown(), [(own_id, vec!["both:latest".to_owned()])]);
+    assert_eq!(made.shown(), [(both_id, vec!["both:latest".to_owned()])]);
+    assert_eq!(made.resolve().unwrap()[0].image.diff_ids, [DiffId::of(b"y")]);
     let absent = serde_json::json!({"digest": Digest::of(b"absent").to_string(), "size": 6});
     made.entries = vec![made.index(&[absent, attestation, other.clone()])];
-    assert_eq!(made.shown(), [(other_id, vec![])], "the only one is taken");
+    let found = made.resolve().unwrap().remove(0);
+    assert_eq!(found.image.platform.os, "plan9", "the only one is taken");
     let (third, _) = made.image("plan9/arm", &["x"]);
     made.entries = vec![made.index(&[other, third])];
     assert_eq!(made.shown(), []);
@@ -116,13 +125,19 @@ fn a_name_means_the_platform_that_was_asked_for() {
     let both = made.index(&[other.clone(), own.clone()]);
     made.add(own, Some("app"));
     made.add(other, Some("app"));
+    let both_id = Made::id(&both);
     made.add(both, Some("both"));
-    assert_eq!(made.shown(), [(own_id, vec!["app:latest".into(), "both:latest".into()]), (other_id, vec![])]);
+    let (app, both) = (vec!["app:latest".to_owned()], vec!["both:latest".to_owned()]);
+    assert_eq!(made.shown(), [(own_id, app.clone()), (other_id, vec![]), (both_id, both.clone())]);
     let mut layout = Layout::open(made.directory.path()).unwrap();
     layout.platform = "plan9/mips".parse().unwrap();
-    let other = resolve(&layout).unwrap().pop().unwrap();
-    let names: Vec<String> = other.image.names.iter().map(ToString::to_string).collect();
-    assert_eq!((other.image.id, names), (other_id, vec!["app:latest".into(), "both:latest".into()]));
+    let found = resolve(&layout).unwrap();
+    let names = |id: ImageId| {
+        let image = &found.iter().find(|found| found.image.id == id).unwrap().image;
+        image.names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!((names(other_id), names(both_id)), (app, both));
+    assert_eq!(found[2].image.platform.os, "plan9");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::conformance::conformance;
+use crate::store::Identity;
 
 fn store(directory: &Path) -> OciStore {
     OciStore::open(directory).unwrap()
@@ -38,7 +39,7 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
         if give {
             import.layer(&low_id, low.len() as u64, &mut |out| out.write_all(&low)).unwrap();
         }
-        import.commit(config.as_bytes())
+        import.commit(Identity::Content(config.as_bytes()))
     };
     import(&config("old"), true).unwrap();
     // Another tool has made gzip of it.
@@ -54,8 +55,7 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
     let manifest = manifest
         .replace(&low_id.hex(), &digest.hex())
         .replace("size\":900", &{ format!("size\":{}", gzip.len()) });
-    let blob =
-        index::BlobRef { digest: dsync_core::Digest::of(manifest.as_bytes()), size: manifest.len() as u64 };
+    let blob = BlobRef { digest: dsync_core::Digest::of(manifest.as_bytes()), size: manifest.len() as u64 };
     fs::write(layout.blob_path(&blob.digest), &manifest).unwrap();
     let mut index = index::Index::empty();
     index.add("application/vnd.oci.image.manifest.v1+json", &blob);

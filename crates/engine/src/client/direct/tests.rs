@@ -301,6 +301,8 @@ fn the_engine_gives_what_the_storage_does_not() {
         program: Program::find(&words).unwrap(),
         engine: identify(info.to_string().as_bytes(), "").unwrap(),
         storage: Storage::open(made.root.path()),
+        content: None,
+        platform: crate::oci::host_platform(),
     };
     assert_eq!(store.describe().name, "docker 26.1.5, overlay2, storage readable");
     let mut sink = Kept::default();

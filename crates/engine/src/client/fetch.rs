@@ -1,0 +1,202 @@
+//! Single blobs of Docker's containerd image store, by the engine alone, for who may not read its files.
+//!
+//! The engine saves whole images only, and takes for an image whatever a manifest names. So a small manifest that names
+//! the wanted blobs is loaded, saved and removed. Docker from 26 to 28 gives every blob of its content store in this
+//! way; where one is not there, it gives none.
+
+use std::io::{self, Read};
+
+use dsync_core::{Digest, ImageId, Platform};
+use serde_json::Value;
+
+use crate::archive::{Entries, MANIFEST, PartialArchive, ReadError, probe};
+use crate::command::{Program, Reading};
+use crate::package::{BlobRef, Blobs, Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::store::StoreError;
+
+/// How an engine's error begins in an archive that it could not go on with.
+const ERROR: &[u8] = b"{\"errorDetail\"";
+
+/// The blobs of an engine, through its client.
+#[derive(Clone, Copy)]
+pub(super) struct Fetch<'a>(pub(super) &'a Program);
+
+impl<'a> Fetch<'a> {
+    /// All that names an image.
+    pub(super) fn package(self, id: &ImageId, platform: Option<&Platform>) -> Result<Package, StoreError> {
+        let digest = Digest::from_bytes(*id.as_bytes());
+        let (size, known) = match self.size(id)? {
+            Some(size) => (size, None),
+            None => {
+                let bytes = self.unmeasured(&digest)?;
+                (bytes.len() as u64, Some(bytes))
+            }
+        };
+        let mut whole = Whole { from: self, root: known };
+        Package::collect(&BlobRef { digest, size }, platform, &mut whole).map_err(|error| match error {
+            PackageError::Source(error) => error,
+            PackageError::Broken(reason) => self.broken(format!("{id}: {reason}")),
+        })
+    }
+
+    /// For each of these blobs whether it is there.
+    pub(super) fn has(self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
+        if blobs.is_empty() || self.has_all(blobs)? {
+            return Ok(vec![true; blobs.len()]);
+        }
+        let (low, high) = blobs.split_at(blobs.len() / 2);
+        match low.is_empty() {
+            true => Ok(vec![false]),
+            false => Ok([self.has(low)?, self.has(high)?].concat()),
+        }
+    }
+
+    fn has_all(self, blobs: &[BlobRef]) -> Result<bool, StoreError> {
+        let mut saved = self.save(blobs)?;
+        // One is enough to know, and may be long.
+        saved.find(|digest| blobs.iter().any(|blob| blob.digest == *digest))
+    }
+
+    /// The size of what an ID names; engines before 28 do not say it.
+    fn size(self, id: &ImageId) -> Result<Option<u64>, StoreError> {
+        let text = id.to_string();
+        let output = self.0.output(&["image", "inspect", "--format", "{{json .}}", &text])?;
+        if !output.success() {
+            return Err(output.failure(Some(&text)));
+        }
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Ok(json.pointer("/Descriptor/size").and_then(Value::as_u64))
+    }
+
+    /// A document of unknown length. The engine is told too much, gives all there is, and then its error.
+    fn unmeasured(self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        let mut saved = self.save(&[BlobRef { digest: *digest, size: LARGEST_DOCUMENT }])?;
+        let mut bytes = Vec::new();
+        if saved.find(|other| other == digest)? {
+            // Where it stops is the end of the stream, which is no end of an archive.
+            let _ = saved.entries.read_to_end(&mut bytes);
+        }
+        let ends = (0..bytes.len()).rev().filter(|at| bytes[*at..].starts_with(ERROR));
+        let end = ends.chain([bytes.len()]).find(|end| Digest::of(&bytes[..*end]) == *digest);
+        let end = end.ok_or_else(|| self.broken(format!("the engine does not give {digest}")))?;
+        bytes.truncate(end);
+        Ok(bytes)
+    }
+
+    /// Lets the engine save these blobs.
+    fn save(self, blobs: &[BlobRef]) -> Result<Saved<'a>, StoreError> {
+        let (manifest, config) = probe(blobs);
+        let id = Digest::of(&manifest).to_string();
+        let unsent = |source| StoreError::Io { what: "the engine takes no more".into(), source };
+        let mut archive = PartialArchive::new(Vec::new());
+        let documents = [(&Digest::of(&manifest), &manifest[..]), (&Digest::of(&config), &config[..])];
+        archive
+            .finish_documents(documents.into_iter(), MANIFEST)
+            .map_err(|error| unsent(io::Error::other(error)))?;
+        let probe = Probe { program: self.0, id };
+        let mut load = self.0.feed(&["load", "--quiet"])?;
+        let written = io::Write::write_all(&mut load, &archive.into_inner());
+        load.finish()?;
+        written.map_err(unsent)?;
+        let reading = self.0.read(&["save", &probe.id])?;
+        Ok(Saved { entries: Entries::new(reading), _probe: probe })
+    }
+}
+
+impl<'a> Fetch<'a> {
+    /// The bytes of a blob.
+    pub(super) fn take(self, blob: &BlobRef) -> Result<Saved<'a>, StoreError> {
+        let mut saved = self.save(std::slice::from_ref(blob))?;
+        match saved.find(|digest| *digest == blob.digest)? {
+            true => Ok(saved),
+            false => {
+                Err(self
+                    .broken(format!("the blob {} is missing; pull or build the image again", blob.digest)))
+            }
+        }
+    }
+}
+
+impl Blobs for Fetch<'_> {
+    fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        Ok(Box::new(self.take(blob)?))
+    }
+
+    fn broken(&self, reason: String) -> StoreError {
+        StoreError::Broken { what: "the containerd image store".into(), reason }
+    }
+}
+
+/// The manifest that was made for the question, which goes when it is answered.
+struct Probe<'a> {
+    program: &'a Program,
+    id: String,
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        // One that cannot be removed is small, and the next question has the same.
+        let _ = self.program.output(&["rmi", &self.id]);
+    }
+}
+
+/// What the engine saves.
+pub(super) struct Saved<'a> {
+    // The order matters: the engine reads what the probe names.
+    entries: Entries<Reading>,
+    _probe: Probe<'a>,
+}
+
+impl Saved<'_> {
+    /// Goes to the contents of a blob; false where there is none.
+    fn find(&mut self, is_it: impl Fn(&Digest) -> bool) -> Result<bool, StoreError> {
+        let read = |error: ReadError| StoreError::Broken {
+            what: "what the engine saves".into(),
+            reason: error.to_string(),
+        };
+        while let Some(entry) = self.entries.next().map_err(read)? {
+            let digest = entry.path.strip_prefix("blobs/sha256/").and_then(|hex| hex.parse().ok());
+            if digest.is_some_and(|digest| is_it(&digest)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Read for Saved<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.entries.read(buffer)
+    }
+}
+
+struct Whole<'a> {
+    from: Fetch<'a>,
+    root: Option<Vec<u8>>,
+}
+
+impl Documents for Whole<'_> {
+    type Error = StoreError;
+
+    fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(bytes) = self.root.take_if(|bytes| Digest::of(bytes) == blob.digest) {
+            return Ok(Some(bytes));
+        }
+        let mut saved = self.from.save(std::slice::from_ref(blob))?;
+        if !saved.find(|digest| *digest == blob.digest)? {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let unread =
+            |source| StoreError::Io { what: format!("the blob {} cannot be read", blob.digest), source };
+        saved.read_to_end(&mut bytes).map_err(unread)?;
+        match Digest::of(&bytes) == blob.digest {
+            true => Ok(Some(bytes)),
+            false => Err(self.from.broken(format!("the blob {} has other contents", blob.digest))),
+        }
+    }
+
+    fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, StoreError> {
+        Ok(blobs.is_empty() || self.from.has_all(blobs)?)
+    }
+}

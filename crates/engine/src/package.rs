@@ -1,0 +1,461 @@
+//! What an image is where manifests name images: documents, and the blobs that they list.
+//!
+//! The containerd image store, an OCI image layout and a registry all name an image by the digest of a manifest, or of
+//! an index of manifests (OCI image specification, "Image Manifest" and "Image Index"). Whoever has all these
+//! documents to the byte and the blobs they list has the same image, under the same ID.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Display;
+use std::io::Read;
+
+use dsync_core::{Config, DiffId, Digest, Platform};
+use serde_json::Value;
+
+use crate::archive::{INDEX, MANIFEST, Watched, decoded};
+use crate::store::{LayerSink, StoreError};
+
+/// No document is larger, in bytes.
+pub(crate) const LARGEST_DOCUMENT: u64 = 16 << 20;
+/// All documents of an image together are not larger, in bytes.
+const ALL_DOCUMENTS: u64 = 64 << 20;
+/// An index in an index in an index is no image that anybody made on purpose.
+const DEEPEST: usize = 4;
+/// More manifests are in no image.
+const MOST_MANIFESTS: usize = 1024;
+
+/// A blob, as a manifest or an index names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobRef {
+    /// Of the bytes as they are stored.
+    pub digest: Digest,
+    /// How many these are.
+    pub size: u64,
+}
+
+impl BlobRef {
+    /// Reads a descriptor.
+    pub(crate) fn parse(descriptor: &Value) -> Option<Self> {
+        let digest = descriptor.get("digest")?.as_str()?.parse().ok()?;
+        Some(Self { digest, size: descriptor.get("size")?.as_u64()? })
+    }
+
+    /// Whether this is the layer itself and no compressed form of it.
+    pub(crate) fn is_plain(&self, id: &DiffId) -> bool {
+        self.digest.as_bytes() == id.as_bytes()
+    }
+}
+
+/// A layer as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedLayer {
+    /// The stored bytes.
+    pub blob: BlobRef,
+    /// Of the uncompressed tar, where a config tells.
+    pub diff_id: Option<DiffId>,
+}
+
+impl PackedLayer {
+    /// Whether the stored bytes are the tar itself.
+    pub fn is_plain(&self) -> bool {
+        self.diff_id.is_some_and(|id| self.blob.is_plain(&id))
+    }
+}
+
+/// All of an image but the contents of its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    root: Digest,
+    media_type: String,
+    /// The root first.
+    documents: Vec<(Digest, Vec<u8>)>,
+    images: Vec<Member>,
+    layers: Vec<PackedLayer>,
+    absent: Vec<String>,
+}
+
+/// One image of a package, for one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Member {
+    config: Config,
+    /// Which of the layers are its, the lowest first.
+    layers: Vec<usize>,
+}
+
+/// Why there is no package.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError<E: Display> {
+    /// Where the documents are.
+    #[error("{0}")]
+    Source(E),
+    /// What they say.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Where documents come from.
+pub trait Documents {
+    /// Why one could not be read.
+    type Error: Display;
+
+    /// A document with this digest, checked; `None` where it is not there.
+    fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Whether all these blobs are there.
+    fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, Self::Error>;
+}
+
+impl Package {
+    /// Follows an index or a manifest to all that is there. Of an index with a platform, only the manifest for it.
+    ///
+    /// What an index names and is not there does not belong to the package.
+    pub fn collect<D: Documents>(
+        root: &BlobRef,
+        platform: Option<&Platform>,
+        from: &mut D,
+    ) -> Result<Self, PackageError<D::Error>> {
+        let mut walk = Walk::new(from);
+        let bytes = walk.fetch(root)?;
+        let bytes = bytes.ok_or_else(|| PackageError::Broken(format!("{} is missing", root.digest)))?;
+        let json = parse(&root.digest, &bytes)?;
+        let chosen = match platform {
+            Some(wanted) if json.get("manifests").is_some() => Some(walk.choose(&json, wanted, DEEPEST)?),
+            _ => None,
+        };
+        let (root, bytes, json) = match chosen {
+            Some((blob, bytes)) => {
+                let json = parse(&blob.digest, &bytes)?;
+                (blob, bytes, json)
+            }
+            None => (*root, bytes, json),
+        };
+        let media_type = media_type(&json);
+        let there = walk.document(&root, bytes, &json, DEEPEST)?;
+        if !there {
+            return Err(PackageError::Broken(format!(
+                "blobs of {} are missing in the store; pull or build the image again",
+                root.digest
+            )));
+        }
+        let Walk { documents, layers, images, absent, .. } = walk;
+        Ok(Self { root: root.digest, media_type, documents, images, layers, absent })
+    }
+
+    /// Puts together what [`Package::documents`] said on another host.
+    pub fn assemble(documents: Vec<Vec<u8>>) -> Result<Self, String> {
+        struct Given(BTreeMap<Digest, Vec<u8>>);
+        impl Documents for Given {
+            type Error = String;
+
+            fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, String> {
+                Ok(self.0.remove(&blob.digest))
+            }
+
+            fn has(&mut self, _: &[BlobRef]) -> Result<bool, String> {
+                Ok(true)
+            }
+        }
+        let first = documents.first().ok_or("it has no documents")?;
+        let root = BlobRef { digest: Digest::of(first), size: first.len() as u64 };
+        let given = documents.into_iter().map(|bytes| (Digest::of(&bytes), bytes)).collect();
+        let mut given = Given(given);
+        let package = Self::collect(&root, None, &mut given).map_err(|error| error.to_string())?;
+        match given.0.keys().next() {
+            None => Ok(package),
+            Some(digest) => Err(format!("nothing names its document {digest}")),
+        }
+    }
+
+    /// The digest that names the image.
+    pub fn root(&self) -> Digest {
+        self.root
+    }
+
+    /// What the root is.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
+    /// Index, manifests and configs, the root first.
+    pub fn documents(&self) -> impl Iterator<Item = (&Digest, &[u8])> {
+        self.documents.iter().map(|(digest, bytes)| (digest, &bytes[..]))
+    }
+
+    /// The layers of all its images, each blob once.
+    pub fn layers(&self) -> &[PackedLayer] {
+        &self.layers
+    }
+
+    /// The platforms that its index names and that are not there.
+    pub fn absent(&self) -> &[String] {
+        &self.absent
+    }
+
+    /// That it has an image at all, and not only what is said of one.
+    pub(crate) fn check(self) -> Result<Self, String> {
+        match (self.images.is_empty(), &self.absent[..]) {
+            (false, _) => Ok(self),
+            (true, []) => Err("it is no image".into()),
+            (true, absent) => Err(format!(
+                "the store has blobs of none of its platforms ({}); pull or build the image again",
+                absent.join(", ")
+            )),
+        }
+    }
+
+    /// Whether one of its images has these layers.
+    pub fn has_image(&self, diff_ids: &[DiffId]) -> bool {
+        self.images.iter().any(|image| image.config.diff_ids == diff_ids)
+    }
+
+    /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.
+    pub(crate) fn image(&self, platform: &Platform) -> Option<(&Config, Vec<&PackedLayer>)> {
+        let image = match &self.images[..] {
+            [only] => only,
+            several => several.iter().find(|image| image.config.platform.satisfies(platform))?,
+        };
+        Some((&image.config, image.layers.iter().map(|at| &self.layers[*at]).collect()))
+    }
+
+    /// The bytes of a document.
+    pub(crate) fn document(&self, digest: &Digest) -> Option<&[u8]> {
+        let mut documents = self.documents.iter();
+        documents.find(|(other, _)| other == digest).map(|(_, bytes)| &bytes[..])
+    }
+
+    /// Of each layer what it goes by where layers are told by the digest of what is read: its diff id; that of
+    /// the stored bytes where it has none, or where another blob of the same layer came before.
+    pub fn stack(&self) -> Vec<DiffId> {
+        let mut seen = HashSet::new();
+        let own = |layer: &PackedLayer| {
+            let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
+            layer.diff_id.filter(|id| seen.insert(*id)).unwrap_or(raw)
+        };
+        self.layers.iter().map(own).collect()
+    }
+}
+
+fn parse<E: Display>(digest: &Digest, bytes: &[u8]) -> Result<Value, PackageError<E>> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| PackageError::Broken(format!("{digest} is not JSON: {error}")))
+}
+
+/// On the way through documents.
+struct Walk<'a, D> {
+    from: &'a mut D,
+    documents: Vec<(Digest, Vec<u8>)>,
+    bytes: u64,
+    layers: Vec<PackedLayer>,
+    numbers: HashMap<Digest, usize>,
+    images: Vec<Member>,
+    absent: Vec<String>,
+    /// Whether what comes is only said of an image.
+    beside: bool,
+}
+
+impl<'a, D: Documents> Walk<'a, D> {
+    fn new(from: &'a mut D) -> Self {
+        Self {
+            from,
+            documents: Vec::new(),
+            bytes: 0,
+            layers: Vec::new(),
+            numbers: HashMap::new(),
+            images: Vec::new(),
+            absent: Vec::new(),
+            beside: false,
+        }
+    }
+
+    fn fetch(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, PackageError<D::Error>> {
+        self.bytes = self.bytes.saturating_add(blob.size);
+        if blob.size > LARGEST_DOCUMENT || self.bytes > ALL_DOCUMENTS {
+            return Err(PackageError::Broken(format!("the document {} is too large", blob.digest)));
+        }
+        self.from.document(blob).map_err(PackageError::Source)
+    }
+
+    fn keep(&mut self, digest: Digest, bytes: Vec<u8>) {
+        if self.documents.iter().all(|(other, _)| *other != digest) {
+            self.documents.push((digest, bytes));
+        }
+    }
+
+    fn is_kept(&self, digest: &Digest) -> bool {
+        self.documents.iter().any(|(other, _)| other == digest)
+    }
+
+    /// The manifest for a platform.
+    fn choose(
+        &mut self,
+        index: &Value,
+        wanted: &Platform,
+        depth: usize,
+    ) -> Result<(BlobRef, Vec<u8>), PackageError<D::Error>> {
+        for descriptor in entries(index) {
+            let Some(blob) = BlobRef::parse(descriptor).filter(|_| !is_attestation(descriptor)) else {
+                continue;
+            };
+            let fits = platform(descriptor).is_none_or(|has| has.satisfies(wanted));
+            let Some(bytes) = (if fits { self.fetch(&blob)? } else { None }) else { continue };
+            let json: Value = parse(&blob.digest, &bytes)?;
+            if json.get("manifests").is_none() {
+                return Ok((blob, bytes));
+            }
+            if depth > 0 {
+                return self.choose(&json, wanted, depth - 1);
+            }
+        }
+        Err(PackageError::Broken(format!("it has no image for {wanted}")))
+    }
+
+    /// Takes a document and all that it names. False where that is not all there.
+    fn document(
+        &mut self,
+        blob: &BlobRef,
+        bytes: Vec<u8>,
+        json: &Value,
+        depth: usize,
+    ) -> Result<bool, PackageError<D::Error>> {
+        if json.get("manifests").is_none() {
+            return self.manifest(blob, bytes, json);
+        }
+        self.keep(blob.digest, bytes);
+        if depth == 0 {
+            return Ok(true);
+        }
+        for descriptor in entries(json) {
+            if self.documents.len() > 2 * MOST_MANIFESTS {
+                return Err(PackageError::Broken("it has too many manifests".into()));
+            }
+            let Some(child) = BlobRef::parse(descriptor) else {
+                return Err(PackageError::Broken(format!(
+                    "an entry of {} has no digest and size",
+                    blob.digest
+                )));
+            };
+            if self.is_kept(&child.digest) {
+                continue;
+            }
+            self.beside = is_attestation(descriptor);
+            let there = match self.fetch(&child)? {
+                Some(bytes) => {
+                    let json = parse(&child.digest, &bytes)?;
+                    self.document(&child, bytes, &json, depth - 1)?
+                }
+                None => false,
+            };
+            if !there && !self.beside {
+                self.absent
+                    .push(platform(descriptor).map_or_else(|| child.digest.to_string(), |p| p.to_string()));
+            }
+        }
+        Ok(true)
+    }
+
+    fn manifest(
+        &mut self,
+        blob: &BlobRef,
+        bytes: Vec<u8>,
+        json: &Value,
+    ) -> Result<bool, PackageError<D::Error>> {
+        let broken = |reason: &str| PackageError::Broken(format!("the manifest {} {reason}", blob.digest));
+        let config = json.get("config").and_then(BlobRef::parse).ok_or_else(|| broken("names no config"))?;
+        let layers: Option<Vec<BlobRef>> = match json.get("layers") {
+            None | Some(Value::Null) => Some(Vec::new()),
+            Some(layers) => layers.as_array().and_then(|list| list.iter().map(BlobRef::parse).collect()),
+        };
+        let layers = layers.ok_or_else(|| broken("has a layer without digest and size"))?;
+        if !self.from.has(&layers).map_err(PackageError::Source)? {
+            return Ok(false);
+        }
+        let text = match self.documents.iter().find(|(digest, _)| *digest == config.digest) {
+            Some((_, bytes)) => bytes.clone(),
+            None => match self.fetch(&config)? {
+                Some(bytes) => bytes,
+                None => return Ok(false),
+            },
+        };
+        let parsed = Config::parse(&text).ok().filter(|parsed| parsed.diff_ids.len() == layers.len());
+        self.keep(blob.digest, bytes);
+        self.keep(config.digest, text);
+        let mut numbers = Vec::with_capacity(layers.len());
+        for (at, layer) in layers.into_iter().enumerate() {
+            let diff_id = parsed.as_ref().map(|config| config.diff_ids[at]);
+            let number = *self.numbers.entry(layer.digest).or_insert_with(|| {
+                self.layers.push(PackedLayer { blob: layer, diff_id });
+                self.layers.len() - 1
+            });
+            numbers.push(number);
+        }
+        // What a builder says of an image has a config too.
+        if let Some(config) = parsed.filter(|_| !self.beside) {
+            self.images.push(Member { config, layers: numbers });
+        }
+        Ok(true)
+    }
+}
+
+/// What a document says that it is. Older ones need not say it.
+fn media_type(json: &Value) -> String {
+    let plain = |text: &&str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.+-".contains(&b));
+    let default = if json.get("manifests").is_some() { INDEX } else { MANIFEST };
+    json.get("mediaType").and_then(Value::as_str).filter(plain).unwrap_or(default).to_owned()
+}
+
+fn entries(index: &Value) -> &[Value] {
+    index.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// What a builder says of an image is listed beside it.
+pub(crate) fn is_attestation(descriptor: &Value) -> bool {
+    descriptor.pointer("/annotations/vnd.docker.reference.type").is_some()
+}
+
+pub(crate) fn platform(descriptor: &Value) -> Option<Platform> {
+    let platform = descriptor.get("platform")?;
+    let text = |key: &str| platform.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(Platform { os: text("os"), architecture: text("architecture"), variant: text("variant") })
+}
+
+/// Blobs of a store, by their digests.
+pub(crate) trait Blobs {
+    /// The stored bytes.
+    fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError>;
+
+    /// For people: what is broken when a blob is.
+    fn broken(&self, reason: String) -> StoreError;
+}
+
+/// Gives the wanted layers of a package to the sink: by their diff ids uncompressed, by the digest of what is stored as
+/// they are.
+pub(crate) fn export(
+    package: &Package,
+    blobs: &dyn Blobs,
+    wanted: &HashSet<DiffId>,
+    sink: &mut dyn LayerSink,
+) -> Result<(), StoreError> {
+    let mut missing = wanted.clone();
+    for layer in &package.layers {
+        let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
+        let passed_on =
+            |source| StoreError::Io { what: format!("the layer {raw} cannot be passed on"), source };
+        if missing.remove(&raw) {
+            sink.layer(Some(raw), &mut *blobs.open(&layer.blob)?).map_err(passed_on)?;
+        }
+        if let Some(id) = layer.diff_id.filter(|id| missing.remove(id)) {
+            let unreadable = |error| blobs.broken(format!("the blob {raw} cannot be decompressed: {error}"));
+            let mut plain = Watched::new(
+                decoded(blobs.open(&layer.blob)?).map_err(|error| unreadable(error.to_string()))?,
+            );
+            let taken = sink.layer(Some(id), &mut plain);
+            if let Some(error) = plain.failure() {
+                return Err(unreadable(error));
+            }
+            taken.map_err(passed_on)?;
+        }
+    }
+    match missing.iter().next() {
+        Some(id) => Err(blobs.broken(format!("the image {} has no layer {id}", package.root))),
+        None => Ok(()),
+    }
+}

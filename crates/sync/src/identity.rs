@@ -1,0 +1,398 @@
+//! An image with the source's own ID, between stores that name images by manifests.
+//!
+//! What such an ID is made of are documents, which go over as they are, and the blobs that they list. A blob is mostly a
+//! compressed layer, and crosses as any layer: uncompressed, against what the target has. The source finds the encoder
+//! that made it, and the target runs it again (`dsync_recompress`). Where that cannot be, the blob crosses as it is.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read, Write};
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread;
+
+use dsync_core::{DiffId, Digest, Image, ImageId};
+use dsync_delta::batch::Effort;
+use dsync_engine::{BlobRef, Identity, Import, Package, PackedLayer, Store, StoreError};
+use dsync_proto::{LayerState, Stored};
+use dsync_recompress::{Outcome, Recipe, recognise, recreate_on};
+use sha2::{Digest as _, Sha256};
+
+use crate::batches;
+use crate::cache::Cache;
+use crate::failure::EndpointError;
+use crate::link::Link;
+
+/// The most bytes of all documents of an image.
+const MOST_DOCUMENTS: u64 = 80 << 20;
+/// A blob of fewer bytes crosses as it is: there is nothing to gain.
+const SMALLEST: u64 = 256;
+/// How many bytes of a layer are handed to the encoder at once, and how many times that many may wait.
+const BLOCK: usize = 256 << 10;
+const WAITING: usize = 4;
+
+const LOST: &str = "cannot send to the target";
+const SILENT: &str = "the source did not say what the image is made of";
+
+/// Says what an image is made of: the number of documents (4 bytes, little-endian), of each the length (4 bytes) and
+/// the bytes, all packed.
+pub(crate) fn tell(link: &Link, package: &Package, effort: Effort) -> Result<u64, EndpointError> {
+    let mut told = Vec::new();
+    let number = |len: usize| u32::try_from(len).map_err(|error| EndpointError::Broken(error.to_string()));
+    told.extend(number(package.documents().count())?.to_le_bytes());
+    for (_, document) in package.documents() {
+        told.extend(number(document.len())?.to_le_bytes());
+        told.extend(document);
+    }
+    let mut out = link.data_writer();
+    let packed =
+        batches::write_alone(&told, effort, &mut out).and_then(|packed| out.finish().map(|()| packed));
+    packed.map_err(EndpointError::io(LOST))
+}
+
+/// Hears what an image is made of, which must be the one that was listed.
+pub(crate) fn hear(link: &mut Link, listed: &Image) -> Result<Package, EndpointError> {
+    let mut stream = link.data_reader();
+    let told = batches::read_alone(&mut stream, MOST_DOCUMENTS)?;
+    stream.finish().map_err(EndpointError::io(SILENT))?;
+    let documents = take_documents(&told).ok_or_else(|| EndpointError::Broken(SILENT.into()))?;
+    let package = Package::assemble(documents).map_err(|reason| {
+        EndpointError::Broken(format!("what the source says of the image is broken: {reason}"))
+    })?;
+    match package.has_image(&listed.diff_ids) {
+        true => Ok(package),
+        false => Err(EndpointError::Broken("the source told of another image".into())),
+    }
+}
+
+fn take_documents(mut told: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let number = |told: &mut &[u8]| {
+        let (number, rest) = told.split_first_chunk()?;
+        *told = rest;
+        usize::try_from(u32::from_le_bytes(*number)).ok()
+    };
+    let mut documents = Vec::new();
+    for _ in 0..number(&mut told)? {
+        let (document, rest) = number(&mut told).and_then(|len| told.split_at_checked(len))?;
+        documents.push(document.to_vec());
+        told = rest;
+    }
+    told.is_empty().then_some(documents)
+}
+
+/// The ID that an image has by its package.
+pub(crate) fn id(package: &Package) -> ImageId {
+    ImageId::from_bytes(*package.root().as_bytes())
+}
+
+/// Finds out how layers are stored; the encoder of each is looked for but when `whole`. What was found once is remembered.
+pub(crate) fn find(
+    store: &dyn Store,
+    layers: &[PackedLayer],
+    whole: bool,
+    cache: Option<&Cache>,
+) -> Result<Vec<Stored>, EndpointError> {
+    let next = AtomicUsize::new(0);
+    let found: Mutex<Vec<Option<Result<Stored, StoreError>>>> =
+        Mutex::new(layers.iter().map(|_| None).collect());
+    let worker = || {
+        while let Some((at, layer)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, layers.get(at)?)))
+        {
+            let stored = find_one(store, layer, whole, cache);
+            if let Ok(mut found) = found.lock() {
+                found[at] = Some(stored);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(1, NonZero::get).min(layers.len());
+        for _ in 0..workers {
+            scope.spawn(worker);
+        }
+    });
+    let found =
+        found.into_inner().map_err(|_| EndpointError::Broken("an encoder was not found out".into()))?;
+    let ended = || EndpointError::Broken("a search for an encoder ended early".into());
+    found.into_iter().map(|stored| Ok(stored.ok_or_else(ended)??)).collect()
+}
+
+fn find_one(
+    store: &dyn Store,
+    layer: &PackedLayer,
+    whole: bool,
+    cache: Option<&Cache>,
+) -> Result<Stored, StoreError> {
+    if layer.is_plain() {
+        return Ok(Stored::Plain);
+    }
+    if whole || layer.diff_id.is_none() || layer.blob.size < SMALLEST {
+        return Ok(Stored::Opaque);
+    }
+    let digest = &layer.blob.digest;
+    let stored = |recipe: Vec<u8>| match recipe.is_empty() {
+        true => Stored::Opaque,
+        false => Stored::Compressed(recipe),
+    };
+    if let Some(recipe) = cache.and_then(|cache| cache.recipe(digest)) {
+        return Ok(stored(recipe));
+    }
+    let outcome = recognise(store.blob(&layer.blob)?, io::sink())
+        .map_err(|source| StoreError::Io { what: format!("the blob {digest} cannot be read"), source })?;
+    let recipe = match outcome {
+        Outcome::Recognised(recognised) => recognised.recipe.to_bytes(),
+        Outcome::Unknown(_) => Vec::new(),
+    };
+    if let Some(cache) = cache {
+        cache.put_recipe(digest, &recipe);
+    }
+    Ok(stored(recipe))
+}
+
+/// How an image is made that is to have the source's ID.
+pub(crate) struct Exact {
+    package: Package,
+    /// Of layers that are compressed: the blob, and what makes it.
+    blobs: HashMap<DiffId, (PackedLayer, Recipe)>,
+}
+
+impl Exact {
+    /// Takes what the source says of the layers that are missing, and of those that are built of what is here. Those
+    /// that cross as they are stored go by another name from here on, and are missing.
+    pub(crate) fn new(
+        package: Package,
+        stored: Vec<Stored>,
+        (image, states): (&mut Image, &mut [LayerState]),
+        (missing, local): (&mut Vec<DiffId>, &[DiffId]),
+    ) -> Result<Exact, EndpointError> {
+        let asked = missing.len();
+        if stored.len() != asked + local.len() {
+            return Err(EndpointError::Broken("the source did not say how each layer is stored".into()));
+        }
+        let mut blobs = HashMap::new();
+        for (id, stored) in missing.iter().chain(local).zip(&stored) {
+            let layer = image.diff_ids.iter().position(|other| other == id).map(|at| package.layers()[at]);
+            match (stored, layer) {
+                (Stored::Compressed(recipe), Some(layer)) => {
+                    let recipe = Recipe::from_bytes(recipe)
+                        .map_err(|error| EndpointError::Broken(format!("the source sent {error}")))?;
+                    blobs.insert(*id, (layer, recipe));
+                }
+                (Stored::Plain, Some(layer)) if layer.is_plain() => {}
+                (Stored::Opaque, Some(_)) => {}
+                _ => {
+                    return Err(EndpointError::Broken(format!(
+                        "layer {id} is not stored as the source says"
+                    )));
+                }
+            }
+        }
+        settle(&mut image.diff_ids, &package, missing, local, (asked, &stored));
+        for (state, id) in states.iter_mut().zip(&image.diff_ids) {
+            if missing.contains(id) {
+                *state = LayerState::Missing;
+            }
+        }
+        Ok(Exact { package, blobs })
+    }
+}
+
+/// What both sides come to when it is known how layers are stored: those that cross as they are go by the digest of
+/// that, and all that cross are in the order of the image.
+pub(crate) fn settle(
+    stack: &mut [DiffId],
+    package: &Package,
+    layers: &mut Vec<DiffId>,
+    local: &[DiffId],
+    (asked, stored): (usize, &[Stored]),
+) {
+    let mut sent: Vec<(usize, DiffId)> = Vec::new();
+    for (number, (id, stored)) in layers.iter().chain(local).zip(stored).enumerate() {
+        let Some(at) = stack.iter().position(|other| other == id) else { continue };
+        if *stored == Stored::Opaque {
+            let raw = DiffId::from_bytes(*package.layers()[at].blob.digest.as_bytes());
+            sent.push((at, raw));
+        } else if number < asked {
+            sent.push((at, *id));
+        }
+    }
+    sent.sort_unstable();
+    for (at, id) in &sent {
+        stack[*at] = *id;
+    }
+    *layers = sent.into_iter().map(|(_, id)| id).collect();
+}
+
+/// Of each layer of a package what has to be done for it.
+pub(crate) fn states(
+    store: &dyn Store,
+    held: &[Image],
+    package: &Package,
+) -> Result<Vec<LayerState>, EndpointError> {
+    let blobs: Vec<BlobRef> = package.layers().iter().map(|layer| layer.blob).collect();
+    let there = store.has(&blobs)?;
+    let known: HashSet<&DiffId> = held.iter().flat_map(|image| &image.diff_ids).collect();
+    let state = |(there, id): (bool, &DiffId)| match (there, known.contains(id)) {
+        (true, _) => LayerState::Shared,
+        (false, true) => LayerState::Local,
+        (false, false) => LayerState::Missing,
+    };
+    Ok(there.into_iter().zip(&package.stack()).map(state).collect())
+}
+
+/// Begins to write an image.
+pub(crate) fn begin<'a>(
+    store: &'a dyn Store,
+    exact: Option<&'a Exact>,
+) -> Result<Box<dyn Import + 'a>, StoreError> {
+    let import = store.import()?;
+    Ok(match exact {
+        Some(exact) => Box::new(Packing { import, blobs: &exact.blobs }),
+        None => import,
+    })
+}
+
+/// What stays the same of an image.
+pub(crate) fn of<'a>(exact: Option<&'a Exact>, config: &'a [u8]) -> Identity<'a> {
+    exact.map_or(Identity::Content(config), |exact| Identity::Exact(&exact.package))
+}
+
+/// An import that takes layers as they are read, and gives them to the store as they are stored.
+struct Packing<'a> {
+    import: Box<dyn Import + 'a>,
+    blobs: &'a HashMap<DiffId, (PackedLayer, Recipe)>,
+}
+
+impl Import for Packing<'_> {
+    fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let Some((layer, recipe)) = self.blobs.get(diff_id) else {
+            return self.import.layer(diff_id, len, write);
+        };
+        let blob = DiffId::from_bytes(*layer.blob.digest.as_bytes());
+        self.import.layer(&blob, layer.blob.size, &mut |out| pack(recipe, &layer.blob.digest, write, out))
+    }
+
+    fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
+        self.import.commit(identity)
+    }
+}
+
+/// The bytes that came out of an encoder are not those of the blob.
+#[derive(Debug, thiserror::Error)]
+#[error("a layer that was compressed anew is {got}, not {expected}")]
+pub(crate) struct NotTheBlob {
+    expected: Digest,
+    got: Digest,
+}
+
+/// Compresses what `write` writes, while it does.
+fn pack(
+    recipe: &Recipe,
+    expected: &Digest,
+    write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (plain, waiting) = sync_channel::<Vec<u8>>(WAITING);
+    let (packed, done) = channel::<Vec<u8>>();
+    let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    let mut hasher = Sha256::new();
+    thread::scope(|scope| {
+        let encoder = scope.spawn(move || {
+            recreate_on(recipe, Waiting { blocks: waiting, block: Vec::new(), at: 0 }, Done(packed), threads)
+        });
+        let mut through =
+            Through { plain: Some(plain), block: Vec::new(), done: &done, out, hasher: &mut hasher };
+        write(&mut through)?;
+        through.pass_on()?;
+        through.plain = None;
+        let mut put = |bytes: Vec<u8>| through.put(&bytes);
+        done.iter().try_for_each(&mut put)?;
+        encoder.join().map_err(|_| io::Error::other("the encoder ended early"))?.map(drop)
+    })?;
+    let got = Digest::from_bytes(hasher.finalize().into());
+    match got == *expected {
+        true => Ok(()),
+        false => Err(io::Error::other(NotTheBlob { expected: *expected, got })),
+    }
+}
+
+/// Plain bytes go in, and what is compressed by then goes on. So neither waits for the other for ever: what comes out
+/// of an encoder may wait without limit, and is not longer than what went in.
+struct Through<'a> {
+    plain: Option<SyncSender<Vec<u8>>>,
+    block: Vec<u8>,
+    done: &'a Receiver<Vec<u8>>,
+    out: &'a mut dyn Write,
+    hasher: &'a mut Sha256,
+}
+
+impl Through<'_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.out.write_all(bytes)
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        if let Some(plain) = self.plain.as_ref().filter(|_| !block.is_empty()) {
+            plain.send(block).map_err(|_| io::Error::other("the encoder takes no more"))?;
+        }
+        while let Ok(bytes) = self.done.try_recv() {
+            self.put(&bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Through<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.block.extend_from_slice(bytes);
+        if self.block.len() >= BLOCK {
+            self.pass_on()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The blocks that wait for the encoder.
+struct Waiting {
+    blocks: Receiver<Vec<u8>>,
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Waiting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.block.len() {
+            (self.block, self.at) = (self.blocks.recv().unwrap_or_default(), 0);
+        }
+        let len = buffer.len().min(self.block.len() - self.at);
+        buffer[..len].copy_from_slice(&self.block[self.at..self.at + len]);
+        self.at += len;
+        Ok(len)
+    }
+}
+
+/// What the encoder made.
+struct Done(std::sync::mpsc::Sender<Vec<u8>>);
+
+impl Write for Done {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
