@@ -35,6 +35,9 @@ struct Cli {
 enum Task {
     /// Run every test of the workspace, after installing what they need
     Test {
+        /// Run those on further engines as well: Docker 26 and 28 with either store, podman 5
+        #[arg(long)]
+        all_engines: bool,
         /// Further arguments for `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -53,7 +56,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Test { args } => test::run(&args),
+        Task::Test { all_engines, args } => test::run(all_engines, &args),
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
         Task::Tidy => tidy::run(),

@@ -1,5 +1,6 @@
 //! Running other programs, so that a failure says which command failed and what it said.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
@@ -9,6 +10,15 @@ use crate::LabError;
 pub(crate) fn run(command: &mut Command) -> Result<String, LabError> {
     let output =
         command.stdin(Stdio::null()).output().map_err(LabError::io(format_args!("run {}", line(command))))?;
+    finished(command, output)
+}
+
+/// Runs a command to its end, with an empty file as its standard input: the lock that it and all that it
+/// starts are to hold, whatever becomes of this process.
+pub(crate) fn run_holding(command: &mut Command, lock: &File) -> Result<String, LabError> {
+    let cannot = format!("run {}", line(command));
+    let lock = lock.try_clone().map_err(LabError::io(&cannot))?;
+    let output = command.stdin(lock).output().map_err(LabError::io(&cannot))?;
     finished(command, output)
 }
 

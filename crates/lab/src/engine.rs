@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::LabError;
 use crate::command::{run, run_with_input, tail};
-use crate::{mounts, packages, process};
+use crate::login::write;
+use crate::{LabError, Suite, mounts, packages, process};
 
 /// Which engine a host has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +22,52 @@ pub enum EngineKind {
     Program(PathBuf, Vec<String>),
     /// podman, which needs no daemon, with a storage of its own.
     Podman,
+    /// Docker of a newer Debian, with its own client.
+    DockerOf(Suite, ImageStore),
+    /// podman of a newer Debian.
+    PodmanOf(Suite),
     /// None at all.
     None,
+}
+
+impl EngineKind {
+    /// All engines there are, by the names that people give them.
+    pub const NAMED: [(&str, EngineKind); 8] = [
+        ("docker", EngineKind::Dockerd),
+        ("docker-26-classic", EngineKind::DockerOf(Suite::Trixie, ImageStore::Classic)),
+        ("docker-26-containerd", EngineKind::DockerOf(Suite::Trixie, ImageStore::Containerd)),
+        ("docker-28-classic", EngineKind::DockerOf(Suite::Forky, ImageStore::Classic)),
+        ("docker-28-containerd", EngineKind::DockerOf(Suite::Forky, ImageStore::Containerd)),
+        ("podman", EngineKind::Podman),
+        ("podman-5.4", EngineKind::PodmanOf(Suite::Trixie)),
+        ("podman-5.8", EngineKind::PodmanOf(Suite::Forky)),
+    ];
+
+    /// The engine of this name.
+    pub fn named(name: &str) -> Option<EngineKind> {
+        EngineKind::NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, kind)| kind)
+    }
+}
+
+/// How a newer Docker keeps images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageStore {
+    /// In the graph driver overlay2; an image's ID is its config's digest.
+    Classic,
+    /// In containerd; an image's ID is the digest of its manifest or index.
+    Containerd,
+}
+
+impl ImageStore {
+    /// The daemon's settings for it.
+    const fn settings(self) -> &'static str {
+        match self {
+            ImageStore::Classic => {
+                r#"{"ip6tables":false,"storage-driver":"overlay2","features":{"containerd-snapshotter":false}}"#
+            }
+            ImageStore::Containerd => r#"{"ip6tables":false,"features":{"containerd-snapshotter":true}}"#,
+        }
+    }
 }
 
 /// What an engine is to be like.
@@ -47,7 +91,7 @@ impl Engine {
     /// Starts it in this directory, without waiting for it to answer.
     pub(crate) fn start(dir: &Path, options: &EngineOptions) -> Result<Engine, LabError> {
         let root = dir.join("root");
-        for part in [&root, &dir.join("exec"), &dir.join("client")] {
+        for part in [&root, &dir.join("exec"), &dir.join("client"), &dir.join("bin")] {
             fs::create_dir_all(part).map_err(LabError::io(format_args!("create {}", part.display())))?;
         }
         if let Some(megabytes) = options.root_limit_mb {
@@ -57,15 +101,27 @@ impl Engine {
         let (program, flags) = match &options.kind {
             EngineKind::Dockerd => {
                 packages::require(&[("dockerd", "docker.io"), ("docker", "docker.io")])?;
-                (packages::find("dockerd").unwrap_or_else(|| "dockerd".into()), &[][..])
+                (packages::find("dockerd").unwrap_or_else(|| "dockerd".into()), Vec::new())
             }
             EngineKind::Program(program, flags) => {
                 packages::require(&[("docker", "docker.io")])?;
-                (program.clone(), &flags[..])
+                (program.clone(), flags.clone())
+            }
+            EngineKind::DockerOf(suite, store) => {
+                suite.link_programs(&["docker", "dockerd", "ctr"], &engine.bin())?;
+                let settings = dir.join("daemon.json");
+                write(&settings, store.settings())?;
+                let flags = vec!["--config-file".to_owned(), settings.display().to_string()];
+                (engine.bin().join("dockerd"), flags)
             }
             EngineKind::Podman => {
                 packages::require(&[("podman", "podman")])?;
-                engine.configure_podman()?;
+                engine.configure_podman("")?;
+                return Ok(engine);
+            }
+            EngineKind::PodmanOf(suite) => {
+                suite.link_programs(&["podman"], &engine.bin())?;
+                engine.configure_podman("runtime = \"runc\"\n")?;
                 return Ok(engine);
             }
             EngineKind::None => return Ok(engine),
@@ -129,6 +185,24 @@ impl Engine {
         self.dir.join("root")
     }
 
+    /// A directory for the `PATH` of whoever uses it, with its client where that is not the machine's.
+    pub fn bin(&self) -> PathBuf {
+        self.dir.join("bin")
+    }
+
+    /// containerd's own client, for the containerd that a Docker of a suite has started.
+    ///
+    /// # Panics
+    /// When it is another kind of engine.
+    pub fn ctr(&self) -> Command {
+        assert!(matches!(self.kind, EngineKind::DockerOf(..)), "{:?} comes with no ctr", self.kind);
+        let mut command = Command::new(self.bin().join("ctr"));
+        command
+            .args(["--namespace", "moby", "--address"])
+            .arg(self.dir.join("exec/containerd/containerd.sock"));
+        command
+    }
+
     /// The log of its daemon.
     pub fn log(&self) -> PathBuf {
         self.dir.join("dockerd.log")
@@ -144,13 +218,14 @@ impl Engine {
         let path = |name: &str| self.dir.join(name).display().to_string();
         let mut variables = vec![("DOCKER_CONFIG".to_owned(), path("client"))];
         match self.kind {
-            EngineKind::Dockerd | EngineKind::Program(..) => {
+            EngineKind::Dockerd | EngineKind::Program(..) | EngineKind::DockerOf(..) => {
                 variables.push(("DOCKER_HOST".to_owned(), self.docker_host()));
             }
-            EngineKind::Podman => {
+            EngineKind::Podman | EngineKind::PodmanOf(_) => {
                 variables.push(("CONTAINERS_CONF".to_owned(), path("containers.conf")));
                 variables.push(("CONTAINERS_STORAGE_CONF".to_owned(), path("storage.conf")));
                 variables.push(("REGISTRY_AUTH_FILE".to_owned(), path("client/auth.json")));
+                variables.push(("PODMAN_IGNORE_CGROUPSV1_WARNING".to_owned(), "1".to_owned()));
             }
             EngineKind::None => {}
         }
@@ -162,14 +237,25 @@ impl Engine {
         match self.kind {
             EngineKind::Dockerd | EngineKind::Program(..) => &["podman"],
             EngineKind::Podman => &["docker", "dockerd"],
-            EngineKind::None => &["docker", "dockerd", "podman"],
+            EngineKind::DockerOf(..) | EngineKind::PodmanOf(_) | EngineKind::None => {
+                &["docker", "dockerd", "podman"]
+            }
         }
+    }
+
+    /// Whether it is podman, of whatever release.
+    pub fn is_podman(&self) -> bool {
+        matches!(self.kind, EngineKind::Podman | EngineKind::PodmanOf(_))
     }
 
     /// The engine's client, `docker` or `podman`, ready for a subcommand.
     pub fn client(&self) -> Command {
-        let mut command = Command::new(if self.kind == EngineKind::Podman { "podman" } else { "docker" });
-        if self.kind != EngineKind::Podman {
+        let name = if self.is_podman() { "podman" } else { "docker" };
+        let mut command = match self.kind {
+            EngineKind::DockerOf(..) | EngineKind::PodmanOf(_) => Command::new(self.bin().join(name)),
+            _ => Command::new(name),
+        };
+        if !self.is_podman() {
             command.args(["--host", &self.docker_host()]);
         }
         command.env_remove("DOCKER_CONTEXT").env_remove("DOCKER_HOST").envs(self.environment());
@@ -206,7 +292,7 @@ impl Engine {
     }
 
     /// podman's places are in files, so that a login's podman finds them with no flag.
-    fn configure_podman(&self) -> Result<(), LabError> {
+    fn configure_podman(&self, more: &str) -> Result<(), LabError> {
         let dir = self.dir.display();
         let storage = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = \"{dir}/root\"\nrunroot = \"{dir}/exec\"\n"
@@ -214,12 +300,11 @@ impl Engine {
         let containers = format!(
             "[engine]\ntmp_dir = \"{dir}/exec/libpod\"\nstatic_dir = \"{dir}/root/libpod\"\n\
              volume_path = \"{dir}/root/volumes\"\ncgroup_manager = \"cgroupfs\"\n\
-             events_logger = \"none\"\nlock_type = \"file\"\nenv = [\"{mark}={dir}\"]\n",
+             events_logger = \"none\"\nlock_type = \"file\"\nenv = [\"{mark}={dir}\"]\n{more}",
             mark = process::MARK,
         );
         for (name, text) in [("storage.conf", storage), ("containers.conf", containers)] {
-            let file = self.dir.join(name);
-            fs::write(&file, text).map_err(LabError::io(format_args!("write {}", file.display())))?;
+            write(&self.dir.join(name), &text)?;
         }
         Ok(())
     }

@@ -27,9 +27,11 @@ pub mod keeper;
 pub mod packages;
 pub mod wire;
 
+mod cache;
 mod command;
 mod engine;
 mod error;
+mod holdings;
 mod host;
 mod lab;
 mod link;
@@ -38,10 +40,13 @@ mod mounts;
 mod process;
 mod programs;
 mod sshd;
+mod suite;
 
-pub use engine::{Engine, EngineKind, EngineOptions};
+pub use cache::CACHE;
+pub use engine::{Engine, EngineKind, EngineOptions, ImageStore};
 pub use error::LabError;
 pub use host::Host;
 pub use lab::{BASE, Lab, LabBuilder};
 pub use link::{HostKey, Identity, Link};
 pub use login::{Login, LoginOptions, Place, Shell, User};
+pub use suite::Suite;

@@ -280,7 +280,8 @@ impl Login {
         hidden.extend(engine.foreign_clients().iter().map(|name| (*name).to_owned()));
         let mut env = engine.environment();
         env.push(("TMPDIR".to_owned(), self.tmp().display().to_string()));
-        env.push(("PATH".to_owned(), format!("{}:{}", self.bin().display(), self.without(SYSTEM, &hidden)?)));
+        let path = [self.bin(), engine.bin()].map(|dir| dir.display().to_string()).join(":");
+        env.push(("PATH".to_owned(), format!("{path}:{}", self.without(SYSTEM, &hidden)?)));
         env.push((process::MARK.to_owned(), self.dir.display().to_string()));
         for (name, value) in &options.env {
             env.retain(|(known, _)| known != name);

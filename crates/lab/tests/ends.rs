@@ -90,8 +90,18 @@ fn a_stopped_lab_leaves_nothing() {
 
 #[test]
 fn a_killed_owner_leaves_nothing() {
+    a_killed_owner_of("alpha");
+}
+
+/// Its engines run in mount namespaces.
+#[test]
+fn a_killed_owner_of_newer_engines_leaves_nothing() {
+    a_killed_owner_of("alpha=docker-28-containerd");
+}
+
+fn a_killed_owner_of(host: &str) {
     let mut owner = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["up", "alpha"])
+        .args(["up", host])
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()

@@ -4,14 +4,16 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use dsync_lab::{Lab, LabError, images, keeper};
+use dsync_lab::{EngineKind, EngineOptions, Lab, LabError, LoginOptions, images, keeper};
 
-const USAGE: &str = "usage: lab up [HOST...] [--image IMAGE]...
+const USAGE: &str = "usage: lab up [HOST[=ENGINE]...] [--image IMAGE]...
        lab images
+       lab engines
 
-lab up starts hosts (alpha and beta, unless named), each with an engine and an
-sshd, loads the images into the first one, prints variables to eval, and runs
-until Ctrl-C. lab images lists the images there are recipes for.";
+lab up starts hosts (alpha and beta, unless named), each with an engine (this
+machine's docker, unless named) and an sshd, loads the images into the first
+one, prints variables to eval, and runs until Ctrl-C. lab images lists the
+images there are recipes for, lab engines the engines.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +21,10 @@ fn main() -> ExitCode {
         ["up", ref rest @ ..] => up(rest),
         ["images"] => {
             images::recipes().iter().for_each(|recipe| println!("{}", recipe.image));
+            Ok(())
+        }
+        ["engines"] => {
+            EngineKind::NAMED.iter().for_each(|(name, _)| println!("{name}"));
             Ok(())
         }
         ["keep", dir] => keeper::keep(Path::new(dir), io::stdin()),
@@ -48,7 +54,15 @@ fn up(words: &[&str]) -> Result<(), LabError> {
     if hosts.is_empty() {
         hosts = vec!["alpha", "beta"];
     }
-    let lab = Lab::start(&hosts)?;
+    let mut builder = Lab::builder();
+    for host in hosts {
+        let (host, engine) = host.split_once('=').unwrap_or((host, "docker"));
+        let kind = EngineKind::named(engine)
+            .ok_or_else(|| LabError::Usage(format!("no engine '{engine}': see lab engines")))?;
+        let options = EngineOptions { kind, ..EngineOptions::default() };
+        builder = builder.host_with(host, options, LoginOptions::default());
+    }
+    let lab = builder.start()?;
     for image in wanted {
         images::get(lab.hosts()[0].engine(), image)?;
     }

@@ -1,16 +1,13 @@
 //! Real images: built in an engine of the lab, and kept as archives so that it happens once.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Recipe;
 use crate::command::run;
-use crate::{Engine, LabError, packages};
-
-/// Where the archives are kept; `docker-sync-lab` in the user's cache directory unless this variable says.
-pub const CACHE: &str = "DOCKER_SYNC_LAB_CACHE";
+use crate::{Engine, LabError, cache, packages};
 
 /// Makes sure that an engine has one of the real images, all of which [`super::recipes`] lists.
 pub fn get(engine: &Engine, image: &str) -> Result<(), LabError> {
@@ -23,14 +20,13 @@ pub fn get(engine: &Engine, image: &str) -> Result<(), LabError> {
 /// The archive of one of the real images. If need be it is built in this engine, which then has it.
 pub fn archive(engine: &Engine, image: &str) -> Result<PathBuf, LabError> {
     let recipe = Recipe::of(image)?;
-    let cache = cache_dir()?;
+    let cache = cache::directory()?;
     let file = cache.join(recipe.key()? + ".tar");
     if file.is_file() {
         return Ok(file);
     }
     // Who comes second waits, and then finds the archive.
-    let lock = File::create(cache.join("lock")).map_err(LabError::io("lock the cache of images"))?;
-    lock.lock().map_err(LabError::io("lock the cache of images"))?;
+    let _lock = cache::lock(&cache, "lock")?;
     build_with_bases(engine, recipe, &cache)?;
     Ok(file)
 }
@@ -93,14 +89,4 @@ fn build(engine: &Engine, recipe: &Recipe, scratch: &Path) -> Result<(), LabErro
         command.args(["--build-arg", proxy]);
     }
     run(command.arg(&context)).map(drop)
-}
-
-fn cache_dir() -> Result<PathBuf, LabError> {
-    let dir = env::var_os(CACHE)
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("XDG_CACHE_HOME").map(|dir| Path::new(&dir).join("docker-sync-lab")))
-        .or_else(|| env::var_os("HOME").map(|dir| Path::new(&dir).join(".cache/docker-sync-lab")))
-        .ok_or_else(|| LabError::Usage(format!("no place for images: set {CACHE}")))?;
-    fs::create_dir_all(&dir).map_err(LabError::io(format_args!("create {}", dir.display())))?;
-    Ok(dir)
 }

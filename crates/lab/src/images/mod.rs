@@ -7,7 +7,7 @@ mod recipe;
 mod tree;
 
 pub use archive::{Image, Platform};
-pub use build::{CACHE, archive, get};
+pub use build::{archive, get};
 pub use layer::{Attributes, Layer, LayerBuilder};
 pub use recipe::{Recipe, recipes};
 pub use tree::{Node, NodeKind, Tree, export_tree};

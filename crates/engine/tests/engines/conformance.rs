@@ -1,0 +1,121 @@
+//! The suite that every store passes, on every engine; and it leaves none of them with anything.
+
+use dsync_core::Digest;
+use dsync_engine::conformance::conformance;
+use dsync_engine::{Store, StoreKind};
+
+use crate::stand::Stand;
+
+/// What may be left when all images of the suite are gone again, as the lab names it.
+type Leaves = &'static [&'static str];
+
+const NOTHING: Leaves = &[];
+/// podman keeps the lower layers of an image that it refuses, for the next try.
+const LAYERS_OF_REFUSED_IMAGES: Leaves = &["layer ", "contents "];
+/// A save of Docker from 25 on never lets go of an image in which a layer occurs twice. Reading the
+/// engine's files instead is free of that.
+const LAYERS_OF_SAVED_IMAGES: Leaves = &["layer ", "contents "];
+/// A save of Docker 26 that is given up leaves a lease on all blobs of the image.
+const LEASES_OF_SAVES: Leaves = &["lease ", "blob "];
+
+/// Runs the suite, then removes what it made.
+fn passes(stand: &Stand, store: &dyn Store, kind: StoreKind, leaves: Leaves) {
+    let _alone = stand.alone();
+    assert_eq!(store.describe().kind, kind, "{}", store.describe().name);
+    let before = stand.engine().holdings().unwrap();
+    let made = conformance(store);
+    assert!(made.len() > 5, "{made:?}");
+    // An engine that got an empty file for a layer it knows would run the image, with the layer missing.
+    let empty = format!("blob {}", Digest::of(b"").hex());
+    assert!(!stand.engine().holdings().unwrap().contains(&empty));
+    for id in made {
+        stand.engine().remove_image(&id.to_string()).unwrap();
+    }
+    stand.assert_holds_but_for(&before, leaves);
+}
+
+/// With the engine's own files at hand, where the kind has files that are read.
+fn an_engine_passes(name: &str, kind: StoreKind, leaves: Leaves) {
+    let Some(stand) = Stand::get(name) else { return };
+    passes(stand, &*stand.store(), kind, leaves);
+}
+
+/// By nothing but what its client says.
+fn a_client_passes(name: &str, kind: StoreKind, leaves: Leaves) {
+    let Some(stand) = Stand::get(name) else { return };
+    passes(stand, &*stand.store_behind_its_client(), kind, leaves);
+}
+
+#[test]
+fn docker_20() {
+    an_engine_passes("docker", StoreKind::DockerClassic, NOTHING);
+}
+
+#[test]
+fn docker_20_by_its_client() {
+    a_client_passes("docker", StoreKind::DockerClassic, NOTHING);
+}
+
+#[test]
+fn docker_28_containerd() {
+    an_engine_passes("docker-28-containerd", StoreKind::DockerContainerd, NOTHING);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn docker_28_containerd_by_its_client() {
+    a_client_passes("docker-28-containerd", StoreKind::DockerContainerd, NOTHING);
+}
+
+#[test]
+fn podman_4() {
+    an_engine_passes("podman", StoreKind::Podman, LAYERS_OF_REFUSED_IMAGES);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn docker_26_classic() {
+    an_engine_passes("docker-26-classic", StoreKind::DockerClassic, NOTHING);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn docker_26_classic_by_its_client() {
+    a_client_passes("docker-26-classic", StoreKind::DockerClassic, LAYERS_OF_SAVED_IMAGES);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn docker_26_containerd() {
+    an_engine_passes("docker-26-containerd", StoreKind::DockerContainerd, LEASES_OF_SAVES);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn docker_26_containerd_by_its_client() {
+    a_client_passes("docker-26-containerd", StoreKind::DockerContainerd, LEASES_OF_SAVES);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn docker_28_classic() {
+    an_engine_passes("docker-28-classic", StoreKind::DockerClassic, NOTHING);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn docker_28_classic_by_its_client() {
+    a_client_passes("docker-28-classic", StoreKind::DockerClassic, LAYERS_OF_SAVED_IMAGES);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn podman_5_4() {
+    an_engine_passes("podman-5.4", StoreKind::Podman, LAYERS_OF_REFUSED_IMAGES);
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn podman_5_8() {
+    an_engine_passes("podman-5.8", StoreKind::Podman, LAYERS_OF_REFUSED_IMAGES);
+}
