@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use dsync_core::{DiffId, Digest, ImageId};
-use dsync_engine::{LayerSink, Store, StoreError};
+use dsync_engine::{Identity, LayerSink, Store, StoreError};
 use dsync_lab::images::{Image, Layer};
 
 use crate::stand::Stand;
@@ -35,7 +35,7 @@ fn import(store: &dyn Store, image: &Image) -> Result<ImageId, StoreError> {
         let tar = layer.tar();
         import.layer(&layer.diff_id(), tar.len() as u64, &mut |out| out.write_all(tar))?;
     }
-    import.commit(&image.config_json())
+    import.commit(Identity::Content(&image.config_json()))
 }
 
 /// Takes layers, and says what they really are.
