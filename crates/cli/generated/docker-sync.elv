@@ -42,6 +42,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --push 'This host is the source and REMOTE the target'
             cand --dry-run 'Print what would be moved, image by image, and move nothing'
             cand --explain 'Say which files the bytes are that cross (or would)'
+            cand --verify 'Read the image on the target again, and check every byte of it'
             cand --json 'One JSON document on standard output instead of text'
             cand -q 'Say nothing but data and errors'
             cand --quiet 'Say nothing but data and errors'

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_docker_sync_global_optspecs
-    string join \n a/all u/update n/new r/report p/push dry-run explain platform= ssh= docker= remote-docker= f/tmpfolder= memory= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
+    string join \n a/all u/update n/new r/report p/push dry-run explain verify platform= ssh= docker= remote-docker= f/tmpfolder= memory= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
 end
 
 function __fish_docker_sync_needs_command
@@ -48,6 +48,7 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -s r -l report -d 
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l dry-run -d 'Print what would be moved, image by image, and move nothing'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l explain -d 'Say which files the bytes are that cross (or would)'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l verify -d 'Read the image on the target again, and check every byte of it'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l json -d 'One JSON document on standard output instead of text'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s q -l quiet -d 'Say nothing but data and errors'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s v -l verbose -d 'Say what is being done and why'

@@ -45,6 +45,7 @@ never\:"Not at all"))' \
 '--push[This host is the source and REMOTE the target]' \
 '--dry-run[Print what would be moved, image by image, and move nothing]' \
 '--explain[Say which files the bytes are that cross (or would)]' \
+'--verify[Read the image on the target again, and check every byte of it]' \
 '--json[One JSON document on standard output instead of text]' \
 '(-v --verbose)-q[Say nothing but data and errors]' \
 '(-v --verbose)--quiet[Say nothing but data and errors]' \

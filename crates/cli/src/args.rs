@@ -211,6 +211,10 @@ pub(crate) struct SyncArgs {
     #[arg(long, help_heading = WHAT)]
     pub(crate) explain: bool,
 
+    /// Read the image on the target again, and check every byte of it
+    #[arg(long, help_heading = WHAT)]
+    pub(crate) verify: bool,
+
     /// Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
     #[arg(long, value_name = "PLATFORM", help_heading = WHAT)]
     pub(crate) platform: Option<Platform>,

@@ -14,6 +14,8 @@ pub(crate) trait Backend {
     fn report(&mut self, patterns: &[String]) -> Result<Report, Error>;
     /// See [`Session::sync`].
     fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error>;
+    /// See [`Session::verify`].
+    fn verify(&mut self, entry: &Entry) -> Result<u64, Error>;
     /// See [`Session::traffic`].
     fn traffic(&self) -> Traffic;
 }
@@ -25,6 +27,10 @@ impl Backend for Session {
 
     fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error> {
         Session::sync(self, entry, dry_run)
+    }
+
+    fn verify(&mut self, entry: &Entry) -> Result<u64, Error> {
+        Session::verify(self, entry)
     }
 
     fn traffic(&self) -> Traffic {

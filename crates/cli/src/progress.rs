@@ -219,6 +219,7 @@ fn word(phase: Phase) -> &'static str {
         Phase::Basis => "reading what is here",
         Phase::Transfer => "transferring",
         Phase::Load => "loading",
+        Phase::Verify => "verifying",
     }
 }
 

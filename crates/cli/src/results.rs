@@ -18,6 +18,8 @@ pub(crate) struct Done<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) took: Duration,
     pub(crate) what: What,
+    /// The bytes that were read again on the target, where it was asked to prove what it has.
+    pub(crate) verified: Option<u64>,
 }
 
 /// What became of an image.
@@ -79,11 +81,11 @@ pub(crate) fn sums(done: &[Done<'_>], traffic: Traffic, took: Duration) -> Sums 
 pub(crate) fn line(done: &Done<'_>) -> String {
     let label = done.label();
     match &done.what {
-        What::Current => format!("{label}  current"),
+        What::Current => format!("{label}  current{}", verified(done)),
         What::Synced(outcome) => {
             let sent = instead(outcome.traffic, done.entry.image.size);
             let action = paint(style::GOOD, done.action());
-            format!("{label}  {action}  sent {sent}, {}", duration(done.took))
+            format!("{label}  {action}  sent {sent}, {}{}", duration(done.took), verified(done))
         }
         What::Failed(diagnosis) => {
             let mut named = diagnosis.clone();
@@ -92,6 +94,10 @@ pub(crate) fn line(done: &Done<'_>) -> String {
         }
         What::Skipped => format!("{label}  not tried"),
     }
+}
+
+fn verified(done: &Done<'_>) -> String {
+    done.verified.map_or_else(String::new, |read| format!(", verified ({} read)", bytes(read)))
 }
 
 /// What a dry run found out about an image.

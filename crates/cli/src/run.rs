@@ -23,6 +23,7 @@ pub(crate) struct Request<'a> {
     pub(crate) direction: Direction,
     pub(crate) dry_run: bool,
     pub(crate) explain: bool,
+    pub(crate) verify: bool,
     pub(crate) json: bool,
     /// What errors are explained with.
     pub(crate) context: Context<'a>,
@@ -90,8 +91,21 @@ fn sync(
         } else {
             one(backend, entry, request.dry_run, request.context, &mut ended)
         };
+        let took = (show.clock)().saturating_sub(start);
+        let (what, verified) = match what {
+            What::Current | What::Synced(_) if request.verify && !request.dry_run => {
+                match backend.verify(entry) {
+                    Ok(read) => (what, Some(read)),
+                    Err(e) => {
+                        ended = error::ends_session(&e);
+                        (What::Failed(error::diagnose(&e, request.context)), None)
+                    }
+                }
+            }
+            what => (what, None),
+        };
         show.progress.clear();
-        let this = Done { entry, took: (show.clock)().saturating_sub(start), what };
+        let this = Done { entry, took, what, verified };
         if let (What::Failed(diagnosis), error::OK) = (&this.what, exit) {
             exit = diagnosis.exit;
         }

@@ -119,6 +119,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         images: &args.images,
         direction: backend::direction(args),
         dry_run: args.dry_run,
+        verify: args.verify,
         explain: args.explain,
         json: args.json,
         context,

@@ -53,6 +53,11 @@ pub enum Request {
     },
     /// To a target: take this image from the source.
     Receive(Receive),
+    /// To a target: read the image again that is there under the first of its names, or else the same image.
+    Verify {
+        /// As the source listed it.
+        image: ListedImage,
+    },
 }
 
 /// How hard to compress.
@@ -125,6 +130,11 @@ pub enum Reply {
     Received(Received),
     /// To any of them.
     Failed(Failure),
+    /// To `Verify`: every byte is what its digest says; so many were read.
+    Verified {
+        /// Bytes of layers, uncompressed, and of what is stored where that is something else.
+        bytes: u64,
+    },
 }
 
 /// What some of the bytes of an image are that cross.
@@ -351,6 +361,8 @@ pub enum Phase {
     Transfer,
     /// The target's engine takes the image in.
     Load,
+    /// The target reads the image again.
+    Verify,
 }
 
 /// Why an endpoint did not do what was asked.

@@ -21,7 +21,7 @@ use crate::failure::EndpointError;
 use crate::link::Link;
 use crate::remote::Destination;
 use crate::rsync::{DistantFolder, RsyncStore};
-use crate::session::Options;
+use crate::session::{Identity, Options};
 use crate::ssh::{self, Pipe};
 use crate::temporary;
 
@@ -107,7 +107,8 @@ impl Master {
         let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
         let (link, served) = Link::pair();
         let (version, local, to) = (options.version.clone(), options.local_store.clone(), to.clone());
-        let tmpfolder: Option<PathBuf> = options.tmpfolder.clone();
+        let (tmpfolder, exact): (Option<PathBuf>, _) =
+            (options.tmpfolder.clone(), options.identity == Identity::Exact);
         let served = thread::spawn(move || {
             let opener = move |spec: &str| -> Result<Box<dyn Store>, EndpointError> {
                 let store = DistantStore::open(&words(spec)?, &reach)?;
@@ -115,6 +116,10 @@ impl Master {
                     return Ok(Box::new(store));
                 }
                 let here = endpoint::open_here(&local)?;
+                // What has to keep its ID are compressed layers, in which rsync finds nothing that is the same.
+                if store.has_packages() && here.has_packages() && exact {
+                    return Ok(Box::new(store));
+                }
                 let shell = shell.clone();
                 let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());
                 Ok(Box::new(RsyncStore::new(store, here, shell, to, tmpfolder, distant, &reach)))

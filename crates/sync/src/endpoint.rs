@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use dsync_core::{Image, ImageId, Platform};
 use dsync_engine::{Store, StoreSpec};
-use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Receive, Reply, Request, Survey};
+use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
 use crate::assess;
 use crate::cache::Cache;
@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::select::Selector;
 use crate::source::{self, Sending};
 use crate::target::{self, Receiving};
+use crate::verify;
 
 /// Opens a store by what `--docker` says.
 pub(crate) type Opener = dyn Fn(&str) -> Result<Box<dyn Store>, EndpointError> + Send;
@@ -138,6 +139,11 @@ impl Host {
                 let exact = exact.then(|| self.platform.clone());
                 let how = Sending { compression, dry_run, explain, exact };
                 source::send(&*self.store, &held, link, &image, &how, &self.room)
+            }
+            Request::Verify { image } => {
+                link.outbox.event(&Event::Phase(Phase::Verify));
+                let bytes = verify::verify(&*self.store, &self.store.list()?, &from_wire(&image)?)?;
+                Ok(Reply::Verified { bytes })
             }
             Request::Receive(Receive { image, names, basis, whole, dry_run, exact }) => {
                 let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());

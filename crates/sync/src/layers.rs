@@ -19,7 +19,7 @@ use dsync_delta::Listing;
 use dsync_engine::{Export, Store, StoreError};
 
 pub(crate) use shelf::{Shelf, Slice, listings, load, places, readable};
-pub(crate) use spool::{Kept, copy_at};
+pub(crate) use spool::{Kept, blocks, copy_at};
 
 use crate::cache::Cache;
 use crate::failure::EndpointError;

@@ -36,6 +36,7 @@ mod ssh;
 mod stream;
 mod target;
 mod temporary;
+mod verify;
 
 pub use agent::{agent_version, serve_stdio};
 pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, Pruned};

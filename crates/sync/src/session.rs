@@ -280,6 +280,17 @@ impl Session {
         }
     }
 
+    /// Has the target read the image again and check every byte. Returns how many it read.
+    pub fn verify(&mut self, entry: &Entry) -> Result<u64, Error> {
+        let (_, target) = self.sides();
+        let names = entry.name.iter().map(ToString::to_string).collect();
+        let image = ListedImage { names, ..to_wire(&entry.image) };
+        match self.ask(target, &Request::Verify { image })? {
+            Reply::Verified { bytes } => Ok(bytes),
+            _ => Err(Error::OutOfTurn { expected: "a proof" }),
+        }
+    }
+
     fn transfer(&mut self, entry: &Entry, dry_run: bool, whole: bool) -> Result<Outcome, Error> {
         let before = self.traffic();
         let receive = Request::Receive(Receive {
@@ -328,7 +339,7 @@ impl Session {
     /// Whether the image is to have the source's ID, where that is more than its content.
     fn exact(&self) -> bool {
         let packages = self.local_store.has_packages && self.remote_store.has_packages;
-        packages && self.options.identity == Identity::Exact && !self.whole
+        packages && self.options.identity == Identity::Exact
     }
 
     /// Passes everything between source and target until both have replied.

@@ -78,6 +78,7 @@ struct Result {
     built: u64,
     reused: u64,
     seconds: f64,
+    verified: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explained>,
     error: Option<Diagnosis>,
@@ -183,6 +184,7 @@ fn result(done: &Done<'_>) -> Result {
         built: 0,
         reused: 0,
         seconds: seconds(done.took),
+        verified: done.verified,
         explain: None,
         error: None,
     };

@@ -35,6 +35,7 @@ fn short_help() {
       -p, --push                 This host is the source and REMOTE the target
           --dry-run              Print what would be moved, image by image, and move nothing
           --explain              Say which files the bytes are that cross (or would)
+          --verify               Read the image on the target again, and check every byte of it
           --platform <PLATFORM>  Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
 
     How to reach the two sides:

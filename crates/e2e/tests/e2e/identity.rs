@@ -139,3 +139,28 @@ fn all_platforms_that_are_there_go_over() {
     pull(&bench, &one, &there, &["--platform", "linux/arm64", "web:1"]).ok().says("current");
     pull(&bench, &one, &there, &["--platform", "linux/riscv64", "web:1"]).exits(5);
 }
+
+#[test]
+fn what_is_there_can_be_proven() {
+    let Some(bench) = Bench::start() else { return };
+    let (here, there, _, new) = pair(&bench, "identity-verify", Form::Gnu(6));
+    pull(&bench, &here, &there, &["--verify", "web:2"]).ok().says("verified (");
+    pull(&bench, &here, &there, &["--verify", "web:2"]).ok().says("current, verified (");
+
+    // A bit falls over in each large layer.
+    let files: Vec<_> = here.blobs().iter().map(|name| here.dir().join("blobs/sha256").join(name)).collect();
+    let large = files.iter().filter(|file| fs::metadata(file).unwrap().len() > 50_000);
+    for file in large.clone() {
+        let mut bytes = fs::read(file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(file, bytes).unwrap();
+    }
+    pull(&bench, &here, &there, &["--verify", "web:2"]).exits(1).says("its store is damaged");
+    large.for_each(|file| fs::remove_file(file).unwrap());
+    pull(&bench, &here, &there, &["--verify", "web:2"]).exits(1).says("missing");
+
+    // An engine's own files are read as they lie on the disk.
+    bench.there().put(&new);
+    bench.pull(&["--verify", &bench.name("web:1")]).ok().says("verified (");
+}

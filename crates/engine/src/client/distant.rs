@@ -4,9 +4,9 @@
 //! tar's `--delete` is a filter) before the rest goes through zstd or gzip.
 
 use std::collections::HashSet;
-use std::io::Read as _;
+use std::io::Read;
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Platform};
 
 use super::identify::{Engine, Syntax};
 use super::import::Load;
@@ -14,6 +14,7 @@ use super::packed::Packing;
 use super::{ClientStore, list};
 use crate::archive::{self, ReadError, Request, v1_ids};
 use crate::command::{Program, Reach};
+use crate::package::{BlobRef, Package};
 use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind, neither};
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
@@ -93,12 +94,32 @@ impl Store for DistantStore {
         self.0.holds(held, image)
     }
 
+    fn has_packages(&self) -> bool {
+        self.0.has_packages()
+    }
+
+    fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
+        self.0.package(id, platform)
+    }
+
+    fn has(&self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
+        self.0.has(blobs)
+    }
+
+    fn blob(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        self.0.blob(blob)
+    }
+
     fn export(
         &self,
         id: &ImageId,
         wanted: &HashSet<DiffId>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
+        if self.0.has_packages() {
+            // Single blobs, compressed as they are.
+            return self.0.export(id, wanted, sink);
+        }
         let image = self.image(id)?;
         let save = self.save_script(&image, wanted)?;
         let pack = "if command -v zstd >/dev/null; then zstd -q -c -T0; else gzip -c; fi";

@@ -225,7 +225,7 @@ fn damaged(diff_id: &DiffId, how: &str) -> io::Error {
 }
 
 /// Reads to the end, in blocks, unless somebody wants the process to end.
-pub(super) fn blocks(input: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn blocks(input: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut block = vec![0; BLOCK];
     loop {
         if interrupt::happened() {
