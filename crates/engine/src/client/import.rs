@@ -1,6 +1,6 @@
 //! Writes an image by `load`: an archive of the layers that are missing, then what describes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::slice::from_ref;
 
@@ -140,9 +140,15 @@ impl Load<'_> {
         match self.engine.kind {
             StoreKind::Podman => {}
             StoreKind::DockerContainerd => {
+                // What no image has may go at any time.
+                let kept = match self.content {
+                    Some(content) => content.held(&list(self.program)?),
+                    None => HashSet::new(),
+                };
                 for id in diff_ids.iter().filter(|id| !given.contains_key(id)) {
-                    let size =
-                        self.content.and_then(|content| content.size(&Digest::from_bytes(*id.as_bytes())));
+                    let digest = Digest::from_bytes(*id.as_bytes());
+                    let content = self.content.filter(|_| kept.contains(&digest));
+                    let size = content.and_then(|content| content.size(&digest));
                     let missing = || broken(&format!("the containerd image store has no layer {id}"));
                     held.insert(*id, size.ok_or_else(missing)?);
                 }
