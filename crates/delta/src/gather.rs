@@ -8,6 +8,8 @@
 //! must depend on the arguments only, and a change of it is a change of the protocol.
 
 mod names;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -64,8 +66,9 @@ pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limi
 }
 
 /// For each content that is sent the contents of the basis of which it may be a new version, where only the
-/// target can read them: `basis` has these layers only, `readable` those that the source can read as well. At most
-/// `limit` bytes, new and old together, are looked at.
+/// target can read them: `basis` has these layers only, `readable` those that the source can read as well, which
+/// come first where they have a version in as strict a sense. At most `limit` bytes, new and old together, are looked
+/// at; an old content counts once, however many new ones may be versions of it.
 pub fn candidates(
     new: &[&Listing],
     sent: &[Spot],
@@ -77,12 +80,15 @@ pub fn candidates(
     let places: HashMap<Spot, usize> = sent.iter().enumerate().map(|(at, spot)| (*spot, at)).collect();
     let mut candidates = vec![None; sent.len()];
     let mut left = limit;
+    let mut counted: HashSet<Spot> = HashSet::new();
     for (layer, listing) in new.iter().enumerate() {
         for file in listing.files() {
             let is_sent = |content: &usize| places.contains_key(&(layer, *content));
-            if !file.contents.clone().any(|content| is_sent(&content))
-                || better.version(&file.path, file.len).is_some()
-            {
+            if !file.contents.clone().any(|content| is_sent(&content)) {
+                continue;
+            }
+            let Some(sense) = old.sense(&file.path, file.len) else { continue };
+            if better.sense(&file.path, file.len).is_some_and(|better| better <= sense) {
                 continue;
             }
             let Some((version, in_listing)) = old.version(&file.path, file.len) else { continue };
@@ -91,9 +97,12 @@ pub fn candidates(
                 let (path, contents) = (file.path.clone(), file.contents.clone());
                 let item = Item { path, file: contents, file_len: file.len, run };
                 let region = region(&item, listing, version, in_listing, limit);
-                let cost = item.run.len.saturating_add(region.len);
+                let uncounted =
+                    region.contents.clone().filter(|old| !counted.contains(&(region.layer, *old)));
+                let cost = uncounted.map(|old| in_listing.contents()[old].len).sum::<u64>() + item.run.len;
                 if region.len > 0 && cost <= left {
                     left -= cost;
+                    counted.extend(region.contents.clone().map(|old| (region.layer, old)));
                     candidates[places[&(layer, content)]] = Some(region);
                 }
             }

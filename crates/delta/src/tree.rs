@@ -7,10 +7,11 @@
 //! has not. A hash tree of this kind is Merkle's (CRYPTO '87); with ends by content it is known as a prolly
 //! tree or a "content-defined Merkle tree". The messages are in `docs/negotiation.md`.
 //!
-//! On the wire a hash is its first [`SHORT`] bytes. With n hashes asked for and m in the index of the other
+//! On the wire a hash is its first seven bytes. With n hashes asked for and m in the index of the other
 //! side, some two different ones agree with odds of about n·m/2⁵⁶: at 20,000 and a million 1 in 3.6 million.
 //! Nothing here notices. The layer then comes out with another diff id, and is asked for again with nothing
-//! taken as known.
+//! taken as known. Only lists that are asked about [`low`](Asker::low) have narrow hashes, of four bytes: what
+//! is found by them has to be checked.
 
 mod answerer;
 mod asker;
@@ -28,10 +29,26 @@ use crate::WantedError;
 /// What stands for one thing of a list: a hash of all that makes it the same as another.
 pub type Item = [u8; 16];
 
-/// Bytes of a hash that cross the wire.
-pub const SHORT: usize = 7;
 /// Most items that can be asked about.
 pub const ITEMS_MAX: usize = 1 << 22;
+
+/// How much of a hash crosses the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// So much that two hashes are hardly ever the same by chance.
+    Wide,
+    /// So much that few are.
+    Narrow,
+}
+
+impl Width {
+    fn bytes(self) -> usize {
+        match self {
+            Width::Wide => 7,
+            Width::Narrow => 4,
+        }
+    }
+}
 
 /// No group but the last of a level has fewer nodes, so each level has at most a quarter of the one below.
 const GROUP_MIN: usize = 4;
@@ -145,15 +162,8 @@ fn groups(nodes: impl Iterator<Item = Node>) -> Vec<Node> {
     groups
 }
 
-/// As much of a hash as crosses the wire.
-fn short(hash: &Item) -> [u8; SHORT] {
-    let mut short = [0; SHORT];
-    short.copy_from_slice(&hash[..SHORT]);
-    short
-}
-
 /// Adds a range at the end of a list of ranges, to the last one where they touch.
-fn append(ranges: &mut Vec<Range<usize>>, range: Range<usize>) {
+pub(crate) fn append(ranges: &mut Vec<Range<usize>>, range: Range<usize>) {
     match ranges.last_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
         _ => ranges.push(range),

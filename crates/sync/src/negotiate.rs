@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use dsync_core::Image;
 use dsync_delta::columns::Literal;
-use dsync_delta::cut::fine::{Cuts, Stretch, plan};
+use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
 use dsync_delta::gather::{self, Run, Spot};
 use dsync_delta::listing::{Entries, Selection};
 use dsync_delta::tree::{Answerer, Asker, Item, Match};
@@ -26,28 +26,38 @@ const LOST: &str = "the other side does not say what is there";
 
 /// Asks about a list. Returns what the target has of it.
 fn ask(link: &mut Link, mut asker: Asker<'_>) -> Result<Vec<Range<usize>>, EndpointError> {
-    while let Some(question) = asker.question() {
+    let mut next = asker.question();
+    if next.is_none() {
+        link.send_peer(&Peer::Question { question: Vec::new() }).map_err(EndpointError::io(LOST))?;
+    }
+    while let Some(question) = next {
         link.send_peer(&Peer::Question { question }).map_err(EndpointError::io(LOST))?;
         match link.expect_peer().map_err(EndpointError::io(LOST))? {
             Peer::Answer { answer } => asker.answer(&answer)?,
             _ => return Err(EndpointError::Usage(LOST.into())),
         }
+        next = asker.question();
     }
-    link.send_peer(&Peer::Question { question: Vec::new() }).map_err(EndpointError::io(LOST))?;
     Ok(asker.finish())
 }
 
 /// Answers all questions about a list.
 fn answer(link: &mut Link, answerer: &mut Answerer) -> Result<(), EndpointError> {
-    loop {
-        match link.expect_peer().map_err(EndpointError::io(LOST))? {
-            Peer::Question { question } if question.is_empty() => return Ok(()),
-            Peer::Question { question } => {
-                let answer = answerer.answer(&question)?;
-                link.send_peer(&Peer::Answer { answer }).map_err(EndpointError::io(LOST))?;
-            }
-            _ => return Err(EndpointError::Usage(LOST.into())),
+    while !answerer.is_done() {
+        let question = await_question(link)?;
+        if question.is_empty() {
+            break;
         }
+        let answer = answerer.answer(&question)?;
+        link.send_peer(&Peer::Answer { answer }).map_err(EndpointError::io(LOST))?;
+    }
+    Ok(())
+}
+
+fn await_question(link: &mut Link) -> Result<Vec<u8>, EndpointError> {
+    match link.expect_peer().map_err(EndpointError::io(LOST))? {
+        Peer::Question { question } => Ok(question),
+        _ => Err(EndpointError::Usage(LOST.into())),
     }
 }
 
@@ -156,8 +166,9 @@ fn whole(listing: &Listing, ordinal: usize) -> (ContentId, Slice) {
 pub(crate) struct Parts {
     /// Of each literal its stretches; none where it is sent whole.
     pub(crate) stretches: Vec<Vec<Stretch>>,
-    /// What a target must be told to know them too; empty where nothing was asked.
-    pub(crate) lengths: Vec<u8>,
+    /// What a target must be told to know them too: of which of the contents that were asked about it has not what it
+    /// seemed, a bit for each, and the lengths. Empty where nothing was asked.
+    pub(crate) told: Vec<u8>,
 }
 
 /// The source's half: which parts of literals the target has. `load` gives the bytes of one.
@@ -174,16 +185,54 @@ pub(crate) fn ask_for_parts(
     if asked.is_empty() {
         return Ok(Parts::default());
     }
+    let read = |literal: usize| {
+        let mut bytes = Vec::new();
+        load(&literals[literal], &mut bytes).map_err(EndpointError::io("cannot read a content"))?;
+        Ok::<_, EndpointError>(bytes)
+    };
     let mut cuts = Cuts::new();
     for literal in &asked {
-        let mut bytes = Vec::new();
-        load(&literals[*literal], &mut bytes).map_err(EndpointError::io("cannot read a content"))?;
-        cuts.push(&bytes);
+        cuts.push(&read(*literal)?);
     }
+    link.send_peer(&Peer::Question { question: cuts.counts() }).map_err(EndpointError::io(LOST))?;
     let known = ask(link, Asker::low(cuts.items()))?;
+    let checks = await_checks(link, asked.len())?;
+
+    let mut mistaken = Wanted::none(asked.len());
+    for seeming in cuts.stretches(&known).chunk_by(|one, next| one.content == next.content) {
+        let content = seeming[0].content;
+        if seeming.iter().any(|stretch| stretch.known)
+            && check(&known_of(&read(asked[content])?, seeming)) != checks[content]
+        {
+            mistaken.insert(content);
+        }
+    }
+    let known = cuts.without(&|content| mistaken.contains(content), &known);
     let mut stretches = vec![Vec::new(); literals.len()];
     cuts.stretches(&known).into_iter().for_each(|stretch| stretches[asked[stretch.content]].push(stretch));
-    Ok(Parts { stretches, lengths: cuts.lengths(&known) })
+    Ok(Parts { stretches, told: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
+}
+
+/// The known bytes of a content, one after the other.
+fn known_of(content: &[u8], stretches: &[Stretch]) -> Vec<u8> {
+    let known = stretches.iter().filter(|stretch| stretch.known);
+    // Stretches are within the content, whose length fits in memory.
+    known
+        .flat_map(|stretch| &content[stretch.bytes.start as usize..stretch.bytes.end as usize])
+        .copied()
+        .collect()
+}
+
+/// The checks of so many contents.
+fn await_checks(link: &mut Link, contents: usize) -> Result<Vec<Check>, EndpointError> {
+    let checks = match link.expect_peer().map_err(EndpointError::io(LOST))? {
+        Peer::Answer { answer } => answer,
+        _ => return Err(EndpointError::Usage(LOST.into())),
+    };
+    match checks.as_chunks() {
+        (checks, []) if checks.len() == contents => Ok(checks.to_vec()),
+        _ => Err(EndpointError::Usage(LOST.into())),
+    }
 }
 
 /// What the target has of literals.
@@ -194,7 +243,8 @@ pub(crate) struct Candidates {
     /// The contents in which parts of them were looked for.
     places: Vec<Place>,
     cuts: Cuts,
-    items: usize,
+    /// Where the cuts of each literal that was asked about end.
+    ends: Vec<usize>,
     matches: Vec<Match>,
 }
 
@@ -238,10 +288,22 @@ pub(crate) fn answer_for_parts(
         own.copy_content(*place, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
         found.cuts.push(&bytes);
     }
-    let mut answerer = Answerer::new(&[found.cuts.items()]);
+    let counts = await_question(link)?;
+    let mut answerer = Answerer::low(found.cuts.items());
     answer(link, &mut answerer)?;
-    found.items = answerer.items();
+    let items = answerer.items();
     found.matches = answerer.finish()?;
+    found.ends = ends(found.asked.len(), items, &counts)?;
+    let mut checks = Vec::with_capacity(size_of::<Check>() * found.asked.len());
+    for known in fine::found(&found.ends, &found.matches, &found.cuts) {
+        let mut bytes = Vec::new();
+        for (content, here) in known {
+            let slice = Slice { place: found.places[content], from: here.start, len: here.end - here.start };
+            own.copy(slice, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
+        }
+        checks.extend(check(&bytes));
+    }
+    link.send_peer(&Peer::Answer { answer: checks }).map_err(EndpointError::io(LOST))?;
     Ok(found)
 }
 
@@ -251,11 +313,15 @@ impl Candidates {
         self.asked.is_empty()
     }
 
-    /// With what the source told of the lengths, the parts of so many literals.
-    pub(crate) fn parts(&self, literals: usize, lengths: &[u8]) -> Result<Found, EndpointError> {
+    /// With what the source told of them, the parts of so many literals.
+    pub(crate) fn parts(&self, literals: usize, told: &[u8]) -> Result<Found, EndpointError> {
+        let short = || EndpointError::Broken("the source says too little of what it sends in part".into());
+        let (mistaken, lengths) = told.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
+        let mistaken = Wanted::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
         let mut found = Found { stretches: vec![Vec::new(); literals], slices: HashMap::new() };
-        for piece in plan(&lens, self.items, &self.matches, &self.cuts, lengths)? {
+        let is_mistaken = |content| mistaken.contains(content);
+        for piece in plan(&lens, &self.ends, &is_mistaken, (&self.matches, &self.cuts), lengths)? {
             let literal = self.asked[piece.content].0;
             let stretches = &mut found.stretches[literal];
             let is_known = piece.old.is_some();

@@ -98,7 +98,7 @@ pub(crate) fn send(
             own.copy_content((new[literal.layer].diff_id, literal.content), out)
         })?,
     };
-    let (fresh, sent) = match parts.lengths.is_empty() {
+    let (fresh, sent) = match parts.told.is_empty() {
         true => {
             let sent = literals.iter().map(|literal| (literal.layer, literal.content)).collect();
             (layers.iter().map(|listing| Shelf::layer(Arc::clone(listing), true)).collect(), sent)
@@ -120,7 +120,7 @@ pub(crate) fn send(
     let load_new = |run: &Run, out: &mut Vec<u8>| load(&own, &fresh, run, out);
     let load_old = |run: &Run, out: &mut Vec<u8>| load(&own, &old, run, out);
     let loads: (&Load<'_>, &Load<'_>) = (&load_new, &load_old);
-    let head = Head { limit, lengths: &parts.lengths };
+    let head = Head { limit, parts: &parts.told };
     let (sizes, head) = send_batches(link, &head, &batches, loads, &mut pace, how.dry_run)
         .map_err(EndpointError::io(LOST))?;
     told_packed += head;
@@ -281,7 +281,7 @@ struct Head<'a> {
     /// What they are formed by.
     limit: u32,
     /// Of the literals that are sent in part.
-    lengths: &'a [u8],
+    parts: &'a [u8],
 }
 
 /// Sends the contents; a dry run sends what comes before them, and counts. Returns the bytes of each batch, and of the head.
@@ -295,9 +295,9 @@ fn send_batches(
 ) -> io::Result<(Vec<u64>, u64)> {
     let mut out = link.data_writer();
     out.write_all(&head.limit.to_le_bytes())?;
-    let lengths = match head.lengths.is_empty() {
+    let lengths = match head.parts.is_empty() {
         true => 0,
-        false => batches::write_alone(head.lengths, pace.effort(), &mut out)?,
+        false => batches::write_alone(head.parts, pace.effort(), &mut out)?,
     };
     let mut progress = Progress::new(&link.outbox);
     let sizes = batches::pack((head.limit, batches), loads, (pace, link), |batch, packed| {

@@ -2,7 +2,10 @@
 //!
 //! The source cuts the contents that it will send, the target those they may be new versions of. The hashes of
 //! the cuts are items of a [`tree`](crate::tree), by which the source learns which cuts the target has. The rest
-//! is sent as bytes; [`Cuts::lengths`] and [`plan`] tell the target where they belong.
+//! is sent as bytes; [`Cuts::counts`], [`Cuts::lengths`] and [`plan`] tell the target where they belong.
+//!
+//! The hashes are short, so a cut may be taken for another one. [`check()`] of what is known of a content finds that
+//! out, and the content is sent whole.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +13,7 @@ mod tests;
 use std::ops::Range;
 
 use super::{Cutter, FINE};
-use crate::tree::{ITEMS_MAX, Item, Match};
+use crate::tree::{ITEMS_MAX, Item, Match, append};
 use crate::{ContentId, varint};
 
 /// Contents by their fine cuts. Takes 24 bytes of memory for each cut.
@@ -122,12 +125,31 @@ impl Cuts {
         stretches
     }
 
-    /// What the target must be told besides the bytes that it lacks; see `docs/negotiation.md`.
-    pub fn lengths(&self, known: &[Range<usize>]) -> Vec<u8> {
+    /// Of the items that are known those of contents that are not mistaken.
+    pub fn without(&self, mistaken: &dyn Fn(usize) -> bool, known: &[Range<usize>]) -> Vec<Range<usize>> {
+        let mut right = Vec::new();
+        for content in (0..self.contents.len()).filter(|content| !mistaken(*content)) {
+            let (start, end) = (self.start(content).0, self.contents[content].0);
+            let first = known.partition_point(|range| range.end <= start);
+            for range in known[first..].iter().take_while(|range| range.start < end) {
+                append(&mut right, range.start.max(start)..range.end.min(end));
+            }
+        }
+        right
+    }
+
+    /// How many cuts each content has; see `docs/negotiation.md`.
+    pub fn counts(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (content, &(end, _)) in self.contents.iter().enumerate() {
             varint::write((end - self.start(content).0) as u64, &mut bytes);
         }
+        bytes
+    }
+
+    /// What the target must be told besides the counts and the bytes that it lacks; see `docs/negotiation.md`.
+    pub fn lengths(&self, known: &[Range<usize>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
         let mut sent = self.stretches(known);
         sent.retain(|stretch| !stretch.known);
         for pair in sent.windows(2).filter(|pair| pair[0].content == pair[1].content) {
@@ -149,33 +171,60 @@ impl Cuts {
     }
 }
 
-/// Puts new contents of these lengths together: out of `old`, by what was found in it, and bytes that are sent.
+/// Reads what [`Cuts::counts`] wrote of so many contents, with so many cuts in all: where the cuts of each end.
+pub fn ends(contents: usize, items: usize, mut counts: &[u8]) -> Result<Vec<usize>, LengthsError> {
+    let (mut ends, mut last) = (Vec::new(), 0_usize);
+    for _ in 0..contents {
+        let count = usize::try_from(number(&mut counts)?).ok();
+        let end = count.and_then(|count| count.checked_add(last)).filter(|end| *end <= items);
+        last = end.ok_or(LengthsError("more cuts than there were"))?;
+        ends.push(last);
+    }
+    match (last == items, counts.is_empty()) {
+        (false, _) => Err(LengthsError("fewer cuts than there were")),
+        (true, false) => Err(LengthsError("something is left over")),
+        (true, true) => Ok(ends),
+    }
+}
+
+/// What shows whether two sides mean the same bytes.
+pub type Check = [u8; 4];
+
+/// The check of what is known of a content: all its known bytes, one after the other.
+pub fn check(known: &[u8]) -> Check {
+    let [a, b, c, d, ..] = *ContentId::of(known).as_bytes();
+    [a, b, c, d]
+}
+
+/// Bytes of an old content: which one, and which of its bytes.
+pub type OldBytes = (usize, Range<u64>);
+
+/// What is known of each new content, in its order, where the cuts of each end here. The other arguments are those
+/// of [`plan`].
+pub fn found(ends: &[usize], matches: &[Match], old: &Cuts) -> Vec<Vec<OldBytes>> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let cuts = starts.zip(ends).map(|(start, end)| start..*end);
+    cuts.map(|cuts| runs(cuts, matches, old).into_iter().flatten().collect()).collect()
+}
+
+/// Puts new contents together, of which each has a length and its cuts an end: out of `old`, by what was found in
+/// it, and bytes that are sent.
 ///
-/// `items` and `matches` are what [`Answerer`](crate::tree::Answerer) came to with the items of `old` as its only
-/// slice. The pieces come in the order of the new contents, which they make up without gaps.
+/// `matches` are what [`Answerer`](crate::tree::Answerer) came to with the items of `old` as its only slice; what
+/// they say of `mistaken` contents does not count, which are sent whole. The pieces come in the order of the new contents, which they make up without gaps.
 pub fn plan(
     lens: &[u64],
-    items: usize,
-    matches: &[Match],
-    old: &Cuts,
+    ends: &[usize],
+    mistaken: &dyn Fn(usize) -> bool,
+    (matches, old): (&[Match], &Cuts),
     mut lengths: &[u8],
 ) -> Result<Vec<Piece>, LengthsError> {
-    let mut ends = Vec::new();
-    for _ in lens {
-        let start = ends.last().copied().unwrap_or(0);
-        let count = usize::try_from(number(&mut lengths)?).ok();
-        let end = count.and_then(|count| count.checked_add(start)).filter(|end| *end <= items);
-        ends.push(end.ok_or(LengthsError("more cuts than there were"))?);
-    }
-    if ends.last().copied().unwrap_or(0) != items {
-        return Err(LengthsError("fewer cuts than there were"));
-    }
     let (mut pieces, mut start) = (Vec::new(), 0);
-    for (content, (&len, end)) in lens.iter().zip(ends).enumerate() {
+    for (content, (&len, &end)) in lens.iter().zip(ends).enumerate() {
         let runs = match (end > start, len > 0) {
-            (true, _) => runs(start..end, matches, old),
-            (false, true) => vec![None],
-            (false, false) => Vec::new(),
+            (true, _) if !mistaken(content) => runs(start..end, matches, old),
+            (_, true) => vec![None],
+            (_, false) => Vec::new(),
         };
         let known: u64 = runs.iter().flatten().map(|(_, bytes)| bytes.end - bytes.start).sum();
         let mut left = len.checked_sub(known).ok_or(LengthsError("a content is too short"))?;
@@ -206,7 +255,7 @@ pub fn plan(
 }
 
 /// What a content with these cuts is made of: bytes of old contents, and `None` for what lies between.
-fn runs(cuts: Range<usize>, matches: &[Match], old: &Cuts) -> Vec<Option<(usize, Range<u64>)>> {
+fn runs(cuts: Range<usize>, matches: &[Match], old: &Cuts) -> Vec<Option<OldBytes>> {
     let mut runs = Vec::new();
     let mut at = cuts.start;
     let first = matches.partition_point(|found| found.items.end <= cuts.start);

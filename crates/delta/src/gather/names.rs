@@ -50,14 +50,32 @@ impl<'a> Old<'a> {
 
     /// The old version of the file with this path and length, and the listing it is in.
     pub(super) fn version(&self, path: &[u8], len: u64) -> Option<(&OldFile, &'a Listing)> {
-        let file = self
-            .paths
-            .get(path)
-            .or_else(|| closest(self.blurred_paths.get(&blur(path))?, len))
-            .or_else(|| closest(self.names.get(name(path))?, len))
-            .or_else(|| closest(self.blurred_names.get(&blur(name(path)))?, len))?;
+        let (_, file) = self.nearest(path, len)?;
         Some((file, self.basis[file.layer]?))
     }
+
+    /// In which sense of its name there is an old version of this file.
+    pub(super) fn sense(&self, path: &[u8], len: u64) -> Option<Sense> {
+        self.nearest(path, len).map(|(sense, _)| sense)
+    }
+
+    fn nearest(&self, path: &[u8], len: u64) -> Option<(Sense, &OldFile)> {
+        let path_is = || Some((Sense::Path, self.paths.get(path)?));
+        let blurred_path = || Some((Sense::BlurredPath, closest(self.blurred_paths.get(&blur(path))?, len)?));
+        let name_is = || Some((Sense::Name, closest(self.names.get(name(path))?, len)?));
+        let blurred_name =
+            || Some((Sense::BlurredName, closest(self.blurred_names.get(&blur(name(path)))?, len)?));
+        path_is().or_else(blurred_path).or_else(name_is).or_else(blurred_name)
+    }
+}
+
+/// In which sense two files have the same name, the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sense {
+    Path,
+    BlurredPath,
+    Name,
+    BlurredName,
 }
 
 /// The file whose length is nearest; of equal ones the first.

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::question::Question;
-use super::{ITEMS_MAX, Item, SHORT, Tree, TreeError, short};
+use super::question::{Question, short};
+use super::{ITEMS_MAX, Item, Tree, TreeError, Width};
 use crate::Wanted;
 
 /// Items of the new list that are here.
@@ -21,6 +21,7 @@ pub struct Match {
 #[derive(Debug)]
 pub struct Answerer {
     index: Vec<Place>,
+    width: Width,
     /// The level of the last question.
     level: usize,
     /// How many items the list has, as the first question said.
@@ -32,7 +33,7 @@ pub struct Answerer {
 /// A node of a list that is here.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// The short hash and the level, as one number.
+    /// The level and the short hash, as one number.
     key: u64,
     slice: u32,
     at: u32,
@@ -55,6 +56,15 @@ impl Answerer {
     ///
     /// Takes 24 bytes of memory for each item.
     pub fn new(slices: &[&[Item]]) -> Self {
+        Self::with(slices, Width::Wide)
+    }
+
+    /// As [`Answerer::new`], to be asked by [`Asker::low`](super::Asker::low).
+    pub fn low(items: &[Item]) -> Self {
+        Self::with(&[items], Width::Narrow)
+    }
+
+    fn with(slices: &[&[Item]], width: Width) -> Self {
         let mut index = Vec::new();
         for (slice, items) in (0_u32..).zip(slices) {
             let tree = Tree::of(items);
@@ -62,19 +72,19 @@ impl Answerer {
                 for node in 0..tree.width(level) {
                     let (hash, items) = tree.node(level, node);
                     let (Ok(at), Ok(items)) = (items.start.try_into(), items.len().try_into()) else { break };
-                    index.push(Place { key: key(level, &short(hash)), slice, at, items });
+                    index.push(Place { key: key(level, short(hash, Width::Wide)), slice, at, items });
                 }
             }
         }
         index.sort_unstable_by_key(|place| (place.key, place.slice, place.at));
         index.dedup_by_key(|place| place.key);
-        Answerer { index, level: usize::MAX, items: None, parts: vec![Part::Open] }
+        Answerer { index, width, level: usize::MAX, items: None, parts: vec![Part::Open] }
     }
 
     /// Answers a question: one bit for each node in it, as [`Wanted`] writes them, set for what is not here.
     pub fn answer(&mut self, question: &[u8]) -> Result<Vec<u8>, TreeError> {
         let open = self.parts.iter().filter(|part| matches!(part, Part::Open)).count();
-        let question = Question::from_bytes(question, self.items.map(|_| open))?;
+        let question = Question::from_bytes(question, self.items.map(|_| open), self.width)?;
         if question.level >= self.level || open == 0 {
             return Err(TreeError::Question("it was answered before"));
         }
@@ -89,11 +99,9 @@ impl Answerer {
                 continue;
             }
             for (ordinal, hash) in hashes.by_ref().take(counts.next().copied().unwrap_or(0)) {
-                let sought = key(question.level, hash);
-                let found = self.index.binary_search_by_key(&sought, |place| place.key);
-                parts.push(match found {
-                    Ok(found) => Part::Here(self.index[found]),
-                    Err(_) => {
+                parts.push(match find(&self.index, question.level, *hash, self.width) {
+                    Some(place) => Part::Here(place),
+                    None => {
                         wanted.insert(ordinal);
                         if question.level == 0 { Part::Missing } else { Part::Open }
                     }
@@ -107,6 +115,11 @@ impl Answerer {
             return Err(TreeError::Question("more items than announced"));
         }
         Ok(wanted.to_bytes())
+    }
+
+    /// Whether all is known that can be, so that no question follows: but for a list without items.
+    pub fn is_done(&self) -> bool {
+        !self.parts.iter().any(|part| matches!(part, Part::Open))
     }
 
     /// How many items the new list has; 0 where no question was asked.
@@ -157,9 +170,15 @@ impl Part {
     }
 }
 
+/// The first place of a node whose hash begins like this.
+fn find(index: &[Place], level: usize, hash: u64, width: Width) -> Option<Place> {
+    let rest = 8 * (Width::Wide.bytes() - width.bytes());
+    let least = key(level, hash << rest);
+    let place = index.get(index.partition_point(|place| place.key < least))?;
+    (place.key >> rest == least >> rest).then_some(*place)
+}
+
 /// The level above the seven bytes of a short hash.
-fn key(level: usize, short: &[u8; SHORT]) -> u64 {
-    let mut bytes = [0; 8];
-    bytes[..SHORT].copy_from_slice(short);
-    u64::from_le_bytes(bytes) | (level as u64) << (8 * SHORT)
+fn key(level: usize, short: u64) -> u64 {
+    (level as u64) << 56 | short
 }

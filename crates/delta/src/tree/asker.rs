@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::question::Question;
-use super::{Item, Tree, TreeError, append, short};
+use super::question::{Question, short};
+use super::{Item, Tree, TreeError, Width, append};
 use crate::Wanted;
 
 /// Questions begin at the lowest level with at most this many nodes: one level higher would cost a round trip
@@ -30,6 +30,7 @@ const HOPELESS: usize = 8;
 #[derive(Debug)]
 pub struct Asker<'a> {
     tree: Tree<'a>,
+    width: Width,
     /// The level of the next question, or of the one that waits for its answer.
     level: usize,
     /// Whether there was a question already.
@@ -46,19 +47,19 @@ impl<'a> Asker<'a> {
     pub fn new(items: &'a [Item]) -> Self {
         let tree = Tree::of(&items[..items.len().min(super::ITEMS_MAX)]);
         let level = (0..tree.height()).find(|level| tree.width(*level) <= FIRST_MAX).unwrap_or(0);
-        Self::with(tree, level)
+        Self::with(tree, level, Width::Wide)
     }
 
     /// As [`Asker::new`], for items that are mostly not there, or in another order: begins with the groups of
-    /// items, whatever their number.
+    /// items, whatever their number, and asks by narrow hashes, so that what is found has to be checked.
     pub fn low(items: &'a [Item]) -> Self {
-        Self::with(Tree::of(&items[..items.len().min(super::ITEMS_MAX)]), 1)
+        Self::with(Tree::of(&items[..items.len().min(super::ITEMS_MAX)]), 1, Width::Narrow)
     }
 
-    fn with(tree: Tree<'a>, level: usize) -> Self {
+    fn with(tree: Tree<'a>, level: usize, width: Width) -> Self {
         let all = 0..tree.items.len();
         let open = if all.is_empty() { Vec::new() } else { vec![all] };
-        Asker { tree, level, begun: false, open, asked: None, known: Vec::new() }
+        Asker { tree, width, level, begun: false, open, asked: None, known: Vec::new() }
     }
 
     /// The next question, at most 9 bytes for each item that is still open; `None` when all is known that can be.
@@ -73,14 +74,14 @@ impl<'a> Asker<'a> {
             counts.push(nodes.len());
             for node in nodes {
                 let (hash, items) = self.tree.node(level, node);
-                hashes.push(short(hash));
+                hashes.push(short(hash, self.width));
                 asked.push(items);
             }
         }
         self.asked = Some(asked);
         let items = (!self.begun).then_some(self.tree.items.len());
         self.begun = true;
-        Some(Question { level, items, counts, hashes }.to_bytes())
+        Some(Question { level, items, counts, hashes }.to_bytes(self.width))
     }
 
     /// Takes the answer to the last question.

@@ -1,6 +1,6 @@
 //! A question as bytes.
 
-use super::{ITEMS_MAX, SHORT, TreeError};
+use super::{ITEMS_MAX, Item, TreeError, Width};
 use crate::varint;
 
 /// Nothing of [`ITEMS_MAX`] items has more levels.
@@ -15,22 +15,22 @@ pub(super) struct Question {
     pub(super) items: Option<usize>,
     /// For each node that is open, how many of these make it up; one number in the first question.
     pub(super) counts: Vec<usize>,
-    /// The nodes.
-    pub(super) hashes: Vec<[u8; SHORT]>,
+    /// The beginnings of the nodes' hashes, as numbers whose highest byte is the first.
+    pub(super) hashes: Vec<u64>,
 }
 
 impl Question {
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(8 + self.counts.len() * 2 + self.hashes.len() * SHORT);
+    pub(super) fn to_bytes(&self, width: Width) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.counts.len() * 2 + self.hashes.len() * width.bytes());
         for number in [self.level].iter().chain(&self.items).chain(&self.counts) {
             varint::write(*number as u64, &mut bytes);
         }
-        bytes.extend(self.hashes.as_flattened());
+        self.hashes.iter().for_each(|hash| bytes.extend(&hash.to_be_bytes()[8 - width.bytes()..]));
         bytes
     }
 
     /// Reads a question while `open` nodes are open, or the first one.
-    pub(super) fn from_bytes(mut bytes: &[u8], open: Option<usize>) -> Result<Self, TreeError> {
+    pub(super) fn from_bytes(mut bytes: &[u8], open: Option<usize>, width: Width) -> Result<Self, TreeError> {
         let level = number(&mut bytes)?;
         if level > LEVELS {
             return Err(TreeError::Question("too high a level"));
@@ -49,12 +49,22 @@ impl Question {
             }
             counts.push(count);
         }
-        let (hashes, rest) = bytes.as_chunks::<SHORT>();
-        if !rest.is_empty() || hashes.len() != ITEMS_MAX - left {
+        let width = width.bytes();
+        if bytes.len() != (ITEMS_MAX - left) * width {
             return Err(TreeError::Question("another number of nodes than announced"));
         }
-        Ok(Question { level, items, counts, hashes: hashes.to_vec() })
+        let hashes = bytes.chunks_exact(width).map(number_of).collect();
+        Ok(Question { level, items, counts, hashes })
     }
+}
+
+/// The beginning of a hash.
+pub(super) fn short(hash: &Item, width: Width) -> u64 {
+    number_of(&hash[..width.bytes()])
+}
+
+fn number_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn number(bytes: &mut &[u8]) -> Result<usize, TreeError> {

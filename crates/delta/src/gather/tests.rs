@@ -1,0 +1,43 @@
+//! Which old contents are looked at where only the target can read them.
+
+use super::*;
+use crate::Scanner;
+
+/// A layer of files of these lengths; files of the same seed begin with the same bytes.
+fn listing(files: &[(&str, u64, usize)]) -> Listing {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, seed, len) in files {
+        let mut body = vec![0; *len];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut body);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(*len as u64);
+        tar.append_data(&mut header, name, &body[..]).unwrap();
+    }
+    let mut scanner = Scanner::new();
+    scanner.push(&tar.into_inner().unwrap());
+    scanner.finish()
+}
+
+fn all(listing: &Listing) -> Vec<Spot> {
+    (0..listing.contents().len()).map(|content| (0, content)).collect()
+}
+
+#[test]
+fn an_old_file_counts_once_however_many_pieces_the_new_one_has() {
+    let (old, new) = (listing(&[("lib/a.so", 1, 900_000)]), listing(&[("lib/a.so", 2, 900_000)]));
+    let sent = all(&new);
+    assert!(sent.len() > 5, "{} pieces", sent.len());
+    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000);
+    assert!(found.iter().all(Option::is_some), "{found:?}");
+    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_700_000);
+    assert!(found.iter().any(Option::is_none), "{found:?}");
+}
+
+#[test]
+fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere() {
+    let readable = listing(&[("usr/lib/x/__init__.py", 1, 3000), ("usr/lib/y/tools.py", 2, 3000)]);
+    let hidden = listing(&[("app/__init__.py", 3, 3000), ("opt/tools.py", 4, 3000)]);
+    let new = listing(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
+    let found = candidates(&[&new], &all(&new), &[Some(&hidden)], &[Some(&readable)], 1 << 20);
+    assert_eq!(found, [Some(Run { layer: 0, contents: 0..1, len: 3000 }), None]);
+}
