@@ -26,6 +26,8 @@ pub enum Form {
 pub struct Kept {
     /// The digest of the config.
     pub id: String,
+    /// The digest of the manifest.
+    pub manifest: String,
     /// The layers, after any compression is taken off.
     pub diff_ids: Vec<DiffId>,
     /// How many of the layers are compressed.
@@ -53,18 +55,23 @@ impl Layout {
 
     /// Adds an image under a name.
     pub fn put(&self, name: &str, image: &Image, form: Form) {
-        let layers: Vec<Value> = image
-            .layers()
+        let layers: Vec<&[u8]> = image.layers().iter().map(|layer| layer.tar()).collect();
+        self.put_parts(name, &image.config_json(), &layers, form);
+    }
+
+    /// Adds an image of this config and these layers, the lowest first.
+    pub fn put_parts(&self, name: &str, config: &[u8], layers: &[&[u8]], form: Form) {
+        let layers: Vec<Value> = layers
             .iter()
-            .map(|layer| match form {
-                Form::Plain => self.blob("layer.v1.tar", layer.tar()),
-                Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(layer.tar())),
+            .map(|tar| match form {
+                Form::Plain => self.blob("layer.v1.tar", tar),
+                Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(tar)),
             })
             .collect();
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": self.blob("config.v1+json", &image.config_json()),
+            "config": self.blob("config.v1+json", config),
             "layers": layers,
         });
         let mut entry = self.blob("manifest.v1+json", manifest.to_string().as_bytes());
@@ -109,7 +116,8 @@ impl Layout {
             }
             DiffId::of(&tar)
         };
-        Kept { id, diff_ids: layers.iter().map(diff_id).collect(), packed }
+        let name = entry["digest"].as_str().unwrap().to_owned();
+        Kept { id, manifest: name, diff_ids: layers.iter().map(diff_id).collect(), packed }
     }
 
     fn entries(&self) -> Vec<Value> {
