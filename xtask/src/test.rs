@@ -12,6 +12,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("podman", "podman"),
+    ("newuidmap", "uidmap"),
+    ("runc", "runc"),
     ("rsync", "rsync"),
     ("zstd", "zstd"),
     ("busybox", "busybox-static"),

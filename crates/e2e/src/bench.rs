@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use dsync_lab::images::Image;
-use dsync_lab::{EngineOptions, Lab, LabError, Login, LoginOptions};
+use dsync_lab::{EngineOptions, Host, Lab, LabError, Login, LoginOptions};
 
 use crate::{Layout, Ran, Running, Side, leftovers, program, record};
 
@@ -18,16 +18,34 @@ use crate::{Layout, Ran, Running, Side, leftovers, program, record};
 pub struct Bench {
     // The login goes before the lab it is in.
     login: Login,
-    lab: Arc<Lab>,
+    here: Station,
+    there: Station,
     prefix: String,
     dir: PathBuf,
     runs: AtomicU32,
+}
+
+/// A host of a lab.
+#[derive(Clone)]
+pub struct Station {
+    /// The lab.
+    pub lab: Arc<Lab>,
+    /// The host's name in it.
+    pub name: &'static str,
+}
+
+impl Station {
+    /// The host.
+    pub fn host(&self) -> &Host {
+        self.lab.host(self.name)
+    }
 }
 
 /// What a bench is to be like.
 #[derive(Default)]
 pub struct BenchBuilder {
     engines: Option<[EngineOptions; 2]>,
+    stations: Option<[Station; 2]>,
     login: LoginOptions,
     fresh: bool,
 }
@@ -36,6 +54,12 @@ impl BenchBuilder {
     /// Engines of the test's own.
     pub fn engines(mut self, here: EngineOptions, there: EngineOptions) -> Self {
         self.engines = Some([here, there]);
+        self
+    }
+
+    /// Hosts that are there already, here and there; they may be of two labs.
+    pub fn between(mut self, here: &Station, there: &Station) -> Self {
+        self.stations = Some([here.clone(), there.clone()]);
         self
     }
 
@@ -53,23 +77,28 @@ impl BenchBuilder {
 
     /// Starts it; `None` when a person asked for tests without engines.
     pub fn start(self) -> Option<Bench> {
-        let lab = match &self.engines {
-            None => shared()?,
-            Some([here, there]) => {
+        let in_lab = |lab: Arc<Lab>| {
+            let there = Station { lab: Arc::clone(&lab), name: "beta" };
+            [Station { lab, name: "alpha" }, there]
+        };
+        let [here, there] = match (self.stations, &self.engines) {
+            (Some(stations), _) => stations,
+            (None, None) => in_lab(shared()?),
+            (None, Some([here, there])) => {
                 let builder = Lab::builder()
                     .host_with("alpha", here.clone(), LoginOptions::default())
                     .host_with("beta", there.clone(), LoginOptions::default());
-                started(builder.start())?
+                in_lab(started(builder.start())?)
             }
         };
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let prefix = format!("e{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let login = lab.host("beta").login(&prefix, self.login).unwrap_or_else(|error| panic!("{error}"));
-        let dir = lab.dir().join(format!("here-{prefix}"));
+        let login = there.host().login(&prefix, self.login).unwrap_or_else(|error| panic!("{error}"));
+        let dir = here.lab.dir().join(format!("here-{prefix}"));
         for name in ["home", "tmp", "bin", "work"] {
             fs::create_dir_all(dir.join(name)).unwrap();
         }
-        let bench = Bench { login, lab, prefix, dir, runs: AtomicU32::new(0) };
+        let bench = Bench { login, here, there, prefix, dir, runs: AtomicU32::new(0) };
         if !self.fresh {
             bench.install_agent();
         }
@@ -95,12 +124,12 @@ impl Bench {
 
     /// The side on which the program is started.
     pub fn here(&self) -> Side<'_> {
-        Side { host: self.lab.host("alpha"), prefix: &self.prefix }
+        Side { host: self.here.host(), prefix: &self.prefix }
     }
 
     /// The side that ssh reaches.
     pub fn there(&self) -> Side<'_> {
-        Side { host: self.lab.host("beta"), prefix: &self.prefix }
+        Side { host: self.there.host(), prefix: &self.prefix }
     }
 
     /// The account there.
@@ -113,9 +142,9 @@ impl Bench {
         self.login.alias()
     }
 
-    /// The lab.
+    /// The lab of the side that ssh reaches, which knows all of the wire.
     pub fn lab(&self) -> &Lab {
-        &self.lab
+        &self.there.lab
     }
 
     /// The full name of an image of this test: `e7/web:1` for `web:1`.
@@ -138,7 +167,8 @@ impl Bench {
     /// Any program, in the same surroundings.
     pub fn bare_command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", self.bin().display());
+        let own = [self.bin(), self.here().engine().bin()].map(|dir| dir.display().to_string()).join(":");
+        let path = format!("{own}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
         command
             .env_clear()
             .envs(self.here().engine().environment())
@@ -173,7 +203,7 @@ impl Bench {
 
     /// The value of `--ssh`.
     pub fn ssh(&self) -> String {
-        format!("ssh -F {}", self.lab.ssh_config().display())
+        format!("ssh -F {}", self.lab().ssh_config().display())
     }
 
     /// `docker-sync` with these arguments, REMOTE among them.

@@ -30,6 +30,8 @@ pub enum Form {
 pub struct Kept {
     /// The digest of the config.
     pub id: String,
+    /// The digest of the manifest.
+    pub manifest: String,
     /// The layers, after any compression is taken off.
     pub diff_ids: Vec<DiffId>,
     /// How many of the layers are compressed.
@@ -57,7 +59,13 @@ impl Layout {
 
     /// Adds an image under a name.
     pub fn put(&self, name: &str, image: &Image, form: Form) {
-        let mut entry = self.manifest(image, form);
+        let layers: Vec<&[u8]> = image.layers().iter().map(|layer| layer.tar()).collect();
+        self.put_parts(name, &image.config_json(), &layers, form);
+    }
+
+    /// Adds an image of this config and these layers, the lowest first.
+    pub fn put_parts(&self, name: &str, config: &[u8], layers: &[&[u8]], form: Form) {
+        let mut entry = self.manifest(config, layers, form);
         entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
         self.add(entry);
     }
@@ -68,7 +76,8 @@ impl Layout {
             .iter()
             .map(|image| {
                 let config: Value = serde_json::from_slice(&image.config_json()).unwrap();
-                let mut entry = self.manifest(image, form);
+                let layers: Vec<&[u8]> = image.layers().iter().map(|layer| layer.tar()).collect();
+                let mut entry = self.manifest(&image.config_json(), &layers, form);
                 entry["platform"] = json!({"os": config["os"], "architecture": config["architecture"]});
                 entry
             })
@@ -120,20 +129,19 @@ impl Layout {
     }
 
     /// Writes an image; the descriptor of its manifest.
-    fn manifest(&self, image: &Image, form: Form) -> Value {
-        let layers: Vec<Value> = image
-            .layers()
+    fn manifest(&self, config: &[u8], layers: &[&[u8]], form: Form) -> Value {
+        let layers: Vec<Value> = layers
             .iter()
-            .map(|layer| match form {
-                Form::Plain => self.blob("layer.v1.tar", layer.tar()),
-                Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(layer.tar())),
-                Form::Gnu(level) => self.blob("layer.v1.tar+gzip", &gnu(layer.tar(), level)),
+            .map(|tar| match form {
+                Form::Plain => self.blob("layer.v1.tar", tar),
+                Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(tar)),
+                Form::Gnu(level) => self.blob("layer.v1.tar+gzip", &gnu(tar, level)),
             })
             .collect();
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": self.blob("config.v1+json", &image.config_json()),
+            "config": self.blob("config.v1+json", config),
             "layers": layers,
         });
         self.blob("manifest.v1+json", manifest.to_string().as_bytes())
@@ -172,7 +180,8 @@ impl Layout {
             }
             DiffId::of(&tar)
         };
-        Kept { id, diff_ids: layers.iter().map(diff_id).collect(), packed }
+        let name = entry["digest"].as_str().unwrap().to_owned();
+        Kept { id, manifest: name, diff_ids: layers.iter().map(diff_id).collect(), packed }
     }
 
     fn entries(&self) -> Vec<Value> {

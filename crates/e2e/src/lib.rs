@@ -37,7 +37,7 @@ mod ran;
 mod record;
 mod side;
 
-pub use bench::{Bench, BenchBuilder};
+pub use bench::{Bench, BenchBuilder, Station};
 pub use content::{layer, noise};
 pub use layout::{Form, Kept, Layout};
 pub use process::Running;

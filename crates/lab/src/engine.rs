@@ -115,13 +115,13 @@ impl Engine {
                 (engine.bin().join("dockerd"), flags)
             }
             EngineKind::Podman => {
-                packages::require(&[("podman", "podman")])?;
-                engine.configure_podman("")?;
+                packages::require(&[("podman", "podman"), ("runc", "runc")])?;
+                engine.configure_podman()?;
                 return Ok(engine);
             }
             EngineKind::PodmanOf(suite) => {
                 suite.link_programs(&["podman"], &engine.bin())?;
-                engine.configure_podman("runtime = \"runc\"\n")?;
+                engine.configure_podman()?;
                 return Ok(engine);
             }
             EngineKind::None => return Ok(engine),
@@ -291,19 +291,27 @@ impl Engine {
         run(self.client().args(["run", "--rm", "--network", "host", image]).args(command))
     }
 
-    /// podman's places are in files, so that a login's podman finds them with no flag.
-    fn configure_podman(&self, more: &str) -> Result<(), LabError> {
+    /// podman's places are in files, so that a login's podman finds them with no flag. It runs containers by
+    /// runc, as Docker does: crun refuses the cgroups that some machines have.
+    fn configure_podman(&self) -> Result<(), LabError> {
         let dir = self.dir.display();
         let storage = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = \"{dir}/root\"\nrunroot = \"{dir}/exec\"\n"
         );
+        // Limits that need no raising, which a machine that is a container itself does not allow.
         let containers = format!(
-            "[engine]\ntmp_dir = \"{dir}/exec/libpod\"\nstatic_dir = \"{dir}/root/libpod\"\n\
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n[engine]\n\
+             tmp_dir = \"{dir}/exec/libpod\"\nstatic_dir = \"{dir}/root/libpod\"\n\
              volume_path = \"{dir}/root/volumes\"\ncgroup_manager = \"cgroupfs\"\n\
-             events_logger = \"none\"\nlock_type = \"file\"\nenv = [\"{mark}={dir}\"]\n{more}",
+             events_logger = \"none\"\nlock_type = \"file\"\nruntime = \"runc\"\n\
+             env = [\"{mark}={dir}\"]\n",
             mark = process::MARK,
         );
-        for (name, text) in [("storage.conf", storage), ("containers.conf", containers)] {
+        // It need not have anything, but be there.
+        let auth = "{}".to_owned();
+        for (name, text) in
+            [("storage.conf", storage), ("containers.conf", containers), ("client/auth.json", auth)]
+        {
             write(&self.dir.join(name), &text)?;
         }
         Ok(())

@@ -112,6 +112,8 @@ impl Sshd<'_> {
             shadow.push_str(line);
             shadow.push('\n');
         }
+        // The users that a guest may play, as an engine without root does.
+        write(&self.dir.join("subid"), "guest:200000:65536\n")?;
         let file = self.dir.join("shadow");
         write(&file, &shadow)?;
         set_mode(&file, 0o600)
@@ -130,9 +132,15 @@ impl Sshd<'_> {
         for (from, to) in [
             ("passwd", "/etc/passwd"),
             ("shadow", "/etc/shadow"),
+            ("subid", "/etc/subuid"),
+            ("subid", "/etc/subgid"),
             ("var-tmp", "/var/tmp"),
             ("shm", "/dev/shm"),
         ] {
+            // The smallest systems have no tables of users to play.
+            if !Path::new(to).exists() {
+                continue;
+            }
             bind(&format!("{dir}/{from}"), to, "");
         }
         let mut flags: BTreeMap<PathBuf, String> = BTreeMap::new();

@@ -28,8 +28,7 @@ pub enum Suite {
     Forky,
 }
 
-/// What a suite has beyond the least that Debian is. runc is there with containerd, and is what podman
-/// uses as well: crun refuses the cgroups that some machines have.
+/// What a suite has beyond the least that Debian is.
 const PACKAGES: &[&str] =
     &["docker.io", "docker-cli", "docker-buildx", "containerd", "podman", "skopeo", "iptables", "runc"];
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use dsync_e2e::{Bench, Form, layer};
 use dsync_lab::images::Image;
-use dsync_lab::{EngineKind, EngineOptions};
+use dsync_lab::{EngineKind, EngineOptions, LoginOptions, User};
 
 /// An image with something to be sent, and something that is there twice.
 fn image(bench: &Bench, seed: &str) -> Image {
@@ -224,4 +224,38 @@ fn podman_and_docker_exchange_images_both_ways() {
         assert!(trees[0].get(file).is_some());
         assert_eq!(trees[0].get(file), trees[1].get(file));
     }
+}
+
+/// Without root: podman of somebody who may not speak to the engine, with its storage below its home.
+#[test]
+fn podman_of_a_guest_takes_and_gives_images() {
+    let podman = EngineOptions { kind: EngineKind::Podman, ..EngineOptions::default() };
+    let none = |name: &str| (name.to_owned(), "/dev/null".to_owned());
+    let guest = LoginOptions {
+        user: User::Guest,
+        env: vec![none("CONTAINERS_CONF"), none("CONTAINERS_STORAGE_CONF"), none("REGISTRY_AUTH_FILE")],
+        ..LoginOptions::default()
+    };
+    let builder = Bench::builder().engines(EngineOptions::default(), podman).login(guest).fresh();
+    let Some(bench) = builder.start() else { return };
+    dsync_lab::packages::require(&[("newuidmap", "uidmap")]).expect("uidmap can be installed");
+    let (image, web) = (image(&bench, "podman-guest"), bench.name("web:1"));
+    bench.here().put(&image);
+    // Its storage is in its home, among the files that a run must not leave.
+    let run = |args: &[&str]| {
+        let mut command = bench.command();
+        command.args(["--remote-docker", "podman", bench.remote()]).args(args);
+        bench.spawn(command).finish_untidily()
+    };
+    run(&["--push", &web]).ok().wire_at_least(70_000);
+    run(&["--push", &web]).ok().says("current").wire_at_most(10_000);
+    let there =
+        bench.login().ssh(&format!("podman image inspect --format '{{{{.Id}}}}' {web}")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&there.stdout).trim(), image.id().hex(), "{there:?}");
+    assert!(bench.login().home().join(".local/share/containers/storage").is_dir());
+    assert_eq!(bench.there().id("web:1"), None, "it is another store than root's");
+
+    bench.here().docker(&["image", "rm", &web]);
+    run(&[&web]).ok().wire_at_least(70_000).wire_at_most(84_000);
+    bench.here().assert_is("web:1", &image);
 }

@@ -1,0 +1,69 @@
+//! One pair: a source, a target, an image and its update.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dsync_e2e::Bench;
+
+use crate::identity::{assert_same, expected};
+use crate::real::Real;
+use crate::stations::Stations;
+use crate::store::Store;
+
+/// Syncs an image by a push, then its update by a pull; so each end is once where the program is started
+/// and once where its agent is.
+pub(crate) fn goes_over(source_kind: &'static str, target_kind: &'static str) {
+    // A layout is on a host of the other engine, or of any.
+    let host_of = |kind: &'static str, other: &'static str| match (kind, other) {
+        ("oci", "oci") => "docker",
+        ("oci", other) => other,
+        (kind, _) => kind,
+    };
+    let (from, to) = (host_of(source_kind, target_kind), host_of(target_kind, source_kind));
+    let (Some(from), Some(to), Some(builder)) =
+        (Stations::get(from), Stations::get(to), Stations::get("docker"))
+    else {
+        return;
+    };
+    let [old, new] = {
+        let (builder, _alone) = builder.source();
+        ["tiny:1", "tiny:2"].map(|recipe| Real::of(builder.host().engine(), recipe))
+    };
+    let (source_host, _source_alone) = from.source();
+    let (target_host, _target_alone) = to.target();
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    let dir = source_host.lab.dir().join(format!("cell-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let source = Store::new(source_kind, &source_host, dir.join("source"));
+    let target = Store::new(target_kind, &target_host, dir.join("target"));
+    let name = format!("matrix/{source_kind}-to-{target_kind}:latest");
+    let push = Bench::builder().between(&source_host, &target_host).start().expect("the engines are there");
+    let pull = Bench::builder().between(&target_host, &source_host).start().expect("the engines are there");
+    let before = target.ids();
+    let [source_spec, target_spec] = [source.spec(), target.spec()];
+    let sameness = expected(source_kind, target_kind);
+
+    source.put(&name, &old);
+    let push = || push.push(&["--docker", &source_spec, "--remote-docker", &target_spec, &name]);
+    // It is cold: what earlier pairs left, if they left anything, would show here.
+    push().ok().wire_at_least(500_000);
+    let first = [&source, &target].map(|store| store.identity(&name).expect("the image has its name"));
+    assert_same(sameness, &first[0], &first[1]);
+    target.assert_runs(&name, "tiny 1: 20000 numbers");
+    push().ok().says("current");
+
+    source.put(&name, &new);
+    let pull = || pull.pull(&["--docker", &target_spec, "--remote-docker", &source_spec, &name]);
+    pull().ok().says("updated").wire_at_most(30_000);
+    let second = [&source, &target].map(|store| store.identity(&name).expect("the image has its name"));
+    assert_same(sameness, &second[0], &second[1]);
+    assert_ne!(first[1].config, second[1].config);
+    target.assert_runs(&name, "tiny 2: 20000 numbers");
+    assert!(target.has(&first[1]), "the old image is gone");
+    pull().ok().says("current");
+
+    let mut ids = target.ids();
+    ids.retain(|id| !before.contains(id) && first[1].id != *id && second[1].id != *id);
+    assert!(ids.is_empty(), "more images: {ids:?}");
+    let [[old_source, old_target], [new_source, new_target]] = [first, second];
+    let left = [source.end(&[old_source, new_source]), target.end(&[old_target, new_target])];
+    assert_eq!(left, [Vec::<String>::new(), Vec::new()], "left behind by the source, and by the target");
+}

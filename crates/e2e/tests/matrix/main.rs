@@ -1,0 +1,96 @@
+//! Every kind of store as the source and every kind as the target: an image goes over, then its update. One
+//! program, so that every engine is started once.
+//!
+//! The tests of most pairs are marked as ignored, since the gate has no time for them: `cargo xtask test
+//! --all-engines` runs them all.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
+mod cell;
+mod identity;
+mod real;
+mod stations;
+mod store;
+
+use cell::goes_over;
+
+/// A test for each target, from one source.
+macro_rules! from {
+    ($source:literal: $($(#[$ignored:meta])* $test:ident $target:literal)*) => {
+        $(
+            #[test]
+            $(#[$ignored])*
+            fn $test() {
+                super::goes_over($source, $target);
+            }
+        )*
+    };
+}
+
+/// The pairs of a source that every run has.
+macro_rules! of_every_run {
+    ($source:literal) => {
+        from! { $source:
+            to_docker_20 "docker"
+            to_docker_28_containerd "docker-28-containerd"
+            to_podman_4 "podman"
+            to_a_layout "oci"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_docker_26_classic "docker-26-classic"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_docker_26_containerd "docker-26-containerd"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_podman_5_4 "podman-5.4"
+        }
+    };
+}
+
+/// The pairs of a source that only a run of all engines has.
+macro_rules! of_all_engines {
+    ($source:literal) => {
+        from! { $source:
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_docker_20 "docker"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_docker_28_containerd "docker-28-containerd"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_podman_4 "podman"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_a_layout "oci"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_docker_26_classic "docker-26-classic"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_docker_26_containerd "docker-26-containerd"
+            #[ignore = "one of all pairs: cargo xtask test --all-engines"]
+            to_podman_5_4 "podman-5.4"
+        }
+    };
+}
+
+mod from_docker_20 {
+    of_every_run!("docker");
+}
+
+mod from_docker_28_containerd {
+    of_every_run!("docker-28-containerd");
+}
+
+mod from_podman_4 {
+    of_every_run!("podman");
+}
+
+mod from_a_layout {
+    of_every_run!("oci");
+}
+
+mod from_docker_26_classic {
+    of_all_engines!("docker-26-classic");
+}
+
+mod from_docker_26_containerd {
+    of_all_engines!("docker-26-containerd");
+}
+
+mod from_podman_5_4 {
+    of_all_engines!("podman-5.4");
+}

@@ -1,0 +1,56 @@
+//! The engines of the matrix: two of each kind, since a kind is also a target of itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use dsync_e2e::Station;
+use dsync_lab::{EngineKind, EngineOptions, Lab, LabError, LoginOptions};
+
+/// Two engines of a kind. One is only ever a source, the other only a target.
+pub(crate) struct Stations {
+    lab: Arc<Lab>,
+    in_use: [Mutex<()>; 2],
+}
+
+impl Stations {
+    /// The engines of this name, shared by all tests of the process; `None` when a person asked for tests
+    /// without engines.
+    pub(crate) fn get(name: &str) -> Option<&'static Stations> {
+        static ALL: Mutex<BTreeMap<String, &OnceLock<Option<Stations>>>> = Mutex::new(BTreeMap::new());
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        // They live as long as the process, and end with it: see `dsync_lab::keeper`.
+        let stations = *all.entry(name.to_owned()).or_insert_with(|| Box::leak(Box::default()));
+        drop(all);
+        stations.get_or_init(|| Stations::start(name)).as_ref()
+    }
+
+    fn start(name: &str) -> Option<Stations> {
+        let kind = EngineKind::named(name).unwrap();
+        let options = || EngineOptions { kind: kind.clone(), ..EngineOptions::default() };
+        let lab = Lab::builder().host_with("alpha", options(), LoginOptions::default()).host_with(
+            "beta",
+            options(),
+            LoginOptions::default(),
+        );
+        match lab.start() {
+            Ok(lab) => Some(Stations { lab: Arc::new(lab), in_use: Default::default() }),
+            Err(LabError::Skipped) => None,
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+
+    /// The source, for this test alone.
+    pub(crate) fn source(&self) -> (Station, MutexGuard<'_, ()>) {
+        self.station("alpha", 0)
+    }
+
+    /// The target, for this test alone. A test takes its source first.
+    pub(crate) fn target(&self) -> (Station, MutexGuard<'_, ()>) {
+        self.station("beta", 1)
+    }
+
+    fn station(&self, name: &'static str, n: usize) -> (Station, MutexGuard<'_, ()>) {
+        let alone = self.in_use[n].lock().unwrap_or_else(PoisonError::into_inner);
+        (Station { lab: Arc::clone(&self.lab), name }, alone)
+    }
+}
