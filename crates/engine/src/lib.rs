@@ -20,7 +20,7 @@ pub use client::{DistantStore, parse_inspect};
 pub use command::Reach;
 pub use package::{BlobRef, Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};
-pub use store::{Description, Export, Identity, Import, LayerSink, Store, StoreError, StoreKind};
+pub use store::{Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind};
 
 use archive::ArchiveStore;
 use client::ClientStore;

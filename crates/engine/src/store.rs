@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
+use dsync_core::{ChainId, DiffId, Image, ImageId, ImageRef, Platform};
 
 use crate::package::{BlobRef, Package};
 
@@ -22,11 +22,8 @@ pub trait Store: Send + Sync {
     /// All images, dangling ones too, without reading any layer.
     fn list(&self) -> Result<Vec<Image>, StoreError>;
 
-    /// For each layer of `image` whether this store can take the image without it, given what it holds.
-    ///
-    /// This is the store's own sense of having a layer: the chain id for Docker's classic store, the diff
-    /// id in any image for podman and an OCI layout.
-    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool>;
+    /// Which layers this store can take an image without, given its images.
+    fn holdings(&self, held: &[Image]) -> Holdings;
 
     /// Reads the image's config and those of its layers that are wanted.
     ///
@@ -70,6 +67,40 @@ pub trait Store: Send + Sync {
 
     /// Points these names to an image that is there; other images lose them and stay.
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError>;
+}
+
+/// Layers that a store has, in its own sense of having one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holdings {
+    /// Nothing that could be relied on.
+    Nothing,
+    /// A layer on the very layers that are below it: Docker's classic store.
+    Chains(HashSet<ChainId>),
+    /// A layer in any image: podman, an OCI layout; Docker's containerd store as far as it is not compressed.
+    Layers(HashSet<DiffId>),
+}
+
+impl Holdings {
+    /// Layers on those below.
+    pub fn chains(held: &[Image]) -> Self {
+        Self::Chains(held.iter().flat_map(|image| ChainId::chain(&image.diff_ids)).collect())
+    }
+
+    /// Layers in any image.
+    pub fn layers(held: &[Image]) -> Self {
+        Self::Layers(held.iter().flat_map(|image| &image.diff_ids).copied().collect())
+    }
+
+    /// For each layer of the image whether the store can take the image without it.
+    pub fn has(&self, image: &Image) -> Vec<bool> {
+        match self {
+            Self::Nothing => vec![false; image.diff_ids.len()],
+            Self::Chains(chains) => {
+                ChainId::chain(&image.diff_ids).iter().map(|id| chains.contains(id)).collect()
+            }
+            Self::Layers(layers) => image.diff_ids.iter().map(|id| layers.contains(id)).collect(),
+        }
+    }
 }
 
 /// What an export tells beside the layers.
@@ -219,4 +250,31 @@ pub enum StoreError {
 /// What is said where none of the known programs is.
 pub(crate) fn neither() -> StoreError {
     StoreError::NotFound { program: "docker' or 'podman".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(layers: &[&str]) -> Image {
+        Image {
+            id: ImageId::of(layers.concat().as_bytes()),
+            names: Vec::new(),
+            diff_ids: layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect(),
+            platform: "linux/amd64".parse().unwrap(),
+            size: 0,
+            created: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_own_sense_of_having_a_layer() {
+        let held = [image(&["a", "b"]), image(&["x", "c"])];
+        let new = image(&["a", "b", "c", "a"]);
+        assert_eq!(Holdings::chains(&held).has(&new), [true, true, false, false]);
+        assert_eq!(Holdings::layers(&held).has(&new), [true; 4]);
+        assert_eq!(Holdings::Nothing.has(&new), [false; 4]);
+        assert_eq!(Holdings::chains(&[]).has(&new), [false; 4]);
+        assert!(Holdings::layers(&held).has(&image(&[])).is_empty());
+    }
 }

@@ -1,9 +1,10 @@
 //! What it would take a target to have an image. Pure: lists in, decisions out.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use dsync_core::{DiffId, Image, ImageRef, shared_prefix};
-use dsync_engine::Store;
+use dsync_engine::{Holdings, Store};
 use dsync_proto::{LayerState, Status};
 
 /// Which list of the report a name is on. Where it is `exact`, only the same ID is the same image.
@@ -20,20 +21,32 @@ pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>, exa
     }
 }
 
-/// Where each layer of the image would come from.
-pub(crate) fn layers(store: &dyn Store, held: &[Image], image: &Image) -> Vec<LayerState> {
-    let known: HashSet<&DiffId> = held.iter().flat_map(|other| &other.diff_ids).collect();
-    let shared = store.holds(held, image);
-    image
-        .diff_ids
-        .iter()
-        .zip(shared)
-        .map(|(diff_id, shared)| match (shared, known.contains(diff_id)) {
+/// What a target has, to see where the layers of images would come from.
+pub(crate) struct Held {
+    holdings: Holdings,
+    layers: HashSet<DiffId>,
+}
+
+impl Held {
+    pub(crate) fn of(store: &dyn Store, held: &[Image]) -> Held {
+        let layers = held.iter().flat_map(|other| &other.diff_ids).copied().collect();
+        Held { holdings: store.holdings(held), layers }
+    }
+
+    /// Where each layer of the image would come from.
+    pub(crate) fn states(&self, image: &Image) -> Vec<LayerState> {
+        let states = image.diff_ids.iter().zip(self.holdings.has(image));
+        states.map(|(diff_id, shared)| self.state(shared, diff_id)).collect()
+    }
+
+    /// Where a layer would come from which the store has in its own sense, or has not.
+    pub(crate) fn state(&self, shared: bool, diff_id: &DiffId) -> LayerState {
+        match (shared, self.layers.contains(diff_id)) {
             (true, _) => LayerState::Shared,
             (false, true) => LayerState::Local,
             (false, false) => LayerState::Missing,
-        })
-        .collect()
+        }
+    }
 }
 
 /// The images of the target whose contents are worth looking into, the best first.
@@ -49,14 +62,13 @@ pub(crate) fn basis<'a>(held: &'a [Image], image: &Image, names: &[ImageRef]) ->
         (same_name, same_repository, shared_prefix(&other.diff_ids, &image.diff_ids))
     };
     let mut candidates: Vec<&Image> = held.iter().filter(|other| !other.diff_ids.is_empty()).collect();
-    candidates.sort_by(|a, b| {
-        rank(b).cmp(&rank(a)).then_with(|| b.created.cmp(&a.created)).then_with(|| a.id.cmp(&b.id))
-    });
-    let Some(&best) = candidates.first() else { return Vec::new() };
+    let order = |image: &&Image| (Reverse(rank(image)), Reverse(image.created.clone()), image.id);
+    let Some(best) = candidates.iter().copied().min_by_key(order) else { return Vec::new() };
     let (same_name, same_repository, _) = rank(best);
     if same_name || same_repository {
         return vec![best];
     }
+    candidates.sort_by_cached_key(order);
     let budget = image.size.saturating_mul(2);
     let mut covered: HashSet<DiffId> = HashSet::new();
     let mut spent: u64 = 0;

@@ -198,6 +198,7 @@ impl Host {
 
     fn survey(&self, images: &[Image], exact: bool) -> Result<Reply, EndpointError> {
         let held = self.store.list()?;
+        let known = assess::Held::of(&*self.store, &held);
         let survey = |image: &Image| {
             let status = if image.names.is_empty() {
                 vec![assess::status(&held, image, None, exact)]
@@ -207,11 +208,7 @@ impl Host {
             let basis = assess::basis(&held, image, &image.names);
             let label =
                 |basis: &Image| basis.names.first().map_or_else(|| basis.id.to_string(), ToString::to_string);
-            Survey {
-                status,
-                layers: assess::layers(&*self.store, &held, image),
-                basis: basis.into_iter().map(label).collect(),
-            }
+            Survey { status, layers: known.states(image), basis: basis.into_iter().map(label).collect() }
         };
         Ok(Reply::Surveyed(images.iter().map(survey).collect()))
     }

@@ -4,7 +4,7 @@
 //! compressed layer, and crosses as any layer: uncompressed, against what the target has. The source finds the encoder
 //! that made it, and the target runs it again (`dsync_recompress`). Where that cannot be, the blob crosses as it is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::num::NonZero;
 use std::sync::Mutex;
@@ -19,6 +19,7 @@ use dsync_proto::{LayerState, Stored};
 use dsync_recompress::{Outcome, Recipe, recognise, recreate_on};
 use sha2::{Digest as _, Sha256};
 
+use crate::assess::Held;
 use crate::batches;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
@@ -232,12 +233,8 @@ pub(crate) fn states(
 ) -> Result<Vec<LayerState>, EndpointError> {
     let blobs: Vec<BlobRef> = package.layers().iter().map(|layer| layer.blob).collect();
     let there = store.has(&blobs)?;
-    let known: HashSet<&DiffId> = held.iter().flat_map(|image| &image.diff_ids).collect();
-    let state = |(there, id): (bool, &DiffId)| match (there, known.contains(id)) {
-        (true, _) => LayerState::Shared,
-        (false, true) => LayerState::Local,
-        (false, false) => LayerState::Missing,
-    };
+    let held = Held::of(store, held);
+    let state = |(there, id): (bool, &DiffId)| held.state(there, id);
     Ok(there.into_iter().zip(&package.stack()).map(state).collect())
 }
 

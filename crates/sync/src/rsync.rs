@@ -14,7 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
-    Description, DistantStore, Export, Identity, Import, LayerSink, Reach, Store, StoreError, StoreKind,
+    Description, DistantStore, Export, Holdings, Identity, Import, LayerSink, Reach, Store, StoreError,
+    StoreKind,
 };
 use dsync_proto::{Failure, FailureKind};
 
@@ -146,8 +147,8 @@ impl Store for RsyncStore {
         Ok(images)
     }
 
-    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool> {
-        self.distant.holds(held, image)
+    fn holdings(&self, held: &[Image]) -> Holdings {
+        self.distant.holdings(held)
     }
 
     fn export(

@@ -82,7 +82,7 @@ pub(crate) fn receive(
 
     let states = match &package {
         Some(package) => identity::states(store, &held, package)?,
-        None => assess::layers(store, &held, &image),
+        None => assess::Held::of(store, &held).states(&image),
     };
     let Plan { mut states, mut missing, local, basis, basis_ids } = Plan::of(states, &held, &image, what)?;
     let replaced = {

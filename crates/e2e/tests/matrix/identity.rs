@@ -29,9 +29,9 @@ pub(crate) enum Sameness {
 
 /// What must be the same on the way between these kinds of store.
 pub(crate) fn expected(source: &str, target: &str) -> Sameness {
-    // A containerd store names an image by its manifest, in which the compression of layers counts.
-    let by_manifest = |kind: &str| kind.ends_with("-containerd");
-    if by_manifest(source) || by_manifest(target) { Sameness::Content } else { Sameness::Id }
+    // By its manifest, in which the compression of layers counts, or by its config.
+    let by_manifest = |kind: &str| kind.ends_with("-containerd") || kind == "oci";
+    if by_manifest(source) == by_manifest(target) { Sameness::Id } else { Sameness::Content }
 }
 
 /// The image must be the same in so far.

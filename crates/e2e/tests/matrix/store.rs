@@ -51,9 +51,9 @@ impl Store {
         let Some(engine) = self.engine() else {
             // A source has nothing but the one that it is asked for.
             fs::remove_dir_all(self.layout().dir()).ok();
-            return image.put(&self.layout(), name, Form::Gzip);
+            return image.put(&self.layout(), name, Form::Gnu(6));
         };
-        let form = if self.kind.ends_with("-containerd") { Form::Gzip } else { Form::Plain };
+        let form = if self.kind.ends_with("-containerd") { Form::Gnu(6) } else { Form::Plain };
         image.load(engine, &self.dir.join("scratch"), name, form);
     }
 
@@ -64,14 +64,14 @@ impl Store {
         }
         let kept = self.layout().images().remove(name)?;
         let diff_ids = kept.diff_ids.iter().map(ToString::to_string).collect();
-        Some(Identity { id: kept.id.clone(), config: kept.id, diff_ids })
+        Some(Identity { id: self.layout().root(name), config: kept.id, diff_ids })
     }
 
     /// Whether it still has this image, whatever its name.
     pub(crate) fn has(&self, image: &Identity) -> bool {
         match self.engine() {
             Some(engine) => engine.image_id(&image.id).is_some(),
-            None => self.layout().images().values().any(|kept| kept.id == image.id),
+            None => self.layout().images().values().any(|kept| kept.id == image.config),
         }
     }
 

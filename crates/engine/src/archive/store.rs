@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef};
 
 use super::read::{Archived, ReadError, Request, list, read};
-use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 
 /// The images of one file.
 pub(crate) struct ArchiveStore {
@@ -71,8 +71,8 @@ impl Store for ArchiveStore {
         Ok(self.images.clone())
     }
 
-    fn holds(&self, _: &[Image], image: &Image) -> Vec<bool> {
-        vec![false; image.diff_ids.len()]
+    fn holdings(&self, _: &[Image]) -> Holdings {
+        Holdings::Nothing
     }
 
     fn export(

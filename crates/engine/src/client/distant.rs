@@ -15,7 +15,7 @@ use super::{ClientStore, list};
 use crate::archive::{self, ReadError, Request, v1_ids};
 use crate::command::{Program, Reach};
 use crate::package::{BlobRef, Package};
-use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind, neither};
+use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind, neither};
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
 pub struct DistantStore(ClientStore);
@@ -90,8 +90,8 @@ impl Store for DistantStore {
         self.0.list()
     }
 
-    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool> {
-        self.0.holds(held, image)
+    fn holdings(&self, held: &[Image]) -> Holdings {
+        self.0.holdings(held)
     }
 
     fn has_packages(&self) -> bool {

@@ -180,7 +180,7 @@ impl Load<'_> {
             }
             // Blobs that it has no more do not belong to the package, and then something is missing in it.
             Some(_) if self.engine.kind == StoreKind::DockerContainerd => {
-                let package = match self.content {
+                let package = match self.content.filter(|content| content.has_image(id)) {
                     Some(content) => content.package(id, None)?,
                     None => Fetch(self.program).package(id, None)?,
                 };

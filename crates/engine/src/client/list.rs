@@ -1,6 +1,8 @@
 //! Lists images: their IDs, then what `inspect` says of them.
 
-use dsync_core::{DiffId, Image, ImageRef, Platform};
+use std::collections::BTreeMap;
+
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 use serde_json::Value;
 
 use crate::command::Program;
@@ -18,9 +20,35 @@ pub(super) fn list(program: &Program) -> Result<Vec<Image>, StoreError> {
     let mut ids: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     ids.sort_unstable();
     ids.dedup();
+    inspect_all(program, &ids)
+}
+
+/// As [`inspect`], of any number.
+pub(super) fn inspect_all(program: &Program, ids: &[&str]) -> Result<Vec<Image>, StoreError> {
     let mut images = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
         images.extend(inspect(program, batch)?);
+    }
+    Ok(images)
+}
+
+/// The IDs of all images that are shown, with their names.
+pub(super) fn names(program: &Program) -> Result<BTreeMap<ImageId, Vec<ImageRef>>, StoreError> {
+    let format = "{{.ID}} {{.Repository}}:{{.Tag}}";
+    let output = program.run(&["images", "--no-trunc", "--format", format], None)?;
+    let mut images: BTreeMap<ImageId, Vec<ImageRef>> = BTreeMap::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Some((id, name)) = line.split_once(' ') else { continue };
+        let id = id.parse().map_err(|_| StoreError::Broken {
+            what: "the output of `images`".into(),
+            reason: format!("{id:?} is no image ID"),
+        })?;
+        // `<none>:<none>` is no name.
+        images.entry(id).or_default().extend(name.parse::<ImageRef>());
+    }
+    for names in images.values_mut() {
+        names.sort_unstable();
+        names.dedup();
     }
     Ok(images)
 }

@@ -17,12 +17,12 @@ mod packed;
 use std::collections::HashSet;
 use std::io::Read;
 
-use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Platform};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 
 use crate::command::Program;
 use crate::oci::host_platform;
 use crate::package::{self, BlobRef, Blobs, Package};
-use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use content::Content;
 use direct::{Stopped, Storage};
 use fetch::Fetch;
@@ -50,13 +50,14 @@ impl ClientStore {
         let root = store.engine.root.as_deref();
         match store.engine.kind {
             StoreKind::DockerClassic => Ok(Self { storage: root.and_then(Storage::open), ..store }),
-            StoreKind::DockerContainerd => {
-                let content = root.and_then(Content::open);
-                let images = if content.is_some() { store.list()? } else { Vec::new() };
-                Ok(Self { content: content.filter(|content| content.is_of(&images)), ..store })
-            }
+            StoreKind::DockerContainerd => Ok(Self { content: root.and_then(Content::open), ..store }),
             _ => Ok(store),
         }
+    }
+
+    /// The engine's blobs, where they have this image: the engine may be on another host, and another here.
+    fn content_of(&self, id: &ImageId) -> Option<&Content> {
+        self.content.as_ref().filter(|content| content.has_image(id))
     }
 
     fn identified(program: Program) -> Result<Self, StoreError> {
@@ -79,17 +80,25 @@ impl Store for ClientStore {
     }
 
     fn list(&self) -> Result<Vec<Image>, StoreError> {
-        list::list(&self.program)
+        match &self.content {
+            Some(content) => content.list(&self.program, &self.platform),
+            None => list::list(&self.program),
+        }
     }
 
-    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool> {
-        match &self.content {
-            // What is made there of an image of another kind of store are blobs that are not compressed.
-            Some(content) => {
-                let there = content.held(held);
-                image.diff_ids.iter().map(|id| there.contains(&Digest::from_bytes(*id.as_bytes()))).collect()
+    fn holdings(&self, held: &[Image]) -> Holdings {
+        match (self.engine.kind, &self.content) {
+            (StoreKind::DockerClassic, _) => Holdings::chains(held),
+            (StoreKind::Podman | StoreKind::OciLayout, _) => Holdings::layers(held),
+            // It knows layers by their blobs as they are stored. Of an image of another kind of store those that are
+            // made there are not compressed.
+            (StoreKind::DockerContainerd, Some(content)) => {
+                let blobs = content.held(held).into_iter();
+                Holdings::Layers(blobs.map(|digest| DiffId::from_bytes(*digest.as_bytes())).collect())
             }
-            None => holds(self.engine.kind, held, image),
+            // Its client does not say which those are. A layer that is left out wrongly makes a broken image, one that
+            // is given in vain costs local work only.
+            (StoreKind::DockerContainerd | StoreKind::DockerArchive, _) => Holdings::Nothing,
         }
     }
 
@@ -98,7 +107,7 @@ impl Store for ClientStore {
     }
 
     fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
-        let package = match &self.content {
+        let package = match self.content_of(id) {
             Some(content) => content.package(id, platform)?,
             None if self.has_packages() => Fetch(&self.program).package(id, platform)?,
             None => return Ok(None),
@@ -119,7 +128,7 @@ impl Store for ClientStore {
     }
 
     fn blob(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
-        match &self.content {
+        match self.content.as_ref().filter(|content| content.size(&blob.digest).is_some()) {
             Some(content) => content.open(blob),
             None => Fetch(&self.program).take(blob).map(|saved| Box::new(saved) as Box<dyn Read>),
         }
@@ -133,7 +142,7 @@ impl Store for ClientStore {
     ) -> Result<Export, StoreError> {
         if self.has_packages() {
             let fetch = Fetch(&self.program);
-            let (package, blobs): (_, &dyn Blobs) = match &self.content {
+            let (package, blobs): (_, &dyn Blobs) = match self.content_of(id) {
                 Some(content) => (content.package(id, None)?, content),
                 None => (fetch.package(id, None)?, &fetch),
             };
@@ -175,51 +184,5 @@ impl Store for ClientStore {
             Syntax::Docker => name.to_string(),
         };
         names.iter().try_for_each(|name| self.program.run(&["tag", &id, &full(name)], Some(&id)).map(drop))
-    }
-}
-
-/// Which layers of the image need not be in an archive for it.
-fn holds(kind: StoreKind, held: &[Image], image: &Image) -> Vec<bool> {
-    match kind {
-        StoreKind::DockerClassic => {
-            let chains: HashSet<ChainId> =
-                held.iter().flat_map(|image| ChainId::chain(&image.diff_ids)).collect();
-            ChainId::chain(&image.diff_ids).iter().map(|chain| chains.contains(chain)).collect()
-        }
-        StoreKind::Podman | StoreKind::OciLayout => {
-            let layers: HashSet<&DiffId> = held.iter().flat_map(|image| &image.diff_ids).collect();
-            image.diff_ids.iter().map(|id| layers.contains(id)).collect()
-        }
-        StoreKind::DockerArchive => vec![false; image.diff_ids.len()],
-        // It knows layers by their blob as stored, and its client does not say which those are. A layer
-        // that is left out wrongly makes a broken image, one that is given in vain costs local work only.
-        StoreKind::DockerContainerd => vec![false; image.diff_ids.len()],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn image(layers: &[&str]) -> Image {
-        Image {
-            id: ImageId::of(layers.concat().as_bytes()),
-            names: Vec::new(),
-            diff_ids: layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect(),
-            platform: "linux/amd64".parse().unwrap(),
-            size: 0,
-            created: String::new(),
-        }
-    }
-
-    #[test]
-    fn each_kind_has_its_own_sense_of_having_a_layer() {
-        let held = [image(&["a", "b"]), image(&["x", "c"])];
-        let new = image(&["a", "b", "c", "a"]);
-        assert_eq!(holds(StoreKind::DockerClassic, &held, &new), [true, true, false, false]);
-        assert_eq!(holds(StoreKind::Podman, &held, &new), [true; 4]);
-        assert_eq!(holds(StoreKind::DockerContainerd, &held, &new), [false; 4]);
-        assert_eq!(holds(StoreKind::DockerClassic, &[], &new), [false; 4]);
-        assert!(holds(StoreKind::Podman, &held, &image(&[])).is_empty());
     }
 }

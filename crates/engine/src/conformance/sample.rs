@@ -76,7 +76,7 @@ impl Sample {
 
     /// Imports it, leaving out what the store holds.
     pub(super) fn import(&self, store: &dyn Store) -> Result<ImageId, StoreError> {
-        let held = store.holds(&store.list()?, &self.image());
+        let held = store.holdings(&store.list()?).has(&self.image());
         let mut import = store.import()?;
         let mut given = HashSet::new();
         for (layer, held) in self.layers.iter().zip(held) {

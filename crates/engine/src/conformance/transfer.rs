@@ -29,9 +29,9 @@ pub(super) fn only_what_is_missing_goes_in(store: &dyn Store) {
     let (low, top) = (layer("low", unique().as_bytes()), layer("top", unique().as_bytes()));
     let old = Sample::new(vec![low.clone(), empty_layer(), top.clone()]);
     let new = Sample::new(vec![low, empty_layer(), layer("new", unique().as_bytes()), top]);
-    assert!(!store.holds(&[], &old.image())[0], "what nobody knows is held by nobody");
+    assert!(!store.holdings(&[]).has(&old.image())[0], "what nobody knows is held by nobody");
     old.imported(store);
-    let held = store.holds(&store.list().expect("images can be listed"), &new.image());
+    let held = store.holdings(&store.list().expect("images can be listed")).has(&new.image());
     let expected = match store.describe().kind {
         // It is known where the engine's files can be read.
         StoreKind::DockerContainerd if held == [false; 4] => held.clone(),

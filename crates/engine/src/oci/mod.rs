@@ -15,7 +15,7 @@ use std::path::Path;
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 
 use crate::package::{BlobRef, Blobs as _, Package, export};
-use crate::store::{Description, Export, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use layout::Layout;
 use resolve::{Found, Whole, resolve};
 
@@ -48,9 +48,8 @@ impl Store for OciStore {
         Ok(found.into_iter().map(|found| found.image).collect())
     }
 
-    fn holds(&self, held: &[Image], image: &Image) -> Vec<bool> {
-        let layers: HashSet<&DiffId> = held.iter().flat_map(|image| &image.diff_ids).collect();
-        image.diff_ids.iter().map(|id| layers.contains(id)).collect()
+    fn holdings(&self, held: &[Image]) -> Holdings {
+        Holdings::layers(held)
     }
 
     fn export(

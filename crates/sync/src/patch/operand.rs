@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef};
-use dsync_engine::{Description, Export, Import, LayerSink, Store, StoreError};
+use dsync_engine::{Description, Export, Holdings, Import, LayerSink, Store, StoreError};
 
 use crate::endpoint::open_here;
 use crate::failure::EndpointError;
@@ -92,8 +92,8 @@ impl Store for Stores {
         Ok(images)
     }
 
-    fn holds(&self, _: &[Image], image: &Image) -> Vec<bool> {
-        vec![false; image.diff_ids.len()]
+    fn holdings(&self, _: &[Image]) -> Holdings {
+        Holdings::Nothing
     }
 
     fn export(
