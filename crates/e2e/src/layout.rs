@@ -108,6 +108,11 @@ impl Layout {
         entry["digest"].as_str().unwrap().to_owned()
     }
 
+    /// The IDs of all images.
+    pub fn roots(&self) -> BTreeSet<String> {
+        self.entries().iter().map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// The names of all blobs, each of which must be what its name says.
     pub fn blobs(&self) -> BTreeSet<String> {
         let files = fs::read_dir(self.0.join("blobs/sha256")).unwrap();

@@ -87,7 +87,7 @@ impl Store {
     /// All images that its client shows, each once.
     pub(crate) fn ids(&self) -> BTreeSet<String> {
         let Some(engine) = self.engine() else {
-            return self.layout().images().into_values().map(|kept| kept.id).collect();
+            return self.layout().roots();
         };
         let said = engine.client().args(["images", "--all", "--quiet", "--no-trunc"]).output().unwrap();
         assert!(said.status.success(), "{said:?}");
