@@ -87,11 +87,12 @@ pub(crate) fn id(package: &Package) -> ImageId {
     ImageId::from_bytes(*package.root().as_bytes())
 }
 
-/// Finds out how layers are stored; the encoder of each is looked for but when `whole`. What was found once is remembered.
+/// Finds out how layers are stored. The encoder of each is looked for, unless they are to cross as they are. What was
+/// found once is remembered.
 pub(crate) fn find(
     store: &dyn Store,
     layers: &[PackedLayer],
-    whole: bool,
+    as_is: bool,
     cache: Option<&Cache>,
 ) -> Result<Vec<Stored>, EndpointError> {
     let next = AtomicUsize::new(0);
@@ -101,7 +102,7 @@ pub(crate) fn find(
         while let Some((at, layer)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, layers.get(at)?)))
         {
-            let stored = find_one(store, layer, whole, cache);
+            let stored = find_one(store, layer, as_is, cache);
             if let Ok(mut found) = found.lock() {
                 found[at] = Some(stored);
             }
@@ -122,13 +123,13 @@ pub(crate) fn find(
 fn find_one(
     store: &dyn Store,
     layer: &PackedLayer,
-    whole: bool,
+    as_is: bool,
     cache: Option<&Cache>,
 ) -> Result<Stored, StoreError> {
     if layer.is_plain() {
         return Ok(Stored::Plain);
     }
-    if whole || layer.diff_id.is_none() || layer.blob.size < SMALLEST {
+    if as_is || layer.diff_id.is_none() || layer.blob.size < SMALLEST {
         return Ok(Stored::Opaque);
     }
     let digest = &layer.blob.digest;

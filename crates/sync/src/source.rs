@@ -231,7 +231,9 @@ fn ask_what(
     let of = |id: &DiffId| image.diff_ids.iter().position(|other| other == id).map(|at| package.layers()[at]);
     let layers: Vec<_> = needed.layers.iter().chain(&needed.local).filter_map(of).collect();
     let cache = remembered(link, needed.whole);
-    let stored = identity::find(store, &layers, needed.whole, cache.as_ref())?;
+    // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
+    let as_is = needed.whole || needed.basis.is_empty() && how.compression != Compression::Max;
+    let stored = identity::find(store, &layers, as_is, cache.as_ref())?;
     let asked = needed.layers.len();
     identity::settle(&mut image.diff_ids, &package, &mut needed.layers, &needed.local, (asked, &stored));
     Ok(Some(Asked { image, needed, stored }))
