@@ -13,6 +13,9 @@ use crate::escape::visible;
 use crate::quantity::{bytes, counted, duration, percent};
 use crate::style::{self, paint};
 
+/// Bytes of a layer that are compressed to the byte as they were, each second and on one core: docs/recompress.md.
+const PACKING: u64 = 35_000_000;
+
 /// An image that was asked for, and what became of it.
 pub(crate) struct Done<'a> {
     pub(crate) entry: &'a Entry,
@@ -123,6 +126,11 @@ pub(crate) fn plan(done: &Done<'_>) -> String {
             format!("{} in these layers, {} of it on the target already", bytes(built), bytes(reused)),
         );
     }
+    if outcome.packed_again > 0 {
+        let again = outcome.packed_again;
+        let time = Duration::from_secs(again / PACKING);
+        row("compress", format!("{} on the target, as they were: about {}", bytes(again), duration(time)));
+    }
     if let [first, ..] = &done.entry.basis[..] {
         row("basis", visible(first).into_owned());
     }
@@ -228,6 +236,7 @@ mod tests {
             raw: 0,
             packed: 0,
             told: 17_400,
+            packed_again: 0,
             costs: vec![
                 cost(1, "usr/lib/libssl.so.3", 1, true, 480_000),
                 cost(1, "usr/lib/python3/", 312, true, 90_000),

@@ -151,6 +151,7 @@ impl Backend for Fake {
             packed: 400_000,
             told: 3_000,
             costs: Vec::new(),
+            packed_again: 0,
             traffic,
         })
     }

@@ -226,6 +226,8 @@ pub struct Received {
     pub layers: Vec<Layer>,
     /// Whether the image was there already and only names moved.
     pub was_there: bool,
+    /// Bytes of layers that were (or would be) compressed again, before that.
+    pub packed_again: u64,
 }
 
 /// What became of a layer.

@@ -15,7 +15,7 @@ use std::thread;
 use dsync_core::{DiffId, Digest, Image, ImageId};
 use dsync_delta::batch::Effort;
 use dsync_engine::{BlobRef, Identity, Import, Package, PackedLayer, Store, StoreError};
-use dsync_proto::{LayerState, Stored};
+use dsync_proto::{Layer, LayerState, Stored};
 use dsync_recompress::{Outcome, Recipe, recognise, recreate_on};
 use sha2::{Digest as _, Sha256};
 
@@ -197,6 +197,12 @@ impl Exact {
             }
         }
         Ok(Exact { package, blobs })
+    }
+
+    /// How many bytes of these layers are compressed again.
+    pub(crate) fn packed_again(&self, image: &Image, layers: &[Layer]) -> u64 {
+        let layers = image.diff_ids.iter().zip(layers).filter(|(id, _)| self.blobs.contains_key(id));
+        layers.map(|(_, layer)| layer.len).sum()
     }
 }
 

@@ -216,6 +216,7 @@ fn take(
         packed: reader.size(),
         told: 0,
         costs: Vec::new(),
+        packed_again: received.packed_again,
         traffic,
     };
     Ok((image, outcome))

@@ -104,6 +104,8 @@ pub struct Outcome {
     pub was_there: bool,
     /// Each layer, the lowest first.
     pub layers: Vec<LayerOutcome>,
+    /// Bytes of layers that the target compressed again (or would), before that.
+    pub packed_again: u64,
     /// Contents that crossed (or would), before compression, in bytes.
     pub raw: u64,
     /// The same after compression.
@@ -316,7 +318,7 @@ impl Session {
         let Reply::Sent { raw, packed, told, costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
-        let Reply::Received(Received { id, layers, was_there }) = received else {
+        let Reply::Received(Received { id, layers, was_there, packed_again }) = received else {
             return Err(Error::OutOfTurn { expected: "an image" });
         };
         let id = ImageId::from_bytes(id);
@@ -333,7 +335,7 @@ impl Session {
         let layers =
             layers.iter().map(|l| LayerOutcome { state: l.state, len: l.len, reused: l.reused }).collect();
         let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
-        Ok(Outcome { id, was_there, layers, raw, packed, told, costs, traffic })
+        Ok(Outcome { id, was_there, layers, packed_again, raw, packed, told, costs, traffic })
     }
 
     /// Whether the image is to have the source's ID, where that is more than its content.

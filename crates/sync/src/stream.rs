@@ -239,7 +239,8 @@ pub(crate) fn receive(
             id
         }
     };
-    Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false }))
+    let packed_again = exact.as_ref().map_or(0, |exact| exact.packed_again(image, &layers));
+    Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false, packed_again }))
 }
 
 /// Takes layers as they come.

@@ -77,7 +77,12 @@ pub(crate) fn receive(
         }
         let shared = Layer { state: LayerState::Shared, len: 0, reused: 0 };
         let layers = vec![shared; image.diff_ids.len()];
-        return Ok(Reply::Received(Received { id: *there.id.as_bytes(), layers, was_there: true }));
+        return Ok(Reply::Received(Received {
+            id: *there.id.as_bytes(),
+            layers,
+            was_there: true,
+            packed_again: 0,
+        }));
     }
 
     let states = match &package {
@@ -163,9 +168,15 @@ pub(crate) fn receive(
     }
     drop(candidates);
     let layers = offered.summary(image, &states, &own);
+    let packed_again = exact.as_ref().map_or(0, |exact| exact.packed_again(image, &layers));
     if what.dry_run {
         stream.finish().map_err(EndpointError::io(LOST))?;
-        return Ok(Reply::Received(Received { id: *image.id.as_bytes(), layers, was_there: false }));
+        return Ok(Reply::Received(Received {
+            id: *image.id.as_bytes(),
+            layers,
+            was_there: false,
+            packed_again,
+        }));
     }
     let batches = offered.batches(limit);
     own.fetch(&basis, offered.places().chain(places(&batches, &offered.basis)))?;
@@ -196,7 +207,7 @@ pub(crate) fn receive(
         import.commit(identity::of(exact.as_ref(), &offered.config))?
     };
     store.tag(&id, &what.names)?;
-    Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false }))
+    Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false, packed_again }))
 }
 
 /// The layers of the images of a basis, each once: of an image lowest first, the best image last.

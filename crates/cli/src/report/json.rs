@@ -77,6 +77,7 @@ struct Result {
     packed: u64,
     built: u64,
     reused: u64,
+    packed_again: u64,
     seconds: f64,
     verified: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +184,7 @@ fn result(done: &Done<'_>) -> Result {
         packed: 0,
         built: 0,
         reused: 0,
+        packed_again: 0,
         seconds: seconds(done.took),
         verified: done.verified,
         explain: None,
@@ -197,6 +199,7 @@ fn result(done: &Done<'_>) -> Result {
             result.received = outcome.traffic.received;
             result.raw = outcome.raw;
             result.packed = outcome.packed;
+            result.packed_again = outcome.packed_again;
             (result.built, result.reused) = results::built(outcome);
             result.explain = (!outcome.costs.is_empty())
                 .then(|| Explained { told: outcome.told, files: outcome.costs.iter().map(share).collect() });
