@@ -1,7 +1,9 @@
 //! Levels 2 to 9: chains of places with the same hash, searched greedily (2 and 3) or lazily.
 
 use super::block::Blocks;
+use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
+use crate::deflate::bits::Sink;
 use crate::deflate::token::Token;
 use crate::deflate::{Encoder, common};
 
@@ -53,6 +55,8 @@ pub(crate) struct Chained {
     effort: Effort,
     blocks: Blocks,
     window: Box<[u8; WINDOW]>,
+    /// Plain bytes that have left the window.
+    base: u64,
     /// How much of the window is filled, and which byte is next.
     end: usize,
     index: usize,
@@ -73,6 +77,7 @@ pub(crate) struct Chained {
     distance: usize,
     /// Whether the byte before this one has no token yet.
     is_waiting: bool,
+    marks: Vec<Mark>,
 }
 
 impl Chained {
@@ -81,6 +86,7 @@ impl Chained {
             effort: Effort::of(level),
             blocks: Blocks::new(),
             window: Box::new([0; WINDOW]),
+            base: 0,
             end: 0,
             index: 0,
             block: Some(0),
@@ -93,13 +99,32 @@ impl Chained {
             length: SHORTEST - 1,
             distance: 0,
             is_waiting: false,
+            marks: Vec::new(),
         }
+    }
+
+    /// An encoder that goes on at a checkpoint. `plain` begins so many bytes before that as [`history`] says.
+    pub(crate) fn resume(level: u8, from: Checkpoint, mut plain: &[u8]) -> Self {
+        let mut encoder = Self::new(level);
+        encoder.fill(&mut plain);
+        let start = history(from.plain).min(encoder.end);
+        encoder.base = from.plain - start as u64;
+        encoder.block = Some(start);
+        encoder.is_waiting = from.is_waiting && start < encoder.end;
+        encoder.index = start + usize::from(encoder.is_waiting);
+        for at in 0..encoder.index.min((encoder.end + 1).saturating_sub(SHORTEST)) {
+            encoder.remember(at);
+        }
+        encoder.blocks.sink = Sink::after(from.bits);
+        encoder.write(plain);
+        encoder
     }
 
     /// Makes room and takes what fits.
     fn fill(&mut self, plain: &mut &[u8]) {
         if self.index >= WINDOW - AHEAD {
             self.window.copy_within(REACH.., 0);
+            self.base += REACH as u64;
             self.index -= REACH;
             self.end -= REACH;
             self.block = self.block.and_then(|block| block.checked_sub(REACH));
@@ -230,7 +255,8 @@ impl Chained {
         let Some((length, distance)) = found else {
             self.tokens.push(Token::literal(self.window[self.index]));
             self.index += 1;
-            return self.write_full_block(self.index);
+            self.write_full_block(self.index);
+            return;
         };
         self.tokens.push(Token::matched(length, distance));
         if length <= self.effort.remembered {
@@ -257,11 +283,16 @@ impl Chained {
             self.index += length - 1;
             self.is_waiting = false;
             self.length = SHORTEST - 1;
-            return self.write_full_block(self.index);
+            if self.write_full_block(self.index) {
+                self.mark(false);
+            }
+            return;
         }
         if self.is_waiting {
             self.tokens.push(Token::literal(self.window[self.index - 1]));
-            self.write_full_block(self.index);
+            if self.write_full_block(self.index) && self.length < SHORTEST {
+                self.mark(true);
+            }
         }
         self.index += 1;
         self.is_waiting = true;
@@ -274,10 +305,19 @@ impl Chained {
         }
     }
 
-    fn write_full_block(&mut self, end: usize) {
-        if self.tokens.len() == TOKENS {
+    /// Writes the block if it is full, and says whether it is.
+    fn write_full_block(&mut self, end: usize) -> bool {
+        let is_full = self.tokens.len() == TOKENS;
+        if is_full {
             self.write_block(end);
         }
+        is_full
+    }
+
+    /// Tells of a block that ended before this byte.
+    fn mark(&mut self, is_waiting: bool) {
+        let plain = self.base + self.index as u64;
+        self.marks.push(Mark { plain, is_waiting, bits: self.blocks.sink.bits() });
     }
 
     /// Writes the tokens, which end before `end`.
@@ -304,6 +344,10 @@ impl Encoder for Chained {
 
     fn output(&mut self) -> &mut Vec<u8> {
         &mut self.blocks.sink.bytes
+    }
+
+    fn marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks)
     }
 }
 

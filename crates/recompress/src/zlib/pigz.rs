@@ -69,6 +69,8 @@ impl Pigz {
 
     fn end_block(&mut self) {
         end_block(&mut self.block);
+        // Nobody resumes this encoder.
+        self.block.marks();
         self.len = 0;
         if self.is_chained {
             return;

@@ -4,7 +4,9 @@
 
 use super::Flavour;
 use super::block::Blocks;
+use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
+use crate::deflate::bits::Sink;
 use crate::deflate::{Encoder, common};
 
 const SIZE: usize = 1 << 15;
@@ -59,6 +61,8 @@ pub(crate) struct Deflate {
     pub(super) blocks: Blocks,
     /// Bytes after the end are what was there before, or 0.
     window: Box<[u8; MEMORY]>,
+    /// Plain bytes that have left the window.
+    base: u64,
     /// How much of the window is filled, and which byte is next.
     end: usize,
     index: usize,
@@ -75,6 +79,7 @@ pub(crate) struct Deflate {
     is_waiting: bool,
     /// Whether the end was seen, which matters to GNU gzip.
     is_ended: bool,
+    marks: Vec<Mark>,
 }
 
 impl Deflate {
@@ -86,6 +91,7 @@ impl Deflate {
             effort: Effort::of(level),
             blocks: Blocks::new(),
             window: Box::new([0; MEMORY]),
+            base: 0,
             end: 0,
             index: 0,
             block: 0,
@@ -96,6 +102,7 @@ impl Deflate {
             start: 0,
             is_waiting: false,
             is_ended: false,
+            marks: Vec::new(),
         }
     }
 
@@ -110,6 +117,23 @@ impl Deflate {
         for at in 0..before.len().saturating_sub(SHORTEST - 1) {
             encoder.remember(at);
         }
+        encoder
+    }
+
+    /// An encoder that goes on at a checkpoint. `plain` begins so many bytes before that as [`history`] says.
+    pub(crate) fn resume(flavour: Flavour, level: u8, from: Checkpoint, mut plain: &[u8]) -> Self {
+        let mut encoder = Self::new(flavour, level);
+        encoder.fill(&mut plain);
+        let start = history(from.plain).min(encoder.end);
+        encoder.base = from.plain - start as u64;
+        encoder.block = start as isize;
+        encoder.is_waiting = from.is_waiting && start < encoder.end;
+        encoder.index = start + usize::from(encoder.is_waiting);
+        for at in 0..encoder.index.min((encoder.end + 1).saturating_sub(SHORTEST)) {
+            encoder.remember(at);
+        }
+        encoder.blocks.sink = Sink::after(from.bits);
+        encoder.write(plain);
         encoder
     }
 
@@ -149,6 +173,7 @@ impl Deflate {
             return;
         }
         self.window.copy_within(SIZE..WINDOW, 0);
+        self.base += SIZE as u64;
         self.index -= SIZE;
         self.end -= SIZE;
         self.start = self.start.saturating_sub(SIZE);
@@ -173,6 +198,7 @@ impl Deflate {
                 if self.effort.is_greedy { self.greedy(head, ahead) } else { self.lazy(head, ahead) };
             if is_full {
                 self.write_block(false);
+                self.mark(false);
             }
         }
     }
@@ -281,6 +307,9 @@ impl Deflate {
             if self.is_full() {
                 // The block ends before this byte.
                 self.write_block(false);
+                if self.length < SHORTEST {
+                    self.mark(true);
+                }
             }
         }
         self.is_waiting = true;
@@ -309,6 +338,15 @@ impl Deflate {
         let len = (self.index as isize - self.block) as usize;
         self.blocks.write(plain, len, is_last);
         self.block = self.index as isize;
+    }
+
+    /// Tells of a block that ended before this byte. Greedy levels do not remember every place, so that what they know
+    /// cannot be made anew.
+    fn mark(&mut self, is_waiting: bool) {
+        if !self.effort.is_greedy {
+            let plain = self.base + self.index as u64;
+            self.marks.push(Mark { plain, is_waiting, bits: self.blocks.sink.bits() });
+        }
     }
 
     /// Encodes all that was written.
@@ -346,5 +384,9 @@ impl Encoder for Deflate {
 
     fn output(&mut self) -> &mut Vec<u8> {
         &mut self.blocks.sink.bytes
+    }
+
+    fn marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks)
     }
 }
