@@ -35,7 +35,7 @@ pub(crate) const MOST: usize = 1024;
 pub(crate) const FARTHEST: u64 = 24 << 20;
 /// None is so near to the end, in plain bytes: there the windows of encoders are not as full as [`history`] takes them
 /// to be.
-const LAST: u64 = 128 << 10;
+pub(crate) const LAST: u64 = 128 << 10;
 
 /// Encoders move their windows down by so many bytes, when fewer than `AHEAD` are left in twice as many.
 const REACH: u64 = 1 << 15;
