@@ -4,6 +4,7 @@ pub(crate) mod alphabet;
 pub(crate) mod bits;
 pub(crate) mod package;
 pub(crate) mod runs;
+pub(crate) mod shortcut;
 pub(crate) mod token;
 
 use crate::checkpoint::Mark;
