@@ -2,12 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
-use std::thread;
 
 use flate2::Crc;
 
 use crate::Method;
 use crate::klauspost::{self, Release};
+use crate::ordered::encode_all;
 use crate::zlib;
 
 /// An encoder of independent blocks.
@@ -56,42 +56,27 @@ impl Blocks {
         mut out: impl Write,
         threads: NonZeroUsize,
     ) -> io::Result<Ends> {
-        let mut pieces = Pieces { plain, size: self.size, may_end_full: self.may_end_full(), next: None };
-        let mut ends = Ends::default();
-        let mut before = Vec::new();
-        let mut is_ended = false;
-        while !is_ended {
-            let mut batch = Vec::new();
-            while batch.len() < threads.get() && !is_ended {
-                let (piece, is_last) = pieces.next()?;
-                ends.crc.update(&piece);
-                ends.plain += piece.len() as u64;
-                is_ended = is_last;
-                batch.push(piece);
-            }
-            for block in self.encode_all(&before, &batch, is_ended) {
-                ends.stream += block.len() as u64;
-                out.write_all(&block)?;
-            }
-            before = batch.pop().unwrap_or_default();
-        }
-        Ok(ends)
-    }
-
-    /// Encodes blocks that follow each other, each on a thread.
-    fn encode_all(self, before: &[u8], batch: &[Vec<u8>], is_ended: bool) -> Vec<Vec<u8>> {
-        let befores = std::iter::once(before).chain(batch.iter().map(Vec::as_slice));
-        thread::scope(|scope| {
-            let threads: Vec<_> = befores
-                .zip(batch)
-                .enumerate()
-                .map(|(index, (before, plain))| {
-                    let is_last = is_ended && index + 1 == batch.len();
-                    scope.spawn(move || self.encode(before, plain, is_last))
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().expect("encoders do not panic")).collect()
-        })
+        let mut pieces = Pieces {
+            plain,
+            ends: Ends::default(),
+            size: self.size,
+            may_end_full: self.may_end_full(),
+            next: None,
+            tail: Vec::new(),
+            is_ended: false,
+        };
+        let mut stream = 0;
+        let encode = |piece: Piece| self.encode(&piece.before, &piece.plain, piece.is_last);
+        encode_all(
+            threads,
+            || pieces.next(),
+            encode,
+            |block| {
+                stream += block.len() as u64;
+                out.write_all(&block)
+            },
+        )?;
+        Ok(Ends { stream, ..pieces.ends })
     }
 }
 
@@ -104,34 +89,55 @@ pub(crate) struct Ends {
     pub(crate) stream: u64,
 }
 
+/// No encoder knows more of the block before, in bytes.
+const TAIL: usize = 1 << 15;
+
+/// A block, and the end of the one before.
+struct Piece {
+    before: Vec<u8>,
+    plain: Vec<u8>,
+    is_last: bool,
+}
+
 /// Plain bytes, block by block.
 struct Pieces<R> {
     plain: R,
+    ends: Ends,
     size: usize,
     may_end_full: bool,
     /// The block that was read ahead.
     next: Option<Vec<u8>>,
+    /// The end of the block before.
+    tail: Vec<u8>,
+    is_ended: bool,
 }
 
 impl<R: Read> Pieces<R> {
     fn read(&mut self) -> io::Result<Vec<u8>> {
-        let mut piece = Vec::with_capacity(self.size);
-        self.plain.by_ref().take(self.size as u64).read_to_end(&mut piece)?;
-        Ok(piece)
+        let mut plain = Vec::with_capacity(self.size);
+        self.plain.by_ref().take(self.size as u64).read_to_end(&mut plain)?;
+        self.ends.crc.update(&plain);
+        self.ends.plain += plain.len() as u64;
+        Ok(plain)
     }
 
-    /// The next block, and whether it is the last.
-    fn next(&mut self) -> io::Result<(Vec<u8>, bool)> {
-        let piece = match self.next.take() {
-            Some(piece) => piece,
+    /// The next block, until the last was given.
+    fn next(&mut self) -> io::Result<Option<Piece>> {
+        if self.is_ended {
+            return Ok(None);
+        }
+        let plain = match self.next.take() {
+            Some(plain) => plain,
             None => self.read()?,
         };
-        if piece.len() < self.size {
-            return Ok((piece, true));
+        self.is_ended = plain.len() < self.size;
+        if !self.is_ended {
+            let next = self.read()?;
+            self.is_ended = next.is_empty() && self.may_end_full;
+            self.next = Some(next);
         }
-        let next = self.read()?;
-        let is_last = next.is_empty() && self.may_end_full;
-        self.next = Some(next);
-        Ok((piece, is_last))
+        let tail = plain[plain.len().saturating_sub(TAIL)..].to_vec();
+        let before = std::mem::replace(&mut self.tail, tail);
+        Ok(Some(Piece { before, plain, is_last: self.is_ended }))
     }
 }

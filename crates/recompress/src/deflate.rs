@@ -4,7 +4,10 @@ pub(crate) mod alphabet;
 pub(crate) mod bits;
 pub(crate) mod package;
 pub(crate) mod runs;
+pub(crate) mod shortcut;
 pub(crate) mod token;
+
+use crate::checkpoint::Mark;
 
 /// An encoder of one raw deflate stream. It may keep bytes back until it is finished, and it writes nothing that
 /// is only known where no further byte follows: all it wrote stands before the code of the last byte it was given.
@@ -17,6 +20,11 @@ pub(crate) trait Encoder: Send {
 
     /// What was encoded since the buffer was last cleared; the caller clears it.
     fn output(&mut self) -> &mut Vec<u8>;
+
+    /// The ends of blocks since this was last called at which the encoder could be resumed, if it can be.
+    fn marks(&mut self) -> Vec<Mark> {
+        Vec::new()
+    }
 }
 
 /// How many bytes are the same at the start of both, at most `most`.

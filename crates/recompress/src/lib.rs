@@ -9,14 +9,17 @@
 //! `docs/recompress.md`.
 
 mod blocks;
+mod checkpoint;
 mod deflate;
 mod golang;
 mod gzip;
 mod klauspost;
 mod method;
+mod ordered;
 mod recipe;
 mod recognise;
 mod recreate;
+mod segments;
 mod zlib;
 
 pub use klauspost::Release;

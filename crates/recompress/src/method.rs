@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::checkpoint::Checkpoint;
 use crate::deflate::Encoder;
 use crate::golang;
 use crate::gzip::Hints;
@@ -156,6 +157,31 @@ impl Method {
             Self::PigzChained { level, block } => {
                 Box::new(zlib::Pigz::chained(level.unsigned_abs(), block as usize))
             }
+        }
+    }
+}
+
+impl Method {
+    /// Whether there can be checkpoints: the level remembers every place.
+    pub(crate) fn is_resumable(self) -> bool {
+        match self {
+            Self::Go { level } => level == -1 || level >= 4,
+            Self::Zlib { level, .. } => level >= 4,
+            _ => false,
+        }
+    }
+
+    /// An encoder that goes on at a checkpoint, and was given `plain`, which begins at the start of the history of that
+    /// place. None if that is not known of the method.
+    pub(crate) fn resume(self, from: Checkpoint, plain: &[u8]) -> Option<Box<dyn Encoder>> {
+        match self {
+            _ if !self.is_resumable() => None,
+            Self::Go { level: -1 } => Some(Box::new(golang::Chained::resume(6, from, plain))),
+            Self::Go { level } => Some(Box::new(golang::Chained::resume(level.unsigned_abs(), from, plain))),
+            Self::Zlib { flavour, level } => {
+                Some(Box::new(zlib::Deflate::resume(flavour, level.unsigned_abs(), from, plain)))
+            }
+            _ => None,
         }
     }
 }

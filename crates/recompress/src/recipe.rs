@@ -1,12 +1,15 @@
 //! What re-creates a blob, beside its plain bytes.
 
 use crate::Method;
+use crate::checkpoint::{self, Checkpoint, MOST};
 use crate::gzip::{self, Start};
 
 /// The first byte of a recipe, changed with its format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// That of a recipe without checkpoints, which is written as ever.
+const WITHOUT_CHECKPOINTS: u8 = 1;
 /// A recipe is at most this long, in bytes.
-const LONGEST: usize = 16 + gzip::LONGEST_HEADER;
+const LONGEST: usize = 16 + 4 * MOST + gzip::LONGEST_HEADER;
 
 /// The encoder of a gzip blob, and its header, which is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,17 +18,22 @@ pub struct Recipe {
     pub(crate) method: Method,
     /// What is before it, as [`gzip::start`] accepts it.
     pub(crate) header: Vec<u8>,
+    /// Where the encoder can be resumed.
+    pub(crate) checkpoints: Vec<Checkpoint>,
 }
 
 /// Why bytes are no recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecipe {
     /// Its first byte is not the one of this format.
-    #[error("the recipe of a compressed layer has version {0}, and only version {VERSION} is known")]
+    #[error("the recipe of a compressed layer has version {0}, and only versions up to {VERSION} are known")]
     Version(u8),
     /// It names an encoder or a parameter that is not known here.
     #[error("the recipe of a compressed layer names an encoder that is not known")]
     Method,
+    /// Its checkpoints are not in order, too far apart, or of an encoder that cannot be resumed.
+    #[error("the recipe of a compressed layer has checkpoints that cannot be")]
+    Checkpoints,
     /// What it says of the header is no gzip header.
     #[error("the recipe of a compressed layer has a damaged header")]
     Header,
@@ -47,7 +55,7 @@ impl Recipe {
         if gzip::start(&header) != Start::Header(header.len()) {
             return Err(BadRecipe::Header);
         }
-        Ok(Self { method, header })
+        Ok(Self { method, header, checkpoints: Vec::new() })
     }
 
     /// How the blob was compressed.
@@ -60,15 +68,25 @@ impl Recipe {
         &self.header
     }
 
-    /// The version, the method (see [`Method`]), and the header as it is to the end: 17 bytes for most.
+    /// How many threads have something to do at most, where the encoder makes no independent blocks.
+    pub fn segments(&self) -> usize {
+        self.checkpoints.len() + 1
+    }
+
+    /// The version, the method (see [`Method`]), the checkpoints if there are any, and the header as it is to the end: 17
+    /// bytes for most, and four for each checkpoint and two more.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
+        let is_plain = self.checkpoints.is_empty();
+        let mut bytes = vec![if is_plain { WITHOUT_CHECKPOINTS } else { VERSION }];
         bytes.extend(self.method.to_bytes());
+        if !is_plain {
+            bytes.extend(checkpoint::to_bytes(&self.checkpoints));
+        }
         bytes.extend_from_slice(&self.header);
         bytes
     }
 
-    /// Reads what [`Recipe::to_bytes`] wrote, at most 4112 bytes.
+    /// Reads what [`Recipe::to_bytes`] wrote, at most 8208 bytes.
     ///
     /// # Errors
     ///
@@ -78,12 +96,17 @@ impl Recipe {
             return Err(BadRecipe::Length(bytes.len()));
         }
         let (version, rest) = bytes.split_first().ok_or(BadRecipe::Length(0))?;
-        if *version != VERSION {
+        if !(WITHOUT_CHECKPOINTS..=VERSION).contains(version) {
             return Err(BadRecipe::Version(*version));
         }
-        let (method, header) = rest.split_first_chunk().ok_or(BadRecipe::Length(bytes.len()))?;
+        let (method, rest) = rest.split_first_chunk().ok_or(BadRecipe::Length(bytes.len()))?;
         let method = Method::from_bytes(*method).ok_or(BadRecipe::Method)?;
-        Self::new(method, header.to_vec())
+        let (checkpoints, header) = match *version {
+            WITHOUT_CHECKPOINTS => (Vec::new(), rest),
+            _ if !method.is_resumable() => return Err(BadRecipe::Checkpoints),
+            _ => checkpoint::from_bytes(rest).ok_or(BadRecipe::Checkpoints)?,
+        };
+        Ok(Self { checkpoints, ..Self::new(method, header.to_vec())? })
     }
 }
 
@@ -122,8 +145,8 @@ mod tests {
         let bytes = |start: &[u8]| [start, &HEADER].concat();
         assert_eq!(Recipe::from_bytes(&[]), Err(BadRecipe::Length(0)));
         assert_eq!(Recipe::from_bytes(&[1, 1, 6]), Err(BadRecipe::Length(3)));
-        assert_eq!(Recipe::from_bytes(&[1; 5000]), Err(BadRecipe::Length(5000)));
-        assert_eq!(Recipe::from_bytes(&bytes(&[2, 1, 6, 0, 0, 0, 0])), Err(BadRecipe::Version(2)));
+        assert_eq!(Recipe::from_bytes(&[1; 9000]), Err(BadRecipe::Length(9000)));
+        assert_eq!(Recipe::from_bytes(&bytes(&[3, 1, 6, 0, 0, 0, 0])), Err(BadRecipe::Version(3)));
         for method in [
             [0, 6, 0, 0, 0, 0],
             [1, 10, 0, 0, 0, 0],
@@ -139,5 +162,38 @@ mod tests {
             Recipe::from_bytes(&[&bytes(&[1, 1, 6, 0, 0, 0, 0])[..], &[0]].concat()),
             Err(BadRecipe::Header)
         );
+    }
+
+    /// Two checkpoints: after 5 MiB and 3 bits, and 16 bytes later, where a byte is waiting.
+    const CHECKPOINTS: [u8; 10] = [2, 0, 3, 0, 0, 5, 8, 1, 0, 0];
+
+    #[test]
+    fn checkpoints_are_before_the_header() {
+        let bytes = [&[2, 8, 6, 0, 0, 0, 0], &CHECKPOINTS[..], &HEADER].concat();
+        let recipe = Recipe::from_bytes(&bytes).unwrap();
+        let expected = [
+            Checkpoint { plain: 5 << 20, bits: 3, is_waiting: false },
+            Checkpoint { plain: (5 << 20) + 16, bits: 0, is_waiting: true },
+        ];
+        assert_eq!((&recipe.checkpoints[..], recipe.segments()), (&expected[..], 3));
+        assert_eq!(recipe.to_bytes(), bytes);
+    }
+
+    #[test]
+    fn checkpoints_that_cannot_be_are_told() {
+        let gzip6 = [2, 8, 6, 0, 0, 0, 0];
+        for (start, checkpoints) in [
+            // Of pigz, and of a level that is greedy.
+            ([2, 9, 6, 0, 0, 2, 0], &CHECKPOINTS[..]),
+            ([2, 8, 3, 0, 0, 0, 0], &CHECKPOINTS),
+            // None, fewer than told, at no distance, and too far.
+            (gzip6, &[0, 0]),
+            (gzip6, &[9, 0, 3, 0, 0, 5]),
+            (gzip6, &[1, 0, 3, 0, 0, 0]),
+            (gzip6, &[1, 0, 0, 0, 0, 255]),
+        ] {
+            let bytes = [&start, checkpoints, &HEADER].concat();
+            assert_eq!(Recipe::from_bytes(&bytes), Err(BadRecipe::Checkpoints), "{bytes:?}");
+        }
     }
 }

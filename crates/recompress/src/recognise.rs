@@ -185,16 +185,19 @@ impl<W: Write> Stream<W> {
     }
 
     /// The outcome where the stream ended before the last `rest` bytes that were read, and `footer` follows.
-    fn end(mut self, plain_len: u64, rest: usize, footer: &[u8], header: Vec<u8>) -> Outcome {
+    fn end(self, plain_len: u64, rest: usize, footer: &[u8], header: Vec<u8>) -> Outcome {
         if footer.get(..FOOTER) != Some(&gzip::footer(self.crc.sum(), plain_len)) {
             return Reason::Damaged.into();
         }
         if footer.len() > FOOTER {
             return Reason::Trailing.into();
         }
+        let agreed = self.race.agreed();
         match self.race.winner(rest) {
-            Some(method) => Outcome::Recognised(Recognised { recipe: Recipe { method, header }, plain_len }),
-            None => Reason::NoEncoder(self.race.agreed()).into(),
+            Some((method, checkpoints)) => {
+                Outcome::Recognised(Recognised { recipe: Recipe { method, header, checkpoints }, plain_len })
+            }
+            None => Reason::NoEncoder(agreed).into(),
         }
     }
 }

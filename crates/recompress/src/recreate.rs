@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use crate::blocks::{Blocks, Ends};
 use crate::deflate::Encoder;
+use crate::segments::Segments;
 use crate::{Recipe, gzip};
 
 /// Bytes that are read at once.
@@ -20,12 +21,14 @@ pub fn recreate(recipe: &Recipe, plain: impl Read, out: impl Write) -> io::Resul
     recreate_on(recipe, plain, out, NonZeroUsize::MIN)
 }
 
-/// The same, on so many threads where the encoder made independent blocks. Each thread holds two blocks and an
-/// encoder: about 4 MiB where blocks are of 1 MiB.
+/// The same, on so many threads where the encoder made independent blocks or the recipe has checkpoints. For each thread
+/// there are two blocks and an encoder, about 4 MiB where blocks are of 1 MiB; or two parts between checkpoints, about 12
+/// MiB, and never more than 56 MiB.
 ///
 /// # Errors
 ///
-/// Only those of `plain` and `out`.
+/// Those of `plain` and `out`, and [`io::ErrorKind::InvalidData`] where the checkpoints show that the recipe is not that of
+/// these bytes.
 pub fn recreate_on(
     recipe: &Recipe,
     plain: impl Read,
@@ -35,6 +38,10 @@ pub fn recreate_on(
     out.write_all(&recipe.header)?;
     let ends = match Blocks::of(recipe.method) {
         Some(blocks) if threads.get() > 1 => blocks.run(plain, &mut out, threads)?,
+        None if threads.get() > 1 && !recipe.checkpoints.is_empty() => {
+            let segments = Segments { method: recipe.method, checkpoints: &recipe.checkpoints };
+            segments.run(plain, &mut out, threads)?
+        }
         _ => run(recipe.method.encoder().as_mut(), plain, &mut out)?,
     };
     out.write_all(&gzip::footer(ends.crc.sum(), ends.plain))?;

@@ -34,6 +34,16 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
+    /// A sink whose first bits, fewer than 8, are 0, and are for somebody else.
+    pub(crate) fn after(bits: u8) -> Self {
+        Self { count: bits.into(), ..Self::default() }
+    }
+
+    /// How many bits there are since the bytes were last cleared.
+    pub(crate) fn bits(&self) -> u64 {
+        8 * self.bytes.len() as u64 + u64::from(self.count)
+    }
+
     /// Writes the lowest `len` bits, at most 32; the others are 0.
     #[inline]
     pub(crate) fn put(&mut self, bits: u32, len: u32) {

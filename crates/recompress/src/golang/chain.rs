@@ -1,7 +1,10 @@
 //! Levels 2 to 9: chains of places with the same hash, searched greedily (2 and 3) or lazily.
 
 use super::block::Blocks;
+use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
+use crate::deflate::bits::Sink;
+use crate::deflate::shortcut::{Search, Shortcut};
 use crate::deflate::token::Token;
 use crate::deflate::{Encoder, common};
 
@@ -10,6 +13,8 @@ const REACH: usize = 1 << 15;
 const WINDOW: usize = 2 * REACH;
 /// The shortest match that is looked for.
 const SHORTEST: usize = 4;
+/// Matches of four bytes are not worth more than this distance.
+const TOO_FAR: usize = 4096;
 const HASH_BITS: u32 = 17;
 const HASHES: usize = 1 << HASH_BITS;
 /// The most tokens of a block.
@@ -20,6 +25,7 @@ const MOST: i32 = 1 << 24;
 const AHEAD: usize = SHORTEST + LONGEST;
 
 /// How hard a level searches.
+#[derive(Clone, Copy)]
 struct Effort {
     /// From this length on no better match is looked for one byte later. 0 where none ever is.
     lazy: usize,
@@ -48,11 +54,13 @@ impl Effort {
     }
 }
 
-/// The encoder of levels 2 to 9. Uses 900 KiB.
+/// The encoder of levels 2 to 9. Uses 800 KiB, and 500 KiB more in lazy levels.
 pub(crate) struct Chained {
     effort: Effort,
     blocks: Blocks,
     window: Box<[u8; WINDOW]>,
+    /// Plain bytes that have left the window.
+    base: u64,
     /// How much of the window is filled, and which byte is next.
     end: usize,
     index: usize,
@@ -62,6 +70,8 @@ pub(crate) struct Chained {
     /// The last place of each hash, and the place before each place with the same hash. Places are as `offset` says.
     heads: Box<[u32; HASHES]>,
     previous: Box<[u32; REACH]>,
+    /// None in greedy levels.
+    shortcut: Option<Shortcut<5>>,
     /// The place of the window's first byte.
     offset: i32,
     /// The place that was found for the last hash.
@@ -73,37 +83,63 @@ pub(crate) struct Chained {
     distance: usize,
     /// Whether the byte before this one has no token yet.
     is_waiting: bool,
+    marks: Vec<Mark>,
 }
 
 impl Chained {
     pub(crate) fn new(level: u8) -> Self {
+        let effort = Effort::of(level);
         Self {
-            effort: Effort::of(level),
+            effort,
             blocks: Blocks::new(),
             window: Box::new([0; WINDOW]),
+            base: 0,
             end: 0,
             index: 0,
             block: Some(0),
             tokens: Vec::with_capacity(TOKENS),
             heads: Box::new([0; HASHES]),
             previous: Box::new([0; REACH]),
+            shortcut: (effort.lazy > 0).then(Shortcut::new),
             offset: 1,
             head: -1,
             no_hash: 0,
             length: SHORTEST - 1,
             distance: 0,
             is_waiting: false,
+            marks: Vec::new(),
         }
+    }
+
+    /// An encoder that goes on at a checkpoint. `plain` begins so many bytes before that as [`history`] says.
+    pub(crate) fn resume(level: u8, from: Checkpoint, mut plain: &[u8]) -> Self {
+        let mut encoder = Self::new(level);
+        encoder.fill(&mut plain);
+        let start = history(from.plain).min(encoder.end);
+        encoder.base = from.plain - start as u64;
+        encoder.block = Some(start);
+        encoder.is_waiting = from.is_waiting && start < encoder.end;
+        encoder.index = start + usize::from(encoder.is_waiting);
+        for at in 0..encoder.index.min((encoder.end + 1).saturating_sub(SHORTEST)) {
+            encoder.remember(at);
+        }
+        encoder.blocks.sink = Sink::after(from.bits);
+        encoder.write(plain);
+        encoder
     }
 
     /// Makes room and takes what fits.
     fn fill(&mut self, plain: &mut &[u8]) {
         if self.index >= WINDOW - AHEAD {
             self.window.copy_within(REACH.., 0);
+            self.base += REACH as u64;
             self.index -= REACH;
             self.end -= REACH;
             self.block = self.block.and_then(|block| block.checked_sub(REACH));
             self.offset += REACH as i32;
+            if let Some(shortcut) = &mut self.shortcut {
+                shortcut.slide();
+            }
             if self.offset > MOST {
                 self.count_anew();
             }
@@ -169,6 +205,9 @@ impl Chained {
         let before = self.heads[hash];
         self.previous[index % REACH] = before;
         self.heads[hash] = (index as i32 + self.offset) as u32;
+        if let Some(shortcut) = &mut self.shortcut {
+            shortcut.number(index, usize::try_from(before as i32 - self.offset).ok());
+        }
         before
     }
 
@@ -201,7 +240,7 @@ impl Chained {
             if byte_at(at + best) == wanted {
                 let length = common(&window[at % WINDOW..], ours, most);
                 let distance = here - at;
-                if length > best && (length > SHORTEST || distance <= 4096) {
+                if length > best && (length > SHORTEST || distance <= TOO_FAR) {
                     best = length;
                     found = Some((length, distance));
                     if length >= nice {
@@ -221,6 +260,39 @@ impl Chained {
         found
     }
 
+    /// The same as [`Self::find`], sooner where that is possible, and only for matches that are longer than `best`.
+    #[inline]
+    fn find_best(&mut self, start: usize, ahead: usize, best: usize) -> Option<(usize, usize)> {
+        let here = self.index;
+        let Some(shortcut) = self.shortcut.as_mut().filter(|_| ahead >= AHEAD) else {
+            return self.find(start, ahead);
+        };
+        let least = here.saturating_sub(REACH);
+        let search = Search { here, best, least, tries: self.effort.chain, nice: self.effort.nice };
+        if let Some((length, at)) = shortcut.find(&self.window[..], search) {
+            return Some((length, here - at));
+        }
+        if best < SHORTEST { self.find_shortest(start) } else { None }
+    }
+
+    /// A match of four bytes, if there is one that is worth it.
+    fn find_shortest(&self, start: usize) -> Option<(usize, usize)> {
+        let here = self.index;
+        let four_at = |at: usize| self.window.get(at..at + SHORTEST);
+        let offset = self.offset.unsigned_abs() as usize;
+        let mut at = start;
+        for _ in 0..self.effort.chain {
+            if here - at > TOO_FAR {
+                break;
+            }
+            if four_at(at) == four_at(here) {
+                return Some((SHORTEST, here - at));
+            }
+            at = (self.previous[at % REACH] as usize).checked_sub(offset)?;
+        }
+        None
+    }
+
     /// Takes a match or a literal at this byte.
     fn greedy(&mut self, ahead: usize) {
         let found = match self.chain_start() {
@@ -230,7 +302,8 @@ impl Chained {
         let Some((length, distance)) = found else {
             self.tokens.push(Token::literal(self.window[self.index]));
             self.index += 1;
-            return self.write_full_block(self.index);
+            self.write_full_block(self.index);
+            return;
         };
         self.tokens.push(Token::matched(length, distance));
         if length <= self.effort.remembered {
@@ -247,7 +320,7 @@ impl Chained {
         if let Some(start) = self.chain_start()
             && ahead > length
             && length < self.effort.lazy
-            && let Some(found) = self.find(start, ahead)
+            && let Some(found) = self.find_best(start, ahead, length)
         {
             (self.length, self.distance) = found;
         }
@@ -257,11 +330,16 @@ impl Chained {
             self.index += length - 1;
             self.is_waiting = false;
             self.length = SHORTEST - 1;
-            return self.write_full_block(self.index);
+            if self.write_full_block(self.index) {
+                self.mark(false);
+            }
+            return;
         }
         if self.is_waiting {
             self.tokens.push(Token::literal(self.window[self.index - 1]));
-            self.write_full_block(self.index);
+            if self.write_full_block(self.index) && self.length < SHORTEST {
+                self.mark(true);
+            }
         }
         self.index += 1;
         self.is_waiting = true;
@@ -274,10 +352,19 @@ impl Chained {
         }
     }
 
-    fn write_full_block(&mut self, end: usize) {
-        if self.tokens.len() == TOKENS {
+    /// Writes the block if it is full, and says whether it is.
+    fn write_full_block(&mut self, end: usize) -> bool {
+        let is_full = self.tokens.len() == TOKENS;
+        if is_full {
             self.write_block(end);
         }
+        is_full
+    }
+
+    /// Tells of a block that ended before this byte.
+    fn mark(&mut self, is_waiting: bool) {
+        let plain = self.base + self.index as u64;
+        self.marks.push(Mark { plain, is_waiting, bits: self.blocks.sink.bits() });
     }
 
     /// Writes the tokens, which end before `end`.
@@ -304,6 +391,10 @@ impl Encoder for Chained {
 
     fn output(&mut self) -> &mut Vec<u8> {
         &mut self.blocks.sink.bytes
+    }
+
+    fn marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks)
     }
 }
 

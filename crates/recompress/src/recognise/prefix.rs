@@ -50,8 +50,11 @@ impl<'a> Prefix<'a> {
             }
         }
         match self.rest {
-            Some(rest) if race.winner(rest).is_none() => Some(race.agreed()),
-            _ => None,
+            Some(rest) => {
+                let agreed = race.agreed();
+                race.winner(rest).is_none().then_some(agreed)
+            }
+            None => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::Method;
+use crate::checkpoint::{Checkpoint, Chooser};
 use crate::deflate::Encoder;
 
 /// An encoder that keeps back more than this is out, in bytes of the blob. The right one keeps back a block, of which
@@ -15,6 +16,7 @@ struct Runner {
     encoder: Box<dyn Encoder>,
     /// How much of its output was compared, in bytes from the start of the stream.
     compared: u64,
+    checkpoints: Chooser,
 }
 
 /// All encoders that agree with the blob so far, the most probable first.
@@ -29,7 +31,12 @@ pub(super) struct Race {
 
 impl Race {
     pub(super) fn new(methods: &[Method]) -> Self {
-        let runner = |method: &Method| Runner { method: *method, encoder: method.encoder(), compared: 0 };
+        let runner = |method: &Method| Runner {
+            method: *method,
+            encoder: method.encoder(),
+            compared: 0,
+            checkpoints: Chooser::new(),
+        };
         Self { runners: methods.iter().map(runner).collect(), blob: VecDeque::new(), start: 0, plain: 0 }
     }
 
@@ -43,6 +50,8 @@ impl Race {
         self.plain += plain.len() as u64;
         for runner in &mut self.runners {
             runner.encoder.write(plain);
+            let marks = runner.encoder.marks();
+            marks.into_iter().for_each(|mark| runner.checkpoints.see(mark));
         }
         self.compare();
     }
@@ -68,18 +77,20 @@ impl Race {
         self.plain
     }
 
-    /// The most probable of those that end just before the last `rest` bytes of the blob.
-    pub(super) fn winner(&mut self, rest: usize) -> Option<Method> {
+    /// The most probable of those that end just before the last `rest` bytes of the blob, and where it can be resumed.
+    pub(super) fn winner(mut self, rest: usize) -> Option<(Method, Vec<Checkpoint>)> {
         self.blob.truncate(self.blob.len().saturating_sub(rest));
         for runner in &mut self.runners {
             runner.encoder.finish();
         }
         let end = self.start + self.blob.len() as u64;
         let (blob, start) = (&self.blob, self.start);
-        let mut ended = self.runners.iter_mut().filter(|runner| end >= runner.compared);
-        ended.find_map(|runner| {
-            (runner.agrees(blob, start) && runner.compared == end).then_some(runner.method)
-        })
+        let is_whole = |runner: &mut Runner| {
+            end >= runner.compared && runner.agrees(blob, start) && runner.compared == end
+        };
+        let mut whole =
+            self.runners.into_iter().filter_map(|mut runner| is_whole(&mut runner).then_some(runner));
+        whole.next().map(|runner| (runner.method, runner.checkpoints.finish(self.plain)))
     }
 }
 

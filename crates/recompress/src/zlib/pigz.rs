@@ -45,7 +45,6 @@ pub(crate) fn pigz_block(level: u8, before: &[u8], plain: &[u8], is_last: bool) 
 
 /// The encoder of blocks, one after the other.
 pub(crate) struct Pigz {
-    level: u8,
     size: usize,
     block: Deflate,
     /// Plain bytes in the block so far, and the last of them.
@@ -59,7 +58,7 @@ impl Pigz {
     /// Blocks of `size` plain bytes, as [`is_block`] accepts them.
     pub(crate) fn new(level: u8, size: usize) -> Self {
         let block = Deflate::new(Flavour::Zlib, level);
-        Self { level, size, block, len: 0, tail: Vec::new(), is_chained: false }
+        Self { size, block, len: 0, tail: Vec::new(), is_chained: false }
     }
 
     /// The same on one thread, where blocks are not independent.
@@ -70,12 +69,11 @@ impl Pigz {
     fn end_block(&mut self) {
         end_block(&mut self.block);
         self.len = 0;
-        if self.is_chained {
-            return;
+        // Nobody resumes this encoder.
+        self.block.marks();
+        if !self.is_chained {
+            self.block.begin_after(&self.tail);
         }
-        let sink = std::mem::take(&mut self.block.blocks.sink);
-        self.block = Deflate::after(Flavour::Zlib, self.level, &self.tail);
-        self.block.blocks.sink = sink;
     }
 
     /// Keeps the last bytes of the block.

@@ -4,7 +4,10 @@
 
 use super::Flavour;
 use super::block::Blocks;
+use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
+use crate::deflate::bits::Sink;
+use crate::deflate::shortcut::{Search, Shortcut};
 use crate::deflate::{Encoder, common};
 
 const SIZE: usize = 1 << 15;
@@ -20,6 +23,7 @@ const FAR: usize = SIZE - AHEAD;
 const TOO_FAR: usize = 4096;
 
 /// How hard a level searches.
+#[derive(Clone, Copy)]
 struct Effort {
     /// From this length on, a better match is looked for in a quarter of the chain.
     good: usize,
@@ -51,7 +55,7 @@ impl Effort {
     }
 }
 
-/// The encoder of levels 1 to 9. Uses 500 KiB.
+/// The encoder of levels 1 to 9. Uses 300 KiB, and 500 KiB more in lazy levels.
 pub(crate) struct Deflate {
     flavour: Flavour,
     level: u8,
@@ -59,6 +63,8 @@ pub(crate) struct Deflate {
     pub(super) blocks: Blocks,
     /// Bytes after the end are what was there before, or 0.
     window: Box<[u8; MEMORY]>,
+    /// Plain bytes that have left the window.
+    base: u64,
     /// How much of the window is filled, and which byte is next.
     end: usize,
     index: usize,
@@ -68,6 +74,10 @@ pub(crate) struct Deflate {
     heads: Vec<u16>,
     previous: Box<[u16; SIZE]>,
     hash_shift: u32,
+    /// The first place that is not remembered, but for those that greedy levels leave out.
+    next: usize,
+    /// None in greedy levels.
+    shortcut: Option<Shortcut<4>>,
     /// The last match that was found, and where.
     length: usize,
     start: usize,
@@ -75,58 +85,80 @@ pub(crate) struct Deflate {
     is_waiting: bool,
     /// Whether the end was seen, which matters to GNU gzip.
     is_ended: bool,
+    marks: Vec<Mark>,
 }
 
 impl Deflate {
     pub(crate) fn new(flavour: Flavour, level: u8) -> Self {
+        let effort = Effort::of(level);
         let hash_bits = if flavour == Flavour::ZlibLarge { 16u32 } else { 15 };
         Self {
             flavour,
             level,
-            effort: Effort::of(level),
+            effort,
             blocks: Blocks::new(),
             window: Box::new([0; MEMORY]),
+            base: 0,
             end: 0,
             index: 0,
             block: 0,
             heads: vec![0; 1 << hash_bits],
             previous: Box::new([0; SIZE]),
             hash_shift: hash_bits.div_ceil(3),
+            next: 0,
+            shortcut: (!effort.is_greedy).then(Shortcut::new),
             length: SHORTEST - 1,
             start: 0,
             is_waiting: false,
             is_ended: false,
+            marks: Vec::new(),
         }
     }
 
     /// An encoder that may refer to 32 KiB that were encoded elsewhere.
     pub(super) fn after(flavour: Flavour, level: u8, before: &[u8]) -> Self {
         let mut encoder = Self::new(flavour, level);
+        encoder.begin_after(before);
+        encoder
+    }
+
+    /// Forgets what was encoded, all of which was written, and knows 32 KiB that were encoded elsewhere.
+    pub(super) fn begin_after(&mut self, before: &[u8]) {
         let before = &before[before.len().saturating_sub(SIZE)..];
-        encoder.window[..before.len()].copy_from_slice(before);
-        encoder.end = before.len();
-        encoder.index = before.len();
-        encoder.block = before.len() as isize;
-        for at in 0..before.len().saturating_sub(SHORTEST - 1) {
-            encoder.remember(at);
+        // Places are found by their hash only.
+        self.heads.fill(0);
+        if let Some(shortcut) = &mut self.shortcut {
+            shortcut.clear();
         }
+        self.window[..before.len()].copy_from_slice(before);
+        self.base = 0;
+        self.end = before.len();
+        self.index = before.len();
+        self.block = before.len() as isize;
+        self.next = 0;
+        self.length = SHORTEST - 1;
+        self.is_waiting = false;
+        self.marks.clear();
+    }
+
+    /// An encoder that goes on at a checkpoint. `plain` begins so many bytes before that as [`history`] says.
+    pub(crate) fn resume(flavour: Flavour, level: u8, from: Checkpoint, mut plain: &[u8]) -> Self {
+        let mut encoder = Self::new(flavour, level);
+        encoder.fill(&mut plain);
+        let start = history(from.plain).min(encoder.end);
+        encoder.base = from.plain - start as u64;
+        encoder.block = start as isize;
+        encoder.is_waiting = from.is_waiting && start < encoder.end;
+        encoder.index = start + usize::from(encoder.is_waiting);
+        encoder.blocks.sink = Sink::after(from.bits);
+        encoder.write(plain);
         encoder
     }
 
     fn fill(&mut self, plain: &mut &[u8]) {
         let (head, rest) = plain.split_at(plain.len().min(WINDOW - self.end));
         self.window[self.end..self.end + head.len()].copy_from_slice(head);
-        // The last places before a block that begins anew get their hash now.
-        if self.block == self.end as isize && self.index == self.end {
-            let from = self.end.saturating_sub(SHORTEST - 1);
-            let end = self.end;
-            self.end += head.len();
-            for at in from..end.min((self.end + 1).saturating_sub(SHORTEST)) {
-                self.remember(at);
-            }
-        } else {
-            self.end += head.len();
-        }
+        self.end += head.len();
         *plain = rest;
     }
 
@@ -149,12 +181,17 @@ impl Deflate {
             return;
         }
         self.window.copy_within(SIZE..WINDOW, 0);
+        self.base += SIZE as u64;
         self.index -= SIZE;
         self.end -= SIZE;
+        self.next = self.next.saturating_sub(SIZE);
         self.start = self.start.saturating_sub(SIZE);
         self.block -= SIZE as isize;
-        for place in self.heads.iter_mut().chain(self.previous.iter_mut()) {
-            *place = place.saturating_sub(SIZE as u16);
+        let less = |place: &mut u16| *place = place.saturating_sub(SIZE as u16);
+        self.heads.iter_mut().for_each(less);
+        self.previous.iter_mut().for_each(less);
+        if let Some(shortcut) = &mut self.shortcut {
+            shortcut.slide();
         }
     }
 
@@ -168,16 +205,32 @@ impl Deflate {
                 }
             }
             let ahead = self.end - self.index;
-            let head = if ahead >= SHORTEST { self.remember(self.index) } else { 0 };
+            let head = if ahead >= SHORTEST { self.remember_to(self.index) } else { 0 };
             let is_full =
                 if self.effort.is_greedy { self.greedy(head, ahead) } else { self.lazy(head, ahead) };
             if is_full {
                 self.write_block(false);
+                self.mark(false);
             }
         }
     }
 
+    /// Remembers all places up to this one, and says which was the last with its hash.
+    #[inline]
+    fn remember_to(&mut self, index: usize) -> usize {
+        let mut before = 0;
+        for at in self.next..=index {
+            before = self.remember(at);
+            if let Some(shortcut) = &mut self.shortcut {
+                shortcut.number(at, (before != 0).then_some(before));
+            }
+        }
+        self.next = index + 1;
+        before
+    }
+
     /// Makes a place the last of its hash, and says which was.
+    #[inline]
     fn remember(&mut self, at: usize) -> usize {
         let byte = |offset: usize| u32::from(self.window[at + offset]);
         let hash = (byte(0) << (2 * self.hash_shift)) ^ (byte(1) << self.hash_shift) ^ byte(2);
@@ -186,6 +239,44 @@ impl Deflate {
         self.previous[at % SIZE] = before;
         self.heads[hash] = at as u16;
         before.into()
+    }
+
+    /// The same as [`Self::find`], sooner where that is possible.
+    #[inline]
+    fn find_best(&mut self, head: usize, ahead: usize, best: usize) -> usize {
+        let here = self.index;
+        let limit = here.saturating_sub(FAR);
+        let Some(shortcut) = self.shortcut.as_mut().filter(|_| ahead >= AHEAD && head > limit) else {
+            return self.find(head, ahead, best);
+        };
+        let tries = if best >= self.effort.good { self.effort.chain >> 2 } else { self.effort.chain };
+        let search = Search { here, best, least: limit + 1, tries, nice: self.effort.nice };
+        if let Some((length, start)) = shortcut.find(&self.window[..], search) {
+            self.start = start;
+            return length;
+        }
+        match best < SHORTEST {
+            true => self.find_shortest(head, tries).unwrap_or(best),
+            false => best,
+        }
+    }
+
+    /// A match of three bytes, if there is one that is worth it.
+    fn find_shortest(&mut self, head: usize, tries: usize) -> Option<usize> {
+        let here = self.index;
+        let three_at = |at: usize| self.window.get(at..at + SHORTEST);
+        let mut at = head;
+        for _ in 0..tries {
+            if at == 0 || here - at > TOO_FAR {
+                break;
+            }
+            if three_at(at) == three_at(here) {
+                self.start = at;
+                return Some(SHORTEST);
+            }
+            at = self.previous[at % SIZE].into();
+        }
+        None
     }
 
     /// The longest match for this byte of those that are looked at, longer than `best`. Where it is, is left in
@@ -244,12 +335,11 @@ impl Deflate {
         }
         self.blocks.matched(length, self.index - self.start);
         let is_full = self.is_full();
-        if length <= self.effort.lazy && ahead - length >= SHORTEST {
-            for at in self.index + 1..self.index + length {
-                self.remember(at);
-            }
-        }
         self.index += length;
+        if length > self.effort.lazy || ahead - length < SHORTEST {
+            // The last two were not due yet.
+            self.next = self.index.min((self.end + 1).saturating_sub(SHORTEST));
+        }
         is_full
     }
 
@@ -259,7 +349,7 @@ impl Deflate {
         let (length, start) = (self.length, self.start);
         self.length = SHORTEST - 1;
         if self.is_near(head) && length < self.effort.lazy {
-            self.length = self.find(head, ahead, length);
+            self.length = self.find_best(head, ahead, length);
             if self.length == SHORTEST && self.index - self.start > TOO_FAR {
                 self.length = SHORTEST - 1;
             }
@@ -267,11 +357,7 @@ impl Deflate {
         if length >= SHORTEST && self.length <= length {
             self.blocks.matched(length, self.index - 1 - start);
             let is_full = self.is_full();
-            let end = self.index + length - 1;
-            for at in self.index + 1..end.min((self.end + 1).saturating_sub(SHORTEST)) {
-                self.remember(at);
-            }
-            self.index = end;
+            self.index += length - 1;
             self.is_waiting = false;
             self.length = SHORTEST - 1;
             return is_full;
@@ -281,6 +367,9 @@ impl Deflate {
             if self.is_full() {
                 // The block ends before this byte.
                 self.write_block(false);
+                if self.length < SHORTEST {
+                    self.mark(true);
+                }
             }
         }
         self.is_waiting = true;
@@ -309,6 +398,15 @@ impl Deflate {
         let len = (self.index as isize - self.block) as usize;
         self.blocks.write(plain, len, is_last);
         self.block = self.index as isize;
+    }
+
+    /// Tells of a block that ended before this byte. Greedy levels do not remember every place, so that what they know
+    /// cannot be made anew.
+    fn mark(&mut self, is_waiting: bool) {
+        if !self.effort.is_greedy {
+            let plain = self.base + self.index as u64;
+            self.marks.push(Mark { plain, is_waiting, bits: self.blocks.sink.bits() });
+        }
     }
 
     /// Encodes all that was written.
@@ -346,5 +444,9 @@ impl Encoder for Deflate {
 
     fn output(&mut self) -> &mut Vec<u8> {
         &mut self.blocks.sink.bytes
+    }
+
+    fn marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks)
     }
 }

@@ -3,11 +3,11 @@
 
 use std::num::NonZeroUsize;
 
-use dsync_recompress::{Method, recreate_on};
+use dsync_recompress::{Method, Recipe, recreate_on};
 use sha2::{Digest, Sha256};
 
 use super::sample::sample;
-use super::{HEADER, made, methods, recipe};
+use super::{HEADER, made, methods, recipe, recognised};
 
 /// So much of the sample is encoded: lengths at which encoders change their ways, the end of blocks among them.
 const LENGTHS: [usize; 17] = [
@@ -76,6 +76,24 @@ fn blocks_end_as_one_thread_ends_them() {
             let mut blob = Vec::new();
             recreate_on(&recipe(method), &sample[..len], &mut blob, threads).expect("memory does not fail");
             assert!(blob == made(&recipe(method), &sample[..len]), "{name} {len}");
+        }
+    }
+}
+
+#[test]
+fn large_blobs_are_made_in_segments() {
+    let sample = sample(14_000_000);
+    for name in ["go6", "zlib6", "zlib-large5", "gnu6"] {
+        let method = methods().into_iter().find(|method| method.to_string() == name).expect(name);
+        let blob = made(&recipe(method), &sample);
+        let (found, _) = recognised(&blob);
+        assert_eq!((found.method(), found.segments()), (method, 4), "{name}");
+        let found = Recipe::from_bytes(&found.to_bytes()).expect("it is a recipe");
+        for threads in [1, 2, 3] {
+            let mut again = Vec::new();
+            let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+            recreate_on(&found, &sample[..], &mut again, threads).expect("memory does not fail");
+            assert!(again == blob, "{name} {threads}");
         }
     }
 }

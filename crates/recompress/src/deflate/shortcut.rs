@@ -1,0 +1,243 @@
+//! The match that a search along a chain finds, without looking at each place of the chain.
+//!
+//! zlib and Go chain the places with the same hash of three or four bytes. Of the nearest so many places of a chain they
+//! take that with the longest match, and of equal ones the nearest. Most have a short match, or none. So places are
+//! chained here by more of their bytes, too, where all but a few of them do not come up; and each has a number in the
+//! chain of the encoder, which tells whether the encoder would have come so far.
+//!
+//! This holds only where every place is remembered, as in the lazy levels.
+
+use super::alphabet::LONGEST;
+use super::{common, word};
+
+/// Encoders move their windows of 64 KiB down by half of that.
+const HALF: usize = 1 << 15;
+const WINDOW: usize = 2 * HALF;
+/// The bytes that chains of long matches have in common.
+const LONG: usize = 8;
+const HASH_BITS: u32 = 15;
+const HASHES: usize = 1 << HASH_BITS;
+
+/// Places in the window by their first bytes. They are kept as one more than they are, and 0 is none.
+struct Chain {
+    /// The last place of each hash.
+    heads: Box<[u16; HASHES]>,
+    /// The place before each with the same hash.
+    before: Box<[u16; WINDOW]>,
+}
+
+impl Chain {
+    fn new() -> Self {
+        Self { heads: Box::new([0; HASHES]), before: Box::new([0; WINDOW]) }
+    }
+
+    /// Takes the next place, whose first bytes, and zeros, are these.
+    #[inline]
+    fn remember(&mut self, at: u16, bytes: u64) {
+        // The multiplier of Fibonacci hashing, 2⁶⁴ by the golden ratio (Knuth, volume 3, 6.4).
+        let hash = (bytes.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS)) as usize % HASHES;
+        self.before[usize::from(at)] = self.heads[hash];
+        self.heads[hash] = at + 1;
+    }
+
+    fn slide(&mut self) {
+        let less = |place: &mut u16| *place = place.saturating_sub(HALF as u16);
+        self.heads.iter_mut().for_each(less);
+        self.before.copy_within(HALF.., 0);
+        self.before[..HALF].iter_mut().for_each(less);
+    }
+}
+
+/// How an encoder searches.
+#[derive(Clone, Copy)]
+pub(crate) struct Search {
+    /// The byte that is searched for. As many as the longest match has are in the window after it.
+    pub(crate) here: usize,
+    /// Matches must be longer, at least one byte shorter than `SHORT`.
+    pub(crate) best: usize,
+    /// The farthest place in the window that may be looked at.
+    pub(crate) least: usize,
+    /// How many places are looked at.
+    pub(crate) tries: usize,
+    /// From this length on, at least 8, the search ends.
+    pub(crate) nice: usize,
+}
+
+/// Finds matches of `SHORT` bytes and more, at most 8. Uses 512 KiB.
+pub(crate) struct Shortcut<const SHORT: usize> {
+    /// The number of each place in the chain of the encoder, modulo 2¹⁶.
+    numbers: Box<[u16; WINDOW]>,
+    short: Chain,
+    long: Chain,
+    /// The place that is to be remembered next.
+    next: usize,
+}
+
+impl<const SHORT: usize> Shortcut<SHORT> {
+    pub(crate) fn new() -> Self {
+        Self { numbers: Box::new([0; WINDOW]), short: Chain::new(), long: Chain::new(), next: 0 }
+    }
+
+    /// Forgets all places. The next is the first.
+    pub(crate) fn clear(&mut self) {
+        self.short.heads.fill(0);
+        self.long.heads.fill(0);
+        self.next = 0;
+    }
+
+    /// Takes which place was before this one in the chain of the encoder, if one was.
+    #[inline]
+    pub(crate) fn number(&mut self, at: usize, before: Option<usize>) {
+        let number = before.map_or(0, |before| self.numbers[before % WINDOW].wrapping_add(1));
+        self.numbers[at % WINDOW] = number;
+    }
+
+    /// The window has moved down.
+    pub(crate) fn slide(&mut self) {
+        self.numbers.copy_within(HALF.., 0);
+        self.short.slide();
+        self.long.slide();
+        self.next = self.next.saturating_sub(HALF);
+    }
+
+    /// The length and place of the match that the encoder takes, if that has `SHORT` bytes at least.
+    #[inline]
+    pub(crate) fn find(&mut self, window: &[u8], search: Search) -> Option<(usize, usize)> {
+        self.catch_up(window, search.here);
+        self.find_long(window, search).or_else(|| self.find_short(window, search))
+    }
+
+    /// Remembers all places up to this one.
+    #[inline]
+    fn catch_up(&mut self, window: &[u8], here: usize) {
+        let Some(window) = window.get(self.next..here + LONG) else { return };
+        for (at, bytes) in (self.next..).zip(window.windows(LONG)) {
+            let bytes = word(bytes);
+            self.short.remember(at as u16, bytes << (64 - 8 * SHORT));
+            self.long.remember(at as u16, bytes);
+        }
+        self.next = here + 1;
+    }
+
+    /// Whether the encoder comes to this place of its chain.
+    #[inline]
+    fn is_tried(&self, place: u16, search: &Search) -> bool {
+        let number = self.numbers[search.here % WINDOW];
+        usize::from(number.wrapping_sub(self.numbers[usize::from(place)])) <= search.tries
+    }
+
+    #[inline]
+    fn find_long(&self, window: &[u8], search: Search) -> Option<(usize, usize)> {
+        let Search { here, mut best, least, nice, .. } = search;
+        let ours = window.get(here..here + LONGEST)?;
+        let first = word(ours);
+        // The last of these bytes must agree for a match that is longer than the best.
+        let mut last = best.saturating_sub(LONG - 1);
+        let mut wanted = word_at(ours, last);
+        let mut found = None;
+        let mut place = self.long.before[here % WINDOW];
+        while usize::from(place) > least {
+            place -= 1;
+            let at = usize::from(place);
+            // Other bytes may have the same hash here, but then are in another chain of the encoder.
+            if word_at(window, at) == first {
+                if !self.is_tried(place, &search) {
+                    break;
+                }
+                if word_at(window, at + last) == wanted {
+                    let length = common(&window[at..], ours, LONGEST);
+                    if length > best {
+                        best = length;
+                        found = Some((length, at));
+                        if length >= nice {
+                            break;
+                        }
+                        last = length - (LONG - 1);
+                        wanted = word_at(ours, last);
+                    }
+                }
+            }
+            place = self.long.before[at];
+        }
+        found
+    }
+
+    /// The same for matches that are too short to be found so.
+    #[inline]
+    fn find_short(&self, window: &[u8], search: Search) -> Option<(usize, usize)> {
+        let Search { here, mut best, least, .. } = search;
+        let ours = word_at(window, here);
+        let mut found = None;
+        let mut place = self.short.before[here % WINDOW];
+        while usize::from(place) > least && best < LONG - 1 {
+            place -= 1;
+            let at = usize::from(place);
+            let length = (word_at(window, at) ^ ours).trailing_zeros() as usize / 8;
+            if length >= SHORT {
+                if !self.is_tried(place, &search) {
+                    break;
+                }
+                if length > best {
+                    best = length;
+                    found = Some((length, at));
+                }
+            }
+            place = self.short.before[at];
+        }
+        found
+    }
+}
+
+/// Eight bytes of the window.
+#[inline]
+fn word_at(window: &[u8], at: usize) -> u64 {
+    window.get(at..at + LONG).map_or(0, word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Places by whether their first three bytes agree, the nearest first; of at most `tries` the longest match.
+    fn along_the_chain(window: &[u8], search: Search) -> Option<(usize, usize)> {
+        let Search { here, mut best, least, tries, nice } = search;
+        let mut found = None;
+        let chain = (least..here).rev().filter(|at| window[*at..at + 3] == window[here..here + 3]);
+        for at in chain.take(tries) {
+            let length = common(&window[at..], &window[here..], LONGEST);
+            if length > best {
+                best = length;
+                found = Some((length, at));
+                if length >= nice {
+                    break;
+                }
+            }
+        }
+        found.filter(|(length, _)| *length >= 4)
+    }
+
+    #[test]
+    fn it_is_the_match_of_the_whole_chain() {
+        let mut state = 1u32;
+        let mut letter = |most: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 16) % most) as u8
+        };
+        let mut window: Vec<u8> = (0..3000).map(|_| letter(3)).collect();
+        window.extend_from_within(500..1500);
+        window.extend((0..1000).map(|_| letter(9)));
+        let mut found = 0;
+        for (best, tries, nice) in [(2, 8, 16), (2, 1000, 258), (5, 32, 9), (9, 128, 128)] {
+            let mut shortcut = Shortcut::<4>::new();
+            for here in 0..window.len() - LONGEST {
+                let three = |at: usize| &window[at..at + 3];
+                shortcut.number(here, (0..here).rev().find(|at| three(*at) == three(here)));
+                let search = Search { here, best, least: here.saturating_sub(2500), tries, nice };
+                let wanted = along_the_chain(&window, search);
+                assert_eq!(shortcut.find(&window, search), wanted, "{here} {best} {tries} {nice}");
+                found += usize::from(wanted.is_some());
+            }
+        }
+        assert!(found > 1000);
+    }
+}

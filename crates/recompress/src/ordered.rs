@@ -1,0 +1,71 @@
+//! Pieces of a stream that are encoded on several threads, and leave in the order in which they came.
+
+use std::collections::VecDeque;
+use std::io;
+use std::num::NonZeroUsize;
+use std::thread;
+
+/// Encodes what `next` gives until it gives none, on so many threads, and hands the results to `take`. At most one piece
+/// waits for a thread.
+pub(crate) fn encode_all<P: Send, R: Send>(
+    threads: NonZeroUsize,
+    mut next: impl FnMut() -> io::Result<Option<P>>,
+    encode: impl Fn(P) -> R + Sync,
+    mut take: impl FnMut(R) -> io::Result<()>,
+) -> io::Result<()> {
+    let encode = &encode;
+    thread::scope(|scope| {
+        let mut running = VecDeque::with_capacity(threads.get());
+        while let Some(piece) = next()? {
+            if running.len() == threads.get() {
+                take_first(&mut running, &mut take)?;
+            }
+            running.push_back(scope.spawn(move || encode(piece)));
+        }
+        while !running.is_empty() {
+            take_first(&mut running, &mut take)?;
+        }
+        Ok(())
+    })
+}
+
+fn take_first<R>(
+    running: &mut VecDeque<thread::ScopedJoinHandle<'_, R>>,
+    take: &mut impl FnMut(R) -> io::Result<()>,
+) -> io::Result<()> {
+    match running.pop_front() {
+        Some(thread) => take(thread.join().expect("encoders do not panic")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_leave_as_they_came() {
+        for threads in [1, 2, 7] {
+            let mut left = (0..50u64).collect::<VecDeque<_>>();
+            let mut taken = Vec::new();
+            let slow_if_even = |piece: u64| {
+                thread::sleep(std::time::Duration::from_micros(piece % 2 * 300));
+                piece
+            };
+            let threads = NonZeroUsize::new(threads).expect("there is one");
+            let take = |piece| {
+                taken.push(piece);
+                Ok(())
+            };
+            encode_all(threads, || Ok(left.pop_front()), slow_if_even, take).expect("nothing fails");
+            assert!(taken.iter().copied().eq(0..50));
+        }
+    }
+
+    #[test]
+    fn a_failure_ends_it() {
+        let result =
+            encode_all(NonZeroUsize::MIN, || Ok(Some(())), |()| (), |()| Err(io::Error::other("full")));
+        assert_eq!(result.expect_err("it is full").to_string(), "full");
+    }
+}
