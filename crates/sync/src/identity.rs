@@ -137,7 +137,9 @@ fn find_one(
         true => Stored::Opaque,
         false => Stored::Compressed(recipe),
     };
-    if let Some(recipe) = cache.and_then(|cache| cache.recipe(digest)) {
+    // One that another version kept may be in another format.
+    let known = |recipe: &Vec<u8>| recipe.is_empty() || Recipe::from_bytes(recipe).is_ok();
+    if let Some(recipe) = cache.and_then(|cache| cache.recipe(digest)).filter(known) {
         return Ok(stored(recipe));
     }
     let outcome = recognise(store.blob(&layer.blob)?, io::sink())
