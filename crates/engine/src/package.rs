@@ -459,3 +459,7 @@ pub(crate) fn export(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "package_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+//! Packages of indexes and manifests, as builders make them, in small.
+
+use serde_json::json;
+
+use super::*;
+
+/// Blobs by their digests.
+#[derive(Default, Clone)]
+struct Made(BTreeMap<Digest, Vec<u8>>);
+
+impl Made {
+    fn blob(&mut self, bytes: &[u8]) -> Value {
+        let digest = Digest::of(bytes);
+        self.0.insert(digest, bytes.to_vec());
+        json!({"digest": digest.to_string(), "size": bytes.len()})
+    }
+
+    fn json(&mut self, value: &Value) -> Value {
+        self.blob(value.to_string().as_bytes())
+    }
+
+    /// A manifest of layers: what each is, and what of it is stored.
+    fn manifest(&mut self, platform: &str, layers: &[(&str, &str)]) -> Value {
+        let diff_ids: Vec<String> =
+            layers.iter().map(|(tar, _)| DiffId::of(tar.as_bytes()).to_string()).collect();
+        let platform: Platform = platform.parse().unwrap();
+        let (os, architecture) = (platform.os, platform.architecture);
+        let config = json!({"os": os, "architecture": architecture, "rootfs": {"diff_ids": diff_ids}});
+        let config = self.json(&config);
+        let layers: Vec<Value> = layers.iter().map(|(_, stored)| self.blob(stored.as_bytes())).collect();
+        let mut entry = self.json(&json!({"config": config, "layers": layers}));
+        entry["platform"] = json!({"os": os, "architecture": architecture});
+        entry
+    }
+
+    fn index(&mut self, manifests: &[Value]) -> BlobRef {
+        let index = self.json(&json!({"mediaType": "application/vnd.x.index+json", "manifests": manifests}));
+        BlobRef::parse(&index).unwrap()
+    }
+
+    fn remove(&mut self, text: &str) {
+        self.0.remove(&Digest::of(text.as_bytes())).unwrap();
+    }
+
+    fn collect(&mut self, root: &BlobRef, platform: Option<&str>) -> Result<Package, String> {
+        let platform: Option<Platform> = platform.map(|platform| platform.parse().unwrap());
+        Package::collect(root, platform.as_ref(), self).map_err(|error| error.to_string())
+    }
+}
+
+impl Documents for Made {
+    type Error = String;
+
+    fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.get(&blob.digest).cloned())
+    }
+
+    fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, String> {
+        Ok(blobs.iter().all(|blob| self.0.contains_key(&blob.digest)))
+    }
+}
+
+fn documents(package: &Package) -> Vec<Vec<u8>> {
+    package.documents().map(|(_, bytes)| bytes.to_vec()).collect()
+}
+
+fn digests(package: &Package) -> Vec<Digest> {
+    package.layers().iter().map(|layer| layer.blob.digest).collect()
+}
+
+/// Two platforms that share a layer, what a builder says of one of them, and a platform that nobody pulled.
+fn image(made: &mut Made) -> BlobRef {
+    let amd = made.manifest("linux/amd64", &[("low", "low.gz"), ("amd", "amd.gz")]);
+    let arm = made.manifest("linux/arm64", &[("low", "low.gz"), ("arm", "arm.gz")]);
+    let mut said = made.manifest("unknown/unknown", &[("said", "said")]);
+    said["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
+    let absent = json!({
+        "digest": Digest::of(b"absent").to_string(), "size": 6,
+        "platform": {"os": "linux", "architecture": "s390x"},
+    });
+    made.index(&[amd, arm, said, absent])
+}
+
+#[test]
+fn all_that_is_there_belongs_to_it() {
+    let mut made = Made::default();
+    let root = image(&mut made);
+    let package = made.collect(&root, None).unwrap().check().unwrap();
+    assert_eq!((package.root(), package.media_type()), (root.digest, "application/vnd.x.index+json"));
+    assert_eq!(digests(&package), ["low.gz", "amd.gz", "arm.gz", "said"].map(|s| Digest::of(s.as_bytes())));
+    assert_eq!(package.absent(), ["linux/s390x"]);
+    assert!(package.layers()[3].is_plain() && !package.layers()[0].is_plain());
+    // Index, three manifests, three configs; the other side comes to the same.
+    assert_eq!(package.documents().count(), 7);
+    assert_eq!(Package::assemble(documents(&package)).unwrap(), package);
+    let of = |platform: &str| package.image(&platform.parse().unwrap()).map(|(config, _)| config.diff_ids[1]);
+    assert_eq!(of("linux/arm64"), Some(DiffId::of(b"arm")));
+    assert_eq!(of("linux/s390x"), None, "what a builder says is no image");
+}
+
+#[test]
+fn one_platform_is_its_own_manifest() {
+    let mut made = Made::default();
+    let root = image(&mut made);
+    let package = made.collect(&root, Some("linux/arm64")).unwrap();
+    assert_ne!(package.root(), root.digest);
+    assert_eq!(digests(&package), ["low.gz", "arm.gz"].map(|s| Digest::of(s.as_bytes())));
+    assert!(made.collect(&root, Some("linux/s390x")).unwrap_err().contains("no image for linux/s390x"));
+}
+
+#[test]
+fn a_manifest_without_all_its_layers_is_not_there() {
+    let mut made = Made::default();
+    let root = image(&mut made);
+    made.remove("arm.gz");
+    let package = made.collect(&root, None).unwrap();
+    assert_eq!(package.absent(), ["linux/arm64", "linux/s390x"]);
+    made.remove("low.gz");
+    assert!(made.collect(&root, None).unwrap().check().unwrap_err().contains("linux/amd64"));
+    let alone = made.manifest("linux/amd64", &[("x", "x.gz")]);
+    made.remove("x.gz");
+    assert!(made.collect(&BlobRef::parse(&alone).unwrap(), None).unwrap_err().contains("are missing"));
+}
+
+#[test]
+fn the_same_layer_in_two_forms_goes_by_two_names() {
+    let mut made = Made::default();
+    let one = made.manifest("linux/amd64", &[("low", "low.gz")]);
+    let other = made.manifest("linux/arm64", &[("low", "low.zst"), ("top", "top.gz")]);
+    let root = made.index(&[one, other]);
+    let stack = made.collect(&root, None).unwrap().stack();
+    assert_eq!(stack, ["low", "low.zst", "top"].map(|text| DiffId::of(text.as_bytes())));
+}
+
+#[test]
+fn what_another_host_says_is_checked() {
+    let mut made = Made::default();
+    let root = image(&mut made);
+    let told = documents(&made.collect(&root, None).unwrap());
+    let error = |documents: Vec<Vec<u8>>| Package::assemble(documents).unwrap_err();
+    assert!(error(Vec::new()).contains("no documents"));
+    assert!(error([told.clone(), vec![b"{}".to_vec()]].concat()).contains("nothing names"));
+    assert!(error(vec![b"no".to_vec()]).contains("not JSON"));
+    assert!(error(vec![br#"{"layers":[]}"#.to_vec()]).contains("names no config"));
+    assert!(
+        error(vec![br#"{"manifests":[{"digest":"sha256:../x"}]}"#.to_vec()]).contains("no digest and size")
+    );
+    // An index that names itself, in a way, is never followed far.
+    let huge = format!(r#"{{"manifests":[{{"digest":"{}","size":{}}}]}}"#, Digest::of(b"x"), u64::MAX);
+    assert!(error(vec![huge.into_bytes()]).contains("too large"));
+}
