@@ -402,3 +402,70 @@ impl Write for Done {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsync_recompress::Method;
+
+    fn recipe() -> Recipe {
+        Recipe::new(Method::Go { level: 6 }, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]).unwrap()
+    }
+
+    /// Text that takes many blocks, and what the recipe makes of it.
+    fn layer() -> (Vec<u8>, Vec<u8>) {
+        let plain: Vec<u8> =
+            (0..200_000_u32).flat_map(|n| format!("{}\n", n ^ (n >> 7)).into_bytes()).collect();
+        let mut stored = Vec::new();
+        dsync_recompress::recreate(&recipe(), &plain[..], &mut stored).unwrap();
+        (plain, stored)
+    }
+
+    #[test]
+    fn a_layer_is_compressed_while_it_is_written() {
+        let (plain, stored) = layer();
+        let mut out = Vec::new();
+        let mut write = |out: &mut dyn Write| plain.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));
+        pack(&recipe(), &Digest::of(&stored), &mut write, &mut out).unwrap();
+        assert_eq!(out, stored);
+    }
+
+    #[test]
+    fn other_bytes_are_told_from_a_failure() {
+        let (plain, stored) = layer();
+        let mut write = |out: &mut dyn Write| out.write_all(&plain[1..]);
+        let error = pack(&recipe(), &Digest::of(&stored), &mut write, &mut Vec::new()).unwrap_err();
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<NotTheBlob>()), "{error}");
+
+        let mut write = |out: &mut dyn Write| {
+            out.write_all(&plain[..100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let error = pack(&recipe(), &Digest::of(&stored), &mut write, &mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+
+        // An engine that takes no more has the last word, and nobody waits for ever.
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut write = |out: &mut dyn Write| plain.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));
+        let error = pack(&recipe(), &Digest::of(&stored), &mut write, &mut Full).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn documents_are_read_to_the_byte() {
+        let told = [&[2, 0, 0, 0, 1, 0, 0, 0][..], b"a", &[0, 0, 0, 0]].concat();
+        assert_eq!(take_documents(&told), Some(vec![b"a".to_vec(), Vec::new()]));
+        assert_eq!(take_documents(&told[..told.len() - 1]), None);
+        assert_eq!(take_documents(&[&told[..], b"x"].concat()), None);
+        assert_eq!(take_documents(&[255; 8]), None);
+    }
+}
