@@ -308,21 +308,23 @@ fn pack(
     let (packed, done) = channel::<Vec<u8>>();
     let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
     let mut hasher = Sha256::new();
-    thread::scope(|scope| {
-        let encoder = scope.spawn(move || {
-            recreate_on(recipe, Waiting { blocks: waiting, block: Vec::new(), at: 0 }, Done(packed), threads)
-        });
+    let encoded = thread::scope(|scope| {
+        let blocks = Waiting { blocks: waiting, block: Vec::new(), at: 0 };
+        let encoder = scope.spawn(move || recreate_on(recipe, blocks, Done(packed), threads));
         let mut through =
             Through { plain: Some(plain), block: Vec::new(), done: &done, out, hasher: &mut hasher };
-        write(&mut through)?;
-        through.pass_on()?;
+        let written = write(&mut through).and_then(|()| through.pass_on());
         through.plain = None;
-        let mut put = |bytes: Vec<u8>| through.put(&bytes);
-        done.iter().try_for_each(&mut put)?;
-        encoder.join().map_err(|_| io::Error::other("the encoder ended early"))?.map(drop)
+        let written = written.and_then(|()| done.iter().try_for_each(|bytes| through.put(&bytes)));
+        match encoder.join() {
+            Err(_) => Err(io::Error::other("the encoder ended early")),
+            // The recipe is not of these bytes.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
+            Ok(encoded) => written.and_then(|()| encoded.map(|_| true)),
+        }
     })?;
     let got = Digest::from_bytes(hasher.finalize().into());
-    match got == *expected {
+    match encoded && got == *expected {
         true => Ok(()),
         false => Err(io::Error::other(NotTheBlob { expected: *expected, got })),
     }
@@ -458,6 +460,25 @@ mod tests {
         let mut write = |out: &mut dyn Write| plain.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));
         let error = pack(&recipe(), &Digest::of(&stored), &mut write, &mut Full).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_recipe_of_another_layer_is_told_from_a_failure() {
+        let plain = layer().0.repeat(8);
+        let mut stored = Vec::new();
+        dsync_recompress::recreate(&recipe(), &plain[..], &mut stored).unwrap();
+        let Outcome::Recognised(found) = recognise(&stored[..], io::sink()).unwrap() else { panic!() };
+        let write = |bytes: &[u8], recipe: &Recipe| {
+            let mut write =
+                |out: &mut dyn Write| bytes.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));
+            pack(recipe, &Digest::of(&stored), &mut write, &mut Vec::new())
+        };
+        write(&plain, &found.recipe).unwrap();
+        // It has places at which the work is divided, and these are in other bytes.
+        assert!(found.recipe.to_bytes().len() > 17);
+        let other: Vec<u8> = plain.iter().map(|byte| byte ^ (byte & 1) ^ 4).collect();
+        let error = write(&other[..plain.len() - 100], &found.recipe).unwrap_err();
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<NotTheBlob>()), "{error}");
     }
 
     #[test]
