@@ -60,7 +60,7 @@ pub type Spot = (usize, usize);
 /// `basis` has `None` for a layer whose bytes the source has not.
 pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
     match basis.iter().all(Option::is_none) {
-        true => in_order(new, sent, limit),
+        true => in_order(new, sent, std::iter::repeat(limit)),
         false => alike(new, sent, basis, limit),
     }
 }
@@ -111,18 +111,18 @@ pub fn candidates(
     candidates
 }
 
-/// Forms batches of at most `limit` bytes in the order of the spots: for a target that has nothing and wants
-/// to write the layers as they arrive.
-fn in_order(new: &[&Listing], sent: &[Spot], limit: u64) -> Vec<Batch> {
+/// Forms batches in the order of the spots, each of at most the bytes of its limit: for a target that has nothing and
+/// wants to write the layers as they arrive. There is always a next limit.
+pub fn in_order(new: &[&Listing], sent: &[Spot], mut limits: impl Iterator<Item = u64>) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
-    let mut filled = limit;
+    let mut left = 0;
     for &(layer, content) in sent {
         let len = new[layer].contents()[content].len;
-        if filled.saturating_add(len) > limit {
+        if batches.is_empty() || len > left {
             batches.push(Batch::default());
-            filled = 0;
+            left = limits.next().unwrap_or(left);
         }
-        filled += len;
+        left = left.saturating_sub(len);
         let Some(batch) = batches.last_mut() else { continue };
         match batch.new.last_mut() {
             Some(run) if run.layer == layer && run.contents.end == content => {

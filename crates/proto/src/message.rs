@@ -44,6 +44,8 @@ pub enum Request {
         image: [u8; 32],
         /// How hard to compress.
         compression: Compression,
+        /// How many bytes a second the link between the two had last time, if that is known.
+        speed: Option<u64>,
         /// Count what would be sent, send no content.
         dry_run: bool,
         /// Say what the bytes are.
@@ -423,6 +425,7 @@ mod tests {
         let send = Request::Send {
             image: [7; 32],
             compression: Compression::Level(9),
+            speed: Some(1000),
             dry_run: false,
             explain: true,
             exact: false,
@@ -430,6 +433,7 @@ mod tests {
         let mut expected = vec![3]; // the fourth variant
         expected.extend([7; 32]); // an array has no length in front
         expected.extend([1, 18]); // the second variant; 9, zigzag
+        expected.extend([1, 0xe8, 7]); // there is one; 1000, seven bits at a time
         expected.extend([0, 1, 0]); // false, true, false
         assert_eq!(encode(&send).unwrap(), expected);
 

@@ -29,7 +29,7 @@ const LISTING_MAX: u64 = 256 << 20;
 const TOUCH: Duration = Duration::from_secs(3600);
 /// What another run writes may be as old as this before it counts as left behind.
 const STALE: Duration = Duration::from_secs(24 * 3600);
-const TEMPORARY: &str = "new-";
+pub(crate) const TEMPORARY: &str = "new-";
 /// How the name of a file ends that has the recipe of a compressed layer; before it is the digest of its stored bytes.
 const RECIPE: &str = ".recipe";
 const LEVEL: i32 = 3;

@@ -133,11 +133,11 @@ impl Host {
             Request::Survey { images, exact } => {
                 self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?, exact)
             }
-            Request::Send { image, compression, dry_run, explain, exact } => {
+            Request::Send { image, compression, speed, dry_run, explain, exact } => {
                 let image = ImageId::from_bytes(image);
                 let held = self.store.list()?;
                 let exact = exact.then(|| self.platform.clone());
-                let how = Sending { compression, dry_run, explain, exact };
+                let how = Sending { compression, speed, dry_run, explain, exact };
                 source::send(&*self.store, &held, link, &image, &how, &self.room)
             }
             Request::Verify { image } => {

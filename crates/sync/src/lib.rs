@@ -20,6 +20,7 @@ mod identity;
 mod interrupt;
 mod layers;
 mod link;
+mod links;
 mod negotiate;
 mod offered;
 mod pace;

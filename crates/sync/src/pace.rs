@@ -9,23 +9,25 @@ use std::time::Duration;
 use dsync_delta::batch::Effort;
 use dsync_proto::Compression;
 
-/// The levels of zstd that differ enough, and what coding costs at them: seconds of one core for the Python wheels and
-/// the Rust program of the benchmark, without what all have in common (`measure OLD.tar NEW.tar LEVEL 24`).
-const LADDER: [(i32, f64); 4] = [(3, 3.1), (9, 4.0), (12, 7.3), (18, 74.0)];
-/// Where `auto` begins: what is sent before anything is known.
-const BEGIN: usize = 2;
+use crate::links::TELLING;
+
+/// The levels of zstd that differ enough, and what coding costs at them: nanoseconds of one core for a byte of the
+/// Python wheels and the Rust program of the benchmark (`measure OLD.tar NEW.tar LEVEL 24`).
+const LADDER: [(i32, f64); 5] = [(3, 6.1), (5, 17.0), (9, 28.0), (12, 62.0), (18, 660.0)];
+/// Where `auto` begins when nothing is known of the link.
+const BEGIN: usize = 3;
+/// How much of a byte is left after coding, until batches tell.
+const LEFT: f64 = 0.2;
 /// Going up needs more room than staying, and staying less than coming down.
 const ROOM: f64 = 0.9;
 const PATIENCE: f64 = 1.25;
 /// The rung below which only a link goes that takes less than so many seconds for a byte: 100 Mbit/s.
-const USUAL: usize = 1;
+const USUAL: usize = 2;
 const FAST: f64 = 8e-8;
 /// How much the last batch counts against those before.
 const NEW: f64 = 0.5;
-/// Of fewer bytes it says nothing how long they were under way: buffers take them at once.
-const TELLING: u64 = 512 << 10;
-/// Bytes of a batch where there is nothing old: little, so that the link has something to do at once.
-const SMALL_BATCH: u32 = 4 << 20;
+/// Bytes of a batch where there is nothing old: at the lowest levels more finds little more.
+const COLD_BATCH: u32 = 16 << 20;
 /// Bytes of a batch, old and new together, where memory allows: what lies farther apart is not found in each other.
 const BATCH: u32 = 24 << 20;
 /// No batch is smaller, whatever the memory.
@@ -67,8 +69,14 @@ pub(crate) struct Sent {
 }
 
 impl Pace {
-    pub(crate) fn new(compression: Compression, memory: u64) -> Self {
-        Pace { compression, memory, rung: BEGIN, costs: [None; LADDER.len()], sending: None, link: None }
+    /// `speed` is how many bytes a second the link had last time, if that is known.
+    pub(crate) fn new(compression: Compression, memory: u64, speed: Option<u64>) -> Self {
+        let link = speed.map(|speed| 1.0 / speed.max(1) as f64);
+        let rung = link.map_or(BEGIN, |link| {
+            let keeps_up = |(_, cost): &(i32, f64)| cost * 1e-9 <= link * LEFT * ROOM;
+            LADDER.iter().rposition(keeps_up).unwrap_or(0).max(least(Some(link)))
+        });
+        Pace { compression, memory, rung, costs: [None; LADDER.len()], sending: None, link }
     }
 
     /// For the next batch.
@@ -101,7 +109,7 @@ impl Pace {
         if self.rung + 1 < LADDER.len() && self.cost(self.rung + 1) <= link * ROOM {
             self.rung += 1;
         }
-        let least = if self.link.is_some_and(|link| link < FAST) { 0 } else { USUAL };
+        let least = least(self.link);
         while is_sure && self.rung > least && self.cost(self.rung) > link * PATIENCE {
             self.rung -= 1;
         }
@@ -123,7 +131,7 @@ impl Pace {
     /// Bytes of a batch, old and new together.
     pub(crate) fn limit(&self, has_old: bool) -> u32 {
         let most = match self.compression {
-            Compression::Auto if !has_old => SMALL_BATCH,
+            Compression::Auto if !has_old => COLD_BATCH,
             _ => BATCH,
         };
         let fits = self.memory.saturating_sub(FIXED) / self.memory_factor();
@@ -136,6 +144,11 @@ impl Pace {
             _ => MEMORY,
         }
     }
+}
+
+/// The lowest rung for such a link.
+fn least(link: Option<f64>) -> usize {
+    if link.is_some_and(|link| link < FAST) { 0 } else { USUAL }
 }
 
 fn blend(before: Option<f64>, now: f64) -> f64 {
@@ -162,14 +175,14 @@ mod tests {
 
     #[test]
     fn a_slow_link_gets_fewer_bytes_and_a_fast_one_sooner() {
-        let mut pace = Pace::new(Compression::Auto, MIB_256);
-        let fastest = Duration::from_millis(20);
+        let mut pace = Pace::new(Compression::Auto, MIB_256, None);
+        let fastest = Duration::from_millis(5);
         let mut settle = |link, blocks| {
             settle(&mut pace, fastest, Duration::from_millis(link), Duration::from_millis(blocks))
         };
         assert_eq!(settle(8000, 0), 18);
         assert_eq!(settle(1, 1), 3);
-        // On one of two cores 12 takes 24 ms, and 18 takes 239 ms.
+        // On one of two cores 12 takes 26 ms, and 18 takes 269 ms.
         assert_eq!(settle(100, 0), 12);
         // The link is fast, but the engine at its end is not.
         assert_eq!(settle(1, 100), 12);
@@ -177,9 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn it_begins_as_the_link_was_last_time() {
+        let level = |speed| LADDER[Pace::new(Compression::Auto, MIB_256, Some(speed)).rung].0;
+        assert_eq!(level(125_000), 18);
+        assert_eq!(level(2_500_000), 12);
+        assert_eq!(level(12_500_000), 9);
+        assert_eq!(level(500_000_000), 3);
+        assert_eq!(level(0), 18);
+    }
+
+    #[test]
     fn memory_bounds_batches_and_workers() {
         let pace = |compression, mib: u64| {
-            let pace = Pace::new(compression, mib << 20);
+            let pace = Pace::new(compression, mib << 20, None);
             let limit = pace.limit(true);
             (limit >> 20, pace.most_workers(limit))
         };
@@ -192,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_stays() {
-        let mut pace = Pace::new(Compression::Level(7), MIB_256);
+        let mut pace = Pace::new(Compression::Level(7), MIB_256, None);
         let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
         pace.note(Sent { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
         assert_eq!(pace.effort(), Effort::Level(7));

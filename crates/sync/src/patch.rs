@@ -117,7 +117,13 @@ fn make(
 
     let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
     let (mut mine, mut theirs) = Link::pair();
-    let sending = Sending { compression: options.compression, dry_run: false, explain: false, exact: None };
+    let sending = Sending {
+        compression: options.compression,
+        speed: None,
+        dry_run: false,
+        explain: false,
+        exact: None,
+    };
     let id = new.id;
     let (sent, recorded) = thread::scope(|scope| {
         let sending = scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &room));

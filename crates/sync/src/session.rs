@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use dsync_core::{Image, ImageId, ImageRef, Platform};
 use dsync_proto::{
@@ -19,7 +20,8 @@ use crate::endpoint;
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::interrupt;
-use crate::link::{Inbox, Link, Outbox};
+use crate::link::{Frame, Inbox, Link, Outbox};
+use crate::links::{self, Speed};
 use crate::remote::Remote;
 use crate::report::{Entry, Report};
 use crate::select::{self, Selector};
@@ -143,6 +145,8 @@ pub struct Session {
     received: Arc<AtomicU64>,
     /// Layers go whole: the remote has no agent that could say what it has.
     whole: bool,
+    /// What is remembered of the link.
+    known: Option<links::Known>,
     // The order matters: a link that is gone ends who serves it, and then nobody needs the connection.
     _served: Served,
     pipe: crate::ssh::Pipe,
@@ -176,6 +180,7 @@ impl Session {
             sent,
             received,
             whole,
+            known: links::Known::of(remote, direction),
             _served: served,
             pipe,
         };
@@ -306,6 +311,7 @@ impl Session {
         let send = Request::Send {
             image: *entry.image.id.as_bytes(),
             compression: self.options.compression,
+            speed: self.known.as_ref().and_then(links::Known::speed),
             dry_run,
             explain: self.options.explain,
             exact: self.exact(),
@@ -313,8 +319,11 @@ impl Session {
         let (source, target) = self.sides();
         self.tell(target, &receive)?;
         self.tell(source, &send)?;
-        let (sent, received) = self.relay();
+        let (sent, received, speed) = self.relay();
         let (sent, received) = self.settle((source, sent), (target, received))?;
+        if let (Some(known), Some(speed)) = (&self.known, speed.get()) {
+            known.note(speed);
+        }
         let Reply::Sent { raw, packed, told, costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
@@ -344,8 +353,8 @@ impl Session {
         packages && self.options.identity == Identity::Exact
     }
 
-    /// Passes everything between source and target until both have replied.
-    fn relay(&mut self) -> (io::Result<Reply>, io::Result<Reply>) {
+    /// Passes everything between source and target until both have replied, and finds out how fast the link is.
+    fn relay(&mut self) -> (io::Result<Reply>, io::Result<Reply>, Speed) {
         let observer = &*self.observer;
         let (source, target) = match self.direction {
             Direction::Pull => (&mut self.remote, &mut self.local),
@@ -354,10 +363,17 @@ impl Session {
         let (source, to_source) = (&mut source.inbox, &source.outbox);
         let (target, to_target) = (&mut target.inbox, &target.outbox);
         thread::scope(|scope| {
-            let forward = scope.spawn(|| pass(source, to_target, observer));
-            let received = pass(target, to_source, observer);
+            let mut speed = Speed::default();
+            let forward = scope.spawn(|| pass(source, to_target, observer, |_| {}));
+            let received = pass(target, to_source, observer, |frame| {
+                if frame.channel == Channel::Peer
+                    && let Ok(Peer::Took { len, micros }) = decode(&frame.payload)
+                {
+                    speed.took(len, Duration::from_micros(micros));
+                }
+            });
             let sent = forward.join().unwrap_or_else(|_| Err(io::Error::other("a relay ended early")));
-            (sent, received)
+            (sent, received, speed)
         })
     }
 
@@ -477,9 +493,15 @@ fn entries(chosen: Vec<(Image, Vec<Option<ImageRef>>)>, surveys: Vec<Survey>) ->
     Some(sorted.into_values().collect())
 }
 
-/// Passes frames on until the reply comes; tells the other end to give up when this one is gone.
-fn pass(from: &mut Inbox, to: &Outbox, observer: &dyn Observer) -> io::Result<Reply> {
+/// Passes frames on until the reply comes, and shows them; tells the other end to give up when this one is gone.
+fn pass(
+    from: &mut Inbox,
+    to: &Outbox,
+    observer: &dyn Observer,
+    mut show: impl FnMut(&Frame),
+) -> io::Result<Reply> {
     let reply = reply(from, observer, |frame| {
+        show(&frame);
         // Where the other end is gone, its own reader says so.
         to.send(frame).ok();
     });
@@ -490,11 +512,7 @@ fn pass(from: &mut Inbox, to: &Outbox, observer: &dyn Observer) -> io::Result<Re
 }
 
 /// Waits for a reply, showing events and handing everything else on.
-fn reply(
-    inbox: &mut Inbox,
-    observer: &dyn Observer,
-    mut other: impl FnMut(crate::link::Frame),
-) -> io::Result<Reply> {
+fn reply(inbox: &mut Inbox, observer: &dyn Observer, mut other: impl FnMut(Frame)) -> io::Result<Reply> {
     loop {
         let frame = inbox.recv()?;
         match frame.channel {

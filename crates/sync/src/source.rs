@@ -28,6 +28,8 @@ use crate::stream;
 /// How a source sends.
 pub(crate) struct Sending {
     pub(crate) compression: Compression,
+    /// Bytes a second of the link, if they are known.
+    pub(crate) speed: Option<u64>,
     /// Count what would be sent, send no contents.
     pub(crate) dry_run: bool,
     /// Find out what the bytes are.
@@ -51,7 +53,7 @@ pub(crate) fn send(
         .iter()
         .find(|held| held.id == *image)
         .ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?;
-    let mut pace = Pace::new(how.compression, room.memory);
+    let mut pace = Pace::new(how.compression, room.memory, how.speed);
     let Some(Asked { image, mut needed, stored }) = ask_what(store, link, listed, how, &pace)? else {
         return Ok(Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
     };

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -31,6 +32,8 @@ use crate::target::{Receiving, build, check_config, copy_own, distinct, read_lim
 
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not send what it offered";
+/// Bytes of the first batch of a layer; each has room for twice as many as the one before, up to the limit.
+const FIRST_BATCH: u64 = 4 << 20;
 /// The most bytes of a config, or of a layer without its contents.
 const MAX_TOLD: u64 = 1 << 30;
 
@@ -123,7 +126,7 @@ impl Sender<'_> {
         self.encoder.layer(&last.listing, &mut told);
         self.sent.told += batches::write_alone(&told, pace.effort(), &mut self.out)?;
         let literals = &self.encoder.literals()[before..];
-        let mut batches = gather::batches(&[&*last.listing], &spots(literals), &[], limit.into());
+        let mut batches = gather::in_order(&[&*last.listing], &spots(literals), limits(limit));
         let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
         let contents: u64 = literals.iter().map(|literal| literal.len).sum();
         self.progress.advance(last.listing.len.saturating_sub(contents));
@@ -173,6 +176,12 @@ impl Sender<'_> {
 /// The literals of one layer, which is taken for the first.
 fn spots(literals: &[Literal]) -> Vec<Spot> {
     literals.iter().map(|literal| (0, literal.content)).collect()
+}
+
+/// The limits of the batches of one layer: small ones first, so that the link has something to do at once.
+fn limits(most: u32) -> impl Iterator<Item = u64> {
+    let most = u64::from(most);
+    iter::successors(Some(FIRST_BATCH.min(most)), move |limit| Some((limit * 2).min(most)))
 }
 
 /// There is nothing old.
@@ -275,7 +284,7 @@ impl<R: Read> Taker<'_, R> {
     /// Gets ready for the literals of a layer, which are those from `before` on.
     fn expect(&mut self, before: usize, Recipe { listing, origins }: &Recipe) {
         let literals = &self.decoder.literals()[before..];
-        let batches = gather::batches(&[listing], &spots(literals), &[], self.limit.into());
+        let batches = gather::in_order(&[listing], &spots(literals), limits(self.limit));
         let mut uses = vec![0; literals.len()];
         for origin in origins {
             if let Origin::Literal(literal) = origin
