@@ -125,6 +125,30 @@ fn a_source_that_never_had_the_basis_finds_it_at_the_target() {
     }
 }
 
+/// Two contents whose hashes begin with the same seven bytes: the target says that it has the new one.
+#[test]
+fn contents_that_only_seem_to_be_there_are_sent_after_all() {
+    const TEXT: &str = "Two of these have the same 7 bytes of their hash: ";
+    let [old, new] = ["ba7850d5ca7f32", "45812233692540"].map(|end| format!("{TEXT}{end}"));
+    assert_eq!(blake3::hash(old.as_bytes()).as_bytes()[..7], blake3::hash(new.as_bytes()).as_bytes()[..7]);
+    let Some(bench) = Bench::start() else { return };
+    let build = |name: &str, content: &str| {
+        let filler = noise(&bench.name("collision"), 200_000);
+        bench
+            .image(name)
+            .layer(&Layer::builder().dir("srv").file("srv/filler", filler).file("srv/hash", content).build())
+    };
+    let (old, new) = (build("web:1", &old), build("web:2", &new));
+    bench.here().put(&old);
+    bench.there().put(&new);
+    let web = bench.name("web:2");
+    bench.pull(&[&web]).ok().says("a layer came out wrong; sending it whole").wire_at_least(200_000);
+    bench.assert_same("web:2");
+    bench.here().assert_is("web:2", &new);
+    bench.here().assert_is("web:1", &old);
+    bench.assert_tidy();
+}
+
 #[test]
 fn an_explanation_adds_up() {
     let Some(bench) = updated() else { return };
