@@ -4,7 +4,7 @@ use dsync_core::Digest;
 use dsync_engine::conformance::conformance;
 use dsync_engine::{Store, StoreKind};
 
-use crate::stand::Stand;
+use crate::stand::{Guest, Stand};
 
 /// What may be left when all images of the suite are gone again, as the lab names it.
 type Leaves = &'static [&'static str];
@@ -70,6 +70,20 @@ fn docker_28_containerd_by_its_client() {
 #[test]
 fn podman_4() {
     an_engine_passes("podman", StoreKind::Podman, LAYERS_OF_REFUSED_IMAGES);
+}
+
+/// Without root, as people run it on their machines; its user sees no file of others.
+#[test]
+fn podman_4_of_a_guest() {
+    let Some(guest) = Guest::start() else { return };
+    let store = guest.store();
+    assert_eq!(store.describe().kind, StoreKind::Podman, "{}", store.describe().name);
+    let made = conformance(&*store);
+    assert!(made.len() > 5, "{made:?}");
+    for id in made {
+        guest.podman(&format!("image rm --force {id}"));
+    }
+    assert_eq!(guest.podman("image ls --all --quiet"), "");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use dsync_engine::{Store, StoreSpec, open};
 use dsync_lab::images::{Image, Layer};
-use dsync_lab::{Engine, EngineKind, EngineOptions, Lab, LabError, LoginOptions};
+use dsync_lab::{Engine, EngineKind, EngineOptions, Lab, LabError, LoginOptions, User, packages};
 
 /// An engine.
 pub(crate) struct Stand {
@@ -124,5 +124,51 @@ impl Stand {
             assert!(Instant::now() < deadline, "left behind: {left:#?}, lost: {lost:#?}");
             thread::sleep(Duration::from_millis(100));
         }
+    }
+}
+
+/// podman of somebody without root, with its storage in its home; used over ssh, as nobody else sees its home.
+pub(crate) struct Guest {
+    lab: Lab,
+}
+
+impl Guest {
+    /// That of this machine; `None` when a person asked for tests without engines.
+    pub(crate) fn start() -> Option<Guest> {
+        let none = |name: &str| (name.to_owned(), "/dev/null".to_owned());
+        let login = LoginOptions {
+            user: User::Guest,
+            env: vec![none("CONTAINERS_CONF"), none("CONTAINERS_STORAGE_CONF"), none("REGISTRY_AUTH_FILE")],
+            ..LoginOptions::default()
+        };
+        let options = EngineOptions { kind: EngineKind::Podman, root_limit_mb: None };
+        match Lab::builder().host_with("alpha", options, login).start() {
+            Ok(lab) => {
+                packages::require(&[("newuidmap", "uidmap")]).unwrap();
+                Some(Guest { lab })
+            }
+            Err(LabError::Skipped) => None,
+            Err(error) => panic!("podman of a guest: {error}"),
+        }
+    }
+
+    /// The store, as `--docker` would open it.
+    pub(crate) fn store(&self) -> Box<dyn Store> {
+        let script = self.lab.dir().join("podman-of-guest");
+        let config = self.lab.ssh_config();
+        let text = format!(
+            "#!/bin/bash\nexec ssh -F {} alpha \"podman $(printf '%q ' \"$@\")\"\n",
+            config.display()
+        );
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        open(&StoreSpec::Command(vec![script.to_str().unwrap().to_owned()])).unwrap()
+    }
+
+    /// What a command of its podman prints.
+    pub(crate) fn podman(&self, command: &str) -> String {
+        let output = self.lab.ssh().args(["alpha", &format!("podman {command}")]).output().unwrap();
+        assert!(output.status.success(), "podman {command}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 }
