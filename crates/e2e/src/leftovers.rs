@@ -34,14 +34,15 @@ fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
     names.split(' ').any(|name| name.starts_with(prefix))
 }
 
-/// All files in the places of the test, but for the agent and the index cache, which stay.
+/// All files in the places of the test, but for the agent, the index cache, and what is known of links, which stay.
 pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
     let login = bench.login();
     let mut files = BTreeSet::new();
     for dir in [bench.home(), bench.tmp(), login.home(), login.tmp(), login.var_tmp(), login.shm()] {
         collect(&dir, &mut files);
     }
-    files.retain(|file| file.file_name() != Some(program::agent_file().as_ref()) && !is_index(file));
+    let stays = |file: &Path| file.ends_with(program::agent_file()) || file.ends_with("docker-sync/links");
+    files.retain(|file| !stays(file) && !is_index(file));
     files
 }
 
