@@ -18,6 +18,17 @@ pub(super) struct Engine {
     pub(super) v1_names: bool,
     /// Where it keeps images, on whatever host it is, if that is a form that can be read without it.
     pub(super) root: Option<PathBuf>,
+    /// What tells it from all others. It keeps that in a file below the root, too.
+    pub(super) id: String,
+    /// The containerd that it says it has: Docker from 27 on.
+    pub(super) containerd: Option<Containerd>,
+}
+
+/// Which containerd an engine uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Containerd {
+    pub(super) address: String,
+    pub(super) namespace: String,
 }
 
 /// Whose command line the client understands. It need not be that of the engine: docker's client can
@@ -44,6 +55,8 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             syntax: Syntax::Podman,
             v1_names: false,
             root: None,
+            id: String::new(),
+            containerd: None,
         });
     }
     let version = text("/ServerVersion");
@@ -83,6 +96,11 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         root: (containerd || kind == StoreKind::DockerClassic && driver == "overlay2")
             .then(|| PathBuf::from(text("/DockerRootDir")))
             .filter(|root| root.is_absolute()),
+        id: text("/ID").to_owned(),
+        containerd: info.get("Containerd").filter(|told| told.is_object()).map(|_| Containerd {
+            address: text("/Containerd/Address").to_owned(),
+            namespace: text("/Containerd/Namespaces/Containers").to_owned(),
+        }),
     })
 }
 

@@ -3,6 +3,7 @@
 //! A client honours what its user has set up: contexts, `DOCKER_HOST`, rootless sockets, `sudo`. No socket
 //! path has to be known and no API version negotiated.
 
+mod bolt;
 mod content;
 mod direct;
 mod distant;
@@ -47,10 +48,11 @@ impl ClientStore {
     /// Finds the program and asks what it is.
     pub(crate) fn open(words: &[String]) -> Result<Self, StoreError> {
         let store = Self::identified(Program::find(words)?)?;
-        let root = store.engine.root.as_deref();
         match store.engine.kind {
-            StoreKind::DockerClassic => Ok(Self { storage: root.and_then(Storage::open), ..store }),
-            StoreKind::DockerContainerd => Ok(Self { content: root.and_then(Content::open), ..store }),
+            StoreKind::DockerClassic => {
+                Ok(Self { storage: store.engine.root.as_deref().and_then(Storage::open), ..store })
+            }
+            StoreKind::DockerContainerd => Ok(Self { content: Content::open(&store.engine), ..store }),
             _ => Ok(store),
         }
     }

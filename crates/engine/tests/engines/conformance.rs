@@ -1,6 +1,6 @@
 //! The suite that every store passes, on every engine; and it leaves none of them with anything.
 
-use dsync_core::Digest;
+use dsync_core::{Digest, ImageRef};
 use dsync_engine::conformance::conformance;
 use dsync_engine::{Store, StoreKind};
 
@@ -65,6 +65,26 @@ fn docker_28_containerd() {
 #[ignore = "one of all engines: cargo xtask test --all-engines"]
 fn docker_28_containerd_by_its_client() {
     a_client_passes("docker-28-containerd", StoreKind::DockerContainerd, NOTHING);
+}
+
+/// What `images` would say is in the engine's files, and takes it 5 ms an image to say.
+#[test]
+fn docker_28_containerd_lists_images_by_its_files() {
+    let Some(stand) = Stand::get("docker-28-containerd") else { return };
+    let _alone = stand.alone();
+    let store = stand.store_behind_its_client();
+    let names: Vec<ImageRef> = (0..40).map(|n| format!("listed:{n}").parse().unwrap()).collect();
+    let ids: Vec<_> = store.list().unwrap().into_iter().map(|image| image.id).collect();
+    store.tag(&ids[0], &names).unwrap();
+    let listed = |store: &dyn Store| {
+        let mut images: Vec<_> = store.list().unwrap().into_iter().map(|i| (i.id, i.names)).collect();
+        images.sort_unstable();
+        images
+    };
+    assert_eq!(listed(&*stand.store_without("images")), listed(&*store));
+    for name in &names {
+        stand.engine().remove_image(&name.to_string()).unwrap();
+    }
 }
 
 #[test]

@@ -74,11 +74,21 @@ impl Stand {
     /// The store of an engine whose files cannot be read, as on another host: its client does not tell where
     /// they are.
     pub(crate) fn store_behind_its_client(&self) -> Box<dyn Store> {
-        let script = self.lab.dir().join("secretive");
+        self.store_but("secretive", "info", "\"$@\" | sed s/DockerRootDir/Nothing/")
+    }
+
+    /// The store of an engine whose client fails at this command.
+    pub(crate) fn store_without(&self, command: &str) -> Box<dyn Store> {
+        self.store_but("unable", command, "no-such-command")
+    }
+
+    /// The store by a client with other arguments for a command.
+    fn store_but(&self, name: &str, command: &str, instead: &str) -> Box<dyn Store> {
+        let script = self.lab.dir().join(name);
         let client = self.engine().client().get_program().to_str().unwrap().to_owned();
         let text = format!(
             "#!/bin/sh\n\
-             for word; do [ \"$word\" = info ] && {{ {client} \"$@\" | sed s/DockerRootDir/Nothing/; exit; }}; done\n\
+             for word; do [ \"$word\" = {command} ] && {{ {client} {instead}; exit; }}; done\n\
              exec {client} \"$@\"\n"
         );
         fs::write(&script, text).unwrap();
