@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod deny;
+mod matrix;
 mod shell;
 mod show;
 mod test;
@@ -52,6 +53,8 @@ enum Task {
     Demo,
     /// Measure docker-sync and its rivals on real images, and write docs/benchmarks
     Bench(bench::Options),
+    /// Measure an update between all kinds of store, and write docs/benchmarks/matrix.md
+    BenchMatrix(matrix::Options),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::BenchMatrix(options) => matrix::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
