@@ -53,6 +53,11 @@ impl Store {
         }
     }
 
+    /// Where a layout is.
+    pub fn layout_dir(&self) -> PathBuf {
+        self.layout().dir().to_owned()
+    }
+
     fn layout(&self) -> Layout {
         Layout::at(self.dir.join("layout"))
     }

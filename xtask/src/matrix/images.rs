@@ -2,9 +2,9 @@
 
 use dsync_e2e::Real;
 
-use super::cell::{End, name};
 use crate::Result;
 use crate::bench::pair::Pair;
+use crate::end::{End, name};
 
 /// Old and new image of a pair.
 pub(crate) struct Images {
@@ -16,12 +16,12 @@ pub(crate) struct Images {
 
 impl Images {
     /// Takes them from the lab's cache, or builds them.
-    pub(crate) fn get(pair: &'static Pair, sources: &[String]) -> Result<Images> {
+    pub(crate) fn get<S: AsRef<str>>(pair: &'static Pair, sources: &[S]) -> Result<Images> {
         let builder = End::start("docker")?;
         let plain = [pair.old, pair.new].map(|image| Real::of(builder.engine(), image));
         builder.end()?;
         let mut packed = None;
-        if sources.iter().any(|kind| dsync_e2e::is_by_manifest(kind)) {
+        if sources.iter().any(|kind| dsync_e2e::is_by_manifest(kind.as_ref())) {
             let builder = End::start("docker-28-containerd")?;
             let scratch = builder.dir().join("pushed");
             packed = Some([0, 1].map(|n: usize| plain[n].as_pushed(builder.engine(), &scratch)));

@@ -3,11 +3,11 @@
 //! What is compared are stores, not rivals: those are in [`crate::bench`]. A record is written after each cell.
 
 mod cell;
-mod images;
+pub(crate) mod images;
 mod record;
 mod table;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use dsync_e2e::KINDS;
@@ -15,9 +15,9 @@ use dsync_e2e::KINDS;
 use crate::bench::conditions::Conditions;
 use crate::bench::pair::Pair;
 use crate::bench::record as records;
+use crate::end::End;
 use crate::units::{bytes, duration};
 use crate::{Result, show, workspace};
-use cell::End;
 use images::Images;
 use record::Record;
 
@@ -82,7 +82,9 @@ fn read(out: &Path) -> Result<Vec<Record>> {
 
 /// Takes in a new record in place of an older one of the same.
 fn add(out: &Path, new: Record) -> Result {
-    // Read again: another run may measure other cells.
+    // Another run may measure other cells at the same time. The lock ends with the file.
+    let directory = File::open(out)?;
+    directory.lock()?;
     let mut all = read(out)?;
     all.retain(|old| !new.replaces(old));
     all.push(new);

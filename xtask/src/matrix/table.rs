@@ -7,6 +7,7 @@ use dsync_e2e::KINDS;
 use super::record::{Record, Same};
 use crate::bench::conditions::days;
 use crate::bench::pair::PAIRS;
+use crate::end::title;
 use crate::units::bytes;
 
 const EXPLANATION: &str = "\
@@ -88,21 +89,6 @@ fn mark(same: Same) -> &'static str {
     match same {
         Same::Content => "content",
         Same::Id => "ID",
-    }
-}
-
-/// What a table calls a kind of store.
-pub(crate) fn title(kind: &str, version: &str) -> String {
-    // Packagers add to the third part.
-    let version = version.split('.').take(2).collect::<Vec<_>>().join(".");
-    if kind == "oci" {
-        "OCI layout".to_owned()
-    } else if kind.starts_with("podman") {
-        format!("podman {version}")
-    } else if kind.ends_with("-containerd") {
-        format!("Docker {version}, containerd")
-    } else {
-        format!("Docker {version}, classic")
     }
 }
 
