@@ -33,13 +33,13 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     show::command("", show::typed(&build));
     build.args(["--message-format", "json-render-diagnostics"]);
     let messages = shell::output(&mut build)?;
-    executable(&messages).ok_or_else(|| "cargo built no docker-sync".into())
+    executable(&messages, "docker-sync").ok_or_else(|| "cargo built no docker-sync".into())
 }
 
-/// The program that cargo's messages say was made.
-fn executable(messages: &str) -> Option<PathBuf> {
+/// The program of this name that cargo's messages say was made.
+pub(crate) fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     let made = messages.lines().filter_map(|line| serde_json::from_str::<Made>(line).ok());
-    made.filter(|made| made.target.name == "docker-sync").find_map(|made| made.executable)
+    made.filter(|made| made.target.name == name).find_map(|made| made.executable)
 }
 
 /// A message of cargo about something it made.
@@ -135,8 +135,8 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"docker-sync"},"executable":"/t/triple/release/docker-sync"}
 {"reason":"build-finished","success":true}
 "#;
-        assert_eq!(executable(messages), Some("/t/triple/release/docker-sync".into()));
-        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(executable(messages, "docker-sync"), Some("/t/triple/release/docker-sync".into()));
+        assert_eq!(executable(messages, "scan"), None);
     }
 
     #[test]

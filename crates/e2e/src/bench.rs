@@ -14,6 +14,9 @@ use dsync_lab::{EngineOptions, Host, Lab, LabError, Login, LoginOptions};
 
 use crate::{Layout, Ran, Running, Side, leftovers, program, record};
 
+/// No run of a test takes so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Two hosts: "here", where the program is started, is `alpha`; "there", which ssh reaches, is `beta`.
 pub struct Bench {
     // The login goes before the lab it is in.
@@ -22,6 +25,7 @@ pub struct Bench {
     there: Station,
     prefix: String,
     dir: PathBuf,
+    patience: Duration,
     runs: AtomicU32,
 }
 
@@ -48,6 +52,7 @@ pub struct BenchBuilder {
     stations: Option<[Station; 2]>,
     login: LoginOptions,
     fresh: bool,
+    patience: Option<Duration>,
 }
 
 impl BenchBuilder {
@@ -75,6 +80,12 @@ impl BenchBuilder {
         self
     }
 
+    /// How long a run may take; without, as long as one of a test.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
     /// Starts it; `None` when a person asked for tests without engines.
     pub fn start(self) -> Option<Bench> {
         let in_lab = |lab: Arc<Lab>| {
@@ -98,7 +109,15 @@ impl BenchBuilder {
         for name in ["home", "tmp", "bin", "work"] {
             fs::create_dir_all(dir.join(name)).unwrap();
         }
-        let bench = Bench { login, here, there, prefix, dir, runs: AtomicU32::new(0) };
+        let bench = Bench {
+            login,
+            here,
+            there,
+            prefix,
+            dir,
+            patience: self.patience.unwrap_or(PATIENCE),
+            runs: AtomicU32::new(0),
+        };
         if !self.fresh {
             bench.install_agent();
         }
@@ -281,6 +300,11 @@ impl Bench {
         let mut processes = leftovers::processes_of(&self.dir);
         processes.extend(self.login.processes());
         processes
+    }
+
+    /// How long a run may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Everything here that is this test's.

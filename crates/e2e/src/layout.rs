@@ -1,5 +1,6 @@
 //! OCI layout directories: written for tests, and read again by somebody other than the program under test.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -23,6 +24,38 @@ pub enum Form {
     Gzip,
     /// Compressed by the `gzip` program at this level.
     Gnu(u8),
+}
+
+/// A layer as a store of manifests keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Whether they are compressed.
+    pub is_packed: bool,
+}
+
+impl Form {
+    /// A layer in this form.
+    pub fn store(self, tar: &[u8]) -> Stored {
+        match self {
+            Form::Plain => Stored { bytes: tar.to_vec(), is_packed: false },
+            Form::Gzip => Stored { bytes: gzip(tar), is_packed: true },
+            Form::Gnu(level) => Stored { bytes: gnu(tar, level), is_packed: true },
+        }
+    }
+}
+
+impl Stored {
+    /// The tar that it is.
+    pub fn plain(&self) -> Cow<'_, [u8]> {
+        if !self.is_packed {
+            return Cow::Borrowed(&self.bytes);
+        }
+        let mut tar = Vec::new();
+        GzDecoder::new(&self.bytes[..]).read_to_end(&mut tar).unwrap();
+        Cow::Owned(tar)
+    }
 }
 
 /// An image as it is in a layout.
@@ -65,7 +98,13 @@ impl Layout {
 
     /// Adds an image of this config and these layers, the lowest first.
     pub fn put_parts(&self, name: &str, config: &[u8], layers: &[&[u8]], form: Form) {
-        let mut entry = self.manifest(config, layers, form);
+        let layers: Vec<Stored> = layers.iter().map(|tar| form.store(tar)).collect();
+        self.put_stored(name, config, &layers);
+    }
+
+    /// The same, of layers as they are stored.
+    pub fn put_stored(&self, name: &str, config: &[u8], layers: &[Stored]) {
+        let mut entry = self.manifest(config, layers);
         entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
         self.add(entry);
     }
@@ -76,8 +115,9 @@ impl Layout {
             .iter()
             .map(|image| {
                 let config: Value = serde_json::from_slice(&image.config_json()).unwrap();
-                let layers: Vec<&[u8]> = image.layers().iter().map(|layer| layer.tar()).collect();
-                let mut entry = self.manifest(&image.config_json(), &layers, form);
+                let layers: Vec<Stored> =
+                    image.layers().iter().map(|layer| form.store(layer.tar())).collect();
+                let mut entry = self.manifest(&image.config_json(), &layers);
                 entry["platform"] = json!({"os": config["os"], "architecture": config["architecture"]});
                 entry
             })
@@ -134,15 +174,9 @@ impl Layout {
     }
 
     /// Writes an image; the descriptor of its manifest.
-    fn manifest(&self, config: &[u8], layers: &[&[u8]], form: Form) -> Value {
-        let layers: Vec<Value> = layers
-            .iter()
-            .map(|tar| match form {
-                Form::Plain => self.blob("layer.v1.tar", tar),
-                Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(tar)),
-                Form::Gnu(level) => self.blob("layer.v1.tar+gzip", &gnu(tar, level)),
-            })
-            .collect();
+    fn manifest(&self, config: &[u8], layers: &[Stored]) -> Value {
+        let media = |layer: &Stored| if layer.is_packed { "layer.v1.tar+gzip" } else { "layer.v1.tar" };
+        let layers: Vec<Value> = layers.iter().map(|layer| self.blob(media(layer), &layer.bytes)).collect();
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -159,6 +193,12 @@ impl Layout {
             (name.to_owned(), self.image(entry))
         };
         self.entries().iter().map(named).collect()
+    }
+
+    /// The image of this name, if there is one. Each of its blobs is looked at.
+    pub fn named(&self, name: &str) -> Option<Kept> {
+        let is_meant = |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == name;
+        self.entries().iter().find(is_meant).map(|entry| self.image(entry))
     }
 
     /// The image of this name must be just this one.
@@ -178,12 +218,7 @@ impl Layout {
         let layers = manifest["layers"].as_array().unwrap();
         let packed = layers.iter().filter(|layer| is_packed(layer)).count();
         let diff_id = |layer: &Value| {
-            let mut tar = self.read(layer);
-            if is_packed(layer) {
-                let stored = std::mem::take(&mut tar);
-                GzDecoder::new(&stored[..]).read_to_end(&mut tar).unwrap();
-            }
-            DiffId::of(&tar)
+            DiffId::of(&Stored { bytes: self.read(layer), is_packed: is_packed(layer) }.plain())
         };
         let name = entry["digest"].as_str().unwrap().to_owned();
         Kept { id, manifest: name, diff_ids: layers.iter().map(diff_id).collect(), packed }

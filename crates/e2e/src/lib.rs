@@ -29,18 +29,24 @@
 
 mod bench;
 mod content;
+mod identity;
 mod layout;
 mod leftovers;
 mod process;
 mod program;
 mod ran;
+mod real;
 mod record;
 mod side;
+mod store;
 
 pub use bench::{Bench, BenchBuilder, Station};
 pub use content::{layer, noise};
-pub use layout::{Form, Kept, Layout};
+pub use identity::{Identity, Sameness, is_by_manifest};
+pub use layout::{Form, Kept, Layout, Stored};
 pub use process::Running;
 pub use program::{agent, agent_file, program};
 pub use ran::Ran;
+pub use real::Real;
 pub use side::Side;
+pub use store::{KINDS, Store};

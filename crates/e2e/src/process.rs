@@ -9,9 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::{Bench, Ran, leftovers};
 
-/// No run of these tests takes so long.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// A run that has not ended, or of which nobody has taken notice.
 pub struct Running<'a> {
     /// The process.
@@ -55,11 +52,12 @@ impl<'a> Running<'a> {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if self.started.elapsed() > PATIENCE {
+            let patience = self.bench.patience();
+            if self.started.elapsed() > patience {
                 self.child.kill().unwrap();
                 self.child.wait().unwrap();
                 let [out, err] = self.output();
-                panic!("it did not end within {PATIENCE:?}\n{out}\n{err}");
+                panic!("it did not end within {patience:?}\n{out}\n{err}");
             }
             thread::sleep(Duration::from_millis(3));
         };

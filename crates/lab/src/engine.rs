@@ -262,6 +262,12 @@ impl Engine {
         command
     }
 
+    /// The release of the engine, as it says it.
+    pub fn version(&self) -> Result<String, LabError> {
+        let format = if self.is_podman() { "{{.Client.Version}}" } else { "{{.Server.Version}}" };
+        Ok(run(self.client().args(["version", "--format", format]))?.trim().to_owned())
+    }
+
     /// Loads an archive.
     pub fn load(&self, archive: &[u8]) -> Result<(), LabError> {
         run_with_input(self.client().args(["load", "--quiet"]), archive).map(drop)

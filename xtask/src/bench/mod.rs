@@ -7,11 +7,12 @@ mod archive;
 mod bars;
 mod cable;
 mod computed;
+pub(crate) mod conditions;
 mod homes;
 mod method;
-mod pair;
+pub(crate) mod pair;
 mod plot;
-mod record;
+pub(crate) mod record;
 mod results;
 mod run;
 mod sample;
@@ -19,12 +20,12 @@ mod svg;
 mod table;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use dsync_lab::{EngineOptions, Lab, LoginOptions, packages};
 
-use crate::{Result, shell, show, workspace};
+use crate::{Result, show, workspace};
 use cable::Cable;
+use conditions::Conditions;
 use method::{Ends, METHODS, Method};
 use pair::{Pair, Supply};
 use record::{Record, Scenario};
@@ -168,16 +169,7 @@ fn measure(options: &Options, results: &mut Results) -> Result<Vec<String>> {
 
 /// A record with all that does not depend on the run.
 fn blank(lab: &Lab) -> Result<Record> {
-    let git = |args: &[&str]| shell::output(Command::new("git").current_dir(workspace::root()).args(args));
-    let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    let commit = git(&["rev-parse", "--short", "HEAD"])?;
-    let engine =
-        shell::output(lab.host("alpha").docker().args(["version", "--format", "{{.Server.Version}}"]))?;
-    let cores = std::thread::available_parallelism()?;
-    Ok(Record {
-        date: shell::output(Command::new("date").args(["-u", "+%F"]))?.trim().to_owned(),
-        commit: format!("{}{}", commit.trim(), if changes.is_empty() { "" } else { "+" }),
-        machine: format!("{cores} cores with Docker {}", engine.trim()),
-        ..Record::default()
-    })
+    let Conditions { date, commit, machine } = Conditions::now()?;
+    let engine = lab.host("alpha").engine().version()?;
+    Ok(Record { date, commit, machine: format!("{machine} with Docker {engine}"), ..Record::default() })
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::ValueEnum;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cable::{LAN, WAN};
@@ -127,7 +128,7 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// Reads a file of records.
-pub(crate) fn read(file: &Path) -> Result<Vec<Record>> {
+pub(crate) fn read<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
     let text = match fs::read_to_string(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text?,
@@ -144,7 +145,7 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Record>> {
 }
 
 /// Writes a file of records, at once: whoever reads it meets the old ones or the new ones.
-pub(crate) fn write(file: &Path, records: &[Record]) -> Result {
+pub(crate) fn write<T: Serialize>(file: &Path, records: &[T]) -> Result {
     let mut text = String::new();
     for record in records {
         text += &serde_json::to_string(record)?;
@@ -186,11 +187,11 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("results.jsonl");
-        assert!(read(&file).unwrap().is_empty());
+        assert!(read::<Record>(&file).unwrap().is_empty());
         write(&file, &merged).unwrap();
-        assert_eq!(read(&file).unwrap(), merged);
+        assert_eq!(read::<Record>(&file).unwrap(), merged);
         fs::write(&file, "{}\n").unwrap();
-        assert!(read(&file).unwrap_err().to_string().contains("results.jsonl:1: "));
+        assert!(read::<Record>(&file).unwrap_err().to_string().contains("results.jsonl:1: "));
     }
 
     #[test]

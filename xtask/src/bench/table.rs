@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::bars::Bar;
 use super::cable::CABLES;
+use super::conditions::days;
 use super::method::METHODS;
 use super::pair::{PAIRS, Pair};
 use super::record::{self, FIRST_CONTACT, NO_CABLE, REPORT, Record, Scenario, UP_TO_DATE, median, of};
@@ -53,11 +54,8 @@ fn conditions(records: &[Record]) -> String {
         let values: BTreeSet<&str> = records.iter().map(what).filter(|value| !value.is_empty()).collect();
         values.into_iter().collect()
     };
-    let dates = all(|record| &record.date);
-    let dates = match dates[..] {
-        [] => return "Nothing has been measured yet.".to_owned(),
-        [day] => format!("on {day}"),
-        [first, .., last] => format!("from {first} to {last}"),
+    let Some(dates) = days(records.iter().map(|record| record.date.as_str())) else {
+        return "Nothing has been measured yet.".to_owned();
     };
     let (commits, machines) =
         (all(|record| &record.commit).join(", "), all(|record| &record.machine).join("; "));

@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // What surrounds the program knows it as a process only.
     ("dsync-lab", &["dsync-core"]),
     ("dsync-e2e", &["dsync-core", "dsync-lab"]),
-    ("xtask", &["dsync-core", "dsync-lab"]),
+    ("xtask", &["dsync-core", "dsync-e2e", "dsync-lab"]),
 ];
 
 /// What the tests of any crate may use besides.

@@ -2,12 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dsync_e2e::Bench;
+use dsync_e2e::{Bench, Real, Sameness, Store};
 
-use crate::identity::{assert_same, expected};
-use crate::real::Real;
 use crate::stations::Stations;
-use crate::store::Store;
 
 /// Syncs an image by a push, then its update by a pull; so each end is once where the program is started
 /// and once where its agent is.
@@ -39,22 +36,24 @@ pub(crate) fn goes_over(source_kind: &'static str, target_kind: &'static str) {
     let pull = Bench::builder().between(&target_host, &source_host).start().expect("the engines are there");
     let before = target.ids();
     let [source_spec, target_spec] = [source.spec(), target.spec()];
-    let sameness = expected(source_kind, target_kind);
+    let sameness = Sameness::expected(source_kind, target_kind);
 
     source.put(&name, &old);
     let push = || push.push(&["--docker", &source_spec, "--remote-docker", &target_spec, &name]);
     // It is cold: what earlier pairs left, if they left anything, would show here.
     push().ok().wire_at_least(500_000);
     let first = [&source, &target].map(|store| store.identity(&name).expect("the image has its name"));
-    assert_same(sameness, &first[0], &first[1]);
+    sameness.assert_holds(&first[0], &first[1]);
     target.assert_runs(&name, "tiny 1: 20000 numbers");
     push().ok().says("current");
 
+    // A source has nothing but the one that it is asked for.
+    source.clear();
     source.put(&name, &new);
     let pull = || pull.pull(&["--docker", &target_spec, "--remote-docker", &source_spec, &name]);
     pull().ok().says("updated").wire_at_most(30_000);
     let second = [&source, &target].map(|store| store.identity(&name).expect("the image has its name"));
-    assert_same(sameness, &second[0], &second[1]);
+    sameness.assert_holds(&second[0], &second[1]);
     assert_ne!(first[1].config, second[1].config);
     target.assert_runs(&name, "tiny 2: 20000 numbers");
     assert!(target.has(&first[1]), "the old image is gone");

@@ -7,10 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod cell;
-mod identity;
-mod real;
 mod stations;
-mod store;
 
 use cell::goes_over;
 

@@ -1,5 +1,6 @@
 //! Images made up in memory: layers and a config, as an archive that every engine loads.
 
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use dsync_core::{Digest, ImageRef};
@@ -100,14 +101,12 @@ impl Image {
 
     /// The image as an archive for `load`: an OCI layout and a `manifest.json`, which every engine reads.
     pub fn archive(&self) -> Vec<u8> {
+        archive_of(std::slice::from_ref(self))
+    }
+
+    /// Its blobs, the manifest last.
+    fn blobs(&self) -> Vec<Vec<u8>> {
         let config = self.config_json();
-        let descriptor = |media: &str, bytes: &[u8]| {
-            json!({
-                "mediaType": format!("application/vnd.oci.image.{media}"),
-                "digest": Digest::of(bytes).to_string(),
-                "size": bytes.len(),
-            })
-        };
         let layers: Vec<Value> =
             self.layers.iter().map(|layer| descriptor("layer.v1.tar", layer.tar())).collect();
         let manifest = json!({
@@ -115,44 +114,63 @@ impl Image {
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": descriptor("config.v1+json", &config),
             "layers": layers,
-        })
-        .to_string()
-        .into_bytes();
+        });
+        let layers = self.layers.iter().map(|layer| layer.tar().to_vec());
+        layers.chain([config, manifest.to_string().into_bytes()]).collect()
+    }
 
-        let mut manifests = vec![descriptor("manifest.v1+json", &manifest); self.names.len().max(1)];
-        for (entry, name) in manifests.iter_mut().zip(&self.names) {
+    /// What an index says of it, for each of its names.
+    fn entries(&self, manifest: &[u8]) -> Vec<Value> {
+        let mut entries = vec![descriptor("manifest.v1+json", manifest); self.names.len().max(1)];
+        for (entry, name) in entries.iter_mut().zip(&self.names) {
             entry["annotations"] = json!({
                 "io.containerd.image.name": name.qualified(),
                 "org.opencontainers.image.ref.name": name.tag(),
             });
         }
-        let index = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": manifests,
-        });
-        let docker = json!([{
-            "Config": blob(&config),
-            "RepoTags": self.names.iter().map(ImageRef::to_string).collect::<Vec<_>>(),
-            "Layers": self.layers.iter().map(|layer| blob(layer.tar())).collect::<Vec<_>>(),
-        }]);
+        entries
+    }
+}
 
-        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-        for bytes in self.layers.iter().map(Layer::tar).chain([&config[..], &manifest]) {
-            // A layer that comes twice is in the archive once.
-            if files.iter().all(|(name, _)| *name != blob(bytes)) {
-                files.push((blob(bytes), bytes.to_vec()));
+/// Images as one archive for `load`. A layer that comes more than once is in it once.
+pub fn archive_of(images: &[Image]) -> Vec<u8> {
+    let (mut archive, mut there) = (Layer::builder(), BTreeSet::new());
+    let (mut manifests, mut docker) = (Vec::new(), Vec::new());
+    for image in images {
+        let blobs = image.blobs();
+        manifests.extend(image.entries(blobs.last().map(Vec::as_slice).unwrap_or_default()));
+        docker.push(json!({
+            "Config": blob(&image.config_json()),
+            "RepoTags": image.names.iter().map(ImageRef::to_string).collect::<Vec<_>>(),
+            "Layers": image.layers.iter().map(|layer| blob(layer.tar())).collect::<Vec<_>>(),
+        }));
+        for bytes in blobs {
+            let name = blob(&bytes);
+            if there.insert(name.clone()) {
+                archive = archive.file(name, bytes);
             }
         }
-        files.push(("manifest.json".to_owned(), docker.to_string().into_bytes()));
-        files.push(("index.json".to_owned(), index.to_string().into_bytes()));
-        files.push(("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
-        let mut archive = Layer::builder();
-        for (name, content) in files {
-            archive = archive.file(name, content);
-        }
-        archive.build().tar().to_vec()
     }
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": manifests,
+    });
+    archive
+        .file("manifest.json", Value::from(docker).to_string())
+        .file("index.json", index.to_string())
+        .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
+        .build()
+        .tar()
+        .to_vec()
+}
+
+fn descriptor(media: &str, bytes: &[u8]) -> Value {
+    json!({
+        "mediaType": format!("application/vnd.oci.image.{media}"),
+        "digest": Digest::of(bytes).to_string(),
+        "size": bytes.len(),
+    })
 }
 
 /// Where a blob is in an archive.
@@ -172,7 +190,6 @@ fn native() -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn a_layer_that_comes_twice_is_in_the_archive_once_and_metadata_is_last() {
@@ -188,6 +205,26 @@ mod tests {
         assert_eq!(names.len(), 2 + 2 + 3, "{names:?}");
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         assert_eq!(names[4..], ["manifest.json", "index.json", "oci-layout"]);
+    }
+
+    #[test]
+    fn images_of_one_archive_share_their_layers() {
+        let layer = Layer::builder().file("a", "a").build();
+        let images = ["1", "2"]
+            .map(|tag| Image::named(&format!("test/a:{tag}")).config(json!({"Env": [tag]})).layer(&layer));
+        let bytes = archive_of(&images);
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let mut files = 0;
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            if entry.path().unwrap().ends_with("manifest.json") {
+                let list: Value = serde_json::from_reader(&mut entry).unwrap();
+                assert_eq!([&list[0]["RepoTags"][0], &list[1]["RepoTags"][0]], ["test/a:1", "test/a:2"]);
+                assert_ne!(list[0]["Config"], list[1]["Config"]);
+            }
+            files += 1;
+        }
+        assert_eq!(files, 1 + 2 * 2 + 3);
     }
 
     #[test]

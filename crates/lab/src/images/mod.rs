@@ -6,7 +6,7 @@ mod layer;
 mod recipe;
 mod tree;
 
-pub use archive::{Image, Platform};
+pub use archive::{Image, Platform, archive_of};
 pub use build::{archive, get};
 pub use layer::{Attributes, Layer, LayerBuilder};
 pub use recipe::{Recipe, recipes};

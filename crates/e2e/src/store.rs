@@ -6,14 +6,24 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsync_e2e::{Form, Layout, Station};
 use dsync_lab::Engine;
 
 use crate::identity::{self, Identity};
-use crate::real::Real;
+use crate::{Form, Layout, Real, Station};
+
+/// The kinds of store that are tried with each other: engines by the names that the lab has for them, and a layout.
+pub const KINDS: [&str; 7] = [
+    "docker",
+    "docker-26-classic",
+    "podman",
+    "podman-5.4",
+    "docker-26-containerd",
+    "docker-28-containerd",
+    "oci",
+];
 
 /// The store of a test.
-pub(crate) struct Store {
+pub struct Store {
     kind: &'static str,
     station: Station,
     /// For files of the test; the layouts are in it.
@@ -23,18 +33,19 @@ pub(crate) struct Store {
 
 impl Store {
     /// A store of this kind, on this host.
-    pub(crate) fn new(kind: &'static str, station: &Station, dir: PathBuf) -> Store {
+    pub fn new(kind: &'static str, station: &Station, dir: PathBuf) -> Store {
         fs::create_dir_all(&dir).unwrap();
         let before = station.host().engine().holdings().unwrap();
         Store { kind, station: station.clone(), dir, before }
     }
 
-    fn engine(&self) -> Option<&Engine> {
+    /// The engine, where it is one.
+    pub fn engine(&self) -> Option<&Engine> {
         (self.kind != "oci").then(|| self.station.host().engine())
     }
 
     /// The value of `--docker`, or of `--remote-docker`.
-    pub(crate) fn spec(&self) -> String {
+    pub fn spec(&self) -> String {
         match self.engine() {
             None => self.layout().spec(),
             Some(engine) if engine.is_podman() => "podman".to_owned(),
@@ -42,33 +53,55 @@ impl Store {
         }
     }
 
+    /// Where a layout is.
+    pub fn layout_dir(&self) -> PathBuf {
+        self.layout().dir().to_owned()
+    }
+
     fn layout(&self) -> Layout {
         Layout::at(self.dir.join("layout"))
     }
 
+    /// Whether layers are compressed where this kind of store has an image from a registry.
+    pub fn is_packed(&self) -> bool {
+        identity::is_by_manifest(self.kind)
+    }
+
     /// Makes the image the one of this name, with layers as this kind of store has them from a registry.
-    pub(crate) fn put(&self, name: &str, image: &Real) {
-        let Some(engine) = self.engine() else {
-            // A source has nothing but the one that it is asked for.
+    pub fn put(&self, name: &str, image: &Real) {
+        let form = if self.is_packed() { Form::Gnu(6) } else { Form::Plain };
+        self.put_as_is(name, &image.in_form(form));
+    }
+
+    /// Makes the image the one of this name, with layers as they are. A layout gets another image of this name beside
+    /// one that it has; see [`Store::clear`].
+    pub fn put_as_is(&self, name: &str, image: &Real) {
+        match self.engine() {
+            None => image.put(&self.layout(), name),
+            Some(engine) => image.load(engine, &self.dir.join("scratch"), name),
+        }
+    }
+
+    /// Removes all images of a layout; an engine keeps its own.
+    pub fn clear(&self) {
+        if self.engine().is_none() {
+            // It may not be there yet.
             fs::remove_dir_all(self.layout().dir()).ok();
-            return image.put(&self.layout(), name, Form::Gnu(6));
-        };
-        let form = if self.kind.ends_with("-containerd") { Form::Gnu(6) } else { Form::Plain };
-        image.load(engine, &self.dir.join("scratch"), name, form);
+        }
     }
 
     /// What it has under this name.
-    pub(crate) fn identity(&self, name: &str) -> Option<Identity> {
+    pub fn identity(&self, name: &str) -> Option<Identity> {
         if let Some(engine) = self.engine() {
             return identity::in_engine(engine, name);
         }
-        let kept = self.layout().images().remove(name)?;
+        let kept = self.layout().named(name)?;
         let diff_ids = kept.diff_ids.iter().map(ToString::to_string).collect();
-        Some(Identity { id: self.layout().root(name), config: kept.id, diff_ids })
+        Some(Identity { id: kept.manifest, config: kept.id, diff_ids })
     }
 
     /// Whether it still has this image, whatever its name.
-    pub(crate) fn has(&self, image: &Identity) -> bool {
+    pub fn has(&self, image: &Identity) -> bool {
         match self.engine() {
             Some(engine) => engine.image_id(&image.id).is_some(),
             None => self.layout().images().values().any(|kept| kept.id == image.config),
@@ -77,7 +110,7 @@ impl Store {
 
     /// The image must do what it is for; nobody runs what is in a layout.
     #[track_caller]
-    pub(crate) fn assert_runs(&self, name: &str, says: &str) {
+    pub fn assert_runs(&self, name: &str, says: &str) {
         if let Some(engine) = self.engine() {
             let said = engine.run(name, &["/app/run"]).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(said.trim(), says);
@@ -85,7 +118,7 @@ impl Store {
     }
 
     /// All images that its client shows, each once.
-    pub(crate) fn ids(&self) -> BTreeSet<String> {
+    pub fn ids(&self) -> BTreeSet<String> {
         let Some(engine) = self.engine() else {
             return self.layout().roots();
         };
@@ -96,7 +129,7 @@ impl Store {
 
     /// Removes what the test made; then the engine must hold what it held before, and no more. Says what
     /// else is there.
-    pub(crate) fn end(self, images: &[Identity]) -> Vec<String> {
+    pub fn end(self, images: &[Identity]) -> Vec<String> {
         let Some(engine) = self.engine() else { return Vec::new() };
         for image in images {
             engine.remove_image(&image.id).unwrap_or_else(|error| panic!("{error}"));

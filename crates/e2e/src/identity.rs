@@ -9,38 +9,50 @@ use serde_json::Value;
 
 /// What stores say of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// By which the store calls it.
-    pub(crate) id: String,
+    pub id: String,
     /// The digest of its config.
-    pub(crate) config: String,
+    pub config: String,
     /// Its layers, the lowest first.
-    pub(crate) diff_ids: Vec<String>,
+    pub diff_ids: Vec<String>,
 }
 
 /// How much of an image must be the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sameness {
+pub enum Sameness {
     /// Config and layers: what it is when it runs.
     Content,
     /// The ID as well.
     Id,
 }
 
-/// What must be the same on the way between these kinds of store.
-pub(crate) fn expected(source: &str, target: &str) -> Sameness {
-    // By its manifest, in which the compression of layers counts, or by its config.
-    let by_manifest = |kind: &str| kind.ends_with("-containerd") || kind == "oci";
-    if by_manifest(source) == by_manifest(target) { Sameness::Id } else { Sameness::Content }
+/// Whether this kind of store names an image by its manifest, in which the compression of layers counts, and not by its
+/// config.
+pub fn is_by_manifest(kind: &str) -> bool {
+    kind.ends_with("-containerd") || kind == "oci"
 }
 
-/// The image must be the same in so far.
-#[track_caller]
-pub(crate) fn assert_same(expected: Sameness, source: &Identity, target: &Identity) {
-    assert_eq!(source.config, target.config, "config");
-    assert_eq!(source.diff_ids, target.diff_ids, "layers");
-    if expected == Sameness::Id {
-        assert_eq!(source.id, target.id, "ID");
+impl Sameness {
+    /// What must be the same on the way between these kinds of store.
+    pub fn expected(source: &str, target: &str) -> Sameness {
+        if is_by_manifest(source) == is_by_manifest(target) { Sameness::Id } else { Sameness::Content }
+    }
+
+    /// How much of an image is the same; `None` if it is another image.
+    pub fn of(source: &Identity, target: &Identity) -> Option<Sameness> {
+        let content = source.config == target.config && source.diff_ids == target.diff_ids;
+        content.then_some(if source.id == target.id { Sameness::Id } else { Sameness::Content })
+    }
+
+    /// The image must be the same in so far, at least.
+    #[track_caller]
+    pub fn assert_holds(self, source: &Identity, target: &Identity) {
+        assert_eq!(source.config, target.config, "config");
+        assert_eq!(source.diff_ids, target.diff_ids, "layers");
+        if self == Sameness::Id {
+            assert_eq!(source.id, target.id, "ID");
+        }
     }
 }
 

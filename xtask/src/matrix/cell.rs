@@ -1,0 +1,51 @@
+//! One cell: a source that has both images, a new target that gets the old one and then the update.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use dsync_e2e::{Bench, Ran, Sameness};
+
+use super::record::{Record, Same};
+use crate::Result;
+use crate::bench::pair::Pair;
+use crate::end::{End, name};
+
+/// More than any sync takes, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Measures a cell; of the record all that is found out here.
+pub(crate) fn measure(source: &End, to: &'static str, pair: &Pair, compression: &str) -> Result<Record> {
+    let target = End::start(to)?;
+    // What the tests' parts find wrong is a panic, which is the end of a test; here it is that of a cell.
+    let figures = catch_unwind(AssertUnwindSafe(|| update(source, &target, pair, compression)));
+    let figures = figures.unwrap_or_else(|_| Err("it ended with the message above".into()));
+    target.end()?;
+    figures
+}
+
+fn update(source: &End, target: &End, pair: &Pair, compression: &str) -> Result<Record> {
+    let bench = Bench::builder().between(&target.station, &source.station).patience(PATIENCE).start();
+    let bench = bench.ok_or("the environment says that there are to be no engines")?;
+    let [here, there] = [target, source].map(|end| end.store.spec());
+    let stores = ["--docker", &here, "--remote-docker", &there];
+    let [old, new] = [pair.old, pair.new].map(name);
+    // Whatever the level, the same is there afterwards; but `auto` learns from it how fast the link is.
+    let first = if compression == "auto" { "auto" } else { "1" };
+    succeeded(bench.pull(&[&stores[..], &["--compression", first, &old]].concat()))?;
+    let ran = bench.pull(&[&stores[..], &["--compression", compression, &new]].concat());
+    let ran = succeeded(ran)?;
+    let identity = |end: &End| end.store.identity(&new).ok_or("the image is not there");
+    let same = Sameness::of(&identity(source)?, &identity(target)?);
+    Ok(Record {
+        versions: [source.version()?, target.version()?],
+        up: ran.wire.up,
+        down: ran.wire.down,
+        seconds: ran.took.as_secs_f64(),
+        same: same.map(Same::from).ok_or("another image arrived")?,
+        ..Record::default()
+    })
+}
+
+fn succeeded(ran: Ran) -> Result<Ran> {
+    if ran.exit == Some(0) { Ok(ran) } else { Err(format!("it failed: {ran}").into()) }
+}

@@ -1,0 +1,202 @@
+//! `cargo xtask bench-report`: how long the report of a source with many images takes, by the kind of its store.
+//!
+//! The images are tiny and share a layer: what counts is how many there are.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use dsync_e2e::Bench;
+use dsync_lab::images::{Image, Layer, archive_of};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::bench::conditions::{Conditions, days};
+use crate::bench::record::{self as records, median};
+use crate::end::{End, title};
+use crate::units::bytes;
+use crate::{Result, shell, show, workspace};
+
+/// The kinds of store that list images each in its own way.
+const KINDS: [&str; 4] = ["docker", "podman", "docker-28-containerd", "oci"];
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Kinds of store at the source
+    #[arg(long, value_name = "KINDS", value_parser = KINDS, value_delimiter = ',')]
+    #[arg(default_values = ["docker", "docker-28-containerd", "oci"])]
+    kinds: Vec<String>,
+
+    /// How many images there are
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    images: usize,
+
+    /// How often the report is made
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
+    runs: usize,
+
+    /// Where results go, in place of those that are there [default: docs/benchmarks]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// One report.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Record {
+    kind: String,
+    version: String,
+    images: usize,
+    date: String,
+    commit: String,
+    machine: String,
+    /// On the wire, both ways.
+    bytes: u64,
+    seconds: f64,
+    /// What the engine's own client took to list its images just before; nothing for a layout.
+    client_seconds: Option<f64>,
+}
+
+/// Measures, and writes down.
+pub(crate) fn run(options: &Options) -> Result {
+    let out = options.out.clone().unwrap_or_else(|| workspace::root().join("docs/benchmarks"));
+    fs::create_dir_all(&out)?;
+    let Conditions { date, commit, machine } = Conditions::now()?;
+    show::note(dsync_e2e::program().display());
+    let archive = archive_of(&images(options.images));
+    let mut all = Vec::new();
+    for kind in KINDS.into_iter().filter(|kind| options.kinds.iter().any(|asked| asked == kind)) {
+        let [source, target] = [End::start(kind)?, End::start("oci")?];
+        put(&source, &archive)?;
+        for _ in 0..options.runs {
+            let client_seconds = source.store.engine().map(|engine| {
+                let begun = Instant::now();
+                shell::output(engine.client().args(["images", "--quiet"]))
+                    .map(|_| begun.elapsed().as_secs_f64())
+            });
+            let (bytes, seconds) = measure(&source, &target, options.images)?;
+            println!("{kind:<24} {seconds:>6.1} s");
+            all.push(Record {
+                kind: kind.to_owned(),
+                version: source.version()?,
+                images: options.images,
+                date: date.clone(),
+                commit: commit.clone(),
+                machine: machine.clone(),
+                bytes,
+                seconds,
+                client_seconds: client_seconds.transpose()?,
+            });
+        }
+        target.end()?;
+        source.end()?;
+    }
+    records::write(&out.join("report.jsonl"), &all)?;
+    fs::write(out.join("report.md"), document(&all))?;
+    show::note(format_args!("\n{}", out.join("report.md").display()));
+    Ok(())
+}
+
+/// So many images, no two of them the same.
+fn images(count: usize) -> Vec<Image> {
+    let layer = Layer::builder().file("shared", "shared").build();
+    let image = |n: usize| {
+        let number = format!("N={n}");
+        Image::named(&format!("many/image-{}:{}", n / 10, n % 10))
+            .config(json!({"Env": [number]}))
+            .layer(&layer)
+    };
+    (0..count).map(image).collect()
+}
+
+/// Puts all images into a store.
+fn put(source: &End, archive: &[u8]) -> Result {
+    if let Some(engine) = source.store.engine() {
+        return Ok(engine.load(archive)?);
+    }
+    let dir = source.store.layout_dir();
+    fs::create_dir_all(&dir)?;
+    Ok(tar::Archive::new(archive).unpack(dir)?)
+}
+
+/// The bytes and the seconds of one report, to a target that has nothing.
+fn measure(source: &End, target: &End, images: usize) -> Result<(u64, f64)> {
+    let bench = Bench::builder().between(&target.station, &source.station).patience(PATIENCE).start();
+    let bench = bench.ok_or("the environment says that there are to be no engines")?;
+    let [here, there] = [target, source].map(|end| end.store.spec());
+    let ran = bench.pull(&["--docker", &here, "--remote-docker", &there, "--report"]);
+    let listed = ran.out.lines().count();
+    if ran.exit != Some(0) || listed != images {
+        return Err(format!("{listed} images were reported, not {images}: {ran}").into());
+    }
+    Ok((ran.wire.bytes(), ran.took.as_secs_f64()))
+}
+
+fn document(all: &[Record]) -> String {
+    let conditions = match (all.first(), days(all.iter().map(|record| record.date.as_str()))) {
+        (Some(Record { commit, machine, images, .. }), Some(days)) => format!(
+            "Measured with `cargo xtask bench-report` {days} (commit {commit}) on {machine}: the report of {images} \
+             images at the source"
+        ),
+        _ => return "# A report of many images\n\nNothing has been measured yet.\n".to_owned(),
+    };
+    let mut text = format!(
+        "# A report of many images\n\n{conditions}, of which the target, an OCI layout, has none; the agent is in place. \
+         *Listed by its client* is what `docker images` took just before. Medians.\n\n\
+         | source | report | on the wire | listed by its client |\n|---|--:|--:|--:|\n"
+    );
+    for kind in KINDS {
+        let of = || all.iter().filter(move |record| record.kind == kind);
+        let (Some(first), Some(seconds), Some(wire)) = (
+            of().next(),
+            median(of().map(|record| record.seconds)),
+            median(of().map(|record| record.bytes as f64)),
+        ) else {
+            continue;
+        };
+        let client = median(of().filter_map(|record| record.client_seconds));
+        text += &format!(
+            "| {} | {seconds:.1} s | {} | {} |\n",
+            title(kind, &first.version),
+            bytes(wire as u64),
+            client.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default()
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn images_are_all_different() {
+        let ids: BTreeSet<String> = images(25).iter().map(|image| image.id().to_string()).collect();
+        assert_eq!(ids.len(), 25);
+    }
+
+    #[test]
+    fn a_store_has_its_line() {
+        let record = |kind: &str, seconds, client_seconds| Record {
+            kind: kind.to_owned(),
+            images: 2000,
+            date: "2024-02-29".to_owned(),
+            version: "28.5.2".to_owned(),
+            bytes: 100_000,
+            seconds,
+            client_seconds,
+            ..Record::default()
+        };
+        let text = document(&[
+            record("oci", 2.0, None),
+            record("docker-28-containerd", 3.0, Some(1.0)),
+            record("docker-28-containerd", 5.0, Some(3.0)),
+        ]);
+        let rows =
+            "| Docker 28.5, containerd | 4.0 s | 100 kB | 2.0 s |\n| OCI layout | 2.0 s | 100 kB |  |\n";
+        assert!(text.ends_with(rows), "{text}");
+        assert!(document(&[]).contains("Nothing has been measured yet."));
+    }
+}
