@@ -1,3 +1,5 @@
+//! Databases made here, deep ones of few keys, and damaged ones.
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
