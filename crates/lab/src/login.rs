@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::link::{Files, HostKey, Identity, Link};
 use crate::process::{self, Found};
 use crate::sshd::{GUEST_ID, Sshd};
-use crate::{Engine, LabError, mounts, packages};
+use crate::{Engine, LabError, Suite, mounts, packages};
 
 /// The shell of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,6 +159,13 @@ impl Login {
     /// host has another key than expected, and with `-nokey` the host does not know who comes.
     pub fn alias(&self) -> &str {
         &self.alias
+    }
+
+    /// A program of a suite that this login's guest runs, for root to call: ssh leads into this machine's own system.
+    pub fn program_of(&self, suite: Suite, program: &str) -> Result<PathBuf, LabError> {
+        let script = self.bin().join(format!("{program}-of-{}", suite.name()));
+        suite.write_guest_program(program, &self.dir, &script)?;
+        Ok(script)
     }
 
     /// The account's home.

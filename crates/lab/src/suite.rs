@@ -17,6 +17,7 @@ use dsync_core::Digest;
 
 use crate::command::{run, run_holding};
 use crate::login::{set_mode, write};
+use crate::sshd::GUEST_ID;
 use crate::{LabError, cache, packages};
 
 /// A release of Debian whose engines the lab can have.
@@ -29,8 +30,17 @@ pub enum Suite {
 }
 
 /// What a suite has beyond the least that Debian is.
-const PACKAGES: &[&str] =
-    &["docker.io", "docker-cli", "docker-buildx", "containerd", "podman", "skopeo", "iptables", "runc"];
+const PACKAGES: &[&str] = &[
+    "docker.io",
+    "docker-cli",
+    "docker-buildx",
+    "containerd",
+    "podman",
+    "skopeo",
+    "iptables",
+    "runc",
+    "uidmap",
+];
 
 /// How a suite is made, as far as the packages do not tell. A change of it makes the suites anew.
 const EDITION: u32 = 1;
@@ -88,6 +98,18 @@ impl Suite {
         write(&enter, &enter_script(&root))?;
         set_mode(&enter, 0o755)?;
         programs.iter().try_for_each(|name| symlink(".enter", dir.join(name)).map_err(cannot()))
+    }
+
+    /// Writes a script that runs a program of the suite as the guest of a login with this directory. It must be root who
+    /// calls it: mounts come first.
+    pub(crate) fn write_guest_program(
+        self,
+        program: &str,
+        login: &Path,
+        script: &Path,
+    ) -> Result<(), LabError> {
+        write(script, &guest_script(&self.get()?, program, login))?;
+        set_mode(script, 0o755)
     }
 
     fn key(self) -> String {
@@ -177,6 +199,23 @@ fn enter_script(root: &Path) -> String {
          PATH=/usr/sbin:/usr/bin\n\
          exec \"$@\"' '{}' \"${{0##*/}}\" \"$@\"\n",
         root.display()
+    )
+}
+
+/// The same for a guest, who is in the suite's tables of accounts only here.
+fn guest_script(root: &Path, program: &str, login: &Path) -> String {
+    let (root, login) = (root.display(), login.display());
+    format!(
+        "#!/bin/sh\n\
+         exec unshare --mount --propagation slave -- /bin/sh -ec '\n\
+         mount --bind {login}/passwd {root}/etc/passwd\n\
+         for d in etc usr; do mount --rbind {root}/$d /$d; done\n\
+         for table in subuid subgid; do mount --bind {login}/subid /etc/$table; done\n\
+         mount --bind {login}/var-tmp /var/tmp\n\
+         install -d -o guest -m 700 {login}/home/run\n\
+         cd {login}/home\n\
+         export PATH=/usr/sbin:/usr/bin HOME={login}/home XDG_RUNTIME_DIR={login}/home/run\n\
+         exec setpriv --reuid=guest --regid={GUEST_ID} --clear-groups {program} \"$@\"' sh \"$@\"\n"
     )
 }
 

@@ -2,7 +2,8 @@
 
 use dsync_core::{Digest, ImageRef};
 use dsync_engine::conformance::conformance;
-use dsync_engine::{Store, StoreKind};
+use dsync_engine::{Description, Store, StoreKind};
+use dsync_lab::Suite;
 
 use crate::stand::{Guest, Stand};
 
@@ -93,17 +94,36 @@ fn podman_4() {
 }
 
 /// Without root, as people run it on their machines; its user sees no file of others.
-#[test]
-fn podman_4_of_a_guest() {
-    let Some(guest) = Guest::start() else { return };
+fn a_guest_passes(suite: Option<Suite>, version: &str) {
+    let Some(guest) = Guest::start(suite) else { return };
     let store = guest.store();
-    assert_eq!(store.describe().kind, StoreKind::Podman, "{}", store.describe().name);
+    let Description { kind, name } = store.describe();
+    assert_eq!(kind, StoreKind::Podman, "{name}");
+    assert!(name.contains(&format!("podman {version}.")), "{name}");
+    assert_eq!(guest.podman(&["info", "--format", "{{.Host.Security.Rootless}}"]), "true");
     let made = conformance(&*store);
     assert!(made.len() > 5, "{made:?}");
     for id in made {
-        guest.podman(&format!("image rm --force {id}"));
+        guest.podman(&["image", "rm", "--force", &id.to_string()]);
     }
-    assert_eq!(guest.podman("image ls --all --quiet"), "");
+    assert_eq!(guest.podman(&["image", "ls", "--all", "--quiet"]), "");
+}
+
+#[test]
+fn podman_4_of_a_guest() {
+    a_guest_passes(None, "4");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn podman_5_4_of_a_guest() {
+    a_guest_passes(Some(Suite::Trixie), "5.4");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn podman_5_8_of_a_guest() {
+    a_guest_passes(Some(Suite::Forky), "5.8");
 }
 
 #[test]

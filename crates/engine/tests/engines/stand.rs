@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use dsync_engine::{Store, StoreSpec, open};
 use dsync_lab::images::{Image, Layer};
-use dsync_lab::{Engine, EngineKind, EngineOptions, Lab, LabError, LoginOptions, User, packages};
+use dsync_lab::{Engine, EngineKind, EngineOptions, Lab, LabError, LoginOptions, Suite, User, packages};
 
 /// An engine.
 pub(crate) struct Stand {
@@ -137,14 +138,16 @@ impl Stand {
     }
 }
 
-/// podman of somebody without root, with its storage in its home; used over ssh, as nobody else sees its home.
+/// podman of somebody without root, with its storage in its home.
 pub(crate) struct Guest {
-    lab: Lab,
+    /// Runs podman for root, in the name of the guest.
+    podman: PathBuf,
+    _lab: Lab,
 }
 
 impl Guest {
-    /// That of this machine; `None` when a person asked for tests without engines.
-    pub(crate) fn start() -> Option<Guest> {
+    /// That of this machine, or of a suite; `None` when a person asked for tests without engines.
+    pub(crate) fn start(suite: Option<Suite>) -> Option<Guest> {
         let none = |name: &str| (name.to_owned(), "/dev/null".to_owned());
         let login = LoginOptions {
             user: User::Guest,
@@ -152,33 +155,43 @@ impl Guest {
             ..LoginOptions::default()
         };
         let options = EngineOptions { kind: EngineKind::Podman, root_limit_mb: None };
-        match Lab::builder().host_with("alpha", options, login).start() {
-            Ok(lab) => {
-                packages::require(&[("newuidmap", "uidmap")]).unwrap();
-                Some(Guest { lab })
-            }
-            Err(LabError::Skipped) => None,
+        let lab = match Lab::builder().host_with("alpha", options, login).start() {
+            Ok(lab) => lab,
+            Err(LabError::Skipped) => return None,
             Err(error) => panic!("podman of a guest: {error}"),
-        }
+        };
+        let podman = match suite {
+            Some(suite) => lab.host("alpha").program_of(suite, "podman").unwrap(),
+            None => {
+                packages::require(&[("newuidmap", "uidmap")]).unwrap();
+                Guest::by_ssh(&lab)
+            }
+        };
+        Some(Guest { podman, _lab: lab })
     }
 
-    /// The store, as `--docker` would open it.
-    pub(crate) fn store(&self) -> Box<dyn Store> {
-        let script = self.lab.dir().join("podman-of-guest");
-        let config = self.lab.ssh_config();
+    /// Nobody else sees the guest's home as it does.
+    fn by_ssh(lab: &Lab) -> PathBuf {
+        let script = lab.dir().join("podman-of-guest");
+        let config = lab.ssh_config();
         let text = format!(
             "#!/bin/bash\nexec ssh -F {} alpha \"podman $(printf '%q ' \"$@\")\"\n",
             config.display()
         );
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        open(&StoreSpec::Command(vec![script.to_str().unwrap().to_owned()])).unwrap()
+        script
+    }
+
+    /// The store, as `--docker` would open it.
+    pub(crate) fn store(&self) -> Box<dyn Store> {
+        open(&StoreSpec::Command(vec![self.podman.to_str().unwrap().to_owned()])).unwrap()
     }
 
     /// What a command of its podman prints.
-    pub(crate) fn podman(&self, command: &str) -> String {
-        let output = self.lab.ssh().args(["alpha", &format!("podman {command}")]).output().unwrap();
-        assert!(output.status.success(), "podman {command}: {output:?}");
+    pub(crate) fn podman(&self, words: &[&str]) -> String {
+        let output = Command::new(&self.podman).args(words).output().unwrap();
+        assert!(output.status.success(), "podman {words:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 }
