@@ -1,0 +1,115 @@
+//! Executables of docker-sync: an old version of a program, with the addresses that a new one has.
+//!
+//! A program that is linked again has other addresses nearly everywhere, although it is the same but for a few functions:
+//! each call and each load tells how far away something is. [`plan`] finds out by how much what moved, [`align`] writes it
+//! into the addresses of the old version, which is then far more like the new one, and serves as what that is coded
+//! against. Both ends come to the same bytes, whatever the file and the plan are, and a mistake costs no more than
+//! bytes.
+//!
+//! Knows no files and nothing of batches; bytes in, bytes out.
+
+mod arm;
+mod data;
+mod fields;
+mod fit;
+mod frames;
+mod golang;
+mod image;
+mod map;
+mod pair;
+mod x86;
+
+use fields::{BY_TARGET, Field, Fields, mix};
+use fit::Votes;
+use image::Image;
+use map::Map;
+use pair::pair;
+
+/// By how much the addresses of a file move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan(Map);
+
+/// What an address that comes out right is worth, in bytes, in quarters.
+const WORTH: usize = 6;
+/// A plan is worth this at least, in bytes.
+const LEAST: usize = 64;
+
+impl Plan {
+    /// The bytes by which it is told.
+    pub fn encode(&self) -> Vec<u8> {
+        self.0.encode()
+    }
+
+    /// Reads them; `None` where they are no plan.
+    pub fn decode(bytes: &[u8]) -> Option<Plan> {
+        Map::decode(bytes).map(Plan)
+    }
+}
+
+/// Whether a file that begins so may be one for which there are plans. 20 bytes are enough.
+pub fn is_candidate(begin: &[u8]) -> bool {
+    image::may_be(begin)
+}
+
+/// How the addresses of an old version become those of a new one; `None` where that is not worth its bytes.
+pub fn plan(old: &[u8], new: &[u8]) -> Option<Plan> {
+    let (old_image, new_image) = (Image::parse(old)?, Image::parse(new)?);
+    if old_image.machine != new_image.machine {
+        return None;
+    }
+    let (mut old_fields, mut new_fields) = (Fields::of(&old_image), Fields::of(&new_image));
+    let mut votes = Votes::default();
+    let code = pair(&old_fields.code, &new_fields.code);
+    vote(&mut votes, &old_fields.code, &new_fields.code, &code);
+    let map = votes.fit();
+    tell_by_target(&mut old_fields.data, &map);
+    tell_by_target(&mut new_fields.data, &Map::default());
+    let data = pair(&old_fields.data, &new_fields.data);
+    vote(&mut votes, &old_fields.data, &new_fields.data, &data);
+    let map = votes.fit();
+    drop(votes);
+
+    let mut right = 0;
+    for (olds, news, pairs) in
+        [(&old_fields.code, &new_fields.code, &code), (&old_fields.data, &new_fields.data, &data)]
+    {
+        for (before, after) in pairs {
+            let (before, after) = (&olds[*before as usize], &news[*after as usize]);
+            right += before.gain(old, &map, after, new);
+        }
+    }
+    let plan = Plan(map);
+    let worth = usize::try_from(right).unwrap_or(0) * WORTH / 4;
+    (worth > plan.encode().len() + LEAST).then_some(plan)
+}
+
+/// Gives an old version the addresses of the new one. What is no such file stays as it is.
+pub fn align(old: &mut [u8], plan: &Plan) {
+    let fields = {
+        let Some(image) = Image::parse(old) else { return };
+        let fields = Fields::of(&image);
+        [fields.code, fields.data]
+    };
+    for field in fields.iter().flatten() {
+        field.write(&plan.0, old);
+    }
+}
+
+fn vote(votes: &mut Votes, old: &[Field], new: &[Field], pairs: &[(u32, u32)]) {
+    for (before, after) in pairs {
+        let (before, after) = (&old[*before as usize], &new[*after as usize]);
+        if before.form == after.form {
+            votes.add(before.target, after.target);
+            if before.base != before.target {
+                votes.add(before.base, after.base);
+            }
+        }
+    }
+}
+
+/// Sets the tokens of fields that are told by where their targets go.
+fn tell_by_target(fields: &mut [Field], map: &Map) {
+    for field in fields.iter_mut().filter(|field| field.token == BY_TARGET) {
+        field.token = mix(map.moved(field.target), field.len() as u32);
+    }
+}
