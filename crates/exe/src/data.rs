@@ -1,23 +1,28 @@
 //! Addresses outside of code: relocations, symbols, tables of jumps, pointers.
 
-use crate::fields::{BY_TARGET, Fields, Form};
+use crate::fields::{BY_TARGET, Fields, Form, mix};
 use crate::image::{Section, read};
 use crate::{frames, golang};
 
 const SHT_SYMTAB: u32 = 2;
 const SHT_RELA: u32 = 4;
 const SHT_DYNSYM: u32 = 11;
+/// So much of a name is looked at.
+const MOST: usize = 256;
 /// The fewest entries of a table of jumps.
 const JUMPS: usize = 3;
 
-/// The tokens of fields that are told by what they are.
+/// The tokens of fields that are told by what they are. From [`BY_BASE`](token::BY_BASE) on it is how far they are from their base,
+/// and where that goes.
 pub(crate) mod token {
     pub(crate) const PLACE: u32 = 1;
-    pub(crate) const JUMP: u32 = 2;
     pub(crate) const FRAME: u32 = 3;
     pub(crate) const COMMON: u32 = 4;
     pub(crate) const EXTRA: u32 = 5;
     pub(crate) const GO: u32 = 16;
+    pub(crate) const BY_BASE: u32 = 32;
+    /// Where hashes begin.
+    pub(crate) const BY_HASH: u32 = 0x8000_0000;
 }
 
 /// Adds all of an image. `tables` are addresses that code loads.
@@ -65,7 +70,9 @@ fn jumps(fields: &mut Fields<'_>, mut tables: Vec<u32>) {
         }
         for number in 0..count {
             if let Some(target) = entry(number) {
-                fields.add_data(begin + 4 * number, Form::Distance, (target, table), token::JUMP);
+                // Shorter than a file.
+                let token = token::BY_BASE + number as u32;
+                fields.add_data(begin + 4 * number, Form::Distance, (target, table), token);
             }
         }
     }
@@ -98,18 +105,37 @@ fn relocations(fields: &mut Fields<'_>, section: &Section<'_>) {
     }
 }
 
-/// Entries of 24 bytes, with the address in the second eight.
+/// Entries of 24 bytes: first where the name is among the names, then, in the second eight, the address.
 fn symbols(fields: &mut Fields<'_>, section: &Section<'_>) {
     let (bytes, mapped) = (fields.image.bytes, fields.image.mapped.clone());
+    let names = fields.image.named(if section.kind == SHT_SYMTAB { b".strtab" } else { b".dynstr" });
     for at in section.range.clone().step_by(24) {
         if at + 24 > section.range.end {
             break;
+        }
+        let name = read::<4>(bytes, at).unwrap_or_default() as usize;
+        if let Some(names) = names.filter(|names| name > 0 && name < names.range.len()) {
+            let place = (names.addr_of(names.range.start + name), names.addr);
+            let token = token_of(&bytes[names.range.start + name..names.range.end]);
+            fields.add_data(at, Form::Distance, place, token);
         }
         let addr = read::<8>(bytes, at + 8).and_then(|addr| u32::try_from(addr).ok());
         if let Some(addr) = addr.filter(|addr| mapped.contains(addr)) {
             fields.add_data(at + 8, Form::Long, (addr, addr), BY_TARGET);
         }
     }
+}
+
+/// The token of a name that ends with a zero. A hash that Rust's compiler puts at the end of one does not count, since it is
+/// another for each build.
+fn token_of(name: &[u8]) -> u32 {
+    let name = &name[..name.len().min(MOST)];
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = match name {
+        [name @ .., b'1', b'7', b'h', _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, b'E'] => name,
+        name => name,
+    };
+    name.iter().fold(0, |token, byte| mix(token, (*byte).into())) | token::BY_HASH
 }
 
 /// Where addresses are those that the program runs at, any eight bytes that look like one.

@@ -19,6 +19,7 @@ mod map;
 mod pair;
 mod x86;
 
+use data::token;
 use fields::{BY_TARGET, Field, Fields, mix};
 use fit::Votes;
 use image::Image;
@@ -62,8 +63,8 @@ pub fn plan(old: &[u8], new: &[u8]) -> Option<Plan> {
     let code = pair(&old_fields.code, &new_fields.code);
     vote(&mut votes, &old_fields.code, &new_fields.code, &code);
     let map = votes.fit();
-    tell_by_target(&mut old_fields.data, &map);
-    tell_by_target(&mut new_fields.data, &Map::default());
+    tell_by_map(&mut old_fields.data, &map);
+    tell_by_map(&mut new_fields.data, &Map::default());
     let data = pair(&old_fields.data, &new_fields.data);
     vote(&mut votes, &old_fields.data, &new_fields.data, &data);
     let map = votes.fit();
@@ -107,9 +108,13 @@ fn vote(votes: &mut Votes, old: &[Field], new: &[Field], pairs: &[(u32, u32)]) {
     }
 }
 
-/// Sets the tokens of fields that are told by where their targets go.
-fn tell_by_target(fields: &mut [Field], map: &Map) {
-    for field in fields.iter_mut().filter(|field| field.token == BY_TARGET) {
-        field.token = mix(map.moved(field.target), field.len() as u32);
+/// Sets the tokens of fields that are told by where their targets or their bases go.
+fn tell_by_map(fields: &mut [Field], map: &Map) {
+    for field in fields {
+        field.token = match field.token {
+            BY_TARGET => mix(map.moved(field.target), field.len() as u32),
+            token @ token::BY_BASE..token::BY_HASH => mix(map.moved(field.base), token),
+            token => token,
+        };
     }
 }
