@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Instant;
 
 use dsync_delta::batch::{self, Effort, Items};
+use dsync_exe::Addresses;
 
 /// How long a piece of the new file is that is coded at once, in bytes; it has that much and as much again of the old one before it.
 const PIECE: usize = 6 << 20;
@@ -18,16 +19,12 @@ fn main() -> Result<()> {
     };
     let (old, new) = (fs::read(old)?, fs::read(new)?);
     let begun = Instant::now();
-    let plan = dsync_exe::plan(&old, &new);
+    let plan = Addresses::of(&old).zip(Addresses::of(&new)).and_then(|(old, new)| dsync_exe::plan(old, new));
     let planned = begun.elapsed();
-    let mut aligned = old.clone();
     let begun = Instant::now();
-    let told = match &plan {
-        Some(plan) => {
-            dsync_exe::align(&mut aligned, plan);
-            plan.encode()
-        }
-        None => Vec::new(),
+    let (aligned, told) = match &plan {
+        Some(plan) => (dsync_exe::align(&old, plan), plan.encode()),
+        None => (old.clone(), Vec::new()),
     };
     println!(
         "{} by {}: plan {} bytes, {planned:.1?}, align {:.1?}",

@@ -25,7 +25,7 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
                 fields.add_code(at, form, (target, here), code & !mask);
             }
         };
-        let jump = |bits: u32, from: u32| {
+        let jump = |bits: u8, from: u8| {
             let distance = (code << (32 - bits - from)) as i32 >> (32 - bits) << 2;
             (here.wrapping_add(distance as u32), ((1 << bits) - 1) << from)
         };
@@ -68,7 +68,7 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
 }
 
 /// The place in a page that an addition, a load or a store has, and the bits of its unit.
-fn low(code: u32) -> Option<(u32, u32)> {
+fn low(code: u32) -> Option<(u32, u8)> {
     let place = code >> 10 & 0xfff;
     if code & 0xffc0_0000 == 0x9100_0000 {
         return Some((place, 0));
@@ -76,7 +76,7 @@ fn low(code: u32) -> Option<(u32, u32)> {
     if code & 0x3b00_0000 == 0x3900_0000 {
         let is_vector = code >> 26 & 1 == 1;
         let is_whole = is_vector && code >> 30 == 0 && code >> 23 & 1 == 1;
-        let scale = if is_whole { 4 } else { code >> 30 };
+        let scale = if is_whole { 4 } else { (code >> 30) as u8 };
         return Some((place << scale, scale)).filter(|(place, _)| *place < 0x1000);
     }
     None

@@ -2,7 +2,7 @@
 
 use crate::fields::{BY_TARGET, Fields, Form, mix};
 use crate::image::{Section, read};
-use crate::{frames, golang};
+use crate::{dwarf, frames, golang};
 
 const SHT_SYMTAB: u32 = 2;
 const SHT_RELA: u32 = 4;
@@ -36,6 +36,10 @@ pub(crate) fn walk(fields: &mut Fields<'_>, tables: Vec<u32>) {
                 b".eh_frame_hdr" => frames::index(fields, section),
                 b".eh_frame" => frames::frames(fields, section),
                 // As far as it is understood.
+                b".debug_info" => dwarf::entries(fields, section),
+                b".debug_loc" => dwarf::locations(fields, section),
+                b".debug_aranges" | b".debug_addr" | b".debug_ranges" => dwarf::words(fields, section),
+                b".debug_line" => dwarf::lines(fields, section),
                 b".gopclntab" => golang::lines(fields, section).unwrap_or_default(),
                 _ if fields.image.is_fixed && section.is_mapped && !section.is_code => {
                     pointers(fields, section)
@@ -72,7 +76,7 @@ fn jumps(fields: &mut Fields<'_>, mut tables: Vec<u32>) {
             if let Some(target) = entry(number) {
                 // Shorter than a file.
                 let token = token::BY_BASE + number as u32;
-                fields.add_data(begin + 4 * number, Form::Distance, (target, table), token);
+                fields.add_data(begin + 4 * number, Form::Distance, (target, table), || token);
             }
         }
     }
@@ -89,17 +93,17 @@ fn relocations(fields: &mut Fields<'_>, section: &Section<'_>) {
         let is_address = |addr: &u32| mapped.contains(addr);
         let (place, target) = (number(at).filter(is_address), number(at + 16).filter(is_address));
         if let Some(place) = place {
-            fields.add_data(at, Form::Long, (place, place), BY_TARGET);
+            fields.add_data(at, Form::Long, (place, place), || BY_TARGET);
         }
         if let Some(target) = target {
-            fields.add_data(at + 16, Form::Long, (target, target), BY_TARGET);
+            fields.add_data(at + 16, Form::Long, (target, target), || BY_TARGET);
         }
         // Some linkers write the address to its place, too.
         let there = place.and_then(|place| Some((fields.image.at(place)?, place)));
         if let (Some((there, place)), Some(target)) = (there, target) {
             let at = there.range.start + (place - there.addr) as usize;
             if number(at) == Some(target) {
-                fields.add_data(at, Form::Long, (target, target), token::PLACE);
+                fields.add_data(at, Form::Long, (target, target), || token::PLACE);
             }
         }
     }
@@ -116,19 +120,19 @@ fn symbols(fields: &mut Fields<'_>, section: &Section<'_>) {
         let name = read::<4>(bytes, at).unwrap_or_default() as usize;
         if let Some(names) = names.filter(|names| name > 0 && name < names.range.len()) {
             let place = (names.addr_of(names.range.start + name), names.addr);
-            let token = token_of(&bytes[names.range.start + name..names.range.end]);
-            fields.add_data(at, Form::Distance, place, token);
+            let name = &bytes[names.range.start + name..names.range.end];
+            fields.add_data(at, Form::Distance, place, || token_of(name));
         }
         let addr = read::<8>(bytes, at + 8).and_then(|addr| u32::try_from(addr).ok());
         if let Some(addr) = addr.filter(|addr| mapped.contains(addr)) {
-            fields.add_data(at + 8, Form::Long, (addr, addr), BY_TARGET);
+            fields.add_data(at + 8, Form::Long, (addr, addr), || BY_TARGET);
         }
     }
 }
 
 /// The token of a name that ends with a zero. A hash that Rust's compiler puts at the end of one does not count, since it is
 /// another for each build.
-fn token_of(name: &[u8]) -> u32 {
+pub(crate) fn token_of(name: &[u8]) -> u32 {
     let name = &name[..name.len().min(MOST)];
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
     let name = match name {
@@ -146,7 +150,7 @@ fn pointers(fields: &mut Fields<'_>, section: &Section<'_>) {
     while at + 8 <= section.range.end {
         let addr = read::<8>(bytes, at).and_then(|addr| u32::try_from(addr).ok());
         if let Some(addr) = addr.filter(|addr| mapped.contains(addr)) {
-            fields.add_data(at, Form::Long, (addr, addr), BY_TARGET);
+            fields.add_data(at, Form::Long, (addr, addr), || BY_TARGET);
         }
         at += 8;
     }

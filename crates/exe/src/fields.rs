@@ -15,13 +15,13 @@ pub(crate) enum Form {
     /// Eight bytes.
     Long,
     /// aarch64, the distance in instructions: so many bits, from this one on.
-    Jump { bits: u32, from: u32 },
+    Jump { bits: u8, from: u8 },
     /// aarch64, `adr`: the distance in bytes.
     Adr,
     /// aarch64, `adrp`: the distance in pages.
     Page,
     /// aarch64: the place in the page, in units of so many bits.
-    Low { scale: u32 },
+    Low { scale: u8 },
 }
 
 /// An address in a file.
@@ -64,26 +64,27 @@ impl Field {
         field.copy_from_slice(&value.to_le_bytes());
     }
 
-    /// Whether it becomes that of the new version by the map, 1, or is that already and does no longer, -1.
-    pub(crate) fn gain(&self, old: &[u8], map: &Map, other: &Field, new: &[u8]) -> i64 {
-        let bytes = |bytes: &[u8], at: u32| -> [u8; 8] {
-            let mut field = [0; 8];
-            let at = at as usize;
-            if let Some(bytes) = bytes.get(at..at + self.len()) {
-                field[..bytes.len()].copy_from_slice(bytes);
-            }
-            field
-        };
-        let (before, wanted) = (bytes(old, self.at), bytes(new, other.at));
-        let mut after = before;
-        Field { at: 0, ..*self }.write(map, &mut after);
-        i64::from(after == wanted) - i64::from(before == wanted)
+    /// Whether it is that of another version by the map, 1, or is so already and by the map no longer, -1.
+    pub(crate) fn gain(&self, map: &Map, other: &Field) -> i64 {
+        let wanted = self.tells(other.target, other.base);
+        let after = self.tells(map.moved(self.target), map.moved(self.base));
+        i64::from(after == wanted) - i64::from(self.tells(self.target, self.base) == wanted)
+    }
+
+    /// What it has to be for these addresses.
+    fn tells(&self, target: u32, base: u32) -> u32 {
+        match self.form {
+            Form::Distance | Form::Jump { .. } | Form::Adr => target.wrapping_sub(base),
+            Form::Word | Form::Long => target,
+            Form::Page => (target >> 12).wrapping_sub(base >> 12),
+            Form::Low { .. } => target & 0xfff,
+        }
     }
 
     fn moved(&self, word: u32, map: &Map) -> u32 {
         let target = map.moved(self.target);
         let base = map.moved(self.base);
-        let put = |value: u32, bits: u32, from: u32| {
+        let put = |value: u32, bits: u8, from: u8| {
             let mask = (1 << bits) - 1;
             word & !(mask << from) | (value & mask) << from
         };
@@ -105,7 +106,16 @@ impl Field {
     }
 }
 
-/// Gathers fields of an image.
+/// What is done with the fields of an image.
+#[derive(Debug)]
+pub(crate) enum Use<'a> {
+    /// They are kept, to be looked for in another version.
+    Keep,
+    /// They are written with other addresses.
+    Write(&'a Map, &'a mut [u8]),
+}
+
+/// Finds fields of an image.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     pub(crate) image: &'a Image<'a>,
@@ -113,6 +123,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) code: Vec<Field>,
     /// All others.
     pub(crate) data: Vec<Field>,
+    what: Use<'a>,
     /// Where the bytes begin that tell the next one in code.
     gap: usize,
 }
@@ -122,8 +133,8 @@ const GAP: usize = 64;
 
 impl<'a> Fields<'a> {
     /// All of an image.
-    pub(crate) fn of(image: &'a Image<'a>) -> Self {
-        let mut fields = Fields { image, code: Vec::new(), data: Vec::new(), gap: 0 };
+    pub(crate) fn of(image: &'a Image<'a>, what: Use<'a>) -> Self {
+        let mut fields = Fields { image, code: Vec::new(), data: Vec::new(), what, gap: 0 };
         let mut tables = Vec::new();
         for section in image.sections.iter().filter(|section| section.is_code) {
             fields.gap = section.range.start;
@@ -138,21 +149,44 @@ impl<'a> Fields<'a> {
 
     /// Adds one in code, whose own bytes that are no address are `rest`.
     pub(crate) fn add_code(&mut self, at: usize, form: Form, (target, base): (u32, u32), rest: u32) {
+        let mut field = Field { at: at as u32, target, base, token: rest ^ SEED, form };
+        if let Use::Write(map, bytes) = &mut self.what {
+            return field.write(map, bytes);
+        }
         let from = self.gap.max(at.saturating_sub(GAP)).min(at);
-        let mut token = rest ^ SEED;
         for chunk in self.image.bytes[from..at].chunks(4) {
             let mut word = [0; 4];
             word[..chunk.len()].copy_from_slice(chunk);
-            token = mix(token, u32::from_le_bytes(word));
+            field.token = mix(field.token, u32::from_le_bytes(word));
         }
-        let field = Field { at: at as u32, target, base, token: mix(token, (at - from) as u32), form };
+        field.token = mix(field.token, (at - from) as u32);
         self.gap = at + field.len();
         self.code.push(field);
     }
 
-    /// Adds one in data.
-    pub(crate) fn add_data(&mut self, at: usize, form: Form, (target, base): (u32, u32), token: u32) {
-        self.data.push(Field { at: at as u32, target, base, token, form });
+    /// Adds one in data. What its token is, is asked only where that is needed.
+    pub(crate) fn add_data(
+        &mut self,
+        at: usize,
+        form: Form,
+        (target, base): (u32, u32),
+        token: impl FnOnce() -> u32,
+    ) {
+        let mut field = Field { at: at as u32, target, base, token: 0, form };
+        match &mut self.what {
+            Use::Write(map, bytes) => field.write(map, bytes),
+            Use::Keep => {
+                field.token = token();
+                self.data.push(field);
+            }
+        }
+    }
+
+    /// Adds one in data that is not looked for: its target is in code, which tells enough of it.
+    pub(crate) fn add_plain(&mut self, at: usize, form: Form, (target, base): (u32, u32)) {
+        if let Use::Write(map, bytes) = &mut self.what {
+            Field { at: at as u32, target, base, token: 0, form }.write(map, bytes);
+        }
     }
 }
 

@@ -14,6 +14,11 @@ const STRETCH: i64 = 14;
 pub(crate) struct Votes(Vec<u64>);
 
 impl Votes {
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.0.reserve_exact(more);
+    }
+
     pub(crate) fn add(&mut self, old: u32, new: u32) {
         self.0.push(u64::from(old) << 32 | u64::from(new.wrapping_sub(old)));
     }

@@ -22,8 +22,8 @@ pub(crate) fn index(fields: &mut Fields<'_>, section: &Section<'_>) {
             break;
         }
         let target = |distance: u64| base.wrapping_add(distance as u32);
-        fields.add_data(at, Form::Distance, (target(function), base), BY_TARGET);
-        fields.add_data(at + 4, Form::Distance, (target(record), base), token::FRAME);
+        fields.add_data(at, Form::Distance, (target(function), base), || BY_TARGET);
+        fields.add_data(at + 4, Form::Distance, (target(record), base), || token::FRAME);
     }
 }
 
@@ -55,12 +55,12 @@ pub(crate) fn frames(fields: &mut Fields<'_>, section: &Section<'_>) {
             let kind = kinds.get(&begin).copied().unwrap_or_default();
             if kind.is_usual && len >= 12 {
                 let addr = section.addr_of(here);
-                fields.add_data(here, Form::Distance, (addr, addr.wrapping_sub(back)), token::COMMON);
+                fields.add_data(here, Form::Distance, (addr, addr.wrapping_sub(back)), || token::COMMON);
                 let mut add = |at: usize, token: u32| {
                     let (base, distance) =
                         (section.addr_of(at), read::<4>(bytes, at).unwrap_or_default() as u32);
                     if distance != 0 {
-                        fields.add_data(at, Form::Distance, (base.wrapping_add(distance), base), token);
+                        fields.add_data(at, Form::Distance, (base.wrapping_add(distance), base), || token);
                     }
                 };
                 add(here + 4, BY_TARGET);
@@ -102,4 +102,48 @@ fn common(record: &[u8]) -> Common {
         Some(common)
     };
     told(record).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TEXT, elf, found};
+
+    const AT: u32 = 0x2000;
+
+    /// A kind of record that tells functions and where exceptions go as distances, and one record of it.
+    fn frames() -> Vec<u8> {
+        let kind =
+            [&0_u32.to_le_bytes()[..], b"\x01zPLR\0\x01\x78\x10\x07\x9b\0\0\0\0\x1b\x1b\0\0\0"].concat();
+        let mut frames = [&(kind.len() as u32).to_le_bytes()[..], &kind].concat();
+        let at = frames.len() as u32;
+        frames.extend(20_u32.to_le_bytes());
+        frames.extend((at + 4).to_le_bytes());
+        frames.extend((TEXT + 7).wrapping_sub(AT + at + 8).to_le_bytes());
+        frames.extend(9_u32.to_le_bytes());
+        frames.push(4);
+        frames.extend(AT.wrapping_sub(AT + at + 17).to_le_bytes());
+        frames.resize(at as usize + 24, 0);
+        frames
+    }
+
+    #[test]
+    fn records_tell_their_kind_their_function_and_where_exceptions_go() {
+        let frames = frames();
+        let at = frames.len() - 24;
+        let place = |at: usize| AT + at as u32;
+        let expected = [
+            (at + 4, Form::Distance, place(at + 4), AT),
+            (at + 8, Form::Distance, TEXT + 7, place(at + 8)),
+            (at + 17, Form::Distance, AT, place(at + 17)),
+        ];
+        assert_eq!(found(&elf(&[(".eh_frame", Some(AT), &frames)]), ".eh_frame"), expected);
+    }
+
+    #[test]
+    fn the_index_tells_functions_and_records() {
+        let words = [0x3b03_1b01, 0, 1, TEXT.wrapping_sub(AT), 0x40].map(u32::to_le_bytes).concat();
+        let expected = [(12, Form::Distance, TEXT, AT), (16, Form::Distance, AT + 0x40, AT)];
+        assert_eq!(found(&elf(&[(".eh_frame_hdr", Some(AT), &words)]), ".eh_frame_hdr"), expected);
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) -> Option<()
     let distance = |at: usize| read::<4>(bytes, at);
     let mut end = 0;
     let mut add = |at: usize, base: u32, distance: u64, token: u32| {
-        fields.add_data(at, Form::Distance, (base.wrapping_add(distance as u32), base), token);
+        fields.add_data(at, Form::Distance, (base.wrapping_add(distance as u32), base), || token);
     };
     for function in 0..functions {
         let at = records + 8 * function;
@@ -69,4 +69,37 @@ pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) -> Option<()
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TEXT, elf, found};
+
+    #[test]
+    fn functions_tell_their_code_their_name_and_their_lines() {
+        const AT: u32 = 0x2000;
+        let mut table = [0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8].to_vec();
+        // One function; names, units, files, lines and functions, of which names are at 72, lines at 88, functions at 96.
+        table.extend([1, 1, 0, 72, 80, 80, 88, 96].map(u64::to_le_bytes).concat());
+        table.resize(96, 0);
+        table.extend([16, 12].map(u32::to_le_bytes).concat());
+        table.extend(32_u32.to_le_bytes());
+        // Where it is, name, two numbers, three times lines, how many more lines, two numbers, and one of what it has besides.
+        table.extend([16, 2, 0, 0, 1, 2, 0, 1, 0, 0, 1 << 24, 3, 0xffff_ffff].map(u32::to_le_bytes).concat());
+        let expected = [
+            (96, TEXT + 16, TEXT),
+            (100, AT + 96 + 12, AT + 96),
+            (108, TEXT + 16, TEXT),
+            (112, AT + 72 + 2, AT + 72),
+            (124, AT + 88 + 1, AT + 88),
+            (128, AT + 88 + 2, AT + 88),
+            (152, AT + 88 + 3, AT + 88),
+        ];
+        let file = elf(&[(".gopclntab", Some(AT), &table)]);
+        assert_eq!(
+            found(&file, ".gopclntab"),
+            expected.map(|(at, target, base)| (at, Form::Distance, target, base))
+        );
+    }
 }

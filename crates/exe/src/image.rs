@@ -95,11 +95,10 @@ impl<'a> Image<'a> {
             end = end.max(section.range.end);
             is_apart
         });
-        let mut mapped = UNMAPPED..0;
-        for section in sections.iter().filter(|section| section.is_mapped) {
-            mapped.start = mapped.start.min(section.addr);
-            mapped.end = mapped.end.max(section.addr_of(section.range.end));
-        }
+        let mapped = || sections.iter().filter(|section| section.is_mapped);
+        let first = mapped().map(|section| section.addr).min().unwrap_or_default();
+        let last = mapped().map(|section| section.addr_of(section.range.end)).max().unwrap_or_default();
+        let mut mapped = first..last;
         // What is not in the file comes behind: variables without a value.
         for header in (0..count).filter_map(header) {
             let (kind, flags) = (read::<4>(header, 4)? as u32, read::<8>(header, 8)?);

@@ -10,6 +10,7 @@
 
 mod arm;
 mod data;
+mod dwarf;
 mod fields;
 mod fit;
 mod frames;
@@ -17,12 +18,14 @@ mod golang;
 mod image;
 mod map;
 mod pair;
+#[cfg(test)]
+mod testing;
 mod x86;
 
 use data::token;
-use fields::{BY_TARGET, Field, Fields, mix};
+use fields::{BY_TARGET, Field, Fields, Use, mix};
 use fit::Votes;
-use image::Image;
+use image::{Image, Machine};
 use map::Map;
 use pair::pair;
 
@@ -52,51 +55,62 @@ pub fn is_candidate(begin: &[u8]) -> bool {
     image::may_be(begin)
 }
 
+/// The addresses in a file: all of it that is needed for a plan. Takes about as much memory as the file.
+#[derive(Debug)]
+pub struct Addresses {
+    machine: Machine,
+    code: Vec<Field>,
+    data: Vec<Field>,
+}
+
+impl Addresses {
+    /// `None` where the file is none for which there are plans.
+    pub fn of(bytes: &[u8]) -> Option<Addresses> {
+        let image = Image::parse(bytes)?;
+        let Fields { mut code, mut data, .. } = Fields::of(&image, Use::Keep);
+        code.shrink_to_fit();
+        data.shrink_to_fit();
+        Some(Addresses { machine: image.machine, code, data })
+    }
+}
+
 /// How the addresses of an old version become those of a new one; `None` where that is not worth its bytes.
-pub fn plan(old: &[u8], new: &[u8]) -> Option<Plan> {
-    let (old_image, new_image) = (Image::parse(old)?, Image::parse(new)?);
-    if old_image.machine != new_image.machine {
+pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
+    if old.machine != new.machine {
         return None;
     }
-    let (mut old_fields, mut new_fields) = (Fields::of(&old_image), Fields::of(&new_image));
+    let code = pair(&old.code, &new.code);
     let mut votes = Votes::default();
-    let code = pair(&old_fields.code, &new_fields.code);
-    vote(&mut votes, &old_fields.code, &new_fields.code, &code);
+    vote(&mut votes, (&old.code, &new.code), &code);
     let map = votes.fit();
-    tell_by_map(&mut old_fields.data, &map);
-    tell_by_map(&mut new_fields.data, &Map::default());
-    let data = pair(&old_fields.data, &new_fields.data);
-    vote(&mut votes, &old_fields.data, &new_fields.data, &data);
+    tell_by_map(&mut old.data, &map);
+    tell_by_map(&mut new.data, &Map::default());
+    let data = pair(&old.data, &new.data);
+    vote(&mut votes, (&old.data, &new.data), &data);
     let map = votes.fit();
     drop(votes);
 
     let mut right = 0;
-    for (olds, news, pairs) in
-        [(&old_fields.code, &new_fields.code, &code), (&old_fields.data, &new_fields.data, &data)]
-    {
-        for (before, after) in pairs {
-            let (before, after) = (&olds[*before as usize], &news[*after as usize]);
-            right += before.gain(old, &map, after, new);
-        }
+    for (olds, news, pairs) in [(&old.code, &new.code, &code), (&old.data, &new.data, &data)] {
+        let gains = pairs.iter().map(|(old, new)| olds[*old as usize].gain(&map, &news[*new as usize]));
+        right += gains.sum::<i64>();
     }
     let plan = Plan(map);
     let worth = usize::try_from(right).unwrap_or(0) * WORTH / 4;
     (worth > plan.encode().len() + LEAST).then_some(plan)
 }
 
-/// Gives an old version the addresses of the new one. What is no such file stays as it is.
-pub fn align(old: &mut [u8], plan: &Plan) {
-    let fields = {
-        let Some(image) = Image::parse(old) else { return };
-        let fields = Fields::of(&image);
-        [fields.code, fields.data]
-    };
-    for field in fields.iter().flatten() {
-        field.write(&plan.0, old);
+/// Gives an old version the addresses of the new one. What is no such file stays as it is. Takes as much memory as the file.
+pub fn align(old: &[u8], plan: &Plan) -> Vec<u8> {
+    let mut aligned = old.to_vec();
+    if let Some(image) = Image::parse(old) {
+        Fields::of(&image, Use::Write(&plan.0, &mut aligned));
     }
+    aligned
 }
 
-fn vote(votes: &mut Votes, old: &[Field], new: &[Field], pairs: &[(u32, u32)]) {
+fn vote(votes: &mut Votes, (old, new): (&[Field], &[Field]), pairs: &[(u32, u32)]) {
+    votes.reserve(2 * pairs.len());
     for (before, after) in pairs {
         let (before, after) = (&old[*before as usize], &new[*after as usize]);
         if before.form == after.form {

@@ -95,6 +95,6 @@ mod tests {
         let mut rest = [0; PREAMBLE_LEN - 16];
         rest[0] = 9;
         let error = Preamble::decode(&rest).unwrap_err();
-        assert!(error.to_string().contains("protocol 9, this one speaks 5"), "{error}");
+        assert!(error.to_string().contains("protocol 9, this one speaks 6"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use dsync_delta::Listing;
 use dsync_delta::batch::Effort;
 use dsync_delta::gather::{Batch, Run};
-use dsync_exe::Plan;
+use dsync_exe::{Addresses, Plan};
 use dsync_proto::{decode, encode};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ const LEAST: u64 = 16 << 10;
 /// So many bytes say whether a file is an executable.
 const BEGIN: u64 = 20;
 /// Bytes of memory for a byte of both versions while planning.
-const MEMORY: u64 = 4;
+const MEMORY: u64 = 2;
 /// The most bytes of all plans.
 const MAX_TOLD: u64 = 1 << 28;
 
@@ -92,15 +92,13 @@ impl Candidates {
         let mut aligned = Aligned::default();
         let mut plans = Plans::default();
         for (old_file, new_file) in &self.0 {
-            let (mut before, mut after) = (Vec::new(), Vec::new());
-            load(own, old, old_file, &mut before).map_err(EndpointError::io(TEMPORARY))?;
-            load(own, new, new_file, &mut after).map_err(EndpointError::io(TEMPORARY))?;
-            let Some(plan) = dsync_exe::plan(&before, &after) else { continue };
-            drop(after);
-            dsync_exe::align(&mut before, &plan);
-            aligned
-                .put(old_file, &old[old_file.layer].listing, &before, folder)
-                .map_err(EndpointError::io(TEMPORARY))?;
+            // One file at a time, since their addresses take as much memory again.
+            let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };
+            let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };
+            let Some(plan) = dsync_exe::plan(before, after) else { continue };
+            let bytes = dsync_exe::align(&read(own, old, old_file)?, &plan);
+            let listing = &old[old_file.layer].listing;
+            aligned.put(old_file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
             let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
             let told = number(old_file.layer).and_then(|layer| {
                 Ok(Told { layer, content: number(old_file.contents.start)?, plan: plan.encode() })
@@ -109,6 +107,13 @@ impl Candidates {
         }
         Ok((aligned, plans))
     }
+}
+
+/// A whole file, whose length is that of this side's own layer.
+fn read(own: &Layers<'_>, shelves: &[Shelf], file: &Run) -> Result<Vec<u8>, EndpointError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(file.len).unwrap_or_default());
+    load(own, shelves, file, &mut bytes).map_err(EndpointError::io("cannot read a file that changed"))?;
+    Ok(bytes)
 }
 
 /// The first bytes of a content.
@@ -178,12 +183,9 @@ impl Received {
     ) -> Result<Aligned, EndpointError> {
         let mut aligned = Aligned::default();
         for (file, plan) in &self.0 {
-            let mut bytes = Vec::new();
-            load(own, old, file, &mut bytes).map_err(EndpointError::io(TEMPORARY))?;
-            dsync_exe::align(&mut bytes, plan);
-            aligned
-                .put(file, &old[file.layer].listing, &bytes, folder)
-                .map_err(EndpointError::io(TEMPORARY))?;
+            let bytes = dsync_exe::align(&read(own, old, file)?, plan);
+            let listing = &old[file.layer].listing;
+            aligned.put(file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
         }
         Ok(aligned)
     }
