@@ -14,6 +14,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod event;
+mod executables;
 mod explain;
 mod failure;
 mod identity;

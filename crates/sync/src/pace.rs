@@ -24,6 +24,8 @@ const PATIENCE: f64 = 1.25;
 /// The rung below which only a link goes that takes less than so many seconds for a byte: 100 Mbit/s.
 const USUAL: usize = 2;
 const FAST: f64 = 8e-8;
+/// The level from which on there is time for more than coding.
+const PATIENT: i32 = 12;
 /// How much the last batch counts against those before.
 const NEW: f64 = 0.5;
 /// Bytes of a batch where there is nothing old: at the lowest levels more finds little more.
@@ -86,6 +88,11 @@ impl Pace {
             Compression::Level(level) => Effort::Level(level),
             Compression::Max => Effort::Max,
         }
+    }
+
+    /// Whether what takes some time for each byte, as looking at executables does, is worth it.
+    pub(crate) fn is_patient(&self) -> bool {
+        !matches!(self.effort(), Effort::Level(level) if level < PATIENT)
     }
 
     /// Learns how long bytes were under way.

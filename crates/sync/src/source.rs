@@ -15,6 +15,7 @@ use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, St
 
 use crate::batches::{self, Load};
 use crate::endpoint::{Room, remembered};
+use crate::executables::{Candidates, Plans};
 use crate::explain;
 use crate::failure::EndpointError;
 use crate::identity;
@@ -114,15 +115,23 @@ pub(crate) fn send(
     let (new, known) = (listings(&fresh), readable(&old));
     let limit = pace.limit(known.iter().any(Option::is_some));
     let batches = gather::batches(&new, &sent, &known, limit.into());
-    own.fetch(&basis.images, places(&batches, &old))?;
+    let candidates = match pace.is_patient() {
+        true => Candidates::find(&batches, &own, (&old, &fresh), room.memory)
+            .map_err(EndpointError::io("cannot read a content"))?,
+        false => Candidates::default(),
+    };
+    own.fetch(&basis.images, places(&batches, &old).chain(candidates.places(&old)))?;
+    let (aligned, plans) = candidates.align(&own, (&old, &fresh), &room.folder)?;
 
     let raw = batches.iter().map(Batch::len).sum();
     link.outbox.event(&Event::Phase(Phase::Transfer));
     link.outbox.event(&Event::Total(raw));
     let load_new = |run: &Run, out: &mut Vec<u8>| load(&own, &fresh, run, out);
-    let load_old = |run: &Run, out: &mut Vec<u8>| load(&own, &old, run, out);
+    let load_old = |run: &Run, out: &mut Vec<u8>| {
+        aligned.load(run, out, &|run: &Run, out: &mut Vec<u8>| load(&own, &old, run, out))
+    };
     let loads: (&Load<'_>, &Load<'_>) = (&load_new, &load_old);
-    let head = Head { limit, parts: &parts.told };
+    let head = Head { limit, parts: &parts.told, plans: &plans };
     let (sizes, head) = send_batches(link, &head, &batches, loads, &mut pace, how.dry_run)
         .map_err(EndpointError::io(LOST))?;
     told_packed += head;
@@ -286,6 +295,8 @@ struct Head<'a> {
     limit: u32,
     /// Of the literals that are sent in part.
     parts: &'a [u8],
+    /// Of executables that they are coded against.
+    plans: &'a Plans,
 }
 
 /// Sends the contents; a dry run sends what comes before them, and counts. Returns the bytes of each batch, and of the head.
@@ -299,10 +310,11 @@ fn send_batches(
 ) -> io::Result<(Vec<u64>, u64)> {
     let mut out = link.data_writer();
     out.write_all(&head.limit.to_le_bytes())?;
-    let lengths = match head.parts.is_empty() {
+    let mut told = match head.parts.is_empty() {
         true => 0,
         false => batches::write_alone(head.parts, pace.effort(), &mut out)?,
     };
+    told += head.plans.write(pace.effort(), &mut out)?;
     let mut progress = Progress::new(&link.outbox);
     let sizes = batches::pack((head.limit, batches), loads, (pace, link), |batch, packed| {
         if !dry_run {
@@ -314,7 +326,7 @@ fn send_batches(
     })?;
     progress.finish();
     out.finish()?;
-    Ok((sizes, lengths))
+    Ok((sizes, told))
 }
 
 /// What the source has of the target's basis.

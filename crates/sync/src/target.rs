@@ -14,6 +14,7 @@ use dsync_proto::{Event, Layer, LayerState, Need, Offer, Peer, Phase, Received, 
 use crate::assess;
 use crate::batches::{self, Arrivals};
 use crate::endpoint::{Room, remembered};
+use crate::executables::Plans;
 use crate::failure::EndpointError;
 use crate::identity::{self, Exact};
 use crate::layers::{Layers, Shelf, load, places};
@@ -178,13 +179,18 @@ pub(crate) fn receive(
             packed_again,
         }));
     }
+    let plans = Plans::read(&mut stream, &offered.basis)?;
     let batches = offered.batches(limit);
-    own.fetch(&basis, offered.places().chain(places(&batches, &offered.basis)))?;
+    let old = places(&batches, &offered.basis).chain(plans.places(&offered.basis));
+    own.fetch(&basis, offered.places().chain(old))?;
+    let aligned = plans.align(&own, &offered.basis, &room.folder)?;
 
     let id = {
         let file =
             tempfile::tempfile_in(&room.folder).map_err(EndpointError::io("cannot make a temporary file"))?;
-        let old = |run: &Run, out: &mut Vec<u8>| load(&own, &offered.basis, run, out);
+        let old = |run: &Run, out: &mut Vec<u8>| {
+            aligned.load(run, out, &|run: &Run, out: &mut Vec<u8>| load(&own, &offered.basis, run, out))
+        };
         let uses = offered.literals.iter().map(|literal| literal.uses).collect();
         let mut contents = Sources {
             own: &own,

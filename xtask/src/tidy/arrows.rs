@@ -9,9 +9,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dsync-core", &[]),
     ("dsync-delta", &["dsync-core"]),
     ("dsync-engine", &["dsync-core"]),
+    ("dsync-exe", &[]),
     ("dsync-proto", &["dsync-core"]),
     ("dsync-recompress", &[]),
-    ("dsync-sync", &["dsync-core", "dsync-delta", "dsync-engine", "dsync-proto", "dsync-recompress"]),
+    (
+        "dsync-sync",
+        &["dsync-core", "dsync-delta", "dsync-engine", "dsync-exe", "dsync-proto", "dsync-recompress"],
+    ),
     ("docker-sync", &["dsync-core", "dsync-sync"]),
     // What surrounds the program knows it as a process only.
     ("dsync-lab", &["dsync-core"]),
@@ -20,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What the tests of any crate may use besides.
-const FOR_TESTS: &[&str] = &["dsync-lab"];
+const FOR_TESTS: &[&str] = &["dsync-lab", "dsync-delta"];
 
 /// Arrows that are not in the table, and crates that are not.
 pub(super) fn dependencies(members: &[&Package]) -> Vec<Finding> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use dsync_e2e::{Bench, layer, noise};
-use dsync_lab::images::{Attributes, Image, Layer};
+use dsync_lab::images::{Attributes, Image, Layer, Machine, linked};
 
 /// What an ssh login and the messages of a sync cost.
 const OVERHEAD: u64 = 11_000;
@@ -147,6 +147,39 @@ fn contents_that_only_seem_to_be_there_are_sent_after_all() {
     bench.here().assert_is("web:2", &new);
     bench.here().assert_is("web:1", &old);
     bench.assert_tidy();
+}
+
+/// Four functions of 3000 are longer, so nearly all that calls and loads tell is something else.
+#[test]
+fn an_executable_that_was_linked_again_costs_little_more_than_what_is_new_in_it() {
+    let Some(bench) = Bench::start() else { return };
+    let build = |name: &str, more: &[usize]| {
+        let program = |machine| linked(machine, &bench.name("linked"), 3000, more);
+        let layer = Layer::builder().dir("bin").file("bin/tool", program(Machine::X86));
+        bench.image(name).layer(&layer.file("bin/tool-aarch64", program(Machine::Arm)).build())
+    };
+    let (old, new) = (build("web:1", &[]), build("web:2", &[30, 700, 1500, 2900]));
+    bench.there().put(&old);
+    bench.there().put(&new);
+    bench.here().put(&old);
+    let web = bench.name("web:2");
+    // The low levels take no time to look at addresses, and show what these cost.
+    for (level, least, most) in [("1", 100_000, 300_000), ("max", OVERHEAD - 2_000, OVERHEAD + 1_000)] {
+        bench.pull(&["--compression", level, &web]).ok().wire_at_least(least).wire_at_most(most);
+        bench.assert_same("web:2");
+        bench.here().assert_is("web:2", &new);
+        bench.here().docker(&["rmi", &web]);
+    }
+
+    let patch = bench.work().join("tool.patch");
+    let (there, file) =
+        (format!("docker --host {}", bench.there().engine().docker_host()), patch.to_str().unwrap());
+    let diff = ["diff", &bench.name("web:1"), &web, "-o", file, "--compression", "max", "--docker", &there];
+    bench.run_command(plain(&bench, &diff)).ok();
+    assert!(fs::metadata(&patch).unwrap().len() < 2_000, "{}", fs::metadata(&patch).unwrap().len());
+    bench.run_command(plain(&bench, &["apply", file])).ok().says("added");
+    bench.here().assert_is("web:2", &new);
+    fs::remove_file(patch).unwrap();
 }
 
 #[test]

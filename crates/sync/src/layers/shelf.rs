@@ -46,6 +46,11 @@ impl Shelf {
         Shelf { listing: Arc::new(listing), lie: Lie::Slices(slices), is_readable }
     }
 
+    /// Whether it is a layer itself.
+    pub(crate) fn is_layer(&self) -> bool {
+        matches!(self.lie, Lie::Layer(_))
+    }
+
     /// What a content is made of.
     pub(crate) fn of(&self, content: usize) -> Vec<Slice> {
         match &self.lie {

@@ -1,0 +1,199 @@
+//! The places in an image that hold addresses: which, in what form, and of what.
+
+use crate::data;
+use crate::image::{Image, Machine};
+use crate::map::Map;
+use crate::{arm, x86};
+
+/// How an address is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Four bytes: the target less the base.
+    Distance,
+    /// Four bytes.
+    Word,
+    /// Eight bytes.
+    Long,
+    /// aarch64, the distance in instructions: so many bits, from this one on.
+    Jump { bits: u8, from: u8 },
+    /// aarch64, `adr`: the distance in bytes.
+    Adr,
+    /// aarch64, `adrp`: the distance in pages.
+    Page,
+    /// aarch64: the place in the page, in units of so many bits.
+    Low { scale: u8 },
+}
+
+/// An address in a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    /// Where it is in the file.
+    pub(crate) at: u32,
+    /// The address that is meant.
+    pub(crate) target: u32,
+    /// The address from which it is told; of itself where it is told whole.
+    pub(crate) base: u32,
+    /// What is around it but for addresses, by which it is found in another version.
+    pub(crate) token: u32,
+    pub(crate) form: Form,
+}
+
+/// A token that is to be told by the target.
+pub(crate) const BY_TARGET: u32 = 0;
+
+impl Field {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        if self.form == Form::Long { 8 } else { 4 }
+    }
+
+    /// Writes it with the addresses that the map has instead.
+    pub(crate) fn write(&self, map: &Map, bytes: &mut [u8]) {
+        let at = self.at as usize;
+        let Some(field) = bytes.get_mut(at..at + self.len()) else { return };
+        if self.form == Form::Long {
+            let moved = map.shift(self.target) as i64 as u64;
+            let mut value = [0; 8];
+            value.copy_from_slice(field);
+            field.copy_from_slice(&u64::from_le_bytes(value).wrapping_add(moved).to_le_bytes());
+            return;
+        }
+        let mut value = [0; 4];
+        value.copy_from_slice(field);
+        let value = self.moved(u32::from_le_bytes(value), map);
+        field.copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// Whether it is that of another version by the map, 1, or is so already and by the map no longer, -1.
+    pub(crate) fn gain(&self, map: &Map, other: &Field) -> i64 {
+        let wanted = self.tells(other.target, other.base);
+        let after = self.tells(map.moved(self.target), map.moved(self.base));
+        i64::from(after == wanted) - i64::from(self.tells(self.target, self.base) == wanted)
+    }
+
+    /// What it has to be for these addresses.
+    fn tells(&self, target: u32, base: u32) -> u32 {
+        match self.form {
+            Form::Distance | Form::Jump { .. } | Form::Adr => target.wrapping_sub(base),
+            Form::Word | Form::Long => target,
+            Form::Page => (target >> 12).wrapping_sub(base >> 12),
+            Form::Low { .. } => target & 0xfff,
+        }
+    }
+
+    fn moved(&self, word: u32, map: &Map) -> u32 {
+        let target = map.moved(self.target);
+        let base = map.moved(self.base);
+        let put = |value: u32, bits: u8, from: u8| {
+            let mask = (1 << bits) - 1;
+            word & !(mask << from) | (value & mask) << from
+        };
+        let adr = |value: u32| {
+            let mask = 3 << 29 | 0x7_ffff << 5;
+            word & !mask | (value & 3) << 29 | (value >> 2 & 0x7_ffff) << 5
+        };
+        match self.form {
+            Form::Distance => {
+                let moved = map.shift(self.target).wrapping_sub(map.shift(self.base));
+                word.wrapping_add(moved as u32)
+            }
+            Form::Word | Form::Long => word.wrapping_add(map.shift(self.target) as u32),
+            Form::Jump { bits, from } => put((target.wrapping_sub(base) as i32 >> 2) as u32, bits, from),
+            Form::Adr => adr(target.wrapping_sub(base)),
+            Form::Page => adr((target >> 12).wrapping_sub(base >> 12)),
+            Form::Low { scale } => put((target & 0xfff) >> scale, 12, 10),
+        }
+    }
+}
+
+/// What is done with the fields of an image.
+#[derive(Debug)]
+pub(crate) enum Use<'a> {
+    /// They are kept, to be looked for in another version.
+    Keep,
+    /// They are written with other addresses.
+    Write(&'a Map, &'a mut [u8]),
+}
+
+/// Finds fields of an image.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    pub(crate) image: &'a Image<'a>,
+    /// Those in instructions.
+    pub(crate) code: Vec<Field>,
+    /// All others.
+    pub(crate) data: Vec<Field>,
+    what: Use<'a>,
+    /// Where the bytes begin that tell the next one in code.
+    gap: usize,
+}
+
+/// How many bytes before a field tell it.
+const GAP: usize = 64;
+
+impl<'a> Fields<'a> {
+    /// All of an image.
+    pub(crate) fn of(image: &'a Image<'a>, what: Use<'a>) -> Self {
+        let mut fields = Fields { image, code: Vec::new(), data: Vec::new(), what, gap: 0 };
+        let mut tables = Vec::new();
+        for section in image.sections.iter().filter(|section| section.is_code) {
+            fields.gap = section.range.start;
+            match image.machine {
+                Machine::X86 => x86::walk(&mut fields, section, &mut tables),
+                Machine::Arm => arm::walk(&mut fields, section),
+            }
+        }
+        data::walk(&mut fields, tables);
+        fields
+    }
+
+    /// Adds one in code, whose own bytes that are no address are `rest`.
+    pub(crate) fn add_code(&mut self, at: usize, form: Form, (target, base): (u32, u32), rest: u32) {
+        let mut field = Field { at: at as u32, target, base, token: rest ^ SEED, form };
+        if let Use::Write(map, bytes) = &mut self.what {
+            return field.write(map, bytes);
+        }
+        let from = self.gap.max(at.saturating_sub(GAP)).min(at);
+        for chunk in self.image.bytes[from..at].chunks(4) {
+            let mut word = [0; 4];
+            word[..chunk.len()].copy_from_slice(chunk);
+            field.token = mix(field.token, u32::from_le_bytes(word));
+        }
+        field.token = mix(field.token, (at - from) as u32);
+        self.gap = at + field.len();
+        self.code.push(field);
+    }
+
+    /// Adds one in data. What its token is, is asked only where that is needed.
+    pub(crate) fn add_data(
+        &mut self,
+        at: usize,
+        form: Form,
+        (target, base): (u32, u32),
+        token: impl FnOnce() -> u32,
+    ) {
+        let mut field = Field { at: at as u32, target, base, token: 0, form };
+        match &mut self.what {
+            Use::Write(map, bytes) => field.write(map, bytes),
+            Use::Keep => {
+                field.token = token();
+                self.data.push(field);
+            }
+        }
+    }
+
+    /// Adds one in data that is not looked for: its target is in code, which tells enough of it.
+    pub(crate) fn add_plain(&mut self, at: usize, form: Form, (target, base): (u32, u32)) {
+        if let Use::Write(map, bytes) = &mut self.what {
+            Field { at: at as u32, target, base, token: 0, form }.write(map, bytes);
+        }
+    }
+}
+
+const SEED: u32 = 0x9e37_79b9;
+
+/// One more number of a token.
+pub(crate) fn mix(token: u32, more: u32) -> u32 {
+    let mixed = (token ^ more).wrapping_mul(0x85eb_ca6b);
+    (mixed ^ mixed >> 15).wrapping_mul(0xc2b2_ae35).rotate_left(13)
+}

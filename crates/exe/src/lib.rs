@@ -1,0 +1,134 @@
+//! Executables of docker-sync: an old version of a program, with the addresses that a new one has.
+//!
+//! A program that is linked again has other addresses nearly everywhere, although it is the same but for a few functions:
+//! each call and each load tells how far away something is. [`plan`] finds out by how much what moved, [`align`] writes it
+//! into the addresses of the old version, which is then far more like the new one, and serves as what that is coded
+//! against. Both ends come to the same bytes, whatever the file and the plan are, and a mistake costs no more than
+//! bytes.
+//!
+//! Knows no files and nothing of batches; bytes in, bytes out.
+
+mod arm;
+mod data;
+mod dwarf;
+mod fields;
+mod fit;
+mod frames;
+mod golang;
+mod image;
+mod map;
+mod pair;
+#[cfg(test)]
+mod testing;
+mod x86;
+
+use data::token;
+use fields::{BY_TARGET, Field, Fields, Use, mix};
+use fit::Votes;
+use image::{Image, Machine};
+use map::Map;
+use pair::pair;
+
+/// By how much the addresses of a file move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan(Map);
+
+/// What an address that comes out right is worth, in bytes, in quarters.
+const WORTH: usize = 6;
+/// A plan is worth this at least, in bytes.
+const LEAST: usize = 64;
+
+impl Plan {
+    /// The bytes by which it is told.
+    pub fn encode(&self) -> Vec<u8> {
+        self.0.encode()
+    }
+
+    /// Reads them; `None` where they are no plan.
+    pub fn decode(bytes: &[u8]) -> Option<Plan> {
+        Map::decode(bytes).map(Plan)
+    }
+}
+
+/// Whether a file that begins so may be one for which there are plans. 20 bytes are enough.
+pub fn is_candidate(begin: &[u8]) -> bool {
+    image::may_be(begin)
+}
+
+/// The addresses in a file: all of it that is needed for a plan. Takes about as much memory as the file.
+#[derive(Debug)]
+pub struct Addresses {
+    machine: Machine,
+    code: Vec<Field>,
+    data: Vec<Field>,
+}
+
+impl Addresses {
+    /// `None` where the file is none for which there are plans.
+    pub fn of(bytes: &[u8]) -> Option<Addresses> {
+        let image = Image::parse(bytes)?;
+        let Fields { mut code, mut data, .. } = Fields::of(&image, Use::Keep);
+        code.shrink_to_fit();
+        data.shrink_to_fit();
+        Some(Addresses { machine: image.machine, code, data })
+    }
+}
+
+/// How the addresses of an old version become those of a new one; `None` where that is not worth its bytes.
+pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
+    if old.machine != new.machine {
+        return None;
+    }
+    let code = pair(&old.code, &new.code);
+    let mut votes = Votes::default();
+    vote(&mut votes, (&old.code, &new.code), &code);
+    let map = votes.fit();
+    tell_by_map(&mut old.data, &map);
+    tell_by_map(&mut new.data, &Map::default());
+    let data = pair(&old.data, &new.data);
+    vote(&mut votes, (&old.data, &new.data), &data);
+    let map = votes.fit();
+    drop(votes);
+
+    let mut right = 0;
+    for (olds, news, pairs) in [(&old.code, &new.code, &code), (&old.data, &new.data, &data)] {
+        let gains = pairs.iter().map(|(old, new)| olds[*old as usize].gain(&map, &news[*new as usize]));
+        right += gains.sum::<i64>();
+    }
+    let plan = Plan(map);
+    let worth = usize::try_from(right).unwrap_or(0) * WORTH / 4;
+    (worth > plan.encode().len() + LEAST).then_some(plan)
+}
+
+/// Gives an old version the addresses of the new one. What is no such file stays as it is. Takes as much memory as the file.
+pub fn align(old: &[u8], plan: &Plan) -> Vec<u8> {
+    let mut aligned = old.to_vec();
+    if let Some(image) = Image::parse(old) {
+        Fields::of(&image, Use::Write(&plan.0, &mut aligned));
+    }
+    aligned
+}
+
+fn vote(votes: &mut Votes, (old, new): (&[Field], &[Field]), pairs: &[(u32, u32)]) {
+    votes.reserve(2 * pairs.len());
+    for (before, after) in pairs {
+        let (before, after) = (&old[*before as usize], &new[*after as usize]);
+        if before.form == after.form {
+            votes.add(before.target, after.target);
+            if before.base != before.target {
+                votes.add(before.base, after.base);
+            }
+        }
+    }
+}
+
+/// Sets the tokens of fields that are told by where their targets or their bases go.
+fn tell_by_map(fields: &mut [Field], map: &Map) {
+    for field in fields {
+        field.token = match field.token {
+            BY_TARGET => mix(map.moved(field.target), field.len() as u32),
+            token @ token::BY_BASE..token::BY_HASH => mix(map.moved(field.base), token),
+            token => token,
+        };
+    }
+}

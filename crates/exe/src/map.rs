@@ -1,0 +1,109 @@
+//! By how much addresses move: the same for all from one on, up to the next.
+
+/// Starts of stretches of addresses in which all move by as much.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Map {
+    /// Each larger than the one before.
+    pub(crate) starts: Vec<u32>,
+    pub(crate) shifts: Vec<i32>,
+    /// For each block of addresses how many stretches begin before it.
+    index: Vec<u32>,
+}
+
+/// The bits of an address within its block.
+const BLOCK: u32 = 14;
+
+impl Map {
+    /// Of stretches in order.
+    pub(crate) fn new(starts: Vec<u32>, shifts: Vec<i32>) -> Self {
+        let last = starts.last().map_or(0, |last| last >> BLOCK);
+        let mut index = Vec::with_capacity(last as usize + 2);
+        for block in 0..=last {
+            let from = index.last().map_or(0, |from| *from as usize);
+            let here = starts[from..].iter().take_while(|start| **start >> BLOCK < block).count();
+            index.push((from + here) as u32);
+        }
+        index.push(starts.len() as u32);
+        Map { starts, shifts, index }
+    }
+
+    /// By how much this address moves.
+    pub(crate) fn shift(&self, addr: u32) -> i32 {
+        let block = (addr >> BLOCK) as usize;
+        let last = self.index.len().saturating_sub(1);
+        let from = self.index.get(block.min(last)).map_or(0, |from| *from as usize);
+        let to = self.index.get((block + 1).min(last)).map_or(0, |to| *to as usize);
+        let number = from + self.starts[from..to].partition_point(|start| *start <= addr);
+        number.checked_sub(1).map_or(0, |number| self.shifts[number])
+    }
+
+    /// Where this address moves to.
+    pub(crate) fn moved(&self, addr: u32) -> u32 {
+        addr.wrapping_add_signed(self.shift(addr))
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(self.starts.len() as u32, &mut out);
+        let mut last = 0;
+        for start in &self.starts {
+            write(start - last, &mut out);
+            last = *start;
+        }
+        let mut last: i32 = 0;
+        for shift in &self.shifts {
+            let step = shift.wrapping_sub(last);
+            write((step << 1 ^ step >> 31) as u32, &mut out);
+            last = *shift;
+        }
+        out
+    }
+
+    pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let count = read(&mut bytes)? as usize;
+        if count > bytes.len() / 2 {
+            return None;
+        }
+        let mut starts = Vec::with_capacity(count);
+        let mut last: u32 = 0;
+        for number in 0..count {
+            let step = read(&mut bytes)?;
+            last = last.checked_add(step).filter(|_| step > 0 || number == 0)?;
+            starts.push(last);
+        }
+        let mut shifts = Vec::with_capacity(count);
+        let mut last: i32 = 0;
+        for _ in 0..count {
+            let step = read(&mut bytes)?;
+            last = last.wrapping_add((step >> 1) as i32 ^ -((step & 1) as i32));
+            shifts.push(last);
+        }
+        bytes.is_empty().then(|| Map::new(starts, shifts))
+    }
+}
+
+/// Writes a number, seven bits a byte, the lowest first (LEB128).
+fn write(mut value: u32, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn read(input: &mut &[u8]) -> Option<u32> {
+    let mut value: u32 = 0;
+    for shift in (0..32).step_by(7) {
+        let (byte, rest) = input.split_first()?;
+        *input = rest;
+        let bits = u32::from(byte & 0x7f);
+        if bits << shift >> shift != bits {
+            return None;
+        }
+        value |= bits << shift;
+        if *byte < 0x80 {
+            return (bits > 0 || shift == 0).then_some(value);
+        }
+    }
+    None
+}
