@@ -85,3 +85,34 @@ fn config_of(blobs: &Path, digest: &str) -> String {
         None => json["config"]["digest"].as_str().unwrap().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_the_same_by_its_id_or_by_its_content() {
+        let image = |id: &str, config: &str, layer: &str| Identity {
+            id: id.to_owned(),
+            config: config.to_owned(),
+            diff_ids: vec![layer.to_owned()],
+        };
+        let source = image("a", "c", "l");
+        assert_eq!(Sameness::of(&source, &source), Some(Sameness::Id));
+        assert_eq!(Sameness::of(&source, &image("b", "c", "l")), Some(Sameness::Content));
+        assert_eq!(Sameness::of(&source, &image("a", "d", "l")), None);
+        assert_eq!(Sameness::of(&source, &image("a", "c", "m")), None);
+    }
+
+    #[test]
+    fn ids_are_those_of_configs_or_of_manifests() {
+        for (source, target, expected) in [
+            ("docker", "podman-5.4", Sameness::Id),
+            ("oci", "docker-28-containerd", Sameness::Id),
+            ("docker-26-classic", "docker-26-containerd", Sameness::Content),
+            ("oci", "podman", Sameness::Content),
+        ] {
+            assert_eq!(Sameness::expected(source, target), expected, "{source} to {target}");
+        }
+    }
+}

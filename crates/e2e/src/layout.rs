@@ -273,3 +273,22 @@ fn gnu(bytes: &[u8], level: u8) -> Vec<u8> {
         child.wait_with_output().unwrap().stdout
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_of_the_same_layer() {
+        let tar = b"a layer, a layer, a layer".repeat(9);
+        for (form, is_packed) in [(Form::Plain, false), (Form::Gzip, true), (Form::Gnu(6), true)] {
+            let stored = form.store(&tar);
+            assert_eq!(
+                (stored.is_packed, stored.bytes.len() < tar.len()),
+                (is_packed, is_packed),
+                "{form:?}"
+            );
+            assert_eq!(stored.plain(), &tar[..], "{form:?}");
+        }
+    }
+}
