@@ -23,6 +23,10 @@ pub enum Form {
     Gzip,
     /// Compressed by the `gzip` program at this level.
     Gnu(u8),
+    /// Compressed with zstd, by skopeo.
+    Zstd,
+    /// Compressed with zstd, by the `zstd` program, which docker-sync does not know.
+    OtherZstd,
 }
 
 /// An image as it is in a layout.
@@ -141,6 +145,8 @@ impl Layout {
                 Form::Plain => self.blob("layer.v1.tar", tar),
                 Form::Gzip => self.blob("layer.v1.tar+gzip", &gzip(tar)),
                 Form::Gnu(level) => self.blob("layer.v1.tar+gzip", &gnu(tar, level)),
+                Form::Zstd => self.blob("layer.v1.tar+zstd", &self.zstd(tar)),
+                Form::OtherZstd => self.blob("layer.v1.tar+zstd", &piped("zstd", &["-q", "-c", "-3"], tar)),
             })
             .collect();
         let manifest = json!({
@@ -150,6 +156,23 @@ impl Layout {
             "layers": layers,
         });
         self.blob("manifest.v1+json", manifest.to_string().as_bytes())
+    }
+
+    /// A layer as skopeo compresses it on its way from one layout to another.
+    fn zstd(&self, tar: &[u8]) -> Vec<u8> {
+        let [plain, packed] = ["plain", "packed"].map(|name| Layout(self.0.with_extension(name)));
+        let diff_ids = json!({"type": "layers", "diff_ids": [DiffId::of(tar).to_string()]});
+        let config = json!({"architecture": "amd64", "os": "linux", "rootfs": diff_ids});
+        plain.put_parts("layer", config.to_string().as_bytes(), &[tar], Form::Plain);
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["copy", "-q", "--insecure-policy", "--dest-compress", "--dest-compress-format", "zstd"]);
+        skopeo.args([plain.spec(), packed.spec() + ":layer"]);
+        let said = skopeo.output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let manifest: Value = serde_json::from_slice(&packed.read(&packed.entries()[0])).unwrap();
+        let blob = packed.read(&manifest["layers"][0]);
+        [plain, packed].iter().for_each(|layout| fs::remove_dir_all(layout.dir()).unwrap());
+        blob
     }
 
     /// All images by name. Each blob is looked at: it must be what its name says.
@@ -179,9 +202,11 @@ impl Layout {
         let packed = layers.iter().filter(|layer| is_packed(layer)).count();
         let diff_id = |layer: &Value| {
             let mut tar = self.read(layer);
-            if is_packed(layer) {
+            if has_media(layer, "+gzip") {
                 let stored = std::mem::take(&mut tar);
                 GzDecoder::new(&stored[..]).read_to_end(&mut tar).unwrap();
+            } else if has_media(layer, "+zstd") {
+                tar = piped("zstd", &["-q", "-d", "-c"], &tar);
             }
             DiffId::of(&tar)
         };
@@ -219,7 +244,11 @@ impl Layout {
 }
 
 fn is_packed(layer: &Value) -> bool {
-    layer["mediaType"].as_str().is_some_and(|media| media.ends_with("+gzip"))
+    has_media(layer, "+gzip") || has_media(layer, "+zstd")
+}
+
+fn has_media(layer: &Value, end: &str) -> bool {
+    layer["mediaType"].as_str().is_some_and(|media| media.ends_with(end))
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -229,9 +258,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn gnu(bytes: &[u8], level: u8) -> Vec<u8> {
-    let mut gzip = Command::new("gzip");
-    gzip.args(["-n", "-c", &format!("-{level}")]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = gzip.spawn().unwrap();
+    piped("gzip", &["-n", "-c", &format!("-{level}")], bytes)
+}
+
+/// What a program makes of its input.
+fn piped(program: &str, args: &[&str], bytes: &[u8]) -> Vec<u8> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || input.write_all(bytes).unwrap());
