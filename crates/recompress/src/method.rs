@@ -117,11 +117,14 @@ impl Effort {
             Self::Fastest => 1,
             Self::Default => 2,
             Self::Better => 3,
+            Self::Best => 4,
         }
     }
 
     fn from_number(number: i8) -> Option<Self> {
-        [Self::Fastest, Self::Default, Self::Better].into_iter().find(|effort| effort.number() == number)
+        [Self::Fastest, Self::Default, Self::Better, Self::Best]
+            .into_iter()
+            .find(|effort| effort.number() == number)
     }
 }
 
@@ -180,7 +183,9 @@ impl Method {
             Self::Pigz { level, block } | Self::PigzChained { level, block } => {
                 (1..=9).contains(&level) && zlib::is_block(block as usize)
             }
-            Self::Zstd { effort, flushed, .. } => (flushed as usize) < effort.block(),
+            Self::Zstd { generation, effort, flushed } => {
+                effort.is_of(generation) && (flushed as usize) < effort.block()
+            }
         }
     }
 

@@ -147,6 +147,7 @@ mod tests {
             (zstd(Generation::V1_15, Effort::Fastest, 0), [1, 11, 1, 0, 0, 0, 0]),
             (zstd(Generation::V1_16, Effort::Default, 8), [1, 12, 2, 8, 0, 0, 0]),
             (zstd(Generation::V1_18, Effort::Better, 300), [1, 13, 3, 44, 1, 0, 0]),
+            (zstd(Generation::V1_18, Effort::Best, 0), [1, 13, 4, 0, 0, 0, 0]),
         ] {
             let recipe = Recipe::new(method, Vec::new()).unwrap();
             assert_eq!(recipe.to_bytes(), bytes, "{method}");
@@ -168,6 +169,7 @@ mod tests {
             [1, 6, 1, 0, 0, 0],
             [4, 5, 0, 1, 0, 0],
             [9, 6, 0, 0, 0, 2],
+            [12, 4, 0, 0, 0, 0],
             [13, 0, 0, 0, 0, 0],
             [13, 2, 0, 0, 2, 0],
             [14, 2, 0, 0, 0, 0],

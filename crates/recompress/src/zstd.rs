@@ -4,10 +4,12 @@
 //! `fse_encoder.go`, `frameenc.go`, `enc_fast.go`, `enc_dfast.go`, `enc_better.go`, `enc_best.go`, and of `huff0` and `fse`
 //! what these use (BSD-3-Clause; the notice is in the crate's `LICENSE-GO`).
 
+mod best;
 mod better;
 mod bits;
 mod block;
 mod double;
+mod entropy;
 mod fast;
 mod fse;
 mod history;
@@ -63,6 +65,8 @@ pub enum Effort {
     Default,
     /// Levels 6 to 9.
     Better,
+    /// Levels from 10 on; only known of the last generation.
+    Best,
 }
 
 impl Effort {
@@ -70,20 +74,26 @@ impl Effort {
     pub(crate) fn block(self) -> usize {
         match self {
             Self::Fastest => 64 << 10,
-            Self::Default | Self::Better => 128 << 10,
+            Self::Default | Self::Better | Self::Best => 128 << 10,
         }
     }
 
-    /// Whether all generations find the same matches.
-    pub(crate) fn is_of_all(self) -> bool {
-        self != Self::Better
+    /// Whether the level is known of a generation.
+    pub(crate) fn is_of(self, generation: Generation) -> bool {
+        self != Self::Best || generation == Generation::V1_18
+    }
+
+    /// Whether two generations find the same matches.
+    pub(crate) fn is_alike(self, one: Generation, other: Generation) -> bool {
+        let is_last = |generation| generation == Generation::V1_18;
+        matches!(self, Self::Fastest | Self::Default) || is_last(one) == is_last(other)
     }
 
     /// No match is as far as this.
     fn window(self, generation: Generation) -> u32 {
         match (self, generation) {
             (Self::Fastest, _) => 4 << 20,
-            (Self::Default, _) | (Self::Better, Generation::V1_18) => 8 << 20,
+            (Self::Default | Self::Best, _) | (Self::Better, Generation::V1_18) => 8 << 20,
             (Self::Better, _) => 16 << 20,
         }
     }
@@ -115,11 +125,10 @@ impl Head {
 
     /// Whether the encoder may have written it.
     pub(crate) fn may_be_of(self, generation: Generation, effort: Effort) -> bool {
+        let of_level = window_byte(effort.window(generation));
         // The window of a short frame fits it.
-        self.window.is_none_or(|window| {
-            window == window_byte(effort.window(generation))
-                || window <= window_byte(2 * SMALLEST_WINDOW as u32)
-        })
+        let may_be = |window| window == of_level || window <= window_byte(2 * SMALLEST_WINDOW as u32);
+        effort.is_of(generation) && self.window.is_none_or(may_be)
     }
 
     /// The plain bytes after which the stream was flushed, which are too few to be coded, and 0 if it was not.
@@ -134,6 +143,7 @@ impl fmt::Display for Effort {
             Self::Fastest => "fastest",
             Self::Default => "default",
             Self::Better => "better",
+            Self::Best => "best",
         })
     }
 }
@@ -242,6 +252,7 @@ impl Zstd {
             Effort::Fastest => Box::new(fast::Fast::new(window)),
             Effort::Default => Box::new(double::Double::new(window)),
             Effort::Better => Box::new(better::Better::new(generation, window)),
+            Effort::Best => Box::new(best::Best::new(window)),
         };
         let blocks = generations.iter().map(|generation| Blocks::new(*generation, effort));
         Self {
@@ -384,7 +395,7 @@ mod tests {
         #[test]
         fn places_are_counted_anew_unnoticed(
             seed in proptest::collection::vec(0..5u8, 1..900),
-            effort in proptest::sample::select(vec![Effort::Fastest, Effort::Default, Effort::Better]),
+            effort in proptest::sample::select(vec![Effort::Fastest, Effort::Default, Effort::Better, Effort::Best]),
         ) {
             let plain: Vec<u8> = (0..700_000usize).map(|at| seed[(at + at / 7919) % seed.len()]).collect();
             // A small window, which is left soon.
@@ -393,6 +404,7 @@ mod tests {
                     Effort::Fastest => Box::new(fast::Fast::new(1 << 17)),
                     Effort::Default => Box::new(double::Double::new(1 << 17)),
                     Effort::Better => Box::new(better::Better::new(Generation::V1_18, 1 << 17)),
+                    Effort::Best => Box::new(best::Best::new(1 << 17)),
                 },
                 ..Zstd::new(Generation::V1_18, effort, 0)
             };

@@ -37,13 +37,12 @@ pub(super) fn recognise(mut head: Vec<u8>, mut blob: impl Read, plain: impl Writ
 fn candidates(head: &[u8]) -> Vec<Zstd> {
     let Some(head) = Head::of(head) else { return Vec::new() };
     let mut encoders = Vec::new();
-    for effort in [Effort::Default, Effort::Fastest, Effort::Better] {
+    for effort in [Effort::Default, Effort::Fastest, Effort::Better, Effort::Best] {
         let flushed = head.flushed(effort);
         let mut generations = Generation::ALL.to_vec();
         generations.retain(|generation| head.may_be_of(*generation, effort));
-        let alike = if effort.is_of_all() { generations.len().max(1) } else { 1 };
-        let of_all = |alike: &[Generation]| Zstd::of_all(alike, effort, flushed);
-        encoders.extend(generations.chunks(alike).map(of_all));
+        let alike = generations.chunk_by(|one, other| effort.is_alike(*one, *other));
+        encoders.extend(alike.map(|alike| Zstd::of_all(alike, effort, flushed)));
     }
     encoders
 }

@@ -58,7 +58,7 @@ impl Blocks {
         let codes_alone = match effort {
             Effort::Fastest => false,
             Effort::Default => generation < Generation::V1_16,
-            Effort::Better => true,
+            Effort::Better | Effort::Best => true,
         };
         Self {
             generation,

@@ -160,6 +160,11 @@ impl Table {
         Some(cost >> ACCURACY)
     }
 
+    /// The whole bits of what it costs to code a symbol, at least.
+    pub(super) fn least_bits(&self, symbol: u8) -> u32 {
+        self.transforms.get(usize::from(symbol)).map_or(0, |transform| transform.delta_bits >> 16)
+    }
+
     /// The state before the last symbol.
     #[inline]
     pub(super) fn begin(&self, symbol: u8) -> State<'_> {

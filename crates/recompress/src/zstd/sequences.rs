@@ -284,3 +284,25 @@ impl Coder {
         }
     }
 }
+
+/// About how many bits a match takes in the tables that everybody knows, without its literals.
+pub(super) struct Prices {
+    offsets: Table,
+    lengths: Table,
+}
+
+impl Prices {
+    pub(super) fn new() -> Self {
+        let table = |(norm, log): (&[i16], u32)| {
+            Table::of_norm(norm.to_vec(), log).expect("the distributions of the format fill their states")
+        };
+        Self { offsets: table(KNOWN_OFFSETS), lengths: table(KNOWN_LENGTHS) }
+    }
+
+    /// The price of a match of so many bytes, its offset as in a [`Sequence`].
+    pub(super) fn of(&self, offset: u32, length: u32) -> i32 {
+        let (offset, length) = (OFFSETS.code(offset), LENGTHS.code(length - SHORTEST));
+        let bits = OFFSETS.bits(offset) + LENGTHS.bits(length);
+        (bits + self.offsets.least_bits(offset) + self.lengths.least_bits(length)) as i32
+    }
+}

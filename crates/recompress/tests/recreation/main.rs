@@ -33,6 +33,8 @@ fn methods() -> Vec<Method> {
             methods.extend([0, 8].map(|flushed| Method::Zstd { generation, effort, flushed }));
         }
     }
+    let (generation, effort) = (Generation::V1_18, Effort::Best);
+    methods.push(Method::Zstd { generation, effort, flushed: 0 });
     methods
 }
 
