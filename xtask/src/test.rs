@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("runc", "runc"),
     ("rsync", "rsync"),
     ("zstd", "zstd"),
+    ("skopeo", "skopeo"),
     ("busybox", "busybox-static"),
     ("dash", "dash"),
     ("fish", "fish"),

@@ -24,6 +24,10 @@ pub enum Form {
     Gzip,
     /// Compressed by the `gzip` program at this level.
     Gnu(u8),
+    /// Compressed with zstd, by skopeo.
+    Zstd,
+    /// Compressed with zstd, by the `zstd` program, which docker-sync does not know.
+    OtherZstd,
 }
 
 /// A layer as a store of manifests keeps it.
@@ -31,30 +35,67 @@ pub enum Form {
 pub struct Stored {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Whether they are compressed.
-    pub is_packed: bool,
+    /// How they are compressed.
+    pub packing: Packing,
+}
+
+/// What a media type says of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// It is a tar.
+    Plain,
+    /// gzip.
+    Gzip,
+    /// zstd.
+    Zstd,
+}
+
+impl Packing {
+    /// That of a layer in a manifest.
+    pub fn of(layer: &Value) -> Packing {
+        let media = layer["mediaType"].as_str().unwrap();
+        match () {
+            _ if media.ends_with("gzip") => Packing::Gzip,
+            _ if media.ends_with("zstd") => Packing::Zstd,
+            _ => Packing::Plain,
+        }
+    }
+
+    const fn suffix(self) -> &'static str {
+        match self {
+            Packing::Plain => "",
+            Packing::Gzip => "+gzip",
+            Packing::Zstd => "+zstd",
+        }
+    }
 }
 
 impl Form {
     /// A layer in this form.
     pub fn store(self, tar: &[u8]) -> Stored {
-        match self {
-            Form::Plain => Stored { bytes: tar.to_vec(), is_packed: false },
-            Form::Gzip => Stored { bytes: gzip(tar), is_packed: true },
-            Form::Gnu(level) => Stored { bytes: gnu(tar, level), is_packed: true },
-        }
+        let (packing, bytes) = match self {
+            Form::Plain => (Packing::Plain, tar.to_vec()),
+            Form::Gzip => (Packing::Gzip, gzip(tar)),
+            Form::Gnu(level) => (Packing::Gzip, gnu(tar, level)),
+            Form::Zstd => (Packing::Zstd, skopeo_zstd(tar)),
+            Form::OtherZstd => (Packing::Zstd, piped("zstd", &["-q", "-c", "-3"], tar)),
+        };
+        Stored { bytes, packing }
     }
 }
 
 impl Stored {
     /// The tar that it is.
     pub fn plain(&self) -> Cow<'_, [u8]> {
-        if !self.is_packed {
-            return Cow::Borrowed(&self.bytes);
+        match self.packing {
+            Packing::Plain => Cow::Borrowed(&self.bytes),
+            Packing::Gzip => {
+                let mut tar = Vec::new();
+                GzDecoder::new(&self.bytes[..]).read_to_end(&mut tar).unwrap();
+                Cow::Owned(tar)
+            }
+            Packing::Zstd => Cow::Owned(piped("zstd", &["-q", "-d", "-c"], &self.bytes)),
         }
-        let mut tar = Vec::new();
-        GzDecoder::new(&self.bytes[..]).read_to_end(&mut tar).unwrap();
-        Cow::Owned(tar)
     }
 }
 
@@ -175,8 +216,10 @@ impl Layout {
 
     /// Writes an image; the descriptor of its manifest.
     fn manifest(&self, config: &[u8], layers: &[Stored]) -> Value {
-        let media = |layer: &Stored| if layer.is_packed { "layer.v1.tar+gzip" } else { "layer.v1.tar" };
-        let layers: Vec<Value> = layers.iter().map(|layer| self.blob(media(layer), &layer.bytes)).collect();
+        let layers: Vec<Value> = layers
+            .iter()
+            .map(|layer| self.blob(&format!("layer.v1.tar{}", layer.packing.suffix()), &layer.bytes))
+            .collect();
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -216,9 +259,9 @@ impl Layout {
         self.read(&manifest["config"]);
         let id = manifest["config"]["digest"].as_str().unwrap().to_owned();
         let layers = manifest["layers"].as_array().unwrap();
-        let packed = layers.iter().filter(|layer| is_packed(layer)).count();
+        let packed = layers.iter().filter(|layer| Packing::of(layer) != Packing::Plain).count();
         let diff_id = |layer: &Value| {
-            DiffId::of(&Stored { bytes: self.read(layer), is_packed: is_packed(layer) }.plain())
+            DiffId::of(&Stored { bytes: self.read(layer), packing: Packing::of(layer) }.plain())
         };
         let name = entry["digest"].as_str().unwrap().to_owned();
         Kept { id, manifest: name, diff_ids: layers.iter().map(diff_id).collect(), packed }
@@ -253,8 +296,20 @@ impl Layout {
     }
 }
 
-fn is_packed(layer: &Value) -> bool {
-    layer["mediaType"].as_str().is_some_and(|media| media.ends_with("+gzip"))
+/// A layer as skopeo compresses it on its way from one layout to another.
+fn skopeo_zstd(tar: &[u8]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, packed] = ["plain", "packed"].map(|name| Layout(folder.path().join(name)));
+    let diff_ids = json!({"type": "layers", "diff_ids": [DiffId::of(tar).to_string()]});
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": diff_ids});
+    plain.put_parts("layer", config.to_string().as_bytes(), &[tar], Form::Plain);
+    let mut skopeo = Command::new("skopeo");
+    skopeo.args(["copy", "-q", "--insecure-policy", "--dest-compress", "--dest-compress-format", "zstd"]);
+    skopeo.args([plain.spec(), packed.spec() + ":layer"]);
+    let said = skopeo.output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let manifest: Value = serde_json::from_slice(&packed.read(&packed.entries()[0])).unwrap();
+    packed.read(&manifest["layers"][0])
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -264,9 +319,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn gnu(bytes: &[u8], level: u8) -> Vec<u8> {
-    let mut gzip = Command::new("gzip");
-    gzip.args(["-n", "-c", &format!("-{level}")]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = gzip.spawn().unwrap();
+    piped("gzip", &["-n", "-c", &format!("-{level}")], bytes)
+}
+
+/// What a program makes of its input.
+fn piped(program: &str, args: &[&str], bytes: &[u8]) -> Vec<u8> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || input.write_all(bytes).unwrap());
@@ -284,7 +344,7 @@ mod tests {
         for (form, is_packed) in [(Form::Plain, false), (Form::Gzip, true), (Form::Gnu(6), true)] {
             let stored = form.store(&tar);
             assert_eq!(
-                (stored.is_packed, stored.bytes.len() < tar.len()),
+                (stored.packing != Packing::Plain, stored.bytes.len() < tar.len()),
                 (is_packed, is_packed),
                 "{form:?}"
             );

@@ -43,7 +43,7 @@ mod store;
 pub use bench::{Bench, BenchBuilder, Station};
 pub use content::{layer, noise};
 pub use identity::{Identity, Sameness, is_by_manifest};
-pub use layout::{Form, Kept, Layout, Stored};
+pub use layout::{Form, Kept, Layout, Packing, Stored};
 pub use process::Running;
 pub use program::{agent, agent_file, program};
 pub use ran::Ran;

@@ -21,6 +21,7 @@ mod recognise;
 mod recreate;
 mod segments;
 mod zlib;
+mod zstd;
 
 pub use klauspost::Release;
 pub use method::Method;
@@ -28,3 +29,4 @@ pub use recipe::{BadRecipe, Recipe};
 pub use recognise::{Outcome, Reason, Recognised, recognise};
 pub use recreate::{recreate, recreate_on};
 pub use zlib::Flavour;
+pub use zstd::{Effort, Generation};

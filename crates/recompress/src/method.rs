@@ -8,6 +8,7 @@ use crate::golang;
 use crate::gzip::Hints;
 use crate::klauspost::{self, Release};
 use crate::zlib::{self, Flavour};
+use crate::zstd::{Effort, Generation, Zstd};
 
 /// An encoder of deflate with its parameters.
 ///
@@ -58,6 +59,16 @@ pub enum Method {
         /// Plain bytes in a block, 128 KiB by default.
         block: u32,
     },
+    /// klauspost's encoder of zstd: BuildKit, podman, skopeo, buildah, nerdctl.
+    Zstd {
+        /// Which of its outputs.
+        generation: Generation,
+        /// Its level.
+        effort: Effort,
+        /// Plain bytes after which the stream was flushed for once, fewer than a block holds; 0 where it was not. skopeo
+        /// does so after 8.
+        flushed: u32,
+    },
 }
 
 /// The plain bytes in a block of pgzip, unless the program chose otherwise; and as umoci chooses.
@@ -88,6 +99,35 @@ impl Release {
     }
 }
 
+impl Generation {
+    /// What is added to the number of an encoder.
+    fn number(self) -> u8 {
+        match self {
+            Self::V1_15 => 0,
+            Self::V1_16 => 1,
+            Self::V1_18 => 2,
+        }
+    }
+}
+
+impl Effort {
+    /// As the bytes of a method have it.
+    fn number(self) -> i8 {
+        match self {
+            Self::Fastest => 1,
+            Self::Default => 2,
+            Self::Better => 3,
+            Self::Best => 4,
+        }
+    }
+
+    fn from_number(number: i8) -> Option<Self> {
+        [Self::Fastest, Self::Default, Self::Better, Self::Best]
+            .into_iter()
+            .find(|effort| effort.number() == number)
+    }
+}
+
 impl Method {
     /// The bytes that [`Method::from_bytes`] reads.
     pub(crate) fn to_bytes(self) -> [u8; 6] {
@@ -98,6 +138,9 @@ impl Method {
             Self::Zlib { flavour, level } => (6 + flavour.number(), level, 0),
             Self::Pigz { level, block } => (9, level, block),
             Self::PigzChained { level, block } => (10, level, block),
+            Self::Zstd { generation, effort, flushed } => {
+                (11 + generation.number(), effort.number(), flushed)
+            }
         };
         let [a, b, c, d] = block.to_le_bytes();
         [number, level as u8, a, b, c, d]
@@ -118,6 +161,11 @@ impl Method {
             8 => Self::Zlib { flavour: Flavour::Gnu, level },
             9 => Self::Pigz { level, block },
             10 => Self::PigzChained { level, block },
+            11..=13 => Self::Zstd {
+                generation: Generation::ALL.into_iter().find(|one| one.number() == number - 11)?,
+                effort: Effort::from_number(level)?,
+                flushed: block,
+            },
             _ => return None,
         };
         (method.is_valid() && method.to_bytes() == bytes).then_some(method)
@@ -135,7 +183,15 @@ impl Method {
             Self::Pigz { level, block } | Self::PigzChained { level, block } => {
                 (1..=9).contains(&level) && zlib::is_block(block as usize)
             }
+            Self::Zstd { generation, effort, flushed } => {
+                effort.is_of(generation) && (flushed as usize) < effort.block()
+            }
         }
+    }
+
+    /// Whether its stream is in a gzip file, with a header before it and a footer after it.
+    pub(crate) fn is_gzip(self) -> bool {
+        !matches!(self, Self::Zstd { .. })
     }
 
     /// An encoder at the start of a stream.
@@ -156,6 +212,9 @@ impl Method {
             Self::Pigz { level, block } => Box::new(zlib::Pigz::new(level.unsigned_abs(), block as usize)),
             Self::PigzChained { level, block } => {
                 Box::new(zlib::Pigz::chained(level.unsigned_abs(), block as usize))
+            }
+            Self::Zstd { generation, effort, flushed } => {
+                Box::new(Zstd::new(generation, effort, flushed as usize))
             }
         }
     }
@@ -250,6 +309,15 @@ impl fmt::Display for Method {
             Self::Zlib { flavour: Flavour::ZlibLarge, level } => write!(f, "zlib-large{level}"),
             Self::Pigz { level, block } => write!(f, "pigz{level}/{block}"),
             Self::PigzChained { level, block } => write!(f, "pigz-chained{level}/{block}"),
+            Self::Zstd { generation, effort, flushed } => {
+                let name = match generation {
+                    Generation::V1_15 => "1.15",
+                    Generation::V1_16 => "1.16",
+                    Generation::V1_18 => "1.18",
+                };
+                write!(f, "zstd-{name}-{effort}")?;
+                if *flushed > 0 { write!(f, "/{flushed}") } else { Ok(()) }
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ const WITHOUT_CHECKPOINTS: u8 = 1;
 /// A recipe is at most this long, in bytes.
 const LONGEST: usize = 16 + 4 * MOST + gzip::LONGEST_HEADER;
 
-/// The encoder of a gzip blob, and its header, which is copied.
+/// The encoder of a blob, and the header of a gzip blob, which is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     /// How the deflate stream was made.
@@ -43,7 +43,7 @@ pub enum BadRecipe {
 }
 
 impl Recipe {
-    /// The recipe for a blob with this header, which must be a whole gzip header.
+    /// The recipe for a blob with this header, which must be a whole gzip header, or nothing for zstd.
     ///
     /// # Errors
     ///
@@ -52,7 +52,11 @@ impl Recipe {
         if !method.is_valid() {
             return Err(BadRecipe::Method);
         }
-        if gzip::start(&header) != Start::Header(header.len()) {
+        let is_header = match method.is_gzip() {
+            true => gzip::start(&header) == Start::Header(header.len()),
+            false => header.is_empty(),
+        };
+        if !is_header {
             return Err(BadRecipe::Header);
         }
         Ok(Self { method, header, checkpoints: Vec::new() })
@@ -63,7 +67,7 @@ impl Recipe {
         self.method
     }
 
-    /// The gzip header, from its magic number to its last field.
+    /// The gzip header, from its magic number to its last field; nothing for zstd.
     pub fn header(&self) -> &[u8] {
         &self.header
     }
@@ -113,7 +117,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Flavour, Release};
+    use crate::{Effort, Flavour, Generation, Release};
 
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
@@ -138,6 +142,17 @@ mod tests {
             assert_eq!(recipe.to_bytes(), [&bytes[..], &HEADER].concat(), "{method}");
             assert_eq!(Recipe::from_bytes(&recipe.to_bytes()), Ok(recipe));
         }
+        let zstd = |generation, effort, flushed| Method::Zstd { generation, effort, flushed };
+        for (method, bytes) in [
+            (zstd(Generation::V1_15, Effort::Fastest, 0), [1, 11, 1, 0, 0, 0, 0]),
+            (zstd(Generation::V1_16, Effort::Default, 8), [1, 12, 2, 8, 0, 0, 0]),
+            (zstd(Generation::V1_18, Effort::Better, 300), [1, 13, 3, 44, 1, 0, 0]),
+            (zstd(Generation::V1_18, Effort::Best, 0), [1, 13, 4, 0, 0, 0, 0]),
+        ] {
+            let recipe = Recipe::new(method, Vec::new()).unwrap();
+            assert_eq!(recipe.to_bytes(), bytes, "{method}");
+            assert_eq!(Recipe::from_bytes(&bytes), Ok(recipe));
+        }
     }
 
     #[test]
@@ -154,10 +169,15 @@ mod tests {
             [1, 6, 1, 0, 0, 0],
             [4, 5, 0, 1, 0, 0],
             [9, 6, 0, 0, 0, 2],
+            [12, 4, 0, 0, 0, 0],
+            [13, 0, 0, 0, 0, 0],
+            [13, 2, 0, 0, 2, 0],
+            [14, 2, 0, 0, 0, 0],
         ] {
             assert_eq!(Recipe::from_bytes(&bytes(&[&[1], &method[..]].concat())), Err(BadRecipe::Method));
         }
         assert_eq!(Recipe::from_bytes(&[1, 1, 6, 0, 0, 0, 0, 0x1f, 0x8b]), Err(BadRecipe::Header));
+        assert_eq!(Recipe::from_bytes(&bytes(&[1, 13, 2, 0, 0, 0, 0])), Err(BadRecipe::Header));
         assert_eq!(
             Recipe::from_bytes(&[&bytes(&[1, 1, 6, 0, 0, 0, 0])[..], &[0]].concat()),
             Err(BadRecipe::Header)

@@ -44,8 +44,11 @@ pub fn recreate_on(
         }
         _ => run(recipe.method.encoder().as_mut(), plain, &mut out)?,
     };
-    out.write_all(&gzip::footer(ends.crc.sum(), ends.plain))?;
-    Ok((recipe.header.len() + gzip::FOOTER) as u64 + ends.stream)
+    let footer = gzip::footer(ends.crc.sum(), ends.plain);
+    // A frame of zstd has all of its own.
+    let footer = if recipe.method.is_gzip() { &footer[..] } else { &[] };
+    out.write_all(footer)?;
+    Ok((recipe.header.len() + footer.len()) as u64 + ends.stream)
 }
 
 /// Writes the deflate stream of the plain bytes.

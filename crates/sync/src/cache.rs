@@ -111,7 +111,7 @@ impl Cache {
         Self::load(&self.path(diff_id))
     }
 
-    /// The recipe that was kept for a blob; an empty one says that there is none.
+    /// What was kept for a blob: the recipe, or that there is none.
     pub(crate) fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
         Self::load(&self.recipe_path(blob))
     }

@@ -33,6 +33,10 @@ const SMALLEST: u64 = 256;
 const BLOCK: usize = 256 << 10;
 const WAITING: usize = 4;
 
+/// What is kept of a blob that no encoder makes. It is no recipe, and another one as soon as more encoders are known, so
+/// that the blob is looked at anew.
+const NO_RECIPE: [u8; 2] = [0, 1];
+
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not say what the image is made of";
 
@@ -133,12 +137,12 @@ fn find_one(
         return Ok(Stored::Opaque);
     }
     let digest = &layer.blob.digest;
-    let stored = |recipe: Vec<u8>| match recipe.is_empty() {
+    let stored = |recipe: Vec<u8>| match recipe == NO_RECIPE {
         true => Stored::Opaque,
         false => Stored::Compressed(recipe),
     };
     // One that another version kept may be in another format.
-    let known = |recipe: &Vec<u8>| recipe.is_empty() || Recipe::from_bytes(recipe).is_ok();
+    let known = |recipe: &Vec<u8>| *recipe == NO_RECIPE || Recipe::from_bytes(recipe).is_ok();
     if let Some(recipe) = cache.and_then(|cache| cache.recipe(digest)).filter(known) {
         return Ok(stored(recipe));
     }
@@ -146,7 +150,7 @@ fn find_one(
         .map_err(|source| StoreError::Io { what: format!("the blob {digest} cannot be read"), source })?;
     let recipe = match outcome {
         Outcome::Recognised(recognised) => recognised.recipe.to_bytes(),
-        Outcome::Unknown(_) => Vec::new(),
+        Outcome::Unknown(_) => NO_RECIPE.to_vec(),
     };
     if let Some(cache) = cache {
         cache.put_recipe(digest, &recipe);

@@ -5,6 +5,7 @@ use std::fs;
 
 use dsync_e2e::{Bench, Form, Layout, noise};
 use dsync_lab::images::{Image, Layer};
+use dsync_lab::packages;
 
 /// Text, as most of an image is; it compresses.
 fn text(seed: &str, len: usize) -> Vec<u8> {
@@ -51,6 +52,23 @@ fn a_changed_layer_is_compressed_again_to_the_byte() {
         here.assert_is("web:2", &new);
         pull(&bench, &here, &there, &["web:2"]).ok().says("current");
     }
+}
+
+#[test]
+fn a_layer_in_zstd_is_compressed_again_to_the_byte() {
+    let Some(bench) = Bench::start() else { return };
+    packages::require(&[("skopeo", "skopeo"), ("zstd", "zstd")]).unwrap();
+    let (here, there, _, new) = pair(&bench, "identity-zstd", Form::Zstd);
+    pull(&bench, &here, &there, &["web:2"]).ok().wire_at_most(24_000);
+    assert_eq!((here.root("web:2"), here.blobs()), (there.root("web:2"), there.blobs()));
+    here.assert_is("web:2", &new);
+    pull(&bench, &here, &there, &["web:2"]).ok().says("current");
+    pull(&bench, &here, &there, &["--verify", "web:2"]).ok();
+
+    // The zstd program's own encoder is not known: it crosses as it is.
+    let (here, there, ..) = pair(&bench, "identity-zstd-other", Form::OtherZstd);
+    pull(&bench, &here, &there, &["web:2"]).ok().wire_at_least(200_000);
+    assert_eq!((here.root("web:2"), here.blobs()), (there.root("web:2"), there.blobs()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use dsync_recompress::{Method, Recipe, recreate_on};
 use sha2::{Digest, Sha256};
 
 use super::sample::sample;
-use super::{HEADER, made, methods, recipe, recognised};
+use super::{is_zstd, made, methods, recipe, recognised};
 
 /// So much of the sample is encoded: lengths at which encoders change their ways, the end of blocks among them.
 const LENGTHS: [usize; 17] = [
@@ -26,8 +26,13 @@ fn check(wanted: impl Fn(Method) -> bool) {
             continue;
         }
         let mut hash = Sha256::new();
-        for len in LENGTHS {
-            hash.update(&made(&recipe(method), &sample[..len])[HEADER.len()..]);
+        let recipe = recipe(method);
+        let mut add = |plain: &[u8]| hash.update(&made(&recipe, plain)[recipe.header().len()..]);
+        if let Method::Zstd { flushed, .. } = method {
+            LENGTHS.into_iter().filter(|len| *len > flushed as usize).for_each(|len| add(&sample[..len]));
+            add(&[0; 300_000]);
+        } else {
+            LENGTHS.into_iter().for_each(|len| add(&sample[..len]));
         }
         let made: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(made, digest, "{name}");
@@ -64,6 +69,11 @@ fn the_best_of_zlib_is_as_zlib_1_2_13_made_it() {
 #[test]
 fn pigz_is_as_pigz_2_6_made_it() {
     check(|method| matches!(method, Method::Pigz { .. } | Method::PigzChained { .. }));
+}
+
+#[test]
+fn zstd_is_as_klauspost_made_it() {
+    check(is_zstd);
 }
 
 #[test]

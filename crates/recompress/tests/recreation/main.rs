@@ -5,7 +5,9 @@ mod golden;
 mod properties;
 mod sample;
 
-use dsync_recompress::{Flavour, Method, Outcome, Recipe, Recognised, Release, recognise, recreate};
+use dsync_recompress::{
+    Effort, Flavour, Generation, Method, Outcome, Recipe, Recognised, Release, recognise, recreate,
+};
 
 /// A header of ten bytes: no time, an unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -26,11 +28,23 @@ fn methods() -> Vec<Method> {
         methods.extend([128 << 10, 512 << 10].map(|block| Method::Pigz { level, block }));
         methods.push(Method::PigzChained { level, block: 128 << 10 });
     }
+    for generation in [Generation::V1_15, Generation::V1_16, Generation::V1_18] {
+        for effort in [Effort::Fastest, Effort::Default, Effort::Better] {
+            methods.extend([0, 8].map(|flushed| Method::Zstd { generation, effort, flushed }));
+        }
+    }
+    let (generation, effort) = (Generation::V1_18, Effort::Best);
+    methods.push(Method::Zstd { generation, effort, flushed: 0 });
     methods
 }
 
+fn is_zstd(method: Method) -> bool {
+    matches!(method, Method::Zstd { .. })
+}
+
 fn recipe(method: Method) -> Recipe {
-    Recipe::new(method, HEADER.to_vec()).expect("the method is possible")
+    let header = if is_zstd(method) { Vec::new() } else { HEADER.to_vec() };
+    Recipe::new(method, header).expect("the method is possible")
 }
 
 fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {

@@ -1,0 +1,131 @@
+//! A frame of zstd: which level and generation of klauspost's encoder made it.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+
+use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
+
+use super::{Outcome, PIECE, Reason, Recognised};
+use crate::deflate::Encoder;
+use crate::recreate::read_some;
+use crate::zstd::{Effort, Generation, HEAD, Head, Zstd};
+use crate::{Method, Recipe};
+
+/// The largest window of an encoder that is known, as a power of two: 16 MiB.
+const LARGEST_WINDOW: u32 = 24;
+
+/// Finds the encoder of a frame that begins with `head`, and goes on in `blob`.
+pub(super) fn recognise(mut head: Vec<u8>, mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
+    while head.len() < HEAD {
+        let mut piece = [0; HEAD];
+        let read = read_some(&mut blob, &mut piece)?;
+        if read == 0 {
+            return Ok(Reason::Damaged.into());
+        }
+        head.extend_from_slice(&piece[..read]);
+    }
+    let encoders = candidates(&head);
+    if encoders.is_empty() {
+        return Ok(Reason::NoEncoder(0).into());
+    }
+    let race = Race { encoders, blob: VecDeque::new(), plain: 0 };
+    run(race, (&head[..]).chain(blob), plain)
+}
+
+/// What may have written a frame that begins so. Wrong levels are out after a block; the generations can be told from
+/// each other by few blocks, and the newest is taken where none tells.
+fn candidates(head: &[u8]) -> Vec<Zstd> {
+    let Some(head) = Head::of(head) else { return Vec::new() };
+    let mut encoders = Vec::new();
+    for effort in [Effort::Default, Effort::Fastest, Effort::Better, Effort::Best] {
+        let flushed = head.flushed(effort);
+        let mut generations = Generation::ALL.to_vec();
+        generations.retain(|generation| head.may_be_of(*generation, effort));
+        let alike = generations.chunk_by(|one, other| effort.is_alike(*one, *other));
+        encoders.extend(alike.map(|alike| Zstd::of_all(alike, effort, flushed)));
+    }
+    encoders
+}
+
+/// Encoders that run beside each other over the same bytes; who differs from the blob is out.
+struct Race {
+    encoders: Vec<Zstd>,
+    /// The blob's bytes that were not compared.
+    blob: VecDeque<u8>,
+    plain: u64,
+}
+
+impl Race {
+    /// Encodes the next plain bytes, which are those of the blob given so far, and compares.
+    fn plain(&mut self, plain: &[u8]) {
+        self.plain += plain.len() as u64;
+        self.encoders.iter_mut().for_each(|encoder| encoder.write(plain));
+        self.compare();
+    }
+
+    fn finish(&mut self) {
+        self.encoders.iter_mut().for_each(Encoder::finish);
+        self.compare();
+    }
+
+    /// Drops what differs. Who agrees has come as far as the others: the head of a block tells its length.
+    fn compare(&mut self) {
+        let blob = self.blob.make_contiguous();
+        let mut compared = 0;
+        self.encoders.retain_mut(|encoder| {
+            let len = encoder.retain(|output| blob.starts_with(output));
+            compared = compared.max(len.unwrap_or(0));
+            len.is_some()
+        });
+        self.blob.drain(..compared);
+    }
+
+    /// The most probable method, if its output is all of the blob.
+    fn winner(&self) -> Option<Method> {
+        self.encoders.first().filter(|_| self.blob.is_empty())?.method()
+    }
+}
+
+/// Lets the encoders run over the plain bytes of a frame.
+fn run(mut race: Race, mut blob: impl Read, mut plain: impl Write) -> io::Result<Outcome> {
+    let mut decoder = Decoder::new()?;
+    decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW))?;
+    let (mut piece, mut decoded) = (vec![0; PIECE], vec![0; PIECE]);
+    loop {
+        let read = read_some(&mut blob, &mut piece)?;
+        if read == 0 {
+            return Ok(Reason::Damaged.into());
+        }
+        race.blob.extend(&piece[..read]);
+        let mut input = InBuffer::around(&piece[..read]);
+        loop {
+            let mut output = OutBuffer::around(&mut decoded[..]);
+            let Ok(hint) = decoder.run(&mut input, &mut output) else { return Ok(Reason::Damaged.into()) };
+            let made = output.as_slice();
+            plain.write_all(made)?;
+            race.plain(made);
+            if hint == 0 {
+                let is_followed = input.pos() < read || read_some(&mut blob, &mut [0])? > 0;
+                return Ok(if is_followed { Reason::Trailing.into() } else { end(race) });
+            }
+            if race.encoders.is_empty() {
+                return Ok(Reason::NoEncoder(race.plain).into());
+            }
+            if made.len() < PIECE && input.pos() == read {
+                break;
+            }
+        }
+    }
+}
+
+/// The outcome of a frame that ended well.
+fn end(mut race: Race) -> Outcome {
+    race.finish();
+    match race.winner() {
+        Some(method) => {
+            let recipe = Recipe { method, header: Vec::new(), checkpoints: Vec::new() };
+            Outcome::Recognised(Recognised { recipe, plain_len: race.plain })
+        }
+        None => Reason::NoEncoder(race.plain).into(),
+    }
+}

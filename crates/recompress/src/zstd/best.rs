@@ -1,0 +1,285 @@
+//! The level `best`: two tables of two places each, and prices of matches. As it is from klauspost/compress 1.17.8 on.
+
+use super::block::Found;
+use super::entropy;
+use super::history::{History, hash, load32, load64, same, same_before};
+use super::sequences::Prices;
+use super::{Block, Finder, Pair};
+
+const BITS: u32 = 18;
+const LONG_BITS: u32 = 22;
+/// So many bytes at the end of a block are not looked at.
+const MARGIN: usize = 12;
+/// Blocks with fewer bytes have no matches.
+const SMALLEST: usize = 16;
+/// No better match is looked for than one of so many bytes.
+const GOOD_ENOUGH: usize = 250;
+/// So many bytes of a match that is looked for from its end may differ at its start.
+const SKIPPED: usize = 2;
+/// The price of what is no match.
+const DEAREST: i32 = 131_074 * 8;
+
+pub(super) struct Best {
+    history: History,
+    tables: Tables,
+    prices: Prices,
+}
+
+struct Tables {
+    short: Box<[Pair]>,
+    long: Box<[Pair]>,
+}
+
+impl Best {
+    pub(super) fn new(window: u32) -> Self {
+        Self {
+            history: History::new(window),
+            tables: Tables {
+                short: vec![Pair::default(); 1 << BITS].into(),
+                long: vec![Pair::default(); 1 << LONG_BITS].into(),
+            },
+            prices: Prices::new(),
+        }
+    }
+}
+
+impl Tables {
+    #[inline]
+    fn short(&self, word: u64) -> Pair {
+        self.short[hash::<4, BITS>(word)]
+    }
+
+    #[inline]
+    fn long(&self, word: u64) -> Pair {
+        self.long[hash::<8, LONG_BITS>(word)]
+    }
+
+    #[inline]
+    fn keep(&mut self, word: u64, place: u32) {
+        let (short, long) =
+            (&mut self.short[hash::<4, BITS>(word)], &mut self.long[hash::<8, LONG_BITS>(word)]);
+        *short = Pair { place, before: short.place };
+        *long = Pair { place, before: long.place };
+    }
+
+    fn keep_all(&mut self, plain: &[u8], first: u32, from: usize, to: usize) {
+        for at in from..to {
+            self.keep(load64(plain, at), first + at as u32);
+        }
+    }
+}
+
+/// How far the match is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Distance {
+    /// Nothing was found.
+    None,
+    /// As the places say.
+    New,
+    /// One of the last three distances, counted as the format does. Straight after a match it is another one.
+    Again { number: u32, is_straight: bool },
+}
+
+/// The best match so far, and its price: fewer bits than its literals take are below zero.
+#[derive(Clone, Copy)]
+struct Match {
+    at: usize,
+    from: usize,
+    length: usize,
+    distance: Distance,
+    price: i32,
+}
+
+struct Search<'a> {
+    plain: &'a [u8],
+    first: u32,
+    window: usize,
+    emitted: usize,
+    bits_per_byte: i32,
+    prices: &'a Prices,
+}
+
+impl Search<'_> {
+    fn place(&self, best: &mut Match, place: u32, at: usize) {
+        if let Some(from) = place.checked_sub(self.first) {
+            self.improve(best, from as usize, at, Distance::New);
+        }
+    }
+
+    fn pair(&self, best: &mut Match, pair: Pair, at: usize) {
+        self.place(best, pair.place, at);
+        self.place(best, pair.before, at);
+    }
+
+    fn again(&self, best: &mut Match, distance: usize, at: usize, number: u32, is_straight: bool) {
+        if let Some(from) = at.checked_sub(distance) {
+            self.improve(best, from, at, Distance::Again { number, is_straight });
+        }
+    }
+
+    /// Takes a match if it seems better.
+    fn improve(&self, best: &mut Match, from: usize, at: usize, distance: Distance) {
+        if at <= from || at - from >= self.window || load32(self.plain, from) != load32(self.plain, at) {
+            return;
+        }
+        if best.length > 16 {
+            let Some(left) = self.plain.len().checked_sub(best.at + best.length).filter(|left| *left > 0)
+            else {
+                return;
+            };
+            // Four bytes near the end of the best so far have to match, too.
+            let check = (best.at + best.length) as i64 - at as i64 - 8;
+            if left > 2 && check > 4 {
+                let check = check as usize;
+                if load32(self.plain, from + check) != load32(self.plain, at + check) {
+                    return;
+                }
+            }
+        }
+        let length = 4 + same(self.plain, at + 4, from + 4);
+        let before = match best.distance {
+            Distance::None | Distance::New => {
+                let least = at.saturating_sub(self.window);
+                same_before(self.plain, at, from, at - self.emitted, least)
+            }
+            Distance::Again { .. } => 0,
+        };
+        let (at, from, length) = (at - before, from - before, length + before);
+        let offset = match distance {
+            Distance::Again { number, .. } => number,
+            Distance::None | Distance::New => (at - from) as u32 + 3,
+        };
+        let price = self.prices.of(offset, length as u32) - ((length as i32 * self.bits_per_byte) >> 10);
+        let found = match price {
+            1.. => Match { at, from, length: 0, distance, price: DEAREST },
+            _ => Match { at, from, length, distance, price },
+        };
+        let moved = ((found.at as i32 - best.at as i32) * self.bits_per_byte) >> 10;
+        if best.price >= DEAREST || found.price - best.price + moved < 0 {
+            *best = found;
+        }
+    }
+}
+
+impl Finder for Best {
+    fn history(&mut self) -> &mut History {
+        &mut self.history
+    }
+
+    fn places(&mut self, change: &dyn Fn(&mut u32)) {
+        self.tables.short.iter_mut().chain(&mut self.tables.long).for_each(|pair| pair.change(change));
+    }
+
+    fn block(&mut self, plain: &[u8], block: Block, found: &mut Found) {
+        let start = block.start;
+        let own = &plain[start..];
+        if found.all_same(own) {
+            return;
+        }
+        if own.len() < SMALLEST {
+            found.literals.extend_from_slice(own);
+            return;
+        }
+        let first = self.history.first;
+        let bits_per_byte = ((entropy::bits(own) * 1024 / own.len() as u64) as i32).max(1024);
+        let mut search = Search {
+            plain,
+            first,
+            window: self.history.window as usize,
+            emitted: start,
+            bits_per_byte,
+            prices: &self.prices,
+        };
+        let tables = &mut self.tables;
+        let limit = plain.len() - MARGIN;
+        let mut at = start;
+        let mut distances = [0usize; 3];
+        loop {
+            let may_repeat = found.sequences.len() > 2;
+            let word = load64(plain, at);
+            let mut best = Match { at, from: 0, length: 0, distance: Distance::None, price: DEAREST };
+            search.pair(&mut best, tables.long(word), at);
+            search.pair(&mut best, tables.short(word), at);
+            if may_repeat && best.length < GOOD_ENOUGH {
+                let [near, far, farthest] = distances;
+                if at == search.emitted {
+                    search.again(&mut best, far, at, 1, true);
+                    search.again(&mut best, farthest, at, 2, true);
+                    if near > 1 {
+                        search.again(&mut best, near - 1, at, 3, true);
+                    }
+                }
+                for next in [at + 1, at + 3] {
+                    // The second only if a new distance is the best of all until then.
+                    let is_asked = match best.distance {
+                        Distance::Again { .. } => false,
+                        Distance::None => next == at + 1,
+                        Distance::New => true,
+                    };
+                    if is_asked {
+                        (1..).zip(distances).for_each(|(number, distance)| {
+                            search.again(&mut best, distance, next, number, false);
+                        });
+                    }
+                }
+            }
+            tables.keep(word, first + at as u32);
+            let kept = at + 1;
+            if best.length < GOOD_ENOUGH {
+                if best.length < 4 {
+                    at += 1 + ((at - search.emitted) >> 9);
+                    if at >= limit {
+                        break;
+                    }
+                    continue;
+                }
+                let (next, after) = (load64(plain, at + 1), load64(plain, at + 2));
+                let (long, long_after) = (tables.long(next), tables.long(after));
+                search.place(&mut best, tables.short(word >> 8).place, at + 1);
+                search.pair(&mut best, long, at + 1);
+                search.pair(&mut best, long_after, at + 2);
+                let end = best.at + best.length;
+                if best.at + SKIPPED > at && end < limit {
+                    let pair = tables.long(load64(plain, end));
+                    let by_end = |best: &Match, place: u32| {
+                        (place as usize + SKIPPED).checked_sub(first as usize + best.length)
+                    };
+                    if let Some(from) = by_end(&best, pair.place) {
+                        let from_at = best.at + SKIPPED;
+                        search.improve(&mut best, from, from_at, Distance::New);
+                        if let Some(from) = by_end(&best, pair.before) {
+                            let from_at = best.at + SKIPPED;
+                            search.improve(&mut best, from, from_at, Distance::New);
+                        }
+                    }
+                }
+            }
+            let literals = &plain[search.emitted..best.at];
+            at = best.at + best.length;
+            search.emitted = at;
+            let [near, far, farthest] = distances;
+            let to = match best.distance {
+                Distance::Again { number, is_straight } => {
+                    found.sequence(literals, best.length, number);
+                    distances = match (number, is_straight) {
+                        (2, false) | (1, true) => [far, near, farthest],
+                        (3, false) | (2, true) => [farthest, near, far],
+                        (3, true) => [near - 1, near, far],
+                        _ => distances,
+                    };
+                    at.min(limit + 4)
+                }
+                Distance::None | Distance::New => {
+                    found.matched(literals, best.at - best.from, best.length);
+                    distances = [best.at - best.from, near, far];
+                    at.min(limit - 4)
+                }
+            };
+            tables.keep_all(plain, first, kept, to);
+            if at >= limit {
+                break;
+            }
+        }
+        found.literals.extend_from_slice(&plain[search.emitted..]);
+    }
+}
