@@ -154,7 +154,7 @@ impl Search<'_> {
             1.. => Match { at, from, length: 0, distance, price: DEAREST },
             _ => Match { at, from, length, distance, price },
         };
-        let moved = (found.at as i32 - best.at as i32) * self.bits_per_byte >> 10;
+        let moved = ((found.at as i32 - best.at as i32) * self.bits_per_byte) >> 10;
         if best.price >= DEAREST || found.price - best.price + moved < 0 {
             *best = found;
         }
