@@ -24,7 +24,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What the tests of any crate may use besides.
-const FOR_TESTS: &[&str] = &["dsync-lab", "dsync-delta"];
+const FOR_TESTS: &[&str] = &["dsync-lab"];
+/// A crate, and what its tests measure by besides.
+const MEASURES: (&str, &str) = ("dsync-exe", "dsync-delta");
 
 /// Arrows that are not in the table, and crates that are not.
 pub(super) fn dependencies(members: &[&Package]) -> Vec<Finding> {
@@ -40,7 +42,8 @@ pub(super) fn dependencies(members: &[&Package]) -> Vec<Finding> {
             let for_tests = dependency.kind.as_deref() == Some("dev");
             let name = dependency.name.as_str();
             // A crate that its own tests name gets features that only they need.
-            let for_tests = for_tests && (FOR_TESTS.contains(&name) || name == package.name);
+            let is_for_tests = FOR_TESTS.contains(&name) || (package.name.as_str(), name) == MEASURES;
+            let for_tests = for_tests && (is_for_tests || name == package.name);
             if ours && !allowed.contains(&name) && !for_tests {
                 findings.push(Finding::of(&manifest, format!("{} must not depend on {name}", package.name)));
             }
