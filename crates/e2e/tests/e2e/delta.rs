@@ -86,7 +86,7 @@ fn a_source_that_only_remembers_the_basis_asks_about_changed_files_only() {
     bench.here().docker(&["rmi", &bench.name("web:2")]);
     bench.there().docker(&["rmi", &bench.name("web:1")]);
     // Of the piece with the five bytes the cuts are told, and the one cut that nobody has.
-    bench.pull(&[&bench.name("web:2")]).ok().wire_at_least(10_000).wire_at_most(OVERHEAD + 5_000);
+    bench.pull(&[&bench.name("web:2")]).ok().wire_at_least(10_000).wire_at_most(OVERHEAD + 6_000);
     bench.assert_same("web:2");
 }
 
