@@ -222,7 +222,7 @@ fn runs(
 }
 
 /// The part of the old file that a run is most like: all of it where it is not too long, else the same part
-/// of its length, with as much again around.
+/// of its length, with as much again around, a quarter of `most` on either side at most.
 fn region(item: &Item<'_>, new: &Listing, old: &OldFile, listing: &Listing, most: u64) -> Run {
     let whole = Run { layer: old.layer, contents: old.contents.clone(), len: old.len };
     if old.len <= most.min(item.run.len.saturating_mul(4).max(1 << 20)) || item.file_len == 0 {
@@ -241,7 +241,7 @@ fn region(item: &Item<'_>, new: &Listing, old: &OldFile, listing: &Listing, most
         (0, Run { layer: old.layer, contents: old.contents.start..old.contents.start, len: 0 });
     for content in old.contents.clone() {
         let len = listing.contents()[content].len;
-        if at + len > from && at < to && run.len + len <= most {
+        if at + len > from && at < to && run.len + len <= most + 2 * slack {
             if run.len == 0 {
                 run.contents.start = content;
             }
