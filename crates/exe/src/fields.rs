@@ -3,7 +3,7 @@
 use crate::data;
 use crate::image::{Image, Machine};
 use crate::map::Map;
-use crate::{arm, x86};
+use crate::{arm, roomy, x86};
 
 /// How an address is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ const GAP: usize = 64;
 impl<'a> Fields<'a> {
     /// All of an image.
     pub(crate) fn of(image: &'a Image<'a>, what: Use<'a>) -> Self {
-        let mut fields = Fields { image, code: Vec::new(), data: Vec::new(), what, gap: 0 };
+        let mut fields = Fields { image, code: roomy(0), data: roomy(0), what, gap: 0 };
         let mut tables = Vec::new();
         for section in image.sections.iter().filter(|section| section.is_code) {
             fields.gap = section.range.start;

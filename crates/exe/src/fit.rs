@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::map::Map;
+use crate::roomy;
 
 /// What an address that moves as the map says is worth, and what a stretch costs.
 const AGREES: i64 = 10;
@@ -26,7 +27,7 @@ impl Votes {
     /// The best map: the path through all addresses that agrees with most, less the changes in it (Viterbi).
     pub(crate) fn fit(&mut self) -> Map {
         self.0.sort_unstable();
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps: Vec<Step> = roomy(self.0.len());
         let mut scores: HashMap<u32, (i64, u32), BuildHasherDefault<Spread>> = HashMap::default();
         scores.insert(0, (0, NO_STEP));
         let mut best = (0, NO_STEP);

@@ -37,6 +37,8 @@ pub struct Plan(Map);
 const WORTH: usize = 6;
 /// A plan is worth this at least, in bytes.
 const LEAST: usize = 64;
+/// An allocation that the C library does not keep.
+const KEPT: usize = 33 << 20;
 
 impl Plan {
     /// The bytes by which it is told.
@@ -48,6 +50,14 @@ impl Plan {
     pub fn decode(bytes: &[u8]) -> Option<Plan> {
         Map::decode(bytes).map(Plan)
     }
+}
+
+/// An empty vector with room for so many, or more: for what is as long as a file.
+///
+/// The C library keeps what is given back to it of up to 32 MiB, and several of these would add to all that comes after.
+/// Larger ones it takes from the system, where room that is never used costs nothing.
+pub fn roomy<T>(many: usize) -> Vec<T> {
+    Vec::with_capacity(many.max(KEPT / size_of::<T>()))
 }
 
 /// Whether a file that begins so may be one for which there are plans. 20 bytes are enough.
@@ -102,7 +112,8 @@ pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
 
 /// Gives an old version the addresses of the new one. What is no such file stays as it is. Takes as much memory as the file.
 pub fn align(old: &[u8], plan: &Plan) -> Vec<u8> {
-    let mut aligned = old.to_vec();
+    let mut aligned = roomy(old.len());
+    aligned.extend_from_slice(old);
     if let Some(image) = Image::parse(old) {
         Fields::of(&image, Use::Write(&plan.0, &mut aligned));
     }

@@ -1,6 +1,7 @@
 //! Which field of a new version is which of the old one: by runs of the same tokens.
 
 use crate::fields::Field;
+use crate::roomy;
 
 /// So many fields in a row are looked for anywhere.
 const ROW: usize = 4;
@@ -14,7 +15,7 @@ const NEAR: usize = 12;
 /// Pairs fields: the numbers of an old and of a new one.
 pub(crate) fn pair(old: &[Field], new: &[Field]) -> Vec<(u32, u32)> {
     let index = Index::of(old);
-    let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(new.len());
+    let mut pairs: Vec<(u32, u32)> = roomy(new.len());
     // What comes next of the old ones, and from where on new ones have no pair.
     let (mut at, mut here, mut open) = (0, 0, 0);
     while here < new.len() {

@@ -111,7 +111,7 @@ impl Candidates {
 
 /// A whole file, whose length is that of this side's own layer.
 fn read(own: &Layers<'_>, shelves: &[Shelf], file: &Run) -> Result<Vec<u8>, EndpointError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(file.len).unwrap_or_default());
+    let mut bytes = dsync_exe::roomy(usize::try_from(file.len).unwrap_or_default());
     load(own, shelves, file, &mut bytes).map_err(EndpointError::io("cannot read a file that changed"))?;
     Ok(bytes)
 }
