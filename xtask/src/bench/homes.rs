@@ -1,6 +1,7 @@
 //! The homes of both ends as they were at one moment, so that every run of docker-sync begins with the same
 //! caches.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,6 +28,12 @@ impl Homes {
         self.pairs().try_for_each(|(home, copy)| mirror(&copy, home))
     }
 
+    /// From now on homes have this file as it is, if it is there.
+    pub(crate) fn adopt(&self, name: &str) -> Result {
+        let mut there = self.pairs().filter(|(home, _)| home.join(name).is_file());
+        Ok(there.try_for_each(|(home, copy)| fs::copy(home.join(name), copy.join(name)).map(drop))?)
+    }
+
     fn pairs(&self) -> impl Iterator<Item = (&Path, PathBuf)> {
         let copy = |at: usize| self.copies.path().join(at.to_string());
         self.homes.iter().enumerate().map(move |(at, home)| (home.as_path(), copy(at)))
@@ -36,14 +43,14 @@ impl Homes {
 /// Makes one directory the same as another.
 fn mirror(from: &Path, to: &Path) -> Result {
     let mut rsync = Command::new("rsync");
-    rsync.args(["-a", "--delete"]).arg(from.join("")).arg(to.join(""));
+    // By contents: a run can be over within the second in which a file was kept.
+    rsync.args(["-a", "--checksum", "--delete"]).arg(from.join("")).arg(to.join(""));
     shell::run(&mut rsync)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_home_is_what_it_was() {
@@ -56,5 +63,10 @@ mod tests {
         homes.restore().unwrap();
         assert_eq!(fs::read_to_string(file("kept")).unwrap(), "1");
         assert!(!file("new").exists());
+        fs::write(file("new"), "3").unwrap();
+        fs::write(file("kept"), "4").unwrap();
+        homes.adopt("new").unwrap();
+        homes.restore().unwrap();
+        assert_eq!(["kept", "new"].map(|name| fs::read_to_string(file(name)).unwrap()), ["1", "3"]);
     }
 }

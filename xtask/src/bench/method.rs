@@ -24,7 +24,7 @@ pub(crate) struct Method {
     /// In which scenarios it says something.
     pub(crate) scenarios: &'static [Scenario],
     /// Whether it runs only when asked for.
-    pub(crate) slow: bool,
+    pub(crate) rare: bool,
     /// Its colour on light and on dark ground; without, the plots leave it out.
     pub(crate) colours: Option<[&'static str; 2]>,
 }
@@ -49,7 +49,7 @@ pub(crate) const DOCKER_SYNC: &Method = &Method {
     title: "docker-sync",
     way: Way::Sync(&[]),
     scenarios: EVERYWHERE,
-    slow: false,
+    rare: false,
     colours: Some(["#1f6feb", "#58a6ff"]),
 };
 
@@ -58,9 +58,17 @@ pub(crate) const DOCKER_SYNC_MAX: &Method = &Method {
     title: "docker-sync, max",
     way: Way::Sync(&["--compression", "max"]),
     scenarios: &[Scenario::Update, Scenario::Blind],
-    slow: false,
+    rare: false,
     colours: Some(["#0b4aa2", "#a5d0ff"]),
 };
+
+pub(crate) const DOCKER_SYNC_1: &Method =
+    &level("docker-sync-1", "docker-sync, level 1", &["--compression", "1"]);
+
+/// docker-sync at one level, to see whether `auto` chooses well.
+const fn level(name: &'static str, title: &'static str, args: &'static [&'static str]) -> Method {
+    Method { name, title, way: Way::Sync(args), scenarios: EVERYWHERE, rare: true, colours: None }
+}
 
 /// The steps of the original, over its one connection. That it finds an old dump at the target is what it
 /// promises.
@@ -81,7 +89,7 @@ docker load -q -i "$dump"
 "#,
     ),
     scenarios: UPDATE,
-    slow: false,
+    rare: false,
     colours: Some(["#d97706", "#f0a33c"]),
 };
 
@@ -90,7 +98,7 @@ pub(crate) const SAVE_ZSTD: &Method = &Method {
     title: "save │ zstd -3 │ ssh │ load",
     way: Way::Script(r#"$SSH "$SOURCE" "docker save $NEW | zstd -3 -q" | zstd -dq | docker load -q"#),
     scenarios: UPDATE_AND_COLD,
-    slow: false,
+    rare: false,
     colours: Some(["#7d8590", "#9aa4af"]),
 };
 
@@ -99,7 +107,7 @@ pub(crate) const SAVE_ZSTD_T0: &Method = &Method {
     title: "save │ zstd -T0 -3 │ ssh │ load",
     way: Way::Script(r#"$SSH "$SOURCE" "docker save $NEW | zstd -T0 -3 -q" | zstd -dq | docker load -q"#),
     scenarios: UPDATE_AND_COLD,
-    slow: false,
+    rare: false,
     colours: None,
 };
 
@@ -107,12 +115,16 @@ pub(crate) const SAVE_ZSTD_T0: &Method = &Method {
 pub(crate) const METHODS: &[&Method] = &[
     DOCKER_SYNC,
     DOCKER_SYNC_MAX,
+    DOCKER_SYNC_1,
+    &level("docker-sync-9", "docker-sync, level 9", &["--compression", "9"]),
+    &level("docker-sync-12", "docker-sync, level 12", &["--compression", "12"]),
+    &level("docker-sync-18", "docker-sync, level 18", &["--compression", "18"]),
     &Method {
         name: "patch",
         title: "zstd -19 --patch-from",
         way: Way::Computed(computed::patch),
         scenarios: UPDATE,
-        slow: false,
+        rare: false,
         colours: Some(["#8250df", "#b392f0"]),
     },
     &Method {
@@ -120,7 +132,7 @@ pub(crate) const METHODS: &[&Method] = &[
         title: "zstd --ultra -22 --patch-from",
         way: Way::Computed(computed::patch_ultra),
         scenarios: UPDATE,
-        slow: true,
+        rare: true,
         colours: None,
     },
     RSYNC,
@@ -129,7 +141,7 @@ pub(crate) const METHODS: &[&Method] = &[
         title: "chunks of 16 KiB, zstd -3",
         way: Way::Computed(computed::chunks),
         scenarios: UPDATE,
-        slow: false,
+        rare: false,
         colours: Some(["#0f8b7d", "#3ccfb9"]),
     },
     &Method {
@@ -137,7 +149,7 @@ pub(crate) const METHODS: &[&Method] = &[
         title: "missing layers, gzip -6",
         way: Way::Computed(computed::gzip),
         scenarios: UPDATE,
-        slow: false,
+        rare: false,
         colours: Some(["#b4457a", "#e283a8"]),
     },
     SAVE_ZSTD,
@@ -147,7 +159,7 @@ pub(crate) const METHODS: &[&Method] = &[
         title: "save │ ssh │ load",
         way: Way::Script(r#"$SSH "$SOURCE" "docker save $NEW" | docker load -q"#),
         scenarios: UPDATE,
-        slow: false,
+        rare: false,
         colours: Some(["#b1b8c0", "#626c77"]),
     },
 ];
@@ -158,10 +170,11 @@ impl ValueEnum for &'static Method {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let how = match (&self.way, self.slow) {
-            (Way::Computed(_), true) => " (computed; slow)",
+        let how = match (&self.way, self.rare) {
+            (Way::Computed(_), true) => " (computed; 20 minutes and more for a pair)",
             (Way::Computed(_), false) => " (computed)",
-            _ => "",
+            (_, true) => " (when asked for)",
+            (_, false) => "",
         };
         Some(PossibleValue::new(self.name).help(format!("{}{how}", self.title)))
     }

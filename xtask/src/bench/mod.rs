@@ -47,6 +47,8 @@ Examples:
     cargo xtask bench --pairs node --links lan,20M --methods docker-sync,docker-sync-max
   How the first sync of an image compares:
     cargo xtask bench --pairs django --scenarios cold
+  Whether `auto` chooses well:
+    cargo xtask bench --pairs pyml --scenarios update --methods docker-sync,docker-sync-1,docker-sync-9,docker-sync-18
   Try the benchmark itself:
     cargo xtask bench --pairs tiny --links lan -n 1 --out /tmp/results
   Tables and plots from what is there:
@@ -71,13 +73,13 @@ pub(crate) struct Options {
     #[arg(default_values_t = cable::CABLES.iter().copied())]
     cables: Vec<&'static Cable>,
 
-    /// Ways of moving images [default: all but the slow ones]
+    /// Ways of moving images [default: all but the rare ones]
     #[arg(long, value_name = "METHODS", value_enum, value_delimiter = ',')]
     methods: Vec<&'static Method>,
 
-    /// Slow methods as well, of 20 minutes and more for a pair
+    /// Rare methods as well: single levels, and what takes 20 minutes and more for a pair
     #[arg(long)]
-    slow: bool,
+    rare: bool,
 
     /// How often each method is run on a fast link
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
@@ -108,10 +110,10 @@ impl Options {
     /// The methods that were asked for, in the order of the tables.
     fn methods(&self) -> Vec<&'static Method> {
         let asked = |method: &Method| match self.methods[..] {
-            [] => !method.slow,
+            [] => !method.rare,
             _ => self.methods.iter().any(|asked| asked.name == method.name),
         };
-        METHODS.iter().copied().filter(|method| asked(method) || (self.slow && method.slow)).collect()
+        METHODS.iter().copied().filter(|method| asked(method) || (self.rare && method.rare)).collect()
     }
 }
 

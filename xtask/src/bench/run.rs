@@ -136,6 +136,9 @@ impl Bench<'_> {
         let (source, target) = (self.ends.source.engine(), self.ends.target.engine());
         let alias = cable.lay(self.ends.source)?;
         let new = case.pair.new;
+        if case.scenario == Scenario::Update && self.is_ours_measured() && *cable != *LAN {
+            self.remember_link(&alias, case, homes)?;
+        }
         let mut records = Vec::new();
         for run in 0..cable.runs(self.options.runs) {
             for method in self.run_methods(case) {
@@ -167,6 +170,16 @@ impl Bench<'_> {
         }
         target.remove_image(new)?;
         Ok(records)
+    }
+
+    /// A sync over a cable, of which only the speed of the link is kept, as each sync keeps it.
+    fn remember_link(&self, alias: &str, case: Case<'_>, homes: &Homes) -> Result {
+        homes.restore()?;
+        let mut sync = self.ends.docker_sync(alias, &[case.pair.new]);
+        finish(sync.arg("--quiet"), "a sync before")?;
+        homes.adopt(".cache/docker-sync/links")?;
+        self.ends.target.engine().remove_image(case.pair.new)?;
+        Ok(())
     }
 
     /// How many seconds a run would take at least, when that is more than a person wants to wait.

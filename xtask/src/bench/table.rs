@@ -26,7 +26,7 @@ had, *engine temp* what the engine kept in its temporary directory meanwhile; *C
 an end but the engine's daemon. Where there were several runs, figures are medians.
 
 docker-sync has been at both ends before: each of its runs begins with the caches that its last sync, of the old \
-image, left behind. *docker-sync, max* is with `--compression max`.
+image, left behind; on a slow link it also remembers how fast the link was. *docker-sync, max* is with `--compression max`.
 
 Some rivals are computed from the archives, not run. *Missing layers, gzip -6* is what a registry would move. \
 *Chunks of 16 KiB* is what casync and desync move: what is in the missing layers and in no layer of the target, cut by \
