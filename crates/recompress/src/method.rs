@@ -130,7 +130,7 @@ impl Effort {
 
 impl Method {
     /// The bytes that [`Method::from_bytes`] reads.
-    pub(crate) fn to_bytes(self) -> [u8; 6] {
+    pub fn to_bytes(self) -> [u8; 6] {
         let (number, level, block) = match self {
             Self::Go { level } => (1, level, 0u32),
             Self::Klauspost { release, level } => (2 + release.number(), level, 0),
@@ -147,7 +147,7 @@ impl Method {
     }
 
     /// Reads a method, if all of it is known here.
-    pub(crate) fn from_bytes(bytes: [u8; 6]) -> Option<Self> {
+    pub fn from_bytes(bytes: [u8; 6]) -> Option<Self> {
         let [number, level, a, b, c, d] = bytes;
         let (level, block) = (level as i8, u32::from_le_bytes([a, b, c, d]));
         let method = match number {

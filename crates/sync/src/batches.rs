@@ -23,7 +23,8 @@ use dsync_proto::{Channel, Peer};
 use crate::failure::EndpointError;
 use crate::layers::copy_at;
 use crate::link::{Link, Outbox};
-use crate::pace::{Pace, Sent};
+use crate::opened;
+use crate::pace::{self, Pace, Sent};
 
 /// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
 pub(crate) type Load<'a> = dyn Fn(&Run, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;
@@ -81,8 +82,8 @@ pub(crate) fn pack(
 fn pack_one(batch: &Batch, new: &Load<'_>, old: &Load<'_>, effort: Effort) -> io::Result<Vec<u8>> {
     let (new_lens, old_lens) = (lens(&batch.new), lens(&batch.old));
     let (new, old) = (all(&batch.new, new)?, all(&batch.old, old)?);
-    let (new, old) = (Items { bytes: &new, lens: &new_lens }, Items { bytes: &old, lens: &old_lens });
-    batch::encode(old, new, &batch.pairs, effort)
+    let old = Items { bytes: &old, lens: &old_lens };
+    opened::encode(old, (new, &new_lens), &batch.pairs, effort, pace::is_patient(effort))
 }
 
 fn lens(runs: &[Run]) -> Vec<u64> {
@@ -245,7 +246,7 @@ impl<'a, R: Read> Arrivals<'a, R> {
         let old = Items { bytes: &old, lens: &old_lens };
         // Before the next is unpacked the last one goes.
         self.last = Vec::new();
-        self.last = batch::decode(old, &lens(&batch.new), &batch.pairs, &packed).map_err(io::Error::other)?;
+        self.last = opened::decode(old, &lens(&batch.new), &batch.pairs, &packed)?;
         let mut at = 0;
         for (literal, len) in literals {
             let len = usize::try_from(len).map_err(io::Error::other)?;
@@ -260,7 +261,7 @@ impl<'a, R: Read> Arrivals<'a, R> {
 }
 
 /// Reads a batch, and says how long it was under way; memory follows what arrives.
-fn read(stream: &mut impl Read) -> io::Result<(Vec<u8>, Duration)> {
+pub(crate) fn read(stream: &mut impl Read) -> io::Result<(Vec<u8>, Duration)> {
     let mut len = [0; 4];
     stream.read_exact(&mut len)?;
     let begun = Instant::now();

@@ -24,6 +24,7 @@ mod link;
 mod links;
 mod negotiate;
 mod offered;
+mod opened;
 mod pace;
 mod patch;
 mod program;

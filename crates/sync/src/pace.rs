@@ -92,7 +92,7 @@ impl Pace {
 
     /// Whether what takes some time for each byte, as looking at executables does, is worth it.
     pub(crate) fn is_patient(&self) -> bool {
-        !matches!(self.effort(), Effort::Level(level) if level < PATIENT)
+        is_patient(self.effort())
     }
 
     /// Learns how long bytes were under way.
@@ -151,6 +151,11 @@ impl Pace {
             _ => MEMORY,
         }
     }
+}
+
+/// Whether what is coded with such an effort is worth looking at for some time first.
+pub(crate) fn is_patient(effort: Effort) -> bool {
+    !matches!(effort, Effort::Level(level) if level < PATIENT)
 }
 
 /// The lowest rung for such a link.

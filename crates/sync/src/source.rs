@@ -138,7 +138,8 @@ pub(crate) fn send(
     let costs = if how.explain {
         let layer = |listing| explain::Layer { listing, position: position(image, &listing.diff_id) };
         let layers: Vec<explain::Layer<'_>> = new.iter().copied().map(layer).collect();
-        explain::costs(&batches, &sizes, &layers, loads).map_err(EndpointError::io(LOST))?
+        explain::costs(&batches, &sizes, &layers, loads, pace.is_patient())
+            .map_err(EndpointError::io(LOST))?
     } else {
         Vec::new()
     };

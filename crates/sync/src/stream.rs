@@ -163,7 +163,7 @@ impl Sender<'_> {
             let explained: Vec<explain::Layer<'_>> =
                 listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
             let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer].load(run, out);
-            explain::costs(&batches, &sizes, &explained, (&load_new, &no_old))
+            explain::costs(&batches, &sizes, &explained, (&load_new, &no_old), self.pace.is_patient())
                 .map_err(EndpointError::io("cannot read a content"))?
         } else {
             Vec::new()

@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use crate::link::Frame;
 
 const MAGIC: [u8; 16] = *b"\0docker-syncp\xd5\x0d\x0a";
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 /// Magic, version, length of the head.
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;

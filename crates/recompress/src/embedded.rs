@@ -1,0 +1,316 @@
+//! Deflate streams inside of files: members of zip archives (wheels, jars), files of gzip (changelogs, manual pages).
+//!
+//! What changed a little before compression is another file after it. So a file whose streams all come from encoders
+//! that are known here is *opened*: its plain bytes stand where the streams stood. It is closed by running the encoders
+//! again. A file that is only to be compared with needs no encoders.
+
+use std::ops::Range;
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use crate::gzip::{self, Start};
+use crate::{Flavour, Method};
+
+/// The start of a zip member, APPNOTE.TXT 4.3.7, and what of it is looked at.
+const MEMBER: [u8; 4] = *b"PK\x03\x04";
+const MEMBER_LEN: usize = 30;
+const FLAGS: usize = 6;
+const ENCRYPTED: u8 = 1;
+const HOW: usize = 8;
+const DEFLATED: u8 = 8;
+const NAME_LEN: usize = 26;
+const EXTRA_LEN: usize = 28;
+
+/// A stream of fewer bytes stays as it is: there is nothing to win.
+const LEAST: usize = 64;
+/// Bytes that are encoded at once.
+const PIECE: usize = 1 << 16;
+/// Who writes the streams in files, the most usual first: Python, Java and libarchive; Debian's packages; the rest.
+const USUAL: [Method; 7] = [
+    Method::Zlib { flavour: Flavour::Zlib, level: 6 },
+    Method::Zlib { flavour: Flavour::Gnu, level: 9 },
+    Method::Zlib { flavour: Flavour::Zlib, level: 9 },
+    Method::Zlib { flavour: Flavour::Gnu, level: 6 },
+    Method::Go { level: 6 },
+    Method::Zlib { flavour: Flavour::ZlibLarge, level: 9 },
+    Method::Zlib { flavour: Flavour::Zlib, level: 1 },
+];
+
+/// A file with plain bytes in place of its streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The streams that were in it, in their order.
+    pub streams: Vec<Stream>,
+}
+
+/// A stream that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    /// How many bytes of the opened file are between the stream before and this one.
+    pub gap: u64,
+    /// How many plain bytes it has.
+    pub plain: u64,
+    /// What makes it of these.
+    pub method: Method,
+}
+
+/// A stream as it is in the file.
+struct Found {
+    at: Range<usize>,
+    plain: Vec<u8>,
+}
+
+impl Opened {
+    /// Opens a file, if it has streams and all of them can be made again, and if that has at most `most` bytes.
+    pub fn of(file: &[u8], most: usize) -> Option<Opened> {
+        let found = find(file, most)?;
+        let mut usual = USUAL;
+        let mut opened = Opened { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
+        let mut done = 0;
+        for Found { at, plain } in found {
+            let method = usual.iter().position(|method| makes(*method, &plain, &file[at.clone()]))?;
+            // What made one stream of a file made all, as a rule.
+            usual[..=method].rotate_right(1);
+            opened.bytes.extend_from_slice(&file[done..at.start]);
+            opened.bytes.extend_from_slice(&plain);
+            let (gap, plain) = ((at.start - done) as u64, plain.len() as u64);
+            opened.streams.push(Stream { gap, plain, method: usual[0] });
+            done = at.end;
+        }
+        opened.bytes.extend_from_slice(&file[done..]);
+        Some(opened)
+    }
+
+    /// The file again; none if the streams do not fit into the bytes.
+    pub fn close(&self) -> Option<Vec<u8>> {
+        let mut rest = &self.bytes[..];
+        let mut take = |len: u64| {
+            let (taken, left) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+            rest = left;
+            Some(taken)
+        };
+        let mut file = Vec::new();
+        for stream in &self.streams {
+            file.extend_from_slice(take(stream.gap)?);
+            let mut encoder = stream.method.encoder();
+            encoder.write(take(stream.plain)?);
+            encoder.finish();
+            file.append(encoder.output());
+        }
+        file.extend_from_slice(rest);
+        Some(file)
+    }
+}
+
+/// A file with plain bytes in place of its streams, whoever made them; none if it has no streams, or if that has more than
+/// `most` bytes.
+pub fn inflated(file: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut done = 0;
+    for Found { at, plain } in find(file, most)? {
+        bytes.extend_from_slice(&file[done..at.start]);
+        bytes.extend_from_slice(&plain);
+        done = at.end;
+    }
+    bytes.extend_from_slice(&file[done..]);
+    Some(bytes)
+}
+
+/// The streams of a file, in their order; none where there is none, or where the file would have more than `most` bytes.
+fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
+    let mut found = Vec::new();
+    let (mut at, mut len) = (0, file.len());
+    while let Some(step) = file[at..].iter().position(|byte| matches!(byte, b'P' | 0x1f)) {
+        at += step;
+        let begin = start(&file[at..]).map(|start| at + start);
+        let stream = begin.and_then(|begin| Some((begin, inflate(&file[begin..], most)?)));
+        match stream {
+            Some((begin, Inflated { used, plain })) if used >= LEAST => {
+                at = begin + used;
+                len = len - used + plain.len();
+                if len > most {
+                    return None;
+                }
+                found.push(Found { at: begin..at, plain });
+            }
+            _ => at += 1,
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// A stream that was followed to its end.
+struct Inflated {
+    /// How many bytes it has.
+    used: usize,
+    plain: Vec<u8>,
+}
+
+/// Follows a stream; none if there is none, or if it does not end after at most `most` plain bytes.
+fn inflate(bytes: &[u8], most: usize) -> Option<Inflated> {
+    let mut inflate = Decompress::new(false);
+    let mut plain = Vec::new();
+    while plain.len() <= most {
+        let (used, made) = (inflate.total_in() as usize, plain.len());
+        plain.reserve(made.clamp(1 << 12, PIECE));
+        let status = inflate.decompress_vec(&bytes[used..], &mut plain, FlushDecompress::None).ok()?;
+        if status == Status::StreamEnd {
+            return Some(Inflated { used: inflate.total_in() as usize, plain });
+        }
+        if inflate.total_in() as usize == used && plain.len() == made {
+            return None;
+        }
+    }
+    None
+}
+
+/// Where the deflate stream begins, if these are a zip member or a gzip file.
+fn start(bytes: &[u8]) -> Option<usize> {
+    if let Start::Header(len) = gzip::start(&bytes[..bytes.len().min(gzip::LONGEST_HEADER)]) {
+        return Some(len);
+    }
+    let header = bytes.get(..MEMBER_LEN).filter(|header| header.starts_with(&MEMBER))?;
+    if header[FLAGS] & ENCRYPTED != 0 || header[HOW..HOW + 2] != [DEFLATED, 0] {
+        return None;
+    }
+    let number = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
+    let start = MEMBER_LEN + number(NAME_LEN) + number(EXTRA_LEN);
+    (start < bytes.len()).then_some(start)
+}
+
+/// Whether the encoder makes this stream.
+fn makes(method: Method, plain: &[u8], stream: &[u8]) -> bool {
+    let mut encoder = method.encoder();
+    let mut rest = stream;
+    let mut agrees = |output: &mut Vec<u8>| {
+        let left = rest.strip_prefix(&output[..]);
+        output.clear();
+        rest = left.unwrap_or_default();
+        left.is_some()
+    };
+    for piece in plain.chunks(PIECE) {
+        encoder.write(piece);
+        if !agrees(encoder.output()) {
+            return false;
+        }
+    }
+    encoder.finish();
+    agrees(encoder.output()) && rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MOST: usize = 1 << 20;
+
+    fn deflate(method: Method, plain: &[u8]) -> Vec<u8> {
+        let mut encoder = method.encoder();
+        encoder.write(plain);
+        encoder.finish();
+        std::mem::take(encoder.output())
+    }
+
+    fn member(method: Method, name: &str, plain: &[u8]) -> Vec<u8> {
+        let mut header = vec![0; MEMBER_LEN];
+        header[..4].copy_from_slice(&MEMBER);
+        header[HOW] = DEFLATED;
+        header[NAME_LEN] = name.len() as u8;
+        [header, name.into(), deflate(method, plain)].concat()
+    }
+
+    fn gzip(method: Method, plain: &[u8]) -> Vec<u8> {
+        [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3][..], &deflate(method, plain), b"checksum"].concat()
+    }
+
+    /// Words, so that there is something to compress.
+    fn text(seed: u32, words: u32) -> Vec<u8> {
+        let word = |number: u32| number.wrapping_mul(2_654_435_761).rotate_left(seed) % 997;
+        (0..words).flat_map(|number| format!("{} ", word(number)).into_bytes()).collect()
+    }
+
+    #[test]
+    fn a_wheel_and_a_manual_page_are_opened_and_closed() {
+        for method in USUAL {
+            let file = [
+                member(method, "a.py", &text(1, 500)),
+                b"PK\x01\x02 and a stray \x1f\x8b".to_vec(),
+                member(method, "b.py", &text(2, 9000)),
+                gzip(method, &text(3, 700)),
+            ]
+            .concat();
+            let opened = Opened::of(&file, MOST).unwrap();
+            assert_eq!(opened.streams.len(), 3, "{method}");
+            for seed in 1..=3 {
+                let plain = text(seed, 500);
+                assert!(opened.bytes.windows(plain.len()).any(|window| window == plain), "{method}");
+            }
+            assert_eq!(opened.bytes, inflated(&file, MOST).unwrap());
+            assert_eq!(opened.close().unwrap(), file, "{method}");
+        }
+    }
+
+    #[test]
+    fn one_stream_by_nobody_known_keeps_a_file_closed() {
+        let known = member(USUAL[0], "a.py", &text(1, 500));
+        let other = member(Method::Go { level: 2 }, "b.py", &text(2, 2000));
+        let file = [known, other].concat();
+        assert_eq!(Opened::of(&file, MOST), None);
+        assert!(inflated(&file, MOST).unwrap().len() > file.len());
+    }
+
+    #[test]
+    fn what_would_be_too_long_stays_closed() {
+        let file = member(USUAL[0], "a", &vec![7; 100_000]);
+        let len = inflated(&file, MOST).unwrap().len();
+        assert!(Opened::of(&file, len).is_some() && inflated(&file, len).is_some());
+        assert!(Opened::of(&file, len - 1).is_none() && inflated(&file, len - 1).is_none());
+        // However many there are.
+        let many = file.repeat(5);
+        assert_eq!(inflated(&many, 5 * len - 1), None);
+        assert_eq!(Opened::of(b"PK and nothing more", MOST), None);
+    }
+
+    #[test]
+    fn an_encrypted_or_stored_member_is_none() {
+        let mut file = member(USUAL[0], "a", &text(1, 500));
+        file[FLAGS] = ENCRYPTED;
+        assert_eq!(inflated(&file, MOST), None);
+        file[FLAGS] = 0;
+        file[HOW] = 0;
+        assert_eq!(inflated(&file, MOST), None);
+    }
+
+    #[test]
+    fn streams_that_do_not_fit_are_an_error() {
+        let file = member(USUAL[0], "a", &text(1, 500));
+        let mut opened = Opened::of(&file, MOST).unwrap();
+        opened.streams[0].plain = u64::MAX;
+        assert_eq!(opened.close(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn files_with_all_kinds_of_streams_come_back(
+            parts in prop::collection::vec((0..USUAL.len() + 2, 0..3000_u32, 0..32_u32), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let method = USUAL[parts[0].0 % USUAL.len()];
+            let part = |(kind, words, seed): &(usize, u32, u32)| match kind {
+                0 => text(*seed, *words),
+                1 => gzip(method, &text(*seed, *words)),
+                _ => member(method, "x", &text(*seed, *words)),
+            };
+            let mut file: Vec<u8> = parts.iter().flat_map(part).collect();
+            file.truncate(cut.index(file.len() + 1).max(file.len() / 2));
+            let inflated = inflated(&file, MOST);
+            if let Some(opened) = Opened::of(&file, MOST) {
+                prop_assert_eq!(opened.close().unwrap(), file);
+                prop_assert_eq!(Some(opened.bytes), inflated);
+            }
+        }
+    }
+}
