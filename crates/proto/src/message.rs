@@ -269,9 +269,9 @@ pub enum Peer {
     /// Target to source, after each batch: how long it was under way. So the source knows how fast the link is,
     /// whatever waits in buffers on its side.
     Took {
-        /// Bytes of the batch.
+        /// Bytes of the batch that came in later frames than its length did.
         len: u64,
-        /// From its first byte to its last one, in microseconds.
+        /// How long after that frame the last one was there, in microseconds.
         micros: u64,
     },
     /// Either way: this side gave up, and has told its client why.

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dsync_delta::ContentSource;
 use dsync_delta::batch::{self, Effort, Items};
@@ -22,7 +22,7 @@ use dsync_proto::{Channel, Peer};
 
 use crate::failure::EndpointError;
 use crate::layers::copy_at;
-use crate::link::{Link, Outbox};
+use crate::link::{DataReader, Link, Outbox};
 use crate::opened;
 use crate::pace::{self, Pace, Sent};
 
@@ -123,7 +123,7 @@ pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, E
     if len > most {
         return Err(EndpointError::Broken(format!("the source tells {len} bytes, at most {most} are taken")));
     }
-    let (packed, _) = read(stream).map_err(EndpointError::io(LOST))?;
+    let packed = read(stream).map_err(EndpointError::io(LOST))?;
     Ok(batch::decode(Items::default(), &[len], &[None], &packed)?)
 }
 
@@ -131,8 +131,8 @@ pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, E
 ///
 /// The batch that was decoded last is in memory; what of it is needed later, or once more, goes into a file
 /// before the next one is decoded.
-pub(crate) struct Arrivals<'a, R> {
-    stream: R,
+pub(crate) struct Arrivals<'a> {
+    stream: DataReader<'a>,
     outbox: Outbox,
     batches: std::vec::IntoIter<Arriving>,
     old: &'a Load<'a>,
@@ -146,7 +146,7 @@ pub(crate) struct Arrivals<'a, R> {
     kept: HashMap<usize, (u64, u64)>,
 }
 
-impl<R: Read> ContentSource for Arrivals<'_, R> {
+impl ContentSource for Arrivals<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         match from {
             Origin::Literal(literal) => self.copy_literal(literal, out),
@@ -162,10 +162,10 @@ pub(crate) struct Arriving {
     pub(crate) literals: Vec<(usize, u64)>,
 }
 
-impl<'a, R: Read> Arrivals<'a, R> {
+impl<'a> Arrivals<'a> {
     /// The outbox is told of each batch. `uses` says for each literal how often it will be copied. `file` is an empty temporary file.
     pub(crate) fn new(
-        (stream, outbox): (R, Outbox),
+        (stream, outbox): (DataReader<'a>, Outbox),
         batches: Vec<Arriving>,
         old: &'a Load<'a>,
         uses: Vec<u64>,
@@ -208,12 +208,12 @@ impl<'a, R: Read> Arrivals<'a, R> {
     }
 
     /// What lies between batches.
-    pub(crate) fn stream(&mut self) -> &mut R {
+    pub(crate) fn stream(&mut self) -> &mut DataReader<'a> {
         &mut self.stream
     }
 
     /// What is left of the stream.
-    pub(crate) fn into_stream(self) -> R {
+    pub(crate) fn into_stream(self) -> DataReader<'a> {
         self.stream
     }
 
@@ -234,14 +234,26 @@ impl<'a, R: Read> Arrivals<'a, R> {
         Ok(())
     }
 
+    /// Reads a batch, and tells how long what followed its first bytes was under way.
+    fn receive_packed(&mut self) -> io::Result<Vec<u8>> {
+        let len = read_len(&mut self.stream)?;
+        let (begun, here) = self.stream.arrived();
+        let packed = read_packed(&mut self.stream, len)?;
+        let (ended, _) = self.stream.arrived();
+        let took = Peer::Took {
+            len: len.saturating_sub(here as u64),
+            micros: (ended - begun).as_micros().try_into().unwrap_or(u64::MAX),
+        };
+        // A source that is gone is noticed by the next read.
+        self.outbox.send_message(Channel::Peer, &took).ok();
+        Ok(packed)
+    }
+
     fn receive(&mut self) -> io::Result<()> {
         let Some(Arriving { batch, literals }) = self.batches.next() else {
             return Err(io::Error::other("a content is neither here nor on its way"));
         };
-        let (packed, took) = read(&mut self.stream)?;
-        let micros = took.as_micros().try_into().unwrap_or(u64::MAX);
-        // A source that is gone is noticed by the next read.
-        self.outbox.send_message(Channel::Peer, &Peer::Took { len: packed.len() as u64, micros }).ok();
+        let packed = self.receive_packed()?;
         let (old, old_lens) = (all(&batch.old, self.old)?, lens(&batch.old));
         let old = Items { bytes: &old, lens: &old_lens };
         // Before the next is unpacked the last one goes.
@@ -260,16 +272,24 @@ impl<'a, R: Read> Arrivals<'a, R> {
     }
 }
 
-/// Reads a batch, and says how long it was under way; memory follows what arrives.
-pub(crate) fn read(stream: &mut impl Read) -> io::Result<(Vec<u8>, Duration)> {
+/// Reads a batch.
+pub(crate) fn read(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let len = read_len(stream)?;
+    read_packed(stream, len)
+}
+
+fn read_len(stream: &mut impl Read) -> io::Result<u64> {
     let mut len = [0; 4];
     stream.read_exact(&mut len)?;
-    let begun = Instant::now();
-    let len = u32::from_le_bytes(len);
+    Ok(u32::from_le_bytes(len).into())
+}
+
+/// Memory follows what arrives.
+fn read_packed(stream: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
     let mut packed = Vec::new();
-    stream.take(len.into()).read_to_end(&mut packed)?;
-    if packed.len() as u64 != u64::from(len) {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    stream.take(len).read_to_end(&mut packed)?;
+    match packed.len() as u64 == len {
+        true => Ok(packed),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
     }
-    Ok((packed, begun.elapsed()))
 }

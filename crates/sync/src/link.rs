@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dsync_proto::{Channel, Event, HEADER_LEN, Header, MAX_DATA, Peer, Reply, Request, decode, encode};
 use serde::Serialize;
@@ -20,6 +20,14 @@ const QUEUE: usize = 4;
 pub(crate) struct Frame {
     pub(crate) channel: Channel,
     pub(crate) payload: Vec<u8>,
+    /// When it was whole.
+    arrived: Instant,
+}
+
+impl Frame {
+    pub(crate) fn new(channel: Channel, payload: Vec<u8>) -> Frame {
+        Frame { channel, payload, arrived: Instant::now() }
+    }
 }
 
 /// The receiving half.
@@ -108,7 +116,7 @@ impl Link {
         }
     }
 
-    /// What the other end told since of batches: how long each is, and how long it was under way.
+    /// What the other end told since of batches: how many bytes came after the first ones of each, and in which time.
     pub(crate) fn took(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
         // While this end sends the other says nothing else, but that it gave up, which is noted elsewhere.
         let frames = std::iter::from_fn(|| self.inbox.frames.try_recv().ok()?.ok());
@@ -125,7 +133,8 @@ impl Link {
 
     /// The stream of data frames that comes next, to be read to its end.
     pub(crate) fn data_reader(&mut self) -> DataReader<'_> {
-        DataReader { inbox: &mut self.inbox, frame: Vec::new(), at: 0, ended: false }
+        let frame = Frame::new(Channel::Data, Vec::new());
+        DataReader { inbox: &mut self.inbox, frame, at: 0, ended: false }
     }
 }
 
@@ -161,7 +170,7 @@ impl Outbox {
     }
 
     pub(crate) fn send_message<T: Serialize>(&self, channel: Channel, message: &T) -> io::Result<()> {
-        self.send(Frame { channel, payload: encode(message).map_err(io::Error::other)? })
+        self.send(Frame::new(channel, encode(message).map_err(io::Error::other)?))
     }
 
     pub(crate) fn request(&self, request: &Request) -> io::Result<()> {
@@ -198,7 +207,7 @@ impl DataWriter<'_> {
             return Err(Aborted.into());
         }
         let payload = std::mem::replace(&mut self.buffer, Vec::with_capacity(MAX_DATA));
-        self.link.outbox.send(Frame { channel: Channel::Data, payload })
+        self.link.outbox.send(Frame::new(Channel::Data, payload))
     }
 }
 
@@ -220,12 +229,17 @@ impl Write for DataWriter<'_> {
 /// Reads a stream of data frames.
 pub(crate) struct DataReader<'a> {
     inbox: &'a mut Inbox,
-    frame: Vec<u8>,
+    frame: Frame,
     at: usize,
     ended: bool,
 }
 
 impl DataReader<'_> {
+    /// When the last byte that was read was here, and how many more were then.
+    pub(crate) fn arrived(&self) -> (Instant, usize) {
+        (self.frame.arrived, self.frame.payload.len() - self.at)
+    }
+
     /// Reads what is left, so that the next message can come.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         io::copy(&mut self, &mut io::sink()).map(drop)
@@ -234,12 +248,12 @@ impl DataReader<'_> {
 
 impl Read for DataReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.frame.len() && !self.ended {
+        while self.at == self.frame.payload.len() && !self.ended {
             let frame = self.inbox.recv()?;
             match frame.channel {
                 Channel::Data => {
                     self.ended = frame.payload.is_empty();
-                    (self.frame, self.at) = (frame.payload, 0);
+                    (self.frame, self.at) = (frame, 0);
                 }
                 Channel::Peer if matches!(decode(&frame.payload), Ok(Peer::Abort)) => {
                     return Err(Aborted.into());
@@ -247,7 +261,7 @@ impl Read for DataReader<'_> {
                 _ => return Err(out_of_turn()),
             }
         }
-        let rest = &self.frame[self.at..];
+        let rest = &self.frame.payload[self.at..];
         let take = rest.len().min(into.len());
         into[..take].copy_from_slice(&rest[..take]);
         self.at += take;
@@ -293,7 +307,7 @@ fn read_frame(input: &mut impl Read) -> io::Result<Frame> {
     if payload.len() < header.len {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(Frame { channel: header.channel, payload })
+    Ok(Frame::new(header.channel, payload))
 }
 
 #[cfg(test)]
@@ -341,7 +355,7 @@ mod tests {
     fn what_a_failed_sync_left_is_skipped() {
         let (mut left, right) = Link::pair();
         right.send_peer(&Peer::Abort).unwrap();
-        right.outbox.send(Frame { channel: Channel::Data, payload: vec![1] }).unwrap();
+        right.outbox.send(Frame::new(Channel::Data, vec![1])).unwrap();
         right.outbox.request(&Request::List { patterns: Vec::new() }).unwrap();
         assert!(matches!(left.next_request().unwrap(), Request::List { .. }));
         left.data_writer().finish().unwrap();

@@ -99,7 +99,7 @@ pub(crate) fn decode(
     };
     let told = batches::read_alone(&mut packed, MAX_TOLD).map_err(io::Error::other)?;
     let told: Vec<Told> = from_wire(&told).map_err(io::Error::other)?;
-    let (coded, _) = batches::read(&mut packed)?;
+    let coded = batches::read(&mut packed)?;
     let mut versions = Versions::of(old);
     let mut opened_lens = Vec::with_capacity(told.len());
     let mut places = vec![None; new_lens.len()];

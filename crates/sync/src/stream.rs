@@ -5,7 +5,7 @@
 //! that last.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::iter;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -253,15 +253,15 @@ pub(crate) fn receive(
 }
 
 /// Takes layers as they come.
-struct Taker<'a, R> {
-    arrivals: Arrivals<'a, R>,
+struct Taker<'a> {
+    arrivals: Arrivals<'a>,
     decoder: Decoder<'a>,
     limit: u32,
     /// How many layers are still to come.
     left: usize,
 }
 
-impl<R: Read> Taker<'_, R> {
+impl Taker<'_> {
     /// Takes the next layer, which must be this one. Returns how long it is.
     fn layer(
         &mut self,

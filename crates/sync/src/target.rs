@@ -405,13 +405,13 @@ pub(crate) fn build(
 }
 
 /// Contents from this side's own layers, and those that arrive.
-struct Sources<'a, R> {
+struct Sources<'a> {
     own: &'a Layers<'a>,
     basis: &'a [Shelf],
-    arrivals: Arrivals<'a, R>,
+    arrivals: Arrivals<'a>,
 }
 
-impl<R: Read> ContentSource for Sources<'_, R> {
+impl ContentSource for Sources<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         match from {
             Origin::Basis { layer, content } => self.basis[layer].copy(self.own, content, out),

@@ -156,7 +156,7 @@ impl Reader {
         if payload.len() != header.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Some(Frame { channel: header.channel, payload }))
+        Ok(Some(Frame::new(header.channel, payload)))
     }
 }
 
@@ -194,8 +194,8 @@ mod tests {
         let path = folder.join("a.patch");
         let mut writer = Writer::create(&path, &head()).unwrap();
         assert!(!path.exists());
-        writer.frame(&Frame { channel: Channel::Data, payload: vec![9; 300] }).unwrap();
-        writer.frame(&Frame { channel: Channel::Data, payload: Vec::new() }).unwrap();
+        writer.frame(&Frame::new(Channel::Data, vec![9; 300])).unwrap();
+        writer.frame(&Frame::new(Channel::Data, Vec::new())).unwrap();
         let size = writer.finish().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), size);
         path
