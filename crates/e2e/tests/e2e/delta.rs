@@ -1,7 +1,9 @@
 //! What an update costs where both sides have the old image, what is remembered of it, and patches.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use dsync_e2e::{Bench, layer, noise};
 use dsync_lab::images::{Attributes, Image, Layer, Machine, linked};
@@ -180,6 +182,42 @@ fn an_executable_that_was_linked_again_costs_little_more_than_what_is_new_in_it(
     bench.run_command(plain(&bench, &["apply", file])).ok().says("added");
     bench.here().assert_is("web:2", &new);
     fs::remove_file(patch).unwrap();
+}
+
+/// A line more at the start of a compressed changelog, and all that follows has other bytes.
+#[test]
+fn a_compressed_file_costs_what_is_new_in_what_it_says() {
+    let Some(bench) = Bench::start() else { return };
+    let text: String =
+        noise(&bench.name("changelog"), 150_000).iter().map(|byte| format!("{byte:x}\n")).collect();
+    let build = |name: &str, head: &str| {
+        let changelog = gzip(format!("{head}{text}").as_bytes());
+        let layer = Layer::builder().dir("doc").file("doc/changelog.gz", changelog).build();
+        bench.image(name).layer(&layer)
+    };
+    let (old, new) = (build("web:1", ""), build("web:2", "fixed what was broken before\n"));
+    bench.there().put(&old);
+    bench.there().put(&new);
+    bench.here().put(&old);
+    let web = bench.name("web:2");
+    // The low levels take no time to look into files, and show what it is as it is.
+    for (level, least, most) in [("1", 100_000, 300_000), ("max", OVERHEAD - 2_000, OVERHEAD + 1_000)] {
+        bench.pull(&["--compression", level, &web]).ok().wire_at_least(least).wire_at_most(most);
+        bench.assert_same("web:2");
+        bench.here().assert_is("web:2", &new);
+        bench.here().docker(&["rmi", &web]);
+    }
+}
+
+/// As Debian's packages have it.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut gzip = Command::new("gzip");
+    let mut gzip = gzip.arg("-9n").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = gzip.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(text).unwrap());
+        gzip.wait_with_output().unwrap().stdout
+    })
 }
 
 #[test]
