@@ -67,9 +67,9 @@ impl Store {
         identity::is_by_manifest(self.kind)
     }
 
-    /// Makes the image the one of this name, with layers as this kind of store has them from a registry.
-    pub fn put(&self, name: &str, image: &Real) {
-        let form = if self.is_packed() { Form::Gnu(6) } else { Form::Plain };
+    /// Makes the image the one of this name, with layers in this form where this kind of store has compressed ones.
+    pub fn put(&self, name: &str, image: &Real, form: Form) {
+        let form = if self.is_packed() { form } else { Form::Plain };
         self.put_as_is(name, &image.in_form(form));
     }
 

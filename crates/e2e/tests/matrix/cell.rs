@@ -2,13 +2,18 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dsync_e2e::{Bench, Real, Sameness, Store};
+use dsync_e2e::{Bench, Form, Real, Sameness, Store};
 
 use crate::stations::Stations;
 
-/// Syncs an image by a push, then its update by a pull; so each end is once where the program is started
-/// and once where its agent is.
+/// As most images are: where layers are compressed, with gzip.
 pub(crate) fn goes_over(source_kind: &'static str, target_kind: &'static str) {
+    goes_over_as(source_kind, target_kind, Form::Gnu(6));
+}
+
+/// Syncs an image by a push, then its update by a pull; so each end is once where the program is started
+/// and once where its agent is. Its layers have this form where the source has compressed ones.
+pub(crate) fn goes_over_as(source_kind: &'static str, target_kind: &'static str, form: Form) {
     // A layout is on a host of the other engine, or of any.
     let host_of = |kind: &'static str, other: &'static str| match (kind, other) {
         ("oci", "oci") => "docker",
@@ -31,14 +36,17 @@ pub(crate) fn goes_over(source_kind: &'static str, target_kind: &'static str) {
     let dir = source_host.lab.dir().join(format!("cell-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     let source = Store::new(source_kind, &source_host, dir.join("source"));
     let target = Store::new(target_kind, &target_host, dir.join("target"));
-    let name = format!("matrix/{source_kind}-to-{target_kind}:latest");
+    let name = format!(
+        "matrix/{source_kind}-to-{target_kind}:{}",
+        format!("{form:?}").to_lowercase().replace(['(', ')'], "")
+    );
     let push = Bench::builder().between(&source_host, &target_host).start().expect("the engines are there");
     let pull = Bench::builder().between(&target_host, &source_host).start().expect("the engines are there");
     let before = target.ids();
     let [source_spec, target_spec] = [source.spec(), target.spec()];
     let sameness = Sameness::expected(source_kind, target_kind);
 
-    source.put(&name, &old);
+    source.put(&name, &old, form);
     let push = || push.push(&["--docker", &source_spec, "--remote-docker", &target_spec, &name]);
     // It is cold: what earlier pairs left, if they left anything, would show here.
     push().ok().wire_at_least(500_000);
@@ -49,7 +57,7 @@ pub(crate) fn goes_over(source_kind: &'static str, target_kind: &'static str) {
 
     // A source has nothing but the one that it is asked for.
     source.clear();
-    source.put(&name, &new);
+    source.put(&name, &new, form);
     let pull = || pull.pull(&["--docker", &target_spec, "--remote-docker", &source_spec, &name]);
     pull().ok().says("updated").wire_at_most(30_000);
     let second = [&source, &target].map(|store| store.identity(&name).expect("the image has its name"));

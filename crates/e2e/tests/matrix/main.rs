@@ -9,7 +9,7 @@
 mod cell;
 mod stations;
 
-use cell::goes_over;
+use cell::{goes_over, goes_over_as};
 
 /// A test for each target, from one source.
 macro_rules! from {
@@ -78,6 +78,32 @@ mod from_podman_4 {
 
 mod from_a_layout {
     of_every_run!("oci");
+}
+
+/// Layers in zstd, as BuildKit, podman and skopeo compress them when asked to.
+mod with_zstd {
+    use dsync_e2e::Form::Zstd;
+    use dsync_lab::packages;
+
+    fn goes_over(source: &'static str, target: &'static str) {
+        packages::require(&[("skopeo", "skopeo"), ("zstd", "zstd")]).unwrap();
+        super::goes_over_as(source, target, Zstd);
+    }
+
+    #[test]
+    fn from_docker_28_containerd_to_docker_28_containerd() {
+        goes_over("docker-28-containerd", "docker-28-containerd");
+    }
+
+    #[test]
+    fn from_a_layout_to_docker_28_containerd() {
+        goes_over("oci", "docker-28-containerd");
+    }
+
+    #[test]
+    fn from_docker_28_containerd_to_podman_4() {
+        goes_over("docker-28-containerd", "podman");
+    }
 }
 
 mod from_docker_26_classic {
