@@ -2,6 +2,7 @@
 
 pub(crate) mod alphabet;
 pub(crate) mod bits;
+pub(crate) mod codes;
 pub(crate) mod package;
 pub(crate) mod runs;
 pub(crate) mod shortcut;

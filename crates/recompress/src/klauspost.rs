@@ -47,7 +47,7 @@ trait Finder: Send {
     fn places(&mut self, change: &dyn Fn(&mut i32));
 
     /// Makes tokens of the last block of the history; none if there is no match.
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens);
+    fn block(&mut self, block: Block, tokens: &mut Tokens);
 
     /// Makes tokens of the next block.
     fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {
@@ -55,9 +55,7 @@ trait Finder: Send {
             self.places(&anew);
         }
         let block = self.history().append(plain);
-        let history = std::mem::take(&mut self.history().bytes);
-        self.block(&history, block, tokens);
-        self.history().bytes = history;
+        self.block(block, tokens);
     }
 }
 
@@ -95,10 +93,16 @@ impl Fast {
     /// An encoder that may refer to the end of what was encoded elsewhere.
     pub(crate) fn after(release: Release, level: u8, before: &[u8]) -> Self {
         let mut encoder = Self::new(release, level);
-        let start = before.len().saturating_sub(FARTHEST);
-        encoder.finder.encode(&before[start..], &mut encoder.tokens);
-        encoder.tokens.clear();
+        encoder.begin_after(before);
         encoder
+    }
+
+    /// Forgets what was encoded, all of which was flushed, and knows the end of what was encoded elsewhere.
+    fn begin_after(&mut self, before: &[u8]) {
+        self.finder.history().reset();
+        let start = before.len().saturating_sub(FARTHEST);
+        self.finder.encode(&before[start..], &mut self.tokens);
+        self.tokens.list.clear();
     }
 
     fn block(&mut self, is_last: bool) {
@@ -109,9 +113,9 @@ impl Fast {
         } else if count > len - (len >> 4) {
             self.blocks.literals(&self.window, is_last);
         } else {
-            self.blocks.tokens(&self.tokens, &self.window, is_last);
+            self.blocks.tokens(&self.tokens.list, &self.window, is_last);
         }
-        self.tokens.clear();
+        self.tokens.list.clear();
         self.window.clear();
     }
 

@@ -55,9 +55,10 @@ const LENGTH_SYMBOL: [u8; 256] = {
     symbols
 };
 
-/// The symbol of each distance less 1 below 256; beyond, of that distance shifted right by 7.
+/// The symbol of each distance less 1 below 256; beyond, of that distance shifted right by 7. There the first place
+/// is that of [`FARTHEST`], which stands for no distance.
 const DISTANCE_SYMBOL: [[u8; 256]; 2] = {
-    let mut symbols = [[0; 256]; 2];
+    let mut symbols = [[0; 256], [DISTANCES as u8; 256]];
     let mut symbol = 0;
     while symbol < DISTANCES {
         let base = DISTANCE_BASE[symbol] as usize;
@@ -82,7 +83,7 @@ pub(crate) fn length_symbol(length: u8) -> usize {
     LENGTH_SYMBOL[usize::from(length)].into()
 }
 
-/// The symbol of a distance less 1, which is below [`FARTHEST`].
+/// The symbol of a distance less 1, or [`DISTANCES`] of [`FARTHEST`].
 #[inline]
 pub(crate) fn distance_symbol(distance: usize) -> usize {
     let far = usize::from(distance >= 256);

@@ -28,7 +28,7 @@ pub(crate) fn cost(counts: &[u32], codes: &[Code]) -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     pending: u64,
-    /// How many bits are pending; below 32 between calls.
+    /// How many bits are pending; below 8 between calls.
     count: u32,
     pub(crate) bytes: Vec<u8>,
 }
@@ -44,16 +44,17 @@ impl Sink {
         8 * self.bytes.len() as u64 + u64::from(self.count)
     }
 
-    /// Writes the lowest `len` bits, at most 32; the others are 0.
+    /// Writes the lowest `len` bits, at most 56; the others are 0.
     #[inline]
-    pub(crate) fn put(&mut self, bits: u32, len: u32) {
-        self.pending |= u64::from(bits) << self.count;
+    pub(crate) fn put(&mut self, bits: u64, len: u32) {
+        self.pending |= bits << self.count;
         self.count += len;
-        if self.count >= 32 {
-            self.bytes.extend_from_slice(&(self.pending as u32).to_le_bytes());
-            self.pending >>= 32;
-            self.count -= 32;
-        }
+        // Always eight bytes, of which the full ones are kept: that is sooner than to look how many there are.
+        let full = self.bytes.len() + self.count as usize / 8;
+        self.bytes.extend_from_slice(&self.pending.to_le_bytes());
+        self.bytes.truncate(full);
+        self.pending >>= self.count & !7;
+        self.count %= 8;
     }
 
     #[inline]
@@ -61,10 +62,10 @@ impl Sink {
         self.put(code.bits.into(), code.len.into());
     }
 
-    /// Writes a code, and `len` bits after it, at most 13.
+    /// Writes a code of at most 7 bits, and `len` bits after it, at most 7.
     #[inline]
-    pub(crate) fn code_with(&mut self, code: Code, bits: u32, len: u8) {
-        self.put(u32::from(code.bits) | bits << code.len, u32::from(code.len) + u32::from(len));
+    pub(crate) fn code_with(&mut self, code: Code, bits: u16, len: u8) {
+        self.put(u64::from(code.bits | bits << code.len), u32::from(code.len) + u32::from(len));
     }
 
     /// How many bits of the last byte are used; 0 if it is full.

@@ -94,9 +94,9 @@ impl Head {
     pub(crate) fn write(&self, sink: &mut Sink) {
         let told = self.told();
         sink.put(4, 3);
-        sink.put((self.literals - LENGTHS) as u32, 5);
-        sink.put((self.distances - 1) as u32, 5);
-        sink.put((told - 4) as u32, 4);
+        sink.put((self.literals - LENGTHS) as u64, 5);
+        sink.put((self.distances - 1) as u64, 5);
+        sink.put((told - 4) as u64, 4);
         for symbol in &META_ORDER[..told] {
             sink.put(self.codes[*symbol].len.into(), 3);
         }

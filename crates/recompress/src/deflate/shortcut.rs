@@ -13,9 +13,15 @@ use super::{common, word};
 /// Encoders move their windows of 64 KiB down by half of that.
 const HALF: usize = 1 << 15;
 const WINDOW: usize = 2 * HALF;
+/// A window, and as much again, so that what is read from a place in the window need not be checked.
+pub(crate) type Memory = [u8; 2 * WINDOW];
 /// The bytes that chains of long matches have in common.
 const LONG: usize = 8;
-const HASH_BITS: u32 = 15;
+/// Places that encoders remember at once, ahead of the search, where these and what a search needs are in the window.
+/// That is sooner than one by one.
+pub(crate) const AT_ONCE: usize = 256;
+/// With fewer, more places come up that have other bytes.
+const HASH_BITS: u32 = 17;
 const HASHES: usize = 1 << HASH_BITS;
 
 /// Places in the window by their first bytes. They are kept as one more than they are, and 0 is none.
@@ -51,7 +57,7 @@ impl Chain {
 /// How an encoder searches.
 #[derive(Clone, Copy)]
 pub(crate) struct Search {
-    /// The byte that is searched for. As many as the longest match has are in the window after it.
+    /// The byte that is searched for, which was remembered. As many as the longest match has are in the window after it.
     pub(crate) here: usize,
     /// Matches must be longer, at least one byte shorter than `SHORT`.
     pub(crate) best: usize,
@@ -63,7 +69,7 @@ pub(crate) struct Search {
     pub(crate) nice: usize,
 }
 
-/// Finds matches of `SHORT` bytes and more, at most 8. Uses 512 KiB.
+/// Finds matches of `SHORT` bytes and more, at most 8. Uses 900 KiB.
 pub(crate) struct Shortcut<const SHORT: usize> {
     /// The number of each place in the chain of the encoder, modulo 2¹⁶.
     numbers: Box<[u16; WINDOW]>,
@@ -102,21 +108,20 @@ impl<const SHORT: usize> Shortcut<SHORT> {
 
     /// The length and place of the match that the encoder takes, if that has `SHORT` bytes at least.
     #[inline]
-    pub(crate) fn find(&mut self, window: &[u8], search: Search) -> Option<(usize, usize)> {
-        self.catch_up(window, search.here);
+    pub(crate) fn find(&self, window: &Memory, search: Search) -> Option<(usize, usize)> {
         self.find_long(window, search).or_else(|| self.find_short(window, search))
     }
 
-    /// Remembers all places up to this one.
+    /// Remembers all places before this one, after which as many bytes as chains have in common are in the window.
     #[inline]
-    fn catch_up(&mut self, window: &[u8], here: usize) {
-        let Some(window) = window.get(self.next..here + LONG) else { return };
+    pub(crate) fn remember(&mut self, window: &Memory, end: usize) {
+        let Some(window) = window.get(self.next..end + LONG - 1) else { return };
         for (at, bytes) in (self.next..).zip(window.windows(LONG)) {
             let bytes = word(bytes);
             self.short.remember(at as u16, bytes << (64 - 8 * SHORT));
             self.long.remember(at as u16, bytes);
         }
-        self.next = here + 1;
+        self.next = end;
     }
 
     /// Whether the encoder comes to this place of its chain.
@@ -127,13 +132,13 @@ impl<const SHORT: usize> Shortcut<SHORT> {
     }
 
     #[inline]
-    fn find_long(&self, window: &[u8], search: Search) -> Option<(usize, usize)> {
+    fn find_long(&self, window: &Memory, search: Search) -> Option<(usize, usize)> {
         let Search { here, mut best, least, nice, .. } = search;
-        let ours = window.get(here..here + LONGEST)?;
+        let ours = &window[here % WINDOW..][..LONGEST];
         let first = word(ours);
         // The last of these bytes must agree for a match that is longer than the best.
         let mut last = best.saturating_sub(LONG - 1);
-        let mut wanted = word_at(ours, last);
+        let mut wanted = word_at(window, here + last);
         let mut found = None;
         let mut place = self.long.before[here % WINDOW];
         while usize::from(place) > least {
@@ -153,7 +158,7 @@ impl<const SHORT: usize> Shortcut<SHORT> {
                             break;
                         }
                         last = length - (LONG - 1);
-                        wanted = word_at(ours, last);
+                        wanted = word_at(window, here + last);
                     }
                 }
             }
@@ -164,7 +169,7 @@ impl<const SHORT: usize> Shortcut<SHORT> {
 
     /// The same for matches that are too short to be found so.
     #[inline]
-    fn find_short(&self, window: &[u8], search: Search) -> Option<(usize, usize)> {
+    fn find_short(&self, window: &Memory, search: Search) -> Option<(usize, usize)> {
         let Search { here, mut best, least, .. } = search;
         let ours = word_at(window, here);
         let mut found = None;
@@ -190,7 +195,7 @@ impl<const SHORT: usize> Shortcut<SHORT> {
 
 /// Eight bytes of the window.
 #[inline]
-fn word_at(window: &[u8], at: usize) -> u64 {
+fn word_at(window: &Memory, at: usize) -> u64 {
     window.get(at..at + LONG).map_or(0, word)
 }
 
@@ -229,12 +234,15 @@ mod tests {
         let mut found = 0;
         for (best, tries, nice) in [(2, 8, 16), (2, 1000, 258), (5, 32, 9), (9, 128, 128)] {
             let mut shortcut = Shortcut::<4>::new();
+            let mut memory = [0; 2 * WINDOW];
+            memory[..window.len()].copy_from_slice(&window);
             for here in 0..window.len() - LONGEST {
                 let three = |at: usize| &window[at..at + 3];
                 shortcut.number(here, (0..here).rev().find(|at| three(*at) == three(here)));
                 let search = Search { here, best, least: here.saturating_sub(2500), tries, nice };
                 let wanted = along_the_chain(&window, search);
-                assert_eq!(shortcut.find(&window, search), wanted, "{here} {best} {tries} {nice}");
+                shortcut.remember(&memory, here + 1);
+                assert_eq!(shortcut.find(&memory, search), wanted, "{here} {best} {tries} {nice}");
                 found += usize::from(wanted.is_some());
             }
         }

@@ -1,15 +1,22 @@
 //! A literal or a match, in 32 bits.
 
+use super::alphabet::FARTHEST;
+
 /// A byte, or a match of 3 to 258 bytes at a distance of 1 to 32768.
+///
+/// The upper half is the byte, or the length less 3, and from 256 on for a match; the lower half the distance less 1, or
+/// [`FARTHEST`] where there is none. So both can be counted and written without asking which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token(u32);
 
-const MATCH: u32 = 1 << 31;
+/// Bytes and lengths.
+pub(crate) const FIRSTS: usize = 512;
+const MATCH: u32 = 256 << 16;
 
 impl Token {
     #[inline]
     pub(crate) fn literal(byte: u8) -> Self {
-        Self(byte.into())
+        Self(u32::from(byte) << 16 | FARTHEST as u32)
     }
 
     /// `length` is at least 3, `distance` at least 1; both within the limits of the format.
@@ -18,22 +25,16 @@ impl Token {
         Self(MATCH | ((length - 3) as u32 & 0xff) << 16 | (distance - 1) as u32 & 0x7fff)
     }
 
-    /// The byte, if this is one.
+    /// The byte, or 256 more than the length less 3.
     #[inline]
-    pub(crate) fn byte(self) -> Option<u8> {
-        (self.0 < MATCH).then_some(self.0 as u8)
+    pub(crate) fn first(self) -> usize {
+        (self.0 >> 16) as usize % FIRSTS
     }
 
-    /// The length of a match less 3.
-    #[inline]
-    pub(crate) fn length(self) -> u8 {
-        (self.0 >> 16) as u8
-    }
-
-    /// The distance of a match less 1.
+    /// The distance of a match less 1, or [`FARTHEST`].
     #[inline]
     pub(crate) fn distance(self) -> u16 {
-        self.0 as u16 & 0x7fff
+        self.0 as u16
     }
 }
 
@@ -43,11 +44,11 @@ mod tests {
 
     #[test]
     fn tokens_keep_what_they_are_made_of() {
-        assert_eq!(Token::literal(255).byte(), Some(255));
+        assert_eq!(Token::literal(255).first(), 255);
+        assert_eq!(usize::from(Token::literal(255).distance()), FARTHEST);
         for (length, distance) in [(3, 1), (258, 32768), (17, 4096)] {
             let token = Token::matched(length, distance);
-            assert_eq!(token.byte(), None);
-            assert_eq!(usize::from(token.length()) + 3, length);
+            assert_eq!(token.first(), 256 + length - 3);
             assert_eq!(usize::from(token.distance()) + 1, distance);
         }
     }

@@ -1,65 +1,30 @@
 //! Blocks: stored, with fixed codes or with codes of their own, whichever is smallest.
 
-use crate::deflate::alphabet::{
-    DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS, STORED,
-    distance_symbol, extra_bits, fixed_distances, fixed_literals, length_symbol,
-};
-use crate::deflate::bits::{Code, Sink, cost};
+use crate::deflate::alphabet::{END, STORED};
+use crate::deflate::bits::Sink;
+use crate::deflate::codes::{Codes, Counts};
 use crate::deflate::package::make_codes;
 use crate::deflate::runs::Head;
 use crate::deflate::token::Token;
 
-/// Codes for the two alphabets.
-struct Codes {
-    literals: [Code; LITERALS],
-    distances: [Code; DISTANCES],
+/// The same with what is always told: the end of the block, and one distance even where none is used.
+fn told(mut counts: Counts) -> Counts {
+    counts.literals[END] = 1;
+    if counts.distances.iter().all(|count| *count == 0) {
+        counts.distances[0] = 1;
+    }
+    counts
 }
 
-/// How often each symbol of a block is used.
-struct Counts {
-    literals: [u32; LITERALS],
-    distances: [u32; DISTANCES],
+fn codes(counts: &Counts) -> Codes {
+    let mut codes = Codes::none();
+    make_codes(&counts.literals, 15, &mut codes.literals);
+    make_codes(&counts.distances, 15, &mut codes.distances);
+    codes
 }
 
-impl Counts {
-    fn of(tokens: &[Token]) -> Self {
-        let mut counts = Self { literals: [0; LITERALS], distances: [0; DISTANCES] };
-        for token in tokens {
-            match token.byte() {
-                Some(byte) => counts.literals[usize::from(byte)] += 1,
-                None => {
-                    counts.literals[LENGTHS + length_symbol(token.length())] += 1;
-                    counts.distances[distance_symbol(token.distance().into())] += 1;
-                }
-            }
-        }
-        counts.literals[END] = 1;
-        counts
-    }
-
-    /// One distance is told even where none is used.
-    fn tell_a_distance(&mut self) {
-        if self.distances.iter().all(|count| *count == 0) {
-            self.distances[0] = 1;
-        }
-    }
-
-    fn codes(&self) -> Codes {
-        let mut codes =
-            Codes { literals: [Code::default(); LITERALS], distances: [Code::default(); DISTANCES] };
-        make_codes(&self.literals, 15, &mut codes.literals);
-        make_codes(&self.distances, 15, &mut codes.distances);
-        codes
-    }
-
-    fn head(&self, codes: &Codes) -> Head {
-        Head::new(&codes.literals[..used(&self.literals)], &codes.distances[..used(&self.distances)])
-    }
-
-    /// The bits of all symbols, without those that follow them.
-    fn cost(&self, codes: &Codes) -> u64 {
-        cost(&self.literals, &codes.literals) + cost(&self.distances, &codes.distances)
-    }
+fn head(counts: &Counts, codes: &Codes) -> Head {
+    Head::new(&codes.literals[..used(&counts.literals)], &codes.distances[..used(&counts.distances)])
 }
 
 fn used(counts: &[u32]) -> usize {
@@ -79,19 +44,18 @@ pub(super) struct Blocks {
 
 impl Blocks {
     pub(super) fn new() -> Self {
-        let fixed = Codes { literals: fixed_literals(), distances: fixed_distances() };
+        let fixed = Codes::fixed();
         Self { sink: Sink::default(), fixed }
     }
 
     /// The smallest block for these tokens. It may be stored only if its plain bytes are still known.
     pub(super) fn smallest(&mut self, tokens: &[Token], plain: Option<&[u8]>) {
-        let mut counts = Counts::of(tokens);
-        counts.tell_a_distance();
+        let counts = told(Counts::of(tokens));
         let stored = stored_size(plain);
         // What follows the symbols matters only beside a stored block.
-        let extra = if stored.is_some() { extra_bits(&counts.literals, &counts.distances) } else { 0 };
-        let codes = counts.codes();
-        let head = counts.head(&codes);
+        let extra = if stored.is_some() { counts.extra() } else { 0 };
+        let codes = codes(&counts);
+        let head = head(&counts, &codes);
         let fixed = 3 + counts.cost(&self.fixed) + extra;
         let own = head.size() + counts.cost(&codes) + extra;
         if let (Some(plain), Some(stored)) = (plain, stored)
@@ -100,25 +64,24 @@ impl Blocks {
             self.sink.stored(plain, false);
         } else if own < fixed {
             head.write(&mut self.sink);
-            write_tokens(&mut self.sink, tokens, &codes);
+            codes.write_block(&mut self.sink, tokens);
         } else {
             self.sink.put(2, 3);
-            write_tokens(&mut self.sink, tokens, &self.fixed);
+            self.fixed.write_block(&mut self.sink, tokens);
         }
     }
 
     /// A block with codes of its own, or stored where they save less than a sixteenth.
     pub(super) fn own_codes(&mut self, tokens: &[Token], plain: &[u8]) {
-        let mut counts = Counts::of(tokens);
-        counts.tell_a_distance();
-        let codes = counts.codes();
-        let head = counts.head(&codes);
+        let counts = told(Counts::of(tokens));
+        let codes = codes(&counts);
+        let head = head(&counts, &codes);
         if is_better_stored(plain, head.size() + counts.cost(&codes)) {
             self.sink.stored(plain, false);
             return;
         }
         head.write(&mut self.sink);
-        write_tokens(&mut self.sink, tokens, &codes);
+        codes.write_block(&mut self.sink, tokens);
     }
 
     /// A block of literals, or stored where that saves less than a sixteenth.
@@ -127,9 +90,9 @@ impl Blocks {
         for byte in plain {
             counts.literals[usize::from(*byte)] += 1;
         }
-        counts.tell_a_distance();
-        let codes = counts.codes();
-        let head = counts.head(&codes);
+        let counts = told(counts);
+        let codes = codes(&counts);
+        let head = head(&counts, &codes);
         if is_better_stored(plain, head.size() + counts.cost(&codes)) {
             self.sink.stored(plain, false);
             return;
@@ -150,22 +113,4 @@ impl Blocks {
 
 fn is_better_stored(plain: &[u8], size: u64) -> bool {
     stored_size(Some(plain)).is_some_and(|stored| stored < size + (size >> 4))
-}
-
-fn write_tokens(sink: &mut Sink, tokens: &[Token], codes: &Codes) {
-    for token in tokens {
-        if let Some(byte) = token.byte() {
-            sink.code(codes.literals[usize::from(byte)]);
-            continue;
-        }
-        let length = token.length();
-        let symbol = length_symbol(length);
-        let rest = length - LENGTH_BASE[symbol];
-        sink.code_with(codes.literals[LENGTHS + symbol], rest.into(), LENGTH_BITS[symbol]);
-        let distance = token.distance();
-        let symbol = distance_symbol(distance.into());
-        let rest = distance - DISTANCE_BASE[symbol];
-        sink.code_with(codes.distances[symbol], rest.into(), DISTANCE_BITS[symbol]);
-    }
-    sink.code(codes.literals[END]);
 }

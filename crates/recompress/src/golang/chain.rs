@@ -4,7 +4,7 @@ use super::block::Blocks;
 use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
 use crate::deflate::bits::Sink;
-use crate::deflate::shortcut::{Search, Shortcut};
+use crate::deflate::shortcut::{AT_ONCE, Memory, Search, Shortcut};
 use crate::deflate::token::Token;
 use crate::deflate::{Encoder, common};
 
@@ -54,11 +54,11 @@ impl Effort {
     }
 }
 
-/// The encoder of levels 2 to 9. Uses 800 KiB, and 500 KiB more in lazy levels.
+/// The encoder of levels 2 to 9. Uses 800 KiB, and 900 KiB more in lazy levels.
 pub(crate) struct Chained {
     effort: Effort,
     blocks: Blocks,
-    window: Box<[u8; WINDOW]>,
+    window: Box<Memory>,
     /// Plain bytes that have left the window.
     base: u64,
     /// How much of the window is filled, and which byte is next.
@@ -70,6 +70,8 @@ pub(crate) struct Chained {
     /// The last place of each hash, and the place before each place with the same hash. Places are as `offset` says.
     heads: Box<[u32; HASHES]>,
     previous: Box<[u32; REACH]>,
+    /// The first place that is not remembered, in lazy levels.
+    next: usize,
     /// None in greedy levels.
     shortcut: Option<Shortcut<5>>,
     /// The place of the window's first byte.
@@ -92,7 +94,7 @@ impl Chained {
         Self {
             effort,
             blocks: Blocks::new(),
-            window: Box::new([0; WINDOW]),
+            window: Box::new([0; 2 * WINDOW]),
             base: 0,
             end: 0,
             index: 0,
@@ -100,6 +102,7 @@ impl Chained {
             tokens: Vec::with_capacity(TOKENS),
             heads: Box::new([0; HASHES]),
             previous: Box::new([0; REACH]),
+            next: 0,
             shortcut: (effort.lazy > 0).then(Shortcut::new),
             offset: 1,
             head: -1,
@@ -120,9 +123,6 @@ impl Chained {
         encoder.block = Some(start);
         encoder.is_waiting = from.is_waiting && start < encoder.end;
         encoder.index = start + usize::from(encoder.is_waiting);
-        for at in 0..encoder.index.min((encoder.end + 1).saturating_sub(SHORTEST)) {
-            encoder.remember(at);
-        }
         encoder.blocks.sink = Sink::after(from.bits);
         encoder.write(plain);
         encoder
@@ -131,12 +131,13 @@ impl Chained {
     /// Makes room and takes what fits.
     fn fill(&mut self, plain: &mut &[u8]) {
         if self.index >= WINDOW - AHEAD {
-            self.window.copy_within(REACH.., 0);
+            self.window.copy_within(REACH..WINDOW, 0);
             self.base += REACH as u64;
             self.index -= REACH;
             self.end -= REACH;
             self.block = self.block.and_then(|block| block.checked_sub(REACH));
             self.offset += REACH as i32;
+            self.next = self.next.saturating_sub(REACH);
             if let Some(shortcut) = &mut self.shortcut {
                 shortcut.slide();
             }
@@ -174,7 +175,7 @@ impl Chained {
                 return self.last();
             }
             if self.index < self.no_hash {
-                self.head = self.remember(self.index) as i32;
+                self.head = self.remember_to(self.index) as i32;
             }
             if self.effort.lazy == 0 {
                 self.greedy(ahead);
@@ -194,8 +195,32 @@ impl Chained {
         }
     }
 
-    /// Makes a place the last of its hash, and says which was. Four bytes are there.
-    fn remember(&mut self, index: usize) -> u32 {
+    /// Remembers a place, and in lazy levels all before it, and says which was the last with its hash.
+    #[inline]
+    fn remember_to(&mut self, index: usize) -> u32 {
+        if self.effort.lazy == 0 {
+            self.remember(index);
+        } else if self.next <= index {
+            self.remember_ahead(index);
+        }
+        self.previous[index % REACH]
+    }
+
+    /// Remembers this place and those after it, and all before it.
+    fn remember_ahead(&mut self, index: usize) {
+        let end = (index + AT_ONCE).min(self.end.saturating_sub(AHEAD));
+        for at in self.next..end.max(index + 1) {
+            self.remember(at);
+        }
+        self.next = end.max(index + 1);
+        if let Some(shortcut) = self.shortcut.as_mut().filter(|_| index < end) {
+            shortcut.remember(&self.window, end);
+        }
+    }
+
+    /// Makes a place the last of its hash, and the one that was that the one before it. Four bytes are there.
+    #[inline]
+    fn remember(&mut self, index: usize) {
         let bytes = self
             .window
             .get(index..index + 4)
@@ -208,7 +233,6 @@ impl Chained {
         if let Some(shortcut) = &mut self.shortcut {
             shortcut.number(index, usize::try_from(before as i32 - self.offset).ok());
         }
-        before
     }
 
     /// Where the chain begins, as an index into the window, if that is within reach.
@@ -262,14 +286,14 @@ impl Chained {
 
     /// The same as [`Self::find`], sooner where that is possible, and only for matches that are longer than `best`.
     #[inline]
-    fn find_best(&mut self, start: usize, ahead: usize, best: usize) -> Option<(usize, usize)> {
+    fn find_best(&self, start: usize, ahead: usize, best: usize) -> Option<(usize, usize)> {
         let here = self.index;
-        let Some(shortcut) = self.shortcut.as_mut().filter(|_| ahead >= AHEAD) else {
+        let Some(shortcut) = self.shortcut.as_ref().filter(|_| ahead > AHEAD) else {
             return self.find(start, ahead);
         };
         let least = here.saturating_sub(REACH);
         let search = Search { here, best, least, tries: self.effort.chain, nice: self.effort.nice };
-        if let Some((length, at)) = shortcut.find(&self.window[..], search) {
+        if let Some((length, at)) = shortcut.find(&self.window, search) {
             return Some((length, here - at));
         }
         if best < SHORTEST { self.find_shortest(start) } else { None }
@@ -307,7 +331,9 @@ impl Chained {
         };
         self.tokens.push(Token::matched(length, distance));
         if length <= self.effort.remembered {
-            self.remember_within(self.index + length);
+            for index in self.index + 1..(self.index + length).min(self.no_hash) {
+                self.remember(index);
+            }
         }
         self.index += length;
         self.write_full_block(self.index);
@@ -326,7 +352,6 @@ impl Chained {
         }
         if length >= SHORTEST && self.length <= length {
             self.tokens.push(Token::matched(length, distance));
-            self.remember_within(self.index + length - 1);
             self.index += length - 1;
             self.is_waiting = false;
             self.length = SHORTEST - 1;
@@ -343,13 +368,6 @@ impl Chained {
         }
         self.index += 1;
         self.is_waiting = true;
-    }
-
-    /// Remembers the places after this one and before `end`.
-    fn remember_within(&mut self, end: usize) {
-        for index in self.index + 1..end.min(self.no_hash) {
-            self.remember(index);
-        }
     }
 
     /// Writes the block if it is full, and says whether it is.

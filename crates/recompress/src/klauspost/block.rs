@@ -1,24 +1,18 @@
 //! Blocks whose codes may be used again by the next.
 
-use super::tokens::Tokens;
-use crate::deflate::alphabet::{
-    DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS,
-    distance_symbol, extra_bits, fixed_distances, fixed_literals, length_symbol,
-};
+use super::tokens::estimate;
+use crate::deflate::alphabet::{DISTANCES, END, LITERALS};
 use crate::deflate::bits::{Code, Sink, cost};
+use crate::deflate::codes::{Codes, Counts};
 use crate::deflate::package::make_codes;
 use crate::deflate::runs::Head;
+use crate::deflate::token::Token;
 use crate::klauspost::Release;
 
 /// With fewer tokens the fixed codes are tried.
 const FEW: usize = 250;
 /// What the head of a block of literals is taken to have before one is known, in bits.
 const GUESSED_HEAD: u64 = 70 * 8;
-
-struct Codes {
-    literals: [Code; LITERALS],
-    distances: [Code; DISTANCES],
-}
 
 /// Writes blocks, and chooses their kind.
 pub(super) struct Blocks {
@@ -40,9 +34,8 @@ fn stored_size(plain: &[u8]) -> u64 {
 
 impl Blocks {
     pub(super) fn new(release: Release, penalty: u32) -> Self {
-        let none = Codes { literals: [Code::default(); LITERALS], distances: [Code::default(); DISTANCES] };
-        let fixed = Codes { literals: fixed_literals(), distances: fixed_distances() };
-        Self { sink: Sink::default(), release, penalty, fixed, codes: none, open: 0, is_literal: false }
+        let (fixed, codes) = (Codes::fixed(), Codes::none());
+        Self { sink: Sink::default(), release, penalty, fixed, codes, open: 0, is_literal: false }
     }
 
     /// Ends the block that is open.
@@ -69,25 +62,24 @@ impl Blocks {
 
     /// Tokens with the codes of the block before, with new ones, with the fixed ones, or stored. `is_last` if the
     /// block has to end.
-    pub(super) fn tokens(&mut self, tokens: &Tokens, plain: &[u8], is_last: bool) {
+    pub(super) fn tokens(&mut self, tokens: &[Token], plain: &[u8], is_last: bool) {
         if self.is_literal && self.open > 0 {
             self.close();
             self.is_literal = false;
         }
-        if !self.can_reuse(tokens) {
+        let found = Counts::of(tokens);
+        if !self.can_reuse(&found) {
             self.close();
         }
-        let count = tokens.list.len() + usize::from(is_last);
-        let (mut literals, mut distances) = (tokens.literals, tokens.distances);
-        literals[END] = u32::from(is_last || self.release == Release::Exact);
-        let told = self.told(&literals, &mut distances, is_last);
-        let extra = extra_bits(&literals, &distances);
-        let fixed =
-            3 + cost(&literals, &self.fixed.literals) + cost(&distances, &self.fixed.distances) + extra;
+        let count = tokens.len() + usize::from(is_last);
+        let mut counts = found.clone();
+        counts.literals[END] = u32::from(is_last || self.release == Release::Exact);
+        let told = self.told(&mut counts, is_last);
+        let extra = counts.extra();
+        let fixed = 3 + counts.cost(&self.fixed) + extra;
         if self.open > 0 {
-            let reused =
-                cost(&literals, &self.codes.literals) + cost(&distances, &self.codes.distances) + extra;
-            let new = self.open + tokens.estimate(count);
+            let reused = counts.cost(&self.codes) + extra;
+            let new = self.open + estimate(&found, count);
             let new = new + u64::from(self.codes.literals[END].len) + (new >> self.penalty);
             if new < reused {
                 self.close();
@@ -101,17 +93,13 @@ impl Blocks {
             }
         }
         if self.open == 0 {
-            literals[END] = 1;
-            make_codes(&literals, 15, &mut self.codes.literals);
-            make_codes(&distances, 15, &mut self.codes.distances);
+            counts.literals[END] = 1;
+            make_codes(&counts.literals, 15, &mut self.codes.literals);
+            make_codes(&counts.distances, 15, &mut self.codes.distances);
             let head = Head::new(&self.codes.literals[..told.0], &self.codes.distances[..told.1]);
-            let own = cost(&literals, &self.codes.literals) + cost(&distances, &self.codes.distances);
-            let size = head.size() + own + extra;
+            let size = head.size() + counts.cost(&self.codes) + extra;
             if count < FEW {
-                let fixed = 3
-                    + cost(&literals, &self.fixed.literals)
-                    + cost(&distances, &self.fixed.distances)
-                    + extra;
+                let fixed = 3 + counts.cost(&self.fixed) + extra;
                 if fixed <= size {
                     return self.stored_or_fixed(tokens, plain, fixed);
                 }
@@ -123,41 +111,40 @@ impl Blocks {
             self.open = head.size();
             self.is_literal = false;
         }
-        write_tokens(&mut self.sink, tokens, &self.codes);
+        self.codes.write(&mut self.sink, tokens);
         if is_last {
             self.close();
         }
     }
 
     /// Whether the codes of the open block have all symbols.
-    fn can_reuse(&self, tokens: &Tokens) -> bool {
+    fn can_reuse(&self, found: &Counts) -> bool {
         let has = |counts: &[u32], codes: &[Code]| {
             counts.iter().zip(codes).all(|(count, code)| *count == 0 || !code.is_none())
         };
-        has(&tokens.literals, &self.codes.literals) && has(&tokens.distances, &self.codes.distances)
+        has(&found.literals, &self.codes.literals) && has(&found.distances, &self.codes.distances)
     }
 
     /// How many codes of each alphabet the head of a block tells. One distance is told even where none is used, but
     /// not by old releases, which told all of the alphabet where a block could be used again.
-    fn told(&self, literals: &[u32], distances: &mut [u32; DISTANCES], is_last: bool) -> (usize, usize) {
+    fn told(&self, counts: &mut Counts, is_last: bool) -> (usize, usize) {
         if self.release == Release::Full && !is_last {
             return (LITERALS, DISTANCES);
         }
         let used = |counts: &[u32]| counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
-        if used(distances) == 0 {
-            distances[0] = 1;
+        if used(&counts.distances) == 0 {
+            counts.distances[0] = 1;
         }
-        (used(literals), used(distances))
+        (used(&counts.literals), used(&counts.distances))
     }
 
-    fn stored_or_fixed(&mut self, tokens: &Tokens, plain: &[u8], size: u64) {
+    fn stored_or_fixed(&mut self, tokens: &[Token], plain: &[u8], size: u64) {
         if stored_size(plain) <= size {
             return self.stored(plain);
         }
         self.close();
         self.sink.put(2, 3);
-        write_tokens(&mut self.sink, tokens, &self.fixed);
-        self.sink.code(self.fixed.literals[END]);
+        self.fixed.write_block(&mut self.sink, tokens);
     }
 
     /// Bytes without matches, or stored. `is_last` if the block has to end.
@@ -217,21 +204,4 @@ fn is_noise(counts: &[u32], len: usize) -> bool {
         }
     }
     true
-}
-
-fn write_tokens(sink: &mut Sink, tokens: &Tokens, codes: &Codes) {
-    for token in &tokens.list {
-        if let Some(byte) = token.byte() {
-            sink.code(codes.literals[usize::from(byte)]);
-            continue;
-        }
-        let length = token.length();
-        let symbol = length_symbol(length);
-        let rest = length - LENGTH_BASE[symbol];
-        sink.code_with(codes.literals[LENGTHS + symbol], rest.into(), LENGTH_BITS[symbol]);
-        let distance = token.distance();
-        let symbol = distance_symbol(distance.into());
-        let rest = distance - DISTANCE_BASE[symbol];
-        sink.code_with(codes.distances[symbol], rest.into(), DISTANCE_BITS[symbol]);
-    }
 }

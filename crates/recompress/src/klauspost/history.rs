@@ -5,6 +5,11 @@ use crate::deflate::word;
 
 /// Bytes that are kept: blocks are appended until they are full, then all but the last [`FARTHEST`] are dropped.
 const CAPACITY: usize = 5 * STORED;
+/// The memory for them. Any place modulo `SPACE` is one in it, with a word before it and one after it, so that no place
+/// has to be checked.
+const SPACE: usize = CAPACITY.next_power_of_two();
+const WORD: usize = 8;
+type Memory = [u8; WORD + SPACE + WORD];
 /// Places are counted anew from here on.
 pub(super) const MOST: i32 = i32::MAX - (CAPACITY + STORED) as i32;
 /// The farthest match, as places are counted.
@@ -14,7 +19,8 @@ const MARGIN: i32 = 11;
 
 /// The blocks so far, the last of which is to be encoded.
 pub(super) struct History {
-    pub(super) bytes: Vec<u8>,
+    bytes: Box<Memory>,
+    len: usize,
     /// The place of the first byte.
     pub(super) first: i32,
 }
@@ -27,29 +33,42 @@ pub(super) struct Block {
     pub(super) limit: i32,
 }
 
+/// The bytes of a history.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    bytes: &'a Memory,
+    pub(super) len: i32,
+}
+
 impl History {
     pub(super) fn new() -> Self {
-        Self { bytes: Vec::with_capacity(CAPACITY), first: STORED as i32 }
+        Self { bytes: Box::new([0; WORD + SPACE + WORD]), len: 0, first: STORED as i32 }
     }
 
     /// Appends a block, of at most 65535 bytes.
     pub(super) fn append(&mut self, plain: &[u8]) -> Block {
-        if self.bytes.len() + plain.len() > CAPACITY {
-            let dropped = self.bytes.len() - FARTHEST;
-            self.bytes.drain(..dropped);
+        if self.len + plain.len() > CAPACITY {
+            let dropped = self.len - FARTHEST;
+            self.bytes.copy_within(WORD + dropped..WORD + self.len, WORD);
+            self.len = FARTHEST;
             self.first += dropped as i32;
         }
-        let start = self.bytes.len() as i32;
-        self.bytes.extend_from_slice(plain);
-        Block { start, limit: self.bytes.len() as i32 - MARGIN }
+        let start = self.len;
+        self.len += plain.len();
+        self.bytes[WORD + start..WORD + self.len].copy_from_slice(plain);
+        Block { start: start as i32, limit: self.len as i32 - MARGIN }
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View { bytes: &self.bytes, len: self.len as i32 }
     }
 
     /// Puts all that was out of reach.
     pub(super) fn reset(&mut self) {
         if self.first <= MOST {
-            self.first += REACH + self.bytes.len() as i32;
+            self.first += REACH + self.len as i32;
         }
-        self.bytes.clear();
+        self.len = 0;
     }
 
     /// Whether places have to be counted anew before the next block. Then they are, and each place in tables must
@@ -58,27 +77,60 @@ impl History {
         if self.first < MOST {
             return None;
         }
-        let (first, len) = (self.first, self.bytes.len() as i32);
+        let (first, len) = (self.first, self.len as i32);
         let least = if len == 0 { i32::MAX } else { first + len - REACH };
         self.first = REACH;
         Some(move |place: &mut i32| *place = if *place <= least { 0 } else { *place - first + REACH })
     }
 }
 
-/// Eight bytes at a place of the history.
-#[inline]
-pub(super) fn bytes_at(history: &[u8], at: i32) -> u64 {
-    history.get(at as usize..).map_or(0, word)
-}
+impl View<'_> {
+    /// Eight bytes at a place.
+    #[inline]
+    pub(super) fn bytes(self, at: i32) -> u64 {
+        word(&self.bytes[WORD + at as usize % SPACE..])
+    }
 
-/// Four bytes at a place of the history.
-#[inline]
-pub(super) fn four_at(history: &[u8], at: i32) -> u32 {
-    let at = at as usize;
-    history
-        .get(at..at.wrapping_add(4))
-        .and_then(|bytes| bytes.first_chunk())
-        .map_or(0, |four| u32::from_le_bytes(*four))
+    /// Eight bytes before a place.
+    #[inline]
+    fn bytes_before(self, at: i32) -> u64 {
+        word(&self.bytes[at as usize % SPACE..])
+    }
+
+    /// Four bytes at a place.
+    #[inline]
+    pub(super) fn four(self, at: i32) -> u32 {
+        self.bytes(at) as u32
+    }
+
+    /// How many bytes are the same at two places, at most `most`.
+    #[inline]
+    pub(super) fn common(self, a: i32, b: i32, most: i32) -> i32 {
+        let most = most.min(self.len - a.max(b));
+        let mut same = 0;
+        while same < most {
+            let differing = self.bytes(a + same) ^ self.bytes(b + same);
+            if differing != 0 {
+                return most.min(same + differing.trailing_zeros() as i32 / 8);
+            }
+            same += WORD as i32;
+        }
+        most.max(0)
+    }
+
+    /// The same for the bytes before two places, where there are at least `most`.
+    #[inline]
+    pub(super) fn common_before(self, a: i32, b: i32, most: i32) -> i32 {
+        let mut same = 0;
+        while same < most {
+            let differing = self.bytes_before(a - same) ^ self.bytes_before(b - same);
+            if differing != 0 {
+                return most.min(same + differing.leading_zeros() as i32 / 8);
+            }
+            same += WORD as i32;
+        }
+        most.max(0)
+    }
 }
 
 /// A hash of the first `BYTES` (4, 5 or 7) bytes, below two to the power of `BITS`.
@@ -90,14 +142,4 @@ pub(super) fn hash<const BYTES: u32, const BITS: u32>(bytes: u64) -> usize {
         _ => (bytes << 8).wrapping_mul(58_295_818_150_454_627) >> (64 - BITS),
     };
     hash as usize
-}
-
-/// How many bytes are the same at two places, the first of which is later. At most `most`.
-#[inline]
-pub(super) fn common(history: &[u8], later: i32, earlier: i32, most: usize) -> i32 {
-    let (later, earlier) = (later as usize, earlier as usize);
-    match (history.get(later..), history.get(earlier..)) {
-        (Some(later), Some(earlier)) => crate::deflate::common(later, earlier, most) as i32,
-        _ => 0,
-    }
 }

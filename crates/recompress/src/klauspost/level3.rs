@@ -1,7 +1,7 @@
 //! Level 3: the last two places of five bytes.
 
 use super::Finder;
-use super::history::{Block, History, REACH, bytes_at, common, four_at, hash};
+use super::history::{Block, History, REACH, View, hash};
 use super::matches::{Match, emit_rest};
 use super::pairs::Pair;
 use super::tokens::Tokens;
@@ -19,21 +19,29 @@ impl Level3 {
     pub(super) fn new() -> Self {
         Self { history: History::new(), table: Box::new([Pair::default(); 1 << BITS]) }
     }
+}
 
+/// The table while a block is encoded, whose history begins at `first`.
+struct Places<'a> {
+    first: i32,
+    table: &'a mut [Pair; 1 << BITS],
+}
+
+impl Places<'_> {
     /// Remembers a place, and says which were remembered for its bytes.
     #[inline]
     fn see(&mut self, bytes: u64, at: i32) -> Pair {
         let pair = &mut self.table[hash::<5, BITS>(bytes)];
         let before = *pair;
-        *pair = Pair { last: at + self.history.first, older: before.last };
-        Pair { last: before.last - self.history.first, older: before.older - self.history.first }
+        *pair = Pair { last: at + self.first, older: before.last };
+        Pair { last: before.last - self.first, older: before.older - self.first }
     }
 
     /// The next place where four bytes were seen within reach, where they were, and the place that would have been
     /// next.
     fn next_match(
         &mut self,
-        history: &[u8],
+        history: View<'_>,
         from: i32,
         emitted: i32,
         limit: i32,
@@ -45,15 +53,15 @@ impl Level3 {
             if next > limit {
                 return None;
             }
-            let bytes = bytes_at(history, at);
+            let bytes = history.bytes(at);
             let seen = self.see(bytes, at);
             if seen.last < at - NEAR {
                 continue;
             }
-            let is_same = |before: i32| bytes as u32 == four_at(history, before);
+            let is_same = |before: i32| bytes as u32 == history.four(before);
             if is_same(seen.last) {
                 let is_older = seen.older >= at - NEAR && is_same(seen.older) && {
-                    let length = |before: i32| common(history, at + 4, before + 4, usize::MAX);
+                    let length = |before: i32| history.common(at + 4, before + 4, i32::MAX);
                     length(seen.older) > length(seen.last)
                 };
                 return Some(((at, if is_older { seen.older } else { seen.last }), next));
@@ -67,7 +75,7 @@ impl Level3 {
     /// Emits a match, and those that follow it at once. Says where to look on, unless the block is at its end.
     fn matches(
         &mut self,
-        history: &[u8],
+        history: View<'_>,
         (mut at, mut before): (i32, i32),
         next: i32,
         limit: i32,
@@ -84,21 +92,21 @@ impl Level3 {
             if at >= limit {
                 // The end of what was repeated, not of the match.
                 let place = found.before + found.length;
-                if place > 0 && ((place + 8) as usize) < history.len() {
-                    self.see(bytes_at(history, place), place);
+                if place > 0 && place + 8 < history.len {
+                    self.see(history.bytes(place), place);
                 }
                 return None;
             }
             let mut within = at - found.length + 2;
             while within < at - 5 {
-                self.see(bytes_at(history, within), within);
+                self.see(history.bytes(within), within);
                 within += 6;
             }
-            let bytes = bytes_at(history, at - 2);
+            let bytes = history.bytes(at - 2);
             self.see(bytes, at - 2);
             self.see(bytes >> 8, at - 1);
             let seen = self.see(bytes >> 16, at);
-            let is_same = |before: i32| (bytes >> 16) as u32 == four_at(history, before);
+            let is_same = |before: i32| (bytes >> 16) as u32 == history.four(before);
             before = if seen.last <= at - NEAR {
                 return Some(at + 1);
             } else if is_same(seen.last) {
@@ -124,11 +132,13 @@ impl Finder for Level3 {
         }
     }
 
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
+    fn block(&mut self, block: Block, tokens: &mut Tokens) {
+        let history = self.history.view();
+        let places = &mut Places { first: self.history.first, table: &mut self.table };
         let mut emitted = block.start;
         let mut from = block.start;
-        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
-            let Some(at) = self.matches(history, found, next, block.limit, &mut emitted, tokens) else {
+        while let Some((found, next)) = places.next_match(history, from, emitted, block.limit) {
+            let Some(at) = places.matches(history, found, next, block.limit, &mut emitted, tokens) else {
                 break;
             };
             from = at;

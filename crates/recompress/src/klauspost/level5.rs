@@ -2,9 +2,9 @@
 //! for one that goes on.
 
 use super::Finder;
-use super::history::{Block, History, REACH, bytes_at, common, four_at};
+use super::history::{Block, History, REACH, View};
 use super::matches::{Match, emit_rest};
-use super::pairs::Tables;
+use super::pairs::{Places, Tables};
 use super::tokens::Tokens;
 use crate::deflate::alphabet::LONGEST;
 
@@ -14,42 +14,49 @@ const GOOD: i32 = 30;
 const LACKING: i32 = 2;
 
 pub(super) struct Level5 {
+    history: History,
     tables: Tables,
 }
 
 impl Level5 {
     pub(super) fn new() -> Self {
-        Self { tables: Tables::new() }
+        Self { history: History::new(), tables: Tables::new() }
     }
 
     /// The next match, and the place that would have been next. Fewer places are looked at the longer nothing was
     /// found.
-    fn next_match(&mut self, history: &[u8], from: i32, emitted: i32, limit: i32) -> Option<(Match, i32)> {
+    fn next_match(
+        history: View<'_>,
+        places: &mut Places<'_>,
+        from: i32,
+        emitted: i32,
+        limit: i32,
+    ) -> Option<(Match, i32)> {
         let mut next = from;
-        let mut bytes = bytes_at(history, from);
+        let mut bytes = history.bytes(from);
         loop {
             let at = next;
             next = at + 1 + ((at - emitted) >> 6);
             if next > limit {
                 return None;
             }
-            let (short, long) = (self.tables.short(bytes), self.tables.long(bytes));
-            let ahead = bytes_at(history, next);
-            self.tables.put(bytes, at);
-            let is_match = |before: i32| at - before < REACH && bytes as u32 == four_at(history, before);
+            let (short, long) = (places.short(bytes), places.long(bytes));
+            let ahead = history.bytes(next);
+            places.put(bytes, at);
+            let is_match = |before: i32| at - before < REACH && bytes as u32 == history.four(before);
             if at - long.last < REACH && is_match(long.last) {
-                self.tables.put(ahead, next);
+                places.put(ahead, next);
                 return Some((longer_of(history, at, long.last, long.older, bytes), next));
             }
             if at - long.last < REACH && is_match(long.older) {
-                self.tables.put(ahead, next);
+                places.put(ahead, next);
                 return Some((Match::whole(history, at, long.older), next));
             }
             if is_match(short) {
                 let found = Match::limited(history, at, short);
-                let long = self.tables.long(ahead);
-                self.tables.put(ahead, next);
-                let is_next = |before: i32| next - before < REACH && ahead as u32 == four_at(history, before);
+                let long = places.long(ahead);
+                places.put(ahead, next);
+                let is_next = |before: i32| next - before < REACH && ahead as u32 == history.four(before);
                 let longer = |before: i32| {
                     let other = Match::limited(history, next, before);
                     (other.length > found.length).then_some(other)
@@ -66,43 +73,43 @@ impl Level5 {
     }
 
     /// A match that begins a little later and ends after this one, if there is one.
-    fn better_at_end(&self, history: &[u8], found: Match, limit: i32) -> Match {
+    fn better_at_end(history: View<'_>, places: &Places<'_>, found: Match, limit: i32) -> Match {
         let end = found.end();
         if found.length >= GOOD || end >= limit {
             return found;
         }
         let at = found.at + LACKING;
-        let before = self.tables.long(bytes_at(history, end)).last - found.length + LACKING;
+        let before = places.long(history.bytes(end)).last - found.length + LACKING;
         if before < 0 || at - before >= REACH || at <= before {
             return found;
         }
-        let length = common(history, at, before, usize::MAX);
+        let length = history.common(at, before, i32::MAX);
         if length > found.length { Match { at, before, length } } else { found }
     }
 
     /// Remembers every third place of a match, and the one before its end.
-    fn remember(&mut self, history: &[u8], start: i32, end: i32) {
+    fn remember(history: View<'_>, places: &mut Places<'_>, start: i32, end: i32) {
         let mut at = start + 1;
         if at < end - 1 {
-            let bytes = bytes_at(history, at);
-            self.tables.put(bytes, at);
-            self.tables.put_long(bytes >> 8, at + 1);
-            self.tables.put_short(bytes >> 16, at + 2);
+            let bytes = history.bytes(at);
+            places.put(bytes, at);
+            places.put_long(bytes >> 8, at + 1);
+            places.put_short(bytes >> 16, at + 2);
             at += 4;
             while at < end - 1 {
-                let bytes = bytes_at(history, at);
-                self.tables.put_long(bytes, at);
-                self.tables.put_short(bytes >> 8, at + 1);
+                let bytes = history.bytes(at);
+                places.put_long(bytes, at);
+                places.put_short(bytes >> 8, at + 1);
                 at += 3;
             }
         }
-        self.tables.put(bytes_at(history, end - 1), end - 1);
+        places.put(history.bytes(end - 1), end - 1);
     }
 }
 
 /// The longer of a match and an older one, which may not be one.
-pub(super) fn longer_of(history: &[u8], at: i32, last: i32, older: i32, bytes: u64) -> Match {
-    if at - older >= REACH || bytes as u32 != four_at(history, older) {
+pub(super) fn longer_of(history: View<'_>, at: i32, last: i32, older: i32, bytes: u64) -> Match {
+    if at - older >= REACH || bytes as u32 != history.four(older) {
         return Match::whole(history, at, last);
     }
     let (last, older) = (Match::limited(history, at, last), Match::limited(history, at, older));
@@ -110,34 +117,37 @@ pub(super) fn longer_of(history: &[u8], at: i32, last: i32, older: i32, bytes: u
 }
 
 /// A match whose length was limited, as long as it is.
-pub(super) fn whole(history: &[u8], found: Match) -> Match {
+pub(super) fn whole(history: View<'_>, found: Match) -> Match {
     if found.length != LONGEST as i32 {
         return found;
     }
-    let more = common(history, found.end(), found.before + found.length, usize::MAX);
+    let more = history.common(found.end(), found.before + found.length, i32::MAX);
     Match { length: found.length + more, ..found }
 }
 
 impl Finder for Level5 {
     fn history(&mut self) -> &mut History {
-        &mut self.tables.history
+        &mut self.history
     }
 
     fn places(&mut self, change: &dyn Fn(&mut i32)) {
-        self.tables.places(change);
+        self.tables.change(change);
     }
 
-    fn block(&mut self, history: &[u8], block: Block, tokens: &mut Tokens) {
+    fn block(&mut self, block: Block, tokens: &mut Tokens) {
+        let history = self.history.view();
+        let places = &mut self.tables.after(self.history.first);
         let mut emitted = block.start;
         let mut from = block.start;
-        while let Some((found, next)) = self.next_match(history, from, emitted, block.limit) {
-            let found = self.better_at_end(history, found, block.limit).emit(history, emitted, tokens);
+        while let Some((found, next)) = Self::next_match(history, places, from, emitted, block.limit) {
+            let found =
+                Self::better_at_end(history, places, found, block.limit).emit(history, emitted, tokens);
             emitted = found.end();
             from = if next >= emitted { next + 1 } else { emitted };
             if from >= block.limit {
                 break;
             }
-            self.remember(history, from - found.length, from);
+            Self::remember(history, places, from - found.length, from);
         }
         emit_rest(history, emitted, tokens);
     }

@@ -1,6 +1,6 @@
 //! Tables of levels 4 to 6: the last place of four bytes, and the last two of seven.
 
-use super::history::{History, hash};
+use super::history::hash;
 
 const BITS: u32 = 15;
 const SIZE: usize = 1 << BITS;
@@ -13,36 +13,48 @@ pub(super) struct Pair {
 }
 
 pub(super) struct Tables {
-    pub(super) history: History,
     short: Box<[i32; SIZE]>,
     long: Box<[Pair; SIZE]>,
 }
 
+/// The tables while a block is encoded, whose history begins at `first`.
+pub(super) struct Places<'a> {
+    first: i32,
+    short: &'a mut [i32; SIZE],
+    long: &'a mut [Pair; SIZE],
+}
+
 impl Tables {
     pub(super) fn new() -> Self {
-        Self { history: History::new(), short: Box::new([0; SIZE]), long: Box::new([Pair::default(); SIZE]) }
+        Self { short: Box::new([0; SIZE]), long: Box::new([Pair::default(); SIZE]) }
+    }
+
+    pub(super) fn after(&mut self, first: i32) -> Places<'_> {
+        Places { first, short: &mut self.short, long: &mut self.long }
     }
 
     /// Changes all places.
-    pub(super) fn places(&mut self, change: &dyn Fn(&mut i32)) {
+    pub(super) fn change(&mut self, change: &dyn Fn(&mut i32)) {
         self.short.iter_mut().for_each(change);
         for pair in self.long.iter_mut() {
             change(&mut pair.last);
             change(&mut pair.older);
         }
     }
+}
 
+impl Places<'_> {
     /// Remembers where four bytes are.
     #[inline]
     pub(super) fn put_short(&mut self, bytes: u64, at: i32) {
-        self.short[hash::<4, BITS>(bytes)] = at + self.history.first;
+        self.short[hash::<4, BITS>(bytes)] = at + self.first;
     }
 
     /// Remembers where seven bytes are.
     #[inline]
     pub(super) fn put_long(&mut self, bytes: u64, at: i32) {
         let pair = &mut self.long[hash::<7, BITS>(bytes)];
-        *pair = Pair { last: at + self.history.first, older: pair.last };
+        *pair = Pair { last: at + self.first, older: pair.last };
     }
 
     #[inline]
@@ -54,13 +66,13 @@ impl Tables {
     /// Where four bytes were; out of reach where they were not seen.
     #[inline]
     pub(super) fn short(&self, bytes: u64) -> i32 {
-        self.short[hash::<4, BITS>(bytes)] - self.history.first
+        self.short[hash::<4, BITS>(bytes)] - self.first
     }
 
     /// Where seven bytes were.
     #[inline]
     pub(super) fn long(&self, bytes: u64) -> Pair {
         let pair = self.long[hash::<7, BITS>(bytes)];
-        Pair { last: pair.last - self.history.first, older: pair.older - self.history.first }
+        Pair { last: pair.last - self.first, older: pair.older - self.first }
     }
 }

@@ -32,8 +32,6 @@ pub(crate) fn pgzip_block(
 
 /// The encoder of blocks, one after the other.
 pub(crate) struct Pgzip {
-    release: Release,
-    level: u8,
     size: usize,
     block: Fast,
     /// Plain bytes in the block so far, and the last of them.
@@ -46,13 +44,13 @@ impl Pgzip {
     /// Blocks of `size` plain bytes, as [`is_block`] accepts them.
     pub(crate) fn new(release: Release, level: u8, size: usize) -> Self {
         let block = Fast::new(release, level);
-        Self { release, level, size, block, len: 0, tail: Vec::new(), output: Vec::new() }
+        Self { size, block, len: 0, tail: Vec::new(), output: Vec::new() }
     }
 
     fn end_block(&mut self) {
         self.block.flush();
         self.output.append(self.block.output());
-        self.block = Fast::after(self.release, self.level, &self.tail);
+        self.block.begin_after(&self.tail);
         self.len = 0;
     }
 

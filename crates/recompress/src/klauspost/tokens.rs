@@ -1,39 +1,35 @@
-//! The tokens of a block, counted as they come.
+//! The tokens of a block, and how small they may become.
 
-use crate::deflate::alphabet::{
-    DISTANCE_BITS, DISTANCES, END, LENGTH_BITS, LENGTHS, LITERALS, LONGEST, STORED, distance_symbol,
-    length_symbol,
-};
+use super::history::View;
+use crate::deflate::alphabet::{END, LENGTHS, LONGEST, STORED};
+use crate::deflate::codes::Counts;
 use crate::deflate::token::Token;
 
 pub(super) struct Tokens {
     pub(super) list: Vec<Token>,
-    /// How often each symbol is used; the end of the block is not counted.
-    pub(super) literals: [u32; LITERALS],
-    pub(super) distances: [u32; DISTANCES],
 }
+
+/// Bytes that become tokens at once.
+const AT_ONCE: usize = 8;
 
 impl Tokens {
     pub(super) fn new() -> Self {
-        Self { list: Vec::with_capacity(STORED), literals: [0; LITERALS], distances: [0; DISTANCES] }
+        Self { list: Vec::with_capacity(STORED + AT_ONCE) }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.list.clear();
-        self.literals.fill(0);
-        self.distances.fill(0);
-    }
-
-    pub(super) fn literals(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.literals[usize::from(*byte)] += 1;
+    /// The bytes between two places.
+    #[inline]
+    pub(super) fn literals(&mut self, history: View<'_>, from: i32, to: i32) {
+        let end = self.list.len() + (to - from) as usize;
+        for at in (from..to).step_by(AT_ONCE) {
+            self.list.extend_from_slice(&history.bytes(at).to_le_bytes().map(Token::literal));
         }
-        self.list.extend(bytes.iter().map(|byte| Token::literal(*byte)));
+        self.list.truncate(end);
     }
 
     /// A match of at least four bytes; one that is too long becomes several.
+    #[inline]
     pub(super) fn matched(&mut self, mut length: usize, distance: usize) {
-        let symbol = distance_symbol(distance - 1);
         while length > 0 {
             let part = match length {
                 ..=LONGEST => length,
@@ -42,36 +38,31 @@ impl Tokens {
                 _ => LONGEST,
             };
             length -= part;
-            self.literals[LENGTHS + length_symbol((part - 3) as u8)] += 1;
-            self.distances[symbol] += 1;
             self.list.push(Token::matched(part, distance));
         }
     }
+}
 
-    /// About how many bits the best code takes, but for its head. In single precision, and in this order, as the
-    /// original.
-    pub(super) fn estimate(&self, count: usize) -> u64 {
-        let mut shannon = 0f32;
-        let total = 1.0 / count as f32;
-        for count in &self.literals[..END] {
-            shannon += weigh(*count, total);
-        }
-        // The end of the block.
-        shannon += 15.0;
-        for count in &self.literals[LENGTHS..] {
-            shannon += weigh(*count, total);
-        }
-        let matches: u32 = self.literals[LENGTHS..].iter().sum();
-        let total = 1.0 / matches as f32;
-        for count in &self.distances {
-            shannon += weigh(*count, total);
-        }
-        let lengths = self.literals[LENGTHS..].iter().zip(&LENGTH_BITS);
-        let distances = self.distances.iter().zip(&DISTANCE_BITS);
-        let bits: u64 =
-            lengths.chain(distances).map(|(count, bits)| u64::from(*count) * u64::from(*bits)).sum();
-        shannon as u64 + bits
+/// About how many bits the best code for so many tokens takes, but for its head. In single precision, and in this
+/// order, as the original.
+pub(super) fn estimate(counts: &Counts, tokens: usize) -> u64 {
+    let (bytes, lengths) = (&counts.literals[..END], &counts.literals[LENGTHS..]);
+    let mut shannon = 0f32;
+    let total = 1.0 / tokens as f32;
+    for count in bytes {
+        shannon += weigh(*count, total);
     }
+    // The end of the block.
+    shannon += 15.0;
+    for count in lengths {
+        shannon += weigh(*count, total);
+    }
+    let matches: u32 = lengths.iter().sum();
+    let total = 1.0 / matches as f32;
+    for count in &counts.distances {
+        shannon += weigh(*count, total);
+    }
+    shannon as u64 + counts.extra()
 }
 
 /// The bits of all uses of a symbol, each 1 to 15. Adding 0 for what is not used changes no sum.
@@ -100,7 +91,7 @@ mod tests {
         let lengths = |length| {
             let mut tokens = Tokens::new();
             tokens.matched(length, 1);
-            tokens.list.iter().map(|token| usize::from(token.length()) + 3).collect::<Vec<_>>()
+            tokens.list.iter().map(|token| token.first() - 253).collect::<Vec<_>>()
         };
         assert_eq!(lengths(258), [258]);
         assert_eq!(lengths(259), [255, 4]);

@@ -4,16 +4,12 @@
 
 use super::tree;
 use crate::deflate::alphabet::{
-    DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS, META,
-    META_ORDER, STORED, distance_symbol, extra_bits, fixed_distances, fixed_literals, length_symbol,
+    DISTANCE_BITS, DISTANCES, END, LENGTHS, LITERALS, META, META_ORDER, STORED, distance_symbol, extra_bits,
+    length_symbol,
 };
 use crate::deflate::bits::{Code, Sink, cost};
+use crate::deflate::codes::Codes;
 use crate::deflate::token::Token;
-
-struct Codes {
-    literals: [Code; LITERALS],
-    distances: [Code; DISTANCES],
-}
 
 /// The tokens of a block, counted, and what becomes of them.
 pub(super) struct Blocks {
@@ -27,7 +23,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     pub(super) fn new() -> Self {
-        let fixed = Codes { literals: fixed_literals(), distances: fixed_distances() };
+        let fixed = Codes::fixed();
         let (literals, distances) = ([0; LITERALS], [0; DISTANCES]);
         Self { sink: Sink::default(), tokens: Vec::new(), matches: 0, literals, distances, fixed }
     }
@@ -65,17 +61,17 @@ impl Blocks {
         let in_bytes = |bits: u64| (bits + 3 + 7) >> 3;
         let fixed = in_bytes(size(&self.fixed));
         let own = in_bytes(size(&codes) + head.size());
-        let last = u32::from(is_last);
+        let last = u64::from(is_last);
         match plain.filter(|plain| plain.len() <= STORED) {
             Some(plain) if len as u64 + 4 <= own.min(fixed) => self.sink.stored(plain, is_last),
             _ if fixed <= own => {
                 self.sink.put(2 + last, 3);
-                write_tokens(&mut self.sink, &self.tokens, &self.fixed);
+                self.fixed.write_block(&mut self.sink, &self.tokens);
             }
             _ => {
                 self.sink.put(4 + last, 3);
                 head.write(&mut self.sink);
-                write_tokens(&mut self.sink, &self.tokens, &codes);
+                codes.write_block(&mut self.sink, &self.tokens);
             }
         }
         self.literals.fill(0);
@@ -186,9 +182,9 @@ impl Head {
 
     fn write(&self, sink: &mut Sink) {
         let told = self.told();
-        sink.put((self.literals - LENGTHS) as u32, 5);
-        sink.put((self.distances - 1) as u32, 5);
-        sink.put((told - 4) as u32, 4);
+        sink.put((self.literals - LENGTHS) as u64, 5);
+        sink.put((self.distances - 1) as u64, 5);
+        sink.put((told - 4) as u64, 4);
         for symbol in &META_ORDER[..told] {
             sink.put(self.codes[*symbol].len.into(), 3);
         }
@@ -196,26 +192,4 @@ impl Head {
             sink.code_with(self.codes[usize::from(*symbol)], (*after).into(), bits_after(*symbol));
         }
     }
-}
-
-fn write_tokens(sink: &mut Sink, tokens: &[Token], codes: &Codes) {
-    for token in tokens {
-        if let Some(byte) = token.byte() {
-            sink.code(codes.literals[usize::from(byte)]);
-            continue;
-        }
-        let length = token.length();
-        // The longest has a symbol of its own.
-        let symbol = length_symbol(length);
-        sink.code_with(
-            codes.literals[LENGTHS + symbol],
-            (length - LENGTH_BASE[symbol]).into(),
-            LENGTH_BITS[symbol],
-        );
-        let distance = token.distance();
-        let symbol = distance_symbol(distance.into());
-        let rest = distance - DISTANCE_BASE[symbol];
-        sink.code_with(codes.distances[symbol], rest.into(), DISTANCE_BITS[symbol]);
-    }
-    sink.code(codes.literals[END]);
 }

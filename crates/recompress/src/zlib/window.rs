@@ -7,13 +7,11 @@ use super::block::Blocks;
 use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
 use crate::deflate::bits::Sink;
-use crate::deflate::shortcut::{Search, Shortcut};
+use crate::deflate::shortcut::{AT_ONCE, Memory, Search, Shortcut};
 use crate::deflate::{Encoder, common};
 
 const SIZE: usize = 1 << 15;
 const WINDOW: usize = 2 * SIZE;
-/// The window and what a search may see after it, rounded up to a power of two.
-const MEMORY: usize = 2 * WINDOW;
 const SHORTEST: usize = 3;
 /// What a search needs before it, except at the end of the stream.
 const AHEAD: usize = LONGEST + SHORTEST + 1;
@@ -21,6 +19,9 @@ const AHEAD: usize = LONGEST + SHORTEST + 1;
 const FAR: usize = SIZE - AHEAD;
 /// Matches of three bytes are not worth more than this distance.
 const TOO_FAR: usize = 4096;
+
+/// What comes before a place is not yet lost where places are remembered ahead.
+const _: () = assert!(AT_ONCE <= AHEAD);
 
 /// How hard a level searches.
 #[derive(Clone, Copy)]
@@ -55,14 +56,14 @@ impl Effort {
     }
 }
 
-/// The encoder of levels 1 to 9. Uses 300 KiB, and 500 KiB more in lazy levels.
+/// The encoder of levels 1 to 9. Uses 300 KiB, and 900 KiB more in lazy levels.
 pub(crate) struct Deflate {
     flavour: Flavour,
     level: u8,
     effort: Effort,
     pub(super) blocks: Blocks,
     /// Bytes after the end are what was there before, or 0.
-    window: Box<[u8; MEMORY]>,
+    window: Box<Memory>,
     /// Plain bytes that have left the window.
     base: u64,
     /// How much of the window is filled, and which byte is next.
@@ -97,7 +98,7 @@ impl Deflate {
             level,
             effort,
             blocks: Blocks::new(),
-            window: Box::new([0; MEMORY]),
+            window: Box::new([0; 2 * WINDOW]),
             base: 0,
             end: 0,
             index: 0,
@@ -218,15 +219,32 @@ impl Deflate {
     /// Remembers all places up to this one, and says which was the last with its hash.
     #[inline]
     fn remember_to(&mut self, index: usize) -> usize {
-        let mut before = 0;
-        for at in self.next..=index {
-            before = self.remember(at);
+        if self.next <= index {
+            match self.effort.is_greedy {
+                true => self.remember_before(index + 1),
+                false => self.remember_ahead(index),
+            }
+        }
+        self.previous[index % SIZE].into()
+    }
+
+    /// Remembers this place and those after it, and all before it.
+    fn remember_ahead(&mut self, index: usize) {
+        let end = (index + AT_ONCE).min(self.end.saturating_sub(AHEAD));
+        self.remember_before(end.max(index + 1));
+        if let Some(shortcut) = self.shortcut.as_mut().filter(|_| index < end) {
+            shortcut.remember(&self.window, end);
+        }
+    }
+
+    fn remember_before(&mut self, end: usize) {
+        for at in self.next..end {
+            let before = self.remember(at);
             if let Some(shortcut) = &mut self.shortcut {
                 shortcut.number(at, (before != 0).then_some(before));
             }
         }
-        self.next = index + 1;
-        before
+        self.next = end;
     }
 
     /// Makes a place the last of its hash, and says which was.
@@ -246,12 +264,12 @@ impl Deflate {
     fn find_best(&mut self, head: usize, ahead: usize, best: usize) -> usize {
         let here = self.index;
         let limit = here.saturating_sub(FAR);
-        let Some(shortcut) = self.shortcut.as_mut().filter(|_| ahead >= AHEAD && head > limit) else {
+        let Some(shortcut) = self.shortcut.as_ref().filter(|_| ahead > AHEAD && head > limit) else {
             return self.find(head, ahead, best);
         };
         let tries = if best >= self.effort.good { self.effort.chain >> 2 } else { self.effort.chain };
         let search = Search { here, best, least: limit + 1, tries, nice: self.effort.nice };
-        if let Some((length, start)) = shortcut.find(&self.window[..], search) {
+        if let Some((length, start)) = shortcut.find(&self.window, search) {
             self.start = start;
             return length;
         }
@@ -293,7 +311,7 @@ impl Deflate {
         let window = &*self.window;
         let ours = &window[here..here + LONGEST];
         // The two bytes at which a match must agree to be longer than the best.
-        let two_at = |at: usize| [window[at % MEMORY], window[(at + 1) % MEMORY]];
+        let two_at = |at: usize| [window[at % window.len()], window[(at + 1) % window.len()]];
         let mut wanted = two_at(here + best - 1);
         let mut at = head;
         loop {

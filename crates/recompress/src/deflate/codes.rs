@@ -1,0 +1,150 @@
+//! The two codes of a block, and its tokens, counted and written.
+
+use super::alphabet::{
+    DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, FARTHEST, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS,
+    distance_symbol, extra_bits, fixed_distances, fixed_literals, length_symbol,
+};
+use super::bits::{Code, Sink, cost};
+use super::token::{FIRSTS, Token};
+
+/// Symbols of distances, that of none, and up to a power of two.
+const SECONDS: usize = 32;
+
+/// How often each symbol of a block is used.
+#[derive(Clone)]
+pub(crate) struct Counts {
+    pub(crate) literals: [u32; LITERALS],
+    pub(crate) distances: [u32; DISTANCES],
+}
+
+impl Counts {
+    /// The end of the block is not counted.
+    pub(crate) fn of(tokens: &[Token]) -> Self {
+        let (mut firsts, mut seconds) = ([0; FIRSTS], [0; SECONDS]);
+        for token in tokens {
+            firsts[token.first()] += 1;
+            seconds[distance_symbol(token.distance().into()) % SECONDS] += 1;
+        }
+        let mut counts = Self { literals: [0; LITERALS], distances: [0; DISTANCES] };
+        let (bytes, lengths) = firsts.split_at(END);
+        counts.literals[..END].copy_from_slice(bytes);
+        for (length, count) in (0..=u8::MAX).zip(lengths) {
+            counts.literals[LENGTHS + length_symbol(length)] += count;
+        }
+        counts.distances.copy_from_slice(&seconds[..DISTANCES]);
+        counts
+    }
+
+    /// The bits of all symbols, without those that follow them.
+    pub(crate) fn cost(&self, codes: &Codes) -> u64 {
+        cost(&self.literals, &codes.literals) + cost(&self.distances, &codes.distances)
+    }
+
+    /// The bits that follow the symbols.
+    pub(crate) fn extra(&self) -> u64 {
+        extra_bits(&self.literals, &self.distances)
+    }
+}
+
+/// A code for each of the two alphabets.
+pub(crate) struct Codes {
+    pub(crate) literals: [Code; LITERALS],
+    pub(crate) distances: [Code; DISTANCES],
+}
+
+/// A byte or a length as it is written: the code, and the bits after it.
+#[derive(Clone, Copy, Default)]
+struct First {
+    bits: u32,
+    len: u32,
+}
+
+/// A symbol of distances.
+#[derive(Clone, Copy, Default)]
+struct Second {
+    code: u16,
+    base: u16,
+    code_len: u8,
+    /// With the bits after the code.
+    len: u8,
+}
+
+impl Codes {
+    pub(crate) fn none() -> Self {
+        Self { literals: [Code::default(); LITERALS], distances: [Code::default(); DISTANCES] }
+    }
+
+    pub(crate) fn fixed() -> Self {
+        Self { literals: fixed_literals(), distances: fixed_distances() }
+    }
+
+    /// Writes tokens, and the end of the block.
+    pub(crate) fn write_block(&self, sink: &mut Sink, tokens: &[Token]) {
+        self.write(sink, tokens);
+        sink.code(self.literals[END]);
+    }
+
+    /// Writes tokens.
+    pub(crate) fn write(&self, sink: &mut Sink, tokens: &[Token]) {
+        let (firsts, seconds) = (self.firsts(), self.seconds());
+        for token in tokens {
+            let first = firsts[token.first()];
+            let second = seconds[distance_symbol(token.distance().into()) % SECONDS];
+            let rest = u64::from(token.distance() - second.base);
+            let bits = u64::from(second.code) | rest << second.code_len;
+            sink.put(u64::from(first.bits) | bits << first.len, first.len + u32::from(second.len));
+        }
+    }
+
+    fn firsts(&self) -> [First; FIRSTS] {
+        std::array::from_fn(|first| {
+            let Some(length) = first.checked_sub(END) else {
+                let code = self.literals[first];
+                return First { bits: code.bits.into(), len: code.len.into() };
+            };
+            let symbol = length_symbol(length as u8);
+            let code = self.literals[LENGTHS + symbol];
+            let rest = length as u32 - u32::from(LENGTH_BASE[symbol]);
+            First {
+                bits: u32::from(code.bits) | rest << code.len,
+                len: u32::from(code.len) + u32::from(LENGTH_BITS[symbol]),
+            }
+        })
+    }
+
+    fn seconds(&self) -> [Second; SECONDS] {
+        let mut seconds = [Second::default(); SECONDS];
+        for (symbol, (second, code)) in seconds.iter_mut().zip(&self.distances).enumerate() {
+            let len = code.len + DISTANCE_BITS[symbol];
+            *second = Second { code: code.bits, base: DISTANCE_BASE[symbol], code_len: code.len, len };
+        }
+        seconds[DISTANCES].base = FARTHEST as u16;
+        seconds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_by_their_symbols() {
+        let tokens =
+            [Token::literal(7), Token::matched(258, 1), Token::matched(257, 32768), Token::literal(7)];
+        let counts = Counts::of(&tokens);
+        assert_eq!((counts.literals[7], counts.literals[285], counts.literals[284]), (2, 1, 1));
+        assert_eq!((counts.distances[0], counts.distances[29]), (1, 1));
+        assert_eq!(counts.literals.iter().sum::<u32>(), 4);
+        assert_eq!(counts.distances.iter().sum::<u32>(), 2);
+        assert_eq!(counts.extra(), 5 + 13);
+    }
+
+    #[test]
+    fn tokens_are_written_as_the_standard_says() {
+        let mut sink = Sink::default();
+        Codes::fixed().write_block(&mut sink, &[Token::literal(0), Token::matched(12, 6)]);
+        sink.align();
+        // 00110000; 265 is 0000101 hence 0001001, and 1; 4 is 00100, and 1; 0000000.
+        assert_eq!(sink.bytes, [0b0000_1100, 0b1100_1000, 0b0010_0100, 0b0000_0000]);
+    }
+}
