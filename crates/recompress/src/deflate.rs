@@ -2,7 +2,9 @@
 
 pub(crate) mod alphabet;
 pub(crate) mod bits;
+pub(crate) mod guide;
 pub(crate) mod package;
+pub(crate) mod reader;
 pub(crate) mod runs;
 pub(crate) mod shortcut;
 pub(crate) mod token;
@@ -20,6 +22,11 @@ pub(crate) trait Encoder: Send {
 
     /// What was encoded since the buffer was last cleared; the caller clears it.
     fn output(&mut self) -> &mut Vec<u8>;
+
+    /// Whether what guides it shows that the plain bytes are others.
+    fn is_wrong(&mut self) -> bool {
+        false
+    }
 
     /// The ends of blocks since this was last called at which the encoder could be resumed, if it can be.
     fn marks(&mut self) -> Vec<Mark> {

@@ -24,6 +24,12 @@ impl Token {
         (self.0 < MATCH).then_some(self.0 as u8)
     }
 
+    /// How many bytes it stands for.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        if self.0 < MATCH { 1 } else { usize::from(self.length()) + 3 }
+    }
+
     /// The length of a match less 3.
     #[inline]
     pub(crate) fn length(self) -> u8 {
