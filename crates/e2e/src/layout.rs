@@ -24,6 +24,8 @@ pub enum Form {
     Gzip,
     /// Compressed by the `gzip` program at this level.
     Gnu(u8),
+    /// Compressed by `gzip --rsyncable`, which docker-sync makes with corrections.
+    Rsyncable,
     /// Compressed with zstd, by skopeo.
     Zstd,
     /// Compressed with zstd, by the `zstd` program, which docker-sync does not know.
@@ -77,6 +79,7 @@ impl Form {
             Form::Plain => (Packing::Plain, tar.to_vec()),
             Form::Gzip => (Packing::Gzip, gzip(tar)),
             Form::Gnu(level) => (Packing::Gzip, gnu(tar, level)),
+            Form::Rsyncable => (Packing::Gzip, piped("gzip", &["-n", "-c", "--rsyncable"], tar)),
             Form::Zstd => (Packing::Zstd, skopeo_zstd(tar)),
             Form::OtherZstd => (Packing::Zstd, piped("zstd", &["-q", "-c", "-3"], tar)),
         };

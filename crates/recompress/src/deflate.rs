@@ -3,7 +3,9 @@
 pub(crate) mod alphabet;
 pub(crate) mod bits;
 pub(crate) mod codes;
+pub(crate) mod guide;
 pub(crate) mod package;
+pub(crate) mod reader;
 pub(crate) mod runs;
 pub(crate) mod shortcut;
 pub(crate) mod token;
@@ -21,6 +23,11 @@ pub(crate) trait Encoder: Send {
 
     /// What was encoded since the buffer was last cleared; the caller clears it.
     fn output(&mut self) -> &mut Vec<u8>;
+
+    /// Whether what guides it shows that the plain bytes are others.
+    fn is_wrong(&mut self) -> bool {
+        false
+    }
 
     /// The ends of blocks since this was last called at which the encoder could be resumed, if it can be.
     fn marks(&mut self) -> Vec<Mark> {

@@ -12,12 +12,15 @@
 
 mod blocks;
 mod checkpoint;
+mod corrections;
 mod deflate;
 mod embedded;
+mod follow;
 mod golang;
 mod gzip;
 mod klauspost;
 mod method;
+mod near;
 mod ordered;
 mod recipe;
 mod recognise;
@@ -29,6 +32,7 @@ mod zstd;
 pub use embedded::{Opened, Stream, inflated};
 pub use klauspost::Release;
 pub use method::Method;
+pub use near::recognise_near;
 pub use recipe::{BadRecipe, Recipe};
 pub use recognise::{Outcome, Reason, Recognised, recognise};
 pub use recreate::{recreate, recreate_on};

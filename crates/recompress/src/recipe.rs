@@ -2,14 +2,17 @@
 
 use crate::Method;
 use crate::checkpoint::{self, Checkpoint, MOST};
+use crate::corrections::{Corrections, LARGEST_PACKED};
+use crate::deflate::Encoder;
+use crate::follow::Follower;
 use crate::gzip::{self, Start};
 
-/// The first byte of a recipe, changed with its format.
-const VERSION: u8 = 2;
-/// That of a recipe without checkpoints, which is written as ever.
-const WITHOUT_CHECKPOINTS: u8 = 1;
+/// The first byte of a recipe: with nothing but an encoder, with checkpoints, with corrections.
+const EXACT: u8 = 1;
+const WITH_CHECKPOINTS: u8 = 2;
+const WITH_CORRECTIONS: u8 = 3;
 /// A recipe is at most this long, in bytes.
-const LONGEST: usize = 16 + 4 * MOST + gzip::LONGEST_HEADER;
+const LONGEST: usize = 16 + 4 * MOST + gzip::LONGEST_HEADER + LARGEST_PACKED;
 
 /// The encoder of a blob, and the header of a gzip blob, which is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +23,17 @@ pub struct Recipe {
     pub(crate) header: Vec<u8>,
     /// Where the encoder can be resumed.
     pub(crate) checkpoints: Vec<Checkpoint>,
+    /// What the encoder would do otherwise, packed; nothing where it makes the very blob.
+    pub(crate) corrections: Vec<u8>,
 }
 
 /// Why bytes are no recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecipe {
     /// Its first byte is not the one of this format.
-    #[error("the recipe of a compressed layer has version {0}, and only versions up to {VERSION} are known")]
+    #[error(
+        "the recipe of a compressed layer has version {0}, and only versions up to {WITH_CORRECTIONS} are known"
+    )]
     Version(u8),
     /// It names an encoder or a parameter that is not known here.
     #[error("the recipe of a compressed layer names an encoder that is not known")]
@@ -34,6 +41,9 @@ pub enum BadRecipe {
     /// Its checkpoints are not in order, too far apart, or of an encoder that cannot be resumed.
     #[error("the recipe of a compressed layer has checkpoints that cannot be")]
     Checkpoints,
+    /// Its corrections are damaged, or too many, or of an encoder that takes none.
+    #[error("the recipe of a compressed layer has corrections that cannot be")]
+    Corrections,
     /// What it says of the header is no gzip header.
     #[error("the recipe of a compressed layer has a damaged header")]
     Header,
@@ -59,7 +69,34 @@ impl Recipe {
         if !is_header {
             return Err(BadRecipe::Header);
         }
-        Ok(Self { method, header, checkpoints: Vec::new() })
+        Ok(Self { method, header, checkpoints: Vec::new(), corrections: Vec::new() })
+    }
+
+    /// The same, for a blob that the encoder makes only with such corrections.
+    pub(crate) fn corrected(
+        method: Method,
+        header: Vec<u8>,
+        corrections: Vec<u8>,
+    ) -> Result<Self, BadRecipe> {
+        let recipe = Self { corrections, ..Self::new(method, header)? };
+        recipe.follower().map(|_| recipe).ok_or(BadRecipe::Corrections)
+    }
+
+    fn follower(&self) -> Option<Follower> {
+        Follower::leading(self.method, Corrections::from_bytes(&self.corrections)?)
+    }
+
+    /// An encoder of the blob, at the start of the stream.
+    pub(crate) fn encoder(&self) -> Option<Box<dyn Encoder>> {
+        match self.corrections[..] {
+            [] => Some(self.method.encoder()),
+            _ => Some(Box::new(self.follower()?)),
+        }
+    }
+
+    /// How many bytes say what the encoder would do otherwise; 0 where it makes the very blob.
+    pub fn corrections(&self) -> usize {
+        self.corrections.len()
     }
 
     /// How the blob was compressed.
@@ -77,20 +114,21 @@ impl Recipe {
         self.checkpoints.len() + 1
     }
 
-    /// The version, the method (see [`Method`]), the checkpoints if there are any, and the header as it is to the end: 17
-    /// bytes for most, and four for each checkpoint and two more.
+    /// The version, the method (see [`Method`]), the checkpoints or corrections if there are any, and the header as it is to
+    /// the end: 17 bytes for most, and four for each checkpoint and two more.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let is_plain = self.checkpoints.is_empty();
-        let mut bytes = vec![if is_plain { WITHOUT_CHECKPOINTS } else { VERSION }];
-        bytes.extend(self.method.to_bytes());
-        if !is_plain {
-            bytes.extend(checkpoint::to_bytes(&self.checkpoints));
-        }
-        bytes.extend_from_slice(&self.header);
-        bytes
+        let (version, more) = if !self.corrections.is_empty() {
+            let len = (self.corrections.len() as u32).to_le_bytes();
+            (WITH_CORRECTIONS, [&len, &self.corrections[..]].concat())
+        } else if !self.checkpoints.is_empty() {
+            (WITH_CHECKPOINTS, checkpoint::to_bytes(&self.checkpoints))
+        } else {
+            (EXACT, Vec::new())
+        };
+        [&[version], &self.method.to_bytes()[..], &more, &self.header].concat()
     }
 
-    /// Reads what [`Recipe::to_bytes`] wrote, at most 8208 bytes.
+    /// Reads what [`Recipe::to_bytes`] wrote, at most 1 MiB and 8208 bytes.
     ///
     /// # Errors
     ///
@@ -100,18 +138,30 @@ impl Recipe {
             return Err(BadRecipe::Length(bytes.len()));
         }
         let (version, rest) = bytes.split_first().ok_or(BadRecipe::Length(0))?;
-        if !(WITHOUT_CHECKPOINTS..=VERSION).contains(version) {
+        if !(EXACT..=WITH_CORRECTIONS).contains(version) {
             return Err(BadRecipe::Version(*version));
         }
         let (method, rest) = rest.split_first_chunk().ok_or(BadRecipe::Length(bytes.len()))?;
         let method = Method::from_bytes(*method).ok_or(BadRecipe::Method)?;
-        let (checkpoints, header) = match *version {
-            WITHOUT_CHECKPOINTS => (Vec::new(), rest),
-            _ if !method.is_resumable() => return Err(BadRecipe::Checkpoints),
-            _ => checkpoint::from_bytes(rest).ok_or(BadRecipe::Checkpoints)?,
-        };
-        Ok(Self { checkpoints, ..Self::new(method, header.to_vec())? })
+        match *version {
+            WITH_CORRECTIONS => {
+                let (corrections, header) = take_counted(rest).ok_or(BadRecipe::Corrections)?;
+                Self::corrected(method, header.to_vec(), corrections.to_vec())
+            }
+            WITH_CHECKPOINTS if !method.is_resumable() => Err(BadRecipe::Checkpoints),
+            WITH_CHECKPOINTS => {
+                let (checkpoints, header) = checkpoint::from_bytes(rest).ok_or(BadRecipe::Checkpoints)?;
+                Ok(Self { checkpoints, ..Self::new(method, header.to_vec())? })
+            }
+            _ => Self::new(method, rest.to_vec()),
+        }
     }
+}
+
+/// Bytes after their number, and the rest.
+fn take_counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
 }
 
 #[cfg(test)]
@@ -160,8 +210,8 @@ mod tests {
         let bytes = |start: &[u8]| [start, &HEADER].concat();
         assert_eq!(Recipe::from_bytes(&[]), Err(BadRecipe::Length(0)));
         assert_eq!(Recipe::from_bytes(&[1, 1, 6]), Err(BadRecipe::Length(3)));
-        assert_eq!(Recipe::from_bytes(&[1; 9000]), Err(BadRecipe::Length(9000)));
-        assert_eq!(Recipe::from_bytes(&bytes(&[3, 1, 6, 0, 0, 0, 0])), Err(BadRecipe::Version(3)));
+        assert_eq!(Recipe::from_bytes(&vec![1; LONGEST + 1]), Err(BadRecipe::Length(LONGEST + 1)));
+        assert_eq!(Recipe::from_bytes(&bytes(&[4, 1, 6, 0, 0, 0, 0])), Err(BadRecipe::Version(4)));
         for method in [
             [0, 6, 0, 0, 0, 0],
             [1, 10, 0, 0, 0, 0],
@@ -214,6 +264,28 @@ mod tests {
         ] {
             let bytes = [&start, checkpoints, &HEADER].concat();
             assert_eq!(Recipe::from_bytes(&bytes), Err(BadRecipe::Checkpoints), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn corrections_are_before_the_header() {
+        let packed = Corrections::new(true).to_bytes().unwrap();
+        let recipe = |method: [u8; 6], packed: &[u8]| {
+            let len = (packed.len() as u32).to_le_bytes();
+            [&[3], &method[..], &len, packed, &HEADER].concat()
+        };
+        let bytes = recipe([6, 6, 0, 0, 0, 0], &packed);
+        let read = Recipe::from_bytes(&bytes).unwrap();
+        assert_eq!((read.corrections(), read.header()), (packed.len(), &HEADER[..]));
+        assert_eq!(read.to_bytes(), bytes);
+        // Of an encoder that takes none, damaged, and none at all.
+        for bytes in [
+            recipe([1, 6, 0, 0, 0, 0], &packed),
+            recipe([6, 6, 0, 0, 0, 0], &packed[1..]),
+            recipe([6, 6, 0, 0, 0, 0], &[]),
+            vec![3, 6, 6, 0, 0, 0, 0, 255, 0, 0, 0],
+        ] {
+            assert_eq!(Recipe::from_bytes(&bytes), Err(BadRecipe::Corrections), "{bytes:?}");
         }
     }
 }

@@ -52,6 +52,9 @@ pub enum Reason {
     /// No encoder that is known here makes it. About so many plain bytes agreed with the one that came farthest.
     #[error("no known encoder makes it; one agreed for about {0} bytes of its contents")]
     NoEncoder(u64),
+    /// With the nearest encoder there is too much to correct.
+    #[error("no known encoder makes it or nearly makes it")]
+    TooFar,
 }
 
 impl From<Reason> for Outcome {
@@ -97,7 +100,7 @@ pub fn recognise(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> 
 }
 
 /// How a blob begins.
-enum Header {
+pub(crate) enum Header {
     Gzip(Vec<u8>),
     /// All that was read.
     Zstd(Vec<u8>),
@@ -105,7 +108,7 @@ enum Header {
 }
 
 /// The header of a blob. What was read after one of gzip is left in `start`.
-fn read_header(blob: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Header> {
+pub(crate) fn read_header(blob: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Header> {
     let mut head = Vec::new();
     loop {
         match gzip::start(&head) {
@@ -200,9 +203,10 @@ impl<W: Write> Stream<W> {
         }
         let agreed = self.race.agreed();
         match self.race.winner(rest) {
-            Some((method, checkpoints)) => {
-                Outcome::Recognised(Recognised { recipe: Recipe { method, header, checkpoints }, plain_len })
-            }
+            Some((method, checkpoints)) => Outcome::Recognised(Recognised {
+                recipe: Recipe { method, header, checkpoints, corrections: Vec::new() },
+                plain_len,
+            }),
             None => Reason::NoEncoder(agreed).into(),
         }
     }

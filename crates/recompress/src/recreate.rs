@@ -42,7 +42,7 @@ pub fn recreate_on(
             let segments = Segments { method: recipe.method, checkpoints: &recipe.checkpoints };
             segments.run(plain, &mut out, threads)?
         }
-        _ => run(recipe.method.encoder().as_mut(), plain, &mut out)?,
+        _ => run(recipe.encoder().ok_or_else(misfit)?.as_mut(), plain, &mut out)?,
     };
     let footer = gzip::footer(ends.crc.sum(), ends.plain);
     // A frame of zstd has all of its own.
@@ -63,6 +63,9 @@ fn run(encoder: &mut dyn Encoder, mut plain: impl Read, mut out: impl Write) -> 
         ends.crc.update(&piece[..read]);
         ends.plain += read as u64;
         encoder.write(&piece[..read]);
+        if encoder.is_wrong() || ends.stream > 2 * ends.plain + PIECE as u64 {
+            return Err(misfit());
+        }
         ends.stream += encoder.output().len() as u64;
         out.write_all(encoder.output())?;
         encoder.output().clear();
@@ -70,6 +73,11 @@ fn run(encoder: &mut dyn Encoder, mut plain: impl Read, mut out: impl Write) -> 
             return Ok(ends);
         }
     }
+}
+
+/// The recipe is of other plain bytes.
+pub(crate) fn misfit() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the recipe of a compressed layer is not of these bytes")
 }
 
 /// Reads what there is, 0 bytes at the end only.

@@ -16,7 +16,7 @@ use dsync_core::{DiffId, Digest, Image, ImageId};
 use dsync_delta::batch::Effort;
 use dsync_engine::{BlobRef, Identity, Import, Package, PackedLayer, Store, StoreError};
 use dsync_proto::{Layer, LayerState, Stored};
-use dsync_recompress::{Outcome, Recipe, recognise, recreate_on};
+use dsync_recompress::{Outcome, Reason, Recipe, recognise, recognise_near, recreate_on};
 use sha2::{Digest as _, Sha256};
 
 use crate::assess::Held;
@@ -35,7 +35,9 @@ const WAITING: usize = 4;
 
 /// What is kept of a blob that no encoder makes. It is no recipe, and another one as soon as more encoders are known, so
 /// that the blob is looked at anew.
-const NO_RECIPE: [u8; 2] = [0, 1];
+const NO_RECIPE: [u8; 2] = [0, 2];
+/// The most bytes of all recipes of an offer. What has no room crosses as it is.
+const MOST_RECIPES: usize = 16 << 20;
 
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not say what the image is made of";
@@ -121,7 +123,18 @@ pub(crate) fn find(
     let found =
         found.into_inner().map_err(|_| EndpointError::Broken("an encoder was not found out".into()))?;
     let ended = || EndpointError::Broken("a search for an encoder ended early".into());
-    found.into_iter().map(|stored| Ok(stored.ok_or_else(ended)??)).collect()
+    let mut room = MOST_RECIPES;
+    let within = |stored: Stored| match &stored {
+        Stored::Compressed(recipe) if recipe.len() > room => Stored::Opaque,
+        Stored::Compressed(recipe) => {
+            room -= recipe.len();
+            stored
+        }
+        _ => stored,
+    };
+    let found = found.into_iter().map(|stored| Ok(stored.ok_or_else(ended)??));
+    let found: Result<Vec<Stored>, EndpointError> = found.collect();
+    Ok(found?.into_iter().map(within).collect())
 }
 
 fn find_one(
@@ -146,8 +159,13 @@ fn find_one(
     if let Some(recipe) = cache.and_then(|cache| cache.recipe(digest)).filter(known) {
         return Ok(stored(recipe));
     }
-    let outcome = recognise(store.blob(&layer.blob)?, io::sink())
-        .map_err(|source| StoreError::Io { what: format!("the blob {digest} cannot be read"), source })?;
+    let unread = |source| StoreError::Io { what: format!("the blob {digest} cannot be read"), source };
+    let outcome = match recognise(store.blob(&layer.blob)?, io::sink()).map_err(unread)? {
+        Outcome::Unknown(Reason::NoEncoder(_)) => {
+            recognise_near(|| store.blob(&layer.blob).map_err(io::Error::other)).map_err(unread)?
+        }
+        outcome => outcome,
+    };
     let recipe = match outcome {
         Outcome::Recognised(recognised) => recognised.recipe.to_bytes(),
         Outcome::Unknown(_) => NO_RECIPE.to_vec(),

@@ -55,6 +55,17 @@ fn a_changed_layer_is_compressed_again_to_the_byte() {
 }
 
 #[test]
+fn a_layer_of_a_near_encoder_is_corrected_to_the_byte() {
+    let Some(bench) = Bench::start() else { return };
+    let (here, there, _, new) = pair(&bench, "identity-near", Form::Rsyncable);
+    // As much as with an encoder that is known, and a fiftieth of the blob at most.
+    pull(&bench, &here, &there, &["web:2"]).ok().wire_at_most(24_000 + 240_000 / 50);
+    assert_eq!((here.root("web:2"), here.blobs()), (there.root("web:2"), there.blobs()));
+    here.assert_is("web:2", &new);
+    pull(&bench, &here, &there, &["--verify", "web:2"]).ok().says("current");
+}
+
+#[test]
 fn a_layer_in_zstd_is_compressed_again_to_the_byte() {
     let Some(bench) = Bench::start() else { return };
     packages::require(&[("skopeo", "skopeo"), ("zstd", "zstd")]).unwrap();

@@ -1,5 +1,8 @@
 //! A sink of bits, the lowest first, and codes of a few bits.
 
+/// The longest code, in bits.
+pub(crate) const LONGEST: usize = 15;
+
 /// A code as it is written: the lowest bit first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Code {
@@ -17,6 +20,28 @@ impl Code {
     pub(crate) fn is_none(self) -> bool {
         self.len == 0
     }
+}
+
+/// Codes of such lengths, 0 to 15; those of one length in the order of symbols: RFC 1951, section 3.2.2. The lengths may be
+/// too few.
+pub(crate) fn canonical<const N: usize>(lens: &[usize]) -> [Code; N] {
+    let mut next = [0u32; LONGEST + 2];
+    for len in lens.iter().filter(|len| **len > 0) {
+        next[len + 1] += 1;
+    }
+    let mut code = 0;
+    for next in next.iter_mut().skip(1) {
+        code = (code + *next) << 1;
+        *next = code;
+    }
+    std::array::from_fn(|symbol| match lens.get(symbol) {
+        None | Some(0) => Code::default(),
+        Some(len) => {
+            let code = next[*len];
+            next[*len] += 1;
+            Code::from_high(code as u16, *len as u8)
+        }
+    })
 }
 
 /// How many bits so many of each symbol take.
@@ -68,6 +93,13 @@ impl Sink {
         self.put(u64::from(code.bits | bits << code.len), u32::from(code.len) + u32::from(len));
     }
 
+    /// Writes the first bits of these bytes.
+    pub(crate) fn put_all(&mut self, bytes: &[u8], bits: u64) {
+        for (byte, at) in bytes.iter().zip((0..bits).step_by(8)) {
+            self.put((*byte).into(), (bits - at).min(8) as u32);
+        }
+    }
+
     /// How many bits of the last byte are used; 0 if it is full.
     pub(crate) fn bits_in_byte(&self) -> u32 {
         self.count % 8
@@ -79,6 +111,11 @@ impl Sink {
         self.bytes.extend_from_slice(&self.pending.to_le_bytes()[..bytes]);
         self.pending = 0;
         self.count = 0;
+    }
+
+    /// An empty block with the fixed code, which has ten bits.
+    pub(crate) fn empty(&mut self) {
+        self.put(2, 10);
     }
 
     /// A stored block. `plain` has at most 65535 bytes.

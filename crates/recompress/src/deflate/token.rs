@@ -31,6 +31,24 @@ impl Token {
         (self.0 >> 16) as usize % FIRSTS
     }
 
+    /// The byte, if this is one.
+    #[inline]
+    pub(crate) fn byte(self) -> Option<u8> {
+        u8::try_from(self.first()).ok()
+    }
+
+    /// How many bytes it stands for.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        if self.byte().is_some() { 1 } else { usize::from(self.length()) + 3 }
+    }
+
+    /// The length of a match less 3.
+    #[inline]
+    pub(crate) fn length(self) -> u8 {
+        self.first() as u8
+    }
+
     /// The distance of a match less 1, or [`FARTHEST`].
     #[inline]
     pub(crate) fn distance(self) -> u16 {

@@ -123,7 +123,8 @@ fn end(mut race: Race) -> Outcome {
     race.finish();
     match race.winner() {
         Some(method) => {
-            let recipe = Recipe { method, header: Vec::new(), checkpoints: Vec::new() };
+            let recipe =
+                Recipe { method, header: Vec::new(), checkpoints: Vec::new(), corrections: Vec::new() };
             Outcome::Recognised(Recognised { recipe, plain_len: race.plain })
         }
         None => Reason::NoEncoder(race.plain).into(),

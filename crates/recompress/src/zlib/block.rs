@@ -9,6 +9,7 @@ use crate::deflate::alphabet::{
 };
 use crate::deflate::bits::{Code, Sink, cost};
 use crate::deflate::codes::Codes;
+use crate::deflate::guide::{Form, Guide, Kind};
 use crate::deflate::token::Token;
 
 /// The tokens of a block, counted, and what becomes of them.
@@ -19,26 +20,36 @@ pub(super) struct Blocks {
     literals: [u32; LITERALS],
     distances: [u32; DISTANCES],
     fixed: Codes,
+    /// Decides what is taken, where that may be something else.
+    pub(super) guide: Option<Box<Guide>>,
 }
 
 impl Blocks {
     pub(super) fn new() -> Self {
         let fixed = Codes::fixed();
         let (literals, distances) = ([0; LITERALS], [0; DISTANCES]);
-        Self { sink: Sink::default(), tokens: Vec::new(), matches: 0, literals, distances, fixed }
+        let (sink, tokens) = (Sink::default(), Vec::new());
+        Self { sink, tokens, matches: 0, literals, distances, fixed, guide: None }
     }
 
-    pub(super) fn literal(&mut self, byte: u8) {
-        self.tokens.push(Token::literal(byte));
-        self.literals[usize::from(byte)] += 1;
+    /// Takes a token where the encoder would take this one. `byte` is the next one, of so many that are known.
+    pub(super) fn take(&mut self, would: Token, byte: u8, ahead: usize) -> Token {
+        let token = self.guide.as_mut().map_or(would, |guide| guide.token(would, byte, ahead));
+        self.tokens.push(token);
+        match token.byte() {
+            Some(byte) => self.literals[usize::from(byte)] += 1,
+            None => {
+                self.matches += 1;
+                self.literals[LENGTHS + length_symbol(token.length())] += 1;
+                self.distances[distance_symbol(token.distance().into())] += 1;
+            }
+        }
+        token
     }
 
-    /// A match of 3 to 258 bytes.
-    pub(super) fn matched(&mut self, length: usize, distance: usize) {
-        self.tokens.push(Token::matched(length, distance));
-        self.matches += 1;
-        self.literals[LENGTHS + length_symbol((length - 3) as u8)] += 1;
-        self.distances[distance_symbol(distance - 1)] += 1;
+    /// Whether the block ends after the last token, which it would or not.
+    pub(super) fn ends(&mut self, would: bool) -> bool {
+        self.guide.as_mut().map_or(would, |guide| guide.ends(would))
     }
 
     /// An upper bound of the block's size, in bytes: eight bits for each token, five for each distance, and what
@@ -61,19 +72,44 @@ impl Blocks {
         let in_bytes = |bits: u64| (bits + 3 + 7) >> 3;
         let fixed = in_bytes(size(&self.fixed));
         let own = in_bytes(size(&codes) + head.size());
+        let plain = plain.filter(|plain| plain.len() <= STORED);
+        let would = match plain {
+            Some(_) if len as u64 + 4 <= own.min(fixed) => Kind::Stored,
+            _ if fixed <= own => Kind::Fixed,
+            _ => Kind::Own,
+        };
+        let head_alone = || {
+            let mut sink = Sink::default();
+            head.write(&mut sink);
+            sink
+        };
+        let (form, empties) = match &mut self.guide {
+            Some(guide) => guide.form(would, is_last, head_alone),
+            None => (Form::Of(would), [0, 0]),
+        };
         let last = u64::from(is_last);
-        match plain.filter(|plain| plain.len() <= STORED) {
-            Some(plain) if len as u64 + 4 <= own.min(fixed) => self.sink.stored(plain, is_last),
-            _ if fixed <= own => {
+        match (form, plain) {
+            (Form::Of(Kind::Stored), Some(plain)) => self.sink.stored(plain, is_last),
+            (Form::Of(Kind::Stored), None) => self.guide.iter_mut().for_each(|guide| guide.give_up()),
+            (Form::Of(Kind::Fixed), _) => {
                 self.sink.put(2 + last, 3);
                 self.fixed.write_block(&mut self.sink, &self.tokens);
             }
-            _ => {
+            (Form::Of(Kind::Own), _) => {
                 self.sink.put(4 + last, 3);
                 head.write(&mut self.sink);
                 codes.write_block(&mut self.sink, &self.tokens);
             }
+            (Form::Given(head), _) => {
+                self.sink.put(4 + last, 3);
+                self.sink.put_all(&head.bytes, head.bits);
+                let codes = Codes { literals: head.literals, distances: head.distances };
+                codes.write_block(&mut self.sink, &self.tokens);
+            }
         }
+        let [stored, fixed] = empties;
+        (0..stored).for_each(|_| self.sink.stored(&[], false));
+        (0..fixed).for_each(|_| self.sink.empty());
         self.literals.fill(0);
         self.distances.fill(0);
         self.tokens.clear();

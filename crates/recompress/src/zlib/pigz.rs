@@ -25,8 +25,7 @@ fn end_block(block: &mut Deflate) {
         sink.stored(&[], false);
     }
     while sink.bits_in_byte() > 0 {
-        // An empty block with the fixed code has ten bits.
-        sink.put(2, 10);
+        sink.empty();
     }
     sink.align();
 }

@@ -1,11 +1,9 @@
 //! Length-limited Huffman codes as zlib makes them: a heap, in which the shallower of equal trees is first, and
 //! lengths mended where they are too long.
 //!
-//! A port of `build_tree`, `gen_bitlen` and `gen_codes` of zlib's `trees.c`.
+//! A port of `build_tree` and `gen_bitlen` of zlib's `trees.c`.
 
-use crate::deflate::bits::Code;
-
-const LONGEST: usize = 15;
+use crate::deflate::bits::{Code, LONGEST, canonical};
 
 /// A tree while it is made. Nodes from `symbols` on are not leaves.
 struct Tree {
@@ -22,7 +20,7 @@ pub(super) fn codes<const N: usize>(counts: &[u32; N], longest: usize) -> [Code;
     let mut tree = Tree::of(counts);
     tree.join();
     let lens = tree.lens(N, longest);
-    give_codes(&lens)
+    canonical(&lens)
 }
 
 impl Tree {
@@ -132,27 +130,6 @@ fn shorten(many: &mut [usize; LONGEST + 1], longest: usize, mut too_long: usize)
         many[longest] -= 1;
         too_long = too_long.saturating_sub(2);
     }
-}
-
-/// Codes of one length in the order of symbols: RFC 1951, section 3.2.2.
-fn give_codes<const N: usize>(lens: &[usize]) -> [Code; N] {
-    let mut next = [0u32; LONGEST + 2];
-    for len in lens.iter().filter(|len| **len > 0) {
-        next[len + 1] += 1;
-    }
-    let mut code = 0;
-    for next in next.iter_mut().skip(1) {
-        code = (code + *next) << 1;
-        *next = code;
-    }
-    std::array::from_fn(|symbol| match lens[symbol] {
-        0 => Code::default(),
-        len => {
-            let code = next[len];
-            next[len] += 1;
-            Code::from_high(code as u16, len as u8)
-        }
-    })
 }
 
 #[cfg(test)]

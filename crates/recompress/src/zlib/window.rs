@@ -7,7 +7,9 @@ use super::block::Blocks;
 use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
 use crate::deflate::bits::Sink;
+use crate::deflate::guide::Guide;
 use crate::deflate::shortcut::{AT_ONCE, Memory, Search, Shortcut};
+use crate::deflate::token::Token;
 use crate::deflate::{Encoder, common};
 
 const SIZE: usize = 1 << 15;
@@ -86,6 +88,8 @@ pub(crate) struct Deflate {
     is_waiting: bool,
     /// Whether the end was seen, which matters to GNU gzip.
     is_ended: bool,
+    /// Whether the stream is flushed where the window ends.
+    is_flushing: bool,
     marks: Vec<Mark>,
 }
 
@@ -112,8 +116,20 @@ impl Deflate {
             start: 0,
             is_waiting: false,
             is_ended: false,
+            is_flushing: false,
             marks: Vec::new(),
         }
+    }
+
+    /// An encoder that does what the guide says.
+    pub(crate) fn guided(flavour: Flavour, level: u8, guide: Guide) -> Self {
+        let mut encoder = Self::new(flavour, level);
+        encoder.blocks.guide = Some(Box::new(guide));
+        encoder
+    }
+
+    pub(crate) fn guide(&mut self) -> Option<&mut Guide> {
+        self.blocks.guide.as_deref_mut()
     }
 
     /// An encoder that may refer to 32 KiB that were encoded elsewhere.
@@ -124,7 +140,7 @@ impl Deflate {
     }
 
     /// Forgets what was encoded, all of which was written, and knows 32 KiB that were encoded elsewhere.
-    pub(super) fn begin_after(&mut self, before: &[u8]) {
+    pub(crate) fn begin_after(&mut self, before: &[u8]) {
         let before = &before[before.len().saturating_sub(SIZE)..];
         // Places are found by their hash only.
         self.heads.fill(0);
@@ -170,7 +186,7 @@ impl Deflate {
             return;
         }
         self.slide();
-        if at_end && self.flavour == Flavour::Gnu {
+        if at_end && !self.is_flushing && self.flavour == Flavour::Gnu {
             self.is_ended = true;
             self.window[self.end..self.end + SHORTEST - 1].fill(0);
         }
@@ -345,16 +361,15 @@ impl Deflate {
     /// Takes a match or a literal at this byte. Whether the block is full.
     fn greedy(&mut self, head: usize, ahead: usize) -> bool {
         let length = if self.is_near(head) { self.find(head, ahead, SHORTEST - 1) } else { 0 };
-        if length < SHORTEST {
-            self.blocks.literal(self.window[self.index]);
-            let is_full = self.is_full();
-            self.index += 1;
-            return is_full;
-        }
-        self.blocks.matched(length, self.index - self.start);
-        let is_full = self.is_full();
+        let byte = self.window[self.index];
+        let would = match length {
+            ..SHORTEST => Token::literal(byte),
+            _ => Token::matched(length, self.index - self.start),
+        };
+        let length = self.blocks.take(would, byte, ahead).len();
+        let is_full = self.is_full(self.index + length);
         self.index += length;
-        if length > self.effort.lazy || ahead - length < SHORTEST {
+        if length > self.effort.lazy || length > 1 && ahead - length < SHORTEST {
             // The last two were not due yet.
             self.next = self.index.min((self.end + 1).saturating_sub(SHORTEST));
         }
@@ -372,31 +387,42 @@ impl Deflate {
                 self.length = SHORTEST - 1;
             }
         }
-        if length >= SHORTEST && self.length <= length {
-            self.blocks.matched(length, self.index - 1 - start);
-            let is_full = self.is_full();
-            self.index += length - 1;
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.index += 1;
+            return false;
+        }
+        let before = self.index - 1;
+        let byte = self.window[before];
+        let is_match = length >= SHORTEST && self.length <= length;
+        let would = if is_match { Token::matched(length, before - start) } else { Token::literal(byte) };
+        let token = self.blocks.take(would, byte, ahead + 1);
+        let is_full = self.is_full(before + token.len());
+        if is_match || token != would {
+            self.index = before + token.len();
             self.is_waiting = false;
             self.length = SHORTEST - 1;
             return is_full;
         }
-        if self.is_waiting {
-            self.blocks.literal(self.window[self.index - 1]);
-            if self.is_full() {
-                // The block ends before this byte.
-                self.write_block(false);
-                if self.length < SHORTEST {
-                    self.mark(true);
-                }
+        if is_full {
+            // The block ends before this byte.
+            self.write_block(false);
+            if self.length < SHORTEST {
+                self.mark(true);
             }
         }
-        self.is_waiting = true;
         self.index += 1;
         false
     }
 
-    /// Whether the block ends after the last token.
-    fn is_full(&self) -> bool {
+    /// Whether the block ends after the last token, which ends here.
+    fn is_full(&mut self, end: usize) -> bool {
+        let would = self.is_flushing && end == self.end || self.has_enough();
+        self.blocks.ends(would)
+    }
+
+    /// Whether this encoder makes no longer blocks.
+    fn has_enough(&self) -> bool {
         let blocks = &self.blocks;
         let count = blocks.tokens.len();
         match self.flavour {
@@ -409,6 +435,13 @@ impl Deflate {
                 is_early || count == (1 << 15) - 1 || blocks.matches == 1 << 15
             }
         }
+    }
+
+    /// Encodes all that was written, as it is done where a stream is flushed.
+    pub(crate) fn flush_as_guided(&mut self) {
+        self.is_flushing = true;
+        self.rest();
+        self.is_flushing = false;
     }
 
     fn write_block(&mut self, is_last: bool) {
@@ -431,8 +464,12 @@ impl Deflate {
     fn rest(&mut self) {
         self.step(true);
         if self.is_waiting {
-            self.blocks.literal(self.window[self.index - 1]);
+            let byte = self.window[self.index - 1];
+            self.blocks.take(Token::literal(byte), byte, 1);
             self.is_waiting = false;
+            if self.blocks.ends(self.is_flushing) {
+                self.write_block(false);
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! Blobs as real programs left them.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use dsync_recompress::{Outcome, Reason, Recipe};
+use dsync_recompress::{Outcome, Reason, Recipe, recognise_near};
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::sample::sample;
@@ -30,6 +31,14 @@ const FIXTURES: [(&str, &str); 15] = [
     ("skopeo.zst", "zstd-1.18-default/8"),
 ];
 
+/// Of encoders that are only near.
+const NEAR: [(&str, &str); 4] = [
+    ("gnu-rsyncable.gz", "zlib6"),
+    ("pigz-independent.gz", "zlib6"),
+    ("pigz-rsyncable.gz", "zlib6"),
+    ("python-flushed.gz", "zlib6"),
+];
+
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
@@ -51,6 +60,40 @@ fn blobs_of_real_programs_are_made_again() {
 }
 
 #[test]
+fn what_is_nearly_made_is_corrected() {
+    for (name, method) in NEAR {
+        let blob = blob(name);
+        let (outcome, _) = found(&blob);
+        assert!(matches!(outcome, Outcome::Unknown(Reason::NoEncoder(_))), "{name} {outcome:?}");
+        let Outcome::Recognised(found) = near(&blob) else { panic!("{name}") };
+        assert_eq!(found.recipe.method().to_string(), method, "{name}");
+        let mut plain = Vec::new();
+        GzDecoder::new(&blob[..]).read_to_end(&mut plain).unwrap();
+        assert_eq!(found.plain_len, plain.len() as u64);
+        let bytes = found.recipe.to_bytes();
+        assert!(bytes.len() < blob.len() / 50, "{name}: {}", bytes.len());
+        assert!(made(&Recipe::from_bytes(&bytes).unwrap(), &plain) == blob, "{name}");
+    }
+}
+
+/// What is recognised with corrections.
+fn near(blob: &[u8]) -> Outcome {
+    recognise_near(|| Ok(blob)).expect("memory does not fail")
+}
+
+#[test]
+fn what_is_not_whole_is_not_corrected() {
+    let blob = blob("pigz-rsyncable.gz");
+    for len in [0, 1, 9, 10, 11, 20_000, blob.len() - 9, blob.len() - 8, blob.len() - 1] {
+        assert!(matches!(near(&blob[..len]), Outcome::Unknown(_)), "{len}");
+    }
+    assert_eq!(near(&blob.repeat(2)), Outcome::Unknown(Reason::TooFar));
+    let mut wrong = blob.clone();
+    wrong[blob.len() - 8] ^= 1;
+    assert_eq!(near(&wrong), Outcome::Unknown(Reason::TooFar));
+}
+
+#[test]
 fn no_fixture_is_forgotten() {
     let is_blob = |name: &String| name.ends_with(".gz") || name.ends_with(".zst") && name != "zstd-3.zst";
     let mut names: Vec<String> = fs::read_dir(directory())
@@ -59,7 +102,9 @@ fn no_fixture_is_forgotten() {
         .collect();
     names.retain(is_blob);
     names.sort();
-    assert_eq!(names, FIXTURES.map(|(name, _)| name));
+    let mut expected = [FIXTURES.as_slice(), &NEAR].concat();
+    expected.sort_unstable();
+    assert_eq!(names, expected.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
 }
 
 #[test]
@@ -110,4 +155,5 @@ fn what_no_known_encoder_made_is_refused() {
     encoder.write_all(&plain).expect("memory does not fail");
     let blob = encoder.finish().expect("memory does not fail");
     assert!(matches!(found(&blob).0, Outcome::Unknown(Reason::NoEncoder(1..))));
+    assert_eq!(near(&blob), Outcome::Unknown(Reason::TooFar));
 }

@@ -1,0 +1,209 @@
+//! Where a blob differs from what an encoder makes of its plain bytes.
+//!
+//! Kept in columns, each of one kind of number, which zstd packs.
+
+use std::io::Read;
+
+/// What a column is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Of {
+    /// The right tokens before each wrong one.
+    Tokens,
+    /// Of each wrong one: the distance, 0 for a literal, in two columns for the bytes; and the length less 3 of a match.
+    Near,
+    Far,
+    Lengths,
+    /// The tokens after which it was right whether the block ends, before each after which that was wrong.
+    Ends,
+    /// Of each block: what it is, as [`crate::deflate::guide`] says.
+    Shapes,
+    /// The heads of blocks whose codes are others.
+    Heads,
+    /// Of each block but the last: how many empty ones follow; stored ones times 16, and of the fixed code.
+    Empties,
+    /// The plain bytes between flushes.
+    Flushes,
+}
+
+const COLUMNS: usize = 9;
+/// The most bytes of all columns, and packed.
+const LARGEST: usize = 16 << 20;
+pub(crate) const LARGEST_PACKED: usize = 1 << 20;
+/// The level of zstd, and its largest window, as a power of two.
+const LEVEL: i32 = 19;
+const WINDOW: u32 = 24;
+
+/// What has to be known beside the encoder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Corrections {
+    /// After a flush nothing is known of what was before.
+    pub(crate) forgets: bool,
+    columns: [Column; COLUMNS],
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Column {
+    bytes: Vec<u8>,
+    /// What was taken of it.
+    at: usize,
+}
+
+impl Corrections {
+    /// None yet.
+    pub(crate) fn new(forgets: bool) -> Self {
+        Self { forgets, ..Self::default() }
+    }
+
+    pub(crate) fn put(&mut self, of: Of, byte: u8) {
+        self.columns[of as usize].bytes.push(byte);
+    }
+
+    pub(crate) fn put_all(&mut self, of: Of, bytes: &[u8]) {
+        self.columns[of as usize].bytes.extend_from_slice(bytes);
+    }
+
+    /// Seven bits in a byte, the lowest first; the highest bit says that more follow.
+    pub(crate) fn put_number(&mut self, of: Of, mut number: u64) {
+        while number > 0x7f {
+            self.put(of, number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.put(of, number as u8);
+    }
+
+    pub(crate) fn take(&mut self, of: Of) -> Option<u8> {
+        let column = &mut self.columns[of as usize];
+        let byte = column.bytes.get(column.at)?;
+        column.at += 1;
+        Some(*byte)
+    }
+
+    pub(crate) fn take_number(&mut self, of: Of) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..57).step_by(7) {
+            let byte = self.take(of)?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// What of a column was not taken yet.
+    pub(crate) fn rest(&self, of: Of) -> &[u8] {
+        let column = &self.columns[of as usize];
+        &column.bytes[column.at..]
+    }
+
+    /// Takes so many bytes, which are there.
+    pub(crate) fn skip(&mut self, of: Of, bytes: usize) {
+        let column = &mut self.columns[of as usize];
+        column.at = column.bytes.len().min(column.at + bytes);
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.columns.iter().map(|column| column.bytes.len()).sum()
+    }
+
+    /// Whether all were taken.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.columns.iter().all(|column| column.at == column.bytes.len())
+    }
+
+    /// Packed: whether flushes forget, and of each column the length (four bytes, the lowest first) and the bytes. None where
+    /// they are too many.
+    pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
+        let mut bytes = vec![u8::from(self.forgets)];
+        for column in &self.columns {
+            bytes.extend((column.bytes.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&column.bytes);
+        }
+        let packed = zstd::bulk::compress(&bytes, LEVEL).ok()?;
+        (bytes.len() <= LARGEST && packed.len() <= LARGEST_PACKED).then_some(packed)
+    }
+
+    /// Reads what [`Corrections::to_bytes`] wrote.
+    pub(crate) fn from_bytes(packed: &[u8]) -> Option<Self> {
+        let mut bytes = Vec::new();
+        let mut decoder = zstd::Decoder::new(packed).ok()?;
+        decoder.window_log_max(WINDOW).ok()?;
+        decoder.take(LARGEST as u64 + 1).read_to_end(&mut bytes).ok()?;
+        let (forgets, mut rest) = bytes.split_first().filter(|_| bytes.len() <= LARGEST)?;
+        let mut corrections = Self { forgets: *forgets == 1, ..Self::default() };
+        for column in &mut corrections.columns {
+            let (len, after) = rest.split_first_chunk()?;
+            let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+            column.bytes = bytes.to_vec();
+            rest = after;
+        }
+        (*forgets < 2 && rest.is_empty()).then_some(corrections)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn columns_are_apart() {
+        let mut notes = Corrections::new(true);
+        notes.put_number(Of::Tokens, 300);
+        notes.put(Of::Flushes, 7);
+        notes.put_all(Of::Heads, &[1, 2, 3]);
+        let mut notes = Corrections::from_bytes(&notes.to_bytes().unwrap()).unwrap();
+        assert!(notes.forgets);
+        assert_eq!((notes.take_number(Of::Tokens), notes.take_number(Of::Tokens)), (Some(300), None));
+        assert_eq!((notes.take(Of::Flushes), notes.rest(Of::Heads)), (Some(7), &[1, 2, 3][..]));
+        notes.skip(Of::Heads, 3);
+        assert!(notes.is_spent());
+    }
+
+    /// Nine columns follow a byte that is 0 or 1, and nothing follows these.
+    #[test]
+    fn the_bytes_are_those_of_the_format() {
+        let mut notes = Corrections::new(false);
+        notes.put(Of::Near, 9);
+        let bytes = zstd::bulk::decompress(&notes.to_bytes().unwrap(), 100).unwrap();
+        let expected = [&[0, 0, 0, 0, 0, 1, 0, 0, 0, 9][..], &[0; 28]].concat();
+        assert_eq!(bytes, expected);
+        let read = |bytes: &[u8]| Corrections::from_bytes(&zstd::bulk::compress(bytes, 1).unwrap());
+        assert_eq!(read(&bytes), Some(notes));
+        for wrong in [&bytes[..37], &[&bytes[..], &[0]].concat(), &[&[2], &bytes[1..]].concat(), &[]] {
+            assert_eq!(read(wrong), None);
+        }
+    }
+
+    #[test]
+    fn what_unpacks_to_too_much_is_refused() {
+        let mut bytes = vec![0; LARGEST + 1];
+        bytes[1..5].copy_from_slice(&(LARGEST as u32 - 36).to_le_bytes());
+        assert_eq!(Corrections::from_bytes(&zstd::bulk::compress(&bytes, 1).unwrap()), None);
+        assert!(Corrections::from_bytes(&zstd::bulk::compress(&bytes[..LARGEST], 1).unwrap()).is_none());
+        let mut notes = Corrections::new(false);
+        notes.put_all(Of::Heads, &bytes);
+        assert_eq!(notes.to_bytes(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_taken_as_they_were_put(numbers in vec(0..1u64 << 56, 0..50)) {
+            let mut notes = Corrections::default();
+            numbers.iter().for_each(|number| notes.put_number(Of::Ends, *number));
+            for number in numbers {
+                prop_assert_eq!(notes.take_number(Of::Ends), Some(number));
+            }
+            prop_assert!(notes.is_spent());
+        }
+
+        #[test]
+        fn whatever_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..200)) {
+            Corrections::from_bytes(&bytes);
+            Corrections::from_bytes(&zstd::bulk::compress(&bytes, 1).unwrap());
+        }
+    }
+}

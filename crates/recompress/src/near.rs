@@ -1,0 +1,353 @@
+//! The nearest encoder of a gzip blob that none makes, and what it would do otherwise.
+
+use std::io::{self, BufReader, Read, Write};
+
+use flate2::bufread::DeflateDecoder;
+
+use crate::deflate::Encoder;
+use crate::deflate::reader::{Block, Reader, Shape};
+use crate::follow::Follower;
+use crate::gzip::{self, Hints};
+use crate::recognise::{Header, read_header};
+use crate::{Flavour, Method, Outcome, Reason, Recipe, Recognised, recreate};
+
+/// On so much of a blob encoders are compared, in bytes.
+const PREFIX: u64 = 1 << 20;
+/// Corrections may be the fiftieth part of a blob. Before they are packed, and at its start, they are more.
+const MOST_OF_BLOB: u64 = 50;
+const MOST_UNPACKED: u64 = 25;
+const AT_START: u64 = 16 << 10;
+
+/// Finds the nearest encoder of a blob of which [`crate::recognise`] said that there is none. The recipe is given if it made
+/// all of the blob, and is small beside it.
+///
+/// Reads the blob up to four times, most of them only at its start where nothing comes of it.
+///
+/// # Errors
+///
+/// Only those of the blob.
+pub fn recognise_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Outcome> {
+    let mut start = Vec::new();
+    let mut blob = open()?;
+    let Header::Gzip(header) = read_header(&mut blob, &mut start)? else {
+        return Ok(Reason::OtherKind.into());
+    };
+    let mut prefix = start;
+    blob.take(PREFIX).read_to_end(&mut prefix)?;
+    let Some((method, flushes)) = nearest(&prefix, gzip::hints(&header)) else {
+        return Ok(Reason::TooFar.into());
+    };
+    let mut stream = || -> io::Result<_> {
+        let mut blob = BufReader::new(open()?);
+        blob.by_ref().take(header.len() as u64).read_to_end(&mut Vec::new())?;
+        Ok(blob)
+    };
+    let mut watch = Watch::new(method, flushes);
+    match watch.run(stream()?) {
+        Ok(()) => {}
+        Err(Stop::Blob(error)) => return Err(error),
+        Err(Stop::Ended | Stop::Other) => return Ok(Reason::TooFar.into()),
+    }
+    let Some(corrections) = watch.follower.notes().and_then(|notes| notes.to_bytes()) else {
+        return Ok(Reason::TooFar.into());
+    };
+    if corrections.len() as u64 > watch.blob / MOST_OF_BLOB {
+        return Ok(Reason::TooFar.into());
+    }
+    let plain = DeflateDecoder::new(stream()?);
+    let Ok(recipe) = Recipe::corrected(method, header, corrections) else {
+        return Ok(Reason::TooFar.into());
+    };
+    let mut same = Same { expected: BufReader::new(open()?), is_same: true };
+    match recreate(&recipe, plain, &mut same) {
+        Ok(_) if same.is_whole()? => Ok(Outcome::Recognised(Recognised { recipe, plain_len: watch.plain })),
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
+        _ => Ok(Reason::TooFar.into()),
+    }
+}
+
+/// What a flush does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flushes {
+    /// It ends a block, no more.
+    EndBlocks,
+    /// The encoder sees nothing beyond.
+    EndInput,
+    /// And nothing before.
+    Forget,
+}
+
+/// The encoder that needs the fewest corrections for the start of a stream.
+fn nearest(prefix: &[u8], hints: Hints) -> Option<(Method, Flushes)> {
+    let levels: &[i8] = match hints.effort {
+        2 => &[9, 8, 7],
+        4 => &[1, 2, 3],
+        _ => &[6, 5, 4, 7, 9, 1],
+    };
+    let cost = |(method, flushes): (Method, Flushes)| {
+        let mut watch = Watch::new(method, flushes);
+        match watch.run(prefix) {
+            Err(Stop::Other | Stop::Blob(_)) => usize::MAX,
+            Ok(()) | Err(Stop::Ended) => watch.follower.notes().map_or(usize::MAX, |notes| notes.len()),
+        }
+    };
+    let of = |flavour, level| Method::Zlib { flavour, level };
+    let usual = levels.iter().map(|level| (of(Flavour::Zlib, *level), Flushes::EndInput));
+    let (cost_of_best, (method, _)) = usual.map(|one| (cost(one), one)).min_by_key(|(cost, _)| *cost)?;
+    let Method::Zlib { level, .. } = method else { return None };
+    let others = [
+        (Flavour::Zlib, Flushes::EndInput),
+        (Flavour::Zlib, Flushes::Forget),
+        (Flavour::Zlib, Flushes::EndBlocks),
+        (Flavour::ZlibLarge, Flushes::EndInput),
+        (Flavour::Gnu, Flushes::EndBlocks),
+    ];
+    let others = others.into_iter().map(|(flavour, flushes)| (of(flavour, level), flushes));
+    let (cost, best) = others.map(|one| (cost(one), one)).min_by_key(|(cost, _)| *cost)?;
+    (cost.min(cost_of_best) < usize::MAX).then_some(best)
+}
+
+/// Why no notes are taken any more.
+enum Stop {
+    /// The stream is not whole.
+    Ended,
+    /// The blob has what cannot be noted, or too much of it.
+    Other,
+    Blob(io::Error),
+}
+
+/// An encoder that takes notes of a blob.
+struct Watch {
+    follower: Follower,
+    flushes: Flushes,
+    /// Bytes of the stream, and plain ones.
+    blob: u64,
+    plain: u64,
+}
+
+/// A block, and how many empty ones follow.
+struct Waiting {
+    block: Block,
+    plain: Vec<u8>,
+    stored: u8,
+    fixed: u8,
+}
+
+impl Watch {
+    fn new(method: Method, flushes: Flushes) -> Self {
+        let follower = Follower::watching(method, flushes == Flushes::Forget);
+        Self { follower: follower.expect("zlib can be guided"), flushes, blob: 0, plain: 0 }
+    }
+
+    /// Takes notes of a deflate stream.
+    fn run(&mut self, blob: impl Read) -> Result<(), Stop> {
+        let mut reader = Reader::new(Counted { from: blob, len: 0 });
+        let mut waiting: Option<Waiting> = None;
+        loop {
+            let block = reader.block().map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => Stop::Ended,
+                io::ErrorKind::InvalidData => Stop::Other,
+                _ => Stop::Blob(error),
+            })?;
+            let is_last = block.is_last;
+            if block.len == 0 && !is_last {
+                let Some(Waiting { stored, fixed, .. }) = &mut waiting else { return Err(Stop::Other) };
+                match block.shape {
+                    Shape::Stored if *fixed == 0 && *stored < 15 => *stored += 1,
+                    Shape::Fixed if *fixed < 15 => *fixed += 1,
+                    _ => return Err(Stop::Other),
+                }
+                continue;
+            }
+            let plain = reader.plain().to_vec();
+            let next = Waiting { block, plain, stored: 0, fixed: 0 };
+            if let Some(before) = waiting.replace(next) {
+                self.take(before)?;
+            }
+            self.blob = reader.bits.from().len;
+            if is_last {
+                waiting.into_iter().try_for_each(|last| self.take(last))?;
+                self.follower.finish();
+                return if self.follower.is_wrong() { Err(Stop::Other) } else { Ok(()) };
+            }
+        }
+    }
+
+    fn take(&mut self, Waiting { block, plain, stored, fixed }: Waiting) -> Result<(), Stop> {
+        let empties = stored << 4 | fixed;
+        let is_flush = empties > 0 && self.flushes != Flushes::EndBlocks;
+        self.plain += plain.len() as u64;
+        self.follower.watch(block, &plain, empties, is_flush);
+        self.follower.output().clear();
+        let most = AT_START + self.blob / MOST_UNPACKED;
+        let noted = self.follower.notes().map_or(0, |notes| notes.len());
+        if self.follower.is_wrong() || noted as u64 > most { Err(Stop::Other) } else { Ok(()) }
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    from: R,
+    len: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(piece)?;
+        self.len += read as u64;
+        Ok(read)
+    }
+}
+
+/// Compares what is written with the blob.
+struct Same<R> {
+    expected: BufReader<R>,
+    is_same: bool,
+}
+
+impl<R: Read> Same<R> {
+    fn is_whole(&mut self) -> io::Result<bool> {
+        Ok(self.is_same && self.expected.read(&mut [0])? == 0)
+    }
+}
+
+impl<R: Read> Write for Same<R> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut expected = Vec::with_capacity(bytes.len());
+        self.expected.by_ref().take(bytes.len() as u64).read_to_end(&mut expected)?;
+        self.is_same &= expected == bytes;
+        match self.is_same {
+            true => Ok(bytes.len()),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::Release;
+    use crate::corrections::Corrections;
+
+    /// Words, runs and noise, from pieces of all that repeat.
+    fn plain() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            vec(any::<u8>(), 1..3000),
+            vec(select(b"ab \n".to_vec()), 1..6000),
+            (any::<u8>(), 1..90_000usize).prop_map(|(byte, len)| vec![byte; len]),
+        ];
+        (vec(piece, 1..6), vec((0..6usize, 0..900usize), 1..30)).prop_map(|(pieces, order)| {
+            let cut = |(at, cut): &(usize, usize)| {
+                let piece = &pieces[at % pieces.len()];
+                piece[(*cut).min(piece.len())..].to_vec()
+            };
+            order.iter().flat_map(cut).collect()
+        })
+    }
+
+    /// Encoders of all kinds.
+    fn made_by() -> Vec<Method> {
+        let flavours = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu];
+        let zlib = flavours.map(|flavour| [1, 4, 6, 9].map(|level| Method::Zlib { flavour, level })).concat();
+        let release = Release::Exact;
+        let others = [
+            Method::Pigz { level: 6, block: 40_000 },
+            Method::PigzChained { level: 2, block: 50_000 },
+            Method::Go { level: 6 },
+            Method::Go { level: 0 },
+            Method::Klauspost { release, level: 1 },
+        ];
+        [&zlib[..], &others].concat()
+    }
+
+    fn guided() -> impl Strategy<Value = (Method, Flushes)> {
+        let flavour = select(vec![Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu]);
+        let flushes = select(vec![Flushes::EndBlocks, Flushes::EndInput, Flushes::Forget]);
+        (flavour, 1..10i8, flushes)
+            .prop_map(|(flavour, level, flushes)| (Method::Zlib { flavour, level }, flushes))
+    }
+
+    fn stream(method: Method, plain: &[u8]) -> Vec<u8> {
+        let mut encoder = method.encoder();
+        encoder.write(plain);
+        encoder.finish();
+        std::mem::take(encoder.output())
+    }
+
+    fn noted(method: Method, flushes: Flushes, stream: &[u8]) -> Option<Corrections> {
+        let mut watch = Watch::new(method, flushes);
+        watch.run(stream).ok()?;
+        watch.follower.notes().cloned()
+    }
+
+    fn led(method: Method, notes: Corrections, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut follower = Follower::leading(method, notes).expect("zlib can be guided");
+        for piece in plain.chunks(1 << 16) {
+            follower.write(piece);
+            if follower.is_wrong() {
+                return None;
+            }
+        }
+        follower.finish();
+        (!follower.is_wrong()).then(|| std::mem::take(follower.output()))
+    }
+
+    #[test]
+    fn an_encoder_needs_no_corrections_for_its_own_stream() {
+        let plain: Vec<u8> = (0..90_000u64).flat_map(|n| (n * n / 7).to_string().into_bytes()).collect();
+        for method in made_by().into_iter().filter(|method| matches!(method, Method::Zlib { .. })) {
+            let stream = stream(method, &plain);
+            let notes = noted(method, Flushes::EndInput, &stream).expect("it is near");
+            // Two bytes for each block, which has a thousand bytes at least.
+            assert!(notes.len() < stream.len() / 500, "{method}: {}", notes.len());
+            assert!(led(method, notes, &plain).is_some_and(|made| made == stream), "{method}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_was_noted_makes_the_stream(
+            plain in plain(),
+            made_by in select(made_by()),
+            (method, flushes) in guided(),
+        ) {
+            let stream = stream(made_by, &plain);
+            if let Some(notes) = noted(method, flushes, &stream) {
+                let notes = Corrections::from_bytes(&notes.to_bytes().unwrap()).unwrap();
+                prop_assert!(led(method, notes, &plain).is_some_and(|made| made == stream));
+            }
+        }
+
+        #[test]
+        fn wrong_notes_make_another_stream_or_fail(
+            plain in plain(),
+            other in plain(),
+            made_by in select(made_by()),
+            (method, flushes) in guided(),
+            wrong in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..9),
+        ) {
+            let stream = stream(made_by, &plain);
+            if let Some(notes) = noted(method, flushes, &stream) {
+                let mut bytes = zstd::bulk::decompress(&notes.to_bytes().unwrap(), 1 << 20).unwrap();
+                for (at, byte) in wrong {
+                    let at = at.index(bytes.len());
+                    bytes[at] ^= byte;
+                }
+                if let Some(notes) = Corrections::from_bytes(&zstd::bulk::compress(&bytes, 1).unwrap()) {
+                    led(method, notes, &plain);
+                }
+                led(method, notes, &other);
+            }
+        }
+    }
+}
