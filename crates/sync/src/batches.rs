@@ -92,7 +92,9 @@ fn lens(runs: &[Run]) -> Vec<u64> {
 
 /// The bytes of all runs, one after the other.
 fn all(runs: &[Run], load: &Load<'_>) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let len: u64 = runs.iter().map(|run| run.len).sum();
+    // All at once: what grows leaves gaps behind that are never given back.
+    let mut bytes = dsync_exe::roomy(usize::try_from(len).map_err(io::Error::other)?);
     runs.iter().try_for_each(|run| load(run, &mut bytes))?;
     Ok(bytes)
 }
