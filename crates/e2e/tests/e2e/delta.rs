@@ -151,6 +151,18 @@ fn contents_that_only_seem_to_be_there_are_sent_after_all() {
     bench.assert_tidy();
 }
 
+/// The low levels take no time to look into files, and show what these cost as they are.
+#[track_caller]
+fn costs_little_at_max(bench: &Bench, new: &Image) {
+    let web = bench.name("web:2");
+    for (level, least, most) in [("1", 100_000, 300_000), ("max", OVERHEAD - 2_000, OVERHEAD + 1_000)] {
+        bench.pull(&["--compression", level, &web]).ok().wire_at_least(least).wire_at_most(most);
+        bench.assert_same("web:2");
+        bench.here().assert_is("web:2", new);
+        bench.here().docker(&["rmi", &web]);
+    }
+}
+
 /// Four functions of 3000 are longer, so nearly all that calls and loads tell is something else.
 #[test]
 fn an_executable_that_was_linked_again_costs_little_more_than_what_is_new_in_it() {
@@ -165,13 +177,7 @@ fn an_executable_that_was_linked_again_costs_little_more_than_what_is_new_in_it(
     bench.there().put(&new);
     bench.here().put(&old);
     let web = bench.name("web:2");
-    // The low levels take no time to look at addresses, and show what these cost.
-    for (level, least, most) in [("1", 100_000, 300_000), ("max", OVERHEAD - 2_000, OVERHEAD + 1_000)] {
-        bench.pull(&["--compression", level, &web]).ok().wire_at_least(least).wire_at_most(most);
-        bench.assert_same("web:2");
-        bench.here().assert_is("web:2", &new);
-        bench.here().docker(&["rmi", &web]);
-    }
+    costs_little_at_max(&bench, &new);
 
     let patch = bench.work().join("tool.patch");
     let (there, file) =
@@ -199,14 +205,7 @@ fn a_compressed_file_costs_what_is_new_in_what_it_says() {
     bench.there().put(&old);
     bench.there().put(&new);
     bench.here().put(&old);
-    let web = bench.name("web:2");
-    // The low levels take no time to look into files, and show what it is as it is.
-    for (level, least, most) in [("1", 100_000, 300_000), ("max", OVERHEAD - 2_000, OVERHEAD + 1_000)] {
-        bench.pull(&["--compression", level, &web]).ok().wire_at_least(least).wire_at_most(most);
-        bench.assert_same("web:2");
-        bench.here().assert_is("web:2", &new);
-        bench.here().docker(&["rmi", &web]);
-    }
+    costs_little_at_max(&bench, &new);
 }
 
 /// As Debian's packages have it.
