@@ -154,8 +154,13 @@ pub(super) struct Saved<'a> {
 
 impl Drop for Saved<'_> {
     fn drop(&mut self) {
-        // Docker 26 keeps a lease on all that a save was to give which nobody reads to its end.
+        // Docker 26 keeps a lease on all that a save was to give which nobody reads to its end: not that of the archive,
+        // after which the engine has still to say that it is done.
         while self.is_read && self.entries.next().is_ok_and(|entry| entry.is_some()) {}
+        if self.is_read {
+            // What is wrong with an archive that was of use is of no interest.
+            let _ = self.entries.drain();
+        }
     }
 }
 
@@ -172,6 +177,7 @@ impl Saved<'_> {
                 return Ok(true);
             }
         }
+        self.is_read = true;
         Ok(false)
     }
 }
