@@ -17,7 +17,7 @@ pub struct Divided {
     /// For each layer and each content it had the first of those it became, and at the end how many there are.
     pub ordinals: Vec<Vec<usize>>,
     /// For each layer, of files in which a content is divided, what both sides have. These are no layers: their
-    /// diff ids are those of the layers, and where their contents lie means nothing.
+    /// diff ids are those of the layers, and so is where their contents lie.
     pub shared: Vec<Listing>,
     /// What the contents of `shared` are.
     pub parts: Vec<Vec<Part>>,
@@ -68,11 +68,12 @@ pub fn divide(
                         parts.push(Part::Whole(content));
                     }
                     Some(literal) => {
-                        for (at, stretch) in stretches[literal].iter().enumerate() {
+                        for (number, stretch) in stretches[literal].iter().enumerate() {
                             if stretch.known {
                                 let len = stretch.bytes.end - stretch.bytes.start;
-                                kept.push(Content { len, ..whole });
-                                parts.push(Part::Stretch { literal, stretch: at });
+                                let at = whole.at + stretch.bytes.start;
+                                kept.push(Content { len, at, ..whole });
+                                parts.push(Part::Stretch { literal, stretch: number });
                             }
                         }
                     }

@@ -22,9 +22,15 @@ fn main() -> Result<()> {
     let plan = Addresses::of(&old).zip(Addresses::of(&new)).and_then(|(old, new)| dsync_exe::plan(old, new));
     let planned = begun.elapsed();
     let begun = Instant::now();
+    let mut absolute = new.clone();
+    dsync_exe::make_absolute(&mut absolute);
     let (aligned, told) = match &plan {
         Some(plan) => (dsync_exe::align(&old, plan), plan.encode()),
-        None => (old.clone(), Vec::new()),
+        None => {
+            let mut old = old.clone();
+            dsync_exe::make_absolute(&mut old);
+            (old, Vec::new())
+        }
     };
     println!(
         "{} by {}: plan {} bytes, {planned:.1?}, align {:.1?}",
@@ -39,7 +45,9 @@ fn main() -> Result<()> {
             level => Effort::Level(level.parse()?),
         };
         let without = cost(&old, &new, effort)?;
-        let (with, plan) = (cost(&aligned, &new, effort)?, cost(&[], &told, effort)?);
+        let (alone, alone_absolute) = (cost(&[], &new, effort)?, cost(&[], &absolute, effort)?);
+        println!("{effort:?}: {alone} by itself, {alone_absolute} with addresses");
+        let (with, plan) = (cost(&aligned, &absolute, effort)?, cost(&[], &told, effort)?);
         let all = with + plan;
         let saved = 100.0 * (1.0 - all as f64 / without as f64);
         println!("{effort:?}: {without} without, {all} with ({plan} for the plan), {saved:.1} % less");
@@ -53,7 +61,8 @@ fn cost(old: &[u8], new: &[u8], effort: Effort) -> Result<usize> {
     for from in (0..new.len()).step_by(PIECE) {
         let to = new.len().min(from + PIECE);
         let scale = |at: usize| (at as u64 * old.len() as u64 / new.len() as u64) as usize;
-        let old = &old[scale(from).saturating_sub(PIECE / 4)..old.len().min(scale(to) + PIECE / 4)];
+        let until = old.len().min(scale(to) + PIECE / 4);
+        let old = &old[scale(from).saturating_sub(PIECE / 4).min(until)..until];
         let (old_len, new_len) = ([old.len() as u64], [(to - from) as u64]);
         let old = Items { bytes: old, lens: &old_len };
         cost +=

@@ -6,6 +6,11 @@ use crate::image::{Section, read};
 /// How far after an `adrp` it is looked for what it belongs to, in instructions.
 const AHEAD: usize = 8;
 
+/// The bits that say that it is a call.
+const CALL: u32 = 0xfc00_0000;
+/// The bits of the distance of `adr` and `adrp`.
+const ADR: u32 = 3 << 29 | 0x7_ffff << 5;
+
 /// Adds the addresses in a section of code.
 pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
     let (bytes, mapped) = (fields.image.bytes, fields.image.mapped.clone());
@@ -23,6 +28,8 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
         let mut add = |form: Form, target: u32, mask: u32| {
             if mapped.contains(&target) {
                 fields.add_code(at, form, (target, here), code & !mask);
+            } else if matches!(form, Form::Call | Form::Page) {
+                fields.add_plain(at, form, (target, here));
             }
         };
         let jump = |bits: u8, from: u8| {
@@ -30,9 +37,10 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
             (here.wrapping_add(distance as u32), ((1 << bits) - 1) << from)
         };
         let mut page = None;
-        if code & 0x7c00_0000 == 0x1400_0000 {
+        if is_call(code) || code & CALL == 0x1400_0000 {
             let (target, mask) = jump(26, 0);
-            add(Form::Jump { bits: 26, from: 0 }, target, mask);
+            let form = if is_call(code) { Form::Call } else { Form::Jump { bits: 26, from: 0 } };
+            add(form, target, mask);
             pages = [None; 32];
         } else if code & 0xff00_0010 == 0x5400_0000
             || code & 0x7e00_0000 == 0x3400_0000
@@ -44,10 +52,9 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
             let (target, mask) = jump(14, 5);
             add(Form::Jump { bits: 14, from: 5 }, target, mask);
         } else if code & 0x1f00_0000 == 0x1000_0000 {
-            let distance = ((code >> 5 & 0x7_ffff) << 2 | code >> 29 & 3) << 11;
-            let distance = (distance as i32 >> 11) as u32;
-            let mask = 3 << 29 | 0x7_ffff << 5;
-            if code >> 31 == 0 {
+            let distance = ((adr(code) << 11) as i32 >> 11) as u32;
+            let mask = ADR;
+            if !is_page(code) {
                 add(Form::Adr, here.wrapping_add(distance), mask);
             } else {
                 let held = (here & !0xfff).wrapping_add(distance << 12);
@@ -65,6 +72,45 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
         pages[first] = page;
         at += 4;
     }
+}
+
+/// Puts addresses in the place of the distances of calls and pages, or takes that back: each distance is made another one, given that
+/// from which it counts, in the same units.
+pub(crate) fn change(code: &mut [u8], addr: u32, distance: fn(u32, u32) -> u32) {
+    let skew = code.len().min(addr.wrapping_neg() as usize % 4);
+    let mut here = addr.wrapping_add(skew as u32);
+    for bytes in code[skew..].as_chunks_mut().0 {
+        let word = u32::from_le_bytes(*bytes);
+        let changed = if is_call(word) {
+            word & CALL | distance(word, here >> 2) & !CALL
+        } else if is_page(word) {
+            with_adr(word, distance(adr(word), here >> 12))
+        } else {
+            word
+        };
+        *bytes = changed.to_le_bytes();
+        here = here.wrapping_add(4);
+    }
+}
+
+/// `bl`
+fn is_call(word: u32) -> bool {
+    word & CALL == 0x9400_0000
+}
+
+/// `adrp`
+fn is_page(word: u32) -> bool {
+    word & 0x9f00_0000 == 0x9000_0000
+}
+
+/// The distance of `adr` or `adrp`, of 21 bits.
+fn adr(word: u32) -> u32 {
+    (word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3
+}
+
+/// With another distance.
+pub(crate) fn with_adr(word: u32, distance: u32) -> u32 {
+    word & !ADR | (distance & 3) << 29 | (distance >> 2 & 0x7_ffff) << 5
 }
 
 /// The place in a page that an addition, a load or a store has, and the bits of its unit.

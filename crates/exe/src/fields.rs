@@ -10,15 +10,19 @@ use crate::{arm, roomy, x86};
 pub(crate) enum Form {
     /// Four bytes: the target less the base.
     Distance,
+    /// The same, but written as [`absolute`](crate::absolute) does.
+    Absolute,
     /// Four bytes.
     Word,
     /// Eight bytes.
     Long,
     /// aarch64, the distance in instructions: so many bits, from this one on.
     Jump { bits: u8, from: u8 },
+    /// aarch64, `bl`: the distance in instructions, written as an address.
+    Call,
     /// aarch64, `adr`: the distance in bytes.
     Adr,
-    /// aarch64, `adrp`: the distance in pages.
+    /// aarch64, `adrp`: the distance in pages, written as an address.
     Page,
     /// aarch64: the place in the page, in units of so many bits.
     Low { scale: u8 },
@@ -75,8 +79,8 @@ impl Field {
     fn tells(&self, target: u32, base: u32) -> u32 {
         match self.form {
             Form::Distance | Form::Jump { .. } | Form::Adr => target.wrapping_sub(base),
-            Form::Word | Form::Long => target,
-            Form::Page => (target >> 12).wrapping_sub(base >> 12),
+            Form::Absolute | Form::Call | Form::Word | Form::Long => target,
+            Form::Page => target >> 12,
             Form::Low { .. } => target & 0xfff,
         }
     }
@@ -88,19 +92,17 @@ impl Field {
             let mask = (1 << bits) - 1;
             word & !(mask << from) | (value & mask) << from
         };
-        let adr = |value: u32| {
-            let mask = 3 << 29 | 0x7_ffff << 5;
-            word & !mask | (value & 3) << 29 | (value >> 2 & 0x7_ffff) << 5
-        };
         match self.form {
             Form::Distance => {
                 let moved = map.shift(self.target).wrapping_sub(map.shift(self.base));
                 word.wrapping_add(moved as u32)
             }
+            Form::Absolute => target.swap_bytes(),
             Form::Word | Form::Long => word.wrapping_add(map.shift(self.target) as u32),
             Form::Jump { bits, from } => put((target.wrapping_sub(base) as i32 >> 2) as u32, bits, from),
-            Form::Adr => adr(target.wrapping_sub(base)),
-            Form::Page => adr((target >> 12).wrapping_sub(base >> 12)),
+            Form::Call => put(target >> 2, 26, 0),
+            Form::Adr => arm::with_adr(word, target.wrapping_sub(base)),
+            Form::Page => arm::with_adr(word, target >> 12),
             Form::Low { scale } => put((target & 0xfff) >> scale, 12, 10),
         }
     }

@@ -10,15 +10,26 @@ pub(crate) const UNMAPPED: u32 = 0x8000_0000;
 /// Longer files are not looked at.
 pub(crate) const LONGEST: usize = 128 << 20;
 
-const SHT_NOBITS: u32 = 8;
+pub(crate) const SHT_NOBITS: u32 = 8;
 const SHF_ALLOC: u64 = 2;
-const SHF_EXECUTE: u64 = 4;
+pub(crate) const SHF_EXECUTE: u64 = 4;
 
 /// What code is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Machine {
+pub enum Machine {
+    /// x86-64.
     X86,
+    /// aarch64.
     Arm,
+}
+
+/// What the header of a file says it is for.
+pub(crate) fn machine(header: &[u8]) -> Option<Machine> {
+    match read::<2>(header, 18)? {
+        62 => Some(Machine::X86),
+        183 => Some(Machine::Arm),
+        _ => None,
+    }
 }
 
 /// A stretch of the file.
@@ -67,7 +78,7 @@ pub(crate) fn read<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
 /// Whether a file begins as those that are understood.
 pub(crate) fn may_be(begin: &[u8]) -> bool {
     let is = |at: usize, values: &[u64]| read::<2>(begin, at).is_some_and(|value| values.contains(&value));
-    begin.starts_with(b"\x7fELF\x02\x01") && is(16, &[2, 3]) && is(18, &[62, 183])
+    begin.starts_with(b"\x7fELF\x02\x01") && is(16, &[2, 3]) && machine(begin).is_some()
 }
 
 impl<'a> Image<'a> {
@@ -77,7 +88,7 @@ impl<'a> Image<'a> {
             return None;
         }
         let is_fixed = read::<2>(bytes, 16)? == 2;
-        let machine = if read::<2>(bytes, 18)? == 62 { Machine::X86 } else { Machine::Arm };
+        let machine = machine(bytes)?;
         let table = usize::try_from(read::<8>(bytes, 40)?).ok()?;
         let (size, count) = (read::<2>(bytes, 58)? as usize, read::<2>(bytes, 60)? as usize);
         let names = read::<2>(bytes, 62)? as usize;

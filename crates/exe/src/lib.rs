@@ -6,9 +6,13 @@
 //! against. Both ends come to the same bytes, whatever the file and the plan are, and a mistake costs no more than
 //! bytes.
 //!
+//! Where there is no old version, or beside one, [`absolute`] puts addresses in the place of distances in code, which is then more like
+//! itself; [`relative`] takes that back.
+//!
 //! Knows no files and nothing of batches; bytes in, bytes out.
 
 mod arm;
+mod code;
 mod data;
 mod dwarf;
 mod fields;
@@ -22,10 +26,12 @@ mod pair;
 mod testing;
 mod x86;
 
+pub use code::{Code, absolute, find_code, make_absolute, relative};
 use data::token;
 use fields::{BY_TARGET, Field, Fields, Use, mix};
 use fit::Votes;
-use image::{Image, Machine};
+use image::Image;
+pub use image::Machine;
 use map::Map;
 use pair::pair;
 
@@ -110,7 +116,8 @@ pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
     (worth > plan.encode().len() + LEAST).then_some(plan)
 }
 
-/// Gives an old version the addresses of the new one. What is no such file stays as it is. Takes as much memory as the file.
+/// Gives an old version the addresses of the new one, with code as [`absolute`] leaves that of the new one. What is no such file stays as
+/// it is. Takes as much memory as the file.
 pub fn align(old: &[u8], plan: &Plan) -> Vec<u8> {
     let mut aligned = roomy(old.len());
     aligned.extend_from_slice(old);

@@ -72,6 +72,8 @@ pub(crate) struct Instruction {
     pub(crate) len: usize,
     /// A distance from its end.
     pub(crate) relative: Option<usize>,
+    /// Whether that is where a jump goes.
+    pub(crate) is_jump: bool,
     /// Whether that is loaded as an address, not what is there.
     pub(crate) is_lea: bool,
     /// Displacement and immediate, which may be addresses in a program that is not moved.
@@ -102,13 +104,32 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>, tables: &mut 
         }
         if let Some(part) = found.relative {
             let distance = read::<4>(bytes, at + part).unwrap_or_default() as u32;
-            let target = end.wrapping_add(distance);
+            let (target, base) = (end.wrapping_add(distance), section.addr_of(at + part));
+            let form = if found.is_jump { Form::Distance } else { Form::Absolute };
             if mapped.contains(&target) {
-                fields.add_code(at + part, Form::Distance, (target, section.addr_of(at + part)), 0);
+                fields.add_code(at + part, form, (target, base), 0);
                 if found.is_lea {
                     tables.push(target);
                 }
+            } else if form == Form::Absolute {
+                fields.add_plain(at + part, form, (target, base));
             }
+        }
+        at += found.len;
+    }
+}
+
+/// Puts addresses in the place of distances that are none of a jump, or takes that back: each field is made another one, given the
+/// address from which it counts. Nothing that is changed says how long instructions are, so it is always the same ones.
+pub(crate) fn change(code: &mut [u8], addr: u32, field: fn([u8; 4], u32) -> [u8; 4]) {
+    let mut at = 0;
+    while at < code.len() {
+        let found = instruction(&code[at..]);
+        let end = addr.wrapping_add((at + found.len) as u32);
+        if let Some(part) = found.relative.filter(|_| !found.is_jump)
+            && let Some(bytes) = code[at + part..].first_chunk_mut()
+        {
+            *bytes = field(*bytes, end);
         }
         at += found.len;
     }
@@ -134,7 +155,7 @@ fn parse(code: &[u8]) -> Option<Instruction> {
         (1, 0x70..=0x73 | 0xc2 | 0xc4..=0xc6) | (3, _) => MODRM | BYTE,
         _ => MODRM,
     };
-    let mut is_lea = false;
+    let (mut is_lea, mut is_jump) = (false, false);
     let form = match op {
         0x0f => {
             let op = *code.get(at)?;
@@ -148,7 +169,10 @@ fn parse(code: &[u8]) -> Option<Instruction> {
                     at += 1;
                     MODRM | BYTE
                 }
-                _ => TWO[usize::from(op)],
+                _ => {
+                    is_jump = TWO[usize::from(op)] == BRANCH;
+                    TWO[usize::from(op)]
+                }
             }
         }
         0xc5 => {
@@ -165,10 +189,11 @@ fn parse(code: &[u8]) -> Option<Instruction> {
         }
         _ => {
             is_lea = op == 0x8d;
+            is_jump = op == 0xe9;
             ONE[usize::from(op)]
         }
     };
-    let mut found = Instruction { is_lea, ..Default::default() };
+    let mut found = Instruction { is_lea, is_jump, ..Default::default() };
     let mut has_immediate = true;
     if form & MODRM != 0 {
         let modrm = *code.get(at)?;
@@ -257,7 +282,10 @@ mod tests {
     fn addresses_are_found() {
         let lea = instruction(&[0x48, 0x8d, 0x05, 1, 0, 0, 0]);
         assert_eq!((lea.relative, lea.is_lea), (Some(3), true));
-        assert_eq!(instruction(&[0xe8, 1, 0, 0, 0]).relative, Some(1));
+        let call = instruction(&[0xe8, 1, 0, 0, 0]);
+        assert_eq!((call.relative, call.is_jump), (Some(1), false));
+        assert!(instruction(&[0xe9, 1, 0, 0, 0]).is_jump);
+        assert!(instruction(&[0x0f, 0x84, 1, 0, 0, 0]).is_jump);
         assert_eq!(instruction(&[0xf6, 0x05, 0, 0, 0, 0, 1]).relative, Some(2));
         assert_eq!(instruction(&[0xbf, 0, 0, 0x40, 0]).absolute, [None, Some(1)]);
         assert_eq!(instruction(&[0x8b, 0x04, 0xc5, 0, 0, 0x40, 0]).absolute, [Some(3), None]);

@@ -20,6 +20,7 @@ use dsync_delta::gather::{Batch, Run};
 
 use dsync_proto::{Channel, Peer};
 
+use crate::absolute::Stretches;
 use crate::failure::EndpointError;
 use crate::layers::copy_at;
 use crate::link::{DataReader, Link, Outbox};
@@ -29,13 +30,22 @@ use crate::pace::{self, Pace, Sent};
 /// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
 pub(crate) type Load<'a> = dyn Fn(&Run, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;
 
+/// What batches are coded from.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) new: &'a Load<'a>,
+    pub(crate) old: &'a Load<'a>,
+    /// Where in a batch code is that is to tell addresses.
+    pub(crate) code: &'a (dyn Fn(&Batch) -> Stretches + Sync),
+}
+
 /// Codes batches that were formed by a limit, and hands them on in their order. Returns the packed bytes of each.
 ///
-/// The loaders are called on several threads. Each thread holds one batch, and no more than one packed batch
+/// The sources are asked on several threads. Each thread holds one batch, and no more than one packed batch
 /// for each thread waits.
 pub(crate) fn pack(
     (limit, batches): (u32, &[Batch]),
-    (new, old): (&Load<'_>, &Load<'_>),
+    sources: Sources<'_>,
     (pace, link): (&mut Pace, &Link),
     mut out: impl FnMut(&Batch, &[u8]) -> io::Result<()>,
 ) -> io::Result<Vec<u64>> {
@@ -53,7 +63,7 @@ pub(crate) fn pack(
                     let Ok((number, effort)) = next else { break };
                     // Who no longer listens has failed, and said why.
                     let begun = Instant::now();
-                    let packed = pack_one(&batches[number], new, old, effort);
+                    let packed = pack_one(&batches[number], sources, effort, effort);
                     slots[number].send(packed.map(|packed| (packed, effort, begun.elapsed()))).ok();
                 }
             });
@@ -79,11 +89,18 @@ pub(crate) fn pack(
     })
 }
 
-fn pack_one(batch: &Batch, new: &Load<'_>, old: &Load<'_>, effort: Effort) -> io::Result<Vec<u8>> {
+/// Codes a batch, prepared as for one effort, with another.
+pub(crate) fn pack_one(
+    batch: &Batch,
+    sources: Sources<'_>,
+    prepared: Effort,
+    effort: Effort,
+) -> io::Result<Vec<u8>> {
     let (new_lens, old_lens) = (lens(&batch.new), lens(&batch.old));
-    let (new, old) = (all(&batch.new, new)?, all(&batch.old, old)?);
-    let old = Items { bytes: &old, lens: &old_lens };
-    opened::encode(old, (new, &new_lens), &batch.pairs, effort, pace::is_patient(effort))
+    let (new, old) = (all(&batch.new, sources.new)?, all(&batch.old, sources.old)?);
+    let code = if pace::tells_addresses(prepared) { (sources.code)(batch) } else { Stretches::default() };
+    let open = pace::is_patient(prepared);
+    opened::encode((old, &old_lens), (new, &new_lens), (&batch.pairs, code), effort, open)
 }
 
 fn lens(runs: &[Run]) -> Vec<u64> {
@@ -257,10 +274,9 @@ impl<'a> Arrivals<'a> {
         };
         let packed = self.receive_packed()?;
         let (old, old_lens) = (all(&batch.old, self.old)?, lens(&batch.old));
-        let old = Items { bytes: &old, lens: &old_lens };
         // Before the next is unpacked the last one goes.
         self.last = Vec::new();
-        self.last = opened::decode(old, &lens(&batch.new), &batch.pairs, &packed)?;
+        self.last = opened::decode((old, &old_lens), &lens(&batch.new), &batch.pairs, &packed)?;
         let mut at = 0;
         for (literal, len) in literals {
             let len = usize::try_from(len).map_err(io::Error::other)?;

@@ -210,6 +210,11 @@ impl Aligned {
         }
     }
 
+    /// Whether this run of old contents is of such a file.
+    pub(crate) fn has(&self, run: &Run) -> bool {
+        self.begins.contains_key(&(run.layer, run.contents.start))
+    }
+
     fn put(&mut self, file: &Run, listing: &Listing, bytes: &[u8], folder: &Path) -> io::Result<()> {
         let into = match self.file.take() {
             Some(into) => into,

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use dsync_delta::Listing;
-use dsync_delta::batch::{Effort, Items};
-use dsync_delta::gather::Batch;
+use dsync_delta::batch::Effort;
+use dsync_delta::gather::{Batch, Run};
 use dsync_proto::Cost;
 
-use crate::batches::Load;
-use crate::opened;
+use crate::batches::{self, Sources};
 
 /// What costs less than one in so many of all bytes is not told by itself.
 const SMALL: u64 = 500;
@@ -26,18 +25,18 @@ pub(crate) struct Layer<'a> {
 /// Shares out the packed bytes of the batches among their files.
 ///
 /// Within a batch the files are coded together. Each gets the part that it would have, coded alone and fast, of
-/// the sum of all that are (`open` as its batch was); so the costs add up to what was sent.
+/// the sum of all that are (prepared as for `effort`); so the costs add up to what was sent.
 pub(crate) fn costs(
     batches: &[Batch],
     sizes: &[u64],
     layers: &[Layer<'_>],
-    (new, old): (&Load<'_>, &Load<'_>),
-    open: bool,
+    sources: Sources<'_>,
+    effort: Effort,
 ) -> io::Result<Vec<Cost>> {
     let paths: Vec<BTreeMap<usize, String>> = layers.iter().map(|layer| paths(layer.listing)).collect();
     let mut files: BTreeMap<(u32, String, bool), (u64, u64)> = BTreeMap::new();
     for (batch, size) in batches.iter().zip(sizes) {
-        let weights = weights(batch, new, old, open)?;
+        let weights = weights(batch, sources, effort)?;
         for ((run, pair), packed) in batch.new.iter().zip(&batch.pairs).zip(share(*size, &weights)) {
             let path = paths[run.layer].range(..=run.contents.start).next_back();
             let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
@@ -64,19 +63,13 @@ fn paths(listing: &Listing) -> BTreeMap<usize, String> {
     listing.files().map(|file| (file.contents.start, path(&file.path))).collect()
 }
 
-fn weights(batch: &Batch, new: &Load<'_>, old: &Load<'_>, open: bool) -> io::Result<Vec<u64>> {
-    let mut weights = Vec::with_capacity(batch.new.len());
-    for (run, pair) in batch.new.iter().zip(&batch.pairs) {
-        let (mut old_bytes, mut new_bytes) = (Vec::new(), Vec::new());
-        new(run, &mut new_bytes)?;
-        if let Some(pair) = pair {
-            old(&batch.old[*pair], &mut old_bytes)?;
-        }
-        let old = Items { bytes: &old_bytes, lens: &[old_bytes.len() as u64] };
-        let alone = opened::encode(old, (new_bytes, &[run.len]), &[pair.map(|_| 0)], Effort::Level(1), open)?;
-        weights.push(alone.len() as u64);
-    }
-    Ok(weights)
+fn weights(batch: &Batch, sources: Sources<'_>, effort: Effort) -> io::Result<Vec<u64>> {
+    let weigh = |(run, pair): (&Run, &Option<usize>)| {
+        let old: Vec<Run> = pair.iter().map(|pair| batch.old[*pair].clone()).collect();
+        let alone = Batch { new: vec![run.clone()], old, pairs: vec![pair.map(|_| 0)] };
+        Ok(batches::pack_one(&alone, sources, effort, Effort::Level(1))?.len() as u64)
+    };
+    batch.new.iter().zip(&batch.pairs).map(weigh).collect()
 }
 
 /// Divides a number by weights; what rounding leaves goes to the heaviest.

@@ -179,6 +179,13 @@ impl<'a> Layers<'a> {
         }
     }
 
+    /// Reads bytes of a layer that is kept, from one on.
+    pub(crate) fn read_at(&self, diff_id: &DiffId, at: u64, mut out: &mut [u8]) -> io::Result<()> {
+        let begin =
+            self.kept(diff_id).ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
+        self.spool.copy(begin + at, out.len() as u64, &mut out)
+    }
+
     /// Copies a whole layer that is kept.
     pub(crate) fn copy_layer(&self, diff_id: &DiffId, out: &mut dyn Write) -> io::Result<()> {
         match (self.spool.kept(diff_id), self.listing(diff_id)) {

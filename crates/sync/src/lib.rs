@@ -3,6 +3,7 @@
 //! The data flow is `list → survey → need → offer → contents → import → tag`; see ARCHITECTURE.md.
 //! Nothing here knows a terminal: what happens is told to an [`Observer`].
 
+mod absolute;
 mod agent;
 mod agentless;
 mod assess;

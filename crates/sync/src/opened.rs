@@ -12,6 +12,7 @@ use dsync_proto::{decode as from_wire, encode as to_wire};
 use dsync_recompress::{Method, Opened, Stream, inflated};
 use serde::{Deserialize, Serialize};
 
+use crate::absolute::{self, Stretches};
 use crate::batches;
 
 /// The method, as the first byte of a batch.
@@ -54,13 +55,14 @@ impl Told {
 
 /// Codes new items, given old ones. `open` says whether there is time to look for files that can be opened.
 pub(crate) fn encode(
-    old: Items<'_>,
+    (mut old, old_lens): (Vec<u8>, &[u64]),
     (mut new, lens): (Vec<u8>, &[u64]),
-    pairs: &[Option<usize>],
+    (pairs, mut code): (&[Option<usize>], Stretches),
     effort: Effort,
     open: bool,
 ) -> io::Result<Vec<u8>> {
-    let (mut told, mut opened, mut versions) = (Vec::new(), Owned::default(), Versions::of(old));
+    let (mut told, mut opened) = (Vec::new(), Owned::default());
+    let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });
     let items = Items { bytes: &new, lens };
     for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| open) {
         let room = MOST.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
@@ -71,7 +73,7 @@ pub(crate) fn encode(
         }
     }
     if told.is_empty() {
-        return batch::encode(old, items, pairs, effort);
+        return absolute::encode((&mut old, old_lens), (&mut new, lens), pairs, &code, effort);
     }
     let mut packed = vec![OPENED];
     batches::write_alone(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
@@ -83,24 +85,31 @@ pub(crate) fn encode(
     let others: Vec<usize> = (0..lens.len()).filter(is_other).collect();
     keep(&mut new, lens, &others);
     let (lens, pairs) = of(&others, lens, pairs);
-    packed.append(&mut batch::encode(old, Items { bytes: &new, lens: &lens }, &pairs, effort)?);
+    code.new.retain_mut(|stretch| match others.binary_search(&stretch.item) {
+        Ok(number) => {
+            stretch.item = number;
+            true
+        }
+        Err(_) => false,
+    });
+    packed.append(&mut absolute::encode((&mut old, old_lens), (&mut new, &lens), &pairs, &code, effort)?);
     Ok(packed)
 }
 
 /// All new items, one after the other.
 pub(crate) fn decode(
-    old: Items<'_>,
+    (mut old, old_lens): (Vec<u8>, &[u64]),
     new_lens: &[u64],
     pairs: &[Option<usize>],
     packed: &[u8],
 ) -> io::Result<Vec<u8>> {
     let Some(mut packed) = packed.strip_prefix(&[OPENED]) else {
-        return batch::decode(old, new_lens, pairs, packed).map_err(io::Error::other);
+        return absolute::decode((&mut old, old_lens), new_lens, pairs, packed);
     };
     let told = batches::read_alone(&mut packed, MAX_TOLD).map_err(io::Error::other)?;
     let told: Vec<Told> = from_wire(&told).map_err(io::Error::other)?;
     let coded = batches::read(&mut packed)?;
-    let mut versions = Versions::of(old);
+    let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });
     let mut opened_lens = Vec::with_capacity(told.len());
     let mut places = vec![None; new_lens.len()];
     let mut room = MOST;
@@ -119,9 +128,10 @@ pub(crate) fn decode(
     }
     let opened = batch::decode(versions.owned.items(), &opened_lens, &versions.pairs, &coded);
     let opened = opened.map_err(io::Error::other)?;
+    drop(versions);
     let others: Vec<usize> = (0..new_lens.len()).filter(|item| places[*item].is_none()).collect();
     let (lens, pairs) = of(&others, new_lens, pairs);
-    let rest = batch::decode(old, &lens, &pairs, packed).map_err(io::Error::other)?;
+    let rest = absolute::decode((&mut old, old_lens), &lens, &pairs, packed)?;
 
     let opened: Vec<&[u8]> = split(Items { bytes: &opened, lens: &opened_lens }).collect();
     let mut rest = split(Items { bytes: &rest, lens: &lens });

@@ -26,6 +26,8 @@ const USUAL: usize = 2;
 const FAST: f64 = 8e-8;
 /// The level from which on there is time for more than coding.
 const PATIENT: i32 = 12;
+/// The level from which on code tells addresses.
+const ADDRESSES: i32 = 9;
 /// How much the last batch counts against those before.
 const NEW: f64 = 0.5;
 /// Bytes of a batch where there is nothing old: at the lowest levels more finds little more.
@@ -156,6 +158,11 @@ impl Pace {
 /// Whether what is coded with such an effort is worth looking at for some time first.
 pub(crate) fn is_patient(effort: Effort) -> bool {
     !matches!(effort, Effort::Level(level) if level < PATIENT)
+}
+
+/// Whether what is coded with such an effort is worth it that code tells addresses, at three nanoseconds for each byte of code on either side.
+pub(crate) fn tells_addresses(effort: Effort) -> bool {
+    !matches!(effort, Effort::Level(level) if level < ADDRESSES)
 }
 
 /// The lowest rung for such a link.

@@ -13,7 +13,8 @@ use dsync_delta::{ContentId, Divided, Listing, Part};
 use dsync_engine::{Store, StoreError};
 use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Stored};
 
-use crate::batches::{self, Load};
+use crate::absolute::{Programs, Version};
+use crate::batches::{self, Sources};
 use crate::endpoint::{Room, remembered};
 use crate::executables::{Candidates, Plans};
 use crate::explain;
@@ -130,16 +131,26 @@ pub(crate) fn send(
     let load_old = |run: &Run, out: &mut Vec<u8>| {
         aligned.load(run, out, &|run: &Run, out: &mut Vec<u8>| load(&own, &old, run, out))
     };
-    let loads: (&Load<'_>, &Load<'_>) = (&load_new, &load_old);
+    let mut programs = Programs::default();
+    for listing in &layers {
+        let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.diff_id, at, out);
+        programs.add(listing, &read_at).map_err(EndpointError::io("cannot read a content"))?;
+    }
+    let version = |run: &Run| match &old[run.layer] {
+        _ if aligned.has(run) => Version::Planned,
+        shelf if shelf.is_layer() => Version::Plain,
+        shelf => Version::Shared(&shelf.listing),
+    };
+    let code = |batch: &Batch| programs.of(batch, &new, &version);
+    let sources = Sources { new: &load_new, old: &load_old, code: &code };
     let head = Head { limit, parts: &parts.told, plans: &plans };
-    let (sizes, head) = send_batches(link, &head, &batches, loads, &mut pace, how.dry_run)
+    let (sizes, head) = send_batches(link, &head, &batches, sources, &mut pace, how.dry_run)
         .map_err(EndpointError::io(LOST))?;
     told_packed += head;
     let costs = if how.explain {
         let layer = |listing| explain::Layer { listing, position: position(image, &listing.diff_id) };
         let layers: Vec<explain::Layer<'_>> = new.iter().copied().map(layer).collect();
-        explain::costs(&batches, &sizes, &layers, loads, pace.is_patient())
-            .map_err(EndpointError::io(LOST))?
+        explain::costs(&batches, &sizes, &layers, sources, pace.effort()).map_err(EndpointError::io(LOST))?
     } else {
         Vec::new()
     };
@@ -305,7 +316,7 @@ fn send_batches(
     link: &Link,
     head: &Head<'_>,
     batches: &[Batch],
-    loads: (&Load<'_>, &Load<'_>),
+    sources: Sources<'_>,
     pace: &mut Pace,
     dry_run: bool,
 ) -> io::Result<(Vec<u64>, u64)> {
@@ -317,7 +328,7 @@ fn send_batches(
     };
     told += head.plans.write(pace.effort(), &mut out)?;
     let mut progress = Progress::new(&link.outbox);
-    let sizes = batches::pack((head.limit, batches), loads, (pace, link), |batch, packed| {
+    let sizes = batches::pack((head.limit, batches), sources, (pace, link), |batch, packed| {
         if !dry_run {
             batches::write(packed, &mut out)?;
             out.flush()?;

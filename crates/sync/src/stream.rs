@@ -17,7 +17,8 @@ use dsync_delta::gather::{self, Batch, Run, Spot};
 use dsync_engine::{Export, Import, Store};
 use dsync_proto::{Event, Layer, LayerState, Phase, Received, Reply};
 
-use crate::batches::{self, Arrivals};
+use crate::absolute::{Programs, Version};
+use crate::batches::{self, Arrivals, Sources};
 use crate::endpoint::Room;
 use crate::explain;
 use crate::failure::EndpointError;
@@ -61,6 +62,7 @@ pub(crate) fn send(
             progress: Progress::new(&link.outbox),
             dry_run: how.dry_run,
             layers: Vec::new(),
+            programs: Programs::default(),
             sent: Sent::default(),
         };
         let sent = sender.all(layers, kept).map(|()| sender);
@@ -87,6 +89,7 @@ struct Sender<'a> {
     progress: Progress<'a>,
     dry_run: bool,
     layers: Vec<Kept>,
+    programs: Programs,
     sent: Sent,
 }
 
@@ -127,19 +130,22 @@ impl Sender<'_> {
         self.sent.told += batches::write_alone(&told, pace.effort(), &mut self.out)?;
         let literals = &self.encoder.literals()[before..];
         let mut batches = gather::in_order(&[&*last.listing], &spots(literals), limits(limit));
+        self.programs.add(&last.listing, &|at, out| last.read_at(at, out))?;
         let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
+        let programs = &self.programs;
+        let code = |batch: &Batch| programs.of(batch, &[&*last.listing], &|_| Version::Plain);
+        let sources = Sources { new: &load_new, old: &no_old, code: &code };
         let contents: u64 = literals.iter().map(|literal| literal.len).sum();
         self.progress.advance(last.listing.len.saturating_sub(contents));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
-        let sizes =
-            batches::pack((limit, &batches), (&load_new, &no_old), (pace, self.link), |batch, packed| {
-                if !dry_run {
-                    batches::write(packed, out)?;
-                    out.flush()?;
-                }
-                progress.advance(batch.len());
-                Ok(())
-            })?;
+        let sizes = batches::pack((limit, &batches), sources, (pace, self.link), |batch, packed| {
+            if !dry_run {
+                batches::write(packed, out)?;
+                out.flush()?;
+            }
+            progress.advance(batch.len());
+            Ok(())
+        })?;
         // From here on a layer has its number among all.
         let number = layers.len() - 1;
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| run.layer = number);
@@ -163,7 +169,10 @@ impl Sender<'_> {
             let explained: Vec<explain::Layer<'_>> =
                 listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
             let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer].load(run, out);
-            explain::costs(&batches, &sizes, &explained, (&load_new, &no_old), self.pace.is_patient())
+            let new: Vec<&Listing> = layers.iter().map(|kept| &*kept.listing).collect();
+            let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
+            let sources = Sources { new: &load_new, old: &no_old, code: &code };
+            explain::costs(&batches, &sizes, &explained, sources, self.pace.effort())
                 .map_err(EndpointError::io("cannot read a content"))?
         } else {
             Vec::new()

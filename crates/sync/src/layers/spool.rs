@@ -146,6 +146,11 @@ impl Kept {
             .iter()
             .try_for_each(|content| copy_at(&self.file, self.at + content.at, content.len, out))
     }
+
+    /// Reads bytes of the layer, from one on.
+    pub(crate) fn read_at(&self, at: u64, mut out: &mut [u8]) -> io::Result<()> {
+        copy_at(&self.file, self.at + at, out.len() as u64, &mut out)
+    }
 }
 
 /// A spool that tells of each layer that came.

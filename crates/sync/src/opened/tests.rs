@@ -38,12 +38,17 @@ impl Case {
         }
     }
 
+    fn olds(&self) -> (Vec<u8>, &[u64]) {
+        (self.old.bytes.clone(), &self.old.lens)
+    }
+
     fn encode(&self, effort: Effort, open: bool) -> Vec<u8> {
-        encode(self.old.items(), (self.new.bytes.clone(), &self.new.lens), &self.pairs, effort, open).unwrap()
+        let code = (&self.pairs[..], Stretches::default());
+        encode(self.olds(), (self.new.bytes.clone(), &self.new.lens), code, effort, open).unwrap()
     }
 
     fn decode(&self, packed: &[u8]) -> io::Result<Vec<u8>> {
-        decode(self.old.items(), &self.new.lens, &self.pairs, packed)
+        decode(self.olds(), &self.new.lens, &self.pairs, packed)
     }
 }
 

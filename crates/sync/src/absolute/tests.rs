@@ -1,0 +1,169 @@
+//! Programs as a linker makes them, whole, in parts, and beside other files.
+
+use std::sync::Arc;
+
+use super::*;
+use dsync_delta::Scanner;
+use dsync_lab::images::{Machine as Linked, linked};
+
+const FUNCTIONS: usize = 3000;
+
+/// A layer of files.
+struct Layer {
+    tar: Vec<u8>,
+    listing: Arc<Listing>,
+}
+
+impl Layer {
+    fn of(files: &[(&str, &[u8])]) -> Layer {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, *bytes).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        let mut scanner = Scanner::new();
+        scanner.push(&tar);
+        Layer { listing: Arc::new(scanner.finish()), tar }
+    }
+
+    fn programs(&self) -> Programs {
+        let mut programs = Programs::default();
+        let read_at = |at: u64, out: &mut [u8]| {
+            out.copy_from_slice(&self.tar[at as usize..][..out.len()]);
+            Ok(())
+        };
+        programs.add(&self.listing, &read_at).unwrap();
+        programs
+    }
+
+    fn run(&self, contents: std::ops::Range<usize>) -> Run {
+        let len = self.listing.contents()[contents.clone()].iter().map(|content| content.len).sum();
+        Run { layer: 0, contents, len }
+    }
+
+    fn bytes(&self, run: &Run) -> Vec<u8> {
+        let contents = &self.listing.contents()[run.contents.clone()];
+        contents.iter().flat_map(|c| &self.tar[c.at as usize..][..c.len as usize]).copied().collect()
+    }
+}
+
+/// New runs of a layer with no old version, and where their code is.
+struct Case {
+    bytes: Vec<u8>,
+    lens: Vec<u64>,
+    pairs: Vec<Option<usize>>,
+    code: Stretches,
+}
+
+impl Case {
+    fn of(layer: &Layer, runs: &[Run]) -> Case {
+        let batch = Batch { new: runs.to_vec(), old: Vec::new(), pairs: vec![None; runs.len()] };
+        Case {
+            bytes: runs.iter().flat_map(|run| layer.bytes(run)).collect(),
+            lens: runs.iter().map(|run| run.len).collect(),
+            code: layer.programs().of(&batch, &[&layer.listing], &|_| Version::Plain),
+            pairs: batch.pairs,
+        }
+    }
+
+    fn encode(&self, code: &Stretches) -> Vec<u8> {
+        let new = (&mut self.bytes.clone()[..], &self.lens[..]);
+        encode((&mut [], &[]), new, &self.pairs, code, Effort::Level(9)).unwrap()
+    }
+
+    fn decode(&self, packed: &[u8]) -> io::Result<Vec<u8>> {
+        decode((&mut [], &[]), &self.lens, &self.pairs, packed)
+    }
+}
+
+#[test]
+fn a_program_costs_less_with_addresses() {
+    for machine in [Linked::X86, Linked::Arm] {
+        let program = linked(machine, "addresses", FUNCTIONS, &[]);
+        let layer = Layer::of(&[("text", b"no program"), ("program", &program), ("end", &[7; 20_000])]);
+        let case = Case::of(&layer, &[layer.run(0..layer.listing.contents().len())]);
+        assert_eq!(case.code.new.len(), 1, "{machine:?}: one section of code");
+        let (with, without) = (case.encode(&case.code), case.encode(&Stretches::default()));
+        assert_eq!((with[0], case.decode(&with).unwrap()), (ABSOLUTE, case.bytes.clone()));
+        assert_eq!(case.decode(&without).unwrap(), case.bytes);
+        assert!(with.len() * 20 < without.len() * 19, "{machine:?}: {} and {}", with.len(), without.len());
+    }
+}
+
+#[test]
+fn parts_of_a_program_have_the_same_addresses() {
+    let program = linked(Linked::X86, "parts", FUNCTIONS, &[]);
+    let layer = Layer::of(&[("program", &program), ("other", &[1; 30_000])]);
+    let all = layer.listing.contents().len();
+    assert!(all > 3, "long enough to be cut: {all}");
+    let runs = [layer.run(1..2), layer.run(all - 1..all), layer.run(2..3)];
+    let case = Case::of(&layer, &runs);
+    let [first, second] = case.code.new[..] else { panic!("{:?}", case.code.new) };
+    assert_eq!((first.item, second.item), (0, 2));
+    assert_eq!(u64::from(first.addr) + runs[0].len, u64::from(second.addr));
+    assert_eq!(case.decode(&case.encode(&case.code)).unwrap(), case.bytes);
+}
+
+#[test]
+fn an_old_version_decides_whether_a_program_tells_addresses() {
+    let program = linked(Linked::X86, "versions", FUNCTIONS, &[]);
+    let layer = Layer::of(&[("program", &program)]);
+    let run = layer.run(0..layer.listing.contents().len());
+    let batch = Batch { new: vec![run.clone()], old: vec![run], pairs: vec![Some(0)] };
+    let programs = layer.programs();
+    let of = |version: Version<'_>| {
+        let Stretches { new, old } = programs.of(&batch, &[&layer.listing], &|_| version);
+        (new.len(), old.len())
+    };
+    assert_eq!(of(Version::Plain), (0, 0));
+    assert_eq!(of(Version::Planned), (1, 0));
+    assert_eq!(of(Version::Shared(&layer.listing)), (1, 1));
+}
+
+#[test]
+fn what_both_sides_have_of_it_tells_addresses_too() {
+    let program = linked(Linked::X86, "shared", FUNCTIONS, &[]);
+    let layer = Layer::of(&[("program", &program)]);
+    let all = layer.listing.contents().len();
+    let (known, sent) = (layer.run(0..all - 1), layer.run(all - 1..all));
+    let batch = Batch { new: vec![sent.clone()], old: vec![known.clone()], pairs: vec![Some(0)] };
+    let code = layer.programs().of(&batch, &[&layer.listing], &|_| Version::Shared(&layer.listing));
+    let (old, new) = (layer.bytes(&known), layer.bytes(&sent));
+    let (old_lens, new_lens) = ([known.len], [sent.len]);
+    let packed = encode(
+        (&mut old.clone(), &old_lens),
+        (&mut new.clone(), &new_lens),
+        &[Some(0)],
+        &code,
+        Effort::Level(9),
+    );
+    let decoded = decode((&mut old.clone(), &old_lens), &new_lens, &[Some(0)], &packed.unwrap());
+    assert_eq!(decoded.unwrap(), new);
+}
+
+#[test]
+fn code_that_is_not_there_is_refused() {
+    let case =
+        Case { bytes: vec![0x90; 1000], lens: vec![1000], pairs: vec![None], code: Stretches::default() };
+    let plain = case.encode(&case.code);
+    let told = |new: Places, old: Places| {
+        let mut packed = vec![ABSOLUTE];
+        batches::write_alone(&to_wire(&Told { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();
+        case.decode(&[packed, plain.clone()].concat())
+    };
+    assert_eq!(told(vec![(500, 500, 0, 0)], vec![]).unwrap(), case.bytes);
+    for (new, old) in [
+        (vec![(500, 501, 0, 0)], vec![]),
+        (vec![(u64::MAX, 1, 0, 0)], vec![]),
+        (vec![(0, 1000, 0, 0), (1, 1, 0, 0)], vec![]),
+        (vec![(0, 1000, 0, 2)], vec![]),
+        (vec![], vec![(0, 1, 0, 0)]),
+    ] {
+        assert!(told(new.clone(), old.clone()).is_err(), "{new:?} {old:?}");
+    }
+    for cut in 1..20 {
+        assert!(case.decode(&[ABSOLUTE].repeat(cut)).is_err());
+    }
+}
