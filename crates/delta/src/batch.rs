@@ -52,18 +52,33 @@ pub fn encode(
     pairs: &[Option<usize>],
     effort: Effort,
 ) -> io::Result<Vec<u8>> {
-    debug_assert_eq!(new.lens.len(), pairs.len());
     match effort {
         Effort::Max => {
-            let bytes = [old.bytes, new.bytes].concat();
-            Ok(lz::pack(&bytes, old.bytes.len(), new.lens, vec![LZ]))
+            encode_joined(&[old.bytes, new.bytes].concat(), old.bytes.len(), new.lens, pairs, effort)
         }
-        Effort::Level(level) => {
-            let mut packed = vec![PREFIX];
-            zstd::pack(old.bytes, new.bytes, level, &mut packed)?;
-            Ok(packed)
-        }
+        Effort::Level(level) => level_of(old.bytes, new.bytes, level),
     }
+}
+
+/// The same of old and new items in one piece, of which the new ones begin at a place: takes a byte of memory less for each.
+pub fn encode_joined(
+    bytes: &[u8],
+    begin: usize,
+    new_lens: &[u64],
+    pairs: &[Option<usize>],
+    effort: Effort,
+) -> io::Result<Vec<u8>> {
+    debug_assert_eq!(new_lens.len(), pairs.len());
+    match effort {
+        Effort::Max => Ok(lz::pack(bytes, begin, new_lens, vec![LZ])),
+        Effort::Level(level) => level_of(&bytes[..begin], &bytes[begin..], level),
+    }
+}
+
+fn level_of(old: &[u8], new: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let mut packed = vec![PREFIX];
+    zstd::pack(old, new, level, &mut packed)?;
+    Ok(packed)
 }
 
 /// All new items, one after the other. Takes no more memory than they do, and 4 MiB.

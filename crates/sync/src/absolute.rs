@@ -60,16 +60,10 @@ pub(crate) enum Version<'a> {
 }
 
 /// The programs in layers.
+///
+/// Of each layer where the bytes of each program begin, and its code.
 #[derive(Debug, Default)]
-pub(crate) struct Programs(HashMap<DiffId, BTreeMap<u64, Program>>);
-
-/// A program in a layer.
-#[derive(Debug)]
-struct Program {
-    /// Where in the layer its bytes end.
-    end: u64,
-    code: Vec<Code>,
-}
+pub(crate) struct Programs(HashMap<DiffId, BTreeMap<u64, Vec<Code>>>);
 
 impl Programs {
     /// Finds those in a layer.
@@ -79,7 +73,7 @@ impl Programs {
             let begin = listing.contents()[file.contents.start].at;
             let code = find_code(file.len, |at, out| read_at(begin + at, out))?;
             if !code.is_empty() {
-                programs.insert(begin, Program { end: begin + file.len, code });
+                programs.insert(begin, code);
             }
         }
         self.0.insert(listing.diff_id, programs);
@@ -118,35 +112,27 @@ impl Programs {
         let Some(programs) = self.0.get(&listing.diff_id).filter(|programs| !programs.is_empty()) else {
             return;
         };
-        let first = stretches.len();
+        let mut found: Vec<Stretch> = Vec::new();
         let mut before = 0;
         for content in &listing.contents()[run.contents.clone()] {
             let (at, end) = (content.at, content.at + content.len);
-            if let Some((begin, program)) =
-                programs.range(..=at).next_back().filter(|(_, program)| at < program.end)
-            {
-                for code in &program.code {
+            if let Some((begin, code)) = programs.range(..=at).next_back() {
+                let first = code.partition_point(|code| begin + code.range.end <= at);
+                for code in code[first..].iter().take_while(|code| begin + code.range.start < end) {
                     let (from, to) = ((begin + code.range.start).max(at), (begin + code.range.end).min(end));
-                    if from >= to {
-                        continue;
-                    }
                     // Addresses are below 2³².
                     let addr = code.addr + (from - begin - code.range.start) as u32;
                     let (from, len, machine) = (before + from - at, to - from, code.machine);
                     let here = Stretch { item, from, len, addr, machine };
-                    match stretches[first..].last_mut() {
+                    match found.last_mut() {
                         Some(last) if last.goes_on_with(&here) => last.len += here.len,
-                        _ => stretches.push(here),
+                        _ => found.push(here),
                     }
                 }
             }
             before += content.len;
         }
-        let mut number = 0;
-        stretches.retain(|stretch| {
-            number += 1;
-            number <= first || stretch.len >= LEAST
-        });
+        stretches.extend(found.into_iter().filter(|stretch| stretch.len >= LEAST));
     }
 }
 
@@ -168,10 +154,10 @@ struct Told {
     old: Places,
 }
 
-/// Codes new items, given old ones; the bytes of both change.
+/// Codes new items, given old ones: their bytes in one piece, which change, and where the new ones begin.
 pub(crate) fn encode(
-    (old, old_lens): (&mut [u8], &[u64]),
-    (new, new_lens): (&mut [u8], &[u64]),
+    (bytes, begin): (&mut [u8], usize),
+    (old_lens, new_lens): (&[u64], &[u64]),
     pairs: &[Option<usize>],
     code: &Stretches,
     effort: Effort,
@@ -179,13 +165,13 @@ pub(crate) fn encode(
     let told = Told { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
     let mut packed = Vec::new();
     if !told.new.is_empty() {
+        let (old, new) = bytes.split_at_mut(begin);
         each(new, &told.new, absolute).ok_or_else(malformed)?;
         each(old, &told.old, absolute).ok_or_else(malformed)?;
         packed.push(ABSOLUTE);
         batches::write_alone(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
     }
-    let (old, new) = (Items { bytes: old, lens: old_lens }, Items { bytes: new, lens: new_lens });
-    packed.append(&mut batch::encode(old, new, pairs, effort)?);
+    packed.append(&mut batch::encode_joined(bytes, begin, new_lens, pairs, effort)?);
     Ok(packed)
 }
 

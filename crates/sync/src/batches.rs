@@ -97,10 +97,13 @@ pub(crate) fn pack_one(
     effort: Effort,
 ) -> io::Result<Vec<u8>> {
     let (new_lens, old_lens) = (lens(&batch.new), lens(&batch.old));
-    let (new, old) = (all(&batch.new, sources.new)?, all(&batch.old, sources.old)?);
+    let (old, new) = ((&batch.old[..], sources.old), (&batch.new[..], sources.new));
+    let bytes = all(&[old, new])?;
+    let begin = usize::try_from(batch.len()).ok().and_then(|len| bytes.len().checked_sub(len));
+    let begin = begin.ok_or_else(|| io::Error::other("contents have another length than they should"))?;
     let code = if pace::tells_addresses(prepared) { (sources.code)(batch) } else { Stretches::default() };
     let open = pace::is_patient(prepared);
-    opened::encode((old, &old_lens), (new, &new_lens), (&batch.pairs, code), effort, open)
+    opened::encode((bytes, begin), (&old_lens, &new_lens), (&batch.pairs, code), effort, open)
 }
 
 fn lens(runs: &[Run]) -> Vec<u64> {
@@ -108,11 +111,13 @@ fn lens(runs: &[Run]) -> Vec<u64> {
 }
 
 /// The bytes of all runs, one after the other.
-fn all(runs: &[Run], load: &Load<'_>) -> io::Result<Vec<u8>> {
-    let len: u64 = runs.iter().map(|run| run.len).sum();
+fn all(runs: &[(&[Run], &Load<'_>)]) -> io::Result<Vec<u8>> {
+    let len: u64 = runs.iter().flat_map(|(runs, _)| *runs).map(|run| run.len).sum();
     // All at once: what grows leaves gaps behind that are never given back.
     let mut bytes = dsync_exe::roomy(usize::try_from(len).map_err(io::Error::other)?);
-    runs.iter().try_for_each(|run| load(run, &mut bytes))?;
+    for (runs, load) in runs {
+        runs.iter().try_for_each(|run| load(run, &mut bytes))?;
+    }
     Ok(bytes)
 }
 
@@ -273,7 +278,7 @@ impl<'a> Arrivals<'a> {
             return Err(io::Error::other("a content is neither here nor on its way"));
         };
         let packed = self.receive_packed()?;
-        let (old, old_lens) = (all(&batch.old, self.old)?, lens(&batch.old));
+        let (old, old_lens) = (all(&[(&batch.old[..], self.old)])?, lens(&batch.old));
         // Before the next is unpacked the last one goes.
         self.last = Vec::new();
         self.last = opened::decode((old, &old_lens), &lens(&batch.new), &batch.pairs, &packed)?;

@@ -53,17 +53,19 @@ impl Told {
     }
 }
 
-/// Codes new items, given old ones. `open` says whether there is time to look for files that can be opened.
+/// Codes new items, given old ones: their bytes in one piece, and where the new ones begin. `open` says whether there is time to look for
+/// files that can be opened.
 pub(crate) fn encode(
-    (mut old, old_lens): (Vec<u8>, &[u64]),
-    (mut new, lens): (Vec<u8>, &[u64]),
+    (mut bytes, begin): (Vec<u8>, usize),
+    (old_lens, lens): (&[u64], &[u64]),
     (pairs, mut code): (&[Option<usize>], Stretches),
     effort: Effort,
     open: bool,
 ) -> io::Result<Vec<u8>> {
     let (mut told, mut opened) = (Vec::new(), Owned::default());
-    let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });
-    let items = Items { bytes: &new, lens };
+    let (old, new) = bytes.split_at(begin);
+    let mut versions = Versions::of(Items { bytes: old, lens: old_lens });
+    let items = Items { bytes: new, lens };
     for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| open) {
         let room = MOST.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
         let Some(file) = Opened::of(file, room) else { continue };
@@ -73,7 +75,7 @@ pub(crate) fn encode(
         }
     }
     if told.is_empty() {
-        return absolute::encode((&mut old, old_lens), (&mut new, lens), pairs, &code, effort);
+        return absolute::encode((&mut bytes, begin), (old_lens, lens), pairs, &code, effort);
     }
     let mut packed = vec![OPENED];
     batches::write_alone(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
@@ -83,7 +85,7 @@ pub(crate) fn encode(
     drop((coded, opened, versions));
     let is_other = |item: &usize| told.binary_search_by_key(item, |told| told.item as usize).is_err();
     let others: Vec<usize> = (0..lens.len()).filter(is_other).collect();
-    keep(&mut new, lens, &others);
+    keep(&mut bytes, begin, lens, &others);
     let (lens, pairs) = of(&others, lens, pairs);
     code.new.retain_mut(|stretch| match others.binary_search(&stretch.item) {
         Ok(number) => {
@@ -92,7 +94,7 @@ pub(crate) fn encode(
         }
         Err(_) => false,
     });
-    packed.append(&mut absolute::encode((&mut old, old_lens), (&mut new, &lens), &pairs, &code, effort)?);
+    packed.append(&mut absolute::encode((&mut bytes, begin), (old_lens, &lens), &pairs, &code, effort)?);
     Ok(packed)
 }
 
@@ -168,9 +170,9 @@ fn of(items: &[usize], lens: &[u64], pairs: &[Option<usize>]) -> (Vec<u64>, Vec<
     items.iter().map(|item| (lens[*item], pairs[*item])).unzip()
 }
 
-/// Drops the bytes of all items but some, which are in their order.
-fn keep(bytes: &mut Vec<u8>, lens: &[u64], items: &[usize]) {
-    let (mut from, mut to, mut items) = (0, 0, items.iter().peekable());
+/// Of the items that begin there, drops the bytes of all but some, which are in their order.
+fn keep(bytes: &mut Vec<u8>, begin: usize, lens: &[u64], items: &[usize]) {
+    let (mut from, mut to, mut items) = (begin, begin, items.iter().peekable());
     for (item, len) in lens.iter().enumerate() {
         let end = bytes.len().min(from + usize::try_from(*len).unwrap_or(usize::MAX - from));
         if items.next_if_eq(&&item).is_some() {

@@ -11,7 +11,7 @@ use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch, Run};
 use dsync_delta::{ContentId, Divided, Listing, Part};
 use dsync_engine::{Store, StoreError};
-use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Stored};
+use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Stored, encode};
 
 use crate::absolute::{Programs, Version};
 use crate::batches::{self, Sources};
@@ -56,7 +56,9 @@ pub(crate) fn send(
         .find(|held| held.id == *image)
         .ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?;
     let mut pace = Pace::new(how.compression, room.memory, how.speed);
-    let Some(Asked { image, mut needed, stored }) = ask_what(store, link, listed, how, &pace)? else {
+    let Some(Asked { image, mut needed, stored, told: mut told_packed }) =
+        ask_what(store, link, listed, how, &pace)?
+    else {
         return Ok(Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
     };
     let (image, stored) = (&image, &stored[..]);
@@ -65,16 +67,16 @@ pub(crate) fn send(
     let mut own = Layers::new(store, &room.folder, remembered(link, needed.whole))?;
     if needed.basis.is_empty() {
         if how.exact.is_some() {
-            let offer = Offer { basis: Vec::new(), stored: stored.to_vec() };
-            link.send_peer(&Peer::Offer(offer)).map_err(EndpointError::io(LOST))?;
+            told_packed += send_offer(link, &Offer { basis: Vec::new(), stored: stored.to_vec() })?;
         }
-        return stream::send(&mut own, link, (image, &needed.layers, needed.whole), pace, how);
+        let layers = (image, &needed.layers[..], needed.whole);
+        return stream::send(&mut own, link, layers, pace, how, told_packed);
     }
     let export = own.keep(&image.id, needed.layers.iter().copied())?;
     let basis = Basis::find(&mut own, held, image, &std::mem::take(&mut needed.basis))?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
     let offer = Offer { basis: basis.known(), stored: stored.to_vec() };
-    link.send_peer(&Peer::Offer(offer.clone())).map_err(EndpointError::io(LOST))?;
+    told_packed += send_offer(link, &offer)?;
 
     let layers: Vec<Arc<Listing>> = listings_of(&own, &needed.layers)?;
     let new: Vec<&Listing> = layers.iter().map(|listing| &**listing).collect();
@@ -93,7 +95,7 @@ pub(crate) fn send(
         new.iter().for_each(|listing| encoder.layer(listing, &mut told));
         (told, encoder.literals().to_vec())
     };
-    let mut told_packed = send_told(link, &told, pace.effort()).map_err(EndpointError::io(LOST))?;
+    told_packed += send_told(link, &told, pace.effort()).map_err(EndpointError::io(LOST))?;
     drop(told);
 
     let parts = match offer.has_all() {
@@ -225,6 +227,8 @@ struct Asked {
     image: Image,
     needed: Needed,
     stored: Vec<Stored>,
+    /// Bytes by which the target was told what the image is made of.
+    told: u64,
 }
 
 /// Hears what the target needs.
@@ -238,7 +242,7 @@ fn ask_what(
     let mut image = listed.clone();
     let Some(platform) = &how.exact else {
         let needed = await_need(link, &image)?;
-        return Ok(needed.map(|needed| Asked { image, needed, stored: Vec::new() }));
+        return Ok(needed.map(|needed| Asked { image, needed, stored: Vec::new(), told: 0 }));
     };
     let package = store.package(&image.id, platform.as_ref())?.ok_or_else(|| {
         EndpointError::Usage(format!("the store of {} does not say what its ID is made of", image.id))
@@ -247,7 +251,7 @@ fn ask_what(
         let note = format!("{absent} is named by {} and not there, so it does not go over", image.id);
         link.outbox.event(&Event::Note(note));
     }
-    identity::tell(link, &package, pace.effort())?;
+    let told = identity::tell(link, &package, pace.effort())?;
     image.diff_ids = package.stack();
     let Some(mut needed) = await_need(link, &image)? else { return Ok(None) };
     link.outbox.event(&Event::Phase(Phase::Scan));
@@ -259,7 +263,14 @@ fn ask_what(
     let stored = identity::find(store, &layers, as_is, cache.as_ref())?;
     let asked = needed.layers.len();
     identity::settle(&mut image.diff_ids, &package, &mut needed.layers, &needed.local, (asked, &stored));
-    Ok(Some(Asked { image, needed, stored }))
+    Ok(Some(Asked { image, needed, stored, told }))
+}
+
+/// Says what is known of the basis, and how layers are stored. Returns how many bytes that is.
+fn send_offer(link: &Link, offer: &Offer) -> Result<u64, EndpointError> {
+    let len = encode(offer).map_err(|error| EndpointError::Broken(error.to_string()))?.len();
+    link.send_peer(&Peer::Offer(offer.clone())).map_err(EndpointError::io(LOST))?;
+    Ok(len as u64)
 }
 
 fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, EndpointError> {

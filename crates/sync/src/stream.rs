@@ -38,13 +38,14 @@ const FIRST_BATCH: u64 = 4 << 20;
 /// The most bytes of a config, or of a layer without its contents.
 const MAX_TOLD: u64 = 1 << 30;
 
-/// Gives these layers of an image.
+/// Gives these layers of an image, of which so many bytes were told before.
 pub(crate) fn send(
     own: &mut Layers<'_>,
     link: &Link,
     (image, layers, whole): (&Image, &[DiffId], bool),
     pace: Pace,
     how: &Sending,
+    told: u64,
 ) -> Result<Reply, EndpointError> {
     link.outbox.event(&Event::Total(image.size));
     let (announce, kept) = channel();
@@ -63,7 +64,7 @@ pub(crate) fn send(
             dry_run: how.dry_run,
             layers: Vec::new(),
             programs: Programs::default(),
-            sent: Sent::default(),
+            sent: Sent { told, ..Sent::default() },
         };
         let sent = sender.all(layers, kept).map(|()| sender);
         (reading.join(), sent)

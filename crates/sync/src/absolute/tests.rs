@@ -69,8 +69,7 @@ impl Case {
     }
 
     fn encode(&self, code: &Stretches) -> Vec<u8> {
-        let new = (&mut self.bytes.clone()[..], &self.lens[..]);
-        encode((&mut [], &[]), new, &self.pairs, code, Effort::Level(9)).unwrap()
+        encode((&mut self.bytes.clone(), 0), (&[], &self.lens), &self.pairs, code, Effort::Level(9)).unwrap()
     }
 
     fn decode(&self, packed: &[u8]) -> io::Result<Vec<u8>> {
@@ -132,13 +131,9 @@ fn what_both_sides_have_of_it_tells_addresses_too() {
     let code = layer.programs().of(&batch, &[&layer.listing], &|_| Version::Shared(&layer.listing));
     let (old, new) = (layer.bytes(&known), layer.bytes(&sent));
     let (old_lens, new_lens) = ([known.len], [sent.len]);
-    let packed = encode(
-        (&mut old.clone(), &old_lens),
-        (&mut new.clone(), &new_lens),
-        &[Some(0)],
-        &code,
-        Effort::Level(9),
-    );
+    let mut bytes = [&old[..], &new].concat();
+    let lens = (&old_lens[..], &new_lens[..]);
+    let packed = encode((&mut bytes, old.len()), lens, &[Some(0)], &code, Effort::Level(9));
     let decoded = decode((&mut old.clone(), &old_lens), &new_lens, &[Some(0)], &packed.unwrap());
     assert_eq!(decoded.unwrap(), new);
 }

@@ -44,7 +44,9 @@ impl Case {
 
     fn encode(&self, effort: Effort, open: bool) -> Vec<u8> {
         let code = (&self.pairs[..], Stretches::default());
-        encode(self.olds(), (self.new.bytes.clone(), &self.new.lens), code, effort, open).unwrap()
+        let bytes = [&self.old.bytes[..], &self.new.bytes].concat();
+        let lens = (&self.old.lens[..], &self.new.lens[..]);
+        encode((bytes, self.old.bytes.len()), lens, code, effort, open).unwrap()
     }
 
     fn decode(&self, packed: &[u8]) -> io::Result<Vec<u8>> {
