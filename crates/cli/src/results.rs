@@ -147,7 +147,7 @@ pub(crate) fn explanation(outcome: &Outcome) -> String {
     let mut row = |packed: u64, what: &str| {
         writeln!(text, "  {:>8}  {what}", bytes(packed)).expect("a String takes everything");
     };
-    row(outcome.told, "names, modes, times and the config");
+    row(outcome.told, "names, modes, times, config and recipes");
     let mut layers: Vec<u32> = outcome.costs.iter().map(|cost| cost.layer).collect();
     layers.sort_unstable();
     layers.dedup();
@@ -247,7 +247,7 @@ mod tests {
         };
         let text = anstream::adapter::strip_str(&explanation(&outcome)).to_string();
         insta::assert_snapshot!(text, @r"
-         17.4 kB  names, modes, times and the config
+         17.4 kB  names, modes, times, config and recipes
           570 kB  layer 2 of 3, 151 MB
           480 kB    changed  usr/lib/libssl.so.3, 1.4 MB
          90.0 kB    changed  usr/lib/python3/ (312 files), 270 kB
