@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::direct::Told;
 use crate::failure::{Failure, classify};
 use crate::store::{StoreError, StoreKind};
 
@@ -22,6 +23,8 @@ pub(super) struct Engine {
     pub(super) id: String,
     /// The containerd that it says it has: Docker from 27 on.
     pub(super) containerd: Option<Containerd>,
+    /// What podman says of its storage, if that is on the client's host.
+    pub(super) podman: Option<Told>,
 }
 
 /// Which containerd an engine uses.
@@ -47,16 +50,25 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         |reason: &str| StoreError::Broken { what: "the client's `info`".into(), reason: reason.into() };
     let info: Value = serde_json::from_slice(info).map_err(|error| broken(&format!("not JSON: {error}")))?;
     let text = |pointer: &str| info.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let absolute = |root: &str| Some(PathBuf::from(root)).filter(|root| root.is_absolute());
     if info.pointer("/store/graphDriverName").is_some() {
-        let name = format!("podman {}, {}", text("/version/Version"), text("/store/graphDriverName"));
+        let number = |pointer: &str| info.pointer(pointer).and_then(Value::as_u64);
+        let is_here = info.pointer("/host/serviceIsRemote").and_then(Value::as_bool) == Some(false);
+        let told = || {
+            let driver = text("/store/graphDriverName").to_owned();
+            let (images, allocated) =
+                (number("/store/imageStore/number")?, number("/store/graphRootAllocated")?);
+            Some(Told { driver, images, allocated })
+        };
         return Ok(Engine {
             kind: StoreKind::Podman,
-            name,
+            name: format!("podman {}, {}", text("/version/Version"), text("/store/graphDriverName")),
             syntax: Syntax::Podman,
             v1_names: false,
-            root: None,
+            root: is_here.then(|| absolute(text("/store/graphRoot"))).flatten(),
             id: String::new(),
             containerd: None,
+            podman: is_here.then(told).flatten(),
         });
     }
     let version = text("/ServerVersion");
@@ -94,13 +106,14 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         syntax: Syntax::Docker,
         v1_names: kind == StoreKind::DockerClassic && major(version).is_none_or(|major| major < 25),
         root: (containerd || kind == StoreKind::DockerClassic && driver == "overlay2")
-            .then(|| PathBuf::from(text("/DockerRootDir")))
-            .filter(|root| root.is_absolute()),
+            .then(|| absolute(text("/DockerRootDir")))
+            .flatten(),
         id: text("/ID").to_owned(),
         containerd: info.get("Containerd").filter(|told| told.is_object()).map(|_| Containerd {
             address: text("/Containerd/Address").to_owned(),
             namespace: text("/Containerd/Namespaces/Containers").to_owned(),
         }),
+        podman: None,
     })
 }
 
@@ -138,6 +151,22 @@ mod tests {
             storage(&info.replace("Supports d_type\",\"true", "driver-type\",\"io.containerd.x")).is_some()
         );
         assert_eq!(storage(&info.replace("26.1.5", "5.4.2")), None);
+    }
+
+    #[test]
+    fn podmans_storage_is_known_where_it_is_here() {
+        let storage = |info: &str| {
+            let engine = identify(info.as_bytes(), "").unwrap();
+            engine.root.zip(engine.podman)
+        };
+        let info = r#"{"host":{"serviceIsRemote":false},"store":{"graphDriverName":"overlay","graphRoot":"/var/lib/containers/storage","graphRootAllocated":270553174016,"imageStore":{"number":33}},"version":{"Version":"5.4.2"}}"#;
+        let told = Told { driver: "overlay".into(), images: 33, allocated: 270553174016 };
+        assert_eq!(storage(info), Some((PathBuf::from("/var/lib/containers/storage"), told)));
+        for (told, instead) in
+            [("false", "true"), ("serviceIsRemote", "x"), ("graphRoot\"", "x\""), ("number", "x")]
+        {
+            assert_eq!(storage(&info.replace(told, instead)), None, "{told}");
+        }
     }
 
     #[test]

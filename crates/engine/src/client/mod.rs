@@ -25,7 +25,7 @@ use crate::oci::host_platform;
 use crate::package::{self, BlobRef, Blobs, Package};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use content::Content;
-use direct::{Stopped, Storage};
+use direct::{Docker, Found, Podman, Stopped, Storage};
 use fetch::Fetch;
 use identify::{Engine, Syntax, identify};
 
@@ -48,12 +48,23 @@ impl ClientStore {
     /// Finds the program and asks what it is.
     pub(crate) fn open(words: &[String]) -> Result<Self, StoreError> {
         let store = Self::identified(Program::find(words)?)?;
-        match store.engine.kind {
-            StoreKind::DockerClassic => {
-                Ok(Self { storage: store.engine.root.as_deref().and_then(Storage::open), ..store })
+        let content = match store.engine.kind {
+            StoreKind::DockerContainerd => Content::open(&store.engine),
+            _ => None,
+        };
+        Ok(Self { storage: store.readable(), content, ..store })
+    }
+
+    /// The engine's own files, if they are on this host and may be read.
+    fn readable(&self) -> Option<Storage> {
+        let root = self.engine.root.as_deref()?;
+        match self.engine.kind {
+            StoreKind::DockerClassic => Docker::open(root).map(Storage::Docker),
+            StoreKind::Podman => {
+                let has = |id: &str| self.program.run(&["image", "exists", id], None).is_ok();
+                Podman::open(root, self.engine.podman.as_ref()?, has).map(Storage::Podman)
             }
-            StoreKind::DockerContainerd => Ok(Self { content: Content::open(&store.engine), ..store }),
-            _ => Ok(store),
+            _ => None,
         }
     }
 
@@ -82,9 +93,17 @@ impl Store for ClientStore {
     }
 
     fn list(&self) -> Result<Vec<Image>, StoreError> {
-        match &self.content {
-            Some(content) => content.list(&self.program, &self.platform),
-            None => list::list(&self.program),
+        match (&self.content, &self.storage) {
+            (Some(content), _) => content.list(&self.program, &self.platform),
+            (None, Some(Storage::Podman(podman))) => match podman.list() {
+                Ok(Found { mut images, others }) => {
+                    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+                    images.extend(list::inspect_all(&self.program, &others)?);
+                    Ok(images)
+                }
+                Err(_) => list::list(&self.program),
+            },
+            (None, _) => list::list(&self.program),
         }
     }
 
@@ -171,6 +190,11 @@ impl Store for ClientStore {
     }
 
     fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+        if let Some(Storage::Podman(podman)) = &self.storage
+            && let Ok(sizes) = podman.layer_sizes(image)
+        {
+            return Ok(Some(sizes));
+        }
         history::layer_sizes(&self.program, &self.engine, image)
     }
 

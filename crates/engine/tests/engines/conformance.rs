@@ -1,9 +1,10 @@
 //! The suite that every store passes, on every engine; and it leaves none of them with anything.
 
-use dsync_core::{Digest, ImageRef};
+use dsync_core::{Digest, ImageId, ImageRef};
 use dsync_engine::conformance::conformance;
 use dsync_engine::{Description, Store, StoreKind};
 use dsync_lab::Suite;
+use dsync_lab::images::{Image, Layer};
 
 use crate::stand::{Guest, Stand};
 
@@ -91,6 +92,76 @@ fn docker_28_containerd_lists_images_by_its_files() {
 #[test]
 fn podman_4() {
     an_engine_passes("podman", StoreKind::Podman, LAYERS_OF_REFUSED_IMAGES);
+}
+
+#[test]
+fn podman_4_by_its_client() {
+    a_client_passes("podman", StoreKind::Podman, LAYERS_OF_REFUSED_IMAGES);
+}
+
+/// Both ways must say the same of images with and without names, of those that others were built from, and of lists.
+fn podman_lists_images_by_its_files(name: &str) {
+    let Some(stand) = Stand::get(name) else { return };
+    let _alone = stand.alone();
+    let before = stand.engine().holdings().unwrap();
+    let [low, top] = ["low", "top"].map(|file| Layer::builder().file(file, name).build());
+    let built = |named: Option<&str>, layers: &[&Layer], steps: &[&str]| {
+        let image = named.map_or_else(Image::untagged, Image::named);
+        let image = layers.iter().fold(image, |image, layer| image.layer(layer)).built_by(steps);
+        stand.engine().load(&image.archive()).unwrap();
+        ImageId::from_bytes(*image.id().as_bytes())
+    };
+    let base = built(Some("localhost/base:1"), &[&low], &["ADD"]);
+    let hidden = [built(None, &[&low], &["ADD", "ENV"]), built(None, &[&low, &top], &["ADD", "ENV", "COPY"])];
+    let web = built(Some("localhost/web:1"), &[&low, &top], &["ADD", "ENV", "COPY", "CMD"]);
+    let dangling = built(None, &[&low, &top], &["ADD", "ENV", "COPY", "LABEL"]);
+    let podman = |args: &[&str]| {
+        let output = stand.engine().client().args(args).output().unwrap();
+        assert!(output.status.success(), "podman {args:?}: {output:?}");
+    };
+    podman(&["tag", &web.to_string(), "registry.example:5000/a/web:2"]);
+    podman(&["manifest", "create", "localhost/list:1"]);
+
+    // The client alone cannot list them.
+    let (direct, client) = (stand.store_without("images"), stand.store_behind_its_client());
+    assert!(direct.describe().name.ends_with(", storage readable"), "{}", direct.describe().name);
+    assert!(!client.describe().name.contains("storage"), "{}", client.describe().name);
+    let listed = |store: &dyn Store| {
+        let mut images = store.list().unwrap();
+        images.sort_by_key(|image| image.id);
+        images
+    };
+    let images = listed(&*direct);
+    assert_eq!(images, listed(&*client));
+    for id in [base, web, dangling] {
+        let image = images.iter().find(|image| image.id == id).unwrap();
+        let sizes = direct.layer_sizes(image).unwrap().unwrap();
+        assert_eq!(sizes, [&low, &top].map(|layer| layer.tar().len() as u64)[..image.diff_ids.len()]);
+    }
+    assert!(images.iter().all(|image| !hidden.contains(&image.id)));
+    podman(&["manifest", "rm", "localhost/list:1"]);
+    for id in [dangling, web, hidden[1], hidden[0], base] {
+        // Without its last child an image goes along.
+        let _ = stand.engine().remove_image(&id.to_string());
+    }
+    stand.assert_holds_but_for(&before, NOTHING);
+}
+
+#[test]
+fn podman_4_lists_images_by_its_files() {
+    podman_lists_images_by_its_files("podman");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn podman_5_4_lists_images_by_its_files() {
+    podman_lists_images_by_its_files("podman-5.4");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn podman_5_8_lists_images_by_its_files() {
+    podman_lists_images_by_its_files("podman-5.8");
 }
 
 /// Without root, as people run it on their machines; its user sees no file of others.

@@ -75,7 +75,11 @@ impl Stand {
     /// The store of an engine whose files cannot be read, as on another host: its client does not tell where
     /// they are.
     pub(crate) fn store_behind_its_client(&self) -> Box<dyn Store> {
-        self.store_but("secretive", "info", "\"$@\" | sed s/DockerRootDir/Nothing/")
+        self.store_but(
+            "secretive",
+            "info",
+            "\"$@\" | sed 's/DockerRootDir/Nothing/; s/graphRoot\"/nothing\"/'",
+        )
     }
 
     /// The store of an engine whose client fails at this command.

@@ -18,6 +18,7 @@ pub struct Image {
     platform: Platform,
     created: String,
     config: Value,
+    steps: Vec<String>,
 }
 
 impl Image {
@@ -39,6 +40,7 @@ impl Image {
             platform: Platform { os: "linux".into(), architecture: native().into(), variant: String::new() },
             created: "2023-11-14T22:13:20Z".to_owned(),
             config: json!({"Cmd": ["/bin/sh"]}),
+            steps: Vec::new(),
         }
     }
 
@@ -69,17 +71,29 @@ impl Image {
         self
     }
 
+    /// Built by these instructions, of which those that add files have made a layer each.
+    pub fn built_by(mut self, steps: &[&str]) -> Image {
+        self.steps = steps.iter().map(|&step| step.to_owned()).collect();
+        self
+    }
+
     /// The config as it is in the archive. Its digest is the image ID of a classic engine.
     pub fn config_json(&self) -> Vec<u8> {
         let diff_ids: Vec<String> = self.layers.iter().map(|layer| layer.diff_id().to_string()).collect();
-        let history: Vec<Value> = (0..self.layers.len())
-            .map(|n| json!({"created": self.created, "created_by": format!("layer {n} of a test")}))
-            .collect();
+        let layers = (0..self.layers.len()).map(|n| format!("ADD layer {n} of a test"));
+        let steps = if self.steps.is_empty() { layers.collect() } else { self.steps.clone() };
+        let history = steps.iter().map(|step| {
+            let mut told = json!({"created": self.created, "created_by": step});
+            if !["ADD", "COPY", "RUN"].iter().any(|makes_a_layer| step.starts_with(makes_a_layer)) {
+                told["empty_layer"] = json!(true);
+            }
+            told
+        });
         let mut config = json!({
             "architecture": self.platform.architecture,
             "config": self.config,
             "created": self.created,
-            "history": history,
+            "history": history.collect::<Vec<Value>>(),
             "os": self.platform.os,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });

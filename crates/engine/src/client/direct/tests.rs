@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use dsync_core::ChainId;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
@@ -17,8 +18,8 @@ use crate::store::Store as _;
 
 /// A sink as strict as the real one, which may be full.
 #[derive(Default)]
-struct Kept {
-    layers: Vec<(DiffId, Vec<u8>)>,
+pub(super) struct Kept {
+    pub(super) layers: Vec<(DiffId, Vec<u8>)>,
     full: bool,
     notes: Vec<String>,
 }
@@ -43,7 +44,7 @@ impl LayerSink for Kept {
 }
 
 /// A tar with all that is special: hard links, whiteouts, long names, names that are not UTF-8.
-fn special() -> Vec<u8> {
+pub(super) fn special() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut add = |kind, name: &[u8], contents: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -65,7 +66,7 @@ fn special() -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn plain(name: &str, contents: &str) -> Vec<u8> {
+pub(super) fn plain(name: &str, contents: &str) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(contents.len() as u64);
@@ -78,7 +79,7 @@ fn verbatim(bytes: &[u8]) -> Value {
 }
 
 /// The lines for a tar, while its files go into the folder.
-fn split(tar: &[u8], folder: &Path) -> Vec<Value> {
+pub(super) fn split(tar: &[u8], folder: &Path) -> Vec<Value> {
     let mut lines = Vec::new();
     let mut done = 0;
     for entry in tar::Archive::new(tar).entries().unwrap() {
@@ -105,9 +106,16 @@ fn split(tar: &[u8], folder: &Path) -> Vec<Value> {
     lines
 }
 
+/// The lines as an engine keeps them.
+pub(super) fn packed(lines: &[Value]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    lines.iter().for_each(|line| writeln!(packed, "{line}").unwrap());
+    packed.finish().unwrap()
+}
+
 struct Made {
     root: tempfile::TempDir,
-    storage: Storage,
+    storage: Docker,
     id: ImageId,
     config: Vec<u8>,
     diff_ids: Vec<DiffId>,
@@ -116,7 +124,7 @@ struct Made {
 impl Made {
     fn new(layers: &[Vec<u8>]) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let storage = Storage { root: root.path().into() };
+        let storage = Docker::at(root.path());
         let diff_ids: Vec<DiffId> = layers.iter().map(|layer| DiffId::of(layer)).collect();
         let texts: Vec<String> = diff_ids.iter().map(DiffId::to_string).collect();
         let config = json!({"os": "linux", "rootfs": {"type": "layers", "diff_ids": texts}});
@@ -144,15 +152,13 @@ impl Made {
     }
 
     fn write_lines(&self, at: usize, lines: &[Value]) {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        lines.iter().for_each(|line| writeln!(packed, "{line}").unwrap());
-        fs::write(self.layer(at).join("tar-split.json.gz"), packed.finish().unwrap()).unwrap();
+        fs::write(self.layer(at).join("tar-split.json.gz"), packed(lines)).unwrap();
     }
 
     /// Exports all layers: which are still missing, and how it ended.
     fn export(&self, sink: &mut Kept) -> (HashSet<DiffId>, Result<Export, Stopped>) {
         let mut missing = self.diff_ids.iter().copied().collect();
-        let ended = self.storage.export(&self.id, &mut missing, sink);
+        let ended = export(&self.storage, &self.id, &mut missing, sink);
         (missing, ended)
     }
 
@@ -173,7 +179,7 @@ impl Made {
 fn layers_come_out_bit_for_bit_and_each_once() {
     let layers = [plain("a", "first"), vec![0; 1024], special(), vec![0; 1024]];
     let made = Made::new(&layers);
-    assert!(Storage::open(made.root.path()).is_some());
+    assert!(Docker::open(made.root.path()).is_some());
     let mut sink = Kept::default();
     let (missing, ended) = made.export(&mut sink);
     assert_eq!(ended.unwrap().config, made.config);
@@ -188,10 +194,10 @@ fn only_what_is_wanted_is_read() {
     fs::remove_dir_all(made.contents(0)).unwrap();
     let mut sink = Kept::default();
     let mut missing = HashSet::from([made.diff_ids[1]]);
-    made.storage.export(&made.id, &mut missing, &mut sink).unwrap();
+    export(&made.storage, &made.id, &mut missing, &mut sink).unwrap();
     assert_eq!(sink.layers, [(made.diff_ids[1], plain("b", "top"))]);
     fs::remove_dir_all(made.storage.layers()).unwrap();
-    let export = made.storage.export(&made.id, &mut HashSet::new(), &mut sink).unwrap();
+    let export = export(&made.storage, &made.id, &mut HashSet::new(), &mut sink).unwrap();
     assert_eq!(export.config, made.config, "without layers the config alone is enough");
 }
 
@@ -200,13 +206,13 @@ fn a_storage_of_another_engine_is_none() {
     let made = Made::new(&[plain("a", "low")]);
     let other = ImageId::of(b"an image of another host");
     let mut missing = HashSet::new();
-    let export = |id, missing: &mut _| made.storage.export(id, missing, &mut Kept::default());
+    let export = |id, missing: &mut _| export(&made.storage, id, missing, &mut Kept::default());
     assert!(matches!(export(&other, &mut missing), Err(Stopped::Storage(_))));
     fs::copy(made.storage.images().join(made.id.hex()), made.storage.images().join(other.hex())).unwrap();
     assert!(matches!(export(&other, &mut missing), Err(Stopped::Storage(_))));
     let mut unknown = HashSet::from([DiffId::of(b"not in this image")]);
     assert!(matches!(export(&made.id, &mut unknown), Err(Stopped::Storage(_))));
-    assert!(Storage::open(&made.root.path().join("absent")).is_none());
+    assert!(Docker::open(&made.root.path().join("absent")).is_none());
 }
 
 #[test]
@@ -300,7 +306,7 @@ fn the_engine_gives_what_the_storage_does_not() {
     let store = ClientStore {
         program: Program::find(&words).unwrap(),
         engine: identify(info.to_string().as_bytes(), "").unwrap(),
-        storage: Storage::open(made.root.path()),
+        storage: Docker::open(made.root.path()).map(Storage::Docker),
         content: None,
         platform: crate::oci::host_platform(),
     };

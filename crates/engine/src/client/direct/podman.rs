@@ -1,0 +1,226 @@
+//! The folder of podman, Buildah and CRI-O: github.com/containers/storage.
+//!
+//! Two lists in JSON say what images and layers there are. They are replaced as a whole, so each is read as it was
+//! at one time. podman itself takes minutes to list some thousand images: for each it looks for images made of it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use dsync_core::{Config, DiffId, Digest, Image, ImageId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Layout, Place};
+
+/// The folder, and the driver that keeps layers in it.
+#[derive(Debug)]
+pub(in crate::client) struct Podman {
+    root: PathBuf,
+    driver: String,
+}
+
+/// What the engine says that it has; a folder of the same name on this host need not be the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::client) struct Told {
+    pub(in crate::client) driver: String,
+    /// How many images there are, those from which others were built included.
+    pub(in crate::client) images: u64,
+    /// How large the file system is.
+    pub(in crate::client) allocated: u64,
+}
+
+/// An image in `images.json`.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    id: String,
+    #[serde(default)]
+    names: Vec<String>,
+    /// The topmost layer.
+    #[serde(default)]
+    layer: String,
+    /// Documents of it by their names, with their sizes.
+    #[serde(default, rename = "big-data-sizes")]
+    documents: BTreeMap<String, i64>,
+}
+
+/// A layer in `layers.json`.
+#[derive(Debug, Clone, Deserialize)]
+struct Layer {
+    id: String,
+    #[serde(default)]
+    parent: String,
+    #[serde(default, rename = "diff-digest")]
+    diff_id: String,
+    #[serde(default, rename = "diff-size")]
+    size: i64,
+}
+
+/// All layers by their IDs.
+struct Layers(HashMap<String, Layer>);
+
+/// What there is, and what only the engine can tell.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::client) struct Found {
+    pub(in crate::client) images: Vec<Image>,
+    /// IDs of lists of manifests, of images in other forms, and of broken ones.
+    pub(in crate::client) others: Vec<String>,
+}
+
+impl Podman {
+    /// The folder, if it is on this host and may be read, and agrees with what the engine says of it. `asked` says whether
+    /// the engine has an image of this ID.
+    pub(in crate::client) fn open(
+        root: &Path,
+        told: &Told,
+        asked: impl FnOnce(&str) -> bool,
+    ) -> Option<Self> {
+        let podman = Self { root: root.into(), driver: told.driver.clone() };
+        let images = podman.images().ok()?;
+        let file_system = rustix::fs::statvfs(root).ok()?;
+        let agrees = images.len() as u64 == told.images
+            && file_system.f_blocks.saturating_mul(file_system.f_frsize) == told.allocated;
+        // A list of manifests has no layers, and is no image for who asks.
+        let newest = images.iter().rfind(|image| !image.layer.is_empty())?;
+        (agrees && asked(&newest.id)).then_some(podman)
+    }
+
+    /// All images but the intermediate ones, which are named nowhere and are what others were built from.
+    pub(in crate::client) fn list(&self) -> io::Result<Found> {
+        let (listed, layers) = (self.images()?, self.layers()?);
+        let read: Vec<Option<(Image, Origin)>> =
+            listed.iter().map(|image| self.image(image, &layers)).collect();
+        let parents: HashSet<&Digest> =
+            read.iter().flatten().flat_map(|(_, origin)| &origin.parents).collect();
+        let mut found = Found::default();
+        for (listed, image) in listed.into_iter().zip(&read) {
+            match image {
+                Some((_, origin)) if listed.names.is_empty() && parents.contains(&origin.own) => {}
+                Some((image, _)) => found.images.push(image.clone()),
+                None => found.others.push(listed.id),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The sizes of the tars of an image's layers, the lowest first.
+    pub(in crate::client) fn layer_sizes(&self, image: &Image) -> io::Result<Vec<u64>> {
+        let chain = self.chain(&image.id, &image.diff_ids)?;
+        chain.iter().map(|layer| u64::try_from(layer.size).map_err(io::Error::other)).collect()
+    }
+
+    fn image(&self, listed: &Listed, layers: &Layers) -> Option<(Image, Origin)> {
+        let id: ImageId = listed.id.parse().ok()?;
+        let bytes = fs::read(self.config(&id)).ok()?;
+        let config = Config::parse(&bytes).ok()?;
+        if config.digest.as_bytes() != id.as_bytes() {
+            return None;
+        }
+        let chain = layers.chain(&listed.layer, &config.diff_ids)?;
+        let sizes = chain.iter().map(|layer| layer.size).chain(listed.documents.values().copied());
+        let size = sizes.map(u64::try_from).sum::<Result<u64, _>>().ok()?;
+        let mut names: Vec<_> = listed.names.iter().filter_map(|name| name.parse().ok()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let origin = Origin::of(&bytes, &config.diff_ids)?;
+        let Config { diff_ids, platform, created, .. } = config;
+        Some((Image { id, names, diff_ids, platform, size, created }, origin))
+    }
+
+    /// The layers of an image, the lowest first.
+    fn chain(&self, id: &ImageId, diff_ids: &[DiffId]) -> io::Result<Vec<Layer>> {
+        let listed = self.images()?.into_iter().find(|listed| listed.id == id.hex());
+        let top = listed.ok_or_else(|| io::Error::other("there is no such image"))?.layer;
+        let layers = self.layers()?;
+        let chain = layers.chain(&top, diff_ids);
+        Ok(chain
+            .ok_or_else(|| io::Error::other("the image has other layers there"))?
+            .into_iter()
+            .cloned()
+            .collect())
+    }
+
+    fn images(&self) -> io::Result<Vec<Listed>> {
+        let json = fs::read(self.folder("images").join("images.json"))?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+
+    fn layers(&self) -> io::Result<Layers> {
+        let json = fs::read(self.folder("layers").join("layers.json"))?;
+        let layers: Vec<Layer> = serde_json::from_slice(&json)?;
+        Ok(Layers(layers.into_iter().map(|layer| (layer.id.clone(), layer)).collect()))
+    }
+
+    fn folder(&self, of: &str) -> PathBuf {
+        self.root.join(format!("{}-{of}", self.driver))
+    }
+}
+
+impl Layout for Podman {
+    fn config(&self, id: &ImageId) -> PathBuf {
+        // `makeBigDataBaseName` of its `store.go`.
+        let name = format!("={}", BASE64_STANDARD.encode(id.to_string()));
+        self.folder("images").join(id.hex()).join(name)
+    }
+
+    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<Place> {
+        let layer = self.chain(id, diff_ids)?.swap_remove(at).id;
+        if layer.is_empty() || !layer.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(io::Error::other("its ID is no name of a folder"));
+        }
+        let tar_split = self.folder("layers").join(format!("{layer}.tar-split.gz"));
+        let contents = match self.driver.as_str() {
+            "vfs" => self.root.join("vfs/dir").join(layer),
+            driver => self.root.join(driver).join(layer).join("diff"),
+        };
+        Ok(Place { tar_split, contents })
+    }
+}
+
+impl Layers {
+    /// The layers from the lowest to this one, if they are the ones with these diff ids.
+    fn chain(&self, top: &str, diff_ids: &[DiffId]) -> Option<Vec<&Layer>> {
+        let mut chain = Vec::with_capacity(diff_ids.len());
+        let mut next = top;
+        for diff_id in diff_ids.iter().rev() {
+            let layer = self.0.get(next).filter(|layer| layer.diff_id.parse() == Ok(*diff_id))?;
+            next = &layer.parent;
+            chain.push(layer);
+        }
+        chain.reverse();
+        next.is_empty().then_some(chain)
+    }
+}
+
+/// What tells whether an image was built from another: the other has the same history but for the last step, and the
+/// same layers, perhaps without the last one (`areParentAndChild` in libimage's `oci.go`).
+struct Origin {
+    own: Digest,
+    parents: Vec<Digest>,
+}
+
+impl Origin {
+    fn of(config: &[u8], diff_ids: &[DiffId]) -> Option<Self> {
+        let json: Value = serde_json::from_slice(config).ok()?;
+        let history = json.get("history").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let told = |history: &[Value], diff_ids: &[DiffId]| {
+            let layers: Vec<String> = diff_ids.iter().map(DiffId::to_string).collect();
+            Digest::of(json!([history, layers]).to_string().as_bytes())
+        };
+        let parents = match history.split_last() {
+            None => Vec::new(),
+            Some((_, before)) => {
+                let lower = diff_ids.split_last().map(|(_, lower)| told(before, lower));
+                [told(before, diff_ids)].into_iter().chain(lower).collect()
+            }
+        };
+        Some(Self { own: told(history, diff_ids), parents })
+    }
+}
+
+#[cfg(test)]
+#[path = "podman_tests.rs"]
+mod tests;
