@@ -209,7 +209,7 @@ _docker__sync() {
             return 0
             ;;
         docker__subcmd__sync__subcmd__diff)
-            opts="-o -v -h --output --compression --docker --tmpfolder --memory --verbose --help"
+            opts="-o -v -h --output --compression --identity --docker --tmpfolder --memory --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -225,6 +225,10 @@ _docker__sync() {
                     ;;
                 --compression)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -W "exact content" -- "${cur}"))
                     return 0
                     ;;
                 --docker)

@@ -64,6 +64,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand -o 'The patch'
             cand --output 'The patch'
             cand --compression 'auto, max (fewest bytes), or a zstd level, 1 to 22'
+            cand --identity 'What stays the same of NEW where its ID is that of a manifest: in containerd image stores and OCI layouts'
             cand --docker 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]'
             cand --tmpfolder 'Where temporary files go [default: the system''s place]'
             cand --memory 'How much memory to get along with'

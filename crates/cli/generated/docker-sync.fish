@@ -63,6 +63,8 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "man" -d 'Print
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "agent" -d 'Serve another docker-sync on standard input and output'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s o -l output -d 'The patch' -r -F
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l compression -d 'auto, max (fewest bytes), or a zstd level, 1 to 22' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l identity -d 'What stays the same of NEW where its ID is that of a manifest: in containerd image stores and OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
+content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l memory -d 'How much memory to get along with' -r

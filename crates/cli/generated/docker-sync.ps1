@@ -68,6 +68,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The patch')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The patch')
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto, max (fewest bytes), or a zstd level, 1 to 22')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'What stays the same of NEW where its ID is that of a manifest: in containerd image stores and OCI layouts')
             [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Where temporary files go [default: the system''s place]')
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'How much memory to get along with')

@@ -72,6 +72,8 @@ _arguments "${_arguments_options[@]}" : \
 '-o+[The patch]:FILE:_files' \
 '--output=[The patch]:FILE:_files' \
 '--compression=[auto, max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
+'--identity=[What stays the same of NEW where its ID is that of a manifest\: in containerd image stores and OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
+content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
 '--tmpfolder=[Where temporary files go \[default\: the system'\''s place\]]:DIR:_files' \
 '--memory=[How much memory to get along with]:SIZE:_default' \

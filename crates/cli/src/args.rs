@@ -66,6 +66,9 @@ pub(crate) enum Command {
         /// auto, max (fewest bytes), or a zstd level, 1 to 22
         #[arg(long, value_name = "LEVEL", default_value = "max", value_parser = compression)]
         compression: Compression,
+        /// What stays the same of NEW where its ID is that of a manifest: in containerd image stores and OCI layouts
+        #[arg(long, value_enum, default_value_t)]
+        identity: Identity,
         #[command(flatten)]
         here: Here,
     },
@@ -332,6 +335,15 @@ pub(crate) enum Identity {
     Exact,
     /// Config and files; layers are kept uncompressed under another ID, which takes less work
     Content,
+}
+
+impl From<Identity> for dsync_sync::Identity {
+    fn from(identity: Identity) -> Self {
+        match identity {
+            Identity::Exact => Self::Exact,
+            Identity::Content => Self::Content,
+        }
+    }
 }
 
 /// `--color`.

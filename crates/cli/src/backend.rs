@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_sync::{
-    Direction, Entry, Error, Identity, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
+    Direction, Entry, Error, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
 };
 
 use crate::args::{self, SyncArgs};
@@ -70,10 +70,7 @@ pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
             args::Method::Rsync => Method::Rsync,
             args::Method::Stream => Method::Stream,
         },
-        identity: match args.identity {
-            args::Identity::Exact => Identity::Exact,
-            args::Identity::Content => Identity::Content,
-        },
+        identity: args.identity.into(),
         basis: args.basis.clone(),
         explain: args.explain,
         version: env!("CARGO_PKG_VERSION").into(),

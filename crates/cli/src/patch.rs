@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use dsync_sync::{Compression, Error, Observer, PatchOptions};
 
-use crate::args::Here;
+use crate::args::{Here, Identity};
 use crate::escape;
 use crate::quantity::{bytes, counted, duration, percent};
 
@@ -15,11 +15,11 @@ pub(crate) fn diff(
     docker: Option<String>,
     (old, new): (&str, &str),
     file: &Path,
-    compression: Compression,
+    how: (Compression, Identity),
     observer: &dyn Observer,
 ) -> Result<String, Error> {
     let begun = Instant::now();
-    let made = dsync_sync::diff(&options(here, docker, compression), old, new, file, observer)?;
+    let made = dsync_sync::diff(&options(here, docker, how), old, new, file, observer)?;
     let (size, raw, took) = (bytes(made.size), bytes(made.raw), duration(begun.elapsed()));
     let layers = counted(made.layers as u64, "layer");
     let share = percent(made.size, made.image.size).unwrap_or_default();
@@ -38,13 +38,19 @@ pub(crate) fn apply(
     observer: &dyn Observer,
 ) -> Result<String, Error> {
     let begun = Instant::now();
-    let (image, outcome) = dsync_sync::apply(&options(here, docker, Compression::Max), file, observer)?;
+    // The patch says how it is.
+    let how = (Compression::Max, Identity::default());
+    let (image, outcome) = dsync_sync::apply(&options(here, docker, how), file, observer)?;
     let name = image.names.first().map_or_else(|| outcome.id.to_string(), ToString::to_string);
     let what = if outcome.was_there { "was there" } else { "added" };
     Ok(format!("{}  {what}, {}\n", escape::visible(&name), duration(begun.elapsed())))
 }
 
-fn options(here: &Here, docker: Option<String>, compression: Compression) -> PatchOptions {
+fn options(
+    here: &Here,
+    docker: Option<String>,
+    (compression, identity): (Compression, Identity),
+) -> PatchOptions {
     let named = here.docker.as_ref().map(|line| line.text.clone()).filter(|store| !store.is_empty());
     let tmpfolder = here.tmpfolder.as_ref().map(|folder| folder.to_string_lossy().into_owned());
     PatchOptions {
@@ -52,5 +58,6 @@ fn options(here: &Here, docker: Option<String>, compression: Compression) -> Pat
         tmpfolder: tmpfolder.unwrap_or_default(),
         memory: here.memory,
         compression,
+        identity: identity.into(),
     }
 }

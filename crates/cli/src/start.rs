@@ -34,9 +34,9 @@ pub(crate) fn start() -> u8 {
     match (cli.command, &cli.sync.remote) {
         (Some(Command::Man), _) => print(manual::PAGE),
         (Some(Command::Completions { shell }), _) => print(manual::completions(shell)),
-        (Some(Command::Diff { old, new, output, compression, here }), _) => {
+        (Some(Command::Diff { old, new, output, compression, identity, here }), _) => {
             patched(&here, early, |observer| {
-                patch::diff(&here, docker, (&old, &new), &output, compression, observer)
+                patch::diff(&here, docker, (&old, &new), &output, (compression, identity), observer)
             })
         }
         (Some(Command::Apply { file, here }), _) => {

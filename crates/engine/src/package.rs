@@ -204,7 +204,13 @@ impl Package {
 
     /// Whether one of its images has these layers.
     pub fn has_image(&self, diff_ids: &[DiffId]) -> bool {
-        self.images.iter().any(|image| image.config.diff_ids == diff_ids)
+        self.config(diff_ids).is_some()
+    }
+
+    /// The bytes of the config of the image with these layers.
+    pub fn config(&self, diff_ids: &[DiffId]) -> Option<&[u8]> {
+        let image = self.images.iter().find(|image| image.config.diff_ids == diff_ids)?;
+        self.document(&image.config.digest)
     }
 
     /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.

@@ -24,6 +24,7 @@ use crate::batches;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
 use crate::link::Link;
+use crate::unpacked::Content;
 
 /// The most bytes of all documents of an image.
 const MOST_DOCUMENTS: u64 = 80 << 20;
@@ -178,9 +179,11 @@ fn find_one(
 
 /// How an image is made that is to have the source's ID.
 pub(crate) struct Exact {
-    package: Package,
+    pub(crate) package: Package,
     /// Of layers that are compressed: the blob, and what makes it.
     blobs: HashMap<DiffId, (PackedLayer, Recipe)>,
+    /// For a store that does not name images by manifests: which of the images of the package is made, as any other.
+    content: Option<Content>,
 }
 
 impl Exact {
@@ -191,6 +194,7 @@ impl Exact {
         stored: Vec<Stored>,
         (image, states): (&mut Image, &mut [LayerState]),
         (missing, local): (&mut Vec<DiffId>, &[DiffId]),
+        content: Option<Content>,
     ) -> Result<Exact, EndpointError> {
         let asked = missing.len();
         if stored.len() != asked + local.len() {
@@ -220,7 +224,7 @@ impl Exact {
                 *state = LayerState::Missing;
             }
         }
-        Ok(Exact { package, blobs })
+        Ok(Exact { package, blobs, content })
     }
 
     /// How many bytes of these layers are compressed again.
@@ -276,6 +280,7 @@ pub(crate) fn begin<'a>(
 ) -> Result<Box<dyn Import + 'a>, StoreError> {
     let import = store.import()?;
     Ok(match exact {
+        Some(Exact { content: Some(content), package, .. }) => content.unpack(package, import),
         Some(exact) => Box::new(Packing { import, blobs: &exact.blobs }),
         None => import,
     })
@@ -283,7 +288,11 @@ pub(crate) fn begin<'a>(
 
 /// What stays the same of an image.
 pub(crate) fn of<'a>(exact: Option<&'a Exact>, config: &'a [u8]) -> Identity<'a> {
-    exact.map_or(Identity::Content(config), |exact| Identity::Exact(&exact.package))
+    match exact {
+        Some(Exact { content: Some(content), .. }) => Identity::Content(&content.config),
+        Some(exact) => Identity::Exact(&exact.package),
+        None => Identity::Content(config),
+    }
 }
 
 /// An import that takes layers as they are read, and gives them to the store as they are stored.

@@ -40,6 +40,7 @@ mod ssh;
 mod stream;
 mod target;
 mod temporary;
+mod unpacked;
 mod verify;
 
 pub use agent::{agent_version, serve_stdio};

@@ -7,12 +7,13 @@
 mod file;
 mod operand;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::thread;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef};
-use dsync_engine::Store;
+use dsync_engine::{Package, Store};
 use dsync_proto::{
     Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, decode,
 };
@@ -23,7 +24,7 @@ use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::link::{Frame, Inbox, Link};
-use crate::session::{LayerOutcome, Outcome, Traffic};
+use crate::session::{Identity, LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
 use crate::target::{self, Given, Receiving};
 use file::{Head, Reader, Writer};
@@ -40,6 +41,8 @@ pub struct PatchOptions {
     pub memory: u64,
     /// How hard to compress.
     pub compression: Compression,
+    /// What is to stay the same of an image out of a store that names images by manifests.
+    pub identity: Identity,
 }
 
 /// What a patch came to.
@@ -88,31 +91,35 @@ fn make(
     observer: &dyn Observer,
 ) -> Result<PatchMade, EndpointError> {
     let (old, new) = (Operand::parse(old), Operand::parse(new));
-    let stores = Stores::open(&[old, new], &options.store)?;
+    // What both have is read out of the first.
+    let stores = Stores::open(&[new, old], &options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;
     let held = stores.list()?;
+    let packages = [old, new].map(|operand| operand.store(&stores));
     let ((old, _), (new, names)) = (old.find(&stores)?, new.find(&stores)?);
+    let package = match options.identity {
+        Identity::Exact => packages[1].package(&new.id, None)?,
+        Identity::Content => None,
+    };
     let mut basis: Vec<DiffId> = Vec::new();
     old.diff_ids.iter().for_each(|id| {
         if !basis.contains(id) {
             basis.push(*id)
         }
     });
-    let mut layers: Vec<u32> = Vec::new();
-    for (position, id) in (0..).zip(&new.diff_ids) {
-        let is_told = layers.iter().any(|&told| new.diff_ids.get(told as usize) == Some(id));
-        if !old.diff_ids.contains(id) && !is_told {
-            layers.push(position);
-        }
-    }
+    let (layers, local) = match &package {
+        Some(package) => packed_parts(package, &old, packages[0].package(&old.id, None)?.as_ref()),
+        None => (parts(&new, &old), Vec::new()),
+    };
     let mut image = to_wire(&new);
     image.names = names.iter().map(ToString::to_string).collect();
-    let head = Head { image, layers, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
+    let exact = package.is_some();
+    let head = Head { image, exact, layers, local, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
     let need = Need::Layers {
         layers: head.layers.clone(),
         whole: false,
         basis: basis.iter().map(target::short).collect(),
-        local: Vec::new(),
+        local: head.local.clone(),
     };
 
     let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
@@ -122,13 +129,14 @@ fn make(
         speed: None,
         dry_run: false,
         explain: false,
-        exact: None,
+        exact: exact.then_some(None),
     };
-    let id = new.id;
+    let (id, streams) = (new.id, 2 + usize::from(exact));
     let (sent, recorded) = thread::scope(|scope| {
         let sending = scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &room));
-        let recorded =
-            mine.send_peer(&Peer::Need(need)).and_then(|()| record(&mut mine.inbox, &mut writer, observer));
+        let recorded = mine
+            .send_peer(&Peer::Need(need))
+            .and_then(|()| record(&mut mine.inbox, (&mut writer, streams), observer));
         drop(mine);
         (sending.join(), recorded)
     });
@@ -142,10 +150,35 @@ fn make(
     Ok(PatchMade { image, layers: head.layers.len(), raw, size })
 }
 
-/// Writes down what a source sends, until it has nothing more to send.
-fn record(inbox: &mut Inbox, out: &mut Writer, observer: &dyn Observer) -> io::Result<()> {
-    let mut streams = 0;
-    while streams < 2 {
+/// The layers of an image that another has not.
+fn parts(new: &Image, old: &Image) -> Vec<u32> {
+    let mut seen: HashSet<DiffId> = old.diff_ids.iter().copied().collect();
+    let missing = (0..).zip(&new.diff_ids).filter(|(_, id)| seen.insert(**id));
+    missing.map(|(position, _)| position).collect()
+}
+
+/// The same of the layers of a package, and those that the other image has in another form.
+fn packed_parts(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u32>, Vec<u32>) {
+    let blobs = packed.map(Package::layers).unwrap_or_default();
+    let (mut missing, mut local) = (Vec::new(), Vec::new());
+    for ((position, layer), id) in (0..).zip(new.layers()).zip(new.stack()) {
+        match (blobs.iter().any(|other| other.blob == layer.blob), old.diff_ids.contains(&id)) {
+            (true, _) => {}
+            (false, true) => local.push(position),
+            (false, false) => missing.push(position),
+        }
+    }
+    (missing, local)
+}
+
+/// Writes down what a source sends, until it has nothing more to send: so many streams.
+fn record(
+    inbox: &mut Inbox,
+    (out, streams): (&mut Writer, usize),
+    observer: &dyn Observer,
+) -> io::Result<()> {
+    let mut ended = 0;
+    while ended < streams {
         // A source that failed says why itself.
         let Ok(frame) = inbox.recv() else { return Ok(()) };
         match frame.channel {
@@ -155,7 +188,7 @@ fn record(inbox: &mut Inbox, out: &mut Writer, observer: &dyn Observer) -> io::R
                 _ => return Err(io::Error::other("the old image cannot be read whole")),
             },
             Channel::Data => {
-                streams += usize::from(frame.payload.is_empty());
+                ended += usize::from(frame.payload.is_empty());
                 out.frame(&frame)?;
             }
             Channel::Control => {}
@@ -188,10 +221,6 @@ fn take(
     let usage = |error: dsync_core::ReferenceError| EndpointError::Broken(error.to_string());
     let names: Vec<ImageRef> =
         head.image.names.iter().map(|name| name.parse().map_err(usage)).collect::<Result<_, _>>()?;
-    let diff_id = |layer: &u32| image.diff_ids.get(usize::try_from(*layer).ok()?).copied();
-    let layers = head.layers.iter().map(diff_id).collect::<Option<Vec<DiffId>>>();
-    let layers = layers
-        .ok_or_else(|| EndpointError::Broken("the patch names layers that its image has not".into()))?;
     let basis = head.basis.iter().copied().map(DiffId::from_bytes).collect();
     let receiving = Receiving {
         image: image.clone(),
@@ -199,8 +228,8 @@ fn take(
         basis: None,
         whole: false,
         dry_run: false,
-        exact: false,
-        given: Some(Given { layers, basis }),
+        exact: head.exact,
+        given: Some(Given { layers: head.layers, local: head.local, basis }),
     };
     let store = open_here(&options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;
@@ -240,6 +269,15 @@ fn receive(
     let Link { mut inbox, outbox } = mine;
     let reply = thread::scope(|scope| {
         let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, room));
+        if receiving.exact {
+            // What the image is made of comes before all else.
+            while let Ok(Some(frame)) = reader.frame() {
+                let is_last = frame.channel == Channel::Data && frame.payload.is_empty();
+                if outbox.send(frame).is_err() || is_last {
+                    break;
+                }
+            }
+        }
         let needs = listen(&mut inbox, observer, true);
         let playing = scope.spawn(move || {
             if needs {

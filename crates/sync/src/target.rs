@@ -22,6 +22,7 @@ use crate::link::Link;
 use crate::negotiate::Candidates;
 use crate::offered::{Basis, Offered};
 use crate::stream;
+use crate::unpacked::Content;
 
 /// The most layers in an image; engines stop at 127.
 const MAX_LAYERS: usize = 4096;
@@ -45,8 +46,10 @@ pub(crate) struct Receiving {
 
 /// What a patch has and what it was made against.
 pub(crate) struct Given {
-    /// Which layers of the image it has.
-    pub(crate) layers: Vec<DiffId>,
+    /// Which layers of the image it has, from 0 for the lowest.
+    pub(crate) layers: Vec<u32>,
+    /// Of which of the others it tells how they are stored.
+    pub(crate) local: Vec<u32>,
     /// The layers of its basis, in its order.
     pub(crate) basis: Vec<DiffId>,
 }
@@ -60,6 +63,11 @@ pub(crate) fn receive(
 ) -> Result<Reply, EndpointError> {
     let held = store.list()?;
     let package = if what.exact { Some(identity::hear(link, &what.image)?) } else { None };
+    // Of a patch with an ID that this store has no such IDs for, the image is taken without it.
+    let content = match &package {
+        Some(package) if !store.has_packages() => Content::of(package, &what.image.diff_ids, &room.folder),
+        _ => None,
+    };
     let mut image = what.image.clone();
     if let Some(package) = &package {
         image.diff_ids = package.stack();
@@ -68,8 +76,8 @@ pub(crate) fn receive(
         return Err(EndpointError::Usage(format!("an image of {} layers is refused", image.diff_ids.len())));
     }
     let is_it = |other: &&Image| match &package {
-        Some(package) => other.id == identity::id(package),
-        None => other.same_content(&image),
+        Some(package) if content.is_none() => other.id == identity::id(package),
+        _ => other.same_content(&what.image),
     };
     if let Some(there) = held.iter().find(is_it) {
         link.send_peer(&Peer::Need(Need::Nothing)).map_err(EndpointError::io(LOST))?;
@@ -87,10 +95,11 @@ pub(crate) fn receive(
     }
 
     let states = match &package {
-        Some(package) => identity::states(store, &held, package)?,
-        None => assess::Held::of(store, &held).states(&image),
+        Some(package) if content.is_none() => identity::states(store, &held, package)?,
+        _ => assess::Held::of(store, &held).states_in(&what.image, &image.diff_ids),
     };
-    let Plan { mut states, mut missing, local, basis, basis_ids } = Plan::of(states, &held, &image, what)?;
+    let plan = Plan::of(states, &held, &image, what, content.is_none())?;
+    let Plan { mut states, mut missing, local, described, basis, basis_ids } = plan;
     let replaced = {
         let diff_ids = image.diff_ids.clone();
         move |id: &DiffId| !diff_ids.contains(id)
@@ -101,7 +110,7 @@ pub(crate) fn receive(
         layers: missing.iter().filter_map(position).collect(),
         whole: what.whole,
         basis: basis_ids.iter().map(short).collect(),
-        local: if what.exact { local.iter().filter_map(position).collect() } else { Vec::new() },
+        local: if what.exact { described.iter().filter_map(position).collect() } else { Vec::new() },
     };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
@@ -113,7 +122,8 @@ pub(crate) fn receive(
         let exact = match package {
             Some(package) => {
                 let (offer, _) = await_offer(link, 0, true)?;
-                Some(Exact::new(package, offer.stored, (&mut image, &mut states), (&mut missing, &local))?)
+                let all = (&mut image, &mut states[..]);
+                Some(Exact::new(package, offer.stored, all, (&mut missing, &described), content)?)
             }
             None => None,
         };
@@ -140,12 +150,10 @@ pub(crate) fn receive(
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
 
     let exact = match package {
-        Some(package) => Some(Exact::new(
-            package,
-            offer.stored.clone(),
-            (&mut image, &mut states),
-            (&mut missing, &local),
-        )?),
+        Some(package) => {
+            let all = (&mut image, &mut states[..]);
+            Some(Exact::new(package, offer.stored.clone(), all, (&mut missing, &described), content)?)
+        }
         None => None,
     };
     let image = &image;
@@ -248,6 +256,8 @@ struct Plan<'a> {
     missing: Vec<DiffId>,
     /// What is built from elsewhere in the store.
     local: Vec<DiffId>,
+    /// Of which of the layers that are not asked for the source tells how they are stored.
+    described: Vec<DiffId>,
     basis: Vec<&'a Image>,
     /// The layers of the basis, in the order in which they are named.
     basis_ids: Vec<DiffId>,
@@ -259,9 +269,10 @@ impl<'a> Plan<'a> {
         held: &'a [Image],
         image: &Image,
         what: &Receiving,
+        keeps_id: bool,
     ) -> Result<Self, EndpointError> {
         if let Some(given) = &what.given {
-            return Plan::given(states, held, what, given);
+            return Plan::given(states, held, image, (given, what.exact && keeps_id));
         }
         if what.whole {
             // What this side has in another chain is not looked for either.
@@ -273,16 +284,21 @@ impl<'a> Plan<'a> {
         let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
         let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
         let basis_ids = order(&basis);
-        Ok(Plan { states, missing, local, basis, basis_ids })
+        Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids })
     }
 
-    /// As a patch has it: all that it was made against must be here.
+    /// As a patch has it: all that it was made against must be here, stored in the same way where the ID is made of that.
     fn given(
         mut states: Vec<LayerState>,
         held: &'a [Image],
-        what: &Receiving,
-        given: &Given,
+        image: &Image,
+        (given, exact): (&Given, bool),
     ) -> Result<Self, EndpointError> {
+        let diff_id = |layer: &u32| image.diff_ids.get(usize::try_from(*layer).ok()?).copied();
+        let all = |layers: &[u32]| layers.iter().map(diff_id).collect::<Option<Vec<DiffId>>>();
+        let (missing, described) = all(&given.layers)
+            .zip(all(&given.local))
+            .ok_or_else(|| EndpointError::Broken("the patch names layers that its image has not".into()))?;
         let mut basis: Vec<&Image> = Vec::new();
         for diff_id in &given.basis {
             if basis.iter().any(|image| image.diff_ids.contains(diff_id)) {
@@ -295,20 +311,24 @@ impl<'a> Plan<'a> {
             })?;
             basis.push(holder);
         }
-        for (diff_id, state) in what.image.diff_ids.iter().zip(&mut states) {
-            match (*state, given.layers.contains(diff_id)) {
+        for (diff_id, state) in image.diff_ids.iter().zip(&mut states) {
+            match (*state, missing.contains(diff_id)) {
                 (LayerState::Local, true) => *state = LayerState::Missing,
                 (LayerState::Missing, false) => {
                     return Err(EndpointError::Usage(format!(
                         "this host lacks layer {diff_id}, which the patch takes for granted"
                     )));
                 }
+                (LayerState::Local, false) if exact && !described.contains(diff_id) => {
+                    return Err(EndpointError::Usage(format!(
+                        "this host keeps layer {diff_id} in another form than the patch was made against"
+                    )));
+                }
                 _ => {}
             }
         }
-        let local = distinct(&what.image.diff_ids, &states, LayerState::Local);
-        let (missing, basis_ids) = (given.layers.clone(), given.basis.clone());
-        Ok(Plan { states, missing, local, basis, basis_ids })
+        let local = distinct(&image.diff_ids, &states, LayerState::Local);
+        Ok(Plan { states, missing, local, described, basis, basis_ids: given.basis.clone() })
     }
 }
 

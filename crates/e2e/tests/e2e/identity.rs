@@ -197,3 +197,99 @@ fn what_is_there_can_be_proven() {
     bench.there().put(&new);
     bench.pull(&["--verify", &bench.name("web:1")]).ok().says("verified (");
 }
+
+/// The images of a patch, in a directory, and a file for the patch.
+fn for_a_patch(bench: &Bench, seed: &str, form: Form) -> (Layout, Image, Image, String) {
+    let base = Layer::builder().file("base", text(seed, 30_000)).build();
+    let small = Layer::builder().file("small", seed).build();
+    let there = bench.layout(&format!("{seed}-there"));
+    let build = |name: &str, changed| {
+        let image = bench.image(name).layer(&base).layer(&app(seed, changed)).layer(&small);
+        there.put(&bench.name(name), &image, form);
+        image
+    };
+    let (old, new) = (build("web:1", 99), build("web:2", 7));
+    (there, old, new, format!("{}/{seed}.patch", bench.work().display()))
+}
+
+fn here(bench: &Bench, args: &[&str]) -> dsync_e2e::Ran {
+    let mut command = bench.bare_command(dsync_e2e::program());
+    command.args(args);
+    bench.run_command(command)
+}
+
+fn diff(bench: &Bench, there: &Layout, file: &str, args: &[&str]) -> u64 {
+    let [old, new] = ["web:1", "web:2"].map(|name| format!("{}:{}", there.spec(), bench.name(name)));
+    here(bench, &[&["diff", &old, &new, "-o", file], args].concat()).ok();
+    fs::metadata(file).unwrap().len()
+}
+
+#[test]
+fn a_patch_keeps_the_id() {
+    let Some(bench) = Bench::start() else { return };
+    let web = bench.name("web:2");
+    for (seed, form, most) in [("patch-known", Form::Gnu(6), 24_000), ("patch-unknown", Form::Gzip, 300_000)]
+    {
+        let (there, old, new, file) = for_a_patch(&bench, seed, form);
+        let size = diff(&bench, &there, &file, &[]);
+        assert!(size < most, "{size}");
+        let target = bench.layout(&format!("{seed}-here"));
+        target.put(&bench.name("web:1"), &old, form);
+        let apply = |target: &Layout| here(&bench, &["apply", &file, "--docker", &target.spec()]);
+        apply(&target).ok().says("added");
+        assert_eq!((target.root(&web), target.blobs()), (there.root(&web), there.blobs()));
+        apply(&target).ok().says("was there");
+
+        // Where an ID is the digest of the config, that is what comes of it.
+        bench.here().put(&old);
+        here(&bench, &["apply", &file]).ok().says("added");
+        bench.here().assert_is("web:2", &new);
+        here(&bench, &["apply", &file]).ok().says("was there");
+        bench.here().docker(&["rmi", &web, &bench.name("web:1")]);
+
+        // What it builds on is there, but not as it is stored.
+        let other = bench.layout(&format!("{seed}-other"));
+        other.put(&bench.name("web:1"), &old, Form::Gnu(9));
+        apply(&other).exits(2).says("in another form than the patch was made against");
+        assert_eq!(other.images().len(), 1);
+
+        // For such hosts there are patches that leave it at the content.
+        diff(&bench, &there, &file, &["--identity", "content"]);
+        apply(&other).ok().says("added");
+        assert_ne!(other.root(&web), there.root(&web));
+        other.assert_is(&web, &new);
+        fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
+fn a_patch_has_all_platforms_and_tells_how_layers_are_stored() {
+    let Some(bench) = Bench::start() else { return };
+    let [one, two] = ["web:1", "web:2"].map(|name| bench.name(name));
+    let shared = Layer::builder().file("shared", text("patch-platforms", 50_000)).build();
+    let image = |platform: &str, changed| {
+        let app = app(&format!("patch {platform}"), changed);
+        bench.image("web:2").platform(platform).layer(&shared).layer(&app)
+    };
+    let native = Image::untagged().config_json();
+    let is_arm = String::from_utf8_lossy(&native).contains("arm64");
+    let [own, other] = if is_arm { ["linux/arm64", "linux/amd64"] } else { ["linux/amd64", "linux/arm64"] };
+    let (old, new) = ([image(own, 99), image(other, 99)], [image(own, 7), image(other, 8)]);
+    let there = bench.layout("patch-platforms-there");
+    there.put_index(&one, &[&old[0], &old[1]], Form::Gnu(6));
+    // Compressed anew, so that of what both have the patch has to tell how it is stored.
+    there.put_index(&two, &[&new[0], &new[1]], Form::Gnu(9));
+    let file = format!("{}/platforms.patch", bench.work().display());
+    diff(&bench, &there, &file, &[]);
+    let target = bench.layout("patch-platforms-here");
+    target.put_index(&one, &[&old[0], &old[1]], Form::Gnu(6));
+    here(&bench, &["apply", &file, "--docker", &target.spec()]).ok().says("added");
+    assert_eq!((target.root(&two), target.blobs()), (there.root(&two), there.blobs()));
+
+    bench.here().put(&old[0]);
+    bench.here().docker(&["tag", &two, &one]);
+    bench.here().docker(&["rmi", &two]);
+    here(&bench, &["apply", &file]).ok().says("added");
+    bench.here().assert_is("web:2", &new[0]);
+    fs::remove_file(file).unwrap();
+}

@@ -256,6 +256,6 @@ fn podman_of_a_guest_takes_and_gives_images() {
     assert_eq!(bench.there().id("web:1"), None, "it is another store than root's");
 
     bench.here().docker(&["image", "rm", &web]);
-    run(&[&web]).ok().wire_at_least(70_000).wire_at_most(84_000);
+    run(&["-v", &web]).ok().says("storage readable").wire_at_least(70_000).wire_at_most(84_000);
     bench.here().assert_is("web:1", &image);
 }

@@ -19,7 +19,7 @@ pub(crate) fn is_zstd(start: &[u8]) -> bool {
 }
 
 /// The uncompressed bytes of a blob. Memory stays bounded: zstd refuses windows above 128 MiB.
-pub(crate) fn decoded<'a>(mut blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub fn decoded<'a>(mut blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let start = peek(&mut blob)?;
     let (gzip, zstd) = (is_gzip(&start), is_zstd(&start));
     let blob = io::Cursor::new(start).chain(blob);

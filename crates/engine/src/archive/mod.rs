@@ -18,7 +18,8 @@ pub use write::{PartialArchive, WriteError};
 
 pub(crate) use store::ArchiveStore;
 
-pub(crate) use decode::{Watched, decoded, is_gzip, is_zstd, peek};
+pub use decode::decoded;
+pub(crate) use decode::{Watched, is_gzip, is_zstd, peek};
 pub(crate) use entry::Entries;
 pub(crate) use manifest::{Descriptor, GZIP_LAYER, INDEX, LAYER, MANIFEST, ZSTD_LAYER, manifest, probe};
 

@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use crate::link::Frame;
 
 const MAGIC: [u8; 16] = *b"\0docker-syncp\xd5\x0d\x0a";
-const VERSION: u16 = 6;
+const VERSION: u16 = 7;
 /// Magic, version, length of the head.
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
@@ -25,8 +25,13 @@ const HEAD_MAX: u32 = 16 << 20;
 pub(super) struct Head {
     /// The new image; its names are those it gets.
     pub(super) image: ListedImage,
+    /// Whether the patch says what the ID of the image is made of, where that is a manifest's or an index's. Its layers are
+    /// those of the package then.
+    pub(super) exact: bool,
     /// Which of its layers are in the patch, from 0 for the lowest.
     pub(super) layers: Vec<u32>,
+    /// Of which of the others the patch tells how they are stored.
+    pub(super) local: Vec<u32>,
     /// The layers of the old image, lowest first.
     pub(super) basis: Vec<[u8; 32]>,
 }
@@ -187,7 +192,7 @@ mod tests {
             size: 7,
             created: "2026-11-24T00:00:00Z".into(),
         };
-        Head { image, layers: vec![0], basis: vec![[3; 32]] }
+        Head { image, exact: false, layers: vec![0], local: Vec::new(), basis: vec![[3; 32]] }
     }
 
     fn written(folder: &Path) -> PathBuf {
@@ -215,9 +220,9 @@ mod tests {
     fn the_bytes_are_pinned() {
         let folder = tempfile::tempdir().unwrap();
         let bytes = std::fs::read(written(folder.path())).unwrap();
-        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x06\0\x8d\0\0\0");
+        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x07\0\x8f\0\0\0");
         assert_eq!(bytes[22..54], [1; 32]);
-        let frames = 22 + 0x8d;
+        let frames = 22 + 0x8f;
         assert_eq!(bytes[frames..frames + 5], [3, 0x2c, 1, 0, 0]);
         assert_eq!(bytes.len(), frames + 5 + 300 + 5 + 32);
     }

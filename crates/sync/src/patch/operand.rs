@@ -1,10 +1,11 @@
 //! Images as `diff` takes them: of the engine, or of files.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::Path;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef};
-use dsync_engine::{Description, Export, Holdings, Import, LayerSink, Store, StoreError};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
+use dsync_engine::{BlobRef, Description, Export, Holdings, Import, LayerSink, Package, Store, StoreError};
 
 use crate::endpoint::open_here;
 use crate::failure::EndpointError;
@@ -30,6 +31,11 @@ impl<'a> Operand<'a> {
         let end = ends.filter(|end| *end > at).find(|end| Path::new(&text[at + 1..*end]).exists());
         let end = end.unwrap_or(text.len());
         Operand { store: &text[..end], name: text[end..].trim_start_matches(':') }
+    }
+
+    /// The store that it is of.
+    pub(super) fn store(self, stores: &Stores) -> &dyn Store {
+        stores.of(self.store)
     }
 
     /// The one image that is meant, and the names of it that are.
@@ -73,6 +79,16 @@ impl Stores {
         Ok(Stores(stores))
     }
 
+    /// The store that names an image by its manifest.
+    fn holder(&self, id: &ImageId) -> Result<Option<&dyn Store>, StoreError> {
+        for (_, store) in self.0.iter().filter(|(_, store)| store.has_packages()) {
+            if store.list()?.iter().any(|image| image.id == *id) {
+                return Ok(Some(&**store));
+            }
+        }
+        Ok(None)
+    }
+
     fn of(&self, spec: &str) -> &dyn Store {
         let (_, store) = self.0.iter().find(|(store, _)| store == spec).unwrap_or(&self.0[0]);
         &**store
@@ -103,13 +119,33 @@ impl Store for Stores {
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
         for (_, store) in &self.0 {
-            let held = store.list()?;
+            // By a package also layers of other platforms are read, and such as they are stored.
             let has = |image: &Image| wanted.iter().all(|layer| image.diff_ids.contains(layer));
-            if held.iter().any(|image| image.id == *id && has(image)) {
+            let held = store.list()?;
+            if held.iter().any(|image| image.id == *id && (store.has_packages() || has(image))) {
                 return store.export(id, wanted, sink);
             }
         }
         Err(StoreError::NoSuchImage { image: id.to_string() })
+    }
+
+    fn has_packages(&self) -> bool {
+        self.0.iter().any(|(_, store)| store.has_packages())
+    }
+
+    fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
+        match self.holder(id)? {
+            Some(store) => store.package(id, platform),
+            None => Ok(None),
+        }
+    }
+
+    fn blob(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        let mut stores =
+            self.0.iter().filter(|(_, store)| store.has_packages()).map(|(_, store)| store.blob(blob));
+        let absent = |reason| StoreError::Broken { what: format!("the blob {}", blob.digest), reason };
+        let first = stores.next().unwrap_or_else(|| Err(absent("no store has blobs".into())));
+        first.or_else(|error| stores.find_map(Result::ok).ok_or(error))
     }
 
     fn layer_sizes(&self, _: &Image) -> Result<Option<Vec<u64>>, StoreError> {
