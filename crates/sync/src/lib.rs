@@ -23,6 +23,7 @@ mod interrupt;
 mod layers;
 mod link;
 mod links;
+mod need;
 mod negotiate;
 mod offered;
 mod opened;

@@ -24,9 +24,10 @@ use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::link::{Frame, Inbox, Link};
+use crate::need::{Given, short};
 use crate::session::{Identity, LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
-use crate::target::{self, Given, Receiving};
+use crate::target::{self, Receiving};
 use file::{Head, Reader, Writer};
 use operand::{Operand, Stores};
 
@@ -118,7 +119,7 @@ fn make(
     let need = Need::Layers {
         layers: head.layers.clone(),
         whole: false,
-        basis: basis.iter().map(target::short).collect(),
+        basis: basis.iter().map(short).collect(),
         local: head.local.clone(),
     };
 

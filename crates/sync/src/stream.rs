@@ -25,11 +25,12 @@ use crate::failure::EndpointError;
 use crate::identity::{self, Exact};
 use crate::layers::{Kept, Layers};
 use crate::link::{DataWriter, Link};
+use crate::need::distinct;
 use crate::offered::{LIMITS, arriving, next_layer};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::source::{Sending, mode, position};
-use crate::target::{Receiving, build, check_config, copy_own, distinct, read_limit};
+use crate::target::{Receiving, build, check_config, copy_own, read_limit};
 
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not send what it offered";

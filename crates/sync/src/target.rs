@@ -19,6 +19,7 @@ use crate::failure::EndpointError;
 use crate::identity::{self, Exact};
 use crate::layers::{Layers, Shelf, load, places};
 use crate::link::Link;
+use crate::need::{Given, Plan};
 use crate::negotiate::Candidates;
 use crate::offered::{Basis, Offered};
 use crate::stream;
@@ -42,16 +43,6 @@ pub(crate) struct Receiving {
     pub(crate) exact: bool,
     /// A patch says what there is; nothing else can be asked for.
     pub(crate) given: Option<Given>,
-}
-
-/// What a patch has and what it was made against.
-pub(crate) struct Given {
-    /// Which layers of the image it has, from 0 for the lowest.
-    pub(crate) layers: Vec<u32>,
-    /// Of which of the others it tells how they are stored.
-    pub(crate) local: Vec<u32>,
-    /// The layers of its basis, in its order.
-    pub(crate) basis: Vec<DiffId>,
 }
 
 /// Takes an image from the source at the other end of the link.
@@ -99,18 +90,11 @@ pub(crate) fn receive(
         _ => assess::Held::of(store, &held).states_in(&what.image, &image.diff_ids),
     };
     let plan = Plan::of(states, &held, &image, what, content.is_none())?;
+    let need = plan.need(&image, what);
     let Plan { mut states, mut missing, local, described, basis, basis_ids } = plan;
     let replaced = {
         let diff_ids = image.diff_ids.clone();
         move |id: &DiffId| !diff_ids.contains(id)
-    };
-    let position =
-        |id: &DiffId| image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok());
-    let need = Need::Layers {
-        layers: missing.iter().filter_map(position).collect(),
-        whole: what.whole,
-        basis: basis_ids.iter().map(short).collect(),
-        local: if what.exact { described.iter().filter_map(position).collect() } else { Vec::new() },
     };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
@@ -224,18 +208,6 @@ pub(crate) fn receive(
     Ok(Reply::Received(Received { id: *id.as_bytes(), layers, was_there: false, packed_again }))
 }
 
-/// The layers of the images of a basis, each once: of an image lowest first, the best image last.
-fn order(basis: &[&Image]) -> Vec<DiffId> {
-    let mut seen = HashSet::new();
-    let ids = basis.iter().rev().flat_map(|image| &image.diff_ids).copied();
-    ids.filter(|id| seen.insert(*id)).collect()
-}
-
-pub(crate) fn short(diff_id: &DiffId) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = *diff_id.as_bytes();
-    [a, b, c, d, e, f, g, h]
-}
-
 /// Reads layers that are needed from elsewhere in the store.
 fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[DiffId]) -> Result<(), EndpointError> {
     for diff_id in local {
@@ -246,109 +218,6 @@ fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[DiffId]) -> Result<
         }
     }
     Ok(())
-}
-
-/// What a target asks for, and what it builds from.
-struct Plan<'a> {
-    /// Of each layer of the image.
-    states: Vec<LayerState>,
-    /// What is asked for, each layer once.
-    missing: Vec<DiffId>,
-    /// What is built from elsewhere in the store.
-    local: Vec<DiffId>,
-    /// Of which of the layers that are not asked for the source tells how they are stored.
-    described: Vec<DiffId>,
-    basis: Vec<&'a Image>,
-    /// The layers of the basis, in the order in which they are named.
-    basis_ids: Vec<DiffId>,
-}
-
-impl<'a> Plan<'a> {
-    fn of(
-        mut states: Vec<LayerState>,
-        held: &'a [Image],
-        image: &Image,
-        what: &Receiving,
-        keeps_id: bool,
-    ) -> Result<Self, EndpointError> {
-        if let Some(given) = &what.given {
-            return Plan::given(states, held, image, (given, what.exact && keeps_id));
-        }
-        if what.whole {
-            // What this side has in another chain is not looked for either.
-            states.iter_mut().filter(|state| **state == LayerState::Local).for_each(|state| {
-                *state = LayerState::Missing;
-            });
-        }
-        let of_state = |state| distinct(&image.diff_ids, &states, state);
-        let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
-        let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
-        let basis_ids = order(&basis);
-        Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids })
-    }
-
-    /// As a patch has it: all that it was made against must be here, stored in the same way where the ID is made of that.
-    fn given(
-        mut states: Vec<LayerState>,
-        held: &'a [Image],
-        image: &Image,
-        (given, exact): (&Given, bool),
-    ) -> Result<Self, EndpointError> {
-        let diff_id = |layer: &u32| image.diff_ids.get(usize::try_from(*layer).ok()?).copied();
-        let all = |layers: &[u32]| layers.iter().map(diff_id).collect::<Option<Vec<DiffId>>>();
-        let (missing, described) = all(&given.layers)
-            .zip(all(&given.local))
-            .ok_or_else(|| EndpointError::Broken("the patch names layers that its image has not".into()))?;
-        let mut basis: Vec<&Image> = Vec::new();
-        for diff_id in &given.basis {
-            if basis.iter().any(|image| image.diff_ids.contains(diff_id)) {
-                continue;
-            }
-            let holder = held.iter().find(|image| image.diff_ids.contains(diff_id)).ok_or_else(|| {
-                EndpointError::Usage(format!(
-                    "this host has no image with layer {diff_id}, which the patch builds on"
-                ))
-            })?;
-            basis.push(holder);
-        }
-        for (diff_id, state) in image.diff_ids.iter().zip(&mut states) {
-            match (*state, missing.contains(diff_id)) {
-                (LayerState::Local, true) => *state = LayerState::Missing,
-                (LayerState::Missing, false) => {
-                    return Err(EndpointError::Usage(format!(
-                        "this host lacks layer {diff_id}, which the patch takes for granted"
-                    )));
-                }
-                (LayerState::Local, false) if exact && !described.contains(diff_id) => {
-                    return Err(EndpointError::Usage(format!(
-                        "this host keeps layer {diff_id} in another form than the patch was made against"
-                    )));
-                }
-                _ => {}
-            }
-        }
-        let local = distinct(&image.diff_ids, &states, LayerState::Local);
-        Ok(Plan { states, missing, local, described, basis, basis_ids: given.basis.clone() })
-    }
-}
-
-pub(crate) fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerState) -> Vec<DiffId> {
-    let mut seen = HashSet::new();
-    let of_state = diff_ids.iter().zip(states).filter(|(_, s)| **s == state).map(|(id, _)| *id);
-    of_state.filter(|id| seen.insert(*id)).collect()
-}
-
-fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image>, EndpointError> {
-    match &what.basis {
-        None => Ok(assess::basis(held, &what.image, &what.names)),
-        Some(name) => {
-            let named = held.iter().find(|image| image.is_named(name));
-            let named = named.ok_or_else(|| {
-                EndpointError::Usage(format!("the target has no image {name} to use as the basis"))
-            })?;
-            Ok(vec![named])
-        }
-    }
 }
 
 /// The offer, and what is told of the layers where that comes next.
