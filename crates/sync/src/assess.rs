@@ -1,7 +1,7 @@
 //! What it would take a target to have an image. Pure: lists in, decisions out.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use dsync_core::{DiffId, Image, ImageRef, shared_prefix};
 use dsync_engine::{Holdings, Store};
@@ -42,9 +42,9 @@ impl Held {
     /// The same for a list with these layers and others, which do not belong to the image and are not taken unless they
     /// come by themselves.
     pub(crate) fn states_in(&self, image: &Image, all: &[DiffId]) -> Vec<LayerState> {
-        let states: HashMap<DiffId, LayerState> =
-            image.diff_ids.iter().copied().zip(self.states(image)).collect();
-        all.iter().map(|id| states.get(id).copied().unwrap_or(LayerState::Shared)).collect()
+        let states = self.states(image);
+        let state = |id| image.diff_ids.iter().position(|other| other == id).map(|at| states[at]);
+        all.iter().map(|id| state(id).unwrap_or(LayerState::Shared)).collect()
     }
 
     /// Where a layer would come from which the store has in its own sense, or has not.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -24,7 +25,6 @@ use crate::batches;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
 use crate::link::Link;
-use crate::unpacked::Content;
 
 /// The most bytes of all documents of an image.
 const MOST_DOCUMENTS: u64 = 80 << 20;
@@ -182,8 +182,20 @@ pub(crate) struct Exact {
     pub(crate) package: Package,
     /// Of layers that are compressed: the blob, and what makes it.
     blobs: HashMap<DiffId, (PackedLayer, Recipe)>,
-    /// For a store that does not name images by manifests: which of the images of the package is made, as any other.
-    content: Option<Content>,
+    /// What is made instead, in a store that does not name images by manifests.
+    content: Option<Box<dyn AsContent>>,
+}
+
+/// Makes the image of a package with these layers, which may be uncompressed in this folder.
+pub(crate) type MakeContent = fn(&Package, &[DiffId], &Path) -> Option<Box<dyn AsContent>>;
+
+/// One of the images of a package, in a store that does not name images by manifests.
+pub(crate) trait AsContent {
+    /// The bytes of its config.
+    fn config(&self) -> &[u8];
+
+    /// An import into which layers go as they cross.
+    fn begin<'a>(&'a self, package: &Package, import: Box<dyn Import + 'a>) -> Box<dyn Import + 'a>;
 }
 
 impl Exact {
@@ -194,7 +206,7 @@ impl Exact {
         stored: Vec<Stored>,
         (image, states): (&mut Image, &mut [LayerState]),
         (missing, local): (&mut Vec<DiffId>, &[DiffId]),
-        content: Option<Content>,
+        content: Option<Box<dyn AsContent>>,
     ) -> Result<Exact, EndpointError> {
         let asked = missing.len();
         if stored.len() != asked + local.len() {
@@ -280,7 +292,7 @@ pub(crate) fn begin<'a>(
 ) -> Result<Box<dyn Import + 'a>, StoreError> {
     let import = store.import()?;
     Ok(match exact {
-        Some(Exact { content: Some(content), package, .. }) => content.unpack(package, import),
+        Some(Exact { content: Some(content), package, .. }) => content.begin(package, import),
         Some(exact) => Box::new(Packing { import, blobs: &exact.blobs }),
         None => import,
     })
@@ -289,7 +301,7 @@ pub(crate) fn begin<'a>(
 /// What stays the same of an image.
 pub(crate) fn of<'a>(exact: Option<&'a Exact>, config: &'a [u8]) -> Identity<'a> {
     match exact {
-        Some(Exact { content: Some(content), .. }) => Identity::Content(&content.config),
+        Some(Exact { content: Some(content), .. }) => Identity::Content(content.config()),
         Some(exact) => Identity::Exact(&exact.package),
         None => Identity::Content(config),
     }

@@ -7,6 +7,7 @@ use dsync_proto::{LayerState, Need};
 
 use crate::assess;
 use crate::failure::EndpointError;
+use crate::identity::MakeContent;
 use crate::target::Receiving;
 
 /// What a patch has and what it was made against.
@@ -17,6 +18,9 @@ pub(crate) struct Given {
     pub(crate) local: Vec<u32>,
     /// The layers of its basis, in its order.
     pub(crate) basis: Vec<DiffId>,
+    /// How an image with the ID of a manifest is made where there are no such IDs. An agent never applies a patch, and
+    /// is smaller without.
+    pub(crate) as_content: MakeContent,
 }
 
 /// What a target asks for, and what it builds from.
@@ -170,7 +174,8 @@ mod tests {
 
     /// What comes of a patch with layers 2 and 3 of an image, which tells how layer 1 is stored.
     fn given(states: [LayerState; 4], held: &[Image], exact: bool) -> Result<Plan<'_>, EndpointError> {
-        let given = Given { layers: vec![2, 3], local: vec![1], basis: ids(&["a", "b"]) };
+        let given =
+            Given { layers: vec![2, 3], local: vec![1], basis: ids(&["a", "b"]), as_content: |_, _, _| None };
         Plan::given(states.to_vec(), held, &image(&["a", "b", "c", "d"]), (&given, exact))
     }
 
@@ -197,7 +202,8 @@ mod tests {
         assert_eq!(said([Shared, Shared, Missing, Missing], &held), None);
         assert!(said([Shared, Missing, Missing, Missing], &held).unwrap().contains("takes for granted"));
         assert!(said([Shared, Shared, Missing, Missing], &held[..1]).unwrap().contains("builds on"));
-        let given = Given { layers: vec![4], local: Vec::new(), basis: Vec::new() };
+        let given =
+            Given { layers: vec![4], local: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
         let plan = Plan::given(vec![Shared; 4], &held, &image(&["a", "b", "c", "d"]), (&given, false));
         assert!(matches!(plan, Err(EndpointError::Broken(_))));
     }

@@ -28,6 +28,7 @@ use crate::need::{Given, short};
 use crate::session::{Identity, LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
 use crate::target::{self, Receiving};
+use crate::unpacked::as_content;
 use file::{Head, Reader, Writer};
 use operand::{Operand, Stores};
 
@@ -230,7 +231,7 @@ fn take(
         whole: false,
         dry_run: false,
         exact: head.exact,
-        given: Some(Given { layers: head.layers, local: head.local, basis }),
+        given: Some(Given { layers: head.layers, local: head.local, basis, as_content }),
     };
     let store = open_here(&options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;

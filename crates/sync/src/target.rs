@@ -23,7 +23,6 @@ use crate::need::{Given, Plan};
 use crate::negotiate::Candidates;
 use crate::offered::{Basis, Offered};
 use crate::stream;
-use crate::unpacked::Content;
 
 /// The most layers in an image; engines stop at 127.
 const MAX_LAYERS: usize = 4096;
@@ -55,8 +54,10 @@ pub(crate) fn receive(
     let held = store.list()?;
     let package = if what.exact { Some(identity::hear(link, &what.image)?) } else { None };
     // Of a patch with an ID that this store has no such IDs for, the image is taken without it.
-    let content = match &package {
-        Some(package) if !store.has_packages() => Content::of(package, &what.image.diff_ids, &room.folder),
+    let content = match (&package, &what.given) {
+        (Some(package), Some(given)) if !store.has_packages() => {
+            (given.as_content)(package, &what.image.diff_ids, &room.folder)
+        }
         _ => None,
     };
     let mut image = what.image.clone();

@@ -13,28 +13,32 @@ use dsync_engine::archive::decoded;
 use dsync_engine::{Identity, Import, Package, PackedLayer, StoreError};
 use sha2::{Digest as _, Sha256};
 
+use crate::identity::AsContent;
+
 /// Which image is made.
-pub(crate) struct Content {
-    /// The bytes of its config.
-    pub(crate) config: Vec<u8>,
+struct Content {
+    config: Vec<u8>,
     diff_ids: Vec<DiffId>,
     /// Where layers are uncompressed.
     folder: PathBuf,
 }
 
-impl Content {
-    /// The image of the package with these layers.
-    pub(crate) fn of(package: &Package, diff_ids: &[DiffId], folder: &Path) -> Option<Content> {
-        let config = package.config(diff_ids)?.to_vec();
-        Some(Content { config, diff_ids: diff_ids.to_vec(), folder: folder.to_owned() })
+/// The image of the package with these layers.
+pub(crate) fn as_content(
+    package: &Package,
+    diff_ids: &[DiffId],
+    folder: &Path,
+) -> Option<Box<dyn AsContent>> {
+    let config = package.config(diff_ids)?.to_vec();
+    Some(Box::new(Content { config, diff_ids: diff_ids.to_vec(), folder: folder.to_owned() }))
+}
+
+impl AsContent for Content {
+    fn config(&self) -> &[u8] {
+        &self.config
     }
 
-    /// An import into which layers go as they cross.
-    pub(crate) fn unpack<'a>(
-        &'a self,
-        package: &Package,
-        import: Box<dyn Import + 'a>,
-    ) -> Box<dyn Import + 'a> {
+    fn begin<'a>(&'a self, package: &Package, import: Box<dyn Import + 'a>) -> Box<dyn Import + 'a> {
         let stored = |layer: &PackedLayer| {
             let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
             Some((raw, layer.diff_id.filter(|id| self.diff_ids.contains(id))?))

@@ -3,7 +3,7 @@
 //! Two lists in JSON say what images and layers there are. They are replaced as a whole, so each is read as it was
 //! at one time. podman itself takes minutes to list some thousand images: for each it looks for images made of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dsync_core::{Config, DiffId, Digest, Image, ImageId};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Layout, Place};
@@ -34,33 +33,31 @@ pub(in crate::client) struct Told {
 }
 
 /// An image in `images.json`.
-#[derive(Debug, Deserialize)]
 struct Listed {
     id: String,
-    #[serde(default)]
     names: Vec<String>,
     /// The topmost layer.
-    #[serde(default)]
     layer: String,
-    /// Documents of it by their names, with their sizes.
-    #[serde(default, rename = "big-data-sizes")]
-    documents: BTreeMap<String, i64>,
+    /// Bytes of all documents of it.
+    documents: Option<u64>,
 }
 
 /// A layer in `layers.json`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 struct Layer {
-    id: String,
-    #[serde(default)]
+    /// It looks like a digest, but is none of the layer alone.
+    id: Digest,
+    /// The ID of the one below; empty of the lowest.
     parent: String,
-    #[serde(default, rename = "diff-digest")]
-    diff_id: String,
-    #[serde(default, rename = "diff-size")]
-    size: i64,
+    diff_id: Option<DiffId>,
+    size: Option<u64>,
 }
 
-/// All layers by their IDs.
-struct Layers(HashMap<String, Layer>);
+/// All layers, with their places by their IDs.
+struct Layers {
+    all: Vec<Layer>,
+    places: HashMap<Digest, usize>,
+}
 
 /// What there is, and what only the engine can tell.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,8 +90,8 @@ impl Podman {
         let (listed, layers) = (self.images()?, self.layers()?);
         let read: Vec<Option<(Image, Origin)>> =
             listed.iter().map(|image| self.image(image, &layers)).collect();
-        let parents: HashSet<&Digest> =
-            read.iter().flatten().flat_map(|(_, origin)| &origin.parents).collect();
+        let parents: HashSet<Digest> =
+            read.iter().flatten().flat_map(|(_, origin)| &origin.parents).copied().collect();
         let mut found = Found::default();
         for (listed, image) in listed.into_iter().zip(&read) {
             match image {
@@ -109,7 +106,8 @@ impl Podman {
     /// The sizes of the tars of an image's layers, the lowest first.
     pub(in crate::client) fn layer_sizes(&self, image: &Image) -> io::Result<Vec<u64>> {
         let chain = self.chain(&image.id, &image.diff_ids)?;
-        chain.iter().map(|layer| u64::try_from(layer.size).map_err(io::Error::other)).collect()
+        let sizes = chain.iter().map(|layer| layer.size).collect::<Option<Vec<u64>>>();
+        sizes.ok_or_else(|| io::Error::other("a layer has no size"))
     }
 
     fn image(&self, listed: &Listed, layers: &Layers) -> Option<(Image, Origin)> {
@@ -120,8 +118,7 @@ impl Podman {
             return None;
         }
         let chain = layers.chain(&listed.layer, &config.diff_ids)?;
-        let sizes = chain.iter().map(|layer| layer.size).chain(listed.documents.values().copied());
-        let size = sizes.map(u64::try_from).sum::<Result<u64, _>>().ok()?;
+        let size = chain.iter().try_fold(listed.documents?, |sum, layer| sum.checked_add(layer.size?))?;
         let mut names: Vec<_> = listed.names.iter().filter_map(|name| name.parse().ok()).collect();
         names.sort_unstable();
         names.dedup();
@@ -144,14 +141,38 @@ impl Podman {
     }
 
     fn images(&self) -> io::Result<Vec<Listed>> {
-        let json = fs::read(self.folder("images").join("images.json"))?;
-        Ok(serde_json::from_slice(&json)?)
+        self.read("images", |image| {
+            let sizes = image.get("big-data-sizes").and_then(Value::as_object);
+            let names = image.get("names").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            Listed {
+                id: text(image, "id"),
+                names: names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                layer: text(image, "layer"),
+                documents: sizes.into_iter().flatten().map(|(_, size)| size.as_u64()).sum(),
+            }
+        })
     }
 
     fn layers(&self) -> io::Result<Layers> {
-        let json = fs::read(self.folder("layers").join("layers.json"))?;
-        let layers: Vec<Layer> = serde_json::from_slice(&json)?;
-        Ok(Layers(layers.into_iter().map(|layer| (layer.id.clone(), layer)).collect()))
+        let layers = self.read("layers", |layer| {
+            Some(Layer {
+                id: text(layer, "id").parse().ok()?,
+                parent: text(layer, "parent"),
+                diff_id: text(layer, "diff-digest").parse().ok(),
+                // What is empty has none.
+                size: layer.get("diff-size").map_or(Some(0), Value::as_u64),
+            })
+        })?;
+        let all: Vec<Layer> = layers.into_iter().flatten().collect();
+        let places = all.iter().enumerate().map(|(at, layer)| (layer.id, at)).collect();
+        Ok(Layers { all, places })
+    }
+
+    /// A list of the storage.
+    fn read<T>(&self, of: &str, each: impl Fn(&Value) -> T) -> io::Result<Vec<T>> {
+        let json: Value = serde_json::from_slice(&fs::read(self.folder(of).join(format!("{of}.json")))?)?;
+        let list = json.as_array().ok_or_else(|| io::Error::other(format!("{of}.json is no list")))?;
+        Ok(list.iter().map(each).collect())
     }
 
     fn folder(&self, of: &str) -> PathBuf {
@@ -167,10 +188,7 @@ impl Layout for Podman {
     }
 
     fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<Place> {
-        let layer = self.chain(id, diff_ids)?.swap_remove(at).id;
-        if layer.is_empty() || !layer.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(io::Error::other("its ID is no name of a folder"));
-        }
+        let layer = self.chain(id, diff_ids)?.swap_remove(at).id.hex();
         let tar_split = self.folder("layers").join(format!("{layer}.tar-split.gz"));
         let contents = match self.driver.as_str() {
             "vfs" => self.root.join("vfs/dir").join(layer),
@@ -186,13 +204,20 @@ impl Layers {
         let mut chain = Vec::with_capacity(diff_ids.len());
         let mut next = top;
         for diff_id in diff_ids.iter().rev() {
-            let layer = self.0.get(next).filter(|layer| layer.diff_id.parse() == Ok(*diff_id))?;
+            let layer = &self.all[*self.places.get(&next.parse().ok()?)?];
+            if layer.diff_id != Some(*diff_id) {
+                return None;
+            }
             next = &layer.parent;
             chain.push(layer);
         }
         chain.reverse();
         next.is_empty().then_some(chain)
     }
+}
+
+fn text(json: &Value, key: &str) -> String {
+    json.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// What tells whether an image was built from another: the other has the same history but for the last step, and the
