@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::conditions::{Conditions, days};
+use crate::bench::conditions::{Conditions, commits, days};
 use crate::bench::pair::Pair;
 use crate::bench::record::{self as records, median};
 use crate::end::{self, End};
@@ -37,7 +37,7 @@ pub(crate) struct Options {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     runs: usize,
 
-    /// Where results go, in place of those that are there [default: docs/benchmarks]
+    /// Where results go, in place of those of these kinds [default: docs/benchmarks]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -65,8 +65,11 @@ pub(crate) fn run(options: &Options) -> Result {
     let scan = example()?;
     let Conditions { date, commit, machine } = Conditions::now()?;
     let images = Images::get(options.pair, &options.kinds)?;
-    let mut all = Vec::new();
-    for kind in KINDS.into_iter().filter(|kind| options.kinds.iter().any(|asked| asked == kind)) {
+    let file = out.join("read.jsonl");
+    let is_new = |kind: &str| options.kinds.iter().any(|asked| asked == kind);
+    let mut all: Vec<Record> = records::read(&file)?;
+    all.retain(|record| !is_new(&record.kind));
+    for kind in KINDS.into_iter().filter(|kind| is_new(kind)) {
         let end = End::start(kind)?;
         images.put(&end);
         let blank = Record {
@@ -87,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result {
         }
         end.end()?;
     }
-    records::write(&out.join("read.jsonl"), &all)?;
+    records::write(&file, &all)?;
     fs::write(out.join("read.md"), document(&all))?;
     show::note(format_args!("\n{}", out.join("read.md").display()));
     Ok(())
@@ -141,8 +144,9 @@ fn way(directly: bool) -> &'static str {
 
 fn document(all: &[Record]) -> String {
     let conditions = match (all.first(), days(all.iter().map(|record| record.date.as_str()))) {
-        (Some(Record { commit, machine, .. }), Some(days)) => {
-            format!("Measured with `cargo xtask bench-read` {days} (commit {commit}) on {machine}.")
+        (Some(Record { machine, .. }), Some(days)) => {
+            let commits = commits(all.iter().map(|record| record.commit.as_str()));
+            format!("Measured with `cargo xtask bench-read` {days} ({commits}) on {machine}.")
         }
         _ => "Nothing has been measured yet.".to_owned(),
     };

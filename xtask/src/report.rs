@@ -12,14 +12,14 @@ use dsync_lab::images::{Image, Layer, archive_of};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bench::conditions::{Conditions, days};
+use crate::bench::conditions::{Conditions, commits, days};
 use crate::bench::record::{self as records, median};
 use crate::end::{End, title};
 use crate::units::bytes;
 use crate::{Result, shell, show, workspace};
 
 /// The kinds of store that list images each in its own way.
-const KINDS: [&str; 4] = ["docker", "podman", "docker-28-containerd", "oci"];
+const KINDS: [&str; 5] = ["docker", "podman", "docker-26-containerd", "docker-28-containerd", "oci"];
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What to measure.
@@ -38,7 +38,7 @@ pub(crate) struct Options {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     runs: usize,
 
-    /// Where results go, in place of those that are there [default: docs/benchmarks]
+    /// Where results go, in place of those of these kinds [default: docs/benchmarks]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -66,8 +66,11 @@ pub(crate) fn run(options: &Options) -> Result {
     let Conditions { date, commit, machine } = Conditions::now()?;
     show::note(dsync_e2e::program().display());
     let archive = archive_of(&images(options.images));
-    let mut all = Vec::new();
-    for kind in KINDS.into_iter().filter(|kind| options.kinds.iter().any(|asked| asked == kind)) {
+    let file = out.join("report.jsonl");
+    let is_new = |kind: &str| options.kinds.iter().any(|asked| asked == kind);
+    let mut all: Vec<Record> = records::read(&file)?;
+    all.retain(|record| !is_new(&record.kind));
+    for kind in KINDS.into_iter().filter(|kind| is_new(kind)) {
         let [source, target] = [End::start(kind)?, End::start("oci")?];
         put(&source, &archive)?;
         let client_seconds = source.store.engine().map(client).transpose()?;
@@ -89,7 +92,7 @@ pub(crate) fn run(options: &Options) -> Result {
         target.end()?;
         source.end()?;
     }
-    records::write(&out.join("report.jsonl"), &all)?;
+    records::write(&file, &all)?;
     fs::write(out.join("report.md"), document(&all))?;
     show::note(format_args!("\n{}", out.join("report.md").display()));
     Ok(())
@@ -139,9 +142,10 @@ fn measure(source: &End, target: &End, images: usize) -> Result<(u64, f64)> {
 
 fn document(all: &[Record]) -> String {
     let conditions = match (all.first(), days(all.iter().map(|record| record.date.as_str()))) {
-        (Some(Record { commit, machine, images, .. }), Some(days)) => format!(
-            "Measured with `cargo xtask bench-report` {days} (commit {commit}) on {machine}: the report of {images} \
-             images at the source"
+        (Some(Record { machine, images, .. }), Some(days)) => format!(
+            "Measured with `cargo xtask bench-report` {days} ({}) on {machine}: the report of {images} \
+             images at the source",
+            commits(all.iter().map(|record| record.commit.as_str()))
         ),
         _ => return "# A report of many images\n\nNothing has been measured yet.\n".to_owned(),
     };

@@ -37,9 +37,25 @@ pub(crate) fn days<'a>(dates: impl Iterator<Item = &'a str>) -> Option<String> {
     Some(if first == last { format!("on {first}") } else { format!("from {first} to {last}") })
 }
 
+/// How a document says of which commits the program was: each once, in their order.
+pub(crate) fn commits<'a>(commits: impl Iterator<Item = &'a str>) -> String {
+    let mut named: Vec<&str> = Vec::new();
+    for commit in commits {
+        if !named.contains(&commit) {
+            named.push(commit);
+        }
+    }
+    format!("commit {}", named.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commits_are_said_once() {
+        assert_eq!(commits(["a", "b+", "a"].into_iter()), "commit a, b+");
+    }
 
     #[test]
     fn days_are_said_from_the_first_to_the_last() {

@@ -36,11 +36,16 @@ pub(super) struct Content {
     database: Option<Database>,
 }
 
+/// Where Docker has its images unless it says otherwise.
+const NAMESPACE: &str = "moby";
+
 /// What the engine's containerd knows of images.
 #[derive(Debug)]
 struct Database {
     file: PathBuf,
     namespace: String,
+    /// How many names there must be for it to be the engine's, where the engine does not say which it is.
+    names: Option<u64>,
 }
 
 type Names = BTreeMap<ImageId, Vec<ImageRef>>;
@@ -62,7 +67,8 @@ impl Content {
 
     /// All images that the engine shows, by their documents: `inspect` takes 40 ms for each, and `images` 5.
     pub(super) fn list(&self, program: &Program, platform: &Platform) -> Result<Vec<Image>, StoreError> {
-        let listed = match self.database.as_ref().and_then(|database| database.names().ok().flatten()) {
+        let listed = match self.database.as_ref().and_then(|database| database.names(program).ok().flatten())
+        {
             Some(names) => names,
             None => list::names(program)?,
         };
@@ -133,30 +139,46 @@ impl Database {
     /// That of a containerd in this place, if there is no doubt that this engine uses it: a client may talk to an engine
     /// elsewhere, and its folders have the same names as those here.
     fn of(engine: &Engine, place: &Path) -> Option<Self> {
-        let told = engine.containerd.as_ref()?;
         let is_system = place == Path::new(SYSTEM);
         let id = fs::read_to_string(engine.root.as_ref()?.join("engine-id")).ok()?;
-        let is_its = id.trim() == engine.id && (told.address == SYSTEM_SOCKET) == is_system;
-        is_its.then(|| Self { file: place.join(METADATA), namespace: told.namespace.clone() })
+        let (is_its, namespace, names) = match &engine.containerd {
+            Some(told) => ((told.address == SYSTEM_SOCKET) == is_system, told.namespace.as_str(), None),
+            None => (true, NAMESPACE, Some(engine.images)),
+        };
+        let database = Self { file: place.join(METADATA), namespace: namespace.to_owned(), names };
+        (is_its && id.trim() == engine.id).then_some(database)
     }
 
-    /// The IDs of all images with their names; `None` when it changes all the time.
-    fn names(&self) -> io::Result<Option<Names>> {
+    /// The IDs of all images with their names; `None` when it changes all the time, or is not the engine's.
+    fn names(&self, program: &Program) -> io::Result<Option<Names>> {
         for _ in 0..ATTEMPTS {
             let database = Bolt::open(&self.file)?;
             // What is read while it changes can be anything, a failure too.
-            let names = read_names(&database, &self.namespace);
+            let read = read_names(&database, &self.namespace);
             if database.is_unchanged()? {
-                return names.map(Some);
+                let (names, count) = read?;
+                return Ok(self.is_told(program, &names, count).then_some(names));
             }
         }
         Ok(None)
     }
+
+    /// Whether these are what the engine would tell, as far as can be seen without asking for all.
+    fn is_told(&self, program: &Program, names: &Names, count: u64) -> bool {
+        let Some(told) = self.names else { return true };
+        let one = names.iter().find_map(|(id, names)| Some((id.to_string(), names.first()?.to_string())));
+        let is_there = |(id, name): (String, String)| {
+            let output = program.run(&["image", "inspect", "--format", "{{.Id}}", &name], None);
+            output.is_ok_and(|output| output.stdout.trim_ascii() == id.as_bytes())
+        };
+        told == count && one.is_some_and(is_there)
+    }
 }
 
-fn read_names(database: &Bolt, namespace: &str) -> io::Result<Names> {
-    let mut names = Names::new();
-    let Some(images) = database.bucket(&["v1", namespace, "images"])? else { return Ok(names) };
+/// The names, and how many there are with those that are none for us.
+fn read_names(database: &Bolt, namespace: &str) -> io::Result<(Names, u64)> {
+    let (mut names, mut count) = (Names::new(), 0);
+    let Some(images) = database.bucket(&["v1", namespace, "images"])? else { return Ok((names, 0)) };
     database.each(&images, &mut |name, image| {
         let Value::Bucket(image) = image else { return Ok(()) };
         let Some(target) = database.inner(&image, "target")? else { return Ok(()) };
@@ -166,10 +188,11 @@ fn read_names(database: &Bolt, namespace: &str) -> io::Result<Names> {
         // An image that nobody names has a name there all the same, which is none for us.
         let name = str::from_utf8(name).ok().and_then(|name| name.parse::<ImageRef>().ok());
         names.entry(id).or_default().extend(name);
+        count += 1;
         Ok(())
     })?;
     names.values_mut().for_each(|names| names.sort_unstable());
-    Ok(names)
+    Ok((names, count))
 }
 
 impl Blobs for Content {

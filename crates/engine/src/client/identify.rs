@@ -21,6 +21,8 @@ pub(super) struct Engine {
     pub(super) root: Option<PathBuf>,
     /// What tells it from all others. It keeps that in a file below the root, too.
     pub(super) id: String,
+    /// How many images it says that it has, in its own way of counting.
+    pub(super) images: u64,
     /// The containerd that it says it has: Docker from 27 on.
     pub(super) containerd: Option<Containerd>,
     /// What podman says of its storage, if that is on the client's host.
@@ -50,15 +52,13 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         |reason: &str| StoreError::Broken { what: "the client's `info`".into(), reason: reason.into() };
     let info: Value = serde_json::from_slice(info).map_err(|error| broken(&format!("not JSON: {error}")))?;
     let text = |pointer: &str| info.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let number = |pointer: &str| info.pointer(pointer).and_then(Value::as_u64);
     let absolute = |root: &str| Some(PathBuf::from(root)).filter(|root| root.is_absolute());
     if info.pointer("/store/graphDriverName").is_some() {
-        let number = |pointer: &str| info.pointer(pointer).and_then(Value::as_u64);
         let is_here = info.pointer("/host/serviceIsRemote").and_then(Value::as_bool) == Some(false);
         let told = || {
             let driver = text("/store/graphDriverName").to_owned();
-            let (images, allocated) =
-                (number("/store/imageStore/number")?, number("/store/graphRootAllocated")?);
-            Some(Told { driver, images, allocated })
+            Some(Told { driver, allocated: number("/store/graphRootAllocated")? })
         };
         return Ok(Engine {
             kind: StoreKind::Podman,
@@ -67,6 +67,7 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             v1_names: false,
             root: is_here.then(|| absolute(text("/store/graphRoot"))).flatten(),
             id: String::new(),
+            images: number("/store/imageStore/number").unwrap_or(0),
             containerd: None,
             podman: is_here.then(told).flatten(),
         });
@@ -109,6 +110,7 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             .then(|| absolute(text("/DockerRootDir")))
             .flatten(),
         id: text("/ID").to_owned(),
+        images: number("/Images").unwrap_or(0),
         containerd: info.get("Containerd").filter(|told| told.is_object()).map(|_| Containerd {
             address: text("/Containerd/Address").to_owned(),
             namespace: text("/Containerd/Namespaces/Containers").to_owned(),
@@ -157,13 +159,13 @@ mod tests {
     fn podmans_storage_is_known_where_it_is_here() {
         let storage = |info: &str| {
             let engine = identify(info.as_bytes(), "").unwrap();
-            engine.root.zip(engine.podman)
+            engine.root.zip(engine.podman).map(|(root, told)| (root, told, engine.images))
         };
         let info = r#"{"host":{"serviceIsRemote":false},"store":{"graphDriverName":"overlay","graphRoot":"/var/lib/containers/storage","graphRootAllocated":270553174016,"imageStore":{"number":33}},"version":{"Version":"5.4.2"}}"#;
-        let told = Told { driver: "overlay".into(), images: 33, allocated: 270553174016 };
-        assert_eq!(storage(info), Some((PathBuf::from("/var/lib/containers/storage"), told)));
+        let told = Told { driver: "overlay".into(), allocated: 270553174016 };
+        assert_eq!(storage(info), Some((PathBuf::from("/var/lib/containers/storage"), told, 33)));
         for (told, instead) in
-            [("false", "true"), ("serviceIsRemote", "x"), ("graphRoot\"", "x\""), ("number", "x")]
+            [("false", "true"), ("serviceIsRemote", "x"), ("graphRoot\"", "x\""), ("Allocated", "x")]
         {
             assert_eq!(storage(&info.replace(told, instead)), None, "{told}");
         }

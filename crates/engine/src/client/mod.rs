@@ -62,7 +62,8 @@ impl ClientStore {
             StoreKind::DockerClassic => Docker::open(root).map(Storage::Docker),
             StoreKind::Podman => {
                 let has = |id: &str| self.program.run(&["image", "exists", id], None).is_ok();
-                Podman::open(root, self.engine.podman.as_ref()?, has).map(Storage::Podman)
+                Podman::open(root, (self.engine.podman.as_ref()?, self.engine.images), has)
+                    .map(Storage::Podman)
             }
             _ => None,
         }

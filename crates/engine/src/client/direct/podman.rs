@@ -26,8 +26,6 @@ pub(in crate::client) struct Podman {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::client) struct Told {
     pub(in crate::client) driver: String,
-    /// How many images there are, those from which others were built included.
-    pub(in crate::client) images: u64,
     /// How large the file system is.
     pub(in crate::client) allocated: u64,
 }
@@ -68,17 +66,17 @@ pub(in crate::client) struct Found {
 }
 
 impl Podman {
-    /// The folder, if it is on this host and may be read, and agrees with what the engine says of it. `asked` says whether
-    /// the engine has an image of this ID.
+    /// The folder, if it is on this host and may be read, and agrees with what the engine says of it: that it has so many
+    /// images, those included from which others were built. `asked` says whether it has one of this ID.
     pub(in crate::client) fn open(
         root: &Path,
-        told: &Told,
+        (told, count): (&Told, u64),
         asked: impl FnOnce(&str) -> bool,
     ) -> Option<Self> {
         let podman = Self { root: root.into(), driver: told.driver.clone() };
         let images = podman.images().ok()?;
         let file_system = rustix::fs::statvfs(root).ok()?;
-        let agrees = images.len() as u64 == told.images
+        let agrees = images.len() as u64 == count
             && file_system.f_blocks.saturating_mul(file_system.f_frsize) == told.allocated;
         // A list of manifests has no layers, and is no image for who asks.
         let newest = images.iter().rfind(|image| !image.layer.is_empty())?;

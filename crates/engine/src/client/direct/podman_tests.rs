@@ -155,19 +155,21 @@ fn it_has_to_be_the_storage_that_the_engine_speaks_of() {
     let made = Made::new();
     let low = plain("a", "low");
     let low_id = made.layer("", &low);
-    let open = |told: &Told, has: bool| Podman::open(made.root.path(), told, |_| has).is_some();
+    let open = |(driver, images, allocated): (&str, u64, u64), has: bool| {
+        let told = Told { driver: driver.into(), allocated };
+        Podman::open(made.root.path(), (&told, images), |_| has).is_some()
+    };
     let file_system = rustix::fs::statvfs(made.root.path()).unwrap();
     let allocated = file_system.f_blocks * file_system.f_frsize;
-    let told = |images, allocated| Told { driver: "overlay".into(), images, allocated };
     made.podman();
-    assert!(!open(&told(0, allocated), true), "nothing tells that it is this one");
+    assert!(!open(("overlay", 0, allocated), true), "nothing tells that it is this one");
     made.image(&["localhost/web:1"], &low_id, &[&low], &[]);
     made.podman();
-    assert!(open(&told(1, allocated), true));
-    assert!(!open(&told(1, allocated), false));
-    assert!(!open(&told(2, allocated), true));
-    assert!(!open(&told(1, allocated + 4096), true));
-    assert!(!open(&Told { driver: "btrfs".into(), ..told(1, allocated) }, true));
+    assert!(open(("overlay", 1, allocated), true));
+    assert!(!open(("overlay", 1, allocated), false));
+    assert!(!open(("overlay", 2, allocated), true));
+    assert!(!open(("overlay", 1, allocated + 4096), true));
+    assert!(!open(("btrfs", 1, allocated), true));
 }
 
 #[test]
