@@ -181,6 +181,7 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
         FailureKind::Aborted => ("aborted", FAILED),
         FailureKind::Usage => ("usage", USAGE),
         FailureKind::Other => ("other", FAILED),
+        FailureKind::Changed => ("changed", FAILED),
     };
     let mut causes = causes.iter();
     let first = causes.next().map_or("unknown failure", String::as_str);
@@ -216,6 +217,7 @@ fn endpoint_hint(kind: FailureKind, side: Side, place: &str, option: &str) -> Op
         }
         FailureKind::NoSpace => more_room(&place),
         FailureKind::NoSuchImage => "it was removed in the meantime; run the report again".into(),
+        FailureKind::Changed => "wait until nobody removes images there, and run it again".into(),
         FailureKind::Mismatch => "nothing was changed. Please report this, it is a bug".into(),
         FailureKind::Broken => {
             "the image itself may be damaged: try `docker save` of it on the source".into()

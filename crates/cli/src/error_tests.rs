@@ -123,6 +123,12 @@ fn an_image_fails() {
     hint: nothing was changed. Please report this, it is a bug
     exit 7, mismatch
     ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Changed, &["an image that was there was removed meanwhile", "`docker load --quiet` failed"]), @"
+    error: on alice@build: an image that was there was removed meanwhile
+      caused by: `docker load --quiet` failed
+    hint: wait until nobody removes images there, and run it again
+    exit 1, changed
+    ");
     insta::assert_snapshot!(engine(Side::Remote, FailureKind::Broken, &["the archive is broken: it ends early\nsecond line"]), @"
     error: on alice@build: the archive is broken: it ends early
       caused by: second line

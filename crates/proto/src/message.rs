@@ -401,6 +401,8 @@ pub enum FailureKind {
     Usage,
     /// Anything else.
     Other,
+    /// What the target counted on was removed meanwhile.
+    Changed,
 }
 
 impl Failure {

@@ -34,6 +34,8 @@ pub(crate) enum EndpointError {
     Lengths(#[from] LengthsError),
     #[error("{what}")]
     Io { what: &'static str, source: io::Error },
+    #[error("an image that was there was removed meanwhile")]
+    Changed(#[source] Box<EndpointError>),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -45,7 +47,7 @@ impl EndpointError {
         move |source| EndpointError::Io { what, source }
     }
 
-    fn kind(&self) -> FailureKind {
+    pub(crate) fn kind(&self) -> FailureKind {
         if self.is_caused_by::<Aborted>() {
             return FailureKind::Aborted;
         }
@@ -75,6 +77,7 @@ impl EndpointError {
             | EndpointError::Batch(_)
             | EndpointError::Tree(_)
             | EndpointError::Lengths(_) => FailureKind::Mismatch,
+            EndpointError::Changed(_) => FailureKind::Changed,
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,
             _ => FailureKind::Other,

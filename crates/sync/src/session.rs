@@ -283,6 +283,11 @@ impl Session {
                 self.observer.event(Event::Warning("a layer came out wrong; sending it whole"));
                 self.transfer(entry, dry_run, true)
             }
+            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Changed => {
+                self.observer
+                    .event(Event::Warning("an image was removed from the target meanwhile; once more"));
+                self.transfer(entry, dry_run, self.whole)
+            }
             result => result,
         }
     }

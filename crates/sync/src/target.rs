@@ -9,7 +9,7 @@ use dsync_delta::columns::{Origin, Recipe};
 use dsync_delta::gather::Run;
 use dsync_delta::{ContentSource, JoinError, join};
 use dsync_engine::{Import, Store};
-use dsync_proto::{Event, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply};
+use dsync_proto::{Event, FailureKind, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply};
 
 use crate::assess;
 use crate::batches::{self, Arrivals};
@@ -52,6 +52,27 @@ pub(crate) fn receive(
     room: &Room,
 ) -> Result<Reply, EndpointError> {
     let held = store.list()?;
+    take(store, link, what, &held, room).map_err(|error| match error.kind() {
+        FailureKind::Broken | FailureKind::NoSuchImage | FailureKind::Other if has_lost(store, &held) => {
+            EndpointError::Changed(error.into())
+        }
+        _ => error,
+    })
+}
+
+/// Whether an image is no longer there.
+fn has_lost(store: &dyn Store, held: &[Image]) -> bool {
+    let is_lost = |now: &[Image]| held.iter().any(|image| now.iter().all(|other| other.id != image.id));
+    store.list().is_ok_and(|now| is_lost(&now))
+}
+
+fn take(
+    store: &dyn Store,
+    link: &mut Link,
+    what: &Receiving,
+    held: &[Image],
+    room: &Room,
+) -> Result<Reply, EndpointError> {
     let package = if what.exact { Some(identity::hear(link, &what.image)?) } else { None };
     // Of a patch with an ID that this store has no such IDs for, the image is taken without it.
     let content = match (&package, &what.given) {
@@ -87,10 +108,10 @@ pub(crate) fn receive(
     }
 
     let states = match &package {
-        Some(package) if content.is_none() => identity::states(store, &held, package)?,
-        _ => assess::Held::of(store, &held).states_in(&what.image, &image.diff_ids),
+        Some(package) if content.is_none() => identity::states(store, held, package)?,
+        _ => assess::Held::of(store, held).states_in(&what.image, &image.diff_ids),
     };
-    let plan = Plan::of(states, &held, &image, what, content.is_none())?;
+    let plan = Plan::of(states, held, &image, what, content.is_none())?;
     let need = plan.need(&image, what);
     let Plan { mut states, mut missing, local, described, basis, basis_ids } = plan;
     let replaced = {
@@ -102,7 +123,7 @@ pub(crate) fn receive(
     let cache = remembered(link, what.whole);
     if basis_ids.is_empty() {
         let mut own = Layers::new(store, &room.folder, cache)?;
-        read_local(&mut own, &held, &local)?;
+        read_local(&mut own, held, &local)?;
         own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
         let exact = match package {
             Some(package) => {
@@ -123,7 +144,7 @@ pub(crate) fn receive(
                     replaced(id) || local.contains(id)
                 })?;
             }
-            read_local(&mut own, &held, &local)?;
+            read_local(&mut own, held, &local)?;
             Ok(own)
         });
         let offer = await_offer(link, basis_ids.len(), false);

@@ -26,7 +26,8 @@ fn a_layer_that_comes_twice_is_sent_once() {
 
 #[test]
 fn empty_layers_are_layers() {
-    let Some(bench) = Bench::start() else { return };
+    // Other tests have this layer, too, and it would go with theirs.
+    let Some(bench) = Bench::alone() else { return };
     let image = bench.image("web:1").layer(&Layer::empty()).layer(&layer("content-empty", 1_000));
     pulled(&bench, &image.layer(&Layer::empty()).layer(&Layer::empty()), 13_000);
 }

@@ -147,6 +147,26 @@ fn an_image_that_goes_between_the_report_and_the_sync() {
 }
 
 #[test]
+fn an_image_that_is_built_on_and_goes_before_the_load() {
+    let Some(bench) = Bench::start() else { return };
+    let shared = layer("failures-shared", 50_000);
+    let old = bench.image("old:1").layer(&shared);
+    let new = bench.image("web:1").layer(&shared).layer(&layer("failures-shared-new", 1_000));
+    bench.here().put(&old);
+    bench.there().put(&new);
+    let remove = format!("$docker -H {} rmi {}", bench.here().engine().docker_host(), old.id());
+    let script = format!("test \"$1\" = load && {remove} >/dev/null 2>&1\nexec $docker \"$@\"");
+    in_front_of_docker(&bench.bin(), &script);
+    bench
+        .pull(&[&bench.name("web:1")])
+        .ok()
+        .says("an image was removed from the target meanwhile; once more")
+        .wire_at_least(50_000);
+    assert_eq!(bench.here().id("old:1"), None);
+    bench.here().assert_is("web:1", &new);
+}
+
+#[test]
 fn a_source_that_breaks_in_the_middle_of_a_save() {
     let Some(bench) = Bench::alone() else { return };
     let old = bench.image("web:1").layer(&layer("failures-breaks-old", 1_000));
