@@ -2,7 +2,8 @@
 //!
 //! A batch is coded as one piece, so what is alike belongs into one batch: files of a kind, in the order of
 //! their paths, each with its old version. The old version of a file is the file of the same path, else of a
-//! path that differs in version numbers and hashes only, else of the same name elsewhere.
+//! path that differs in version numbers and hashes only, else of the same name elsewhere, else one that went from the same
+//! folder and whose name begins alike.
 //!
 //! Source and target compute the same batches from what both know, and say nothing about them. So the result
 //! must depend on the arguments only, and a change of it is a change of the protocol.
@@ -76,7 +77,7 @@ pub fn candidates(
     readable: &[Option<&Listing>],
     limit: u64,
 ) -> Vec<Option<Run>> {
-    let (old, better) = (Old::of(basis), Old::of(readable));
+    let (old, better) = (Old::of(basis, new), Old::of(readable, new));
     let places: HashMap<Spot, usize> = sent.iter().enumerate().map(|(at, spot)| (*spot, at)).collect();
     let mut candidates = vec![None; sent.len()];
     let mut left = limit;
@@ -140,7 +141,7 @@ pub fn in_order(new: &[&Listing], sent: &[Spot], mut limits: impl Iterator<Item 
 
 /// Forms batches that put like beside like.
 fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
-    let old = Old::of(basis);
+    let old = Old::of(basis, new);
     let sent: HashSet<Spot> = sent.iter().copied().collect();
     let mut items = Vec::new();
     for (layer, listing) in new.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Which old file a new one is a version of, by their names.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::Listing;
@@ -21,19 +21,26 @@ pub(super) struct Old<'a> {
     blurred_paths: HashMap<Vec<u8>, Vec<OldFile>>,
     names: HashMap<Vec<u8>, Vec<OldFile>>,
     blurred_names: HashMap<Vec<u8>, Vec<OldFile>>,
+    /// Only of files that the new layers have not.
+    beginnings: HashMap<Vec<u8>, Vec<OldFile>>,
 }
 
 /// Of a name that more files have than this, none is taken for a version of another.
 const CROWD: usize = 64;
+/// A word at the beginning of a name says something if it has so many letters.
+const WORD: usize = 4;
 
 impl<'a> Old<'a> {
-    pub(super) fn of(basis: &'a [Option<&'a Listing>]) -> Self {
+    pub(super) fn of(basis: &'a [Option<&'a Listing>], new: &[&Listing]) -> Self {
+        let there: HashSet<Cow<'_, [u8]>> =
+            new.iter().flat_map(|listing| listing.files()).map(|file| file.path).collect();
         let mut old = Old {
             basis,
             paths: HashMap::new(),
             blurred_paths: HashMap::new(),
             names: HashMap::new(),
             blurred_names: HashMap::new(),
+            beginnings: HashMap::new(),
         };
         for (layer, listing) in basis.iter().enumerate() {
             for file in listing.iter().flat_map(|listing| listing.files()) {
@@ -41,6 +48,9 @@ impl<'a> Old<'a> {
                 old.blurred_paths.entry(blur(&file.path)).or_default().push(version.clone());
                 old.names.entry(name(&file.path).to_vec()).or_default().push(version.clone());
                 old.blurred_names.entry(blur(name(&file.path))).or_default().push(version.clone());
+                if let Some(beginning) = beginning(&file.path).filter(|_| !there.contains(&file.path)) {
+                    old.beginnings.entry(beginning).or_default().push(version.clone());
+                }
                 // The layers of an image come lowest first: what lies above is nearer to the new one.
                 old.paths.insert(file.path, version);
             }
@@ -65,7 +75,8 @@ impl<'a> Old<'a> {
         let name_is = || Some((Sense::Name, closest(self.names.get(name(path))?, len)?));
         let blurred_name =
             || Some((Sense::BlurredName, closest(self.blurred_names.get(&blur(name(path)))?, len)?));
-        path_is().or_else(blurred_path).or_else(name_is).or_else(blurred_name)
+        let begins = || Some((Sense::Beginning, closest(self.beginnings.get(&beginning(path)?)?, len)?));
+        path_is().or_else(blurred_path).or_else(name_is).or_else(blurred_name).or_else(begins)
     }
 }
 
@@ -76,6 +87,7 @@ pub(super) enum Sense {
     BlurredPath,
     Name,
     BlurredName,
+    Beginning,
 }
 
 /// The file whose length is nearest; of equal ones the first.
@@ -121,6 +133,14 @@ fn blur(path: &[u8]) -> Vec<u8> {
     blurred
 }
 
+/// The folder, the first word of the name, and the kind: what stays when a release is named in another way.
+fn beginning(path: &[u8]) -> Option<Vec<u8>> {
+    let name = name(path);
+    let word = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let folder = blur(&path[..path.len() - name.len()]);
+    (word >= WORD && word < name.len()).then(|| [&folder[..], &name[..word], b".", kind(path)].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +151,16 @@ mod tests {
         assert_eq!(blur(b"lib/libopenblas64-a1b2c3d4.so"), blur(b"lib/libopenblas32-99ffee00.so"));
         assert_eq!(blur(b"app/main-5f3.js"), b"app/main-#.js");
         assert_ne!(blur(b"app/main.js"), blur(b"app/mail.js"));
+    }
+
+    #[test]
+    fn a_beginning_says_which_file_it_was() {
+        let is_same = |one: &str, other: &str| beginning(one.as_bytes()) == beginning(other.as_bytes());
+        assert!(is_same("x.libs/libblasp-r0-24bff013.3.26.dev.so", "x.libs/libblasp-r0-01191904.3.27.so"));
+        assert!(is_same("lib/app-1.0/tool_rc1.jar", "lib/app-1.1/tool.final.jar"));
+        assert!(!is_same("a/tool_x.jar", "b/tool_y.jar") && !is_same("a/tool_x.jar", "a/tool_x.so"));
+        // Too short, or the whole name, which other senses have.
+        assert_eq!((beginning(b"a/is_x.js"), beginning(b"a/README")), (None, None));
     }
 
     #[test]

@@ -41,3 +41,15 @@ fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere
     let found = candidates(&[&new], &all(&new), &[Some(&hidden)], &[Some(&readable)], 1 << 20);
     assert_eq!(found, [Some(Run { layer: 0, contents: 0..1, len: 3000 }), None]);
 }
+
+#[test]
+fn a_file_that_is_named_in_another_way_is_the_one_that_went() {
+    let old = listing(&[("lib/libblas-a1b2.26.dev.so", 1, 3000), ("lib/libblas-tool.x.so", 2, 2000)]);
+    let new = listing(&[("lib/libblas-c3d4.27.so", 3, 2100), ("lib/libblas-tool.x.so", 4, 2000)]);
+    let batches = batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
+    // The other one is nearer in length, but still there.
+    assert_eq!(batches.len(), 1);
+    assert_eq!(batches[0].new.iter().map(|run| run.len).collect::<Vec<_>>(), [2100, 2000]);
+    let olds: Vec<u64> = batches[0].pairs.iter().map(|pair| batches[0].old[pair.unwrap()].len).collect();
+    assert_eq!(olds, [3000, 2000]);
+}
