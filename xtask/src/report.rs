@@ -144,7 +144,7 @@ fn document(all: &[Record]) -> String {
     let conditions = match (all.first(), days(all.iter().map(|record| record.date.as_str()))) {
         (Some(Record { machine, images, .. }), Some(days)) => format!(
             "Measured with `cargo xtask bench-report` {days} ({}) on {machine}: the report of {images} \
-             images at the source",
+             tiny images at the source, all of the same layer",
             commits(all.iter().map(|record| record.commit.as_str()))
         ),
         _ => return "# A report of many images\n\nNothing has been measured yet.\n".to_owned(),
