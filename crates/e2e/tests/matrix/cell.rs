@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dsync_e2e::{Bench, Form, Real, Sameness, Store};
+use dsync_e2e::{Bench, Form, Sameness, Store};
 
-use crate::stations::Stations;
+use crate::stations::{Stations, tiny};
 
 /// As most images are: where layers are compressed, with gzip.
 pub(crate) fn goes_over(source_kind: &'static str, target_kind: &'static str) {
@@ -21,14 +21,8 @@ pub(crate) fn goes_over_as(source_kind: &'static str, target_kind: &'static str,
         (kind, _) => kind,
     };
     let (from, to) = (host_of(source_kind, target_kind), host_of(target_kind, source_kind));
-    let (Some(from), Some(to), Some(builder)) =
-        (Stations::get(from), Stations::get(to), Stations::get("docker"))
-    else {
+    let (Some(from), Some(to), Some([old, new])) = (Stations::get(from), Stations::get(to), tiny()) else {
         return;
-    };
-    let [old, new] = {
-        let (builder, _alone) = builder.source();
-        ["tiny:1", "tiny:2"].map(|recipe| Real::of(builder.host().engine(), recipe))
     };
     let (source_host, _source_alone) = from.source();
     let (target_host, _target_alone) = to.target();

@@ -2,19 +2,15 @@
 
 use std::fs;
 
-use dsync_e2e::{Bench, Form, Real, Sameness, Store};
+use dsync_e2e::{Bench, Form, Sameness, Store};
 
-use crate::stations::Stations;
+use crate::stations::{Stations, tiny};
 
 fn goes_over(source_kind: &'static str, target_kind: &'static str) {
-    let (Some(from), Some(to), Some(builder)) =
-        (Stations::get(source_kind), Stations::get(target_kind), Stations::get("docker"))
+    let (Some(from), Some(to), Some([old, new])) =
+        (Stations::get(source_kind), Stations::get(target_kind), tiny())
     else {
         return;
-    };
-    let [old, new] = {
-        let (builder, _alone) = builder.source();
-        ["tiny:1", "tiny:2"].map(|recipe| Real::of(builder.host().engine(), recipe))
     };
     let (source_host, _source_alone) = from.source();
     let (target_host, _target_alone) = to.target();

@@ -3,8 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use dsync_e2e::Station;
+use dsync_e2e::{Real, Station};
 use dsync_lab::{EngineKind, EngineOptions, Lab, LabError, LoginOptions};
+
+/// The two images of which one is the update of the other, which Docker builds; `None` without engines.
+pub(crate) fn tiny() -> Option<[Real; 2]> {
+    let (builder, _alone) = Stations::get("docker")?.source();
+    Some(["tiny:1", "tiny:2"].map(|recipe| Real::of(builder.host().engine(), recipe)))
+}
 
 /// Two engines of a kind. One is only ever a source, the other only a target.
 pub(crate) struct Stations {

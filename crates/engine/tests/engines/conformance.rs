@@ -1,11 +1,14 @@
 //! The suite that every store passes, on every engine; and it leaves none of them with anything.
 
+use std::collections::HashSet;
+
 use dsync_core::{Digest, ImageId, ImageRef};
 use dsync_engine::conformance::conformance;
 use dsync_engine::{Description, Store, StoreKind};
 use dsync_lab::Suite;
 use dsync_lab::images::{Image, Layer};
 
+use crate::silent::Taken;
 use crate::stand::{Guest, Stand};
 
 /// What may be left when all images of the suite are gone again, as the lab names it.
@@ -156,6 +159,46 @@ fn podman_lists_images_by_its_files(name: &str) {
         let _ = stand.engine().remove_image(&id.to_string());
     }
     stand.assert_holds_but_for(&before, NOTHING);
+}
+
+/// The suite would pass by `save` as well.
+fn layers_are_read_from_files(name: &str) {
+    let Some(stand) = Stand::get(name) else { return };
+    let _alone = stand.alone();
+    let [low, top] = ["low", "top"].map(|file| Layer::builder().file(file, format!("{name} {file}")).build());
+    let image = Image::untagged().layer(&low).layer(&top);
+    stand.engine().load(&image.archive()).unwrap();
+    let store = stand.store_without("save");
+    let diff_ids = [low.diff_id(), top.diff_id()];
+    let listed = store.list().unwrap().into_iter().find(|listed| listed.diff_ids == diff_ids).unwrap();
+    let mut taken = Taken::default();
+    store.export(&listed.id, &HashSet::from(diff_ids), &mut taken).unwrap();
+    assert_eq!(taken.0, diff_ids);
+    stand.engine().remove_image(&listed.id.to_string()).unwrap();
+}
+
+#[test]
+fn layers_of_docker_20_are_read_from_files() {
+    layers_are_read_from_files("docker");
+}
+
+#[test]
+fn layers_of_docker_28_containerd_are_read_from_files() {
+    layers_are_read_from_files("docker-28-containerd");
+}
+
+#[test]
+fn layers_of_podman_4_are_read_from_files() {
+    layers_are_read_from_files("podman");
+}
+
+#[test]
+#[ignore = "one of all engines: cargo xtask test --all-engines"]
+fn layers_of_all_other_engines_are_read_from_files() {
+    for name in ["docker-26-classic", "docker-28-classic", "docker-26-containerd", "podman-5.4", "podman-5.8"]
+    {
+        layers_are_read_from_files(name);
+    }
 }
 
 #[test]

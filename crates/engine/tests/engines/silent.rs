@@ -40,7 +40,7 @@ fn import(store: &dyn Store, image: &Image) -> Result<ImageId, StoreError> {
 
 /// Takes layers, and says what they really are.
 #[derive(Default)]
-struct Taken(Vec<DiffId>);
+pub(crate) struct Taken(pub(crate) Vec<DiffId>);
 
 impl LayerSink for Taken {
     fn layer(&mut self, told: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
