@@ -50,9 +50,10 @@ pub(crate) fn send(
 ) -> Result<Reply, EndpointError> {
     link.outbox.event(&Event::Total(image.size));
     let (announce, kept) = channel();
+    let reader = &mut *own;
     let (export, sent) = thread::scope(|scope| {
         let reading = scope.spawn(move || {
-            own.keep_and(&image.id, layers.iter().copied(), &mut |kept| {
+            reader.keep_and(&image.id, layers.iter().copied(), &mut |kept| {
                 announce.send(kept).map_err(|_| io::ErrorKind::BrokenPipe.into())
             })
         });
@@ -70,6 +71,7 @@ pub(crate) fn send(
         let sent = sender.all(layers, kept).map(|()| sender);
         (reading.join(), sent)
     });
+    own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
     let ended = || EndpointError::Broken("the reader of the image ended early".into());
     let export = export.map_or_else(|_| Err(ended()), |read| read.map_err(EndpointError::from));
     // Each that stops stops the other, and only the first knows why: a reader that nobody listens to has a broken
