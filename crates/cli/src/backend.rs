@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dsync_core::ImageRef;
 use dsync_sync::{
     Direction, Entry, Error, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
 };
@@ -13,9 +14,9 @@ pub(crate) trait Backend {
     /// See [`Session::report`].
     fn report(&mut self, patterns: &[String]) -> Result<Report, Error>;
     /// See [`Session::sync`].
-    fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error>;
+    fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error>;
     /// See [`Session::verify`].
-    fn verify(&mut self, entry: &Entry) -> Result<u64, Error>;
+    fn verify(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u64, Error>;
     /// See [`Session::traffic`].
     fn traffic(&self) -> Traffic;
 }
@@ -25,12 +26,12 @@ impl Backend for Session {
         Session::report(self, patterns)
     }
 
-    fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error> {
-        Session::sync(self, entry, dry_run)
+    fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error> {
+        Session::sync(self, entry, also, dry_run)
     }
 
-    fn verify(&mut self, entry: &Entry) -> Result<u64, Error> {
-        Session::verify(self, entry)
+    fn verify(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u64, Error> {
+        Session::verify(self, entry, also)
     }
 
     fn traffic(&self) -> Traffic {

@@ -182,6 +182,7 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
         FailureKind::Usage => ("usage", USAGE),
         FailureKind::Other => ("other", FAILED),
         FailureKind::Changed => ("changed", FAILED),
+        FailureKind::AnotherImage => ("another-image", VERIFY),
     };
     let mut causes = causes.iter();
     let first = causes.next().map_or("unknown failure", String::as_str);
@@ -218,6 +219,11 @@ fn endpoint_hint(kind: FailureKind, side: Side, place: &str, option: &str) -> Op
         FailureKind::NoSpace => more_room(&place),
         FailureKind::NoSuchImage => "it was removed in the meantime; run the report again".into(),
         FailureKind::Changed => "wait until nobody removes images there, and run it again".into(),
+        FailureKind::AnotherImage => {
+            "nothing was changed. The source does not give the image that it was asked for: \
+             run the report again, and do not trust it if this stays"
+                .into()
+        }
         FailureKind::Mismatch => "nothing was changed. Please report this, it is a bug".into(),
         FailureKind::Broken => {
             "the image itself may be damaged: try `docker save` of it on the source".into()

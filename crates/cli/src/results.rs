@@ -3,9 +3,11 @@
 //! "sent A instead of B": A is what crossed the ssh connection, in both directions; B is the size of the
 //! image, which is what `docker save | ssh … docker load` would have moved.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use dsync_core::ImageId;
 use dsync_sync::{Entry, LayerState, Outcome, Status, Traffic};
 
 use crate::error::Diagnosis;
@@ -35,6 +37,28 @@ pub(crate) enum What {
     Failed(Diagnosis),
     /// It was not tried, because an earlier failure ended the session.
     Skipped,
+}
+
+impl What {
+    /// The same of a further name of an image, which got all its names at once.
+    pub(crate) fn by_another_name(&self) -> What {
+        match self {
+            What::Current => What::Current,
+            What::Synced(outcome) => What::Synced(Outcome {
+                id: outcome.id,
+                was_there: true,
+                layers: Vec::new(),
+                packed_again: 0,
+                raw: 0,
+                packed: 0,
+                told: 0,
+                costs: Vec::new(),
+                traffic: Traffic::default(),
+            }),
+            What::Failed(diagnosis) => What::Failed(diagnosis.clone()),
+            What::Skipped => What::Skipped,
+        }
+    }
 }
 
 /// All images together.
@@ -70,11 +94,14 @@ impl Done<'_> {
 pub(crate) fn sums(done: &[Done<'_>], traffic: Traffic, took: Duration) -> Sums {
     let count = |is: fn(&What) -> bool| done.iter().filter(|d| is(&d.what)).count();
     let synced = done.iter().filter(|d| matches!(d.what, What::Synced(_)));
+    // An image counts once, whatever number of names it got.
+    let sizes: BTreeMap<ImageId, u64> =
+        synced.clone().map(|d| (d.entry.image.id, d.entry.image.size)).collect();
     Sums {
         synced: synced.clone().count(),
         failed: count(|what| matches!(what, What::Failed(_))),
         skipped: count(|what| matches!(what, What::Skipped)),
-        size: synced.map(|d| d.entry.image.size).fold(0, u64::saturating_add),
+        size: sizes.values().copied().fold(0, u64::saturating_add),
         traffic,
         took,
     }

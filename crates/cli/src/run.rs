@@ -6,14 +6,17 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use dsync_sync::{Direction, Entry, Report, Traffic};
+use dsync_core::ImageRef;
+use dsync_sync::{Direction, Entry, Event, Observer as _, Report, Status, Traffic};
 
 use crate::backend::Backend;
 use crate::error::{self, Context, Diagnosis};
+use crate::escape::visible;
 use crate::progress::Progress;
 use crate::quantity::bytes;
 use crate::report::{self, View};
 use crate::results::{self, Done, What};
+use crate::style::{self, paint};
 use crate::task::Task;
 
 /// What is asked for.
@@ -68,9 +71,36 @@ pub(crate) fn run(
         emit(show.out, &text)?;
     }
     let exit = if request.task.report { error::OK } else { sync(backend, request, view, show)? };
+    let unread = unreadable(&report, request, show);
+    let exit = if exit == error::OK { unread } else { exit };
     let Traffic { sent, received } = backend.traffic();
     show.progress.note(&format!("{} sent, {} received in all", bytes(sent), bytes(received)));
     Ok(exit)
+}
+
+/// Says which images cannot be read. That is a failure where they were asked for.
+fn unreadable(report: &Report, request: &Request<'_>, show: &Show<'_>) -> u8 {
+    let is_asked_for = !request.images.is_empty();
+    // The report has them in its own form.
+    if !request.json && (is_asked_for || !request.task.report) {
+        for image in &report.unreadable {
+            let label = paint(style::NAME, visible(&report::label(image)));
+            let reason = visible(&image.reason);
+            match is_asked_for {
+                true => {
+                    let diagnosis = Diagnosis::new("broken", error::FAILED, "")
+                        .because([&reason])
+                        .hint("build, load or pull it again on the source");
+                    let diagnosis = Diagnosis { message: format!("{label} cannot be read"), ..diagnosis };
+                    show.progress.print(&diagnosis.render());
+                }
+                false => show
+                    .progress
+                    .event(Event::Warning(&format!("{label} cannot be read and is left out: {reason}"))),
+            }
+        }
+    }
+    if is_asked_for && !report.unreadable.is_empty() { error::FAILED } else { error::OK }
 }
 
 fn sync(
@@ -86,15 +116,32 @@ fn sync(
     for (at, entry) in entries.iter().enumerate() {
         show.progress.position(at + 1, entries.len());
         let start = (show.clock)();
-        let what = if ended {
-            What::Skipped
-        } else {
-            one(backend, entry, request.dry_run, request.context, &mut ended)
+        // An image gets all its names at once.
+        let is_same = |other: &Entry| {
+            other.image.id == entry.image.id && (other.status == Status::Current) == is_current(entry)
+        };
+        let first = done.iter().find(|done: &&Done<'_>| is_same(done.entry));
+        let also: Vec<ImageRef> = match first {
+            Some(_) => Vec::new(),
+            None => entries[at + 1..]
+                .iter()
+                .filter(|other| is_same(other))
+                .filter_map(|e| e.name.clone())
+                .collect(),
+        };
+        let what = match first {
+            _ if ended => What::Skipped,
+            Some(first) => first.what.by_another_name(),
+            None if is_current(entry) => What::Current,
+            None => one(backend, entry, &also, request, &mut ended),
         };
         let took = (show.clock)().saturating_sub(start);
         let (what, verified) = match what {
+            What::Current | What::Synced(_) if first.is_some() => {
+                (what, first.and_then(|first| first.verified))
+            }
             What::Current | What::Synced(_) if request.verify && !request.dry_run => {
-                match backend.verify(entry) {
+                match backend.verify(entry, &also) {
                     Ok(read) => (what, Some(read)),
                     Err(e) => {
                         ended = error::ends_session(&e);
@@ -133,21 +180,22 @@ fn sync(
     Ok(exit)
 }
 
+fn is_current(entry: &Entry) -> bool {
+    entry.status == Status::Current
+}
+
 fn one(
     backend: &mut dyn Backend,
     entry: &Entry,
-    dry_run: bool,
-    context: Context<'_>,
+    also: &[ImageRef],
+    request: &Request<'_>,
     ended: &mut bool,
 ) -> What {
-    if entry.status == dsync_sync::Status::Current {
-        return What::Current;
-    }
-    match backend.sync(entry, dry_run) {
+    match backend.sync(entry, also, request.dry_run) {
         Ok(outcome) => What::Synced(outcome),
         Err(e) => {
             *ended = error::ends_session(&e);
-            What::Failed(error::diagnose(&e, context))
+            What::Failed(error::diagnose(&e, request.context))
         }
     }
 }

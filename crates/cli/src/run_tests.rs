@@ -193,6 +193,7 @@ fn json_of_a_report() {
           ]
         }
       ],
+      "unreadable": [],
       "warnings": []
     }
     "#);

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Unreadable};
 use dsync_sync::{
     Direction, Entry, Error, Failure, FailureKind, LayerOutcome, LayerState, Outcome, Report, Side, Status,
     Traffic,
@@ -47,7 +47,9 @@ fn entry(name: &str, size: u64, created: &str, status: Status, layers: &[LayerSt
     let name: ImageRef = name.parse().unwrap();
     let image = Image {
         id: ImageId::of(name.to_string().as_bytes()),
+        config: Some(Digest::of(name.to_string().as_bytes())),
         names: vec![name.clone()],
+        digests: Vec::new(),
         diff_ids: (0..layers.len()).map(|n| DiffId::of(format!("{name} {n}").as_bytes())).collect(),
         platform: "linux/amd64".parse().unwrap(),
         size,
@@ -57,7 +59,7 @@ fn entry(name: &str, size: u64, created: &str, status: Status, layers: &[LayerSt
         Status::NeedUpdate => vec![name.to_string(), "debian:12".into()],
         _ => Vec::new(),
     };
-    Entry { name: Some(name), image, status, layers: layers.into(), basis }
+    Entry { name: Some(name), image, pinned: false, status, layers: layers.into(), basis }
 }
 
 /// Two images on each list, of all ages and with all states of layers.
@@ -78,7 +80,21 @@ pub(crate) fn report() -> Report {
         ),
         entry("scratchy:latest", 0, "0001-01-01T00:00:00Z", New, &[]),
     ];
-    Report { source: "docker 28.2.2, overlay2".into(), target: "podman 4.3.1".into(), entries }
+    Report {
+        source: "docker 28.2.2, overlay2".into(),
+        target: "podman 4.3.1".into(),
+        entries,
+        unreadable: Vec::new(),
+    }
+}
+
+/// An image that cannot be read.
+pub(crate) fn unreadable() -> Unreadable {
+    Unreadable {
+        id: Some(ImageId::of(b"abc")),
+        names: vec!["old/image:1".parse().unwrap()],
+        reason: "its config cannot be used: the image config is not JSON".into(),
+    }
 }
 
 /// The report as one who pulls sees it.
@@ -124,7 +140,7 @@ impl Backend for Fake {
         Ok(report)
     }
 
-    fn sync(&mut self, entry: &Entry, _: bool) -> Result<Outcome, Error> {
+    fn sync(&mut self, entry: &Entry, _: &[ImageRef], _: bool) -> Result<Outcome, Error> {
         let label = entry.label();
         if self.lost == Some(&label) {
             return Err(Error::Lost { host: "alice@build".into(), message: "Killed\n".into() });
@@ -156,7 +172,7 @@ impl Backend for Fake {
         })
     }
 
-    fn verify(&mut self, entry: &Entry) -> Result<u64, Error> {
+    fn verify(&mut self, entry: &Entry, _: &[ImageRef]) -> Result<u64, Error> {
         Ok(entry.image.size)
     }
 

@@ -1,21 +1,25 @@
 //! An image as a store lists it.
 
-use crate::{DiffId, ImageId, ImageRef, Platform};
+use crate::{DiffId, Digest, ImageId, ImageRef, Platform};
 
-/// What a store says of one image without reading any layer.
+/// One image of a store, as far as it is known without reading a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// What the engine shows as the image ID.
+    /// The image ID that the engine shows: the digest of the config, of a manifest or of an index.
     pub id: ImageId,
-    /// All names of it, in the store's order; empty for a dangling image.
+    /// The digest of the config; `None` where the store has to be asked for it (`Store::configs` of `dsync-engine`).
+    pub config: Option<Digest>,
+    /// All names, in the store's order; empty for a dangling image.
     pub names: Vec<ImageRef>,
+    /// Digests of manifests under which registries know the image, in a store whose IDs are not those.
+    pub digests: Vec<Digest>,
     /// The layers, the lowest first.
     pub diff_ids: Vec<DiffId>,
-    /// What the image is for.
+    /// The platform that the config names.
     pub platform: Platform,
     /// The bytes of all layers, uncompressed, as far as the engine knows.
     pub size: u64,
-    /// When it was built, RFC 3339; empty when unknown.
+    /// The time of the build, RFC 3339; empty when unknown.
     pub created: String,
 }
 
@@ -25,23 +29,87 @@ impl Image {
         self.names.contains(name)
     }
 
-    /// Whether both are the same content, whatever ID each engine shows for it.
+    /// Whether both have the same config and the same layers, whatever ID each store shows for them.
     ///
-    /// The same ID always is. Across kinds of store the IDs differ, so the layers and what the config
-    /// says of itself decide.
-    pub fn same_content(&self, other: &Image) -> bool {
-        self.id == other.id
-            || (!self.diff_ids.is_empty()
-                && self.diff_ids == other.diff_ids
-                && self.created == other.created
-                && self.platform == other.platform)
+    /// The config counts as bytes: reproducible builders fix the time, so images with equal layers and times can
+    /// still differ in a command, a variable, a label or the history. `None` where the layers agree and the config
+    /// of one is not known.
+    pub fn same_content(&self, other: &Image) -> Option<bool> {
+        if self.id == other.id {
+            return Some(true);
+        }
+        if self.diff_ids != other.diff_ids {
+            return Some(false);
+        }
+        Some(self.config? == other.config?)
+    }
+}
+
+/// The images of a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Those that can be read.
+    pub images: Vec<Image>,
+    /// Those that cannot; they keep nobody from using the others.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// An image that a store has and that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The image ID, where that much is known.
+    pub id: Option<ImageId>,
+    /// Its names.
+    pub names: Vec<ImageRef>,
+    /// The reason, as a sentence without a full stop.
+    pub reason: String,
+}
+
+impl From<Vec<Image>> for Inventory {
+    fn from(images: Vec<Image>) -> Self {
+        Inventory { images, unreadable: Vec::new() }
     }
 }
 
 /// How many of the lowest layers two stacks have in common.
 ///
-/// This is what replaces the common ancestor of the original: engines lose `Parent` on load, the stack
-/// of diff ids stays.
+/// This replaces the common ancestor of the original: engines lose `Parent` on load, the stack of diff ids stays.
 pub fn shared_prefix(a: &[DiffId], b: &[DiffId]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(id: &str, config: Option<&str>, layers: &[&str]) -> Image {
+        Image {
+            id: ImageId::of(id.as_bytes()),
+            config: config.map(|config| Digest::of(config.as_bytes())),
+            names: Vec::new(),
+            digests: Vec::new(),
+            diff_ids: layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect(),
+            platform: Platform::default(),
+            size: 0,
+            created: "1970-01-01T00:00:01Z".into(),
+        }
+    }
+
+    #[test]
+    fn an_image_is_its_config_and_its_layers() {
+        let one = image("one", Some("a"), &["x", "y"]);
+        assert_eq!(one.same_content(&image("manifest", Some("a"), &["x", "y"])), Some(true));
+        assert_eq!(one.same_content(&image("two", Some("b"), &["x", "y"])), Some(false));
+        assert_eq!(one.same_content(&image("two", Some("a"), &["x"])), Some(false));
+        assert_eq!(
+            one.same_content(&image("two", None, &["x", "y"])),
+            None,
+            "its config has to be asked for"
+        );
+        assert_eq!(one.same_content(&image("two", None, &["x"])), Some(false), "its layers are enough");
+        assert_eq!(one.same_content(&image("one", None, &["x", "y"])), Some(true));
+        // Without layers the config alone decides.
+        assert_eq!(image("m", Some("a"), &[]).same_content(&image("n", Some("a"), &[])), Some(true));
+        assert_eq!(image("m", Some("a"), &[]).same_content(&image("n", Some("b"), &[])), Some(false));
+    }
 }

@@ -9,6 +9,6 @@ mod reference;
 
 pub use config::{Config, ConfigError};
 pub use digest::{ChainId, DiffId, Digest, DigestError, ImageId};
-pub use image::{Image, shared_prefix};
+pub use image::{Image, Inventory, Unreadable, shared_prefix};
 pub use platform::Platform;
 pub use reference::{ImageRef, Pattern, ReferenceError};

@@ -4,11 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Operating system, architecture and, for some architectures, its variant: `linux/arm/v7`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Either may be empty: some builders leave them out, and engines take such images.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
-    /// As Go names it: `linux`, `windows`.
+    /// As Go names it: `linux`, `windows`; empty where the config does not say.
     pub os: String,
-    /// As Go names it: `amd64`, `arm64`.
+    /// As Go names it: `amd64`, `arm64`; empty where the config does not say.
     pub architecture: String,
     /// `v7` of `linux/arm/v7`; empty where there is none.
     pub variant: String,
@@ -27,7 +29,8 @@ impl Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
+        let known = |part: &str| if part.is_empty() { "unknown".to_owned() } else { part.to_owned() };
+        write!(f, "{}/{}", known(&self.os), known(&self.architecture))?;
         if !self.variant.is_empty() {
             write!(f, "/{}", self.variant)?;
         }
@@ -68,6 +71,14 @@ mod tests {
         for text in ["", "linux", "linux/", "/amd64", "a/b/c/d"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_platform_that_is_not_told_is_unknown() {
+        assert_eq!(Platform::default().to_string(), "unknown/unknown");
+        let linux = Platform { os: "linux".into(), ..Platform::default() };
+        assert_eq!(linux.to_string(), "linux/unknown");
+        assert!(!linux.satisfies(&"linux/amd64".parse().unwrap()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod command;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod failure;
+mod lineage;
 mod locate;
 mod oci;
 mod package;
@@ -18,6 +19,7 @@ mod store;
 
 pub use client::{DistantStore, parse_inspect};
 pub use command::Reach;
+pub use lineage::leads_to_config;
 pub use package::{BlobRef, Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};
 pub use store::{Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind};

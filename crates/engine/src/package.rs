@@ -71,11 +71,13 @@ pub struct Package {
     images: Vec<Member>,
     layers: Vec<PackedLayer>,
     absent: Vec<String>,
+    flaws: Vec<String>,
 }
 
 /// One image of a package, for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Member {
+    manifest: Digest,
     config: Config,
     /// Which of the layers are its, the lowest first.
     layers: Vec<usize>,
@@ -136,8 +138,8 @@ impl Package {
                 root.digest
             )));
         }
-        let Walk { documents, layers, images, absent, .. } = walk;
-        Ok(Self { root: root.digest, media_type, documents, images, layers, absent })
+        let Walk { documents, layers, images, absent, flaws, .. } = walk;
+        Ok(Self { root: root.digest, media_type, documents, images, layers, absent, flaws })
     }
 
     /// Puts together what [`Package::documents`] said on another host.
@@ -190,11 +192,16 @@ impl Package {
         &self.absent
     }
 
+    /// Why images of it cannot be used.
+    pub(crate) fn flaws(&self) -> &[String] {
+        &self.flaws
+    }
+
     /// That it has an image at all, and not only what is said of one.
     pub(crate) fn check(self) -> Result<Self, String> {
         match (self.images.is_empty(), &self.absent[..]) {
             (false, _) => Ok(self),
-            (true, []) => Err("it is no image".into()),
+            (true, []) => Err(self.flaws.first().cloned().unwrap_or_else(|| "it is no image".into())),
             (true, absent) => Err(format!(
                 "the store has blobs of none of its platforms ({}); pull or build the image again",
                 absent.join(", ")
@@ -202,15 +209,43 @@ impl Package {
         }
     }
 
-    /// Whether one of its images has these layers.
-    pub fn has_image(&self, diff_ids: &[DiffId]) -> bool {
-        self.config(diff_ids).is_some()
+    /// The config with this digest, if one of its images has it.
+    pub fn config(&self, digest: &Digest) -> Option<&Config> {
+        self.images.iter().map(|image| &image.config).find(|config| config.digest == *digest)
     }
 
-    /// The bytes of the config of the image with these layers.
-    pub fn config(&self, diff_ids: &[DiffId]) -> Option<&[u8]> {
-        let image = self.images.iter().find(|image| image.config.diff_ids == diff_ids)?;
-        self.document(&image.config.digest)
+    /// The index, indexes in it and the manifest that lead from the root to an image with this config, in this order:
+    /// each names the digest of the next, and the last that of the config.
+    pub fn path_to(&self, config: &Digest) -> Option<Vec<&[u8]>> {
+        let (digest, bytes) = self.documents.first()?;
+        let mut path = Vec::new();
+        self.descend(digest, bytes, config, DEEPEST, &mut path).then_some(path)
+    }
+
+    fn descend<'a>(
+        &'a self,
+        digest: &Digest,
+        bytes: &'a [u8],
+        config: &Digest,
+        depth: usize,
+        path: &mut Vec<&'a [u8]>,
+    ) -> bool {
+        let Ok(json) = serde_json::from_slice::<Value>(bytes) else { return false };
+        path.push(bytes);
+        let leads = match json.get("manifests") {
+            None => {
+                self.images.iter().any(|image| image.manifest == *digest && image.config.digest == *config)
+            }
+            Some(_) if depth == 0 => false,
+            Some(_) => entries(&json).iter().filter_map(BlobRef::parse).any(|child| {
+                self.document(&child.digest)
+                    .is_some_and(|bytes| self.descend(&child.digest, bytes, config, depth - 1, path))
+            }),
+        };
+        if !leads {
+            path.pop();
+        }
+        leads
     }
 
     /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.
@@ -223,7 +258,7 @@ impl Package {
     }
 
     /// The bytes of a document.
-    pub(crate) fn document(&self, digest: &Digest) -> Option<&[u8]> {
+    pub fn document(&self, digest: &Digest) -> Option<&[u8]> {
         let mut documents = self.documents.iter();
         documents.find(|(other, _)| other == digest).map(|(_, bytes)| &bytes[..])
     }
@@ -254,6 +289,7 @@ struct Walk<'a, D> {
     numbers: HashMap<Digest, usize>,
     images: Vec<Member>,
     absent: Vec<String>,
+    flaws: Vec<String>,
     /// Whether what comes is only said of an image.
     beside: bool,
 }
@@ -268,6 +304,7 @@ impl<'a, D: Documents> Walk<'a, D> {
             numbers: HashMap::new(),
             images: Vec::new(),
             absent: Vec::new(),
+            flaws: Vec::new(),
             beside: false,
         }
     }
@@ -381,7 +418,17 @@ impl<'a, D: Documents> Walk<'a, D> {
                 None => return Ok(false),
             },
         };
-        let parsed = Config::parse(&text).ok().filter(|parsed| parsed.diff_ids.len() == layers.len());
+        let parsed = match Config::parse(&text) {
+            Ok(parsed) if parsed.diff_ids.len() == layers.len() => Ok(parsed),
+            Ok(parsed) => {
+                Err(format!("it names {} layers, its manifest {}", parsed.diff_ids.len(), layers.len()))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let (Err(reason), false, true) = (&parsed, self.beside, is_config(json)) {
+            self.flaws.push(format!("its config {} cannot be used: {reason}", config.digest));
+        }
+        let parsed = parsed.ok();
         self.keep(blob.digest, bytes);
         self.keep(config.digest, text);
         let mut numbers = Vec::with_capacity(layers.len());
@@ -395,7 +442,7 @@ impl<'a, D: Documents> Walk<'a, D> {
         }
         // What a builder says of an image has a config too.
         if let Some(config) = parsed.filter(|_| !self.beside) {
-            self.images.push(Member { config, layers: numbers });
+            self.images.push(Member { manifest: blob.digest, config, layers: numbers });
         }
         Ok(true)
     }
@@ -408,8 +455,27 @@ fn media_type(json: &Value) -> String {
     json.get("mediaType").and_then(Value::as_str).filter(plain).unwrap_or(default).to_owned()
 }
 
+/// Whether a manifest says that its config is an image's; that of a chart or a signature is something else.
+fn is_config(manifest: &Value) -> bool {
+    let media_type = manifest.pointer("/config/mediaType").and_then(Value::as_str);
+    media_type.is_none_or(|media_type| {
+        matches!(
+            media_type,
+            "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
+        )
+    }) && manifest.get("artifactType").is_none()
+}
+
 fn entries(index: &Value) -> &[Value] {
     index.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The first manifest of an index that may be for the platform.
+pub(crate) fn for_platform(index: &Value, wanted: &Platform) -> Option<BlobRef> {
+    let fits = |entry: &&Value| {
+        !is_attestation(entry) && platform(entry).is_none_or(|platform| platform.satisfies(wanted))
+    };
+    entries(index).iter().find(fits).and_then(BlobRef::parse)
 }
 
 /// What a builder says of an image is listed beside it.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
-use dsync_core::{ChainId, DiffId, Image, ImageId, ImageRef, Platform};
+use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
 
 use crate::package::{BlobRef, Package};
 
@@ -20,7 +20,15 @@ pub trait Store: Send + Sync {
     fn prefer(&mut self, _platform: &Platform) {}
 
     /// All images, dangling ones too, without reading any layer.
-    fn list(&self) -> Result<Vec<Image>, StoreError>;
+    ///
+    /// An image that cannot be understood is listed as such, and never the reason why the others are not.
+    fn list(&self) -> Result<Inventory, StoreError>;
+
+    /// The digests of the configs of these images, where [`Store::list`] does not tell them: `None` for one that is
+    /// gone or has none. It costs, so it is asked for images whose layers leave the question open.
+    fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+        Ok(vec![None; ids.len()])
+    }
 
     /// Which layers this store can take an image without, given its images.
     fn holdings(&self, held: &[Image]) -> Holdings;
@@ -259,7 +267,9 @@ mod tests {
     fn image(layers: &[&str]) -> Image {
         Image {
             id: ImageId::of(layers.concat().as_bytes()),
+            config: None,
             names: Vec::new(),
+            digests: Vec::new(),
             diff_ids: layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect(),
             platform: "linux/amd64".parse().unwrap(),
             size: 0,

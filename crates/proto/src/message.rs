@@ -52,13 +52,20 @@ pub enum Request {
         explain: bool,
         /// Say all that the ID is made of: both stores name images by manifests.
         exact: bool,
+        /// Prove that the config belongs to the ID, before all else.
+        prove: bool,
     },
     /// To a target: take this image from the source.
     Receive(Receive),
-    /// To a target: read the image again that is there under the first of its names, or else the same image.
+    /// To a target: read the image again that is there under all of its names, or else the same image.
     Verify {
         /// As the source listed it.
         image: ListedImage,
+    },
+    /// The digests of the configs of these images, which `List` did not give.
+    Configs {
+        /// Image IDs.
+        images: Vec<[u8; 32]>,
     },
 }
 
@@ -101,6 +108,8 @@ pub struct Receive {
     pub dry_run: bool,
     /// Make the image with the source's ID: both stores name images by manifests.
     pub exact: bool,
+    /// The source proves that the config belongs to the ID, before all else.
+    pub prove: bool,
 }
 
 /// The answer to a [`Request`].
@@ -112,6 +121,8 @@ pub enum Reply {
     Images {
         /// The images, names sorted.
         images: Vec<ListedImage>,
+        /// Those that match and cannot be read.
+        unreadable: Vec<UnreadableImage>,
         /// All names of the store, where a pattern matched nothing: for "did you mean".
         names: Vec<String>,
     },
@@ -137,6 +148,8 @@ pub enum Reply {
         /// Bytes of layers, uncompressed, and of what is stored where that is something else.
         bytes: u64,
     },
+    /// To `Configs`, in its order: a digest; none for an image that is gone or has no config.
+    Configs(Vec<Option<[u8; 32]>>),
 }
 
 /// What some of the bytes of an image are that cross.
@@ -174,16 +187,42 @@ pub struct Opened {
 pub struct ListedImage {
     /// The image ID.
     pub id: [u8; 32],
+    /// The digest of the config, where the list of the store tells it; always there in `Receive`.
+    pub config: Option<[u8; 32]>,
     /// `NAME:TAG`, sorted.
     pub names: Vec<String>,
+    /// Digests of manifests under which registries know it.
+    pub digests: Vec<[u8; 32]>,
     /// Diff ids, the lowest layer first.
     pub diff_ids: Vec<[u8; 32]>,
-    /// `OS/ARCH[/VARIANT]`.
-    pub platform: String,
+    /// As its config names it.
+    pub platform: ListedPlatform,
     /// Bytes, uncompressed.
     pub size: u64,
     /// RFC 3339.
     pub created: String,
+}
+
+/// A platform; each part is empty where the config does not tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedPlatform {
+    /// `linux`.
+    pub os: String,
+    /// `arm64`.
+    pub architecture: String,
+    /// `v8`.
+    pub variant: String,
+}
+
+/// An image that a store has and cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadableImage {
+    /// The image ID, where that much is known.
+    pub id: Option<[u8; 32]>,
+    /// `NAME:TAG`.
+    pub names: Vec<String>,
+    /// A sentence without a full stop.
+    pub reason: String,
 }
 
 /// What a target says of one image of the source.
@@ -195,6 +234,8 @@ pub struct Survey {
     pub layers: Vec<LayerState>,
     /// The name or ID of the image whose contents would be used, best first.
     pub basis: Vec<String>,
+    /// Whether the statuses are open: an image here has the same layers, and the digest of the config was not given.
+    pub open: bool,
 }
 
 /// The three lists of the report.
@@ -403,6 +444,8 @@ pub enum FailureKind {
     Other,
     /// What the target counted on was removed meanwhile.
     Changed,
+    /// The source gives another image than was asked for.
+    AnotherImage,
 }
 
 impl Failure {
@@ -431,12 +474,13 @@ mod tests {
             dry_run: false,
             explain: true,
             exact: false,
+            prove: true,
         };
         let mut expected = vec![3]; // the fourth variant
         expected.extend([7; 32]); // an array has no length in front
         expected.extend([1, 18]); // the second variant; 9, zigzag
         expected.extend([1, 0xe8, 7]); // there is one; 1000, seven bits at a time
-        expected.extend([0, 1, 0]); // false, true, false
+        expected.extend([0, 1, 0, 1]); // false, true, false, true
         assert_eq!(encode(&send).unwrap(), expected);
 
         let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 8]], local: vec![5] };
@@ -453,6 +497,34 @@ mod tests {
         let failed = Reply::Failed(Failure { kind: FailureKind::NoSpace, causes: vec!["full".into()] });
         assert_eq!(encode(&failed).unwrap(), [5, 4, 1, 4, b'f', b'u', b'l', b'l']);
         assert_eq!(encode(&Event::Phase(Phase::Load)).unwrap(), [0, 3]);
+    }
+
+    #[test]
+    fn a_listed_image_is_pinned() {
+        let image = ListedImage {
+            id: [1; 32],
+            config: Some([2; 32]),
+            names: vec!["a:1".into()],
+            digests: vec![[3; 32]],
+            diff_ids: vec![[4; 32]],
+            platform: ListedPlatform { os: "linux".into(), architecture: "arm".into(), variant: "v7".into() },
+            size: 300,
+            created: "t".into(),
+        };
+        let mut expected = vec![1; 32];
+        expected.push(1);
+        expected.extend([2; 32]);
+        expected.extend(b"\x01\x03a:1\x01");
+        expected.extend([3; 32]);
+        expected.push(1);
+        expected.extend([4; 32]);
+        expected.extend(b"\x05linux\x03arm\x02v7\xac\x02\x01t");
+        assert_eq!(encode(&image).unwrap(), expected);
+        let unreadable = UnreadableImage { id: None, names: vec!["b:1".into()], reason: "r".into() };
+        let images = Reply::Images { images: Vec::new(), unreadable: vec![unreadable], names: Vec::new() };
+        assert_eq!(encode(&images).unwrap(), b"\x01\x00\x01\x00\x01\x03b:1\x01r\x00");
+        assert_eq!(encode(&Request::Configs { images: vec![[5; 32]] }).unwrap()[..3], [6, 1, 5]);
+        assert_eq!(encode(&Reply::Configs(vec![None, Some([6; 32])])).unwrap()[..5], [7, 2, 0, 1, 6]);
     }
 
     #[test]

@@ -3,13 +3,43 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use dsync_core::{DiffId, Image, ImageRef, shared_prefix};
-use dsync_engine::{Holdings, Store};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, shared_prefix};
+use dsync_engine::{Holdings, Store, StoreError};
 use dsync_proto::{LayerState, Status};
 
-/// Which list of the report a name is on. Where it is `exact`, only the same ID is the same image.
+/// Asks a store for the configs of those of its images that may be a wanted one: their layers agree, and the list of
+/// the store does not tell their configs.
+pub(crate) fn learn_configs(
+    store: &dyn Store,
+    held: &mut [Image],
+    wanted: &[Image],
+) -> Result<(), StoreError> {
+    let layers: HashSet<&[DiffId]> = wanted.iter().map(|image| &image.diff_ids[..]).collect();
+    let mut open: Vec<&mut Image> = held
+        .iter_mut()
+        .filter(|image| image.config.is_none() && layers.contains(&image.diff_ids[..]))
+        .collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<ImageId> = open.iter().map(|image| image.id).collect();
+    for (image, config) in open.iter_mut().zip(store.configs(&ids)?) {
+        image.config = config;
+    }
+    Ok(())
+}
+
+/// Whether some of these may be the image, and only its config, which is not known, can tell.
+pub(crate) fn is_open(held: &[Image], image: &Image) -> bool {
+    image.config.is_none() && held.iter().any(|other| other.same_content(image).is_none())
+}
+
+/// The list of the report that a name is on. Where it is `exact`, only the same ID is the same image.
 pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>, exact: bool) -> Status {
-    let same = |other: &Image| if exact { other.id == image.id } else { other.same_content(image) };
+    let same = |other: &Image| match exact {
+        true => other.id == image.id,
+        false => other.same_content(image) == Some(true),
+    };
     let there = match name {
         Some(name) => held.iter().find(|other| other.is_named(name)),
         None => held.iter().find(|other| same(other)),
@@ -41,10 +71,17 @@ impl Held {
 
     /// The same for a list with these layers and others, which do not belong to the image and are not taken unless they
     /// come by themselves.
+    ///
+    /// A layer that occurs several times in the image is given to the store if one of its places needs it: Docker's
+    /// classic store has a layer on those below it, so the same layer can be there in one place and not in another.
     pub(crate) fn states_in(&self, image: &Image, all: &[DiffId]) -> Vec<LayerState> {
         let states = self.states(image);
-        let state = |id| image.diff_ids.iter().position(|other| other == id).map(|at| states[at]);
-        all.iter().map(|id| state(id).unwrap_or(LayerState::Shared)).collect()
+        let state = |id: &DiffId| {
+            let places = image.diff_ids.iter().zip(&states).filter(|(other, _)| *other == id);
+            let is_given = |state: &&LayerState| **state != LayerState::Shared;
+            places.map(|(_, state)| state).find(is_given).copied().unwrap_or(LayerState::Shared)
+        };
+        all.iter().map(state).collect()
     }
 
     /// Where a layer would come from which the store has in its own sense, or has not.
@@ -96,12 +133,14 @@ pub(crate) fn basis<'a>(held: &'a [Image], image: &Image, names: &[ImageRef]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dsync_core::ImageId;
+    use dsync_core::Digest;
 
     fn image(name: &str, layers: &[&str], size: u64) -> Image {
         Image {
             id: ImageId::of(format!("{name}{layers:?}").as_bytes()),
+            config: Some(Digest::of(name.as_bytes())),
             names: vec![name.parse().unwrap()],
+            digests: Vec::new(),
             diff_ids: layers.iter().map(|l| DiffId::of(l.as_bytes())).collect(),
             platform: "linux/amd64".parse().unwrap(),
             size,
@@ -138,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_that_occurs_twice_is_given_where_one_place_needs_it() {
+        let old = image("twice:1", &["empty", "app 1", "empty"], 1);
+        let new = image("twice:2", &["empty", "app 2", "empty"], 1);
+        let held = Held {
+            holdings: Holdings::chains(std::slice::from_ref(&old)),
+            layers: old.diff_ids.iter().copied().collect(),
+        };
+        use LayerState::{Local, Missing, Shared};
+        assert_eq!(held.states(&new), [Shared, Missing, Local]);
+        assert_eq!(held.states_in(&new, &new.diff_ids), [Local, Missing, Local]);
+    }
+
+    #[test]
     fn the_three_lists() {
         let wanted = image("shop:1", &["base", "x"], 1);
         let name = wanted.names[0].clone();
@@ -151,5 +203,11 @@ mod tests {
         let elsewhere = [elsewhere];
         assert_eq!(status(&elsewhere, &wanted, Some(&name), false), Status::Current);
         assert_eq!(status(&elsewhere, &wanted, Some(&name), true), Status::NeedUpdate);
+        // Another config over the same layers, made at the same time, is another image.
+        let other = Image { config: Some(Digest::of(b"other")), ..elsewhere[0].clone() };
+        assert_eq!(status(std::slice::from_ref(&other), &wanted, Some(&name), false), Status::NeedUpdate);
+        assert!(!is_open(std::slice::from_ref(&other), &wanted));
+        let untold = Image { config: None, ..wanted.clone() };
+        assert!(is_open(&[other], &untold) && !is_open(&[wanted], &untold));
     }
 }

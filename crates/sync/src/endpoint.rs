@@ -5,18 +5,18 @@
 use std::io;
 use std::path::PathBuf;
 
-use dsync_core::{Image, ImageId, Platform};
+use dsync_core::{Image, ImageId, Inventory, Platform};
 use dsync_engine::{Store, StoreSpec};
 use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
 use crate::assess;
 use crate::cache::Cache;
-use crate::convert::{from_wire, to_wire};
+use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
 use crate::failure::EndpointError;
 use crate::link::Link;
 use crate::select::Selector;
 use crate::source::{self, Sending};
-use crate::target::{self, Receiving};
+use crate::target::{self, Keep, Receiving};
 use crate::verify;
 
 /// Opens a store by what `--docker` says.
@@ -133,27 +133,36 @@ impl Host {
             Request::Survey { images, exact } => {
                 self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?, exact)
             }
-            Request::Send { image, compression, speed, dry_run, explain, exact } => {
+            Request::Configs { images } => {
+                let ids: Vec<ImageId> = images.into_iter().map(ImageId::from_bytes).collect();
+                let configs = self.store.configs(&ids)?;
+                Ok(Reply::Configs(configs.into_iter().map(|config| Some(*config?.as_bytes())).collect()))
+            }
+            Request::Send { image, compression, speed, dry_run, explain, exact, prove } => {
                 let image = ImageId::from_bytes(image);
-                let held = self.store.list()?;
+                let held = self.store.list()?.images;
                 let exact = exact.then(|| self.platform.clone());
-                let how = Sending { compression, speed, dry_run, explain, exact };
+                let how = Sending { compression, speed, dry_run, explain, exact, prove };
                 source::send(&*self.store, &held, link, &image, &how, &self.room)
             }
             Request::Verify { image } => {
                 link.outbox.event(&Event::Phase(Phase::Verify));
-                let bytes = verify::verify(&*self.store, &self.store.list()?, &from_wire(&image)?)?;
+                let bytes = verify::verify(&*self.store, self.store.list()?.images, &from_wire(&image)?)?;
                 Ok(Reply::Verified { bytes })
             }
-            Request::Receive(Receive { image, names, basis, whole, dry_run, exact }) => {
+            Request::Receive(Receive { image, names, basis, whole, dry_run, exact, prove }) => {
                 let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());
                 let receiving = Receiving {
                     image: from_wire(&image)?,
-                    names: names.iter().map(|name| name.parse().map_err(usage)).collect::<Result<_, _>>()?,
+                    names: names_from_wire(&names)?,
                     basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(usage)?) },
                     whole,
                     dry_run,
-                    exact,
+                    exact: exact.then_some(match self.platform {
+                        None => Keep::Whole,
+                        Some(_) => Keep::Platform,
+                    }),
+                    prove,
                     given: None,
                 };
                 target::receive(&*self.store, link, &receiving, &self.room)
@@ -161,8 +170,8 @@ impl Host {
         }
     }
 
-    fn images(&self) -> Result<Vec<Image>, EndpointError> {
-        let mut images = self.store.list()?;
+    fn images(&self) -> Result<Inventory, EndpointError> {
+        let Inventory { mut images, unreadable } = self.store.list()?;
         if let Some(platform) = &self.platform {
             images.retain(|image| image.platform.satisfies(platform));
         }
@@ -170,7 +179,7 @@ impl Host {
             image.names.sort();
         }
         images.sort_by(|a, b| a.names.cmp(&b.names).then_with(|| a.id.cmp(&b.id)));
-        Ok(images)
+        Ok(Inventory { images, unreadable })
     }
 
     fn list(&self, patterns: &[String]) -> Result<Reply, EndpointError> {
@@ -179,8 +188,11 @@ impl Host {
             .map(|text| Selector::parse(text))
             .collect::<Result<_, _>>()
             .map_err(EndpointError::Usage)?;
-        let images = self.images()?;
-        let all_match = selectors.iter().all(|selector| images.iter().any(|image| selector.selects(image)));
+        let Inventory { images, unreadable } = self.images()?;
+        let all_match = selectors.iter().all(|selector| {
+            images.iter().any(|image| selector.selects(image))
+                || unreadable.iter().any(|image| selector.selects_unreadable(image))
+        });
         let names = if all_match {
             Vec::new()
         } else {
@@ -193,11 +205,23 @@ impl Host {
                 selectors.iter().any(|selector| selector.selects(image))
             }
         });
-        Ok(Reply::Images { images: selected.map(to_wire).collect(), names })
+        let unreadable = unreadable.iter().filter(|image| match selectors.is_empty() {
+            true => !image.names.is_empty(),
+            false => selectors.iter().any(|selector| selector.selects_unreadable(image)),
+        });
+        Ok(Reply::Images {
+            images: selected.map(to_wire).collect(),
+            unreadable: unreadable.map(unreadable_to_wire).collect(),
+            names,
+        })
     }
 
     fn survey(&self, images: &[Image], exact: bool) -> Result<Reply, EndpointError> {
-        let held = self.store.list()?;
+        let mut held = self.store.list()?.images;
+        if !exact {
+            assess::learn_configs(&*self.store, &mut held, images)?;
+        }
+        let held = held;
         let known = assess::Held::of(&*self.store, &held);
         let survey = |image: &Image| {
             let status = if image.names.is_empty() {
@@ -208,7 +232,12 @@ impl Host {
             let basis = assess::basis(&held, image, &image.names);
             let label =
                 |basis: &Image| basis.names.first().map_or_else(|| basis.id.to_string(), ToString::to_string);
-            Survey { status, layers: known.states(image), basis: basis.into_iter().map(label).collect() }
+            Survey {
+                status,
+                layers: known.states(image),
+                basis: basis.into_iter().map(label).collect(),
+                open: !exact && assess::is_open(&held, image),
+            }
         };
         Ok(Reply::Surveyed(images.iter().map(survey).collect()))
     }

@@ -36,6 +36,9 @@ pub(crate) enum EndpointError {
     Io { what: &'static str, source: io::Error },
     #[error("an image that was there was removed meanwhile")]
     Changed(#[source] Box<EndpointError>),
+    /// The source gives another image than was asked for.
+    #[error("{0}")]
+    AnotherImage(String),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -77,6 +80,7 @@ impl EndpointError {
             | EndpointError::Batch(_)
             | EndpointError::Tree(_)
             | EndpointError::Lengths(_) => FailureKind::Mismatch,
+            EndpointError::AnotherImage(_) => FailureKind::AnotherImage,
             EndpointError::Changed(_) => FailureKind::Changed,
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,

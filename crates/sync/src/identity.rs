@@ -43,15 +43,20 @@ const MOST_RECIPES: usize = 16 << 20;
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not say what the image is made of";
 
-/// Says what an image is made of: the number of documents (4 bytes, little-endian), of each the length (4 bytes) and
-/// the bytes, all packed.
-pub(crate) fn tell(link: &Link, package: &Package, effort: Effort) -> Result<u64, EndpointError> {
+/// Sends all documents that an image is made of. Returns how many bytes they took.
+pub(crate) fn send(link: &Link, package: &Package, effort: Effort) -> Result<u64, EndpointError> {
+    let documents: Vec<&[u8]> = package.documents().map(|(_, document)| document).collect();
+    send_documents(link, &documents, effort)
+}
+
+/// Sends documents: their number (4 bytes, little-endian), of each the length (4 bytes) and the bytes, all packed.
+pub(crate) fn send_documents(link: &Link, documents: &[&[u8]], effort: Effort) -> Result<u64, EndpointError> {
     let mut told = Vec::new();
     let number = |len: usize| u32::try_from(len).map_err(|error| EndpointError::Broken(error.to_string()));
-    told.extend(number(package.documents().count())?.to_le_bytes());
-    for (_, document) in package.documents() {
+    told.extend(number(documents.len())?.to_le_bytes());
+    for document in documents {
         told.extend(number(document.len())?.to_le_bytes());
-        told.extend(document);
+        told.extend_from_slice(document);
     }
     let mut out = link.data_writer();
     let packed =
@@ -59,18 +64,38 @@ pub(crate) fn tell(link: &Link, package: &Package, effort: Effort) -> Result<u64
     packed.map_err(EndpointError::io(LOST))
 }
 
-/// Hears what an image is made of, which must be the one that was listed.
-pub(crate) fn hear(link: &mut Link, listed: &Image) -> Result<Package, EndpointError> {
+/// Receives documents.
+pub(crate) fn receive_documents(link: &mut Link) -> Result<Vec<Vec<u8>>, EndpointError> {
     let mut stream = link.data_reader();
     let told = batches::read_alone(&mut stream, MOST_DOCUMENTS)?;
     stream.finish().map_err(EndpointError::io(SILENT))?;
-    let documents = take_documents(&told).ok_or_else(|| EndpointError::Broken(SILENT.into()))?;
+    take_documents(&told).ok_or_else(|| EndpointError::Broken(SILENT.into()))
+}
+
+/// Receives what an image is made of, which must have the config that was asked for. Where `whole`, the ID that was
+/// asked for is that of all of it; else it may be that of an index, of which one platform crosses.
+pub(crate) fn receive(
+    link: &mut Link,
+    listed: &Image,
+    config: &Digest,
+    whole: bool,
+) -> Result<Package, EndpointError> {
+    let documents = receive_documents(link)?;
     let package = Package::assemble(documents).map_err(|reason| {
         EndpointError::Broken(format!("what the source says of the image is broken: {reason}"))
     })?;
-    match package.has_image(&listed.diff_ids) {
-        true => Ok(package),
-        false => Err(EndpointError::Broken("the source told of another image".into())),
+    if whole && id(&package) != listed.id {
+        return Err(EndpointError::AnotherImage(format!(
+            "the source sent image {} in place of {}",
+            id(&package),
+            listed.id
+        )));
+    }
+    match package.config(config) {
+        Some(config) if config.diff_ids == listed.diff_ids => Ok(package),
+        _ => {
+            Err(EndpointError::AnotherImage(format!("the source sent an image without the config {config}")))
+        }
     }
 }
 
@@ -186,8 +211,8 @@ pub(crate) struct Exact {
     content: Option<Box<dyn AsContent>>,
 }
 
-/// Makes the image of a package with these layers, which may be uncompressed in this folder.
-pub(crate) type MakeContent = fn(&Package, &[DiffId], &Path) -> Option<Box<dyn AsContent>>;
+/// Makes the image of a package with this config, whose layers may be uncompressed in this folder.
+pub(crate) type MakeContent = fn(&Package, &Digest, &Path) -> Option<Box<dyn AsContent>>;
 
 /// One of the images of a package, in a store that does not name images by manifests.
 pub(crate) trait AsContent {

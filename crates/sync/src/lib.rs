@@ -31,6 +31,7 @@ mod pace;
 mod patch;
 mod program;
 mod progress;
+mod proof;
 mod remote;
 mod report;
 mod rsync;

@@ -47,7 +47,7 @@ impl<'a> Plan<'a> {
         keeps_id: bool,
     ) -> Result<Self, EndpointError> {
         if let Some(given) = &what.given {
-            return Plan::given(states, held, image, (given, what.exact && keeps_id));
+            return Plan::given(states, held, image, (given, what.exact.is_some() && keeps_id));
         }
         if what.whole {
             // What this side has in another chain is not looked for either.
@@ -71,7 +71,11 @@ impl<'a> Plan<'a> {
             layers: self.missing.iter().filter_map(position).collect(),
             whole: what.whole,
             basis: self.basis_ids.iter().map(short).collect(),
-            local: if what.exact { self.described.iter().filter_map(position).collect() } else { Vec::new() },
+            local: if what.exact.is_some() {
+                self.described.iter().filter_map(position).collect()
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -160,6 +164,8 @@ mod tests {
     fn image(layers: &[&str]) -> Image {
         Image {
             id: ImageId::of(layers.concat().as_bytes()),
+            config: None,
+            digests: Vec::new(),
             names: Vec::new(),
             diff_ids: ids(layers),
             platform: "linux/amd64".parse().unwrap(),

@@ -12,7 +12,7 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Image, ImageId};
 use dsync_engine::{Package, Store};
 use dsync_proto::{
     Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, decode,
@@ -27,7 +27,7 @@ use crate::link::{Frame, Inbox, Link};
 use crate::need::{Given, short};
 use crate::session::{Identity, LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
-use crate::target::{self, Receiving};
+use crate::target::{self, Keep, Receiving};
 use crate::unpacked::as_content;
 use file::{Head, Reader, Writer};
 use operand::{Operand, Stores};
@@ -96,9 +96,13 @@ fn make(
     // What both have is read out of the first.
     let stores = Stores::open(&[new, old], &options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;
-    let held = stores.list()?;
+    let held = stores.list()?.images;
     let packages = [old, new].map(|operand| operand.store(&stores));
-    let ((old, _), (new, names)) = (old.find(&stores)?, new.find(&stores)?);
+    let ((old, _), (mut new, names)) = (old.find(&stores)?, new.find(&stores)?);
+    if new.config.is_none() {
+        new.config = packages[1].configs(&[new.id])?.into_iter().next().flatten();
+    }
+    let new = new;
     let package = match options.identity {
         Identity::Exact => packages[1].package(&new.id, None)?,
         Identity::Content => None,
@@ -132,6 +136,7 @@ fn make(
         dry_run: false,
         explain: false,
         exact: exact.then_some(None),
+        prove: false,
     };
     let (id, streams) = (new.id, 2 + usize::from(exact));
     let (sent, recorded) = thread::scope(|scope| {
@@ -220,17 +225,15 @@ fn take(
     let mut reader = Reader::open(file)?;
     let head = reader.head().clone();
     let image = from_wire(&head.image)?;
-    let usage = |error: dsync_core::ReferenceError| EndpointError::Broken(error.to_string());
-    let names: Vec<ImageRef> =
-        head.image.names.iter().map(|name| name.parse().map_err(usage)).collect::<Result<_, _>>()?;
     let basis = head.basis.iter().copied().map(DiffId::from_bytes).collect();
     let receiving = Receiving {
         image: image.clone(),
-        names,
+        names: image.names.clone(),
         basis: None,
         whole: false,
         dry_run: false,
-        exact: head.exact,
+        exact: head.exact.then_some(Keep::Whole),
+        prove: false,
         given: Some(Given { layers: head.layers, local: head.local, basis, as_content }),
     };
     let store = open_here(&options.store)?;
@@ -271,7 +274,7 @@ fn receive(
     let Link { mut inbox, outbox } = mine;
     let reply = thread::scope(|scope| {
         let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, room));
-        if receiving.exact {
+        if receiving.exact.is_some() {
             // What the image is made of comes before all else.
             while let Ok(Some(frame)) = reader.frame() {
                 let is_last = frame.channel == Channel::Data && frame.payload.is_empty();

@@ -1,6 +1,6 @@
 //! The report: which images are current, need update, or are new.
 
-use dsync_core::{Image, ImageRef};
+use dsync_core::{Image, ImageRef, Unreadable};
 pub use dsync_proto::{LayerState, Status};
 
 /// How the target stands to the source.
@@ -12,6 +12,8 @@ pub struct Report {
     pub target: String,
     /// A line for each name that the source has (and for each image that was asked for by ID), sorted.
     pub entries: Vec<Entry>,
+    /// Images of the source that were meant and cannot be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// One name of the source.
@@ -21,6 +23,8 @@ pub struct Entry {
     pub name: Option<ImageRef>,
     /// As the source lists it.
     pub image: Image,
+    /// Whether it was asked for by its full ID: the target has to be shown that it is that one.
+    pub pinned: bool,
     /// Which list of the report it is on.
     pub status: Status,
     /// Of each layer, the lowest first.

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef};
+use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
     Description, DistantStore, Export, Holdings, Identity, Import, LayerSink, Reach, Store, StoreError,
@@ -126,7 +126,7 @@ impl RsyncStore {
 
     /// Writes the layers of this host that the image replaces, for rsync to look into.
     fn write_basis(&self, image: &Image, path: &Path) -> Result<(), StoreError> {
-        let held = self.here.list()?;
+        let held = self.here.list()?.images;
         let Some(basis) = assess::basis(&held, image, &image.names).first().copied() else { return Ok(()) };
         let replaced = replaced(basis, image);
         let file = File::create(path).map_err(io_error("cannot write the archive of the basis"))?;
@@ -141,10 +141,14 @@ impl Store for RsyncStore {
         self.distant.describe()
     }
 
-    fn list(&self) -> Result<Vec<Image>, StoreError> {
-        let images = self.distant.list()?;
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&images);
-        Ok(images)
+    fn list(&self) -> Result<Inventory, StoreError> {
+        let all = self.distant.list()?;
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&all.images);
+        Ok(all)
+    }
+
+    fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+        self.distant.configs(ids)
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {
@@ -220,13 +224,15 @@ impl Import for RsyncImport<'_> {
         let id = ImageId::from_bytes(*id.as_bytes());
         let image = Image {
             id,
+            config: Some(parsed.digest),
             names: Vec::new(),
+            digests: Vec::new(),
             diff_ids: parsed.diff_ids.clone(),
             platform: parsed.platform,
             size: 0,
             created: parsed.created,
         };
-        let held = store.list()?;
+        let held = store.list()?.images;
         let basis = assess::basis(&held, &image, &[]).first().copied();
         let basis =
             basis.map(|basis| store.distant.save_script(basis, &replaced(basis, &image))).transpose()?;

@@ -1,6 +1,6 @@
 //! Which images the user means. Pure; the endpoint filters with it, the client names entries with it.
 
-use dsync_core::{Image, ImageId, ImageRef, Pattern};
+use dsync_core::{Image, ImageId, ImageRef, Pattern, Unreadable};
 
 /// An `IMAGE` argument: a name, a glob over names, or an image ID.
 #[derive(Debug, Clone)]
@@ -32,6 +32,16 @@ impl Selector {
 
     pub(crate) fn identifies(&self, id: &ImageId) -> bool {
         self.id.as_ref().is_some_and(|digits| id.hex().starts_with(digits))
+    }
+
+    /// Whether the image is meant by its full ID, and not by a name or the beginning of an ID.
+    pub(crate) fn pins(&self, id: &ImageId) -> bool {
+        self.id.as_ref().is_some_and(|digits| *digits == id.hex())
+    }
+
+    /// Whether an image that cannot be read is meant.
+    pub(crate) fn selects_unreadable(&self, image: &Unreadable) -> bool {
+        image.names.iter().any(|name| self.names(name)) || image.id.is_some_and(|id| self.identifies(&id))
     }
 
     /// Whether the image is meant, by name or by ID.
@@ -81,6 +91,8 @@ mod tests {
     fn image(names: &[&str]) -> Image {
         Image {
             id: ImageId::of(b"x"), // 2d711642b726…
+            config: None,
+            digests: Vec::new(),
             names: names.iter().map(|n| n.parse().unwrap()).collect(),
             diff_ids: Vec::new(),
             platform: "linux/amd64".parse().unwrap(),

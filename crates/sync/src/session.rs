@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use dsync_core::{Image, ImageId, ImageRef, Platform};
+use dsync_core::{Digest, Image, ImageId, ImageRef, Platform, Unreadable};
 use dsync_proto::{
     Channel, Compression, Cost, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open,
     Opened, Peer, Receive, Received, Reply, Request, Survey, decode,
 };
 
-use crate::convert::{from_wire, to_wire};
+use crate::convert::{from_wire, to_wire, unreadable_from_wire};
 use crate::dial::{self, Dialled, Served};
 use crate::endpoint;
 use crate::error::{Error, Side};
@@ -230,88 +230,165 @@ impl Session {
         let (source, target) = self.sides();
         self.observer.event(Event::Listing { store: &self.store(source).store });
         let list = Request::List { patterns: selection.to_vec() };
-        let Reply::Images { images: listed, names } = self.ask(source, &list)? else {
+        let Reply::Images { images: listed, unreadable, names } = self.ask(source, &list)? else {
             return Err(Error::OutOfTurn { expected: "a list of images" });
         };
         let bad = |error| Error::Endpoint { side: source, failure: Failure::from(error) };
         let images: Vec<Image> = listed.iter().map(from_wire).collect::<Result<_, _>>().map_err(bad)?;
+        let unreadable: Vec<Unreadable> =
+            unreadable.iter().map(unreadable_from_wire).collect::<Result<_, _>>().map_err(bad)?;
         for selector in &selectors {
-            if !images.iter().any(|image| selector.selects(image)) {
+            if !images.iter().any(|image| selector.selects(image))
+                && !unreadable.iter().any(|image| selector.selects_unreadable(image))
+            {
                 let pattern = selector.as_str().to_owned();
                 return Err(Error::NoSuchImage { close: select::close(&pattern, &names), pattern });
             }
         }
-        let chosen: Vec<(Image, Vec<Option<ImageRef>>)> = images
+        let mut chosen: Vec<Chosen> = images
             .into_iter()
             .map(|image| {
-                let names = select::names(&selectors, &image);
-                (image, names)
+                let pinned = selectors.iter().any(|selector| selector.pins(&image.id));
+                Chosen { names: select::names(&selectors, &image), image, pinned }
             })
-            .filter(|(_, names)| !names.is_empty())
+            .filter(|chosen| !chosen.names.is_empty())
             .collect();
-        let asked: Vec<ListedImage> = chosen
-            .iter()
-            .map(|(image, names)| {
-                let names = names.iter().flatten().map(ToString::to_string).collect();
-                ListedImage { names, ..to_wire(image) }
-            })
-            .collect();
+        self.check_pins(source, &chosen)?;
         self.observer.event(Event::Listing { store: &self.store(target).store });
-        // Of one platform of several the ID is another.
-        let exact = self.exact() && self.options.platform.is_none();
-        let Reply::Surveyed(surveys) = self.ask(target, &Request::Survey { images: asked, exact })? else {
-            return Err(Error::OutOfTurn { expected: "a survey" });
-        };
+        let mut surveys = self.survey(target, &chosen)?;
+        let open: Vec<usize> = (0..surveys.len()).filter(|at| surveys[*at].open).collect();
+        if !open.is_empty() {
+            let ids: Vec<ImageId> = open.iter().map(|at| chosen[*at].image.id).collect();
+            for (at, config) in open.iter().zip(self.configs(source, &ids)?) {
+                chosen[*at].image.config = config;
+            }
+            let again: Vec<Chosen> = open.iter().map(|at| chosen[*at].clone()).collect();
+            for (at, survey) in open.iter().zip(self.survey(target, &again)?) {
+                surveys[*at] = survey;
+            }
+        }
         let entries =
-            entries(chosen, surveys).ok_or(Error::OutOfTurn { expected: "a survey of every image" })?;
+            entries(chosen, surveys).ok_or(Error::OutOfTurn { expected: "a survey of every layer" })?;
         Ok(Report {
             source: self.store(source).store.clone(),
             target: self.store(target).store.clone(),
             entries,
+            unreadable,
         })
     }
 
-    /// Brings one image over, or finds out what that would cost.
-    pub fn sync(&mut self, entry: &Entry, dry_run: bool) -> Result<Outcome, Error> {
+    /// An image that is asked for by its ID, of a store whose IDs are those of configs, has that config.
+    fn check_pins(&self, source: Side, chosen: &[Chosen]) -> Result<(), Error> {
+        let is_config = self.store(source).id_is_config;
+        let fits =
+            |image: &Image| image.config.is_some_and(|config| config.as_bytes() == image.id.as_bytes());
+        match chosen.iter().find(|chosen| chosen.pinned && is_config && !fits(&chosen.image)) {
+            None => Ok(()),
+            Some(Chosen { image, .. }) => {
+                let causes = vec![format!("the source gives another config than {} for that ID", image.id)];
+                let failure = Failure { kind: FailureKind::AnotherImage, causes };
+                Err(Error::Endpoint { side: source, failure })
+            }
+        }
+    }
+
+    /// What it would take the target to have these images, one by one.
+    fn survey(&mut self, target: Side, chosen: &[Chosen]) -> Result<Vec<Survey>, Error> {
+        let images: Vec<ListedImage> = chosen
+            .iter()
+            .map(|Chosen { image, names, .. }| {
+                let names = names.iter().flatten().map(ToString::to_string).collect();
+                ListedImage { names, ..to_wire(image) }
+            })
+            .collect();
+        // Of one platform of several the ID is another.
+        let exact = self.exact() && self.options.platform.is_none();
+        match self.ask(target, &Request::Survey { images, exact })? {
+            Reply::Surveyed(surveys) if surveys.len() == chosen.len() => Ok(surveys),
+            _ => Err(Error::OutOfTurn { expected: "a survey of every image" }),
+        }
+    }
+
+    /// The digests of the configs of these images.
+    fn configs(&mut self, side: Side, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, Error> {
+        let images = ids.iter().map(|id| *id.as_bytes()).collect();
+        match self.ask(side, &Request::Configs { images })? {
+            Reply::Configs(configs) if configs.len() == ids.len() => {
+                Ok(configs.into_iter().map(|config| config.map(Digest::from_bytes)).collect())
+            }
+            _ => Err(Error::OutOfTurn { expected: "the digests of configs" }),
+        }
+    }
+
+    /// Brings one image over, or finds out what that would cost. It gets the names `also`, beside that of the entry.
+    pub fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error> {
+        let entry = &Entry { image: self.with_config(&entry.image)?, ..entry.clone() };
         let label = entry.label();
         if interrupt::happened() {
             return Err(Error::Interrupted);
         }
         self.observer.event(Event::Image { name: &label, image: &entry.image });
-        match self.transfer(entry, dry_run, self.whole) {
-            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Mismatch && !self.whole => {
-                self.observer.event(Event::Warning("a layer came out wrong; sending it whole"));
-                self.transfer(entry, dry_run, true)
+        let (whole, observer) = (self.whole, Arc::clone(&self.observer));
+        let mut transfer = |whole| self.transfer(entry, also, dry_run, whole);
+        match transfer(whole) {
+            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Mismatch && !whole => {
+                observer.event(Event::Warning("a layer came out wrong; sending it whole"));
+                transfer(true)
             }
             Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Changed => {
-                self.observer
-                    .event(Event::Warning("an image was removed from the target meanwhile; once more"));
-                self.transfer(entry, dry_run, self.whole)
+                observer.event(Event::Warning("an image was removed from the target meanwhile; once more"));
+                transfer(whole)
             }
             result => result,
         }
     }
 
-    /// Has the target read the image again and check every byte. Returns how many it read.
-    pub fn verify(&mut self, entry: &Entry) -> Result<u64, Error> {
+    /// The image with the digest of its config, which its source may have to be asked for.
+    fn with_config(&mut self, image: &Image) -> Result<Image, Error> {
+        let (source, _) = self.sides();
+        let config = match image.config {
+            Some(config) => Some(config),
+            None => self.configs(source, &[image.id])?.into_iter().next().flatten(),
+        };
+        let untold = || {
+            let causes = vec![format!("the source does not tell the config of {}", image.id)];
+            Error::Endpoint { side: source, failure: Failure { kind: FailureKind::Broken, causes } }
+        };
+        Ok(Image { config: Some(config.ok_or_else(untold)?), ..image.clone() })
+    }
+
+    /// Has the target read the image again, which must be there under its name and those of `also`, and check every
+    /// byte. Returns how many bytes it read.
+    pub fn verify(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u64, Error> {
         let (_, target) = self.sides();
-        let names = entry.name.iter().map(ToString::to_string).collect();
-        let image = ListedImage { names, ..to_wire(&entry.image) };
+        let names = entry.name.iter().chain(also).map(ToString::to_string).collect();
+        let image = ListedImage { names, ..to_wire(&self.with_config(&entry.image)?) };
         match self.ask(target, &Request::Verify { image })? {
             Reply::Verified { bytes } => Ok(bytes),
             _ => Err(Error::OutOfTurn { expected: "a proof" }),
         }
     }
 
-    fn transfer(&mut self, entry: &Entry, dry_run: bool, whole: bool) -> Result<Outcome, Error> {
+    fn transfer(
+        &mut self,
+        entry: &Entry,
+        also: &[ImageRef],
+        dry_run: bool,
+        whole: bool,
+    ) -> Result<Outcome, Error> {
         let before = self.traffic();
+        let (source, target) = self.sides();
+        // Where the target makes all that the ID is the digest of, or the config is, nothing else has to be proven.
+        let keeps_id = self.exact() && self.options.platform.is_none();
+        let prove = entry.pinned && !self.store(source).id_is_config && !keeps_id;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),
-            names: entry.name.iter().map(ToString::to_string).collect(),
+            names: entry.name.iter().chain(also).map(ToString::to_string).collect(),
             basis: self.options.basis.as_ref().map(ToString::to_string).unwrap_or_default(),
             whole,
             dry_run,
             exact: self.exact(),
+            prove,
         });
         let send = Request::Send {
             image: *entry.image.id.as_bytes(),
@@ -320,8 +397,8 @@ impl Session {
             dry_run,
             explain: self.options.explain,
             exact: self.exact(),
+            prove,
         };
-        let (source, target) = self.sides();
         self.tell(target, &receive)?;
         self.tell(source, &send)?;
         let (sent, received, speed) = self.relay();
@@ -342,7 +419,7 @@ impl Session {
             let causes = vec![format!("the target made image {id} of image {}", entry.image.id)];
             return Err(Error::Endpoint {
                 side: target,
-                failure: Failure { kind: FailureKind::Mismatch, causes },
+                failure: Failure { kind: FailureKind::AnotherImage, causes },
             });
         }
         let after = self.traffic();
@@ -474,13 +551,23 @@ impl Session {
     }
 }
 
+/// An image of the source that is meant.
+#[derive(Debug, Clone)]
+struct Chosen {
+    image: Image,
+    /// The names by which it is meant.
+    names: Vec<Option<ImageRef>>,
+    /// Whether it is meant by its full ID.
+    pinned: bool,
+}
+
 /// The entries of a report, sorted by name; `None` when the survey does not fit.
-fn entries(chosen: Vec<(Image, Vec<Option<ImageRef>>)>, surveys: Vec<Survey>) -> Option<Vec<Entry>> {
+fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<Entry>> {
     if chosen.len() != surveys.len() {
         return None;
     }
     let mut sorted: BTreeMap<(Option<ImageRef>, ImageId), Entry> = BTreeMap::new();
-    for ((image, names), survey) in chosen.into_iter().zip(surveys) {
+    for (Chosen { image, names, pinned }, survey) in chosen.into_iter().zip(surveys) {
         if names.len() != survey.status.len() || image.diff_ids.len() != survey.layers.len() {
             return None;
         }
@@ -488,6 +575,7 @@ fn entries(chosen: Vec<(Image, Vec<Option<ImageRef>>)>, surveys: Vec<Survey>) ->
             let entry = Entry {
                 name: name.clone(),
                 image: image.clone(),
+                pinned,
                 status,
                 layers: survey.layers.clone(),
                 basis: survey.basis.clone(),

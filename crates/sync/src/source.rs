@@ -25,6 +25,7 @@ use crate::link::Link;
 use crate::negotiate::{self, Parted, Parts};
 use crate::pace::Pace;
 use crate::progress::Progress;
+use crate::proof;
 use crate::stream;
 
 /// How a source sends.
@@ -38,6 +39,8 @@ pub(crate) struct Sending {
     pub(crate) explain: bool,
     /// Give the image with its own ID; of several platforms that of one, where it is named.
     pub(crate) exact: Option<Option<Platform>>,
+    /// Prove first that the config belongs to the ID.
+    pub(crate) prove: bool,
 }
 
 const LOST: &str = "cannot send to the target";
@@ -240,18 +243,28 @@ fn ask_what(
     pace: &Pace,
 ) -> Result<Option<Asked>, EndpointError> {
     let mut image = listed.clone();
+    let undocumented =
+        || EndpointError::Usage(format!("the store of {} does not say what its ID is made of", listed.id));
+    let mut told = 0;
+    if how.prove {
+        let package = store.package(&image.id, None)?.ok_or_else(undocumented)?;
+        let config = match image.config {
+            Some(config) => Some(config),
+            None => store.configs(&[image.id])?.into_iter().next().flatten(),
+        };
+        let config = config.ok_or_else(|| StoreError::NoSuchImage { image: image.id.to_string() })?;
+        told += proof::send(link, &package, &image, &config, pace.effort())?;
+    }
     let Some(platform) = &how.exact else {
         let needed = await_need(link, &image)?;
-        return Ok(needed.map(|needed| Asked { image, needed, stored: Vec::new(), told: 0 }));
+        return Ok(needed.map(|needed| Asked { image, needed, stored: Vec::new(), told }));
     };
-    let package = store.package(&image.id, platform.as_ref())?.ok_or_else(|| {
-        EndpointError::Usage(format!("the store of {} does not say what its ID is made of", image.id))
-    })?;
+    let package = store.package(&image.id, platform.as_ref())?.ok_or_else(undocumented)?;
     for absent in package.absent() {
         let note = format!("{absent} is named by {} and not there, so it does not go over", image.id);
         link.outbox.event(&Event::Note(note));
     }
-    let told = identity::tell(link, &package, pace.effort())?;
+    told += identity::send(link, &package, pace.effort())?;
     image.diff_ids = package.stack();
     let Some(mut needed) = await_need(link, &image)? else { return Ok(None) };
     link.outbox.event(&Event::Phase(Phase::Scan));

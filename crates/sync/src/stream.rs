@@ -250,7 +250,8 @@ pub(crate) fn receive(
     };
     taker.arrivals.into_stream().finish().map_err(EndpointError::io(SILENT))?;
     if exact.is_none() {
-        check_config(&config, image)?;
+        let asked = image.config.ok_or_else(|| EndpointError::Broken(SILENT.into()))?;
+        check_config(&config, image, &asked)?;
     }
     let id = match import {
         None => image.id,

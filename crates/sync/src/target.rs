@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::thread;
 
-use dsync_core::{Config, DiffId, Image, ImageRef};
+use dsync_core::{Config, DiffId, Digest, Image, ImageRef};
 use dsync_delta::columns::{Origin, Recipe};
 use dsync_delta::gather::Run;
 use dsync_delta::{ContentSource, JoinError, join};
@@ -22,6 +22,7 @@ use crate::link::Link;
 use crate::need::{Given, Plan};
 use crate::negotiate::Candidates;
 use crate::offered::{Basis, Offered};
+use crate::proof;
 use crate::stream;
 
 /// The most layers in an image; engines stop at 127.
@@ -39,9 +40,20 @@ pub(crate) struct Receiving {
     pub(crate) whole: bool,
     pub(crate) dry_run: bool,
     /// Make it with the source's ID, which says what that is made of.
-    pub(crate) exact: bool,
+    pub(crate) exact: Option<Keep>,
+    /// The source proves first that the config belongs to the ID.
+    pub(crate) prove: bool,
     /// A patch says what there is; nothing else can be asked for.
     pub(crate) given: Option<Given>,
+}
+
+/// How much stays of an image that is to have the source's ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// All of it, so its ID.
+    Whole,
+    /// Of several platforms one, so the digest of its manifest.
+    Platform,
 }
 
 /// Takes an image from the source at the other end of the link.
@@ -51,7 +63,10 @@ pub(crate) fn receive(
     what: &Receiving,
     room: &Room,
 ) -> Result<Reply, EndpointError> {
-    let held = store.list()?;
+    let mut held = store.list()?.images;
+    if what.exact.is_none() || !store.has_packages() {
+        assess::learn_configs(store, &mut held, std::slice::from_ref(&what.image))?;
+    }
     take(store, link, what, &held, room).map_err(|error| match error.kind() {
         FailureKind::Broken | FailureKind::NoSuchImage | FailureKind::Other if has_lost(store, &held) => {
             EndpointError::Changed(error.into())
@@ -63,7 +78,7 @@ pub(crate) fn receive(
 /// Whether an image is no longer there.
 fn has_lost(store: &dyn Store, held: &[Image]) -> bool {
     let is_lost = |now: &[Image]| held.iter().any(|image| now.iter().all(|other| other.id != image.id));
-    store.list().is_ok_and(|now| is_lost(&now))
+    store.list().is_ok_and(|now| is_lost(&now.images))
 }
 
 fn take(
@@ -73,11 +88,27 @@ fn take(
     held: &[Image],
     room: &Room,
 ) -> Result<Reply, EndpointError> {
-    let package = if what.exact { Some(identity::hear(link, &what.image)?) } else { None };
+    let untold = || EndpointError::Broken("an image was asked for without the digest of its config".into());
+    let asked = what.image.config.ok_or_else(untold)?;
+    let proven = if what.prove { Some(proof::receive(link, &what.image.id, &asked)?) } else { None };
+    let package = match what.exact {
+        Some(keep) => Some(identity::receive(link, &what.image, &asked, keep == Keep::Whole)?),
+        None => None,
+    };
+    if let (Some(package), Some(manifest)) = (&package, proven)
+        && what.exact == Some(Keep::Platform)
+        && package.root() != manifest
+    {
+        return Err(EndpointError::AnotherImage(format!(
+            "the source sent {} as the image of {}, not {manifest}",
+            package.root(),
+            what.image.platform
+        )));
+    }
     // Of a patch with an ID that this store has no such IDs for, the image is taken without it.
     let content = match (&package, &what.given) {
         (Some(package), Some(given)) if !store.has_packages() => {
-            (given.as_content)(package, &what.image.diff_ids, &room.folder)
+            (given.as_content)(package, &asked, &room.folder)
         }
         _ => None,
     };
@@ -90,7 +121,7 @@ fn take(
     }
     let is_it = |other: &&Image| match &package {
         Some(package) if content.is_none() => other.id == identity::id(package),
-        _ => other.same_content(&what.image),
+        _ => other.same_content(&what.image) == Some(true),
     };
     if let Some(there) = held.iter().find(is_it) {
         link.send_peer(&Peer::Need(Need::Nothing)).map_err(EndpointError::io(LOST))?;
@@ -168,7 +199,7 @@ fn take(
     let mut offered = Offered::read(&told, agreed, &missing, what.whole)?;
     drop(told);
     if exact.is_none() {
-        check_config(&offered.config, image)?;
+        check_config(&offered.config, image, &asked)?;
     }
     let candidates = match offer.has_all() {
         true => Candidates::default(),
@@ -270,8 +301,15 @@ pub(crate) fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
     Ok(u32::from_le_bytes(limit))
 }
 
-/// The config must be of the very layers that the image was listed with: they are what gets built.
-pub(crate) fn check_config(bytes: &[u8], image: &Image) -> Result<(), EndpointError> {
+/// The config must be the very one that was asked for, and of the layers that the image was listed with: they are what
+/// gets built.
+pub(crate) fn check_config(bytes: &[u8], image: &Image, asked: &Digest) -> Result<(), EndpointError> {
+    if Digest::of(bytes) != *asked {
+        return Err(EndpointError::AnotherImage(format!(
+            "the source sent the config {}, not {asked}",
+            Digest::of(bytes)
+        )));
+    }
     let config = Config::parse(bytes)
         .map_err(|error| EndpointError::Broken(format!("the source sent a bad config: {error}")))?;
     if config.diff_ids != image.diff_ids {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use dsync_core::{DiffId, ImageId};
+use dsync_core::{DiffId, Digest, ImageId};
 use dsync_engine::archive::decoded;
 use dsync_engine::{Identity, Import, Package, PackedLayer, StoreError};
 use sha2::{Digest as _, Sha256};
@@ -23,14 +23,11 @@ struct Content {
     folder: PathBuf,
 }
 
-/// The image of the package with these layers.
-pub(crate) fn as_content(
-    package: &Package,
-    diff_ids: &[DiffId],
-    folder: &Path,
-) -> Option<Box<dyn AsContent>> {
-    let config = package.config(diff_ids)?.to_vec();
-    Some(Box::new(Content { config, diff_ids: diff_ids.to_vec(), folder: folder.to_owned() }))
+/// The image of the package with this config.
+pub(crate) fn as_content(package: &Package, config: &Digest, folder: &Path) -> Option<Box<dyn AsContent>> {
+    let diff_ids = package.config(config)?.diff_ids.clone();
+    let config = package.document(config)?.to_vec();
+    Some(Box::new(Content { config, diff_ids, folder: folder.to_owned() }))
 }
 
 impl AsContent for Content {

@@ -7,15 +7,27 @@ use dsync_core::{Config, DiffId, Digest, Image};
 use dsync_engine::{LayerSink, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 
+use crate::assess;
 use crate::failure::EndpointError;
 use crate::layers::blocks;
 
-/// Proves that the store has this image of the source, by the name that it was given or else by its content: its config,
-/// its layers, and where the store names images by manifests these and all stored blobs. Returns how many bytes were read.
-pub(crate) fn verify(store: &dyn Store, held: &[Image], image: &Image) -> Result<u64, EndpointError> {
-    let found = match image.names.first() {
-        Some(name) => held.iter().find(|other| other.is_named(name)),
-        None => held.iter().find(|other| other.same_content(image)),
+/// Proves that the store has this image of the source, under all its names or else at all: its config to the byte, its
+/// layers, and where the store names images by manifests these and all stored blobs. Returns how many bytes were read.
+pub(crate) fn verify(store: &dyn Store, mut held: Vec<Image>, image: &Image) -> Result<u64, EndpointError> {
+    assess::learn_configs(store, &mut held, std::slice::from_ref(image))?;
+    let is_it = |other: &&Image| other.same_content(image) == Some(true);
+    let found = match &image.names[..] {
+        [] => held.iter().find(is_it),
+        [first, names @ ..] => {
+            let named = |name| held.iter().find(|other| other.is_named(name));
+            let found = named(first);
+            let id = found.map(|found| found.id);
+            let elsewhere = names.iter().find(|name| named(name).map(|other| other.id) != id);
+            if let Some(name) = elsewhere {
+                return Err(EndpointError::AnotherImage(format!("the target has another image as {name}")));
+            }
+            found
+        }
     };
     let found = found.ok_or_else(|| StoreError::NoSuchImage { image: image.id.to_string() })?;
     let broken =
@@ -28,6 +40,12 @@ pub(crate) fn verify(store: &dyn Store, held: &[Image], image: &Image) -> Result
     let mut proof = Proof { read: HashSet::new(), bytes: 0 };
     let export = store.export(&found.id, &wanted, &mut proof)?;
     let config = Config::parse(&export.config).map_err(|error| broken(error.to_string()))?;
+    if image.config.is_some_and(|asked| asked != config.digest) {
+        return Err(EndpointError::AnotherImage(format!(
+            "the target's image {} has the config {}, the source's another one",
+            found.id, config.digest
+        )));
+    }
     if config.diff_ids != image.diff_ids {
         return Err(broken("its config names other layers than the source's image has".into()));
     }

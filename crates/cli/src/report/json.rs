@@ -2,7 +2,7 @@
 //!
 //! Within schema 1 keys are only added; a change of meaning is another number.
 
-use dsync_core::Image;
+use dsync_core::{Image, Unreadable};
 use dsync_sync::{Cost, Direction, Entry, LayerState};
 use serde::Serialize;
 
@@ -20,6 +20,7 @@ struct Document {
     source: Place,
     target: Place,
     images: Vec<Listed>,
+    unreadable: Vec<Unread>,
     #[serde(flatten)]
     sync: Option<Synced>,
     warnings: Vec<String>,
@@ -47,6 +48,13 @@ struct Listed {
     platform: String,
     layers: Layers,
     basis: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Unread {
+    names: Vec<String>,
+    id: Option<String>,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -129,6 +137,7 @@ pub(crate) fn document(
         source: place(source, &view.report.source),
         target: place(target, &view.report.target),
         images: view.report.entries.iter().map(listed).collect(),
+        unreadable: view.report.unreadable.iter().map(unread).collect(),
         sync: done.map(|(dry_run, done, sums)| Synced {
             dry_run,
             results: done.iter().map(result).collect(),
@@ -150,6 +159,14 @@ pub(crate) fn document(
 /// The document of a run that failed as a whole.
 pub(crate) fn failure(error: &Diagnosis) -> String {
     text(&Failed { schema: SCHEMA, error })
+}
+
+fn unread(image: &Unreadable) -> Unread {
+    Unread {
+        names: image.names.iter().map(ToString::to_string).collect(),
+        id: image.id.map(|id| id.to_string()),
+        reason: image.reason.clone(),
+    }
 }
 
 fn listed(entry: &Entry) -> Listed {

@@ -4,6 +4,7 @@ mod json;
 mod plain;
 mod table;
 
+use dsync_core::Unreadable;
 use dsync_sync::{Direction, Report, Status};
 
 use crate::task::Task;
@@ -18,6 +19,15 @@ pub(crate) fn word(status: Status) -> &'static str {
         Status::Current => "current",
         Status::NeedUpdate => "need update",
         Status::New => "new",
+    }
+}
+
+/// The names of an image that cannot be read, or its ID where it has none.
+pub(crate) fn label(image: &Unreadable) -> String {
+    match (&image.names[..], &image.id) {
+        ([], None) => "an image without a name".into(),
+        ([], Some(id)) => id.to_string(),
+        (names, _) => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 

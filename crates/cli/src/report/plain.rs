@@ -1,7 +1,7 @@
 //! The report for a pipe: a line for each image, its fields separated by tabs, no heading, no colour.
 //!
-//! `STATUS  NAME  SIZE  CREATED  MISSING/LAYERS  ID`, sizes in bytes, `-` where something is unknown. The
-//! order of the fields is promised: `cut`, `grep` and `sort` work on it, and new fields come at the end.
+//! `STATUS  NAME  SIZE  CREATED  MISSING/LAYERS  ID`, sizes in bytes, `-` where something is unknown; the
+//! status of an image that cannot be read is `unreadable`. The order of the fields is promised: `cut`, `grep` and `sort` work on it, and new fields come at the end.
 
 use dsync_sync::{LayerState, Report};
 
@@ -25,6 +25,16 @@ pub(crate) fn plain(report: &Report) -> String {
             image.id,
         );
     }
+    for image in &report.unreadable {
+        let id = image.id.map_or_else(|| "-".into(), |id| id.to_string());
+        let names: Vec<String> = match &image.names[..] {
+            [] => vec!["-".into()],
+            names => names.iter().map(ToString::to_string).collect(),
+        };
+        for name in names {
+            text += &format!("unreadable\t{}\t-\t-\t-\t{id}\n", visible(&name));
+        }
+    }
     text
 }
 
@@ -44,6 +54,11 @@ mod tests {
         need update | registry.example.com:5000/shop/web:2024.02.29-abcdef | 412000000 | 2024-02-29T12:29:15Z | 2/5 | sha256:18702cdda8916aa420d380c51fa325f28420d8126e465b223cc403c99ecb59b6
         new | scratchy:latest | 0 | 0001-01-01T00:00:00Z | 0/0 | sha256:9d5871926a9f570b90f45f7335c7db5ce005c4343ec88245a1e996091655feb5
         ");
+        let mut report = testing::report();
+        report.unreadable.push(testing::unreadable());
+        let text = plain(&report);
+        let last = text.lines().last().unwrap().replace('\t', " | ");
+        insta::assert_snapshot!(last, @"unreadable | old/image:1 | - | - | - | sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(text.lines().all(|line| line.split('\t').count() == 6));
     }
 }

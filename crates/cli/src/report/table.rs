@@ -49,6 +49,17 @@ pub(crate) fn table(view: View<'_>, width: usize, now: i64) -> String {
             text += &line(row, &widths);
         }
     }
+    if !report.unreadable.is_empty() {
+        let (heading, count) = ("cannot be read", report.unreadable.len());
+        text += &format!("\n{} {}\n", paint(style::ERROR, heading), paint(style::DIM, count));
+        for image in &report.unreadable {
+            text += &format!("  {}\n", visible(&super::label(image)));
+            if let ([_, ..], Some(id)) = (&image.names[..], image.id) {
+                text += &format!("    {}\n", paint(style::DIM, id));
+            }
+            text += &format!("    {}\n", visible(&image.reason));
+        }
+    }
     text + &advice(view)
 }
 
@@ -216,6 +227,29 @@ mod tests {
           scratchy:latest     0 B  no layer missing
 
         Nothing was moved. Add --all to bring 4 images over, or name some.
+        ");
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_read() {
+        let mut report = testing::report();
+        report.entries.truncate(1);
+        report.unreadable.push(testing::unreadable());
+        insta::assert_snapshot!(testing::plain(&table(testing::view(&report), 80, NOW)), @"
+        from alice@build (docker 28.2.2, overlay2)
+        to   this host (podman 4.3.1)
+
+        current 1
+          debian:12  116 MB  2 weeks ago
+
+        need update 0
+
+        new 0
+
+        cannot be read 1
+          old/image:1
+            sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+            its config cannot be used: the image config is not JSON
         ");
     }
 

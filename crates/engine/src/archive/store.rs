@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory};
 
 use super::read::{Archived, ReadError, Request, list, read};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
@@ -54,6 +54,8 @@ impl ArchiveStore {
 fn image(Archived { names, config, size }: Archived) -> Image {
     Image {
         id: ImageId::from_bytes(*config.digest.as_bytes()),
+        config: Some(config.digest),
+        digests: Vec::new(),
         names: names.iter().filter_map(|name| name.parse().ok()).collect(),
         diff_ids: config.diff_ids,
         platform: config.platform,
@@ -67,8 +69,8 @@ impl Store for ArchiveStore {
         Description { kind: StoreKind::DockerArchive, name: self.name() }
     }
 
-    fn list(&self) -> Result<Vec<Image>, StoreError> {
-        Ok(self.images.clone())
+    fn list(&self) -> Result<Inventory, StoreError> {
+        Ok(self.images.clone().into())
     }
 
     fn holdings(&self, _: &[Image]) -> Holdings {

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dsync_core::{Digest, Image, ImageId, ImageRef, Platform};
+use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, Platform};
 
 use super::bolt::{Bolt, Value};
 use super::identify::Engine;
@@ -66,7 +66,7 @@ impl Content {
     }
 
     /// All images that the engine shows, by their documents: `inspect` takes 40 ms for each, and `images` 5.
-    pub(super) fn list(&self, program: &Program, platform: &Platform) -> Result<Vec<Image>, StoreError> {
+    pub(super) fn list(&self, program: &Program, platform: &Platform) -> Result<Inventory, StoreError> {
         let listed = match self.database.as_ref().and_then(|database| database.names(program).ok().flatten())
         {
             Some(names) => names,
@@ -82,8 +82,14 @@ impl Content {
             }
         }
         let others: Vec<&str> = others.iter().map(String::as_str).collect();
-        images.extend(list::inspect_all(program, &others)?);
-        Ok(images)
+        let mut all = list::inspect_all(program, &others)?;
+        all.images.extend(images);
+        Ok(all)
+    }
+
+    /// The digest of the config of an image.
+    pub(super) fn config(&self, id: &ImageId, platform: &Platform) -> Option<Digest> {
+        self.image(id, platform)?.config
     }
 
     fn image(&self, id: &ImageId, platform: &Platform) -> Option<Image> {
@@ -93,7 +99,9 @@ impl Content {
         let (config, layers) = package.image(platform)?;
         Some(Image {
             id: *id,
+            config: Some(config.digest),
             names: Vec::new(),
+            digests: Vec::new(),
             diff_ids: config.diff_ids.clone(),
             platform: config.platform.clone(),
             size: layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.blob.size)),

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Platform};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
 
 use super::identify::{Engine, Syntax};
 use super::import::Load;
@@ -76,7 +76,7 @@ impl DistantStore {
     /// The image with this ID.
     pub fn image(&self, id: &ImageId) -> Result<Image, StoreError> {
         let text = id.to_string();
-        let found = list::inspect(&self.0.program, &[&text])?.pop();
+        let found = list::inspect(&self.0.program, &[&text])?.images.pop();
         found.ok_or(StoreError::NoSuchImage { image: text })
     }
 }
@@ -86,8 +86,12 @@ impl Store for DistantStore {
         self.0.describe()
     }
 
-    fn list(&self) -> Result<Vec<Image>, StoreError> {
+    fn list(&self) -> Result<Inventory, StoreError> {
         self.0.list()
+    }
+
+    fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+        self.0.configs(ids)
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {

@@ -63,7 +63,7 @@ pub(super) fn not_taken(image: &str, source: io::Error) -> StoreError {
 
 /// The layers of an image, which tell the names in the archive.
 fn stack(program: &Program, id: &str) -> Result<Vec<DiffId>, StoreError> {
-    match inspect(program, from_ref(&id))?.pop() {
+    match inspect(program, from_ref(&id))?.images.pop() {
         Some(image) => Ok(image.diff_ids),
         None => Err(StoreError::NoSuchImage { image: id.into() }),
     }

@@ -4,6 +4,7 @@
 //! the wanted blobs is loaded, saved and removed. Docker from 26 to 28 gives every blob of its content store in this
 //! way; where one is not there, it gives none.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use dsync_core::{Digest, ImageId, Platform};
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use crate::archive::{Entries, MANIFEST, PartialArchive, ReadError, probe};
 use crate::command::{Program, Reading};
-use crate::package::{BlobRef, Blobs, Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::package::{self, BlobRef, Blobs, Documents, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::StoreError;
 
 /// How an engine's error begins in an archive that it could not go on with.
@@ -37,6 +38,73 @@ impl<'a> Fetch<'a> {
             PackageError::Source(error) => error,
             PackageError::Broken(reason) => self.broken(format!("{id}: {reason}")),
         })
+    }
+
+    /// The digests of the configs of these images: one save for all their manifests and indexes, and one for the
+    /// manifests that indexes name for the platform. An image that this leaves open is looked at alone.
+    pub(super) fn configs(
+        self,
+        ids: &[ImageId],
+        platform: &Platform,
+    ) -> Result<Vec<Option<Digest>>, StoreError> {
+        let mut configs: HashMap<ImageId, Digest> = HashMap::new();
+        let mut wanted = self.roots(ids)?;
+        for _ in 0..2 {
+            let mut documents = self.documents(&wanted.iter().map(|(_, blob)| *blob).collect::<Vec<_>>())?;
+            let mut named = Vec::new();
+            for (id, blob) in wanted {
+                let Some(json) = documents.remove(&blob.digest) else { continue };
+                match json.get("config").and_then(BlobRef::parse) {
+                    Some(config) => drop(configs.insert(id, config.digest)),
+                    None => named.extend(package::for_platform(&json, platform).map(|blob| (id, blob))),
+                }
+            }
+            wanted = named;
+        }
+        let alone = |id: &ImageId| {
+            let package = self.package(id, None).ok()?;
+            package.image(platform).map(|(config, _)| config.digest)
+        };
+        Ok(ids.iter().map(|id| configs.get(id).copied().or_else(|| alone(id))).collect())
+    }
+
+    /// The blobs that IDs name, of those images whose engine says how large they are.
+    fn roots(self, ids: &[ImageId]) -> Result<Vec<(ImageId, BlobRef)>, StoreError> {
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let words: Vec<&str> =
+            ["image", "inspect"].into_iter().chain(texts.iter().map(String::as_str)).collect();
+        let output = self.0.output(&words)?;
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let roots = json.as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(|image| {
+            let id: ImageId = image.get("Id")?.as_str()?.parse().ok()?;
+            let size = image.pointer("/Descriptor/size")?.as_u64()?;
+            Some((id, BlobRef { digest: Digest::from_bytes(*id.as_bytes()), size }))
+        });
+        Ok(roots.collect())
+    }
+
+    /// These documents as JSON. None where one is not there: then the engine gives none.
+    fn documents(self, blobs: &[BlobRef]) -> Result<HashMap<Digest, Value>, StoreError> {
+        let mut documents = HashMap::new();
+        let mut room = LARGEST_DOCUMENT;
+        let mut fits = |blob: &&BlobRef| {
+            room = room.saturating_sub(blob.size);
+            room > 0
+        };
+        let blobs: Vec<BlobRef> = blobs.iter().take_while(|blob| fits(blob)).copied().collect();
+        if blobs.is_empty() {
+            return Ok(documents);
+        }
+        let mut saved = self.save(&blobs)?;
+        while saved.find(|digest| {
+            blobs.iter().any(|blob| blob.digest == *digest) && !documents.contains_key(digest)
+        })? {
+            let mut bytes = Vec::new();
+            let unread = |source| StoreError::Io { what: "a manifest cannot be read".into(), source };
+            (&mut saved).take(LARGEST_DOCUMENT).read_to_end(&mut bytes).map_err(unread)?;
+            documents.insert(Digest::of(&bytes), serde_json::from_slice(&bytes).unwrap_or_default());
+        }
+        Ok(documents)
     }
 
     /// For each of these blobs whether it is there.

@@ -82,7 +82,7 @@ impl Import for Load<'_> {
         let text = id.to_string();
         // Only the containerd store can leave a broken image behind; one that was there stays.
         let removable = self.engine.kind == StoreKind::DockerContainerd
-            && inspect(self.program, from_ref(&text.as_str()))?.is_empty();
+            && inspect(self.program, from_ref(&text.as_str()))?.images.is_empty();
         let loaded =
             self.load(archive, identity).and_then(|said| self.verify(&id, diff_ids.as_deref(), &said));
         if loaded.is_err() && removable {
@@ -142,7 +142,7 @@ impl Load<'_> {
             StoreKind::DockerContainerd => {
                 // What no image has may go at any time.
                 let kept = match self.content {
-                    Some(content) => content.held(&list(self.program)?),
+                    Some(content) => content.held(&list(self.program)?.images),
                     None => HashSet::new(),
                 };
                 for id in diff_ids.iter().filter(|id| !given.contains_key(id)) {
@@ -156,7 +156,7 @@ impl Load<'_> {
             }
             _ => return Ok(held),
         }
-        for image in list(self.program)? {
+        for image in list(self.program)?.images {
             if !diff_ids.iter().any(|id| missing(&held, id) && image.diff_ids.contains(id)) {
                 continue;
             }
@@ -173,7 +173,7 @@ impl Load<'_> {
             return Err(broken(line));
         }
         let text = id.to_string();
-        match inspect(self.program, from_ref(&text.as_str()))?.pop() {
+        match inspect(self.program, from_ref(&text.as_str()))?.images.pop() {
             None => Err(broken(&format!("the engine took it and does not show {id}"))),
             Some(image) if diff_ids.is_some_and(|diff_ids| image.diff_ids != diff_ids) => {
                 Err(broken("the engine took it and shows other layers than its config names"))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
 use serde_json::Value;
 
 use crate::command::Program;
@@ -14,7 +14,7 @@ const BATCH: usize = 1000;
 
 /// All images that are shown, dangling ones too. The intermediate ones of Docker's old builder are not:
 /// their layers are the lower ones of images that are shown.
-pub(super) fn list(program: &Program) -> Result<Vec<Image>, StoreError> {
+pub(super) fn list(program: &Program) -> Result<Inventory, StoreError> {
     let output = program.run(&["images", "--quiet", "--no-trunc"], None)?;
     let said = String::from_utf8_lossy(&output.stdout);
     let mut ids: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -24,12 +24,14 @@ pub(super) fn list(program: &Program) -> Result<Vec<Image>, StoreError> {
 }
 
 /// As [`inspect`], of any number.
-pub(super) fn inspect_all(program: &Program, ids: &[&str]) -> Result<Vec<Image>, StoreError> {
-    let mut images = Vec::with_capacity(ids.len());
+pub(super) fn inspect_all(program: &Program, ids: &[&str]) -> Result<Inventory, StoreError> {
+    let mut all = Inventory::default();
     for batch in ids.chunks(BATCH) {
-        images.extend(inspect(program, batch)?);
+        let Inventory { images, unreadable } = inspect(program, batch)?;
+        all.images.extend(images);
+        all.unreadable.extend(unreadable);
     }
-    Ok(images)
+    Ok(all)
 }
 
 /// The IDs of all images that are shown, with their names.
@@ -54,7 +56,7 @@ pub(super) fn names(program: &Program) -> Result<BTreeMap<ImageId, Vec<ImageRef>
 }
 
 /// Those of these images that are there; others went away since they were listed.
-pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Vec<Image>, StoreError> {
+pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Inventory, StoreError> {
     let output = program.output(&[&["image", "inspect"], ids].concat())?;
     if !output.success() && !only_missing_images(&output.stderr) {
         return Err(output.failure(None));
@@ -63,31 +65,54 @@ pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Vec<Image>, Sto
 }
 
 /// Reads what `docker image inspect` or `podman image inspect` prints.
-pub fn parse_inspect(json: &[u8]) -> Result<Vec<Image>, StoreError> {
+///
+/// Configs are not told: an ID that is that of a config has to be known as such by the caller.
+pub fn parse_inspect(json: &[u8]) -> Result<Inventory, StoreError> {
     let broken = |reason: String| StoreError::Broken { what: "the output of `image inspect`".into(), reason };
     if json.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Vec::new());
+        return Ok(Inventory::default());
     }
     let list: Value = serde_json::from_slice(json).map_err(|error| broken(format!("not JSON: {error}")))?;
     let list = list.as_array().ok_or_else(|| broken("not a list".into()))?;
-    list.iter()
-        .map(|image| parse_image(image).map_err(|field| broken(format!("no usable '{field}'"))))
-        .collect()
+    let mut all = Inventory::default();
+    for image in list {
+        let names = parse_names(image);
+        match parse_image(image, &names) {
+            Ok(image) => all.images.push(image),
+            Err(field) => all.unreadable.push(Unreadable {
+                id: image.get("Id").and_then(Value::as_str).and_then(|id| id.parse().ok()),
+                names,
+                reason: format!("the engine's `image inspect` gives no usable '{field}' for it"),
+            }),
+        }
+    }
+    Ok(all)
 }
 
-fn parse_image(json: &Value) -> Result<Image, &'static str> {
-    let text = |key: &str| json.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let list = |pointer: &str| json.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice);
-    let layers = list("/RootFS/Layers").unwrap_or_default();
-    let diff_ids: Option<Vec<DiffId>> = layers.iter().map(|id| id.as_str()?.parse().ok()).collect();
-    let tags = list("/RepoTags").unwrap_or_default();
+fn parse_names(json: &Value) -> Vec<ImageRef> {
+    let tags = json.get("RepoTags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     // `<none>:<none>` and what else is no name for a new tag is passed over.
     let mut names: Vec<ImageRef> = tags.iter().filter_map(|tag| tag.as_str()?.parse().ok()).collect();
     names.sort_unstable();
     names.dedup();
+    names
+}
+
+fn parse_image(json: &Value, names: &[ImageRef]) -> Result<Image, &'static str> {
+    let text = |key: &str| json.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = |pointer: &str| json.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice);
+    let layers = list("/RootFS/Layers").unwrap_or_default();
+    let diff_ids: Option<Vec<DiffId>> = layers.iter().map(|id| id.as_str()?.parse().ok()).collect();
+    let known = list("/RepoDigests").unwrap_or_default();
+    let mut digests: Vec<Digest> =
+        known.iter().filter_map(|known| known.as_str()?.rsplit_once('@')?.1.parse().ok()).collect();
+    digests.sort_unstable();
+    digests.dedup();
     Ok(Image {
         id: text("Id").parse().map_err(|_| "Id")?,
-        names,
+        config: None,
+        names: names.to_vec(),
+        digests,
         diff_ids: diff_ids.ok_or("RootFS.Layers")?,
         platform: Platform { os: text("Os"), architecture: text("Architecture"), variant: text("Variant") },
         size: json.get("Size").and_then(Value::as_u64).unwrap_or(0),
@@ -102,13 +127,21 @@ mod tests {
     const ID: &str = "sha256:3e27de6fa2a8622d52b96740ee5da541d9fee649687981371551e9da0e12ad0e";
     const LAYER: &str = "sha256:5679550b627aeb1fe816f18f6272a297818807aa5a6f35966a1f69aaf65df2a8";
 
-    fn parse(json: &str) -> Vec<Image> {
+    fn inventory(json: &str) -> Inventory {
         parse_inspect(json.replace("$ID", ID).replace("$LAYER", LAYER).as_bytes()).unwrap()
+    }
+
+    fn parse(json: &str) -> Vec<Image> {
+        let Inventory { images, unreadable } = inventory(json);
+        assert_eq!(unreadable, []);
+        images
     }
 
     fn expected(names: &[&str], size: u64) -> Image {
         Image {
             id: ID.parse().unwrap(),
+            config: None,
+            digests: Vec::new(),
             names: names.iter().map(|name| name.parse().unwrap()).collect(),
             diff_ids: vec![LAYER.parse().unwrap()],
             platform: "linux/amd64".parse().unwrap(),
@@ -142,9 +175,30 @@ mod tests {
     }
 
     #[test]
+    fn registries_know_images_by_other_digests() {
+        let digest = LAYER.replace("56795", "00000");
+        let images = parse(&format!(
+            r#"[{{"Id":"$ID","RepoDigests":["reg.example:5000/a@{digest}","b@{digest}","c"],"RootFS":{{"Layers":["$LAYER"]}}}}]"#
+        ));
+        assert_eq!(images[0].digests, [digest.parse().unwrap()]);
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_read_leaves_the_others() {
+        let Inventory { images, unreadable } = inventory(
+            r#"[{"Id":"x","RepoTags":["a:1"]},{"Id":"$ID","RootFS":{"Layers":["x"]}},{"Id":"$ID","RootFS":{"Layers":["$LAYER"]}}]"#,
+        );
+        assert_eq!(images.len(), 1);
+        assert_eq!((&unreadable[0].id, &unreadable[0].names[..]), (&None, &["a:1".parse().unwrap()][..]));
+        assert!(unreadable[0].reason.contains("'Id'"), "{}", unreadable[0].reason);
+        assert_eq!(unreadable[1].id, Some(ID.parse().unwrap()));
+        assert!(unreadable[1].reason.contains("'RootFS.Layers'"), "{}", unreadable[1].reason);
+    }
+
+    #[test]
     fn what_is_no_inspection_is_an_error() {
-        for json in ["x", "{}", r#"[{"Id":"x"}]"#, r#"[{"Id":"$ID","RootFS":{"Layers":["x"]}}]"#] {
-            assert!(parse_inspect(json.replace("$ID", ID).as_bytes()).is_err(), "{json}");
+        for json in ["x", "{}"] {
+            assert!(parse_inspect(json.as_bytes()).is_err(), "{json}");
         }
     }
 }

@@ -18,7 +18,7 @@ mod packed;
 use std::collections::HashSet;
 use std::io::Read;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
 
 use crate::command::Program;
 use crate::oci::host_platform;
@@ -93,18 +93,35 @@ impl Store for ClientStore {
         self.platform = platform.clone();
     }
 
-    fn list(&self) -> Result<Vec<Image>, StoreError> {
-        match (&self.content, &self.storage) {
-            (Some(content), _) => content.list(&self.program, &self.platform),
+    fn list(&self) -> Result<Inventory, StoreError> {
+        let mut all = match (&self.content, &self.storage) {
+            (Some(content), _) => content.list(&self.program, &self.platform)?,
             (None, Some(Storage::Podman(podman))) => match podman.list() {
-                Ok(Found { mut images, others }) => {
+                Ok(Found { images, others }) => {
                     let others: Vec<&str> = others.iter().map(String::as_str).collect();
-                    images.extend(list::inspect_all(&self.program, &others)?);
-                    Ok(images)
+                    let mut all = list::inspect_all(&self.program, &others)?;
+                    all.images.extend(images);
+                    all
                 }
-                Err(_) => list::list(&self.program),
+                Err(_) => list::list(&self.program)?,
             },
-            (None, _) => list::list(&self.program),
+            (None, _) => list::list(&self.program)?,
+        };
+        if self.engine.kind.id_is_config() {
+            for image in &mut all.images {
+                image.config = Some(Digest::from_bytes(*image.id.as_bytes()));
+            }
+        }
+        Ok(all)
+    }
+
+    fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+        match &self.content {
+            _ if self.engine.kind.id_is_config() => {
+                Ok(ids.iter().map(|id| Some(Digest::from_bytes(*id.as_bytes()))).collect())
+            }
+            Some(content) => Ok(ids.iter().map(|id| content.config(id, &self.platform)).collect()),
+            None => Fetch(&self.program).configs(ids, &self.platform),
         }
     }
 
@@ -141,7 +158,7 @@ impl Store for ClientStore {
     fn has(&self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
         match &self.content {
             Some(content) => {
-                let there = content.held(&self.list()?);
+                let there = content.held(&self.list()?.images);
                 Ok(blobs.iter().map(|blob| there.contains(&blob.digest)).collect())
             }
             None if self.has_packages() => Fetch(&self.program).has(blobs),

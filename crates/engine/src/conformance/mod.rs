@@ -33,7 +33,7 @@ pub fn conformance(store: &dyn Store) -> Vec<ImageId> {
 
 /// All images, in an order of our own.
 fn images(store: &dyn Store) -> Vec<Image> {
-    let mut images = store.list().expect("images can be listed");
+    let mut images = store.list().expect("images can be listed").images;
     images.sort_by_key(|image| image.id);
     images
 }

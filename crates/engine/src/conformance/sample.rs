@@ -66,6 +66,8 @@ impl Sample {
     pub(super) fn image(&self) -> Image {
         Image {
             id: ImageId::of(&self.config),
+            config: Some(Digest::of(&self.config)),
+            digests: Vec::new(),
             names: Vec::new(),
             diff_ids: self.diff_ids(),
             platform: "linux/amd64".parse().expect("it is a platform"),
@@ -76,7 +78,7 @@ impl Sample {
 
     /// Imports it, leaving out what the store holds.
     pub(super) fn import(&self, store: &dyn Store) -> Result<ImageId, StoreError> {
-        let held = store.holdings(&store.list()?).has(&self.image());
+        let held = store.holdings(&store.list()?.images).has(&self.image());
         let mut import = store.import()?;
         let mut given = HashSet::new();
         for (layer, held) in self.layers.iter().zip(held) {
@@ -98,6 +100,8 @@ impl Sample {
         assert_eq!(shown.diff_ids, self.diff_ids());
         assert_eq!(shown.created, CREATED);
         assert_eq!(shown.platform, self.image().platform);
+        let config = shown.config.or_else(|| store.configs(&[id]).expect("a config can be asked for")[0]);
+        assert_eq!(config, Some(Digest::of(&self.config)), "the store knows the digest of the config");
         id
     }
 
@@ -120,7 +124,7 @@ impl Sample {
 
 /// What the store shows of one image.
 pub(super) fn shown(store: &dyn Store, id: &ImageId) -> Option<Image> {
-    let mut found = store.list().expect("images can be listed");
+    let mut found = store.list().expect("images can be listed").images;
     found.retain(|image| image.id == *id);
     assert!(found.len() <= 1, "an image is listed once");
     found.pop()

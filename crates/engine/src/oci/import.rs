@@ -61,7 +61,7 @@ impl<'a> LayoutImport<'a> {
     /// What the manifest says of each layer: given, or held in whatever form.
     fn describe(&self, config: &Config) -> Result<Vec<Descriptor<'static>>, StoreError> {
         let mut held: HashMap<DiffId, BlobRef> = HashMap::new();
-        for found in resolve(self.layout)? {
+        for found in resolve(self.layout)?.images {
             for (id, layer) in found.image.diff_ids.into_iter().zip(found.layers) {
                 if self.layout.has(&layer) {
                     held.entry(id).or_insert(layer);

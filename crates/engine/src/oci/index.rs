@@ -97,11 +97,6 @@ fn without_name(mut entry: Value) -> Value {
     if let Some(annotations) = entry.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.remove(CONTAINERD_NAME);
         annotations.remove(REF_NAME);
-        if annotations.is_empty()
-            && let Some(entry) = entry.as_object_mut()
-        {
-            entry.remove("annotations");
-        }
     }
     entry
 }

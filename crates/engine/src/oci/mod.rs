@@ -12,12 +12,12 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Inventory, Platform};
 
 use crate::package::{BlobRef, Blobs as _, Package, export};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use layout::Layout;
-use resolve::{Found, Whole, resolve};
+use resolve::{Found, Resolved, Whole, resolve};
 
 pub(crate) use resolve::host_platform;
 
@@ -43,9 +43,9 @@ impl Store for OciStore {
         self.layout.platform = platform.clone();
     }
 
-    fn list(&self) -> Result<Vec<Image>, StoreError> {
-        let found = resolve(&self.layout)?;
-        Ok(found.into_iter().map(|found| found.image).collect())
+    fn list(&self) -> Result<Inventory, StoreError> {
+        let Resolved { images, unreadable } = resolve(&self.layout)?;
+        Ok(Inventory { images: images.into_iter().map(|found| found.image).collect(), unreadable })
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {
@@ -107,10 +107,14 @@ impl OciStore {
     }
 
     fn find(&self, id: &ImageId) -> Result<Found, StoreError> {
-        resolve(&self.layout)?
-            .into_iter()
-            .find(|found| found.image.id == *id)
-            .ok_or_else(|| StoreError::NoSuchImage { image: id.to_string() })
+        let Resolved { images, unreadable } = resolve(&self.layout)?;
+        match images.into_iter().find(|found| found.image.id == *id) {
+            Some(found) => Ok(found),
+            None => Err(match unreadable.into_iter().find(|image| image.id == Some(*id)) {
+                Some(image) => self.layout.broken(format!("{id}: {}", image.reason)),
+                None => StoreError::NoSuchImage { image: id.to_string() },
+            }),
+        }
     }
 }
 

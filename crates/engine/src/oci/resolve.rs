@@ -1,6 +1,6 @@
 //! From the entries of an index to images, as they are for one platform.
 
-use dsync_core::{Digest, Image, ImageId, ImageRef, Platform};
+use dsync_core::{Digest, Image, ImageId, ImageRef, Platform, Unreadable};
 use serde_json::Value;
 
 use super::index::name;
@@ -22,13 +22,34 @@ pub(super) struct Found {
     pub(super) entry: usize,
 }
 
-/// All images. Entries of the same image are one, with the names of all; what is no image, as a signature
+/// The images of a layout, and those that cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) images: Vec<Found>,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// All images. Entries of the same image are one, with the names of all; an artifact that is no image, as a signature
 /// or a chart, is passed over.
-pub(super) fn resolve(layout: &Layout) -> Result<Vec<Found>, StoreError> {
+pub(super) fn resolve(layout: &Layout) -> Result<Resolved, StoreError> {
     let platform = &layout.platform;
     let mut images: Vec<Found> = Vec::new();
+    let mut unreadable: Vec<Unreadable> = Vec::new();
     for (at, entry) in layout.index()?.entries().iter().enumerate() {
-        let Some(mut found) = resolve_entry(layout, entry, at)? else { continue };
+        let mut found = match resolve_entry(layout, entry, at) {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            Err(reason) => {
+                let id = BlobRef::parse(entry).map(|blob| ImageId::from_bytes(*blob.digest.as_bytes()));
+                match unreadable.iter_mut().find(|other| other.id.is_some() && other.id == id) {
+                    Some(same) => same.names.extend(name(entry)),
+                    None => {
+                        unreadable.push(Unreadable { id, names: name(entry).into_iter().collect(), reason })
+                    }
+                }
+                continue;
+            }
+        };
         if let Some(name) = name(entry) {
             claim(&mut images, &mut found, name, platform);
         }
@@ -41,7 +62,7 @@ pub(super) fn resolve(layout: &Layout) -> Result<Vec<Found>, StoreError> {
         found.image.names.sort_unstable();
         found.image.names.dedup();
     }
-    Ok(images)
+    Ok(Resolved { images, unreadable })
 }
 
 /// One name means one image: where several platforms share it, the preferred one has it, else the first.
@@ -56,18 +77,20 @@ fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, preferred: &Pl
     found.image.names.push(name);
 }
 
-/// What an entry of the index stands for; nothing where it is no image, or none for this platform.
-fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Option<Found>, StoreError> {
-    let Some(blob) = BlobRef::parse(descriptor) else {
-        return Err(layout.broken("an entry of its index has no valid digest and size"));
+/// The image that an entry of the index stands for; `None` where it is no image, or none for this platform. An error is
+/// the reason why the image cannot be read.
+fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Option<Found>, String> {
+    let blob = BlobRef::parse(descriptor).ok_or("its entry in index.json has no valid digest and size")?;
+    let package = Package::collect(&blob, None, &mut Listed(layout)).map_err(|error| error.to_string())?;
+    let Some((config, layers)) = package.image(&layout.platform) else {
+        return package.flaws().first().map_or(Ok(None), |flaw| Err(flaw.clone()));
     };
-    let package =
-        Package::collect(&blob, None, &mut Listed(layout)).map_err(|error| layout.unpackaged(error))?;
-    let Some((config, layers)) = package.image(&layout.platform) else { return Ok(None) };
     Ok(Some(Found {
         image: Image {
             id: ImageId::from_bytes(*blob.digest.as_bytes()),
+            config: Some(config.digest),
             names: Vec::new(),
+            digests: Vec::new(),
             diff_ids: config.diff_ids.clone(),
             platform: config.platform.clone(),
             size: layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.blob.size)),

@@ -55,14 +55,18 @@ impl Made {
         self.entries.push(entry);
     }
 
-    fn resolve(&self) -> Result<Vec<Found>, StoreError> {
+    fn resolve(&self) -> Result<Resolved, StoreError> {
         let index = serde_json::json!({"manifests": self.entries}).to_string();
         fs::write(self.directory.path().join("index.json"), index).unwrap();
         resolve(&Layout::open(self.directory.path())?)
     }
 
+    fn unreadable(&self) -> Vec<String> {
+        self.resolve().unwrap().unreadable.into_iter().map(|image| image.reason).collect()
+    }
+
     fn shown(&self) -> Vec<(ImageId, Vec<String>)> {
-        let found = self.resolve().unwrap().into_iter();
+        let found = self.resolve().unwrap().images.into_iter();
         found.map(|f| (f.image.id, f.image.names.iter().map(ToString::to_string).collect())).collect()
     }
 }
@@ -79,7 +83,7 @@ fn entries_of_one_image_are_one() {
     made.add(entry.clone(), None);
     made.add(entry, Some("a:1"));
     assert_eq!(made.shown(), [(id, vec!["a:1".to_owned(), "b:latest".to_owned()])]);
-    let found = made.resolve().unwrap().remove(0);
+    let found = made.resolve().unwrap().images.remove(0);
     assert_eq!((found.entry, found.image.size, found.layers.len()), (0, 6, 2));
 }
 
@@ -94,10 +98,10 @@ fn of_several_platforms_this_hosts_is_taken() {
     let both_id = Made::id(&both);
     made.add(both, Some("both"));
     assert_eq!(made.shown(), [(both_id, vec!["both:latest".to_owned()])]);
-    assert_eq!(made.resolve().unwrap()[0].image.diff_ids, [DiffId::of(b"y")]);
+    assert_eq!(made.resolve().unwrap().images[0].image.diff_ids, [DiffId::of(b"y")]);
     let absent = serde_json::json!({"digest": Digest::of(b"absent").to_string(), "size": 6});
     made.entries = vec![made.index(&[absent, attestation, other.clone()])];
-    let found = made.resolve().unwrap().remove(0);
+    let found = made.resolve().unwrap().images.remove(0);
     assert_eq!(found.image.platform.os, "plan9", "the only one is taken");
     let (third, _) = made.image("plan9/arm", &["x"]);
     made.entries = vec![made.index(&[other, third])];
@@ -131,7 +135,7 @@ fn a_name_means_the_platform_that_was_asked_for() {
     assert_eq!(made.shown(), [(own_id, app.clone()), (other_id, vec![]), (both_id, both.clone())]);
     let mut layout = Layout::open(made.directory.path()).unwrap();
     layout.platform = "plan9/mips".parse().unwrap();
-    let found = resolve(&layout).unwrap();
+    let found = resolve(&layout).unwrap().images;
     let names = |id: ImageId| {
         let image = &found.iter().find(|found| found.image.id == id).unwrap().image;
         image.names.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -152,7 +156,26 @@ fn what_is_no_image_is_passed_over_and_what_is_broken_is_not() {
     made.add(entry.clone(), None);
     let digest: Digest = entry["digest"].as_str().unwrap().parse().unwrap();
     fs::remove_file(made.directory.path().join("blobs/sha256").join(digest.hex())).unwrap();
-    assert!(made.resolve().unwrap_err().to_string().contains("is missing"));
-    made.entries = vec![serde_json::json!({"digest": "sha256:../../x", "size": 1})];
-    assert!(made.resolve().unwrap_err().to_string().contains("no valid digest"));
+    assert!(made.unreadable()[0].contains("is missing"));
+    made.entries.push(serde_json::json!({"digest": "sha256:../../x", "size": 1}));
+    let (other, id) = made.image("linux/amd64", &["y"]);
+    made.add(other, Some("other"));
+    assert!(made.unreadable()[1].contains("no valid digest"));
+    assert_eq!(made.shown(), [(id, vec!["other:latest".to_owned()])], "the others are there");
+}
+
+#[test]
+fn a_config_that_cannot_be_used_is_said() {
+    let mut made = Made::new();
+    for config in ["x", "{}", r#"{"rootfs":{"diff_ids":["sha256:0"]}}"#, r#"{"rootfs":{"diff_ids":[]}}"#] {
+        let layers = [made.blob(b"layer")];
+        let manifest = serde_json::json!({"config": made.blob(config.as_bytes()), "layers": layers});
+        let entry = made.blob(manifest.to_string().as_bytes());
+        made.add(entry, Some("bad"));
+    }
+    assert_eq!(made.shown(), []);
+    let said = made.unreadable();
+    assert_eq!(said.len(), 4);
+    assert!(said.iter().all(|reason| reason.contains("cannot be used")), "{said:?}");
+    assert!(said[3].ends_with("it names 0 layers, its manifest 1"), "{}", said[3]);
 }

@@ -78,10 +78,10 @@ fn docker_lists_images_by_its_files(name: &str) {
     let _alone = stand.alone();
     let store = stand.store_behind_its_client();
     let names: Vec<ImageRef> = (0..40).map(|n| format!("listed:{n}").parse().unwrap()).collect();
-    let ids: Vec<_> = store.list().unwrap().into_iter().map(|image| image.id).collect();
+    let ids: Vec<_> = store.list().unwrap().images.into_iter().map(|image| image.id).collect();
     store.tag(&ids[0], &names).unwrap();
     let listed = |store: &dyn Store| {
-        let mut images: Vec<_> = store.list().unwrap().into_iter().map(|i| (i.id, i.names)).collect();
+        let mut images: Vec<_> = store.list().unwrap().images.into_iter().map(|i| (i.id, i.names)).collect();
         images.sort_unstable();
         images
     };
@@ -141,7 +141,7 @@ fn podman_lists_images_by_its_files(name: &str) {
     assert!(direct.describe().name.ends_with(", storage readable"), "{}", direct.describe().name);
     assert!(!client.describe().name.contains("storage"), "{}", client.describe().name);
     let listed = |store: &dyn Store| {
-        let mut images = store.list().unwrap();
+        let mut images = store.list().unwrap().images;
         images.sort_by_key(|image| image.id);
         images
     };
@@ -170,7 +170,7 @@ fn layers_are_read_from_files(name: &str) {
     stand.engine().load(&image.archive()).unwrap();
     let store = stand.store_without("save");
     let diff_ids = [low.diff_id(), top.diff_id()];
-    let listed = store.list().unwrap().into_iter().find(|listed| listed.diff_ids == diff_ids).unwrap();
+    let listed = store.list().unwrap().images.into_iter().find(|listed| listed.diff_ids == diff_ids).unwrap();
     let mut taken = Taken::default();
     store.export(&listed.id, &HashSet::from(diff_ids), &mut taken).unwrap();
     assert_eq!(taken.0, diff_ids);

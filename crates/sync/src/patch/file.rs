@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use crate::link::Frame;
 
 const MAGIC: [u8; 16] = *b"\0docker-syncp\xd5\x0d\x0a";
-const VERSION: u16 = 7;
+const VERSION: u16 = 8;
 /// Magic, version, length of the head.
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
@@ -181,14 +181,20 @@ impl Write for HashWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dsync_proto::Channel;
+    use dsync_proto::{Channel, ListedPlatform};
 
     fn head() -> Head {
         let image = ListedImage {
             id: [1; 32],
+            config: Some([4; 32]),
             names: vec!["app:2".into()],
+            digests: Vec::new(),
             diff_ids: vec![[2; 32]],
-            platform: "linux/amd64".into(),
+            platform: ListedPlatform {
+                os: "linux".into(),
+                architecture: "amd64".into(),
+                variant: String::new(),
+            },
             size: 7,
             created: "2026-11-24T00:00:00Z".into(),
         };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
 use dsync_engine::{BlobRef, Description, Export, Holdings, Import, LayerSink, Package, Store, StoreError};
 
 use crate::endpoint::open_here;
@@ -40,7 +40,7 @@ impl<'a> Operand<'a> {
 
     /// The one image that is meant, and the names of it that are.
     pub(super) fn find(self, stores: &Stores) -> Result<(Image, Vec<ImageRef>), EndpointError> {
-        let held = stores.of(self.store).list()?;
+        let Inventory { images: held, unreadable } = stores.of(self.store).list()?;
         let place = if self.store.is_empty() { "this host" } else { self.store };
         if self.name.is_empty() {
             return match &held[..] {
@@ -54,7 +54,10 @@ impl<'a> Operand<'a> {
         }
         let selector = Selector::parse(self.name).map_err(EndpointError::Usage)?;
         let mut found = held.iter().filter(|image| selector.selects(image));
-        let missing = || EndpointError::Usage(format!("{place} has no image {}", self.name));
+        let missing = || match unreadable.iter().find(|image| selector.selects_unreadable(image)) {
+            Some(image) => EndpointError::Broken(format!("{} cannot be read: {}", self.name, image.reason)),
+            None => EndpointError::Usage(format!("{place} has no image {}", self.name)),
+        };
         let image = found.next().ok_or_else(missing)?;
         if found.next().is_some() {
             return Err(EndpointError::Usage(format!("more than one image is meant by {}", self.name)));
@@ -82,7 +85,7 @@ impl Stores {
     /// The store that names an image by its manifest.
     fn holder(&self, id: &ImageId) -> Result<Option<&dyn Store>, StoreError> {
         for (_, store) in self.0.iter().filter(|(_, store)| store.has_packages()) {
-            if store.list()?.iter().any(|image| image.id == *id) {
+            if store.list()?.images.iter().any(|image| image.id == *id) {
                 return Ok(Some(&**store));
             }
         }
@@ -100,12 +103,24 @@ impl Store for Stores {
         self.0[0].1.describe()
     }
 
-    fn list(&self) -> Result<Vec<Image>, StoreError> {
-        let mut images = Vec::new();
+    fn list(&self) -> Result<Inventory, StoreError> {
+        let mut all = Inventory::default();
         for (_, store) in &self.0 {
-            images.extend(store.list()?);
+            let Inventory { images, unreadable } = store.list()?;
+            all.images.extend(images);
+            all.unreadable.extend(unreadable);
         }
-        Ok(images)
+        Ok(all)
+    }
+
+    fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+        let mut configs = vec![None; ids.len()];
+        for (_, store) in &self.0 {
+            for (known, found) in configs.iter_mut().zip(store.configs(ids)?) {
+                *known = known.or(found);
+            }
+        }
+        Ok(configs)
     }
 
     fn holdings(&self, _: &[Image]) -> Holdings {
@@ -121,7 +136,7 @@ impl Store for Stores {
         for (_, store) in &self.0 {
             // By a package also layers of other platforms are read, and such as they are stored.
             let has = |image: &Image| wanted.iter().all(|layer| image.diff_ids.contains(layer));
-            let held = store.list()?;
+            let held = store.list()?.images;
             if held.iter().any(|image| image.id == *id && (store.has_packages() || has(image))) {
                 return store.export(id, wanted, sink);
             }

@@ -34,6 +34,8 @@ pub(in crate::client) struct Told {
 struct Listed {
     id: String,
     names: Vec<String>,
+    /// The digest of the manifest that it came with.
+    digest: Option<Digest>,
     /// The topmost layer.
     layer: String,
     /// Bytes of all documents of it.
@@ -121,8 +123,10 @@ impl Podman {
         names.sort_unstable();
         names.dedup();
         let origin = Origin::of(&bytes, &config.diff_ids)?;
-        let Config { diff_ids, platform, created, .. } = config;
-        Some((Image { id, names, diff_ids, platform, size, created }, origin))
+        let Config { digest, diff_ids, platform, created } = config;
+        let config = Some(digest);
+        let digests = listed.digest.into_iter().collect();
+        Some((Image { id, config, names, digests, diff_ids, platform, size, created }, origin))
     }
 
     /// The layers of an image, the lowest first.
@@ -145,6 +149,7 @@ impl Podman {
             Listed {
                 id: text(image, "id"),
                 names: names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                digest: text(image, "digest").parse().ok(),
                 layer: text(image, "layer"),
                 documents: sizes.into_iter().flatten().map(|(_, size)| size.as_u64()).sum(),
             }
