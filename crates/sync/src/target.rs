@@ -368,3 +368,7 @@ impl ContentSource for Sources<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "target_tests.rs"]
+mod tests;

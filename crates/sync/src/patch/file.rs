@@ -226,9 +226,9 @@ mod tests {
     fn the_bytes_are_pinned() {
         let folder = tempfile::tempdir().unwrap();
         let bytes = std::fs::read(written(folder.path())).unwrap();
-        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x07\0\x8f\0\0\0");
+        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x08\0\xb2\0\0\0");
         assert_eq!(bytes[22..54], [1; 32]);
-        let frames = 22 + 0x8f;
+        let frames = 22 + 0xb2;
         assert_eq!(bytes[frames..frames + 5], [3, 0x2c, 1, 0, 0]);
         assert_eq!(bytes.len(), frames + 5 + 300 + 5 + 32);
     }
