@@ -65,6 +65,8 @@ impl What {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sums {
     pub(crate) synced: usize,
+    /// How many images these are, each under one name or several.
+    pub(crate) images: usize,
     pub(crate) failed: usize,
     pub(crate) skipped: usize,
     /// Of the images that were synchronised.
@@ -99,6 +101,7 @@ pub(crate) fn sums(done: &[Done<'_>], traffic: Traffic, took: Duration) -> Sums 
         synced.clone().map(|d| (d.entry.image.id, d.entry.image.size)).collect();
     Sums {
         synced: synced.clone().count(),
+        images: sizes.len(),
         failed: count(|what| matches!(what, What::Failed(_))),
         skipped: count(|what| matches!(what, What::Skipped)),
         size: sizes.values().copied().fold(0, u64::saturating_add),
@@ -213,7 +216,11 @@ pub(crate) fn built(outcome: &Outcome) -> (u64, u64) {
 pub(crate) fn summary(done: &[Done<'_>], sums: Sums, dry_run: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if sums.synced > 1 && !dry_run {
-        let images = counted(sums.synced as u64, "image");
+        let images = counted(sums.images as u64, "image");
+        let images = match sums.images == sums.synced {
+            true => images,
+            false => format!("{images} under {} names", sums.synced),
+        };
         let sent = instead(sums.traffic, sums.size);
         lines.push(format!("total  {images}  sent {sent}, {}", duration(sums.took)));
     }

@@ -263,13 +263,20 @@ impl Package {
         documents.find(|(other, _)| other == digest).map(|(_, bytes)| &bytes[..])
     }
 
-    /// Of each layer what it goes by where layers are told by the digest of what is read: its diff id; that of
-    /// the stored bytes where it has none, or where another blob of the same layer came before.
+    /// The key of each layer, all different: its diff id; the digest of the stored bytes where it has none, or where
+    /// another blob of the same layer goes by that.
+    ///
+    /// An uncompressed blob always goes by its diff id, which is its digest too. An image can have one layer in several
+    /// forms: Buildah puts uncompressed layers on a compressed base, and both may have the empty layer.
     pub fn stack(&self) -> Vec<DiffId> {
-        let mut seen = HashSet::new();
+        let plain = self.layers.iter().filter(|layer| layer.is_plain());
+        let mut seen: HashSet<DiffId> = plain.filter_map(|layer| layer.diff_id).collect();
         let own = |layer: &PackedLayer| {
             let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
-            layer.diff_id.filter(|id| seen.insert(*id)).unwrap_or(raw)
+            match layer.diff_id {
+                Some(id) if layer.is_plain() || seen.insert(id) => id,
+                _ => raw,
+            }
         };
         self.layers.iter().map(own).collect()
     }

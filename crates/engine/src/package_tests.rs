@@ -133,6 +133,15 @@ fn the_same_layer_in_two_forms_goes_by_two_names() {
 }
 
 #[test]
+fn an_uncompressed_form_goes_by_the_layer_itself() {
+    let mut made = Made::default();
+    // The digest of an uncompressed blob is the diff id, which a compressed form of it must not go by.
+    let root = made.manifest("linux/amd64", &[("low", "low.gz"), ("low", "low"), ("low", "low.zst")]);
+    let stack = made.collect(&BlobRef::parse(&root).unwrap(), None).unwrap().stack();
+    assert_eq!(stack, ["low.gz", "low", "low.zst"].map(|text| DiffId::of(text.as_bytes())));
+}
+
+#[test]
 fn what_another_host_says_is_checked() {
     let mut made = Made::default();
     let root = image(&mut made);

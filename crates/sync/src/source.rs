@@ -10,7 +10,7 @@ use dsync_delta::columns::{Encoder, Literal, Mode};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch, Run};
 use dsync_delta::{ContentId, Divided, Listing, Part};
-use dsync_engine::{Store, StoreError};
+use dsync_engine::{PackedLayer, Store, StoreError};
 use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Stored, encode};
 
 use crate::absolute::{Programs, Version};
@@ -268,7 +268,12 @@ fn ask_what(
     image.diff_ids = package.stack();
     let Some(mut needed) = await_need(link, &image)? else { return Ok(None) };
     link.outbox.event(&Event::Phase(Phase::Scan));
-    let of = |id: &DiffId| image.diff_ids.iter().position(|other| other == id).map(|at| package.layers()[at]);
+    // A blob that goes by its own digest crosses as it is stored.
+    let of = |id: &DiffId| {
+        let at = image.diff_ids.iter().position(|other| other == id)?;
+        let layer = package.layers()[at];
+        Some(PackedLayer { diff_id: layer.diff_id.filter(|diff_id| diff_id == id), ..layer })
+    };
     let layers: Vec<_> = needed.layers.iter().chain(&needed.local).filter_map(of).collect();
     let cache = remembered(link, needed.whole);
     // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.

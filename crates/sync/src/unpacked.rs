@@ -4,7 +4,7 @@
 //! crosses is the same; of it only the layers of one image are taken, and those that cross as they are stored are
 //! uncompressed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ impl AsContent for Content {
             Some((raw, layer.diff_id.filter(|id| self.diff_ids.contains(id))?))
         };
         let stored = package.layers().iter().filter_map(stored).collect();
-        Box::new(Unpacking { import, content: self, stored })
+        Box::new(Unpacking { import, content: self, stored, given: HashSet::new() })
     }
 }
 
@@ -64,6 +64,8 @@ struct Unpacking<'a> {
     content: &'a Content,
     /// The layers of the image by the digests of what is stored.
     stored: HashMap<DiffId, DiffId>,
+    /// The layers that the store has got.
+    given: HashSet<DiffId>,
 }
 
 impl Import for Unpacking<'_> {
@@ -74,13 +76,15 @@ impl Import for Unpacking<'_> {
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io { what: format!("layer {id} cannot be uncompressed"), source };
-        if self.content.diff_ids.contains(id) {
-            return self.import.layer(id, len, write);
-        }
-        let Some(diff_id) = self.stored.get(id) else {
-            // Of another platform, or said of an image.
+        let is_own = self.content.diff_ids.contains(id);
+        let diff_id = if is_own { Some(id) } else { self.stored.get(id) };
+        // The others are of another platform, or said of an image, or a second form of a layer.
+        let Some(diff_id) = diff_id.copied().filter(|diff_id| self.given.insert(*diff_id)) else {
             return write(&mut io::sink()).map_err(failed);
         };
+        if is_own {
+            return self.import.layer(id, len, write);
+        }
         let mut packed = tempfile::tempfile_in(&self.content.folder).map_err(failed)?;
         write(&mut packed).map_err(failed)?;
         let mut plain = || {
@@ -92,7 +96,7 @@ impl Import for Unpacking<'_> {
         if hasher.0.finalize()[..] != diff_id.as_bytes()[..] {
             return Err(failed(io::Error::other(format!("what comes out is not {diff_id}"))));
         }
-        self.import.layer(diff_id, len, &mut |out| io::copy(&mut plain()?.take(len), out).map(drop))
+        self.import.layer(&diff_id, len, &mut |out| io::copy(&mut plain()?.take(len), out).map(drop))
     }
 
     fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {

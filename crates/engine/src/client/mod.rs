@@ -222,11 +222,16 @@ impl Store for ClientStore {
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
         let id = id.to_string();
-        // podman would make `localhost/web` of the short name `web`.
-        let full = |name: &ImageRef| match self.engine.syntax {
-            Syntax::Podman => name.qualified(),
-            Syntax::Docker => name.to_string(),
+        let tag = |names: &[String]| {
+            let words: Vec<&str> = ["tag", &id].into_iter().chain(names.iter().map(String::as_str)).collect();
+            self.program.run(&words, Some(&id)).map(drop)
         };
-        names.iter().try_for_each(|name| self.program.run(&["tag", &id, &full(name)], Some(&id)).map(drop))
+        match self.engine.syntax {
+            _ if names.is_empty() => Ok(()),
+            // It would make `localhost/web` of the short name `web`.
+            Syntax::Podman => tag(&names.iter().map(ImageRef::qualified).collect::<Vec<_>>()),
+            // docker takes one name at a time.
+            Syntax::Docker => names.iter().try_for_each(|name| tag(&[name.to_string()])),
+        }
     }
 }
