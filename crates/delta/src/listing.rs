@@ -106,6 +106,20 @@ impl Listing {
         Listing { diff_id, len, bytes: Vec::new(), records: Vec::new(), contents: Vec::new() }
     }
 
+    /// The beginning of a hash over all contents of the layer, keyed. Who knows it has the contents, and not only the
+    /// diff id, which manifests and logs tell everybody.
+    pub fn proof(&self, key: &[u8; 16]) -> [u8; 3] {
+        let mut hasher = blake3::Hasher::new_derive_key("docker-sync 2026 possession of a layer");
+        hasher.update(key);
+        hasher.update(self.diff_id.as_bytes());
+        for content in &self.contents {
+            hasher.update(content.id.as_bytes());
+            hasher.update(&content.len.to_le_bytes());
+        }
+        let [a, b, c, ..] = *hasher.finalize().as_bytes();
+        [a, b, c]
+    }
+
     /// The bytes by which a listing can be kept: columns without a basis, to be compressed by the caller.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];

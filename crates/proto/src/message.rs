@@ -54,6 +54,8 @@ pub enum Request {
         exact: bool,
         /// Prove that the config belongs to the ID, before all else.
         prove: bool,
+        /// The key of this transfer, by which the target proves that it has the layers of its basis.
+        key: [u8; 16],
     },
     /// To a target: take this image from the source.
     Receive(Receive),
@@ -110,6 +112,8 @@ pub struct Receive {
     pub exact: bool,
     /// The source proves that the config belongs to the ID, before all else.
     pub prove: bool,
+    /// The key of this transfer, as in `Send`.
+    pub key: [u8; 16],
 }
 
 /// The answer to a [`Request`].
@@ -317,7 +321,16 @@ pub enum Peer {
     },
     /// Either way: this side gave up, and has told its client why.
     Abort,
+    /// Target to source, when it has read its basis: for each layer of `Need` the proof that it has the layer.
+    Proofs(Vec<LayerProof>),
 }
+
+/// How the diff id of a layer begins. Two layers of a host that begin alike cost bytes, and nothing else.
+pub type ShortId = [u8; 5];
+
+/// The beginning of a keyed hash over the contents of a layer: `dsync_delta::Listing::proof`. It has 24 bits because a
+/// target has one try in each transfer that a user begins.
+pub type LayerProof = [u8; 3];
 
 /// What a target needs of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -330,9 +343,9 @@ pub enum Need {
         layers: Vec<u32>,
         /// Whether every content is to be sent: the way out when one was mistaken.
         whole: bool,
-        /// The layers of the target whose contents may be used, by the first 8 bytes of their diff ids; those
-        /// of an image lowest first, the image that is most like the new one last.
-        basis: Vec<[u8; 8]>,
+        /// The layers of the target whose contents may be used, by how their diff ids begin; those of an image
+        /// lowest first, the image that is most like the new one last. `Proofs` follow.
+        basis: Vec<ShortId>,
         /// Layers that the target builds of its own, of an image that is to have the source's ID: it must be told
         /// how they are stored. As `layers`.
         local: Vec<u32>,
@@ -475,19 +488,22 @@ mod tests {
             explain: true,
             exact: false,
             prove: true,
+            key: [8; 16],
         };
         let mut expected = vec![3]; // the fourth variant
         expected.extend([7; 32]); // an array has no length in front
         expected.extend([1, 18]); // the second variant; 9, zigzag
         expected.extend([1, 0xe8, 7]); // there is one; 1000, seven bits at a time
         expected.extend([0, 1, 0, 1]); // false, true, false, true
+        expected.extend([8; 16]);
         assert_eq!(encode(&send).unwrap(), expected);
 
-        let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 8]], local: vec![5] };
+        let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 5]], local: vec![5] };
         let mut expected = vec![0, 1, 1, 3, 0, 1];
-        expected.extend([7; 8]);
+        expected.extend([7; 5]);
         expected.extend([1, 5]);
         assert_eq!(encode(&Peer::Need(need)).unwrap(), expected);
+        assert_eq!(encode(&Peer::Proofs(vec![[1, 2, 3], [4, 5, 6]])).unwrap(), [7, 2, 1, 2, 3, 4, 5, 6]);
         let offer = Offer {
             basis: vec![Known::No, Known::Bytes],
             stored: vec![Stored::Plain, Stored::Compressed(vec![9]), Stored::Opaque],

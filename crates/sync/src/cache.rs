@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use dsync_core::{DiffId, Digest};
+use dsync_proto::ShortId;
 use sha2::{Digest as _, Sha256};
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
@@ -149,7 +150,7 @@ impl Cache {
     }
 
     /// The layer whose diff id begins so, if it is there and the only one.
-    pub(crate) fn find(&self, short: &[u8; 8]) -> Option<DiffId> {
+    pub(crate) fn find(&self, short: &ShortId) -> Option<DiffId> {
         let files = fs::read_dir(&self.directory).ok()?.flatten();
         let mut fits = files
             .filter_map(|file| layer(&file))

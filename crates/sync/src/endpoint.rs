@@ -138,11 +138,12 @@ impl Host {
                 let configs = self.store.configs(&ids)?;
                 Ok(Reply::Configs(configs.into_iter().map(|config| Some(*config?.as_bytes())).collect()))
             }
-            Request::Send { image, compression, speed, dry_run, explain, exact, prove } => {
+            Request::Send { image, compression, speed, dry_run, explain, exact, prove, key } => {
                 let image = ImageId::from_bytes(image);
                 let held = self.store.list()?.images;
                 let exact = exact.then(|| self.platform.clone());
-                let how = Sending { compression, speed, dry_run, explain, exact, prove };
+                let key = Some(key);
+                let how = Sending { compression, speed, dry_run, explain, exact, prove, key };
                 source::send(&*self.store, &held, link, &image, &how, &self.room)
             }
             Request::Verify { image } => {
@@ -150,7 +151,7 @@ impl Host {
                 let bytes = verify::verify(&*self.store, self.store.list()?.images, &from_wire(&image)?)?;
                 Ok(Reply::Verified { bytes })
             }
-            Request::Receive(Receive { image, names, basis, whole, dry_run, exact, prove }) => {
+            Request::Receive(Receive { image, names, basis, whole, dry_run, exact, prove, key }) => {
                 let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());
                 let receiving = Receiving {
                     image: from_wire(&image)?,
@@ -163,6 +164,7 @@ impl Host {
                         Some(_) => Keep::Platform,
                     }),
                     prove,
+                    key: Some(key),
                     given: None,
                 };
                 target::receive(&*self.store, link, &receiving, &self.room)

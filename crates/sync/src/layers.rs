@@ -17,6 +17,7 @@ use std::sync::Arc;
 use dsync_core::{DiffId, Image, ImageId};
 use dsync_delta::Listing;
 use dsync_engine::{Export, Store, StoreError};
+use dsync_proto::ShortId;
 
 pub(crate) use shelf::{Shelf, Slice, listings, load, places, readable};
 pub(crate) use spool::{Kept, blocks, copy_at};
@@ -106,7 +107,7 @@ impl<'a> Layers<'a> {
     }
 
     /// Finds a layer that begins so in the cache; the store need not have it.
-    pub(crate) fn recall_short(&mut self, short: &[u8; 8]) -> Option<DiffId> {
+    pub(crate) fn recall_short(&mut self, short: &ShortId) -> Option<DiffId> {
         self.spool.recall_short(short)
     }
 

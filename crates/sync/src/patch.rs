@@ -137,6 +137,7 @@ fn make(
         explain: false,
         exact: exact.then_some(None),
         prove: false,
+        key: None,
     };
     let (id, streams) = (new.id, 2 + usize::from(exact));
     let (sent, recorded) = thread::scope(|scope| {
@@ -234,6 +235,7 @@ fn take(
         dry_run: false,
         exact: head.exact.then_some(Keep::Whole),
         prove: false,
+        key: None,
         given: Some(Given { layers: head.layers, local: head.local, basis, as_content }),
     };
     let store = open_here(&options.store)?;

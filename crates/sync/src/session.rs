@@ -1,7 +1,8 @@
 //! The client's side: dials the remote, asks both ends, and joins source and target for each image.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -381,6 +382,7 @@ impl Session {
         // Where the target makes all that the ID is the digest of, or the config is, nothing else has to be proven.
         let keeps_id = self.exact() && self.options.platform.is_none();
         let prove = entry.pinned && !self.store(source).id_is_config && !keeps_id;
+        let key = random().map_err(Error::io("there is no randomness"))?;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),
             names: entry.name.iter().chain(also).map(ToString::to_string).collect(),
@@ -389,6 +391,7 @@ impl Session {
             dry_run,
             exact: self.exact(),
             prove,
+            key,
         });
         let send = Request::Send {
             image: *entry.image.id.as_bytes(),
@@ -398,6 +401,7 @@ impl Session {
             explain: self.options.explain,
             exact: self.exact(),
             prove,
+            key,
         };
         self.tell(target, &receive)?;
         self.tell(source, &send)?;
@@ -549,6 +553,13 @@ impl Session {
             _ => Error::Io { what: format!("{side} no longer answers"), source: error },
         }
     }
+}
+
+/// A key that nobody can guess.
+fn random() -> io::Result<[u8; 16]> {
+    let mut key = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
 }
 
 /// An image of the source that is meant.

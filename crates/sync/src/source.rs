@@ -11,7 +11,9 @@ use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch, Run};
 use dsync_delta::{ContentId, Divided, Listing, Part};
 use dsync_engine::{PackedLayer, Store, StoreError};
-use dsync_proto::{Compression, Event, Known, Need, Offer, Peer, Phase, Reply, Stored, encode};
+use dsync_proto::{
+    Compression, Event, Known, LayerProof, Need, Offer, Peer, Phase, Reply, ShortId, Stored, encode,
+};
 
 use crate::absolute::{Programs, Version};
 use crate::batches::{self, Sources};
@@ -22,6 +24,7 @@ use crate::failure::EndpointError;
 use crate::identity;
 use crate::layers::{Layers, Shelf, Slice, listings, load, places, readable};
 use crate::link::Link;
+use crate::need::MAX_BASIS;
 use crate::negotiate::{self, Parted, Parts};
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -41,6 +44,8 @@ pub(crate) struct Sending {
     pub(crate) exact: Option<Option<Platform>>,
     /// Prove first that the config belongs to the ID.
     pub(crate) prove: bool,
+    /// The key by which the target has to prove that it has its basis; a patch is made for none that could be asked.
+    pub(crate) key: Option<[u8; 16]>,
 }
 
 const LOST: &str = "cannot send to the target";
@@ -76,7 +81,10 @@ pub(crate) fn send(
         return stream::send(&mut own, link, layers, pace, how, told_packed);
     }
     let export = own.keep(&image.id, needed.layers.iter().copied())?;
-    let basis = Basis::find(&mut own, held, image, &std::mem::take(&mut needed.basis))?;
+    let mut basis = Basis::find(&mut own, held, image, &std::mem::take(&mut needed.basis))?;
+    if let Some(key) = &how.key {
+        basis.check(&own, &await_proofs(link)?, key)?;
+    }
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
     let offer = Offer { basis: basis.known(), stored: stored.to_vec() };
     told_packed += send_offer(link, &offer)?;
@@ -221,7 +229,7 @@ struct Needed {
     layers: Vec<DiffId>,
     local: Vec<DiffId>,
     whole: bool,
-    basis: Vec<[u8; 8]>,
+    basis: Vec<ShortId>,
 }
 
 /// What is to be sent of an image, and how it is stored where it is to have its own ID.
@@ -291,10 +299,25 @@ fn send_offer(link: &Link, offer: &Offer) -> Result<u64, EndpointError> {
     Ok(len as u64)
 }
 
+/// The proofs of a target that it has the layers of its basis.
+fn await_proofs(link: &mut Link) -> Result<Vec<LayerProof>, EndpointError> {
+    const SILENT: &str = "the target did not prove that it has what it builds on";
+    match link.expect_peer().map_err(EndpointError::io(SILENT))? {
+        Peer::Proofs(proofs) => Ok(proofs),
+        _ => Err(EndpointError::Broken(SILENT.into())),
+    }
+}
+
 fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, EndpointError> {
     const SILENT: &str = "the target did not say what it needs";
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Need(Need::Nothing) => Ok(None),
+        Peer::Need(Need::Layers { basis, .. }) if basis.len() > MAX_BASIS => {
+            let asked = basis.len();
+            Err(EndpointError::Broken(format!(
+                "the target wants to build on {asked} layers; {MAX_BASIS} are the most"
+            )))
+        }
         Peer::Need(Need::Layers { layers, whole, basis, local }) => {
             let diff_id = |layer: u32| {
                 let layer = usize::try_from(layer).ok().and_then(|layer| image.diff_ids.get(layer));
@@ -383,7 +406,7 @@ impl<'a> Basis<'a> {
         own: &mut Layers<'_>,
         held: &'a [Image],
         image: &Image,
-        named: &[[u8; 8]],
+        named: &[ShortId],
     ) -> Result<Basis<'a>, EndpointError> {
         let mut images: Vec<&Image> = Vec::new();
         let mut layers = Vec::new();
@@ -417,6 +440,26 @@ impl<'a> Basis<'a> {
             }
         }
         Ok(Basis { layers, images })
+    }
+
+    /// Takes it that the layers are not known of which the target has not proven that it has them. So it cannot find out by
+    /// guesses which layers are in other images than the one that it is given.
+    fn check(
+        &mut self,
+        own: &Layers<'_>,
+        proofs: &[LayerProof],
+        key: &[u8; 16],
+    ) -> Result<(), EndpointError> {
+        if proofs.len() != self.layers.len() {
+            return Err(EndpointError::Broken("the target proves other layers than it named".into()));
+        }
+        for ((id, known), proof) in self.layers.iter_mut().zip(proofs) {
+            let is_proven = |id: &DiffId| own.listing(id).is_some_and(|listing| listing.proof(key) == *proof);
+            if !id.as_ref().is_some_and(is_proven) {
+                (*id, *known) = (None, Known::No);
+            }
+        }
+        Ok(())
     }
 
     fn known(&self) -> Vec<Known> {

@@ -9,7 +9,9 @@ use dsync_delta::columns::{Origin, Recipe};
 use dsync_delta::gather::Run;
 use dsync_delta::{ContentSource, JoinError, join};
 use dsync_engine::{Import, Store};
-use dsync_proto::{Event, FailureKind, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply};
+use dsync_proto::{
+    Channel, Event, FailureKind, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply,
+};
 
 use crate::assess;
 use crate::batches::{self, Arrivals};
@@ -43,6 +45,8 @@ pub(crate) struct Receiving {
     pub(crate) exact: Option<Keep>,
     /// The source proves first that the config belongs to the ID.
     pub(crate) prove: bool,
+    /// The key by which it is proven that the basis is here; a patch asks for no proof.
+    pub(crate) key: Option<[u8; 16]>,
     /// A patch says what there is; nothing else can be asked for.
     pub(crate) given: Option<Given>,
 }
@@ -167,6 +171,7 @@ fn take(
         return stream::receive(store, link, what, (&image, &states), exact, &own, room);
     }
     // Both sides read their engines at the same time.
+    let outbox = link.outbox.clone();
     let (own, offer) = thread::scope(|scope| {
         let reading = scope.spawn(|| -> Result<Layers<'_>, EndpointError> {
             let mut own = Layers::new(store, &room.folder, cache)?;
@@ -176,6 +181,12 @@ fn take(
                 })?;
             }
             read_local(&mut own, held, &local)?;
+            if let Some(key) = &what.key {
+                // A layer that cannot be read is no basis, and that is proven by nothing.
+                let proof = |id: &DiffId| own.listing(id).map_or([0; 3], |listing| listing.proof(key));
+                let proofs = Peer::Proofs(basis_ids.iter().map(proof).collect());
+                outbox.send_message(Channel::Peer, &proofs).map_err(EndpointError::io(LOST))?;
+            }
             Ok(own)
         });
         let offer = await_offer(link, basis_ids.len(), false);

@@ -6,7 +6,7 @@ use std::thread;
 
 use dsync_core::{ImageId, Platform};
 use dsync_engine::{Identity, StoreSpec};
-use dsync_proto::{Channel, Compression};
+use dsync_proto::{Channel, Compression, Known, decode};
 
 use super::*;
 use crate::link::{Inbox, Outbox};
@@ -59,6 +59,7 @@ fn receiving(image: &Image) -> Receiving {
         dry_run: false,
         exact: None,
         prove: false,
+        key: Some([7; 16]),
         given: None,
     }
 }
@@ -77,6 +78,7 @@ fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Re
             Keep::Platform => Some(what.image.platform.clone()),
         }),
         prove: what.prove,
+        key: what.key,
     };
     thread::scope(|scope| {
         let held = source.store.list().unwrap().images;
@@ -99,7 +101,7 @@ fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Re
 }
 
 /// Passes on what one end says to the other, as a client does.
-fn pass(mut from: Inbox, to: &Outbox) {
+fn pass(from: Inbox, to: &Outbox) {
     while let Ok(frame) = from.recv() {
         if matches!(frame.channel, Channel::Peer | Channel::Data) && to.send(frame).is_err() {
             return;
@@ -260,4 +262,57 @@ impl Layout {
 
 fn write(folder: &Path, index: &str) {
     fs::write(folder.join("index.json"), index).unwrap();
+}
+
+/// What a source says of one layer of a target's basis, for each proof that the target gives.
+fn told(proof: impl Fn(&[u8; 16]) -> [u8; 3], of: &DiffId) -> Vec<Known> {
+    let source = Layout::new();
+    let public = source.image("public", &[&tar("public")], "public:1");
+    source.image("private", &[&tar("private")], "private:1");
+    let (mine, mut theirs) = Link::pair();
+    let key = [9; 16];
+    let sending = Sending {
+        compression: Compression::Level(3),
+        speed: None,
+        dry_run: true,
+        explain: false,
+        exact: None,
+        prove: false,
+        key: Some(key),
+    };
+    let room = Room { folder: std::env::temp_dir(), memory: 64 << 20 };
+    let basis = vec![crate::need::short(of)];
+    thread::scope(|scope| {
+        let (source, room, id) = (&source, &room, &public.id);
+        scope.spawn(move || {
+            let held = source.store.list().unwrap().images;
+            source::send(&*source.store, &held, &mut theirs, id, &sending, room).ok()
+        });
+        mine.send_peer(&Peer::Need(Need::Layers { layers: vec![0], whole: false, basis, local: Vec::new() }))
+            .unwrap();
+        mine.send_peer(&Peer::Proofs(vec![proof(&key)])).unwrap();
+        let known = loop {
+            match mine.inbox.recv().map(|frame| (frame.channel, decode(&frame.payload))) {
+                Ok((Channel::Peer, Ok(Peer::Offer(offer)))) => break offer.basis,
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        };
+        mine.send_peer(&Peer::Abort).unwrap();
+        drop(mine);
+        known
+    })
+}
+
+#[test]
+fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
+    let layer = tar("private");
+    let private = DiffId::of(&layer);
+    let mut scanner = dsync_delta::Scanner::new();
+    scanner.push(&layer);
+    let listing = scanner.finish();
+    assert_eq!(listing.diff_id, private);
+    assert_eq!(told(|key| listing.proof(key), &private), [Known::Bytes]);
+    assert_eq!(told(|_| listing.proof(&[0; 16]), &private), [Known::No], "another transfer's proof");
+    assert_eq!(told(|_| [0; 3], &private), [Known::No], "a diff id alone is a guess");
 }

@@ -11,6 +11,7 @@ use dsync_core::DiffId;
 use dsync_delta::gather::Run;
 use dsync_delta::{Listing, Scanner};
 use dsync_engine::LayerSink;
+use dsync_proto::ShortId;
 
 use crate::cache::Cache;
 use crate::interrupt;
@@ -83,7 +84,7 @@ impl Spool {
     }
 
     /// Whether the cache knows a layer whose diff id begins so.
-    pub(super) fn recall_short(&mut self, short: &[u8; 8]) -> Option<DiffId> {
+    pub(super) fn recall_short(&mut self, short: &ShortId) -> Option<DiffId> {
         let diff_id = self.cache.as_ref()?.find(short)?;
         self.recall(&diff_id).then_some(diff_id)
     }
