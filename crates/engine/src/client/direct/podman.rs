@@ -125,7 +125,8 @@ impl Podman {
         let origin = Origin::of(&bytes, &config.diff_ids)?;
         let Config { digest, diff_ids, platform, created } = config;
         let config = Some(digest);
-        let digests = listed.digest.into_iter().collect();
+        // podman shows it beside a name only.
+        let digests = listed.digest.into_iter().filter(|_| !names.is_empty()).collect();
         Some((Image { id, config, names, digests, diff_ids, platform, size, created }, origin))
     }
 
