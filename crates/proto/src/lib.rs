@@ -9,8 +9,8 @@ mod preamble;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header, MAX_CONTROL, MAX_DATA};
 pub use message::{
-    Compression, Cost, Event, Failure, FailureKind, Known, Layer, LayerProof, LayerState, ListedImage,
-    ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive, Received, Reply, Request,
-    ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
+    Compression, Cost, Event, Failure, FailureKind, Known, Layer, LayerProof, LayerState, ListedConfig,
+    ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive, Received,
+    Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};

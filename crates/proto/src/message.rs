@@ -191,8 +191,8 @@ pub struct Opened {
 pub struct ListedImage {
     /// The image ID.
     pub id: [u8; 32],
-    /// The digest of the config, where the list of the store tells it; always there in `Receive`.
-    pub config: Option<[u8; 32]>,
+    /// The digest of the config; never unknown in `Receive`.
+    pub config: ListedConfig,
     /// `NAME:TAG`, sorted.
     pub names: Vec<String>,
     /// Digests of manifests under which registries know it.
@@ -205,6 +205,17 @@ pub struct ListedImage {
     pub size: u64,
     /// RFC 3339.
     pub created: String,
+}
+
+/// The digest of an image's config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListedConfig {
+    /// The list of the store does not tell it.
+    Unknown,
+    /// It is the image ID.
+    Id,
+    /// It is this one.
+    Digest([u8; 32]),
 }
 
 /// A platform; each part is empty where the config does not tell it.
@@ -519,7 +530,7 @@ mod tests {
     fn a_listed_image_is_pinned() {
         let image = ListedImage {
             id: [1; 32],
-            config: Some([2; 32]),
+            config: ListedConfig::Digest([2; 32]),
             names: vec!["a:1".into()],
             digests: vec![[3; 32]],
             diff_ids: vec![[4; 32]],
@@ -528,7 +539,7 @@ mod tests {
             created: "t".into(),
         };
         let mut expected = vec![1; 32];
-        expected.push(1);
+        expected.push(2); // the third variant
         expected.extend([2; 32]);
         expected.extend(b"\x01\x03a:1\x01");
         expected.extend([3; 32]);

@@ -1,7 +1,7 @@
 //! Between the vocabulary and the wire.
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Platform, Unreadable};
-use dsync_proto::{ListedImage, ListedPlatform, UnreadableImage};
+use dsync_proto::{ListedConfig, ListedImage, ListedPlatform, UnreadableImage};
 
 use crate::failure::EndpointError;
 
@@ -9,7 +9,11 @@ pub(crate) fn to_wire(image: &Image) -> ListedImage {
     let Platform { os, architecture, variant } = image.platform.clone();
     ListedImage {
         id: *image.id.as_bytes(),
-        config: image.config.map(|config| *config.as_bytes()),
+        config: match image.config {
+            None => ListedConfig::Unknown,
+            Some(config) if config.as_bytes() == image.id.as_bytes() => ListedConfig::Id,
+            Some(config) => ListedConfig::Digest(*config.as_bytes()),
+        },
         names: image.names.iter().map(ToString::to_string).collect(),
         digests: image.digests.iter().map(|digest| *digest.as_bytes()).collect(),
         diff_ids: image.diff_ids.iter().map(|id| *id.as_bytes()).collect(),
@@ -24,7 +28,11 @@ pub(crate) fn from_wire(listed: &ListedImage) -> Result<Image, EndpointError> {
     let ListedPlatform { os, architecture, variant } = listed.platform.clone();
     Ok(Image {
         id: ImageId::from_bytes(listed.id),
-        config: listed.config.map(Digest::from_bytes),
+        config: match listed.config {
+            ListedConfig::Unknown => None,
+            ListedConfig::Id => Some(Digest::from_bytes(listed.id)),
+            ListedConfig::Digest(config) => Some(Digest::from_bytes(config)),
+        },
         names: names_from_wire(&listed.names)?,
         digests: listed.digests.iter().copied().map(Digest::from_bytes).collect(),
         diff_ids: listed.diff_ids.iter().copied().map(DiffId::from_bytes).collect(),

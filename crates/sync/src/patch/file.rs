@@ -181,12 +181,12 @@ impl Write for HashWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dsync_proto::{Channel, ListedPlatform};
+    use dsync_proto::{Channel, ListedConfig, ListedPlatform};
 
     fn head() -> Head {
         let image = ListedImage {
             id: [1; 32],
-            config: Some([4; 32]),
+            config: ListedConfig::Digest([4; 32]),
             names: vec!["app:2".into()],
             digests: Vec::new(),
             diff_ids: vec![[2; 32]],
