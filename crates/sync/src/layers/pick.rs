@@ -103,7 +103,6 @@ impl LayerSink for Pick<'_> {
 mod tests {
     use super::*;
     use dsync_delta::{ContentId, Scanner};
-    use std::os::unix::fs::FileExt as _;
 
     /// Files of 512 bytes, each of one letter, without headers: to a scanner one content.
     fn layer(letters: &str) -> (Vec<u8>, DiffId) {
