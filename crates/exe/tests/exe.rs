@@ -2,7 +2,7 @@
 
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_exe::{Addresses, Plan, align, is_candidate, make_absolute};
-use dsync_lab::images::{Machine, linked};
+use dsync_testkit::{Machine, linked};
 use proptest::prelude::*;
 
 const FUNCTIONS: usize = 2000;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 
-use crate::endpoint;
+use crate::endpoint::{self, Site};
 use crate::interrupt::interrupt;
 use crate::link::Link;
 use crate::program::build_id;
@@ -57,7 +57,7 @@ fn serve(version: &str) -> io::Result<()> {
     }
     Preamble::decode(rest.try_into().map_err(io::Error::other)?).map_err(io::Error::other)?;
     let link = Link::over(Leash(input), output, Default::default(), Default::default());
-    endpoint::serve(link, version, &endpoint::open_here)
+    endpoint::serve(link, &Site::here(version))
 }
 
 /// What the client says. When it goes away, an agent that is busy stops, too; and where that waits for an

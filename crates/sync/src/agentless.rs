@@ -14,7 +14,7 @@ use std::time::Duration;
 use dsync_engine::{DistantStore, Reach, Store, StoreSpec};
 
 use crate::dial::{Dialled, Served};
-use crate::endpoint;
+use crate::endpoint::{self, Site};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
@@ -124,12 +124,13 @@ impl Master {
                 let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());
                 Ok(Box::new(RsyncStore::new(store, here, shell, to, tmpfolder, distant, &reach)))
             };
-            let served = endpoint::serve(served, &version, &opener);
+            let site = Site { opener: &opener, ..Site::here(&version) };
+            let served = endpoint::serve(served, &site);
             // The directory is needed as long as the master runs.
             drop(folder);
             served
         });
-        Dialled { link, pipe, sent, received, whole: true, served: Served(Some(served)) }
+        Dialled { link, pipe: Some(pipe), sent, received, whole: true, served: Served(Some(served)) }
     }
 }
 

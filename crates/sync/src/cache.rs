@@ -93,6 +93,13 @@ impl Cache {
         Cache::at(absolute("XDG_CACHE_HOME").or_else(home).ok_or(CacheError::Nowhere)?)
     }
 
+    /// The same below another folder of caches, where one is named.
+    pub(crate) fn locate_below(caches: Option<&Path>) -> Result<Cache, CacheError> {
+        let Some(caches) = caches else { return Cache::locate() };
+        STARTED.get_or_init(SystemTime::now);
+        Cache::at(caches.to_owned())
+    }
+
     fn at(caches: PathBuf) -> Result<Cache, CacheError> {
         let ours = caches.join("docker-sync");
         let directory = ours.join("index");

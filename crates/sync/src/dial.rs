@@ -21,7 +21,8 @@ use crate::ssh::{self, Pipe};
 /// A connection to an agent.
 pub(crate) struct Dialled {
     pub(crate) link: Link,
-    pub(crate) pipe: Pipe,
+    /// The child process that holds the connection, if one does.
+    pub(crate) pipe: Option<Pipe>,
     /// Bytes to the agent, its upload included.
     pub(crate) sent: Arc<AtomicU64>,
     /// Bytes from the agent.
@@ -107,7 +108,7 @@ fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) 
     sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
     let output = Cursor::new(greeting.rest).chain(output);
     let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received));
-    Ok(Dialled { link, pipe, sent, received, whole: false, served: Served::default() })
+    Ok(Dialled { link, pipe: Some(pipe), sent, received, whole: false, served: Served::default() })
 }
 
 fn lost(pipe: &mut Pipe, host: &str) -> Error {

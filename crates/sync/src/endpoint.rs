@@ -3,7 +3,7 @@
 //! The same code runs as the agent on the remote host and in a thread of the client.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dsync_core::{Image, ImageId, Inventory, Platform};
 use dsync_engine::{Store, StoreSpec};
@@ -22,6 +22,23 @@ use crate::verify;
 /// Opens a store by what `--docker` says.
 pub(crate) type Opener = dyn Fn(&str) -> Result<Box<dyn Store>, EndpointError> + Send;
 
+/// The host that an endpoint is on.
+pub(crate) struct Site<'a> {
+    /// The version of the program.
+    pub(crate) version: &'a str,
+    /// Opens its stores.
+    pub(crate) opener: &'a Opener,
+    /// The folder that the index cache is in; the environment names one otherwise.
+    pub(crate) caches: Option<&'a Path>,
+}
+
+impl<'a> Site<'a> {
+    /// This host, as its environment describes it.
+    pub(crate) fn here(version: &'a str) -> Site<'a> {
+        Site { version, opener: &open_here, caches: None }
+    }
+}
+
 /// Opens a store of this host by what `--docker` says.
 pub(crate) fn open_here(spec: &str) -> Result<Box<dyn Store>, EndpointError> {
     let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
@@ -35,21 +52,23 @@ pub(crate) struct Room {
     pub(crate) folder: PathBuf,
     /// Bytes of memory to get along with.
     pub(crate) memory: u64,
+    /// The folder that the index cache is in; the environment names one otherwise.
+    pub(crate) caches: Option<PathBuf>,
 }
 
 impl Room {
     /// A folder that was named, or the system's place, and so much memory.
     pub(crate) fn new(folder: &str, memory: u64) -> Result<Room, EndpointError> {
-        Ok(Room { folder: temporary_folder(folder)?, memory })
+        Ok(Room { folder: temporary_folder(folder)?, memory, caches: None })
     }
 }
 
 /// What is remembered of layers; nothing where everything is to be read anew, or where there is no place for it.
-pub(crate) fn remembered(link: &Link, whole: bool) -> Option<Cache> {
+pub(crate) fn remembered(link: &Link, room: &Room, whole: bool) -> Option<Cache> {
     if whole {
         return None;
     }
-    match Cache::locate() {
+    match Cache::locate_below(room.caches.as_deref()) {
         Ok(cache) => Some(cache),
         Err(error) => {
             link.outbox.event(&Event::Note(format!("layers are not remembered: {error}")));
@@ -68,7 +87,7 @@ fn temporary_folder(named: &str) -> Result<PathBuf, EndpointError> {
 }
 
 /// Answers requests until the client goes away.
-pub(crate) fn serve(mut link: Link, version: &str, opener: &Opener) -> io::Result<()> {
+pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
     let mut host: Option<Host> = None;
     loop {
         let request = match link.next_request() {
@@ -78,8 +97,8 @@ pub(crate) fn serve(mut link: Link, version: &str, opener: &Opener) -> io::Resul
         };
         let moves = matches!(request, Request::Send { .. } | Request::Receive(_));
         let reply = match (request, &host) {
-            (Request::Open(open), _) => Host::open(&open, opener).map(|opened| {
-                let reply = opened.introduce(version);
+            (Request::Open(open), _) => Host::open(&open, site).map(|opened| {
+                let reply = opened.introduce(site.version);
                 host = Some(opened);
                 reply
             }),
@@ -106,8 +125,8 @@ struct Host {
 }
 
 impl Host {
-    fn open(open: &Open, opener: &Opener) -> Result<Host, EndpointError> {
-        let mut store = opener(&open.store)?;
+    fn open(open: &Open, site: &Site<'_>) -> Result<Host, EndpointError> {
+        let mut store = (site.opener)(&open.store)?;
         let platform = match &open.platform[..] {
             "" => None,
             text => Some(text.parse().map_err(EndpointError::Usage)?),
@@ -115,7 +134,8 @@ impl Host {
         if let Some(platform) = &platform {
             store.prefer(platform);
         }
-        let room = Room::new(&open.tmpfolder, open.memory)?;
+        let room =
+            Room { caches: site.caches.map(Path::to_owned), ..Room::new(&open.tmpfolder, open.memory)? };
         Ok(Host { store, room, platform })
     }
 

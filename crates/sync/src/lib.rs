@@ -42,6 +42,8 @@ mod ssh;
 mod stream;
 mod target;
 mod temporary;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod unpacked;
 mod verify;
 

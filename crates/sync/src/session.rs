@@ -17,7 +17,7 @@ use dsync_proto::{
 
 use crate::convert::{from_wire, to_wire, unreadable_from_wire};
 use crate::dial::{self, Dialled, Served};
-use crate::endpoint;
+use crate::endpoint::{self, Site};
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::interrupt;
@@ -26,6 +26,7 @@ use crate::links::{self, Speed};
 use crate::remote::Remote;
 use crate::report::{Entry, Report};
 use crate::select::{self, Selector};
+use crate::ssh::Pipe;
 
 /// How to sync.
 #[derive(Debug, Clone)]
@@ -149,8 +150,9 @@ pub struct Session {
     /// What is remembered of the link.
     known: Option<links::Known>,
     // The order matters: a link that is gone ends who serves it, and then nobody needs the connection.
-    _served: Served,
-    pipe: crate::ssh::Pipe,
+    _served: [Served; 2],
+    /// The child process that holds the connection, if one does.
+    pipe: Option<Pipe>,
 }
 
 impl Session {
@@ -165,8 +167,22 @@ impl Session {
         observer.event(Event::Connecting { remote: &name });
         let (local, served) = Link::pair();
         let version = options.version.clone();
-        thread::spawn(move || endpoint::serve(served, &version, &endpoint::open_here));
-        let Dialled { link, pipe, sent, received, whole, served } = dial::dial(remote, &options, &observer)?;
+        // It is not waited for: it may be waiting for an engine, and ends with the process.
+        thread::spawn(move || endpoint::serve(served, &Site::here(&version)));
+        let dialled = dial::dial(remote, &options, &observer)?;
+        let known = links::Known::of(remote, direction);
+        Session::over((local, Served::default()), dialled, known, (remote, direction), options, observer)
+    }
+
+    /// Opens both stores, of the local end and of the other end of a connection.
+    pub(crate) fn over(
+        (local, local_served): (Link, Served),
+        Dialled { link, pipe, sent, received, whole, served }: Dialled,
+        known: Option<links::Known>,
+        (remote, direction): (&Remote, Direction),
+        options: Options,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Session, Error> {
         let unopened =
             Opened { store: String::new(), id_is_config: true, has_packages: false, version: String::new() };
         let mut session = Session {
@@ -175,14 +191,14 @@ impl Session {
             local_store: unopened.clone(),
             remote_store: unopened,
             direction,
-            name,
+            name: remote.to_string(),
             options,
             observer,
             sent,
             received,
             whole,
-            known: links::Known::of(remote, direction),
-            _served: served,
+            known,
+            _served: [local_served, served],
             pipe,
         };
         session.open(remote)?;
@@ -529,13 +545,22 @@ impl Session {
         match reply {
             Ok(Reply::Failed(_)) if interrupt::happened() => Err(Error::Interrupted),
             // Without an agent, what fails since the connection is gone fails in this process.
-            Ok(Reply::Failed(_)) if side == Side::Remote && self.whole && self.pipe.ends_soon() => {
-                Err(Error::Lost { host: self.name.clone(), message: self.pipe.message() })
+            Ok(Reply::Failed(_)) if side == Side::Remote && self.whole && self.ends_soon() => {
+                Err(self.lost_connection())
             }
             Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure }),
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.lost(side, error)),
         }
+    }
+
+    fn ends_soon(&mut self) -> bool {
+        self.pipe.as_mut().is_some_and(Pipe::ends_soon)
+    }
+
+    fn lost_connection(&self) -> Error {
+        let message = self.pipe.as_ref().map(Pipe::message).unwrap_or_default();
+        Error::Lost { host: self.name.clone(), message }
     }
 
     /// Why an end no longer answers.
@@ -547,8 +572,8 @@ impl Session {
         match side {
             Side::Remote if ended => {
                 // The link stays as it is; its process has closed its end and says why.
-                self.pipe.end();
-                Error::Lost { host: self.name.clone(), message: self.pipe.message() }
+                self.pipe.as_mut().map(Pipe::end);
+                self.lost_connection()
             }
             _ => Error::Io { what: format!("{side} no longer answers"), source: error },
         }

@@ -65,14 +65,14 @@ pub(crate) fn send(
         .ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?;
     let mut pace = Pace::new(how.compression, room.memory, how.speed);
     let Some(Asked { image, mut needed, stored, told: mut told_packed }) =
-        ask_what(store, link, listed, how, &pace)?
+        ask_what(store, link, listed, (how, room), &pace)?
     else {
         return Ok(Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
     };
     let (image, stored) = (&image, &stored[..]);
     link.outbox.event(&Event::Phase(Phase::Scan));
     // When something was mistaken nothing is taken on trust, a remembered layer neither.
-    let mut own = Layers::new(store, &room.folder, remembered(link, needed.whole))?;
+    let mut own = Layers::new(store, &room.folder, remembered(link, room, needed.whole))?;
     if needed.basis.is_empty() {
         if how.exact.is_some() {
             told_packed += send_offer(link, &Offer { basis: Vec::new(), stored: stored.to_vec() })?;
@@ -247,7 +247,7 @@ fn ask_what(
     store: &dyn Store,
     link: &mut Link,
     listed: &Image,
-    how: &Sending,
+    (how, room): (&Sending, &Room),
     pace: &Pace,
 ) -> Result<Option<Asked>, EndpointError> {
     let mut image = listed.clone();
@@ -283,7 +283,7 @@ fn ask_what(
         Some(PackedLayer { diff_id: layer.diff_id.filter(|diff_id| diff_id == id), ..layer })
     };
     let layers: Vec<_> = needed.layers.iter().chain(&needed.local).filter_map(of).collect();
-    let cache = remembered(link, needed.whole);
+    let cache = remembered(link, room, needed.whole);
     // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
     let as_is = needed.whole || needed.basis.is_empty() && how.compression != Compression::Max;
     let stored = identity::find(store, &layers, as_is, cache.as_ref())?;

@@ -155,7 +155,7 @@ fn take(
     };
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
-    let cache = remembered(link, what.whole);
+    let cache = remembered(link, room, what.whole);
     if basis_ids.is_empty() {
         let mut own = Layers::new(store, &room.folder, cache)?;
         read_local(&mut own, held, &local)?;

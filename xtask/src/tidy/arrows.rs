@@ -18,13 +18,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("docker-sync", &["dsync-core", "dsync-sync"]),
     // What surrounds the program knows it as a process only.
-    ("dsync-lab", &["dsync-core"]),
-    ("dsync-e2e", &["dsync-core", "dsync-lab"]),
+    ("dsync-testkit", &["dsync-core", "dsync-recompress"]),
+    ("dsync-lab", &["dsync-core", "dsync-testkit"]),
+    ("dsync-e2e", &["dsync-core", "dsync-lab", "dsync-testkit"]),
     ("xtask", &["dsync-core", "dsync-e2e", "dsync-lab"]),
 ];
 
 /// What the tests of any crate may use besides.
-const FOR_TESTS: &[&str] = &["dsync-lab"];
+const FOR_TESTS: &[&str] = &["dsync-lab", "dsync-testkit"];
 /// A crate, and what its tests measure by besides.
 const MEASURES: (&str, &str) = ("dsync-exe", "dsync-delta");
 

@@ -2,14 +2,11 @@
 
 mod archive;
 mod build;
-mod layer;
-mod linked;
 mod recipe;
 mod tree;
 
 pub use archive::{Image, Platform, archive_of};
 pub use build::{archive, get};
-pub use layer::{Attributes, Layer, LayerBuilder};
-pub use linked::{Machine, linked};
 pub use recipe::{Recipe, recipes};
+pub use dsync_testkit::{Attributes, Layer, LayerBuilder, Machine, linked};
 pub use tree::{Node, NodeKind, Tree, export_tree};

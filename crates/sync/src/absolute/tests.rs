@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use dsync_delta::Scanner;
-use dsync_lab::images::{Machine as Linked, linked};
+use dsync_testkit::{Machine as Linked, linked};
 
 const FUNCTIONS: usize = 3000;
 

@@ -135,6 +135,20 @@ impl LayerBuilder {
         self.file(path, content)
     }
 
+    /// A file with a name of more than 100 bytes, in the two fields of ustar.
+    pub fn file_in_ustar(self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Self {
+        let content = content.as_ref();
+        let mut header = Header::new_ustar();
+        header.set_mode(self.attributes.mode.unwrap_or(0o644));
+        header.set_uid(self.attributes.uid);
+        header.set_gid(self.attributes.gid);
+        header.set_mtime(self.attributes.mtime);
+        header.set_size(content.len() as u64);
+        let path = path.as_ref();
+        header.set_path(path).unwrap_or_else(|error| bad_name(path, &error));
+        self.raw(&mut header, content)
+    }
+
     /// A file whose name is a record of pax.
     pub fn file_named_in_pax(mut self, path: &str, content: impl AsRef<[u8]>) -> Self {
         self.pax(&[("path", path.as_bytes())]);

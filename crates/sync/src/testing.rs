@@ -1,0 +1,66 @@
+//! Sessions in one process, over bytes that a test has in its hands: no ssh, no agent's process, no environment.
+//!
+//! Both ends are the ones of the program. A test gives the two halves of a connection to [`connect`], and the other two
+//! to [`serve`], which is the agent; it may also play one of the two itself.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use crate::dial::{Dialled, Served};
+use crate::endpoint::{self, Site};
+use crate::link::Link;
+use crate::{Direction, Error, Observer, Options, Remote, Session};
+
+/// One end of a connection, after the preambles.
+pub struct Wire {
+    /// The bytes from the other end.
+    pub input: Box<dyn Read + Send>,
+    /// The bytes to the other end. Dropped when this end is done.
+    pub output: Box<dyn Write + Send>,
+}
+
+/// How the client of a session is placed.
+pub struct Client {
+    /// What is named as REMOTE: only a layout or an archive is opened by its name, on the other end.
+    pub remote: Remote,
+    /// Which way images go.
+    pub direction: Direction,
+    /// How to sync. The local store is a layout or an archive, too.
+    pub options: Options,
+    /// The folder that the client's index cache is in.
+    pub caches: PathBuf,
+    /// Layers go whole, as where no agent can run on the remote.
+    pub whole: bool,
+}
+
+/// Connects to an agent at the other end of the wire, and opens both stores. Nothing of the session runs any more when
+/// it has been dropped.
+///
+/// # Errors
+///
+/// Those of [`Session::connect`].
+pub fn connect(client: Client, wire: Wire, observer: Arc<dyn Observer>) -> Result<Session, Error> {
+    let Client { remote, direction, options, caches, whole } = client;
+    let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let link = Link::over(wire.input, wire.output, Arc::clone(&sent), Arc::clone(&received));
+    let dialled = Dialled { link, pipe: None, sent, received, whole, served: Served::default() };
+    let (local, served) = Link::pair();
+    let version = options.version.clone();
+    let serving = thread::spawn(move || {
+        endpoint::serve(served, &Site { caches: Some(&caches), ..Site::here(&version) })
+    });
+    Session::over((local, Served(Some(serving))), dialled, None, (&remote, direction), options, observer)
+}
+
+/// Serves a client at the other end of the wire, as an agent does, until it goes away.
+///
+/// # Errors
+///
+/// Where the wire ends early, or what comes over it is no request.
+pub fn serve(wire: Wire, version: &str, caches: &std::path::Path) -> io::Result<()> {
+    let link = Link::over(wire.input, wire.output, Arc::default(), Arc::default());
+    endpoint::serve(link, &Site { caches: Some(caches), ..Site::here(version) })
+}

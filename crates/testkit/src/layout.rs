@@ -1,0 +1,239 @@
+//! Writes what a store has as files: an OCI layout directory, or an archive as engines save it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::digest::hex;
+use crate::image::Built;
+use crate::layer::Layer;
+use crate::sha256;
+
+/// Where an entry of an index has its name.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// A kind of files that images are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// An OCI layout directory.
+    Layout,
+    /// What `docker save` writes before Docker 25: a directory for each layer.
+    DockerOld,
+    /// What `docker save` writes from Docker 25 on: an OCI layout with a `manifest.json`.
+    Docker,
+    /// What `podman save` writes: a `.tar` for each layer.
+    Podman,
+    /// An OCI layout in a tar.
+    OciArchive,
+}
+
+/// What the whole of an archive is compressed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrap {
+    /// Nothing.
+    None,
+    /// gzip.
+    Gzip,
+    /// zstd.
+    Zstd,
+}
+
+impl Files {
+    /// Whether an image is named by its manifest in there.
+    pub const fn by_manifest(self) -> bool {
+        matches!(self, Files::Layout | Files::OciArchive)
+    }
+
+    /// Writes these items to a new directory or file, and returns the name of the store.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write(self, wrap: Wrap, items: &[Built], path: &Path) -> io::Result<String> {
+        let archive = match self {
+            Files::Layout => {
+                write_layout(items, path)?;
+                return Ok(format!("oci:{}", path.display()));
+            }
+            Files::DockerOld => docker_old(items),
+            Files::Docker => docker(items, true),
+            Files::Podman => podman(items),
+            Files::OciArchive => docker(items, false),
+        };
+        fs::write(path, wrap.wrap(&archive)?)?;
+        let kind = if self == Files::OciArchive { "oci-archive" } else { "docker-archive" };
+        Ok(format!("{kind}:{}", path.display()))
+    }
+}
+
+impl Wrap {
+    fn wrap(self, archive: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Wrap::None => Ok(archive.to_vec()),
+            Wrap::Gzip => Ok(crate::Packing::Go(6).pack(archive)),
+            Wrap::Zstd => zstd::bulk::compress(archive, 3),
+        }
+    }
+}
+
+/// The `index.json` of these items. The first name of an item is written as skopeo does, the second as containerd does.
+fn index(items: &[Built]) -> Value {
+    let mut entries = Vec::new();
+    for item in items {
+        if item.names.is_empty() {
+            entries.push(item.root.descriptor());
+        }
+        for (at, name) in item.names.iter().enumerate() {
+            let mut entry = item.root.descriptor();
+            entry["annotations"] = match at % 2 {
+                0 => json!({REF_NAME: name}),
+                _ => json!({CONTAINERD_NAME: qualified(name), REF_NAME: name.rsplit(':').next()}),
+            };
+            entries.push(entry);
+        }
+    }
+    json!({"schemaVersion": 2, "manifests": entries})
+}
+
+/// The name with its registry.
+fn qualified(name: &str) -> String {
+    let has_registry =
+        name.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
+    match (has_registry, name.contains('/')) {
+        (true, _) => name.to_owned(),
+        (false, true) => format!("docker.io/{name}"),
+        (false, false) => format!("docker.io/library/{name}"),
+    }
+}
+
+/// The name without what every name has: the opposite of [`qualified`], for any name.
+pub(crate) fn familiar(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(name);
+    let is_tagged = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    if is_tagged { name.to_owned() } else { format!("{name}:latest") }
+}
+
+/// The name of an entry of an index, if it has one.
+pub(crate) fn name_of(entry: &Value) -> Option<String> {
+    let annotation = |key: &str| entry["annotations"][key].as_str();
+    annotation(CONTAINERD_NAME).or_else(|| annotation(REF_NAME)).map(familiar)
+}
+
+fn write_layout(items: &[Built], dir: &Path) -> io::Result<()> {
+    let blobs = dir.join("blobs/sha256");
+    fs::create_dir_all(&blobs)?;
+    fs::write(dir.join("oci-layout"), VERSION)?;
+    fs::write(dir.join("index.json"), index(items).to_string())?;
+    for (digest, bytes) in items.iter().flat_map(|item| &item.blobs) {
+        fs::write(blobs.join(hex(digest)), &**bytes)?;
+    }
+    Ok(())
+}
+
+/// A layout, with a `manifest.json` if it is for `docker load`; metadata is last.
+fn docker(items: &[Built], with_manifest: bool) -> Vec<u8> {
+    let (mut archive, mut there) = (Layer::builder(), BTreeSet::new());
+    for (digest, bytes) in items.iter().flat_map(|item| &item.blobs) {
+        if there.insert(digest) {
+            archive = archive.file(blob(digest), bytes.as_slice());
+        }
+    }
+    archive = archive.file("index.json", index(items).to_string());
+    if with_manifest {
+        let entries = manifest(items, |config| blob(&sha256(config)), |_, stored, _| blob(&sha256(stored)));
+        archive = archive.file("manifest.json", entries.to_string());
+    }
+    archive.file("oci-layout", VERSION).build().tar().to_vec()
+}
+
+fn blob(digest: &str) -> String {
+    format!("blobs/sha256/{}", hex(digest))
+}
+
+/// The `manifest.json` of these items, each image of them.
+fn manifest(
+    items: &[Built],
+    config: impl Fn(&[u8]) -> String,
+    layer: impl Fn(usize, &[u8], &str) -> String,
+) -> Value {
+    let mut entries = Vec::new();
+    for item in items {
+        for image in &item.images {
+            let stored = image.stored.iter().zip(&image.diff_ids).enumerate();
+            let layers: Vec<String> =
+                stored.map(|(at, ((_, bytes), diff_id))| layer(at, bytes, diff_id)).collect();
+            entries.push(json!({
+                "Config": config(&image.config),
+                "RepoTags": if item.names.is_empty() { Value::Null } else { json!(item.names) },
+                "Layers": layers,
+            }));
+        }
+    }
+    json!(entries)
+}
+
+/// As `podman save` has it: layers and configs by their digests, a link for each layer besides.
+fn podman(items: &[Built]) -> Vec<u8> {
+    let (mut archive, mut there) = (Layer::builder(), BTreeSet::new());
+    for image in items.iter().flat_map(|item| &item.images) {
+        for (tar, diff_id) in image.layers.iter().zip(&image.diff_ids) {
+            if there.insert(diff_id.clone()) {
+                archive = archive.file(format!("{}.tar", hex(diff_id)), tar.as_slice());
+            }
+        }
+        let config = sha256(&image.config);
+        if there.insert(config.clone()) {
+            archive = archive.file(format!("{}.json", hex(&config)), &image.config);
+        }
+    }
+    let entries = manifest(
+        items,
+        |config| format!("{}.json", hex(&sha256(config))),
+        |_, _, diff_id| format!("{}.tar", hex(diff_id)),
+    );
+    archive.file("manifest.json", entries.to_string()).build().tar().to_vec()
+}
+
+/// As Docker before 25 saves: each layer in a directory of its own, a layer that comes again as a link, and configs among
+/// them by name.
+fn docker_old(items: &[Built]) -> Vec<u8> {
+    let mut archive = Layer::builder();
+    let mut kept: Vec<(String, String)> = Vec::new();
+    let mut configs = BTreeSet::new();
+    // The directory of a layer is named by all below it.
+    let directory = |diff_ids: &[String]| hex(&sha256(diff_ids.join(" ").as_bytes())).to_owned();
+    for image in items.iter().flat_map(|item| &item.images) {
+        for (at, (tar, diff_id)) in image.layers.iter().zip(&image.diff_ids).enumerate() {
+            let own = directory(&image.diff_ids[..=at]);
+            if kept.iter().any(|(_, there)| *there == own) {
+                continue;
+            }
+            archive =
+                archive.dir(&own).file(format!("{own}/VERSION"), "1.0").file(format!("{own}/json"), "{}");
+            let path = format!("{own}/layer.tar");
+            archive = match kept.iter().find(|(known, _)| known == diff_id) {
+                Some((_, there)) => archive.symlink(path, format!("../{there}/layer.tar")),
+                None => archive.file(path, tar.as_slice()),
+            };
+            kept.push((diff_id.clone(), own));
+        }
+        let config = sha256(&image.config);
+        if configs.insert(config.clone()) {
+            archive = archive.file(format!("{}.json", hex(&config)), &image.config);
+        }
+    }
+    let mut entries =
+        manifest(items, |config| format!("{}.json", hex(&sha256(config))), |_, _, _| String::new());
+    let images = items.iter().flat_map(|item| &item.images);
+    for (entry, image) in entries.as_array_mut().into_iter().flatten().zip(images) {
+        let layers = (0..image.diff_ids.len()).map(|at| directory(&image.diff_ids[..=at]) + "/layer.tar");
+        entry["Layers"] = json!(layers.collect::<Vec<_>>());
+    }
+    archive.file("manifest.json", entries.to_string()).file("repositories", "{}").build().tar().to_vec()
+}

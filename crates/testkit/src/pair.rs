@@ -1,0 +1,327 @@
+//! A pair: what a source has, what a target has, and a run between them; with what must come of it.
+
+use std::collections::BTreeSet;
+
+use crate::image::{Built, BuiltImage, Item};
+use crate::layout::{Files, Wrap, familiar};
+use crate::model::{Snapshot, Wanted, What, host_platform};
+use crate::sha256;
+
+/// What a source has, what a target has, and a run between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// What the source has. The first is asked for; of a patch the second is the old one.
+    pub source: Vec<Item>,
+    /// In which files the source has it.
+    pub files: Files,
+    /// What they are compressed with.
+    pub wrap: Wrap,
+    /// What the target has.
+    pub target: Target,
+    /// What is run.
+    pub run: Run,
+}
+
+/// The state of a target, which is a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// There is no directory.
+    Absent,
+    /// A directory with nothing in it.
+    Bare,
+    /// A layout that has this, or nothing.
+    Layout(Vec<Item>),
+}
+
+/// How a sync is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// By what it is done.
+    pub way: Way,
+    /// How hard to compress.
+    pub effort: Effort,
+    /// `--identity content`.
+    pub content: bool,
+    /// `--platform`.
+    pub platform: Option<String>,
+    /// `--basis`.
+    pub basis: Option<String>,
+    /// `--dry-run`.
+    pub dry_run: bool,
+    /// What is asked for.
+    pub select: Select,
+    /// Everything once before, on a copy of the target: then the index caches know the layers.
+    pub warm: bool,
+}
+
+/// By what an image gets to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// A session that pulls.
+    Pull,
+    /// A session that pushes.
+    Push,
+    /// A session that pushes layers whole, as where no agent can run.
+    Whole,
+    /// `diff` and `apply`.
+    Patch,
+}
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// As the link allows.
+    Auto,
+    /// A level of zstd.
+    Level(i8),
+    /// `--compression max`.
+    Max,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Select {
+    /// The first item by all of its names, or by its ID where it has none.
+    Names,
+    /// The first item by its ID.
+    Id,
+    /// All names that begin with `shop/`.
+    Shop,
+    /// Every image with a name.
+    All,
+}
+
+/// What must come of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It succeeds, and the target holds this.
+    Must(Vec<Wanted>),
+    /// It succeeds, and the target holds this; or it fails, and nothing has changed.
+    May(Vec<Wanted>),
+    /// It fails, and nothing has changed.
+    Refused,
+}
+
+impl Default for Run {
+    fn default() -> Run {
+        Run {
+            way: Way::Pull,
+            effort: Effort::Level(3),
+            content: false,
+            platform: None,
+            basis: None,
+            dry_run: false,
+            select: Select::Names,
+            warm: false,
+        }
+    }
+}
+
+impl Pair {
+    /// A pull of an image to a target that has another under the same name.
+    pub fn update(name: &str, old: crate::ImageSpec, new: crate::ImageSpec) -> Pair {
+        Pair {
+            source: vec![Item::named(name, new)],
+            files: Files::Layout,
+            wrap: Wrap::None,
+            target: Target::Layout(vec![Item::named(name, old)]),
+            run: Run::default(),
+        }
+    }
+
+    /// The same to another target.
+    #[must_use]
+    pub fn to(self, target: Target) -> Pair {
+        Pair { target, ..self }
+    }
+
+    /// The same, run in another way.
+    #[must_use]
+    pub fn run(mut self, change: impl FnOnce(&mut Run)) -> Pair {
+        change(&mut self.run);
+        self
+    }
+
+    /// The items of the target.
+    pub fn held(&self) -> &[Item] {
+        match &self.target {
+            Target::Layout(items) => items,
+            Target::Absent | Target::Bare => &[],
+        }
+    }
+
+    /// What is given as IMAGE; nothing for all of them.
+    pub fn selection(&self, source: &[Built]) -> Vec<String> {
+        let Some(first) = source.first() else { return Vec::new() };
+        match self.run.select {
+            Select::Names if first.names.is_empty() => vec![self.id(first)],
+            Select::Names => first.names.clone(),
+            Select::Id => vec![self.id(first)],
+            Select::Shop => vec!["shop/*:*".to_owned()],
+            Select::All => Vec::new(),
+        }
+    }
+
+    /// The ID of an item in these files.
+    fn id(&self, item: &Built) -> String {
+        match (self.files.by_manifest(), item.meant(None)) {
+            (false, Some(image)) => sha256(&image.config),
+            _ => item.root.digest.clone(),
+        }
+    }
+
+    /// What must come of it.
+    pub fn outcome(&self, source: &[Built], before: &Snapshot) -> Outcome {
+        let platform = self.run.platform.as_deref();
+        let (mut wanted, mut refused) = (Vec::new(), false);
+        for asked in self.asked(source) {
+            let Some(image) = asked.item.meant(platform) else {
+                refused = true;
+                continue;
+            };
+            let what = match (self.files.by_manifest() && !self.run.content, platform) {
+                (true, None) => What::root(asked.item),
+                (true, Some(_)) => What::manifest(image),
+                (false, _) => What::content(image),
+            };
+            wanted.push(Wanted { name: asked.name.map(|name| familiar(&name)), what });
+        }
+        let is_general = matches!(self.run.select, Select::Shop | Select::All) && self.run.way != Way::Patch;
+        let nothing = wanted.is_empty() && self.run.select != Select::All;
+        if nothing || refused && !is_general {
+            return Outcome::Refused;
+        }
+        let basis_is_there = match &self.run.basis {
+            Some(name) => before.names().contains_key(name),
+            None => true,
+        };
+        let patch_fits = self.run.way != Way::Patch || {
+            let old = source.get(1).map(What::root);
+            old.is_some_and(|old| before.holds(&old)) && !self.run.content
+        };
+        match basis_is_there && patch_fits {
+            true => Outcome::Must(wanted),
+            false => Outcome::May(wanted),
+        }
+    }
+
+    /// What is asked for: an item and the name for it.
+    fn asked<'a>(&self, source: &'a [Built]) -> Vec<Asked<'a>> {
+        let Some(first) = source.first() else { return Vec::new() };
+        let named = |item: &'a Built, selects: &dyn Fn(&str) -> bool| {
+            let names = item.names.iter().filter(|name| selects(name));
+            names.map(|name| Asked { item, name: Some(name.clone()) }).collect::<Vec<_>>()
+        };
+        let shop = |name: &str| name.strip_prefix("shop/").is_some_and(|rest| !rest.contains('/'));
+        match (self.run.way, self.run.select) {
+            (Way::Patch, _) => {
+                let name = first.names.first().cloned();
+                vec![Asked { item: first, name }]
+            }
+            (_, Select::Names) if !first.names.is_empty() => named(first, &|_| true),
+            (_, Select::Names | Select::Id) => vec![Asked { item: first, name: None }],
+            (_, Select::Shop) => source.iter().flat_map(|item| named(item, &shop)).collect(),
+            (_, Select::All) => source.iter().flat_map(|item| named(item, &|_| true)).collect(),
+        }
+    }
+
+    /// The same with names that are each the name of one item in a store, and one item for each root.
+    #[must_use]
+    pub fn tidy(mut self) -> Pair {
+        tidy(&mut self.source);
+        if let Target::Layout(items) = &mut self.target {
+            tidy(items);
+        }
+        self
+    }
+}
+
+/// Something that is asked for.
+struct Asked<'a> {
+    item: &'a Built,
+    name: Option<String>,
+}
+
+fn tidy(items: &mut Vec<Item>) {
+    let mut taken = BTreeSet::new();
+    let mut kept: Vec<Item> = Vec::new();
+    for mut item in items.drain(..) {
+        item.names.retain(|name| taken.insert(name.clone()));
+        match kept.iter_mut().find(|other| other.root == item.root) {
+            Some(same) => same.names.append(&mut item.names),
+            None => kept.push(item),
+        }
+    }
+    *items = kept;
+}
+
+impl Built {
+    /// The image that is meant where one is: the only one, or that for the platform, or for this host's. A plain image for
+    /// another platform than the one that is asked for is not meant.
+    pub fn meant(&self, platform: Option<&str>) -> Option<&BuiltImage> {
+        let host = host_platform().join("/");
+        let satisfies = |image: &&BuiltImage| {
+            let wanted = platform.unwrap_or(&host);
+            let parts = |text: &str| text.splitn(3, '/').map(str::to_owned).collect::<Vec<_>>();
+            let (has, wants) = (parts(&image.platform), parts(wanted));
+            has.get(..2) == wants.get(..2) && (wants.len() < 3 || has == wants)
+        };
+        match (&self.images[..], platform) {
+            ([only], None) => Some(only),
+            (all, _) => all.iter().find(satisfies),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ImageSpec, IndexSpec, LayerSpec, RootSpec};
+
+    fn image(seed: u32) -> ImageSpec {
+        ImageSpec::of(vec![LayerSpec::text(seed, 100)])
+    }
+
+    fn outcome(pair: &Pair) -> Outcome {
+        let dir = tempfile::tempdir().unwrap();
+        let held: Vec<Built> = pair.held().iter().map(Item::build).collect();
+        Files::Layout.write(Wrap::None, &held, dir.path()).unwrap();
+        let source: Vec<Built> = pair.source.iter().map(Item::build).collect();
+        pair.outcome(&source, &Snapshot::read(dir.path()).unwrap())
+    }
+
+    #[test]
+    fn what_is_wanted_depends_on_the_files_and_the_identity() {
+        let pair = Pair::update("shop/web:1", image(1), image(2));
+        let built = pair.source[0].build();
+        let wants = |what| Outcome::Must(vec![Wanted { name: Some("shop/web:1".into()), what }]);
+        assert_eq!(outcome(&pair), wants(What::root(&built)));
+        let content = wants(What::content(&built.images[0]));
+        assert_eq!(outcome(&pair.clone().run(|run| run.content = true)), content);
+        assert_eq!(outcome(&Pair { files: Files::DockerOld, ..pair.clone() }), content);
+        let other = pair.run(|run| run.platform = Some("linux/riscv64".into()));
+        assert_eq!(outcome(&other), Outcome::Refused);
+    }
+
+    #[test]
+    fn of_an_index_one_platform_is_meant() {
+        let host = host_platform().join("/");
+        let image = |platform: &str| image(1).with(|config| config.platform = platform.to_owned());
+        let images = vec![image("linux/s390x/v1"), image(&host)];
+        let index = IndexSpec { images, attested: true, absent: false };
+        let built = Item { names: Vec::new(), root: RootSpec::Index(index) }.build();
+        let meant = |platform| built.meant(platform).map(|image| image.platform.clone());
+        assert_eq!(meant(None), Some(host));
+        assert_eq!(meant(Some("linux/s390x")).as_deref(), Some("linux/s390x/v1"));
+        assert_eq!(meant(Some("linux/s390x/v2")), None);
+    }
+
+    #[test]
+    fn names_are_each_of_one_item() {
+        let mut pair = Pair::update("a:1", image(1), image(2));
+        pair.source.push(Item::named("a:1", image(3)));
+        pair.source.push(Item::named("b:1", image(2)));
+        let names: Vec<Vec<String>> = pair.tidy().source.into_iter().map(|item| item.names).collect();
+        assert_eq!(names, [vec!["a:1".to_owned(), "b:1".to_owned()], Vec::new()]);
+    }
+}
