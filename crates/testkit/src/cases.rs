@@ -126,12 +126,18 @@ fn one<S: Strategy>(
     all.insert(kind.clone(), failed);
     drop(all);
     let reason = shrink(&mut tree, &property, &kind);
-    let value = format!("{:#?}", tree.current());
+    let value = shown(&tree.current());
     let mut all = failures.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(failed) = all.get_mut(&kind) {
         failed.value = value;
         failed.reason = reason.unwrap_or_else(|| failed.reason.clone());
     }
+}
+
+/// A value for people: on one line where there is room.
+fn shown(value: &impl Debug) -> String {
+    let short = format!("{value:?}");
+    if short.len() <= 400 { short } else { format!("{value:#?}") }
 }
 
 /// The value of a seed.
@@ -225,7 +231,7 @@ mod tests {
         let failures = Cases { seed: 0, count: 50 }.run(&strategy, &property);
         let [failed] = &failures[..] else { panic!("{failures:?}") };
         assert!(failed.count > 10 && failed.reason == "501 is large", "{failed:?}");
-        assert_eq!(failed.value, format!("{:#?}", vec![501]));
+        assert_eq!(failed.value, format!("{:?}", vec![501]));
         let again = Cases { seed: failed.seed, count: 1 }.run(&strategy, &property);
         assert_eq!((again.len(), again[0].count), (1, 1));
         assert!(report(&again).contains(&format!("TESTKIT_SEED={} ", failed.seed)));

@@ -1,9 +1,11 @@
 //! A config described by what is odd about it, and written in the style of some program.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 /// The config of an image, but for its layers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigSpec {
     /// The platform, `os/architecture[/variant]`; an empty part is left out of the config.
     pub platform: String,
@@ -84,6 +86,28 @@ impl Default for ConfigSpec {
             extra: false,
             style: Style::Compact,
         }
+    }
+}
+
+/// Only what is not usual.
+impl fmt::Debug for ConfigSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = ConfigSpec::default();
+        let mut shown = f.debug_struct("Config");
+        let mut field = |name, value: &dyn fmt::Debug, is_usual: bool| {
+            if !is_usual {
+                shown.field(name, value);
+            }
+        };
+        field("platform", &self.platform, self.platform == usual.platform);
+        field("created", &self.created, self.created == usual.created);
+        field("env", &self.env, self.env == usual.env);
+        field("cmd", &self.cmd, self.cmd == usual.cmd);
+        field("label", &self.label, self.label == usual.label);
+        field("history", &self.history, self.history == usual.history);
+        field("extra", &self.extra, self.extra == usual.extra);
+        field("style", &self.style, self.style == usual.style);
+        shown.finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! An image, and what a store of manifests has under one name: described, and as bytes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::packing::Packing;
 use crate::sha256;
 
 /// An image of layers and a config.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ImageSpec {
     /// The layers, the lowest first.
     pub layers: Vec<LayerSpec>,
@@ -91,6 +92,24 @@ pub struct BuiltImage {
     pub diff_ids: Vec<String>,
     /// The layers as they are stored, with their media types.
     pub stored: Vec<(String, Arc<Vec<u8>>)>,
+}
+
+/// Only what is not usual.
+impl fmt::Debug for ImageSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Image");
+        shown.field("layers", &self.layers);
+        if self.packing.iter().any(|packing| *packing != Packing::Plain) {
+            shown.field("packing", &self.packing);
+        }
+        if self.config != ConfigSpec::default() {
+            shown.field("config", &self.config);
+        }
+        if self.docker {
+            shown.field("docker", &self.docker);
+        }
+        shown.finish()
+    }
 }
 
 impl Document {

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::digest::hex;
-use crate::image::Built;
+use crate::image::{Built, BuiltImage};
 use crate::layer::Layer;
 use crate::sha256;
 
@@ -81,8 +81,8 @@ impl Wrap {
     }
 }
 
-/// The `index.json` of these items. The first name of an item is written as skopeo does, the second as containerd does.
-fn index(items: &[Built]) -> Value {
+/// The `index.json` of these items. Names are written as containerd does, or the first of an item as skopeo does.
+fn index(items: &[Built], as_skopeo: bool) -> Value {
     let mut entries = Vec::new();
     for item in items {
         if item.names.is_empty() {
@@ -91,7 +91,7 @@ fn index(items: &[Built]) -> Value {
         for (at, name) in item.names.iter().enumerate() {
             let mut entry = item.root.descriptor();
             entry["annotations"] = match at % 2 {
-                0 => json!({REF_NAME: name}),
+                0 if as_skopeo => json!({REF_NAME: name}),
                 _ => json!({CONTAINERD_NAME: qualified(name), REF_NAME: name.rsplit(':').next()}),
             };
             entries.push(entry);
@@ -129,7 +129,7 @@ fn write_layout(items: &[Built], dir: &Path) -> io::Result<()> {
     let blobs = dir.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
     fs::write(dir.join("oci-layout"), VERSION)?;
-    fs::write(dir.join("index.json"), index(items).to_string())?;
+    fs::write(dir.join("index.json"), index(items, true).to_string())?;
     for (digest, bytes) in items.iter().flat_map(|item| &item.blobs) {
         fs::write(blobs.join(hex(digest)), &**bytes)?;
     }
@@ -144,9 +144,9 @@ fn docker(items: &[Built], with_manifest: bool) -> Vec<u8> {
             archive = archive.file(blob(digest), bytes.as_slice());
         }
     }
-    archive = archive.file("index.json", index(items).to_string());
+    archive = archive.file("index.json", index(items, false).to_string());
     if with_manifest {
-        let entries = manifest(items, |config| blob(&sha256(config)), |_, stored, _| blob(&sha256(stored)));
+        let entries = manifest(items, |config| blob(&sha256(config)), |stored, _| blob(&sha256(stored)));
         archive = archive.file("manifest.json", entries.to_string());
     }
     archive.file("oci-layout", VERSION).build().tar().to_vec()
@@ -156,24 +156,26 @@ fn blob(digest: &str) -> String {
     format!("blobs/sha256/{}", hex(digest))
 }
 
-/// The `manifest.json` of these items, each image of them.
+/// The image of each item that an archive has: engines save that of one platform.
+fn saved(items: &[Built]) -> impl Iterator<Item = (&Built, &BuiltImage)> {
+    items.iter().filter_map(|item| Some((item, item.meant(None)?)))
+}
+
+/// The `manifest.json` of these items.
 fn manifest(
     items: &[Built],
     config: impl Fn(&[u8]) -> String,
-    layer: impl Fn(usize, &[u8], &str) -> String,
+    layer: impl Fn(&[u8], &str) -> String,
 ) -> Value {
     let mut entries = Vec::new();
-    for item in items {
-        for image in &item.images {
-            let stored = image.stored.iter().zip(&image.diff_ids).enumerate();
-            let layers: Vec<String> =
-                stored.map(|(at, ((_, bytes), diff_id))| layer(at, bytes, diff_id)).collect();
-            entries.push(json!({
-                "Config": config(&image.config),
-                "RepoTags": if item.names.is_empty() { Value::Null } else { json!(item.names) },
-                "Layers": layers,
-            }));
-        }
+    for (item, image) in saved(items) {
+        let stored = image.stored.iter().zip(&image.diff_ids);
+        let layers: Vec<String> = stored.map(|((_, bytes), diff_id)| layer(bytes, diff_id)).collect();
+        entries.push(json!({
+            "Config": config(&image.config),
+            "RepoTags": if item.names.is_empty() { Value::Null } else { json!(item.names) },
+            "Layers": layers,
+        }));
     }
     json!(entries)
 }
@@ -181,7 +183,7 @@ fn manifest(
 /// As `podman save` has it: layers and configs by their digests, a link for each layer besides.
 fn podman(items: &[Built]) -> Vec<u8> {
     let (mut archive, mut there) = (Layer::builder(), BTreeSet::new());
-    for image in items.iter().flat_map(|item| &item.images) {
+    for (_, image) in saved(items) {
         for (tar, diff_id) in image.layers.iter().zip(&image.diff_ids) {
             if there.insert(diff_id.clone()) {
                 archive = archive.file(format!("{}.tar", hex(diff_id)), tar.as_slice());
@@ -195,9 +197,33 @@ fn podman(items: &[Built]) -> Vec<u8> {
     let entries = manifest(
         items,
         |config| format!("{}.json", hex(&sha256(config))),
-        |_, _, diff_id| format!("{}.tar", hex(diff_id)),
+        |_, diff_id| format!("{}.tar", hex(diff_id)),
     );
     archive.file("manifest.json", entries.to_string()).build().tar().to_vec()
+}
+
+/// The names of the directories of an image's layers, as Docker makes them: by all layers below, that of the top layer by
+/// the config, too.
+fn v1_ids(image: &BuiltImage) -> Vec<String> {
+    const NOTHING: &str = concat!(
+        r#"{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"#,
+        r#""AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"#,
+        r#""Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null}"#
+    );
+    let mut chain: Option<String> = None;
+    let mut ids: Vec<String> = Vec::new();
+    for (at, diff_id) in image.diff_ids.iter().enumerate() {
+        let own =
+            chain.map_or_else(|| diff_id.clone(), |below| sha256(format!("{below} {diff_id}").as_bytes()));
+        let parent = ids.last().map(|below| format!(r#","parent":"sha256:{below}""#)).unwrap_or_default();
+        let top = if at + 1 == image.diff_ids.len() { sha256(&image.config) } else { String::new() };
+        let described = format!(
+            r#"{{"container_config":{NOTHING},"created":"1970-01-01T00:00:00Z","layer_id":"{own}"{parent}}}{top}"#
+        );
+        ids.push(hex(&sha256(described.as_bytes())).to_owned());
+        chain = Some(own);
+    }
+    ids
 }
 
 /// As Docker before 25 saves: each layer in a directory of its own, a layer that comes again as a link, and configs among
@@ -206,11 +232,9 @@ fn docker_old(items: &[Built]) -> Vec<u8> {
     let mut archive = Layer::builder();
     let mut kept: Vec<(String, String)> = Vec::new();
     let mut configs = BTreeSet::new();
-    // The directory of a layer is named by all below it.
-    let directory = |diff_ids: &[String]| hex(&sha256(diff_ids.join(" ").as_bytes())).to_owned();
-    for image in items.iter().flat_map(|item| &item.images) {
-        for (at, (tar, diff_id)) in image.layers.iter().zip(&image.diff_ids).enumerate() {
-            let own = directory(&image.diff_ids[..=at]);
+    for (_, image) in saved(items) {
+        let directories = v1_ids(image);
+        for ((tar, diff_id), own) in image.layers.iter().zip(&image.diff_ids).zip(directories) {
             if kept.iter().any(|(_, there)| *there == own) {
                 continue;
             }
@@ -229,11 +253,54 @@ fn docker_old(items: &[Built]) -> Vec<u8> {
         }
     }
     let mut entries =
-        manifest(items, |config| format!("{}.json", hex(&sha256(config))), |_, _, _| String::new());
-    let images = items.iter().flat_map(|item| &item.images);
-    for (entry, image) in entries.as_array_mut().into_iter().flatten().zip(images) {
-        let layers = (0..image.diff_ids.len()).map(|at| directory(&image.diff_ids[..=at]) + "/layer.tar");
+        manifest(items, |config| format!("{}.json", hex(&sha256(config))), |_, _| String::new());
+    for (entry, (_, image)) in entries.as_array_mut().into_iter().flatten().zip(saved(items)) {
+        let layers = v1_ids(image).into_iter().map(|directory| directory + "/layer.tar");
         entry["Layers"] = json!(layers.collect::<Vec<_>>());
     }
     archive.file("manifest.json", entries.to_string()).file("repositories", "{}").build().tar().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ImageSpec, Item, LayerSpec};
+
+    #[test]
+    fn names_go_from_one_form_to_the_other() {
+        for (short, long) in [
+            ("alpine:3", "docker.io/library/alpine:3"),
+            ("shop/web:1", "docker.io/shop/web:1"),
+            ("localhost/x:1", "localhost/x:1"),
+            ("registry.example:5000/x:1", "registry.example:5000/x:1"),
+        ] {
+            assert_eq!(qualified(short), long);
+            assert_eq!((familiar(short), familiar(long)), (short.to_owned(), short.to_owned()));
+        }
+        assert_eq!(familiar("registry.example:5000/x"), "registry.example:5000/x:latest");
+    }
+
+    /// The paths in an archive.
+    fn paths(archive: &[u8]) -> Vec<String> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().unwrap();
+        entries.map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn every_archive_has_each_layer_once() {
+        let layers = vec![LayerSpec::text(1, 100), LayerSpec::Empty, LayerSpec::text(1, 100)];
+        let image = Item::named("shop/web:1", ImageSpec::of(layers)).build();
+        let old = docker_old(std::slice::from_ref(&image));
+        let entries = |kind: &str| paths(&old).into_iter().filter(|path| path.ends_with(kind)).count();
+        assert_eq!((entries("/layer.tar"), entries("/json"), entries(".json")), (3, 3, 2));
+        let mut archive = tar::Archive::new(&old[..]);
+        let is_link =
+            |entry: io::Result<tar::Entry<'_, &[u8]>>| entry.unwrap().header().entry_type().is_symlink();
+        assert_eq!(archive.entries().unwrap().map(is_link).filter(|link| *link).count(), 1);
+        assert_eq!(paths(&podman(std::slice::from_ref(&image))).len(), 2 + 1 + 1);
+        let new = paths(&docker(std::slice::from_ref(&image), true));
+        assert_eq!(new.len(), 2 + 2 + 3);
+        assert_eq!(new.last().map(String::as_str), Some("oci-layout"));
+    }
 }

@@ -10,6 +10,7 @@ mod config;
 mod content;
 mod digest;
 mod files;
+pub mod fixed;
 mod image;
 mod isolated;
 mod layer;

@@ -1,6 +1,7 @@
 //! A pair: what a source has, what a target has, and a run between them; with what must come of it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::image::{Built, BuiltImage, Item};
 use crate::layout::{Files, Wrap, familiar};
@@ -34,7 +35,7 @@ pub enum Target {
 }
 
 /// How a sync is run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Run {
     /// By what it is done.
     pub way: Way,
@@ -114,6 +115,25 @@ impl Default for Run {
             select: Select::Names,
             warm: false,
         }
+    }
+}
+
+/// Only what is not usual.
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Run");
+        shown.field("way", &self.way).field("effort", &self.effort).field("select", &self.select);
+        for (name, is_set) in [("content", self.content), ("dry_run", self.dry_run), ("warm", self.warm)] {
+            if is_set {
+                shown.field(name, &true);
+            }
+        }
+        for (name, text) in [("platform", &self.platform), ("basis", &self.basis)] {
+            if let Some(text) = text {
+                shown.field(name, text);
+            }
+        }
+        shown.finish()
     }
 }
 

@@ -24,6 +24,9 @@ pub const NAMES: [&str; 6] = [
     "localhost/x:1",
 ];
 
+/// The name of the old image of a patch.
+const OLD: &str = "patch/old:1";
+
 /// What changes from the old image to the new one, or between images that look alike.
 #[derive(Debug, Clone)]
 pub enum Change {
@@ -545,7 +548,7 @@ pub fn pair() -> impl Strategy<Value = Pair> {
             let mut source = vec![item(new.clone(), names, dress.clone())];
             if is_patch {
                 // The old image of a patch has a name of its own.
-                source.push(item(old.clone(), vec!["patch/old:1"], dress.clone()));
+                source.push(item(old.clone(), vec![OLD], dress.clone()));
             }
             source.extend(
                 others.into_iter().map(|(held, names, dress)| item(held.image(&old, &new), names, dress)),
@@ -566,7 +569,12 @@ pub fn pair() -> impl Strategy<Value = Pair> {
                     Target::Layout(items.into_iter().map(item).collect())
                 }
             };
-            Pair { source, files, wrap, target, run }.tidy()
+            let mut pair = Pair { source, files, wrap, target, run }.tidy();
+            if is_patch && pair.source.get(1).is_none_or(|old| old.names != [OLD]) {
+                // The old image is the new one.
+                pair.run.way = Way::Pull;
+            }
+            pair
         },
     )
 }

@@ -7,6 +7,6 @@ mod tree;
 
 pub use archive::{Image, Platform, archive_of};
 pub use build::{archive, get};
-pub use recipe::{Recipe, recipes};
 pub use dsync_testkit::{Attributes, Layer, LayerBuilder, Machine, linked};
+pub use recipe::{Recipe, recipes};
 pub use tree::{Node, NodeKind, Tree, export_tree};

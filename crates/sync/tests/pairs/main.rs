@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod cuts;
+mod fixed;
 mod generated;
 mod known;
 mod trial;

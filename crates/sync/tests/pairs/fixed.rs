@@ -1,0 +1,38 @@
+//! The fixed set between files: what engines are tried with must hold here first.
+
+use std::time::Duration;
+
+use dsync_testkit::pair::{Pair, Way};
+use dsync_testkit::{Files, fixed, isolated};
+
+use crate::known;
+use crate::trial::Trial;
+
+#[test]
+fn every_pair_of_the_fixed_set_holds_in_every_way() {
+    let name = "fixed::every_pair_of_the_fixed_set_holds_in_every_way";
+    isolated(name, Duration::from_secs(300), || {
+        let mut failures = Vec::new();
+        for fixed in fixed::pairs() {
+            let pair = fixed.pair();
+            let archive = |files| Pair { files, ..pair.clone() };
+            for pair in [
+                pair.clone(),
+                pair.clone().run(|run| run.way = Way::Push),
+                pair.clone().run(|run| run.way = Way::Whole),
+                pair.clone().run(|run| run.content = true),
+                archive(Files::DockerOld),
+                archive(Files::Docker),
+                archive(Files::Podman),
+            ] {
+                let ran = Trial::of(&pair).and_then(|trial| trial.run());
+                if let Err(failure) = ran
+                    && known::reason(&pair, &failure).is_none()
+                {
+                    failures.push(format!("{} {:?} {:?}: {failure}", fixed.name, pair.files, pair.run));
+                }
+            }
+        }
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    });
+}
