@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ pub fn isolated(test: &str, patience: Duration, body: impl FnOnce()) {
     if env::var_os(MARK).is_some_and(|mark| mark == test) {
         return body();
     }
-    let place = tempfile::Builder::new().prefix("isolated-").tempdir().expect("there is room for files");
+    let place = tempfile::Builder::new().prefix("isolated-").tempdir_in(memory());
+    let place = place.expect("there is room for files");
     let folder = |name: &str| {
         let folder = place.path().join(name);
         fs::create_dir(&folder).expect("there is room for files");
@@ -53,4 +55,11 @@ pub fn isolated(test: &str, patience: Duration, body: impl FnOnce()) {
     assert!(status.success(), "{test} failed in its own process: {status}");
     let left: Vec<_> = fs::read_dir(&tmp).expect("it is there").flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{test} left behind {left:?}");
+}
+
+/// A folder of files in memory, where there is one: thousands of small files that come and go take half of the time
+/// on a disk.
+fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_owned() } else { env::temp_dir() }
 }

@@ -46,6 +46,12 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "a layer that an archive has in two forms is given after nobody listens any more",
+        is_it: |pair, failure| {
+            !pair.files.by_manifest() && failure.contains("cannot be passed on: broken pipe")
+        },
+    },
+    Known {
         reason: "an OCI archive is no source",
         is_it: |pair, failure| {
             pair.files == Files::OciArchive
