@@ -204,7 +204,9 @@ impl Entry {
             Node::Fifo => layer.fifo(&path),
             Node::Device(minor) => layer.device(&path, 1, u32::from(*minor)),
             Node::Attributed(content, len) => {
-                let value = vec![b'x'; usize::from(*len)];
+                // Of 20 bytes it is one that a file system takes.
+                let value: Vec<u8> =
+                    [0, 0, 0, 2].into_iter().chain([0; 255]).take(usize::from(*len)).collect();
                 layer.file_with_xattrs(&path, content.bytes(), &[("security.capability", &value)])
             }
             Node::SizedInPax(content) => layer.file_sized_in_pax(self.short(), content.bytes()),

@@ -19,6 +19,7 @@ mod linked;
 mod model;
 mod packing;
 pub mod pair;
+mod saved;
 pub mod strategy;
 
 pub use cable::{Cable, End, Fault, FaultKind, Lane, Receiver, Sender};
@@ -34,3 +35,4 @@ pub use layout::{Files, Wrap};
 pub use linked::{Machine, linked};
 pub use model::{Snapshot, Wanted, What, files, host_platform};
 pub use packing::{Packing, unpack};
+pub use saved::saved;

@@ -99,6 +99,15 @@ pub fn unpack(media_type: &str, stored: &[u8]) -> Result<Vec<u8>, String> {
     unpacked.map(|_| tar).map_err(|error| format!("a compressed layer is damaged: {error}"))
 }
 
+/// The same where no media type says it: by the magic number.
+pub(crate) fn unpack_any(stored: &[u8]) -> Result<Vec<u8>, String> {
+    match stored {
+        [0x1f, 0x8b, ..] => unpack("gzip", stored),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => unpack("zstd", stored),
+        _ => Ok(stored.to_vec()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
