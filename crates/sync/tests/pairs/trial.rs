@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use dsync_core::ImageRef;
 use dsync_sync::testing::{Client, Wire, connect, serve};
 use dsync_sync::{
     Compression, Direction, Entry, Identity, Method, Options, PatchOptions, Remote, Session, Status, apply,
@@ -189,8 +190,11 @@ impl<'a> Trial<'a> {
         {
             self.check_report(&report.entries, &wanted)?;
         }
-        for entry in &report.entries {
-            session.sync(entry, self.pair.run.dry_run).map_err(run)?;
+        if let (Some(image), false) = (report.unreadable.first(), selection.is_empty()) {
+            return Err(Failure::Run(format!("{image:?} cannot be read")));
+        }
+        for (entry, also) in by_image(&report.entries) {
+            session.sync(entry, &also, self.pair.run.dry_run).map_err(run)?;
         }
         if self.pair.run.dry_run || !is_whole {
             return Ok(());
@@ -205,7 +209,7 @@ impl<'a> Trial<'a> {
                 let (status, label) = (entry.status, entry.label());
                 return Err(Failure::Lie(format!("after a sync the report says {status:?} of {label}")));
             }
-            session.verify(&entry).map_err(lie("what was synced cannot be verified"))?;
+            session.verify(&entry, &[]).map_err(lie("what was synced cannot be verified"))?;
         }
         Ok(())
     }
@@ -288,6 +292,18 @@ enum Failure {
     Run(String),
     /// What it said is not so.
     Lie(String),
+}
+
+/// The first entry of each image, and the names of the others: an image goes over once, whatever it is called.
+fn by_image(entries: &[Entry]) -> Vec<(&Entry, Vec<ImageRef>)> {
+    let mut images: Vec<(&Entry, Vec<ImageRef>)> = Vec::new();
+    for entry in entries {
+        match images.iter_mut().find(|(first, _)| first.image.id == entry.image.id) {
+            Some((_, also)) => also.extend(entry.name.clone()),
+            None => images.push((entry, Vec::new())),
+        }
+    }
+    images
 }
 
 fn write_target(target: &Target, path: &Path) {
