@@ -16,7 +16,10 @@ pub(crate) const EXIT_CODES: &[(u8, &str)] = &[
     (FAILED, "an image could not be synchronised, or something else failed"),
     (USAGE, "the command line makes no sense"),
     (UNREACHABLE, "the remote cannot be reached over ssh, or the connection was lost"),
-    (ENGINE, "a container engine is missing, down, or not permitted"),
+    (
+        ENGINE,
+        "a container engine (or the archive or layout that was named) is missing, down, or not permitted",
+    ),
     (NO_IMAGE, "the source has no such image"),
     (NO_SPACE, "a disk is full"),
     (VERIFY, "what arrived is not what was sent for; nothing was changed"),
@@ -183,6 +186,8 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
         FailureKind::Other => ("other", FAILED),
         FailureKind::Changed => ("changed", FAILED),
         FailureKind::AnotherImage => ("another-image", VERIFY),
+        FailureKind::NoStore => ("no-store", ENGINE),
+        FailureKind::Unsupported => ("unsupported", FAILED),
     };
     let mut causes = causes.iter();
     let first = causes.next().map_or("unknown failure", String::as_str);

@@ -19,6 +19,12 @@ pub trait Store: Send + Sync {
     /// without, it is the image for this host.
     fn prefer(&mut self, _platform: &Platform) {}
 
+    /// That there is something to take images from. A store that is made when it is first written to need not be there
+    /// before that.
+    fn must_exist(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// All images, dangling ones too, without reading any layer.
     ///
     /// An image that cannot be understood is listed as such, and never the reason why the others are not.
@@ -175,9 +181,9 @@ pub enum StoreKind {
     DockerContainerd,
     /// podman: the ID is the config's digest, layers are known by diff id.
     Podman,
-    /// An OCI image layout directory: the ID is a manifest's or an index's digest too.
+    /// An OCI image layout, as a directory or in an archive: the ID is a manifest's or an index's digest too.
     OciLayout,
-    /// A saved archive: the image ID is the config's digest. It is read, not written.
+    /// A saved archive that is no OCI image layout: the image ID is the config's digest. It is read, not written.
     DockerArchive,
 }
 
@@ -201,6 +207,12 @@ pub enum StoreError {
     #[error("the container engine does not answer: {message}")]
     Down {
         /// What the client said.
+        message: String,
+    },
+    /// What the user named is not there: a directory, a file, a context of docker's.
+    #[error("{message}")]
+    NoStore {
+        /// What is not there.
         message: String,
     },
     /// The user may not talk to the engine.
@@ -227,6 +239,14 @@ pub enum StoreError {
         /// The archive, layout or image.
         what: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that is whole, but of a form that is not read here.
+    #[error("{what} {reason}")]
+    Unsupported {
+        /// The file.
+        what: String,
+        /// What it is, and what to do.
         reason: String,
     },
     /// A file that holds images, and takes none.

@@ -470,6 +470,10 @@ pub enum FailureKind {
     Changed,
     /// The source gives another image than was asked for.
     AnotherImage,
+    /// The store that was named is not there.
+    NoStore,
+    /// A file is of a form that is not read.
+    Unsupported,
 }
 
 impl Failure {

@@ -19,8 +19,8 @@ use crate::source::{self, Sending};
 use crate::target::{self, Keep, Receiving};
 use crate::verify;
 
-/// Opens a store by what `--docker` says.
-pub(crate) type Opener = dyn Fn(&str) -> Result<Box<dyn Store>, EndpointError> + Send;
+/// Opens a store by what `--docker` says; its temporary files go to this folder.
+pub(crate) type Opener = dyn Fn(&str, &Path) -> Result<Box<dyn Store>, EndpointError> + Send;
 
 /// The host that an endpoint is on.
 pub(crate) struct Site<'a> {
@@ -39,10 +39,10 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Opens a store of this host by what `--docker` says.
-pub(crate) fn open_here(spec: &str) -> Result<Box<dyn Store>, EndpointError> {
+/// Opens a store of this host by what `--docker` says; its temporary files go to this folder.
+pub(crate) fn open_here(spec: &str, folder: &Path) -> Result<Box<dyn Store>, EndpointError> {
     let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
-    Ok(dsync_engine::open(&spec)?)
+    Ok(dsync_engine::open(&spec, folder)?)
 }
 
 /// What an endpoint may take for a while.
@@ -126,7 +126,9 @@ struct Host {
 
 impl Host {
     fn open(open: &Open, site: &Site<'_>) -> Result<Host, EndpointError> {
-        let mut store = (site.opener)(&open.store)?;
+        let room =
+            Room { caches: site.caches.map(Path::to_owned), ..Room::new(&open.tmpfolder, open.memory)? };
+        let mut store = (site.opener)(&open.store, &room.folder)?;
         let platform = match &open.platform[..] {
             "" => None,
             text => Some(text.parse().map_err(EndpointError::Usage)?),
@@ -134,8 +136,6 @@ impl Host {
         if let Some(platform) = &platform {
             store.prefer(platform);
         }
-        let room =
-            Room { caches: site.caches.map(Path::to_owned), ..Room::new(&open.tmpfolder, open.memory)? };
         Ok(Host { store, room, platform })
     }
 
@@ -205,6 +205,8 @@ impl Host {
     }
 
     fn list(&self, patterns: &[String]) -> Result<Reply, EndpointError> {
+        // Only a source is asked for a list.
+        self.store.must_exist()?;
         let selectors: Vec<Selector> = patterns
             .iter()
             .map(|text| Selector::parse(text))

@@ -53,7 +53,7 @@ pub use error::{Error, Side, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::interrupt;
 pub use patch::{PatchMade, PatchOptions, apply, diff};
-pub use remote::{Destination, Remote, RemoteError};
+pub use remote::{Destination, Remote, RemoteError, is_file};
 pub use report::{Entry, LayerState, Report, Status};
 pub use session::{Direction, Identity, LayerOutcome, Method, Options, Outcome, Session, Traffic};
 

@@ -23,7 +23,7 @@ use crate::event::{Event, Observer};
 use crate::interrupt;
 use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::links::{self, Speed};
-use crate::remote::Remote;
+use crate::remote::{self, Remote};
 use crate::report::{Entry, Report};
 use crate::select::{self, Selector};
 use crate::ssh::Pipe;
@@ -220,7 +220,7 @@ impl Session {
         };
         let there = match remote {
             Remote::Ssh(_) => open(&options.remote_store),
-            Remote::Layout(spec) => open(spec),
+            Remote::Layout(spec) => open(&remote::for_child(spec)),
         };
         let here = open(&options.local_store);
         let expect = |reply| match reply {

@@ -1,8 +1,10 @@
-//! An OCI image layout directory as a store (OCI image specification, "Image Layout").
+//! An OCI image layout as a store (OCI image specification, "Image Layout"): a directory, or an archive of one, which
+//! can only be read.
 //!
 //! The ID of an image here is the digest that the layout names it by: of a manifest, or of an index. Docker's containerd
 //! store shows the same one.
 
+mod directory;
 mod import;
 mod index;
 mod layout;
@@ -11,9 +13,11 @@ mod resolve;
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Inventory, Platform};
 
+use crate::archive::Contents;
 use crate::package::{BlobRef, Blobs as _, Package, export};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use layout::Layout;
@@ -21,7 +25,8 @@ use resolve::{Found, Resolved, Whole, resolve};
 
 pub(crate) use resolve::host_platform;
 
-/// The images of one directory.
+/// The images of one layout.
+#[derive(Debug)]
 pub(crate) struct OciStore {
     layout: Layout,
 }
@@ -32,6 +37,11 @@ impl OciStore {
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
         Ok(Self { layout: Layout::open(directory)? })
     }
+
+    /// Opens an archive with an index. `name` is the archive, for people.
+    pub(crate) fn archived(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
+        Ok(Self { layout: Layout::archived(name, contents)? })
+    }
 }
 
 impl Store for OciStore {
@@ -41,6 +51,10 @@ impl Store for OciStore {
 
     fn prefer(&mut self, platform: &Platform) {
         self.layout.platform = platform.clone();
+    }
+
+    fn must_exist(&self) -> Result<(), StoreError> {
+        self.layout.must_exist()
     }
 
     fn list(&self) -> Result<Inventory, StoreError> {
@@ -92,11 +106,12 @@ impl Store for OciStore {
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
-        let _lock = self.layout.lock()?;
+        let directory = self.layout.directory()?;
+        let _lock = directory.lock()?;
         let entry = self.find(id)?.entry;
         let mut index = self.layout.index()?;
         index.tag(entry, names);
-        self.layout.replace_index(&index)
+        directory.replace_index(&index)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::failure::EndpointError;
 use crate::remote::is_file;
 use crate::select::Selector;
 
-/// An image that is meant: `NAME`, `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`.
+/// An image that is meant: `NAME`, `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`, `oci-archive:FILE[:NAME]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Operand<'a> {
     /// As `--docker` takes it; empty for the store that all others are of.
@@ -40,7 +40,9 @@ impl<'a> Operand<'a> {
 
     /// The one image that is meant, and the names of it that are.
     pub(super) fn find(self, stores: &Stores) -> Result<(Image, Vec<ImageRef>), EndpointError> {
-        let Inventory { images: held, unreadable } = stores.of(self.store).list()?;
+        let store = stores.of(self.store);
+        store.must_exist()?;
+        let Inventory { images: held, unreadable } = store.list()?;
         let place = if self.store.is_empty() { "this host" } else { self.store };
         if self.name.is_empty() {
             return match &held[..] {
@@ -71,12 +73,16 @@ pub(super) struct Stores(Vec<(String, Box<dyn Store>)>);
 
 impl Stores {
     /// Opens each once; `engine` is the store of images that do not say.
-    pub(super) fn open(operands: &[Operand<'_>], engine: &str) -> Result<Stores, EndpointError> {
+    pub(super) fn open(
+        operands: &[Operand<'_>],
+        engine: &str,
+        folder: &Path,
+    ) -> Result<Stores, EndpointError> {
         let mut stores: Vec<(String, Box<dyn Store>)> = Vec::new();
         for operand in operands {
             if !stores.iter().any(|(store, _)| store == operand.store) {
                 let store = if operand.store.is_empty() { engine } else { operand.store };
-                stores.push((operand.store.to_owned(), open_here(store)?));
+                stores.push((operand.store.to_owned(), open_here(store, folder)?));
             }
         }
         Ok(Stores(stores))
