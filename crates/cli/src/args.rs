@@ -183,7 +183,8 @@ pub(crate) struct SyncArgs {
     ///
     /// Without a tag `:latest` is meant. In a pattern * and ? stay within one part of the name, ** spans
     /// several, {a,b} is either; quote it, so that the shell leaves it alone. An image without a name is
-    /// selected by its ID (sha256:…).
+    /// selected by its ID (sha256:…). NAME:TAG@sha256:… is the image with this ID, or that the source knows by
+    /// this digest of a registry, whatever its name; it gets the name NAME:TAG.
     #[arg(value_name = "IMAGE", value_parser = image)]
     pub(crate) images: Vec<String>,
 

@@ -118,7 +118,7 @@ impl Diagnosis {
 
 /// Whether the session is of no use after this error, so that the images that are left are not tried.
 pub(crate) fn ends_session(error: &Error) -> bool {
-    !matches!(error, Error::Endpoint { .. } | Error::NoSuchImage { .. })
+    !matches!(error, Error::Endpoint { .. } | Error::NoSuchImage { .. } | Error::OtherDigest { .. })
 }
 
 /// What is to be said of this error.
@@ -143,8 +143,18 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 None if pattern.contains(['*', '?', '[', '{']) => diagnosis.hint(
                     "* stays within one part of a name, ** spans several; without a tag only :latest is meant",
                 ),
+                None if pattern.contains('@') => diagnosis.hint(
+                    "the digest is that of an image ID, or of a manifest by which the source's engine pulled or pushed it",
+                ),
                 None => diagnosis.hint("run without IMAGE to see the names that the source has"),
             }
+        }
+        Error::OtherDigest { wanted, is_there, .. } => {
+            let hint = match is_there {
+                true => format!("that image is there, too, under another name or none: {wanted}"),
+                false => "leave out the digest to take what has the name now".into(),
+            };
+            Diagnosis::new("no-such-image", NO_IMAGE, error.to_string()).hint(hint)
         }
         Error::Version(_) => Diagnosis::new("version", FAILED, error.to_string())
             .hint("the docker-sync that is installed on the remote is another one; update it, or remove it and one is sent along"),

@@ -30,6 +30,12 @@ pub trait Store: Send + Sync {
     /// An image that cannot be understood is listed as such, and never the reason why the others are not.
     fn list(&self) -> Result<Inventory, StoreError>;
 
+    /// Those of these images without a name that are meant where nobody selects any: of files that are nothing but images
+    /// somebody put there. In an engine, images without a name are what is left of old builds.
+    fn unnamed(&self, _images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// The digests of the configs of these images, where [`Store::list`] does not tell them: `None` for one that is
     /// gone or has none. It costs, so it is asked for images whose layers leave the question open.
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
@@ -188,6 +194,11 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
+    /// Whether its images are files that a person named, and no engine has.
+    pub fn is_files(self) -> bool {
+        matches!(self, Self::OciLayout | Self::DockerArchive)
+    }
+
     /// Whether the image ID is that of the config, and not of a manifest.
     pub fn id_is_config(self) -> bool {
         !matches!(self, Self::DockerContainerd | Self::OciLayout)

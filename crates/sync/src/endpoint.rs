@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dsync_core::{Image, ImageId, Inventory, Platform};
+use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
 use dsync_engine::{Store, StoreSpec};
 use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
@@ -213,8 +213,12 @@ impl Host {
             .collect::<Result<_, _>>()
             .map_err(EndpointError::Usage)?;
         let Inventory { images, unreadable } = self.images()?;
+        // The client says which image has the name, where that is not the one with the digest.
+        let concerns = |selector: &Selector, image: &Image| {
+            selector.selects(image) || selector.is_contradicted_by(image)
+        };
         let all_match = selectors.iter().all(|selector| {
-            images.iter().any(|image| selector.selects(image))
+            images.iter().any(|image| concerns(selector, image))
                 || unreadable.iter().any(|image| selector.selects_unreadable(image))
         });
         let names = if all_match {
@@ -222,15 +226,17 @@ impl Host {
         } else {
             images.iter().flat_map(|image| &image.names).map(ToString::to_string).collect()
         };
+        let unnamed = if selectors.is_empty() { self.store.unnamed(&images)? } else { Vec::new() };
         let selected = images.iter().filter(|image| {
             if selectors.is_empty() {
-                !image.names.is_empty()
+                !image.names.is_empty() || unnamed.contains(&image.id)
             } else {
-                selectors.iter().any(|selector| selector.selects(image))
+                selectors.iter().any(|selector| concerns(selector, image))
             }
         });
+        let kind = self.store.describe().kind;
         let unreadable = unreadable.iter().filter(|image| match selectors.is_empty() {
-            true => !image.names.is_empty(),
+            true => !image.names.is_empty() || kind.is_files(),
             false => selectors.iter().any(|selector| selector.selects_unreadable(image)),
         });
         Ok(Reply::Images {
@@ -253,6 +259,13 @@ impl Host {
             } else {
                 image.names.iter().map(|name| assess::status(&held, image, Some(name), exact)).collect()
             };
+            let created = |name: &ImageRef| {
+                held.iter().find(|other| other.is_named(name)).map_or_else(String::new, |o| o.created.clone())
+            };
+            let created = match &image.names[..] {
+                [] => vec![String::new()],
+                names => names.iter().map(created).collect(),
+            };
             let basis = assess::basis(&held, image, &image.names);
             let label =
                 |basis: &Image| basis.names.first().map_or_else(|| basis.id.to_string(), ToString::to_string);
@@ -261,6 +274,7 @@ impl Host {
                 layers: known.states(image),
                 basis: basis.into_iter().map(label).collect(),
                 open: !exact && assess::is_open(&held, image),
+                created,
             }
         };
         Ok(Reply::Surveyed(images.iter().map(survey).collect()))

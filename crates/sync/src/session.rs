@@ -1,6 +1,6 @@
 //! The client's side: dials the remote, asks both ends, and joins source and target for each image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
@@ -255,6 +255,9 @@ impl Session {
         let unreadable: Vec<Unreadable> =
             unreadable.iter().map(unreadable_from_wire).collect::<Result<_, _>>().map_err(bad)?;
         for selector in &selectors {
+            if let Some(error) = contradiction(selector, &images) {
+                return Err(error);
+            }
             if !images.iter().any(|image| selector.selects(image))
                 && !unreadable.iter().any(|image| selector.selects_unreadable(image))
             {
@@ -265,11 +268,14 @@ impl Session {
         let mut chosen: Vec<Chosen> = images
             .into_iter()
             .map(|image| {
-                let pinned = selectors.iter().any(|selector| selector.pins(&image.id));
+                let pinned = selectors.iter().any(|selector| selector.pins(&image));
                 Chosen { names: select::names(&selectors, &image), image, pinned }
             })
             .filter(|chosen| !chosen.names.is_empty())
             .collect();
+        if let Some(name) = ambiguous(&chosen) {
+            return Err(usage(format!("{name} is to be two images: name one of them")));
+        }
         self.check_pins(source, &chosen)?;
         self.observer.event(Event::Listing { store: &self.store(target).store });
         let mut surveys = self.survey(target, &chosen)?;
@@ -597,6 +603,23 @@ struct Chosen {
     pinned: bool,
 }
 
+/// That the name beside a digest is another image's.
+fn contradiction(selector: &Selector, images: &[Image]) -> Option<Error> {
+    let image = images.iter().find(|image| selector.is_contradicted_by(image))?;
+    Some(Error::OtherDigest {
+        name: selector.exact()?.clone(),
+        wanted: *selector.digest()?,
+        id: image.id,
+        is_there: images.iter().any(|image| selector.selects(image)),
+    })
+}
+
+/// A name that several images are to have.
+fn ambiguous(chosen: &[Chosen]) -> Option<&ImageRef> {
+    let mut seen = HashSet::new();
+    chosen.iter().flat_map(|chosen| chosen.names.iter().flatten()).find(|name| !seen.insert(*name))
+}
+
 /// The entries of a report, sorted by name; `None` when the survey does not fit.
 fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<Entry>> {
     if chosen.len() != surveys.len() {
@@ -604,15 +627,17 @@ fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<Entry>> {
     }
     let mut sorted: BTreeMap<(Option<ImageRef>, ImageId), Entry> = BTreeMap::new();
     for (Chosen { image, names, pinned }, survey) in chosen.into_iter().zip(surveys) {
-        if names.len() != survey.status.len() || image.diff_ids.len() != survey.layers.len() {
+        let told = [survey.status.len(), survey.created.len()];
+        if told != [names.len(); 2] || image.diff_ids.len() != survey.layers.len() {
             return None;
         }
-        for (name, status) in names.into_iter().zip(survey.status) {
+        for ((name, status), target_created) in names.into_iter().zip(survey.status).zip(survey.created) {
             let entry = Entry {
                 name: name.clone(),
                 image: image.clone(),
                 pinned,
                 status,
+                target_created,
                 layers: survey.layers.clone(),
                 basis: survey.basis.clone(),
             };

@@ -145,6 +145,10 @@ impl Store for ArchiveStore {
         Ok(Inventory { images, unreadable: self.unreadable.clone() })
     }
 
+    fn unnamed(&self, images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
+        Ok(images.iter().filter(|image| image.names.is_empty()).map(|image| image.id).collect())
+    }
+
     fn holdings(&self, _: &[Image]) -> Holdings {
         Holdings::Nothing
     }

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Inventory, Platform};
+use serde_json::Value;
 
 use crate::archive::Contents;
 use crate::package::{BlobRef, Blobs as _, Package, export};
@@ -60,6 +61,22 @@ impl Store for OciStore {
     fn list(&self) -> Result<Inventory, StoreError> {
         let Resolved { images, unreadable } = resolve(&self.layout)?;
         Ok(Inventory { images: images.into_iter().map(|found| found.image).collect(), unreadable })
+    }
+
+    fn unnamed(&self, images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
+        // In a directory that is written again and again those are old images, unless there are no others.
+        if self.layout.directory().is_ok() && images.iter().any(|image| !image.names.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let index = self.layout.index()?;
+        // An image of another platform may have lost its name to this one.
+        let is_named = |id: &ImageId| {
+            let is_it = |entry: &&Value| {
+                BlobRef::parse(entry).is_some_and(|blob| blob.digest.as_bytes() == id.as_bytes())
+            };
+            index.entries().iter().filter(is_it).any(|entry| index::name(entry).is_some())
+        };
+        Ok(images.iter().map(|image| image.id).filter(|id| !is_named(id)).collect())
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {

@@ -10,7 +10,7 @@ use dsync_engine::{BlobRef, Description, Export, Holdings, Import, LayerSink, Pa
 use crate::endpoint::open_here;
 use crate::failure::EndpointError;
 use crate::remote::is_file;
-use crate::select::Selector;
+use crate::select::{self, Selector};
 
 /// An image that is meant: `NAME`, `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`, `oci-archive:FILE[:NAME]`.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +60,16 @@ impl<'a> Operand<'a> {
             Some(image) => EndpointError::Broken(format!("{} cannot be read: {}", self.name, image.reason)),
             None => EndpointError::Usage(format!("{place} has no image {}", self.name)),
         };
+        if let Some(other) = held.iter().find(|image| selector.is_contradicted_by(image)) {
+            let reason = format!("{place} has another image under the name in {}: {}", self.name, other.id);
+            return Err(EndpointError::Usage(reason));
+        }
         let image = found.next().ok_or_else(missing)?;
         if found.next().is_some() {
             return Err(EndpointError::Usage(format!("more than one image is meant by {}", self.name)));
         }
-        Ok((image.clone(), image.names.iter().filter(|name| selector.names(name)).cloned().collect()))
+        let names = select::names(std::slice::from_ref(&selector), image);
+        Ok((image.clone(), names.into_iter().flatten().collect()))
     }
 }
 
