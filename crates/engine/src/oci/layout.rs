@@ -194,7 +194,7 @@ impl Layout {
 
 impl Blobs for Layout {
     fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
-        Ok(self.open_blob(&blob.digest)?)
+        self.open_blob(&blob.digest).map(|blob| blob as Box<dyn Read>)
     }
 
     fn broken(&self, reason: String) -> StoreError {
