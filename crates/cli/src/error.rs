@@ -204,9 +204,19 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
     // A message of an engine may have several lines; the first is the sentence, the rest belongs below.
     let mut lines = escape::lines(first).into_iter();
     let sentence = lines.next().unwrap_or_else(|| "unknown failure".into());
-    let mut diagnosis =
-        Diagnosis::new(name, exit, format!("on {place}: {sentence}")).because(lines).because(causes);
-    diagnosis.hint = endpoint_hint(kind, side, place, option);
+    // Files of this host are no place, and what is said of them mostly names them.
+    let files = Some(place).filter(|place| dsync_sync::is_file(place));
+    let path = files.and_then(|place| place.split_once(':')).map(|(_, path)| escape::visible(path));
+    let message = match path {
+        Some(path) if sentence.contains(&*path) => sentence,
+        _ => format!("on {place}: {sentence}"),
+    };
+    let mut diagnosis = Diagnosis::new(name, exit, message).because(lines).because(causes);
+    diagnosis.hint = match (kind, files) {
+        (FailureKind::Broken, Some(_)) => Some("save or copy it once more: it may not be whole".into()),
+        (_, Some(_)) => endpoint_hint(kind, side, "this host", option),
+        (_, None) => endpoint_hint(kind, side, place, option),
+    };
     diagnosis
 }
 

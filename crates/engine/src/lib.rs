@@ -15,6 +15,7 @@ mod lineage;
 mod locate;
 mod oci;
 mod package;
+mod saved;
 mod script;
 mod spec;
 mod store;
@@ -43,6 +44,6 @@ pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreErro
             other => other,
         },
         StoreSpec::OciLayout(directory) => Ok(Box::new(OciStore::open(directory)?)),
-        StoreSpec::Archive { name, file } => archive::open(file, name.clone(), folder),
+        StoreSpec::Archive { name, file } => saved::open(file, name.clone(), folder),
     }
 }

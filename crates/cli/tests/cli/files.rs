@@ -132,13 +132,22 @@ fn what_is_not_read_is_named_with_what_unpacks_it() {
     }
     insta::assert_snapshot!(run(&environment, &["docker-archive:x.tar.xz"]), @"
     --- stderr
-    error: on docker-archive:x.tar.xz: docker-archive:x.tar.xz is compressed with xz, which is not read here; unpack it first: xz -d x.tar.xz
+    error: docker-archive:x.tar.xz is compressed with xz, which is not read here; unpack it first: xz -d x.tar.xz
     --- exit 1
     ");
     let ran = run(&environment, &["oci-archive:x.tar.bz2"]);
     assert!(ran.exit == Some(1) && ran.err.contains("bzip2 -d x.tar.bz2"), "{ran}");
     let ran = run(&environment, &["docker-archive:x.tar"]);
     assert!(ran.exit == Some(1) && ran.err.contains("is no tar archive"), "{ran}");
+    let image = Image::new("one", CREATED);
+    let tar = Files::saved(&[(&image, &["web:1"])]).tar();
+    fs::write(environment.path().join("cut.tar"), &tar[..1000]).unwrap();
+    insta::assert_snapshot!(run(&environment, &["docker-archive:cut.tar"]), @"
+    --- stderr
+    error: docker-archive:cut.tar is broken: it was cut: the end is missing
+    hint: save or copy it once more: it may not be whole
+    --- exit 1
+    ");
 }
 
 #[test]
@@ -146,7 +155,7 @@ fn a_source_that_is_not_there_is_an_error() {
     let environment = Environment::new();
     insta::assert_snapshot!(run(&environment, &["oci:/nope"]), @"
     --- stderr
-    error: on oci:/nope: there is no directory /nope, so no OCI image layout to take images from
+    error: there is no directory /nope, so no OCI image layout to take images from
     --- exit 4
     ");
     for none in ["docker-archive:/nope", "oci-archive:/nope", "oci:bin/docker"] {

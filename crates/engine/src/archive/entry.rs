@@ -200,7 +200,7 @@ impl Entries<Part> {
 }
 
 /// Whether a file that begins so is a tar archive.
-pub(super) fn begins_archive(start: &[u8]) -> bool {
+pub(crate) fn begins_archive(start: &[u8]) -> bool {
     start.first_chunk().is_some_and(|block: &[u8; BLOCK]| is_header(block) || block == &[0; BLOCK])
 }
 

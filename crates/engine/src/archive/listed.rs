@@ -6,7 +6,7 @@ use dsync_core::DiffId;
 use serde_json::Value;
 
 /// Where it is in the archive.
-pub(super) const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST_JSON: &str = "manifest.json";
 
 /// An image as a manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,6 @@ mod entry;
 mod header;
 mod listed;
 mod manifest;
-mod open;
 mod read;
 mod store;
 mod tar;
@@ -23,9 +22,12 @@ pub use write::{PartialArchive, WriteError};
 pub(crate) use contents::Contents;
 pub use decode::decoded;
 pub(crate) use decode::{Watched, is_gzip, is_zstd, peek};
-pub(crate) use entry::Entries;
+pub(crate) use entry::{Entries, begins_archive};
+pub(crate) use listed::MANIFEST_JSON;
 pub(crate) use manifest::{Descriptor, GZIP_LAYER, INDEX, LAYER, MANIFEST, ZSTD_LAYER, manifest, probe};
-pub(crate) use open::open;
+
+pub(crate) use store::ArchiveStore;
+pub(crate) use tar::Tar;
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) use header::header as file_header;

@@ -10,13 +10,16 @@ use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, Unreadable
 
 use super::contents::Contents;
 use super::decode::{Watched, decoded};
-use super::listed::{Listed, MANIFEST, parse_manifest};
+use super::listed::{Listed, MANIFEST_JSON, parse_manifest};
 use crate::package::{LARGEST_DOCUMENT, elsewhere};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 
+/// More images than anybody saves in one archive.
+const MOST_IMAGES: usize = 10_000;
+
 /// The images of one file.
 #[derive(Debug)]
-pub(super) struct ArchiveStore {
+pub(crate) struct ArchiveStore {
     name: String,
     contents: Arc<Contents>,
     images: Vec<Archived>,
@@ -32,11 +35,14 @@ struct Archived {
 
 impl ArchiveStore {
     /// Reads what the archive says of its images. `name` is the archive, for people.
-    pub(super) fn new(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
+    pub(crate) fn new(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
         let mut store = Self { name, contents, images: Vec::new(), unreadable: Vec::new() };
-        let manifest = store.document(MANIFEST)?;
+        let manifest = store.document(MANIFEST_JSON)?;
         let listed = parse_manifest(&manifest)
-            .ok_or_else(|| store.broken(format!("its {MANIFEST} names no config and layers")))?;
+            .ok_or_else(|| store.broken(format!("its {MANIFEST_JSON} names no config and layers")))?;
+        if listed.len() > MOST_IMAGES {
+            return Err(store.broken(format!("its {MANIFEST_JSON} lists more than {MOST_IMAGES} images")));
+        }
         for listed in listed {
             let names = listed.names.iter().filter_map(|name| name.parse().ok()).collect();
             match store.archived(listed) {
@@ -68,7 +74,9 @@ impl ArchiveStore {
         if config.diff_ids.len() != listed.layers.len() {
             let (told, paths) = (config.diff_ids.len(), listed.layers.len());
             let path = &listed.config;
-            return Err(self.broken(format!("its config {path} names {told} layers, its {MANIFEST} {paths}")));
+            return Err(
+                self.broken(format!("its config {path} names {told} layers, its {MANIFEST_JSON} {paths}"))
+            );
         }
         let sizes = listed.layers.iter().map(|path| self.contents.len(path).unwrap_or(0));
         let image = Image {

@@ -33,7 +33,7 @@ impl Directory {
     }
 
     fn io(&self, what: &str, source: io::Error) -> StoreError {
-        super::layout::io_error(&self.name(), what, source)
+        io_error(&self.name(), what, source)
     }
 
     /// Whether there is nothing, or nothing that belongs to anybody.
@@ -132,4 +132,14 @@ pub(super) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(directory)
+}
+
+/// What failed in the layout of this name.
+pub(super) fn io_error(name: &str, what: &str, source: io::Error) -> StoreError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::NoSpace { message: format!("{name}: {source}") }
+        }
+        _ => StoreError::Io { what: format!("{name} {what}"), source },
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dsync_core::{Digest, Platform};
 use serde_json::Value;
 
-use super::directory::Directory;
+use super::directory::{Directory, io_error};
 use super::index::Index;
 use super::resolve::host_platform;
 use crate::archive::Contents;
@@ -211,15 +211,6 @@ fn existing_prefix(path: &Path) -> Option<(&str, &str)> {
     let text = path.to_str()?;
     let splits = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
     splits.filter(|(_, name)| !name.is_empty()).find(|(directory, _)| Path::new(directory).is_dir())
-}
-
-pub(super) fn io_error(name: &str, what: &str, source: io::Error) -> StoreError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            StoreError::NoSpace { message: format!("{name}: {source}") }
-        }
-        _ => StoreError::Io { what: format!("{name} {what}"), source },
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Opens a saved archive, whatever it is packed in and whichever of the two forms it has.
+//! Saved archives, whatever they are packed in and whichever of the two forms they have.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -6,12 +6,7 @@ use std::sync::Arc;
 
 use dsync_core::Inventory;
 
-use super::contents::Contents;
-use super::entry::begins_archive;
-use super::listed::MANIFEST;
-use super::read::ReadError;
-use super::store::ArchiveStore;
-use super::tar::Tar;
+use crate::archive::{ArchiveStore, Contents, MANIFEST_JSON, ReadError, Tar, begins_archive};
 use crate::oci::OciStore;
 use crate::store::{Store, StoreError};
 
@@ -25,7 +20,7 @@ pub(crate) fn open(path: &Path, name: String, folder: &Path) -> Result<Box<dyn S
     let unread = |error| unread(&name, error);
     check_begin(&tar, &name)?;
     let contents = Arc::new(Contents::read(tar).map_err(unread)?);
-    let has_manifest = contents.has(MANIFEST);
+    let has_manifest = contents.has(MANIFEST_JSON);
     let is_layout = contents.has("index.json") && (contents.has("oci-layout") || !has_manifest);
     if !has_manifest && !is_layout {
         let reason = "is no archive of images: it has neither a manifest.json nor an index.json. `docker save` and \
@@ -65,5 +60,5 @@ fn unread(name: &str, error: ReadError) -> StoreError {
 }
 
 #[cfg(test)]
-#[path = "open_tests.rs"]
+#[path = "saved_tests.rs"]
 mod tests;
