@@ -10,6 +10,7 @@ mod assess;
 mod batches;
 mod bootstrap;
 mod cache;
+mod chosen;
 mod convert;
 mod dial;
 mod endpoint;
