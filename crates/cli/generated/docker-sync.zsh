@@ -56,7 +56,7 @@ never\:"Not at all"))' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
 '--version[Print version]' \
-':remote -- The other side\: user@host, an ssh alias, ssh\://user@host\:port, oci\:DIR, or docker-archive\:FILE:_default' \
+':remote -- The other side\: user@host, an ssh alias, ssh\://user@host\:port, oci\:DIR, docker-archive\:FILE, or oci-archive\:FILE:_default' \
 '::images -- Images to bring over\: NAME or NAME\:TAG, a pattern like '\''shop/*\:v2'\'', or an image ID:_default' \
 ":: :_docker-sync_commands" \
 "*::: :->docker-sync" \

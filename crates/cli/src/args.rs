@@ -49,8 +49,8 @@ pub(crate) enum Command {
     /// A patch has what NEW has and OLD has not, as a sync would send it. It is for hosts that no cable
     /// reaches, or for many hosts that all have OLD.
     ///
-    /// OLD and NEW are images of this host's engine, or oci:DIR:NAME, or docker-archive:FILE (as `docker save`
-    /// writes it), each for itself.
+    /// OLD and NEW are images of this host's engine, or oci:DIR:NAME, or docker-archive:FILE or oci-archive:FILE (as
+    /// `docker save` and `podman save` write them), each for itself.
     ///
     /// For example: docker-sync diff shop/web:v1 shop/web:v2 -o web.patch
     Diff {
@@ -169,11 +169,12 @@ pub(crate) enum Shell {
 /// One synchronisation.
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {
-    /// The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR, or docker-archive:FILE
+    /// The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR, docker-archive:FILE, or oci-archive:FILE
     ///
     /// Whatever `ssh` understands; its configuration, agents and jump hosts are used. `oci:DIR` is a
-    /// directory of this host in the OCI image layout, `docker-archive:FILE` a saved archive, from which images
-    /// can be taken. A host with the name of a command (`cache`,
+    /// directory of this host in the OCI image layout. `docker-archive:FILE` and `oci-archive:FILE` are an
+    /// archive, from which images can be taken: what `docker save`, `podman save`, skopeo or buildx wrote, in
+    /// either form, as it is or in gzip or zstd. A host with the name of a command (`cache`,
     /// `diff`, `man` …) is reached as ssh://man.
     #[arg(required = true, value_name = "REMOTE")]
     pub(crate) remote: Option<Remote>,
@@ -182,7 +183,8 @@ pub(crate) struct SyncArgs {
     ///
     /// Without a tag `:latest` is meant. In a pattern * and ? stay within one part of the name, ** spans
     /// several, {a,b} is either; quote it, so that the shell leaves it alone. An image without a name is
-    /// selected by its ID (sha256:…).
+    /// selected by its ID (sha256:…). NAME:TAG@sha256:… is the image with this ID, or that the source knows by
+    /// this digest of a registry, whatever its name; it gets the name NAME:TAG.
     #[arg(value_name = "IMAGE", value_parser = image)]
     pub(crate) images: Vec<String>,
 
@@ -382,8 +384,7 @@ fn image(text: &str) -> Result<String, dsync_core::ReferenceError> {
 
 /// An image of the engine, or of files, which only who opens them can tell apart.
 fn operand(text: &str) -> Result<String, dsync_core::ReferenceError> {
-    let is_file = text.starts_with("oci:") || text.starts_with("docker-archive:");
-    if is_file { Ok(text.into()) } else { image(text) }
+    if dsync_sync::is_file(text) { Ok(text.into()) } else { image(text) }
 }
 
 fn command_line(text: &str) -> Result<CommandLine, String> {

@@ -16,7 +16,10 @@ pub(crate) const EXIT_CODES: &[(u8, &str)] = &[
     (FAILED, "an image could not be synchronised, or something else failed"),
     (USAGE, "the command line makes no sense"),
     (UNREACHABLE, "the remote cannot be reached over ssh, or the connection was lost"),
-    (ENGINE, "a container engine is missing, down, or not permitted"),
+    (
+        ENGINE,
+        "a container engine (or the archive or layout that was named) is missing, down, or not permitted",
+    ),
     (NO_IMAGE, "the source has no such image"),
     (NO_SPACE, "a disk is full"),
     (VERIFY, "what arrived is not what was sent for; nothing was changed"),
@@ -115,7 +118,7 @@ impl Diagnosis {
 
 /// Whether the session is of no use after this error, so that the images that are left are not tried.
 pub(crate) fn ends_session(error: &Error) -> bool {
-    !matches!(error, Error::Endpoint { .. } | Error::NoSuchImage { .. })
+    !matches!(error, Error::Endpoint { .. } | Error::NoSuchImage { .. } | Error::OtherDigest { .. })
 }
 
 /// What is to be said of this error.
@@ -140,8 +143,18 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 None if pattern.contains(['*', '?', '[', '{']) => diagnosis.hint(
                     "* stays within one part of a name, ** spans several; without a tag only :latest is meant",
                 ),
+                None if pattern.contains('@') => diagnosis.hint(
+                    "the digest is that of an image ID, or of a manifest by which the source's engine pulled or pushed it",
+                ),
                 None => diagnosis.hint("run without IMAGE to see the names that the source has"),
             }
+        }
+        Error::OtherDigest { wanted, is_there, .. } => {
+            let hint = match is_there {
+                true => format!("that image is there, too, under another name or none: {wanted}"),
+                false => "leave out the digest to take what has the name now".into(),
+            };
+            Diagnosis::new("no-such-image", NO_IMAGE, error.to_string()).hint(hint)
         }
         Error::Version(_) => Diagnosis::new("version", FAILED, error.to_string())
             .hint("the docker-sync that is installed on the remote is another one; update it, or remove it and one is sent along"),
@@ -183,15 +196,27 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
         FailureKind::Other => ("other", FAILED),
         FailureKind::Changed => ("changed", FAILED),
         FailureKind::AnotherImage => ("another-image", VERIFY),
+        FailureKind::NoStore => ("no-store", ENGINE),
+        FailureKind::Unsupported => ("unsupported", FAILED),
     };
     let mut causes = causes.iter();
     let first = causes.next().map_or("unknown failure", String::as_str);
     // A message of an engine may have several lines; the first is the sentence, the rest belongs below.
     let mut lines = escape::lines(first).into_iter();
     let sentence = lines.next().unwrap_or_else(|| "unknown failure".into());
-    let mut diagnosis =
-        Diagnosis::new(name, exit, format!("on {place}: {sentence}")).because(lines).because(causes);
-    diagnosis.hint = endpoint_hint(kind, side, place, option);
+    // Files of this host are no place, and what is said of them mostly names them.
+    let files = Some(place).filter(|place| dsync_sync::is_file(place));
+    let path = files.and_then(|place| place.split_once(':')).map(|(_, path)| escape::visible(path));
+    let message = match path {
+        Some(path) if sentence.contains(&*path) => sentence,
+        _ => format!("on {place}: {sentence}"),
+    };
+    let mut diagnosis = Diagnosis::new(name, exit, message).because(lines).because(causes);
+    diagnosis.hint = match (kind, files) {
+        (FailureKind::Broken, Some(_)) => Some("save or copy it once more: it may not be whole".into()),
+        (_, Some(_)) => endpoint_hint(kind, side, "this host", option),
+        (_, None) => endpoint_hint(kind, side, place, option),
+    };
     diagnosis
 }
 

@@ -13,7 +13,7 @@ use crate::backend::Backend;
 use crate::error::{self, Context, Diagnosis};
 use crate::escape::visible;
 use crate::progress::Progress;
-use crate::quantity::bytes;
+use crate::quantity::{bytes, older};
 use crate::report::{self, View};
 use crate::results::{self, Done, What};
 use crate::style::{self, paint};
@@ -129,6 +129,9 @@ fn sync(
                 .filter_map(|e| e.name.clone())
                 .collect(),
         };
+        if !ended {
+            warn_of_older(entry, request.dry_run, show);
+        }
         let what = match first {
             _ if ended => What::Skipped,
             Some(first) => first.what.by_another_name(),
@@ -178,6 +181,16 @@ fn sync(
         show.progress.say(&line);
     }
     Ok(exit)
+}
+
+/// Says that an image replaces a newer one. Whoever asked for it has it done all the same.
+fn warn_of_older(entry: &Entry, dry_run: bool, show: &Show<'_>) {
+    if let Some(times) = entry.replaces_newer() {
+        let replaces = if dry_run { "would replace" } else { "replaces" };
+        let (label, ages) = (entry.label(), older(times, show.now));
+        let warning = format!("{label} is older than the target's, which it {replaces}: {ages}");
+        show.progress.event(Event::Warning(&warning));
+    }
 }
 
 fn is_current(entry: &Entry) -> bool {

@@ -116,6 +116,22 @@ fn a_lost_connection_ends_it() {
 }
 
 #[test]
+fn an_older_image_over_a_newer_one_is_said() {
+    let warning = |ran: &Ran| ran.err.lines().next().unwrap_or_default().to_owned();
+    let ran = |line: &str| ran(Fake::older(), line);
+    let all = ran("alice@build --update");
+    assert_eq!(all.exit, Ok(0));
+    insta::assert_snapshot!(warning(&all), @"warning: redis:latest is older than the target's, which it replaces: built 3 hours ago, the target's 2 hours ago");
+    assert!(all.err.contains("redis:latest  updated"), "it is done all the same: {}", all.err);
+    let dry = ran("alice@build --update --dry-run");
+    insta::assert_snapshot!(warning(&dry), @"warning: redis:latest is older than the target's, which it would replace: built 3 hours ago, the target's 2 hours ago");
+    assert_eq!(ran("alice@build").err, "", "the report has it in its own form");
+    let json: serde_json::Value = serde_json::from_str(&ran("alice@build --json --update").out).unwrap();
+    assert_eq!(json["images"][0]["target_created"], "2024-02-29T11:00:00+01:00");
+    assert!(json["warnings"][0].as_str().unwrap().starts_with("redis:latest is older"));
+}
+
+#[test]
 fn errors_are_said_even_when_quiet() {
     let ran = ran(
         Fake::default().failing("redis:latest", FailureKind::Other),
@@ -180,6 +196,7 @@ fn json_of_a_report() {
           "status": "need update",
           "size": 113000000,
           "created": "2024-02-29T09:00:00Z",
+          "target_created": "2024-02-28T08:00:00Z",
           "platform": "linux/amd64",
           "layers": {
             "total": 3,

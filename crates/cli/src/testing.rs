@@ -59,7 +59,13 @@ fn entry(name: &str, size: u64, created: &str, status: Status, layers: &[LayerSt
         Status::NeedUpdate => vec![name.to_string(), "debian:12".into()],
         _ => Vec::new(),
     };
-    Entry { name: Some(name), image, pinned: false, status, layers: layers.into(), basis }
+    let target_created = match status {
+        Status::Current => created,
+        Status::NeedUpdate => "2024-02-28T08:00:00Z",
+        Status::New => "",
+    };
+    let target_created = target_created.into();
+    Entry { name: Some(name), target_created, image, pinned: false, status, layers: layers.into(), basis }
 }
 
 /// Two images on each list, of all ages and with all states of layers.
@@ -97,6 +103,14 @@ pub(crate) fn unreadable() -> Unreadable {
     }
 }
 
+/// The same, where the target's redis is newer, and who built it lived further east.
+pub(crate) fn report_of_older() -> Report {
+    let mut report = report();
+    report.entries.retain(|entry| entry.label() == "redis:latest");
+    report.entries[0].target_created = "2024-02-29T11:00:00+01:00".into();
+    report
+}
+
 /// The report as one who pulls sees it.
 pub(crate) fn view(report: &Report) -> View<'_> {
     let task = crate::task::Task::everything();
@@ -108,6 +122,7 @@ pub(crate) fn view(report: &Report) -> View<'_> {
 pub(crate) struct Fake {
     failures: HashMap<&'static str, FailureKind>,
     lost: Option<&'static str>,
+    older: bool,
     traffic: Cell<Traffic>,
 }
 
@@ -116,6 +131,11 @@ impl Fake {
     pub(crate) fn failing(mut self, name: &'static str, kind: FailureKind) -> Self {
         self.failures.insert(name, kind);
         self
+    }
+
+    /// The session is over [`report_of_older`].
+    pub(crate) fn older() -> Self {
+        Fake { older: true, ..Fake::default() }
     }
 
     /// The connection is lost at this image.
@@ -127,7 +147,7 @@ impl Fake {
 
 impl Backend for Fake {
     fn report(&mut self, patterns: &[String]) -> Result<Report, Error> {
-        let mut report = report();
+        let mut report = if self.older { report_of_older() } else { report() };
         for pattern in patterns {
             if !report.entries.iter().any(|entry| &entry.label() == pattern) {
                 return Err(Error::NoSuchImage {

@@ -4,11 +4,13 @@
 mod config;
 mod digest;
 mod image;
+mod instant;
 mod platform;
 mod reference;
 
 pub use config::{Config, ConfigError};
 pub use digest::{ChainId, DiffId, Digest, DigestError, ImageId};
 pub use image::{Image, Inventory, Unreadable, shared_prefix};
+pub use instant::Instant;
 pub use platform::Platform;
 pub use reference::{ImageRef, Pattern, ReferenceError};

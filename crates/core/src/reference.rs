@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::Digest;
+
 /// `NAME:TAG` in the familiar form: `redis:latest`, not `docker.io/library/redis:latest`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageRef {
@@ -24,6 +26,9 @@ pub enum ReferenceError {
     /// Not a glob.
     #[error("'{0}' is not a valid pattern")]
     Pattern(String),
+    /// What follows an `@`.
+    #[error("'{0}' has no valid digest: expected NAME[:TAG]@sha256: and 64 hex digits")]
+    Digest(String),
 }
 
 impl ImageRef {
@@ -85,7 +90,7 @@ impl FromStr for ImageRef {
     }
 }
 
-/// What a user names: one image, or a glob over many (`'shop/*:v2'`).
+/// What a user names: one image, one by its digest (`web:v2@sha256:…`), or a glob over many (`'shop/*:v2'`).
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
@@ -95,23 +100,35 @@ pub struct Pattern {
 #[derive(Debug, Clone)]
 enum Matcher {
     Exact(ImageRef),
+    /// The name, where a tag was given, and the digest.
+    Digest(Option<ImageRef>, Digest),
     Glob(String),
 }
 
 impl Pattern {
-    /// Whether this selects the name.
+    /// Whether this selects the name, or names what it selects by a digest so.
     pub fn matches(&self, name: &ImageRef) -> bool {
         match &self.matcher {
             Matcher::Exact(exact) => exact == name,
+            Matcher::Digest(exact, _) => exact.as_ref() == Some(name),
             Matcher::Glob(glob) => fast_glob::glob_match(glob, name.to_string()),
         }
     }
 
-    /// The one name that this can select, unless it is a glob.
+    /// The one name that this is about, unless it is a glob or a digest without a tag.
     pub fn exact(&self) -> Option<&ImageRef> {
         match &self.matcher {
             Matcher::Exact(exact) => Some(exact),
+            Matcher::Digest(exact, _) => exact.as_ref(),
             Matcher::Glob(_) => None,
+        }
+    }
+
+    /// The digest that the image must have.
+    pub fn digest(&self) -> Option<&Digest> {
+        match &self.matcher {
+            Matcher::Digest(_, digest) => Some(digest),
+            Matcher::Exact(_) | Matcher::Glob(_) => None,
         }
     }
 
@@ -125,9 +142,15 @@ impl FromStr for Pattern {
     type Err = ReferenceError;
 
     /// `*` and `?` stay within one path component, `**/` is any number of them, `[ab]` and `{a,b}` as in a
-    /// shell; without a tag only `:latest` is meant, as everywhere.
+    /// shell; without a tag only `:latest` is meant, as everywhere. With a digest, that is what is meant, and a tag is
+    /// only a name for it.
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let matcher = if text.contains(['*', '?', '[', '{']) {
+        let matcher = if let Some((name, digest)) = text.split_once('@') {
+            let valid = digest.starts_with("sha256:").then(|| digest.parse().ok()).flatten();
+            let digest = valid.ok_or_else(|| ReferenceError::Digest(text.into()))?;
+            let exact: ImageRef = name.parse()?;
+            Matcher::Digest(split_tag(name).1.is_some().then_some(exact), digest)
+        } else if text.contains(['*', '?', '[', '{']) {
             if text.contains(char::is_whitespace) || !is_balanced(text) {
                 return Err(ReferenceError::Pattern(text.into()));
             }
@@ -228,5 +251,24 @@ mod tests {
         assert!(matches("redis:*", "redis:7"));
         assert!(matches("docker.io/shop/{web,api}", "shop/api:latest"));
         assert!("[".parse::<Pattern>().is_err());
+    }
+
+    #[test]
+    fn a_digest_is_what_is_meant() {
+        let digest = Digest::of(b"manifest");
+        let parse = |text: String| text.parse::<Pattern>();
+        let tagged = parse(format!("docker.io/shop/web:v2@{digest}")).unwrap();
+        assert_eq!(tagged.digest(), Some(&digest));
+        assert_eq!(tagged.exact().unwrap().to_string(), "shop/web:v2");
+        assert!(tagged.matches(&"shop/web:v2".parse().unwrap()));
+        let bare = parse(format!("localhost:5000/web@{digest}")).unwrap();
+        assert_eq!((bare.digest(), bare.exact()), (Some(&digest), None));
+        assert!(!bare.matches(&"localhost:5000/web:latest".parse().unwrap()));
+        let hex = digest.hex();
+        for digest in [&hex[..], "sha256:12", "", &format!("sha512:{hex}{hex}"), &format!("sha256:{hex}@x")] {
+            assert!(matches!(parse(format!("web:1@{digest}")), Err(ReferenceError::Digest(_))), "{digest}");
+        }
+        assert!(matches!(parse(format!("Web@{digest}")), Err(ReferenceError::Name(_))));
+        assert!(parse(format!("web/*:1@{digest}")).is_err(), "a digest has no pattern");
     }
 }

@@ -5,7 +5,7 @@ use dsync_engine::{conformance::conformance, open};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for text in std::env::args().skip(1) {
-        let store = open(&text.parse()?)?;
+        let store = open(&text.parse()?, &std::env::temp_dir())?;
         let start = std::time::Instant::now();
         let made = conformance(&*store);
         println!("{}: passed in {:.1?}, made {} images", store.describe().name, start.elapsed(), made.len());

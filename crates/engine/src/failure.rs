@@ -34,6 +34,9 @@ const DOWN: [&str; 7] = [
     "unable to connect to podman",
     "connection refused",
 ];
+/// What docker and podman say where they cannot even tell which engine is meant.
+const NO_ENDPOINT: [&str; 3] =
+    ["unable to resolve docker endpoint", "read cli flags: connection", "unable to create connection."];
 const NO_SUCH_IMAGE: [&str; 5] = [
     "no such image",
     "no such object",
@@ -53,6 +56,8 @@ pub(crate) fn classify(failure: &Failure<'_>) -> StoreError {
         StoreError::Permission { message }
     } else if says(&DOWN) {
         StoreError::Down { message }
+    } else if says(&NO_ENDPOINT) {
+        StoreError::NoStore { message: no_endpoint(failure.stderr).unwrap_or(message) }
     } else if let Some(program) = not_found(failure.stderr) {
         StoreError::NotFound { program }
     } else if let Some(image) = failure.image.filter(|_| says(&NO_SUCH_IMAGE)) {
@@ -71,6 +76,21 @@ pub(crate) fn only_missing_images(stderr: &str) -> bool {
             let line = line.to_lowercase();
             NO_SUCH_IMAGE.iter().any(|text| line.contains(text))
         })
+}
+
+/// `context "nope" does not exist`, `context "nope": context not found: …`; podman: `connection "nope" not found`.
+fn no_endpoint(stderr: &str) -> Option<String> {
+    let named = |what: &str| {
+        let (_, rest) = stderr.split_once(&format!("{what} \""))?;
+        let (name, rest) = rest.split_once('"')?;
+        ["not found", "does not exist"].iter().any(|end| rest.contains(end)).then(|| digest(name))
+    };
+    let known = |what: &str, name: String, list: &str| {
+        format!("there is no {what} '{name}' (`{list}` says which there are)")
+    };
+    named("context")
+        .map(|name| known("docker context", name, "docker context ls"))
+        .or_else(|| Some(known("podman connection", named("connection")?, "podman system connection ls")))
 }
 
 /// `sudo: docker: command not found`, `sh: 1: docker: not found`, `env: docker: No such file or directory`.
@@ -150,7 +170,19 @@ mod tests {
             ("Error response from daemon: No such image: nosuch:latest", "NoSuchImage"),
             ("Error processing tar file(exit status 1): write /blobs/x: no space left on device", "NoSpace"),
             ("Error processing tar file(exit status 1): unexpected EOF", "Failed"),
-            ("unable to resolve docker endpoint: context \"nosuch\" does not exist", "Failed"),
+            ("unable to resolve docker endpoint: context \"nosuch\" does not exist", "NoStore"),
+            (
+                "Failed to initialize: unable to resolve docker endpoint: context \"nope\": context not found: open /root/.docker/contexts/meta/ca37/meta.json: no such file or directory",
+                "NoStore",
+            ),
+            (
+                "Failed to initialize: unable to resolve docker endpoint: invalid bind address format: garbage://",
+                "NoStore",
+            ),
+            (
+                "Failed to initialize: unable to resolve docker endpoint: open /root/.docker/ca.pem: no such file or directory",
+                "NoStore",
+            ),
             (
                 "open /var/lib/docker/tmp/docker-import-427199358/blobs/sha256/5679: no such file or directory",
                 "Failed",
@@ -179,12 +211,41 @@ mod tests {
                 "Error: payload does not match any of the supported image formats:\n * oci: initializing source oci:/var/tmp/podman1:: open /var/tmp/podman1/index.json: not a directory\n",
                 "Failed",
             ),
+            ("Error: read cli flags: connection \"nope\" not found\n", "NoStore"),
+            (
+                "Error: unable to create connection. \"garbage\" is not a supported schema: garbage://x\n",
+                "NoStore",
+            ),
             ("Error: creating runtime static files directory: mkdir /proc/x: no such file or directory", {
                 "Failed"
             }),
         ] {
             assert_eq!(kind(stderr), expected, "{stderr}");
         }
+    }
+
+    #[test]
+    fn a_context_that_is_not_there_is_named() {
+        let said = |stderr: &str| {
+            let failure = Failure { command: "docker x", status: "exit status: 1", stderr, image: None };
+            classify(&failure).to_string()
+        };
+        let docker = "there is no docker context 'nope' (`docker context ls` says which there are)";
+        assert_eq!(said("unable to resolve docker endpoint: context \"nope\" does not exist\n"), docker);
+        assert_eq!(
+            said(
+                "Failed to initialize: unable to resolve docker endpoint: context \"nope\": context not found: open x"
+            ),
+            docker
+        );
+        assert_eq!(
+            said("Error: read cli flags: connection \"nope\" not found\n"),
+            "there is no podman connection 'nope' (`podman system connection ls` says which there are)"
+        );
+        assert_eq!(
+            said("unable to resolve docker endpoint: open /root/.docker/ca.pem: no such file or directory"),
+            "unable to resolve docker endpoint: open /root/.docker/ca.pem: no such file or directory"
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Engines are driven through their own command-line clients, so that contexts, rootless set-ups and
 //! `sudo` work as the user has them. Nothing here knows the network or how layers become smaller.
 
+use std::path::Path;
+
 pub mod archive;
 mod client;
 mod command;
@@ -13,6 +15,7 @@ mod lineage;
 mod locate;
 mod oci;
 mod package;
+mod saved;
 mod script;
 mod spec;
 mod store;
@@ -24,12 +27,12 @@ pub use package::{BlobRef, Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};
 pub use store::{Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind};
 
-use archive::ArchiveStore;
 use client::ClientStore;
 use oci::OciStore;
 
-/// Opens the store that is meant; it answers, or the error says why not.
-pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>, StoreError> {
+/// Opens the store that is meant; it answers, or the error says why not. An archive that has to be unpacked goes to a
+/// temporary file in `folder`.
+pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreError> {
     let client = |words: &[String]| Ok(Box::new(ClientStore::open(words)?) as Box<dyn Store>);
     match spec {
         StoreSpec::Command(words) => client(words),
@@ -41,6 +44,6 @@ pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>, StoreError> {
             other => other,
         },
         StoreSpec::OciLayout(directory) => Ok(Box::new(OciStore::open(directory)?)),
-        StoreSpec::DockerArchive(file) => Ok(Box::new(ArchiveStore::open(file)?)),
+        StoreSpec::Archive { name, file } => saved::open(file, name.clone(), folder),
     }
 }

@@ -133,10 +133,10 @@ impl Package {
         let media_type = media_type(&json);
         let there = walk.document(&root, bytes, &json, DEEPEST)?;
         if !there {
-            return Err(PackageError::Broken(format!(
-                "blobs of {} are missing in the store; pull or build the image again",
-                root.digest
-            )));
+            let missing = || {
+                format!("blobs of {} are missing in the store; pull or build the image again", root.digest)
+            };
+            return Err(PackageError::Broken(walk.foreign.unwrap_or_else(missing)));
         }
         let Walk { documents, layers, images, absent, flaws, .. } = walk;
         Ok(Self { root: root.digest, media_type, documents, images, layers, absent, flaws })
@@ -297,6 +297,8 @@ struct Walk<'a, D> {
     images: Vec<Member>,
     absent: Vec<String>,
     flaws: Vec<String>,
+    /// A layer that the last manifest names and that is not there, as it may not be distributed with it.
+    foreign: Option<String>,
     /// Whether what comes is only said of an image.
     beside: bool,
 }
@@ -312,6 +314,7 @@ impl<'a, D: Documents> Walk<'a, D> {
             images: Vec::new(),
             absent: Vec::new(),
             flaws: Vec::new(),
+            foreign: None,
             beside: false,
         }
     }
@@ -395,8 +398,11 @@ impl<'a, D: Documents> Walk<'a, D> {
                 None => false,
             };
             if !there && !self.beside {
-                self.absent
-                    .push(platform(descriptor).map_or_else(|| child.digest.to_string(), |p| p.to_string()));
+                let name = platform(descriptor).map_or_else(|| child.digest.to_string(), |p| p.to_string());
+                self.absent.push(match self.foreign.take() {
+                    Some(foreign) => format!("{name}: {foreign}"),
+                    None => name,
+                });
             }
         }
         Ok(true)
@@ -416,6 +422,7 @@ impl<'a, D: Documents> Walk<'a, D> {
         };
         let layers = layers.ok_or_else(|| broken("has a layer without digest and size"))?;
         if !self.from.has(&layers).map_err(PackageError::Source)? {
+            self.foreign = self.foreign(json)?;
             return Ok(false);
         }
         let text = match self.documents.iter().find(|(digest, _)| *digest == config.digest) {
@@ -452,6 +459,26 @@ impl<'a, D: Documents> Walk<'a, D> {
             self.images.push(Member { manifest: blob.digest, config, layers: numbers });
         }
         Ok(true)
+    }
+}
+
+impl<D: Documents> Walk<'_, D> {
+    /// The first layer of a manifest that is not there since it is to be had elsewhere (OCI image specification,
+    /// "Non-Distributable Layers").
+    fn foreign(&mut self, manifest: &Value) -> Result<Option<String>, PackageError<D::Error>> {
+        for layer in manifest.get("layers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
+            let media_type = layer.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+            let urls = layer.get("urls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let is_foreign = media_type.contains("nondistributable") || media_type.contains(".foreign.");
+            let Some(blob) = BlobRef::parse(layer).filter(|_| is_foreign || !urls.is_empty()) else {
+                continue;
+            };
+            if !self.from.has(&[blob]).map_err(PackageError::Source)? {
+                let urls: Vec<String> = urls.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                return Ok(Some(elsewhere(blob.digest, &urls)));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -505,6 +532,14 @@ pub(crate) trait Blobs {
     fn broken(&self, reason: String) -> StoreError;
 }
 
+/// Why a layer is not there that may not be distributed with its image.
+pub(crate) fn elsewhere(layer: impl Display, urls: &[String]) -> String {
+    let place = if urls.is_empty() { "elsewhere".into() } else { format!("at {}", urls.join(", ")) };
+    format!(
+        "its layer {layer} is foreign: it is not kept with the image but to be had {place}, which is not read here"
+    )
+}
+
 /// Gives the wanted layers of a package to the sink: by their diff ids uncompressed, by the digest of what is stored as
 /// they are.
 pub(crate) fn export(
@@ -528,7 +563,7 @@ pub(crate) fn export(
             );
             let taken = sink.layer(Some(id), &mut plain);
             if let Some(error) = plain.failure() {
-                return Err(unreadable(error));
+                return Err(unreadable(error.to_string()));
             }
             taken.map_err(passed_on)?;
         }

@@ -158,3 +158,30 @@ fn what_another_host_says_is_checked() {
     let huge = format!(r#"{{"manifests":[{{"digest":"{}","size":{}}}]}}"#, Digest::of(b"x"), u64::MAX);
     assert!(error(vec![huge.into_bytes()]).contains("too large"));
 }
+
+#[test]
+fn a_layer_that_is_to_be_had_elsewhere_is_named() {
+    let mut made = Made::default();
+    let mut foreign = |media_type: &str, urls: &[&str]| {
+        let entry = made.manifest("windows/amd64", &[("base", "base.gz"), ("top", "top.gz")]);
+        let bytes = &made.0[&entry["digest"].as_str().unwrap().parse().unwrap()];
+        let mut manifest: Value = serde_json::from_slice(bytes).unwrap();
+        manifest["layers"][0]["mediaType"] = json!(media_type);
+        manifest["layers"][0]["urls"] = json!(urls);
+        let mut entry = made.json(&manifest);
+        entry["platform"] = json!({"os": "windows", "architecture": "amd64"});
+        made.remove("base.gz");
+        let index = made.index(std::slice::from_ref(&entry));
+        let alone = made.collect(&BlobRef::parse(&entry).unwrap(), None).unwrap_err();
+        (alone, made.collect(&index, None).unwrap().check().unwrap_err())
+    };
+    let (alone, index) = foreign("x", &["https://x/base", "https://y/base"]);
+    let layer = format!("its layer {} is foreign", Digest::of(b"base.gz"));
+    assert!(alone.starts_with(&layer) && alone.contains("at https://x/base, https://y/base"), "{alone}");
+    assert!(index.contains(&format!("windows/amd64: {layer}")), "{index}");
+    let (alone, _) = foreign("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", &[]);
+    assert!(alone.starts_with(&layer) && alone.contains("elsewhere"), "{alone}");
+    // A layer that is merely lost is not called so, though another one is foreign and there.
+    let (alone, _) = foreign("application/vnd.oci.image.layer.v1.tar+gzip", &[]);
+    assert!(alone.contains("are missing in the store"), "{alone}");
+}

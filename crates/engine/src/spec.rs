@@ -1,4 +1,4 @@
-//! What the user means by a store: nothing, a client's command line, or a directory.
+//! Which store the user means: nothing said, a client's command line, a directory, or a file.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,8 +13,13 @@ pub enum StoreSpec {
     Command(Vec<String>),
     /// An OCI image layout directory: `oci:DIR`.
     OciLayout(PathBuf),
-    /// A saved archive: `docker-archive:FILE`.
-    DockerArchive(PathBuf),
+    /// A saved archive: `docker-archive:FILE`, `oci-archive:FILE`. What is in the file decides which of both it is.
+    Archive {
+        /// As the user wrote it.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 /// A text that names no store.
@@ -26,12 +31,12 @@ pub enum SpecError {
     /// `oci:` alone.
     #[error("'oci:' names no directory: expected oci:DIR, as oci:/srv/images")]
     NoDirectory,
-    /// `docker-archive:` alone.
-    #[error("'docker-archive:' names no file: expected docker-archive:FILE, as docker-archive:web.tar")]
-    NoFile,
-    /// `oci-archive:` and the like, which are not stores that can be synchronised.
+    /// `docker-archive:` or `oci-archive:` alone.
+    #[error("'{0}' names no file: expected {0}FILE, as {0}web.tar")]
+    NoFile(&'static str),
+    /// `docker-daemon:` and the like, which are not stores that can be synchronised.
     #[error(
-        "'{0}' is not supported: expected a client command (docker, 'sudo -n podman'), oci:DIR or docker-archive:FILE"
+        "'{0}' is not supported: expected a client command (docker, 'sudo -n podman'), oci:DIR, docker-archive:FILE or oci-archive:FILE"
     )]
     Transport(String),
 }
@@ -41,8 +46,8 @@ impl FromStr for StoreSpec {
 
     /// Splits a command line as a POSIX shell does, without running one.
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        const OTHER_TRANSPORTS: [&str; 5] =
-            ["oci-archive:", "containers-storage:", "docker-daemon:", "dir:", "docker://"];
+        const ARCHIVES: [&str; 2] = ["docker-archive:", "oci-archive:"];
+        const OTHER_TRANSPORTS: [&str; 4] = ["containers-storage:", "docker-daemon:", "dir:", "docker://"];
         let text = text.trim();
         if let Some(directory) = text.strip_prefix("oci:") {
             return match directory {
@@ -50,11 +55,12 @@ impl FromStr for StoreSpec {
                 _ => Ok(StoreSpec::OciLayout(directory.into())),
             };
         }
-        if let Some(file) = text.strip_prefix("docker-archive:") {
-            return match file {
-                "" => Err(SpecError::NoFile),
-                _ => Ok(StoreSpec::DockerArchive(file.into())),
-            };
+        for archive in ARCHIVES {
+            match text.strip_prefix(archive) {
+                Some("") => return Err(SpecError::NoFile(archive)),
+                Some(file) => return Ok(StoreSpec::Archive { name: text.into(), file: file.into() }),
+                None => {}
+            }
         }
         if OTHER_TRANSPORTS.iter().any(|transport| text.starts_with(transport)) {
             return Err(SpecError::Transport(text.into()));
@@ -81,14 +87,18 @@ mod tests {
         });
         assert_eq!("docker -H ssh://host".parse(), command(&["docker", "-H", "ssh://host"]));
         assert_eq!("oci:/srv/a b".parse(), Ok(StoreSpec::OciLayout("/srv/a b".into())));
-        assert_eq!("docker-archive:a.tar".parse(), Ok(StoreSpec::DockerArchive("a.tar".into())));
+        for archive in ["docker-archive:a b.tar", "oci-archive:a b.tar"] {
+            let expected = StoreSpec::Archive { name: archive.into(), file: "a b.tar".into() };
+            assert_eq!(archive.parse(), Ok(expected));
+        }
     }
 
     #[test]
     fn what_names_no_store_is_refused() {
         assert_eq!("oci:".parse::<StoreSpec>(), Err(SpecError::NoDirectory));
         assert!(matches!("docker 'x".parse::<StoreSpec>(), Err(SpecError::Quote(_))));
-        assert_eq!("docker-archive:".parse::<StoreSpec>(), Err(SpecError::NoFile));
-        assert!(matches!("oci-archive:a.tar".parse::<StoreSpec>(), Err(SpecError::Transport(_))));
+        assert_eq!("docker-archive:".parse::<StoreSpec>(), Err(SpecError::NoFile("docker-archive:")));
+        assert_eq!("oci-archive:".parse::<StoreSpec>(), Err(SpecError::NoFile("oci-archive:")));
+        assert!(matches!("docker-daemon:web:1".parse::<StoreSpec>(), Err(SpecError::Transport(_))));
     }
 }

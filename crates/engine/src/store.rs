@@ -19,10 +19,22 @@ pub trait Store: Send + Sync {
     /// without, it is the image for this host.
     fn prefer(&mut self, _platform: &Platform) {}
 
+    /// That there is something to take images from. A store that is made when it is first written to need not be there
+    /// before that.
+    fn must_exist(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// All images, dangling ones too, without reading any layer.
     ///
     /// An image that cannot be understood is listed as such, and never the reason why the others are not.
     fn list(&self) -> Result<Inventory, StoreError>;
+
+    /// Those of these images without a name that are meant where nobody selects any: of files that are nothing but images
+    /// somebody put there. In an engine, images without a name are what is left of old builds.
+    fn unnamed(&self, _images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// The digests of the configs of these images, where [`Store::list`] does not tell them: `None` for one that is
     /// gone or has none. It costs, so it is asked for images whose layers leave the question open.
@@ -175,13 +187,18 @@ pub enum StoreKind {
     DockerContainerd,
     /// podman: the ID is the config's digest, layers are known by diff id.
     Podman,
-    /// An OCI image layout directory: the ID is a manifest's or an index's digest too.
+    /// An OCI image layout, as a directory or in an archive: the ID is a manifest's or an index's digest too.
     OciLayout,
-    /// A saved archive: the image ID is the config's digest. It is read, not written.
+    /// A saved archive that is no OCI image layout: the image ID is the config's digest. It is read, not written.
     DockerArchive,
 }
 
 impl StoreKind {
+    /// Whether its images are files that a person named, and no engine has.
+    pub fn is_files(self) -> bool {
+        matches!(self, Self::OciLayout | Self::DockerArchive)
+    }
+
     /// Whether the image ID is that of the config, and not of a manifest.
     pub fn id_is_config(self) -> bool {
         !matches!(self, Self::DockerContainerd | Self::OciLayout)
@@ -201,6 +218,12 @@ pub enum StoreError {
     #[error("the container engine does not answer: {message}")]
     Down {
         /// What the client said.
+        message: String,
+    },
+    /// What the user named is not there: a directory, a file, a context of docker's.
+    #[error("{message}")]
+    NoStore {
+        /// What is not there.
         message: String,
     },
     /// The user may not talk to the engine.
@@ -227,6 +250,14 @@ pub enum StoreError {
         /// The archive, layout or image.
         what: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that is whole, but of a form that is not read here.
+    #[error("{what} {reason}")]
+    Unsupported {
+        /// The file.
+        what: String,
+        /// What it is, and what to do.
         reason: String,
     },
     /// A file that holds images, and takes none.

@@ -251,6 +251,8 @@ pub struct Survey {
     pub basis: Vec<String>,
     /// Whether the statuses are open: an image here has the same layers, and the digest of the config was not given.
     pub open: bool,
+    /// Of each status, when the image was built that has the name here: RFC 3339, empty when unknown or where none has.
+    pub created: Vec<String>,
 }
 
 /// The three lists of the report.
@@ -470,6 +472,10 @@ pub enum FailureKind {
     Changed,
     /// The source gives another image than was asked for.
     AnotherImage,
+    /// The store that was named is not there.
+    NoStore,
+    /// A file is of a form that is not read.
+    Unsupported,
 }
 
 impl Failure {
@@ -552,6 +558,24 @@ mod tests {
         assert_eq!(encode(&images).unwrap(), b"\x01\x00\x01\x00\x01\x03b:1\x01r\x00");
         assert_eq!(encode(&Request::Configs { images: vec![[5; 32]] }).unwrap()[..3], [6, 1, 5]);
         assert_eq!(encode(&Reply::Configs(vec![None, Some([6; 32])])).unwrap()[..5], [7, 2, 0, 1, 6]);
+    }
+
+    #[test]
+    fn a_survey_is_pinned() {
+        let survey = Survey {
+            status: vec![Status::NeedUpdate, Status::New],
+            layers: vec![LayerState::Missing],
+            basis: vec!["a:1".into()],
+            open: true,
+            created: vec!["t".into(), String::new()],
+        };
+        let mut expected = vec![2, 1]; // the third variant; one survey
+        expected.extend([2, 1, 2]); // two statuses
+        expected.extend([1, 2]); // one layer
+        expected.extend(b"\x01\x03a:1"); // one basis
+        expected.push(1); // true
+        expected.extend(b"\x02\x01t\x00"); // two times, of which one is not known
+        assert_eq!(encode(&Reply::Surveyed(vec![survey])).unwrap(), expected);
     }
 
     #[test]

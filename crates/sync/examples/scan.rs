@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [spec, name] = &arguments[..] else { return Err("scan STORE IMAGE".into()) };
     let name: ImageRef = name.parse()?;
-    let store = dsync_engine::open(&spec.parse::<StoreSpec>()?)?;
+    let store = dsync_engine::open(&spec.parse::<StoreSpec>()?, &std::env::temp_dir())?;
     let image = store.list()?.images.into_iter().find(|image| image.names.contains(&name));
     let image = image.ok_or_else(|| format!("there is no {name}"))?;
     let wanted: HashSet<DiffId> = image.diff_ids.iter().copied().collect();

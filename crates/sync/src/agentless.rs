@@ -5,7 +5,7 @@
 //! waits for the end of its input, and then removes the temporary files of the remote: so nothing stays
 //! there, and no ssh here, however this process ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -110,12 +110,12 @@ impl Master {
         let (tmpfolder, exact): (Option<PathBuf>, _) =
             (options.tmpfolder.clone(), options.identity == Identity::Exact);
         let served = thread::spawn(move || {
-            let opener = move |spec: &str| -> Result<Box<dyn Store>, EndpointError> {
+            let opener = move |spec: &str, folder: &Path| -> Result<Box<dyn Store>, EndpointError> {
                 let store = DistantStore::open(&words(spec)?, &reach)?;
                 if !rsync {
                     return Ok(Box::new(store));
                 }
-                let here = endpoint::open_here(&local)?;
+                let here = endpoint::open_here(&local, folder)?;
                 // What has to keep its ID are compressed layers, in which rsync finds nothing that is the same.
                 if store.has_packages() && here.has_packages() && exact {
                     return Ok(Box::new(store));
@@ -139,7 +139,7 @@ fn words(spec: &str) -> Result<Vec<String>, EndpointError> {
     match spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))? {
         StoreSpec::Auto => Ok(Vec::new()),
         StoreSpec::Command(words) => Ok(words),
-        StoreSpec::OciLayout(_) | StoreSpec::DockerArchive(_) => {
+        StoreSpec::OciLayout(_) | StoreSpec::Archive { .. } => {
             Err(EndpointError::Usage("files of the remote need an agent there".into()))
         }
     }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, shared_prefix};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Instant, shared_prefix};
 use dsync_engine::{Holdings, Store, StoreError};
 use dsync_proto::{LayerState, Status};
 
@@ -107,7 +107,7 @@ pub(crate) fn basis<'a>(held: &'a [Image], image: &Image, names: &[ImageRef]) ->
         (same_name, same_repository, shared_prefix(&other.diff_ids, &image.diff_ids))
     };
     let mut candidates: Vec<&Image> = held.iter().filter(|other| !other.diff_ids.is_empty()).collect();
-    let order = |image: &&Image| (Reverse(rank(image)), Reverse(image.created.clone()), image.id);
+    let order = |image: &&Image| (Reverse(rank(image)), Reverse(Instant::parse(&image.created)), image.id);
     let Some(best) = candidates.iter().copied().min_by_key(order) else { return Vec::new() };
     let (same_name, same_repository, _) = rank(best);
     if same_name || same_repository {

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dsync_core::{Image, ImageId, Inventory, Platform};
+use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
 use dsync_engine::{Store, StoreSpec};
 use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
@@ -19,8 +19,8 @@ use crate::source::{self, Sending};
 use crate::target::{self, Keep, Receiving};
 use crate::verify;
 
-/// Opens a store by what `--docker` says.
-pub(crate) type Opener = dyn Fn(&str) -> Result<Box<dyn Store>, EndpointError> + Send;
+/// Opens a store by what `--docker` says; its temporary files go to this folder.
+pub(crate) type Opener = dyn Fn(&str, &Path) -> Result<Box<dyn Store>, EndpointError> + Send;
 
 /// The host that an endpoint is on.
 pub(crate) struct Site<'a> {
@@ -39,10 +39,10 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Opens a store of this host by what `--docker` says.
-pub(crate) fn open_here(spec: &str) -> Result<Box<dyn Store>, EndpointError> {
+/// Opens a store of this host by what `--docker` says; its temporary files go to this folder.
+pub(crate) fn open_here(spec: &str, folder: &Path) -> Result<Box<dyn Store>, EndpointError> {
     let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
-    Ok(dsync_engine::open(&spec)?)
+    Ok(dsync_engine::open(&spec, folder)?)
 }
 
 /// What an endpoint may take for a while.
@@ -126,7 +126,9 @@ struct Host {
 
 impl Host {
     fn open(open: &Open, site: &Site<'_>) -> Result<Host, EndpointError> {
-        let mut store = (site.opener)(&open.store)?;
+        let room =
+            Room { caches: site.caches.map(Path::to_owned), ..Room::new(&open.tmpfolder, open.memory)? };
+        let mut store = (site.opener)(&open.store, &room.folder)?;
         let platform = match &open.platform[..] {
             "" => None,
             text => Some(text.parse().map_err(EndpointError::Usage)?),
@@ -134,8 +136,6 @@ impl Host {
         if let Some(platform) = &platform {
             store.prefer(platform);
         }
-        let room =
-            Room { caches: site.caches.map(Path::to_owned), ..Room::new(&open.tmpfolder, open.memory)? };
         Ok(Host { store, room, platform })
     }
 
@@ -205,14 +205,20 @@ impl Host {
     }
 
     fn list(&self, patterns: &[String]) -> Result<Reply, EndpointError> {
+        // Only a source is asked for a list.
+        self.store.must_exist()?;
         let selectors: Vec<Selector> = patterns
             .iter()
             .map(|text| Selector::parse(text))
             .collect::<Result<_, _>>()
             .map_err(EndpointError::Usage)?;
         let Inventory { images, unreadable } = self.images()?;
+        // The client says which image has the name, where that is not the one with the digest.
+        let concerns = |selector: &Selector, image: &Image| {
+            selector.selects(image) || selector.is_contradicted_by(image)
+        };
         let all_match = selectors.iter().all(|selector| {
-            images.iter().any(|image| selector.selects(image))
+            images.iter().any(|image| concerns(selector, image))
                 || unreadable.iter().any(|image| selector.selects_unreadable(image))
         });
         let names = if all_match {
@@ -220,15 +226,17 @@ impl Host {
         } else {
             images.iter().flat_map(|image| &image.names).map(ToString::to_string).collect()
         };
+        let unnamed = if selectors.is_empty() { self.store.unnamed(&images)? } else { Vec::new() };
         let selected = images.iter().filter(|image| {
             if selectors.is_empty() {
-                !image.names.is_empty()
+                !image.names.is_empty() || unnamed.contains(&image.id)
             } else {
-                selectors.iter().any(|selector| selector.selects(image))
+                selectors.iter().any(|selector| concerns(selector, image))
             }
         });
+        let kind = self.store.describe().kind;
         let unreadable = unreadable.iter().filter(|image| match selectors.is_empty() {
-            true => !image.names.is_empty(),
+            true => !image.names.is_empty() || kind.is_files(),
             false => selectors.iter().any(|selector| selector.selects_unreadable(image)),
         });
         Ok(Reply::Images {
@@ -251,6 +259,13 @@ impl Host {
             } else {
                 image.names.iter().map(|name| assess::status(&held, image, Some(name), exact)).collect()
             };
+            let created = |name: &ImageRef| {
+                held.iter().find(|other| other.is_named(name)).map_or_else(String::new, |o| o.created.clone())
+            };
+            let created = match &image.names[..] {
+                [] => vec![String::new()],
+                names => names.iter().map(created).collect(),
+            };
             let basis = assess::basis(&held, image, &image.names);
             let label =
                 |basis: &Image| basis.names.first().map_or_else(|| basis.id.to_string(), ToString::to_string);
@@ -259,6 +274,7 @@ impl Host {
                 layers: known.states(image),
                 basis: basis.into_iter().map(label).collect(),
                 open: !exact && assess::is_open(&held, image),
+                created,
             }
         };
         Ok(Reply::Surveyed(images.iter().map(survey).collect()))

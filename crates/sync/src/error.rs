@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use dsync_core::{Digest, ImageId, ImageRef};
 use dsync_proto::{Failure, FailureKind, FrameError, MessageError, PreambleError};
 
 /// Which end of a sync something is about.
@@ -88,6 +89,18 @@ pub enum Error {
         pattern: String,
         /// Names that are near, the nearest first.
         close: Vec<String>,
+    },
+    /// The source has the name for another image than the digest beside it says.
+    #[error("the source's {name} is {id}, not {wanted}")]
+    OtherDigest {
+        /// The name.
+        name: ImageRef,
+        /// The digest beside it.
+        wanted: Digest,
+        /// The image that has the name.
+        id: ImageId,
+        /// Whether an image with the digest is there, too.
+        is_there: bool,
     },
     /// The two ends are of different versions.
     #[error(transparent)]

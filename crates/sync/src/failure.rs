@@ -71,6 +71,8 @@ impl EndpointError {
                 StoreError::NoSpace { .. } => FailureKind::NoSpace,
                 StoreError::Broken { .. } => FailureKind::Broken,
                 StoreError::ReadOnly { .. } => FailureKind::Usage,
+                StoreError::NoStore { .. } => FailureKind::NoStore,
+                StoreError::Unsupported { .. } => FailureKind::Unsupported,
                 _ => FailureKind::Other,
             },
             EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,

@@ -10,6 +10,7 @@ mod assess;
 mod batches;
 mod bootstrap;
 mod cache;
+mod chosen;
 mod convert;
 mod dial;
 mod endpoint;
@@ -53,7 +54,7 @@ pub use error::{Error, Side, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::interrupt;
 pub use patch::{PatchMade, PatchOptions, apply, diff};
-pub use remote::{Destination, Remote, RemoteError};
+pub use remote::{Destination, Remote, RemoteError, is_file};
 pub use report::{Entry, LayerState, Report, Status};
 pub use session::{Direction, Identity, LayerOutcome, Method, Options, Outcome, Session, Traffic};
 

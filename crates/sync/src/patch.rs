@@ -61,7 +61,7 @@ pub struct PatchMade {
 }
 
 /// Writes what makes image `new` of image `old` to a file. Both are names or IDs of this host's store, or
-/// `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`.
+/// `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`, `oci-archive:FILE[:NAME]`.
 pub fn diff(
     options: &PatchOptions,
     old: &str,
@@ -94,8 +94,8 @@ fn make(
 ) -> Result<PatchMade, EndpointError> {
     let (old, new) = (Operand::parse(old), Operand::parse(new));
     // What both have is read out of the first.
-    let stores = Stores::open(&[new, old], &options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;
+    let stores = Stores::open(&[new, old], &options.store, &room.folder)?;
     let held = stores.list()?.images;
     let packages = [old, new].map(|operand| operand.store(&stores));
     let ((old, _), (mut new, names)) = (old.find(&stores)?, new.find(&stores)?);
@@ -238,8 +238,8 @@ fn take(
         key: None,
         given: Some(Given { layers: head.layers, local: head.local, basis, as_content }),
     };
-    let store = open_here(&options.store)?;
     let room = Room::new(&options.tmpfolder, options.memory)?;
+    let store = open_here(&options.store, &room.folder)?;
     let received = receive(&*store, &receiving, &room, &mut reader, observer)?;
     let id = ImageId::from_bytes(received.id);
     let layers: Vec<LayerOutcome> = received

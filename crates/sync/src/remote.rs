@@ -8,7 +8,8 @@ use std::str::FromStr;
 pub enum Remote {
     /// On a host that ssh reaches.
     Ssh(Destination),
-    /// In an OCI layout directory or a saved archive of this host: `oci:DIR`, `docker-archive:FILE`.
+    /// In an OCI layout directory or a saved archive of this host: `oci:DIR`, `docker-archive:FILE`,
+    /// `oci-archive:FILE`.
     Layout(String),
 }
 
@@ -26,7 +27,7 @@ pub struct Destination {
 pub enum RemoteError {
     /// Nothing there.
     #[error(
-        "the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, or docker-archive:FILE"
+        "the remote is empty: expected user@host, an ssh alias, ssh://user@host:port, oci:DIR, docker-archive:FILE, or oci-archive:FILE"
     )]
     Empty,
     /// It would be taken for an option by ssh.
@@ -41,8 +42,17 @@ pub enum RemoteError {
 }
 
 /// Whether a text names a store in files of this host.
-pub(crate) fn is_file(text: &str) -> bool {
-    text.starts_with("oci:") || text.starts_with("docker-archive:")
+pub fn is_file(text: &str) -> bool {
+    ["oci:", "docker-archive:", "oci-archive:"].iter().any(|kind| text.starts_with(kind))
+}
+
+/// The same files for the process that serves them, whose standard input is another than this one's.
+pub(crate) fn for_child(spec: &str) -> String {
+    const STDIN: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+    match spec.split_once(':') {
+        Some((kind, path)) if STDIN.contains(&path) => format!("{kind}:/proc/{}/fd/0", std::process::id()),
+        _ => spec.into(),
+    }
 }
 
 impl FromStr for Remote {
@@ -133,7 +143,16 @@ mod tests {
         assert_eq!(ssh("ssh://me@host:2222"), ("me@host".into(), Some(2222)));
         assert_eq!(ssh("ssh://host/"), ("host".into(), None));
         assert_eq!(ssh("ssh://me@[::1]:22"), ("me@::1".into(), Some(22)));
-        assert_eq!("oci:/srv/x".parse(), Ok(Remote::Layout("oci:/srv/x".into())));
+        for files in ["oci:/srv/x", "docker-archive:a b.tar", "oci-archive:x.tar"] {
+            assert_eq!(files.parse(), Ok(Remote::Layout(files.into())));
+        }
+    }
+
+    #[test]
+    fn standard_input_is_that_of_this_process() {
+        let own = format!("docker-archive:/proc/{}/fd/0", std::process::id());
+        assert_eq!(for_child("docker-archive:/dev/stdin"), own);
+        assert_eq!(for_child("docker-archive:/dev/stdin.tar"), "docker-archive:/dev/stdin.tar");
     }
 
     #[test]

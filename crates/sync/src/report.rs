@@ -1,6 +1,6 @@
 //! The report: which images are current, need update, or are new.
 
-use dsync_core::{Image, ImageRef, Unreadable};
+use dsync_core::{Image, ImageRef, Instant, Unreadable};
 pub use dsync_proto::{LayerState, Status};
 
 /// How the target stands to the source.
@@ -27,6 +27,8 @@ pub struct Entry {
     pub pinned: bool,
     /// Which list of the report it is on.
     pub status: Status,
+    /// When the target's image of this name was built, RFC 3339; empty when unknown or where it has none.
+    pub target_created: String,
     /// Of each layer, the lowest first.
     pub layers: Vec<LayerState>,
     /// Images of the target whose contents would be used, the best first.
@@ -42,8 +44,52 @@ impl Entry {
         }
     }
 
+    /// The times when this image and that of the target were built, where this one would replace a newer one. `None`
+    /// where either is not told, too.
+    pub fn replaces_newer(&self) -> Option<(Instant, Instant)> {
+        let told = |created: &str| Instant::parse(created).filter(|instant| instant.is_told());
+        let (own, other) = (told(&self.image.created)?, told(&self.target_created)?);
+        (self.status == Status::NeedUpdate && own < other).then_some((own, other))
+    }
+
     /// How many layers are in this state.
     pub fn count(&self, state: LayerState) -> usize {
         self.layers.iter().filter(|&&s| s == state).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsync_core::{ImageId, Platform};
+
+    #[test]
+    fn a_newer_image_is_one_that_was_built_later() {
+        let replaces_newer = |status, created: &str, target_created: &str| {
+            let image = Image {
+                id: ImageId::of(b"x"),
+                config: None,
+                names: Vec::new(),
+                digests: Vec::new(),
+                diff_ids: Vec::new(),
+                platform: Platform::default(),
+                size: 0,
+                created: created.into(),
+            };
+            let target_created = target_created.into();
+            let (layers, basis) = (Vec::new(), Vec::new());
+            let entry = Entry { name: None, image, pinned: false, status, target_created, layers, basis };
+            entry.replaces_newer().is_some()
+        };
+        let update = |created: &str, other: &str| replaces_newer(Status::NeedUpdate, created, other);
+        assert!(update("2024-02-29T12:00:00Z", "2024-02-29T12:00:00.1Z"));
+        assert!(!update("2024-02-29T12:00:00.1Z", "2024-02-29T12:00:00Z"));
+        // The later text is the earlier time.
+        assert!(!update("2024-02-29T12:00:00Z", "2024-02-29T13:00:00+02:00"));
+        assert!(update("2024-02-29T13:00:00+02:00", "2024-02-29T12:00:00Z"));
+        for unknown in ["", "yesterday", "0001-01-01T00:00:00Z", "1970-01-01T00:00:01Z"] {
+            assert!(!update(unknown, "2024-02-29T12:00:00Z") && !update("2024-02-29T12:00:00Z", unknown));
+        }
+        assert!(!replaces_newer(Status::Current, "2024-02-29T12:00:00Z", "2025-02-28T12:00:00Z"));
     }
 }

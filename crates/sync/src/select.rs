@@ -1,12 +1,13 @@
 //! Which images the user means. Pure; the endpoint filters with it, the client names entries with it.
 
-use dsync_core::{Image, ImageId, ImageRef, Pattern, Unreadable};
+use dsync_core::{Digest, Image, ImageId, ImageRef, Pattern, Unreadable};
 
-/// An `IMAGE` argument: a name, a glob over names, or an image ID.
+/// An `IMAGE` argument: a name, a glob over names, an image ID, or a name with a digest.
 #[derive(Debug, Clone)]
 pub(crate) struct Selector {
     text: String,
     pattern: Option<Pattern>,
+    /// Hex digits, of which an ID may have more.
     id: Option<String>,
 }
 
@@ -26,47 +27,91 @@ impl Selector {
         &self.text
     }
 
-    pub(crate) fn names(&self, name: &ImageRef) -> bool {
+    fn matches(&self, name: &ImageRef) -> bool {
         self.pattern.as_ref().is_some_and(|pattern| pattern.matches(name))
     }
 
-    pub(crate) fn identifies(&self, id: &ImageId) -> bool {
-        self.id.as_ref().is_some_and(|digits| id.hex().starts_with(digits))
+    /// The digest that the image must have, where one was given with a name.
+    pub(crate) fn digest(&self) -> Option<&Digest> {
+        self.pattern.as_ref().and_then(Pattern::digest)
     }
 
-    /// Whether the image is meant by its full ID, and not by a name or the beginning of an ID.
-    pub(crate) fn pins(&self, id: &ImageId) -> bool {
-        self.id.as_ref().is_some_and(|digits| *digits == id.hex())
+    /// The name beside a digest, or alone, where it is one.
+    pub(crate) fn exact(&self) -> Option<&ImageRef> {
+        self.pattern.as_ref().and_then(Pattern::exact)
+    }
+
+    /// Whether the image is meant by an ID: that which its store shows, or the digest of its config, which other stores
+    /// show for it.
+    fn identifies(&self, image: &Image) -> bool {
+        let digits = self.id.as_deref();
+        digits.is_some_and(|digits| {
+            let is_config = |config: Digest| config.hex().starts_with(digits);
+            image.id.hex().starts_with(digits) || image.config.is_some_and(is_config)
+        })
+    }
+
+    /// Whether the image is meant by its full ID or by a digest, and not by a name or the beginning of an ID.
+    pub(crate) fn pins(&self, image: &Image) -> bool {
+        match self.digest() {
+            Some(digest) => is_known_by(image, digest),
+            None => self.id.as_ref().is_some_and(|digits| *digits == image.id.hex()),
+        }
     }
 
     /// Whether an image that cannot be read is meant.
     pub(crate) fn selects_unreadable(&self, image: &Unreadable) -> bool {
-        image.names.iter().any(|name| self.names(name)) || image.id.is_some_and(|id| self.identifies(&id))
+        let is_it = |id: ImageId| match self.digest() {
+            Some(digest) => digest.as_bytes() == id.as_bytes(),
+            None => self.id.as_ref().is_some_and(|digits| id.hex().starts_with(digits)),
+        };
+        image.names.iter().any(|name| self.matches(name)) || image.id.is_some_and(is_it)
     }
 
-    /// Whether the image is meant, by name or by ID.
+    /// Whether the image is meant, by name, ID or digest.
     pub(crate) fn selects(&self, image: &Image) -> bool {
-        image.names.iter().any(|name| self.names(name)) || self.identifies(&image.id)
+        match self.digest() {
+            Some(digest) => is_known_by(image, digest),
+            None => image.names.iter().any(|name| self.matches(name)) || self.identifies(image),
+        }
+    }
+
+    /// Whether the image has the name that was given, and not the digest.
+    pub(crate) fn is_contradicted_by(&self, image: &Image) -> bool {
+        self.digest().is_some() && !self.selects(image) && image.names.iter().any(|name| self.matches(name))
+    }
+
+    /// The names by which the image is meant, of which it has all but the one that was given with its digest.
+    fn names(&self, image: &Image) -> Vec<ImageRef> {
+        match self.digest() {
+            None => image.names.iter().filter(|name| self.matches(name)).cloned().collect(),
+            Some(_) if self.selects(image) => self.exact().cloned().into_iter().collect(),
+            Some(_) => Vec::new(),
+        }
     }
 }
 
-/// The names under which an image is meant: all that it has where nothing was selected. An image that is
-/// meant by its ID alone has one entry without a name.
+/// Whether a digest is of the image: its ID, its config, or a manifest by which registries know it.
+fn is_known_by(image: &Image, digest: &Digest) -> bool {
+    image.id.as_bytes() == digest.as_bytes()
+        || image.config == Some(*digest)
+        || image.digests.contains(digest)
+}
+
+/// The names under which an image is meant: all that it has where nothing was selected. An image that has none, or is
+/// meant by its ID alone, has one entry without a name.
 pub(crate) fn names(selectors: &[Selector], image: &Image) -> Vec<Option<ImageRef>> {
-    if selectors.is_empty() {
-        return image.names.iter().cloned().map(Some).collect();
+    let mut named: Vec<ImageRef> = match selectors {
+        [] => image.names.clone(),
+        _ => selectors.iter().flat_map(|selector| selector.names(image)).collect(),
+    };
+    named.sort_unstable();
+    named.dedup();
+    let is_meant = selectors.is_empty() || selectors.iter().any(|selector| selector.selects(image));
+    match named.is_empty() && is_meant {
+        true => vec![None],
+        false => named.into_iter().map(Some).collect(),
     }
-    let named: Vec<_> = image
-        .names
-        .iter()
-        .filter(|name| selectors.iter().any(|selector| selector.names(name)))
-        .cloned()
-        .map(Some)
-        .collect();
-    if named.is_empty() && selectors.iter().any(|selector| selector.identifies(&image.id)) {
-        return vec![None];
-    }
-    named
 }
 
 /// Names that the user may have meant instead, the nearest first, at most three.
@@ -117,6 +162,31 @@ mod tests {
         // What looks like an ID is still a name first.
         assert_eq!(selected(&["2d711642b726"], &image(&["2d711642b726:latest"])), ["2d711642b726:latest"]);
         assert!(Selector::parse("No Name").is_err());
+        assert_eq!(selected(&[], &image(&[])), ["-"], "who lists it means it");
+        // In a store whose IDs are those of manifests, the ID that others show is the config's.
+        let config = Digest::of(b"config");
+        let manifest = Image { config: Some(config), ..image(&["web:1"]) };
+        assert_eq!(selected(&[&config.hex()[..12]], &manifest), ["-"]);
+        assert_eq!(selected(&[&config.to_string(), "web:1"], &manifest), ["web:1"]);
+    }
+
+    #[test]
+    fn a_digest_selects_and_a_tag_beside_it_is_a_name() {
+        let id = Digest::of(b"x");
+        let manifest = Digest::of(b"manifest");
+        let image = Image { digests: vec![manifest], ..image(&["shop/web:v1", "shop/web:v2"]) };
+        for digest in [id, manifest] {
+            assert_eq!(selected(&[&format!("shop/web:v2@{digest}")], &image), ["shop/web:v2"]);
+            assert_eq!(selected(&[&format!("other:1@{digest}")], &image), ["other:1"]);
+            assert_eq!(selected(&[&format!("shop/web@{digest}")], &image), ["-"]);
+            assert_eq!(selected(&[&format!("shop/web@{digest}"), "shop/web:v1"], &image), ["shop/web:v1"]);
+            assert!(Selector::parse(&format!("other:1@{digest}")).unwrap().pins(&image));
+        }
+        let other = format!("shop/web:v2@{}", Digest::of(b"other"));
+        assert!(selected(&[&other], &image).is_empty());
+        let other = Selector::parse(&other).unwrap();
+        assert!(other.is_contradicted_by(&image) && !other.selects(&image) && !other.pins(&image));
+        assert!(!Selector::parse("shop/web:v2").unwrap().is_contradicted_by(&image));
     }
 
     #[test]

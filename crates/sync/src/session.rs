@@ -1,6 +1,5 @@
 //! The client's side: dials the remote, asks both ends, and joins source and target for each image.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
@@ -15,6 +14,7 @@ use dsync_proto::{
     Opened, Peer, Receive, Received, Reply, Request, Survey, decode,
 };
 
+use crate::chosen::{self, Chosen};
 use crate::convert::{from_wire, to_wire, unreadable_from_wire};
 use crate::dial::{self, Dialled, Served};
 use crate::endpoint::{self, Site};
@@ -23,9 +23,9 @@ use crate::event::{Event, Observer};
 use crate::interrupt;
 use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::links::{self, Speed};
-use crate::remote::Remote;
+use crate::remote::{self, Remote};
 use crate::report::{Entry, Report};
-use crate::select::{self, Selector};
+use crate::select::Selector;
 use crate::ssh::Pipe;
 
 /// How to sync.
@@ -220,7 +220,7 @@ impl Session {
         };
         let there = match remote {
             Remote::Ssh(_) => open(&options.remote_store),
-            Remote::Layout(spec) => open(spec),
+            Remote::Layout(spec) => open(&remote::for_child(spec)),
         };
         let here = open(&options.local_store);
         let expect = |reply| match reply {
@@ -254,23 +254,8 @@ impl Session {
         let images: Vec<Image> = listed.iter().map(from_wire).collect::<Result<_, _>>().map_err(bad)?;
         let unreadable: Vec<Unreadable> =
             unreadable.iter().map(unreadable_from_wire).collect::<Result<_, _>>().map_err(bad)?;
-        for selector in &selectors {
-            if !images.iter().any(|image| selector.selects(image))
-                && !unreadable.iter().any(|image| selector.selects_unreadable(image))
-            {
-                let pattern = selector.as_str().to_owned();
-                return Err(Error::NoSuchImage { close: select::close(&pattern, &names), pattern });
-            }
-        }
-        let mut chosen: Vec<Chosen> = images
-            .into_iter()
-            .map(|image| {
-                let pinned = selectors.iter().any(|selector| selector.pins(&image.id));
-                Chosen { names: select::names(&selectors, &image), image, pinned }
-            })
-            .filter(|chosen| !chosen.names.is_empty())
-            .collect();
-        self.check_pins(source, &chosen)?;
+        let mut chosen = chosen::choose(&selectors, images, &unreadable, &names)?;
+        chosen::check_pins(&chosen, source, self.store(source).id_is_config)?;
         self.observer.event(Event::Listing { store: &self.store(target).store });
         let mut surveys = self.survey(target, &chosen)?;
         let open: Vec<usize> = (0..surveys.len()).filter(|at| surveys[*at].open).collect();
@@ -284,29 +269,14 @@ impl Session {
                 surveys[*at] = survey;
             }
         }
-        let entries =
-            entries(chosen, surveys).ok_or(Error::OutOfTurn { expected: "a survey of every layer" })?;
+        let entries = chosen::entries(chosen, surveys)
+            .ok_or(Error::OutOfTurn { expected: "a survey of every layer" })?;
         Ok(Report {
             source: self.store(source).store.clone(),
             target: self.store(target).store.clone(),
             entries,
             unreadable,
         })
-    }
-
-    /// An image that is asked for by its ID, of a store whose IDs are those of configs, has that config.
-    fn check_pins(&self, source: Side, chosen: &[Chosen]) -> Result<(), Error> {
-        let is_config = self.store(source).id_is_config;
-        let fits =
-            |image: &Image| image.config.is_some_and(|config| config.as_bytes() == image.id.as_bytes());
-        match chosen.iter().find(|chosen| chosen.pinned && is_config && !fits(&chosen.image)) {
-            None => Ok(()),
-            Some(Chosen { image, .. }) => {
-                let causes = vec![format!("the source gives another config than {} for that ID", image.id)];
-                let failure = Failure { kind: FailureKind::AnotherImage, causes };
-                Err(Error::Endpoint { side: source, failure })
-            }
-        }
     }
 
     /// What it would take the target to have these images, one by one.
@@ -585,41 +555,6 @@ fn random() -> io::Result<[u8; 16]> {
     let mut key = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)
-}
-
-/// An image of the source that is meant.
-#[derive(Debug, Clone)]
-struct Chosen {
-    image: Image,
-    /// The names by which it is meant.
-    names: Vec<Option<ImageRef>>,
-    /// Whether it is meant by its full ID.
-    pinned: bool,
-}
-
-/// The entries of a report, sorted by name; `None` when the survey does not fit.
-fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<Entry>> {
-    if chosen.len() != surveys.len() {
-        return None;
-    }
-    let mut sorted: BTreeMap<(Option<ImageRef>, ImageId), Entry> = BTreeMap::new();
-    for (Chosen { image, names, pinned }, survey) in chosen.into_iter().zip(surveys) {
-        if names.len() != survey.status.len() || image.diff_ids.len() != survey.layers.len() {
-            return None;
-        }
-        for (name, status) in names.into_iter().zip(survey.status) {
-            let entry = Entry {
-                name: name.clone(),
-                image: image.clone(),
-                pinned,
-                status,
-                layers: survey.layers.clone(),
-                basis: survey.basis.clone(),
-            };
-            sorted.insert((name, image.id), entry);
-        }
-    }
-    Some(sorted.into_values().collect())
 }
 
 /// Passes frames on until the reply comes, and shows them; tells the other end to give up when this one is gone.

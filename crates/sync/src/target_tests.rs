@@ -20,7 +20,8 @@ struct Layout {
 impl Layout {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = dsync_engine::open(&StoreSpec::OciLayout(folder.path().into())).unwrap();
+        let store =
+            dsync_engine::open(&StoreSpec::OciLayout(folder.path().into()), &std::env::temp_dir()).unwrap();
         drop(store.import().unwrap());
         Self { folder, store }
     }

@@ -45,6 +45,7 @@ struct Listed {
     status: &'static str,
     size: u64,
     created: Option<String>,
+    target_created: Option<String>,
     platform: String,
     layers: Layers,
     basis: Vec<String>,
@@ -177,6 +178,7 @@ fn listed(entry: &Entry) -> Listed {
         status: word(entry.status),
         size: *size,
         created: Some(created.clone()).filter(|created| !created.is_empty()),
+        target_created: Some(entry.target_created.clone()).filter(|created| !created.is_empty()),
         platform: platform.to_string(),
         layers: Layers {
             total: entry.layers.len(),

@@ -7,7 +7,7 @@ use dsync_sync::{Entry, LayerState, Status};
 
 use super::{View, word};
 use crate::escape::visible;
-use crate::quantity::{age, bytes, counted};
+use crate::quantity::{age, bytes, counted, older};
 use crate::style::{self, paint};
 
 /// Names have at least this room, or the age is not shown.
@@ -19,6 +19,8 @@ struct Row {
     size: String,
     age: String,
     missing: String,
+    /// A line of its own.
+    remark: Option<String>,
 }
 
 /// The widths of the columns; 0 for an age that is not shown.
@@ -86,6 +88,7 @@ fn row(entry: &Entry, now: i64) -> Row {
             (_, 0) => "no layer missing".into(),
             _ => format!("{missing} of {} missing", counted(total, "layer")),
         },
+        remark: entry.replaces_newer().map(|times| format!("older than the target's: {}", older(times, now))),
     }
 }
 
@@ -121,7 +124,11 @@ fn line(row: &Row, widths: &Widths) -> String {
         line += &" ".repeat(age - columns(&row.age) + 2);
     }
     line += &row.missing;
-    line.trim_end().to_owned() + "\n"
+    let mut line = line.trim_end().to_owned() + "\n";
+    if let Some(remark) = &row.remark {
+        line += &format!("    {}\n", paint(style::BEHIND, remark));
+    }
+    line
 }
 
 /// Nothing was moved; what would move it.
@@ -138,7 +145,10 @@ fn advice(view: View<'_>) -> String {
         (_, _) => "--all",
     };
     let images = counted((update + new) as u64, "image");
-    let text = format!("Nothing was moved. Add {flag} to bring {images} over, or name some.");
+    let mut text = format!("Nothing was moved. Add {flag} to bring {images} over, or name some.");
+    if view.report.entries.iter().any(|entry| entry.name.is_none()) {
+        text += "\nAn image without a name is named by its ID; as NAME:TAG@ID it gets a name.";
+    }
     format!("\n{}\n", paint(style::DIM, text))
 }
 
@@ -250,6 +260,34 @@ mod tests {
           old/image:1
             sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
             its config cannot be used: the image config is not JSON
+        ");
+    }
+
+    #[test]
+    fn an_image_that_is_older_than_the_targets_is_told_with_both_ages() {
+        let report = testing::report_of_older();
+        let text = testing::plain(&table(testing::view(&report), 80, NOW));
+        let (_, update) = text.split_once("need update 1\n").unwrap();
+        insta::assert_snapshot!(update.split_once("\n\n").unwrap().0, @"
+          redis:latest  113 MB  3 hours ago  1 of 3 layers missing
+            older than the target's: built 3 hours ago, the target's 2 hours ago
+        ");
+    }
+
+    #[test]
+    fn images_without_a_name_are_shown_by_their_ids() {
+        let mut report = testing::report();
+        report.entries.drain(1..);
+        report.entries[0].name = None;
+        report.entries[0].status = Status::New;
+        let text = testing::plain(&table(testing::view(&report), 80, NOW));
+        let (_, new) = text.split_once("new 1\n").unwrap();
+        insta::assert_snapshot!(new, @"
+          sha256:3be3c43cd7ee541bb601f8131132ed025ff97406130f73774fe3ffcf6ee8b86d
+              116 MB  2 weeks ago  no layer missing
+
+        Nothing was moved. Add --new to bring 1 image over, or name some.
+        An image without a name is named by its ID; as NAME:TAG@ID it gets a name.
         ");
     }
 

@@ -19,8 +19,8 @@ fn short_help() {
       man          Print the manual page
 
     Arguments:
-      <REMOTE>    The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR, or
-                  docker-archive:FILE
+      <REMOTE>    The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR,
+                  docker-archive:FILE, or oci-archive:FILE
       [IMAGE]...  Images to bring over: NAME or NAME:TAG, a pattern like 'shop/*:v2', or an image ID
 
     Options:

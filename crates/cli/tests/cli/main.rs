@@ -4,7 +4,9 @@
 
 mod cache;
 mod environment;
+mod files;
 mod help;
 mod plugin;
 mod remote;
+mod saved;
 mod usage;

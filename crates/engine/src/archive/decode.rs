@@ -5,17 +5,17 @@ use std::io::{self, BufReader, Read};
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// How many first bytes decide.
-pub(crate) const MAGIC: usize = 4;
+/// How many first bytes tell a compression.
+const MAGIC: usize = 6;
 
 /// Whether a blob that begins so is gzip.
 pub(crate) fn is_gzip(start: &[u8]) -> bool {
     start.starts_with(GZIP)
 }
 
-/// Whether a blob that begins so is zstd.
+/// Whether a blob that begins so is zstd. What pzstd writes begins with a frame that decoders skip.
 pub(crate) fn is_zstd(start: &[u8]) -> bool {
-    start.starts_with(ZSTD)
+    start.starts_with(ZSTD) || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// The uncompressed bytes of a blob. Memory stays bounded: zstd refuses windows above 128 MiB.
@@ -42,7 +42,7 @@ pub(crate) fn peek(reader: &mut impl Read) -> io::Result<Vec<u8>> {
 /// Remembers that decompressing failed, to tell this from a taker that failed.
 pub(crate) struct Watched<R> {
     inner: R,
-    failure: Option<String>,
+    failure: Option<io::Error>,
 }
 
 impl<R> Watched<R> {
@@ -51,7 +51,7 @@ impl<R> Watched<R> {
     }
 
     /// What went wrong.
-    pub(crate) fn failure(self) -> Option<String> {
+    pub(crate) fn failure(self) -> Option<io::Error> {
         self.failure
     }
 }
@@ -60,7 +60,7 @@ impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buffer).inspect_err(|error| {
             if error.kind() != io::ErrorKind::Interrupted {
-                self.failure = Some(error.to_string());
+                self.failure = Some(io::Error::new(error.kind(), error.to_string()));
             }
         })
     }

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 use super::header::{BLOCK, padding};
 use super::read::ReadError;
+use super::tar::Part;
 
 /// More than any path needs.
 const LARGEST_EXTENSION: u64 = 1 << 20;
@@ -21,7 +22,7 @@ pub(crate) enum Kind {
     File,
     /// A symbolic link, with what it says.
     Symlink(String),
-    /// A hard link to another entry.
+    /// A hard link to another entry, by its path.
     Hardlink(String),
     /// A directory or a device: nothing that an image is made of.
     Other,
@@ -77,7 +78,7 @@ impl<R: Read> Entries<R> {
                     let link = long.link.unwrap_or_else(|| c_string(&block[157..257]));
                     let kind = match kind {
                         b'0' | 0 | b'7' => Kind::File,
-                        b'1' => Kind::Hardlink(link),
+                        b'1' => Kind::Hardlink(cleaned(&link)),
                         b'2' => Kind::Symlink(link),
                         _ => Kind::Other,
                     };
@@ -86,8 +87,7 @@ impl<R: Read> Entries<R> {
                     }
                     self.padding = padding(self.left);
                     let path = long.path.unwrap_or_else(|| path(&block));
-                    let path = path.strip_prefix("./").unwrap_or(&path).trim_end_matches('/').to_owned();
-                    return Ok(Some(Entry { path, kind, size: self.left }));
+                    return Ok(Some(Entry { path: cleaned(&path), kind, size: self.left }));
                 }
             }
         }
@@ -121,12 +121,7 @@ impl<R: Read> Entries<R> {
         if block.iter().all(|byte| *byte == 0) {
             return if self.raw_block()?.iter().all(|byte| *byte == 0) { Ok(None) } else { Err(self.cut()) };
         }
-        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
-        let own: u64 = block[148..156].iter().map(|byte| u64::from(*byte)).sum();
-        if number(&block[148..156]) == Some(sum - own + 8 * u64::from(b' ')) {
-            return Ok(Some(block));
-        }
-        Err(self.cut())
+        if is_header(&block) { Ok(Some(block)) } else { Err(self.cut()) }
     }
 
     fn raw_block(&mut self) -> Result<[u8; BLOCK], ReadError> {
@@ -181,6 +176,39 @@ impl<R: Read> Read for Entries<R> {
         self.failed = Some(error);
         Err(copy)
     }
+}
+
+impl Entries<Part> {
+    /// Where the contents of the current entry begin.
+    pub(crate) fn position(&self) -> u64 {
+        self.source.inner.position()
+    }
+
+    /// Passes over the current entry without reading it.
+    pub(crate) fn pass(&mut self) -> Result<(), ReadError> {
+        let length = self.left.checked_add(self.padding as u64);
+        match length.filter(|length| *length <= self.source.inner.left()) {
+            Some(length) => {
+                self.source.inner.advance(length);
+                (self.left, self.padding) = (0, 0);
+                Ok(())
+            }
+            // Reading it finds what the engine says of it.
+            None => self.skip(),
+        }
+    }
+}
+
+/// Whether a file that begins so is a tar archive.
+pub(crate) fn begins_archive(start: &[u8]) -> bool {
+    start.first_chunk().is_some_and(|block: &[u8; BLOCK]| is_header(block) || block == &[0; BLOCK])
+}
+
+/// Whether the sum that a header has is its own.
+fn is_header(block: &[u8; BLOCK]) -> bool {
+    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+    let own: u64 = block[148..156].iter().map(|byte| u64::from(*byte)).sum();
+    number(&block[148..156]) == Some(sum - own + 8 * u64::from(b' '))
 }
 
 fn broken(reason: impl Into<String>) -> ReadError {
@@ -277,6 +305,11 @@ fn path(block: &[u8; BLOCK]) -> String {
     let prefix = c_string(&block[345..500]);
     // GNU's form keeps other things where ustar has the prefix.
     if &block[257..263] == b"ustar\0" && !prefix.is_empty() { format!("{prefix}/{name}") } else { name }
+}
+
+/// A path from the top of the archive.
+fn cleaned(path: &str) -> String {
+    path.strip_prefix("./").unwrap_or(path).trim_end_matches('/').to_owned()
 }
 
 fn c_string(field: &[u8]) -> String {

@@ -3,25 +3,31 @@
 //! Nothing here knows which engine it is or runs a program: the reader takes every form that `save`
 //! emits, the writer makes the one form that every `load` takes with layers left out.
 
+mod contents;
 mod decode;
 mod entry;
 mod header;
+mod listed;
 mod manifest;
 mod read;
 mod store;
+mod tar;
 mod v1;
 mod write;
 
-pub use read::{Archived, ReadError, Request, list, read};
+pub use read::{ReadError, Request, read};
 pub use v1::v1_ids;
 pub use write::{PartialArchive, WriteError};
 
-pub(crate) use store::ArchiveStore;
-
+pub(crate) use contents::Contents;
 pub use decode::decoded;
 pub(crate) use decode::{Watched, is_gzip, is_zstd, peek};
-pub(crate) use entry::Entries;
+pub(crate) use entry::{Entries, begins_archive};
+pub(crate) use listed::MANIFEST_JSON;
 pub(crate) use manifest::{Descriptor, GZIP_LAYER, INDEX, LAYER, MANIFEST, ZSTD_LAYER, manifest, probe};
+
+pub(crate) use store::ArchiveStore;
+pub(crate) use tar::Tar;
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) use header::header as file_header;

@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
 use dsync_core::{Config, DiffId, Digest};
-use serde_json::Value;
 
 use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
 use super::entry::{Entries, Entry, Kind};
+use super::listed::parse_manifest;
 use super::v1::v1_ids;
 use crate::{Export, LayerSink};
 
@@ -60,48 +60,6 @@ pub fn read(
     }
     entries.drain()?;
     seen.conclude()
-}
-
-/// An image of an archive.
-#[derive(Debug)]
-pub struct Archived {
-    /// As the archive has them.
-    pub names: Vec<String>,
-    /// Its config.
-    pub config: Config,
-    /// Bytes of its layers, as they are stored.
-    pub size: u64,
-}
-
-/// The images of an archive, in its order. Layers are passed over.
-pub fn list(archive: impl Read) -> Result<Vec<Archived>, ReadError> {
-    let request = Request { config: None, diff_ids: &[], wanted: &HashSet::new() };
-    let mut entries = Entries::new(archive);
-    let mut seen = Seen::new(&request);
-    let mut sizes = HashMap::new();
-    while let Some(entry) = entries.next()? {
-        sizes.insert(entry.path.clone(), entry.size);
-        seen.entry(&entry, &mut entries, &mut Nowhere)?;
-    }
-    let manifest = seen.documents.get("manifest.json");
-    let manifest = manifest.ok_or_else(|| ReadError::Broken("it has no manifest.json".into()))?;
-    let images = parse_manifest(manifest)
-        .ok_or_else(|| ReadError::Broken("its manifest.json names no config and layers".into()))?;
-    let archived = |listed: Listed| {
-        let config = seen.config(&listed.config)?.1;
-        let paths = listed.layers.iter().map(|path| sizes.get(seen.target(path)).copied().unwrap_or(0));
-        Ok(Archived { names: listed.names, config, size: paths.sum() })
-    };
-    images.into_iter().map(archived).collect()
-}
-
-/// Where nothing is wanted nothing comes.
-struct Nowhere;
-
-impl LayerSink for Nowhere {
-    fn layer(&mut self, _: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
-        io::copy(tar, &mut io::sink()).map(drop)
-    }
 }
 
 /// What the archive has shown so far.
@@ -248,7 +206,7 @@ impl<'a> Seen<'a> {
             _ => match decoded(blob) {
                 Ok(plain) => {
                     let mut plain = Watched::new(plain);
-                    (sink.layer(id, &mut plain), plain.failure())
+                    (sink.layer(id, &mut plain), plain.failure().map(|error| error.to_string()))
                 }
                 Err(error) => (Ok(()), Some(error.to_string())),
             },
@@ -268,7 +226,7 @@ impl<'a> Seen<'a> {
         let Some(manifest) = self.documents.get("manifest.json") else {
             return broken("it has no manifest.json".into());
         };
-        let Some(images) = parse_manifest(manifest) else {
+        let Some(images) = parse_manifest(manifest).filter(|images| !images.is_empty()) else {
             return broken("its manifest.json names no config and layers".into());
         };
         let mut configs =
@@ -312,31 +270,8 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// An image as a manifest lists it.
-struct Listed {
-    names: Vec<String>,
-    /// The path of the config.
-    config: String,
-    /// The paths of the layers, the lowest first.
-    layers: Vec<String>,
-}
-
-/// The images that a manifest lists: one at least.
-fn parse_manifest(bytes: &[u8]) -> Option<Vec<Listed>> {
-    let texts = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => Some(Vec::new()),
-        Some(values) => values.as_array()?.iter().map(|text| Some(text.as_str()?.to_owned())).collect(),
-    };
-    let manifest: Value = serde_json::from_slice(bytes).ok()?;
-    let listed = |image: &Value| {
-        let config = image.get("Config")?.as_str()?.to_owned();
-        Some(Listed { names: texts(image.get("RepoTags"))?, config, layers: texts(image.get("Layers"))? })
-    };
-    manifest.as_array()?.iter().map(listed).collect::<Option<Vec<_>>>().filter(|images| !images.is_empty())
-}
-
 /// `../b/layer.tar`, seen from `a/layer.tar`, is `b/layer.tar`.
-fn resolved(link: &str, target: &str) -> String {
+pub(super) fn resolved(link: &str, target: &str) -> String {
     let mut parts: Vec<&str> = link.split('/').collect();
     parts.pop();
     for part in target.split('/') {

@@ -1,76 +1,160 @@
-//! A file that `docker save` or `podman save` wrote, as a store that can only be read: `docker-archive:FILE`.
+//! An archive that `docker save` or `podman save` wrote, as a store that can only be read: `docker-archive:FILE`.
+//!
+//! This is the form that has only a `manifest.json`. One that is an OCI image layout, too, is read as such.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::sync::Arc;
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory};
+use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, Unreadable};
 
-use super::read::{Archived, ReadError, Request, list, read};
+use super::contents::Contents;
+use super::decode::{Watched, decoded};
+use super::listed::{Listed, MANIFEST_JSON, parse_manifest};
+use crate::package::{LARGEST_DOCUMENT, elsewhere};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 
+/// More images than anybody saves in one archive.
+const MOST_IMAGES: usize = 10_000;
+
 /// The images of one file.
+#[derive(Debug)]
 pub(crate) struct ArchiveStore {
-    file: PathBuf,
-    images: Vec<Image>,
+    name: String,
+    contents: Arc<Contents>,
+    images: Vec<Archived>,
+    unreadable: Vec<Unreadable>,
+}
+
+/// An image of the archive.
+#[derive(Debug)]
+struct Archived {
+    image: Image,
+    listed: Listed,
 }
 
 impl ArchiveStore {
-    /// Opens an archive. One pass finds its images; the file is not expected to change.
-    pub(crate) fn open(file: &Path) -> Result<Self, StoreError> {
-        let mut store = Self { file: file.to_owned(), images: Vec::new() };
-        let archived = list(store.archive()?).map_err(|error| store.unread(error))?;
-        store.images = archived.into_iter().map(image).collect();
+    /// Reads what the archive says of its images. `name` is the archive, for people.
+    pub(crate) fn new(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
+        let mut store = Self { name, contents, images: Vec::new(), unreadable: Vec::new() };
+        let manifest = store.document(MANIFEST_JSON)?;
+        let listed = parse_manifest(&manifest)
+            .ok_or_else(|| store.broken(format!("its {MANIFEST_JSON} names no config and layers")))?;
+        if listed.len() > MOST_IMAGES {
+            return Err(store.broken(format!("its {MANIFEST_JSON} lists more than {MOST_IMAGES} images")));
+        }
+        for listed in listed {
+            let names = listed.names.iter().filter_map(|name| name.parse().ok()).collect();
+            match store.archived(listed) {
+                Ok(archived) => store.add(archived),
+                Err(StoreError::Broken { reason, .. }) => {
+                    store.unreadable.push(Unreadable { id: None, names, reason });
+                }
+                Err(error) => return Err(error),
+            }
+        }
         Ok(store)
     }
 
-    fn archive(&self) -> Result<BufReader<File>, StoreError> {
-        let opened = File::open(&self.file);
-        let what = || format!("cannot read {}", self.name());
-        opened.map(BufReader::new).map_err(|source| StoreError::Io { what: what(), source })
-    }
-
-    fn name(&self) -> String {
-        format!("docker-archive:{}", self.file.display())
-    }
-
-    fn unread(&self, error: ReadError) -> StoreError {
-        let name = self.name();
-        match error {
-            ReadError::Broken(reason) => StoreError::Broken { what: name, reason },
-            ReadError::Source(source) => StoreError::Io { what: format!("cannot read {name}"), source },
-            ReadError::Sink(source) => {
-                StoreError::Io { what: format!("a layer of {name} cannot be passed on"), source }
-            }
+    /// Takes an image in. A name means the image that was listed with it last: so `docker load` leaves it.
+    fn add(&mut self, new: Archived) {
+        for other in &mut self.images {
+            other.image.names.retain(|name| !new.image.names.contains(name));
+        }
+        match self.images.iter_mut().find(|other| other.image.id == new.image.id) {
+            Some(same) => same.image.names.extend(new.image.names),
+            None => self.images.push(new),
         }
     }
 
-    fn refused(&self) -> StoreError {
-        StoreError::ReadOnly { store: self.name() }
+    fn archived(&self, listed: Listed) -> Result<Archived, StoreError> {
+        let bytes = self.document(&listed.config)?;
+        let config = Config::parse(&bytes)
+            .map_err(|error| self.broken(format!("its config {} cannot be used: {error}", listed.config)))?;
+        if config.diff_ids.len() != listed.layers.len() {
+            let (told, paths) = (config.diff_ids.len(), listed.layers.len());
+            let path = &listed.config;
+            return Err(
+                self.broken(format!("its config {path} names {told} layers, its {MANIFEST_JSON} {paths}"))
+            );
+        }
+        let sizes = listed.layers.iter().map(|path| self.contents.len(path).unwrap_or(0));
+        let image = Image {
+            id: ImageId::from_bytes(*config.digest.as_bytes()),
+            config: Some(config.digest),
+            digests: Vec::new(),
+            names: listed.names.iter().filter_map(|name| name.parse().ok()).collect(),
+            size: sizes.fold(0, u64::saturating_add),
+            diff_ids: config.diff_ids,
+            platform: config.platform,
+            created: config.created,
+        };
+        Ok(Archived { image, listed })
     }
-}
 
-fn image(Archived { names, config, size }: Archived) -> Image {
-    Image {
-        id: ImageId::from_bytes(*config.digest.as_bytes()),
-        config: Some(config.digest),
-        digests: Vec::new(),
-        names: names.iter().filter_map(|name| name.parse().ok()).collect(),
-        diff_ids: config.diff_ids,
-        platform: config.platform,
-        size,
-        created: config.created,
+    /// The bytes of a small file.
+    fn document(&self, path: &str) -> Result<Vec<u8>, StoreError> {
+        let mut part =
+            self.contents.open(path).ok_or_else(|| self.broken(format!("its {path} is missing")))?;
+        if part.left() > LARGEST_DOCUMENT {
+            return Err(self.broken(format!("its {path} is larger than {LARGEST_DOCUMENT} bytes")));
+        }
+        let mut bytes = Vec::new();
+        part.read_to_end(&mut bytes).map_err(|source| self.unread(source))?;
+        Ok(bytes)
+    }
+
+    /// Gives a layer to the sink, without whatever compression it has.
+    fn give(&self, id: DiffId, path: &str, sink: &mut dyn LayerSink) -> Result<(), StoreError> {
+        let passed_on =
+            |source| StoreError::Io { what: format!("a layer of {} cannot be passed on", self.name), source };
+        let undone = |error: io::Error| self.broken(format!("{path} cannot be unpacked: {error}"));
+        let mut part =
+            self.contents.open(path).ok_or_else(|| self.broken(format!("the layer {id} is missing")))?;
+        // A file that is named by a digest alone has this digest, whatever it looks like.
+        if path.ends_with(&id.hex()) {
+            return sink.layer(Some(id), &mut part).map_err(passed_on);
+        }
+        let mut plain = Watched::new(decoded(part).map_err(undone)?);
+        let taken = sink.layer(Some(id), &mut plain);
+        match plain.failure() {
+            Some(error) => Err(undone(error)),
+            None => taken.map_err(passed_on),
+        }
+    }
+
+    fn find(&self, id: &ImageId) -> Result<&Archived, StoreError> {
+        let mut images = self.images.iter();
+        images
+            .find(|archived| archived.image.id == *id)
+            .ok_or_else(|| StoreError::NoSuchImage { image: id.to_string() })
+    }
+
+    fn broken(&self, reason: String) -> StoreError {
+        StoreError::Broken { what: self.name.clone(), reason }
+    }
+
+    fn unread(&self, source: io::Error) -> StoreError {
+        StoreError::Io { what: format!("cannot read {}", self.name), source }
+    }
+
+    fn refused(&self) -> StoreError {
+        StoreError::ReadOnly { store: self.name.clone() }
     }
 }
 
 impl Store for ArchiveStore {
     fn describe(&self) -> Description {
-        Description { kind: StoreKind::DockerArchive, name: self.name() }
+        Description { kind: StoreKind::DockerArchive, name: self.name.clone() }
     }
 
     fn list(&self) -> Result<Inventory, StoreError> {
-        Ok(self.images.clone().into())
+        let images = self.images.iter().map(|archived| archived.image.clone()).collect();
+        Ok(Inventory { images, unreadable: self.unreadable.clone() })
+    }
+
+    fn unnamed(&self, images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
+        Ok(images.iter().filter(|image| image.names.is_empty()).map(|image| image.id).collect())
     }
 
     fn holdings(&self, _: &[Image]) -> Holdings {
@@ -83,11 +167,21 @@ impl Store for ArchiveStore {
         wanted: &HashSet<DiffId>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
-        let image = self.images.iter().find(|image| image.id == *id);
-        let image = image.ok_or_else(|| StoreError::NoSuchImage { image: id.to_string() })?;
-        let config = Some(Digest::from_bytes(*id.as_bytes()));
-        let request = Request { config, diff_ids: &image.diff_ids, wanted };
-        read(self.archive()?, &request, sink).map_err(|error| self.unread(error))
+        let Archived { image, listed } = self.find(id)?;
+        let mut missing = wanted.clone();
+        for (layer, path) in image.diff_ids.iter().zip(&listed.layers) {
+            if !missing.remove(layer) {
+                continue;
+            }
+            match listed.elsewhere.get(layer) {
+                Some(urls) if !self.contents.has(path) => return Err(self.broken(elsewhere(layer, urls))),
+                _ => self.give(*layer, path, sink)?,
+            }
+        }
+        match missing.iter().next() {
+            Some(layer) => Err(self.broken(format!("the image {id} has no layer {layer}"))),
+            None => Ok(Export { config: self.document(&listed.config)? }),
+        }
     }
 
     fn layer_sizes(&self, _: &Image) -> Result<Option<Vec<u64>>, StoreError> {

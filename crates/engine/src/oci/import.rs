@@ -7,7 +7,8 @@ use dsync_core::{Config, DiffId, Digest, ImageId};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::layout::{Layout, temporary};
+use super::directory::{Directory, temporary};
+use super::layout::Layout;
 use super::resolve::resolve;
 use crate::archive::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, is_gzip, is_zstd, manifest, peek};
 use crate::package::{BlobRef, Package, PackedLayer};
@@ -16,22 +17,24 @@ use crate::store::{Identity, Import, StoreError};
 /// The layers that have come.
 pub(super) struct LayoutImport<'a> {
     layout: &'a Layout,
+    directory: &'a Directory,
     layers: HashMap<DiffId, (NamedTempFile, u64)>,
     failed: bool,
 }
 
 impl<'a> LayoutImport<'a> {
     pub(super) fn begin(layout: &'a Layout) -> Result<Self, StoreError> {
-        layout.create()?;
-        let _lock = layout.lock()?;
-        layout.remove_stale()?;
-        Ok(Self { layout, layers: HashMap::new(), failed: false })
+        let directory = layout.directory()?;
+        directory.create()?;
+        let _lock = directory.lock()?;
+        directory.remove_stale()?;
+        Ok(Self { layout, directory, layers: HashMap::new(), failed: false })
     }
 
     /// A file that other processes take for alive.
     fn temporary(&self) -> Result<NamedTempFile, StoreError> {
-        let _lock = self.layout.lock()?;
-        let file = temporary(&self.layout.blobs()).and_then(|file| file.as_file().lock().map(|()| file));
+        let _lock = self.directory.lock()?;
+        let file = temporary(&self.directory.blobs()).and_then(|file| file.as_file().lock().map(|()| file));
         file.map_err(|error| self.layout.io("takes no new blobs", error))
     }
 
@@ -126,7 +129,7 @@ impl<'a> LayoutImport<'a> {
     }
 
     fn keep(&self, file: NamedTempFile, digest: &Digest) -> Result<(), StoreError> {
-        let kept = file.persist(self.layout.blob_path(digest));
+        let kept = file.persist(self.directory.blob_path(digest));
         kept.map(drop).map_err(|error| self.layout.io("takes no new blobs", error.error))
     }
 
@@ -181,11 +184,11 @@ impl Import for LayoutImport<'_> {
                 (written.ok_or_else(|| self.broken("it has no documents"))?, package.media_type())
             }
         };
-        let _lock = self.layout.lock()?;
+        let _lock = self.directory.lock()?;
         let mut index = self.layout.index()?;
         if !index.entries().iter().any(|entry| BlobRef::parse(entry).as_ref() == Some(&root)) {
             index.add(media_type, &root);
-            self.layout.replace_index(&index)?;
+            self.directory.replace_index(&index)?;
         }
         Ok(ImageId::from_bytes(*root.digest.as_bytes()))
     }

@@ -33,7 +33,12 @@ impl Index {
 
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         match serde_json::from_slice(bytes).ok()? {
-            Value::Object(map) if map.get("manifests").is_none_or(Value::is_array) => Some(Self(map)),
+            // An empty list that a Go program never made is written as null.
+            Value::Object(map)
+                if map.get("manifests").is_none_or(|list| list.is_array() || list.is_null()) =>
+            {
+                Some(Self(map))
+            }
             _ => None,
         }
     }
@@ -87,10 +92,16 @@ impl Index {
     }
 }
 
-/// The name of an entry, if it has one that can be an image's.
+/// The name of an entry, if it has one that can be an image's. containerd's is a full one, the other may be only a tag:
+/// then engines take it for a name, `latest` for `latest:latest`, and so does this.
 pub(super) fn name(entry: &Value) -> Option<ImageRef> {
-    let annotation = |key: &str| entry.get("annotations")?.get(key)?.as_str()?.parse().ok();
-    annotation(CONTAINERD_NAME).or_else(|| annotation(REF_NAME))
+    let annotation = |key: &str| entry.get("annotations")?.get(key)?.as_str().filter(|name| !name.is_empty());
+    let name = annotation(CONTAINERD_NAME).or_else(|| annotation(REF_NAME))?;
+    // What is named by a digest, too, is still the image of this name and tag.
+    match name.split_once('@') {
+        Some((name, _)) => name.rsplit('/').next()?.contains(':').then(|| name.parse().ok())?,
+        None => name.parse().ok(),
+    }
 }
 
 fn without_name(mut entry: Value) -> Value {
@@ -163,6 +174,20 @@ mod tests {
         assert_eq!(name(&skopeo), Some(reference("app:1")));
         let containerd = entry(json!({CONTAINERD_NAME: "docker.io/library/app:1", REF_NAME: "1"}));
         assert_eq!(name(&containerd), Some(reference("app:1")));
+        let other = |containerd: &str| name(&entry(json!({CONTAINERD_NAME: containerd, REF_NAME: "1"})));
+        assert_eq!(
+            other("docker.io/library/App:1"),
+            None,
+            "the tag of a name that is none names nothing else"
+        );
+        assert_eq!(other(""), Some(reference("1:latest")));
+        let digest = Digest::of(b"x");
+        assert_eq!(other(&format!("docker.io/library/app:1@{digest}")), Some(reference("app:1")));
+        assert_eq!(other(&format!("localhost:5000/app@{digest}")), None);
+        // A reference that is only a tag (skopeo, buildah) is a name for Docker and podman.
+        for (tag, named) in [("latest", "latest:latest"), ("1.27", "1.27:latest")] {
+            assert_eq!(name(&entry(json!({REF_NAME: tag}))), Some(reference(named)));
+        }
         assert_eq!(name(&entry(json!({REF_NAME: "No Name"}))), None);
         assert_eq!(name(&json!({})), None);
     }
@@ -176,6 +201,10 @@ mod tests {
         index.tag(0, &[reference("b")]);
         assert!(index.entries().iter().all(|entry| entry["annotations"]["k"] == "v"));
         assert_eq!(index.entries().len(), 2, "the name is one more");
+        let mut null = Index::parse(br#"{"manifests":null}"#).unwrap();
+        assert!(null.entries().is_empty());
+        null.add("m", &blob("a"));
+        assert_eq!(shape(&null), ["a="]);
         for text in ["[]", "x", r#"{"manifests":1}"#] {
             assert_eq!(Index::parse(text.as_bytes()), None, "{text}");
         }

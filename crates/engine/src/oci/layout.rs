@@ -1,48 +1,103 @@
-//! The files of a layout: reads them whole and checked, replaces the index at once.
+//! The files of a layout, of a directory or of an archive: read whole, and checked.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
 
 use dsync_core::{Digest, Platform};
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
+use super::directory::{Directory, io_error};
 use super::index::Index;
 use super::resolve::host_platform;
+use crate::archive::Contents;
 use crate::package::{BlobRef, Blobs, LARGEST_DOCUMENT, PackageError};
 use crate::store::StoreError;
 
-/// How files begin that are not part of the layout yet.
-const TEMPORARY: &str = ".docker-sync-";
-
-/// The directory of a layout.
+/// A layout.
 #[derive(Debug)]
 pub(super) struct Layout {
-    directory: PathBuf,
+    files: Files,
     /// Whose image has a name that several platforms share.
     pub(super) platform: Platform,
 }
 
+/// Where its files are.
+#[derive(Debug)]
+enum Files {
+    Directory(Directory),
+    Archive { name: String, contents: Arc<Contents> },
+}
+
 impl Layout {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let layout = Self { directory: directory.into(), platform: host_platform() };
-        match fs::read(directory.join("oci-layout")) {
-            Ok(bytes) => {
-                let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-                match json.get("imageLayoutVersion").and_then(Value::as_str) {
-                    Some(version) if version.starts_with("1.") => Ok(layout),
-                    _ => Err(layout.broken("its oci-layout file names no known version (expected 1.0.0)")),
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => layout.vacant().map(|()| layout),
-            Err(error) => Err(layout.io("cannot be read", error)),
+        let layout = Self::new(Files::Directory(Directory::new(directory)));
+        match layout.file("oci-layout")? {
+            Some(bytes) => layout.check_version(&bytes).map(|()| layout),
+            None => layout.directory()?.check_vacant().map(|()| layout),
+        }
+    }
+
+    /// The layout in an archive that has an index. `name` is the archive, for people.
+    pub(super) fn archived(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
+        let layout = Self::new(Files::Archive { name, contents });
+        if let Some(bytes) = layout.file("oci-layout")? {
+            layout.check_version(&bytes)?;
+        }
+        Ok(layout)
+    }
+
+    fn new(files: Files) -> Self {
+        Self { files, platform: host_platform() }
+    }
+
+    fn check_version(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let json: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        match json.get("imageLayoutVersion").and_then(Value::as_str) {
+            Some(version) if version.starts_with("1.") => Ok(()),
+            _ => Err(self.broken("its oci-layout file names no known version (expected 1.0.0)")),
         }
     }
 
     /// For people.
     pub(super) fn name(&self) -> String {
-        format!("oci:{}", self.directory.display())
+        match &self.files {
+            Files::Directory(directory) => directory.name(),
+            Files::Archive { name, .. } => name.clone(),
+        }
+    }
+
+    /// Where the layout can be written.
+    pub(super) fn directory(&self) -> Result<&Directory, StoreError> {
+        match &self.files {
+            Files::Directory(directory) => Ok(directory),
+            Files::Archive { name, .. } => Err(StoreError::ReadOnly { store: name.clone() }),
+        }
+    }
+
+    /// That there is a layout, and not only a place for one.
+    pub(super) fn must_exist(&self) -> Result<(), StoreError> {
+        let Files::Directory(directory) = &self.files else { return Ok(()) };
+        let path = directory.path();
+        if path.join("oci-layout").exists() {
+            return Ok(());
+        }
+        let display = path.display();
+        let message = if path.exists() {
+            format!("the directory {display} is empty: there is no OCI image layout in it")
+        } else {
+            match existing_prefix(path) {
+                Some((layout, image)) => format!(
+                    "there is no directory {display}. For the image {image} of the layout {layout}, name it apart: \
+                     oci:{layout} {image}"
+                ),
+                None => {
+                    format!("there is no directory {display}, so no OCI image layout to take images from")
+                }
+            }
+        };
+        Err(StoreError::NoStore { message })
     }
 
     pub(super) fn broken(&self, reason: impl Into<String>) -> StoreError {
@@ -57,111 +112,62 @@ impl Layout {
     }
 
     pub(super) fn io(&self, what: &str, source: io::Error) -> StoreError {
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                StoreError::NoSpace { message: format!("{}: {source}", self.name()) }
+        io_error(&self.name(), what, source)
+    }
+
+    /// A small file at the top of the layout; `None` where there is none.
+    fn file(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match &self.files {
+            Files::Directory(directory) => match File::open(directory.path().join(name)) {
+                Ok(file) => self.bounded(file, name).map(Some),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                // A file in the place of the directory; who looks for a place to write to says so.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+                Err(error) => Err(self.io(&format!("has no readable {name}"), error)),
+            },
+            Files::Archive { contents, .. } => {
+                contents.open(name).map(|part| self.bounded(part, name)).transpose()
             }
-            _ => StoreError::Io { what: format!("{} {what}", self.name()), source },
         }
-    }
-
-    /// Whether nothing is there that a new layout could hurt.
-    fn vacant(&self) -> Result<(), StoreError> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(self.io("cannot be read", error)),
-        };
-        if entries.flatten().all(|entry| is_temporary(&entry)) {
-            return Ok(());
-        }
-        Err(self.broken(
-            "the directory has files but no oci-layout; name an OCI image layout, or a new or empty directory",
-        ))
-    }
-
-    /// Makes what an empty layout has, unless it is there.
-    pub(super) fn create(&self) -> Result<(), StoreError> {
-        let failed = |error| self.io("cannot be made", error);
-        fs::create_dir_all(&self.directory).map_err(failed)?;
-        let _lock = self.lock()?;
-        if !self.directory.join("oci-layout").exists() {
-            self.vacant()?;
-            self.replace("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        }
-        if !self.directory.join("index.json").exists() {
-            self.replace("index.json", &Index::empty().to_bytes())?;
-        }
-        fs::create_dir_all(self.blobs()).map_err(failed)
-    }
-
-    /// Keeps other writers out while the result lives. The lock is on the directory itself, so that no
-    /// file of it stays in the layout.
-    pub(super) fn lock(&self) -> Result<File, StoreError> {
-        let locked = File::open(&self.directory).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|error| self.io("cannot be locked", error))
     }
 
     pub(super) fn index(&self) -> Result<Index, StoreError> {
-        match File::open(self.directory.join("index.json")) {
-            Ok(file) => {
-                let bytes = self.bounded(file, "index.json")?;
+        match self.file("index.json")? {
+            Some(bytes) => {
                 Index::parse(&bytes).ok_or_else(|| self.broken("its index.json is no image index"))
             }
             // Only a store that nobody has written to yet has none.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.vacant().is_ok() => {
-                Ok(Index::empty())
-            }
-            Err(error) => Err(self.io("has no readable index.json", error)),
+            None => match &self.files {
+                Files::Directory(directory) if directory.is_vacant()? => Ok(Index::empty()),
+                _ => Err(self.broken("it has no index.json")),
+            },
         }
-    }
-
-    /// The caller has the lock.
-    pub(super) fn replace_index(&self, index: &Index) -> Result<(), StoreError> {
-        self.replace("index.json", &index.to_bytes())
-    }
-
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let written = temporary(&self.directory).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.persist(self.directory.join(name)).map_err(|error| error.error)
-        });
-        written.map(drop).map_err(|error| self.io(&format!("does not take a new {name}"), error))
-    }
-
-    /// Removes what a process left that was killed. A file of one that lives is locked, or was made under
-    /// the lock that the caller has.
-    pub(super) fn remove_stale(&self) -> Result<(), StoreError> {
-        for directory in [&self.directory, &self.blobs()] {
-            let entries = fs::read_dir(directory).map_err(|error| self.io("cannot be read", error))?;
-            for entry in entries.flatten().filter(is_temporary) {
-                if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
-                    // What cannot be removed is in nobody's way.
-                    let _ = fs::remove_file(entry.path());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn blobs(&self) -> PathBuf {
-        self.directory.join("blobs").join("sha256")
-    }
-
-    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.blobs().join(digest.hex())
     }
 
     /// Whether there is a blob of this size.
     pub(super) fn has(&self, blob: &BlobRef) -> bool {
-        self.blob_path(&blob.digest).metadata().is_ok_and(|metadata| metadata.len() == blob.size)
+        let len = match &self.files {
+            Files::Directory(directory) => {
+                fs::metadata(directory.blob_path(&blob.digest)).ok().map(|metadata| metadata.len())
+            }
+            Files::Archive { contents, .. } => contents.len(&archived_path(&blob.digest)),
+        };
+        len == Some(blob.size)
     }
 
-    pub(super) fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
-        File::open(self.blob_path(digest)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => self.broken(format!("the blob {digest} is missing")),
-            _ => self.io(&format!("has no readable blob {digest}"), error),
-        })
+    pub(super) fn open_blob(&self, digest: &Digest) -> Result<Box<dyn Read>, StoreError> {
+        let missing = || self.broken(format!("the blob {digest} is missing"));
+        match &self.files {
+            Files::Directory(directory) => match File::open(directory.blob_path(digest)) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing()),
+                Err(error) => Err(self.io(&format!("has no readable blob {digest}"), error)),
+            },
+            Files::Archive { contents, .. } => {
+                let part = contents.open(&archived_path(digest)).ok_or_else(missing)?;
+                Ok(Box::new(part))
+            }
+        }
     }
 
     /// The bytes of a manifest, an index or a config, which are those that its digest is of.
@@ -174,7 +180,7 @@ impl Layout {
         }
     }
 
-    fn bounded(&self, file: File, name: &str) -> Result<Vec<u8>, StoreError> {
+    fn bounded(&self, file: impl Read, name: &str) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
         file.take(LARGEST_DOCUMENT + 1)
             .read_to_end(&mut bytes)
@@ -188,7 +194,7 @@ impl Layout {
 
 impl Blobs for Layout {
     fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
-        Ok(Box::new(self.open_blob(&blob.digest)?))
+        self.open_blob(&blob.digest).map(|blob| blob as Box<dyn Read>)
     }
 
     fn broken(&self, reason: String) -> StoreError {
@@ -196,18 +202,15 @@ impl Blobs for Layout {
     }
 }
 
-fn is_temporary(entry: &fs::DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with(TEMPORARY)
+fn archived_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
-/// A file that vanishes unless it is renamed.
-pub(super) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    // Others may read a layout, as far as the umask lets them.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(directory)
+/// `DIR:NAME` as other tools write an image of a layout, where there is a `DIR`.
+fn existing_prefix(path: &Path) -> Option<(&str, &str)> {
+    let text = path.to_str()?;
+    let splits = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    splits.filter(|(_, name)| !name.is_empty()).find(|(directory, _)| Path::new(directory).is_dir())
 }
 
 #[cfg(test)]
@@ -222,7 +225,7 @@ mod tests {
         assert!(layout.index().unwrap().entries().is_empty());
         assert!(!path.exists());
         fs::create_dir(&path).unwrap();
-        Layout::open(&path).unwrap().create().unwrap();
+        Layout::open(&path).unwrap().directory().unwrap().create().unwrap();
         let names = |path: &Path| {
             let mut names: Vec<_> =
                 fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -230,7 +233,7 @@ mod tests {
             names
         };
         assert_eq!(names(&path), ["blobs", "index.json", "oci-layout"]);
-        Layout::open(&path).unwrap().create().unwrap();
+        Layout::open(&path).unwrap().directory().unwrap().create().unwrap();
         fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"2"}"#).unwrap();
         assert!(Layout::open(&path).unwrap_err().to_string().contains("no known version"));
         fs::remove_file(path.join("oci-layout")).unwrap();
@@ -238,15 +241,35 @@ mod tests {
     }
 
     #[test]
+    fn a_source_must_be_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let said = |path: &Path| match Layout::open(path).and_then(|layout| layout.must_exist()) {
+            Err(StoreError::NoStore { message }) => message,
+            other => panic!("{other:?}"),
+        };
+        let new = directory.path().join("new");
+        assert!(said(&new).starts_with("there is no directory"));
+        fs::create_dir(&new).unwrap();
+        assert!(said(&new).contains("is empty"));
+        assert!(said(&directory.path().join("new:web:1")).contains("new web:1"), "as skopeo has it");
+        Directory::new(&new).create().unwrap();
+        Layout::open(&new).unwrap().must_exist().unwrap();
+        let file = directory.path().join("file.tar");
+        fs::write(&file, "x").unwrap();
+        assert!(said(&file).contains("oci-archive:"));
+    }
+
+    #[test]
     fn documents_are_checked() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::open(directory.path()).unwrap();
-        layout.create().unwrap();
+        let files = layout.directory().unwrap();
+        files.create().unwrap();
         let digest = Digest::of(b"text");
         assert!(layout.document(&digest).unwrap_err().to_string().contains("is missing"));
-        fs::write(layout.blob_path(&digest), "other").unwrap();
+        fs::write(files.blob_path(&digest), "other").unwrap();
         assert!(layout.document(&digest).unwrap_err().to_string().contains("other contents"));
-        fs::write(layout.blob_path(&digest), "text").unwrap();
+        fs::write(files.blob_path(&digest), "text").unwrap();
         assert_eq!(layout.document(&digest).unwrap(), b"text");
         assert!(layout.has(&BlobRef { digest, size: 4 }) && !layout.has(&BlobRef { digest, size: 5 }));
     }

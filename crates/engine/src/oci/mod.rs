@@ -1,8 +1,10 @@
-//! An OCI image layout directory as a store (OCI image specification, "Image Layout").
+//! An OCI image layout as a store (OCI image specification, "Image Layout"): a directory, or an archive of one, which
+//! can only be read.
 //!
 //! The ID of an image here is the digest that the layout names it by: of a manifest, or of an index. Docker's containerd
 //! store shows the same one.
 
+mod directory;
 mod import;
 mod index;
 mod layout;
@@ -11,9 +13,12 @@ mod resolve;
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Inventory, Platform};
+use serde_json::Value;
 
+use crate::archive::Contents;
 use crate::package::{BlobRef, Blobs as _, Package, export};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use layout::Layout;
@@ -21,7 +26,8 @@ use resolve::{Found, Resolved, Whole, resolve};
 
 pub(crate) use resolve::host_platform;
 
-/// The images of one directory.
+/// The images of one layout.
+#[derive(Debug)]
 pub(crate) struct OciStore {
     layout: Layout,
 }
@@ -31,6 +37,11 @@ impl OciStore {
     /// first import makes; one with other things in it is refused.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
         Ok(Self { layout: Layout::open(directory)? })
+    }
+
+    /// Opens an archive with an index. `name` is the archive, for people.
+    pub(crate) fn archived(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
+        Ok(Self { layout: Layout::archived(name, contents)? })
     }
 }
 
@@ -43,9 +54,29 @@ impl Store for OciStore {
         self.layout.platform = platform.clone();
     }
 
+    fn must_exist(&self) -> Result<(), StoreError> {
+        self.layout.must_exist()
+    }
+
     fn list(&self) -> Result<Inventory, StoreError> {
         let Resolved { images, unreadable } = resolve(&self.layout)?;
         Ok(Inventory { images: images.into_iter().map(|found| found.image).collect(), unreadable })
+    }
+
+    fn unnamed(&self, images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
+        // In a directory that is written again and again those are old images, unless there are no others.
+        if self.layout.directory().is_ok() && images.iter().any(|image| !image.names.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let index = self.layout.index()?;
+        // An image of another platform may have lost its name to this one.
+        let is_named = |id: &ImageId| {
+            let is_it = |entry: &&Value| {
+                BlobRef::parse(entry).is_some_and(|blob| blob.digest.as_bytes() == id.as_bytes())
+            };
+            index.entries().iter().filter(is_it).any(|entry| index::name(entry).is_some())
+        };
+        Ok(images.iter().map(|image| image.id).filter(|id| !is_named(id)).collect())
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {
@@ -92,11 +123,12 @@ impl Store for OciStore {
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
-        let _lock = self.layout.lock()?;
+        let directory = self.layout.directory()?;
+        let _lock = directory.lock()?;
         let entry = self.find(id)?.entry;
         let mut index = self.layout.index()?;
         index.tag(entry, names);
-        self.layout.replace_index(&index)
+        directory.replace_index(&index)
     }
 }
 

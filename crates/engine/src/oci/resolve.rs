@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::index::name;
 use super::layout::Layout;
-use crate::package::{BlobRef, Documents, Package};
+use crate::package::{BlobRef, Documents, Package, is_attestation};
 use crate::store::StoreError;
 
 /// One image of a layout.
@@ -80,6 +80,10 @@ fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, preferred: &Pl
 /// The image that an entry of the index stands for; `None` where it is no image, or none for this platform. An error is
 /// the reason why the image cannot be read.
 fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Option<Found>, String> {
+    // What a builder says of an image may stand in the index of the layout itself.
+    if is_attestation(descriptor) {
+        return Ok(None);
+    }
     let blob = BlobRef::parse(descriptor).ok_or("its entry in index.json has no valid digest and size")?;
     let package = Package::collect(&blob, None, &mut Listed(layout)).map_err(|error| error.to_string())?;
     let Some((config, layers)) = package.image(&layout.platform) else {

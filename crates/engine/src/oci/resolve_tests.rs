@@ -5,6 +5,7 @@ use std::fs;
 use dsync_core::{DiffId, Digest};
 
 use super::*;
+use crate::oci::directory::Directory;
 
 struct Made {
     directory: tempfile::TempDir,
@@ -14,7 +15,7 @@ struct Made {
 impl Made {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Layout::open(directory.path()).unwrap().create().unwrap();
+        Directory::new(directory.path()).create().unwrap();
         Self { directory, entries: Vec::new() }
     }
 
@@ -105,6 +106,20 @@ fn of_several_platforms_this_hosts_is_taken() {
     assert_eq!(found.image.platform.os, "plan9", "the only one is taken");
     let (third, _) = made.image("plan9/arm", &["x"]);
     made.entries = vec![made.index(&[other, third])];
+    assert_eq!(made.shown(), []);
+}
+
+#[test]
+fn what_a_builder_says_of_an_image_is_none() {
+    let mut made = Made::new();
+    let (mut attestation, _) = made.image("unknown/unknown", &["said"]);
+    attestation["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest"});
+    // In the index of the layout itself, and alone in an index of its own.
+    made.entries = vec![attestation.clone()];
+    assert_eq!(made.shown(), []);
+    let alone = made.index(&[attestation]);
+    made.entries.clear();
+    made.add(alone, Some("alone"));
     assert_eq!(made.shown(), []);
 }
 

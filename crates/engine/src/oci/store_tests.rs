@@ -47,19 +47,19 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
     gzip.write_all(&low).unwrap();
     let gzip = gzip.finish().unwrap();
     let digest = dsync_core::Digest::of(&gzip);
-    let layout = &store.layout;
-    fs::write(layout.blob_path(&digest), &gzip).unwrap();
-    fs::remove_file(layout.blobs().join(low_id.hex())).unwrap();
+    let (layout, files) = (&store.layout, store.layout.directory().unwrap());
+    fs::write(files.blob_path(&digest), &gzip).unwrap();
+    fs::remove_file(files.blobs().join(low_id.hex())).unwrap();
     let entry = &layout.index().unwrap().entries()[0]["digest"].as_str().unwrap().parse().unwrap();
     let manifest = String::from_utf8(layout.document(entry).unwrap()).unwrap();
     let manifest = manifest
         .replace(&low_id.hex(), &digest.hex())
         .replace("size\":900", &{ format!("size\":{}", gzip.len()) });
     let blob = BlobRef { digest: dsync_core::Digest::of(manifest.as_bytes()), size: manifest.len() as u64 };
-    fs::write(layout.blob_path(&blob.digest), &manifest).unwrap();
+    fs::write(files.blob_path(&blob.digest), &manifest).unwrap();
     let mut index = index::Index::empty();
     index.add("application/vnd.oci.image.manifest.v1+json", &blob);
-    layout.replace_index(&index).unwrap();
+    files.replace_index(&index).unwrap();
 
     let id = import(&config("new"), false).unwrap();
     let found = store.find(&id).unwrap();
@@ -88,9 +88,9 @@ fn what_a_killed_process_left_is_removed() {
     let mut import = store.import().unwrap();
     let layer = [7; 10];
     import.layer(&DiffId::of(&layer), 10, &mut |out| out.write_all(&layer)).unwrap();
-    let stale = store.layout.blobs().join(".docker-sync-stale");
+    let stale = store.layout.directory().unwrap().blobs().join(".docker-sync-stale");
     fs::write(&stale, "x").unwrap();
-    let count = || fs::read_dir(store.layout.blobs()).unwrap().count();
+    let count = || fs::read_dir(store.layout.directory().unwrap().blobs()).unwrap().count();
     assert_eq!(count(), 2);
     let other = store.import().unwrap();
     assert!(!stale.exists());

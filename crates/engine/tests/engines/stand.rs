@@ -113,7 +113,7 @@ impl Stand {
         }
         words.push(program.to_str().unwrap().to_owned());
         words.extend(client.get_args().map(|arg| arg.to_str().unwrap().to_owned()));
-        open(&StoreSpec::Command(words)).unwrap()
+        open(&StoreSpec::Command(words), &std::env::temp_dir()).unwrap()
     }
 
     /// Waits until the engine holds no more than this, and all images of it; an engine takes its time to
@@ -189,7 +189,8 @@ impl Guest {
 
     /// The store, as `--docker` would open it.
     pub(crate) fn store(&self) -> Box<dyn Store> {
-        open(&StoreSpec::Command(vec![self.podman.to_str().unwrap().to_owned()])).unwrap()
+        open(&StoreSpec::Command(vec![self.podman.to_str().unwrap().to_owned()]), &std::env::temp_dir())
+            .unwrap()
     }
 
     /// What a command of its podman prints.

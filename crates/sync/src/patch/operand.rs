@@ -10,9 +10,9 @@ use dsync_engine::{BlobRef, Description, Export, Holdings, Import, LayerSink, Pa
 use crate::endpoint::open_here;
 use crate::failure::EndpointError;
 use crate::remote::is_file;
-use crate::select::Selector;
+use crate::select::{self, Selector};
 
-/// An image that is meant: `NAME`, `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`.
+/// An image that is meant: `NAME`, `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`, `oci-archive:FILE[:NAME]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Operand<'a> {
     /// As `--docker` takes it; empty for the store that all others are of.
@@ -40,7 +40,9 @@ impl<'a> Operand<'a> {
 
     /// The one image that is meant, and the names of it that are.
     pub(super) fn find(self, stores: &Stores) -> Result<(Image, Vec<ImageRef>), EndpointError> {
-        let Inventory { images: held, unreadable } = stores.of(self.store).list()?;
+        let store = stores.of(self.store);
+        store.must_exist()?;
+        let Inventory { images: held, unreadable } = store.list()?;
         let place = if self.store.is_empty() { "this host" } else { self.store };
         if self.name.is_empty() {
             return match &held[..] {
@@ -58,11 +60,16 @@ impl<'a> Operand<'a> {
             Some(image) => EndpointError::Broken(format!("{} cannot be read: {}", self.name, image.reason)),
             None => EndpointError::Usage(format!("{place} has no image {}", self.name)),
         };
+        if let Some(other) = held.iter().find(|image| selector.is_contradicted_by(image)) {
+            let reason = format!("{place} has another image under the name in {}: {}", self.name, other.id);
+            return Err(EndpointError::Usage(reason));
+        }
         let image = found.next().ok_or_else(missing)?;
         if found.next().is_some() {
             return Err(EndpointError::Usage(format!("more than one image is meant by {}", self.name)));
         }
-        Ok((image.clone(), image.names.iter().filter(|name| selector.names(name)).cloned().collect()))
+        let names = select::names(std::slice::from_ref(&selector), image);
+        Ok((image.clone(), names.into_iter().flatten().collect()))
     }
 }
 
@@ -71,12 +78,16 @@ pub(super) struct Stores(Vec<(String, Box<dyn Store>)>);
 
 impl Stores {
     /// Opens each once; `engine` is the store of images that do not say.
-    pub(super) fn open(operands: &[Operand<'_>], engine: &str) -> Result<Stores, EndpointError> {
+    pub(super) fn open(
+        operands: &[Operand<'_>],
+        engine: &str,
+        folder: &Path,
+    ) -> Result<Stores, EndpointError> {
         let mut stores: Vec<(String, Box<dyn Store>)> = Vec::new();
         for operand in operands {
             if !stores.iter().any(|(store, _)| store == operand.store) {
                 let store = if operand.store.is_empty() { engine } else { operand.store };
-                stores.push((operand.store.to_owned(), open_here(store)?));
+                stores.push((operand.store.to_owned(), open_here(store, folder)?));
             }
         }
         Ok(Stores(stores))
