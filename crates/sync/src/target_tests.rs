@@ -68,7 +68,7 @@ fn receiving(image: &Image) -> Receiving {
 /// Has the source send one image and the target ask for another.
 fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Result<Reply, EndpointError> {
     let ((mut mine, client_of_target), (client_of_source, mut theirs)) = (Link::pair(), Link::pair());
-    let room = Room { folder: std::env::temp_dir(), memory: 64 << 20 };
+    let room = Room { folder: std::env::temp_dir(), memory: 64 << 20, caches: None };
     let sending = Sending {
         compression: Compression::Level(3),
         speed: None,
@@ -281,7 +281,7 @@ fn told(proof: impl Fn(&[u8; 16]) -> [u8; 3], of: &DiffId) -> Vec<Known> {
         prove: false,
         key: Some(key),
     };
-    let room = Room { folder: std::env::temp_dir(), memory: 64 << 20 };
+    let room = Room { folder: std::env::temp_dir(), memory: 64 << 20, caches: None };
     let basis = vec![crate::need::short(of)];
     thread::scope(|scope| {
         let (source, room, id) = (&source, &room, &public.id);
