@@ -1,7 +1,7 @@
 //! From the arguments to a run: who called, what is asked for, where output goes.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -46,10 +46,10 @@ pub(crate) fn start() -> u8 {
             Ok(text) => print(text),
             Err(diagnosis) => fail(&diagnosis, early),
         },
-        (Some(Command::Agent { version: true }), _) => {
+        (Some(Command::Agent { version: true, .. }), _) => {
             print(dsync_sync::agent_version(env!("CARGO_PKG_VERSION")) + "\n")
         }
-        (Some(Command::Agent { version: false }), _) => agent(early),
+        (Some(Command::Agent { version: false, folder }), _) => agent(folder.as_deref(), early),
         (None, Some(remote)) => sync(remote, &cli.sync, docker),
         (None, None) => unreachable!("clap asks for REMOTE where there is no command"),
     }
@@ -163,7 +163,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
 }
 
 /// Serves the other end. A person who types this means a host.
-fn agent(early: Early) -> u8 {
+fn agent(folder: Option<&OsStr>, early: Early) -> u8 {
     if io::stdin().is_terminal() {
         let diagnosis =
             Diagnosis::new("usage", error::USAGE, "'agent' serves another docker-sync, not a terminal")
@@ -173,7 +173,7 @@ fn agent(early: Early) -> u8 {
     if let Err(e) = signals::install(dsync_sync::interrupt) {
         let _ = writeln!(io::stderr(), "signals are not handled: {e}");
     }
-    dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"))
+    dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"), folder)
 }
 
 /// What has to be known of the arguments even where they make no sense.

@@ -2,6 +2,7 @@
 //!
 //! It was put into a private directory under its own hash by the bootstrap. It keeps that directory small.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -26,8 +27,10 @@ const KEPT: usize = 4;
 pub(crate) const PREFIX: &str = "agent-";
 
 /// Runs as the agent until the client goes away. Returns the exit code.
-pub fn serve_stdio(version: &str) -> u8 {
-    match serve(version) {
+///
+/// `folder` is the directory that relative paths are meant from: the bootstrap runs the agent out of another.
+pub fn serve_stdio(version: &str, folder: Option<&OsStr>) -> u8 {
+    match serve(version, folder) {
         Ok(()) => 0,
         Err(error) => {
             // The client shows the agent's standard error when the conversation ends early.
@@ -42,7 +45,11 @@ pub fn agent_version(version: &str) -> String {
     format!("docker-sync agent {version} protocol {PROTOCOL}")
 }
 
-fn serve(version: &str) -> io::Result<()> {
+fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {
+    if let Some(folder) = folder {
+        // Without it nothing relative can be meant, least of all from the directory of agents.
+        std::env::set_current_dir(folder).or_else(|_| std::env::set_current_dir("/"))?;
+    }
     let mut output = io::stdout();
     output
         .write_all(&Preamble { protocol: PROTOCOL, build: build_id(&std::env::current_exe()?)? }.encode())?;

@@ -77,7 +77,7 @@ impl Master {
         let master = through(&["ControlMaster=yes", "ControlPersist=no"]);
         // Where the master is gone, ssh would connect by itself, and perhaps ask for the password again.
         let shell = through(&["ControlMaster=no", "ProxyCommand=false"]);
-        let keeper = format!("exec sh -c 'cat >/dev/null; {}'", distant.removal());
+        let keeper = format!("exec /bin/sh -c 'cat >/dev/null; {}'", distant.removal());
         let words = ssh::arguments(&master, to, &keeper);
         let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
         while !socket.exists() {
@@ -96,7 +96,7 @@ impl Master {
 
     /// Whether rsync is there and can be talked to: it does not put up with a login shell that prints.
     fn has_rsync(&self, to: &Destination) -> bool {
-        let script = "exec sh -c 'command -v rsync >/dev/null && echo yes'";
+        let script = "exec /bin/sh -c 'command -v rsync >/dev/null && echo yes'";
         said(&ssh::arguments(&self.shell, to, script)).is_some_and(|said| said == b"yes\n")
     }
 

@@ -1,44 +1,23 @@
 //! How the agent gets to run on a host that has nothing of it.
 //!
-//! ssh runs one command, which any login shell can read: `exec sh -c '…' docker-sync HASH VERSION`. The
+//! ssh runs one command, which any login shell can read: `exec /bin/sh -c '…' docker-sync HASH VERSION`. The
 //! script runs the cached agent, or one of the same version on PATH; else it asks for the program, in one
-//! line, and reads it from standard input. The script has no quote, backslash, exclamation mark or line end
-//! in it, which is what sh, fish and csh all take literally between single quotes.
+//! line, and reads it from standard input.
+
+mod script;
+#[cfg(test)]
+mod script_tests;
 
 use std::io::{self, Read, Write};
 
 use dsync_proto::{MAGIC, PREAMBLE_LEN, Preamble, PreambleError, find};
 
+pub(crate) use script::command;
+
 /// What the script prints before it asks for the program, or before it gives up.
 const MARK: &str = "docker-sync-bootstrap";
 /// Noise of a login shell that is put up with before the agent speaks, in bytes.
 const MAX_NOISE: usize = 64 << 10;
-
-/// `p` is a private directory, `a` the agent in it. `test -O` is true for what is ours; a directory whose
-/// files cannot be executed shows in the exit code of an empty script.
-const SCRIPT: &str = concat!(
-    r#"h=$1; v=$2; u=$(id -u); PATH=$PATH:/usr/local/bin:/usr/bin:/bin; "#,
-    r#"dirs() { for d in "$XDG_CACHE_HOME" "$HOME/.cache" /var/tmp /tmp /dev/shm; do case $d in "" | /.cache) ;; "#,
-    r#"/var/tmp | /tmp | /dev/shm) p=$d/docker-sync-$u; $1 && return 0;; *) p=$d/docker-sync; $1 && return 0;; esac; done; return 1; }; "#,
-    r#"ours() { [ -d "$p" ] && [ -O "$p" ] && if [ -L "$p" ]; then false; fi; }; "#,
-    r#"cached() { a=$p/agent-$h; ours && [ -x "$a" ] && [ "$("$a" agent --version 2>/dev/null </dev/null)" = "$v" ]; }; "#,
-    r#"usable() { a=$p/agent-$h; t=$p/probe-$$; [ -d "$d" ] || mkdir -p "$d"; [ -d "$p" ] || mkdir -m 700 "$p"; "#,
-    r#"ours && chmod 700 "$p" && echo : >"$t" && chmod 700 "$t" && "$t"; r=$?; rm -f "$t"; return $r; }; "#,
-    r#"if dirs cached; then exec "$a" agent; fi; "#,
-    r#"if [ "$(docker-sync agent --version 2>/dev/null </dev/null)" = "$v" ]; then exec docker-sync agent; fi; "#,
-    r#"if dirs usable 2>/dev/null; then :; else echo "docker-sync-bootstrap none no directory in which a program may run"; exit 9; fi; "#,
-    r#"echo "docker-sync-bootstrap wanted $(uname -s) $(uname -m)"; read -r n s; "#,
-    r#"[ "$n" -gt 0 ] || exit 9; umask 077; head -c "$n" | gzip -dc >"$a.$$" && chmod 700 "$a.$$" && "#,
-    r#"if command -v sha256sum >/dev/null; then [ "$(sha256sum <"$a.$$" | cut -c1-64)" = "$s" ]; fi && "#,
-    r#"if [ "$("$a.$$" agent --version 2>/dev/null </dev/null)" = "$v" ]; then mv -f "$a.$$" "$a" && exec "$a" agent; fi; "#,
-    r#"rm -f "$a.$$"; echo "docker-sync-bootstrap none the program arrived damaged or does not run there"; exit 9"#,
-);
-
-/// The command for ssh to run.
-pub(crate) fn command(build: &[u8; 32], version_line: &str) -> String {
-    let hash = dsync_core::Digest::from_bytes(*build).hex();
-    format!("exec sh -c '{SCRIPT}' docker-sync {hash} '{version_line}'")
-}
 
 /// The program for a host.
 pub(crate) struct Program {
@@ -164,13 +143,6 @@ mod tests {
             }
         });
         (greeting, sent)
-    }
-
-    #[test]
-    fn every_shell_takes_the_script_literally() {
-        for bad in ['\'', '\\', '!', '\n', '\r'] {
-            assert!(!SCRIPT.contains(bad), "{bad:?}");
-        }
     }
 
     #[test]
