@@ -18,6 +18,7 @@ use crate::endpoint::{self, Site};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
+use crate::interrupt;
 use crate::link::Link;
 use crate::remote::Destination;
 use crate::rsync::{DistantFolder, RsyncStore};
@@ -81,9 +82,12 @@ impl Master {
         let words = ssh::arguments(&master, to, &keeper);
         let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
         while !socket.exists() {
-            if pipe.has_ended() {
+            if pipe.has_ended() || interrupt::happened() {
                 drop((output, input));
                 pipe.end();
+                if interrupt::happened() {
+                    return Err(Error::Interrupted);
+                }
                 let message = pipe.message();
                 let kind = ssh::classify(&message);
                 return Err(Error::Ssh { host: to.host.clone(), kind, message });

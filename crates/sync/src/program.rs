@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::agent::agent_version;
 use crate::bootstrap::Program;
+use crate::interrupt;
 
 /// The name of the agent alone.
 const AGENT: &str = "docker-sync-agent";
@@ -76,7 +77,12 @@ fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
 
 fn pack(program: &[u8]) -> io::Result<Program> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(program)?;
+    for block in program.chunks(1 << 20) {
+        if interrupt::happened() {
+            return Err(io::Error::other("interrupted"));
+        }
+        encoder.write_all(block)?;
+    }
     Ok(Program { packed: encoder.finish()?, build: Sha256::digest(program).into() })
 }
 

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             if let Err(e) = signals::install(dsync_sync::interrupt) {
                 let _ = writeln!(io::stderr(), "signals are not handled: {e}");
             }
+            dsync_sync::tell_crashes();
             let exit = dsync_sync::serve_stdio(VERSION, folder.first().copied());
             signals::exit_code().filter(|_| exit != 0).unwrap_or(exit).into()
         }

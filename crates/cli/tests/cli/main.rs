@@ -5,6 +5,7 @@
 mod cache;
 mod environment;
 mod help;
+mod liars;
 mod plugin;
 mod remote;
 mod usage;
