@@ -15,7 +15,7 @@ use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 use crate::endpoint::{self, Site};
 use crate::interrupt::interrupt;
 use crate::link::Link;
-use crate::program::build_id;
+use crate::program::BUILD;
 
 /// Agents of other versions go when they have not run for so long.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -40,9 +40,11 @@ pub fn serve_stdio(version: &str, folder: Option<&OsStr>) -> u8 {
     }
 }
 
-/// What `docker-sync agent --version` prints: an agent on PATH is used when its line is the client's own.
+/// What `docker-sync agent --version` prints: an agent is used when its line is the client's own. With as much of the
+/// build id as tells builds apart; all of it comes with the preamble.
 pub fn agent_version(version: &str) -> String {
-    format!("docker-sync agent {version} protocol {PROTOCOL}")
+    let build: String = BUILD.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("docker-sync agent {version} protocol {PROTOCOL} build {build}")
 }
 
 fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {
@@ -51,8 +53,7 @@ fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {
         std::env::set_current_dir(folder).or_else(|_| std::env::set_current_dir("/"))?;
     }
     let mut output = io::stdout();
-    output
-        .write_all(&Preamble { protocol: PROTOCOL, build: build_id(&std::env::current_exe()?)? }.encode())?;
+    output.write_all(&Preamble { protocol: PROTOCOL, build: BUILD }.encode())?;
     output.flush()?;
     tidy_cache();
     let mut input = io::stdin();
@@ -62,7 +63,7 @@ fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {
     if magic != MAGIC {
         return Err(io::Error::other("what arrives on standard input is not from docker-sync"));
     }
-    Preamble::decode(rest.try_into().map_err(io::Error::other)?).map_err(io::Error::other)?;
+    Preamble::decode(rest.try_into().map_err(io::Error::other)?, &BUILD).map_err(io::Error::other)?;
     let link = Link::over(Leash(input), output, Default::default(), Default::default());
     endpoint::serve(link, &Site::here(version))
 }

@@ -1,7 +1,7 @@
 //! How the agent gets to run on a host that has nothing of it.
 //!
 //! ssh runs one command, which any login shell can read: `exec /bin/sh -c '…' docker-sync HASH VERSION`. The
-//! script runs the cached agent, or one of the same version on PATH; else it asks for the program, in one
+//! script runs the cached agent, or one of the same build on PATH; else it asks for the program, in one
 //! line, and reads it from standard input.
 
 mod script;
@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 
 use dsync_proto::{MAGIC, PREAMBLE_LEN, Preamble, PreambleError, find};
 
+use crate::program::BUILD;
 pub(crate) use script::command;
 
 /// What the script prints before it asks for the program, or before it gives up.
@@ -24,7 +25,7 @@ pub(crate) struct Program {
     /// gzip.
     pub(crate) packed: Vec<u8>,
     /// SHA-256 of the program.
-    pub(crate) build: [u8; 32],
+    pub(crate) hash: [u8; 32],
 }
 
 /// How the agent answered.
@@ -115,7 +116,7 @@ fn give(output: &mut dyn Write, program: Option<&Program>) -> io::Result<()> {
     match program {
         None => writeln!(output, "0 -")?,
         Some(program) => {
-            let hash = dsync_core::Digest::from_bytes(program.build).hex();
+            let hash = dsync_core::Digest::from_bytes(program.hash).hex();
             writeln!(output, "{} {hash}", program.packed.len())?;
             output.write_all(&program.packed)?;
         }
@@ -149,7 +150,7 @@ impl Heard {
         else {
             return Ok(None);
         };
-        Preamble::decode(after)?;
+        Preamble::decode(after, &BUILD)?;
         let rest = self.bytes.split_off(end);
         let mut noise = std::mem::take(&mut self.bytes);
         noise.truncate(at);
@@ -185,7 +186,7 @@ mod tests {
     use dsync_proto::PROTOCOL;
 
     fn preamble() -> [u8; PREAMBLE_LEN] {
-        Preamble { protocol: PROTOCOL, build: [1; 32] }.encode()
+        Preamble { protocol: PROTOCOL, build: BUILD }.encode()
     }
 
     fn greet_with(input: &[u8]) -> (Result<Greeting, BootstrapError>, Vec<u8>) {
@@ -196,7 +197,7 @@ mod tests {
         let mut sent = Vec::new();
         let greeting = greet(&mut first.chain(then), &mut sent, &mut |system, machine| {
             if (system, machine) == ("Linux", "x86_64") {
-                Ok(Program { packed: b"PROGRAM".into(), build: [0xab; 32] })
+                Ok(Program { packed: b"PROGRAM".into(), hash: [0xab; 32] })
             } else {
                 Err(format!("there is no agent for {system} {machine}"))
             }
@@ -213,6 +214,14 @@ mod tests {
         let greeting = greeting.unwrap();
         assert_eq!((&greeting.noise[..], &greeting.rest[..]), (&b"Welcome!\n"[..], &b"more"[..]));
         assert!(sent.is_empty());
+    }
+
+    #[test]
+    fn an_agent_of_another_build_is_refused() {
+        let mut build = BUILD;
+        build[31] ^= 1;
+        let (greeting, _) = greet_with(&Preamble { protocol: PROTOCOL, build }.encode());
+        assert!(matches!(greeting, Err(BootstrapError::Version(PreambleError::Build))), "{greeting:?}");
     }
 
     #[test]
@@ -273,7 +282,7 @@ mod tests {
         let noise = b"docker-sync-bootstra\0docker-sync\0 docker-sync-bootstrap".repeat(700);
         let input = [&noise[..], b" wanted Linux x86_64\n", &noise, &preamble(), b"x"].concat();
         let mut sent = Vec::new();
-        let program = Program { packed: b"PROGRAM".into(), build: [0xab; 32] };
+        let program = Program { packed: b"PROGRAM".into(), hash: [0xab; 32] };
         let mut program = Some(program);
         let begin = std::time::Instant::now();
         let greeting =
@@ -282,7 +291,7 @@ mod tests {
         assert!(matches!(greeting, Err(BootstrapError::Refused(_))), "{greeting:?}");
         let input =
             [&vec![b'd'; MAX_NOISE - 100][..], b"\ndocker-sync-bootstrap wanted Linux x\n", &preamble()];
-        let mut program = Some(Program { packed: b"PROGRAM".into(), build: [0xab; 32] });
+        let mut program = Some(Program { packed: b"PROGRAM".into(), hash: [0xab; 32] });
         let greeting =
             greet(&mut Drops(&input.concat()), &mut sent, &mut |_, _| program.take().ok_or_else(String::new));
         assert!(greeting.unwrap().noise.is_empty());
@@ -303,7 +312,7 @@ mod tests {
         }
         let input =
             b"docker-sync-bootstrap wanted Linux x86_64\ndocker-sync-bootstrap none the disk is full\n";
-        let program = &mut |_: &str, _: &str| Ok(Program { packed: vec![0], build: [0; 32] });
+        let program = &mut |_: &str, _: &str| Ok(Program { packed: vec![0], hash: [0; 32] });
         let greeting = greet(&mut &input[..], &mut HungUp, program);
         assert!(matches!(greeting, Err(BootstrapError::Refused(reason)) if reason == "the disk is full"));
     }

@@ -15,7 +15,7 @@ use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
 use crate::interrupt;
 use crate::link::Link;
-use crate::program;
+use crate::program::{self, BUILD};
 use crate::remote::Remote;
 use crate::session::{Method, Options};
 use crate::ssh::{self, Pipe};
@@ -70,11 +70,11 @@ pub(crate) fn dial(
 
 fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {
     let host = remote.to_string();
-    let own = program::own(&options.version).and_then(|own| program::build_id(&own));
-    let build = own.map_err(Error::io("cannot read this program's own file"))?;
+    let own = program::own(&options.version).and_then(|own| program::hash(&own));
+    let hash = own.map_err(Error::io("cannot read this program's own file"))?;
     let words = match remote {
         Remote::Ssh(destination) => {
-            let command = bootstrap::command(&build, &agent_version(&options.version));
+            let command = bootstrap::command(&hash, &agent_version(&options.version));
             ssh::arguments(&options.ssh, destination, &command)
         }
         Remote::Layout(_) => {
@@ -104,7 +104,7 @@ fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) 
         observer.event(Event::Note(&format!("the login shell of {host} printed: {}", noise.trim())));
     }
     received.fetch_add((PREAMBLE_LEN + greeting.noise.len()) as u64, Ordering::Relaxed);
-    let preamble = Preamble { protocol: PROTOCOL, build }.encode();
+    let preamble = Preamble { protocol: PROTOCOL, build: BUILD }.encode();
     let greeted = input.write_all(&preamble).and_then(|()| input.flush());
     if greeted.is_err() {
         return Err(lost(&mut pipe, &host));

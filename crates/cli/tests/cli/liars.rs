@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dsync_proto::{
-    Channel, Event, Failure, FailureKind, Header, ListedImage, Opened, PREAMBLE_LEN, Peer, Reply, encode,
+    Channel, Event, Failure, FailureKind, Header, ListedConfig, ListedImage, ListedPlatform, Opened,
+    PREAMBLE_LEN, Peer, Reply, UnreadableImage, encode,
 };
 use serde::Serialize;
 
@@ -157,14 +158,18 @@ fn opened(store: &str) -> Vec<u8> {
 fn images(created: &str, names: &[&str]) -> Vec<u8> {
     let image = ListedImage {
         id: [7; 32],
+        config: ListedConfig::Id,
         names: vec!["img:1".into()],
+        digests: Vec::new(),
         diff_ids: vec![[8; 32]],
-        platform: "linux/amd64".into(),
+        platform: ListedPlatform { os: "linux".into(), architecture: created.into(), variant: String::new() },
         size: u64::MAX,
         created: created.into(),
     };
     let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    reply(&Reply::Images { images: if names.is_empty() { vec![image] } else { Vec::new() }, names })
+    let bad = UnreadableImage { id: None, names: vec!["bad:1".into()], reason: created.into() };
+    let (images, unreadable) = if names.is_empty() { (vec![image], vec![bad]) } else { Default::default() };
+    reply(&Reply::Images { images, unreadable, names })
 }
 
 impl Ran {
@@ -189,6 +194,19 @@ fn an_agent_is_sent_once() {
     );
     let _ = liar.run(&[]).exits(1).says("evil breaks the protocol").says("asked for the agent again");
     assert_eq!((liar.dials(), lines(&liar.path("asked"))), (1, 1));
+}
+
+#[test]
+fn an_agent_of_another_build_is_not_talked_to() {
+    let liar = Liar::saying(&[], "exec sleep 60");
+    let mut said = fs::read(liar.path("said")).unwrap();
+    said[PREAMBLE_LEN - 1] ^= 1;
+    fs::write(liar.path("said"), said).unwrap();
+    let _ = liar
+        .run(&[])
+        .exits(1)
+        .says("the other end is another build of docker-sync")
+        .says("hint: the docker-sync");
 }
 
 #[test]

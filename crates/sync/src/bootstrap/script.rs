@@ -29,18 +29,18 @@ pub(super) const SCRIPT: &str = concat!(
     r#"cached() { enter && ours $a - && same $a; }; "#,
     r#"usable() { [ $n = docker-sync ] && mkdir -p "$d"; cd -P "$d" && mkdir ./$n; enter || return; "#,
     r#"echo : >$t && chmod 700 $t && $t; r=$?; rm -f $t; return $r; }; "#,
-    r#"if dirs cached 2>/dev/null; then run $a; fi; "#,
-    r#"cd /; if same docker-sync; then run docker-sync; fi; "#,
-    r#"if dirs usable 2>/dev/null; then :; else echo "docker-sync-bootstrap none no directory in which a program may run"; exit 9; fi; "#,
+    r#"dirs cached 2>/dev/null && run $a; "#,
+    r#"cd /; same docker-sync && run docker-sync; "#,
+    r#"dirs usable 2>/dev/null || { echo "docker-sync-bootstrap none no directory in which a program may run"; exit 9; }; "#,
     r#"echo "docker-sync-bootstrap wanted $(uname -s) $(uname -m)"; read -r n s; "#,
     r#"[ "$n" -gt 0 ] || exit 9; head -c "$n" | gzip -dc >$t && chmod 700 $t && "#,
     r#"if command -v sha256sum >/dev/null; then [ "$(sha256sum <$t | cut -c1-64)" = "$s" ]; fi && "#,
     r#"same $t && mv -f $t $a && run $a; "#,
-    r#"rm -f $t; echo "docker-sync-bootstrap none the program arrived damaged or does not run there"; exit 9"#,
+    r#"rm -f $t; echo "docker-sync-bootstrap none the program arrived damaged, or is another build, or does not run there"; exit 9"#,
 );
 
 /// The command for ssh to run.
-pub(crate) fn command(build: &[u8; 32], version_line: &str) -> String {
-    let hash = dsync_core::Digest::from_bytes(*build).hex();
+pub(crate) fn command(hash: &[u8; 32], version_line: &str) -> String {
+    let hash = dsync_core::Digest::from_bytes(*hash).hex();
     format!("exec /bin/sh -c '{SCRIPT}' docker-sync {hash} '{version_line}'")
 }

@@ -17,7 +17,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::script::{SCRIPT, command};
 
-const VERSION: &str = "docker-sync agent 1.2.3 protocol 4";
+const VERSION: &str = "docker-sync agent 1.2.3 protocol 4 build 0123456789abcdef";
 const HASH: [u8; 32] = [0xab; 32];
 /// Users and groups that no package uses.
 const ALICE: u32 = 64_232;
@@ -325,7 +325,7 @@ fn a_damaged_upload_leaves_nothing() {
     let at = other.iter().position(|byte| *byte == b' ').unwrap() + 1;
     other[at] = if other[at] == b'0' { b'1' } else { b'0' };
     let wrong = upload("#!/bin/sh\necho another\n");
-    for (what, input) in [("cut", cut), ("another hash", other), ("another version", wrong)] {
+    for (what, input) in [("cut", cut), ("another hash", other), ("another build", wrong)] {
         let contact = account.contact(&input);
         assert!(
             contact.out.contains("\ndocker-sync-bootstrap none the program arrived damaged"),
@@ -436,7 +436,7 @@ fn nothing_in_the_current_directory_is_run() {
 }
 
 #[test]
-fn a_docker_sync_on_path_is_run_if_it_is_of_this_version() {
+fn a_docker_sync_on_path_is_run_if_it_is_of_this_build() {
     let account = Account::new();
     let bin = account.path("bin");
     account.make(&bin, 0o755);
@@ -447,8 +447,10 @@ fn a_docker_sync_on_path_is_run_if_it_is_of_this_version() {
     let contact = account.contact(b"");
     contact.runs("installed");
     assert!(contact.out.contains(&format!("in {}, umask 0022", account.home().display())), "{contact:?}");
-    fs::write(&installed, agent("installed").replace("1.2.3", "1.2.4")).unwrap();
-    account.contact(b"").asks_for_the_agent();
+    for other in [("1.2.3", "1.2.4"), ("89abcdef", "89abcdee"), (" build 0123456789abcdef", "")] {
+        fs::write(&installed, agent("installed").replace(other.0, other.1)).unwrap();
+        account.contact(b"").asks_for_the_agent();
+    }
 }
 
 #[test]
