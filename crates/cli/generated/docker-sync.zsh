@@ -148,6 +148,7 @@ _arguments "${_arguments_options[@]}" : \
 '--version[Print which agent this is]' \
 '-h[Print help]' \
 '--help[Print help]' \
+'::folder -- The directory that relative paths are meant from:_default' \
 && ret=0
 ;;
         esac

@@ -1,5 +1,6 @@
 //! The command line: what can be said.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -109,6 +110,8 @@ pub(crate) enum Command {
         /// Print which agent this is
         #[arg(long)]
         version: bool,
+        /// The directory that relative paths are meant from
+        folder: Option<OsString>,
     },
 }
 

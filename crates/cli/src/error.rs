@@ -36,6 +36,8 @@ pub(crate) const NO_SPACE: u8 = 6;
 pub(crate) const VERIFY: u8 = 7;
 pub(crate) const INTERRUPTED: u8 = 130;
 
+const BUG: &str = "no image was left half done. Please report this with the lines above, it is a bug";
+
 /// A failure, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Diagnosis {
@@ -87,6 +89,11 @@ impl Diagnosis {
         Diagnosis { kind, message, causes: Vec::new(), hint: None, exit }
     }
 
+    /// This program panicked.
+    pub(crate) fn crash(words: &str) -> Self {
+        Diagnosis::new("crashed", FAILED, "docker-sync crashed").because([words]).hint(BUG)
+    }
+
     /// Standard output could not be written.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         Diagnosis::new("io", FAILED, "cannot write to standard output").because([error.to_string()])
@@ -130,6 +137,18 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .because([reason])
                 .hint("leave out --method delta: rsync and stream run nothing there but the engine")
         }
+        Error::NoShell { host, said } => {
+            let command = context.ssh_command();
+            Diagnosis::new("no-shell", UNREACHABLE, format!("{host} runs no commands for this account"))
+                .because(said)
+                .hint(format!(
+                    "an account with a shell is needed, not one for sftp or git alone: `{command} true` must succeed. \
+                     Log in as another with USER@HOST"
+                ))
+        }
+        Error::Crashed { host, message } => {
+            Diagnosis::new("crashed", FAILED, format!("the agent on {host} crashed")).because([message]).hint(BUG)
+        }
         Error::Lost { host, message } => {
             Diagnosis::new("lost", UNREACHABLE, format!("the connection to {host} was lost"))
                 .because([message])
@@ -158,8 +177,8 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
         }
         Error::Version(_) => Diagnosis::new("version", FAILED, error.to_string())
             .hint("the docker-sync that is installed on the remote is another one; update it, or remove it and one is sent along"),
-        Error::Frame(_) | Error::Message(_) => {
-            Diagnosis::new("protocol", FAILED, error.to_string()).because(sources(error)).hint(noise(context))
+        Error::Protocol { what, .. } => {
+            Diagnosis::new("protocol", FAILED, error.to_string()).because([what]).hint(noise(context))
         }
         Error::OutOfTurn { .. } => {
             Diagnosis::new("protocol", FAILED, error.to_string()).hint(noise(context))

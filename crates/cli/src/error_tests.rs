@@ -187,11 +187,25 @@ fn the_conversation_fails() {
     hint: no image was left half done; run the same command again
     exit 3, lost
     ");
+    let message = "index out of bounds (crates/sync/src/x.rs:7)".into();
+    insta::assert_snapshot!(shown(&Error::Crashed { host: "alice@build".into(), message }), @"
+    error: the agent on alice@build crashed
+      caused by: index out of bounds (crates/sync/src/x.rs:7)
+    hint: no image was left half done. Please report this with the lines above, it is a bug
+    exit 1, crashed
+    ");
     insta::assert_snapshot!(shown(&Error::NoAgent { host: "alice@build".into(), reason: "no directory in which a program may run".into() }), @"
     error: no agent can run on alice@build
       caused by: no directory in which a program may run
     hint: leave out --method delta: rsync and stream run nothing there but the engine
     exit 1, no-agent
+    ");
+    let what = "a frame of an unknown channel (9) arrived; the connection is not clean".into();
+    insta::assert_snapshot!(shown(&Error::Protocol { end: "alice@build".into(), what }), @"
+    error: alice@build breaks the protocol
+      caused by: a frame of an unknown channel (9) arrived; the connection is not clean
+    hint: a login script on the remote may write in between: `ssh -F lab alice@build true` should print nothing
+    exit 1, protocol
     ");
     insta::assert_snapshot!(shown(&Error::OutOfTurn { expected: "a survey" }), @"
     error: the other end answered out of turn (expected a survey)
@@ -214,6 +228,36 @@ fn the_conversation_fails() {
     error: cannot write the spool file
       caused by: permission denied
     exit 1, io
+    ");
+}
+
+#[test]
+fn an_account_runs_no_commands() {
+    let said = |said: &[&str]| {
+        let said = said.iter().map(|&line| line.into()).collect();
+        shown(&Error::NoShell { host: "alice@build".into(), said })
+    };
+    insta::assert_snapshot!(said(&["This account is currently not available.", "\u{200b}"]), @r"
+    error: alice@build runs no commands for this account
+      caused by: This account is currently not available.
+      caused by: \u{200b}
+    hint: an account with a shell is needed, not one for sftp or git alone: `ssh -F lab alice@build true` must succeed. Log in as another with USER@HOST
+    exit 3, no-shell
+    ");
+    insta::assert_snapshot!(said(&[]), @"
+    error: alice@build runs no commands for this account
+    hint: an account with a shell is needed, not one for sftp or git alone: `ssh -F lab alice@build true` must succeed. Log in as another with USER@HOST
+    exit 3, no-shell
+    ");
+}
+
+#[test]
+fn this_program_crashes() {
+    let diagnosis = Diagnosis::crash("no entry found for key (crates/sync/src/x.rs:7)");
+    insta::assert_snapshot!(plain(&diagnosis.render()), @"
+    error: docker-sync crashed
+      caused by: no entry found for key (crates/sync/src/x.rs:7)
+    hint: no image was left half done. Please report this with the lines above, it is a bug
     ");
 }
 

@@ -37,11 +37,20 @@ struct State {
     position: String,
     warnings: Vec<String>,
     stopped: bool,
+    /// What is being waited for.
+    doing: Option<String>,
 }
 
 impl Progress {
     pub(crate) fn new(verbosity: Verbosity, err: Box<dyn Write + Send>) -> Self {
-        let state = State { err, bar: None, position: String::new(), warnings: Vec::new(), stopped: false };
+        let state = State {
+            err,
+            bar: None,
+            position: String::new(),
+            warnings: Vec::new(),
+            stopped: false,
+            doing: None,
+        };
         Progress { verbosity, state: Mutex::new(state) }
     }
 
@@ -79,6 +88,19 @@ impl Progress {
         let mut state = self.lock();
         state.clear();
         state.stopped = true;
+    }
+
+    /// The same where this thread may have the lock already, because it panicked there: then the line stays.
+    pub(crate) fn stop_if_free(&self) {
+        if let Ok(mut state) = self.state.try_lock() {
+            state.clear();
+            state.stopped = true;
+        }
+    }
+
+    /// What is being waited for, if anything is.
+    pub(crate) fn doing(&self) -> Option<String> {
+        self.lock().doing.clone()
     }
 
     /// What was warned of so far.
@@ -145,6 +167,9 @@ impl State {
 impl Observer for Progress {
     fn event(&self, event: Event<'_>) {
         let mut state = self.lock();
+        if let Some(doing) = doing(event) {
+            state.doing = Some(doing);
+        }
         if let Some(remark) = remark(event).filter(|_| self.verbosity.verbose) {
             state.print(&noted(&remark));
         }
@@ -159,12 +184,13 @@ impl Observer for Progress {
             return;
         }
         match event {
-            Event::Connecting { remote } => state.stand(format!("connecting to {}", escape::visible(remote))),
-            Event::Uploading { bytes } => {
-                state.spin(format!("sending the agent ({})", quantity::bytes(bytes)));
+            Event::Connecting { .. } => {
+                let doing = state.doing.clone().unwrap_or_default();
+                state.stand(doing);
             }
-            Event::Listing { store } => {
-                state.spin(format!("listing the images of {}", escape::visible(store)))
+            Event::Uploading { .. } | Event::Opening { .. } | Event::Listing { .. } => {
+                let doing = state.doing.clone().unwrap_or_default();
+                state.spin(doing);
             }
             Event::Image { name, .. } => {
                 let message = format!("{}{}", state.position, paint(style::NAME, escape::visible(name)));
@@ -179,8 +205,9 @@ impl Observer for Progress {
                 state.phase(Phase::Transfer);
             }
             Event::Advance(bytes) => {
+                // The other end says how much, and may say anything.
                 if let Some(bar) = &state.bar {
-                    bar.inc(bytes);
+                    bar.set_position(bar.position().saturating_add(bytes));
                 }
             }
             _ => {}
@@ -192,14 +219,27 @@ fn noted(text: &str) -> String {
     format!("{} {text}\n", paint(style::DIM, "note:"))
 }
 
+/// What is being waited for from this event on.
+fn doing(event: Event<'_>) -> Option<String> {
+    Some(match event {
+        Event::Connecting { remote } => format!("connecting to {}", escape::visible(remote)),
+        Event::Uploading { bytes } => format!("sending the agent ({})", quantity::bytes(bytes)),
+        Event::Opening { remote } => {
+            format!("waiting for the agent of {} to find its images", escape::visible(remote))
+        }
+        Event::Listing { store } => format!("listing the images of {}", escape::visible(store)),
+        Event::Image { name, .. } => format!("synchronising {}", escape::visible(name)),
+        _ => return None,
+    })
+}
+
 /// What `-v` says of an event.
 fn remark(event: Event<'_>) -> Option<String> {
     Some(match event {
-        Event::Connecting { remote } => format!("connecting to {}", escape::visible(remote)),
+        Event::Connecting { .. } | Event::Listing { .. } => return doing(event),
         Event::Uploading { bytes } => {
             format!("the remote has no agent of this build yet: sending it {}", quantity::bytes(bytes))
         }
-        Event::Listing { store } => format!("listing the images of {}", escape::visible(store)),
         Event::Image { name, image } => format!(
             "{}: {}, {}, {}",
             escape::visible(name),
@@ -285,6 +325,32 @@ mod tests {
         warning: no agent can run there
         done
         ");
+    }
+
+    #[test]
+    fn it_is_known_what_is_waited_for() {
+        let progress =
+            Progress::new(Verbosity { bars: false, quiet: true, verbose: false }, Box::new(Vec::new()));
+        assert_eq!(progress.doing(), None);
+        progress.event(Event::Opening { remote: "build\u{200b}" });
+        progress.event(Event::Note("x"));
+        let doing = r"waiting for the agent of build\u{200b} to find its images";
+        assert_eq!(progress.doing().as_deref(), Some(doing));
+        progress.event(Event::Listing { store: "docker 28" });
+        assert_eq!(progress.doing().as_deref(), Some("listing the images of docker 28"));
+    }
+
+    #[test]
+    fn no_amount_is_too_much() {
+        let progress =
+            Progress::new(Verbosity { bars: true, quiet: false, verbose: false }, Box::new(Vec::new()));
+        progress.event(Event::Listing { store: "docker" });
+        for bytes in [u64::MAX, 1, u64::MAX] {
+            progress.event(Event::Total(bytes));
+            progress.event(Event::Advance(bytes));
+            progress.event(Event::Advance(bytes));
+        }
+        progress.clear();
     }
 
     #[test]

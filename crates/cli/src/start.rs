@@ -1,9 +1,11 @@
 //! From the arguments to a run: who called, what is asked for, where output goes.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
+use std::panic;
+use std::process;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anstream::AutoStream;
@@ -17,6 +19,9 @@ use crate::progress::{Progress, Verbosity};
 use crate::run::{self, Request, Show};
 use crate::{backend, cache, manual, patch, report, signals};
 
+/// The progress line, for a panic to take away.
+static PROGRESS: OnceLock<Arc<Progress>> = OnceLock::new();
+
 /// The whole program; returns its exit code.
 pub(crate) fn start() -> u8 {
     let call = plugin::call(env::args_os().skip(1).collect(), env::var_os(plugin::MARK).is_some());
@@ -27,6 +32,7 @@ pub(crate) fn start() -> u8 {
         Call::Plugin { arguments, docker } => ("docker sync", arguments, docker),
     };
     let early = Early::of(&arguments);
+    tell_crashes(early);
     let cli = match args::parse(program, arguments, early.color) {
         Ok(cli) => cli,
         Err(e) => return refuse(&e, early.json),
@@ -46,10 +52,10 @@ pub(crate) fn start() -> u8 {
             Ok(text) => print(text),
             Err(diagnosis) => fail(&diagnosis, early),
         },
-        (Some(Command::Agent { version: true }), _) => {
+        (Some(Command::Agent { version: true, .. }), _) => {
             print(dsync_sync::agent_version(env!("CARGO_PKG_VERSION")) + "\n")
         }
-        (Some(Command::Agent { version: false }), _) => agent(early),
+        (Some(Command::Agent { version: false, folder }), _) => agent(folder.as_deref(), early),
         (None, Some(remote)) => sync(remote, &cli.sync, docker),
         (None, None) => unreachable!("clap asks for REMOTE where there is no command"),
     }
@@ -66,6 +72,7 @@ fn patched(
     let verbosity = Verbosity { bars: on_terminal, quiet: false, verbose: here.verbose };
     let stream = AutoStream::new(stderr, anstream_choice(early.color));
     let progress = Arc::new(Progress::new(verbosity, Box::new(stream)));
+    let _ = PROGRESS.set(Arc::clone(&progress));
     let stopping = Arc::clone(&progress);
     let stop = move || {
         stopping.stop();
@@ -80,7 +87,7 @@ fn patched(
     match (outcome, signals::exit_code()) {
         (Ok(text), _) => print(text),
         (Err(_), Some(exit)) => {
-            fail(&error::diagnose(&dsync_sync::Error::Interrupted, context), early);
+            fail(&interrupted(&progress), early);
             exit
         }
         (Err(error), None) => fail(&error::diagnose(&error, context), early),
@@ -99,6 +106,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     };
     let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(stderr, color))));
 
+    let _ = PROGRESS.set(Arc::clone(&progress));
     let stopping = Arc::clone(&progress);
     let stop = move || {
         stopping.stop();
@@ -147,7 +155,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         Err(diagnosis) => {
             // Whatever failed after Ctrl-C failed because of it: ssh, for one, hears it too.
             let diagnosis = match signal {
-                Some(_) => error::diagnose(&dsync_sync::Error::Interrupted, context),
+                Some(_) => interrupted(&progress),
                 None => diagnosis,
             };
             if args.json {
@@ -162,8 +170,27 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     signal.filter(|_| exit != error::OK).unwrap_or(exit)
 }
 
+/// Says what was waited for when a signal came.
+fn interrupted(progress: &Progress) -> Diagnosis {
+    let doing = progress.doing().map_or(String::new(), |doing| format!(" while {doing}"));
+    Diagnosis {
+        message: format!("interrupted{doing}"),
+        ..Diagnosis::new("interrupted", error::INTERRUPTED, "")
+    }
+}
+
+/// Has a panic of any thread end the program as an error does, in the words that errors have.
+fn tell_crashes(early: Early) {
+    panic::set_hook(Box::new(move |panic| {
+        if let Some(progress) = PROGRESS.get() {
+            progress.stop_if_free();
+        }
+        process::exit(fail(&Diagnosis::crash(&dsync_sync::crash_words(panic)), early).into());
+    }));
+}
+
 /// Serves the other end. A person who types this means a host.
-fn agent(early: Early) -> u8 {
+fn agent(folder: Option<&OsStr>, early: Early) -> u8 {
     if io::stdin().is_terminal() {
         let diagnosis =
             Diagnosis::new("usage", error::USAGE, "'agent' serves another docker-sync, not a terminal")
@@ -173,7 +200,8 @@ fn agent(early: Early) -> u8 {
     if let Err(e) = signals::install(dsync_sync::interrupt) {
         let _ = writeln!(io::stderr(), "signals are not handled: {e}");
     }
-    dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"))
+    dsync_sync::tell_crashes();
+    dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"), folder)
 }
 
 /// What has to be known of the arguments even where they make no sense.
@@ -265,4 +293,39 @@ fn width() -> usize {
     let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let asked = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
     told.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Set in a process of this test that is to crash.
+    const CHILD: &str = "DSYNC_TEST_CRASH";
+
+    #[test]
+    fn a_panic_of_any_thread_is_told_as_an_error() {
+        if let Some(how) = env::var_os(CHILD) {
+            tell_crashes(Early { json: how == "json", color: ColorChoice::Never });
+            let thread = std::thread::spawn(|| panic!("no\n such {}", "thing"));
+            // It does not come so far.
+            thread.join().ok();
+            process::exit(0);
+        }
+        let crashed = |how: &str| {
+            let mut child = process::Command::new(env::current_exe().unwrap());
+            let name = "start::tests::a_panic_of_any_thread_is_told_as_an_error";
+            let output = child.args(["--exact", "--nocapture", name]).env(CHILD, how).output().unwrap();
+            assert_eq!(output.status.code(), Some(i32::from(error::FAILED)), "{output:?}");
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+        };
+        let [_, err] = crashed("text");
+        assert!(
+            err.starts_with("error: docker-sync crashed\n  caused by: no such thing (crates/cli/src/"),
+            "{err}"
+        );
+        assert!(err.contains("\nhint: ") && err.lines().count() == 3, "{err}");
+        let [out, err] = crashed("json");
+        assert!(out.contains("\"kind\": \"crashed\""), "{out}");
+        assert_eq!(err, "");
+    }
 }

@@ -6,12 +6,16 @@
 
 use crate::StoreError;
 
-/// Where programs are that a non-interactive session often misses.
-const PATH: &str = "PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/snap/bin:/opt/homebrew/bin:/usr/local/sbin:/usr/sbin:/opt/bin:$HOME/bin:$HOME/.local/bin";
+/// Where programs are: on PATH, and in places that a non-interactive session often misses. An empty or relative entry
+/// of PATH is left out: the current directory is no place to take a program from.
+const PATH: &str = concat!(
+    "q=$PATH:/usr/local/bin:/usr/bin:/bin:/snap/bin:/opt/homebrew/bin:/usr/local/sbin:/usr/sbin:/opt/bin:$HOME/bin:$HOME/.local/bin; ",
+    "PATH=; IFS=:; set -f; for d in $q; do case $d in /*) PATH=$PATH:$d;; esac; done; unset IFS; set +f; PATH=${PATH#:}"
+);
 
 /// The command line that has `sh` run a script.
 pub(crate) fn command(script: &str) -> String {
-    format!("exec sh -c '{PATH}; export PATH LC_ALL=C NO_COLOR=1; {script}'")
+    format!("exec /bin/sh -c '{PATH}; export PATH LC_ALL=C NO_COLOR=1; {script}'")
 }
 
 /// What a marked command prints before anything else of its own, on a line: whatever comes before is a login
@@ -51,6 +55,8 @@ pub(crate) fn word(text: &str) -> Result<String, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
 
     #[test]
@@ -59,6 +65,28 @@ mod tests {
         let script = line(words).unwrap();
         let output = Command::new("sh").args(["-c", &command(&script)]).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "[a b][{{json .}}][][x;y|z&][*][#][~]");
+    }
+
+    #[test]
+    fn nothing_in_the_current_directory_is_run() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        for file in ["docker", "bin/docker", "sh"].map(|name| folder.path().join(name)) {
+            fs::write(&file, "#!/bin/sh\necho trapped\n").unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for path in ["", ":", ".", "bin:/usr/bin", "/usr/bin:", "::/bin", "*:."] {
+            let script = "command -v docker || echo none; echo $PATH; set -- *; echo $#";
+            let mut sh = Command::new("/bin/sh");
+            sh.args(["-c", &command(script)]).env_clear().env("PATH", path).env("HOME", "/nowhere");
+            let output = sh.current_dir(&folder).output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            let [docker, path_there, files] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+            assert!(docker == "none" || docker.starts_with('/'), "{path:?}: {said}");
+            assert!(path_there.split(':').all(|entry| entry.starts_with('/')), "{path:?}: {said}");
+            assert!(path_there.ends_with(":/nowhere/bin:/nowhere/.local/bin"), "{path:?}: {said}");
+            assert_eq!(files, "3", "{path:?}: names are expanded as ever");
+        }
     }
 
     #[test]

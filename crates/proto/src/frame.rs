@@ -15,6 +15,9 @@ pub const MAX_DATA: usize = 256 << 10;
 /// The longest payload of any other frame, in bytes: an inventory of some 100,000 images.
 pub const MAX_CONTROL: usize = 32 << 20;
 
+/// The longest payload of an event, in bytes: a remark that a person reads.
+pub const MAX_EVENT: usize = 16 << 10;
+
 /// What a payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -79,7 +82,8 @@ impl Channel {
     pub const fn limit(self) -> usize {
         match self {
             Channel::Data => MAX_DATA,
-            Channel::Control | Channel::Peer | Channel::Event => MAX_CONTROL,
+            Channel::Event => MAX_EVENT,
+            Channel::Control | Channel::Peer => MAX_CONTROL,
         }
     }
 }
@@ -97,7 +101,16 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_neither_sent_nor_believed() {
-        assert_eq!(Header { channel: Channel::Data, len: MAX_DATA + 1 }.encode(), None);
+        for (channel, most) in [
+            (Channel::Data, 256 << 10),
+            (Channel::Event, 16 << 10),
+            (Channel::Control, 32 << 20),
+            (Channel::Peer, 32 << 20),
+        ] {
+            let header = Header { channel, len: most };
+            assert_eq!(header.encode().and_then(|bytes| Header::decode(&bytes).ok()), Some(header));
+            assert_eq!(Header { channel, len: most + 1 }.encode(), None);
+        }
         assert_eq!(Header::decode(&[3, 0xff, 0xff, 0xff, 0xff]), Err(FrameError::Length(u32::MAX)));
         assert_eq!(Header::decode(&[9, 0, 0, 0, 0]), Err(FrameError::Channel(9)));
     }

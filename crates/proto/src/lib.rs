@@ -7,7 +7,7 @@ mod frame;
 mod message;
 mod preamble;
 
-pub use frame::{Channel, FrameError, HEADER_LEN, Header, MAX_CONTROL, MAX_DATA};
+pub use frame::{Channel, FrameError, HEADER_LEN, Header, MAX_CONTROL, MAX_DATA, MAX_EVENT};
 pub use message::{
     Compression, Cost, Event, Failure, FailureKind, Known, Layer, LayerProof, LayerState, ListedConfig,
     ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive, Received,

@@ -3,7 +3,7 @@
 //! ```text
 //!  0  16  magic  00 "docker-sync" 00 d5 0d 0a
 //! 16   2  protocol number, little-endian
-//! 18  32  build id: SHA-256 of the program file
+//! 18  32  build id: SHA-256 over the sources of an endpoint
 //! ```
 //!
 //! A login shell may print before the agent runs, so the reader looks for the magic and hands back
@@ -24,7 +24,7 @@ pub const PREAMBLE_LEN: usize = 50;
 pub struct Preamble {
     /// Which protocol it speaks.
     pub protocol: u16,
-    /// SHA-256 of its program file.
+    /// Which sources it is made of: what both ends compute alike must be the same.
     pub build: [u8; 32],
 }
 
@@ -39,6 +39,9 @@ pub enum PreambleError {
         /// The number it sent.
         theirs: u16,
     },
+    /// The other end speaks the same protocol, and what it means by it may be something else.
+    #[error("the other end is another build of docker-sync; use the same build on both")]
+    Build,
 }
 
 impl Preamble {
@@ -51,14 +54,17 @@ impl Preamble {
         bytes
     }
 
-    /// Reads what follows the magic.
-    pub fn decode(after_magic: &[u8; PREAMBLE_LEN - 16]) -> Result<Self, PreambleError> {
-        let [low, high, build @ ..] = after_magic;
+    /// Reads what follows the magic. The other end must be of this protocol, and of this build.
+    pub fn decode(after_magic: &[u8; PREAMBLE_LEN - 16], build: &[u8; 32]) -> Result<Self, PreambleError> {
+        let [low, high, theirs @ ..] = after_magic;
         let protocol = u16::from_le_bytes([*low, *high]);
         if protocol != PROTOCOL {
             return Err(PreambleError::Protocol { theirs: protocol });
         }
-        Ok(Preamble { protocol, build: *build })
+        if theirs != build {
+            return Err(PreambleError::Build);
+        }
+        Ok(Preamble { protocol, build: *theirs })
     }
 }
 
@@ -87,14 +93,23 @@ mod tests {
         bytes.extend(Preamble { protocol: PROTOCOL, build: [7; 32] }.encode());
         assert_eq!(find(&bytes), Some(noise));
         let rest: [u8; PREAMBLE_LEN - 16] = bytes[noise + 16..].try_into().unwrap();
-        assert_eq!(Preamble::decode(&rest).unwrap().build, [7; 32]);
+        assert_eq!(Preamble::decode(&rest, &[7; 32]).unwrap().build, [7; 32]);
     }
 
     #[test]
     fn another_protocol_is_refused_with_both_numbers() {
         let mut rest = [0; PREAMBLE_LEN - 16];
         rest[0] = 9;
-        let error = Preamble::decode(&rest).unwrap_err();
+        let error = Preamble::decode(&rest, &[0; 32]).unwrap_err();
         assert!(error.to_string().contains("protocol 9, this one speaks 10"), "{error}");
+    }
+
+    #[test]
+    fn another_build_is_refused_though_it_speaks_the_same_protocol() {
+        let bytes = Preamble { protocol: PROTOCOL, build: [7; 32] }.encode();
+        let rest: [u8; PREAMBLE_LEN - 16] = bytes[16..].try_into().unwrap();
+        let mut other = [7; 32];
+        other[31] = 8;
+        assert_eq!(Preamble::decode(&rest, &other), Err(PreambleError::Build));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It was put into a private directory under its own hash by the bootstrap. It keeps that directory small.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -14,7 +15,7 @@ use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 use crate::endpoint::{self, Site};
 use crate::interrupt::interrupt;
 use crate::link::Link;
-use crate::program::build_id;
+use crate::program::BUILD;
 
 /// Agents of other versions go when they have not run for so long.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -26,8 +27,10 @@ const KEPT: usize = 4;
 pub(crate) const PREFIX: &str = "agent-";
 
 /// Runs as the agent until the client goes away. Returns the exit code.
-pub fn serve_stdio(version: &str) -> u8 {
-    match serve(version) {
+///
+/// `folder` is the directory that relative paths are meant from: the bootstrap runs the agent out of another.
+pub fn serve_stdio(version: &str, folder: Option<&OsStr>) -> u8 {
+    match serve(version, folder) {
         Ok(()) => 0,
         Err(error) => {
             // The client shows the agent's standard error when the conversation ends early.
@@ -37,15 +40,20 @@ pub fn serve_stdio(version: &str) -> u8 {
     }
 }
 
-/// What `docker-sync agent --version` prints: an agent on PATH is used when its line is the client's own.
+/// What `docker-sync agent --version` prints: an agent is used when its line is the client's own. With as much of the
+/// build id as tells builds apart; all of it comes with the preamble.
 pub fn agent_version(version: &str) -> String {
-    format!("docker-sync agent {version} protocol {PROTOCOL}")
+    let build: String = BUILD.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("docker-sync agent {version} protocol {PROTOCOL} build {build}")
 }
 
-fn serve(version: &str) -> io::Result<()> {
+fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {
+    if let Some(folder) = folder {
+        // Without it nothing relative can be meant, least of all from the directory of agents.
+        std::env::set_current_dir(folder).or_else(|_| std::env::set_current_dir("/"))?;
+    }
     let mut output = io::stdout();
-    output
-        .write_all(&Preamble { protocol: PROTOCOL, build: build_id(&std::env::current_exe()?)? }.encode())?;
+    output.write_all(&Preamble { protocol: PROTOCOL, build: BUILD }.encode())?;
     output.flush()?;
     tidy_cache();
     let mut input = io::stdin();
@@ -55,7 +63,7 @@ fn serve(version: &str) -> io::Result<()> {
     if magic != MAGIC {
         return Err(io::Error::other("what arrives on standard input is not from docker-sync"));
     }
-    Preamble::decode(rest.try_into().map_err(io::Error::other)?).map_err(io::Error::other)?;
+    Preamble::decode(rest.try_into().map_err(io::Error::other)?, &BUILD).map_err(io::Error::other)?;
     let link = Link::over(Leash(input), output, Default::default(), Default::default());
     endpoint::serve(link, &Site::here(version))
 }

@@ -18,6 +18,7 @@ use crate::endpoint::{self, Site};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
+use crate::interrupt;
 use crate::link::Link;
 use crate::remote::Destination;
 use crate::rsync::{DistantFolder, RsyncStore};
@@ -77,13 +78,16 @@ impl Master {
         let master = through(&["ControlMaster=yes", "ControlPersist=no"]);
         // Where the master is gone, ssh would connect by itself, and perhaps ask for the password again.
         let shell = through(&["ControlMaster=no", "ProxyCommand=false"]);
-        let keeper = format!("exec sh -c 'cat >/dev/null; {}'", distant.removal());
+        let keeper = format!("exec /bin/sh -c 'cat >/dev/null; {}'", distant.removal());
         let words = ssh::arguments(&master, to, &keeper);
         let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
         while !socket.exists() {
-            if pipe.has_ended() {
+            if pipe.has_ended() || interrupt::happened() {
                 drop((output, input));
                 pipe.end();
+                if interrupt::happened() {
+                    return Err(Error::Interrupted);
+                }
                 let message = pipe.message();
                 let kind = ssh::classify(&message);
                 return Err(Error::Ssh { host: to.host.clone(), kind, message });
@@ -96,7 +100,7 @@ impl Master {
 
     /// Whether rsync is there and can be talked to: it does not put up with a login shell that prints.
     fn has_rsync(&self, to: &Destination) -> bool {
-        let script = "exec sh -c 'command -v rsync >/dev/null && echo yes'";
+        let script = "exec /bin/sh -c 'command -v rsync >/dev/null && echo yes'";
         said(&ssh::arguments(&self.shell, to, script)).is_some_and(|said| said == b"yes\n")
     }
 

@@ -10,10 +10,12 @@ use dsync_proto::{PREAMBLE_LEN, PROTOCOL, Preamble};
 use crate::agent::agent_version;
 use crate::agentless;
 use crate::bootstrap::{self, BootstrapError};
+use crate::crash;
 use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
+use crate::interrupt;
 use crate::link::Link;
-use crate::program;
+use crate::program::{self, BUILD};
 use crate::remote::Remote;
 use crate::session::{Method, Options};
 use crate::ssh::{self, Pipe};
@@ -68,11 +70,11 @@ pub(crate) fn dial(
 
 fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {
     let host = remote.to_string();
-    let own = program::own(&options.version).and_then(|own| program::build_id(&own));
-    let build = own.map_err(Error::io("cannot read this program's own file"))?;
+    let own = program::own(&options.version).and_then(|own| program::hash(&own));
+    let hash = own.map_err(Error::io("cannot read this program's own file"))?;
     let words = match remote {
         Remote::Ssh(destination) => {
-            let command = bootstrap::command(&build, &agent_version(&options.version));
+            let command = bootstrap::command(&hash, &agent_version(&options.version));
             ssh::arguments(&options.ssh, destination, &command)
         }
         Remote::Layout(_) => {
@@ -102,38 +104,66 @@ fn dial_agent(remote: &Remote, options: &Options, observer: &Arc<dyn Observer>) 
         observer.event(Event::Note(&format!("the login shell of {host} printed: {}", noise.trim())));
     }
     received.fetch_add((PREAMBLE_LEN + greeting.noise.len()) as u64, Ordering::Relaxed);
-    let preamble = Preamble { protocol: PROTOCOL, build }.encode();
+    let preamble = Preamble { protocol: PROTOCOL, build: BUILD }.encode();
     let greeted = input.write_all(&preamble).and_then(|()| input.flush());
-    greeted.map_err(|_| lost(&mut pipe, &host))?;
+    if greeted.is_err() {
+        return Err(lost(&mut pipe, &host));
+    }
     sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
     let output = Cursor::new(greeting.rest).chain(output);
     let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received));
     Ok(Dialled { link, pipe: Some(pipe), sent, received, whole: false, served: Served::default() })
 }
 
+/// Why a connection ended on which the agent had answered.
 fn lost(pipe: &mut Pipe, host: &str) -> Error {
     pipe.end();
-    Error::Lost { host: host.into(), message: pipe.message() }
+    if interrupt::happened() {
+        return Error::Interrupted;
+    }
+    ended(host, pipe.message())
 }
 
-/// ssh exits with 255 for its own failures, and with the remote command's status otherwise.
+/// What the end of a connection is, by the last lines of standard error.
+pub(crate) fn ended(host: &str, message: String) -> Error {
+    let host = host.to_owned();
+    match crash::last_words(&message) {
+        Some(message) => Error::Crashed { host, message },
+        None => Error::Lost { host, message },
+    }
+}
+
+/// Why no agent answered. ssh exits with 255 for its own failures, and with the remote command's status otherwise.
 fn explain(error: BootstrapError, pipe: &mut Pipe, host: String) -> Error {
-    let status = pipe.end();
+    if matches!(error, BootstrapError::Again | BootstrapError::Noise(_)) {
+        pipe.hurry();
+    }
+    let status = pipe.end().and_then(|status| status.code());
+    if interrupt::happened() {
+        return Error::Interrupted;
+    }
     let message = pipe.message();
+    if let Some(message) = crash::last_words(&message) {
+        return Error::Crashed { host, message };
+    }
     match error {
         BootstrapError::Version(error) => error.into(),
         BootstrapError::Refused(reason) => Error::NoAgent { host, reason },
-        BootstrapError::Silent(_) | BootstrapError::Io(_) if status.and_then(|s| s.code()) == Some(255) => {
+        BootstrapError::Again => Error::Protocol { end: host, what: error.to_string() },
+        BootstrapError::Silent { .. } | BootstrapError::Io(_) if status == Some(255) => {
             let kind = ssh::classify(&message);
             let message = if message.is_empty() { "ssh failed without a word".into() } else { message };
             Error::Ssh { host, kind, message }
         }
-        BootstrapError::Io(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Error::Ssh { host, kind: SshFailure::Other, message: error.to_string() }
-        }
-        BootstrapError::Silent(_) | BootstrapError::Io(_) => {
+        BootstrapError::Io(error) => Error::Ssh { host, kind: SshFailure::Other, message: error.to_string() },
+        // ssh itself was killed.
+        BootstrapError::Silent { .. } if status.is_none() => Error::Lost { host, message },
+        BootstrapError::Silent { given: true, .. } => {
             let said = if message.is_empty() { String::new() } else { format!(": {message}") };
-            Error::NoAgent { host, reason: format!("its shell did not run the bootstrap{said}") }
+            Error::NoAgent { host, reason: format!("it was given the agent, which did not answer{said}") }
+        }
+        BootstrapError::Silent { said, .. } | BootstrapError::Noise(said) => {
+            Error::NoShell { host, said: ssh::lines(&said, &message) }
         }
     }
 }

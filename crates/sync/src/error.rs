@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use dsync_core::{Digest, ImageId, ImageRef};
-use dsync_proto::{Failure, FailureKind, FrameError, MessageError, PreambleError};
+use dsync_proto::{Failure, FailureKind, PreambleError};
 
 /// Which end of a sync something is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,22 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The remote host was reached, but the account there runs no commands.
+    #[error("{host} runs no command for this account")]
+    NoShell {
+        /// As the user named it.
+        host: String,
+        /// Lines that came in place of an agent, perhaps none.
+        said: Vec<String>,
+    },
+    /// The agent ended by a bug of its own.
+    #[error("the agent on {host} crashed")]
+    Crashed {
+        /// As the user named it.
+        host: String,
+        /// Its last words.
+        message: String,
+    },
     /// The connection ended in the middle.
     #[error("the connection to {host} was lost")]
     Lost {
@@ -106,11 +122,13 @@ pub enum Error {
     #[error(transparent)]
     Version(#[from] PreambleError),
     /// What arrived is not of this protocol.
-    #[error("the conversation with the other end broke down")]
-    Frame(#[from] FrameError),
-    /// What arrived is not of this protocol.
-    #[error("the conversation with the other end broke down")]
-    Message(#[from] MessageError),
+    #[error("{end} breaks the protocol")]
+    Protocol {
+        /// The other end, as a person knows it.
+        end: String,
+        /// What it did.
+        what: String,
+    },
     /// A reply or message came that nothing had asked for.
     #[error("the other end answered out of turn (expected {expected})")]
     OutOfTurn {

@@ -18,6 +18,11 @@ pub enum Event<'a> {
         /// As the user named it.
         remote: &'a str,
     },
+    /// The agent answered, and opens the store of its host.
+    Opening {
+        /// As the user named it.
+        remote: &'a str,
+    },
     /// The other end has no agent of this build yet; it is given one.
     Uploading {
         /// Compressed bytes to send.

@@ -13,6 +13,17 @@ use dsync_proto::{Failure, FailureKind};
 use crate::identity::NotTheBlob;
 use crate::link::Aborted;
 
+/// The other end did what no end of this protocol does.
+#[derive(Debug, thiserror::Error)]
+#[error("the other end broke the protocol: {0}")]
+pub(crate) struct Breach(pub(crate) &'static str);
+
+impl From<Breach> for io::Error {
+    fn from(breach: Breach) -> Self {
+        io::Error::other(breach)
+    }
+}
+
 /// Why an endpoint could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndpointError {

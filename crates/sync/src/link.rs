@@ -5,7 +5,7 @@
 
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,8 +13,13 @@ use std::time::{Duration, Instant};
 use dsync_proto::{Channel, Event, HEADER_LEN, Header, MAX_DATA, Peer, Reply, Request, decode, encode};
 use serde::Serialize;
 
+use crate::failure::Breach;
+use crate::interrupt::{self, TICK};
+
 /// How many frames may wait in a queue: with data frames of 256 KiB, 1 MiB.
 const QUEUE: usize = 4;
+/// The longest note that is sent, in bytes: some less than an event may have.
+const NOTE: usize = 8 << 10;
 
 /// A frame in memory.
 pub(crate) struct Frame {
@@ -139,9 +144,20 @@ impl Link {
 }
 
 impl Inbox {
-    /// Waits for a frame. The end of the connection is `UnexpectedEof`.
+    /// Waits for a frame. The end of the connection is `UnexpectedEof`, and so is an interrupt.
     pub(crate) fn recv(&self) -> io::Result<Frame> {
-        self.frames.recv().unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()))
+        loop {
+            match self.frames.recv_timeout(TICK) {
+                Ok(frame) => return frame,
+                Err(RecvTimeoutError::Timeout) if !interrupt::happened() => {}
+                Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// Why nothing more comes, if that is known already. What came before is forgotten.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        self.frames.try_iter().find_map(Result::err)
     }
 }
 
@@ -183,7 +199,13 @@ impl Outbox {
 
     /// Tells the client; that it can no longer be told is noticed elsewhere.
     pub(crate) fn event(&self, event: &Event) {
-        self.send_message(Channel::Event, event).ok();
+        match event {
+            Event::Note(note) if note.len() > NOTE => {
+                let cut = Event::Note(format!("{}…", &note[..note.floor_char_boundary(NOTE)]));
+                self.send_message(Channel::Event, &cut).ok();
+            }
+            event => drop(self.send_message(Channel::Event, event)),
+        }
     }
 }
 
@@ -281,7 +303,7 @@ impl From<Aborted> for io::Error {
 }
 
 fn out_of_turn() -> io::Error {
-    io::Error::other("the other end sent something out of turn")
+    Breach("it sent something out of turn").into()
 }
 
 fn queue() -> (Outbox, Inbox) {
@@ -359,6 +381,16 @@ mod tests {
         right.outbox.request(&Request::List { patterns: Vec::new() }).unwrap();
         assert!(matches!(left.next_request().unwrap(), Request::List { .. }));
         left.data_writer().finish().unwrap();
+    }
+
+    #[test]
+    fn a_note_of_any_length_is_no_breach() {
+        let (left, right) = Link::pair();
+        left.outbox.event(&Event::Note("ä".repeat(100_000)));
+        let frame = right.inbox.recv().unwrap();
+        let header = Header { channel: frame.channel, len: frame.payload.len() };
+        assert!(header.encode().is_some());
+        assert!(matches!(decode(&frame.payload), Ok(Event::Note(note)) if note.ends_with("ä…")));
     }
 
     #[test]

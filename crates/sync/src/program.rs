@@ -11,6 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::agent::agent_version;
 use crate::bootstrap::Program;
+use crate::interrupt;
+
+/// Which sources this program is made of: see build.rs.
+pub(crate) const BUILD: [u8; 32] = include!(concat!(env!("OUT_DIR"), "/build_id.rs"));
 
 /// The name of the agent alone.
 const AGENT: &str = "docker-sync-agent";
@@ -32,7 +36,7 @@ pub(crate) fn for_host(system: &str, machine: &str, version: &str) -> Result<Pro
     pack(&bytes).map_err(|error| format!("cannot compress {}: {error}", path.display()))
 }
 
-/// The program that a host of this kind is given: the agent that lies beside this program, if it is of the same version,
+/// The program that a host of this kind is given: the agent that lies beside this program, if it is of the same build,
 /// else this program.
 pub(crate) fn own(version: &str) -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
@@ -42,8 +46,8 @@ pub(crate) fn own(version: &str) -> io::Result<PathBuf> {
     Ok(if same { agent } else { program })
 }
 
-/// SHA-256 of a file.
-pub(crate) fn build_id(file: &Path) -> io::Result<[u8; 32]> {
+/// SHA-256 of a file, under which a host keeps it.
+pub(crate) fn hash(file: &Path) -> io::Result<[u8; 32]> {
     Ok(Sha256::digest(fs::read(file)?).into())
 }
 
@@ -76,8 +80,13 @@ fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
 
 fn pack(program: &[u8]) -> io::Result<Program> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(program)?;
-    Ok(Program { packed: encoder.finish()?, build: Sha256::digest(program).into() })
+    for block in program.chunks(1 << 20) {
+        if interrupt::happened() {
+            return Err(io::Error::other("interrupted"));
+        }
+        encoder.write_all(block)?;
+    }
+    Ok(Program { packed: encoder.finish()?, hash: Sha256::digest(program).into() })
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Platform, Unreadable};
 use dsync_proto::{
-    Channel, Compression, Cost, Event as WireEvent, Failure, FailureKind, LayerState, ListedImage, Open,
-    Opened, Peer, Receive, Received, Reply, Request, Survey, decode,
+    Channel, Compression, Cost, Failure, FailureKind, FrameError, LayerState, ListedImage, MessageError,
+    Open, Opened, Peer, Receive, Received, Reply, Request, Survey, decode,
 };
 
 use crate::chosen::{self, Chosen};
@@ -20,6 +20,8 @@ use crate::dial::{self, Dialled, Served};
 use crate::endpoint::{self, Site};
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
+use crate::events::Events;
+use crate::failure::Breach;
 use crate::interrupt;
 use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::links::{self, Speed};
@@ -27,6 +29,9 @@ use crate::remote::{self, Remote};
 use crate::report::{Entry, Report};
 use crate::select::Selector;
 use crate::ssh::Pipe;
+
+/// The most bytes that a remote may have sent before it hears that it is to stop: what buffers and a fast link hold.
+const UNDER_WAY: usize = 256 << 20;
 
 /// How to sync.
 #[derive(Debug, Clone)]
@@ -201,6 +206,7 @@ impl Session {
             _served: [local_served, served],
             pipe,
         };
+        session.observer.event(Event::Opening { remote: &session.name });
         session.open(remote)?;
         Ok(session)
     }
@@ -428,16 +434,18 @@ impl Session {
     /// Passes everything between source and target until both have replied, and finds out how fast the link is.
     fn relay(&mut self) -> (io::Result<Reply>, io::Result<Reply>, Speed) {
         let observer = &*self.observer;
+        let pull = self.direction == Direction::Pull;
         let (source, target) = match self.direction {
             Direction::Pull => (&mut self.remote, &mut self.local),
             Direction::Push => (&mut self.local, &mut self.remote),
         };
         let (source, to_source) = (&mut source.inbox, &source.outbox);
         let (target, to_target) = (&mut target.inbox, &target.outbox);
+        let over = &AtomicBool::new(false);
         thread::scope(|scope| {
             let mut speed = Speed::default();
-            let forward = scope.spawn(|| pass(source, to_target, observer, |_| {}));
-            let received = pass(target, to_source, observer, |frame| {
+            let forward = scope.spawn(move || pass((source, pull), to_target, (observer, over), |_| {}));
+            let received = pass((target, !pull), to_source, (observer, over), |frame| {
                 if frame.channel == Channel::Peer
                     && let Ok(Peer::Took { len, micros }) = decode(&frame.payload)
                 {
@@ -461,6 +469,12 @@ impl Session {
             (Ok(sent), Ok(received)) => Ok((sent, received)),
             (Err(lost @ Error::Lost { .. }), _) | (_, Err(lost @ Error::Lost { .. })) => Err(lost),
             (Err(error), Err(other)) if error.failure_kind() == Some(FailureKind::Aborted) => Err(other),
+            (Ok(_), Err(error)) | (Err(error), Ok(_))
+                if error.failure_kind() == Some(FailureKind::Aborted) =>
+            {
+                let what = "it says that it is done before it is".into();
+                Err(Error::Protocol { end: self.name.clone(), what })
+            }
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }
@@ -507,7 +521,9 @@ impl Session {
             Side::Local => &mut self.local,
             Side::Remote => &mut self.remote,
         };
-        let reply = reply(&mut link.inbox, &*self.observer, |_| {});
+        // Between source and target there is nothing to be said now.
+        let out_of_turn = |_| Err(Breach("it sent something out of turn").into());
+        let reply = reply(&mut link.inbox, &*self.observer, out_of_turn);
         self.unwrap_reply(side, reply)
     }
 
@@ -530,13 +546,20 @@ impl Session {
 
     fn lost_connection(&self) -> Error {
         let message = self.pipe.as_ref().map(Pipe::message).unwrap_or_default();
-        Error::Lost { host: self.name.clone(), message }
+        dial::ended(&self.name, message)
     }
 
     /// Why an end no longer answers.
     fn lost(&mut self, side: Side, error: io::Error) -> Error {
         if interrupt::happened() {
             return Error::Interrupted;
+        }
+        // What can no longer be told anything has perhaps said why.
+        let said = if side == Side::Remote { self.remote.inbox.failure() } else { None };
+        if let Some(what) = said.as_ref().and_then(breach).or_else(|| breach(&error)) {
+            self.pipe.as_mut().map(Pipe::hurry);
+            let end = if side == Side::Remote { self.name.clone() } else { side.to_string() };
+            return Error::Protocol { end, what };
         }
         let ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
         match side {
@@ -558,36 +581,61 @@ fn random() -> io::Result<[u8; 16]> {
 }
 
 /// Passes frames on until the reply comes, and shows them; tells the other end to give up when this one is gone.
+///
+/// After the reply of a remote nothing more comes of it, so the end in this process must not wait for it. An end in this
+/// process has said all by then, and the wire is spared the message.
+///
+/// `over` is set once the end in this process has replied: what a remote sends from then on was under way.
 fn pass(
-    from: &mut Inbox,
+    (from, is_remote): (&mut Inbox, bool),
     to: &Outbox,
-    observer: &dyn Observer,
+    (observer, over): (&dyn Observer, &AtomicBool),
     mut show: impl FnMut(&Frame),
 ) -> io::Result<Reply> {
+    let mut late = 0;
     let reply = reply(from, observer, |frame| {
         show(&frame);
+        if is_remote && over.load(Ordering::Relaxed) {
+            late += frame.payload.len();
+            if late > UNDER_WAY {
+                return Err(Breach("it goes on sending after it was told to stop").into());
+            }
+        }
         // Where the other end is gone, its own reader says so.
         to.send(frame).ok();
+        Ok(())
     });
-    if reply.is_err() {
+    if !is_remote {
+        over.store(true, Ordering::Relaxed);
+    }
+    if is_remote || reply.is_err() {
         to.send_message(Channel::Peer, &Peer::Abort).ok();
     }
     reply
 }
 
+/// What was wrong about what came, where that is why nothing more is heard.
+fn breach(error: &io::Error) -> Option<String> {
+    let inner = error.get_ref()?;
+    if let Some(Breach(what)) = inner.downcast_ref() {
+        return Some((*what).into());
+    }
+    (inner.is::<FrameError>() || inner.is::<MessageError>()).then(|| inner.to_string())
+}
+
 /// Waits for a reply, showing events and handing everything else on.
-fn reply(inbox: &mut Inbox, observer: &dyn Observer, mut other: impl FnMut(Frame)) -> io::Result<Reply> {
+fn reply(
+    inbox: &mut Inbox,
+    observer: &dyn Observer,
+    mut other: impl FnMut(Frame) -> io::Result<()>,
+) -> io::Result<Reply> {
+    let mut events = Events::new(observer);
     loop {
         let frame = inbox.recv()?;
         match frame.channel {
             Channel::Control => return decode(&frame.payload).map_err(io::Error::other),
-            Channel::Event => match decode(&frame.payload).map_err(io::Error::other)? {
-                WireEvent::Phase(phase) => observer.event(Event::Phase(phase)),
-                WireEvent::Total(bytes) => observer.event(Event::Total(bytes)),
-                WireEvent::Advance(bytes) => observer.event(Event::Advance(bytes)),
-                WireEvent::Note(note) => observer.event(Event::Note(&note)),
-            },
-            Channel::Peer | Channel::Data => other(frame),
+            Channel::Event => events.show(&frame.payload)?,
+            Channel::Peer | Channel::Data => other(frame)?,
         }
     }
 }

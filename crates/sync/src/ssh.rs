@@ -1,21 +1,31 @@
 //! The system's ssh as a child process. It is the user's ssh: config, agent, jump hosts, password prompts.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::io::{self, Read};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
-use crate::interrupt;
+use crate::interrupt::{self, Interruptible};
 use crate::remote::Destination;
 
 /// How many lines of standard error are kept for an error message.
-const KEPT_LINES: usize = 12;
+pub(crate) const KEPT_LINES: usize = 12;
+/// The most bytes of a line that are kept of it.
+pub(crate) const LINE: usize = 500;
+/// The most lines of standard error that are shown as notes.
+const MOST_NOTES: usize = 1_000;
 /// How long a child may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same when somebody waits for the end of this process, and when the child deserves no more.
+const HURRY: Duration = Duration::from_millis(200);
+
+/// This side's ends of the pipes on which the agent talks.
+pub(crate) type Output = Interruptible<ChildStdout>;
+pub(crate) type Input = Interruptible<ChildStdin>;
 
 /// A child process on whose pipes the agent talks.
 pub(crate) struct Pipe {
@@ -23,7 +33,9 @@ pub(crate) struct Pipe {
     stderr: Arc<Mutex<VecDeque<String>>>,
     reader: Option<thread::JoinHandle<()>>,
     /// Pipes that are open only because the child ends when they close.
-    kept: Option<(ChildStdout, ChildStdin)>,
+    kept: Option<(Output, Input)>,
+    /// How long the child may take to end by itself.
+    patience: Duration,
 }
 
 /// The words of the ssh command for a remote command.
@@ -52,7 +64,10 @@ impl Pipe {
         words: &[String],
         host: &str,
         observer: &Arc<dyn Observer>,
-    ) -> Result<(Pipe, ChildStdout, ChildStdin), Error> {
+    ) -> Result<(Pipe, Output, Input), Error> {
+        if interrupt::happened() {
+            return Err(Error::Interrupted);
+        }
         let (program, arguments) = words.split_first().ok_or_else(|| Error::Ssh {
             host: host.into(),
             kind: SshFailure::NotFound,
@@ -70,20 +85,27 @@ impl Pipe {
                 message: format!("'{program}' cannot be run: {error}"),
             })?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
-            return Err(Error::io("cannot open pipes to ssh")(std::io::ErrorKind::BrokenPipe.into()));
-        };
         interrupt::connection(child.id());
+        let cannot = || Error::io("cannot open pipes to ssh");
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(cannot()(io::ErrorKind::BrokenPipe.into()));
+        };
+        let stdout = Interruptible::new(stdout).map_err(cannot())?;
+        let stdin = Interruptible::new(stdin).map_err(cannot())?;
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reader = thread::spawn({
             let (lines, observer) = (Arc::clone(&lines), Arc::clone(observer));
             move || collect(stderr, &lines, &*observer)
         });
-        Ok((Pipe { child, stderr: lines, reader: Some(reader), kept: None }, stdout, stdin))
+        Ok((
+            Pipe { child, stderr: lines, reader: Some(reader), kept: None, patience: PATIENCE },
+            stdout,
+            stdin,
+        ))
     }
 
     /// Takes the pipes of a child that only has to stay until this is ended.
-    pub(crate) fn keep(&mut self, output: ChildStdout, input: ChildStdin) {
+    pub(crate) fn keep(&mut self, output: Output, input: Input) {
         self.kept = Some((output, input));
     }
 
@@ -101,15 +123,22 @@ impl Pipe {
         self.has_ended()
     }
 
+    /// A child that broke the protocol is not waited for.
+    pub(crate) fn hurry(&mut self) {
+        self.patience = HURRY;
+    }
+
     /// Waits for the end, for a while, then makes one. The pipes must be closed before.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
         self.kept = None;
         let begin = Instant::now();
+        let patience = self.patience;
+        let is_patient = || begin.elapsed() < if interrupt::happened() { HURRY } else { patience };
         interrupt::connection(0);
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break Some(status),
-                Ok(None) if begin.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(5)),
+                Ok(None) if is_patient() => thread::sleep(Duration::from_millis(5)),
                 _ => {
                     self.child.kill().ok();
                     break self.child.wait().ok();
@@ -118,7 +147,7 @@ impl Pipe {
         };
         // A background process of the remote may hold standard error open; it is not waited for.
         if let Some(reader) = self.reader.take() {
-            while !reader.is_finished() && begin.elapsed() < PATIENCE {
+            while !reader.is_finished() && is_patient() {
                 thread::sleep(Duration::from_millis(1));
             }
         }
@@ -138,22 +167,55 @@ impl Drop for Pipe {
     }
 }
 
-fn collect(stderr: ChildStderr, lines: &Mutex<VecDeque<String>>, observer: &dyn Observer) {
-    let mut reader = BufReader::new(stderr);
-    let mut line = Vec::new();
-    while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
-        let text = String::from_utf8_lossy(&line).trim_end().chars().take(500).collect::<String>();
-        line.clear();
+/// Reads standard error to its end. Of what a remote says without end only the last lines are kept, and the first shown.
+fn collect(mut stderr: impl Read, lines: &Mutex<VecDeque<String>>, observer: &dyn Observer) {
+    let mut told = 0;
+    let mut keep = |line: &[u8]| {
+        let text = String::from_utf8_lossy(line).trim_end().to_owned();
         if text.is_empty() {
-            continue;
+            return;
         }
-        observer.event(Event::Note(&text));
+        told += 1;
+        match told {
+            ..=MOST_NOTES => observer.event(Event::Note(&text)),
+            _ if told == MOST_NOTES + 1 => observer.event(Event::Note("more on standard error is not shown")),
+            _ => {}
+        }
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT_LINES {
             lines.pop_front();
         }
         lines.push_back(text);
+    };
+    let (mut block, mut line) = ([0; 4096], Vec::new());
+    loop {
+        let read = match stderr.read(&mut block) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(0) | Err(_) => return keep(&line),
+            Ok(read) => read,
+        };
+        for &byte in &block[..read] {
+            match byte {
+                b'\n' => {
+                    keep(&line);
+                    line.clear();
+                }
+                _ if line.len() < LINE => line.push(byte),
+                _ => {}
+            }
+        }
     }
+}
+
+/// What a remote said in place of what was expected: on standard output, of which the first lines count, and on standard error.
+pub(crate) fn lines(output: &[u8], error: &str) -> Vec<String> {
+    let output = String::from_utf8_lossy(output);
+    let cut = |line: &str| line.trim().chars().take(LINE).collect::<String>();
+    let lines = |text: &str| text.lines().map(cut).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    let mut said = lines(&output);
+    said.truncate(KEPT_LINES);
+    said.extend(lines(error));
+    said
 }
 
 /// What kind of failure OpenSSH's words are about. Its messages are not translated.
@@ -197,6 +259,31 @@ mod tests {
         let to = Destination { host: "me@host".into(), port: Some(2222) };
         let words = arguments(&["ssh".into(), "-F".into(), "file".into()], &to, "true");
         assert_eq!(words, ["ssh", "-F", "file", "-T", "-p", "2222", "--", "me@host", "true"]);
+    }
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl Observer for Notes {
+        fn event(&self, event: Event<'_>) {
+            if let Event::Note(note) = event {
+                self.0.lock().unwrap().push(note.into());
+            }
+        }
+    }
+
+    #[test]
+    fn of_endless_standard_error_the_last_lines_are_kept_and_the_first_shown() {
+        let (notes, lines) = (Notes::default(), Mutex::default());
+        let endless = io::repeat(b'x').take(10_000_000).chain(&b"\n"[..]);
+        let many: String = (0..3 * MOST_NOTES).map(|line| format!("line {line}\r\n\n")).collect();
+        collect(endless.chain(many.as_bytes()).chain(&b"the last \xff"[..]), &lines, &notes);
+        let lines = lines.into_inner().unwrap();
+        assert_eq!((lines.len(), &lines[KEPT_LINES - 1][..]), (KEPT_LINES, "the last \u{fffd}"));
+        let notes = notes.0.into_inner().unwrap();
+        assert_eq!(notes.len(), MOST_NOTES + 1);
+        assert_eq!((notes[0].len(), &notes[1][..]), (LINE, "line 0"));
+        assert_eq!(notes[MOST_NOTES], "more on standard error is not shown");
     }
 
     #[test]

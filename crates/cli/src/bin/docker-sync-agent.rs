@@ -2,6 +2,7 @@
 //! is two thirds as large.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -11,17 +12,19 @@ mod signals;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["agent", "--version"] => {
+    let words: Vec<OsString> = env::args_os().skip(1).collect();
+    let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
+    match words[..] {
+        [agent, version] if agent == "agent" && version == "--version" => {
             let told = writeln!(io::stdout(), "{}", dsync_sync::agent_version(VERSION));
             ExitCode::from(u8::from(told.is_err()))
         }
-        ["agent"] => {
+        [agent, ref folder @ ..] if agent == "agent" && folder.len() < 2 => {
             if let Err(e) = signals::install(dsync_sync::interrupt) {
                 let _ = writeln!(io::stderr(), "signals are not handled: {e}");
             }
-            let exit = dsync_sync::serve_stdio(VERSION);
+            dsync_sync::tell_crashes();
+            let exit = dsync_sync::serve_stdio(VERSION, folder.first().copied());
             signals::exit_code().filter(|_| exit != 0).unwrap_or(exit).into()
         }
         _ => {

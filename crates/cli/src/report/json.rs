@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{View, word};
 use crate::error::Diagnosis;
+use crate::escape;
 use crate::results::{self, Done, Sums, What};
 
 const SCHEMA: u32 = 1;
@@ -245,5 +246,5 @@ fn seconds(time: std::time::Duration) -> f64 {
 fn text(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("strings and numbers are always JSON");
     text.push('\n');
-    text
+    escape::json(&text).into_owned()
 }

@@ -106,10 +106,14 @@ fn version() {
     let ran = Environment::new().run(&["--version"]);
     assert_eq!(ran.out, format!("docker-sync {}\n", env!("CARGO_PKG_VERSION")));
     let ran = Environment::new().run(&["agent", "--version"]);
-    assert!(
-        ran.out.starts_with(&format!("docker-sync agent {} protocol ", env!("CARGO_PKG_VERSION"))),
-        "{ran}"
-    );
+    let agent = Environment::new()
+        .command(env!("CARGO_BIN_EXE_docker-sync-agent"))
+        .args(["agent", "--version"])
+        .output();
+    assert_eq!(agent.unwrap().stdout, ran.out.as_bytes(), "the agent alone is the same build");
+    let line = format!("docker-sync agent {} protocol ", env!("CARGO_PKG_VERSION"));
+    let (_, build) = ran.out.trim_end().strip_prefix(&line).unwrap().split_once(" build ").unwrap();
+    assert!(build.len() == 16 && build.bytes().all(|digit| digit.is_ascii_hexdigit()), "{ran}");
 }
 
 #[test]

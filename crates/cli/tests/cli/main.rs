@@ -6,6 +6,7 @@ mod cache;
 mod environment;
 mod files;
 mod help;
+mod liars;
 mod plugin;
 mod remote;
 mod saved;
