@@ -289,6 +289,33 @@ fn layers_that_are_named_by_other_digests_are_found() {
 }
 
 #[test]
+fn a_layer_that_looks_compressed_and_is_not_comes_as_it_is() {
+    let layer = gzip(b"a layer that somebody made of a compressed file");
+    let hex = DiffId::of(&layer).hex();
+    for path in [format!("{hex}.tar"), "x/layer.tar".into(), format!("blobs/sha256/{hex}")] {
+        let mut made = Made::default();
+        made.file(&path, &layer[..]);
+        made.file("config.json", config(&[&layer]));
+        made.file("manifest.json", manifest(&[(&["web:1"], "config.json", std::slice::from_ref(&path))]));
+        let store = opened(&made.bytes());
+        // A sink that knows what it wants, as all of a sync do.
+        struct Strict(Vec<u8>);
+        impl LayerSink for Strict {
+            fn layer(&mut self, id: Option<DiffId>, tar: &mut dyn std::io::Read) -> std::io::Result<()> {
+                self.0.clear();
+                tar.read_to_end(&mut self.0)?;
+                let is_it = id == Some(DiffId::of(&self.0));
+                if is_it { Ok(()) } else { Err(std::io::ErrorKind::InvalidData.into()) }
+            }
+        }
+        let mut strict = Strict(Vec::new());
+        let image = store.list().unwrap().images.remove(0);
+        store.export(&image.id, &image.diff_ids.iter().copied().collect(), &mut strict).unwrap();
+        assert_eq!(strict.0, layer, "{path}");
+    }
+}
+
+#[test]
 fn a_name_that_is_listed_twice_means_the_last_image() {
     let mut made = docker(&[]);
     let low = format!("{}.tar", DiffId::of(LAYERS[0]).hex());

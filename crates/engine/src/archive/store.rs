@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, Unreadable};
 
 use super::contents::Contents;
-use super::decode::{Watched, decoded};
+use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
 use super::listed::{Listed, MANIFEST_JSON, parse_manifest};
 use crate::package::{LARGEST_DOCUMENT, elsewhere};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
@@ -104,23 +104,29 @@ impl ArchiveStore {
         Ok(bytes)
     }
 
-    /// Gives a layer to the sink, without whatever compression it has.
+    /// Gives a layer to the sink, without whatever compression it has. A layer may look like a compressed one and be none:
+    /// then its name tells, or its digest does.
     fn give(&self, id: DiffId, path: &str, sink: &mut dyn LayerSink) -> Result<(), StoreError> {
+        let open =
+            || self.contents.open(path).ok_or_else(|| self.broken(format!("the layer {id} is missing")));
         let passed_on =
             |source| StoreError::Io { what: format!("a layer of {} cannot be passed on", self.name), source };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let start = peek(&mut open()?).map_err(|error| self.unread(error))?;
+        let is_packed = is_gzip(&start) || is_zstd(&start);
+        if !is_packed || name.strip_suffix(".tar").unwrap_or(name) == id.hex() {
+            return sink.layer(Some(id), &mut open()?).map_err(passed_on);
+        }
         let undone = |error: io::Error| self.broken(format!("{path} cannot be unpacked: {error}"));
-        let mut part =
-            self.contents.open(path).ok_or_else(|| self.broken(format!("the layer {id} is missing")))?;
-        // A file that is named by a digest alone has this digest, whatever it looks like.
-        if path.ends_with(&id.hex()) {
-            return sink.layer(Some(id), &mut part).map_err(passed_on);
-        }
-        let mut plain = Watched::new(decoded(part).map_err(undone)?);
+        let mut plain = Watched::new(decoded(open()?).map_err(undone)?);
         let taken = sink.layer(Some(id), &mut plain);
-        match plain.failure() {
-            Some(error) => Err(undone(error)),
-            None => taken.map_err(passed_on),
-        }
+        let failed = match (plain.failure(), taken) {
+            (None, Ok(())) => return Ok(()),
+            (None, Err(error)) if error.kind() != io::ErrorKind::InvalidData => return Err(passed_on(error)),
+            (Some(error), _) => undone(error),
+            (None, Err(error)) => passed_on(error),
+        };
+        sink.layer(Some(id), &mut open()?).map_err(|_| failed)
     }
 
     fn find(&self, id: &ImageId) -> Result<&Archived, StoreError> {
