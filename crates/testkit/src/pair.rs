@@ -88,7 +88,7 @@ pub enum Select {
     Id,
     /// All names that begin with `shop/`.
     Shop,
-    /// Every image with a name.
+    /// Every image with a name, and of files that are nothing but images those without one.
     All,
 }
 
@@ -241,7 +241,16 @@ impl Pair {
             (_, Select::Names) if !first.names.is_empty() => named(first, &|_| true),
             (_, Select::Names | Select::Id) => vec![Asked { item: first, name: None }],
             (_, Select::Shop) => source.iter().flat_map(|item| named(item, &shop)).collect(),
-            (_, Select::All) => source.iter().flat_map(|item| named(item, &|_| true)).collect(),
+            (_, Select::All) => {
+                // Images without a name are meant in an archive, and in a layout that has no others.
+                let are_meant =
+                    self.files != Files::Layout || source.iter().all(|item| item.names.is_empty());
+                let all = |item| match named(item, &|_| true) {
+                    names if names.is_empty() && are_meant => vec![Asked { item, name: None }],
+                    names => names,
+                };
+                source.iter().flat_map(all).collect()
+            }
         }
     }
 
