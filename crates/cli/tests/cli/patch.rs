@@ -49,12 +49,15 @@ fn a_patch_that_is_damaged() {
 #[test]
 fn a_patch_of_images_that_are_not_there() {
     let environment = Environment::new();
-    fs::create_dir(environment.path().join("layout")).unwrap();
+    let layout = environment.path().join("layout");
+    fs::create_dir(&layout).unwrap();
+    fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    fs::write(layout.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
     let ran = environment.run(&["diff", "--docker", "oci:layout", "web:1", "web:2", "-o", "x.patch"]);
     insta::assert_snapshot!(ran, @"
     --- stderr
-    error: on this host: the directory layout is empty: there is no OCI image layout in it
-    --- exit 4
+    error: on this host: this host has no image web:1
+    --- exit 5
     ");
     assert!(!environment.path().join("x.patch").exists());
 }
