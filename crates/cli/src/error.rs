@@ -15,12 +15,12 @@ pub(crate) const EXIT_CODES: &[(u8, &str)] = &[
     (OK, "all went well"),
     (FAILED, "an image could not be synchronised, or something else failed"),
     (USAGE, "the command line makes no sense"),
-    (UNREACHABLE, "the remote cannot be reached over ssh, or the connection was lost"),
+    (UNREACHABLE, "the remote cannot be reached over ssh or runs no commands, or the connection was lost"),
     (
         ENGINE,
         "a container engine (or the archive or layout that was named) is missing, down, or not permitted",
     ),
-    (NO_IMAGE, "the source has no such image"),
+    (NO_IMAGE, "the source has no such image, or what is to be built on is not there"),
     (NO_SPACE, "a disk is full"),
     (VERIFY, "what arrived is not what was sent for; nothing was changed"),
     (INTERRUPTED, "interrupted (143 when terminated)"),
@@ -217,6 +217,9 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
         FailureKind::AnotherImage => ("another-image", VERIFY),
         FailureKind::NoStore => ("no-store", ENGINE),
         FailureKind::Unsupported => ("unsupported", FAILED),
+        FailureKind::Protocol => ("protocol", FAILED),
+        FailureKind::DamagedPatch => ("damaged-patch", VERIFY),
+        FailureKind::NoBasis => ("no-basis", NO_IMAGE),
     };
     let mut causes = causes.iter();
     let first = causes.next().map_or("unknown failure", String::as_str);
@@ -232,6 +235,12 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
     };
     let mut diagnosis = Diagnosis::new(name, exit, message).because(lines).because(causes);
     diagnosis.hint = match (kind, files) {
+        // A patch is made or applied: nothing was listed before, and there is no other end.
+        (FailureKind::NoSuchImage | FailureKind::NoBasis | FailureKind::Protocol, _)
+            if context.remote.is_empty() =>
+        {
+            None
+        }
         (FailureKind::Broken, Some(_)) => Some("save or copy it once more: it may not be whole".into()),
         (_, Some(_)) => endpoint_hint(kind, side, "this host", option),
         (_, None) => endpoint_hint(kind, side, place, option),
@@ -266,6 +275,12 @@ fn endpoint_hint(kind: FailureKind, side: Side, place: &str, option: &str) -> Op
         FailureKind::AnotherImage => {
             "nothing was changed. The source does not give the image that it was asked for: \
              run the report again, and do not trust it if this stays"
+                .into()
+        }
+        FailureKind::NoBasis => "name an image that the target has, or leave out --basis".into(),
+        FailureKind::Protocol => {
+            "nothing was changed. Both ends are of the same build, so this is a bug, which please report; or the \
+             remote is not what it seems"
                 .into()
         }
         FailureKind::Mismatch => "nothing was changed. Please report this, it is a bug".into(),

@@ -140,13 +140,45 @@ fn an_image_fails() {
     hint: it was removed in the meantime; run the report again
     exit 5, no-such-image
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Usage, &["the target has no image 'x:1' to be the basis"]), @"
-    error: on alice@build: the target has no image 'x:1' to be the basis
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Usage, &["the temporary folder /x is not a directory"]), @"
+    error: on alice@build: the temporary folder /x is not a directory
     exit 2, usage
+    ");
+    insta::assert_snapshot!(engine(Side::Remote, FailureKind::NoBasis, &["the target has no image x:1 to use as the basis"]), @"
+    error: on alice@build: the target has no image x:1 to use as the basis
+    hint: name an image that the target has, or leave out --basis
+    exit 5, no-basis
+    ");
+    insta::assert_snapshot!(engine(Side::Local, FailureKind::Protocol, &["the source did not send what it offered"]), @"
+    error: on this host: the source did not send what it offered
+    hint: nothing was changed. Both ends are of the same build, so this is a bug, which please report; or the remote is not what it seems
+    exit 1, protocol
     ");
     insta::assert_snapshot!(engine(Side::Remote, FailureKind::Other, &[]), @"
     error: on alice@build: unknown failure
     exit 1, other
+    ");
+}
+
+#[test]
+fn a_patch_fails() {
+    let fails = |kind, cause: &str| {
+        let failure = Failure { kind, causes: vec![cause.into()] };
+        let diagnosis =
+            diagnose(&Error::Endpoint { side: Side::Local, failure }, Context { remote: "", ssh: "ssh" });
+        format!("{}exit {}, {}", plain(&diagnosis.render()), diagnosis.exit, diagnosis.kind)
+    };
+    insta::assert_snapshot!(fails(FailureKind::DamagedPatch, "the patch is damaged or cut short: get it once more"), @"
+    error: on this host: the patch is damaged or cut short: get it once more
+    exit 7, damaged-patch
+    ");
+    insta::assert_snapshot!(fails(FailureKind::NoBasis, "this host has no image with layer sha256:12, which the patch builds on"), @"
+    error: on this host: this host has no image with layer sha256:12, which the patch builds on
+    exit 5, no-basis
+    ");
+    insta::assert_snapshot!(fails(FailureKind::NoSuchImage, "this host has no image web:9"), @"
+    error: on this host: this host has no image web:9
+    exit 5, no-such-image
     ");
 }
 

@@ -476,6 +476,12 @@ pub enum FailureKind {
     NoStore,
     /// A file is of a form that is not read.
     Unsupported,
+    /// The other end did what no end of this protocol does.
+    Protocol,
+    /// A patch is damaged.
+    DamagedPatch,
+    /// What is to be built on is not there: a basis that was named, or what a patch was made against.
+    NoBasis,
 }
 
 impl Failure {

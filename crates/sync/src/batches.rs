@@ -145,7 +145,9 @@ pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, E
     stream.read_exact(&mut len).map_err(EndpointError::io(LOST))?;
     let len = u64::from_le_bytes(len);
     if len > most {
-        return Err(EndpointError::Broken(format!("the source tells {len} bytes, at most {most} are taken")));
+        return Err(EndpointError::Protocol(format!(
+            "the source tells {len} bytes, at most {most} are taken"
+        )));
     }
     let packed = read(stream).map_err(EndpointError::io(LOST))?;
     Ok(batch::decode(Items::default(), &[len], &[None], &packed)?)

@@ -45,7 +45,7 @@ pub(crate) fn from_wire(listed: &ListedImage) -> Result<Image, EndpointError> {
 /// The names that an end sent.
 pub(crate) fn names_from_wire(names: &[String]) -> Result<Vec<ImageRef>, EndpointError> {
     let names: Result<Vec<ImageRef>, _> = names.iter().map(|name| name.parse()).collect();
-    names.map_err(|error| EndpointError::Usage(format!("the other end sent a bad image name: {error}")))
+    names.map_err(|error| EndpointError::Protocol(format!("the other end sent a bad image name: {error}")))
 }
 
 pub(crate) fn unreadable_to_wire(image: &Unreadable) -> UnreadableImage {

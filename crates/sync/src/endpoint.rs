@@ -102,7 +102,7 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
                 host = Some(opened);
                 reply
             }),
-            (_, None) => Err(EndpointError::Usage("a request came before a store was opened".into())),
+            (_, None) => Err(EndpointError::Protocol("a request came before a store was opened".into())),
             (request, Some(host)) => host.answer(request, &mut link),
         };
         let reply = reply.unwrap_or_else(|error| {
@@ -131,7 +131,7 @@ impl Host {
         let mut store = (site.opener)(&open.store, &room.folder)?;
         let platform = match &open.platform[..] {
             "" => None,
-            text => Some(text.parse().map_err(EndpointError::Usage)?),
+            text => Some(text.parse().map_err(EndpointError::Protocol)?),
         };
         if let Some(platform) = &platform {
             store.prefer(platform);
@@ -148,7 +148,7 @@ impl Host {
 
     fn answer(&self, request: Request, link: &mut Link) -> Result<Reply, EndpointError> {
         match request {
-            Request::Open(_) => Err(EndpointError::Usage("a store is open already".into())),
+            Request::Open(_) => Err(EndpointError::Protocol("a store is open already".into())),
             Request::List { patterns } => self.list(&patterns),
             Request::Survey { images, exact } => {
                 self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?, exact)
@@ -172,11 +172,11 @@ impl Host {
                 Ok(Reply::Verified { bytes })
             }
             Request::Receive(Receive { image, names, basis, whole, dry_run, exact, prove, key }) => {
-                let usage = |error: dsync_core::ReferenceError| EndpointError::Usage(error.to_string());
+                let bad = |error: dsync_core::ReferenceError| EndpointError::Protocol(error.to_string());
                 let receiving = Receiving {
                     image: from_wire(&image)?,
                     names: names_from_wire(&names)?,
-                    basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(usage)?) },
+                    basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(bad)?) },
                     whole,
                     dry_run,
                     exact: exact.then_some(match self.platform {

@@ -147,7 +147,7 @@ impl Plans {
             return Ok(Received::default());
         }
         let told = batches::read_alone(stream, MAX_TOLD)?;
-        let wrong = || EndpointError::Broken("the source plans for files that are not there".into());
+        let wrong = || EndpointError::Protocol("the source plans for files that are not there".into());
         let told: Vec<Told> = decode(&told).map_err(|_| wrong())?;
         let files = files(old);
         let mut received = BTreeMap::new();

@@ -8,7 +8,7 @@ use dsync_delta::cut::fine::LengthsError;
 use dsync_delta::tree::TreeError;
 use dsync_delta::{JoinError, WantedError};
 use dsync_engine::StoreError;
-use dsync_proto::{Failure, FailureKind};
+use dsync_proto::{Failure, FailureKind, FrameError, MessageError};
 
 use crate::identity::NotTheBlob;
 use crate::link::Aborted;
@@ -50,6 +50,21 @@ pub(crate) enum EndpointError {
     /// The source gives another image than was asked for.
     #[error("{0}")]
     AnotherImage(String),
+    /// The other end did what no end of this protocol does.
+    #[error("{0}")]
+    Protocol(String),
+    /// A patch is damaged.
+    #[error("{0}")]
+    Patch(String),
+    /// A file is of a form that is not read.
+    #[error("{0}")]
+    Unsupported(String),
+    /// What is to be built on is not there.
+    #[error("{0}")]
+    NoBasis(String),
+    /// The image that was named is not there.
+    #[error("{0}")]
+    NoImage(String),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -73,6 +88,12 @@ impl EndpointError {
         if self.is_caused_by::<NotTheBlob>() {
             return FailureKind::Mismatch;
         }
+        if self.is_caused_by::<Breach>()
+            || self.is_caused_by::<MessageError>()
+            || self.is_caused_by::<FrameError>()
+        {
+            return FailureKind::Protocol;
+        }
         match self {
             EndpointError::Store(error) => match error {
                 StoreError::NotFound { .. } => FailureKind::EngineNotFound,
@@ -94,6 +115,11 @@ impl EndpointError {
             | EndpointError::Tree(_)
             | EndpointError::Lengths(_) => FailureKind::Mismatch,
             EndpointError::AnotherImage(_) => FailureKind::AnotherImage,
+            EndpointError::Protocol(_) | EndpointError::Wanted(_) => FailureKind::Protocol,
+            EndpointError::Patch(_) => FailureKind::DamagedPatch,
+            EndpointError::Unsupported(_) => FailureKind::Unsupported,
+            EndpointError::NoBasis(_) => FailureKind::NoBasis,
+            EndpointError::NoImage(_) => FailureKind::NoSuchImage,
             EndpointError::Changed(_) => FailureKind::Changed,
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,
@@ -137,6 +163,7 @@ impl From<EndpointError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dsync_proto::{Peer, decode};
 
     fn kind(error: EndpointError) -> FailureKind {
         Failure::from(error).kind
@@ -149,6 +176,12 @@ mod tests {
         assert_eq!(kind(EndpointError::Basis("x".into())), FailureKind::Mismatch);
         let aborted = StoreError::Io { what: "x".into(), source: Aborted.into() };
         assert_eq!(kind(aborted.into()), FailureKind::Aborted);
+        let breach = || io::Error::from(Breach("x"));
+        assert_eq!(kind(EndpointError::Io { what: "x", source: breach() }), FailureKind::Protocol);
+        let message = decode::<Peer>(&[99]).map_err(io::Error::other).unwrap_err();
+        assert_eq!(kind(EndpointError::Io { what: "x", source: message }), FailureKind::Protocol);
+        let sink = StoreError::Io { what: "x".into(), source: breach() };
+        assert_eq!(kind(sink.into()), FailureKind::Protocol);
         assert_eq!(kind(StoreError::Down { message: "x".into() }.into()), FailureKind::EngineDown);
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn receive_documents(link: &mut Link) -> Result<Vec<Vec<u8>>, Endpoin
     let mut stream = link.data_reader();
     let told = batches::read_alone(&mut stream, MOST_DOCUMENTS)?;
     stream.finish().map_err(EndpointError::io(SILENT))?;
-    take_documents(&told).ok_or_else(|| EndpointError::Broken(SILENT.into()))
+    take_documents(&told).ok_or_else(|| EndpointError::Protocol(SILENT.into()))
 }
 
 /// Receives what an image is made of, which must have the config that was asked for. Where `whole`, the ID that was
@@ -82,7 +82,7 @@ pub(crate) fn receive(
 ) -> Result<Package, EndpointError> {
     let documents = receive_documents(link)?;
     let package = Package::assemble(documents).map_err(|reason| {
-        EndpointError::Broken(format!("what the source says of the image is broken: {reason}"))
+        EndpointError::Protocol(format!("what the source says of the image is broken: {reason}"))
     })?;
     if whole && id(&package) != listed.id {
         return Err(EndpointError::AnotherImage(format!(
@@ -235,7 +235,7 @@ impl Exact {
     ) -> Result<Exact, EndpointError> {
         let asked = missing.len();
         if stored.len() != asked + local.len() {
-            return Err(EndpointError::Broken("the source did not say how each layer is stored".into()));
+            return Err(EndpointError::Protocol("the source did not say how each layer is stored".into()));
         }
         let mut blobs = HashMap::new();
         for (id, stored) in missing.iter().chain(local).zip(&stored) {
@@ -243,7 +243,7 @@ impl Exact {
             match (stored, layer) {
                 (Stored::Compressed(recipe), Some(layer)) => {
                     let recipe = Recipe::from_bytes(recipe)
-                        .map_err(|error| EndpointError::Broken(format!("the source sent {error}")))?;
+                        .map_err(|error| EndpointError::Protocol(format!("the source sent {error}")))?;
                     blobs.insert(*id, (layer, recipe));
                 }
                 (Stored::Plain, Some(layer)) if layer.is_plain() => {}

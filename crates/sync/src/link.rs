@@ -269,6 +269,18 @@ impl DataReader<'_> {
 }
 
 impl Read for DataReader<'_> {
+    fn read_exact(&mut self, mut into: &mut [u8]) -> io::Result<()> {
+        while !into.is_empty() {
+            match self.read(into) {
+                Ok(0) => return Err(Breach("it ended before it had sent all").into()),
+                Ok(read) => into = &mut into[read..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.at == self.frame.payload.len() && !self.ended {
             let frame = self.inbox.recv()?;
@@ -381,6 +393,23 @@ mod tests {
         right.outbox.request(&Request::List { patterns: Vec::new() }).unwrap();
         assert!(matches!(left.next_request().unwrap(), Request::List { .. }));
         left.data_writer().finish().unwrap();
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_is_told_from_a_connection_that_does() {
+        let (mut left, right) = Link::pair();
+        let mut writer = right.data_writer();
+        writer.write_all(&[7; 5]).unwrap();
+        writer.finish().unwrap();
+        let (mut some, mut more) = ([0; 4], [0; 4]);
+        let mut reader = left.data_reader();
+        reader.read_exact(&mut some).unwrap();
+        assert_eq!(some, [7; 4]);
+        let error = reader.read_exact(&mut more).unwrap_err();
+        assert!(error.get_ref().is_some_and(|e| e.is::<Breach>()));
+        drop(right);
+        let error = left.data_reader().read_exact(&mut more).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

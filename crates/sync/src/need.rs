@@ -90,14 +90,14 @@ impl<'a> Plan<'a> {
         let all = |layers: &[u32]| layers.iter().map(diff_id).collect::<Option<Vec<DiffId>>>();
         let (missing, described) = all(&given.layers)
             .zip(all(&given.local))
-            .ok_or_else(|| EndpointError::Broken("the patch names layers that its image has not".into()))?;
+            .ok_or_else(|| EndpointError::Patch("the patch names layers that its image has not".into()))?;
         let mut basis: Vec<&Image> = Vec::new();
         for diff_id in &given.basis {
             if basis.iter().any(|image| image.diff_ids.contains(diff_id)) {
                 continue;
             }
             let holder = held.iter().find(|image| image.diff_ids.contains(diff_id)).ok_or_else(|| {
-                EndpointError::Usage(format!(
+                EndpointError::NoBasis(format!(
                     "this host has no image with layer {diff_id}, which the patch builds on"
                 ))
             })?;
@@ -107,12 +107,12 @@ impl<'a> Plan<'a> {
             match (*state, missing.contains(diff_id)) {
                 (LayerState::Local, true) => *state = LayerState::Missing,
                 (LayerState::Missing, false) => {
-                    return Err(EndpointError::Usage(format!(
+                    return Err(EndpointError::NoBasis(format!(
                         "this host lacks layer {diff_id}, which the patch takes for granted"
                     )));
                 }
                 (LayerState::Local, false) if exact && !described.contains(diff_id) => {
-                    return Err(EndpointError::Usage(format!(
+                    return Err(EndpointError::NoBasis(format!(
                         "this host keeps layer {diff_id} in another form than the patch was made against: one that \
                          was made with --identity content fits"
                     )));
@@ -137,7 +137,7 @@ fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image
         Some(name) => {
             let named = held.iter().find(|image| image.is_named(name));
             let named = named.ok_or_else(|| {
-                EndpointError::Usage(format!("the target has no image {name} to use as the basis"))
+                EndpointError::NoBasis(format!("the target has no image {name} to use as the basis"))
             })?;
             Ok(vec![named])
         }
@@ -217,6 +217,6 @@ mod tests {
         let given =
             Given { layers: vec![4], local: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
         let plan = Plan::given(vec![Shared; 4], &held, &image(&["a", "b", "c", "d"]), (&given, false));
-        assert!(matches!(plan, Err(EndpointError::Broken(_))));
+        assert!(matches!(plan, Err(EndpointError::Patch(_))));
     }
 }

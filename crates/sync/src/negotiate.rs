@@ -34,7 +34,7 @@ fn ask(link: &mut Link, mut asker: Asker<'_>) -> Result<Vec<Range<usize>>, Endpo
         link.send_peer(&Peer::Question { question }).map_err(EndpointError::io(LOST))?;
         match link.expect_peer().map_err(EndpointError::io(LOST))? {
             Peer::Answer { answer } => asker.answer(&answer)?,
-            _ => return Err(EndpointError::Usage(LOST.into())),
+            _ => return Err(EndpointError::Protocol(LOST.into())),
         }
         next = asker.question();
     }
@@ -57,7 +57,7 @@ fn answer(link: &mut Link, answerer: &mut Answerer) -> Result<(), EndpointError>
 fn await_question(link: &mut Link) -> Result<Vec<u8>, EndpointError> {
     match link.expect_peer().map_err(EndpointError::io(LOST))? {
         Peer::Question { question } => Ok(question),
-        _ => Err(EndpointError::Usage(LOST.into())),
+        _ => Err(EndpointError::Protocol(LOST.into())),
     }
 }
 
@@ -179,7 +179,7 @@ pub(crate) fn ask_for_parts(
 ) -> Result<Parts, EndpointError> {
     let candidates = match link.expect_peer().map_err(EndpointError::io(LOST))? {
         Peer::Candidates { bitmap } => Wanted::from_bytes(&bitmap, literals.len())?,
-        _ => return Err(EndpointError::Usage(LOST.into())),
+        _ => return Err(EndpointError::Protocol(LOST.into())),
     };
     let asked: Vec<usize> = (0..literals.len()).filter(|literal| candidates.contains(*literal)).collect();
     if asked.is_empty() {
@@ -227,11 +227,11 @@ fn known_of(content: &[u8], stretches: &[Stretch]) -> Vec<u8> {
 fn await_checks(link: &mut Link, contents: usize) -> Result<Vec<Check>, EndpointError> {
     let checks = match link.expect_peer().map_err(EndpointError::io(LOST))? {
         Peer::Answer { answer } => answer,
-        _ => return Err(EndpointError::Usage(LOST.into())),
+        _ => return Err(EndpointError::Protocol(LOST.into())),
     };
     match checks.as_chunks() {
         (checks, []) if checks.len() == contents => Ok(checks.to_vec()),
-        _ => Err(EndpointError::Usage(LOST.into())),
+        _ => Err(EndpointError::Protocol(LOST.into())),
     }
 }
 
@@ -315,7 +315,7 @@ impl Candidates {
 
     /// With what the source told of them, the parts of so many literals.
     pub(crate) fn parts(&self, literals: usize, told: &[u8]) -> Result<Found, EndpointError> {
-        let short = || EndpointError::Broken("the source says too little of what it sends in part".into());
+        let short = || EndpointError::Protocol("the source says too little of what it sends in part".into());
         let (mistaken, lengths) = told.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
         let mistaken = Wanted::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();

@@ -230,7 +230,7 @@ pub(crate) fn next_layer(
     let got = recipe.listing.diff_id;
     match got == *diff_id {
         true => Ok(recipe),
-        false => Err(EndpointError::Broken(format!("the source offers layer {got} instead of {diff_id}"))),
+        false => Err(EndpointError::Protocol(format!("the source offers layer {got} instead of {diff_id}"))),
     }
 }
 
@@ -250,7 +250,7 @@ pub(crate) fn arriving(
 }
 
 fn take_config(told: &[u8]) -> Result<(Vec<u8>, &[u8]), EndpointError> {
-    let short = || EndpointError::Broken("the source's offer ends early".into());
+    let short = || EndpointError::Protocol("the source's offer ends early".into());
     let (len, rest) = told.split_first_chunk().ok_or_else(short)?;
     let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| short())?;
     let (config, rest) = rest.split_at_checked(len).ok_or_else(short)?;

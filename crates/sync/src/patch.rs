@@ -325,7 +325,8 @@ impl From<file::PatchError> for EndpointError {
     fn from(error: file::PatchError) -> Self {
         match error {
             file::PatchError::Io(source) => EndpointError::Io { what: "cannot read the patch", source },
-            error => EndpointError::Usage(error.to_string()),
+            file::PatchError::Damaged => EndpointError::Patch(error.to_string()),
+            error => EndpointError::Unsupported(error.to_string()),
         }
     }
 }

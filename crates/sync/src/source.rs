@@ -252,7 +252,7 @@ fn ask_what(
 ) -> Result<Option<Asked>, EndpointError> {
     let mut image = listed.clone();
     let undocumented =
-        || EndpointError::Usage(format!("the store of {} does not say what its ID is made of", listed.id));
+        || EndpointError::Broken(format!("the store of {} does not say what its ID is made of", listed.id));
     let mut told = 0;
     if how.prove {
         let package = store.package(&image.id, None)?.ok_or_else(undocumented)?;
@@ -304,7 +304,7 @@ fn await_proofs(link: &mut Link) -> Result<Vec<LayerProof>, EndpointError> {
     const SILENT: &str = "the target did not prove that it has what it builds on";
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Proofs(proofs) => Ok(proofs),
-        _ => Err(EndpointError::Broken(SILENT.into())),
+        _ => Err(EndpointError::Protocol(SILENT.into())),
     }
 }
 
@@ -323,13 +323,13 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
                 let layer = usize::try_from(layer).ok().and_then(|layer| image.diff_ids.get(layer));
                 layer
                     .copied()
-                    .ok_or_else(|| EndpointError::Usage(format!("image {} has no such layer", image.id)))
+                    .ok_or_else(|| EndpointError::Protocol(format!("image {} has no such layer", image.id)))
             };
             let layers = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
             let local = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;
             Ok(Some(Needed { layers, local, whole, basis }))
         }
-        _ => Err(EndpointError::Usage(SILENT.into())),
+        _ => Err(EndpointError::Protocol(SILENT.into())),
     }
 }
 
@@ -451,7 +451,7 @@ impl<'a> Basis<'a> {
         key: &[u8; 16],
     ) -> Result<(), EndpointError> {
         if proofs.len() != self.layers.len() {
-            return Err(EndpointError::Broken("the target proves other layers than it named".into()));
+            return Err(EndpointError::Protocol("the target proves other layers than it named".into()));
         }
         for ((id, known), proof) in self.layers.iter_mut().zip(proofs) {
             let is_proven = |id: &DiffId| own.listing(id).is_some_and(|listing| listing.proof(key) == *proof);

@@ -92,7 +92,7 @@ fn take(
     held: &[Image],
     room: &Room,
 ) -> Result<Reply, EndpointError> {
-    let untold = || EndpointError::Broken("an image was asked for without the digest of its config".into());
+    let untold = || EndpointError::Protocol("an image was asked for without the digest of its config".into());
     let asked = what.image.config.ok_or_else(untold)?;
     let proven = if what.prove { Some(proof::receive(link, &what.image.id, &asked)?) } else { None };
     let package = match what.exact {
@@ -121,7 +121,10 @@ fn take(
         image.diff_ids = package.stack();
     }
     if image.diff_ids.len() > MAX_LAYERS {
-        return Err(EndpointError::Usage(format!("an image of {} layers is refused", image.diff_ids.len())));
+        return Err(EndpointError::Protocol(format!(
+            "an image of {} layers is refused",
+            image.diff_ids.len()
+        )));
     }
     let is_it = |other: &&Image| match &package {
         Some(package) if content.is_none() => other.id == identity::id(package),
@@ -292,7 +295,7 @@ fn await_offer(
 ) -> Result<(Offer, Option<Vec<u8>>), EndpointError> {
     let offer = match link.expect_peer().map_err(EndpointError::io(LOST))? {
         Peer::Offer(offer) if offer.basis.len() == basis => offer,
-        _ => return Err(EndpointError::Usage(LOST.into())),
+        _ => return Err(EndpointError::Protocol(LOST.into())),
     };
     let told = if alone || offer.asks() { None } else { Some(await_told(link)?) };
     Ok((offer, told))

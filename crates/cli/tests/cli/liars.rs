@@ -22,6 +22,9 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 /// Titles, colours, a line that is overwritten, text that is turned around, and characters that are not seen.
 const TRICKS: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31mX\u{202e}gpj\r\u{61c}\u{200b}\u{2060}\u{2066}\u{feff}";
 
+/// The script of a remote that says no more, and ends when nobody speaks to it.
+const LISTENS: &str = "exec cat >/dev/null";
+
 /// A remote that says what a test has it say.
 struct Liar(Environment);
 
@@ -198,7 +201,7 @@ fn an_agent_is_sent_once() {
 
 #[test]
 fn an_agent_of_another_build_is_not_talked_to() {
-    let liar = Liar::saying(&[], "exec sleep 60");
+    let liar = Liar::saying(&[], LISTENS);
     let mut said = fs::read(liar.path("said")).unwrap();
     said[PREAMBLE_LEN - 1] ^= 1;
     fs::write(liar.path("said"), said).unwrap();
@@ -312,17 +315,49 @@ fn what_is_no_frame_or_message_is_told_as_such() {
         (vec![4, 1, 0, 0, 0, 99], "a message could not be understood"),
         ([&[1, 10, 0, 0, 0, 1][..], &[0xff; 9]].concat(), "a message could not be understood"),
     ] {
-        let ran = Liar::saying(&[frames], "exec sleep 60").run(&[]).exits(1);
+        let ran = Liar::saying(&[frames], LISTENS).run(&[]).exits(1);
         let _ = ran.says("error: evil breaks the protocol").says(says);
     }
-    let ran = Liar::saying(&[images("", &[])], "exec sleep 60").run(&[]).exits(1);
+    let ran = Liar::saying(&[images("", &[])], LISTENS).run(&[]).exits(1);
     let _ = ran.says("answered out of turn (expected a store)");
+}
+
+/// Whatever a remote does wrong, it is not the command line that makes no sense.
+#[test]
+fn a_remote_that_breaks_the_protocol_is_no_wrong_usage() {
+    let image = |names: &[&str], layers: usize| ListedImage {
+        id: [7; 32],
+        config: ListedConfig::Id,
+        names: names.iter().map(ToString::to_string).collect(),
+        digests: Vec::new(),
+        diff_ids: (0..layers).map(|layer| [layer.to_le_bytes(); 4].concat().try_into().unwrap()).collect(),
+        platform: ListedPlatform { os: "linux".into(), architecture: String::new(), variant: String::new() },
+        size: 0,
+        created: String::new(),
+    };
+    let images =
+        |image| reply(&Reply::Images { images: vec![image], unreadable: Vec::new(), names: Vec::new() });
+    let empty = frame(Channel::Data, &()).to_vec();
+    for (frames, says) in [
+        (vec![images(image(&["Not a name"], 1))], "the other end sent a bad image name"),
+        (vec![images(image(&["img:1"], 5_000))], "an image of 5000 layers is refused"),
+        (vec![images(image(&["img:1"], 1)), empty], "it ended before it had sent all"),
+        (
+            vec![images(image(&["img:1"], 1)), frame(Channel::Peer, &Peer::Answer { answer: vec![] })],
+            "out of turn",
+        ),
+        (vec![images(image(&["img:1"], 1)), vec![2, 1, 0, 0, 0, 99]], "out of turn"),
+    ] {
+        let aborted = reply(&Reply::Failed(Failure { kind: FailureKind::Aborted, causes: Vec::new() }));
+        let liar = Liar::saying(&[vec![opened("docker")], frames, vec![aborted]].concat(), LISTENS);
+        let _ = liar.run(&["img:1"]).exits(1).says(says);
+    }
 }
 
 #[test]
 fn nobody_waits_for_a_remote_that_says_it_is_done_before_it_is() {
     let sent = reply(&Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
-    let liar = Liar::saying(&[opened("docker"), images("", &[]), sent], "exec sleep 60");
+    let liar = Liar::saying(&[opened("docker"), images("", &[]), sent], LISTENS);
     let _ = liar.run(&["img:1"]).exits(1).says("caused by: it says that it is done before it is");
 }
 

@@ -269,14 +269,14 @@ fn a_patch_makes_the_new_image_of_the_old_one() {
 
     // Without the old image, damaged, or no patch at all: refused before anything is touched.
     bench.here().docker(&["rmi", &old, &new]);
-    apply().exits(2).says("which the patch builds on");
+    apply().exits(5).says("which the patch builds on");
     let mut bytes = fs::read(&patch).unwrap();
     bytes[700] ^= 1;
     fs::write(&patch, &bytes).unwrap();
-    apply().exits(2).says("damaged or cut short");
+    apply().exits(7).says("damaged or cut short");
     fs::write(&patch, "PATCH").unwrap();
-    apply().exits(2).says("no patch of docker-sync");
-    bench.run_command(diff(&bench.name("web:9"))).exits(2).says("has no image");
+    apply().exits(1).says("no patch of docker-sync");
+    bench.run_command(diff(&bench.name("web:9"))).exits(5).says("has no image");
     assert_eq!(fs::read(&patch).unwrap(), b"PATCH");
     fs::remove_file(patch).unwrap();
 }

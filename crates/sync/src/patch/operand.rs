@@ -47,7 +47,7 @@ impl<'a> Operand<'a> {
         if self.name.is_empty() {
             return match &held[..] {
                 [only] => Ok((only.clone(), only.names.clone())),
-                [] => Err(EndpointError::Usage(format!("{place} has no image"))),
+                [] => Err(EndpointError::NoImage(format!("{place} has no image"))),
                 _ => Err(EndpointError::Usage(format!(
                     "{place} has {} images: say which, as {place}:NAME",
                     held.len()
@@ -58,11 +58,11 @@ impl<'a> Operand<'a> {
         let mut found = held.iter().filter(|image| selector.selects(image));
         let missing = || match unreadable.iter().find(|image| selector.selects_unreadable(image)) {
             Some(image) => EndpointError::Broken(format!("{} cannot be read: {}", self.name, image.reason)),
-            None => EndpointError::Usage(format!("{place} has no image {}", self.name)),
+            None => EndpointError::NoImage(format!("{place} has no image {}", self.name)),
         };
         if let Some(other) = held.iter().find(|image| selector.is_contradicted_by(image)) {
             let reason = format!("{place} has another image under the name in {}: {}", self.name, other.id);
-            return Err(EndpointError::Usage(reason));
+            return Err(EndpointError::NoImage(reason));
         }
         let image = found.next().ok_or_else(missing)?;
         if found.next().is_some() {
