@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::digest::hex;
 use crate::image::{Built, BuiltImage};
-use crate::layout::name_of;
+use crate::layout::{name_of, nameless};
 use crate::packing::unpack;
 use crate::sha256;
 
@@ -28,6 +28,8 @@ pub struct Snapshot {
     images: BTreeMap<String, Vec<Image>>,
     /// The blobs of each root that are there.
     blobs: BTreeMap<String, BTreeSet<String>>,
+    /// The entries of the index without their names, and all else that the index says.
+    strange: BTreeSet<String>,
 }
 
 /// An image of a layout.
@@ -81,7 +83,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// A sentence, where it is no whole layout: a file that does not belong there, a blob with another digest than its
-    /// name, a document that is damaged, a name that two entries of the index have.
+    /// name, a name that two entries of the index have.
     pub fn read(dir: &Path) -> Result<Snapshot, String> {
         let mut snapshot = Snapshot::default();
         let mut contents = BTreeMap::new();
@@ -98,17 +100,21 @@ impl Snapshot {
             snapshot.files.insert(path.clone(), digest);
         }
         let Some(index) = contents.get("index.json") else { return Ok(snapshot) };
-        let index: Value = json(index)?;
-        // An entry of other tools that is no image is as good as any; it has a digest.
+        let index: Value =
+            serde_json::from_slice(index).map_err(|error| format!("index.json is damaged: {error}"))?;
+        for (key, value) in index.as_object().into_iter().flatten().filter(|(key, _)| *key != "manifests") {
+            snapshot.strange.insert(format!("{key}: {value}"));
+        }
         for entry in index["manifests"].as_array().into_iter().flatten() {
-            let root = entry["digest"].as_str().ok_or("an entry of the index has no digest")?.to_owned();
+            snapshot.strange.insert(nameless(entry).to_string());
+            let Some(root) = entry["digest"].as_str().map(str::to_owned) else { continue };
             if let Some(name) = name_of(entry)
                 && let Some(other) = snapshot.names.insert(name.clone(), root.clone())
             {
                 return Err(format!("{name} is both {other} and {root}"));
             }
             let mut reader = Reader { contents: &contents, images: Vec::new(), blobs: BTreeSet::new() };
-            reader.document(entry)?;
+            reader.document(entry);
             snapshot.images.insert(root.clone(), reader.images);
             snapshot.blobs.insert(root.clone(), reader.blobs);
             snapshot.roots.insert(root);
@@ -181,6 +187,9 @@ impl Snapshot {
                 Some(now) if now != digest => return Err(format!("{path} of the target has changed")),
                 Some(_) => {}
             }
+        }
+        if let Some(lost) = self.strange.difference(&after.strange).next() {
+            return Err(format!("the index of the target has lost {lost}"));
         }
         if let Some(lost) = self.roots.difference(&after.roots).next() {
             return Err(format!("the target has lost the image {lost}"));
@@ -282,11 +291,7 @@ pub fn files(dir: &Path) -> Result<BTreeMap<String, String>, String> {
     Ok(contents.into_iter().map(|(path, bytes)| (path, sha256(&bytes))).collect())
 }
 
-fn json(bytes: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(bytes).map_err(|error| format!("a document is damaged: {error}"))
-}
-
-/// Follows the documents of one root.
+/// Follows the documents of one root, as far as they are there and can be understood.
 struct Reader<'a> {
     contents: &'a BTreeMap<String, Vec<u8>>,
     images: Vec<Image>,
@@ -295,45 +300,44 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A blob, if it is there.
-    fn blob(&mut self, descriptor: &Value) -> Result<Option<&'a [u8]>, String> {
-        let digest = descriptor["digest"].as_str().ok_or("a descriptor has no digest")?;
+    fn blob(&mut self, descriptor: &Value) -> Option<&'a [u8]> {
+        let digest = descriptor["digest"].as_str()?;
         let contents = self.contents;
-        let Some(bytes) = contents.get(&format!("blobs/sha256/{}", hex(digest))) else { return Ok(None) };
-        if descriptor["size"] != bytes.len() {
-            return Err(format!(
-                "{digest} has {} bytes, and not as many as its descriptor says",
-                bytes.len()
-            ));
-        }
+        let bytes = contents.get(&format!("blobs/sha256/{}", hex(digest)))?;
         self.blobs.insert(digest.to_owned());
-        Ok(Some(bytes))
+        (descriptor["size"] == bytes.len()).then_some(bytes)
     }
 
     /// A manifest or an index, and all that it names.
-    fn document(&mut self, descriptor: &Value) -> Result<(), String> {
-        let Some(bytes) = self.blob(descriptor)? else { return Ok(()) };
-        let document = json(bytes)?;
+    fn document(&mut self, descriptor: &Value) {
+        let Some(document) = self.blob(descriptor).and_then(|bytes| serde_json::from_slice(bytes).ok())
+        else {
+            return;
+        };
+        let document: Value = document;
         if let Some(manifests) = document["manifests"].as_array() {
-            return manifests.iter().try_for_each(|entry| self.document(entry));
+            manifests.iter().for_each(|entry| self.document(entry));
+            return;
         }
-        let config = self.blob(&document["config"])?;
-        let mut diff_ids = Vec::new();
-        for layer in document["layers"].as_array().into_iter().flatten() {
-            let Some(stored) = self.blob(layer)? else {
-                return Err(format!("a layer of {} is missing", descriptor["digest"]));
-            };
-            let media_type = layer["mediaType"].as_str().unwrap_or_default();
-            diff_ids.push(sha256(&unpack(media_type, stored)?));
-        }
-        let config = config.ok_or_else(|| format!("the config of {} is missing", descriptor["digest"]))?;
-        if descriptor["annotations"]["vnd.docker.reference.type"] == "attestation-manifest" {
-            return Ok(());
-        }
-        let parsed = json(config)?;
+        let config = self.blob(&document["config"]);
+        let layers: Vec<Option<String>> = document["layers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|layer| {
+                let media_type = layer["mediaType"].as_str().unwrap_or_default();
+                Some(sha256(&unpack(media_type, self.blob(layer)?).ok()?))
+            })
+            .collect();
+        let is_attestation = descriptor["annotations"]["vnd.docker.reference.type"] == "attestation-manifest";
+        let (Some(config), Some(diff_ids), false) = (config, layers.into_iter().collect(), is_attestation)
+        else {
+            return;
+        };
+        let parsed: Value = serde_json::from_slice(config).unwrap_or_default();
         let text = |key: &str| parsed[key].as_str().unwrap_or_default().to_owned();
         let platform = [text("os"), text("architecture")];
         self.images.push(Image { platform, config: sha256(config), diff_ids });
-        Ok(())
     }
 }
 
