@@ -35,7 +35,7 @@ pub struct Snapshot {
 /// An image of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Image {
-    platform: [String; 2],
+    platform: String,
     config: String,
     diff_ids: Vec<String>,
 }
@@ -54,8 +54,8 @@ pub struct Wanted {
 pub enum What {
     /// The very manifest or index, and these blobs of it.
     Root(String, BTreeSet<String>),
-    /// This config and these layers, of the image for the host's platform where it is in an index.
-    Content(String, Vec<String>),
+    /// This config and these layers; where it is in an index, of the image for this platform, or for the host's.
+    Content(String, Vec<String>, Option<String>),
 }
 
 impl What {
@@ -73,7 +73,12 @@ impl What {
 
     /// An image without an ID.
     pub fn content(image: &BuiltImage) -> What {
-        What::Content(sha256(&image.config), image.diff_ids.clone())
+        What::content_for(image, None)
+    }
+
+    /// The same where a platform was asked for.
+    pub fn content_for(image: &BuiltImage, platform: Option<&str>) -> What {
+        What::Content(sha256(&image.config), image.diff_ids.clone(), platform.map(str::to_owned))
     }
 }
 
@@ -138,10 +143,9 @@ impl Snapshot {
             What::Root(digest, blobs) => {
                 root == digest && self.blobs.get(root).is_some_and(|there| blobs.is_subset(there))
             }
-            What::Content(config, diff_ids) => {
+            What::Content(config, diff_ids, platform) => {
                 let images = self.images.get(root).map(Vec::as_slice).unwrap_or_default();
-                let host = images.iter().find(|image| image.platform == host_platform());
-                let meant = host.or(images.first());
+                let meant = meant(images, |image| &image.platform, platform.as_deref());
                 meant.is_some_and(|image| image.config == *config && image.diff_ids == *diff_ids)
             }
         }
@@ -336,8 +340,28 @@ impl<'a> Reader<'a> {
         };
         let parsed: Value = serde_json::from_slice(config).unwrap_or_default();
         let text = |key: &str| parsed[key].as_str().unwrap_or_default().to_owned();
-        let platform = [text("os"), text("architecture")];
+        let platform = [text("os"), text("architecture"), text("variant")].join("/");
+        let platform = platform.trim_end_matches('/').to_owned();
         self.images.push(Image { platform, config: sha256(config), diff_ids });
+    }
+}
+
+/// The one of some images that is meant: the only one, or that for the platform, or for this host's. A plain image for
+/// another platform than the one that is asked for is not meant.
+pub(crate) fn meant<'a, T>(
+    images: &'a [T],
+    platform_of: impl Fn(&T) -> &str,
+    platform: Option<&str>,
+) -> Option<&'a T> {
+    let host = host_platform().join("/");
+    let satisfies = |image: &&T| {
+        let parts = |text: &str| text.splitn(3, '/').map(str::to_owned).collect::<Vec<_>>();
+        let (has, wants) = (parts(platform_of(image)), parts(platform.unwrap_or(&host)));
+        has.get(..2) == wants.get(..2) && (wants.len() < 3 || has == wants)
+    };
+    match (images, platform) {
+        ([only], None) => Some(only),
+        (all, _) => all.iter().find(satisfies),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::digest::hex;
 use crate::image::{Built, BuiltImage, Item};
 use crate::layout::{Files, Wrap, familiar};
-use crate::model::{Snapshot, Wanted, What, host_platform};
+use crate::model::{Snapshot, Wanted, What, meant};
 use crate::{Junk, sha256};
 
 /// What a source has, what a target has, and a run between them.
@@ -246,7 +246,7 @@ impl Pair {
         let platform = self.run.platform.as_deref();
         let (mut wanted, mut refused) = (Vec::new(), false);
         for asked in self.asked(source) {
-            let Some(image) = asked.item.meant(platform) else {
+            let Some(image) = self.meant(asked.item, platform) else {
                 refused = true;
                 continue;
             };
@@ -258,7 +258,7 @@ impl Pair {
                 },
                 (true, None) => What::root(asked.item),
                 (true, Some(_)) => What::manifest(image),
-                (false, _) => What::content(image),
+                (false, _) => What::content_for(image, platform),
             };
             wanted.push(Wanted { name: asked.name.map(|name| familiar(&name)), what });
         }
@@ -280,6 +280,14 @@ impl Pair {
         match basis_is_there && patch_fits && !unpacks && self.damage.is_none() {
             true => Outcome::Must(wanted),
             false => Outcome::May(wanted),
+        }
+    }
+
+    /// The image of an item that is meant; an archive has only the one for this host.
+    fn meant<'a>(&self, item: &'a Built, platform: Option<&str>) -> Option<&'a BuiltImage> {
+        match self.files.by_manifest() {
+            true => item.meant(platform),
+            false => meant(std::slice::from_ref(item.meant(None)?), |image| &image.platform, platform),
         }
     }
 
@@ -405,23 +413,14 @@ impl Built {
     /// The image that is meant where one is: the only one, or that for the platform, or for this host's. A plain image for
     /// another platform than the one that is asked for is not meant.
     pub fn meant(&self, platform: Option<&str>) -> Option<&BuiltImage> {
-        let host = host_platform().join("/");
-        let satisfies = |image: &&BuiltImage| {
-            let wanted = platform.unwrap_or(&host);
-            let parts = |text: &str| text.splitn(3, '/').map(str::to_owned).collect::<Vec<_>>();
-            let (has, wants) = (parts(&image.platform), parts(wanted));
-            has.get(..2) == wants.get(..2) && (wants.len() < 3 || has == wants)
-        };
-        match (&self.images[..], platform) {
-            ([only], None) => Some(only),
-            (all, _) => all.iter().find(satisfies),
-        }
+        meant(&self.images, |image| &image.platform, platform)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::host_platform;
     use crate::{ImageSpec, IndexSpec, LayerSpec, RootSpec};
 
     fn image(seed: u32) -> ImageSpec {
