@@ -17,6 +17,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// No case takes so long; one that does hangs, and ends the process.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of stack for a strategy, whose parts are in each other.
+const STACK: usize = 64 << 20;
 /// How long one failure is shrunk.
 const SHRINKING: Duration = Duration::from_secs(20);
 
@@ -76,7 +78,7 @@ impl Cases {
                 .iter()
                 .map(|watched| {
                     let (next, failures) = (&next, &failures);
-                    scope.spawn(move || {
+                    let work = move || {
                         loop {
                             let at = next.fetch_add(1, Ordering::Relaxed);
                             if at >= self.count {
@@ -85,7 +87,9 @@ impl Cases {
                             let seed = self.seed + at;
                             one(seed, strategy(), property, watched, failures);
                         }
-                    })
+                    };
+                    let worker = thread::Builder::new().name("cases".to_owned()).stack_size(STACK);
+                    worker.spawn_scoped(scope, work).expect("there is room for threads")
                 })
                 .collect();
             let done = &done;

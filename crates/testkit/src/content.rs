@@ -92,7 +92,7 @@ impl Content {
             }
         };
         for (number, edit) in self.edits.iter().enumerate() {
-            edit.apply(&mut bytes, Random::new(u64::from(self.seed) << 32 | number as u64 + 1));
+            edit.apply(&mut bytes, Random::new((u64::from(self.seed) << 32) | (number as u64 + 1)));
         }
         if self.kind == ContentKind::Gzip {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::default());

@@ -44,6 +44,8 @@ impl Fixed {
             files: Files::Layout,
             wrap: Wrap::None,
             target: if self.old.is_empty() { Target::Absent } else { Target::Layout(self.old.clone()) },
+            junk: Default::default(),
+            damage: None,
             run: Run::default(),
         }
     }

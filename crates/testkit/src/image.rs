@@ -22,6 +22,8 @@ pub struct ImageSpec {
     pub config: ConfigSpec,
     /// Documents have the media types of Docker, not those of OCI.
     pub docker: bool,
+    /// The manifest is on many lines, and has annotations and fields that nobody knows.
+    pub annotated: bool,
 }
 
 /// What one entry of a layout's index is.
@@ -105,8 +107,10 @@ impl fmt::Debug for ImageSpec {
         if self.config != ConfigSpec::default() {
             shown.field("config", &self.config);
         }
-        if self.docker {
-            shown.field("docker", &self.docker);
+        for (name, is_set) in [("docker", self.docker), ("annotated", self.annotated)] {
+            if is_set {
+                shown.field(name, &true);
+            }
         }
         shown.finish()
     }
@@ -130,7 +134,13 @@ fn descriptor(media_type: &str, digest: &str, size: usize) -> Value {
 impl ImageSpec {
     /// An image with a usual config, its layers plain.
     pub fn of(layers: Vec<LayerSpec>) -> ImageSpec {
-        ImageSpec { layers, packing: Vec::new(), config: ConfigSpec::default(), docker: false }
+        ImageSpec {
+            layers,
+            packing: Vec::new(),
+            config: ConfigSpec::default(),
+            docker: false,
+            annotated: false,
+        }
     }
 
     /// The same image with another config.
@@ -181,7 +191,17 @@ impl ImageSpec {
             "config": config.descriptor(),
             "layers": described,
         });
-        let manifest = Document::new(manifest_type, manifest.to_string().into_bytes());
+        let manifest = match self.annotated {
+            true => {
+                let mut manifest = manifest;
+                manifest["annotations"] =
+                    json!({"org.opencontainers.image.base.name": "docker.io/library/x:1"});
+                manifest["unknown"] = json!([1, null, {"a": "<b>"}]);
+                format!("{manifest:#}\n")
+            }
+            false => manifest.to_string(),
+        };
+        let manifest = Document::new(manifest_type, manifest.into_bytes());
         keep(blobs, &config);
         keep(blobs, &manifest);
         let platform = self.config.platform.clone();

@@ -15,6 +15,8 @@ use crate::sha256;
 /// Where an entry of an index has its name.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// An annotation that nobody knows, and that must stay.
+const KEPT: &str = "org.example.kept";
 const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A kind of files that images are in.
@@ -85,19 +87,30 @@ impl Wrap {
 fn index(items: &[Built], as_skopeo: bool) -> Value {
     let mut entries = Vec::new();
     for item in items {
+        let mut root = item.root.descriptor();
+        if as_skopeo {
+            root["annotations"] = json!({KEPT: item.root.digest});
+        }
         if item.names.is_empty() {
-            entries.push(item.root.descriptor());
+            entries.push(root.clone());
         }
         for (at, name) in item.names.iter().enumerate() {
-            let mut entry = item.root.descriptor();
-            entry["annotations"] = match at % 2 {
-                0 if as_skopeo => json!({REF_NAME: name}),
-                _ => json!({CONTAINERD_NAME: qualified(name), REF_NAME: name.rsplit(':').next()}),
-            };
+            let mut entry = root.clone();
+            match at % 2 {
+                0 if as_skopeo => entry["annotations"][REF_NAME] = json!(name),
+                _ => {
+                    entry["annotations"][CONTAINERD_NAME] = json!(qualified(name));
+                    entry["annotations"][REF_NAME] = json!(name.rsplit(':').next());
+                }
+            }
             entries.push(entry);
         }
     }
-    json!({"schemaVersion": 2, "manifests": entries})
+    let mut index = json!({"schemaVersion": 2, "manifests": entries});
+    if as_skopeo {
+        index["annotations"] = json!({KEPT: "index"});
+    }
+    index
 }
 
 /// The name with its registry.
@@ -117,6 +130,21 @@ pub(crate) fn familiar(name: &str) -> String {
     let name = name.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(name);
     let is_tagged = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
     if is_tagged { name.to_owned() } else { format!("{name}:latest") }
+}
+
+/// An entry of an index without its name.
+pub(crate) fn nameless(entry: &Value) -> Value {
+    let mut entry = entry.clone();
+    if let Some(annotations) = entry.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove(REF_NAME);
+        annotations.remove(CONTAINERD_NAME);
+        if annotations.is_empty()
+            && let Some(entry) = entry.as_object_mut()
+        {
+            entry.remove("annotations");
+        }
+    }
+    entry
 }
 
 /// The name of an entry of an index, if it has one.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::digest::hex;
 use crate::image::{Built, BuiltImage};
-use crate::layout::name_of;
+use crate::layout::{name_of, nameless};
 use crate::packing::unpack;
 use crate::sha256;
 
@@ -28,12 +28,14 @@ pub struct Snapshot {
     images: BTreeMap<String, Vec<Image>>,
     /// The blobs of each root that are there.
     blobs: BTreeMap<String, BTreeSet<String>>,
+    /// The entries of the index without their names, and all else that the index says.
+    strange: BTreeSet<String>,
 }
 
 /// An image of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Image {
-    platform: [String; 2],
+    platform: String,
     config: String,
     diff_ids: Vec<String>,
 }
@@ -52,8 +54,8 @@ pub struct Wanted {
 pub enum What {
     /// The very manifest or index, and these blobs of it.
     Root(String, BTreeSet<String>),
-    /// This config and these layers, of the image for the host's platform where it is in an index.
-    Content(String, Vec<String>),
+    /// This config and these layers; where it is in an index, of the image for this platform, or for the host's.
+    Content(String, Vec<String>, Option<String>),
 }
 
 impl What {
@@ -71,7 +73,12 @@ impl What {
 
     /// An image without an ID.
     pub fn content(image: &BuiltImage) -> What {
-        What::Content(sha256(&image.config), image.diff_ids.clone())
+        What::content_for(image, None)
+    }
+
+    /// The same where a platform was asked for.
+    pub fn content_for(image: &BuiltImage, platform: Option<&str>) -> What {
+        What::Content(sha256(&image.config), image.diff_ids.clone(), platform.map(str::to_owned))
     }
 }
 
@@ -81,7 +88,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// A sentence, where it is no whole layout: a file that does not belong there, a blob with another digest than its
-    /// name, a document that is damaged, a name that two entries of the index have.
+    /// name, a name that two entries of the index have.
     pub fn read(dir: &Path) -> Result<Snapshot, String> {
         let mut snapshot = Snapshot::default();
         let mut contents = BTreeMap::new();
@@ -98,17 +105,21 @@ impl Snapshot {
             snapshot.files.insert(path.clone(), digest);
         }
         let Some(index) = contents.get("index.json") else { return Ok(snapshot) };
-        let index: Value = json(index)?;
-        // An entry of other tools that is no image is as good as any; it has a digest.
+        let index: Value =
+            serde_json::from_slice(index).map_err(|error| format!("index.json is damaged: {error}"))?;
+        for (key, value) in index.as_object().into_iter().flatten().filter(|(key, _)| *key != "manifests") {
+            snapshot.strange.insert(format!("{key}: {value}"));
+        }
         for entry in index["manifests"].as_array().into_iter().flatten() {
-            let root = entry["digest"].as_str().ok_or("an entry of the index has no digest")?.to_owned();
+            snapshot.strange.insert(nameless(entry).to_string());
+            let Some(root) = entry["digest"].as_str().map(str::to_owned) else { continue };
             if let Some(name) = name_of(entry)
                 && let Some(other) = snapshot.names.insert(name.clone(), root.clone())
             {
                 return Err(format!("{name} is both {other} and {root}"));
             }
             let mut reader = Reader { contents: &contents, images: Vec::new(), blobs: BTreeSet::new() };
-            reader.document(entry)?;
+            reader.document(entry);
             snapshot.images.insert(root.clone(), reader.images);
             snapshot.blobs.insert(root.clone(), reader.blobs);
             snapshot.roots.insert(root);
@@ -132,10 +143,9 @@ impl Snapshot {
             What::Root(digest, blobs) => {
                 root == digest && self.blobs.get(root).is_some_and(|there| blobs.is_subset(there))
             }
-            What::Content(config, diff_ids) => {
+            What::Content(config, diff_ids, platform) => {
                 let images = self.images.get(root).map(Vec::as_slice).unwrap_or_default();
-                let host = images.iter().find(|image| image.platform == host_platform());
-                let meant = host.or(images.first());
+                let meant = meant(images, |image| &image.platform, platform.as_deref());
                 meant.is_some_and(|image| image.config == *config && image.diff_ids == *diff_ids)
             }
         }
@@ -181,6 +191,9 @@ impl Snapshot {
                 Some(now) if now != digest => return Err(format!("{path} of the target has changed")),
                 Some(_) => {}
             }
+        }
+        if let Some(lost) = self.strange.difference(&after.strange).next() {
+            return Err(format!("the index of the target has lost {lost}"));
         }
         if let Some(lost) = self.roots.difference(&after.roots).next() {
             return Err(format!("the target has lost the image {lost}"));
@@ -282,11 +295,7 @@ pub fn files(dir: &Path) -> Result<BTreeMap<String, String>, String> {
     Ok(contents.into_iter().map(|(path, bytes)| (path, sha256(&bytes))).collect())
 }
 
-fn json(bytes: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(bytes).map_err(|error| format!("a document is damaged: {error}"))
-}
-
-/// Follows the documents of one root.
+/// Follows the documents of one root, as far as they are there and can be understood.
 struct Reader<'a> {
     contents: &'a BTreeMap<String, Vec<u8>>,
     images: Vec<Image>,
@@ -295,45 +304,64 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A blob, if it is there.
-    fn blob(&mut self, descriptor: &Value) -> Result<Option<&'a [u8]>, String> {
-        let digest = descriptor["digest"].as_str().ok_or("a descriptor has no digest")?;
+    fn blob(&mut self, descriptor: &Value) -> Option<&'a [u8]> {
+        let digest = descriptor["digest"].as_str()?;
         let contents = self.contents;
-        let Some(bytes) = contents.get(&format!("blobs/sha256/{}", hex(digest))) else { return Ok(None) };
-        if descriptor["size"] != bytes.len() {
-            return Err(format!(
-                "{digest} has {} bytes, and not as many as its descriptor says",
-                bytes.len()
-            ));
-        }
+        let bytes = contents.get(&format!("blobs/sha256/{}", hex(digest)))?;
         self.blobs.insert(digest.to_owned());
-        Ok(Some(bytes))
+        (descriptor["size"] == bytes.len()).then_some(bytes)
     }
 
     /// A manifest or an index, and all that it names.
-    fn document(&mut self, descriptor: &Value) -> Result<(), String> {
-        let Some(bytes) = self.blob(descriptor)? else { return Ok(()) };
-        let document = json(bytes)?;
+    fn document(&mut self, descriptor: &Value) {
+        let Some(document) = self.blob(descriptor).and_then(|bytes| serde_json::from_slice(bytes).ok())
+        else {
+            return;
+        };
+        let document: Value = document;
         if let Some(manifests) = document["manifests"].as_array() {
-            return manifests.iter().try_for_each(|entry| self.document(entry));
+            manifests.iter().for_each(|entry| self.document(entry));
+            return;
         }
-        let config = self.blob(&document["config"])?;
-        let mut diff_ids = Vec::new();
-        for layer in document["layers"].as_array().into_iter().flatten() {
-            let Some(stored) = self.blob(layer)? else {
-                return Err(format!("a layer of {} is missing", descriptor["digest"]));
-            };
-            let media_type = layer["mediaType"].as_str().unwrap_or_default();
-            diff_ids.push(sha256(&unpack(media_type, stored)?));
-        }
-        let config = config.ok_or_else(|| format!("the config of {} is missing", descriptor["digest"]))?;
-        if descriptor["annotations"]["vnd.docker.reference.type"] == "attestation-manifest" {
-            return Ok(());
-        }
-        let parsed = json(config)?;
+        let config = self.blob(&document["config"]);
+        let layers: Vec<Option<String>> = document["layers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|layer| {
+                let media_type = layer["mediaType"].as_str().unwrap_or_default();
+                Some(sha256(&unpack(media_type, self.blob(layer)?).ok()?))
+            })
+            .collect();
+        let is_attestation = descriptor["annotations"]["vnd.docker.reference.type"] == "attestation-manifest";
+        let (Some(config), Some(diff_ids), false) = (config, layers.into_iter().collect(), is_attestation)
+        else {
+            return;
+        };
+        let parsed: Value = serde_json::from_slice(config).unwrap_or_default();
         let text = |key: &str| parsed[key].as_str().unwrap_or_default().to_owned();
-        let platform = [text("os"), text("architecture")];
+        let platform = [text("os"), text("architecture"), text("variant")].join("/");
+        let platform = platform.trim_end_matches('/').to_owned();
         self.images.push(Image { platform, config: sha256(config), diff_ids });
-        Ok(())
+    }
+}
+
+/// The one of some images that is meant: the only one, or that for the platform, or for this host's. A plain image for
+/// another platform than the one that is asked for is not meant.
+pub(crate) fn meant<'a, T>(
+    images: &'a [T],
+    platform_of: impl Fn(&T) -> &str,
+    platform: Option<&str>,
+) -> Option<&'a T> {
+    let host = host_platform().join("/");
+    let satisfies = |image: &&T| {
+        let parts = |text: &str| text.splitn(3, '/').map(str::to_owned).collect::<Vec<_>>();
+        let (has, wants) = (parts(platform_of(image)), parts(platform.unwrap_or(&host)));
+        has.get(..2) == wants.get(..2) && (wants.len() < 3 || has == wants)
+    };
+    match (images, platform) {
+        ([only], None) => Some(only),
+        (all, _) => all.iter().find(satisfies),
     }
 }
 

@@ -99,6 +99,23 @@ fn the_same_content_in_another_packing_is_not_the_same_root() {
 }
 
 #[test]
+fn what_the_index_says_besides_must_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let (before, after, [root, _]) = pair(dir.path());
+    assert_eq!(before.check_holds(&after, &wanted(&root)), Ok(()));
+    let file = dir.path().join("index.json");
+    let text = fs::read_to_string(&file).unwrap();
+    for (kept, lost) in
+        [("\"org.example.kept\":\"index\"", "\"a\":\"b\""), ("\"org.example.kept\":\"sha", "\"other\":\"sha")]
+    {
+        fs::write(&file, text.replacen(kept, lost, 1)).unwrap();
+        let after = Snapshot::read(dir.path()).unwrap();
+        let problem = before.check_holds(&after, &wanted(&root)).unwrap_err();
+        assert!(problem.contains("has lost"), "{problem}");
+    }
+}
+
+#[test]
 fn strays_and_damage_are_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let (before, _, [root, _]) = pair(dir.path());
@@ -117,5 +134,6 @@ fn strays_and_damage_are_noticed() {
     fs::remove_file(dir.path().join(".index")).unwrap();
     let layer = Item::named(NAME, image(2)).build().images[0].stored[0].1.clone();
     fs::remove_file(blobs.join(hex(&sha256(&layer)))).unwrap();
-    assert!(Snapshot::read(dir.path()).unwrap_err().contains("is missing"));
+    let after = Snapshot::read(dir.path()).unwrap();
+    assert!(before.check_holds(&after, &wanted(&root)).unwrap_err().contains("does not hold"));
 }

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
 
+use crate::digest::hex;
 use crate::image::{Built, BuiltImage, Item};
 use crate::layout::{Files, Wrap, familiar};
-use crate::model::{Snapshot, Wanted, What, host_platform};
-use crate::sha256;
+use crate::model::{Snapshot, Wanted, What, meant};
+use crate::{Junk, sha256};
 
 /// What a source has, what a target has, and a run between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +23,32 @@ pub struct Pair {
     pub wrap: Wrap,
     /// What the target has.
     pub target: Target,
+    /// What else is in the layouts of the source and of the target, none of it an image.
+    pub junk: [Vec<Junk>; 2],
+    /// What is broken of a source that is a layout.
+    pub damage: Option<Damage>,
     /// What is run.
     pub run: Run,
+}
+
+/// Something broken of the first item of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    /// Which of its blobs, counted around.
+    pub blob: u8,
+    /// What is wrong with it.
+    pub kind: DamageKind,
+}
+
+/// What can be wrong with a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DamageKind {
+    /// It is not there.
+    Missing,
+    /// It is shorter than it was.
+    Short,
+    /// A byte is another.
+    Flipped(u16),
 }
 
 /// The state of a target, which is a layout.
@@ -30,6 +58,8 @@ pub enum Target {
     Absent,
     /// A directory with nothing in it.
     Bare,
+    /// A layout whose list of images is `null`.
+    Null,
     /// A layout that has this, or nothing.
     Layout(Vec<Item>),
 }
@@ -53,6 +83,12 @@ pub struct Run {
     pub select: Select,
     /// Everything once before, on a copy of the target: then the index caches know the layers.
     pub warm: bool,
+    /// `--explain`.
+    pub explain: bool,
+    /// With the least `--memory` that there is.
+    pub small: bool,
+    /// No read of the connection gives more bytes than this.
+    pub reads: Option<u16>,
 }
 
 /// By what an image gets to its target.
@@ -114,6 +150,9 @@ impl Default for Run {
             dry_run: false,
             select: Select::Names,
             warm: false,
+            explain: false,
+            small: false,
+            reads: None,
         }
     }
 }
@@ -123,7 +162,14 @@ impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Run");
         shown.field("way", &self.way).field("effort", &self.effort).field("select", &self.select);
-        for (name, is_set) in [("content", self.content), ("dry_run", self.dry_run), ("warm", self.warm)] {
+        let flags = [
+            ("content", self.content),
+            ("dry_run", self.dry_run),
+            ("warm", self.warm),
+            ("explain", self.explain),
+            ("small", self.small),
+        ];
+        for (name, is_set) in flags {
             if is_set {
                 shown.field(name, &true);
             }
@@ -132,6 +178,9 @@ impl fmt::Debug for Run {
             if let Some(text) = text {
                 shown.field(name, text);
             }
+        }
+        if let Some(reads) = self.reads {
+            shown.field("reads", &reads);
         }
         shown.finish()
     }
@@ -145,6 +194,8 @@ impl Pair {
             files: Files::Layout,
             wrap: Wrap::None,
             target: Target::Layout(vec![Item::named(name, old)]),
+            junk: Default::default(),
+            damage: None,
             run: Run::default(),
         }
     }
@@ -166,7 +217,7 @@ impl Pair {
     pub fn held(&self) -> &[Item] {
         match &self.target {
             Target::Layout(items) => items,
-            Target::Absent | Target::Bare => &[],
+            Target::Absent | Target::Bare | Target::Null => &[],
         }
     }
 
@@ -195,14 +246,19 @@ impl Pair {
         let platform = self.run.platform.as_deref();
         let (mut wanted, mut refused) = (Vec::new(), false);
         for asked in self.asked(source) {
-            let Some(image) = asked.item.meant(platform) else {
+            let Some(image) = self.meant(asked.item, platform) else {
                 refused = true;
                 continue;
             };
             let what = match (self.files.by_manifest() && !self.run.content, platform) {
+                // Of a damaged index nobody knows how much of the others can be had.
+                (true, None) if self.damage.is_some() => match What::manifest(image) {
+                    What::Root(_, blobs) => What::Root(asked.item.root.digest.clone(), blobs),
+                    what => what,
+                },
                 (true, None) => What::root(asked.item),
                 (true, Some(_)) => What::manifest(image),
-                (false, _) => What::content(image),
+                (false, _) => What::content_for(image, platform),
             };
             wanted.push(Wanted { name: asked.name.map(|name| familiar(&name)), what });
         }
@@ -219,9 +275,19 @@ impl Pair {
             let old = source.get(1).map(What::root);
             old.is_some_and(|old| before.holds(&old)) && !self.run.content
         };
-        match basis_is_there && patch_fits {
+        // Engines unpack it, too, when they load it.
+        let unpacks = !self.files.by_manifest() && source.iter().any(Built::has_packed_layers);
+        match basis_is_there && patch_fits && !unpacks && self.damage.is_none() {
             true => Outcome::Must(wanted),
             false => Outcome::May(wanted),
+        }
+    }
+
+    /// The image of an item that is meant; an archive has only the one for this host.
+    fn meant<'a>(&self, item: &'a Built, platform: Option<&str>) -> Option<&'a BuiltImage> {
+        match self.files.by_manifest() {
+            true => item.meant(platform),
+            false => meant(std::slice::from_ref(item.meant(None)?), |image| &image.platform, platform),
         }
     }
 
@@ -265,6 +331,67 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// Writes the store of the source, and returns its name.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_source(&self, source: &[Built], path: &Path) -> io::Result<String> {
+        let spec = self.files.write(self.wrap, source, path)?;
+        if self.files != Files::Layout {
+            return Ok(spec);
+        }
+        add_junk(&self.junk[0], path)?;
+        if let (Some(damage), Some(first)) = (self.damage, source.first())
+            && let Some(digest) = first.blobs.keys().nth(usize::from(damage.blob) % first.blobs.len())
+        {
+            let file = path.join("blobs/sha256").join(hex(digest));
+            let mut bytes = fs::read(&file)?;
+            match damage.kind {
+                DamageKind::Missing => fs::remove_file(&file)?,
+                DamageKind::Short => fs::write(&file, &bytes[..bytes.len() / 2])?,
+                DamageKind::Flipped(at) => {
+                    let at = bytes.len() * usize::from(at) / 65536;
+                    bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 4);
+                    fs::write(&file, bytes)?;
+                }
+            }
+        }
+        Ok(spec)
+    }
+
+    /// Writes the layout of the target, if there is to be one.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_target(&self, path: &Path) -> io::Result<()> {
+        let held: Vec<Built> = self.held().iter().map(Item::build).collect();
+        match &self.target {
+            Target::Absent => Ok(()),
+            Target::Bare => fs::create_dir(path),
+            Target::Null => {
+                Files::Layout.write(Wrap::None, &held, path)?;
+                fs::write(path.join("index.json"), r#"{"schemaVersion":2,"manifests":null}"#)
+            }
+            Target::Layout(_) => {
+                Files::Layout.write(Wrap::None, &held, path)?;
+                add_junk(&self.junk[1], path)
+            }
+        }
+    }
+}
+
+/// Every other one is before the images, every third has a name.
+fn add_junk(junk: &[Junk], path: &Path) -> io::Result<()> {
+    for (at, junk) in junk.iter().enumerate() {
+        let name = (at % 3 == 0).then(|| format!("junk/{at}:1"));
+        junk.add(path, name.as_deref(), at % 2 == 0)?;
+    }
+    Ok(())
+}
+
 /// Something that is asked for.
 struct Asked<'a> {
     item: &'a Built,
@@ -285,26 +412,24 @@ fn tidy(items: &mut Vec<Item>) {
 }
 
 impl Built {
+    /// Whether there is a layer that is itself in gzip or zstd, before it is stored.
+    fn has_packed_layers(&self) -> bool {
+        let is_packed =
+            |tar: &[u8]| tar.starts_with(&[0x1f, 0x8b]) || tar.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+        self.images.iter().flat_map(|image| &image.layers).any(|layer| is_packed(layer))
+    }
+
     /// The image that is meant where one is: the only one, or that for the platform, or for this host's. A plain image for
     /// another platform than the one that is asked for is not meant.
     pub fn meant(&self, platform: Option<&str>) -> Option<&BuiltImage> {
-        let host = host_platform().join("/");
-        let satisfies = |image: &&BuiltImage| {
-            let wanted = platform.unwrap_or(&host);
-            let parts = |text: &str| text.splitn(3, '/').map(str::to_owned).collect::<Vec<_>>();
-            let (has, wants) = (parts(&image.platform), parts(wanted));
-            has.get(..2) == wants.get(..2) && (wants.len() < 3 || has == wants)
-        };
-        match (&self.images[..], platform) {
-            ([only], None) => Some(only),
-            (all, _) => all.iter().find(satisfies),
-        }
+        meant(&self.images, |image| &image.platform, platform)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::host_platform;
     use crate::{ImageSpec, IndexSpec, LayerSpec, RootSpec};
 
     fn image(seed: u32) -> ImageSpec {

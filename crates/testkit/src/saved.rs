@@ -48,7 +48,7 @@ pub fn saved(archive: &[u8]) -> Result<BTreeMap<String, What>, String> {
             diff_ids.push(sha256(&unpack_any(file(&layer)?)?));
         }
         for name in texts(&entry["RepoTags"]) {
-            images.insert(familiar(&name), What::Content(config.clone(), diff_ids.clone()));
+            images.insert(familiar(&name), What::Content(config.clone(), diff_ids.clone(), None));
         }
     }
     Ok(images)

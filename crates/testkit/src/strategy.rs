@@ -5,6 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
+use crate::Junk;
 use crate::config::{ConfigSpec, Created, History, Style};
 use crate::content::{Action, Content, ContentKind, Edit};
 use crate::files::{End, Entry, Form, LayerSpec, Meta, Node, Place};
@@ -12,7 +13,7 @@ use crate::image::{ImageSpec, IndexSpec, Item, RootSpec};
 use crate::layout::{Files, Wrap};
 use crate::model::host_platform;
 use crate::packing::Packing;
-use crate::pair::{Effort, Pair, Run, Select, Target, Way};
+use crate::pair::{Damage, DamageKind, Effort, Pair, Run, Select, Target, Way};
 
 /// Names of images: of one repository, of two, with and without a registry.
 pub const NAMES: [&str; 6] = [
@@ -345,8 +346,16 @@ pub fn image() -> impl Strategy<Value = ImageSpec> {
         4 => vec(packing(), 0..5),
         1 => Just(Vec::new()),
     ];
-    (vec(layer(), 0..5), packing, config(), prop::bool::weighted(0.15))
-        .prop_map(|(layers, packing, config, docker)| ImageSpec { layers, packing, config, docker })
+    let flags = (prop::bool::weighted(0.15), prop::bool::weighted(0.1));
+    (vec(layer(), 0..5), packing, config(), flags).prop_map(
+        |(layers, packing, config, (docker, annotated))| ImageSpec {
+            layers,
+            packing,
+            config,
+            docker,
+            annotated,
+        },
+    )
 }
 
 fn config_change() -> impl Strategy<Value = ConfigChange> {
@@ -495,21 +504,13 @@ fn run() -> impl Strategy<Value = Run> {
         1 => Just(Select::Shop),
         1 => Just(Select::All),
     ];
-    let flags = (prop::bool::weighted(0.15), prop::bool::weighted(0.05), prop::bool::weighted(0.1));
-    (way, effort, platform, basis, select, flags).prop_map(
-        |(way, effort, platform, basis, select, (content, dry_run, warm))| match way {
-            // These are for sessions only.
-            Way::Patch => Run {
-                way,
-                effort,
-                content,
-                platform: None,
-                basis: None,
-                dry_run: false,
-                select: Select::Names,
-                warm,
-            },
-            _ => Run { way, effort, content, platform, basis, dry_run, select, warm },
+    let flags = [0.15, 0.05, 0.1, 0.1, 0.1].map(prop::bool::weighted);
+    let reads = option::weighted(0.1, 1..2000_u16);
+    (way, effort, platform, basis, select, flags, reads).prop_map(
+        |(way, effort, platform, basis, select, [content, dry_run, warm, explain, small], reads)| match way {
+            // All others are for sessions only.
+            Way::Patch => Run { way, effort, content, small, ..Run::default() },
+            _ => Run { way, effort, content, platform, basis, dry_run, select, warm, explain, small, reads },
         },
     )
 }
@@ -524,6 +525,14 @@ fn source_files() -> impl Strategy<Value = (Files, Wrap)> {
     ]
 }
 
+fn damage_kind() -> impl Strategy<Value = DamageKind> {
+    prop_oneof![
+        1 => Just(DamageKind::Missing),
+        1 => Just(DamageKind::Short),
+        2 => any::<u16>().prop_map(DamageKind::Flipped),
+    ]
+}
+
 /// A pair.
 pub fn pair() -> impl Strategy<Value = Pair> {
     let images = (image(), vec(change(), 0..4)).prop_map(|(old, changes)| {
@@ -534,12 +543,21 @@ pub fn pair() -> impl Strategy<Value = Pair> {
     let first = (subsequence(NAMES.to_vec(), 1..=2), prop::bool::weighted(0.1), dress());
     let target = prop_oneof![
         1 => Just(None),
-        1 => Just(Some(None)),
-        10 => vec((held(), names(2), dress(), prop::bool::weighted(0.6)), 0..4).prop_map(|items| Some(Some(items))),
+        1 => select(vec![Target::Bare, Target::Null]).prop_map(|target| Some(Err(target))),
+        10 => vec((held(), names(2), dress(), prop::bool::weighted(0.6)), 0..4).prop_map(|items| Some(Ok(items))),
     ];
     let others = vec((held(), names(2), dress()), 0..3);
-    (images, first, others, source_files(), target, run()).prop_map(
-        |((old, new), (mut names, nameless, dress), others, (files, wrap), target, run)| {
+    let junk = || {
+        prop_oneof![
+            6 => Just(Vec::new()),
+            1 => vec(select(Junk::ALL.to_vec()), 1..4),
+        ]
+    };
+    let damage =
+        option::weighted(0.05, (any::<u8>(), damage_kind()).prop_map(|(blob, kind)| Damage { blob, kind }));
+    let broken = ([junk(), junk()], damage);
+    (images, first, others, source_files(), target, broken, run()).prop_map(
+        |((old, new), (mut names, nameless, dress), others, (files, wrap), target, (junk, damage), run)| {
             let is_patch = run.way == Way::Patch;
             if nameless && !is_patch {
                 names.clear();
@@ -555,8 +573,8 @@ pub fn pair() -> impl Strategy<Value = Pair> {
             );
             let target = match target {
                 None => Target::Absent,
-                Some(None) => Target::Bare,
-                Some(Some(items)) => {
+                Some(Err(target)) => target,
+                Some(Ok(items)) => {
                     let item =
                         |(held, names, other, same): (Held, Vec<&'static str>, Option<Dress>, bool)| {
                             let image = held.image(&old, &new);
@@ -569,7 +587,8 @@ pub fn pair() -> impl Strategy<Value = Pair> {
                     Target::Layout(items.into_iter().map(item).collect())
                 }
             };
-            let mut pair = Pair { source, files, wrap, target, run }.tidy();
+            let damage = damage.filter(|_| files == Files::Layout);
+            let mut pair = Pair { source, files, wrap, target, junk, damage, run }.tidy();
             if is_patch && pair.source.get(1).is_none_or(|old| old.names != [OLD]) {
                 // The old image is the new one.
                 pair.run.way = Way::Pull;
@@ -667,7 +686,10 @@ mod tests {
             let pair = strategy.new_tree(&mut runner).unwrap().current();
             let source: Vec<_> = pair.source.iter().map(Item::build).collect();
             let path = dir.path().join(format!("source-{number}"));
-            pair.files.write(pair.wrap, &source, &path).unwrap();
+            pair.write_source(&source, &path).unwrap();
+            let path = dir.path().join(format!("target-{number}"));
+            pair.write_target(&path).unwrap();
+            Snapshot::read(&path).unwrap();
             let path = dir.path().join(format!("layout-{number}"));
             Files::Layout.write(Wrap::None, &source, &path).unwrap();
             let snapshot = Snapshot::read(&path).unwrap_or_else(|error| panic!("{error}: {pair:#?}"));

@@ -4,35 +4,69 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dsync_testkit::{Cases, isolated, report, strategy};
+use dsync_testkit::pair::{Pair, Way};
+use dsync_testkit::{Cases, Fault, FaultKind, Lane, isolated, report, strategy};
+use proptest::prelude::*;
 
 use crate::known;
 use crate::trial::Trial;
 
+/// On a machine that does other things, too.
+fn patience(cases: &Cases) -> Duration {
+    Duration::from_secs(300) + Duration::from_millis(200 * cases.count)
+}
+
+/// Runs a property over this many values, and says which failed.
+fn all<S: Strategy>(
+    test: &str,
+    count: u64,
+    strategy: impl Fn() -> S + Sync,
+    pair: impl Fn(&S::Value) -> &Pair + Sync,
+    run: impl Fn(&S::Value) -> Result<(), String> + Sync,
+) {
+    let cases = Cases::from_env(count);
+    isolated(&format!("generated::{test}"), patience(&cases), || {
+        let started = Instant::now();
+        let known: Mutex<BTreeMap<&'static str, u32>> = Mutex::default();
+        let failures = cases.run(&strategy, &|value| {
+            let Err(failure) = run(value) else { return Ok(()) };
+            let reason = known::reason(pair(value), &failure).ok_or(failure)?;
+            *known.lock().unwrap().entry(reason).or_default() += 1;
+            Ok(())
+        });
+        println!("{test}: {cases:?} took {:?}", started.elapsed());
+        for (reason, count) in known.into_inner().unwrap() {
+            println!("{count} times, as is known: {reason}");
+        }
+        assert!(failures.is_empty(), "{}", report(&failures));
+    });
+}
+
 #[test]
 fn the_target_holds_just_what_was_asked_for_or_is_as_it_was() {
-    isolated(
-        "generated::the_target_holds_just_what_was_asked_for_or_is_as_it_was",
-        Duration::from_secs(900),
-        || {
-            let cases = Cases::from_env(2000);
-            let started = Instant::now();
-            let known: Mutex<BTreeMap<&'static str, u32>> = Mutex::default();
-            let failures = cases.run(&strategy::pair, &|pair| {
-                let Err(failure) = Trial::of(pair).and_then(|trial| trial.run()) else { return Ok(()) };
-                match known::reason(pair, &failure) {
-                    Some(reason) => {
-                        *known.lock().unwrap().entry(reason).or_default() += 1;
-                        Ok(())
-                    }
-                    None => Err(failure),
-                }
-            });
-            println!("{cases:?} took {:?}", started.elapsed());
-            for (reason, count) in known.into_inner().unwrap() {
-                println!("{count} times, as is known: {reason}");
-            }
-            assert!(failures.is_empty(), "{}", report(&failures));
+    all(
+        "the_target_holds_just_what_was_asked_for_or_is_as_it_was",
+        2000,
+        strategy::pair,
+        |pair| pair,
+        |pair| Trial::of(pair)?.run(),
+    );
+}
+
+#[test]
+fn a_cut_leaves_the_target_as_it_was_or_complete_and_the_next_run_completes_it() {
+    let fault = || (prop::sample::select(vec![Lane::Out, Lane::Back]), any::<u16>());
+    let pairs =
+        || strategy::pair().prop_filter("a patch has no connection", |pair| pair.run.way != Way::Patch);
+    all(
+        "a_cut_leaves_the_target_as_it_was_or_complete_and_the_next_run_completes_it",
+        300,
+        || (pairs(), fault()),
+        |(pair, _)| pair,
+        |(pair, (lane, at))| {
+            let written = Trial::of(pair)?.traffic()?[*lane as usize];
+            let fault = Fault { lane: *lane, at: written * u64::from(*at) / 65536, kind: FaultKind::Cut };
+            Trial::of(pair)?.run_over(&[fault])
         },
     );
 }
