@@ -110,7 +110,8 @@ impl Batch {
         self.pairs.iter().map(|pair| pair.map(|pair| pair as usize))
     }
 
-    fn push(&mut self, new: Run, pair: Option<u32>) {
+    /// Adds a run that is sent, and which of `old` it is a new version of.
+    pub fn push(&mut self, new: Run, pair: Option<u32>) {
         self.new.push(new);
         self.pairs.push(pair);
     }
@@ -127,8 +128,9 @@ pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limi
     }
 }
 
-/// The most bytes that [`candidates`] looks at.
+/// The most bytes that [`candidates`] looks at, and what a content counts besides its own: it is remembered.
 const CANDIDATES: u64 = 1 << 31;
+const CANDIDATE: u64 = 256;
 
 /// For each content that is sent the contents of the basis of which it may be a new version, where only the
 /// target can read them: `basis` has these layers only, `readable` those that the source can read as well, which
@@ -168,8 +170,8 @@ pub fn candidates(
             continue;
         };
         let uncounted = region.spots().filter(|old| !counted.contains(old));
-        let bytes = |old: Spot| in_listing.contents().at(old.content as usize).len;
-        let cost = uncounted.map(bytes).sum::<u64>() + run.len();
+        let bytes = |old: Spot| in_listing.contents().at(old.content as usize).len + CANDIDATE;
+        let cost = uncounted.map(bytes).sum::<u64>() + run.len() + CANDIDATE;
         if region.len > 0 && cost <= left {
             left -= cost;
             counted.extend(region.spots());

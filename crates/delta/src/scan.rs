@@ -57,6 +57,8 @@ pub struct Scanner {
     listing: Parser,
     /// The first bytes of the content that is passing by: should the layer end here, they are verbatim.
     short: Vec<u8>,
+    /// The rest is not looked into.
+    is_cut: bool,
 }
 
 impl Default for Scanner {
@@ -84,6 +86,7 @@ impl Scanner {
             headers: Vec::new(),
             listing: Parser::default(),
             short: Vec::new(),
+            is_cut: false,
         }
     }
 
@@ -96,9 +99,20 @@ impl Scanner {
         }
     }
 
+    /// From the next header on takes what comes for one large content, which is cut: a listing of it has little memory
+    /// whatever is in it. It is not the one that others make of the same layer, so it is for one sync only.
+    pub fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
     /// Bytes of memory that the listing takes until now.
     pub fn memory(&self) -> usize {
-        self.listing.memory() + self.headers.len()
+        self.listing.memory()
+    }
+
+    /// How many contents there are until now.
+    pub fn contents(&self) -> usize {
+        self.listing.contents()
     }
 
     /// The layer has ended; what was begun is closed with the length that it really has.
@@ -129,6 +143,10 @@ impl Scanner {
     }
 
     fn take_block(&mut self, bytes: &[u8]) -> usize {
+        if self.filled == 0 && self.is_cut {
+            self.part = self.tape.opaque();
+            return 0;
+        }
         if self.filled == 0 && self.headers.len() >= HEADERS {
             self.flush();
         }

@@ -54,6 +54,9 @@ pub const LENGTHS: u64 = 8 << 20;
 /// Bytes of all plans for executables: some 2 % of the files they are for.
 pub const PLANS: u64 = 32 << 20;
 
+/// Executables with a plan: more than any image has.
+pub const PLANNED: usize = 1 << 16;
+
 /// Bytes of a batch, old and new contents together: what is farther apart is not found in each other, and coding takes
 /// up to 10 times as much memory.
 pub const BATCH: u32 = 24 << 20;

@@ -214,8 +214,8 @@ impl<'a> Arrivals<'a> {
         }
     }
 
-    /// Gets ready for more batches, after all of those before. The literals of theirs that follow those that are known
-    /// will be copied as often as `uses` says.
+    /// Gets ready for more batches, after all of those before, with more literals: `uses` says how often each of them
+    /// will be copied.
     pub(crate) fn expect(
         &mut self,
         batches: Vec<Batch>,

@@ -1,6 +1,5 @@
 //! Why an endpoint could not do what was asked, and what of it crosses the wire.
 
-use std::borrow::Cow;
 use std::io;
 
 use dsync_delta::batch::BatchError;
@@ -17,7 +16,7 @@ use crate::link::Aborted;
 /// The other end did what no end of this protocol does.
 #[derive(Debug, thiserror::Error)]
 #[error("the other end broke the protocol: {0}")]
-pub(crate) struct Breach(pub(crate) Cow<'static, str>);
+pub(crate) struct Breach(pub(crate) String);
 
 impl From<Breach> for io::Error {
     fn from(breach: Breach) -> Self {

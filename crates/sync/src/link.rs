@@ -424,6 +424,9 @@ mod tests {
         let header = Header { channel: frame.channel, len: frame.payload.len() };
         assert!(header.encode().is_some());
         assert!(matches!(decode(&frame.payload), Ok(Event::Note(note)) if note.ends_with("ä…")));
+    }
+
+    #[test]
     fn any_number_of_messages_of_a_sync_that_is_over_is_skipped() {
         let (mut left, right) = Link::pair();
         thread::scope(|scope| {

@@ -2,7 +2,7 @@
 //!
 //! Most of it are listings, and the tables that are made of them; coding takes what these leave.
 
-use dsync_delta::Listing;
+use dsync_delta::{Listing, Scanner};
 
 /// Bytes of memory that an end is to get along with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,11 @@ impl Memory {
     /// What one of the basis takes.
     pub(crate) fn basis_layer(listing: &Listing) -> u64 {
         listing.memory() as u64 + (listing.groups().max(listing.contents().len())) as u64 * BASIS
+    }
+
+    /// Whether what a scanner lists is about to take more than so much.
+    pub(crate) fn is_near(self, scanner: &Scanner, left: u64) -> bool {
+        scanner.memory() as u64 + scanner.contents() as u64 * NEW > left / 16 * 15
     }
 
     /// What is left for coding beside listings that take so much, and batches of so many contents.

@@ -52,6 +52,11 @@ impl Parser {
         self.listing.memory()
     }
 
+    /// How many contents there are until now.
+    pub(crate) fn contents(&self) -> usize {
+        self.listing.contents()
+    }
+
     /// The layer has ended.
     pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> Listing {
         if self.pending > 0 && padding(self.pending) == 0 {
