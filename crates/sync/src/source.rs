@@ -1,5 +1,6 @@
 //! The source's side of one image: read what is needed, say what it is made of, send what is wanted.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use dsync_delta::gather::{self, Batch, Run};
 use dsync_delta::{Divided, Listing, Part, Spot};
 use dsync_engine::{PackedLayer, Store, StoreError};
 use dsync_proto::{
-    Compression, Event, Known, LayerProof, Need, Offer, Peer, Phase, Reply, ShortId, Stored, encode,
+    Compression, Event, Known, LayerProof, Need, Offer, Peer, Phase, Reply, ShortId, Stored, encode, limits,
 };
 
 use crate::absolute::{Programs, Version};
@@ -17,12 +18,11 @@ use crate::batches::{self, Sources};
 use crate::endpoint::{Room, remembered};
 use crate::executables::{Candidates, Plans};
 use crate::explain;
-use crate::failure::EndpointError;
+use crate::failure::{Breach, EndpointError};
 use crate::identity;
 use crate::layers::{Layers, Role, Shelf, Slice, Slices, listings, load, places, readable};
 use crate::link::Link;
 use crate::memory::Memory;
-use crate::need::MAX_BASIS;
 use crate::negotiate::{self, Parted, Parts, Stretches};
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -325,11 +325,9 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
     const SILENT: &str = "the target did not say what it needs";
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Need(Need::Nothing) => Ok(None),
-        Peer::Need(Need::Layers { basis, .. }) if basis.len() > MAX_BASIS => {
-            let asked = basis.len();
-            Err(EndpointError::Broken(format!(
-                "the target wants to build on {asked} layers; {MAX_BASIS} are the most"
-            )))
+        Peer::Need(Need::Layers { basis, .. }) if basis.len() > limits::LAYERS => {
+            let (asked, most) = (basis.len(), limits::LAYERS);
+            Err(Breach(format!("the target wants to build on {asked} layers; {most} are the most")).into())
         }
         Peer::Need(Need::Layers { layers, whole, basis, local }) => {
             let diff_id = |layer: u32| {
@@ -338,8 +336,15 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
                     .copied()
                     .ok_or_else(|| EndpointError::Protocol(format!("image {} has no such layer", image.id)))
             };
-            let layers = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
-            let local = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            if layers.len().saturating_add(local.len()) > limits::LAYERS {
+                return Err(Breach("the target asks for more layers than an image has".into()).into());
+            }
+            let layers: Vec<DiffId> = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            let local: Vec<DiffId> = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            let mut seen = HashSet::new();
+            if !layers.iter().chain(&local).all(|id| seen.insert(*id)) {
+                return Err(Breach("the target asks for a layer twice".into()).into());
+            }
             Ok(Some(Needed { layers, local, whole, basis }))
         }
         _ => Err(EndpointError::Protocol(SILENT.into())),
