@@ -144,38 +144,39 @@ pub fn candidates(
     limit: u64,
 ) -> Vec<(usize, Run)> {
     let limit = limit.min(CANDIDATES);
-    let files = NewFiles::of(new, sent);
-    let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
     let mut candidates = Vec::new();
     let mut left = limit;
     let mut counted: HashSet<Spot> = HashSet::new();
-    let mut file = 0;
-    for (at, spot) in sent.iter().enumerate() {
-        // The files come in the order of what is sent.
-        while files.get(file).is_some_and(|(_, file)| !file.has(spot)) {
-            file += 1;
-        }
-        let Some((_, new_file)) = files.get(file) else { break };
-        let Some(Version { sense, file: version }) = old[file] else { continue };
-        if better[file].is_some_and(|better| better.sense <= sense) {
-            continue;
-        }
-        let Some(in_listing) = basis[version.layer as usize] else { continue };
-        let listing = new[spot.layer as usize];
-        let content = spot.content as usize;
-        let Some(run) = Run::of(spot.layer as usize, listing, content..content + 1) else { continue };
-        let Some(region) =
-            region(&run, (new_file.start, new_file.len), listing, (&version, in_listing), limit)
-        else {
-            continue;
-        };
-        let uncounted = region.spots().filter(|old| !counted.contains(old));
-        let bytes = |old: Spot| in_listing.contents().at(old.content as usize).len + CANDIDATE;
-        let cost = uncounted.map(bytes).sum::<u64>() + run.len() + CANDIDATE;
-        if region.len > 0 && cost <= left {
-            left -= cost;
-            counted.extend(region.spots());
-            candidates.push((at, region));
+    let (mut rest, mut number) = (sent, 0);
+    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
+        let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
+        let mut file = 0;
+        for spot in sent {
+            let at = number;
+            number += 1;
+            // The files come in the order of what is sent.
+            while files.get(file).is_some_and(|(_, file)| !file.has(spot)) {
+                file += 1;
+            }
+            let Some((_, new_file)) = files.get(file) else { break };
+            let Some(Version { sense, file: version }) = old[file] else { continue };
+            if better[file].is_some_and(|better| better.sense <= sense) {
+                continue;
+            }
+            let Some(in_listing) = basis[version.layer as usize] else { continue };
+            let listing = new[spot.layer as usize];
+            let content = spot.content as usize;
+            let Some(run) = Run::of(spot.layer as usize, listing, content..content + 1) else { continue };
+            let of = (new_file.start, new_file.len);
+            let Some(region) = region(&run, of, listing, (&version, in_listing), limit) else { continue };
+            let uncounted = region.spots().filter(|old| !counted.contains(old));
+            let bytes = |old: Spot| in_listing.contents().at(old.content as usize).len + CANDIDATE;
+            let cost = uncounted.map(bytes).sum::<u64>() + run.len() + CANDIDATE;
+            if region.len > 0 && cost <= left {
+                left -= cost;
+                counted.extend(region.spots());
+                candidates.push((at, region));
+            }
         }
     }
     candidates
@@ -206,9 +207,23 @@ pub fn in_order(
     batches
 }
 
-/// Forms batches that put like beside like.
+/// Forms batches that put like beside like: of so many files at a time as are looked at together.
 fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
-    let files = NewFiles::of(new, sent);
+    let mut batches = Vec::new();
+    let mut rest = sent;
+    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
+        together(new, (&files, sent), basis, limit, &mut batches);
+    }
+    batches
+}
+
+fn together(
+    new: &[&Listing],
+    (files, sent): (&NewFiles, &[Spot]),
+    basis: &[Option<&Listing>],
+    limit: u64,
+    batches: &mut Vec<Batch>,
+) {
     let mut items: Vec<(u32, Run)> = Vec::new();
     let mut file = 0;
     for spot in sent {
@@ -228,8 +243,7 @@ fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64
         let place = |run: &Run| (run.layer, run.start);
         (kind(path(*a)), path(*a), place(one)).cmp(&(kind(path(*b)), path(*b), place(other)))
     });
-    let old = versions(&files, basis, new);
-    let mut batches: Vec<Batch> = Vec::new();
+    let old = versions(files, basis, new);
     let mut known: HashMap<Run, u32> = HashMap::new();
     let mut filled = limit;
     for (file, run) in items {
@@ -258,7 +272,6 @@ fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64
         });
         batch.push(run, pair);
     }
-    batches
 }
 
 /// The part of the old file that a run is most like: all of it where it is not too long, else the same part

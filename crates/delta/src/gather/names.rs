@@ -52,23 +52,37 @@ pub(super) struct NewFiles {
     paths: Vec<u8>,
 }
 
+/// The most files that are looked at together: what is known of them takes some 250 bytes of memory for each.
+#[cfg(not(test))]
+const TOGETHER: usize = 1 << 18;
+#[cfg(test)]
+const TOGETHER: usize = 40;
+
 impl NewFiles {
-    pub(super) fn of(new: &[&Listing], sent: &[Spot]) -> Self {
+    /// Takes the next files from the beginning of what is sent, which has some bytes of them left.
+    pub(super) fn take<'s>(new: &[&Listing], sent: &mut &'s [Spot]) -> Option<(Self, &'s [Spot])> {
+        let first = *sent.first()?;
         let mut found = NewFiles::default();
-        let mut sent = sent.iter().peekable();
-        for (layer, listing) in (0..).zip(new) {
+        let mut end = 0;
+        for (layer, listing) in (0..).zip(new).skip(first.layer as usize) {
             for file in listing.files() {
-                let (start, end) = (file.contents.start as u32, file.contents.end as u32);
-                let is_before = |spot: &&Spot| **spot < Spot { layer, content: end };
-                if sent.next_if(is_before).is_none() {
+                let contents = (file.contents.start as u32, file.contents.end as u32);
+                let own = sent[end..].partition_point(|spot| *spot < Spot { layer, content: contents.1 });
+                if own == 0 {
                     continue;
                 }
-                while sent.next_if(is_before).is_some() {}
+                if found.files.len() == TOGETHER {
+                    let (taken, rest) = sent.split_at(end);
+                    *sent = rest;
+                    return Some((found, taken));
+                }
+                end += own;
                 found.paths.extend_from_slice(&file.path);
+                let (start, end) = contents;
                 found.files.push(NewFile { layer, start, end, len: file.len, path: found.paths.len() });
             }
         }
-        found
+        Some((found, std::mem::take(sent)))
     }
 
     /// A file and its path.

@@ -27,7 +27,7 @@ fn an_old_file_counts_once_however_many_pieces_the_new_one_has() {
     let (old, new) = (listing(&[("lib/a.so", 1, 900_000)]), listing(&[("lib/a.so", 2, 900_000)]));
     let sent = all(&new);
     assert!(sent.len() > 5, "{} pieces", sent.len());
-    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000);
+    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000 + 28 * CANDIDATE);
     assert_eq!(found.len(), sent.len(), "{found:?}");
     let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_700_000);
     assert!(found.len() < sent.len(), "{found:?}");
@@ -52,4 +52,28 @@ fn a_file_that_is_named_in_another_way_is_the_one_that_went() {
     assert_eq!(batches[0].new.iter().map(|run| run.len).collect::<Vec<_>>(), [2100, 2000]);
     let olds: Vec<u64> = batches[0].pairs().map(|pair| batches[0].old[pair.unwrap()].len()).collect();
     assert_eq!(olds, [3000, 2000]);
+}
+
+#[test]
+fn many_files_are_looked_at_in_turn() {
+    let names: Vec<String> = (0..100).map(|number| format!("app/file{number}.txt")).collect();
+    let files = |seed: u64| {
+        let files: Vec<_> = names.iter().zip(seed..).map(|(name, seed)| (&name[..], seed, 3000)).collect();
+        listing(&files)
+    };
+    let (old, new) = (files(0), files(1000));
+    let batches = batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
+    // Those that are looked at together are together, and each has its old version.
+    assert_eq!(batches.iter().map(|batch| batch.new.len()).collect::<Vec<_>>(), [40, 40, 20]);
+    for batch in &batches {
+        for (run, pair) in batch.new.iter().zip(batch.pairs()) {
+            assert_eq!(batch.old[pair.unwrap()], *run);
+        }
+    }
+    let mut spots: Vec<Spot> = batches.iter().flat_map(|batch| &batch.new).flat_map(Run::spots).collect();
+    spots.sort_unstable();
+    assert_eq!(spots, all(&new));
+    let found = candidates(&[&new], &all(&new), &[Some(&old)], &[], 1 << 30);
+    assert!(found.iter().enumerate().all(|(at, (number, run))| at == *number && run.start == at as u32));
+    assert_eq!(found.len(), 100);
 }
