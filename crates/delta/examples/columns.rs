@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fs::File;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dsync_core::DiffId;
@@ -21,7 +22,7 @@ fn main() -> Result<()> {
     let old = listings(old, &HashSet::new())?;
     let known = old.iter().map(|listing| listing.diff_id).collect();
     let new = listings(new, &known)?;
-    let basis: Vec<&Listing> = old.iter().collect();
+    let basis: Vec<&Listing> = old.iter().map(|listing| &**listing).collect();
 
     let begun = Instant::now();
     let mut encoder = Encoder::new(&basis, Mode::Known);
@@ -30,9 +31,9 @@ fn main() -> Result<()> {
     let (mut raw, mut all) = (0, Vec::new());
     for listing in &new {
         let (mut columns, begun) = (Vec::new(), Instant::now());
-        encoder.layer(listing, &mut columns);
+        encoder.layer(listing, &mut columns)?;
         let taken = begun.elapsed();
-        let headers = listing.len - listing.contents().iter().map(|content| content.len).sum::<u64>();
+        let headers = listing.len - listing.contents().bytes(0..usize::MAX);
         let packed = zstd::bulk::compress(&columns, 19)?.len();
         println!("{headers:>10} {:>10} {packed:>10} {taken:>10.1?} {:?}", columns.len(), listing.diff_id);
         raw += headers;
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
 }
 
 /// What is in the layers of an image archive, without those that are known.
-fn listings(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Listing>> {
+fn listings(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Arc<Listing>>> {
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
     for entry in tar::Archive::new(File::open(path)?).entries()? {
         let mut entry = entry?;
@@ -60,7 +61,7 @@ fn listings(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Listing>> {
         let Some(tar) = files.remove(name) else { continue };
         let mut scanner = Scanner::new();
         scanner.push(&tar);
-        let listing = scanner.finish();
+        let listing = Arc::new(scanner.finish());
         if !known.contains(&listing.diff_id) {
             listings.push(listing);
         }

@@ -7,13 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dsync_core::DiffId;
 use dsync_delta::batch::{self, Effort, Items};
-use dsync_delta::columns::{Decoder, Encoder, Limits, Mode, Origin};
-use dsync_delta::gather::{self, Run, Spot};
-use dsync_delta::{ContentSource, Listing, Scanner, join};
+use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
+use dsync_delta::gather::{self, Run};
+use dsync_delta::{ContentSource, Listing, Scanner, Spot, join};
 
 /// How many of the costliest files are shown.
 const TOP: usize = 20;
@@ -23,7 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A layer's tar, and what is known of it.
 struct Layer {
     tar: Vec<u8>,
-    listing: Listing,
+    listing: Arc<Listing>,
 }
 
 fn main() -> Result<()> {
@@ -40,27 +42,26 @@ fn main() -> Result<()> {
     let old = layers(old, &HashSet::new())?;
     let known = old.iter().map(|layer| layer.listing.diff_id).collect();
     let new = layers(new, &known)?;
-    let basis: Vec<&Listing> = old.iter().map(|layer| &layer.listing).collect();
-    let listings: Vec<&Listing> = new.iter().map(|layer| &layer.listing).collect();
+    let basis: Vec<&Listing> = old.iter().map(|layer| &*layer.listing).collect();
+    let listings: Vec<&Listing> = new.iter().map(|layer| &*layer.listing).collect();
 
     let begun = Instant::now();
     let mut encoder = Encoder::new(&basis, Mode::Known);
     let mut columns = Vec::new();
-    for listing in &listings {
-        encoder.layer(listing, &mut columns);
+    for layer in &new {
+        encoder.layer(&layer.listing, &mut columns)?;
     }
     let encoded = begun.elapsed();
     let told = [columns.len() as u64];
     let packed = batch::encode(Items::default(), Items { bytes: &columns, lens: &told }, &[None], effort)?;
-    let verbatim: u64 =
-        listings.iter().map(|l| l.len - l.contents().iter().map(|content| content.len).sum::<u64>()).sum();
+    let verbatim: u64 = listings.iter().map(|l| l.len - l.contents().bytes(0..usize::MAX)).sum();
     println!(
         "headers: {verbatim} raw, {} in columns, {} packed ({encoded:.1?})",
         columns.len(),
         packed.len()
     );
 
-    let sent: Vec<Spot> = encoder.literals().iter().map(|literal| (literal.layer, literal.content)).collect();
+    let sent: Vec<Spot> = encoder.literals().iter().map(Literal::spot).collect();
     let readable: Vec<Option<&Listing>> = basis.iter().copied().map(Some).collect();
     let batches = gather::batches(&listings, &sent, &readable, mib << 20);
     let begun = Instant::now();
@@ -69,37 +70,39 @@ fn main() -> Result<()> {
     let mut literals: HashMap<Spot, Vec<u8>> = HashMap::new();
     for (number, batch) in batches.iter().enumerate() {
         let items = |runs: &[Run], layers: &[Layer]| {
-            let items: Vec<Vec<u8>> = runs.iter().map(|run| bytes(layers, run)).collect();
-            let lens: Vec<u64> = runs.iter().map(|run| run.len).collect();
+            let items: Vec<Vec<u8>> =
+                runs.iter().map(|run| bytes(&layers[run.layer()], run.contents())).collect();
+            let lens: Vec<u64> = runs.iter().map(Run::len).collect();
             (items, lens)
         };
         let ((olds, old_lens), (news, new_lens)) = (items(&batch.old, &old), items(&batch.new, &new));
         let (old_bytes, new_bytes) = (olds.concat(), news.concat());
         let old_items = Items { bytes: &old_bytes, lens: &old_lens };
         let new_items = Items { bytes: &new_bytes, lens: &new_lens };
-        let packed = batch::encode(old_items, new_items, &batch.pairs, effort)?;
+        let pairs: Vec<Option<usize>> = batch.pairs().collect();
+        let packed = batch::encode(old_items, new_items, &pairs, effort)?;
         for (at, run) in batch.new.iter().enumerate() {
-            let pair = batch.pairs[at].map(|old| &olds[old][..]);
+            let pair = pairs[at].map(|old| &olds[old][..]);
             let (old_len, new_len) = ([pair.map_or(0, <[u8]>::len) as u64], [news[at].len() as u64]);
             let old = Items { bytes: pair.unwrap_or_default(), lens: &old_len };
             let new = Items { bytes: &news[at], lens: &new_len };
             let alone = batch::encode(old, new, &[pair.map(|_| 0)], Effort::Level(9))?;
-            let path = listings[run.layer].files().find(|file| file.contents.contains(&run.contents.start));
+            let path = listings[run.layer()].file_of(run.contents().start);
             let path = path.map_or_else(String::new, |file| String::from_utf8_lossy(&file.path).into_owned());
             top.push((alone.len(), news[at].len(), pair.map_or(0, <[u8]>::len), path));
         }
-        let back = batch::decode(old_items, &new_lens, &batch.pairs, &packed)?;
+        let back = batch::decode(old_items, &new_lens, &pairs, &packed)?;
         assert_eq!(back, new_bytes);
         let mut at = 0;
         for run in &batch.new {
-            for content in run.contents.clone() {
-                let len = usize::try_from(listings[run.layer].contents()[content].len)?;
-                literals.insert((run.layer, content), back[at..at + len].to_vec());
+            for spot in run.spots() {
+                let len = usize::try_from(listings[run.layer()].contents().at(spot.content as usize).len)?;
+                literals.insert(spot, back[at..at + len].to_vec());
                 at += len;
             }
         }
-        let old_len: u64 = batch.old.iter().map(|run| run.len).sum();
-        let paired = batch.pairs.iter().flatten().count();
+        let old_len: u64 = batch.old.iter().map(Run::len).sum();
+        let paired = pairs.iter().flatten().count();
         let (items, len, method) = (batch.new.len(), batch.len(), packed[0]);
         println!(
             "batch {number}: {items} items ({paired} paired), {len} by {old_len}: {} by method {method}",
@@ -114,8 +117,7 @@ fn main() -> Result<()> {
     }
     println!("all: {}", total + packed.len() as u64);
 
-    let mut decoder =
-        Decoder::new(&basis, Mode::Known, Limits { len: 1 << 40, entries: 1 << 22, verbatim: 1 << 32 });
+    let mut decoder = Decoder::new(&basis, Mode::Known, Limits::ANY);
     let mut input = &columns[..];
     for layer in &new {
         let recipe = decoder.layer(&mut input)?;
@@ -137,17 +139,17 @@ impl ContentSource for Sources<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn std::io::Write) -> std::io::Result<()> {
         match from {
             Origin::Basis { layer, content } => {
-                out.write_all(&bytes(self.old, &Run { layer, contents: content..content + 1, len: 0 }))
+                let content = content as usize;
+                out.write_all(&bytes(&self.old[usize::from(layer)], content..content + 1))
             }
-            Origin::Literal(ordinal) => out.write_all(&self.literals[&self.sent[ordinal]]),
+            Origin::Literal(ordinal) => out.write_all(&self.literals[&self.sent[ordinal as usize]]),
         }
     }
 }
 
-fn bytes(layers: &[Layer], run: &Run) -> Vec<u8> {
-    let Layer { tar, listing } = &layers[run.layer];
-    let contents = &listing.contents()[run.contents.clone()];
-    contents.iter().flat_map(|content| &tar[content.at as usize..][..content.len as usize]).copied().collect()
+fn bytes(Layer { tar, listing }: &Layer, contents: Range<usize>) -> Vec<u8> {
+    let contents = listing.contents().range(contents);
+    contents.flat_map(|content| &tar[content.at as usize..][..content.len as usize]).copied().collect()
 }
 
 /// The layers of an image archive, without those that are known.
@@ -168,7 +170,7 @@ fn layers(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Layer>> {
         let begun = Instant::now();
         let mut scanner = Scanner::new();
         scanner.push(&tar);
-        let listing = scanner.finish();
+        let listing = Arc::new(scanner.finish());
         if known.contains(&listing.diff_id) {
             continue;
         }

@@ -81,7 +81,7 @@ fn level_of(old: &[u8], new: &[u8], level: i32) -> io::Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// All new items, one after the other. Takes no more memory than they do, and 4 MiB.
+/// All new items, one after the other. Takes as much memory as they do, which is for the caller to bound, and 4 MiB.
 pub fn decode(
     old: Items<'_>,
     new_lens: &[u64],
@@ -96,6 +96,13 @@ pub fn decode(
         Some((&LZ, packed)) => lz::unpack(old.bytes, new_lens, len, packed),
         _ => Err(BatchError::Malformed("an unknown method")),
     }
+}
+
+/// An empty vector with room for so many bytes.
+fn room(len: usize) -> Result<Vec<u8>, BatchError> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| BatchError::Malformed("too long"))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod index;
 mod reference;
 mod stream;
 
@@ -29,23 +30,67 @@ pub enum Origin {
     /// A content of the basis.
     Basis {
         /// Which listing.
-        layer: usize,
+        layer: u16,
         /// Which of its contents.
-        content: usize,
+        content: u32,
     },
     /// What is told for the first time: literals are numbered through all layers.
-    Literal(usize),
+    Literal(u32),
 }
 
-/// A content that is told for the first time.
+/// A content that is told for the first time. Literals come in the order of their layers and contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Literal {
     /// The layer in which it comes first, as they were told.
-    pub layer: usize,
+    pub layer: u32,
     /// Which of the layer's contents.
-    pub content: usize,
+    pub content: u32,
     /// Its bytes.
-    pub len: u64,
+    pub len: u32,
     /// How often the layers use it.
-    pub uses: u64,
+    pub uses: u32,
+}
+
+impl Literal {
+    /// The content in which it comes first.
+    pub fn spot(&self) -> Spot {
+        Spot { layer: self.layer, content: self.content }
+    }
+}
+
+/// A content of several listings: which listing, and which of its contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// The listing.
+    pub layer: u32,
+    /// The content.
+    pub content: u32,
+}
+
+/// What a content was told as, in four bytes: the number of a content of the basis, or of a literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Used(u32);
+
+impl Used {
+    const LITERAL: u32 = 1 << 31;
+
+    /// The content of the basis with this number.
+    fn basis(number: usize) -> Option<Used> {
+        u32::try_from(number).ok().filter(|number| *number < Self::LITERAL).map(Used)
+    }
+
+    /// The literal with this number.
+    fn literal(number: usize) -> Option<Used> {
+        Some(Used(Self::basis(number)?.0 | Self::LITERAL))
+    }
+
+    /// The literal that it is.
+    fn as_literal(self) -> Option<usize> {
+        (self.0 & Self::LITERAL != 0).then_some((self.0 & !Self::LITERAL) as usize)
+    }
+
+    /// The content of the basis that it is, where it is no literal.
+    fn as_basis(self) -> usize {
+        self.0 as usize
+    }
 }

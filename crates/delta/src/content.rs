@@ -10,6 +10,9 @@ use std::fmt;
 pub struct ContentId([u8; 16]);
 
 impl ContentId {
+    /// What stands for an id that is not known.
+    pub const UNKNOWN: ContentId = ContentId([0; 16]);
+
     /// The id of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self::cut(&blake3::hash(bytes))

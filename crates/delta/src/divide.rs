@@ -7,17 +7,16 @@
 
 use crate::Listing;
 use crate::cut::fine::Stretch;
-use crate::listing::Content;
 
 /// Layers in which contents are divided.
 #[derive(Debug, Default)]
 pub struct Divided {
-    /// The layers with more contents: those of a literal have its id, which says nothing then.
+    /// The layers with more contents, without ids.
     pub layers: Vec<Listing>,
     /// For each layer and each content it had the first of those it became, and at the end how many there are.
-    pub ordinals: Vec<Vec<usize>>,
+    pub ordinals: Vec<Vec<u32>>,
     /// For each layer, of files in which a content is divided, what both sides have. These are no layers: their
-    /// diff ids are those of the layers, and so is where their contents lie.
+    /// diff ids are those of the layers, and where their contents lie means nothing.
     pub shared: Vec<Listing>,
     /// What the contents of `shared` are.
     pub parts: Vec<Vec<Part>>,
@@ -38,22 +37,22 @@ pub enum Part {
 }
 
 /// Divides contents of the layers. `literal` says which literal a content (layer, ordinal) is, `None` for one that
-/// the target has; `stretches` are those of each literal, none for one that is sent whole.
-pub fn divide(
+/// the target has; `stretches` are those of a literal, none for one that is sent whole.
+pub fn divide<'s>(
     new: &[&Listing],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
-    stretches: &[Vec<Stretch>],
+    stretches: &dyn Fn(usize) -> &'s [Stretch],
 ) -> Divided {
     let mut divided = Divided::default();
     for (layer, listing) in new.iter().enumerate() {
         let of = |content: usize| literal(layer, content);
         let (parted, ordinals) = listing.divided(&|content| match of(content) {
-            Some(literal) => stretches[literal].iter().map(|stretch| stretch.bytes.end).collect(),
+            Some(literal) => stretches(literal).iter().map(|stretch| stretch.bytes.end).collect(),
             None => Vec::new(),
         });
         divided.layers.push(parted);
         divided.ordinals.push(ordinals);
-        let is_divided = |content| of(content).is_some_and(|literal| !stretches[literal].is_empty());
+        let is_divided = |content| of(content).is_some_and(|literal| !stretches(literal).is_empty());
         let mut parts = Vec::new();
         let shared = listing.with_contents(&mut |contents| {
             let mut kept = Vec::new();
@@ -61,18 +60,15 @@ pub fn divide(
                 return kept;
             }
             for content in contents {
-                let whole = listing.contents()[content];
                 match of(content) {
                     None => {
-                        kept.push(whole);
+                        kept.push(listing.contents().at(content).len);
                         parts.push(Part::Whole(content));
                     }
                     Some(literal) => {
-                        for (number, stretch) in stretches[literal].iter().enumerate() {
+                        for (number, stretch) in stretches(literal).iter().enumerate() {
                             if stretch.known {
-                                let len = stretch.bytes.end - stretch.bytes.start;
-                                let at = whole.at + stretch.bytes.start;
-                                kept.push(Content { len, at, ..whole });
+                                kept.push(stretch.bytes.end - stretch.bytes.start);
                                 parts.push(Part::Stretch { literal, stretch: number });
                             }
                         }
@@ -112,13 +108,19 @@ mod tests {
         let stretches =
             vec![vec![], vec![stretch(0..300, true), stretch(300..310, false), stretch(310..1000, true)]];
         // "a" is sent whole, "b" is divided, "c" is there.
-        let divided = divide(&[&layer], &|_, content| (content < 2).then_some(content), &stretches);
+        let divided =
+            divide(&[&layer], &|_, content| (content < 2).then_some(content), &|n| &stretches[n][..]);
         assert_eq!(divided.ordinals, [[0, 1, 4, 5]]);
-        let contents = divided.layers[0].contents();
+        let contents: Vec<_> = divided.layers[0].contents().iter().collect();
         assert_eq!(contents.iter().map(|content| content.len).collect::<Vec<_>>(), [100, 300, 10, 690, 200]);
-        let at = layer.contents()[1].at;
+        let at = layer.contents().at(1).at;
         assert_eq!((contents[1].at, contents[2].at, contents[3].at), (at, at + 300, at + 310));
-        assert_eq!(divided.layers[0].parts().count(), layer.parts().count() + 2);
+        let parts = |listing: &Listing| {
+            let mut count = 0;
+            listing.parts(&mut |_| -> Result<(), ()> { Ok(count += 1) }).unwrap();
+            count
+        };
+        assert_eq!(parts(&divided.layers[0]), parts(&layer) + 2);
         let files: Vec<_> = divided.shared[0].files().collect();
         assert_eq!(files.len(), 1);
         assert_eq!((&files[0].path[..], files[0].len), (&b"b"[..], 990));

@@ -12,22 +12,70 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use crate::Listing;
-use names::{Old, OldFile, kind};
+use crate::{Listing, Spot};
+use names::{NewFiles, OldFile, Version, kind, versions};
 
 /// Consecutive contents of one file of a layer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Run {
     /// Which listing, as they were given.
-    pub layer: usize,
-    /// Ordinals of the contents in it.
-    pub contents: Range<usize>,
+    layer: u32,
+    /// The first of the contents in it, and the one after the last.
+    start: u32,
+    end: u32,
     /// Their bytes.
-    pub len: u64,
+    len: u32,
+}
+
+impl Run {
+    /// Some contents of a listing; `None` where they have 4 GiB or more.
+    pub fn of(layer: usize, listing: &Listing, contents: Range<usize>) -> Option<Run> {
+        let len = u32::try_from(listing.contents().bytes(contents.clone())).ok()?;
+        let [layer, start, end] = [layer, contents.start, contents.end].map(u32::try_from);
+        Some(Run { layer: layer.ok()?, start: start.ok()?, end: end.ok()?, len })
+    }
+
+    /// Which listing, as they were given.
+    pub fn layer(&self) -> usize {
+        self.layer as usize
+    }
+
+    /// Ordinals of the contents in it.
+    pub fn contents(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The contents, one by one.
+    pub fn spots(&self) -> impl Iterator<Item = Spot> + use<> {
+        let layer = self.layer;
+        (self.start..self.end).map(move |content| Spot { layer, content })
+    }
+
+    /// Their bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a run is never empty")]
+    pub fn len(&self) -> u64 {
+        self.len.into()
+    }
+
+    /// The same contents, where the listing has another number.
+    pub fn of_layer(self, layer: u32) -> Run {
+        Run { layer, ..self }
+    }
+
+    /// Adds the next content, unless it is of another listing, or would make it longer than `most` bytes.
+    fn extend(&mut self, spot: Spot, len: u32, most: u64) -> bool {
+        let all = u64::from(self.len) + u64::from(len);
+        let goes_on = (self.layer, self.end) == (spot.layer, spot.content) && all <= most;
+        if goes_on && let Ok(all) = u32::try_from(all) {
+            self.end += 1;
+            self.len = all;
+            return true;
+        }
+        false
+    }
 }
 
 /// Literals that are coded together.
@@ -38,33 +86,51 @@ pub struct Batch {
     /// What both sides have; the layers are those of the basis.
     pub old: Vec<Run>,
     /// For each run of `new` which of `old` it is a new version of.
-    pub pairs: Vec<Option<usize>>,
+    pairs: Vec<Option<u32>>,
 }
 
 impl Batch {
+    /// A run by itself, and its old version.
+    pub fn alone(new: Run, old: Option<Run>) -> Batch {
+        Batch { new: vec![new], pairs: vec![old.map(|_| 0)], old: old.into_iter().collect() }
+    }
+
     /// Bytes that are sent, before coding.
     pub fn len(&self) -> u64 {
-        self.new.iter().map(|run| run.len).sum()
+        self.new.iter().map(Run::len).sum()
     }
 
     /// Whether it sends nothing.
     pub fn is_empty(&self) -> bool {
         self.new.is_empty()
     }
+
+    /// For each run of `new` which of `old` it is a new version of.
+    pub fn pairs(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        self.pairs.iter().map(|pair| pair.map(|pair| pair as usize))
+    }
+
+    /// Adds a run that is sent, and which of `old` it is a new version of.
+    pub fn push(&mut self, new: Run, pair: Option<u32>) {
+        self.new.push(new);
+        self.pairs.push(pair);
+    }
 }
 
-/// A content: which listing, and which of its contents.
-pub type Spot = (usize, usize);
-
-/// Forms batches of at most about `limit` bytes, old and new together, of the contents that are sent.
+/// Forms batches of at most about `limit` bytes, old and new together, of the contents that are sent, which come in
+/// their order.
 ///
 /// `basis` has `None` for a layer whose bytes the source has not.
 pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
     match basis.iter().all(Option::is_none) {
-        true => in_order(new, sent, std::iter::repeat(limit)),
+        true => in_order(new, sent.iter().copied(), std::iter::repeat(limit)),
         false => alike(new, sent, basis, limit),
     }
 }
+
+/// The most bytes that [`candidates`] looks at, and what a content counts besides its own: it is remembered.
+const CANDIDATES: u64 = 1 << 31;
+const CANDIDATE: u64 = 256;
 
 /// For each content that is sent the contents of the basis of which it may be a new version, where only the
 /// target can read them: `basis` has these layers only, `readable` those that the source can read as well, which
@@ -76,36 +142,40 @@ pub fn candidates(
     basis: &[Option<&Listing>],
     readable: &[Option<&Listing>],
     limit: u64,
-) -> Vec<Option<Run>> {
-    let (old, better) = (Old::of(basis, new), Old::of(readable, new));
-    let places: HashMap<Spot, usize> = sent.iter().enumerate().map(|(at, spot)| (*spot, at)).collect();
-    let mut candidates = vec![None; sent.len()];
+) -> Vec<(usize, Run)> {
+    let limit = limit.min(CANDIDATES);
+    let mut candidates = Vec::new();
     let mut left = limit;
     let mut counted: HashSet<Spot> = HashSet::new();
-    for (layer, listing) in new.iter().enumerate() {
-        for file in listing.files() {
-            let is_sent = |content: &usize| places.contains_key(&(layer, *content));
-            if !file.contents.clone().any(|content| is_sent(&content)) {
+    let (mut rest, mut number) = (sent, 0);
+    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
+        let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
+        let mut file = 0;
+        for spot in sent {
+            let at = number;
+            number += 1;
+            // The files come in the order of what is sent.
+            while files.get(file).is_some_and(|(_, file)| !file.has(spot)) {
+                file += 1;
+            }
+            let Some((_, new_file)) = files.get(file) else { break };
+            let Some(Version { sense, file: version }) = old[file] else { continue };
+            if better[file].is_some_and(|better| better.sense <= sense) {
                 continue;
             }
-            let Some(sense) = old.sense(&file.path, file.len) else { continue };
-            if better.sense(&file.path, file.len).is_some_and(|better| better <= sense) {
-                continue;
-            }
-            let Some((version, in_listing)) = old.version(&file.path, file.len) else { continue };
-            for content in file.contents.clone().filter(is_sent) {
-                let run = Run { layer, contents: content..content + 1, len: listing.contents()[content].len };
-                let (path, contents) = (file.path.clone(), file.contents.clone());
-                let item = Item { path, file: contents, file_len: file.len, run };
-                let region = region(&item, listing, version, in_listing, limit);
-                let uncounted =
-                    region.contents.clone().filter(|old| !counted.contains(&(region.layer, *old)));
-                let cost = uncounted.map(|old| in_listing.contents()[old].len).sum::<u64>() + item.run.len;
-                if region.len > 0 && cost <= left {
-                    left -= cost;
-                    counted.extend(region.contents.clone().map(|old| (region.layer, old)));
-                    candidates[places[&(layer, content)]] = Some(region);
-                }
+            let Some(in_listing) = basis[version.layer as usize] else { continue };
+            let listing = new[spot.layer as usize];
+            let content = spot.content as usize;
+            let Some(run) = Run::of(spot.layer as usize, listing, content..content + 1) else { continue };
+            let of = (new_file.start, new_file.len);
+            let Some(region) = region(&run, of, listing, (&version, in_listing), limit) else { continue };
+            let uncounted = region.spots().filter(|old| !counted.contains(old));
+            let bytes = |old: Spot| in_listing.contents().at(old.content as usize).len + CANDIDATE;
+            let cost = uncounted.map(bytes).sum::<u64>() + run.len() + CANDIDATE;
+            if region.len > 0 && cost <= left {
+                left -= cost;
+                counted.extend(region.spots());
+                candidates.push((at, region));
             }
         }
     }
@@ -114,61 +184,78 @@ pub fn candidates(
 
 /// Forms batches in the order of the spots, each of at most the bytes of its limit: for a target that has nothing and
 /// wants to write the layers as they arrive. There is always a next limit.
-pub fn in_order(new: &[&Listing], sent: &[Spot], mut limits: impl Iterator<Item = u64>) -> Vec<Batch> {
+pub fn in_order(
+    new: &[&Listing],
+    sent: impl Iterator<Item = Spot>,
+    mut limits: impl Iterator<Item = u64>,
+) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     let mut left = 0;
-    for &(layer, content) in sent {
-        let len = new[layer].contents()[content].len;
-        if batches.is_empty() || len > left {
+    for spot in sent {
+        // A content has at most 256 KiB.
+        let len = new[spot.layer as usize].contents().at(spot.content as usize).len as u32;
+        if batches.is_empty() || u64::from(len) > left {
             batches.push(Batch::default());
             left = limits.next().unwrap_or(left);
         }
-        left = left.saturating_sub(len);
+        left = left.saturating_sub(len.into());
         let Some(batch) = batches.last_mut() else { continue };
-        match batch.new.last_mut() {
-            Some(run) if run.layer == layer && run.contents.end == content => {
-                run.contents.end += 1;
-                run.len += len;
-            }
-            _ => {
-                batch.new.push(Run { layer, contents: content..content + 1, len });
-                batch.pairs.push(None);
-            }
+        if !batch.new.last_mut().is_some_and(|run| run.extend(spot, len, u64::MAX)) {
+            batch.push(Run { layer: spot.layer, start: spot.content, end: spot.content + 1, len }, None);
         }
     }
     batches
 }
 
-/// Forms batches that put like beside like.
+/// Forms batches that put like beside like: of so many files at a time as are looked at together.
 fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
-    let old = Old::of(basis, new);
-    let sent: HashSet<Spot> = sent.iter().copied().collect();
-    let mut items = Vec::new();
-    for (layer, listing) in new.iter().enumerate() {
-        for file in listing.files() {
-            let wanted = |content| sent.contains(&(layer, content));
-            for run in runs(listing, layer, file.contents.clone(), &wanted, limit / 4) {
-                items.push(Item {
-                    path: file.path.clone(),
-                    file: file.contents.clone(),
-                    file_len: file.len,
-                    run,
-                });
-            }
+    let mut batches = Vec::new();
+    let mut rest = sent;
+    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
+        together(new, (&files, sent), basis, limit, &mut batches);
+    }
+    batches
+}
+
+fn together(
+    new: &[&Listing],
+    (files, sent): (&NewFiles, &[Spot]),
+    basis: &[Option<&Listing>],
+    limit: u64,
+    batches: &mut Vec<Batch>,
+) {
+    let mut items: Vec<(u32, Run)> = Vec::new();
+    let mut file = 0;
+    for spot in sent {
+        while files.get(file).is_some_and(|(_, file)| !file.has(spot)) {
+            file += 1;
+        }
+        let len = new[spot.layer as usize].contents().at(spot.content as usize).len as u32;
+        let number = file as u32;
+        let last = items.last_mut().filter(|(of, _)| *of == number);
+        if !last.is_some_and(|(_, run)| run.extend(*spot, len, limit / 4)) {
+            let run = Run { layer: spot.layer, start: spot.content, end: spot.content + 1, len };
+            items.push((number, run));
         }
     }
-    let place = |item: &Item<'_>| (item.run.layer, item.run.contents.start);
-    items.sort_by(|a, b| (kind(&a.path), &a.path, place(a)).cmp(&(kind(&b.path), &b.path, place(b))));
-    let mut batches: Vec<Batch> = Vec::new();
-    let mut known: HashMap<Run, usize> = HashMap::new();
+    let path = |file: u32| files.get(file as usize).map_or(&b""[..], |(path, _)| path);
+    items.sort_unstable_by(|(a, one), (b, other)| {
+        let place = |run: &Run| (run.layer, run.start);
+        (kind(path(*a)), path(*a), place(one)).cmp(&(kind(path(*b)), path(*b), place(other)))
+    });
+    let old = versions(files, basis, new);
+    let mut known: HashMap<Run, u32> = HashMap::new();
     let mut filled = limit;
-    for item in items {
-        let version = old.version(&item.path, item.file_len).and_then(|(file, listing)| {
-            let run = region(&item, new[item.run.layer], file, listing, limit / 4);
-            (run.len > 0).then_some(run)
+    for (file, run) in items {
+        let version = old[file as usize].and_then(|Version { file: version, .. }| {
+            let (_, file) = files.get(file as usize)?;
+            let listing = basis[version.layer as usize]?;
+            let region =
+                region(&run, (file.start, file.len), new[run.layer()], (&version, listing), limit / 4)?;
+            (region.len > 0).then_some(region)
         });
-        let cost = |known: &HashMap<Run, usize>| {
-            item.run.len + version.as_ref().filter(|run| !known.contains_key(run)).map_or(0, |run| run.len)
+        let cost = |known: &HashMap<Run, u32>| {
+            run.len() + version.as_ref().filter(|run| !known.contains_key(run)).map_or(0, Run::len)
         };
         if filled + cost(&known) > limit {
             batches.push(Batch::default());
@@ -178,78 +265,47 @@ fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64
         filled += cost(&known);
         let Some(batch) = batches.last_mut() else { continue };
         let pair = version.map(|run| {
-            *known.entry(run).or_insert_with_key(|run| {
-                batch.old.push(run.clone());
-                batch.old.len() - 1
+            *known.entry(run).or_insert_with(|| {
+                batch.old.push(run);
+                (batch.old.len() - 1) as u32
             })
         });
-        batch.new.push(item.run);
-        batch.pairs.push(pair);
+        batch.push(run, pair);
     }
-    batches
-}
-
-/// A run of a file, with the file.
-struct Item<'a> {
-    path: Cow<'a, [u8]>,
-    file: Range<usize>,
-    file_len: u64,
-    run: Run,
-}
-
-/// The stretches of wanted contents of a file, none longer than `most` bytes.
-fn runs(
-    listing: &Listing,
-    layer: usize,
-    file: Range<usize>,
-    wanted: &dyn Fn(usize) -> bool,
-    most: u64,
-) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for content in file {
-        if !wanted(content) {
-            continue;
-        }
-        let len = listing.contents()[content].len;
-        match runs.last_mut() {
-            Some(run) if run.contents.end == content && run.len + len <= most => {
-                run.contents.end += 1;
-                run.len += len;
-            }
-            _ => runs.push(Run { layer, contents: content..content + 1, len }),
-        }
-    }
-    runs
 }
 
 /// The part of the old file that a run is most like: all of it where it is not too long, else the same part
-/// of its length, with as much again around, a quarter of `most` on either side at most.
-fn region(item: &Item<'_>, new: &Listing, old: &OldFile, listing: &Listing, most: u64) -> Run {
-    let whole = Run { layer: old.layer, contents: old.contents.clone(), len: old.len };
-    if old.len <= most.min(item.run.len.saturating_mul(4).max(1 << 20)) || item.file_len == 0 {
-        return whole;
+/// of its length, with as much again around, a quarter of `most` on either side at most. The new file is given by its
+/// first content and its bytes.
+fn region(
+    run: &Run,
+    (file, file_len): (u32, u64),
+    new: &Listing,
+    (old, listing): (&OldFile, &Listing),
+    most: u64,
+) -> Option<Run> {
+    let layer = old.layer as usize;
+    if old.len <= most.min(run.len().saturating_mul(4).max(1 << 20)) || file_len == 0 {
+        return Run::of(layer, listing, old.contents());
     }
-    let before: u64 =
-        new.contents()[item.file.start..item.run.contents.start].iter().map(|content| content.len).sum();
+    let before = new.contents().bytes(file as usize..run.start as usize);
     let scale = |at: u64| {
         // Lengths are below 2^44, so the product fits in 128 bits.
-        u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(item.file_len)).unwrap_or(old.len)
+        u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(file_len)).unwrap_or(old.len)
     };
-    let slack = item.run.len.clamp(64 << 10, most / 4);
-    let (from, to) =
-        (scale(before).saturating_sub(slack), scale(before + item.run.len).saturating_add(slack));
-    let (mut at, mut run) =
-        (0, Run { layer: old.layer, contents: old.contents.start..old.contents.start, len: 0 });
-    for content in old.contents.clone() {
-        let len = listing.contents()[content].len;
-        if at + len > from && at < to && run.len + len <= most + 2 * slack {
-            if run.len == 0 {
-                run.contents.start = content;
+    let slack = run.len().clamp(64 << 10, most / 4);
+    let (from, to) = (scale(before).saturating_sub(slack), scale(before + run.len()).saturating_add(slack));
+    let (mut at, mut len, mut contents) = (0, 0, old.contents().start..old.contents().start);
+    for content in old.contents() {
+        let own = listing.contents().at(content).len;
+        if at + own > from && at < to && len + own <= most + 2 * slack {
+            if len == 0 {
+                contents.start = content;
             }
-            run.contents.end = content + 1;
-            run.len += len;
+            contents.end = content + 1;
+            len += own;
         }
-        at += len;
+        at += own;
     }
-    run
+    Run::of(layer, listing, contents)
 }

@@ -58,17 +58,17 @@ pub enum JoinError {
 pub fn join(recipe: &Recipe, contents: &mut dyn ContentSource, out: &mut dyn Write) -> Result<(), JoinError> {
     let mut out = DiffIdWriter::new(out);
     let listing = &recipe.listing;
-    for part in listing.parts() {
-        match part {
-            Part::Verbatim(bytes) => out.write_all(&bytes).map_err(JoinError::Write)?,
-            Part::Zeros(len) => {
-                io::copy(&mut io::repeat(0).take(len), &mut out).map_err(JoinError::Write)?;
-            }
-            Part::Content(ordinal) => {
-                copy_content(recipe.origins[ordinal], listing.contents()[ordinal].len, contents, &mut out)?;
-            }
+    let mut origins = recipe.origins.iter();
+    listing.parts(&mut |part| match part {
+        Part::Verbatim(bytes) => out.write_all(bytes).map_err(JoinError::Write),
+        Part::Zeros(len) => {
+            io::copy(&mut io::repeat(0).take(len), &mut out).map(drop).map_err(JoinError::Write)
         }
-    }
+        // A recipe has as many origins as contents.
+        Part::Content(ordinal) => origins.next().map_or(Ok(()), |origin| {
+            copy_content(*origin, listing.contents().at(ordinal).len, contents, &mut out)
+        }),
+    })?;
     let (got, _) = out.finish();
     if got != listing.diff_id {
         return Err(JoinError::Mismatch { expected: listing.diff_id, got });

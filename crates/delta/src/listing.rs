@@ -3,41 +3,43 @@
 //! The verbatim bytes of a layer are taken as *records*: a header block divided into its fields, with what
 //! belongs to it, or zeros, or bytes that are neither. Whatever the bytes are, the records give them back
 //! exactly; how well they are understood only decides how few bytes they take on the wire.
+//!
+//! A layer may have millions of files, so all of it is packed: a file takes about 45 bytes of memory, its content
+//! included. It is read group by group, through a [`Cursor`].
 
+mod builder;
+mod contents;
+mod cursor;
 mod entries;
 mod fields;
+mod packed;
 mod parse;
+mod records;
 
-use std::borrow::Cow;
+use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
 use dsync_core::DiffId;
 
-use crate::ContentId;
-use crate::columns::{Decoder, Encoder, Limits, Mode};
+use crate::columns::{ColumnsError, Decoder, Encoder, Limits, Mode};
+pub(crate) use builder::Builder;
+pub use contents::{CONTENT_MAX, Content, Contents};
+pub(crate) use cursor::{Cursor, Group};
 pub use entries::{Entries, Selection};
 pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
-pub(crate) use parse::{Builder, pax, pax_line};
+use packed::Packed;
+pub(crate) use parse::{Parser, pax, pax_line};
+pub(crate) use records::{GROUP_RECORDS, Kind, Record, Records, View};
 
-/// The version of [`Listing::to_bytes`], to be counted up when records, columns or cuts change.
-const FORMAT: u8 = 3;
-
-/// A content of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Content {
-    /// The hash of its bytes.
-    pub id: ContentId,
-    /// How many bytes.
-    pub len: u64,
-    /// The offset of its first byte in the layer.
-    pub at: u64,
-}
+/// The version of [`Listing::write`], to be counted up when records, columns or cuts change.
+const FORMAT: u8 = 4;
 
 /// A file with at least one content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File<'a> {
+pub struct File {
     /// As the tar has it; empty in what is no tar.
-    pub path: Cow<'a, [u8]>,
+    pub path: Vec<u8>,
     /// Which of [`Listing::contents`] it is made of.
     pub contents: Range<usize>,
     /// Bytes in these contents.
@@ -51,49 +53,15 @@ pub struct Listing {
     pub diff_id: DiffId,
     /// Bytes in the layer.
     pub len: u64,
-    /// The bytes of all records, one after the other.
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) records: Vec<Record>,
-    contents: Vec<Content>,
+    packed: Packed,
+    contents: Contents,
 }
 
-/// A piece of the layer: some verbatim bytes, then some contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) kind: Kind,
-    /// Where its bytes begin in `Listing::bytes`: the fields of a header, then the body.
-    pub(crate) at: usize,
-    /// Bytes of the body.
-    pub(crate) body: usize,
-    /// How many contents follow.
-    pub(crate) contents: usize,
-    /// Whether zeros fill up the last block of the body or of the contents.
-    pub(crate) padded: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A block with a right checksum; the body is what stays verbatim of what follows it.
-    Header(Fields),
-    /// So many blocks of zeros.
-    Zeros(u64),
-    /// The body is all.
-    Raw,
-}
-
-/// A header with the extension headers before it, or any other record by itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Group {
-    pub(crate) records: Range<usize>,
-    /// The first of its contents in the layer.
-    pub(crate) content: usize,
-}
-
-/// What [`Listing::parts`] gives, in the order of the layer's bytes.
+/// A part of a layer; the parts come in the order of its bytes.
 #[derive(Debug)]
 pub enum Part<'a> {
     /// Verbatim bytes.
-    Verbatim(Cow<'a, [u8]>),
+    Verbatim(&'a [u8]),
     /// So many zeros.
     Zeros(u64),
     /// The content with this ordinal.
@@ -101,9 +69,10 @@ pub enum Part<'a> {
 }
 
 impl Listing {
-    /// A listing without records, to be filled.
-    pub(crate) fn empty(diff_id: DiffId, len: u64) -> Listing {
-        Listing { diff_id, len, bytes: Vec::new(), records: Vec::new(), contents: Vec::new() }
+    /// Writes the bytes by which a listing can be kept: columns without a basis, to be compressed by the caller.
+    pub fn write(self: &Arc<Self>, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&[FORMAT])?;
+        Encoder::new(&[], Mode::Full).layer(self, out)
     }
 
     /// The beginning of a hash over all contents of the layer, keyed. Who knows it has the contents, and not only the
@@ -112,7 +81,7 @@ impl Listing {
         let mut hasher = blake3::Hasher::new_derive_key("docker-sync 2026 possession of a layer");
         hasher.update(key);
         hasher.update(self.diff_id.as_bytes());
-        for content in &self.contents {
+        for content in self.contents.iter() {
             hasher.update(content.id.as_bytes());
             hasher.update(&content.len.to_le_bytes());
         }
@@ -120,223 +89,143 @@ impl Listing {
         [a, b, c]
     }
 
-    /// The bytes by which a listing can be kept: columns without a basis, to be compressed by the caller.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
-        Encoder::new(&[], Mode::Full).layer(self, &mut bytes);
-        bytes
-    }
-
-    /// Reads what [`Listing::to_bytes`] wrote; `None` where it is damaged or of another version.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Listing> {
-        let mut rest = bytes.strip_prefix(&[FORMAT])?;
-        let limits = Limits { len: u64::MAX >> 1, entries: u64::MAX, verbatim: u64::MAX };
-        let recipe = Decoder::new(&[], Mode::Full, limits).layer(&mut rest).ok()?;
-        rest.is_empty().then_some(recipe.listing)
+    /// Reads what [`Listing::write`] wrote, and not a byte more, in at most so many bytes of memory.
+    pub fn read(input: &mut dyn Read, memory: usize) -> Result<Listing, ColumnsError> {
+        let mut format = [0];
+        input.read_exact(&mut format)?;
+        if format != [FORMAT] {
+            return Err(ColumnsError::Malformed("another version"));
+        }
+        let limits = Limits { memory, ..Limits::ANY };
+        Ok(Decoder::new(&[], Mode::Full, limits).layer(input)?.listing)
     }
 
     /// The contents in the order of the layer, repeated ones included.
-    pub fn contents(&self) -> &[Content] {
+    pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
-    /// Adds a content to the last record; where it lies is set by [`Listing::place`].
-    pub(crate) fn push_content(&mut self, id: ContentId, len: u64) {
-        self.contents.push(Content { id, len, at: 0 });
+    /// How many entries there are: headers with their extension headers, and what is neither.
+    pub fn groups(&self) -> usize {
+        self.packed.groups()
     }
 
-    /// Adds a record after whose bytes `contents` contents follow.
-    pub(crate) fn push(&mut self, kind: Kind, body: &[u8], padded: bool, fields: &[u8]) -> &mut Record {
-        let at = self.bytes.len();
-        self.bytes.extend_from_slice(fields);
-        self.bytes.extend_from_slice(body);
-        self.records.push(Record { kind, at, body: body.len(), contents: 0, padded });
-        let last = self.records.len() - 1;
-        &mut self.records[last]
+    /// How many records there are.
+    pub fn records(&self) -> usize {
+        self.packed.records()
     }
 
-    /// Computes where the contents lie, and how long the records make the layer.
-    pub(crate) fn place(&mut self) -> Option<u64> {
-        let mut at: u64 = 0;
-        let mut content: usize = 0;
-        for record in &self.records {
-            at = at.checked_add(record.verbatim_len())?;
-            let contents = self.contents.get_mut(content..content.checked_add(record.contents)?)?;
-            let before = at;
-            for content in contents {
-                content.at = at;
-                at = at.checked_add(content.len)?;
-            }
-            content += record.contents;
-            if record.padded && record.contents > 0 {
-                at = at.checked_add(padding(at - before))?;
-            }
-        }
-        (content == self.contents.len()).then_some(at)
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        self.packed.memory() + self.contents.memory()
+    }
+
+    /// A reader of groups.
+    pub(crate) fn cursor(&self) -> Cursor<'_> {
+        Cursor::new(self)
     }
 
     /// The same layer with contents divided where `ends` says, counted from the begin of each; none leaves one
-    /// whole. Also for each content the first of those it became, and how many there are in the end.
-    pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (Listing, Vec<usize>) {
-        let mut divided = Listing { contents: Vec::new(), ..self.clone() };
+    /// whole. Ids are not kept. Also for each content the first of those it became, and how many there are in the end.
+    pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (Listing, Vec<u32>) {
+        let mut divided = Builder::default();
         let mut ordinals = Vec::with_capacity(self.contents.len() + 1);
-        let mut contents = self.contents.iter().enumerate();
-        for record in &mut divided.records {
-            let first = divided.contents.len();
-            for (ordinal, content) in contents.by_ref().take(record.contents) {
-                ordinals.push(divided.contents.len());
-                let mut from = 0;
-                for end in ends(ordinal).into_iter().filter(|end| *end < content.len).chain([content.len]) {
-                    divided.contents.push(Content { id: content.id, len: end - from, at: content.at + from });
-                    from = end;
+        let mut cursor = self.cursor();
+        for group in 0..self.groups() {
+            let Some(group) = cursor.group(group) else { break };
+            let mut contents = group.contents();
+            for view in group.records() {
+                divided.record(view.record.kind, view.fields(), view.body());
+                for ordinal in contents.by_ref().take(view.record.contents) {
+                    ordinals.push(ordinal_of(divided.contents()));
+                    let len = self.contents.at(ordinal).len;
+                    let mut from = 0;
+                    for end in ends(ordinal).into_iter().filter(|end| *end < len).chain([len]) {
+                        divided.content(None, end - from);
+                        from = end;
+                    }
+                }
+                if view.record.padded {
+                    divided.pad();
                 }
             }
-            record.contents = divided.contents.len() - first;
         }
-        ordinals.push(divided.contents.len());
-        (divided, ordinals)
+        ordinals.push(ordinal_of(divided.contents()));
+        (divided.finish(self.diff_id, self.len).0, ordinals)
     }
 
-    /// The entries for which `keep` has contents, with these in place of their own.
-    pub(crate) fn with_contents(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<Content>) -> Listing {
-        let mut listing = Listing::empty(self.diff_id, self.len);
-        for group in self.groups() {
-            let contents = keep(self.group_contents(&group));
+    /// The entries for which `keep` has contents, with contents of these lengths in place of their own. This is no
+    /// layer: where a content lies means nothing.
+    pub(crate) fn with_contents(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<u64>) -> Listing {
+        let mut listing = Builder::default();
+        let mut cursor = self.cursor();
+        for group in 0..self.groups() {
+            let Some(group) = cursor.group(group) else { break };
+            let contents = keep(group.contents());
             if contents.is_empty() {
                 continue;
             }
-            for record in &self.records[group.records.clone()] {
-                let fields = if let Kind::Header(fields) = &record.kind { fields.len() } else { 0 };
-                let fields = &self.bytes[record.at..][..fields];
-                listing.push(record.kind, self.body(record), record.padded, fields);
+            for view in group.records() {
+                listing.record(view.record.kind, view.fields(), view.body());
             }
-            if let Some(last) = listing.records.last_mut() {
-                last.contents = contents.len();
-            }
-            listing.contents.extend(contents);
+            contents.into_iter().for_each(|len| listing.content(None, len));
         }
-        listing
+        listing.finish(self.diff_id, self.len).0
     }
 
     /// The files with contents, in the order of the layer.
-    pub fn files(&self) -> impl Iterator<Item = File<'_>> {
-        self.groups().into_iter().filter_map(|group| {
-            let contents = self.group_contents(&group);
-            let len = self.contents[contents.clone()].iter().map(|content| content.len).sum();
-            (!contents.is_empty()).then(|| File { path: self.path(&group), contents, len })
+    pub fn files(&self) -> impl Iterator<Item = File> + '_ {
+        let mut cursor = self.cursor();
+        (0..self.groups()).filter_map(move |group| {
+            let group = cursor.group(group)?;
+            let contents = group.contents();
+            let len = self.contents.bytes(contents.clone());
+            (!contents.is_empty()).then(|| File { path: group.path().into_owned(), contents, len })
         })
     }
 
-    /// The layer's bytes, contents left out.
-    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        let mut content = 0;
-        self.records.iter().flat_map(move |record| {
-            let first = content;
-            content += record.contents;
-            let mut parts = Vec::with_capacity(4);
-            record.parts(self, &mut parts);
-            parts.extend((first..content).map(Part::Content));
-            if record.padded && record.contents > 0 {
-                let len: u64 = self.contents[first..content].iter().map(|content| content.len).sum();
-                parts.push(Part::Zeros(padding(len)));
-            }
-            parts
-        })
+    /// The file that a content is of.
+    pub fn file_of(&self, content: usize) -> Option<File> {
+        let group = self.cursor().group_of(content)?;
+        let contents = group.contents();
+        let len = self.contents.bytes(contents.clone());
+        Some(File { path: group.path().into_owned(), contents, len })
     }
 
-    /// The records in groups.
-    pub(crate) fn groups(&self) -> Vec<Group> {
-        let mut groups = Vec::new();
-        let (mut start, mut content, mut next) = (0, 0, 0);
-        for (at, record) in self.records.iter().enumerate() {
-            next += record.contents;
-            if !self.is_extension(record) || at + 1 == self.records.len() || record.contents > 0 {
-                groups.push(Group { records: start..at + 1, content });
-                (start, content) = (at + 1, next);
-            }
-        }
-        groups
-    }
-
-    /// The ordinals of a group's contents.
-    pub(crate) fn group_contents(&self, group: &Group) -> Range<usize> {
-        let count: usize = self.records[group.records.clone()].iter().map(|record| record.contents).sum();
-        group.content..group.content + count
-    }
-
-    /// The path that a group is about; empty where it is about none.
-    pub(crate) fn path(&self, group: &Group) -> Cow<'_, [u8]> {
-        let Some((last, extensions)) = self.records[group.records.clone()].split_last() else {
-            return Cow::default();
-        };
-        for record in extensions {
-            let path = match self.flag(record) {
-                b'x' => parse::pax_value(self.body(record), b"path"),
-                b'L' => Some(self.body(record).strip_suffix(b"\0").unwrap_or(self.body(record))),
-                _ => None,
-            };
-            if let Some(path) = path {
-                return path.into();
+    /// Takes the layer apart, and stops at the first failure.
+    pub fn parts<E>(&self, take: &mut dyn FnMut(Part<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut cursor = self.cursor();
+        for group in 0..self.groups() {
+            let Some(group) = cursor.group(group) else { break };
+            let mut contents = group.contents();
+            for view in group.records() {
+                match (view.record.kind, view.block()) {
+                    (Kind::Zeros(blocks), _) => take(Part::Zeros(blocks.saturating_mul(BLOCK as u64)))?,
+                    (_, Some(block)) => take(Part::Verbatim(&block))?,
+                    _ => {}
+                }
+                if !view.body().is_empty() {
+                    take(Part::Verbatim(view.body()))?;
+                }
+                if view.record.fill() > 0 {
+                    take(Part::Zeros(view.record.fill()))?;
+                }
+                let own = contents.start..contents.start + view.record.contents;
+                contents.start = own.end;
+                own.clone().map(Part::Content).try_for_each(&mut *take)?;
+                let fill = padding(self.contents.bytes(own.clone()));
+                if view.record.padded && !own.is_empty() && fill > 0 {
+                    take(Part::Zeros(fill))?;
+                }
             }
         }
-        let (prefix, name) = (self.field(last, Field::Prefix), self.field(last, Field::Name));
-        if prefix.is_empty() { name.into() } else { [prefix, b"/", name].concat().into() }
-    }
-
-    /// The bytes of a header's field, without the zeros at its end.
-    pub(crate) fn field(&self, record: &Record, field: Field) -> &[u8] {
-        match &record.kind {
-            Kind::Header(fields) => fields.of(field, &self.bytes[record.at..]),
-            Kind::Zeros(_) | Kind::Raw => b"",
-        }
-    }
-
-    pub(crate) fn body(&self, record: &Record) -> &[u8] {
-        let fields = if let Kind::Header(fields) = &record.kind { fields.len() } else { 0 };
-        &self.bytes[record.at + fields..][..record.body]
-    }
-
-    /// The type flag; 0 also where there is none.
-    pub(crate) fn flag(&self, record: &Record) -> u8 {
-        self.field(record, Field::Flag).first().copied().unwrap_or(0)
-    }
-
-    fn is_extension(&self, record: &Record) -> bool {
-        matches!(record.kind, Kind::Header(_)) && matches!(self.flag(record), b'x' | b'L' | b'K')
+        Ok(())
     }
 }
 
-impl Record {
-    /// Bytes before the contents.
-    pub(crate) fn verbatim_len(&self) -> u64 {
-        let body = self.body as u64;
-        match self.kind {
-            Kind::Header(_) => {
-                let fill = if self.padded && self.contents == 0 { padding(body) } else { 0 };
-                BLOCK as u64 + body + fill
-            }
-            Kind::Zeros(blocks) => blocks.saturating_mul(BLOCK as u64),
-            Kind::Raw => body,
-        }
-    }
-
-    fn parts<'a>(&self, listing: &'a Listing, parts: &mut Vec<Part<'a>>) {
-        let body = listing.body(self);
-        match &self.kind {
-            Kind::Zeros(blocks) => parts.push(Part::Zeros(blocks.saturating_mul(BLOCK as u64))),
-            Kind::Raw => parts.push(Part::Verbatim(body.into())),
-            Kind::Header(fields) => {
-                let block = fields.block(&listing.bytes[self.at..]);
-                parts.push(Part::Verbatim(block.to_vec().into()));
-                if !body.is_empty() {
-                    parts.push(Part::Verbatim(body.into()));
-                }
-                if self.padded && self.contents == 0 && padding(self.body as u64) > 0 {
-                    parts.push(Part::Zeros(padding(self.body as u64)));
-                }
-            }
-        }
-    }
+/// Layers have fewer contents than a 32-bit number can count: each takes 24 bytes of memory, which is limited.
+fn ordinal_of(content: usize) -> u32 {
+    u32::try_from(content).unwrap_or(u32::MAX)
 }
 
 /// Bytes from the end of something of this length to the next block.

@@ -9,8 +9,7 @@ use dsync_core::DiffId;
 use sha2::{Digest as _, Sha256};
 
 use crate::cut::{COARSE, Cutter};
-use crate::layout::{Layout, Segment};
-use crate::listing::{Builder, Listing};
+use crate::listing::{Listing, Parser};
 use crate::{ContentHasher, ContentId};
 use header::BLOCK;
 use tape::{Judged, Part, Tape};
@@ -24,10 +23,14 @@ pub const WHOLE_MAX: u64 = 256 << 10;
 /// stopped making sense as part of a tar and is opaque.
 pub const VERBATIM_MAX: u64 = 1 << 20;
 
+/// Verbatim bytes wait for the next content, but no more of them than this before a header: there may be a million
+/// entries in a row without one.
+const HEADERS: usize = 64 << 10;
+
 /// Both hashes run over a slice of this size in turn, so that the second finds it in the cache.
 const SLICE: usize = 128 << 10;
 
-/// Divides a layer into [`Segment`]s while its bytes pass by.
+/// Divides a layer into verbatim bytes and contents while its bytes pass by.
 ///
 /// It takes any bytes. The result does not depend on how they are split into pushes, and joining it gives
 /// them back exactly. Where the tar format leaves room, the guess follows the readers that engines use.
@@ -35,11 +38,6 @@ const SLICE: usize = 128 << 10;
 pub struct Scanner {
     diff_id: Sha256,
     len: u64,
-    segments: Vec<Segment>,
-    /// Where the next segment begins.
-    offset: u64,
-    /// Verbatim bytes since the last segment.
-    verbatim: u64,
     tape: Tape,
     part: Part,
     /// The block that is being collected, for [`Part::Block`], and how much of it is here.
@@ -54,11 +52,13 @@ pub struct Scanner {
     inside: bool,
     cutting: bool,
     cutter: Cutter,
-    /// The verbatim bytes since the last content, and what was made of those before.
+    /// The verbatim bytes that are not listed yet, and what was made of those before.
     headers: Vec<u8>,
-    listing: Builder,
+    listing: Parser,
     /// The first bytes of the content that is passing by: should the layer end here, they are verbatim.
     short: Vec<u8>,
+    /// The rest is not looked into.
+    is_cut: bool,
 }
 
 impl Default for Scanner {
@@ -73,9 +73,6 @@ impl Scanner {
         Scanner {
             diff_id: Sha256::new(),
             len: 0,
-            segments: Vec::new(),
-            offset: 0,
-            verbatim: 0,
             tape: Tape::default(),
             part: Part::Block,
             block: [0; BLOCK],
@@ -87,8 +84,9 @@ impl Scanner {
             cutting: false,
             cutter: Cutter::new(COARSE),
             headers: Vec::new(),
-            listing: Builder::new(),
+            listing: Parser::default(),
             short: Vec::new(),
+            is_cut: false,
         }
     }
 
@@ -101,31 +99,35 @@ impl Scanner {
         }
     }
 
+    /// From the next header on takes what comes for one large content, which is cut: a listing of it has little memory
+    /// whatever is in it. It is not the one that others make of the same layer, so it is for one sync only.
+    pub fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Bytes of memory that the listing takes until now.
+    pub fn memory(&self) -> usize {
+        self.listing.memory()
+    }
+
+    /// How many contents there are until now.
+    pub fn contents(&self) -> usize {
+        self.listing.contents()
+    }
+
     /// The layer has ended; what was begun is closed with the length that it really has.
-    pub fn finish(self) -> Listing {
-        self.end().1
-    }
-
-    /// As [`Scanner::finish`], for who wants the bare segments.
-    pub fn layout(self) -> Layout {
-        self.end().0
-    }
-
-    fn end(mut self) -> (Layout, Listing) {
+    pub fn finish(mut self) -> Listing {
         self.headers.extend_from_slice(&self.block[..self.filled]);
         self.headers.extend_from_slice(&self.records);
-        self.verbatim += self.filled as u64 + self.records.len() as u64;
         if self.hashed >= CONTENT_MIN {
             let id = self.content.finish();
-            self.segment(id, self.hashed);
+            self.found(id, self.hashed);
         } else {
             self.headers.extend_from_slice(&self.short);
-            self.verbatim += self.hashed;
         }
         self.flush();
         let diff_id = DiffId::from_bytes(self.diff_id.finalize().into());
-        let layout = Layout { diff_id, len: self.len, segments: self.segments };
-        (layout, self.listing.finish(diff_id, self.len))
+        self.listing.finish(diff_id, self.len)
     }
 
     fn scan(&mut self, mut bytes: &[u8]) {
@@ -141,6 +143,13 @@ impl Scanner {
     }
 
     fn take_block(&mut self, bytes: &[u8]) -> usize {
+        if self.filled == 0 && self.is_cut {
+            self.part = self.tape.opaque();
+            return 0;
+        }
+        if self.filled == 0 && self.headers.len() >= HEADERS {
+            self.flush();
+        }
         let taken = bytes.len().min(BLOCK - self.filled);
         self.block[self.filled..][..taken].copy_from_slice(&bytes[..taken]);
         self.filled += taken;
@@ -148,7 +157,6 @@ impl Scanner {
             self.filled = 0;
             match self.tape.block(&self.block) {
                 Judged::Structure(next) => {
-                    self.verbatim += BLOCK as u64;
                     self.headers.extend_from_slice(&self.block);
                     self.part = next;
                 }
@@ -166,7 +174,6 @@ impl Scanner {
         let taken = bytes.len().min(len - self.records.len());
         self.records.extend_from_slice(&bytes[..taken]);
         if self.records.len() == len {
-            self.verbatim += len as u64;
             self.headers.extend_from_slice(&self.records);
             self.part = self.tape.records(&self.records);
             self.records.clear();
@@ -176,7 +183,6 @@ impl Scanner {
 
     fn take_verbatim(&mut self, bytes: &[u8], left: u64) -> usize {
         let (taken, left) = part_of(bytes, left);
-        self.verbatim += taken.len() as u64;
         self.headers.extend_from_slice(taken);
         self.part = if left > 0 { Part::Verbatim { left } } else { self.tape.next() };
         taken.len()
@@ -193,7 +199,7 @@ impl Scanner {
         if let Some(len) = cut.filter(|len| *len as u64 != left) {
             self.content.update(&taken[..len]);
             let id = self.content.finish();
-            self.segment(id, self.hashed + len as u64);
+            self.found(id, self.hashed + len as u64);
             self.hashed = 0;
             self.part = Part::Content { left: left - len as u64 };
             return len;
@@ -215,32 +221,27 @@ impl Scanner {
         }
         if self.hashed > 0 {
             let id = self.content.finish();
-            self.segment(id, self.hashed);
+            self.found(id, self.hashed);
             self.hashed = 0;
         } else {
             // The whole content is here at once, as small ones usually are: no state to set up.
-            self.segment(ContentId::of(taken), taken.len() as u64);
+            self.found(ContentId::of(taken), taken.len() as u64);
         }
         self.inside = false;
         self.part = self.tape.next();
         taken.len()
     }
 
-    fn segment(&mut self, id: ContentId, len: u64) {
+    fn found(&mut self, id: ContentId, len: u64) {
         self.flush();
-        self.segments.push(Segment::Content { id, len });
-        self.listing.content(id, len, self.offset);
-        self.offset += len;
+        self.listing.content(id, len);
         self.short.clear();
     }
 
     fn flush(&mut self) {
-        if self.verbatim > 0 {
-            self.segments.push(Segment::Verbatim { len: self.verbatim });
+        if !self.headers.is_empty() {
             self.listing.verbatim(&self.headers);
             self.headers.clear();
-            self.offset += self.verbatim;
-            self.verbatim = 0;
         }
     }
 }

@@ -14,10 +14,11 @@ use serde_json::Value;
 use crate::archive::{INDEX, MANIFEST, Watched, decoded};
 use crate::store::{LayerSink, StoreError};
 
-/// No document is larger, in bytes.
-pub(crate) const LARGEST_DOCUMENT: u64 = 16 << 20;
+/// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its length in
+/// memory.
+pub(crate) const LARGEST_DOCUMENT: u64 = 4 << 20;
 /// All documents of an image together are not larger, in bytes.
-const ALL_DOCUMENTS: u64 = 64 << 20;
+const ALL_DOCUMENTS: u64 = 16 << 20;
 /// An index in an index in an index is no image that anybody made on purpose.
 const DEEPEST: usize = 4;
 /// More manifests are in no image.

@@ -6,17 +6,10 @@
 //! 5  n  payload
 //! ```
 
+use crate::limits;
+
 /// The length of a frame's header in bytes.
 pub const HEADER_LEN: usize = 5;
-
-/// The longest payload of a data frame, in bytes: what a relay holds at once.
-pub const MAX_DATA: usize = 256 << 10;
-
-/// The longest payload of any other frame, in bytes: an inventory of some 100,000 images.
-pub const MAX_CONTROL: usize = 32 << 20;
-
-/// The longest payload of an event, in bytes: a remark that a person reads.
-pub const MAX_EVENT: usize = 16 << 10;
 
 /// What a payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +74,10 @@ impl Channel {
     /// The longest payload in bytes.
     pub const fn limit(self) -> usize {
         match self {
-            Channel::Data => MAX_DATA,
-            Channel::Event => MAX_EVENT,
-            Channel::Control | Channel::Peer => MAX_CONTROL,
+            Channel::Data => limits::DATA,
+            Channel::Control => limits::CONTROL,
+            Channel::Peer => limits::PEER,
+            Channel::Event => limits::EVENT,
         }
     }
 }
@@ -104,8 +98,8 @@ mod tests {
         for (channel, most) in [
             (Channel::Data, 256 << 10),
             (Channel::Event, 16 << 10),
-            (Channel::Control, 32 << 20),
-            (Channel::Peer, 32 << 20),
+            (Channel::Control, 16 << 20),
+            (Channel::Peer, 16 << 20),
         ] {
             let header = Header { channel, len: most };
             assert_eq!(header.encode().and_then(|bytes| Header::decode(&bytes).ok()), Some(header));

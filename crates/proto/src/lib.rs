@@ -4,10 +4,12 @@
 //! `dsync-sync`; the prose is in `docs/protocol.md`.
 
 mod frame;
+pub mod limits;
 mod message;
 mod preamble;
+pub mod room;
 
-pub use frame::{Channel, FrameError, HEADER_LEN, Header, MAX_CONTROL, MAX_DATA, MAX_EVENT};
+pub use frame::{Channel, FrameError, HEADER_LEN, Header};
 pub use message::{
     Compression, Cost, Event, Failure, FailureKind, Known, Layer, LayerProof, LayerState, ListedConfig,
     ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive, Received,

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{limits, room};
+
 /// A payload that is no message of its channel.
 #[derive(Debug, thiserror::Error)]
 #[error("a message could not be understood; the other end is another build or the connection is not clean")]
@@ -15,9 +17,9 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, MessageError> {
     Ok(postcard::to_stdvec(message)?)
 }
 
-/// Reads a payload; bytes left over are an error too.
+/// Reads a payload; bytes left over are an error too, and what would take more memory than a message may.
 pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, MessageError> {
-    let (message, rest) = postcard::take_from_bytes(payload)?;
+    let (message, rest) = room::within(limits::MESSAGE, || postcard::take_from_bytes(payload))?;
     if rest.is_empty() { Ok(message) } else { Err(postcard::Error::DeserializeBadEncoding.into()) }
 }
 
@@ -29,11 +31,13 @@ pub enum Request {
     /// Which images are there? Only those that match a pattern, where any is given.
     List {
         /// As `IMAGE` arguments are written; empty for all.
+        #[serde(deserialize_with = "room::texts")]
         patterns: Vec<String>,
     },
     /// To a target: what would it take to have these?
     Survey {
         /// Images of the source.
+        #[serde(deserialize_with = "room::list")]
         images: Vec<ListedImage>,
         /// Whether only the same ID is the same image.
         exact: bool,
@@ -67,6 +71,7 @@ pub enum Request {
     /// The digests of the configs of these images, which `List` did not give.
     Configs {
         /// Image IDs.
+        #[serde(deserialize_with = "room::list")]
         images: Vec<[u8; 32]>,
     },
 }
@@ -86,10 +91,13 @@ pub enum Compression {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// The store, as `--docker` takes it; empty to find one.
+    #[serde(deserialize_with = "room::text")]
     pub store: String,
     /// Where temporary files go; empty for the system's place.
+    #[serde(deserialize_with = "room::text")]
     pub tmpfolder: String,
     /// Only images of this platform, as `linux/arm64`; empty for any.
+    #[serde(deserialize_with = "room::text")]
     pub platform: String,
     /// The memory to get along with, in bytes.
     pub memory: u64,
@@ -101,8 +109,10 @@ pub struct Receive {
     /// As the source listed it.
     pub image: ListedImage,
     /// The names to point to it in the end.
+    #[serde(deserialize_with = "room::texts")]
     pub names: Vec<String>,
     /// An image of the target to use as the basis, as `--basis` names it; empty to find one.
+    #[serde(deserialize_with = "room::text")]
     pub basis: String,
     /// Ask for whole layers: no content of this side is used.
     pub whole: bool,
@@ -124,14 +134,17 @@ pub enum Reply {
     /// To `List`.
     Images {
         /// The images, names sorted.
+        #[serde(deserialize_with = "room::list")]
         images: Vec<ListedImage>,
         /// Those that match and cannot be read.
+        #[serde(deserialize_with = "room::list")]
         unreadable: Vec<UnreadableImage>,
         /// All names of the store, where a pattern matched nothing: for "did you mean".
+        #[serde(deserialize_with = "room::texts")]
         names: Vec<String>,
     },
     /// To `Survey`, one for each image in its order.
-    Surveyed(Vec<Survey>),
+    Surveyed(#[serde(deserialize_with = "room::list")] Vec<Survey>),
     /// To `Send`: uncompressed bytes of contents that were (or would be) sent, and their compressed size.
     Sent {
         /// Bytes before compression.
@@ -141,6 +154,7 @@ pub enum Reply {
         /// Bytes of the config and of all that is no content, after compression.
         told: u64,
         /// What the packed bytes are, where that was asked for: all of them, the costliest first.
+        #[serde(deserialize_with = "room::list")]
         costs: Vec<Cost>,
     },
     /// To `Receive`.
@@ -153,7 +167,7 @@ pub enum Reply {
         bytes: u64,
     },
     /// To `Configs`, in its order: a digest; none for an image that is gone or has no config.
-    Configs(Vec<Option<[u8; 32]>>),
+    Configs(#[serde(deserialize_with = "room::list")] Vec<Option<[u8; 32]>>),
 }
 
 /// What some of the bytes of an image are that cross.
@@ -162,6 +176,7 @@ pub struct Cost {
     /// Which layer of the image, from 0 for the lowest.
     pub layer: u32,
     /// A file, or a folder (with `/` at the end) for files that are not told one by one; empty for the rest.
+    #[serde(deserialize_with = "room::text")]
     pub path: String,
     /// How many files.
     pub files: u64,
@@ -177,12 +192,14 @@ pub struct Cost {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// The store, for people: `docker 20.10.24, overlay2`.
+    #[serde(deserialize_with = "room::text")]
     pub store: String,
     /// Whether the image ID of this store is the config's digest.
     pub id_is_config: bool,
     /// Whether the store can give, and take, all that an ID is made of which is not the config's digest.
     pub has_packages: bool,
     /// The version of docker-sync.
+    #[serde(deserialize_with = "room::text")]
     pub version: String,
 }
 
@@ -194,16 +211,20 @@ pub struct ListedImage {
     /// The digest of the config; never unknown in `Receive`.
     pub config: ListedConfig,
     /// `NAME:TAG`, sorted.
+    #[serde(deserialize_with = "room::texts")]
     pub names: Vec<String>,
     /// Digests of manifests under which registries know it.
+    #[serde(deserialize_with = "room::list")]
     pub digests: Vec<[u8; 32]>,
     /// Diff ids, the lowest layer first.
+    #[serde(deserialize_with = "room::list")]
     pub diff_ids: Vec<[u8; 32]>,
     /// As its config names it.
     pub platform: ListedPlatform,
     /// Bytes, uncompressed.
     pub size: u64,
     /// RFC 3339.
+    #[serde(deserialize_with = "room::text")]
     pub created: String,
 }
 
@@ -222,10 +243,13 @@ pub enum ListedConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedPlatform {
     /// `linux`.
+    #[serde(deserialize_with = "room::text")]
     pub os: String,
     /// `arm64`.
+    #[serde(deserialize_with = "room::text")]
     pub architecture: String,
     /// `v8`.
+    #[serde(deserialize_with = "room::text")]
     pub variant: String,
 }
 
@@ -235,8 +259,10 @@ pub struct UnreadableImage {
     /// The image ID, where that much is known.
     pub id: Option<[u8; 32]>,
     /// `NAME:TAG`.
+    #[serde(deserialize_with = "room::texts")]
     pub names: Vec<String>,
     /// A sentence without a full stop.
+    #[serde(deserialize_with = "room::text")]
     pub reason: String,
 }
 
@@ -244,14 +270,18 @@ pub struct UnreadableImage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
     /// Of each of the image's names, in their order; one for the image itself where it has no name.
+    #[serde(deserialize_with = "room::list")]
     pub status: Vec<Status>,
     /// Of each layer, the lowest first.
+    #[serde(deserialize_with = "room::list")]
     pub layers: Vec<LayerState>,
     /// The name or ID of the image whose contents would be used, best first.
+    #[serde(deserialize_with = "room::texts")]
     pub basis: Vec<String>,
     /// Whether the statuses are open: an image here has the same layers, and the digest of the config was not given.
     pub open: bool,
     /// Of each status, when the image was built that has the name here: RFC 3339, empty when unknown or where none has.
+    #[serde(deserialize_with = "room::texts")]
     pub created: Vec<String>,
 }
 
@@ -283,6 +313,7 @@ pub struct Received {
     /// The image ID as the target's store shows it.
     pub id: [u8; 32],
     /// Each layer of the image, the lowest first.
+    #[serde(deserialize_with = "room::list")]
     pub layers: Vec<Layer>,
     /// Whether the image was there already and only names moved.
     pub was_there: bool,
@@ -311,17 +342,20 @@ pub enum Peer {
     /// Source to target: which of these have you? `dsync_delta::tree` says how it is asked.
     Question {
         /// The question; empty when nothing more is asked about this list.
+        #[serde(deserialize_with = "room::bytes")]
         question: Vec<u8>,
     },
     /// Target to source, to each question that is not empty.
     Answer {
         /// The answer.
+        #[serde(deserialize_with = "room::bytes")]
         answer: Vec<u8>,
     },
     /// Target to source, after the layers, where the source cannot read all of the basis: a bit for each literal, set
     /// where the target has what may be an old version of it.
     Candidates {
         /// As `dsync_delta::Wanted` writes it.
+        #[serde(deserialize_with = "room::bytes")]
         bitmap: Vec<u8>,
     },
     /// Target to source, after each batch: how long it was under way. So the source knows how fast the link is,
@@ -335,7 +369,7 @@ pub enum Peer {
     /// Either way: this side gave up, and has told its client why.
     Abort,
     /// Target to source, when it has read its basis: for each layer of `Need` the proof that it has the layer.
-    Proofs(Vec<LayerProof>),
+    Proofs(#[serde(deserialize_with = "room::list")] Vec<LayerProof>),
 }
 
 /// How the diff id of a layer begins. Two layers of a host that begin alike cost bytes, and nothing else.
@@ -353,14 +387,17 @@ pub enum Need {
     /// The config and these layers.
     Layers {
         /// Which layers of the image, from 0 for the lowest, each distinct layer once.
+        #[serde(deserialize_with = "room::list")]
         layers: Vec<u32>,
         /// Whether every content is to be sent: the way out when one was mistaken.
         whole: bool,
         /// The layers of the target whose contents may be used, by how their diff ids begin; those of an image
         /// lowest first, the image that is most like the new one last. `Proofs` follow.
+        #[serde(deserialize_with = "room::list")]
         basis: Vec<ShortId>,
         /// Layers that the target builds of its own, of an image that is to have the source's ID: it must be told
         /// how they are stored. As `layers`.
+        #[serde(deserialize_with = "room::list")]
         local: Vec<u32>,
     },
 }
@@ -369,8 +406,10 @@ pub enum Need {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// One for each layer of the target's basis.
+    #[serde(deserialize_with = "room::list")]
     pub basis: Vec<Known>,
     /// How each layer of `layers`, then of `local`, is stored, where the image is to have the source's ID.
+    #[serde(deserialize_with = "room::list")]
     pub stored: Vec<Stored>,
 }
 
@@ -392,7 +431,7 @@ pub enum Stored {
     /// As it is read.
     Plain,
     /// Compressed by an encoder that can be run again: a recipe, as `dsync_recompress::Recipe` writes it.
-    Compressed(Vec<u8>),
+    Compressed(#[serde(deserialize_with = "room::bytes")] Vec<u8>),
     /// In some other way: what is sent are the stored bytes, and their digest stands for the diff id.
     Opaque,
 }
@@ -418,7 +457,7 @@ pub enum Event {
     /// So many of them were, since the last event.
     Advance(u64),
     /// A remark that `-v` shows.
-    Note(String),
+    Note(#[serde(deserialize_with = "room::text")] String),
 }
 
 /// What an endpoint is doing.
@@ -442,6 +481,7 @@ pub struct Failure {
     /// What a program can decide on.
     pub kind: FailureKind,
     /// What a person reads: the error and its causes, the outermost first.
+    #[serde(deserialize_with = "room::texts")]
     pub causes: Vec<String>,
 }
 
@@ -589,6 +629,37 @@ mod tests {
         assert!(decode::<Event>(&[1, 5]).is_ok());
         assert!(decode::<Event>(&[1, 5, 0]).is_err());
         assert!(decode::<Event>(&[9]).is_err());
+    }
+
+    #[test]
+    fn every_list_and_text_is_counted_while_it_is_decoded() {
+        let (code, _) = include_str!("message.rs").split_once("#[cfg(test)]").unwrap();
+        let mut before = "";
+        for line in code.lines().map(str::trim) {
+            let is_field = line.ends_with(',') && !line.starts_with("//");
+            if is_field && (line.contains("Vec<") || line.contains("String")) {
+                assert!(format!("{before}{line}").contains("room::"), "not counted: {line}");
+            }
+            before = line;
+        }
+    }
+
+    #[test]
+    fn a_small_frame_does_not_become_a_large_message() {
+        // 16 MiB of empty names would take 400 MB, as many layers that are stored plainly 500 MB.
+        let many = |begin: &[u8], count: usize| {
+            let mut bytes = begin.to_vec();
+            bytes.extend(encode(&(count as u64)).unwrap());
+            bytes.resize(bytes.len() + count, 0);
+            bytes
+        };
+        let (few, lot) = (1000, 4 << 20);
+        assert!(decode::<Reply>(&many(&[5, 9], few)).is_ok());
+        assert!(decode::<Reply>(&many(&[5, 9], lot)).is_err());
+        assert!(decode::<Peer>(&many(&[1, 0], few)).is_ok());
+        assert!(decode::<Peer>(&many(&[1, 0], lot)).is_err());
+        // What is mere bytes takes no more than they do.
+        assert!(decode::<Peer>(&many(&[2], 15 << 20)).is_ok());
     }
 
     #[test]

@@ -11,10 +11,10 @@ use dsync_delta::Listing;
 use dsync_delta::batch::{self, BatchError, Effort, Items};
 use dsync_delta::gather::{Batch, Run};
 use dsync_exe::{Code, Machine, absolute, find_code, relative};
-use dsync_proto::{decode as from_wire, encode as to_wire};
+use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
 use serde::{Deserialize, Serialize};
 
-use crate::batches;
+use crate::told;
 
 /// The method, as the first byte of a batch.
 const ABSOLUTE: u8 = 3;
@@ -22,8 +22,8 @@ const ABSOLUTE: u8 = 3;
 const LEAST_FILE: u64 = 16 << 10;
 /// Less code in a row is not worth telling where it is, in bytes.
 const LEAST: u64 = 256;
-/// The most bytes of what is told of a batch.
-const MAX_TOLD: u64 = 1 << 24;
+/// The most stretches of code that are known of in all: their files tell addresses, others do not.
+const MOST: usize = 1 << 18;
 
 /// Reads bytes of a layer from one on.
 pub(crate) type ReadAt<'a> = dyn Fn(u64, &mut [u8]) -> io::Result<()> + 'a;
@@ -63,20 +63,25 @@ pub(crate) enum Version<'a> {
 ///
 /// Of each layer where the bytes of each program begin, and its code.
 #[derive(Debug, Default)]
-pub(crate) struct Programs(HashMap<DiffId, BTreeMap<u64, Vec<Code>>>);
+pub(crate) struct Programs {
+    layers: HashMap<DiffId, BTreeMap<u64, Vec<Code>>>,
+    /// How many stretches there are in all.
+    count: usize,
+}
 
 impl Programs {
     /// Finds those in a layer.
     pub(crate) fn add(&mut self, listing: &Listing, read_at: &ReadAt<'_>) -> io::Result<()> {
         let mut programs = BTreeMap::new();
         for file in listing.files().filter(|file| file.len >= LEAST_FILE) {
-            let begin = listing.contents()[file.contents.start].at;
+            let begin = listing.contents().at(file.contents.start).at;
             let code = find_code(file.len, |at, out| read_at(begin + at, out))?;
-            if !code.is_empty() {
+            if !code.is_empty() && self.count + code.len() <= MOST {
+                self.count += code.len();
                 programs.insert(begin, code);
             }
         }
-        self.0.insert(listing.diff_id, programs);
+        self.layers.insert(listing.diff_id, programs);
         Ok(())
     }
 
@@ -89,8 +94,8 @@ impl Programs {
     ) -> Stretches {
         let mut stretches = Stretches::default();
         let mut is_done = vec![false; batch.old.len()];
-        for (item, (run, pair)) in batch.new.iter().zip(&batch.pairs).enumerate() {
-            if let Some(pair) = *pair {
+        for (item, (run, pair)) in batch.new.iter().zip(batch.pairs()).enumerate() {
+            if let Some(pair) = pair {
                 match version(&batch.old[pair]) {
                     Version::Plain => continue,
                     Version::Planned => {}
@@ -101,7 +106,7 @@ impl Programs {
                     }
                 }
             }
-            self.find(new[run.layer], run, item, &mut stretches.new);
+            self.find(new[run.layer()], run, item, &mut stretches.new);
         }
         stretches.old.sort_by_key(|stretch| (stretch.item, stretch.from));
         stretches
@@ -109,12 +114,12 @@ impl Programs {
 
     /// The code in an item, whose contents lie in the layer of this listing.
     fn find(&self, listing: &Listing, run: &Run, item: usize, stretches: &mut Vec<Stretch>) {
-        let Some(programs) = self.0.get(&listing.diff_id).filter(|programs| !programs.is_empty()) else {
+        let Some(programs) = self.layers.get(&listing.diff_id).filter(|programs| !programs.is_empty()) else {
             return;
         };
         let mut found: Vec<Stretch> = Vec::new();
         let mut before = 0;
-        for content in &listing.contents()[run.contents.clone()] {
+        for content in listing.contents().range(run.contents()) {
             let (at, end) = (content.at, content.at + content.len);
             if let Some((begin, code)) = programs.range(..=at).next_back() {
                 let first = code.partition_point(|code| begin + code.range.end <= at);
@@ -150,7 +155,9 @@ const MACHINES: [Machine; 2] = [Machine::X86, Machine::Arm];
 /// Where code is, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
+    #[serde(deserialize_with = "room::list")]
     new: Places,
+    #[serde(deserialize_with = "room::list")]
     old: Places,
 }
 
@@ -169,7 +176,7 @@ pub(crate) fn encode(
         each(new, &told.new, absolute).ok_or_else(malformed)?;
         each(old, &told.old, absolute).ok_or_else(malformed)?;
         packed.push(ABSOLUTE);
-        batches::write_alone(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
+        told::write(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
     }
     packed.append(&mut batch::encode_joined(bytes, begin, new_lens, pairs, effort)?);
     Ok(packed)
@@ -185,7 +192,7 @@ pub(crate) fn decode(
     let mut packed = packed;
     let mut told = Told { new: Vec::new(), old: Vec::new() };
     if let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) {
-        told = from_wire(&batches::read_alone(&mut rest, MAX_TOLD).map_err(io::Error::other)?)
+        told = from_wire(&told::read(&mut rest, limits::CODE).map_err(io::Error::other)?)
             .map_err(io::Error::other)?;
         packed = rest;
     }

@@ -1,9 +1,9 @@
 //! Literals on the wire, in batches: coded on all cores while the link drains, and put away as they arrive.
 //!
 //! The stream begins with the limit that both sides form batches by (4 bytes, little-endian); each batch is
-//! its packed length (4 bytes) and what `dsync_delta::batch` made of it.
+//! its packed length (4 bytes) and what `dsync_delta::batch` made of it. What an end says of an image besides goes in
+//! parts (see `told`).
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZero;
@@ -14,14 +14,14 @@ use std::thread;
 use std::time::Instant;
 
 use dsync_delta::ContentSource;
-use dsync_delta::batch::{self, Effort, Items};
-use dsync_delta::columns::Origin;
+use dsync_delta::batch::Effort;
+use dsync_delta::columns::{Literal, Origin};
 use dsync_delta::gather::{Batch, Run};
 
-use dsync_proto::{Channel, Peer};
+use dsync_proto::{Channel, Peer, limits};
 
 use crate::absolute::Stretches;
-use crate::failure::EndpointError;
+use crate::failure::Breach;
 use crate::layers::copy_at;
 use crate::link::{DataReader, Link, Outbox};
 use crate::opened;
@@ -99,20 +99,21 @@ pub(crate) fn pack_one(
     let (new_lens, old_lens) = (lens(&batch.new), lens(&batch.old));
     let (old, new) = ((&batch.old[..], sources.old), (&batch.new[..], sources.new));
     let bytes = all(&[old, new])?;
+    let pairs: Vec<Option<usize>> = batch.pairs().collect();
     let begin = usize::try_from(batch.len()).ok().and_then(|len| bytes.len().checked_sub(len));
     let begin = begin.ok_or_else(|| io::Error::other("contents have another length than they should"))?;
     let code = if pace::tells_addresses(prepared) { (sources.code)(batch) } else { Stretches::default() };
     let open = pace::is_patient(prepared);
-    opened::encode((bytes, begin), (&old_lens, &new_lens), (&batch.pairs, code), effort, open)
+    opened::encode((bytes, begin), (&old_lens, &new_lens), (&pairs, code), effort, open)
 }
 
 fn lens(runs: &[Run]) -> Vec<u64> {
-    runs.iter().map(|run| run.len).collect()
+    runs.iter().map(Run::len).collect()
 }
 
 /// The bytes of all runs, one after the other.
 fn all(runs: &[(&[Run], &Load<'_>)]) -> io::Result<Vec<u8>> {
-    let len: u64 = runs.iter().flat_map(|(runs, _)| *runs).map(|run| run.len).sum();
+    let len: u64 = runs.iter().flat_map(|(runs, _)| *runs).map(Run::len).sum();
     // All at once: what grows leaves gaps behind that are never given back.
     let mut bytes = dsync_exe::roomy(usize::try_from(len).map_err(io::Error::other)?);
     for (runs, load) in runs {
@@ -128,31 +129,6 @@ pub(crate) fn write(packed: &[u8], out: &mut dyn Write) -> io::Result<()> {
     out.write_all(packed)
 }
 
-/// Bytes that are coded by themselves: their length (8 bytes, little-endian), and a batch. Returns how many bytes
-/// it has.
-pub(crate) fn write_alone(bytes: &[u8], effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
-    let items = Items { bytes, lens: &[bytes.len() as u64] };
-    let packed = batch::encode(Items::default(), items, &[None], effort)?;
-    out.write_all(&(bytes.len() as u64).to_le_bytes())?;
-    write(&packed, out)?;
-    Ok(packed.len() as u64)
-}
-
-/// Reads such bytes, of which there may be `most`.
-pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, EndpointError> {
-    const LOST: &str = "the source did not send what it offered";
-    let mut len = [0; 8];
-    stream.read_exact(&mut len).map_err(EndpointError::io(LOST))?;
-    let len = u64::from_le_bytes(len);
-    if len > most {
-        return Err(EndpointError::Protocol(format!(
-            "the source tells {len} bytes, at most {most} are taken"
-        )));
-    }
-    let packed = read(stream).map_err(EndpointError::io(LOST))?;
-    Ok(batch::decode(Items::default(), &[len], &[None], &packed)?)
-}
-
 /// Literals as they arrive.
 ///
 /// The batch that was decoded last is in memory; what of it is needed later, or once more, goes into a file
@@ -160,16 +136,33 @@ pub(crate) fn read_alone(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, E
 pub(crate) struct Arrivals<'a> {
     stream: DataReader<'a>,
     outbox: Outbox,
-    batches: std::vec::IntoIter<Arriving>,
+    batches: std::vec::IntoIter<Batch>,
     old: &'a Load<'a>,
-    /// How often each literal is still to be copied.
-    uses: Vec<u64>,
-    /// The bytes of the last batch, and where in them each literal lies.
+    literals: Vec<Arriving>,
+    /// The bytes of the last batch, and where in them each of its literals begins, by their numbers.
     last: Vec<u8>,
-    here: HashMap<usize, (usize, usize)>,
+    here: Vec<(u32, u32)>,
     file: File,
     file_len: u64,
-    kept: HashMap<usize, (u64, u64)>,
+}
+
+/// A literal, in 24 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Arriving {
+    layer: u32,
+    content: u32,
+    len: u32,
+    /// How often it is still to be copied.
+    uses: u32,
+    /// One more than where it begins in the file; 0 where it is not there.
+    kept: u64,
+}
+
+impl Arriving {
+    fn of(literal: &Literal, uses: u32) -> Self {
+        let Literal { layer, content, len, .. } = *literal;
+        Arriving { layer, content, len, uses, kept: 0 }
+    }
 }
 
 impl ContentSource for Arrivals<'_> {
@@ -181,20 +174,13 @@ impl ContentSource for Arrivals<'_> {
     }
 }
 
-/// A batch that is to come.
-pub(crate) struct Arriving {
-    pub(crate) batch: Batch,
-    /// Its literals with their lengths, in its order.
-    pub(crate) literals: Vec<(usize, u64)>,
-}
-
 impl<'a> Arrivals<'a> {
-    /// The outbox is told of each batch. `uses` says for each literal how often it will be copied. `file` is an empty temporary file.
+    /// The outbox is told of each batch. `file` is an empty temporary file.
     pub(crate) fn new(
         (stream, outbox): (DataReader<'a>, Outbox),
-        batches: Vec<Arriving>,
+        batches: Vec<Batch>,
         old: &'a Load<'a>,
-        uses: Vec<u64>,
+        literals: &[Literal],
         file: File,
     ) -> Self {
         Arrivals {
@@ -202,35 +188,42 @@ impl<'a> Arrivals<'a> {
             outbox,
             batches: batches.into_iter(),
             old,
-            uses,
+            literals: literals.iter().map(|literal| Arriving::of(literal, literal.uses)).collect(),
             last: Vec::new(),
-            here: HashMap::new(),
+            here: Vec::new(),
             file,
             file_len: 0,
-            kept: HashMap::new(),
         }
     }
 
     /// Copies a literal, waiting for it to arrive.
-    pub(crate) fn copy_literal(&mut self, literal: usize, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn copy_literal(&mut self, literal: u32, out: &mut dyn Write) -> io::Result<()> {
         loop {
-            if let Some(&(at, len)) = self.here.get(&literal) {
-                self.spend(literal);
-                return out.write_all(&self.last[at..at + len]);
+            let of = |literal: u32| io::Error::other(format!("there is no literal {literal}"));
+            let it = self.literals.get_mut(literal as usize).ok_or_else(|| of(literal))?;
+            if let Ok(at) = self.here.binary_search_by_key(&literal, |(literal, _)| *literal) {
+                it.uses = it.uses.saturating_sub(1);
+                let (_, at) = self.here[at];
+                return out.write_all(&self.last[at as usize..][..it.len as usize]);
             }
-            if let Some(&(at, len)) = self.kept.get(&literal) {
-                return copy_at(&self.file, at, len, out);
+            if let Some(at) = it.kept.checked_sub(1) {
+                return copy_at(&self.file, at, it.len.into(), out);
             }
             self.put_away()?;
             self.receive()?;
         }
     }
 
-    /// Gets ready for more batches, after all of those before, with literals that are not numbered yet: `uses`
-    /// says how often each will be copied.
-    pub(crate) fn expect(&mut self, batches: Vec<Arriving>, uses: Vec<u64>) {
+    /// Gets ready for more batches, after all of those before, with more literals: `uses` says how often each of them
+    /// will be copied.
+    pub(crate) fn expect(
+        &mut self,
+        batches: Vec<Batch>,
+        literals: &[Literal],
+        uses: impl Iterator<Item = u32>,
+    ) {
         self.batches = batches.into_iter();
-        self.uses.extend(uses);
+        self.literals.extend(literals.iter().zip(uses).map(|(literal, uses)| Arriving::of(literal, uses)));
     }
 
     /// What lies between batches.
@@ -243,26 +236,22 @@ impl<'a> Arrivals<'a> {
         self.stream
     }
 
-    fn spend(&mut self, literal: usize) {
-        if let Some(uses) = self.uses.get_mut(literal) {
-            *uses = uses.saturating_sub(1);
-        }
-    }
-
     fn put_away(&mut self) -> io::Result<()> {
-        for (literal, (at, len)) in self.here.drain() {
-            if self.uses.get(literal).is_some_and(|uses| *uses > 0) {
-                self.file.write_all_at(&self.last[at..at + len], self.file_len)?;
-                self.kept.insert(literal, (self.file_len, len as u64));
-                self.file_len += len as u64;
+        for (literal, at) in self.here.drain(..) {
+            let it = &mut self.literals[literal as usize];
+            if it.uses > 0 {
+                let bytes = &self.last[at as usize..][..it.len as usize];
+                self.file.write_all_at(bytes, self.file_len)?;
+                it.kept = self.file_len + 1;
+                self.file_len += u64::from(it.len);
             }
         }
         Ok(())
     }
 
-    /// Reads a batch, and tells how long what followed its first bytes was under way.
-    fn receive_packed(&mut self) -> io::Result<Vec<u8>> {
-        let len = read_len(&mut self.stream)?;
+    /// Reads a batch of so many bytes before it was coded, and tells how long what followed its first bytes was under way.
+    fn receive_packed(&mut self, raw: u64) -> io::Result<Vec<u8>> {
+        let len = read_len(&mut self.stream, raw)?;
         let (begun, here) = self.stream.arrived();
         let packed = read_packed(&mut self.stream, len)?;
         let (ended, _) = self.stream.arrived();
@@ -276,37 +265,46 @@ impl<'a> Arrivals<'a> {
     }
 
     fn receive(&mut self) -> io::Result<()> {
-        let Some(Arriving { batch, literals }) = self.batches.next() else {
+        let Some(batch) = self.batches.next() else {
             return Err(io::Error::other("a content is neither here nor on its way"));
         };
-        let packed = self.receive_packed()?;
-        let (old, old_lens) = (all(&[(&batch.old[..], self.old)])?, lens(&batch.old));
         // Before the next is unpacked the last one goes.
         self.last = Vec::new();
-        self.last = opened::decode((old, &old_lens), &lens(&batch.new), &batch.pairs, &packed)?;
+        let packed = self.receive_packed(batch.len())?;
+        let (old, old_lens) = (all(&[(&batch.old[..], self.old)])?, lens(&batch.old));
+        let pairs: Vec<Option<usize>> = batch.pairs().collect();
+        self.last = opened::decode((old, &old_lens), &lens(&batch.new), &pairs, &packed)?;
         let mut at = 0;
-        for (literal, len) in literals {
-            let len = usize::try_from(len).map_err(io::Error::other)?;
-            self.here.insert(literal, (at, len));
-            at += len;
+        for spot in batch.new.iter().flat_map(Run::spots) {
+            let key = (spot.layer, spot.content);
+            let found = self.literals.binary_search_by_key(&key, |it| (it.layer, it.content));
+            let literal = found.map_err(|_| io::Error::other("a batch has what is no literal"))?;
+            // There are fewer literals than a 32-bit number can count, and a batch has fewer bytes.
+            self.here.push((literal as u32, at as u32));
+            at += self.literals[literal].len as usize;
         }
         if at != self.last.len() {
             return Err(io::Error::other("a batch has another length than its contents"));
         }
+        self.here.sort_unstable();
         Ok(())
     }
 }
 
-/// Reads a batch.
-pub(crate) fn read(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let len = read_len(stream)?;
+/// Reads what was made of so many bytes.
+pub(crate) fn read(stream: &mut impl Read, raw: u64) -> io::Result<Vec<u8>> {
+    let len = read_len(stream, raw)?;
     read_packed(stream, len)
 }
 
-fn read_len(stream: &mut impl Read) -> io::Result<u64> {
+fn read_len(stream: &mut impl Read, raw: u64) -> io::Result<u64> {
     let mut len = [0; 4];
     stream.read_exact(&mut len)?;
-    Ok(u32::from_le_bytes(len).into())
+    let (len, most) = (u32::from_le_bytes(len).into(), limits::packed(raw));
+    match len > most {
+        true => Err(Breach(format!("{raw} bytes cannot become {len} by coding, {most} at most")).into()),
+        false => Ok(len),
+    }
 }
 
 /// Memory follows what arrives.
@@ -316,5 +314,16 @@ fn read_packed(stream: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
     match packed.len() as u64 == len {
         true => Ok(packed),
         false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Reads the limit of batches.
+pub(crate) fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
+    let mut limit = [0; 4];
+    stream.read_exact(&mut limit)?;
+    let limit = u32::from_le_bytes(limit);
+    match (limits::BATCH_LEAST..=limits::BATCH).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Breach(format!("batches of {limit} bytes")).into()),
     }
 }

@@ -10,15 +10,13 @@ mod script_tests;
 
 use std::io::{self, Read, Write};
 
-use dsync_proto::{MAGIC, PREAMBLE_LEN, Preamble, PreambleError, find};
+use dsync_proto::{MAGIC, PREAMBLE_LEN, Preamble, PreambleError, find, limits};
 
 use crate::program::BUILD;
 pub(crate) use script::command;
 
 /// What the script prints before it asks for the program, or before it gives up.
 const MARK: &str = "docker-sync-bootstrap";
-/// Noise of a login shell that is put up with before the agent speaks, in bytes.
-const MAX_NOISE: usize = 64 << 10;
 
 /// The program for a host.
 pub(crate) struct Program {
@@ -104,7 +102,7 @@ pub(crate) fn greet(
         if n == 0 {
             return Err(BootstrapError::Silent { said: heard.bytes, given });
         }
-        if heard.bytes.len() > MAX_NOISE {
+        if heard.bytes.len() > limits::NOISE {
             return Err(BootstrapError::Noise(heard.bytes));
         }
         heard.bytes.extend_from_slice(&block[..n]);
@@ -254,7 +252,7 @@ mod tests {
         };
         assert_eq!(said(b"This account is closed\n"), b"This account is closed\n");
         let (greeting, _) = greet_with(&[b'x'; 1_000_000]);
-        assert!(matches!(greeting, Err(BootstrapError::Noise(said)) if said.len() < MAX_NOISE + 5_000));
+        assert!(matches!(greeting, Err(BootstrapError::Noise(said)) if said.len() < limits::NOISE + 5_000));
         let (greeting, _) = greet_in_turn(b"docker-sync-bootstrap wanted Linux x86_64\n", b"killed");
         assert!(matches!(greeting, Err(BootstrapError::Silent { given: true, .. })), "{greeting:?}");
     }
@@ -290,7 +288,7 @@ mod tests {
         // Of the first mark of the noise the line is no question.
         assert!(matches!(greeting, Err(BootstrapError::Refused(_))), "{greeting:?}");
         let input =
-            [&vec![b'd'; MAX_NOISE - 100][..], b"\ndocker-sync-bootstrap wanted Linux x\n", &preamble()];
+            [&vec![b'd'; limits::NOISE - 100][..], b"\ndocker-sync-bootstrap wanted Linux x\n", &preamble()];
         let mut program = Some(Program { packed: b"PROGRAM".into(), hash: [0xab; 32] });
         let greeting =
             greet(&mut Drops(&input.concat()), &mut sent, &mut |_, _| program.take().ok_or_else(String::new));

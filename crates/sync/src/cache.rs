@@ -7,15 +7,17 @@
 //! docs/cache.md says how it behaves.
 
 use std::fs::{self, DirBuilder, DirEntry, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use dsync_core::{DiffId, Digest};
-use dsync_proto::ShortId;
+use dsync_delta::Listing;
+use dsync_delta::columns::ColumnsError;
+use dsync_proto::{ShortId, limits};
 use sha2::{Digest as _, Sha256};
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
@@ -26,6 +28,8 @@ const HEADER: usize = MAGIC.len() + 1 + 32;
 pub const CACHE_LIMIT: u64 = 512 << 20;
 /// The most bytes of a listing, and of its file; more is not kept.
 const LISTING_MAX: u64 = 256 << 20;
+/// The most bytes of a recipe.
+const RECIPE_MAX: u64 = limits::RECIPES as u64;
 /// How exactly it is known when an entry was used last.
 const TOUCH: Duration = Duration::from_secs(3600);
 /// What another run writes may be as old as this before it counts as left behind.
@@ -114,27 +118,37 @@ impl Cache {
         &self.directory
     }
 
-    /// The bytes that were kept for a layer.
-    pub(crate) fn get(&self, diff_id: &DiffId) -> Option<Vec<u8>> {
-        Self::load(&self.path(diff_id))
+    /// What was kept of a layer, unless it would take more memory than so much.
+    pub(crate) fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<Listing> {
+        let listing = Self::load(&self.path(diff_id), |kept| match Listing::read(kept, memory) {
+            Ok(listing) => Ok((kept.read(&mut [0])? == 0).then_some(listing)),
+            Err(ColumnsError::Io(error)) => Err(error),
+            // Of another version, or too large: that is no damage.
+            Err(_) => Ok(None),
+        });
+        listing.flatten().filter(|listing| listing.diff_id == *diff_id)
     }
 
     /// What was kept for a blob: the recipe, or that there is none.
     pub(crate) fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
-        Self::load(&self.recipe_path(blob))
+        Self::load(&self.recipe_path(blob), |kept| {
+            let mut recipe = Vec::new();
+            kept.take(RECIPE_MAX + 1).read_to_end(&mut recipe)?;
+            if recipe.len() as u64 > RECIPE_MAX { Err(damaged()) } else { Ok(recipe) }
+        })
     }
 
     /// Keeps the recipe of a blob, if that can be done.
     pub(crate) fn put_recipe(&self, blob: &Digest, recipe: &[u8]) {
-        self.write(&self.recipe_path(blob), recipe).ok();
+        self.write(&self.recipe_path(blob), &mut |out| out.write_all(recipe)).ok();
     }
 
-    fn load(path: &Path) -> Option<Vec<u8>> {
-        let mut file = File::open(path).ok()?;
-        match read(&mut file) {
-            Ok(listing) => {
+    fn load<T>(path: &Path, take: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Option<T> {
+        let file = File::open(path).ok()?;
+        match read(&file).and_then(|mut kept| take(&mut kept)) {
+            Ok(kept) => {
                 touch(&file);
-                Some(listing)
+                Some(kept)
             }
             Err(_) => {
                 fs::remove_file(path).ok();
@@ -143,11 +157,9 @@ impl Cache {
         }
     }
 
-    /// Keeps bytes for a layer, if that can be done. The first call of a process also sees to the limit.
-    pub(crate) fn put(&self, diff_id: &DiffId, listing: &[u8]) {
-        if listing.len() as u64 <= LISTING_MAX {
-            self.write(&self.path(diff_id), listing).ok();
-        }
+    /// Keeps what is known of a layer, if that can be done. The first call of a process also sees to the limit.
+    pub(crate) fn put(&self, diff_id: &DiffId, listing: &Arc<Listing>) {
+        self.write(&self.path(diff_id), &mut |out| listing.write(out)).ok();
         static PRUNED: AtomicBool = AtomicBool::new(false);
         if !PRUNED.swap(true, Ordering::Relaxed) {
             // What this run used was touched, or needed no touch.
@@ -236,14 +248,57 @@ impl Cache {
         self.directory.join(blob.hex() + RECIPE)
     }
 
-    fn write(&self, path: &Path, listing: &[u8]) -> io::Result<()> {
-        let packed = zstd::bulk::compress(listing, LEVEL)?;
+    /// Writes what `fill` gives, as it comes.
+    fn write(&self, path: &Path, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.directory)?;
         file.write_all(MAGIC)?;
         file.write_all(&[FORMAT])?;
-        file.write_all(&Sha256::digest(&packed))?;
-        file.write_all(&packed)?;
+        file.write_all(&[0; 32])?;
+        let hashed = Hashed { out: BufWriter::new(file), hash: Sha256::new() };
+        let mut limited = Limited { out: zstd::Encoder::new(hashed, LEVEL)?, left: LISTING_MAX };
+        fill(&mut limited)?;
+        let Hashed { out, hash } = limited.out.finish()?;
+        let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.seek(SeekFrom::Start((HEADER - 32) as u64))?;
+        file.write_all(&hash.finalize())?;
         file.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Hashes what it passes on.
+struct Hashed<W> {
+    out: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Passes on so much and no more.
+struct Limited<W> {
+    out: W,
+    left: u64,
+}
+
+impl<W: Write> Write for Limited<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        self.out.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -281,20 +336,24 @@ fn removed(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn read(file: &mut File) -> io::Result<Vec<u8>> {
-    let damaged = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut bytes = Vec::new();
-    // A longer file is cut here, so its checksum is wrong.
-    file.take(LISTING_MAX).read_to_end(&mut bytes)?;
-    let (header, packed) = bytes.split_at_checked(HEADER).ok_or_else(damaged)?;
-    let rest =
+fn damaged() -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+/// Sees that a file is as it was written, and reads what is in it.
+fn read(mut file: &File) -> io::Result<impl Read> {
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header)?;
+    let hash =
         header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&[FORMAT])).ok_or_else(damaged)?;
-    if rest != &Sha256::digest(packed)[..] {
+    let mut hashed = Hashed { out: io::sink(), hash: Sha256::new() };
+    // A longer file is cut here, so its checksum is wrong.
+    io::copy(&mut file.take(LISTING_MAX), &mut hashed)?;
+    if hash != &hashed.hash.finalize()[..] {
         return Err(damaged());
     }
-    let mut listing = Vec::new();
-    zstd::Decoder::new(packed)?.take(LISTING_MAX + 1).read_to_end(&mut listing)?;
-    if listing.len() as u64 > LISTING_MAX { Err(damaged()) } else { Ok(listing) }
+    file.seek(SeekFrom::Start(HEADER as u64))?;
+    Ok(BufReader::new(zstd::Decoder::new(file)?.take(LISTING_MAX)))
 }
 
 /// Notes that an entry was used; that it cannot be noted does not matter. A time to come is put right.

@@ -40,7 +40,7 @@ impl<'a> Events<'a> {
     fn show_after(&mut self, payload: &[u8], elapsed: Duration) -> io::Result<()> {
         self.count += 1;
         if self.count > BURST + RATE.saturating_mul(elapsed.as_secs()) {
-            return Err(Breach("it sends more events than there are things to tell of").into());
+            return Err(Breach("it sends more events than there are things to tell of".into()).into());
         }
         match decode(payload).map_err(io::Error::other)? {
             WireEvent::Phase(phase) => self.observer.event(Event::Phase(phase)),

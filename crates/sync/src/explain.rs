@@ -37,11 +37,11 @@ pub(crate) fn costs(
     let mut files: BTreeMap<(u32, String, bool), (u64, u64)> = BTreeMap::new();
     for (batch, size) in batches.iter().zip(sizes) {
         let weights = weights(batch, sources, effort)?;
-        for ((run, pair), packed) in batch.new.iter().zip(&batch.pairs).zip(share(*size, &weights)) {
-            let path = paths[run.layer].range(..=run.contents.start).next_back();
+        for ((run, pair), packed) in batch.new.iter().zip(batch.pairs()).zip(share(*size, &weights)) {
+            let path = paths[run.layer()].range(..=run.contents().start).next_back();
             let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
-            let entry = files.entry((layers[run.layer].position, path, pair.is_some())).or_default();
-            entry.0 += run.len;
+            let entry = files.entry((layers[run.layer()].position, path, pair.is_some())).or_default();
+            entry.0 += run.len();
             entry.1 += packed;
         }
     }
@@ -64,12 +64,11 @@ fn paths(listing: &Listing) -> BTreeMap<usize, String> {
 }
 
 fn weights(batch: &Batch, sources: Sources<'_>, effort: Effort) -> io::Result<Vec<u64>> {
-    let weigh = |(run, pair): (&Run, &Option<usize>)| {
-        let old: Vec<Run> = pair.iter().map(|pair| batch.old[*pair].clone()).collect();
-        let alone = Batch { new: vec![run.clone()], old, pairs: vec![pair.map(|_| 0)] };
+    let weigh = |(run, pair): (&Run, Option<usize>)| {
+        let alone = Batch::alone(*run, pair.map(|pair| batch.old[pair]));
         Ok(batches::pack_one(&alone, sources, effort, Effort::Level(1))?.len() as u64)
     };
-    batch.new.iter().zip(&batch.pairs).map(weigh).collect()
+    batch.new.iter().zip(batch.pairs()).map(weigh).collect()
 }
 
 /// Divides a number by weights; what rounding leaves goes to the heaviest.

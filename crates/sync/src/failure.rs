@@ -16,7 +16,7 @@ use crate::link::Aborted;
 /// The other end did what no end of this protocol does.
 #[derive(Debug, thiserror::Error)]
 #[error("the other end broke the protocol: {0}")]
-pub(crate) struct Breach(pub(crate) &'static str);
+pub(crate) struct Breach(pub(crate) String);
 
 impl From<Breach> for io::Error {
     fn from(breach: Breach) -> Self {
@@ -32,7 +32,7 @@ pub(crate) enum EndpointError {
     #[error("a rebuilt layer is not the one that was asked for")]
     Join(#[source] JoinError),
     #[error("what the source tells of its layers cannot be used")]
-    Columns(#[from] ColumnsError),
+    Columns(#[source] ColumnsError),
     #[error("what the source sent cannot be unpacked")]
     Batch(#[from] BatchError),
     #[error("the basis cannot be used: {0}")]
@@ -71,6 +71,46 @@ pub(crate) enum EndpointError {
     Broken(String),
 }
 
+impl From<Breach> for EndpointError {
+    fn from(breach: Breach) -> Self {
+        EndpointError::Protocol(breach.to_string())
+    }
+}
+
+/// What the image asks for does not fit into the memory that there is.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} needs more memory than the {} MiB of --memory: give it more", .memory >> 20)]
+pub(crate) struct TooLarge {
+    pub(crate) what: &'static str,
+    /// Bytes.
+    pub(crate) memory: u64,
+}
+
+impl From<TooLarge> for EndpointError {
+    fn from(large: TooLarge) -> Self {
+        EndpointError::Usage(large.to_string())
+    }
+}
+
+impl From<TooLarge> for io::Error {
+    fn from(large: TooLarge) -> Self {
+        io::Error::other(large)
+    }
+}
+
+impl From<ColumnsError> for EndpointError {
+    fn from(error: ColumnsError) -> Self {
+        match error {
+            ColumnsError::Limit { .. } => Breach(error.to_string()).into(),
+            // A part that is no part of what is told.
+            ColumnsError::Io(source) => EndpointError::Io { what: SILENT, source },
+            error => EndpointError::Columns(error),
+        }
+    }
+}
+
+const SILENT: &str = "the source did not send what it offered";
+
 impl EndpointError {
     pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> EndpointError {
         move |source| EndpointError::Io { what, source }
@@ -93,6 +133,9 @@ impl EndpointError {
             || self.is_caused_by::<FrameError>()
         {
             return FailureKind::Protocol;
+        }
+        if self.is_caused_by::<TooLarge>() {
+            return FailureKind::Usage;
         }
         match self {
             EndpointError::Store(error) => match error {
@@ -162,6 +205,8 @@ impl From<EndpointError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use dsync_delta::columns::Origin;
+
     use super::*;
     use dsync_proto::{Peer, decode};
 
@@ -176,12 +221,20 @@ mod tests {
         assert_eq!(kind(EndpointError::Basis("x".into())), FailureKind::Mismatch);
         let aborted = StoreError::Io { what: "x".into(), source: Aborted.into() };
         assert_eq!(kind(aborted.into()), FailureKind::Aborted);
-        let breach = || io::Error::from(Breach("x"));
+        let breach = || io::Error::from(Breach("x".into()));
         assert_eq!(kind(EndpointError::Io { what: "x", source: breach() }), FailureKind::Protocol);
         let message = decode::<Peer>(&[99]).map_err(io::Error::other).unwrap_err();
         assert_eq!(kind(EndpointError::Io { what: "x", source: message }), FailureKind::Protocol);
         let sink = StoreError::Io { what: "x".into(), source: breach() };
         assert_eq!(kind(sink.into()), FailureKind::Protocol);
+        assert_eq!(kind(Breach("x".into()).into()), FailureKind::Protocol);
+        let content = JoinError::Content { from: Origin::Literal(0), len: 1, source: breach() };
+        assert_eq!(kind(EndpointError::Join(content)), FailureKind::Protocol);
+        let large = TooLarge { what: "x", memory: 1 << 28 };
+        assert_eq!(
+            kind(StoreError::Io { what: "x".into(), source: large.into() }.into()),
+            FailureKind::Usage
+        );
         assert_eq!(kind(StoreError::Down { message: "x".into() }.into()), FailureKind::EngineDown);
     }
 }

@@ -16,18 +16,16 @@ use std::thread;
 use dsync_core::{DiffId, Digest, Image, ImageId};
 use dsync_delta::batch::Effort;
 use dsync_engine::{BlobRef, Identity, Import, Package, PackedLayer, Store, StoreError};
-use dsync_proto::{Layer, LayerState, Stored};
+use dsync_proto::{Layer, LayerState, Stored, limits};
 use dsync_recompress::{Outcome, Reason, Recipe, recognise, recognise_near, recreate_on};
 use sha2::{Digest as _, Sha256};
 
 use crate::assess::Held;
-use crate::batches;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
 use crate::link::Link;
+use crate::told;
 
-/// The most bytes of all documents of an image.
-const MOST_DOCUMENTS: u64 = 80 << 20;
 /// A blob of fewer bytes crosses as it is: there is nothing to gain.
 const SMALLEST: u64 = 256;
 /// How many bytes of a layer are handed to the encoder at once, and how many times that many may wait.
@@ -37,8 +35,6 @@ const WAITING: usize = 4;
 /// What is kept of a blob that no encoder makes. It is no recipe, and another one as soon as more encoders are known, so
 /// that the blob is looked at anew.
 const NO_RECIPE: [u8; 2] = [0, 2];
-/// The most bytes of all recipes of an offer. What has no room crosses as it is.
-const MOST_RECIPES: usize = 16 << 20;
 
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not say what the image is made of";
@@ -59,15 +55,15 @@ pub(crate) fn send_documents(link: &Link, documents: &[&[u8]], effort: Effort) -
         told.extend_from_slice(document);
     }
     let mut out = link.data_writer();
-    let packed =
-        batches::write_alone(&told, effort, &mut out).and_then(|packed| out.finish().map(|()| packed));
+    let packed = told::write(&told, effort, &mut out).and_then(|packed| out.finish().map(|()| packed));
     packed.map_err(EndpointError::io(LOST))
 }
 
 /// Receives documents.
 pub(crate) fn receive_documents(link: &mut Link) -> Result<Vec<Vec<u8>>, EndpointError> {
     let mut stream = link.data_reader();
-    let told = batches::read_alone(&mut stream, MOST_DOCUMENTS)?;
+    // Each is told with its length.
+    let told = told::read(&mut stream, limits::DOCUMENTS + (1 << 20))?;
     stream.finish().map_err(EndpointError::io(SILENT))?;
     take_documents(&told).ok_or_else(|| EndpointError::Protocol(SILENT.into()))
 }
@@ -107,7 +103,8 @@ fn take_documents(mut told: &[u8]) -> Option<Vec<Vec<u8>>> {
     };
     let mut documents = Vec::new();
     for _ in 0..number(&mut told)? {
-        let (document, rest) = number(&mut told).and_then(|len| told.split_at_checked(len))?;
+        let len = number(&mut told).filter(|len| *len as u64 <= limits::DOCUMENT)?;
+        let (document, rest) = told.split_at_checked(len)?;
         documents.push(document.to_vec());
         told = rest;
     }
@@ -149,7 +146,8 @@ pub(crate) fn find(
     let found =
         found.into_inner().map_err(|_| EndpointError::Broken("an encoder was not found out".into()))?;
     let ended = || EndpointError::Broken("a search for an encoder ended early".into());
-    let mut room = MOST_RECIPES;
+    // What has no room crosses as it is.
+    let mut room = limits::RECIPES;
     let within = |stored: Stored| match &stored {
         Stored::Compressed(recipe) if recipe.len() > room => Stored::Opaque,
         Stored::Compressed(recipe) => {

@@ -19,12 +19,13 @@ use dsync_delta::Listing;
 use dsync_engine::{Export, Store, StoreError};
 use dsync_proto::ShortId;
 
-pub(crate) use shelf::{Shelf, Slice, listings, load, places, readable};
-pub(crate) use spool::{Kept, blocks, copy_at};
+pub(crate) use shelf::{Shelf, Slice, Slices, listings, load, places, readable};
+pub(crate) use spool::{Kept, Role, blocks, copy_at};
 
 use crate::cache::Cache;
 use crate::failure::EndpointError;
-use pick::Pick;
+use crate::memory::Memory;
+use pick::{Fetched, Pick, Wanted};
 use spool::{Spool, Telling};
 
 /// A content: the layer, and which of the layer's contents.
@@ -34,20 +35,21 @@ pub(crate) type Place = (DiffId, usize);
 pub(crate) struct Layers<'a> {
     store: &'a dyn Store,
     spool: Spool,
-    /// Contents that were read once more, and where in the file each lies.
-    fetched: HashMap<Place, u64>,
+    /// Contents that were read once more, and where in the file they lie.
+    fetched: HashMap<DiffId, Fetched>,
     file: File,
 }
 
 impl<'a> Layers<'a> {
-    /// Nothing yet. Temporary files go to `folder`; listings of layers that were read once come from `cache`.
+    /// Nothing yet. Temporary files go to `folder`; listings of layers that were read once come from `cache`. All listings
+    /// take at most their shares of `memory`.
     pub(crate) fn new(
         store: &'a dyn Store,
-        folder: &Path,
+        (folder, memory): (&Path, Memory),
         cache: Option<Cache>,
     ) -> Result<Self, EndpointError> {
         let temporary = || EndpointError::io("cannot make a temporary file");
-        let spool = Spool::new(folder, cache).map_err(temporary())?;
+        let spool = Spool::new(folder, cache, memory).map_err(temporary())?;
         let file = tempfile::tempfile_in(folder).map_err(temporary())?;
         Ok(Layers { store, spool, fetched: HashMap::new(), file })
     }
@@ -59,7 +61,7 @@ impl<'a> Layers<'a> {
         diff_ids: impl IntoIterator<Item = DiffId>,
         tell: &mut dyn FnMut(Kept) -> io::Result<()>,
     ) -> Result<Export, StoreError> {
-        let wanted = self.spool.want(diff_ids, |_| true);
+        let wanted = self.spool.want(diff_ids, |_| true, Role::New);
         self.store.export(image, &wanted, &mut Telling { spool: &mut self.spool, tell })
     }
 
@@ -68,8 +70,9 @@ impl<'a> Layers<'a> {
         &mut self,
         image: &ImageId,
         diff_ids: impl IntoIterator<Item = DiffId>,
+        role: Role,
     ) -> Result<Export, StoreError> {
-        let wanted = self.spool.want(diff_ids, |_| true);
+        let wanted = self.spool.want(diff_ids, |_| true, role);
         self.store.export(image, &wanted, &mut self.spool)
     }
 
@@ -81,7 +84,7 @@ impl<'a> Layers<'a> {
         diff_ids: impl IntoIterator<Item = DiffId>,
         keeps: &dyn Fn(&DiffId) -> bool,
     ) -> Result<(), StoreError> {
-        let wanted = self.spool.want(diff_ids, keeps);
+        let wanted = self.spool.want(diff_ids, keeps, Role::Basis);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -111,9 +114,14 @@ impl<'a> Layers<'a> {
         self.spool.recall_short(short)
     }
 
-    /// Where a layer that is kept begins.
+    /// How long a layer is that is kept.
     pub(crate) fn kept(&self, diff_id: &DiffId) -> Option<u64> {
-        self.spool.kept(diff_id)
+        self.spool.kept(diff_id).map(|(_, len)| len)
+    }
+
+    /// What all listings take of memory, and the tables that are made of them.
+    pub(crate) fn taken(&self) -> u64 {
+        self.spool.taken()
     }
 
     /// Reads once more those of these contents whose layers were only listed, from images that have them.
@@ -122,19 +130,21 @@ impl<'a> Layers<'a> {
         images: &[&Image],
         places: impl IntoIterator<Item = Place>,
     ) -> Result<(), EndpointError> {
-        let mut missing: BTreeMap<DiffId, Vec<usize>> = BTreeMap::new();
+        let mut missing: BTreeMap<DiffId, Vec<u32>> = BTreeMap::new();
         for (diff_id, content) in places {
-            if self.spool.kept(&diff_id).is_none() && !self.fetched.contains_key(&(diff_id, content)) {
+            if self.spool.kept(&diff_id).is_none()
+                && self.fetched_at((diff_id, content)).is_none()
+                && let Ok(content) = u32::try_from(content)
+            {
                 missing.entry(diff_id).or_default().push(content);
             }
         }
-        let mut picks = HashMap::new();
+        let mut picks: HashMap<DiffId, Wanted> = HashMap::new();
         for (diff_id, mut contents) in missing {
             contents.sort_unstable();
             contents.dedup();
             let listing = self.spool.listing(&diff_id).ok_or_else(|| gone(&diff_id))?;
-            let pieces = contents.iter().map(|&content| (content, listing.contents()[content])).collect();
-            picks.insert(diff_id, pieces);
+            picks.insert(diff_id, (Arc::clone(listing), contents));
         }
         let pick = Pick::new(&self.file, picks, &mut self.fetched);
         let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;
@@ -159,6 +169,14 @@ impl<'a> Layers<'a> {
         Ok(())
     }
 
+    /// Where in the file a content lies that was read once more.
+    fn fetched_at(&self, (diff_id, content): Place) -> Option<u64> {
+        let fetched = self.fetched.get(&diff_id)?;
+        let content = u32::try_from(content).ok()?;
+        let at = fetched.binary_search_by_key(&content, |(content, _)| *content).ok()?;
+        Some(fetched[at].1)
+    }
+
     /// Copies a content of a layer that is kept, or that was fetched.
     pub(crate) fn copy_content(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
         let (diff_id, ordinal) = place;
@@ -170,28 +188,28 @@ impl<'a> Layers<'a> {
     /// Copies a part of such a content.
     pub(crate) fn copy(&self, Slice { place, from, len }: Slice, out: &mut dyn Write) -> io::Result<()> {
         let (diff_id, ordinal) = place;
-        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal)).copied();
+        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal));
         let content = content.filter(|content| from.checked_add(len).is_some_and(|end| end <= content.len));
         let content = content.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
-        match (self.spool.kept(&diff_id), self.fetched.get(&place)) {
-            (Some(at), _) => self.spool.copy(at + content.at + from, len, out),
-            (None, Some(&at)) => copy_at(&self.file, at + from, len, out),
+        match (self.spool.kept(&diff_id), self.fetched_at(place)) {
+            (Some((at, _)), _) => self.spool.copy(at + content.at + from, len, out),
+            (None, Some(at)) => copy_at(&self.file, at + from, len, out),
             (None, None) => Err(io::Error::other(format!("a content of layer {diff_id} is not at hand"))),
         }
     }
 
     /// Reads bytes of a layer that is kept, from one on.
     pub(crate) fn read_at(&self, diff_id: &DiffId, at: u64, mut out: &mut [u8]) -> io::Result<()> {
-        let begin =
-            self.kept(diff_id).ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
+        let kept = self.spool.kept(diff_id);
+        let (begin, _) = kept.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
         self.spool.copy(begin + at, out.len() as u64, &mut out)
     }
 
     /// Copies a whole layer that is kept.
     pub(crate) fn copy_layer(&self, diff_id: &DiffId, out: &mut dyn Write) -> io::Result<()> {
-        match (self.spool.kept(diff_id), self.listing(diff_id)) {
-            (Some(at), Some(listing)) => self.spool.copy(at, listing.len, out),
-            _ => Err(io::Error::other(format!("layer {diff_id} is not here"))),
+        match self.spool.kept(diff_id) {
+            Some((at, len)) => self.spool.copy(at, len, out),
+            None => Err(io::Error::other(format!("layer {diff_id} is not here"))),
         }
     }
 }

@@ -26,6 +26,7 @@ mod interrupt;
 mod layers;
 mod link;
 mod links;
+mod memory;
 mod need;
 mod negotiate;
 mod offered;
@@ -47,6 +48,7 @@ mod target;
 mod temporary;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told;
 mod unpacked;
 mod verify;
 

@@ -5,19 +5,20 @@
 
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsync_proto::{Channel, Event, HEADER_LEN, Header, MAX_DATA, Peer, Reply, Request, decode, encode};
+use dsync_proto::limits::DATA;
+use dsync_proto::{Channel, Event, HEADER_LEN, Header, Peer, Reply, Request, decode, encode};
 use serde::Serialize;
+
+mod queue;
 
 use crate::failure::Breach;
 use crate::interrupt::{self, TICK};
+use queue::{NoFrame, Receiver, Sender};
 
-/// How many frames may wait in a queue: with data frames of 256 KiB, 1 MiB.
-const QUEUE: usize = 4;
 /// The longest note that is sent, in bytes: some less than an event may have.
 const NOTE: usize = 8 << 10;
 
@@ -37,7 +38,7 @@ impl Frame {
 
 /// The receiving half.
 pub(crate) struct Inbox {
-    frames: Receiver<io::Result<Frame>>,
+    frames: Receiver,
     aborted: Arc<AtomicBool>,
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct Outbox(Arc<Mutex<Sink>>);
 
 enum Sink {
     Pipe(BufWriter<Box<dyn Write + Send>>, Arc<AtomicU64>),
-    Queue(SyncSender<io::Result<Frame>>, Arc<AtomicBool>),
+    Queue(Sender, Arc<AtomicBool>),
 }
 
 /// Both halves.
@@ -59,8 +60,8 @@ pub(crate) struct Link {
 impl Link {
     /// Two links that are each other's other end.
     pub(crate) fn pair() -> (Link, Link) {
-        let (left_out, right_in) = queue();
-        let (right_out, left_in) = queue();
+        let (left_out, right_in) = one_way();
+        let (right_out, left_in) = one_way();
         (Link { inbox: left_in, outbox: left_out }, Link { inbox: right_in, outbox: right_out })
     }
 
@@ -71,7 +72,7 @@ impl Link {
         sent: Arc<AtomicU64>,
         received: Arc<AtomicU64>,
     ) -> Link {
-        let (sender, frames) = sync_channel(QUEUE);
+        let (sender, frames) = queue::queue();
         let aborted = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&aborted);
         thread::spawn(move || {
@@ -98,15 +99,17 @@ impl Link {
 
     /// Waits for the other end's next message.
     pub(crate) fn expect_peer(&mut self) -> io::Result<Peer> {
-        let frame = self.inbox.recv()?;
-        if frame.channel != Channel::Peer {
-            return Err(out_of_turn());
-        }
-        match decode(&frame.payload).map_err(io::Error::other)? {
-            Peer::Abort => Err(Aborted.into()),
-            // Of a sync that is over.
-            Peer::Took { .. } => self.expect_peer(),
-            message => Ok(message),
+        loop {
+            let frame = self.inbox.recv()?;
+            if frame.channel != Channel::Peer {
+                return Err(out_of_turn());
+            }
+            match decode(&frame.payload).map_err(io::Error::other)? {
+                Peer::Abort => return Err(Aborted.into()),
+                // Of a sync that is over.
+                Peer::Took { .. } => {}
+                message => return Ok(message),
+            }
         }
     }
 
@@ -124,7 +127,7 @@ impl Link {
     /// What the other end told since of batches: how many bytes came after the first ones of each, and in which time.
     pub(crate) fn took(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
         // While this end sends the other says nothing else, but that it gave up, which is noted elsewhere.
-        let frames = std::iter::from_fn(|| self.inbox.frames.try_recv().ok()?.ok());
+        let frames = std::iter::from_fn(|| self.inbox.frames.recv(Some(Duration::ZERO)).ok()?.ok());
         frames.filter_map(|frame| match decode(&frame.payload) {
             Ok(Peer::Took { len, micros }) => Some((len, Duration::from_micros(micros))),
             _ => None,
@@ -133,7 +136,7 @@ impl Link {
 
     /// Begins a stream of data frames.
     pub(crate) fn data_writer(&self) -> DataWriter<'_> {
-        DataWriter { link: self, buffer: Vec::with_capacity(MAX_DATA) }
+        DataWriter { link: self, buffer: Vec::with_capacity(DATA) }
     }
 
     /// The stream of data frames that comes next, to be read to its end.
@@ -147,9 +150,9 @@ impl Inbox {
     /// Waits for a frame. The end of the connection is `UnexpectedEof`, and so is an interrupt.
     pub(crate) fn recv(&self) -> io::Result<Frame> {
         loop {
-            match self.frames.recv_timeout(TICK) {
+            match self.frames.recv(Some(TICK)) {
                 Ok(frame) => return frame,
-                Err(RecvTimeoutError::Timeout) if !interrupt::happened() => {}
+                Err(NoFrame::Yet) if !interrupt::happened() => {}
                 Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
@@ -157,7 +160,8 @@ impl Inbox {
 
     /// Why nothing more comes, if that is known already. What came before is forgotten.
     pub(crate) fn failure(&self) -> Option<io::Error> {
-        self.frames.try_iter().find_map(Result::err)
+        let frames = std::iter::from_fn(|| self.frames.recv(Some(Duration::ZERO)).ok());
+        frames.into_iter().find_map(Result::err)
     }
 }
 
@@ -168,7 +172,7 @@ impl Outbox {
         match &mut *sink {
             Sink::Queue(queue, aborted) => {
                 note_abort(&frame, aborted);
-                queue.send(Ok(frame)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+                queue.send(Ok(frame))
             }
             Sink::Pipe(pipe, sent) => {
                 let header = Header { channel: frame.channel, len: frame.payload.len() };
@@ -177,7 +181,7 @@ impl Outbox {
                 pipe.write_all(&header)?;
                 pipe.write_all(&frame.payload)?;
                 sent.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
-                if frame.channel != Channel::Data || frame.payload.len() < MAX_DATA {
+                if frame.channel != Channel::Data || frame.payload.len() < DATA {
                     pipe.flush()?;
                 }
                 Ok(())
@@ -228,16 +232,16 @@ impl DataWriter<'_> {
         if self.link.inbox.aborted.load(Ordering::Relaxed) {
             return Err(Aborted.into());
         }
-        let payload = std::mem::replace(&mut self.buffer, Vec::with_capacity(MAX_DATA));
+        let payload = std::mem::replace(&mut self.buffer, Vec::with_capacity(DATA));
         self.link.outbox.send(Frame::new(Channel::Data, payload))
     }
 }
 
 impl Write for DataWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let take = bytes.len().min(MAX_DATA - self.buffer.len());
+        let take = bytes.len().min(DATA - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..take]);
-        if self.buffer.len() == MAX_DATA {
+        if self.buffer.len() == DATA {
             self.send_buffer()?;
         }
         Ok(take)
@@ -272,7 +276,7 @@ impl Read for DataReader<'_> {
     fn read_exact(&mut self, mut into: &mut [u8]) -> io::Result<()> {
         while !into.is_empty() {
             match self.read(into) {
-                Ok(0) => return Err(Breach("it ended before it had sent all").into()),
+                Ok(0) => return Err(Breach("it ended before it had sent all".into()).into()),
                 Ok(read) => into = &mut into[read..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -315,11 +319,11 @@ impl From<Aborted> for io::Error {
 }
 
 fn out_of_turn() -> io::Error {
-    Breach("it sent something out of turn").into()
+    Breach("it sent something out of turn".into()).into()
 }
 
-fn queue() -> (Outbox, Inbox) {
-    let (sender, frames) = sync_channel(QUEUE);
+fn one_way() -> (Outbox, Inbox) {
+    let (sender, frames) = queue::queue();
     let aborted = Arc::new(AtomicBool::new(false));
     let sink = Sink::Queue(sender, Arc::clone(&aborted));
     (Outbox(Arc::new(Mutex::new(sink))), Inbox { frames, aborted })
@@ -420,6 +424,20 @@ mod tests {
         let header = Header { channel: frame.channel, len: frame.payload.len() };
         assert!(header.encode().is_some());
         assert!(matches!(decode(&frame.payload), Ok(Event::Note(note)) if note.ends_with("ä…")));
+    }
+
+    #[test]
+    fn any_number_of_messages_of_a_sync_that_is_over_is_skipped() {
+        let (mut left, right) = Link::pair();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for _ in 0..200_000 {
+                    right.send_peer(&Peer::Took { len: 1, micros: 1 }).unwrap();
+                }
+                right.send_peer(&Peer::Candidates { bitmap: vec![1] }).unwrap();
+            });
+            assert_eq!(left.expect_peer().unwrap(), Peer::Candidates { bitmap: vec![1] });
+        });
     }
 
     #[test]

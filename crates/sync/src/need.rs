@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use dsync_core::{DiffId, Image};
-use dsync_proto::{LayerState, Need, ShortId};
+use dsync_proto::{LayerState, Need, ShortId, limits};
 
 use crate::assess;
 use crate::failure::EndpointError;
@@ -144,16 +144,13 @@ fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image
     }
 }
 
-/// The most layers of a basis; a source is not asked about more. Engines stop at 127 layers in an image.
-pub(crate) const MAX_BASIS: usize = 4096;
-
 /// The layers of the images of a basis, each once: of an image lowest first, the best image last.
 fn order(basis: &[&Image]) -> Vec<DiffId> {
     let mut seen = HashSet::new();
     let ids = basis.iter().rev().flat_map(|image| &image.diff_ids).copied();
     let mut ids: Vec<DiffId> = ids.filter(|id| seen.insert(*id)).collect();
-    // The last ones are those of the best image.
-    ids.drain(..ids.len().saturating_sub(MAX_BASIS));
+    // A source is not asked about more. The last ones are those of the best image.
+    ids.drain(..ids.len().saturating_sub(limits::LAYERS));
     ids
 }
 

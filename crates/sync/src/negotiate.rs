@@ -12,15 +12,18 @@ use std::sync::Arc;
 use dsync_core::Image;
 use dsync_delta::columns::Literal;
 use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
-use dsync_delta::gather::{self, Run, Spot};
+use dsync_delta::gather;
 use dsync_delta::listing::{Entries, Selection};
-use dsync_delta::tree::{Answerer, Asker, Item, Match};
-use dsync_delta::{ContentId, Divided, Listing, Part, Wanted, divide};
-use dsync_proto::Peer;
+use dsync_delta::tree::{Answerer, Asker, ITEMS_MAX, Item, Match};
+use dsync_delta::{ContentId, Divided, Listing, Part, Spot, Wanted, divide};
+use dsync_proto::{Peer, limits};
 
 use crate::failure::EndpointError;
-use crate::layers::{Layers, Place, Shelf, Slice};
+use crate::layers::{Layers, Place, Shelf, Slice, Slices};
 use crate::link::Link;
+use crate::memory::Memory;
+
+const _: () = assert!(limits::ITEMS == ITEMS_MAX);
 
 const LOST: &str = "the other side does not say what is there";
 
@@ -67,115 +70,208 @@ pub(crate) fn ask_for(
     link: &mut Link,
     new: &[Arc<Listing>],
     known: &[Shelf],
+    memory: Memory,
 ) -> Result<Shelf, EndpointError> {
-    let entries: Vec<Entries<'_>> = new.iter().map(|listing| Entries::of(listing)).collect();
-    let ids: Vec<Vec<Item>> = entries.iter().map(Entries::ids).collect();
-    let found = ask(link, Asker::new(&ids.concat()))?;
-    let mut agreed = Agreed::default();
+    let mut entries: Vec<Entries<'_>> = new.iter().map(|listing| Entries::of(listing)).collect();
+    let mut ids: Vec<Item> = Vec::new();
+    entries.iter_mut().for_each(|entries| entries.ids(&mut ids));
+    let found = ask(link, Asker::new(&ids))?;
+    drop(ids);
+    let mut agreed = Agreed::beside(known, memory);
     let mut begin = 0;
-    let mut open: Vec<(usize, usize)> = Vec::new();
-    for (layer, (entries, ids)) in entries.iter().zip(&ids).enumerate() {
-        let (mut next, end) = (begin, begin + ids.len());
+    let mut open: Vec<(u32, Range<u32>)> = Vec::new();
+    for (layer, entries) in (0..).zip(&mut entries) {
+        let (mut next, end) = (begin, begin + entries.len());
+        // Layers have fewer entries than a 32-bit number can count.
+        let not_found =
+            |range: Range<usize>| (layer, (range.start - begin) as u32..(range.end - begin) as u32);
         for range in &found[found.partition_point(|range| range.end <= begin)..] {
             let here = range.start.max(begin)..range.end.min(end);
             if here.is_empty() {
                 break;
             }
-            agreed.add(entries, &new[layer], here.start - begin..here.end - begin);
-            open.extend((next..here.start).map(|entry| (layer, entry - begin)));
+            agreed.add(entries, &new[layer as usize], here.start - begin..here.end - begin);
+            open.push(not_found(next..here.start));
             next = here.end;
         }
-        open.extend((next..end).map(|entry| (layer, entry - begin)));
+        open.push(not_found(next..end));
         begin = end;
     }
 
-    let there = known.iter().flat_map(|shelf| shelf.listing.contents());
-    let mut seen: HashSet<ContentId> = there.map(|content| content.id).collect();
-    seen.extend(agreed.contents.iter().map(|(id, _)| *id));
+    let seen = Seen::of(known.iter().map(|shelf| &*shelf.listing), &agreed, new);
     // All contents of an entry or none: in the order in which the target may have them too.
-    let (mut items, mut places) = (Vec::new(), Vec::new());
-    for (layer, entry) in open {
-        let (listing, contents) = (&new[layer], entries[layer].contents(entry));
-        if listing.contents()[contents.clone()].iter().any(|content| !seen.contains(&content.id)) {
-            items.extend(listing.contents()[contents.clone()].iter().map(|content| *content.id.as_bytes()));
-            places.extend(contents.map(|ordinal| (listing, ordinal)));
+    let (mut items, mut places): (Vec<Item>, Vec<Spot>) = (Vec::new(), Vec::new());
+    for (layer, range) in open {
+        let (listing, entries) = (&new[layer as usize], &mut entries[layer as usize]);
+        for entry in range {
+            let contents = entries.contents(entry as usize);
+            if listing.contents().range(contents.clone()).any(|content| !seen.has(&content.id)) {
+                items
+                    .extend(listing.contents().range(contents.clone()).map(|content| *content.id.as_bytes()));
+                places.extend(contents.map(|content| Spot { layer, content: content as u32 }));
+            }
         }
     }
+    drop((seen, entries));
+    agreed.begin_loose();
     for range in ask(link, Asker::new(&items))? {
-        places[range].iter().for_each(|(listing, ordinal)| agreed.add_loose(listing, *ordinal));
+        for Spot { layer, content } in &places[range] {
+            agreed.add_loose(&new[*layer as usize], *content as usize);
+        }
     }
     Ok(agreed.finish())
 }
 
-/// The target's half: what it has in these layers.
-pub(crate) fn answer_for(link: &mut Link, old: &[Arc<Listing>]) -> Result<Shelf, EndpointError> {
-    let entries: Vec<Entries<'_>> = old.iter().map(|listing| Entries::of(listing)).collect();
-    let ids: Vec<Vec<Item>> = entries.iter().map(Entries::ids).collect();
-    let mut agreed = Agreed::default();
-    for Match { items, slice, at } in answer_with(link, &ids)? {
-        agreed.add(&entries[slice], &old[slice], at..at + items.len());
+/// Contents that need not be asked about, by the first halves of their ids: a mistake costs bytes only.
+struct Seen(Vec<u64>);
+
+impl Seen {
+    fn of<'a>(known: impl Iterator<Item = &'a Listing>, agreed: &Agreed, new: &[Arc<Listing>]) -> Self {
+        let known = known.flat_map(|listing| listing.contents().iter()).map(|content| content.id);
+        let agreed = agreed.slices.places().filter_map(|(diff_id, content)| {
+            let listing = new.iter().find(|listing| listing.diff_id == diff_id)?;
+            Some(listing.contents().get(content)?.id)
+        });
+        let mut seen: Vec<u64> = known.chain(agreed).map(|id| half(&id)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        Seen(seen)
     }
+
+    fn has(&self, id: &ContentId) -> bool {
+        self.0.binary_search(&half(id)).is_ok()
+    }
+}
+
+fn half(id: &ContentId) -> u64 {
+    id.as_bytes().first_chunk().map_or(0, |half| u64::from_le_bytes(*half))
+}
+
+/// The target's half: what it has in these layers, besides what the source knows of it.
+pub(crate) fn answer_for(
+    link: &mut Link,
+    old: &[Arc<Listing>],
+    known: &[Shelf],
+    memory: Memory,
+) -> Result<Shelf, EndpointError> {
+    let mut agreed = Agreed::beside(known, memory);
+    let mut entries: Vec<Entries<'_>> = old.iter().map(|listing| Entries::of(listing)).collect();
+    let matches = {
+        let ids = entries.iter_mut().map(|entries| {
+            let mut ids = Vec::with_capacity(entries.len());
+            entries.ids(&mut ids);
+            ids
+        });
+        answer_with(link, ids.collect())?
+    };
+    for Match { items, slice, at } in matches {
+        agreed.add(&mut entries[slice], &old[slice], at..at + items.len());
+    }
+    drop(entries);
     let contents = |listing: &Arc<Listing>| listing.contents().iter().map(|c| *c.id.as_bytes()).collect();
-    let ids: Vec<Vec<Item>> = old.iter().map(contents).collect();
-    for Match { items, slice, at } in answer_with(link, &ids)? {
+    agreed.begin_loose();
+    for Match { items, slice, at } in answer_with(link, old.iter().map(contents).collect())? {
         (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[slice], ordinal));
     }
     Ok(agreed.finish())
 }
 
-fn answer_with(link: &mut Link, lists: &[Vec<Item>]) -> Result<Vec<Match>, EndpointError> {
+fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, EndpointError> {
     let slices: Vec<&[Item]> = lists.iter().map(Vec::as_slice).collect();
     let mut answerer = Answerer::new(&slices);
+    drop(slices);
+    drop(lists);
     answer(link, &mut answerer)?;
     Ok(answerer.finish()?)
 }
 
 /// What both sides have, as one listing: entries, then single contents.
-#[derive(Default)]
+///
+/// Both sides stop at the same one when it takes all memory that the basis may have.
 struct Agreed {
     selection: Selection,
-    contents: Vec<(ContentId, Slice)>,
-    loose: Vec<(ContentId, Slice)>,
+    slices: Slices,
+    /// Entries and single contents until now.
+    count: u64,
+    room: u64,
 }
 
+/// Bytes of memory for an entry besides its own: where its content lies, and the tables of an encoder.
+const ENTRY: u64 = 40;
+
 impl Agreed {
-    fn add(&mut self, from: &Entries<'_>, listing: &Listing, entries: Range<usize>) {
-        let contents = self.selection.add(from, entries);
-        self.contents.extend(contents.map(|ordinal| whole(listing, ordinal)));
+    /// Nothing yet, beside what is known of the basis otherwise.
+    fn beside(known: &[Shelf], memory: Memory) -> Self {
+        let taken: u64 = known.iter().map(|shelf| Memory::basis_layer(&shelf.listing)).sum();
+        let room = memory.share().saturating_sub(taken);
+        Agreed { selection: Selection::new(), slices: Slices::default(), count: 0, room }
+    }
+
+    /// Whether there is room for one more, which counts from here on.
+    fn has_room(&mut self) -> bool {
+        self.count += 1;
+        self.selection.memory() as u64 + self.count * ENTRY <= self.room
+    }
+
+    fn add(&mut self, from: &mut Entries<'_>, listing: &Listing, entries: Range<usize>) {
+        for entry in entries {
+            if !self.has_room() {
+                break;
+            }
+            let contents = self.selection.add(from, entry..entry + 1);
+            contents.for_each(|ordinal| self.slices.push([whole(listing, ordinal)]));
+        }
+    }
+
+    fn begin_loose(&mut self) {
+        self.selection.begin_loose();
     }
 
     fn add_loose(&mut self, listing: &Listing, ordinal: usize) {
-        self.loose.push(whole(listing, ordinal));
+        if self.has_room() {
+            self.selection.add_loose(listing.contents().at(ordinal));
+            self.slices.push([whole(listing, ordinal)]);
+        }
     }
 
-    fn finish(mut self) -> Shelf {
-        self.selection.add_loose(self.loose.iter().map(|(id, slice)| (*id, slice.len)));
-        let all = self.contents.iter().chain(&self.loose);
-        let slices = all.map(|(_, slice)| vec![*slice]).collect();
-        Shelf::slices(self.selection.finish(), slices, false)
+    fn finish(self) -> Shelf {
+        Shelf::slices(self.selection.finish(), self.slices, false)
     }
 }
 
-fn whole(listing: &Listing, ordinal: usize) -> (ContentId, Slice) {
-    let content = listing.contents()[ordinal];
-    (content.id, Slice { place: (listing.diff_id, ordinal), from: 0, len: content.len })
+fn whole(listing: &Listing, ordinal: usize) -> Slice {
+    let len = listing.contents().at(ordinal).len;
+    Slice { place: (listing.diff_id, ordinal), from: 0, len }
+}
+
+/// Stretches of literals, by the number of each; none of one that is sent whole.
+pub(crate) type Stretches = HashMap<usize, Vec<Stretch>>;
+
+/// The stretches of one.
+pub(crate) fn stretches_of(stretches: &Stretches, literal: usize) -> &[Stretch] {
+    stretches.get(&literal).map_or(&[], Vec::as_slice)
 }
 
 /// What is told of literals that are sent in part.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    /// Of each literal its stretches; none where it is sent whole.
-    pub(crate) stretches: Vec<Vec<Stretch>>,
+    /// The stretches of literals that are not sent whole.
+    pub(crate) stretches: Stretches,
     /// What a target must be told to know them too: of which of the contents that were asked about it has not what it
     /// seemed, a bit for each, and the lengths. Empty where nothing was asked.
     pub(crate) told: Vec<u8>,
 }
 
-/// The source's half: which parts of literals the target has. `load` gives the bytes of one.
+/// Bytes of memory for a cut: its hash, its place, and what is asked about it.
+const CUT: u64 = 64;
+
+/// The source's half: which parts of literals the target has. `load` gives the bytes of one. Cuts are made as far as
+/// `memory` goes.
 pub(crate) fn ask_for_parts(
     link: &mut Link,
     literals: &[Literal],
     load: &dyn Fn(&Literal, &mut Vec<u8>) -> std::io::Result<()>,
+    memory: u64,
 ) -> Result<Parts, EndpointError> {
     let candidates = match link.expect_peer().map_err(EndpointError::io(LOST))? {
         Peer::Candidates { bitmap } => Wanted::from_bytes(&bitmap, literals.len())?,
@@ -190,9 +286,10 @@ pub(crate) fn ask_for_parts(
         load(&literals[literal], &mut bytes).map_err(EndpointError::io("cannot read a content"))?;
         Ok::<_, EndpointError>(bytes)
     };
+    let most = usize::try_from(memory / CUT).unwrap_or(usize::MAX);
     let mut cuts = Cuts::new();
     for literal in &asked {
-        cuts.push(&read(*literal)?);
+        cuts.push(&read(*literal)?, most);
     }
     link.send_peer(&Peer::Question { question: cuts.counts() }).map_err(EndpointError::io(LOST))?;
     let known = ask(link, Asker::low(cuts.items()))?;
@@ -208,8 +305,10 @@ pub(crate) fn ask_for_parts(
         }
     }
     let known = cuts.without(&|content| mistaken.contains(content), &known);
-    let mut stretches = vec![Vec::new(); literals.len()];
-    cuts.stretches(&known).into_iter().for_each(|stretch| stretches[asked[stretch.content]].push(stretch));
+    let mut stretches = Stretches::new();
+    for stretch in cuts.stretches(&known) {
+        stretches.entry(asked[stretch.content]).or_default().push(stretch);
+    }
     Ok(Parts { stretches, told: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
 }
 
@@ -250,8 +349,8 @@ pub(crate) struct Candidates {
 
 /// Parts of literals, and where those are that the target has.
 pub(crate) struct Found {
-    /// Of each literal its stretches; none where it is sent whole.
-    pub(crate) stretches: Vec<Vec<Stretch>>,
+    /// The stretches of literals that are not sent whole.
+    pub(crate) stretches: Stretches,
     /// By the literal and the stretch what each is made of that is known.
     pub(crate) slices: HashMap<(usize, usize), Vec<Slice>>,
 }
@@ -266,18 +365,18 @@ pub(crate) fn answer_for_parts(
     (basis, readable): (&[Arc<Listing>], &[Option<&Listing>]),
     memory: u64,
 ) -> Result<Candidates, EndpointError> {
-    let spots: Vec<Spot> = literals.iter().map(|literal| (literal.layer, literal.content)).collect();
+    let spots: Vec<Spot> = literals.iter().map(Literal::spot).collect();
     let listings: Vec<Option<&Listing>> = basis.iter().map(|listing| Some(&**listing)).collect();
     let runs = gather::candidates(new, &spots, &listings, readable, memory);
     let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
     let mut seen: HashSet<Place> = HashSet::new();
-    for (literal, run) in runs.iter().enumerate() {
-        let Some(Run { layer, contents, .. }) = run else { continue };
+    for (literal, run) in runs {
         bitmap.insert(literal);
-        found.asked.push((literal, literals[literal].len));
-        let places = contents.clone().map(|content| (basis[*layer].diff_id, content));
+        found.asked.push((literal, literals[literal].len.into()));
+        let places = run.contents().map(|content| (basis[run.layer()].diff_id, content));
         found.places.extend(places.filter(|place| seen.insert(*place)));
     }
+    drop(seen);
     link.send_peer(&Peer::Candidates { bitmap: bitmap.to_bytes() }).map_err(EndpointError::io(LOST))?;
     if found.asked.is_empty() {
         return Ok(found);
@@ -286,7 +385,7 @@ pub(crate) fn answer_for_parts(
     for place in &found.places {
         let mut bytes = Vec::new();
         own.copy_content(*place, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
-        found.cuts.push(&bytes);
+        found.cuts.push(&bytes, usize::MAX);
     }
     let counts = await_question(link)?;
     let mut answerer = Answerer::low(found.cuts.items());
@@ -314,16 +413,16 @@ impl Candidates {
     }
 
     /// With what the source told of them, the parts of so many literals.
-    pub(crate) fn parts(&self, literals: usize, told: &[u8]) -> Result<Found, EndpointError> {
+    pub(crate) fn parts(&self, told: &[u8]) -> Result<Found, EndpointError> {
         let short = || EndpointError::Protocol("the source says too little of what it sends in part".into());
         let (mistaken, lengths) = told.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
         let mistaken = Wanted::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
-        let mut found = Found { stretches: vec![Vec::new(); literals], slices: HashMap::new() };
+        let mut found = Found { stretches: Stretches::new(), slices: HashMap::new() };
         let is_mistaken = |content| mistaken.contains(content);
         for piece in plan(&lens, &self.ends, &is_mistaken, (&self.matches, &self.cuts), lengths)? {
             let literal = self.asked[piece.content].0;
-            let stretches = &mut found.stretches[literal];
+            let stretches = found.stretches.entry(literal).or_default();
             let is_known = piece.old.is_some();
             match stretches.last_mut() {
                 Some(last) if last.known && is_known => last.bytes.end = piece.bytes.end,
@@ -358,23 +457,26 @@ pub(crate) fn part(
     new: &[&Listing],
     literals: &[Literal],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
-    stretches: &[Vec<Stretch>],
+    stretches: &Stretches,
     slices: &dyn Fn(usize, Part) -> Vec<Slice>,
 ) -> Parted {
-    let mut divided = divide(new, literal, stretches);
+    let mut divided = divide(new, literal, &|literal| stretches_of(stretches, literal));
     let mut sent = Vec::new();
-    for (literal, stretches) in literals.iter().zip(stretches) {
-        let first = divided.ordinals[literal.layer][literal.content];
-        let unknown = stretches.iter().enumerate().filter(|(_, stretch)| !stretch.known);
+    for (number, literal) in literals.iter().enumerate() {
+        let layer = literal.layer;
+        let first = divided.ordinals[layer as usize][literal.content as usize];
+        let stretches = stretches_of(stretches, number);
+        let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
         match stretches.is_empty() {
-            true => sent.push((literal.layer, first)),
-            false => sent.extend(unknown.map(|(at, _)| (literal.layer, first + at))),
+            true => sent.push(Spot { layer, content: first }),
+            false => sent.extend(unknown.map(|(content, _)| Spot { layer, content })),
         }
     }
     let listings = std::mem::take(&mut divided.shared).into_iter().enumerate();
     let shelves = listings.map(|(layer, listing)| {
-        let slices = divided.parts[layer].iter().map(|part| slices(layer, *part)).collect();
-        Shelf::slices(listing, slices, true)
+        let mut rows = Slices::default();
+        divided.parts[layer].iter().for_each(|part| rows.push(slices(layer, *part)));
+        Shelf::slices(listing, rows, true)
     });
     Parted { shared: shelves.collect(), divided, sent }
 }

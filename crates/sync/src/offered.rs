@@ -1,23 +1,29 @@
 //! What a source offers of an image: what its layers are made of, and which of it is here.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image};
 use dsync_delta::columns::{Decoder, Limits, Literal, Origin, Recipe};
-use dsync_delta::gather::{self, Batch, Spot};
-use dsync_delta::{Listing, Part};
-use dsync_proto::{Known, Layer, LayerState, Offer};
+use dsync_delta::cut::fine::Stretch;
+use dsync_delta::gather::{self, Batch};
+use dsync_delta::{Listing, Part, Spot};
+use dsync_proto::{Known, Layer, LayerState, Offer, limits};
 
-use crate::batches::Arriving;
-use crate::failure::EndpointError;
+use crate::failure::{Breach, EndpointError};
 use crate::layers::{Layers, Place, Shelf, Slice, listings, readable};
 use crate::link::Link;
-use crate::negotiate::{self, Candidates, Found, Parted};
+use crate::memory::Memory;
+use crate::negotiate::{self, Candidates, Found, Parted, stretches_of};
 use crate::source::mode;
+use crate::told::Told;
 
-/// The most that a source may claim: more is refused before it costs anything.
-pub(crate) const LIMITS: Limits = Limits { len: 1 << 44, entries: 1 << 22, verbatim: 1 << 30 };
+/// The most that a source may claim of all layers together: more is refused before it costs anything.
+pub(crate) fn limits_of(memory: Memory) -> Limits {
+    let memory = usize::try_from(memory.share()).unwrap_or(usize::MAX);
+    Limits { len: limits::LAYER, entries: limits::ENTRIES, memory }
+}
 
 /// What both sides know of the target's basis.
 pub(crate) struct Basis {
@@ -34,6 +40,7 @@ impl Basis {
         offer: &Offer,
         own: &Layers<'_>,
         named: &[DiffId],
+        memory: Memory,
     ) -> Result<Basis, EndpointError> {
         let mut basis = Basis { shelves: Vec::new(), hidden: Vec::new() };
         let mut unknown = Vec::new();
@@ -53,7 +60,8 @@ impl Basis {
             }
         }
         if offer.asks() {
-            basis.shelves.push(negotiate::answer_for(link, &unknown)?);
+            let agreed = negotiate::answer_for(link, &unknown, &basis.shelves, memory)?;
+            basis.shelves.push(agreed);
         }
         Ok(basis)
     }
@@ -64,32 +72,30 @@ pub(crate) struct Offered {
     pub(crate) config: Vec<u8>,
     pub(crate) basis: Vec<Shelf>,
     recipes: Vec<Recipe>,
-    pub(crate) literals: Vec<Literal>,
     /// The literals, as they are sent.
-    sent: Vec<Spot>,
+    pub(crate) literals: Vec<Literal>,
     hidden: Vec<Arc<Listing>>,
 }
 
 impl Offered {
     /// Reads what was told of the missing layers.
-    pub(crate) fn read(
-        told: &[u8],
+    pub(crate) fn read<R: Read>(
+        told: &mut Told<R>,
         basis: Basis,
         missing: &[DiffId],
-        whole: bool,
+        (whole, memory): (bool, Memory),
     ) -> Result<Offered, EndpointError> {
-        let (config, mut input) = take_config(told)?;
+        let config = take_config(told)?;
         let (recipes, literals) = {
             let listed = listings(&basis.shelves);
-            let mut decoder = Decoder::new(&listed, mode(whole), LIMITS);
+            let mut decoder = Decoder::new(&listed, mode(whole), limits_of(memory));
             let mut recipes = Vec::new();
             for diff_id in missing {
-                recipes.push(next_layer(&mut decoder, &mut input, diff_id)?);
+                recipes.push(next_layer(&mut decoder, told, diff_id)?);
             }
-            (recipes, decoder.literals().to_vec())
+            (recipes, decoder.into_literals())
         };
-        let sent = literals.iter().map(|literal| (literal.layer, literal.content)).collect();
-        Ok(Offered { config, basis: basis.shelves, recipes, literals, sent, hidden: basis.hidden })
+        Ok(Offered { config, basis: basis.shelves, recipes, literals, hidden: basis.hidden })
     }
 
     fn new_layers(&self) -> Vec<&Listing> {
@@ -115,7 +121,7 @@ impl Offered {
         let Found { stretches, slices } = found;
         let origin = |layer: usize, content: usize| self.recipes[layer].origins[content];
         let literal = |layer: usize, content: usize| match origin(layer, content) {
-            Origin::Literal(literal) => Some(literal),
+            Origin::Literal(literal) => Some(literal as usize),
             Origin::Basis { .. } => None,
         };
         let slices = |layer: usize, part: Part| -> Vec<Slice> {
@@ -124,50 +130,64 @@ impl Offered {
                     slices.get(&(literal, stretch)).cloned().unwrap_or_default()
                 }
                 Part::Whole(content) => match origin(layer, content) {
-                    Origin::Basis { layer, content } => self.basis[layer].of(content),
+                    Origin::Basis { layer, content } => {
+                        self.basis[usize::from(layer)].of(content as usize).collect()
+                    }
                     Origin::Literal(_) => Vec::new(),
                 },
             }
         };
         let new = self.new_layers();
-        let Parted { shared, divided, sent } =
+        let Parted { shared, divided, .. } =
             negotiate::part(&new, &self.literals, &literal, stretches, &slices);
 
         // Where each stretch is in what is shared, and which literal each of the others is from now on.
-        let mut origins: HashMap<(usize, usize), Origin> = HashMap::new();
-        for (layer, parts) in divided.parts.iter().enumerate() {
-            for (content, part) in parts.iter().enumerate() {
-                if let Part::Stretch { literal, stretch } = *part {
-                    let layer = self.basis.len() + layer;
-                    origins.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
+        let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
+        for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
+            for (content, part) in (0..).zip(parts) {
+                if let (Part::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                    known.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
                 }
             }
         }
         let mut literals = Vec::new();
-        for (number, (literal, stretches)) in self.literals.iter().zip(stretches).enumerate() {
-            let first = divided.ordinals[literal.layer][literal.content];
-            for stretch in 0..stretches.len().max(1) {
-                if stretches.get(stretch).is_some_and(|stretch| stretch.known) {
-                    continue;
+        // Of each literal the first of those it becomes.
+        let mut firsts = Vec::with_capacity(self.literals.len());
+        for (number, literal) in self.literals.iter().enumerate() {
+            firsts.push(literals.len() as u32);
+            let first = divided.ordinals[literal.layer as usize][literal.content as usize];
+            match stretches_of(stretches, number) {
+                [] => literals.push(Literal { content: first, ..*literal }),
+                stretches => {
+                    let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
+                    literals.extend(unknown.map(|(content, Stretch { bytes, .. })| {
+                        // Within a content.
+                        let len = (bytes.end - bytes.start) as u32;
+                        Literal { content, len, ..*literal }
+                    }));
                 }
-                let len = stretches.get(stretch).map_or(literal.len, |s| s.bytes.end - s.bytes.start);
-                origins.insert((number, stretch), Origin::Literal(literals.len()));
-                literals.push(Literal { content: first + stretch, len, ..*literal });
             }
         }
         for (layer, (recipe, listing)) in self.recipes.iter_mut().zip(divided.layers).enumerate() {
-            let ordinals = &divided.ordinals[layer];
             let old = std::mem::take(&mut recipe.origins);
+            recipe.origins.reserve_exact(listing.contents().len());
             for (content, origin) in old.into_iter().enumerate() {
-                let count = ordinals[content + 1] - ordinals[content];
-                recipe.origins.extend((0..count).map(|stretch| match origin {
-                    Origin::Literal(literal) => origins[&(literal, stretch)],
-                    Origin::Basis { .. } => origin,
+                let count = divided.ordinals[layer][content + 1] - divided.ordinals[layer][content];
+                let Origin::Literal(literal) = origin else {
+                    recipe.origins.extend((0..count).map(|_| origin));
+                    continue;
+                };
+                let (literal, mut next) = (literal as usize, firsts[literal as usize]);
+                recipe.origins.extend((0..count as usize).map(|stretch| {
+                    known.get(&(literal, stretch)).copied().unwrap_or_else(|| {
+                        next += 1;
+                        Origin::Literal(next - 1)
+                    })
                 }));
             }
             recipe.listing = listing;
         }
-        (self.literals, self.sent) = (literals, sent);
+        self.literals = literals;
         self.basis.extend(shared);
     }
 
@@ -179,23 +199,17 @@ impl Offered {
     /// The contents of the basis that the layers are made of.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         let origins = self.recipes.iter().flat_map(|recipe| &recipe.origins);
-        origins
-            .flat_map(|origin| match *origin {
-                Origin::Basis { layer, content } => self.basis[layer].of(content),
-                Origin::Literal(_) => Vec::new(),
-            })
-            .map(|slice| slice.place)
+        let of_basis = origins.filter_map(|origin| match *origin {
+            Origin::Basis { layer, content } => Some((usize::from(layer), content as usize)),
+            Origin::Literal(_) => None,
+        });
+        of_basis.flat_map(|(layer, content)| self.basis[layer].of(content)).map(|slice| slice.place)
     }
 
     /// The batches that the source forms.
     pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
-        gather::batches(&self.new_layers(), &self.sent, &readable(&self.basis), limit.into())
-    }
-
-    /// The literals of the batches.
-    pub(crate) fn arriving(&self, batches: &[Batch]) -> Vec<Arriving> {
-        let spots = self.literals.iter().map(|literal| (literal.layer, literal.content));
-        arriving(batches, spots.zip(0..), &self.literals)
+        let sent: Vec<Spot> = self.literals.iter().map(Literal::spot).collect();
+        gather::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
     /// What becomes of each layer of the image.
@@ -203,16 +217,14 @@ impl Offered {
         let mut seen: HashSet<DiffId> = HashSet::new();
         let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
             let unseen = seen.insert(*diff_id);
-            match (state, self.layer(diff_id), own.listing(diff_id)) {
+            match (state, self.layer(diff_id), own.kept(diff_id)) {
                 (LayerState::Missing, Some(Recipe { listing, origins }), _) if unseen => {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();
                     Layer { state, len: listing.len, reused }
                 }
-                (LayerState::Local, _, Some(listing)) if unseen => {
-                    Layer { state, len: listing.len, reused: listing.len }
-                }
+                (LayerState::Local, _, Some(len)) if unseen => Layer { state, len, reused: len },
                 _ => Layer { state, len: 0, reused: 0 },
             }
         };
@@ -223,7 +235,7 @@ impl Offered {
 /// Reads a layer, which must be this one.
 pub(crate) fn next_layer(
     decoder: &mut Decoder<'_>,
-    input: &mut &[u8],
+    input: &mut dyn Read,
     diff_id: &DiffId,
 ) -> Result<Recipe, EndpointError> {
     let recipe = decoder.layer(input)?;
@@ -234,25 +246,19 @@ pub(crate) fn next_layer(
     }
 }
 
-/// The literals of batches, by where each is.
-pub(crate) fn arriving(
-    batches: &[Batch],
-    spots: impl Iterator<Item = (Spot, usize)>,
-    literals: &[Literal],
-) -> Vec<Arriving> {
-    let ordinals: HashMap<Spot, usize> = spots.collect();
-    let of = |batch: &Batch| {
-        let spots = batch.new.iter().flat_map(|run| run.contents.clone().map(|content| (run.layer, content)));
-        let ordinals = spots.filter_map(|spot| ordinals.get(&spot));
-        ordinals.map(|&ordinal| (ordinal, literals[ordinal].len)).collect()
-    };
-    batches.iter().map(|batch| Arriving { batch: batch.clone(), literals: of(batch) }).collect()
-}
+const SHORT: &str = "the source's offer ends early";
 
-fn take_config(told: &[u8]) -> Result<(Vec<u8>, &[u8]), EndpointError> {
-    let short = || EndpointError::Protocol("the source's offer ends early".into());
-    let (len, rest) = told.split_first_chunk().ok_or_else(short)?;
-    let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| short())?;
-    let (config, rest) = rest.split_at_checked(len).ok_or_else(short)?;
-    Ok((config.to_vec(), rest))
+fn take_config<R: Read>(told: &mut Told<R>) -> Result<Vec<u8>, EndpointError> {
+    let mut len = [0; 4];
+    told.read_exact(&mut len).map_err(EndpointError::io(SHORT))?;
+    let len = u64::from(u32::from_le_bytes(len));
+    if len > limits::DOCUMENT {
+        return Err(Breach(format!("a config of {len} bytes")).into());
+    }
+    let mut config = Vec::new();
+    told.take(len).read_to_end(&mut config).map_err(EndpointError::io(SHORT))?;
+    match config.len() as u64 == len {
+        true => Ok(config),
+        false => Err(EndpointError::Protocol(SHORT.into())),
+    }
 }

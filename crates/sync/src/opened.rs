@@ -8,19 +8,15 @@ use std::collections::HashMap;
 use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
-use dsync_proto::{decode as from_wire, encode as to_wire};
+use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
 use dsync_recompress::{Method, Opened, Stream, inflated};
 use serde::{Deserialize, Serialize};
 
 use crate::absolute::{self, Stretches};
-use crate::batches;
+use crate::{batches, told};
 
 /// The method, as the first byte of a batch.
 const OPENED: u8 = 2;
-/// All files that are opened in a batch, old and new, have at most so many bytes then.
-const MOST: usize = 20 << 20;
-/// The most bytes of what is told of them.
-const MAX_TOLD: u64 = 1 << 24;
 
 /// An item that was opened, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,8 +26,17 @@ struct Told {
     /// How many bytes it has, opened.
     len: u64,
     /// Of each stream: the bytes between the one before and it, its plain bytes, its method.
+    #[serde(deserialize_with = "room::list")]
     streams: Vec<(u64, u64, [u8; 6])>,
 }
+
+/// All items that were opened.
+#[derive(Debug, Serialize, Deserialize)]
+struct All(#[serde(deserialize_with = "room::list")] Vec<Told>);
+
+/// What a stream and an item take of the bytes that are told, at most.
+const STREAM: u64 = 16;
+const ITEM: u64 = 20;
 
 impl Told {
     fn of(item: usize, opened: &Opened) -> io::Result<Told> {
@@ -62,13 +67,17 @@ pub(crate) fn encode(
     effort: Effort,
     open: bool,
 ) -> io::Result<Vec<u8>> {
-    let (mut told, mut opened) = (Vec::new(), Owned::default());
+    let (mut told, mut opened, mut says) = (Vec::new(), Owned::default(), 0);
     let (old, new) = bytes.split_at(begin);
     let mut versions = Versions::of(Items { bytes: old, lens: old_lens });
     let items = Items { bytes: new, lens };
     for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| open) {
-        let room = MOST.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
+        let room = limits::INFLATED.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
         let Some(file) = Opened::of(file, room) else { continue };
+        says += ITEM + file.streams.len() as u64 * STREAM;
+        if says > limits::STREAMS {
+            break;
+        }
         if versions.add(*pair, room - file.bytes.len()) {
             told.push(Told::of(item, &file)?);
             opened.push(&file.bytes);
@@ -78,7 +87,11 @@ pub(crate) fn encode(
         return absolute::encode((&mut bytes, begin), (old_lens, lens), pairs, &code, effort);
     }
     let mut packed = vec![OPENED];
-    batches::write_alone(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
+    let All(told) = {
+        let all = All(told);
+        told::write(&to_wire(&all).map_err(io::Error::other)?, effort, &mut packed)?;
+        all
+    };
     let coded = batch::encode(versions.owned.items(), opened.items(), &versions.pairs, effort)?;
     batches::write(&coded, &mut packed)?;
     // Coding the others takes the most memory: nothing else is kept meanwhile.
@@ -108,13 +121,14 @@ pub(crate) fn decode(
     let Some(mut packed) = packed.strip_prefix(&[OPENED]) else {
         return absolute::decode((&mut old, old_lens), new_lens, pairs, packed);
     };
-    let told = batches::read_alone(&mut packed, MAX_TOLD).map_err(io::Error::other)?;
-    let told: Vec<Told> = from_wire(&told).map_err(io::Error::other)?;
-    let coded = batches::read(&mut packed)?;
+    let said = told::read(&mut packed, limits::STREAMS).map_err(io::Error::other)?;
+    let All(told) = from_wire(&said).map_err(io::Error::other)?;
+    drop(said);
+    let coded = batches::read(&mut packed, limits::INFLATED as u64)?;
     let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });
     let mut opened_lens = Vec::with_capacity(told.len());
     let mut places = vec![None; new_lens.len()];
-    let mut room = MOST;
+    let mut room = limits::INFLATED;
     for (number, told) in told.iter().enumerate() {
         let item = told.item as usize;
         let place = places.get_mut(item).filter(|place| place.is_none()).ok_or_else(malformed)?;
@@ -227,7 +241,7 @@ impl<'a> Versions<'a> {
         let place = match pair {
             Some(pair) if !self.places.contains_key(&pair) => {
                 let closed = self.all[pair];
-                let opened = inflated(closed, MOST);
+                let opened = inflated(closed, limits::INFLATED);
                 let bytes = opened.as_deref().unwrap_or(closed);
                 if bytes.len() > room {
                     return false;

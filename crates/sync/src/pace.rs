@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use dsync_delta::batch::Effort;
-use dsync_proto::Compression;
+use dsync_proto::{Compression, limits};
 
 use crate::links::TELLING;
 
@@ -32,10 +32,6 @@ const ADDRESSES: i32 = 9;
 const NEW: f64 = 0.5;
 /// Bytes of a batch where there is nothing old: at the lowest levels more finds little more.
 const COLD_BATCH: u32 = 16 << 20;
-/// Bytes of a batch, old and new together, where memory allows: what lies farther apart is not found in each other.
-const BATCH: u32 = 24 << 20;
-/// No batch is smaller, whatever the memory.
-const LEAST_BATCH: u32 = 1 << 20;
 /// Bytes of memory for a byte of a batch: at the highest levels, and at others.
 const THOROUGH_MEMORY: u64 = 10;
 const MEMORY: u64 = 4;
@@ -81,6 +77,11 @@ impl Pace {
             LADDER.iter().rposition(keeps_up).unwrap_or(0).max(least(Some(link)))
         });
         Pace { compression, memory, rung, costs: [None; LADDER.len()], sending: None, link }
+    }
+
+    /// From here on there are so many bytes to get along with.
+    pub(crate) fn leave(&mut self, memory: u64) {
+        self.memory = memory;
     }
 
     /// For the next batch.
@@ -141,10 +142,10 @@ impl Pace {
     pub(crate) fn limit(&self, has_old: bool) -> u32 {
         let most = match self.compression {
             Compression::Auto if !has_old => COLD_BATCH,
-            _ => BATCH,
+            _ => limits::BATCH,
         };
         let fits = self.memory.saturating_sub(FIXED) / self.memory_factor();
-        u32::try_from(fits).unwrap_or(most).clamp(LEAST_BATCH, most)
+        u32::try_from(fits).unwrap_or(most).clamp(limits::BATCH_LEAST, most)
     }
 
     fn memory_factor(&self) -> u64 {

@@ -522,7 +522,7 @@ impl Session {
             Side::Remote => &mut self.remote,
         };
         // Between source and target there is nothing to be said now.
-        let out_of_turn = |_| Err(Breach("it sent something out of turn").into());
+        let out_of_turn = |_| Err(Breach("it sent something out of turn".into()).into());
         let reply = reply(&mut link.inbox, &*self.observer, out_of_turn);
         self.unwrap_reply(side, reply)
     }
@@ -598,7 +598,7 @@ fn pass(
         if is_remote && over.load(Ordering::Relaxed) {
             late += frame.payload.len();
             if late > UNDER_WAY {
-                return Err(Breach("it goes on sending after it was told to stop").into());
+                return Err(Breach("it goes on sending after it was told to stop".into()).into());
             }
         }
         // Where the other end is gone, its own reader says so.
@@ -618,7 +618,7 @@ fn pass(
 fn breach(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?;
     if let Some(Breach(what)) = inner.downcast_ref() {
-        return Some((*what).into());
+        return Some(what.to_string());
     }
     (inner.is::<FrameError>() || inner.is::<MessageError>()).then(|| inner.to_string())
 }

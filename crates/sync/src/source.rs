@@ -1,18 +1,16 @@
 //! The source's side of one image: read what is needed, say what it is made of, send what is wanted.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId, Platform};
-use dsync_delta::batch::Effort;
 use dsync_delta::columns::{Encoder, Literal, Mode};
-use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch, Run};
-use dsync_delta::{ContentId, Divided, Listing, Part};
+use dsync_delta::{Divided, Listing, Part, Spot};
 use dsync_engine::{PackedLayer, Store, StoreError};
 use dsync_proto::{
-    Compression, Event, Known, LayerProof, Need, Offer, Peer, Phase, Reply, ShortId, Stored, encode,
+    Compression, Event, Known, LayerProof, Need, Offer, Peer, Phase, Reply, ShortId, Stored, encode, limits,
 };
 
 use crate::absolute::{Programs, Version};
@@ -20,16 +18,17 @@ use crate::batches::{self, Sources};
 use crate::endpoint::{Room, remembered};
 use crate::executables::{Candidates, Plans};
 use crate::explain;
-use crate::failure::EndpointError;
+use crate::failure::{Breach, EndpointError};
 use crate::identity;
-use crate::layers::{Layers, Shelf, Slice, listings, load, places, readable};
+use crate::layers::{Layers, Role, Shelf, Slice, Slices, listings, load, places, readable};
 use crate::link::Link;
-use crate::need::MAX_BASIS;
-use crate::negotiate::{self, Parted, Parts};
+use crate::memory::Memory;
+use crate::negotiate::{self, Parted, Parts, Stretches};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::proof;
 use crate::stream;
+use crate::told::{self, Telling};
 
 /// How a source sends.
 pub(crate) struct Sending {
@@ -72,15 +71,16 @@ pub(crate) fn send(
     let (image, stored) = (&image, &stored[..]);
     link.outbox.event(&Event::Phase(Phase::Scan));
     // When something was mistaken nothing is taken on trust, a remembered layer neither.
-    let mut own = Layers::new(store, &room.folder, remembered(link, room, needed.whole))?;
+    let memory = Memory(room.memory);
+    let mut own = Layers::new(store, (&room.folder, memory), remembered(link, room, needed.whole))?;
     if needed.basis.is_empty() {
         if how.exact.is_some() {
             told_packed += send_offer(link, &Offer { basis: Vec::new(), stored: stored.to_vec() })?;
         }
         let layers = (image, &needed.layers[..], needed.whole);
-        return stream::send(&mut own, link, layers, pace, how, told_packed);
+        return stream::send(&mut own, link, layers, (pace, memory), how, told_packed);
     }
-    let export = own.keep(&image.id, needed.layers.iter().copied())?;
+    let export = own.keep(&image.id, needed.layers.iter().copied(), Role::New)?;
     let mut basis = Basis::find(&mut own, held, image, &std::mem::take(&mut needed.basis))?;
     if let Some(key) = &how.key {
         basis.check(&own, &await_proofs(link)?, key)?;
@@ -94,30 +94,39 @@ pub(crate) fn send(
     let mut old: Vec<Shelf> = basis.shelves(&own);
     if offer.asks() {
         link.outbox.event(&Event::Phase(Phase::Basis));
-        old.push(negotiate::ask_for(link, &layers, &old)?);
+        old.push(negotiate::ask_for(link, &layers, &old, memory)?);
     }
-    let (told, literals) = {
+    let literals = {
         let listed = listings(&old);
         let mut encoder = Encoder::new(&listed, mode(needed.whole));
-        let mut told = Vec::new();
+        let mut out = link.data_writer();
+        let mut telling = Telling::new(&mut out, pace.effort());
         // One that goes over as it is has its config in what was said first.
         let config = if how.exact.is_some() { &[][..] } else { &export.config };
-        put_config(config, &mut told).map_err(EndpointError::io(LOST))?;
-        new.iter().for_each(|listing| encoder.layer(listing, &mut told));
-        (told, encoder.literals().to_vec())
+        let told = put_config(config, &mut telling)
+            .and_then(|()| layers.iter().try_for_each(|listing| encoder.layer(listing, &mut telling)))
+            .and_then(|()| telling.finish());
+        told_packed += told.map_err(EndpointError::io(LOST))?;
+        out.finish().map_err(EndpointError::io(LOST))?;
+        encoder.into_literals()
     };
-    told_packed += send_told(link, &told, pace.effort()).map_err(EndpointError::io(LOST))?;
-    drop(told);
+    let agreed = old.iter().filter(|shelf| !shelf.is_layer());
+    let taken = own.taken() + agreed.map(|shelf| Memory::basis_layer(&shelf.listing)).sum::<u64>();
+    let left = memory.for_coding(taken, literals.len());
+    pace.leave(left);
 
     let parts = match offer.has_all() {
         true => Parts::default(),
-        false => negotiate::ask_for_parts(link, &literals, &|literal, out| {
-            own.copy_content((new[literal.layer].diff_id, literal.content), out)
-        })?,
+        false => {
+            let load = |literal: &Literal, out: &mut Vec<u8>| {
+                own.copy_content((new[literal.layer as usize].diff_id, literal.content as usize), out)
+            };
+            negotiate::ask_for_parts(link, &literals, &load, left)?
+        }
     };
     let (fresh, sent) = match parts.told.is_empty() {
         true => {
-            let sent = literals.iter().map(|literal| (literal.layer, literal.content)).collect();
+            let sent = literals.iter().map(Literal::spot).collect();
             (layers.iter().map(|listing| Shelf::layer(Arc::clone(listing), true)).collect(), sent)
         }
         false => {
@@ -126,11 +135,12 @@ pub(crate) fn send(
             (divided_layers(&new, divided), sent)
         }
     };
+    drop(literals);
     let (new, known) = (listings(&fresh), readable(&old));
     let limit = pace.limit(known.iter().any(Option::is_some));
     let batches = gather::batches(&new, &sent, &known, limit.into());
     let candidates = match pace.is_patient() {
-        true => Candidates::find(&batches, &own, (&old, &fresh), room.memory)
+        true => Candidates::find(&batches, &own, (&old, &fresh), left)
             .map_err(EndpointError::io("cannot read a content"))?,
         false => Candidates::default(),
     };
@@ -149,7 +159,7 @@ pub(crate) fn send(
         let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.diff_id, at, out);
         programs.add(listing, &read_at).map_err(EndpointError::io("cannot read a content"))?;
     }
-    let version = |run: &Run| match &old[run.layer] {
+    let version = |run: &Run| match &old[run.layer()] {
         _ if aligned.has(run) => Version::Planned,
         shelf if shelf.is_layer() => Version::Plain,
         shelf => Version::Shared(&shelf.listing),
@@ -171,25 +181,28 @@ pub(crate) fn send(
 }
 
 /// Divides the literals: what is no literal, or a stretch of one that is known, lies in the new layers themselves.
-fn part(new: &[&Listing], literals: &[Literal], stretches: &[Vec<Stretch>]) -> Parted {
-    let content = |literal: &Literal| new[literal.layer].contents()[literal.content];
-    let numbers: HashMap<(ContentId, u64), usize> = literals
-        .iter()
-        .enumerate()
-        .map(|(number, literal)| ((content(literal).id, literal.len), number))
-        .collect();
+fn part(new: &[&Listing], literals: &[Literal], stretches: &Stretches) -> Parted {
+    // A content is a literal wherever it is: those that are divided are found by what they are.
+    let key = |spot: Spot| {
+        let content = new[spot.layer as usize].contents().at(spot.content as usize);
+        (content.id, content.len)
+    };
+    let mut numbers: Vec<u32> = (0..literals.len() as u32).collect();
+    let of = |number: u32| key(literals[number as usize].spot());
+    numbers.sort_unstable_by_key(|number| of(*number));
     let literal = |layer: usize, ordinal: usize| {
-        let content = new[layer].contents()[ordinal];
-        numbers.get(&(content.id, content.len)).copied()
+        let key = key(Spot { layer: layer as u32, content: ordinal as u32 });
+        let at = numbers.binary_search_by_key(&key, |number| of(*number)).ok()?;
+        Some(numbers[at] as usize)
     };
     let slices = |layer: usize, part: Part| match part {
         Part::Whole(ordinal) => {
-            let len = new[layer].contents()[ordinal].len;
+            let len = new[layer].contents().at(ordinal).len;
             vec![Slice { place: (new[layer].diff_id, ordinal), from: 0, len }]
         }
         Part::Stretch { literal, stretch } => {
-            let (bytes, literal) = (&stretches[literal][stretch].bytes, &literals[literal]);
-            let place = (new[literal.layer].diff_id, literal.content);
+            let (bytes, literal) = (&stretches[&literal][stretch].bytes, &literals[literal]);
+            let place = (new[literal.layer as usize].diff_id, literal.content as usize);
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]
         }
     };
@@ -199,12 +212,12 @@ fn part(new: &[&Listing], literals: &[Literal], stretches: &[Vec<Stretch>]) -> P
 /// The new layers with contents divided, which lie in the layers as they were.
 fn divided_layers(new: &[&Listing], divided: Divided) -> Vec<Shelf> {
     let layers = divided.layers.into_iter().zip(divided.ordinals).zip(new);
-    let shelf = |((parted, ordinals), layer): ((Listing, Vec<usize>), &&Listing)| {
-        let mut slices = Vec::with_capacity(parted.contents().len());
+    let shelf = |((parted, ordinals), layer): ((Listing, Vec<u32>), &&Listing)| {
+        let mut slices = Slices::default();
         for (ordinal, ends) in ordinals.windows(2).enumerate() {
             let mut from = 0;
-            for content in &parted.contents()[ends[0]..ends[1]] {
-                slices.push(vec![Slice { place: (layer.diff_id, ordinal), from, len: content.len }]);
+            for content in parted.contents().range(ends[0] as usize..ends[1] as usize) {
+                slices.push([Slice { place: (layer.diff_id, ordinal), from, len: content.len }]);
                 from += content.len;
             }
         }
@@ -312,11 +325,9 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
     const SILENT: &str = "the target did not say what it needs";
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Need(Need::Nothing) => Ok(None),
-        Peer::Need(Need::Layers { basis, .. }) if basis.len() > MAX_BASIS => {
-            let asked = basis.len();
-            Err(EndpointError::Broken(format!(
-                "the target wants to build on {asked} layers; {MAX_BASIS} are the most"
-            )))
+        Peer::Need(Need::Layers { basis, .. }) if basis.len() > limits::LAYERS => {
+            let (asked, most) = (basis.len(), limits::LAYERS);
+            Err(Breach(format!("the target wants to build on {asked} layers; {most} are the most")).into())
         }
         Peer::Need(Need::Layers { layers, whole, basis, local }) => {
             let diff_id = |layer: u32| {
@@ -325,8 +336,15 @@ fn await_need(link: &mut Link, image: &Image) -> Result<Option<Needed>, Endpoint
                     .copied()
                     .ok_or_else(|| EndpointError::Protocol(format!("image {} has no such layer", image.id)))
             };
-            let layers = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
-            let local = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            if layers.len().saturating_add(local.len()) > limits::LAYERS {
+                return Err(Breach("the target asks for more layers than an image has".into()).into());
+            }
+            let layers: Vec<DiffId> = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            let local: Vec<DiffId> = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            let mut seen = HashSet::new();
+            if !layers.iter().chain(&local).all(|id| seen.insert(*id)) {
+                return Err(Breach("the target asks for a layer twice".into()).into());
+            }
             Ok(Some(Needed { layers, local, whole, basis }))
         }
         _ => Err(EndpointError::Protocol(SILENT.into())),
@@ -338,19 +356,10 @@ fn listings_of(own: &Layers<'_>, layers: &[DiffId]) -> Result<Vec<Arc<Listing>>,
     layers.iter().map(|id| own.listing(id).cloned().ok_or_else(|| missing(id))).collect()
 }
 
-fn put_config(config: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+fn put_config(config: &[u8], out: &mut dyn Write) -> io::Result<()> {
     let len = u32::try_from(config.len()).map_err(io::Error::other)?;
-    out.extend(len.to_le_bytes());
-    out.extend(config);
-    Ok(())
-}
-
-/// The config and the layers, as one stream. Returns how many bytes it has.
-fn send_told(link: &Link, told: &[u8], effort: Effort) -> io::Result<u64> {
-    let mut out = link.data_writer();
-    let len = batches::write_alone(told, effort, &mut out)?;
-    out.finish()?;
-    Ok(len)
+    out.write_all(&len.to_le_bytes())?;
+    out.write_all(config)
 }
 
 /// What comes before the batches.
@@ -376,7 +385,7 @@ fn send_batches(
     out.write_all(&head.limit.to_le_bytes())?;
     let mut told = match head.parts.is_empty() {
         true => 0,
-        false => batches::write_alone(head.parts, pace.effort(), &mut out)?,
+        false => told::write(head.parts, pace.effort(), &mut out)?,
     };
     told += head.plans.write(pace.effort(), &mut out)?;
     let mut progress = Progress::new(&link.outbox);

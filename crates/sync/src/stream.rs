@@ -1,7 +1,7 @@
 //! A target that has nothing to build on: each layer crosses as soon as it is read, while the next one is.
 //!
-//! Nothing is asked and nothing is offered. One stream has the limit of batches (4 bytes, little-endian), then of
-//! each layer what it is made of and its literals in batches, and the config at last, since an engine may give
+//! Nothing is asked and nothing is offered. One stream has of each layer the limit of its batches (4 bytes,
+//! little-endian), what it is made of and its literals in batches, and the config at last, since an engine may give
 //! that last.
 
 use std::collections::{HashMap, HashSet};
@@ -12,10 +12,11 @@ use std::thread;
 
 use dsync_core::{DiffId, Image};
 use dsync_delta::Listing;
+use dsync_delta::Spot;
 use dsync_delta::columns::{Decoder, Encoder, Literal, Origin, Recipe};
-use dsync_delta::gather::{self, Batch, Run, Spot};
+use dsync_delta::gather::{self, Batch, Run};
 use dsync_engine::{Export, Import, Store};
-use dsync_proto::{Event, Layer, LayerState, Phase, Received, Reply};
+use dsync_proto::{Event, Layer, LayerState, Phase, Received, Reply, limits};
 
 use crate::absolute::{Programs, Version};
 use crate::batches::{self, Arrivals, Sources};
@@ -25,26 +26,26 @@ use crate::failure::EndpointError;
 use crate::identity::{self, Exact};
 use crate::layers::{Kept, Layers};
 use crate::link::{DataWriter, Link};
+use crate::memory::Memory;
 use crate::need::distinct;
-use crate::offered::{LIMITS, arriving, next_layer};
+use crate::offered::{limits_of, next_layer};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::source::{Sending, mode, position};
-use crate::target::{Receiving, build, check_config, copy_own, read_limit};
+use crate::target::{Receiving, build, check_config, copy_own};
+use crate::told::{self, Telling, Told};
 
 const LOST: &str = "cannot send to the target";
 const SILENT: &str = "the source did not send what it offered";
 /// Bytes of the first batch of a layer; each has room for twice as many as the one before, up to the limit.
 const FIRST_BATCH: u64 = 4 << 20;
-/// The most bytes of a config, or of a layer without its contents.
-const MAX_TOLD: u64 = 1 << 30;
 
 /// Gives these layers of an image, of which so many bytes were told before.
 pub(crate) fn send(
     own: &mut Layers<'_>,
     link: &Link,
     (image, layers, whole): (&Image, &[DiffId], bool),
-    pace: Pace,
+    (pace, memory): (Pace, Memory),
     how: &Sending,
     told: u64,
 ) -> Result<Reply, EndpointError> {
@@ -62,6 +63,7 @@ pub(crate) fn send(
             out: link.data_writer(),
             encoder: Encoder::new(&[], mode(whole)),
             pace,
+            memory,
             progress: Progress::new(&link.outbox),
             dry_run: how.dry_run,
             layers: Vec::new(),
@@ -90,6 +92,7 @@ struct Sender<'a> {
     out: DataWriter<'a>,
     encoder: Encoder<'a>,
     pace: Pace,
+    memory: Memory,
     progress: Progress<'a>,
     dry_run: bool,
     layers: Vec<Kept>,
@@ -107,8 +110,6 @@ struct Sent {
 impl Sender<'_> {
     fn all(&mut self, layers: &[DiffId], kept: Receiver<Kept>) -> Result<(), EndpointError> {
         let mut waiting: HashMap<DiffId, Kept> = HashMap::new();
-        let limit = self.pace.limit(false);
-        self.out.write_all(&limit.to_le_bytes()).map_err(EndpointError::io(LOST))?;
         for diff_id in layers {
             // An archive may have them in another order.
             let layer = loop {
@@ -120,26 +121,32 @@ impl Sender<'_> {
                 waiting.insert(next.listing.diff_id, next);
             };
             self.layers.push(layer);
-            self.last(limit).map_err(EndpointError::io(LOST))?;
+            self.last().map_err(EndpointError::io(LOST))?;
         }
         Ok(())
     }
 
     /// Sends the layer that came last.
-    fn last(&mut self, limit: u32) -> io::Result<()> {
+    fn last(&mut self) -> io::Result<()> {
         let (layers, pace) = (&self.layers, &mut self.pace);
         let Some(last) = layers.last() else { return Ok(()) };
-        let (mut told, before) = (Vec::new(), self.encoder.literals().len());
-        self.encoder.layer(&last.listing, &mut told);
-        self.sent.told += batches::write_alone(&told, pace.effort(), &mut self.out)?;
+        // Listings leave less and less for coding.
+        let listings = layers.iter().map(|layer| Memory::new_layer(&layer.listing)).sum();
+        pace.leave(self.memory.for_coding(listings, 0));
+        let limit = pace.limit(false);
+        self.out.write_all(&limit.to_le_bytes())?;
+        let before = self.encoder.literals().len();
+        let mut telling = Telling::new(&mut self.out, pace.effort());
+        self.encoder.layer(&last.listing, &mut telling)?;
+        self.sent.told += telling.finish()?;
         let literals = &self.encoder.literals()[before..];
-        let mut batches = gather::in_order(&[&*last.listing], &spots(literals), limits(limit));
+        let mut batches = gather::in_order(&[&*last.listing], spots(literals), batch_limits(limit));
         self.programs.add(&last.listing, &|at, out| last.read_at(at, out))?;
         let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
         let programs = &self.programs;
         let code = |batch: &Batch| programs.of(batch, &[&*last.listing], &|_| Version::Plain);
         let sources = Sources { new: &load_new, old: &no_old, code: &code };
-        let contents: u64 = literals.iter().map(|literal| literal.len).sum();
+        let contents: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
         self.progress.advance(last.listing.len.saturating_sub(contents));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
         let sizes = batches::pack((limit, &batches), sources, (pace, self.link), |batch, packed| {
@@ -151,8 +158,8 @@ impl Sender<'_> {
             Ok(())
         })?;
         // From here on a layer has its number among all.
-        let number = layers.len() - 1;
-        batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| run.layer = number);
+        let number = u32::try_from(layers.len() - 1).map_err(io::Error::other)?;
+        batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
         self.sent.batches.extend(batches);
         self.sent.sizes.extend(sizes);
         Ok(())
@@ -162,7 +169,7 @@ impl Sender<'_> {
         let Sent { mut told, batches, sizes } = self.sent;
         self.progress.finish();
         if how.exact.is_none() {
-            told += batches::write_alone(&export.config, self.pace.effort(), &mut self.out)
+            told += told::write(&export.config, self.pace.effort(), &mut self.out)
                 .map_err(EndpointError::io(LOST))?;
         }
         self.out.finish().map_err(EndpointError::io(LOST))?;
@@ -172,7 +179,7 @@ impl Sender<'_> {
             let listings = layers.iter().map(|kept| &*kept.listing);
             let explained: Vec<explain::Layer<'_>> =
                 listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
-            let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer].load(run, out);
+            let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer()].load(run, out);
             let new: Vec<&Listing> = layers.iter().map(|kept| &*kept.listing).collect();
             let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
             let sources = Sources { new: &load_new, old: &no_old, code: &code };
@@ -187,12 +194,12 @@ impl Sender<'_> {
 }
 
 /// The literals of one layer, which is taken for the first.
-fn spots(literals: &[Literal]) -> Vec<Spot> {
-    literals.iter().map(|literal| (0, literal.content)).collect()
+fn spots(literals: &[Literal]) -> impl Iterator<Item = Spot> + '_ {
+    literals.iter().map(|literal| Spot { layer: 0, content: literal.content })
 }
 
 /// The limits of the batches of one layer: small ones first, so that the link has something to do at once.
-fn limits(most: u32) -> impl Iterator<Item = u64> {
+fn batch_limits(most: u32) -> impl Iterator<Item = u64> {
     let most = u64::from(most);
     iter::successors(Some(FIRST_BATCH.min(most)), move |limit| Some((limit * 2).min(most)))
 }
@@ -217,12 +224,10 @@ pub(crate) fn receive(
         tempfile::tempfile_in(&room.folder).map_err(EndpointError::io("cannot make a temporary file"))?;
     let mut import = if what.dry_run { None } else { Some(identity::begin(store, exact.as_ref())?) };
     let outbox = link.outbox.clone();
-    let mut stream = link.data_reader();
-    let limit = read_limit(&mut stream).map_err(EndpointError::io(SILENT))?;
+    let stream = link.data_reader();
     let mut taker = Taker {
-        arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, Vec::new(), file),
-        decoder: Decoder::new(&[], mode(what.whole), LIMITS),
-        limit,
+        arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, &[], file),
+        decoder: Decoder::new(&[], mode(what.whole), limits_of(Memory(room.memory))),
         left: missing,
     };
     let mut done = HashSet::new();
@@ -231,7 +236,7 @@ pub(crate) fn receive(
         let mut layer = Layer { state, len: 0, reused: 0 };
         match state {
             LayerState::Local if done.insert(diff_id) => {
-                layer.len = own.listing(diff_id).map_or(0, |listing| listing.len);
+                layer.len = own.kept(diff_id).unwrap_or(0);
                 layer.reused = layer.len;
                 if let Some(import) = &mut import {
                     copy_own(own, diff_id, &mut **import)?;
@@ -246,7 +251,7 @@ pub(crate) fn receive(
     }
     let config = match exact {
         Some(_) => Vec::new(),
-        None => batches::read_alone(taker.arrivals.stream(), MAX_TOLD)?,
+        None => told::read(taker.arrivals.stream(), limits::DOCUMENT)?,
     };
     taker.arrivals.into_stream().finish().map_err(EndpointError::io(SILENT))?;
     if exact.is_none() {
@@ -270,7 +275,6 @@ pub(crate) fn receive(
 struct Taker<'a> {
     arrivals: Arrivals<'a>,
     decoder: Decoder<'a>,
-    limit: u32,
     /// How many layers are still to come.
     left: usize,
 }
@@ -282,36 +286,35 @@ impl Taker<'_> {
         diff_id: &DiffId,
         import: &mut Option<Box<dyn Import + '_>>,
     ) -> Result<u64, EndpointError> {
-        let told = batches::read_alone(self.arrivals.stream(), MAX_TOLD)?;
+        let limit = batches::read_limit(self.arrivals.stream()).map_err(EndpointError::io(SILENT))?;
         let before = self.decoder.literals().len();
-        let recipe = next_layer(&mut self.decoder, &mut &told[..], diff_id)?;
-        drop(told);
+        let mut told = Told::new(self.arrivals.stream());
+        let recipe = next_layer(&mut self.decoder, &mut told, diff_id)?;
+        told.finish()?;
         self.left = self.left.saturating_sub(1);
         let len = recipe.listing.len;
         if let Some(import) = import {
-            self.expect(before, &recipe);
+            self.expect(before, &recipe, limit);
             build(&recipe, &mut self.arrivals, &mut **import)?;
         }
         Ok(len)
     }
 
     /// Gets ready for the literals of a layer, which are those from `before` on.
-    fn expect(&mut self, before: usize, Recipe { listing, origins }: &Recipe) {
+    fn expect(&mut self, before: usize, Recipe { listing, origins }: &Recipe, limit: u32) {
         let literals = &self.decoder.literals()[before..];
-        let batches = gather::in_order(&[listing], &spots(literals), limits(self.limit));
-        let mut uses = vec![0; literals.len()];
+        let mut batches = gather::in_order(&[listing], spots(literals), batch_limits(limit));
+        let number = literals.first().map_or(0, |literal| literal.layer);
+        batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
+        // What a layer that is still to come uses is known only then.
+        let mut uses: Vec<u32> = vec![if self.left > 0 { u32::MAX } else { 0 }; literals.len()];
         for origin in origins {
             if let Origin::Literal(literal) = origin
-                && let Some(uses) = literal.checked_sub(before).and_then(|at| uses.get_mut(at))
+                && let Some(uses) = (*literal as usize).checked_sub(before).and_then(|at| uses.get_mut(at))
             {
-                *uses += 1;
+                *uses = uses.saturating_add(1);
             }
         }
-        // What a layer that is still to come uses is known only then.
-        if self.left > 0 {
-            uses.fill(u64::MAX);
-        }
-        let spots = spots(literals).into_iter().zip(before..);
-        self.arrivals.expect(arriving(&batches, spots, self.decoder.literals()), uses);
+        self.arrivals.expect(batches, literals, uses.into_iter());
     }
 }

@@ -1,7 +1,7 @@
 //! The target's side of one image: say what is needed, find what is here already, build, verify, tag.
 
 use std::collections::HashSet;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::thread;
 
 use dsync_core::{Config, DiffId, Digest, Image, ImageRef};
@@ -10,7 +10,7 @@ use dsync_delta::gather::Run;
 use dsync_delta::{ContentSource, JoinError, join};
 use dsync_engine::{Import, Store};
 use dsync_proto::{
-    Channel, Event, FailureKind, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply,
+    Channel, Event, FailureKind, Layer, LayerState, Need, Offer, Peer, Phase, Received, Reply, limits,
 };
 
 use crate::assess;
@@ -19,18 +19,15 @@ use crate::endpoint::{Room, remembered};
 use crate::executables::Plans;
 use crate::failure::EndpointError;
 use crate::identity::{self, Exact};
-use crate::layers::{Layers, Shelf, load, places};
-use crate::link::Link;
+use crate::layers::{Layers, Role, Shelf, load, places};
+use crate::link::{DataReader, Link};
+use crate::memory::Memory;
 use crate::need::{Given, Plan};
 use crate::negotiate::Candidates;
 use crate::offered::{Basis, Offered};
 use crate::proof;
 use crate::stream;
-
-/// The most layers in an image; engines stop at 127.
-const MAX_LAYERS: usize = 4096;
-/// The most bytes of a config and all layers without their contents.
-const MAX_TOLD: u64 = 1 << 30;
+use crate::told::{self, Told};
 
 const LOST: &str = "the source did not send what it offered";
 
@@ -120,7 +117,7 @@ fn take(
     if let Some(package) = &package {
         image.diff_ids = package.stack();
     }
-    if image.diff_ids.len() > MAX_LAYERS {
+    if image.diff_ids.len() > limits::LAYERS {
         return Err(EndpointError::Protocol(format!(
             "an image of {} layers is refused",
             image.diff_ids.len()
@@ -159,13 +156,14 @@ fn take(
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))?;
 
     let cache = remembered(link, room, what.whole);
+    let memory = Memory(room.memory);
     if basis_ids.is_empty() {
-        let mut own = Layers::new(store, &room.folder, cache)?;
+        let mut own = Layers::new(store, (&room.folder, memory), cache)?;
         read_local(&mut own, held, &local)?;
         own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
         let exact = match package {
             Some(package) => {
-                let (offer, _) = await_offer(link, 0, true)?;
+                let offer = await_offer(link, 0)?;
                 let all = (&mut image, &mut states[..]);
                 Some(Exact::new(package, offer.stored, all, (&mut missing, &described), content)?)
             }
@@ -177,7 +175,7 @@ fn take(
     let outbox = link.outbox.clone();
     let (own, offer) = thread::scope(|scope| {
         let reading = scope.spawn(|| -> Result<Layers<'_>, EndpointError> {
-            let mut own = Layers::new(store, &room.folder, cache)?;
+            let mut own = Layers::new(store, (&room.folder, memory), cache)?;
             for basis in &basis {
                 own.learn(&basis.id, basis.diff_ids.iter().copied(), &|id| {
                     replaced(id) || local.contains(id)
@@ -192,12 +190,12 @@ fn take(
             }
             Ok(own)
         });
-        let offer = await_offer(link, basis_ids.len(), false);
+        let offer = await_offer(link, basis_ids.len());
         (reading.join(), offer)
     });
     let mut own =
         own.unwrap_or_else(|_| Err(EndpointError::Broken("the reader of the basis ended early".into())))?;
-    let (offer, told) = offer?;
+    let offer = offer?;
     own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
 
     let exact = match package {
@@ -208,23 +206,29 @@ fn take(
         None => None,
     };
     let image = &image;
-    let agreed = Basis::agree(link, &offer, &own, &basis_ids)?;
-    let told = told.map_or_else(|| await_told(link), Ok)?;
-    let mut offered = Offered::read(&told, agreed, &missing, what.whole)?;
-    drop(told);
+    let agreed = Basis::agree(link, &offer, &own, &basis_ids, memory)?;
+    let mut offered = {
+        let mut told = Told::new(link.data_reader());
+        let offered = Offered::read(&mut told, agreed, &missing, (what.whole, memory))?;
+        told.finish().and_then(ended)?;
+        offered
+    };
     if exact.is_none() {
         check_config(&offered.config, image, &asked)?;
     }
     let candidates = match offer.has_all() {
         true => Candidates::default(),
-        false => offered.candidates(link, &mut own, &basis, room.memory)?,
+        false => {
+            let left = memory.for_coding(own.taken(), offered.literals.len());
+            offered.candidates(link, &mut own, &basis, left)?
+        }
     };
     let outbox = link.outbox.clone();
     let mut stream = link.data_reader();
-    let limit = read_limit(&mut stream).map_err(EndpointError::io(LOST))?;
+    let limit = batches::read_limit(&mut stream).map_err(EndpointError::io(LOST))?;
     if !candidates.is_empty() {
-        let lengths = batches::read_alone(&mut stream, MAX_TOLD)?;
-        offered.divide(&candidates.parts(offered.literals.len(), &lengths)?);
+        let lengths = told::read(&mut stream, limits::LENGTHS)?;
+        offered.divide(&candidates.parts(&lengths)?);
     }
     drop(candidates);
     let layers = offered.summary(image, &states, &own);
@@ -238,7 +242,7 @@ fn take(
             packed_again,
         }));
     }
-    let plans = Plans::read(&mut stream, &offered.basis)?;
+    let plans = Plans::read(&mut stream, &offered.basis, room.memory)?;
     let batches = offered.batches(limit);
     let old = places(&batches, &offered.basis).chain(plans.places(&offered.basis));
     own.fetch(&basis, offered.places().chain(old))?;
@@ -250,11 +254,10 @@ fn take(
         let old = |run: &Run, out: &mut Vec<u8>| {
             aligned.load(run, out, &|run: &Run, out: &mut Vec<u8>| load(&own, &offered.basis, run, out))
         };
-        let uses = offered.literals.iter().map(|literal| literal.uses).collect();
         let mut contents = Sources {
             own: &own,
             basis: &offered.basis,
-            arrivals: Arrivals::new((stream, outbox), offered.arriving(&batches), &old, uses, file),
+            arrivals: Arrivals::new((stream, outbox), batches, &old, &offered.literals, file),
         };
         let mut import = identity::begin(store, exact.as_ref())?;
         let mut done = HashSet::new();
@@ -281,38 +284,23 @@ fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[DiffId]) -> Result<
         if own.kept(diff_id).is_none() {
             let image = held.iter().find(|image| image.diff_ids.contains(diff_id));
             let image = image.ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
-            own.keep(&image.id, local.iter().copied().filter(|id| image.diff_ids.contains(id)))?;
+            let named = local.iter().copied().filter(|id| image.diff_ids.contains(id));
+            own.keep(&image.id, named, Role::Basis)?;
         }
     }
     Ok(())
 }
 
-/// The offer, and what is told of the layers where that comes next.
-fn await_offer(
-    link: &mut Link,
-    basis: usize,
-    alone: bool,
-) -> Result<(Offer, Option<Vec<u8>>), EndpointError> {
-    let offer = match link.expect_peer().map_err(EndpointError::io(LOST))? {
-        Peer::Offer(offer) if offer.basis.len() == basis => offer,
-        _ => return Err(EndpointError::Protocol(LOST.into())),
-    };
-    let told = if alone || offer.asks() { None } else { Some(await_told(link)?) };
-    Ok((offer, told))
+/// The offer for a basis of so many layers.
+fn await_offer(link: &mut Link, basis: usize) -> Result<Offer, EndpointError> {
+    match link.expect_peer().map_err(EndpointError::io(LOST))? {
+        Peer::Offer(offer) if offer.basis.len() == basis => Ok(offer),
+        _ => Err(EndpointError::Protocol(LOST.into())),
+    }
 }
 
-/// The config, and what is told of the layers: see `source`.
-fn await_told(link: &mut Link) -> Result<Vec<u8>, EndpointError> {
-    let mut stream = link.data_reader();
-    let told = batches::read_alone(&mut stream, MAX_TOLD)?;
-    stream.finish().map_err(EndpointError::io(LOST))?;
-    Ok(told)
-}
-
-pub(crate) fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
-    let mut limit = [0; 4];
-    stream.read_exact(&mut limit)?;
-    Ok(u32::from_le_bytes(limit))
+fn ended(stream: DataReader<'_>) -> Result<(), EndpointError> {
+    stream.finish().map_err(EndpointError::io(LOST))
 }
 
 /// The config must be the very one that was asked for, and of the layers that the image was listed with: they are what
@@ -337,9 +325,8 @@ pub(crate) fn copy_own(
     diff_id: &DiffId,
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {
-    let listing =
-        own.listing(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
-    Ok(import.layer(diff_id, listing.len, &mut |out| own.copy_layer(diff_id, out))?)
+    let len = own.kept(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
+    Ok(import.layer(diff_id, len, &mut |out| own.copy_layer(diff_id, out))?)
 }
 
 pub(crate) fn build(
@@ -377,7 +364,9 @@ struct Sources<'a> {
 impl ContentSource for Sources<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         match from {
-            Origin::Basis { layer, content } => self.basis[layer].copy(self.own, content, out),
+            Origin::Basis { layer, content } => {
+                self.basis[usize::from(layer)].copy(self.own, content as usize, out)
+            }
             Origin::Literal(ordinal) => self.arrivals.copy_literal(ordinal, out),
         }
     }

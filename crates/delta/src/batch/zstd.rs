@@ -3,13 +3,11 @@
 use std::io;
 
 use zstd::zstd_safe::{
-    CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, Strategy, compress_bound, get_error_name,
+    CCtx, CParameter, DCtx, Strategy, compress_bound, find_frame_compressed_size, get_error_name,
 };
 
 use super::BatchError;
 
-/// How much is unpacked at a time, in bytes: what a frame claims costs no more before it has arrived.
-const STEP: usize = 1 << 20;
 /// The windows that are used, as powers of two in bytes.
 const WINDOWS: std::ops::RangeInclusive<u32> = 17..=27;
 /// The levels of the fast strategy. Its table is as large as a batch is worth, where zstd's own levels have one of 64 KiB
@@ -52,34 +50,20 @@ pub(super) fn pack(old: &[u8], new: &[u8], level: i32, out: &mut Vec<u8>) -> io:
     Ok(())
 }
 
-/// Unpacks exactly `len` bytes.
+/// Unpacks exactly `len` bytes, at once: so there is no window, whatever size the frame says it has.
 pub(super) fn unpack(old: &[u8], len: usize, packed: &[u8]) -> Result<Vec<u8>, BatchError> {
     let refused = |code| BatchError::Decompress(failed(code));
+    if find_frame_compressed_size(packed).map_err(refused)? != packed.len() {
+        return Err(BatchError::Malformed("something is left over"));
+    }
     let mut context = DCtx::create();
-    context.set_parameter(DParameter::WindowLogMax(*WINDOWS.end())).map_err(refused)?;
     context.ref_prefix(old).map_err(refused)?;
-    let mut input = InBuffer::around(packed);
-    let mut new = Vec::new();
-    let mut step = vec![0; STEP.min(len + 1)];
-    loop {
-        let mut output = OutBuffer::around(&mut step[..]);
-        let left = context.decompress_stream(&mut output, &mut input).map_err(refused)?;
-        let got = output.as_slice().len();
-        if got > len - new.len() {
-            return Err(BatchError::Malformed("more bytes than announced"));
-        }
-        new.extend_from_slice(&step[..got]);
-        if left == 0 {
-            break;
-        }
-        if got == 0 && input.pos() == packed.len() {
-            return Err(BatchError::Malformed("it ends early"));
-        }
+    let mut new = super::room(len)?;
+    context.decompress(&mut new, packed).map_err(refused)?;
+    match new.len() == len {
+        true => Ok(new),
+        false => Err(BatchError::Malformed("another length than announced")),
     }
-    if new.len() != len || input.pos() != packed.len() {
-        return Err(BatchError::Malformed("another length than announced"));
-    }
-    Ok(new)
 }
 
 fn window(len: usize) -> u32 {

@@ -1,29 +1,39 @@
 //! Reading columns. Whatever the bytes are, this ends, with a layer or an error, and takes no more memory than
-//! the limits and the bytes allow.
+//! the limits allow.
 
 use std::collections::HashMap;
+use std::io::{self, Read};
 
 use dsync_core::DiffId;
 
-use super::reference::{Basis, Mtimes, Place, Shape, Told, Used, time};
-use super::stream::{Bytes, Column, Reader, unzigzag};
-use super::{Literal, Mode, Origin};
+use super::reference::{Basis, Headers, Mtimes, Place, Shape, Told, time};
+use super::stream::{Column, Reader, number, unzigzag};
+use super::{Literal, Mode, Origin, Used};
 use crate::ContentId;
-use crate::listing::{FIELDS, Field, Fields, Kind, Listing, canonical_number, octal, pax, pax_line};
+use crate::listing::{
+    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Kind, Listing, View, canonical_number, octal,
+    pax, pax_line,
+};
+use crate::scan::VERBATIM_MAX;
 
-/// What a peer may ask us to take, for each layer.
+/// What a peer may ask us to take, for all layers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes in a layer.
     pub len: u64,
     /// The most records, and the most contents.
     pub entries: u64,
-    /// The most bytes of all records.
-    pub verbatim: u64,
+    /// The most bytes of memory for what is told.
+    pub memory: usize,
+}
+
+impl Limits {
+    /// As much as can be counted.
+    pub const ANY: Limits = Limits { len: 1 << 44, entries: u32::MAX as u64 >> 1, memory: usize::MAX };
 }
 
 /// Why columns were not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ColumnsError {
     /// The bytes end early, or a number has no valid form.
     #[error("the columns of a layer end early")]
@@ -39,35 +49,53 @@ pub enum ColumnsError {
     /// They break the format.
     #[error("the columns of a layer are malformed: {0}")]
     Malformed(&'static str),
+    /// They cannot be had.
+    #[error("the columns of a layer cannot be read")]
+    Io(#[from] io::Error),
 }
 
 /// A layer that was told: what it is made of, and where each content comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// The layer. Of literals it knows the length, and the id only if that was told whole.
+    /// The layer. Its contents have ids only where those were told.
     pub listing: Listing,
     /// Of each of its contents where it is.
     pub origins: Vec<Origin>,
 }
 
 /// Takes layers in, one after the other.
+///
+/// Takes, besides their listings, 28 bytes of memory for each content.
 #[derive(Debug)]
 pub struct Decoder<'a> {
     basis: Basis<'a>,
     mode: Mode,
     limits: Limits,
     literals: Vec<Literal>,
+    /// Of each literal the id, where that is told.
     ids: Vec<ContentId>,
     /// All contents, of all layers until now.
     told: Vec<Used>,
-    layers: usize,
+    layers: u32,
+    /// Records and bytes of memory of the layers until now.
+    records: usize,
+    memory: usize,
 }
 
 impl<'a> Decoder<'a> {
     /// Nothing was told yet. The basis and the mode must be those of the encoder.
     pub fn new(basis: &'a [&'a Listing], mode: Mode, limits: Limits) -> Self {
-        let basis = Basis::new(basis);
-        Decoder { basis, mode, limits, literals: Vec::new(), ids: Vec::new(), told: Vec::new(), layers: 0 }
+        Decoder {
+            basis: Basis::new(basis),
+            mode,
+            limits,
+            literals: Vec::new(),
+            ids: Vec::new(),
+            told: Vec::new(),
+            layers: 0,
+            records: 0,
+            memory: 0,
+        }
     }
 
     /// What was told for the first time, by all layers until now.
@@ -75,32 +103,40 @@ impl<'a> Decoder<'a> {
         &self.literals
     }
 
+    /// What was told for the first time.
+    pub fn into_literals(self) -> Vec<Literal> {
+        self.literals
+    }
+
     /// Reads one layer and not a byte more.
-    pub fn layer(&mut self, input: &mut &[u8]) -> Result<Recipe, ColumnsError> {
-        let mut bytes = Bytes(input);
-        let diff_id = bytes.take(32)?.first_chunk().copied().ok_or(ColumnsError::Short)?;
-        let len = within("bytes", bytes.number()?, self.limits.len)?;
-        let groups = within("entries", bytes.number()?, self.limits.entries)?;
-        let columns = Reader::new(&mut bytes)?;
+    pub fn layer(&mut self, input: &mut dyn Read) -> Result<Recipe, ColumnsError> {
+        let mut diff_id = [0; 32];
+        input.read_exact(&mut diff_id).map_err(|_| ColumnsError::Short)?;
+        let len = within("bytes", number(input)?, self.limits.len)?;
+        let groups = within("entries", number(input)?, self.limits.entries)?;
+        let columns = Reader::new(input)?;
         let mut layer = Layer {
             decoder: self,
             told: Told::default(),
+            headers: Headers::default(),
             columns,
-            listing: Listing::empty(DiffId::from_bytes(diff_id), len),
+            listing: Builder::default(),
             origins: Vec::new(),
         };
         for _ in 0..groups {
             layer.group()?;
         }
-        let Layer { columns, mut listing, origins, .. } = layer;
+        let Layer { columns, listing, origins, .. } = layer;
         if !columns.is_empty() {
             return Err(ColumnsError::Malformed("something is left over"));
         }
-        if listing.place() != Some(len) {
+        self.records += listing.records();
+        let (listing, place) = listing.finish(DiffId::from_bytes(diff_id), len);
+        if place != Some(len) {
             return Err(ColumnsError::Malformed("the records have another length than the layer"));
         }
+        self.memory += listing.memory() + origins.len() * size_of::<Origin>();
         self.layers += 1;
-        *input = bytes.0;
         Ok(Recipe { listing, origins })
     }
 }
@@ -113,8 +149,9 @@ fn within(what: &'static str, got: u64, limit: u64) -> Result<u64, ColumnsError>
 struct Layer<'d, 'a, 'i> {
     decoder: &'d mut Decoder<'a>,
     told: Told,
+    headers: Headers,
     columns: Reader<'i>,
-    listing: Listing,
+    listing: Builder,
     origins: Vec<Origin>,
 }
 
@@ -124,26 +161,25 @@ impl Layer<'_, '_, '_> {
             0 => None,
             code => {
                 let number = shifted(self.told.expected(), unzigzag(code - 1))?;
-                if number >= self.decoder.basis.groups.len() {
-                    return Err(ColumnsError::Malformed("an entry that is not in the basis"));
-                }
+                let matched = self.decoder.basis.group(number);
                 self.told.matched = Some(number);
-                Some(number)
+                Some(matched.ok_or(ColumnsError::Malformed("an entry that is not in the basis"))?)
             }
         };
-        let references = matched.map(|number| self.decoder.basis.records(number)).unwrap_or_default();
-        let shape: Vec<Shape> = match self.columns.column(Column::Shape).len()? {
-            0 if matched.is_some() => references.iter().map(|place| Shape::from(&place.record)).collect(),
-            0 => std::mem::take(&mut self.told.shape),
-            count => (0..count).map(|_| self.shape()).collect::<Result<_, _>>()?,
+        let shape: Vec<Shape> = match (self.columns.len(Column::Shape)?, &matched) {
+            (0, Some(matched)) => matched.shape().collect(),
+            (0, None) => std::mem::take(&mut self.told.shape),
+            (count, _) if count > GROUP_RECORDS => {
+                return Err(ColumnsError::Malformed("an entry of too many records"));
+            }
+            (count, _) => (0..count).map(|_| self.shape()).collect::<Result<_, _>>()?,
         };
         if shape.is_empty() {
             return Err(ColumnsError::Malformed("an entry of nothing"));
         }
         for position in 0..shape.len() {
-            let reference =
-                references.get(position).filter(|place| Shape::from(&place.record) == shape[position]);
-            self.record(shape[position], (shape.len(), position), reference.copied())?;
+            let place = matched.as_ref().and_then(|matched| matched.place(position, shape[position]));
+            self.record(shape[position], (shape.len(), position), place)?;
         }
         self.told.shape = shape;
         Ok(())
@@ -164,68 +200,56 @@ impl Layer<'_, '_, '_> {
         (of, position): (usize, usize),
         matched: Option<Place<'_>>,
     ) -> Result<(), ColumnsError> {
-        let limits = self.decoder.limits;
-        within("records", self.listing.records.len() as u64 + 1, limits.entries)?;
-        let number = self.listing.records.len();
+        let Limits { entries, memory, .. } = self.decoder.limits;
+        within("records", (self.decoder.records + self.listing.records()) as u64 + 1, entries)?;
+        within("bytes of headers", self.memory() as u64, memory as u64)?;
         match shape {
             Shape::Zeros => {
                 let blocks = self.columns.number(Column::Zeros)?;
-                self.listing.push(Kind::Zeros(blocks), b"", false, b"");
+                self.listing.record(Kind::Zeros(blocks), b"", b"");
+                self.contents(matched, b"")?;
             }
             Shape::Raw => {
-                let body = self.columns.column(Column::Raw).bytes()?;
-                self.listing.push(Kind::Raw, body, false, b"");
+                let body = self.columns.bytes(Column::Raw)?;
+                within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
+                self.listing.record(Kind::Raw, b"", body);
+                self.contents(matched, b"")?;
             }
-            Shape::Header => {
-                let header = {
-                    let last = self.told.header(of, position).map(|last| Place::told(&self.listing, last));
-                    let reference = matched.or(last);
-                    let values = fields(&mut self.columns, reference)?;
-                    let body = body(&mut self.columns, &mut self.told, reference)?;
-                    let told = (position + 1 == of).then_some(matched);
-                    let mtime = mtime(&mut self.columns, &mut self.told.mtimes, reference, told)?;
-                    (values, body, mtime)
-                };
-                let (mut values, body, mtime) = header;
-                values[Field::Mtime as usize] = mtime;
-                let contents = self.contents(matched, &values[Field::Name as usize])?;
-                let len = contents.1.saturating_add(body.len() as u64);
-                values[Field::Size as usize] = self.size(len, matched)?;
-                let (fields, bytes) =
-                    Fields::of_values(&values).ok_or(ColumnsError::Malformed("a field too long"))?;
-                self.listing.push(Kind::Header(fields), &body, false, &bytes).contents = contents.0;
-                self.told.note_header(of, position, number);
-            }
+            Shape::Header => self.header((of, position), matched)?,
         }
-        if shape != Shape::Header {
-            let contents = self.contents(matched, b"")?;
-            if let Some(record) = self.listing.records.last_mut() {
-                record.contents = contents.0;
-            }
-        }
-        within("header bytes", self.listing.bytes.len() as u64, limits.verbatim)?;
-        let tail = self.columns.number(Column::Tail)?;
-        if let Some(record) = self.listing.records.last_mut() {
-            record.padded = tail == 0;
+        if self.columns.number(Column::Tail)? == 0 {
+            self.listing.pad();
         }
         Ok(())
     }
 
-    fn size(&mut self, len: u64, matched: Option<Place<'_>>) -> Result<Vec<u8>, ColumnsError> {
-        match (self.columns.number(Column::Size)?, matched) {
-            (0, _) => {
-                let number = canonical_number(len).ok_or(ColumnsError::Malformed("a size too large"))?;
-                Ok(number.to_vec())
-            }
-            (1, Some(place)) => Ok(place.listing.field(&place.record, Field::Size).to_vec()),
-            (2, _) => Ok(self.columns.column(Column::Size).bytes()?.to_vec()),
-            _ => Err(ColumnsError::Malformed("a size of an unknown kind")),
-        }
+    fn header(&mut self, at: (usize, usize), matched: Option<Place<'_>>) -> Result<(), ColumnsError> {
+        let reference = matched.map(|place| place.view).or(self.headers.get(at.0, at.1));
+        let columns = &mut self.columns;
+        let mut fields = fields(columns, reference)?;
+        let body = body(columns, &mut self.told, reference)?;
+        let ends = (at.1 + 1 == at.0).then_some(matched);
+        fields.mtime = mtime(columns, &mut self.told.mtimes, reference, ends)?;
+        // The size is told last, and follows from the contents.
+        let none = Fields::default();
+        self.listing.record(Kind::Header(none), b"", &body);
+        let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
+        fields.size = size(&mut self.columns, len, matched)?;
+        let (header, bytes) = fields.finish().ok_or(ColumnsError::Malformed("a field too long"))?;
+        self.listing.set_header(header, &bytes, &body);
+        self.headers.note(at, Kind::Header(header), &bytes, &body);
+        Ok(())
     }
 
-    /// Reads the contents of a record. Returns how many there are, and their bytes.
-    fn contents(&mut self, matched: Option<Place<'_>>, name: &[u8]) -> Result<(usize, u64), ColumnsError> {
-        let limit = self.decoder.limits.entries;
+    /// Bytes of memory that all takes that was told.
+    fn memory(&self) -> usize {
+        let Decoder { memory, literals, ids, told, .. } = &*self.decoder;
+        let lists = size_of_val(&literals[..]) + size_of_val(&ids[..]) + size_of_val(&told[..]);
+        memory + lists + self.listing.memory() + size_of_val(&self.origins[..])
+    }
+
+    /// Reads the contents of a record. Returns their bytes.
+    fn contents(&mut self, matched: Option<Place<'_>>, name: &[u8]) -> Result<u64, ColumnsError> {
         let expected = self.told.expected_code(name, matched.is_some());
         let code = match self.columns.number(Column::Contents)? {
             0 => *expected,
@@ -237,36 +261,51 @@ impl Layer<'_, '_, '_> {
             let Some(place) = matched else {
                 return Err(ColumnsError::Malformed("the contents of an entry that is not in the basis"));
             };
-            let (first, count) = (place.number, place.record.contents);
-            within("contents", (self.origins.len() + count) as u64, limit)?;
-            for number in first..first + count {
+            let old = place.number..place.number + place.view.record.contents;
+            for number in old.clone() {
                 len = len.saturating_add(self.basis_content(number)?);
             }
-            self.told.content = (first + count).checked_sub(1).or(self.told.content);
-            return Ok((count, len));
+            self.told.content = old.end.checked_sub(1).or(self.told.content);
+            return Ok(len);
         }
         let count = code - 1;
         let mut before = None;
         if let Some(place) = matched {
             self.told.content = place.number.checked_sub(1);
-            if (count, place.record.contents) == (1, 1) {
-                before = Some(place.listing.contents()[place.content].len);
+            if (count, place.view.record.contents) == (1, 1) {
+                before = Some(self.decoder.basis.content(place.number)?.2.len);
             }
         }
-        within("contents", (self.origins.len() as u64).saturating_add(count), limit)?;
         for _ in 0..count {
             len = len.saturating_add(self.content(before)?);
         }
-        Ok((usize::try_from(count).map_err(|_| ColumnsError::Short)?, len))
+        Ok(len)
+    }
+
+    /// Notes a content, and adds it to the layer.
+    fn note(
+        &mut self,
+        origin: Origin,
+        used: Option<Used>,
+        id: ContentId,
+        len: u64,
+    ) -> Result<u64, ColumnsError> {
+        let Limits { entries, memory, .. } = self.decoder.limits;
+        within("contents", self.decoder.told.len() as u64 + 1, entries)?;
+        within("bytes of contents", self.memory() as u64, memory as u64)?;
+        self.decoder.told.push(used.ok_or(ColumnsError::Malformed("more contents than can be told"))?);
+        self.origins.push(origin);
+        // Nobody needs ids that were not told.
+        self.listing.content((self.decoder.mode == Mode::Full).then_some(id), len);
+        Ok(len)
     }
 
     fn basis_content(&mut self, number: usize) -> Result<u64, ColumnsError> {
-        let (layer, content) = self.decoder.basis.content(number)?;
-        let there = self.decoder.basis.listings[layer].contents()[content];
-        self.origins.push(Origin::Basis { layer, content });
-        self.decoder.told.push(Used::Basis(number));
-        self.listing.push_content(there.id, there.len);
-        Ok(there.len)
+        const BOUNDS: ColumnsError = ColumnsError::Malformed("a content out of bounds");
+        let (layer, content, there) = self.decoder.basis.content(number)?;
+        let layer = u16::try_from(layer).map_err(|_| BOUNDS)?;
+        let content = u32::try_from(content).map_err(|_| BOUNDS)?;
+        self.note(Origin::Basis { layer, content }, Used::basis(number), there.id, there.len)
     }
 
     /// Reads a content; `before` is the length of the one it is likely a new version of.
@@ -277,43 +316,46 @@ impl Layer<'_, '_, '_> {
             self.told.content = Some(number);
             return self.basis_content(number);
         }
+        let decoder = &mut *self.decoder;
         if code > 0 {
             let back = usize::try_from(code / 2).map_err(|_| ColumnsError::Short)?;
-            let told = self.decoder.told.len().checked_sub(back).and_then(|at| self.decoder.told.get(at));
-            let number = match told.ok_or(ColumnsError::Malformed("a content that was never told"))? {
-                Used::Basis(number) => return self.basis_content(*number),
-                Used::Literal(number) => *number,
-            };
-            let literal = &mut self.decoder.literals[number];
-            literal.uses += 1;
-            let len = literal.len;
-            self.origins.push(Origin::Literal(number));
-            self.decoder.told.push(Used::Literal(number));
-            self.listing.push_content(self.decoder.ids[number], len);
-            return Ok(len);
+            let used = decoder.told.len().checked_sub(back).and_then(|at| decoder.told.get(at)).copied();
+            let used = used.ok_or(ColumnsError::Malformed("a content that was never told"))?;
+            let Some(number) = used.as_literal() else { return self.basis_content(used.as_basis()) };
+            let id = decoder.ids.get(number).copied().unwrap_or(ContentId::UNKNOWN);
+            let literal = &mut decoder.literals[number];
+            literal.uses = literal.uses.saturating_add(1);
+            let len = literal.len.into();
+            // As many literals as contents, which are limited.
+            return self.note(Origin::Literal(number as u32), Some(used), id, len);
         }
-        let high = self.columns.number(Column::Len)?.checked_mul(256);
-        let told = high.ok_or(ColumnsError::Malformed("a length out of bounds"))?
-            + self.columns.byte(Column::LenLow)?;
+        self.literal(before)
+    }
+
+    fn literal(&mut self, before: Option<u64>) -> Result<u64, ColumnsError> {
+        const BOUNDS: ColumnsError = ColumnsError::Malformed("a length out of bounds");
+        let high = self.columns.number(Column::Len)?.checked_mul(256).ok_or(BOUNDS)?;
+        let told = high + self.columns.byte(Column::LenLow)?;
         let len = before.map_or(Some(told), |before| before.checked_add_signed(unzigzag(told)));
-        let len = within("bytes", len.unwrap_or(0), self.decoder.limits.len)?;
-        if len == 0 {
-            return Err(ColumnsError::Malformed("an empty content"));
-        }
+        // Whatever is longer is cut.
+        let len = len.filter(|len| (1..=CONTENT_MAX).contains(len)).ok_or(BOUNDS)?;
         let id = match self.decoder.mode {
-            Mode::Whole | Mode::Known => [0; 16],
+            Mode::Whole | Mode::Known => ContentId::UNKNOWN,
             Mode::Full => {
-                *self.columns.column(Column::Id).take(16)?.first_chunk().ok_or(ColumnsError::Short)?
+                let id = self.columns.take(Column::Id, 16)?.first_chunk().copied();
+                ContentId::from_bytes(id.ok_or(ColumnsError::Short)?)
             }
         };
-        let id = ContentId::from_bytes(id);
-        let (layer, content) = (self.decoder.layers, self.origins.len());
-        self.origins.push(Origin::Literal(self.decoder.literals.len()));
-        self.decoder.told.push(Used::Literal(self.decoder.literals.len()));
-        self.decoder.literals.push(Literal { layer, content, len, uses: 1 });
-        self.decoder.ids.push(id);
-        self.listing.push_content(id, len);
-        Ok(len)
+        let decoder = &mut *self.decoder;
+        let number = decoder.literals.len();
+        let content = u32::try_from(self.origins.len()).map_err(|_| BOUNDS)?;
+        // A content has at most 256 KiB.
+        decoder.literals.push(Literal { layer: decoder.layers, content, len: len as u32, uses: 1 });
+        if decoder.mode == Mode::Full {
+            decoder.ids.push(id);
+        }
+        let origin = Origin::Literal(u32::try_from(number).map_err(|_| BOUNDS)?);
+        self.note(origin, Used::literal(number), id, len)
     }
 }
 
@@ -323,63 +365,116 @@ fn shifted(from: usize, by: i64) -> Result<usize, ColumnsError> {
     to.ok_or(ColumnsError::Malformed("a number out of bounds"))
 }
 
-/// The values of all fields; size and mtime are still as in the record that this one is told against.
-fn fields(columns: &mut Reader<'_>, reference: Option<Place<'_>>) -> Result<Vec<Vec<u8>>, ColumnsError> {
+/// The values of a header's fields.
+struct Values {
+    bytes: Vec<u8>,
+    ends: [usize; FIELDS.len()],
+    size: Vec<u8>,
+    mtime: Vec<u8>,
+}
+
+impl Values {
+    fn get(&self, field: Field) -> &[u8] {
+        let number = field as usize;
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[number]]
+    }
+
+    /// The fields, and their bytes; `None` where one does not fit.
+    fn finish(&self) -> Option<(Fields, Vec<u8>)> {
+        let values = FIELDS.map(|field| match field {
+            Field::Size => &self.size[..],
+            Field::Mtime => &self.mtime[..],
+            _ => self.get(field),
+        });
+        let mut bytes = Vec::new();
+        Some((Fields::of_values(&values, &mut bytes)?, bytes))
+    }
+}
+
+/// The values of all fields but size and mtime, which are told elsewhere.
+fn fields(columns: &mut Reader<'_>, reference: Option<View<'_>>) -> Result<Values, ColumnsError> {
     let mask = columns.number(Column::Mask)?;
     if mask >> FIELDS.len() != 0 {
         return Err(ColumnsError::Malformed("a field that headers do not have"));
     }
-    let mut values = Vec::with_capacity(FIELDS.len());
-    for (number, field) in FIELDS.into_iter().enumerate() {
-        let before = reference.as_ref().map_or(&b""[..], |place| place.listing.field(&place.record, field));
-        values.push(match mask >> number & 1 {
-            0 => before.to_vec(),
-            _ => front_coded(columns.field(number), before)?,
-        });
+    let all = reference.map_or([&b""[..]; 16], |reference| reference.values());
+    let mut values =
+        Values { bytes: Vec::with_capacity(256), ends: [0; 16], size: Vec::new(), mtime: Vec::new() };
+    for (number, (field, before)) in FIELDS.into_iter().zip(all).enumerate() {
+        match mask >> number & 1 {
+            0 => values.bytes.extend_from_slice(before),
+            _ => columns.edit_field(number, before, field.width(), &mut values.bytes)?,
+        }
+        values.ends[number] = values.bytes.len();
     }
     Ok(values)
+}
+
+fn size(columns: &mut Reader<'_>, len: u64, matched: Option<Place<'_>>) -> Result<Vec<u8>, ColumnsError> {
+    match (columns.number(Column::Size)?, matched) {
+        (0, _) => {
+            let number = canonical_number(len).ok_or(ColumnsError::Malformed("a size too large"))?;
+            Ok(number.to_vec())
+        }
+        (1, Some(place)) => Ok(place.view.field(Field::Size).to_vec()),
+        (2, _) => {
+            let value = columns.bytes(Column::Size)?;
+            within("bytes in a field", value.len() as u64, Field::Size.width() as u64)?;
+            Ok(value.to_vec())
+        }
+        _ => Err(ColumnsError::Malformed("a size of an unknown kind")),
+    }
 }
 
 fn mtime(
     columns: &mut Reader<'_>,
     mtimes: &mut Mtimes,
-    reference: Option<Place<'_>>,
-    told: Option<Option<Place<'_>>>,
+    reference: Option<View<'_>>,
+    ends: Option<Option<Place<'_>>>,
 ) -> Result<Vec<u8>, ColumnsError> {
     const BOUNDS: ColumnsError = ColumnsError::Malformed("an mtime out of bounds");
-    let old = told.flatten().and_then(|place| octal(place.mtime()));
+    let old = ends.flatten().and_then(|place| octal(place.view.field(Field::Mtime)));
     let number = match columns.number(Column::Mtime)? {
         0 => {
-            let value = reference.map_or_else(Vec::new, |place| place.mtime().to_vec());
-            if let (Some(_), Some(new)) = (told, octal(&value)) {
+            let value = reference.map_or(&b""[..], |reference| reference.field(Field::Mtime));
+            if let (Some(_), Some(new)) = (ends, octal(value)) {
                 mtimes.note(new, old);
             }
-            return Ok(value);
+            return Ok(value.to_vec());
         }
         1 => old.and_then(|old| mtimes.became(old)).ok_or(BOUNDS)?,
         2 => {
-            let delta = columns.column(Column::MtimeDelta).signed()?;
+            let delta = columns.signed(Column::MtimeDelta)?;
             mtimes.latest().checked_add_signed(delta).ok_or(BOUNDS)?
         }
-        3 => return Ok(columns.column(Column::MtimeDelta).bytes()?.to_vec()),
+        3 => {
+            let value = columns.bytes(Column::MtimeDelta)?;
+            within("bytes in a field", value.len() as u64, Field::Mtime.width() as u64)?;
+            return Ok(value.to_vec());
+        }
         code => usize::try_from(code - 4).ok().and_then(|rank| mtimes.recent(rank)).ok_or(BOUNDS)?,
     };
-    if told.is_some() {
+    if ends.is_some() {
         mtimes.note(number, old);
     }
     Ok(canonical_number(number).ok_or(BOUNDS)?.to_vec())
 }
 
+/// The most bytes of a body: a scanner takes no longer one for part of a header.
+const BODY_MAX: usize = VERBATIM_MAX as usize;
+
 fn body(
     columns: &mut Reader<'_>,
     told: &mut Told,
-    reference: Option<Place<'_>>,
+    reference: Option<View<'_>>,
 ) -> Result<Vec<u8>, ColumnsError> {
-    let before = reference.as_ref().map_or(&b""[..], |place| place.body());
+    let before = reference.map_or(&b""[..], |reference| reference.body());
     match columns.number(Column::Body)? {
         0 => Ok(before.to_vec()),
         1 => {
-            let body = front_coded(columns.column(Column::BodyBytes), before)?;
+            let mut body = Vec::new();
+            columns.edit(Column::BodyBytes, before, BODY_MAX, &mut body)?;
             for (key, value) in pax(&body).unwrap_or_default() {
                 told.note_time(key, value);
             }
@@ -392,6 +487,7 @@ fn body(
                 let value = pax_record(columns, &told.times, key, before)?;
                 told.note_time(key, &value);
                 body.extend(pax_line(key, &value));
+                within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
             }
             Ok(body)
         }
@@ -411,22 +507,20 @@ fn pax_record(
         1 => last().cloned(),
         2 => {
             let (seconds, _) = time(last()?).ok_or(ColumnsError::Malformed("a time that is none"))?;
-            let delta = columns.column(Column::PaxSeconds).signed()?;
+            let delta = columns.signed(Column::PaxSeconds)?;
             let seconds =
                 seconds.checked_add(delta).ok_or(ColumnsError::Malformed("a time out of bounds"))?;
             let mut value = seconds.to_string().into_bytes();
-            value.extend_from_slice(columns.column(Column::PaxFraction).bytes()?);
+            let fraction = columns.bytes(Column::PaxFraction)?;
+            within("bytes in a row", fraction.len() as u64, VERBATIM_MAX)?;
+            value.extend_from_slice(fraction);
             Ok(value)
         }
-        3 => front_coded(columns.column(Column::PaxBytes), before),
+        3 => {
+            let mut value = Vec::new();
+            columns.edit(Column::PaxBytes, before, BODY_MAX, &mut value)?;
+            Ok(value)
+        }
         _ => Err(ColumnsError::Malformed("a pax record of an unknown kind")),
     }
-}
-
-fn front_coded(column: &mut Bytes<'_>, before: &[u8]) -> Result<Vec<u8>, ColumnsError> {
-    let same = before.len().checked_sub(column.len()?);
-    let same = same.ok_or(ColumnsError::Malformed("less of a value than nothing"))?;
-    let mut value = before[..same].to_vec();
-    column.text(&mut value)?;
-    Ok(value)
 }

@@ -1,62 +1,80 @@
 //! Writing columns.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
 
-use super::reference::{Basis, Place, Shape, Told, Used, time};
+use super::index::{Index, Paths};
+use super::reference::{Basis, Headers, Matched, Mtimes, Place, Shape, Told, time};
 use super::stream::{Column, Writer, put, put_text, zigzag};
-use super::{Literal, Mode};
+use super::{Literal, Mode, Used};
 use crate::ContentId;
-use crate::listing::{FIELDS, Field, Group, Kind, Listing, Record, canonical_number, octal, pax};
+use crate::listing::{Content, FIELDS, Field, Group, Kind, Listing, View, canonical_number, octal, pax};
+use crate::names::hash;
 
 /// Tells layers, one after the other.
+///
+/// Takes, besides the listings, up to 24 bytes of memory for each entry and content of the basis, and up to 28 for each
+/// content of the new layers.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     basis: Basis<'a>,
     mode: Mode,
-    /// The groups of the basis by their paths: of each listing the first, lowest listing first.
-    paths: HashMap<Cow<'a, [u8]>, Vec<usize>>,
+    paths: Paths,
     /// Where a content of the basis is first.
-    contents: HashMap<(ContentId, u64), usize>,
-    /// Where a content was told last, counted through all layers, and what it is.
-    told: HashMap<(ContentId, u64), (usize, Used)>,
-    /// How many contents were told.
-    count: usize,
+    contents: Index,
+    told: History,
     literals: Vec<Literal>,
-    layers: usize,
+}
+
+/// The contents that were told.
+#[derive(Debug, Default)]
+struct History {
+    layers: Vec<Arc<Listing>>,
+    /// How many contents were told before each layer.
+    starts: Vec<usize>,
+    /// As what each content was told.
+    used: Vec<Used>,
+    /// Where a content was told last.
+    last: Index,
+}
+
+impl History {
+    /// How many contents ago a content was told, and as what.
+    fn find(&self, content: &Key) -> Option<(usize, Used)> {
+        let last = self.last.get(content, |number| key_in(&self.layers, &self.starts, number))?;
+        Some((self.used.len() - last, self.used[last]))
+    }
+}
+
+/// The content with a number among those of all layers.
+fn key_in(layers: &[Arc<Listing>], starts: &[usize], number: usize) -> Key {
+    let layer = starts.partition_point(|start| *start <= number) - 1;
+    key(&layers[layer].contents().at(number - starts[layer]))
+}
+
+/// By what two contents are the same.
+type Key = (ContentId, u64);
+const NOTHING: Key = (ContentId::UNKNOWN, 0);
+
+fn key(content: &Content) -> Key {
+    (content.id, content.len)
 }
 
 impl<'a> Encoder<'a> {
     /// Nothing is told yet. The other side has the same listings in the same order.
     pub fn new(basis: &'a [&'a Listing], mode: Mode) -> Self {
-        let basis = Basis::new(basis);
-        let mut paths: HashMap<_, Vec<usize>> = HashMap::new();
-        for (number, (layer, group)) in basis.groups.iter().enumerate() {
-            let path = basis.listings[*layer].path(group);
-            if path.is_empty() {
-                continue;
-            }
-            let numbers = paths.entry(path).or_default();
-            if numbers.last().is_none_or(|last| basis.groups[*last].0 != *layer) {
-                numbers.push(number);
-            }
-        }
-        let mut contents = HashMap::new();
-        for (layer, listing) in basis.listings.iter().enumerate() {
-            for (ordinal, content) in listing.contents().iter().enumerate() {
-                contents.entry((content.id, content.len)).or_insert(basis.number(layer, ordinal));
+        let mut basis = Basis::new(basis);
+        let paths = Paths::of(&mut basis);
+        let mut contents = Index::default();
+        if mode != Mode::Whole {
+            let key_of = |number| basis.content(number).map_or(NOTHING, |(.., there)| key(&there));
+            for (layer, listing) in basis.listings.iter().enumerate() {
+                for (ordinal, content) in listing.contents().iter().enumerate() {
+                    contents.insert((basis.number(layer, ordinal), &key(&content)), false, key_of);
+                }
             }
         }
-        Encoder {
-            basis,
-            mode,
-            paths,
-            contents,
-            told: HashMap::new(),
-            count: 0,
-            literals: Vec::new(),
-            layers: 0,
-        }
+        Encoder { basis, mode, paths, contents, told: History::default(), literals: Vec::new() }
     }
 
     /// What had to be told for the first time, by all layers until now.
@@ -64,81 +82,110 @@ impl<'a> Encoder<'a> {
         &self.literals
     }
 
-    fn note(&mut self, content: (ContentId, u64), used: Used) {
-        self.told.insert(content, (self.count, used));
-        self.count += 1;
+    /// What had to be told for the first time.
+    pub fn into_literals(self) -> Vec<Literal> {
+        self.literals
     }
 
     /// Tells a layer.
-    pub fn layer(&mut self, listing: &Listing, out: &mut Vec<u8>) {
-        let groups = listing.groups();
-        out.extend_from_slice(listing.diff_id.as_bytes());
-        put(listing.len, out);
-        put(groups.len() as u64, out);
-        let mut layer = Layer { encoder: self, listing, told: Told::default(), out: Writer::new(), near: 0 };
-        let paths: Vec<_> = groups.iter().map(|group| listing.path(group)).collect();
-        layer.near = layer.nearest(&paths);
-        groups.iter().zip(&paths).for_each(|(group, path)| layer.group(group, path));
-        layer.out.finish(out);
-        self.layers += 1;
+    pub fn layer(&mut self, listing: &Arc<Listing>, out: &mut dyn Write) -> io::Result<()> {
+        let mut begin = listing.diff_id.as_bytes().to_vec();
+        put(listing.len, &mut begin);
+        put(listing.groups() as u64, &mut begin);
+        out.write_all(&begin)?;
+        let near = self.nearest(listing);
+        self.told.starts.push(self.told.used.len());
+        self.told.layers.push(Arc::clone(listing));
+        let (told, headers, out) = (Told::default(), Headers::default(), Writer::new(out));
+        let mut layer = Layer { encoder: self, listing, told, headers, out, near, is_lost: false };
+        let mut cursor = listing.cursor();
+        for number in 0..listing.groups() {
+            cursor.group(number).iter().for_each(|group| layer.group(group));
+        }
+        match layer.is_lost {
+            true => Err(io::Error::other("a layer has more contents than can be told")),
+            false => layer.out.finish(),
+        }
+    }
+
+    /// The listing of the basis that has most of the paths of a layer.
+    fn nearest(&self, listing: &Listing) -> usize {
+        let mut known = vec![0_usize; self.basis.listings.len()];
+        if known.len() > 1 {
+            let mut cursor = listing.cursor();
+            for number in 0..listing.groups() {
+                let Some(group) = cursor.group(number) else { break };
+                let mut before = None;
+                for number in self.paths.get(hash(&group.path())) {
+                    let layer = self.basis.layer(number).map(|(layer, _)| layer);
+                    if let Some(layer) = layer.filter(|layer| before != Some(*layer)) {
+                        known[layer] += 1;
+                        before = Some(layer);
+                    }
+                }
+            }
+        }
+        (0..known.len()).max_by_key(|layer| (known[*layer], *layer)).unwrap_or(0)
     }
 }
 
 /// A layer that is being told.
-struct Layer<'e, 'a> {
+struct Layer<'e, 'a, 'o> {
     encoder: &'e mut Encoder<'a>,
     listing: &'e Listing,
     told: Told,
-    out: Writer,
+    headers: Headers,
+    out: Writer<'o>,
     /// The listing of the basis in which paths are looked for first.
     near: usize,
+    /// There are more contents than there are numbers.
+    is_lost: bool,
 }
 
-impl Layer<'_, '_> {
-    /// The listing of the basis that has most of these paths.
-    fn nearest(&self, paths: &[Cow<'_, [u8]>]) -> usize {
-        let basis = &self.encoder.basis;
-        let mut known = vec![0_usize; basis.listings.len()];
-        for number in paths.iter().filter_map(|path| self.encoder.paths.get(path)).flatten() {
-            known[basis.groups[*number].0] += 1;
-        }
-        (0..known.len()).max_by_key(|layer| (known[*layer], *layer)).unwrap_or(0)
-    }
-
+impl Layer<'_, '_, '_> {
     /// The group of the basis with the same path: the expected one, else one in the listing at hand, else the
     /// topmost.
-    fn find(&self, path: &[u8]) -> Option<usize> {
-        let basis = &self.encoder.basis;
-        if self.told.matched.is_some() {
-            let expected = self.told.expected();
-            let there = basis.groups.get(expected);
-            if there.is_some_and(|(layer, group)| basis.listings[*layer].path(group) == path) {
-                return Some(expected);
-            }
+    fn find(&mut self, path: &[u8]) -> Option<(usize, Matched)> {
+        let basis = &mut self.encoder.basis;
+        if self.told.matched.is_some()
+            && let Some(matched) = basis.group(self.told.expected())
+            && matched.group.path() == path
+        {
+            return Some((self.told.expected(), matched));
         }
-        let numbers = self.encoder.paths.get(path)?;
-        let near = numbers.iter().find(|number| basis.groups[**number].0 == self.near);
-        near.or(numbers.last()).copied()
+        if path.is_empty() {
+            return None;
+        }
+        // Of each listing the first one with this path, the lowest listing first.
+        let layer = |number: usize| basis.layer(number).map(|(layer, _)| layer);
+        let mut numbers = self.encoder.paths.get(hash(path));
+        let top = layer(numbers.next_back()?);
+        let mut numbers = self.encoder.paths.get(hash(path));
+        let near = numbers.clone().find(|number| layer(*number) == Some(self.near));
+        let number = near.or_else(|| numbers.find(|number| layer(*number) == top))?;
+        Some((number, basis.group(number)?))
     }
 
-    fn group(&mut self, group: &Group, path: &[u8]) {
-        let matched = self.find(path);
-        match matched {
-            None => self.out.number(Column::Match, 0),
-            Some(number) => {
+    fn group(&mut self, group: &Group) {
+        self.out.step();
+        let matched = match self.find(&group.path()) {
+            None => {
+                self.out.number(Column::Match, 0);
+                None
+            }
+            Some((number, matched)) => {
                 let delta = number as i64 - self.told.expected() as i64;
                 self.out.number(Column::Match, zigzag(delta) + 1);
                 self.told.matched = Some(number);
+                Some(matched)
             }
-        }
-        let references = matched.map(|number| self.encoder.basis.records(number)).unwrap_or_default();
-        let records = &self.listing.records[group.records.clone()];
-        let shape: Vec<Shape> = records.iter().map(Shape::from).collect();
-        let expected = match matched {
-            Some(_) => references.iter().map(|place| Shape::from(&place.record)).collect(),
-            None => std::mem::take(&mut self.told.shape),
         };
-        if shape == expected {
+        let shape: Vec<Shape> = group.records().map(|view| Shape::from(view.record)).collect();
+        let is_expected = match &matched {
+            Some(matched) => matched.shape().eq(shape.iter().copied()),
+            None => std::mem::take(&mut self.told.shape) == shape,
+        };
+        if is_expected {
             self.out.number(Column::Shape, 0);
         } else {
             self.out.number(Column::Shape, shape.len() as u64);
@@ -146,98 +193,49 @@ impl Layer<'_, '_> {
                 self.out.number(Column::Shape, *kind as u64);
             }
         }
-        let mut content = group.content;
-        for (position, record) in records.iter().enumerate() {
-            let number = group.records.start + position;
-            let reference =
-                references.get(position).filter(|place| Shape::from(&place.record) == shape[position]);
-            self.record(record, number, (records.len(), position), content, reference.copied());
-            content += record.contents;
+        let mut content = group.contents().start;
+        for (position, view) in group.records().enumerate() {
+            let place = matched.as_ref().and_then(|matched| matched.place(position, shape[position]));
+            self.record(&view, (shape.len(), position), content, place);
+            content += view.record.contents;
         }
         self.told.shape = shape;
     }
 
     fn record(
         &mut self,
-        record: &Record,
-        number: usize,
+        view: &View<'_>,
         (of, position): (usize, usize),
         content: usize,
         matched: Option<Place<'_>>,
     ) {
-        let listing = self.listing;
-        match record.kind {
+        self.out.step();
+        match view.record.kind {
             Kind::Zeros(blocks) => self.out.number(Column::Zeros, blocks),
-            Kind::Raw => self.out.bytes(Column::Raw, listing.body(record)),
+            Kind::Raw => self.out.bytes(Column::Raw, view.body()),
             Kind::Header(_) => {
-                let last = self.told.header(of, position).map(|last| Place::told(listing, last));
-                let reference = matched.or(last);
-                self.fields(record, reference);
-                self.body(record, reference);
-                self.mtime(record, reference, (position + 1 == of).then_some(matched));
-                self.told.note_header(of, position, number);
+                let reference = matched.map(|place| place.view).or(self.headers.get(of, position));
+                fields(&mut self.out, view, reference);
+                body(&mut self.out, &mut self.told, view, reference);
+                let ends = (position + 1 == of).then_some(matched);
+                mtime(&mut self.out, &mut self.told.mtimes, view, reference, ends);
+                self.headers.note((of, position), view.record.kind, view.fields(), view.body());
             }
         }
-        self.contents(record, content, matched);
-        if let Kind::Header(_) = record.kind {
-            self.size(record, content, matched);
+        self.contents(view, content, matched);
+        if let Kind::Header(_) = view.record.kind {
+            self.size(view, content, matched);
         }
-        self.out.number(Column::Tail, u64::from(!record.padded));
+        self.out.number(Column::Tail, u64::from(!view.record.padded));
     }
 
-    fn fields(&mut self, record: &Record, reference: Option<Place<'_>>) {
-        let mut mask: u64 = 0;
-        for (number, field) in FIELDS.into_iter().enumerate() {
-            if matches!(field, Field::Size | Field::Mtime) {
-                continue;
-            }
-            let value = self.listing.field(record, field);
-            let before =
-                reference.as_ref().map_or(&b""[..], |place| place.listing.field(&place.record, field));
-            if value != before {
-                mask |= 1 << number;
-                front_code(value, before, self.out.field(number));
-            }
-        }
-        self.out.number(Column::Mask, mask);
-    }
-
-    fn mtime(&mut self, record: &Record, reference: Option<Place<'_>>, told: Option<Option<Place<'_>>>) {
-        let value = self.listing.field(record, Field::Mtime);
-        let before = reference.as_ref().map_or(&b""[..], |place| place.mtime());
-        let old = told.flatten().and_then(|place| octal(place.mtime()));
-        let mtimes = &mut self.told.mtimes;
-        let code = match octal(value) {
-            _ if value == before => 0,
-            Some(new) if old.and_then(|old| mtimes.became(old)) == Some(new) => 1,
-            Some(new) => match mtimes.rank(new) {
-                Some(rank) => 4 + rank as u64,
-                None => {
-                    self.out.signed(Column::MtimeDelta, new as i64 - mtimes.latest() as i64);
-                    2
-                }
-            },
-            None => {
-                self.out.bytes(Column::MtimeDelta, value);
-                3
-            }
-        };
-        self.out.number(Column::Mtime, code);
-        if let (Some(_), Some(new)) = (told, octal(value)) {
-            mtimes.note(new, old);
-        }
-    }
-
-    fn size(&mut self, record: &Record, content: usize, matched: Option<Place<'_>>) {
-        let value = self.listing.field(record, Field::Size);
-        let contents = &self.listing.contents()[content..content + record.contents];
-        let len: u64 = contents.iter().map(|content| content.len).sum::<u64>() + record.body as u64;
+    fn size(&mut self, view: &View<'_>, content: usize, matched: Option<Place<'_>>) {
+        let value = view.field(Field::Size);
+        let contents = self.listing.contents().bytes(content..content + view.record.contents);
+        let len = contents.saturating_add(view.record.body as u64);
         if canonical_number(len).is_some_and(|number| number == *value) {
             self.out.number(Column::Size, 0);
-        } else if matched
-            .as_ref()
-            .is_some_and(|place| place.listing.field(&place.record, Field::Size) == value)
-        {
+        } else if matched.is_some_and(|place| place.view.field(Field::Size) == value) {
             self.out.number(Column::Size, 1);
         } else {
             self.out.number(Column::Size, 2);
@@ -245,118 +243,196 @@ impl Layer<'_, '_> {
         }
     }
 
-    fn body(&mut self, record: &Record, reference: Option<Place<'_>>) {
-        let body = self.listing.body(record);
-        let before = reference.as_ref().map_or(&b""[..], |place| place.body());
-        if body == before {
-            self.out.number(Column::Body, 0);
-            return;
-        }
-        match (pax(body), pax(before)) {
-            (Some(lines), Some(old)) if lines.iter().map(|line| line.0).eq(old.iter().map(|line| line.0)) => {
-                self.out.number(Column::Body, 2);
-                for ((key, value), (_, before)) in lines.into_iter().zip(old) {
-                    self.pax(key, value, before);
-                }
-            }
-            _ => {
-                self.out.number(Column::Body, 1);
-                front_code(body, before, self.out.column(Column::BodyBytes));
-                // Times that are told so are known for those that follow.
-                for (key, value) in pax(body).unwrap_or_default() {
-                    self.told.note_time(key, value);
-                }
-            }
-        }
-    }
-
-    fn pax(&mut self, key: &[u8], value: &[u8], before: &[u8]) {
-        let last = self.told.times.get(key);
-        let code = match (time(value), last.and_then(|last| time(last))) {
-            _ if value == before => 0,
-            (Some(_), Some(_)) if last.is_some_and(|last| last == value) => 1,
-            (Some((seconds, fraction)), Some((last, _))) => {
-                self.out.signed(Column::PaxSeconds, seconds - last);
-                self.out.bytes(Column::PaxFraction, fraction);
-                2
-            }
-            _ => {
-                front_code(value, before, self.out.column(Column::PaxBytes));
-                3
-            }
-        };
-        self.out.number(Column::PaxCode, code);
-        self.told.note_time(key, value);
-    }
-
-    fn contents(&mut self, record: &Record, first: usize, matched: Option<Place<'_>>) {
-        let contents = &self.listing.contents()[first..first + record.contents];
+    fn contents(&mut self, view: &View<'_>, first: usize, matched: Option<Place<'_>>) {
+        let range = first..first + view.record.contents;
         let mut before = None;
         if let Some(place) = matched {
-            let old = &place.listing.contents()[place.content..place.content + place.record.contents];
-            let same =
-                contents.iter().map(|new| (new.id, new.len)).eq(old.iter().map(|old| (old.id, old.len)));
-            if same && (self.encoder.mode != Mode::Whole || contents.is_empty()) {
-                self.contents_code(record, true, 0);
-                self.told.content = (place.number + old.len()).checked_sub(1).or(self.told.content);
-                for (offset, content) in contents.iter().enumerate() {
-                    self.encoder.note((content.id, content.len), Used::Basis(place.number + offset));
+            let old = place.number..place.number + place.view.record.contents;
+            let is_same = old.len() == range.len()
+                && self.listing.contents().range(range.clone()).zip(old.clone()).all(|(new, old)| {
+                    self.encoder.basis.content(old).is_ok_and(|(.., old)| key(&old) == key(&new))
+                });
+            if is_same && (self.encoder.mode != Mode::Whole || range.is_empty()) {
+                self.contents_code(view, true, 0);
+                self.told.content = old.end.checked_sub(1).or(self.told.content);
+                for (content, old) in self.listing.contents().range(range).zip(old) {
+                    self.note(&content, Used::basis(old));
                 }
                 return;
             }
             self.told.content = place.number.checked_sub(1);
-            if let ([_], [old]) = (contents, old) {
-                before = Some(old.len);
+            if (range.len(), old.len()) == (1, 1) {
+                before = self.encoder.basis.content(old.start).ok().map(|(.., old)| old.len);
             }
         }
-        self.contents_code(record, matched.is_some(), contents.len() as u64 + 1);
-        for (offset, content) in contents.iter().enumerate() {
-            self.content((content.id, content.len), first + offset, before);
+        self.contents_code(view, matched.is_some(), range.len() as u64 + 1);
+        for ordinal in range {
+            self.content(ordinal, before);
         }
     }
 
-    fn contents_code(&mut self, record: &Record, is_matched: bool, code: u64) {
-        let expected = self.told.expected_code(self.listing.field(record, Field::Name), is_matched);
+    fn contents_code(&mut self, view: &View<'_>, is_matched: bool, code: u64) {
+        let expected = self.told.expected_code(view.field(Field::Name), is_matched);
         self.out.number(Column::Contents, if code == *expected { 0 } else { code + 1 });
         *expected = code;
     }
 
-    fn content(&mut self, (id, len): (ContentId, u64), content: usize, before: Option<u64>) {
-        let encoder = &mut *self.encoder;
+    fn content(&mut self, ordinal: usize, before: Option<u64>) {
+        self.out.step();
+        let content = self.listing.contents().at(ordinal);
+        let encoder = &*self.encoder;
         if encoder.mode != Mode::Whole {
             let expected = self.told.expected_content();
-            let is_expected = encoder.basis.content(expected).is_ok_and(|(layer, ordinal)| {
-                let there = encoder.basis.listings[layer].contents()[ordinal];
-                (there.id, there.len) == (id, len)
-            });
-            let again = encoder.told.get(&(id, len)).filter(|_| !is_expected).copied();
-            if let Some((last, used)) = again {
-                self.out.number(Column::Origin, 2 * (encoder.count - last) as u64);
-                if let Used::Literal(literal) = used {
-                    encoder.literals[literal].uses += 1;
+            let is_expected =
+                encoder.basis.content(expected).is_ok_and(|(.., there)| key(&there) == key(&content));
+            let again = if is_expected { None } else { encoder.told.find(&key(&content)) };
+            if let Some((back, used)) = again {
+                self.out.number(Column::Origin, 2 * back as u64);
+                if let Some(literal) = used.as_literal() {
+                    let uses = &mut self.encoder.literals[literal].uses;
+                    *uses = uses.saturating_add(1);
                 }
-                encoder.note((id, len), used);
+                self.note(&content, Some(used));
                 return;
             }
-            let there = if is_expected { Some(expected) } else { encoder.contents.get(&(id, len)).copied() };
+            let key_of = |number| encoder.basis.content(number).map_or(NOTHING, |(.., there)| key(&there));
+            let there = match is_expected {
+                true => Some(expected),
+                false => encoder.contents.get(&key(&content), key_of),
+            };
             if let Some(number) = there {
                 let delta = number as i64 - expected as i64;
                 self.out.number(Column::Origin, 2 * zigzag(delta) + 1);
                 self.told.content = Some(number);
-                encoder.note((id, len), Used::Basis(number));
+                self.note(&content, Used::basis(number));
                 return;
             }
         }
-        encoder.note((id, len), Used::Literal(encoder.literals.len()));
+        self.literal(&content, ordinal, before);
+    }
+
+    fn literal(&mut self, content: &Content, ordinal: usize, before: Option<u64>) {
         self.out.number(Column::Origin, 0);
-        let told = before.map_or(len, |before| zigzag(len as i64 - before as i64));
+        let told = before.map_or(content.len, |before| zigzag(content.len as i64 - before as i64));
         self.out.number(Column::Len, told >> 8);
         self.out.column(Column::LenLow).push(told as u8);
-        if encoder.mode == Mode::Full {
-            self.out.column(Column::Id).extend_from_slice(id.as_bytes());
+        if self.encoder.mode == Mode::Full {
+            self.out.column(Column::Id).extend_from_slice(content.id.as_bytes());
         }
-        encoder.literals.push(Literal { layer: encoder.layers, content, len, uses: 1 });
+        self.note(content, Used::literal(self.encoder.literals.len()));
+        let layer = self.encoder.told.layers.len() - 1;
+        let numbers = [layer as u64, ordinal as u64, content.len].map(u32::try_from);
+        match numbers {
+            [Ok(layer), Ok(content), Ok(len)] => {
+                self.encoder.literals.push(Literal { layer, content, len, uses: 1 });
+            }
+            _ => self.is_lost = true,
+        }
     }
+
+    /// Notes as what a content was told.
+    fn note(&mut self, content: &Content, used: Option<Used>) {
+        let Some(used) = used else {
+            self.is_lost = true;
+            return;
+        };
+        let History { layers, starts, used: all, last } = &mut self.encoder.told;
+        all.push(used);
+        // Nothing is told twice then.
+        if self.encoder.mode != Mode::Whole {
+            let key_of = |number| key_in(layers, starts, number);
+            last.insert((all.len() - 1, &key(content)), true, key_of);
+        }
+    }
+}
+
+fn fields(out: &mut Writer<'_>, view: &View<'_>, reference: Option<View<'_>>) {
+    let mut mask: u64 = 0;
+    let before = reference.map_or([&b""[..]; 16], |before| before.values());
+    for ((number, field), (value, before)) in
+        FIELDS.into_iter().enumerate().zip(view.values().into_iter().zip(before))
+    {
+        if !matches!(field, Field::Size | Field::Mtime) && value != before {
+            mask |= 1 << number;
+            front_code(value, before, out.field(number));
+        }
+    }
+    out.number(Column::Mask, mask);
+}
+
+fn mtime(
+    out: &mut Writer<'_>,
+    mtimes: &mut Mtimes,
+    view: &View<'_>,
+    reference: Option<View<'_>>,
+    ends: Option<Option<Place<'_>>>,
+) {
+    let value = view.field(Field::Mtime);
+    let before = reference.map_or(&b""[..], |before| before.field(Field::Mtime));
+    let old = ends.flatten().and_then(|place| octal(place.view.field(Field::Mtime)));
+    let code = match octal(value) {
+        _ if value == before => 0,
+        Some(new) if old.and_then(|old| mtimes.became(old)) == Some(new) => 1,
+        Some(new) => match mtimes.rank(new) {
+            Some(rank) => 4 + rank as u64,
+            None => {
+                out.signed(Column::MtimeDelta, new as i64 - mtimes.latest() as i64);
+                2
+            }
+        },
+        None => {
+            out.bytes(Column::MtimeDelta, value);
+            3
+        }
+    };
+    out.number(Column::Mtime, code);
+    if let (Some(_), Some(new)) = (ends, octal(value)) {
+        mtimes.note(new, old);
+    }
+}
+
+fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, reference: Option<View<'_>>) {
+    let body = view.body();
+    let before = reference.map_or(&b""[..], |before| before.body());
+    if body == before {
+        out.number(Column::Body, 0);
+        return;
+    }
+    match (pax(body), pax(before)) {
+        (Some(lines), Some(old)) if lines.iter().map(|line| line.0).eq(old.iter().map(|line| line.0)) => {
+            out.number(Column::Body, 2);
+            for ((key, value), (_, before)) in lines.into_iter().zip(old) {
+                pax_record(out, told, (key, value), before);
+            }
+        }
+        _ => {
+            out.number(Column::Body, 1);
+            front_code(body, before, out.column(Column::BodyBytes));
+            // Times that are told so are known for those that follow.
+            for (key, value) in pax(body).unwrap_or_default() {
+                told.note_time(key, value);
+            }
+        }
+    }
+}
+
+fn pax_record(out: &mut Writer<'_>, told: &mut Told, (key, value): (&[u8], &[u8]), before: &[u8]) {
+    let last = told.times.get(key);
+    let code = match (time(value), last.and_then(|last| time(last))) {
+        _ if value == before => 0,
+        (Some(_), Some(_)) if last.is_some_and(|last| last == value) => 1,
+        (Some((seconds, fraction)), Some((last, _))) => {
+            out.signed(Column::PaxSeconds, seconds - last);
+            out.bytes(Column::PaxFraction, fraction);
+            2
+        }
+        _ => {
+            front_code(value, before, out.column(Column::PaxBytes));
+            3
+        }
+    };
+    out.number(Column::PaxCode, code);
+    told.note_time(key, value);
 }
 
 /// How many bytes go from the end of what was before, and what comes there: among files of like names this

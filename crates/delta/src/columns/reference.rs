@@ -3,30 +3,35 @@
 use std::collections::HashMap;
 
 use super::ColumnsError;
-use crate::listing::{Field, Group, Kind, Listing, Record};
+use crate::listing::{Content, Cursor, GROUP_RECORDS, Group, Kind, Listing, Record, Records, View};
 
-/// A record of a listing.
+/// A group of the basis.
+#[derive(Debug)]
+pub(super) struct Matched {
+    pub(super) group: Group,
+    /// The number of its first content in the whole basis.
+    content: usize,
+}
+
+/// A record of the basis, against which another is told.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    pub(super) listing: &'a Listing,
-    pub(super) record: Record,
-    /// The first of its contents in the listing, and its number in the whole basis.
-    pub(super) content: usize,
+    pub(super) view: View<'a>,
+    /// The number of its first content in the whole basis.
     pub(super) number: usize,
 }
 
-impl<'a> Place<'a> {
-    /// A record of the layer that is being told, to tell another against.
-    pub(super) fn told(listing: &'a Listing, record: usize) -> Place<'a> {
-        Place { listing, record: listing.records[record], content: 0, number: 0 }
+impl Matched {
+    /// Its record at a position, if that is of a kind.
+    pub(super) fn place(&self, position: usize, shape: Shape) -> Option<Place<'_>> {
+        let view = self.group.record(position).filter(|view| Shape::from(view.record) == shape)?;
+        let before = self.group.records().take(position).map(|view| view.record.contents);
+        Some(Place { view, number: self.content + before.sum::<usize>() })
     }
 
-    pub(super) fn body(&self) -> &[u8] {
-        self.listing.body(&self.record)
-    }
-
-    pub(super) fn mtime(&self) -> &[u8] {
-        self.listing.field(&self.record, Field::Mtime)
+    /// The kinds of its records.
+    pub(super) fn shape(&self) -> impl Iterator<Item = Shape> + '_ {
+        self.group.records().map(|view| Shape::from(view.record))
     }
 }
 
@@ -34,34 +39,37 @@ impl<'a> Place<'a> {
 #[derive(Debug)]
 pub(super) struct Basis<'a> {
     pub(super) listings: &'a [&'a Listing],
-    pub(super) groups: Vec<(usize, Group)>,
+    cursors: Vec<Cursor<'a>>,
     /// Of each listing the number of its first group, and of its first content.
-    pub(super) starts: Vec<(usize, usize)>,
+    starts: Vec<(usize, usize)>,
+    pub(super) groups: usize,
     contents: usize,
 }
 
 impl<'a> Basis<'a> {
     pub(super) fn new(listings: &'a [&'a Listing]) -> Self {
-        let (mut groups, mut starts, mut contents) = (Vec::new(), Vec::new(), 0);
-        for (layer, listing) in listings.iter().enumerate() {
-            starts.push((groups.len(), contents));
-            groups.extend(listing.groups().into_iter().map(|group| (layer, group)));
+        let (mut starts, mut groups, mut contents) = (Vec::new(), 0, 0);
+        for listing in listings {
+            starts.push((groups, contents));
+            groups += listing.groups();
             contents += listing.contents().len();
         }
-        Basis { listings, groups, starts, contents }
+        let cursors = listings.iter().map(|listing| listing.cursor()).collect();
+        Basis { listings, cursors, starts, groups, contents }
     }
 
-    /// The records of a group.
-    pub(super) fn records(&self, number: usize) -> Vec<Place<'a>> {
-        let Some((layer, group)) = self.groups.get(number) else { return Vec::new() };
-        let listing = self.listings[*layer];
-        let mut content = group.content;
-        let place = |record: &Record| {
-            let place = Place { listing, record: *record, content, number: self.number(*layer, content) };
-            content += record.contents;
-            place
-        };
-        listing.records[group.records.clone()].iter().map(place).collect()
+    /// The layer of a group, and which of its groups it is.
+    pub(super) fn layer(&self, group: usize) -> Option<(usize, usize)> {
+        let layer = self.starts.partition_point(|(first, _)| *first <= group).checked_sub(1)?;
+        (group < self.groups).then(|| (layer, group - self.starts[layer].0))
+    }
+
+    /// A group.
+    pub(super) fn group(&mut self, number: usize) -> Option<Matched> {
+        let (layer, within) = self.layer(number)?;
+        let group = self.cursors[layer].group(within)?;
+        let content = self.number(layer, group.contents().start);
+        Some(Matched { group, content })
     }
 
     /// The number of a content among those of the whole basis.
@@ -69,25 +77,33 @@ impl<'a> Basis<'a> {
         self.starts[layer].1 + content
     }
 
-    /// The content with a number.
-    pub(super) fn content(&self, number: usize) -> Result<(usize, usize), ColumnsError> {
-        if number >= self.contents {
-            return Err(ColumnsError::Malformed("a content that is not in the basis"));
-        }
-        let layer = self.starts.partition_point(|(_, first)| *first <= number) - 1;
-        Ok((layer, number - self.starts[layer].1))
+    /// The content with a number: its layer, which of the layer's it is, and the content.
+    pub(super) fn content(&self, number: usize) -> Result<(usize, usize, Content), ColumnsError> {
+        let layer = self.starts.partition_point(|(_, first)| *first <= number).checked_sub(1);
+        let layer = layer.filter(|_| number < self.contents);
+        let found = layer.and_then(|layer| {
+            let content = number - self.starts[layer].1;
+            Some((layer, content, self.listings[layer].contents().get(content)?))
+        });
+        found.ok_or(ColumnsError::Malformed("a content that is not in the basis"))
     }
 }
 
-/// What was told of the layer until now.
+/// The most keys of pax records whose times are remembered, kinds of files whose codes are, and mtimes of the basis: more
+/// different ones than a layer has that can be told well.
+const TIMES: usize = 64;
+const KINDS: usize = 4096;
+const BECAME: usize = 1 << 16;
+/// A time whose fraction has more digits is told as any value.
+const FRACTION: usize = 16;
+
+/// What was told of the layer until now. However large the layer is, this is not.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The group of the basis that was matched last.
     pub(super) matched: Option<usize>,
     /// The shape of the last group.
     pub(super) shape: Vec<Shape>,
-    /// The last header at this position in a group of so many records.
-    headers: HashMap<(usize, usize), usize>,
     pub(super) mtimes: Mtimes,
     /// The last value of each pax record with a time.
     pub(super) times: HashMap<Vec<u8>, Vec<u8>>,
@@ -109,25 +125,44 @@ impl Told {
     }
 
     /// What the contents of an entry are expected to be told as: as those of the last one of its kind. Compiled
-    /// files, for instance, change all at once.
+    /// files, for instance, change all at once. Of many kinds, those that come late count as none.
     pub(super) fn expected_code(&mut self, name: &[u8], is_matched: bool) -> &mut u64 {
-        self.codes.entry((kind(name).to_vec(), is_matched)).or_default()
-    }
-
-    pub(super) fn note_header(&mut self, of: usize, position: usize, record: usize) {
-        self.headers.insert((of, position), record);
-    }
-
-    pub(super) fn header(&self, of: usize, position: usize) -> Option<usize> {
-        self.headers.get(&(of, position)).copied()
+        let mut key = (kind(name).to_vec(), is_matched);
+        if self.codes.len() >= KINDS && !self.codes.contains_key(&key) {
+            key.0.clear();
+        }
+        self.codes.entry(key).or_default()
     }
 
     /// Notes a pax record with a time. The field of the header that follows is likely to say the same.
     pub(super) fn note_time(&mut self, key: &[u8], value: &[u8]) {
         let Some((seconds, _)) = time(value) else { return };
-        self.times.insert(key.to_vec(), value.to_vec());
+        if let Some(last) = self.times.get_mut(key) {
+            last.clear();
+            last.extend_from_slice(value);
+        } else if self.times.len() < TIMES {
+            self.times.insert(key.to_vec(), value.to_vec());
+        }
         if let (b"mtime", Ok(seconds)) = (key, u64::try_from(seconds)) {
             self.mtimes.note(seconds, None);
+        }
+    }
+}
+
+/// The last header at each position in a group of so many records.
+#[derive(Debug, Default)]
+pub(super) struct Headers([[Records; GROUP_RECORDS]; GROUP_RECORDS]);
+
+impl Headers {
+    pub(super) fn get(&self, of: usize, position: usize) -> Option<View<'_>> {
+        self.0.get(of.checked_sub(1)?)?.get(position)?.last()
+    }
+
+    pub(super) fn note(&mut self, (of, position): (usize, usize), kind: Kind, fields: &[u8], body: &[u8]) {
+        let of = of.checked_sub(1).and_then(|of| self.0.get_mut(of));
+        if let Some(last) = of.and_then(|of| of.get_mut(position)) {
+            last.clear();
+            last.push(kind, fields, body);
         }
     }
 }
@@ -155,6 +190,9 @@ impl Mtimes {
             }
         }
         if let Some(old) = old {
+            if self.became.len() >= BECAME {
+                self.became.clear();
+            }
             self.became.insert(old, new);
         }
     }
@@ -185,15 +223,6 @@ fn kind(name: &[u8]) -> &[u8] {
     }
 }
 
-/// A content that was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Used {
-    /// The content of the basis with this number.
-    Basis(usize),
-    /// The literal with this ordinal.
-    Literal(usize),
-}
-
 /// The kind of a record, as far as it decides how it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -216,6 +245,9 @@ impl From<&Record> for Shape {
 pub(super) fn time(value: &[u8]) -> Option<(i64, &[u8])> {
     let dot = value.iter().position(|byte| *byte == b'.');
     let (seconds, fraction) = value.split_at(dot.unwrap_or(value.len()));
+    if fraction.len() > FRACTION {
+        return None;
+    }
     let seconds = std::str::from_utf8(seconds).ok()?;
     let number: i64 = seconds.parse().ok().filter(|number: &i64| number.unsigned_abs() < 1 << 40)?;
     (number.to_string() == seconds).then_some((number, fraction))

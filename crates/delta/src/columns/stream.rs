@@ -1,6 +1,9 @@
 //! The columns of a layer, one after the other: each is its length and its bytes.
+//!
+//! A large layer has several sections, of which each has all columns. So neither side holds more than one of them.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use super::ColumnsError;
 use crate::listing::FIELDS;
@@ -42,21 +45,37 @@ pub(super) enum Column {
 const FIRST_FIELD: usize = 20;
 const COLUMNS: usize = FIRST_FIELD + FIELDS.len();
 
-/// Columns being written.
-#[derive(Debug)]
-pub(super) struct Writer([Vec<u8>; COLUMNS]);
+/// A section ends when it has so many bytes.
+const SECTION: usize = 4 << 20;
+/// No section has more: one that is not full has room for a record, whose body is at most
+/// [`VERBATIM_MAX`](crate::scan::VERBATIM_MAX) bytes, each told as one or two.
+pub(super) const SECTION_MAX: usize = 8 << 20;
 
-impl Writer {
-    pub(super) fn new() -> Self {
-        Writer(std::array::from_fn(|_| Vec::new()))
+/// Columns being written.
+pub(super) struct Writer<'o> {
+    columns: [Vec<u8>; COLUMNS],
+    out: &'o mut dyn Write,
+    failed: io::Result<()>,
+}
+
+impl<'o> Writer<'o> {
+    pub(super) fn new(out: &'o mut dyn Write) -> Self {
+        Writer { columns: std::array::from_fn(|_| Vec::new()), out, failed: Ok(()) }
+    }
+
+    /// Before a group, before a record and before a content, a section may end.
+    pub(super) fn step(&mut self) {
+        if self.columns.iter().map(Vec::len).sum::<usize>() >= SECTION {
+            self.end_section();
+        }
     }
 
     pub(super) fn column(&mut self, column: Column) -> &mut Vec<u8> {
-        &mut self.0[column as usize]
+        &mut self.columns[column as usize]
     }
 
     pub(super) fn field(&mut self, field: usize) -> &mut Vec<u8> {
-        &mut self.0[FIRST_FIELD + field]
+        &mut self.columns[FIRST_FIELD + field]
     }
 
     pub(super) fn number(&mut self, column: Column, value: u64) {
@@ -71,11 +90,23 @@ impl Writer {
         put_bytes(bytes, self.column(column));
     }
 
-    pub(super) fn finish(self, out: &mut Vec<u8>) {
-        for column in &self.0 {
-            put(column.len() as u64, out);
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.end_section();
+        self.failed
+    }
+
+    fn end_section(&mut self) {
+        let mut lens = Vec::new();
+        self.columns.iter().for_each(|column| put(column.len() as u64, &mut lens));
+        if self.failed.is_ok() {
+            self.failed = self.out.write_all(&lens);
         }
-        self.0.iter().for_each(|column| out.extend_from_slice(column));
+        for column in &mut self.columns {
+            if self.failed.is_ok() {
+                self.failed = self.out.write_all(column);
+            }
+            column.clear();
+        }
     }
 }
 
@@ -109,86 +140,161 @@ pub(super) const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// Bytes being read.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
-
-impl<'a> Bytes<'a> {
-    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], ColumnsError> {
-        let (taken, rest) = self.0.split_at_checked(len).ok_or(ColumnsError::Short)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    pub(super) fn number(&mut self) -> Result<u64, ColumnsError> {
-        let number: io::Result<Option<u64>> = varint::read(&mut self.0);
-        number.ok().flatten().ok_or(ColumnsError::Short)
-    }
-
-    pub(super) fn len(&mut self) -> Result<usize, ColumnsError> {
-        usize::try_from(self.number()?).map_err(|_| ColumnsError::Short)
-    }
-
-    pub(super) fn signed(&mut self) -> Result<i64, ColumnsError> {
-        Ok(unzigzag(self.number()?))
-    }
-
-    /// Reads what [`put_text`] wrote, and adds it to `out`.
-    pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Result<(), ColumnsError> {
-        loop {
-            match self.take(1)?[0] {
-                0 => return Ok(()),
-                1 => match self.take(1)?[0] {
-                    escaped @ (1 | 2) => out.push(escaped - 1),
-                    _ => return Err(ColumnsError::Malformed("an escape of nothing")),
-                },
-                byte => out.push(byte),
-            }
-        }
-    }
-
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], ColumnsError> {
-        let len = self.len()?;
-        self.take(len)
-    }
+/// Reads a number.
+pub(super) fn number(input: &mut dyn Read) -> Result<u64, ColumnsError> {
+    varint::read(input)?.ok_or(ColumnsError::Malformed("a number that is none"))
 }
 
 /// Columns being read.
-#[derive(Debug)]
-pub(super) struct Reader<'a>([Bytes<'a>; COLUMNS]);
+pub(super) struct Reader<'i> {
+    input: &'i mut dyn Read,
+    /// The bytes of a section, and what of them is not read yet of each column.
+    section: Vec<u8>,
+    columns: [Range<usize>; COLUMNS],
+}
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(input: &mut Bytes<'a>) -> Result<Self, ColumnsError> {
-        let mut lens = [0; COLUMNS];
-        for len in &mut lens {
-            *len = input.len()?;
-        }
-        let mut columns = [Bytes::default(); COLUMNS];
-        for (column, len) in columns.iter_mut().zip(lens) {
-            *column = Bytes(input.take(len)?);
-        }
-        Ok(Reader(columns))
+impl<'i> Reader<'i> {
+    /// Reads the first section.
+    pub(super) fn new(input: &'i mut dyn Read) -> Result<Self, ColumnsError> {
+        let columns = std::array::from_fn(|_| 0..0);
+        let mut reader = Reader { input, section: Vec::new(), columns };
+        reader.next_section()?;
+        Ok(reader)
     }
 
-    pub(super) fn column(&mut self, column: Column) -> &mut Bytes<'a> {
-        &mut self.0[column as usize]
+    fn next_section(&mut self) -> Result<(), ColumnsError> {
+        if !self.is_empty() {
+            return Err(ColumnsError::Short);
+        }
+        let mut end: usize = 0;
+        for column in &mut self.columns {
+            let len = usize::try_from(number(self.input)?).ok();
+            let to = len.and_then(|len| end.checked_add(len)).filter(|to| *to <= SECTION_MAX);
+            let to =
+                to.ok_or(ColumnsError::Limit { what: "bytes in a section", limit: SECTION_MAX as u64 })?;
+            *column = end..to;
+            end = to;
+        }
+        self.section.clear();
+        (&mut *self.input).take(end as u64).read_to_end(&mut self.section)?;
+        if self.section.len() < end { Err(ColumnsError::Short) } else { Ok(()) }
     }
 
-    pub(super) fn field(&mut self, field: usize) -> &mut Bytes<'a> {
-        &mut self.0[FIRST_FIELD + field]
+    pub(super) fn take(&mut self, column: Column, len: usize) -> Result<&[u8], ColumnsError> {
+        self.take_from(column as usize, len)
+    }
+
+    fn take_from(&mut self, column: usize, len: usize) -> Result<&[u8], ColumnsError> {
+        if self.columns[column].is_empty() && len > 0 {
+            self.next_section()?;
+        }
+        let left = &mut self.columns[column];
+        if left.len() < len {
+            return Err(ColumnsError::Short);
+        }
+        let taken = left.start..left.start + len;
+        left.start = taken.end;
+        Ok(&self.section[taken])
+    }
+
+    fn number_from(&mut self, column: usize) -> Result<u64, ColumnsError> {
+        if self.columns[column].is_empty() {
+            self.next_section()?;
+        }
+        let left = &mut self.columns[column];
+        let mut bytes = &self.section[left.clone()];
+        let number = varint::read(&mut bytes).ok().flatten().ok_or(ColumnsError::Short)?;
+        left.start = left.end - bytes.len();
+        Ok(number)
     }
 
     pub(super) fn number(&mut self, column: Column) -> Result<u64, ColumnsError> {
-        self.column(column).number()
+        self.number_from(column as usize)
+    }
+
+    pub(super) fn len(&mut self, column: Column) -> Result<usize, ColumnsError> {
+        usize::try_from(self.number(column)?).map_err(|_| ColumnsError::Short)
+    }
+
+    pub(super) fn signed(&mut self, column: Column) -> Result<i64, ColumnsError> {
+        Ok(unzigzag(self.number(column)?))
     }
 
     pub(super) fn byte(&mut self, column: Column) -> Result<u64, ColumnsError> {
-        Ok(u64::from(self.column(column).take(1)?[0]))
+        Ok(u64::from(self.take(column, 1)?[0]))
+    }
+
+    pub(super) fn bytes(&mut self, column: Column) -> Result<&[u8], ColumnsError> {
+        let len = self.len(column)?;
+        self.take(column, len)
+    }
+
+    /// Adds a value that is told as an edit of the one before, and is at most so long.
+    pub(super) fn edit(
+        &mut self,
+        column: Column,
+        before: &[u8],
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ColumnsError> {
+        self.edit_from(column as usize, before, most, out)
+    }
+
+    /// The same of a field.
+    pub(super) fn edit_field(
+        &mut self,
+        field: usize,
+        before: &[u8],
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ColumnsError> {
+        self.edit_from(FIRST_FIELD + field, before, most, out)
+    }
+
+    fn edit_from(
+        &mut self,
+        column: usize,
+        before: &[u8],
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ColumnsError> {
+        let cut = usize::try_from(self.number_from(column)?).map_err(|_| ColumnsError::Short)?;
+        let same = before.len().checked_sub(cut).filter(|same| *same <= most);
+        let same = same.ok_or(ColumnsError::Malformed("prefix length out of range"))?;
+        out.extend_from_slice(&before[..same]);
+        let mut left = &self.section[self.columns[column].clone()];
+        text(&mut left, most - same, out)?;
+        self.columns[column].start = self.columns[column].end - left.len();
+        Ok(())
     }
 
     /// Whether all was read.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|column| column.0.is_empty())
+        self.columns.iter().all(Range::is_empty)
+    }
+}
+
+/// Reads what [`put_text`] wrote, at most so many bytes, and adds it to `out`.
+fn text(input: &mut &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), ColumnsError> {
+    let end = out.len() + most;
+    let mut next = || -> Result<u8, ColumnsError> {
+        let (first, rest) = input.split_first().ok_or(ColumnsError::Short)?;
+        *input = rest;
+        Ok(*first)
+    };
+    loop {
+        let byte = match next()? {
+            0 => return Ok(()),
+            1 => match next()? {
+                escaped @ (1 | 2) => escaped - 1,
+                _ => return Err(ColumnsError::Malformed("an escape of nothing")),
+            },
+            byte => byte,
+        };
+        if out.len() == end {
+            return Err(ColumnsError::Malformed("a value too long"));
+        }
+        out.push(byte);
     }
 }
 
@@ -198,16 +304,40 @@ mod tests {
 
     #[test]
     fn texts_round_trip() {
-        for text in [&b""[..], b"usr/lib", b"\0", b"\x01\0\x02", b"\xff\x01"] {
+        for value in [&b""[..], b"usr/lib", b"\0", b"\x01\0\x02", b"\xff\x01"] {
             let mut bytes = Vec::new();
-            put_text(text, &mut bytes);
+            put_text(value, &mut bytes);
             bytes.extend(b"more");
-            let (mut input, mut read) = (Bytes(&bytes), Vec::new());
-            input.text(&mut read).unwrap();
-            assert_eq!((&read[..], input.0), (text, &b"more"[..]));
+            let (mut input, mut read) = (&bytes[..], Vec::new());
+            text(&mut input, value.len(), &mut read).unwrap();
+            assert_eq!((&read[..], input), (value, &b"more"[..]));
         }
-        assert_eq!(Bytes(b"usr").text(&mut Vec::new()), Err(ColumnsError::Short));
-        assert!(matches!(Bytes(b"\x01\x03\0").text(&mut Vec::new()), Err(ColumnsError::Malformed(_))));
+        let fails = |bytes: &[u8], most| text(&mut &bytes[..], most, &mut Vec::new()).unwrap_err();
+        assert!(matches!(fails(b"usr", 9), ColumnsError::Short));
+        assert!(matches!(fails(b"\x01\x03\0", 9), ColumnsError::Malformed(_)));
+        assert!(matches!(fails(b"usr\0", 2), ColumnsError::Malformed(_)));
+    }
+
+    #[test]
+    fn sections_are_read_as_one() {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out);
+        let value = |at: usize| vec![at as u8; 1000];
+        for at in 0..10_000 {
+            writer.step();
+            writer.number(Column::Match, at as u64);
+            writer.bytes(Column::Raw, &value(at));
+        }
+        writer.finish().unwrap();
+        let mut input = &out[..];
+        let mut reader = Reader::new(&mut input).unwrap();
+        for at in 0..10_000 {
+            assert!(reader.section.len() <= SECTION + 1010);
+            assert_eq!(reader.number(Column::Match).unwrap(), at as u64);
+            assert_eq!(reader.bytes(Column::Raw).unwrap(), value(at));
+        }
+        assert!(reader.is_empty());
+        assert!(matches!(reader.number(Column::Match), Err(ColumnsError::Io(_))));
     }
 
     #[test]

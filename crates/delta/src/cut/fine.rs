@@ -60,14 +60,14 @@ impl Cuts {
     }
 
     /// Adds a content. One that would be a single cut is not divided, and counts as one that nobody has: it is
-    /// here because its id was not known. So is every one when there are too many cuts to ask about.
-    pub fn push(&mut self, content: &[u8]) {
+    /// here because its id was not known. So is every one when there are `most` cuts, or too many to ask about.
+    pub fn push(&mut self, content: &[u8], most: usize) {
         let (start, end) = (self.items.len(), self.len());
         let mut cutter = Cutter::new(FINE);
         let (mut at, mut rest) = (end, content);
         while !rest.is_empty() {
             let (cut, after) = rest.split_at(cutter.find(rest).unwrap_or(rest.len()));
-            if cut.len() == content.len() || self.items.len() == ITEMS_MAX {
+            if cut.len() == content.len() || self.items.len() >= most.min(ITEMS_MAX) {
                 self.items.truncate(start);
                 self.ends.truncate(start);
                 break;

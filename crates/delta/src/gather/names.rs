@@ -1,84 +1,102 @@
 //! Which old file a new one is a version of, by their names.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use crate::Listing;
+use crate::names::hash;
+use crate::{Listing, Spot};
 
 /// A file of the basis.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OldFile {
-    pub(super) layer: usize,
-    pub(super) contents: Range<usize>,
+    pub(super) layer: u32,
+    start: u32,
+    end: u32,
     pub(super) len: u64,
 }
 
-/// The files of the basis by their names, from the strictest to the loosest sense of a name.
-pub(super) struct Old<'a> {
-    basis: &'a [Option<&'a Listing>],
-    paths: HashMap<Cow<'a, [u8]>, OldFile>,
-    blurred_paths: HashMap<Vec<u8>, Vec<OldFile>>,
-    names: HashMap<Vec<u8>, Vec<OldFile>>,
-    blurred_names: HashMap<Vec<u8>, Vec<OldFile>>,
-    /// Only of files that the new layers have not.
-    beginnings: HashMap<Vec<u8>, Vec<OldFile>>,
+impl OldFile {
+    pub(super) fn contents(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// An old version of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Version {
+    pub(super) sense: Sense,
+    pub(super) file: OldFile,
+}
+
+/// A file of which something is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewFile {
+    layer: u32,
+    /// The first of its contents, and the one after the last.
+    pub(super) start: u32,
+    end: u32,
+    pub(super) len: u64,
+    /// Where its path ends among all.
+    path: usize,
+}
+
+impl NewFile {
+    pub(super) fn has(&self, spot: &Spot) -> bool {
+        self.layer == spot.layer && (self.start..self.end).contains(&spot.content)
+    }
+}
+
+/// The files of which something is sent, in the order of the layers.
+#[derive(Debug, Default)]
+pub(super) struct NewFiles {
+    files: Vec<NewFile>,
+    paths: Vec<u8>,
+}
+
+/// The most files that are looked at together: what is known of them takes some 250 bytes of memory for each.
+#[cfg(not(test))]
+const TOGETHER: usize = 1 << 18;
+#[cfg(test)]
+const TOGETHER: usize = 40;
+
+impl NewFiles {
+    /// Takes the next files from the beginning of what is sent, which has some bytes of them left.
+    pub(super) fn take<'s>(new: &[&Listing], sent: &mut &'s [Spot]) -> Option<(Self, &'s [Spot])> {
+        let first = *sent.first()?;
+        let mut found = NewFiles::default();
+        let mut end = 0;
+        for (layer, listing) in (0..).zip(new).skip(first.layer as usize) {
+            for file in listing.files() {
+                let contents = (file.contents.start as u32, file.contents.end as u32);
+                let own = sent[end..].partition_point(|spot| *spot < Spot { layer, content: contents.1 });
+                if own == 0 {
+                    continue;
+                }
+                if found.files.len() == TOGETHER {
+                    let (taken, rest) = sent.split_at(end);
+                    *sent = rest;
+                    return Some((found, taken));
+                }
+                end += own;
+                found.paths.extend_from_slice(&file.path);
+                let (start, end) = contents;
+                found.files.push(NewFile { layer, start, end, len: file.len, path: found.paths.len() });
+            }
+        }
+        Some((found, std::mem::take(sent)))
+    }
+
+    /// A file and its path.
+    pub(super) fn get(&self, number: usize) -> Option<(&[u8], &NewFile)> {
+        let file = self.files.get(number)?;
+        let start = number.checked_sub(1).map_or(0, |before| self.files[before].path);
+        Some((&self.paths[start..file.path], file))
+    }
 }
 
 /// Of a name that more files have than this, none is taken for a version of another.
 const CROWD: usize = 64;
 /// A word at the beginning of a name says something if it has so many letters.
 const WORD: usize = 4;
-
-impl<'a> Old<'a> {
-    pub(super) fn of(basis: &'a [Option<&'a Listing>], new: &[&Listing]) -> Self {
-        let there: HashSet<Cow<'_, [u8]>> =
-            new.iter().flat_map(|listing| listing.files()).map(|file| file.path).collect();
-        let mut old = Old {
-            basis,
-            paths: HashMap::new(),
-            blurred_paths: HashMap::new(),
-            names: HashMap::new(),
-            blurred_names: HashMap::new(),
-            beginnings: HashMap::new(),
-        };
-        for (layer, listing) in basis.iter().enumerate() {
-            for file in listing.iter().flat_map(|listing| listing.files()) {
-                let version = OldFile { layer, contents: file.contents, len: file.len };
-                old.blurred_paths.entry(blur(&file.path)).or_default().push(version.clone());
-                old.names.entry(name(&file.path).to_vec()).or_default().push(version.clone());
-                old.blurred_names.entry(blur(name(&file.path))).or_default().push(version.clone());
-                if let Some(beginning) = beginning(&file.path).filter(|_| !there.contains(&file.path)) {
-                    old.beginnings.entry(beginning).or_default().push(version.clone());
-                }
-                // The layers of an image come lowest first: what lies above is nearer to the new one.
-                old.paths.insert(file.path, version);
-            }
-        }
-        old
-    }
-
-    /// The old version of the file with this path and length, and the listing it is in.
-    pub(super) fn version(&self, path: &[u8], len: u64) -> Option<(&OldFile, &'a Listing)> {
-        let (_, file) = self.nearest(path, len)?;
-        Some((file, self.basis[file.layer]?))
-    }
-
-    /// In which sense of its name there is an old version of this file.
-    pub(super) fn sense(&self, path: &[u8], len: u64) -> Option<Sense> {
-        self.nearest(path, len).map(|(sense, _)| sense)
-    }
-
-    fn nearest(&self, path: &[u8], len: u64) -> Option<(Sense, &OldFile)> {
-        let path_is = || Some((Sense::Path, self.paths.get(path)?));
-        let blurred_path = || Some((Sense::BlurredPath, closest(self.blurred_paths.get(&blur(path))?, len)?));
-        let name_is = || Some((Sense::Name, closest(self.names.get(name(path))?, len)?));
-        let blurred_name =
-            || Some((Sense::BlurredName, closest(self.blurred_names.get(&blur(name(path)))?, len)?));
-        let begins = || Some((Sense::Beginning, closest(self.beginnings.get(&beginning(path)?)?, len)?));
-        path_is().or_else(blurred_path).or_else(name_is).or_else(blurred_name).or_else(begins)
-    }
-}
 
 /// In which sense two files have the same name, the strictest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,15 +105,94 @@ pub(super) enum Sense {
     BlurredPath,
     Name,
     BlurredName,
+    /// Only of files that the new layers have no more.
     Beginning,
 }
 
+impl Sense {
+    const ALL: [Sense; 5] =
+        [Sense::Path, Sense::BlurredPath, Sense::Name, Sense::BlurredName, Sense::Beginning];
+
+    /// What is equal for two files that have the same name in this sense: its hash.
+    fn key(self, path: &[u8]) -> Option<u64> {
+        Some(match self {
+            Sense::Path => hash(path),
+            Sense::BlurredPath => hash(&blur(path)),
+            Sense::Name => hash(name(path)),
+            Sense::BlurredName => hash(&blur(name(path))),
+            Sense::Beginning => hash(&beginning(path)?),
+        })
+    }
+}
+
+/// The old version of each new file, if it has one. The layers of an image come lowest first.
+///
+/// Names are compared by their hashes: millions of them are looked through, sense by sense, for those that are wanted.
+pub(super) fn versions(
+    files: &NewFiles,
+    basis: &[Option<&Listing>],
+    new: &[&Listing],
+) -> Vec<Option<Version>> {
+    let mut versions: Vec<Option<Version>> = vec![None; files.files.len()];
+    for sense in Sense::ALL {
+        let mut wanted: Vec<(u64, u32)> = Vec::new();
+        for number in (0..versions.len()).filter(|number| versions[*number].is_none()) {
+            let key = files.get(number).and_then(|(path, _)| sense.key(path));
+            wanted.extend(key.map(|key| (key, number as u32)));
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        wanted.sort_unstable();
+        let found = find(sense, &wanted, basis, new);
+        for (key, number) in wanted {
+            let first = found.partition_point(|(other, _)| *other < key);
+            let count = found[first..].partition_point(|(other, _)| *other == key);
+            let same = &found[first..first + count];
+            let version = match sense {
+                // What lies above is nearer to the new one.
+                Sense::Path => same.last().map(|(_, file)| *file),
+                _ => closest(same, files.files[number as usize].len),
+            };
+            versions[number as usize] = version.map(|file| Version { sense, file });
+        }
+    }
+    versions
+}
+
+/// The files of the basis with a name that is wanted, in the order of their hashes and of the layers.
+fn find(
+    sense: Sense,
+    wanted: &[(u64, u32)],
+    basis: &[Option<&Listing>],
+    new: &[&Listing],
+) -> Vec<(u64, OldFile)> {
+    let mut there: Vec<u64> = Vec::new();
+    if sense == Sense::Beginning {
+        there.extend(new.iter().flat_map(|listing| listing.files()).map(|file| hash(&file.path)));
+        there.sort_unstable();
+    }
+    let mut found = Vec::new();
+    for (layer, listing) in (0..).zip(basis) {
+        for file in listing.iter().flat_map(|listing| listing.files()) {
+            let key = sense.key(&file.path).filter(|key| {
+                wanted.binary_search_by_key(key, |(wanted, _)| *wanted).is_ok()
+                    && (there.is_empty() || there.binary_search(&hash(&file.path)).is_err())
+            });
+            let (start, end) = (file.contents.start as u32, file.contents.end as u32);
+            found.extend(key.map(|key| (key, OldFile { layer, start, end, len: file.len })));
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
 /// The file whose length is nearest; of equal ones the first.
-fn closest(files: &[OldFile], len: u64) -> Option<&OldFile> {
+fn closest(files: &[(u64, OldFile)], len: u64) -> Option<OldFile> {
     if files.len() > CROWD {
         return None;
     }
-    files.iter().min_by_key(|file| file.len.abs_diff(len))
+    files.iter().map(|(_, file)| *file).min_by_key(|file| file.len.abs_diff(len))
 }
 
 /// The last component of a path.

@@ -19,7 +19,7 @@ fn listing(files: &[(&str, u64, usize)]) -> Listing {
 }
 
 fn all(listing: &Listing) -> Vec<Spot> {
-    (0..listing.contents().len()).map(|content| (0, content)).collect()
+    (0..listing.contents().len() as u32).map(|content| Spot { layer: 0, content }).collect()
 }
 
 #[test]
@@ -27,10 +27,10 @@ fn an_old_file_counts_once_however_many_pieces_the_new_one_has() {
     let (old, new) = (listing(&[("lib/a.so", 1, 900_000)]), listing(&[("lib/a.so", 2, 900_000)]));
     let sent = all(&new);
     assert!(sent.len() > 5, "{} pieces", sent.len());
-    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000);
-    assert!(found.iter().all(Option::is_some), "{found:?}");
+    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000 + 28 * CANDIDATE);
+    assert_eq!(found.len(), sent.len(), "{found:?}");
     let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_700_000);
-    assert!(found.iter().any(Option::is_none), "{found:?}");
+    assert!(found.len() < sent.len(), "{found:?}");
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere
     let hidden = listing(&[("app/__init__.py", 3, 3000), ("opt/tools.py", 4, 3000)]);
     let new = listing(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
     let found = candidates(&[&new], &all(&new), &[Some(&hidden)], &[Some(&readable)], 1 << 20);
-    assert_eq!(found, [Some(Run { layer: 0, contents: 0..1, len: 3000 }), None]);
+    assert_eq!(found, [(0, Run { layer: 0, start: 0, end: 1, len: 3000 })]);
 }
 
 #[test]
@@ -50,6 +50,30 @@ fn a_file_that_is_named_in_another_way_is_the_one_that_went() {
     // The other one is nearer in length, but still there.
     assert_eq!(batches.len(), 1);
     assert_eq!(batches[0].new.iter().map(|run| run.len).collect::<Vec<_>>(), [2100, 2000]);
-    let olds: Vec<u64> = batches[0].pairs.iter().map(|pair| batches[0].old[pair.unwrap()].len).collect();
+    let olds: Vec<u64> = batches[0].pairs().map(|pair| batches[0].old[pair.unwrap()].len()).collect();
     assert_eq!(olds, [3000, 2000]);
+}
+
+#[test]
+fn many_files_are_looked_at_in_turn() {
+    let names: Vec<String> = (0..100).map(|number| format!("app/file{number}.txt")).collect();
+    let files = |seed: u64| {
+        let files: Vec<_> = names.iter().zip(seed..).map(|(name, seed)| (&name[..], seed, 3000)).collect();
+        listing(&files)
+    };
+    let (old, new) = (files(0), files(1000));
+    let batches = batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
+    // Those that are looked at together are together, and each has its old version.
+    assert_eq!(batches.iter().map(|batch| batch.new.len()).collect::<Vec<_>>(), [40, 40, 20]);
+    for batch in &batches {
+        for (run, pair) in batch.new.iter().zip(batch.pairs()) {
+            assert_eq!(batch.old[pair.unwrap()], *run);
+        }
+    }
+    let mut spots: Vec<Spot> = batches.iter().flat_map(|batch| &batch.new).flat_map(Run::spots).collect();
+    spots.sort_unstable();
+    assert_eq!(spots, all(&new));
+    let found = candidates(&[&new], &all(&new), &[Some(&old)], &[], 1 << 30);
+    assert!(found.iter().enumerate().all(|(at, (number, run))| at == *number && run.start == at as u32));
+    assert_eq!(found.len(), 100);
 }

@@ -1,10 +1,14 @@
 //! Entries as two sides compare them: a header with its extension headers and contents, whenever it was written.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use dsync_core::DiffId;
 
-use super::{FIELDS, Field, Fields, Group, Kind, Listing, Record, canonical_number, pax, pax_line};
+use super::{
+    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Kind, Listing, View, canonical_number, pax,
+    pax_line,
+};
 use crate::ContentId;
 
 /// What mtimes are taken for.
@@ -14,38 +18,50 @@ const NEVER: &[u8] = b"00000000000";
 #[derive(Debug)]
 pub struct Entries<'a> {
     listing: &'a Listing,
-    groups: Vec<Group>,
+    cursor: Cursor<'a>,
 }
 
 /// Entries that two sides found they both have. What they make of the same ones is equal, wherever each has them.
-#[derive(Debug)]
-pub struct Selection(Listing);
+#[derive(Debug, Default)]
+pub struct Selection(Builder);
 
 impl<'a> Entries<'a> {
     /// Of this layer.
     pub fn of(listing: &'a Listing) -> Self {
-        Entries { listing, groups: listing.groups() }
+        Entries { listing, cursor: listing.cursor() }
     }
 
-    /// Of each entry the first 16 bytes of a BLAKE3 hash of all that it is but its times, in the order of the layer.
-    pub fn ids(&self) -> Vec<[u8; 16]> {
-        self.groups.iter().map(|group| self.id(group)).collect()
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.listing.groups()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds of each entry the first 16 bytes of a BLAKE3 hash of all that it is but its times, in the order of the layer.
+    pub fn ids(&mut self, ids: &mut Vec<[u8; 16]>) {
+        for entry in 0..self.len() {
+            ids.extend(self.cursor.group(entry).map(|group| self.id(&group)));
+        }
     }
 
     /// The contents of an entry, by their ordinals in the layer.
-    pub fn contents(&self, entry: usize) -> Range<usize> {
-        self.groups.get(entry).map_or(0..0, |group| self.listing.group_contents(group))
+    pub fn contents(&mut self, entry: usize) -> Range<usize> {
+        self.cursor.group(entry).map_or(0..0, |group| group.contents())
     }
 
     fn id(&self, group: &Group) -> [u8; 16] {
         let mut bytes = Vec::new();
         let number = |number: u64, bytes: &mut Vec<u8>| bytes.extend(number.to_le_bytes());
-        for record in &self.listing.records[group.records.clone()] {
-            let (kind, fields, body) = self.listing.timeless(record);
-            match kind {
+        for view in group.records() {
+            let timeless = Timeless::of(&view);
+            match timeless.kind {
                 Kind::Header(header) => {
                     bytes.push(b'h');
-                    bytes.extend(header.block(&fields));
+                    bytes.extend(header.block(&timeless.fields));
                 }
                 Kind::Zeros(blocks) => {
                     bytes.push(b'z');
@@ -53,12 +69,12 @@ impl<'a> Entries<'a> {
                 }
                 Kind::Raw => bytes.push(b'r'),
             }
-            bytes.push(u8::from(record.padded));
-            number(body.len() as u64, &mut bytes);
-            bytes.extend(body);
-            number(record.contents as u64, &mut bytes);
+            bytes.push(u8::from(view.record.padded));
+            number(timeless.body.len() as u64, &mut bytes);
+            bytes.extend_from_slice(&timeless.body);
+            number(view.record.contents as u64, &mut bytes);
         }
-        for content in &self.listing.contents[self.listing.group_contents(group)] {
+        for content in self.listing.contents().range(group.contents()) {
             bytes.extend(content.id.as_bytes());
             number(content.len, &mut bytes);
         }
@@ -69,73 +85,88 @@ impl<'a> Entries<'a> {
 impl Selection {
     /// Of no entry yet.
     pub fn new() -> Self {
-        Selection(Listing::empty(DiffId::from_bytes([0; 32]), 0))
+        Self::default()
     }
 
     /// Adds entries by their ordinals, without their times, and says which contents of the layer came with them.
     /// Ordinals that do not exist are left out.
-    pub fn add(&mut self, from: &Entries<'_>, entries: Range<usize>) -> Range<usize> {
-        let Entries { listing, groups } = from;
-        let groups = &groups[entries.start.min(groups.len())..entries.end.min(groups.len())];
-        for record in groups.iter().flat_map(|group| &listing.records[group.records.clone()]) {
-            let (kind, fields, body) = listing.timeless(record);
-            self.0.push(kind, &body, record.padded, &fields).contents = record.contents;
+    pub fn add(&mut self, from: &mut Entries<'_>, entries: Range<usize>) -> Range<usize> {
+        let mut contents: Option<Range<usize>> = None;
+        for entry in entries {
+            let Some(group) = from.cursor.group(entry) else { break };
+            let own = group.contents();
+            let mut next = own.start;
+            for view in group.records() {
+                let timeless = Timeless::of(&view);
+                self.0.record(timeless.kind, &timeless.fields, &timeless.body);
+                for content in from.listing.contents().range(next..next + view.record.contents) {
+                    self.0.content(Some(content.id), content.len);
+                }
+                next += view.record.contents;
+                if view.record.padded {
+                    self.0.pad();
+                }
+            }
+            contents.get_or_insert(own.clone()).end = own.end;
         }
-        let (Some(first), Some(last)) = (groups.first(), groups.last()) else { return 0..0 };
-        let contents = first.content..listing.group_contents(last).end;
-        for content in &listing.contents[contents.clone()] {
-            self.0.push_content(content.id, content.len);
-        }
-        contents
+        contents.unwrap_or(0..0)
     }
 
-    /// Adds contents without any entry.
-    pub fn add_loose(&mut self, contents: impl Iterator<Item = (ContentId, u64)>) {
-        let before = self.0.contents.len();
-        contents.for_each(|(id, len)| self.0.push_content(id, len));
-        let count = self.0.contents.len() - before;
-        self.0.push(Kind::Raw, b"", false, b"").contents = count;
+    /// Begins what has contents without an entry.
+    pub fn begin_loose(&mut self) {
+        self.0.record(Kind::Raw, b"", b"");
+    }
+
+    /// Adds a content without an entry.
+    pub fn add_loose(&mut self, Content { id, len, .. }: Content) {
+        self.0.content(Some(id), len.min(CONTENT_MAX));
+    }
+
+    /// Bytes of memory until now.
+    pub fn memory(&self) -> usize {
+        self.0.memory()
     }
 
     /// A listing of them all. It is of no layer, so its diff id is all zeros, and where contents lie means nothing.
-    pub fn finish(mut self) -> Listing {
-        self.0.len = self.0.place().unwrap_or(0);
-        self.0
+    pub fn finish(self) -> Listing {
+        let (mut listing, len) = self.0.finish(DiffId::from_bytes([0; 32]), 0);
+        listing.len = len.unwrap_or(0);
+        listing
     }
 }
 
-impl Default for Selection {
-    fn default() -> Self {
-        Self::new()
-    }
+/// A record with every time of the header and of pax records taken for the same one.
+struct Timeless<'a> {
+    kind: Kind,
+    fields: Vec<u8>,
+    body: Cow<'a, [u8]>,
 }
 
-impl Listing {
-    /// A record's kind, fields and body, with every time of the header and of pax records taken for the same one.
-    fn timeless(&self, record: &Record) -> (Kind, Vec<u8>, Vec<u8>) {
-        let body = self.body(record);
-        if !matches!(record.kind, Kind::Header(_)) {
-            return (record.kind, Vec::new(), body.to_vec());
+impl<'a> Timeless<'a> {
+    fn of(view: &View<'a>) -> Self {
+        let body = view.body();
+        if !matches!(view.record.kind, Kind::Header(_)) {
+            return Timeless { kind: view.record.kind, fields: Vec::new(), body: body.into() };
         }
-        let timeless = if self.flag(record) == b'x' { timeless_pax(body) } else { body.to_vec() };
+        let timeless = if view.flag() == b'x' { timeless_pax(body) } else { body.into() };
         // Times take more or fewer bytes, which the header counts.
-        let [before, after] = [body, &timeless].map(|body| canonical_number(body.len() as u64));
-        let value = |field| match (field, after) {
-            (Field::Mtime, _) => NEVER.to_vec(),
-            (Field::Size, Some(after)) if before.is_some_and(|len| len == *self.field(record, field)) => {
-                after.to_vec()
-            }
-            _ => self.field(record, field).to_vec(),
-        };
-        let values: Vec<Vec<u8>> = FIELDS.into_iter().map(value).collect();
-        let (fields, bytes) =
-            Fields::of_values(&values).expect("fields of a header fit into one, and so does NEVER");
-        (Kind::Header(fields), bytes, timeless)
+        let [before, after] = [body.len(), timeless.len()].map(|len| canonical_number(len as u64));
+        let mut values = view.values();
+        values[Field::Mtime as usize] = NEVER;
+        if let (Some(before), Some(after)) = (&before, &after)
+            && *before == *values[Field::Size as usize]
+        {
+            values[Field::Size as usize] = after;
+        }
+        let mut fields = Vec::new();
+        let header = Fields::of_values(&values, &mut fields)
+            .expect("fields of a header fit into one, and so does NEVER");
+        Timeless { kind: Kind::Header(header), fields, body: timeless }
     }
 }
 
-fn timeless_pax(body: &[u8]) -> Vec<u8> {
-    let Some(lines) = pax(body) else { return body.to_vec() };
+fn timeless_pax(body: &[u8]) -> Cow<'_, [u8]> {
+    let Some(lines) = pax(body) else { return body.into() };
     let line = |(key, value): (&[u8], &[u8])| match key {
         b"mtime" | b"atime" | b"ctime" => pax_line(key, b"0"),
         _ => pax_line(key, value),
@@ -145,6 +176,8 @@ fn timeless_pax(body: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::Scanner;
     use crate::columns::{Decoder, Encoder, Limits, Mode};
@@ -168,10 +201,15 @@ mod tests {
         scanner.finish()
     }
 
+    fn ids(listing: &Listing) -> Vec<[u8; 16]> {
+        let mut ids = Vec::new();
+        Entries::of(listing).ids(&mut ids);
+        ids
+    }
+
     #[test]
     fn ids_do_not_depend_on_times() {
-        let (old, new) = (listing(1_700_000_000, 2), listing(1_800_000_000, 9));
-        let (old, new) = (Entries::of(&old).ids(), Entries::of(&new).ids());
+        let (old, new) = (ids(&listing(1_700_000_000, 2)), ids(&listing(1_800_000_000, 9)));
         let equal: Vec<bool> = old.iter().zip(&new).map(|(old, new)| old == new).collect();
         assert_eq!(equal, [true, false, true, true]);
         assert_eq!(old.len(), 4);
@@ -179,10 +217,10 @@ mod tests {
 
     #[test]
     fn a_selection_is_equal_on_both_sides_and_serves_as_a_basis() {
-        let (old, new) = (listing(1_700_000_000, 2), listing(1_800_000_000, 9));
+        let (old, new) = (listing(1_700_000_000, 2), Arc::new(listing(1_800_000_000, 9)));
         let select = |listing: &Listing| {
-            let (entries, mut selection) = (Entries::of(listing), Selection::new());
-            let contents = [0..1, 2..3, 3..7, 9..9].map(|range| selection.add(&entries, range));
+            let (mut entries, mut selection) = (Entries::of(listing), Selection::new());
+            let contents = [0..1, 2..3, 3..7, 9..9].map(|range| selection.add(&mut entries, range));
             assert_eq!(contents, [0..1, 2..3, 3..3, 0..0]);
             selection.finish()
         };
@@ -191,11 +229,13 @@ mod tests {
         assert_eq!(ours.contents().len(), 2);
         let (ours, theirs) = ([&ours], [&theirs]);
         let mut told = Vec::new();
-        Encoder::new(&ours, Mode::Known).layer(&new, &mut told);
-        let limits = Limits { len: 1 << 20, entries: 100, verbatim: 1 << 20 };
+        Encoder::new(&ours, Mode::Known).layer(&new, &mut told).unwrap();
+        let limits = Limits { len: 1 << 20, entries: 100, memory: 1 << 20 };
         let mut decoder = Decoder::new(&theirs, Mode::Known, limits);
         let recipe = decoder.layer(&mut &told[..]).unwrap();
         assert_eq!(decoder.literals().len(), 1);
-        assert_eq!(recipe.listing.bytes, new.bytes);
+        let lens = |listing: &Listing| listing.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
+        assert_eq!(lens(&recipe.listing), lens(&new));
+        assert_eq!(ids(&recipe.listing).len(), ids(&new).len());
     }
 }

@@ -58,7 +58,7 @@ impl Field {
 }
 
 /// How long each field is without the zeros at its end. The bytes lie elsewhere, one field's after the other's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Fields([u8; 16]);
 
 impl Fields {
@@ -80,23 +80,36 @@ impl Fields {
         Some(Fields(lens))
     }
 
-    /// The fields with these values, in the order of [`FIELDS`], and their bytes; `None` where one is longer than
-    /// its field, has zeros at its end, or is no style of a checksum.
-    pub(crate) fn of_values(values: &[Vec<u8>]) -> Option<(Fields, Vec<u8>)> {
+    /// The fields with these values, in the order of [`FIELDS`], whose bytes are added to `out`; `None` where one is
+    /// longer than its field, has zeros at its end, or is no style of a checksum.
+    pub(crate) fn of_values(values: &[&[u8]; 16], out: &mut Vec<u8>) -> Option<Fields> {
         let mut lens = [0; 16];
-        let mut bytes = Vec::new();
         for (field, value) in FIELDS.into_iter().zip(values) {
             let fits = match field {
-                Field::Checksum => Style::ALL.iter().any(|style| style.field() == value),
+                Field::Checksum => Style::ALL.iter().any(|style| style.field() == *value),
                 _ => value.len() <= field.width() && trim(value).len() == value.len(),
             };
             if !fits {
                 return None;
             }
             lens[field as usize] = value.len() as u8;
-            bytes.extend_from_slice(value);
+            out.extend_from_slice(value);
         }
-        Some((Fields(lens), bytes))
+        Some(Fields(lens))
+    }
+
+    /// Fields of which it is known that they are of this length.
+    pub(super) const fn of_lens(lens: [u8; 16]) -> Fields {
+        Fields(lens)
+    }
+
+    /// The bytes of all fields, where `bytes` begins with them.
+    pub(crate) fn values<'a>(&self, mut bytes: &'a [u8]) -> [&'a [u8]; 16] {
+        self.0.map(|len| {
+            let (value, rest) = bytes.split_at(usize::from(len));
+            bytes = rest;
+            value
+        })
     }
 
     /// Bytes of all fields.

@@ -3,38 +3,28 @@
 
 use dsync_core::DiffId;
 
-use super::{BLOCK, Content, Field, Fields, Kind, Listing, Record, padding};
+use super::{BLOCK, Builder, Field, Fields, Kind, Listing, padding};
 use crate::ContentId;
 
 /// The longest body that is taken with its header.
 const BODY_MAX: usize = 1 << 20;
 
-/// A listing that grows with its layer.
-#[derive(Debug, Clone)]
-pub(crate) struct Builder {
-    listing: Listing,
-    /// What the contents since the last verbatim bytes have of bytes; their padding comes first in what follows.
+/// Makes a listing of what a scanner finds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parser {
+    listing: Builder,
+    /// Bytes in the contents since the last verbatim bytes; their padding comes first in what follows.
     pending: u64,
     fields: Vec<u8>,
 }
 
-impl Builder {
-    pub(crate) fn new() -> Self {
-        Builder { listing: Listing::empty(DiffId::of(b""), 0), pending: 0, fields: Vec::new() }
-    }
-
-    /// Takes the next content, which begins at `at`.
-    pub(crate) fn content(&mut self, id: ContentId, len: u64, at: u64) {
-        let follows =
-            |last: &Record| matches!(last.kind, Kind::Header(_)) && last.body == 0 && last.contents == 0;
-        if self.pending == 0 && !self.listing.records.last().is_some_and(follows) {
-            self.listing.push(Kind::Raw, b"", false, b"");
+impl Parser {
+    /// Takes the next content.
+    pub(crate) fn content(&mut self, id: ContentId, len: u64) {
+        if self.pending == 0 && !self.listing.is_bare_header() {
+            self.listing.record(Kind::Raw, b"", b"");
         }
-        self.listing.contents.push(Content { id, len, at });
-        if let Some(record) = self.listing.records.last_mut() {
-            record.contents += 1;
-            record.padded = false;
-        }
+        self.listing.content(Some(id), len);
         self.pending += len;
     }
 
@@ -45,9 +35,9 @@ impl Builder {
             let fill = usize::try_from(padding(self.pending)).unwrap_or(BLOCK).min(rest.len());
             let (fill, blocks) = rest.split_at(fill);
             if fill.len() as u64 == padding(self.pending) && fill.iter().all(|byte| *byte == 0) {
-                self.pad_last();
+                self.listing.pad();
             } else {
-                self.listing.push(Kind::Raw, fill, false, b"");
+                self.listing.record(Kind::Raw, b"", fill);
             }
             self.pending = 0;
             rest = blocks;
@@ -57,41 +47,37 @@ impl Builder {
         }
     }
 
+    /// Bytes of memory until now.
+    pub(crate) fn memory(&self) -> usize {
+        self.listing.memory()
+    }
+
+    /// How many contents there are until now.
+    pub(crate) fn contents(&self) -> usize {
+        self.listing.contents()
+    }
+
     /// The layer has ended.
     pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> Listing {
         if self.pending > 0 && padding(self.pending) == 0 {
-            self.pad_last();
+            self.listing.pad();
         }
-        self.listing.bytes.shrink_to_fit();
-        self.listing.records.shrink_to_fit();
-        self.listing.contents.shrink_to_fit();
-        self.listing.diff_id = diff_id;
-        self.listing.len = len;
-        self.listing
-    }
-
-    fn pad_last(&mut self) {
-        if let Some(record) = self.listing.records.last_mut() {
-            record.padded = true;
-        }
+        self.listing.finish(diff_id, len).0
     }
 
     /// Takes one record, and returns what is left.
     fn record<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some((block, rest)) = bytes.split_first_chunk::<BLOCK>() else {
-            self.listing.push(Kind::Raw, bytes, false, b"");
+            self.listing.record(Kind::Raw, b"", bytes);
             return b"";
         };
         if *block == [0; BLOCK] {
-            match self.listing.records.last_mut().map(|last| (&mut last.kind, last.contents)) {
-                Some((Kind::Zeros(blocks), 0)) => *blocks += 1,
-                _ => drop(self.listing.push(Kind::Zeros(1), b"", false, b"")),
-            }
+            self.listing.zeros();
             return rest;
         }
         self.fields.clear();
         let Some(fields) = Fields::take(block, &mut self.fields) else {
-            self.listing.push(Kind::Raw, block, false, b"");
+            self.listing.record(Kind::Raw, b"", block);
             return rest;
         };
         let flag = fields.of(Field::Flag, &self.fields).first().copied().unwrap_or(0);
@@ -102,9 +88,11 @@ impl Builder {
         let fill = padding(body.len() as u64);
         let (zeros, rest) = rest.split_at(usize::try_from(fill).unwrap_or(BLOCK).min(rest.len()));
         let padded = zeros.len() as u64 == fill && zeros.iter().all(|byte| *byte == 0);
-        self.listing.push(Kind::Header(fields), body, padded, &self.fields);
-        if !padded && !zeros.is_empty() {
-            self.listing.push(Kind::Raw, zeros, false, b"");
+        self.listing.record(Kind::Header(fields), &self.fields, body);
+        if padded {
+            self.listing.pad();
+        } else if !zeros.is_empty() {
+            self.listing.record(Kind::Raw, b"", zeros);
         }
         rest
     }

@@ -134,7 +134,8 @@ impl Tape {
         Part::Content { left: size }
     }
 
-    fn opaque(&mut self) -> Part {
+    /// From here on this is no tar.
+    pub(super) fn opaque(&mut self) -> Part {
         self.state = State::Opaque;
         Part::Content { left: ENDLESS }
     }

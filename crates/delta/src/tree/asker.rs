@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::question::{Question, short};
+use super::question::{add, begin};
 use super::{Item, Tree, TreeError, Width, append};
 use crate::Wanted;
 
@@ -36,10 +36,17 @@ pub struct Asker<'a> {
     /// Whether there was a question already.
     begun: bool,
     /// The items that are open, in ranges that are nodes of a higher level.
-    open: Vec<Range<usize>>,
-    /// The items of each node in the question that waits for its answer.
-    asked: Option<Vec<Range<usize>>>,
-    known: Vec<Range<usize>>,
+    open: Vec<Items>,
+    /// How many nodes are in the question that waits for its answer.
+    asked: Option<usize>,
+    known: Vec<Items>,
+}
+
+/// Items in a row: the first, and the one after the last.
+type Items = (u32, u32);
+
+fn range((start, end): Items) -> Range<usize> {
+    start as usize..end as usize
 }
 
 impl<'a> Asker<'a> {
@@ -57,8 +64,9 @@ impl<'a> Asker<'a> {
     }
 
     fn with(tree: Tree<'a>, level: usize, width: Width) -> Self {
-        let all = 0..tree.items.len();
-        let open = if all.is_empty() { Vec::new() } else { vec![all] };
+        // There are at most ITEMS_MAX.
+        let all = (0, tree.items.len() as u32);
+        let open = if tree.items.is_empty() { Vec::new() } else { vec![all] };
         Asker { tree, width, level, begun: false, open, asked: None, known: Vec::new() }
     }
 
@@ -67,33 +75,36 @@ impl<'a> Asker<'a> {
         if self.open.is_empty() {
             return None;
         }
-        let level = self.level;
-        let (mut counts, mut hashes, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-        for range in &self.open {
-            let nodes = self.tree.within(level, range);
-            counts.push(nodes.len());
-            for node in nodes {
-                let (hash, items) = self.tree.node(level, node);
-                hashes.push(short(hash, self.width));
-                asked.push(items);
-            }
-        }
-        self.asked = Some(asked);
+        let (level, width) = (self.level, self.width);
         let items = (!self.begun).then_some(self.tree.items.len());
         self.begun = true;
-        Some(Question { level, items, counts, hashes }.to_bytes(self.width))
+        let nodes = |open: &Items| self.tree.within(level, &range(*open));
+        let mut question = begin(level, items, self.open.iter().map(|open| nodes(open).len()));
+        let mut asked = 0;
+        for node in self.open.iter().flat_map(nodes) {
+            add(self.tree.node(level, node).0, width, &mut question);
+            asked += 1;
+        }
+        self.asked = Some(asked);
+        Some(question)
     }
 
     /// Takes the answer to the last question.
     pub fn answer(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
         let asked = self.asked.take().ok_or(TreeError::Unasked)?;
-        let wanted = Wanted::from_bytes(bytes, asked.len())?;
-        let hopeless = wanted.count() == asked.len() && asked.len() >= HOPELESS;
-        self.open.clear();
-        for (ordinal, items) in asked.into_iter().enumerate() {
-            match wanted.contains(ordinal) {
-                true => self.open.push(items),
-                false => self.known.push(items),
+        let wanted = Wanted::from_bytes(bytes, asked)?;
+        let hopeless = wanted.count() == asked && asked >= HOPELESS;
+        let mut ordinal = 0;
+        for open in std::mem::take(&mut self.open) {
+            for node in self.tree.within(self.level, &range(open)) {
+                let (_, items) = self.tree.node(self.level, node);
+                let items = (items.start as u32, items.end as u32);
+                match (wanted.contains(ordinal), self.known.last_mut()) {
+                    (true, _) => self.open.push(items),
+                    (false, Some(last)) if last.1 == items.0 => last.1 = items.1,
+                    (false, _) => self.known.push(items),
+                }
+                ordinal += 1;
             }
         }
         match self.level {
@@ -106,9 +117,9 @@ impl<'a> Asker<'a> {
 
     /// Which items the other side has, in order, ranges that touch made one.
     pub fn finish(mut self) -> Vec<Range<usize>> {
-        self.known.sort_unstable_by_key(|range| range.start);
+        self.known.sort_unstable();
         let mut known = Vec::new();
-        self.known.into_iter().for_each(|range| append(&mut known, range));
+        self.known.into_iter().for_each(|items| append(&mut known, range(items)));
         known
     }
 }

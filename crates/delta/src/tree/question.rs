@@ -8,29 +8,39 @@ const LEVELS: usize = 24;
 
 /// Does the other side have these nodes?
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct Question<'a> {
     /// 0 for items.
     pub(super) level: usize,
     /// How many items there are, in the first question.
     pub(super) items: Option<usize>,
     /// For each node that is open, how many of these make it up; one number in the first question.
-    pub(super) counts: Vec<usize>,
-    /// The beginnings of the nodes' hashes, as numbers whose highest byte is the first.
-    pub(super) hashes: Vec<u64>,
+    pub(super) counts: Vec<u32>,
+    /// The beginnings of the nodes' hashes, one after the other.
+    hashes: &'a [u8],
+    width: Width,
 }
 
-impl Question {
-    pub(super) fn to_bytes(&self, width: Width) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(8 + self.counts.len() * 2 + self.hashes.len() * width.bytes());
-        for number in [self.level].iter().chain(&self.items).chain(&self.counts) {
-            varint::write(*number as u64, &mut bytes);
-        }
-        self.hashes.iter().for_each(|hash| bytes.extend(&hash.to_be_bytes()[8 - width.bytes()..]));
-        bytes
+/// A question without its hashes.
+pub(super) fn begin(level: usize, items: Option<usize>, counts: impl Iterator<Item = usize>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for number in [level].into_iter().chain(items).chain(counts) {
+        varint::write(number as u64, &mut bytes);
     }
+    bytes
+}
 
+/// Adds the hash of a node to a question.
+pub(super) fn add(hash: &Item, width: Width, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&hash[..width.bytes()]);
+}
+
+impl<'a> Question<'a> {
     /// Reads a question while `open` nodes are open, or the first one.
-    pub(super) fn from_bytes(mut bytes: &[u8], open: Option<usize>, width: Width) -> Result<Self, TreeError> {
+    pub(super) fn from_bytes(
+        mut bytes: &'a [u8],
+        open: Option<usize>,
+        width: Width,
+    ) -> Result<Self, TreeError> {
         let level = number(&mut bytes)?;
         if level > LEVELS {
             return Err(TreeError::Question("too high a level"));
@@ -47,14 +57,23 @@ impl Question {
             if count == 0 {
                 return Err(TreeError::Question("a node of nothing"));
             }
-            counts.push(count);
+            // At most ITEMS_MAX.
+            counts.push(count as u32);
         }
-        let width = width.bytes();
-        if bytes.len() != (ITEMS_MAX - left) * width {
+        if bytes.len() != (ITEMS_MAX - left) * width.bytes() {
             return Err(TreeError::Question("another number of nodes than announced"));
         }
-        let hashes = bytes.chunks_exact(width).map(number_of).collect();
-        Ok(Question { level, items, counts, hashes })
+        Ok(Question { level, items, counts, hashes: bytes, width })
+    }
+
+    /// How many nodes it is about.
+    pub(super) fn len(&self) -> usize {
+        self.hashes.len() / self.width.bytes()
+    }
+
+    /// The beginnings of the nodes' hashes, as numbers whose highest byte is the first.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = u64> + 'a {
+        self.hashes.chunks_exact(self.width.bytes()).map(number_of)
     }
 }
 

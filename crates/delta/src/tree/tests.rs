@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::question::{Question, short};
+use super::question::{add, begin};
 use super::*;
 
 /// Items that are as random as hashes are, the same for the same number.
@@ -164,7 +164,7 @@ const QUESTION: &str = "00040471e0a9917356491a0d12016999e4b8955078e2c8eae3d5003e
 fn groups_are_pinned() {
     let items = list(0..40);
     let tree = Tree::of(&items);
-    let ends: Vec<usize> = tree.levels[0].iter().map(|node| node.end).collect();
+    let ends: Vec<usize> = tree.levels[0].iter().map(|node| node.end as usize).collect();
     assert_eq!(ends, ENDS);
     let all: Vec<u8> = items[..ends[0]].as_flattened().to_vec();
     assert_eq!(tree.levels[0][0].hash, blake3::hash(&all).as_bytes()[..16]);
@@ -206,9 +206,10 @@ fn known_nodes_of_more_items_than_announced_are_refused() {
     let old = list(0..3000);
     let question = |items: Option<usize>| {
         let tree = Tree::of(&old);
-        let top = short(tree.node(tree.height() - 1, 0).0, Width::Wide);
         let level = tree.height() - 1;
-        Question { level, items, counts: vec![2], hashes: vec![top; 2] }.to_bytes(Width::Wide)
+        let mut question = begin(level, items, std::iter::once(2));
+        (0..2).for_each(|_| add(tree.node(level, 0).0, Width::Wide, &mut question));
+        question
     };
     assert!(Answerer::new(&[&old]).answer(&question(Some(5999))).is_err());
     let mut answerer = Answerer::new(&[&old]);

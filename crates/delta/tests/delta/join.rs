@@ -15,7 +15,7 @@ fn layer() -> Layer {
 
 fn recipe() -> Recipe {
     let mut told = Vec::new();
-    Encoder::new(&[], Mode::Known).layer(&layer().listing, &mut told);
+    Encoder::new(&[], Mode::Known).layer(&layer().listing, &mut told).unwrap();
     Decoder::new(&[], Mode::Known, LIMITS).layer(&mut &told[..]).unwrap()
 }
 

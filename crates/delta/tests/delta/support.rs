@@ -2,21 +2,74 @@
 
 use std::io::{self, Write};
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use dsync_core::DiffId;
 use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::{ContentId, ContentSource, Layout, Listing, Scanner, Segment, join};
+use dsync_delta::listing::Part;
+use dsync_delta::{ContentId, ContentSource, Listing, Scanner, join};
 
 /// More than any layer of these tests asks for.
-pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, verbatim: 1 << 30 };
+pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memory: 1 << 30 };
+
+/// A piece of a layer, in the order of the layer's bytes; never empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// So many bytes that stay as they are.
+    Verbatim(u64),
+    /// A content.
+    Content { id: ContentId, at: u64, len: u64 },
+}
+
+impl Segment {
+    pub(crate) fn len(&self) -> u64 {
+        match *self {
+            Segment::Verbatim(len) | Segment::Content { len, .. } => len,
+        }
+    }
+}
+
+/// A layer as its segments; no two verbatim ones are neighbours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    diff_id: DiffId,
+    len: u64,
+    pub(crate) segments: Vec<Segment>,
+}
+
+impl Layout {
+    fn of(listing: &Listing) -> Layout {
+        let mut segments: Vec<Segment> = Vec::new();
+        let result: Result<(), Infallible> = listing.parts(&mut |part| {
+            let more = match part {
+                Part::Verbatim(bytes) => bytes.len() as u64,
+                Part::Zeros(len) => len,
+                Part::Content(ordinal) => {
+                    let content = listing.contents().at(ordinal);
+                    segments.push(Segment::Content { id: content.id, at: content.at, len: content.len });
+                    return Ok(());
+                }
+            };
+            match segments.last_mut() {
+                Some(Segment::Verbatim(len)) => *len += more,
+                _ => segments.push(Segment::Verbatim(more)),
+            }
+            Ok(())
+        });
+        let Ok(()) = result;
+        Layout { diff_id: listing.diff_id, len: listing.len, segments }
+    }
+}
 
 /// The layout of bytes that come all at once.
 pub(crate) fn scan(bytes: &[u8]) -> Layout {
     let mut scanner = Scanner::new();
     scanner.push(bytes);
-    scanner.layout()
+    Layout::of(&scanner.finish())
 }
 
-/// The layout of bytes that come in pieces of these sizes, over and over.
+/// What is listed of bytes that come in pieces of these sizes, over and over.
 pub(crate) fn scan_split(bytes: &[u8], sizes: &[usize]) -> Layout {
     let mut scanner = Scanner::new();
     let mut rest = bytes;
@@ -28,7 +81,9 @@ pub(crate) fn scan_split(bytes: &[u8], sizes: &[usize]) -> Layout {
             break;
         }
     }
-    scanner.layout()
+    let listing = scanner.finish();
+    assert!(listing == Layer::new(bytes.to_vec()).listing(), "another listing");
+    Layout::of(&listing)
 }
 
 /// Asserts all that a layout promises, without any knowledge of the tar format.
@@ -37,30 +92,35 @@ pub(crate) fn assert_sound(layout: &Layout, bytes: &[u8]) {
     assert_eq!(layout.diff_id, DiffId::of(bytes));
     assert_eq!(layout.segments.iter().map(Segment::len).sum::<u64>(), layout.len);
     assert!(!layout.segments.iter().any(|segment| segment.len() == 0), "an empty segment");
-    let verbatim = |segment: &Segment| matches!(segment, Segment::Verbatim { .. });
-    assert!(!layout.segments.windows(2).any(|two| two.iter().all(verbatim)), "verbatim neighbours");
-    for (offset, segment) in layout.spans() {
-        if let Segment::Content { id, len } = segment {
-            assert_eq!(id, ContentId::of(&bytes[offset as usize..][..len as usize]));
+    let mut offset = 0;
+    for segment in &layout.segments {
+        if let Segment::Content { id, at, len } = *segment {
+            assert_eq!(at, offset);
+            assert_eq!(id, ContentId::of(&bytes[at as usize..][..len as usize]));
         }
+        offset += segment.len();
     }
 }
 
 /// A layer and what is known of it.
 pub(crate) struct Layer {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) listing: Listing,
+    pub(crate) listing: Arc<Listing>,
 }
 
 impl Layer {
     pub(crate) fn new(bytes: Vec<u8>) -> Layer {
         let mut scanner = Scanner::new();
         scanner.push(&bytes);
-        Layer { bytes, listing: scanner.finish() }
+        Layer { bytes, listing: Arc::new(scanner.finish()) }
+    }
+
+    fn listing(&self) -> Listing {
+        Listing::clone(&self.listing)
     }
 
     pub(crate) fn content(&self, ordinal: usize) -> &[u8] {
-        let content = self.listing.contents()[ordinal];
+        let content = self.listing.contents().at(ordinal);
         &self.bytes[content.at as usize..][..content.len as usize]
     }
 }
@@ -75,10 +135,10 @@ pub(crate) struct Sources<'a> {
 impl ContentSource for Sources<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(match from {
-            Origin::Basis { layer, content } => self.basis[layer].content(content),
+            Origin::Basis { layer, content } => self.basis[usize::from(layer)].content(content as usize),
             Origin::Literal(ordinal) => {
-                let Literal { layer, content, .. } = self.literals[ordinal];
-                self.new[layer].content(content)
+                let Literal { layer, content, .. } = self.literals[ordinal as usize];
+                self.new[layer as usize].content(content as usize)
             }
         })
     }
@@ -87,10 +147,10 @@ impl ContentSource for Sources<'_> {
 /// Tells layers to somebody who has others, and asserts that they come out as they were. Returns what was told,
 /// and the literals.
 pub(crate) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Vec<Literal>) {
-    let listings: Vec<&Listing> = basis.iter().map(|layer| &layer.listing).collect();
+    let listings: Vec<&Listing> = basis.iter().map(|layer| &*layer.listing).collect();
     let mut encoder = Encoder::new(&listings, mode);
     let mut told = Vec::new();
-    new.iter().for_each(|layer| encoder.layer(&layer.listing, &mut told));
+    new.iter().for_each(|layer| encoder.layer(&layer.listing, &mut told).unwrap());
     let mut decoder = Decoder::new(&listings, mode, LIMITS);
     let mut input = &told[..];
     for layer in new {
@@ -110,8 +170,10 @@ pub(crate) fn assert_survives(bytes: &[u8]) -> Layout {
     let layout = scan(bytes);
     assert_sound(&layout, bytes);
     let layer = [Layer::new(bytes.to_vec())];
-    let kept = Listing::from_bytes(&layer[0].listing.to_bytes());
-    assert!(kept.as_ref() == Some(&layer[0].listing), "another listing");
+    let mut kept = Vec::new();
+    layer[0].listing.write(&mut kept).unwrap();
+    let kept = Listing::read(&mut &kept[..], usize::MAX).unwrap();
+    assert!(kept == *layer[0].listing, "another listing");
     for mode in [Mode::Whole, Mode::Known, Mode::Full] {
         tell(&[], &layer, mode);
     }

@@ -15,6 +15,9 @@ use crate::archive::Contents;
 use crate::package::{BlobRef, Blobs, LARGEST_DOCUMENT, PackageError};
 use crate::store::StoreError;
 
+/// The most bytes of the index: it names every image.
+const LARGEST_INDEX: u64 = 16 << 20;
+
 /// A layout.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -119,14 +122,14 @@ impl Layout {
     fn file(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match &self.files {
             Files::Directory(directory) => match File::open(directory.path().join(name)) {
-                Ok(file) => self.bounded(file, name).map(Some),
+                Ok(file) => self.bounded(file, name, LARGEST_INDEX).map(Some),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 // A file in the place of the directory; who looks for a place to write to says so.
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
                 Err(error) => Err(self.io(&format!("has no readable {name}"), error)),
             },
             Files::Archive { contents, .. } => {
-                contents.open(name).map(|part| self.bounded(part, name)).transpose()
+                contents.open(name).map(|part| self.bounded(part, name, LARGEST_INDEX)).transpose()
             }
         }
     }
@@ -172,7 +175,7 @@ impl Layout {
 
     /// The bytes of a manifest, an index or a config, which are those that its digest is of.
     pub(super) fn document(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
-        let bytes = self.bounded(self.open_blob(digest)?, &digest.to_string())?;
+        let bytes = self.bounded(self.open_blob(digest)?, &digest.to_string(), LARGEST_DOCUMENT)?;
         if Digest::of(&bytes) == *digest {
             Ok(bytes)
         } else {
@@ -180,13 +183,13 @@ impl Layout {
         }
     }
 
-    fn bounded(&self, file: impl Read, name: &str) -> Result<Vec<u8>, StoreError> {
+    fn bounded(&self, file: impl Read, name: &str, largest: u64) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
-        file.take(LARGEST_DOCUMENT + 1)
+        file.take(largest + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| self.io(&format!("has no readable {name}"), error))?;
-        if bytes.len() as u64 > LARGEST_DOCUMENT {
-            return Err(self.broken(format!("{name} is larger than {LARGEST_DOCUMENT} bytes")));
+        if bytes.len() as u64 > largest {
+            return Err(self.broken(format!("{name} is larger than {largest} bytes")));
         }
         Ok(bytes)
     }

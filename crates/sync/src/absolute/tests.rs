@@ -39,13 +39,12 @@ impl Layer {
     }
 
     fn run(&self, contents: std::ops::Range<usize>) -> Run {
-        let len = self.listing.contents()[contents.clone()].iter().map(|content| content.len).sum();
-        Run { layer: 0, contents, len }
+        Run::of(0, &self.listing, contents).unwrap()
     }
 
     fn bytes(&self, run: &Run) -> Vec<u8> {
-        let contents = &self.listing.contents()[run.contents.clone()];
-        contents.iter().flat_map(|c| &self.tar[c.at as usize..][..c.len as usize]).copied().collect()
+        let contents = self.listing.contents().range(run.contents());
+        contents.flat_map(|c| &self.tar[c.at as usize..][..c.len as usize]).copied().collect()
     }
 }
 
@@ -59,12 +58,13 @@ struct Case {
 
 impl Case {
     fn of(layer: &Layer, runs: &[Run]) -> Case {
-        let batch = Batch { new: runs.to_vec(), old: Vec::new(), pairs: vec![None; runs.len()] };
+        let mut batch = Batch::default();
+        runs.iter().for_each(|run| batch.push(*run, None));
         Case {
             bytes: runs.iter().flat_map(|run| layer.bytes(run)).collect(),
-            lens: runs.iter().map(|run| run.len).collect(),
+            lens: runs.iter().map(Run::len).collect(),
             code: layer.programs().of(&batch, &[&layer.listing], &|_| Version::Plain),
-            pairs: batch.pairs,
+            pairs: batch.pairs().collect(),
         }
     }
 
@@ -101,7 +101,7 @@ fn parts_of_a_program_have_the_same_addresses() {
     let case = Case::of(&layer, &runs);
     let [first, second] = case.code.new[..] else { panic!("{:?}", case.code.new) };
     assert_eq!((first.item, second.item), (0, 2));
-    assert_eq!(u64::from(first.addr) + runs[0].len, u64::from(second.addr));
+    assert_eq!(u64::from(first.addr) + runs[0].len(), u64::from(second.addr));
     assert_eq!(case.decode(&case.encode(&case.code)).unwrap(), case.bytes);
 }
 
@@ -110,7 +110,7 @@ fn an_old_version_decides_whether_a_program_tells_addresses() {
     let program = linked(Linked::X86, "versions", FUNCTIONS, &[]);
     let layer = Layer::of(&[("program", &program)]);
     let run = layer.run(0..layer.listing.contents().len());
-    let batch = Batch { new: vec![run.clone()], old: vec![run], pairs: vec![Some(0)] };
+    let batch = Batch::alone(run, Some(run));
     let programs = layer.programs();
     let of = |version: Version<'_>| {
         let Stretches { new, old } = programs.of(&batch, &[&layer.listing], &|_| version);
@@ -127,10 +127,10 @@ fn what_both_sides_have_of_it_tells_addresses_too() {
     let layer = Layer::of(&[("program", &program)]);
     let all = layer.listing.contents().len();
     let (known, sent) = (layer.run(0..all - 1), layer.run(all - 1..all));
-    let batch = Batch { new: vec![sent.clone()], old: vec![known.clone()], pairs: vec![Some(0)] };
+    let batch = Batch::alone(sent, Some(known));
     let code = layer.programs().of(&batch, &[&layer.listing], &|_| Version::Shared(&layer.listing));
     let (old, new) = (layer.bytes(&known), layer.bytes(&sent));
-    let (old_lens, new_lens) = ([known.len], [sent.len]);
+    let (old_lens, new_lens) = ([known.len()], [sent.len()]);
     let mut bytes = [&old[..], &new].concat();
     let lens = (&old_lens[..], &new_lens[..]);
     let packed = encode((&mut bytes, old.len()), lens, &[Some(0)], &code, Effort::Level(9));
@@ -145,7 +145,7 @@ fn code_that_is_not_there_is_refused() {
     let plain = case.encode(&case.code);
     let told = |new: Places, old: Places| {
         let mut packed = vec![ABSOLUTE];
-        batches::write_alone(&to_wire(&Told { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();
+        told::write(&to_wire(&Told { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();
         case.decode(&[packed, plain.clone()].concat())
     };
     assert_eq!(told(vec![(500, 500, 0, 0)], vec![]).unwrap(), case.bytes);

@@ -5,6 +5,24 @@ use std::thread;
 
 use super::*;
 
+/// Any bytes in the place of a listing.
+trait Bytes {
+    fn keep(&self, layer: &DiffId, bytes: &[u8]);
+    fn get(&self, layer: &DiffId) -> Option<Vec<u8>>;
+}
+
+impl Bytes for Cache {
+    fn keep(&self, layer: &DiffId, bytes: &[u8]) {
+        self.write(&self.path(layer), &mut |out| out.write_all(bytes)).ok();
+    }
+
+    fn get(&self, layer: &DiffId) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Cache::load(&self.path(layer), |kept| kept.read_to_end(&mut bytes))?;
+        Some(bytes)
+    }
+}
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn cache(directory: &tempfile::TempDir) -> Cache {
@@ -20,7 +38,7 @@ fn set_used(path: &Path, days: u32) {
 fn aged(cache: &Cache, layers: u8) -> Vec<DiffId> {
     let layers: Vec<DiffId> = (0..layers).map(|n| DiffId::of(&[n])).collect();
     for (days, layer) in (0..).zip(&layers) {
-        cache.put(layer, &[1; 100]);
+        cache.keep(layer, &[1; 100]);
         set_used(&cache.path(layer), days);
     }
     layers
@@ -40,7 +58,7 @@ fn what_was_kept_is_there_again() {
     let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
     assert_eq!(cache.get(&layer), None);
     for listing in [&b"listing"[..], b"", b"another"] {
-        cache.put(&layer, listing);
+        cache.keep(&layer, listing);
         assert_eq!(cache.get(&layer).as_deref(), Some(listing));
     }
     assert_eq!(mode(&cache.directory), 0o700);
@@ -53,13 +71,13 @@ fn a_layer_is_found_by_how_its_id_begins() {
     let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
     let short = *layer.as_bytes().first_chunk().unwrap();
     assert_eq!(cache.find(&short), None);
-    cache.put(&layer, b"listing");
+    cache.keep(&layer, b"listing");
     assert_eq!(cache.find(&short), Some(layer));
     assert_eq!(cache.find(&[0; 5]), None);
     // Of two that begin so neither is it.
     let mut twin = *layer.as_bytes();
     twin[31] ^= 1;
-    cache.put(&DiffId::from_bytes(twin), b"listing");
+    cache.keep(&DiffId::from_bytes(twin), b"listing");
     assert_eq!(cache.find(&short), None);
 }
 
@@ -67,7 +85,7 @@ fn a_layer_is_found_by_how_its_id_begins() {
 fn what_is_damaged_is_absent_and_goes() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
-    cache.put(&layer, &[7; 1000]);
+    cache.keep(&layer, &[7; 1000]);
     let path = cache.path(&layer);
     let whole = fs::read(&path).unwrap();
     let refused = |bytes: &[u8]| {
@@ -84,7 +102,7 @@ fn what_is_damaged_is_absent_and_goes() {
     }
     let longer = [&whole[..], b"x"].concat();
     assert!(refused(&longer));
-    cache.put(&layer, b"anew");
+    cache.keep(&layer, b"anew");
     assert_eq!(cache.get(&layer).as_deref(), Some(&b"anew"[..]));
 }
 
@@ -100,15 +118,33 @@ fn what_is_right_but_no_frame_is_absent() {
 }
 
 #[test]
-fn what_unpacks_to_too_much_is_absent() {
+fn what_is_too_long_is_not_kept() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
-    let mut packer = zstd::Encoder::new(Vec::new(), 1).unwrap();
-    io::copy(&mut io::repeat(0).take(LISTING_MAX + 1), &mut packer).unwrap();
-    let packed = packer.finish().unwrap();
-    let file = [&MAGIC[..], &[FORMAT], &Sha256::digest(&packed)[..], &packed].concat();
-    fs::write(cache.path(&layer), file).unwrap();
-    assert_eq!(cache.get(&layer), None);
+    let zeros = |len: u64| {
+        cache.write(&cache.path(&layer), &mut |out| {
+            io::copy(&mut io::repeat(0).take(len), &mut &mut *out).map(drop)
+        })
+    };
+    assert!(zeros(LISTING_MAX + 1).is_err());
+    assert_eq!(fs::read_dir(&cache.directory).unwrap().count(), 0);
+    zeros(LISTING_MAX).unwrap();
+    assert_eq!(cache.get(&layer).map(|kept| kept.len() as u64), Some(LISTING_MAX));
+}
+
+#[test]
+fn a_listing_that_needs_too_much_memory_is_not_read_and_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = cache(&directory);
+    let mut scanner = dsync_delta::Scanner::new();
+    scanner.push(&[7; 100_000]);
+    let listing = Arc::new(scanner.finish());
+    cache.put(&listing.diff_id, &listing);
+    assert_eq!(cache.listing(&listing.diff_id, listing.memory() / 2), None);
+    assert_eq!(cache.listing(&listing.diff_id, 10_000).as_ref(), Some(&*listing));
+    let other = DiffId::of(b"other");
+    fs::rename(cache.path(&listing.diff_id), cache.path(&other)).unwrap();
+    assert_eq!(cache.listing(&other, 10_000), None);
 }
 
 #[test]
@@ -145,7 +181,7 @@ fn what_a_run_uses_stays_whatever_the_limit() {
 fn a_use_is_noted_once_an_hour_and_a_time_to_come_put_right() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
-    cache.put(&layer, b"listing");
+    cache.keep(&layer, b"listing");
     let used = |time: SystemTime| {
         File::open(cache.path(&layer)).unwrap().set_modified(time).unwrap();
         cache.get(&layer).unwrap();
@@ -238,7 +274,7 @@ fn a_directory_that_went_away_is_an_empty_cache() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
     fs::remove_dir_all(&cache.directory).unwrap();
-    cache.put(&layer, b"listing");
+    cache.keep(&layer, b"listing");
     assert_eq!(cache.get(&layer), None);
     assert_eq!(cache.find(&[0; 5]), None);
     assert!(cache.prune(0).is_err());
@@ -254,7 +290,7 @@ fn many_may_write_read_and_prune_the_same() {
             let (cache, layer) = (&cache, &layer);
             scope.spawn(move || {
                 for round in 0..50 {
-                    cache.put(layer, &listing(writer));
+                    cache.keep(layer, &listing(writer));
                     // Whoever's it is, it is whole.
                     if let Some(read) = cache.get(layer) {
                         assert_eq!(read, listing(read[0]));
@@ -266,7 +302,7 @@ fn many_may_write_read_and_prune_the_same() {
             });
         }
     });
-    cache.put(&layer, &listing(1));
+    cache.keep(&layer, &listing(1));
     assert_eq!(cache.entries().unwrap().len(), 1);
     let files = fs::read_dir(&cache.directory).unwrap().count();
     assert_eq!(files, 1);

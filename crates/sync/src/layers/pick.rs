@@ -4,29 +4,33 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use dsync_core::DiffId;
-use dsync_delta::listing::Content;
+use dsync_delta::Listing;
 use dsync_engine::LayerSink;
 use sha2::{Digest as _, Sha256};
 
-use super::Place;
 use super::spool::blocks;
+
+/// Contents of a layer that were read once more, in their order, and where in the file each begins.
+pub(super) type Fetched = Vec<(u32, u64)>;
+/// A layer, and those of its contents that are to be read once more, in their order.
+pub(super) type Wanted = (Arc<Listing>, Vec<u32>);
 
 /// Copies contents of layers that come by into a file.
 pub(super) struct Pick<'a> {
     file: &'a File,
     next: u64,
-    /// Of each layer the contents, with their ordinals, by where they begin.
-    picks: HashMap<DiffId, Vec<(usize, Content)>>,
-    fetched: &'a mut HashMap<Place, u64>,
+    picks: HashMap<DiffId, Wanted>,
+    fetched: &'a mut HashMap<DiffId, Fetched>,
 }
 
 impl<'a> Pick<'a> {
     pub(super) fn new(
         file: &'a File,
-        picks: HashMap<DiffId, Vec<(usize, Content)>>,
-        fetched: &'a mut HashMap<Place, u64>,
+        picks: HashMap<DiffId, Wanted>,
+        fetched: &'a mut HashMap<DiffId, Fetched>,
     ) -> io::Result<Self> {
         Ok(Pick { file, next: file.metadata()?.len(), picks, fetched })
     }
@@ -36,13 +40,14 @@ impl<'a> Pick<'a> {
         self.picks.keys().copied()
     }
 
-    fn take(&mut self, diff_id: DiffId, tar: &mut dyn Read) -> io::Result<()> {
-        let pieces = self.picks[&diff_id].clone();
-        let mut left = &pieces[..];
+    fn take(&mut self, (listing, contents): &Wanted, tar: &mut dyn Read) -> io::Result<Fetched> {
+        let mut fetched = Fetched::with_capacity(contents.len());
+        let mut left =
+            contents.iter().filter_map(|at| Some((*at, listing.contents().get(*at as usize)?))).peekable();
         let (mut at, mut taken): (u64, u64) = (0, 0);
         blocks(tar, &mut |block| {
             let end = at + block.len() as u64;
-            while let Some((ordinal, content)) = left.first() {
+            while let Some((ordinal, content)) = left.peek().copied() {
                 let begin = content.at + taken;
                 if begin >= end {
                     break;
@@ -55,14 +60,15 @@ impl<'a> Pick<'a> {
                 if taken < content.len {
                     break;
                 }
-                self.fetched.insert((diff_id, *ordinal), self.next);
+                fetched.push((ordinal, self.next));
                 self.next += content.len;
-                (left, taken) = (&left[1..], 0);
+                taken = 0;
+                left.next();
             }
             at = end;
             Ok(())
         })?;
-        if left.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if left.next().is_none() { Ok(fetched) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// Takes a layer whose diff id is known only when it has been read. All of it is kept if it is one of those.
@@ -76,59 +82,72 @@ impl<'a> Pick<'a> {
             Ok(())
         })?;
         let diff_id = DiffId::from_bytes(hasher.finalize().into());
-        let Some(pieces) = self.picks.remove(&diff_id) else { return self.file.set_len(begin) };
-        for (ordinal, content) in pieces {
-            self.fetched.insert((diff_id, ordinal), begin + content.at);
-        }
+        let Some((listing, contents)) = self.picks.remove(&diff_id) else { return self.file.set_len(begin) };
+        let place = |at: &u32| Some((*at, begin + listing.contents().get(*at as usize)?.at));
+        self.note(diff_id, contents.iter().filter_map(place).collect());
         self.next = end;
         Ok(())
+    }
+
+    /// Notes where contents of a layer lie from now on.
+    fn note(&mut self, diff_id: DiffId, mut taken: Fetched) {
+        let fetched = self.fetched.entry(diff_id).or_default();
+        fetched.append(&mut taken);
+        fetched.sort_unstable();
     }
 }
 
 impl LayerSink for Pick<'_> {
     fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
-        match diff_id {
-            None => self.take_unnamed(tar),
-            Some(diff_id) if self.picks.contains_key(&diff_id) => {
-                self.take(diff_id, tar)?;
-                self.picks.remove(&diff_id);
-                Ok(())
-            }
-            Some(_) => io::copy(tar, &mut io::sink()).map(drop),
-        }
+        let Some(diff_id) = diff_id else { return self.take_unnamed(tar) };
+        let Some(wanted) = self.picks.remove(&diff_id) else {
+            return io::copy(tar, &mut io::sink()).map(drop);
+        };
+        let taken = self.take(&wanted, tar)?;
+        self.note(diff_id, taken);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dsync_delta::{ContentId, Scanner};
+    use dsync_delta::Scanner;
 
-    /// Files of 512 bytes, each of one letter, without headers: to a scanner one content.
-    fn layer(letters: &str) -> (Vec<u8>, DiffId) {
-        let bytes: Vec<u8> = letters.bytes().flat_map(|letter| [letter; 512]).collect();
+    /// Files of 512 bytes, each of one letter.
+    fn layer(letters: &str) -> (Vec<u8>, Arc<Listing>) {
+        let mut tar = tar::Builder::new(Vec::new());
+        for letter in letters.bytes() {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(512);
+            tar.append_data(&mut header, char::from(letter).to_string(), &[letter; 512][..]).unwrap();
+        }
+        let bytes = tar.into_inner().unwrap();
         let mut scanner = Scanner::new();
         scanner.push(&bytes);
-        (bytes, scanner.finish().diff_id)
+        (bytes, Arc::new(scanner.finish()))
     }
 
     #[test]
-    fn a_layer_without_a_name_is_found_by_its_bytes() {
-        let file = tempfile::tempfile().unwrap();
-        let ((other, _), (bytes, diff_id)) = (layer("xy"), layer("abc"));
-        let piece = |at| Content { id: ContentId::of(b""), len: 512, at };
-        let mut fetched = HashMap::new();
-        let picks = HashMap::from([(diff_id, vec![(1, piece(512)), (7, piece(1024))])]);
-        let mut pick = Pick::new(&file, picks, &mut fetched).unwrap();
-        pick.layer(None, &mut &other[..]).unwrap();
-        assert_eq!(pick.left().count(), 1);
-        pick.layer(None, &mut &bytes[..]).unwrap();
-        assert_eq!(pick.left().count(), 0);
-        let read = |at: u64| {
-            let mut letter = [0];
-            file.read_exact_at(&mut letter, at).unwrap();
-            letter
-        };
-        assert_eq!((read(fetched[&(diff_id, 1)]), read(fetched[&(diff_id, 7)])), (*b"b", *b"c"));
+    fn contents_are_found_in_layers_with_and_without_a_name() {
+        let ((other, _), (bytes, listing)) = (layer("xy"), layer("abcd"));
+        let diff_id = listing.diff_id;
+        for name in [None, Some(diff_id)] {
+            let file = tempfile::tempfile().unwrap();
+            let mut fetched = HashMap::from([(diff_id, vec![(2, 77)])]);
+            let picks = HashMap::from([(diff_id, (Arc::clone(&listing), vec![1, 3]))]);
+            let mut pick = Pick::new(&file, picks, &mut fetched).unwrap();
+            pick.layer(None, &mut &other[..]).unwrap();
+            assert_eq!(pick.left().count(), 1);
+            pick.layer(name, &mut &bytes[..]).unwrap();
+            assert_eq!(pick.left().count(), 0);
+            let read = |at: u64| {
+                let mut letter = [0];
+                file.read_exact_at(&mut letter, at).unwrap();
+                letter
+            };
+            let [(1, b), (2, 77), (3, d)] = fetched[&diff_id][..] else { panic!("{fetched:?}") };
+            assert_eq!((read(b), read(d)), (*b"b", *b"d"));
+        }
     }
 }

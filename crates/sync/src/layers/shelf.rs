@@ -1,7 +1,6 @@
 //! Listings that both ends know, and where this end has their contents.
 
 use std::io::{self, Write};
-use std::ops::Range;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
@@ -24,7 +23,7 @@ enum Lie {
     /// In the layer itself.
     Layer(DiffId),
     /// Each in a row of slices.
-    Slices(Vec<Vec<Slice>>),
+    Slices(Slices),
 }
 
 /// Some bytes of a content.
@@ -35,6 +34,59 @@ pub(crate) struct Slice {
     pub(crate) len: u64,
 }
 
+/// Rows of slices, one for each content of a listing, in 20 bytes for each that is one slice.
+#[derive(Debug, Default)]
+pub(crate) struct Slices {
+    layers: Vec<DiffId>,
+    /// Where each row ends.
+    ends: Vec<u32>,
+    slices: Vec<Short>,
+}
+
+/// A slice: the number of its layer, the content, and bytes of that, which has at most 256 KiB.
+#[derive(Debug, Clone, Copy)]
+struct Short {
+    layer: u32,
+    content: u32,
+    from: u32,
+    len: u32,
+}
+
+impl Slices {
+    /// Adds the row of the next content.
+    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Slice>) {
+        for Slice { place: (diff_id, content), from, len } in row {
+            let layer = match self.layers.last() == Some(&diff_id) {
+                true => self.layers.len() - 1,
+                false => self.layers.iter().position(|id| *id == diff_id).unwrap_or_else(|| {
+                    self.layers.push(diff_id);
+                    self.layers.len() - 1
+                }),
+            };
+            let short = [layer as u64, content as u64, from, len].map(|number| u32::try_from(number).ok());
+            // What is no part of a content cannot be copied, and is noticed then.
+            let [Some(layer), Some(content), Some(from), Some(len)] = short else { continue };
+            self.slices.push(Short { layer, content, from, len });
+        }
+        self.ends.push(self.slices.len() as u32);
+    }
+
+    /// The contents that they are of.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.slices.iter().map(|short| (self.layers[short.layer as usize], short.content as usize))
+    }
+
+    fn row(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
+        let start = content.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(content).copied().unwrap_or(start);
+        self.slices[start as usize..end as usize].iter().map(|short| Slice {
+            place: (self.layers[short.layer as usize], short.content as usize),
+            from: short.from.into(),
+            len: short.len.into(),
+        })
+    }
+}
+
 impl Shelf {
     /// A layer.
     pub(crate) fn layer(listing: Arc<Listing>, is_readable: bool) -> Shelf {
@@ -42,7 +94,7 @@ impl Shelf {
     }
 
     /// A listing whose contents are these.
-    pub(crate) fn slices(listing: Listing, slices: Vec<Vec<Slice>>, is_readable: bool) -> Shelf {
+    pub(crate) fn slices(listing: Listing, slices: Slices, is_readable: bool) -> Shelf {
         Shelf { listing: Arc::new(listing), lie: Lie::Slices(slices), is_readable }
     }
 
@@ -52,19 +104,20 @@ impl Shelf {
     }
 
     /// What a content is made of.
-    pub(crate) fn of(&self, content: usize) -> Vec<Slice> {
-        match &self.lie {
+    pub(crate) fn of(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
+        let (whole, row) = match &self.lie {
             Lie::Layer(diff_id) => {
                 let len = self.listing.contents().get(content).map_or(0, |content| content.len);
-                vec![Slice { place: (*diff_id, content), from: 0, len }]
+                (Some(Slice { place: (*diff_id, content), from: 0, len }), None)
             }
-            Lie::Slices(slices) => slices.get(content).cloned().unwrap_or_default(),
-        }
+            Lie::Slices(slices) => (None, Some(slices.row(content))),
+        };
+        whole.into_iter().chain(row.into_iter().flatten())
     }
 
     /// Copies a content.
     pub(crate) fn copy(&self, own: &Layers<'_>, content: usize, out: &mut dyn Write) -> io::Result<()> {
-        self.of(content).into_iter().try_for_each(|slice| own.copy(slice, out))
+        self.of(content).try_for_each(|slice| own.copy(slice, out))
     }
 }
 
@@ -80,13 +133,13 @@ pub(crate) fn readable(shelves: &[Shelf]) -> Vec<Option<&Listing>> {
 
 /// Adds the bytes of a run of contents.
 pub(crate) fn load(own: &Layers<'_>, shelves: &[Shelf], run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
-    run.contents.clone().try_for_each(|content| shelves[run.layer].copy(own, content, out))
+    run.contents().try_for_each(|content| shelves[run.layer()].copy(own, content, out))
 }
 
 /// Where the old contents lie that batches are coded against.
 pub(crate) fn places<'a>(batches: &'a [Batch], shelves: &'a [Shelf]) -> impl Iterator<Item = Place> + 'a {
     batches.iter().flat_map(|batch| &batch.old).flat_map(|run| {
-        let Range { start, end } = run.contents;
-        (start..end).flat_map(|content| shelves[run.layer].of(content)).map(|slice| slice.place)
+        let shelf = &shelves[run.layer()];
+        run.contents().flat_map(|content| shelf.of(content)).map(|slice| slice.place)
     })
 }

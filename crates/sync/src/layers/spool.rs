@@ -14,35 +14,75 @@ use dsync_engine::LayerSink;
 use dsync_proto::ShortId;
 
 use crate::cache::Cache;
+use crate::failure::TooLarge;
 use crate::interrupt;
+use crate::memory::Memory;
 
 /// How much is read from an engine at once.
 const BLOCK: usize = 1 << 20;
+
+/// For what a layer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// To be sent, or built of what is here.
+    New,
+    /// To build others on.
+    Basis,
+}
 
 /// A temporary file with the kept layers, and what is known of all.
 pub(super) struct Spool {
     file: Arc<File>,
     len: u64,
-    /// Of the layers to come those that are kept.
+    /// Of the layers to come those that are kept, and for what they come.
     keeping: HashSet<DiffId>,
-    /// Where each kept layer begins.
-    kept: HashMap<DiffId, u64>,
+    role: Role,
+    /// Where each kept layer begins, and how long it is.
+    kept: HashMap<DiffId, (u64, u64)>,
     listings: HashMap<DiffId, Arc<Listing>>,
+    memory: Memory,
+    /// What the listings take of it, those of new layers and those of others.
+    taken: [u64; 2],
     cache: Option<Cache>,
     notes: Vec<String>,
 }
 
 impl Spool {
-    pub(super) fn new(folder: &Path, cache: Option<Cache>) -> io::Result<Spool> {
+    pub(super) fn new(folder: &Path, cache: Option<Cache>, memory: Memory) -> io::Result<Spool> {
         Ok(Spool {
             file: Arc::new(tempfile::tempfile_in(folder)?),
             len: 0,
             keeping: HashSet::new(),
+            role: Role::New,
             kept: HashMap::new(),
             listings: HashMap::new(),
+            memory,
+            taken: [0; 2],
             cache,
             notes: Vec::new(),
         })
+    }
+
+    /// What all listings take, their tables included.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.iter().sum()
+    }
+
+    /// What one more listing may take.
+    fn left(&self) -> u64 {
+        self.memory.share().saturating_sub(self.taken[self.role as usize])
+    }
+
+    fn cost(&self, listing: &Listing) -> u64 {
+        match self.role {
+            Role::New => Memory::new_layer(listing),
+            Role::Basis => Memory::basis_layer(listing),
+        }
+    }
+
+    fn know(&mut self, diff_id: DiffId, listing: Listing) {
+        self.taken[self.role as usize] += self.cost(&listing);
+        self.listings.insert(diff_id, Arc::new(listing));
     }
 
     /// Says which layers are to come and which of them to keep, and returns those that must be read for it.
@@ -50,8 +90,10 @@ impl Spool {
         &mut self,
         diff_ids: impl IntoIterator<Item = DiffId>,
         keeps: impl Fn(&DiffId) -> bool,
+        role: Role,
     ) -> HashSet<DiffId> {
         self.keeping.clear();
+        self.role = role;
         let mut wanted = HashSet::new();
         for diff_id in diff_ids {
             let known = self.recall(&diff_id);
@@ -72,11 +114,11 @@ impl Spool {
         if self.listings.contains_key(diff_id) {
             return true;
         }
-        let bytes = self.cache.as_ref().and_then(|cache| cache.get(diff_id));
-        let listing = bytes.and_then(|bytes| Listing::from_bytes(&bytes));
-        match listing.filter(|listing| listing.diff_id == *diff_id) {
+        let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
+        let listing = self.cache.as_ref().and_then(|cache| cache.listing(diff_id, left));
+        match listing.filter(|listing| self.cost(listing) <= self.left()) {
             Some(listing) => {
-                self.listings.insert(*diff_id, Arc::new(listing));
+                self.know(*diff_id, listing);
                 true
             }
             None => false,
@@ -85,6 +127,7 @@ impl Spool {
 
     /// Whether the cache knows a layer whose diff id begins so.
     pub(super) fn recall_short(&mut self, short: &ShortId) -> Option<DiffId> {
+        self.role = Role::Basis;
         let diff_id = self.cache.as_ref()?.find(short)?;
         self.recall(&diff_id).then_some(diff_id)
     }
@@ -106,7 +149,8 @@ impl Spool {
         self.listings.get(diff_id)
     }
 
-    pub(super) fn kept(&self, diff_id: &DiffId) -> Option<u64> {
+    /// Where a kept layer begins, and how long it is.
+    pub(super) fn kept(&self, diff_id: &DiffId) -> Option<(u64, u64)> {
         self.kept.get(diff_id).copied()
     }
 
@@ -127,7 +171,7 @@ impl Spool {
         if self.listings.get(&diff_id).is_none_or(|listing| listing.len != end - at) {
             return Err(damaged(&diff_id, "with another length"));
         }
-        self.kept.insert(diff_id, at);
+        self.kept.insert(diff_id, (at, end - at));
         self.len = end;
         Ok(())
     }
@@ -143,9 +187,8 @@ pub(crate) struct Kept {
 impl Kept {
     /// Adds the bytes of a run of contents of the layer.
     pub(crate) fn load(&self, run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
-        self.listing.contents()[run.contents.clone()]
-            .iter()
-            .try_for_each(|content| copy_at(&self.file, self.at + content.at, content.len, out))
+        let mut contents = self.listing.contents().range(run.contents());
+        contents.try_for_each(|content| copy_at(&self.file, self.at + content.at, content.len, out))
     }
 
     /// Reads bytes of the layer, from one on.
@@ -164,7 +207,7 @@ impl LayerSink for Telling<'_> {
     fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
         let diff_id = self.spool.take(diff_id, tar)?;
         match (self.spool.listings.get(&diff_id), self.spool.kept.get(&diff_id)) {
-            (Some(listing), Some(&at)) => {
+            (Some(listing), Some(&(at, _))) => {
                 (self.tell)(Kept { listing: Arc::clone(listing), file: Arc::clone(&self.spool.file), at })
             }
             _ => Ok(()),
@@ -198,10 +241,16 @@ impl Spool {
         let at = self.len;
         let mut end = at;
         let mut scanner = Scanner::new();
+        let (left, mut is_whole) = (self.left(), true);
         blocks(tar, &mut |block| {
             if keeping {
                 self.file.write_all_at(block, end)?;
                 end += block.len() as u64;
+            }
+            // Nearly all of it: what follows is listed, too, in large pieces.
+            if is_whole && self.memory.is_near(&scanner, left) {
+                scanner.cut();
+                is_whole = false;
             }
             scanner.push(block);
             Ok(())
@@ -211,17 +260,43 @@ impl Spool {
         if let Some(expected) = diff_id.filter(|expected| *expected != got) {
             return Err(damaged(&expected, &format!("as {got}")));
         }
-        if let Some(cache) = &self.cache {
-            cache.put(&got, &listing.to_bytes());
-        }
         if self.keeping.contains(&got) && !self.kept.contains_key(&got) {
-            self.kept.insert(got, at);
+            self.kept.insert(got, (at, end - at));
             self.len = end;
         } else if keeping {
             self.file.set_len(at)?;
         }
-        self.listings.insert(got, Arc::new(listing));
+        self.list(got, listing, is_whole)?;
         Ok(got)
+    }
+
+    /// Takes the listing of a layer that came, which is whole or has its end in large pieces.
+    fn list(&mut self, diff_id: DiffId, listing: Listing, is_whole: bool) -> io::Result<()> {
+        let fits = self.cost(&listing) <= self.left();
+        match (self.role, is_whole, fits) {
+            (_, true, true) => {
+                self.know(diff_id, listing);
+                if let (Some(cache), Some(listing)) = (&self.cache, self.listings.get(&diff_id)) {
+                    cache.put(&diff_id, listing);
+                }
+            }
+            (Role::New, false, true) => {
+                self.note(format!(
+                    "layer {diff_id} has more files than --memory has room for; its end goes as mere bytes"
+                ));
+                self.know(diff_id, listing);
+            }
+            // Nobody knows what is in it, then.
+            (Role::Basis, ..) => {
+                self.note(format!(
+                    "layer {diff_id} has more files than --memory has room for; nothing is built on it"
+                ));
+            }
+            (Role::New, _, false) => {
+                return Err(TooLarge { what: "what is listed of the image", memory: self.memory.0 }.into());
+            }
+        }
+        Ok(())
     }
 }
 

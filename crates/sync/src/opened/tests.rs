@@ -85,12 +85,12 @@ fn a_batch_with_nothing_to_open_is_as_ever() {
 
 #[test]
 fn what_would_take_too_much_memory_stays_closed() {
-    let zeros = gzip(&vec![0; MOST * 2 / 3]);
+    let zeros = gzip(&vec![0; limits::INFLATED * 2 / 3]);
     let case = Case::of(&[&zeros], &[(&zeros, Some(0)), (&zeros, None), (&zeros, None)]);
     let packed = case.encode(Effort::Level(12), true);
     // The first does not fit with its old version, the second does, the third no longer.
     assert_eq!(case.decode(&packed).unwrap(), case.new.bytes);
-    let told: Vec<Told> = from_wire(&batches::read_alone(&mut &packed[1..], MAX_TOLD).unwrap()).unwrap();
+    let All(told) = from_wire(&told::read(&mut &packed[1..], limits::STREAMS).unwrap()).unwrap();
     assert_eq!(told.iter().map(|told| told.item).collect::<Vec<_>>(), [1]);
 }
 
@@ -115,7 +115,7 @@ fn items_that_are_not_there_or_come_twice_are_refused() {
         let told = |item: &u32| Told { item: *item, len: 0, streams: Vec::new() };
         let told: Vec<Told> = items.iter().map(told).collect();
         let mut packed = vec![OPENED];
-        batches::write_alone(&to_wire(&told).unwrap(), Effort::Max, &mut packed).unwrap();
+        told::write(&to_wire(&told).unwrap(), Effort::Max, &mut packed).unwrap();
         batches::write(&[0], &mut packed).unwrap();
         packed
     };

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use dsync_proto::{HEADER_LEN, Header, ListedImage, decode, encode};
+use dsync_proto::{HEADER_LEN, Header, ListedImage, decode, encode, limits, room};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -17,8 +17,6 @@ const VERSION: u16 = 8;
 /// Magic, version, length of the head.
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
-/// The most bytes of a head.
-const HEAD_MAX: u32 = 16 << 20;
 
 /// What a patch is, as postcard encodes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +27,13 @@ pub(super) struct Head {
     /// those of the package then.
     pub(super) exact: bool,
     /// Which of its layers are in the patch, from 0 for the lowest.
+    #[serde(deserialize_with = "room::list")]
     pub(super) layers: Vec<u32>,
     /// Of which of the others the patch tells how they are stored.
+    #[serde(deserialize_with = "room::list")]
     pub(super) local: Vec<u32>,
     /// The layers of the old image, lowest first.
+    #[serde(deserialize_with = "room::list")]
     pub(super) basis: Vec<[u8; 32]>,
 }
 
@@ -129,7 +130,7 @@ impl Reader {
             return Err(PatchError::Damaged);
         }
         let len = u32::from_le_bytes([l0, l1, l2, l3]);
-        let frames = body.checked_sub(FIXED as u64 + u64::from(len)).filter(|_| len <= HEAD_MAX);
+        let frames = body.checked_sub(FIXED as u64 + u64::from(len)).filter(|_| len <= limits::PATCH_HEAD);
         let frames = frames.ok_or(PatchError::Damaged)?;
         file.seek(SeekFrom::Start(FIXED as u64))?;
         let mut input = BufReader::new(file);

@@ -5,9 +5,6 @@ use super::super::range::Decoder;
 use super::literal::Around;
 use super::{Models, Places, Symbol};
 
-/// What is set aside for new bytes before any came, in bytes.
-const STEP: usize = 1 << 20;
-
 /// Unpacks exactly `len` bytes.
 pub(in super::super) fn unpack(
     old: &[u8],
@@ -18,7 +15,7 @@ pub(in super::super) fn unpack(
     let mut coder = Decoder::new(packed);
     let mut models = Models::new();
     let mut places = Places::new(lens);
-    let mut new = Vec::with_capacity(len.min(STEP));
+    let mut new = super::super::room(len)?;
     // What lies so far back, less one; zero before the first byte.
     let byte_at = |new: &[u8], back: u32| match new.len().checked_sub(back as usize + 1) {
         Some(at) => new[at],

@@ -16,7 +16,7 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
 
 fn cuts(contents: &[Vec<u8>]) -> Cuts {
     let mut cuts = Cuts::new();
-    contents.iter().for_each(|content| cuts.push(content));
+    contents.iter().for_each(|content| cuts.push(content, usize::MAX));
     cuts
 }
 

@@ -1,0 +1,128 @@
+//! A listing that grows: record by record, each with its contents.
+
+use dsync_core::DiffId;
+
+use super::packed::Packer;
+use super::records::{Kind, Records};
+use super::{Contents, Fields, Listing, padding};
+use crate::ContentId;
+
+/// Puts a listing together. Where each content lies follows from what comes before it.
+#[derive(Debug, Clone)]
+pub(crate) struct Builder {
+    /// The group that is not complete.
+    open: Records,
+    packer: Packer,
+    contents: Contents,
+    /// Bytes in the contents of the last record.
+    filled: u64,
+    /// How long the layer is up to the end of the last content, or else of the last record but one; `None` where that
+    /// is more than a number can say.
+    place: Option<u64>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            open: Records::default(),
+            packer: Packer::default(),
+            contents: Contents::default(),
+            filled: 0,
+            place: Some(0),
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a record, without contents and not padded.
+    pub(crate) fn record(&mut self, kind: Kind, fields: &[u8], body: &[u8]) {
+        self.end_record();
+        if self.open.is_group() {
+            self.packer.push(&self.open, &self.contents);
+            self.open.clear();
+        }
+        self.open.push(kind, fields, body);
+    }
+
+    /// Adds a block of zeros: to the last record, where that is zeros.
+    pub(crate) fn zeros(&mut self) {
+        match self.open.last_mut().map(|last| (&mut last.kind, last.contents)) {
+            Some((Kind::Zeros(blocks), 0)) => *blocks += 1,
+            _ => self.record(Kind::Zeros(1), b"", b""),
+        }
+    }
+
+    /// Adds a content to the last record, which is not padded from then on. The id of a content is known of all or of
+    /// none.
+    pub(crate) fn content(&mut self, id: Option<ContentId>, len: u64) {
+        let Some(last) = self.open.last_mut() else { return };
+        last.contents += 1;
+        last.padded = false;
+        if last.contents == 1 {
+            let verbatim = last.verbatim_len();
+            self.add(verbatim);
+        }
+        self.contents.push(id, len, self.place.unwrap_or(u64::MAX));
+        self.filled += len;
+        self.add(len);
+    }
+
+    /// Says which header the last record is. Its body stays as long as it was.
+    pub(crate) fn set_header(&mut self, fields: Fields, bytes: &[u8], body: &[u8]) {
+        self.open.replace_last(Kind::Header(fields), bytes, body);
+    }
+
+    /// Zeros fill up the last block of the last record.
+    pub(crate) fn pad(&mut self) {
+        if let Some(last) = self.open.last_mut() {
+            last.padded = true;
+        }
+    }
+
+    /// Whether the last record is a header with nothing after it.
+    pub(crate) fn is_bare_header(&self) -> bool {
+        let last = self.open.last().map(|last| last.record);
+        last.is_some_and(|last| matches!(last.kind, Kind::Header(_)) && last.body == 0 && last.contents == 0)
+    }
+
+    /// How many records there are.
+    pub(crate) fn records(&self) -> usize {
+        self.packer.records() + self.open.len()
+    }
+
+    /// How many contents there are.
+    pub(crate) fn contents(&self) -> usize {
+        self.contents.len()
+    }
+
+    /// Bytes of memory until now.
+    pub(crate) fn memory(&self) -> usize {
+        self.packer.memory() + self.contents.memory() + self.open.bytes()
+    }
+
+    /// The listing, and how long the records make the layer.
+    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> (Listing, Option<u64>) {
+        self.end_record();
+        if self.open.len() > 0 {
+            self.packer.push(&self.open, &self.contents);
+        }
+        self.contents.shrink_to_fit();
+        let listing = Listing { diff_id, len, packed: self.packer.finish(), contents: self.contents };
+        (listing, self.place)
+    }
+
+    /// Counts what follows the contents of the last record, or all of it where it has none.
+    fn end_record(&mut self) {
+        let filled = std::mem::take(&mut self.filled);
+        let Some(last) = self.open.last().map(|last| *last.record) else { return };
+        match last.contents {
+            0 => self.add(last.verbatim_len()),
+            _ if last.padded => self.add(padding(filled)),
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, len: u64) {
+        self.place = self.place.and_then(|place| place.checked_add(len));
+    }
+}

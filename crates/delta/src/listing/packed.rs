@@ -1,0 +1,308 @@
+//! Records in little memory: some 20 bytes for a file.
+//!
+//! Groups are packed in blocks, each by itself: a value that is as in the header before takes nothing, any other what
+//! differs from it. Whoever reads a group unpacks its block.
+
+use super::records::{Kind, Record, Records, View};
+use super::{Contents, FIELDS, Field, Fields, canonical_number};
+use crate::varint;
+
+/// The most groups of a block, and the bytes of records from which on it takes no more.
+const BLOCK_GROUPS: usize = 32;
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// What the first byte of a record says: its kind, and what else follows.
+const KIND: u8 = 3;
+const ZEROS: u8 = 0;
+const RAW: u8 = 1;
+const HEADER: u8 = 2;
+const PADDED: u8 = 1 << 2;
+/// It is the last of its group.
+const LAST: u8 = 1 << 3;
+/// It has one content, or a number of them.
+const ONE: u8 = 1 << 4;
+const SEVERAL: u8 = 1 << 5;
+/// Its body is not the one before.
+const BODY: u8 = 1 << 6;
+/// It is told against the last header that is about another one, as it is itself.
+const EXTENSION: u8 = 1 << 7;
+
+/// Packed groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    blocks: Vec<Start>,
+    groups: usize,
+    records: usize,
+}
+
+/// Where a block begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Start {
+    at: usize,
+    /// The first of its groups, and of its contents.
+    group: usize,
+    content: usize,
+}
+
+/// Unpacked groups.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The first of them.
+    pub(super) first: usize,
+    pub(super) records: Records,
+    /// Where each begins, and where the last ends: in records, and in contents of the layer.
+    pub(super) groups: Vec<(usize, usize)>,
+}
+
+impl Packed {
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    pub(super) fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Bytes of memory.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.len() + self.blocks.len() * size_of::<Start>()
+    }
+
+    /// The block that has a group.
+    pub(super) fn block_of(&self, group: usize) -> Option<usize> {
+        let block = self.blocks.partition_point(|start| start.group <= group).checked_sub(1)?;
+        (group < self.groups).then_some(block)
+    }
+
+    /// The block that has a content.
+    pub(super) fn block_with(&self, content: usize) -> Option<usize> {
+        self.blocks.partition_point(|start| start.content <= content).checked_sub(1)
+    }
+
+    pub(super) fn unpack(&self, block: usize, contents: &Contents) -> Block {
+        let Start { at, group, mut content } = self.blocks[block];
+        let end = self.blocks.get(block + 1).map_or(self.bytes.len(), |next| next.at);
+        let mut input = Input { rest: &self.bytes[at..end], scratch: Vec::new() };
+        let mut block = Block { first: group, records: Records::default(), groups: vec![(0, content)] };
+        let mut before = [None; 2];
+        while !input.rest.is_empty() {
+            let head = input.byte();
+            let count = match head & (ONE | SEVERAL) {
+                0 => 0,
+                ONE => 1,
+                _ => input.number(),
+            };
+            let len = contents.bytes(content..content + count);
+            let record = input.record(head, &mut block.records, &mut before, len);
+            (record.contents, record.padded) = (count, head & PADDED != 0);
+            content += count;
+            if head & LAST != 0 {
+                block.groups.push((block.records.len(), content));
+            }
+        }
+        block
+    }
+}
+
+/// Packs groups.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Packer {
+    packed: Packed,
+    /// The last header of the block that is no extension of another, and the last that is.
+    before: [Records; 2],
+    /// What the block has.
+    groups: usize,
+    bytes: usize,
+}
+
+impl Packer {
+    /// Packs a group, whose contents are the last of these.
+    pub(super) fn push(&mut self, group: &Records, contents: &Contents) {
+        let count: usize = group.iter().map(|view| view.record.contents).sum();
+        let mut content = contents.len() - count;
+        if self.packed.blocks.is_empty() || self.groups == BLOCK_GROUPS || self.bytes >= BLOCK_BYTES {
+            let start = Start { at: self.packed.bytes.len(), group: self.packed.groups, content };
+            self.packed.blocks.push(start);
+            self.before.iter_mut().for_each(Records::clear);
+            (self.groups, self.bytes) = (0, 0);
+        }
+        for (number, view) in group.iter().enumerate() {
+            let len = contents.bytes(content..content + view.record.contents);
+            let is_last = number + 1 == group.len();
+            self.record(view, len, if is_last { LAST } else { 0 });
+            content += view.record.contents;
+        }
+        self.groups += 1;
+        self.bytes += group.bytes();
+        self.packed.groups += 1;
+        self.packed.records += group.len();
+    }
+
+    /// Packs a record with so many bytes of contents.
+    fn record(&mut self, view: View<'_>, len: u64, mut head: u8) {
+        let is_extension = view.is_extension();
+        let before = &mut self.before[usize::from(is_extension)];
+        let out = &mut self.packed.bytes;
+        let record = view.record;
+        head |= if record.padded { PADDED } else { 0 } | if is_extension { EXTENSION } else { 0 };
+        head |= match record.contents {
+            0 => 0,
+            1 => ONE,
+            _ => SEVERAL,
+        };
+        let old = before.last();
+        let (old_values, old_body) = old.map_or(([&b""[..]; 16], &b""[..]), |old| (old.values(), old.body()));
+        let has_body = matches!(record.kind, Kind::Raw) || view.body() != old_body;
+        head |= match record.kind {
+            Kind::Zeros(_) => ZEROS,
+            Kind::Raw => RAW,
+            Kind::Header(_) => HEADER | if has_body { BODY } else { 0 },
+        };
+        out.push(head);
+        if record.contents > 1 {
+            varint::write(record.contents as u64, out);
+        }
+        match record.kind {
+            Kind::Zeros(blocks) => varint::write(blocks, out),
+            Kind::Raw => edit(view.body(), b"", out),
+            Kind::Header(_) => {
+                let mut mask: u64 = 0;
+                let values = view.values();
+                for (number, field) in FIELDS.into_iter().enumerate() {
+                    let is_expected = match field {
+                        Field::Size => is_size(values[number], len.saturating_add(record.body as u64)),
+                        _ => values[number] == old_values[number],
+                    };
+                    mask |= u64::from(!is_expected) << number;
+                }
+                varint::write(mask, out);
+                for number in (0..FIELDS.len()).filter(|number| mask >> number & 1 == 1) {
+                    edit(values[number], old_values[number], out);
+                }
+                if has_body {
+                    edit(view.body(), old_body, out);
+                }
+                before.clear();
+                before.push(record.kind, view.fields(), view.body());
+            }
+        }
+    }
+
+    /// Bytes of memory until now.
+    pub(super) fn memory(&self) -> usize {
+        self.packed.memory()
+    }
+
+    pub(super) fn records(&self) -> usize {
+        self.packed.records
+    }
+
+    pub(super) fn finish(mut self) -> Packed {
+        self.packed.bytes.shrink_to_fit();
+        self.packed.blocks.shrink_to_fit();
+        self.packed
+    }
+}
+
+fn is_size(value: &[u8], len: u64) -> bool {
+    canonical_number(len).is_some_and(|number| number == *value)
+}
+
+/// How much of the value before stays, how much comes, and that.
+fn edit(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
+    let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();
+    varint::write(same as u64, out);
+    varint::write((value.len() - same) as u64, out);
+    out.extend_from_slice(&value[same..]);
+}
+
+/// Packed bytes, which are this module's own.
+struct Input<'a> {
+    rest: &'a [u8],
+    /// The fields and the body of the header that is being read.
+    scratch: Vec<u8>,
+}
+
+impl<'a> Input<'a> {
+    fn byte(&mut self) -> u8 {
+        self.take(1).first().copied().unwrap_or(0)
+    }
+
+    fn number(&mut self) -> usize {
+        let number = varint::read(&mut self.rest).ok().flatten();
+        number.and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
+    }
+
+    fn take(&mut self, len: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(len.min(self.rest.len()));
+        self.rest = rest;
+        taken
+    }
+
+    /// How much stays of the value before, and what comes.
+    fn edit(&mut self) -> (usize, &'a [u8]) {
+        let (same, len) = (self.number(), self.number());
+        (same, self.take(len))
+    }
+
+    /// Adds a record with so many bytes of contents. `before` are the last header that is not about another one, and
+    /// the last that is.
+    fn record<'r>(
+        &mut self,
+        head: u8,
+        records: &'r mut Records,
+        before: &mut [Option<usize>; 2],
+        len: u64,
+    ) -> &'r mut Record {
+        match head & KIND {
+            ZEROS => {
+                let blocks = self.number() as u64;
+                records.push(Kind::Zeros(blocks), b"", b"")
+            }
+            RAW => {
+                let (_, body) = self.edit();
+                records.push(Kind::Raw, b"", body)
+            }
+            _ => {
+                let before = &mut before[usize::from(head & EXTENSION != 0)];
+                let fields = self.header(head, before.and_then(|at| records.get(at)), len);
+                *before = Some(records.len());
+                let (values, body) = self.scratch.split_at(fields.len());
+                records.push(Kind::Header(fields), values, body)
+            }
+        }
+    }
+
+    /// Reads a header: its fields and its body are in `scratch` then.
+    fn header(&mut self, head: u8, before: Option<View<'_>>, len: u64) -> Fields {
+        let old_values = before.map_or([&b""[..]; 16], |old| old.values());
+        let old_body = before.map_or(&b""[..], |old| old.body());
+        let mask = self.number();
+        let mut edits = [None; 16];
+        for (_, edit) in edits.iter_mut().enumerate().filter(|(number, _)| mask >> number & 1 == 1) {
+            *edit = Some(self.edit());
+        }
+        let (same, rest) = if head & BODY != 0 { self.edit() } else { (old_body.len(), &b""[..]) };
+        let size = canonical_number(len.saturating_add((same + rest.len()) as u64)).unwrap_or_default();
+        let bytes = &mut self.scratch;
+        bytes.clear();
+        let mut lens = [0; 16];
+        for (number, field) in FIELDS.into_iter().enumerate() {
+            let begin = bytes.len();
+            match (edits[number], field) {
+                (Some((same, rest)), _) => {
+                    bytes.extend_from_slice(&old_values[number][..same]);
+                    bytes.extend_from_slice(rest);
+                }
+                (None, Field::Size) => bytes.extend_from_slice(&size),
+                (None, _) => bytes.extend_from_slice(old_values[number]),
+            }
+            // A field has at most 155 bytes.
+            lens[number] = (bytes.len() - begin) as u8;
+        }
+        bytes.extend_from_slice(&old_body[..same]);
+        bytes.extend_from_slice(rest);
+        Fields::of_lens(lens)
+    }
+}

@@ -1,0 +1,185 @@
+//! Records one after the other, as they are worked on: their fields and bodies in one row of bytes.
+
+use std::borrow::Cow;
+
+use super::{BLOCK, Field, Fields, padding, parse};
+
+/// The most records of a group, and the bytes from which on a group takes no more: an entry has at most a pax header
+/// and two long names before it, and nothing in a tar may grow without limit.
+pub(crate) const GROUP_RECORDS: usize = 4;
+const GROUP_BYTES: usize = 1 << 20;
+
+/// A piece of the layer: some verbatim bytes, then some contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    /// Where its bytes begin in [`Records`]: the fields of a header, then the body.
+    at: usize,
+    /// Bytes of the body.
+    pub(crate) body: usize,
+    /// How many contents follow.
+    pub(crate) contents: usize,
+    /// Whether zeros fill up the last block of the body or of the contents.
+    pub(crate) padded: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A block with a right checksum; the body is what stays verbatim of what follows it.
+    Header(Fields),
+    /// So many blocks of zeros.
+    Zeros(u64),
+    /// The body is all.
+    Raw,
+}
+
+/// Some records, one after the other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Records {
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+}
+
+/// A record with its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) record: &'a Record,
+    bytes: &'a [u8],
+}
+
+impl Records {
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Bytes of fields and bodies.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+    }
+
+    /// Adds a record without contents.
+    pub(crate) fn push(&mut self, kind: Kind, fields: &[u8], body: &[u8]) -> &mut Record {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(fields);
+        self.bytes.extend_from_slice(body);
+        self.records.push(Record { kind, at, body: body.len(), contents: 0, padded: false });
+        let last = self.records.len() - 1;
+        &mut self.records[last]
+    }
+
+    /// Changes the last record; its contents stay.
+    pub(crate) fn replace_last(&mut self, kind: Kind, fields: &[u8], body: &[u8]) {
+        if let Some(Record { at, contents, padded, .. }) = self.records.pop() {
+            self.bytes.truncate(at);
+            let last = self.push(kind, fields, body);
+            (last.contents, last.padded) = (contents, padded);
+        }
+    }
+
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Record> {
+        self.records.last_mut()
+    }
+
+    /// The record with this number.
+    pub(crate) fn get(&self, number: usize) -> Option<View<'_>> {
+        Some(View { record: self.records.get(number)?, bytes: &self.bytes })
+    }
+
+    pub(crate) fn last(&self) -> Option<View<'_>> {
+        self.get(self.records.len().checked_sub(1)?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = View<'_>> {
+        self.records.iter().map(|record| View { record, bytes: &self.bytes })
+    }
+
+    /// Whether what comes next belongs to another group: these are an entry, or all that a group may have.
+    pub(super) fn is_group(&self) -> bool {
+        self.last().is_some_and(|last| !last.is_extension() || last.record.contents > 0)
+            || self.len() >= GROUP_RECORDS
+            || self.bytes.len() >= GROUP_BYTES
+    }
+}
+
+impl<'a> View<'a> {
+    /// The bytes of a header's field, without the zeros at its end.
+    pub(crate) fn field(&self, field: Field) -> &'a [u8] {
+        match &self.record.kind {
+            Kind::Header(fields) => fields.of(field, &self.bytes[self.record.at..]),
+            Kind::Zeros(_) | Kind::Raw => b"",
+        }
+    }
+
+    /// The values of all fields of a header; none of another record.
+    pub(crate) fn values(&self) -> [&'a [u8]; 16] {
+        match &self.record.kind {
+            Kind::Header(fields) => fields.values(&self.bytes[self.record.at..]),
+            Kind::Zeros(_) | Kind::Raw => [b""; 16],
+        }
+    }
+
+    /// The bytes of all fields, one after the other.
+    pub(crate) fn fields(&self) -> &'a [u8] {
+        let fields = if let Kind::Header(fields) = &self.record.kind { fields.len() } else { 0 };
+        &self.bytes[self.record.at..][..fields]
+    }
+
+    pub(crate) fn body(&self) -> &'a [u8] {
+        &self.bytes[self.record.at + self.fields().len()..][..self.record.body]
+    }
+
+    /// The block of a header.
+    pub(crate) fn block(&self) -> Option<[u8; BLOCK]> {
+        match &self.record.kind {
+            Kind::Header(fields) => Some(fields.block(&self.bytes[self.record.at..])),
+            Kind::Zeros(_) | Kind::Raw => None,
+        }
+    }
+
+    /// The type flag; 0 also where there is none.
+    pub(crate) fn flag(&self) -> u8 {
+        self.field(Field::Flag).first().copied().unwrap_or(0)
+    }
+
+    /// Whether it is about the header that follows.
+    pub(super) fn is_extension(&self) -> bool {
+        matches!(self.record.kind, Kind::Header(_)) && matches!(self.flag(), b'x' | b'L' | b'K')
+    }
+
+    /// The path that it says, of an extension header for what follows; empty where it says none.
+    pub(super) fn path(&self) -> Option<Cow<'a, [u8]>> {
+        match self.flag() {
+            b'x' => Some(parse::pax_value(self.body(), b"path")?.into()),
+            b'L' => Some(self.body().strip_suffix(b"\0").unwrap_or(self.body()).into()),
+            _ => None,
+        }
+    }
+
+    /// The path of the header itself.
+    pub(super) fn own_path(&self) -> Cow<'a, [u8]> {
+        let (prefix, name) = (self.field(Field::Prefix), self.field(Field::Name));
+        if prefix.is_empty() { name.into() } else { [prefix, b"/", name].concat().into() }
+    }
+}
+
+impl Record {
+    /// Bytes before the contents.
+    pub(crate) fn verbatim_len(&self) -> u64 {
+        let body = self.body as u64;
+        match self.kind {
+            Kind::Header(_) => BLOCK as u64 + body + self.fill(),
+            Kind::Zeros(blocks) => blocks.saturating_mul(BLOCK as u64),
+            Kind::Raw => body,
+        }
+    }
+
+    /// Zeros that fill up the last block of a header's body.
+    pub(crate) fn fill(&self) -> u64 {
+        if self.padded && self.contents == 0 { padding(self.body as u64) } else { 0 }
+    }
+}

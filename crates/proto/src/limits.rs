@@ -1,0 +1,83 @@
+//! All that is taken of the other end at most, in one place: more is refused before it takes memory.
+//!
+//! What grows with an image is limited by `--memory` instead: see docs/limits.md. The values are part of the protocol
+//! where both ends go by them, and have room for every image that is known of otherwise.
+
+/// Bytes of noise that a login shell may print before the agent speaks.
+pub const NOISE: usize = 64 << 10;
+
+/// Bytes of a data frame: what a relay holds at once.
+pub const DATA: usize = 256 << 10;
+
+/// Bytes of a request or a reply: an inventory of 50,000 images.
+pub const CONTROL: usize = 16 << 20;
+
+/// Bytes of a message between source and target: a question about [`ITEMS`] has 14.7 MB of hashes.
+pub const PEER: usize = 16 << 20;
+
+/// Bytes of an event: a remark has a few lines.
+pub const EVENT: usize = 16 << 10;
+
+/// Bytes of memory that a message may take when it is decoded. An empty name takes one byte of a frame and 24 of
+/// memory, so the length of a frame alone is no limit.
+pub const MESSAGE: usize = 64 << 20;
+
+/// Layers of an image, and of a basis. Engines stop at 127; an image that is not run there may have more.
+pub const LAYERS: usize = 4096;
+
+/// Bytes of a layer: 16 TiB.
+pub const LAYER: u64 = 1 << 44;
+
+/// Records of all layers that are told, and contents: 8 million files. `--memory` mostly is less.
+pub const ENTRIES: u64 = 1 << 23;
+
+/// Items of a question: entries or contents of all layers that are told, or cuts of what changed in them. Those beyond are
+/// not asked about.
+pub const ITEMS: usize = 1 << 21;
+
+/// Bytes of one document that an image is made of: a config, a manifest or an index. Registries take at least 4 MiB of
+/// a manifest (OCI distribution specification), and JSON takes up to 30 times its length in memory.
+pub const DOCUMENT: u64 = 4 << 20;
+
+/// Bytes of all documents of an image: an index names one manifest and one config for each platform.
+pub const DOCUMENTS: u64 = 16 << 20;
+
+/// Bytes of all recipes of an offer, each of which has at most 1.1 MiB. A layer without one crosses as it is stored.
+pub const RECIPES: usize = 12 << 20;
+
+/// Bytes of a part of what is told, before it is packed: a layer of 100,000 files has one part.
+pub const PART: usize = 4 << 20;
+
+/// Bytes that say which parts of contents are not sent: two for each gap in them.
+pub const LENGTHS: u64 = 8 << 20;
+
+/// Bytes of all plans for executables: some 2 % of the files they are for.
+pub const PLANS: u64 = 32 << 20;
+
+/// Executables with a plan: more than any image has.
+pub const PLANNED: usize = 1 << 16;
+
+/// Bytes of a batch, old and new contents together: what is farther apart is not found in each other, and coding takes
+/// up to 10 times as much memory.
+pub const BATCH: u32 = 24 << 20;
+
+/// No batch has a lower limit: each costs some time.
+pub const BATCH_LEAST: u32 = 1 << 20;
+
+/// Bytes of the files in a batch that are coded with plain bytes in place of their deflate streams, old versions
+/// included.
+pub const INFLATED: usize = 20 << 20;
+
+/// Bytes that say where these streams are: up to 14 for each, of which [`INFLATED`] bytes have up to 300,000.
+pub const STREAMS: u64 = 4 << 20;
+
+/// Bytes that say where code is in a batch: up to 14 for each stretch, of which [`BATCH`] bytes have up to 100,000.
+pub const CODE: u64 = 2 << 20;
+
+/// Bytes of the head of a patch: 4096 layers and their names have 300 kB.
+pub const PATCH_HEAD: u32 = 4 << 20;
+
+/// The most bytes that coding makes of so many: both methods store what does not get shorter, in a little more.
+pub const fn packed(len: u64) -> u64 {
+    len + len / 8 + (64 << 10)
+}

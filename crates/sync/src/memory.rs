@@ -1,0 +1,62 @@
+//! What each part of a sync may take of `--memory`: docs/limits.md.
+//!
+//! Most of it are listings, and the tables that are made of them; coding takes what these leave.
+
+use dsync_delta::{Listing, Scanner};
+
+/// Bytes of memory that an end is to get along with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory(pub(crate) u64);
+
+/// What the layers that are sent may take of all memory, and the basis: each so many sixteenths.
+const SHARE: u64 = 7;
+/// What the tables of an encoder take for a content of a new layer: where it was told last, as what, and as a literal.
+const NEW: u64 = 28;
+/// What they take for an entry and a content of the basis: where its path is, and where the content.
+const BASIS: u64 = 20;
+/// What batches take for a content that is sent, beside its old version.
+const BATCHED: u64 = 40;
+/// Listings that take no more than this in all leave coding all memory: what is not counted by itself has more.
+const FREE: u64 = 32 << 20;
+
+impl Memory {
+    /// What the layers that are sent may take, or those of the basis.
+    pub(crate) fn share(self) -> u64 {
+        self.0 / 16 * SHARE
+    }
+
+    /// What a listing of a layer that is sent takes, its tables included.
+    pub(crate) fn new_layer(listing: &Listing) -> u64 {
+        listing.memory() as u64 + listing.contents().len() as u64 * NEW
+    }
+
+    /// What one of the basis takes.
+    pub(crate) fn basis_layer(listing: &Listing) -> u64 {
+        listing.memory() as u64 + (listing.groups().max(listing.contents().len())) as u64 * BASIS
+    }
+
+    /// Whether what a scanner lists is about to take more than so much.
+    pub(crate) fn is_near(self, scanner: &Scanner, left: u64) -> bool {
+        scanner.memory() as u64 + scanner.contents() as u64 * NEW > left / 16 * 15
+    }
+
+    /// What is left for coding beside listings that take so much, and batches of so many contents.
+    pub(crate) fn for_coding(self, listings: u64, contents: usize) -> u64 {
+        let taken = listings.saturating_add((contents as u64).saturating_mul(BATCHED));
+        self.0.saturating_sub(taken.saturating_sub(FREE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_listings_leave_all_for_coding_and_large_ones_what_they_do_not_take() {
+        let memory = Memory(256 << 20);
+        assert_eq!(memory.share(), 112 << 20);
+        assert_eq!(memory.for_coding(30 << 20, 1000), 256 << 20);
+        assert_eq!(memory.for_coding(132 << 20, 0), 156 << 20);
+        assert_eq!(memory.for_coding(1 << 40, 0), 0);
+    }
+}
