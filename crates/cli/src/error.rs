@@ -142,7 +142,7 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
             Diagnosis::new("no-shell", UNREACHABLE, format!("{host} runs no commands for this account"))
                 .because(said)
                 .hint(format!(
-                    "an account with a shell is needed, not one for sftp or git alone: `{command} true` must succeed. \
+                    "an account with a shell is needed, not one for sftp, git or a single command: `{command} true` must succeed. \
                      Log in as another with USER@HOST"
                 ))
         }

@@ -273,12 +273,12 @@ fn an_account_runs_no_commands() {
     error: alice@build runs no commands for this account
       caused by: This account is currently not available.
       caused by: \u{200b}
-    hint: an account with a shell is needed, not one for sftp or git alone: `ssh -F lab alice@build true` must succeed. Log in as another with USER@HOST
+    hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh -F lab alice@build true` must succeed. Log in as another with USER@HOST
     exit 3, no-shell
     ");
     insta::assert_snapshot!(said(&[]), @"
     error: alice@build runs no commands for this account
-    hint: an account with a shell is needed, not one for sftp or git alone: `ssh -F lab alice@build true` must succeed. Log in as another with USER@HOST
+    hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh -F lab alice@build true` must succeed. Log in as another with USER@HOST
     exit 3, no-shell
     ");
 }

@@ -103,6 +103,8 @@ pub struct LoginOptions {
     pub tmp_limit_mb: Option<u32>,
     /// So many megabytes are all there is in the home.
     pub home_limit_mb: Option<u32>,
+    /// What runs in place of any command, as sshd's `ForceCommand` takes it.
+    pub forced: Option<String>,
     /// Whose account it is.
     pub user: User,
     /// More variables; these win over the lab's own.

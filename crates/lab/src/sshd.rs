@@ -76,6 +76,8 @@ impl Sshd<'_> {
 
     fn write_config(&self, port: u16, env: &[(String, String)]) -> Result<(), LabError> {
         let (dir, lab) = (self.dir.display(), self.lab.display());
+        let forced = self.options.forced.as_ref();
+        let forced = forced.map_or(String::new(), |command| format!("ForceCommand {command}\n"));
         let mut set_env = String::new();
         for (name, value) in env {
             if value.contains(['"', '\n']) {
@@ -96,7 +98,7 @@ impl Sshd<'_> {
              MaxStartups 200\n\
              MaxSessions 100\n\
              Subsystem sftp internal-sftp\n\
-             SetEnv{set_env}\n"
+             SetEnv{set_env}\n{forced}"
         );
         write(&self.dir.join("sshd_config"), &config)
     }

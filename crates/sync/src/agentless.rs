@@ -52,6 +52,9 @@ pub(crate) fn fall_back(
     Ok(master.serve(rsync, to, options))
 }
 
+/// What the command of the master prints: that commands run there at all.
+const SIGN: &str = "docker-sync-runs";
+
 /// An ssh that keeps the connection, for other ssh to go through.
 struct Master {
     pipe: Pipe,
@@ -78,23 +81,24 @@ impl Master {
         let master = through(&["ControlMaster=yes", "ControlPersist=no"]);
         // Where the master is gone, ssh would connect by itself, and perhaps ask for the password again.
         let shell = through(&["ControlMaster=no", "ProxyCommand=false"]);
-        let keeper = format!("exec /bin/sh -c 'cat >/dev/null; {}'", distant.removal());
+        let keeper = format!("exec /bin/sh -c 'echo {SIGN}; cat >/dev/null; {}'", distant.removal());
         let words = ssh::arguments(&master, to, &keeper);
         let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
+        pipe.keep(output, input, SIGN);
         while !socket.exists() {
             if pipe.has_ended() || interrupt::happened() {
-                drop((output, input));
-                pipe.end();
+                let status = pipe.end().and_then(|status| status.code());
                 if interrupt::happened() {
                     return Err(Error::Interrupted);
                 }
-                let message = pipe.message();
-                let kind = ssh::classify(&message);
-                return Err(Error::Ssh { host: to.host.clone(), kind, message });
+                // It has its own exit code where it did not get there, and the command's where it did.
+                if status != Some(255) {
+                    return Err(pipe.ended(&to.host));
+                }
+                return Err(ssh::failed(&to.host, pipe.message()));
             }
             thread::sleep(Duration::from_millis(10));
         }
-        pipe.keep(output, input);
         Ok(Master { pipe, shell, folder, distant })
     }
 

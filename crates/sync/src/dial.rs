@@ -16,7 +16,7 @@ use crate::event::{Event, Observer};
 use crate::interrupt;
 use crate::link::Link;
 use crate::program::{self, BUILD};
-use crate::remote::Remote;
+use crate::remote::{Destination, Remote};
 use crate::session::{Method, Options};
 use crate::ssh::{self, Pipe};
 
@@ -55,6 +55,11 @@ pub(crate) fn dial(
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
     let Remote::Ssh(to) = remote else { return dial_agent(remote, options, observer) };
+    ssh::overriding(&options.ssh, |ssh| dial_host(to, &Options { ssh, ..options.clone() }, observer))
+}
+
+fn dial_host(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {
+    let remote = &Remote::Ssh(to.clone());
     match options.method {
         Method::Delta => dial_agent(remote, options, observer),
         Method::Stream => agentless::dial(to, false, options, observer),
@@ -121,16 +126,7 @@ fn lost(pipe: &mut Pipe, host: &str) -> Error {
     if interrupt::happened() {
         return Error::Interrupted;
     }
-    ended(host, pipe.message())
-}
-
-/// What the end of a connection is, by the last lines of standard error.
-pub(crate) fn ended(host: &str, message: String) -> Error {
-    let host = host.to_owned();
-    match crash::last_words(&message) {
-        Some(message) => Error::Crashed { host, message },
-        None => Error::Lost { host, message },
-    }
+    pipe.ended(host)
 }
 
 /// Why no agent answered. ssh exits with 255 for its own failures, and with the remote command's status otherwise.
@@ -151,9 +147,7 @@ fn explain(error: BootstrapError, pipe: &mut Pipe, host: String) -> Error {
         BootstrapError::Refused(reason) => Error::NoAgent { host, reason },
         BootstrapError::Again => Error::Protocol { end: host, what: error.to_string() },
         BootstrapError::Silent { .. } | BootstrapError::Io(_) if status == Some(255) => {
-            let kind = ssh::classify(&message);
-            let message = if message.is_empty() { "ssh failed without a word".into() } else { message };
-            Error::Ssh { host, kind, message }
+            ssh::failed(&host, message)
         }
         BootstrapError::Io(error) => Error::Ssh { host, kind: SshFailure::Other, message: error.to_string() },
         // ssh itself was killed.

@@ -544,9 +544,14 @@ impl Session {
         self.pipe.as_mut().is_some_and(Pipe::ends_soon)
     }
 
-    fn lost_connection(&self) -> Error {
-        let message = self.pipe.as_ref().map(Pipe::message).unwrap_or_default();
-        dial::ended(&self.name, message)
+    fn lost_connection(&mut self) -> Error {
+        match &mut self.pipe {
+            None => Error::Lost { host: self.name.clone(), message: String::new() },
+            Some(pipe) => {
+                pipe.end();
+                pipe.ended(&self.name)
+            }
+        }
     }
 
     /// Why an end no longer answers.
@@ -565,7 +570,6 @@ impl Session {
         match side {
             Side::Remote if ended => {
                 // The link stays as it is; its process has closed its end and says why.
-                self.pipe.as_mut().map(Pipe::end);
                 self.lost_connection()
             }
             _ => Error::Io { what: format!("{side} no longer answers"), source: error },

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::crash;
 use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
 use crate::interrupt::{self, Interruptible};
@@ -14,14 +15,25 @@ use crate::remote::Destination;
 
 /// How many lines of standard error are kept for an error message.
 pub(crate) const KEPT_LINES: usize = 12;
+/// The most characters of a line that are shown of what came in place of an agent.
+const SHOWN: usize = 200;
 /// The most bytes of a line that are kept of it.
 pub(crate) const LINE: usize = 500;
 /// The most lines of standard error that are shown as notes.
 const MOST_NOTES: usize = 1_000;
+/// The most bytes that are kept of what a child prints that only has to stay.
+const MOST_PRINTED: usize = 64 << 10;
 /// How long a child may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The same when somebody waits for the end of this process, and when the child deserves no more.
 const HURRY: Duration = Duration::from_millis(200);
+
+/// Settings of a user's configuration with which a command does not run, or not on our pipes, put right. The first
+/// three are known since OpenSSH 8.7, the last since 7.6.
+const OVERRIDES: [&str; 4] =
+    ["StdinNull=no", "ForkAfterAuthentication=no", "SessionType=default", "RemoteCommand=none"];
+/// How many of them are left out for an older ssh, or one of another make.
+const OLDER: [usize; 3] = [0, 3, 4];
 
 /// This side's ends of the pipes on which the agent talks.
 pub(crate) type Output = Interruptible<ChildStdout>;
@@ -31,9 +43,14 @@ pub(crate) type Input = Interruptible<ChildStdin>;
 pub(crate) struct Pipe {
     child: Child,
     stderr: Arc<Mutex<VecDeque<String>>>,
-    reader: Option<thread::JoinHandle<()>>,
-    /// Pipes that are open only because the child ends when they close.
-    kept: Option<(Output, Input)>,
+    /// The threads that read what the child says.
+    readers: Vec<thread::JoinHandle<()>>,
+    /// A pipe that is open only because the child ends when it closes.
+    kept: Option<Input>,
+    /// The first of what the child prints, where it only has to stay.
+    printed: Arc<Mutex<Vec<u8>>>,
+    /// The line that it prints first.
+    sign: Option<&'static str>,
     /// How long the child may take to end by itself.
     patience: Duration,
 }
@@ -48,13 +65,48 @@ pub(crate) fn arguments(ssh: &[String], to: &Destination, remote_command: &str) 
 /// The words of the ssh command up to the host.
 pub(crate) fn words(ssh: &[String], to: &Destination) -> Vec<String> {
     let mut words = ssh.to_vec();
-    words.push("-T".into());
     if let Some(port) = to.port {
         words.extend(["-p".into(), port.to_string()]);
     }
     // A host cannot begin with a dash (see Remote), and after `--` it could not be an option anyway.
     words.extend(["--".into(), to.host.clone()]);
     words
+}
+
+/// Does something with the ssh command and overrides for the user's configuration, as many as this ssh knows: one that does
+/// not know an option says so before it connects anywhere.
+pub(crate) fn overriding<T>(
+    ssh: &[String],
+    run: impl Fn(Vec<String>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let command = |older: usize| {
+        let options = OVERRIDES[older..].iter().flat_map(|option| ["-o", option]);
+        ssh.iter().cloned().chain(["-T"].into_iter().chain(options).map(str::to_owned)).collect()
+    };
+    let [newest @ .., oldest] = OLDER;
+    for older in newest {
+        match run(command(older)) {
+            Err(error) if is_unknown_option(&error) => {}
+            result => return result,
+        }
+    }
+    run(command(oldest))
+}
+
+/// Whether an ssh ended because it does not know an option that it was given.
+fn is_unknown_option(error: &Error) -> bool {
+    // Those of other makes may have another exit code than OpenSSH's.
+    let lines = match error {
+        Error::Ssh { message, .. } => message.clone(),
+        Error::NoShell { said, .. } => said.join("\n"),
+        _ => return false,
+    };
+    lines.lines().map(str::to_lowercase).any(|line| {
+        let name = |option: &str| option.split('=').next().unwrap_or_default().to_lowercase();
+        let ours = || OVERRIDES.iter().map(|option| name(option)).any(|name| line.contains(&name));
+        let is_o = || ["-- o", "-- 'o'", "\"-o\"", "'-o'", " -o"].iter().any(|option| line.contains(option));
+        line.contains("configuration option") && ours() || line.contains(" option") && is_o()
+    })
 }
 
 impl Pipe {
@@ -97,16 +149,46 @@ impl Pipe {
             let (lines, observer) = (Arc::clone(&lines), Arc::clone(observer));
             move || collect(stderr, &lines, &*observer)
         });
-        Ok((
-            Pipe { child, stderr: lines, reader: Some(reader), kept: None, patience: PATIENCE },
-            stdout,
-            stdin,
-        ))
+        let pipe = Pipe {
+            child,
+            stderr: lines,
+            readers: vec![reader],
+            kept: None,
+            printed: Arc::default(),
+            sign: None,
+            patience: PATIENCE,
+        };
+        Ok((pipe, stdout, stdin))
     }
 
-    /// Takes the pipes of a child that only has to stay until this is ended.
-    pub(crate) fn keep(&mut self, output: Output, input: Input) {
-        self.kept = Some((output, input));
+    /// Takes the pipes of a child that only has to stay until this is ended, after it has printed a line as a sign that
+    /// it runs at all. The sign is not waited for.
+    pub(crate) fn keep(&mut self, mut output: Output, input: Input, sign: &'static str) {
+        (self.kept, self.sign) = (Some(input), Some(sign));
+        let printed = Arc::clone(&self.printed);
+        self.readers.push(thread::spawn(move || {
+            let mut block = [0; 4096];
+            while let Ok(n @ 1..) = output.read(&mut block) {
+                let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = MOST_PRINTED.saturating_sub(printed.len());
+                printed.extend_from_slice(&block[..n.min(room)]);
+            }
+        }));
+    }
+
+    /// Why the child that held the connection to a host has ended.
+    pub(crate) fn ended(&self, host: &str) -> Error {
+        let (host, message) = (host.to_owned(), self.message());
+        if let Some(message) = crash::last_words(&message) {
+            return Error::Crashed { host, message };
+        }
+        let printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.sign {
+            Some(sign) if !String::from_utf8_lossy(&printed).contains(sign) => {
+                Error::NoShell { host, said: lines(&printed, &message) }
+            }
+            _ => Error::Lost { host, message },
+        }
     }
 
     /// Whether the child has ended.
@@ -145,8 +227,8 @@ impl Pipe {
                 }
             }
         };
-        // A background process of the remote may hold standard error open; it is not waited for.
-        if let Some(reader) = self.reader.take() {
+        // A background process of the remote may hold them open; it is not waited for.
+        for reader in self.readers.drain(..) {
             while !reader.is_finished() && is_patient() {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -210,16 +292,27 @@ fn collect(mut stderr: impl Read, lines: &Mutex<VecDeque<String>>, observer: &dy
 /// What a remote said in place of what was expected: on standard output, of which the first lines count, and on standard error.
 pub(crate) fn lines(output: &[u8], error: &str) -> Vec<String> {
     let output = String::from_utf8_lossy(output);
-    let cut = |line: &str| line.trim().chars().take(LINE).collect::<String>();
-    let lines = |text: &str| text.lines().map(cut).filter(|line| !line.is_empty()).collect::<Vec<_>>();
-    let mut said = lines(&output);
+    // Some say which command they do not run, and ours is long.
+    let cut = |line: &str| match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    };
+    let lines = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).map(cut).collect();
+    let mut said: Vec<String> = lines(&output);
     said.truncate(KEPT_LINES);
-    said.extend(lines(error));
+    said.append(&mut lines(error));
     said
 }
 
+/// A failure of ssh itself, by its last words.
+pub(crate) fn failed(host: &str, message: String) -> Error {
+    let kind = classify(&message);
+    let message = if message.is_empty() { "ssh failed without a word".into() } else { message };
+    Error::Ssh { host: host.into(), kind, message }
+}
+
 /// What kind of failure OpenSSH's words are about. Its messages are not translated.
-pub(crate) fn classify(message: &str) -> SshFailure {
+fn classify(message: &str) -> SshFailure {
     const KINDS: &[(SshFailure, &[&str])] = &[
         // The last lines of a long warning; the first ones may not have been kept.
         (SshFailure::HostKeyChanged, &["has changed and you have requested strict checking"]),
@@ -258,7 +351,40 @@ mod tests {
     fn the_host_is_never_an_option() {
         let to = Destination { host: "me@host".into(), port: Some(2222) };
         let words = arguments(&["ssh".into(), "-F".into(), "file".into()], &to, "true");
-        assert_eq!(words, ["ssh", "-F", "file", "-T", "-p", "2222", "--", "me@host", "true"]);
+        assert_eq!(words, ["ssh", "-F", "file", "-p", "2222", "--", "me@host", "true"]);
+    }
+
+    #[test]
+    fn an_ssh_is_given_the_overrides_that_it_knows() {
+        let tried = |answers: &[&str]| {
+            let tries = Mutex::new(Vec::new());
+            let run = |words: Vec<String>| {
+                let mut tries = tries.lock().unwrap();
+                tries.push(words.iter().filter(|word| word.contains('=')).count());
+                let message = answers.get(tries.len() - 1).copied().unwrap_or_default().to_owned();
+                match message.is_empty() {
+                    true => Ok(words.len()),
+                    false => Err(Error::Ssh { host: "h".into(), kind: SshFailure::Other, message }),
+                }
+            };
+            let result = overriding(&["ssh".into(), "-v".into()], run);
+            (result.ok(), tries.into_inner().unwrap())
+        };
+        let old = "command-line: line 0: Bad configuration option: stdinnull";
+        let older = "command-line: line 0: Bad configuration option: remotecommand";
+        assert_eq!(tried(&[]), (Some(11), vec![4]));
+        assert_eq!(tried(&[old]), (Some(5), vec![4, 1]));
+        assert_eq!(tried(&[old, older]), (Some(3), vec![4, 1, 0]));
+        for other in ["illegal option -- o", "plink: unknown option \"-o\"", "ssh: invalid option -- 'o'"] {
+            assert_eq!(tried(&[other, other]), (Some(3), vec![4, 1, 0]), "{other}");
+        }
+        for failure in [
+            "/root/.ssh/config: line 3: Bad configuration option: usekeychain",
+            "root@h: Permission denied (publickey).",
+            "bash: exec: invalid option",
+        ] {
+            assert_eq!(tried(&[failure]), (None, vec![4]), "{failure}");
+        }
     }
 
     #[derive(Default)]

@@ -75,6 +75,107 @@ fn ssh_gives_up_in_json() {
     "#);
 }
 
+/// A run against an account for which the host does this in place of any command.
+fn with_account(does: &str, arguments: &[&str]) -> String {
+    let environment = Environment::new();
+    std::fs::create_dir(environment.path().join("layout")).unwrap();
+    // The master of a connection makes its socket when it has logged in.
+    let master = r#"for word; do case $word in ControlPath=*) socket=${word#*=};; ControlMaster=yes) master=1;; esac; done
+        [ -z "$master" ] || : >"$socket""#;
+    environment
+        .script("ssh", &format!("echo dialled >>{}/dials\n{master}\n{does}", environment.path().display()));
+    let ran = environment.run(&[&["--docker", "oci:layout", "alice@build"], arguments].concat()).to_string();
+    let dials = std::fs::read_to_string(environment.path().join("dials")).unwrap();
+    assert!(arguments.contains(&"--method") || dials.lines().count() == 1, "{dials}{ran}");
+    ran
+}
+
+#[test]
+fn an_account_that_runs_no_commands() {
+    let nologin = "echo This account is currently not available.; exit 1";
+    insta::assert_snapshot!(with_account(nologin, &[]), @"
+    --- stderr
+    error: alice@build runs no commands for this account
+      caused by: This account is currently not available.
+    hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST
+    --- exit 3
+    ");
+    for method in ["delta", "stream", "rsync"] {
+        assert_eq!(with_account(nologin, &["--method", method]), with_account(nologin, &[]), "{method}");
+    }
+    insta::assert_snapshot!(with_account("echo This service allows sftp connections only.; exit 1", &[]), @"
+    --- stderr
+    error: alice@build runs no commands for this account
+      caused by: This service allows sftp connections only.
+    hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST
+    --- exit 3
+    ");
+    let git = r#"for command; do :; done; echo "fatal: unrecognized command '$command'" >&2; exit 128"#;
+    insta::assert_snapshot!(with_account(git, &[]), @"
+    --- stderr
+    error: alice@build runs no commands for this account
+      caused by: fatal: unrecognized command 'exec /bin/sh -c 'q=$PATH; PATH=; IFS=:; set -f; for d in $q; do case $d in /*) PATH=$PATH$d:;; esac; done; unset IFS; PATH=$PATH/usr/local/bin:/usr/bin:/bin; v=$2; w=$PWD;…
+    hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST
+    --- exit 3
+    ");
+    insta::assert_snapshot!(with_account("echo Hello; echo you have no shell here. >&2; exit 0", &[]), @"
+    --- stderr
+    error: alice@build runs no commands for this account
+      caused by: Hello
+      caused by: you have no shell here.
+    hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST
+    --- exit 3
+    ");
+    insta::assert_snapshot!(with_account("exit 1", &[]), @"
+    --- stderr
+    error: alice@build runs no commands for this account
+    hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST
+    --- exit 3
+    ");
+}
+
+#[test]
+fn an_account_that_runs_no_commands_in_json() {
+    insta::assert_snapshot!(with_account("echo Go away; exit 1", &["--json"]), @r#"
+    {
+      "schema": 1,
+      "error": {
+        "kind": "no-shell",
+        "message": "alice@build runs no commands for this account",
+        "causes": [
+          "Go away"
+        ],
+        "hint": "an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST"
+      }
+    }
+    --- stderr
+    --- exit 3
+    "#);
+}
+
+/// As OpenSSH before 8.7 and before 7.6: what it is given it must know, and it says so before it connects.
+#[test]
+fn an_older_ssh_is_not_given_what_it_does_not_know() {
+    for unknown in [&["StdinNull"][..], &["StdinNull", "RemoteCommand"]] {
+        let environment = Environment::new();
+        let refuse = |option: &&str| {
+            let lower = option.to_lowercase();
+            format!(
+                "*{option}=*) echo command-line: line 0: Bad configuration option: {lower} >&2; exit 255;;"
+            )
+        };
+        let cases: String = unknown.iter().map(refuse).collect();
+        let log = environment.path().join("log");
+        environment
+            .script("ssh", &format!("case \"$*\" in {cases} esac; echo \"$*\" >{}; exit 1", log.display()));
+        let ran = environment.run(&["alice@build"]);
+        assert!(ran.err.contains("runs no commands for this account"), "{ran}");
+        let given = std::fs::read_to_string(log).unwrap();
+        assert!(given.starts_with("-T ") && given.contains(" -- alice@build exec "), "{given}");
+        assert_eq!(given.contains("RemoteCommand=none"), unknown.len() == 1, "{given}");
+    }
+}
+
 #[test]
 fn an_agent_is_not_for_people() {
     // Standard input is no terminal and empty here: the agent says who it is, hears nothing, and ends.

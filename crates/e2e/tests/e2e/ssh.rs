@@ -150,6 +150,62 @@ fn a_way_without_an_agent_fails_with_the_same_words() {
     }
 }
 
+/// An account that runs something in place of every command: what that says is shown, and nothing is tried again.
+fn an_account_that_runs_only(forced: &str, says: &str) {
+    let login = LoginOptions { forced: Some(forced.into()), ..Default::default() };
+    let Some(bench) = Bench::builder().login(login).start() else { return };
+    for method in ["auto", "delta", "stream", "rsync"] {
+        let ran = bench.run(&["--method", method, bench.remote()]).exits(3);
+        let ran = ran.says(&format!("error: {} runs no commands for this account\n", bench.remote()));
+        assert_eq!((ran.says(says).wire.connections, method), (1, method));
+    }
+}
+
+#[test]
+fn an_account_for_sftp_is_told_from_a_lost_connection() {
+    an_account_that_runs_only("internal-sftp", "caused by: This service allows sftp connections only.\n");
+}
+
+#[test]
+fn an_account_that_must_not_log_in_is_told_from_a_lost_connection() {
+    an_account_that_runs_only("/usr/sbin/nologin", "caused by: This account is currently not available.\n");
+    an_account_that_runs_only("/bin/false", "hint: an account with a shell is needed");
+}
+
+#[test]
+fn an_account_with_a_command_of_its_own_is_told_from_a_lost_connection() {
+    an_account_that_runs_only("echo Thursday; echo no shell here >&2", "caused by: Thursday\n");
+}
+
+/// With each of these settings ssh itself would run no command, or none that hears us.
+#[test]
+fn settings_under_which_no_command_runs_are_overridden() {
+    let Some(bench) = Bench::start() else { return };
+    bench.there().put(&bench.image("web:1").layer(&layer(&bench.name("web"), 1000)));
+    for setting in [
+        "StdinNull yes",
+        "RemoteCommand echo hello",
+        "RequestTTY force",
+        "ForkAfterAuthentication yes",
+        "SessionType none",
+    ] {
+        let config = bench.work().join("ssh_config");
+        // An ssh that does not know it ignores it, in the file.
+        let ignored = "IgnoreUnknown StdinNull,RemoteCommand,ForkAfterAuthentication,SessionType";
+        let lab = bench.lab().ssh_config().display().to_string();
+        fs::write(&config, format!("{ignored}\nInclude {lab}\nHost *\n\t{setting}\n")).unwrap();
+        for method in ["delta", "stream", "rsync"] {
+            let mut command = bench.bare_command(program());
+            command.args(["--ssh", &format!("ssh -F {}", config.display()), "--method", method]);
+            command.args([bench.remote(), &bench.name("web:1")]);
+            let ran = bench.run_command(command).ok();
+            assert_eq!((ran.wire.connections, setting, method), (1, setting, method));
+            bench.assert_same_layers("web:1");
+            bench.here().docker(&["rmi", &bench.name("web:1")]);
+        }
+    }
+}
+
 /// Else ssh would run the program that such a host names.
 #[test]
 fn a_host_is_never_an_option() {
