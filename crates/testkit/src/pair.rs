@@ -124,7 +124,7 @@ pub enum Select {
     Id,
     /// All names that begin with `shop/`.
     Shop,
-    /// Every image with a name.
+    /// Every image.
     All,
 }
 
@@ -307,7 +307,20 @@ impl Pair {
             (_, Select::Names) if !first.names.is_empty() => named(first, &|_| true),
             (_, Select::Names | Select::Id) => vec![Asked { item: first, name: None }],
             (_, Select::Shop) => source.iter().flat_map(|item| named(item, &shop)).collect(),
-            (_, Select::All) => source.iter().flat_map(|item| named(item, &|_| true)).collect(),
+            (_, Select::All) => {
+                let mut asked: Vec<Asked<'a>> =
+                    source.iter().flat_map(|item| named(item, &|_| true)).collect();
+                // Of files that is every image without a name as well; of a layout where none has one.
+                if self.files != Files::Layout || asked.is_empty() {
+                    // An image that is there twice is listed once.
+                    let mut listed: BTreeSet<String> =
+                        asked.iter().map(|asked| self.id(asked.item)).collect();
+                    let nameless = source.iter().filter(|item| item.names.is_empty());
+                    let nameless = nameless.filter(|item| listed.insert(self.id(item)));
+                    asked.extend(nameless.map(|item| Asked { item, name: None }));
+                }
+                asked
+            }
         }
     }
 
@@ -443,7 +456,7 @@ mod tests {
         assert_eq!(outcome(&pair), wants(What::root(&built)));
         let content = wants(What::content(&built.images[0]));
         assert_eq!(outcome(&pair.clone().run(|run| run.content = true)), content);
-        assert_eq!(outcome(&Pair { files: Files::DockerOld, ..pair.clone() }), content);
+        assert_eq!(outcome(&Pair { files: Files::Podman, ..pair.clone() }), content);
         let other = pair.run(|run| run.platform = Some("linux/riscv64".into()));
         assert_eq!(outcome(&other), Outcome::Refused);
     }

@@ -589,6 +589,14 @@ pub fn pair() -> impl Strategy<Value = Pair> {
             };
             let damage = damage.filter(|_| files == Files::Layout);
             let mut pair = Pair { source, files, wrap, target, junk, damage, run }.tidy();
+            if pair.run.select == Select::All && pair.source.iter().any(|item| item.names.is_empty()) {
+                // What has no name is listed where nothing that can be read has one.
+                pair.damage = None;
+            }
+            if pair.source.iter().all(|item| item.names.is_empty()) {
+                // Then what has no name is listed.
+                pair.junk[0].clear();
+            }
             if is_patch && pair.source.get(1).is_none_or(|old| old.names != [OLD]) {
                 // The old image is the new one.
                 pair.run.way = Way::Pull;
