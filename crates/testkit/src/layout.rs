@@ -48,7 +48,7 @@ pub enum Wrap {
 impl Files {
     /// Whether an image is named by its manifest in there.
     pub const fn by_manifest(self) -> bool {
-        matches!(self, Files::Layout | Files::OciArchive | Files::Docker)
+        matches!(self, Files::Layout | Files::Docker | Files::OciArchive)
     }
 
     /// Writes these items to a new directory or file, and returns the name of the store.

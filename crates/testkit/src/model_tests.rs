@@ -60,7 +60,7 @@ fn a_lost_image_a_moved_name_and_a_new_name_are_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let (_, after, [what, _]) = pair(dir.path());
     let other = Item::named("shop/api:1", image(3));
-    let before = write(&[other.clone()], dir.path());
+    let before = write(std::slice::from_ref(&other), dir.path());
     assert!(before.check_holds(&after, &wanted(&what)).unwrap_err().contains("has lost"));
     let new = Item { names: vec![NAME.to_owned(), "shop/api:1".to_owned()], ..Item::named("", image(2)) };
     let old = Item { names: Vec::new(), ..other.clone() };

@@ -1,12 +1,10 @@
 //! A pair: what a source has, what a target has, and a run between them; with what must come of it.
 
+mod stores;
+
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::Path;
 
-use crate::digest::hex;
 use crate::image::{Built, BuiltImage, Item};
 use crate::layout::{Files, Wrap, familiar};
 use crate::model::{Snapshot, Wanted, What, meant};
@@ -124,7 +122,7 @@ pub enum Select {
     Id,
     /// All names that begin with `shop/`.
     Shop,
-    /// Every image with a name, and of files that are nothing but images those without one.
+    /// Every image.
     All,
 }
 
@@ -308,14 +306,18 @@ impl Pair {
             (_, Select::Names | Select::Id) => vec![Asked { item: first, name: None }],
             (_, Select::Shop) => source.iter().flat_map(|item| named(item, &shop)).collect(),
             (_, Select::All) => {
-                // Images without a name are meant in an archive, and in a layout that has no others.
-                let are_meant =
-                    self.files != Files::Layout || source.iter().all(|item| item.names.is_empty());
-                let all = |item| match named(item, &|_| true) {
-                    names if names.is_empty() && are_meant => vec![Asked { item, name: None }],
-                    names => names,
-                };
-                source.iter().flat_map(all).collect()
+                let mut asked: Vec<Asked<'a>> =
+                    source.iter().flat_map(|item| named(item, &|_| true)).collect();
+                // Of files that is every image without a name as well; of a layout where none has one.
+                if self.files != Files::Layout || asked.is_empty() {
+                    // An image that is there twice is listed once.
+                    let mut listed: BTreeSet<String> =
+                        asked.iter().map(|asked| self.id(asked.item)).collect();
+                    let nameless = source.iter().filter(|item| item.names.is_empty());
+                    let nameless = nameless.filter(|item| listed.insert(self.id(item)));
+                    asked.extend(nameless.map(|item| Asked { item, name: None }));
+                }
+                asked
             }
         }
     }
@@ -329,67 +331,6 @@ impl Pair {
         }
         self
     }
-}
-
-impl Pair {
-    /// Writes the store of the source, and returns its name.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be written.
-    pub fn write_source(&self, source: &[Built], path: &Path) -> io::Result<String> {
-        let spec = self.files.write(self.wrap, source, path)?;
-        if self.files != Files::Layout {
-            return Ok(spec);
-        }
-        add_junk(&self.junk[0], path)?;
-        if let (Some(damage), Some(first)) = (self.damage, source.first())
-            && let Some(digest) = first.blobs.keys().nth(usize::from(damage.blob) % first.blobs.len())
-        {
-            let file = path.join("blobs/sha256").join(hex(digest));
-            let mut bytes = fs::read(&file)?;
-            match damage.kind {
-                DamageKind::Missing => fs::remove_file(&file)?,
-                DamageKind::Short => fs::write(&file, &bytes[..bytes.len() / 2])?,
-                DamageKind::Flipped(at) => {
-                    let at = bytes.len() * usize::from(at) / 65536;
-                    bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 4);
-                    fs::write(&file, bytes)?;
-                }
-            }
-        }
-        Ok(spec)
-    }
-
-    /// Writes the layout of the target, if there is to be one.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be written.
-    pub fn write_target(&self, path: &Path) -> io::Result<()> {
-        let held: Vec<Built> = self.held().iter().map(Item::build).collect();
-        match &self.target {
-            Target::Absent => Ok(()),
-            Target::Bare => fs::create_dir(path),
-            Target::Null => {
-                Files::Layout.write(Wrap::None, &held, path)?;
-                fs::write(path.join("index.json"), r#"{"schemaVersion":2,"manifests":null}"#)
-            }
-            Target::Layout(_) => {
-                Files::Layout.write(Wrap::None, &held, path)?;
-                add_junk(&self.junk[1], path)
-            }
-        }
-    }
-}
-
-/// Every other one is before the images, every third has a name.
-fn add_junk(junk: &[Junk], path: &Path) -> io::Result<()> {
-    for (at, junk) in junk.iter().enumerate() {
-        let name = (at % 3 == 0).then(|| format!("junk/{at}:1"));
-        junk.add(path, name.as_deref(), at % 2 == 0)?;
-    }
-    Ok(())
 }
 
 /// Something that is asked for.
@@ -452,7 +393,7 @@ mod tests {
         assert_eq!(outcome(&pair), wants(What::root(&built)));
         let content = wants(What::content(&built.images[0]));
         assert_eq!(outcome(&pair.clone().run(|run| run.content = true)), content);
-        assert_eq!(outcome(&Pair { files: Files::DockerOld, ..pair.clone() }), content);
+        assert_eq!(outcome(&Pair { files: Files::Podman, ..pair.clone() }), content);
         let other = pair.run(|run| run.platform = Some("linux/riscv64".into()));
         assert_eq!(outcome(&other), Outcome::Refused);
     }
