@@ -15,6 +15,7 @@ mod shell;
 mod show;
 mod test;
 mod tidy;
+mod tools;
 mod units;
 mod workspace;
 
@@ -48,7 +49,7 @@ enum Task {
     },
     /// Run all that a change has to pass: format, lints, rules, documentation, tests
     Ci,
-    /// Check licences, sources and bans of all dependencies
+    /// Check advisories, licences, bans and sources of all dependencies
     Deny,
     /// Check the rules of this repository that no other tool knows
     Tidy,

@@ -66,10 +66,6 @@ pub(crate) struct Metadata {
 pub(crate) struct Package {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) license: Option<String>,
-    /// Where it came from; a package of this workspace came from nowhere.
-    pub(crate) source: Option<String>,
     pub(crate) manifest_path: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
 }
@@ -117,10 +113,8 @@ pub(crate) fn files() -> Result<Vec<(String, String)>> {
 #[cfg(test)]
 impl Package {
     /// A package for a test.
-    pub(crate) fn example(name: &str, license: &str, source: Option<&str>) -> Package {
-        let version = "1.0.0".to_owned();
-        let (license, source) = (Some(license.to_owned()), source.map(str::to_owned));
-        Package { name: name.to_owned(), version, license, source, ..Package::default() }
+    pub(crate) fn example(name: &str) -> Package {
+        Package { name: name.to_owned(), ..Package::default() }
     }
 }
 

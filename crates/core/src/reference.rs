@@ -44,12 +44,10 @@ impl ImageRef {
 
     /// The form with registry and namespace that containerd and podman want: `docker.io/library/redis:latest`.
     pub fn qualified(&self) -> String {
-        let first = self.name.split('/').next().unwrap_or_default();
-        let has_registry = self.name.contains('/') && (first.contains(['.', ':']) || first == "localhost");
-        match (has_registry, self.name.contains('/')) {
-            (true, _) => self.to_string(),
-            (false, true) => format!("docker.io/{self}"),
-            (false, false) => format!("docker.io/library/{self}"),
+        match (registry(&self.name), self.name.contains('/')) {
+            (Some(_), _) => self.to_string(),
+            (None, true) => format!("docker.io/{self}"),
+            (None, false) => format!("docker.io/library/{self}"),
         }
     }
 }
@@ -68,10 +66,9 @@ impl FromStr for ImageRef {
         let (name, tag) = split_tag(text);
         let name = familiar(name);
         let mut parts = name.split('/');
-        let first = parts.clone().next().unwrap_or_default();
-        if name.contains('/') && (first.contains(['.', ':']) || first == "localhost") {
+        if let Some(registry) = registry(name) {
             parts.next();
-            if !is_registry(first) {
+            if !is_registry(registry) {
                 return Err(ReferenceError::Name(text.into()));
             }
         }
@@ -150,6 +147,9 @@ impl FromStr for Pattern {
             let digest = valid.ok_or_else(|| ReferenceError::Digest(text.into()))?;
             let exact: ImageRef = name.parse()?;
             Matcher::Digest(split_tag(name).1.is_some().then_some(exact), digest)
+        } else if let Ok(exact) = text.parse() {
+            // The address of a registry may have brackets.
+            Matcher::Exact(exact)
         } else if text.contains(['*', '?', '[', '{']) {
             if text.contains(char::is_whitespace) || !is_balanced(text) {
                 return Err(ReferenceError::Pattern(text.into()));
@@ -177,19 +177,37 @@ fn split_tag(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Drops the registry that is meant without one, unless what follows looks like a registry.
 fn familiar(name: &str) -> &str {
-    let Some(path) = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")) else {
-        return name;
-    };
-    path.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(path)
+    let name = name.strip_prefix("index.").filter(|rest| rest.starts_with("docker.io/")).unwrap_or(name);
+    let Some(path) = name.strip_prefix("docker.io/") else { return name };
+    match path.strip_prefix("library/").filter(|rest| !rest.contains('/')) {
+        Some(official) => official,
+        None if registry(path).is_some() => name,
+        None => path,
+    }
 }
 
+/// The first part of a name, where that is a registry and no namespace.
+fn registry(name: &str) -> Option<&str> {
+    let (first, _) = name.split_once('/')?;
+    (first.contains(['.', ':']) || first == "localhost").then_some(first)
+}
+
+/// A host name or an IPv6 address in brackets, and a port (the grammar of `distribution/reference`).
 fn is_registry(text: &str) -> bool {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, "1"));
-    !host.is_empty()
-        && !port.is_empty()
-        && port.bytes().all(|b| b.is_ascii_digit())
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'[' | b']' | b':'))
+    let alnum = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        let all = bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+        all && alnum(bytes.first()) && alnum(bytes.last())
+    };
+    let (host, port) = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).unwrap_or((text, "1"));
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
+        None => host.split('.').all(is_label),
+    };
+    is_host && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Lower-case letters and digits, with `.`, `_`, `__` or any number of `-` between.
@@ -219,6 +237,15 @@ mod tests {
         assert_eq!(parse("docker.io/shop/web:v2"), "shop/web:v2");
         assert_eq!(parse("localhost:5000/web"), "localhost:5000/web:latest");
         assert_eq!(parse("ghcr.io/a/b_c/d--e:X.1"), "ghcr.io/a/b_c/d--e:X.1");
+        assert_eq!(parse("[2001:db8::1]:5000/web"), "[2001:db8::1]:5000/web:latest");
+    }
+
+    #[test]
+    fn a_familiar_name_is_of_no_other_registry() {
+        for text in ["docker.io/localhost/web:1", "docker.io/docker.io/web:1", "docker.io/x.example/web:1"] {
+            assert_eq!((parse(text), parse(&parse(text))), (text.to_owned(), text.to_owned()));
+            assert_eq!(parse(&format!("index.{text}")), text);
+        }
     }
 
     #[test]
@@ -236,6 +263,12 @@ mod tests {
         {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
         }
+        // An engine's client would take it for an option.
+        for text in
+            ["-H1.2.3.4:2375/a", "--x.y/a", "x-.y/a", "x..y/a", ".y/a", "x./a", "[/a:5", "[::1/a", "[]:5/a"]
+        {
+            assert!(text.parse::<ImageRef>().is_err(), "{text}");
+        }
         assert!(format!("a:{}", "x".repeat(129)).parse::<ImageRef>().is_err());
     }
 
@@ -250,6 +283,7 @@ mod tests {
         assert!(matches("**/*:v2", "shop/a/b:v2"));
         assert!(matches("redis:*", "redis:7"));
         assert!(matches("docker.io/shop/{web,api}", "shop/api:latest"));
+        assert!(matches("[2001:db8::1]:5000/web", "[2001:db8::1]:5000/web"), "no class of characters");
         assert!("[".parse::<Pattern>().is_err());
     }
 

@@ -69,7 +69,7 @@ mod tests {
         Package {
             manifest_path: format!("{name}/Cargo.toml").into(),
             dependencies: dependencies.iter().map(dependency).collect(),
-            ..Package::example(name, "MIT", None)
+            ..Package::example(name)
         }
     }
 

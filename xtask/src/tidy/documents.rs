@@ -182,7 +182,7 @@ mod tests {
     fn the_architecture_knows_the_crates() {
         let dir = |name: &str| Package {
             manifest_path: format!("crates/{name}/Cargo.toml").into(),
-            ..Package::example(&format!("dsync-{name}"), "MIT", None)
+            ..Package::example(&format!("dsync-{name}"))
         };
         let (core, delta) = (dir("core"), dir("delta"));
         let text = "`crates/core` is dsync_core.\nSee dsync-old.\n";

