@@ -47,6 +47,16 @@ pub struct Wanted {
     pub name: Option<String>,
     /// What it is.
     pub what: What,
+    /// By what a report sees whether it is there, where that is not the same: of one platform of an index the ID that the
+    /// target would have is not known before it is made, so the content decides.
+    pub seen_by: Option<What>,
+}
+
+impl Wanted {
+    /// An image that a report sees by just what is wanted.
+    pub fn new(name: Option<String>, what: What) -> Self {
+        Wanted { name, what, seen_by: None }
+    }
 }
 
 /// What an image is known by.
@@ -204,7 +214,7 @@ impl Snapshot {
                 now => return Err(format!("{name} was {root} and is {now:?}, though it was not asked for")),
             }
         }
-        for Wanted { name, what } in wanted {
+        for Wanted { name, what, .. } in wanted {
             let there = match name {
                 Some(name) => after.is_named(name, what),
                 None => after.holds(what),

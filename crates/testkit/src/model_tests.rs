@@ -29,7 +29,7 @@ fn pair(dir: &Path) -> (Snapshot, Snapshot, [What; 2]) {
 }
 
 fn wanted(what: &What) -> [Wanted; 1] {
-    [Wanted { name: Some(NAME.to_owned()), what: what.clone() }]
+    [Wanted::new(Some(NAME.to_owned()), what.clone())]
 }
 
 #[test]

@@ -258,7 +258,9 @@ impl Pair {
                 (true, Some(_)) => What::manifest(image),
                 (false, _) => What::content_for(image, platform),
             };
-            wanted.push(Wanted { name: asked.name.map(|name| familiar(&name)), what });
+            let by_one_platform = self.files.by_manifest() && !self.run.content && platform.is_some();
+            let seen_by = by_one_platform.then(|| What::content_for(image, platform));
+            wanted.push(Wanted { name: asked.name.map(|name| familiar(&name)), what, seen_by });
         }
         let is_general = matches!(self.run.select, Select::Shop | Select::All) && self.run.way != Way::Patch;
         let nothing = wanted.is_empty() && self.run.select != Select::All;
@@ -389,7 +391,7 @@ mod tests {
     fn what_is_wanted_depends_on_the_files_and_the_identity() {
         let pair = Pair::update("shop/web:1", image(1), image(2));
         let built = pair.source[0].build();
-        let wants = |what| Outcome::Must(vec![Wanted { name: Some("shop/web:1".into()), what }]);
+        let wants = |what| Outcome::Must(vec![Wanted::new(Some("shop/web:1".into()), what)]);
         assert_eq!(outcome(&pair), wants(What::root(&built)));
         let content = wants(What::content(&built.images[0]));
         assert_eq!(outcome(&pair.clone().run(|run| run.content = true)), content);

@@ -201,7 +201,7 @@ fn out_of_engine(kind: &'static str) {
     for item in &new {
         let image = item.meant(None).expect("the fixed set is for this host");
         let what = if is_by_manifest(kind) { What::root(item) } else { What::content(image) };
-        wanted.extend(item.names.iter().map(|name| Wanted { name: Some(name.clone()), what: what.clone() }));
+        wanted.extend(item.names.iter().map(|name| Wanted::new(Some(name.clone()), what.clone())));
     }
     let missing: Vec<&str> = wanted
         .iter()
@@ -236,10 +236,7 @@ fn a_layout_takes_the_fixed_set_from_a_layout() {
     let after = Snapshot::read(&dir.join("target")).unwrap();
     let wanted = |item: &Built| {
         let what = What::root(item);
-        item.names
-            .iter()
-            .map(move |name| Wanted { name: Some(name.clone()), what: what.clone() })
-            .collect::<Vec<_>>()
+        item.names.iter().map(move |name| Wanted::new(Some(name.clone()), what.clone())).collect::<Vec<_>>()
     };
     let wanted: Vec<Wanted> = new.iter().flat_map(wanted).collect();
     before.check_holds(&after, &wanted).unwrap_or_else(|problem| panic!("{problem}\n{ran}"));

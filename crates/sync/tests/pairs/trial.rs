@@ -248,7 +248,8 @@ impl<'a> Trial<'a> {
     /// The report must have a line for everything that is wanted, on the right list.
     fn check_report(&self, entries: &[Entry], wanted: &[Wanted]) -> Result<(), Failure> {
         let mut expected: Vec<(Option<String>, Status)> = Vec::new();
-        for Wanted { name, what } in wanted {
+        for Wanted { name, what, seen_by } in wanted {
+            let what = seen_by.as_ref().unwrap_or(what);
             let current = match name {
                 Some(name) => self.before.is_named(name, what),
                 None => self.before.holds(what),
