@@ -36,6 +36,7 @@ mod patch;
 mod program;
 mod progress;
 mod proof;
+mod relay;
 mod remote;
 mod report;
 mod rsync;

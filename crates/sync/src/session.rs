@@ -4,14 +4,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Platform, Unreadable};
 use dsync_proto::{
-    Channel, Compression, Cost, Failure, FailureKind, FrameError, LayerState, ListedImage, MessageError,
-    Open, Opened, Peer, Receive, Received, Reply, Request, Survey, decode,
+    Compression, Cost, Failure, FailureKind, LayerState, ListedImage, Open, Opened, Receive, Received, Reply,
+    Request, Survey,
 };
 
 use crate::chosen::{self, Chosen};
@@ -20,18 +19,15 @@ use crate::dial::{self, Dialled, Served};
 use crate::endpoint::{self, Site};
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
-use crate::events::Events;
 use crate::failure::Breach;
 use crate::interrupt;
-use crate::link::{Frame, Inbox, Link, Outbox};
-use crate::links::{self, Speed};
+use crate::link::Link;
+use crate::links;
+use crate::relay;
 use crate::remote::{self, Remote};
 use crate::report::{Entry, Report};
 use crate::select::Selector;
 use crate::ssh::Pipe;
-
-/// The most bytes that a remote may have sent before it hears that it is to stop: what buffers and a fast link hold.
-const UNDER_WAY: usize = 256 << 20;
 
 /// How to sync.
 #[derive(Debug, Clone)]
@@ -397,7 +393,11 @@ impl Session {
         };
         self.tell(target, &receive)?;
         self.tell(source, &send)?;
-        let (sent, received, speed) = self.relay();
+        let (source_link, target_link) = match self.direction {
+            Direction::Pull => ((&mut self.remote, true), (&mut self.local, false)),
+            Direction::Push => ((&mut self.local, false), (&mut self.remote, true)),
+        };
+        let (sent, received, speed) = relay::both(source_link, target_link, &*self.observer);
         let (sent, received) = self.settle((source, sent), (target, received))?;
         if let (Some(known), Some(speed)) = (&self.known, speed.get()) {
             known.note(speed);
@@ -429,32 +429,6 @@ impl Session {
     fn exact(&self) -> bool {
         let packages = self.local_store.has_packages && self.remote_store.has_packages;
         packages && self.options.identity == Identity::Exact
-    }
-
-    /// Passes everything between source and target until both have replied, and finds out how fast the link is.
-    fn relay(&mut self) -> (io::Result<Reply>, io::Result<Reply>, Speed) {
-        let observer = &*self.observer;
-        let pull = self.direction == Direction::Pull;
-        let (source, target) = match self.direction {
-            Direction::Pull => (&mut self.remote, &mut self.local),
-            Direction::Push => (&mut self.local, &mut self.remote),
-        };
-        let (source, to_source) = (&mut source.inbox, &source.outbox);
-        let (target, to_target) = (&mut target.inbox, &target.outbox);
-        let over = &AtomicBool::new(false);
-        thread::scope(|scope| {
-            let mut speed = Speed::default();
-            let forward = scope.spawn(move || pass((source, pull), to_target, (observer, over), |_| {}));
-            let received = pass((target, !pull), to_source, (observer, over), |frame| {
-                if frame.channel == Channel::Peer
-                    && let Ok(Peer::Took { len, micros }) = decode(&frame.payload)
-                {
-                    speed.took(len, Duration::from_micros(micros));
-                }
-            });
-            let sent = forward.join().unwrap_or_else(|_| Err(io::Error::other("a relay ended early")));
-            (sent, received, speed)
-        })
     }
 
     /// Both replies, or the failure that came first: not the one of a side that was told to give up.
@@ -523,7 +497,7 @@ impl Session {
         };
         // Between source and target there is nothing to be said now.
         let out_of_turn = |_| Err(Breach("it sent something out of turn".into()).into());
-        let reply = reply(&mut link.inbox, &*self.observer, out_of_turn);
+        let reply = relay::reply(&mut link.inbox, &*self.observer, out_of_turn);
         self.unwrap_reply(side, reply)
     }
 
@@ -561,7 +535,7 @@ impl Session {
         }
         // What can no longer be told anything has perhaps said why.
         let said = if side == Side::Remote { self.remote.inbox.failure() } else { None };
-        if let Some(what) = said.as_ref().and_then(breach).or_else(|| breach(&error)) {
+        if let Some(what) = said.as_ref().and_then(relay::breach).or_else(|| relay::breach(&error)) {
             self.pipe.as_mut().map(Pipe::hurry);
             let end = if side == Side::Remote { self.name.clone() } else { side.to_string() };
             return Error::Protocol { end, what };
@@ -582,64 +556,4 @@ fn random() -> io::Result<[u8; 16]> {
     let mut key = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)
-}
-
-/// Passes frames on until the reply comes, and shows them; tells the other end to give up when this one is gone.
-///
-/// After the reply of a remote nothing more comes of it, so the end in this process must not wait for it. An end in this
-/// process has said all by then, and the wire is spared the message.
-///
-/// `over` is set once the end in this process has replied: what a remote sends from then on was under way.
-fn pass(
-    (from, is_remote): (&mut Inbox, bool),
-    to: &Outbox,
-    (observer, over): (&dyn Observer, &AtomicBool),
-    mut show: impl FnMut(&Frame),
-) -> io::Result<Reply> {
-    let mut late = 0;
-    let reply = reply(from, observer, |frame| {
-        show(&frame);
-        if is_remote && over.load(Ordering::Relaxed) {
-            late += frame.payload.len();
-            if late > UNDER_WAY {
-                return Err(Breach("it goes on sending after it was told to stop".into()).into());
-            }
-        }
-        // Where the other end is gone, its own reader says so.
-        to.send(frame).ok();
-        Ok(())
-    });
-    if !is_remote {
-        over.store(true, Ordering::Relaxed);
-    }
-    if is_remote || reply.is_err() {
-        to.send_message(Channel::Peer, &Peer::Abort).ok();
-    }
-    reply
-}
-
-/// What was wrong about what came, where that is why nothing more is heard.
-fn breach(error: &io::Error) -> Option<String> {
-    let inner = error.get_ref()?;
-    if let Some(Breach(what)) = inner.downcast_ref() {
-        return Some(what.to_string());
-    }
-    (inner.is::<FrameError>() || inner.is::<MessageError>()).then(|| inner.to_string())
-}
-
-/// Waits for a reply, showing events and handing everything else on.
-fn reply(
-    inbox: &mut Inbox,
-    observer: &dyn Observer,
-    mut other: impl FnMut(Frame) -> io::Result<()>,
-) -> io::Result<Reply> {
-    let mut events = Events::new(observer);
-    loop {
-        let frame = inbox.recv()?;
-        match frame.channel {
-            Channel::Control => return decode(&frame.payload).map_err(io::Error::other),
-            Channel::Event => events.show(&frame.payload)?,
-            Channel::Peer | Channel::Data => other(frame)?,
-        }
-    }
 }
