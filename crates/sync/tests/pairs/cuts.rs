@@ -2,28 +2,34 @@
 
 use std::time::Duration;
 
-use dsync_testkit::pair::Way;
-use dsync_testkit::{Fault, FaultKind, Lane, fixed, isolated};
+use dsync_testkit::pair::{Pair, Way};
+use dsync_testkit::{Fault, FaultKind, Files, Lane, fixed, isolated};
 
 use crate::trial::Trial;
 
-/// So many places of each direction, with the ends, where most happens.
-const PLACES: u64 = 12;
+/// Pairs of the fixed set, pulled and pushed.
+fn pairs(names: &[&str]) -> Vec<(&'static str, Pair)> {
+    let meant = fixed::pairs().into_iter().filter(|fixed| names.contains(&fixed.name));
+    let pairs: Vec<_> = meant
+        .flat_map(|fixed| {
+            [Way::Pull, Way::Push].map(|way| (fixed.name, fixed.pair().run(|run| run.way = way)))
+        })
+        .collect();
+    assert_eq!(pairs.len(), 2 * names.len());
+    pairs
+}
 
-/// Runs pairs of the fixed set with faults of these kinds at many places of these directions.
-fn sweep(names: &[&str], lanes: &[Lane], kinds: &[FaultKind]) {
+/// Runs each pair with a fault at this many places of each of these directions, the last byte among them.
+fn sweep(pairs: &[(&str, Pair)], lanes: &[Lane], most: u64, kind: impl Fn(u64) -> FaultKind) {
     let mut failures = Vec::new();
-    for fixed in fixed::pairs().into_iter().filter(|fixed| names.contains(&fixed.name)) {
-        for way in [Way::Pull, Way::Push] {
-            let pair = fixed.pair().run(|run| run.way = way);
-            let written = Trial::of(&pair).unwrap().traffic().unwrap();
-            for (lane, len) in lanes.iter().map(|lane| (*lane, written[*lane as usize])) {
-                let places = (0..PLACES).map(|place| place * len / PLACES).chain([len - 1]);
-                for (at, kind) in places.flat_map(|at| kinds.iter().map(move |kind| (at, *kind))) {
-                    let fault = Fault { lane, at, kind };
-                    if let Err(failure) = Trial::of(&pair).and_then(|trial| trial.run_over(&[fault])) {
-                        failures.push(format!("{} {way:?} {fault:?}: {failure}", fixed.name));
-                    }
+    for (name, pair) in pairs {
+        let written = Trial::of(pair).unwrap().traffic().unwrap();
+        for (lane, len) in lanes.iter().map(|lane| (*lane, written[*lane as usize])) {
+            let places = len.min(most);
+            for at in (1..=places).map(|place| place * len / places - 1) {
+                let fault = Fault { lane, at, kind: kind(at) };
+                if let Err(failure) = Trial::of(pair).and_then(|trial| trial.run_over(&[fault])) {
+                    failures.push(format!("{name} {:?} {fault:?}: {failure}", pair.run));
                 }
             }
         }
@@ -35,11 +41,8 @@ fn sweep(names: &[&str], lanes: &[Lane], kinds: &[FaultKind]) {
 fn a_cut_at_any_place_leaves_the_target_old_or_complete() {
     let name = "cuts::a_cut_at_any_place_leaves_the_target_old_or_complete";
     isolated(name, Duration::from_secs(300), || {
-        sweep(
-            &["usual", "env", "files", "large", "twice-new", "attested"],
-            &[Lane::Out, Lane::Back],
-            &[FaultKind::Cut],
-        );
+        let pairs = pairs(&["usual", "env", "files", "large", "twice-new", "attested"]);
+        sweep(&pairs, &[Lane::Out, Lane::Back], 12, |_| FaultKind::Cut);
     });
 }
 
@@ -48,10 +51,22 @@ fn a_cut_at_any_place_leaves_the_target_old_or_complete() {
 fn a_damaged_byte_at_any_place_leaves_the_target_old_or_complete() {
     let name = "cuts::a_damaged_byte_at_any_place_leaves_the_target_old_or_complete";
     isolated(name, Duration::from_secs(300), || {
-        sweep(
-            &["usual", "env", "files", "attested"],
-            &[Lane::Back],
-            &[FaultKind::Flip(1), FaultKind::Flip(0x80)],
-        );
+        let pairs = pairs(&["usual", "env", "files", "attested"]);
+        sweep(&pairs, &[Lane::Back], 40, |at| FaultKind::Flip(1 << (at % 8)));
+    });
+}
+
+/// Where nothing but the content is to stay the same, no digest of a manifest covers it.
+#[test]
+fn a_damaged_byte_of_an_image_without_an_id_leaves_the_target_old_or_complete() {
+    let name = "cuts::a_damaged_byte_of_an_image_without_an_id_leaves_the_target_old_or_complete";
+    isolated(name, Duration::from_secs(300), || {
+        let pairs = pairs(&["env", "usual"]).into_iter().filter(|(_, pair)| pair.run.way == Way::Pull);
+        let by_content = |(name, pair): (&'static str, Pair)| {
+            let archive = Pair { files: Files::DockerOld, ..pair.clone() };
+            [(name, archive), (name, pair.run(|run| run.content = true))]
+        };
+        let pairs: Vec<_> = pairs.flat_map(by_content).collect();
+        sweep(&pairs, &[Lane::Back], 200, |at| FaultKind::Flip(1 << (at % 8)));
     });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dsync_testkit::pair::{Pair, Way};
+use dsync_testkit::pair::{Pair, Select, Way};
 use dsync_testkit::{Cases, Fault, FaultKind, Lane, isolated, report, strategy};
 use proptest::prelude::*;
 
@@ -53,20 +53,42 @@ fn the_target_holds_just_what_was_asked_for_or_is_as_it_was() {
     );
 }
 
+/// Pairs that go over a connection.
+fn connected() -> impl Strategy<Value = Pair> {
+    strategy::pair().prop_filter("a patch has no connection", |pair| pair.run.way != Way::Patch)
+}
+
+/// Runs it over a connection with a fault at this part of all that crosses it.
+fn run_with(pair: &Pair, lane: Lane, at: u16, kind: FaultKind) -> Result<(), String> {
+    let written = Trial::of(pair)?.traffic()?[lane as usize];
+    Trial::of(pair)?.run_over(&[Fault { lane, at: written * u64::from(at) / 65536, kind }])
+}
+
 #[test]
 fn a_cut_leaves_the_target_as_it_was_or_complete_and_the_next_run_completes_it() {
-    let fault = || (prop::sample::select(vec![Lane::Out, Lane::Back]), any::<u16>());
-    let pairs =
-        || strategy::pair().prop_filter("a patch has no connection", |pair| pair.run.way != Way::Patch);
+    let lane = || prop::sample::select(vec![Lane::Out, Lane::Back]);
     all(
         "a_cut_leaves_the_target_as_it_was_or_complete_and_the_next_run_completes_it",
         300,
-        || (pairs(), fault()),
-        |(pair, _)| pair,
-        |(pair, (lane, at))| {
-            let written = Trial::of(pair)?.traffic()?[*lane as usize];
-            let fault = Fault { lane: *lane, at: written * u64::from(*at) / 65536, kind: FaultKind::Cut };
-            Trial::of(pair)?.run_over(&[fault])
-        },
+        || (connected(), lane(), any::<u16>()),
+        |(pair, ..)| pair,
+        |(pair, lane, at)| run_with(pair, *lane, *at, FaultKind::Cut),
+    );
+}
+
+/// What the remote says is damaged: no other image may come of it, and nothing that was there may go. Where images are asked
+/// for by a pattern the remote says which there are.
+#[test]
+fn a_damaged_byte_makes_no_other_image() {
+    let pairs = || {
+        let is_one = |pair: &Pair| matches!(pair.run.select, Select::Names | Select::Id);
+        connected().prop_filter("the remote says which there are", is_one)
+    };
+    all(
+        "a_damaged_byte_makes_no_other_image",
+        500,
+        || (pairs(), any::<u16>(), 0..8_u8),
+        |(pair, ..)| pair,
+        |(pair, at, bit)| run_with(pair, Lane::Back, *at, FaultKind::Flip(1 << bit)),
     );
 }
