@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod deny;
 mod end;
+mod fuzz;
 mod matrix;
 mod read;
 mod report;
@@ -51,6 +52,8 @@ enum Task {
     Ci,
     /// Check advisories, licences, bans and sources of all dependencies
     Deny,
+    /// Run fuzz targets under libFuzzer, which needs a nightly compiler, and print what came of it
+    Fuzz(fuzz::Options),
     /// Check the rules of this repository that no other tool knows
     Tidy,
     /// Show the main job: on two directories, and on two real engines where that is possible
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Test { all_engines, args } => test::run(all_engines, &args),
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Tidy => tidy::run(),
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),

