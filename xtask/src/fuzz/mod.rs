@@ -72,7 +72,8 @@ pub(crate) fn run(options: &Options) -> Result {
                     scope.spawn(move || turn(name, programs, place, *left).map_err(|error| error.to_string()))
                 });
                 let running: Vec<_> = running.collect();
-                let joined = running.into_iter().map(|thread| thread.join().map_err(|_| "it panicked".into()));
+                let joined =
+                    running.into_iter().map(|thread| thread.join().map_err(|_| "it panicked".into()));
                 joined.map(|turn: std::result::Result<_, String>| Ok(turn??)).collect()
             });
             for ((name, left), turn) in several.iter().zip(turns) {
@@ -122,8 +123,9 @@ fn build() -> Result<PathBuf> {
         fuzz.env_remove(name);
     }
     show::command("", show::typed(&fuzz));
-    shell::run(&mut fuzz)
-        .map_err(|error| format!("{error}; libFuzzer needs `rustup toolchain install nightly` and a C++ compiler"))?;
+    shell::run(&mut fuzz).map_err(|error| {
+        format!("{error}; libFuzzer needs `rustup toolchain install nightly` and a C++ compiler")
+    })?;
     let mut triples = fs::read_dir(&target)?.filter_map(|entry| Some(entry.ok()?.path().join("release")));
     Ok(triples.find(|folder| folder.is_dir()).ok_or("cargo-fuzz built nothing")?)
 }
@@ -151,6 +153,7 @@ fn turn(name: &str, programs: &Path, place: &Path, left: Duration) -> Result<Tur
 fn write_table(record: &Record, targets: &[String]) -> Result {
     let path = workspace::root().join(DOCUMENT);
     let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {DOCUMENT}: {error}"))?;
-    let text = record::with_table(&text, &record.table(targets)).ok_or("docs/fuzzing.md has no place for the table")?;
+    let text = record::with_table(&text, &record.table(targets))
+        .ok_or("docs/fuzzing.md has no place for the table")?;
     Ok(fs::write(&path, text)?)
 }

@@ -47,8 +47,10 @@ mod tests {
 
     #[test]
     fn a_finding_has_its_reason_and_its_input() {
-        let turn = of("thread '<unnamed>' panicked at src/x.rs:5:1:\nout of bounds\n==1== ERROR: libFuzzer: deadly signal\n\
-             artifact_prefix='a/'; Test unit written to a/crash-1\n");
+        let turn = of(
+            "thread '<unnamed>' panicked at src/x.rs:5:1:\nout of bounds\n==1== ERROR: libFuzzer: deadly signal\n\
+             artifact_prefix='a/'; Test unit written to a/crash-1\n",
+        );
         assert_eq!(turn.finding.as_deref(), Some("thread '<unnamed>' panicked at src/x.rs:5:1: (a/crash-1)"));
     }
 }

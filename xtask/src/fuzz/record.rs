@@ -80,9 +80,10 @@ impl Record {
 
     /// A table of Markdown, a row for each of these targets.
     pub(super) fn table(&self, targets: &[String]) -> String {
-        let mut table = "| target | CPU minutes | runs | edges | features | corpus | memory of an input | findings |\n\
+        let mut table =
+            "| target | CPU minutes | runs | edges | features | corpus | memory of an input | findings |\n\
                          |---|--:|--:|--:|--:|--:|--:|--:|\n"
-            .to_owned();
+                .to_owned();
         for name in targets {
             let total = self.0.get(name).cloned().unwrap_or_default();
             table += &format!(

@@ -1,0 +1,132 @@
+//! The bytes of messages, pinned.
+
+use super::*;
+
+#[test]
+fn the_bytes_are_pinned() {
+    let send = Request::Send {
+        image: [7; 32],
+        compression: Compression::Level(9),
+        speed: Some(1000),
+        dry_run: false,
+        explain: true,
+        exact: false,
+        prove: true,
+        key: [8; 16],
+    };
+    let mut expected = vec![3]; // the fourth variant
+    expected.extend([7; 32]); // an array has no length in front
+    expected.extend([1, 18]); // the second variant; 9, zigzag
+    expected.extend([1, 0xe8, 7]); // there is one; 1000, seven bits at a time
+    expected.extend([0, 1, 0, 1]); // false, true, false, true
+    expected.extend([8; 16]);
+    assert_eq!(encode(&send).unwrap(), expected);
+
+    let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 5]], local: vec![5] };
+    let mut expected = vec![0, 1, 1, 3, 0, 1];
+    expected.extend([7; 5]);
+    expected.extend([1, 5]);
+    assert_eq!(encode(&Peer::Need(need)).unwrap(), expected);
+    assert_eq!(encode(&Peer::Proofs(vec![[1, 2, 3], [4, 5, 6]])).unwrap(), [7, 2, 1, 2, 3, 4, 5, 6]);
+    let offer = Offer {
+        basis: vec![Known::No, Known::Bytes],
+        stored: vec![Stored::Plain, Stored::Compressed(vec![9]), Stored::Opaque],
+    };
+    assert_eq!(encode(&Peer::Offer(offer)).unwrap(), [1, 2, 0, 2, 3, 0, 1, 1, 9, 2]);
+
+    let failed = Reply::Failed(Failure { kind: FailureKind::NoSpace, causes: vec!["full".into()] });
+    assert_eq!(encode(&failed).unwrap(), [5, 4, 1, 4, b'f', b'u', b'l', b'l']);
+    assert_eq!(encode(&Event::Phase(Phase::Load)).unwrap(), [0, 3]);
+}
+
+#[test]
+fn a_listed_image_is_pinned() {
+    let image = ListedImage {
+        id: [1; 32],
+        config: ListedConfig::Digest([2; 32]),
+        names: vec!["a:1".into()],
+        digests: vec![[3; 32]],
+        diff_ids: vec![[4; 32]],
+        platform: ListedPlatform { os: "linux".into(), architecture: "arm".into(), variant: "v7".into() },
+        size: 300,
+        created: "t".into(),
+    };
+    let mut expected = vec![1; 32];
+    expected.push(2); // the third variant
+    expected.extend([2; 32]);
+    expected.extend(b"\x01\x03a:1\x01");
+    expected.extend([3; 32]);
+    expected.push(1);
+    expected.extend([4; 32]);
+    expected.extend(b"\x05linux\x03arm\x02v7\xac\x02\x01t");
+    assert_eq!(encode(&image).unwrap(), expected);
+    let unreadable = UnreadableImage { id: None, names: vec!["b:1".into()], reason: "r".into() };
+    let images = Reply::Images { images: Vec::new(), unreadable: vec![unreadable], names: Vec::new() };
+    assert_eq!(encode(&images).unwrap(), b"\x01\x00\x01\x00\x01\x03b:1\x01r\x00");
+    assert_eq!(encode(&Request::Configs { images: vec![[5; 32]] }).unwrap()[..3], [6, 1, 5]);
+    assert_eq!(encode(&Reply::Configs(vec![None, Some([6; 32])])).unwrap()[..5], [7, 2, 0, 1, 6]);
+}
+
+#[test]
+fn a_survey_is_pinned() {
+    let survey = Survey {
+        status: vec![Status::NeedUpdate, Status::New],
+        layers: vec![LayerState::Missing],
+        basis: vec!["a:1".into()],
+        open: true,
+        created: vec!["t".into(), String::new()],
+    };
+    let mut expected = vec![2, 1]; // the third variant; one survey
+    expected.extend([2, 1, 2]); // two statuses
+    expected.extend([1, 2]); // one layer
+    expected.extend(b"\x01\x03a:1"); // one basis
+    expected.push(1); // true
+    expected.extend(b"\x02\x01t\x00"); // two times, of which one is not known
+    assert_eq!(encode(&Reply::Surveyed(vec![survey])).unwrap(), expected);
+}
+
+#[test]
+fn what_is_left_over_is_an_error() {
+    assert!(decode::<Event>(&[1, 5]).is_ok());
+    assert!(decode::<Event>(&[1, 5, 0]).is_err());
+    assert!(decode::<Event>(&[9]).is_err());
+}
+
+#[test]
+fn every_list_and_text_is_counted_while_it_is_decoded() {
+    let (code, _) = include_str!("message.rs").split_once("#[cfg(test)]").unwrap();
+    let mut before = "";
+    for line in code.lines().map(str::trim) {
+        let is_field = line.ends_with(',') && !line.starts_with("//");
+        if is_field && (line.contains("Vec<") || line.contains("String")) {
+            assert!(format!("{before}{line}").contains("room::"), "not counted: {line}");
+        }
+        before = line;
+    }
+}
+
+#[test]
+fn a_small_frame_does_not_become_a_large_message() {
+    // 16 MiB of empty names would take 400 MB, as many layers that are stored plainly 500 MB.
+    let many = |begin: &[u8], count: usize| {
+        let mut bytes = begin.to_vec();
+        bytes.extend(encode(&(count as u64)).unwrap());
+        bytes.resize(bytes.len() + count, 0);
+        bytes
+    };
+    let (few, lot) = (1000, 4 << 20);
+    assert!(decode::<Reply>(&many(&[5, 9], few)).is_ok());
+    assert!(decode::<Reply>(&many(&[5, 9], lot)).is_err());
+    assert!(decode::<Peer>(&many(&[1, 0], few)).is_ok());
+    assert!(decode::<Peer>(&many(&[1, 0], lot)).is_err());
+    // What is mere bytes takes no more than they do.
+    assert!(decode::<Peer>(&many(&[2], 15 << 20)).is_ok());
+}
+
+#[test]
+fn a_length_alone_allocates_nothing() {
+    // A vector that claims 2^60 entries and ends.
+    let lie = [3, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
+    assert!(decode::<Peer>(&lie).is_err());
+    assert!(decode::<Reply>(&lie).is_err());
+}
