@@ -42,6 +42,9 @@ pub const DOCUMENT: u64 = 4 << 20;
 /// Bytes of all documents of an image: an index names one manifest and one config for each platform.
 pub const DOCUMENTS: u64 = 16 << 20;
 
+/// Documents of an image: an index of 1,024 manifests, each with a config.
+pub const DOCUMENT_COUNT: usize = 4096;
+
 /// Bytes of all recipes of an offer, each of which has at most 1.1 MiB. A layer without one crosses as it is stored.
 pub const RECIPES: usize = 12 << 20;
 

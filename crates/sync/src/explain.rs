@@ -33,34 +33,48 @@ pub(crate) fn costs(
     sources: Sources<'_>,
     effort: Effort,
 ) -> io::Result<Vec<Cost>> {
-    let paths: Vec<BTreeMap<usize, String>> = layers.iter().map(|layer| paths(layer.listing)).collect();
-    let mut files: BTreeMap<(u32, String, bool), (u64, u64)> = BTreeMap::new();
+    let small = sizes.iter().sum::<u64>() / SMALL;
+    let mut files = Files::new();
     for (batch, size) in batches.iter().zip(sizes) {
         let weights = weights(batch, sources, effort)?;
         for ((run, pair), packed) in batch.new.iter().zip(batch.pairs()).zip(share(*size, &weights)) {
-            let path = paths[run.layer()].range(..=run.contents().start).next_back();
-            let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
-            let entry = files.entry((layers[run.layer()].position, path, pair.is_some())).or_default();
-            entry.0 += run.len();
-            entry.1 += packed;
+            let layer = &layers[run.layer()];
+            let file = layer.listing.file_of(run.contents().start);
+            let path = file.map(|file| String::from_utf8_lossy(&file.path).into_owned()).unwrap_or_default();
+            let entry = files.entry((layer.position, path, pair.is_some())).or_insert((1, 0, 0));
+            entry.1 += run.len();
+            entry.2 += packed;
+            if files.len() > REMEMBERED {
+                files = fewer(files, small);
+            }
         }
     }
-    let total: u64 = sizes.iter().sum();
-    let all = files.into_iter().map(|((layer, path, changed), (raw, packed))| Cost {
-        layer,
-        path,
-        files: 1,
-        changed,
-        raw,
-        packed,
-    });
-    Ok(gather(all.collect(), total / SMALL))
+    Ok(gather(told(files), small))
 }
 
-/// The path of each file, by its first content.
-fn paths(listing: &Listing) -> BTreeMap<usize, String> {
-    let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
-    listing.files().map(|file| (file.contents.start, path(&file.path))).collect()
+/// By layer, path and whether there is an old version: how many files, their bytes, and those after coding.
+type Files = BTreeMap<(u32, String, bool), (u64, u64, u64)>;
+
+/// The most files that are told apart until all are known.
+const REMEMBERED: usize = 1 << 16;
+
+/// Tells small files by their folders, or where that is not enough by their layers.
+fn fewer(files: Files, small: u64) -> Files {
+    let keyed = |costs: Vec<Cost>| -> Files {
+        let entry = |cost: Cost| ((cost.layer, cost.path, cost.changed), (cost.files, cost.raw, cost.packed));
+        costs.into_iter().map(entry).collect()
+    };
+    let folders = keyed(together(told(files), small, folder));
+    match folders.len() > REMEMBERED / 2 {
+        true => keyed(together(told(folders), small, |_| String::new())),
+        false => folders,
+    }
+}
+
+fn told(files: Files) -> Vec<Cost> {
+    let cost =
+        |((layer, path, changed), (files, raw, packed))| Cost { layer, path, files, changed, raw, packed };
+    files.into_iter().map(cost).collect()
 }
 
 fn weights(batch: &Batch, sources: Sources<'_>, effort: Effort) -> io::Result<Vec<u64>> {
@@ -84,10 +98,13 @@ fn share(size: u64, weights: &[u64]) -> Vec<u64> {
     shares
 }
 
+/// The folder of a file, or of what a folder has.
+fn folder(path: &str) -> String {
+    path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"))
+}
+
 /// Puts small files together by folder, and small folders by layer.
 fn gather(costs: Vec<Cost>, small: u64) -> Vec<Cost> {
-    let folder =
-        |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
     let mut costs = together(costs, small, folder);
     costs = together(costs, small, |_| String::new());
     costs.sort_by(|a, b| b.packed.cmp(&a.packed).then_with(|| (a.layer, &a.path).cmp(&(b.layer, &b.path))));
@@ -132,6 +149,22 @@ mod tests {
         assert_eq!(share(7, &[0, 10]), [0, 7]);
         assert_eq!(share(u64::MAX, &[u64::MAX, 1]).iter().sum::<u64>(), u64::MAX);
         assert!(share(0, &[]).is_empty());
+    }
+
+    #[test]
+    fn of_too_many_files_the_small_ones_are_told_by_folder_or_layer() {
+        let files = |folders: usize| -> Files {
+            let path = |at: usize| format!("{}/{at}", at % folders);
+            let small = (0..REMEMBERED).map(|at| ((0, path(at), true), (1, 2, 1)));
+            small.chain([((0, "big".into(), true), (1, 2, 100))]).collect()
+        };
+        for (folders, kept) in [(10, 11), (REMEMBERED, 2)] {
+            let fewer = fewer(files(folders), 10);
+            assert_eq!(fewer.len(), kept);
+            assert_eq!(fewer[&(0, "big".into(), true)], (1, 2, 100));
+            let (files, packed) = fewer.values().fold((0, 0), |all, of| (all.0 + of.0, all.1 + of.2));
+            assert_eq!((files, packed), (REMEMBERED as u64 + 1, REMEMBERED as u64 + 100));
+        }
     }
 
     #[test]

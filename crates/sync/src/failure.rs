@@ -151,6 +151,8 @@ impl EndpointError {
                 _ => FailureKind::Other,
             },
             EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,
+            // Whatever is there, a question of so many nodes has so many bits for an answer.
+            EndpointError::Tree(TreeError::Answer(_) | TreeError::Unasked) => FailureKind::Protocol,
             // What the two sides do not both know does not decode, or makes something else.
             EndpointError::Basis(_)
             | EndpointError::Columns(_)

@@ -102,7 +102,7 @@ fn take_documents(mut told: &[u8]) -> Option<Vec<Vec<u8>>> {
         usize::try_from(u32::from_le_bytes(*number)).ok()
     };
     let mut documents = Vec::new();
-    for _ in 0..number(&mut told)? {
+    for _ in 0..number(&mut told).filter(|count| *count <= limits::DOCUMENT_COUNT)? {
         let len = number(&mut told).filter(|len| *len as u64 <= limits::DOCUMENT)?;
         let (document, rest) = told.split_at_checked(len)?;
         documents.push(document.to_vec());

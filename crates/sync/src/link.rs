@@ -19,6 +19,8 @@ use crate::failure::Breach;
 use crate::interrupt::{self, TICK};
 use queue::{NoFrame, Receiver, Sender};
 
+/// No message that others than source and target look at has more bytes.
+const SHORT: usize = 32;
 /// The longest note that is sent, in bytes: some less than an event may have.
 const NOTE: usize = 8 << 10;
 
@@ -33,6 +35,13 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn new(channel: Channel, payload: Vec<u8>) -> Frame {
         Frame { channel, payload, arrived: Instant::now() }
+    }
+
+    /// What it says between source and target, where that is little: other messages are for those alone, and may be
+    /// megabytes.
+    pub(crate) fn note(&self) -> Option<Peer> {
+        let is_note = self.channel == Channel::Peer && self.payload.len() <= SHORT;
+        is_note.then(|| decode(&self.payload).ok()).flatten()
     }
 }
 
@@ -128,8 +137,8 @@ impl Link {
     pub(crate) fn took(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
         // While this end sends the other says nothing else, but that it gave up, which is noted elsewhere.
         let frames = std::iter::from_fn(|| self.inbox.frames.recv(Some(Duration::ZERO)).ok()?.ok());
-        frames.filter_map(|frame| match decode(&frame.payload) {
-            Ok(Peer::Took { len, micros }) => Some((len, Duration::from_micros(micros))),
+        frames.filter_map(|frame| match frame.note() {
+            Some(Peer::Took { len, micros }) => Some((len, Duration::from_micros(micros))),
             _ => None,
         })
     }
@@ -293,7 +302,7 @@ impl Read for DataReader<'_> {
                     self.ended = frame.payload.is_empty();
                     (self.frame, self.at) = (frame, 0);
                 }
-                Channel::Peer if matches!(decode(&frame.payload), Ok(Peer::Abort)) => {
+                Channel::Peer if matches!(frame.note(), Some(Peer::Abort)) => {
                     return Err(Aborted.into());
                 }
                 _ => return Err(out_of_turn()),
@@ -330,7 +339,7 @@ fn one_way() -> (Outbox, Inbox) {
 }
 
 fn note_abort(frame: &Frame, aborted: &AtomicBool) {
-    if frame.channel == Channel::Peer && matches!(decode(&frame.payload), Ok(Peer::Abort)) {
+    if matches!(frame.note(), Some(Peer::Abort)) {
         aborted.store(true, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image};
-use dsync_delta::columns::{Decoder, Limits, Literal, Origin, Recipe};
+use dsync_delta::columns::{ColumnsError, Decoder, Limits, Literal, Origin, Recipe};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch};
 use dsync_delta::{Listing, Part, Spot};
@@ -88,10 +88,11 @@ impl Offered {
         let config = take_config(told)?;
         let (recipes, literals) = {
             let listed = listings(&basis.shelves);
+            let is_alone = whole || listed.is_empty();
             let mut decoder = Decoder::new(&listed, mode(whole), limits_of(memory));
             let mut recipes = Vec::new();
             for diff_id in missing {
-                recipes.push(next_layer(&mut decoder, told, diff_id)?);
+                recipes.push(next_layer(&mut decoder, told, (diff_id, is_alone))?);
             }
             (recipes, decoder.into_literals())
         };
@@ -232,13 +233,16 @@ impl Offered {
     }
 }
 
-/// Reads a layer, which must be this one.
+/// Reads a layer, which must be this one. Where nothing is built on, nothing about it can have been mistaken.
 pub(crate) fn next_layer(
     decoder: &mut Decoder<'_>,
     input: &mut dyn Read,
-    diff_id: &DiffId,
+    (diff_id, is_alone): (&DiffId, bool),
 ) -> Result<Recipe, EndpointError> {
-    let recipe = decoder.layer(input)?;
+    let recipe = decoder.layer(input).map_err(|error| match error {
+        ColumnsError::Short | ColumnsError::Malformed(_) if is_alone => Breach(error.to_string()).into(),
+        error => EndpointError::from(error),
+    })?;
     let got = recipe.listing.diff_id;
     match got == *diff_id {
         true => Ok(recipe),

@@ -30,9 +30,7 @@ pub(crate) fn both(
         let mut speed = Speed::default();
         let forward = scope.spawn(move || pass(source, to_target, (observer, over), |_| {}));
         let received = pass(target, to_source, (observer, over), |frame| {
-            if frame.channel == Channel::Peer
-                && let Ok(Peer::Took { len, micros }) = decode(&frame.payload)
-            {
+            if let Some(Peer::Took { len, micros }) = frame.note() {
                 speed.took(len, Duration::from_micros(micros));
             }
         });

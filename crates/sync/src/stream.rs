@@ -289,7 +289,7 @@ impl Taker<'_> {
         let limit = batches::read_limit(self.arrivals.stream()).map_err(EndpointError::io(SILENT))?;
         let before = self.decoder.literals().len();
         let mut told = Told::new(self.arrivals.stream());
-        let recipe = next_layer(&mut self.decoder, &mut told, diff_id)?;
+        let recipe = next_layer(&mut self.decoder, &mut told, (diff_id, true))?;
         told.finish()?;
         self.left = self.left.saturating_sub(1);
         let len = recipe.listing.len;
