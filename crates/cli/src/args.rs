@@ -124,7 +124,7 @@ pub(crate) struct Here {
     /// Where temporary files go [default: the system's place]
     #[arg(long, value_name = "DIR", env = "DOCKER_SYNC_TMPFOLDER", hide_env_values = true)]
     pub(crate) tmpfolder: Option<PathBuf>,
-    /// How much memory to get along with
+    /// The most memory to take, besides 64 MiB
     #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory)]
     pub(crate) memory: u64,
     /// Say what is being done
@@ -271,7 +271,7 @@ pub(crate) struct SyncArgs {
     )]
     pub(crate) tmpfolder: Option<PathBuf>,
 
-    /// How much memory to get along with, on each side
+    /// The most memory to take on each side, besides 64 MiB, whatever the image and the other side are
     #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory, help_heading = HOW)]
     pub(crate) memory: u64,
 
@@ -397,7 +397,7 @@ fn command_line(text: &str) -> Result<CommandLine, String> {
     }
 }
 
-/// What everything gets along with unless told otherwise.
+/// The most that either side takes unless told otherwise.
 const MEMORY: &str = "256MiB";
 /// Less is not enough for a program and the buffers of its pipes.
 const LEAST_MEMORY: u64 = 32 << 20;
