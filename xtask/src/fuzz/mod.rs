@@ -137,11 +137,15 @@ fn turn(name: &str, programs: &Path, place: &Path, left: Duration) -> Result<Tur
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&artifacts)?;
     let seconds = left.as_secs().clamp(5, TURN);
-    let mut program = Command::new("nice");
-    program.args(["-n", "10"]).arg(programs.join(name)).arg(&corpus);
+    let mut program = Command::new(programs.join(name));
+    program.arg(&corpus);
     program.arg(workspace::root().join("fuzz/seeds").join(name));
     program.arg(format!("-artifact_prefix={}/", artifacts.display()));
     program.arg(format!("-max_total_time={seconds}"));
+    // Targets with stores in files make and remove thousands of them.
+    if Path::new("/dev/shm").is_dir() {
+        program.env("TMPDIR", "/dev/shm");
+    }
     program.args(["-max_len=16384", "-timeout=30", "-rss_limit_mb=1024", "-print_final_stats=1"]);
     let ran = process::run(program, &place.join(format!("{name}.log")))?;
     let mut files = fs::read_dir(&corpus)?.filter_map(|file| file.ok()?.metadata().ok());
