@@ -75,7 +75,8 @@ fn seeds() -> Vec<Vec<u8>> {
     for (number, Scenario { old, new }) in SCENARIOS.iter().enumerate() {
         let Some(before) = old.first() else { continue };
         for identity in [Identity::Exact, Identity::Content] {
-            let (Some(with_old), Some(with_new)) = (Host::with(old), Host::with(&[new.clone()])) else {
+            let (Some(with_old), Some(with_new)) = (Host::with(old), Host::with(std::slice::from_ref(new)))
+            else {
                 continue;
             };
             let operand =

@@ -40,7 +40,7 @@ pub(super) fn wire(script: &[u8]) -> Vec<u8> {
 }
 
 /// The messages of a channel in a script.
-pub(super) fn messages<'a>(script: &'a [u8], of: Channel) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn messages(script: &[u8], of: Channel) -> impl Iterator<Item = &[u8]> {
     let kind = match of {
         Channel::Control => CONTROL,
         Channel::Peer => PEER,
