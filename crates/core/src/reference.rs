@@ -177,10 +177,10 @@ fn split_tag(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Drops the registry that is meant without one, unless what follows looks like a registry.
+/// Drops the registry and the namespace that are meant without them, unless what follows looks like a registry.
 fn familiar(name: &str) -> &str {
     let name = name.strip_prefix("index.").filter(|rest| rest.starts_with("docker.io/")).unwrap_or(name);
-    let Some(path) = name.strip_prefix("docker.io/") else { return name };
+    let path = name.strip_prefix("docker.io/").unwrap_or(name);
     match path.strip_prefix("library/").filter(|rest| !rest.contains('/')) {
         Some(official) => official,
         None if registry(path).is_some() => name,
@@ -234,6 +234,7 @@ mod tests {
     fn names_become_familiar() {
         assert_eq!(parse("redis"), "redis:latest");
         assert_eq!(parse("docker.io/library/redis:7"), "redis:7");
+        assert_eq!(parse("library/redis:7"), "redis:7");
         assert_eq!(parse("docker.io/shop/web:v2"), "shop/web:v2");
         assert_eq!(parse("localhost:5000/web"), "localhost:5000/web:latest");
         assert_eq!(parse("ghcr.io/a/b_c/d--e:X.1"), "ghcr.io/a/b_c/d--e:X.1");

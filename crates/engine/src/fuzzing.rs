@@ -1,3 +1,3 @@
 //! Readers of engines' own files, for fuzzers: they are private to the stores that use them.
 
-pub use crate::client::fuzzing::{read_bolt, tar_split};
+pub use crate::client::fuzzing::{Take, read_bolt, tar_split};

@@ -10,6 +10,7 @@ mod memory;
 mod pieces;
 mod reads;
 pub mod targets;
+mod tars;
 
 pub use memory::{Memory, PeakAlloc, run};
 pub use targets::ALL;

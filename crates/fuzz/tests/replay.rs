@@ -15,9 +15,12 @@ fn folder(kind: &str) -> PathBuf {
 /// The inputs that are kept for a target, by name.
 fn kept(kind: &str, target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     let Ok(files) = fs::read_dir(folder(kind).join(target.name)) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = files.flatten().map(|file| file.path()).collect();
     paths.sort();
-    paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    paths
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).expect("a file that is listed can be read")))
+        .collect()
 }
 
 /// One test, since memory is counted for the whole process.

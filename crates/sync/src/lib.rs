@@ -21,6 +21,8 @@ mod events;
 mod executables;
 mod explain;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod interrupt;
 mod layers;

@@ -344,7 +344,7 @@ fn note_abort(frame: &Frame, aborted: &AtomicBool) {
     }
 }
 
-fn read_frame(input: &mut impl Read) -> io::Result<Frame> {
+pub(crate) fn read_frame(input: &mut impl Read) -> io::Result<Frame> {
     let mut header = [0; HEADER_LEN];
     input.read_exact(&mut header)?;
     let header = Header::decode(&header).map_err(io::Error::other)?;

@@ -92,7 +92,7 @@ pub(crate) fn run(options: &Options) -> Result {
         waiting = next;
     }
     show::heading("── what is known ──");
-    print!("{}", record.table(&all));
+    print!("{}", record.table(&with_regressions(&all)));
     if options.table {
         write_table(&record, &all)?;
     }
@@ -109,6 +109,13 @@ fn targets() -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Targets with the number of inputs that are kept of each since they found a fault.
+fn with_regressions(targets: &[String]) -> Vec<(String, usize)> {
+    let regressions = workspace::root().join("fuzz/regressions");
+    let kept = |name: &String| fs::read_dir(regressions.join(name)).map_or(0, Iterator::count);
+    targets.iter().map(|name| (name.clone(), kept(name))).collect()
 }
 
 /// Builds all targets; the directory of their programs.
@@ -137,11 +144,15 @@ fn turn(name: &str, programs: &Path, place: &Path, left: Duration) -> Result<Tur
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&artifacts)?;
     let seconds = left.as_secs().clamp(5, TURN);
-    let mut program = Command::new("nice");
-    program.args(["-n", "10"]).arg(programs.join(name)).arg(&corpus);
+    let mut program = Command::new(programs.join(name));
+    program.arg(&corpus);
     program.arg(workspace::root().join("fuzz/seeds").join(name));
     program.arg(format!("-artifact_prefix={}/", artifacts.display()));
     program.arg(format!("-max_total_time={seconds}"));
+    // Targets with stores in files make and remove thousands of them.
+    if Path::new("/dev/shm").is_dir() {
+        program.env("TMPDIR", "/dev/shm");
+    }
     program.args(["-max_len=16384", "-timeout=30", "-rss_limit_mb=1024", "-print_final_stats=1"]);
     let ran = process::run(program, &place.join(format!("{name}.log")))?;
     let mut files = fs::read_dir(&corpus)?.filter_map(|file| file.ok()?.metadata().ok());
@@ -153,7 +164,7 @@ fn turn(name: &str, programs: &Path, place: &Path, left: Duration) -> Result<Tur
 fn write_table(record: &Record, targets: &[String]) -> Result {
     let path = workspace::root().join(DOCUMENT);
     let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {DOCUMENT}: {error}"))?;
-    let text = record::with_table(&text, &record.table(targets))
+    let text = record::with_table(&text, &record.table(&with_regressions(targets)))
         .ok_or("docs/fuzzing.md has no place for the table")?;
     Ok(fs::write(&path, text)?)
 }

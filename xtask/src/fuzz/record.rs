@@ -78,13 +78,13 @@ impl Record {
         total.findings.extend(turn.finding);
     }
 
-    /// A table of Markdown, a row for each of these targets.
-    pub(super) fn table(&self, targets: &[String]) -> String {
+    /// A table of Markdown, a row for each of these targets, with how many inputs are kept since they found a fault.
+    pub(super) fn table(&self, targets: &[(String, usize)]) -> String {
         let mut table =
             "| target | CPU minutes | runs | edges | features | corpus | memory of an input | findings |\n\
                          |---|--:|--:|--:|--:|--:|--:|--:|\n"
                 .to_owned();
-        for name in targets {
+        for (name, found) in targets {
             let total = self.0.get(name).cloned().unwrap_or_default();
             table += &format!(
                 "| `{name}` | {} | {} | {} | {} | {} | {} | {} |\n",
@@ -94,7 +94,7 @@ impl Record {
                 thousands(total.features),
                 thousands(total.corpus.0),
                 mebibytes(total.memory),
-                total.findings.len()
+                found
             );
         }
         table
@@ -150,9 +150,9 @@ mod tests {
         }
         record.write(place.path()).unwrap();
         assert_eq!(Record::read(place.path()).unwrap(), record);
-        let rows = record.table(&["a".into(), "b".into()]);
+        let rows = record.table(&[("a".into(), 2), ("b".into(), 0)]);
         let rows: Vec<&str> = rows.lines().skip(2).collect();
-        assert_eq!(rows[0], "| `a` | 3 | 1,234,567 | 510 | 0 | 12 | 3.0 MiB | 0 |");
+        assert_eq!(rows[0], "| `a` | 3 | 1,234,567 | 510 | 0 | 12 | 3.0 MiB | 2 |");
         assert_eq!(rows[1], "| `b` | 0 | 0 | 0 | 0 | 0 | 0.0 MiB | 0 |");
     }
 

@@ -21,7 +21,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dsync-testkit", &["dsync-core", "dsync-recompress"]),
     ("dsync-lab", &["dsync-core", "dsync-testkit"]),
     ("dsync-e2e", &["dsync-core", "dsync-lab", "dsync-testkit"]),
-    ("dsync-fuzz", &["dsync-core", "dsync-engine", "dsync-exe", "dsync-proto", "dsync-recompress"]),
+    (
+        "dsync-fuzz",
+        &[
+            "dsync-core",
+            "dsync-delta",
+            "dsync-engine",
+            "dsync-exe",
+            "dsync-proto",
+            "dsync-recompress",
+            "dsync-sync",
+            "dsync-testkit",
+        ],
+    ),
     ("xtask", &["dsync-core", "dsync-e2e", "dsync-lab"]),
 ];
 

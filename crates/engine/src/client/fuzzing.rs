@@ -6,12 +6,15 @@ use std::path::Path;
 use super::bolt::{Bolt, Bucket, Value};
 use super::direct;
 
+/// Takes a key and what it stands for, which is none for a bucket.
+pub type Take<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// Gives keys and values of a database, up to so many; the value of a bucket is none, and its keys follow.
 ///
 /// # Errors
 ///
 /// Where it is damaged.
-pub fn read_bolt(file: &Path, most: usize, take: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> io::Result<()> {
+pub fn read_bolt(file: &Path, most: usize, take: &mut Take<'_>) -> io::Result<()> {
     let bolt = Bolt::open(file)?;
     assert!(bolt.is_unchanged()?, "nobody has written to it");
     let mut left = most;
@@ -23,7 +26,7 @@ fn read_bucket(
     bucket: &Bucket,
     depth: usize,
     left: &mut usize,
-    take: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    take: &mut Take<'_>,
 ) -> io::Result<()> {
     let mut names = Vec::new();
     bolt.each(bucket, &mut |key, value| {

@@ -1,15 +1,32 @@
 //! All targets, each in a module of the crate whose code it is for.
 
+mod delta;
 mod engine;
 mod exe;
 mod names;
+mod proto;
 mod recompress;
+mod sync;
 
 use crate::Target;
 
 /// In the order of the document that lists them.
 pub const ALL: &[&Target] = &[
     &names::NAMES,
+    &proto::MESSAGES,
+    &sync::greeting::GREETING,
+    &sync::frames::FRAMES,
+    &delta::tar::TAR,
+    &delta::headers::HEADERS,
+    &delta::hostile_headers::HOSTILE_HEADERS,
+    &delta::reconcile::RECONCILE,
+    &delta::batches::BATCHES,
+    &sync::packed::PACKED,
+    &sync::session::SOURCE,
+    &sync::session::TARGET,
+    &sync::session::CLIENT,
+    &sync::patch::PATCH,
+    &sync::cache::CACHE,
     &engine::archive::ARCHIVE,
     &engine::layout::LAYOUT,
     &engine::documents::DOCUMENTS,

@@ -1,0 +1,82 @@
+//! A layer in memory, and what is known of it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use dsync_core::DiffId;
+use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
+use dsync_delta::{ContentId, ContentSource, Listing, Scanner, join};
+
+/// More than any layer of an input asks for.
+pub(super) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memory: 8 << 20 };
+
+pub(super) struct Layer {
+    pub(super) bytes: Vec<u8>,
+    pub(super) listing: Arc<Listing>,
+}
+
+impl Layer {
+    pub(super) fn new(bytes: Vec<u8>) -> Layer {
+        let listing = scan(&bytes, usize::MAX);
+        assert_eq!((listing.len, listing.diff_id), (bytes.len() as u64, DiffId::of(&bytes)));
+        let mut end = 0;
+        for content in listing.contents().iter() {
+            assert!(content.at >= end && content.len > 0, "contents overlap");
+            end = content.at + content.len;
+            assert_eq!(content.id, ContentId::of(&bytes[content.at as usize..end as usize]));
+        }
+        assert!(end <= listing.len);
+        Layer { bytes, listing: Arc::new(listing) }
+    }
+
+    fn content(&self, ordinal: usize) -> &[u8] {
+        let content = self.listing.contents().at(ordinal);
+        &self.bytes[content.at as usize..][..content.len as usize]
+    }
+}
+
+/// What a scanner lists that is given so many bytes at a time.
+pub(super) fn scan(bytes: &[u8], most: usize) -> Listing {
+    let mut scanner = Scanner::new();
+    bytes.chunks(most.clamp(1, 1 << 30)).for_each(|piece| scanner.push(piece));
+    scanner.finish()
+}
+
+/// Contents out of layers in memory.
+struct Contents<'a> {
+    basis: &'a [Layer],
+    new: &'a [Layer],
+    literals: &'a [Literal],
+}
+
+impl ContentSource for Contents<'_> {
+    fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(match from {
+            Origin::Basis { layer, content } => self.basis[usize::from(layer)].content(content as usize),
+            Origin::Literal(ordinal) => {
+                let Literal { layer, content, .. } = self.literals[ordinal as usize];
+                self.new[layer as usize].content(content as usize)
+            }
+        })
+    }
+}
+
+/// Tells layers to somebody who has others: they come out as they were. Returns what was told.
+pub(super) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> Vec<u8> {
+    let listings: Vec<&Listing> = basis.iter().map(|layer| &*layer.listing).collect();
+    let mut encoder = Encoder::new(&listings, mode);
+    let mut told = Vec::new();
+    new.iter().for_each(|layer| encoder.layer(&layer.listing, &mut told).expect("memory does not fail"));
+    let mut decoder = Decoder::new(&listings, mode, LIMITS);
+    let mut input = &told[..];
+    for layer in new {
+        let recipe = decoder.layer(&mut input).expect("what was told can be read");
+        let mut out = Vec::new();
+        let mut contents = Contents { basis, new, literals: encoder.literals() };
+        join(&recipe, &mut contents, &mut out).expect("all contents are there");
+        assert!(out == layer.bytes, "another layer");
+    }
+    assert!(input.is_empty(), "bytes are left over");
+    assert_eq!(decoder.literals(), encoder.literals());
+    told
+}

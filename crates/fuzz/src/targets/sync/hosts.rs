@@ -1,0 +1,91 @@
+//! Hosts with stores in files, as the fixed set of pairs has them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use dsync_testkit::{Built, Files, Item, Snapshot, Wrap, fixed};
+use tempfile::TempDir;
+
+/// The version that both ends say.
+pub(super) const VERSION: &str = "fuzz";
+/// What `--memory` is.
+pub(super) const MEMORY: u64 = 64 << 20;
+
+/// An image, and what a target has before it gets that.
+pub(super) struct Scenario {
+    pub(super) old: Vec<Built>,
+    pub(super) new: Built,
+}
+
+/// Pairs that take different ways: with and without a basis, as they are and compressed, one image and several.
+const NAMES: [&str; 12] = [
+    "usual",
+    "middle",
+    "twice-around",
+    "empty-twice",
+    "files",
+    "paths",
+    "attributes",
+    "platforms",
+    "repacked",
+    "packed-twice",
+    "twice-new",
+    "no-tar",
+];
+
+/// All of them.
+pub(super) static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
+    let pairs = fixed::pairs();
+    let named = |name: &&str| pairs.iter().find(|pair| pair.name == *name);
+    let scenario = |pair: &fixed::Fixed| Scenario {
+        old: pair.old.iter().map(Item::build).collect(),
+        new: pair.new.build(),
+    };
+    NAMES.iter().filter_map(named).map(scenario).collect()
+});
+
+/// The folders of one host.
+pub(super) struct Host {
+    folder: TempDir,
+}
+
+impl Host {
+    /// A host whose layout has these images.
+    pub(super) fn with(images: &[Built]) -> Option<Host> {
+        let host = Host { folder: tempfile::tempdir().ok()? };
+        for name in ["tmp", "caches"] {
+            fs::create_dir(host.path(name)).ok()?;
+        }
+        Files::Layout.write(Wrap::None, images, &host.path("store")).ok()?;
+        Some(host)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The store as it is named.
+    pub(super) fn store(&self) -> String {
+        format!("oci:{}", self.path("store").display())
+    }
+
+    /// The images.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot::read(&self.path("store")).expect("the store is a whole layout")
+    }
+
+    /// Fails where a temporary file is left.
+    pub(super) fn check_tidy(&self) {
+        let left = dsync_testkit::files(&self.path("tmp")).expect("the folder can be read");
+        assert!(left.is_empty(), "temporary files are left: {left:?}");
+        let kept = dsync_testkit::files(&self.path("caches")).expect("the folder can be read");
+        let is_kept = |path: &String| path.starts_with("docker-sync/index/") && !path.contains("/new-");
+        assert!(kept.keys().all(is_kept), "{kept:?}");
+    }
+}
+
+/// All files below a folder, by name.
+pub(super) fn contents(folder: &Path) -> Vec<(String, String)> {
+    dsync_testkit::files(folder).expect("the folder can be read").into_iter().collect()
+}

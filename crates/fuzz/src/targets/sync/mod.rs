@@ -1,0 +1,12 @@
+//! What an end of a session takes from the other: whole conversations, and their parts by themselves.
+
+pub(super) mod cache;
+pub(super) mod frames;
+pub(super) mod greeting;
+pub(super) mod packed;
+pub(super) mod patch;
+pub(super) mod session;
+
+mod hosts;
+mod recorded;
+mod script;
