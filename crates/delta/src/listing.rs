@@ -5,7 +5,7 @@
 //! exactly; how well they are understood only decides how few bytes they take on the wire.
 //!
 //! A layer may have millions of files, so all of it is packed: a file takes about 45 bytes of memory, its content
-//! included. It is read group by group, through a [`Cursor`].
+//! included. It is read group by group, through a cursor.
 
 mod builder;
 mod contents;
