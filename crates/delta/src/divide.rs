@@ -106,7 +106,7 @@ mod tests {
         let layer = listing(&[("a", 100), ("b", 1000), ("c", 200)]);
         let stretch = |bytes: std::ops::Range<u64>, known| Stretch { content: 0, bytes, known };
         let stretches =
-            vec![vec![], vec![stretch(0..300, true), stretch(300..310, false), stretch(310..1000, true)]];
+            [vec![], vec![stretch(0..300, true), stretch(300..310, false), stretch(310..1000, true)]];
         // "a" is sent whole, "b" is divided, "c" is there.
         let divided =
             divide(&[&layer], &|_, content| (content < 2).then_some(content), &|n| &stretches[n][..]);
@@ -117,7 +117,12 @@ mod tests {
         assert_eq!((contents[1].at, contents[2].at, contents[3].at), (at, at + 300, at + 310));
         let parts = |listing: &Listing| {
             let mut count = 0;
-            listing.parts(&mut |_| -> Result<(), ()> { Ok(count += 1) }).unwrap();
+            listing
+                .parts(&mut |_| -> Result<(), ()> {
+                    count += 1;
+                    Ok(())
+                })
+                .unwrap();
             count
         };
         assert_eq!(parts(&divided.layers[0]), parts(&layer) + 2);

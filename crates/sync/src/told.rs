@@ -179,7 +179,7 @@ mod tests {
             assert!(io.contains("broke the protocol"), "{error:?}");
         };
         with(0, (PART as u32 + 1).to_le_bytes());
-        with(0, (PART as u32 - 1 | MORE).to_le_bytes());
+        with(0, ((PART as u32 - 1) | MORE).to_le_bytes());
         with(0, u32::MAX.to_le_bytes());
         with(4, u32::MAX.to_le_bytes());
         with(4, (PART as u32 * 2).to_le_bytes());
