@@ -29,7 +29,7 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -l ssh -d 'The ssh
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l remote-docker -d 'The engine of the remote [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s f -l tmpfolder -d 'Where temporary files go, on both sides [default: the system\'s place]' -r -F
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l memory -d 'How much memory to get along with, on each side' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l memory -d 'The most memory to take on each side, besides 64 MiB, whatever the image and the other side are' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l method -d 'How contents cross' -r -f -a "auto\t'Delta where the remote lets an agent run, else rsync, else stream'
 delta\t'Only contents that the target lacks, worked out by an agent on the remote'
 rsync\t'rsync of partial archives, as the original did; the remote needs rsync'
@@ -67,12 +67,12 @@ complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l identit
 content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l memory -d 'How much memory to get along with' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l memory -d 'The most memory to take, besides 64 MiB' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s v -l verbose -d 'Say what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l memory -d 'How much memory to get along with' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l memory -d 'The most memory to take, besides 64 MiB' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s v -l verbose -d 'Say what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -s h -l help -d 'Print help (see more with \'--help\')'

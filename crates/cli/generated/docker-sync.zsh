@@ -21,7 +21,7 @@ _docker-sync() {
 '--remote-docker=[The engine of the remote \[default\: what is there\]]:CMD:_default' \
 '-f+[Where temporary files go, on both sides \[default\: the system'\''s place\]]:DIR:_files' \
 '--tmpfolder=[Where temporary files go, on both sides \[default\: the system'\''s place\]]:DIR:_files' \
-'--memory=[How much memory to get along with, on each side]:SIZE:_default' \
+'--memory=[The most memory to take on each side, besides 64 MiB, whatever the image and the other side are]:SIZE:_default' \
 '--method=[How contents cross]:METHOD:((auto\:"Delta where the remote lets an agent run, else rsync, else stream"
 delta\:"Only contents that the target lacks, worked out by an agent on the remote"
 rsync\:"rsync of partial archives, as the original did; the remote needs rsync"
@@ -76,7 +76,7 @@ _arguments "${_arguments_options[@]}" : \
 content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
 '--tmpfolder=[Where temporary files go \[default\: the system'\''s place\]]:DIR:_files' \
-'--memory=[How much memory to get along with]:SIZE:_default' \
+'--memory=[The most memory to take, besides 64 MiB]:SIZE:_default' \
 '-v[Say what is being done]' \
 '--verbose[Say what is being done]' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -89,7 +89,7 @@ content\:"Config and files; layers are kept uncompressed under another ID, which
 _arguments "${_arguments_options[@]}" : \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
 '--tmpfolder=[Where temporary files go \[default\: the system'\''s place\]]:DIR:_files' \
-'--memory=[How much memory to get along with]:SIZE:_default' \
+'--memory=[The most memory to take, besides 64 MiB]:SIZE:_default' \
 '-v[Say what is being done]' \
 '--verbose[Say what is being done]' \
 '-h[Print help (see more with '\''--help'\'')]' \
