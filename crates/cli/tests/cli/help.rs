@@ -47,7 +47,8 @@ fn short_help() {
                                  DOCKER_SYNC_REMOTE_DOCKER]
       -f, --tmpfolder <DIR>      Where temporary files go, on both sides [default: the system's place]
                                  [env: DOCKER_SYNC_TMPFOLDER]
-          --memory <SIZE>        How much memory to get along with, on each side [default: 256MiB]
+          --memory <SIZE>        The most memory to take on each side, besides 64 MiB, whatever the
+                                 image and the other side are [default: 256MiB]
 
     How to transfer:
           --method <METHOD>      How contents cross [default: auto] [possible values: auto, delta,
