@@ -98,13 +98,18 @@ fn not_found(stderr: &str) -> Option<String> {
     stderr.lines().find_map(|line| {
         let rest = line
             .strip_suffix(": command not found")
-            .or_else(|| line.strip_suffix(": not found").filter(|line| line.starts_with("sh: ")))
+            .or_else(|| line.strip_suffix(": not found").filter(|line| is_of_a_shell(line)))
             .or_else(|| {
                 line.strip_suffix(": No such file or directory").filter(|line| line.contains("env: "))
             })?;
         let (_, program) = rest.rsplit_once(": ")?;
         Some(program.trim_matches(['\'', '"', '‘', '’']).to_owned())
     })
+}
+
+/// Whether a line begins with the name of a shell: `sh: 1: docker`, `/bin/sh: docker`, `dash: 1: docker`.
+fn is_of_a_shell(line: &str) -> bool {
+    line.split(": ").next().is_some_and(|program| program.ends_with("sh") && !program.contains(' '))
 }
 
 /// The text for people: one line, no control characters, no boiler plate.
@@ -191,6 +196,7 @@ mod tests {
             ("sh: line 1: docker: command not found", "NotFound"),
             ("sh: 1: docker: not found", "NotFound"),
             ("sh: docker: not found", "NotFound"),
+            ("/bin/sh: 1: docker: not found", "NotFound"),
             ("env: ‘docker’: No such file or directory", "NotFound"),
             ("/usr/bin/env: 'docker': No such file or directory", "NotFound"),
         ] {
