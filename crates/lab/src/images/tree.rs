@@ -124,8 +124,10 @@ fn export(engine: &Engine, container: &str) -> Result<Tree, LabError> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(cannot())?;
-    let stdout = client.stdout.take().ok_or_else(|| cannot()(io::ErrorKind::BrokenPipe.into()))?;
-    let tree = Tree::read(stdout);
+    let mut stdout = client.stdout.take().ok_or_else(|| cannot()(io::ErrorKind::BrokenPipe.into()))?;
+    let tree = Tree::read(&mut stdout);
+    // What follows the end of the archive is read, too: a client that cannot write it would fail.
+    io::copy(&mut stdout, &mut io::sink()).map_err(cannot())?;
     let status = client.wait().map_err(cannot())?;
     let tree = tree.map_err(cannot())?;
     if status.success() {
