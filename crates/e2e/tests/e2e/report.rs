@@ -35,9 +35,9 @@ fn a_report_tells_current_from_outdated_from_new() {
     assert_eq!(
         lines,
         [
-            format!("current|{}|{created}|0/1|{current}", bench.name("current:1")),
-            format!("new|{}|2024-01-01T00:00:00Z|1/1|{unknown}", bench.name("extra/unknown:v2")),
-            format!("need update|{}|{created}|1/2|{newer}", bench.name("web:1")),
+            format!("current|{}|{created}|0/1|{current}|{created}", bench.name("current:1")),
+            format!("new|{}|2024-01-01T00:00:00Z|1/1|{unknown}|-", bench.name("extra/unknown:v2")),
+            format!("need update|{}|{created}|1/2|{newer}|{created}", bench.name("web:1")),
         ]
     );
     assert_eq!(ran.err, "");
