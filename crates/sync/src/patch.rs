@@ -23,7 +23,7 @@ use crate::endpoint::{Room, open_here};
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
-use crate::link::{Frame, Inbox, Link};
+use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::need::{Given, short};
 use crate::session::{Identity, LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
@@ -276,18 +276,14 @@ fn receive(
     let Link { mut inbox, outbox } = mine;
     let reply = thread::scope(|scope| {
         let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, room));
-        if receiving.exact.is_some() {
-            // What the image is made of comes before all else.
-            while let Ok(Some(frame)) = reader.frame() {
-                let is_last = frame.channel == Channel::Data && frame.payload.is_empty();
-                if outbox.send(frame).is_err() || is_last {
-                    break;
-                }
-            }
-        }
+        // A patch that ends within the documents has nothing more to send, and the target must not wait for it.
+        let outbox = match receiving.exact {
+            Some(_) => send_documents(reader, &outbox).then_some(outbox),
+            None => Some(outbox),
+        };
         let needs = listen(&mut inbox, observer, true);
         let playing = scope.spawn(move || {
-            if needs {
+            if let Some(outbox) = outbox.filter(|_| needs) {
                 // A target that listens no longer says why itself.
                 while let Ok(Some(frame)) = reader.frame() {
                     if outbox.send(frame).is_err() {
@@ -305,6 +301,18 @@ fn receive(
         Reply::Received(received) => Ok(received),
         _ => Err(EndpointError::Broken("the target gave no account".into())),
     }
+}
+
+/// Sends the documents of an image, which come before all else. False where the patch ends within them.
+fn send_documents(reader: &mut Reader, outbox: &Outbox) -> bool {
+    while let Ok(Some(frame)) = reader.frame() {
+        let is_last = frame.channel == Channel::Data && frame.payload.is_empty();
+        // A target that listens no longer says why itself.
+        if outbox.send(frame).is_err() || is_last {
+            return true;
+        }
+    }
+    false
 }
 
 /// Passes on what a target tells, up to its need or to its end. Returns whether it needs anything.

@@ -8,4 +8,5 @@ mod cuts;
 mod fixed;
 mod generated;
 mod known;
+mod patches;
 mod trial;
