@@ -249,7 +249,11 @@ impl Pair {
                 continue;
             };
             let what = match (self.files.by_manifest() && !self.run.content, platform) {
-                // Of a damaged index nobody knows how much of the others can be had.
+                // Of a damaged index goes over what is whole, which may be the images for other platforms.
+                (true, None) if self.damage.is_some() && asked.item.images.len() > 1 => {
+                    let root = asked.item.root.digest.clone();
+                    What::Root(root.clone(), BTreeSet::from([root]))
+                }
                 (true, None) if self.damage.is_some() => match What::manifest(image) {
                     What::Root(_, blobs) => What::Root(asked.item.root.digest.clone(), blobs),
                     what => what,
