@@ -315,7 +315,9 @@ impl Pair {
                 let mut asked: Vec<Asked<'a>> =
                     source.iter().flat_map(|item| named(item, &|_| true)).collect();
                 // Of files that is every image without a name as well; of a layout where none has one.
-                if self.files != Files::Layout || asked.is_empty() {
+                let is_meant =
+                    |asked: &Asked<'_>| self.meant(asked.item, self.run.platform.as_deref()).is_some();
+                if self.files != Files::Layout || !asked.iter().any(is_meant) {
                     // An image that is there twice is listed once.
                     let mut listed: BTreeSet<String> =
                         asked.iter().map(|asked| self.id(asked.item)).collect();
