@@ -249,7 +249,11 @@ impl Pair {
                 continue;
             };
             let what = match (self.files.by_manifest() && !self.run.content, platform) {
-                // Of a damaged index nobody knows how much of the others can be had.
+                // Of a damaged index goes over what is whole, which may be the images for other platforms.
+                (true, None) if self.damage.is_some() && asked.item.images.len() > 1 => {
+                    let root = asked.item.root.digest.clone();
+                    What::Root(root.clone(), BTreeSet::from([root]))
+                }
                 (true, None) if self.damage.is_some() => match What::manifest(image) {
                     What::Root(_, blobs) => What::Root(asked.item.root.digest.clone(), blobs),
                     what => what,
@@ -311,7 +315,9 @@ impl Pair {
                 let mut asked: Vec<Asked<'a>> =
                     source.iter().flat_map(|item| named(item, &|_| true)).collect();
                 // Of files that is every image without a name as well; of a layout where none has one.
-                if self.files != Files::Layout || asked.is_empty() {
+                let is_meant =
+                    |asked: &Asked<'_>| self.meant(asked.item, self.run.platform.as_deref()).is_some();
+                if self.files != Files::Layout || !asked.iter().any(is_meant) {
                     // An image that is there twice is listed once.
                     let mut listed: BTreeSet<String> =
                         asked.iter().map(|asked| self.id(asked.item)).collect();
