@@ -258,6 +258,15 @@ impl Package {
         Some((&image.config, image.layers.iter().map(|at| &self.layers[*at]).collect()))
     }
 
+    /// The platforms that it has images for, each once.
+    pub(crate) fn platforms(&self) -> Vec<String> {
+        let mut platforms: Vec<String> =
+            self.images.iter().map(|image| image.config.platform.to_string()).collect();
+        platforms.sort_unstable();
+        platforms.dedup();
+        platforms
+    }
+
     /// The bytes of a document.
     pub fn document(&self, digest: &Digest) -> Option<&[u8]> {
         let mut documents = self.documents.iter();

@@ -32,7 +32,7 @@ pub trait Store: Send + Sync {
 
     /// Those of these images without a name that are meant where nobody selects any: of files that are nothing but images
     /// somebody put there. In an engine, images without a name are what is left of old builds.
-    fn unnamed(&self, _images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
+    fn unnamed(&self, _inventory: &Inventory) -> Result<Vec<ImageId>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -192,8 +192,8 @@ impl Host {
         }
     }
 
-    fn images(&self) -> Result<Inventory, EndpointError> {
-        let Inventory { mut images, unreadable } = self.store.list()?;
+    /// The images for the platform that was asked for, in the order of their names.
+    fn ordered(&self, Inventory { mut images, unreadable }: Inventory) -> Inventory {
         if let Some(platform) = &self.platform {
             images.retain(|image| image.platform.satisfies(platform));
         }
@@ -201,7 +201,7 @@ impl Host {
             image.names.sort();
         }
         images.sort_by(|a, b| a.names.cmp(&b.names).then_with(|| a.id.cmp(&b.id)));
-        Ok(Inventory { images, unreadable })
+        Inventory { images, unreadable }
     }
 
     fn list(&self, patterns: &[String]) -> Result<Reply, EndpointError> {
@@ -212,7 +212,9 @@ impl Host {
             .map(|text| Selector::parse(text))
             .collect::<Result<_, _>>()
             .map_err(EndpointError::Usage)?;
-        let Inventory { images, unreadable } = self.images()?;
+        let inventory = self.store.list()?;
+        let unnamed = if selectors.is_empty() { self.store.unnamed(&inventory)? } else { Vec::new() };
+        let Inventory { images, unreadable } = self.ordered(inventory);
         // The client says which image has the name, where that is not the one with the digest.
         let concerns = |selector: &Selector, image: &Image| {
             selector.selects(image) || selector.is_contradicted_by(image)
@@ -226,7 +228,6 @@ impl Host {
         } else {
             images.iter().flat_map(|image| &image.names).map(ToString::to_string).collect()
         };
-        let unnamed = if selectors.is_empty() { self.store.unnamed(&images)? } else { Vec::new() };
         let selected = images.iter().filter(|image| {
             if selectors.is_empty() {
                 !image.names.is_empty() || unnamed.contains(&image.id)

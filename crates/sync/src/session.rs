@@ -367,9 +367,11 @@ impl Session {
     ) -> Result<Outcome, Error> {
         let before = self.traffic();
         let (source, target) = self.sides();
-        // Where the target makes all that the ID is the digest of, or the config is, nothing else has to be proven.
-        let keeps_id = self.exact() && self.options.platform.is_none();
-        let prove = entry.pinned && !self.store(source).id_is_config && !keeps_id;
+        // Where the target makes all that the ID is the digest of, or the config is, nothing else has to be proven. The
+        // manifest of one platform is known by nothing else.
+        let one_of_several = self.exact() && self.options.platform.is_some();
+        let keeps_id = self.exact() && !one_of_several;
+        let prove = (entry.pinned || one_of_several) && !self.store(source).id_is_config && !keeps_id;
         let key = random().map_err(Error::io("there is no randomness"))?;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),

@@ -66,6 +66,8 @@ pub enum What {
     Root(String, BTreeSet<String>),
     /// This config and these layers; where it is in an index, of the image for this platform, or for the host's.
     Content(String, Vec<String>, Option<String>),
+    /// One of these.
+    Any(Vec<What>),
 }
 
 impl What {
@@ -158,6 +160,7 @@ impl Snapshot {
                 let meant = meant(images, |image| &image.platform, platform.as_deref());
                 meant.is_some_and(|image| image.config == *config && image.diff_ids == *diff_ids)
             }
+            What::Any(several) => several.iter().any(|what| self.is(root, what)),
         }
     }
 

@@ -259,6 +259,10 @@ impl Pair {
                     what => what,
                 },
                 (true, None) => What::root(asked.item),
+                // An index stands for the only image that is left in it, as that of a store which has one platform does.
+                (false, None) if self.damage.is_some() && self.files.by_manifest() => {
+                    What::Any(asked.item.images.iter().map(What::content).collect())
+                }
                 (true, Some(_)) => What::manifest(image),
                 (false, _) => What::content_for(image, platform),
             };
@@ -315,9 +319,7 @@ impl Pair {
                 let mut asked: Vec<Asked<'a>> =
                     source.iter().flat_map(|item| named(item, &|_| true)).collect();
                 // Of files that is every image without a name as well; of a layout where none has one.
-                let is_meant =
-                    |asked: &Asked<'_>| self.meant(asked.item, self.run.platform.as_deref()).is_some();
-                if self.files != Files::Layout || !asked.iter().any(is_meant) {
+                if self.files != Files::Layout || asked.is_empty() {
                     // An image that is there twice is listed once.
                     let mut listed: BTreeSet<String> =
                         asked.iter().map(|asked| self.id(asked.item)).collect();

@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Seconds of CPU that each target gets
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Count what earlier runs had: a target that had its seconds is left out
+    #[arg(long)]
+    in_all: bool,
     /// Processes at a time
     #[arg(long, default_value_t = 1)]
     jobs: usize,
@@ -60,8 +63,12 @@ pub(crate) fn run(options: &Options) -> Result {
     let programs = build()?;
 
     let mut record = Record::read(&place)?;
+    let left = |name: &String| {
+        let had = if options.in_all { record.cpu(name) } else { Duration::ZERO };
+        (name.clone(), Duration::from_secs(options.seconds).saturating_sub(had))
+    };
     let mut waiting: Vec<(String, Duration)> =
-        chosen.iter().map(|name| (name.clone(), Duration::from_secs(options.seconds))).collect();
+        chosen.iter().map(left).filter(|(_, left)| !left.is_zero()).collect();
     let mut found = Vec::new();
     while !waiting.is_empty() {
         let mut next = Vec::new();

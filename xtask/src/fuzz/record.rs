@@ -65,6 +65,11 @@ impl Record {
         Ok(())
     }
 
+    /// Time of CPU that a target had in all runs.
+    pub(super) fn cpu(&self, target: &str) -> Duration {
+        self.0.get(target).map_or(Duration::ZERO, |total| Duration::from_millis(total.millis))
+    }
+
     pub(super) fn add(&mut self, target: &str, turn: Turn) {
         let total = self.0.entry(target.to_owned()).or_default();
         total.millis += u64::try_from(turn.cpu.as_millis()).unwrap_or(u64::MAX);

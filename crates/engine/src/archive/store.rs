@@ -159,8 +159,8 @@ impl Store for ArchiveStore {
         Ok(Inventory { images, unreadable: self.unreadable.clone() })
     }
 
-    fn unnamed(&self, images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
-        Ok(images.iter().filter(|image| image.names.is_empty()).map(|image| image.id).collect())
+    fn unnamed(&self, inventory: &Inventory) -> Result<Vec<ImageId>, StoreError> {
+        Ok(inventory.images.iter().filter(|image| image.names.is_empty()).map(|image| image.id).collect())
     }
 
     fn holdings(&self, _: &[Image]) -> Holdings {

@@ -169,6 +169,10 @@ impl Bolt {
         if u64_at(&header, 0)? != id || whole > LARGEST_PAGE {
             return Err(damaged("has a page that is none"));
         }
+        // Looked at before memory is taken for it.
+        if offset.saturating_add(whole) > self.file.metadata()?.len() {
+            return Err(damaged("has a page that ends behind the file"));
+        }
         let length = usize::try_from(whole).map_err(|_| damaged("is too long"))?;
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, offset)?;

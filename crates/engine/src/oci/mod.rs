@@ -63,9 +63,13 @@ impl Store for OciStore {
         Ok(Inventory { images: images.into_iter().map(|found| found.image).collect(), unreadable })
     }
 
-    fn unnamed(&self, images: &[Image]) -> Result<Vec<ImageId>, StoreError> {
-        // In a directory that is written again and again those are old images, unless there are no others.
-        if self.layout.directory().is_ok() && images.iter().any(|image| !image.names.is_empty()) {
+    fn unnamed(&self, inventory: &Inventory) -> Result<Vec<ImageId>, StoreError> {
+        let Inventory { images, unreadable } = inventory;
+        // In a directory that is written again and again those are old images, unless there are no others. An image
+        // counts that cannot be read, too: what is chosen must not depend on a damage.
+        let are_named =
+            || images.iter().map(|image| &image.names).chain(unreadable.iter().map(|image| &image.names));
+        if self.layout.directory().is_ok() && are_named().any(|names| !names.is_empty()) {
             return Ok(Vec::new());
         }
         let index = self.layout.index()?;

@@ -87,7 +87,15 @@ fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Op
     let blob = BlobRef::parse(descriptor).ok_or("its entry in index.json has no valid digest and size")?;
     let package = Package::collect(&blob, None, &mut Listed(layout)).map_err(|error| error.to_string())?;
     let Some((config, layers)) = package.image(&layout.platform) else {
-        return package.flaws().first().map_or(Ok(None), |flaw| Err(flaw.clone()));
+        return match (package.flaws().first(), package.platforms()) {
+            (Some(flaw), _) => Err(flaw.clone()),
+            (None, platforms) if platforms.is_empty() => Ok(None),
+            (None, platforms) => Err(format!(
+                "it has no image for {}, only for {}: --platform chooses one",
+                layout.platform,
+                platforms.join(", ")
+            )),
+        };
     };
     Ok(Some(Found {
         image: Image {

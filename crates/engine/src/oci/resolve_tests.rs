@@ -180,6 +180,25 @@ fn what_is_no_image_is_passed_over_and_what_is_broken_is_not() {
 }
 
 #[test]
+fn an_index_with_nothing_for_this_host_is_said_with_what_it_has() {
+    let mut made = Made::new();
+    let several = [made.image("linux/s390x", &["x"]).0, made.image("plan9/mips", &["y"]).0];
+    let index = made.index(&several);
+    made.add(index, Some("elsewhere"));
+    let only = made.index(&several[..1]);
+    let id = Made::id(&only);
+    made.add(only, Some("only"));
+    assert_eq!(
+        made.shown(),
+        [(id, vec!["only:latest".to_owned()])],
+        "the only image is the one that is meant"
+    );
+    let reason =
+        format!("it has no image for {}, only for linux/s390x, plan9/mips: --platform chooses one", host());
+    assert_eq!(made.unreadable(), [reason]);
+}
+
+#[test]
 fn a_config_that_cannot_be_used_is_said() {
     let mut made = Made::new();
     for config in ["x", "{}", r#"{"rootfs":{"diff_ids":["sha256:0"]}}"#, r#"{"rootfs":{"diff_ids":[]}}"#] {

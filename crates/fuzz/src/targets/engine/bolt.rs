@@ -29,8 +29,8 @@ fn run(input: &[u8]) {
     assert_eq!(all, again);
 }
 
-/// The first part names the root, the others are pages: a kind, a number of pages that follow, and what is after the
-/// header.
+/// The first part names the root, the others are pages: a kind, how many pages belong to it besides (three bytes),
+/// and what is after the header.
 fn database(parts: &[&[u8]]) -> Vec<u8> {
     let Some((first, pages)) = parts.split_first() else { return Vec::new() };
     let byte = |at: usize| first.get(at).copied().unwrap_or_default();
@@ -39,8 +39,8 @@ fn database(parts: &[&[u8]]) -> Vec<u8> {
     for page in pages {
         let id = (bytes.len() / PAGE) as u64;
         let kind = page.first().map_or(0, |kind| u16::from(*kind));
-        let more = page.get(1).map_or(0, |more| u32::from(*more));
-        let body = page.get(2..).unwrap_or_default();
+        let more = page.get(1..4).map_or(0, |more| u32::from_le_bytes([more[0], more[1], more[2], 0]));
+        let body = page.get(4..).unwrap_or_default();
         bytes.extend(id.to_le_bytes());
         bytes.extend(kind.to_le_bytes());
         // How many elements there are comes first in the body.
@@ -80,7 +80,7 @@ fn leaf(entries: &[(u32, &[u8], &[u8])]) -> Vec<u8> {
         }
         tails.extend([*key, *value].concat());
     }
-    [&[2, 0][..], &(entries.len() as u16).to_le_bytes(), &heads, &tails].concat()
+    [&[2, 0, 0, 0][..], &(entries.len() as u16).to_le_bytes(), &heads, &tails].concat()
 }
 
 fn branch(children: &[(&[u8], u64)]) -> Vec<u8> {
@@ -92,14 +92,14 @@ fn branch(children: &[(&[u8], u64)]) -> Vec<u8> {
         heads.extend(child.to_le_bytes());
         tails.extend(*key);
     }
-    [&[1, 0][..], &(children.len() as u16).to_le_bytes(), &heads, &tails].concat()
+    [&[1, 0, 0, 0][..], &(children.len() as u16).to_le_bytes(), &heads, &tails].concat()
 }
 
 fn seeds() -> Vec<Vec<u8>> {
     let tree = |page: u64| [page.to_le_bytes(), [0; 8]].concat();
     let inline = {
         let page = leaf(&[(0, b"labels", b"x"), (0, b"size", b"\x05")]);
-        [&[0; 16][..], &[0; 8], &page[..1], &[0], &page[2..4], &[0; 4], &page[4..]].concat()
+        [&[0; 16][..], &[0; 8], &page[..1], &[0], &page[4..6], &[0; 4], &page[6..]].concat()
     };
     let buckets = leaf(&[(1, b"metadata", &tree(3)), (1, b"v1", &inline)]);
     let keys = branch(&[(b"a", 4), (b"m", 5)]);
