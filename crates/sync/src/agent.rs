@@ -15,7 +15,7 @@ use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 use crate::endpoint::{self, Site};
 use crate::interrupt::interrupt;
 use crate::link::Link;
-use crate::program::BUILD;
+use crate::transport::agent_binary::BUILD;
 
 /// Agents of other versions go when they have not run for so long.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -23,8 +23,8 @@ const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
 const GRACE: Duration = Duration::from_secs(5);
 /// The most agents that stay, the one that runs included.
 const KEPT: usize = 4;
-/// What an agent's file name begins with; its build follows.
-pub(crate) const PREFIX: &str = "agent-";
+/// The beginning of an agent's file name; its build follows.
+const PREFIX: &str = "agent-";
 
 /// Runs as the agent until the client goes away. Returns the exit code.
 ///
@@ -38,13 +38,6 @@ pub fn serve_stdio(version: &str, folder: Option<&OsStr>) -> u8 {
             1
         }
     }
-}
-
-/// What `docker-sync agent --version` prints: an agent is used when its line is the client's own. With as much of the
-/// build id as tells builds apart; all of it comes with the preamble.
-pub fn agent_version(version: &str) -> String {
-    let build: String = BUILD.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("docker-sync agent {version} protocol {PROTOCOL} build {build}")
 }
 
 fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {

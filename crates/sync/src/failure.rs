@@ -2,6 +2,7 @@
 
 use std::io;
 
+use dsync_core::Digest;
 use dsync_delta::batch::BatchError;
 use dsync_delta::columns::ColumnsError;
 use dsync_delta::cut::fine::LengthsError;
@@ -9,9 +10,6 @@ use dsync_delta::tree::TreeError;
 use dsync_delta::{JoinError, WantedError};
 use dsync_engine::StoreError;
 use dsync_proto::{Failure, FailureKind, FrameError, MessageError};
-
-use crate::identity::NotTheBlob;
-use crate::link::Aborted;
 
 /// The other end did what no end of this protocol does.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +20,25 @@ impl From<Breach> for io::Error {
     fn from(breach: Breach) -> Self {
         io::Error::other(breach)
     }
+}
+
+/// The other side gave up first.
+#[derive(Debug, thiserror::Error)]
+#[error("the other side gave up")]
+pub(crate) struct Aborted;
+
+impl From<Aborted> for io::Error {
+    fn from(aborted: Aborted) -> Self {
+        io::Error::other(aborted)
+    }
+}
+
+/// The bytes that came out of an encoder are not those of the blob.
+#[derive(Debug, thiserror::Error)]
+#[error("a layer that was compressed anew is {got}, not {expected}")]
+pub(crate) struct NotTheBlob {
+    pub(crate) expected: Digest,
+    pub(crate) got: Digest,
 }
 
 /// Why an endpoint could not do what was asked.

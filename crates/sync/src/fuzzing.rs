@@ -8,10 +8,12 @@ use dsync_core::{DiffId, Digest};
 use dsync_delta::Listing;
 use dsync_delta::batch::Effort;
 
-use crate::absolute::Stretches;
-use crate::bootstrap::{self, Program};
 use crate::cache::Cache;
-use crate::{link, opened, told};
+use crate::coding::branch::Stretches;
+use crate::coding::{inflated, section};
+use crate::link;
+use crate::transport::agent_binary::Program;
+use crate::transport::bootstrap;
 
 /// Talks with what may be the bootstrap, and gives it a program of these bytes if it asks for one. Returns what came before
 /// the agent's preamble, and after it.
@@ -42,13 +44,13 @@ pub fn frames(mut input: impl Read) -> (Vec<(u8, Vec<u8>)>, io::Error) {
 /// What an end says of an image, as it crosses.
 pub fn tell(bytes: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
-    told::write(bytes, Effort::Level(1), &mut said).expect("memory does not fail");
+    section::write(bytes, Effort::Level(1), &mut said).expect("memory does not fail");
     said
 }
 
 /// Reads that, of which there may be `most` bytes. Returns what follows, too.
 pub fn hear(mut said: &[u8], most: u64) -> Option<(Vec<u8>, &[u8])> {
-    let bytes = told::read(&mut said, most).ok()?;
+    let bytes = section::read(&mut said, most).ok()?;
     Some((bytes, said))
 }
 
@@ -64,7 +66,7 @@ pub fn encode_batch(
     effort: Effort,
 ) -> io::Result<Vec<u8>> {
     let all = ([old, new].concat(), old.len());
-    opened::encode(all, (old_lens, new_lens), (pairs, Stretches::default()), effort, true)
+    inflated::encode(all, (old_lens, new_lens), (pairs, Stretches::default()), effort, true)
 }
 
 /// Decodes them.
@@ -78,7 +80,7 @@ pub fn decode_batch(
     pairs: &[Option<usize>],
     packed: &[u8],
 ) -> io::Result<Vec<u8>> {
-    opened::decode((old.to_vec(), old_lens), new_lens, pairs, packed)
+    inflated::decode((old.to_vec(), old_lens), new_lens, pairs, packed)
 }
 
 /// The index cache below a folder.

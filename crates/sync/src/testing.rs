@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
-use crate::dial::{Dialled, Served};
 use crate::endpoint::{self, Site};
 use crate::link::Link;
+use crate::transport::connection::{Dialled, Served};
 use crate::{Direction, Error, Observer, Options, Remote, Session};
 
 /// One end of a connection, after the preambles.

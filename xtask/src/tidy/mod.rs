@@ -6,6 +6,7 @@
 mod arrows;
 mod documents;
 mod places;
+mod rooms;
 mod source;
 
 use std::fmt;
@@ -60,6 +61,8 @@ pub(crate) fn run() -> Result {
         documents::paths(&files),
         documents::architecture(&files, &members),
         arrows::dependencies(&members),
+        rooms::circles(&files, &["sync"]),
+        rooms::arrows(&files),
     ]
     .concat();
     for finding in &findings {

@@ -7,7 +7,8 @@ use dsync_core::DiffId;
 use dsync_delta::Listing;
 use dsync_delta::gather::{Batch, Run};
 
-use super::{Layers, Place};
+use super::layer_set::Layers;
+use super::place::{Place, Slice};
 
 /// A listing, and where its contents lie.
 #[derive(Debug)]
@@ -24,14 +25,6 @@ enum Lie {
     Layer(DiffId),
     /// Each in a row of slices.
     Slices(Slices),
-}
-
-/// Some bytes of a content.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Slice {
-    pub(crate) place: Place,
-    pub(crate) from: u64,
-    pub(crate) len: u64,
 }
 
 /// Rows of slices, one for each content of a listing, in 20 bytes for each that is one slice.

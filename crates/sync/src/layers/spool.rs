@@ -13,10 +13,10 @@ use dsync_delta::{Listing, Scanner};
 use dsync_engine::LayerSink;
 use dsync_proto::ShortId;
 
+use super::memory::Memory;
 use crate::cache::Cache;
 use crate::failure::TooLarge;
 use crate::interrupt;
-use crate::memory::Memory;
 
 /// How much is read from an engine at once.
 const BLOCK: usize = 1 << 20;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Frame;
+use super::frame::Frame;
 
 /// The most frames that wait: with data frames of 256 KiB, 1 MiB.
 const FRAMES: usize = 4;

@@ -9,8 +9,8 @@ use dsync_engine::{BlobRef, Description, Export, Holdings, Import, LayerSink, Pa
 
 use crate::endpoint::open_here;
 use crate::failure::EndpointError;
-use crate::remote::is_file;
-use crate::select::{self, Selector};
+use crate::inventory::select::{self, Selector};
+use crate::transport::destination::is_file;
 
 /// An image that is meant: `NAME`, `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`, `oci-archive:FILE[:NAME]`.
 #[derive(Debug, Clone, Copy)]

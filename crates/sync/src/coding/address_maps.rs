@@ -1,0 +1,210 @@
+//! Old versions of executables, with the addresses that the new ones have: `docs/executables.md`.
+//!
+//! The source plans, for files of which it has both versions; both ends write the addresses into the old version, which
+//! is then what batches are coded against. Such files lie in a temporary file without a name, so that only one is in memory at
+//! a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use dsync_delta::Listing;
+use dsync_delta::batch::Effort;
+use dsync_delta::gather::Run;
+use dsync_exe::Plan;
+use dsync_proto::{decode, encode, limits, room};
+use serde::{Deserialize, Serialize};
+
+use super::runs::Load;
+use super::section;
+use crate::failure::{EndpointError, TooLarge};
+use crate::layers::{Layers, Place, Shelf, copy_at};
+
+/// What changes in a file that is no longer than this is not worth a plan, in bytes.
+pub(crate) const LEAST: u64 = 16 << 10;
+/// Bytes of memory for a byte of both versions while planning.
+pub(crate) const MEMORY: u64 = 2;
+
+pub(crate) const TEMPORARY: &str = "cannot use a temporary file";
+const LOST: &str = "the source did not send what it offered";
+
+/// What an old file becomes, as postcard encodes it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    /// Which of the layers that both know.
+    layer: u32,
+    /// The first of its contents.
+    content: u32,
+    #[serde(deserialize_with = "room::bytes")]
+    plan: Vec<u8>,
+}
+
+/// All of them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct All(#[serde(deserialize_with = "room::list")] Vec<Told>);
+
+/// A file of a shelf: consecutive contents.
+#[derive(Debug, Clone)]
+pub(crate) struct Whole {
+    pub(crate) layer: usize,
+    pub(crate) contents: Range<usize>,
+    pub(crate) len: u64,
+}
+
+impl Whole {
+    /// The file that a content is of.
+    pub(crate) fn of(shelves: &[Shelf], layer: usize, content: usize) -> Option<Whole> {
+        let file = shelves.get(layer)?.listing.file_of(content)?;
+        Some(Whole { layer, contents: file.contents, len: file.len })
+    }
+
+    /// Where its contents lie.
+    pub(crate) fn places<'a>(&self, shelves: &'a [Shelf]) -> impl Iterator<Item = Place> + use<'a> {
+        let shelf = &shelves[self.layer];
+        self.contents.clone().flat_map(|content| shelf.of(content)).map(|slice| slice.place)
+    }
+}
+
+/// A whole file, whose length is that of this side's own layer.
+pub(crate) fn read(own: &Layers<'_>, shelves: &[Shelf], file: &Whole) -> Result<Vec<u8>, EndpointError> {
+    let mut bytes = dsync_exe::roomy(usize::try_from(file.len).unwrap_or_default());
+    let shelf = &shelves[file.layer];
+    let mut contents = file.contents.clone();
+    let loaded = contents.try_for_each(|content| shelf.copy(own, content, &mut bytes));
+    loaded.map_err(EndpointError::io("cannot read a file that changed"))?;
+    Ok(bytes)
+}
+
+/// What a target is told of them.
+#[derive(Debug, Default)]
+pub(crate) struct Plans(All);
+
+impl Plans {
+    /// Adds what an old file becomes.
+    pub(crate) fn push(&mut self, file: &Whole, plan: &Plan) -> io::Result<()> {
+        let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
+        let (layer, content) = (number(file.layer)?, number(file.contents.start)?);
+        self.0.0.push(Told { layer, content, plan: plan.encode() });
+        Ok(())
+    }
+
+    /// How many there are (4 bytes, little-endian), and where there are any, they themselves. Returns how many bytes these have.
+    pub(crate) fn write(&self, effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
+        out.write_all(&u32::try_from(self.0.0.len()).map_err(io::Error::other)?.to_le_bytes())?;
+        match self.0.0.is_empty() {
+            true => Ok(0),
+            false => section::write(&encode(&self.0).map_err(io::Error::other)?, effort, out),
+        }
+    }
+
+    /// Reads them; each must be of a file of its own that the source can read, and for which `memory` is enough.
+    pub(crate) fn read(
+        stream: &mut impl Read,
+        old: &[Shelf],
+        memory: u64,
+    ) -> Result<Received, EndpointError> {
+        let mut count = [0; 4];
+        stream.read_exact(&mut count).map_err(EndpointError::io(LOST))?;
+        if u32::from_le_bytes(count) == 0 {
+            return Ok(Received::default());
+        }
+        let said = section::read(stream, limits::PLANS)?;
+        let wrong = || EndpointError::Protocol("the source plans for files that are not there".into());
+        let All(told) = decode(&said).map_err(|_| wrong())?;
+        drop(said);
+        if told.len() > limits::PLANNED {
+            return Err(wrong());
+        }
+        let mut received = BTreeMap::new();
+        for Told { layer, content, plan } in told {
+            let (layer, content) = (layer as usize, content as usize);
+            let file = Whole::of(old, layer, content).filter(|file| file.contents.start == content);
+            let is_worth_it = |file: &Whole| old[layer].is_readable && file.len >= LEAST;
+            let file = file.filter(is_worth_it).ok_or_else(wrong)?;
+            if file.len > memory / MEMORY {
+                return Err(TooLarge { what: "an executable that changed", memory }.into());
+            }
+            // A few bytes may become a megabyte, so only one is unpacked at a time.
+            Plan::decode(&plan).ok_or_else(wrong)?;
+            if received.insert((layer, content), (file, plan)).is_some() {
+                return Err(wrong());
+            }
+        }
+        Ok(Received(received.into_values().collect()))
+    }
+}
+
+/// Plans of old files.
+#[derive(Debug, Default)]
+pub(crate) struct Received(Vec<(Whole, Vec<u8>)>);
+
+impl Received {
+    /// Where the files lie.
+    pub(crate) fn places<'a>(&'a self, old: &'a [Shelf]) -> impl Iterator<Item = Place> + 'a {
+        self.0.iter().flat_map(|(file, _)| file.places(old))
+    }
+
+    /// Gives the files their addresses.
+    pub(crate) fn align(
+        &self,
+        own: &Layers<'_>,
+        old: &[Shelf],
+        folder: &Path,
+    ) -> Result<Aligned, EndpointError> {
+        let mut aligned = Aligned::default();
+        for (file, plan) in &self.0 {
+            let Some(plan) = Plan::decode(plan) else { continue };
+            let bytes = dsync_exe::align(&read(own, old, file)?, &plan);
+            let listing = &old[file.layer].listing;
+            aligned.put(file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
+        }
+        Ok(aligned)
+    }
+}
+
+/// Old files with new addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Aligned {
+    file: Option<File>,
+    len: u64,
+    /// Where each content of them begins, by its layer and its number.
+    begins: HashMap<(usize, usize), u64>,
+}
+
+impl Aligned {
+    /// Adds the bytes of a run of old contents, as `others` has them where their addresses stay.
+    pub(crate) fn load(&self, run: &Run, out: &mut Vec<u8>, others: &Load<'_>) -> io::Result<()> {
+        match (self.begins.get(&(run.layer(), run.contents().start)), &self.file) {
+            // What follows in the file follows here.
+            (Some(begin), Some(file)) => copy_at(file, *begin, run.len(), out),
+            _ => others(run, out),
+        }
+    }
+
+    /// Whether this run of old contents is of such a file.
+    pub(crate) fn has(&self, run: &Run) -> bool {
+        self.begins.contains_key(&(run.layer(), run.contents().start))
+    }
+
+    pub(crate) fn put(
+        &mut self,
+        file: &Whole,
+        listing: &Listing,
+        bytes: &[u8],
+        folder: &Path,
+    ) -> io::Result<()> {
+        let into = match self.file.take() {
+            Some(into) => into,
+            None => tempfile::tempfile_in(folder)?,
+        };
+        self.file.insert(into).write_all_at(bytes, self.len)?;
+        for content in file.contents.clone() {
+            self.begins.insert((file.layer, content), self.len);
+            self.len += listing.contents().at(content).len;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! Coded batches on the wire.
+//!
+//! A batch is its coded length (4 bytes, little-endian) and the bytes that `dsync_delta::batch`, or one of the methods of
+//! this room, made of it. What is not contents crosses as a [section](super::section).
+
+use std::io::{self, Read, Write};
+
+use dsync_proto::limits;
+
+use crate::failure::Breach;
+
+/// A batch on the wire.
+pub(crate) fn write(packed: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    let len = u32::try_from(packed.len()).map_err(io::Error::other)?;
+    out.write_all(&len.to_le_bytes())?;
+    out.write_all(packed)
+}
+
+/// Reads what was made of so many bytes.
+pub(crate) fn read(stream: &mut impl Read, raw: u64) -> io::Result<Vec<u8>> {
+    let len = read_len(stream, raw)?;
+    read_packed(stream, len)
+}
+
+pub(crate) fn read_len(stream: &mut impl Read, raw: u64) -> io::Result<u64> {
+    let mut len = [0; 4];
+    stream.read_exact(&mut len)?;
+    let (len, most) = (u32::from_le_bytes(len).into(), limits::packed(raw));
+    match len > most {
+        true => Err(Breach(format!("{raw} bytes cannot become {len} by coding, {most} at most")).into()),
+        false => Ok(len),
+    }
+}
+
+/// Memory follows what arrives.
+pub(crate) fn read_packed(stream: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
+    let mut packed = Vec::new();
+    stream.take(len).read_to_end(&mut packed)?;
+    match packed.len() as u64 == len {
+        true => Ok(packed),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}

@@ -1,0 +1,262 @@
+//! Batches with files that were opened: method 2 of `docs/batch.md`.
+//!
+//! A new file with deflate streams in it (a wheel, a jar, a compressed changelog) is coded with plain bytes in place of
+//! the streams, against its old version with plain bytes, too. Such files are a batch of their own within the batch, so that
+//! coding takes no more memory; the other items follow as ever.
+
+use std::collections::HashMap;
+use std::io;
+
+use dsync_delta::batch::{self, BatchError, Effort, Items};
+use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
+use dsync_recompress::{Method, Opened, Stream, inflated};
+use serde::{Deserialize, Serialize};
+
+use super::branch::{self, Stretches};
+use super::{batch as wire, section};
+
+/// The method, as the first byte of a batch.
+const OPENED: u8 = 2;
+
+/// An item that was opened, as postcard encodes it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    /// Which of the new items.
+    item: u32,
+    /// How many bytes it has, opened.
+    len: u64,
+    /// Of each stream: the bytes between the one before and it, its plain bytes, its method.
+    #[serde(deserialize_with = "room::list")]
+    streams: Vec<(u64, u64, [u8; 6])>,
+}
+
+/// All items that were opened.
+#[derive(Debug, Serialize, Deserialize)]
+struct All(#[serde(deserialize_with = "room::list")] Vec<Told>);
+
+/// What a stream and an item take of the bytes that are told, at most.
+const STREAM: u64 = 16;
+const ITEM: u64 = 20;
+
+impl Told {
+    fn of(item: usize, opened: &Opened) -> io::Result<Told> {
+        let stream = |stream: &Stream| (stream.gap, stream.plain, stream.method.to_bytes());
+        Ok(Told {
+            item: u32::try_from(item).map_err(io::Error::other)?,
+            len: opened.bytes.len() as u64,
+            streams: opened.streams.iter().map(stream).collect(),
+        })
+    }
+
+    /// The file as it was, from its opened bytes.
+    fn close(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let stream = |(gap, plain, method): &(u64, u64, [u8; 6])| {
+            Some(Stream { gap: *gap, plain: *plain, method: Method::from_bytes(*method)? })
+        };
+        let streams = self.streams.iter().map(stream).collect::<Option<_>>()?;
+        Opened { bytes: bytes.to_vec(), streams }.close()
+    }
+}
+
+/// Codes new items, given old ones: their bytes in one piece, and where the new ones begin. `open` says whether there is time to look for
+/// files that can be opened.
+pub(crate) fn encode(
+    (mut bytes, begin): (Vec<u8>, usize),
+    (old_lens, lens): (&[u64], &[u64]),
+    (pairs, mut code): (&[Option<usize>], Stretches),
+    effort: Effort,
+    open: bool,
+) -> io::Result<Vec<u8>> {
+    let (mut told, mut opened, mut says) = (Vec::new(), Owned::default(), 0);
+    let (old, new) = bytes.split_at(begin);
+    let mut versions = Versions::of(Items { bytes: old, lens: old_lens });
+    let items = Items { bytes: new, lens };
+    for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| open) {
+        let room = limits::INFLATED.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
+        let Some(file) = Opened::of(file, room) else { continue };
+        says += ITEM + file.streams.len() as u64 * STREAM;
+        if says > limits::STREAMS {
+            break;
+        }
+        if versions.add(*pair, room - file.bytes.len()) {
+            told.push(Told::of(item, &file)?);
+            opened.push(&file.bytes);
+        }
+    }
+    if told.is_empty() {
+        return branch::encode((&mut bytes, begin), (old_lens, lens), pairs, &code, effort);
+    }
+    let mut packed = vec![OPENED];
+    let All(told) = {
+        let all = All(told);
+        section::write(&to_wire(&all).map_err(io::Error::other)?, effort, &mut packed)?;
+        all
+    };
+    let coded = batch::encode(versions.owned.items(), opened.items(), &versions.pairs, effort)?;
+    wire::write(&coded, &mut packed)?;
+    // Coding the others takes the most memory: nothing else is kept meanwhile.
+    drop((coded, opened, versions));
+    let is_other = |item: &usize| told.binary_search_by_key(item, |told| told.item as usize).is_err();
+    let others: Vec<usize> = (0..lens.len()).filter(is_other).collect();
+    keep(&mut bytes, begin, lens, &others);
+    let (lens, pairs) = of(&others, lens, pairs);
+    code.new.retain_mut(|stretch| match others.binary_search(&stretch.item) {
+        Ok(number) => {
+            stretch.item = number;
+            true
+        }
+        Err(_) => false,
+    });
+    packed.append(&mut branch::encode((&mut bytes, begin), (old_lens, &lens), &pairs, &code, effort)?);
+    Ok(packed)
+}
+
+/// All new items, one after the other.
+pub(crate) fn decode(
+    (mut old, old_lens): (Vec<u8>, &[u64]),
+    new_lens: &[u64],
+    pairs: &[Option<usize>],
+    packed: &[u8],
+) -> io::Result<Vec<u8>> {
+    let Some(mut packed) = packed.strip_prefix(&[OPENED]) else {
+        return branch::decode((&mut old, old_lens), new_lens, pairs, packed);
+    };
+    let said = section::read(&mut packed, limits::STREAMS).map_err(io::Error::other)?;
+    let All(told) = from_wire(&said).map_err(io::Error::other)?;
+    drop(said);
+    let coded = wire::read(&mut packed, limits::INFLATED as u64)?;
+    let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });
+    let mut opened_lens = Vec::with_capacity(told.len());
+    let mut places = vec![None; new_lens.len()];
+    let mut room = limits::INFLATED;
+    for (number, told) in told.iter().enumerate() {
+        let item = told.item as usize;
+        let place = places.get_mut(item).filter(|place| place.is_none()).ok_or_else(malformed)?;
+        *place = Some(number);
+        let len = usize::try_from(told.len).ok();
+        room = len.and_then(|len| room.checked_sub(len)).ok_or_else(malformed)?;
+        let before = versions.owned.bytes.len();
+        if !versions.add(pairs[item], room) {
+            return Err(malformed());
+        }
+        room -= versions.owned.bytes.len() - before;
+        opened_lens.push(told.len);
+    }
+    let opened = batch::decode(versions.owned.items(), &opened_lens, &versions.pairs, &coded);
+    let opened = opened.map_err(io::Error::other)?;
+    drop(versions);
+    let others: Vec<usize> = (0..new_lens.len()).filter(|item| places[*item].is_none()).collect();
+    let (lens, pairs) = of(&others, new_lens, pairs);
+    let rest = branch::decode((&mut old, old_lens), &lens, &pairs, packed)?;
+
+    let opened: Vec<&[u8]> = split(Items { bytes: &opened, lens: &opened_lens }).collect();
+    let mut rest = split(Items { bytes: &rest, lens: &lens });
+    let mut all = Vec::new();
+    for (place, len) in places.iter().zip(new_lens) {
+        let before = all.len();
+        match place {
+            Some(number) => all.append(&mut told[*number].close(opened[*number]).ok_or_else(malformed)?),
+            None => all.extend_from_slice(rest.next().unwrap_or_default()),
+        }
+        if (all.len() - before) as u64 != *len {
+            return Err(malformed());
+        }
+    }
+    Ok(all)
+}
+
+fn malformed() -> io::Error {
+    io::Error::other(BatchError::Malformed("files that were opened do not fit"))
+}
+
+/// The items by themselves.
+fn split<'a>(items: Items<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = items.bytes;
+    items.lens.iter().map(move |len| {
+        let (item, left) = rest.split_at(usize::try_from(*len).unwrap_or(usize::MAX).min(rest.len()));
+        rest = left;
+        item
+    })
+}
+
+/// Lengths and pairs of some items.
+fn of(items: &[usize], lens: &[u64], pairs: &[Option<usize>]) -> (Vec<u64>, Vec<Option<usize>>) {
+    items.iter().map(|item| (lens[*item], pairs[*item])).unzip()
+}
+
+/// Of the items that begin there, drops the bytes of all but some, which are in their order.
+fn keep(bytes: &mut Vec<u8>, begin: usize, lens: &[u64], items: &[usize]) {
+    let (mut from, mut to, mut items) = (begin, begin, items.iter().peekable());
+    for (item, len) in lens.iter().enumerate() {
+        let end = bytes.len().min(from + usize::try_from(*len).unwrap_or(usize::MAX - from));
+        if items.next_if_eq(&&item).is_some() {
+            bytes.copy_within(from..end, to);
+            to += end - from;
+        }
+        from = end;
+    }
+    bytes.truncate(to);
+}
+
+/// Items with bytes of their own.
+#[derive(Debug, Default)]
+struct Owned {
+    bytes: Vec<u8>,
+    lens: Vec<u64>,
+}
+
+impl Owned {
+    fn push(&mut self, item: &[u8]) {
+        self.bytes.extend_from_slice(item);
+        self.lens.push(item.len() as u64);
+    }
+
+    fn items(&self) -> Items<'_> {
+        Items { bytes: &self.bytes, lens: &self.lens }
+    }
+}
+
+/// The old versions of items that are opened, with plain bytes where they have streams.
+struct Versions<'a> {
+    all: Vec<&'a [u8]>,
+    owned: Owned,
+    /// Where those are that were added, by their number among all.
+    places: HashMap<usize, usize>,
+    /// Of each item, where its old version is.
+    pairs: Vec<Option<usize>>,
+}
+
+impl<'a> Versions<'a> {
+    fn of(old: Items<'a>) -> Self {
+        Versions {
+            all: split(old).collect(),
+            owned: Owned::default(),
+            places: HashMap::new(),
+            pairs: Vec::new(),
+        }
+    }
+
+    /// Adds the old version of the next item, unless it has more than `room` bytes; says whether it did.
+    fn add(&mut self, pair: Option<usize>, room: usize) -> bool {
+        let place = match pair {
+            Some(pair) if !self.places.contains_key(&pair) => {
+                let closed = self.all[pair];
+                let opened = inflated(closed, limits::INFLATED);
+                let bytes = opened.as_deref().unwrap_or(closed);
+                if bytes.len() > room {
+                    return false;
+                }
+                self.owned.push(bytes);
+                self.places.insert(pair, self.owned.lens.len() - 1);
+                Some(self.owned.lens.len() - 1)
+            }
+            Some(pair) => self.places.get(&pair).copied(),
+            None => None,
+        };
+        self.pairs.push(place);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

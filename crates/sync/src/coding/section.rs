@@ -1,0 +1,187 @@
+//! What an end says of an image besides its contents: in parts, so that neither side holds more than one of them.
+//!
+//! A part is the number of its bytes (4 bytes, little-endian; the highest bit is set where another part follows), and a
+//! batch of one item and nothing old: its packed length (4 bytes) and its bytes. Each part but the last is full.
+
+use std::io::{self, Read, Write};
+
+use dsync_delta::batch::{self, Effort, Items};
+use dsync_proto::limits::PART;
+
+use super::batch as wire;
+use crate::failure::{Breach, EndpointError};
+
+/// Set in the number of a part's bytes where another one follows.
+const MORE: u32 = 1 << 31;
+
+const LOST: &str = "the source did not send what it offered";
+
+/// Takes what is said, and writes it in parts.
+pub(crate) struct Telling<'o> {
+    out: &'o mut dyn Write,
+    effort: Effort,
+    part: Vec<u8>,
+    /// Bytes of the parts until now, packed.
+    packed: u64,
+}
+
+impl<'o> Telling<'o> {
+    pub(crate) fn new(out: &'o mut dyn Write, effort: Effort) -> Self {
+        Telling { out, effort, part: Vec::new(), packed: 0 }
+    }
+
+    /// Ends it. Returns how many bytes it was packed.
+    pub(crate) fn finish(mut self) -> io::Result<u64> {
+        self.send(0)?;
+        Ok(self.packed)
+    }
+
+    fn send(&mut self, more: u32) -> io::Result<()> {
+        let items = Items { bytes: &self.part, lens: &[self.part.len() as u64] };
+        let packed = batch::encode(Items::default(), items, &[None], self.effort)?;
+        let len = u32::try_from(self.part.len()).map_err(io::Error::other)?;
+        self.out.write_all(&(len | more).to_le_bytes())?;
+        wire::write(&packed, self.out)?;
+        self.packed += packed.len() as u64;
+        self.part.clear();
+        Ok(())
+    }
+}
+
+impl Write for Telling<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.part.len() == PART {
+            self.send(MORE)?;
+        }
+        let taken = bytes.len().min(PART - self.part.len());
+        self.part.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says some bytes. Returns how many they are, packed.
+pub(crate) fn write(bytes: &[u8], effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
+    let mut telling = Telling::new(out, effort);
+    telling.write_all(bytes)?;
+    telling.finish()
+}
+
+/// Reads what was said.
+pub(crate) struct Told<R> {
+    stream: R,
+    part: Vec<u8>,
+    at: usize,
+    /// Whether another part follows.
+    more: bool,
+}
+
+impl<R: Read> Told<R> {
+    pub(crate) fn new(stream: R) -> Self {
+        Told { stream, part: Vec::new(), at: 0, more: true }
+    }
+
+    /// The end; fails where something is left.
+    pub(crate) fn finish(mut self) -> Result<R, EndpointError> {
+        let left = self.read(&mut [0]).map_err(EndpointError::io(LOST))?;
+        match left {
+            0 => Ok(self.stream),
+            _ => Err(Breach("more is said than belongs to the image".into()).into()),
+        }
+    }
+
+    fn next(&mut self) -> io::Result<()> {
+        let mut len = [0; 4];
+        self.stream.read_exact(&mut len)?;
+        let len = u32::from_le_bytes(len);
+        (self.more, self.at) = (len & MORE != 0, 0);
+        let len = u64::from(len & !MORE);
+        if len > PART as u64 || self.more && len < PART as u64 {
+            return Err(Breach(format!("a part of {len} bytes")).into());
+        }
+        // The last one goes first.
+        self.part = Vec::new();
+        let packed = wire::read(&mut self.stream, len)?;
+        // Nothing old goes into it that could have been mistaken.
+        let part = batch::decode(Items::default(), &[len], &[None], &packed);
+        self.part = part.map_err(|error| Breach(error.to_string()))?;
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Told<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.part.len() && self.more {
+            self.next()?;
+        }
+        let rest = &self.part[self.at..];
+        let taken = rest.len().min(into.len());
+        into[..taken].copy_from_slice(&rest[..taken]);
+        self.at += taken;
+        Ok(taken)
+    }
+}
+
+/// Reads all that was said, which may be `most` bytes.
+pub(crate) fn read(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, EndpointError> {
+    let mut told = Told::new(stream);
+    let mut bytes = Vec::new();
+    (&mut told).take(most + 1).read_to_end(&mut bytes).map_err(EndpointError::io(LOST))?;
+    if bytes.len() as u64 > most {
+        return Err(Breach(format!("more than {most} bytes are said")).into());
+    }
+    told.finish()?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_as_they_were_said() {
+        for len in [0, 1, PART - 1, PART, PART + 1, 2 * PART, 2 * PART + 7] {
+            let said: Vec<u8> = (0..len).map(|at| (at / 1000) as u8).collect();
+            let mut out = Vec::new();
+            let packed = write(&said, Effort::Level(1), &mut out).unwrap();
+            let parts = len.div_ceil(PART).max(1);
+            assert_eq!(out.len() as u64, packed + 8 * parts as u64);
+            out.extend(b"next");
+            let mut stream = &out[..];
+            assert!(read(&mut stream, len as u64).unwrap() == said, "{len}");
+            assert_eq!(stream, b"next");
+            assert!(len == 0 || read(&mut &out[..], len as u64 - 1).is_err());
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_pinned() {
+        let mut out = Vec::new();
+        write(b"abc", Effort::Level(1), &mut out).unwrap();
+        assert_eq!(out[..8], [3, 0, 0, 0, 13, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_before_it_costs_anything() {
+        let mut said = Vec::new();
+        write(&vec![0; PART + 1], Effort::Level(1), &mut said).unwrap();
+        let with = |at: usize, bytes: [u8; 4]| {
+            let mut said = said.clone();
+            said[at..at + 4].copy_from_slice(&bytes);
+            let error = read(&mut &said[..], 1 << 40).unwrap_err();
+            let io = match &error {
+                EndpointError::Io { source, .. } => source.to_string(),
+                other => other.to_string(),
+            };
+            assert!(io.contains("broke the protocol"), "{error:?}");
+        };
+        with(0, (PART as u32 + 1).to_le_bytes());
+        with(0, ((PART as u32 - 1) | MORE).to_le_bytes());
+        with(0, u32::MAX.to_le_bytes());
+        with(4, u32::MAX.to_le_bytes());
+        with(4, (PART as u32 * 2).to_le_bytes());
+    }
+}

@@ -1,0 +1,66 @@
+//! The literals in batches, and before them all that is needed to form and to decode batches.
+//!
+//! One stream: the limit by which both ends form batches (4 bytes, little-endian); where the target has parts of literals,
+//! a section with those; the address maps of old executables; the batches.
+
+use std::io::{self, Read, Write};
+
+use dsync_delta::batch::Effort;
+use dsync_proto::limits;
+
+use crate::coding::address_maps::{Plans, Received};
+use crate::coding::section;
+use crate::failure::{Breach, EndpointError};
+use crate::layers::Shelf;
+
+const SILENT: &str = "the source did not send what it offered";
+
+/// What comes before the batches.
+pub(crate) struct Head<'a> {
+    /// The most bytes of a batch.
+    pub(crate) limit: u32,
+    /// The parts of literals that the target has; empty where nothing was asked.
+    pub(crate) parts: &'a [u8],
+    /// How addresses move in old executables.
+    pub(crate) maps: &'a Plans,
+}
+
+impl Head<'_> {
+    /// Writes it. Returns how many bytes it took, but for the fixed ones.
+    pub(crate) fn write(&self, effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
+        out.write_all(&self.limit.to_le_bytes())?;
+        let parts = match self.parts.is_empty() {
+            true => 0,
+            false => section::write(self.parts, effort, out)?,
+        };
+        Ok(parts + self.maps.write(effort, out)?)
+    }
+}
+
+/// Reads the limit of batches.
+pub(crate) fn read_limit(stream: &mut impl Read) -> Result<u32, EndpointError> {
+    let mut limit = [0; 4];
+    stream.read_exact(&mut limit).map_err(EndpointError::io(SILENT))?;
+    let limit = u32::from_le_bytes(limit);
+    match (limits::BATCH_LEAST..=limits::BATCH).contains(&limit) {
+        true => Ok(limit),
+        false => {
+            let breach = Breach(format!("batches of {limit} bytes")).into();
+            Err(EndpointError::Io { what: SILENT, source: breach })
+        }
+    }
+}
+
+/// Reads the parts of literals that are here, where any was asked for.
+pub(crate) fn read_parts(stream: &mut impl Read) -> Result<Vec<u8>, EndpointError> {
+    section::read(stream, limits::LENGTHS)
+}
+
+/// Reads the address maps, for files of the basis.
+pub(crate) fn read_maps(
+    stream: &mut impl Read,
+    basis: &[Shelf],
+    memory: u64,
+) -> Result<Received, EndpointError> {
+    Plans::read(stream, basis, memory)
+}

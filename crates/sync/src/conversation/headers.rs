@@ -1,0 +1,41 @@
+//! What an image is made of: its config, and each layer as a header delta against the basis.
+//!
+//! One stream, a section: the length of the config (4 bytes, little-endian) and the config, which is empty where the
+//! documents of the image crossed; then the layers.
+
+use std::io::{self, Read, Write};
+
+use dsync_delta::columns::Mode;
+use dsync_proto::limits;
+
+use crate::coding::section::Told;
+use crate::failure::{Breach, EndpointError};
+
+const SHORT: &str = "the source's offer ends early";
+
+pub(crate) fn take_config<R: Read>(told: &mut Told<R>) -> Result<Vec<u8>, EndpointError> {
+    let mut len = [0; 4];
+    told.read_exact(&mut len).map_err(EndpointError::io(SHORT))?;
+    let len = u64::from(u32::from_le_bytes(len));
+    if len > limits::DOCUMENT {
+        return Err(Breach(format!("a config of {len} bytes")).into());
+    }
+    let mut config = Vec::new();
+    told.take(len).read_to_end(&mut config).map_err(EndpointError::io(SHORT))?;
+    match config.len() as u64 == len {
+        true => Ok(config),
+        false => Err(EndpointError::Protocol(SHORT.into())),
+    }
+}
+
+/// Writes the config.
+pub(crate) fn put_config(config: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    let len = u32::try_from(config.len()).map_err(io::Error::other)?;
+    out.write_all(&len.to_le_bytes())?;
+    out.write_all(config)
+}
+
+/// How contents are told in columns.
+pub(crate) fn mode(whole: bool) -> Mode {
+    if whole { Mode::Whole } else { Mode::Known }
+}

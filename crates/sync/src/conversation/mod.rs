@@ -1,0 +1,136 @@
+//! The conversation of a source and a target about one image: each step with both of its halves.
+//!
+//! | step | from | form | takes place |
+//! |---|---|---|---|
+//! | [`Proof`](Step::Proof) | source | stream | where the ID is asked for and the target will not show it |
+//! | [`Documents`](Step::Documents) | source | stream | where the ID is kept |
+//! | [`Want`](Step::Want) | target | message | always; it ends the transfer where nothing is wanted |
+//! | [`Possession`](Step::Possession) | target | message | where there is a basis; never in a patch |
+//! | [`Offer`](Step::Offer) | source | message | where there is a basis, or the ID is kept |
+//! | [`Reconcile`](Step::Reconcile) | source asks | messages | where the source does not know all of the basis |
+//! | [`Headers`](Step::Headers) | source | stream | where there is a basis |
+//! | [`Parts`](Step::Parts) | target names, source asks | messages | where the source cannot read all of the basis |
+//! | [`Contents`](Step::Contents) | source | stream | where there is a basis |
+//! | [`Cold`](Step::Cold) | source | stream | where there is none, in place of the three before |
+//!
+//! `docs/protocol.md` has the bytes.
+
+pub(crate) mod cold;
+pub(crate) mod contents;
+pub(crate) mod documents;
+pub(crate) mod headers;
+pub(crate) mod offer;
+pub(crate) mod parts;
+pub(crate) mod proof;
+mod question;
+pub(crate) mod reconcile;
+pub(crate) mod stored;
+pub(crate) mod want;
+
+use dsync_proto::Event;
+
+use crate::link::{Link, Outbox};
+
+/// A step of a transfer; they come in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// The documents that lead from the ID to the config.
+    Proof,
+    /// All documents of the image.
+    Documents,
+    /// The layers that are to cross, and the basis.
+    Want,
+    /// The proofs that the target has its basis.
+    Possession,
+    /// The layers of the basis that the source knows, and how layers are stored.
+    Offer,
+    /// The entries and contents that both have.
+    Reconcile,
+    /// The config and the header deltas.
+    Headers,
+    /// The parts of literals that the target has.
+    Parts,
+    /// The literals, in batches.
+    Contents,
+    /// Layer by layer, header deltas and literals.
+    Cold,
+}
+
+impl Step {
+    /// The steps of a patch, which has all that a source sends to a target with the whole basis.
+    pub(crate) fn of_patch(keeps_id: bool) -> impl Iterator<Item = Step> {
+        let documents = keeps_id.then_some(Step::Documents);
+        documents.into_iter().chain([Step::Offer, Step::Headers, Step::Contents])
+    }
+
+    /// Whether it is a stream of data frames, which ends with an empty one.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Step::Proof | Step::Documents | Step::Headers | Step::Contents | Step::Cold)
+    }
+}
+
+/// A conversation, at one of its steps.
+///
+/// An end gets the link only for a step, and no step comes twice or before one that is over.
+pub(crate) struct Talk<'l> {
+    link: &'l mut Link,
+    last: Option<Step>,
+}
+
+impl<'l> Talk<'l> {
+    /// Before the first step.
+    pub(crate) fn over(link: &'l mut Link) -> Self {
+        Talk { link, last: None }
+    }
+
+    /// Goes on to a step.
+    pub(crate) fn step(&mut self, step: Step) -> &mut Link {
+        debug_assert!(self.last < Some(step), "{step:?} does not come after {:?}", self.last);
+        self.last = Some(step);
+        self.link
+    }
+
+    /// The link, for what is said of the step that it is at.
+    pub(crate) fn link(&self) -> &Link {
+        self.link
+    }
+
+    /// The sending half, for what another thread says.
+    pub(crate) fn outbox(&self) -> Outbox {
+        self.link.outbox.clone()
+    }
+
+    /// Tells the client.
+    pub(crate) fn event(&self, event: &Event) {
+        self.link.outbox.event(event);
+    }
+
+    /// Tells the client remarks of a store.
+    pub(crate) fn notes(&self, notes: Vec<String>) {
+        notes.into_iter().for_each(|note| self.event(&Event::Note(note)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "Want does not come after Some(Offer)")]
+    fn no_step_comes_before_one_that_is_over() {
+        let (mut link, _other) = Link::pair();
+        let mut talk = Talk::over(&mut link);
+        talk.step(Step::Proof);
+        talk.step(Step::Offer);
+        talk.step(Step::Want);
+    }
+
+    #[test]
+    fn a_patch_has_the_steps_of_a_source_in_their_order() {
+        for keeps_id in [false, true] {
+            assert!(Step::of_patch(keeps_id).is_sorted());
+            let streams = Step::of_patch(keeps_id).filter(|step| step.is_stream()).count();
+            assert_eq!(streams, 2 + usize::from(keeps_id));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Reconciles what a source is about to send with what a target has, where the source does not know the target's layers
+//! itself: `docs/negotiation.md`.
+//!
+//! Both agree on entries, and on contents of the entries that are new. What they agree on is a listing at both ends, and
+//! serves as any layer of the basis.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use dsync_delta::listing::{Entries, Selection};
+use dsync_delta::tree::{Answerer, Asker, Item, Match};
+use dsync_delta::{ContentId, Listing, Spot};
+
+use super::question::{answer, ask};
+use crate::failure::EndpointError;
+use crate::layers::memory::Memory;
+use crate::layers::{Shelf, Slice, Slices};
+use crate::link::Link;
+
+/// The source's half: what the target has of these layers, besides what is known of it. The new layers' own
+/// contents stand for the target's.
+pub(crate) fn ask_for(
+    link: &mut Link,
+    new: &[Arc<Listing>],
+    known: &[Shelf],
+    memory: Memory,
+) -> Result<Shelf, EndpointError> {
+    let mut entries: Vec<Entries<'_>> = new.iter().map(|listing| Entries::of(listing)).collect();
+    let mut ids: Vec<Item> = Vec::new();
+    entries.iter_mut().for_each(|entries| entries.ids(&mut ids));
+    let found = ask(link, Asker::new(&ids))?;
+    drop(ids);
+    let mut agreed = Agreed::beside(known, memory);
+    let mut begin = 0;
+    let mut open: Vec<(u32, Range<u32>)> = Vec::new();
+    for (layer, entries) in (0..).zip(&mut entries) {
+        let (mut next, end) = (begin, begin + entries.len());
+        // Layers have fewer entries than a 32-bit number can count.
+        let not_found =
+            |range: Range<usize>| (layer, (range.start - begin) as u32..(range.end - begin) as u32);
+        for range in &found[found.partition_point(|range| range.end <= begin)..] {
+            let here = range.start.max(begin)..range.end.min(end);
+            if here.is_empty() {
+                break;
+            }
+            agreed.add(entries, &new[layer as usize], here.start - begin..here.end - begin);
+            open.push(not_found(next..here.start));
+            next = here.end;
+        }
+        open.push(not_found(next..end));
+        begin = end;
+    }
+
+    let seen = Seen::of(known.iter().map(|shelf| &*shelf.listing), &agreed, new);
+    // All contents of an entry or none: in the order in which the target may have them too.
+    let (mut items, mut places): (Vec<Item>, Vec<Spot>) = (Vec::new(), Vec::new());
+    for (layer, range) in open {
+        let (listing, entries) = (&new[layer as usize], &mut entries[layer as usize]);
+        for entry in range {
+            let contents = entries.contents(entry as usize);
+            if listing.contents().range(contents.clone()).any(|content| !seen.has(&content.id)) {
+                items
+                    .extend(listing.contents().range(contents.clone()).map(|content| *content.id.as_bytes()));
+                places.extend(contents.map(|content| Spot { layer, content: content as u32 }));
+            }
+        }
+    }
+    drop((seen, entries));
+    agreed.begin_loose();
+    for range in ask(link, Asker::new(&items))? {
+        for Spot { layer, content } in &places[range] {
+            agreed.add_loose(&new[*layer as usize], *content as usize);
+        }
+    }
+    Ok(agreed.finish())
+}
+
+/// Contents that need not be asked about, by the first halves of their ids: a mistake costs bytes only.
+struct Seen(Vec<u64>);
+
+impl Seen {
+    fn of<'a>(known: impl Iterator<Item = &'a Listing>, agreed: &Agreed, new: &[Arc<Listing>]) -> Self {
+        let known = known.flat_map(|listing| listing.contents().iter()).map(|content| content.id);
+        let agreed = agreed.slices.places().filter_map(|(diff_id, content)| {
+            let listing = new.iter().find(|listing| listing.diff_id == diff_id)?;
+            Some(listing.contents().get(content)?.id)
+        });
+        let mut seen: Vec<u64> = known.chain(agreed).map(|id| half(&id)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        Seen(seen)
+    }
+
+    fn has(&self, id: &ContentId) -> bool {
+        self.0.binary_search(&half(id)).is_ok()
+    }
+}
+
+fn half(id: &ContentId) -> u64 {
+    id.as_bytes().first_chunk().map_or(0, |half| u64::from_le_bytes(*half))
+}
+
+/// The target's half: what it has in these layers, besides what the source knows of it.
+pub(crate) fn answer_for(
+    link: &mut Link,
+    old: &[Arc<Listing>],
+    known: &[Shelf],
+    memory: Memory,
+) -> Result<Shelf, EndpointError> {
+    let mut agreed = Agreed::beside(known, memory);
+    let mut entries: Vec<Entries<'_>> = old.iter().map(|listing| Entries::of(listing)).collect();
+    let matches = {
+        let ids = entries.iter_mut().map(|entries| {
+            let mut ids = Vec::with_capacity(entries.len());
+            entries.ids(&mut ids);
+            ids
+        });
+        answer_with(link, ids.collect())?
+    };
+    for Match { items, slice, at } in matches {
+        agreed.add(&mut entries[slice], &old[slice], at..at + items.len());
+    }
+    drop(entries);
+    let contents = |listing: &Arc<Listing>| listing.contents().iter().map(|c| *c.id.as_bytes()).collect();
+    agreed.begin_loose();
+    for Match { items, slice, at } in answer_with(link, old.iter().map(contents).collect())? {
+        (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[slice], ordinal));
+    }
+    Ok(agreed.finish())
+}
+
+fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, EndpointError> {
+    let slices: Vec<&[Item]> = lists.iter().map(Vec::as_slice).collect();
+    let mut answerer = Answerer::new(&slices);
+    drop(slices);
+    drop(lists);
+    answer(link, &mut answerer)?;
+    Ok(answerer.finish()?)
+}
+
+/// What both sides have, as one listing: entries, then single contents.
+///
+/// Both sides stop at the same one when it takes all memory that the basis may have.
+struct Agreed {
+    selection: Selection,
+    slices: Slices,
+    /// Entries and single contents until now.
+    count: u64,
+    room: u64,
+}
+
+/// Bytes of memory for an entry besides its own: where its content lies, and the tables of an encoder.
+const ENTRY: u64 = 40;
+
+impl Agreed {
+    /// Nothing yet, beside what is known of the basis otherwise.
+    fn beside(known: &[Shelf], memory: Memory) -> Self {
+        let taken: u64 = known.iter().map(|shelf| Memory::basis_layer(&shelf.listing)).sum();
+        let room = memory.share().saturating_sub(taken);
+        Agreed { selection: Selection::new(), slices: Slices::default(), count: 0, room }
+    }
+
+    /// Whether there is room for one more, which counts from here on.
+    fn has_room(&mut self) -> bool {
+        self.count += 1;
+        self.selection.memory() as u64 + self.count * ENTRY <= self.room
+    }
+
+    fn add(&mut self, from: &mut Entries<'_>, listing: &Listing, entries: Range<usize>) {
+        for entry in entries {
+            if !self.has_room() {
+                break;
+            }
+            let contents = self.selection.add(from, entry..entry + 1);
+            contents.for_each(|ordinal| self.slices.push([whole(listing, ordinal)]));
+        }
+    }
+
+    fn begin_loose(&mut self) {
+        self.selection.begin_loose();
+    }
+
+    fn add_loose(&mut self, listing: &Listing, ordinal: usize) {
+        if self.has_room() {
+            self.selection.add_loose(listing.contents().at(ordinal));
+            self.slices.push([whole(listing, ordinal)]);
+        }
+    }
+
+    fn finish(self) -> Shelf {
+        Shelf::slices(self.selection.finish(), self.slices, false)
+    }
+}
+
+fn whole(listing: &Listing, ordinal: usize) -> Slice {
+    let len = listing.contents().at(ordinal).len;
+    Slice { place: (listing.diff_id, ordinal), from: 0, len }
+}

@@ -1,0 +1,245 @@
+//! One end of every sync, source or target: answers requests about the store of its host.
+//!
+//! The same code runs as the agent on the remote host and in a thread of the client.
+
+mod verify;
+
+use std::io;
+use std::path::Path;
+
+use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
+use dsync_engine::{Store, StoreSpec};
+use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
+
+use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
+use crate::failure::EndpointError;
+use crate::inventory::assess;
+use crate::inventory::select::Selector;
+use crate::layers::workspace::Workspace;
+use crate::link::Link;
+use crate::source::{self, Sending};
+use crate::target::{self, Keep, Receiving};
+
+/// Opens a store by what `--docker` says; its temporary files go to this folder.
+pub(crate) type Opener = dyn Fn(&str, &Path) -> Result<Box<dyn Store>, EndpointError> + Send;
+
+/// The host that an endpoint is on.
+pub(crate) struct Site<'a> {
+    /// The version of the program.
+    pub(crate) version: &'a str,
+    /// Opens its stores.
+    pub(crate) opener: &'a Opener,
+    /// The folder that the index cache is in; the environment names one otherwise.
+    pub(crate) caches: Option<&'a Path>,
+}
+
+impl<'a> Site<'a> {
+    /// This host, as its environment describes it.
+    pub(crate) fn here(version: &'a str) -> Site<'a> {
+        Site { version, opener: &open_here, caches: None }
+    }
+}
+
+/// Opens a store of this host by what `--docker` says; its temporary files go to this folder.
+pub(crate) fn open_here(spec: &str, folder: &Path) -> Result<Box<dyn Store>, EndpointError> {
+    let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
+    Ok(dsync_engine::open(&spec, folder)?)
+}
+
+/// Answers requests until the client goes away.
+pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
+    let mut host: Option<Host> = None;
+    loop {
+        let request = match link.next_request() {
+            Ok(request) => request,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let moves = matches!(request, Request::Send { .. } | Request::Receive(_));
+        let reply = match (request, &host) {
+            (Request::Open(open), _) => Host::open(&open, site).map(|opened| {
+                let reply = opened.introduce(site.version);
+                host = Some(opened);
+                reply
+            }),
+            (_, None) => Err(EndpointError::Protocol("a request came before a store was opened".into())),
+            (request, Some(host)) => host.answer(request, &mut link),
+        };
+        let reply = reply.unwrap_or_else(|error| {
+            let failure = Failure::from(error);
+            if moves && failure.kind != FailureKind::Aborted {
+                // The other side may be gone; then it needs no telling.
+                link.send_peer(&Peer::Abort).ok();
+            }
+            Reply::Failed(failure)
+        });
+        link.outbox.reply(&reply)?;
+    }
+}
+
+/// A host with an open store.
+struct Host {
+    store: Box<dyn Store>,
+    workspace: Workspace,
+    platform: Option<Platform>,
+}
+
+impl Host {
+    fn open(open: &Open, site: &Site<'_>) -> Result<Host, EndpointError> {
+        let workspace = Workspace {
+            caches: site.caches.map(Path::to_owned),
+            ..Workspace::new(&open.tmpfolder, open.memory)?
+        };
+        let mut store = (site.opener)(&open.store, &workspace.folder)?;
+        let platform = match &open.platform[..] {
+            "" => None,
+            text => Some(text.parse().map_err(EndpointError::Protocol)?),
+        };
+        if let Some(platform) = &platform {
+            store.prefer(platform);
+        }
+        Ok(Host { store, workspace, platform })
+    }
+
+    fn introduce(&self, version: &str) -> Reply {
+        let description = self.store.describe();
+        let id_is_config = description.kind.id_is_config();
+        let has_packages = self.store.has_packages();
+        Reply::Opened(Opened { store: description.name, id_is_config, has_packages, version: version.into() })
+    }
+
+    fn answer(&self, request: Request, link: &mut Link) -> Result<Reply, EndpointError> {
+        match request {
+            Request::Open(_) => Err(EndpointError::Protocol("a store is open already".into())),
+            Request::List { patterns } => self.list(&patterns),
+            Request::Survey { images, exact } => {
+                self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?, exact)
+            }
+            Request::Configs { images } => {
+                let ids: Vec<ImageId> = images.into_iter().map(ImageId::from_bytes).collect();
+                let configs = self.store.configs(&ids)?;
+                Ok(Reply::Configs(configs.into_iter().map(|config| Some(*config?.as_bytes())).collect()))
+            }
+            Request::Send { image, compression, speed, dry_run, explain, exact, prove, key } => {
+                let image = ImageId::from_bytes(image);
+                let held = self.store.list()?.images;
+                let exact = exact.then(|| self.platform.clone());
+                let key = Some(key);
+                let how = Sending { compression, speed, dry_run, explain, exact, prove, key };
+                source::send(&*self.store, &held, link, &image, &how, &self.workspace)
+            }
+            Request::Verify { image } => {
+                link.outbox.event(&Event::Phase(Phase::Verify));
+                let bytes = verify::verify(&*self.store, self.store.list()?.images, &from_wire(&image)?)?;
+                Ok(Reply::Verified { bytes })
+            }
+            Request::Receive(Receive { image, names, basis, whole, dry_run, exact, prove, key }) => {
+                let bad = |error: dsync_core::ReferenceError| EndpointError::Protocol(error.to_string());
+                let receiving = Receiving {
+                    image: from_wire(&image)?,
+                    names: names_from_wire(&names)?,
+                    basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(bad)?) },
+                    whole,
+                    dry_run,
+                    exact: exact.then_some(match self.platform {
+                        None => Keep::Whole,
+                        Some(_) => Keep::Platform,
+                    }),
+                    prove,
+                    key: Some(key),
+                    given: None,
+                };
+                target::receive(&*self.store, link, &receiving, &self.workspace)
+            }
+        }
+    }
+
+    /// The images for the platform that was asked for, in the order of their names.
+    fn ordered(&self, Inventory { mut images, unreadable }: Inventory) -> Inventory {
+        if let Some(platform) = &self.platform {
+            images.retain(|image| image.platform.satisfies(platform));
+        }
+        for image in &mut images {
+            image.names.sort();
+        }
+        images.sort_by(|a, b| a.names.cmp(&b.names).then_with(|| a.id.cmp(&b.id)));
+        Inventory { images, unreadable }
+    }
+
+    fn list(&self, patterns: &[String]) -> Result<Reply, EndpointError> {
+        // Only a source is asked for a list.
+        self.store.must_exist()?;
+        let selectors: Vec<Selector> = patterns
+            .iter()
+            .map(|text| Selector::parse(text))
+            .collect::<Result<_, _>>()
+            .map_err(EndpointError::Usage)?;
+        let inventory = self.store.list()?;
+        let unnamed = if selectors.is_empty() { self.store.unnamed(&inventory)? } else { Vec::new() };
+        let Inventory { images, unreadable } = self.ordered(inventory);
+        // The client says which image has the name, where that is not the one with the digest.
+        let concerns = |selector: &Selector, image: &Image| {
+            selector.selects(image) || selector.is_contradicted_by(image)
+        };
+        let all_match = selectors.iter().all(|selector| {
+            images.iter().any(|image| concerns(selector, image))
+                || unreadable.iter().any(|image| selector.selects_unreadable(image))
+        });
+        let names = if all_match {
+            Vec::new()
+        } else {
+            images.iter().flat_map(|image| &image.names).map(ToString::to_string).collect()
+        };
+        let selected = images.iter().filter(|image| {
+            if selectors.is_empty() {
+                !image.names.is_empty() || unnamed.contains(&image.id)
+            } else {
+                selectors.iter().any(|selector| concerns(selector, image))
+            }
+        });
+        let kind = self.store.describe().kind;
+        let unreadable = unreadable.iter().filter(|image| match selectors.is_empty() {
+            true => !image.names.is_empty() || kind.is_files(),
+            false => selectors.iter().any(|selector| selector.selects_unreadable(image)),
+        });
+        Ok(Reply::Images {
+            images: selected.map(to_wire).collect(),
+            unreadable: unreadable.map(unreadable_to_wire).collect(),
+            names,
+        })
+    }
+
+    fn survey(&self, images: &[Image], exact: bool) -> Result<Reply, EndpointError> {
+        let mut held = self.store.list()?.images;
+        if !exact {
+            assess::learn_configs(&*self.store, &mut held, images)?;
+        }
+        let held = held;
+        let known = assess::Held::of(&*self.store, &held);
+        let survey = |image: &Image| {
+            let status = if image.names.is_empty() {
+                vec![assess::status(&held, image, None, exact)]
+            } else {
+                image.names.iter().map(|name| assess::status(&held, image, Some(name), exact)).collect()
+            };
+            let created = |name: &ImageRef| {
+                held.iter().find(|other| other.is_named(name)).map_or_else(String::new, |o| o.created.clone())
+            };
+            let created = match &image.names[..] {
+                [] => vec![String::new()],
+                names => names.iter().map(created).collect(),
+            };
+            let basis = assess::basis(&held, image, &image.names);
+            let label =
+                |basis: &Image| basis.names.first().map_or_else(|| basis.id.to_string(), ToString::to_string);
+            Survey {
+                status,
+                layers: known.states(image),
+                basis: basis.into_iter().map(label).collect(),
+                open: !exact && assess::is_open(&held, image),
+                created,
+            }
+        };
+        Ok(Reply::Surveyed(images.iter().map(survey).collect()))
+    }
+}

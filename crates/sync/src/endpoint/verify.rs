@@ -1,0 +1,83 @@
+//! Reads an image of the target again, and sees that every byte is what its digest says.
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+
+use dsync_core::{Config, DiffId, Digest, Image};
+use dsync_engine::{LayerSink, Store, StoreError};
+use sha2::{Digest as _, Sha256};
+
+use crate::failure::EndpointError;
+use crate::inventory::assess;
+use crate::layers::blocks;
+
+/// Proves that the store has this image of the source, under all its names or else at all: its config to the byte, its
+/// layers, and where the store names images by manifests these and all stored blobs. Returns how many bytes were read.
+pub(crate) fn verify(store: &dyn Store, mut held: Vec<Image>, image: &Image) -> Result<u64, EndpointError> {
+    assess::learn_configs(store, &mut held, std::slice::from_ref(image))?;
+    let is_it = |other: &&Image| other.same_content(image) == Some(true);
+    let found = match &image.names[..] {
+        [] => held.iter().find(is_it),
+        [first, names @ ..] => {
+            let named = |name| held.iter().find(|other| other.is_named(name));
+            let found = named(first);
+            let id = found.map(|found| found.id);
+            let elsewhere = names.iter().find(|name| named(name).map(|other| other.id) != id);
+            if let Some(name) = elsewhere {
+                return Err(EndpointError::AnotherImage(format!("the target has another image as {name}")));
+            }
+            found
+        }
+    };
+    let found = found.ok_or_else(|| StoreError::NoSuchImage { image: image.id.to_string() })?;
+    let broken =
+        |reason: String| EndpointError::Broken(format!("the image {} is not whole: {reason}", found.id));
+    let mut wanted: HashSet<DiffId> = image.diff_ids.iter().copied().collect();
+    // What it is made of is read by digests; a document that is not what its digest says is not read at all.
+    if let Some(package) = store.package(&found.id, None)? {
+        wanted.extend(package.layers().iter().map(|layer| DiffId::from_bytes(*layer.blob.digest.as_bytes())));
+    }
+    let mut proof = Proof { read: HashSet::new(), bytes: 0 };
+    let export = store.export(&found.id, &wanted, &mut proof)?;
+    let config = Config::parse(&export.config).map_err(|error| broken(error.to_string()))?;
+    if image.config.is_some_and(|asked| asked != config.digest) {
+        return Err(EndpointError::AnotherImage(format!(
+            "the target's image {} has the config {}, the source's another one",
+            found.id, config.digest
+        )));
+    }
+    if config.diff_ids != image.diff_ids {
+        return Err(broken("its config names other layers than the source's image has".into()));
+    }
+    if store.describe().kind.id_is_config() && config.digest.as_bytes() != found.id.as_bytes() {
+        return Err(broken(format!("its config is {}", config.digest)));
+    }
+    match wanted.iter().find(|id| !proof.read.contains(*id)) {
+        Some(id) => Err(broken(format!("layer {id} is missing"))),
+        None => Ok(proof.bytes),
+    }
+}
+
+/// What was read, by what it really is.
+struct Proof {
+    read: HashSet<DiffId>,
+    bytes: u64,
+}
+
+impl LayerSink for Proof {
+    fn layer(&mut self, told: Option<DiffId>, bytes: &mut dyn Read) -> io::Result<()> {
+        let mut hasher = Sha256::new();
+        blocks(bytes, &mut |block| {
+            hasher.update(block);
+            self.bytes += block.len() as u64;
+            Ok(())
+        })?;
+        let id = DiffId::from_bytes(*Digest::from_bytes(hasher.finalize().into()).as_bytes());
+        if let Some(told) = told.filter(|told| *told != id) {
+            let reason = format!("layer {told} of the target reads as {id}: its store is damaged");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        self.read.insert(id);
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Remotes on which no agent can run: everything there is done by its shell and its engine's client.
+//!
+//! The other end of the session is then an endpoint in this process, over a store that is reached through
+//! ssh. One ssh is the master of the connection, so a password is asked for once. What the master runs
+//! waits for the end of its input, and then removes the temporary files of the remote: so nothing stays
+//! there, and no ssh here, however this process ends.
+
+pub(crate) mod rsync;
+pub(crate) mod temporary;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use dsync_engine::{DistantStore, Reach, Store, StoreSpec};
+
+use crate::endpoint::{self, Site};
+use crate::error::Error;
+use crate::event::{Event, Observer};
+use crate::failure::EndpointError;
+use crate::interrupt;
+use crate::link::Link;
+use crate::options::{Identity, Options};
+use crate::transport::connection::{Dialled, Served};
+use crate::transport::destination::Destination;
+use crate::transport::ssh::{self, Pipe};
+use rsync::{DistantFolder, RsyncStore};
+
+/// Connects to the shell of a host.
+pub(crate) fn dial(
+    to: &Destination,
+    rsync: bool,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Dialled, Error> {
+    Ok(Master::start(to, options, observer)?.serve(rsync, to, options))
+}
+
+/// Does without the agent that cannot run there, for this reason.
+pub(crate) fn fall_back(
+    to: &Destination,
+    host: &str,
+    reason: &str,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Dialled, Error> {
+    let master = Master::start(to, options, observer)?;
+    let here = said(&["rsync".into(), "--version".into()]).is_some();
+    let rsync = here && master.has_rsync(to);
+    let way = if rsync { "rsync of the missing layers" } else { "a stream of the missing layers" };
+    observer.event(Event::Warning(&format!("no agent can run on {host} ({reason}); falling back to {way}")));
+    Ok(master.serve(rsync, to, options))
+}
+
+/// What the command of the master prints: that commands run there at all.
+const SIGN: &str = "docker-sync-runs";
+
+/// An ssh that keeps the connection, for other ssh to go through.
+struct Master {
+    pipe: Pipe,
+    /// The ssh command that goes through it.
+    shell: Vec<String>,
+    /// Where the temporary files are: in a directory of the same name on either host.
+    folder: tempfile::TempDir,
+    distant: DistantFolder,
+}
+
+impl Master {
+    /// Starts it and waits until it has the connection.
+    fn start(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Master, Error> {
+        let folder = temporary::folder(None).map_err(Error::io("cannot make a temporary directory"))?;
+        let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
+        let distant = DistantFolder::named(&name, options.tmpfolder.as_deref())?;
+        let socket = folder.path().join("ssh");
+        // What the user's configuration says of masters is about others than this one.
+        let through = |role: &[&str]| {
+            let control = format!("ControlPath={}", socket.display());
+            let role = role.iter().flat_map(|option| ["-o", option]).map(str::to_owned);
+            [&options.ssh[..], &["-o".into(), control]].concat().into_iter().chain(role).collect::<Vec<_>>()
+        };
+        let master = through(&["ControlMaster=yes", "ControlPersist=no"]);
+        // Where the master is gone, ssh would connect by itself, and perhaps ask for the password again.
+        let shell = through(&["ControlMaster=no", "ProxyCommand=false"]);
+        let keeper = format!("exec /bin/sh -c 'echo {SIGN}; cat >/dev/null; {}'", distant.removal());
+        let words = ssh::arguments(&master, to, &keeper);
+        let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
+        pipe.keep(output, input, SIGN);
+        while !socket.exists() {
+            if pipe.has_ended() || interrupt::happened() {
+                let status = pipe.end().and_then(|status| status.code());
+                if interrupt::happened() {
+                    return Err(Error::Interrupted);
+                }
+                // It has its own exit code where it did not get there, and the command's where it did.
+                if status != Some(255) {
+                    return Err(pipe.ended(&to.host));
+                }
+                return Err(ssh::failed(&to.host, pipe.message()));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Master { pipe, shell, folder, distant })
+    }
+
+    /// Whether rsync is there and can be talked to: it does not put up with a login shell that prints.
+    fn has_rsync(&self, to: &Destination) -> bool {
+        let script = "exec /bin/sh -c 'command -v rsync >/dev/null && echo yes'";
+        said(&ssh::arguments(&self.shell, to, script)).is_some_and(|said| said == b"yes\n")
+    }
+
+    /// Serves the store of the remote from this process.
+    fn serve(self, rsync: bool, to: &Destination, options: &Options) -> Dialled {
+        let Master { pipe, shell, folder, distant } = self;
+        let reach = Reach { words: ssh::words(&shell, to), ..Reach::default() };
+        let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
+        let (link, served) = Link::pair();
+        let (version, local, to) = (options.version.clone(), options.local_store.clone(), to.clone());
+        let (tmpfolder, exact): (Option<PathBuf>, _) =
+            (options.tmpfolder.clone(), options.identity == Identity::Exact);
+        let served = thread::spawn(move || {
+            let opener = move |spec: &str, folder: &Path| -> Result<Box<dyn Store>, EndpointError> {
+                let store = DistantStore::open(&words(spec)?, &reach)?;
+                if !rsync {
+                    return Ok(Box::new(store));
+                }
+                let here = endpoint::open_here(&local, folder)?;
+                // What has to keep its ID are compressed layers, in which rsync finds nothing that is the same.
+                if store.has_packages() && here.has_packages() && exact {
+                    return Ok(Box::new(store));
+                }
+                let shell = shell.clone();
+                let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());
+                Ok(Box::new(RsyncStore::new(store, here, shell, to, tmpfolder, distant, &reach)))
+            };
+            let site = Site { opener: &opener, ..Site::here(&version) };
+            let served = endpoint::serve(served, &site);
+            // The directory is needed as long as the master runs.
+            drop(folder);
+            served
+        });
+        Dialled { link, pipe: Some(pipe), sent, received, whole: true, served: Served(Some(served)) }
+    }
+}
+
+/// The words of the engine's client.
+fn words(spec: &str) -> Result<Vec<String>, EndpointError> {
+    match spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))? {
+        StoreSpec::Auto => Ok(Vec::new()),
+        StoreSpec::Command(words) => Ok(words),
+        StoreSpec::OciLayout(_) | StoreSpec::Archive { .. } => {
+            Err(EndpointError::Usage("files of the remote need an agent there".into()))
+        }
+    }
+}
+
+/// What a command that succeeds prints.
+fn said(words: &[String]) -> Option<Vec<u8>> {
+    let (program, arguments) = words.split_first()?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then_some(output.stdout)
+}

@@ -1,0 +1,353 @@
+//! The original's way: archives on both hosts, and rsync between them.
+//!
+//! The archives are partial. The side that has the new image writes one of the layers that are missing, the
+//! other side one of the layers they replace; rsync makes the second into the first.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory};
+use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
+use dsync_engine::{
+    Description, DistantStore, Export, Holdings, Identity, Import, LayerSink, Reach, Store, StoreError,
+    StoreKind,
+};
+use dsync_proto::{Failure, FailureKind};
+
+use crate::error::{Error, Side};
+use crate::fallback::temporary;
+use crate::inventory::assess;
+use crate::transport::destination::Destination;
+
+/// The name of the archive in the temporary directory of either host.
+const ARCHIVE: &str = "image.tar";
+
+/// The store of an engine on another host, whose layers go by rsync.
+pub(crate) struct RsyncStore {
+    distant: DistantStore,
+    /// The store of this host, for the basis of what comes.
+    here: Box<dyn Store>,
+    /// The ssh command without the host.
+    shell: Vec<String>,
+    to: Destination,
+    tmpfolder: Option<PathBuf>,
+    folder: DistantFolder,
+    reach: Reach,
+    /// What was listed last, for the names of an image.
+    listed: Mutex<Vec<Image>>,
+}
+
+impl RsyncStore {
+    pub(crate) fn new(
+        distant: DistantStore,
+        here: Box<dyn Store>,
+        shell: Vec<String>,
+        to: Destination,
+        tmpfolder: Option<PathBuf>,
+        folder: DistantFolder,
+        reach: &Reach,
+    ) -> Self {
+        let (reach, listed) = (reach.clone(), Mutex::default());
+        RsyncStore { distant, here, shell, to, tmpfolder, folder, reach, listed }
+    }
+
+    /// A temporary directory of this host, gone when it is dropped.
+    fn own_folder(&self) -> Result<tempfile::TempDir, StoreError> {
+        temporary::folder(self.tmpfolder.as_deref()).map_err(io_error("cannot make a temporary directory"))
+    }
+
+    /// The temporary directory of the other host with the archive that a script writes into it, if any.
+    fn distant_folder(&self, write_archive: Option<&str>) -> Result<MadeFolder<'_>, StoreError> {
+        let write =
+            write_archive.map_or(String::new(), |script| format!("&& {{ {script}; }} >\"$d/{ARCHIVE}\" "));
+        let DistantFolder { path } = &self.folder;
+        let removal = self.folder.removal();
+        let script =
+            format!("d=\"{path}\"; mkdir -m 700 \"$d\" {write}&& echo \"$d\" || {{ {removal}; exit 1; }}");
+        let said = self.distant.run_script(&script)?;
+        let folder = MadeFolder { store: self, path: said.lines().last().unwrap_or_default().to_owned() };
+        if !folder.path.starts_with('/') || !is_plain(&folder.path) {
+            let path = &folder.path;
+            let reason =
+                format!("{path:?} is no path that can be given to rsync; choose another with --tmpfolder");
+            return Err(StoreError::Broken { what: "the temporary directory of the remote".into(), reason });
+        }
+        Ok(folder)
+    }
+
+    /// Runs rsync between the archives, one of which is on the other host.
+    fn rsync(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let port = self.to.port.map_or(String::new(), |port| format!(" -p {port}"));
+        let shell = shlex::try_join(self.shell.iter().map(String::as_str)).unwrap_or_default() + &port;
+        let output = Command::new("rsync")
+            // Two archives may well have the same size and be of the same second, which rsync takes for equal.
+            .args(["-z", "--no-whole-file", "--ignore-times", "--stats", "-e", &shell, "--", from, to])
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => StoreError::NotFound { program: "rsync".into() },
+                _ => io_error("cannot run rsync")(error),
+            })?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+            if message.contains("No space left on device") {
+                return Err(StoreError::NoSpace { message });
+            }
+            let status = output.status.to_string();
+            return Err(StoreError::Failed { command: format!("rsync {from} {to}"), status, message });
+        }
+        let (sent, received) = parse_stats(&String::from_utf8_lossy(&output.stdout));
+        self.reach.sent.fetch_add(sent, Ordering::Relaxed);
+        self.reach.received.fetch_add(received, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn on_remote(&self, path: &str) -> String {
+        let host = &self.to.host;
+        // rsync wants the brackets that ssh does not.
+        match host.rsplit_once('@') {
+            Some((user, address)) if address.contains(':') => format!("{user}@[{address}]:{path}"),
+            None if host.contains(':') => format!("[{host}]:{path}"),
+            _ => format!("{host}:{path}"),
+        }
+    }
+
+    /// The image as it was listed, with its names.
+    fn named(&self, image: Image) -> Image {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.iter().find(|other| other.id == image.id).cloned().unwrap_or(image)
+    }
+
+    /// Writes the layers of this host that the image replaces, for rsync to look into.
+    fn write_basis(&self, image: &Image, path: &Path) -> Result<(), StoreError> {
+        let held = self.here.list()?.images;
+        let Some(basis) = assess::basis(&held, image, &image.names).first().copied() else { return Ok(()) };
+        let replaced = replaced(basis, image);
+        let file = File::create(path).map_err(io_error("cannot write the archive of the basis"))?;
+        let mut layers = Concatenated { out: BufWriter::new(file), wanted: replaced.clone() };
+        self.here.export(&basis.id, &replaced, &mut layers)?;
+        layers.out.flush().map_err(io_error("cannot write the archive of the basis"))
+    }
+}
+
+impl Store for RsyncStore {
+    fn describe(&self) -> Description {
+        self.distant.describe()
+    }
+
+    fn list(&self) -> Result<Inventory, StoreError> {
+        let all = self.distant.list()?;
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&all.images);
+        Ok(all)
+    }
+
+    fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+        self.distant.configs(ids)
+    }
+
+    fn holdings(&self, held: &[Image]) -> Holdings {
+        self.distant.holdings(held)
+    }
+
+    fn export(
+        &self,
+        id: &ImageId,
+        wanted: &HashSet<DiffId>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<Export, StoreError> {
+        let image = self.named(self.distant.image(id)?);
+        let own = self.own_folder()?;
+        let file = own.path().join(ARCHIVE);
+        self.write_basis(&image, &file)?;
+        let there = self.distant_folder(Some(&self.distant.save_script(&image, wanted)?))?;
+        self.rsync(&self.on_remote(&there.archive()), &file.to_string_lossy())?;
+        drop(there);
+        let archive = File::open(&file).map_err(io_error("cannot read the archive that arrived"))?;
+        archive::read(archive, &self.distant.request(&image, wanted), sink).map_err(|error| match error {
+            ReadError::Sink(source) => io_error("a layer cannot be passed on")(source),
+            ReadError::Source(source) => io_error("cannot read the archive that arrived")(source),
+            ReadError::Broken(reason) => StoreError::Broken { what: format!("the archive of {id}"), reason },
+        })
+    }
+
+    fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+        self.distant.layer_sizes(image)
+    }
+
+    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
+        let folder = self.own_folder()?;
+        let file = File::create(folder.path().join(ARCHIVE)).map_err(io_error("cannot write an archive"))?;
+        Ok(Box::new(RsyncImport { store: self, folder, archive: PartialArchive::new(BufWriter::new(file)) }))
+    }
+
+    fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
+        self.distant.tag(id, names)
+    }
+}
+
+/// An image on its way into an archive, to go by rsync when it is whole.
+struct RsyncImport<'a> {
+    store: &'a RsyncStore,
+    folder: tempfile::TempDir,
+    archive: PartialArchive<BufWriter<File>>,
+}
+
+impl Import for RsyncImport<'_> {
+    fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.archive.layer(diff_id, len, write).map_err(unwritten)
+    }
+
+    fn commit(mut self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
+        let Identity::Content(config) = identity else {
+            let reason = "by rsync an image keeps its content only".into();
+            return Err(StoreError::Broken { what: "the image".into(), reason });
+        };
+        let manifest = self.archive.finish(config, &Default::default()).map_err(unwritten)?;
+        let parsed = Config::parse(config)
+            .map_err(|error| StoreError::Broken { what: "the image".into(), reason: error.to_string() })?;
+        let store = self.store;
+        let id: Digest = match store.describe().kind {
+            StoreKind::DockerContainerd => manifest,
+            _ => parsed.digest,
+        };
+        let id = ImageId::from_bytes(*id.as_bytes());
+        let image = Image {
+            id,
+            config: Some(parsed.digest),
+            names: Vec::new(),
+            digests: Vec::new(),
+            diff_ids: parsed.diff_ids.clone(),
+            platform: parsed.platform,
+            size: 0,
+            created: parsed.created,
+        };
+        let held = store.list()?.images;
+        let basis = assess::basis(&held, &image, &[]).first().copied();
+        let basis =
+            basis.map(|basis| store.distant.save_script(basis, &replaced(basis, &image))).transpose()?;
+        let there = store.distant_folder(basis.as_deref())?;
+        let file = self.folder.path().join(ARCHIVE);
+        store.rsync(&file.to_string_lossy(), &store.on_remote(&there.archive()))?;
+        store.distant.run_script(&store.distant.load_script(&there.archive())?)?;
+        if store.distant.image(&id)?.diff_ids != parsed.diff_ids {
+            let reason = "the engine took it and shows other layers than its config names".into();
+            return Err(StoreError::Broken { what: "the image to load".into(), reason });
+        }
+        Ok(id)
+    }
+}
+
+/// Where the temporary files of the other host are: a path, as its shell takes it between double quotes.
+#[derive(Clone)]
+pub(crate) struct DistantFolder {
+    path: String,
+}
+
+impl DistantFolder {
+    /// A directory of this name in the folder, or in the other host's place for temporary files.
+    pub(crate) fn named(name: &str, tmpfolder: Option<&Path>) -> Result<DistantFolder, Error> {
+        let base = tmpfolder.map_or("${TMPDIR:-/tmp}".into(), Path::to_string_lossy);
+        if tmpfolder.is_some() && !is_plain(&base) {
+            let cause = format!("--tmpfolder {base:?} cannot be passed through every login shell");
+            let failure = Failure { kind: FailureKind::Usage, causes: vec![cause] };
+            return Err(Error::Endpoint { side: Side::Remote, failure });
+        }
+        Ok(DistantFolder { path: format!("{base}/{name}") })
+    }
+
+    /// The script that removes it.
+    pub(crate) fn removal(&self) -> String {
+        format!("rm -rf \"{}\"", self.path)
+    }
+}
+
+/// Whether neither a shell nor rsync makes anything else of it.
+fn is_plain(path: &str) -> bool {
+    path.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c))
+}
+
+/// The temporary directory of the other host, removed when this is dropped.
+struct MadeFolder<'a> {
+    store: &'a RsyncStore,
+    path: String,
+}
+
+impl MadeFolder<'_> {
+    fn archive(&self) -> String {
+        format!("{}/{ARCHIVE}", self.path)
+    }
+}
+
+impl Drop for MadeFolder<'_> {
+    fn drop(&mut self) {
+        // Where that fails, what keeps the connection does it at its end.
+        self.store.distant.run_script(&self.store.folder.removal()).ok();
+    }
+}
+
+/// Puts layers one after the other: rsync finds blocks wherever they are.
+struct Concatenated {
+    out: BufWriter<File>,
+    wanted: HashSet<DiffId>,
+}
+
+impl LayerSink for Concatenated {
+    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+        if diff_id.is_none_or(|id| self.wanted.contains(&id)) {
+            io::copy(tar, &mut self.out)?;
+        }
+        Ok(())
+    }
+}
+
+/// The layers of the basis that the image does not have.
+fn replaced(basis: &Image, image: &Image) -> HashSet<DiffId> {
+    basis.diff_ids.iter().filter(|id| !image.diff_ids.contains(id)).copied().collect()
+}
+
+/// Bytes sent and received, by what `rsync --stats` prints.
+fn parse_stats(stats: &str) -> (u64, u64) {
+    let number = |label: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(label))?;
+        line.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
+    };
+    (number("Total bytes sent:").unwrap_or(0), number("Total bytes received:").unwrap_or(0))
+}
+
+fn io_error(what: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    let what = what.to_owned();
+    move |source| StoreError::Io { what, source }
+}
+
+fn unwritten(error: WriteError) -> StoreError {
+    match error {
+        WriteError::Out(source) => io_error("cannot write an archive")(source),
+        WriteError::Contents { layer, source } => io_error(&format!("layer {layer} cannot be read"))(source),
+        WriteError::Config(error) => {
+            StoreError::Broken { what: "the image".into(), reason: error.to_string() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_of_rsync_is_read() {
+        let stats = "Number of files: 1 (reg: 1)\nTotal bytes sent: 12,345\nTotal bytes received: 67\n\nsent 12,345 bytes";
+        assert_eq!(parse_stats(stats), (12_345, 67));
+        assert_eq!(parse_stats(""), (0, 0));
+    }
+}

@@ -1,0 +1,219 @@
+//! The layers in play at one end: their listings, and the bytes of those that are kept.
+//!
+//! Kept layers lie in one temporary file that has no name in any directory, so however the process ends,
+//! nothing is left. Layers of which hardly any content is used are only listed; what of them is used after
+//! all is read once more from the store.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use dsync_core::{DiffId, Image, ImageId};
+use dsync_delta::Listing;
+use dsync_engine::{Export, Store, StoreError};
+use dsync_proto::ShortId;
+
+use super::memory::Memory;
+use super::pick::{Fetched, Pick, Wanted};
+use super::place::{Place, Slice};
+use super::spool::{Kept, Role, Spool, Telling, copy_at};
+use crate::cache::Cache;
+use crate::failure::EndpointError;
+
+/// Layers of one store.
+pub(crate) struct Layers<'a> {
+    store: &'a dyn Store,
+    spool: Spool,
+    /// Contents that were read once more, and where in the file they lie.
+    fetched: HashMap<DiffId, Fetched>,
+    file: File,
+}
+
+impl<'a> Layers<'a> {
+    /// Nothing yet. Temporary files go to `folder`; listings of layers that were read once come from `cache`. All listings
+    /// take at most their shares of `memory`.
+    pub(crate) fn new(
+        store: &'a dyn Store,
+        (folder, memory): (&Path, Memory),
+        cache: Option<Cache>,
+    ) -> Result<Self, EndpointError> {
+        let temporary = || EndpointError::io("cannot make a temporary file");
+        let spool = Spool::new(folder, cache, memory).map_err(temporary())?;
+        let file = tempfile::tempfile_in(folder).map_err(temporary())?;
+        Ok(Layers { store, spool, fetched: HashMap::new(), file })
+    }
+
+    /// As [`Layers::keep`]; each layer is told as soon as it is here.
+    pub(crate) fn keep_and(
+        &mut self,
+        image: &ImageId,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+        tell: &mut dyn FnMut(Kept) -> io::Result<()>,
+    ) -> Result<Export, StoreError> {
+        let wanted = self.spool.want(diff_ids, |_| true, Role::New);
+        self.store.export(image, &wanted, &mut Telling { spool: &mut self.spool, tell })
+    }
+
+    /// Reads layers of an image to keep them, and its config.
+    pub(crate) fn keep(
+        &mut self,
+        image: &ImageId,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+        role: Role,
+    ) -> Result<Export, StoreError> {
+        let wanted = self.spool.want(diff_ids, |_| true, role);
+        self.store.export(image, &wanted, &mut self.spool)
+    }
+
+    /// Gets to know layers of an image that is to be a basis; those that `keeps` names are kept. An image that
+    /// cannot be read is no basis; that is no reason to fail.
+    pub(crate) fn learn(
+        &mut self,
+        image: &ImageId,
+        diff_ids: impl IntoIterator<Item = DiffId>,
+        keeps: &dyn Fn(&DiffId) -> bool,
+    ) -> Result<(), StoreError> {
+        let wanted = self.spool.want(diff_ids, keeps, Role::Basis);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        match self.store.export(image, &wanted, &mut self.spool) {
+            Err(error) if is_the_images_own(&error) => {
+                // Half of it may be there, but nothing could be read once more.
+                self.spool.forget_listed(&wanted);
+                self.spool.note(format!("{image} is no basis: {error}"));
+                Ok(())
+            }
+            result => result.map(drop),
+        }
+    }
+
+    /// What the store remarked.
+    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+        self.spool.take_notes()
+    }
+
+    /// What is known of a layer.
+    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<Listing>> {
+        self.spool.listing(diff_id)
+    }
+
+    /// Finds a layer that begins so in the cache; the store need not have it.
+    pub(crate) fn recall_short(&mut self, short: &ShortId) -> Option<DiffId> {
+        self.spool.recall_short(short)
+    }
+
+    /// How long a layer is that is kept.
+    pub(crate) fn kept(&self, diff_id: &DiffId) -> Option<u64> {
+        self.spool.kept(diff_id).map(|(_, len)| len)
+    }
+
+    /// What all listings take of memory, and the tables that are made of them.
+    pub(crate) fn taken(&self) -> u64 {
+        self.spool.taken()
+    }
+
+    /// Reads once more those of these contents whose layers were only listed, from images that have them.
+    pub(crate) fn fetch(
+        &mut self,
+        images: &[&Image],
+        places: impl IntoIterator<Item = Place>,
+    ) -> Result<(), EndpointError> {
+        let mut missing: BTreeMap<DiffId, Vec<u32>> = BTreeMap::new();
+        for (diff_id, content) in places {
+            if self.spool.kept(&diff_id).is_none()
+                && self.fetched_at((diff_id, content)).is_none()
+                && let Ok(content) = u32::try_from(content)
+            {
+                missing.entry(diff_id).or_default().push(content);
+            }
+        }
+        let mut picks: HashMap<DiffId, Wanted> = HashMap::new();
+        for (diff_id, mut contents) in missing {
+            contents.sort_unstable();
+            contents.dedup();
+            let listing = self.spool.listing(&diff_id).ok_or_else(|| gone(&diff_id))?;
+            picks.insert(diff_id, (Arc::clone(listing), contents));
+        }
+        let pick = Pick::new(&self.file, picks, &mut self.fetched);
+        let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;
+        loop {
+            let next = pick.left().next();
+            let Some(diff_id) = next else { break };
+            let image = images
+                .iter()
+                .find(|image| image.diff_ids.contains(&diff_id))
+                .ok_or_else(|| gone(&diff_id))?;
+            let wanted: HashSet<DiffId> = pick.left().filter(|id| image.diff_ids.contains(id)).collect();
+            self.store.export(&image.id, &wanted, &mut pick).map_err(|error| {
+                match is_the_images_own(&error) {
+                    true => EndpointError::Basis(error.to_string()),
+                    false => error.into(),
+                }
+            })?;
+            if pick.left().any(|id| id == diff_id) {
+                return Err(EndpointError::Basis(format!("layer {diff_id} was not given again")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where in the file a content lies that was read once more.
+    fn fetched_at(&self, (diff_id, content): Place) -> Option<u64> {
+        let fetched = self.fetched.get(&diff_id)?;
+        let content = u32::try_from(content).ok()?;
+        let at = fetched.binary_search_by_key(&content, |(content, _)| *content).ok()?;
+        Some(fetched[at].1)
+    }
+
+    /// Copies a content of a layer that is kept, or that was fetched.
+    pub(crate) fn copy_content(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
+        let (diff_id, ordinal) = place;
+        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal));
+        let len = content.map_or(0, |content| content.len);
+        self.copy(Slice { place, from: 0, len }, out)
+    }
+
+    /// Copies a part of such a content.
+    pub(crate) fn copy(&self, Slice { place, from, len }: Slice, out: &mut dyn Write) -> io::Result<()> {
+        let (diff_id, ordinal) = place;
+        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal));
+        let content = content.filter(|content| from.checked_add(len).is_some_and(|end| end <= content.len));
+        let content = content.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
+        match (self.spool.kept(&diff_id), self.fetched_at(place)) {
+            (Some((at, _)), _) => self.spool.copy(at + content.at + from, len, out),
+            (None, Some(at)) => copy_at(&self.file, at + from, len, out),
+            (None, None) => Err(io::Error::other(format!("a content of layer {diff_id} is not at hand"))),
+        }
+    }
+
+    /// Reads bytes of a layer that is kept, from one on.
+    pub(crate) fn read_at(&self, diff_id: &DiffId, at: u64, mut out: &mut [u8]) -> io::Result<()> {
+        let kept = self.spool.kept(diff_id);
+        let (begin, _) = kept.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
+        self.spool.copy(begin + at, out.len() as u64, &mut out)
+    }
+
+    /// Copies a whole layer that is kept.
+    pub(crate) fn copy_layer(&self, diff_id: &DiffId, out: &mut dyn Write) -> io::Result<()> {
+        match self.spool.kept(diff_id) {
+            Some((at, len)) => self.spool.copy(at, len, out),
+            None => Err(io::Error::other(format!("layer {diff_id} is not here"))),
+        }
+    }
+}
+
+fn gone(diff_id: &DiffId) -> EndpointError {
+    EndpointError::Basis(format!("layer {diff_id} is gone"))
+}
+
+/// Whether it is this image that cannot be had, gone or damaged.
+fn is_the_images_own(error: &StoreError) -> bool {
+    match error {
+        StoreError::NoSuchImage { .. } | StoreError::Broken { .. } | StoreError::Failed { .. } => true,
+        StoreError::Io { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}

@@ -1,0 +1,56 @@
+//! Where an endpoint works: the folder of its temporary files, its memory, its index cache.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use dsync_proto::Event;
+
+use crate::cache::Cache;
+use crate::failure::EndpointError;
+use crate::link::Link;
+
+/// Where an endpoint works.
+#[derive(Debug, Clone)]
+pub(crate) struct Workspace {
+    /// Where temporary files go.
+    pub(crate) folder: PathBuf,
+    /// Bytes of memory to get along with.
+    pub(crate) memory: u64,
+    /// The folder that the index cache is in; the environment names one otherwise.
+    pub(crate) caches: Option<PathBuf>,
+}
+
+impl Workspace {
+    /// A folder that was named, or the system's place, and so much memory.
+    pub(crate) fn new(folder: &str, memory: u64) -> Result<Workspace, EndpointError> {
+        Ok(Workspace { folder: temporary_folder(folder)?, memory, caches: None })
+    }
+
+    /// The index cache; none where everything is to be read anew, or where there is no place for it.
+    pub(crate) fn cache(&self, link: &Link, whole: bool) -> Option<Cache> {
+        if whole {
+            return None;
+        }
+        match Cache::locate_below(self.caches.as_deref()) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                link.outbox.event(&Event::Note(format!("layers are not remembered: {error}")));
+                None
+            }
+        }
+    }
+
+    /// A temporary file without a name.
+    pub(crate) fn file(&self) -> Result<File, EndpointError> {
+        tempfile::tempfile_in(&self.folder).map_err(EndpointError::io("cannot make a temporary file"))
+    }
+}
+
+fn temporary_folder(named: &str) -> Result<PathBuf, EndpointError> {
+    let folder = if named.is_empty() { std::env::temp_dir() } else { PathBuf::from(named) };
+    if !folder.is_dir() {
+        let folder = folder.display();
+        return Err(EndpointError::Usage(format!("the temporary folder {folder} is not a directory")));
+    }
+    Ok(folder)
+}

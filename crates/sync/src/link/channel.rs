@@ -1,0 +1,410 @@
+//! One end of a conversation in frames: over a pipe to another process, or over channels to a thread.
+//!
+//! A reader thread (or the peer itself) fills a short queue, so that a slow reader slows the sender down
+//! and an `Abort` is noticed even by an end that is busy sending.
+
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dsync_proto::limits::DATA;
+use dsync_proto::{Channel, Event, HEADER_LEN, Header, Peer, Reply, Request, decode, encode};
+use serde::Serialize;
+
+use super::frame::{Frame, read_frame};
+use super::queue::{self, NoFrame, Receiver, Sender};
+use crate::failure::{Aborted, Breach};
+use crate::interrupt::{self, TICK};
+
+/// The longest note that is sent, in bytes: some less than an event may have.
+const NOTE: usize = 8 << 10;
+
+/// The receiving half.
+pub(crate) struct Inbox {
+    frames: Receiver,
+    aborted: Arc<AtomicBool>,
+}
+
+/// The sending half; clones send to the same place, whole frames at a time.
+#[derive(Clone)]
+pub(crate) struct Outbox(Arc<Mutex<Sink>>);
+
+enum Sink {
+    Pipe(BufWriter<Box<dyn Write + Send>>, Arc<AtomicU64>),
+    Queue(Sender, Arc<AtomicBool>),
+}
+
+/// Both halves.
+pub(crate) struct Link {
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+}
+
+impl Link {
+    /// Two links that are each other's other end.
+    pub(crate) fn pair() -> (Link, Link) {
+        let (left_out, right_in) = one_way();
+        let (right_out, left_in) = one_way();
+        (Link { inbox: left_in, outbox: left_out }, Link { inbox: right_in, outbox: right_out })
+    }
+
+    /// A link over a pipe; `sent` and `received` count its bytes.
+    pub(crate) fn over(
+        mut input: impl Read + Send + 'static,
+        output: impl Write + Send + 'static,
+        sent: Arc<AtomicU64>,
+        received: Arc<AtomicU64>,
+    ) -> Link {
+        let (sender, frames) = queue::queue();
+        let aborted = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&aborted);
+        thread::spawn(move || {
+            loop {
+                let frame = read_frame(&mut input);
+                if let Ok(frame) = &frame {
+                    note_abort(frame, &seen);
+                    received.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
+                }
+                let ended = frame.is_err();
+                if sender.send(frame).is_err() || ended {
+                    break;
+                }
+            }
+        });
+        let sink = Sink::Pipe(BufWriter::with_capacity(64 << 10, Box::new(output)), sent);
+        Link { inbox: Inbox { frames, aborted }, outbox: Outbox(Arc::new(Mutex::new(sink))) }
+    }
+
+    /// Sends a message to the other end of source and target.
+    pub(crate) fn send_peer(&self, message: &Peer) -> io::Result<()> {
+        self.outbox.send_message(Channel::Peer, message)
+    }
+
+    /// Waits for the other end's next message.
+    pub(crate) fn expect_peer(&mut self) -> io::Result<Peer> {
+        loop {
+            let frame = self.inbox.recv()?;
+            if frame.channel != Channel::Peer {
+                return Err(out_of_turn());
+            }
+            match decode(&frame.payload).map_err(io::Error::other)? {
+                Peer::Abort => return Err(Aborted.into()),
+                // Of a sync that is over.
+                Peer::Took { .. } => {}
+                message => return Ok(message),
+            }
+        }
+    }
+
+    /// The next request, skipping what is left over of a sync that failed.
+    pub(crate) fn next_request(&mut self) -> io::Result<Request> {
+        loop {
+            let frame = self.inbox.recv()?;
+            if frame.channel == Channel::Control {
+                self.inbox.aborted.store(false, Ordering::Relaxed);
+                return decode(&frame.payload).map_err(io::Error::other);
+            }
+        }
+    }
+
+    /// What the other end told since of batches: how many bytes came after the first ones of each, and in which time.
+    pub(crate) fn took(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
+        // While this end sends the other says nothing else, but that it gave up, which is noted elsewhere.
+        let frames = std::iter::from_fn(|| self.inbox.frames.recv(Some(Duration::ZERO)).ok()?.ok());
+        frames.filter_map(|frame| match frame.note() {
+            Some(Peer::Took { len, micros }) => Some((len, Duration::from_micros(micros))),
+            _ => None,
+        })
+    }
+
+    /// Begins a stream of data frames.
+    pub(crate) fn data_writer(&self) -> DataWriter<'_> {
+        DataWriter { link: self, buffer: Vec::with_capacity(DATA) }
+    }
+
+    /// The stream of data frames that comes next, to be read to its end.
+    pub(crate) fn data_reader(&mut self) -> DataReader<'_> {
+        let frame = Frame::new(Channel::Data, Vec::new());
+        DataReader { inbox: &mut self.inbox, frame, at: 0, ended: false }
+    }
+}
+
+impl Inbox {
+    /// Waits for a frame. The end of the connection is `UnexpectedEof`, and so is an interrupt.
+    pub(crate) fn recv(&self) -> io::Result<Frame> {
+        loop {
+            match self.frames.recv(Some(TICK)) {
+                Ok(frame) => return frame,
+                Err(NoFrame::Yet) if !interrupt::happened() => {}
+                Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// Why nothing more comes, if that is known already. What came before is forgotten.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        let frames = std::iter::from_fn(|| self.frames.recv(Some(Duration::ZERO)).ok());
+        frames.into_iter().find_map(Result::err)
+    }
+}
+
+impl Outbox {
+    /// Sends a frame; data frames may linger in a buffer until another kind follows or the stream ends.
+    pub(crate) fn send(&self, frame: Frame) -> io::Result<()> {
+        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *sink {
+            Sink::Queue(queue, aborted) => {
+                note_abort(&frame, aborted);
+                queue.send(Ok(frame))
+            }
+            Sink::Pipe(pipe, sent) => {
+                let header = Header { channel: frame.channel, len: frame.payload.len() };
+                let header =
+                    header.encode().ok_or_else(|| io::Error::other("a message is too long to send"))?;
+                pipe.write_all(&header)?;
+                pipe.write_all(&frame.payload)?;
+                sent.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
+                if frame.channel != Channel::Data || frame.payload.len() < DATA {
+                    pipe.flush()?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn send_message<T: Serialize>(&self, channel: Channel, message: &T) -> io::Result<()> {
+        self.send(Frame::new(channel, encode(message).map_err(io::Error::other)?))
+    }
+
+    pub(crate) fn request(&self, request: &Request) -> io::Result<()> {
+        self.send_message(Channel::Control, request)
+    }
+
+    pub(crate) fn reply(&self, reply: &Reply) -> io::Result<()> {
+        self.send_message(Channel::Control, reply)
+    }
+
+    /// Tells the client; that it can no longer be told is noticed elsewhere.
+    pub(crate) fn event(&self, event: &Event) {
+        match event {
+            Event::Note(note) if note.len() > NOTE => {
+                let cut = Event::Note(format!("{}…", &note[..note.floor_char_boundary(NOTE)]));
+                self.send_message(Channel::Event, &cut).ok();
+            }
+            event => drop(self.send_message(Channel::Event, event)),
+        }
+    }
+}
+
+/// Writes a stream as data frames. Dropped without `finish`, the stream has no end.
+pub(crate) struct DataWriter<'a> {
+    link: &'a Link,
+    buffer: Vec<u8>,
+}
+
+impl DataWriter<'_> {
+    /// Sends what is buffered, and the empty frame that ends the stream.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.send_buffer()?;
+        }
+        self.send_buffer()
+    }
+
+    fn send_buffer(&mut self) -> io::Result<()> {
+        if self.link.inbox.aborted.load(Ordering::Relaxed) {
+            return Err(Aborted.into());
+        }
+        let payload = std::mem::replace(&mut self.buffer, Vec::with_capacity(DATA));
+        self.link.outbox.send(Frame::new(Channel::Data, payload))
+    }
+}
+
+impl Write for DataWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let take = bytes.len().min(DATA - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..take]);
+        if self.buffer.len() == DATA {
+            self.send_buffer()?;
+        }
+        Ok(take)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() { Ok(()) } else { self.send_buffer() }
+    }
+}
+
+/// Reads a stream of data frames.
+pub(crate) struct DataReader<'a> {
+    inbox: &'a mut Inbox,
+    frame: Frame,
+    at: usize,
+    ended: bool,
+}
+
+impl DataReader<'_> {
+    /// When the last byte that was read was here, and how many more were then.
+    pub(crate) fn arrived(&self) -> (Instant, usize) {
+        (self.frame.arrived, self.frame.payload.len() - self.at)
+    }
+
+    /// Reads what is left, so that the next message can come.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        io::copy(&mut self, &mut io::sink()).map(drop)
+    }
+}
+
+impl Read for DataReader<'_> {
+    fn read_exact(&mut self, mut into: &mut [u8]) -> io::Result<()> {
+        while !into.is_empty() {
+            match self.read(into) {
+                Ok(0) => return Err(Breach("it ended before it had sent all".into()).into()),
+                Ok(read) => into = &mut into[read..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.frame.payload.len() && !self.ended {
+            let frame = self.inbox.recv()?;
+            match frame.channel {
+                Channel::Data => {
+                    self.ended = frame.payload.is_empty();
+                    (self.frame, self.at) = (frame, 0);
+                }
+                Channel::Peer if matches!(frame.note(), Some(Peer::Abort)) => {
+                    return Err(Aborted.into());
+                }
+                _ => return Err(out_of_turn()),
+            }
+        }
+        let rest = &self.frame.payload[self.at..];
+        let take = rest.len().min(into.len());
+        into[..take].copy_from_slice(&rest[..take]);
+        self.at += take;
+        Ok(take)
+    }
+}
+
+fn out_of_turn() -> io::Error {
+    Breach("it sent something out of turn".into()).into()
+}
+
+fn one_way() -> (Outbox, Inbox) {
+    let (sender, frames) = queue::queue();
+    let aborted = Arc::new(AtomicBool::new(false));
+    let sink = Sink::Queue(sender, Arc::clone(&aborted));
+    (Outbox(Arc::new(Mutex::new(sink))), Inbox { frames, aborted })
+}
+
+fn note_abort(frame: &Frame, aborted: &AtomicBool) {
+    if matches!(frame.note(), Some(Peer::Abort)) {
+        aborted.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_crosses_a_pipe_and_is_counted() {
+        let (input, output) = io::pipe().unwrap();
+        let (_, idle) = io::pipe().unwrap();
+        let (nothing, _keep) = io::pipe().unwrap();
+        let counters = || (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (sent, received) = counters();
+        let left = Link::over(nothing, output, Arc::clone(&sent), Arc::default());
+        let mut right = Link::over(input, idle, Arc::default(), Arc::clone(&received));
+        let stream: Vec<u8> = (0..1_000_000_u32).map(|i| (i / 7) as u8).collect();
+        let sending = stream.clone();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut writer = left.data_writer();
+                writer.write_all(&sending).unwrap();
+                writer.finish().unwrap();
+                left.send_peer(&Peer::Candidates { bitmap: vec![1] }).unwrap();
+            });
+            let mut got = Vec::new();
+            right.data_reader().read_to_end(&mut got).unwrap();
+            assert_eq!(got, stream);
+            assert_eq!(right.expect_peer().unwrap(), Peer::Candidates { bitmap: vec![1] });
+        });
+        assert_eq!(sent.load(Ordering::Relaxed), received.load(Ordering::Relaxed));
+        assert!(sent.load(Ordering::Relaxed) > 1_000_000);
+    }
+
+    #[test]
+    fn an_abort_stops_a_sender_and_a_reader() {
+        let (mut left, right) = Link::pair();
+        right.send_peer(&Peer::Abort).unwrap();
+        let error = left.data_writer().finish().unwrap_err();
+        assert!(error.get_ref().is_some_and(|e| e.is::<Aborted>()));
+        let error = left.data_reader().read(&mut [0]).unwrap_err();
+        assert!(error.get_ref().is_some_and(|e| e.is::<Aborted>()));
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_is_skipped() {
+        let (mut left, right) = Link::pair();
+        right.send_peer(&Peer::Abort).unwrap();
+        right.outbox.send(Frame::new(Channel::Data, vec![1])).unwrap();
+        right.outbox.request(&Request::List { patterns: Vec::new() }).unwrap();
+        assert!(matches!(left.next_request().unwrap(), Request::List { .. }));
+        left.data_writer().finish().unwrap();
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_is_told_from_a_connection_that_does() {
+        let (mut left, right) = Link::pair();
+        let mut writer = right.data_writer();
+        writer.write_all(&[7; 5]).unwrap();
+        writer.finish().unwrap();
+        let (mut some, mut more) = ([0; 4], [0; 4]);
+        let mut reader = left.data_reader();
+        reader.read_exact(&mut some).unwrap();
+        assert_eq!(some, [7; 4]);
+        let error = reader.read_exact(&mut more).unwrap_err();
+        assert!(error.get_ref().is_some_and(|e| e.is::<Breach>()));
+        drop(right);
+        let error = left.data_reader().read_exact(&mut more).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_note_of_any_length_is_no_breach() {
+        let (left, right) = Link::pair();
+        left.outbox.event(&Event::Note("ä".repeat(100_000)));
+        let frame = right.inbox.recv().unwrap();
+        let header = Header { channel: frame.channel, len: frame.payload.len() };
+        assert!(header.encode().is_some());
+        assert!(matches!(decode(&frame.payload), Ok(Event::Note(note)) if note.ends_with("ä…")));
+    }
+
+    #[test]
+    fn any_number_of_messages_of_a_sync_that_is_over_is_skipped() {
+        let (mut left, right) = Link::pair();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for _ in 0..200_000 {
+                    right.send_peer(&Peer::Took { len: 1, micros: 1 }).unwrap();
+                }
+                right.send_peer(&Peer::Candidates { bitmap: vec![1] }).unwrap();
+            });
+            assert_eq!(left.expect_peer().unwrap(), Peer::Candidates { bitmap: vec![1] });
+        });
+    }
+
+    #[test]
+    fn the_end_of_the_connection_is_an_error() {
+        let (mut left, right) = Link::pair();
+        drop(right);
+        assert_eq!(left.expect_peer().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

@@ -1,0 +1,68 @@
+//! How a user asks for images to be synced.
+
+use std::path::PathBuf;
+
+use dsync_core::{ImageRef, Platform};
+use dsync_proto::Compression;
+
+/// How to sync.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The ssh command as words.
+    pub ssh: Vec<String>,
+    /// The store of this host, as `--docker` takes it; empty to find one.
+    pub local_store: String,
+    /// The store of the remote host.
+    pub remote_store: String,
+    /// Where temporary files go, on both hosts; the system's place otherwise.
+    pub tmpfolder: Option<PathBuf>,
+    /// Bytes of memory that each end is to get along with.
+    pub memory: u64,
+    /// Only images of this platform.
+    pub platform: Option<Platform>,
+    /// How hard to compress what crosses.
+    pub compression: Compression,
+    /// How layers get across.
+    pub method: Method,
+    /// What stays the same of an image between stores that name images by manifests.
+    pub identity: Identity,
+    /// An image of the target to use as the basis.
+    pub basis: Option<ImageRef>,
+    /// Whether to find out what the bytes that cross are.
+    pub explain: bool,
+    /// The version of the program, which an agent on PATH must have too.
+    pub version: String,
+}
+
+/// What stays the same of an image between stores that name images by manifests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// Its ID, and all that this is made of.
+    #[default]
+    Exact,
+    /// Its config and layers; these are not compressed.
+    Content,
+}
+
+/// How layers get across.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// By an agent; where none can run by rsync, or else as a stream.
+    #[default]
+    Auto,
+    /// By an agent, or not at all.
+    Delta,
+    /// rsync of archives of the missing layers: the remote needs a shell, its engine and rsync.
+    Rsync,
+    /// A compressed archive of the missing layers: the remote needs a shell and its engine.
+    Stream,
+}
+
+/// Which way images go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the remote to this host.
+    Pull,
+    /// From this host to the remote.
+    Push,
+}

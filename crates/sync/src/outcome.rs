@@ -1,0 +1,47 @@
+//! What became of an image.
+
+use dsync_core::ImageId;
+use dsync_proto::{Cost, LayerState};
+
+/// Bytes over the connection, without what ssh adds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// From this host.
+    pub sent: u64,
+    /// To this host.
+    pub received: u64,
+}
+
+/// What became of one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The image ID on the target.
+    pub id: ImageId,
+    /// Whether the image was there and only its name moved.
+    pub was_there: bool,
+    /// Each layer, the lowest first.
+    pub layers: Vec<LayerOutcome>,
+    /// Bytes of layers that the target compressed again (or would), before that.
+    pub packed_again: u64,
+    /// Contents that crossed (or would), before compression, in bytes.
+    pub raw: u64,
+    /// The same after compression.
+    pub packed: u64,
+    /// The config and all that is no content, after compression.
+    pub told: u64,
+    /// What the packed bytes are, where that was asked for; the costliest first.
+    pub costs: Vec<Cost>,
+    /// All that crossed for this image.
+    pub traffic: Traffic,
+}
+
+/// What became of one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerOutcome {
+    /// Where it came from.
+    pub state: LayerState,
+    /// Its uncompressed size in bytes; 0 where it was not touched.
+    pub len: u64,
+    /// How many of these bytes the target had.
+    pub reused: u64,
+}

@@ -1,0 +1,344 @@
+//! Patch files: what a source sends to a target that has the old image, kept in a file. `docs/patch-format.md`
+//! has its bytes.
+//!
+//! A patch is made by a source that talks to a target which is not there, and applied by a target that talks to
+//! a source which is not there: both are played here.
+
+mod file;
+mod operand;
+mod unpacked;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::thread;
+
+use dsync_core::{DiffId, Image, ImageId};
+use dsync_engine::{Package, Store};
+use dsync_proto::{
+    Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, decode,
+};
+
+use crate::conversation::Step;
+use crate::convert::{from_wire, to_wire};
+use crate::endpoint::open_here;
+use crate::error::{Error, Side};
+use crate::event::{Event, Observer};
+use crate::failure::EndpointError;
+use crate::layers::workspace::Workspace;
+use crate::link::{Frame, Inbox, Link, Outbox};
+
+use crate::options::Identity;
+use crate::outcome::{LayerOutcome, Outcome, Traffic};
+use crate::source::{self, Sending};
+use crate::target::{self, Given, Keep, Receiving, short};
+use file::{Head, Reader, Writer};
+use operand::{Operand, Stores};
+use unpacked::as_content;
+
+/// How to make or apply a patch.
+#[derive(Debug, Clone)]
+pub struct PatchOptions {
+    /// The store of this host, as `--docker` takes it; empty to find one.
+    pub store: String,
+    /// Where temporary files go; empty for the system's place.
+    pub tmpfolder: String,
+    /// Bytes of memory to get along with.
+    pub memory: u64,
+    /// How hard to compress.
+    pub compression: Compression,
+    /// What is to stay the same of an image out of a store that names images by manifests.
+    pub identity: Identity,
+}
+
+/// What a patch came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchMade {
+    /// The new image.
+    pub image: Image,
+    /// How many of its layers are in the patch.
+    pub layers: usize,
+    /// Contents in it, before compression, in bytes.
+    pub raw: u64,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// Writes what makes image `new` of image `old` to a file. Both are names or IDs of this host's store, or
+/// `oci:DIR[:NAME]`, `docker-archive:FILE[:NAME]`, `oci-archive:FILE[:NAME]`.
+pub fn diff(
+    options: &PatchOptions,
+    old: &str,
+    new: &str,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<PatchMade, Error> {
+    make(options, old, new, file, observer).map_err(here)
+}
+
+/// Makes the new image of a patch out of the old one, which this host must have.
+pub fn apply(
+    options: &PatchOptions,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<(Image, Outcome), Error> {
+    take(options, file, observer).map_err(here)
+}
+
+fn here(error: EndpointError) -> Error {
+    Error::Endpoint { side: Side::Local, failure: Failure::from(error) }
+}
+
+fn make(
+    options: &PatchOptions,
+    old: &str,
+    new: &str,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<PatchMade, EndpointError> {
+    let (old, new) = (Operand::parse(old), Operand::parse(new));
+    // What both have is read out of the first.
+    let room = Workspace::new(&options.tmpfolder, options.memory)?;
+    let stores = Stores::open(&[new, old], &options.store, &room.folder)?;
+    let held = stores.list()?.images;
+    let packages = [old, new].map(|operand| operand.store(&stores));
+    let ((old, _), (mut new, names)) = (old.find(&stores)?, new.find(&stores)?);
+    if new.config.is_none() {
+        new.config = packages[1].configs(&[new.id])?.into_iter().next().flatten();
+    }
+    let new = new;
+    let package = match options.identity {
+        Identity::Exact => packages[1].package(&new.id, None)?,
+        Identity::Content => None,
+    };
+    let mut basis: Vec<DiffId> = Vec::new();
+    old.diff_ids.iter().for_each(|id| {
+        if !basis.contains(id) {
+            basis.push(*id)
+        }
+    });
+    let (layers, local) = match &package {
+        Some(package) => packed_parts(package, &old, packages[0].package(&old.id, None)?.as_ref()),
+        None => (parts(&new, &old), Vec::new()),
+    };
+    let mut image = to_wire(&new);
+    image.names = names.iter().map(ToString::to_string).collect();
+    let exact = package.is_some();
+    let head = Head { image, exact, layers, local, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
+    let need = Need::Layers {
+        layers: head.layers.clone(),
+        whole: false,
+        basis: basis.iter().map(short).collect(),
+        local: head.local.clone(),
+    };
+
+    let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
+    let (mut mine, mut theirs) = Link::pair();
+    let sending = Sending {
+        compression: options.compression,
+        speed: None,
+        dry_run: false,
+        explain: false,
+        exact: exact.then_some(None),
+        prove: false,
+        key: None,
+    };
+    let (id, streams) = (new.id, Step::of_patch(exact).filter(|step| step.is_stream()).count());
+    let (sent, recorded) = thread::scope(|scope| {
+        let sending = scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &room));
+        let recorded = mine
+            .send_peer(&Peer::Need(need))
+            .and_then(|()| record(&mut mine.inbox, (&mut writer, streams), observer));
+        drop(mine);
+        (sending.join(), recorded)
+    });
+    let sent = sent.unwrap_or_else(|_| Err(EndpointError::Broken("the source ended early".into())));
+    let Reply::Sent { raw, .. } = sent? else {
+        return Err(EndpointError::Broken("the source gave no account".into()));
+    };
+    recorded.map_err(EndpointError::io("cannot write the patch"))?;
+    let size = writer.finish().map_err(EndpointError::io("cannot write the patch"))?;
+    let image = from_wire(&head.image)?;
+    Ok(PatchMade { image, layers: head.layers.len(), raw, size })
+}
+
+/// The layers of an image that another has not.
+fn parts(new: &Image, old: &Image) -> Vec<u32> {
+    let mut seen: HashSet<DiffId> = old.diff_ids.iter().copied().collect();
+    let missing = (0..).zip(&new.diff_ids).filter(|(_, id)| seen.insert(**id));
+    missing.map(|(position, _)| position).collect()
+}
+
+/// The same of the layers of a package, and those that the other image has in another form.
+fn packed_parts(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u32>, Vec<u32>) {
+    let blobs = packed.map(Package::layers).unwrap_or_default();
+    let (mut missing, mut local) = (Vec::new(), Vec::new());
+    for ((position, layer), id) in (0..).zip(new.layers()).zip(new.stack()) {
+        match (blobs.iter().any(|other| other.blob == layer.blob), old.diff_ids.contains(&id)) {
+            (true, _) => {}
+            (false, true) => local.push(position),
+            (false, false) => missing.push(position),
+        }
+    }
+    (missing, local)
+}
+
+/// Writes down what a source sends, until it has nothing more to send: so many streams.
+fn record(
+    inbox: &mut Inbox,
+    (out, streams): (&mut Writer, usize),
+    observer: &dyn Observer,
+) -> io::Result<()> {
+    let mut ended = 0;
+    while ended < streams {
+        // A source that failed says why itself.
+        let Ok(frame) = inbox.recv() else { return Ok(()) };
+        match frame.channel {
+            Channel::Event => tell(&frame, observer)?,
+            Channel::Peer => match decode(&frame.payload).map_err(io::Error::other)? {
+                Peer::Offer(offer) if offer.has_all() => out.frame(&frame)?,
+                _ => return Err(io::Error::other("the old image cannot be read whole")),
+            },
+            Channel::Data => {
+                ended += usize::from(frame.payload.is_empty());
+                out.frame(&frame)?;
+            }
+            Channel::Control => {}
+        }
+    }
+    Ok(())
+}
+
+fn tell(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
+    observer.event(match &decode(&frame.payload).map_err(io::Error::other)? {
+        WireEvent::Phase(phase) => Event::Phase(*phase),
+        WireEvent::Total(bytes) => Event::Total(*bytes),
+        WireEvent::Advance(bytes) => Event::Advance(*bytes),
+        WireEvent::Note(note) => {
+            observer.event(Event::Note(note));
+            return Ok(());
+        }
+    });
+    Ok(())
+}
+
+fn take(
+    options: &PatchOptions,
+    file: &Path,
+    observer: &dyn Observer,
+) -> Result<(Image, Outcome), EndpointError> {
+    let mut reader = Reader::open(file)?;
+    let head = reader.head().clone();
+    let image = from_wire(&head.image)?;
+    let basis = head.basis.iter().copied().map(DiffId::from_bytes).collect();
+    let receiving = Receiving {
+        image: image.clone(),
+        names: image.names.clone(),
+        basis: None,
+        whole: false,
+        dry_run: false,
+        exact: head.exact.then_some(Keep::Whole),
+        prove: false,
+        key: None,
+        given: Some(Given { layers: head.layers, local: head.local, basis, as_content }),
+    };
+    let room = Workspace::new(&options.tmpfolder, options.memory)?;
+    let store = open_here(&options.store, &room.folder)?;
+    let received = receive(&*store, &receiving, &room, &mut reader, observer)?;
+    let id = ImageId::from_bytes(received.id);
+    let layers: Vec<LayerOutcome> = received
+        .layers
+        .iter()
+        .map(|layer| LayerOutcome { state: layer.state, len: layer.len, reused: layer.reused })
+        .collect();
+    let missing = layers.iter().filter(|layer| layer.state == LayerState::Missing);
+    let raw = missing.map(|layer| layer.len.saturating_sub(layer.reused)).sum();
+    let traffic = Traffic { sent: 0, received: reader.size() };
+    let outcome = Outcome {
+        id,
+        was_there: received.was_there,
+        layers,
+        raw,
+        packed: reader.size(),
+        told: 0,
+        costs: Vec::new(),
+        packed_again: received.packed_again,
+        traffic,
+    };
+    Ok((image, outcome))
+}
+
+/// Runs a target against the file.
+fn receive(
+    store: &dyn Store,
+    receiving: &Receiving,
+    room: &Workspace,
+    reader: &mut Reader,
+    observer: &dyn Observer,
+) -> Result<Received, EndpointError> {
+    let (mine, mut theirs) = Link::pair();
+    let Link { mut inbox, outbox } = mine;
+    let reply = thread::scope(|scope| {
+        let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, room));
+        // A patch that ends within the documents has nothing more to send, and the target must not wait for it.
+        let outbox = match receiving.exact {
+            Some(_) => send_documents(reader, &outbox).then_some(outbox),
+            None => Some(outbox),
+        };
+        let needs = listen(&mut inbox, observer, true);
+        let playing = scope.spawn(move || {
+            if let Some(outbox) = outbox.filter(|_| needs) {
+                // A target that listens no longer says why itself.
+                while let Ok(Some(frame)) = reader.frame() {
+                    if outbox.send(frame).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        listen(&mut inbox, observer, false);
+        playing.join().ok();
+        target.join()
+    });
+    let reply = reply.unwrap_or_else(|_| Err(EndpointError::Broken("the target ended early".into())));
+    match reply? {
+        Reply::Received(received) => Ok(received),
+        _ => Err(EndpointError::Broken("the target gave no account".into())),
+    }
+}
+
+/// Sends the documents of an image, which come before all else. False where the patch ends within them.
+fn send_documents(reader: &mut Reader, outbox: &Outbox) -> bool {
+    while let Ok(Some(frame)) = reader.frame() {
+        let is_last = frame.channel == Channel::Data && frame.payload.is_empty();
+        // A target that listens no longer says why itself.
+        if outbox.send(frame).is_err() || is_last {
+            return true;
+        }
+    }
+    false
+}
+
+/// Passes on what a target tells, up to its need or to its end. Returns whether it needs anything.
+fn listen(inbox: &mut Inbox, observer: &dyn Observer, up_to_need: bool) -> bool {
+    while let Ok(frame) = inbox.recv() {
+        match frame.channel {
+            Channel::Event => drop(tell(&frame, observer)),
+            Channel::Peer if up_to_need => {
+                return matches!(decode(&frame.payload), Ok(Peer::Need(Need::Layers { .. })));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+impl From<file::PatchError> for EndpointError {
+    fn from(error: file::PatchError) -> Self {
+        match error {
+            file::PatchError::Io(source) => EndpointError::Io { what: "cannot read the patch", source },
+            file::PatchError::Damaged => EndpointError::Patch(error.to_string()),
+            error => EndpointError::Unsupported(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! An image of a package, in a store that does not name images by manifests.
+//!
+//! A patch may hold an image with all that its ID is made of, and be applied where IDs are made of the config alone. What
+//! crosses is the same; of it only the layers of one image are taken, and those that cross as they are stored are
+//! uncompressed.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use dsync_core::{DiffId, Digest, ImageId};
+use dsync_engine::archive::decoded;
+use dsync_engine::{Identity, Import, Package, PackedLayer, StoreError};
+use sha2::{Digest as _, Sha256};
+
+use crate::target::AsContent;
+
+/// Which image is made.
+struct Content {
+    config: Vec<u8>,
+    diff_ids: Vec<DiffId>,
+    /// Where layers are uncompressed.
+    folder: PathBuf,
+}
+
+/// The image of the package with this config.
+pub(crate) fn as_content(package: &Package, config: &Digest, folder: &Path) -> Option<Box<dyn AsContent>> {
+    let diff_ids = package.config(config)?.diff_ids.clone();
+    let config = package.document(config)?.to_vec();
+    Some(Box::new(Content { config, diff_ids, folder: folder.to_owned() }))
+}
+
+impl AsContent for Content {
+    fn config(&self) -> &[u8] {
+        &self.config
+    }
+
+    fn begin<'a>(&'a self, package: &Package, import: Box<dyn Import + 'a>) -> Box<dyn Import + 'a> {
+        let stored = |layer: &PackedLayer| {
+            let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
+            Some((raw, layer.diff_id.filter(|id| self.diff_ids.contains(id))?))
+        };
+        let stored = package.layers().iter().filter_map(stored).collect();
+        Box::new(Unpacking { import, content: self, stored, given: HashSet::new() })
+    }
+}
+
+/// Hashes what is written.
+struct Hasher(Sha256);
+
+impl Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Unpacking<'a> {
+    import: Box<dyn Import + 'a>,
+    content: &'a Content,
+    /// The layers of the image by the digests of what is stored.
+    stored: HashMap<DiffId, DiffId>,
+    /// The layers that the store has got.
+    given: HashSet<DiffId>,
+}
+
+impl Import for Unpacking<'_> {
+    fn layer(
+        &mut self,
+        id: &DiffId,
+        len: u64,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Io { what: format!("layer {id} cannot be uncompressed"), source };
+        let is_own = self.content.diff_ids.contains(id);
+        let diff_id = if is_own { Some(id) } else { self.stored.get(id) };
+        // The others are of another platform, or said of an image, or a second form of a layer.
+        let Some(diff_id) = diff_id.copied().filter(|diff_id| self.given.insert(*diff_id)) else {
+            return write(&mut io::sink()).map_err(failed);
+        };
+        if is_own {
+            return self.import.layer(id, len, write);
+        }
+        let mut packed = tempfile::tempfile_in(&self.content.folder).map_err(failed)?;
+        write(&mut packed).map_err(failed)?;
+        let mut plain = || {
+            packed.seek(SeekFrom::Start(0))?;
+            decoded(BufReader::new(packed.try_clone()?))
+        };
+        let mut hasher = Hasher(Sha256::new());
+        let len = io::copy(&mut plain().map_err(failed)?, &mut hasher).map_err(failed)?;
+        if hasher.0.finalize()[..] != diff_id.as_bytes()[..] {
+            return Err(failed(io::Error::other(format!("what comes out is not {diff_id}"))));
+        }
+        self.import.layer(&diff_id, len, &mut |out| io::copy(&mut plain()?.take(len), out).map(drop))
+    }
+
+    fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
+        self.import.commit(identity)
+    }
+}

@@ -1,0 +1,115 @@
+//! From the images that a source lists to those that are meant, and to the entries of a report.
+
+use std::collections::{BTreeMap, HashSet};
+
+use dsync_core::{Image, ImageId, ImageRef, Unreadable};
+use dsync_proto::{Failure, FailureKind, Survey};
+
+use crate::error::{Error, Side};
+use crate::inventory::select::{self, Selector};
+use crate::session::report::Entry;
+
+/// An image of the source that is meant.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    pub(crate) image: Image,
+    /// The names by which it is meant.
+    pub(crate) names: Vec<Option<ImageRef>>,
+    /// Whether it is meant by its full ID, or by a digest.
+    pub(crate) pinned: bool,
+}
+
+/// The images that are meant; all that are listed where nothing was selected. `names` are those that the source has, where
+/// something was selected that it has not.
+pub(crate) fn choose(
+    selectors: &[Selector],
+    images: Vec<Image>,
+    unreadable: &[Unreadable],
+    names: &[String],
+) -> Result<Vec<Chosen>, Error> {
+    for selector in selectors {
+        if let Some(error) = contradiction(selector, &images) {
+            return Err(error);
+        }
+        if !images.iter().any(|image| selector.selects(image))
+            && !unreadable.iter().any(|image| selector.selects_unreadable(image))
+        {
+            let pattern = selector.as_str().to_owned();
+            return Err(Error::NoSuchImage { close: select::close(&pattern, names), pattern });
+        }
+    }
+    let chosen: Vec<Chosen> = images
+        .into_iter()
+        .map(|image| {
+            let pinned = selectors.iter().any(|selector| selector.pins(&image));
+            Chosen { names: select::names(selectors, &image), image, pinned }
+        })
+        .filter(|chosen| !chosen.names.is_empty())
+        .collect();
+    match ambiguous(selectors, &chosen) {
+        None => Ok(chosen),
+        Some(name) => {
+            let causes = vec![format!("{name} is to be two images: name one of them")];
+            Err(Error::Endpoint { side: Side::Local, failure: Failure { kind: FailureKind::Usage, causes } })
+        }
+    }
+}
+
+/// That the name beside a digest is another image's.
+fn contradiction(selector: &Selector, images: &[Image]) -> Option<Error> {
+    let image = images.iter().find(|image| selector.is_contradicted_by(image))?;
+    Some(Error::OtherDigest {
+        name: selector.exact()?.clone(),
+        wanted: *selector.digest()?,
+        id: image.id,
+        is_there: images.iter().any(|image| selector.selects(image)),
+    })
+}
+
+/// A name that was given to several images by their digests.
+fn ambiguous<'a>(selectors: &[Selector], chosen: &'a [Chosen]) -> Option<&'a ImageRef> {
+    let mut seen = HashSet::new();
+    let given = |name: &ImageRef| selectors.iter().any(|s| s.digest().is_some() && s.exact() == Some(name));
+    let mut names = chosen.iter().flat_map(|chosen| chosen.names.iter().flatten());
+    names.find(|name| !seen.insert(*name) && given(name))
+}
+
+/// The entries of a report, sorted by name; `None` when the survey does not fit.
+pub(crate) fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<Entry>> {
+    if chosen.len() != surveys.len() {
+        return None;
+    }
+    let mut sorted: BTreeMap<(Option<ImageRef>, ImageId), Entry> = BTreeMap::new();
+    for (Chosen { image, names, pinned }, survey) in chosen.into_iter().zip(surveys) {
+        let told = [survey.status.len(), survey.created.len()];
+        if told != [names.len(); 2] || image.diff_ids.len() != survey.layers.len() {
+            return None;
+        }
+        for ((name, status), target_created) in names.into_iter().zip(survey.status).zip(survey.created) {
+            let entry = Entry {
+                name: name.clone(),
+                image: image.clone(),
+                pinned,
+                status,
+                target_created,
+                layers: survey.layers.clone(),
+                basis: survey.basis.clone(),
+            };
+            sorted.insert((name, image.id), entry);
+        }
+    }
+    Some(sorted.into_values().collect())
+}
+
+/// An image that is asked for by its ID, of a store whose IDs are those of configs, has that config.
+pub(crate) fn check_pins(chosen: &[Chosen], source: Side, id_is_config: bool) -> Result<(), Error> {
+    let fits = |image: &Image| image.config.is_some_and(|config| config.as_bytes() == image.id.as_bytes());
+    match chosen.iter().find(|chosen| chosen.pinned && id_is_config && !fits(&chosen.image)) {
+        None => Ok(()),
+        Some(Chosen { image, .. }) => {
+            let causes = vec![format!("the source gives another config than {} for that ID", image.id)];
+            let failure = Failure { kind: FailureKind::AnotherImage, causes };
+            Err(Error::Endpoint { side: source, failure })
+        }
+    }
+}

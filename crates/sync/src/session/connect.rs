@@ -1,0 +1,36 @@
+//! Connects in the way that was asked for.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::event::Observer;
+use crate::fallback;
+use crate::options::{Method, Options};
+use crate::transport::connection::{Dialled, dial_agent};
+use crate::transport::destination::{Destination, Remote};
+use crate::transport::ssh;
+
+/// Connects in the way that was asked for.
+pub(super) fn dial(
+    remote: &Remote,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Dialled, Error> {
+    let Remote::Ssh(to) = remote else { return dial_agent(remote, options, observer) };
+    ssh::overriding(&options.ssh, |ssh| dial_host(to, &Options { ssh, ..options.clone() }, observer))
+}
+
+fn dial_host(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {
+    let remote = &Remote::Ssh(to.clone());
+    match options.method {
+        Method::Delta => dial_agent(remote, options, observer),
+        Method::Stream => fallback::dial(to, false, options, observer),
+        Method::Rsync => fallback::dial(to, true, options, observer),
+        Method::Auto => match dial_agent(remote, options, observer) {
+            Err(Error::NoAgent { host, reason }) => {
+                fallback::fall_back(to, &host, &reason, options, observer)
+            }
+            other => other,
+        },
+    }
+}

@@ -1,0 +1,100 @@
+//! The layers of the target's basis that the source knows.
+
+use std::sync::Arc;
+
+use dsync_core::{DiffId, Image};
+use dsync_proto::{Known, LayerProof, ShortId};
+
+use crate::failure::EndpointError;
+use crate::layers::{Layers, Shelf};
+
+/// What the source has of the target's basis.
+pub(super) struct Basis<'a> {
+    layers: Vec<(Option<DiffId>, Known)>,
+    /// The images through which the layers are read.
+    pub(super) images: Vec<&'a Image>,
+}
+
+impl<'a> Basis<'a> {
+    /// Finds the layers that a target named in the store, or in what is remembered.
+    pub(super) fn find(
+        own: &mut Layers<'_>,
+        held: &'a [Image],
+        image: &Image,
+        named: &[ShortId],
+    ) -> Result<Basis<'a>, EndpointError> {
+        let mut images: Vec<&Image> = Vec::new();
+        let mut layers = Vec::new();
+        for short in named {
+            let is_it = |id: &&DiffId| id.as_bytes().starts_with(short);
+            let there = held.iter().find_map(|held| Some((held, *held.diff_ids.iter().find(is_it)?)));
+            let known = match there {
+                Some((holder, diff_id)) => {
+                    if !images.iter().any(|image| image.id == holder.id) {
+                        images.push(holder);
+                    }
+                    (Some(diff_id), Known::Bytes)
+                }
+                None => match own.recall_short(short) {
+                    Some(diff_id) => (Some(diff_id), Known::Listing),
+                    None => (None, Known::No),
+                },
+            };
+            layers.push(known);
+        }
+        let ids: Vec<DiffId> = layers.iter().filter_map(|(id, _)| *id).collect();
+        for holder in &images {
+            let named = holder.diff_ids.iter().copied().filter(|id| ids.contains(id));
+            own.learn(&holder.id, named, &|id| !image.diff_ids.contains(id))?;
+        }
+        // What could not be read is not known.
+        for (id, known) in &mut layers {
+            let listed = id.as_ref().is_some_and(|id| own.listing(id).is_some());
+            if !listed {
+                (*id, *known) = (None, Known::No);
+            }
+        }
+        Ok(Basis { layers, images })
+    }
+
+    /// Takes it that the layers are not known of which the target has not proven that it has them. So it cannot find out by
+    /// guesses which layers are in other images than the one that it is given.
+    pub(super) fn check(
+        &mut self,
+        own: &Layers<'_>,
+        proofs: &[LayerProof],
+        key: &[u8; 16],
+    ) -> Result<(), EndpointError> {
+        if proofs.len() != self.layers.len() {
+            return Err(EndpointError::Protocol("the target proves other layers than it named".into()));
+        }
+        for ((id, known), proof) in self.layers.iter_mut().zip(proofs) {
+            let is_proven = |id: &DiffId| own.listing(id).is_some_and(|listing| listing.proof(key) == *proof);
+            if !id.as_ref().is_some_and(is_proven) {
+                (*id, *known) = (None, Known::No);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the target has layers of which nothing is known here.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.layers.iter().any(|(_, known)| *known == Known::No)
+    }
+
+    /// Whether the bytes of all layers can be read here.
+    pub(super) fn is_readable(&self) -> bool {
+        self.layers.iter().all(|(_, known)| *known == Known::Bytes)
+    }
+
+    /// What is known of each layer.
+    pub(super) fn known(&self) -> Vec<Known> {
+        self.layers.iter().map(|(_, known)| *known).collect()
+    }
+
+    /// The known layers.
+    pub(super) fn shelves(&self, own: &Layers<'_>) -> Vec<Shelf> {
+        let layers = self.layers.iter().filter_map(|(id, known)| Some((own.listing(id.as_ref()?)?, known)));
+        layers.map(|(listing, known)| Shelf::layer(Arc::clone(listing), *known == Known::Bytes)).collect()
+    }
+}

@@ -1,0 +1,185 @@
+//! Sends an image to a target that has nothing to build on: [`conversation::cold`](crate::conversation::cold).
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use dsync_core::{DiffId, Image};
+use dsync_delta::Listing;
+use dsync_delta::columns::Encoder;
+use dsync_delta::gather::{self, Batch, Run};
+use dsync_engine::Export;
+use dsync_proto::{Event, Reply};
+
+use super::code::{Programs, Version};
+use super::effort::Pace;
+use super::explain;
+use super::pack::{self, Sources};
+use super::transfer::{Sending, Transfer, position};
+use crate::coding::batch;
+use crate::coding::section::{self, Telling};
+use crate::conversation::Step;
+use crate::conversation::cold::{batch_limits, no_old, spots};
+use crate::conversation::headers::mode;
+use crate::conversation::want::Want;
+use crate::failure::EndpointError;
+use crate::layers::memory::Memory;
+use crate::layers::{Kept, Layers};
+use crate::link::progress::Progress;
+use crate::link::{DataWriter, Link};
+
+const LOST: &str = "cannot send to the target";
+
+/// Sends the layers that the target wants.
+pub(super) fn send(
+    mut transfer: Transfer<'_>,
+    own: &mut Layers<'_>,
+    want: &Want,
+) -> Result<Reply, EndpointError> {
+    let Transfer { talk, image, how, pace, memory, told, .. } = &mut transfer;
+    talk.event(&Event::Total(image.size));
+    let link = &*talk.step(Step::Cold);
+    let (announce, kept) = channel();
+    let (reader, id) = (&mut *own, image.id);
+    let (export, sent) = thread::scope(|scope| {
+        // The sender waits for layers as long as the reader has the other end.
+        let reading = scope.spawn(move || {
+            reader.keep_and(&id, want.layers.iter().copied(), &mut |kept| {
+                announce.send(kept).map_err(|_| io::ErrorKind::BrokenPipe.into())
+            })
+        });
+        let mut sender = Sender {
+            link,
+            out: link.data_writer(),
+            encoder: Encoder::new(&[], mode(want.whole)),
+            pace,
+            memory: *memory,
+            progress: Progress::new(&link.outbox),
+            dry_run: how.dry_run,
+            layers: Vec::new(),
+            programs: Programs::default(),
+            sent: Sent { told: *told, ..Sent::default() },
+        };
+        let sent = sender.all(&want.layers, kept).map(|()| sender);
+        (reading.join(), sent)
+    });
+    own.take_notes().into_iter().for_each(|note| link.outbox.event(&Event::Note(note)));
+    let ended = || EndpointError::Broken("the reader of the image ended early".into());
+    let export = export.map_or_else(|_| Err(ended()), |read| read.map_err(EndpointError::from));
+    // Each that stops stops the other, and only the first knows why: a reader that nobody listens to has a broken
+    // pipe, a sender that gets no more a store that did not give a layer.
+    let (export, sender) = match (export, sent) {
+        (Err(error), Err(EndpointError::Broken(_)) | Ok(_)) => return Err(error),
+        (Err(_), Err(error)) => return Err(error),
+        (Ok(export), sent) => (export, sent?),
+    };
+    sender.finish(&export, image, how)
+}
+
+/// Sends layers as they come.
+struct Sender<'a> {
+    link: &'a Link,
+    out: DataWriter<'a>,
+    encoder: Encoder<'a>,
+    pace: &'a mut Pace,
+    memory: Memory,
+    progress: Progress<'a>,
+    dry_run: bool,
+    layers: Vec<Kept>,
+    programs: Programs,
+    sent: Sent,
+}
+
+#[derive(Default)]
+struct Sent {
+    told: u64,
+    batches: Vec<Batch>,
+    sizes: Vec<u64>,
+}
+
+impl Sender<'_> {
+    fn all(&mut self, layers: &[DiffId], kept: Receiver<Kept>) -> Result<(), EndpointError> {
+        let mut waiting: HashMap<DiffId, Kept> = HashMap::new();
+        for diff_id in layers {
+            // An archive may have them in another order.
+            let layer = loop {
+                if let Some(layer) = waiting.remove(diff_id) {
+                    break layer;
+                }
+                let missing = || EndpointError::Broken(format!("the store did not give layer {diff_id}"));
+                let next = kept.recv().map_err(|_| missing())?;
+                waiting.insert(next.listing.diff_id, next);
+            };
+            self.layers.push(layer);
+            self.last().map_err(EndpointError::io(LOST))?;
+        }
+        Ok(())
+    }
+
+    /// Sends the layer that came last.
+    fn last(&mut self) -> io::Result<()> {
+        let (layers, pace) = (&self.layers, &mut self.pace);
+        let Some(last) = layers.last() else { return Ok(()) };
+        // Listings leave less and less for coding.
+        let listings = layers.iter().map(|layer| Memory::new_layer(&layer.listing)).sum();
+        pace.leave(self.memory.for_coding(listings, 0));
+        let limit = pace.limit(false);
+        self.out.write_all(&limit.to_le_bytes())?;
+        let before = self.encoder.literals().len();
+        let mut telling = Telling::new(&mut self.out, pace.effort());
+        self.encoder.layer(&last.listing, &mut telling)?;
+        self.sent.told += telling.finish()?;
+        let literals = &self.encoder.literals()[before..];
+        let mut batches = gather::in_order(&[&*last.listing], spots(literals), batch_limits(limit));
+        self.programs.add(&last.listing, &|at, out| last.read_at(at, out))?;
+        let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
+        let programs = &self.programs;
+        let code = |batch: &Batch| programs.of(batch, &[&*last.listing], &|_| Version::Plain);
+        let sources = Sources { new: &load_new, old: &no_old, code: &code };
+        let contents: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
+        self.progress.advance(last.listing.len.saturating_sub(contents));
+        let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
+        let sizes = pack::pack((limit, &batches), sources, (&mut *pace, self.link), |batch, packed| {
+            if !dry_run {
+                batch::write(packed, out)?;
+                out.flush()?;
+            }
+            progress.advance(batch.len());
+            Ok(())
+        })?;
+        // From here on a layer has its number among all.
+        let number = u32::try_from(layers.len() - 1).map_err(io::Error::other)?;
+        batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
+        self.sent.batches.extend(batches);
+        self.sent.sizes.extend(sizes);
+        Ok(())
+    }
+
+    fn finish(mut self, export: &Export, image: &Image, how: &Sending) -> Result<Reply, EndpointError> {
+        let Sent { mut told, batches, sizes } = self.sent;
+        self.progress.finish();
+        if how.exact.is_none() {
+            told += section::write(&export.config, self.pace.effort(), &mut self.out)
+                .map_err(EndpointError::io(LOST))?;
+        }
+        self.out.finish().map_err(EndpointError::io(LOST))?;
+        let costs = if how.explain {
+            let layers = &self.layers;
+            let position = |listing: &Listing| position(image, listing);
+            let listings = layers.iter().map(|kept| &*kept.listing);
+            let explained: Vec<explain::Layer<'_>> =
+                listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
+            let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer()].load(run, out);
+            let new: Vec<&Listing> = layers.iter().map(|kept| &*kept.listing).collect();
+            let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
+            let sources = Sources { new: &load_new, old: &no_old, code: &code };
+            explain::costs(&batches, &sizes, &explained, sources, self.pace.effort())
+                .map_err(EndpointError::io("cannot read a content"))?
+        } else {
+            Vec::new()
+        };
+        let raw = batches.iter().map(Batch::len).sum();
+        Ok(Reply::Sent { raw, packed: sizes.iter().sum(), told, costs })
+    }
+}

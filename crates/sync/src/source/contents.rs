@@ -1,0 +1,121 @@
+//! The contents that are sent: formed into batches beside their old versions, coded, and accounted for.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use dsync_delta::Listing;
+use dsync_delta::gather::{self, Batch, Run};
+use dsync_proto::{Cost, Event, Phase, Reply};
+
+use super::basis::Basis;
+use super::code::{Programs, Version};
+use super::divide::Sent;
+use super::executables::Candidates;
+use super::explain;
+use super::pack::{self, Sources};
+use super::transfer::{LOST, Transfer, position};
+use crate::coding::address_maps::{Aligned, Plans};
+use crate::coding::batch;
+use crate::conversation::Step;
+use crate::conversation::contents::Head;
+use crate::failure::EndpointError;
+use crate::layers::{Layers, Shelf, listings, load, places, readable};
+use crate::link::progress::Progress;
+
+/// Contents that are ready to be coded.
+pub(super) struct Contents<'a> {
+    own: &'a Layers<'a>,
+    /// The new layers, and the basis.
+    new: &'a [Shelf],
+    old: &'a [Shelf],
+    limit: u32,
+    batches: Vec<Batch>,
+    aligned: Aligned,
+    maps: Plans,
+    programs: Programs,
+}
+
+impl<'a> Contents<'a> {
+    /// Forms batches, reads the old versions that they are coded against, and gives old executables the new addresses.
+    pub(super) fn prepare(
+        transfer: &Transfer<'_>,
+        own: &'a mut Layers<'_>,
+        (layers, sent): (&'a [Arc<Listing>], &'a Sent),
+        (old, basis): (&'a [Shelf], &Basis<'_>),
+    ) -> Result<Self, EndpointError> {
+        const UNREAD: &str = "cannot read a content";
+        let (new, known) = (&sent.layers[..], readable(old));
+        let limit = transfer.pace.limit(known.iter().any(Option::is_some));
+        let batches = gather::batches(&listings(new), &sent.spots, &known, limit.into());
+        let candidates = match transfer.pace.is_patient() {
+            true => Candidates::find(&batches, own, (old, new), transfer.pace.memory())
+                .map_err(EndpointError::io(UNREAD))?,
+            false => Candidates::default(),
+        };
+        own.fetch(&basis.images, places(&batches, old).chain(candidates.places(old)))?;
+        let (aligned, maps) = candidates.align(own, (old, new), &transfer.workspace.folder)?;
+        let mut programs = Programs::default();
+        for listing in layers {
+            let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.diff_id, at, out);
+            programs.add(listing, &read_at).map_err(EndpointError::io(UNREAD))?;
+        }
+        Ok(Contents { own, new, old, limit, batches, aligned, maps, programs })
+    }
+
+    /// Sends them; a dry run sends only what comes before them, and counts.
+    pub(super) fn send(&self, transfer: &mut Transfer<'_>, parts: &[u8]) -> Result<Reply, EndpointError> {
+        let raw = self.batches.iter().map(Batch::len).sum();
+        transfer.talk.event(&Event::Phase(Phase::Transfer));
+        transfer.talk.event(&Event::Total(raw));
+        self.with_sources(|sources| {
+            let sizes = self.code(transfer, sources, parts).map_err(EndpointError::io(LOST))?;
+            let costs = match transfer.how.explain {
+                true => self.costs(transfer, sources, &sizes).map_err(EndpointError::io(LOST))?,
+                false => Vec::new(),
+            };
+            Ok(transfer.account(raw, sizes.iter().sum(), costs))
+        })
+    }
+
+    fn with_sources<T>(&self, run: impl FnOnce(Sources<'_>) -> T) -> T {
+        let (own, new) = (self.own, listings(self.new));
+        let load_new = |run: &Run, out: &mut Vec<u8>| load(own, self.new, run, out);
+        let load_old = |run: &Run, out: &mut Vec<u8>| {
+            self.aligned.load(run, out, &|run: &Run, out: &mut Vec<u8>| load(own, self.old, run, out))
+        };
+        let version = |run: &Run| match &self.old[run.layer()] {
+            _ if self.aligned.has(run) => Version::Planned,
+            shelf if shelf.is_layer() => Version::Plain,
+            shelf => Version::Shared(&shelf.listing),
+        };
+        let code = |batch: &Batch| self.programs.of(batch, &new, &version);
+        run(Sources { new: &load_new, old: &load_old, code: &code })
+    }
+
+    /// Codes and sends all batches. Returns the bytes of each.
+    fn code(&self, transfer: &mut Transfer<'_>, sources: Sources<'_>, parts: &[u8]) -> io::Result<Vec<u64>> {
+        let (pace, dry_run) = (&mut transfer.pace, transfer.how.dry_run);
+        let link = &*transfer.talk.step(Step::Contents);
+        let mut out = link.data_writer();
+        let head = Head { limit: self.limit, parts, maps: &self.maps };
+        transfer.told += head.write(pace.effort(), &mut out)?;
+        let mut progress = Progress::new(&link.outbox);
+        let sizes = pack::pack((self.limit, &self.batches), sources, (pace, link), |batch, packed| {
+            if !dry_run {
+                batch::write(packed, &mut out)?;
+                out.flush()?;
+            }
+            progress.advance(batch.len());
+            Ok(())
+        })?;
+        progress.finish();
+        out.finish()?;
+        Ok(sizes)
+    }
+
+    fn costs(&self, transfer: &Transfer<'_>, sources: Sources<'_>, sizes: &[u64]) -> io::Result<Vec<Cost>> {
+        let layer = |listing| explain::Layer { listing, position: position(&transfer.image, listing) };
+        let layers: Vec<explain::Layer<'_>> = listings(self.new).into_iter().map(layer).collect();
+        explain::costs(&self.batches, sizes, &layers, sources, transfer.pace.effort())
+    }
+}

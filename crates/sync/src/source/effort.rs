@@ -1,0 +1,248 @@
+//! How hard to compress: as hard as the link is slow.
+//!
+//! From each batch it is learnt what coding costs at its level, and how long the link takes for its bytes. The next
+//! one gets the highest level whose coding is not slower than the link. How long the link takes is the longer of what
+//! sending blocked and what the target saw: what is sent first fills buffers and tells nothing.
+
+use std::time::Duration;
+
+use dsync_delta::batch::Effort;
+use dsync_proto::{Compression, limits};
+
+use crate::link::TELLING;
+
+/// The levels of zstd that differ enough, and what coding costs at them: nanoseconds of one core for a byte of the
+/// Python wheels and the Rust program of the benchmark (`measure OLD.tar NEW.tar LEVEL 24`).
+const LADDER: [(i32, f64); 5] = [(3, 6.1), (5, 17.0), (9, 28.0), (12, 62.0), (18, 660.0)];
+/// Where `auto` begins when nothing is known of the link.
+const BEGIN: usize = 3;
+/// How much of a byte is left after coding, until batches tell.
+const LEFT: f64 = 0.2;
+/// Going up needs more room than staying, and staying less than coming down.
+const ROOM: f64 = 0.9;
+const PATIENCE: f64 = 1.25;
+/// The rung below which only a link goes that takes less than so many seconds for a byte: 100 Mbit/s.
+const USUAL: usize = 2;
+const FAST: f64 = 8e-8;
+/// The level from which on there is time for more than coding.
+const PATIENT: i32 = 12;
+/// The level from which on code tells addresses.
+const ADDRESSES: i32 = 9;
+/// How much the last batch counts against those before.
+const NEW: f64 = 0.5;
+/// Bytes of a batch where there is nothing old: at the lowest levels more finds little more.
+const COLD_BATCH: u32 = 16 << 20;
+/// Bytes of memory for a byte of a batch: at the highest levels, and at others.
+const THOROUGH_MEMORY: u64 = 10;
+const MEMORY: u64 = 4;
+/// Bytes of memory besides.
+const FIXED: u64 = 14 << 20;
+
+/// Chooses the effort for each batch.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    compression: Compression,
+    /// Bytes to get along with.
+    memory: u64,
+    rung: usize,
+    /// Of each level, seconds of coding for a byte of new contents.
+    costs: [Option<f64>; LADDER.len()],
+    /// Seconds of sending for a byte of new contents.
+    sending: Option<f64>,
+    /// Seconds of the link for a byte on it.
+    link: Option<f64>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    /// What it was coded with.
+    pub(crate) effort: Effort,
+    /// Bytes of new contents.
+    pub(crate) raw: u64,
+    /// And after coding.
+    pub(crate) packed: u64,
+    /// How long coding took, on one core.
+    pub(crate) coding: Duration,
+    /// How long sending blocked.
+    pub(crate) sending: Duration,
+}
+
+impl Pace {
+    /// `speed` is how many bytes a second the link had last time, if that is known.
+    pub(crate) fn new(compression: Compression, memory: u64, speed: Option<u64>) -> Self {
+        let link = speed.map(|speed| 1.0 / speed.max(1) as f64);
+        let rung = link.map_or(BEGIN, |link| {
+            let keeps_up = |(_, cost): &(i32, f64)| cost * 1e-9 <= link * LEFT * ROOM;
+            LADDER.iter().rposition(keeps_up).unwrap_or(0).max(least(Some(link)))
+        });
+        Pace { compression, memory, rung, costs: [None; LADDER.len()], sending: None, link }
+    }
+
+    /// From here on there are so many bytes to get along with.
+    pub(crate) fn leave(&mut self, memory: u64) {
+        self.memory = memory;
+    }
+
+    /// Bytes to get along with.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// For the next batch.
+    pub(crate) fn effort(&self) -> Effort {
+        match self.compression {
+            Compression::Auto => Effort::Level(LADDER[self.rung].0),
+            Compression::Level(level) => Effort::Level(level),
+            Compression::Max => Effort::Max,
+        }
+    }
+
+    /// Whether what takes some time for each byte, as looking at executables does, is worth it.
+    pub(crate) fn is_patient(&self) -> bool {
+        is_patient(self.effort())
+    }
+
+    /// Learns how long bytes were under way.
+    pub(crate) fn took(&mut self, len: u64, time: Duration) {
+        if len >= TELLING {
+            self.link = Some(blend(self.link, time.as_secs_f64() / len as f64));
+        }
+    }
+
+    /// Learns from a batch that was coded by one of so many workers.
+    pub(crate) fn note(&mut self, sent: Sent, workers: usize) {
+        let rung = LADDER.iter().position(|(level, _)| Effort::Level(*level) == sent.effort);
+        let (Some(rung), true) = (rung, sent.raw > 0) else { return };
+        let raw = sent.raw as f64;
+        self.costs[rung] = Some(blend(self.costs[rung], sent.coding.as_secs_f64() / raw / workers as f64));
+        let sending = blend(self.sending, sent.sending.as_secs_f64() / raw);
+        self.sending = Some(sending);
+        let link = sending.max(self.link.unwrap_or(0.0) * sent.packed as f64 / raw);
+        // Until the target has seen anything, a link that seems fast may be a buffer.
+        let is_sure = self.link.is_some();
+        if self.rung + 1 < LADDER.len() && self.cost(self.rung + 1) <= link * ROOM {
+            self.rung += 1;
+        }
+        let least = least(self.link);
+        while is_sure && self.rung > least && self.cost(self.rung) > link * PATIENCE {
+            self.rung -= 1;
+        }
+    }
+
+    /// What coding costs at a level: as measured, or else by the nearest level that was.
+    fn cost(&self, rung: usize) -> f64 {
+        let known = (0..LADDER.len()).filter_map(|at| Some((at, self.costs[at]?)));
+        let nearest = known.min_by_key(|(at, _)| at.abs_diff(rung));
+        nearest.map_or(0.0, |(at, cost)| cost * LADDER[rung].1 / LADDER[at].1)
+    }
+
+    /// How many batches of so many bytes may be coded at once.
+    pub(crate) fn most_workers(&self, limit: u32) -> usize {
+        let one = u64::from(limit) * self.memory_factor() + FIXED;
+        usize::try_from(self.memory / one).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Bytes of a batch, old and new together.
+    pub(crate) fn limit(&self, has_old: bool) -> u32 {
+        let most = match self.compression {
+            Compression::Auto if !has_old => COLD_BATCH,
+            _ => limits::BATCH,
+        };
+        let fits = self.memory.saturating_sub(FIXED) / self.memory_factor();
+        u32::try_from(fits).unwrap_or(most).clamp(limits::BATCH_LEAST, most)
+    }
+
+    fn memory_factor(&self) -> u64 {
+        match self.compression {
+            Compression::Max | Compression::Level(19..) => THOROUGH_MEMORY,
+            _ => MEMORY,
+        }
+    }
+}
+
+/// Whether what is coded with such an effort is worth looking at for some time first.
+pub(crate) fn is_patient(effort: Effort) -> bool {
+    !matches!(effort, Effort::Level(level) if level < PATIENT)
+}
+
+/// Whether what is coded with such an effort is worth it that code tells addresses, at three nanoseconds for each byte of code on either side.
+pub(crate) fn tells_addresses(effort: Effort) -> bool {
+    !matches!(effort, Effort::Level(level) if level < ADDRESSES)
+}
+
+/// The lowest rung for such a link.
+fn least(link: Option<f64>) -> usize {
+    if link.is_some_and(|link| link < FAST) { 0 } else { USUAL }
+}
+
+fn blend(before: Option<f64>, now: f64) -> f64 {
+    before.map_or(now, |before| before * (1.0 - NEW) + now * NEW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB_256: u64 = 256 << 20;
+
+    /// Batches of 10 MB that become 1 MB, over a link that takes so long for one; coding costs so much at level 3.
+    fn settle(pace: &mut Pace, fastest: Duration, link: Duration, blocks: Duration) -> i32 {
+        for _ in 0..30 {
+            let effort = pace.effort();
+            let (_, cost) = LADDER.iter().find(|(level, _)| Effort::Level(*level) == effort).unwrap();
+            let coding = fastest.mul_f64(cost / LADDER[0].1);
+            pace.note(Sent { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
+            pace.took(1_000_000, link);
+        }
+        LADDER[pace.rung].0
+    }
+
+    #[test]
+    fn a_slow_link_gets_fewer_bytes_and_a_fast_one_sooner() {
+        let mut pace = Pace::new(Compression::Auto, MIB_256, None);
+        let fastest = Duration::from_millis(5);
+        let mut settle = |link, blocks| {
+            settle(&mut pace, fastest, Duration::from_millis(link), Duration::from_millis(blocks))
+        };
+        assert_eq!(settle(8000, 0), 18);
+        assert_eq!(settle(1, 1), 3);
+        // On one of two cores 12 takes 26 ms, and 18 takes 269 ms.
+        assert_eq!(settle(100, 0), 12);
+        // The link is fast, but the engine at its end is not.
+        assert_eq!(settle(1, 100), 12);
+        assert_eq!(settle(1, 15), 9);
+    }
+
+    #[test]
+    fn it_begins_as_the_link_was_last_time() {
+        let level = |speed| LADDER[Pace::new(Compression::Auto, MIB_256, Some(speed)).rung].0;
+        assert_eq!(level(125_000), 18);
+        assert_eq!(level(2_500_000), 12);
+        assert_eq!(level(12_500_000), 9);
+        assert_eq!(level(500_000_000), 3);
+        assert_eq!(level(0), 18);
+    }
+
+    #[test]
+    fn memory_bounds_batches_and_workers() {
+        let pace = |compression, mib: u64| {
+            let pace = Pace::new(compression, mib << 20, None);
+            let limit = pace.limit(true);
+            (limit >> 20, pace.most_workers(limit))
+        };
+        assert_eq!(pace(Compression::Max, 256), (24, 1));
+        assert_eq!(pace(Compression::Max, 1024), (24, 4));
+        assert_eq!(pace(Compression::Max, 64), (5, 1));
+        assert_eq!(pace(Compression::Auto, 256), (24, 2));
+        assert_eq!(pace(Compression::Auto, 32), (4, 1));
+    }
+
+    #[test]
+    fn what_was_asked_for_stays() {
+        let mut pace = Pace::new(Compression::Level(7), MIB_256, None);
+        let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
+        pace.note(Sent { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
+        assert_eq!(pace.effort(), Effort::Level(7));
+    }
+}

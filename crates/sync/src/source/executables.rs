@@ -1,0 +1,91 @@
+//! Executables that are sent beside an old version, and how the addresses move between the two.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+
+use dsync_delta::gather::{Batch, Run};
+use dsync_exe::Addresses;
+use dsync_proto::limits;
+
+use crate::coding::address_maps::{Aligned, LEAST, MEMORY, Plans, TEMPORARY, Whole, read};
+use crate::failure::EndpointError;
+use crate::layers::{Layers, Place, Shelf, Slice};
+
+/// So many bytes say whether a file is an executable.
+const BEGIN: u64 = 20;
+/// Old and new versions that may be executables.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates(Vec<(Whole, Whole)>);
+
+impl Candidates {
+    /// Those in batches, if `memory` is enough for them. An old file that has several new versions counts once.
+    pub(crate) fn find(
+        batches: &[Batch],
+        own: &Layers<'_>,
+        (old, new): (&[Shelf], &[Shelf]),
+        memory: u64,
+    ) -> io::Result<Candidates> {
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for batch in batches {
+            for (run, pair) in batch.new.iter().zip(batch.pairs()) {
+                let Some(pair) = pair else { continue };
+                let file_of = |shelves, run: &Run| Whole::of(shelves, run.layer(), run.contents().start);
+                let versions = (file_of(old, &batch.old[pair]), file_of(new, run));
+                let (Some(old_file), Some(new_file)) = versions else { continue };
+                let fits = old_file.len.saturating_add(new_file.len) <= memory / MEMORY;
+                let is_long = old_file.len.min(new_file.len) >= LEAST;
+                let mut is_first = || seen.insert((old_file.layer, old_file.contents.start));
+                if found.len() == limits::PLANNED
+                    || !fits
+                    || !is_long
+                    || !old[old_file.layer].is_layer()
+                    || !is_first()
+                {
+                    continue;
+                }
+                if dsync_exe::is_candidate(&begin(own, &new[new_file.layer], new_file.contents.start)?) {
+                    found.push((old_file, new_file));
+                }
+            }
+        }
+        Ok(Candidates(found))
+    }
+
+    /// Where the old ones lie.
+    pub(crate) fn places<'a>(&'a self, old: &'a [Shelf]) -> impl Iterator<Item = Place> + 'a {
+        self.0.iter().flat_map(|(file, _)| file.places(old))
+    }
+
+    /// Plans, and gives the old ones their addresses.
+    pub(crate) fn align(
+        &self,
+        own: &Layers<'_>,
+        (old, new): (&[Shelf], &[Shelf]),
+        folder: &Path,
+    ) -> Result<(Aligned, Plans), EndpointError> {
+        let mut aligned = Aligned::default();
+        let mut plans = Plans::default();
+        for (old_file, new_file) in &self.0 {
+            // One file at a time, since their addresses take as much memory again.
+            let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };
+            let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };
+            let Some(plan) = dsync_exe::plan(before, after) else { continue };
+            let bytes = dsync_exe::align(&read(own, old, old_file)?, &plan);
+            let listing = &old[old_file.layer].listing;
+            aligned.put(old_file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
+            plans.push(old_file, &plan).map_err(EndpointError::io(TEMPORARY))?;
+        }
+        Ok((aligned, plans))
+    }
+}
+
+/// The first bytes of a content.
+fn begin(own: &Layers<'_>, shelf: &Shelf, content: usize) -> io::Result<Vec<u8>> {
+    let mut begin = Vec::new();
+    if let Some(first) = shelf.of(content).next() {
+        own.copy(Slice { len: first.len.min(BEGIN), ..first }, &mut begin)?;
+    }
+    Ok(begin)
+}

@@ -1,0 +1,71 @@
+//! The source's side of a transfer: reads layers, describes them to the target, and sends what the target lacks.
+//!
+//! [`send`] has the steps; [`conversation`](crate::conversation) has what crosses in each.
+
+mod basis;
+mod code;
+mod cold;
+mod contents;
+mod divide;
+pub(crate) mod effort;
+mod executables;
+mod explain;
+mod pack;
+mod recipes;
+mod transfer;
+
+use std::sync::Arc;
+
+use dsync_core::{DiffId, Image, ImageId};
+use dsync_delta::Listing;
+use dsync_engine::Store;
+use dsync_proto::Reply;
+
+use crate::conversation::Talk;
+use crate::failure::EndpointError;
+use crate::layers::workspace::Workspace;
+use crate::layers::{Layers, Role};
+use crate::link::Link;
+use contents::Contents;
+use transfer::Transfer;
+
+pub(crate) use transfer::Sending;
+
+/// Sends an image to the target at the other end of the link. `held` are the images of the store.
+pub(crate) fn send(
+    store: &dyn Store,
+    held: &[Image],
+    link: &mut Link,
+    image: &ImageId,
+    how: &Sending,
+    workspace: &Workspace,
+) -> Result<Reply, EndpointError> {
+    let mut transfer = Transfer::of(store, held, Talk::over(link), image, how, workspace)?;
+    transfer.prove()?;
+    let package = transfer.send_documents()?;
+    let Some(want) = transfer.receive_want()? else { return Ok(transfer.account(0, 0, Vec::new())) };
+    let (want, stored) = transfer.find_stored(want, package.as_ref())?;
+
+    let mut own = transfer.layers(&want)?;
+    if want.basis.is_empty() {
+        transfer.offer(&[], stored)?;
+        return cold::send(transfer, &mut own, &want);
+    }
+    let config = own.keep(&transfer.image.id, want.layers.iter().copied(), Role::New)?.config;
+    let basis = transfer.find_basis(&mut own, &want)?;
+    transfer.offer(&basis.known(), stored)?;
+    let new = listings_of(&own, &want.layers)?;
+    let mut old = transfer.reconcile(&own, &basis, &new)?;
+    let literals = transfer.send_headers(&config, &new, &old, want.whole)?;
+    transfer.leave_for_coding(&own, &old, &literals);
+    let parts = transfer.find_parts(&own, &basis, &new, &literals)?;
+    let sent = divide::divide(&new, &literals, &parts.stretches, &mut old);
+    drop(literals);
+    let contents = Contents::prepare(&transfer, &mut own, (&new, &sent), (&old, &basis))?;
+    contents.send(&mut transfer, &parts.told)
+}
+
+fn listings_of(own: &Layers<'_>, layers: &[DiffId]) -> Result<Vec<Arc<Listing>>, EndpointError> {
+    let missing = |id: &DiffId| EndpointError::Broken(format!("the store did not give layer {id}"));
+    layers.iter().map(|id| own.listing(id).cloned().ok_or_else(|| missing(id))).collect()
+}

@@ -1,0 +1,94 @@
+//! Codes batches on all cores while the link drains.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use dsync_delta::batch::Effort;
+use dsync_delta::gather::Batch;
+
+use super::effort::{self, Pace, Sent};
+use crate::coding::branch::Stretches;
+use crate::coding::inflated;
+use crate::coding::runs::{Load, concat, lens};
+use crate::link::Link;
+
+/// What batches are coded from.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) new: &'a Load<'a>,
+    pub(crate) old: &'a Load<'a>,
+    /// Where in a batch code is that is to tell addresses.
+    pub(crate) code: &'a (dyn Fn(&Batch) -> Stretches + Sync),
+}
+
+/// Codes batches that were formed by a limit, and hands them on in their order. Returns the packed bytes of each.
+///
+/// The sources are asked on several threads. Each thread holds one batch, and no more than one packed batch
+/// for each thread waits.
+pub(crate) fn pack(
+    (limit, batches): (u32, &[Batch]),
+    sources: Sources<'_>,
+    (pace, link): (&mut Pace, &Link),
+    mut out: impl FnMut(&Batch, &[u8]) -> io::Result<()>,
+) -> io::Result<Vec<u64>> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers(limit));
+    let (tokens, todo) = channel::<(usize, Effort)>();
+    let todo = Mutex::new(todo);
+    let (slots, results): (Vec<Sender<io::Result<_>>>, Vec<Receiver<io::Result<_>>>) =
+        batches.iter().map(|_| channel()).unzip();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (todo, slots) = (&todo, &slots);
+            scope.spawn(move || {
+                loop {
+                    let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok((number, effort)) = next else { break };
+                    // Who no longer listens has failed, and said why.
+                    let begun = Instant::now();
+                    let packed = pack_one(&batches[number], sources, effort, effort);
+                    slots[number].send(packed.map(|packed| (packed, effort, begun.elapsed()))).ok();
+                }
+            });
+        }
+        let mut told = 0;
+        let mut sizes = Vec::with_capacity(batches.len());
+        for (number, result) in results.iter().enumerate() {
+            while told < batches.len().min(number + workers + 1) {
+                tokens.send((told, pace.effort())).map_err(io::Error::other)?;
+                told += 1;
+            }
+            let (packed, effort, coding) = result.recv().map_err(io::Error::other)??;
+            let begun = Instant::now();
+            sizes.push(packed.len() as u64);
+            out(&batches[number], &packed)?;
+            link.took().for_each(|(len, time)| pace.took(len, time));
+            let (raw, packed) = (batches[number].len(), packed.len() as u64);
+            pace.note(Sent { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
+        }
+        // Moved in, so that the threads end however this ends.
+        drop(tokens);
+        Ok(sizes)
+    })
+}
+
+/// Codes a batch, prepared as for one effort, with another.
+pub(crate) fn pack_one(
+    batch: &Batch,
+    sources: Sources<'_>,
+    prepared: Effort,
+    level: Effort,
+) -> io::Result<Vec<u8>> {
+    let (new_lens, old_lens) = (lens(&batch.new), lens(&batch.old));
+    let (old, new) = ((&batch.old[..], sources.old), (&batch.new[..], sources.new));
+    let bytes = concat(&[old, new])?;
+    let pairs: Vec<Option<usize>> = batch.pairs().collect();
+    let begin = usize::try_from(batch.len()).ok().and_then(|len| bytes.len().checked_sub(len));
+    let begin = begin.ok_or_else(|| io::Error::other("contents have another length than they should"))?;
+    let code = if effort::tells_addresses(prepared) { (sources.code)(batch) } else { Stretches::default() };
+    let open = effort::is_patient(prepared);
+    inflated::encode((bytes, begin), (&old_lens, &new_lens), (&pairs, code), level, open)
+}

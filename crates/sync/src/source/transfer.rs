@@ -1,0 +1,254 @@
+//! An image on its way to a target: the steps of the source, one function each.
+
+use std::sync::Arc;
+
+use dsync_core::{DiffId, Image, ImageId, Platform};
+use dsync_delta::Listing;
+use dsync_delta::columns::{Encoder, Literal};
+use dsync_engine::{Package, PackedLayer, Store, StoreError};
+use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
+
+use super::basis::Basis;
+use super::effort::Pace;
+use super::recipes;
+use crate::coding::section::Telling;
+use crate::conversation::headers::{mode, put_config};
+use crate::conversation::parts::{self, Parts};
+use crate::conversation::stored::settle;
+use crate::conversation::want::{self, Want};
+use crate::conversation::{Step, Talk, documents, offer, proof, reconcile};
+use crate::failure::EndpointError;
+use crate::layers::memory::Memory;
+use crate::layers::workspace::Workspace;
+use crate::layers::{Layers, Shelf, listings};
+
+/// How a source sends.
+pub(crate) struct Sending {
+    pub(crate) compression: Compression,
+    /// Bytes a second of the link, if they are known.
+    pub(crate) speed: Option<u64>,
+    /// Count what would be sent, send no contents.
+    pub(crate) dry_run: bool,
+    /// Find out what the bytes are.
+    pub(crate) explain: bool,
+    /// Give the image with its own ID; of several platforms that of one, where it is named.
+    pub(crate) exact: Option<Option<Platform>>,
+    /// Prove first that the config belongs to the ID.
+    pub(crate) prove: bool,
+    /// The key by which the target has to prove that it has its basis; a patch is made for none that could be asked.
+    pub(crate) key: Option<[u8; 16]>,
+}
+
+pub(super) const LOST: &str = "cannot send to the target";
+
+/// An image on its way to a target.
+pub(super) struct Transfer<'a> {
+    store: &'a dyn Store,
+    held: &'a [Image],
+    pub(super) talk: Talk<'a>,
+    /// The image, with the keys of its layers by which they cross.
+    pub(super) image: Image,
+    pub(super) how: &'a Sending,
+    pub(super) workspace: &'a Workspace,
+    pub(super) memory: Memory,
+    pub(super) pace: Pace,
+    /// Bytes that were sent and are no contents.
+    pub(super) told: u64,
+}
+
+impl<'a> Transfer<'a> {
+    pub(super) fn of(
+        store: &'a dyn Store,
+        held: &'a [Image],
+        talk: Talk<'a>,
+        image: &ImageId,
+        how: &'a Sending,
+        workspace: &'a Workspace,
+    ) -> Result<Self, EndpointError> {
+        let listed = held.iter().find(|held| held.id == *image);
+        let image = listed.ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?.clone();
+        let memory = Memory(workspace.memory);
+        let pace = Pace::new(how.compression, workspace.memory, how.speed);
+        Ok(Transfer { store, held, talk, image, how, workspace, memory, pace, told: 0 })
+    }
+
+    /// Proves that the config belongs to the ID, where that is asked for.
+    pub(super) fn prove(&mut self) -> Result<(), EndpointError> {
+        if !self.how.prove {
+            return Ok(());
+        }
+        let package = self.package(None)?;
+        let config = match self.image.config {
+            Some(config) => Some(config),
+            None => self.store.configs(&[self.image.id])?.into_iter().next().flatten(),
+        };
+        let gone = || StoreError::NoSuchImage { image: self.image.id.to_string() };
+        let config = config.ok_or_else(gone)?;
+        let link = self.talk.step(Step::Proof);
+        self.told += proof::send(link, &package, &self.image, &config, self.pace.effort())?;
+        Ok(())
+    }
+
+    /// Sends the documents of the image, where it keeps its ID.
+    pub(super) fn send_documents(&mut self) -> Result<Option<Package>, EndpointError> {
+        let Some(platform) = &self.how.exact else { return Ok(None) };
+        let package = self.package(platform.as_ref())?;
+        for absent in package.absent() {
+            let id = self.image.id;
+            let note = format!("{absent} is named by {id} and not there, so it does not go over");
+            self.talk.event(&Event::Note(note));
+        }
+        let link = self.talk.step(Step::Documents);
+        self.told += documents::send(link, &package, self.pace.effort())?;
+        self.image.diff_ids = package.stack();
+        Ok(Some(package))
+    }
+
+    fn package(&self, platform: Option<&Platform>) -> Result<Package, EndpointError> {
+        let id = self.image.id;
+        let undocumented =
+            || EndpointError::Broken(format!("the store of {id} does not say what its ID is made of"));
+        self.store.package(&id, platform)?.ok_or_else(undocumented)
+    }
+
+    /// Waits for the layers that the target wants; `None` where it has the image.
+    pub(super) fn receive_want(&mut self) -> Result<Option<Want>, EndpointError> {
+        let want = want::receive(self.talk.step(Step::Want), &self.image)?;
+        if want.is_some() {
+            self.talk.event(&Event::Phase(Phase::Scan));
+        }
+        Ok(want)
+    }
+
+    /// Finds out how the wanted layers are stored, where the image keeps its ID. Those that cross as they are stored go
+    /// by another key from here on.
+    pub(super) fn find_stored(
+        &mut self,
+        mut want: Want,
+        package: Option<&Package>,
+    ) -> Result<(Want, Option<Vec<Stored>>), EndpointError> {
+        let Some(package) = package else { return Ok((want, None)) };
+        // A blob that goes by its own digest crosses as it is stored.
+        let of = |id: &DiffId| {
+            let at = self.image.diff_ids.iter().position(|other| other == id)?;
+            let layer = package.layers()[at];
+            Some(PackedLayer { diff_id: layer.diff_id.filter(|diff_id| diff_id == id), ..layer })
+        };
+        let layers: Vec<_> = want.layers.iter().chain(&want.local).filter_map(of).collect();
+        let cache = self.workspace.cache(self.talk.link(), want.whole);
+        // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
+        let as_is = want.whole || want.basis.is_empty() && self.how.compression != Compression::Max;
+        let stored = recipes::find(self.store, &layers, as_is, cache.as_ref())?;
+        let asked = want.layers.len();
+        settle(&mut self.image.diff_ids, package, &mut want.layers, &want.local, (asked, &stored));
+        Ok((want, Some(stored)))
+    }
+
+    /// No layers yet. When something was mistaken nothing is taken on trust, a remembered layer neither.
+    pub(super) fn layers(&self, want: &Want) -> Result<Layers<'a>, EndpointError> {
+        let cache = self.workspace.cache(self.talk.link(), want.whole);
+        Layers::new(self.store, (&self.workspace.folder, self.memory), cache)
+    }
+
+    /// Finds the layers of the target's basis that are known here, of which it must prove that it has them.
+    pub(super) fn find_basis(
+        &mut self,
+        own: &mut Layers<'_>,
+        want: &Want,
+    ) -> Result<Basis<'a>, EndpointError> {
+        let mut basis = Basis::find(own, self.held, &self.image, &want.basis)?;
+        if let Some(key) = &self.how.key {
+            let proofs = offer::receive_proofs(self.talk.step(Step::Possession))?;
+            basis.check(own, &proofs, key)?;
+        }
+        self.talk.notes(own.take_notes());
+        Ok(basis)
+    }
+
+    /// Says what is known of the basis, and how layers are stored; nothing where there is neither.
+    pub(super) fn offer(
+        &mut self,
+        basis: &[Known],
+        stored: Option<Vec<Stored>>,
+    ) -> Result<(), EndpointError> {
+        if basis.is_empty() && stored.is_none() {
+            return Ok(());
+        }
+        let offer = Offer { basis: basis.to_vec(), stored: stored.unwrap_or_default() };
+        self.told += offer::send(self.talk.step(Step::Offer), &offer)?;
+        Ok(())
+    }
+
+    /// All that both ends know of the basis: the layers that are known here, and what the target is found to have besides.
+    pub(super) fn reconcile(
+        &mut self,
+        own: &Layers<'_>,
+        basis: &Basis<'_>,
+        new: &[Arc<Listing>],
+    ) -> Result<Vec<Shelf>, EndpointError> {
+        let mut old = basis.shelves(own);
+        if basis.has_unknown() {
+            self.talk.event(&Event::Phase(Phase::Basis));
+            let agreed = reconcile::ask_for(self.talk.step(Step::Reconcile), new, &old, self.memory)?;
+            old.push(agreed);
+        }
+        Ok(old)
+    }
+
+    /// Sends the config and the headers of the new layers. Returns the literals.
+    pub(super) fn send_headers(
+        &mut self,
+        config: &[u8],
+        new: &[Arc<Listing>],
+        old: &[Shelf],
+        whole: bool,
+    ) -> Result<Vec<Literal>, EndpointError> {
+        let listed = listings(old);
+        let mut encoder = Encoder::new(&listed, mode(whole));
+        let mut out = self.talk.step(Step::Headers).data_writer();
+        let mut telling = Telling::new(&mut out, self.pace.effort());
+        // Where the ID is kept the config is among the documents.
+        let config = if self.how.exact.is_some() { &[][..] } else { config };
+        let told = put_config(config, &mut telling)
+            .and_then(|()| new.iter().try_for_each(|listing| encoder.layer(listing, &mut telling)))
+            .and_then(|()| telling.finish());
+        self.told += told.map_err(EndpointError::io(LOST))?;
+        out.finish().map_err(EndpointError::io(LOST))?;
+        Ok(encoder.into_literals())
+    }
+
+    /// Leaves the coder the memory that the listings do not take.
+    pub(super) fn leave_for_coding(&mut self, own: &Layers<'_>, old: &[Shelf], literals: &[Literal]) {
+        let agreed = old.iter().filter(|shelf| !shelf.is_layer());
+        let taken = own.taken() + agreed.map(|shelf| Memory::basis_layer(&shelf.listing)).sum::<u64>();
+        self.pace.leave(self.memory.for_coding(taken, literals.len()));
+    }
+
+    /// Finds the parts of literals that the target has, where it may have more than is known here.
+    pub(super) fn find_parts(
+        &mut self,
+        own: &Layers<'_>,
+        basis: &Basis<'_>,
+        new: &[Arc<Listing>],
+        literals: &[Literal],
+    ) -> Result<Parts, EndpointError> {
+        if basis.is_readable() {
+            return Ok(Parts::default());
+        }
+        let load = |literal: &Literal, out: &mut Vec<u8>| {
+            own.copy_content((new[literal.layer as usize].diff_id, literal.content as usize), out)
+        };
+        parts::ask_for(self.talk.step(Step::Parts), literals, &load, self.pace.memory())
+    }
+
+    /// The account of a transfer: bytes of contents before and after coding.
+    pub(super) fn account(&self, raw: u64, packed: u64, costs: Vec<Cost>) -> Reply {
+        Reply::Sent { raw, packed, told: self.told, costs }
+    }
+}
+
+/// The number of a layer in the image, from 0 for the lowest.
+pub(super) fn position(image: &Image, layer: &Listing) -> u32 {
+    let position = image.diff_ids.iter().position(|id| *id == layer.diff_id);
+    position.and_then(|position| position.try_into().ok()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,178 @@
+//! Literals as they arrive: decoded batch by batch, and put away until they are used.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use dsync_delta::ContentSource;
+use dsync_delta::columns::{Literal, Origin};
+use dsync_delta::gather::{Batch, Run};
+use dsync_proto::{Channel, Peer};
+
+use crate::coding::batch::{read_len, read_packed};
+use crate::coding::inflated;
+use crate::coding::runs::{Load, concat, lens};
+use crate::layers::copy_at;
+use crate::link::{DataReader, Outbox};
+
+/// Literals as they arrive.
+///
+/// The batch that was decoded last is in memory; what of it is needed later, or once more, goes into a file
+/// before the next one is decoded.
+pub(crate) struct Arrivals<'a> {
+    stream: DataReader<'a>,
+    outbox: Outbox,
+    batches: std::vec::IntoIter<Batch>,
+    old: &'a Load<'a>,
+    literals: Vec<Arriving>,
+    /// The bytes of the last batch, and where in them each of its literals begins, by their numbers.
+    last: Vec<u8>,
+    here: Vec<(u32, u32)>,
+    file: File,
+    file_len: u64,
+}
+
+/// A literal, in 24 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Arriving {
+    layer: u32,
+    content: u32,
+    len: u32,
+    /// How often it is still to be copied.
+    uses: u32,
+    /// One more than where it begins in the file; 0 where it is not there.
+    kept: u64,
+}
+
+impl Arriving {
+    fn of(literal: &Literal, uses: u32) -> Self {
+        let Literal { layer, content, len, .. } = *literal;
+        Arriving { layer, content, len, uses, kept: 0 }
+    }
+}
+
+impl ContentSource for Arrivals<'_> {
+    fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
+        match from {
+            Origin::Literal(literal) => self.copy_literal(literal, out),
+            Origin::Basis { .. } => Err(io::Error::other("there is nothing to build on")),
+        }
+    }
+}
+
+impl<'a> Arrivals<'a> {
+    /// The outbox is told of each batch. `file` is an empty temporary file.
+    pub(crate) fn new(
+        (stream, outbox): (DataReader<'a>, Outbox),
+        batches: Vec<Batch>,
+        old: &'a Load<'a>,
+        literals: &[Literal],
+        file: File,
+    ) -> Self {
+        Arrivals {
+            stream,
+            outbox,
+            batches: batches.into_iter(),
+            old,
+            literals: literals.iter().map(|literal| Arriving::of(literal, literal.uses)).collect(),
+            last: Vec::new(),
+            here: Vec::new(),
+            file,
+            file_len: 0,
+        }
+    }
+
+    /// Copies a literal, waiting for it to arrive.
+    pub(crate) fn copy_literal(&mut self, literal: u32, out: &mut dyn Write) -> io::Result<()> {
+        loop {
+            let of = |literal: u32| io::Error::other(format!("there is no literal {literal}"));
+            let it = self.literals.get_mut(literal as usize).ok_or_else(|| of(literal))?;
+            if let Ok(at) = self.here.binary_search_by_key(&literal, |(literal, _)| *literal) {
+                it.uses = it.uses.saturating_sub(1);
+                let (_, at) = self.here[at];
+                return out.write_all(&self.last[at as usize..][..it.len as usize]);
+            }
+            if let Some(at) = it.kept.checked_sub(1) {
+                return copy_at(&self.file, at, it.len.into(), out);
+            }
+            self.put_away()?;
+            self.receive()?;
+        }
+    }
+
+    /// Gets ready for more batches, after all of those before, with more literals: `uses` says how often each of them
+    /// will be copied.
+    pub(crate) fn expect(
+        &mut self,
+        batches: Vec<Batch>,
+        literals: &[Literal],
+        uses: impl Iterator<Item = u32>,
+    ) {
+        self.batches = batches.into_iter();
+        self.literals.extend(literals.iter().zip(uses).map(|(literal, uses)| Arriving::of(literal, uses)));
+    }
+
+    /// What lies between batches.
+    pub(crate) fn stream(&mut self) -> &mut DataReader<'a> {
+        &mut self.stream
+    }
+
+    /// What is left of the stream.
+    pub(crate) fn into_stream(self) -> DataReader<'a> {
+        self.stream
+    }
+
+    fn put_away(&mut self) -> io::Result<()> {
+        for (literal, at) in self.here.drain(..) {
+            let it = &mut self.literals[literal as usize];
+            if it.uses > 0 {
+                let bytes = &self.last[at as usize..][..it.len as usize];
+                self.file.write_all_at(bytes, self.file_len)?;
+                it.kept = self.file_len + 1;
+                self.file_len += u64::from(it.len);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a batch of so many bytes before it was coded, and tells how long what followed its first bytes was under way.
+    fn receive_packed(&mut self, raw: u64) -> io::Result<Vec<u8>> {
+        let len = read_len(&mut self.stream, raw)?;
+        let (begun, here) = self.stream.arrived();
+        let packed = read_packed(&mut self.stream, len)?;
+        let (ended, _) = self.stream.arrived();
+        let took = Peer::Took {
+            len: len.saturating_sub(here as u64),
+            micros: (ended - begun).as_micros().try_into().unwrap_or(u64::MAX),
+        };
+        // A source that is gone is noticed by the next read.
+        self.outbox.send_message(Channel::Peer, &took).ok();
+        Ok(packed)
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        let Some(batch) = self.batches.next() else {
+            return Err(io::Error::other("a content is neither here nor on its way"));
+        };
+        // Before the next is unpacked the last one goes.
+        self.last = Vec::new();
+        let packed = self.receive_packed(batch.len())?;
+        let (old, old_lens) = (concat(&[(&batch.old[..], self.old)])?, lens(&batch.old));
+        let pairs: Vec<Option<usize>> = batch.pairs().collect();
+        self.last = inflated::decode((old, &old_lens), &lens(&batch.new), &pairs, &packed)?;
+        let mut at = 0;
+        for spot in batch.new.iter().flat_map(Run::spots) {
+            let key = (spot.layer, spot.content);
+            let found = self.literals.binary_search_by_key(&key, |it| (it.layer, it.content));
+            let literal = found.map_err(|_| io::Error::other("a batch has what is no literal"))?;
+            // There are fewer literals than a 32-bit number can count, and a batch has fewer bytes.
+            self.here.push((literal as u32, at as u32));
+            at += self.literals[literal].len as usize;
+        }
+        if at != self.last.len() {
+            return Err(io::Error::other("a batch has another length than its contents"));
+        }
+        self.here.sort_unstable();
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Takes an image to which nothing here can be built on: [`conversation::cold`](crate::conversation::cold).
+
+use std::collections::HashSet;
+
+use dsync_core::DiffId;
+use dsync_delta::columns::{Decoder, Origin, Recipe};
+use dsync_delta::gather;
+use dsync_engine::Import;
+use dsync_proto::{Layer, LayerState, Received, limits};
+
+use super::arrivals::Arrivals;
+use super::build::{build, check_config, copy_own};
+use super::exact::{self, Exact};
+use super::offered::{limits_of, next_layer};
+use super::transfer::Transfer;
+use super::want::{Plan, distinct};
+use crate::coding::section::{self, Told};
+use crate::conversation::Step;
+use crate::conversation::cold::{batch_limits, no_old, spots};
+use crate::conversation::contents::read_limit;
+use crate::conversation::headers::mode;
+use crate::failure::EndpointError;
+use crate::layers::Layers;
+
+const SILENT: &str = "the source did not send what it offered";
+
+/// Takes an image of which only `own` layers are here.
+pub(super) fn receive(
+    mut transfer: Transfer<'_>,
+    own: &Layers<'_>,
+    exact: Option<Exact>,
+    plan: &Plan<'_>,
+) -> Result<Received, EndpointError> {
+    let Transfer { store, what, workspace, memory, .. } = transfer;
+    let missing = distinct(&transfer.image.diff_ids, &plan.states, LayerState::Missing).len();
+    let file = workspace.file()?;
+    let mut import = if what.dry_run { None } else { Some(exact::begin(store, exact.as_ref())?) };
+    let outbox = transfer.talk.outbox();
+    let stream = transfer.talk.step(Step::Cold).data_reader();
+    let mut taker = Taker {
+        arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, &[], file),
+        decoder: Decoder::new(&[], mode(what.whole), limits_of(memory)),
+        left: missing,
+    };
+    let mut done = HashSet::new();
+    let mut layers: Vec<Layer> = Vec::new();
+    for (diff_id, &state) in transfer.image.diff_ids.iter().zip(&plan.states) {
+        let mut layer = Layer { state, len: 0, reused: 0 };
+        match state {
+            LayerState::Local if done.insert(diff_id) => {
+                layer.len = own.kept(diff_id).unwrap_or(0);
+                layer.reused = layer.len;
+                if let Some(import) = &mut import {
+                    copy_own(own, diff_id, &mut **import)?;
+                }
+            }
+            LayerState::Missing if done.insert(diff_id) => {
+                layer.len = taker.layer(diff_id, &mut import)?;
+            }
+            _ => {}
+        }
+        layers.push(layer);
+    }
+    let config = match exact {
+        Some(_) => Vec::new(),
+        None => section::read(taker.arrivals.stream(), limits::DOCUMENT)?,
+    };
+    taker.arrivals.into_stream().finish().map_err(EndpointError::io(SILENT))?;
+    if exact.is_none() {
+        check_config(&config, &transfer.image, &transfer.config)?;
+    }
+    let id = match import {
+        None => transfer.image.id,
+        Some(import) => transfer.commit(import, exact::identity(exact.as_ref(), &config))?,
+    };
+    Ok(transfer.account(id, layers, exact.as_ref()))
+}
+
+/// Takes layers as they come.
+struct Taker<'a> {
+    arrivals: Arrivals<'a>,
+    decoder: Decoder<'a>,
+    /// How many layers are still to come.
+    left: usize,
+}
+
+impl Taker<'_> {
+    /// Takes the next layer, which must be this one. Returns how long it is.
+    fn layer(
+        &mut self,
+        diff_id: &DiffId,
+        import: &mut Option<Box<dyn Import + '_>>,
+    ) -> Result<u64, EndpointError> {
+        let limit = read_limit(self.arrivals.stream())?;
+        let before = self.decoder.literals().len();
+        let mut told = Told::new(self.arrivals.stream());
+        let recipe = next_layer(&mut self.decoder, &mut told, (diff_id, true))?;
+        told.finish()?;
+        self.left = self.left.saturating_sub(1);
+        let len = recipe.listing.len;
+        if let Some(import) = import {
+            self.expect(before, &recipe, limit);
+            build(&recipe, &mut self.arrivals, &mut **import)?;
+        }
+        Ok(len)
+    }
+
+    /// Gets ready for the literals of a layer, which are those from `before` on.
+    fn expect(&mut self, before: usize, Recipe { listing, origins }: &Recipe, limit: u32) {
+        let literals = &self.decoder.literals()[before..];
+        let mut batches = gather::in_order(&[listing], spots(literals), batch_limits(limit));
+        let number = literals.first().map_or(0, |literal| literal.layer);
+        batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
+        // What a layer that is still to come uses is known only then.
+        let mut uses: Vec<u32> = vec![if self.left > 0 { u32::MAX } else { 0 }; literals.len()];
+        for origin in origins {
+            if let Origin::Literal(literal) = origin
+                && let Some(uses) = (*literal as usize).checked_sub(before).and_then(|at| uses.get_mut(at))
+            {
+                *uses = uses.saturating_add(1);
+            }
+        }
+        self.arrivals.expect(batches, literals, uses.into_iter());
+    }
+}

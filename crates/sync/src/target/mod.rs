@@ -1,0 +1,96 @@
+//! The target's side of a transfer: says which layers it wants, builds them of its own contents and of those that arrive,
+//! and checks the image before a name moves.
+//!
+//! [`take`] has the steps; [`conversation`](crate::conversation) has what crosses in each.
+
+mod arrivals;
+mod build;
+mod cold;
+mod contents;
+mod exact;
+mod job;
+mod offered;
+mod repack;
+mod transfer;
+mod want;
+
+use dsync_core::Image;
+use dsync_engine::Store;
+use dsync_proto::{FailureKind, Received, Reply};
+
+use crate::conversation::{Step, Talk};
+use crate::failure::EndpointError;
+use crate::inventory::assess;
+use crate::layers::workspace::Workspace;
+use crate::link::Link;
+use build::check_config;
+use contents::Contents;
+use transfer::Transfer;
+
+pub(crate) use job::{AsContent, Given, Keep, Receiving};
+pub(crate) use want::short;
+
+/// Takes an image from the source at the other end of the link.
+pub(crate) fn receive(
+    store: &dyn Store,
+    link: &mut Link,
+    what: &Receiving,
+    workspace: &Workspace,
+) -> Result<Reply, EndpointError> {
+    let mut held = store.list()?.images;
+    if what.exact.is_none() || !store.has_packages() {
+        assess::learn_configs(store, &mut held, std::slice::from_ref(&what.image))?;
+    }
+    let transfer = Transfer::of(store, &held, Talk::over(link), what, workspace)?;
+    let received = take(transfer).map_err(|error| match error.kind() {
+        FailureKind::Broken | FailureKind::NoSuchImage | FailureKind::Other if has_lost(store, &held) => {
+            EndpointError::Changed(error.into())
+        }
+        _ => error,
+    });
+    received.map(Reply::Received)
+}
+
+/// Whether an image is no longer there.
+fn has_lost(store: &dyn Store, held: &[Image]) -> bool {
+    let is_lost = |now: &[Image]| held.iter().any(|image| now.iter().all(|other| other.id != image.id));
+    store.list().is_ok_and(|now| is_lost(&now.images))
+}
+
+/// The steps of a transfer.
+fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
+    let manifest = transfer.receive_proof()?;
+    let documents = transfer.receive_documents(manifest)?;
+    if let Some(there) = transfer.find(documents.as_ref()) {
+        return transfer.name(there);
+    }
+    let mut plan = transfer.plan(documents.as_ref())?;
+    transfer.send_want(&plan)?;
+    if plan.basis_ids.is_empty() {
+        let own = transfer.read_own(&plan)?;
+        let exact = transfer.receive_stored(documents, &mut plan)?;
+        return cold::receive(transfer, &own, exact, &plan);
+    }
+    let (mut own, offer) = transfer.read_basis(&plan)?;
+    let exact = transfer.exact(documents, &offer, &mut plan)?;
+    let basis = transfer.agree(&offer, &own, &plan)?;
+    let mut offered = transfer.receive_headers(basis, &plan)?;
+    if exact.is_none() {
+        check_config(&offered.config, &transfer.image, &transfer.config)?;
+    }
+    let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
+    let outbox = transfer.talk.outbox();
+    let stream = transfer.talk.step(Step::Contents).data_reader();
+    let contents = Contents::begin((stream, outbox), &mut offered, &parts)?;
+    drop(parts);
+    let layers = offered.summary(&transfer.image, &plan.states, &own);
+    if transfer.what.dry_run {
+        contents.skip()?;
+        return Ok(transfer.account(transfer.image.id, layers, exact.as_ref()));
+    }
+    let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;
+    let mut import = exact::begin(transfer.store, exact.as_ref())?;
+    contents.build(&transfer.image, &plan.states, &mut *import)?;
+    let id = transfer.commit(import, exact::identity(exact.as_ref(), &offered.config))?;
+    Ok(transfer.account(id, layers, exact.as_ref()))
+}

@@ -1,0 +1,249 @@
+//! What a source offers of an image: what its layers are made of, and which of it is here.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::sync::Arc;
+
+use dsync_core::{DiffId, Image};
+use dsync_delta::columns::{ColumnsError, Decoder, Limits, Literal, Origin, Recipe};
+use dsync_delta::cut::fine::Stretch;
+use dsync_delta::gather::{self, Batch};
+use dsync_delta::{Listing, Part, Spot};
+use dsync_proto::{Known, Layer, LayerState, Offer, limits};
+
+use crate::coding::section::Told;
+use crate::conversation::headers::{mode, take_config};
+use crate::conversation::parts::{self, Candidates, Found, Parted, stretches_of};
+use crate::conversation::reconcile;
+use crate::failure::{Breach, EndpointError};
+use crate::layers::memory::Memory;
+use crate::layers::{Layers, Place, Shelf, Slice, listings, readable};
+use crate::link::Link;
+
+/// The most that a source may claim of all layers together: more is refused before it costs anything.
+pub(crate) fn limits_of(memory: Memory) -> Limits {
+    let memory = usize::try_from(memory.share()).unwrap_or(usize::MAX);
+    Limits { len: limits::LAYER, entries: limits::ENTRIES, memory }
+}
+
+/// What both sides know of the target's basis.
+pub(crate) struct Basis {
+    /// The layers that the source knows, and what both agreed on.
+    pub(crate) shelves: Vec<Shelf>,
+    /// The layers that the source cannot read.
+    hidden: Vec<Arc<Listing>>,
+    /// The layers that it does not know.
+    unknown: Vec<Arc<Listing>>,
+}
+
+impl Basis {
+    /// The named layers that are here, by what the source knows of each.
+    pub(super) fn of(offer: &Offer, own: &Layers<'_>, named: &[DiffId]) -> Result<Basis, EndpointError> {
+        let mut basis = Basis { shelves: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
+        for (diff_id, known) in named.iter().zip(&offer.basis) {
+            let Some(listing) = own.listing(diff_id) else {
+                match known {
+                    Known::No => continue,
+                    _ => return Err(EndpointError::Basis(format!("layer {diff_id} cannot be read"))),
+                }
+            };
+            match known {
+                Known::No => basis.unknown.push(Arc::clone(listing)),
+                _ => basis.shelves.push(Shelf::layer(Arc::clone(listing), *known == Known::Bytes)),
+            }
+            if *known != Known::Bytes {
+                basis.hidden.push(Arc::clone(listing));
+            }
+        }
+        Ok(basis)
+    }
+
+    /// Answers what the source asks about the layers that it does not know.
+    pub(super) fn reconcile(&mut self, link: &mut Link, memory: Memory) -> Result<(), EndpointError> {
+        let agreed = reconcile::answer_for(link, &self.unknown, &self.shelves, memory)?;
+        self.shelves.push(agreed);
+        Ok(())
+    }
+}
+
+/// What a source offered.
+pub(crate) struct Offered {
+    pub(crate) config: Vec<u8>,
+    pub(crate) basis: Vec<Shelf>,
+    recipes: Vec<Recipe>,
+    /// The literals, as they are sent.
+    pub(crate) literals: Vec<Literal>,
+    hidden: Vec<Arc<Listing>>,
+}
+
+impl Offered {
+    /// Reads what was told of the missing layers.
+    pub(crate) fn read<R: Read>(
+        told: &mut Told<R>,
+        basis: Basis,
+        missing: &[DiffId],
+        (whole, memory): (bool, Memory),
+    ) -> Result<Offered, EndpointError> {
+        let config = take_config(told)?;
+        let (recipes, literals) = {
+            let listed = listings(&basis.shelves);
+            let is_alone = whole || listed.is_empty();
+            let mut decoder = Decoder::new(&listed, mode(whole), limits_of(memory));
+            let mut recipes = Vec::new();
+            for diff_id in missing {
+                recipes.push(next_layer(&mut decoder, told, (diff_id, is_alone))?);
+            }
+            (recipes, decoder.into_literals())
+        };
+        Ok(Offered { config, basis: basis.shelves, recipes, literals, hidden: basis.hidden })
+    }
+
+    fn new_layers(&self) -> Vec<&Listing> {
+        self.recipes.iter().map(|recipe| &recipe.listing).collect()
+    }
+
+    /// Tells the source of which literals parts may be here, and which are.
+    pub(crate) fn candidates(
+        &self,
+        link: &mut Link,
+        own: &mut Layers<'_>,
+        images: &[&Image],
+        memory: u64,
+    ) -> Result<Candidates, EndpointError> {
+        let new = self.new_layers();
+        let layers = (&new[..], &self.literals[..]);
+        let basis = (&self.hidden[..], &readable(&self.basis)[..]);
+        parts::answer_for(link, own, images, layers, basis, memory)
+    }
+
+    /// Divides the literals that are sent in part.
+    pub(crate) fn divide(&mut self, found: &Found) {
+        let Found { stretches, slices } = found;
+        let origin = |layer: usize, content: usize| self.recipes[layer].origins[content];
+        let literal = |layer: usize, content: usize| match origin(layer, content) {
+            Origin::Literal(literal) => Some(literal as usize),
+            Origin::Basis { .. } => None,
+        };
+        let slices = |layer: usize, part: Part| -> Vec<Slice> {
+            match part {
+                Part::Stretch { literal, stretch } => {
+                    slices.get(&(literal, stretch)).cloned().unwrap_or_default()
+                }
+                Part::Whole(content) => match origin(layer, content) {
+                    Origin::Basis { layer, content } => {
+                        self.basis[usize::from(layer)].of(content as usize).collect()
+                    }
+                    Origin::Literal(_) => Vec::new(),
+                },
+            }
+        };
+        let new = self.new_layers();
+        let Parted { shared, divided, .. } = parts::part(&new, &self.literals, &literal, stretches, &slices);
+
+        // Where each stretch is in what is shared, and which literal each of the others is from now on.
+        let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
+        for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
+            for (content, part) in (0..).zip(parts) {
+                if let (Part::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                    known.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
+                }
+            }
+        }
+        let mut literals = Vec::new();
+        // Of each literal the first of those it becomes.
+        let mut firsts = Vec::with_capacity(self.literals.len());
+        for (number, literal) in self.literals.iter().enumerate() {
+            firsts.push(literals.len() as u32);
+            let first = divided.ordinals[literal.layer as usize][literal.content as usize];
+            match stretches_of(stretches, number) {
+                [] => literals.push(Literal { content: first, ..*literal }),
+                stretches => {
+                    let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
+                    literals.extend(unknown.map(|(content, Stretch { bytes, .. })| {
+                        // Within a content.
+                        let len = (bytes.end - bytes.start) as u32;
+                        Literal { content, len, ..*literal }
+                    }));
+                }
+            }
+        }
+        for (layer, (recipe, listing)) in self.recipes.iter_mut().zip(divided.layers).enumerate() {
+            let old = std::mem::take(&mut recipe.origins);
+            recipe.origins.reserve_exact(listing.contents().len());
+            for (content, origin) in old.into_iter().enumerate() {
+                let count = divided.ordinals[layer][content + 1] - divided.ordinals[layer][content];
+                let Origin::Literal(literal) = origin else {
+                    recipe.origins.extend((0..count).map(|_| origin));
+                    continue;
+                };
+                let (literal, mut next) = (literal as usize, firsts[literal as usize]);
+                recipe.origins.extend((0..count as usize).map(|stretch| {
+                    known.get(&(literal, stretch)).copied().unwrap_or_else(|| {
+                        next += 1;
+                        Origin::Literal(next - 1)
+                    })
+                }));
+            }
+            recipe.listing = listing;
+        }
+        self.literals = literals;
+        self.basis.extend(shared);
+    }
+
+    /// A layer that is built of what was offered.
+    pub(crate) fn layer(&self, diff_id: &DiffId) -> Option<&Recipe> {
+        self.recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id)
+    }
+
+    /// The contents of the basis that the layers are made of.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        let origins = self.recipes.iter().flat_map(|recipe| &recipe.origins);
+        let of_basis = origins.filter_map(|origin| match *origin {
+            Origin::Basis { layer, content } => Some((usize::from(layer), content as usize)),
+            Origin::Literal(_) => None,
+        });
+        of_basis.flat_map(|(layer, content)| self.basis[layer].of(content)).map(|slice| slice.place)
+    }
+
+    /// The batches that the source forms.
+    pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
+        let sent: Vec<Spot> = self.literals.iter().map(Literal::spot).collect();
+        gather::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
+    }
+
+    /// What becomes of each layer of the image.
+    pub(crate) fn summary(&self, image: &Image, states: &[LayerState], own: &Layers<'_>) -> Vec<Layer> {
+        let mut seen: HashSet<DiffId> = HashSet::new();
+        let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
+            let unseen = seen.insert(*diff_id);
+            match (state, self.layer(diff_id), own.kept(diff_id)) {
+                (LayerState::Missing, Some(Recipe { listing, origins }), _) if unseen => {
+                    let contents = listing.contents().iter().zip(origins);
+                    let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
+                    let reused = here.map(|(content, _)| content.len).sum();
+                    Layer { state, len: listing.len, reused }
+                }
+                (LayerState::Local, _, Some(len)) if unseen => Layer { state, len, reused: len },
+                _ => Layer { state, len: 0, reused: 0 },
+            }
+        };
+        image.diff_ids.iter().zip(states).map(layer).collect()
+    }
+}
+
+/// Reads a layer, which must be this one. Where nothing is built on, nothing about it can have been mistaken.
+pub(crate) fn next_layer(
+    decoder: &mut Decoder<'_>,
+    input: &mut dyn Read,
+    (diff_id, is_alone): (&DiffId, bool),
+) -> Result<Recipe, EndpointError> {
+    let recipe = decoder.layer(input).map_err(|error| match error {
+        ColumnsError::Short | ColumnsError::Malformed(_) if is_alone => Breach(error.to_string()).into(),
+        error => EndpointError::from(error),
+    })?;
+    let got = recipe.listing.diff_id;
+    match got == *diff_id {
+        true => Ok(recipe),
+        false => Err(EndpointError::Protocol(format!("the source offers layer {got} instead of {diff_id}"))),
+    }
+}

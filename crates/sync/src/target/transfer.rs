@@ -1,0 +1,269 @@
+//! An image on its way from a source: the steps of the target, one function each.
+
+use std::collections::HashSet;
+use std::thread;
+
+use dsync_core::{DiffId, Digest, Image, ImageId};
+use dsync_engine::{Identity, Import, Store};
+use dsync_proto::{Event, Layer, LayerState, Need, Offer, Phase, Received, limits};
+
+use super::exact::{self, Documents, Exact};
+use super::job::{Keep, Receiving};
+use super::offered::{Basis, Offered};
+use super::want::Plan;
+use crate::coding::section::Told;
+use crate::conversation::parts::Candidates;
+use crate::conversation::want as wanted;
+use crate::conversation::{Step, Talk, documents, offer, proof};
+use crate::failure::EndpointError;
+use crate::inventory::assess;
+use crate::layers::memory::Memory;
+use crate::layers::workspace::Workspace;
+use crate::layers::{Layers, Role};
+pub(super) const LOST: &str = "the source did not send what it offered";
+
+/// An image on its way from a source.
+pub(super) struct Transfer<'a> {
+    pub(super) store: &'a dyn Store,
+    held: &'a [Image],
+    pub(super) talk: Talk<'a>,
+    pub(super) what: &'a Receiving,
+    pub(super) workspace: &'a Workspace,
+    pub(super) memory: Memory,
+    /// The digest of the config that is asked for.
+    pub(super) config: Digest,
+    /// The image that is asked for, with the keys of its layers by which they cross.
+    pub(super) image: Image,
+}
+
+impl<'a> Transfer<'a> {
+    pub(super) fn of(
+        store: &'a dyn Store,
+        held: &'a [Image],
+        talk: Talk<'a>,
+        what: &'a Receiving,
+        workspace: &'a Workspace,
+    ) -> Result<Self, EndpointError> {
+        let untold =
+            || EndpointError::Protocol("an image was asked for without the digest of its config".into());
+        let config = what.image.config.ok_or_else(untold)?;
+        let (memory, image) = (Memory(workspace.memory), what.image.clone());
+        Ok(Transfer { store, held, talk, what, workspace, memory, config, image })
+    }
+
+    /// Receives the proof of the config, where there is one. Returns the digest of the manifest that it leads over.
+    pub(super) fn receive_proof(&mut self) -> Result<Option<Digest>, EndpointError> {
+        if !self.what.prove {
+            return Ok(None);
+        }
+        proof::receive(self.talk.step(Step::Proof), &self.image.id, &self.config).map(Some)
+    }
+
+    /// Receives the documents of an image that keeps its ID; that of one platform must be the proven manifest.
+    pub(super) fn receive_documents(
+        &mut self,
+        manifest: Option<Digest>,
+    ) -> Result<Option<Documents>, EndpointError> {
+        let Some(keep) = self.what.exact else { return Ok(None) };
+        let link = self.talk.step(Step::Documents);
+        let package = documents::receive(link, &self.image, &self.config, keep == Keep::Whole)?;
+        if let (Keep::Platform, Some(manifest)) = (keep, manifest)
+            && package.root() != manifest
+        {
+            let (root, platform) = (package.root(), &self.image.platform);
+            let reason = format!("the source sent {root} as the image of {platform}, not {manifest}");
+            return Err(EndpointError::AnotherImage(reason));
+        }
+        self.image.diff_ids = package.stack();
+        let content = match &self.what.given {
+            Some(given) if !self.store.has_packages() => {
+                (given.as_content)(&package, &self.config, &self.workspace.folder)
+            }
+            _ => None,
+        };
+        Ok(Some(Documents { package, content }))
+    }
+
+    /// The image, if it is here.
+    pub(super) fn find(&self, documents: Option<&Documents>) -> Option<&'a Image> {
+        let is_it = |other: &&Image| match documents.and_then(Documents::id) {
+            Some(id) => other.id == id,
+            None => other.same_content(&self.what.image) == Some(true),
+        };
+        self.held.iter().find(is_it)
+    }
+
+    /// Gives an image that is here its names.
+    pub(super) fn name(mut self, there: &Image) -> Result<Received, EndpointError> {
+        wanted::send(self.talk.step(Step::Want), Need::Nothing)?;
+        if !self.what.dry_run {
+            self.store.tag(&there.id, &self.what.names)?;
+        }
+        let shared = Layer { state: LayerState::Shared, len: 0, reused: 0 };
+        let layers = vec![shared; self.image.diff_ids.len()];
+        Ok(Received { id: *there.id.as_bytes(), layers, was_there: true, packed_again: 0 })
+    }
+
+    /// Plans where each layer comes from.
+    pub(super) fn plan(&self, documents: Option<&Documents>) -> Result<Plan<'a>, EndpointError> {
+        let layers = self.image.diff_ids.len();
+        if layers > limits::LAYERS {
+            return Err(EndpointError::Protocol(format!("an image of {layers} layers is refused")));
+        }
+        let keeps_id = documents.filter(|documents| documents.content.is_none());
+        let states = match keeps_id {
+            Some(documents) => exact::states(self.store, self.held, &documents.package)?,
+            None => {
+                let held = assess::Held::of(self.store, self.held);
+                held.states_in(&self.what.image, &self.image.diff_ids)
+            }
+        };
+        Plan::of(states, self.held, &self.image, self.what, keeps_id.is_some())
+    }
+
+    pub(super) fn send_want(&mut self, plan: &Plan<'_>) -> Result<(), EndpointError> {
+        let need = plan.need(&self.image, self.what);
+        wanted::send(self.talk.step(Step::Want), need)
+    }
+
+    /// No layers yet.
+    fn layers(&self) -> Result<Layers<'a>, EndpointError> {
+        let cache = self.workspace.cache(self.talk.link(), self.what.whole);
+        Layers::new(self.store, (&self.workspace.folder, self.memory), cache)
+    }
+
+    /// Reads the layers that are built from elsewhere in the store.
+    pub(super) fn read_own(&self, plan: &Plan<'_>) -> Result<Layers<'a>, EndpointError> {
+        let mut own = self.layers()?;
+        read_local(&mut own, self.held, &plan.local)?;
+        self.talk.notes(own.take_notes());
+        Ok(own)
+    }
+
+    /// Receives how layers are stored, of an image that keeps its ID and has no basis.
+    pub(super) fn receive_stored(
+        &mut self,
+        documents: Option<Documents>,
+        plan: &mut Plan<'_>,
+    ) -> Result<Option<Exact>, EndpointError> {
+        if documents.is_none() {
+            return Ok(None);
+        }
+        let offer = offer::receive(self.talk.step(Step::Offer), 0)?;
+        self.exact(documents, &offer, plan)
+    }
+
+    /// Takes over how the source has the layers stored, of an image that keeps its ID.
+    pub(super) fn exact(
+        &mut self,
+        documents: Option<Documents>,
+        offer: &Offer,
+        plan: &mut Plan<'_>,
+    ) -> Result<Option<Exact>, EndpointError> {
+        let exact = |documents| Exact::new(documents, &offer.stored, &mut self.image, plan);
+        documents.map(exact).transpose()
+    }
+
+    /// Reads the basis, and the layers that are built from elsewhere in the store, while the source reads what it has of
+    /// the basis. Returns the layers, and what the source offers.
+    pub(super) fn read_basis(&mut self, plan: &Plan<'_>) -> Result<(Layers<'a>, Offer), EndpointError> {
+        let (held, key) = (self.held, self.what.key);
+        let mut own = self.layers()?;
+        let of_image: HashSet<DiffId> = self.image.diff_ids.iter().copied().collect();
+        let keeps = |id: &DiffId| !of_image.contains(id) || plan.local.contains(id);
+        let outbox = self.talk.step(Step::Possession).outbox.clone();
+        let link = self.talk.step(Step::Offer);
+        let (own, offer) = thread::scope(|scope| {
+            let reading = scope.spawn(move || -> Result<Layers<'a>, EndpointError> {
+                for basis in &plan.basis {
+                    own.learn(&basis.id, basis.diff_ids.iter().copied(), &keeps)?;
+                }
+                read_local(&mut own, held, &plan.local)?;
+                if let Some(key) = &key {
+                    offer::send_proofs(&outbox, &own, &plan.basis_ids, key)?;
+                }
+                Ok(own)
+            });
+            let offer = offer::receive(link, plan.basis_ids.len());
+            (reading.join(), offer)
+        });
+        let ended = || EndpointError::Broken("the reader of the basis ended early".into());
+        let mut own = own.unwrap_or_else(|_| Err(ended()))?;
+        let offer = offer?;
+        self.talk.notes(own.take_notes());
+        Ok((own, offer))
+    }
+
+    /// All that both ends know of the basis.
+    pub(super) fn agree(
+        &mut self,
+        offer: &Offer,
+        own: &Layers<'_>,
+        plan: &Plan<'_>,
+    ) -> Result<Basis, EndpointError> {
+        let mut basis = Basis::of(offer, own, &plan.basis_ids)?;
+        if offer.asks() {
+            basis.reconcile(self.talk.step(Step::Reconcile), self.memory)?;
+        }
+        Ok(basis)
+    }
+
+    /// Receives the config and the headers of the wanted layers.
+    pub(super) fn receive_headers(
+        &mut self,
+        basis: Basis,
+        plan: &Plan<'_>,
+    ) -> Result<Offered, EndpointError> {
+        let (whole, memory) = (self.what.whole, self.memory);
+        let mut told = Told::new(self.talk.step(Step::Headers).data_reader());
+        let offered = Offered::read(&mut told, basis, &plan.missing, (whole, memory))?;
+        told.finish()?.finish().map_err(EndpointError::io(LOST))?;
+        Ok(offered)
+    }
+
+    /// Finds the parts of literals that are here, where the source cannot read all of the basis.
+    pub(super) fn find_parts(
+        &mut self,
+        offer: &Offer,
+        own: &mut Layers<'_>,
+        offered: &Offered,
+        plan: &Plan<'_>,
+    ) -> Result<Candidates, EndpointError> {
+        if offer.has_all() {
+            return Ok(Candidates::default());
+        }
+        let left = self.memory.for_coding(own.taken(), offered.literals.len());
+        offered.candidates(self.talk.step(Step::Parts), own, &plan.basis, left)
+    }
+
+    /// Hands the image over to the store, and then lets the names move.
+    pub(super) fn commit(
+        &self,
+        import: Box<dyn Import + '_>,
+        identity: Identity<'_>,
+    ) -> Result<ImageId, EndpointError> {
+        self.talk.event(&Event::Phase(Phase::Load));
+        let id = import.commit(identity)?;
+        self.store.tag(&id, &self.what.names)?;
+        Ok(id)
+    }
+
+    /// The account of a transfer.
+    pub(super) fn account(&self, id: ImageId, layers: Vec<Layer>, exact: Option<&Exact>) -> Received {
+        let packed_again = exact.map_or(0, |exact| exact.packed_again(&self.image, &layers));
+        Received { id: *id.as_bytes(), layers, was_there: false, packed_again }
+    }
+}
+
+/// Reads layers that are needed from elsewhere in the store.
+fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[DiffId]) -> Result<(), EndpointError> {
+    for diff_id in local {
+        if own.kept(diff_id).is_none() {
+            let image = held.iter().find(|image| image.diff_ids.contains(diff_id));
+            let image = image.ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
+            let named = local.iter().copied().filter(|id| image.diff_ids.contains(id));
+            own.keep(&image.id, named, Role::Basis)?;
+        }
+    }
+    Ok(())
+}

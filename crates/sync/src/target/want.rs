@@ -1,0 +1,205 @@
+//! What a target asks for, and what it builds from. Pure: lists in, decisions out.
+
+use std::collections::HashSet;
+
+use dsync_core::{DiffId, Image};
+use dsync_proto::{LayerState, Need, ShortId, limits};
+
+use super::job::{Given, Receiving};
+use crate::failure::EndpointError;
+use crate::inventory::assess;
+
+/// What a target asks for, and what it builds from.
+pub(crate) struct Plan<'a> {
+    /// Of each layer of the image.
+    pub(crate) states: Vec<LayerState>,
+    /// What is asked for, each layer once.
+    pub(crate) missing: Vec<DiffId>,
+    /// What is built from elsewhere in the store.
+    pub(crate) local: Vec<DiffId>,
+    /// Of which of the layers that are not asked for the source tells how they are stored.
+    pub(crate) described: Vec<DiffId>,
+    pub(crate) basis: Vec<&'a Image>,
+    /// The layers of the basis, in the order in which they are named.
+    pub(crate) basis_ids: Vec<DiffId>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn of(
+        mut states: Vec<LayerState>,
+        held: &'a [Image],
+        image: &Image,
+        what: &Receiving,
+        keeps_id: bool,
+    ) -> Result<Self, EndpointError> {
+        if let Some(given) = &what.given {
+            return Plan::given(states, held, image, (given, what.exact.is_some() && keeps_id));
+        }
+        if what.whole {
+            // What this side has in another chain is not looked for either.
+            states.iter_mut().filter(|state| **state == LayerState::Local).for_each(|state| {
+                *state = LayerState::Missing;
+            });
+        }
+        let of_state = |state| distinct(&image.diff_ids, &states, state);
+        let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
+        let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
+        let basis_ids = order(&basis);
+        Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids })
+    }
+
+    /// What is asked for, as the source hears it.
+    pub(crate) fn need(&self, image: &Image, what: &Receiving) -> Need {
+        let position = |id: &DiffId| {
+            image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok())
+        };
+        Need::Layers {
+            layers: self.missing.iter().filter_map(position).collect(),
+            whole: what.whole,
+            basis: self.basis_ids.iter().map(short).collect(),
+            local: if what.exact.is_some() {
+                self.described.iter().filter_map(position).collect()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    /// As a patch has it: all that it was made against must be here, stored in the same way where the ID is made of that.
+    fn given(
+        mut states: Vec<LayerState>,
+        held: &'a [Image],
+        image: &Image,
+        (given, exact): (&Given, bool),
+    ) -> Result<Self, EndpointError> {
+        let diff_id = |layer: &u32| image.diff_ids.get(usize::try_from(*layer).ok()?).copied();
+        let all = |layers: &[u32]| layers.iter().map(diff_id).collect::<Option<Vec<DiffId>>>();
+        let (missing, described) = all(&given.layers)
+            .zip(all(&given.local))
+            .ok_or_else(|| EndpointError::Patch("the patch names layers that its image has not".into()))?;
+        let mut basis: Vec<&Image> = Vec::new();
+        for diff_id in &given.basis {
+            if basis.iter().any(|image| image.diff_ids.contains(diff_id)) {
+                continue;
+            }
+            let holder = held.iter().find(|image| image.diff_ids.contains(diff_id)).ok_or_else(|| {
+                EndpointError::NoBasis(format!(
+                    "this host has no image with layer {diff_id}, which the patch builds on"
+                ))
+            })?;
+            basis.push(holder);
+        }
+        for (diff_id, state) in image.diff_ids.iter().zip(&mut states) {
+            match (*state, missing.contains(diff_id)) {
+                (LayerState::Local, true) => *state = LayerState::Missing,
+                (LayerState::Missing, false) => {
+                    return Err(EndpointError::NoBasis(format!(
+                        "this host lacks layer {diff_id}, which the patch takes for granted"
+                    )));
+                }
+                (LayerState::Local, false) if exact && !described.contains(diff_id) => {
+                    return Err(EndpointError::NoBasis(format!(
+                        "this host keeps layer {diff_id} in another form than the patch was made against: one that \
+                         was made with --identity content fits"
+                    )));
+                }
+                _ => {}
+            }
+        }
+        let local = distinct(&image.diff_ids, &states, LayerState::Local);
+        Ok(Plan { states, missing, local, described, basis, basis_ids: given.basis.clone() })
+    }
+}
+
+pub(crate) fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerState) -> Vec<DiffId> {
+    let mut seen = HashSet::new();
+    let of_state = diff_ids.iter().zip(states).filter(|(_, s)| **s == state).map(|(id, _)| *id);
+    of_state.filter(|id| seen.insert(*id)).collect()
+}
+
+fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image>, EndpointError> {
+    match &what.basis {
+        None => Ok(assess::basis(held, &what.image, &what.names)),
+        Some(name) => {
+            let named = held.iter().find(|image| image.is_named(name));
+            let named = named.ok_or_else(|| {
+                EndpointError::NoBasis(format!("the target has no image {name} to use as the basis"))
+            })?;
+            Ok(vec![named])
+        }
+    }
+}
+
+/// The layers of the images of a basis, each once: of an image lowest first, the best image last.
+fn order(basis: &[&Image]) -> Vec<DiffId> {
+    let mut seen = HashSet::new();
+    let ids = basis.iter().rev().flat_map(|image| &image.diff_ids).copied();
+    let mut ids: Vec<DiffId> = ids.filter(|id| seen.insert(*id)).collect();
+    // A source is not asked about more. The last ones are those of the best image.
+    ids.drain(..ids.len().saturating_sub(limits::LAYERS));
+    ids
+}
+
+pub(crate) fn short(diff_id: &DiffId) -> ShortId {
+    let [a, b, c, d, e, ..] = *diff_id.as_bytes();
+    [a, b, c, d, e]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsync_core::ImageId;
+
+    fn image(layers: &[&str]) -> Image {
+        Image {
+            id: ImageId::of(layers.concat().as_bytes()),
+            config: None,
+            digests: Vec::new(),
+            names: Vec::new(),
+            diff_ids: ids(layers),
+            platform: "linux/amd64".parse().unwrap(),
+            size: 0,
+            created: String::new(),
+        }
+    }
+
+    fn ids(layers: &[&str]) -> Vec<DiffId> {
+        layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect()
+    }
+
+    /// What comes of a patch with layers 2 and 3 of an image, which tells how layer 1 is stored.
+    fn given(states: [LayerState; 4], held: &[Image], exact: bool) -> Result<Plan<'_>, EndpointError> {
+        let given =
+            Given { layers: vec![2, 3], local: vec![1], basis: ids(&["a", "b"]), as_content: |_, _, _| None };
+        Plan::given(states.to_vec(), held, &image(&["a", "b", "c", "d"]), (&given, exact))
+    }
+
+    #[test]
+    fn a_patch_is_taken_as_it_was_made() {
+        use LayerState::{Local, Missing, Shared};
+        let held = [image(&["x", "a", "b"])];
+        let plan = given([Shared, Local, Missing, Local], &held, true).unwrap();
+        assert_eq!(plan.states, [Shared, Local, Missing, Missing], "what the patch has is taken out of it");
+        assert_eq!((plan.missing, plan.local), (ids(&["c", "d"]), ids(&["b"])));
+        assert_eq!((plan.described, plan.basis_ids), (ids(&["b"]), ids(&["a", "b"])));
+        assert_eq!(plan.basis, [&held[0]]);
+        // Of what is stored in another way it tells nothing, which matters only to an ID that is made of that.
+        let other = [Local, Shared, Missing, Missing];
+        assert_eq!(given(other, &held, false).unwrap().local, ids(&["a"]));
+        assert!(given(other, &held, true).err().unwrap().to_string().contains("--identity content"));
+    }
+
+    #[test]
+    fn a_patch_needs_what_it_was_made_against() {
+        use LayerState::{Missing, Shared};
+        let held = [image(&["a"]), image(&["b"])];
+        let said = |states, held: &[Image]| given(states, held, false).err().map(|error| error.to_string());
+        assert_eq!(said([Shared, Shared, Missing, Missing], &held), None);
+        assert!(said([Shared, Missing, Missing, Missing], &held).unwrap().contains("takes for granted"));
+        assert!(said([Shared, Shared, Missing, Missing], &held[..1]).unwrap().contains("builds on"));
+        let given =
+            Given { layers: vec![4], local: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
+        let plan = Plan::given(vec![Shared; 4], &held, &image(&["a", "b", "c", "d"]), (&given, false));
+        assert!(matches!(plan, Err(EndpointError::Patch(_))));
+    }
+}

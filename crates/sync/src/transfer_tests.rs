@@ -1,0 +1,321 @@
+//! A target against sources that give another image than was asked for. Nothing of it stays.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use dsync_core::{DiffId, Digest, Image, ImageId, Platform};
+use dsync_engine::{Identity, Store, StoreSpec};
+use dsync_proto::{Channel, Compression, FailureKind, Known, Need, Peer, Reply, decode};
+
+use crate::failure::EndpointError;
+use crate::layers::workspace::Workspace;
+use crate::link::{Inbox, Link, Outbox};
+use crate::source::{self, Sending};
+use crate::target::{self, Keep, Receiving, short};
+
+struct Layout {
+    folder: tempfile::TempDir,
+    store: Box<dyn Store>,
+}
+
+impl Layout {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            dsync_engine::open(&StoreSpec::OciLayout(folder.path().into()), &std::env::temp_dir()).unwrap();
+        drop(store.import().unwrap());
+        Self { folder, store }
+    }
+
+    /// Makes an image of these layers.
+    fn image(&self, label: &str, layers: &[&[u8]], name: &str) -> Image {
+        let ids: Vec<String> = layers.iter().map(|layer| DiffId::of(layer).to_string()).collect();
+        let config = format!(
+            r#"{{"os":"linux","architecture":"amd64","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
+        );
+        let mut import = self.store.import().unwrap();
+        for layer in layers {
+            import.layer(&DiffId::of(layer), layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
+        }
+        let id = import.commit(Identity::Content(config.as_bytes())).unwrap();
+        self.store.tag(&id, &[name.parse().unwrap()]).unwrap();
+        self.store.list().unwrap().images.into_iter().find(|image| image.id == id).unwrap()
+    }
+
+    fn names(&self) -> Vec<u8> {
+        fs::read(self.folder.path().join("index.json")).unwrap()
+    }
+
+    fn named(&self, name: &str) -> Option<Image> {
+        let name = name.parse().unwrap();
+        self.store.list().unwrap().images.into_iter().find(|image| image.is_named(&name))
+    }
+}
+
+fn receiving(image: &Image) -> Receiving {
+    Receiving {
+        image: image.clone(),
+        names: vec!["app:1".parse().unwrap()],
+        basis: None,
+        whole: false,
+        dry_run: false,
+        exact: None,
+        prove: false,
+        key: Some([7; 16]),
+        given: None,
+    }
+}
+
+/// Has the source send one image and the target ask for another.
+fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Result<Reply, EndpointError> {
+    let ((mut mine, client_of_target), (client_of_source, mut theirs)) = (Link::pair(), Link::pair());
+    let room = Workspace { folder: std::env::temp_dir(), memory: 64 << 20, caches: None };
+    let sending = Sending {
+        compression: Compression::Level(3),
+        speed: None,
+        dry_run: false,
+        explain: false,
+        exact: what.exact.map(|keep| match keep {
+            Keep::Whole => None,
+            Keep::Platform => Some(what.image.platform.clone()),
+        }),
+        prove: what.prove,
+        key: what.key,
+    };
+    thread::scope(|scope| {
+        let held = source.store.list().unwrap().images;
+        let room = &room;
+        scope.spawn(move || {
+            let sent = source::send(&*source.store, &held, &mut theirs, sent, &sending, room);
+            if sent.is_err() {
+                theirs.send_peer(&Peer::Abort).ok();
+            }
+        });
+        let Link { inbox: from_target, outbox: to_target } = client_of_target;
+        let Link { inbox: from_source, outbox: to_source } = client_of_source;
+        scope.spawn(move || pass(from_target, &to_source));
+        scope.spawn(move || pass(from_source, &to_target));
+        let reply = target::receive(&*target.store, &mut mine, what, room);
+        mine.send_peer(&Peer::Abort).ok();
+        drop(mine);
+        reply
+    })
+}
+
+/// Passes on what one end says to the other, as a client does.
+fn pass(from: Inbox, to: &Outbox) {
+    while let Ok(frame) = from.recv() {
+        if matches!(frame.channel, Channel::Peer | Channel::Data) && to.send(frame).is_err() {
+            return;
+        }
+    }
+}
+
+fn is_refused(source: &Layout, sent: &Image, target: &Layout, what: &Receiving) {
+    let before = target.names();
+    let error = run(source, &sent.id, target, what).unwrap_err();
+    assert_eq!(error.kind(), FailureKind::AnotherImage, "{error}");
+    assert_eq!(target.names(), before, "no name moved and no image came");
+}
+
+fn tar(text: &str) -> Vec<u8> {
+    let mut builder = tar_of(text);
+    builder.extend([0; 1024]);
+    builder
+}
+
+/// One file with this text.
+fn tar_of(text: &str) -> Vec<u8> {
+    let mut header = [0_u8; 512];
+    header[..4].copy_from_slice(b"file");
+    header[100..108].copy_from_slice(b"0000644\0");
+    header[124..136].copy_from_slice(format!("{:011o}\0", text.len()).as_bytes());
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut bytes = [&header[..], text.as_bytes()].concat();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+#[test]
+fn another_config_over_the_same_layers_is_refused() {
+    let (source, target) = (Layout::new(), Layout::new());
+    let layer = tar(&"text\n".repeat(1000));
+    let (asked, other) = (source.image("a", &[&layer], "a:1"), source.image("b", &[&layer], "b:1"));
+    // Nothing to build on.
+    is_refused(&source, &other, &target, &receiving(&asked));
+    // An old image to build on.
+    target.image("old", &[&tar(&"text\n".repeat(1001))], "app:1");
+    is_refused(&source, &other, &target, &receiving(&asked));
+    // The image that was asked for is taken.
+    run(&source, &asked.id, &target, &receiving(&asked)).unwrap();
+    assert_eq!(target.named("app:1").unwrap().config, asked.config);
+}
+
+#[test]
+fn an_image_that_looks_alike_is_not_tagged() {
+    let (source, target) = (Layout::new(), Layout::new());
+    let layer = tar("text");
+    let asked = source.image("a", &[&layer], "a:1");
+    let alike = target.image("b", &[&layer], "app:1");
+    let Ok(Reply::Received(received)) = run(&source, &asked.id, &target, &receiving(&asked)) else {
+        panic!()
+    };
+    assert!(!received.was_there);
+    assert_eq!(target.named("app:1").unwrap().config, asked.config);
+    assert_ne!(alike.config, asked.config);
+}
+
+#[test]
+fn an_exact_image_is_the_one_with_the_id() {
+    let (source, target) = (Layout::new(), Layout::new());
+    let layer = tar("text");
+    let (asked, other) = (source.image("a", &[&layer], "a:1"), source.image("b", &[&layer], "b:1"));
+    for keep in [Keep::Whole, Keep::Platform] {
+        is_refused(&source, &other, &target, &Receiving { exact: Some(keep), ..receiving(&asked) });
+    }
+    // A manifest that differs only in an annotation has the same config and another ID.
+    let annotated = source.annotated(&asked);
+    assert_eq!((annotated.config, &annotated.diff_ids), (asked.config, &asked.diff_ids));
+    is_refused(&source, &annotated, &target, &Receiving { exact: Some(Keep::Whole), ..receiving(&asked) });
+    run(&source, &annotated.id, &target, &Receiving { exact: Some(Keep::Whole), ..receiving(&annotated) })
+        .unwrap();
+    assert_eq!(target.named("app:1").unwrap().id, annotated.id);
+}
+
+#[test]
+fn an_id_that_will_not_be_shown_is_proven() {
+    let (source, target) = (Layout::new(), Layout::new());
+    let layer = tar("text");
+    let (asked, other) = (source.image("a", &[&layer], "a:1"), source.image("b", &[&layer], "b:1"));
+    let proven = |image: &Image| Receiving { prove: true, ..receiving(image) };
+    // The source says that the image with this ID has the config of another one.
+    is_refused(&source, &other, &target, &proven(&Image { config: other.config, ..asked.clone() }));
+    is_refused(&source, &asked, &target, &proven(&Image { config: other.config, ..asked.clone() }));
+    run(&source, &asked.id, &target, &proven(&asked)).unwrap();
+    assert_eq!(target.named("app:1").unwrap().config, asked.config);
+}
+
+#[test]
+fn of_an_index_the_platform_is_proven() {
+    let (source, target) = (Layout::new(), Layout::new());
+    let layer = tar("text");
+    let (asked, other) = (source.image("a", &[&layer], "a:1"), source.image("b", &[&layer], "b:1"));
+    let index = source.index(&[&asked]);
+    let platform = |image: &Image| Receiving {
+        prove: true,
+        exact: Some(Keep::Platform),
+        ..receiving(&Image { id: index, ..image.clone() })
+    };
+    is_refused(&source, &Image { id: index, ..other.clone() }, &target, &platform(&other));
+    run(&source, &index, &target, &platform(&asked)).unwrap();
+    assert_eq!(target.named("app:1").unwrap().id, asked.id, "the manifest of the platform");
+}
+
+impl Layout {
+    fn path(&self, digest: &Digest) -> std::path::PathBuf {
+        self.folder.path().join("blobs/sha256").join(digest.hex())
+    }
+
+    fn document(&self, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        fs::write(self.path(&digest), bytes).unwrap();
+        digest
+    }
+
+    /// Adds an entry to the index.
+    fn add(&self, digest: &Digest, len: usize) {
+        let index = String::from_utf8(self.names()).unwrap();
+        let entry = format!(r#""manifests":[{{"digest":"{digest}","size":{len}}},"#);
+        write(self.folder.path(), &index.replacen(r#""manifests":["#, &entry, 1));
+    }
+
+    /// The image again, with an annotation in its manifest.
+    fn annotated(&self, image: &Image) -> Image {
+        let manifest = fs::read_to_string(self.path(&Digest::from_bytes(*image.id.as_bytes()))).unwrap();
+        let manifest = manifest.replacen('{', r#"{"annotations":{"a":"b"},"#, 1);
+        let digest = self.document(manifest.as_bytes());
+        self.add(&digest, manifest.len());
+        let id = ImageId::from_bytes(*digest.as_bytes());
+        self.store.list().unwrap().images.into_iter().find(|image| image.id == id).unwrap()
+    }
+
+    /// An index of these images.
+    fn index(&self, images: &[&Image]) -> ImageId {
+        let entries: Vec<String> = images
+            .iter()
+            .map(|image| {
+                let digest = Digest::from_bytes(*image.id.as_bytes());
+                let len = fs::metadata(self.path(&digest)).unwrap().len();
+                let Platform { os, architecture, .. } = &image.platform;
+                format!(
+                    r#"{{"digest":"{digest}","size":{len},"platform":{{"os":"{os}","architecture":"{architecture}"}}}}"#
+                )
+            })
+            .collect();
+        let index = format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
+        let digest = self.document(index.as_bytes());
+        self.add(&digest, index.len());
+        ImageId::from_bytes(*digest.as_bytes())
+    }
+}
+
+fn write(folder: &Path, index: &str) {
+    fs::write(folder.join("index.json"), index).unwrap();
+}
+
+/// What a source says of one layer of a target's basis, for each proof that the target gives.
+fn told(proof: impl Fn(&[u8; 16]) -> [u8; 3], of: &DiffId) -> Vec<Known> {
+    let source = Layout::new();
+    let public = source.image("public", &[&tar("public")], "public:1");
+    source.image("private", &[&tar("private")], "private:1");
+    let (mine, mut theirs) = Link::pair();
+    let key = [9; 16];
+    let sending = Sending {
+        compression: Compression::Level(3),
+        speed: None,
+        dry_run: true,
+        explain: false,
+        exact: None,
+        prove: false,
+        key: Some(key),
+    };
+    let room = Workspace { folder: std::env::temp_dir(), memory: 64 << 20, caches: None };
+    let basis = vec![short(of)];
+    thread::scope(|scope| {
+        let (source, room, id) = (&source, &room, &public.id);
+        scope.spawn(move || {
+            let held = source.store.list().unwrap().images;
+            source::send(&*source.store, &held, &mut theirs, id, &sending, room).ok()
+        });
+        mine.send_peer(&Peer::Need(Need::Layers { layers: vec![0], whole: false, basis, local: Vec::new() }))
+            .unwrap();
+        mine.send_peer(&Peer::Proofs(vec![proof(&key)])).unwrap();
+        let known = loop {
+            match mine.inbox.recv().map(|frame| (frame.channel, decode(&frame.payload))) {
+                Ok((Channel::Peer, Ok(Peer::Offer(offer)))) => break offer.basis,
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        };
+        mine.send_peer(&Peer::Abort).unwrap();
+        drop(mine);
+        known
+    })
+}
+
+#[test]
+fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
+    let layer = tar("private");
+    let private = DiffId::of(&layer);
+    let mut scanner = dsync_delta::Scanner::new();
+    scanner.push(&layer);
+    let listing = scanner.finish();
+    assert_eq!(listing.diff_id, private);
+    assert_eq!(told(|key| listing.proof(key), &private), [Known::Bytes]);
+    assert_eq!(told(|_| listing.proof(&[0; 16]), &private), [Known::No], "another transfer's proof");
+    assert_eq!(told(|_| [0; 3], &private), [Known::No], "a diff id alone is a guess");
+}

@@ -1,0 +1,141 @@
+//! Gets an agent at the other end: through ssh and the bootstrap, or as a child process of this host.
+
+use std::io::{self, Cursor, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use dsync_proto::{PREAMBLE_LEN, PROTOCOL, Preamble};
+
+use super::agent_binary::{self, BUILD, agent_version};
+use super::destination::Remote;
+use crate::error::{Error, SshFailure};
+use crate::event::{Event, Observer};
+use crate::interrupt;
+use crate::link::Link;
+use crate::options::Options;
+use crate::transport::bootstrap::{self, BootstrapError};
+use crate::transport::crash;
+use crate::transport::ssh::{self, Pipe};
+
+/// A connection to an agent.
+pub(crate) struct Dialled {
+    pub(crate) link: Link,
+    /// The child process that holds the connection, if one does.
+    pub(crate) pipe: Option<Pipe>,
+    /// Bytes to the agent, its upload included.
+    pub(crate) sent: Arc<AtomicU64>,
+    /// Bytes from the agent.
+    pub(crate) received: Arc<AtomicU64>,
+    /// There is no agent: layers go whole.
+    pub(crate) whole: bool,
+    pub(crate) served: Served,
+}
+
+/// The thread that serves the other end where no agent does; whoever drops this waits for it. Its link must
+/// be gone before.
+#[derive(Default)]
+pub(crate) struct Served(pub(crate) Option<thread::JoinHandle<io::Result<()>>>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // What went wrong in it has been told through the link.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Connects to an agent: through ssh and the bootstrap, or to a child process of this host.
+pub(crate) fn dial_agent(
+    remote: &Remote,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Dialled, Error> {
+    let host = remote.to_string();
+    let own = agent_binary::own(&options.version).and_then(|own| agent_binary::hash(&own));
+    let hash = own.map_err(Error::io("cannot read this program's own file"))?;
+    let words = match remote {
+        Remote::Ssh(destination) => {
+            let command = bootstrap::command(&hash, &agent_version(&options.version));
+            ssh::arguments(&options.ssh, destination, &command)
+        }
+        Remote::Layout(_) => {
+            let program =
+                std::env::current_exe().map_err(Error::io("cannot find this program's own file"))?;
+            vec![program.to_string_lossy().into_owned(), "agent".into()]
+        }
+    };
+    let (mut pipe, mut output, mut input) = Pipe::spawn(&words, &host, observer)?;
+    let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut program = |system: &str, machine: &str| {
+        let program = agent_binary::for_host(system, machine, &options.version)?;
+        let bytes = program.packed.len() as u64;
+        sent.fetch_add(bytes, Ordering::Relaxed);
+        observer.event(Event::Uploading { bytes });
+        Ok(program)
+    };
+    let greeting = match bootstrap::greet(&mut output, &mut input, &mut program) {
+        Ok(greeting) => greeting,
+        Err(error) => {
+            drop((output, input));
+            return Err(explain(error, &mut pipe, host));
+        }
+    };
+    if !greeting.noise.is_empty() {
+        let noise = String::from_utf8_lossy(&greeting.noise);
+        observer.event(Event::Note(&format!("the login shell of {host} printed: {}", noise.trim())));
+    }
+    received.fetch_add((PREAMBLE_LEN + greeting.noise.len()) as u64, Ordering::Relaxed);
+    let preamble = Preamble { protocol: PROTOCOL, build: BUILD }.encode();
+    let greeted = input.write_all(&preamble).and_then(|()| input.flush());
+    if greeted.is_err() {
+        return Err(lost(&mut pipe, &host));
+    }
+    sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
+    let output = Cursor::new(greeting.rest).chain(output);
+    let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received));
+    Ok(Dialled { link, pipe: Some(pipe), sent, received, whole: false, served: Served::default() })
+}
+
+/// Why a connection ended on which the agent had answered.
+fn lost(pipe: &mut Pipe, host: &str) -> Error {
+    pipe.end();
+    if interrupt::happened() {
+        return Error::Interrupted;
+    }
+    pipe.ended(host)
+}
+
+/// Why no agent answered. ssh exits with 255 for its own failures, and with the remote command's status otherwise.
+fn explain(error: BootstrapError, pipe: &mut Pipe, host: String) -> Error {
+    if matches!(error, BootstrapError::Again | BootstrapError::Noise(_)) {
+        pipe.hurry();
+    }
+    let status = pipe.end().and_then(|status| status.code());
+    if interrupt::happened() {
+        return Error::Interrupted;
+    }
+    let message = pipe.message();
+    if let Some(message) = crash::last_words(&message) {
+        return Error::Crashed { host, message };
+    }
+    match error {
+        BootstrapError::Version(error) => error.into(),
+        BootstrapError::Refused(reason) => Error::NoAgent { host, reason },
+        BootstrapError::Again => Error::Protocol { end: host, what: error.to_string() },
+        BootstrapError::Silent { .. } | BootstrapError::Io(_) if status == Some(255) => {
+            ssh::failed(&host, message)
+        }
+        BootstrapError::Io(error) => Error::Ssh { host, kind: SshFailure::Other, message: error.to_string() },
+        // ssh itself was killed.
+        BootstrapError::Silent { .. } if status.is_none() => Error::Lost { host, message },
+        BootstrapError::Silent { given: true, .. } => {
+            let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+            Error::NoAgent { host, reason: format!("it was given the agent, which did not answer{said}") }
+        }
+        BootstrapError::Silent { said, .. } | BootstrapError::Noise(said) => {
+            Error::NoShell { host, said: ssh::lines(&said, &message) }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How fast the link to each remote was last time: what `auto` begins with.
+//!
+//! A text file beside the index cache has a line for each remote and direction, the latest first: bytes a second, and
+//! the remote as it was named, with `<` before it for a pull and `>` for a push. Like the cache it is never a reason
+//! to fail, and of two runs that write at once one may lose what it learnt.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cache::{Cache, TEMPORARY};
+use crate::link::TELLING;
+use crate::options::Direction;
+use crate::transport::destination::Remote;
+
+/// How many links are remembered.
+const MOST: usize = 100;
+/// One link, and where it is remembered.
+pub(crate) struct Known {
+    file: PathBuf,
+    /// Where a file is written that is to take its place; the cache clears it up after a run that was killed.
+    drafts: PathBuf,
+    name: String,
+}
+
+impl Known {
+    /// The link to a remote; `None` where nothing can be remembered.
+    pub(crate) fn of(remote: &Remote, direction: Direction) -> Option<Known> {
+        let cache = Cache::locate().ok()?;
+        let (file, drafts) = (cache.directory().with_file_name("links"), cache.directory().to_owned());
+        let sign = match direction {
+            Direction::Pull => '<',
+            Direction::Push => '>',
+        };
+        Some(Known { file, drafts, name: format!("{sign}{remote}") })
+    }
+
+    /// Bytes a second, if that is known.
+    pub(crate) fn speed(&self) -> Option<u64> {
+        let text = fs::read_to_string(&self.file).ok()?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(_, name)| *name == self.name)?.0.parse().ok()
+    }
+
+    /// Remembers it.
+    pub(crate) fn note(&self, speed: u64) {
+        self.write(speed).ok();
+    }
+
+    fn write(&self, speed: u64) -> io::Result<()> {
+        let before = fs::read_to_string(&self.file).unwrap_or_default();
+        let others =
+            before.lines().filter(|line| line.split_once(' ').is_some_and(|(_, name)| name != self.name));
+        let mut new = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.drafts)?;
+        writeln!(new, "{speed} {}", self.name)?;
+        others.take(MOST - 1).try_for_each(|line| writeln!(new, "{line}"))?;
+        new.persist(&self.file)?;
+        Ok(())
+    }
+}
+
+/// What batches tell of a link.
+#[derive(Debug, Default)]
+pub(crate) struct Speed {
+    len: u64,
+    time: Duration,
+}
+
+impl Speed {
+    /// A batch was so long under way.
+    pub(crate) fn took(&mut self, len: u64, time: Duration) {
+        if len >= TELLING {
+            self.len += len;
+            self.time += time;
+        }
+    }
+
+    /// Bytes a second, if anything was told.
+    pub(crate) fn get(&self) -> Option<u64> {
+        // In range: no link has 2^64 bytes a second, and a cast of more saturates.
+        (self.len > 0).then(|| (self.len as f64 / self.time.as_secs_f64().max(1e-6)) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_is_remembered_for_each_link_and_no_more_than_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, drafts) = (folder.path().join("links"), folder.path().to_owned());
+        let known = |name: &str| Known { file: file.clone(), drafts: drafts.clone(), name: name.into() };
+        assert_eq!(known("<alpha").speed(), None);
+        known("<alpha").note(2_500_000);
+        known(">alpha").note(7);
+        known("<alpha").note(125_000);
+        assert_eq!((known("<alpha").speed(), known(">alpha").speed()), (Some(125_000), Some(7)));
+        (0..MOST as u64).for_each(|number| known(&format!("<{number}")).note(number));
+        assert_eq!((known("<alpha").speed(), known("<0").speed()), (None, Some(0)));
+        fs::write(folder.path().join("links"), b"\xff\xfe no text").unwrap();
+        assert_eq!(known("<0").speed(), None);
+        known("<0").note(9);
+        assert_eq!(known("<0").speed(), Some(9));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_buffers_take_tells_nothing() {
+        let mut speed = Speed::default();
+        speed.took(TELLING - 1, Duration::from_micros(1));
+        assert_eq!(speed.get(), None);
+        speed.took(1_000_000, Duration::from_secs(8));
+        speed.took(1_000_000, Duration::from_secs(8));
+        assert_eq!(speed.get(), Some(125_000));
+        speed.took(1_000_000, Duration::ZERO);
+        assert_eq!(speed.get(), Some(187_500));
+    }
+}
