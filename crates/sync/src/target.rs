@@ -233,6 +233,7 @@ fn take(
     drop(candidates);
     let layers = offered.summary(image, &states, &own);
     let packed_again = exact.as_ref().map_or(0, |exact| exact.packed_again(image, &layers));
+    let plans = Plans::read(&mut stream, &offered.basis, room.memory)?;
     if what.dry_run {
         stream.finish().map_err(EndpointError::io(LOST))?;
         return Ok(Reply::Received(Received {
@@ -242,7 +243,6 @@ fn take(
             packed_again,
         }));
     }
-    let plans = Plans::read(&mut stream, &offered.basis, room.memory)?;
     let batches = offered.batches(limit);
     let old = places(&batches, &offered.basis).chain(plans.places(&offered.basis));
     own.fetch(&basis, offered.places().chain(old))?;
