@@ -12,6 +12,7 @@ use dsync_core::{Config, DiffId, Digest, Platform};
 use serde_json::Value;
 
 use crate::archive::{INDEX, MANIFEST, Watched, decoded};
+use crate::oci::host_platform;
 use crate::store::{LayerSink, StoreError};
 
 /// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its length in
@@ -247,6 +248,11 @@ impl Package {
             path.pop();
         }
         leads
+    }
+
+    /// True where the config with this digest is that of the image that this host uses.
+    pub fn shows(&self, config: &Digest) -> bool {
+        self.image(&host_platform()).is_some_and(|(shown, _)| shown.digest == *config)
     }
 
     /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.

@@ -6,7 +6,7 @@ use std::io;
 use dsync_delta::Listing;
 use dsync_delta::batch::Effort;
 use dsync_delta::gather::{Batch, Run};
-use dsync_proto::Cost;
+use dsync_proto::{Cost, limits};
 
 use crate::batches::{self, Sources};
 
@@ -14,6 +14,8 @@ use crate::batches::{self, Sources};
 const SMALL: u64 = 500;
 /// The most that is told.
 const MOST: usize = 100;
+/// The most that [`costs`] returns: beside the files two for each layer, for what changed and what is new.
+pub(crate) const MOST_COSTS: usize = MOST + 2 * limits::LAYERS;
 
 /// A layer of the new image.
 pub(crate) struct Layer<'a> {

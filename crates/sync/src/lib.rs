@@ -54,6 +54,7 @@ pub mod testing;
 mod told;
 mod unpacked;
 mod verify;
+mod words;
 
 pub use agent::{agent_version, serve_stdio};
 pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, Pruned};
@@ -63,7 +64,7 @@ pub use event::{Event, Observer, Phase};
 pub use interrupt::interrupt;
 pub use patch::{PatchMade, PatchOptions, apply, diff};
 pub use remote::{Destination, Remote, RemoteError, is_file};
-pub use report::{Entry, LayerState, Report, Status};
+pub use report::{Entry, LayerState, Pin, Report, Status};
 pub use session::{Direction, Identity, LayerOutcome, Method, Options, Outcome, Session, Traffic};
 
 pub use dsync_proto::{Compression, Cost, Failure, FailureKind};

@@ -23,8 +23,8 @@ pub struct Entry {
     pub name: Option<ImageRef>,
     /// As the source lists it.
     pub image: Image,
-    /// Whether it was asked for by its full ID: the target has to be shown that it is that one.
-    pub pinned: bool,
+    /// By which digest it was asked for: the target has to be shown that it is that one.
+    pub pin: Pin,
     /// Which list of the report it is on.
     pub status: Status,
     /// When the target's image of this name was built, RFC 3339; empty when unknown or where it has none.
@@ -33,6 +33,19 @@ pub struct Entry {
     pub layers: Vec<LayerState>,
     /// Images of the target whose contents would be used, the best first.
     pub basis: Vec<String>,
+}
+
+/// By which digest of its own an image was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pin {
+    /// By none: by a name, or by the beginning of an ID.
+    None,
+    /// By that of a manifest in a registry, which the source's engine knows it by.
+    Registry,
+    /// By that of its config.
+    Config,
+    /// By its ID.
+    Id,
 }
 
 impl Entry {
@@ -78,7 +91,7 @@ mod tests {
             };
             let target_created = target_created.into();
             let (layers, basis) = (Vec::new(), Vec::new());
-            let entry = Entry { name: None, image, pinned: false, status, target_created, layers, basis };
+            let entry = Entry { name: None, image, pin: Pin::None, status, target_created, layers, basis };
             entry.replaces_newer().is_some()
         };
         let update = |created: &str, other: &str| replaces_newer(Status::NeedUpdate, created, other);

@@ -19,15 +19,17 @@ use crate::dial::{self, Dialled, Served};
 use crate::endpoint::{self, Site};
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
+use crate::explain;
 use crate::failure::Breach;
 use crate::interrupt;
 use crate::link::Link;
 use crate::links;
 use crate::relay;
 use crate::remote::{self, Remote};
-use crate::report::{Entry, Report};
+use crate::report::{Entry, Pin, Report};
 use crate::select::Selector;
 use crate::ssh::Pipe;
+use crate::words;
 
 /// How to sync.
 #[derive(Debug, Clone)]
@@ -226,7 +228,7 @@ impl Session {
         };
         let here = open(&options.local_store);
         let expect = |reply| match reply {
-            Reply::Opened(opened) => Ok(opened),
+            Reply::Opened(opened) => Ok(words::of_store(opened)),
             _ => Err(Error::OutOfTurn { expected: "a store" }),
         };
         self.remote_store = expect(self.ask(Side::Remote, &there)?)?;
@@ -253,14 +255,21 @@ impl Session {
             return Err(Error::OutOfTurn { expected: "a list of images" });
         };
         let bad = |error| Error::Endpoint { side: source, failure: Failure::from(error) };
-        let images: Vec<Image> = listed.iter().map(from_wire).collect::<Result<_, _>>().map_err(bad)?;
-        let unreadable: Vec<Unreadable> =
-            unreadable.iter().map(unreadable_from_wire).collect::<Result<_, _>>().map_err(bad)?;
-        let mut chosen = chosen::choose(&selectors, images, &unreadable, &names)?;
+        let images = listed.into_iter().map(|listed| from_wire(&listed).map(words::of_image));
+        let images: Vec<Image> = images.collect::<Result<_, _>>().map_err(bad)?;
+        let unreadable = unreadable.iter().map(|u| unreadable_from_wire(u).map(words::of_unreadable));
+        let unreadable: Vec<Unreadable> = unreadable.collect::<Result<_, _>>().map_err(bad)?;
+        let mut chosen = chosen::choose(&selectors, images, &unreadable, &words::of_names(names))?;
         chosen::check_pins(&chosen, source, self.store(source).id_is_config)?;
+        if source == Side::Remote {
+            for unproven in chosen::unproven(&selectors, &chosen) {
+                self.observer.event(Event::Warning(&unproven));
+            }
+        }
         self.observer.event(Event::Listing { store: &self.store(target).store });
         let mut surveys = self.survey(target, &chosen)?;
-        let open: Vec<usize> = (0..surveys.len()).filter(|at| surveys[*at].open).collect();
+        let is_open = |at: &usize| surveys[*at].open && chosen[*at].image.config.is_none();
+        let open: Vec<usize> = (0..surveys.len()).filter(is_open).collect();
         if !open.is_empty() {
             let ids: Vec<ImageId> = open.iter().map(|at| chosen[*at].image.id).collect();
             for (at, config) in open.iter().zip(self.configs(source, &ids)?) {
@@ -293,7 +302,9 @@ impl Session {
         // Of one platform of several the ID is another.
         let exact = self.exact() && self.options.platform.is_none();
         match self.ask(target, &Request::Survey { images, exact })? {
-            Reply::Surveyed(surveys) if surveys.len() == chosen.len() => Ok(surveys),
+            Reply::Surveyed(surveys) if surveys.len() == chosen.len() => {
+                Ok(surveys.into_iter().map(words::of_survey).collect())
+            }
             _ => Err(Error::OutOfTurn { expected: "a survey of every image" }),
         }
     }
@@ -343,7 +354,18 @@ impl Session {
             let causes = vec![format!("the source does not tell the config of {}", image.id)];
             Error::Endpoint { side: source, failure: Failure { kind: FailureKind::Broken, causes } }
         };
-        Ok(Image { config: Some(config.ok_or_else(untold)?), ..image.clone() })
+        let config = config.ok_or_else(untold)?;
+        if self.ids_are_configs() && config.as_bytes() != image.id.as_bytes() {
+            let causes = vec![format!("the source gives the config {config} for {}", image.id)];
+            let failure = Failure { kind: FailureKind::AnotherImage, causes };
+            return Err(Error::Endpoint { side: source, failure });
+        }
+        Ok(Image { config: Some(config), ..image.clone() })
+    }
+
+    /// True where an image has the same ID on both sides, since that is the digest of its config.
+    fn ids_are_configs(&self) -> bool {
+        self.local_store.id_is_config && self.remote_store.id_is_config
     }
 
     /// Has the target read the image again, which must be there under its name and those of `also`, and check every
@@ -371,7 +393,10 @@ impl Session {
         // manifest of one platform is known by nothing else.
         let one_of_several = self.exact() && self.options.platform.is_some();
         let keeps_id = self.exact() && !one_of_several;
-        let prove = (entry.pinned || one_of_several) && !self.store(source).id_is_config && !keeps_id;
+        // An index with the ID has other configs beside the one that was asked for.
+        let is_proven =
+            if keeps_id { entry.pin != Pin::Config } else { entry.pin == Pin::None && !one_of_several };
+        let prove = !self.store(source).id_is_config && !is_proven;
         let key = random().map_err(Error::io("there is no randomness"))?;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),
@@ -407,12 +432,15 @@ impl Session {
         let Reply::Sent { raw, packed, told, costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
+        if costs.len() > explain::MOST_COSTS {
+            let what = format!("it gives an account of {} files", costs.len());
+            return Err(Error::Protocol { end: self.name.clone(), what });
+        }
         let Reply::Received(Received { id, layers, was_there, packed_again }) = received else {
             return Err(Error::OutOfTurn { expected: "an image" });
         };
         let id = ImageId::from_bytes(id);
-        let same_id = self.local_store.id_is_config && self.remote_store.id_is_config
-            || self.exact() && self.options.platform.is_none();
+        let same_id = self.ids_are_configs() || self.exact() && self.options.platform.is_none();
         if same_id && id != entry.image.id {
             let causes = vec![format!("the target made image {id} of image {}", entry.image.id)];
             return Err(Error::Endpoint {
@@ -510,7 +538,7 @@ impl Session {
             Ok(Reply::Failed(_)) if side == Side::Remote && self.whole && self.ends_soon() => {
                 Err(self.lost_connection())
             }
-            Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure }),
+            Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure: words::of_failure(failure) }),
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.lost(side, error)),
         }
@@ -559,3 +587,7 @@ fn random() -> io::Result<[u8; 16]> {
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

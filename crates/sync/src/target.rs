@@ -106,6 +106,15 @@ fn take(
             what.image.platform
         )));
     }
+    if let (Some(package), Some(_)) = (&package, proven)
+        && what.exact == Some(Keep::Whole)
+        && !package.shows(&asked)
+    {
+        return Err(EndpointError::AnotherImage(format!(
+            "the image {} has the config {asked} for another platform than this host's",
+            what.image.id
+        )));
+    }
     // Of a patch with an ID that this store has no such IDs for, the image is taken without it.
     let content = match (&package, &what.given) {
         (Some(package), Some(given)) if !store.has_packages() => {

@@ -28,9 +28,14 @@ impl Layout {
 
     /// Makes an image of these layers.
     fn image(&self, label: &str, layers: &[&[u8]], name: &str) -> Image {
+        self.image_for("amd64", label, layers, name)
+    }
+
+    /// The same for an architecture.
+    fn image_for(&self, architecture: &str, label: &str, layers: &[&[u8]], name: &str) -> Image {
         let ids: Vec<String> = layers.iter().map(|layer| DiffId::of(layer).to_string()).collect();
         let config = format!(
-            r#"{{"os":"linux","architecture":"amd64","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
+            r#"{{"os":"linux","architecture":"{architecture}","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
         );
         let mut import = self.store.import().unwrap();
         for layer in layers {
@@ -211,6 +216,26 @@ fn of_an_index_the_platform_is_proven() {
     is_refused(&source, &Image { id: index, ..other.clone() }, &target, &platform(&other));
     run(&source, &index, &target, &platform(&asked)).unwrap();
     assert_eq!(target.named("app:1").unwrap().id, asked.id, "the manifest of the platform");
+}
+
+#[test]
+fn the_config_that_was_asked_for_is_the_one_that_this_host_uses() {
+    let here = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+    let (mut source, target) = (Layout::new(), Layout::new());
+    let layer = tar("text");
+    let asked = source.image_for("s390x", "a", &[&layer], "a:1");
+    let other = source.image_for(here, "b", &[&layer], "b:1");
+    let index = source.index(&[&other, &asked]);
+    source.store.prefer(&asked.platform);
+    let pinned = |image: &Image| Receiving {
+        prove: true,
+        exact: Some(Keep::Whole),
+        ..receiving(&Image { id: index, ..image.clone() })
+    };
+    is_refused(&source, &Image { id: index, ..asked.clone() }, &target, &pinned(&asked));
+    source.store.prefer(&other.platform);
+    run(&source, &index, &target, &pinned(&other)).unwrap();
+    assert_eq!(target.named("app:1").unwrap().config, other.config);
 }
 
 impl Layout {
