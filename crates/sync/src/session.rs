@@ -429,13 +429,10 @@ impl Session {
         if let (Some(known), Some(speed)) = (&self.known, speed.get()) {
             known.note(speed);
         }
-        let Reply::Sent { raw, packed, told, costs } = sent else {
+        let Reply::Sent { raw, packed, told, mut costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
-        if costs.len() > explain::MOST_COSTS {
-            let what = format!("it gives an account of {} files", costs.len());
-            return Err(Error::Protocol { end: self.name.clone(), what });
-        }
+        costs.truncate(explain::MOST_COSTS);
         let Reply::Received(Received { id, layers, was_there, packed_again }) = received else {
             return Err(Error::OutOfTurn { expected: "an image" });
         };
@@ -478,6 +475,12 @@ impl Session {
             {
                 let what = "it says that it is done before it is".into();
                 Err(Error::Protocol { end: self.name.clone(), what })
+            }
+            // The remote may say anything, and so hide what this host has found out about it.
+            (Err(Error::Endpoint { side: Side::Remote, .. }), Err(here @ Error::Endpoint { .. }))
+                if here.failure_kind() != Some(FailureKind::Aborted) =>
+            {
+                Err(here)
             }
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
