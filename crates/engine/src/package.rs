@@ -151,7 +151,12 @@ impl Package {
             type Error = String;
 
             fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, String> {
-                Ok(self.0.remove(&blob.digest))
+                match self.0.remove(&blob.digest) {
+                    Some(bytes) if bytes.len() as u64 != blob.size => {
+                        Err(format!("{} has {} bytes, not {}", blob.digest, bytes.len(), blob.size))
+                    }
+                    document => Ok(document),
+                }
             }
 
             fn has(&mut self, _: &[BlobRef]) -> Result<bool, String> {
