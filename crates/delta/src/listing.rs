@@ -94,7 +94,7 @@ impl Listing {
                 Part::Zeros(len) => add(1, len, &[]),
                 Part::Content(ordinal) => {
                     let content = self.contents.at(ordinal);
-                    add(2, content.len.into(), content.id.as_bytes());
+                    add(2, content.len, content.id.as_bytes());
                 }
             }
             Ok::<(), Infallible>(())
