@@ -189,7 +189,8 @@ pub(crate) fn explanation(outcome: &Outcome) -> String {
             .and_then(|layer| outcome.layers.get(layer))
             .map_or(0, |layer| layer.len);
         let heading = format!("layer {} of {of}, {}", u64::from(layer) + 1, bytes(len));
-        row(costs().map(|cost| cost.packed).sum(), &paint(style::HEADING, heading));
+        let packed = costs().map(|cost| cost.packed).fold(0, u64::saturating_add);
+        row(packed, &paint(style::HEADING, heading));
         // What has no name of its own comes last, whatever it adds up to.
         let (named, rest): (Vec<_>, Vec<_>) = costs().partition(|cost| !cost.path.is_empty());
         for cost in named.into_iter().chain(rest) {
@@ -251,6 +252,25 @@ fn instead(traffic: Traffic, size: u64) -> String {
 mod tests {
     use super::*;
     use dsync_sync::{Cost, LayerOutcome};
+
+    #[test]
+    fn an_explanation_takes_any_numbers() {
+        let path = String::new();
+        let cost =
+            Cost { layer: u32::MAX, path, files: u64::MAX, changed: true, raw: u64::MAX, packed: u64::MAX };
+        let outcome = Outcome {
+            id: dsync_core::ImageId::of(b""),
+            was_there: false,
+            layers: Vec::new(),
+            raw: u64::MAX,
+            packed: u64::MAX,
+            told: u64::MAX,
+            packed_again: u64::MAX,
+            costs: vec![cost.clone(), cost],
+            traffic: Traffic::default(),
+        };
+        assert!(explanation(&outcome).contains("layer 4294967296 of 0"));
+    }
 
     #[test]
     fn an_explanation_is_a_tree_of_layers() {

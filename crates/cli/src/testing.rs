@@ -65,7 +65,15 @@ fn entry(name: &str, size: u64, created: &str, status: Status, layers: &[LayerSt
         Status::New => "",
     };
     let target_created = target_created.into();
-    Entry { name: Some(name), target_created, image, pinned: false, status, layers: layers.into(), basis }
+    Entry {
+        name: Some(name),
+        target_created,
+        image,
+        pin: dsync_sync::Pin::None,
+        status,
+        layers: layers.into(),
+        basis,
+    }
 }
 
 /// Two images on each list, of all ages and with all states of layers.

@@ -16,6 +16,7 @@ mod packed;
 mod parse;
 mod records;
 
+use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,15 +76,32 @@ impl Listing {
         Encoder::new(&[], Mode::Full).layer(self, out)
     }
 
-    /// The beginning of a hash over all contents of the layer, keyed. Who knows it has the contents, and not only the
-    /// diff id, which manifests and logs tell everybody.
+    /// The beginning of a hash over all of the layer, keyed. Who knows it has the layer, and not only the diff id, which
+    /// manifests and logs tell everybody.
     pub fn proof(&self, key: &[u8; 16]) -> [u8; 3] {
         let mut hasher = blake3::Hasher::new_derive_key("docker-sync 2026 possession of a layer");
         hasher.update(key);
         hasher.update(self.diff_id.as_bytes());
-        for content in self.contents.iter() {
-            hasher.update(content.id.as_bytes());
-            hasher.update(&content.len.to_le_bytes());
+        let mut add = |kind: u8, len: u64, bytes: &[u8]| {
+            hasher.update(&[kind]);
+            hasher.update(&len.to_le_bytes());
+            hasher.update(bytes);
+        };
+        // Many a layer has no contents: small files are verbatim, folders and links have none.
+        let hashed = self.parts(&mut |part| {
+            match part {
+                Part::Verbatim(bytes) => add(0, bytes.len() as u64, bytes),
+                Part::Zeros(len) => add(1, len, &[]),
+                Part::Content(ordinal) => {
+                    let content = self.contents.at(ordinal);
+                    add(2, content.len, content.id.as_bytes());
+                }
+            }
+            Ok::<(), Infallible>(())
+        });
+        match hashed {
+            Ok(()) => {}
+            Err(never) => match never {},
         }
         let [a, b, c, ..] = *hasher.finalize().as_bytes();
         [a, b, c]

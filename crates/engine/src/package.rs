@@ -12,6 +12,7 @@ use dsync_core::{Config, DiffId, Digest, Platform};
 use serde_json::Value;
 
 use crate::archive::{INDEX, MANIFEST, Watched, decoded};
+use crate::oci::host_platform;
 use crate::store::{LayerSink, StoreError};
 
 /// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its length in
@@ -150,7 +151,12 @@ impl Package {
             type Error = String;
 
             fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, String> {
-                Ok(self.0.remove(&blob.digest))
+                match self.0.remove(&blob.digest) {
+                    Some(bytes) if bytes.len() as u64 != blob.size => {
+                        Err(format!("{} has {} bytes, not {}", blob.digest, bytes.len(), blob.size))
+                    }
+                    document => Ok(document),
+                }
             }
 
             fn has(&mut self, _: &[BlobRef]) -> Result<bool, String> {
@@ -247,6 +253,11 @@ impl Package {
             path.pop();
         }
         leads
+    }
+
+    /// True where the config with this digest is that of the image that this host uses.
+    pub fn shows(&self, config: &Digest) -> bool {
+        self.image(&host_platform()).is_some_and(|(shown, _)| shown.digest == *config)
     }
 
     /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.

@@ -157,6 +157,11 @@ fn what_another_host_says_is_checked() {
     // An index that names itself, in a way, is never followed far.
     let huge = format!(r#"{{"manifests":[{{"digest":"{}","size":{}}}]}}"#, Digest::of(b"x"), u64::MAX);
     assert!(error(vec![huge.into_bytes()]).contains("too large"));
+    // One of another length than is said of it would not be found again.
+    let child = br#"{"manifests":[]}"#.to_vec();
+    let (digest, len) = (Digest::of(&child), child.len() + 1);
+    let root = format!(r#"{{"manifests":[{{"digest":"{digest}","size":{len}}}]}}"#);
+    assert!(error(vec![root.into_bytes(), child]).contains("has 16 bytes, not 17"));
 }
 
 #[test]

@@ -25,6 +25,10 @@ pub const MESSAGE: usize = 64 << 20;
 /// Layers of an image, and of a basis. Engines stop at 127; an image that is not run there may have more.
 pub const LAYERS: usize = 4096;
 
+/// Entries of an account of the bytes that crossed: files and folders, and for each layer all others that changed, and
+/// all others that are new.
+pub const COSTS: usize = 100 + 2 * LAYERS;
+
 /// Bytes of a layer: 16 TiB.
 pub const LAYER: u64 = 1 << 44;
 

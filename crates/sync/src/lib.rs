@@ -36,6 +36,7 @@ pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, Pruned};
 pub use error::{Error, Side, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::interrupt;
+pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Method, Options};
 pub use outcome::{LayerOutcome, Outcome, Traffic};
 pub use patch::{PatchMade, PatchOptions, apply, diff};

@@ -30,9 +30,14 @@ impl Layout {
 
     /// Makes an image of these layers.
     fn image(&self, label: &str, layers: &[&[u8]], name: &str) -> Image {
+        self.image_for("amd64", label, layers, name)
+    }
+
+    /// The same for an architecture.
+    fn image_for(&self, architecture: &str, label: &str, layers: &[&[u8]], name: &str) -> Image {
         let ids: Vec<String> = layers.iter().map(|layer| DiffId::of(layer).to_string()).collect();
         let config = format!(
-            r#"{{"os":"linux","architecture":"amd64","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
+            r#"{{"os":"linux","architecture":"{architecture}","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
         );
         let mut import = self.store.import().unwrap();
         for layer in layers {
@@ -215,6 +220,26 @@ fn of_an_index_the_platform_is_proven() {
     assert_eq!(target.named("app:1").unwrap().id, asked.id, "the manifest of the platform");
 }
 
+#[test]
+fn the_config_that_was_asked_for_is_the_one_that_this_host_uses() {
+    let here = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+    let (mut source, target) = (Layout::new(), Layout::new());
+    let layer = tar("text");
+    let asked = source.image_for("s390x", "a", &[&layer], "a:1");
+    let other = source.image_for(here, "b", &[&layer], "b:1");
+    let index = source.index(&[&other, &asked]);
+    source.store.prefer(&asked.platform);
+    let pinned = |image: &Image| Receiving {
+        prove: true,
+        exact: Some(Keep::Whole),
+        ..receiving(&Image { id: index, ..image.clone() })
+    };
+    is_refused(&source, &Image { id: index, ..asked.clone() }, &target, &pinned(&asked));
+    source.store.prefer(&other.platform);
+    run(&source, &index, &target, &pinned(&other)).unwrap();
+    assert_eq!(target.named("app:1").unwrap().config, other.config);
+}
+
 impl Layout {
     fn path(&self, digest: &Digest) -> std::path::PathBuf {
         self.folder.path().join("blobs/sha256").join(digest.hex())
@@ -267,8 +292,11 @@ fn write(folder: &Path, index: &str) {
     fs::write(folder.join("index.json"), index).unwrap();
 }
 
-/// What a source says of one layer of a target's basis, for each proof that the target gives.
-fn told(proof: impl Fn(&[u8; 16]) -> [u8; 3], of: &DiffId) -> Vec<Known> {
+/// The proof of a layer by somebody who has it, or something like it.
+type Prove<'a> = &'a dyn Fn(&[u8; 16]) -> [u8; 3];
+
+/// The answer of a source about the layers of a basis: about one layer, named with each of these proofs.
+fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
     let source = Layout::new();
     let public = source.image("public", &[&tar("public")], "public:1");
     source.image("private", &[&tar("private")], "private:1");
@@ -284,7 +312,7 @@ fn told(proof: impl Fn(&[u8; 16]) -> [u8; 3], of: &DiffId) -> Vec<Known> {
         key: Some(key),
     };
     let room = Workspace { folder: std::env::temp_dir(), memory: 64 << 20, caches: None };
-    let basis = vec![short(of)];
+    let basis = vec![short(of); proofs.len()];
     thread::scope(|scope| {
         let (source, room, id) = (&source, &room, &public.id);
         scope.spawn(move || {
@@ -293,7 +321,7 @@ fn told(proof: impl Fn(&[u8; 16]) -> [u8; 3], of: &DiffId) -> Vec<Known> {
         });
         mine.send_peer(&Peer::Need(Need::Layers { layers: vec![0], whole: false, basis, local: Vec::new() }))
             .unwrap();
-        mine.send_peer(&Peer::Proofs(vec![proof(&key)])).unwrap();
+        mine.send_peer(&Peer::Proofs(proofs.iter().map(|proof| proof(&key)).collect())).unwrap();
         let known = loop {
             match mine.inbox.recv().map(|frame| (frame.channel, decode(&frame.payload))) {
                 Ok((Channel::Peer, Ok(Peer::Offer(offer)))) => break offer.basis,
@@ -307,15 +335,37 @@ fn told(proof: impl Fn(&[u8; 16]) -> [u8; 3], of: &DiffId) -> Vec<Known> {
     })
 }
 
+fn listing_of(layer: &[u8]) -> dsync_delta::Listing {
+    let mut scanner = dsync_delta::Scanner::new();
+    scanner.push(layer);
+    scanner.finish()
+}
+
 #[test]
 fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
     let layer = tar("private");
     let private = DiffId::of(&layer);
-    let mut scanner = dsync_delta::Scanner::new();
-    scanner.push(&layer);
-    let listing = scanner.finish();
+    let listing = listing_of(&layer);
     assert_eq!(listing.diff_id, private);
-    assert_eq!(told(|key| listing.proof(key), &private), [Known::Bytes]);
-    assert_eq!(told(|_| listing.proof(&[0; 16]), &private), [Known::No], "another transfer's proof");
-    assert_eq!(told(|_| [0; 3], &private), [Known::No], "a diff id alone is a guess");
+    assert_eq!(told(&[&|key| listing.proof(key)], &private), [Known::Bytes]);
+    assert_eq!(told(&[&|_| listing.proof(&[0; 16])], &private), [Known::No], "another transfer's proof");
+    assert_eq!(told(&[&|_| [0; 3]], &private), [Known::No], "a diff id alone is a guess");
+}
+
+#[test]
+fn a_layer_without_contents_is_not_proven_by_its_diff_id() {
+    let private = DiffId::of(&tar("private"));
+    // As many bytes, all of which stand in the listing, too.
+    let mut guess = listing_of(&tar("guessed"));
+    assert!(guess.contents().is_empty());
+    guess.diff_id = private;
+    assert_eq!(told(&[&|key| guess.proof(key)], &private), [Known::No]);
+}
+
+#[test]
+fn a_target_has_one_guess_for_each_layer() {
+    let layer = tar("private");
+    let (private, listing) = (DiffId::of(&layer), listing_of(&layer));
+    assert_eq!(told(&[&|_| [0; 3], &|key| listing.proof(key)], &private), [Known::No; 2]);
+    assert_eq!(told(&[&|key| listing.proof(key), &|_| [0; 3]], &private), [Known::Bytes, Known::No]);
 }

@@ -99,16 +99,19 @@ impl<'a> LayoutImport<'a> {
         }
     }
 
-    /// That all layers of a package were given, or are there.
+    /// That all layers of a package were given, or are there, and are as long as its manifests say.
     fn check(&self, package: &Package) -> Result<(), StoreError> {
-        let is_missing = |layer: &&PackedLayer| {
-            let id = DiffId::from_bytes(*layer.blob.digest.as_bytes());
-            !self.layers.contains_key(&id) && !self.layout.has(&layer.blob)
-        };
-        match package.layers().iter().find(is_missing) {
-            Some(layer) => Err(self.broken(&format!("the blob {} was not given", layer.blob.digest))),
-            None => Ok(()),
+        for PackedLayer { blob: BlobRef { digest, size }, .. } in package.layers() {
+            match self.layers.get(&DiffId::from_bytes(*digest.as_bytes())) {
+                Some((_, len)) if len == size => {}
+                Some((_, len)) => {
+                    return Err(self.broken(&format!("the blob {digest} has {len} bytes, not {size}")));
+                }
+                None if self.layout.has(&BlobRef { digest: *digest, size: *size }) => {}
+                None => return Err(self.broken(&format!("the blob {digest} was not given"))),
+            }
         }
+        Ok(())
     }
 
     fn keep_layers(&mut self) -> Result<(), StoreError> {

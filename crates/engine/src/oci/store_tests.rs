@@ -26,6 +26,31 @@ fn it_is_a_store() {
 }
 
 #[test]
+fn a_layer_that_is_not_as_long_as_its_manifest_says_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let layer = [0; 1024];
+    let diff_id = DiffId::of(&layer);
+    let config = format!(r#"{{"os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
+    let import = |size: u64| {
+        let (digest, len) = (dsync_core::Digest::of(config.as_bytes()), config.len());
+        let manifest = format!(
+            r#"{{"config":{{"digest":"{digest}","size":{len}}},"layers":[{{"digest":"{diff_id}","size":{size}}}]}}"#
+        );
+        let documents = vec![manifest.into_bytes(), config.clone().into_bytes()];
+        let package = crate::Package::assemble(documents).unwrap();
+        let mut import = store.import().unwrap();
+        import.layer(&diff_id, 1024, &mut |out| out.write_all(&layer)).unwrap();
+        import.commit(Identity::Exact(&package)).map(|_| store.list().unwrap().images.len())
+    };
+    for size in [0, 1023, 1025, u64::MAX] {
+        assert!(matches!(import(size), Err(StoreError::Broken { .. })), "{size}");
+    }
+    assert!(store.list().unwrap().images.is_empty());
+    assert_eq!(import(1024).unwrap(), 1);
+}
+
+#[test]
 fn layers_that_are_held_compressed_are_used_as_they_are() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());

@@ -2,6 +2,19 @@
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Pattern, Unreadable};
 
+/// By which digest of its own an image was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pin {
+    /// By none: by a name, or by the beginning of an ID.
+    None,
+    /// By that of a manifest in a registry, which the source's engine knows it by.
+    Registry,
+    /// By that of its config.
+    Config,
+    /// By its ID.
+    Id,
+}
+
 /// An `IMAGE` argument: a name, a glob over names, an image ID, or a name with a digest.
 #[derive(Debug, Clone)]
 pub(crate) struct Selector {
@@ -51,11 +64,18 @@ impl Selector {
         })
     }
 
-    /// Whether the image is meant by its full ID or by a digest, and not by a name or the beginning of an ID.
-    pub(crate) fn pins(&self, image: &Image) -> bool {
-        match self.digest() {
-            Some(digest) => is_known_by(image, digest),
-            None => self.id.as_ref().is_some_and(|digits| *digits == image.id.hex()),
+    /// By which digest of its own the image is meant, where it is given in full.
+    pub(crate) fn pin(&self, image: &Image) -> Pin {
+        let is_it = |digest: &Digest| match (self.digest(), &self.id) {
+            (Some(own), _) => own == digest,
+            (None, Some(digits)) => *digits == digest.hex(),
+            (None, None) => false,
+        };
+        match image.config {
+            _ if is_it(&Digest::from_bytes(*image.id.as_bytes())) => Pin::Id,
+            Some(config) if is_it(&config) => Pin::Config,
+            _ if self.digest().is_some_and(|digest| image.digests.contains(digest)) => Pin::Registry,
+            _ => Pin::None,
         }
     }
 
@@ -168,6 +188,10 @@ mod tests {
         let manifest = Image { config: Some(config), ..image(&["web:1"]) };
         assert_eq!(selected(&[&config.hex()[..12]], &manifest), ["-"]);
         assert_eq!(selected(&[&config.to_string(), "web:1"], &manifest), ["web:1"]);
+        let pin = |text: &str| Selector::parse(text).unwrap().pin(&manifest);
+        assert_eq!(pin(&config.to_string()), Pin::Config);
+        assert_eq!(pin(&format!("web:1@{config}")), Pin::Config);
+        assert_eq!(pin(&config.hex()[..12]), Pin::None);
     }
 
     #[test]
@@ -180,12 +204,13 @@ mod tests {
             assert_eq!(selected(&[&format!("other:1@{digest}")], &image), ["other:1"]);
             assert_eq!(selected(&[&format!("shop/web@{digest}")], &image), ["-"]);
             assert_eq!(selected(&[&format!("shop/web@{digest}"), "shop/web:v1"], &image), ["shop/web:v1"]);
-            assert!(Selector::parse(&format!("other:1@{digest}")).unwrap().pins(&image));
+            let pin = if digest == id { Pin::Id } else { Pin::Registry };
+            assert_eq!(Selector::parse(&format!("other:1@{digest}")).unwrap().pin(&image), pin);
         }
         let other = format!("shop/web:v2@{}", Digest::of(b"other"));
         assert!(selected(&[&other], &image).is_empty());
         let other = Selector::parse(&other).unwrap();
-        assert!(other.is_contradicted_by(&image) && !other.selects(&image) && !other.pins(&image));
+        assert!(other.is_contradicted_by(&image) && !other.selects(&image) && other.pin(&image) == Pin::None);
         assert!(!Selector::parse("shop/web:v2").unwrap().is_contradicted_by(&image));
     }
 

@@ -251,9 +251,13 @@ impl DataReader<'_> {
         (self.frame.arrived, self.frame.payload.len() - self.at)
     }
 
-    /// Reads what is left, so that the next message can come.
+    /// Reads the end of the stream, so that the next message can come. Fails where anything comes before: it may have no
+    /// end.
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        io::copy(&mut self, &mut io::sink()).map(drop)
+        match self.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(Breach("it sent more than belongs to the image".into()).into()),
+        }
     }
 }
 
@@ -375,6 +379,21 @@ mod tests {
         drop(right);
         let error = left.data_reader().read_exact(&mut more).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_comes_after_all_that_belongs_to_a_stream_is_not_read() {
+        let (mut left, right) = Link::pair();
+        for (len, is_right) in [(4, true), (5, false)] {
+            let mut writer = right.data_writer();
+            writer.write_all(&[7; 5][..len]).unwrap();
+            writer.finish().unwrap();
+            let mut reader = left.data_reader();
+            reader.read_exact(&mut [0; 4]).unwrap();
+            let finished = reader.finish();
+            assert_eq!(finished.is_ok(), is_right);
+            assert!(is_right || finished.unwrap_err().get_ref().is_some_and(|e| e.is::<Breach>()));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use dsync_core::{Image, ImageId, ImageRef, Unreadable};
 use dsync_proto::{Failure, FailureKind, Survey};
 
 use crate::error::{Error, Side};
-use crate::inventory::select::{self, Selector};
+use crate::inventory::select::{self, Pin, Selector};
 use crate::session::report::Entry;
 
 /// An image of the source that is meant.
@@ -15,8 +15,8 @@ pub(crate) struct Chosen {
     pub(crate) image: Image,
     /// The names by which it is meant.
     pub(crate) names: Vec<Option<ImageRef>>,
-    /// Whether it is meant by its full ID, or by a digest.
-    pub(crate) pinned: bool,
+    /// By which digest it is meant.
+    pub(crate) pin: Pin,
 }
 
 /// The images that are meant; all that are listed where nothing was selected. `names` are those that the source has, where
@@ -40,9 +40,12 @@ pub(crate) fn choose(
     }
     let chosen: Vec<Chosen> = images
         .into_iter()
-        .map(|image| {
-            let pinned = selectors.iter().any(|selector| selector.pins(&image));
-            Chosen { names: select::names(selectors, &image), image, pinned }
+        .map(|mut image| {
+            let pin = selectors.iter().map(|selector| selector.pin(&image)).max();
+            let names = select::names(selectors, &image);
+            // A source may have any number of others.
+            image.names = names.iter().flatten().cloned().collect();
+            Chosen { names, image, pin: pin.unwrap_or(Pin::None) }
         })
         .filter(|chosen| !chosen.names.is_empty())
         .collect();
@@ -80,7 +83,7 @@ pub(crate) fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<E
         return None;
     }
     let mut sorted: BTreeMap<(Option<ImageRef>, ImageId), Entry> = BTreeMap::new();
-    for (Chosen { image, names, pinned }, survey) in chosen.into_iter().zip(surveys) {
+    for (Chosen { image, names, pin }, survey) in chosen.into_iter().zip(surveys) {
         let told = [survey.status.len(), survey.created.len()];
         if told != [names.len(); 2] || image.diff_ids.len() != survey.layers.len() {
             return None;
@@ -89,7 +92,7 @@ pub(crate) fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<E
             let entry = Entry {
                 name: name.clone(),
                 image: image.clone(),
-                pinned,
+                pin,
                 status,
                 target_created,
                 layers: survey.layers.clone(),
@@ -101,10 +104,23 @@ pub(crate) fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<E
     Some(sorted.into_values().collect())
 }
 
+/// Of images that are meant by a digest which only a registry knows them by: that nothing proves it. The manifest with
+/// that digest is not kept by all engines, and not sent by any.
+pub(crate) fn unproven(selectors: &[Selector], chosen: &[Chosen]) -> Vec<String> {
+    let mut unproven = Vec::new();
+    for Chosen { image, .. } in chosen {
+        let by_registry = selectors.iter().filter(|selector| selector.pin(image) == Pin::Registry);
+        unproven.extend(by_registry.filter_map(Selector::digest).map(|digest| {
+            format!("that {} is {digest} is what the source's engine says, and proven by nothing", image.id)
+        }));
+    }
+    unproven
+}
+
 /// An image that is asked for by its ID, of a store whose IDs are those of configs, has that config.
 pub(crate) fn check_pins(chosen: &[Chosen], source: Side, id_is_config: bool) -> Result<(), Error> {
     let fits = |image: &Image| image.config.is_some_and(|config| config.as_bytes() == image.id.as_bytes());
-    match chosen.iter().find(|chosen| chosen.pinned && id_is_config && !fits(&chosen.image)) {
+    match chosen.iter().find(|chosen| chosen.pin != Pin::None && id_is_config && !fits(&chosen.image)) {
         None => Ok(()),
         Some(Chosen { image, .. }) => {
             let causes = vec![format!("the source gives another config than {} for that ID", image.id)];

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use dsync_proto::{Event as WireEvent, decode};
 
+use super::words;
 use crate::event::{Event, Observer};
 use crate::failure::Breach;
 
@@ -46,12 +47,12 @@ impl<'a> Events<'a> {
             WireEvent::Phase(phase) => self.observer.event(Event::Phase(phase)),
             WireEvent::Total(bytes) => self.observer.event(Event::Total(bytes)),
             WireEvent::Advance(bytes) => self.observer.event(Event::Advance(bytes)),
-            WireEvent::Note(note) => self.note(&note),
+            WireEvent::Note(note) => self.note(note),
         }
         Ok(())
     }
 
-    fn note(&mut self, note: &str) {
+    fn note(&mut self, mut note: String) {
         self.notes = self.notes.saturating_add(1);
         if self.notes > MOST_NOTES {
             if self.notes == MOST_NOTES + 1 {
@@ -59,10 +60,8 @@ impl<'a> Events<'a> {
             }
             return;
         }
-        match note.char_indices().nth(NOTE) {
-            Some((end, _)) => self.observer.event(Event::Note(&format!("{}…", &note[..end]))),
-            None => self.observer.event(Event::Note(note)),
-        }
+        words::cut(&mut note, NOTE);
+        self.observer.event(Event::Note(&note));
     }
 }
 

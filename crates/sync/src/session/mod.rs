@@ -5,6 +5,7 @@ mod connect;
 mod events;
 mod relay;
 pub(crate) mod report;
+mod words;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,7 +15,7 @@ use std::thread;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Unreadable};
 use dsync_proto::{
-    Failure, FailureKind, ListedImage, Open, Opened, Receive, Received, Reply, Request, Survey,
+    Failure, FailureKind, ListedImage, Open, Opened, Receive, Received, Reply, Request, Survey, limits,
 };
 
 use crate::convert::{from_wire, to_wire, unreadable_from_wire};
@@ -23,7 +24,7 @@ use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::Breach;
 use crate::interrupt;
-use crate::inventory::select::Selector;
+use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options};
 use crate::outcome::{LayerOutcome, Outcome, Traffic};
@@ -126,7 +127,7 @@ impl Session {
         };
         let here = open(&options.local_store);
         let expect = |reply| match reply {
-            Reply::Opened(opened) => Ok(opened),
+            Reply::Opened(opened) => Ok(words::of_store(opened)),
             _ => Err(Error::OutOfTurn { expected: "a store" }),
         };
         self.remote_store = expect(self.ask(Side::Remote, &there)?)?;
@@ -153,14 +154,21 @@ impl Session {
             return Err(Error::OutOfTurn { expected: "a list of images" });
         };
         let bad = |error| Error::Endpoint { side: source, failure: Failure::from(error) };
-        let images: Vec<Image> = listed.iter().map(from_wire).collect::<Result<_, _>>().map_err(bad)?;
-        let unreadable: Vec<Unreadable> =
-            unreadable.iter().map(unreadable_from_wire).collect::<Result<_, _>>().map_err(bad)?;
-        let mut chosen = chosen::choose(&selectors, images, &unreadable, &names)?;
+        let images = listed.into_iter().map(|listed| from_wire(&listed).map(words::of_image));
+        let images: Vec<Image> = images.collect::<Result<_, _>>().map_err(bad)?;
+        let unreadable = unreadable.iter().map(|u| unreadable_from_wire(u).map(words::of_unreadable));
+        let unreadable: Vec<Unreadable> = unreadable.collect::<Result<_, _>>().map_err(bad)?;
+        let mut chosen = chosen::choose(&selectors, images, &unreadable, &words::of_names(names))?;
         chosen::check_pins(&chosen, source, self.store(source).id_is_config)?;
+        if source == Side::Remote {
+            for unproven in chosen::unproven(&selectors, &chosen) {
+                self.observer.event(Event::Warning(&unproven));
+            }
+        }
         self.observer.event(Event::Listing { store: &self.store(target).store });
         let mut surveys = self.survey(target, &chosen)?;
-        let open: Vec<usize> = (0..surveys.len()).filter(|at| surveys[*at].open).collect();
+        let is_open = |at: &usize| surveys[*at].open && chosen[*at].image.config.is_none();
+        let open: Vec<usize> = (0..surveys.len()).filter(is_open).collect();
         if !open.is_empty() {
             let ids: Vec<ImageId> = open.iter().map(|at| chosen[*at].image.id).collect();
             for (at, config) in open.iter().zip(self.configs(source, &ids)?) {
@@ -193,7 +201,9 @@ impl Session {
         // Of one platform of several the ID is another.
         let exact = self.exact() && self.options.platform.is_none();
         match self.ask(target, &Request::Survey { images, exact })? {
-            Reply::Surveyed(surveys) if surveys.len() == chosen.len() => Ok(surveys),
+            Reply::Surveyed(surveys) if surveys.len() == chosen.len() => {
+                Ok(surveys.into_iter().map(words::of_survey).collect())
+            }
             _ => Err(Error::OutOfTurn { expected: "a survey of every image" }),
         }
     }
@@ -243,7 +253,18 @@ impl Session {
             let causes = vec![format!("the source does not tell the config of {}", image.id)];
             Error::Endpoint { side: source, failure: Failure { kind: FailureKind::Broken, causes } }
         };
-        Ok(Image { config: Some(config.ok_or_else(untold)?), ..image.clone() })
+        let config = config.ok_or_else(untold)?;
+        if self.ids_are_configs() && config.as_bytes() != image.id.as_bytes() {
+            let causes = vec![format!("the source gives the config {config} for {}", image.id)];
+            let failure = Failure { kind: FailureKind::AnotherImage, causes };
+            return Err(Error::Endpoint { side: source, failure });
+        }
+        Ok(Image { config: Some(config), ..image.clone() })
+    }
+
+    /// True where an image has the same ID on both sides, since that is the digest of its config.
+    fn ids_are_configs(&self) -> bool {
+        self.local_store.id_is_config && self.remote_store.id_is_config
     }
 
     /// Has the target read the image again, which must be there under its name and those of `also`, and check every
@@ -271,7 +292,10 @@ impl Session {
         // manifest of one platform is known by nothing else.
         let one_of_several = self.exact() && self.options.platform.is_some();
         let keeps_id = self.exact() && !one_of_several;
-        let prove = (entry.pinned || one_of_several) && !self.store(source).id_is_config && !keeps_id;
+        // An index with the ID has other configs beside the one that was asked for.
+        let is_proven =
+            if keeps_id { entry.pin != Pin::Config } else { entry.pin == Pin::None && !one_of_several };
+        let prove = !self.store(source).id_is_config && !is_proven;
         let key = random().map_err(Error::io("there is no randomness"))?;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),
@@ -304,15 +328,15 @@ impl Session {
         if let (Some(known), Some(speed)) = (&self.known, speed.get()) {
             known.note(speed);
         }
-        let Reply::Sent { raw, packed, told, costs } = sent else {
+        let Reply::Sent { raw, packed, told, mut costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
+        costs.truncate(limits::COSTS);
         let Reply::Received(Received { id, layers, was_there, packed_again }) = received else {
             return Err(Error::OutOfTurn { expected: "an image" });
         };
         let id = ImageId::from_bytes(id);
-        let same_id = self.local_store.id_is_config && self.remote_store.id_is_config
-            || self.exact() && self.options.platform.is_none();
+        let same_id = self.ids_are_configs() || self.exact() && self.options.platform.is_none();
         if same_id && id != entry.image.id {
             let causes = vec![format!("the target made image {id} of image {}", entry.image.id)];
             return Err(Error::Endpoint {
@@ -350,6 +374,12 @@ impl Session {
             {
                 let what = "it says that it is done before it is".into();
                 Err(Error::Protocol { end: self.name.clone(), what })
+            }
+            // The remote may say anything, and so hide what this host has found out about it.
+            (Err(Error::Endpoint { side: Side::Remote, .. }), Err(here @ Error::Endpoint { .. }))
+                if here.failure_kind() != Some(FailureKind::Aborted) =>
+            {
+                Err(here)
             }
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
@@ -410,7 +440,7 @@ impl Session {
             Ok(Reply::Failed(_)) if side == Side::Remote && self.whole && self.ends_soon() => {
                 Err(self.lost_connection())
             }
-            Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure }),
+            Ok(Reply::Failed(failure)) => Err(Error::Endpoint { side, failure: words::of_failure(failure) }),
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.lost(side, error)),
         }
@@ -459,3 +489,6 @@ fn random() -> io::Result<[u8; 16]> {
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests;

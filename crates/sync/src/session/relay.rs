@@ -15,6 +15,8 @@ use crate::transport::link_speed::Speed;
 
 /// The most bytes that a remote may have sent before it hears that it is to stop: what buffers and a fast link hold.
 const UNDER_WAY: usize = 256 << 20;
+/// What a frame counts for at least. Small ones are no more work to send, and as much to pass on.
+const FRAME: usize = 1 << 10;
 
 /// Passes everything between source and target until both have replied, and finds out how fast the link is. Beside each
 /// is whether it is a remote.
@@ -55,7 +57,7 @@ fn pass(
     let reply = reply(from, observer, |frame| {
         show(&frame);
         if is_remote && over.load(Ordering::Relaxed) {
-            late += frame.payload.len();
+            late += frame.payload.len().max(FRAME);
             if late > UNDER_WAY {
                 return Err(Breach("it goes on sending after it was told to stop".into()).into());
             }
@@ -96,5 +98,29 @@ pub(crate) fn reply(
             Channel::Event => events.show(&frame.payload)?,
             Channel::Peer | Channel::Data => other(frame)?,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dsync_proto::{Failure, FailureKind};
+
+    use super::*;
+
+    #[test]
+    fn frames_of_few_bytes_are_not_passed_on_without_end() {
+        let ((mut source, evil), (mut target, here)) = (Link::pair(), Link::pair());
+        thread::scope(|scope| {
+            scope.spawn(move || while evil.outbox.send(Frame::new(Channel::Peer, vec![9])).is_ok() {});
+            scope.spawn(move || {
+                let failure = Failure { kind: FailureKind::Other, causes: Vec::new() };
+                here.outbox.reply(&Reply::Failed(failure)).unwrap();
+                while here.inbox.recv().is_ok() {}
+            });
+            let (sent, received, _) = both((&mut source, true), (&mut target, false), &());
+            assert!(received.is_ok());
+            assert!(breach(&sent.unwrap_err()).is_some());
+            drop((source, target));
+        });
     }
 }

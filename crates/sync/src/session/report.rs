@@ -3,6 +3,8 @@
 use dsync_core::{Image, ImageRef, Instant, Unreadable};
 pub use dsync_proto::{LayerState, Status};
 
+use crate::inventory::select::Pin;
+
 /// How the target stands to the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -23,8 +25,8 @@ pub struct Entry {
     pub name: Option<ImageRef>,
     /// As the source lists it.
     pub image: Image,
-    /// Whether it was asked for by its full ID: the target has to be shown that it is that one.
-    pub pinned: bool,
+    /// By which digest it was asked for: the target has to be shown that it is that one.
+    pub pin: Pin,
     /// Which list of the report it is on.
     pub status: Status,
     /// When the target's image of this name was built, RFC 3339; empty when unknown or where it has none.
@@ -78,7 +80,7 @@ mod tests {
             };
             let target_created = target_created.into();
             let (layers, basis) = (Vec::new(), Vec::new());
-            let entry = Entry { name: None, image, pinned: false, status, target_created, layers, basis };
+            let entry = Entry { name: None, image, pin: Pin::None, status, target_created, layers, basis };
             entry.replaces_newer().is_some()
         };
         let update = |created: &str, other: &str| replaces_newer(Status::NeedUpdate, created, other);

@@ -6,14 +6,14 @@ use std::io;
 use dsync_delta::Listing;
 use dsync_delta::batch::Effort;
 use dsync_delta::gather::{Batch, Run};
-use dsync_proto::Cost;
+use dsync_proto::{Cost, limits};
 
 use super::pack::{self, Sources};
 
 /// What costs less than one in so many of all bytes is not told by itself.
 const SMALL: u64 = 500;
-/// The most that is told.
-const MOST: usize = 100;
+/// The most files and folders that are told; the rest is told by layer.
+const MOST: usize = limits::COSTS - 2 * limits::LAYERS;
 
 /// A layer of the new image.
 pub(crate) struct Layer<'a> {

@@ -56,8 +56,9 @@ impl<'l> Contents<'l> {
         Ok(Contents { stream, outbox, limit })
     }
 
-    /// Passes over the rest, as a dry run does.
-    pub(super) fn skip(self) -> Result<(), EndpointError> {
+    /// Reads the rest, which of a dry run has no batches.
+    pub(super) fn skip(mut self, offered: &Offered, workspace: &Workspace) -> Result<(), EndpointError> {
+        read_maps(&mut self.stream, &offered.basis, workspace.memory)?;
         self.stream.finish().map_err(EndpointError::io(LOST))
     }
 

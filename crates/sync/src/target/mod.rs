@@ -85,7 +85,7 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     drop(parts);
     let layers = offered.summary(&transfer.image, &plan.states, &own);
     if transfer.what.dry_run {
-        contents.skip()?;
+        contents.skip(&offered, transfer.workspace)?;
         return Ok(transfer.account(transfer.image.id, layers, exact.as_ref()));
     }
     let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;

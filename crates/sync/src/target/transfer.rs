@@ -74,6 +74,12 @@ impl<'a> Transfer<'a> {
             let reason = format!("the source sent {root} as the image of {platform}, not {manifest}");
             return Err(EndpointError::AnotherImage(reason));
         }
+        if keep == Keep::Whole && manifest.is_some() && !package.shows(&self.config) {
+            let (id, config) = (self.image.id, self.config);
+            let reason =
+                format!("the image {id} has the config {config} for another platform than this host's");
+            return Err(EndpointError::AnotherImage(reason));
+        }
         self.image.diff_ids = package.stack();
         let content = match &self.what.given {
             Some(given) if !self.store.has_packages() => {

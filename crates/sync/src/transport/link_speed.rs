@@ -71,8 +71,9 @@ impl Speed {
     /// A batch was so long under way.
     pub(crate) fn took(&mut self, len: u64, time: Duration) {
         if len >= TELLING {
-            self.len += len;
-            self.time += time;
+            // The target says both, and may say anything.
+            self.len = self.len.saturating_add(len);
+            self.time = self.time.saturating_add(time);
         }
     }
 
@@ -116,5 +117,14 @@ mod tests {
         assert_eq!(speed.get(), Some(125_000));
         speed.took(1_000_000, Duration::ZERO);
         assert_eq!(speed.get(), Some(187_500));
+    }
+
+    #[test]
+    fn numbers_of_a_target_are_only_numbers() {
+        let mut speed = Speed::default();
+        for time in [Duration::from_micros(u64::MAX), Duration::MAX, Duration::ZERO] {
+            speed.took(u64::MAX, time);
+            assert!(speed.get().is_some());
+        }
     }
 }
