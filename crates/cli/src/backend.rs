@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Direction, Entry, Error, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
+    Direction, Entry, Error, Interrupt, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
 };
 
 use crate::args::{self, SyncArgs};
@@ -46,7 +46,7 @@ pub(crate) fn direction(args: &SyncArgs) -> Direction {
 
 /// What the arguments say about how to sync. `docker` is the command that `docker` itself was told to use;
 /// `--docker` is more particular.
-pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
+fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Options {
     let words =
         |line: &Option<args::CommandLine>| line.as_ref().map(|line| line.words.clone()).unwrap_or_default();
     let text =
@@ -74,6 +74,7 @@ pub(crate) fn options(args: &SyncArgs, docker: Option<String>) -> Options {
         identity: args.identity.into(),
         basis: args.basis.clone(),
         explain: args.explain,
+        interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
     }
 }
@@ -84,6 +85,7 @@ pub(crate) fn connect(
     args: &SyncArgs,
     docker: Option<String>,
     observer: Arc<dyn Observer>,
+    interrupt: Interrupt,
 ) -> Result<Session, Error> {
-    Session::connect(remote, direction(args), options(args, docker), observer)
+    Session::connect(remote, direction(args), options(args, docker, interrupt), observer)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use dsync_sync::{Compression, Error, Observer, PatchOptions};
+use dsync_sync::{Compression, Error, Interrupt, Observer, PatchOptions};
 
 use crate::args::{Here, Identity};
 use crate::escape;
@@ -17,9 +17,10 @@ pub(crate) fn diff(
     file: &Path,
     how: (Compression, Identity),
     observer: &dyn Observer,
+    interrupt: &Interrupt,
 ) -> Result<String, Error> {
     let begun = Instant::now();
-    let made = dsync_sync::diff(&options(here, docker, how), old, new, file, observer)?;
+    let made = dsync_sync::diff(&options(here, docker, how, interrupt), old, new, file, observer)?;
     let (size, raw, took) = (bytes(made.size), bytes(made.raw), duration(begun.elapsed()));
     let layers = counted(made.layers as u64, "layer");
     let share = percent(made.size, made.image.size).unwrap_or_default();
@@ -36,11 +37,12 @@ pub(crate) fn apply(
     docker: Option<String>,
     file: &Path,
     observer: &dyn Observer,
+    interrupt: &Interrupt,
 ) -> Result<String, Error> {
     let begun = Instant::now();
     // The patch says how it is.
     let how = (Compression::Max, Identity::default());
-    let (image, outcome) = dsync_sync::apply(&options(here, docker, how), file, observer)?;
+    let (image, outcome) = dsync_sync::apply(&options(here, docker, how, interrupt), file, observer)?;
     let name = image.names.first().map_or_else(|| outcome.id.to_string(), ToString::to_string);
     let what = if outcome.was_there { "was there" } else { "added" };
     Ok(format!("{}  {what}, {}\n", escape::visible(&name), duration(begun.elapsed())))
@@ -50,6 +52,7 @@ fn options(
     here: &Here,
     docker: Option<String>,
     (compression, identity): (Compression, Identity),
+    interrupt: &Interrupt,
 ) -> PatchOptions {
     let named = here.docker.as_ref().map(|line| line.text.clone()).filter(|store| !store.is_empty());
     let tmpfolder = here.tmpfolder.as_ref().map(|folder| folder.to_string_lossy().into_owned());
@@ -59,5 +62,6 @@ fn options(
         memory: here.memory,
         compression,
         identity: identity.into(),
+        interrupt: interrupt.clone(),
     }
 }

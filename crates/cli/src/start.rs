@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anstream::AutoStream;
 use clap::ColorChoice;
-use dsync_sync::Remote;
+use dsync_sync::{Interrupt, Remote};
 
 use crate::args::{self, Color, Command, Here, SyncArgs};
 use crate::error::{self, Context, Diagnosis};
@@ -41,13 +41,14 @@ pub(crate) fn start() -> u8 {
         (Some(Command::Man), _) => print(manual::PAGE),
         (Some(Command::Completions { shell }), _) => print(manual::completions(shell)),
         (Some(Command::Diff { old, new, output, compression, identity, here }), _) => {
-            patched(&here, early, |observer| {
-                patch::diff(&here, docker, (&old, &new), &output, (compression, identity), observer)
+            patched(&here, early, |observer, interrupt| {
+                let how = (compression, identity);
+                patch::diff(&here, docker, (&old, &new), &output, how, observer, interrupt)
             })
         }
-        (Some(Command::Apply { file, here }), _) => {
-            patched(&here, early, |observer| patch::apply(&here, docker, &file, observer))
-        }
+        (Some(Command::Apply { file, here }), _) => patched(&here, early, |observer, interrupt| {
+            patch::apply(&here, docker, &file, observer, interrupt)
+        }),
         (Some(Command::Cache { action }), _) => match cache::run(&action, io::stdout().is_terminal()) {
             Ok(text) => print(text),
             Err(diagnosis) => fail(&diagnosis, early),
@@ -65,7 +66,7 @@ pub(crate) fn start() -> u8 {
 fn patched(
     here: &Here,
     early: Early,
-    work: impl FnOnce(&Progress) -> Result<String, dsync_sync::Error>,
+    work: impl FnOnce(&Progress, &Interrupt) -> Result<String, dsync_sync::Error>,
 ) -> u8 {
     let stderr = io::stderr();
     let on_terminal = stderr.is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb");
@@ -73,15 +74,16 @@ fn patched(
     let stream = AutoStream::new(stderr, anstream_choice(early.color));
     let progress = Arc::new(Progress::new(verbosity, Box::new(stream)));
     let _ = PROGRESS.set(Arc::clone(&progress));
-    let stopping = Arc::clone(&progress);
+    let interrupt = Interrupt::default();
+    let (stopping, stopped) = (Arc::clone(&progress), interrupt.clone());
     let stop = move || {
         stopping.stop();
-        dsync_sync::interrupt();
+        stopped.interrupt();
     };
     if let Err(e) = signals::install(stop) {
         progress.print(&format!("warning: signals are not handled: {e}\n"));
     }
-    let outcome = work(&progress);
+    let outcome = work(&progress, &interrupt);
     progress.clear();
     let context = Context { remote: "", ssh: "ssh" };
     match (outcome, signals::exit_code()) {
@@ -107,10 +109,11 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(stderr, color))));
 
     let _ = PROGRESS.set(Arc::clone(&progress));
-    let stopping = Arc::clone(&progress);
+    let interrupt = Interrupt::default();
+    let (stopping, stopped) = (Arc::clone(&progress), interrupt.clone());
     let stop = move || {
         stopping.stop();
-        dsync_sync::interrupt();
+        stopped.interrupt();
     };
     if let Err(e) = signals::install(stop) {
         // Without it Ctrl-C still ends the program, only less tidily.
@@ -141,7 +144,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         clock: &|| started.elapsed(),
     };
     let observer: Arc<dyn dsync_sync::Observer> = progress.clone();
-    let outcome = backend::connect(remote, args, docker, observer)
+    let outcome = backend::connect(remote, args, docker, observer, interrupt)
         .map_err(|error| error::diagnose(&error, context))
         .and_then(|mut session| {
             let exit = run::run(&mut session, &request, &mut show);
@@ -197,11 +200,13 @@ fn agent(folder: Option<&OsStr>, early: Early) -> u8 {
                 .hint("a host that is called so is reached as ssh://agent");
         return fail(&diagnosis, early);
     }
-    if let Err(e) = signals::install(dsync_sync::interrupt) {
+    let interrupt = Interrupt::default();
+    let stopped = interrupt.clone();
+    if let Err(e) = signals::install(move || stopped.interrupt()) {
         let _ = writeln!(io::stderr(), "signals are not handled: {e}");
     }
     dsync_sync::tell_crashes();
-    dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"), folder)
+    dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"), folder, &interrupt)
 }
 
 /// What has to be known of the arguments even where they make no sense.

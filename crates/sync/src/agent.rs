@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 
 use crate::endpoint::{self, Site};
-use crate::interrupt::interrupt;
+use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::transport::agent_binary::BUILD;
 
@@ -28,9 +28,9 @@ const PREFIX: &str = "agent-";
 
 /// Runs as the agent until the client goes away. Returns the exit code.
 ///
-/// `folder` is the directory that relative paths are meant from: the bootstrap runs the agent out of another.
-pub fn serve_stdio(version: &str, folder: Option<&OsStr>) -> u8 {
-    match serve(version, folder) {
+/// `interrupt` is also used when the client goes away. `folder` is the directory that relative paths are meant from: the bootstrap runs the agent out of another.
+pub fn serve_stdio(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> u8 {
+    match serve(version, folder, interrupt) {
         Ok(()) => 0,
         Err(error) => {
             // The client shows the agent's standard error when the conversation ends early.
@@ -40,7 +40,7 @@ pub fn serve_stdio(version: &str, folder: Option<&OsStr>) -> u8 {
     }
 }
 
-fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {
+fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Result<()> {
     if let Some(folder) = folder {
         // Without it nothing relative can be meant, least of all from the directory of agents.
         std::env::set_current_dir(folder).or_else(|_| std::env::set_current_dir("/"))?;
@@ -57,13 +57,19 @@ fn serve(version: &str, folder: Option<&OsStr>) -> io::Result<()> {
         return Err(io::Error::other("what arrives on standard input is not from docker-sync"));
     }
     Preamble::decode(rest.try_into().map_err(io::Error::other)?, &BUILD).map_err(io::Error::other)?;
-    let link = Link::over(Leash(input), output, Default::default(), Default::default());
-    endpoint::serve(link, &Site::here(version))
+    let link = Link::over(
+        Leash(input, interrupt.clone()),
+        output,
+        Default::default(),
+        Default::default(),
+        interrupt,
+    );
+    endpoint::serve(link, &Site::here(version, interrupt))
 }
 
 /// What the client says. When it goes away, an agent that is busy stops, too; and where that waits for an
 /// engine, the agent ends all the same.
-struct Leash<R>(R);
+struct Leash<R>(R, Interrupt);
 
 impl<R: Read> Read for Leash<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -74,7 +80,7 @@ impl<R: Read> Read for Leash<R> {
             Err(error) => error.kind() != io::ErrorKind::Interrupted,
         };
         if gone {
-            interrupt();
+            self.1.interrupt();
             thread::spawn(|| {
                 thread::sleep(GRACE);
                 process::exit(1);

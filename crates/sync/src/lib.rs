@@ -35,7 +35,7 @@ pub use agent::serve_stdio;
 pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, Pruned};
 pub use error::{Error, Side, SshFailure};
 pub use event::{Event, Observer, Phase};
-pub use interrupt::interrupt;
+pub use interrupt::Interrupt;
 pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Method, Options};
 pub use outcome::{LayerOutcome, Outcome, Traffic};

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use dsync_core::{ImageRef, Platform};
 use dsync_proto::Compression;
 
+use crate::interrupt::Interrupt;
+
 /// How to sync.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -30,6 +32,8 @@ pub struct Options {
     pub basis: Option<ImageRef>,
     /// Whether to find out what the bytes that cross are.
     pub explain: bool,
+    /// Ends the run before its time.
+    pub interrupt: Interrupt,
     /// The version of the program, which an agent on PATH must have too.
     pub version: String,
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 
 use crate::endpoint::{self, Site};
+use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::transport::connection::{Dialled, Served};
 use crate::{Direction, Error, Observer, Options, Remote, Session};
@@ -45,12 +46,13 @@ pub struct Client {
 pub fn connect(client: Client, wire: Wire, observer: Arc<dyn Observer>) -> Result<Session, Error> {
     let Client { remote, direction, options, caches, whole } = client;
     let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let link = Link::over(wire.input, wire.output, Arc::clone(&sent), Arc::clone(&received));
+    let link =
+        Link::over(wire.input, wire.output, Arc::clone(&sent), Arc::clone(&received), &options.interrupt);
     let dialled = Dialled { link, pipe: None, sent, received, whole, served: Served::default() };
-    let (local, served) = Link::pair();
-    let version = options.version.clone();
+    let (local, served) = Link::pair(&options.interrupt);
+    let (version, interrupt) = (options.version.clone(), options.interrupt.clone());
     let serving = thread::spawn(move || {
-        endpoint::serve(served, &Site { caches: Some(&caches), ..Site::here(&version) })
+        endpoint::serve(served, &Site { caches: Some(&caches), ..Site::here(&version, &interrupt) })
     });
     Session::over((local, Served(Some(serving))), dialled, None, (&remote, direction), options, observer)
 }
@@ -61,6 +63,7 @@ pub fn connect(client: Client, wire: Wire, observer: Arc<dyn Observer>) -> Resul
 ///
 /// Where the wire ends early, or what comes over it is no request.
 pub fn serve(wire: Wire, version: &str, caches: &std::path::Path) -> io::Result<()> {
-    let link = Link::over(wire.input, wire.output, Arc::default(), Arc::default());
-    endpoint::serve(link, &Site { caches: Some(caches), ..Site::here(version) })
+    let interrupt = Interrupt::default();
+    let link = Link::over(wire.input, wire.output, Arc::default(), Arc::default(), &interrupt);
+    endpoint::serve(link, &Site { caches: Some(caches), ..Site::here(version, &interrupt) })
 }

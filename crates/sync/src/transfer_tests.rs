@@ -9,6 +9,7 @@ use dsync_engine::{Identity, Store, StoreSpec};
 use dsync_proto::{Channel, Compression, FailureKind, Known, Need, Peer, Reply, decode};
 
 use crate::failure::EndpointError;
+use crate::interrupt::Interrupt;
 use crate::layers::workspace::Workspace;
 use crate::link::{Inbox, Link, Outbox};
 use crate::source::{self, Sending};
@@ -74,8 +75,14 @@ fn receiving(image: &Image) -> Receiving {
 
 /// Has the source send one image and the target ask for another.
 fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Result<Reply, EndpointError> {
-    let ((mut mine, client_of_target), (client_of_source, mut theirs)) = (Link::pair(), Link::pair());
-    let room = Workspace { folder: std::env::temp_dir(), memory: 64 << 20, caches: None };
+    let ((mut mine, client_of_target), (client_of_source, mut theirs)) =
+        (Link::pair(&Interrupt::default()), Link::pair(&Interrupt::default()));
+    let room = Workspace {
+        folder: std::env::temp_dir(),
+        memory: 64 << 20,
+        caches: None,
+        interrupt: Interrupt::default(),
+    };
     let sending = Sending {
         compression: Compression::Level(3),
         speed: None,
@@ -300,7 +307,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
     let source = Layout::new();
     let public = source.image("public", &[&tar("public")], "public:1");
     source.image("private", &[&tar("private")], "private:1");
-    let (mine, mut theirs) = Link::pair();
+    let (mine, mut theirs) = Link::pair(&Interrupt::default());
     let key = [9; 16];
     let sending = Sending {
         compression: Compression::Level(3),
@@ -311,7 +318,12 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
         prove: false,
         key: Some(key),
     };
-    let room = Workspace { folder: std::env::temp_dir(), memory: 64 << 20, caches: None };
+    let room = Workspace {
+        folder: std::env::temp_dir(),
+        memory: 64 << 20,
+        caches: None,
+        interrupt: Interrupt::default(),
+    };
     let basis = vec![short(of); proofs.len()];
     thread::scope(|scope| {
         let (source, room, id) = (&source, &room, &public.id);

@@ -20,11 +20,13 @@ fn main() -> ExitCode {
             ExitCode::from(u8::from(told.is_err()))
         }
         [agent, ref folder @ ..] if agent == "agent" && folder.len() < 2 => {
-            if let Err(e) = signals::install(dsync_sync::interrupt) {
+            let interrupt = dsync_sync::Interrupt::default();
+            let stopped = interrupt.clone();
+            if let Err(e) = signals::install(move || stopped.interrupt()) {
                 let _ = writeln!(io::stderr(), "signals are not handled: {e}");
             }
             dsync_sync::tell_crashes();
-            let exit = dsync_sync::serve_stdio(VERSION, folder.first().copied());
+            let exit = dsync_sync::serve_stdio(VERSION, folder.first().copied(), &interrupt);
             signals::exit_code().filter(|_| exit != 0).unwrap_or(exit).into()
         }
         _ => {

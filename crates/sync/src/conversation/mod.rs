@@ -114,11 +114,12 @@ impl<'l> Talk<'l> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interrupt::Interrupt;
 
     #[test]
     #[should_panic(expected = "Want does not come after Some(Offer)")]
     fn no_step_comes_before_one_that_is_over() {
-        let (mut link, _other) = Link::pair();
+        let (mut link, _other) = Link::pair(&Interrupt::default());
         let mut talk = Talk::over(&mut link);
         talk.step(Step::Proof);
         talk.step(Step::Offer);

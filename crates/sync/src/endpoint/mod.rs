@@ -13,6 +13,7 @@ use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receiv
 
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
 use crate::failure::EndpointError;
+use crate::interrupt::Interrupt;
 use crate::inventory::assess;
 use crate::inventory::select::Selector;
 use crate::layers::workspace::Workspace;
@@ -31,12 +32,14 @@ pub(crate) struct Site<'a> {
     pub(crate) opener: &'a Opener,
     /// The folder that the index cache is in; the environment names one otherwise.
     pub(crate) caches: Option<&'a Path>,
+    /// Ends what is done here.
+    pub(crate) interrupt: Interrupt,
 }
 
 impl<'a> Site<'a> {
     /// This host, as its environment describes it.
-    pub(crate) fn here(version: &'a str) -> Site<'a> {
-        Site { version, opener: &open_here, caches: None }
+    pub(crate) fn here(version: &'a str, interrupt: &Interrupt) -> Site<'a> {
+        Site { version, opener: &open_here, caches: None, interrupt: interrupt.clone() }
     }
 }
 
@@ -88,7 +91,7 @@ impl Host {
     fn open(open: &Open, site: &Site<'_>) -> Result<Host, EndpointError> {
         let workspace = Workspace {
             caches: site.caches.map(Path::to_owned),
-            ..Workspace::new(&open.tmpfolder, open.memory)?
+            ..Workspace::new(&open.tmpfolder, open.memory, &site.interrupt)?
         };
         let mut store = (site.opener)(&open.store, &workspace.folder)?;
         let platform = match &open.platform[..] {
@@ -130,7 +133,12 @@ impl Host {
             }
             Request::Verify { image } => {
                 link.outbox.event(&Event::Phase(Phase::Verify));
-                let bytes = verify::verify(&*self.store, self.store.list()?.images, &from_wire(&image)?)?;
+                let bytes = verify::verify(
+                    &*self.store,
+                    self.store.list()?.images,
+                    &from_wire(&image)?,
+                    &self.workspace.interrupt,
+                )?;
                 Ok(Reply::Verified { bytes })
             }
             Request::Receive(Receive { image, names, basis, whole, dry_run, exact, prove, key }) => {

@@ -8,12 +8,18 @@ use dsync_engine::{LayerSink, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::EndpointError;
+use crate::interrupt::Interrupt;
 use crate::inventory::assess;
 use crate::layers::blocks;
 
 /// Proves that the store has this image of the source, under all its names or else at all: its config to the byte, its
 /// layers, and where the store names images by manifests these and all stored blobs. Returns how many bytes were read.
-pub(crate) fn verify(store: &dyn Store, mut held: Vec<Image>, image: &Image) -> Result<u64, EndpointError> {
+pub(crate) fn verify(
+    store: &dyn Store,
+    mut held: Vec<Image>,
+    image: &Image,
+    interrupt: &Interrupt,
+) -> Result<u64, EndpointError> {
     assess::learn_configs(store, &mut held, std::slice::from_ref(image))?;
     let is_it = |other: &&Image| other.same_content(image) == Some(true);
     let found = match &image.names[..] {
@@ -37,7 +43,7 @@ pub(crate) fn verify(store: &dyn Store, mut held: Vec<Image>, image: &Image) -> 
     if let Some(package) = store.package(&found.id, None)? {
         wanted.extend(package.layers().iter().map(|layer| DiffId::from_bytes(*layer.blob.digest.as_bytes())));
     }
-    let mut proof = Proof { read: HashSet::new(), bytes: 0 };
+    let mut proof = Proof { interrupt: interrupt.clone(), read: HashSet::new(), bytes: 0 };
     let export = store.export(&found.id, &wanted, &mut proof)?;
     let config = Config::parse(&export.config).map_err(|error| broken(error.to_string()))?;
     if image.config.is_some_and(|asked| asked != config.digest) {
@@ -60,6 +66,7 @@ pub(crate) fn verify(store: &dyn Store, mut held: Vec<Image>, image: &Image) -> 
 
 /// What was read, by what it really is.
 struct Proof {
+    interrupt: Interrupt,
     read: HashSet<DiffId>,
     bytes: u64,
 }
@@ -67,7 +74,7 @@ struct Proof {
 impl LayerSink for Proof {
     fn layer(&mut self, told: Option<DiffId>, bytes: &mut dyn Read) -> io::Result<()> {
         let mut hasher = Sha256::new();
-        blocks(bytes, &mut |block| {
+        blocks(bytes, &self.interrupt.clone(), &mut |block| {
             hasher.update(block);
             self.bytes += block.len() as u64;
             Ok(())

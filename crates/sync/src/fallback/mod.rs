@@ -20,7 +20,7 @@ use crate::endpoint::{self, Site};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
-use crate::interrupt;
+use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::options::{Identity, Options};
 use crate::transport::connection::{Dialled, Served};
@@ -60,6 +60,7 @@ const SIGN: &str = "docker-sync-runs";
 /// An ssh that keeps the connection, for other ssh to go through.
 struct Master {
     pipe: Pipe,
+    interrupt: Interrupt,
     /// The ssh command that goes through it.
     shell: Vec<String>,
     /// Where the temporary files are: in a directory of the same name on either host.
@@ -70,6 +71,7 @@ struct Master {
 impl Master {
     /// Starts it and waits until it has the connection.
     fn start(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Master, Error> {
+        let interrupt = options.interrupt.of_connection();
         let folder = temporary::folder(None).map_err(Error::io("cannot make a temporary directory"))?;
         let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
         let distant = DistantFolder::named(&name, options.tmpfolder.as_deref())?;
@@ -85,12 +87,12 @@ impl Master {
         let shell = through(&["ControlMaster=no", "ProxyCommand=false"]);
         let keeper = format!("exec /bin/sh -c 'echo {SIGN}; cat >/dev/null; {}'", distant.removal());
         let words = ssh::arguments(&master, to, &keeper);
-        let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer)?;
+        let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer, &interrupt)?;
         pipe.keep(output, input, SIGN);
         while !socket.exists() {
-            if pipe.has_ended() || interrupt::happened() {
+            if pipe.has_ended() || interrupt.happened() {
                 let status = pipe.end().and_then(|status| status.code());
-                if interrupt::happened() {
+                if interrupt.happened() {
                     return Err(Error::Interrupted);
                 }
                 // It has its own exit code where it did not get there, and the command's where it did.
@@ -101,7 +103,7 @@ impl Master {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        Ok(Master { pipe, shell, folder, distant })
+        Ok(Master { pipe, interrupt, shell, folder, distant })
     }
 
     /// Whether rsync is there and can be talked to: it does not put up with a login shell that prints.
@@ -112,10 +114,10 @@ impl Master {
 
     /// Serves the store of the remote from this process.
     fn serve(self, rsync: bool, to: &Destination, options: &Options) -> Dialled {
-        let Master { pipe, shell, folder, distant } = self;
+        let Master { pipe, interrupt, shell, folder, distant } = self;
         let reach = Reach { words: ssh::words(&shell, to), ..Reach::default() };
         let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
-        let (link, served) = Link::pair();
+        let (link, served) = Link::pair(&interrupt);
         let (version, local, to) = (options.version.clone(), options.local_store.clone(), to.clone());
         let (tmpfolder, exact): (Option<PathBuf>, _) =
             (options.tmpfolder.clone(), options.identity == Identity::Exact);
@@ -134,7 +136,7 @@ impl Master {
                 let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());
                 Ok(Box::new(RsyncStore::new(store, here, shell, to, tmpfolder, distant, &reach)))
             };
-            let site = Site { opener: &opener, ..Site::here(&version) };
+            let site = Site { opener: &opener, ..Site::here(&version, &interrupt) };
             let served = endpoint::serve(served, &site);
             // The directory is needed as long as the master runs.
             drop(folder);

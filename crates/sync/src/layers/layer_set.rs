@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId};
@@ -15,12 +14,13 @@ use dsync_delta::Listing;
 use dsync_engine::{Export, Store, StoreError};
 use dsync_proto::ShortId;
 
-use super::memory::Memory;
 use super::pick::{Fetched, Pick, Wanted};
 use super::place::{Place, Slice};
 use super::spool::{Kept, Role, Spool, Telling, copy_at};
+use super::workspace::Workspace;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
+use crate::interrupt::Interrupt;
 
 /// Layers of one store.
 pub(crate) struct Layers<'a> {
@@ -29,20 +29,21 @@ pub(crate) struct Layers<'a> {
     /// Contents that were read once more, and where in the file they lie.
     fetched: HashMap<DiffId, Fetched>,
     file: File,
+    interrupt: Interrupt,
 }
 
 impl<'a> Layers<'a> {
-    /// Nothing yet. Temporary files go to `folder`; listings of layers that were read once come from `cache`. All listings
-    /// take at most their shares of `memory`.
+    /// Nothing yet. Listings of layers that were read once come from `cache`. All listings take at most their shares of the
+    /// memory.
     pub(crate) fn new(
         store: &'a dyn Store,
-        (folder, memory): (&Path, Memory),
+        workspace: &Workspace,
         cache: Option<Cache>,
     ) -> Result<Self, EndpointError> {
-        let temporary = || EndpointError::io("cannot make a temporary file");
-        let spool = Spool::new(folder, cache, memory).map_err(temporary())?;
-        let file = tempfile::tempfile_in(folder).map_err(temporary())?;
-        Ok(Layers { store, spool, fetched: HashMap::new(), file })
+        let spool = Spool::new(workspace, cache);
+        let spool = spool.map_err(EndpointError::io("cannot make a temporary file"))?;
+        let (file, interrupt) = (workspace.file()?, workspace.interrupt.clone());
+        Ok(Layers { store, spool, fetched: HashMap::new(), file, interrupt })
     }
 
     /// As [`Layers::keep`]; each layer is told as soon as it is here.
@@ -137,7 +138,7 @@ impl<'a> Layers<'a> {
             let listing = self.spool.listing(&diff_id).ok_or_else(|| gone(&diff_id))?;
             picks.insert(diff_id, (Arc::clone(listing), contents));
         }
-        let pick = Pick::new(&self.file, picks, &mut self.fetched);
+        let pick = Pick::new(&self.file, &self.interrupt, picks, &mut self.fetched);
         let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;
         loop {
             let next = pick.left().next();

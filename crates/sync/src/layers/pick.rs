@@ -12,6 +12,7 @@ use dsync_engine::LayerSink;
 use sha2::{Digest as _, Sha256};
 
 use super::spool::blocks;
+use crate::interrupt::Interrupt;
 
 /// Contents of a layer that were read once more, in their order, and where in the file each begins.
 pub(super) type Fetched = Vec<(u32, u64)>;
@@ -21,6 +22,7 @@ pub(super) type Wanted = (Arc<Listing>, Vec<u32>);
 /// Copies contents of layers that come by into a file.
 pub(super) struct Pick<'a> {
     file: &'a File,
+    interrupt: &'a Interrupt,
     next: u64,
     picks: HashMap<DiffId, Wanted>,
     fetched: &'a mut HashMap<DiffId, Fetched>,
@@ -29,10 +31,11 @@ pub(super) struct Pick<'a> {
 impl<'a> Pick<'a> {
     pub(super) fn new(
         file: &'a File,
+        interrupt: &'a Interrupt,
         picks: HashMap<DiffId, Wanted>,
         fetched: &'a mut HashMap<DiffId, Fetched>,
     ) -> io::Result<Self> {
-        Ok(Pick { file, next: file.metadata()?.len(), picks, fetched })
+        Ok(Pick { file, interrupt, next: file.metadata()?.len(), picks, fetched })
     }
 
     /// The layers from which something is still to be taken.
@@ -45,7 +48,7 @@ impl<'a> Pick<'a> {
         let mut left =
             contents.iter().filter_map(|at| Some((*at, listing.contents().get(*at as usize)?))).peekable();
         let (mut at, mut taken): (u64, u64) = (0, 0);
-        blocks(tar, &mut |block| {
+        blocks(tar, self.interrupt, &mut |block| {
             let end = at + block.len() as u64;
             while let Some((ordinal, content)) = left.peek().copied() {
                 let begin = content.at + taken;
@@ -75,7 +78,7 @@ impl<'a> Pick<'a> {
     fn take_unnamed(&mut self, tar: &mut dyn Read) -> io::Result<()> {
         let (begin, mut end) = (self.next, self.next);
         let mut hasher = Sha256::new();
-        blocks(tar, &mut |block| {
+        blocks(tar, self.interrupt, &mut |block| {
             hasher.update(block);
             self.file.write_all_at(block, end)?;
             end += block.len() as u64;
@@ -136,7 +139,8 @@ mod tests {
             let file = tempfile::tempfile().unwrap();
             let mut fetched = HashMap::from([(diff_id, vec![(2, 77)])]);
             let picks = HashMap::from([(diff_id, (Arc::clone(&listing), vec![1, 3]))]);
-            let mut pick = Pick::new(&file, picks, &mut fetched).unwrap();
+            let run = Interrupt::default();
+            let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
             pick.layer(None, &mut &other[..]).unwrap();
             assert_eq!(pick.left().count(), 1);
             pick.layer(name, &mut &bytes[..]).unwrap();

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
@@ -14,9 +13,10 @@ use dsync_engine::LayerSink;
 use dsync_proto::ShortId;
 
 use super::memory::Memory;
+use super::workspace::Workspace;
 use crate::cache::Cache;
 use crate::failure::TooLarge;
-use crate::interrupt;
+use crate::interrupt::Interrupt;
 
 /// How much is read from an engine at once.
 const BLOCK: usize = 1 << 20;
@@ -41,6 +41,7 @@ pub(super) struct Spool {
     kept: HashMap<DiffId, (u64, u64)>,
     listings: HashMap<DiffId, Arc<Listing>>,
     memory: Memory,
+    interrupt: Interrupt,
     /// What the listings take of it, those of new layers and those of others.
     taken: [u64; 2],
     cache: Option<Cache>,
@@ -48,15 +49,16 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    pub(super) fn new(folder: &Path, cache: Option<Cache>, memory: Memory) -> io::Result<Spool> {
+    pub(super) fn new(workspace: &Workspace, cache: Option<Cache>) -> io::Result<Spool> {
         Ok(Spool {
-            file: Arc::new(tempfile::tempfile_in(folder)?),
+            file: Arc::new(tempfile::tempfile_in(&workspace.folder)?),
             len: 0,
             keeping: HashSet::new(),
             role: Role::New,
             kept: HashMap::new(),
             listings: HashMap::new(),
-            memory,
+            memory: Memory(workspace.memory),
+            interrupt: workspace.interrupt.clone(),
             taken: [0; 2],
             cache,
             notes: Vec::new(),
@@ -163,7 +165,7 @@ impl Spool {
     fn take_known(&mut self, diff_id: DiffId, tar: &mut dyn Read) -> io::Result<()> {
         let at = self.len;
         let mut end = at;
-        blocks(tar, &mut |block| {
+        blocks(tar, &self.interrupt.clone(), &mut |block| {
             self.file.write_all_at(block, end)?;
             end += block.len() as u64;
             Ok(())
@@ -242,7 +244,7 @@ impl Spool {
         let mut end = at;
         let mut scanner = Scanner::new();
         let (left, mut is_whole) = (self.left(), true);
-        blocks(tar, &mut |block| {
+        blocks(tar, &self.interrupt.clone(), &mut |block| {
             if keeping {
                 self.file.write_all_at(block, end)?;
                 end += block.len() as u64;
@@ -305,11 +307,15 @@ fn damaged(diff_id: &DiffId, how: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-/// Reads to the end, in blocks, unless somebody wants the process to end.
-pub(crate) fn blocks(input: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Reads to the end, in blocks, unless the run is to end.
+pub(crate) fn blocks(
+    input: &mut dyn Read,
+    interrupt: &Interrupt,
+    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut block = vec![0; BLOCK];
     loop {
-        if interrupt::happened() {
+        if interrupt.happened() {
             return Err(io::Error::other("interrupted"));
         }
         match input.read(&mut block) {

@@ -7,6 +7,7 @@ use dsync_proto::Event;
 
 use crate::cache::Cache;
 use crate::failure::EndpointError;
+use crate::interrupt::Interrupt;
 use crate::link::Link;
 
 /// Where an endpoint works.
@@ -18,12 +19,15 @@ pub(crate) struct Workspace {
     pub(crate) memory: u64,
     /// The folder that the index cache is in; the environment names one otherwise.
     pub(crate) caches: Option<PathBuf>,
+    /// Ends the run, and so what is read or written here.
+    pub(crate) interrupt: Interrupt,
 }
 
 impl Workspace {
     /// A folder that was named, or the system's place, and so much memory.
-    pub(crate) fn new(folder: &str, memory: u64) -> Result<Workspace, EndpointError> {
-        Ok(Workspace { folder: temporary_folder(folder)?, memory, caches: None })
+    pub(crate) fn new(folder: &str, memory: u64, interrupt: &Interrupt) -> Result<Workspace, EndpointError> {
+        let (folder, interrupt) = (temporary_folder(folder)?, interrupt.clone());
+        Ok(Workspace { folder, memory, caches: None, interrupt })
     }
 
     /// The index cache; none where everything is to be read anew, or where there is no place for it.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::frame::{Frame, read_frame};
 use super::queue::{self, NoFrame, Receiver, Sender};
 use crate::failure::{Aborted, Breach};
-use crate::interrupt::{self, TICK};
+use crate::interrupt::{Interrupt, TICK};
 
 /// The longest note that is sent, in bytes: some less than an event may have.
 const NOTE: usize = 8 << 10;
@@ -25,6 +25,7 @@ const NOTE: usize = 8 << 10;
 pub(crate) struct Inbox {
     frames: Receiver,
     aborted: Arc<AtomicBool>,
+    interrupt: Interrupt,
 }
 
 /// The sending half; clones send to the same place, whole frames at a time.
@@ -43,10 +44,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Two links that are each other's other end.
-    pub(crate) fn pair() -> (Link, Link) {
-        let (left_out, right_in) = one_way();
-        let (right_out, left_in) = one_way();
+    /// Two links of a run that are each other's other end.
+    pub(crate) fn pair(interrupt: &Interrupt) -> (Link, Link) {
+        let (left_out, right_in) = one_way(interrupt);
+        let (right_out, left_in) = one_way(interrupt);
         (Link { inbox: left_in, outbox: left_out }, Link { inbox: right_in, outbox: right_out })
     }
 
@@ -56,6 +57,7 @@ impl Link {
         output: impl Write + Send + 'static,
         sent: Arc<AtomicU64>,
         received: Arc<AtomicU64>,
+        interrupt: &Interrupt,
     ) -> Link {
         let (sender, frames) = queue::queue();
         let aborted = Arc::new(AtomicBool::new(false));
@@ -74,7 +76,8 @@ impl Link {
             }
         });
         let sink = Sink::Pipe(BufWriter::with_capacity(64 << 10, Box::new(output)), sent);
-        Link { inbox: Inbox { frames, aborted }, outbox: Outbox(Arc::new(Mutex::new(sink))) }
+        let inbox = Inbox { frames, aborted, interrupt: interrupt.clone() };
+        Link { inbox, outbox: Outbox(Arc::new(Mutex::new(sink))) }
     }
 
     /// Sends a message to the other end of source and target.
@@ -137,7 +140,7 @@ impl Inbox {
         loop {
             match self.frames.recv(Some(TICK)) {
                 Ok(frame) => return frame,
-                Err(NoFrame::Yet) if !interrupt::happened() => {}
+                Err(NoFrame::Yet) if !self.interrupt.happened() => {}
                 Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
@@ -300,11 +303,11 @@ fn out_of_turn() -> io::Error {
     Breach("it sent something out of turn".into()).into()
 }
 
-fn one_way() -> (Outbox, Inbox) {
+fn one_way(interrupt: &Interrupt) -> (Outbox, Inbox) {
     let (sender, frames) = queue::queue();
     let aborted = Arc::new(AtomicBool::new(false));
     let sink = Sink::Queue(sender, Arc::clone(&aborted));
-    (Outbox(Arc::new(Mutex::new(sink))), Inbox { frames, aborted })
+    (Outbox(Arc::new(Mutex::new(sink))), Inbox { frames, aborted, interrupt: interrupt.clone() })
 }
 
 fn note_abort(frame: &Frame, aborted: &AtomicBool) {
@@ -324,8 +327,8 @@ mod tests {
         let (nothing, _keep) = io::pipe().unwrap();
         let counters = || (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let (sent, received) = counters();
-        let left = Link::over(nothing, output, Arc::clone(&sent), Arc::default());
-        let mut right = Link::over(input, idle, Arc::default(), Arc::clone(&received));
+        let left = Link::over(nothing, output, Arc::clone(&sent), Arc::default(), &Interrupt::default());
+        let mut right = Link::over(input, idle, Arc::default(), Arc::clone(&received), &Interrupt::default());
         let stream: Vec<u8> = (0..1_000_000_u32).map(|i| (i / 7) as u8).collect();
         let sending = stream.clone();
         thread::scope(|scope| {
@@ -346,7 +349,7 @@ mod tests {
 
     #[test]
     fn an_abort_stops_a_sender_and_a_reader() {
-        let (mut left, right) = Link::pair();
+        let (mut left, right) = Link::pair(&Interrupt::default());
         right.send_peer(&Peer::Abort).unwrap();
         let error = left.data_writer().finish().unwrap_err();
         assert!(error.get_ref().is_some_and(|e| e.is::<Aborted>()));
@@ -356,7 +359,7 @@ mod tests {
 
     #[test]
     fn what_a_failed_sync_left_is_skipped() {
-        let (mut left, right) = Link::pair();
+        let (mut left, right) = Link::pair(&Interrupt::default());
         right.send_peer(&Peer::Abort).unwrap();
         right.outbox.send(Frame::new(Channel::Data, vec![1])).unwrap();
         right.outbox.request(&Request::List { patterns: Vec::new() }).unwrap();
@@ -366,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_ends_early_is_told_from_a_connection_that_does() {
-        let (mut left, right) = Link::pair();
+        let (mut left, right) = Link::pair(&Interrupt::default());
         let mut writer = right.data_writer();
         writer.write_all(&[7; 5]).unwrap();
         writer.finish().unwrap();
@@ -383,7 +386,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_all_that_belongs_to_a_stream_is_not_read() {
-        let (mut left, right) = Link::pair();
+        let (mut left, right) = Link::pair(&Interrupt::default());
         for (len, is_right) in [(4, true), (5, false)] {
             let mut writer = right.data_writer();
             writer.write_all(&[7; 5][..len]).unwrap();
@@ -398,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_note_of_any_length_is_no_breach() {
-        let (left, right) = Link::pair();
+        let (left, right) = Link::pair(&Interrupt::default());
         left.outbox.event(&Event::Note("ä".repeat(100_000)));
         let frame = right.inbox.recv().unwrap();
         let header = Header { channel: frame.channel, len: frame.payload.len() };
@@ -408,7 +411,7 @@ mod tests {
 
     #[test]
     fn any_number_of_messages_of_a_sync_that_is_over_is_skipped() {
-        let (mut left, right) = Link::pair();
+        let (mut left, right) = Link::pair(&Interrupt::default());
         thread::scope(|scope| {
             scope.spawn(move || {
                 for _ in 0..200_000 {
@@ -422,7 +425,7 @@ mod tests {
 
     #[test]
     fn the_end_of_the_connection_is_an_error() {
-        let (mut left, right) = Link::pair();
+        let (mut left, right) = Link::pair(&Interrupt::default());
         drop(right);
         assert_eq!(left.expect_peer().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }

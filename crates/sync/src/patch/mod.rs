@@ -25,6 +25,7 @@ use crate::endpoint::open_here;
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
+use crate::interrupt::Interrupt;
 use crate::layers::workspace::Workspace;
 use crate::link::{Frame, Inbox, Link, Outbox};
 
@@ -49,6 +50,8 @@ pub struct PatchOptions {
     pub compression: Compression,
     /// What is to stay the same of an image out of a store that names images by manifests.
     pub identity: Identity,
+    /// Ends the run before its time.
+    pub interrupt: Interrupt,
 }
 
 /// What a patch came to.
@@ -98,8 +101,8 @@ fn make(
 ) -> Result<PatchMade, EndpointError> {
     let (old, new) = (Operand::parse(old), Operand::parse(new));
     // What both have is read out of the first.
-    let room = Workspace::new(&options.tmpfolder, options.memory)?;
-    let stores = Stores::open(&[new, old], &options.store, &room.folder)?;
+    let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
+    let stores = Stores::open(&[new, old], &options.store, &workspace.folder)?;
     let held = stores.list()?.images;
     let packages = [old, new].map(|operand| operand.store(&stores));
     let ((old, _), (mut new, names)) = (old.find(&stores)?, new.find(&stores)?);
@@ -133,7 +136,7 @@ fn make(
     };
 
     let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
-    let (mut mine, mut theirs) = Link::pair();
+    let (mut mine, mut theirs) = Link::pair(&options.interrupt);
     let sending = Sending {
         compression: options.compression,
         speed: None,
@@ -145,7 +148,8 @@ fn make(
     };
     let (id, streams) = (new.id, Step::of_patch(exact).filter(|step| step.is_stream()).count());
     let (sent, recorded) = thread::scope(|scope| {
-        let sending = scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &room));
+        let sending =
+            scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &workspace));
         let recorded = mine
             .send_peer(&Peer::Need(need))
             .and_then(|()| record(&mut mine.inbox, (&mut writer, streams), observer));
@@ -242,9 +246,9 @@ fn take(
         key: None,
         given: Some(Given { layers: head.layers, local: head.local, basis, as_content }),
     };
-    let room = Workspace::new(&options.tmpfolder, options.memory)?;
-    let store = open_here(&options.store, &room.folder)?;
-    let received = receive(&*store, &receiving, &room, &mut reader, observer)?;
+    let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
+    let store = open_here(&options.store, &workspace.folder)?;
+    let received = receive(&*store, &receiving, &workspace, &mut reader, observer)?;
     let id = ImageId::from_bytes(received.id);
     let layers: Vec<LayerOutcome> = received
         .layers
@@ -272,14 +276,14 @@ fn take(
 fn receive(
     store: &dyn Store,
     receiving: &Receiving,
-    room: &Workspace,
+    workspace: &Workspace,
     reader: &mut Reader,
     observer: &dyn Observer,
 ) -> Result<Received, EndpointError> {
-    let (mine, mut theirs) = Link::pair();
+    let (mine, mut theirs) = Link::pair(&workspace.interrupt);
     let Link { mut inbox, outbox } = mine;
     let reply = thread::scope(|scope| {
-        let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, room));
+        let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, workspace));
         // A patch that ends within the documents has nothing more to send, and the target must not wait for it.
         let outbox = match receiving.exact {
             Some(_) => send_documents(reader, &outbox).then_some(outbox),

@@ -23,7 +23,6 @@ use crate::endpoint::{self, Site};
 use crate::error::{Error, Side};
 use crate::event::{Event, Observer};
 use crate::failure::Breach;
-use crate::interrupt;
 use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options};
@@ -67,10 +66,10 @@ impl Session {
     ) -> Result<Session, Error> {
         let name = remote.to_string();
         observer.event(Event::Connecting { remote: &name });
-        let (local, served) = Link::pair();
-        let version = options.version.clone();
+        let (local, served) = Link::pair(&options.interrupt);
+        let (version, interrupt) = (options.version.clone(), options.interrupt.clone());
         // It is not waited for: it may be waiting for an engine, and ends with the process.
-        thread::spawn(move || endpoint::serve(served, &Site::here(&version)));
+        thread::spawn(move || endpoint::serve(served, &Site::here(&version, &interrupt)));
         let dialled = connect::dial(remote, &options, &observer)?;
         let known = link_speed::Known::of(remote, direction);
         Session::over((local, Served::default()), dialled, known, (remote, direction), options, observer)
@@ -223,7 +222,7 @@ impl Session {
     pub fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error> {
         let entry = &Entry { image: self.with_config(&entry.image)?, ..entry.clone() };
         let label = entry.label();
-        if interrupt::happened() {
+        if self.options.interrupt.happened() {
             return Err(Error::Interrupted);
         }
         self.observer.event(Event::Image { name: &label, image: &entry.image });
@@ -435,7 +434,7 @@ impl Session {
 
     fn unwrap_reply(&mut self, side: Side, reply: io::Result<Reply>) -> Result<Reply, Error> {
         match reply {
-            Ok(Reply::Failed(_)) if interrupt::happened() => Err(Error::Interrupted),
+            Ok(Reply::Failed(_)) if self.options.interrupt.happened() => Err(Error::Interrupted),
             // Without an agent, what fails since the connection is gone fails in this process.
             Ok(Reply::Failed(_)) if side == Side::Remote && self.whole && self.ends_soon() => {
                 Err(self.lost_connection())
@@ -462,7 +461,7 @@ impl Session {
 
     /// Why an end no longer answers.
     fn lost(&mut self, side: Side, error: io::Error) -> Error {
-        if interrupt::happened() {
+        if self.options.interrupt.happened() {
             return Error::Interrupted;
         }
         // What can no longer be told anything has perhaps said why.

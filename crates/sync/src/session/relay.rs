@@ -106,10 +106,12 @@ mod tests {
     use dsync_proto::{Failure, FailureKind};
 
     use super::*;
+    use crate::interrupt::Interrupt;
 
     #[test]
     fn frames_of_few_bytes_are_not_passed_on_without_end() {
-        let ((mut source, evil), (mut target, here)) = (Link::pair(), Link::pair());
+        let ((mut source, evil), (mut target, here)) =
+            (Link::pair(&Interrupt::default()), Link::pair(&Interrupt::default()));
         thread::scope(|scope| {
             scope.spawn(move || while evil.outbox.send(Frame::new(Channel::Peer, vec![9])).is_ok() {});
             scope.spawn(move || {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use dsync_proto::{ListedConfig, ListedPlatform, Status, UnreadableImage};
 
 use super::*;
+use crate::interrupt::Interrupt;
 use crate::{Compression, Cost, LayerState, Method};
 
 /// The requests that an end was asked.
@@ -12,7 +13,7 @@ type Heard = Arc<Mutex<Vec<Request>>>;
 
 /// An end that answers each request as it is told to, until nobody asks any more.
 fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Link, Served, Heard) {
-    let (client, mut end) = Link::pair();
+    let (client, mut end) = Link::pair(&Interrupt::default());
     let heard = Heard::default();
     let all = Arc::clone(&heard);
     let serving = thread::spawn(move || {
@@ -95,6 +96,7 @@ fn with<T>(
         identity: Identity::Exact,
         basis: None,
         explain: false,
+        interrupt: Interrupt::default(),
         version: String::new(),
     };
     let dialled =

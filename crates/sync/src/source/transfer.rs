@@ -147,7 +147,7 @@ impl<'a> Transfer<'a> {
     /// No layers yet. When something was mistaken nothing is taken on trust, a remembered layer neither.
     pub(super) fn layers(&self, want: &Want) -> Result<Layers<'a>, EndpointError> {
         let cache = self.workspace.cache(self.talk.link(), want.whole);
-        Layers::new(self.store, (&self.workspace.folder, self.memory), cache)
+        Layers::new(self.store, self.workspace, cache)
     }
 
     /// Finds the layers of the target's basis that are known here, of which it must prove that it has them.

@@ -135,7 +135,7 @@ impl<'a> Transfer<'a> {
     /// No layers yet.
     fn layers(&self) -> Result<Layers<'a>, EndpointError> {
         let cache = self.workspace.cache(self.talk.link(), self.what.whole);
-        Layers::new(self.store, (&self.workspace.folder, self.memory), cache)
+        Layers::new(self.store, self.workspace, cache)
     }
 
     /// Reads the layers that are built from elsewhere in the store.

@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-use crate::interrupt;
+use crate::interrupt::Interrupt;
 
 /// Which sources this program is made of: see build.rs.
 pub(crate) const BUILD: [u8; 32] = include!(concat!(env!("OUT_DIR"), "/build_id.rs"));
@@ -37,7 +37,12 @@ const AGENT: &str = "docker-sync-agent";
 ///
 /// For a host of another kind the file `docker-sync-SYSTEM-MACHINE` is looked for beside this program and
 /// in `$DOCKER_SYNC_AGENTS`.
-pub(crate) fn for_host(system: &str, machine: &str, version: &str) -> Result<Program, String> {
+pub(crate) fn for_host(
+    system: &str,
+    machine: &str,
+    version: &str,
+    interrupt: &Interrupt,
+) -> Result<Program, String> {
     let (own_system, own_machine) = own_platform();
     let path = if (system, machine) == (own_system, own_machine) {
         own(version).map_err(|error| format!("cannot find this program's own file: {error}"))?
@@ -47,7 +52,7 @@ pub(crate) fn for_host(system: &str, machine: &str, version: &str) -> Result<Pro
         })?
     };
     let bytes = fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    pack(&bytes).map_err(|error| format!("cannot compress {}: {error}", path.display()))
+    pack(&bytes, interrupt).map_err(|error| format!("cannot compress {}: {error}", path.display()))
 }
 
 /// The program that a host of this kind is given: the agent that lies beside this program, if it is of the same build,
@@ -92,10 +97,10 @@ fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
-fn pack(program: &[u8]) -> io::Result<Program> {
+fn pack(program: &[u8], interrupt: &Interrupt) -> io::Result<Program> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for block in program.chunks(1 << 20) {
-        if interrupt::happened() {
+        if interrupt.happened() {
             return Err(io::Error::other("interrupted"));
         }
         encoder.write_all(block)?;
@@ -110,7 +115,8 @@ mod tests {
     #[test]
     fn an_unknown_host_is_told_apart() {
         assert!(
-            for_host("Plan9", "mips", "1").is_err_and(|reason| reason.contains("the host is Plan9 mips"))
+            for_host("Plan9", "mips", "1", &Interrupt::default())
+                .is_err_and(|reason| reason.contains("the host is Plan9 mips"))
         );
         // What a host says of itself never becomes a path.
         assert!(find_other("../..", "x").is_none());

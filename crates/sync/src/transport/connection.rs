@@ -11,7 +11,7 @@ use super::agent_binary::{self, BUILD, agent_version};
 use super::destination::Remote;
 use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
-use crate::interrupt;
+use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::options::Options;
 use crate::transport::bootstrap::{self, BootstrapError};
@@ -52,7 +52,7 @@ pub(crate) fn dial_agent(
     options: &Options,
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
-    let host = remote.to_string();
+    let (host, interrupt) = (remote.to_string(), options.interrupt.of_connection());
     let own = agent_binary::own(&options.version).and_then(|own| agent_binary::hash(&own));
     let hash = own.map_err(Error::io("cannot read this program's own file"))?;
     let words = match remote {
@@ -66,10 +66,10 @@ pub(crate) fn dial_agent(
             vec![program.to_string_lossy().into_owned(), "agent".into()]
         }
     };
-    let (mut pipe, mut output, mut input) = Pipe::spawn(&words, &host, observer)?;
+    let (mut pipe, mut output, mut input) = Pipe::spawn(&words, &host, observer, &interrupt)?;
     let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut program = |system: &str, machine: &str| {
-        let program = agent_binary::for_host(system, machine, &options.version)?;
+        let program = agent_binary::for_host(system, machine, &options.version, &interrupt)?;
         let bytes = program.packed.len() as u64;
         sent.fetch_add(bytes, Ordering::Relaxed);
         observer.event(Event::Uploading { bytes });
@@ -79,7 +79,7 @@ pub(crate) fn dial_agent(
         Ok(greeting) => greeting,
         Err(error) => {
             drop((output, input));
-            return Err(explain(error, &mut pipe, host));
+            return Err(explain(error, &mut pipe, host, &interrupt));
         }
     };
     if !greeting.noise.is_empty() {
@@ -90,30 +90,30 @@ pub(crate) fn dial_agent(
     let preamble = Preamble { protocol: PROTOCOL, build: BUILD }.encode();
     let greeted = input.write_all(&preamble).and_then(|()| input.flush());
     if greeted.is_err() {
-        return Err(lost(&mut pipe, &host));
+        return Err(lost(&mut pipe, &host, &interrupt));
     }
     sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
     let output = Cursor::new(greeting.rest).chain(output);
-    let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received));
+    let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received), &interrupt);
     Ok(Dialled { link, pipe: Some(pipe), sent, received, whole: false, served: Served::default() })
 }
 
 /// Why a connection ended on which the agent had answered.
-fn lost(pipe: &mut Pipe, host: &str) -> Error {
+fn lost(pipe: &mut Pipe, host: &str, interrupt: &Interrupt) -> Error {
     pipe.end();
-    if interrupt::happened() {
+    if interrupt.happened() {
         return Error::Interrupted;
     }
     pipe.ended(host)
 }
 
 /// Why no agent answered. ssh exits with 255 for its own failures, and with the remote command's status otherwise.
-fn explain(error: BootstrapError, pipe: &mut Pipe, host: String) -> Error {
+fn explain(error: BootstrapError, pipe: &mut Pipe, host: String, interrupt: &Interrupt) -> Error {
     if matches!(error, BootstrapError::Again | BootstrapError::Noise(_)) {
         pipe.hurry();
     }
     let status = pipe.end().and_then(|status| status.code());
-    if interrupt::happened() {
+    if interrupt.happened() {
         return Error::Interrupted;
     }
     let message = pipe.message();

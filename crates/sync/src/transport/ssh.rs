@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, SshFailure};
 use crate::event::{Event, Observer};
-use crate::interrupt::{self, Interruptible};
+use crate::interrupt::{Interrupt, Interruptible};
 use crate::transport::crash;
 use crate::transport::destination::Destination;
 
@@ -53,6 +53,8 @@ pub(crate) struct Pipe {
     sign: Option<&'static str>,
     /// How long the child may take to end by itself.
     patience: Duration,
+    /// Of the connection that the child holds.
+    interrupt: Interrupt,
 }
 
 /// The words of the ssh command for a remote command.
@@ -116,8 +118,9 @@ impl Pipe {
         words: &[String],
         host: &str,
         observer: &Arc<dyn Observer>,
+        interrupt: &Interrupt,
     ) -> Result<(Pipe, Output, Input), Error> {
-        if interrupt::happened() {
+        if interrupt.happened() {
             return Err(Error::Interrupted);
         }
         let (program, arguments) = words.split_first().ok_or_else(|| Error::Ssh {
@@ -137,13 +140,13 @@ impl Pipe {
                 message: format!("'{program}' cannot be run: {error}"),
             })?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        interrupt::connection(child.id());
+        interrupt.adopt(child.id());
         let cannot = || Error::io("cannot open pipes to ssh");
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(cannot()(io::ErrorKind::BrokenPipe.into()));
         };
-        let stdout = Interruptible::new(stdout).map_err(cannot())?;
-        let stdin = Interruptible::new(stdin).map_err(cannot())?;
+        let stdout = Interruptible::new(stdout, interrupt).map_err(cannot())?;
+        let stdin = Interruptible::new(stdin, interrupt).map_err(cannot())?;
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reader = thread::spawn({
             let (lines, observer) = (Arc::clone(&lines), Arc::clone(observer));
@@ -157,6 +160,7 @@ impl Pipe {
             printed: Arc::default(),
             sign: None,
             patience: PATIENCE,
+            interrupt: interrupt.clone(),
         };
         Ok((pipe, stdout, stdin))
     }
@@ -215,8 +219,9 @@ impl Pipe {
         self.kept = None;
         let begin = Instant::now();
         let patience = self.patience;
-        let is_patient = || begin.elapsed() < if interrupt::happened() { HURRY } else { patience };
-        interrupt::connection(0);
+        let interrupt = &self.interrupt;
+        let is_patient = || begin.elapsed() < if interrupt.happened() { HURRY } else { patience };
+        interrupt.release(self.child.id());
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break Some(status),

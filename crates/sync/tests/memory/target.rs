@@ -9,7 +9,7 @@ use dsync_proto::{
     Request, Stored, encode,
 };
 use dsync_sync::testing::{Client, Wire, connect};
-use dsync_sync::{Compression, Direction, Error, Identity, Method, Options, Remote};
+use dsync_sync::{Compression, Direction, Error, Identity, Interrupt, Method, Options, Remote};
 use dsync_testkit::{Cable, End, isolated};
 
 use crate::evil::*;
@@ -34,6 +34,7 @@ pub(crate) fn options(local_store: String) -> Options {
         identity: Identity::Content,
         basis: None,
         explain: false,
+        interrupt: Interrupt::default(),
         version: "test".to_owned(),
     }
 }

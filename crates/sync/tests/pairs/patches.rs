@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use dsync_sync::{Compression, Identity, PatchOptions, apply, diff};
+use dsync_sync::{Compression, Identity, Interrupt, PatchOptions, apply, diff};
 use dsync_testkit::{Files, Item, Snapshot, Wrap, fixed};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -42,6 +42,7 @@ fn a_patch_that_ends_early_is_refused_at_once() {
             memory: 256 << 20,
             compression: Compression::Level(1),
             identity,
+            interrupt: Interrupt::default(),
         };
         let name = &pair.new.names[0];
         diff(&options, &format!("{old}:{name}"), &format!("{new}:{name}"), &file, &()).unwrap();

@@ -10,8 +10,8 @@ use std::thread;
 use dsync_core::ImageRef;
 use dsync_sync::testing::{Client, Wire, connect, serve};
 use dsync_sync::{
-    Compression, Direction, Entry, Identity, Method, Options, PatchOptions, Remote, Session, Status, apply,
-    diff,
+    Compression, Direction, Entry, Identity, Interrupt, Method, Options, PatchOptions, Remote, Session,
+    Status, apply, diff,
 };
 use dsync_testkit::pair::{Effort, Outcome, Pair, Select, Way};
 use dsync_testkit::{Built, Cable, End, Fault, FaultKind, Item, Lane, Snapshot, Wanted, files};
@@ -290,6 +290,7 @@ impl<'a> Trial<'a> {
             identity: identity(run.content),
             basis: run.basis.as_ref().map(|name| name.parse().unwrap()),
             explain: run.explain,
+            interrupt: Interrupt::default(),
             version: VERSION.to_owned(),
         }
     }
@@ -303,6 +304,7 @@ impl<'a> Trial<'a> {
             memory: self.memory(),
             compression: compression(run.effort),
             identity: identity(run.content),
+            interrupt: Interrupt::default(),
         };
         let operand = |at: usize| format!("{}:{}", self.source_spec, self.source[at].names[0]);
         fs::create_dir_all(self.path("patches")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dsync_sync::{Compression, Identity, PatchOptions, apply, diff};
+use dsync_sync::{Compression, Identity, Interrupt, PatchOptions, apply, diff};
 use dsync_testkit::Snapshot;
 use sha2::{Digest as _, Sha256};
 
@@ -67,6 +67,7 @@ fn options(host: &Host, identity: Identity) -> PatchOptions {
         memory: MEMORY,
         compression: Compression::Level(3),
         identity,
+        interrupt: Interrupt::default(),
     }
 }
 

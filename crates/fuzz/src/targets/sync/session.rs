@@ -7,7 +7,7 @@ use std::thread;
 use dsync_core::ImageRef;
 use dsync_proto::{Channel, ListedConfig, Open, Receive, Request, decode, encode};
 use dsync_sync::testing::{Client, Wire, connect, serve};
-use dsync_sync::{Compression, Direction, Identity, Method, Options, Remote};
+use dsync_sync::{Compression, Direction, Identity, Interrupt, Method, Options, Remote};
 use dsync_testkit::{Built, Cable, End, ImageSpec, Item, LayerSpec, Snapshot, Wanted, What};
 
 use super::hosts::{Host, MEMORY, SCENARIOS, VERSION, contents};
@@ -181,6 +181,7 @@ pub(super) fn options(host: &Host) -> Options {
         identity: Identity::Exact,
         basis: None,
         explain: false,
+        interrupt: Interrupt::default(),
         version: VERSION.to_owned(),
     }
 }
