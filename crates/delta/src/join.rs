@@ -1,12 +1,8 @@
 //! Joining: a recipe and contents make the exact layer again, and its diff id proves it.
 
-mod writer;
-
 use std::io::{self, Read, Write};
 
-use dsync_core::DiffId;
-
-pub use writer::DiffIdWriter;
+use dsync_core::{DiffId, HashingWriter};
 
 use crate::columns::{Origin, Recipe};
 use crate::listing::Part;
@@ -56,7 +52,7 @@ pub enum JoinError {
 /// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
 pub fn join(recipe: &Recipe, contents: &mut dyn ContentSource, out: &mut dyn Write) -> Result<(), JoinError> {
-    let mut out = DiffIdWriter::new(out);
+    let mut out = HashingWriter::new(out);
     let listing = &recipe.listing;
     let mut origins = recipe.origins.iter();
     listing.parts(&mut |part| match part {
@@ -69,7 +65,7 @@ pub fn join(recipe: &Recipe, contents: &mut dyn ContentSource, out: &mut dyn Wri
             copy_content(*origin, listing.contents().at(ordinal).len, contents, &mut out)
         }),
     })?;
-    let (got, _) = out.finish();
+    let (got, _) = out.diff_id();
     if got != listing.diff_id {
         return Err(JoinError::Mismatch { expected: listing.diff_id, got });
     }

@@ -22,13 +22,12 @@ pub mod listing;
 mod names;
 pub mod scan;
 pub mod tree;
-mod varint;
 mod wanted;
 
 pub use columns::{Literal, Spot};
 pub use content::{ContentHasher, ContentId};
 pub use divide::{Divided, Part, divide};
-pub use join::{ContentSource, DiffIdWriter, JoinError, join};
+pub use join::{ContentSource, JoinError, join};
 pub use listing::Listing;
 pub use scan::Scanner;
 pub use wanted::{Wanted, WantedError};

@@ -22,15 +22,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
+use dsync_core::ustar::{BLOCK, padding};
 
 use crate::columns::{ColumnsError, Decoder, Encoder, Limits, Mode};
 pub(crate) use builder::Builder;
 pub use contents::{CONTENT_MAX, Content, Contents};
 pub(crate) use cursor::{Cursor, Group};
 pub use entries::{Entries, Selection};
-pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
+pub(crate) use fields::{FIELDS, Field, Fields, canonical_number, canonical_value};
 use packed::Packed;
-pub(crate) use parse::{Parser, pax, pax_line};
+pub(crate) use parse::{Parser, records};
 pub(crate) use records::{GROUP_RECORDS, Kind, Record, Records, View};
 
 /// The version of [`Listing::write`], to be counted up when records, columns or cuts change.
@@ -244,9 +245,4 @@ impl Listing {
 /// Layers have fewer contents than a 32-bit number can count: each takes 24 bytes of memory, which is limited.
 fn ordinal_of(content: usize) -> u32 {
     u32::try_from(content).unwrap_or(u32::MAX)
-}
-
-/// Bytes from the end of something of this length to the next block.
-pub(crate) const fn padding(len: u64) -> u64 {
-    len.wrapping_neg() % BLOCK as u64
 }

@@ -2,16 +2,15 @@
 //! contents. What a tar's bytes mean is decided by `tape`; here they are counted and hashed.
 
 mod header;
-mod records;
 mod tape;
 
 use dsync_core::DiffId;
+use dsync_core::ustar::BLOCK;
 use sha2::{Digest as _, Sha256};
 
 use crate::cut::{COARSE, Cutter};
 use crate::listing::{Listing, Parser};
 use crate::{ContentHasher, ContentId};
-use header::BLOCK;
 use tape::{Judged, Part, Tape};
 
 /// A content shorter than this stays verbatim: its hash would cost as much as it saves.

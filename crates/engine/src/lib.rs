@@ -21,6 +21,7 @@ mod saved;
 mod script;
 mod spec;
 mod store;
+mod watched;
 
 pub use client::{DistantStore, parse_inspect};
 pub use command::Reach;

@@ -11,9 +11,10 @@ use std::io::Read;
 use dsync_core::{Config, DiffId, Digest, Platform};
 use serde_json::Value;
 
-use crate::archive::{INDEX, MANIFEST, Watched, decoded};
+use crate::archive::{INDEX, MANIFEST, decoded};
 use crate::oci::host_platform;
 use crate::store::{LayerSink, StoreError};
+use crate::watched::WatchedReader;
 
 /// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its length in
 /// memory.
@@ -579,7 +580,7 @@ pub(crate) fn export(
         }
         if let Some(id) = layer.diff_id.filter(|id| missing.remove(id)) {
             let unreadable = |error| blobs.broken(format!("the blob {raw} cannot be decompressed: {error}"));
-            let mut plain = Watched::new(
+            let mut plain = WatchedReader::new(
                 decoded(blobs.open(&layer.blob)?).map_err(|error| unreadable(error.to_string()))?,
             );
             let taken = sink.layer(Some(id), &mut plain);

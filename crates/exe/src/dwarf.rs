@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use dsync_core::varint;
+
 use crate::data::{token, token_of};
 use crate::fields::{BY_TARGET, Fields, Form, mix};
 use crate::image::{Section, read};
@@ -33,15 +35,10 @@ impl Cursor<'_> {
 
     /// LEB128; of a signed one the bits.
     fn leb(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..70).step_by(7) {
-            let byte = self.fixed::<1>()?;
-            number |= (byte & 0x7f).checked_shl(shift).unwrap_or_default();
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
+        let mut rest = self.bytes.get(self.at..)?;
+        let number = varint::take_padded(&mut rest);
+        self.at = self.bytes.len() - rest.len();
+        number
     }
 
     fn skip(&mut self, len: u64) -> Option<()> {

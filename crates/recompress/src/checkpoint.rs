@@ -168,7 +168,7 @@ mod tests {
     fn none_is_better_than_a_gap_that_no_thread_can_hold() {
         let most = FARTHEST;
         assert_eq!(chosen([5 << 20].into_iter(), (5 << 20) + most), [5 << 20]);
-        assert_eq!(chosen([5 << 20].into_iter(), (5 << 20) + most + 1), []);
-        assert_eq!(chosen([most + 1].into_iter(), most + (5 << 20)), []);
+        assert!(chosen([5 << 20].into_iter(), (5 << 20) + most + 1).is_empty());
+        assert!(chosen([most + 1].into_iter(), most + (5 << 20)).is_empty());
     }
 }

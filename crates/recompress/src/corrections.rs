@@ -4,6 +4,8 @@
 
 use std::io::Read;
 
+use dsync_core::varint;
+
 /// What a column is of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Of {
@@ -62,13 +64,8 @@ impl Corrections {
         self.columns[of as usize].bytes.extend_from_slice(bytes);
     }
 
-    /// Seven bits in a byte, the lowest first; the highest bit says that more follow.
-    pub(crate) fn put_number(&mut self, of: Of, mut number: u64) {
-        while number > 0x7f {
-            self.put(of, number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.put(of, number as u8);
+    pub(crate) fn put_number(&mut self, of: Of, number: u64) {
+        varint::write(number, &mut self.columns[of as usize].bytes);
     }
 
     pub(crate) fn take(&mut self, of: Of) -> Option<u8> {
@@ -79,15 +76,11 @@ impl Corrections {
     }
 
     pub(crate) fn take_number(&mut self, of: Of) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..57).step_by(7) {
-            let byte = self.take(of)?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
+        let column = &mut self.columns[of as usize];
+        let mut rest = column.bytes.get(column.at..)?;
+        let number = varint::take(&mut rest);
+        column.at = column.bytes.len() - rest.len();
+        number
     }
 
     /// What of a column was not taken yet.

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-use dsync_core::DiffId;
+use dsync_core::{DiffId, pax};
 
 use super::reference::{Basis, Headers, Mtimes, Place, Shape, Told, time};
 use super::stream::{Column, Reader, number, unzigzag};
 use super::{Literal, Mode, Origin, Used};
 use crate::ContentId;
 use crate::listing::{
-    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Kind, Listing, View, canonical_number, octal,
-    pax, pax_line,
+    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Kind, Listing, View, canonical_number,
+    canonical_value, records,
 };
 use crate::scan::VERBATIM_MAX;
 
@@ -434,11 +434,11 @@ fn mtime(
     ends: Option<Option<Place<'_>>>,
 ) -> Result<Vec<u8>, ColumnsError> {
     const BOUNDS: ColumnsError = ColumnsError::Malformed("an mtime out of bounds");
-    let old = ends.flatten().and_then(|place| octal(place.view.field(Field::Mtime)));
+    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
     let number = match columns.number(Column::Mtime)? {
         0 => {
             let value = reference.map_or(&b""[..], |reference| reference.field(Field::Mtime));
-            if let (Some(_), Some(new)) = (ends, octal(value)) {
+            if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
                 mtimes.note(new, old);
             }
             return Ok(value.to_vec());
@@ -475,18 +475,18 @@ fn body(
         1 => {
             let mut body = Vec::new();
             columns.edit(Column::BodyBytes, before, BODY_MAX, &mut body)?;
-            for (key, value) in pax(&body).unwrap_or_default() {
+            for (key, value) in records(&body).unwrap_or_default() {
                 told.note_time(key, value);
             }
             Ok(body)
         }
         2 => {
-            let lines = pax(before).ok_or(ColumnsError::Malformed("records where there are none"))?;
+            let lines = records(before).ok_or(ColumnsError::Malformed("records where there are none"))?;
             let mut body = Vec::new();
             for (key, before) in lines {
                 let value = pax_record(columns, &told.times, key, before)?;
                 told.note_time(key, &value);
-                body.extend(pax_line(key, &value));
+                body.extend(pax::record((key, &value)));
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
             }
             Ok(body)

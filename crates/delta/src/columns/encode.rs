@@ -8,7 +8,9 @@ use super::reference::{Basis, Headers, Matched, Mtimes, Place, Shape, Told, time
 use super::stream::{Column, Writer, put, put_text, zigzag};
 use super::{Literal, Mode, Used};
 use crate::ContentId;
-use crate::listing::{Content, FIELDS, Field, Group, Kind, Listing, View, canonical_number, octal, pax};
+use crate::listing::{
+    Content, FIELDS, Field, Group, Kind, Listing, View, canonical_number, canonical_value, records,
+};
 use crate::names::hash;
 
 /// Tells layers, one after the other.
@@ -369,8 +371,8 @@ fn mtime(
 ) {
     let value = view.field(Field::Mtime);
     let before = reference.map_or(&b""[..], |before| before.field(Field::Mtime));
-    let old = ends.flatten().and_then(|place| octal(place.view.field(Field::Mtime)));
-    let code = match octal(value) {
+    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
+    let code = match canonical_value(value) {
         _ if value == before => 0,
         Some(new) if old.and_then(|old| mtimes.became(old)) == Some(new) => 1,
         Some(new) => match mtimes.rank(new) {
@@ -386,7 +388,7 @@ fn mtime(
         }
     };
     out.number(Column::Mtime, code);
-    if let (Some(_), Some(new)) = (ends, octal(value)) {
+    if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
         mtimes.note(new, old);
     }
 }
@@ -398,7 +400,7 @@ fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, reference: Optio
         out.number(Column::Body, 0);
         return;
     }
-    match (pax(body), pax(before)) {
+    match (records(body), records(before)) {
         (Some(lines), Some(old)) if lines.iter().map(|line| line.0).eq(old.iter().map(|line| line.0)) => {
             out.number(Column::Body, 2);
             for ((key, value), (_, before)) in lines.into_iter().zip(old) {
@@ -409,7 +411,7 @@ fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, reference: Optio
             out.number(Column::Body, 1);
             front_code(body, before, out.column(Column::BodyBytes));
             // Times that are told so are known for those that follow.
-            for (key, value) in pax(body).unwrap_or_default() {
+            for (key, value) in records(body).unwrap_or_default() {
                 told.note_time(key, value);
             }
         }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::ColumnsError;
 use crate::listing::FIELDS;
-use crate::varint;
+use dsync_core::varint;
 
 /// A column. Those of header fields follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +203,7 @@ impl<'i> Reader<'i> {
         }
         let left = &mut self.columns[column];
         let mut bytes = &self.section[left.clone()];
-        let number = varint::read(&mut bytes).ok().flatten().ok_or(ColumnsError::Short)?;
+        let number = varint::take(&mut bytes).ok_or(ColumnsError::Short)?;
         left.start = left.end - bytes.len();
         Ok(number)
     }

@@ -14,7 +14,9 @@ use std::ops::Range;
 
 use super::{Cutter, FINE};
 use crate::tree::{ITEMS_MAX, Item, Match, append};
-use crate::{ContentId, varint};
+use dsync_core::varint;
+
+use crate::ContentId;
 
 /// Contents by their fine cuts. Takes 24 bytes of memory for each cut.
 #[derive(Debug, Clone, Default)]
@@ -275,5 +277,5 @@ fn runs(cuts: Range<usize>, matches: &[Match], old: &Cuts) -> Vec<Option<OldByte
 }
 
 fn number(bytes: &mut &[u8]) -> Result<u64, LengthsError> {
-    varint::read(bytes).ok().flatten().ok_or(LengthsError("it ends early"))
+    varint::take(bytes).ok_or(LengthsError("it ends early"))
 }

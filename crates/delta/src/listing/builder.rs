@@ -1,10 +1,11 @@
 //! A listing that grows: record by record, each with its contents.
 
 use dsync_core::DiffId;
+use dsync_core::ustar::padding;
 
 use super::packed::Packer;
 use super::records::{Kind, Records};
-use super::{Contents, Fields, Listing, padding};
+use super::{Contents, Fields, Listing};
 use crate::ContentId;
 
 /// Puts a listing together. Where each content lies follows from what comes before it.

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use dsync_core::DiffId;
+use dsync_core::{DiffId, pax};
 
 use super::{
-    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Kind, Listing, View, canonical_number, pax,
-    pax_line,
+    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Kind, Listing, View, canonical_number,
+    records,
 };
 use crate::ContentId;
 
@@ -166,12 +166,12 @@ impl<'a> Timeless<'a> {
 }
 
 fn timeless_pax(body: &[u8]) -> Cow<'_, [u8]> {
-    let Some(lines) = pax(body) else { return body.into() };
-    let line = |(key, value): (&[u8], &[u8])| match key {
-        b"mtime" | b"atime" | b"ctime" => pax_line(key, b"0"),
-        _ => pax_line(key, value),
+    let Some(records) = records(body) else { return body.into() };
+    let timeless = |(key, value): pax::Record<'_>| match key {
+        b"mtime" | b"atime" | b"ctime" => pax::record((key, b"0")),
+        _ => pax::record((key, value)),
     };
-    lines.into_iter().flat_map(line).collect()
+    records.into_iter().flat_map(timeless).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::records::{Kind, Record, Records, View};
 use super::{Contents, FIELDS, Field, Fields, canonical_number};
-use crate::varint;
+use dsync_core::varint;
 
 /// The most groups of a block, and the bytes of records from which on it takes no more.
 const BLOCK_GROUPS: usize = 32;
@@ -230,7 +230,7 @@ impl<'a> Input<'a> {
     }
 
     fn number(&mut self) -> usize {
-        let number = varint::read(&mut self.rest).ok().flatten();
+        let number = varint::take(&mut self.rest);
         number.and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
     }
 

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{BLOCK, Field, Fields, padding, parse};
+use dsync_core::ustar::{BLOCK, padding};
+
+use super::{Field, Fields, parse};
 
 /// The most records of a group, and the bytes from which on a group takes no more: an entry has at most a pax header
 /// and two long names before it, and nothing in a tar may grow without limit.

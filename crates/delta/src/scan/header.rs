@@ -3,8 +3,7 @@
 //! The layouts are those of POSIX.1-2024 `pax`, "ustar Interchange Format", and of the GNU tar manual,
 //! "Basic Tar Format". Lenience follows Go's `archive/tar`, which Docker and Podman read layers with.
 
-/// A tar is made of blocks of this many bytes.
-pub(super) const BLOCK: usize = 512;
+use dsync_core::ustar::{self, BLOCK, number, octal};
 
 /// What a block is, taken by itself.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,39 +67,12 @@ pub(super) fn sparse_map_goes_on(block: &[u8; BLOCK]) -> bool {
 
 /// The sum of all bytes, the checksum field taken as spaces. Old tars added signed bytes.
 fn checks(block: &[u8; BLOCK], checksum: u64) -> bool {
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-    let unsigned = sum(block) - sum(&block[148..156]) + 8 * u64::from(b' ');
+    let unsigned = ustar::checksum(block);
     if unsigned == checksum {
         return true;
     }
     let negative = |bytes: &[u8]| bytes.iter().filter(|byte| **byte >= 0x80).count() as u64;
     unsigned.checked_sub(256 * (negative(block) - negative(&block[148..156]))) == Some(checksum)
-}
-
-/// A numeric field: octal digits, or base-256 where the first byte's high bit is set (GNU). At most 63 bits.
-fn number(field: &[u8]) -> Option<u64> {
-    let (&first, rest) = field.split_first()?;
-    match first {
-        0xc0.. => None, // negative
-        0x80.. => rest
-            .iter()
-            .try_fold(u64::from(first & 0x3f), |value, byte| Some(value.checked_mul(256)? + u64::from(*byte)))
-            .filter(|value| i64::try_from(*value).is_ok()),
-        _ => octal(field),
-    }
-}
-
-/// Octal digits, with spaces and zeros around them; nothing at all is 0.
-fn octal(field: &[u8]) -> Option<u64> {
-    let blank = |byte: &u8| *byte == b' ' || *byte == 0;
-    let first = field.iter().position(|byte| !blank(byte)).unwrap_or(field.len());
-    let digits = &field[first..];
-    let len = digits.iter().position(blank).unwrap_or(digits.len());
-    // A field has at most 12 bytes, hence 36 bits.
-    digits[..len].iter().try_fold(0, |value, byte| match byte {
-        b'0'..=b'7' => Some(value << 3 | u64::from(byte - b'0')),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! the blocks and records it wants to see, and asks for the next. It ends in no state of error: from the
 //! first block that makes no sense the rest is opaque.
 
-use super::header::{self, BLOCK, Block, Header, Kind};
-use super::records;
+use dsync_core::pax;
+use dsync_core::ustar::{BLOCK, padding};
+
+use super::header::{self, Block, Header, Kind};
 use super::{CONTENT_MIN, VERBATIM_MAX};
 
 /// The length of what is no tar: as far as it goes.
@@ -101,7 +103,7 @@ impl Tape {
 
     /// Reads the records that [`Part::Records`] asked for.
     pub(super) fn records(&mut self, bytes: &[u8]) -> Part {
-        self.pax_size = records::size(bytes);
+        self.pax_size = pax_size(bytes);
         verbatim(padding(bytes.len() as u64))
     }
 
@@ -141,12 +143,47 @@ impl Tape {
     }
 }
 
-/// Bytes from the end of a body of this size to the next block.
-const fn padding(size: u64) -> u64 {
-    size.wrapping_neg() % BLOCK as u64
+/// The value of the `size` record, if it is there and a number; the last one counts.
+fn pax_size(mut records: &[u8]) -> Option<u64> {
+    let mut size = None;
+    while let Some((key, value)) = pax::take(&mut records) {
+        if key == b"size" {
+            size = pax::number(value).filter(|size| i64::try_from(*size).is_ok());
+        }
+    }
+    size
 }
 
-/// So many verbatim bytes before the next header.
+/// Verbatim bytes before the next header.
 const fn verbatim(len: u64) -> Part {
     if len > 0 { Part::Verbatim { left: len } } else { Part::Block }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_is_found_among_other_records() {
+        assert_eq!(pax_size(b"12 path=a b\n13 size=1234\n8 uid=7\n"), Some(1234));
+        assert_eq!(pax_size(b"9 size=1\n9 size=2\n"), Some(2));
+        assert_eq!(pax_size(b"20 size=10000000000\n"), Some(10_000_000_000));
+        assert_eq!(pax_size(b"33 SCHILY.xattr.user.x=\0\xff\nsize=5\n9 size=2\n"), Some(2));
+    }
+
+    #[test]
+    fn a_record_without_a_number_is_no_size() {
+        let cases: [&[u8]; 7] = [
+            b"",
+            b"8 size=\n",
+            b"10 size=-1\n",
+            b"9 size=1",
+            b"28 size=9223372036854775808\n",
+            b"28 size=99999999999999999999\n",
+            b"9 Size=1\n",
+        ];
+        for records in cases {
+            assert_eq!(pax_size(records), None, "{}", String::from_utf8_lossy(records));
+        }
+    }
 }

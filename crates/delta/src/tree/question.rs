@@ -1,7 +1,7 @@
 //! A question as bytes.
 
 use super::{ITEMS_MAX, Item, TreeError, Width};
-use crate::varint;
+use dsync_core::varint;
 
 /// Nothing of [`ITEMS_MAX`] items has more levels.
 const LEVELS: usize = 24;

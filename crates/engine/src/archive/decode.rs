@@ -39,33 +39,6 @@ pub(crate) fn peek(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Remembers that decompressing failed, to tell this from a taker that failed.
-pub(crate) struct Watched<R> {
-    inner: R,
-    failure: Option<io::Error>,
-}
-
-impl<R> Watched<R> {
-    pub(crate) fn new(inner: R) -> Self {
-        Self { inner, failure: None }
-    }
-
-    /// What went wrong.
-    pub(crate) fn failure(self) -> Option<io::Error> {
-        self.failure
-    }
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                self.failure = Some(io::Error::new(error.kind(), error.to_string()));
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;

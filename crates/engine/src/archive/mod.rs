@@ -21,7 +21,7 @@ pub use write::{PartialArchive, WriteError};
 
 pub(crate) use contents::Contents;
 pub use decode::decoded;
-pub(crate) use decode::{Watched, is_gzip, is_zstd, peek};
+pub(crate) use decode::{is_gzip, is_zstd, peek};
 pub(crate) use entry::{Entries, begins_archive};
 pub(crate) use listed::MANIFEST_JSON;
 pub(crate) use manifest::{Descriptor, GZIP_LAYER, INDEX, LAYER, MANIFEST, ZSTD_LAYER, manifest, probe};

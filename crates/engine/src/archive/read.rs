@@ -10,10 +10,11 @@ use std::io::{self, Read};
 
 use dsync_core::{Config, DiffId, Digest};
 
-use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
+use super::decode::{decoded, is_gzip, is_zstd, peek};
 use super::entry::{Entries, Entry, Kind};
 use super::listed::parse_manifest;
 use super::v1::v1_ids;
+use crate::watched::WatchedReader;
 use crate::{Export, LayerSink};
 
 /// Configs of real images have a few hundred kilobytes at most.
@@ -205,7 +206,7 @@ impl<'a> Seen<'a> {
             Some(id) if entry.path.ends_with(&id.hex()) => (sink.layer(Some(id), &mut { blob }), None),
             _ => match decoded(blob) {
                 Ok(plain) => {
-                    let mut plain = Watched::new(plain);
+                    let mut plain = WatchedReader::new(plain);
                     (sink.layer(id, &mut plain), plain.failure().map(|error| error.to_string()))
                 }
                 Err(error) => (Ok(()), Some(error.to_string())),

@@ -7,8 +7,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
+use super::decode::{decoded, is_gzip, is_zstd, peek};
 use crate::store::StoreError;
+use crate::watched::WatchedReader;
 
 /// An uncompressed tar in a file.
 #[derive(Debug, Clone)]
@@ -97,7 +98,7 @@ fn unpack(packed: impl Read, name: &str, folder: &Path) -> Result<Tar, StoreErro
         let what = format!("{name} cannot be unpacked to a temporary file in {}", folder.display());
         StoreError::Io { what, source }
     };
-    let mut plain = Watched::new(decoded(packed).map_err(|error| broken(undecodable(&error)))?);
+    let mut plain = WatchedReader::new(decoded(packed).map_err(|error| broken(undecodable(&error)))?);
     let mut file = tempfile::tempfile_in(folder).map_err(undone)?;
     let copied = io::copy(&mut plain, &mut file);
     if let Some(error) = plain.failure() {

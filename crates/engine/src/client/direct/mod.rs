@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use dsync_core::{Config, DiffId, Digest, ImageId};
 use flate2::bufread::GzDecoder;
 
-use crate::archive::Watched;
 use crate::store::{Export, LayerSink};
+use crate::watched::WatchedReader;
 use tar_split::TarSplit;
 use tree::Tree;
 
@@ -102,7 +102,7 @@ fn export(
 /// Gives a layer to the sink.
 fn give(diff_id: &DiffId, place: io::Result<Place>, sink: &mut dyn LayerSink) -> Result<(), Stopped> {
     let broken = |reason: &dyn Display| Stopped::Storage(format!("layer {diff_id}: {reason}"));
-    let mut tar = Watched::new(place.and_then(tar).map_err(|error| broken(&error))?);
+    let mut tar = WatchedReader::new(place.and_then(tar).map_err(|error| broken(&error))?);
     let taken = sink.layer(Some(*diff_id), &mut tar);
     match (tar.failure(), taken) {
         (Some(reason), _) => Err(broken(&reason)),
