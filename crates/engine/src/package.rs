@@ -6,15 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
-use std::io::Read;
 
 use dsync_core::{Config, DiffId, Digest, Platform};
 use serde_json::Value;
 
-use crate::archive::{INDEX, MANIFEST, decoded};
-use crate::oci::host_platform;
-use crate::store::{LayerSink, StoreError};
-use crate::watched::WatchedReader;
+use crate::archive::{INDEX, MANIFEST};
+use crate::blob::BlobRef;
+use crate::host;
 
 /// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its length in
 /// memory.
@@ -25,28 +23,6 @@ const ALL_DOCUMENTS: u64 = 16 << 20;
 const DEEPEST: usize = 4;
 /// More manifests are in no image.
 const MOST_MANIFESTS: usize = 1024;
-
-/// A blob, as a manifest or an index names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlobRef {
-    /// Of the bytes as they are stored.
-    pub digest: Digest,
-    /// How many these are.
-    pub size: u64,
-}
-
-impl BlobRef {
-    /// Reads a descriptor.
-    pub(crate) fn parse(descriptor: &Value) -> Option<Self> {
-        let digest = descriptor.get("digest")?.as_str()?.parse().ok()?;
-        Some(Self { digest, size: descriptor.get("size")?.as_u64()? })
-    }
-
-    /// Whether this is the layer itself and no compressed form of it.
-    pub(crate) fn is_plain(&self, id: &DiffId) -> bool {
-        self.digest.as_bytes() == id.as_bytes()
-    }
-}
 
 /// A layer as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +234,7 @@ impl Package {
 
     /// True where the config with this digest is that of the image that this host uses.
     pub fn shows(&self, config: &Digest) -> bool {
-        self.image(&host_platform()).is_some_and(|(shown, _)| shown.digest == *config)
+        self.image(&host::platform()).is_some_and(|(shown, _)| shown.digest == *config)
     }
 
     /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.
@@ -545,55 +521,12 @@ pub(crate) fn platform(descriptor: &Value) -> Option<Platform> {
     Some(Platform { os: text("os"), architecture: text("architecture"), variant: text("variant") })
 }
 
-/// Blobs of a store, by their digests.
-pub(crate) trait Blobs {
-    /// The stored bytes.
-    fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError>;
-
-    /// For people: what is broken when a blob is.
-    fn broken(&self, reason: String) -> StoreError;
-}
-
 /// Why a layer is not there that may not be distributed with its image.
 pub(crate) fn elsewhere(layer: impl Display, urls: &[String]) -> String {
     let place = if urls.is_empty() { "elsewhere".into() } else { format!("at {}", urls.join(", ")) };
     format!(
         "its layer {layer} is foreign: it is not kept with the image but to be had {place}, which is not read here"
     )
-}
-
-/// Gives the wanted layers of a package to the sink: by their diff ids uncompressed, by the digest of what is stored as
-/// they are.
-pub(crate) fn export(
-    package: &Package,
-    blobs: &dyn Blobs,
-    wanted: &HashSet<DiffId>,
-    sink: &mut dyn LayerSink,
-) -> Result<(), StoreError> {
-    let mut missing = wanted.clone();
-    for layer in &package.layers {
-        let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
-        let passed_on =
-            |source| StoreError::Io { what: format!("the layer {raw} cannot be passed on"), source };
-        if missing.remove(&raw) {
-            sink.layer(Some(raw), &mut *blobs.open(&layer.blob)?).map_err(passed_on)?;
-        }
-        if let Some(id) = layer.diff_id.filter(|id| missing.remove(id)) {
-            let unreadable = |error| blobs.broken(format!("the blob {raw} cannot be decompressed: {error}"));
-            let mut plain = WatchedReader::new(
-                decoded(blobs.open(&layer.blob)?).map_err(|error| unreadable(error.to_string()))?,
-            );
-            let taken = sink.layer(Some(id), &mut plain);
-            if let Some(error) = plain.failure() {
-                return Err(unreadable(error.to_string()));
-            }
-            taken.map_err(passed_on)?;
-        }
-    }
-    match missing.iter().next() {
-        Some(id) => Err(blobs.broken(format!("the image {} has no layer {id}", package.root))),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

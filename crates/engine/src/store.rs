@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 
 use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
 
-use crate::package::{BlobRef, Package};
+use crate::blob::BlobRef;
+use crate::package::Package;
 
 /// One image store of this host.
 ///

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use dsync_core::varint;
 
-use crate::data::{token, token_of};
-use crate::fields::{BY_TARGET, Fields, Form, mix};
+use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
+use crate::token::{self, BY_TARGET, mix};
 
 /// Abbreviations that are read, at most so many times the bytes of their section: units may share them.
 const SHARED: usize = 4;
@@ -194,7 +194,7 @@ fn unit(
                         let name =
                             &fields.image.bytes[section.range.start + distance as usize..section.range.end];
                         let target = section.addr + distance as u32;
-                        fields.add_data(at, Form::Distance, (target, section.addr), || token_of(name));
+                        fields.add_data(at, Form::Distance, (target, section.addr), || token::of_name(name));
                     }
                 }
                 // ref_addr

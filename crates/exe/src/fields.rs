@@ -1,9 +1,9 @@
 //! The places in an image that hold addresses: which, in what form, and of what.
 
-use crate::data;
-use crate::image::{Image, Machine};
+use crate::image::{Image, Section};
 use crate::map::Map;
-use crate::{arm, roomy, x86};
+use crate::token::mix;
+use crate::{aarch64, roomy};
 
 /// How an address is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +41,6 @@ pub(crate) struct Field {
     pub(crate) token: u32,
     pub(crate) form: Form,
 }
-
-/// A token that is to be told by the target.
-pub(crate) const BY_TARGET: u32 = 0;
 
 impl Field {
     /// How many bytes it has.
@@ -101,8 +98,8 @@ impl Field {
             Form::Word | Form::Long => word.wrapping_add(map.shift(self.target) as u32),
             Form::Jump { bits, from } => put((target.wrapping_sub(base) as i32 >> 2) as u32, bits, from),
             Form::Call => put(target >> 2, 26, 0),
-            Form::Adr => arm::with_adr(word, target.wrapping_sub(base)),
-            Form::Page => arm::with_adr(word, target >> 12),
+            Form::Adr => aarch64::with_adr(word, target.wrapping_sub(base)),
+            Form::Page => aarch64::with_adr(word, target >> 12),
             Form::Low { scale } => put((target & 0xfff) >> scale, 12, 10),
         }
     }
@@ -117,7 +114,7 @@ pub(crate) enum Use<'a> {
     Write(&'a Map, &'a mut [u8]),
 }
 
-/// Finds fields of an image.
+/// The fields of an image that were found until now.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     pub(crate) image: &'a Image<'a>,
@@ -134,19 +131,14 @@ pub(crate) struct Fields<'a> {
 const GAP: usize = 64;
 
 impl<'a> Fields<'a> {
-    /// All of an image.
-    pub(crate) fn of(image: &'a Image<'a>, what: Use<'a>) -> Self {
-        let mut fields = Fields { image, code: roomy(0), data: roomy(0), what, gap: 0 };
-        let mut tables = Vec::new();
-        for section in image.sections.iter().filter(|section| section.is_code) {
-            fields.gap = section.range.start;
-            match image.machine {
-                Machine::X86 => x86::walk(&mut fields, section, &mut tables),
-                Machine::Arm => arm::walk(&mut fields, section),
-            }
-        }
-        data::walk(&mut fields, tables);
-        fields
+    /// None yet.
+    pub(crate) fn new(image: &'a Image<'a>, what: Use<'a>) -> Self {
+        Fields { image, code: roomy(0), data: roomy(0), what, gap: 0 }
+    }
+
+    /// Begins a section of code.
+    pub(crate) fn begin(&mut self, section: &Section<'_>) {
+        self.gap = section.range.start;
     }
 
     /// Adds one in code, whose own bytes that are no address are `rest`.
@@ -193,9 +185,3 @@ impl<'a> Fields<'a> {
 }
 
 const SEED: u32 = 0x9e37_79b9;
-
-/// One more number of a token.
-pub(crate) fn mix(token: u32, more: u32) -> u32 {
-    let mixed = (token ^ more).wrapping_mul(0x85eb_ca6b);
-    (mixed ^ mixed >> 15).wrapping_mul(0xc2b2_ae35).rotate_left(13)
-}

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::data::token;
-use crate::fields::{BY_TARGET, Fields, Form};
+use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
+use crate::token::{self, BY_TARGET};
 
 /// Pairs of a function and its record, both as distances from the index, which is the usual form.
 pub(crate) fn index(fields: &mut Fields<'_>, section: &Section<'_>) {

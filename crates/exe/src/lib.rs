@@ -11,11 +11,13 @@
 //!
 //! Knows no files and nothing of batches; bytes in, bytes out.
 
+mod aarch64;
 mod arm;
 mod code;
 mod data;
 mod dwarf;
 mod fields;
+mod find;
 mod fit;
 mod frames;
 mod golang;
@@ -24,16 +26,17 @@ mod map;
 mod pair;
 #[cfg(test)]
 mod testing;
+mod token;
 mod x86;
 
 pub use code::{Code, absolute, find_code, make_absolute, relative};
-use data::token;
-use fields::{BY_TARGET, Field, Fields, Use, mix};
+use fields::{Field, Fields, Use};
 use fit::Votes;
 use image::Image;
 pub use image::Machine;
 use map::Map;
 use pair::pair;
+use token::{BY_TARGET, mix};
 
 /// By how much the addresses of a file move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +86,7 @@ impl Addresses {
     /// `None` where the file is none for which there are plans.
     pub fn of(bytes: &[u8]) -> Option<Addresses> {
         let image = Image::parse(bytes)?;
-        let Fields { mut code, mut data, .. } = Fields::of(&image, Use::Keep);
+        let Fields { mut code, mut data, .. } = find::fields(&image, Use::Keep);
         code.shrink_to_fit();
         data.shrink_to_fit();
         Some(Addresses { machine: image.machine, code, data })
@@ -122,7 +125,7 @@ pub fn align(old: &[u8], plan: &Plan) -> Vec<u8> {
     let mut aligned = roomy(old.len());
     aligned.extend_from_slice(old);
     if let Some(image) = Image::parse(old) {
-        Fields::of(&image, Use::Write(&plan.0, &mut aligned));
+        find::fields(&image, Use::Write(&plan.0, &mut aligned));
     }
     aligned
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::entry::{Entries, Kind};
-use super::read::{ReadError, resolved};
+use super::error::ReadError;
+use super::read::resolved;
 use super::tar::{Part, Tar};
 
 /// The bytes that the table may take: some 400,000 files. Archives of images have a few thousand.

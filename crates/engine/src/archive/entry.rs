@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use dsync_core::pax;
 use dsync_core::ustar::{BLOCK, checksum, number, padding};
 
-use super::read::ReadError;
+use super::error::ReadError;
 use super::tar::Part;
 
 /// More than any path needs.

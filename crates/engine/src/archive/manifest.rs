@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use dsync_core::Digest;
 
-use crate::package::BlobRef;
+use crate::blob::BlobRef;
 
 /// The media type of an uncompressed layer.
 pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";

@@ -6,6 +6,7 @@
 mod contents;
 mod decode;
 mod entry;
+mod error;
 mod header;
 mod listed;
 mod manifest;
@@ -15,7 +16,8 @@ mod tar;
 mod v1;
 mod write;
 
-pub use read::{ReadError, Request, read};
+pub use error::ReadError;
+pub use read::{Request, read};
 pub use v1::v1_ids;
 pub use write::{PartialArchive, WriteError};
 

@@ -12,6 +12,7 @@ use dsync_core::{Config, DiffId, Digest};
 
 use super::decode::{decoded, is_gzip, is_zstd, peek};
 use super::entry::{Entries, Entry, Kind};
+use super::error::ReadError;
 use super::listed::parse_manifest;
 use super::v1::v1_ids;
 use crate::watched::WatchedReader;
@@ -31,20 +32,6 @@ pub struct Request<'a> {
     pub diff_ids: &'a [DiffId],
     /// The layers to give to the sink.
     pub wanted: &'a HashSet<DiffId>,
-}
-
-/// Why an archive was not read to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is no archive of a whole image.
-    #[error("{0}")]
-    Broken(String),
-    /// The stream could not be read.
-    #[error("the archive cannot be read")]
-    Source(#[source] io::Error),
-    /// The sink did not take a layer.
-    #[error("a layer cannot be passed on")]
-    Sink(#[source] io::Error),
 }
 
 /// Reads one saved image. Each wanted layer is given once, in the order of the archive; one whose diff id

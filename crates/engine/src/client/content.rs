@@ -14,8 +14,10 @@ use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, Platform};
 use super::bolt::{Bolt, Value};
 use super::identify::Engine;
 use super::list;
+use crate::blob::BlobRef;
 use crate::command::Program;
-use crate::package::{BlobRef, Blobs, Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::layers::Blobs;
+use crate::package::{Documents, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::StoreError;
 
 /// Below the folder of a containerd (containerd's `docs/content-flow.md`).

@@ -13,8 +13,9 @@ use super::import::Load;
 use super::packed::Packing;
 use super::{ClientStore, list};
 use crate::archive::{self, ReadError, Request, v1_ids};
+use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
-use crate::package::{BlobRef, Package};
+use crate::package::Package;
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind, neither};
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.

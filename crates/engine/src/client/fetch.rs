@@ -11,8 +11,10 @@ use dsync_core::{Digest, ImageId, Platform};
 use serde_json::Value;
 
 use crate::archive::{Entries, MANIFEST, PartialArchive, ReadError, probe};
+use crate::blob::BlobRef;
 use crate::command::{Program, Reading};
-use crate::package::{self, BlobRef, Blobs, Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::layers::Blobs;
+use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::StoreError;
 
 /// How an engine's error begins in an archive that it could not go on with.

@@ -10,7 +10,8 @@ use super::directory::{Directory, temporary};
 use super::layout::Layout;
 use super::resolve::resolve;
 use crate::archive::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, is_gzip, is_zstd, manifest, peek};
-use crate::package::{BlobRef, Package, PackedLayer};
+use crate::blob::BlobRef;
+use crate::package::{Package, PackedLayer};
 use crate::store::{Identity, Import, StoreError};
 use crate::watched::WatchedWriter;
 

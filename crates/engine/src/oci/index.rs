@@ -6,7 +6,7 @@
 use dsync_core::ImageRef;
 use serde_json::{Map, Value, json};
 
-use crate::package::BlobRef;
+use crate::blob::BlobRef;
 
 /// A full reference; what containerd and Docker read.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";

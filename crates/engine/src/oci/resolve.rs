@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::index::name;
 use super::layout::Layout;
-use crate::package::{BlobRef, Documents, Package, is_attestation};
+use crate::blob::BlobRef;
+use crate::package::{Documents, Package, is_attestation};
 use crate::store::StoreError;
 
 /// One image of a layout.
@@ -143,20 +144,6 @@ impl Documents for Whole<'_> {
     fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, StoreError> {
         Ok(blobs.iter().all(|blob| self.0.has(blob)))
     }
-}
-
-/// What runs here, in Go's words. Containers are Linux on every host but Windows.
-pub(crate) fn host_platform() -> Platform {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "x86" => "386",
-        "aarch64" => "arm64",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    };
-    let os = if cfg!(windows) { "windows" } else { "linux" };
-    Platform { os: os.into(), architecture: architecture.into(), variant: String::new() }
 }
 
 #[cfg(test)]
