@@ -120,10 +120,10 @@ fn main() -> Result<()> {
     let mut decoder = Decoder::new(&basis, Mode::Known, Limits::ANY);
     let mut input = &columns[..];
     for layer in &new {
-        let recipe = decoder.layer(&mut input)?;
+        let assembly = decoder.layer(&mut input)?;
         let mut contents = Sources { old: &old, sent: &sent, literals: &literals };
         let mut out = Vec::new();
-        join(&recipe, &mut contents, &mut out)?;
+        join(&assembly, &mut contents, &mut out)?;
         assert_eq!(out, layer.tar);
     }
     Ok(())

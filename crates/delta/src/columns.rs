@@ -10,7 +10,7 @@ mod index;
 mod reference;
 mod stream;
 
-pub use decode::{ColumnsError, Decoder, Limits, Recipe};
+pub use decode::{Assembly, ColumnsError, Decoder, Limits};
 pub use encode::Encoder;
 
 /// How contents are told.

@@ -1,10 +1,10 @@
-//! Joining: a recipe and contents make the exact layer again, and its diff id proves it.
+//! Joining: an assembly and contents make the exact layer again, and its diff id proves it.
 
 use std::io::{self, Read, Write};
 
 use dsync_core::{DiffId, HashingWriter};
 
-use crate::columns::{Origin, Recipe};
+use crate::columns::{Assembly, Origin};
 use crate::listing::Part;
 
 /// Where [`join`] gets contents from.
@@ -42,7 +42,7 @@ pub enum JoinError {
     /// All is there, but it is another layer: a content was not what was taken for it.
     #[error("a layer came out as {got} instead of {expected}")]
     Mismatch {
-        /// The diff id that the recipe gives.
+        /// The diff id that the assembly gives.
         expected: DiffId,
         /// The diff id of what was written.
         got: DiffId,
@@ -51,16 +51,20 @@ pub enum JoinError {
 
 /// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
-pub fn join(recipe: &Recipe, contents: &mut dyn ContentSource, out: &mut dyn Write) -> Result<(), JoinError> {
+pub fn join(
+    assembly: &Assembly,
+    contents: &mut dyn ContentSource,
+    out: &mut dyn Write,
+) -> Result<(), JoinError> {
     let mut out = HashingWriter::new(out);
-    let listing = &recipe.listing;
-    let mut origins = recipe.origins.iter();
+    let listing = &assembly.listing;
+    let mut origins = assembly.origins.iter();
     listing.parts(&mut |part| match part {
         Part::Verbatim(bytes) => out.write_all(bytes).map_err(JoinError::Write),
         Part::Zeros(len) => {
             io::copy(&mut io::repeat(0).take(len), &mut out).map(drop).map_err(JoinError::Write)
         }
-        // A recipe has as many origins as contents.
+        // An assembly has as many origins as contents.
         Part::Content(ordinal) => origins.next().map_or(Ok(()), |origin| {
             copy_content(*origin, listing.contents().at(ordinal).len, contents, &mut out)
         }),

@@ -56,7 +56,7 @@ pub enum ColumnsError {
 
 /// A layer that was told: what it is made of, and where each content comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipe {
+pub struct Assembly {
     /// The layer. Its contents have ids only where those were told.
     pub listing: Listing,
     /// Of each of its contents where it is.
@@ -109,7 +109,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads one layer and not a byte more.
-    pub fn layer(&mut self, input: &mut dyn Read) -> Result<Recipe, ColumnsError> {
+    pub fn layer(&mut self, input: &mut dyn Read) -> Result<Assembly, ColumnsError> {
         let mut diff_id = [0; 32];
         input.read_exact(&mut diff_id).map_err(|_| ColumnsError::Short)?;
         let len = within("bytes", number(input)?, self.limits.len)?;
@@ -137,7 +137,7 @@ impl<'a> Decoder<'a> {
         }
         self.memory += listing.memory() + origins.len() * size_of::<Origin>();
         self.layers += 1;
-        Ok(Recipe { listing, origins })
+        Ok(Assembly { listing, origins })
     }
 }
 

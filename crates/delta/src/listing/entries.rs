@@ -232,10 +232,10 @@ mod tests {
         Encoder::new(&ours, Mode::Known).layer(&new, &mut told).unwrap();
         let limits = Limits { len: 1 << 20, entries: 100, memory: 1 << 20 };
         let mut decoder = Decoder::new(&theirs, Mode::Known, limits);
-        let recipe = decoder.layer(&mut &told[..]).unwrap();
+        let assembly = decoder.layer(&mut &told[..]).unwrap();
         assert_eq!(decoder.literals().len(), 1);
         let lens = |listing: &Listing| listing.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
-        assert_eq!(lens(&recipe.listing), lens(&new));
-        assert_eq!(ids(&recipe.listing).len(), ids(&new).len());
+        assert_eq!(lens(&assembly.listing), lens(&new));
+        assert_eq!(ids(&assembly.listing).len(), ids(&new).len());
     }
 }

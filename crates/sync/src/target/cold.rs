@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use dsync_core::DiffId;
-use dsync_delta::columns::{Decoder, Origin, Recipe};
+use dsync_delta::columns::{Decoder, Origin, Assembly};
 use dsync_delta::gather;
 use dsync_engine::Import;
 use dsync_proto::{Layer, LayerState, Received, limits};
@@ -106,7 +106,7 @@ impl Taker<'_> {
     }
 
     /// Gets ready for the literals of a layer, which are those from `before` on.
-    fn expect(&mut self, before: usize, Recipe { listing, origins }: &Recipe, limit: u32) {
+    fn expect(&mut self, before: usize, Assembly { listing, origins }: &Assembly, limit: u32) {
         let literals = &self.decoder.literals()[before..];
         let mut batches = gather::in_order(&[listing], spots(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);

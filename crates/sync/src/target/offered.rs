@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image};
-use dsync_delta::columns::{ColumnsError, Decoder, Limits, Literal, Origin, Recipe};
+use dsync_delta::columns::{Assembly, ColumnsError, Decoder, Limits, Literal, Origin};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch};
 use dsync_delta::{Listing, Part, Spot};
@@ -70,7 +70,7 @@ impl Basis {
 pub(crate) struct Offered {
     pub(crate) config: Vec<u8>,
     pub(crate) basis: Vec<Shelf>,
-    recipes: Vec<Recipe>,
+    recipes: Vec<Assembly>,
     /// The literals, as they are sent.
     pub(crate) literals: Vec<Literal>,
     hidden: Vec<Arc<Listing>>,
@@ -191,7 +191,7 @@ impl Offered {
     }
 
     /// A layer that is built of what was offered.
-    pub(crate) fn layer(&self, diff_id: &DiffId) -> Option<&Recipe> {
+    pub(crate) fn layer(&self, diff_id: &DiffId) -> Option<&Assembly> {
         self.recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id)
     }
 
@@ -217,7 +217,7 @@ impl Offered {
         let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
             let unseen = seen.insert(*diff_id);
             match (state, self.layer(diff_id), own.kept(diff_id)) {
-                (LayerState::Missing, Some(Recipe { listing, origins }), _) if unseen => {
+                (LayerState::Missing, Some(Assembly { listing, origins }), _) if unseen => {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();
@@ -236,7 +236,7 @@ pub(crate) fn next_layer(
     decoder: &mut Decoder<'_>,
     input: &mut dyn Read,
     (diff_id, is_alone): (&DiffId, bool),
-) -> Result<Recipe, EndpointError> {
+) -> Result<Assembly, EndpointError> {
     let recipe = decoder.layer(input).map_err(|error| match error {
         ColumnsError::Short | ColumnsError::Malformed(_) if is_alone => Breach(error.to_string()).into(),
         error => EndpointError::from(error),
