@@ -38,7 +38,7 @@ const USUAL: [Method; 7] = [
 
 /// A file with plain bytes in place of its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub struct Inflated {
     /// The bytes.
     pub bytes: Vec<u8>,
     /// The streams that were in it, in their order.
@@ -62,12 +62,12 @@ struct Found {
     plain: Vec<u8>,
 }
 
-impl Opened {
+impl Inflated {
     /// Opens a file, if it has streams and all of them can be made again, and if that has at most `most` bytes.
-    pub fn of(file: &[u8], most: usize) -> Option<Opened> {
+    pub fn of(file: &[u8], most: usize) -> Option<Inflated> {
         let found = find(file, most)?;
         let mut usual = USUAL;
-        let mut opened = Opened { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
+        let mut opened = Inflated { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
         let mut done = 0;
         for Found { at, plain } in found {
             let method = usual.iter().position(|method| makes(*method, &plain, &file[at.clone()]))?;
@@ -242,7 +242,7 @@ mod tests {
                 gzip(method, &text(3, 700)),
             ]
             .concat();
-            let opened = Opened::of(&file, MOST).unwrap();
+            let opened = Inflated::of(&file, MOST).unwrap();
             assert_eq!(opened.streams.len(), 3, "{method}");
             for seed in 1..=3 {
                 let plain = text(seed, 500);
@@ -258,7 +258,7 @@ mod tests {
         let known = member(USUAL[0], "a.py", &text(1, 500));
         let other = member(Method::Go { level: 2 }, "b.py", &text(2, 2000));
         let file = [known, other].concat();
-        assert_eq!(Opened::of(&file, MOST), None);
+        assert_eq!(Inflated::of(&file, MOST), None);
         assert!(inflated(&file, MOST).unwrap().len() > file.len());
     }
 
@@ -266,12 +266,12 @@ mod tests {
     fn what_would_be_too_long_stays_closed() {
         let file = member(USUAL[0], "a", &vec![7; 100_000]);
         let len = inflated(&file, MOST).unwrap().len();
-        assert!(Opened::of(&file, len).is_some() && inflated(&file, len).is_some());
-        assert!(Opened::of(&file, len - 1).is_none() && inflated(&file, len - 1).is_none());
+        assert!(Inflated::of(&file, len).is_some() && inflated(&file, len).is_some());
+        assert!(Inflated::of(&file, len - 1).is_none() && inflated(&file, len - 1).is_none());
         // However many there are.
         let many = file.repeat(5);
         assert_eq!(inflated(&many, 5 * len - 1), None);
-        assert_eq!(Opened::of(b"PK and nothing more", MOST), None);
+        assert_eq!(Inflated::of(b"PK and nothing more", MOST), None);
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn streams_that_do_not_fit_are_an_error() {
         let file = member(USUAL[0], "a", &text(1, 500));
-        let mut opened = Opened::of(&file, MOST).unwrap();
+        let mut opened = Inflated::of(&file, MOST).unwrap();
         opened.streams[0].plain = u64::MAX;
         assert_eq!(opened.close(), None);
     }
@@ -307,7 +307,7 @@ mod tests {
             let mut file: Vec<u8> = parts.iter().flat_map(part).collect();
             file.truncate(cut.index(file.len() + 1).max(file.len() / 2));
             let inflated = inflated(&file, MOST);
-            if let Some(opened) = Opened::of(&file, MOST) {
+            if let Some(opened) = Inflated::of(&file, MOST) {
                 prop_assert_eq!(opened.close().unwrap(), file);
                 prop_assert_eq!(Some(opened.bytes), inflated);
             }
