@@ -53,14 +53,14 @@ pub struct Literal {
 
 impl Literal {
     /// The content in which it comes first.
-    pub fn spot(&self) -> Spot {
-        Spot { layer: self.layer, content: self.content }
+    pub fn spot(&self) -> ChunkRef {
+        ChunkRef { layer: self.layer, content: self.content }
     }
 }
 
 /// A content of several listings: which listing, and which of its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Spot {
+pub struct ChunkRef {
     /// The listing.
     pub layer: u32,
     /// The content.

@@ -24,7 +24,7 @@ pub mod scan;
 pub mod tree;
 mod wanted;
 
-pub use columns::{Literal, Spot};
+pub use columns::{ChunkRef, Literal};
 pub use content::{ContentHasher, ContentId};
 pub use divide::{Divided, Part, divide};
 pub use join::{ContentSource, JoinError, join};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::names::hash;
-use crate::{Listing, Spot};
+use crate::{ChunkRef, Listing};
 
 /// A file of the basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    pub(super) fn has(&self, spot: &Spot) -> bool {
+    pub(super) fn has(&self, spot: &ChunkRef) -> bool {
         self.layer == spot.layer && (self.start..self.end).contains(&spot.content)
     }
 }
@@ -60,14 +60,14 @@ const TOGETHER: usize = 40;
 
 impl NewFiles {
     /// Takes the next files from the beginning of what is sent, which has some bytes of them left.
-    pub(super) fn take<'s>(new: &[&Listing], sent: &mut &'s [Spot]) -> Option<(Self, &'s [Spot])> {
+    pub(super) fn take<'s>(new: &[&Listing], sent: &mut &'s [ChunkRef]) -> Option<(Self, &'s [ChunkRef])> {
         let first = *sent.first()?;
         let mut found = NewFiles::default();
         let mut end = 0;
         for (layer, listing) in (0..).zip(new).skip(first.layer as usize) {
             for file in listing.files() {
                 let contents = (file.contents.start as u32, file.contents.end as u32);
-                let own = sent[end..].partition_point(|spot| *spot < Spot { layer, content: contents.1 });
+                let own = sent[end..].partition_point(|spot| *spot < ChunkRef { layer, content: contents.1 });
                 if own == 0 {
                     continue;
                 }

@@ -8,7 +8,7 @@ use dsync_core::{DiffId, Image};
 use dsync_delta::columns::{Assembly, ColumnsError, Decoder, Limits, Literal, Origin};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch};
-use dsync_delta::{Listing, Part, Spot};
+use dsync_delta::{ChunkRef, Listing, Part};
 use dsync_proto::{Known, Layer, LayerState, Offer, limits};
 
 use crate::coding::section::Told;
@@ -207,7 +207,7 @@ impl Offered {
 
     /// The batches that the source forms.
     pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
-        let sent: Vec<Spot> = self.literals.iter().map(Literal::spot).collect();
+        let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::spot).collect();
         gather::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
