@@ -314,7 +314,7 @@ pub struct Received {
     pub id: [u8; 32],
     /// Each layer of the image, the lowest first.
     #[serde(deserialize_with = "room::list")]
-    pub layers: Vec<Layer>,
+    pub layers: Vec<LayerOutcome>,
     /// Whether the image was there already and only names moved.
     pub was_there: bool,
     /// Bytes of layers that were (or would be) compressed again, before that.
@@ -323,7 +323,7 @@ pub struct Received {
 
 /// What became of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
+pub struct LayerOutcome {
     /// Where it came from.
     pub state: LayerState,
     /// Its uncompressed bytes; 0 where it was not touched.

@@ -9,7 +9,7 @@ use dsync_delta::columns::{Assembly, ColumnsError, Decoder, Limits, Literal, Ori
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch};
 use dsync_delta::{ChunkRef, Listing, Part};
-use dsync_proto::{Known, Layer, LayerState, Offer, limits};
+use dsync_proto::{Known, LayerOutcome, LayerState, Offer, limits};
 
 use crate::coding::section::Told;
 use crate::conversation::headers::{mode, take_config};
@@ -212,7 +212,12 @@ impl Offered {
     }
 
     /// What becomes of each layer of the image.
-    pub(crate) fn summary(&self, image: &Image, states: &[LayerState], own: &Layers<'_>) -> Vec<Layer> {
+    pub(crate) fn summary(
+        &self,
+        image: &Image,
+        states: &[LayerState],
+        own: &Layers<'_>,
+    ) -> Vec<LayerOutcome> {
         let mut seen: HashSet<DiffId> = HashSet::new();
         let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
             let unseen = seen.insert(*diff_id);
@@ -221,10 +226,10 @@ impl Offered {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();
-                    Layer { state, len: listing.len, reused }
+                    LayerOutcome { state, len: listing.len, reused }
                 }
-                (LayerState::Local, _, Some(len)) if unseen => Layer { state, len, reused: len },
-                _ => Layer { state, len: 0, reused: 0 },
+                (LayerState::Local, _, Some(len)) if unseen => LayerOutcome { state, len, reused: len },
+                _ => LayerOutcome { state, len: 0, reused: 0 },
             }
         };
         image.diff_ids.iter().zip(states).map(layer).collect()
