@@ -19,12 +19,12 @@ pub struct Divided {
     /// diff ids are those of the layers, and where their contents lie means nothing.
     pub shared: Vec<Listing>,
     /// What the contents of `shared` are.
-    pub parts: Vec<Vec<Part>>,
+    pub parts: Vec<Vec<Copied>>,
 }
 
 /// What a shared content is a copy of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Copied {
     /// A content of the layer, as it was before.
     Whole(usize),
     /// A stretch of a literal.
@@ -63,13 +63,13 @@ pub fn divide<'s>(
                 match of(content) {
                     None => {
                         kept.push(listing.contents().at(content).len);
-                        parts.push(Part::Whole(content));
+                        parts.push(Copied::Whole(content));
                     }
                     Some(literal) => {
                         for (number, stretch) in stretches(literal).iter().enumerate() {
                             if stretch.known {
                                 kept.push(stretch.bytes.end - stretch.bytes.start);
-                                parts.push(Part::Stretch { literal, stretch: number });
+                                parts.push(Copied::Stretch { literal, stretch: number });
                             }
                         }
                     }
@@ -129,7 +129,7 @@ mod tests {
         let files: Vec<_> = divided.shared[0].files().collect();
         assert_eq!(files.len(), 1);
         assert_eq!((&files[0].path[..], files[0].len), (&b"b"[..], 990));
-        let known = |stretch| Part::Stretch { literal: 1, stretch };
+        let known = |stretch| Copied::Stretch { literal: 1, stretch };
         assert_eq!(divided.parts, [[known(0), known(2)]]);
     }
 }

@@ -26,7 +26,7 @@ mod wanted;
 
 pub use columns::{ChunkRef, Literal};
 pub use content::{ContentHasher, ContentId};
-pub use divide::{Divided, Part, divide};
+pub use divide::{Copied, Divided, divide};
 pub use join::{ContentSource, JoinError, join};
 pub use listing::Listing;
 pub use scan::Scanner;

@@ -9,7 +9,7 @@ use dsync_delta::columns::Literal;
 use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
 use dsync_delta::gather;
 use dsync_delta::tree::{Answerer, Asker, Match};
-use dsync_delta::{Divided, Listing, Part, ChunkRef, Wanted, divide};
+use dsync_delta::{Divided, Listing, Copied, ChunkRef, Wanted, divide};
 use dsync_proto::Peer;
 
 use super::question::{LOST, answer, ask, await_question};
@@ -231,7 +231,7 @@ pub(crate) fn part(
     literals: &[Literal],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
     stretches: &Stretches,
-    slices: &dyn Fn(usize, Part) -> Vec<Slice>,
+    slices: &dyn Fn(usize, Copied) -> Vec<Slice>,
 ) -> Parted {
     let mut divided = divide(new, literal, &|literal| stretches_of(stretches, literal));
     let mut sent = Vec::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_delta::columns::Literal;
-use dsync_delta::{Divided, Listing, Part, ChunkRef};
+use dsync_delta::{Divided, Listing, Copied, ChunkRef};
 
 use crate::conversation::parts::{self, Parted, Stretches};
 use crate::layers::{Shelf, Slice, Slices};
@@ -47,12 +47,12 @@ fn part(new: &[&Listing], literals: &[Literal], stretches: &Stretches) -> Parted
         let at = numbers.binary_search_by_key(&key, |number| of(*number)).ok()?;
         Some(numbers[at] as usize)
     };
-    let slices = |layer: usize, part: Part| match part {
-        Part::Whole(ordinal) => {
+    let slices = |layer: usize, part: Copied| match part {
+        Copied::Whole(ordinal) => {
             let len = new[layer].contents().at(ordinal).len;
             vec![Slice { place: (new[layer].diff_id, ordinal), from: 0, len }]
         }
-        Part::Stretch { literal, stretch } => {
+        Copied::Stretch { literal, stretch } => {
             let (bytes, literal) = (&stretches[&literal][stretch].bytes, &literals[literal]);
             let place = (new[literal.layer as usize].diff_id, literal.content as usize);
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]

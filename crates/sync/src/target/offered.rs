@@ -8,7 +8,7 @@ use dsync_core::{DiffId, Image};
 use dsync_delta::columns::{Assembly, ColumnsError, Decoder, Limits, Literal, Origin};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch};
-use dsync_delta::{ChunkRef, Listing, Part};
+use dsync_delta::{ChunkRef, Copied, Listing};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer, limits};
 
 use crate::coding::section::Told;
@@ -124,12 +124,12 @@ impl Offered {
             Origin::Literal(literal) => Some(literal as usize),
             Origin::Basis { .. } => None,
         };
-        let slices = |layer: usize, part: Part| -> Vec<Slice> {
+        let slices = |layer: usize, part: Copied| -> Vec<Slice> {
             match part {
-                Part::Stretch { literal, stretch } => {
+                Copied::Stretch { literal, stretch } => {
                     slices.get(&(literal, stretch)).cloned().unwrap_or_default()
                 }
-                Part::Whole(content) => match origin(layer, content) {
+                Copied::Whole(content) => match origin(layer, content) {
                     Origin::Basis { layer, content } => {
                         self.basis[usize::from(layer)].of(content as usize).collect()
                     }
@@ -144,7 +144,7 @@ impl Offered {
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
         for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
             for (content, part) in (0..).zip(parts) {
-                if let (Part::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                if let (Copied::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
                     known.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
                 }
             }
