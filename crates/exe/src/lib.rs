@@ -40,7 +40,7 @@ use token::{BY_TARGET, mix};
 
 /// By how much the addresses of a file move.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan(Map);
+pub struct AddressMap(Map);
 
 /// What an address that comes out right is worth, in bytes, in quarters.
 const WORTH: usize = 6;
@@ -49,15 +49,15 @@ const LEAST: usize = 64;
 /// An allocation that the C library does not keep.
 const KEPT: usize = 33 << 20;
 
-impl Plan {
+impl AddressMap {
     /// The bytes by which it is told.
     pub fn encode(&self) -> Vec<u8> {
         self.0.encode()
     }
 
     /// Reads them; `None` where they are no plan.
-    pub fn decode(bytes: &[u8]) -> Option<Plan> {
-        Map::decode(bytes).map(Plan)
+    pub fn decode(bytes: &[u8]) -> Option<AddressMap> {
+        Map::decode(bytes).map(AddressMap)
     }
 }
 
@@ -94,7 +94,7 @@ impl Addresses {
 }
 
 /// How the addresses of an old version become those of a new one; `None` where that is not worth its bytes.
-pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
+pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<AddressMap> {
     if old.machine != new.machine {
         return None;
     }
@@ -114,14 +114,14 @@ pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
         let gains = pairs.iter().map(|(old, new)| olds[*old as usize].gain(&map, &news[*new as usize]));
         right += gains.sum::<i64>();
     }
-    let plan = Plan(map);
+    let plan = AddressMap(map);
     let worth = usize::try_from(right).unwrap_or(0) * WORTH / 4;
     (worth > plan.encode().len() + LEAST).then_some(plan)
 }
 
 /// Gives an old version the addresses of the new one, with code as [`absolute`] leaves that of the new one. What is no such file stays as
 /// it is. Takes as much memory as the file.
-pub fn align(old: &[u8], plan: &Plan) -> Vec<u8> {
+pub fn align(old: &[u8], plan: &AddressMap) -> Vec<u8> {
     let mut aligned = roomy(old.len());
     aligned.extend_from_slice(old);
     if let Some(image) = Image::parse(old) {
