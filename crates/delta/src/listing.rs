@@ -32,7 +32,7 @@ pub use entries::{Entries, Selection};
 pub(crate) use fields::{FIELDS, Field, Fields, canonical_number, canonical_value};
 use packed::Packed;
 pub(crate) use parse::{Parser, records};
-pub(crate) use records::{GROUP_RECORDS, Kind, Record, Records, View};
+pub(crate) use records::{GROUP_RECORDS, Record, RecordKind, Records, View};
 
 /// The version of [`Listing::write`], to be counted up when records, columns or cuts change.
 const FORMAT: u8 = 4;
@@ -219,7 +219,7 @@ impl Listing {
             let mut contents = group.contents();
             for view in group.records() {
                 match (view.record.kind, view.block()) {
-                    (Kind::Zeros(blocks), _) => take(Part::Zeros(blocks.saturating_mul(BLOCK as u64)))?,
+                    (RecordKind::Zeros(blocks), _) => take(Part::Zeros(blocks.saturating_mul(BLOCK as u64)))?,
                     (_, Some(block)) => take(Part::Verbatim(&block))?,
                     _ => {}
                 }

@@ -11,7 +11,7 @@ use super::stream::{Column, Reader, number, unzigzag};
 use super::{Literal, Mode, Origin, Used};
 use crate::ContentId;
 use crate::listing::{
-    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Kind, Listing, View, canonical_number,
+    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Listing, RecordKind, View, canonical_number,
     canonical_value, records,
 };
 use crate::scan::VERBATIM_MAX;
@@ -206,13 +206,13 @@ impl Layer<'_, '_, '_> {
         match shape {
             Shape::Zeros => {
                 let blocks = self.columns.number(Column::Zeros)?;
-                self.listing.record(Kind::Zeros(blocks), b"", b"");
+                self.listing.record(RecordKind::Zeros(blocks), b"", b"");
                 self.contents(matched, b"")?;
             }
             Shape::Raw => {
                 let body = self.columns.bytes(Column::Raw)?;
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
-                self.listing.record(Kind::Raw, b"", body);
+                self.listing.record(RecordKind::Raw, b"", body);
                 self.contents(matched, b"")?;
             }
             Shape::Header => self.header((of, position), matched)?,
@@ -232,12 +232,12 @@ impl Layer<'_, '_, '_> {
         fields.mtime = mtime(columns, &mut self.told.mtimes, reference, ends)?;
         // The size is told last, and follows from the contents.
         let none = Fields::default();
-        self.listing.record(Kind::Header(none), b"", &body);
+        self.listing.record(RecordKind::Header(none), b"", &body);
         let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
         fields.size = size(&mut self.columns, len, matched)?;
         let (header, bytes) = fields.finish().ok_or(ColumnsError::Malformed("a field too long"))?;
         self.listing.set_header(header, &bytes, &body);
-        self.headers.note(at, Kind::Header(header), &bytes, &body);
+        self.headers.note(at, RecordKind::Header(header), &bytes, &body);
         Ok(())
     }
 

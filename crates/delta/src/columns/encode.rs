@@ -9,7 +9,7 @@ use super::stream::{Column, Writer, put, put_text, zigzag};
 use super::{Literal, Mode, Used};
 use crate::ContentId;
 use crate::listing::{
-    Content, FIELDS, Field, Group, Kind, Listing, View, canonical_number, canonical_value, records,
+    Content, FIELDS, Field, Group, Listing, RecordKind, View, canonical_number, canonical_value, records,
 };
 use crate::names::hash;
 
@@ -213,9 +213,9 @@ impl Layer<'_, '_, '_> {
     ) {
         self.out.step();
         match view.record.kind {
-            Kind::Zeros(blocks) => self.out.number(Column::Zeros, blocks),
-            Kind::Raw => self.out.bytes(Column::Raw, view.body()),
-            Kind::Header(_) => {
+            RecordKind::Zeros(blocks) => self.out.number(Column::Zeros, blocks),
+            RecordKind::Raw => self.out.bytes(Column::Raw, view.body()),
+            RecordKind::Header(_) => {
                 let reference = matched.map(|place| place.view).or(self.headers.get(of, position));
                 fields(&mut self.out, view, reference);
                 body(&mut self.out, &mut self.told, view, reference);
@@ -225,7 +225,7 @@ impl Layer<'_, '_, '_> {
             }
         }
         self.contents(view, content, matched);
-        if let Kind::Header(_) = view.record.kind {
+        if let RecordKind::Header(_) = view.record.kind {
             self.size(view, content, matched);
         }
         self.out.number(Column::Tail, u64::from(!view.record.padded));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::ColumnsError;
-use crate::listing::{Content, Cursor, GROUP_RECORDS, Group, Kind, Listing, Record, Records, View};
+use crate::listing::{Content, Cursor, GROUP_RECORDS, Group, Listing, Record, RecordKind, Records, View};
 
 /// A group of the basis.
 #[derive(Debug)]
@@ -158,7 +158,13 @@ impl Headers {
         self.0.get(of.checked_sub(1)?)?.get(position)?.last()
     }
 
-    pub(super) fn note(&mut self, (of, position): (usize, usize), kind: Kind, fields: &[u8], body: &[u8]) {
+    pub(super) fn note(
+        &mut self,
+        (of, position): (usize, usize),
+        kind: RecordKind,
+        fields: &[u8],
+        body: &[u8],
+    ) {
         let of = of.checked_sub(1).and_then(|of| self.0.get_mut(of));
         if let Some(last) = of.and_then(|of| of.get_mut(position)) {
             last.clear();
@@ -234,9 +240,9 @@ pub(super) enum Shape {
 impl From<&Record> for Shape {
     fn from(record: &Record) -> Self {
         match record.kind {
-            Kind::Zeros(_) => Shape::Zeros,
-            Kind::Raw => Shape::Raw,
-            Kind::Header(_) => Shape::Header,
+            RecordKind::Zeros(_) => Shape::Zeros,
+            RecordKind::Raw => Shape::Raw,
+            RecordKind::Header(_) => Shape::Header,
         }
     }
 }

@@ -4,7 +4,7 @@ use dsync_core::DiffId;
 use dsync_core::ustar::padding;
 
 use super::packed::Packer;
-use super::records::{Kind, Records};
+use super::records::{RecordKind, Records};
 use super::{Contents, Fields, Listing};
 use crate::ContentId;
 
@@ -36,7 +36,7 @@ impl Default for Builder {
 
 impl Builder {
     /// Adds a record, without contents and not padded.
-    pub(crate) fn record(&mut self, kind: Kind, fields: &[u8], body: &[u8]) {
+    pub(crate) fn record(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) {
         self.end_record();
         if self.open.is_group() {
             self.packer.push(&self.open, &self.contents);
@@ -48,8 +48,8 @@ impl Builder {
     /// Adds a block of zeros: to the last record, where that is zeros.
     pub(crate) fn zeros(&mut self) {
         match self.open.last_mut().map(|last| (&mut last.kind, last.contents)) {
-            Some((Kind::Zeros(blocks), 0)) => *blocks += 1,
-            _ => self.record(Kind::Zeros(1), b"", b""),
+            Some((RecordKind::Zeros(blocks), 0)) => *blocks += 1,
+            _ => self.record(RecordKind::Zeros(1), b"", b""),
         }
     }
 
@@ -70,7 +70,7 @@ impl Builder {
 
     /// Says which header the last record is. Its body stays as long as it was.
     pub(crate) fn set_header(&mut self, fields: Fields, bytes: &[u8], body: &[u8]) {
-        self.open.replace_last(Kind::Header(fields), bytes, body);
+        self.open.replace_last(RecordKind::Header(fields), bytes, body);
     }
 
     /// Zeros fill up the last block of the last record.
@@ -83,7 +83,9 @@ impl Builder {
     /// Whether the last record is a header with nothing after it.
     pub(crate) fn is_bare_header(&self) -> bool {
         let last = self.open.last().map(|last| last.record);
-        last.is_some_and(|last| matches!(last.kind, Kind::Header(_)) && last.body == 0 && last.contents == 0)
+        last.is_some_and(|last| {
+            matches!(last.kind, RecordKind::Header(_)) && last.body == 0 && last.contents == 0
+        })
     }
 
     /// How many records there are.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use dsync_core::{DiffId, pax};
 
 use super::{
-    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Kind, Listing, View, canonical_number,
+    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Listing, RecordKind, View, canonical_number,
     records,
 };
 use crate::ContentId;
@@ -59,15 +59,15 @@ impl<'a> Entries<'a> {
         for view in group.records() {
             let timeless = Timeless::of(&view);
             match timeless.kind {
-                Kind::Header(header) => {
+                RecordKind::Header(header) => {
                     bytes.push(b'h');
                     bytes.extend(header.block(&timeless.fields));
                 }
-                Kind::Zeros(blocks) => {
+                RecordKind::Zeros(blocks) => {
                     bytes.push(b'z');
                     number(blocks, &mut bytes);
                 }
-                Kind::Raw => bytes.push(b'r'),
+                RecordKind::Raw => bytes.push(b'r'),
             }
             bytes.push(u8::from(view.record.padded));
             number(timeless.body.len() as u64, &mut bytes);
@@ -114,7 +114,7 @@ impl Selection {
 
     /// Begins what has contents without an entry.
     pub fn begin_loose(&mut self) {
-        self.0.record(Kind::Raw, b"", b"");
+        self.0.record(RecordKind::Raw, b"", b"");
     }
 
     /// Adds a content without an entry.
@@ -137,7 +137,7 @@ impl Selection {
 
 /// A record with every time of the header and of pax records taken for the same one.
 struct Timeless<'a> {
-    kind: Kind,
+    kind: RecordKind,
     fields: Vec<u8>,
     body: Cow<'a, [u8]>,
 }
@@ -145,7 +145,7 @@ struct Timeless<'a> {
 impl<'a> Timeless<'a> {
     fn of(view: &View<'a>) -> Self {
         let body = view.body();
-        if !matches!(view.record.kind, Kind::Header(_)) {
+        if !matches!(view.record.kind, RecordKind::Header(_)) {
             return Timeless { kind: view.record.kind, fields: Vec::new(), body: body.into() };
         }
         let timeless = if view.flag() == b'x' { timeless_pax(body) } else { body.into() };
@@ -161,7 +161,7 @@ impl<'a> Timeless<'a> {
         let mut fields = Vec::new();
         let header = Fields::of_values(&values, &mut fields)
             .expect("fields of a header fit into one, and so does NEVER");
-        Timeless { kind: Kind::Header(header), fields, body: timeless }
+        Timeless { kind: RecordKind::Header(header), fields, body: timeless }
     }
 }
 

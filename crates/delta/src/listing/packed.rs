@@ -3,7 +3,7 @@
 //! Groups are packed in blocks, each by itself: a value that is as in the header before takes nothing, any other what
 //! differs from it. Whoever reads a group unpacks its block.
 
-use super::records::{Kind, Record, Records, View};
+use super::records::{Record, RecordKind, Records, View};
 use super::{Contents, FIELDS, Field, Fields, canonical_number};
 use dsync_core::varint;
 
@@ -153,20 +153,20 @@ impl Packer {
         };
         let old = before.last();
         let (old_values, old_body) = old.map_or(([&b""[..]; 16], &b""[..]), |old| (old.values(), old.body()));
-        let has_body = matches!(record.kind, Kind::Raw) || view.body() != old_body;
+        let has_body = matches!(record.kind, RecordKind::Raw) || view.body() != old_body;
         head |= match record.kind {
-            Kind::Zeros(_) => ZEROS,
-            Kind::Raw => RAW,
-            Kind::Header(_) => HEADER | if has_body { BODY } else { 0 },
+            RecordKind::Zeros(_) => ZEROS,
+            RecordKind::Raw => RAW,
+            RecordKind::Header(_) => HEADER | if has_body { BODY } else { 0 },
         };
         out.push(head);
         if record.contents > 1 {
             varint::write(record.contents as u64, out);
         }
         match record.kind {
-            Kind::Zeros(blocks) => varint::write(blocks, out),
-            Kind::Raw => edit(view.body(), b"", out),
-            Kind::Header(_) => {
+            RecordKind::Zeros(blocks) => varint::write(blocks, out),
+            RecordKind::Raw => edit(view.body(), b"", out),
+            RecordKind::Header(_) => {
                 let mut mask: u64 = 0;
                 let values = view.values();
                 for (number, field) in FIELDS.into_iter().enumerate() {
@@ -258,18 +258,18 @@ impl<'a> Input<'a> {
         match head & KIND {
             ZEROS => {
                 let blocks = self.number() as u64;
-                records.push(Kind::Zeros(blocks), b"", b"")
+                records.push(RecordKind::Zeros(blocks), b"", b"")
             }
             RAW => {
                 let (_, body) = self.edit();
-                records.push(Kind::Raw, b"", body)
+                records.push(RecordKind::Raw, b"", body)
             }
             _ => {
                 let before = &mut before[usize::from(head & EXTENSION != 0)];
                 let fields = self.header(head, before.and_then(|at| records.get(at)), len);
                 *before = Some(records.len());
                 let (values, body) = self.scratch.split_at(fields.len());
-                records.push(Kind::Header(fields), values, body)
+                records.push(RecordKind::Header(fields), values, body)
             }
         }
     }

@@ -4,7 +4,7 @@
 use dsync_core::ustar::{BLOCK, octal, padding};
 use dsync_core::{DiffId, pax};
 
-use super::{Builder, Field, Fields, Kind, Listing};
+use super::{Builder, Field, Fields, Listing, RecordKind};
 use crate::ContentId;
 
 /// The longest body that is taken with its header.
@@ -23,7 +23,7 @@ impl Parser {
     /// Takes the next content.
     pub(crate) fn content(&mut self, id: ContentId, len: u64) {
         if self.pending == 0 && !self.listing.is_bare_header() {
-            self.listing.record(Kind::Raw, b"", b"");
+            self.listing.record(RecordKind::Raw, b"", b"");
         }
         self.listing.content(Some(id), len);
         self.pending += len;
@@ -38,7 +38,7 @@ impl Parser {
             if fill.len() as u64 == padding(self.pending) && fill.iter().all(|byte| *byte == 0) {
                 self.listing.pad();
             } else {
-                self.listing.record(Kind::Raw, b"", fill);
+                self.listing.record(RecordKind::Raw, b"", fill);
             }
             self.pending = 0;
             rest = blocks;
@@ -69,7 +69,7 @@ impl Parser {
     /// Takes one record, and returns what is left.
     fn record<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some((block, rest)) = bytes.split_first_chunk::<BLOCK>() else {
-            self.listing.record(Kind::Raw, b"", bytes);
+            self.listing.record(RecordKind::Raw, b"", bytes);
             return b"";
         };
         if *block == [0; BLOCK] {
@@ -78,7 +78,7 @@ impl Parser {
         }
         self.fields.clear();
         let Some(fields) = Fields::take(block, &mut self.fields) else {
-            self.listing.record(Kind::Raw, b"", block);
+            self.listing.record(RecordKind::Raw, b"", block);
             return rest;
         };
         let flag = fields.of(Field::Flag, &self.fields).first().copied().unwrap_or(0);
@@ -89,11 +89,11 @@ impl Parser {
         let fill = padding(body.len() as u64);
         let (zeros, rest) = rest.split_at(usize::try_from(fill).unwrap_or(BLOCK).min(rest.len()));
         let padded = zeros.len() as u64 == fill && zeros.iter().all(|byte| *byte == 0);
-        self.listing.record(Kind::Header(fields), &self.fields, body);
+        self.listing.record(RecordKind::Header(fields), &self.fields, body);
         if padded {
             self.listing.pad();
         } else if !zeros.is_empty() {
-            self.listing.record(Kind::Raw, b"", zeros);
+            self.listing.record(RecordKind::Raw, b"", zeros);
         }
         rest
     }

@@ -14,7 +14,7 @@ const GROUP_BYTES: usize = 1 << 20;
 /// A piece of the layer: some verbatim bytes, then some contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub(crate) kind: Kind,
+    pub(crate) kind: RecordKind,
     /// Where its bytes begin in [`Records`]: the fields of a header, then the body.
     at: usize,
     /// Bytes of the body.
@@ -26,7 +26,7 @@ pub(crate) struct Record {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RecordKind {
     /// A block with a right checksum; the body is what stays verbatim of what follows it.
     Header(Fields),
     /// So many blocks of zeros.
@@ -65,7 +65,7 @@ impl Records {
     }
 
     /// Adds a record without contents.
-    pub(crate) fn push(&mut self, kind: Kind, fields: &[u8], body: &[u8]) -> &mut Record {
+    pub(crate) fn push(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) -> &mut Record {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(fields);
         self.bytes.extend_from_slice(body);
@@ -75,7 +75,7 @@ impl Records {
     }
 
     /// Changes the last record; its contents stay.
-    pub(crate) fn replace_last(&mut self, kind: Kind, fields: &[u8], body: &[u8]) {
+    pub(crate) fn replace_last(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) {
         if let Some(Record { at, contents, padded, .. }) = self.records.pop() {
             self.bytes.truncate(at);
             let last = self.push(kind, fields, body);
@@ -112,22 +112,22 @@ impl<'a> View<'a> {
     /// The bytes of a header's field, without the zeros at its end.
     pub(crate) fn field(&self, field: Field) -> &'a [u8] {
         match &self.record.kind {
-            Kind::Header(fields) => fields.of(field, &self.bytes[self.record.at..]),
-            Kind::Zeros(_) | Kind::Raw => b"",
+            RecordKind::Header(fields) => fields.of(field, &self.bytes[self.record.at..]),
+            RecordKind::Zeros(_) | RecordKind::Raw => b"",
         }
     }
 
     /// The values of all fields of a header; none of another record.
     pub(crate) fn values(&self) -> [&'a [u8]; 16] {
         match &self.record.kind {
-            Kind::Header(fields) => fields.values(&self.bytes[self.record.at..]),
-            Kind::Zeros(_) | Kind::Raw => [b""; 16],
+            RecordKind::Header(fields) => fields.values(&self.bytes[self.record.at..]),
+            RecordKind::Zeros(_) | RecordKind::Raw => [b""; 16],
         }
     }
 
     /// The bytes of all fields, one after the other.
     pub(crate) fn fields(&self) -> &'a [u8] {
-        let fields = if let Kind::Header(fields) = &self.record.kind { fields.len() } else { 0 };
+        let fields = if let RecordKind::Header(fields) = &self.record.kind { fields.len() } else { 0 };
         &self.bytes[self.record.at..][..fields]
     }
 
@@ -138,8 +138,8 @@ impl<'a> View<'a> {
     /// The block of a header.
     pub(crate) fn block(&self) -> Option<[u8; BLOCK]> {
         match &self.record.kind {
-            Kind::Header(fields) => Some(fields.block(&self.bytes[self.record.at..])),
-            Kind::Zeros(_) | Kind::Raw => None,
+            RecordKind::Header(fields) => Some(fields.block(&self.bytes[self.record.at..])),
+            RecordKind::Zeros(_) | RecordKind::Raw => None,
         }
     }
 
@@ -150,7 +150,7 @@ impl<'a> View<'a> {
 
     /// Whether it is about the header that follows.
     pub(super) fn is_extension(&self) -> bool {
-        matches!(self.record.kind, Kind::Header(_)) && matches!(self.flag(), b'x' | b'L' | b'K')
+        matches!(self.record.kind, RecordKind::Header(_)) && matches!(self.flag(), b'x' | b'L' | b'K')
     }
 
     /// The path that it says, of an extension header for what follows; empty where it says none.
@@ -174,9 +174,9 @@ impl Record {
     pub(crate) fn verbatim_len(&self) -> u64 {
         let body = self.body as u64;
         match self.kind {
-            Kind::Header(_) => BLOCK as u64 + body + self.fill(),
-            Kind::Zeros(blocks) => blocks.saturating_mul(BLOCK as u64),
-            Kind::Raw => body,
+            RecordKind::Header(_) => BLOCK as u64 + body + self.fill(),
+            RecordKind::Zeros(blocks) => blocks.saturating_mul(BLOCK as u64),
+            RecordKind::Raw => body,
         }
     }
 

@@ -19,14 +19,14 @@ pub(super) enum Block {
 /// The part of a header that decides what follows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) kind: Kind,
-    /// The size field, in bytes; for [`Kind::Bodiless`] it usually does not count.
+    pub(super) kind: HeaderKind,
+    /// The size field, in bytes; for [`HeaderKind::Bodiless`] it usually does not count.
     pub(super) size: u64,
 }
 
 /// What follows a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum HeaderKind {
     /// `x`: pax records for the next header that is no extension.
     Records,
     /// `L`, `K`, `g`: an extension that has no say in how long anything is.
@@ -47,15 +47,15 @@ pub(super) fn read(block: &[u8; BLOCK]) -> Block {
         return if block.iter().all(|byte| *byte == 0) { Block::Zeros } else { Block::Garbage };
     }
     let kind = match block[156] {
-        b'x' => Kind::Records,
-        b'L' | b'K' | b'g' => Kind::Text,
-        b'1'..=b'6' => Kind::Bodiless,
-        b'S' => Kind::Sparse { extended: block[482] != 0 },
-        _ => Kind::Content,
+        b'x' => HeaderKind::Records,
+        b'L' | b'K' | b'g' => HeaderKind::Text,
+        b'1'..=b'6' => HeaderKind::Bodiless,
+        b'S' => HeaderKind::Sparse { extended: block[482] != 0 },
+        _ => HeaderKind::Content,
     };
     match number(&block[124..136]) {
         Some(size) => Block::Header(Header { kind, size }),
-        None if kind == Kind::Bodiless => Block::Header(Header { kind, size: 0 }),
+        None if kind == HeaderKind::Bodiless => Block::Header(Header { kind, size: 0 }),
         None => Block::Garbage,
     }
 }
@@ -110,16 +110,16 @@ mod tests {
         wrong[0] ^= 1;
         assert_eq!(read(&wrong), Block::Garbage);
         for (flag, kind) in [
-            (b'0', Kind::Content),
-            (0, Kind::Content),
-            (b'7', Kind::Content),
-            (b'1', Kind::Bodiless),
-            (b'2', Kind::Bodiless),
-            (b'5', Kind::Bodiless),
-            (b'x', Kind::Records),
-            (b'g', Kind::Text),
-            (b'L', Kind::Text),
-            (b'S', Kind::Sparse { extended: false }),
+            (b'0', HeaderKind::Content),
+            (0, HeaderKind::Content),
+            (b'7', HeaderKind::Content),
+            (b'1', HeaderKind::Bodiless),
+            (b'2', HeaderKind::Bodiless),
+            (b'5', HeaderKind::Bodiless),
+            (b'x', HeaderKind::Records),
+            (b'g', HeaderKind::Text),
+            (b'L', HeaderKind::Text),
+            (b'S', HeaderKind::Sparse { extended: false }),
         ] {
             assert_eq!(read(&header(flag, b"17")), Block::Header(Header { kind, size: 15 }), "{flag}");
         }
@@ -141,7 +141,7 @@ mod tests {
         let negative = [0xff; 12];
         for field in [&b"19"[..], b"-1", too_large, b"\x80\0\0\x01\0\0\0\0\0\0\0\0", &negative] {
             assert_eq!(size(field), None, "{field:?}");
-            let link = Header { kind: Kind::Bodiless, size: 0 };
+            let link = Header { kind: HeaderKind::Bodiless, size: 0 };
             assert_eq!(read(&header(b'2', field)), Block::Header(link));
         }
     }

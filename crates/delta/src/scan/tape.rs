@@ -7,7 +7,7 @@
 use dsync_core::pax;
 use dsync_core::ustar::{BLOCK, padding};
 
-use super::header::{self, Block, Header, Kind};
+use super::header::{self, Block, Header, HeaderKind};
 use super::{CONTENT_MIN, VERBATIM_MAX};
 
 /// The length of what is no tar: as far as it goes.
@@ -109,18 +109,18 @@ impl Tape {
 
     fn header(&mut self, Header { kind, size }: Header) -> Part {
         match kind {
-            Kind::Records | Kind::Text if size > VERBATIM_MAX => self.opaque(),
-            Kind::Records if size > 0 => Part::Records { len: size as usize },
-            Kind::Records | Kind::Text => verbatim(size + padding(size)),
-            Kind::Bodiless => {
+            HeaderKind::Records | HeaderKind::Text if size > VERBATIM_MAX => self.opaque(),
+            HeaderKind::Records if size > 0 => Part::Records { len: size as usize },
+            HeaderKind::Records | HeaderKind::Text => verbatim(size + padding(size)),
+            HeaderKind::Bodiless => {
                 self.doubtful = self.pax_size.take().unwrap_or(size);
                 Part::Block
             }
-            Kind::Sparse { extended: true } => {
+            HeaderKind::Sparse { extended: true } => {
                 self.state = State::SparseMap { size: self.pax_size.take().unwrap_or(size) };
                 Part::Block
             }
-            Kind::Sparse { extended: false } | Kind::Content => {
+            HeaderKind::Sparse { extended: false } | HeaderKind::Content => {
                 let size = self.pax_size.take().unwrap_or(size);
                 self.content(size)
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::entry::{Entries, Kind};
+use super::entry::{Entries, EntryKind};
 use super::error::ReadError;
 use super::read::resolved;
 use super::tar::{Part, Tar};
@@ -40,10 +40,10 @@ impl Contents {
         let mut size: usize = 0;
         while let Some(entry) = entries.next()? {
             let node = match entry.kind {
-                Kind::File => Node::File { at: entries.position(), len: entry.size },
-                Kind::Symlink(target) => Node::Link(resolved(&entry.path, &target)),
-                Kind::Hardlink(target) => Node::Link(target),
-                Kind::Other => {
+                EntryKind::File => Node::File { at: entries.position(), len: entry.size },
+                EntryKind::Symlink(target) => Node::Link(resolved(&entry.path, &target)),
+                EntryKind::Hardlink(target) => Node::Link(target),
+                EntryKind::Other => {
                     entries.pass()?;
                     continue;
                 }

@@ -19,7 +19,7 @@ const RECENT: usize = 4 << 10;
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     /// A file; its contents are read from [`Entries`].
     File,
     /// A symbolic link, with what it says.
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
 pub(crate) struct Entry {
     /// Without a leading `./` or a trailing `/`.
     pub(crate) path: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     /// The bytes of its contents.
     pub(crate) size: u64,
 }
@@ -79,12 +79,12 @@ impl<R: Read> Entries<R> {
                     }
                     let link = long.link.unwrap_or_else(|| c_string(&block[157..257]));
                     let kind = match kind {
-                        b'0' | 0 | b'7' => Kind::File,
-                        b'1' => Kind::Hardlink(cleaned(&link)),
-                        b'2' => Kind::Symlink(link),
-                        _ => Kind::Other,
+                        b'0' | 0 | b'7' => EntryKind::File,
+                        b'1' => EntryKind::Hardlink(cleaned(&link)),
+                        b'2' => EntryKind::Symlink(link),
+                        _ => EntryKind::Other,
                     };
-                    if matches!(kind, Kind::Hardlink(_) | Kind::Symlink(_)) {
+                    if matches!(kind, EntryKind::Hardlink(_) | EntryKind::Symlink(_)) {
                         self.left = 0;
                     }
                     self.padding = padding(self.left);

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use dsync_core::{Config, DiffId, Digest};
 
 use super::decode::{decoded, is_gzip, is_zstd, peek};
-use super::entry::{Entries, Entry, Kind};
+use super::entry::{Entries, Entry, EntryKind};
 use super::error::ReadError;
 use super::listed::parse_manifest;
 use super::v1::v1_ids;
@@ -89,14 +89,14 @@ impl<'a> Seen<'a> {
         sink: &mut dyn LayerSink,
     ) -> Result<(), ReadError> {
         match &entry.kind {
-            Kind::File => self.file(entry, contents, sink)?,
-            Kind::Symlink(target) => {
+            EntryKind::File => self.file(entry, contents, sink)?,
+            EntryKind::Symlink(target) => {
                 self.links.insert(entry.path.clone(), resolved(&entry.path, target));
             }
-            Kind::Hardlink(target) => {
+            EntryKind::Hardlink(target) => {
                 self.links.insert(entry.path.clone(), target.clone());
             }
-            Kind::Other => {}
+            EntryKind::Other => {}
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use Kind::{Branch, Leaf};
+use PageKind::{Branch, Leaf};
 
 const MAGIC: u32 = 0xed0c_daed;
 const VERSION: u32 = 2;
@@ -228,12 +228,12 @@ fn fnv(bytes: &[u8]) -> u64 {
 #[derive(Debug)]
 pub(super) struct Page {
     bytes: Vec<u8>,
-    kind: Kind,
+    kind: PageKind,
     count: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum PageKind {
     Branch,
     Leaf,
 }

@@ -20,7 +20,7 @@ const GIVEN: u8 = 4;
 
 /// What an encoder would make of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum BlockKind {
     Stored,
     Fixed,
     Own,
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 
 /// What it is to be.
 pub(crate) enum Form {
-    Of(Kind),
+    Of(BlockKind),
     Given(Box<Head>),
 }
 
@@ -177,7 +177,7 @@ impl Guide {
     /// encoder's own codes.
     pub(crate) fn form(
         &mut self,
-        would: Kind,
+        would: BlockKind,
         is_last: bool,
         head: impl FnOnce() -> Sink,
     ) -> (Form, [u8; 2]) {
@@ -188,13 +188,13 @@ impl Guide {
         (form, [empties >> 4, empties & 15])
     }
 
-    fn form_in_notes(&mut self, would: Kind, is_last: bool) -> (Form, u8) {
+    fn form_in_notes(&mut self, would: BlockKind, is_last: bool) -> (Form, u8) {
         let notes = &mut self.notes;
         let form = match notes.take(Of::Shapes) {
             Some(AS_IT_WOULD) => Some(Form::Of(would)),
-            Some(STORED) => Some(Form::Of(Kind::Stored)),
-            Some(FIXED) => Some(Form::Of(Kind::Fixed)),
-            Some(OWN) => Some(Form::Of(Kind::Own)),
+            Some(STORED) => Some(Form::Of(BlockKind::Stored)),
+            Some(FIXED) => Some(Form::Of(BlockKind::Fixed)),
+            Some(OWN) => Some(Form::Of(BlockKind::Own)),
             Some(GIVEN) => {
                 let head = Bits::new(notes.rest(Of::Heads)).head().ok();
                 head.map(|head| {
@@ -209,14 +209,14 @@ impl Guide {
         (form.unwrap_or(Form::Of(would)), empties.unwrap_or_default())
     }
 
-    fn form_in_blob(&mut self, would: Kind, head: impl FnOnce() -> Sink) -> (Form, u8) {
+    fn form_in_blob(&mut self, would: BlockKind, head: impl FnOnce() -> Sink) -> (Form, u8) {
         let Some((block, empties)) = self.blob.as_mut().and_then(Blob::next) else {
             self.is_broken = true;
             return (Form::Of(would), 0);
         };
         let (told, form) = match block.shape {
-            Shape::Stored => (STORED, Form::Of(Kind::Stored)),
-            Shape::Fixed => (FIXED, Form::Of(Kind::Fixed)),
+            Shape::Stored => (STORED, Form::Of(BlockKind::Stored)),
+            Shape::Fixed => (FIXED, Form::Of(BlockKind::Fixed)),
             Shape::Own(given) => {
                 let mut own = head();
                 let is_same = own.bits() == given.bits && {
@@ -224,7 +224,7 @@ impl Guide {
                     own.bytes == given.bytes
                 };
                 match is_same {
-                    true => (OWN, Form::Of(Kind::Own)),
+                    true => (OWN, Form::Of(BlockKind::Own)),
                     false => {
                         self.notes.put_all(Of::Heads, &given.bytes);
                         (GIVEN, Form::Given(given))
