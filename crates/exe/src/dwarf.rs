@@ -80,7 +80,7 @@ fn abbreviations(cursor: &mut Cursor<'_>) -> Option<Abbreviations> {
 }
 
 /// The sections that entries tell places in.
-struct Places<'a> {
+struct Targets<'a> {
     strings: Option<&'a Section<'a>>,
     line_strings: Option<&'a Section<'a>>,
     lines: Option<&'a Section<'a>>,
@@ -93,7 +93,7 @@ pub(crate) fn entries(fields: &mut Fields<'_>, section: &Section<'_>) {
     let image = fields.image;
     let Some(abbreviated) = image.named(b".debug_abbrev") else { return };
     let named = |name: &[u8]| image.named(name);
-    let places = Places {
+    let places = Targets {
         strings: named(b".debug_str"),
         line_strings: named(b".debug_line_str"),
         lines: named(b".debug_line"),
@@ -158,7 +158,7 @@ fn unit(
     cursor: &mut Cursor<'_>,
     (section, begin): (&Section<'_>, u32),
     table: &Abbreviations,
-    places: &Places<'_>,
+    places: &Targets<'_>,
     steps: &mut usize,
 ) -> Option<()> {
     let mapped = fields.image.mapped.clone();

@@ -235,13 +235,13 @@ fn slot_class(len: usize) -> usize {
 
 /// Where the items lie in the new bytes: an iterator of the low bits of positions would be slow, so the ends
 /// are walked beside the bytes.
-struct Places<'a> {
+struct ItemPositions<'a> {
     lens: &'a [u64],
     begin: usize,
     end: usize,
 }
 
-impl<'a> Places<'a> {
+impl<'a> ItemPositions<'a> {
     fn new(lens: &'a [u64]) -> Self {
         Self { lens, begin: 0, end: 0 }
     }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use dsync_core::{DiffId, pax};
 
-use super::reference::{Basis, Headers, Mtimes, Place, Shape, Told, time};
+use super::reference::{Basis, BasisRecord, Headers, Mtimes, Shape, Told, time};
 use super::stream::{Column, Reader, number, unzigzag};
 use super::{Literal, Mode, Origin, Used};
 use crate::ContentId;
@@ -115,7 +115,7 @@ impl<'a> Decoder<'a> {
         let len = within("bytes", number(input)?, self.limits.len)?;
         let groups = within("entries", number(input)?, self.limits.entries)?;
         let columns = Reader::new(input)?;
-        let mut layer = Layer {
+        let mut layer = LayerDecoder {
             decoder: self,
             told: Told::default(),
             headers: Headers::default(),
@@ -126,7 +126,7 @@ impl<'a> Decoder<'a> {
         for _ in 0..groups {
             layer.group()?;
         }
-        let Layer { columns, listing, origins, .. } = layer;
+        let LayerDecoder { columns, listing, origins, .. } = layer;
         if !columns.is_empty() {
             return Err(ColumnsError::Malformed("something is left over"));
         }
@@ -146,7 +146,7 @@ fn within(what: &'static str, got: u64, limit: u64) -> Result<u64, ColumnsError>
 }
 
 /// A layer that is being read.
-struct Layer<'d, 'a, 'i> {
+struct LayerDecoder<'d, 'a, 'i> {
     decoder: &'d mut Decoder<'a>,
     told: Told,
     headers: Headers,
@@ -155,7 +155,7 @@ struct Layer<'d, 'a, 'i> {
     origins: Vec<Origin>,
 }
 
-impl Layer<'_, '_, '_> {
+impl LayerDecoder<'_, '_, '_> {
     fn group(&mut self) -> Result<(), ColumnsError> {
         let matched = match self.columns.number(Column::Match)? {
             0 => None,
@@ -198,7 +198,7 @@ impl Layer<'_, '_, '_> {
         &mut self,
         shape: Shape,
         (of, position): (usize, usize),
-        matched: Option<Place<'_>>,
+        matched: Option<BasisRecord<'_>>,
     ) -> Result<(), ColumnsError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
         within("records", (self.decoder.records + self.listing.records()) as u64 + 1, entries)?;
@@ -223,7 +223,7 @@ impl Layer<'_, '_, '_> {
         Ok(())
     }
 
-    fn header(&mut self, at: (usize, usize), matched: Option<Place<'_>>) -> Result<(), ColumnsError> {
+    fn header(&mut self, at: (usize, usize), matched: Option<BasisRecord<'_>>) -> Result<(), ColumnsError> {
         let reference = matched.map(|place| place.view).or(self.headers.get(at.0, at.1));
         let columns = &mut self.columns;
         let mut fields = fields(columns, reference)?;
@@ -249,7 +249,7 @@ impl Layer<'_, '_, '_> {
     }
 
     /// Reads the contents of a record. Returns their bytes.
-    fn contents(&mut self, matched: Option<Place<'_>>, name: &[u8]) -> Result<u64, ColumnsError> {
+    fn contents(&mut self, matched: Option<BasisRecord<'_>>, name: &[u8]) -> Result<u64, ColumnsError> {
         let expected = self.told.expected_code(name, matched.is_some());
         let code = match self.columns.number(Column::Contents)? {
             0 => *expected,
@@ -411,7 +411,11 @@ fn fields(columns: &mut Reader<'_>, reference: Option<View<'_>>) -> Result<Value
     Ok(values)
 }
 
-fn size(columns: &mut Reader<'_>, len: u64, matched: Option<Place<'_>>) -> Result<Vec<u8>, ColumnsError> {
+fn size(
+    columns: &mut Reader<'_>,
+    len: u64,
+    matched: Option<BasisRecord<'_>>,
+) -> Result<Vec<u8>, ColumnsError> {
     match (columns.number(Column::Size)?, matched) {
         (0, _) => {
             let number = canonical_number(len).ok_or(ColumnsError::Malformed("a size too large"))?;
@@ -431,7 +435,7 @@ fn mtime(
     columns: &mut Reader<'_>,
     mtimes: &mut Mtimes,
     reference: Option<View<'_>>,
-    ends: Option<Option<Place<'_>>>,
+    ends: Option<Option<BasisRecord<'_>>>,
 ) -> Result<Vec<u8>, ColumnsError> {
     const BOUNDS: ColumnsError = ColumnsError::Malformed("an mtime out of bounds");
     let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::index::{Index, Paths};
-use super::reference::{Basis, Headers, Matched, Mtimes, Place, Shape, Told, time};
+use super::reference::{Basis, BasisRecord, Headers, Matched, Mtimes, Shape, Told, time};
 use super::stream::{Column, Writer, put, put_text, zigzag};
 use super::{Literal, Mode, Used};
 use crate::ContentId;
@@ -99,7 +99,7 @@ impl<'a> Encoder<'a> {
         self.told.starts.push(self.told.used.len());
         self.told.layers.push(Arc::clone(listing));
         let (told, headers, out) = (Told::default(), Headers::default(), Writer::new(out));
-        let mut layer = Layer { encoder: self, listing, told, headers, out, near, is_lost: false };
+        let mut layer = LayerEncoder { encoder: self, listing, told, headers, out, near, is_lost: false };
         let mut cursor = listing.cursor();
         for number in 0..listing.groups() {
             cursor.group(number).iter().for_each(|group| layer.group(group));
@@ -132,7 +132,7 @@ impl<'a> Encoder<'a> {
 }
 
 /// A layer that is being told.
-struct Layer<'e, 'a, 'o> {
+struct LayerEncoder<'e, 'a, 'o> {
     encoder: &'e mut Encoder<'a>,
     listing: &'e Listing,
     told: Told,
@@ -144,7 +144,7 @@ struct Layer<'e, 'a, 'o> {
     is_lost: bool,
 }
 
-impl Layer<'_, '_, '_> {
+impl LayerEncoder<'_, '_, '_> {
     /// The group of the basis with the same path: the expected one, else one in the listing at hand, else the
     /// topmost.
     fn find(&mut self, path: &[u8]) -> Option<(usize, Matched)> {
@@ -209,7 +209,7 @@ impl Layer<'_, '_, '_> {
         view: &View<'_>,
         (of, position): (usize, usize),
         content: usize,
-        matched: Option<Place<'_>>,
+        matched: Option<BasisRecord<'_>>,
     ) {
         self.out.step();
         match view.record.kind {
@@ -231,7 +231,7 @@ impl Layer<'_, '_, '_> {
         self.out.number(Column::Tail, u64::from(!view.record.padded));
     }
 
-    fn size(&mut self, view: &View<'_>, content: usize, matched: Option<Place<'_>>) {
+    fn size(&mut self, view: &View<'_>, content: usize, matched: Option<BasisRecord<'_>>) {
         let value = view.field(Field::Size);
         let contents = self.listing.contents().bytes(content..content + view.record.contents);
         let len = contents.saturating_add(view.record.body as u64);
@@ -245,7 +245,7 @@ impl Layer<'_, '_, '_> {
         }
     }
 
-    fn contents(&mut self, view: &View<'_>, first: usize, matched: Option<Place<'_>>) {
+    fn contents(&mut self, view: &View<'_>, first: usize, matched: Option<BasisRecord<'_>>) {
         let range = first..first + view.record.contents;
         let mut before = None;
         if let Some(place) = matched {
@@ -367,7 +367,7 @@ fn mtime(
     mtimes: &mut Mtimes,
     view: &View<'_>,
     reference: Option<View<'_>>,
-    ends: Option<Option<Place<'_>>>,
+    ends: Option<Option<BasisRecord<'_>>>,
 ) {
     let value = view.field(Field::Mtime);
     let before = reference.map_or(&b""[..], |before| before.field(Field::Mtime));

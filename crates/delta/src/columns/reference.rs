@@ -15,7 +15,7 @@ pub(super) struct Matched {
 
 /// A record of the basis, against which another is told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct BasisRecord<'a> {
     pub(super) view: View<'a>,
     /// The number of its first content in the whole basis.
     pub(super) number: usize,
@@ -23,10 +23,10 @@ pub(super) struct Place<'a> {
 
 impl Matched {
     /// Its record at a position, if that is of a kind.
-    pub(super) fn place(&self, position: usize, shape: Shape) -> Option<Place<'_>> {
+    pub(super) fn place(&self, position: usize, shape: Shape) -> Option<BasisRecord<'_>> {
         let view = self.group.record(position).filter(|view| Shape::from(view.record) == shape)?;
         let before = self.group.records().take(position).map(|view| view.record.contents);
-        Some(Place { view, number: self.content + before.sum::<usize>() })
+        Some(BasisRecord { view, number: self.content + before.sum::<usize>() })
     }
 
     /// The kinds of its records.

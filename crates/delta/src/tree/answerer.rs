@@ -20,7 +20,7 @@ pub struct Match {
 /// Says what it has of a list that it does not know.
 #[derive(Debug)]
 pub struct Answerer {
-    index: Vec<Place>,
+    index: Vec<Node>,
     width: Width,
     /// The level of the last question.
     level: usize,
@@ -37,7 +37,7 @@ const MISSING: u32 = OPEN - 1;
 
 /// A node of a list that is here.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Node {
     /// The level and the short hash, as one number.
     key: u64,
     slice: u32,
@@ -68,7 +68,7 @@ impl Answerer {
                 for node in 0..tree.width(level) {
                     let (hash, items) = tree.node(level, node);
                     let (Ok(at), Ok(items)) = (items.start.try_into(), items.len().try_into()) else { break };
-                    index.push(Place { key: key(level, short(hash, Width::Wide)), slice, at, items });
+                    index.push(Node { key: key(level, short(hash, Width::Wide)), slice, at, items });
                 }
             }
         }
@@ -165,7 +165,7 @@ impl Answerer {
 }
 
 impl Match {
-    fn goes_on(&self, place: &Place, next: usize) -> bool {
+    fn goes_on(&self, place: &Node, next: usize) -> bool {
         self.items.end == next
             && self.slice == place.slice as usize
             && self.at + self.items.len() == place.at as usize

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::entry::{Entries, EntryKind};
 use super::error::ReadError;
 use super::read::resolved;
-use super::tar::{Part, Tar};
+use super::tar::{FileRange, Tar};
 
 /// The bytes that the table may take: some 400,000 files. Archives of images have a few thousand.
 const LARGEST_TABLE: usize = 64 << 20;
@@ -71,7 +71,7 @@ impl Contents {
     }
 
     /// A file's contents.
-    pub(crate) fn open(&self, path: &str) -> Option<Part> {
+    pub(crate) fn open(&self, path: &str) -> Option<FileRange> {
         self.find(path).map(|(at, len)| self.tar.part(at, len))
     }
 

@@ -10,7 +10,7 @@ use dsync_core::pax;
 use dsync_core::ustar::{BLOCK, checksum, number, padding};
 
 use super::error::ReadError;
-use super::tar::Part;
+use super::tar::FileRange;
 
 /// More than any path needs.
 const LARGEST_EXTENSION: u64 = 1 << 20;
@@ -179,7 +179,7 @@ impl<R: Read> Read for Entries<R> {
     }
 }
 
-impl Entries<Part> {
+impl Entries<FileRange> {
     /// Where the contents of the current entry begin.
     pub(crate) fn position(&self) -> u64 {
         self.source.inner.position()

@@ -48,12 +48,12 @@ impl Tar {
     }
 
     /// So many bytes from here on.
-    pub(crate) fn part(&self, at: u64, len: u64) -> Part {
-        Part { file: Arc::clone(&self.file), at, end: at.saturating_add(len) }
+    pub(crate) fn part(&self, at: u64, len: u64) -> FileRange {
+        FileRange { file: Arc::clone(&self.file), at, end: at.saturating_add(len) }
     }
 
     /// All of it.
-    pub(crate) fn whole(&self) -> Part {
+    pub(crate) fn whole(&self) -> FileRange {
         self.part(0, self.len)
     }
 
@@ -121,13 +121,13 @@ fn undecodable(error: &io::Error) -> String {
 
 /// A range of a file, which others read at the same time.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct FileRange {
     file: Arc<File>,
     at: u64,
     end: u64,
 }
 
-impl Part {
+impl FileRange {
     /// Where in the file it goes on.
     pub(super) fn position(&self) -> u64 {
         self.at
@@ -144,7 +144,7 @@ impl Part {
     }
 }
 
-impl Read for Part {
+impl Read for FileRange {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left()).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {

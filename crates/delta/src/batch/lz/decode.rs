@@ -3,7 +3,7 @@
 use super::super::BatchError;
 use super::super::range::Decoder;
 use super::literal::Around;
-use super::{Models, Places, Symbol};
+use super::{ItemPositions, Models, Symbol};
 
 /// Unpacks exactly `len` bytes.
 pub(in super::super) fn unpack(
@@ -14,7 +14,7 @@ pub(in super::super) fn unpack(
 ) -> Result<Vec<u8>, BatchError> {
     let mut coder = Decoder::new(packed);
     let mut models = Models::new();
-    let mut places = Places::new(lens);
+    let mut places = ItemPositions::new(lens);
     let mut new = super::super::room(len)?;
     // What lies so far back, less one; zero before the first byte.
     let byte_at = |new: &[u8], back: u32| match new.len().checked_sub(back as usize + 1) {

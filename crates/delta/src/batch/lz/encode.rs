@@ -5,7 +5,7 @@ use super::super::range::Encoder;
 use super::finder::{Finder, Found, common};
 use super::literal::Around;
 use super::price::Prices;
-use super::{Models, Places, SHORTEST, State, Symbol, remember};
+use super::{ItemPositions, Models, SHORTEST, State, Symbol, remember};
 
 /// A stretch ends after this many bytes at the latest.
 const STRETCH: usize = 4096;
@@ -22,7 +22,7 @@ pub(in super::super) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<
     let mut coder = Encoder::new(out);
     let mut models = Models::new();
     let mut prices = Prices::new();
-    let (mut weighed, mut coded) = (Places::new(lens), Places::new(lens));
+    let (mut weighed, mut coded) = (ItemPositions::new(lens), ItemPositions::new(lens));
     let mut symbols = Vec::new();
     let mut age = STALE;
     let mut at = begin;

@@ -42,7 +42,7 @@ impl Half {
 const HALVES: usize = 17;
 
 /// Where in each table the models of half a byte are.
-struct Spot {
+struct Slots {
     last: usize,
     expected: usize,
     fourth: usize,
@@ -61,9 +61,9 @@ impl Literals {
 
     /// `half` is 0 for the first half of a byte, and one more than the first half for the second.
     #[inline]
-    fn spot(around: Around, half: usize) -> Spot {
+    fn spot(around: Around, half: usize) -> Slots {
         let before = around.before;
-        Spot {
+        Slots {
             last: (before & 0xff) as usize * HALVES + half,
             expected: (usize::from(around.expected) | usize::from(around.differs) << 8) * HALVES + half,
             fourth: ((before >> 24) as usize * PLACES + around.place) * HALVES + half,
@@ -71,7 +71,7 @@ impl Literals {
     }
 
     #[inline]
-    fn inputs(&self, spot: &Spot, node: usize) -> [i32; INPUTS] {
+    fn inputs(&self, spot: &Slots, node: usize) -> [i32; INPUTS] {
         [
             self.logits.of(self.last[spot.last].0[node]),
             self.logits.of(self.expected[spot.expected].0[node]),

@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use dsync_core::{Config, DiffId, Digest, Image, ImageId};
 use serde_json::{Value, json};
 
-use super::{Layout, Place};
+use super::{LayerPaths, Layout};
 
 /// The folder, and the driver that keeps layers in it.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Listed {
 
 /// A layer in `layers.json`.
 #[derive(Debug, Clone)]
-struct Layer {
+struct StoredLayer {
     /// It looks like a digest, but is none of the layer alone.
     id: Digest,
     /// The ID of the one below; empty of the lowest.
@@ -55,7 +55,7 @@ struct Layer {
 
 /// All layers, with their places by their IDs.
 struct Layers {
-    all: Vec<Layer>,
+    all: Vec<StoredLayer>,
     places: HashMap<Digest, usize>,
 }
 
@@ -131,7 +131,7 @@ impl Podman {
     }
 
     /// The layers of an image, the lowest first.
-    fn chain(&self, id: &ImageId, diff_ids: &[DiffId]) -> io::Result<Vec<Layer>> {
+    fn chain(&self, id: &ImageId, diff_ids: &[DiffId]) -> io::Result<Vec<StoredLayer>> {
         let listed = self.images()?.into_iter().find(|listed| listed.id == id.hex());
         let top = listed.ok_or_else(|| io::Error::other("there is no such image"))?.layer;
         let layers = self.layers()?;
@@ -159,7 +159,7 @@ impl Podman {
 
     fn layers(&self) -> io::Result<Layers> {
         let layers = self.read("layers", |layer| {
-            Some(Layer {
+            Some(StoredLayer {
                 id: text(layer, "id").parse().ok()?,
                 parent: text(layer, "parent"),
                 diff_id: text(layer, "diff-digest").parse().ok(),
@@ -167,7 +167,7 @@ impl Podman {
                 size: layer.get("diff-size").map_or(Some(0), Value::as_u64),
             })
         })?;
-        let all: Vec<Layer> = layers.into_iter().flatten().collect();
+        let all: Vec<StoredLayer> = layers.into_iter().flatten().collect();
         let places = all.iter().enumerate().map(|(at, layer)| (layer.id, at)).collect();
         Ok(Layers { all, places })
     }
@@ -191,20 +191,20 @@ impl Layout for Podman {
         self.folder("images").join(id.hex()).join(name)
     }
 
-    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<Place> {
+    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths> {
         let layer = self.chain(id, diff_ids)?.swap_remove(at).id.hex();
         let tar_split = self.folder("layers").join(format!("{layer}.tar-split.gz"));
         let contents = match self.driver.as_str() {
             "vfs" => self.root.join("vfs/dir").join(layer),
             driver => self.root.join(driver).join(layer).join("diff"),
         };
-        Ok(Place { tar_split, contents })
+        Ok(LayerPaths { tar_split, contents })
     }
 }
 
 impl Layers {
     /// The layers from the lowest to this one, if they are the ones with these diff ids.
-    fn chain(&self, top: &str, diff_ids: &[DiffId]) -> Option<Vec<&Layer>> {
+    fn chain(&self, top: &str, diff_ids: &[DiffId]) -> Option<Vec<&StoredLayer>> {
         let mut chain = Vec::with_capacity(diff_ids.len());
         let mut next = top;
         for diff_id in diff_ids.iter().rev() {
