@@ -127,7 +127,7 @@ fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
         let begin = start(&file[at..]).map(|start| at + start);
         let stream = begin.and_then(|begin| Some((begin, inflate(&file[begin..], most)?)));
         match stream {
-            Some((begin, Inflated { used, plain })) if used >= LEAST => {
+            Some((begin, InflatedStream { used, plain })) if used >= LEAST => {
                 at = begin + used;
                 len = len - used + plain.len();
                 if len > most {
@@ -142,14 +142,14 @@ fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
 }
 
 /// A stream that was followed to its end.
-struct Inflated {
+struct InflatedStream {
     /// How many bytes it has.
     used: usize,
     plain: Vec<u8>,
 }
 
 /// Follows a stream; none if there is none, or if it does not end after at most `most` plain bytes.
-fn inflate(bytes: &[u8], most: usize) -> Option<Inflated> {
+fn inflate(bytes: &[u8], most: usize) -> Option<InflatedStream> {
     let mut inflate = Decompress::new(false);
     let mut plain = Vec::new();
     while plain.len() <= most {
@@ -157,7 +157,7 @@ fn inflate(bytes: &[u8], most: usize) -> Option<Inflated> {
         plain.reserve(made.clamp(1 << 12, PIECE));
         let status = inflate.decompress_vec(&bytes[used..], &mut plain, FlushDecompress::None).ok()?;
         if status == Status::StreamEnd {
-            return Some(Inflated { used: inflate.total_in() as usize, plain });
+            return Some(InflatedStream { used: inflate.total_in() as usize, plain });
         }
         if inflate.total_in() as usize == used && plain.len() == made {
             return None;
