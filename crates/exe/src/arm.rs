@@ -4,7 +4,7 @@ use crate::aarch64::{ADR, CALL, adr, is_call, is_page};
 use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
 
-/// How far after an `adrp` it is looked for what it belongs to, in instructions.
+/// Instructions after an `adrp` among which the one that uses its page is looked for.
 const AHEAD: usize = 8;
 
 /// Adds the addresses in a section of code.

@@ -24,7 +24,7 @@ pub struct Code {
     pub range: Range<u64>,
     /// The address of its first byte.
     pub addr: u32,
-    /// What it is for.
+    /// The instruction set.
     pub machine: Machine,
 }
 

@@ -1,6 +1,6 @@
 //! Debug information (DWARF 2 to 5, of 32 bits): entries that tell places in other sections, and addresses of code.
 //!
-//! What an entry is made of is told by abbreviations; nothing else of its meaning is needed here.
+//! Abbreviations give the attributes of an entry and their forms; nothing else of its meaning is needed here.
 
 use std::collections::HashMap;
 

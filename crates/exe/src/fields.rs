@@ -5,7 +5,7 @@ use crate::map::Map;
 use crate::token::mix;
 use crate::{aarch64, roomy};
 
-/// How an address is written.
+/// The encoding of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Four bytes: the target less the base.
@@ -37,13 +37,13 @@ pub(crate) struct Field {
     pub(crate) target: u32,
     /// The address from which it is told; of itself where it is told whole.
     pub(crate) base: u32,
-    /// What is around it but for addresses, by which it is found in another version.
+    /// Context hash: of the bytes around it but for addresses, by which it is found in another version.
     pub(crate) token: u32,
     pub(crate) form: Form,
 }
 
 impl Field {
-    /// How many bytes it has.
+    /// Its bytes.
     pub(crate) fn len(&self) -> usize {
         if self.form == Form::Long { 8 } else { 4 }
     }
@@ -65,14 +65,14 @@ impl Field {
         field.copy_from_slice(&value.to_le_bytes());
     }
 
-    /// Whether it is that of another version by the map, 1, or is so already and by the map no longer, -1.
+    /// 1 if the map makes it equal to the field of another version; -1 if it was equal and the map breaks that.
     pub(crate) fn gain(&self, map: &Map, other: &Field) -> i64 {
         let wanted = self.tells(other.target, other.base);
         let after = self.tells(map.moved(self.target), map.moved(self.base));
         i64::from(after == wanted) - i64::from(self.tells(self.target, self.base) == wanted)
     }
 
-    /// What it has to be for these addresses.
+    /// The encoded value for these addresses.
     fn tells(&self, target: u32, base: u32) -> u32 {
         match self.form {
             Form::Distance | Form::Jump { .. } | Form::Adr => target.wrapping_sub(base),
@@ -105,7 +105,7 @@ impl Field {
     }
 }
 
-/// What is done with the fields of an image.
+/// The purpose for which fields are found.
 #[derive(Debug)]
 pub(crate) enum Use<'a> {
     /// They are kept, to be looked for in another version.
@@ -127,7 +127,7 @@ pub(crate) struct Fields<'a> {
     gap: usize,
 }
 
-/// How many bytes before a field tell it.
+/// Bytes before a field that its context hash covers.
 const GAP: usize = 64;
 
 impl<'a> Fields<'a> {

@@ -1,14 +1,14 @@
-//! By how much addresses move: the same for all from one on, up to the next.
+//! A piecewise-constant map from old addresses to new ones.
 
 use dsync_core::varint;
 
-/// Starts of stretches of addresses in which all move by as much.
+/// Ranges of addresses that move by the same distance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Map {
     /// Each larger than the one before.
     pub(crate) starts: Vec<u32>,
     pub(crate) shifts: Vec<i32>,
-    /// For each block of addresses how many stretches begin before it.
+    /// For each block of addresses, the number of ranges that begin before it.
     index: Vec<u32>,
 }
 
@@ -16,7 +16,7 @@ pub(crate) struct Map {
 const BLOCK: u32 = 14;
 
 impl Map {
-    /// Of stretches in order.
+    /// From ranges in order.
     pub(crate) fn new(starts: Vec<u32>, shifts: Vec<i32>) -> Self {
         let last = starts.last().map_or(0, |last| last >> BLOCK);
         let mut index = Vec::with_capacity(last as usize + 2);
