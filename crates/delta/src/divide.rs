@@ -1,5 +1,4 @@
-//! Contents of which a target has parts: layers in which these are divided, and what both sides have of their
-//! files, as old versions.
+//! Divides contents of which the target has parts, and lists those parts as old versions of their files.
 //!
 //! A content that is divided into stretches (see [`cut::fine`](crate::cut::fine)) becomes as many contents. So
 //! all that comes after knows whole contents only, and the stretches that both sides have are contents of a
@@ -18,11 +17,11 @@ pub struct Divided {
     /// For each layer, of files in which a content is divided, what both sides have. These are no layers: their
     /// diff ids are those of the layers, and where their contents lie means nothing.
     pub shared: Vec<Listing>,
-    /// What the contents of `shared` are.
+    /// The origins of the contents of `shared`.
     pub parts: Vec<Vec<Copied>>,
 }
 
-/// What a shared content is a copy of.
+/// The origin of a shared content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
     /// A content of the layer, as it was before.

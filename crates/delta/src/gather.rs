@@ -1,4 +1,4 @@
-//! Which literals are sent together, and beside which old contents.
+//! Plans batches: which literals are compressed together, against which old contents.
 //!
 //! A batch is coded as one piece, so what is alike belongs into one batch: files of a kind, in the order of
 //! their paths, each with its old version. The old version of a file is the file of the same path, else of a
@@ -81,9 +81,9 @@ impl Run {
 /// Literals that are coded together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// What is sent; the layers are those of the new image that were encoded.
+    /// The literals that are sent; the layers are those of the new image that were encoded.
     pub new: Vec<Run>,
-    /// What both sides have; the layers are those of the basis.
+    /// Contents that both sides have; the layers are those of the basis.
     pub old: Vec<Run>,
     /// For each run of `new` which of `old` it is a new version of.
     pairs: Vec<Option<u32>>,
@@ -100,7 +100,7 @@ impl Batch {
         self.new.iter().map(Run::len).sum()
     }
 
-    /// Whether it sends nothing.
+    /// True if it sends nothing.
     pub fn is_empty(&self) -> bool {
         self.new.is_empty()
     }

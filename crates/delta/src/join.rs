@@ -1,4 +1,4 @@
-//! Joining: an assembly and contents make the exact layer again, and its diff id proves it.
+//! Joins an assembly and its contents to the exact layer, which its diff id proves.
 
 use std::io::{self, Read, Write};
 
@@ -23,7 +23,7 @@ pub enum JoinError {
         from: Origin,
         /// Its length.
         len: u64,
-        /// What the source of contents says.
+        /// The error of the source of contents.
         source: io::Error,
     },
     /// The source of contents gave more or fewer bytes than the content has.
@@ -101,9 +101,9 @@ fn copy_content(
 struct Slot<'a> {
     out: &'a mut dyn Write,
     left: u64,
-    /// How many bytes too many were offered.
+    /// Bytes beyond the length of the content.
     excess: u64,
-    /// Whether `out` failed.
+    /// `out` failed.
     failed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a side knows of a layer without its contents.
+//! The layer index: what is in a layer, without its contents.
 //!
 //! The verbatim bytes of a layer are taken as *records*: a header block divided into its fields, with what
 //! belongs to it, or zeros, or bytes that are neither. Whatever the bytes are, the records give them back
@@ -64,7 +64,7 @@ pub struct Listing {
 pub enum Part<'a> {
     /// Verbatim bytes.
     Verbatim(&'a [u8]),
-    /// So many zeros.
+    /// Zeros, by their number.
     Zeros(u64),
     /// The content with this ordinal.
     Content(usize),
@@ -113,7 +113,7 @@ impl Listing {
         let mut format = [0];
         input.read_exact(&mut format)?;
         if format != [FORMAT] {
-            return Err(ColumnsError::Malformed("another version"));
+            return Err(ColumnsError::Malformed("an unknown version"));
         }
         let limits = Limits { memory, ..Limits::ANY };
         Ok(Decoder::new(&[], Mode::Full, limits).layer(input)?.listing)
@@ -124,12 +124,12 @@ impl Listing {
         &self.contents
     }
 
-    /// How many entries there are: headers with their extension headers, and what is neither.
+    /// The number of entries: headers with their extension headers, and raw bytes.
     pub fn groups(&self) -> usize {
         self.packed.groups()
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn records(&self) -> usize {
         self.packed.records()
     }

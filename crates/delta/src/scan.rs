@@ -1,5 +1,5 @@
 //! The scanner: one pass over a layer, in pieces of any size, with memory that does not grow with the
-//! contents. What a tar's bytes mean is decided by `tape`; here they are counted and hashed.
+//! contents. `tape` decides about the bytes of a tar; here they are counted and hashed.
 
 mod header;
 mod tape;
@@ -47,7 +47,7 @@ pub struct Scanner {
     /// The content that is passing by, for [`Part::Content`], and how much of it is hashed.
     content: ContentHasher,
     hashed: u64,
-    /// Whether a content has begun and not ended, and if so whether it is being cut.
+    /// A content has begun and not ended; it is being cut.
     inside: bool,
     cutting: bool,
     cutter: Cutter,
@@ -109,7 +109,7 @@ impl Scanner {
         self.listing.memory()
     }
 
-    /// How many contents there are until now.
+    /// The number of contents until now.
     pub fn contents(&self) -> usize {
         self.listing.contents()
     }

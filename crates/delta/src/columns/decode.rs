@@ -1,5 +1,4 @@
-//! Reading columns. Whatever the bytes are, this ends, with a layer or an error, and takes no more memory than
-//! the limits allow.
+//! Decodes columns. Any input ends in a layer or an error, within the limits of memory.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -16,7 +15,7 @@ use crate::listing::{
 };
 use crate::scan::VERBATIM_MAX;
 
-/// What a peer may ask us to take, for all layers together.
+/// Limits on what a peer may send, for all layers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes in a layer.
@@ -41,9 +40,9 @@ pub enum ColumnsError {
     /// They ask for more than they may.
     #[error("a layer has too many {what}: more than {limit}")]
     Limit {
-        /// What there is too much of.
+        /// The limited quantity.
         what: &'static str,
-        /// How much may be.
+        /// The limit.
         limit: u64,
     },
     /// They break the format.
@@ -98,12 +97,12 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// What was told for the first time, by all layers until now.
+    /// The literals of all layers until now.
     pub fn literals(&self) -> &[Literal] {
         &self.literals
     }
 
-    /// What was told for the first time.
+    /// The literals of all layers.
     pub fn into_literals(self) -> Vec<Literal> {
         self.literals
     }
@@ -128,12 +127,14 @@ impl<'a> Decoder<'a> {
         }
         let LayerDecoder { columns, listing, origins, .. } = layer;
         if !columns.is_empty() {
-            return Err(ColumnsError::Malformed("something is left over"));
+            return Err(ColumnsError::Malformed("bytes are left over"));
         }
         self.records += listing.records();
         let (listing, place) = listing.finish(DiffId::from_bytes(diff_id), len);
         if place != Some(len) {
-            return Err(ColumnsError::Malformed("the records have another length than the layer"));
+            return Err(ColumnsError::Malformed(
+                "the records and contents do not add up to the length of the layer",
+            ));
         }
         self.memory += listing.memory() + origins.len() * size_of::<Origin>();
         self.layers += 1;
@@ -175,7 +176,7 @@ impl LayerDecoder<'_, '_, '_> {
             (count, _) => (0..count).map(|_| self.shape()).collect::<Result<_, _>>()?,
         };
         if shape.is_empty() {
-            return Err(ColumnsError::Malformed("an entry of nothing"));
+            return Err(ColumnsError::Malformed("an entry without records"));
         }
         for position in 0..shape.len() {
             let place = matched.as_ref().and_then(|matched| matched.place(position, shape[position]));
@@ -293,7 +294,7 @@ impl LayerDecoder<'_, '_, '_> {
         let Limits { entries, memory, .. } = self.decoder.limits;
         within("contents", self.decoder.told.len() as u64 + 1, entries)?;
         within("bytes of contents", self.memory() as u64, memory as u64)?;
-        self.decoder.told.push(used.ok_or(ColumnsError::Malformed("more contents than can be told"))?);
+        self.decoder.told.push(used.ok_or(ColumnsError::Malformed("more contents than numbers"))?);
         self.origins.push(origin);
         // Nobody needs ids that were not told.
         self.listing.content((self.decoder.mode == Mode::Full).then_some(id), len);
@@ -320,7 +321,7 @@ impl LayerDecoder<'_, '_, '_> {
         if code > 0 {
             let back = usize::try_from(code / 2).map_err(|_| ColumnsError::Short)?;
             let used = decoder.told.len().checked_sub(back).and_then(|at| decoder.told.get(at)).copied();
-            let used = used.ok_or(ColumnsError::Malformed("a content that was never told"))?;
+            let used = used.ok_or(ColumnsError::Malformed("a repeated content that never came"))?;
             let Some(number) = used.as_literal() else { return self.basis_content(used.as_basis()) };
             let id = decoder.ids.get(number).copied().unwrap_or(ContentId::UNKNOWN);
             let literal = &mut decoder.literals[number];
@@ -485,7 +486,8 @@ fn body(
             Ok(body)
         }
         2 => {
-            let lines = records(before).ok_or(ColumnsError::Malformed("records where there are none"))?;
+            let lines = records(before)
+                .ok_or(ColumnsError::Malformed("pax records where the entry before has none"))?;
             let mut body = Vec::new();
             for (key, before) in lines {
                 let value = pax_record(columns, &told.times, key, before)?;
@@ -505,12 +507,13 @@ fn pax_record(
     key: &[u8],
     before: &[u8],
 ) -> Result<Vec<u8>, ColumnsError> {
-    let last = || times.get(key).ok_or(ColumnsError::Malformed("a time without one before"));
+    let last = || times.get(key).ok_or(ColumnsError::Malformed("a time as a difference without one before"));
     match columns.number(Column::PaxCode)? {
         0 => Ok(before.to_vec()),
         1 => last().cloned(),
         2 => {
-            let (seconds, _) = time(last()?).ok_or(ColumnsError::Malformed("a time that is none"))?;
+            let (seconds, _) = time(last()?)
+                .ok_or(ColumnsError::Malformed("a time in another form than seconds and fraction"))?;
             let delta = columns.signed(Column::PaxSeconds)?;
             let seconds =
                 seconds.checked_add(delta).ok_or(ColumnsError::Malformed("a time out of bounds"))?;

@@ -1,4 +1,4 @@
-//! Writing columns.
+//! Encodes layers as columns.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Encoder<'a> {
 #[derive(Debug, Default)]
 struct History {
     layers: Vec<Arc<Listing>>,
-    /// How many contents were told before each layer.
+    /// The number of contents before each layer.
     starts: Vec<usize>,
     /// As what each content was told.
     used: Vec<Used>,
@@ -41,7 +41,7 @@ struct History {
 }
 
 impl History {
-    /// How many contents ago a content was told, and as what.
+    /// The distance to the last use of a content, in contents, and its number.
     fn find(&self, content: &Key) -> Option<(usize, Used)> {
         let last = self.last.get(content, |number| key_in(&self.layers, &self.starts, number))?;
         Some((self.used.len() - last, self.used[last]))
@@ -79,12 +79,12 @@ impl<'a> Encoder<'a> {
         Encoder { basis, mode, paths, contents, told: History::default(), literals: Vec::new() }
     }
 
-    /// What had to be told for the first time, by all layers until now.
+    /// The literals of all layers until now.
     pub fn literals(&self) -> &[Literal] {
         &self.literals
     }
 
-    /// What had to be told for the first time.
+    /// The literals of all layers.
     pub fn into_literals(self) -> Vec<Literal> {
         self.literals
     }
@@ -437,7 +437,7 @@ fn pax_record(out: &mut Writer<'_>, told: &mut Told, (key, value): (&[u8], &[u8]
     told.note_time(key, value);
 }
 
-/// How many bytes go from the end of what was before, and what comes there: among files of like names this
+/// Encodes a value as a cut from the end of the one before and a suffix: among files of like names this
 /// repeats, whatever the length of their folder's name is.
 fn front_code(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
     let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();

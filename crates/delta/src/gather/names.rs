@@ -1,4 +1,4 @@
-//! Which old file a new one is a version of, by their names.
+//! Finds the old version of a new file by their names.
 
 use std::ops::Range;
 
@@ -113,7 +113,7 @@ impl Sense {
     const ALL: [Sense; 5] =
         [Sense::Path, Sense::BlurredPath, Sense::Name, Sense::BlurredName, Sense::Beginning];
 
-    /// What is equal for two files that have the same name in this sense: its hash.
+    /// The hash of a name in this sense.
     fn key(self, path: &[u8]) -> Option<u64> {
         Some(match self {
             Sense::Path => hash(path),
@@ -150,7 +150,7 @@ pub(super) fn versions(
             let count = found[first..].partition_point(|(other, _)| *other == key);
             let same = &found[first..first + count];
             let version = match sense {
-                // What lies above is nearer to the new one.
+                // The directory above is nearer to the new one.
                 Sense::Path => same.last().map(|(_, file)| *file),
                 _ => closest(same, files.files[number as usize].len),
             };
@@ -200,7 +200,7 @@ fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
-/// What kind of file a name says it is: its extension, and `so` for any shared library.
+/// The kind of file by its name: its extension, and `so` for any shared library.
 pub(super) fn kind(path: &[u8]) -> &[u8] {
     let name = name(path);
     if name.windows(4).any(|window| window == b".so.") {

@@ -1,4 +1,4 @@
-//! A listing that grows: record by record, each with its contents.
+//! Builds a listing record by record, each with its contents.
 
 use dsync_core::DiffId;
 use dsync_core::ustar::padding;
@@ -17,7 +17,7 @@ pub(crate) struct Builder {
     contents: Contents,
     /// Bytes in the contents of the last record.
     filled: u64,
-    /// How long the layer is up to the end of the last content, or else of the last record but one; `None` where that
+    /// Bytes of the layer up to the end of the last content, or else of the last record but one; `None` where that
     /// is more than a number can say.
     place: Option<u64>,
 }
@@ -80,7 +80,7 @@ impl Builder {
         }
     }
 
-    /// Whether the last record is a header with nothing after it.
+    /// True if the last record is a header with nothing after it.
     pub(crate) fn is_bare_header(&self) -> bool {
         let last = self.open.last().map(|last| last.record);
         last.is_some_and(|last| {
@@ -88,12 +88,12 @@ impl Builder {
         })
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub(crate) fn records(&self) -> usize {
         self.packer.records() + self.open.len()
     }
 
-    /// How many contents there are.
+    /// The number of contents.
     pub(crate) fn contents(&self) -> usize {
         self.contents.len()
     }

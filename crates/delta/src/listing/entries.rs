@@ -1,4 +1,4 @@
-//! Entries as two sides compare them: a header with its extension headers and contents, whenever it was written.
+//! Entries as two sides compare them: a header with its extension headers and contents, without times.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::ContentId;
 
-/// What mtimes are taken for.
+/// The mtime in place of any other.
 const NEVER: &[u8] = b"00000000000";
 
 /// The entries of a layer.
@@ -31,12 +31,12 @@ impl<'a> Entries<'a> {
         Entries { listing, cursor: listing.cursor() }
     }
 
-    /// How many there are.
+    /// Their number.
     pub fn len(&self) -> usize {
         self.listing.groups()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

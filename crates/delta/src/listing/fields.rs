@@ -22,7 +22,7 @@ pub(crate) enum Field {
     DevMajor,
     DevMinor,
     Prefix,
-    /// What POSIX leaves unused; old GNU headers have something here.
+    /// Unused by POSIX; old GNU headers have something here.
     Rest,
 }
 
@@ -56,7 +56,7 @@ impl Field {
     }
 }
 
-/// How long each field is without the zeros at its end. The bytes lie elsewhere, one field's after the other's.
+/// The length of each field without the zeros at its end. The bytes lie elsewhere, one field's after the other's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Fields([u8; 16]);
 
@@ -136,7 +136,7 @@ impl Fields {
     }
 }
 
-/// How a checksum is written.
+/// The format of a checksum.
 #[derive(Debug, Clone, Copy)]
 enum Style {
     /// Six octal digits, a zero, a space: as nearly everybody does.
@@ -148,7 +148,7 @@ enum Style {
 impl Style {
     const ALL: [Style; 2] = [Style::Six, Style::Seven];
 
-    /// What stands for it in place of the field's bytes.
+    /// The stored value of the field.
     const fn field(self) -> &'static [u8] {
         match self {
             Style::Six => b"",

@@ -1,7 +1,7 @@
-//! Records in little memory: some 20 bytes for a file.
+//! Stores records in little memory: some 20 bytes for a file.
 //!
-//! Groups are packed in blocks, each by itself: a value that is as in the header before takes nothing, any other what
-//! differs from it. Whoever reads a group unpacks its block.
+//! Groups are packed in independent blocks, each value as a difference from the same field of the header before.
+//! Reading a group unpacks its block.
 
 use super::records::{Record, RecordKind, Records, View};
 use super::{Contents, FIELDS, Field, Fields, canonical_number};
@@ -11,7 +11,7 @@ use dsync_core::varint;
 const BLOCK_GROUPS: usize = 32;
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// What the first byte of a record says: its kind, and what else follows.
+/// The first byte of a record: its kind, and flags of what follows.
 const KIND: u8 = 3;
 const ZEROS: u8 = 0;
 const RAW: u8 = 1;
@@ -111,7 +111,7 @@ pub(super) struct Packer {
     packed: Packed,
     /// The last header of the block that is no extension of another, and the last that is.
     before: [Records; 2],
-    /// What the block has.
+    /// The unpacked block.
     groups: usize,
     bytes: usize,
 }
@@ -209,7 +209,7 @@ fn is_size(value: &[u8], len: u64) -> bool {
     canonical_number(len).is_some_and(|number| number == *value)
 }
 
-/// How much of the value before stays, how much comes, and that.
+/// Encodes a value as a prefix of the one before and a rest: two lengths and the bytes.
 fn edit(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
     let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();
     varint::write(same as u64, out);
@@ -240,7 +240,7 @@ impl<'a> Input<'a> {
         taken
     }
 
-    /// How much stays of the value before, and what comes.
+    /// The length of the prefix that stays, and the rest.
     fn edit(&mut self) -> (usize, &'a [u8]) {
         let (same, len) = (self.number(), self.number());
         (same, self.take(len))

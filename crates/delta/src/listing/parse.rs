@@ -1,5 +1,5 @@
-//! Verbatim bytes into records. It decides less than the scanner, and need not agree with it: what it does not
-//! understand stays raw.
+//! Parses verbatim bytes into records. The parser decides less than the scanner and need not agree with it: bytes that
+//! it does not understand are raw records.
 
 use dsync_core::ustar::{BLOCK, octal, padding};
 use dsync_core::{DiffId, pax};
@@ -53,7 +53,7 @@ impl Parser {
         self.listing.memory()
     }
 
-    /// How many contents there are until now.
+    /// The number of contents until now.
     pub(crate) fn contents(&self) -> usize {
         self.listing.contents()
     }

@@ -1,4 +1,4 @@
-//! Records one after the other, as they are worked on: their fields and bodies in one row of bytes.
+//! Unpacked records of one group: their fields and bodies in one buffer.
 
 use std::borrow::Cow;
 
@@ -19,9 +19,9 @@ pub(crate) struct Record {
     at: usize,
     /// Bytes of the body.
     pub(crate) body: usize,
-    /// How many contents follow.
+    /// The number of contents that follow.
     pub(crate) contents: usize,
-    /// Whether zeros fill up the last block of the body or of the contents.
+    /// Zeros fill up the last block of the body or of the contents.
     pub(crate) padded: bool,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Record {
 pub(crate) enum RecordKind {
     /// A block with a right checksum; the body is what stays verbatim of what follows it.
     Header(Fields),
-    /// So many blocks of zeros.
+    /// Blocks of zeros.
     Zeros(u64),
     /// The body is all.
     Raw,
@@ -100,7 +100,7 @@ impl Records {
         self.records.iter().map(|record| View { record, bytes: &self.bytes })
     }
 
-    /// Whether what comes next belongs to another group: these are an entry, or all that a group may have.
+    /// The group is complete: its records are an entry, or all that a group may have.
     pub(super) fn is_group(&self) -> bool {
         self.last().is_some_and(|last| !last.is_extension() || last.record.contents > 0)
             || self.len() >= GROUP_RECORDS
@@ -148,7 +148,7 @@ impl<'a> View<'a> {
         self.field(Field::Flag).first().copied().unwrap_or(0)
     }
 
-    /// Whether it is about the header that follows.
+    /// True if it is an extension of the header that follows.
     pub(super) fn is_extension(&self) -> bool {
         matches!(self.record.kind, RecordKind::Header(_)) && matches!(self.flag(), b'x' | b'L' | b'K')
     }

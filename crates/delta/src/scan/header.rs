@@ -1,11 +1,11 @@
-//! One 512-byte block of a tar: is it a header, and of what?
+//! Classifies one 512-byte block of a tar: a header and its kind, zeros, or neither.
 //!
 //! The layouts are those of POSIX.1-2024 `pax`, "ustar Interchange Format", and of the GNU tar manual,
 //! "Basic Tar Format". Lenience follows Go's `archive/tar`, which Docker and Podman read layers with.
 
 use dsync_core::ustar::{self, BLOCK, number, octal};
 
-/// What a block is, taken by itself.
+/// The kind of a block, taken by itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block {
     /// Nothing but zeros: the end of the archive, or padding after it.
@@ -24,7 +24,7 @@ pub(super) struct Header {
     pub(super) size: u64,
 }
 
-/// What follows a header.
+/// The body that follows a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderKind {
     /// `x`: pax records for the next header that is no extension.
@@ -60,7 +60,7 @@ pub(super) fn read(block: &[u8; BLOCK]) -> Block {
     }
 }
 
-/// Whether another block of the sparse map follows this one (old GNU format).
+/// True if another block of the sparse map follows this one (old GNU format).
 pub(super) fn sparse_map_goes_on(block: &[u8; BLOCK]) -> bool {
     block[504] != 0
 }

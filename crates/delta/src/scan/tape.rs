@@ -1,4 +1,4 @@
-//! What the bytes of a tar are, one part after the other, decided from its headers alone.
+//! Divides the bytes of a tar into headers, contents and padding, from its headers alone.
 //!
 //! The tape is asked for one [`Part`] at a time. Whoever drives it counts the bytes of that part, shows it
 //! the blocks and records it wants to see, and asks for the next. It ends in no state of error: from the
@@ -20,13 +20,13 @@ pub(super) enum Part {
     Block,
     /// `len` bytes of pax records, verbatim, to be shown to [`Tape::records`].
     Records { len: usize },
-    /// So many verbatim bytes, then [`Tape::next`].
+    /// Verbatim bytes, then [`Tape::next`].
     Verbatim { left: u64 },
-    /// A content of so many bytes, then [`Tape::next`].
+    /// A content of this length, then [`Tape::next`].
     Content { left: u64 },
 }
 
-/// What a block turned out to be.
+/// The verdict on a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     /// Part of the tar's structure: verbatim. What follows it is this.
@@ -62,7 +62,7 @@ enum State {
 }
 
 impl Tape {
-    /// What follows the verbatim bytes or the content that have just ended.
+    /// The part that follows the verbatim bytes or the content that have just ended.
     pub(super) fn next(&mut self) -> Part {
         match self.state {
             State::Opaque => Part::Content { left: ENDLESS },

@@ -1,5 +1,4 @@
-//! Bytes to symbols: of all ways to say a stretch of bytes the cheapest, as the models are now (after the
-//! optimal parser of LZMA SDK; Igor Pavlov).
+//! Chooses symbols by cost: an optimal parser over the current models (after that of LZMA SDK; Igor Pavlov).
 
 use super::super::range::Encoder;
 use super::finder::{Finder, Found, common};
@@ -48,7 +47,7 @@ pub(in super::super) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<
     coder.finish()
 }
 
-/// What things cost now.
+/// Prices under the current models.
 #[derive(Clone, Copy)]
 struct Scale<'a> {
     models: &'a Models,
@@ -69,7 +68,7 @@ struct Way {
     after: After,
 }
 
-/// What a symbol leaves behind.
+/// The state after a symbol.
 #[derive(Debug, Clone, Copy)]
 struct After {
     state: State,
@@ -106,7 +105,7 @@ struct Parser<'a> {
     found: Vec<Found>,
     /// Where the stretch begins.
     begin: usize,
-    /// How far ways go.
+    /// The farthest position that a path reaches.
     end: usize,
 }
 
@@ -272,7 +271,7 @@ impl Scale<'_> {
     }
 }
 
-/// What is known of a byte.
+/// Contexts of a byte.
 fn around(bytes: &[u8], at: usize, back: u32, differs: bool, place: usize) -> Around {
     let byte = |back: usize| at.checked_sub(back + 1).map_or(0, |at| bytes[at]);
     let before = match at.checked_sub(4) {

@@ -1,4 +1,4 @@
-//! Bytes that no match gives, predicted from several sides.
+//! Codes literals with mixed contexts.
 
 use super::super::mix::{Logits, Mixer};
 use super::super::range::{Bit, Coder};
@@ -7,14 +7,14 @@ use super::PLACES;
 /// Predictions that are mixed.
 const INPUTS: usize = 3;
 
-/// What is known of a byte before it is coded.
+/// The contexts of a byte.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around {
     /// The four bytes before, the last one lowest.
     pub(super) before: u32,
-    /// What lies at the last distance.
+    /// The byte at the last distance.
     pub(super) expected: u8,
-    /// Whether a match has just ended, so that it is *not* what was expected.
+    /// A match has just ended, so that the byte is *not* the expected one.
     pub(super) differs: bool,
     pub(super) place: usize,
 }
