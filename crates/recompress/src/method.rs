@@ -12,14 +12,14 @@ use crate::zstd::{Effort, Generation, Zstd};
 
 /// An encoder of deflate with its parameters.
 ///
-/// Kept as six bytes: the encoder's number, the level (from -2), and the size of independent blocks (four bytes, the
+/// Kept as six bytes: the encoder's number, the level (signed), and the size of independent blocks (four bytes, the
 /// lowest first; 0 where there are none). Numbers are never given anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
     /// `compress/flate` of Go up to 1.26: `docker push`, the containerd store, BuildKit, ko, crane.
     Go {
-        /// From -2 (no matches) to 9. The default is 6.
+        /// From 0 (stored) to 9, or -1, the default, which is 6.
         level: i8,
     },
     /// klauspost's encoder, and that of Go from 1.27 on.
@@ -174,7 +174,7 @@ impl Method {
     /// Whether the parameters are among those that are known.
     pub(crate) fn is_valid(self) -> bool {
         match self {
-            Self::Go { level } => (-2..=9).contains(&level),
+            Self::Go { level } => (-1..=9).contains(&level),
             Self::Klauspost { level, .. } => (1..=6).contains(&level),
             Self::Pgzip { level, block, .. } => {
                 (1..=6).contains(&level) && klauspost::is_block(block as usize)
@@ -197,9 +197,8 @@ impl Method {
     /// An encoder at the start of a stream.
     pub(crate) fn encoder(self) -> Box<dyn Encoder> {
         match self {
-            Self::Go { level: ..-1 } => Box::new(golang::Plain::huffman()),
-            Self::Go { level: -1 } => Box::new(golang::Chained::new(6)),
-            Self::Go { level: 0 } => Box::new(golang::Plain::stored()),
+            Self::Go { level: ..0 } => Box::new(golang::Chained::new(6)),
+            Self::Go { level: 0 } => Box::new(golang::Stored::new()),
             Self::Go { level: 1 } => Box::new(golang::Fast::new()),
             Self::Go { level } => Box::new(golang::Chained::new(level.unsigned_abs())),
             Self::Klauspost { release, level } => {
@@ -251,8 +250,8 @@ impl Method {
 pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
     let (usual, rare): (&[i8], &[i8]) = match hints.effort {
         2 => (&[9], &[6]),
-        4 => (&[1], &[6, 0, -2]),
-        _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0, -2]),
+        4 => (&[1], &[6, 0]),
+        _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0]),
     };
     let at_levels = |levels: &[i8]| {
         let (of_go, of_zlib) = (candidates_of_go(levels), candidates_of_zlib(levels));

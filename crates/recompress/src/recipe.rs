@@ -177,7 +177,7 @@ mod tests {
         let (full, exact) = (Release::Full, Release::Exact);
         for (method, bytes) in [
             (Method::Go { level: 6 }, [1, 1, 6, 0, 0, 0, 0]),
-            (Method::Go { level: -2 }, [1, 1, 254, 0, 0, 0, 0]),
+            (Method::Go { level: 0 }, [1, 1, 0, 0, 0, 0, 0]),
             (Method::Klauspost { release: full, level: 5 }, [1, 2, 5, 0, 0, 0, 0]),
             (Method::Klauspost { release: exact, level: 6 }, [1, 3, 6, 0, 0, 0, 0]),
             (Method::Pgzip { release: full, level: 5, block: 1 << 20 }, [1, 4, 5, 0, 0, 16, 0]),
@@ -215,6 +215,8 @@ mod tests {
         for method in [
             [0, 6, 0, 0, 0, 0],
             [1, 10, 0, 0, 0, 0],
+            // Go without matches (-2): known until nobody was found who makes it.
+            [1, 254, 0, 0, 0, 0],
             [11, 6, 0, 0, 2, 0],
             [1, 6, 1, 0, 0, 0],
             [4, 5, 0, 1, 0, 0],
