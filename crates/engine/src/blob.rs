@@ -1,4 +1,4 @@
-//! How manifests and indexes name a blob (OCI image specification, "Content Descriptors").
+//! References to blobs, as manifests and indexes have them (OCI image specification, "Content Descriptors").
 
 use dsync_core::{DiffId, Digest};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 pub struct BlobRef {
     /// Of the bytes as they are stored.
     pub digest: Digest,
-    /// How many these are.
+    /// Their number.
     pub size: u64,
 }
 
@@ -19,7 +19,7 @@ impl BlobRef {
         Some(Self { digest, size: descriptor.get("size")?.as_u64()? })
     }
 
-    /// Whether this is the layer itself and no compressed form of it.
+    /// True if this is the layer itself and no compressed form of it.
     pub(crate) fn is_plain(&self, id: &DiffId) -> bool {
         self.digest.as_bytes() == id.as_bytes()
     }

@@ -1,4 +1,4 @@
-//! What an image is where manifests name images: documents, and the blobs that they list.
+//! The documents of an image where manifests name images, and the blobs that they list.
 //!
 //! The containerd image store, an OCI image layout and a registry all name an image by the digest of a manifest, or of
 //! an index of manifests (OCI image specification, "Image Manifest" and "Image Index"). Whoever has all these
@@ -34,7 +34,7 @@ pub struct PackedLayer {
 }
 
 impl PackedLayer {
-    /// Whether the stored bytes are the tar itself.
+    /// True if the stored bytes are the tar itself.
     pub fn is_plain(&self) -> bool {
         self.diff_id.is_some_and(|id| self.blob.is_plain(&id))
     }
@@ -68,7 +68,7 @@ pub enum PackageError<E: Display> {
     /// Where the documents are.
     #[error("{0}")]
     Source(E),
-    /// What they say.
+    /// The documents cannot be used.
     #[error("{0}")]
     Broken(String),
 }
@@ -81,14 +81,14 @@ pub trait Documents {
     /// A document with this digest, checked; `None` where it is not there.
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// Whether all these blobs are there.
+    /// True if all these blobs are there.
     fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, Self::Error>;
 }
 
 impl Package {
     /// Follows an index or a manifest to all that is there. Of an index with a platform, only the manifest for it.
     ///
-    /// What an index names and is not there does not belong to the package.
+    /// Documents that an index names and that are not there do not belong to the package.
     pub fn collect<D: Documents>(
         root: &BlobRef,
         platform: Option<&Platform>,
@@ -156,7 +156,7 @@ impl Package {
         self.root
     }
 
-    /// What the root is.
+    /// The media type of the root.
     pub fn media_type(&self) -> &str {
         &self.media_type
     }
@@ -237,7 +237,7 @@ impl Package {
         self.image(&host::platform()).is_some_and(|(shown, _)| shown.digest == *config)
     }
 
-    /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.
+    /// The image for a platform, or the only one: its config, and the layers, the lowest first.
     pub(crate) fn image(&self, platform: &Platform) -> Option<(&Config, Vec<&PackedLayer>)> {
         let image = match &self.images[..] {
             [only] => only,
@@ -297,7 +297,7 @@ struct Walk<'a, D> {
     flaws: Vec<String>,
     /// A layer that the last manifest names and that is not there, as it may not be distributed with it.
     foreign: Option<String>,
-    /// Whether what comes is only said of an image.
+    /// The walk is below an attestation, which is no image.
     beside: bool,
 }
 
@@ -452,7 +452,7 @@ impl<'a, D: Documents> Walk<'a, D> {
             });
             numbers.push(number);
         }
-        // What a builder says of an image has a config too.
+        // An attestation has a config too.
         if let Some(config) = parsed.filter(|_| !self.beside) {
             self.images.push(Member { manifest: blob.digest, config, layers: numbers });
         }
@@ -480,14 +480,14 @@ impl<D: Documents> Walk<'_, D> {
     }
 }
 
-/// What a document says that it is. Older ones need not say it.
+/// The media type of a document. Older ones need not have it.
 fn media_type(json: &Value) -> String {
     let plain = |text: &&str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.+-".contains(&b));
     let default = if json.get("manifests").is_some() { INDEX } else { MANIFEST };
     json.get("mediaType").and_then(Value::as_str).filter(plain).unwrap_or(default).to_owned()
 }
 
-/// Whether a manifest says that its config is an image's; that of a chart or a signature is something else.
+/// True if the config of a manifest is an image's; that of a chart or a signature is something else.
 fn is_config(manifest: &Value) -> bool {
     let media_type = manifest.pointer("/config/mediaType").and_then(Value::as_str);
     media_type.is_none_or(|media_type| {
@@ -510,7 +510,7 @@ pub(crate) fn for_platform(index: &Value, wanted: &Platform) -> Option<BlobRef> 
     entries(index).iter().find(fits).and_then(BlobRef::parse)
 }
 
-/// What a builder says of an image is listed beside it.
+/// True for an attestation, which a builder lists beside the image.
 pub(crate) fn is_attestation(descriptor: &Value) -> bool {
     descriptor.pointer("/annotations/vnd.docker.reference.type").is_some()
 }

@@ -1,4 +1,4 @@
-//! Where each file of a saved archive is, so that any of them can be read without the others.
+//! An index of the files of a saved archive, so that any of them can be read without the others.
 
 use std::collections::HashMap;
 
@@ -60,7 +60,7 @@ impl Contents {
         Ok(Self { tar, files })
     }
 
-    /// Whether there is such a file.
+    /// True if there is such a file.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.len(path).is_some()
     }

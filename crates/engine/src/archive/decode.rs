@@ -1,19 +1,19 @@
-//! Undoes the compression of a layer, by what its first bytes say.
+//! Decompresses a layer by its magic number.
 
 use std::io::{self, BufReader, Read};
 
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// How many first bytes tell a compression.
+/// First bytes by which a compression is recognised.
 const MAGIC: usize = 6;
 
-/// Whether a blob that begins so is gzip.
+/// True if a blob that begins so is gzip.
 pub(crate) fn is_gzip(start: &[u8]) -> bool {
     start.starts_with(GZIP)
 }
 
-/// Whether a blob that begins so is zstd. What pzstd writes begins with a frame that decoders skip.
+/// True if a blob that begins so is zstd. pzstd's output begins with a skippable frame.
 pub(crate) fn is_zstd(start: &[u8]) -> bool {
     start.starts_with(ZSTD) || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }

@@ -17,7 +17,7 @@ const LARGEST_EXTENSION: u64 = 1 << 20;
 /// Enough to hold an engine's error.
 const RECENT: usize = 4 << 10;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     /// A file; its contents are read from [`Entries`].
@@ -69,7 +69,7 @@ impl<R: Read> Entries<R> {
                         b'L' => long.path = Some(c_string(&text)),
                         b'K' => long.link = Some(c_string(&text)),
                         b'x' => long.pax(&text)?,
-                        // What is said of all entries at once is a comment in practice.
+                        // A global header is a comment in practice.
                         _ => {}
                     }
                 }
@@ -200,7 +200,7 @@ impl Entries<FileRange> {
     }
 }
 
-/// Whether a file that begins so is a tar archive.
+/// True if a file that begins so is a tar archive.
 pub(crate) fn begins_archive(start: &[u8]) -> bool {
     start.first_chunk().is_some_and(|block: &[u8; BLOCK]| is_header(block) || block == &[0; BLOCK])
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What the `tar` crate writes, as the oracle.
+/// An archive by the `tar` crate, as the oracle.
 fn archive(long: &str, links: bool) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut add = |path: &str, data: &[u8]| {

@@ -20,10 +20,10 @@ use crate::{Export, LayerSink};
 
 /// Configs of real images have a few hundred kilobytes at most.
 const LARGEST_DOCUMENT: u64 = 16 << 20;
-/// How much of all documents is kept until the manifest says which one is the config.
+/// Bytes of documents that are kept until the manifest names the config.
 const ALL_DOCUMENTS: usize = 64 << 20;
 
-/// What is known of the image in an archive, and what is wanted of it.
+/// Known properties of the image in an archive, and the layers that are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The digest that its config must have, where the engine tells.
@@ -50,7 +50,7 @@ pub fn read(
     seen.conclude()
 }
 
-/// What the archive has shown so far.
+/// The entries that were seen so far.
 struct Seen<'a> {
     request: &'a Request<'a>,
     /// The layer that lies in each directory of an old archive.
@@ -62,7 +62,7 @@ struct Seen<'a> {
     given: HashSet<String>,
 }
 
-/// What an entry is by its name.
+/// The kind of an entry by its name.
 enum Name {
     Document,
     Layer(Option<DiffId>),

@@ -47,7 +47,7 @@ impl Tar {
         unpack(io::Cursor::new(start).chain(file), name, folder)
     }
 
-    /// So many bytes from here on.
+    /// The range of `len` bytes from here on.
     pub(crate) fn part(&self, at: u64, len: u64) -> FileRange {
         FileRange { file: Arc::clone(&self.file), at, end: at.saturating_add(len) }
     }
@@ -138,7 +138,7 @@ impl FileRange {
         self.at = self.at.saturating_add(count).min(self.end);
     }
 
-    /// How many bytes are left.
+    /// Bytes that are left.
     pub(super) fn left(&self) -> u64 {
         self.end.saturating_sub(self.at)
     }

@@ -34,7 +34,7 @@ pub enum WriteError {
     Contents {
         /// The layer.
         layer: DiffId,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -46,7 +46,7 @@ pub(super) enum Bucket {
     Inline(Page),
 }
 
-/// What a key stands for.
+/// The value of a key.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
     Bytes(&'a [u8]),
@@ -60,7 +60,7 @@ impl Bolt {
         Ok(Self { file, meta })
     }
 
-    /// Whether nothing was committed since this was opened.
+    /// True if nothing was committed since this was opened.
     pub(super) fn is_unchanged(&self) -> io::Result<bool> {
         Ok(latest(&self.file)? == self.meta)
     }

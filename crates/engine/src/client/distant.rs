@@ -1,6 +1,6 @@
 //! An engine of another host of which nothing but a shell is needed: no agent, only `save` and `load`.
 //!
-//! What crosses is an archive of the missing layers, compressed: the shell drops the others by name (GNU
+//! An archive of the missing layers crosses, compressed: the shell drops the others by name (GNU
 //! tar's `--delete` is a filter) before the rest goes through zstd or gzip.
 
 use std::collections::HashSet;
@@ -67,7 +67,7 @@ impl DistantStore {
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
-    /// What an archive of the image has to be checked against.
+    /// The expected properties of an archive of the image.
     pub fn request<'a>(&self, image: &'a Image, wanted: &'a HashSet<DiffId>) -> Request<'a> {
         let config = Digest::from_bytes(*image.id.as_bytes());
         let config = (self.0.engine.kind != StoreKind::DockerContainerd).then_some(config);

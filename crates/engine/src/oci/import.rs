@@ -61,7 +61,7 @@ impl<'a> LayoutImport<'a> {
         Ok(file)
     }
 
-    /// What the manifest says of each layer: given, or held in whatever form.
+    /// Descriptors of the layers for the manifest: given, or held in whatever form.
     fn describe(&self, config: &Config) -> Result<Vec<Descriptor<'static>>, StoreError> {
         let mut held: HashMap<DiffId, BlobRef> = HashMap::new();
         for found in resolve(self.layout)?.images {
@@ -178,7 +178,7 @@ impl Import for LayoutImport<'_> {
             Identity::Exact(package) => {
                 self.check(package)?;
                 self.keep_layers()?;
-                // What names others comes after them.
+                // A document comes after those that it names.
                 let documents: Vec<&[u8]> = package.documents().map(|(_, bytes)| bytes).collect();
                 let mut written = None;
                 for document in documents.into_iter().rev() {

@@ -149,7 +149,7 @@ impl Layout {
         }
     }
 
-    /// Whether there is a blob of this size.
+    /// True if there is a blob of this size.
     pub(super) fn has(&self, blob: &BlobRef) -> bool {
         let len = match &self.files {
             Files::Directory(directory) => {

@@ -1,4 +1,4 @@
-//! From the entries of an index to images, as they are for one platform.
+//! Resolves the entries of an index to the images for one platform.
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Platform, Unreadable};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub(super) struct Found {
     pub(super) layers: Vec<BlobRef>,
     /// The digest of its config.
     pub(super) config: Digest,
-    /// What the entry names.
+    /// The document that the entry names.
     pub(super) root: BlobRef,
     /// Which entry of the index it was first seen in.
     pub(super) entry: usize,
@@ -81,7 +81,7 @@ fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, preferred: &Pl
 /// The image that an entry of the index stands for; `None` where it is no image, or none for this platform. An error is
 /// the reason why the image cannot be read.
 fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Option<Found>, String> {
-    // What a builder says of an image may stand in the index of the layout itself.
+    // Attestations of an image may stand in the index of the layout itself.
     if is_attestation(descriptor) {
         return Ok(None);
     }

@@ -22,11 +22,11 @@ pub(in crate::client) struct Podman {
     driver: String,
 }
 
-/// What the engine says that it has; a folder of the same name on this host need not be the same.
+/// The storage as the engine describes it; a folder of the same name on this host need not be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::client) struct Told {
     pub(in crate::client) driver: String,
-    /// How large the file system is.
+    /// The size of the file system.
     pub(in crate::client) allocated: u64,
 }
 
@@ -59,7 +59,7 @@ struct Layers {
     places: HashMap<Digest, usize>,
 }
 
-/// What there is, and what only the engine can tell.
+/// Images that were read, and those that only the engine can describe.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::client) struct Found {
     pub(in crate::client) images: Vec<Image>,
@@ -163,7 +163,7 @@ impl Podman {
                 id: text(layer, "id").parse().ok()?,
                 parent: text(layer, "parent"),
                 diff_id: text(layer, "diff-digest").parse().ok(),
-                // What is empty has none.
+                // An empty file has none.
                 size: layer.get("diff-size").map_or(Some(0), Value::as_u64),
             })
         })?;
@@ -224,7 +224,7 @@ fn text(json: &Value, key: &str) -> String {
     json.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// What tells whether an image was built from another: the other has the same history but for the last step, and the
+/// The key by which an image is found to be built from another: the other has the same history but for the last step, and the
 /// same layers, perhaps without the last one (`areParentAndChild` in libimage's `oci.go`).
 struct Origin {
     own: Digest,
