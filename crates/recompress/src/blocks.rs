@@ -44,7 +44,7 @@ impl Blocks {
         }
     }
 
-    /// Whether a full block is the last if nothing follows; else an empty one is.
+    /// True if a full block is the last when nothing follows; else an empty one is.
     fn may_end_full(self) -> bool {
         matches!(self.kind, Program::Pigz)
     }
@@ -80,7 +80,7 @@ impl Blocks {
     }
 }
 
-/// What is known when all was encoded.
+/// Totals after all was encoded.
 #[derive(Default)]
 pub(crate) struct Ends {
     pub(crate) crc: Crc,

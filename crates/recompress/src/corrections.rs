@@ -1,4 +1,4 @@
-//! Where a blob differs from what an encoder makes of its plain bytes.
+//! Corrections: the differences between a blob and an encoder's output for its plain bytes.
 //!
 //! Kept in columns, each of one kind of number, which zstd packs.
 
@@ -6,7 +6,7 @@ use std::io::Read;
 
 use dsync_core::varint;
 
-/// What a column is of.
+/// The columns of corrections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Of {
     /// The right tokens before each wrong one.
@@ -35,7 +35,7 @@ pub(crate) const LARGEST_PACKED: usize = 1 << 20;
 const LEVEL: i32 = 19;
 const WINDOW: u32 = 24;
 
-/// What has to be known beside the encoder.
+/// Corrections to the decisions of an encoder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Corrections {
     /// After a flush nothing is known of what was before.
@@ -46,7 +46,7 @@ pub(crate) struct Corrections {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Column {
     bytes: Vec<u8>,
-    /// What was taken of it.
+    /// The bytes that were taken.
     at: usize,
 }
 
@@ -83,7 +83,7 @@ impl Corrections {
         number
     }
 
-    /// What of a column was not taken yet.
+    /// The bytes of a column that were not taken yet.
     pub(crate) fn rest(&self, of: Of) -> &[u8] {
         let column = &self.columns[of as usize];
         &column.bytes[column.at..]
@@ -95,12 +95,12 @@ impl Corrections {
         column.at = column.bytes.len().min(column.at + bytes);
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.columns.iter().map(|column| column.bytes.len()).sum()
     }
 
-    /// Whether all were taken.
+    /// True if all were taken.
     pub(crate) fn is_spent(&self) -> bool {
         self.columns.iter().all(|column| column.at == column.bytes.len())
     }

@@ -1,6 +1,6 @@
 //! Deflate streams inside of files: members of zip archives (wheels, jars), files of gzip (changelogs, manual pages).
 //!
-//! What changed a little before compression is another file after it. So a file whose streams all come from encoders
+//! A small change before compression changes all bytes after it. So a file whose streams all come from encoders
 //! that are known here is *opened*: its plain bytes stand where the streams stood. It is closed by running the encoders
 //! again. A file that is only to be compared with needs no encoders.
 
@@ -48,11 +48,11 @@ pub struct Inflated {
 /// A stream that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
-    /// How many bytes of the opened file are between the stream before and this one.
+    /// Bytes of the inflated file between the stream before and this one.
     pub gap: u64,
-    /// How many plain bytes it has.
+    /// Its plain bytes.
     pub plain: u64,
-    /// What makes it of these.
+    /// The encoder that makes it of these.
     pub method: Method,
 }
 
@@ -71,7 +71,7 @@ impl Inflated {
         let mut done = 0;
         for Found { at, plain } in found {
             let method = usual.iter().position(|method| makes(*method, &plain, &file[at.clone()]))?;
-            // What made one stream of a file made all, as a rule.
+            // One encoder made all streams of a file, as a rule.
             usual[..=method].rotate_right(1);
             opened.bytes.extend_from_slice(&file[done..at.start]);
             opened.bytes.extend_from_slice(&plain);
@@ -143,7 +143,7 @@ fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
 
 /// A stream that was followed to its end.
 struct InflatedStream {
-    /// How many bytes it has.
+    /// The bytes of the stream.
     used: usize,
     plain: Vec<u8>,
 }
@@ -180,7 +180,7 @@ fn start(bytes: &[u8]) -> Option<usize> {
     (start < bytes.len()).then_some(start)
 }
 
-/// Whether the encoder makes this stream.
+/// True if the encoder makes this stream.
 fn makes(method: Method, plain: &[u8], stream: &[u8]) -> bool {
     let mut encoder = method.encoder();
     let mut rest = stream;

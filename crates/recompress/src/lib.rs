@@ -1,4 +1,4 @@
-//! Compressed layers again, to the byte.
+//! Re-creates compressed layers to the byte, from their tar and a recipe.
 //!
 //! Where an image is named by its compressed layers, the target of a sync must have the same compressed bytes, though
 //! only what is new in the tar crossed the wire. The output of an encoder is a pure function of its input, and few

@@ -79,7 +79,7 @@ const UMOCI_BLOCK: u32 = 256 << 10;
 const PIGZ_BLOCK: u32 = 128 << 10;
 
 impl Flavour {
-    /// What is added to the number of an encoder.
+    /// The offset from the first number of the family.
     fn number(self) -> u8 {
         match self {
             Self::Zlib => 0,
@@ -90,7 +90,7 @@ impl Flavour {
 }
 
 impl Release {
-    /// What is added to the number of an encoder.
+    /// The offset from the first number of the family.
     fn number(self) -> u8 {
         match self {
             Self::Full => 0,
@@ -100,7 +100,7 @@ impl Release {
 }
 
 impl Generation {
-    /// What is added to the number of an encoder.
+    /// The offset from the first number of the family.
     fn number(self) -> u8 {
         match self {
             Self::V1_15 => 0,
@@ -171,7 +171,7 @@ impl Method {
         (method.is_valid() && method.to_bytes() == bytes).then_some(method)
     }
 
-    /// Whether the parameters are among those that are known.
+    /// True if the parameters are known.
     pub(crate) fn is_valid(self) -> bool {
         match self {
             Self::Go { level } => (-1..=9).contains(&level),
@@ -189,7 +189,7 @@ impl Method {
         }
     }
 
-    /// Whether its stream is in a gzip file, with a header before it and a footer after it.
+    /// True if its stream is in a gzip file, with a header before it and a footer after it.
     pub(crate) fn is_gzip(self) -> bool {
         !matches!(self, Self::Zstd { .. })
     }
@@ -220,7 +220,7 @@ impl Method {
 }
 
 impl Method {
-    /// Whether there can be checkpoints: the level remembers every place.
+    /// True if there can be checkpoints: the level remembers every position.
     pub(crate) fn is_resumable(self) -> bool {
         match self {
             Self::Go { level } => level == -1 || level >= 4,
@@ -244,7 +244,7 @@ impl Method {
     }
 }
 
-/// What may have written a blob with such a header: the most probable first, and what is less so apart.
+/// The candidates for a blob with such a header: the most probable first, less probable ones apart.
 ///
 /// All programs but a few that tell nothing (0) say whether they were at their fastest (4) or best (2).
 pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {

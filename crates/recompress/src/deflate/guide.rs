@@ -10,7 +10,7 @@ use super::reader::{Bits, Block, Head, Shape};
 use super::token::Token;
 use crate::corrections::{Corrections, Of};
 
-/// What the column of shapes says of a block.
+/// Values of the column of shapes.
 const AS_IT_WOULD: u8 = 0;
 const STORED: u8 = 1;
 const FIXED: u8 = 2;
@@ -18,7 +18,7 @@ const OWN: u8 = 3;
 /// With the next head in the column of heads.
 const GIVEN: u8 = 4;
 
-/// What an encoder would make of a block.
+/// The coding that an encoder would choose for a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlockKind {
     Stored,
@@ -26,7 +26,7 @@ pub(crate) enum BlockKind {
     Own,
 }
 
-/// What it is to be.
+/// The coding that the blob has.
 pub(crate) enum Form {
     Of(BlockKind),
     Given(Box<Head>),
@@ -46,14 +46,14 @@ pub(crate) struct Guide {
 /// Right answers in a row.
 #[derive(Default)]
 struct Run {
-    /// How many there were.
+    /// The right answers so far.
     past: u64,
-    /// How many there are until the next wrong one; none if there is no more.
+    /// The right answers until the next wrong one; none if there is no more.
     left: Option<u64>,
 }
 
 impl Run {
-    /// Whether the next answer is wrong, as the notes say.
+    /// True if the next answer is wrong by the notes.
     fn is_wrong(&mut self, of: Of, notes: &mut Corrections) -> bool {
         match &mut self.left {
             Some(0) => {
@@ -116,7 +116,7 @@ impl Guide {
         &mut self.notes
     }
 
-    /// Whether all that was noted, or is in the blob, was done.
+    /// True if all notes, or all of the blob, were used.
     pub(crate) fn is_spent(&self) -> bool {
         self.blob.as_ref().map_or_else(|| self.notes.is_spent(), |blob| blob.blocks.is_empty())
     }
@@ -142,7 +142,7 @@ impl Guide {
             return would;
         };
         let token = match block.shape {
-            // What was stored had tokens once, which nobody knows.
+            // The tokens of a stored block are unknown.
             Shape::Stored if would.len() <= blob.left => would,
             Shape::Stored => Token::literal(byte),
             _ => block.tokens.get(blob.token).copied().unwrap_or(would),
@@ -163,7 +163,7 @@ impl Guide {
         token
     }
 
-    /// Whether the block ends after this token.
+    /// True if the block ends after this token.
     pub(crate) fn ends(&mut self, would: bool) -> bool {
         let Some(blob) = &mut self.blob else {
             return would != self.ends.is_wrong(Of::Ends, &mut self.notes);
@@ -240,7 +240,7 @@ impl Guide {
         (form, empties)
     }
 
-    /// What was asked for cannot be done.
+    /// The guide asks for the impossible.
     pub(crate) fn give_up(&mut self) {
         self.is_broken = true;
     }

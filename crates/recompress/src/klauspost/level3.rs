@@ -7,7 +7,7 @@ use super::pairs::Pair;
 use super::tokens::Tokens;
 
 const BITS: u32 = 16;
-/// How far back matches begin, at most.
+/// The greatest distance at which a match begins.
 const NEAR: i32 = REACH - 4;
 
 pub(super) struct Level3 {

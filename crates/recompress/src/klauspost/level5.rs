@@ -10,7 +10,7 @@ use crate::deflate::alphabet::LONGEST;
 
 /// Matches from this length on are not compared with one at their end.
 const GOOD: i32 = 30;
-/// How many bytes at its start the match at the end may lack.
+/// Bytes at its start that the match at the end may lack.
 const LACKING: i32 = 2;
 
 pub(super) struct Level5 {

@@ -8,7 +8,7 @@ use super::matches::{Match, emit_rest};
 use super::pairs::{BlockTables, Tables};
 use super::tokens::Tokens;
 
-/// How many bytes at its start the match at the end may lack.
+/// Bytes at its start that the match at the end may lack.
 const LACKING: i32 = 2;
 
 pub(super) struct Level6 {

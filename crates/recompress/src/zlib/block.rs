@@ -47,7 +47,7 @@ impl Blocks {
         token
     }
 
-    /// Whether the block ends after the last token, which it would or not.
+    /// True if the block ends after the last token, by the guide or else by the encoder's own decision.
     pub(super) fn ends(&mut self, would: bool) -> bool {
         self.guide.as_mut().map_or(would, |guide| guide.ends(would))
     }
@@ -204,7 +204,7 @@ impl Head {
         }
     }
 
-    /// How many lengths of codes for lengths are told: at least four.
+    /// The number of code lengths for code lengths that are written: at least four.
     fn told(&self) -> usize {
         let unused = META_ORDER.iter().rev().take_while(|symbol| self.codes[**symbol].is_none()).count();
         (META - unused).max(4)

@@ -4,7 +4,7 @@ use super::huffman::{Coded, Literals};
 use super::sequences::{SHORTEST, Sequence, Sequences};
 use super::{Effort, Generation};
 
-/// What a finder makes of a block.
+/// The sequences of a block, by a match finder.
 #[derive(Default)]
 pub(super) struct Found {
     /// The literals of all sequences, and what follows the last.
@@ -19,7 +19,7 @@ impl Found {
     }
 }
 
-/// How a block is kept.
+/// The type of a block (RFC 8878, "Block_Type").
 #[derive(Debug, Clone, Copy)]
 enum BlockType {
     Raw = 0,
@@ -27,7 +27,7 @@ enum BlockType {
     Compressed = 2,
 }
 
-/// How literals are kept; a new code and the code before have numbers of their own.
+/// The type of literals (RFC 8878, "Literals_Block_Type"); a new code and the code before have numbers of their own.
 #[derive(Debug, Clone, Copy)]
 enum LiteralsKind {
     Raw = 0,
@@ -44,7 +44,7 @@ const FEWEST: usize = 32;
 /// The writer of blocks, with what it knows of the one before.
 pub(super) struct Blocks {
     pub(super) generation: Generation,
-    /// Whether blocks without sequences are coded.
+    /// Blocks without sequences are coded.
     codes_alone: bool,
     /// Plain bytes in a full block.
     full: usize,
