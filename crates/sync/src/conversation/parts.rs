@@ -9,7 +9,7 @@ use dsync_delta::columns::Literal;
 use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
 use dsync_delta::gather;
 use dsync_delta::tree::{Answerer, Asker, Match};
-use dsync_delta::{Divided, Listing, Copied, ChunkRef, Wanted, divide};
+use dsync_delta::{ChunkRef, Copied, Divided, Listing, Wanted, divide};
 use dsync_proto::Peer;
 
 use super::question::{LOST, answer, ask, await_question};

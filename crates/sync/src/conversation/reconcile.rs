@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dsync_delta::listing::{Entries, Selection};
 use dsync_delta::tree::{Answerer, Asker, Item, Match};
-use dsync_delta::{ContentId, Listing, ChunkRef};
+use dsync_delta::{ChunkRef, ContentId, Listing};
 
 use super::question::{answer, ask};
 use crate::failure::EndpointError;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_delta::columns::Literal;
-use dsync_delta::{Divided, Listing, Copied, ChunkRef};
+use dsync_delta::{ChunkRef, Copied, Divided, Listing};
 
 use crate::conversation::parts::{self, Parted, Stretches};
 use crate::layers::{Shelf, Slice, Slices};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use dsync_core::DiffId;
-use dsync_delta::columns::{Decoder, Origin, Assembly};
+use dsync_delta::columns::{Assembly, Decoder, Origin};
 use dsync_delta::gather;
 use dsync_engine::Import;
 use dsync_proto::{LayerOutcome, LayerState, Received, limits};
