@@ -4,6 +4,9 @@
 //! programs wait for a lock that the writer holds as long as it runs. This reader takes none. A writer puts
 //! changed pages where no page of the last committed state is, so what is read is that state as long as nothing was
 //! committed since: [`Bolt::is_unchanged`] says so, and without it nothing that was read may be believed.
+//!
+//! It saves the names of `docker images`, some 6 ms for each image: a report of 2,000 takes 1.1 s with it and 13 s without
+//! (`docs/identity.md`, "Long lists").
 
 use std::fs::File;
 use std::io;
