@@ -3,11 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use dsync_core::{ImageRef, Pattern, Platform};
 use dsync_sync::{Compression, Remote};
-
-use crate::help;
 
 const WHAT: &str = "What to synchronise";
 const HOW: &str = "How to reach the two sides";
@@ -368,17 +366,6 @@ pub(crate) enum Color {
 pub(crate) struct CommandLine {
     pub(crate) text: String,
     pub(crate) words: Vec<String>,
-}
-
-/// Reads the arguments that follow the program's name.
-pub(crate) fn parse(
-    name: &str,
-    arguments: Vec<std::ffi::OsString>,
-    color: clap::ColorChoice,
-) -> Result<Cli, clap::Error> {
-    let mut command = help::command(name).no_binary_name(true).color(color);
-    let matches = command.try_get_matches_from_mut(arguments)?;
-    Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
 }
 
 fn image(text: &str) -> Result<String, dsync_core::ReferenceError> {

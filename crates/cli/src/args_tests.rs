@@ -4,6 +4,7 @@ use dsync_sync::Status;
 
 use super::*;
 use crate::help::{EXAMPLES, command};
+use crate::parse::parse;
 
 fn parsed(line: &str) -> Cli {
     let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();

@@ -10,6 +10,7 @@ mod error;
 mod escape;
 mod help;
 mod manual;
+mod parse;
 mod patch;
 mod plugin;
 mod progress;

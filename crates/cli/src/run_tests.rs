@@ -5,7 +5,6 @@ use std::path::Path;
 use dsync_sync::FailureKind;
 
 use super::*;
-use crate::args;
 use crate::progress::Verbosity;
 use crate::testing::{self, Fake, NOW, Shared};
 
@@ -18,7 +17,7 @@ struct Ran {
 /// Runs a command line against `fake`; standard output is a pipe.
 fn ran(mut fake: Fake, line: &str) -> Ran {
     let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
-    let args = args::parse("docker-sync", words, clap::ColorChoice::Never).unwrap().sync;
+    let args = crate::parse::parse("docker-sync", words, clap::ColorChoice::Never).unwrap().sync;
     let verbosity = Verbosity { bars: false, quiet: args.quiet || args.json, verbose: false };
     let (err, mut out) = (Shared::default(), Shared::default());
     let progress = Progress::new(verbosity, Box::new(err.clone()));

@@ -12,12 +12,12 @@ use anstream::AutoStream;
 use clap::ColorChoice;
 use dsync_sync::{Interrupt, Remote};
 
-use crate::args::{self, Color, Command, Here, SyncArgs};
+use crate::args::{Color, Command, Here, SyncArgs};
 use crate::error::{self, Context, Diagnosis};
 use crate::plugin::{self, Call};
 use crate::progress::{Progress, Verbosity};
 use crate::run::{self, Request, Show};
-use crate::{backend, cache, manual, patch, report, signals};
+use crate::{backend, cache, manual, parse, patch, report, signals};
 
 /// The progress line, for a panic to take away.
 static PROGRESS: OnceLock<Arc<Progress>> = OnceLock::new();
@@ -33,7 +33,7 @@ pub(crate) fn start() -> u8 {
     };
     let early = Early::of(&arguments);
     tell_crashes(early);
-    let cli = match args::parse(program, arguments, early.color) {
+    let cli = match parse::parse(program, arguments, early.color) {
         Ok(cli) => cli,
         Err(e) => return refuse(&e, early.json),
     };

@@ -79,7 +79,7 @@ digest_type! {
     ChainId
 }
 digest_type! {
-    /// What an engine shows as the image ID: the digest of the config, or of a manifest or an index.
+    /// The image ID that an engine shows: the digest of the config, or of a manifest or an index.
     ImageId
 }
 

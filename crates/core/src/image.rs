@@ -24,12 +24,12 @@ pub struct Image {
 }
 
 impl Image {
-    /// Whether the image has this name and tag.
+    /// True if the image has this name and tag.
     pub fn is_named(&self, name: &ImageRef) -> bool {
         self.names.contains(name)
     }
 
-    /// Whether both have the same config and the same layers, whatever ID each store shows for them.
+    /// True if both have the same config and the same layers, whatever ID each store shows for them.
     ///
     /// The config counts as bytes: reproducible builders fix the time, so images with equal layers and times can
     /// still differ in a command, a variable, a label or the history. `None` where the layers agree and the config
@@ -71,7 +71,7 @@ impl From<Vec<Image>> for Inventory {
     }
 }
 
-/// How many of the lowest layers two stacks have in common.
+/// The number of layers that two stacks share from the lowest up.
 ///
 /// This replaces the common ancestor of the original: engines lose `Parent` on load, the stack of diff ids stays.
 pub fn shared_prefix(a: &[DiffId], b: &[DiffId]) -> usize {

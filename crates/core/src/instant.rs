@@ -70,7 +70,7 @@ impl Instant {
         }
     }
 
-    /// Whether it says when something was made. Reproducible builders fix it to a time before there were images: 1970
+    /// True if it is a time at which something was made. Reproducible builders fix it to a time before there were images: 1970
     /// (jib, nix, bazel), 1980 (buildpacks).
     pub fn is_told(self) -> bool {
         self.seconds >= YEAR_2000

@@ -1,15 +1,21 @@
-//! The vocabulary of docker-sync: digests, image references, platforms, and read-only views over raw
-//! config bytes. Everything here is a value; nothing here reads a file, runs a process or knows a wire.
+//! The vocabulary of docker-sync: digests, image references, platforms, read-only views over raw config bytes, and the
+//! small encodings that several crates read ([`varint`], [`ustar`], [`pax`]). Everything here is a value; nothing here
+//! opens a file, runs a process or knows a wire.
 
 mod config;
 mod digest;
+mod hashing;
 mod image;
 mod instant;
+pub mod pax;
 mod platform;
 mod reference;
+pub mod ustar;
+pub mod varint;
 
 pub use config::{Config, ConfigError};
 pub use digest::{ChainId, DiffId, Digest, DigestError, ImageId};
+pub use hashing::HashingWriter;
 pub use image::{Image, Inventory, Unreadable, shared_prefix};
 pub use instant::Instant;
 pub use platform::Platform;

@@ -17,7 +17,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Whether an image for `self` is what was asked for with `--platform wanted`.
+    /// True if an image for `self` satisfies `--platform wanted`.
     ///
     /// A wanted platform without a variant takes any variant.
     pub fn satisfies(&self, wanted: &Platform) -> bool {

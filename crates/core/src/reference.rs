@@ -26,7 +26,7 @@ pub enum ReferenceError {
     /// Not a glob.
     #[error("'{0}' is not a valid pattern")]
     Pattern(String),
-    /// What follows an `@`.
+    /// The digest after an `@`.
     #[error("'{0}' has no valid digest: expected NAME[:TAG]@sha256: and 64 hex digits")]
     Digest(String),
 }
@@ -87,7 +87,7 @@ impl FromStr for ImageRef {
     }
 }
 
-/// What a user names: one image, one by its digest (`web:v2@sha256:…`), or a glob over many (`'shop/*:v2'`).
+/// A selection by the user: one image, one by its digest (`web:v2@sha256:…`), or a glob over many (`'shop/*:v2'`).
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
@@ -103,7 +103,7 @@ enum Matcher {
 }
 
 impl Pattern {
-    /// Whether this selects the name, or names what it selects by a digest so.
+    /// True if this selects the name, or has the name beside a digest.
     pub fn matches(&self, name: &ImageRef) -> bool {
         match &self.matcher {
             Matcher::Exact(exact) => exact == name,
@@ -163,7 +163,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// Whether every bracket and brace of a glob is closed.
+/// True if every bracket and brace of a glob is closed.
 fn is_balanced(glob: &str) -> bool {
     let count = |c: char| glob.chars().filter(|&other| other == c).count();
     count('[') == count(']') && count('{') == count('}')

@@ -15,7 +15,7 @@ use dsync_core::DiffId;
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::gather::{self, Run};
-use dsync_delta::{ContentSource, Listing, Scanner, Spot, join};
+use dsync_delta::{ChunkRef, ContentSource, Listing, Scanner, join};
 
 /// How many of the costliest files are shown.
 const TOP: usize = 20;
@@ -61,13 +61,13 @@ fn main() -> Result<()> {
         packed.len()
     );
 
-    let sent: Vec<Spot> = encoder.literals().iter().map(Literal::spot).collect();
+    let sent: Vec<ChunkRef> = encoder.literals().iter().map(Literal::spot).collect();
     let readable: Vec<Option<&Listing>> = basis.iter().copied().map(Some).collect();
     let batches = gather::batches(&listings, &sent, &readable, mib << 20);
     let begun = Instant::now();
     let (mut raw, mut old_raw, mut total) = (0, 0, 0);
     let mut top = Vec::new();
-    let mut literals: HashMap<Spot, Vec<u8>> = HashMap::new();
+    let mut literals: HashMap<ChunkRef, Vec<u8>> = HashMap::new();
     for (number, batch) in batches.iter().enumerate() {
         let items = |runs: &[Run], layers: &[Layer]| {
             let items: Vec<Vec<u8>> =
@@ -120,10 +120,10 @@ fn main() -> Result<()> {
     let mut decoder = Decoder::new(&basis, Mode::Known, Limits::ANY);
     let mut input = &columns[..];
     for layer in &new {
-        let recipe = decoder.layer(&mut input)?;
+        let assembly = decoder.layer(&mut input)?;
         let mut contents = Sources { old: &old, sent: &sent, literals: &literals };
         let mut out = Vec::new();
-        join(&recipe, &mut contents, &mut out)?;
+        join(&assembly, &mut contents, &mut out)?;
         assert_eq!(out, layer.tar);
     }
     Ok(())
@@ -131,8 +131,8 @@ fn main() -> Result<()> {
 
 struct Sources<'a> {
     old: &'a [Layer],
-    sent: &'a [Spot],
-    literals: &'a HashMap<Spot, Vec<u8>>,
+    sent: &'a [ChunkRef],
+    literals: &'a HashMap<ChunkRef, Vec<u8>>,
 }
 
 impl ContentSource for Sources<'_> {

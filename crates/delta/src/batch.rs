@@ -1,4 +1,4 @@
-//! New bytes by old ones: one batch of literals, in as few bytes as the effort finds.
+//! Compresses one batch of literals against old contents.
 //!
 //! The format is in `docs/batch.md`. The first byte says the method.
 

@@ -1,4 +1,4 @@
-//! Layers in columns: what a layer is made of, told to somebody who knows other layers.
+//! Encodes listings against other listings that the peer knows, field by field: the header delta.
 //!
 //! Each field of the records has a column of its own, and each value is told against the same field of the
 //! record that is most like it: the one with the same path in the basis, or else the last of its kind. So a
@@ -10,10 +10,10 @@ mod index;
 mod reference;
 mod stream;
 
-pub use decode::{ColumnsError, Decoder, Limits, Recipe};
+pub use decode::{Assembly, ColumnsError, Decoder, Limits};
 pub use encode::Encoder;
 
-/// How contents are told.
+/// The encoding of contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Every content is a literal: the way out when something was mistaken.
@@ -34,7 +34,7 @@ pub enum Origin {
         /// Which of its contents.
         content: u32,
     },
-    /// What is told for the first time: literals are numbered through all layers.
+    /// A content that is encoded for the first time: literals are numbered through all layers.
     Literal(u32),
 }
 
@@ -47,27 +47,27 @@ pub struct Literal {
     pub content: u32,
     /// Its bytes.
     pub len: u32,
-    /// How often the layers use it.
+    /// Its uses in all layers.
     pub uses: u32,
 }
 
 impl Literal {
     /// The content in which it comes first.
-    pub fn spot(&self) -> Spot {
-        Spot { layer: self.layer, content: self.content }
+    pub fn spot(&self) -> ChunkRef {
+        ChunkRef { layer: self.layer, content: self.content }
     }
 }
 
 /// A content of several listings: which listing, and which of its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Spot {
+pub struct ChunkRef {
     /// The listing.
     pub layer: u32,
     /// The content.
     pub content: u32,
 }
 
-/// What a content was told as, in four bytes: the number of a content of the basis, or of a literal.
+/// The number under which a content was encoded, in four bytes: of a content of the basis, or of a literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Used(u32);
 

@@ -1,4 +1,4 @@
-//! The name of a file's content: its hash, whatever the file is called and wherever it lies.
+//! Identifies a content by its hash, whatever the path of its file.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 pub struct ContentId([u8; 16]);
 
 impl ContentId {
-    /// What stands for an id that is not known.
+    /// In place of an id that is not known.
     pub const UNKNOWN: ContentId = ContentId([0; 16]);
 
     /// The id of these bytes.

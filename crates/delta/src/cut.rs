@@ -1,4 +1,4 @@
-//! Cuts that depend on the bytes around them only, so that what is inserted or removed moves no cut farther on.
+//! Content-defined chunking: a cut depends on the bytes around it alone, so that an insertion moves no cut farther on.
 //!
 //! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data
 //! Deduplication", USENIX ATC 2016: a gear hash, no cut below a least length, and a harder test before the
@@ -6,7 +6,7 @@
 
 pub mod fine;
 
-/// How long pieces are, in bytes.
+/// Sizes of pieces, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lengths {
     /// No piece but the last is shorter.
@@ -22,7 +22,7 @@ pub const COARSE: Lengths = Lengths { min: 16 << 10, average: 64 << 10, max: 256
 /// For what a changed content has in common with an old one that only the other side has.
 pub const FINE: Lengths = Lengths { min: 128, average: 512, max: 2 << 10 };
 
-/// How many bits the test has more before the average length, and fewer after it.
+/// Bits that the test has more before the average length, and fewer after it (FastCDC's normalized chunking).
 const NORMAL: u32 = 2;
 
 /// Finds cuts in bytes that come in pieces of any length.

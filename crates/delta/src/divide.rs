@@ -1,5 +1,4 @@
-//! Contents of which a target has parts: layers in which these are divided, and what both sides have of their
-//! files, as old versions.
+//! Divides contents of which the target has parts, and lists those parts as old versions of their files.
 //!
 //! A content that is divided into stretches (see [`cut::fine`](crate::cut::fine)) becomes as many contents. So
 //! all that comes after knows whole contents only, and the stretches that both sides have are contents of a
@@ -18,13 +17,13 @@ pub struct Divided {
     /// For each layer, of files in which a content is divided, what both sides have. These are no layers: their
     /// diff ids are those of the layers, and where their contents lie means nothing.
     pub shared: Vec<Listing>,
-    /// What the contents of `shared` are.
-    pub parts: Vec<Vec<Part>>,
+    /// The origins of the contents of `shared`.
+    pub parts: Vec<Vec<Copied>>,
 }
 
-/// What a shared content is a copy of.
+/// The origin of a shared content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Copied {
     /// A content of the layer, as it was before.
     Whole(usize),
     /// A stretch of a literal.
@@ -63,13 +62,13 @@ pub fn divide<'s>(
                 match of(content) {
                     None => {
                         kept.push(listing.contents().at(content).len);
-                        parts.push(Part::Whole(content));
+                        parts.push(Copied::Whole(content));
                     }
                     Some(literal) => {
                         for (number, stretch) in stretches(literal).iter().enumerate() {
                             if stretch.known {
                                 kept.push(stretch.bytes.end - stretch.bytes.start);
-                                parts.push(Part::Stretch { literal, stretch: number });
+                                parts.push(Copied::Stretch { literal, stretch: number });
                             }
                         }
                     }
@@ -129,7 +128,7 @@ mod tests {
         let files: Vec<_> = divided.shared[0].files().collect();
         assert_eq!(files.len(), 1);
         assert_eq!((&files[0].path[..], files[0].len), (&b"b"[..], 990));
-        let known = |stretch| Part::Stretch { literal: 1, stretch };
+        let known = |stretch| Copied::Stretch { literal: 1, stretch };
         assert_eq!(divided.parts, [[known(0), known(2)]]);
     }
 }

@@ -1,4 +1,4 @@
-//! Which literals are sent together, and beside which old contents.
+//! Plans batches: which literals are compressed together, against which old contents.
 //!
 //! A batch is coded as one piece, so what is alike belongs into one batch: files of a kind, in the order of
 //! their paths, each with its old version. The old version of a file is the file of the same path, else of a
@@ -15,7 +15,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use crate::{Listing, Spot};
+use crate::{ChunkRef, Listing};
 use names::{NewFiles, OldFile, Version, kind, versions};
 
 /// Consecutive contents of one file of a layer.
@@ -49,9 +49,9 @@ impl Run {
     }
 
     /// The contents, one by one.
-    pub fn spots(&self) -> impl Iterator<Item = Spot> + use<> {
+    pub fn spots(&self) -> impl Iterator<Item = ChunkRef> + use<> {
         let layer = self.layer;
-        (self.start..self.end).map(move |content| Spot { layer, content })
+        (self.start..self.end).map(move |content| ChunkRef { layer, content })
     }
 
     /// Their bytes.
@@ -66,7 +66,7 @@ impl Run {
     }
 
     /// Adds the next content, unless it is of another listing, or would make it longer than `most` bytes.
-    fn extend(&mut self, spot: Spot, len: u32, most: u64) -> bool {
+    fn extend(&mut self, spot: ChunkRef, len: u32, most: u64) -> bool {
         let all = u64::from(self.len) + u64::from(len);
         let goes_on = (self.layer, self.end) == (spot.layer, spot.content) && all <= most;
         if goes_on && let Ok(all) = u32::try_from(all) {
@@ -81,9 +81,9 @@ impl Run {
 /// Literals that are coded together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// What is sent; the layers are those of the new image that were encoded.
+    /// The literals that are sent; the layers are those of the new image that were encoded.
     pub new: Vec<Run>,
-    /// What both sides have; the layers are those of the basis.
+    /// Contents that both sides have; the layers are those of the basis.
     pub old: Vec<Run>,
     /// For each run of `new` which of `old` it is a new version of.
     pairs: Vec<Option<u32>>,
@@ -100,7 +100,7 @@ impl Batch {
         self.new.iter().map(Run::len).sum()
     }
 
-    /// Whether it sends nothing.
+    /// True if it sends nothing.
     pub fn is_empty(&self) -> bool {
         self.new.is_empty()
     }
@@ -121,7 +121,7 @@ impl Batch {
 /// their order.
 ///
 /// `basis` has `None` for a layer whose bytes the source has not.
-pub fn batches(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
+pub fn batches(new: &[&Listing], sent: &[ChunkRef], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
     match basis.iter().all(Option::is_none) {
         true => in_order(new, sent.iter().copied(), std::iter::repeat(limit)),
         false => alike(new, sent, basis, limit),
@@ -138,7 +138,7 @@ const CANDIDATE: u64 = 256;
 /// at; an old content counts once, however many new ones may be versions of it.
 pub fn candidates(
     new: &[&Listing],
-    sent: &[Spot],
+    sent: &[ChunkRef],
     basis: &[Option<&Listing>],
     readable: &[Option<&Listing>],
     limit: u64,
@@ -146,7 +146,7 @@ pub fn candidates(
     let limit = limit.min(CANDIDATES);
     let mut candidates = Vec::new();
     let mut left = limit;
-    let mut counted: HashSet<Spot> = HashSet::new();
+    let mut counted: HashSet<ChunkRef> = HashSet::new();
     let (mut rest, mut number) = (sent, 0);
     while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
         let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
@@ -170,7 +170,7 @@ pub fn candidates(
             let of = (new_file.start, new_file.len);
             let Some(region) = region(&run, of, listing, (&version, in_listing), limit) else { continue };
             let uncounted = region.spots().filter(|old| !counted.contains(old));
-            let bytes = |old: Spot| in_listing.contents().at(old.content as usize).len + CANDIDATE;
+            let bytes = |old: ChunkRef| in_listing.contents().at(old.content as usize).len + CANDIDATE;
             let cost = uncounted.map(bytes).sum::<u64>() + run.len() + CANDIDATE;
             if region.len > 0 && cost <= left {
                 left -= cost;
@@ -186,7 +186,7 @@ pub fn candidates(
 /// wants to write the layers as they arrive. There is always a next limit.
 pub fn in_order(
     new: &[&Listing],
-    sent: impl Iterator<Item = Spot>,
+    sent: impl Iterator<Item = ChunkRef>,
     mut limits: impl Iterator<Item = u64>,
 ) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
@@ -208,7 +208,7 @@ pub fn in_order(
 }
 
 /// Forms batches that put like beside like: of so many files at a time as are looked at together.
-fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
+fn alike(new: &[&Listing], sent: &[ChunkRef], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut rest = sent;
     while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
@@ -219,7 +219,7 @@ fn alike(new: &[&Listing], sent: &[Spot], basis: &[Option<&Listing>], limit: u64
 
 fn together(
     new: &[&Listing],
-    (files, sent): (&NewFiles, &[Spot]),
+    (files, sent): (&NewFiles, &[ChunkRef]),
     basis: &[Option<&Listing>],
     limit: u64,
     batches: &mut Vec<Batch>,

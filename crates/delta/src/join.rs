@@ -1,14 +1,10 @@
-//! Joining: a recipe and contents make the exact layer again, and its diff id proves it.
-
-mod writer;
+//! Joins an assembly and its contents to the exact layer, which its diff id proves.
 
 use std::io::{self, Read, Write};
 
-use dsync_core::DiffId;
+use dsync_core::{DiffId, HashingWriter};
 
-pub use writer::DiffIdWriter;
-
-use crate::columns::{Origin, Recipe};
+use crate::columns::{Assembly, Origin};
 use crate::listing::Part;
 
 /// Where [`join`] gets contents from.
@@ -27,7 +23,7 @@ pub enum JoinError {
         from: Origin,
         /// Its length.
         len: u64,
-        /// What the source of contents says.
+        /// The error of the source of contents.
         source: io::Error,
     },
     /// The source of contents gave more or fewer bytes than the content has.
@@ -46,7 +42,7 @@ pub enum JoinError {
     /// All is there, but it is another layer: a content was not what was taken for it.
     #[error("a layer came out as {got} instead of {expected}")]
     Mismatch {
-        /// The diff id that the recipe gives.
+        /// The diff id that the assembly gives.
         expected: DiffId,
         /// The diff id of what was written.
         got: DiffId,
@@ -55,21 +51,25 @@ pub enum JoinError {
 
 /// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
-pub fn join(recipe: &Recipe, contents: &mut dyn ContentSource, out: &mut dyn Write) -> Result<(), JoinError> {
-    let mut out = DiffIdWriter::new(out);
-    let listing = &recipe.listing;
-    let mut origins = recipe.origins.iter();
+pub fn join(
+    assembly: &Assembly,
+    contents: &mut dyn ContentSource,
+    out: &mut dyn Write,
+) -> Result<(), JoinError> {
+    let mut out = HashingWriter::new(out);
+    let listing = &assembly.listing;
+    let mut origins = assembly.origins.iter();
     listing.parts(&mut |part| match part {
         Part::Verbatim(bytes) => out.write_all(bytes).map_err(JoinError::Write),
         Part::Zeros(len) => {
             io::copy(&mut io::repeat(0).take(len), &mut out).map(drop).map_err(JoinError::Write)
         }
-        // A recipe has as many origins as contents.
+        // An assembly has as many origins as contents.
         Part::Content(ordinal) => origins.next().map_or(Ok(()), |origin| {
             copy_content(*origin, listing.contents().at(ordinal).len, contents, &mut out)
         }),
     })?;
-    let (got, _) = out.finish();
+    let (got, _) = out.diff_id();
     if got != listing.diff_id {
         return Err(JoinError::Mismatch { expected: listing.diff_id, got });
     }
@@ -101,9 +101,9 @@ fn copy_content(
 struct Slot<'a> {
     out: &'a mut dyn Write,
     left: u64,
-    /// How many bytes too many were offered.
+    /// Bytes beyond the length of the content.
     excess: u64,
-    /// Whether `out` failed.
+    /// `out` failed.
     failed: bool,
 }
 

@@ -1,11 +1,9 @@
-//! The delta engine of docker-sync: what is in a layer, which of it a host has already, and how the exact
-//! layer is made again. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and
-//! no container engine.
+//! The delta engine of docker-sync: finds what of a layer a host has already, encodes the rest, and makes the exact layer
+//! again. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
 //!
 //! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file contents, a
-//! [`Listing`] is what is known of a layer without its contents, [`columns`] tell a listing to somebody who has
-//! others, [`gather`] says which contents are sent together and [`batch`] codes them, [`join()`] puts the layer
-//! together and checks it.
+//! [`Listing`] is the index of a layer without its contents, [`columns`] encode a listing against others, [`gather`] plans
+//! which contents are sent together and [`batch`] compresses them, [`join()`] puts the layer together and checks it.
 //!
 //! Two promises hold everywhere. Any bytes at all survive scan and join unchanged, tar or not: a wrong guess
 //! about the format costs bytes on the wire, never correctness. And nothing a peer says sizes an allocation
@@ -22,13 +20,12 @@ pub mod listing;
 mod names;
 pub mod scan;
 pub mod tree;
-mod varint;
 mod wanted;
 
-pub use columns::{Literal, Spot};
+pub use columns::{ChunkRef, Literal};
 pub use content::{ContentHasher, ContentId};
-pub use divide::{Divided, Part, divide};
-pub use join::{ContentSource, DiffIdWriter, JoinError, join};
+pub use divide::{Copied, Divided, divide};
+pub use join::{ContentSource, JoinError, join};
 pub use listing::Listing;
 pub use scan::Scanner;
 pub use wanted::{Wanted, WantedError};

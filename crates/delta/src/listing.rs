@@ -1,4 +1,4 @@
-//! What a side knows of a layer without its contents.
+//! The layer index: what is in a layer, without its contents.
 //!
 //! The verbatim bytes of a layer are taken as *records*: a header block divided into its fields, with what
 //! belongs to it, or zeros, or bytes that are neither. Whatever the bytes are, the records give them back
@@ -22,16 +22,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
+use dsync_core::ustar::{BLOCK, padding};
 
 use crate::columns::{ColumnsError, Decoder, Encoder, Limits, Mode};
 pub(crate) use builder::Builder;
 pub use contents::{CONTENT_MAX, Content, Contents};
 pub(crate) use cursor::{Cursor, Group};
 pub use entries::{Entries, Selection};
-pub(crate) use fields::{BLOCK, FIELDS, Field, Fields, canonical_number, octal};
+pub(crate) use fields::{FIELDS, Field, Fields, canonical_number, canonical_value};
 use packed::Packed;
-pub(crate) use parse::{Parser, pax, pax_line};
-pub(crate) use records::{GROUP_RECORDS, Kind, Record, Records, View};
+pub(crate) use parse::{Parser, records};
+pub(crate) use records::{GROUP_RECORDS, Record, RecordKind, Records, View};
 
 /// The version of [`Listing::write`], to be counted up when records, columns or cuts change.
 const FORMAT: u8 = 4;
@@ -63,7 +64,7 @@ pub struct Listing {
 pub enum Part<'a> {
     /// Verbatim bytes.
     Verbatim(&'a [u8]),
-    /// So many zeros.
+    /// Zeros, by their number.
     Zeros(u64),
     /// The content with this ordinal.
     Content(usize),
@@ -112,7 +113,7 @@ impl Listing {
         let mut format = [0];
         input.read_exact(&mut format)?;
         if format != [FORMAT] {
-            return Err(ColumnsError::Malformed("another version"));
+            return Err(ColumnsError::Malformed("an unknown version"));
         }
         let limits = Limits { memory, ..Limits::ANY };
         Ok(Decoder::new(&[], Mode::Full, limits).layer(input)?.listing)
@@ -123,12 +124,12 @@ impl Listing {
         &self.contents
     }
 
-    /// How many entries there are: headers with their extension headers, and what is neither.
+    /// The number of entries: headers with their extension headers, and raw bytes.
     pub fn groups(&self) -> usize {
         self.packed.groups()
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn records(&self) -> usize {
         self.packed.records()
     }
@@ -218,7 +219,7 @@ impl Listing {
             let mut contents = group.contents();
             for view in group.records() {
                 match (view.record.kind, view.block()) {
-                    (Kind::Zeros(blocks), _) => take(Part::Zeros(blocks.saturating_mul(BLOCK as u64)))?,
+                    (RecordKind::Zeros(blocks), _) => take(Part::Zeros(blocks.saturating_mul(BLOCK as u64)))?,
                     (_, Some(block)) => take(Part::Verbatim(&block))?,
                     _ => {}
                 }
@@ -244,9 +245,4 @@ impl Listing {
 /// Layers have fewer contents than a 32-bit number can count: each takes 24 bytes of memory, which is limited.
 fn ordinal_of(content: usize) -> u32 {
     u32::try_from(content).unwrap_or(u32::MAX)
-}
-
-/// Bytes from the end of something of this length to the next block.
-pub(crate) const fn padding(len: u64) -> u64 {
-    len.wrapping_neg() % BLOCK as u64
 }

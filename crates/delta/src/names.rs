@@ -1,4 +1,4 @@
-//! Names as numbers: where millions of paths are compared, their hashes are.
+//! Hashes of paths, where millions of them are compared.
 
 /// FNV-1a with 64 bits (Fowler, Noll and Vo). Source and target must come to the same, so it is part of the protocol.
 pub(crate) fn hash(name: &[u8]) -> u64 {

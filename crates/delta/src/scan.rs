@@ -1,17 +1,16 @@
 //! The scanner: one pass over a layer, in pieces of any size, with memory that does not grow with the
-//! contents. What a tar's bytes mean is decided by `tape`; here they are counted and hashed.
+//! contents. `tape` decides about the bytes of a tar; here they are counted and hashed.
 
 mod header;
-mod records;
 mod tape;
 
 use dsync_core::DiffId;
+use dsync_core::ustar::BLOCK;
 use sha2::{Digest as _, Sha256};
 
 use crate::cut::{COARSE, Cutter};
 use crate::listing::{Listing, Parser};
 use crate::{ContentHasher, ContentId};
-use header::BLOCK;
 use tape::{Judged, Part, Tape};
 
 /// A content shorter than this stays verbatim: its hash would cost as much as it saves.
@@ -48,7 +47,7 @@ pub struct Scanner {
     /// The content that is passing by, for [`Part::Content`], and how much of it is hashed.
     content: ContentHasher,
     hashed: u64,
-    /// Whether a content has begun and not ended, and if so whether it is being cut.
+    /// A content has begun and not ended; it is being cut.
     inside: bool,
     cutting: bool,
     cutter: Cutter,
@@ -110,7 +109,7 @@ impl Scanner {
         self.listing.memory()
     }
 
-    /// How many contents there are until now.
+    /// The number of contents until now.
     pub fn contents(&self) -> usize {
         self.listing.contents()
     }

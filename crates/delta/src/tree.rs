@@ -1,4 +1,4 @@
-//! What another side has of a list of items, at a cost that follows the difference.
+//! Reconciles a list of items with the lists of a peer, at a cost that follows the difference.
 //!
 //! Items are 16-byte hashes in an order that means something: the entries of a tar, the fine cuts of a file.
 //! They are put in groups, the groups in groups again, and so on. Where a group ends is decided by the hashes
@@ -26,18 +26,18 @@ pub use asker::Asker;
 
 use crate::WantedError;
 
-/// What stands for one thing of a list: a hash of all that makes it the same as another.
+/// An item of a list: a hash of all that makes it equal to another.
 pub type Item = [u8; 16];
 
 /// Most items that can be asked about.
 pub const ITEMS_MAX: usize = 1 << 21;
 
-/// How much of a hash crosses the wire.
+/// The part of a hash that crosses the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
-    /// So much that two hashes are hardly ever the same by chance.
+    /// Two hashes are hardly ever equal by chance.
     Wide,
-    /// So much that few are.
+    /// Few hashes are equal by chance.
     Narrow,
 }
 
@@ -88,7 +88,7 @@ pub struct Tree<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Node {
     hash: Item,
-    /// How many items end before or within it.
+    /// The number of items that end before or within it.
     end: u32,
 }
 
@@ -107,12 +107,12 @@ impl<'a> Tree<'a> {
         Tree { items, levels }
     }
 
-    /// How many levels there are, the items being the lowest.
+    /// The number of levels; the items are the lowest.
     fn height(&self) -> usize {
         self.levels.len() + 1
     }
 
-    /// How many nodes a level has; 0 is the items.
+    /// The number of nodes of a level; 0 is the items.
     fn width(&self, level: usize) -> usize {
         if level == 0 { self.items.len() } else { self.levels[level - 1].len() }
     }

@@ -1,4 +1,4 @@
-//! The target's answer to a list of contents: one bit for each.
+//! Encodes the target's answer to a list of contents: one bit for each.
 
 /// Which of a list of contents are wanted. The bit of ordinal `i` is bit `i % 8`, counted from the lowest, of
 /// byte `i / 8`; the spare bits of the last byte are zero.
@@ -14,15 +14,15 @@ pub enum WantedError {
     /// Too many or too few bytes.
     #[error("the answer about {contents} contents has {got} bytes")]
     Length {
-        /// How many contents it should be about.
+        /// The contents that it should be about.
         contents: usize,
-        /// How many bytes it has.
+        /// Its bytes.
         got: usize,
     },
     /// Bits beyond the list.
     #[error("the answer about {contents} contents wants more than there are")]
     Spare {
-        /// How many contents it should be about.
+        /// The contents that it should be about.
         contents: usize,
     },
 }
@@ -49,22 +49,22 @@ impl Wanted {
         self.bits[ordinal / 8] |= 1 << (ordinal % 8);
     }
 
-    /// Whether this one is wanted; beyond the list nothing is.
+    /// True if this one is wanted; beyond the list nothing is.
     pub fn contains(&self, ordinal: usize) -> bool {
         self.bits.get(ordinal / 8).is_some_and(|byte| byte >> (ordinal % 8) & 1 == 1)
     }
 
-    /// How many are wanted.
+    /// The number of wanted contents.
     pub fn count(&self) -> usize {
         self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
-    /// How many contents the list has.
+    /// The number of contents of the list.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether the list is empty.
+    /// True if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -19,13 +19,13 @@ use crate::failure::{Failure, classify};
 use crate::locate::{Surroundings, is_program, locate};
 use crate::script;
 
-/// How much of what a program says is kept: the end, where the reason is.
+/// Bytes of a program's output that are kept: the end, where the reason is.
 const TAIL: usize = 16 << 10;
 /// More than any listing of images has.
 const LARGEST_OUTPUT: u64 = 1 << 30;
 /// Noise of a login shell that is put up with, in bytes.
 const MAX_NOISE: usize = 64 << 10;
-/// How long a program may take to notice that its input has ended early.
+/// The time that a program has to notice that its input has ended early.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client program and the arguments that always come first.
@@ -34,11 +34,11 @@ pub(crate) struct Program {
     file: std::path::PathBuf,
     /// As the user wrote it.
     words: Vec<String>,
-    /// How to get to the host where this program is; `None` for this host.
+    /// The way to the host of this program; `None` for this host.
     reach: Option<Reach>,
 }
 
-/// How to get to another host: a command to which the script to run there is added, and what it carried.
+/// The way to another host: a command to which the script to run there is added, and a count of its bytes.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
     /// `ssh -T -- host`.
@@ -49,7 +49,7 @@ pub struct Reach {
     pub received: Arc<AtomicU64>,
 }
 
-/// What a program said, and how it ended.
+/// Output and exit status of a program.
 pub(crate) struct Output {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
@@ -95,7 +95,7 @@ impl Program {
         reading.stdout = None;
         let (status, stderr) = reading.running.wait()?;
         match taken {
-            // What failed says why, and its output is of no interest.
+            // The error of the failed side is reported; the output is of no interest.
             Err(source) if status.success() => {
                 Err(StoreError::Io { what: format!("the output of `{command}` cannot be read"), source })
             }
@@ -193,7 +193,7 @@ impl Output {
 pub(crate) struct Reading {
     running: Running,
     stdout: Option<ChildStdout>,
-    /// Whether what a login shell printed before is behind us.
+    /// The output of a login shell before the mark was passed over.
     has_begun: bool,
     received: Option<Arc<AtomicU64>>,
 }

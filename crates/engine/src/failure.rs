@@ -1,11 +1,11 @@
-//! What a client program meant when it failed: its standard error becomes a [`StoreError`].
+//! Classifies the failure of a client program: its standard error becomes a [`StoreError`].
 //!
 //! The clients have no exit statuses that tell failures apart (docker: 1, podman: 125), so their English
 //! texts decide; the locale is forced for that. The tests are what real clients said.
 
 use crate::StoreError;
 
-/// What is known of a program that failed.
+/// A program that failed.
 pub(crate) struct Failure<'a> {
     /// The command line, for people.
     pub(crate) command: &'a str,
@@ -34,7 +34,7 @@ const DOWN: [&str; 7] = [
     "unable to connect to podman",
     "connection refused",
 ];
-/// What docker and podman say where they cannot even tell which engine is meant.
+/// Messages of docker and podman where they cannot tell which engine is meant.
 const NO_ENDPOINT: [&str; 3] =
     ["unable to resolve docker endpoint", "read cli flags: connection", "unable to create connection."];
 const NO_SUCH_IMAGE: [&str; 5] = [
@@ -68,7 +68,7 @@ pub(crate) fn classify(failure: &Failure<'_>) -> StoreError {
     }
 }
 
-/// Whether nothing but missing images was complained about: the rest of a batch is good.
+/// True if nothing but missing images was complained about: the rest of a batch is good.
 pub(crate) fn only_missing_images(stderr: &str) -> bool {
     let mut lines = stderr.lines().filter(|line| !line.trim().is_empty()).peekable();
     lines.peek().is_some()
@@ -107,7 +107,7 @@ fn not_found(stderr: &str) -> Option<String> {
     })
 }
 
-/// Whether a line begins with the name of a shell: `sh: 1: docker`, `/bin/sh: docker`, `dash: 1: docker`.
+/// True if a line begins with the name of a shell: `sh: 1: docker`, `/bin/sh: docker`, `dash: 1: docker`.
 fn is_of_a_shell(line: &str) -> bool {
     line.split(": ").next().is_some_and(|program| program.ends_with("sh") && !program.contains(' '))
 }

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 pub mod archive;
+mod blob;
 mod client;
 mod command;
 #[cfg(any(test, feature = "conformance"))]
@@ -13,6 +14,8 @@ pub mod conformance;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod host;
+mod layers;
 mod lineage;
 mod locate;
 mod oci;
@@ -21,11 +24,13 @@ mod saved;
 mod script;
 mod spec;
 mod store;
+mod watched;
 
+pub use blob::BlobRef;
 pub use client::{DistantStore, parse_inspect};
 pub use command::Reach;
 pub use lineage::leads_to_config;
-pub use package::{BlobRef, Package, PackedLayer};
+pub use package::{Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};
 pub use store::{Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind};
 

@@ -4,7 +4,7 @@
 use dsync_core::{Digest, ImageId};
 use serde_json::Value;
 
-/// Whether documents lead from an ID to a config: the ID is the digest of the first, each names the digest of the next,
+/// True if documents lead from an ID to a config: the ID is the digest of the first, each names the digest of the next,
 /// and the last that of the config.
 pub fn leads_to_config(id: &ImageId, documents: &[Vec<u8>], config: &Digest) -> bool {
     let Some(last) = documents.len().checked_sub(1) else { return false };

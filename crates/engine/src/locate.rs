@@ -1,4 +1,4 @@
-//! Where a client program is: on PATH, or in a place that a non-interactive ssh session often misses.
+//! Finds a client program: on PATH, or in a place that a non-interactive ssh session often misses.
 //!
 //! `ssh host command` starts no login shell, so PATH there is short: package managers and NAS systems put
 //! their programs elsewhere.
@@ -30,7 +30,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) path: Option<OsString>,
     /// `$HOME`.
     pub(crate) home: Option<OsString>,
-    /// Whether there is a program.
+    /// True if there is a program.
     pub(crate) exists: &'a dyn Fn(&Path) -> bool,
 }
 
@@ -56,7 +56,7 @@ fn expand(place: &str, home: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
-/// Whether this is a file that somebody may execute.
+/// True if this is a file that somebody may execute.
 pub(crate) fn is_program(file: &Path) -> bool {
     let Ok(metadata) = file.metadata() else { return false };
     #[cfg(unix)]

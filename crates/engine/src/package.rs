@@ -1,4 +1,4 @@
-//! What an image is where manifests name images: documents, and the blobs that they list.
+//! The documents of an image where manifests name images, and the blobs that they list.
 //!
 //! The containerd image store, an OCI image layout and a registry all name an image by the digest of a manifest, or of
 //! an index of manifests (OCI image specification, "Image Manifest" and "Image Index"). Whoever has all these
@@ -6,14 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
-use std::io::Read;
 
 use dsync_core::{Config, DiffId, Digest, Platform};
 use serde_json::Value;
 
-use crate::archive::{INDEX, MANIFEST, Watched, decoded};
-use crate::oci::host_platform;
-use crate::store::{LayerSink, StoreError};
+use crate::archive::{INDEX, MANIFEST};
+use crate::blob::BlobRef;
+use crate::host;
 
 /// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its length in
 /// memory.
@@ -25,28 +24,6 @@ const DEEPEST: usize = 4;
 /// More manifests are in no image.
 const MOST_MANIFESTS: usize = 1024;
 
-/// A blob, as a manifest or an index names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlobRef {
-    /// Of the bytes as they are stored.
-    pub digest: Digest,
-    /// How many these are.
-    pub size: u64,
-}
-
-impl BlobRef {
-    /// Reads a descriptor.
-    pub(crate) fn parse(descriptor: &Value) -> Option<Self> {
-        let digest = descriptor.get("digest")?.as_str()?.parse().ok()?;
-        Some(Self { digest, size: descriptor.get("size")?.as_u64()? })
-    }
-
-    /// Whether this is the layer itself and no compressed form of it.
-    pub(crate) fn is_plain(&self, id: &DiffId) -> bool {
-        self.digest.as_bytes() == id.as_bytes()
-    }
-}
-
 /// A layer as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackedLayer {
@@ -57,7 +34,7 @@ pub struct PackedLayer {
 }
 
 impl PackedLayer {
-    /// Whether the stored bytes are the tar itself.
+    /// True if the stored bytes are the tar itself.
     pub fn is_plain(&self) -> bool {
         self.diff_id.is_some_and(|id| self.blob.is_plain(&id))
     }
@@ -91,7 +68,7 @@ pub enum PackageError<E: Display> {
     /// Where the documents are.
     #[error("{0}")]
     Source(E),
-    /// What they say.
+    /// The documents cannot be used.
     #[error("{0}")]
     Broken(String),
 }
@@ -104,14 +81,14 @@ pub trait Documents {
     /// A document with this digest, checked; `None` where it is not there.
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// Whether all these blobs are there.
+    /// True if all these blobs are there.
     fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, Self::Error>;
 }
 
 impl Package {
     /// Follows an index or a manifest to all that is there. Of an index with a platform, only the manifest for it.
     ///
-    /// What an index names and is not there does not belong to the package.
+    /// Documents that an index names and that are not there do not belong to the package.
     pub fn collect<D: Documents>(
         root: &BlobRef,
         platform: Option<&Platform>,
@@ -179,7 +156,7 @@ impl Package {
         self.root
     }
 
-    /// What the root is.
+    /// The media type of the root.
     pub fn media_type(&self) -> &str {
         &self.media_type
     }
@@ -257,10 +234,10 @@ impl Package {
 
     /// True where the config with this digest is that of the image that this host uses.
     pub fn shows(&self, config: &Digest) -> bool {
-        self.image(&host_platform()).is_some_and(|(shown, _)| shown.digest == *config)
+        self.image(&host::platform()).is_some_and(|(shown, _)| shown.digest == *config)
     }
 
-    /// What it has for a platform, or the only thing that it has: its config, and the layers, the lowest first.
+    /// The image for a platform, or the only one: its config, and the layers, the lowest first.
     pub(crate) fn image(&self, platform: &Platform) -> Option<(&Config, Vec<&PackedLayer>)> {
         let image = match &self.images[..] {
             [only] => only,
@@ -320,7 +297,7 @@ struct Walk<'a, D> {
     flaws: Vec<String>,
     /// A layer that the last manifest names and that is not there, as it may not be distributed with it.
     foreign: Option<String>,
-    /// Whether what comes is only said of an image.
+    /// The walk is below an attestation, which is no image.
     beside: bool,
 }
 
@@ -475,7 +452,7 @@ impl<'a, D: Documents> Walk<'a, D> {
             });
             numbers.push(number);
         }
-        // What a builder says of an image has a config too.
+        // An attestation has a config too.
         if let Some(config) = parsed.filter(|_| !self.beside) {
             self.images.push(Member { manifest: blob.digest, config, layers: numbers });
         }
@@ -503,14 +480,14 @@ impl<D: Documents> Walk<'_, D> {
     }
 }
 
-/// What a document says that it is. Older ones need not say it.
+/// The media type of a document. Older ones need not have it.
 fn media_type(json: &Value) -> String {
     let plain = |text: &&str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.+-".contains(&b));
     let default = if json.get("manifests").is_some() { INDEX } else { MANIFEST };
     json.get("mediaType").and_then(Value::as_str).filter(plain).unwrap_or(default).to_owned()
 }
 
-/// Whether a manifest says that its config is an image's; that of a chart or a signature is something else.
+/// True if the config of a manifest is an image's; that of a chart or a signature is something else.
 fn is_config(manifest: &Value) -> bool {
     let media_type = manifest.pointer("/config/mediaType").and_then(Value::as_str);
     media_type.is_none_or(|media_type| {
@@ -533,7 +510,7 @@ pub(crate) fn for_platform(index: &Value, wanted: &Platform) -> Option<BlobRef> 
     entries(index).iter().find(fits).and_then(BlobRef::parse)
 }
 
-/// What a builder says of an image is listed beside it.
+/// True for an attestation, which a builder lists beside the image.
 pub(crate) fn is_attestation(descriptor: &Value) -> bool {
     descriptor.pointer("/annotations/vnd.docker.reference.type").is_some()
 }
@@ -544,55 +521,12 @@ pub(crate) fn platform(descriptor: &Value) -> Option<Platform> {
     Some(Platform { os: text("os"), architecture: text("architecture"), variant: text("variant") })
 }
 
-/// Blobs of a store, by their digests.
-pub(crate) trait Blobs {
-    /// The stored bytes.
-    fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError>;
-
-    /// For people: what is broken when a blob is.
-    fn broken(&self, reason: String) -> StoreError;
-}
-
 /// Why a layer is not there that may not be distributed with its image.
 pub(crate) fn elsewhere(layer: impl Display, urls: &[String]) -> String {
     let place = if urls.is_empty() { "elsewhere".into() } else { format!("at {}", urls.join(", ")) };
     format!(
         "its layer {layer} is foreign: it is not kept with the image but to be had {place}, which is not read here"
     )
-}
-
-/// Gives the wanted layers of a package to the sink: by their diff ids uncompressed, by the digest of what is stored as
-/// they are.
-pub(crate) fn export(
-    package: &Package,
-    blobs: &dyn Blobs,
-    wanted: &HashSet<DiffId>,
-    sink: &mut dyn LayerSink,
-) -> Result<(), StoreError> {
-    let mut missing = wanted.clone();
-    for layer in &package.layers {
-        let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
-        let passed_on =
-            |source| StoreError::Io { what: format!("the layer {raw} cannot be passed on"), source };
-        if missing.remove(&raw) {
-            sink.layer(Some(raw), &mut *blobs.open(&layer.blob)?).map_err(passed_on)?;
-        }
-        if let Some(id) = layer.diff_id.filter(|id| missing.remove(id)) {
-            let unreadable = |error| blobs.broken(format!("the blob {raw} cannot be decompressed: {error}"));
-            let mut plain = Watched::new(
-                decoded(blobs.open(&layer.blob)?).map_err(|error| unreadable(error.to_string()))?,
-            );
-            let taken = sink.layer(Some(id), &mut plain);
-            if let Some(error) = plain.failure() {
-                return Err(unreadable(error.to_string()));
-            }
-            taken.map_err(passed_on)?;
-        }
-    }
-    match missing.iter().next() {
-        Some(id) => Err(blobs.broken(format!("the image {} has no layer {id}", package.root))),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

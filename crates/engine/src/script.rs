@@ -18,7 +18,7 @@ pub(crate) fn command(script: &str) -> String {
     format!("exec /bin/sh -c '{PATH}; export PATH LC_ALL=C NO_COLOR=1; {script}'")
 }
 
-/// What a marked command prints before anything else of its own, on a line: whatever comes before is a login
+/// The line that a marked command prints before anything else of its own: output before it is a login
 /// shell's banner.
 pub(crate) const MARK: &str = "docker-sync-begins";
 

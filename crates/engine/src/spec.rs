@@ -1,4 +1,4 @@
-//! Which store the user means: nothing said, a client's command line, a directory, or a file.
+//! Parses the store that the user names: none, a client's command line, a directory, or a file.
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,18 +1,19 @@
-//! What every image store can do.
+//! The trait of image stores, and their errors.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
 
-use crate::package::{BlobRef, Package};
+use crate::blob::BlobRef;
+use crate::package::Package;
 
 /// One image store of this host.
 ///
 /// A store is read and written through `&self`, also from several threads: each call is a process or a
 /// set of files of its own.
 pub trait Store: Send + Sync {
-    /// What it is, for people and for the choices that depend on the kind.
+    /// The kind of store, for people and for the choices that depend on it.
     fn describe(&self) -> Description;
 
     /// Says what a name means that images of several platforms share, in a store that has such names;
@@ -56,7 +57,7 @@ pub trait Store: Send + Sync {
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError>;
 
-    /// Whether [`Store::package`] says something here.
+    /// True if [`Store::package`] returns something here.
     fn has_packages(&self) -> bool {
         false
     }
@@ -123,7 +124,7 @@ impl Holdings {
     }
 }
 
-/// What an export tells beside the layers.
+/// The result of an export beside the layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
     /// The raw bytes of the config.
@@ -160,16 +161,16 @@ pub trait Import: Send {
     fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError>;
 }
 
-/// What stays the same of an image.
+/// The identity that an image keeps.
 #[derive(Debug, Clone, Copy)]
 pub enum Identity<'a> {
-    /// What it runs as: its config, and the layers of this. A store that names images by manifests makes one.
+    /// Its config and layers. A store that names images by manifests makes a manifest.
     Content(&'a [u8]),
     /// Every byte that its ID is made of.
     Exact(&'a Package),
 }
 
-/// What a store is.
+/// The description of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// The kind, which decides identity and archive forms.
@@ -194,12 +195,12 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// Whether its images are files that a person named, and no engine has.
+    /// True if its images are files that a person named, and no engine has.
     pub fn is_files(self) -> bool {
         matches!(self, Self::OciLayout | Self::DockerArchive)
     }
 
-    /// Whether the image ID is that of the config, and not of a manifest.
+    /// True if the image ID is that of the config, and not of a manifest.
     pub fn id_is_config(self) -> bool {
         !matches!(self, Self::DockerContainerd | Self::OciLayout)
     }
@@ -217,19 +218,19 @@ pub enum StoreError {
     /// The client runs, the engine does not answer.
     #[error("the container engine does not answer: {message}")]
     Down {
-        /// What the client said.
+        /// The message of the client.
         message: String,
     },
-    /// What the user named is not there: a directory, a file, a context of docker's.
+    /// The store that the user named is not there: a directory, a file, a context of docker's.
     #[error("{message}")]
     NoStore {
-        /// What is not there.
+        /// The message, with what is missing.
         message: String,
     },
     /// The user may not talk to the engine.
     #[error("no permission to talk to the container engine: {message}")]
     Permission {
-        /// What the client said.
+        /// The message of the client.
         message: String,
     },
     /// No such image, any more.
@@ -241,15 +242,15 @@ pub enum StoreError {
     /// The disk of the engine is full.
     #[error("no space left for the container engine: {message}")]
     NoSpace {
-        /// What the client said.
+        /// The message of the client.
         message: String,
     },
-    /// What came out or went in is not a whole image.
+    /// An image is not whole.
     #[error("{what} is broken: {reason}")]
     Broken {
         /// The archive, layout or image.
         what: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// A file that is whole, but of a form that is not read here.
@@ -257,7 +258,7 @@ pub enum StoreError {
     Unsupported {
         /// The file.
         what: String,
-        /// What it is, and what to do.
+        /// The message, with what to do.
         reason: String,
     },
     /// A file that holds images, and takes none.
@@ -279,14 +280,14 @@ pub enum StoreError {
     /// The program, its pipes or a file could not be used.
     #[error("{what}")]
     Io {
-        /// What was being done.
+        /// The action that failed.
         what: String,
         /// The system's reason.
         source: io::Error,
     },
 }
 
-/// What is said where none of the known programs is.
+/// The error where none of the known programs is installed.
 pub(crate) fn neither() -> StoreError {
     StoreError::NotFound { program: "docker' or 'podman".into() }
 }

@@ -1,15 +1,11 @@
-//! Addresses in aarch64 instructions (Arm, "Architecture Reference Manual for A-profile", C4).
+//! Finds addresses in aarch64 code: calls, jumps, and pages with the places in them.
 
+use crate::aarch64::{ADR, CALL, adr, is_call, is_page};
 use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
 
-/// How far after an `adrp` it is looked for what it belongs to, in instructions.
+/// Instructions after an `adrp` among which the one that uses its page is looked for.
 const AHEAD: usize = 8;
-
-/// The bits that say that it is a call.
-const CALL: u32 = 0xfc00_0000;
-/// The bits of the distance of `adr` and `adrp`.
-const ADR: u32 = 3 << 29 | 0x7_ffff << 5;
 
 /// Adds the addresses in a section of code.
 pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
@@ -72,45 +68,6 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
         pages[first] = page;
         at += 4;
     }
-}
-
-/// Puts addresses in the place of the distances of calls and pages, or takes that back: each distance is made another one, given that
-/// from which it counts, in the same units.
-pub(crate) fn change(code: &mut [u8], addr: u32, distance: fn(u32, u32) -> u32) {
-    let skew = code.len().min(addr.wrapping_neg() as usize % 4);
-    let mut here = addr.wrapping_add(skew as u32);
-    for bytes in code[skew..].as_chunks_mut().0 {
-        let word = u32::from_le_bytes(*bytes);
-        let changed = if is_call(word) {
-            word & CALL | distance(word, here >> 2) & !CALL
-        } else if is_page(word) {
-            with_adr(word, distance(adr(word), here >> 12))
-        } else {
-            word
-        };
-        *bytes = changed.to_le_bytes();
-        here = here.wrapping_add(4);
-    }
-}
-
-/// `bl`
-fn is_call(word: u32) -> bool {
-    word & CALL == 0x9400_0000
-}
-
-/// `adrp`
-fn is_page(word: u32) -> bool {
-    word & 0x9f00_0000 == 0x9000_0000
-}
-
-/// The distance of `adr` or `adrp`, of 21 bits.
-fn adr(word: u32) -> u32 {
-    (word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3
-}
-
-/// With another distance.
-pub(crate) fn with_adr(word: u32, distance: u32) -> u32 {
-    word & !ADR | (distance & 3) << 29 | (distance >> 2 & 0x7_ffff) << 5
 }
 
 /// The place in a page that an addition, a load or a store has, and the bits of its unit.

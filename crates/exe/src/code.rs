@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Range;
 
 use crate::image::{self, Machine, SHF_EXECUTE, UNMAPPED, read};
-use crate::{arm, x86};
+use crate::{aarch64, x86};
 
 /// Bytes of an ELF header, and of a section's.
 const HEADER: usize = 64;
@@ -24,7 +24,7 @@ pub struct Code {
     pub range: Range<u64>,
     /// The address of its first byte.
     pub addr: u32,
-    /// What it is for.
+    /// The instruction set.
     pub machine: Machine,
 }
 
@@ -79,7 +79,7 @@ pub fn absolute(code: &mut [u8], machine: Machine, addr: u32) {
         Machine::X86 => {
             x86::change(code, addr, |field, end| u32::from_le_bytes(field).wrapping_add(end).to_be_bytes())
         }
-        Machine::Arm => arm::change(code, addr, u32::wrapping_add),
+        Machine::Arm => aarch64::change(code, addr, u32::wrapping_add),
     }
 }
 
@@ -89,7 +89,7 @@ pub fn relative(code: &mut [u8], machine: Machine, addr: u32) {
         Machine::X86 => {
             x86::change(code, addr, |field, end| u32::from_be_bytes(field).wrapping_sub(end).to_le_bytes())
         }
-        Machine::Arm => arm::change(code, addr, u32::wrapping_sub),
+        Machine::Arm => aarch64::change(code, addr, u32::wrapping_sub),
     }
 }
 

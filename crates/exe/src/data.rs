@@ -1,57 +1,16 @@
 //! Addresses outside of code: relocations, symbols, tables of jumps, pointers.
 
-use crate::fields::{BY_TARGET, Fields, Form, mix};
+use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
-use crate::{dwarf, frames, golang};
+use crate::token::{self, BY_TARGET, of_name};
 
-const SHT_SYMTAB: u32 = 2;
-const SHT_RELA: u32 = 4;
-const SHT_DYNSYM: u32 = 11;
-/// So much of a name is looked at.
-const MOST: usize = 256;
+/// `sh_type` of the table of symbols; that of dynamic ones has its names elsewhere.
+pub(crate) const SHT_SYMTAB: u32 = 2;
 /// The fewest entries of a table of jumps.
 const JUMPS: usize = 3;
 
-/// The tokens of fields that are told by what they are. From [`BY_BASE`](token::BY_BASE) on it is how far they are from their base,
-/// and where that goes.
-pub(crate) mod token {
-    pub(crate) const PLACE: u32 = 1;
-    pub(crate) const FRAME: u32 = 3;
-    pub(crate) const COMMON: u32 = 4;
-    pub(crate) const EXTRA: u32 = 5;
-    pub(crate) const GO: u32 = 16;
-    pub(crate) const BY_BASE: u32 = 32;
-    /// Where hashes begin.
-    pub(crate) const BY_HASH: u32 = 0x8000_0000;
-}
-
-/// Adds all of an image. `tables` are addresses that code loads.
-pub(crate) fn walk(fields: &mut Fields<'_>, tables: Vec<u32>) {
-    jumps(fields, tables);
-    for section in &fields.image.sections {
-        match section.kind {
-            SHT_RELA if section.is_mapped => relocations(fields, section),
-            SHT_SYMTAB | SHT_DYNSYM => symbols(fields, section),
-            _ => match section.name {
-                b".eh_frame_hdr" => frames::index(fields, section),
-                b".eh_frame" => frames::frames(fields, section),
-                // As far as it is understood.
-                b".debug_info" => dwarf::entries(fields, section),
-                b".debug_loc" => dwarf::locations(fields, section),
-                b".debug_aranges" | b".debug_addr" | b".debug_ranges" => dwarf::words(fields, section),
-                b".debug_line" => dwarf::lines(fields, section),
-                b".gopclntab" => golang::lines(fields, section).unwrap_or_default(),
-                _ if fields.image.is_fixed && section.is_mapped && !section.is_code => {
-                    pointers(fields, section)
-                }
-                _ => {}
-            },
-        }
-    }
-}
-
 /// Tables of distances from their own begin to code.
-fn jumps(fields: &mut Fields<'_>, mut tables: Vec<u32>) {
+pub(crate) fn jumps(fields: &mut Fields<'_>, mut tables: Vec<u32>) {
     tables.sort_unstable();
     tables.dedup();
     let image = fields.image;
@@ -83,7 +42,7 @@ fn jumps(fields: &mut Fields<'_>, mut tables: Vec<u32>) {
 }
 
 /// Entries of 24 bytes: the place, what to do there, and an address.
-fn relocations(fields: &mut Fields<'_>, section: &Section<'_>) {
+pub(crate) fn relocations(fields: &mut Fields<'_>, section: &Section<'_>) {
     let (bytes, mapped) = (fields.image.bytes, fields.image.mapped.clone());
     for at in section.range.clone().step_by(24) {
         if at + 24 > section.range.end {
@@ -110,7 +69,7 @@ fn relocations(fields: &mut Fields<'_>, section: &Section<'_>) {
 }
 
 /// Entries of 24 bytes: first where the name is among the names, then, in the second eight, the address.
-fn symbols(fields: &mut Fields<'_>, section: &Section<'_>) {
+pub(crate) fn symbols(fields: &mut Fields<'_>, section: &Section<'_>) {
     let (bytes, mapped) = (fields.image.bytes, fields.image.mapped.clone());
     let names = fields.image.named(if section.kind == SHT_SYMTAB { b".strtab" } else { b".dynstr" });
     for at in section.range.clone().step_by(24) {
@@ -121,7 +80,7 @@ fn symbols(fields: &mut Fields<'_>, section: &Section<'_>) {
         if let Some(names) = names.filter(|names| name > 0 && name < names.range.len()) {
             let place = (names.addr_of(names.range.start + name), names.addr);
             let name = &bytes[names.range.start + name..names.range.end];
-            fields.add_data(at, Form::Distance, place, || token_of(name));
+            fields.add_data(at, Form::Distance, place, || of_name(name));
         }
         let addr = read::<8>(bytes, at + 8).and_then(|addr| u32::try_from(addr).ok());
         if let Some(addr) = addr.filter(|addr| mapped.contains(addr)) {
@@ -130,20 +89,8 @@ fn symbols(fields: &mut Fields<'_>, section: &Section<'_>) {
     }
 }
 
-/// The token of a name that ends with a zero. A hash that Rust's compiler puts at the end of one does not count, since it is
-/// another for each build.
-pub(crate) fn token_of(name: &[u8]) -> u32 {
-    let name = &name[..name.len().min(MOST)];
-    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-    let name = match name {
-        [name @ .., b'1', b'7', b'h', _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, b'E'] => name,
-        name => name,
-    };
-    name.iter().fold(0, |token, byte| mix(token, (*byte).into())) | token::BY_HASH
-}
-
 /// Where addresses are those that the program runs at, any eight bytes that look like one.
-fn pointers(fields: &mut Fields<'_>, section: &Section<'_>) {
+pub(crate) fn pointers(fields: &mut Fields<'_>, section: &Section<'_>) {
     let (bytes, mapped) = (fields.image.bytes, fields.image.mapped.clone());
     let skew = section.addr.wrapping_neg() as usize % 8;
     let mut at = section.range.start + skew;

@@ -1,12 +1,14 @@
 //! Debug information (DWARF 2 to 5, of 32 bits): entries that tell places in other sections, and addresses of code.
 //!
-//! What an entry is made of is told by abbreviations; nothing else of its meaning is needed here.
+//! Abbreviations give the attributes of an entry and their forms; nothing else of its meaning is needed here.
 
 use std::collections::HashMap;
 
-use crate::data::{token, token_of};
-use crate::fields::{BY_TARGET, Fields, Form, mix};
+use dsync_core::varint;
+
+use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
+use crate::token::{self, BY_TARGET, mix};
 
 /// Abbreviations that are read, at most so many times the bytes of their section: units may share them.
 const SHARED: usize = 4;
@@ -33,15 +35,10 @@ impl Cursor<'_> {
 
     /// LEB128; of a signed one the bits.
     fn leb(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..70).step_by(7) {
-            let byte = self.fixed::<1>()?;
-            number |= (byte & 0x7f).checked_shl(shift).unwrap_or_default();
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
+        let mut rest = self.bytes.get(self.at..)?;
+        let number = varint::take_padded(&mut rest);
+        self.at = self.bytes.len() - rest.len();
+        number
     }
 
     fn skip(&mut self, len: u64) -> Option<()> {
@@ -83,7 +80,7 @@ fn abbreviations(cursor: &mut Cursor<'_>) -> Option<Abbreviations> {
 }
 
 /// The sections that entries tell places in.
-struct Places<'a> {
+struct Targets<'a> {
     strings: Option<&'a Section<'a>>,
     line_strings: Option<&'a Section<'a>>,
     lines: Option<&'a Section<'a>>,
@@ -96,7 +93,7 @@ pub(crate) fn entries(fields: &mut Fields<'_>, section: &Section<'_>) {
     let image = fields.image;
     let Some(abbreviated) = image.named(b".debug_abbrev") else { return };
     let named = |name: &[u8]| image.named(name);
-    let places = Places {
+    let places = Targets {
         strings: named(b".debug_str"),
         line_strings: named(b".debug_line_str"),
         lines: named(b".debug_line"),
@@ -161,7 +158,7 @@ fn unit(
     cursor: &mut Cursor<'_>,
     (section, begin): (&Section<'_>, u32),
     table: &Abbreviations,
-    places: &Places<'_>,
+    places: &Targets<'_>,
     steps: &mut usize,
 ) -> Option<()> {
     let mapped = fields.image.mapped.clone();
@@ -197,7 +194,7 @@ fn unit(
                         let name =
                             &fields.image.bytes[section.range.start + distance as usize..section.range.end];
                         let target = section.addr + distance as u32;
-                        fields.add_data(at, Form::Distance, (target, section.addr), || token_of(name));
+                        fields.add_data(at, Form::Distance, (target, section.addr), || token::of_name(name));
                     }
                 }
                 // ref_addr

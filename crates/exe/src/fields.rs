@@ -1,11 +1,11 @@
 //! The places in an image that hold addresses: which, in what form, and of what.
 
-use crate::data;
-use crate::image::{Image, Machine};
+use crate::image::{Image, Section};
 use crate::map::Map;
-use crate::{arm, roomy, x86};
+use crate::token::mix;
+use crate::{aarch64, roomy};
 
-/// How an address is written.
+/// The encoding of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Four bytes: the target less the base.
@@ -37,16 +37,13 @@ pub(crate) struct Field {
     pub(crate) target: u32,
     /// The address from which it is told; of itself where it is told whole.
     pub(crate) base: u32,
-    /// What is around it but for addresses, by which it is found in another version.
+    /// Context hash: of the bytes around it but for addresses, by which it is found in another version.
     pub(crate) token: u32,
     pub(crate) form: Form,
 }
 
-/// A token that is to be told by the target.
-pub(crate) const BY_TARGET: u32 = 0;
-
 impl Field {
-    /// How many bytes it has.
+    /// Its bytes.
     pub(crate) fn len(&self) -> usize {
         if self.form == Form::Long { 8 } else { 4 }
     }
@@ -68,14 +65,14 @@ impl Field {
         field.copy_from_slice(&value.to_le_bytes());
     }
 
-    /// Whether it is that of another version by the map, 1, or is so already and by the map no longer, -1.
+    /// 1 if the map makes it equal to the field of another version; -1 if it was equal and the map breaks that.
     pub(crate) fn gain(&self, map: &Map, other: &Field) -> i64 {
         let wanted = self.tells(other.target, other.base);
         let after = self.tells(map.moved(self.target), map.moved(self.base));
         i64::from(after == wanted) - i64::from(self.tells(self.target, self.base) == wanted)
     }
 
-    /// What it has to be for these addresses.
+    /// The encoded value for these addresses.
     fn tells(&self, target: u32, base: u32) -> u32 {
         match self.form {
             Form::Distance | Form::Jump { .. } | Form::Adr => target.wrapping_sub(base),
@@ -101,14 +98,14 @@ impl Field {
             Form::Word | Form::Long => word.wrapping_add(map.shift(self.target) as u32),
             Form::Jump { bits, from } => put((target.wrapping_sub(base) as i32 >> 2) as u32, bits, from),
             Form::Call => put(target >> 2, 26, 0),
-            Form::Adr => arm::with_adr(word, target.wrapping_sub(base)),
-            Form::Page => arm::with_adr(word, target >> 12),
+            Form::Adr => aarch64::with_adr(word, target.wrapping_sub(base)),
+            Form::Page => aarch64::with_adr(word, target >> 12),
             Form::Low { scale } => put((target & 0xfff) >> scale, 12, 10),
         }
     }
 }
 
-/// What is done with the fields of an image.
+/// The purpose for which fields are found.
 #[derive(Debug)]
 pub(crate) enum Use<'a> {
     /// They are kept, to be looked for in another version.
@@ -117,7 +114,7 @@ pub(crate) enum Use<'a> {
     Write(&'a Map, &'a mut [u8]),
 }
 
-/// Finds fields of an image.
+/// The fields of an image that were found until now.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     pub(crate) image: &'a Image<'a>,
@@ -130,23 +127,18 @@ pub(crate) struct Fields<'a> {
     gap: usize,
 }
 
-/// How many bytes before a field tell it.
+/// Bytes before a field that its context hash covers.
 const GAP: usize = 64;
 
 impl<'a> Fields<'a> {
-    /// All of an image.
-    pub(crate) fn of(image: &'a Image<'a>, what: Use<'a>) -> Self {
-        let mut fields = Fields { image, code: roomy(0), data: roomy(0), what, gap: 0 };
-        let mut tables = Vec::new();
-        for section in image.sections.iter().filter(|section| section.is_code) {
-            fields.gap = section.range.start;
-            match image.machine {
-                Machine::X86 => x86::walk(&mut fields, section, &mut tables),
-                Machine::Arm => arm::walk(&mut fields, section),
-            }
-        }
-        data::walk(&mut fields, tables);
-        fields
+    /// None yet.
+    pub(crate) fn new(image: &'a Image<'a>, what: Use<'a>) -> Self {
+        Fields { image, code: roomy(0), data: roomy(0), what, gap: 0 }
+    }
+
+    /// Begins a section of code.
+    pub(crate) fn begin(&mut self, section: &Section<'_>) {
+        self.gap = section.range.start;
     }
 
     /// Adds one in code, whose own bytes that are no address are `rest`.
@@ -193,9 +185,3 @@ impl<'a> Fields<'a> {
 }
 
 const SEED: u32 = 0x9e37_79b9;
-
-/// One more number of a token.
-pub(crate) fn mix(token: u32, more: u32) -> u32 {
-    let mixed = (token ^ more).wrapping_mul(0x85eb_ca6b);
-    (mixed ^ mixed >> 15).wrapping_mul(0xc2b2_ae35).rotate_left(13)
-}

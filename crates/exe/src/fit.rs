@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::map::Map;
 use crate::roomy;
 
-/// What an address that moves as the map says is worth, and what a stretch costs.
+/// The gain of an address that the map moves right, and the cost of a range.
 const AGREES: i64 = 10;
 const STRETCH: i64 = 14;
 

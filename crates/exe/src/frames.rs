@@ -1,10 +1,10 @@
-//! How functions are unwound (`.eh_frame`, Linux Standard Base, "Exception Frames"): a record for each, and an index.
+//! Finds addresses in unwind tables (`.eh_frame` and its index; Linux Standard Base, "Exception Frames").
 
 use std::collections::HashMap;
 
-use crate::data::token;
-use crate::fields::{BY_TARGET, Fields, Form};
+use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
+use crate::token::{self, BY_TARGET};
 
 /// Pairs of a function and its record, both as distances from the index, which is the usual form.
 pub(crate) fn index(fields: &mut Fields<'_>, section: &Section<'_>) {
@@ -27,12 +27,12 @@ pub(crate) fn index(fields: &mut Fields<'_>, section: &Section<'_>) {
     }
 }
 
-/// What the records of a kind have in common.
+/// The format that records of one common entry (CIE) share.
 #[derive(Clone, Copy, Default)]
 struct Common {
-    /// Whether the function is told as a distance of four bytes.
+    /// Functions are encoded as distances of four bytes.
     is_usual: bool,
-    /// Whether there is one more address, of where exceptions go, told in the same way.
+    /// Records have one more address, of the exception table (LSDA), in the same encoding.
     has_extra: bool,
 }
 

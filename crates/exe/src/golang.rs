@@ -1,8 +1,8 @@
 //! Go's table of functions and lines (`.gopclntab`, from Go 1.20 on): all in it is told by distances from some part of it.
 
-use crate::data::token;
-use crate::fields::{BY_TARGET, Fields, Form};
+use crate::fields::{Fields, Form};
 use crate::image::{Section, UNMAPPED, read};
+use crate::token::{self, BY_TARGET};
 
 /// Where what functions have besides would be: only the distance is known, not from where.
 const BESIDES: u32 = UNMAPPED + (UNMAPPED >> 1);

@@ -1,4 +1,4 @@
-//! What is needed to know of an ELF file: its machine, and which bytes lie at which addresses.
+//! Parses an ELF file as far as needed: its machine, its sections, and the bytes at an address.
 //!
 //! Only 64-bit little-endian programs and libraries for x86-64 and aarch64. Whatever is odd in a file makes that part of it
 //! unknown, never an error.
@@ -14,7 +14,7 @@ pub(crate) const SHT_NOBITS: u32 = 8;
 const SHF_ALLOC: u64 = 2;
 pub(crate) const SHF_EXECUTE: u64 = 4;
 
-/// What code is for.
+/// The instruction set of code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
     /// x86-64.
@@ -23,7 +23,7 @@ pub enum Machine {
     Arm,
 }
 
-/// What the header of a file says it is for.
+/// The machine that the header of a file names.
 pub(crate) fn machine(header: &[u8]) -> Option<Machine> {
     match read::<2>(header, 18)? {
         62 => Some(Machine::X86),
@@ -58,7 +58,7 @@ impl Section<'_> {
 pub(crate) struct Image<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) machine: Machine,
-    /// Whether its addresses are those it runs at.
+    /// Linked at fixed addresses: it runs where the file says.
     pub(crate) is_fixed: bool,
     /// In the order of the file; none overlaps another.
     pub(crate) sections: Vec<Section<'a>>,
@@ -75,7 +75,7 @@ pub(crate) fn read<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(number))
 }
 
-/// Whether a file begins as those that are understood.
+/// True if a file begins like one that is understood.
 pub(crate) fn may_be(begin: &[u8]) -> bool {
     let is = |at: usize, values: &[u64]| read::<2>(begin, at).is_some_and(|value| values.contains(&value));
     begin.starts_with(b"\x7fELF\x02\x01") && is(16, &[2, 3]) && machine(begin).is_some()
@@ -110,7 +110,7 @@ impl<'a> Image<'a> {
         let first = mapped().map(|section| section.addr).min().unwrap_or_default();
         let last = mapped().map(|section| section.addr_of(section.range.end)).max().unwrap_or_default();
         let mut mapped = first..last;
-        // What is not in the file comes behind: variables without a value.
+        // Sections that are not in the file come last: zeroed variables (`.bss`).
         for header in (0..count).filter_map(header) {
             let (kind, flags) = (read::<4>(header, 4)? as u32, read::<8>(header, 8)?);
             let end = read::<8>(header, 16)?.checked_add(read::<8>(header, 32)?);

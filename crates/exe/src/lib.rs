@@ -1,21 +1,23 @@
-//! Executables of docker-sync: an old version of a program, with the addresses that a new one has.
+//! Rewrites the addresses in an old version of an executable to those of a new one, as Courgette and Zucchini do, so that
+//! the old version is a better basis for a delta.
 //!
-//! A program that is linked again has other addresses nearly everywhere, although it is the same but for a few functions:
-//! each call and each load tells how far away something is. [`plan`] finds out by how much what moved, [`align`] writes it
-//! into the addresses of the old version, which is then far more like the new one, and serves as what that is coded
-//! against. Both ends come to the same bytes, whatever the file and the plan are, and a mistake costs no more than
-//! bytes.
+//! A program that is linked again has other addresses nearly everywhere, although only a few functions changed: each call
+//! and each load has the distance to its target. [`plan`] computes an [`AddressMap`] from two versions, [`align`] applies it
+//! to the old one. Both ends compute the same bytes, whatever the file and the map are; a wrong map costs bytes and nothing
+//! else.
 //!
-//! Where there is no old version, or beside one, [`absolute`] puts addresses in the place of distances in code, which is then more like
-//! itself; [`relative`] takes that back.
+//! With and without an old version, [`absolute`] replaces distances in code by addresses (a branch filter, as 7-Zip's BCJ),
+//! so that calls of one function are equal bytes; [`relative`] takes that back.
 //!
-//! Knows no files and nothing of batches; bytes in, bytes out.
+//! Bytes in, bytes out: no files, no batches.
 
+mod aarch64;
 mod arm;
 mod code;
 mod data;
 mod dwarf;
 mod fields;
+mod find;
 mod fit;
 mod frames;
 mod golang;
@@ -24,54 +26,55 @@ mod map;
 mod pair;
 #[cfg(test)]
 mod testing;
+mod token;
 mod x86;
 
 pub use code::{Code, absolute, find_code, make_absolute, relative};
-use data::token;
-use fields::{BY_TARGET, Field, Fields, Use, mix};
+use fields::{Field, Fields, Use};
 use fit::Votes;
 use image::Image;
 pub use image::Machine;
 use map::Map;
 use pair::pair;
+use token::{BY_TARGET, mix};
 
-/// By how much the addresses of a file move.
+/// A map from the addresses of an old version to those of a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan(Map);
+pub struct AddressMap(Map);
 
-/// What an address that comes out right is worth, in bytes, in quarters.
+/// Gain of an address that the map moves right, in quarters of a byte.
 const WORTH: usize = 6;
-/// A plan is worth this at least, in bytes.
+/// The least gain of a map, in bytes.
 const LEAST: usize = 64;
-/// An allocation that the C library does not keep.
+/// The size from which on glibc gives a freed allocation back.
 const KEPT: usize = 33 << 20;
 
-impl Plan {
-    /// The bytes by which it is told.
+impl AddressMap {
+    /// Encodes it.
     pub fn encode(&self) -> Vec<u8> {
         self.0.encode()
     }
 
-    /// Reads them; `None` where they are no plan.
-    pub fn decode(bytes: &[u8]) -> Option<Plan> {
-        Map::decode(bytes).map(Plan)
+    /// Decodes it; `None` where the bytes are no map.
+    pub fn decode(bytes: &[u8]) -> Option<AddressMap> {
+        Map::decode(bytes).map(AddressMap)
     }
 }
 
-/// An empty vector with room for so many, or more: for what is as long as a file.
+/// Allocates beyond the allocator's mmap threshold, so that freeing gives the memory back to the system.
 ///
-/// The C library keeps what is given back to it of up to 32 MiB, and several of these would add to all that comes after.
-/// Larger ones it takes from the system, where room that is never used costs nothing.
+/// glibc keeps freed allocations of up to 32 MiB, and several as long as a file would add to all that comes after. Room
+/// that is never written to costs nothing.
 pub fn roomy<T>(many: usize) -> Vec<T> {
     Vec::with_capacity(many.max(KEPT / size_of::<T>()))
 }
 
-/// Whether a file that begins so may be one for which there are plans. 20 bytes are enough.
+/// True if a file that begins so may have an address map. 20 bytes are enough.
 pub fn is_candidate(begin: &[u8]) -> bool {
     image::may_be(begin)
 }
 
-/// The addresses in a file: all of it that is needed for a plan. Takes about as much memory as the file.
+/// The addresses in a file: all of it that a map is computed from. Takes about as much memory as the file.
 #[derive(Debug)]
 pub struct Addresses {
     machine: Machine,
@@ -80,18 +83,18 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// `None` where the file is none for which there are plans.
+    /// Finds them; `None` where the file is of no kind that is understood.
     pub fn of(bytes: &[u8]) -> Option<Addresses> {
         let image = Image::parse(bytes)?;
-        let Fields { mut code, mut data, .. } = Fields::of(&image, Use::Keep);
+        let Fields { mut code, mut data, .. } = find::fields(&image, Use::Keep);
         code.shrink_to_fit();
         data.shrink_to_fit();
         Some(Addresses { machine: image.machine, code, data })
     }
 }
 
-/// How the addresses of an old version become those of a new one; `None` where that is not worth its bytes.
-pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
+/// Computes the map from the addresses of an old version to those of a new one; `None` where it is not worth its bytes.
+pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<AddressMap> {
     if old.machine != new.machine {
         return None;
     }
@@ -111,18 +114,18 @@ pub fn plan(mut old: Addresses, mut new: Addresses) -> Option<Plan> {
         let gains = pairs.iter().map(|(old, new)| olds[*old as usize].gain(&map, &news[*new as usize]));
         right += gains.sum::<i64>();
     }
-    let plan = Plan(map);
+    let plan = AddressMap(map);
     let worth = usize::try_from(right).unwrap_or(0) * WORTH / 4;
     (worth > plan.encode().len() + LEAST).then_some(plan)
 }
 
 /// Gives an old version the addresses of the new one, with code as [`absolute`] leaves that of the new one. What is no such file stays as
 /// it is. Takes as much memory as the file.
-pub fn align(old: &[u8], plan: &Plan) -> Vec<u8> {
+pub fn align(old: &[u8], plan: &AddressMap) -> Vec<u8> {
     let mut aligned = roomy(old.len());
     aligned.extend_from_slice(old);
     if let Some(image) = Image::parse(old) {
-        Fields::of(&image, Use::Write(&plan.0, &mut aligned));
+        find::fields(&image, Use::Write(&plan.0, &mut aligned));
     }
     aligned
 }

@@ -1,12 +1,14 @@
-//! By how much addresses move: the same for all from one on, up to the next.
+//! A piecewise-constant map from old addresses to new ones.
 
-/// Starts of stretches of addresses in which all move by as much.
+use dsync_core::varint;
+
+/// Ranges of addresses that move by the same distance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Map {
     /// Each larger than the one before.
     pub(crate) starts: Vec<u32>,
     pub(crate) shifts: Vec<i32>,
-    /// For each block of addresses how many stretches begin before it.
+    /// For each block of addresses, the number of ranges that begin before it.
     index: Vec<u32>,
 }
 
@@ -14,7 +16,7 @@ pub(crate) struct Map {
 const BLOCK: u32 = 14;
 
 impl Map {
-    /// Of stretches in order.
+    /// From ranges in order.
     pub(crate) fn new(starts: Vec<u32>, shifts: Vec<i32>) -> Self {
         let last = starts.last().map_or(0, |last| last >> BLOCK);
         let mut index = Vec::with_capacity(last as usize + 2);
@@ -60,21 +62,21 @@ impl Map {
     }
 
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let count = read(&mut bytes)? as usize;
+        let count = take(&mut bytes)? as usize;
         if count > bytes.len() / 2 {
             return None;
         }
         let mut starts = Vec::with_capacity(count);
         let mut last: u32 = 0;
         for number in 0..count {
-            let step = read(&mut bytes)?;
+            let step = take(&mut bytes)?;
             last = last.checked_add(step).filter(|_| step > 0 || number == 0)?;
             starts.push(last);
         }
         let mut shifts = Vec::with_capacity(count);
         let mut last: i32 = 0;
         for _ in 0..count {
-            let step = read(&mut bytes)?;
+            let step = take(&mut bytes)?;
             last = last.wrapping_add((step >> 1) as i32 ^ -((step & 1) as i32));
             shifts.push(last);
         }
@@ -82,28 +84,10 @@ impl Map {
     }
 }
 
-/// Writes a number, seven bits a byte, the lowest first (LEB128).
-fn write(mut value: u32, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+fn write(value: u32, out: &mut Vec<u8>) {
+    varint::write(value.into(), out);
 }
 
-fn read(input: &mut &[u8]) -> Option<u32> {
-    let mut value: u32 = 0;
-    for shift in (0..32).step_by(7) {
-        let (byte, rest) = input.split_first()?;
-        *input = rest;
-        let bits = u32::from(byte & 0x7f);
-        if bits << shift >> shift != bits {
-            return None;
-        }
-        value |= bits << shift;
-        if *byte < 0x80 {
-            return (bits > 0 || shift == 0).then_some(value);
-        }
-    }
-    None
+fn take(bytes: &mut &[u8]) -> Option<u32> {
+    varint::take(bytes).and_then(|value| value.try_into().ok())
 }

@@ -3,20 +3,20 @@
 use crate::fields::Field;
 use crate::roomy;
 
-/// So many fields in a row are looked for anywhere.
+/// Fields in a row that are looked up in the index.
 const ROW: usize = 4;
-/// At so many places at most.
+/// Candidates that are compared for a row.
 const DEPTH: usize = 24;
-/// How long a run at each is looked at.
+/// Fields of a candidate that are compared.
 const ENOUGH: usize = 48;
-/// So many old fields are skipped where the same run goes on behind them.
+/// Old fields that may be skipped where the same run goes on behind them.
 const NEAR: usize = 12;
 
 /// Pairs fields: the numbers of an old and of a new one.
 pub(crate) fn pair(old: &[Field], new: &[Field]) -> Vec<(u32, u32)> {
     let index = Index::of(old);
     let mut pairs: Vec<(u32, u32)> = roomy(new.len());
-    // What comes next of the old ones, and from where on new ones have no pair.
+    // The next old field, the next new one, and the first new one without a pair.
     let (mut at, mut here, mut open) = (0, 0, 0);
     while here < new.len() {
         if old.get(at).is_some_and(|old| old.token == new[here].token) {
@@ -53,13 +53,13 @@ pub(crate) fn pair(old: &[Field], new: &[Field]) -> Vec<(u32, u32)> {
     pairs
 }
 
-/// How many fields have the same tokens, at most so many.
+/// The number of fields with equal tokens, at most `most`.
 fn run(old: &[Field], at: usize, new: &[Field], most: usize) -> usize {
     let old = old.get(at..).unwrap_or_default();
     old.iter().zip(new).take(most).take_while(|(old, new)| old.token == new.token).count()
 }
 
-/// Whether two fields are as far behind those before them, and of one form.
+/// True if two fields are as far behind those before them, and of one form.
 fn is_in_step(old: &[Field], new: &[Field], at: usize, here: usize) -> bool {
     let (Some(first), Some(second)) = (old.get(at), new.get(here)) else { return false };
     let Some((old, new)) =

@@ -1,6 +1,7 @@
 //! ELF files of a few sections, for tests of what finds addresses in them.
 
-use crate::fields::{Fields, Form, Use};
+use crate::fields::{Form, Use};
+use crate::find;
 use crate::image::Image;
 
 /// Where `.text` of 64 bytes is, which each file has.
@@ -40,7 +41,7 @@ pub(crate) fn elf(sections: &[(&str, Option<u32>, &[u8])]) -> Vec<u8> {
 pub(crate) fn found(file: &[u8], section: &str) -> Vec<(usize, Form, u32, u32)> {
     let image = Image::parse(file).unwrap();
     let range = image.named(section.as_bytes()).unwrap().range.clone();
-    let fields = Fields::of(&image, Use::Keep).data.into_iter();
+    let fields = find::fields(&image, Use::Keep).data.into_iter();
     let here = fields.filter(|field| range.contains(&(field.at as usize)));
     here.map(|field| (field.at as usize - range.start, field.form, field.target, field.base)).collect()
 }

@@ -1,12 +1,12 @@
 //! The lengths of x86-64 instructions, and where addresses are in them (Intel, "Software Developer's Manual", volume 2,
 //! appendix A).
 //!
-//! What is no instruction is taken for some; the next real one is met again soon.
+//! Bytes that are no instruction are decoded as one; the decoder is in step again after a few.
 
 use crate::fields::{Fields, Form};
 use crate::image::{Section, read};
 
-/// What follows an opcode.
+/// Bytes after an opcode.
 const NONE: u8 = 0;
 const MODRM: u8 = 1;
 const BYTE: u8 = 2;
@@ -72,9 +72,9 @@ pub(crate) struct Instruction {
     pub(crate) len: usize,
     /// A distance from its end.
     pub(crate) relative: Option<usize>,
-    /// Whether that is where a jump goes.
+    /// The field is the target of a jump.
     pub(crate) is_jump: bool,
-    /// Whether that is loaded as an address, not what is there.
+    /// The address itself is loaded (`lea`), not the memory there.
     pub(crate) is_lea: bool,
     /// Displacement and immediate, which may be addresses in a program that is not moved.
     pub(crate) absolute: [Option<usize>; 2],

@@ -1,14 +1,14 @@
 //! Plans for programs as a linker makes them, and for what is left of them when they are damaged.
 
 use dsync_delta::batch::{self, Effort, Items};
-use dsync_exe::{Addresses, Plan, align, is_candidate, make_absolute};
+use dsync_exe::{AddressMap, Addresses, align, is_candidate, make_absolute};
 use dsync_testkit::{Machine, linked};
 use proptest::prelude::*;
 
 const FUNCTIONS: usize = 2000;
 const MORE: &[usize] = &[17, 300, 301, 1500];
 
-fn plan(old: &[u8], new: &[u8]) -> Option<Plan> {
+fn plan(old: &[u8], new: &[u8]) -> Option<AddressMap> {
     dsync_exe::plan(Addresses::of(old)?, Addresses::of(new)?)
 }
 
@@ -38,7 +38,7 @@ fn a_program_that_was_linked_again_costs_a_tenth() {
 fn a_plan_crosses_as_it_is() {
     let old = linked(Machine::X86, "crosses", FUNCTIONS, &[]);
     let found = plan(&old, &linked(Machine::X86, "crosses", FUNCTIONS, MORE)).unwrap();
-    assert_eq!(Plan::decode(&found.encode()), Some(found));
+    assert_eq!(AddressMap::decode(&found.encode()), Some(found));
 }
 
 #[test]
@@ -90,7 +90,7 @@ proptest! {
     fn damage_is_survived(old in damaged(), new in damaged()) {
         if let Some(found) = plan(&old, &new) {
             prop_assert_eq!(align(&old, &found).len(), old.len());
-            prop_assert_eq!(Plan::decode(&found.encode()), Some(found));
+            prop_assert_eq!(AddressMap::decode(&found.encode()), Some(found));
         }
     }
 
@@ -107,14 +107,14 @@ proptest! {
         write(steps.len() as u32);
         steps.iter().for_each(|(start, _)| write(*start));
         steps.iter().for_each(|(_, shift)| write(*shift as u32));
-        let found = Plan::decode(&bytes).unwrap();
+        let found = AddressMap::decode(&bytes).unwrap();
         prop_assert_eq!(found.encode(), bytes);
         prop_assert_eq!(align(&old, &found).len(), old.len());
     }
 
     #[test]
     fn any_bytes_are_a_plan_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Some(found) = Plan::decode(&bytes) {
+        if let Some(found) = AddressMap::decode(&bytes) {
             prop_assert_eq!(found.encode(), bytes);
         }
     }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::command::{run, run_with_input, tail};
-use crate::login::write;
+use crate::files::write;
 use crate::{LabError, Suite, mounts, packages, process};
 
 /// Which engine a host has.

@@ -5,14 +5,17 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+/// Set to anything but `0` or nothing, it makes [`require`](crate::packages::require) answer [`LabError::Skipped`].
+pub const SKIP: &str = "DOCKER_SYNC_SKIP_ENGINES";
+
 /// Why the lab, or something in it, could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// The person asked for tests without engines. A test that meets this ends well.
-    #[error("skipped, because {} is set", crate::packages::SKIP)]
+    #[error("skipped, because {} is set", SKIP)]
     Skipped,
     /// Engines, mounts and sshd need root.
-    #[error("the lab needs root; run it as root, or set {}=1 to skip what needs it", crate::packages::SKIP)]
+    #[error("the lab needs root; run it as root, or set {}=1 to skip what needs it", SKIP)]
     NotRoot,
     /// Programs are missing and could not be installed.
     #[error("missing programs: {programs}; install the packages: {packages}")]

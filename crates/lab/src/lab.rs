@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::files::{set_mode, write};
 use crate::keeper::{self, Keeper};
-use crate::login::{Surroundings, set_mode, write};
+use crate::login::Surroundings;
 use crate::sshd::make_key;
 use crate::wire::{self, Total};
 use crate::{Engine, EngineOptions, Host, LabError, Link, LoginOptions, packages};

@@ -27,10 +27,12 @@ pub mod keeper;
 pub mod packages;
 pub mod wire;
 
+mod account;
 mod cache;
 mod command;
 mod engine;
 mod error;
+mod files;
 mod holdings;
 mod host;
 mod lab;
@@ -42,11 +44,12 @@ mod programs;
 mod sshd;
 mod suite;
 
+pub use account::{LoginOptions, Place, Shell, User};
 pub use cache::CACHE;
 pub use engine::{Engine, EngineKind, EngineOptions, ImageStore};
 pub use error::LabError;
 pub use host::Host;
 pub use lab::{BASE, Lab, LabBuilder};
 pub use link::{HostKey, Identity, Link};
-pub use login::{Login, LoginOptions, Place, Shell, User};
+pub use login::Login;
 pub use suite::Suite;

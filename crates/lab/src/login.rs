@@ -5,111 +5,18 @@
 //! the account has, and in which directories are read-only or forbid programs; see [`crate::sshd`].
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::account::{GUEST_ID, LoginOptions, User};
+use crate::files::{set_mode, write};
 use crate::link::{Files, HostKey, Identity, Link};
 use crate::process::{self, Found};
-use crate::sshd::{GUEST_ID, Sshd};
+use crate::sshd::Sshd;
 use crate::{Engine, LabError, Suite, mounts, packages};
-
-/// The shell of an account.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Shell {
-    /// bash
-    #[default]
-    Bash,
-    /// dash, Debian's `sh`
-    Dash,
-    /// The shell of busybox, Alpine's `sh`
-    Ash,
-    /// fish, which is no POSIX shell
-    Fish,
-    /// tcsh, which is no POSIX shell either
-    Tcsh,
-}
-
-impl Shell {
-    /// All of them.
-    pub const ALL: [Shell; 5] = [Shell::Bash, Shell::Dash, Shell::Ash, Shell::Fish, Shell::Tcsh];
-
-    /// The name it is called by.
-    pub const fn name(self) -> &'static str {
-        self.program().0
-    }
-
-    /// Its name, the program it is, and the package that has it.
-    const fn program(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Shell::Bash => ("bash", "bash", "bash"),
-            Shell::Dash => ("dash", "dash", "dash"),
-            Shell::Ash => ("ash", "busybox", "busybox-static"),
-            Shell::Fish => ("fish", "fish", "fish"),
-            Shell::Tcsh => ("tcsh", "tcsh", "tcsh"),
-        }
-    }
-}
-
-/// Whose account it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum User {
-    /// root
-    #[default]
-    Root,
-    /// Somebody who may not speak to the engine.
-    Guest,
-}
-
-impl User {
-    /// The name of the account.
-    pub const fn name(self) -> &'static str {
-        match self {
-            User::Root => "root",
-            User::Guest => "guest",
-        }
-    }
-}
-
-/// A directory, as a login sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// The account's home.
-    Home,
-    /// The account's `TMPDIR`.
-    Tmp,
-    /// Any other directory, as `/tmp`.
-    Path(PathBuf),
-}
-
-/// What a login is to be like.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LoginOptions {
-    /// The account's shell.
-    pub shell: Shell,
-    /// What the shell prints to standard output before it runs a command, as careless start-up files do.
-    pub banner: Option<String>,
-    /// Programs that are not to be found on `PATH`.
-    pub hide: Vec<String>,
-    /// Files that others see and this account does not, by their real paths.
-    pub absent: Vec<PathBuf>,
-    /// Where nothing can be written.
-    pub read_only: Vec<Place>,
-    /// Where no program can be run.
-    pub no_exec: Vec<Place>,
-    /// So many megabytes are all there is in `TMPDIR`.
-    pub tmp_limit_mb: Option<u32>,
-    /// So many megabytes are all there is in the home.
-    pub home_limit_mb: Option<u32>,
-    /// What runs in place of any command, as sshd's `ForceCommand` takes it.
-    pub forced: Option<String>,
-    /// Whose account it is.
-    pub user: User,
-    /// More variables; these win over the lab's own.
-    pub env: Vec<(String, String)>,
-}
 
 /// What all logins of a lab need to know.
 #[derive(Debug)]
@@ -345,13 +252,4 @@ impl Drop for Login {
             eprintln!("lab: cannot remove {}: {error}", self.dir.display());
         }
     }
-}
-
-pub(crate) fn write(file: &Path, text: &str) -> Result<(), LabError> {
-    fs::write(file, text).map_err(LabError::io(format_args!("write {}", file.display())))
-}
-
-pub(crate) fn set_mode(file: &Path, mode: u32) -> Result<(), LabError> {
-    fs::set_permissions(file, fs::Permissions::from_mode(mode))
-        .map_err(LabError::io(format_args!("change the mode of {}", file.display())))
 }

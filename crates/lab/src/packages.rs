@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
+pub use crate::error::SKIP;
+
 use crate::LabError;
 use crate::command::run;
-
-/// Set to anything but `0` or nothing, it makes [`require`] answer [`LabError::Skipped`].
-pub const SKIP: &str = "DOCKER_SYNC_SKIP_ENGINES";
 
 /// One installation at a time; apt itself keeps other processes out.
 static APT: Mutex<()> = Mutex::new(());

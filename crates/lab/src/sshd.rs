@@ -12,13 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::account::{GUEST_ID, LoginOptions, Place};
 use crate::command::{run, tail};
-use crate::login::{LoginOptions, Place, set_mode, write};
+use crate::files::{set_mode, write};
 use crate::process::Found;
 use crate::{LabError, packages};
-
-/// User and group of the guest; no package of Debian uses it.
-pub(crate) const GUEST_ID: u32 = 64_230;
 
 /// An sshd to be started.
 pub(crate) struct Sshd<'a> {

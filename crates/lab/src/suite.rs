@@ -15,9 +15,9 @@ use std::process::Command;
 
 use dsync_core::Digest;
 
+use crate::account::GUEST_ID;
 use crate::command::{run, run_holding};
-use crate::login::{set_mode, write};
-use crate::sshd::GUEST_ID;
+use crate::files::{set_mode, write};
 use crate::{LabError, cache, packages};
 
 /// A release of Debian whose engines the lab can have.

@@ -11,7 +11,7 @@ use crate::limits;
 /// The length of a frame's header in bytes.
 pub const HEADER_LEN: usize = 5;
 
-/// What a payload is.
+/// The channel of a frame: how its payload is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// A request of the client or the reply to it.
@@ -20,14 +20,14 @@ pub enum Channel {
     Peer = 2,
     /// A piece of the stream between source and target; an empty one ends the stream.
     Data = 3,
-    /// What an endpoint tells of its progress, for the client.
+    /// Progress of an endpoint, for the client.
     Event = 4,
 }
 
 /// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// What the payload is.
+    /// The kind of payload.
     pub channel: Channel,
     /// Bytes of payload.
     pub len: usize,

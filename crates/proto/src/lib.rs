@@ -11,8 +11,8 @@ pub mod room;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};
 pub use message::{
-    Compression, Cost, Event, Failure, FailureKind, Known, Layer, LayerProof, LayerState, ListedConfig,
-    ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive, Received,
-    Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
+    Compression, Cost, Event, Failure, FailureKind, Known, LayerOutcome, LayerProof, LayerState,
+    ListedConfig, ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive,
+    Received, Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};

@@ -1,6 +1,6 @@
 //! All that is taken of the other end at most, in one place: more is refused before it takes memory.
 //!
-//! What grows with an image is limited by `--memory` instead: see docs/limits.md. The values are part of the protocol
+//! Sizes that grow with an image are limited by `--memory` instead: see docs/limits.md. The values are part of the protocol
 //! where both ends go by them, and have room for every image that is known of otherwise.
 
 /// Bytes of noise that a login shell may print before the agent speaks.

@@ -23,7 +23,7 @@ pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, MessageErr
     if rest.is_empty() { Ok(message) } else { Err(postcard::Error::DeserializeBadEncoding.into()) }
 }
 
-/// What the client asks of an endpoint. Every request has exactly one [`Reply`].
+/// A request of the client to an endpoint. Every request has exactly one [`Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Use this store; always the first.
@@ -39,16 +39,16 @@ pub enum Request {
         /// Images of the source.
         #[serde(deserialize_with = "room::list")]
         images: Vec<ListedImage>,
-        /// Whether only the same ID is the same image.
+        /// Compare images by their IDs alone.
         exact: bool,
     },
     /// To a source: give this image to the target, which says what it needs.
     Send {
         /// The image ID.
         image: [u8; 32],
-        /// How hard to compress.
+        /// The effort of compression.
         compression: Compression,
-        /// How many bytes a second the link between the two had last time, if that is known.
+        /// Bytes per second of the link between the two in the last run, if known.
         speed: Option<u64>,
         /// Count what would be sent, send no content.
         dry_run: bool,
@@ -76,7 +76,7 @@ pub enum Request {
     },
 }
 
-/// How hard to compress.
+/// The effort of compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
     /// As hard as the link is slow.
@@ -87,7 +87,7 @@ pub enum Compression {
     Max,
 }
 
-/// How an endpoint works.
+/// Settings of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// The store, as `--docker` takes it; empty to find one.
@@ -103,7 +103,7 @@ pub struct Open {
     pub memory: u64,
 }
 
-/// What to take, and under which names.
+/// The image that a target takes, and the names it gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receive {
     /// As the source listed it.
@@ -153,7 +153,7 @@ pub enum Reply {
         packed: u64,
         /// Bytes of the config and of all that is no content, after compression.
         told: u64,
-        /// What the packed bytes are, where that was asked for: all of them, the costliest first.
+        /// The packed bytes by file, the costliest first; empty unless requested.
         #[serde(deserialize_with = "room::list")]
         costs: Vec<Cost>,
     },
@@ -170,7 +170,7 @@ pub enum Reply {
     Configs(#[serde(deserialize_with = "room::list")] Vec<Option<[u8; 32]>>),
 }
 
-/// What some of the bytes of an image are that cross.
+/// A share of the bytes that cross for an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Which layer of the image, from 0 for the lowest.
@@ -178,9 +178,9 @@ pub struct Cost {
     /// A file, or a folder (with `/` at the end) for files that are not told one by one; empty for the rest.
     #[serde(deserialize_with = "room::text")]
     pub path: String,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
-    /// Whether there were old versions of them to code them against.
+    /// They were coded against old versions.
     pub changed: bool,
     /// Bytes of new contents.
     pub raw: u64,
@@ -188,15 +188,15 @@ pub struct Cost {
     pub packed: u64,
 }
 
-/// What an endpoint is.
+/// The description of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// The store, for people: `docker 20.10.24, overlay2`.
     #[serde(deserialize_with = "room::text")]
     pub store: String,
-    /// Whether the image ID of this store is the config's digest.
+    /// The image IDs of this store are digests of configs.
     pub id_is_config: bool,
-    /// Whether the store can give, and take, all that an ID is made of which is not the config's digest.
+    /// The store gives and takes image documents: all that an ID is made of, where that is no digest of a config.
     pub has_packages: bool,
     /// The version of docker-sync.
     #[serde(deserialize_with = "room::text")]
@@ -266,7 +266,7 @@ pub struct UnreadableImage {
     pub reason: String,
 }
 
-/// What a target says of one image of the source.
+/// The status of one image of the source at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
     /// Of each of the image's names, in their order; one for the image itself where it has no name.
@@ -278,7 +278,7 @@ pub struct Survey {
     /// The name or ID of the image whose contents would be used, best first.
     #[serde(deserialize_with = "room::texts")]
     pub basis: Vec<String>,
-    /// Whether the statuses are open: an image here has the same layers, and the digest of the config was not given.
+    /// The statuses are open: an image here has the same layers, and the digest of the config was not given.
     pub open: bool,
     /// Of each status, when the image was built that has the name here: RFC 3339, empty when unknown or where none has.
     #[serde(deserialize_with = "room::texts")]
@@ -307,23 +307,23 @@ pub enum LayerState {
     Missing,
 }
 
-/// What the target came to.
+/// The result at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
     /// The image ID as the target's store shows it.
     pub id: [u8; 32],
     /// Each layer of the image, the lowest first.
     #[serde(deserialize_with = "room::list")]
-    pub layers: Vec<Layer>,
-    /// Whether the image was there already and only names moved.
+    pub layers: Vec<LayerOutcome>,
+    /// The image was there already and only names moved.
     pub was_there: bool,
     /// Bytes of layers that were (or would be) compressed again, before that.
     pub packed_again: u64,
 }
 
-/// What became of a layer.
+/// The outcome for a layer at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
+pub struct LayerOutcome {
     /// Where it came from.
     pub state: LayerState,
     /// Its uncompressed bytes; 0 where it was not touched.
@@ -363,7 +363,7 @@ pub enum Peer {
     Took {
         /// Bytes of the batch that came in later frames than its length did.
         len: u64,
-        /// How long after that frame the last one was there, in microseconds.
+        /// Microseconds from that frame to the last one.
         micros: u64,
     },
     /// Either way: this side gave up, and has told its client why.
@@ -372,14 +372,14 @@ pub enum Peer {
     Proofs(#[serde(deserialize_with = "room::list")] Vec<LayerProof>),
 }
 
-/// How the diff id of a layer begins. Two layers of a host that begin alike cost bytes, and nothing else.
+/// The beginning of a layer's diff id. Two layers of a host that begin alike cost bytes, and nothing else.
 pub type ShortId = [u8; 5];
 
 /// The beginning of a keyed hash over the contents of a layer: `dsync_delta::Listing::proof`. It has 24 bits because a
 /// target has one try in each transfer that a user begins.
 pub type LayerProof = [u8; 3];
 
-/// What a target needs of an image.
+/// The target's request for an image: layers that it lacks, and its basis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Need {
     /// Nothing: the image is there.
@@ -389,7 +389,7 @@ pub enum Need {
         /// Which layers of the image, from 0 for the lowest, each distinct layer once.
         #[serde(deserialize_with = "room::list")]
         layers: Vec<u32>,
-        /// Whether every content is to be sent: the way out when one was mistaken.
+        /// Send every content: the way out when one was mistaken.
         whole: bool,
         /// The layers of the target whose contents may be used, by how their diff ids begin; those of an image
         /// lowest first, the image that is most like the new one last. `Proofs` follow.
@@ -402,30 +402,30 @@ pub enum Need {
     },
 }
 
-/// What a source gives.
+/// The source's answer to [`Need`]: the documents and layers that follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// One for each layer of the target's basis.
     #[serde(deserialize_with = "room::list")]
     pub basis: Vec<Known>,
-    /// How each layer of `layers`, then of `local`, is stored, where the image is to have the source's ID.
+    /// The stored form of each layer of `layers`, then of `local`, where the image keeps the source's ID.
     #[serde(deserialize_with = "room::list")]
     pub stored: Vec<Stored>,
 }
 
 impl Offer {
-    /// Whether there are layers of which the source does not know what is in them, so it asks.
+    /// The source does not know the entries of some layers of the basis, so hash trees are exchanged.
     pub fn asks(&self) -> bool {
         self.basis.contains(&Known::No)
     }
 
-    /// Whether the source has all of the basis.
+    /// The source has all of the basis.
     pub fn has_all(&self) -> bool {
         self.basis.iter().all(|known| *known == Known::Bytes)
     }
 }
 
-/// How a layer is stored that an ID is made of.
+/// The stored form of a layer that an ID is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stored {
     /// As it is read.
@@ -436,7 +436,7 @@ pub enum Stored {
     Opaque,
 }
 
-/// What a source has of a layer of the target's basis.
+/// The source's knowledge of a layer of the target's basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Known {
     /// It does not know the layer.
@@ -452,15 +452,15 @@ pub enum Known {
 pub enum Event {
     /// Something else is done now.
     Phase(Phase),
-    /// So many uncompressed bytes of contents will be sent.
+    /// Uncompressed bytes of contents that will be sent.
     Total(u64),
-    /// So many of them were, since the last event.
+    /// Uncompressed bytes that were sent since the last event.
     Advance(u64),
     /// A remark that `-v` shows.
     Note(#[serde(deserialize_with = "room::text")] String),
 }
 
-/// What an endpoint is doing.
+/// The step that an endpoint is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// The source reads the layers that are missing.
@@ -478,9 +478,9 @@ pub enum Phase {
 /// Why an endpoint did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What a program can decide on.
+    /// The kind, for programs.
     pub kind: FailureKind,
-    /// What a person reads: the error and its causes, the outermost first.
+    /// The error and its causes for people, the outermost first.
     #[serde(deserialize_with = "room::texts")]
     pub causes: Vec<String>,
 }
@@ -508,7 +508,7 @@ pub enum FailureKind {
     Usage,
     /// Anything else.
     Other,
-    /// What the target counted on was removed meanwhile.
+    /// An image or layer that the target counted on was removed meanwhile.
     Changed,
     /// The source gives another image than was asked for.
     AnotherImage,
@@ -520,7 +520,7 @@ pub enum FailureKind {
     Protocol,
     /// A patch is damaged.
     DamagedPatch,
-    /// What is to be built on is not there: a basis that was named, or what a patch was made against.
+    /// The basis is missing: one that was named, or the image that a patch was made against.
     NoBasis,
 }
 

@@ -119,7 +119,7 @@ fn a_small_frame_does_not_become_a_large_message() {
     assert!(decode::<Reply>(&many(&[5, 9], lot)).is_err());
     assert!(decode::<Peer>(&many(&[1, 0], few)).is_ok());
     assert!(decode::<Peer>(&many(&[1, 0], lot)).is_err());
-    // What is mere bytes takes no more than they do.
+    // Byte strings take no more memory than their bytes.
     assert!(decode::<Peer>(&many(&[2], 15 << 20)).is_ok());
 }
 

@@ -1,4 +1,4 @@
-//! What an endpoint says first: who it is and which protocol it speaks.
+//! The preamble that each end sends first: magic number, protocol version, build.
 //!
 //! ```text
 //!  0  16  magic  00 "docker-sync" 00 d5 0d 0a
@@ -19,7 +19,7 @@ pub const MAGIC: [u8; 16] = *b"\0docker-sync\0\xd5\x0d\x0a";
 /// The length of a preamble in bytes.
 pub const PREAMBLE_LEN: usize = 50;
 
-/// What an endpoint says first.
+/// The first bytes of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preamble {
     /// Which protocol it speaks.

@@ -1,6 +1,6 @@
 //! Decoding within bounds: lists and texts are counted while they are decoded, by the memory that they take.
 //!
-//! What a deserializer hands out has no place for such a count, so it is kept by thread.
+//! A deserializer has no place for such a count, so it is kept by thread.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,7 +13,7 @@ thread_local! {
     static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// What an allocation takes besides.
+/// Overhead of an allocation.
 const ALLOCATION: usize = 16;
 
 /// Decodes with so many bytes of memory.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use dsync_recompress::{Opened, inflated};
+use dsync_recompress::{Inflated, inflated};
 
 /// Files that would have more bytes are left alone.
 const MOST: usize = 1 << 30;
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Some(plain) = inflated(&file, MOST) else { continue };
         files = (files.0 + 1, files.1 + file.len());
         let mut methods: BTreeMap<String, usize> = BTreeMap::new();
-        if let Some(opened) = Opened::of(&file, MOST) {
+        if let Some(opened) = Inflated::of(&file, MOST) {
             opened_files = (opened_files.0 + 1, opened_files.1 + file.len());
             opened
                 .streams

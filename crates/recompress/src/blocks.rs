@@ -13,14 +13,14 @@ use crate::zlib;
 /// An encoder of independent blocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Blocks {
-    kind: Kind,
+    kind: Program,
     level: u8,
     /// Plain bytes in a block.
     size: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum Program {
     Pgzip(Release),
     Pigz,
 }
@@ -29,8 +29,8 @@ impl Blocks {
     /// The encoder of a method, if its blocks are independent.
     pub(crate) fn of(method: Method) -> Option<Self> {
         let (kind, level, size) = match method {
-            Method::Pgzip { release, level, block } => (Kind::Pgzip(release), level, block),
-            Method::Pigz { level, block } => (Kind::Pigz, level, block),
+            Method::Pgzip { release, level, block } => (Program::Pgzip(release), level, block),
+            Method::Pigz { level, block } => (Program::Pigz, level, block),
             _ => return None,
         };
         Some(Self { kind, level: level.unsigned_abs(), size: size as usize })
@@ -39,14 +39,14 @@ impl Blocks {
     /// Encodes one block, which follows `before`.
     fn encode(self, before: &[u8], plain: &[u8], is_last: bool) -> Vec<u8> {
         match self.kind {
-            Kind::Pgzip(release) => klauspost::pgzip_block(release, self.level, before, plain, is_last),
-            Kind::Pigz => zlib::pigz_block(self.level, before, plain, is_last),
+            Program::Pgzip(release) => klauspost::pgzip_block(release, self.level, before, plain, is_last),
+            Program::Pigz => zlib::pigz_block(self.level, before, plain, is_last),
         }
     }
 
-    /// Whether a full block is the last if nothing follows; else an empty one is.
+    /// True if a full block is the last when nothing follows; else an empty one is.
     fn may_end_full(self) -> bool {
-        matches!(self.kind, Kind::Pigz)
+        matches!(self.kind, Program::Pigz)
     }
 
     /// Writes the deflate stream of the plain bytes. Returns their CRC-32 and length, and the length of the stream.
@@ -80,7 +80,7 @@ impl Blocks {
     }
 }
 
-/// What is known when all was encoded.
+/// Totals after all was encoded.
 #[derive(Default)]
 pub(crate) struct Ends {
     pub(crate) crc: Crc,

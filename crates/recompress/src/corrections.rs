@@ -1,10 +1,12 @@
-//! Where a blob differs from what an encoder makes of its plain bytes.
+//! Corrections: the differences between a blob and an encoder's output for its plain bytes.
 //!
 //! Kept in columns, each of one kind of number, which zstd packs.
 
 use std::io::Read;
 
-/// What a column is of.
+use dsync_core::varint;
+
+/// The columns of corrections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Of {
     /// The right tokens before each wrong one.
@@ -33,7 +35,7 @@ pub(crate) const LARGEST_PACKED: usize = 1 << 20;
 const LEVEL: i32 = 19;
 const WINDOW: u32 = 24;
 
-/// What has to be known beside the encoder.
+/// Corrections to the decisions of an encoder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Corrections {
     /// After a flush nothing is known of what was before.
@@ -44,7 +46,7 @@ pub(crate) struct Corrections {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Column {
     bytes: Vec<u8>,
-    /// What was taken of it.
+    /// The bytes that were taken.
     at: usize,
 }
 
@@ -62,13 +64,8 @@ impl Corrections {
         self.columns[of as usize].bytes.extend_from_slice(bytes);
     }
 
-    /// Seven bits in a byte, the lowest first; the highest bit says that more follow.
-    pub(crate) fn put_number(&mut self, of: Of, mut number: u64) {
-        while number > 0x7f {
-            self.put(of, number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.put(of, number as u8);
+    pub(crate) fn put_number(&mut self, of: Of, number: u64) {
+        varint::write(number, &mut self.columns[of as usize].bytes);
     }
 
     pub(crate) fn take(&mut self, of: Of) -> Option<u8> {
@@ -79,18 +76,14 @@ impl Corrections {
     }
 
     pub(crate) fn take_number(&mut self, of: Of) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..57).step_by(7) {
-            let byte = self.take(of)?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
+        let column = &mut self.columns[of as usize];
+        let mut rest = column.bytes.get(column.at..)?;
+        let number = varint::take(&mut rest);
+        column.at = column.bytes.len() - rest.len();
+        number
     }
 
-    /// What of a column was not taken yet.
+    /// The bytes of a column that were not taken yet.
     pub(crate) fn rest(&self, of: Of) -> &[u8] {
         let column = &self.columns[of as usize];
         &column.bytes[column.at..]
@@ -102,12 +95,12 @@ impl Corrections {
         column.at = column.bytes.len().min(column.at + bytes);
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.columns.iter().map(|column| column.bytes.len()).sum()
     }
 
-    /// Whether all were taken.
+    /// True if all were taken.
     pub(crate) fn is_spent(&self) -> bool {
         self.columns.iter().all(|column| column.at == column.bytes.len())
     }

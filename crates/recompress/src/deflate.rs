@@ -1,4 +1,4 @@
-//! What all deflate encoders share: the alphabet of RFC 1951, tokens, a sink of bits.
+//! Parts that all deflate encoders share: the alphabet of RFC 1951, tokens, a sink of bits.
 
 pub(crate) mod alphabet;
 pub(crate) mod bits;
@@ -21,10 +21,10 @@ pub(crate) trait Encoder: Send {
     /// Takes the end of the stream. Nothing is written after it.
     fn finish(&mut self);
 
-    /// What was encoded since the buffer was last cleared; the caller clears it.
+    /// The output since the buffer was last cleared; the caller clears it.
     fn output(&mut self) -> &mut Vec<u8>;
 
-    /// Whether what guides it shows that the plain bytes are others.
+    /// True if the guide shows that the plain bytes are others.
     fn is_wrong(&mut self) -> bool {
         false
     }
@@ -35,7 +35,7 @@ pub(crate) trait Encoder: Send {
     }
 }
 
-/// How many bytes are the same at the start of both, at most `most`.
+/// The number of equal bytes at the start of both, at most `most`.
 #[inline]
 pub(crate) fn common(a: &[u8], b: &[u8], most: usize) -> usize {
     let len = a.len().min(b.len()).min(most);

@@ -1,6 +1,6 @@
 //! Deflate streams inside of files: members of zip archives (wheels, jars), files of gzip (changelogs, manual pages).
 //!
-//! What changed a little before compression is another file after it. So a file whose streams all come from encoders
+//! A small change before compression changes all bytes after it. So a file whose streams all come from encoders
 //! that are known here is *opened*: its plain bytes stand where the streams stood. It is closed by running the encoders
 //! again. A file that is only to be compared with needs no encoders.
 
@@ -38,7 +38,7 @@ const USUAL: [Method; 7] = [
 
 /// A file with plain bytes in place of its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub struct Inflated {
     /// The bytes.
     pub bytes: Vec<u8>,
     /// The streams that were in it, in their order.
@@ -48,11 +48,11 @@ pub struct Opened {
 /// A stream that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
-    /// How many bytes of the opened file are between the stream before and this one.
+    /// Bytes of the inflated file between the stream before and this one.
     pub gap: u64,
-    /// How many plain bytes it has.
+    /// Its plain bytes.
     pub plain: u64,
-    /// What makes it of these.
+    /// The encoder that makes it of these.
     pub method: Method,
 }
 
@@ -62,16 +62,16 @@ struct Found {
     plain: Vec<u8>,
 }
 
-impl Opened {
+impl Inflated {
     /// Opens a file, if it has streams and all of them can be made again, and if that has at most `most` bytes.
-    pub fn of(file: &[u8], most: usize) -> Option<Opened> {
+    pub fn of(file: &[u8], most: usize) -> Option<Inflated> {
         let found = find(file, most)?;
         let mut usual = USUAL;
-        let mut opened = Opened { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
+        let mut opened = Inflated { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
         let mut done = 0;
         for Found { at, plain } in found {
             let method = usual.iter().position(|method| makes(*method, &plain, &file[at.clone()]))?;
-            // What made one stream of a file made all, as a rule.
+            // One encoder made all streams of a file, as a rule.
             usual[..=method].rotate_right(1);
             opened.bytes.extend_from_slice(&file[done..at.start]);
             opened.bytes.extend_from_slice(&plain);
@@ -127,7 +127,7 @@ fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
         let begin = start(&file[at..]).map(|start| at + start);
         let stream = begin.and_then(|begin| Some((begin, inflate(&file[begin..], most)?)));
         match stream {
-            Some((begin, Inflated { used, plain })) if used >= LEAST => {
+            Some((begin, InflatedStream { used, plain })) if used >= LEAST => {
                 at = begin + used;
                 len = len - used + plain.len();
                 if len > most {
@@ -142,14 +142,14 @@ fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
 }
 
 /// A stream that was followed to its end.
-struct Inflated {
-    /// How many bytes it has.
+struct InflatedStream {
+    /// The bytes of the stream.
     used: usize,
     plain: Vec<u8>,
 }
 
 /// Follows a stream; none if there is none, or if it does not end after at most `most` plain bytes.
-fn inflate(bytes: &[u8], most: usize) -> Option<Inflated> {
+fn inflate(bytes: &[u8], most: usize) -> Option<InflatedStream> {
     let mut inflate = Decompress::new(false);
     let mut plain = Vec::new();
     while plain.len() <= most {
@@ -157,7 +157,7 @@ fn inflate(bytes: &[u8], most: usize) -> Option<Inflated> {
         plain.reserve(made.clamp(1 << 12, PIECE));
         let status = inflate.decompress_vec(&bytes[used..], &mut plain, FlushDecompress::None).ok()?;
         if status == Status::StreamEnd {
-            return Some(Inflated { used: inflate.total_in() as usize, plain });
+            return Some(InflatedStream { used: inflate.total_in() as usize, plain });
         }
         if inflate.total_in() as usize == used && plain.len() == made {
             return None;
@@ -180,7 +180,7 @@ fn start(bytes: &[u8]) -> Option<usize> {
     (start < bytes.len()).then_some(start)
 }
 
-/// Whether the encoder makes this stream.
+/// True if the encoder makes this stream.
 fn makes(method: Method, plain: &[u8], stream: &[u8]) -> bool {
     let mut encoder = method.encoder();
     let mut rest = stream;
@@ -242,7 +242,7 @@ mod tests {
                 gzip(method, &text(3, 700)),
             ]
             .concat();
-            let opened = Opened::of(&file, MOST).unwrap();
+            let opened = Inflated::of(&file, MOST).unwrap();
             assert_eq!(opened.streams.len(), 3, "{method}");
             for seed in 1..=3 {
                 let plain = text(seed, 500);
@@ -258,7 +258,7 @@ mod tests {
         let known = member(USUAL[0], "a.py", &text(1, 500));
         let other = member(Method::Go { level: 2 }, "b.py", &text(2, 2000));
         let file = [known, other].concat();
-        assert_eq!(Opened::of(&file, MOST), None);
+        assert_eq!(Inflated::of(&file, MOST), None);
         assert!(inflated(&file, MOST).unwrap().len() > file.len());
     }
 
@@ -266,12 +266,12 @@ mod tests {
     fn what_would_be_too_long_stays_closed() {
         let file = member(USUAL[0], "a", &vec![7; 100_000]);
         let len = inflated(&file, MOST).unwrap().len();
-        assert!(Opened::of(&file, len).is_some() && inflated(&file, len).is_some());
-        assert!(Opened::of(&file, len - 1).is_none() && inflated(&file, len - 1).is_none());
+        assert!(Inflated::of(&file, len).is_some() && inflated(&file, len).is_some());
+        assert!(Inflated::of(&file, len - 1).is_none() && inflated(&file, len - 1).is_none());
         // However many there are.
         let many = file.repeat(5);
         assert_eq!(inflated(&many, 5 * len - 1), None);
-        assert_eq!(Opened::of(b"PK and nothing more", MOST), None);
+        assert_eq!(Inflated::of(b"PK and nothing more", MOST), None);
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn streams_that_do_not_fit_are_an_error() {
         let file = member(USUAL[0], "a", &text(1, 500));
-        let mut opened = Opened::of(&file, MOST).unwrap();
+        let mut opened = Inflated::of(&file, MOST).unwrap();
         opened.streams[0].plain = u64::MAX;
         assert_eq!(opened.close(), None);
     }
@@ -307,7 +307,7 @@ mod tests {
             let mut file: Vec<u8> = parts.iter().flat_map(part).collect();
             file.truncate(cut.index(file.len() + 1).max(file.len() / 2));
             let inflated = inflated(&file, MOST);
-            if let Some(opened) = Opened::of(&file, MOST) {
+            if let Some(opened) = Inflated::of(&file, MOST) {
                 prop_assert_eq!(opened.close().unwrap(), file);
                 prop_assert_eq!(Some(opened.bytes), inflated);
             }

@@ -1,4 +1,4 @@
-//! An encoder that makes a blob which is only nearly its own.
+//! Drives an encoder by corrections to a blob that it would only nearly make.
 
 use crate::Method;
 use crate::corrections::{Corrections, Of};
@@ -51,7 +51,7 @@ impl Follower {
         }
     }
 
-    /// What was noted.
+    /// The notes.
     pub(crate) fn notes(&mut self) -> Option<&mut Corrections> {
         self.encoder.guide().map(Guide::notes)
     }

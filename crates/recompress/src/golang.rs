@@ -15,38 +15,27 @@ use crate::deflate::Encoder;
 use crate::deflate::alphabet::STORED;
 use block::Blocks;
 
-/// No matches: each 65535 bytes are stored (level 0), or coded by themselves (level -2).
-pub(crate) struct Plain {
+/// Level 0: each 65535 bytes are a stored block.
+pub(crate) struct Stored {
     window: Vec<u8>,
     blocks: Blocks,
-    stored: bool,
 }
 
-impl Plain {
-    /// Stores everything.
-    pub(crate) fn stored() -> Self {
-        Self { window: Vec::new(), blocks: Blocks::new(), stored: true }
-    }
-
-    /// Codes literals.
-    pub(crate) fn huffman() -> Self {
-        Self { stored: false, ..Self::stored() }
+impl Stored {
+    /// Before the first byte.
+    pub(crate) fn new() -> Self {
+        Self { window: Vec::new(), blocks: Blocks::new() }
     }
 
     fn block(&mut self) {
-        if self.window.is_empty() {
-            return;
-        }
-        if self.stored {
+        if !self.window.is_empty() {
             self.blocks.sink.stored(&self.window, false);
-        } else {
-            self.blocks.literals(&self.window);
+            self.window.clear();
         }
-        self.window.clear();
     }
 }
 
-impl Encoder for Plain {
+impl Encoder for Stored {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             if self.window.len() == STORED {

@@ -13,7 +13,7 @@ const HAS_EXTRA: u8 = 1 << 2;
 const HAS_NAME: u8 = 1 << 3;
 const HAS_COMMENT: u8 = 1 << 4;
 
-/// What the start of a blob is.
+/// The format of a blob, by its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// A header of so many bytes.
@@ -60,7 +60,7 @@ fn end(blob: &[u8], flags: u8) -> Option<usize> {
     Some(end)
 }
 
-/// What a header tells of the program that wrote it.
+/// Hints of a header at the program that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hints {
     /// Seconds since 1970; 0 where it is not told.

@@ -38,9 +38,9 @@ pub enum Release {
     Exact,
 }
 
-/// What finds matches at a level.
+/// The match finder of a level.
 trait Finder: Send {
-    /// What matches may reach.
+    /// The history that matches may reach.
     fn history(&mut self) -> &mut History;
 
     /// Changes all places that are remembered.

@@ -1,11 +1,11 @@
-//! Compressed layers again, to the byte.
+//! Re-creates compressed layers to the byte, from their tar and a recipe.
 //!
 //! Where an image is named by its compressed layers, the target of a sync must have the same compressed bytes, though
 //! only what is new in the tar crossed the wire. The output of an encoder is a pure function of its input, and few
 //! encoders make nearly all layers; so this finds the encoder of a blob ([`recognise`]), says it in a few bytes
 //! ([`Recipe`]), and runs it again ([`recreate`]).
 //!
-//! The same encoders open files that have deflate streams in them ([`Opened`]), so that these can be compared plain.
+//! The same encoders open files that have deflate streams in them ([`Inflated`]), so that these can be compared plain.
 //!
 //! Knows no files, processes or network. What the encoders are and how sure it is to find them is in
 //! `docs/recompress.md`.
@@ -29,7 +29,7 @@ mod segments;
 mod zlib;
 mod zstd;
 
-pub use embedded::{Opened, Stream, inflated};
+pub use embedded::{Inflated, Stream, inflated};
 pub use klauspost::Release;
 pub use method::Method;
 pub use near::recognise_near;

@@ -12,14 +12,14 @@ use crate::zstd::{Effort, Generation, Zstd};
 
 /// An encoder of deflate with its parameters.
 ///
-/// Kept as six bytes: the encoder's number, the level (from -2), and the size of independent blocks (four bytes, the
+/// Kept as six bytes: the encoder's number, the level (signed), and the size of independent blocks (four bytes, the
 /// lowest first; 0 where there are none). Numbers are never given anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
     /// `compress/flate` of Go up to 1.26: `docker push`, the containerd store, BuildKit, ko, crane.
     Go {
-        /// From -2 (no matches) to 9. The default is 6.
+        /// From 0 (stored) to 9, or -1, the default, which is 6.
         level: i8,
     },
     /// klauspost's encoder, and that of Go from 1.27 on.
@@ -79,7 +79,7 @@ const UMOCI_BLOCK: u32 = 256 << 10;
 const PIGZ_BLOCK: u32 = 128 << 10;
 
 impl Flavour {
-    /// What is added to the number of an encoder.
+    /// The offset from the first number of the family.
     fn number(self) -> u8 {
         match self {
             Self::Zlib => 0,
@@ -90,7 +90,7 @@ impl Flavour {
 }
 
 impl Release {
-    /// What is added to the number of an encoder.
+    /// The offset from the first number of the family.
     fn number(self) -> u8 {
         match self {
             Self::Full => 0,
@@ -100,7 +100,7 @@ impl Release {
 }
 
 impl Generation {
-    /// What is added to the number of an encoder.
+    /// The offset from the first number of the family.
     fn number(self) -> u8 {
         match self {
             Self::V1_15 => 0,
@@ -171,10 +171,10 @@ impl Method {
         (method.is_valid() && method.to_bytes() == bytes).then_some(method)
     }
 
-    /// Whether the parameters are among those that are known.
+    /// True if the parameters are known.
     pub(crate) fn is_valid(self) -> bool {
         match self {
-            Self::Go { level } => (-2..=9).contains(&level),
+            Self::Go { level } => (-1..=9).contains(&level),
             Self::Klauspost { level, .. } => (1..=6).contains(&level),
             Self::Pgzip { level, block, .. } => {
                 (1..=6).contains(&level) && klauspost::is_block(block as usize)
@@ -189,7 +189,7 @@ impl Method {
         }
     }
 
-    /// Whether its stream is in a gzip file, with a header before it and a footer after it.
+    /// True if its stream is in a gzip file, with a header before it and a footer after it.
     pub(crate) fn is_gzip(self) -> bool {
         !matches!(self, Self::Zstd { .. })
     }
@@ -197,9 +197,8 @@ impl Method {
     /// An encoder at the start of a stream.
     pub(crate) fn encoder(self) -> Box<dyn Encoder> {
         match self {
-            Self::Go { level: ..-1 } => Box::new(golang::Plain::huffman()),
-            Self::Go { level: -1 } => Box::new(golang::Chained::new(6)),
-            Self::Go { level: 0 } => Box::new(golang::Plain::stored()),
+            Self::Go { level: ..0 } => Box::new(golang::Chained::new(6)),
+            Self::Go { level: 0 } => Box::new(golang::Stored::new()),
             Self::Go { level: 1 } => Box::new(golang::Fast::new()),
             Self::Go { level } => Box::new(golang::Chained::new(level.unsigned_abs())),
             Self::Klauspost { release, level } => {
@@ -221,7 +220,7 @@ impl Method {
 }
 
 impl Method {
-    /// Whether there can be checkpoints: the level remembers every place.
+    /// True if there can be checkpoints: the level remembers every position.
     pub(crate) fn is_resumable(self) -> bool {
         match self {
             Self::Go { level } => level == -1 || level >= 4,
@@ -245,14 +244,14 @@ impl Method {
     }
 }
 
-/// What may have written a blob with such a header: the most probable first, and what is less so apart.
+/// The candidates for a blob with such a header: the most probable first, less probable ones apart.
 ///
 /// All programs but a few that tell nothing (0) say whether they were at their fastest (4) or best (2).
 pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
     let (usual, rare): (&[i8], &[i8]) = match hints.effort {
         2 => (&[9], &[6]),
-        4 => (&[1], &[6, 0, -2]),
-        _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0, -2]),
+        4 => (&[1], &[6, 0]),
+        _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0]),
     };
     let at_levels = |levels: &[i8]| {
         let (of_go, of_zlib) = (candidates_of_go(levels), candidates_of_zlib(levels));

@@ -1,4 +1,4 @@
-//! The nearest encoder of a gzip blob that none makes, and what it would do otherwise.
+//! Finds the nearest encoder of a gzip blob that none makes exactly, and its corrections.
 
 use std::io::{self, BufReader, Read, Write};
 
@@ -66,7 +66,7 @@ pub fn recognise_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::R
     }
 }
 
-/// What a flush does.
+/// The effect of a flush on the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flushes {
     /// It ends a block, no more.

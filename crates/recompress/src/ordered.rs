@@ -1,4 +1,4 @@
-//! Pieces of a stream that are encoded on several threads, and leave in the order in which they came.
+//! Encodes pieces of a stream on several threads, and emits them in order.
 
 use std::collections::VecDeque;
 use std::io;

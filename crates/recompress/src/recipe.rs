@@ -1,4 +1,4 @@
-//! What re-creates a blob, beside its plain bytes.
+//! The recipe of a blob: all that re-creates it beside its plain bytes.
 
 use crate::Method;
 use crate::checkpoint::{self, Checkpoint, MOST};
@@ -17,13 +17,13 @@ const LONGEST: usize = 16 + 4 * MOST + gzip::LONGEST_HEADER + LARGEST_PACKED;
 /// The encoder of a blob, and the header of a gzip blob, which is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// How the deflate stream was made.
+    /// The encoder of the deflate stream.
     pub(crate) method: Method,
-    /// What is before it, as [`gzip::start`] accepts it.
+    /// The header before it, as [`gzip::start`] accepts it.
     pub(crate) header: Vec<u8>,
     /// Where the encoder can be resumed.
     pub(crate) checkpoints: Vec<Checkpoint>,
-    /// What the encoder would do otherwise, packed; nothing where it makes the very blob.
+    /// Corrections of the encoder, packed; empty where it makes the exact blob.
     pub(crate) corrections: Vec<u8>,
 }
 
@@ -44,7 +44,7 @@ pub enum BadRecipe {
     /// Its corrections are damaged, or too many, or of an encoder that takes none.
     #[error("the recipe of a compressed layer has corrections that cannot be")]
     Corrections,
-    /// What it says of the header is no gzip header.
+    /// It has no valid gzip header.
     #[error("the recipe of a compressed layer has a damaged header")]
     Header,
     /// It has more bytes than a recipe can have, or none.
@@ -94,12 +94,12 @@ impl Recipe {
         }
     }
 
-    /// How many bytes say what the encoder would do otherwise; 0 where it makes the very blob.
+    /// Bytes of corrections; 0 where the encoder makes the exact blob.
     pub fn corrections(&self) -> usize {
         self.corrections.len()
     }
 
-    /// How the blob was compressed.
+    /// The encoder of the blob.
     pub fn method(&self) -> Method {
         self.method
     }
@@ -109,7 +109,7 @@ impl Recipe {
         &self.header
     }
 
-    /// How many threads have something to do at most, where the encoder makes no independent blocks.
+    /// The greatest useful number of threads, where the encoder makes no independent blocks.
     pub fn segments(&self) -> usize {
         self.checkpoints.len() + 1
     }
@@ -177,7 +177,7 @@ mod tests {
         let (full, exact) = (Release::Full, Release::Exact);
         for (method, bytes) in [
             (Method::Go { level: 6 }, [1, 1, 6, 0, 0, 0, 0]),
-            (Method::Go { level: -2 }, [1, 1, 254, 0, 0, 0, 0]),
+            (Method::Go { level: 0 }, [1, 1, 0, 0, 0, 0, 0]),
             (Method::Klauspost { release: full, level: 5 }, [1, 2, 5, 0, 0, 0, 0]),
             (Method::Klauspost { release: exact, level: 6 }, [1, 3, 6, 0, 0, 0, 0]),
             (Method::Pgzip { release: full, level: 5, block: 1 << 20 }, [1, 4, 5, 0, 0, 16, 0]),
@@ -215,6 +215,8 @@ mod tests {
         for method in [
             [0, 6, 0, 0, 0, 0],
             [1, 10, 0, 0, 0, 0],
+            // Go without matches (-2): known until nobody was found who makes it.
+            [1, 254, 0, 0, 0, 0],
             [11, 6, 0, 0, 2, 0],
             [1, 6, 1, 0, 0, 0],
             [4, 5, 0, 1, 0, 0],

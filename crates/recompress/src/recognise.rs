@@ -1,4 +1,4 @@
-//! Which encoder made a blob: those that may have are tried on its start, and what passes is run over all of it.
+//! Identifies the encoder of a blob: candidates are tried on its start, and those that pass run over all of it.
 
 mod frame;
 mod prefix;
@@ -18,7 +18,7 @@ use race::Race;
 /// Bytes of the blob that are read at once, and plain bytes that are encoded at once.
 const PIECE: usize = 1 << 16;
 
-/// What became of a blob.
+/// The result of recognising a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It can be re-created.
@@ -27,12 +27,12 @@ pub enum Outcome {
     Unknown(Reason),
 }
 
-/// How to re-create a blob.
+/// A blob that can be re-created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recognised {
-    /// What [`crate::recreate`] needs beside the plain bytes.
+    /// The recipe, which [`crate::recreate`] needs beside the plain bytes.
     pub recipe: Recipe,
-    /// How many plain bytes there are.
+    /// The number of plain bytes.
     pub plain_len: u64,
 }
 
@@ -99,7 +99,7 @@ pub fn recognise(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> 
     Ok(Reason::NoEncoder(farthest).into())
 }
 
-/// How a blob begins.
+/// The header of a blob.
 pub(crate) enum Header {
     Gzip(Vec<u8>),
     /// All that was read.

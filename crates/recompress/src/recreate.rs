@@ -1,4 +1,4 @@
-//! The blob again, from its plain bytes and its recipe.
+//! Re-creates a blob from its plain bytes and its recipe.
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! The parts of a stream between its checkpoints, encoded on several threads.
+//! Encodes the parts of a stream between its checkpoints on several threads.
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use crate::blocks::Ends;
 use crate::checkpoint::{Checkpoint, FARTHEST, Mark, history};
 use crate::ordered::encode_all;
 
-/// What an encoder must see after a segment to decide as it did, in bytes: enough to fill its window.
+/// Lookahead beyond a segment that an encoder needs to decide as it did, in bytes: enough to fill its window.
 const AHEAD: u64 = 1 << 16;
 
 /// A stream with checkpoints.
@@ -70,7 +70,7 @@ fn misfit() -> io::Error {
 struct Reader<'a, R> {
     plain: R,
     ends: Ends,
-    /// What was read from the start of the next segment's history on.
+    /// Input from the start of the next segment's history on.
     known: Vec<u8>,
     /// Where the next segment begins; none after the last.
     from: Option<Checkpoint>,
@@ -115,7 +115,7 @@ impl<R: Read> Reader<'_, R> {
     }
 }
 
-/// What was made of a segment.
+/// The output of a segment.
 struct Part {
     /// Bits of the first byte that are not its own, which are 0, and of the last that are used; 0 if it is full.
     from: u8,

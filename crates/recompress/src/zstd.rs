@@ -78,12 +78,12 @@ impl Effort {
         }
     }
 
-    /// Whether the level is known of a generation.
+    /// True if the level is known of a generation.
     pub(crate) fn is_of(self, generation: Generation) -> bool {
         self != Self::Best || generation == Generation::V1_18
     }
 
-    /// Whether two generations find the same matches.
+    /// True if two generations find the same matches.
     pub(crate) fn is_alike(self, one: Generation, other: Generation) -> bool {
         let is_last = |generation| generation == Generation::V1_18;
         matches!(self, Self::Fastest | Self::Default) || is_last(one) == is_last(other)
@@ -99,7 +99,7 @@ impl Effort {
     }
 }
 
-/// What the start of a frame tells of its encoder.
+/// Properties of the encoder, from the start of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
     /// The byte of the window, unless the length is told in its place, or beside it: then there is one block.
@@ -123,7 +123,7 @@ impl Head {
         Some(Self { window: Some(window), raw: if block & 7 == 0 { block as usize >> 3 } else { 0 } })
     }
 
-    /// Whether the encoder may have written it.
+    /// True if the encoder may have written it.
     pub(crate) fn may_be_of(self, generation: Generation, effort: Effort) -> bool {
         let of_level = window_byte(effort.window(generation));
         // The window of a short frame fits it.
@@ -152,7 +152,7 @@ impl fmt::Display for Effort {
 #[derive(Debug, Clone, Copy)]
 struct Block {
     start: usize,
-    /// Whether it is all of the frame, which two of the finders take otherwise.
+    /// The block is all of the frame, which two of the finders treat differently.
     is_alone: bool,
 }
 
@@ -177,9 +177,9 @@ impl Pair {
     }
 }
 
-/// What finds matches at a level.
+/// The match finder of a level.
 trait Finder: Send {
-    /// What matches may reach.
+    /// The history that matches may reach.
     fn history(&mut self) -> &mut History;
 
     /// Changes all places that are remembered.
@@ -206,7 +206,7 @@ impl Found {
         self.sequences.push(Sequence { literals: literals.len() as u32, length, offset });
     }
 
-    /// Whether a block is one byte many times, which is one match then.
+    /// True if a block is one byte many times, which is one match then.
     fn all_same(&mut self, plain: &[u8]) -> bool {
         let Some((first, others)) =
             plain.split_first().filter(|(_, others)| others.len() >= SHORTEST as usize)

@@ -9,9 +9,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dsync-core", &[]),
     ("dsync-delta", &["dsync-core"]),
     ("dsync-engine", &["dsync-core"]),
-    ("dsync-exe", &[]),
-    ("dsync-proto", &["dsync-core"]),
-    ("dsync-recompress", &[]),
+    ("dsync-exe", &["dsync-core"]),
+    ("dsync-proto", &[]),
+    ("dsync-recompress", &["dsync-core"]),
     (
         "dsync-sync",
         &["dsync-core", "dsync-delta", "dsync-engine", "dsync-exe", "dsync-proto", "dsync-recompress"],

@@ -61,7 +61,7 @@ pub(crate) fn run() -> Result {
         documents::paths(&files),
         documents::architecture(&files, &members),
         arrows::dependencies(&members),
-        rooms::circles(&files, &["sync"]),
+        rooms::circles(&files, &["core", "exe", "proto", "sync", "testkit"]),
         rooms::arrows(&files),
     ]
     .concat();

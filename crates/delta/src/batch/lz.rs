@@ -1,4 +1,4 @@
-//! Matches and literals, each bit coded with what is known of its kind.
+//! LZ77 with context-modelled binary coding, after LZMA.
 //!
 //! This is LZMA (Igor Pavlov, "LZMA specification", 2015) but for these: probabilities are the mean of two
 //! estimates, matches may be of any length, the old items are what lies before the first byte, the position
@@ -17,7 +17,7 @@ pub(super) use encode::pack;
 use super::range::{Bit, Coder};
 use literal::Literals;
 
-/// What was coded last, which tells much of what comes next: LZMA's twelve states.
+/// The symbols that were coded last, as a context for the next: LZMA's twelve states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State(u8);
 
@@ -65,7 +65,7 @@ const PLACES: usize = 4;
 const FAR_SLOT: u32 = 14;
 const ALIGN: u32 = 4;
 
-/// What a symbol says.
+/// A symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Symbol {
     Literal,
@@ -235,13 +235,13 @@ fn slot_class(len: usize) -> usize {
 
 /// Where the items lie in the new bytes: an iterator of the low bits of positions would be slow, so the ends
 /// are walked beside the bytes.
-struct Places<'a> {
+struct ItemPositions<'a> {
     lens: &'a [u64],
     begin: usize,
     end: usize,
 }
 
-impl<'a> Places<'a> {
+impl<'a> ItemPositions<'a> {
     fn new(lens: &'a [u64]) -> Self {
         Self { lens, begin: 0, end: 0 }
     }

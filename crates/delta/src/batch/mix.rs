@@ -1,4 +1,4 @@
-//! Several predictions of a bit made one: a sum in the logistic domain, whose weights are learnt (Matt Mahoney,
+//! Mixes predictions of a bit by a weighted sum in the logistic domain; the weights are learnt (Matt Mahoney,
 //! "Adaptive Weighing of Context Models for Lossless Data Compression", 2005, and his lpaq).
 //!
 //! All in integers, since both sides must come to the same.
@@ -56,7 +56,7 @@ impl Logits {
 /// Weights for `N` predictions, in sets for different circumstances.
 pub(super) struct Mixer<const N: usize> {
     sets: Vec<[i32; N]>,
-    /// How fast weights are learnt.
+    /// The learning rate of the weights.
     rate: i32,
 }
 

@@ -155,7 +155,7 @@ impl<'a> Decoder<'a> {
         decoder
     }
 
-    /// Whether everything was read, and no more.
+    /// True if everything was read, and no more.
     pub(super) fn is_spent(&self) -> bool {
         self.at == self.input.len()
     }

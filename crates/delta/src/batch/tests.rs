@@ -1,4 +1,4 @@
-//! What both methods promise.
+//! Properties that both methods have.
 
 use proptest::prelude::*;
 

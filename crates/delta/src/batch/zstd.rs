@@ -54,7 +54,7 @@ pub(super) fn pack(old: &[u8], new: &[u8], level: i32, out: &mut Vec<u8>) -> io:
 pub(super) fn unpack(old: &[u8], len: usize, packed: &[u8]) -> Result<Vec<u8>, BatchError> {
     let refused = |code| BatchError::Decompress(failed(code));
     if find_frame_compressed_size(packed).map_err(refused)? != packed.len() {
-        return Err(BatchError::Malformed("something is left over"));
+        return Err(BatchError::Malformed("bytes are left over"));
     }
     let mut context = DCtx::create();
     context.ref_prefix(old).map_err(refused)?;
@@ -62,7 +62,7 @@ pub(super) fn unpack(old: &[u8], len: usize, packed: &[u8]) -> Result<Vec<u8>, B
     context.decompress(&mut new, packed).map_err(refused)?;
     match new.len() == len {
         true => Ok(new),
-        false => Err(BatchError::Malformed("another length than announced")),
+        false => Err(BatchError::Malformed("the length differs from the announced one")),
     }
 }
 

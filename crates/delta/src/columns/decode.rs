@@ -1,22 +1,21 @@
-//! Reading columns. Whatever the bytes are, this ends, with a layer or an error, and takes no more memory than
-//! the limits allow.
+//! Decodes columns. Any input ends in a layer or an error, within the limits of memory.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-use dsync_core::DiffId;
+use dsync_core::{DiffId, pax};
 
-use super::reference::{Basis, Headers, Mtimes, Place, Shape, Told, time};
+use super::reference::{Basis, BasisRecord, Headers, Mtimes, Shape, Told, time};
 use super::stream::{Column, Reader, number, unzigzag};
 use super::{Literal, Mode, Origin, Used};
 use crate::ContentId;
 use crate::listing::{
-    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Kind, Listing, View, canonical_number, octal,
-    pax, pax_line,
+    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Listing, RecordKind, View, canonical_number,
+    canonical_value, records,
 };
 use crate::scan::VERBATIM_MAX;
 
-/// What a peer may ask us to take, for all layers together.
+/// Limits on what a peer may send, for all layers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes in a layer.
@@ -41,9 +40,9 @@ pub enum ColumnsError {
     /// They ask for more than they may.
     #[error("a layer has too many {what}: more than {limit}")]
     Limit {
-        /// What there is too much of.
+        /// The limited quantity.
         what: &'static str,
-        /// How much may be.
+        /// The limit.
         limit: u64,
     },
     /// They break the format.
@@ -56,7 +55,7 @@ pub enum ColumnsError {
 
 /// A layer that was told: what it is made of, and where each content comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipe {
+pub struct Assembly {
     /// The layer. Its contents have ids only where those were told.
     pub listing: Listing,
     /// Of each of its contents where it is.
@@ -98,24 +97,24 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// What was told for the first time, by all layers until now.
+    /// The literals of all layers until now.
     pub fn literals(&self) -> &[Literal] {
         &self.literals
     }
 
-    /// What was told for the first time.
+    /// The literals of all layers.
     pub fn into_literals(self) -> Vec<Literal> {
         self.literals
     }
 
     /// Reads one layer and not a byte more.
-    pub fn layer(&mut self, input: &mut dyn Read) -> Result<Recipe, ColumnsError> {
+    pub fn layer(&mut self, input: &mut dyn Read) -> Result<Assembly, ColumnsError> {
         let mut diff_id = [0; 32];
         input.read_exact(&mut diff_id).map_err(|_| ColumnsError::Short)?;
         let len = within("bytes", number(input)?, self.limits.len)?;
         let groups = within("entries", number(input)?, self.limits.entries)?;
         let columns = Reader::new(input)?;
-        let mut layer = Layer {
+        let mut layer = LayerDecoder {
             decoder: self,
             told: Told::default(),
             headers: Headers::default(),
@@ -126,18 +125,20 @@ impl<'a> Decoder<'a> {
         for _ in 0..groups {
             layer.group()?;
         }
-        let Layer { columns, listing, origins, .. } = layer;
+        let LayerDecoder { columns, listing, origins, .. } = layer;
         if !columns.is_empty() {
-            return Err(ColumnsError::Malformed("something is left over"));
+            return Err(ColumnsError::Malformed("bytes are left over"));
         }
         self.records += listing.records();
         let (listing, place) = listing.finish(DiffId::from_bytes(diff_id), len);
         if place != Some(len) {
-            return Err(ColumnsError::Malformed("the records have another length than the layer"));
+            return Err(ColumnsError::Malformed(
+                "the records and contents do not add up to the length of the layer",
+            ));
         }
         self.memory += listing.memory() + origins.len() * size_of::<Origin>();
         self.layers += 1;
-        Ok(Recipe { listing, origins })
+        Ok(Assembly { listing, origins })
     }
 }
 
@@ -146,7 +147,7 @@ fn within(what: &'static str, got: u64, limit: u64) -> Result<u64, ColumnsError>
 }
 
 /// A layer that is being read.
-struct Layer<'d, 'a, 'i> {
+struct LayerDecoder<'d, 'a, 'i> {
     decoder: &'d mut Decoder<'a>,
     told: Told,
     headers: Headers,
@@ -155,7 +156,7 @@ struct Layer<'d, 'a, 'i> {
     origins: Vec<Origin>,
 }
 
-impl Layer<'_, '_, '_> {
+impl LayerDecoder<'_, '_, '_> {
     fn group(&mut self) -> Result<(), ColumnsError> {
         let matched = match self.columns.number(Column::Match)? {
             0 => None,
@@ -175,7 +176,7 @@ impl Layer<'_, '_, '_> {
             (count, _) => (0..count).map(|_| self.shape()).collect::<Result<_, _>>()?,
         };
         if shape.is_empty() {
-            return Err(ColumnsError::Malformed("an entry of nothing"));
+            return Err(ColumnsError::Malformed("an entry without records"));
         }
         for position in 0..shape.len() {
             let place = matched.as_ref().and_then(|matched| matched.place(position, shape[position]));
@@ -198,7 +199,7 @@ impl Layer<'_, '_, '_> {
         &mut self,
         shape: Shape,
         (of, position): (usize, usize),
-        matched: Option<Place<'_>>,
+        matched: Option<BasisRecord<'_>>,
     ) -> Result<(), ColumnsError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
         within("records", (self.decoder.records + self.listing.records()) as u64 + 1, entries)?;
@@ -206,13 +207,13 @@ impl Layer<'_, '_, '_> {
         match shape {
             Shape::Zeros => {
                 let blocks = self.columns.number(Column::Zeros)?;
-                self.listing.record(Kind::Zeros(blocks), b"", b"");
+                self.listing.record(RecordKind::Zeros(blocks), b"", b"");
                 self.contents(matched, b"")?;
             }
             Shape::Raw => {
                 let body = self.columns.bytes(Column::Raw)?;
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
-                self.listing.record(Kind::Raw, b"", body);
+                self.listing.record(RecordKind::Raw, b"", body);
                 self.contents(matched, b"")?;
             }
             Shape::Header => self.header((of, position), matched)?,
@@ -223,7 +224,7 @@ impl Layer<'_, '_, '_> {
         Ok(())
     }
 
-    fn header(&mut self, at: (usize, usize), matched: Option<Place<'_>>) -> Result<(), ColumnsError> {
+    fn header(&mut self, at: (usize, usize), matched: Option<BasisRecord<'_>>) -> Result<(), ColumnsError> {
         let reference = matched.map(|place| place.view).or(self.headers.get(at.0, at.1));
         let columns = &mut self.columns;
         let mut fields = fields(columns, reference)?;
@@ -232,12 +233,12 @@ impl Layer<'_, '_, '_> {
         fields.mtime = mtime(columns, &mut self.told.mtimes, reference, ends)?;
         // The size is told last, and follows from the contents.
         let none = Fields::default();
-        self.listing.record(Kind::Header(none), b"", &body);
+        self.listing.record(RecordKind::Header(none), b"", &body);
         let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
         fields.size = size(&mut self.columns, len, matched)?;
         let (header, bytes) = fields.finish().ok_or(ColumnsError::Malformed("a field too long"))?;
         self.listing.set_header(header, &bytes, &body);
-        self.headers.note(at, Kind::Header(header), &bytes, &body);
+        self.headers.note(at, RecordKind::Header(header), &bytes, &body);
         Ok(())
     }
 
@@ -249,7 +250,7 @@ impl Layer<'_, '_, '_> {
     }
 
     /// Reads the contents of a record. Returns their bytes.
-    fn contents(&mut self, matched: Option<Place<'_>>, name: &[u8]) -> Result<u64, ColumnsError> {
+    fn contents(&mut self, matched: Option<BasisRecord<'_>>, name: &[u8]) -> Result<u64, ColumnsError> {
         let expected = self.told.expected_code(name, matched.is_some());
         let code = match self.columns.number(Column::Contents)? {
             0 => *expected,
@@ -293,7 +294,7 @@ impl Layer<'_, '_, '_> {
         let Limits { entries, memory, .. } = self.decoder.limits;
         within("contents", self.decoder.told.len() as u64 + 1, entries)?;
         within("bytes of contents", self.memory() as u64, memory as u64)?;
-        self.decoder.told.push(used.ok_or(ColumnsError::Malformed("more contents than can be told"))?);
+        self.decoder.told.push(used.ok_or(ColumnsError::Malformed("more contents than numbers"))?);
         self.origins.push(origin);
         // Nobody needs ids that were not told.
         self.listing.content((self.decoder.mode == Mode::Full).then_some(id), len);
@@ -320,7 +321,7 @@ impl Layer<'_, '_, '_> {
         if code > 0 {
             let back = usize::try_from(code / 2).map_err(|_| ColumnsError::Short)?;
             let used = decoder.told.len().checked_sub(back).and_then(|at| decoder.told.get(at)).copied();
-            let used = used.ok_or(ColumnsError::Malformed("a content that was never told"))?;
+            let used = used.ok_or(ColumnsError::Malformed("a repeated content that never came"))?;
             let Some(number) = used.as_literal() else { return self.basis_content(used.as_basis()) };
             let id = decoder.ids.get(number).copied().unwrap_or(ContentId::UNKNOWN);
             let literal = &mut decoder.literals[number];
@@ -411,7 +412,11 @@ fn fields(columns: &mut Reader<'_>, reference: Option<View<'_>>) -> Result<Value
     Ok(values)
 }
 
-fn size(columns: &mut Reader<'_>, len: u64, matched: Option<Place<'_>>) -> Result<Vec<u8>, ColumnsError> {
+fn size(
+    columns: &mut Reader<'_>,
+    len: u64,
+    matched: Option<BasisRecord<'_>>,
+) -> Result<Vec<u8>, ColumnsError> {
     match (columns.number(Column::Size)?, matched) {
         (0, _) => {
             let number = canonical_number(len).ok_or(ColumnsError::Malformed("a size too large"))?;
@@ -431,14 +436,14 @@ fn mtime(
     columns: &mut Reader<'_>,
     mtimes: &mut Mtimes,
     reference: Option<View<'_>>,
-    ends: Option<Option<Place<'_>>>,
+    ends: Option<Option<BasisRecord<'_>>>,
 ) -> Result<Vec<u8>, ColumnsError> {
     const BOUNDS: ColumnsError = ColumnsError::Malformed("an mtime out of bounds");
-    let old = ends.flatten().and_then(|place| octal(place.view.field(Field::Mtime)));
+    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
     let number = match columns.number(Column::Mtime)? {
         0 => {
             let value = reference.map_or(&b""[..], |reference| reference.field(Field::Mtime));
-            if let (Some(_), Some(new)) = (ends, octal(value)) {
+            if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
                 mtimes.note(new, old);
             }
             return Ok(value.to_vec());
@@ -475,18 +480,19 @@ fn body(
         1 => {
             let mut body = Vec::new();
             columns.edit(Column::BodyBytes, before, BODY_MAX, &mut body)?;
-            for (key, value) in pax(&body).unwrap_or_default() {
+            for (key, value) in records(&body).unwrap_or_default() {
                 told.note_time(key, value);
             }
             Ok(body)
         }
         2 => {
-            let lines = pax(before).ok_or(ColumnsError::Malformed("records where there are none"))?;
+            let lines = records(before)
+                .ok_or(ColumnsError::Malformed("pax records where the entry before has none"))?;
             let mut body = Vec::new();
             for (key, before) in lines {
                 let value = pax_record(columns, &told.times, key, before)?;
                 told.note_time(key, &value);
-                body.extend(pax_line(key, &value));
+                body.extend(pax::record((key, &value)));
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
             }
             Ok(body)
@@ -501,12 +507,13 @@ fn pax_record(
     key: &[u8],
     before: &[u8],
 ) -> Result<Vec<u8>, ColumnsError> {
-    let last = || times.get(key).ok_or(ColumnsError::Malformed("a time without one before"));
+    let last = || times.get(key).ok_or(ColumnsError::Malformed("a time as a difference without one before"));
     match columns.number(Column::PaxCode)? {
         0 => Ok(before.to_vec()),
         1 => last().cloned(),
         2 => {
-            let (seconds, _) = time(last()?).ok_or(ColumnsError::Malformed("a time that is none"))?;
+            let (seconds, _) = time(last()?)
+                .ok_or(ColumnsError::Malformed("a time in another form than seconds and fraction"))?;
             let delta = columns.signed(Column::PaxSeconds)?;
             let seconds =
                 seconds.checked_add(delta).ok_or(ColumnsError::Malformed("a time out of bounds"))?;

@@ -1,14 +1,16 @@
-//! Writing columns.
+//! Encodes layers as columns.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::index::{Index, Paths};
-use super::reference::{Basis, Headers, Matched, Mtimes, Place, Shape, Told, time};
+use super::reference::{Basis, BasisRecord, Headers, Matched, Mtimes, Shape, Told, time};
 use super::stream::{Column, Writer, put, put_text, zigzag};
 use super::{Literal, Mode, Used};
 use crate::ContentId;
-use crate::listing::{Content, FIELDS, Field, Group, Kind, Listing, View, canonical_number, octal, pax};
+use crate::listing::{
+    Content, FIELDS, Field, Group, Listing, RecordKind, View, canonical_number, canonical_value, records,
+};
 use crate::names::hash;
 
 /// Tells layers, one after the other.
@@ -30,7 +32,7 @@ pub struct Encoder<'a> {
 #[derive(Debug, Default)]
 struct History {
     layers: Vec<Arc<Listing>>,
-    /// How many contents were told before each layer.
+    /// The number of contents before each layer.
     starts: Vec<usize>,
     /// As what each content was told.
     used: Vec<Used>,
@@ -39,7 +41,7 @@ struct History {
 }
 
 impl History {
-    /// How many contents ago a content was told, and as what.
+    /// The distance to the last use of a content, in contents, and its number.
     fn find(&self, content: &Key) -> Option<(usize, Used)> {
         let last = self.last.get(content, |number| key_in(&self.layers, &self.starts, number))?;
         Some((self.used.len() - last, self.used[last]))
@@ -77,12 +79,12 @@ impl<'a> Encoder<'a> {
         Encoder { basis, mode, paths, contents, told: History::default(), literals: Vec::new() }
     }
 
-    /// What had to be told for the first time, by all layers until now.
+    /// The literals of all layers until now.
     pub fn literals(&self) -> &[Literal] {
         &self.literals
     }
 
-    /// What had to be told for the first time.
+    /// The literals of all layers.
     pub fn into_literals(self) -> Vec<Literal> {
         self.literals
     }
@@ -97,7 +99,7 @@ impl<'a> Encoder<'a> {
         self.told.starts.push(self.told.used.len());
         self.told.layers.push(Arc::clone(listing));
         let (told, headers, out) = (Told::default(), Headers::default(), Writer::new(out));
-        let mut layer = Layer { encoder: self, listing, told, headers, out, near, is_lost: false };
+        let mut layer = LayerEncoder { encoder: self, listing, told, headers, out, near, is_lost: false };
         let mut cursor = listing.cursor();
         for number in 0..listing.groups() {
             cursor.group(number).iter().for_each(|group| layer.group(group));
@@ -130,7 +132,7 @@ impl<'a> Encoder<'a> {
 }
 
 /// A layer that is being told.
-struct Layer<'e, 'a, 'o> {
+struct LayerEncoder<'e, 'a, 'o> {
     encoder: &'e mut Encoder<'a>,
     listing: &'e Listing,
     told: Told,
@@ -142,7 +144,7 @@ struct Layer<'e, 'a, 'o> {
     is_lost: bool,
 }
 
-impl Layer<'_, '_, '_> {
+impl LayerEncoder<'_, '_, '_> {
     /// The group of the basis with the same path: the expected one, else one in the listing at hand, else the
     /// topmost.
     fn find(&mut self, path: &[u8]) -> Option<(usize, Matched)> {
@@ -207,13 +209,13 @@ impl Layer<'_, '_, '_> {
         view: &View<'_>,
         (of, position): (usize, usize),
         content: usize,
-        matched: Option<Place<'_>>,
+        matched: Option<BasisRecord<'_>>,
     ) {
         self.out.step();
         match view.record.kind {
-            Kind::Zeros(blocks) => self.out.number(Column::Zeros, blocks),
-            Kind::Raw => self.out.bytes(Column::Raw, view.body()),
-            Kind::Header(_) => {
+            RecordKind::Zeros(blocks) => self.out.number(Column::Zeros, blocks),
+            RecordKind::Raw => self.out.bytes(Column::Raw, view.body()),
+            RecordKind::Header(_) => {
                 let reference = matched.map(|place| place.view).or(self.headers.get(of, position));
                 fields(&mut self.out, view, reference);
                 body(&mut self.out, &mut self.told, view, reference);
@@ -223,13 +225,13 @@ impl Layer<'_, '_, '_> {
             }
         }
         self.contents(view, content, matched);
-        if let Kind::Header(_) = view.record.kind {
+        if let RecordKind::Header(_) = view.record.kind {
             self.size(view, content, matched);
         }
         self.out.number(Column::Tail, u64::from(!view.record.padded));
     }
 
-    fn size(&mut self, view: &View<'_>, content: usize, matched: Option<Place<'_>>) {
+    fn size(&mut self, view: &View<'_>, content: usize, matched: Option<BasisRecord<'_>>) {
         let value = view.field(Field::Size);
         let contents = self.listing.contents().bytes(content..content + view.record.contents);
         let len = contents.saturating_add(view.record.body as u64);
@@ -243,7 +245,7 @@ impl Layer<'_, '_, '_> {
         }
     }
 
-    fn contents(&mut self, view: &View<'_>, first: usize, matched: Option<Place<'_>>) {
+    fn contents(&mut self, view: &View<'_>, first: usize, matched: Option<BasisRecord<'_>>) {
         let range = first..first + view.record.contents;
         let mut before = None;
         if let Some(place) = matched {
@@ -365,12 +367,12 @@ fn mtime(
     mtimes: &mut Mtimes,
     view: &View<'_>,
     reference: Option<View<'_>>,
-    ends: Option<Option<Place<'_>>>,
+    ends: Option<Option<BasisRecord<'_>>>,
 ) {
     let value = view.field(Field::Mtime);
     let before = reference.map_or(&b""[..], |before| before.field(Field::Mtime));
-    let old = ends.flatten().and_then(|place| octal(place.view.field(Field::Mtime)));
-    let code = match octal(value) {
+    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
+    let code = match canonical_value(value) {
         _ if value == before => 0,
         Some(new) if old.and_then(|old| mtimes.became(old)) == Some(new) => 1,
         Some(new) => match mtimes.rank(new) {
@@ -386,7 +388,7 @@ fn mtime(
         }
     };
     out.number(Column::Mtime, code);
-    if let (Some(_), Some(new)) = (ends, octal(value)) {
+    if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
         mtimes.note(new, old);
     }
 }
@@ -398,7 +400,7 @@ fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, reference: Optio
         out.number(Column::Body, 0);
         return;
     }
-    match (pax(body), pax(before)) {
+    match (records(body), records(before)) {
         (Some(lines), Some(old)) if lines.iter().map(|line| line.0).eq(old.iter().map(|line| line.0)) => {
             out.number(Column::Body, 2);
             for ((key, value), (_, before)) in lines.into_iter().zip(old) {
@@ -409,7 +411,7 @@ fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, reference: Optio
             out.number(Column::Body, 1);
             front_code(body, before, out.column(Column::BodyBytes));
             // Times that are told so are known for those that follow.
-            for (key, value) in pax(body).unwrap_or_default() {
+            for (key, value) in records(body).unwrap_or_default() {
                 told.note_time(key, value);
             }
         }
@@ -435,7 +437,7 @@ fn pax_record(out: &mut Writer<'_>, told: &mut Told, (key, value): (&[u8], &[u8]
     told.note_time(key, value);
 }
 
-/// How many bytes go from the end of what was before, and what comes there: among files of like names this
+/// Encodes a value as a cut from the end of the one before and a suffix: among files of like names this
 /// repeats, whatever the length of their folder's name is.
 fn front_code(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
     let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();

@@ -1,4 +1,4 @@
-//! Where paths and contents are in a basis, in few bytes for each: what an encoder looks things up in.
+//! Index of the paths and contents of a basis, in few bytes for each, for the encoder.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;

@@ -1,9 +1,9 @@
-//! What records are told against, known to both sides alike.
+//! Predictions of record fields that both sides compute alike: from the basis, and from the records before.
 
 use std::collections::HashMap;
 
 use super::ColumnsError;
-use crate::listing::{Content, Cursor, GROUP_RECORDS, Group, Kind, Listing, Record, Records, View};
+use crate::listing::{Content, Cursor, GROUP_RECORDS, Group, Listing, Record, RecordKind, Records, View};
 
 /// A group of the basis.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Matched {
 
 /// A record of the basis, against which another is told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct BasisRecord<'a> {
     pub(super) view: View<'a>,
     /// The number of its first content in the whole basis.
     pub(super) number: usize,
@@ -23,10 +23,10 @@ pub(super) struct Place<'a> {
 
 impl Matched {
     /// Its record at a position, if that is of a kind.
-    pub(super) fn place(&self, position: usize, shape: Shape) -> Option<Place<'_>> {
+    pub(super) fn place(&self, position: usize, shape: Shape) -> Option<BasisRecord<'_>> {
         let view = self.group.record(position).filter(|view| Shape::from(view.record) == shape)?;
         let before = self.group.records().take(position).map(|view| view.record.contents);
-        Some(Place { view, number: self.content + before.sum::<usize>() })
+        Some(BasisRecord { view, number: self.content + before.sum::<usize>() })
     }
 
     /// The kinds of its records.
@@ -97,7 +97,7 @@ const BECAME: usize = 1 << 16;
 /// A time whose fraction has more digits is told as any value.
 const FRACTION: usize = 16;
 
-/// What was told of the layer until now. However large the layer is, this is not.
+/// The state of the coder within a layer. Its size is bounded, however large the layer is.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The group of the basis that was matched last.
@@ -107,7 +107,7 @@ pub(super) struct Told {
     pub(super) mtimes: Mtimes,
     /// The last value of each pax record with a time.
     pub(super) times: HashMap<Vec<u8>, Vec<u8>>,
-    /// How contents were told last, by the kind of the file and whether it is in the basis.
+    /// The last code of contents, by the kind of the file and whether it is in the basis.
     codes: HashMap<(Vec<u8>, bool), u64>,
     /// The number of the content of the basis that was used last.
     pub(super) content: Option<usize>,
@@ -124,7 +124,7 @@ impl Told {
         self.content.map_or(0, |last| last + 1)
     }
 
-    /// What the contents of an entry are expected to be told as: as those of the last one of its kind. Compiled
+    /// Predicts the code of an entry's contents: that of the last entry of its kind. Compiled
     /// files, for instance, change all at once. Of many kinds, those that come late count as none.
     pub(super) fn expected_code(&mut self, name: &[u8], is_matched: bool) -> &mut u64 {
         let mut key = (kind(name).to_vec(), is_matched);
@@ -158,7 +158,13 @@ impl Headers {
         self.0.get(of.checked_sub(1)?)?.get(position)?.last()
     }
 
-    pub(super) fn note(&mut self, (of, position): (usize, usize), kind: Kind, fields: &[u8], body: &[u8]) {
+    pub(super) fn note(
+        &mut self,
+        (of, position): (usize, usize),
+        kind: RecordKind,
+        fields: &[u8],
+        body: &[u8],
+    ) {
         let of = of.checked_sub(1).and_then(|of| self.0.get_mut(of));
         if let Some(last) = of.and_then(|of| of.get_mut(position)) {
             last.clear();
@@ -173,11 +179,11 @@ impl Headers {
 pub(super) struct Mtimes {
     /// Different ones, the last first.
     recent: Vec<u64>,
-    /// What last became of an mtime of the basis.
+    /// The last replacement of an mtime of the basis.
     became: HashMap<u64, u64>,
 }
 
-/// How many mtimes are remembered in their order.
+/// Mtimes that are remembered in their order.
 const RECENT: usize = 16;
 
 impl Mtimes {
@@ -215,7 +221,7 @@ impl Mtimes {
     }
 }
 
-/// What a name says of its file: the extension, or that it is a directory.
+/// The kind of a file by its name: the extension, or a directory.
 fn kind(name: &[u8]) -> &[u8] {
     match name.iter().rposition(|byte| matches!(byte, b'.' | b'/')) {
         Some(at) if name[at] == b'.' || at + 1 == name.len() => &name[at..],
@@ -234,9 +240,9 @@ pub(super) enum Shape {
 impl From<&Record> for Shape {
     fn from(record: &Record) -> Self {
         match record.kind {
-            Kind::Zeros(_) => Shape::Zeros,
-            Kind::Raw => Shape::Raw,
-            Kind::Header(_) => Shape::Header,
+            RecordKind::Zeros(_) => Shape::Zeros,
+            RecordKind::Raw => Shape::Raw,
+            RecordKind::Header(_) => Shape::Header,
         }
     }
 }

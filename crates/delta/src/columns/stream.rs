@@ -1,4 +1,4 @@
-//! The columns of a layer, one after the other: each is its length and its bytes.
+//! The container of columns: for each its length and its bytes.
 //!
 //! A large layer has several sections, of which each has all columns. So neither side holds more than one of them.
 
@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::ColumnsError;
 use crate::listing::FIELDS;
-use crate::varint;
+use dsync_core::varint;
 
 /// A column. Those of header fields follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Column {
     Shape,
     /// Which fields of a header are not as in the record it is told against.
     Mask,
-    /// How a size, an mtime, a body, an end of a record is told.
+    /// Codes of the size, the mtime, the body and the end of a record.
     Size,
     Mtime,
     MtimeDelta,
@@ -31,7 +31,7 @@ pub(super) enum Column {
     Tail,
     Zeros,
     Raw,
-    /// How many contents a record has.
+    /// The number of contents of a record.
     Contents,
     /// Where a content is.
     Origin,
@@ -142,7 +142,7 @@ pub(super) const fn unzigzag(value: u64) -> i64 {
 
 /// Reads a number.
 pub(super) fn number(input: &mut dyn Read) -> Result<u64, ColumnsError> {
-    varint::read(input)?.ok_or(ColumnsError::Malformed("a number that is none"))
+    varint::read(input)?.ok_or(ColumnsError::Malformed("a number that is not in its shortest form"))
 }
 
 /// Columns being read.
@@ -203,7 +203,7 @@ impl<'i> Reader<'i> {
         }
         let left = &mut self.columns[column];
         let mut bytes = &self.section[left.clone()];
-        let number = varint::read(&mut bytes).ok().flatten().ok_or(ColumnsError::Short)?;
+        let number = varint::take(&mut bytes).ok_or(ColumnsError::Short)?;
         left.start = left.end - bytes.len();
         Ok(number)
     }
@@ -268,7 +268,7 @@ impl<'i> Reader<'i> {
         Ok(())
     }
 
-    /// Whether all was read.
+    /// True if all was read.
     pub(super) fn is_empty(&self) -> bool {
         self.columns.iter().all(Range::is_empty)
     }
@@ -287,7 +287,7 @@ fn text(input: &mut &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), Columns
             0 => return Ok(()),
             1 => match next()? {
                 escaped @ (1 | 2) => escaped - 1,
-                _ => return Err(ColumnsError::Malformed("an escape of nothing")),
+                _ => return Err(ColumnsError::Malformed("an escape without bytes")),
             },
             byte => byte,
         };

@@ -1,4 +1,4 @@
-//! Fine cuts: what a changed content shares with an old one that only the other side has.
+//! Finds ranges that a changed content shares with an old one that only the other side has, by finer cuts.
 //!
 //! The source cuts the contents that it will send, the target those they may be new versions of. The hashes of
 //! the cuts are items of a [`tree`](crate::tree), by which the source learns which cuts the target has. The rest
@@ -14,7 +14,9 @@ use std::ops::Range;
 
 use super::{Cutter, FINE};
 use crate::tree::{ITEMS_MAX, Item, Match, append};
-use crate::{ContentId, varint};
+use dsync_core::varint;
+
+use crate::ContentId;
 
 /// Contents by their fine cuts. Takes 24 bytes of memory for each cut.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +35,7 @@ pub struct Stretch {
     pub content: usize,
     /// Which of its bytes; not empty.
     pub bytes: Range<u64>,
-    /// Whether the target has them.
+    /// The target has them.
     pub known: bool,
 }
 
@@ -138,7 +140,7 @@ impl Cuts {
         right
     }
 
-    /// How many cuts each content has; see `docs/negotiation.md`.
+    /// Encodes the number of cuts of each content; see `docs/negotiation.md`.
     pub fn counts(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (content, &(end, _)) in self.contents.iter().enumerate() {
@@ -147,7 +149,7 @@ impl Cuts {
         bytes
     }
 
-    /// What the target must be told besides the counts and the bytes that it lacks; see `docs/negotiation.md`.
+    /// Encodes the lengths that the target needs besides the counts and the bytes that it lacks; see `docs/negotiation.md`.
     pub fn lengths(&self, known: &[Range<usize>]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut sent = self.stretches(known);
@@ -182,12 +184,12 @@ pub fn ends(contents: usize, items: usize, mut counts: &[u8]) -> Result<Vec<usiz
     }
     match (last == items, counts.is_empty()) {
         (false, _) => Err(LengthsError("fewer cuts than there were")),
-        (true, false) => Err(LengthsError("something is left over")),
+        (true, false) => Err(LengthsError("bytes are left over")),
         (true, true) => Ok(ends),
     }
 }
 
-/// What shows whether two sides mean the same bytes.
+/// A check that two sides mean the same bytes.
 pub type Check = [u8; 4];
 
 /// The check of what is known of a content: all its known bytes, one after the other.
@@ -199,7 +201,7 @@ pub fn check(known: &[u8]) -> Check {
 /// Bytes of an old content: which one, and which of its bytes.
 pub type OldBytes = (usize, Range<u64>);
 
-/// What is known of each new content, in its order, where the cuts of each end here. The other arguments are those
+/// The known ranges of each new content, in its order, where the cuts of each end here. The other arguments are those
 /// of [`plan`].
 pub fn found(ends: &[usize], matches: &[Match], old: &Cuts) -> Vec<Vec<OldBytes>> {
     let starts = std::iter::once(0).chain(ends.iter().copied());
@@ -251,10 +253,10 @@ pub fn plan(
         }
         start = end;
     }
-    if lengths.is_empty() { Ok(pieces) } else { Err(LengthsError("something is left over")) }
+    if lengths.is_empty() { Ok(pieces) } else { Err(LengthsError("bytes are left over")) }
 }
 
-/// What a content with these cuts is made of: bytes of old contents, and `None` for what lies between.
+/// The parts of a content with these cuts: bytes of old contents, and `None` for those between.
 fn runs(cuts: Range<usize>, matches: &[Match], old: &Cuts) -> Vec<Option<OldBytes>> {
     let mut runs = Vec::new();
     let mut at = cuts.start;
@@ -275,5 +277,5 @@ fn runs(cuts: Range<usize>, matches: &[Match], old: &Cuts) -> Vec<Option<OldByte
 }
 
 fn number(bytes: &mut &[u8]) -> Result<u64, LengthsError> {
-    varint::read(bytes).ok().flatten().ok_or(LengthsError("it ends early"))
+    varint::take(bytes).ok_or(LengthsError("it ends early"))
 }

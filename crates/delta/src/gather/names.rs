@@ -1,9 +1,9 @@
-//! Which old file a new one is a version of, by their names.
+//! Finds the old version of a new file by their names.
 
 use std::ops::Range;
 
 use crate::names::hash;
-use crate::{Listing, Spot};
+use crate::{ChunkRef, Listing};
 
 /// A file of the basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    pub(super) fn has(&self, spot: &Spot) -> bool {
+    pub(super) fn has(&self, spot: &ChunkRef) -> bool {
         self.layer == spot.layer && (self.start..self.end).contains(&spot.content)
     }
 }
@@ -60,14 +60,14 @@ const TOGETHER: usize = 40;
 
 impl NewFiles {
     /// Takes the next files from the beginning of what is sent, which has some bytes of them left.
-    pub(super) fn take<'s>(new: &[&Listing], sent: &mut &'s [Spot]) -> Option<(Self, &'s [Spot])> {
+    pub(super) fn take<'s>(new: &[&Listing], sent: &mut &'s [ChunkRef]) -> Option<(Self, &'s [ChunkRef])> {
         let first = *sent.first()?;
         let mut found = NewFiles::default();
         let mut end = 0;
         for (layer, listing) in (0..).zip(new).skip(first.layer as usize) {
             for file in listing.files() {
                 let contents = (file.contents.start as u32, file.contents.end as u32);
-                let own = sent[end..].partition_point(|spot| *spot < Spot { layer, content: contents.1 });
+                let own = sent[end..].partition_point(|spot| *spot < ChunkRef { layer, content: contents.1 });
                 if own == 0 {
                     continue;
                 }
@@ -113,7 +113,7 @@ impl Sense {
     const ALL: [Sense; 5] =
         [Sense::Path, Sense::BlurredPath, Sense::Name, Sense::BlurredName, Sense::Beginning];
 
-    /// What is equal for two files that have the same name in this sense: its hash.
+    /// The hash of a name in this sense.
     fn key(self, path: &[u8]) -> Option<u64> {
         Some(match self {
             Sense::Path => hash(path),
@@ -150,7 +150,7 @@ pub(super) fn versions(
             let count = found[first..].partition_point(|(other, _)| *other == key);
             let same = &found[first..first + count];
             let version = match sense {
-                // What lies above is nearer to the new one.
+                // The directory above is nearer to the new one.
                 Sense::Path => same.last().map(|(_, file)| *file),
                 _ => closest(same, files.files[number as usize].len),
             };
@@ -200,7 +200,7 @@ fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
-/// What kind of file a name says it is: its extension, and `so` for any shared library.
+/// The kind of file by its name: its extension, and `so` for any shared library.
 pub(super) fn kind(path: &[u8]) -> &[u8] {
     let name = name(path);
     if name.windows(4).any(|window| window == b".so.") {

@@ -18,8 +18,8 @@ fn listing(files: &[(&str, u64, usize)]) -> Listing {
     scanner.finish()
 }
 
-fn all(listing: &Listing) -> Vec<Spot> {
-    (0..listing.contents().len() as u32).map(|content| Spot { layer: 0, content }).collect()
+fn all(listing: &Listing) -> Vec<ChunkRef> {
+    (0..listing.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect()
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn many_files_are_looked_at_in_turn() {
             assert_eq!(batch.old[pair.unwrap()], *run);
         }
     }
-    let mut spots: Vec<Spot> = batches.iter().flat_map(|batch| &batch.new).flat_map(Run::spots).collect();
+    let mut spots: Vec<ChunkRef> = batches.iter().flat_map(|batch| &batch.new).flat_map(Run::spots).collect();
     spots.sort_unstable();
     assert_eq!(spots, all(&new));
     let found = candidates(&[&new], &all(&new), &[Some(&old)], &[], 1 << 30);

@@ -1,10 +1,11 @@
-//! A listing that grows: record by record, each with its contents.
+//! Builds a listing record by record, each with its contents.
 
 use dsync_core::DiffId;
+use dsync_core::ustar::padding;
 
 use super::packed::Packer;
-use super::records::{Kind, Records};
-use super::{Contents, Fields, Listing, padding};
+use super::records::{RecordKind, Records};
+use super::{Contents, Fields, Listing};
 use crate::ContentId;
 
 /// Puts a listing together. Where each content lies follows from what comes before it.
@@ -16,7 +17,7 @@ pub(crate) struct Builder {
     contents: Contents,
     /// Bytes in the contents of the last record.
     filled: u64,
-    /// How long the layer is up to the end of the last content, or else of the last record but one; `None` where that
+    /// Bytes of the layer up to the end of the last content, or else of the last record but one; `None` where that
     /// is more than a number can say.
     place: Option<u64>,
 }
@@ -35,7 +36,7 @@ impl Default for Builder {
 
 impl Builder {
     /// Adds a record, without contents and not padded.
-    pub(crate) fn record(&mut self, kind: Kind, fields: &[u8], body: &[u8]) {
+    pub(crate) fn record(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) {
         self.end_record();
         if self.open.is_group() {
             self.packer.push(&self.open, &self.contents);
@@ -47,8 +48,8 @@ impl Builder {
     /// Adds a block of zeros: to the last record, where that is zeros.
     pub(crate) fn zeros(&mut self) {
         match self.open.last_mut().map(|last| (&mut last.kind, last.contents)) {
-            Some((Kind::Zeros(blocks), 0)) => *blocks += 1,
-            _ => self.record(Kind::Zeros(1), b"", b""),
+            Some((RecordKind::Zeros(blocks), 0)) => *blocks += 1,
+            _ => self.record(RecordKind::Zeros(1), b"", b""),
         }
     }
 
@@ -69,7 +70,7 @@ impl Builder {
 
     /// Says which header the last record is. Its body stays as long as it was.
     pub(crate) fn set_header(&mut self, fields: Fields, bytes: &[u8], body: &[u8]) {
-        self.open.replace_last(Kind::Header(fields), bytes, body);
+        self.open.replace_last(RecordKind::Header(fields), bytes, body);
     }
 
     /// Zeros fill up the last block of the last record.
@@ -79,18 +80,20 @@ impl Builder {
         }
     }
 
-    /// Whether the last record is a header with nothing after it.
+    /// True if the last record is a header with nothing after it.
     pub(crate) fn is_bare_header(&self) -> bool {
         let last = self.open.last().map(|last| last.record);
-        last.is_some_and(|last| matches!(last.kind, Kind::Header(_)) && last.body == 0 && last.contents == 0)
+        last.is_some_and(|last| {
+            matches!(last.kind, RecordKind::Header(_)) && last.body == 0 && last.contents == 0
+        })
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub(crate) fn records(&self) -> usize {
         self.packer.records() + self.open.len()
     }
 
-    /// How many contents there are.
+    /// The number of contents.
     pub(crate) fn contents(&self) -> usize {
         self.contents.len()
     }

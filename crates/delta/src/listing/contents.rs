@@ -1,4 +1,4 @@
-//! The contents of a layer: the id, the length and the place of each, in 24 bytes.
+//! Stores the contents of a layer: id, length and offset of each, in 24 bytes.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::cut::COARSE;
 pub struct Content {
     /// The hash of its bytes; all zeros where it is not known.
     pub id: ContentId,
-    /// How many bytes, at most [`CONTENT_MAX`].
+    /// Its bytes, at most [`CONTENT_MAX`].
     pub len: u64,
     /// The offset of its first byte in the layer.
     pub at: u64,
@@ -34,12 +34,12 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// How many there are.
+    /// Their number.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }

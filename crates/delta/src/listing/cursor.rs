@@ -1,4 +1,4 @@
-//! Reading a listing group by group.
+//! Reads a listing group by group.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -61,14 +61,14 @@ impl<'a> Cursor<'a> {
 }
 
 impl Block {
-    /// How many groups it has.
+    /// The number of its groups.
     fn len(&self) -> usize {
         self.groups.len().saturating_sub(1)
     }
 }
 
 impl Group {
-    /// How many records it has.
+    /// The number of its records.
     pub(crate) fn len(&self) -> usize {
         self.range().len()
     }

@@ -1,17 +1,17 @@
-//! Entries as two sides compare them: a header with its extension headers and contents, whenever it was written.
+//! Entries as two sides compare them: a header with its extension headers and contents, without times.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use dsync_core::DiffId;
+use dsync_core::{DiffId, pax};
 
 use super::{
-    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Kind, Listing, View, canonical_number, pax,
-    pax_line,
+    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Listing, RecordKind, View, canonical_number,
+    records,
 };
 use crate::ContentId;
 
-/// What mtimes are taken for.
+/// The mtime in place of any other.
 const NEVER: &[u8] = b"00000000000";
 
 /// The entries of a layer.
@@ -31,12 +31,12 @@ impl<'a> Entries<'a> {
         Entries { listing, cursor: listing.cursor() }
     }
 
-    /// How many there are.
+    /// Their number.
     pub fn len(&self) -> usize {
         self.listing.groups()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -59,15 +59,15 @@ impl<'a> Entries<'a> {
         for view in group.records() {
             let timeless = Timeless::of(&view);
             match timeless.kind {
-                Kind::Header(header) => {
+                RecordKind::Header(header) => {
                     bytes.push(b'h');
                     bytes.extend(header.block(&timeless.fields));
                 }
-                Kind::Zeros(blocks) => {
+                RecordKind::Zeros(blocks) => {
                     bytes.push(b'z');
                     number(blocks, &mut bytes);
                 }
-                Kind::Raw => bytes.push(b'r'),
+                RecordKind::Raw => bytes.push(b'r'),
             }
             bytes.push(u8::from(view.record.padded));
             number(timeless.body.len() as u64, &mut bytes);
@@ -114,7 +114,7 @@ impl Selection {
 
     /// Begins what has contents without an entry.
     pub fn begin_loose(&mut self) {
-        self.0.record(Kind::Raw, b"", b"");
+        self.0.record(RecordKind::Raw, b"", b"");
     }
 
     /// Adds a content without an entry.
@@ -137,7 +137,7 @@ impl Selection {
 
 /// A record with every time of the header and of pax records taken for the same one.
 struct Timeless<'a> {
-    kind: Kind,
+    kind: RecordKind,
     fields: Vec<u8>,
     body: Cow<'a, [u8]>,
 }
@@ -145,7 +145,7 @@ struct Timeless<'a> {
 impl<'a> Timeless<'a> {
     fn of(view: &View<'a>) -> Self {
         let body = view.body();
-        if !matches!(view.record.kind, Kind::Header(_)) {
+        if !matches!(view.record.kind, RecordKind::Header(_)) {
             return Timeless { kind: view.record.kind, fields: Vec::new(), body: body.into() };
         }
         let timeless = if view.flag() == b'x' { timeless_pax(body) } else { body.into() };
@@ -161,17 +161,17 @@ impl<'a> Timeless<'a> {
         let mut fields = Vec::new();
         let header = Fields::of_values(&values, &mut fields)
             .expect("fields of a header fit into one, and so does NEVER");
-        Timeless { kind: Kind::Header(header), fields, body: timeless }
+        Timeless { kind: RecordKind::Header(header), fields, body: timeless }
     }
 }
 
 fn timeless_pax(body: &[u8]) -> Cow<'_, [u8]> {
-    let Some(lines) = pax(body) else { return body.into() };
-    let line = |(key, value): (&[u8], &[u8])| match key {
-        b"mtime" | b"atime" | b"ctime" => pax_line(key, b"0"),
-        _ => pax_line(key, value),
+    let Some(records) = records(body) else { return body.into() };
+    let timeless = |(key, value): pax::Record<'_>| match key {
+        b"mtime" | b"atime" | b"ctime" => pax::record((key, b"0")),
+        _ => pax::record((key, value)),
     };
-    lines.into_iter().flat_map(line).collect()
+    records.into_iter().flat_map(timeless).collect()
 }
 
 #[cfg(test)]
@@ -232,10 +232,10 @@ mod tests {
         Encoder::new(&ours, Mode::Known).layer(&new, &mut told).unwrap();
         let limits = Limits { len: 1 << 20, entries: 100, memory: 1 << 20 };
         let mut decoder = Decoder::new(&theirs, Mode::Known, limits);
-        let recipe = decoder.layer(&mut &told[..]).unwrap();
+        let assembly = decoder.layer(&mut &told[..]).unwrap();
         assert_eq!(decoder.literals().len(), 1);
         let lens = |listing: &Listing| listing.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
-        assert_eq!(lens(&recipe.listing), lens(&new));
-        assert_eq!(ids(&recipe.listing).len(), ids(&new).len());
+        assert_eq!(lens(&assembly.listing), lens(&new));
+        assert_eq!(ids(&assembly.listing).len(), ids(&new).len());
     }
 }

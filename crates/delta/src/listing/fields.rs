@@ -1,8 +1,7 @@
 //! The fields of a header block (POSIX.1-2024 `pax`, "ustar Interchange Format"). They cover all of its bytes,
 //! so a block is its fields whatever wrote it.
 
-/// A tar is made of blocks of this many bytes.
-pub(crate) const BLOCK: usize = 512;
+use dsync_core::ustar::{self, BLOCK, LARGEST_OCTAL, checksum, write_octal};
 
 /// A field of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub(crate) enum Field {
     DevMajor,
     DevMinor,
     Prefix,
-    /// What POSIX leaves unused; old GNU headers have something here.
+    /// Unused by POSIX; old GNU headers have something here.
     Rest,
 }
 
@@ -57,7 +56,7 @@ impl Field {
     }
 }
 
-/// How long each field is without the zeros at its end. The bytes lie elsewhere, one field's after the other's.
+/// The length of each field without the zeros at its end. The bytes lie elsewhere, one field's after the other's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Fields([u8; 16]);
 
@@ -67,7 +66,7 @@ impl Fields {
     pub(crate) fn take(block: &[u8; BLOCK], out: &mut Vec<u8>) -> Option<Fields> {
         let mut lens = [0; 16];
         let own = &block[STARTS[Field::Checksum as usize]..][..Field::Checksum.width()];
-        let sum = sum(block);
+        let sum = checksum(block);
         let style = Style::ALL.into_iter().find(|style| style.write(sum) == own)?;
         for field in FIELDS {
             let bytes = match field {
@@ -131,13 +130,13 @@ impl Fields {
             block[STARTS[field as usize]..][..value.len()].copy_from_slice(value);
         }
         let style = if self.of(Field::Checksum, bytes).is_empty() { Style::Six } else { Style::Seven };
-        let checksum = style.write(sum(&block));
+        let checksum = style.write(checksum(&block));
         block[STARTS[Field::Checksum as usize]..][..8].copy_from_slice(&checksum);
         block
     }
 }
 
-/// How a checksum is written.
+/// The format of a checksum.
 #[derive(Debug, Clone, Copy)]
 enum Style {
     /// Six octal digits, a zero, a space: as nearly everybody does.
@@ -149,7 +148,7 @@ enum Style {
 impl Style {
     const ALL: [Style; 2] = [Style::Six, Style::Seven];
 
-    /// What stands for it in place of the field's bytes.
+    /// The stored value of the field.
     const fn field(self) -> &'static [u8] {
         match self {
             Style::Six => b"",
@@ -161,10 +160,10 @@ impl Style {
         let mut checksum = *b"0000000\0";
         match self {
             Style::Six => {
-                digits(sum, &mut checksum[..6]);
+                write_octal(sum, &mut checksum[..6]);
                 checksum[6..].copy_from_slice(b"\0 ");
             }
-            Style::Seven => digits(sum, &mut checksum[..7]),
+            Style::Seven => write_octal(sum, &mut checksum[..7]),
         }
         checksum
     }
@@ -175,36 +174,16 @@ fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[..len]
 }
 
-/// The sum of a header's bytes, its checksum taken for spaces.
-fn sum(block: &[u8; BLOCK]) -> u64 {
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-    let own = &block[STARTS[Field::Checksum as usize]..][..Field::Checksum.width()];
-    sum(block) - sum(own) + 8 * u64::from(b' ')
-}
-
 /// A number as most writers put it into size and mtime: eleven octal digits. `None` when it does not fit.
 pub(crate) fn canonical_number(value: u64) -> Option<[u8; 11]> {
     let mut number = [b'0'; 11];
-    (value < 1 << 33).then(|| {
-        digits(value, &mut number);
+    (value <= LARGEST_OCTAL).then(|| {
+        write_octal(value, &mut number);
         number
     })
 }
 
-/// The value of eleven octal digits.
-pub(crate) fn octal(field: &[u8]) -> Option<u64> {
-    if field.len() != 11 {
-        return None;
-    }
-    field.iter().try_fold(0, |value, byte| match byte {
-        b'0'..=b'7' => Some(value << 3 | u64::from(byte - b'0')),
-        _ => None,
-    })
-}
-
-fn digits(mut value: u64, into: &mut [u8]) {
-    for digit in into.iter_mut().rev() {
-        *digit = b'0' + (value & 7) as u8;
-        value >>= 3;
-    }
+/// The value of a number that is written so.
+pub(crate) fn canonical_value(field: &[u8]) -> Option<u64> {
+    ustar::octal(field).filter(|value| canonical_number(*value).is_some_and(|number| number == *field))
 }

@@ -1,17 +1,17 @@
-//! Records in little memory: some 20 bytes for a file.
+//! Stores records in little memory: some 20 bytes for a file.
 //!
-//! Groups are packed in blocks, each by itself: a value that is as in the header before takes nothing, any other what
-//! differs from it. Whoever reads a group unpacks its block.
+//! Groups are packed in independent blocks, each value as a difference from the same field of the header before.
+//! Reading a group unpacks its block.
 
-use super::records::{Kind, Record, Records, View};
+use super::records::{Record, RecordKind, Records, View};
 use super::{Contents, FIELDS, Field, Fields, canonical_number};
-use crate::varint;
+use dsync_core::varint;
 
 /// The most groups of a block, and the bytes of records from which on it takes no more.
 const BLOCK_GROUPS: usize = 32;
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// What the first byte of a record says: its kind, and what else follows.
+/// The first byte of a record: its kind, and flags of what follows.
 const KIND: u8 = 3;
 const ZEROS: u8 = 0;
 const RAW: u8 = 1;
@@ -111,7 +111,7 @@ pub(super) struct Packer {
     packed: Packed,
     /// The last header of the block that is no extension of another, and the last that is.
     before: [Records; 2],
-    /// What the block has.
+    /// The unpacked block.
     groups: usize,
     bytes: usize,
 }
@@ -153,20 +153,20 @@ impl Packer {
         };
         let old = before.last();
         let (old_values, old_body) = old.map_or(([&b""[..]; 16], &b""[..]), |old| (old.values(), old.body()));
-        let has_body = matches!(record.kind, Kind::Raw) || view.body() != old_body;
+        let has_body = matches!(record.kind, RecordKind::Raw) || view.body() != old_body;
         head |= match record.kind {
-            Kind::Zeros(_) => ZEROS,
-            Kind::Raw => RAW,
-            Kind::Header(_) => HEADER | if has_body { BODY } else { 0 },
+            RecordKind::Zeros(_) => ZEROS,
+            RecordKind::Raw => RAW,
+            RecordKind::Header(_) => HEADER | if has_body { BODY } else { 0 },
         };
         out.push(head);
         if record.contents > 1 {
             varint::write(record.contents as u64, out);
         }
         match record.kind {
-            Kind::Zeros(blocks) => varint::write(blocks, out),
-            Kind::Raw => edit(view.body(), b"", out),
-            Kind::Header(_) => {
+            RecordKind::Zeros(blocks) => varint::write(blocks, out),
+            RecordKind::Raw => edit(view.body(), b"", out),
+            RecordKind::Header(_) => {
                 let mut mask: u64 = 0;
                 let values = view.values();
                 for (number, field) in FIELDS.into_iter().enumerate() {
@@ -209,7 +209,7 @@ fn is_size(value: &[u8], len: u64) -> bool {
     canonical_number(len).is_some_and(|number| number == *value)
 }
 
-/// How much of the value before stays, how much comes, and that.
+/// Encodes a value as a prefix of the one before and a rest: two lengths and the bytes.
 fn edit(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
     let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();
     varint::write(same as u64, out);
@@ -230,7 +230,7 @@ impl<'a> Input<'a> {
     }
 
     fn number(&mut self) -> usize {
-        let number = varint::read(&mut self.rest).ok().flatten();
+        let number = varint::take(&mut self.rest);
         number.and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
     }
 
@@ -240,7 +240,7 @@ impl<'a> Input<'a> {
         taken
     }
 
-    /// How much stays of the value before, and what comes.
+    /// The length of the prefix that stays, and the rest.
     fn edit(&mut self) -> (usize, &'a [u8]) {
         let (same, len) = (self.number(), self.number());
         (same, self.take(len))
@@ -258,18 +258,18 @@ impl<'a> Input<'a> {
         match head & KIND {
             ZEROS => {
                 let blocks = self.number() as u64;
-                records.push(Kind::Zeros(blocks), b"", b"")
+                records.push(RecordKind::Zeros(blocks), b"", b"")
             }
             RAW => {
                 let (_, body) = self.edit();
-                records.push(Kind::Raw, b"", body)
+                records.push(RecordKind::Raw, b"", body)
             }
             _ => {
                 let before = &mut before[usize::from(head & EXTENSION != 0)];
                 let fields = self.header(head, before.and_then(|at| records.get(at)), len);
                 *before = Some(records.len());
                 let (values, body) = self.scratch.split_at(fields.len());
-                records.push(Kind::Header(fields), values, body)
+                records.push(RecordKind::Header(fields), values, body)
             }
         }
     }

@@ -1,8 +1,10 @@
-//! Records one after the other, as they are worked on: their fields and bodies in one row of bytes.
+//! Unpacked records of one group: their fields and bodies in one buffer.
 
 use std::borrow::Cow;
 
-use super::{BLOCK, Field, Fields, padding, parse};
+use dsync_core::ustar::{BLOCK, padding};
+
+use super::{Field, Fields, parse};
 
 /// The most records of a group, and the bytes from which on a group takes no more: an entry has at most a pax header
 /// and two long names before it, and nothing in a tar may grow without limit.
@@ -12,22 +14,22 @@ const GROUP_BYTES: usize = 1 << 20;
 /// A piece of the layer: some verbatim bytes, then some contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub(crate) kind: Kind,
+    pub(crate) kind: RecordKind,
     /// Where its bytes begin in [`Records`]: the fields of a header, then the body.
     at: usize,
     /// Bytes of the body.
     pub(crate) body: usize,
-    /// How many contents follow.
+    /// The number of contents that follow.
     pub(crate) contents: usize,
-    /// Whether zeros fill up the last block of the body or of the contents.
+    /// Zeros fill up the last block of the body or of the contents.
     pub(crate) padded: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RecordKind {
     /// A block with a right checksum; the body is what stays verbatim of what follows it.
     Header(Fields),
-    /// So many blocks of zeros.
+    /// Blocks of zeros.
     Zeros(u64),
     /// The body is all.
     Raw,
@@ -63,7 +65,7 @@ impl Records {
     }
 
     /// Adds a record without contents.
-    pub(crate) fn push(&mut self, kind: Kind, fields: &[u8], body: &[u8]) -> &mut Record {
+    pub(crate) fn push(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) -> &mut Record {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(fields);
         self.bytes.extend_from_slice(body);
@@ -73,7 +75,7 @@ impl Records {
     }
 
     /// Changes the last record; its contents stay.
-    pub(crate) fn replace_last(&mut self, kind: Kind, fields: &[u8], body: &[u8]) {
+    pub(crate) fn replace_last(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) {
         if let Some(Record { at, contents, padded, .. }) = self.records.pop() {
             self.bytes.truncate(at);
             let last = self.push(kind, fields, body);
@@ -98,7 +100,7 @@ impl Records {
         self.records.iter().map(|record| View { record, bytes: &self.bytes })
     }
 
-    /// Whether what comes next belongs to another group: these are an entry, or all that a group may have.
+    /// The group is complete: its records are an entry, or all that a group may have.
     pub(super) fn is_group(&self) -> bool {
         self.last().is_some_and(|last| !last.is_extension() || last.record.contents > 0)
             || self.len() >= GROUP_RECORDS
@@ -110,22 +112,22 @@ impl<'a> View<'a> {
     /// The bytes of a header's field, without the zeros at its end.
     pub(crate) fn field(&self, field: Field) -> &'a [u8] {
         match &self.record.kind {
-            Kind::Header(fields) => fields.of(field, &self.bytes[self.record.at..]),
-            Kind::Zeros(_) | Kind::Raw => b"",
+            RecordKind::Header(fields) => fields.of(field, &self.bytes[self.record.at..]),
+            RecordKind::Zeros(_) | RecordKind::Raw => b"",
         }
     }
 
     /// The values of all fields of a header; none of another record.
     pub(crate) fn values(&self) -> [&'a [u8]; 16] {
         match &self.record.kind {
-            Kind::Header(fields) => fields.values(&self.bytes[self.record.at..]),
-            Kind::Zeros(_) | Kind::Raw => [b""; 16],
+            RecordKind::Header(fields) => fields.values(&self.bytes[self.record.at..]),
+            RecordKind::Zeros(_) | RecordKind::Raw => [b""; 16],
         }
     }
 
     /// The bytes of all fields, one after the other.
     pub(crate) fn fields(&self) -> &'a [u8] {
-        let fields = if let Kind::Header(fields) = &self.record.kind { fields.len() } else { 0 };
+        let fields = if let RecordKind::Header(fields) = &self.record.kind { fields.len() } else { 0 };
         &self.bytes[self.record.at..][..fields]
     }
 
@@ -136,8 +138,8 @@ impl<'a> View<'a> {
     /// The block of a header.
     pub(crate) fn block(&self) -> Option<[u8; BLOCK]> {
         match &self.record.kind {
-            Kind::Header(fields) => Some(fields.block(&self.bytes[self.record.at..])),
-            Kind::Zeros(_) | Kind::Raw => None,
+            RecordKind::Header(fields) => Some(fields.block(&self.bytes[self.record.at..])),
+            RecordKind::Zeros(_) | RecordKind::Raw => None,
         }
     }
 
@@ -146,9 +148,9 @@ impl<'a> View<'a> {
         self.field(Field::Flag).first().copied().unwrap_or(0)
     }
 
-    /// Whether it is about the header that follows.
+    /// True if it is an extension of the header that follows.
     pub(super) fn is_extension(&self) -> bool {
-        matches!(self.record.kind, Kind::Header(_)) && matches!(self.flag(), b'x' | b'L' | b'K')
+        matches!(self.record.kind, RecordKind::Header(_)) && matches!(self.flag(), b'x' | b'L' | b'K')
     }
 
     /// The path that it says, of an extension header for what follows; empty where it says none.
@@ -172,9 +174,9 @@ impl Record {
     pub(crate) fn verbatim_len(&self) -> u64 {
         let body = self.body as u64;
         match self.kind {
-            Kind::Header(_) => BLOCK as u64 + body + self.fill(),
-            Kind::Zeros(blocks) => blocks.saturating_mul(BLOCK as u64),
-            Kind::Raw => body,
+            RecordKind::Header(_) => BLOCK as u64 + body + self.fill(),
+            RecordKind::Zeros(blocks) => blocks.saturating_mul(BLOCK as u64),
+            RecordKind::Raw => body,
         }
     }
 

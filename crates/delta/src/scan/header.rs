@@ -1,12 +1,11 @@
-//! One 512-byte block of a tar: is it a header, and of what?
+//! Classifies one 512-byte block of a tar: a header and its kind, zeros, or neither.
 //!
 //! The layouts are those of POSIX.1-2024 `pax`, "ustar Interchange Format", and of the GNU tar manual,
 //! "Basic Tar Format". Lenience follows Go's `archive/tar`, which Docker and Podman read layers with.
 
-/// A tar is made of blocks of this many bytes.
-pub(super) const BLOCK: usize = 512;
+use dsync_core::ustar::{self, BLOCK, number, octal};
 
-/// What a block is, taken by itself.
+/// The kind of a block, taken by itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block {
     /// Nothing but zeros: the end of the archive, or padding after it.
@@ -20,14 +19,14 @@ pub(super) enum Block {
 /// The part of a header that decides what follows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) kind: Kind,
-    /// The size field, in bytes; for [`Kind::Bodiless`] it usually does not count.
+    pub(super) kind: HeaderKind,
+    /// The size field, in bytes; for [`HeaderKind::Bodiless`] it usually does not count.
     pub(super) size: u64,
 }
 
-/// What follows a header.
+/// The body that follows a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum HeaderKind {
     /// `x`: pax records for the next header that is no extension.
     Records,
     /// `L`, `K`, `g`: an extension that has no say in how long anything is.
@@ -48,59 +47,32 @@ pub(super) fn read(block: &[u8; BLOCK]) -> Block {
         return if block.iter().all(|byte| *byte == 0) { Block::Zeros } else { Block::Garbage };
     }
     let kind = match block[156] {
-        b'x' => Kind::Records,
-        b'L' | b'K' | b'g' => Kind::Text,
-        b'1'..=b'6' => Kind::Bodiless,
-        b'S' => Kind::Sparse { extended: block[482] != 0 },
-        _ => Kind::Content,
+        b'x' => HeaderKind::Records,
+        b'L' | b'K' | b'g' => HeaderKind::Text,
+        b'1'..=b'6' => HeaderKind::Bodiless,
+        b'S' => HeaderKind::Sparse { extended: block[482] != 0 },
+        _ => HeaderKind::Content,
     };
     match number(&block[124..136]) {
         Some(size) => Block::Header(Header { kind, size }),
-        None if kind == Kind::Bodiless => Block::Header(Header { kind, size: 0 }),
+        None if kind == HeaderKind::Bodiless => Block::Header(Header { kind, size: 0 }),
         None => Block::Garbage,
     }
 }
 
-/// Whether another block of the sparse map follows this one (old GNU format).
+/// True if another block of the sparse map follows this one (old GNU format).
 pub(super) fn sparse_map_goes_on(block: &[u8; BLOCK]) -> bool {
     block[504] != 0
 }
 
 /// The sum of all bytes, the checksum field taken as spaces. Old tars added signed bytes.
 fn checks(block: &[u8; BLOCK], checksum: u64) -> bool {
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-    let unsigned = sum(block) - sum(&block[148..156]) + 8 * u64::from(b' ');
+    let unsigned = ustar::checksum(block);
     if unsigned == checksum {
         return true;
     }
     let negative = |bytes: &[u8]| bytes.iter().filter(|byte| **byte >= 0x80).count() as u64;
     unsigned.checked_sub(256 * (negative(block) - negative(&block[148..156]))) == Some(checksum)
-}
-
-/// A numeric field: octal digits, or base-256 where the first byte's high bit is set (GNU). At most 63 bits.
-fn number(field: &[u8]) -> Option<u64> {
-    let (&first, rest) = field.split_first()?;
-    match first {
-        0xc0.. => None, // negative
-        0x80.. => rest
-            .iter()
-            .try_fold(u64::from(first & 0x3f), |value, byte| Some(value.checked_mul(256)? + u64::from(*byte)))
-            .filter(|value| i64::try_from(*value).is_ok()),
-        _ => octal(field),
-    }
-}
-
-/// Octal digits, with spaces and zeros around them; nothing at all is 0.
-fn octal(field: &[u8]) -> Option<u64> {
-    let blank = |byte: &u8| *byte == b' ' || *byte == 0;
-    let first = field.iter().position(|byte| !blank(byte)).unwrap_or(field.len());
-    let digits = &field[first..];
-    let len = digits.iter().position(blank).unwrap_or(digits.len());
-    // A field has at most 12 bytes, hence 36 bits.
-    digits[..len].iter().try_fold(0, |value, byte| match byte {
-        b'0'..=b'7' => Some(value << 3 | u64::from(byte - b'0')),
-        _ => None,
-    })
 }
 
 #[cfg(test)]
@@ -138,16 +110,16 @@ mod tests {
         wrong[0] ^= 1;
         assert_eq!(read(&wrong), Block::Garbage);
         for (flag, kind) in [
-            (b'0', Kind::Content),
-            (0, Kind::Content),
-            (b'7', Kind::Content),
-            (b'1', Kind::Bodiless),
-            (b'2', Kind::Bodiless),
-            (b'5', Kind::Bodiless),
-            (b'x', Kind::Records),
-            (b'g', Kind::Text),
-            (b'L', Kind::Text),
-            (b'S', Kind::Sparse { extended: false }),
+            (b'0', HeaderKind::Content),
+            (0, HeaderKind::Content),
+            (b'7', HeaderKind::Content),
+            (b'1', HeaderKind::Bodiless),
+            (b'2', HeaderKind::Bodiless),
+            (b'5', HeaderKind::Bodiless),
+            (b'x', HeaderKind::Records),
+            (b'g', HeaderKind::Text),
+            (b'L', HeaderKind::Text),
+            (b'S', HeaderKind::Sparse { extended: false }),
         ] {
             assert_eq!(read(&header(flag, b"17")), Block::Header(Header { kind, size: 15 }), "{flag}");
         }
@@ -169,7 +141,7 @@ mod tests {
         let negative = [0xff; 12];
         for field in [&b"19"[..], b"-1", too_large, b"\x80\0\0\x01\0\0\0\0\0\0\0\0", &negative] {
             assert_eq!(size(field), None, "{field:?}");
-            let link = Header { kind: Kind::Bodiless, size: 0 };
+            let link = Header { kind: HeaderKind::Bodiless, size: 0 };
             assert_eq!(read(&header(b'2', field)), Block::Header(link));
         }
     }

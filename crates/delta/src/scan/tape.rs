@@ -1,11 +1,13 @@
-//! What the bytes of a tar are, one part after the other, decided from its headers alone.
+//! Divides the bytes of a tar into headers, contents and padding, from its headers alone.
 //!
 //! The tape is asked for one [`Part`] at a time. Whoever drives it counts the bytes of that part, shows it
 //! the blocks and records it wants to see, and asks for the next. It ends in no state of error: from the
 //! first block that makes no sense the rest is opaque.
 
-use super::header::{self, BLOCK, Block, Header, Kind};
-use super::records;
+use dsync_core::pax;
+use dsync_core::ustar::{BLOCK, padding};
+
+use super::header::{self, Block, Header, HeaderKind};
 use super::{CONTENT_MIN, VERBATIM_MAX};
 
 /// The length of what is no tar: as far as it goes.
@@ -18,13 +20,13 @@ pub(super) enum Part {
     Block,
     /// `len` bytes of pax records, verbatim, to be shown to [`Tape::records`].
     Records { len: usize },
-    /// So many verbatim bytes, then [`Tape::next`].
+    /// Verbatim bytes, then [`Tape::next`].
     Verbatim { left: u64 },
-    /// A content of so many bytes, then [`Tape::next`].
+    /// A content of this length, then [`Tape::next`].
     Content { left: u64 },
 }
 
-/// What a block turned out to be.
+/// The verdict on a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     /// Part of the tar's structure: verbatim. What follows it is this.
@@ -60,7 +62,7 @@ enum State {
 }
 
 impl Tape {
-    /// What follows the verbatim bytes or the content that have just ended.
+    /// The part that follows the verbatim bytes or the content that have just ended.
     pub(super) fn next(&mut self) -> Part {
         match self.state {
             State::Opaque => Part::Content { left: ENDLESS },
@@ -101,24 +103,24 @@ impl Tape {
 
     /// Reads the records that [`Part::Records`] asked for.
     pub(super) fn records(&mut self, bytes: &[u8]) -> Part {
-        self.pax_size = records::size(bytes);
+        self.pax_size = pax_size(bytes);
         verbatim(padding(bytes.len() as u64))
     }
 
     fn header(&mut self, Header { kind, size }: Header) -> Part {
         match kind {
-            Kind::Records | Kind::Text if size > VERBATIM_MAX => self.opaque(),
-            Kind::Records if size > 0 => Part::Records { len: size as usize },
-            Kind::Records | Kind::Text => verbatim(size + padding(size)),
-            Kind::Bodiless => {
+            HeaderKind::Records | HeaderKind::Text if size > VERBATIM_MAX => self.opaque(),
+            HeaderKind::Records if size > 0 => Part::Records { len: size as usize },
+            HeaderKind::Records | HeaderKind::Text => verbatim(size + padding(size)),
+            HeaderKind::Bodiless => {
                 self.doubtful = self.pax_size.take().unwrap_or(size);
                 Part::Block
             }
-            Kind::Sparse { extended: true } => {
+            HeaderKind::Sparse { extended: true } => {
                 self.state = State::SparseMap { size: self.pax_size.take().unwrap_or(size) };
                 Part::Block
             }
-            Kind::Sparse { extended: false } | Kind::Content => {
+            HeaderKind::Sparse { extended: false } | HeaderKind::Content => {
                 let size = self.pax_size.take().unwrap_or(size);
                 self.content(size)
             }
@@ -141,12 +143,47 @@ impl Tape {
     }
 }
 
-/// Bytes from the end of a body of this size to the next block.
-const fn padding(size: u64) -> u64 {
-    size.wrapping_neg() % BLOCK as u64
+/// The value of the `size` record, if it is there and a number; the last one counts.
+fn pax_size(mut records: &[u8]) -> Option<u64> {
+    let mut size = None;
+    while let Some((key, value)) = pax::take(&mut records) {
+        if key == b"size" {
+            size = pax::number(value).filter(|size| i64::try_from(*size).is_ok());
+        }
+    }
+    size
 }
 
-/// So many verbatim bytes before the next header.
+/// Verbatim bytes before the next header.
 const fn verbatim(len: u64) -> Part {
     if len > 0 { Part::Verbatim { left: len } } else { Part::Block }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_is_found_among_other_records() {
+        assert_eq!(pax_size(b"12 path=a b\n13 size=1234\n8 uid=7\n"), Some(1234));
+        assert_eq!(pax_size(b"9 size=1\n9 size=2\n"), Some(2));
+        assert_eq!(pax_size(b"20 size=10000000000\n"), Some(10_000_000_000));
+        assert_eq!(pax_size(b"33 SCHILY.xattr.user.x=\0\xff\nsize=5\n9 size=2\n"), Some(2));
+    }
+
+    #[test]
+    fn a_record_without_a_number_is_no_size() {
+        let cases: [&[u8]; 7] = [
+            b"",
+            b"8 size=\n",
+            b"10 size=-1\n",
+            b"9 size=1",
+            b"28 size=9223372036854775808\n",
+            b"28 size=99999999999999999999\n",
+            b"9 Size=1\n",
+        ];
+        for records in cases {
+            assert_eq!(pax_size(records), None, "{}", String::from_utf8_lossy(records));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The side that has other lists.
+//! The responder of a reconciliation: the side that has other lists.
 
 use std::ops::Range;
 
@@ -20,13 +20,13 @@ pub struct Match {
 /// Says what it has of a list that it does not know.
 #[derive(Debug)]
 pub struct Answerer {
-    index: Vec<Place>,
+    index: Vec<IndexedNode>,
     width: Width,
     /// The level of the last question.
     level: usize,
-    /// How many items the list has, as the first question said.
+    /// The number of items of the list, from the first question.
     items: Option<usize>,
-    /// What is known of the list, in its order: a part that is here is where that is in the index.
+    /// The known parts of the list, in its order: positions in the index, [`MISSING`] or [`OPEN`].
     parts: Vec<u32>,
 }
 
@@ -37,7 +37,7 @@ const MISSING: u32 = OPEN - 1;
 
 /// A node of a list that is here.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct IndexedNode {
     /// The level and the short hash, as one number.
     key: u64,
     slice: u32,
@@ -68,13 +68,13 @@ impl Answerer {
                 for node in 0..tree.width(level) {
                     let (hash, items) = tree.node(level, node);
                     let (Ok(at), Ok(items)) = (items.start.try_into(), items.len().try_into()) else { break };
-                    index.push(Place { key: key(level, short(hash, Width::Wide)), slice, at, items });
+                    index.push(IndexedNode { key: key(level, short(hash, Width::Wide)), slice, at, items });
                 }
             }
         }
         index.sort_unstable_by_key(|place| (place.key, place.slice, place.at));
         index.dedup_by_key(|place| place.key);
-        // What is beyond has no number.
+        // Items beyond 2³² have no number.
         index.truncate(MISSING as usize);
         Answerer { index, width, level: usize::MAX, items: None, parts: vec![OPEN] }
     }
@@ -105,7 +105,7 @@ impl Answerer {
             }
         }
         self.parts = parts;
-        // What is open has an item at least.
+        // An open part has an item at least.
         let least = self.parts.iter().map(|part| self.items_of(*part)).fold(0, usize::saturating_add);
         if least > self.items.unwrap_or(ITEMS_MAX) {
             return Err(TreeError::Question("more items than announced"));
@@ -113,17 +113,17 @@ impl Answerer {
         Ok(wanted.to_bytes())
     }
 
-    /// Whether all is known that can be, so that no question follows: but for a list without items.
+    /// True if no question follows: all parts are known, but for a list without items.
     pub fn is_done(&self) -> bool {
         !self.parts.contains(&OPEN)
     }
 
-    /// How many items the new list has; 0 where no question was asked.
+    /// The number of items of the new list; 0 where no question was asked.
     pub fn items(&self) -> usize {
         self.items.unwrap_or(0)
     }
 
-    /// What of the new list is here, in its order: together the very items of [`Asker::finish`](super::Asker::finish).
+    /// The ranges of the new list that are here, in its order: together the items of [`Asker::finish`](super::Asker::finish).
     /// Fails where questions are missing, or the numbers of items do not add up.
     pub fn finish(self) -> Result<Vec<Match>, TreeError> {
         let Some(announced) = self.items else { return Ok(Vec::new()) };
@@ -158,14 +158,14 @@ impl Answerer {
         (place.key >> rest == least >> rest).then_some(at as u32)
     }
 
-    /// How many items a part has at least.
+    /// The least number of items of a part.
     fn items_of(&self, part: u32) -> usize {
         self.index.get(part as usize).map_or(1, |place| place.items as usize)
     }
 }
 
 impl Match {
-    fn goes_on(&self, place: &Place, next: usize) -> bool {
+    fn goes_on(&self, place: &IndexedNode, next: usize) -> bool {
         self.items.end == next
             && self.slice == place.slice as usize
             && self.at + self.items.len() == place.at as usize

@@ -1,4 +1,4 @@
-//! The side that has the new list.
+//! The requester of a reconciliation: the side that has the new list.
 
 use std::ops::Range;
 
@@ -33,11 +33,11 @@ pub struct Asker<'a> {
     width: Width,
     /// The level of the next question, or of the one that waits for its answer.
     level: usize,
-    /// Whether there was a question already.
+    /// There was a question already.
     begun: bool,
     /// The items that are open, in ranges that are nodes of a higher level.
     open: Vec<Items>,
-    /// How many nodes are in the question that waits for its answer.
+    /// The number of nodes in the question that waits for its answer.
     asked: Option<usize>,
     known: Vec<Items>,
 }

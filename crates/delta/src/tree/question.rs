@@ -1,7 +1,7 @@
-//! A question as bytes.
+//! Encodes the questions of a reconciliation.
 
 use super::{ITEMS_MAX, Item, TreeError, Width};
-use crate::varint;
+use dsync_core::varint;
 
 /// Nothing of [`ITEMS_MAX`] items has more levels.
 const LEVELS: usize = 24;
@@ -11,7 +11,7 @@ const LEVELS: usize = 24;
 pub(super) struct Question<'a> {
     /// 0 for items.
     pub(super) level: usize,
-    /// How many items there are, in the first question.
+    /// The number of items, in the first question.
     pub(super) items: Option<usize>,
     /// For each node that is open, how many of these make it up; one number in the first question.
     pub(super) counts: Vec<u32>,
@@ -55,7 +55,7 @@ impl<'a> Question<'a> {
             let count = number(&mut bytes)?;
             left = left.checked_sub(count).ok_or(TreeError::Question("too many nodes"))?;
             if count == 0 {
-                return Err(TreeError::Question("a node of nothing"));
+                return Err(TreeError::Question("a node without items"));
             }
             // At most ITEMS_MAX.
             counts.push(count as u32);
@@ -66,7 +66,7 @@ impl<'a> Question<'a> {
         Ok(Question { level, items, counts, hashes: bytes, width })
     }
 
-    /// How many nodes it is about.
+    /// The number of its nodes.
     pub(super) fn len(&self) -> usize {
         self.hashes.len() / self.width.bytes()
     }

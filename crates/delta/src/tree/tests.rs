@@ -21,7 +21,7 @@ fn list(numbers: impl IntoIterator<Item = u64>) -> Vec<Item> {
     numbers.into_iter().map(item).collect()
 }
 
-/// What a conversation came to.
+/// The result of a conversation.
 struct Talk {
     known: Vec<Range<usize>>,
     matches: Vec<Match>,

@@ -43,10 +43,10 @@ proptest! {
             let at = at.index(told.len());
             told[at] = value;
         }
-        if let Ok(recipe) = Decoder::new(&listings, mode, LIMITS).layer(&mut &told[..]) {
-            let contents = recipe.listing.contents();
-            prop_assert_eq!(contents.len(), recipe.origins.len());
-            prop_assert!(contents.iter().all(|content| content.at + content.len <= recipe.listing.len));
+        if let Ok(assembly) = Decoder::new(&listings, mode, LIMITS).layer(&mut &told[..]) {
+            let contents = assembly.listing.contents();
+            prop_assert_eq!(contents.len(), assembly.origins.len());
+            prop_assert!(contents.iter().all(|content| content.at + content.len <= assembly.listing.len));
         }
         Listing::read(&mut &told[..], usize::MAX).ok();
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::support::{LIMITS, Layer};
 use crate::tars::{END, body, entry};
 use dsync_core::DiffId;
-use dsync_delta::columns::{Decoder, Encoder, Mode, Origin, Recipe};
+use dsync_delta::columns::{Assembly, Decoder, Encoder, Mode, Origin};
 use dsync_delta::{ContentSource, JoinError, join};
 
 /// A file of 100 bytes.
@@ -13,7 +13,7 @@ fn layer() -> Layer {
     Layer::new([entry(b'0', &body(100, 1)), END.to_vec()].concat())
 }
 
-fn recipe() -> Recipe {
+fn assembly() -> Assembly {
     let mut told = Vec::new();
     Encoder::new(&[], Mode::Known).layer(&layer().listing, &mut told).unwrap();
     Decoder::new(&[], Mode::Known, LIMITS).layer(&mut &told[..]).unwrap()
@@ -33,7 +33,7 @@ impl ContentSource for Fixed {
 }
 
 fn join_with(bytes: &[u8], ignore: bool, out: &mut dyn Write) -> Result<(), JoinError> {
-    join(&recipe(), &mut Fixed { bytes: bytes.to_vec(), ignore }, out)
+    join(&assembly(), &mut Fixed { bytes: bytes.to_vec(), ignore }, out)
 }
 
 /// Takes so many bytes, then fails.
@@ -110,6 +110,6 @@ impl ContentSource for Empty {
 
 #[test]
 fn a_missing_content_is_named() {
-    let error = join(&recipe(), &mut Empty, &mut io::sink()).unwrap_err();
+    let error = join(&assembly(), &mut Empty, &mut io::sink()).unwrap_err();
     assert!(matches!(error, JoinError::Content { from: Origin::Literal(0), len: 100, .. }), "{error:?}");
 }

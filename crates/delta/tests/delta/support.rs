@@ -154,9 +154,9 @@ pub(crate) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Vec<
     let mut decoder = Decoder::new(&listings, mode, LIMITS);
     let mut input = &told[..];
     for layer in new {
-        let recipe = decoder.layer(&mut input).unwrap();
+        let assembly = decoder.layer(&mut input).unwrap();
         let mut out = Vec::new();
-        join(&recipe, &mut Sources { basis, new, literals: encoder.literals() }, &mut out).unwrap();
+        join(&assembly, &mut Sources { basis, new, literals: encoder.literals() }, &mut out).unwrap();
         assert!(out == layer.bytes, "another layer");
     }
     assert!(input.is_empty(), "bytes are left over");

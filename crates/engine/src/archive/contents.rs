@@ -1,10 +1,11 @@
-//! Where each file of a saved archive is, so that any of them can be read without the others.
+//! An index of the files of a saved archive, so that any of them can be read without the others.
 
 use std::collections::HashMap;
 
-use super::entry::{Entries, Kind};
-use super::read::{ReadError, resolved};
-use super::tar::{Part, Tar};
+use super::entry::{Entries, EntryKind};
+use super::error::ReadError;
+use super::read::resolved;
+use super::tar::{FileRange, Tar};
 
 /// The bytes that the table may take: some 400,000 files. Archives of images have a few thousand.
 const LARGEST_TABLE: usize = 64 << 20;
@@ -39,10 +40,10 @@ impl Contents {
         let mut size: usize = 0;
         while let Some(entry) = entries.next()? {
             let node = match entry.kind {
-                Kind::File => Node::File { at: entries.position(), len: entry.size },
-                Kind::Symlink(target) => Node::Link(resolved(&entry.path, &target)),
-                Kind::Hardlink(target) => Node::Link(target),
-                Kind::Other => {
+                EntryKind::File => Node::File { at: entries.position(), len: entry.size },
+                EntryKind::Symlink(target) => Node::Link(resolved(&entry.path, &target)),
+                EntryKind::Hardlink(target) => Node::Link(target),
+                EntryKind::Other => {
                     entries.pass()?;
                     continue;
                 }
@@ -59,7 +60,7 @@ impl Contents {
         Ok(Self { tar, files })
     }
 
-    /// Whether there is such a file.
+    /// True if there is such a file.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.len(path).is_some()
     }
@@ -70,7 +71,7 @@ impl Contents {
     }
 
     /// A file's contents.
-    pub(crate) fn open(&self, path: &str) -> Option<Part> {
+    pub(crate) fn open(&self, path: &str) -> Option<FileRange> {
         self.find(path).map(|(at, len)| self.tar.part(at, len))
     }
 

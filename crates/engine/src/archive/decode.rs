@@ -1,19 +1,19 @@
-//! Undoes the compression of a layer, by what its first bytes say.
+//! Decompresses a layer by its magic number.
 
 use std::io::{self, BufReader, Read};
 
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// How many first bytes tell a compression.
+/// First bytes by which a compression is recognised.
 const MAGIC: usize = 6;
 
-/// Whether a blob that begins so is gzip.
+/// True if a blob that begins so is gzip.
 pub(crate) fn is_gzip(start: &[u8]) -> bool {
     start.starts_with(GZIP)
 }
 
-/// Whether a blob that begins so is zstd. What pzstd writes begins with a frame that decoders skip.
+/// True if a blob that begins so is zstd. pzstd's output begins with a skippable frame.
 pub(crate) fn is_zstd(start: &[u8]) -> bool {
     start.starts_with(ZSTD) || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
@@ -37,33 +37,6 @@ pub(crate) fn peek(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut start = Vec::with_capacity(MAGIC);
     reader.take(MAGIC as u64).read_to_end(&mut start)?;
     Ok(start)
-}
-
-/// Remembers that decompressing failed, to tell this from a taker that failed.
-pub(crate) struct Watched<R> {
-    inner: R,
-    failure: Option<io::Error>,
-}
-
-impl<R> Watched<R> {
-    pub(crate) fn new(inner: R) -> Self {
-        Self { inner, failure: None }
-    }
-
-    /// What went wrong.
-    pub(crate) fn failure(self) -> Option<io::Error> {
-        self.failure
-    }
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                self.failure = Some(io::Error::new(error.kind(), error.to_string()));
-            }
-        })
-    }
 }
 
 #[cfg(test)]

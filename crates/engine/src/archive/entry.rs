@@ -6,18 +6,20 @@
 
 use std::io::{self, Read};
 
-use super::header::{BLOCK, padding};
-use super::read::ReadError;
-use super::tar::Part;
+use dsync_core::pax;
+use dsync_core::ustar::{BLOCK, checksum, number, padding};
+
+use super::error::ReadError;
+use super::tar::FileRange;
 
 /// More than any path needs.
 const LARGEST_EXTENSION: u64 = 1 << 20;
 /// Enough to hold an engine's error.
 const RECENT: usize = 4 << 10;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     /// A file; its contents are read from [`Entries`].
     File,
     /// A symbolic link, with what it says.
@@ -33,7 +35,7 @@ pub(crate) enum Kind {
 pub(crate) struct Entry {
     /// Without a leading `./` or a trailing `/`.
     pub(crate) path: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     /// The bytes of its contents.
     pub(crate) size: u64,
 }
@@ -42,7 +44,7 @@ pub(crate) struct Entry {
 pub(crate) struct Entries<R> {
     source: Recent<R>,
     left: u64,
-    padding: usize,
+    padding: u64,
     failed: Option<io::Error>,
 }
 
@@ -67,7 +69,7 @@ impl<R: Read> Entries<R> {
                         b'L' => long.path = Some(c_string(&text)),
                         b'K' => long.link = Some(c_string(&text)),
                         b'x' => long.pax(&text)?,
-                        // What is said of all entries at once is a comment in practice.
+                        // A global header is a comment in practice.
                         _ => {}
                     }
                 }
@@ -77,12 +79,12 @@ impl<R: Read> Entries<R> {
                     }
                     let link = long.link.unwrap_or_else(|| c_string(&block[157..257]));
                     let kind = match kind {
-                        b'0' | 0 | b'7' => Kind::File,
-                        b'1' => Kind::Hardlink(cleaned(&link)),
-                        b'2' => Kind::Symlink(link),
-                        _ => Kind::Other,
+                        b'0' | 0 | b'7' => EntryKind::File,
+                        b'1' => EntryKind::Hardlink(cleaned(&link)),
+                        b'2' => EntryKind::Symlink(link),
+                        _ => EntryKind::Other,
                     };
-                    if matches!(kind, Kind::Hardlink(_) | Kind::Symlink(_)) {
+                    if matches!(kind, EntryKind::Hardlink(_) | EntryKind::Symlink(_)) {
                         self.left = 0;
                     }
                     self.padding = padding(self.left);
@@ -95,8 +97,7 @@ impl<R: Read> Entries<R> {
 
     /// Passes over what is left of the current entry.
     pub(crate) fn skip(&mut self) -> Result<(), ReadError> {
-        let length =
-            self.left.checked_add(self.padding as u64).ok_or_else(|| broken("an entry is too long"))?;
+        let length = self.left.checked_add(self.padding).ok_or_else(|| broken("an entry is too long"))?;
         let skipped = io::copy(&mut (&mut self.source).take(length), &mut io::sink());
         if skipped.map_err(ReadError::Source)? < length {
             return Err(self.cut());
@@ -178,7 +179,7 @@ impl<R: Read> Read for Entries<R> {
     }
 }
 
-impl Entries<Part> {
+impl Entries<FileRange> {
     /// Where the contents of the current entry begin.
     pub(crate) fn position(&self) -> u64 {
         self.source.inner.position()
@@ -186,7 +187,7 @@ impl Entries<Part> {
 
     /// Passes over the current entry without reading it.
     pub(crate) fn pass(&mut self) -> Result<(), ReadError> {
-        let length = self.left.checked_add(self.padding as u64);
+        let length = self.left.checked_add(self.padding);
         match length.filter(|length| *length <= self.source.inner.left()) {
             Some(length) => {
                 self.source.inner.advance(length);
@@ -199,16 +200,14 @@ impl Entries<Part> {
     }
 }
 
-/// Whether a file that begins so is a tar archive.
+/// True if a file that begins so is a tar archive.
 pub(crate) fn begins_archive(start: &[u8]) -> bool {
     start.first_chunk().is_some_and(|block: &[u8; BLOCK]| is_header(block) || block == &[0; BLOCK])
 }
 
-/// Whether the sum that a header has is its own.
+/// A block has the checksum that it names.
 fn is_header(block: &[u8; BLOCK]) -> bool {
-    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
-    let own: u64 = block[148..156].iter().map(|byte| u64::from(*byte)).sum();
-    number(&block[148..156]) == Some(sum - own + 8 * u64::from(b' '))
+    number(&block[148..156]) == Some(checksum(block))
 }
 
 fn broken(reason: impl Into<String>) -> ReadError {
@@ -257,47 +256,20 @@ struct Extensions {
 }
 
 impl Extensions {
-    /// Records of `LENGTH KEY=VALUE\n`, where the length counts the whole record.
-    fn pax(&mut self, mut text: &[u8]) -> Result<(), ReadError> {
+    /// Takes the records of a pax header.
+    fn pax(&mut self, mut body: &[u8]) -> Result<(), ReadError> {
         let invalid = || broken("an extended header is invalid");
-        while !text.is_empty() {
-            let space = text.iter().position(|byte| *byte == b' ').ok_or_else(invalid)?;
-            let length: usize = std::str::from_utf8(&text[..space])
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(invalid)?;
-            let record = text.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n"));
-            let record = record.ok_or_else(invalid)?;
-            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(invalid)?;
-            let value = String::from_utf8_lossy(&record[equals + 1..]).into_owned();
-            match &record[..equals] {
-                b"path" => self.path = Some(value),
-                b"linkpath" => self.link = Some(value),
-                b"size" => self.size = Some(value.parse().map_err(|_| invalid())?),
+        while !body.is_empty() {
+            let (key, value) = pax::take(&mut body).ok_or_else(invalid)?;
+            match key {
+                b"path" => self.path = Some(String::from_utf8_lossy(value).into_owned()),
+                b"linkpath" => self.link = Some(String::from_utf8_lossy(value).into_owned()),
+                b"size" => self.size = Some(pax::number(value).ok_or_else(invalid)?),
                 _ => {}
             }
-            text = &text[length..];
         }
         Ok(())
     }
-}
-
-/// Octal digits, or base 256 when the highest bit is set. `None` for what does not fit or is negative.
-fn number(field: &[u8]) -> Option<u64> {
-    if field[0] & 0x80 != 0 {
-        if field[0] & 0x7f != 0 {
-            return None;
-        }
-        return field[1..]
-            .iter()
-            .try_fold(0u64, |sum, byte| sum.checked_mul(256)?.checked_add(u64::from(*byte)));
-    }
-    let text = field.iter().copied().skip_while(|byte| *byte == b' ');
-    let digits: Vec<u8> = text.take_while(|byte| !matches!(byte, b' ' | 0)).collect();
-    digits.iter().try_fold(0u64, |sum, digit| match digit {
-        b'0'..=b'7' => sum.checked_mul(8)?.checked_add(u64::from(digit - b'0')),
-        _ => None,
-    })
 }
 
 fn path(block: &[u8; BLOCK]) -> String {

@@ -1,10 +1,6 @@
 //! Makes the headers of tar entries.
 
-/// The size of a header, and what all contents are padded to.
-pub(crate) const BLOCK: usize = 512;
-
-/// The largest number that eleven octal digits hold; larger ones are written in base 256.
-const LARGEST_OCTAL: u64 = 0o777_7777_7777;
+use dsync_core::ustar::{BLOCK, LARGEST_OCTAL, checksum, write_octal};
 
 /// The header of a regular file, in GNU's form: of these fields only the size can need more than ustar
 /// has, and all engines read its base-256 form.
@@ -19,24 +15,17 @@ pub(crate) fn header(name: &str, size: u64) -> [u8; BLOCK] {
     block[108..116].copy_from_slice(b"0000000\0");
     block[116..124].copy_from_slice(b"0000000\0");
     if size <= LARGEST_OCTAL {
-        block[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+        write_octal(size, &mut block[124..135]);
     } else {
         block[124] = 0x80;
         block[128..136].copy_from_slice(&size.to_be_bytes());
     }
     block[136..148].copy_from_slice(b"00000000000\0");
-    block[148..156].copy_from_slice(b"        ");
     block[156] = b'0';
     block[257..265].copy_from_slice(b"ustar  \0");
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    write_octal(checksum(&block), &mut block[148..154]);
+    block[155] = b' ';
     block
-}
-
-/// How many zeros follow contents of this size.
-pub(crate) fn padding(size: u64) -> usize {
-    // The remainder is below 512, so it fits.
-    (BLOCK - (size % BLOCK as u64) as usize) % BLOCK
 }
 
 #[cfg(test)]
@@ -62,10 +51,5 @@ mod tests {
             assert_eq!(read_back("blobs/sha256/x", size), ("blobs/sha256/x".to_owned(), size));
         }
         assert_eq!(read_back(&"n".repeat(100), 7).0, "n".repeat(100));
-    }
-
-    #[test]
-    fn contents_are_padded_to_whole_blocks() {
-        assert_eq!([0, 1, 511, 512, 513].map(padding), [0, 511, 1, 0, 511]);
     }
 }

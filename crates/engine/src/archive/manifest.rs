@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use dsync_core::Digest;
 
-use crate::package::BlobRef;
+use crate::blob::BlobRef;
 
 /// The media type of an uncompressed layer.
 pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -26,7 +26,7 @@ pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// A blob, as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Descriptor<'a> {
-    /// What it is: a media type, which needs no quoting.
+    /// Its media type, which needs no quoting.
     pub(crate) media_type: &'a str,
     /// The digest of the blob as it is stored.
     pub(crate) digest: Digest,

@@ -6,6 +6,7 @@
 mod contents;
 mod decode;
 mod entry;
+mod error;
 mod header;
 mod listed;
 mod manifest;
@@ -15,13 +16,14 @@ mod tar;
 mod v1;
 mod write;
 
-pub use read::{ReadError, Request, read};
+pub use error::ReadError;
+pub use read::{Request, read};
 pub use v1::v1_ids;
 pub use write::{PartialArchive, WriteError};
 
 pub(crate) use contents::Contents;
 pub use decode::decoded;
-pub(crate) use decode::{Watched, is_gzip, is_zstd, peek};
+pub(crate) use decode::{is_gzip, is_zstd, peek};
 pub(crate) use entry::{Entries, begins_archive};
 pub(crate) use listed::MANIFEST_JSON;
 pub(crate) use manifest::{Descriptor, GZIP_LAYER, INDEX, LAYER, MANIFEST, ZSTD_LAYER, manifest, probe};

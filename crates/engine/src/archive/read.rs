@@ -10,18 +10,20 @@ use std::io::{self, Read};
 
 use dsync_core::{Config, DiffId, Digest};
 
-use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
-use super::entry::{Entries, Entry, Kind};
+use super::decode::{decoded, is_gzip, is_zstd, peek};
+use super::entry::{Entries, Entry, EntryKind};
+use super::error::ReadError;
 use super::listed::parse_manifest;
 use super::v1::v1_ids;
+use crate::watched::WatchedReader;
 use crate::{Export, LayerSink};
 
 /// Configs of real images have a few hundred kilobytes at most.
 const LARGEST_DOCUMENT: u64 = 16 << 20;
-/// How much of all documents is kept until the manifest says which one is the config.
+/// Bytes of documents that are kept until the manifest names the config.
 const ALL_DOCUMENTS: usize = 64 << 20;
 
-/// What is known of the image in an archive, and what is wanted of it.
+/// Known properties of the image in an archive, and the layers that are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The digest that its config must have, where the engine tells.
@@ -30,20 +32,6 @@ pub struct Request<'a> {
     pub diff_ids: &'a [DiffId],
     /// The layers to give to the sink.
     pub wanted: &'a HashSet<DiffId>,
-}
-
-/// Why an archive was not read to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is no archive of a whole image.
-    #[error("{0}")]
-    Broken(String),
-    /// The stream could not be read.
-    #[error("the archive cannot be read")]
-    Source(#[source] io::Error),
-    /// The sink did not take a layer.
-    #[error("a layer cannot be passed on")]
-    Sink(#[source] io::Error),
 }
 
 /// Reads one saved image. Each wanted layer is given once, in the order of the archive; one whose diff id
@@ -62,7 +50,7 @@ pub fn read(
     seen.conclude()
 }
 
-/// What the archive has shown so far.
+/// The entries that were seen so far.
 struct Seen<'a> {
     request: &'a Request<'a>,
     /// The layer that lies in each directory of an old archive.
@@ -74,7 +62,7 @@ struct Seen<'a> {
     given: HashSet<String>,
 }
 
-/// What an entry is by its name.
+/// The kind of an entry by its name.
 enum Name {
     Document,
     Layer(Option<DiffId>),
@@ -101,14 +89,14 @@ impl<'a> Seen<'a> {
         sink: &mut dyn LayerSink,
     ) -> Result<(), ReadError> {
         match &entry.kind {
-            Kind::File => self.file(entry, contents, sink)?,
-            Kind::Symlink(target) => {
+            EntryKind::File => self.file(entry, contents, sink)?,
+            EntryKind::Symlink(target) => {
                 self.links.insert(entry.path.clone(), resolved(&entry.path, target));
             }
-            Kind::Hardlink(target) => {
+            EntryKind::Hardlink(target) => {
                 self.links.insert(entry.path.clone(), target.clone());
             }
-            Kind::Other => {}
+            EntryKind::Other => {}
         }
         Ok(())
     }
@@ -205,7 +193,7 @@ impl<'a> Seen<'a> {
             Some(id) if entry.path.ends_with(&id.hex()) => (sink.layer(Some(id), &mut { blob }), None),
             _ => match decoded(blob) {
                 Ok(plain) => {
-                    let mut plain = Watched::new(plain);
+                    let mut plain = WatchedReader::new(plain);
                     (sink.layer(id, &mut plain), plain.failure().map(|error| error.to_string()))
                 }
                 Err(error) => (Ok(()), Some(error.to_string())),

@@ -85,7 +85,7 @@ fn blobs(blobs: &[&[u8]], config: &[u8]) -> Vec<u8> {
     archive(&items)
 }
 
-/// What Docker 20.10 makes: named by V1 ids, sorted by name, links for what occurs twice.
+/// An archive as Docker 20.10 makes it: named by V1 ids, sorted by name, links for what occurs twice.
 fn old(stack: &[DiffId], config: &[u8]) -> Vec<u8> {
     let mut names = v1_ids(stack);
     names.push(Digest::of(b"the top").hex());

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, Unreadable};
 
 use super::contents::Contents;
-use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
+use super::decode::{decoded, is_gzip, is_zstd, peek};
 use super::listed::{Listed, MANIFEST_JSON, parse_manifest};
 use crate::package::{LARGEST_DOCUMENT, elsewhere};
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::watched::WatchedReader;
 
 /// More images than anybody saves in one archive.
 const MOST_IMAGES: usize = 10_000;
@@ -118,7 +119,7 @@ impl ArchiveStore {
             return sink.layer(Some(id), &mut open()?).map_err(passed_on);
         }
         let undone = |error: io::Error| self.broken(format!("{path} cannot be unpacked: {error}"));
-        let mut plain = Watched::new(decoded(open()?).map_err(undone)?);
+        let mut plain = WatchedReader::new(decoded(open()?).map_err(undone)?);
         let taken = sink.layer(Some(id), &mut plain);
         let failed = match (plain.failure(), taken) {
             (None, Ok(())) => return Ok(()),

@@ -7,8 +7,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::decode::{Watched, decoded, is_gzip, is_zstd, peek};
+use super::decode::{decoded, is_gzip, is_zstd, peek};
 use crate::store::StoreError;
+use crate::watched::WatchedReader;
 
 /// An uncompressed tar in a file.
 #[derive(Debug, Clone)]
@@ -46,13 +47,13 @@ impl Tar {
         unpack(io::Cursor::new(start).chain(file), name, folder)
     }
 
-    /// So many bytes from here on.
-    pub(crate) fn part(&self, at: u64, len: u64) -> Part {
-        Part { file: Arc::clone(&self.file), at, end: at.saturating_add(len) }
+    /// The range of `len` bytes from here on.
+    pub(crate) fn part(&self, at: u64, len: u64) -> FileRange {
+        FileRange { file: Arc::clone(&self.file), at, end: at.saturating_add(len) }
     }
 
     /// All of it.
-    pub(crate) fn whole(&self) -> Part {
+    pub(crate) fn whole(&self) -> FileRange {
         self.part(0, self.len)
     }
 
@@ -97,7 +98,7 @@ fn unpack(packed: impl Read, name: &str, folder: &Path) -> Result<Tar, StoreErro
         let what = format!("{name} cannot be unpacked to a temporary file in {}", folder.display());
         StoreError::Io { what, source }
     };
-    let mut plain = Watched::new(decoded(packed).map_err(|error| broken(undecodable(&error)))?);
+    let mut plain = WatchedReader::new(decoded(packed).map_err(|error| broken(undecodable(&error)))?);
     let mut file = tempfile::tempfile_in(folder).map_err(undone)?;
     let copied = io::copy(&mut plain, &mut file);
     if let Some(error) = plain.failure() {
@@ -120,13 +121,13 @@ fn undecodable(error: &io::Error) -> String {
 
 /// A range of a file, which others read at the same time.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct FileRange {
     file: Arc<File>,
     at: u64,
     end: u64,
 }
 
-impl Part {
+impl FileRange {
     /// Where in the file it goes on.
     pub(super) fn position(&self) -> u64 {
         self.at
@@ -137,13 +138,13 @@ impl Part {
         self.at = self.at.saturating_add(count).min(self.end);
     }
 
-    /// How many bytes are left.
+    /// Bytes that are left.
     pub(super) fn left(&self) -> u64 {
         self.end.saturating_sub(self.at)
     }
 }
 
-impl Read for Part {
+impl Read for FileRange {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left()).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {

@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use dsync_core::ustar::{BLOCK, padding};
 use dsync_core::{Config, ConfigError, DiffId, Digest};
 
-use super::header::{BLOCK, header, padding};
+use super::header::header;
 use super::manifest::{Descriptor, LAYER, MANIFEST, index, manifest};
+use crate::watched::WatchedWriter;
 
 /// The file that says that an archive is a layout too.
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -32,7 +34,7 @@ pub enum WriteError {
     Contents {
         /// The layer.
         layer: DiffId,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -60,18 +62,16 @@ impl<W: Write> PartialArchive<W> {
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
         self.out.write_all(&header(&blob(&diff_id.hex()), len)).map_err(WriteError::Out)?;
-        let mut exact = Exact { out: &mut self.out, left: len, failure: None };
+        let mut exact = Exact { out: WatchedWriter::new(&mut self.out), left: len };
         let written = write(&mut exact);
-        if let Some(error) = exact.failure {
-            return Err(WriteError::Out(error));
-        }
-        let left = exact.left;
+        let Exact { out, left } = exact;
+        out.into_inner().map_err(WriteError::Out)?;
         let written = written.and_then(|()| match left {
             0 => Ok(()),
             _ => Err(io::Error::other(format!("{left} of {len} bytes are missing"))),
         });
         written.map_err(|source| WriteError::Contents { layer: *diff_id, source })?;
-        self.out.write_all(&[0; BLOCK][..padding(len)]).map_err(WriteError::Out)?;
+        self.out.write_all(&[0; BLOCK][..padding(len) as usize]).map_err(WriteError::Out)?;
         self.given.insert(*diff_id, len);
         Ok(())
     }
@@ -143,7 +143,7 @@ impl<W: Write> PartialArchive<W> {
 
     fn file(&mut self, name: &str, contents: &[u8]) -> Result<(), WriteError> {
         let size = contents.len() as u64;
-        let parts = [&header(name, size)[..], contents, &[0; BLOCK][..padding(size)]];
+        let parts = [&header(name, size)[..], contents, &[0; BLOCK][..padding(size) as usize]];
         parts.iter().try_for_each(|part| self.out.write_all(part)).map_err(WriteError::Out)
     }
 }
@@ -152,34 +152,20 @@ fn blob(hex: &str) -> String {
     format!("blobs/sha256/{hex}")
 }
 
-/// Passes on so many bytes and no more, and tells failures of the other side apart.
-struct Exact<'a, W> {
-    out: &'a mut W,
+/// Takes a given number of bytes and no more.
+struct Exact<W> {
+    out: W,
     left: u64,
-    failure: Option<io::Error>,
 }
 
-impl<W: Write> Write for Exact<'_, W> {
+impl<W: Write> Write for Exact<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() as u64 > self.left {
             return Err(io::Error::other("there are more bytes than were announced"));
         }
-        let written = match self.out.write(bytes) {
-            Ok(0) if !bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
-            other => other,
-        };
-        match written {
-            Ok(count) => {
-                self.left -= count as u64;
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                let copy = io::Error::new(error.kind(), error.to_string());
-                self.failure = Some(error);
-                Err(copy)
-            }
-        }
+        let written = self.out.write(bytes)?;
+        self.left -= written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,13 +4,16 @@
 //! programs wait for a lock that the writer holds as long as it runs. This reader takes none. A writer puts
 //! changed pages where no page of the last committed state is, so what is read is that state as long as nothing was
 //! committed since: [`Bolt::is_unchanged`] says so, and without it nothing that was read may be believed.
+//!
+//! It saves the names of `docker images`, some 6 ms for each image: a report of 2,000 takes 1.1 s with it and 13 s without
+//! (`docs/identity.md`, "Long lists").
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use Kind::{Branch, Leaf};
+use PageKind::{Branch, Leaf};
 
 const MAGIC: u32 = 0xed0c_daed;
 const VERSION: u32 = 2;
@@ -46,7 +49,7 @@ pub(super) enum Bucket {
     Inline(Page),
 }
 
-/// What a key stands for.
+/// The value of a key.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
     Bytes(&'a [u8]),
@@ -60,7 +63,7 @@ impl Bolt {
         Ok(Self { file, meta })
     }
 
-    /// Whether nothing was committed since this was opened.
+    /// True if nothing was committed since this was opened.
     pub(super) fn is_unchanged(&self) -> io::Result<bool> {
         Ok(latest(&self.file)? == self.meta)
     }
@@ -228,12 +231,12 @@ fn fnv(bytes: &[u8]) -> u64 {
 #[derive(Debug)]
 pub(super) struct Page {
     bytes: Vec<u8>,
-    kind: Kind,
+    kind: PageKind,
     count: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum PageKind {
     Branch,
     Leaf,
 }

@@ -9,7 +9,7 @@ use super::*;
 
 const PAGE: usize = 4096;
 
-/// What a database of these tests holds.
+/// The contents of a database of these tests.
 enum Tree {
     Bytes(Vec<u8>),
     Bucket(BTreeMap<Vec<u8>, Tree>),

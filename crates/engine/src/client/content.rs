@@ -14,8 +14,10 @@ use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, Platform};
 use super::bolt::{Bolt, Value};
 use super::identify::Engine;
 use super::list;
+use crate::blob::BlobRef;
 use crate::command::Program;
-use crate::package::{BlobRef, Blobs, Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::layers::Blobs;
+use crate::package::{Documents, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::StoreError;
 
 /// Below the folder of a containerd (containerd's `docs/content-flow.md`).
@@ -26,7 +28,7 @@ const METADATA: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const SYSTEM: &str = "/var/lib/containerd";
 /// Where that listens.
 const SYSTEM_SOCKET: &str = "/run/containerd/containerd.sock";
-/// How often the database is read anew when it changed meanwhile.
+/// Attempts to read the database while it changes.
 const ATTEMPTS: usize = 4;
 
 /// The blobs of an engine.
@@ -39,12 +41,12 @@ pub(super) struct Content {
 /// Where Docker has its images unless it says otherwise.
 const NAMESPACE: &str = "moby";
 
-/// What the engine's containerd knows of images.
+/// The database of the engine's containerd.
 #[derive(Debug)]
 struct Database {
     file: PathBuf,
     namespace: String,
-    /// How many names there must be for it to be the engine's, where the engine does not say which it is.
+    /// The number of names that it must have to be the engine's, where the engine does not say which is.
     names: Option<u64>,
 }
 
@@ -60,7 +62,7 @@ impl Content {
             .find(|content| fs::read_dir(&content.folder).is_ok())
     }
 
-    /// Whether an image is here.
+    /// True if an image is here.
     pub(super) fn has_image(&self, id: &ImageId) -> bool {
         self.size(&Digest::from_bytes(*id.as_bytes())).is_some()
     }
@@ -129,7 +131,7 @@ impl Content {
             .collect()
     }
 
-    /// How long a blob is, if it is there.
+    /// The length of a blob, if it is there.
     pub(super) fn size(&self, digest: &Digest) -> Option<u64> {
         let metadata = fs::metadata(self.folder.join(digest.hex())).ok()?;
         metadata.is_file().then_some(metadata.len())
@@ -161,7 +163,7 @@ impl Database {
     fn names(&self, program: &Program) -> io::Result<Option<Names>> {
         for _ in 0..ATTEMPTS {
             let database = Bolt::open(&self.file)?;
-            // What is read while it changes can be anything, a failure too.
+            // A database that changes reads as anything, a failure too.
             let read = read_names(&database, &self.namespace);
             if database.is_unchanged()? {
                 let (names, count) = read?;
@@ -171,7 +173,7 @@ impl Database {
         Ok(None)
     }
 
-    /// Whether these are what the engine would tell, as far as can be seen without asking for all.
+    /// True if these are the engine's names, as far as can be seen without asking for all.
     fn is_told(&self, program: &Program, names: &Names, count: u64) -> bool {
         let Some(told) = self.names else { return true };
         let one = names.iter().find_map(|(id, names)| Some((id.to_string(), names.first()?.to_string())));

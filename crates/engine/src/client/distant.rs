@@ -1,6 +1,6 @@
 //! An engine of another host of which nothing but a shell is needed: no agent, only `save` and `load`.
 //!
-//! What crosses is an archive of the missing layers, compressed: the shell drops the others by name (GNU
+//! An archive of the missing layers crosses, compressed: the shell drops the others by name (GNU
 //! tar's `--delete` is a filter) before the rest goes through zstd or gzip.
 
 use std::collections::HashSet;
@@ -13,8 +13,9 @@ use super::import::Load;
 use super::packed::Packing;
 use super::{ClientStore, list};
 use crate::archive::{self, ReadError, Request, v1_ids};
+use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
-use crate::package::{BlobRef, Package};
+use crate::package::Package;
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind, neither};
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
@@ -66,7 +67,7 @@ impl DistantStore {
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
-    /// What an archive of the image has to be checked against.
+    /// The expected properties of an archive of the image.
     pub fn request<'a>(&self, image: &'a Image, wanted: &'a HashSet<DiffId>) -> Request<'a> {
         let config = Digest::from_bytes(*image.id.as_bytes());
         let config = (self.0.engine.kind != StoreKind::DockerContainerd).then_some(config);

@@ -41,7 +41,7 @@ pub(super) fn export(
     if engine.kind == StoreKind::Podman {
         // podman keeps a whole layer in a temporary file while it saves, and removes it at the end only:
         // neither a signal nor a closed pipe makes it clean up. So it gets to its end.
-        // Whether that works changes nothing about the error.
+        // Success or failure of that changes nothing about the error.
         let _ = io::copy(&mut saving, &mut io::sink());
     }
     match error {

@@ -11,11 +11,13 @@ use dsync_core::{Digest, ImageId, Platform};
 use serde_json::Value;
 
 use crate::archive::{Entries, MANIFEST, PartialArchive, ReadError, probe};
+use crate::blob::BlobRef;
 use crate::command::{Program, Reading};
-use crate::package::{self, BlobRef, Blobs, Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::layers::Blobs;
+use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::StoreError;
 
-/// How an engine's error begins in an archive that it could not go on with.
+/// The beginning of an engine's error in an archive that it could not go on with.
 const ERROR: &[u8] = b"{\"errorDetail\"";
 
 /// The blobs of an engine, through its client.
@@ -211,11 +213,11 @@ impl Drop for Probe<'_> {
     }
 }
 
-/// What the engine saves.
+/// The archive that the engine saves.
 pub(super) struct Saved<'a> {
     // The order matters: the engine reads what the probe names.
     entries: Entries<Reading>,
-    /// Whether nothing long comes any more.
+    /// All wanted blobs came; nothing long follows.
     is_read: bool,
     _probe: Probe<'a>,
 }
@@ -226,7 +228,7 @@ impl Drop for Saved<'_> {
         // after which the engine has still to say that it is done.
         while self.is_read && self.entries.next().is_ok_and(|entry| entry.is_some()) {}
         if self.is_read {
-            // What is wrong with an archive that was of use is of no interest.
+            // Flaws of an archive that served its purpose are of no interest.
             let _ = self.entries.drain();
         }
     }

@@ -1,4 +1,4 @@
-//! The sizes of layers, by what `history` says.
+//! Estimates the sizes of layers from `history`.
 //!
 //! podman tells the size of each layer's tar. Docker's classic store tells the bytes of the files in it,
 //! without headers and padding, the containerd store what they take on disk: good enough to foresee how much

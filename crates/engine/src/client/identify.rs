@@ -1,4 +1,4 @@
-//! Which engine a client talks to, by what `info` says.
+//! Identifies the engine that a client talks to, by `info`.
 
 use std::path::PathBuf;
 
@@ -19,13 +19,13 @@ pub(super) struct Engine {
     pub(super) v1_names: bool,
     /// Where it keeps images, on whatever host it is, if that is a form that can be read without it.
     pub(super) root: Option<PathBuf>,
-    /// What tells it from all others. It keeps that in a file below the root, too.
+    /// The ID of the engine. It keeps that in a file below the root, too.
     pub(super) id: String,
-    /// How many images it says that it has, in its own way of counting.
+    /// The number of images by its own count.
     pub(super) images: u64,
     /// The containerd that it says it has: Docker from 27 on.
     pub(super) containerd: Option<Containerd>,
-    /// What podman says of its storage, if that is on the client's host.
+    /// podman's description of its storage, if that is on the client's host.
     pub(super) podman: Option<Told>,
 }
 

@@ -86,7 +86,7 @@ impl Import for Load<'_> {
         let loaded =
             self.load(archive, identity).and_then(|said| self.verify(&id, diff_ids.as_deref(), &said));
         if loaded.is_err() && removable {
-            // What went wrong is the news; there may be nothing to remove.
+            // The first error counts; there may be nothing to remove.
             let _ = self.program.output(&["rmi", &text]);
         }
         loaded.map(|()| id)
@@ -140,7 +140,7 @@ impl Load<'_> {
         match self.engine.kind {
             StoreKind::Podman => {}
             StoreKind::DockerContainerd => {
-                // What no image has may go at any time.
+                // Blobs that no image has may go at any time.
                 let kept = match self.content {
                     Some(content) => content.held(&list(self.program)?.images),
                     None => HashSet::new(),

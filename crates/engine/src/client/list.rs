@@ -1,4 +1,4 @@
-//! Lists images: their IDs, then what `inspect` says of them.
+//! Lists images: their IDs, then their `inspect`.
 
 use std::collections::BTreeMap;
 

@@ -22,9 +22,11 @@ use std::io::Read;
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
 
+use crate::blob::BlobRef;
 use crate::command::Program;
-use crate::oci::host_platform;
-use crate::package::{self, BlobRef, Blobs, Package};
+use crate::host;
+use crate::layers::{self, Blobs};
+use crate::package::Package;
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use content::Content;
 use direct::{Docker, Found, Podman, Stopped, Storage};
@@ -79,7 +81,7 @@ impl ClientStore {
     fn identified(program: Program) -> Result<Self, StoreError> {
         let output = program.run(&["info", "--format", "{{json .}}"], None)?;
         let engine = identify(&output.stdout, &output.stderr)?;
-        Ok(Self { program, engine, storage: None, content: None, platform: host_platform() })
+        Ok(Self { program, engine, storage: None, content: None, platform: host::platform() })
     }
 }
 
@@ -193,7 +195,7 @@ impl Store for ClientStore {
                 let reason = format!("its index has no image for {}, or that is not there", self.platform);
                 StoreError::Broken { what: format!("the image {id}"), reason }
             })?;
-            package::export(&package, blobs, wanted, sink)?;
+            layers::export(&package, blobs, wanted, sink)?;
             return Ok(Export { config: config.to_vec() });
         }
         let mut missing = wanted.clone();

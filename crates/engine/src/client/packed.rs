@@ -1,4 +1,4 @@
-//! The way of an archive into `load`: as it is, or through gzip, which every engine takes.
+//! Feeds an archive to `load`: as it is, or through gzip, which every engine takes.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use crate::command::Feeding;
 
-/// How an archive goes to the engine.
+/// The compression of an archive on its way to the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packing {
     /// The engine is on this host.

@@ -1,4 +1,4 @@
-//! What every image store must do, whatever its kind: one suite, run against each.
+//! The conformance suite of image stores: run against each kind.
 //!
 //! It makes small images of its own, with names that no other run has, and leaves them in the store. Nobody
 //! else may change the store meanwhile: that a refused image leaves nothing is seen by comparing lists.

@@ -122,7 +122,7 @@ impl Sample {
     }
 }
 
-/// What the store shows of one image.
+/// The list entry of one image in the store.
 pub(super) fn shown(store: &dyn Store, id: &ImageId) -> Option<Image> {
     let mut found = store.list().expect("images can be listed").images;
     found.retain(|image| image.id == *id);

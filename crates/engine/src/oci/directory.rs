@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use super::index::Index;
 use crate::store::StoreError;
 
-/// How files begin that are not part of the layout yet.
+/// Prefix of files that are not part of the layout yet.
 const TEMPORARY: &str = ".docker-sync-";
 
 /// A directory that is a layout, or becomes one.
@@ -36,7 +36,7 @@ impl Directory {
         io_error(&self.name(), what, source)
     }
 
-    /// Whether there is nothing, or nothing that belongs to anybody.
+    /// True if there is nothing, or nothing that belongs to anybody.
     pub(super) fn is_vacant(&self) -> Result<bool, StoreError> {
         match fs::read_dir(&self.0) {
             Ok(entries) => Ok(entries.flatten().all(|entry| is_temporary(&entry))),
@@ -103,7 +103,7 @@ impl Directory {
             let entries = fs::read_dir(directory).map_err(|error| self.io("cannot be read", error))?;
             for entry in entries.flatten().filter(is_temporary) {
                 if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
-                    // What cannot be removed is in nobody's way.
+                    // A file that cannot be removed is in nobody's way.
                     let _ = fs::remove_file(entry.path());
                 }
             }
@@ -134,7 +134,7 @@ pub(super) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(directory)
 }
 
-/// What failed in the layout of this name.
+/// An I/O error in the layout of this name.
 pub(super) fn io_error(name: &str, what: &str, source: io::Error) -> StoreError {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use dsync_core::{Config, DiffId, Digest, ImageId};
-use sha2::{Digest as _, Sha256};
+use dsync_core::{Config, DiffId, Digest, HashingWriter, ImageId};
 use tempfile::NamedTempFile;
 
 use super::directory::{Directory, temporary};
 use super::layout::Layout;
 use super::resolve::resolve;
 use crate::archive::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, is_gzip, is_zstd, manifest, peek};
-use crate::package::{BlobRef, Package, PackedLayer};
+use crate::blob::BlobRef;
+use crate::package::{Package, PackedLayer};
 use crate::store::{Identity, Import, StoreError};
+use crate::watched::WatchedWriter;
 
 /// The layers that have come.
 pub(super) struct LayoutImport<'a> {
@@ -44,24 +45,23 @@ impl<'a> LayoutImport<'a> {
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<NamedTempFile, StoreError> {
-        let mut file = Hashing { file: self.temporary()?, hasher: Sha256::new(), len: 0, failure: None };
+        let mut file = HashingWriter::new(WatchedWriter::new(self.temporary()?));
         let written = write(&mut file);
-        if let Some(error) = file.failure {
-            return Err(self.layout.io("takes no new blobs", error));
-        }
+        let came = file.len();
+        let (digest, file) = file.diff_id();
+        let file = file.into_inner().map_err(|error| self.layout.io("takes no new blobs", error))?;
         written.map_err(|source| StoreError::Io {
             what: format!("the layer {diff_id} cannot be read"),
             source,
         })?;
-        let digest = DiffId::from_bytes(file.hasher.finalize().into());
-        if digest != *diff_id || file.len != len {
-            let reason = format!("what came is {digest} of {} bytes, not {len} bytes of that", file.len);
+        if digest != *diff_id || came != len {
+            let reason = format!("what came is {digest} of {came} bytes, not {len} bytes of that");
             return Err(StoreError::Broken { what: format!("the layer {diff_id}"), reason });
         }
-        Ok(file.file)
+        Ok(file)
     }
 
-    /// What the manifest says of each layer: given, or held in whatever form.
+    /// Descriptors of the layers for the manifest: given, or held in whatever form.
     fn describe(&self, config: &Config) -> Result<Vec<Descriptor<'static>>, StoreError> {
         let mut held: HashMap<DiffId, BlobRef> = HashMap::new();
         for found in resolve(self.layout)?.images {
@@ -178,7 +178,7 @@ impl Import for LayoutImport<'_> {
             Identity::Exact(package) => {
                 self.check(package)?;
                 self.keep_layers()?;
-                // What names others comes after them.
+                // A document comes after those that it names.
                 let documents: Vec<&[u8]> = package.documents().map(|(_, bytes)| bytes).collect();
                 let mut written = None;
                 for document in documents.into_iter().rev() {
@@ -194,35 +194,5 @@ impl Import for LayoutImport<'_> {
             self.directory.replace_index(&index)?;
         }
         Ok(ImageId::from_bytes(*root.digest.as_bytes()))
-    }
-}
-
-/// A file that knows the digest of what it was given.
-struct Hashing {
-    file: NamedTempFile,
-    hasher: Sha256,
-    len: u64,
-    failure: Option<io::Error>,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.file.write(bytes) {
-            Ok(count) => {
-                self.hasher.update(&bytes[..count]);
-                self.len += count as u64;
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                let copy = io::Error::new(error.kind(), error.to_string());
-                self.failure = Some(error);
-                Err(copy)
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

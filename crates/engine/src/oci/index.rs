@@ -1,4 +1,4 @@
-//! The `index.json` of a layout: which images there are, and what they are called.
+//! The `index.json` of a layout: its images and their names.
 //!
 //! Each entry has at most one name; an image with several names has several entries. All that is not
 //! understood stays as it is.
@@ -6,7 +6,7 @@
 use dsync_core::ImageRef;
 use serde_json::{Map, Value, json};
 
-use crate::package::BlobRef;
+use crate::blob::BlobRef;
 
 /// A full reference; what containerd and Docker read.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -97,7 +97,7 @@ impl Index {
 pub(super) fn name(entry: &Value) -> Option<ImageRef> {
     let annotation = |key: &str| entry.get("annotations")?.get(key)?.as_str().filter(|name| !name.is_empty());
     let name = annotation(CONTAINERD_NAME).or_else(|| annotation(REF_NAME))?;
-    // What is named by a digest, too, is still the image of this name and tag.
+    // A name with a digest still names the image of this name and tag.
     match name.split_once('@') {
         Some((name, _)) => name.rsplit('/').next()?.contains(':').then(|| name.parse().ok())?,
         None => name.parse().ok(),

@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use super::directory::{Directory, io_error};
 use super::index::Index;
-use super::resolve::host_platform;
 use crate::archive::Contents;
-use crate::package::{BlobRef, Blobs, LARGEST_DOCUMENT, PackageError};
+use crate::blob::BlobRef;
+use crate::host;
+use crate::layers::Blobs;
+use crate::package::{LARGEST_DOCUMENT, PackageError};
 use crate::store::StoreError;
 
 /// The most bytes of the index: it names every image.
@@ -52,7 +54,7 @@ impl Layout {
     }
 
     fn new(files: Files) -> Self {
-        Self { files, platform: host_platform() }
+        Self { files, platform: host::platform() }
     }
 
     fn check_version(&self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -147,7 +149,7 @@ impl Layout {
         }
     }
 
-    /// Whether there is a blob of this size.
+    /// True if there is a blob of this size.
     pub(super) fn has(&self, blob: &BlobRef) -> bool {
         let len = match &self.files {
             Files::Directory(directory) => {

@@ -19,12 +19,12 @@ use dsync_core::{DiffId, Image, ImageId, ImageRef, Inventory, Platform};
 use serde_json::Value;
 
 use crate::archive::Contents;
-use crate::package::{BlobRef, Blobs as _, Package, export};
+use crate::blob::BlobRef;
+use crate::layers::{Blobs as _, export};
+use crate::package::Package;
 use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
 use layout::Layout;
 use resolve::{Found, Resolved, Whole, resolve};
-
-pub(crate) use resolve::host_platform;
 
 /// The images of one layout.
 #[derive(Debug)]

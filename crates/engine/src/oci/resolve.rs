@@ -1,11 +1,12 @@
-//! From the entries of an index to images, as they are for one platform.
+//! Resolves the entries of an index to the images for one platform.
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Platform, Unreadable};
 use serde_json::Value;
 
 use super::index::name;
 use super::layout::Layout;
-use crate::package::{BlobRef, Documents, Package, is_attestation};
+use crate::blob::BlobRef;
+use crate::package::{Documents, Package, is_attestation};
 use crate::store::StoreError;
 
 /// One image of a layout.
@@ -16,7 +17,7 @@ pub(super) struct Found {
     pub(super) layers: Vec<BlobRef>,
     /// The digest of its config.
     pub(super) config: Digest,
-    /// What the entry names.
+    /// The document that the entry names.
     pub(super) root: BlobRef,
     /// Which entry of the index it was first seen in.
     pub(super) entry: usize,
@@ -80,7 +81,7 @@ fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, preferred: &Pl
 /// The image that an entry of the index stands for; `None` where it is no image, or none for this platform. An error is
 /// the reason why the image cannot be read.
 fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Option<Found>, String> {
-    // What a builder says of an image may stand in the index of the layout itself.
+    // Attestations of an image may stand in the index of the layout itself.
     if is_attestation(descriptor) {
         return Ok(None);
     }
@@ -143,20 +144,6 @@ impl Documents for Whole<'_> {
     fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, StoreError> {
         Ok(blobs.iter().all(|blob| self.0.has(blob)))
     }
-}
-
-/// What runs here, in Go's words. Containers are Linux on every host but Windows.
-pub(crate) fn host_platform() -> Platform {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "x86" => "386",
-        "aarch64" => "arm64",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    };
-    let os = if cfg!(windows) { "windows" } else { "linux" };
-    Platform { os: os.into(), architecture: architecture.into(), variant: String::new() }
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Made {
 }
 
 fn host() -> String {
-    host_platform().to_string()
+    crate::host::platform().to_string()
 }
 
 #[test]

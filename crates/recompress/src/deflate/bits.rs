@@ -44,7 +44,7 @@ pub(crate) fn canonical<const N: usize>(lens: &[usize]) -> [Code; N] {
     })
 }
 
-/// How many bits so many of each symbol take.
+/// The bits that the counted symbols take.
 pub(crate) fn cost(counts: &[u32], codes: &[Code]) -> u64 {
     counts.iter().zip(codes).map(|(count, code)| u64::from(*count) * u64::from(code.len)).sum()
 }
@@ -53,7 +53,7 @@ pub(crate) fn cost(counts: &[u32], codes: &[Code]) -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     pending: u64,
-    /// How many bits are pending; below 8 between calls.
+    /// Pending bits; below 8 between calls.
     count: u32,
     pub(crate) bytes: Vec<u8>,
 }
@@ -64,7 +64,7 @@ impl Sink {
         Self { count: bits.into(), ..Self::default() }
     }
 
-    /// How many bits there are since the bytes were last cleared.
+    /// Bits since the bytes were last cleared.
     pub(crate) fn bits(&self) -> u64 {
         8 * self.bytes.len() as u64 + u64::from(self.count)
     }
@@ -100,7 +100,7 @@ impl Sink {
         }
     }
 
-    /// How many bits of the last byte are used; 0 if it is full.
+    /// Used bits of the last byte; 0 if it is full.
     pub(crate) fn bits_in_byte(&self) -> u32 {
         self.count % 8
     }

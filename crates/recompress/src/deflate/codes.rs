@@ -10,7 +10,7 @@ use super::token::{FIRSTS, Token};
 /// Symbols of distances, that of none, and up to a power of two.
 const SECONDS: usize = 32;
 
-/// How often each symbol of a block is used.
+/// The frequencies of the symbols of a block.
 #[derive(Clone)]
 pub(crate) struct Counts {
     pub(crate) literals: [u32; LITERALS],

@@ -10,7 +10,7 @@ use super::reader::{Bits, Block, Head, Shape};
 use super::token::Token;
 use crate::corrections::{Corrections, Of};
 
-/// What the column of shapes says of a block.
+/// Values of the column of shapes.
 const AS_IT_WOULD: u8 = 0;
 const STORED: u8 = 1;
 const FIXED: u8 = 2;
@@ -18,17 +18,17 @@ const OWN: u8 = 3;
 /// With the next head in the column of heads.
 const GIVEN: u8 = 4;
 
-/// What an encoder would make of a block.
+/// The coding that an encoder would choose for a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum BlockKind {
     Stored,
     Fixed,
     Own,
 }
 
-/// What it is to be.
+/// The coding that the blob has.
 pub(crate) enum Form {
-    Of(Kind),
+    Of(BlockKind),
     Given(Box<Head>),
 }
 
@@ -46,14 +46,14 @@ pub(crate) struct Guide {
 /// Right answers in a row.
 #[derive(Default)]
 struct Run {
-    /// How many there were.
+    /// The right answers so far.
     past: u64,
-    /// How many there are until the next wrong one; none if there is no more.
+    /// The right answers until the next wrong one; none if there is no more.
     left: Option<u64>,
 }
 
 impl Run {
-    /// Whether the next answer is wrong, as the notes say.
+    /// True if the next answer is wrong by the notes.
     fn is_wrong(&mut self, of: Of, notes: &mut Corrections) -> bool {
         match &mut self.left {
             Some(0) => {
@@ -116,7 +116,7 @@ impl Guide {
         &mut self.notes
     }
 
-    /// Whether all that was noted, or is in the blob, was done.
+    /// True if all notes, or all of the blob, were used.
     pub(crate) fn is_spent(&self) -> bool {
         self.blob.as_ref().map_or_else(|| self.notes.is_spent(), |blob| blob.blocks.is_empty())
     }
@@ -142,7 +142,7 @@ impl Guide {
             return would;
         };
         let token = match block.shape {
-            // What was stored had tokens once, which nobody knows.
+            // The tokens of a stored block are unknown.
             Shape::Stored if would.len() <= blob.left => would,
             Shape::Stored => Token::literal(byte),
             _ => block.tokens.get(blob.token).copied().unwrap_or(would),
@@ -163,7 +163,7 @@ impl Guide {
         token
     }
 
-    /// Whether the block ends after this token.
+    /// True if the block ends after this token.
     pub(crate) fn ends(&mut self, would: bool) -> bool {
         let Some(blob) = &mut self.blob else {
             return would != self.ends.is_wrong(Of::Ends, &mut self.notes);
@@ -177,7 +177,7 @@ impl Guide {
     /// encoder's own codes.
     pub(crate) fn form(
         &mut self,
-        would: Kind,
+        would: BlockKind,
         is_last: bool,
         head: impl FnOnce() -> Sink,
     ) -> (Form, [u8; 2]) {
@@ -188,13 +188,13 @@ impl Guide {
         (form, [empties >> 4, empties & 15])
     }
 
-    fn form_in_notes(&mut self, would: Kind, is_last: bool) -> (Form, u8) {
+    fn form_in_notes(&mut self, would: BlockKind, is_last: bool) -> (Form, u8) {
         let notes = &mut self.notes;
         let form = match notes.take(Of::Shapes) {
             Some(AS_IT_WOULD) => Some(Form::Of(would)),
-            Some(STORED) => Some(Form::Of(Kind::Stored)),
-            Some(FIXED) => Some(Form::Of(Kind::Fixed)),
-            Some(OWN) => Some(Form::Of(Kind::Own)),
+            Some(STORED) => Some(Form::Of(BlockKind::Stored)),
+            Some(FIXED) => Some(Form::Of(BlockKind::Fixed)),
+            Some(OWN) => Some(Form::Of(BlockKind::Own)),
             Some(GIVEN) => {
                 let head = Bits::new(notes.rest(Of::Heads)).head().ok();
                 head.map(|head| {
@@ -209,14 +209,14 @@ impl Guide {
         (form.unwrap_or(Form::Of(would)), empties.unwrap_or_default())
     }
 
-    fn form_in_blob(&mut self, would: Kind, head: impl FnOnce() -> Sink) -> (Form, u8) {
+    fn form_in_blob(&mut self, would: BlockKind, head: impl FnOnce() -> Sink) -> (Form, u8) {
         let Some((block, empties)) = self.blob.as_mut().and_then(Blob::next) else {
             self.is_broken = true;
             return (Form::Of(would), 0);
         };
         let (told, form) = match block.shape {
-            Shape::Stored => (STORED, Form::Of(Kind::Stored)),
-            Shape::Fixed => (FIXED, Form::Of(Kind::Fixed)),
+            Shape::Stored => (STORED, Form::Of(BlockKind::Stored)),
+            Shape::Fixed => (FIXED, Form::Of(BlockKind::Fixed)),
             Shape::Own(given) => {
                 let mut own = head();
                 let is_same = own.bits() == given.bits && {
@@ -224,7 +224,7 @@ impl Guide {
                     own.bytes == given.bytes
                 };
                 match is_same {
-                    true => (OWN, Form::Of(Kind::Own)),
+                    true => (OWN, Form::Of(BlockKind::Own)),
                     false => {
                         self.notes.put_all(Of::Heads, &given.bytes);
                         (GIVEN, Form::Given(given))
@@ -240,7 +240,7 @@ impl Guide {
         (form, empties)
     }
 
-    /// What was asked for cannot be done.
+    /// The guide asks for the impossible.
     pub(crate) fn give_up(&mut self) {
         self.is_broken = true;
     }

@@ -16,7 +16,7 @@ struct Leaf {
     count: u32,
 }
 
-/// What is known of one level of the tree.
+/// The state of one level of the tree.
 #[derive(Debug, Clone, Copy, Default)]
 struct Level {
     /// The count of the last node.
@@ -49,10 +49,10 @@ pub(crate) fn make_codes(counts: &[u32], longest: usize, codes: &mut [Code]) {
     give_codes(&lens, leaves, codes);
 }
 
-/// How many leaves have a code of 1, 2, … bits. There are at least three leaves, the rarest first.
+/// The number of leaves with a code of 1, 2, … bits. There are at least three leaves, the rarest first.
 fn how_many_of_each_len(leaves: &[Leaf], longest: usize) -> [usize; LIMIT] {
     let count = |index: usize| leaves.get(index).map_or(NEVER, |leaf| leaf.count);
-    // How many leaves are to the left of a level's last node, and of its ancestors at each level below.
+    // The number of leaves to the left of a level's last node, and of its ancestors at each level below.
     let mut left = [[0; LIMIT]; LIMIT];
     let mut levels = [Level::default(); LIMIT + 1];
     for level in 1..=longest {

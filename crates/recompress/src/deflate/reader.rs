@@ -1,4 +1,4 @@
-//! What is in a deflate stream: its blocks, and the tokens in them.
+//! Parses a deflate stream into its blocks, and the tokens in them.
 
 use std::io::{self, Read};
 
@@ -14,10 +14,10 @@ const MOST_TOKENS: usize = 1 << 20;
 const MOST_PLAIN: usize = 16 << 20;
 /// Codes up to this length are looked up.
 const QUICK: u32 = 10;
-/// How far back a match reaches.
+/// The reach of a match.
 const REACH: usize = 1 << 15;
 
-/// How a block is coded.
+/// The coding of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
     Stored,
@@ -41,7 +41,7 @@ pub(crate) struct Block {
     pub(crate) shape: Shape,
     /// None of a stored block.
     pub(crate) tokens: Vec<Token>,
-    /// How many plain bytes it has.
+    /// Its plain bytes.
     pub(crate) len: usize,
     pub(crate) is_last: bool,
 }
@@ -169,7 +169,7 @@ fn codes<const N: usize>(lens: &[usize]) -> io::Result<[Code; N]> {
 struct Table {
     /// By the next bits: the symbol times 16, and its length; 0 where it is longer.
     quick: Vec<u16>,
-    /// How many codes there are of each length, and their symbols in order.
+    /// The number of codes of each length, and their symbols in order.
     counts: [usize; 16],
     sorted: Vec<u16>,
 }

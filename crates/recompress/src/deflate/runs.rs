@@ -1,4 +1,4 @@
-//! How Go tells the lengths of codes at the head of a dynamic block: RFC 1951, section 3.2.7.
+//! Encodes the code lengths at the head of a dynamic block as Go does (RFC 1951, section 3.2.7).
 //!
 //! A port of `generateCodegen` and `writeDynamicHeader` of Go's `compress/flate` (see the crate's `LICENSE-GO`).
 
@@ -79,7 +79,7 @@ impl Head {
         }
     }
 
-    /// How many lengths of codes for lengths are told: at least four.
+    /// The number of code lengths for code lengths that are written: at least four.
     fn told(&self) -> usize {
         let unused = META_ORDER.iter().rev().take_while(|symbol| self.counts[**symbol] == 0).count();
         (META - unused).max(4)

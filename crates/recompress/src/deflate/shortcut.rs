@@ -54,7 +54,7 @@ impl Chain {
     }
 }
 
-/// How an encoder searches.
+/// The search parameters of an encoder.
 #[derive(Clone, Copy)]
 pub(crate) struct Search {
     /// The byte that is searched for, which was remembered. As many as the longest match has are in the window after it.
@@ -63,7 +63,7 @@ pub(crate) struct Search {
     pub(crate) best: usize,
     /// The farthest place in the window that may be looked at.
     pub(crate) least: usize,
-    /// How many places are looked at.
+    /// Positions of a chain that are compared.
     pub(crate) tries: usize,
     /// From this length on, at least 8, the search ends.
     pub(crate) nice: usize,
@@ -124,7 +124,7 @@ impl<const SHORT: usize> Shortcut<SHORT> {
         self.next = end;
     }
 
-    /// Whether the encoder comes to this place of its chain.
+    /// True if the encoder comes to this position of its chain.
     #[inline]
     fn is_tried(&self, place: u16, search: &Search) -> bool {
         let number = self.numbers[search.here % WINDOW];

@@ -37,7 +37,7 @@ impl Token {
         u8::try_from(self.first()).ok()
     }
 
-    /// How many bytes it stands for.
+    /// The number of its plain bytes.
     #[inline]
     pub(crate) fn len(self) -> usize {
         if self.byte().is_some() { 1 } else { usize::from(self.length()) + 3 }

@@ -52,7 +52,7 @@ impl Blocks {
     pub(super) fn smallest(&mut self, tokens: &[Token], plain: Option<&[u8]>) {
         let counts = told(Counts::of(tokens));
         let stored = stored_size(plain);
-        // What follows the symbols matters only beside a stored block.
+        // Extra bits matter only beside a stored block.
         let extra = if stored.is_some() { counts.extra() } else { 0 };
         let codes = codes(&counts);
         let head = head(&counts, &codes);

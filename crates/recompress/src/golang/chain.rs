@@ -8,7 +8,7 @@ use crate::deflate::shortcut::{AT_ONCE, Memory, Search, Shortcut};
 use crate::deflate::token::Token;
 use crate::deflate::{Encoder, common};
 
-/// How far back matches reach, in bytes; the window is twice as large.
+/// The reach of matches, in bytes; the window is twice as large.
 const REACH: usize = 1 << 15;
 const WINDOW: usize = 2 * REACH;
 /// The shortest match that is looked for.
@@ -21,10 +21,10 @@ const HASHES: usize = 1 << HASH_BITS;
 const TOKENS: usize = 1 << 14;
 /// Places are counted from the start of the stream, and anew before they pass this.
 const MOST: i32 = 1 << 24;
-/// What a search needs before it, except at the end of the stream.
+/// Lookahead that a search needs, except at the end of the stream.
 const AHEAD: usize = SHORTEST + LONGEST;
 
-/// How hard a level searches.
+/// The search parameters of a level.
 #[derive(Clone, Copy)]
 struct Effort {
     /// From this length on no better match is looked for one byte later. 0 where none ever is.
@@ -61,7 +61,7 @@ pub(crate) struct Chained {
     window: Box<Memory>,
     /// Plain bytes that have left the window.
     base: u64,
-    /// How much of the window is filled, and which byte is next.
+    /// The end of the input in the window, and the next byte.
     end: usize,
     index: usize,
     /// Where the tokens of the block begin; none where that has left the window.
@@ -83,7 +83,7 @@ pub(crate) struct Chained {
     /// The match before this byte.
     length: usize,
     distance: usize,
-    /// Whether the byte before this one has no token yet.
+    /// The byte before this one has no token yet.
     is_waiting: bool,
     marks: Vec<Mark>,
 }
@@ -273,7 +273,7 @@ impl Chained {
                     wanted = byte_at(here + length);
                 }
             }
-            // What came before the farthest place has been overwritten.
+            // Bytes before the farthest position have been overwritten.
             let next = self.previous[at % REACH] as usize;
             if place == farthest || next < least || next >= place {
                 break;

@@ -143,7 +143,7 @@ impl Fast {
         word(&self.window[self.start + at..])
     }
 
-    /// How many bytes after the first four are the same, too.
+    /// The number of equal bytes after the first four.
     fn longer(&self, at: usize, distance: usize) -> usize {
         let at = self.start + at;
         match at.checked_sub(distance) {
@@ -164,7 +164,7 @@ impl Fast {
         self.current = REACH + 1;
     }
 
-    /// What is left at the end, which may be too little for matches.
+    /// The rest at the end, which may be too short for matches.
     fn last(&mut self) {
         match self.plain().len() {
             0 => {}

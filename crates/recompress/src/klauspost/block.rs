@@ -11,14 +11,14 @@ use crate::klauspost::Release;
 
 /// With fewer tokens the fixed codes are tried.
 const FEW: usize = 250;
-/// What the head of a block of literals is taken to have before one is known, in bits.
+/// The assumed size of the head of a block of literals before one is known, in bits.
 const GUESSED_HEAD: u64 = 70 * 8;
 
 /// Writes blocks, and chooses their kind.
 pub(super) struct Blocks {
     pub(super) sink: Sink,
     release: Release,
-    /// How much of its size a block with new codes must save: one part in two to the power of this.
+    /// The gain that new codes for a block need: this power of one half of its size.
     penalty: u32,
     fixed: Codes,
     codes: Codes,
@@ -117,7 +117,7 @@ impl Blocks {
         }
     }
 
-    /// Whether the codes of the open block have all symbols.
+    /// True if the codes of the open block have all symbols.
     fn can_reuse(&self, found: &Counts) -> bool {
         let has = |counts: &[u32], codes: &[Code]| {
             counts.iter().zip(codes).all(|(count, code)| *count == 0 || !code.is_none())
@@ -125,7 +125,7 @@ impl Blocks {
         has(&found.literals, &self.codes.literals) && has(&found.distances, &self.codes.distances)
     }
 
-    /// How many codes of each alphabet the head of a block tells. One distance is told even where none is used, but
+    /// The number of codes of each alphabet in the head of a block. One distance is there even where none is used, but
     /// not by old releases, which told all of the alphabet where a block could be used again.
     fn told(&self, counts: &mut Counts, is_last: bool) -> (usize, usize) {
         if self.release == Release::Full && !is_last {
@@ -191,7 +191,7 @@ impl Blocks {
     }
 }
 
-/// Whether all bytes are about equally frequent.
+/// True if all bytes are about equally frequent.
 fn is_noise(counts: &[u32], len: usize) -> bool {
     let mean = len as f64 / 256.0;
     let most = (len * 2) as f64;

@@ -1,4 +1,4 @@
-//! What matches may reach, how places are counted, and hashes of the next bytes.
+//! The history that matches may reach, positions in it, and hashes of the next bytes.
 
 use crate::deflate::alphabet::{FARTHEST, STORED};
 use crate::deflate::word;
@@ -71,7 +71,7 @@ impl History {
         self.len = 0;
     }
 
-    /// Whether places have to be counted anew before the next block. Then they are, and each place in tables must
+    /// True if positions have to be counted anew before the next block. Then they are, and each position in tables must
     /// become what the answer makes of it.
     pub(super) fn count_anew(&mut self) -> Option<impl Fn(&mut i32) + use<>> {
         if self.first < MOST {
@@ -103,7 +103,7 @@ impl View<'_> {
         self.bytes(at) as u32
     }
 
-    /// How many bytes are the same at two places, at most `most`.
+    /// The number of equal bytes at two positions, at most `most`.
     #[inline]
     pub(super) fn common(self, a: i32, b: i32, most: i32) -> i32 {
         let most = most.min(self.len - a.max(b));

@@ -7,7 +7,7 @@ use super::pairs::Pair;
 use super::tokens::Tokens;
 
 const BITS: u32 = 16;
-/// How far back matches begin, at most.
+/// The greatest distance at which a match begins.
 const NEAR: i32 = REACH - 4;
 
 pub(super) struct Level3 {
@@ -22,12 +22,12 @@ impl Level3 {
 }
 
 /// The table while a block is encoded, whose history begins at `first`.
-struct Places<'a> {
+struct BlockTable<'a> {
     first: i32,
     table: &'a mut [Pair; 1 << BITS],
 }
 
-impl Places<'_> {
+impl BlockTable<'_> {
     /// Remembers a place, and says which were remembered for its bytes.
     #[inline]
     fn see(&mut self, bytes: u64, at: i32) -> Pair {
@@ -134,7 +134,7 @@ impl Finder for Level3 {
 
     fn block(&mut self, block: Block, tokens: &mut Tokens) {
         let history = self.history.view();
-        let places = &mut Places { first: self.history.first, table: &mut self.table };
+        let places = &mut BlockTable { first: self.history.first, table: &mut self.table };
         let mut emitted = block.start;
         let mut from = block.start;
         while let Some((found, next)) = places.next_match(history, from, emitted, block.limit) {

@@ -2,7 +2,7 @@
 
 use super::history::{Block, History, REACH, View};
 use super::matches::{Match, emit_rest};
-use super::pairs::{Places, Tables};
+use super::pairs::{BlockTables, Tables};
 use super::tokens::Tokens;
 use super::{Finder, Release};
 
@@ -23,7 +23,7 @@ impl Level4 {
     fn next_match(
         release: Release,
         history: View<'_>,
-        places: &mut Places<'_>,
+        places: &mut BlockTables<'_>,
         from: i32,
         emitted: i32,
         limit: i32,
@@ -52,7 +52,7 @@ impl Level4 {
     fn better_at_next(
         release: Release,
         history: View<'_>,
-        places: &Places<'_>,
+        places: &BlockTables<'_>,
         found: (i32, i32),
         next: i32,
     ) -> (i32, i32) {
@@ -68,7 +68,7 @@ impl Level4 {
     }
 
     /// Remembers every third place of a match, and the one before its end.
-    fn remember(history: View<'_>, places: &mut Places<'_>, start: i32, end: i32) {
+    fn remember(history: View<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
         let mut at = start;
         while at < end - 1 {
             let bytes = history.bytes(at);

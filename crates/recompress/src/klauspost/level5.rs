@@ -4,13 +4,13 @@
 use super::Finder;
 use super::history::{Block, History, REACH, View};
 use super::matches::{Match, emit_rest};
-use super::pairs::{Places, Tables};
+use super::pairs::{BlockTables, Tables};
 use super::tokens::Tokens;
 use crate::deflate::alphabet::LONGEST;
 
 /// Matches from this length on are not compared with one at their end.
 const GOOD: i32 = 30;
-/// How many bytes at its start the match at the end may lack.
+/// Bytes at its start that the match at the end may lack.
 const LACKING: i32 = 2;
 
 pub(super) struct Level5 {
@@ -27,7 +27,7 @@ impl Level5 {
     /// found.
     fn next_match(
         history: View<'_>,
-        places: &mut Places<'_>,
+        places: &mut BlockTables<'_>,
         from: i32,
         emitted: i32,
         limit: i32,
@@ -73,7 +73,7 @@ impl Level5 {
     }
 
     /// A match that begins a little later and ends after this one, if there is one.
-    fn better_at_end(history: View<'_>, places: &Places<'_>, found: Match, limit: i32) -> Match {
+    fn better_at_end(history: View<'_>, places: &BlockTables<'_>, found: Match, limit: i32) -> Match {
         let end = found.end();
         if found.length >= GOOD || end >= limit {
             return found;
@@ -88,7 +88,7 @@ impl Level5 {
     }
 
     /// Remembers every third place of a match, and the one before its end.
-    fn remember(history: View<'_>, places: &mut Places<'_>, start: i32, end: i32) {
+    fn remember(history: View<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
         let mut at = start + 1;
         if at < end - 1 {
             let bytes = history.bytes(at);

@@ -5,10 +5,10 @@ use super::Finder;
 use super::history::{Block, History, REACH, View};
 use super::level5::{longer_of, whole};
 use super::matches::{Match, emit_rest};
-use super::pairs::{Places, Tables};
+use super::pairs::{BlockTables, Tables};
 use super::tokens::Tokens;
 
-/// How many bytes at its start the match at the end may lack.
+/// Bytes at its start that the match at the end may lack.
 const LACKING: i32 = 2;
 
 pub(super) struct Level6 {
@@ -24,7 +24,7 @@ impl Level6 {
     /// The next match, and the place that would have been next.
     fn next_match(
         history: View<'_>,
-        places: &mut Places<'_>,
+        places: &mut BlockTables<'_>,
         from: i32,
         emitted: i32,
         limit: i32,
@@ -62,7 +62,7 @@ impl Level6 {
     /// A longer match than this one at the last distance, one byte later, or at the next place. Remembers the latter.
     fn better_of_next(
         history: View<'_>,
-        places: &mut Places<'_>,
+        places: &mut BlockTables<'_>,
         found: Match,
         bytes: u64,
         next: i32,
@@ -93,7 +93,7 @@ impl Level6 {
     }
 
     /// A match that begins a little later and ends after this one, if there is one.
-    fn better_at_end(history: View<'_>, places: &Places<'_>, found: Match, limit: i32) -> Match {
+    fn better_at_end(history: View<'_>, places: &BlockTables<'_>, found: Match, limit: i32) -> Match {
         let end = found.end();
         if end >= limit {
             return found;
@@ -118,7 +118,7 @@ impl Level6 {
     }
 
     /// Remembers places of a match.
-    fn remember(history: View<'_>, places: &mut Places<'_>, start: i32, end: i32) {
+    fn remember(history: View<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
         let mut at = start;
         while at < end - 1 {
             let bytes = history.bytes(at);
@@ -129,7 +129,7 @@ impl Level6 {
     }
 
     /// Remembers places up to the end of the block.
-    fn remember_rest(history: View<'_>, places: &mut Places<'_>, start: i32) {
+    fn remember_rest(history: View<'_>, places: &mut BlockTables<'_>, start: i32) {
         let mut at = start;
         while at < history.len - 8 {
             places.put(history.bytes(at), at);

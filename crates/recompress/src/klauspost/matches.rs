@@ -1,4 +1,4 @@
-//! What the levels have in common: a match, and how it grows.
+//! Matches of all levels: extending them in both directions, emitting them.
 
 use super::history::View;
 use super::tokens::Tokens;

@@ -18,7 +18,7 @@ pub(super) struct Tables {
 }
 
 /// The tables while a block is encoded, whose history begins at `first`.
-pub(super) struct Places<'a> {
+pub(super) struct BlockTables<'a> {
     first: i32,
     short: &'a mut [i32; SIZE],
     long: &'a mut [Pair; SIZE],
@@ -29,8 +29,8 @@ impl Tables {
         Self { short: Box::new([0; SIZE]), long: Box::new([Pair::default(); SIZE]) }
     }
 
-    pub(super) fn after(&mut self, first: i32) -> Places<'_> {
-        Places { first, short: &mut self.short, long: &mut self.long }
+    pub(super) fn after(&mut self, first: i32) -> BlockTables<'_> {
+        BlockTables { first, short: &mut self.short, long: &mut self.long }
     }
 
     /// Changes all places.
@@ -43,7 +43,7 @@ impl Tables {
     }
 }
 
-impl Places<'_> {
+impl BlockTables<'_> {
     /// Remembers where four bytes are.
     #[inline]
     pub(super) fn put_short(&mut self, bytes: u64, at: i32) {

@@ -3,12 +3,12 @@
 use super::{Fast, Release};
 use crate::deflate::Encoder;
 
-/// How much of the block before is known, in bytes.
+/// Bytes of the block before that an encoder knows.
 const TAIL: usize = 16384;
 /// No larger blocks are made here, in plain bytes.
 const LARGEST: usize = 16 << 20;
 
-/// Whether blocks of so many plain bytes are possible.
+/// True if blocks of this number of plain bytes are possible.
 pub(crate) fn is_block(size: usize) -> bool {
     (TAIL + 1..=LARGEST).contains(&size)
 }

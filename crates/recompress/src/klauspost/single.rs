@@ -24,12 +24,12 @@ impl<const BITS: u32> Single<BITS> {
 }
 
 /// The table while a block is encoded, whose history begins at `first`.
-struct Places<'a, const BITS: u32> {
+struct BlockTable<'a, const BITS: u32> {
     first: i32,
     table: &'a mut [i32],
 }
 
-impl<const BITS: u32> Places<'_, BITS> {
+impl<const BITS: u32> BlockTable<'_, BITS> {
     const IS_DENSE: bool = BITS == LEVEL_2;
 
     /// Remembers a place, and says which was remembered for its bytes.
@@ -139,7 +139,7 @@ impl<const BITS: u32> Finder for Single<BITS> {
 
     fn block(&mut self, block: Block, tokens: &mut Tokens) {
         let history = self.history.view();
-        let places = &mut Places::<BITS> { first: self.history.first, table: &mut self.table };
+        let places = &mut BlockTable::<BITS> { first: self.history.first, table: &mut self.table };
         let mut emitted = block.start;
         let mut from = block.start;
         while let Some((found, next)) = places.next_match(history, from, emitted, block.limit) {

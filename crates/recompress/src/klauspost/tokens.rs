@@ -33,7 +33,7 @@ impl Tokens {
         while length > 0 {
             let part = match length {
                 ..=LONGEST => length,
-                // What is left must be a match, too.
+                // The rest must be a match, too.
                 259..=261 => LONGEST - 3,
                 _ => LONGEST,
             };

@@ -1,4 +1,4 @@
-//! A frame of zstd: which level and generation of klauspost's encoder made it.
+//! Identifies the level and generation of klauspost's encoder that made a zstd frame.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -32,7 +32,7 @@ pub(super) fn recognise(mut head: Vec<u8>, mut blob: impl Read, plain: impl Writ
     run(race, (&head[..]).chain(blob), plain)
 }
 
-/// What may have written a frame that begins so. Wrong levels are out after a block; the generations can be told from
+/// The candidates for a frame that begins so. Wrong levels are out after a block; the generations can be told from
 /// each other by few blocks, and the newest is taken where none tells.
 fn candidates(head: &[u8]) -> Vec<Zstd> {
     let Some(head) = Head::of(head) else { return Vec::new() };

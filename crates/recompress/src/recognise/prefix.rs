@@ -1,4 +1,4 @@
-//! The start of a blob, on which encoders are tried one after the other.
+//! Tries encoders one after the other on the start of a blob.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -6,7 +6,7 @@ use super::PIECE;
 use super::race::Race;
 use crate::Method;
 
-/// So much of a blob is tried, in bytes of it and in plain bytes. Other encoders than the right one differ within the
+/// The prefix of a blob that is tried, in bytes of it and in plain bytes. Other encoders than the right one differ within the
 /// first block, or have blocks and differ after it.
 pub(super) const LONGEST: usize = 1 << 19;
 const LONGEST_PLAIN: usize = 5 << 19;
@@ -15,12 +15,12 @@ const LONGEST_PLAIN: usize = 5 << 19;
 pub(super) struct Prefix<'a> {
     blob: &'a [u8],
     plain: Vec<u8>,
-    /// Whether the stream ends within, and how many bytes follow.
+    /// The bytes after the end of the stream, if that is within.
     rest: Option<usize>,
 }
 
 impl<'a> Prefix<'a> {
-    /// What is in the start of a deflate stream; less where it is damaged.
+    /// Inflates the start of a deflate stream; less where it is damaged.
     pub(super) fn of(blob: &'a [u8]) -> Self {
         let mut plain = Vec::with_capacity(LONGEST_PLAIN);
         let mut inflate = Decompress::new(false);

@@ -1,4 +1,4 @@
-//! Encoders that run beside each other over the same bytes; who differs from the blob is out.
+//! Runs several encoders over the same bytes; one that differs from the blob is out.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ const MOST_BEHIND: usize = 8 << 20;
 struct Runner {
     method: Method,
     encoder: Box<dyn Encoder>,
-    /// How much of its output was compared, in bytes from the start of the stream.
+    /// The compared output, in bytes from the start of the stream.
     compared: u64,
     checkpoints: Chooser,
 }
@@ -72,7 +72,7 @@ impl Race {
         self.runners.is_empty()
     }
 
-    /// How many plain bytes there were when the last runner differed.
+    /// The plain bytes until the last runner differed.
     pub(super) fn agreed(&self) -> u64 {
         self.plain
     }

@@ -9,7 +9,7 @@ use crate::deflate::alphabet::{
 };
 use crate::deflate::bits::{Code, Sink, cost};
 use crate::deflate::codes::Codes;
-use crate::deflate::guide::{Form, Guide, Kind};
+use crate::deflate::guide::{BlockKind, Form, Guide};
 use crate::deflate::token::Token;
 
 /// The tokens of a block, counted, and what becomes of them.
@@ -47,7 +47,7 @@ impl Blocks {
         token
     }
 
-    /// Whether the block ends after the last token, which it would or not.
+    /// True if the block ends after the last token, by the guide or else by the encoder's own decision.
     pub(super) fn ends(&mut self, would: bool) -> bool {
         self.guide.as_mut().map_or(would, |guide| guide.ends(would))
     }
@@ -74,9 +74,9 @@ impl Blocks {
         let own = in_bytes(size(&codes) + head.size());
         let plain = plain.filter(|plain| plain.len() <= STORED);
         let would = match plain {
-            Some(_) if len as u64 + 4 <= own.min(fixed) => Kind::Stored,
-            _ if fixed <= own => Kind::Fixed,
-            _ => Kind::Own,
+            Some(_) if len as u64 + 4 <= own.min(fixed) => BlockKind::Stored,
+            _ if fixed <= own => BlockKind::Fixed,
+            _ => BlockKind::Own,
         };
         let head_alone = || {
             let mut sink = Sink::default();
@@ -89,13 +89,13 @@ impl Blocks {
         };
         let last = u64::from(is_last);
         match (form, plain) {
-            (Form::Of(Kind::Stored), Some(plain)) => self.sink.stored(plain, is_last),
-            (Form::Of(Kind::Stored), None) => self.guide.iter_mut().for_each(|guide| guide.give_up()),
-            (Form::Of(Kind::Fixed), _) => {
+            (Form::Of(BlockKind::Stored), Some(plain)) => self.sink.stored(plain, is_last),
+            (Form::Of(BlockKind::Stored), None) => self.guide.iter_mut().for_each(|guide| guide.give_up()),
+            (Form::Of(BlockKind::Fixed), _) => {
                 self.sink.put(2 + last, 3);
                 self.fixed.write_block(&mut self.sink, &self.tokens);
             }
-            (Form::Of(Kind::Own), _) => {
+            (Form::Of(BlockKind::Own), _) => {
                 self.sink.put(4 + last, 3);
                 head.write(&mut self.sink);
                 codes.write_block(&mut self.sink, &self.tokens);
@@ -204,7 +204,7 @@ impl Head {
         }
     }
 
-    /// How many lengths of codes for lengths are told: at least four.
+    /// The number of code lengths for code lengths that are written: at least four.
     fn told(&self) -> usize {
         let unused = META_ORDER.iter().rev().take_while(|symbol| self.codes[**symbol].is_none()).count();
         (META - unused).max(4)

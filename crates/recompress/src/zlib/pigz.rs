@@ -1,18 +1,18 @@
 //! Blocks that are encoded beside each other, as pigz makes them: each begins anew, but knows the last 32 KiB before
 //! it, and is filled up to a whole byte.
 //!
-//! What is between the blocks is that of `compress_thread` and `single_compress` in pigz 2.3 to 2.8 (Copyright © 2007–2023 Mark Adler, under
+//! The bytes between blocks are those of `compress_thread` and `single_compress` in pigz 2.3 to 2.8 (Copyright © 2007–2023 Mark Adler, under
 //! the same terms as zlib).
 
 use super::{Deflate, Flavour};
 use crate::deflate::Encoder;
 
-/// How much of the block before is known, in bytes.
+/// Bytes of the block before that an encoder knows.
 const TAIL: usize = 1 << 15;
 /// No larger blocks are made here, in plain bytes.
 const LARGEST: usize = 16 << 20;
 
-/// Whether blocks of so many plain bytes are possible.
+/// True if blocks of this number of plain bytes are possible.
 pub(crate) fn is_block(size: usize) -> bool {
     (TAIL..=LARGEST).contains(&size)
 }

@@ -15,17 +15,17 @@ use crate::deflate::{Encoder, common};
 const SIZE: usize = 1 << 15;
 const WINDOW: usize = 2 * SIZE;
 const SHORTEST: usize = 3;
-/// What a search needs before it, except at the end of the stream.
+/// Lookahead that a search needs, except at the end of the stream.
 const AHEAD: usize = LONGEST + SHORTEST + 1;
 /// The farthest match.
 const FAR: usize = SIZE - AHEAD;
 /// Matches of three bytes are not worth more than this distance.
 const TOO_FAR: usize = 4096;
 
-/// What comes before a place is not yet lost where places are remembered ahead.
+/// Bytes before a position that are not yet lost where positions are remembered ahead.
 const _: () = assert!(AT_ONCE <= AHEAD);
 
-/// How hard a level searches.
+/// The search parameters of a level.
 #[derive(Clone, Copy)]
 struct Effort {
     /// From this length on, a better match is looked for in a quarter of the chain.
@@ -68,7 +68,7 @@ pub(crate) struct Deflate {
     window: Box<Memory>,
     /// Plain bytes that have left the window.
     base: u64,
-    /// How much of the window is filled, and which byte is next.
+    /// The end of the input in the window, and the next byte.
     end: usize,
     index: usize,
     /// Where the block begins; below 0 if that has left the window.
@@ -84,11 +84,11 @@ pub(crate) struct Deflate {
     /// The last match that was found, and where.
     length: usize,
     start: usize,
-    /// Whether the byte before this one has no token yet.
+    /// The byte before this one has no token yet.
     is_waiting: bool,
-    /// Whether the end was seen, which matters to GNU gzip.
+    /// The end was seen, which matters to GNU gzip.
     is_ended: bool,
-    /// Whether the stream is flushed where the window ends.
+    /// The stream is flushed where the window ends.
     is_flushing: bool,
     marks: Vec<Mark>,
 }
@@ -351,7 +351,7 @@ impl Deflate {
         best.min(ahead)
     }
 
-    /// Whether a place is one, and within reach.
+    /// True if a position is set, and within reach.
     fn is_near(&self, head: usize) -> bool {
         // GNU gzip looks for no matches at the very end of its window.
         let is_possible = self.flavour != Flavour::Gnu || self.index <= WINDOW - AHEAD;
@@ -415,13 +415,13 @@ impl Deflate {
         false
     }
 
-    /// Whether the block ends after the last token, which ends here.
+    /// True if the block ends after the last token, which ends here.
     fn is_full(&mut self, end: usize) -> bool {
         let would = self.is_flushing && end == self.end || self.has_enough();
         self.blocks.ends(would)
     }
 
-    /// Whether this encoder makes no longer blocks.
+    /// True if this encoder makes no longer blocks.
     fn has_enough(&self) -> bool {
         let blocks = &self.blocks;
         let count = blocks.tokens.len();

@@ -8,13 +8,13 @@ use super::{Block, Finder, Pair};
 
 const BITS: u32 = 18;
 const LONG_BITS: u32 = 22;
-/// So many bytes at the end of a block are not looked at.
+/// Bytes at the end of a block that are not searched.
 const MARGIN: usize = 12;
 /// Blocks with fewer bytes have no matches.
 const SMALLEST: usize = 16;
 /// No better match is looked for than one of so many bytes.
 const GOOD_ENOUGH: usize = 250;
-/// So many bytes of a match that is looked for from its end may differ at its start.
+/// Bytes at the start of a match that may differ where it is searched from its end.
 const SKIPPED: usize = 2;
 /// The price of what is no match.
 const DEAREST: i32 = 131_074 * 8;
@@ -69,7 +69,7 @@ impl Tables {
     }
 }
 
-/// How far the match is.
+/// The offset of the match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Distance {
     /// Nothing was found.

@@ -7,11 +7,11 @@ use super::{Block, Entry, Finder, Generation, Pair};
 
 const BITS: u32 = 13;
 const LONG_BITS: u32 = 19;
-/// So many bytes at the end of a block are not looked at.
+/// Bytes at the end of a block that are not searched.
 const MARGIN: usize = 10;
 /// Blocks with fewer bytes have no matches.
 const SMALLEST: usize = 16;
-/// So many bytes of a match that is looked for from its end may differ at its start.
+/// Bytes at the start of a match that may differ where it is searched from its end.
 const SKIPPED: usize = 3;
 
 pub(super) struct Better {

@@ -4,7 +4,7 @@ use super::huffman::{Coded, Literals};
 use super::sequences::{SHORTEST, Sequence, Sequences};
 use super::{Effort, Generation};
 
-/// What a finder makes of a block.
+/// The sequences of a block, by a match finder.
 #[derive(Default)]
 pub(super) struct Found {
     /// The literals of all sequences, and what follows the last.
@@ -19,15 +19,15 @@ impl Found {
     }
 }
 
-/// How a block is kept.
+/// The type of a block (RFC 8878, "Block_Type").
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum BlockType {
     Raw = 0,
     Same = 1,
     Compressed = 2,
 }
 
-/// How literals are kept; a new code and the code before have numbers of their own.
+/// The type of literals (RFC 8878, "Literals_Block_Type"); a new code and the code before have numbers of their own.
 #[derive(Debug, Clone, Copy)]
 enum LiteralsKind {
     Raw = 0,
@@ -44,7 +44,7 @@ const FEWEST: usize = 32;
 /// The writer of blocks, with what it knows of the one before.
 pub(super) struct Blocks {
     pub(super) generation: Generation,
-    /// Whether blocks without sequences are coded.
+    /// Blocks without sequences are coded.
     codes_alone: bool,
     /// Plain bytes in a full block.
     full: usize,
@@ -86,7 +86,7 @@ impl Blocks {
             && first.offset == 1 + 3
         {
             let len = first.length + SHORTEST + first.literals;
-            self.head(Kind::Same, len as usize, is_last);
+            self.head(BlockType::Same, len as usize, is_last);
             self.out.extend(plain.first());
             return;
         }
@@ -96,12 +96,12 @@ impl Blocks {
             return self.alone(plain, is_last);
         }
         let start = self.out.len();
-        self.head(Kind::Compressed, 0, is_last);
+        self.head(BlockType::Compressed, 0, is_last);
         self.literals(literals);
         let (body, most) = (start + 3, plain.len());
         if self.sequences.encode(&found.sequences, &mut self.out, |out| out.len() - body < most) {
             let size = self.out.len() - body;
-            self.out[start..body].copy_from_slice(&head(Kind::Compressed, size, is_last));
+            self.out[start..body].copy_from_slice(&head(BlockType::Compressed, size, is_last));
         } else {
             self.out.truncate(start);
             self.raw(plain, is_last);
@@ -111,11 +111,11 @@ impl Blocks {
 
     /// Writes a block as it is.
     pub(super) fn raw(&mut self, plain: &[u8], is_last: bool) {
-        self.head(Kind::Raw, plain.len(), is_last);
+        self.head(BlockType::Raw, plain.len(), is_last);
         self.out.extend_from_slice(plain);
     }
 
-    fn head(&mut self, kind: Kind, size: usize, is_last: bool) {
+    fn head(&mut self, kind: BlockType, size: usize, is_last: bool) {
         self.out.extend_from_slice(&head(kind, size, is_last));
     }
 
@@ -142,7 +142,7 @@ impl Blocks {
         let kind = match coded {
             Coded::Not => return self.raw(plain, is_last),
             Coded::Same => {
-                self.head(Kind::Same, plain.len(), is_last);
+                self.head(BlockType::Same, plain.len(), is_last);
                 self.out.extend(plain.first());
                 return;
             }
@@ -155,7 +155,7 @@ impl Blocks {
             return self.raw(plain, is_last);
         }
         self.literals.may_reuse = true;
-        self.head(Kind::Compressed, coded + size + 1, is_last);
+        self.head(BlockType::Compressed, coded + size + 1, is_last);
         self.out.extend_from_slice(&header[..size]);
         self.out.extend_from_slice(&self.literals.out);
         // No sequences.
@@ -197,7 +197,7 @@ impl Blocks {
     }
 }
 
-fn head(kind: Kind, size: usize, is_last: bool) -> [u8; 3] {
+fn head(kind: BlockType, size: usize, is_last: bool) -> [u8; 3] {
     let [a, b, c, _] = ((size as u32) << 3 | (kind as u32) << 1 | u32::from(is_last)).to_le_bytes();
     [a, b, c]
 }

@@ -7,7 +7,7 @@ use super::{Block, Entry, Finder};
 
 const BITS: u32 = 15;
 const LONG_BITS: u32 = 17;
-/// So many bytes at the end of a block are not looked at.
+/// Bytes at the end of a block that are not searched.
 const MARGIN: usize = 10;
 /// Blocks with fewer bytes have no matches.
 const SMALLEST: usize = 16;

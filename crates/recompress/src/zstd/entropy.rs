@@ -1,4 +1,4 @@
-//! How many bits bytes hold, by their frequencies: in floating point as Go computes it on amd64, so that no other library of
+//! The Shannon entropy of bytes: in floating point as Go computes it on amd64, so that no other library of
 //! mathematics has a say.
 
 /// The entropy of bytes, each symbol rounded up.

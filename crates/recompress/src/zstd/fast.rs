@@ -6,7 +6,7 @@ use super::sequences::{SHORTEST, Sequence};
 use super::{Block, Entry, Finder};
 
 const BITS: u32 = 15;
-/// So many bytes at the end of a block are not looked at.
+/// Bytes at the end of a block that are not searched.
 const MARGIN: usize = 8;
 /// Blocks with fewer bytes have no matches.
 const SMALLEST: usize = 10;

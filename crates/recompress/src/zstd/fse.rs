@@ -6,10 +6,10 @@ use super::bits::Bits;
 const LEAST_LOG: u32 = 5;
 /// The sum of a distribution is fitted to a part of 2⁶² by these steps.
 const REST_TO_BEAT: [u64; 8] = [0, 473_195, 504_333, 520_860, 550_000, 700_000, 750_000, 830_000];
-/// What a symbol has while it is not known.
+/// The share of a symbol that is not known yet.
 const NOT_YET: i16 = -2;
 
-/// How a symbol changes the state.
+/// The transition of the state by a symbol.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Transform {
     delta_bits: u32,
@@ -19,9 +19,9 @@ pub(super) struct Transform {
 /// A distribution of up to 256 symbols, and the states that code it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
-    /// How many states there are, as a power of two.
+    /// The number of states, as a power of two.
     pub(super) log: u32,
-    /// What of the states each symbol has; -1 is less than one.
+    /// The share of states of each symbol; -1 is less than one.
     norm: Vec<i16>,
     next: Vec<u16>,
     transforms: Vec<Transform>,
@@ -32,7 +32,7 @@ pub(super) fn high_bit(value: u32) -> u32 {
     31 - value.max(1).leading_zeros()
 }
 
-/// How many states are fit for so many symbols that are coded. `slack` is what the two users of this differ in.
+/// The size of a table for this number of coded symbols. `slack` differs between the two users of this.
 pub(super) fn best_log(most: u32, coded: usize, symbols: usize, slack: u32) -> u32 {
     let by_length = high_bit((coded as u32).saturating_sub(slack)) + 1;
     let by_symbols = high_bit((symbols as u32).saturating_sub(1)) + 2;
@@ -95,7 +95,7 @@ impl Table {
         Self { log: 0, norm: Vec::new(), next: vec![0], transforms }
     }
 
-    /// How many symbols the table knows.
+    /// The number of symbols of the table.
     pub(super) fn symbols(&self) -> usize {
         self.norm.len()
     }
@@ -136,7 +136,7 @@ impl Table {
         out.extend_from_slice(&held[..rest]);
     }
 
-    /// What it costs to code symbols that were counted, in bits; none if the table lacks one of them.
+    /// The cost of coding the counted symbols, in bits; none if the table lacks one of them.
     pub(super) fn cost(&self, counts: &[u32]) -> Option<u32> {
         const ACCURACY: u32 = 8;
         if self.norm.len() < counts.len() {
@@ -233,7 +233,7 @@ impl Count<'_> {
         }
     }
 
-    /// So many more symbols have no share.
+    /// Counts further symbols without a share.
     fn zeros(&mut self, mut zeros: usize) {
         while zeros >= 24 {
             zeros -= 24;

@@ -59,7 +59,7 @@ pub(super) fn load32(bytes: &[u8], at: usize) -> u32 {
     }
 }
 
-/// How many bytes are the same from two places on.
+/// The number of equal bytes from two positions on.
 #[inline]
 pub(super) fn same(bytes: &[u8], at: usize, before: usize) -> usize {
     match (bytes.get(at..), bytes.get(before..)) {
@@ -68,7 +68,7 @@ pub(super) fn same(bytes: &[u8], at: usize, before: usize) -> usize {
     }
 }
 
-/// How many bytes are the same before two places, at most `most`, and not before `least`.
+/// The number of equal bytes before two positions, at most `most`, and not before `least`.
 #[inline]
 pub(super) fn same_before(bytes: &[u8], at: usize, before: usize, most: usize, least: usize) -> usize {
     let most = most.min(before.saturating_sub(least));

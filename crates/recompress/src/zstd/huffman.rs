@@ -7,10 +7,10 @@ use super::fse::{self, Table, high_bit};
 const LONGEST: u32 = 11;
 /// States of the table that codes weights, as a power of two.
 const WEIGHTS_LOG: u32 = 6;
-/// It must save this part of the literals: one of 2⁴.
+/// Minimum gain for which literals are Huffman-coded: 1/16.
 const LEAST_SAVED: u32 = 4;
 
-/// What became of literals.
+/// The result of coding literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coded {
     /// They are coded, after the new code.
@@ -41,9 +41,9 @@ struct Codes {
 /// The coder of literals, with what it knows of the block before.
 pub(super) struct Literals {
     before: Option<Box<Codes>>,
-    /// Whether the reader knows the code before.
+    /// The decoder knows the code before.
     pub(super) may_reuse: bool,
-    /// What was coded last.
+    /// The last coded literals.
     pub(super) out: Vec<u8>,
 }
 
@@ -90,7 +90,7 @@ impl Literals {
     }
 }
 
-/// How often each byte is there.
+/// The frequency of each byte.
 fn counted(literals: &[u8]) -> [u32; 256] {
     // Two tables, since the same byte often follows.
     let mut counts = [[0u32; 256]; 2];
@@ -126,7 +126,7 @@ impl Codes {
         Self { codes, symbols: counts.len(), longest }
     }
 
-    /// Whether all that was counted has a code.
+    /// True if all counted symbols have a code.
     fn has(&self, counts: &[u32]) -> bool {
         counts.len() <= self.symbols
             && counts.iter().zip(&self.codes).all(|(count, code)| *count == 0 || code.bits > 0)

@@ -11,9 +11,9 @@ const LOG: u32 = 8;
 /// Literals, and a match after them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sequence {
-    /// How many literals.
+    /// The number of literals.
     pub(super) literals: u32,
-    /// How many bytes match, without the shortest.
+    /// The length of the match, less the shortest.
     pub(super) length: u32,
     /// 1 to 3 for a distance that was there before, else the distance and 3 more.
     pub(super) offset: u32,
@@ -23,7 +23,7 @@ pub(super) struct Sequence {
 struct Alphabet {
     /// The codes of small numbers.
     small: &'static [u8],
-    /// What a larger number's highest bit is short of its code.
+    /// The difference between the code of a larger number and its highest bit.
     beyond: u8,
     /// The bits of each code; none where the code is the number of bits.
     bits: &'static [u8],
@@ -274,7 +274,7 @@ impl Coder {
         }
     }
 
-    /// What the next block may use again.
+    /// The tables that the next block may use again.
     fn keep(&mut self, choice: Choice) {
         match choice {
             Choice::Before => {}

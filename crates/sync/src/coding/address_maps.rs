@@ -14,7 +14,7 @@ use std::path::Path;
 use dsync_delta::Listing;
 use dsync_delta::batch::Effort;
 use dsync_delta::gather::Run;
-use dsync_exe::Plan;
+use dsync_exe::AddressMap;
 use dsync_proto::{decode, encode, limits, room};
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,7 @@ pub(crate) struct Plans(All);
 
 impl Plans {
     /// Adds what an old file becomes.
-    pub(crate) fn push(&mut self, file: &Whole, plan: &Plan) -> io::Result<()> {
+    pub(crate) fn push(&mut self, file: &Whole, plan: &AddressMap) -> io::Result<()> {
         let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
         let (layer, content) = (number(file.layer)?, number(file.contents.start)?);
         self.0.0.push(Told { layer, content, plan: plan.encode() });
@@ -128,7 +128,7 @@ impl Plans {
                 return Err(TooLarge { what: "an executable that changed", memory }.into());
             }
             // A few bytes may become a megabyte, so only one is unpacked at a time.
-            Plan::decode(&plan).ok_or_else(wrong)?;
+            AddressMap::decode(&plan).ok_or_else(wrong)?;
             if received.insert((layer, content), (file, plan)).is_some() {
                 return Err(wrong());
             }
@@ -156,7 +156,7 @@ impl Received {
     ) -> Result<Aligned, EndpointError> {
         let mut aligned = Aligned::default();
         for (file, plan) in &self.0 {
-            let Some(plan) = Plan::decode(plan) else { continue };
+            let Some(plan) = AddressMap::decode(plan) else { continue };
             let bytes = dsync_exe::align(&read(own, old, file)?, &plan);
             let listing = &old[file.layer].listing;
             aligned.put(file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;

@@ -9,7 +9,7 @@ use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
 use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
-use dsync_recompress::{Method, Opened, Stream, inflated};
+use dsync_recompress::{Inflated, Method, Stream, inflated};
 use serde::{Deserialize, Serialize};
 
 use super::branch::{self, Stretches};
@@ -39,7 +39,7 @@ const STREAM: u64 = 16;
 const ITEM: u64 = 20;
 
 impl Told {
-    fn of(item: usize, opened: &Opened) -> io::Result<Told> {
+    fn of(item: usize, opened: &Inflated) -> io::Result<Told> {
         let stream = |stream: &Stream| (stream.gap, stream.plain, stream.method.to_bytes());
         Ok(Told {
             item: u32::try_from(item).map_err(io::Error::other)?,
@@ -54,7 +54,7 @@ impl Told {
             Some(Stream { gap: *gap, plain: *plain, method: Method::from_bytes(*method)? })
         };
         let streams = self.streams.iter().map(stream).collect::<Option<_>>()?;
-        Opened { bytes: bytes.to_vec(), streams }.close()
+        Inflated { bytes: bytes.to_vec(), streams }.close()
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn encode(
     let items = Items { bytes: new, lens };
     for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| open) {
         let room = limits::INFLATED.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
-        let Some(file) = Opened::of(file, room) else { continue };
+        let Some(file) = Inflated::of(file, room) else { continue };
         says += ITEM + file.streams.len() as u64 * STREAM;
         if says > limits::STREAMS {
             break;

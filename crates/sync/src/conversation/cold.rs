@@ -7,7 +7,7 @@
 use std::io;
 use std::iter;
 
-use dsync_delta::Spot;
+use dsync_delta::ChunkRef;
 use dsync_delta::columns::Literal;
 use dsync_delta::gather::Run;
 
@@ -15,8 +15,8 @@ use dsync_delta::gather::Run;
 const FIRST_BATCH: u64 = 4 << 20;
 
 /// The literals of one layer, which is taken for the first.
-pub(crate) fn spots(literals: &[Literal]) -> impl Iterator<Item = Spot> + '_ {
-    literals.iter().map(|literal| Spot { layer: 0, content: literal.content })
+pub(crate) fn spots(literals: &[Literal]) -> impl Iterator<Item = ChunkRef> + '_ {
+    literals.iter().map(|literal| ChunkRef { layer: 0, content: literal.content })
 }
 
 /// The limits of the batches of one layer: small ones first, so that the link has something to do at once.

@@ -9,7 +9,7 @@ use dsync_delta::columns::Literal;
 use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
 use dsync_delta::gather;
 use dsync_delta::tree::{Answerer, Asker, Match};
-use dsync_delta::{Divided, Listing, Part, Spot, Wanted, divide};
+use dsync_delta::{ChunkRef, Copied, Divided, Listing, Wanted, divide};
 use dsync_proto::Peer;
 
 use super::question::{LOST, answer, ask, await_question};
@@ -138,7 +138,7 @@ pub(crate) fn answer_for(
     (basis, readable): (&[Arc<Listing>], &[Option<&Listing>]),
     memory: u64,
 ) -> Result<Candidates, EndpointError> {
-    let spots: Vec<Spot> = literals.iter().map(Literal::spot).collect();
+    let spots: Vec<ChunkRef> = literals.iter().map(Literal::spot).collect();
     let listings: Vec<Option<&Listing>> = basis.iter().map(|listing| Some(&**listing)).collect();
     let runs = gather::candidates(new, &spots, &listings, readable, memory);
     let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
@@ -221,7 +221,7 @@ pub(crate) struct Parted {
     pub(crate) shared: Vec<Shelf>,
     pub(crate) divided: Divided,
     /// What is sent: layer and content.
-    pub(crate) sent: Vec<Spot>,
+    pub(crate) sent: Vec<ChunkRef>,
 }
 
 /// Divides the literals of layers. `literal` says which literal a content is, `slices` where this side has a
@@ -231,7 +231,7 @@ pub(crate) fn part(
     literals: &[Literal],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
     stretches: &Stretches,
-    slices: &dyn Fn(usize, Part) -> Vec<Slice>,
+    slices: &dyn Fn(usize, Copied) -> Vec<Slice>,
 ) -> Parted {
     let mut divided = divide(new, literal, &|literal| stretches_of(stretches, literal));
     let mut sent = Vec::new();
@@ -241,8 +241,8 @@ pub(crate) fn part(
         let stretches = stretches_of(stretches, number);
         let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
         match stretches.is_empty() {
-            true => sent.push(Spot { layer, content: first }),
-            false => sent.extend(unknown.map(|(content, _)| Spot { layer, content })),
+            true => sent.push(ChunkRef { layer, content: first }),
+            false => sent.extend(unknown.map(|(content, _)| ChunkRef { layer, content })),
         }
     }
     let listings = std::mem::take(&mut divided.shared).into_iter().enumerate();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dsync_delta::listing::{Entries, Selection};
 use dsync_delta::tree::{Answerer, Asker, Item, Match};
-use dsync_delta::{ContentId, Listing, Spot};
+use dsync_delta::{ChunkRef, ContentId, Listing};
 
 use super::question::{answer, ask};
 use crate::failure::EndpointError;
@@ -53,7 +53,7 @@ pub(crate) fn ask_for(
 
     let seen = Seen::of(known.iter().map(|shelf| &*shelf.listing), &agreed, new);
     // All contents of an entry or none: in the order in which the target may have them too.
-    let (mut items, mut places): (Vec<Item>, Vec<Spot>) = (Vec::new(), Vec::new());
+    let (mut items, mut places): (Vec<Item>, Vec<ChunkRef>) = (Vec::new(), Vec::new());
     for (layer, range) in open {
         let (listing, entries) = (&new[layer as usize], &mut entries[layer as usize]);
         for entry in range {
@@ -61,14 +61,14 @@ pub(crate) fn ask_for(
             if listing.contents().range(contents.clone()).any(|content| !seen.has(&content.id)) {
                 items
                     .extend(listing.contents().range(contents.clone()).map(|content| *content.id.as_bytes()));
-                places.extend(contents.map(|content| Spot { layer, content: content as u32 }));
+                places.extend(contents.map(|content| ChunkRef { layer, content: content as u32 }));
             }
         }
     }
     drop((seen, entries));
     agreed.begin_loose();
     for range in ask(link, Asker::new(&items))? {
-        for Spot { layer, content } in &places[range] {
+        for ChunkRef { layer, content } in &places[range] {
             agreed.add_loose(&new[*layer as usize], *content as usize);
         }
     }

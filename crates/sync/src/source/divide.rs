@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_delta::columns::Literal;
-use dsync_delta::{Divided, Listing, Part, Spot};
+use dsync_delta::{ChunkRef, Copied, Divided, Listing};
 
 use crate::conversation::parts::{self, Parted, Stretches};
 use crate::layers::{Shelf, Slice, Slices};
@@ -11,7 +11,7 @@ use crate::layers::{Shelf, Slice, Slices};
 /// The new layers as they are sent from here on, and which of their contents are sent.
 pub(super) struct Sent {
     pub(super) layers: Vec<Shelf>,
-    pub(super) spots: Vec<Spot>,
+    pub(super) spots: Vec<ChunkRef>,
 }
 
 /// Divides the literals of new layers by the stretches that the target has, which become more of the basis.
@@ -35,7 +35,7 @@ pub(super) fn divide(
 /// Divides the literals: what is no literal, or a stretch of one that is known, lies in the new layers themselves.
 fn part(new: &[&Listing], literals: &[Literal], stretches: &Stretches) -> Parted {
     // A content is a literal wherever it is: those that are divided are found by what they are.
-    let key = |spot: Spot| {
+    let key = |spot: ChunkRef| {
         let content = new[spot.layer as usize].contents().at(spot.content as usize);
         (content.id, content.len)
     };
@@ -43,16 +43,16 @@ fn part(new: &[&Listing], literals: &[Literal], stretches: &Stretches) -> Parted
     let of = |number: u32| key(literals[number as usize].spot());
     numbers.sort_unstable_by_key(|number| of(*number));
     let literal = |layer: usize, ordinal: usize| {
-        let key = key(Spot { layer: layer as u32, content: ordinal as u32 });
+        let key = key(ChunkRef { layer: layer as u32, content: ordinal as u32 });
         let at = numbers.binary_search_by_key(&key, |number| of(*number)).ok()?;
         Some(numbers[at] as usize)
     };
-    let slices = |layer: usize, part: Part| match part {
-        Part::Whole(ordinal) => {
+    let slices = |layer: usize, part: Copied| match part {
+        Copied::Whole(ordinal) => {
             let len = new[layer].contents().at(ordinal).len;
             vec![Slice { place: (new[layer].diff_id, ordinal), from: 0, len }]
         }
-        Part::Stretch { literal, stretch } => {
+        Copied::Stretch { literal, stretch } => {
             let (bytes, literal) = (&stretches[&literal][stretch].bytes, &literals[literal]);
             let place = (new[literal.layer as usize].diff_id, literal.content as usize);
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]

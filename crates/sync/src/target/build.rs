@@ -3,7 +3,7 @@
 use std::io;
 
 use dsync_core::{Config, DiffId, Digest, Image};
-use dsync_delta::columns::Recipe;
+use dsync_delta::columns::Assembly;
 use dsync_delta::{ContentSource, JoinError, join};
 use dsync_engine::Import;
 
@@ -37,7 +37,7 @@ pub(crate) fn copy_own(
 }
 
 pub(crate) fn build(
-    recipe: &Recipe,
+    recipe: &Assembly,
     contents: &mut dyn ContentSource,
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {

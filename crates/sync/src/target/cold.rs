@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use dsync_core::DiffId;
-use dsync_delta::columns::{Decoder, Origin, Recipe};
+use dsync_delta::columns::{Assembly, Decoder, Origin};
 use dsync_delta::gather;
 use dsync_engine::Import;
-use dsync_proto::{Layer, LayerState, Received, limits};
+use dsync_proto::{LayerOutcome, LayerState, Received, limits};
 
 use super::arrivals::Arrivals;
 use super::build::{build, check_config, copy_own};
@@ -43,9 +43,9 @@ pub(super) fn receive(
         left: missing,
     };
     let mut done = HashSet::new();
-    let mut layers: Vec<Layer> = Vec::new();
+    let mut layers: Vec<LayerOutcome> = Vec::new();
     for (diff_id, &state) in transfer.image.diff_ids.iter().zip(&plan.states) {
-        let mut layer = Layer { state, len: 0, reused: 0 };
+        let mut layer = LayerOutcome { state, len: 0, reused: 0 };
         match state {
             LayerState::Local if done.insert(diff_id) => {
                 layer.len = own.kept(diff_id).unwrap_or(0);
@@ -106,7 +106,7 @@ impl Taker<'_> {
     }
 
     /// Gets ready for the literals of a layer, which are those from `before` on.
-    fn expect(&mut self, before: usize, Recipe { listing, origins }: &Recipe, limit: u32) {
+    fn expect(&mut self, before: usize, Assembly { listing, origins }: &Assembly, limit: u32) {
         let literals = &self.decoder.literals()[before..];
         let mut batches = gather::in_order(&[listing], spots(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);

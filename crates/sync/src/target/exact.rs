@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use dsync_core::{DiffId, Image, ImageId};
 use dsync_engine::{BlobRef, Identity, Import, Package, PackedLayer, Store, StoreError};
-use dsync_proto::{Layer, LayerState, Stored};
+use dsync_proto::{LayerOutcome, LayerState, Stored};
 use dsync_recompress::Recipe;
 
 use super::job::AsContent;
@@ -83,7 +83,7 @@ impl Exact {
     }
 
     /// How many bytes of these layers are compressed again.
-    pub(crate) fn packed_again(&self, image: &Image, layers: &[Layer]) -> u64 {
+    pub(crate) fn packed_again(&self, image: &Image, layers: &[LayerOutcome]) -> u64 {
         let layers = image.diff_ids.iter().zip(layers).filter(|(id, _)| self.blobs.contains_key(id));
         layers.map(|(_, layer)| layer.len).sum()
     }

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image};
-use dsync_delta::columns::{ColumnsError, Decoder, Limits, Literal, Origin, Recipe};
+use dsync_delta::columns::{Assembly, ColumnsError, Decoder, Limits, Literal, Origin};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch};
-use dsync_delta::{Listing, Part, Spot};
-use dsync_proto::{Known, Layer, LayerState, Offer, limits};
+use dsync_delta::{ChunkRef, Copied, Listing};
+use dsync_proto::{Known, LayerOutcome, LayerState, Offer, limits};
 
 use crate::coding::section::Told;
 use crate::conversation::headers::{mode, take_config};
@@ -70,7 +70,7 @@ impl Basis {
 pub(crate) struct Offered {
     pub(crate) config: Vec<u8>,
     pub(crate) basis: Vec<Shelf>,
-    recipes: Vec<Recipe>,
+    recipes: Vec<Assembly>,
     /// The literals, as they are sent.
     pub(crate) literals: Vec<Literal>,
     hidden: Vec<Arc<Listing>>,
@@ -124,12 +124,12 @@ impl Offered {
             Origin::Literal(literal) => Some(literal as usize),
             Origin::Basis { .. } => None,
         };
-        let slices = |layer: usize, part: Part| -> Vec<Slice> {
+        let slices = |layer: usize, part: Copied| -> Vec<Slice> {
             match part {
-                Part::Stretch { literal, stretch } => {
+                Copied::Stretch { literal, stretch } => {
                     slices.get(&(literal, stretch)).cloned().unwrap_or_default()
                 }
-                Part::Whole(content) => match origin(layer, content) {
+                Copied::Whole(content) => match origin(layer, content) {
                     Origin::Basis { layer, content } => {
                         self.basis[usize::from(layer)].of(content as usize).collect()
                     }
@@ -144,7 +144,7 @@ impl Offered {
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
         for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
             for (content, part) in (0..).zip(parts) {
-                if let (Part::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                if let (Copied::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
                     known.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
                 }
             }
@@ -191,7 +191,7 @@ impl Offered {
     }
 
     /// A layer that is built of what was offered.
-    pub(crate) fn layer(&self, diff_id: &DiffId) -> Option<&Recipe> {
+    pub(crate) fn layer(&self, diff_id: &DiffId) -> Option<&Assembly> {
         self.recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id)
     }
 
@@ -207,24 +207,29 @@ impl Offered {
 
     /// The batches that the source forms.
     pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
-        let sent: Vec<Spot> = self.literals.iter().map(Literal::spot).collect();
+        let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::spot).collect();
         gather::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
     /// What becomes of each layer of the image.
-    pub(crate) fn summary(&self, image: &Image, states: &[LayerState], own: &Layers<'_>) -> Vec<Layer> {
+    pub(crate) fn summary(
+        &self,
+        image: &Image,
+        states: &[LayerState],
+        own: &Layers<'_>,
+    ) -> Vec<LayerOutcome> {
         let mut seen: HashSet<DiffId> = HashSet::new();
         let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
             let unseen = seen.insert(*diff_id);
             match (state, self.layer(diff_id), own.kept(diff_id)) {
-                (LayerState::Missing, Some(Recipe { listing, origins }), _) if unseen => {
+                (LayerState::Missing, Some(Assembly { listing, origins }), _) if unseen => {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();
-                    Layer { state, len: listing.len, reused }
+                    LayerOutcome { state, len: listing.len, reused }
                 }
-                (LayerState::Local, _, Some(len)) if unseen => Layer { state, len, reused: len },
-                _ => Layer { state, len: 0, reused: 0 },
+                (LayerState::Local, _, Some(len)) if unseen => LayerOutcome { state, len, reused: len },
+                _ => LayerOutcome { state, len: 0, reused: 0 },
             }
         };
         image.diff_ids.iter().zip(states).map(layer).collect()
@@ -236,7 +241,7 @@ pub(crate) fn next_layer(
     decoder: &mut Decoder<'_>,
     input: &mut dyn Read,
     (diff_id, is_alone): (&DiffId, bool),
-) -> Result<Recipe, EndpointError> {
+) -> Result<Assembly, EndpointError> {
     let recipe = decoder.layer(input).map_err(|error| match error {
         ColumnsError::Short | ColumnsError::Malformed(_) if is_alone => Breach(error.to_string()).into(),
         error => EndpointError::from(error),

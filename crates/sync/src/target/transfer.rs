@@ -5,7 +5,7 @@ use std::thread;
 
 use dsync_core::{DiffId, Digest, Image, ImageId};
 use dsync_engine::{Identity, Import, Store};
-use dsync_proto::{Event, Layer, LayerState, Need, Offer, Phase, Received, limits};
+use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received, limits};
 
 use super::exact::{self, Documents, Exact};
 use super::job::{Keep, Receiving};
@@ -105,7 +105,7 @@ impl<'a> Transfer<'a> {
         if !self.what.dry_run {
             self.store.tag(&there.id, &self.what.names)?;
         }
-        let shared = Layer { state: LayerState::Shared, len: 0, reused: 0 };
+        let shared = LayerOutcome { state: LayerState::Shared, len: 0, reused: 0 };
         let layers = vec![shared; self.image.diff_ids.len()];
         Ok(Received { id: *there.id.as_bytes(), layers, was_there: true, packed_again: 0 })
     }
@@ -255,7 +255,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// The account of a transfer.
-    pub(super) fn account(&self, id: ImageId, layers: Vec<Layer>, exact: Option<&Exact>) -> Received {
+    pub(super) fn account(&self, id: ImageId, layers: Vec<LayerOutcome>, exact: Option<&Exact>) -> Received {
         let packed_again = exact.map_or(0, |exact| exact.packed_again(&self.image, &layers));
         Received { id: *id.as_bytes(), layers, was_there: false, packed_again }
     }

@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use dsync_core::{DiffId, Digest};
-use dsync_delta::DiffIdWriter;
+use dsync_core::{DiffId, Digest, HashingWriter};
 use tempfile::TempDir;
 
 /// A directory in the OCI image layout, with at most one image, `app:1`.
@@ -40,12 +39,12 @@ impl Layout {
         let blobs = self.path().join("blobs/sha256");
         fs::create_dir_all(&blobs)?;
         let layer = tempfile::NamedTempFile::new_in(&blobs)?;
-        let mut out = DiffIdWriter::new(BufWriter::with_capacity(1 << 20, layer));
+        let mut out = HashingWriter::new(BufWriter::with_capacity(1 << 20, layer));
         for file in 0..files {
             write_file(file, version, pax, &mut out)?;
         }
         out.write_all(&[0; 1024])?;
-        let (diff_id, out) = out.finish();
+        let (diff_id, out) = out.diff_id();
         let layer = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let len = layer.as_file().metadata()?.len();
         layer.persist(blobs.join(diff_id.hex()))?;

@@ -1,9 +1,9 @@
-//! Symbols back to bytes.
+//! Decodes symbols to bytes.
 
 use super::super::BatchError;
 use super::super::range::Decoder;
 use super::literal::Around;
-use super::{Models, Places, Symbol};
+use super::{ItemPositions, Models, Symbol};
 
 /// Unpacks exactly `len` bytes.
 pub(in super::super) fn unpack(
@@ -14,9 +14,9 @@ pub(in super::super) fn unpack(
 ) -> Result<Vec<u8>, BatchError> {
     let mut coder = Decoder::new(packed);
     let mut models = Models::new();
-    let mut places = Places::new(lens);
+    let mut places = ItemPositions::new(lens);
     let mut new = super::super::room(len)?;
-    // What lies so far back, less one; zero before the first byte.
+    // The byte at this distance, less one; zero before the first byte.
     let byte_at = |new: &[u8], back: u32| match new.len().checked_sub(back as usize + 1) {
         Some(at) => new[at],
         None => (old.len() + new.len()).checked_sub(back as usize + 1).map_or(0, |at| old[at]),
@@ -40,7 +40,7 @@ pub(in super::super) fn unpack(
         copy(old, &mut new, back, symbol.len());
     }
     if !coder.is_spent() {
-        return Err(BatchError::Malformed("another length than announced"));
+        return Err(BatchError::Malformed("the length differs from the announced one"));
     }
     Ok(new)
 }
@@ -53,7 +53,7 @@ fn copy(old: &[u8], new: &mut Vec<u8>, back: usize, mut count: usize) {
         new.extend_from_slice(&old[from..from + part]);
         count -= part;
     }
-    // What was copied repeats with the same period, so ever longer parts may be.
+    // Copied bytes repeat with the same period, so ever longer parts may be copied.
     let from = new.len() - back.min(new.len());
     while count > 0 {
         let part = count.min(new.len() - from);

@@ -1,11 +1,10 @@
-//! Bytes to symbols: of all ways to say a stretch of bytes the cheapest, as the models are now (after the
-//! optimal parser of LZMA SDK; Igor Pavlov).
+//! Chooses symbols by cost: an optimal parser over the current models (after that of LZMA SDK; Igor Pavlov).
 
 use super::super::range::Encoder;
 use super::finder::{Finder, Found, common};
 use super::literal::Around;
 use super::price::Prices;
-use super::{Models, Places, SHORTEST, State, Symbol, remember};
+use super::{ItemPositions, Models, SHORTEST, State, Symbol, remember};
 
 /// A stretch ends after this many bytes at the latest.
 const STRETCH: usize = 4096;
@@ -22,7 +21,7 @@ pub(in super::super) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<
     let mut coder = Encoder::new(out);
     let mut models = Models::new();
     let mut prices = Prices::new();
-    let (mut weighed, mut coded) = (Places::new(lens), Places::new(lens));
+    let (mut weighed, mut coded) = (ItemPositions::new(lens), ItemPositions::new(lens));
     let mut symbols = Vec::new();
     let mut age = STALE;
     let mut at = begin;
@@ -48,7 +47,7 @@ pub(in super::super) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<
     coder.finish()
 }
 
-/// What things cost now.
+/// Prices under the current models.
 #[derive(Clone, Copy)]
 struct Scale<'a> {
     models: &'a Models,
@@ -69,7 +68,7 @@ struct Way {
     after: After,
 }
 
-/// What a symbol leaves behind.
+/// The state after a symbol.
 #[derive(Debug, Clone, Copy)]
 struct After {
     state: State,
@@ -106,7 +105,7 @@ struct Parser<'a> {
     found: Vec<Found>,
     /// Where the stretch begins.
     begin: usize,
-    /// How far ways go.
+    /// The farthest position that a path reaches.
     end: usize,
 }
 
@@ -272,7 +271,7 @@ impl Scale<'_> {
     }
 }
 
-/// What is known of a byte.
+/// Contexts of a byte.
 fn around(bytes: &[u8], at: usize, back: u32, differs: bool, place: usize) -> Around {
     let byte = |back: usize| at.checked_sub(back + 1).map_or(0, |at| bytes[at]);
     let before = match at.checked_sub(4) {

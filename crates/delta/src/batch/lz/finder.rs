@@ -1,5 +1,5 @@
-//! Where bytes were before: a binary tree of all positions that begin with the same three or four bytes,
-//! sorted by what follows (the match finder BT4 of LZMA SDK; Igor Pavlov).
+//! Finds matches: a binary tree of all positions that begin with the same three or four bytes, sorted by the bytes that
+//! follow (the match finder BT4 of LZMA SDK; Igor Pavlov).
 
 const HASH2_BITS: u32 = 16;
 const HASH3_BITS: u32 = 16;
@@ -129,7 +129,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// How many bytes are the same, at most `limit`.
+/// The number of equal bytes, at most `limit`.
 #[inline]
 pub(super) fn common(a: &[u8], b: &[u8], limit: usize) -> usize {
     let (a, b) = (&a[..limit.min(a.len())], &b[..limit.min(b.len())]);

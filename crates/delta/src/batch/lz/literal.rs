@@ -1,4 +1,4 @@
-//! Bytes that no match gives, predicted from several sides.
+//! Codes literals with mixed contexts.
 
 use super::super::mix::{Logits, Mixer};
 use super::super::range::{Bit, Coder};
@@ -7,14 +7,14 @@ use super::PLACES;
 /// Predictions that are mixed.
 const INPUTS: usize = 3;
 
-/// What is known of a byte before it is coded.
+/// The contexts of a byte.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around {
     /// The four bytes before, the last one lowest.
     pub(super) before: u32,
-    /// What lies at the last distance.
+    /// The byte at the last distance.
     pub(super) expected: u8,
-    /// Whether a match has just ended, so that it is *not* what was expected.
+    /// A match has just ended, so that the byte is *not* the expected one.
     pub(super) differs: bool,
     pub(super) place: usize,
 }
@@ -42,7 +42,7 @@ impl Half {
 const HALVES: usize = 17;
 
 /// Where in each table the models of half a byte are.
-struct Spot {
+struct Slots {
     last: usize,
     expected: usize,
     fourth: usize,
@@ -61,9 +61,9 @@ impl Literals {
 
     /// `half` is 0 for the first half of a byte, and one more than the first half for the second.
     #[inline]
-    fn spot(around: Around, half: usize) -> Spot {
+    fn spot(around: Around, half: usize) -> Slots {
         let before = around.before;
-        Spot {
+        Slots {
             last: (before & 0xff) as usize * HALVES + half,
             expected: (usize::from(around.expected) | usize::from(around.differs) << 8) * HALVES + half,
             fourth: ((before >> 24) as usize * PLACES + around.place) * HALVES + half,
@@ -71,7 +71,7 @@ impl Literals {
     }
 
     #[inline]
-    fn inputs(&self, spot: &Spot, node: usize) -> [i32; INPUTS] {
+    fn inputs(&self, spot: &Slots, node: usize) -> [i32; INPUTS] {
         [
             self.logits.of(self.last[spot.last].0[node]),
             self.logits.of(self.expected[spot.expected].0[node]),

@@ -1,4 +1,4 @@
-//! What symbols cost, as the models are now.
+//! Prices of symbols under the current models.
 
 use super::super::range::{Bit, PRECISION};
 use super::literal::{Around, Literals};

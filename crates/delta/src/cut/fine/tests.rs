@@ -40,13 +40,13 @@ fn told(cuts: &Cuts, known: &[Range<usize>]) -> Vec<u8> {
     [cuts.counts(), cuts.lengths(known)].concat()
 }
 
-/// What a conversation came to.
+/// The result of a conversation.
 struct Outcome {
     /// Bytes of contents.
     sent: u64,
     /// Bytes of questions.
     questions: usize,
-    /// What the contents were made of.
+    /// The parts of the contents.
     pieces: usize,
     /// Contents that were found not to be what they seemed.
     mistaken: Vec<usize>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dsync_core::{ChainId, DiffId, ImageId};
 
-use super::{Layout, Place};
+use super::{LayerPaths, Layout};
 
 /// Images by their configs, layers by their chain ids.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Layout for Docker {
         self.images().join(id.hex())
     }
 
-    fn place(&self, _: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<Place> {
+    fn place(&self, _: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths> {
         let chain = ChainId::chain(&diff_ids[..=at]);
         let folder = self.layers().join(chain[at].hex());
         if fs::read_to_string(folder.join("diff"))?.trim_end().parse() != Ok(diff_ids[at]) {
@@ -60,6 +60,6 @@ impl Layout for Docker {
             return Err(io::Error::other("its cache-id is no name of a folder"));
         }
         let contents = self.contents().join(cache_id).join("diff");
-        Ok(Place { tar_split: folder.join("tar-split.json.gz"), contents })
+        Ok(LayerPaths { tar_split: folder.join("tar-split.json.gz"), contents })
     }
 }

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use dsync_core::{Config, DiffId, Digest, ImageId};
 use flate2::bufread::GzDecoder;
 
-use crate::archive::Watched;
 use crate::store::{Export, LayerSink};
+use crate::watched::WatchedReader;
 use tar_split::TarSplit;
 use tree::Tree;
 
@@ -39,11 +39,11 @@ trait Layout {
     fn config(&self, id: &ImageId) -> PathBuf;
 
     /// Where one of the layers of an image is.
-    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<Place>;
+    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths>;
 }
 
 /// The two parts of a layer.
-struct Place {
+struct LayerPaths {
     /// Its headers and what is between files.
     tar_split: PathBuf,
     /// The folder with its files.
@@ -100,9 +100,9 @@ fn export(
 }
 
 /// Gives a layer to the sink.
-fn give(diff_id: &DiffId, place: io::Result<Place>, sink: &mut dyn LayerSink) -> Result<(), Stopped> {
+fn give(diff_id: &DiffId, place: io::Result<LayerPaths>, sink: &mut dyn LayerSink) -> Result<(), Stopped> {
     let broken = |reason: &dyn Display| Stopped::Storage(format!("layer {diff_id}: {reason}"));
-    let mut tar = Watched::new(place.and_then(tar).map_err(|error| broken(&error))?);
+    let mut tar = WatchedReader::new(place.and_then(tar).map_err(|error| broken(&error))?);
     let taken = sink.layer(Some(*diff_id), &mut tar);
     match (tar.failure(), taken) {
         (Some(reason), _) => Err(broken(&reason)),
@@ -112,7 +112,7 @@ fn give(diff_id: &DiffId, place: io::Result<Place>, sink: &mut dyn LayerSink) ->
 }
 
 /// The tar of a layer, as it was when the engine got it.
-fn tar(place: Place) -> io::Result<impl Read> {
+fn tar(place: LayerPaths) -> io::Result<impl Read> {
     let tree = Tree::open(&place.contents)?;
     let packed = BufReader::with_capacity(64 << 10, File::open(place.tar_split)?);
     Ok(TarSplit::new(BufReader::with_capacity(64 << 10, GzDecoder::new(packed)), tree))

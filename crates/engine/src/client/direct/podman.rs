@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use dsync_core::{Config, DiffId, Digest, Image, ImageId};
 use serde_json::{Value, json};
 
-use super::{Layout, Place};
+use super::{LayerPaths, Layout};
 
 /// The folder, and the driver that keeps layers in it.
 #[derive(Debug)]
@@ -22,11 +22,11 @@ pub(in crate::client) struct Podman {
     driver: String,
 }
 
-/// What the engine says that it has; a folder of the same name on this host need not be the same.
+/// The storage as the engine describes it; a folder of the same name on this host need not be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::client) struct Told {
     pub(in crate::client) driver: String,
-    /// How large the file system is.
+    /// The size of the file system.
     pub(in crate::client) allocated: u64,
 }
 
@@ -44,7 +44,7 @@ struct Listed {
 
 /// A layer in `layers.json`.
 #[derive(Debug, Clone)]
-struct Layer {
+struct StoredLayer {
     /// It looks like a digest, but is none of the layer alone.
     id: Digest,
     /// The ID of the one below; empty of the lowest.
@@ -55,11 +55,11 @@ struct Layer {
 
 /// All layers, with their places by their IDs.
 struct Layers {
-    all: Vec<Layer>,
+    all: Vec<StoredLayer>,
     places: HashMap<Digest, usize>,
 }
 
-/// What there is, and what only the engine can tell.
+/// Images that were read, and those that only the engine can describe.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::client) struct Found {
     pub(in crate::client) images: Vec<Image>,
@@ -131,7 +131,7 @@ impl Podman {
     }
 
     /// The layers of an image, the lowest first.
-    fn chain(&self, id: &ImageId, diff_ids: &[DiffId]) -> io::Result<Vec<Layer>> {
+    fn chain(&self, id: &ImageId, diff_ids: &[DiffId]) -> io::Result<Vec<StoredLayer>> {
         let listed = self.images()?.into_iter().find(|listed| listed.id == id.hex());
         let top = listed.ok_or_else(|| io::Error::other("there is no such image"))?.layer;
         let layers = self.layers()?;
@@ -159,15 +159,15 @@ impl Podman {
 
     fn layers(&self) -> io::Result<Layers> {
         let layers = self.read("layers", |layer| {
-            Some(Layer {
+            Some(StoredLayer {
                 id: text(layer, "id").parse().ok()?,
                 parent: text(layer, "parent"),
                 diff_id: text(layer, "diff-digest").parse().ok(),
-                // What is empty has none.
+                // An empty file has none.
                 size: layer.get("diff-size").map_or(Some(0), Value::as_u64),
             })
         })?;
-        let all: Vec<Layer> = layers.into_iter().flatten().collect();
+        let all: Vec<StoredLayer> = layers.into_iter().flatten().collect();
         let places = all.iter().enumerate().map(|(at, layer)| (layer.id, at)).collect();
         Ok(Layers { all, places })
     }
@@ -191,20 +191,20 @@ impl Layout for Podman {
         self.folder("images").join(id.hex()).join(name)
     }
 
-    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<Place> {
+    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths> {
         let layer = self.chain(id, diff_ids)?.swap_remove(at).id.hex();
         let tar_split = self.folder("layers").join(format!("{layer}.tar-split.gz"));
         let contents = match self.driver.as_str() {
             "vfs" => self.root.join("vfs/dir").join(layer),
             driver => self.root.join(driver).join(layer).join("diff"),
         };
-        Ok(Place { tar_split, contents })
+        Ok(LayerPaths { tar_split, contents })
     }
 }
 
 impl Layers {
     /// The layers from the lowest to this one, if they are the ones with these diff ids.
-    fn chain(&self, top: &str, diff_ids: &[DiffId]) -> Option<Vec<&Layer>> {
+    fn chain(&self, top: &str, diff_ids: &[DiffId]) -> Option<Vec<&StoredLayer>> {
         let mut chain = Vec::with_capacity(diff_ids.len());
         let mut next = top;
         for diff_id in diff_ids.iter().rev() {
@@ -224,7 +224,7 @@ fn text(json: &Value, key: &str) -> String {
     json.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// What tells whether an image was built from another: the other has the same history but for the last step, and the
+/// The key by which an image is found to be built from another: the other has the same history but for the last step, and the
 /// same layers, perhaps without the last one (`areParentAndChild` in libimage's `oci.go`).
 struct Origin {
     own: Digest,

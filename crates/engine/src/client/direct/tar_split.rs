@@ -80,7 +80,7 @@ impl<R: BufRead> TarSplit<R> {
         Ok(true)
     }
 
-    /// What the last line stands for, as much as there is and fits.
+    /// The bytes of the last line, as many as there are and fit.
     fn piece(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if let Some((file, left)) = &mut self.file {
             let fits = usize::try_from(*left).unwrap_or(usize::MAX).min(into.len());

@@ -308,7 +308,7 @@ fn the_engine_gives_what_the_storage_does_not() {
         engine: identify(info.to_string().as_bytes(), "").unwrap(),
         storage: Docker::open(made.root.path()).map(Storage::Docker),
         content: None,
-        platform: crate::oci::host_platform(),
+        platform: crate::host::platform(),
     };
     assert_eq!(store.describe().name, "docker 26.1.5, overlay2, storage readable");
     let mut sink = Kept::default();

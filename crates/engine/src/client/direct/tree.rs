@@ -31,7 +31,7 @@ impl Tree {
             let below = openat(self.end(), *folder, OPEN.union(OFlags::DIRECTORY), Mode::empty())?;
             self.way.push((folder.to_vec(), below));
         }
-        // What is in the place of a file may be a pipe, which would have us wait for a writer.
+        // A pipe in place of a file would block until there is a writer.
         let file = File::from(openat(self.end(), last, OPEN.union(OFlags::NONBLOCK), Mode::empty())?);
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() != size {

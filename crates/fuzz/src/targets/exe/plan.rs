@@ -1,6 +1,6 @@
 //! Old and new versions of an executable, and plans of a peer.
 
-use dsync_exe::{Addresses, Plan, align, make_absolute, plan};
+use dsync_exe::{AddressMap, Addresses, align, make_absolute, plan};
 
 use crate::pieces::{joined, parts};
 use crate::{Memory, Target};
@@ -31,7 +31,7 @@ fn run(input: &[u8]) {
     {
         follow(&old, &made);
     }
-    if let Some(told) = Plan::decode(hostile) {
+    if let Some(told) = AddressMap::decode(hostile) {
         follow(&old, &told);
     }
     let mut changed = new.clone();
@@ -40,8 +40,8 @@ fn run(input: &[u8]) {
 }
 
 /// A plan is told whole, and both ends come to the same bytes with it.
-fn follow(old: &[u8], plan: &Plan) {
-    let told = Plan::decode(&plan.encode());
+fn follow(old: &[u8], plan: &AddressMap) {
+    let told = AddressMap::decode(&plan.encode());
     assert_eq!(told.as_ref(), Some(plan), "a plan is told as another");
     let here = align(old, plan);
     assert_eq!(here.len(), old.len(), "a file got another length");

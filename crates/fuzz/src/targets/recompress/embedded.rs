@@ -1,6 +1,6 @@
 //! Files with deflate streams in them, and what a peer says of such streams.
 
-use dsync_recompress::{Method, Opened, Recipe, Stream, inflated, recreate};
+use dsync_recompress::{Inflated, Method, Recipe, Stream, inflated, recreate};
 
 use super::{method, text};
 use crate::pieces::{joined, parts};
@@ -19,7 +19,7 @@ fn run(input: &[u8]) {
     let file: Vec<u8> = parts.flat_map(part).collect();
     let plain = inflated(&file, MOST);
     assert!(plain.as_ref().is_none_or(|plain| plain.len() <= MOST));
-    if let Some(opened) = Opened::of(&file, MOST) {
+    if let Some(opened) = Inflated::of(&file, MOST) {
         assert!(opened.close().as_ref() == Some(&file), "a file was closed to another");
         assert_eq!(Some(&opened.bytes), plain.as_ref());
         let gaps: u64 = opened.streams.iter().map(|stream| stream.gap + stream.plain).sum();
@@ -27,7 +27,7 @@ fn run(input: &[u8]) {
     }
 
     let streams: Vec<Stream> = told.chunks_exact(6).map(stream).collect();
-    let hostile = Opened { bytes: file, streams };
+    let hostile = Inflated { bytes: file, streams };
     if let Some(closed) = hostile.close() {
         assert!(closed.len() <= 2 * hostile.bytes.len() + 512 * hostile.streams.len() + 64);
         assert_eq!(hostile.close(), Some(closed));
