@@ -80,11 +80,18 @@ pub(crate) struct Instruction {
     pub(crate) absolute: [Option<usize>; 2],
 }
 
+/// Bytes that are no instruction.
+const UNKNOWN: Instruction =
+    Instruction { len: 1, relative: None, is_jump: false, is_lea: false, absolute: [None; 2] };
+
 /// The instruction that these bytes begin with; at least one byte long, and not longer than they are.
 pub(crate) fn instruction(code: &[u8]) -> Instruction {
-    parse(code)
-        .filter(|found| found.len <= code.len())
-        .unwrap_or(Instruction { len: 1, ..Default::default() })
+    whole(code).unwrap_or(UNKNOWN)
+}
+
+/// The same; `None` where the bytes end before the instruction.
+fn whole(code: &[u8]) -> Option<Instruction> {
+    parse(code).filter(|found| found.len <= code.len())
 }
 
 /// Adds the addresses in a section of code, and to `tables` those that are loaded.
@@ -123,8 +130,9 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>, tables: &mut 
 /// address from which it counts. Nothing that is changed says how long instructions are, so it is always the same ones.
 pub(crate) fn change(code: &mut [u8], addr: u32, field: fn([u8; 4], u32) -> [u8; 4]) {
     let mut at = 0;
-    while at < code.len() {
-        let found = instruction(&code[at..]);
+    // The last instruction may be cut off. What it would be depends on bytes that belong to no field then, and it would be
+    // another one after a change of those.
+    while let Some(found) = whole(&code[at..]) {
         let end = addr.wrapping_add((at + found.len) as u32);
         if let Some(part) = found.relative.filter(|_| !found.is_jump)
             && let Some(bytes) = code[at + part..].first_chunk_mut()
@@ -141,7 +149,7 @@ fn parse(code: &[u8]) -> Option<Instruction> {
         is_short |= code[at] == 0x66;
         at += 1;
         if at > 14 {
-            return None;
+            return Some(UNKNOWN);
         }
     }
     if code.get(at)? & 0xf0 == 0x40 {
