@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use dsync_sync::{Error, FailureKind, Side, SshFailure};
+use dsync_sync::{Error, FailureKind, Host, SshFailure};
 use serde::Serialize;
 
 use crate::escape;
@@ -154,7 +154,7 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .because([message])
                 .hint("no image was left half done; run the same command again")
         }
-        Error::Endpoint { side, failure } => endpoint(*side, failure.kind, &failure.causes, context),
+        Error::Endpoint { host, failure } => endpoint(host, failure.kind, &failure.causes, context),
         Error::NoSuchImage { pattern, close } => {
             let diagnosis = Diagnosis::new("no-such-image", NO_IMAGE, error.to_string());
             match did_you_mean(close) {
@@ -197,10 +197,11 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
 
 /// The original asked to "make sure the user you logged in with is able to run docker commands"; what
 /// stands in the way is known more precisely.
-fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'_>) -> Diagnosis {
-    let (place, option) = match side {
-        Side::Local => ("this host", "--docker"),
-        Side::Remote => (context.remote, "--remote-docker"),
+fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<'_>) -> Diagnosis {
+    let (place, option) = match host {
+        Host::Here => ("this host", "--docker"),
+        // As it was written, with its port.
+        Host::Remote(_) => (context.remote, "--remote-docker"),
     };
     let (name, exit) = match kind {
         FailureKind::EngineNotFound => ("engine-not-found", ENGINE),
@@ -242,28 +243,28 @@ fn endpoint(side: Side, kind: FailureKind, causes: &[String], context: Context<'
             None
         }
         (FailureKind::Broken, Some(_)) => Some("save or copy it once more: it may not be whole".into()),
-        (_, Some(_)) => endpoint_hint(kind, side, "this host", option),
-        (_, None) => endpoint_hint(kind, side, place, option),
+        (_, Some(_)) => endpoint_hint(kind, host, "this host", option),
+        (_, None) => endpoint_hint(kind, host, place, option),
     };
     diagnosis
 }
 
-fn endpoint_hint(kind: FailureKind, side: Side, place: &str, option: &str) -> Option<String> {
+fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> Option<String> {
     let place = escape::visible(place);
     let hint = match kind {
         FailureKind::EngineNotFound => {
             format!("install docker or podman on {place}, or say where it is: {option} /path/to/docker")
         }
-        FailureKind::EngineDown if side == Side::Local => format!(
+        FailureKind::EngineDown if *host == Host::Here => format!(
             "start it (sudo systemctl start docker), check DOCKER_HOST and `docker context ls`, or name another engine: {option} podman"
         ),
         FailureKind::EngineDown => {
             format!("start it there (sudo systemctl start docker), or name another engine: {option} podman")
         }
         FailureKind::EnginePermission => {
-            let user = match side {
-                Side::Local => "the user",
-                Side::Remote => "the user that ssh logs in as",
+            let user = match host {
+                Host::Here => "the user",
+                Host::Remote(_) => "the user that ssh logs in as",
             };
             format!(
                 "add {user} to the docker group (sudo usermod -aG docker USER), or use {option} 'sudo -n docker'"

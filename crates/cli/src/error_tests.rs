@@ -17,9 +17,13 @@ fn ssh(kind: SshFailure, message: &str) -> String {
     shown(&Error::Ssh { host: "alice@build".into(), kind, message: message.into() })
 }
 
-fn engine(side: Side, kind: FailureKind, causes: &[&str]) -> String {
+fn there() -> Host {
+    Host::Remote("alice@build".into())
+}
+
+fn engine(host: Host, kind: FailureKind, causes: &[&str]) -> String {
     let causes = causes.iter().map(|&cause| cause.into()).collect();
-    shown(&Error::Endpoint { side, failure: Failure { kind, causes } })
+    shown(&Error::Endpoint { host, failure: Failure { kind, causes } })
 }
 
 #[test]
@@ -83,27 +87,27 @@ fn commands_in_hints_can_be_copied() {
 
 #[test]
 fn an_engine_fails() {
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::EngineNotFound, &["'docker' was not found on PATH or in the usual places"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::EngineNotFound, &["'docker' was not found on PATH or in the usual places"]), @"
     error: on alice@build: 'docker' was not found on PATH or in the usual places
     hint: install docker or podman on alice@build, or say where it is: --remote-docker /path/to/docker
     exit 4, engine-not-found
     ");
-    insta::assert_snapshot!(engine(Side::Local, FailureKind::EngineDown, &["the container engine does not answer: Cannot connect to the Docker daemon"]), @"
+    insta::assert_snapshot!(engine(Host::Here, FailureKind::EngineDown, &["the container engine does not answer: Cannot connect to the Docker daemon"]), @"
     error: on this host: the container engine does not answer: Cannot connect to the Docker daemon
     hint: start it (sudo systemctl start docker), check DOCKER_HOST and `docker context ls`, or name another engine: --docker podman
     exit 4, engine-down
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::EngineDown, &["the container engine does not answer: Cannot connect to the Docker daemon"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::EngineDown, &["the container engine does not answer: Cannot connect to the Docker daemon"]), @"
     error: on alice@build: the container engine does not answer: Cannot connect to the Docker daemon
     hint: start it there (sudo systemctl start docker), or name another engine: --remote-docker podman
     exit 4, engine-down
     ");
-    insta::assert_snapshot!(engine(Side::Local, FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
+    insta::assert_snapshot!(engine(Host::Here, FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
     error: on this host: no permission to talk to the container engine: denied
     hint: add the user to the docker group (sudo usermod -aG docker USER), or use --docker 'sudo -n docker'
     exit 4, engine-permission
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::EnginePermission, &["no permission to talk to the container engine: denied"]), @"
     error: on alice@build: no permission to talk to the container engine: denied
     hint: add the user that ssh logs in as to the docker group (sudo usermod -aG docker USER), or use --remote-docker 'sudo -n docker'
     exit 4, engine-permission
@@ -112,49 +116,49 @@ fn an_engine_fails() {
 
 #[test]
 fn an_image_fails() {
-    insta::assert_snapshot!(engine(Side::Local, FailureKind::NoSpace, &["cannot write the layer", "No space left on device (os error 28)"]), @"
+    insta::assert_snapshot!(engine(Host::Here, FailureKind::NoSpace, &["cannot write the layer", "No space left on device (os error 28)"]), @"
     error: on this host: cannot write the layer
       caused by: No space left on device (os error 28)
     hint: make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR
     exit 6, no-space
     ");
-    insta::assert_snapshot!(engine(Side::Local, FailureKind::Mismatch, &["layer sha256:12 came out as sha256:34"]), @"
+    insta::assert_snapshot!(engine(Host::Here, FailureKind::Mismatch, &["layer sha256:12 came out as sha256:34"]), @"
     error: on this host: layer sha256:12 came out as sha256:34
     hint: nothing was changed. Please report this, it is a bug
     exit 7, mismatch
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Changed, &["an image that was there was removed meanwhile", "`docker load --quiet` failed"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::Changed, &["an image that was there was removed meanwhile", "`docker load --quiet` failed"]), @"
     error: on alice@build: an image that was there was removed meanwhile
       caused by: `docker load --quiet` failed
     hint: wait until nobody removes images there, and run it again
     exit 1, changed
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Broken, &["the archive is broken: it ends early\nsecond line"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::Broken, &["the archive is broken: it ends early\nsecond line"]), @"
     error: on alice@build: the archive is broken: it ends early
       caused by: second line
     hint: the image itself may be damaged: try `docker save` of it on the source
     exit 1, broken
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::NoSuchImage, &["the store has no image sha256:12"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::NoSuchImage, &["the store has no image sha256:12"]), @"
     error: on alice@build: the store has no image sha256:12
     hint: it was removed in the meantime; run the report again
     exit 5, no-such-image
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Usage, &["the temporary folder /x is not a directory"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::Usage, &["the temporary folder /x is not a directory"]), @"
     error: on alice@build: the temporary folder /x is not a directory
     exit 2, usage
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::NoBasis, &["the target has no image x:1 to use as the basis"]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::NoBasis, &["the target has no image x:1 to use as the basis"]), @"
     error: on alice@build: the target has no image x:1 to use as the basis
     hint: name an image that the target has, or leave out --basis
     exit 5, no-basis
     ");
-    insta::assert_snapshot!(engine(Side::Local, FailureKind::Protocol, &["the source did not send what it offered"]), @"
+    insta::assert_snapshot!(engine(Host::Here, FailureKind::Protocol, &["the source did not send what it offered"]), @"
     error: on this host: the source did not send what it offered
     hint: nothing was changed. Both ends are of the same build, so this is a bug, which please report; or the remote is not what it seems
     exit 1, protocol
     ");
-    insta::assert_snapshot!(engine(Side::Remote, FailureKind::Other, &[]), @"
+    insta::assert_snapshot!(engine(there(), FailureKind::Other, &[]), @"
     error: on alice@build: unknown failure
     exit 1, other
     ");
@@ -165,7 +169,7 @@ fn a_patch_fails() {
     let fails = |kind, cause: &str| {
         let failure = Failure { kind, causes: vec![cause.into()] };
         let diagnosis =
-            diagnose(&Error::Endpoint { side: Side::Local, failure }, Context { remote: "", ssh: "ssh" });
+            diagnose(&Error::Endpoint { host: Host::Here, failure }, Context { remote: "", ssh: "ssh" });
         format!("{}exit {}, {}", plain(&diagnosis.render()), diagnosis.exit, diagnosis.kind)
     };
     insta::assert_snapshot!(fails(FailureKind::DamagedPatch, "the patch is damaged or cut short: get it once more"), @"
@@ -296,7 +300,7 @@ fn this_program_crashes() {
 #[test]
 fn only_what_concerns_one_image_leaves_the_others_a_chance() {
     let failure = Failure { kind: FailureKind::NoSpace, causes: Vec::new() };
-    assert!(!ends_session(&Error::Endpoint { side: Side::Local, failure }));
+    assert!(!ends_session(&Error::Endpoint { host: Host::Here, failure }));
     assert!(ends_session(&Error::Lost { host: String::new(), message: String::new() }));
     assert!(ends_session(&Error::Interrupted));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Unreadable};
 use dsync_sync::{
-    Direction, Entry, Error, Failure, FailureKind, LayerOutcome, LayerState, Outcome, Report, Side, Status,
+    Direction, Entry, Error, Failure, FailureKind, Host, LayerOutcome, LayerState, Outcome, Report, Status,
     Traffic,
 };
 
@@ -176,7 +176,7 @@ impl Backend for Fake {
         if let Some(&kind) = self.failures.get(&label[..]) {
             let causes =
                 vec!["no space left for the container engine".into(), "write /x: disk full\x1b[2J".into()];
-            return Err(Error::Endpoint { side: Side::Local, failure: Failure { kind, causes } });
+            return Err(Error::Endpoint { host: Host::Here, failure: Failure { kind, causes } });
         }
         let traffic = Traffic { sent: 20_000, received: entry.image.size / 100 };
         let before = self.traffic.get();

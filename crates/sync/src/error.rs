@@ -6,20 +6,20 @@ use std::io;
 use dsync_core::{Digest, ImageId, ImageRef};
 use dsync_proto::{Failure, FailureKind, PreambleError};
 
-/// Which end of a sync something is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+/// The host that something is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
     /// This host.
-    Local,
-    /// The host (or directory) that was named as REMOTE.
-    Remote,
+    Here,
+    /// The host (or directory) that was named so.
+    Remote(String),
 }
 
-impl fmt::Display for Side {
+impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Side::Local => "this host",
-            Side::Remote => "the remote",
+            Host::Here => "this host",
+            Host::Remote(name) => name,
         })
     }
 }
@@ -93,8 +93,8 @@ pub enum Error {
     /// One end could not do what was asked.
     #[error("{}", failure.causes.first().map_or("unknown failure", String::as_str))]
     Endpoint {
-        /// Which end.
-        side: Side,
+        /// Whose end.
+        host: Host,
         /// What it said.
         failure: Failure,
     },

@@ -33,7 +33,7 @@ mod transport;
 
 pub use agent::serve_stdio;
 pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, Pruned};
-pub use error::{Error, Side, SshFailure};
+pub use error::{Error, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::Interrupt;
 pub use inventory::select::Pin;

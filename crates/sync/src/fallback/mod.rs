@@ -15,9 +15,10 @@ use std::thread;
 use std::time::Duration;
 
 use dsync_engine::{DistantStore, Reach, Store, StoreSpec};
+use dsync_proto::{Failure, FailureKind};
 
 use crate::endpoint::{self, Site};
-use crate::error::Error;
+use crate::error::{Error, Host};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
@@ -74,7 +75,11 @@ impl Master {
         let interrupt = options.interrupt.of_connection();
         let folder = temporary::folder(None).map_err(Error::io("cannot make a temporary directory"))?;
         let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
-        let distant = DistantFolder::named(&name, options.tmpfolder.as_deref())?;
+        let unusable = |cause| Error::Endpoint {
+            host: Host::Remote(to.host.clone()),
+            failure: Failure { kind: FailureKind::Usage, causes: vec![cause] },
+        };
+        let distant = DistantFolder::named(&name, options.tmpfolder.as_deref()).map_err(unusable)?;
         let socket = folder.path().join("ssh");
         // What the user's configuration says of masters is about others than this one.
         let through = |role: &[&str]| {

@@ -17,9 +17,7 @@ use dsync_engine::{
     Description, DistantStore, Export, Holdings, Identity, Import, LayerSink, Reach, Store, StoreError,
     StoreKind,
 };
-use dsync_proto::{Failure, FailureKind};
 
-use crate::error::{Error, Side};
 use crate::fallback::temporary;
 use crate::inventory::assess;
 use crate::transport::destination::Destination;
@@ -256,12 +254,10 @@ pub(crate) struct DistantFolder {
 
 impl DistantFolder {
     /// A directory of this name in the folder, or in the other host's place for temporary files.
-    pub(crate) fn named(name: &str, tmpfolder: Option<&Path>) -> Result<DistantFolder, Error> {
+    pub(crate) fn named(name: &str, tmpfolder: Option<&Path>) -> Result<DistantFolder, String> {
         let base = tmpfolder.map_or("${TMPDIR:-/tmp}".into(), Path::to_string_lossy);
         if tmpfolder.is_some() && !is_plain(&base) {
-            let cause = format!("--tmpfolder {base:?} cannot be passed through every login shell");
-            let failure = Failure { kind: FailureKind::Usage, causes: vec![cause] };
-            return Err(Error::Endpoint { side: Side::Remote, failure });
+            return Err(format!("--tmpfolder {base:?} cannot be passed through every login shell"));
         }
         Ok(DistantFolder { path: format!("{base}/{name}") })
     }

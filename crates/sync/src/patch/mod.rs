@@ -22,7 +22,7 @@ use dsync_proto::{
 use crate::conversation::Step;
 use crate::convert::{from_wire, to_wire};
 use crate::endpoint::open_here;
-use crate::error::{Error, Side};
+use crate::error::{Error, Host};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
@@ -89,7 +89,7 @@ pub fn apply(
 }
 
 fn here(error: EndpointError) -> Error {
-    Error::Endpoint { side: Side::Local, failure: Failure::from(error) }
+    Error::Endpoint { host: Host::Here, failure: Failure::from(error) }
 }
 
 fn make(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use dsync_core::{Image, ImageId, ImageRef, Unreadable};
 use dsync_proto::{Failure, FailureKind, Survey};
 
-use crate::error::{Error, Side};
+use crate::error::{Error, Host};
 use crate::inventory::select::{self, Pin, Selector};
 use crate::session::report::Entry;
 
@@ -53,7 +53,7 @@ pub(crate) fn choose(
         None => Ok(chosen),
         Some(name) => {
             let causes = vec![format!("{name} is to be two images: name one of them")];
-            Err(Error::Endpoint { side: Side::Local, failure: Failure { kind: FailureKind::Usage, causes } })
+            Err(Error::Endpoint { host: Host::Here, failure: Failure { kind: FailureKind::Usage, causes } })
         }
     }
 }
@@ -118,14 +118,14 @@ pub(crate) fn unproven(selectors: &[Selector], chosen: &[Chosen]) -> Vec<String>
 }
 
 /// An image that is asked for by its ID, of a store whose IDs are those of configs, has that config.
-pub(crate) fn check_pins(chosen: &[Chosen], source: Side, id_is_config: bool) -> Result<(), Error> {
+pub(crate) fn check_pins(chosen: &[Chosen], source: &Host, id_is_config: bool) -> Result<(), Error> {
     let fits = |image: &Image| image.config.is_some_and(|config| config.as_bytes() == image.id.as_bytes());
     match chosen.iter().find(|chosen| chosen.pin != Pin::None && id_is_config && !fits(&chosen.image)) {
         None => Ok(()),
         Some(Chosen { image, .. }) => {
             let causes = vec![format!("the source gives another config than {} for that ID", image.id)];
             let failure = Failure { kind: FailureKind::AnotherImage, causes };
-            Err(Error::Endpoint { side: source, failure })
+            Err(Error::Endpoint { host: source.clone(), failure })
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use dsync_proto::{ListedConfig, ListedPlatform, Status, UnreadableImage};
+use dsync_proto::{ListedConfig, ListedPlatform, Opened, Status, UnreadableImage};
 
 use super::*;
 use crate::interrupt::Interrupt;

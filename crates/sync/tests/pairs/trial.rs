@@ -376,8 +376,8 @@ fn identity(content: bool) -> Identity {
 /// An error with its causes.
 fn said(error: dsync_sync::Error) -> String {
     match &error {
-        dsync_sync::Error::Endpoint { side, failure } => {
-            format!("{side}: {:?}: {}", failure.kind, failure.causes.join(": "))
+        dsync_sync::Error::Endpoint { host, failure } => {
+            format!("{host}: {:?}: {}", failure.kind, failure.causes.join(": "))
         }
         error => {
             let mut text = error.to_string();

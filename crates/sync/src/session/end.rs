@@ -1,0 +1,177 @@
+//! One end of a run: the endpoint of this host, or of another one behind a connection.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dsync_proto::{Open, Opened, Reply, Request};
+
+use super::{relay, words};
+use crate::error::{Error, Host};
+use crate::event::Observer;
+use crate::failure::Breach;
+use crate::interrupt::Interrupt;
+use crate::link::Link;
+use crate::outcome::Traffic;
+use crate::transport::connection::{Dialled, Served};
+use crate::transport::link_speed;
+use crate::transport::ssh::Pipe;
+
+/// An end of a run.
+pub(super) struct End {
+    pub(super) host: Host,
+    pub(super) link: Link,
+    /// The store that it has opened.
+    pub(super) store: Opened,
+    /// The connection to another host.
+    connection: Option<Connection>,
+    // The order matters: a link that is gone ends who serves it, and then nobody needs the connection.
+    _served: Served,
+    /// The child process that holds the connection, if one does.
+    pipe: Option<Pipe>,
+    observer: Arc<dyn Observer>,
+    interrupt: Interrupt,
+}
+
+/// What is known of a connection.
+struct Connection {
+    sent: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
+    /// There is no agent that could say what the other host has: layers go whole.
+    whole: bool,
+    /// The speed of the link, as it is remembered.
+    speed: Option<link_speed::Known>,
+}
+
+fn unopened() -> Opened {
+    Opened { store: String::new(), id_is_config: true, has_packages: false, version: String::new() }
+}
+
+impl End {
+    /// The end of this host.
+    pub(super) fn here(
+        link: Link,
+        served: Served,
+        observer: &Arc<dyn Observer>,
+        interrupt: &Interrupt,
+    ) -> End {
+        let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
+        let (host, store) = (Host::Here, unopened());
+        End { host, link, store, connection: None, _served: served, pipe: None, observer, interrupt }
+    }
+
+    /// The end of another host, or of what was named in its place.
+    pub(super) fn remote(
+        name: String,
+        dialled: Dialled,
+        speed: Option<link_speed::Known>,
+        observer: &Arc<dyn Observer>,
+        interrupt: &Interrupt,
+    ) -> End {
+        let Dialled { link, pipe, sent, received, whole, served } = dialled;
+        let connection = Some(Connection { sent, received, whole, speed });
+        let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
+        let (host, store) = (Host::Remote(name), unopened());
+        End { host, link, store, connection, _served: served, pipe, observer, interrupt }
+    }
+
+    pub(super) fn is_remote(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// True where layers go whole, as no agent could say what the host has.
+    pub(super) fn is_whole(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.whole)
+    }
+
+    /// Bytes a second of the link last time, if that is known.
+    pub(super) fn speed(&self) -> Option<u64> {
+        self.connection.as_ref()?.speed.as_ref().and_then(link_speed::Known::speed)
+    }
+
+    /// Remembers how fast the link was.
+    pub(super) fn note_speed(&self, speed: u64) {
+        if let Some(known) = self.connection.as_ref().and_then(|connection| connection.speed.as_ref()) {
+            known.note(speed);
+        }
+    }
+
+    /// The bytes that crossed the connection until now.
+    pub(super) fn traffic(&self) -> Traffic {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let traffic = |of: &Connection| Traffic { sent: count(&of.sent), received: count(&of.received) };
+        self.connection.as_ref().map(traffic).unwrap_or_default()
+    }
+
+    /// Opens the store.
+    pub(super) fn open(&mut self, open: Open) -> Result<(), Error> {
+        match self.ask(&Request::Open(open))? {
+            Reply::Opened(opened) => self.store = words::of_store(opened),
+            _ => return Err(Error::OutOfTurn { expected: "a store" }),
+        }
+        Ok(())
+    }
+
+    /// Sends a request.
+    pub(super) fn tell(&mut self, request: &Request) -> Result<(), Error> {
+        let told = self.link.outbox.request(request);
+        told.map_err(|error| self.lost(error))
+    }
+
+    /// Sends a request and waits for the reply.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply, Error> {
+        self.tell(request)?;
+        // Between source and target there is nothing to be said now.
+        let out_of_turn = |_| Err(Breach("it sent something out of turn".into()).into());
+        let reply = relay::reply(&mut self.link.inbox, &*self.observer, out_of_turn);
+        self.check(reply)
+    }
+
+    /// A reply, or why it is a failure.
+    pub(super) fn check(&mut self, reply: io::Result<Reply>) -> Result<Reply, Error> {
+        match reply {
+            Ok(Reply::Failed(_)) if self.interrupt.happened() => Err(Error::Interrupted),
+            // Without an agent, what fails since the connection is gone fails in this process.
+            Ok(Reply::Failed(_)) if self.is_whole() && self.ends_soon() => Err(self.lost_connection()),
+            Ok(Reply::Failed(failure)) => {
+                Err(Error::Endpoint { host: self.host.clone(), failure: words::of_failure(failure) })
+            }
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.lost(error)),
+        }
+    }
+
+    fn ends_soon(&mut self) -> bool {
+        self.pipe.as_mut().is_some_and(Pipe::ends_soon)
+    }
+
+    fn lost_connection(&mut self) -> Error {
+        let host = self.host.to_string();
+        match &mut self.pipe {
+            None => Error::Lost { host, message: String::new() },
+            Some(pipe) => {
+                pipe.end();
+                pipe.ended(&host)
+            }
+        }
+    }
+
+    /// Why it no longer answers.
+    fn lost(&mut self, error: io::Error) -> Error {
+        if self.interrupt.happened() {
+            return Error::Interrupted;
+        }
+        // What can no longer be told anything has perhaps said why.
+        let said = if self.is_remote() { self.link.inbox.failure() } else { None };
+        if let Some(what) = said.as_ref().and_then(relay::breach).or_else(|| relay::breach(&error)) {
+            self.pipe.as_mut().map(Pipe::hurry);
+            return Error::Protocol { end: self.host.to_string(), what };
+        }
+        let ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
+        match self.is_remote() && ended {
+            // The link stays as it is; its process has closed its end and says why.
+            true => self.lost_connection(),
+            false => Error::Io { what: format!("{} no longer answers", self.host), source: error },
+        }
+    }
+}
