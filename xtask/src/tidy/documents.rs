@@ -8,6 +8,11 @@ use crate::workspace::Package;
 /// What a stranger looks for.
 const REQUIRED: [&str; 5] = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"];
 
+/// Characters of a line of a document.
+const LONGEST_LINE: usize = 120;
+/// The documents that are made from records.
+const MADE: &str = "docs/benchmarks/";
+
 fn markdown(files: &[File]) -> impl Iterator<Item = &File> {
     files.iter().filter(|(path, _)| path.ends_with(".md"))
 }
@@ -61,6 +66,26 @@ pub(super) fn paths(files: &[File]) -> Vec<Finding> {
                 if ours && !there.contains(word) && !relative {
                     findings.push(Finding::at(path, number, format!("names '{word}', which is not there")));
                 }
+            }
+        }
+    }
+    findings
+}
+
+/// No line of a document is longer than a terminal shows, but for tables and what is to be copied.
+pub(super) fn lengths(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let is_written = |(path, _): &&File| !path.starts_with(MADE);
+    for (path, text) in markdown(files).filter(is_written) {
+        let mut is_code = false;
+        for (number, line) in text.lines().enumerate() {
+            let is_fence = line.trim_start().starts_with("```");
+            is_code ^= is_fence;
+            let is_free = is_code || is_fence || line.starts_with('|') || line.starts_with("    ");
+            let len = line.chars().count();
+            if !is_free && len > LONGEST_LINE {
+                let what = format!("{len} characters in a line, {LONGEST_LINE} are the most");
+                findings.push(Finding::at(path, number, what));
             }
         }
     }
@@ -154,6 +179,14 @@ mod tests {
     fn a_changelog_is_open_at_its_top() {
         assert!(changelog(&files(&[("CHANGELOG.md", "# C\n\n## [Unreleased]\n")])).is_empty());
         assert_eq!(changelog(&files(&[("CHANGELOG.md", "# Unreleased\n## 0.1.0\n")])).len(), 1);
+    }
+
+    #[test]
+    fn lines_are_not_longer_than_a_terminal() {
+        let (long, fits) = ("x".repeat(121), "ä".repeat(120));
+        let text = format!("{fits}\n```\n{long}\n```\n| {long} |\n{long}\n");
+        let found = lengths(&files(&[("a.md", &text)]));
+        assert_eq!(shown(&found), ["a.md:6: 121 characters in a line, 120 are the most"]);
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(crate) fn run() -> Result {
         documents::required(&files),
         documents::changelog(&files),
         documents::links(&files),
+        documents::lengths(&files),
         documents::paths(&files),
         documents::architecture(&files, &members),
         arrows::dependencies(&members),
