@@ -14,11 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use dsync_core::{DiffId, Digest};
+use dsync_core::{DiffId, Digest, HashingWriter};
 use dsync_delta::Listing;
 use dsync_delta::columns::ColumnsError;
 use dsync_proto::{ShortId, limits};
-use sha2::{Digest as _, Sha256};
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
 /// Of these files; what a listing is encoded in has a number of its own.
@@ -254,32 +253,14 @@ impl Cache {
         file.write_all(MAGIC)?;
         file.write_all(&[FORMAT])?;
         file.write_all(&[0; 32])?;
-        let hashed = Hashed { out: BufWriter::new(file), hash: Sha256::new() };
+        let hashed = HashingWriter::new(BufWriter::new(file));
         let mut limited = Limited { out: zstd::Encoder::new(hashed, LEVEL)?, left: LISTING_MAX };
         fill(&mut limited)?;
-        let Hashed { out, hash } = limited.out.finish()?;
+        let (digest, out) = limited.out.finish()?.digest();
         let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.seek(SeekFrom::Start((HEADER - 32) as u64))?;
-        file.write_all(&hash.finalize())?;
+        file.write_all(digest.as_bytes())?;
         file.persist(path).map(drop).map_err(|error| error.error)
-    }
-}
-
-/// Hashes what it passes on.
-struct Hashed<W> {
-    out: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 
@@ -346,10 +327,10 @@ fn read(mut file: &File) -> io::Result<impl Read> {
     file.read_exact(&mut header)?;
     let hash =
         header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&[FORMAT])).ok_or_else(damaged)?;
-    let mut hashed = Hashed { out: io::sink(), hash: Sha256::new() };
+    let mut hashed = HashingWriter::new(io::sink());
     // A longer file is cut here, so its checksum is wrong.
     io::copy(&mut file.take(LISTING_MAX), &mut hashed)?;
-    if hash != &hashed.hash.finalize()[..] {
+    if hash != &hashed.digest().0.as_bytes()[..] {
         return Err(damaged());
     }
     file.seek(SeekFrom::Start(HEADER as u64))?;

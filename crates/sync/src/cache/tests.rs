@@ -111,7 +111,7 @@ fn what_is_right_but_no_frame_is_absent() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
     let packed = b"no frame";
-    let file = [&MAGIC[..], &[FORMAT], &Sha256::digest(packed)[..], packed].concat();
+    let file = [&MAGIC[..], &[FORMAT], &Digest::of(packed).as_bytes()[..], packed].concat();
     fs::write(cache.path(&layer), file).unwrap();
     assert_eq!(cache.get(&layer), None);
     assert!(!cache.path(&layer).exists());

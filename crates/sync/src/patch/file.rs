@@ -5,9 +5,9 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use dsync_core::HashingWriter;
 use dsync_proto::{HEADER_LEN, Header, ListedImage, decode, encode, limits, room};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::link::Frame;
@@ -54,9 +54,7 @@ pub(super) enum PatchError {
 
 /// Writes a patch; its name appears when it is whole.
 pub(super) struct Writer {
-    out: BufWriter<NamedTempFile>,
-    hash: Sha256,
-    size: u64,
+    out: HashingWriter<BufWriter<NamedTempFile>>,
     path: PathBuf,
 }
 
@@ -66,36 +64,31 @@ impl Writer {
         // As any file that a person makes: the umask decides who may read it.
         let open = Permissions::from_mode(0o666);
         let out = BufWriter::new(tempfile::Builder::new().permissions(open).tempfile_in(folder)?);
-        let mut writer = Writer { out, hash: Sha256::new(), size: 0, path: path.to_owned() };
+        let mut writer = Writer { out: HashingWriter::new(out), path: path.to_owned() };
         let head = encode(head).map_err(io::Error::other)?;
-        writer.put(&MAGIC)?;
-        writer.put(&VERSION.to_le_bytes())?;
-        writer.put(&u32::try_from(head.len()).map_err(io::Error::other)?.to_le_bytes())?;
-        writer.put(&head)?;
+        writer.out.write_all(&MAGIC)?;
+        writer.out.write_all(&VERSION.to_le_bytes())?;
+        writer.out.write_all(&u32::try_from(head.len()).map_err(io::Error::other)?.to_le_bytes())?;
+        writer.out.write_all(&head)?;
         Ok(writer)
     }
 
     pub(super) fn frame(&mut self, frame: &Frame) -> io::Result<()> {
         let header = Header { channel: frame.channel, len: frame.payload.len() };
         let header = header.encode().ok_or_else(|| io::Error::other("a frame is too long"))?;
-        self.put(&header)?;
-        self.put(&frame.payload)
+        self.out.write_all(&header)?;
+        self.out.write_all(&frame.payload)
     }
 
     /// Ends the file. Returns its length.
-    pub(super) fn finish(mut self) -> io::Result<u64> {
-        let hash = self.hash.finalize();
-        self.out.write_all(&hash)?;
-        let file = self.out.into_inner().map_err(|error| error.into_error())?;
+    pub(super) fn finish(self) -> io::Result<u64> {
+        let size = self.out.len();
+        let (hash, mut out) = self.out.digest();
+        out.write_all(hash.as_bytes())?;
+        let file = out.into_inner().map_err(|error| error.into_error())?;
         file.as_file().sync_all()?;
         file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(self.size + HASH)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hash.update(bytes);
-        self.size += bytes.len() as u64;
-        self.out.write_all(bytes)
+        Ok(size + HASH)
     }
 }
 
@@ -122,11 +115,11 @@ impl Reader {
         }
         let body = size.checked_sub(HASH).ok_or(PatchError::Damaged)?;
         file.seek(SeekFrom::Start(0))?;
-        let mut hash = Sha256::new();
-        io::copy(&mut (&mut file).take(body), &mut HashWriter(&mut hash))?;
+        let mut hashed = HashingWriter::new(io::sink());
+        io::copy(&mut (&mut file).take(body), &mut hashed)?;
         let mut expected = [0; HASH as usize];
         file.read_exact(&mut expected)?;
-        if hash.finalize()[..] != expected {
+        if *hashed.digest().0.as_bytes() != expected {
             return Err(PatchError::Damaged);
         }
         let len = u32::from_le_bytes([l0, l1, l2, l3]);
@@ -163,19 +156,6 @@ impl Reader {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(Some(Frame::new(header.channel, payload)))
-    }
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -8,10 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use dsync_core::{DiffId, Digest, ImageId};
+use dsync_core::{DiffId, Digest, HashingWriter, ImageId};
 use dsync_engine::archive::decoded;
 use dsync_engine::{Identity, Import, Package, PackedLayer, StoreError};
-use sha2::{Digest as _, Sha256};
 
 use crate::target::AsContent;
 
@@ -42,20 +41,6 @@ impl AsContent for Content {
         };
         let stored = package.layers().iter().filter_map(stored).collect();
         Box::new(Unpacking { import, content: self, stored, given: HashSet::new() })
-    }
-}
-
-/// Hashes what is written.
-struct Hasher(Sha256);
-
-impl Write for Hasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -91,9 +76,9 @@ impl Import for Unpacking<'_> {
             packed.seek(SeekFrom::Start(0))?;
             decoded(BufReader::new(packed.try_clone()?))
         };
-        let mut hasher = Hasher(Sha256::new());
-        let len = io::copy(&mut plain().map_err(failed)?, &mut hasher).map_err(failed)?;
-        if hasher.0.finalize()[..] != diff_id.as_bytes()[..] {
+        let mut hashed = HashingWriter::new(io::sink());
+        let len = io::copy(&mut plain().map_err(failed)?, &mut hashed).map_err(failed)?;
+        if hashed.diff_id().0 != diff_id {
             return Err(failed(io::Error::other(format!("what comes out is not {diff_id}"))));
         }
         self.import.layer(&diff_id, len, &mut |out| io::copy(&mut plain()?.take(len), out).map(drop))
