@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use dsync_core::DiffId;
 use dsync_delta::columns::{Encoder, Mode};
-use dsync_delta::{Listing, Scanner};
+use dsync_delta::{LayerIndex, Scanner};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let old = listings(old, &HashSet::new())?;
     let known = old.iter().map(|listing| listing.diff_id).collect();
     let new = listings(new, &known)?;
-    let basis: Vec<&Listing> = old.iter().map(|listing| &**listing).collect();
+    let basis: Vec<&LayerIndex> = old.iter().map(|listing| &**listing).collect();
 
     let begun = Instant::now();
     let mut encoder = Encoder::new(&basis, Mode::Known);
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
 }
 
 /// What is in the layers of an image archive, without those that are known.
-fn listings(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Arc<Listing>>> {
+fn listings(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Arc<LayerIndex>>> {
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
     for entry in tar::Archive::new(File::open(path)?).entries()? {
         let mut entry = entry?;

@@ -15,7 +15,7 @@ use dsync_core::DiffId;
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::gather::{self, Run};
-use dsync_delta::{ChunkRef, ContentSource, Listing, Scanner, join};
+use dsync_delta::{ChunkRef, ContentSource, LayerIndex, Scanner, join};
 
 /// How many of the costliest files are shown.
 const TOP: usize = 20;
@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A layer's tar, and what is known of it.
 struct Layer {
     tar: Vec<u8>,
-    listing: Arc<Listing>,
+    listing: Arc<LayerIndex>,
 }
 
 fn main() -> Result<()> {
@@ -42,8 +42,8 @@ fn main() -> Result<()> {
     let old = layers(old, &HashSet::new())?;
     let known = old.iter().map(|layer| layer.listing.diff_id).collect();
     let new = layers(new, &known)?;
-    let basis: Vec<&Listing> = old.iter().map(|layer| &*layer.listing).collect();
-    let listings: Vec<&Listing> = new.iter().map(|layer| &*layer.listing).collect();
+    let basis: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.listing).collect();
+    let listings: Vec<&LayerIndex> = new.iter().map(|layer| &*layer.listing).collect();
 
     let begun = Instant::now();
     let mut encoder = Encoder::new(&basis, Mode::Known);
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     );
 
     let sent: Vec<ChunkRef> = encoder.literals().iter().map(Literal::spot).collect();
-    let readable: Vec<Option<&Listing>> = basis.iter().copied().map(Some).collect();
+    let readable: Vec<Option<&LayerIndex>> = basis.iter().copied().map(Some).collect();
     let batches = gather::batches(&listings, &sent, &readable, mib << 20);
     let begun = Instant::now();
     let (mut raw, mut old_raw, mut total) = (0, 0, 0);

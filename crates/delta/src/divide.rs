@@ -4,19 +4,19 @@
 //! all that comes after knows whole contents only, and the stretches that both sides have are contents of a
 //! listing like any other of the basis: the same path, what is known of the file.
 
-use crate::Listing;
+use crate::LayerIndex;
 use crate::cut::fine::Stretch;
 
 /// Layers in which contents are divided.
 #[derive(Debug, Default)]
 pub struct Divided {
     /// The layers with more contents, without ids.
-    pub layers: Vec<Listing>,
+    pub layers: Vec<LayerIndex>,
     /// For each layer and each content it had the first of those it became, and at the end how many there are.
     pub ordinals: Vec<Vec<u32>>,
     /// For each layer, of files in which a content is divided, what both sides have. These are no layers: their
     /// diff ids are those of the layers, and where their contents lie means nothing.
-    pub shared: Vec<Listing>,
+    pub shared: Vec<LayerIndex>,
     /// The origins of the contents of `shared`.
     pub parts: Vec<Vec<Copied>>,
 }
@@ -38,7 +38,7 @@ pub enum Copied {
 /// Divides contents of the layers. `literal` says which literal a content (layer, ordinal) is, `None` for one that
 /// the target has; `stretches` are those of a literal, none for one that is sent whole.
 pub fn divide<'s>(
-    new: &[&Listing],
+    new: &[&LayerIndex],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
     stretches: &dyn Fn(usize) -> &'s [Stretch],
 ) -> Divided {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::Scanner;
 
-    fn listing(files: &[(&str, usize)]) -> Listing {
+    fn listing(files: &[(&str, usize)]) -> LayerIndex {
         let mut tar = tar::Builder::new(Vec::new());
         for (seed, (name, len)) in files.iter().enumerate() {
             let mut header = tar::Header::new_gnu();
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(contents.iter().map(|content| content.len).collect::<Vec<_>>(), [100, 300, 10, 690, 200]);
         let at = layer.contents().at(1).at;
         assert_eq!((contents[1].at, contents[2].at, contents[3].at), (at, at + 300, at + 310));
-        let parts = |listing: &Listing| {
+        let parts = |listing: &LayerIndex| {
             let mut count = 0;
             listing
                 .parts(&mut |_| -> Result<(), ()> {

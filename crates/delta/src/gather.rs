@@ -15,7 +15,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use crate::{ChunkRef, Listing};
+use crate::{ChunkRef, LayerIndex};
 use names::{NewFiles, OldFile, Version, kind, versions};
 
 /// Consecutive contents of one file of a layer.
@@ -32,7 +32,7 @@ pub struct Run {
 
 impl Run {
     /// Some contents of a listing; `None` where they have 4 GiB or more.
-    pub fn of(layer: usize, listing: &Listing, contents: Range<usize>) -> Option<Run> {
+    pub fn of(layer: usize, listing: &LayerIndex, contents: Range<usize>) -> Option<Run> {
         let len = u32::try_from(listing.contents().bytes(contents.clone())).ok()?;
         let [layer, start, end] = [layer, contents.start, contents.end].map(u32::try_from);
         Some(Run { layer: layer.ok()?, start: start.ok()?, end: end.ok()?, len })
@@ -121,7 +121,12 @@ impl Batch {
 /// their order.
 ///
 /// `basis` has `None` for a layer whose bytes the source has not.
-pub fn batches(new: &[&Listing], sent: &[ChunkRef], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
+pub fn batches(
+    new: &[&LayerIndex],
+    sent: &[ChunkRef],
+    basis: &[Option<&LayerIndex>],
+    limit: u64,
+) -> Vec<Batch> {
     match basis.iter().all(Option::is_none) {
         true => in_order(new, sent.iter().copied(), std::iter::repeat(limit)),
         false => alike(new, sent, basis, limit),
@@ -137,10 +142,10 @@ const CANDIDATE: u64 = 256;
 /// come first where they have a version in as strict a sense. At most `limit` bytes, new and old together, are looked
 /// at; an old content counts once, however many new ones may be versions of it.
 pub fn candidates(
-    new: &[&Listing],
+    new: &[&LayerIndex],
     sent: &[ChunkRef],
-    basis: &[Option<&Listing>],
-    readable: &[Option<&Listing>],
+    basis: &[Option<&LayerIndex>],
+    readable: &[Option<&LayerIndex>],
     limit: u64,
 ) -> Vec<(usize, Run)> {
     let limit = limit.min(CANDIDATES);
@@ -185,7 +190,7 @@ pub fn candidates(
 /// Forms batches in the order of the spots, each of at most the bytes of its limit: for a target that has nothing and
 /// wants to write the layers as they arrive. There is always a next limit.
 pub fn in_order(
-    new: &[&Listing],
+    new: &[&LayerIndex],
     sent: impl Iterator<Item = ChunkRef>,
     mut limits: impl Iterator<Item = u64>,
 ) -> Vec<Batch> {
@@ -208,7 +213,7 @@ pub fn in_order(
 }
 
 /// Forms batches that put like beside like: of so many files at a time as are looked at together.
-fn alike(new: &[&Listing], sent: &[ChunkRef], basis: &[Option<&Listing>], limit: u64) -> Vec<Batch> {
+fn alike(new: &[&LayerIndex], sent: &[ChunkRef], basis: &[Option<&LayerIndex>], limit: u64) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut rest = sent;
     while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
@@ -218,9 +223,9 @@ fn alike(new: &[&Listing], sent: &[ChunkRef], basis: &[Option<&Listing>], limit:
 }
 
 fn together(
-    new: &[&Listing],
+    new: &[&LayerIndex],
     (files, sent): (&NewFiles, &[ChunkRef]),
-    basis: &[Option<&Listing>],
+    basis: &[Option<&LayerIndex>],
     limit: u64,
     batches: &mut Vec<Batch>,
 ) {
@@ -280,8 +285,8 @@ fn together(
 fn region(
     run: &Run,
     (file, file_len): (u32, u64),
-    new: &Listing,
-    (old, listing): (&OldFile, &Listing),
+    new: &LayerIndex,
+    (old, listing): (&OldFile, &LayerIndex),
     most: u64,
 ) -> Option<Run> {
     let layer = old.layer as usize;

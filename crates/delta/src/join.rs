@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use dsync_core::{DiffId, HashingWriter};
 
 use crate::columns::{Assembly, Origin};
-use crate::listing::Part;
+use crate::layer_index::Part;
 
 /// Where [`join`] gets contents from.
 pub trait ContentSource {

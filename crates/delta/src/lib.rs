@@ -2,7 +2,7 @@
 //! again. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
 //!
 //! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file contents, a
-//! [`Listing`] is the index of a layer without its contents, [`columns`] encode a listing against others, [`gather`] plans
+//! [`LayerIndex`] is the index of a layer without its contents, [`columns`] encode a listing against others, [`gather`] plans
 //! which contents are sent together and [`batch`] compresses them, [`join()`] puts the layer together and checks it.
 //!
 //! Two promises hold everywhere. Any bytes at all survive scan and join unchanged, tar or not: a wrong guess
@@ -16,7 +16,7 @@ pub mod cut;
 mod divide;
 pub mod gather;
 mod join;
-pub mod listing;
+pub mod layer_index;
 mod names;
 pub mod scan;
 pub mod tree;
@@ -26,6 +26,6 @@ pub use columns::{ChunkRef, Literal};
 pub use content::{ContentHasher, ContentId};
 pub use divide::{Copied, Divided, divide};
 pub use join::{ContentSource, JoinError, join};
-pub use listing::Listing;
+pub use layer_index::LayerIndex;
 pub use scan::Scanner;
 pub use wanted::{Wanted, WantedError};

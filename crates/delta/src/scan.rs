@@ -9,7 +9,7 @@ use dsync_core::ustar::BLOCK;
 use sha2::{Digest as _, Sha256};
 
 use crate::cut::{COARSE, Cutter};
-use crate::listing::{Listing, Parser};
+use crate::layer_index::{LayerIndex, Parser};
 use crate::{ContentHasher, ContentId};
 use tape::{Judged, Part, Tape};
 
@@ -115,7 +115,7 @@ impl Scanner {
     }
 
     /// The layer has ended; what was begun is closed with the length that it really has.
-    pub fn finish(mut self) -> Listing {
+    pub fn finish(mut self) -> LayerIndex {
         self.headers.extend_from_slice(&self.block[..self.filled]);
         self.headers.extend_from_slice(&self.records);
         if self.hashed >= CONTENT_MIN {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Digest};
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
 
 use crate::cache::Cache;
@@ -97,12 +97,12 @@ impl Kept {
     }
 
     /// Keeps a listing.
-    pub fn put(&self, listing: &Arc<Listing>) {
+    pub fn put(&self, listing: &Arc<LayerIndex>) {
         self.0.put(&listing.diff_id, listing);
     }
 
     /// The listing of a layer.
-    pub fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<Listing> {
+    pub fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<LayerIndex> {
         self.0.listing(diff_id, memory)
     }
 

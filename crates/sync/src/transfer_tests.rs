@@ -347,7 +347,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
     })
 }
 
-fn listing_of(layer: &[u8]) -> dsync_delta::Listing {
+fn listing_of(layer: &[u8]) -> dsync_delta::LayerIndex {
     let mut scanner = dsync_delta::Scanner::new();
     scanner.push(layer);
     scanner.finish()

@@ -9,9 +9,9 @@ use super::reference::{Basis, BasisRecord, Headers, Mtimes, Shape, Told, time};
 use super::stream::{Column, Reader, number, unzigzag};
 use super::{Literal, Mode, Origin, Used};
 use crate::ContentId;
-use crate::listing::{
-    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, Listing, RecordKind, View, canonical_number,
-    canonical_value, records,
+use crate::layer_index::{
+    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, LayerIndex, RecordKind, View,
+    canonical_number, canonical_value, records,
 };
 use crate::scan::VERBATIM_MAX;
 
@@ -57,7 +57,7 @@ pub enum ColumnsError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembly {
     /// The layer. Its contents have ids only where those were told.
-    pub listing: Listing,
+    pub listing: LayerIndex,
     /// Of each of its contents where it is.
     pub origins: Vec<Origin>,
 }
@@ -83,7 +83,7 @@ pub struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// Nothing was told yet. The basis and the mode must be those of the encoder.
-    pub fn new(basis: &'a [&'a Listing], mode: Mode, limits: Limits) -> Self {
+    pub fn new(basis: &'a [&'a LayerIndex], mode: Mode, limits: Limits) -> Self {
         Decoder {
             basis: Basis::new(basis),
             mode,

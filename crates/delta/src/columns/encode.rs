@@ -8,8 +8,8 @@ use super::reference::{Basis, BasisRecord, Headers, Matched, Mtimes, Shape, Told
 use super::stream::{Column, Writer, put, put_text, zigzag};
 use super::{Literal, Mode, Used};
 use crate::ContentId;
-use crate::listing::{
-    Content, FIELDS, Field, Group, Listing, RecordKind, View, canonical_number, canonical_value, records,
+use crate::layer_index::{
+    Content, FIELDS, Field, Group, LayerIndex, RecordKind, View, canonical_number, canonical_value, records,
 };
 use crate::names::hash;
 
@@ -31,7 +31,7 @@ pub struct Encoder<'a> {
 /// The contents that were told.
 #[derive(Debug, Default)]
 struct History {
-    layers: Vec<Arc<Listing>>,
+    layers: Vec<Arc<LayerIndex>>,
     /// The number of contents before each layer.
     starts: Vec<usize>,
     /// As what each content was told.
@@ -49,7 +49,7 @@ impl History {
 }
 
 /// The content with a number among those of all layers.
-fn key_in(layers: &[Arc<Listing>], starts: &[usize], number: usize) -> Key {
+fn key_in(layers: &[Arc<LayerIndex>], starts: &[usize], number: usize) -> Key {
     let layer = starts.partition_point(|start| *start <= number) - 1;
     key(&layers[layer].contents().at(number - starts[layer]))
 }
@@ -64,7 +64,7 @@ fn key(content: &Content) -> Key {
 
 impl<'a> Encoder<'a> {
     /// Nothing is told yet. The other side has the same listings in the same order.
-    pub fn new(basis: &'a [&'a Listing], mode: Mode) -> Self {
+    pub fn new(basis: &'a [&'a LayerIndex], mode: Mode) -> Self {
         let mut basis = Basis::new(basis);
         let paths = Paths::of(&mut basis);
         let mut contents = Index::default();
@@ -90,7 +90,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Tells a layer.
-    pub fn layer(&mut self, listing: &Arc<Listing>, out: &mut dyn Write) -> io::Result<()> {
+    pub fn layer(&mut self, listing: &Arc<LayerIndex>, out: &mut dyn Write) -> io::Result<()> {
         let mut begin = listing.diff_id.as_bytes().to_vec();
         put(listing.len, &mut begin);
         put(listing.groups() as u64, &mut begin);
@@ -111,7 +111,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// The listing of the basis that has most of the paths of a layer.
-    fn nearest(&self, listing: &Listing) -> usize {
+    fn nearest(&self, listing: &LayerIndex) -> usize {
         let mut known = vec![0_usize; self.basis.listings.len()];
         if known.len() > 1 {
             let mut cursor = listing.cursor();
@@ -134,7 +134,7 @@ impl<'a> Encoder<'a> {
 /// A layer that is being told.
 struct LayerEncoder<'e, 'a, 'o> {
     encoder: &'e mut Encoder<'a>,
-    listing: &'e Listing,
+    listing: &'e LayerIndex,
     told: Told,
     headers: Headers,
     out: Writer<'o>,

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::ColumnsError;
-use crate::listing::{Content, Cursor, GROUP_RECORDS, Group, Listing, Record, RecordKind, Records, View};
+use crate::layer_index::{
+    Content, Cursor, GROUP_RECORDS, Group, LayerIndex, Record, RecordKind, Records, View,
+};
 
 /// A group of the basis.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Matched {
 /// The groups and contents of the basis, numbered through all of its listings.
 #[derive(Debug)]
 pub(super) struct Basis<'a> {
-    pub(super) listings: &'a [&'a Listing],
+    pub(super) listings: &'a [&'a LayerIndex],
     cursors: Vec<Cursor<'a>>,
     /// Of each listing the number of its first group, and of its first content.
     starts: Vec<(usize, usize)>,
@@ -47,7 +49,7 @@ pub(super) struct Basis<'a> {
 }
 
 impl<'a> Basis<'a> {
-    pub(super) fn new(listings: &'a [&'a Listing]) -> Self {
+    pub(super) fn new(listings: &'a [&'a LayerIndex]) -> Self {
         let (mut starts, mut groups, mut contents) = (Vec::new(), 0, 0);
         for listing in listings {
             starts.push((groups, contents));

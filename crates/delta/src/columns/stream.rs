@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use super::ColumnsError;
-use crate::listing::FIELDS;
+use crate::layer_index::FIELDS;
 use dsync_core::varint;
 
 /// A column. Those of header fields follow.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::names::hash;
-use crate::{ChunkRef, Listing};
+use crate::{ChunkRef, LayerIndex};
 
 /// A file of the basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ const TOGETHER: usize = 40;
 
 impl NewFiles {
     /// Takes the next files from the beginning of what is sent, which has some bytes of them left.
-    pub(super) fn take<'s>(new: &[&Listing], sent: &mut &'s [ChunkRef]) -> Option<(Self, &'s [ChunkRef])> {
+    pub(super) fn take<'s>(new: &[&LayerIndex], sent: &mut &'s [ChunkRef]) -> Option<(Self, &'s [ChunkRef])> {
         let first = *sent.first()?;
         let mut found = NewFiles::default();
         let mut end = 0;
@@ -130,8 +130,8 @@ impl Sense {
 /// Names are compared by their hashes: millions of them are looked through, sense by sense, for those that are wanted.
 pub(super) fn versions(
     files: &NewFiles,
-    basis: &[Option<&Listing>],
-    new: &[&Listing],
+    basis: &[Option<&LayerIndex>],
+    new: &[&LayerIndex],
 ) -> Vec<Option<Version>> {
     let mut versions: Vec<Option<Version>> = vec![None; files.files.len()];
     for sense in Sense::ALL {
@@ -164,8 +164,8 @@ pub(super) fn versions(
 fn find(
     sense: Sense,
     wanted: &[(u64, u32)],
-    basis: &[Option<&Listing>],
-    new: &[&Listing],
+    basis: &[Option<&LayerIndex>],
+    new: &[&LayerIndex],
 ) -> Vec<(u64, OldFile)> {
     let mut there: Vec<u64> = Vec::new();
     if sense == Sense::Beginning {

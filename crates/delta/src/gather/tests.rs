@@ -4,7 +4,7 @@ use super::*;
 use crate::Scanner;
 
 /// A layer of files of these lengths; files of the same seed begin with the same bytes.
-fn listing(files: &[(&str, u64, usize)]) -> Listing {
+fn listing(files: &[(&str, u64, usize)]) -> LayerIndex {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, seed, len) in files {
         let mut body = vec![0; *len];
@@ -18,7 +18,7 @@ fn listing(files: &[(&str, u64, usize)]) -> Listing {
     scanner.finish()
 }
 
-fn all(listing: &Listing) -> Vec<ChunkRef> {
+fn all(listing: &LayerIndex) -> Vec<ChunkRef> {
     (0..listing.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{LIMITS, Layer, tell};
 use crate::tars::{END, Item, body, build, entry, items};
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::columns::{ColumnsError, Decoder, Encoder, Limits, Mode};
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ proptest! {
         mode in prop::sample::select(&MODES[..]),
     ) {
         let basis = layers(&[basis]);
-        let listings: Vec<&Listing> = basis.iter().map(|layer| &*layer.listing).collect();
+        let listings: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.listing).collect();
         let mut told = Vec::new();
         Encoder::new(&listings, mode).layer(&Layer::new(build(&new)).listing, &mut told).unwrap();
         for (at, value) in flips {
@@ -48,7 +48,7 @@ proptest! {
             prop_assert_eq!(contents.len(), assembly.origins.len());
             prop_assert!(contents.iter().all(|content| content.at + content.len <= assembly.listing.len));
         }
-        Listing::read(&mut &told[..], usize::MAX).ok();
+        LayerIndex::read(&mut &told[..], usize::MAX).ok();
     }
 
     #[test]
@@ -167,7 +167,7 @@ proptest! {
 
 /// The one layer against the other, after the diff id.
 fn hex(old: &[Layer], new: &Layer, mode: Mode) -> String {
-    let old: Vec<&Listing> = old.iter().map(|layer| &*layer.listing).collect();
+    let old: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.listing).collect();
     let mut told = Vec::new();
     Encoder::new(&old, mode).layer(&new.listing, &mut told).unwrap();
     assert_eq!(told[..32], *new.listing.diff_id.as_bytes());

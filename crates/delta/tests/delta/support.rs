@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use dsync_core::DiffId;
 use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::listing::Part;
-use dsync_delta::{ContentId, ContentSource, Listing, Scanner, join};
+use dsync_delta::layer_index::Part;
+use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
 
 /// More than any layer of these tests asks for.
 pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memory: 1 << 30 };
@@ -39,7 +39,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    fn of(listing: &Listing) -> Layout {
+    fn of(listing: &LayerIndex) -> Layout {
         let mut segments: Vec<Segment> = Vec::new();
         let result: Result<(), Infallible> = listing.parts(&mut |part| {
             let more = match part {
@@ -105,7 +105,7 @@ pub(crate) fn assert_sound(layout: &Layout, bytes: &[u8]) {
 /// A layer and what is known of it.
 pub(crate) struct Layer {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) listing: Arc<Listing>,
+    pub(crate) listing: Arc<LayerIndex>,
 }
 
 impl Layer {
@@ -115,8 +115,8 @@ impl Layer {
         Layer { bytes, listing: Arc::new(scanner.finish()) }
     }
 
-    fn listing(&self) -> Listing {
-        Listing::clone(&self.listing)
+    fn listing(&self) -> LayerIndex {
+        LayerIndex::clone(&self.listing)
     }
 
     pub(crate) fn content(&self, ordinal: usize) -> &[u8] {
@@ -147,7 +147,7 @@ impl ContentSource for Sources<'_> {
 /// Tells layers to somebody who has others, and asserts that they come out as they were. Returns what was told,
 /// and the literals.
 pub(crate) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Vec<Literal>) {
-    let listings: Vec<&Listing> = basis.iter().map(|layer| &*layer.listing).collect();
+    let listings: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.listing).collect();
     let mut encoder = Encoder::new(&listings, mode);
     let mut told = Vec::new();
     new.iter().for_each(|layer| encoder.layer(&layer.listing, &mut told).unwrap());
@@ -172,7 +172,7 @@ pub(crate) fn assert_survives(bytes: &[u8]) -> Layout {
     let layer = [Layer::new(bytes.to_vec())];
     let mut kept = Vec::new();
     layer[0].listing.write(&mut kept).unwrap();
-    let kept = Listing::read(&mut &kept[..], usize::MAX).unwrap();
+    let kept = LayerIndex::read(&mut &kept[..], usize::MAX).unwrap();
     assert!(kept == *layer[0].listing, "another listing");
     for mode in [Mode::Whole, Mode::Known, Mode::Full] {
         tell(&[], &layer, mode);

@@ -74,7 +74,7 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     let need = Need::Layers { layers: vec![1, 2], whole: false, basis: vec![[7; 5], [8; 5]], local: vec![0] };
     let offer = Offer {
-        basis: vec![Known::No, Known::Listing, Known::Bytes],
+        basis: vec![Known::No, Known::Index, Known::Bytes],
         stored: vec![Stored::Plain, Stored::Compressed(vec![1, 6, 6, 0, 0, 0, 0]), Stored::Opaque],
     };
     let failure =

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use dsync_core::{DiffId, Digest, HashingWriter};
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::columns::ColumnsError;
 use dsync_proto::{ShortId, limits};
 
@@ -118,8 +118,8 @@ impl Cache {
     }
 
     /// What was kept of a layer, unless it would take more memory than so much.
-    pub(crate) fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<Listing> {
-        let listing = Self::load(&self.path(diff_id), |kept| match Listing::read(kept, memory) {
+    pub(crate) fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<LayerIndex> {
+        let listing = Self::load(&self.path(diff_id), |kept| match LayerIndex::read(kept, memory) {
             Ok(listing) => Ok((kept.read(&mut [0])? == 0).then_some(listing)),
             Err(ColumnsError::Io(error)) => Err(error),
             // Of another version, or too large: that is no damage.
@@ -157,7 +157,7 @@ impl Cache {
     }
 
     /// Keeps what is known of a layer, if that can be done. The first call of a process also sees to the limit.
-    pub(crate) fn put(&self, diff_id: &DiffId, listing: &Arc<Listing>) {
+    pub(crate) fn put(&self, diff_id: &DiffId, listing: &Arc<LayerIndex>) {
         self.write(&self.path(diff_id), &mut |out| listing.write(out)).ok();
         static PRUNED: AtomicBool = AtomicBool::new(false);
         if !PRUNED.swap(true, Ordering::Relaxed) {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
 use dsync_delta::gather::Run;
 use dsync_exe::AddressMap;
@@ -192,7 +192,7 @@ impl Aligned {
     pub(crate) fn put(
         &mut self,
         file: &Whole,
-        listing: &Listing,
+        listing: &LayerIndex,
         bytes: &[u8],
         folder: &Path,
     ) -> io::Result<()> {

@@ -9,7 +9,7 @@ use dsync_delta::columns::Literal;
 use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
 use dsync_delta::gather;
 use dsync_delta::tree::{Answerer, Asker, Match};
-use dsync_delta::{ChunkRef, Copied, Divided, Listing, Wanted, divide};
+use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Wanted, divide};
 use dsync_proto::Peer;
 
 use super::question::{LOST, answer, ask, await_question};
@@ -134,12 +134,12 @@ pub(crate) fn answer_for(
     link: &mut Link,
     own: &mut Layers<'_>,
     images: &[&Image],
-    (new, literals): (&[&Listing], &[Literal]),
-    (basis, readable): (&[Arc<Listing>], &[Option<&Listing>]),
+    (new, literals): (&[&LayerIndex], &[Literal]),
+    (basis, readable): (&[Arc<LayerIndex>], &[Option<&LayerIndex>]),
     memory: u64,
 ) -> Result<Candidates, EndpointError> {
     let spots: Vec<ChunkRef> = literals.iter().map(Literal::spot).collect();
-    let listings: Vec<Option<&Listing>> = basis.iter().map(|listing| Some(&**listing)).collect();
+    let listings: Vec<Option<&LayerIndex>> = basis.iter().map(|listing| Some(&**listing)).collect();
     let runs = gather::candidates(new, &spots, &listings, readable, memory);
     let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
     let mut seen: HashSet<Place> = HashSet::new();
@@ -227,7 +227,7 @@ pub(crate) struct Parted {
 /// Divides the literals of layers. `literal` says which literal a content is, `slices` where this side has a
 /// content that is no literal, or a stretch of one.
 pub(crate) fn part(
-    new: &[&Listing],
+    new: &[&LayerIndex],
     literals: &[Literal],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
     stretches: &Stretches,

@@ -7,9 +7,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use dsync_delta::listing::{Entries, Selection};
+use dsync_delta::layer_index::{Entries, Selection};
 use dsync_delta::tree::{Answerer, Asker, Item, Match};
-use dsync_delta::{ChunkRef, ContentId, Listing};
+use dsync_delta::{ChunkRef, ContentId, LayerIndex};
 
 use super::question::{answer, ask};
 use crate::failure::EndpointError;
@@ -21,7 +21,7 @@ use crate::link::Link;
 /// contents stand for the target's.
 pub(crate) fn ask_for(
     link: &mut Link,
-    new: &[Arc<Listing>],
+    new: &[Arc<LayerIndex>],
     known: &[Shelf],
     memory: Memory,
 ) -> Result<Shelf, EndpointError> {
@@ -79,7 +79,7 @@ pub(crate) fn ask_for(
 struct Seen(Vec<u64>);
 
 impl Seen {
-    fn of<'a>(known: impl Iterator<Item = &'a Listing>, agreed: &Agreed, new: &[Arc<Listing>]) -> Self {
+    fn of<'a>(known: impl Iterator<Item = &'a LayerIndex>, agreed: &Agreed, new: &[Arc<LayerIndex>]) -> Self {
         let known = known.flat_map(|listing| listing.contents().iter()).map(|content| content.id);
         let agreed = agreed.slices.places().filter_map(|(diff_id, content)| {
             let listing = new.iter().find(|listing| listing.diff_id == diff_id)?;
@@ -103,7 +103,7 @@ fn half(id: &ContentId) -> u64 {
 /// The target's half: what it has in these layers, besides what the source knows of it.
 pub(crate) fn answer_for(
     link: &mut Link,
-    old: &[Arc<Listing>],
+    old: &[Arc<LayerIndex>],
     known: &[Shelf],
     memory: Memory,
 ) -> Result<Shelf, EndpointError> {
@@ -121,7 +121,7 @@ pub(crate) fn answer_for(
         agreed.add(&mut entries[slice], &old[slice], at..at + items.len());
     }
     drop(entries);
-    let contents = |listing: &Arc<Listing>| listing.contents().iter().map(|c| *c.id.as_bytes()).collect();
+    let contents = |listing: &Arc<LayerIndex>| listing.contents().iter().map(|c| *c.id.as_bytes()).collect();
     agreed.begin_loose();
     for Match { items, slice, at } in answer_with(link, old.iter().map(contents).collect())? {
         (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[slice], ordinal));
@@ -166,7 +166,7 @@ impl Agreed {
         self.selection.memory() as u64 + self.count * ENTRY <= self.room
     }
 
-    fn add(&mut self, from: &mut Entries<'_>, listing: &Listing, entries: Range<usize>) {
+    fn add(&mut self, from: &mut Entries<'_>, listing: &LayerIndex, entries: Range<usize>) {
         for entry in entries {
             if !self.has_room() {
                 break;
@@ -180,7 +180,7 @@ impl Agreed {
         self.selection.begin_loose();
     }
 
-    fn add_loose(&mut self, listing: &Listing, ordinal: usize) {
+    fn add_loose(&mut self, listing: &LayerIndex, ordinal: usize) {
         if self.has_room() {
             self.selection.add_loose(listing.contents().at(ordinal));
             self.slices.push([whole(listing, ordinal)]);
@@ -192,7 +192,7 @@ impl Agreed {
     }
 }
 
-fn whole(listing: &Listing, ordinal: usize) -> Slice {
+fn whole(listing: &LayerIndex, ordinal: usize) -> Slice {
     let len = listing.contents().at(ordinal).len;
     Slice { place: (listing.diff_id, ordinal), from: 0, len }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId};
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_engine::{Export, Store, StoreError};
 use dsync_proto::ShortId;
 
@@ -97,7 +97,7 @@ impl<'a> Layers<'a> {
     }
 
     /// What is known of a layer.
-    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<Listing>> {
+    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<LayerIndex>> {
         self.spool.listing(diff_id)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Most of it are listings, and the tables that are made of them; coding takes what these leave.
 
-use dsync_delta::{Listing, Scanner};
+use dsync_delta::{LayerIndex, Scanner};
 
 /// Bytes of memory that an end is to get along with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,12 @@ impl Memory {
     }
 
     /// What a listing of a layer that is sent takes, its tables included.
-    pub(crate) fn new_layer(listing: &Listing) -> u64 {
+    pub(crate) fn new_layer(listing: &LayerIndex) -> u64 {
         listing.memory() as u64 + listing.contents().len() as u64 * NEW
     }
 
     /// What one of the basis takes.
-    pub(crate) fn basis_layer(listing: &Listing) -> u64 {
+    pub(crate) fn basis_layer(listing: &LayerIndex) -> u64 {
         listing.memory() as u64 + (listing.groups().max(listing.contents().len())) as u64 * BASIS
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_engine::LayerSink;
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 /// Contents of a layer that were read once more, in their order, and where in the file each begins.
 pub(super) type Fetched = Vec<(u32, u64)>;
 /// A layer, and those of its contents that are to be read once more, in their order.
-pub(super) type Wanted = (Arc<Listing>, Vec<u32>);
+pub(super) type Wanted = (Arc<LayerIndex>, Vec<u32>);
 
 /// Copies contents of layers that come by into a file.
 pub(super) struct Pick<'a> {
@@ -118,7 +118,7 @@ mod tests {
     use dsync_delta::Scanner;
 
     /// Files of 512 bytes, each of one letter.
-    fn layer(letters: &str) -> (Vec<u8>, Arc<Listing>) {
+    fn layer(letters: &str) -> (Vec<u8>, Arc<LayerIndex>) {
         let mut tar = tar::Builder::new(Vec::new());
         for letter in letters.bytes() {
             let mut header = tar::Header::new_gnu();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_core::DiffId;
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::gather::{Batch, Run};
 
 use super::layer_set::Layers;
@@ -13,7 +13,7 @@ use super::place::{Place, Slice};
 /// A listing, and where its contents lie.
 #[derive(Debug)]
 pub(crate) struct Shelf {
-    pub(crate) listing: Arc<Listing>,
+    pub(crate) listing: Arc<LayerIndex>,
     lie: Lie,
     /// Whether the source can read the contents.
     pub(crate) is_readable: bool,
@@ -82,12 +82,12 @@ impl Slices {
 
 impl Shelf {
     /// A layer.
-    pub(crate) fn layer(listing: Arc<Listing>, is_readable: bool) -> Shelf {
+    pub(crate) fn layer(listing: Arc<LayerIndex>, is_readable: bool) -> Shelf {
         Shelf { lie: Lie::Layer(listing.diff_id), listing, is_readable }
     }
 
     /// A listing whose contents are these.
-    pub(crate) fn slices(listing: Listing, slices: Slices, is_readable: bool) -> Shelf {
+    pub(crate) fn slices(listing: LayerIndex, slices: Slices, is_readable: bool) -> Shelf {
         Shelf { listing: Arc::new(listing), lie: Lie::Slices(slices), is_readable }
     }
 
@@ -115,12 +115,12 @@ impl Shelf {
 }
 
 /// The listings.
-pub(crate) fn listings(shelves: &[Shelf]) -> Vec<&Listing> {
+pub(crate) fn listings(shelves: &[Shelf]) -> Vec<&LayerIndex> {
     shelves.iter().map(|shelf| &*shelf.listing).collect()
 }
 
 /// The listings of those that the source can read.
-pub(crate) fn readable(shelves: &[Shelf]) -> Vec<Option<&Listing>> {
+pub(crate) fn readable(shelves: &[Shelf]) -> Vec<Option<&LayerIndex>> {
     shelves.iter().map(|shelf| shelf.is_readable.then_some(&*shelf.listing)).collect()
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dsync_core::DiffId;
 use dsync_delta::gather::Run;
-use dsync_delta::{Listing, Scanner};
+use dsync_delta::{LayerIndex, Scanner};
 use dsync_engine::LayerSink;
 use dsync_proto::ShortId;
 
@@ -39,7 +39,7 @@ pub(super) struct Spool {
     role: Role,
     /// Where each kept layer begins, and how long it is.
     kept: HashMap<DiffId, (u64, u64)>,
-    listings: HashMap<DiffId, Arc<Listing>>,
+    listings: HashMap<DiffId, Arc<LayerIndex>>,
     memory: Memory,
     interrupt: Interrupt,
     /// What the listings take of it, those of new layers and those of others.
@@ -75,14 +75,14 @@ impl Spool {
         self.memory.share().saturating_sub(self.taken[self.role as usize])
     }
 
-    fn cost(&self, listing: &Listing) -> u64 {
+    fn cost(&self, listing: &LayerIndex) -> u64 {
         match self.role {
             Role::New => Memory::new_layer(listing),
             Role::Basis => Memory::basis_layer(listing),
         }
     }
 
-    fn know(&mut self, diff_id: DiffId, listing: Listing) {
+    fn know(&mut self, diff_id: DiffId, listing: LayerIndex) {
         self.taken[self.role as usize] += self.cost(&listing);
         self.listings.insert(diff_id, Arc::new(listing));
     }
@@ -147,7 +147,7 @@ impl Spool {
         self.listings.retain(|id, _| self.kept.contains_key(id) || !diff_ids.contains(id));
     }
 
-    pub(super) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<Listing>> {
+    pub(super) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<LayerIndex>> {
         self.listings.get(diff_id)
     }
 
@@ -181,7 +181,7 @@ impl Spool {
 
 /// A layer that is kept, for another thread.
 pub(crate) struct Kept {
-    pub(crate) listing: Arc<Listing>,
+    pub(crate) listing: Arc<LayerIndex>,
     file: Arc<File>,
     at: u64,
 }
@@ -273,7 +273,7 @@ impl Spool {
     }
 
     /// Takes the listing of a layer that came, which is whole or has its end in large pieces.
-    fn list(&mut self, diff_id: DiffId, listing: Listing, is_whole: bool) -> io::Result<()> {
+    fn list(&mut self, diff_id: DiffId, listing: LayerIndex, is_whole: bool) -> io::Result<()> {
         let fits = self.cost(&listing) <= self.left();
         match (self.role, is_whole, fits) {
             (_, true, true) => {

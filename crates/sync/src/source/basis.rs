@@ -43,7 +43,7 @@ impl<'a> Basis<'a> {
                     (Some(diff_id), Known::Bytes)
                 }
                 None => match own.recall_short(short) {
-                    Some(diff_id) => (Some(diff_id), Known::Listing),
+                    Some(diff_id) => (Some(diff_id), Known::Index),
                     None => (None, Known::No),
                 },
             };

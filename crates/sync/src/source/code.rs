@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use dsync_core::DiffId;
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::gather::{Batch, Run};
 use dsync_exe::{Code, find_code};
 
@@ -28,7 +28,7 @@ pub(crate) enum Version<'a> {
     /// Such with the addresses of a new one.
     Planned,
     /// What both sides have of a new file, which is in this listing.
-    Shared(&'a Listing),
+    Shared(&'a LayerIndex),
 }
 
 /// The programs in layers.
@@ -43,7 +43,7 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Finds those in a layer.
-    pub(crate) fn add(&mut self, listing: &Listing, read_at: &ReadAt<'_>) -> io::Result<()> {
+    pub(crate) fn add(&mut self, listing: &LayerIndex, read_at: &ReadAt<'_>) -> io::Result<()> {
         let mut programs = BTreeMap::new();
         for file in listing.files().filter(|file| file.len >= LEAST_FILE) {
             let begin = listing.contents().at(file.contents.start).at;
@@ -61,7 +61,7 @@ impl Programs {
     pub(crate) fn of<'a>(
         &self,
         batch: &Batch,
-        new: &[&Listing],
+        new: &[&LayerIndex],
         version: &dyn Fn(&Run) -> Version<'a>,
     ) -> Stretches {
         let mut stretches = Stretches::default();
@@ -85,7 +85,7 @@ impl Programs {
     }
 
     /// The code in an item, whose contents lie in the layer of this listing.
-    fn find(&self, listing: &Listing, run: &Run, item: usize, stretches: &mut Vec<Stretch>) {
+    fn find(&self, listing: &LayerIndex, run: &Run, item: usize, stretches: &mut Vec<Stretch>) {
         let Some(programs) = self.layers.get(&listing.diff_id).filter(|programs| !programs.is_empty()) else {
             return;
         };

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use dsync_core::{DiffId, Image};
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::columns::Encoder;
 use dsync_delta::gather::{self, Batch, Run};
 use dsync_engine::Export;
@@ -166,12 +166,12 @@ impl Sender<'_> {
         self.out.finish().map_err(EndpointError::io(LOST))?;
         let costs = if how.explain {
             let layers = &self.layers;
-            let position = |listing: &Listing| position(image, listing);
+            let position = |listing: &LayerIndex| position(image, listing);
             let listings = layers.iter().map(|kept| &*kept.listing);
             let explained: Vec<explain::Layer<'_>> =
                 listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
             let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer()].load(run, out);
-            let new: Vec<&Listing> = layers.iter().map(|kept| &*kept.listing).collect();
+            let new: Vec<&LayerIndex> = layers.iter().map(|kept| &*kept.listing).collect();
             let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
             let sources = Sources { new: &load_new, old: &no_old, code: &code };
             explain::costs(&batches, &sizes, &explained, sources, self.pace.effort())

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::gather::{self, Batch, Run};
 use dsync_proto::{Cost, Event, Phase, Reply};
 
@@ -40,7 +40,7 @@ impl<'a> Contents<'a> {
     pub(super) fn prepare(
         transfer: &Transfer<'_>,
         own: &'a mut Layers<'_>,
-        (layers, sent): (&'a [Arc<Listing>], &'a Sent),
+        (layers, sent): (&'a [Arc<LayerIndex>], &'a Sent),
         (old, basis): (&'a [Shelf], &Basis<'_>),
     ) -> Result<Self, EndpointError> {
         const UNREAD: &str = "cannot read a content";

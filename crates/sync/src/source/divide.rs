@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_delta::columns::Literal;
-use dsync_delta::{ChunkRef, Copied, Divided, Listing};
+use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
 use crate::conversation::parts::{self, Parted, Stretches};
 use crate::layers::{Shelf, Slice, Slices};
@@ -16,7 +16,7 @@ pub(super) struct Sent {
 
 /// Divides the literals of new layers by the stretches that the target has, which become more of the basis.
 pub(super) fn divide(
-    new: &[Arc<Listing>],
+    new: &[Arc<LayerIndex>],
     literals: &[Literal],
     stretches: &Stretches,
     basis: &mut Vec<Shelf>,
@@ -26,14 +26,14 @@ pub(super) fn divide(
         let layers = new.iter().map(|listing| Shelf::layer(Arc::clone(listing), true)).collect();
         return Sent { layers, spots };
     }
-    let new: Vec<&Listing> = new.iter().map(|listing| &**listing).collect();
+    let new: Vec<&LayerIndex> = new.iter().map(|listing| &**listing).collect();
     let Parted { shared, divided, sent } = part(&new, literals, stretches);
     basis.extend(shared);
     Sent { layers: divided_layers(&new, divided), spots: sent }
 }
 
 /// Divides the literals: what is no literal, or a stretch of one that is known, lies in the new layers themselves.
-fn part(new: &[&Listing], literals: &[Literal], stretches: &Stretches) -> Parted {
+fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Parted {
     // A content is a literal wherever it is: those that are divided are found by what they are.
     let key = |spot: ChunkRef| {
         let content = new[spot.layer as usize].contents().at(spot.content as usize);
@@ -62,9 +62,9 @@ fn part(new: &[&Listing], literals: &[Literal], stretches: &Stretches) -> Parted
 }
 
 /// The new layers with contents divided, which lie in the layers as they were.
-fn divided_layers(new: &[&Listing], divided: Divided) -> Vec<Shelf> {
+fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<Shelf> {
     let layers = divided.layers.into_iter().zip(divided.ordinals).zip(new);
-    let shelf = |((parted, ordinals), layer): ((Listing, Vec<u32>), &&Listing)| {
+    let shelf = |((parted, ordinals), layer): ((LayerIndex, Vec<u32>), &&LayerIndex)| {
         let mut slices = Slices::default();
         for (ordinal, ends) in ordinals.windows(2).enumerate() {
             let mut from = 0;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
 use dsync_delta::gather::{Batch, Run};
 use dsync_proto::{Cost, limits};
@@ -17,7 +17,7 @@ const MOST: usize = limits::COSTS - 2 * limits::LAYERS;
 
 /// A layer of the new image.
 pub(crate) struct Layer<'a> {
-    pub(crate) listing: &'a Listing,
+    pub(crate) listing: &'a LayerIndex,
     /// Which layer of the image it is.
     pub(crate) position: u32,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId, Platform};
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::columns::{Encoder, Literal};
 use dsync_engine::{Package, PackedLayer, Store, StoreError};
 use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
@@ -184,7 +184,7 @@ impl<'a> Transfer<'a> {
         &mut self,
         own: &Layers<'_>,
         basis: &Basis<'_>,
-        new: &[Arc<Listing>],
+        new: &[Arc<LayerIndex>],
     ) -> Result<Vec<Shelf>, EndpointError> {
         let mut old = basis.shelves(own);
         if basis.has_unknown() {
@@ -199,7 +199,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn send_headers(
         &mut self,
         config: &[u8],
-        new: &[Arc<Listing>],
+        new: &[Arc<LayerIndex>],
         old: &[Shelf],
         whole: bool,
     ) -> Result<Vec<Literal>, EndpointError> {
@@ -229,7 +229,7 @@ impl<'a> Transfer<'a> {
         &mut self,
         own: &Layers<'_>,
         basis: &Basis<'_>,
-        new: &[Arc<Listing>],
+        new: &[Arc<LayerIndex>],
         literals: &[Literal],
     ) -> Result<Parts, EndpointError> {
         if basis.is_readable() {
@@ -248,7 +248,7 @@ impl<'a> Transfer<'a> {
 }
 
 /// The number of a layer in the image, from 0 for the lowest.
-pub(super) fn position(image: &Image, layer: &Listing) -> u32 {
+pub(super) fn position(image: &Image, layer: &LayerIndex) -> u32 {
     let position = image.diff_ids.iter().position(|id| *id == layer.diff_id);
     position.and_then(|position| position.try_into().ok()).unwrap_or(u32::MAX)
 }

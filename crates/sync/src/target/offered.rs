@@ -8,7 +8,7 @@ use dsync_core::{DiffId, Image};
 use dsync_delta::columns::{Assembly, ColumnsError, Decoder, Limits, Literal, Origin};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::gather::{self, Batch};
-use dsync_delta::{ChunkRef, Copied, Listing};
+use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer, limits};
 
 use crate::coding::section::Told;
@@ -31,9 +31,9 @@ pub(crate) struct Basis {
     /// The layers that the source knows, and what both agreed on.
     pub(crate) shelves: Vec<Shelf>,
     /// The layers that the source cannot read.
-    hidden: Vec<Arc<Listing>>,
+    hidden: Vec<Arc<LayerIndex>>,
     /// The layers that it does not know.
-    unknown: Vec<Arc<Listing>>,
+    unknown: Vec<Arc<LayerIndex>>,
 }
 
 impl Basis {
@@ -73,7 +73,7 @@ pub(crate) struct Offered {
     recipes: Vec<Assembly>,
     /// The literals, as they are sent.
     pub(crate) literals: Vec<Literal>,
-    hidden: Vec<Arc<Listing>>,
+    hidden: Vec<Arc<LayerIndex>>,
 }
 
 impl Offered {
@@ -98,7 +98,7 @@ impl Offered {
         Ok(Offered { config, basis: basis.shelves, recipes, literals, hidden: basis.hidden })
     }
 
-    fn new_layers(&self) -> Vec<&Listing> {
+    fn new_layers(&self) -> Vec<&LayerIndex> {
         self.recipes.iter().map(|recipe| &recipe.listing).collect()
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_delta::columns::{Decoder, Encoder, Limits, Mode, Origin};
-use dsync_delta::{ContentSource, Listing, join};
+use dsync_delta::{ContentSource, LayerIndex, join};
 
 use super::layer::Layer;
 use crate::pieces::{exactly, joined};
@@ -73,13 +73,13 @@ fn run(input: &[u8]) {
             tell_again(&Arc::new(recipe.listing));
         }
     }
-    if let Ok(listing) = Listing::read(&mut &told[..], LIMITS.memory) {
+    if let Ok(listing) = LayerIndex::read(&mut &told[..], LIMITS.memory) {
         tell_again(&Arc::new(listing));
     }
 }
 
 /// What was accepted is a layer like any other.
-fn tell_again(listing: &Arc<Listing>) {
+fn tell_again(listing: &Arc<LayerIndex>) {
     let mut told = Vec::new();
     let mut encoder = Encoder::new(&[], Mode::Full);
     encoder.layer(listing, &mut told).expect("memory does not fail");

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use dsync_core::DiffId;
 use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::{ContentId, ContentSource, Listing, Scanner, join};
+use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
 
 /// More than any layer of an input asks for.
 pub(super) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memory: 8 << 20 };
 
 pub(super) struct Layer {
     pub(super) bytes: Vec<u8>,
-    pub(super) listing: Arc<Listing>,
+    pub(super) listing: Arc<LayerIndex>,
 }
 
 impl Layer {
@@ -36,7 +36,7 @@ impl Layer {
 }
 
 /// What a scanner lists that is given so many bytes at a time.
-pub(super) fn scan(bytes: &[u8], most: usize) -> Listing {
+pub(super) fn scan(bytes: &[u8], most: usize) -> LayerIndex {
     let mut scanner = Scanner::new();
     bytes.chunks(most.clamp(1, 1 << 30)).for_each(|piece| scanner.push(piece));
     scanner.finish()
@@ -63,7 +63,7 @@ impl ContentSource for Contents<'_> {
 
 /// Tells layers to somebody who has others: they come out as they were. Returns what was told.
 pub(super) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> Vec<u8> {
-    let listings: Vec<&Listing> = basis.iter().map(|layer| &*layer.listing).collect();
+    let listings: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.listing).collect();
     let mut encoder = Encoder::new(&listings, mode);
     let mut told = Vec::new();
     new.iter().for_each(|layer| encoder.layer(&layer.listing, &mut told).expect("memory does not fail"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dsync_delta::Listing;
+use dsync_delta::LayerIndex;
 use dsync_delta::columns::Mode;
 
 use super::layer::{Layer, scan, tell};
@@ -27,7 +27,7 @@ fn run(input: &[u8]) {
         let mut kept = Vec::new();
         layer.listing.write(&mut kept).expect("memory does not fail");
         let mut rest = &kept[..];
-        let read = Listing::read(&mut rest, 8 << 20).expect("a listing is read as it was written");
+        let read = LayerIndex::read(&mut rest, 8 << 20).expect("a listing is read as it was written");
         assert!(read == *layer.listing && rest.is_empty(), "another listing");
         let mut again = Vec::new();
         Arc::new(read).write(&mut again).expect("memory does not fail");

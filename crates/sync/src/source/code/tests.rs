@@ -13,7 +13,7 @@ const FUNCTIONS: usize = 3000;
 /// A layer of files.
 struct Layer {
     tar: Vec<u8>,
-    listing: Arc<Listing>,
+    listing: Arc<LayerIndex>,
 }
 
 impl Layer {

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::Listing;
+use super::LayerIndex;
 use super::packed::Block;
 use super::records::View;
 
 /// Reads groups of a listing; the next one, or one nearby, costs least.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
-    listing: &'a Listing,
+    listing: &'a LayerIndex,
     /// The number of the block that was unpacked last, and the block.
     block: Option<(usize, Rc<Block>)>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Group {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(listing: &'a Listing) -> Self {
+    pub(super) fn new(listing: &'a LayerIndex) -> Self {
         Cursor { listing, block: None }
     }
 

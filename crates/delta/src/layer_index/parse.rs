@@ -4,7 +4,7 @@
 use dsync_core::ustar::{BLOCK, octal, padding};
 use dsync_core::{DiffId, pax};
 
-use super::{Builder, Field, Fields, Listing, RecordKind};
+use super::{Builder, Field, Fields, LayerIndex, RecordKind};
 use crate::ContentId;
 
 /// The longest body that is taken with its header.
@@ -59,7 +59,7 @@ impl Parser {
     }
 
     /// The layer has ended.
-    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> Listing {
+    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> LayerIndex {
         if self.pending > 0 && padding(self.pending) == 0 {
             self.listing.pad();
         }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use dsync_core::{DiffId, pax};
 
 use super::{
-    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, Listing, RecordKind, View, canonical_number,
-    records,
+    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, LayerIndex, RecordKind, View,
+    canonical_number, records,
 };
 use crate::ContentId;
 
@@ -17,7 +17,7 @@ const NEVER: &[u8] = b"00000000000";
 /// The entries of a layer.
 #[derive(Debug)]
 pub struct Entries<'a> {
-    listing: &'a Listing,
+    listing: &'a LayerIndex,
     cursor: Cursor<'a>,
 }
 
@@ -27,7 +27,7 @@ pub struct Selection(Builder);
 
 impl<'a> Entries<'a> {
     /// Of this layer.
-    pub fn of(listing: &'a Listing) -> Self {
+    pub fn of(listing: &'a LayerIndex) -> Self {
         Entries { listing, cursor: listing.cursor() }
     }
 
@@ -128,7 +128,7 @@ impl Selection {
     }
 
     /// A listing of them all. It is of no layer, so its diff id is all zeros, and where contents lie means nothing.
-    pub fn finish(self) -> Listing {
+    pub fn finish(self) -> LayerIndex {
         let (mut listing, len) = self.0.finish(DiffId::from_bytes([0; 32]), 0);
         listing.len = len.unwrap_or(0);
         listing
@@ -183,7 +183,7 @@ mod tests {
     use crate::columns::{Decoder, Encoder, Limits, Mode};
 
     /// Three files, of which one has its times in pax records too.
-    fn listing(mtime: u64, changed: u8) -> Listing {
+    fn listing(mtime: u64, changed: u8) -> LayerIndex {
         let mut tar = tar::Builder::new(Vec::new());
         for (name, byte) in [("a", 1), ("b", changed), ("c", 3)] {
             if name == "a" {
@@ -201,7 +201,7 @@ mod tests {
         scanner.finish()
     }
 
-    fn ids(listing: &Listing) -> Vec<[u8; 16]> {
+    fn ids(listing: &LayerIndex) -> Vec<[u8; 16]> {
         let mut ids = Vec::new();
         Entries::of(listing).ids(&mut ids);
         ids
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_selection_is_equal_on_both_sides_and_serves_as_a_basis() {
         let (old, new) = (listing(1_700_000_000, 2), Arc::new(listing(1_800_000_000, 9)));
-        let select = |listing: &Listing| {
+        let select = |listing: &LayerIndex| {
             let (mut entries, mut selection) = (Entries::of(listing), Selection::new());
             let contents = [0..1, 2..3, 3..7, 9..9].map(|range| selection.add(&mut entries, range));
             assert_eq!(contents, [0..1, 2..3, 3..3, 0..0]);
@@ -234,7 +234,8 @@ mod tests {
         let mut decoder = Decoder::new(&theirs, Mode::Known, limits);
         let assembly = decoder.layer(&mut &told[..]).unwrap();
         assert_eq!(decoder.literals().len(), 1);
-        let lens = |listing: &Listing| listing.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
+        let lens =
+            |listing: &LayerIndex| listing.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
         assert_eq!(lens(&assembly.listing), lens(&new));
         assert_eq!(ids(&assembly.listing).len(), ids(&new).len());
     }

@@ -5,7 +5,7 @@ use dsync_core::ustar::padding;
 
 use super::packed::Packer;
 use super::records::{RecordKind, Records};
-use super::{Contents, Fields, Listing};
+use super::{Contents, Fields, LayerIndex};
 use crate::ContentId;
 
 /// Puts a listing together. Where each content lies follows from what comes before it.
@@ -104,13 +104,13 @@ impl Builder {
     }
 
     /// The listing, and how long the records make the layer.
-    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> (Listing, Option<u64>) {
+    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> (LayerIndex, Option<u64>) {
         self.end_record();
         if self.open.len() > 0 {
             self.packer.push(&self.open, &self.contents);
         }
         self.contents.shrink_to_fit();
-        let listing = Listing { diff_id, len, packed: self.packer.finish(), contents: self.contents };
+        let listing = LayerIndex { diff_id, len, packed: self.packer.finish(), contents: self.contents };
         (listing, self.place)
     }
 

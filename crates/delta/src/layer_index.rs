@@ -34,7 +34,7 @@ use packed::Packed;
 pub(crate) use parse::{Parser, records};
 pub(crate) use records::{GROUP_RECORDS, Record, RecordKind, Records, View};
 
-/// The version of [`Listing::write`], to be counted up when records, columns or cuts change.
+/// The version of [`LayerIndex::write`], to be counted up when records, columns or cuts change.
 const FORMAT: u8 = 4;
 
 /// A file with at least one content.
@@ -42,7 +42,7 @@ const FORMAT: u8 = 4;
 pub struct File {
     /// As the tar has it; empty in what is no tar.
     pub path: Vec<u8>,
-    /// Which of [`Listing::contents`] it is made of.
+    /// Which of [`LayerIndex::contents`] it is made of.
     pub contents: Range<usize>,
     /// Bytes in these contents.
     pub len: u64,
@@ -50,7 +50,7 @@ pub struct File {
 
 /// A layer without its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
+pub struct LayerIndex {
     /// SHA-256 of the whole layer.
     pub diff_id: DiffId,
     /// Bytes in the layer.
@@ -70,7 +70,7 @@ pub enum Part<'a> {
     Content(usize),
 }
 
-impl Listing {
+impl LayerIndex {
     /// Writes the bytes by which a listing can be kept: columns without a basis, to be compressed by the caller.
     pub fn write(self: &Arc<Self>, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&[FORMAT])?;
@@ -108,8 +108,8 @@ impl Listing {
         [a, b, c]
     }
 
-    /// Reads what [`Listing::write`] wrote, and not a byte more, in at most so many bytes of memory.
-    pub fn read(input: &mut dyn Read, memory: usize) -> Result<Listing, ColumnsError> {
+    /// Reads what [`LayerIndex::write`] wrote, and not a byte more, in at most so many bytes of memory.
+    pub fn read(input: &mut dyn Read, memory: usize) -> Result<LayerIndex, ColumnsError> {
         let mut format = [0];
         input.read_exact(&mut format)?;
         if format != [FORMAT] {
@@ -146,7 +146,7 @@ impl Listing {
 
     /// The same layer with contents divided where `ends` says, counted from the begin of each; none leaves one
     /// whole. Ids are not kept. Also for each content the first of those it became, and how many there are in the end.
-    pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (Listing, Vec<u32>) {
+    pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (LayerIndex, Vec<u32>) {
         let mut divided = Builder::default();
         let mut ordinals = Vec::with_capacity(self.contents.len() + 1);
         let mut cursor = self.cursor();
@@ -175,7 +175,7 @@ impl Listing {
 
     /// The entries for which `keep` has contents, with contents of these lengths in place of their own. This is no
     /// layer: where a content lies means nothing.
-    pub(crate) fn with_contents(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<u64>) -> Listing {
+    pub(crate) fn with_contents(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<u64>) -> LayerIndex {
         let mut listing = Builder::default();
         let mut cursor = self.cursor();
         for group in 0..self.groups() {
