@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dsync_core::DiffId;
-use dsync_delta::columns::{Encoder, Mode};
+use dsync_delta::header_delta::{Encoder, Mode};
 use dsync_delta::{LayerIndex, Scanner};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;

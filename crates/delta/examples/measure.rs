@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use dsync_core::DiffId;
 use dsync_delta::batch::{self, Effort, Items};
-use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::gather::{self, Run};
+use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
+use dsync_delta::plan::{self, Run};
 use dsync_delta::{ChunkRef, ContentSource, LayerIndex, Scanner, join};
 
 /// How many of the costliest files are shown.
@@ -63,7 +63,7 @@ fn main() -> Result<()> {
 
     let sent: Vec<ChunkRef> = encoder.literals().iter().map(Literal::spot).collect();
     let readable: Vec<Option<&LayerIndex>> = basis.iter().copied().map(Some).collect();
-    let batches = gather::batches(&listings, &sent, &readable, mib << 20);
+    let batches = plan::batches(&listings, &sent, &readable, mib << 20);
     let begun = Instant::now();
     let (mut raw, mut old_raw, mut total) = (0, 0, 0);
     let mut top = Vec::new();

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use dsync_core::{DiffId, HashingWriter};
 
-use crate::columns::{Assembly, Origin};
+use crate::header_delta::{Assembly, Origin};
 use crate::layer_index::Part;
 
 /// Where [`join`] gets contents from.

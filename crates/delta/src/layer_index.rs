@@ -24,7 +24,7 @@ use std::sync::Arc;
 use dsync_core::DiffId;
 use dsync_core::ustar::{BLOCK, padding};
 
-use crate::columns::{ColumnsError, Decoder, Encoder, Limits, Mode};
+use crate::header_delta::{Decoder, Encoder, HeaderDeltaError, Limits, Mode};
 pub(crate) use builder::Builder;
 pub use contents::{CONTENT_MAX, Content, Contents};
 pub(crate) use cursor::{Cursor, Group};
@@ -109,11 +109,11 @@ impl LayerIndex {
     }
 
     /// Reads what [`LayerIndex::write`] wrote, and not a byte more, in at most so many bytes of memory.
-    pub fn read(input: &mut dyn Read, memory: usize) -> Result<LayerIndex, ColumnsError> {
+    pub fn read(input: &mut dyn Read, memory: usize) -> Result<LayerIndex, HeaderDeltaError> {
         let mut format = [0];
         input.read_exact(&mut format)?;
         if format != [FORMAT] {
-            return Err(ColumnsError::Malformed("an unknown version"));
+            return Err(HeaderDeltaError::Malformed("an unknown version"));
         }
         let limits = Limits { memory, ..Limits::ANY };
         Ok(Decoder::new(&[], Mode::Full, limits).layer(input)?.listing)

@@ -10,21 +10,21 @@
 //! before as many bytes of it have arrived.
 
 pub mod batch;
-pub mod columns;
 mod content;
 pub mod cut;
 mod divide;
-pub mod gather;
+pub mod header_delta;
 mod join;
 pub mod layer_index;
 mod names;
+pub mod plan;
 pub mod scan;
 pub mod tree;
 mod wanted;
 
-pub use columns::{ChunkRef, Literal};
 pub use content::{ContentHasher, ContentId};
 pub use divide::{Copied, Divided, divide};
+pub use header_delta::{ChunkRef, Literal};
 pub use join::{ContentSource, JoinError, join};
 pub use layer_index::LayerIndex;
 pub use scan::Scanner;

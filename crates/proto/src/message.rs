@@ -375,7 +375,7 @@ pub enum Peer {
 /// The beginning of a layer's diff id. Two layers of a host that begin alike cost bytes, and nothing else.
 pub type ShortId = [u8; 5];
 
-/// The beginning of a keyed hash over the contents of a layer: `dsync_delta::Index::proof`. It has 24 bits because a
+/// The beginning of a keyed hash over the contents of a layer: `dsync_delta::LayerIndex::proof`. It has 24 bits because a
 /// target has one try in each transfer that a user begins.
 pub type LayerProof = [u8; 3];
 

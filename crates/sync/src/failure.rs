@@ -4,8 +4,8 @@ use std::io;
 
 use dsync_core::Digest;
 use dsync_delta::batch::BatchError;
-use dsync_delta::columns::ColumnsError;
 use dsync_delta::cut::fine::LengthsError;
+use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_delta::tree::TreeError;
 use dsync_delta::{JoinError, WantedError};
 use dsync_engine::StoreError;
@@ -49,7 +49,7 @@ pub(crate) enum EndpointError {
     #[error("a rebuilt layer is not the one that was asked for")]
     Join(#[source] JoinError),
     #[error("what the source tells of its layers cannot be used")]
-    Columns(#[source] ColumnsError),
+    HeaderDelta(#[source] HeaderDeltaError),
     #[error("what the source sent cannot be unpacked")]
     Batch(#[from] BatchError),
     #[error("the basis cannot be used: {0}")]
@@ -115,13 +115,13 @@ impl From<TooLarge> for io::Error {
     }
 }
 
-impl From<ColumnsError> for EndpointError {
-    fn from(error: ColumnsError) -> Self {
+impl From<HeaderDeltaError> for EndpointError {
+    fn from(error: HeaderDeltaError) -> Self {
         match error {
-            ColumnsError::Limit { .. } => Breach(error.to_string()).into(),
+            HeaderDeltaError::Limit { .. } => Breach(error.to_string()).into(),
             // A part that is no part of what is told.
-            ColumnsError::Io(source) => EndpointError::Io { what: SILENT, source },
-            error => EndpointError::Columns(error),
+            HeaderDeltaError::Io(source) => EndpointError::Io { what: SILENT, source },
+            error => EndpointError::HeaderDelta(error),
         }
     }
 }
@@ -172,7 +172,7 @@ impl EndpointError {
             EndpointError::Tree(TreeError::Answer(_) | TreeError::Unasked) => FailureKind::Protocol,
             // What the two sides do not both know does not decode, or makes something else.
             EndpointError::Basis(_)
-            | EndpointError::Columns(_)
+            | EndpointError::HeaderDelta(_)
             | EndpointError::Batch(_)
             | EndpointError::Tree(_)
             | EndpointError::Lengths(_) => FailureKind::Mismatch,
@@ -224,7 +224,7 @@ impl From<EndpointError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use dsync_delta::columns::Origin;
+    use dsync_delta::header_delta::Origin;
 
     use super::*;
     use dsync_proto::{Peer, decode};

@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
     use crate::Scanner;
-    use crate::columns::{Decoder, Encoder, Limits, Mode};
+    use crate::header_delta::{Decoder, Encoder, Limits, Mode};
 
     /// Three files, of which one has its times in pax records too.
     fn listing(mtime: u64, changed: u8) -> LayerIndex {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::support::{LIMITS, Layer};
 use crate::tars::{END, body, entry};
 use dsync_core::DiffId;
-use dsync_delta::columns::{Assembly, Decoder, Encoder, Mode, Origin};
+use dsync_delta::header_delta::{Assembly, Decoder, Encoder, Mode, Origin};
 use dsync_delta::{ContentSource, JoinError, join};
 
 /// A file of 100 bytes.

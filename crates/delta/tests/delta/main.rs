@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-mod columns;
+mod header_delta;
 mod join;
 mod scan;
 mod support;

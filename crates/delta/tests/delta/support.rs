@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
-use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
+use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::layer_index::Part;
 use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
 

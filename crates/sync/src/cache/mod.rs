@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use dsync_core::{DiffId, Digest, HashingWriter};
 use dsync_delta::LayerIndex;
-use dsync_delta::columns::ColumnsError;
+use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_proto::{ShortId, limits};
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
@@ -121,7 +121,7 @@ impl Cache {
     pub(crate) fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<LayerIndex> {
         let listing = Self::load(&self.path(diff_id), |kept| match LayerIndex::read(kept, memory) {
             Ok(listing) => Ok((kept.read(&mut [0])? == 0).then_some(listing)),
-            Err(ColumnsError::Io(error)) => Err(error),
+            Err(HeaderDeltaError::Io(error)) => Err(error),
             // Of another version, or too large: that is no damage.
             Err(_) => Ok(None),
         });

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
-use dsync_delta::gather::Run;
+use dsync_delta::plan::Run;
 use dsync_exe::AddressMap;
 use dsync_proto::{decode, encode, limits, room};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use dsync_delta::gather::Run;
+use dsync_delta::plan::Run;
 
 /// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
 pub(crate) type Load<'a> = dyn Fn(&Run, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;

@@ -8,8 +8,8 @@ use std::io;
 use std::iter;
 
 use dsync_delta::ChunkRef;
-use dsync_delta::columns::Literal;
-use dsync_delta::gather::Run;
+use dsync_delta::header_delta::Literal;
+use dsync_delta::plan::Run;
 
 /// Bytes of the first batch of a layer; each has room for twice as many as the one before, up to the limit.
 const FIRST_BATCH: u64 = 4 << 20;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 
-use dsync_delta::columns::Mode;
+use dsync_delta::header_delta::Mode;
 use dsync_proto::limits;
 
 use crate::coding::section::Told;

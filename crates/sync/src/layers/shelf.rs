@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dsync_core::DiffId;
 use dsync_delta::LayerIndex;
-use dsync_delta::gather::{Batch, Run};
+use dsync_delta::plan::{Batch, Run};
 
 use super::layer_set::Layers;
 use super::place::{Place, Slice};

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use dsync_core::DiffId;
-use dsync_delta::gather::Run;
+use dsync_delta::plan::Run;
 use dsync_delta::{LayerIndex, Scanner};
 use dsync_engine::LayerSink;
 use dsync_proto::ShortId;

@@ -5,7 +5,7 @@ use std::io;
 
 use dsync_core::DiffId;
 use dsync_delta::LayerIndex;
-use dsync_delta::gather::{Batch, Run};
+use dsync_delta::plan::{Batch, Run};
 use dsync_exe::{Code, find_code};
 
 use crate::coding::branch::{Stretch, Stretches};

@@ -7,8 +7,8 @@ use std::thread;
 
 use dsync_core::{DiffId, Image};
 use dsync_delta::LayerIndex;
-use dsync_delta::columns::Encoder;
-use dsync_delta::gather::{self, Batch, Run};
+use dsync_delta::header_delta::Encoder;
+use dsync_delta::plan::{self, Batch, Run};
 use dsync_engine::Export;
 use dsync_proto::{Event, Reply};
 
@@ -131,7 +131,7 @@ impl Sender<'_> {
         self.encoder.layer(&last.listing, &mut telling)?;
         self.sent.told += telling.finish()?;
         let literals = &self.encoder.literals()[before..];
-        let mut batches = gather::in_order(&[&*last.listing], spots(literals), batch_limits(limit));
+        let mut batches = plan::in_order(&[&*last.listing], spots(literals), batch_limits(limit));
         self.programs.add(&last.listing, &|at, out| last.read_at(at, out))?;
         let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
         let programs = &self.programs;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_delta::LayerIndex;
-use dsync_delta::gather::{self, Batch, Run};
+use dsync_delta::plan::{self, Batch, Run};
 use dsync_proto::{Cost, Event, Phase, Reply};
 
 use super::basis::Basis;
@@ -46,7 +46,7 @@ impl<'a> Contents<'a> {
         const UNREAD: &str = "cannot read a content";
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.pace.limit(known.iter().any(Option::is_some));
-        let batches = gather::batches(&listings(new), &sent.spots, &known, limit.into());
+        let batches = plan::batches(&listings(new), &sent.spots, &known, limit.into());
         let candidates = match transfer.pace.is_patient() {
             true => Candidates::find(&batches, own, (old, new), transfer.pace.memory())
                 .map_err(EndpointError::io(UNREAD))?,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dsync_delta::columns::Literal;
+use dsync_delta::header_delta::Literal;
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
 use crate::conversation::parts::{self, Parted, Stretches};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
-use dsync_delta::gather::{Batch, Run};
+use dsync_delta::plan::{Batch, Run};
 use dsync_exe::Addresses;
 use dsync_proto::limits;
 

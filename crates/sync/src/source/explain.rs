@@ -5,7 +5,7 @@ use std::io;
 
 use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
-use dsync_delta::gather::{Batch, Run};
+use dsync_delta::plan::{Batch, Run};
 use dsync_proto::{Cost, limits};
 
 use super::pack::{self, Sources};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, ImageId, Platform};
 use dsync_delta::LayerIndex;
-use dsync_delta::columns::{Encoder, Literal};
+use dsync_delta::header_delta::{Encoder, Literal};
 use dsync_engine::{Package, PackedLayer, Store, StoreError};
 use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use dsync_delta::ContentSource;
-use dsync_delta::columns::{Literal, Origin};
-use dsync_delta::gather::{Batch, Run};
+use dsync_delta::header_delta::{Literal, Origin};
+use dsync_delta::plan::{Batch, Run};
 use dsync_proto::{Channel, Peer};
 
 use crate::coding::batch::{read_len, read_packed};

@@ -3,7 +3,7 @@
 use std::io;
 
 use dsync_core::{Config, DiffId, Digest, Image};
-use dsync_delta::columns::Assembly;
+use dsync_delta::header_delta::Assembly;
 use dsync_delta::{ContentSource, JoinError, join};
 use dsync_engine::Import;
 

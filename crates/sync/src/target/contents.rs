@@ -6,8 +6,8 @@ use std::io::{self, Write};
 
 use dsync_core::Image;
 use dsync_delta::ContentSource;
-use dsync_delta::columns::Origin;
-use dsync_delta::gather::{Batch, Run};
+use dsync_delta::header_delta::Origin;
+use dsync_delta::plan::{Batch, Run};
 use dsync_engine::Import;
 use dsync_proto::LayerState;
 

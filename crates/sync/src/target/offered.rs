@@ -5,9 +5,9 @@ use std::io::Read;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image};
-use dsync_delta::columns::{Assembly, ColumnsError, Decoder, Limits, Literal, Origin};
 use dsync_delta::cut::fine::Stretch;
-use dsync_delta::gather::{self, Batch};
+use dsync_delta::header_delta::{Assembly, Decoder, HeaderDeltaError, Limits, Literal, Origin};
+use dsync_delta::plan::{self, Batch};
 use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer, limits};
 
@@ -208,7 +208,7 @@ impl Offered {
     /// The batches that the source forms.
     pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
         let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::spot).collect();
-        gather::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
+        plan::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
     /// What becomes of each layer of the image.
@@ -243,7 +243,9 @@ pub(crate) fn next_layer(
     (diff_id, is_alone): (&DiffId, bool),
 ) -> Result<Assembly, EndpointError> {
     let recipe = decoder.layer(input).map_err(|error| match error {
-        ColumnsError::Short | ColumnsError::Malformed(_) if is_alone => Breach(error.to_string()).into(),
+        HeaderDeltaError::Short | HeaderDeltaError::Malformed(_) if is_alone => {
+            Breach(error.to_string()).into()
+        }
         error => EndpointError::from(error),
     })?;
     let got = recipe.listing.diff_id;

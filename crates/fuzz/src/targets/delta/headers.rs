@@ -1,6 +1,6 @@
 //! Header deltas: layers told by other layers.
 
-use dsync_delta::columns::Mode;
+use dsync_delta::header_delta::Mode;
 
 use super::layer::{Layer, tell};
 use crate::pieces::{joined, parts};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use dsync_delta::columns::{Decoder, Encoder, Limits, Mode, Origin};
+use dsync_delta::header_delta::{Decoder, Encoder, Limits, Mode, Origin};
 use dsync_delta::{ContentSource, LayerIndex, join};
 
 use super::layer::Layer;

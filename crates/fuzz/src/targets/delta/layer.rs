@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_core::DiffId;
-use dsync_delta::columns::{Decoder, Encoder, Limits, Literal, Mode, Origin};
+use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
 
 /// More than any layer of an input asks for.

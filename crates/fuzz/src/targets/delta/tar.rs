@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dsync_delta::LayerIndex;
-use dsync_delta::columns::Mode;
+use dsync_delta::header_delta::Mode;
 
 use super::layer::{Layer, scan, tell};
 use crate::tars::{pairs, sealed};

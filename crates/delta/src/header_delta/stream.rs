@@ -5,7 +5,7 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
-use super::ColumnsError;
+use super::HeaderDeltaError;
 use crate::layer_index::FIELDS;
 use dsync_core::varint;
 
@@ -141,8 +141,8 @@ pub(super) const fn unzigzag(value: u64) -> i64 {
 }
 
 /// Reads a number.
-pub(super) fn number(input: &mut dyn Read) -> Result<u64, ColumnsError> {
-    varint::read(input)?.ok_or(ColumnsError::Malformed("a number that is not in its shortest form"))
+pub(super) fn number(input: &mut dyn Read) -> Result<u64, HeaderDeltaError> {
+    varint::read(input)?.ok_or(HeaderDeltaError::Malformed("a number that is not in its shortest form"))
 }
 
 /// Columns being read.
@@ -155,76 +155,76 @@ pub(super) struct Reader<'i> {
 
 impl<'i> Reader<'i> {
     /// Reads the first section.
-    pub(super) fn new(input: &'i mut dyn Read) -> Result<Self, ColumnsError> {
+    pub(super) fn new(input: &'i mut dyn Read) -> Result<Self, HeaderDeltaError> {
         let columns = std::array::from_fn(|_| 0..0);
         let mut reader = Reader { input, section: Vec::new(), columns };
         reader.next_section()?;
         Ok(reader)
     }
 
-    fn next_section(&mut self) -> Result<(), ColumnsError> {
+    fn next_section(&mut self) -> Result<(), HeaderDeltaError> {
         if !self.is_empty() {
-            return Err(ColumnsError::Short);
+            return Err(HeaderDeltaError::Short);
         }
         let mut end: usize = 0;
         for column in &mut self.columns {
             let len = usize::try_from(number(self.input)?).ok();
             let to = len.and_then(|len| end.checked_add(len)).filter(|to| *to <= SECTION_MAX);
             let to =
-                to.ok_or(ColumnsError::Limit { what: "bytes in a section", limit: SECTION_MAX as u64 })?;
+                to.ok_or(HeaderDeltaError::Limit { what: "bytes in a section", limit: SECTION_MAX as u64 })?;
             *column = end..to;
             end = to;
         }
         self.section.clear();
         (&mut *self.input).take(end as u64).read_to_end(&mut self.section)?;
-        if self.section.len() < end { Err(ColumnsError::Short) } else { Ok(()) }
+        if self.section.len() < end { Err(HeaderDeltaError::Short) } else { Ok(()) }
     }
 
-    pub(super) fn take(&mut self, column: Column, len: usize) -> Result<&[u8], ColumnsError> {
+    pub(super) fn take(&mut self, column: Column, len: usize) -> Result<&[u8], HeaderDeltaError> {
         self.take_from(column as usize, len)
     }
 
-    fn take_from(&mut self, column: usize, len: usize) -> Result<&[u8], ColumnsError> {
+    fn take_from(&mut self, column: usize, len: usize) -> Result<&[u8], HeaderDeltaError> {
         if self.columns[column].is_empty() && len > 0 {
             self.next_section()?;
         }
         let left = &mut self.columns[column];
         if left.len() < len {
-            return Err(ColumnsError::Short);
+            return Err(HeaderDeltaError::Short);
         }
         let taken = left.start..left.start + len;
         left.start = taken.end;
         Ok(&self.section[taken])
     }
 
-    fn number_from(&mut self, column: usize) -> Result<u64, ColumnsError> {
+    fn number_from(&mut self, column: usize) -> Result<u64, HeaderDeltaError> {
         if self.columns[column].is_empty() {
             self.next_section()?;
         }
         let left = &mut self.columns[column];
         let mut bytes = &self.section[left.clone()];
-        let number = varint::take(&mut bytes).ok_or(ColumnsError::Short)?;
+        let number = varint::take(&mut bytes).ok_or(HeaderDeltaError::Short)?;
         left.start = left.end - bytes.len();
         Ok(number)
     }
 
-    pub(super) fn number(&mut self, column: Column) -> Result<u64, ColumnsError> {
+    pub(super) fn number(&mut self, column: Column) -> Result<u64, HeaderDeltaError> {
         self.number_from(column as usize)
     }
 
-    pub(super) fn len(&mut self, column: Column) -> Result<usize, ColumnsError> {
-        usize::try_from(self.number(column)?).map_err(|_| ColumnsError::Short)
+    pub(super) fn len(&mut self, column: Column) -> Result<usize, HeaderDeltaError> {
+        usize::try_from(self.number(column)?).map_err(|_| HeaderDeltaError::Short)
     }
 
-    pub(super) fn signed(&mut self, column: Column) -> Result<i64, ColumnsError> {
+    pub(super) fn signed(&mut self, column: Column) -> Result<i64, HeaderDeltaError> {
         Ok(unzigzag(self.number(column)?))
     }
 
-    pub(super) fn byte(&mut self, column: Column) -> Result<u64, ColumnsError> {
+    pub(super) fn byte(&mut self, column: Column) -> Result<u64, HeaderDeltaError> {
         Ok(u64::from(self.take(column, 1)?[0]))
     }
 
-    pub(super) fn bytes(&mut self, column: Column) -> Result<&[u8], ColumnsError> {
+    pub(super) fn bytes(&mut self, column: Column) -> Result<&[u8], HeaderDeltaError> {
         let len = self.len(column)?;
         self.take(column, len)
     }
@@ -236,7 +236,7 @@ impl<'i> Reader<'i> {
         before: &[u8],
         most: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), ColumnsError> {
+    ) -> Result<(), HeaderDeltaError> {
         self.edit_from(column as usize, before, most, out)
     }
 
@@ -247,7 +247,7 @@ impl<'i> Reader<'i> {
         before: &[u8],
         most: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), ColumnsError> {
+    ) -> Result<(), HeaderDeltaError> {
         self.edit_from(FIRST_FIELD + field, before, most, out)
     }
 
@@ -257,10 +257,10 @@ impl<'i> Reader<'i> {
         before: &[u8],
         most: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), ColumnsError> {
-        let cut = usize::try_from(self.number_from(column)?).map_err(|_| ColumnsError::Short)?;
+    ) -> Result<(), HeaderDeltaError> {
+        let cut = usize::try_from(self.number_from(column)?).map_err(|_| HeaderDeltaError::Short)?;
         let same = before.len().checked_sub(cut).filter(|same| *same <= most);
-        let same = same.ok_or(ColumnsError::Malformed("prefix length out of range"))?;
+        let same = same.ok_or(HeaderDeltaError::Malformed("prefix length out of range"))?;
         out.extend_from_slice(&before[..same]);
         let mut left = &self.section[self.columns[column].clone()];
         text(&mut left, most - same, out)?;
@@ -275,10 +275,10 @@ impl<'i> Reader<'i> {
 }
 
 /// Reads what [`put_text`] wrote, at most so many bytes, and adds it to `out`.
-fn text(input: &mut &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), ColumnsError> {
+fn text(input: &mut &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), HeaderDeltaError> {
     let end = out.len() + most;
-    let mut next = || -> Result<u8, ColumnsError> {
-        let (first, rest) = input.split_first().ok_or(ColumnsError::Short)?;
+    let mut next = || -> Result<u8, HeaderDeltaError> {
+        let (first, rest) = input.split_first().ok_or(HeaderDeltaError::Short)?;
         *input = rest;
         Ok(*first)
     };
@@ -287,12 +287,12 @@ fn text(input: &mut &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), Columns
             0 => return Ok(()),
             1 => match next()? {
                 escaped @ (1 | 2) => escaped - 1,
-                _ => return Err(ColumnsError::Malformed("an escape without bytes")),
+                _ => return Err(HeaderDeltaError::Malformed("an escape without bytes")),
             },
             byte => byte,
         };
         if out.len() == end {
-            return Err(ColumnsError::Malformed("a value too long"));
+            return Err(HeaderDeltaError::Malformed("a value too long"));
         }
         out.push(byte);
     }
@@ -313,9 +313,9 @@ mod tests {
             assert_eq!((&read[..], input), (value, &b"more"[..]));
         }
         let fails = |bytes: &[u8], most| text(&mut &bytes[..], most, &mut Vec::new()).unwrap_err();
-        assert!(matches!(fails(b"usr", 9), ColumnsError::Short));
-        assert!(matches!(fails(b"\x01\x03\0", 9), ColumnsError::Malformed(_)));
-        assert!(matches!(fails(b"usr\0", 2), ColumnsError::Malformed(_)));
+        assert!(matches!(fails(b"usr", 9), HeaderDeltaError::Short));
+        assert!(matches!(fails(b"\x01\x03\0", 9), HeaderDeltaError::Malformed(_)));
+        assert!(matches!(fails(b"usr\0", 2), HeaderDeltaError::Malformed(_)));
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
             assert_eq!(reader.bytes(Column::Raw).unwrap(), value(at));
         }
         assert!(reader.is_empty());
-        assert!(matches!(reader.number(Column::Match), Err(ColumnsError::Io(_))));
+        assert!(matches!(reader.number(Column::Match), Err(HeaderDeltaError::Io(_))));
     }
 
     #[test]

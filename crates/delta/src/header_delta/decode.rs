@@ -33,7 +33,7 @@ impl Limits {
 
 /// Why columns were not read.
 #[derive(Debug, thiserror::Error)]
-pub enum ColumnsError {
+pub enum HeaderDeltaError {
     /// The bytes end early, or a number has no valid form.
     #[error("the columns of a layer end early")]
     Short,
@@ -108,9 +108,9 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads one layer and not a byte more.
-    pub fn layer(&mut self, input: &mut dyn Read) -> Result<Assembly, ColumnsError> {
+    pub fn layer(&mut self, input: &mut dyn Read) -> Result<Assembly, HeaderDeltaError> {
         let mut diff_id = [0; 32];
-        input.read_exact(&mut diff_id).map_err(|_| ColumnsError::Short)?;
+        input.read_exact(&mut diff_id).map_err(|_| HeaderDeltaError::Short)?;
         let len = within("bytes", number(input)?, self.limits.len)?;
         let groups = within("entries", number(input)?, self.limits.entries)?;
         let columns = Reader::new(input)?;
@@ -127,12 +127,12 @@ impl<'a> Decoder<'a> {
         }
         let LayerDecoder { columns, listing, origins, .. } = layer;
         if !columns.is_empty() {
-            return Err(ColumnsError::Malformed("bytes are left over"));
+            return Err(HeaderDeltaError::Malformed("bytes are left over"));
         }
         self.records += listing.records();
         let (listing, place) = listing.finish(DiffId::from_bytes(diff_id), len);
         if place != Some(len) {
-            return Err(ColumnsError::Malformed(
+            return Err(HeaderDeltaError::Malformed(
                 "the records and contents do not add up to the length of the layer",
             ));
         }
@@ -142,8 +142,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn within(what: &'static str, got: u64, limit: u64) -> Result<u64, ColumnsError> {
-    if got > limit { Err(ColumnsError::Limit { what, limit }) } else { Ok(got) }
+fn within(what: &'static str, got: u64, limit: u64) -> Result<u64, HeaderDeltaError> {
+    if got > limit { Err(HeaderDeltaError::Limit { what, limit }) } else { Ok(got) }
 }
 
 /// A layer that is being read.
@@ -157,26 +157,26 @@ struct LayerDecoder<'d, 'a, 'i> {
 }
 
 impl LayerDecoder<'_, '_, '_> {
-    fn group(&mut self) -> Result<(), ColumnsError> {
+    fn group(&mut self) -> Result<(), HeaderDeltaError> {
         let matched = match self.columns.number(Column::Match)? {
             0 => None,
             code => {
                 let number = shifted(self.told.expected(), unzigzag(code - 1))?;
                 let matched = self.decoder.basis.group(number);
                 self.told.matched = Some(number);
-                Some(matched.ok_or(ColumnsError::Malformed("an entry that is not in the basis"))?)
+                Some(matched.ok_or(HeaderDeltaError::Malformed("an entry that is not in the basis"))?)
             }
         };
         let shape: Vec<Shape> = match (self.columns.len(Column::Shape)?, &matched) {
             (0, Some(matched)) => matched.shape().collect(),
             (0, None) => std::mem::take(&mut self.told.shape),
             (count, _) if count > GROUP_RECORDS => {
-                return Err(ColumnsError::Malformed("an entry of too many records"));
+                return Err(HeaderDeltaError::Malformed("an entry of too many records"));
             }
             (count, _) => (0..count).map(|_| self.shape()).collect::<Result<_, _>>()?,
         };
         if shape.is_empty() {
-            return Err(ColumnsError::Malformed("an entry without records"));
+            return Err(HeaderDeltaError::Malformed("an entry without records"));
         }
         for position in 0..shape.len() {
             let place = matched.as_ref().and_then(|matched| matched.place(position, shape[position]));
@@ -186,12 +186,12 @@ impl LayerDecoder<'_, '_, '_> {
         Ok(())
     }
 
-    fn shape(&mut self) -> Result<Shape, ColumnsError> {
+    fn shape(&mut self) -> Result<Shape, HeaderDeltaError> {
         match self.columns.number(Column::Shape)? {
             0 => Ok(Shape::Zeros),
             1 => Ok(Shape::Raw),
             2 => Ok(Shape::Header),
-            _ => Err(ColumnsError::Malformed("a record of an unknown kind")),
+            _ => Err(HeaderDeltaError::Malformed("a record of an unknown kind")),
         }
     }
 
@@ -200,7 +200,7 @@ impl LayerDecoder<'_, '_, '_> {
         shape: Shape,
         (of, position): (usize, usize),
         matched: Option<BasisRecord<'_>>,
-    ) -> Result<(), ColumnsError> {
+    ) -> Result<(), HeaderDeltaError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
         within("records", (self.decoder.records + self.listing.records()) as u64 + 1, entries)?;
         within("bytes of headers", self.memory() as u64, memory as u64)?;
@@ -224,7 +224,11 @@ impl LayerDecoder<'_, '_, '_> {
         Ok(())
     }
 
-    fn header(&mut self, at: (usize, usize), matched: Option<BasisRecord<'_>>) -> Result<(), ColumnsError> {
+    fn header(
+        &mut self,
+        at: (usize, usize),
+        matched: Option<BasisRecord<'_>>,
+    ) -> Result<(), HeaderDeltaError> {
         let reference = matched.map(|place| place.view).or(self.headers.get(at.0, at.1));
         let columns = &mut self.columns;
         let mut fields = fields(columns, reference)?;
@@ -236,7 +240,7 @@ impl LayerDecoder<'_, '_, '_> {
         self.listing.record(RecordKind::Header(none), b"", &body);
         let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
         fields.size = size(&mut self.columns, len, matched)?;
-        let (header, bytes) = fields.finish().ok_or(ColumnsError::Malformed("a field too long"))?;
+        let (header, bytes) = fields.finish().ok_or(HeaderDeltaError::Malformed("a field too long"))?;
         self.listing.set_header(header, &bytes, &body);
         self.headers.note(at, RecordKind::Header(header), &bytes, &body);
         Ok(())
@@ -250,7 +254,7 @@ impl LayerDecoder<'_, '_, '_> {
     }
 
     /// Reads the contents of a record. Returns their bytes.
-    fn contents(&mut self, matched: Option<BasisRecord<'_>>, name: &[u8]) -> Result<u64, ColumnsError> {
+    fn contents(&mut self, matched: Option<BasisRecord<'_>>, name: &[u8]) -> Result<u64, HeaderDeltaError> {
         let expected = self.told.expected_code(name, matched.is_some());
         let code = match self.columns.number(Column::Contents)? {
             0 => *expected,
@@ -260,7 +264,7 @@ impl LayerDecoder<'_, '_, '_> {
         let mut len: u64 = 0;
         if code == 0 {
             let Some(place) = matched else {
-                return Err(ColumnsError::Malformed("the contents of an entry that is not in the basis"));
+                return Err(HeaderDeltaError::Malformed("the contents of an entry that is not in the basis"));
             };
             let old = place.number..place.number + place.view.record.contents;
             for number in old.clone() {
@@ -290,19 +294,19 @@ impl LayerDecoder<'_, '_, '_> {
         used: Option<Used>,
         id: ContentId,
         len: u64,
-    ) -> Result<u64, ColumnsError> {
+    ) -> Result<u64, HeaderDeltaError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
         within("contents", self.decoder.told.len() as u64 + 1, entries)?;
         within("bytes of contents", self.memory() as u64, memory as u64)?;
-        self.decoder.told.push(used.ok_or(ColumnsError::Malformed("more contents than numbers"))?);
+        self.decoder.told.push(used.ok_or(HeaderDeltaError::Malformed("more contents than numbers"))?);
         self.origins.push(origin);
         // Nobody needs ids that were not told.
         self.listing.content((self.decoder.mode == Mode::Full).then_some(id), len);
         Ok(len)
     }
 
-    fn basis_content(&mut self, number: usize) -> Result<u64, ColumnsError> {
-        const BOUNDS: ColumnsError = ColumnsError::Malformed("a content out of bounds");
+    fn basis_content(&mut self, number: usize) -> Result<u64, HeaderDeltaError> {
+        const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("a content out of bounds");
         let (layer, content, there) = self.decoder.basis.content(number)?;
         let layer = u16::try_from(layer).map_err(|_| BOUNDS)?;
         let content = u32::try_from(content).map_err(|_| BOUNDS)?;
@@ -310,7 +314,7 @@ impl LayerDecoder<'_, '_, '_> {
     }
 
     /// Reads a content; `before` is the length of the one it is likely a new version of.
-    fn content(&mut self, before: Option<u64>) -> Result<u64, ColumnsError> {
+    fn content(&mut self, before: Option<u64>) -> Result<u64, HeaderDeltaError> {
         let code = self.columns.number(Column::Origin)?;
         if code % 2 == 1 {
             let number = shifted(self.told.expected_content(), unzigzag(code / 2))?;
@@ -319,9 +323,9 @@ impl LayerDecoder<'_, '_, '_> {
         }
         let decoder = &mut *self.decoder;
         if code > 0 {
-            let back = usize::try_from(code / 2).map_err(|_| ColumnsError::Short)?;
+            let back = usize::try_from(code / 2).map_err(|_| HeaderDeltaError::Short)?;
             let used = decoder.told.len().checked_sub(back).and_then(|at| decoder.told.get(at)).copied();
-            let used = used.ok_or(ColumnsError::Malformed("a repeated content that never came"))?;
+            let used = used.ok_or(HeaderDeltaError::Malformed("a repeated content that never came"))?;
             let Some(number) = used.as_literal() else { return self.basis_content(used.as_basis()) };
             let id = decoder.ids.get(number).copied().unwrap_or(ContentId::UNKNOWN);
             let literal = &mut decoder.literals[number];
@@ -333,8 +337,8 @@ impl LayerDecoder<'_, '_, '_> {
         self.literal(before)
     }
 
-    fn literal(&mut self, before: Option<u64>) -> Result<u64, ColumnsError> {
-        const BOUNDS: ColumnsError = ColumnsError::Malformed("a length out of bounds");
+    fn literal(&mut self, before: Option<u64>) -> Result<u64, HeaderDeltaError> {
+        const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("a length out of bounds");
         let high = self.columns.number(Column::Len)?.checked_mul(256).ok_or(BOUNDS)?;
         let told = high + self.columns.byte(Column::LenLow)?;
         let len = before.map_or(Some(told), |before| before.checked_add_signed(unzigzag(told)));
@@ -344,7 +348,7 @@ impl LayerDecoder<'_, '_, '_> {
             Mode::Whole | Mode::Known => ContentId::UNKNOWN,
             Mode::Full => {
                 let id = self.columns.take(Column::Id, 16)?.first_chunk().copied();
-                ContentId::from_bytes(id.ok_or(ColumnsError::Short)?)
+                ContentId::from_bytes(id.ok_or(HeaderDeltaError::Short)?)
             }
         };
         let decoder = &mut *self.decoder;
@@ -361,9 +365,9 @@ impl LayerDecoder<'_, '_, '_> {
 }
 
 /// A number so far from another.
-fn shifted(from: usize, by: i64) -> Result<usize, ColumnsError> {
+fn shifted(from: usize, by: i64) -> Result<usize, HeaderDeltaError> {
     let to = (from as i64).checked_add(by).and_then(|to| usize::try_from(to).ok());
-    to.ok_or(ColumnsError::Malformed("a number out of bounds"))
+    to.ok_or(HeaderDeltaError::Malformed("a number out of bounds"))
 }
 
 /// The values of a header's fields.
@@ -394,10 +398,10 @@ impl Values {
 }
 
 /// The values of all fields but size and mtime, which are told elsewhere.
-fn fields(columns: &mut Reader<'_>, reference: Option<View<'_>>) -> Result<Values, ColumnsError> {
+fn fields(columns: &mut Reader<'_>, reference: Option<View<'_>>) -> Result<Values, HeaderDeltaError> {
     let mask = columns.number(Column::Mask)?;
     if mask >> FIELDS.len() != 0 {
-        return Err(ColumnsError::Malformed("a field that headers do not have"));
+        return Err(HeaderDeltaError::Malformed("a field that headers do not have"));
     }
     let all = reference.map_or([&b""[..]; 16], |reference| reference.values());
     let mut values =
@@ -416,10 +420,10 @@ fn size(
     columns: &mut Reader<'_>,
     len: u64,
     matched: Option<BasisRecord<'_>>,
-) -> Result<Vec<u8>, ColumnsError> {
+) -> Result<Vec<u8>, HeaderDeltaError> {
     match (columns.number(Column::Size)?, matched) {
         (0, _) => {
-            let number = canonical_number(len).ok_or(ColumnsError::Malformed("a size too large"))?;
+            let number = canonical_number(len).ok_or(HeaderDeltaError::Malformed("a size too large"))?;
             Ok(number.to_vec())
         }
         (1, Some(place)) => Ok(place.view.field(Field::Size).to_vec()),
@@ -428,7 +432,7 @@ fn size(
             within("bytes in a field", value.len() as u64, Field::Size.width() as u64)?;
             Ok(value.to_vec())
         }
-        _ => Err(ColumnsError::Malformed("a size of an unknown kind")),
+        _ => Err(HeaderDeltaError::Malformed("a size of an unknown kind")),
     }
 }
 
@@ -437,8 +441,8 @@ fn mtime(
     mtimes: &mut Mtimes,
     reference: Option<View<'_>>,
     ends: Option<Option<BasisRecord<'_>>>,
-) -> Result<Vec<u8>, ColumnsError> {
-    const BOUNDS: ColumnsError = ColumnsError::Malformed("an mtime out of bounds");
+) -> Result<Vec<u8>, HeaderDeltaError> {
+    const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("an mtime out of bounds");
     let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
     let number = match columns.number(Column::Mtime)? {
         0 => {
@@ -473,7 +477,7 @@ fn body(
     columns: &mut Reader<'_>,
     told: &mut Told,
     reference: Option<View<'_>>,
-) -> Result<Vec<u8>, ColumnsError> {
+) -> Result<Vec<u8>, HeaderDeltaError> {
     let before = reference.map_or(&b""[..], |reference| reference.body());
     match columns.number(Column::Body)? {
         0 => Ok(before.to_vec()),
@@ -487,7 +491,7 @@ fn body(
         }
         2 => {
             let lines = records(before)
-                .ok_or(ColumnsError::Malformed("pax records where the entry before has none"))?;
+                .ok_or(HeaderDeltaError::Malformed("pax records where the entry before has none"))?;
             let mut body = Vec::new();
             for (key, before) in lines {
                 let value = pax_record(columns, &told.times, key, before)?;
@@ -497,7 +501,7 @@ fn body(
             }
             Ok(body)
         }
-        _ => Err(ColumnsError::Malformed("a body of an unknown kind")),
+        _ => Err(HeaderDeltaError::Malformed("a body of an unknown kind")),
     }
 }
 
@@ -506,17 +510,18 @@ fn pax_record(
     times: &HashMap<Vec<u8>, Vec<u8>>,
     key: &[u8],
     before: &[u8],
-) -> Result<Vec<u8>, ColumnsError> {
-    let last = || times.get(key).ok_or(ColumnsError::Malformed("a time as a difference without one before"));
+) -> Result<Vec<u8>, HeaderDeltaError> {
+    let last =
+        || times.get(key).ok_or(HeaderDeltaError::Malformed("a time as a difference without one before"));
     match columns.number(Column::PaxCode)? {
         0 => Ok(before.to_vec()),
         1 => last().cloned(),
         2 => {
             let (seconds, _) = time(last()?)
-                .ok_or(ColumnsError::Malformed("a time in another form than seconds and fraction"))?;
+                .ok_or(HeaderDeltaError::Malformed("a time in another form than seconds and fraction"))?;
             let delta = columns.signed(Column::PaxSeconds)?;
             let seconds =
-                seconds.checked_add(delta).ok_or(ColumnsError::Malformed("a time out of bounds"))?;
+                seconds.checked_add(delta).ok_or(HeaderDeltaError::Malformed("a time out of bounds"))?;
             let mut value = seconds.to_string().into_bytes();
             let fraction = columns.bytes(Column::PaxFraction)?;
             within("bytes in a row", fraction.len() as u64, VERBATIM_MAX)?;
@@ -528,6 +533,6 @@ fn pax_record(
             columns.edit(Column::PaxBytes, before, BODY_MAX, &mut value)?;
             Ok(value)
         }
-        _ => Err(ColumnsError::Malformed("a pax record of an unknown kind")),
+        _ => Err(HeaderDeltaError::Malformed("a pax record of an unknown kind")),
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{LIMITS, Layer, tell};
 use crate::tars::{END, Item, body, build, entry, items};
 use dsync_delta::LayerIndex;
-use dsync_delta::columns::{ColumnsError, Decoder, Encoder, Limits, Mode};
+use dsync_delta::header_delta::{Decoder, Encoder, HeaderDeltaError, Limits, Mode};
 use proptest::prelude::*;
 
 const MODES: [Mode; 3] = [Mode::Whole, Mode::Known, Mode::Full];
@@ -108,7 +108,7 @@ fn limits_are_kept() {
     for limits in
         [Limits { len: 1000, ..LIMITS }, Limits { entries: 100, ..LIMITS }, Limits { memory: 1000, ..LIMITS }]
     {
-        assert!(matches!(with(limits), Err(ColumnsError::Limit { .. })), "{limits:?}");
+        assert!(matches!(with(limits), Err(HeaderDeltaError::Limit { .. })), "{limits:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ColumnsError;
+use super::HeaderDeltaError;
 use crate::layer_index::{
     Content, Cursor, GROUP_RECORDS, Group, LayerIndex, Record, RecordKind, Records, View,
 };
@@ -80,14 +80,14 @@ impl<'a> Basis<'a> {
     }
 
     /// The content with a number: its layer, which of the layer's it is, and the content.
-    pub(super) fn content(&self, number: usize) -> Result<(usize, usize, Content), ColumnsError> {
+    pub(super) fn content(&self, number: usize) -> Result<(usize, usize, Content), HeaderDeltaError> {
         let layer = self.starts.partition_point(|(_, first)| *first <= number).checked_sub(1);
         let layer = layer.filter(|_| number < self.contents);
         let found = layer.and_then(|layer| {
             let content = number - self.starts[layer].1;
             Some((layer, content, self.listings[layer].contents().get(content)?))
         });
-        found.ok_or(ColumnsError::Malformed("a content that is not in the basis"))
+        found.ok_or(HeaderDeltaError::Malformed("a content that is not in the basis"))
     }
 }
 

@@ -10,7 +10,7 @@ mod index;
 mod reference;
 mod stream;
 
-pub use decode::{Assembly, ColumnsError, Decoder, Limits};
+pub use decode::{Assembly, Decoder, HeaderDeltaError, Limits};
 pub use encode::Encoder;
 
 /// The encoding of contents.
