@@ -18,8 +18,8 @@ mod join;
 pub mod layer_index;
 mod names;
 pub mod plan;
+pub mod reconcile;
 pub mod scan;
-pub mod tree;
 mod wanted;
 
 pub use content::{ContentHasher, ContentId};

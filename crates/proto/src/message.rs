@@ -339,7 +339,7 @@ pub enum Peer {
     Need(Need),
     /// Source to target, before the stream of layers.
     Offer(Offer),
-    /// Source to target: which of these have you? `dsync_delta::tree` says how it is asked.
+    /// Source to target: which of these have you? `dsync_delta::reconcile` says how it is asked.
     Question {
         /// The question; empty when nothing more is asked about this list.
         #[serde(deserialize_with = "room::bytes")]

@@ -6,7 +6,7 @@ use dsync_core::Digest;
 use dsync_delta::batch::BatchError;
 use dsync_delta::cut::fine::LengthsError;
 use dsync_delta::header_delta::HeaderDeltaError;
-use dsync_delta::tree::TreeError;
+use dsync_delta::reconcile::ReconcileError;
 use dsync_delta::{JoinError, WantedError};
 use dsync_engine::StoreError;
 use dsync_proto::{Failure, FailureKind, FrameError, MessageError};
@@ -57,7 +57,7 @@ pub(crate) enum EndpointError {
     #[error("the target's answer cannot be used")]
     Wanted(#[from] WantedError),
     #[error("the two sides cannot agree on what is there")]
-    Tree(#[from] TreeError),
+    Reconcile(#[from] ReconcileError),
     #[error("what the source sends in part cannot be put together")]
     Lengths(#[from] LengthsError),
     #[error("{what}")]
@@ -169,12 +169,14 @@ impl EndpointError {
             },
             EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,
             // Whatever is there, a question of so many nodes has so many bits for an answer.
-            EndpointError::Tree(TreeError::Answer(_) | TreeError::Unasked) => FailureKind::Protocol,
+            EndpointError::Reconcile(ReconcileError::Answer(_) | ReconcileError::Unasked) => {
+                FailureKind::Protocol
+            }
             // What the two sides do not both know does not decode, or makes something else.
             EndpointError::Basis(_)
             | EndpointError::HeaderDelta(_)
             | EndpointError::Batch(_)
-            | EndpointError::Tree(_)
+            | EndpointError::Reconcile(_)
             | EndpointError::Lengths(_) => FailureKind::Mismatch,
             EndpointError::AnotherImage(_) => FailureKind::AnotherImage,
             EndpointError::Protocol(_) | EndpointError::Wanted(_) => FailureKind::Protocol,

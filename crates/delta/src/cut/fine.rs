@@ -1,7 +1,7 @@
 //! Finds ranges that a changed content shares with an old one that only the other side has, by finer cuts.
 //!
 //! The source cuts the contents that it will send, the target those they may be new versions of. The hashes of
-//! the cuts are items of a [`tree`](crate::tree), by which the source learns which cuts the target has. The rest
+//! the cuts are items of a [`tree`](crate::reconcile), by which the source learns which cuts the target has. The rest
 //! is sent as bytes; [`Cuts::counts`], [`Cuts::lengths`] and [`plan`] tell the target where they belong.
 //!
 //! The hashes are short, so a cut may be taken for another one. [`check()`] of what is known of a content finds that
@@ -13,7 +13,7 @@ mod tests;
 use std::ops::Range;
 
 use super::{Cutter, FINE};
-use crate::tree::{ITEMS_MAX, Item, Match, append};
+use crate::reconcile::{ITEMS_MAX, Item, Match, append};
 use dsync_core::varint;
 
 use crate::ContentId;
@@ -98,7 +98,7 @@ impl Cuts {
     }
 
     /// Divides the contents into what the target has and what it lacks, in their order. `known` are the items
-    /// that [`Asker::finish`](crate::tree::Asker::finish) names.
+    /// that [`Requester::finish`](crate::reconcile::Requester::finish) names.
     pub fn stretches(&self, known: &[Range<usize>]) -> Vec<Stretch> {
         let mut stretches = Vec::new();
         for (content, &(cuts, bytes)) in self.contents.iter().enumerate() {
@@ -212,7 +212,7 @@ pub fn found(ends: &[usize], matches: &[Match], old: &Cuts) -> Vec<Vec<OldBytes>
 /// Puts new contents together, of which each has a length and its cuts an end: out of `old`, by what was found in
 /// it, and bytes that are sent.
 ///
-/// `matches` are what [`Answerer`](crate::tree::Answerer) came to with the items of `old` as its only slice; what
+/// `matches` are what [`Responder`](crate::reconcile::Responder) came to with the items of `old` as its only slice; what
 /// they say of `mistaken` contents does not count, which are sent whole. The pieces come in the order of the new contents, which they make up without gaps.
 pub fn plan(
     lens: &[u64],

@@ -8,7 +8,7 @@ use dsync_core::Image;
 use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
 use dsync_delta::header_delta::Literal;
 use dsync_delta::plan;
-use dsync_delta::tree::{Answerer, Asker, Match};
+use dsync_delta::reconcile::{Match, Requester, Responder};
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Wanted, divide};
 use dsync_proto::Peer;
 
@@ -65,7 +65,7 @@ pub(crate) fn ask_for(
         cuts.push(&read(*literal)?, most);
     }
     link.send_peer(&Peer::Question { question: cuts.counts() }).map_err(EndpointError::io(LOST))?;
-    let known = ask(link, Asker::low(cuts.items()))?;
+    let known = ask(link, Requester::low(cuts.items()))?;
     let checks = await_checks(link, asked.len())?;
 
     let mut mistaken = Wanted::none(asked.len());
@@ -161,10 +161,10 @@ pub(crate) fn answer_for(
         found.cuts.push(&bytes, usize::MAX);
     }
     let counts = await_question(link)?;
-    let mut answerer = Answerer::low(found.cuts.items());
-    answer(link, &mut answerer)?;
-    let items = answerer.items();
-    found.matches = answerer.finish()?;
+    let mut responder = Responder::low(found.cuts.items());
+    answer(link, &mut responder)?;
+    let items = responder.items();
+    found.matches = responder.finish()?;
     found.ends = ends(found.asked.len(), items, &counts)?;
     let mut checks = Vec::with_capacity(size_of::<Check>() * found.asked.len());
     for known in fine::found(&found.ends, &found.matches, &found.cuts) {

@@ -1,8 +1,8 @@
-//! Questions of a source about a list, and the answers of a target: rounds of a hash tree (`dsync_delta::tree`).
+//! Questions of a source about a list, and the answers of a target: rounds of a hash tree (`dsync_delta::reconcile`).
 
 use std::ops::Range;
 
-use dsync_delta::tree::{Answerer, Asker, ITEMS_MAX};
+use dsync_delta::reconcile::{ITEMS_MAX, Requester, Responder};
 use dsync_proto::{Peer, limits};
 
 use crate::failure::EndpointError;
@@ -13,30 +13,30 @@ const _: () = assert!(limits::ITEMS == ITEMS_MAX);
 pub(super) const LOST: &str = "the other side does not say what is there";
 
 /// Asks about a list. Returns what the target has of it.
-pub(super) fn ask(link: &mut Link, mut asker: Asker<'_>) -> Result<Vec<Range<usize>>, EndpointError> {
-    let mut next = asker.question();
+pub(super) fn ask(link: &mut Link, mut requester: Requester<'_>) -> Result<Vec<Range<usize>>, EndpointError> {
+    let mut next = requester.question();
     if next.is_none() {
         link.send_peer(&Peer::Question { question: Vec::new() }).map_err(EndpointError::io(LOST))?;
     }
     while let Some(question) = next {
         link.send_peer(&Peer::Question { question }).map_err(EndpointError::io(LOST))?;
         match link.expect_peer().map_err(EndpointError::io(LOST))? {
-            Peer::Answer { answer } => asker.answer(&answer)?,
+            Peer::Answer { answer } => requester.answer(&answer)?,
             _ => return Err(EndpointError::Protocol(LOST.into())),
         }
-        next = asker.question();
+        next = requester.question();
     }
-    Ok(asker.finish())
+    Ok(requester.finish())
 }
 
 /// Answers all questions about a list.
-pub(super) fn answer(link: &mut Link, answerer: &mut Answerer) -> Result<(), EndpointError> {
-    while !answerer.is_done() {
+pub(super) fn answer(link: &mut Link, responder: &mut Responder) -> Result<(), EndpointError> {
+    while !responder.is_done() {
         let question = await_question(link)?;
         if question.is_empty() {
             break;
         }
-        let answer = answerer.answer(&question)?;
+        let answer = responder.answer(&question)?;
         link.send_peer(&Peer::Answer { answer }).map_err(EndpointError::io(LOST))?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dsync_delta::layer_index::{Entries, Selection};
-use dsync_delta::tree::{Answerer, Asker, Item, Match};
+use dsync_delta::reconcile::{Item, Match, Requester, Responder};
 use dsync_delta::{ChunkRef, ContentId, LayerIndex};
 
 use super::question::{answer, ask};
@@ -28,7 +28,7 @@ pub(crate) fn ask_for(
     let mut entries: Vec<Entries<'_>> = new.iter().map(|listing| Entries::of(listing)).collect();
     let mut ids: Vec<Item> = Vec::new();
     entries.iter_mut().for_each(|entries| entries.ids(&mut ids));
-    let found = ask(link, Asker::new(&ids))?;
+    let found = ask(link, Requester::new(&ids))?;
     drop(ids);
     let mut agreed = Agreed::beside(known, memory);
     let mut begin = 0;
@@ -67,7 +67,7 @@ pub(crate) fn ask_for(
     }
     drop((seen, entries));
     agreed.begin_loose();
-    for range in ask(link, Asker::new(&items))? {
+    for range in ask(link, Requester::new(&items))? {
         for ChunkRef { layer, content } in &places[range] {
             agreed.add_loose(&new[*layer as usize], *content as usize);
         }
@@ -131,11 +131,11 @@ pub(crate) fn answer_for(
 
 fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, EndpointError> {
     let slices: Vec<&[Item]> = lists.iter().map(Vec::as_slice).collect();
-    let mut answerer = Answerer::new(&slices);
+    let mut responder = Responder::new(&slices);
     drop(slices);
     drop(lists);
-    answer(link, &mut answerer)?;
-    Ok(answerer.finish()?)
+    answer(link, &mut responder)?;
+    Ok(responder.finish()?)
 }
 
 /// What both sides have, as one listing: entries, then single contents.

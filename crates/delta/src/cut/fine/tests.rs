@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::tree::{Answerer, Asker};
+use crate::reconcile::{Requester, Responder};
 
 /// Bytes without a pattern, the same for the same seed.
 fn bytes(seed: u64, len: usize) -> Vec<u8> {
@@ -62,14 +62,14 @@ fn send(new: &[Vec<u8>], old: &[Vec<u8>]) -> Outcome {
 /// As [`send`], to somebody who takes these for the cuts of the old contents.
 fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &Cuts) -> Outcome {
     let own = cuts(new);
-    let (mut asker, mut answerer) = (Asker::low(own.items()), Answerer::low(candidates.items()));
+    let (mut requester, mut responder) = (Requester::low(own.items()), Responder::low(candidates.items()));
     let mut questions = 0;
-    while let Some(question) = asker.question() {
+    while let Some(question) = requester.question() {
         questions += question.len();
-        asker.answer(&answerer.answer(&question).unwrap()).unwrap();
+        requester.answer(&responder.answer(&question).unwrap()).unwrap();
     }
-    let known = asker.finish();
-    let (items, matches) = (answerer.items(), answerer.finish().unwrap());
+    let known = requester.finish();
+    let (items, matches) = (responder.items(), responder.finish().unwrap());
     let ends = ends(new.len(), items, &own.counts()).unwrap();
     let checks: Vec<Check> = found(&ends, &matches, candidates)
         .into_iter()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use dsync_delta::tree::{Answerer, Asker, Item, Match};
+use dsync_delta::reconcile::{Item, Match, Requester, Responder};
 
 use crate::pieces::{exactly, joined, parts};
 use crate::{Memory, Target};
@@ -37,25 +37,25 @@ fn items(bytes: &[u8]) -> Vec<Item> {
     bytes.chunks_exact(2).map(item).collect()
 }
 
-fn sides<'a>(low: bool, old: &[Item], new: &'a [Item]) -> (Asker<'a>, Answerer) {
+fn sides<'a>(low: bool, old: &[Item], new: &'a [Item]) -> (Requester<'a>, Responder) {
     if low {
-        (Asker::low(new), Answerer::low(old))
+        (Requester::low(new), Responder::low(old))
     } else {
-        (Asker::new(new), Answerer::new(&[old, new.get(..3).unwrap_or_default()]))
+        (Requester::new(new), Responder::new(&[old, new.get(..3).unwrap_or_default()]))
     }
 }
 
 fn honest(low: bool, old: &[Item], new: &[Item]) {
-    let (mut asker, mut answerer) = sides(low, old, new);
+    let (mut requester, mut responder) = sides(low, old, new);
     let mut questions = 0;
-    while let Some(question) = asker.question() {
-        let answer = answerer.answer(&question).expect("a question is one");
-        asker.answer(&answer).expect("an answer is one");
+    while let Some(question) = requester.question() {
+        let answer = responder.answer(&question).expect("a question is one");
+        requester.answer(&answer).expect("an answer is one");
         questions += 1;
         assert!(questions <= 24, "questions without end");
     }
-    let known = asker.finish();
-    let matches = answerer.finish().expect("all questions were asked");
+    let known = requester.finish();
+    let matches = responder.finish().expect("all questions were asked");
     let found: Vec<usize> = matches.iter().flat_map(|found| found.items.clone()).collect();
     assert_eq!(found, known.iter().cloned().flatten().collect::<Vec<_>>(), "the sides differ");
     for Match { items, slice, at } in matches {
@@ -74,13 +74,13 @@ fn honest(low: bool, old: &[Item], new: &[Item]) {
 
 /// A hostile side asks.
 fn questions(low: bool, old: &[Item], said: &[u8]) {
-    let (_, mut answerer) = sides(low, old, &[]);
+    let (_, mut responder) = sides(low, old, &[]);
     for question in parts(said, 16) {
-        let Ok(answer) = answerer.answer(question) else { break };
+        let Ok(answer) = responder.answer(question) else { break };
         assert!(answer.len() <= question.len());
     }
-    let items = answerer.items();
-    if let Ok(matches) = answerer.finish() {
+    let items = responder.items();
+    if let Ok(matches) = responder.finish() {
         let mut end = 0;
         for Match { items, slice, at } in matches {
             assert!(items.start >= end, "matches overlap");
@@ -93,20 +93,20 @@ fn questions(low: bool, old: &[Item], said: &[u8]) {
 
 /// A hostile side answers.
 fn answers(low: bool, new: &[Item], said: &[u8]) {
-    let (mut asker, _) = sides(low, &[], new);
+    let (mut requester, _) = sides(low, &[], new);
     for answer in parts(said, 24) {
-        let Some(question) = asker.question() else { break };
+        let Some(question) = requester.question() else { break };
         assert!(question.len() <= 16 + 9 * new.len().max(1));
-        if asker.answer(answer).is_err() {
+        if requester.answer(answer).is_err() {
             // The right number of bits is hard to guess.
             let fits = question.len().div_ceil(7 * 8).min(answer.len());
-            if asker.answer(&answer[..fits]).is_err() {
+            if requester.answer(&answer[..fits]).is_err() {
                 break;
             }
         }
     }
     let mut end = 0;
-    for range in asker.finish() {
+    for range in requester.finish() {
         assert!(range.start >= end && !range.is_empty());
         end = range.end;
     }
@@ -121,11 +121,11 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![joined(&[&[0], &old, &new]), joined(&[&[1], &old, &new])];
     for (how, low) in [(4, false), (5, true)] {
         let (old, new) = (items(&old), items(&new));
-        let (mut asker, mut answerer) = sides(low, &old, &new);
+        let (mut requester, mut responder) = sides(low, &old, &new);
         let (mut asked, mut answered) = (Vec::new(), Vec::new());
-        while let Some(question) = asker.question() {
-            let answer = answerer.answer(&question).expect("a question is one");
-            asker.answer(&answer).expect("an answer is one");
+        while let Some(question) = requester.question() {
+            let answer = responder.answer(&question).expect("a question is one");
+            requester.answer(&answer).expect("an answer is one");
             asked.push(question);
             answered.push(answer);
         }

@@ -2,27 +2,27 @@
 //!
 //! Items are 16-byte hashes in an order that means something: the entries of a tar, the fine cuts of a file.
 //! They are put in groups, the groups in groups again, and so on. Where a group ends is decided by the hashes
-//! in it, so an insertion changes the groups around it only. The side that has the new list ([`Asker`]) asks
-//! level by level, top down, whether the other ([`Answerer`]) has the same group anywhere, and opens what it
+//! in it, so an insertion changes the groups around it only. The side that has the new list ([`Requester`]) asks
+//! level by level, top down, whether the other ([`Responder`]) has the same group anywhere, and opens what it
 //! has not. A hash tree of this kind is Merkle's (CRYPTO '87); with ends by content it is known as a prolly
 //! tree or a "content-defined Merkle tree". The messages are in `docs/negotiation.md`.
 //!
 //! On the wire a hash is its first seven bytes. With n hashes asked for and m in the index of the other
 //! side, some two different ones agree with odds of about n·m/2⁵⁶: at 20,000 and a million 1 in 3.6 million.
 //! Nothing here notices. The layer then comes out with another diff id, and is asked for again with nothing
-//! taken as known. Only lists that are asked about [`low`](Asker::low) have narrow hashes, of four bytes: what
+//! taken as known. Only lists that are asked about [`low`](Requester::low) have narrow hashes, of four bytes: what
 //! is found by them has to be checked.
 
-mod answerer;
-mod asker;
 mod question;
+mod requester;
+mod responder;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-pub use answerer::{Answerer, Match};
-pub use asker::Asker;
+pub use requester::Requester;
+pub use responder::{Match, Responder};
 
 use crate::WantedError;
 
@@ -64,7 +64,7 @@ const GROUP_MAX: usize = 64;
 
 /// Why a message of the other side was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TreeError {
+pub enum ReconcileError {
     /// The question breaks the format, or does not follow from those before.
     #[error("a question about what is there is malformed: {0}")]
     Question(&'static str),

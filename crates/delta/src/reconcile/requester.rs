@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::question::{add, begin};
-use super::{Item, Tree, TreeError, Width, append};
+use super::{Item, ReconcileError, Tree, Width, append};
 use crate::Wanted;
 
 /// Questions begin at the lowest level with at most this many nodes: one level higher would cost a round trip
@@ -15,20 +15,20 @@ const HOPELESS: usize = 8;
 /// Finds out what the other side has of a list of items.
 ///
 /// ```
-/// use dsync_delta::tree::{Answerer, Asker};
+/// use dsync_delta::reconcile::{Responder, Requester};
 /// let new: Vec<[u8; 16]> = (0..100_u8).map(|n| [n; 16]).collect();
 /// let old = &new[20..];
-/// let (mut asker, mut answerer) = (Asker::new(&new), Answerer::new(&[old]));
-/// while let Some(question) = asker.question() {
-///     asker.answer(&answerer.answer(&question)?)?;
+/// let (mut requester, mut responder) = (Requester::new(&new), Responder::new(&[old]));
+/// while let Some(question) = requester.question() {
+///     requester.answer(&responder.answer(&question)?)?;
 /// }
-/// assert_eq!(asker.finish(), [20..100]);
-/// let matches = answerer.finish()?;
+/// assert_eq!(requester.finish(), [20..100]);
+/// let matches = responder.finish()?;
 /// assert_eq!((matches[0].items.clone(), matches[0].slice, matches[0].at), (20..100, 0, 0));
-/// # Ok::<(), dsync_delta::tree::TreeError>(())
+/// # Ok::<(), dsync_delta::reconcile::ReconcileError>(())
 /// ```
 #[derive(Debug)]
-pub struct Asker<'a> {
+pub struct Requester<'a> {
     tree: Tree<'a>,
     width: Width,
     /// The level of the next question, or of the one that waits for its answer.
@@ -49,7 +49,7 @@ fn range((start, end): Items) -> Range<usize> {
     start as usize..end as usize
 }
 
-impl<'a> Asker<'a> {
+impl<'a> Requester<'a> {
     /// Will ask about these items: at most [`ITEMS_MAX`](super::ITEMS_MAX), what is beyond counts as not known.
     pub fn new(items: &'a [Item]) -> Self {
         let tree = Tree::of(&items[..items.len().min(super::ITEMS_MAX)]);
@@ -57,7 +57,7 @@ impl<'a> Asker<'a> {
         Self::with(tree, level, Width::Wide)
     }
 
-    /// As [`Asker::new`], for items that are mostly not there, or in another order: begins with the groups of
+    /// As [`Requester::new`], for items that are mostly not there, or in another order: begins with the groups of
     /// items, whatever their number, and asks by narrow hashes, so that what is found has to be checked.
     pub fn low(items: &'a [Item]) -> Self {
         Self::with(Tree::of(&items[..items.len().min(super::ITEMS_MAX)]), 1, Width::Narrow)
@@ -67,7 +67,7 @@ impl<'a> Asker<'a> {
         // There are at most ITEMS_MAX.
         let all = (0, tree.items.len() as u32);
         let open = if tree.items.is_empty() { Vec::new() } else { vec![all] };
-        Asker { tree, width, level, begun: false, open, asked: None, known: Vec::new() }
+        Requester { tree, width, level, begun: false, open, asked: None, known: Vec::new() }
     }
 
     /// The next question, at most 9 bytes for each item that is still open; `None` when all is known that can be.
@@ -90,8 +90,8 @@ impl<'a> Asker<'a> {
     }
 
     /// Takes the answer to the last question.
-    pub fn answer(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
-        let asked = self.asked.take().ok_or(TreeError::Unasked)?;
+    pub fn answer(&mut self, bytes: &[u8]) -> Result<(), ReconcileError> {
+        let asked = self.asked.take().ok_or(ReconcileError::Unasked)?;
         let wanted = Wanted::from_bytes(bytes, asked)?;
         let hopeless = wanted.count() == asked && asked >= HOPELESS;
         let mut ordinal = 0;

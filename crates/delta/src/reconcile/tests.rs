@@ -30,19 +30,19 @@ struct Talk {
 }
 
 /// Asks one side about all items of the other, and asserts that they come to the same.
-fn talk(asker: Asker<'_>, new: &[Item], old: &[&[Item]]) -> Talk {
-    talk_to(Answerer::new(old), asker, new, old)
+fn talk(requester: Requester<'_>, new: &[Item], old: &[&[Item]]) -> Talk {
+    talk_to(Responder::new(old), requester, new, old)
 }
 
-fn talk_to(mut answerer: Answerer, mut asker: Asker<'_>, new: &[Item], old: &[&[Item]]) -> Talk {
+fn talk_to(mut responder: Responder, mut requester: Requester<'_>, new: &[Item], old: &[&[Item]]) -> Talk {
     let (mut trips, mut bytes) = (0, 0);
-    while let Some(question) = asker.question() {
-        let answer = answerer.answer(&question).unwrap();
-        asker.answer(&answer).unwrap();
+    while let Some(question) = requester.question() {
+        let answer = responder.answer(&question).unwrap();
+        requester.answer(&answer).unwrap();
         (trips, bytes) = (trips + 1, bytes + question.len() + answer.len());
     }
-    let known = asker.finish();
-    let matches = answerer.finish().unwrap();
+    let known = requester.finish();
+    let matches = responder.finish().unwrap();
     let mut same = Vec::new();
     for Match { items, slice, at } in &matches {
         assert_eq!(new[items.clone()], old[*slice][*at..][..items.len()]);
@@ -61,14 +61,14 @@ fn talk_to(mut answerer: Answerer, mut asker: Asker<'_>, new: &[Item], old: &[&[
 fn narrow_hashes_take_one_item_for_another_that_begins_alike() {
     let (new, mut old) = (list(0..3), list(3..6));
     old[1][..4].copy_from_slice(&new[2][..4]);
-    let (mut asker, mut answerer) = (Asker::low(&new), Answerer::low(&old));
-    while let Some(question) = asker.question() {
-        assert!(!answerer.is_done());
-        asker.answer(&answerer.answer(&question).unwrap()).unwrap();
+    let (mut requester, mut responder) = (Requester::low(&new), Responder::low(&old));
+    while let Some(question) = requester.question() {
+        assert!(!responder.is_done());
+        requester.answer(&responder.answer(&question).unwrap()).unwrap();
     }
-    assert!(answerer.is_done());
-    assert_eq!(asker.finish().into_iter().flatten().collect::<Vec<_>>(), [2]);
-    assert_eq!(answerer.finish().unwrap(), [Match { items: 2..3, slice: 0, at: 1 }]);
+    assert!(responder.is_done());
+    assert_eq!(requester.finish().into_iter().flatten().collect::<Vec<_>>(), [2]);
+    assert_eq!(responder.finish().unwrap(), [Match { items: 2..3, slice: 0, at: 1 }]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_price_of_scattered_changes() {
     let old = list(0..20_000);
     let mut new = old.clone();
     (0..50).for_each(|n| new[n * 397 + 11] = item(1_000_000 + n as u64));
-    let talk = talk(Asker::new(&new), &new, &[&old]);
+    let talk = talk(Requester::new(&new), &new, &[&old]);
     assert_eq!(talk.known.len(), 51);
     assert!(talk.trips <= 3 && talk.bytes < 13_000, "{} trips, {} bytes", talk.trips, talk.bytes);
 }
@@ -85,7 +85,7 @@ fn the_price_of_scattered_changes() {
 fn the_price_of_one_change() {
     let old = list(0..200_000);
     let new = list((0..77_777).chain([1_000_000]).chain(77_777..200_000));
-    let talk = talk(Asker::new(&new), &new, &[&old[..5000], &old]);
+    let talk = talk(Requester::new(&new), &new, &[&old[..5000], &old]);
     assert_eq!(talk.known, [0..77_777, 77_778..200_001]);
     assert_eq!(talk.matches.last().map(|last| last.items.end), Some(200_001));
     assert!(talk.trips <= 4 && talk.bytes < 1000, "{} trips, {} bytes", talk.trips, talk.bytes);
@@ -94,7 +94,7 @@ fn the_price_of_one_change() {
 #[test]
 fn the_price_of_nothing_in_common() {
     let (old, new) = (list(0..20_000), list(20_000..40_000));
-    let talk = talk(Asker::new(&new), &new, &[&old]);
+    let talk = talk(Requester::new(&new), &new, &[&old]);
     assert!(talk.known.is_empty());
     assert!(talk.trips <= 3 && talk.bytes < new.len() * 8, "{} trips, {} bytes", talk.trips, talk.bytes);
 }
@@ -102,18 +102,18 @@ fn the_price_of_nothing_in_common() {
 #[test]
 fn the_price_of_all_in_common() {
     let new = list(0..20_000);
-    let talk = talk(Asker::new(&new), &new, &[&new]);
+    let talk = talk(Requester::new(&new), &new, &[&new]);
     assert_eq!((talk.trips, &talk.known[..]), (1, std::slice::from_ref(&(0..20_000))));
     assert!(talk.bytes < 1000, "{} bytes", talk.bytes);
 }
 
 #[test]
 fn nothing_is_asked_about_nothing() {
-    let mut asker = Asker::new(&[]);
-    assert_eq!(asker.question(), None);
-    assert_eq!(asker.answer(&[]), Err(TreeError::Unasked));
-    assert!(asker.finish().is_empty());
-    assert_eq!(Answerer::new(&[]).finish(), Ok(Vec::new()));
+    let mut requester = Requester::new(&[]);
+    assert_eq!(requester.question(), None);
+    assert_eq!(requester.answer(&[]), Err(ReconcileError::Unasked));
+    assert!(requester.finish().is_empty());
+    assert_eq!(Responder::new(&[]).finish(), Ok(Vec::new()));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn items_that_are_all_the_same_are_grouped_too() {
     for last in [0x00, 0x01] {
         let new = vec![[last; 16]; 5000];
         assert!(Tree::of(&new).height() < 14);
-        let talk = talk(Asker::new(&new), &new, &[&new[..1000]]);
+        let talk = talk(Requester::new(&new), &new, &[&new[..1000]]);
         assert_eq!(talk.known, std::slice::from_ref(&(0..5000)));
     }
 }
@@ -144,18 +144,18 @@ fn items_that_are_all_the_same_are_grouped_too() {
 fn the_bytes_are_pinned() {
     let old = list(0..6);
     let new = list([0, 1, 9, 3]);
-    let (mut asker, mut answerer) = (Asker::new(&new), Answerer::new(&[&old]));
-    let question = asker.question().unwrap();
+    let (mut requester, mut responder) = (Requester::new(&new), Responder::new(&[&old]));
+    let question = requester.question().unwrap();
     let hex: String = question.iter().map(|byte| format!("{byte:02x}")).collect();
     // Level, items, nodes; then the nodes.
     assert_eq!(hex, QUESTION);
-    let answer = answerer.answer(&question).unwrap();
+    let answer = responder.answer(&question).unwrap();
     assert_eq!(answer, [0b0100]);
-    asker.answer(&answer).unwrap();
-    assert_eq!(asker.question(), None);
-    assert_eq!(asker.finish(), [0..2, 3..4]);
+    requester.answer(&answer).unwrap();
+    assert_eq!(requester.question(), None);
+    assert_eq!(requester.finish(), [0..2, 3..4]);
     let found = |items, at| Match { items, slice: 0, at };
-    assert_eq!(answerer.finish(), Ok(vec![found(0..2, 0), found(3..4, 3)]));
+    assert_eq!(responder.finish(), Ok(vec![found(0..2, 0), found(3..4, 3)]));
 }
 
 const QUESTION: &str = "00040471e0a9917356491a0d12016999e4b8955078e2c8eae3d5003ead1a93";
@@ -175,16 +175,17 @@ const ENDS: [usize; 5] = [13, 17, 30, 34, 40];
 #[test]
 fn what_does_not_follow_is_refused() {
     let (old, new) = (list(0..3000), list(5000..8000));
-    let refused = |result: Result<Vec<u8>, TreeError>| assert!(matches!(result, Err(TreeError::Question(_))));
-    let mut asker = Asker::new(&new);
-    let question = asker.question().unwrap();
-    assert!(matches!(asker.answer(&[0; 3]), Err(TreeError::Answer(_))));
-    let mut answerer = Answerer::new(&[&old]);
-    answerer.answer(&question).unwrap();
+    let refused =
+        |result: Result<Vec<u8>, ReconcileError>| assert!(matches!(result, Err(ReconcileError::Question(_))));
+    let mut requester = Requester::new(&new);
+    let question = requester.question().unwrap();
+    assert!(matches!(requester.answer(&[0; 3]), Err(ReconcileError::Answer(_))));
+    let mut responder = Responder::new(&[&old]);
+    responder.answer(&question).unwrap();
     // The same level again.
-    refused(answerer.answer(&question));
+    refused(responder.answer(&question));
     // The lowest level is missing.
-    assert!(answerer.finish().is_err());
+    assert!(responder.finish().is_err());
     // Levels, items and nodes beyond all bounds; a node of nothing; too few, too many and broken hashes.
     for bytes in [
         &[25, 1, 1, 0, 0, 0, 0, 0, 0, 0][..],
@@ -197,7 +198,7 @@ fn what_does_not_follow_is_refused() {
         &[0, 1],
         &[],
     ] {
-        refused(Answerer::new(&[&old]).answer(bytes));
+        refused(Responder::new(&[&old]).answer(bytes));
     }
 }
 
@@ -211,10 +212,10 @@ fn known_nodes_of_more_items_than_announced_are_refused() {
         (0..2).for_each(|_| add(tree.node(level, 0).0, Width::Wide, &mut question));
         question
     };
-    assert!(Answerer::new(&[&old]).answer(&question(Some(5999))).is_err());
-    let mut answerer = Answerer::new(&[&old]);
-    answerer.answer(&question(Some(6001))).unwrap();
-    assert!(answerer.finish().is_err());
+    assert!(Responder::new(&[&old]).answer(&question(Some(5999))).is_err());
+    let mut responder = Responder::new(&[&old]);
+    responder.answer(&question(Some(6001))).unwrap();
+    assert!(responder.finish().is_err());
 }
 
 proptest! {
@@ -237,9 +238,9 @@ proptest! {
         let slices: Vec<&[Item]> = old.iter().map(Vec::as_slice).collect();
         if low {
             let one = slices.concat();
-            talk_to(Answerer::low(&one), Asker::low(&new), &new, &[&one]);
+            talk_to(Responder::low(&one), Requester::low(&new), &new, &[&one]);
         } else {
-            talk(Asker::new(&new), &new, &slices);
+            talk(Requester::new(&new), &new, &slices);
         }
     }
 
@@ -250,33 +251,33 @@ proptest! {
         more in vec(vec(0..4_u8, 0..40), 0..4),
     ) {
         let (old, new) = (list(0..400), list((0..5).chain(1000..1400).chain(5..300)));
-        let _ = Answerer::new(&[&old]).answer(&first);
-        let (mut asker, mut answerer) = (Asker::low(&new), Answerer::low(&old));
-        while let Some(mut question) = asker.question() {
+        let _ = Responder::new(&[&old]).answer(&first);
+        let (mut requester, mut responder) = (Requester::low(&new), Responder::low(&old));
+        while let Some(mut question) = requester.question() {
             for (at, value) in &flips {
                 let at = at.index(question.len());
                 question[at] = *value;
             }
-            let Ok(answer) = answerer.answer(&question) else { break };
-            if asker.answer(&answer).is_err() {
+            let Ok(answer) = responder.answer(&question) else { break };
+            if requester.answer(&answer).is_err() {
                 break;
             }
         }
         for question in more {
-            let _ = answerer.answer(&question);
+            let _ = responder.answer(&question);
         }
-        let _ = answerer.finish();
+        let _ = responder.finish();
     }
 
     #[test]
     fn hostile_answers_are_refused_or_taken(answers in vec(vec(any::<u8>(), 0..60), 0..4)) {
         let new = list(0..400);
-        let mut asker = Asker::new(&new);
+        let mut requester = Requester::new(&new);
         for answer in answers {
-            let _ = asker.question();
-            let _ = asker.answer(&answer);
+            let _ = requester.question();
+            let _ = requester.answer(&answer);
         }
-        let known = asker.finish();
+        let known = requester.finish();
         prop_assert!(known.iter().all(|range| range.start < range.end && range.end <= new.len()));
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::question::{Question, short};
-use super::{ITEMS_MAX, Item, Tree, TreeError, Width};
+use super::{ITEMS_MAX, Item, ReconcileError, Tree, Width};
 use crate::Wanted;
 
 /// Items of the new list that are here.
@@ -19,7 +19,7 @@ pub struct Match {
 
 /// Says what it has of a list that it does not know.
 #[derive(Debug)]
-pub struct Answerer {
+pub struct Responder {
     index: Vec<IndexedNode>,
     width: Width,
     /// The level of the last question.
@@ -45,8 +45,8 @@ struct IndexedNode {
     items: u32,
 }
 
-impl Answerer {
-    /// An answerer that has these lists; of several places of the same items the first counts. 2³² items or more
+impl Responder {
+    /// An responder that has these lists; of several places of the same items the first counts. 2³² items or more
     /// of one list are not looked at.
     ///
     /// Takes some 26 bytes of memory for each item, and 4 for each that is asked about.
@@ -54,7 +54,7 @@ impl Answerer {
         Self::with(slices, Width::Wide)
     }
 
-    /// As [`Answerer::new`], to be asked by [`Asker::low`](super::Asker::low).
+    /// As [`Responder::new`], to be asked by [`Requester::low`](super::Requester::low).
     pub fn low(items: &[Item]) -> Self {
         Self::with(&[items], Width::Narrow)
     }
@@ -76,15 +76,15 @@ impl Answerer {
         index.dedup_by_key(|place| place.key);
         // Items beyond 2³² have no number.
         index.truncate(MISSING as usize);
-        Answerer { index, width, level: usize::MAX, items: None, parts: vec![OPEN] }
+        Responder { index, width, level: usize::MAX, items: None, parts: vec![OPEN] }
     }
 
     /// Answers a question: one bit for each node in it, as [`Wanted`] writes them, set for what is not here.
-    pub fn answer(&mut self, question: &[u8]) -> Result<Vec<u8>, TreeError> {
+    pub fn answer(&mut self, question: &[u8]) -> Result<Vec<u8>, ReconcileError> {
         let open = self.parts.iter().filter(|part| **part == OPEN).count();
         let question = Question::from_bytes(question, self.items.map(|_| open), self.width)?;
         if question.level >= self.level || open == 0 {
-            return Err(TreeError::Question("it was answered before"));
+            return Err(ReconcileError::Question("it was answered before"));
         }
         self.level = question.level;
         self.items = self.items.or(question.items);
@@ -108,7 +108,7 @@ impl Answerer {
         // An open part has an item at least.
         let least = self.parts.iter().map(|part| self.items_of(*part)).fold(0, usize::saturating_add);
         if least > self.items.unwrap_or(ITEMS_MAX) {
-            return Err(TreeError::Question("more items than announced"));
+            return Err(ReconcileError::Question("more items than announced"));
         }
         Ok(wanted.to_bytes())
     }
@@ -123,9 +123,9 @@ impl Answerer {
         self.items.unwrap_or(0)
     }
 
-    /// The ranges of the new list that are here, in its order: together the items of [`Asker::finish`](super::Asker::finish).
+    /// The ranges of the new list that are here, in its order: together the items of [`Requester::finish`](super::Requester::finish).
     /// Fails where questions are missing, or the numbers of items do not add up.
-    pub fn finish(self) -> Result<Vec<Match>, TreeError> {
+    pub fn finish(self) -> Result<Vec<Match>, ReconcileError> {
         let Some(announced) = self.items else { return Ok(Vec::new()) };
         let mut matches: Vec<Match> = Vec::new();
         let mut next: usize = 0;
@@ -133,7 +133,7 @@ impl Answerer {
             let items = next..next.saturating_add(self.items_of(part));
             next = items.end;
             match (part, self.index.get(part as usize), matches.last_mut()) {
-                (OPEN, ..) => return Err(TreeError::Question("the last one is missing")),
+                (OPEN, ..) => return Err(ReconcileError::Question("the last one is missing")),
                 (_, None, _) => {}
                 (_, Some(place), Some(last)) if last.goes_on(place, items.start) => last.items.end = next,
                 (_, Some(place), _) => {
@@ -143,12 +143,12 @@ impl Answerer {
         }
         match next == announced {
             true => Ok(matches),
-            false => Err(TreeError::Question("another number of items than announced")),
+            false => Err(ReconcileError::Question("another number of items than announced")),
         }
     }
 }
 
-impl Answerer {
+impl Responder {
     /// Where the first node is whose hash begins like this.
     fn find(&self, level: usize, hash: u64) -> Option<u32> {
         let rest = 8 * (Width::Wide.bytes() - self.width.bytes());

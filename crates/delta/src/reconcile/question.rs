@@ -1,6 +1,6 @@
 //! Encodes the questions of a reconciliation.
 
-use super::{ITEMS_MAX, Item, TreeError, Width};
+use super::{ITEMS_MAX, Item, ReconcileError, Width};
 use dsync_core::varint;
 
 /// Nothing of [`ITEMS_MAX`] items has more levels.
@@ -40,28 +40,28 @@ impl<'a> Question<'a> {
         mut bytes: &'a [u8],
         open: Option<usize>,
         width: Width,
-    ) -> Result<Self, TreeError> {
+    ) -> Result<Self, ReconcileError> {
         let level = number(&mut bytes)?;
         if level > LEVELS {
-            return Err(TreeError::Question("too high a level"));
+            return Err(ReconcileError::Question("too high a level"));
         }
         let items = if open.is_none() { Some(number(&mut bytes)?) } else { None };
         if items.is_some_and(|items| items > ITEMS_MAX) {
-            return Err(TreeError::Question("too many items"));
+            return Err(ReconcileError::Question("too many items"));
         }
         let mut counts = Vec::new();
         let mut left = ITEMS_MAX;
         for _ in 0..open.unwrap_or(1) {
             let count = number(&mut bytes)?;
-            left = left.checked_sub(count).ok_or(TreeError::Question("too many nodes"))?;
+            left = left.checked_sub(count).ok_or(ReconcileError::Question("too many nodes"))?;
             if count == 0 {
-                return Err(TreeError::Question("a node without items"));
+                return Err(ReconcileError::Question("a node without items"));
             }
             // At most ITEMS_MAX.
             counts.push(count as u32);
         }
         if bytes.len() != (ITEMS_MAX - left) * width.bytes() {
-            return Err(TreeError::Question("another number of nodes than announced"));
+            return Err(ReconcileError::Question("another number of nodes than announced"));
         }
         Ok(Question { level, items, counts, hashes: bytes, width })
     }
@@ -86,7 +86,7 @@ fn number_of(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn number(bytes: &mut &[u8]) -> Result<usize, TreeError> {
-    let number = varint::read(bytes).map_err(|_| TreeError::Question("it ends early"))?;
-    number.and_then(|number| usize::try_from(number).ok()).ok_or(TreeError::Question("no number"))
+fn number(bytes: &mut &[u8]) -> Result<usize, ReconcileError> {
+    let number = varint::read(bytes).map_err(|_| ReconcileError::Question("it ends early"))?;
+    number.and_then(|number| usize::try_from(number).ok()).ok_or(ReconcileError::Question("no number"))
 }
