@@ -1,7 +1,7 @@
 //! The messages, as postcard encodes them (postcard wire format 1.0).
 //!
-//! The order of fields and of variants *is* the format: appending a variant at the end of an enum is
-//! compatible, everything else needs another [`PROTOCOL`](crate::PROTOCOL). The tests pin the bytes.
+//! The order of fields and of variants *is* the format: each change needs another [`PROTOCOL`](crate::PROTOCOL). The tests
+//! pin the bytes.
 
 use serde::{Deserialize, Serialize};
 
@@ -465,7 +465,7 @@ pub enum Event {
 pub enum Phase {
     /// The source reads the layers that are missing.
     Scan,
-    /// The target reads the basis.
+    /// The source asks what the target has.
     Basis,
     /// Contents cross.
     Transfer,

@@ -26,6 +26,8 @@ pub(super) struct Layout {
     files: Files,
     /// Whose image has a name that several platforms share.
     pub(super) platform: Platform,
+    /// It was asked for: images of others are not meant.
+    pub(super) is_chosen: bool,
 }
 
 /// Where its files are.
@@ -54,7 +56,7 @@ impl Layout {
     }
 
     fn new(files: Files) -> Self {
-        Self { files, platform: host::platform() }
+        Self { files, platform: host::platform(), is_chosen: false }
     }
 
     fn check_version(&self, bytes: &[u8]) -> Result<(), StoreError> {

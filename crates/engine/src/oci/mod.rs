@@ -51,7 +51,7 @@ impl Store for OciStore {
     }
 
     fn prefer(&mut self, platform: &Platform) {
-        self.layout.platform = platform.clone();
+        (self.layout.platform, self.layout.is_chosen) = (platform.clone(), true);
     }
 
     fn must_exist(&self) -> Result<(), StoreError> {

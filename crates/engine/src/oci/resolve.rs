@@ -90,7 +90,7 @@ fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Op
     let Some((config, layers)) = package.image(&layout.platform) else {
         return match (package.flaws().first(), package.platforms()) {
             (Some(flaw), _) => Err(flaw.clone()),
-            (None, platforms) if platforms.is_empty() => Ok(None),
+            (None, platforms) if platforms.is_empty() || layout.is_chosen => Ok(None),
             (None, platforms) => Err(format!(
                 "it has no image for {}, only for {}: --platform chooses one",
                 layout.platform,

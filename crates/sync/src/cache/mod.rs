@@ -137,9 +137,10 @@ impl Cache {
         })
     }
 
-    /// Keeps the recipe of a blob, if that can be done.
+    /// Keeps the recipe of a blob, if that can be done. As [`Cache::put`] it sees to the limit.
     pub(crate) fn put_recipe(&self, blob: &Digest, recipe: &[u8]) {
         self.write(&self.recipe_path(blob), &mut |out| out.write_all(recipe)).ok();
+        self.prune_once();
     }
 
     fn load<T>(path: &Path, take: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Option<T> {
@@ -156,15 +157,20 @@ impl Cache {
         }
     }
 
-    /// Keeps what is known of a layer, if that can be done. The first call of a process also sees to the limit.
-    pub(crate) fn put(&self, diff_id: &DiffId, listing: &Arc<LayerIndex>) {
-        self.write(&self.path(diff_id), &mut |out| listing.write(out)).ok();
+    /// Sees to the limit, once in a process.
+    fn prune_once(&self) {
         static PRUNED: AtomicBool = AtomicBool::new(false);
         if !PRUNED.swap(true, Ordering::Relaxed) {
             // What this run used was touched, or needed no touch.
             let started = STARTED.get().copied().unwrap_or_else(SystemTime::now);
             self.remove(CACHE_LIMIT, started.checked_sub(TOUCH)).ok();
         }
+    }
+
+    /// Keeps what is known of a layer, if that can be done. The first call of a process also sees to the limit.
+    pub(crate) fn put(&self, diff_id: &DiffId, listing: &Arc<LayerIndex>) {
+        self.write(&self.path(diff_id), &mut |out| listing.write(out)).ok();
+        self.prune_once();
     }
 
     /// The layer whose diff id begins so, if it is there and the only one.

@@ -42,8 +42,18 @@ impl Stretch {
 
 /// Of each stretch in all items, one after the other: the bytes between the one before and it, its length, its address, its machine.
 type Places = Vec<(u64, u64, u32, u8)>;
-/// Machines by their numbers.
-const MACHINES: [Machine; 2] = [Machine::X86, Machine::Arm];
+
+/// The number of a machine.
+fn number(machine: Machine) -> u8 {
+    match machine {
+        Machine::X86 => 0,
+        Machine::Arm => 1,
+    }
+}
+
+fn machine(number: u8) -> Option<Machine> {
+    [Machine::X86, Machine::Arm].into_iter().find(|machine| self::number(*machine) == number)
+}
 
 /// Where code is, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -103,8 +113,7 @@ fn places(stretches: &[Stretch], lens: &[u64]) -> Places {
         begin += lens[item..stretch.item].iter().sum::<u64>();
         item = stretch.item;
         let from = begin + stretch.from;
-        let machine = MACHINES.iter().position(|machine| *machine == stretch.machine);
-        places.push((from - end, stretch.len, stretch.addr, machine.unwrap_or_default() as u8));
+        places.push((from - end, stretch.len, stretch.addr, number(stretch.machine)));
         end = from + stretch.len;
     }
     places
@@ -115,7 +124,7 @@ fn each(mut bytes: &mut [u8], places: &Places, change: fn(&mut [u8], Machine, u3
     for (gap, len, addr, machine) in places {
         let (_, rest) = bytes.split_at_mut_checked(usize::try_from(*gap).ok()?)?;
         let (code, rest) = rest.split_at_mut_checked(usize::try_from(*len).ok()?)?;
-        change(code, *MACHINES.get(usize::from(*machine))?, *addr);
+        change(code, self::machine(*machine)?, *addr);
         bytes = rest;
     }
     Some(())

@@ -44,7 +44,8 @@ pub(crate) fn receive(link: &mut Link, image: &Image) -> Result<Option<Want>, En
                     .ok_or_else(|| EndpointError::Protocol(format!("image {} has no such layer", image.id)))
             };
             if layers.len().saturating_add(local.len()) > limits::LAYERS {
-                return Err(Breach("the target asks for more layers than an image has".into()).into());
+                let (asked, most) = (layers.len().saturating_add(local.len()), limits::LAYERS);
+                return Err(Breach(format!("the target asks for {asked} layers; {most} are the most")).into());
             }
             let layers: Vec<DiffId> = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
             let local: Vec<DiffId> = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;

@@ -24,9 +24,9 @@ const BLOCK: usize = 1 << 20;
 /// For what a layer is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// To be sent, or built of what is here.
+    /// The target lacks it: its source sends it.
     New,
-    /// To build others on.
+    /// Others are built on it, or it is itself built from elsewhere in the store.
     Basis,
 }
 

@@ -114,7 +114,9 @@ impl<'a> Transfer<'a> {
     pub(super) fn plan(&self, documents: Option<&Documents>) -> Result<Plan<'a>, EndpointError> {
         let layers = self.image.diff_ids.len();
         if layers > limits::LAYERS {
-            return Err(EndpointError::Protocol(format!("an image of {layers} layers is refused")));
+            let most = limits::LAYERS;
+            let reason = format!("an image of {layers} layers is refused: {most} are the most");
+            return Err(EndpointError::Protocol(reason));
         }
         let keeps_id = documents.filter(|documents| documents.content.is_none());
         let states = match keeps_id {
