@@ -17,7 +17,7 @@ const MORE: u32 = 1 << 31;
 const LOST: &str = "the source did not send what it offered";
 
 /// Takes what is said, and writes it in parts.
-pub(crate) struct Telling<'o> {
+pub(crate) struct SectionWriter<'o> {
     out: &'o mut dyn Write,
     effort: Effort,
     part: Vec<u8>,
@@ -25,9 +25,9 @@ pub(crate) struct Telling<'o> {
     packed: u64,
 }
 
-impl<'o> Telling<'o> {
+impl<'o> SectionWriter<'o> {
     pub(crate) fn new(out: &'o mut dyn Write, effort: Effort) -> Self {
-        Telling { out, effort, part: Vec::new(), packed: 0 }
+        SectionWriter { out, effort, part: Vec::new(), packed: 0 }
     }
 
     /// Ends it. Returns how many bytes it was packed.
@@ -48,7 +48,7 @@ impl<'o> Telling<'o> {
     }
 }
 
-impl Write for Telling<'_> {
+impl Write for SectionWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.part.len() == PART {
             self.send(MORE)?;
@@ -65,7 +65,7 @@ impl Write for Telling<'_> {
 
 /// Says some bytes. Returns how many they are, packed.
 pub(crate) fn write(bytes: &[u8], effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
-    let mut telling = Telling::new(out, effort);
+    let mut telling = SectionWriter::new(out, effort);
     telling.write_all(bytes)?;
     telling.finish()
 }

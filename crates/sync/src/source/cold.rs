@@ -18,7 +18,7 @@ use super::explain;
 use super::pack::{self, Sources};
 use super::transfer::{Sending, Transfer, position};
 use crate::coding::batch;
-use crate::coding::section::{self, Telling};
+use crate::coding::section::{self, SectionWriter};
 use crate::conversation::Step;
 use crate::conversation::cold::{batch_limits, no_old, spots};
 use crate::conversation::headers::mode;
@@ -127,7 +127,7 @@ impl Sender<'_> {
         let limit = pace.limit(false);
         self.out.write_all(&limit.to_le_bytes())?;
         let before = self.encoder.literals().len();
-        let mut telling = Telling::new(&mut self.out, pace.effort());
+        let mut telling = SectionWriter::new(&mut self.out, pace.effort());
         self.encoder.layer(&last.listing, &mut telling)?;
         self.sent.told += telling.finish()?;
         let literals = &self.encoder.literals()[before..];

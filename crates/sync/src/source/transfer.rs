@@ -11,7 +11,7 @@ use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 use super::basis::Basis;
 use super::effort::Pace;
 use super::recipes;
-use crate::coding::section::Telling;
+use crate::coding::section::SectionWriter;
 use crate::conversation::headers::{mode, put_config};
 use crate::conversation::parts::{self, Parts};
 use crate::conversation::stored::settle;
@@ -206,7 +206,7 @@ impl<'a> Transfer<'a> {
         let listed = listings(old);
         let mut encoder = Encoder::new(&listed, mode(whole));
         let mut out = self.talk.step(Step::Headers).data_writer();
-        let mut telling = Telling::new(&mut out, self.pace.effort());
+        let mut telling = SectionWriter::new(&mut out, self.pace.effort());
         // Where the ID is kept the config is among the documents.
         let config = if self.how.exact.is_some() { &[][..] } else { config };
         let told = put_config(config, &mut telling)
