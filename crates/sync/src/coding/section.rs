@@ -71,7 +71,7 @@ pub(crate) fn write(bytes: &[u8], effort: Effort, out: &mut dyn Write) -> io::Re
 }
 
 /// Reads what was said.
-pub(crate) struct Told<R> {
+pub(crate) struct SectionReader<R> {
     stream: R,
     part: Vec<u8>,
     at: usize,
@@ -79,9 +79,9 @@ pub(crate) struct Told<R> {
     more: bool,
 }
 
-impl<R: Read> Told<R> {
+impl<R: Read> SectionReader<R> {
     pub(crate) fn new(stream: R) -> Self {
-        Told { stream, part: Vec::new(), at: 0, more: true }
+        SectionReader { stream, part: Vec::new(), at: 0, more: true }
     }
 
     /// The end; fails where something is left.
@@ -112,7 +112,7 @@ impl<R: Read> Told<R> {
     }
 }
 
-impl<R: Read> Read for Told<R> {
+impl<R: Read> Read for SectionReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.at == self.part.len() && self.more {
             self.next()?;
@@ -127,7 +127,7 @@ impl<R: Read> Read for Told<R> {
 
 /// Reads all that was said, which may be `most` bytes.
 pub(crate) fn read(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, EndpointError> {
-    let mut told = Told::new(stream);
+    let mut told = SectionReader::new(stream);
     let mut bytes = Vec::new();
     (&mut told).take(most + 1).read_to_end(&mut bytes).map_err(EndpointError::io(LOST))?;
     if bytes.len() as u64 > most {

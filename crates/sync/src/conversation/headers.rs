@@ -8,12 +8,12 @@ use std::io::{self, Read, Write};
 use dsync_delta::header_delta::Mode;
 use dsync_proto::limits;
 
-use crate::coding::section::Told;
+use crate::coding::section::SectionReader;
 use crate::failure::{Breach, EndpointError};
 
 const SHORT: &str = "the source's offer ends early";
 
-pub(crate) fn take_config<R: Read>(told: &mut Told<R>) -> Result<Vec<u8>, EndpointError> {
+pub(crate) fn take_config<R: Read>(told: &mut SectionReader<R>) -> Result<Vec<u8>, EndpointError> {
     let mut len = [0; 4];
     told.read_exact(&mut len).map_err(EndpointError::io(SHORT))?;
     let len = u64::from(u32::from_le_bytes(len));

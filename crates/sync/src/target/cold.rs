@@ -14,7 +14,7 @@ use super::exact::{self, Exact};
 use super::offered::{limits_of, next_layer};
 use super::transfer::Transfer;
 use super::want::{Plan, distinct};
-use crate::coding::section::{self, Told};
+use crate::coding::section::{self, SectionReader};
 use crate::conversation::Step;
 use crate::conversation::cold::{batch_limits, no_old, spots};
 use crate::conversation::contents::read_limit;
@@ -93,7 +93,7 @@ impl Taker<'_> {
     ) -> Result<u64, EndpointError> {
         let limit = read_limit(self.arrivals.stream())?;
         let before = self.decoder.literals().len();
-        let mut told = Told::new(self.arrivals.stream());
+        let mut told = SectionReader::new(self.arrivals.stream());
         let recipe = next_layer(&mut self.decoder, &mut told, (diff_id, true))?;
         told.finish()?;
         self.left = self.left.saturating_sub(1);

@@ -11,7 +11,7 @@ use dsync_delta::plan::{self, Batch};
 use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer, limits};
 
-use crate::coding::section::Told;
+use crate::coding::section::SectionReader;
 use crate::conversation::headers::{mode, take_config};
 use crate::conversation::parts::{self, Candidates, Found, Parted, stretches_of};
 use crate::conversation::reconcile;
@@ -79,7 +79,7 @@ pub(crate) struct Offered {
 impl Offered {
     /// Reads what was told of the missing layers.
     pub(crate) fn read<R: Read>(
-        told: &mut Told<R>,
+        told: &mut SectionReader<R>,
         basis: Basis,
         missing: &[DiffId],
         (whole, memory): (bool, Memory),

@@ -11,7 +11,7 @@ use super::exact::{self, Documents, Exact};
 use super::job::{Keep, Receiving};
 use super::offered::{Basis, Offered};
 use super::want::Plan;
-use crate::coding::section::Told;
+use crate::coding::section::SectionReader;
 use crate::conversation::parts::Candidates;
 use crate::conversation::want as wanted;
 use crate::conversation::{Step, Talk, documents, offer, proof};
@@ -223,7 +223,7 @@ impl<'a> Transfer<'a> {
         plan: &Plan<'_>,
     ) -> Result<Offered, EndpointError> {
         let (whole, memory) = (self.what.whole, self.memory);
-        let mut told = Told::new(self.talk.step(Step::Headers).data_reader());
+        let mut told = SectionReader::new(self.talk.step(Step::Headers).data_reader());
         let offered = Offered::read(&mut told, basis, &plan.missing, (whole, memory))?;
         told.finish()?.finish().map_err(EndpointError::io(LOST))?;
         Ok(offered)
