@@ -33,7 +33,7 @@ const LOST: &str = "the source did not send what it offered";
 
 /// What an old file becomes, as postcard encodes it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
+struct WireMap {
     /// Which of the layers that both know.
     layer: u32,
     /// The first of its contents.
@@ -42,23 +42,23 @@ struct Told {
     plan: Vec<u8>,
 }
 
-/// All of them.
+/// WireMaps of them.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct All(#[serde(deserialize_with = "room::list")] Vec<Told>);
+struct WireMaps(#[serde(deserialize_with = "room::list")] Vec<WireMap>);
 
 /// A file of a shelf: consecutive contents.
 #[derive(Debug, Clone)]
-pub(crate) struct Whole {
+pub(crate) struct FileSpan {
     pub(crate) layer: usize,
     pub(crate) contents: Range<usize>,
     pub(crate) len: u64,
 }
 
-impl Whole {
+impl FileSpan {
     /// The file that a content is of.
-    pub(crate) fn of(shelves: &[Shelf], layer: usize, content: usize) -> Option<Whole> {
+    pub(crate) fn of(shelves: &[Shelf], layer: usize, content: usize) -> Option<FileSpan> {
         let file = shelves.get(layer)?.listing.file_of(content)?;
-        Some(Whole { layer, contents: file.contents, len: file.len })
+        Some(FileSpan { layer, contents: file.contents, len: file.len })
     }
 
     /// Where its contents lie.
@@ -69,7 +69,7 @@ impl Whole {
 }
 
 /// A whole file, whose length is that of this side's own layer.
-pub(crate) fn read(own: &Layers<'_>, shelves: &[Shelf], file: &Whole) -> Result<Vec<u8>, EndpointError> {
+pub(crate) fn read(own: &Layers<'_>, shelves: &[Shelf], file: &FileSpan) -> Result<Vec<u8>, EndpointError> {
     let mut bytes = dsync_exe::roomy(usize::try_from(file.len).unwrap_or_default());
     let shelf = &shelves[file.layer];
     let mut contents = file.contents.clone();
@@ -80,14 +80,14 @@ pub(crate) fn read(own: &Layers<'_>, shelves: &[Shelf], file: &Whole) -> Result<
 
 /// What a target is told of them.
 #[derive(Debug, Default)]
-pub(crate) struct Plans(All);
+pub(crate) struct AddressMaps(WireMaps);
 
-impl Plans {
+impl AddressMaps {
     /// Adds what an old file becomes.
-    pub(crate) fn push(&mut self, file: &Whole, plan: &AddressMap) -> io::Result<()> {
+    pub(crate) fn push(&mut self, file: &FileSpan, plan: &AddressMap) -> io::Result<()> {
         let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
         let (layer, content) = (number(file.layer)?, number(file.contents.start)?);
-        self.0.0.push(Told { layer, content, plan: plan.encode() });
+        self.0.0.push(WireMap { layer, content, plan: plan.encode() });
         Ok(())
     }
 
@@ -105,24 +105,24 @@ impl Plans {
         stream: &mut impl Read,
         old: &[Shelf],
         memory: u64,
-    ) -> Result<Received, EndpointError> {
+    ) -> Result<ReceivedMaps, EndpointError> {
         let mut count = [0; 4];
         stream.read_exact(&mut count).map_err(EndpointError::io(LOST))?;
         if u32::from_le_bytes(count) == 0 {
-            return Ok(Received::default());
+            return Ok(ReceivedMaps::default());
         }
         let said = section::read(stream, limits::PLANS)?;
         let wrong = || EndpointError::Protocol("the source plans for files that are not there".into());
-        let All(told) = decode(&said).map_err(|_| wrong())?;
+        let WireMaps(told) = decode(&said).map_err(|_| wrong())?;
         drop(said);
         if told.len() > limits::PLANNED {
             return Err(wrong());
         }
         let mut received = BTreeMap::new();
-        for Told { layer, content, plan } in told {
+        for WireMap { layer, content, plan } in told {
             let (layer, content) = (layer as usize, content as usize);
-            let file = Whole::of(old, layer, content).filter(|file| file.contents.start == content);
-            let is_worth_it = |file: &Whole| old[layer].is_readable && file.len >= LEAST;
+            let file = FileSpan::of(old, layer, content).filter(|file| file.contents.start == content);
+            let is_worth_it = |file: &FileSpan| old[layer].is_readable && file.len >= LEAST;
             let file = file.filter(is_worth_it).ok_or_else(wrong)?;
             if file.len > memory / MEMORY {
                 return Err(TooLarge { what: "an executable that changed", memory }.into());
@@ -133,15 +133,15 @@ impl Plans {
                 return Err(wrong());
             }
         }
-        Ok(Received(received.into_values().collect()))
+        Ok(ReceivedMaps(received.into_values().collect()))
     }
 }
 
-/// Plans of old files.
+/// AddressMaps of old files.
 #[derive(Debug, Default)]
-pub(crate) struct Received(Vec<(Whole, Vec<u8>)>);
+pub(crate) struct ReceivedMaps(Vec<(FileSpan, Vec<u8>)>);
 
-impl Received {
+impl ReceivedMaps {
     /// Where the files lie.
     pub(crate) fn places<'a>(&'a self, old: &'a [Shelf]) -> impl Iterator<Item = Place> + 'a {
         self.0.iter().flat_map(|(file, _)| file.places(old))
@@ -191,7 +191,7 @@ impl Aligned {
 
     pub(crate) fn put(
         &mut self,
-        file: &Whole,
+        file: &FileSpan,
         listing: &LayerIndex,
         bytes: &[u8],
         folder: &Path,

@@ -57,7 +57,7 @@ fn machine(number: u8) -> Option<Machine> {
 
 /// Where code is, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
+struct WireCode {
     #[serde(deserialize_with = "room::list")]
     new: Places,
     #[serde(deserialize_with = "room::list")]
@@ -72,7 +72,7 @@ pub(crate) fn encode(
     code: &Stretches,
     effort: Effort,
 ) -> io::Result<Vec<u8>> {
-    let told = Told { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
+    let told = WireCode { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
     let mut packed = Vec::new();
     if !told.new.is_empty() {
         let (old, new) = bytes.split_at_mut(begin);
@@ -93,7 +93,7 @@ pub(crate) fn decode(
     packed: &[u8],
 ) -> io::Result<Vec<u8>> {
     let mut packed = packed;
-    let mut told = Told { new: Vec::new(), old: Vec::new() };
+    let mut told = WireCode { new: Vec::new(), old: Vec::new() };
     if let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) {
         told = from_wire(&section::read(&mut rest, limits::CODE).map_err(io::Error::other)?)
             .map_err(io::Error::other)?;
@@ -147,7 +147,7 @@ mod tests {
         let decode = |packed: &[u8]| decode((&mut [], &[]), &[1000], &[None], packed);
         let told = |new: Places, old: Places| {
             let mut packed = vec![ABSOLUTE];
-            section::write(&to_wire(&Told { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();
+            section::write(&to_wire(&WireCode { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();
             decode(&[packed, plain.clone()].concat())
         };
         assert_eq!(told(vec![(500, 500, 0, 0)], vec![]).unwrap(), bytes);

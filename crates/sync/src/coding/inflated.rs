@@ -20,7 +20,7 @@ const OPENED: u8 = 2;
 
 /// An item that was opened, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
+struct InflatedItem {
     /// Which of the new items.
     item: u32,
     /// How many bytes it has, opened.
@@ -30,18 +30,18 @@ struct Told {
     streams: Vec<(u64, u64, [u8; 6])>,
 }
 
-/// All items that were opened.
+/// InflatedItems items that were opened.
 #[derive(Debug, Serialize, Deserialize)]
-struct All(#[serde(deserialize_with = "room::list")] Vec<Told>);
+struct InflatedItems(#[serde(deserialize_with = "room::list")] Vec<InflatedItem>);
 
 /// What a stream and an item take of the bytes that are told, at most.
 const STREAM: u64 = 16;
 const ITEM: u64 = 20;
 
-impl Told {
-    fn of(item: usize, opened: &Inflated) -> io::Result<Told> {
+impl InflatedItem {
+    fn of(item: usize, opened: &Inflated) -> io::Result<InflatedItem> {
         let stream = |stream: &Stream| (stream.gap, stream.plain, stream.method.to_bytes());
-        Ok(Told {
+        Ok(InflatedItem {
             item: u32::try_from(item).map_err(io::Error::other)?,
             len: opened.bytes.len() as u64,
             streams: opened.streams.iter().map(stream).collect(),
@@ -79,7 +79,7 @@ pub(crate) fn encode(
             break;
         }
         if versions.add(*pair, room - file.bytes.len()) {
-            told.push(Told::of(item, &file)?);
+            told.push(InflatedItem::of(item, &file)?);
             opened.push(&file.bytes);
         }
     }
@@ -87,8 +87,8 @@ pub(crate) fn encode(
         return branch::encode((&mut bytes, begin), (old_lens, lens), pairs, &code, effort);
     }
     let mut packed = vec![OPENED];
-    let All(told) = {
-        let all = All(told);
+    let InflatedItems(told) = {
+        let all = InflatedItems(told);
         section::write(&to_wire(&all).map_err(io::Error::other)?, effort, &mut packed)?;
         all
     };
@@ -111,7 +111,7 @@ pub(crate) fn encode(
     Ok(packed)
 }
 
-/// All new items, one after the other.
+/// InflatedItems new items, one after the other.
 pub(crate) fn decode(
     (mut old, old_lens): (Vec<u8>, &[u64]),
     new_lens: &[u64],
@@ -122,7 +122,7 @@ pub(crate) fn decode(
         return branch::decode((&mut old, old_lens), new_lens, pairs, packed);
     };
     let said = section::read(&mut packed, limits::STREAMS).map_err(io::Error::other)?;
-    let All(told) = from_wire(&said).map_err(io::Error::other)?;
+    let InflatedItems(told) = from_wire(&said).map_err(io::Error::other)?;
     drop(said);
     let coded = wire::read(&mut packed, limits::INFLATED as u64)?;
     let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use dsync_delta::batch::Effort;
 use dsync_proto::limits;
 
-use crate::coding::address_maps::{Plans, Received};
+use crate::coding::address_maps::{AddressMaps, ReceivedMaps};
 use crate::coding::section;
 use crate::failure::{Breach, EndpointError};
 use crate::layers::Shelf;
@@ -22,7 +22,7 @@ pub(crate) struct Head<'a> {
     /// The parts of literals that the target has; empty where nothing was asked.
     pub(crate) parts: &'a [u8],
     /// How addresses move in old executables.
-    pub(crate) maps: &'a Plans,
+    pub(crate) maps: &'a AddressMaps,
 }
 
 impl Head<'_> {
@@ -61,6 +61,6 @@ pub(crate) fn read_maps(
     stream: &mut impl Read,
     basis: &[Shelf],
     memory: u64,
-) -> Result<Received, EndpointError> {
-    Plans::read(stream, basis, memory)
+) -> Result<ReceivedMaps, EndpointError> {
+    AddressMaps::read(stream, basis, memory)
 }

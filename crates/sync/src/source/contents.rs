@@ -14,7 +14,7 @@ use super::executables::Candidates;
 use super::explain;
 use super::pack::{self, Sources};
 use super::transfer::{LOST, Transfer, position};
-use crate::coding::address_maps::{Aligned, Plans};
+use crate::coding::address_maps::{AddressMaps, Aligned};
 use crate::coding::batch;
 use crate::conversation::Step;
 use crate::conversation::contents::Head;
@@ -31,7 +31,7 @@ pub(super) struct Contents<'a> {
     limit: u32,
     batches: Vec<Batch>,
     aligned: Aligned,
-    maps: Plans,
+    maps: AddressMaps,
     programs: Programs,
 }
 

@@ -8,7 +8,7 @@ use dsync_delta::plan::{Batch, Run};
 use dsync_exe::Addresses;
 use dsync_proto::limits;
 
-use crate::coding::address_maps::{Aligned, LEAST, MEMORY, Plans, TEMPORARY, Whole, read};
+use crate::coding::address_maps::{AddressMaps, Aligned, FileSpan, LEAST, MEMORY, TEMPORARY, read};
 use crate::failure::EndpointError;
 use crate::layers::{Layers, Place, Shelf, Slice};
 
@@ -16,7 +16,7 @@ use crate::layers::{Layers, Place, Shelf, Slice};
 const BEGIN: u64 = 20;
 /// Old and new versions that may be executables.
 #[derive(Debug, Default)]
-pub(crate) struct Candidates(Vec<(Whole, Whole)>);
+pub(crate) struct Candidates(Vec<(FileSpan, FileSpan)>);
 
 impl Candidates {
     /// Those in batches, if `memory` is enough for them. An old file that has several new versions counts once.
@@ -31,7 +31,7 @@ impl Candidates {
         for batch in batches {
             for (run, pair) in batch.new.iter().zip(batch.pairs()) {
                 let Some(pair) = pair else { continue };
-                let file_of = |shelves, run: &Run| Whole::of(shelves, run.layer(), run.contents().start);
+                let file_of = |shelves, run: &Run| FileSpan::of(shelves, run.layer(), run.contents().start);
                 let versions = (file_of(old, &batch.old[pair]), file_of(new, run));
                 let (Some(old_file), Some(new_file)) = versions else { continue };
                 let fits = old_file.len.saturating_add(new_file.len) <= memory / MEMORY;
@@ -58,15 +58,15 @@ impl Candidates {
         self.0.iter().flat_map(|(file, _)| file.places(old))
     }
 
-    /// Plans, and gives the old ones their addresses.
+    /// AddressMaps, and gives the old ones their addresses.
     pub(crate) fn align(
         &self,
         own: &Layers<'_>,
         (old, new): (&[Shelf], &[Shelf]),
         folder: &Path,
-    ) -> Result<(Aligned, Plans), EndpointError> {
+    ) -> Result<(Aligned, AddressMaps), EndpointError> {
         let mut aligned = Aligned::default();
-        let mut plans = Plans::default();
+        let mut plans = AddressMaps::default();
         for (old_file, new_file) in &self.0 {
             // One file at a time, since their addresses take as much memory again.
             let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };

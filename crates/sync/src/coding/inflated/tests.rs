@@ -90,7 +90,7 @@ fn what_would_take_too_much_memory_stays_closed() {
     let packed = case.encode(Effort::Level(12), true);
     // The first does not fit with its old version, the second does, the third no longer.
     assert_eq!(case.decode(&packed).unwrap(), case.new.bytes);
-    let All(told) = from_wire(&section::read(&mut &packed[1..], limits::STREAMS).unwrap()).unwrap();
+    let InflatedItems(told) = from_wire(&section::read(&mut &packed[1..], limits::STREAMS).unwrap()).unwrap();
     assert_eq!(told.iter().map(|told| told.item).collect::<Vec<_>>(), [1]);
 }
 
@@ -112,8 +112,8 @@ fn damage_is_an_error_or_other_bytes_and_no_panic() {
 fn items_that_are_not_there_or_come_twice_are_refused() {
     let case = case(100);
     let told = |items: &[u32]| -> Vec<u8> {
-        let told = |item: &u32| Told { item: *item, len: 0, streams: Vec::new() };
-        let told: Vec<Told> = items.iter().map(told).collect();
+        let told = |item: &u32| InflatedItem { item: *item, len: 0, streams: Vec::new() };
+        let told: Vec<InflatedItem> = items.iter().map(told).collect();
         let mut packed = vec![OPENED];
         section::write(&to_wire(&told).unwrap(), Effort::Max, &mut packed).unwrap();
         wire::write(&[0], &mut packed).unwrap();
