@@ -13,7 +13,7 @@ use dsync_engine::Export;
 use dsync_proto::{Event, Reply};
 
 use super::code::{Programs, Version};
-use super::effort::Pace;
+use super::effort::EffortController;
 use super::explain;
 use super::pack::{self, Sources};
 use super::transfer::{Sending, Transfer, position};
@@ -82,7 +82,7 @@ struct Sender<'a> {
     link: &'a Link,
     out: DataWriter<'a>,
     encoder: Encoder<'a>,
-    pace: &'a mut Pace,
+    pace: &'a mut EffortController,
     memory: Memory,
     progress: Progress<'a>,
     dry_run: bool,

@@ -40,7 +40,7 @@ const FIXED: u64 = 14 << 20;
 
 /// Chooses the effort for each batch.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct EffortController {
     compression: Compression,
     /// Bytes to get along with.
     memory: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Sent {
     pub(crate) sending: Duration,
 }
 
-impl Pace {
+impl EffortController {
     /// `speed` is how many bytes a second the link had last time, if that is known.
     pub(crate) fn new(compression: Compression, memory: u64, speed: Option<u64>) -> Self {
         let link = speed.map(|speed| 1.0 / speed.max(1) as f64);
@@ -76,7 +76,7 @@ impl Pace {
             let keeps_up = |(_, cost): &(i32, f64)| cost * 1e-9 <= link * LEFT * ROOM;
             LADDER.iter().rposition(keeps_up).unwrap_or(0).max(least(Some(link)))
         });
-        Pace { compression, memory, rung, costs: [None; LADDER.len()], sending: None, link }
+        EffortController { compression, memory, rung, costs: [None; LADDER.len()], sending: None, link }
     }
 
     /// From here on there are so many bytes to get along with.
@@ -187,7 +187,7 @@ mod tests {
     const MIB_256: u64 = 256 << 20;
 
     /// Batches of 10 MB that become 1 MB, over a link that takes so long for one; coding costs so much at level 3.
-    fn settle(pace: &mut Pace, fastest: Duration, link: Duration, blocks: Duration) -> i32 {
+    fn settle(pace: &mut EffortController, fastest: Duration, link: Duration, blocks: Duration) -> i32 {
         for _ in 0..30 {
             let effort = pace.effort();
             let (_, cost) = LADDER.iter().find(|(level, _)| Effort::Level(*level) == effort).unwrap();
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_slow_link_gets_fewer_bytes_and_a_fast_one_sooner() {
-        let mut pace = Pace::new(Compression::Auto, MIB_256, None);
+        let mut pace = EffortController::new(Compression::Auto, MIB_256, None);
         let fastest = Duration::from_millis(5);
         let mut settle = |link, blocks| {
             settle(&mut pace, fastest, Duration::from_millis(link), Duration::from_millis(blocks))
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn it_begins_as_the_link_was_last_time() {
-        let level = |speed| LADDER[Pace::new(Compression::Auto, MIB_256, Some(speed)).rung].0;
+        let level = |speed| LADDER[EffortController::new(Compression::Auto, MIB_256, Some(speed)).rung].0;
         assert_eq!(level(125_000), 18);
         assert_eq!(level(2_500_000), 12);
         assert_eq!(level(12_500_000), 9);
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn memory_bounds_batches_and_workers() {
         let pace = |compression, mib: u64| {
-            let pace = Pace::new(compression, mib << 20, None);
+            let pace = EffortController::new(compression, mib << 20, None);
             let limit = pace.limit(true);
             (limit >> 20, pace.most_workers(limit))
         };
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_stays() {
-        let mut pace = Pace::new(Compression::Level(7), MIB_256, None);
+        let mut pace = EffortController::new(Compression::Level(7), MIB_256, None);
         let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
         pace.note(Sent { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
         assert_eq!(pace.effort(), Effort::Level(7));

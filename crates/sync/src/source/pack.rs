@@ -10,7 +10,7 @@ use std::time::Instant;
 use dsync_delta::batch::Effort;
 use dsync_delta::plan::Batch;
 
-use super::effort::{self, Pace, Sent};
+use super::effort::{self, EffortController, Sent};
 use crate::coding::branch::Stretches;
 use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
@@ -32,7 +32,7 @@ pub(crate) struct Sources<'a> {
 pub(crate) fn pack(
     (limit, batches): (u32, &[Batch]),
     sources: Sources<'_>,
-    (pace, link): (&mut Pace, &Link),
+    (pace, link): (&mut EffortController, &Link),
     mut out: impl FnMut(&Batch, &[u8]) -> io::Result<()>,
 ) -> io::Result<Vec<u64>> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers(limit));

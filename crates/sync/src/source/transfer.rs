@@ -9,7 +9,7 @@ use dsync_engine::{Package, PackedLayer, Store, StoreError};
 use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 
 use super::basis::Basis;
-use super::effort::Pace;
+use super::effort::EffortController;
 use super::recipes;
 use crate::coding::section::SectionWriter;
 use crate::conversation::headers::{mode, put_config};
@@ -51,7 +51,7 @@ pub(super) struct Transfer<'a> {
     pub(super) how: &'a Sending,
     pub(super) workspace: &'a Workspace,
     pub(super) memory: Memory,
-    pub(super) pace: Pace,
+    pub(super) pace: EffortController,
     /// Bytes that were sent and are no contents.
     pub(super) told: u64,
 }
@@ -68,7 +68,7 @@ impl<'a> Transfer<'a> {
         let listed = held.iter().find(|held| held.id == *image);
         let image = listed.ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?.clone();
         let memory = Memory(workspace.memory);
-        let pace = Pace::new(how.compression, workspace.memory, how.speed);
+        let pace = EffortController::new(how.compression, workspace.memory, how.speed);
         Ok(Transfer { store, held, talk, image, how, workspace, memory, pace, told: 0 })
     }
 
