@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::runs::Load;
 use super::section;
 use crate::failure::{EndpointError, TooLarge};
-use crate::layers::{Layers, Place, Shelf, copy_at};
+use crate::layers::{ChunkMap, Layers, Place, copy_at};
 
 /// What changes in a file that is no longer than this is not worth a plan, in bytes.
 pub(crate) const LEAST: u64 = 16 << 10;
@@ -56,20 +56,24 @@ pub(crate) struct FileSpan {
 
 impl FileSpan {
     /// The file that a content is of.
-    pub(crate) fn of(shelves: &[Shelf], layer: usize, content: usize) -> Option<FileSpan> {
+    pub(crate) fn of(shelves: &[ChunkMap], layer: usize, content: usize) -> Option<FileSpan> {
         let file = shelves.get(layer)?.listing.file_of(content)?;
         Some(FileSpan { layer, contents: file.contents, len: file.len })
     }
 
     /// Where its contents lie.
-    pub(crate) fn places<'a>(&self, shelves: &'a [Shelf]) -> impl Iterator<Item = Place> + use<'a> {
+    pub(crate) fn places<'a>(&self, shelves: &'a [ChunkMap]) -> impl Iterator<Item = Place> + use<'a> {
         let shelf = &shelves[self.layer];
         self.contents.clone().flat_map(|content| shelf.of(content)).map(|slice| slice.place)
     }
 }
 
 /// A whole file, whose length is that of this side's own layer.
-pub(crate) fn read(own: &Layers<'_>, shelves: &[Shelf], file: &FileSpan) -> Result<Vec<u8>, EndpointError> {
+pub(crate) fn read(
+    own: &Layers<'_>,
+    shelves: &[ChunkMap],
+    file: &FileSpan,
+) -> Result<Vec<u8>, EndpointError> {
     let mut bytes = dsync_exe::roomy(usize::try_from(file.len).unwrap_or_default());
     let shelf = &shelves[file.layer];
     let mut contents = file.contents.clone();
@@ -103,7 +107,7 @@ impl AddressMaps {
     /// Reads them; each must be of a file of its own that the source can read, and for which `memory` is enough.
     pub(crate) fn read(
         stream: &mut impl Read,
-        old: &[Shelf],
+        old: &[ChunkMap],
         memory: u64,
     ) -> Result<ReceivedMaps, EndpointError> {
         let mut count = [0; 4];
@@ -143,7 +147,7 @@ pub(crate) struct ReceivedMaps(Vec<(FileSpan, Vec<u8>)>);
 
 impl ReceivedMaps {
     /// Where the files lie.
-    pub(crate) fn places<'a>(&'a self, old: &'a [Shelf]) -> impl Iterator<Item = Place> + 'a {
+    pub(crate) fn places<'a>(&'a self, old: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
         self.0.iter().flat_map(|(file, _)| file.places(old))
     }
 
@@ -151,7 +155,7 @@ impl ReceivedMaps {
     pub(crate) fn align(
         &self,
         own: &Layers<'_>,
-        old: &[Shelf],
+        old: &[ChunkMap],
         folder: &Path,
     ) -> Result<Aligned, EndpointError> {
         let mut aligned = Aligned::default();

@@ -11,7 +11,7 @@ use dsync_proto::limits;
 use crate::coding::address_maps::{AddressMaps, ReceivedMaps};
 use crate::coding::section;
 use crate::failure::{Breach, EndpointError};
-use crate::layers::Shelf;
+use crate::layers::ChunkMap;
 
 const SILENT: &str = "the source did not send what it offered";
 
@@ -59,7 +59,7 @@ pub(crate) fn read_parts(stream: &mut impl Read) -> Result<Vec<u8>, EndpointErro
 /// Reads the address maps, for files of the basis.
 pub(crate) fn read_maps(
     stream: &mut impl Read,
-    basis: &[Shelf],
+    basis: &[ChunkMap],
     memory: u64,
 ) -> Result<ReceivedMaps, EndpointError> {
     AddressMaps::read(stream, basis, memory)

@@ -14,7 +14,7 @@ use dsync_proto::Peer;
 
 use super::question::{LOST, answer, ask, await_question};
 use crate::failure::EndpointError;
-use crate::layers::{Layers, Place, Shelf, Slice, Slices};
+use crate::layers::{ChunkMap, Layers, Place, Slice, Slices};
 use crate::link::Link;
 
 /// Stretches of literals, by the number of each; none of one that is sent whole.
@@ -218,7 +218,7 @@ impl Candidates {
 /// Layers whose literals are sent in part, as both sides see them from here on.
 pub(crate) struct Parted {
     /// What both sides have of files that are sent in part: more of the basis.
-    pub(crate) shared: Vec<Shelf>,
+    pub(crate) shared: Vec<ChunkMap>,
     pub(crate) divided: Divided,
     /// What is sent: layer and content.
     pub(crate) sent: Vec<ChunkRef>,
@@ -249,7 +249,7 @@ pub(crate) fn part(
     let shelves = listings.map(|(layer, listing)| {
         let mut rows = Slices::default();
         divided.parts[layer].iter().for_each(|part| rows.push(slices(layer, *part)));
-        Shelf::slices(listing, rows, true)
+        ChunkMap::slices(listing, rows, true)
     });
     Parted { shared: shelves.collect(), divided, sent }
 }

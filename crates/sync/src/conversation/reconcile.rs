@@ -14,7 +14,7 @@ use dsync_delta::{ChunkRef, ContentId, LayerIndex};
 use super::question::{answer, ask};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
-use crate::layers::{Shelf, Slice, Slices};
+use crate::layers::{ChunkMap, Slice, Slices};
 use crate::link::Link;
 
 /// The source's half: what the target has of these layers, besides what is known of it. The new layers' own
@@ -22,9 +22,9 @@ use crate::link::Link;
 pub(crate) fn ask_for(
     link: &mut Link,
     new: &[Arc<LayerIndex>],
-    known: &[Shelf],
+    known: &[ChunkMap],
     memory: Memory,
-) -> Result<Shelf, EndpointError> {
+) -> Result<ChunkMap, EndpointError> {
     let mut entries: Vec<Entries<'_>> = new.iter().map(|listing| Entries::of(listing)).collect();
     let mut ids: Vec<Item> = Vec::new();
     entries.iter_mut().for_each(|entries| entries.ids(&mut ids));
@@ -104,9 +104,9 @@ fn half(id: &ContentId) -> u64 {
 pub(crate) fn answer_for(
     link: &mut Link,
     old: &[Arc<LayerIndex>],
-    known: &[Shelf],
+    known: &[ChunkMap],
     memory: Memory,
-) -> Result<Shelf, EndpointError> {
+) -> Result<ChunkMap, EndpointError> {
     let mut agreed = Agreed::beside(known, memory);
     let mut entries: Vec<Entries<'_>> = old.iter().map(|listing| Entries::of(listing)).collect();
     let matches = {
@@ -154,7 +154,7 @@ const ENTRY: u64 = 40;
 
 impl Agreed {
     /// Nothing yet, beside what is known of the basis otherwise.
-    fn beside(known: &[Shelf], memory: Memory) -> Self {
+    fn beside(known: &[ChunkMap], memory: Memory) -> Self {
         let taken: u64 = known.iter().map(|shelf| Memory::basis_layer(&shelf.listing)).sum();
         let room = memory.share().saturating_sub(taken);
         Agreed { selection: Selection::new(), slices: Slices::default(), count: 0, room }
@@ -187,8 +187,8 @@ impl Agreed {
         }
     }
 
-    fn finish(self) -> Shelf {
-        Shelf::slices(self.selection.finish(), self.slices, false)
+    fn finish(self) -> ChunkMap {
+        ChunkMap::slices(self.selection.finish(), self.slices, false)
     }
 }
 

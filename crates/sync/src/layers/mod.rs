@@ -10,5 +10,5 @@ pub(crate) mod workspace;
 
 pub(crate) use layer_set::Layers;
 pub(crate) use place::{Place, Slice};
-pub(crate) use shelf::{Shelf, Slices, listings, load, places, readable};
+pub(crate) use shelf::{ChunkMap, Slices, listings, load, places, readable};
 pub(crate) use spool::{Kept, Role, blocks, copy_at};

@@ -12,7 +12,7 @@ use super::place::{Place, Slice};
 
 /// A listing, and where its contents lie.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct ChunkMap {
     pub(crate) listing: Arc<LayerIndex>,
     lie: Lie,
     /// Whether the source can read the contents.
@@ -80,15 +80,15 @@ impl Slices {
     }
 }
 
-impl Shelf {
+impl ChunkMap {
     /// A layer.
-    pub(crate) fn layer(listing: Arc<LayerIndex>, is_readable: bool) -> Shelf {
-        Shelf { lie: Lie::Layer(listing.diff_id), listing, is_readable }
+    pub(crate) fn layer(listing: Arc<LayerIndex>, is_readable: bool) -> ChunkMap {
+        ChunkMap { lie: Lie::Layer(listing.diff_id), listing, is_readable }
     }
 
     /// A listing whose contents are these.
-    pub(crate) fn slices(listing: LayerIndex, slices: Slices, is_readable: bool) -> Shelf {
-        Shelf { listing: Arc::new(listing), lie: Lie::Slices(slices), is_readable }
+    pub(crate) fn slices(listing: LayerIndex, slices: Slices, is_readable: bool) -> ChunkMap {
+        ChunkMap { listing: Arc::new(listing), lie: Lie::Slices(slices), is_readable }
     }
 
     /// Whether it is a layer itself.
@@ -115,22 +115,22 @@ impl Shelf {
 }
 
 /// The listings.
-pub(crate) fn listings(shelves: &[Shelf]) -> Vec<&LayerIndex> {
+pub(crate) fn listings(shelves: &[ChunkMap]) -> Vec<&LayerIndex> {
     shelves.iter().map(|shelf| &*shelf.listing).collect()
 }
 
 /// The listings of those that the source can read.
-pub(crate) fn readable(shelves: &[Shelf]) -> Vec<Option<&LayerIndex>> {
+pub(crate) fn readable(shelves: &[ChunkMap]) -> Vec<Option<&LayerIndex>> {
     shelves.iter().map(|shelf| shelf.is_readable.then_some(&*shelf.listing)).collect()
 }
 
 /// Adds the bytes of a run of contents.
-pub(crate) fn load(own: &Layers<'_>, shelves: &[Shelf], run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn load(own: &Layers<'_>, shelves: &[ChunkMap], run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
     run.contents().try_for_each(|content| shelves[run.layer()].copy(own, content, out))
 }
 
 /// Where the old contents lie that batches are coded against.
-pub(crate) fn places<'a>(batches: &'a [Batch], shelves: &'a [Shelf]) -> impl Iterator<Item = Place> + 'a {
+pub(crate) fn places<'a>(batches: &'a [Batch], shelves: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
     batches.iter().flat_map(|batch| &batch.old).flat_map(|run| {
         let shelf = &shelves[run.layer()];
         run.contents().flat_map(|content| shelf.of(content)).map(|slice| slice.place)

@@ -7,7 +7,7 @@ use dsync_core::{DiffId, Image};
 use dsync_proto::{Known, LayerProof, ShortId};
 
 use crate::failure::EndpointError;
-use crate::layers::{Layers, Shelf};
+use crate::layers::{ChunkMap, Layers};
 
 /// What the source has of the target's basis.
 pub(super) struct Basis<'a> {
@@ -100,8 +100,8 @@ impl<'a> Basis<'a> {
     }
 
     /// The known layers.
-    pub(super) fn shelves(&self, own: &Layers<'_>) -> Vec<Shelf> {
+    pub(super) fn shelves(&self, own: &Layers<'_>) -> Vec<ChunkMap> {
         let layers = self.layers.iter().filter_map(|(id, known)| Some((own.listing(id.as_ref()?)?, known)));
-        layers.map(|(listing, known)| Shelf::layer(Arc::clone(listing), *known == Known::Bytes)).collect()
+        layers.map(|(listing, known)| ChunkMap::layer(Arc::clone(listing), *known == Known::Bytes)).collect()
     }
 }

@@ -19,15 +19,15 @@ use crate::coding::batch;
 use crate::conversation::Step;
 use crate::conversation::contents::Head;
 use crate::failure::EndpointError;
-use crate::layers::{Layers, Shelf, listings, load, places, readable};
+use crate::layers::{ChunkMap, Layers, listings, load, places, readable};
 use crate::link::progress::Progress;
 
 /// Contents that are ready to be coded.
 pub(super) struct Contents<'a> {
     own: &'a Layers<'a>,
     /// The new layers, and the basis.
-    new: &'a [Shelf],
-    old: &'a [Shelf],
+    new: &'a [ChunkMap],
+    old: &'a [ChunkMap],
     limit: u32,
     batches: Vec<Batch>,
     aligned: Aligned,
@@ -41,7 +41,7 @@ impl<'a> Contents<'a> {
         transfer: &Transfer<'_>,
         own: &'a mut Layers<'_>,
         (layers, sent): (&'a [Arc<LayerIndex>], &'a Sent),
-        (old, basis): (&'a [Shelf], &Basis<'_>),
+        (old, basis): (&'a [ChunkMap], &Basis<'_>),
     ) -> Result<Self, EndpointError> {
         const UNREAD: &str = "cannot read a content";
         let (new, known) = (&sent.layers[..], readable(old));

@@ -6,11 +6,11 @@ use dsync_delta::header_delta::Literal;
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
 use crate::conversation::parts::{self, Parted, Stretches};
-use crate::layers::{Shelf, Slice, Slices};
+use crate::layers::{ChunkMap, Slice, Slices};
 
 /// The new layers as they are sent from here on, and which of their contents are sent.
 pub(super) struct Sent {
-    pub(super) layers: Vec<Shelf>,
+    pub(super) layers: Vec<ChunkMap>,
     pub(super) spots: Vec<ChunkRef>,
 }
 
@@ -19,11 +19,11 @@ pub(super) fn divide(
     new: &[Arc<LayerIndex>],
     literals: &[Literal],
     stretches: &Stretches,
-    basis: &mut Vec<Shelf>,
+    basis: &mut Vec<ChunkMap>,
 ) -> Sent {
     if stretches.is_empty() {
         let spots = literals.iter().map(Literal::spot).collect();
-        let layers = new.iter().map(|listing| Shelf::layer(Arc::clone(listing), true)).collect();
+        let layers = new.iter().map(|listing| ChunkMap::layer(Arc::clone(listing), true)).collect();
         return Sent { layers, spots };
     }
     let new: Vec<&LayerIndex> = new.iter().map(|listing| &**listing).collect();
@@ -62,7 +62,7 @@ fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Par
 }
 
 /// The new layers with contents divided, which lie in the layers as they were.
-fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<Shelf> {
+fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
     let layers = divided.layers.into_iter().zip(divided.ordinals).zip(new);
     let shelf = |((parted, ordinals), layer): ((LayerIndex, Vec<u32>), &&LayerIndex)| {
         let mut slices = Slices::default();
@@ -73,7 +73,7 @@ fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<Shelf> {
                 from += content.len;
             }
         }
-        Shelf::slices(parted, slices, true)
+        ChunkMap::slices(parted, slices, true)
     };
     layers.map(shelf).collect()
 }

@@ -10,7 +10,7 @@ use dsync_proto::limits;
 
 use crate::coding::address_maps::{AddressMaps, Aligned, FileSpan, LEAST, MEMORY, TEMPORARY, read};
 use crate::failure::EndpointError;
-use crate::layers::{Layers, Place, Shelf, Slice};
+use crate::layers::{ChunkMap, Layers, Place, Slice};
 
 /// So many bytes say whether a file is an executable.
 const BEGIN: u64 = 20;
@@ -23,7 +23,7 @@ impl Candidates {
     pub(crate) fn find(
         batches: &[Batch],
         own: &Layers<'_>,
-        (old, new): (&[Shelf], &[Shelf]),
+        (old, new): (&[ChunkMap], &[ChunkMap]),
         memory: u64,
     ) -> io::Result<Candidates> {
         let mut seen = HashSet::new();
@@ -54,7 +54,7 @@ impl Candidates {
     }
 
     /// Where the old ones lie.
-    pub(crate) fn places<'a>(&'a self, old: &'a [Shelf]) -> impl Iterator<Item = Place> + 'a {
+    pub(crate) fn places<'a>(&'a self, old: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
         self.0.iter().flat_map(|(file, _)| file.places(old))
     }
 
@@ -62,7 +62,7 @@ impl Candidates {
     pub(crate) fn align(
         &self,
         own: &Layers<'_>,
-        (old, new): (&[Shelf], &[Shelf]),
+        (old, new): (&[ChunkMap], &[ChunkMap]),
         folder: &Path,
     ) -> Result<(Aligned, AddressMaps), EndpointError> {
         let mut aligned = Aligned::default();
@@ -82,7 +82,7 @@ impl Candidates {
 }
 
 /// The first bytes of a content.
-fn begin(own: &Layers<'_>, shelf: &Shelf, content: usize) -> io::Result<Vec<u8>> {
+fn begin(own: &Layers<'_>, shelf: &ChunkMap, content: usize) -> io::Result<Vec<u8>> {
     let mut begin = Vec::new();
     if let Some(first) = shelf.of(content).next() {
         own.copy(Slice { len: first.len.min(BEGIN), ..first }, &mut begin)?;

@@ -20,7 +20,7 @@ use crate::conversation::{Step, Talk, documents, offer, proof, reconcile};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
-use crate::layers::{Layers, Shelf, listings};
+use crate::layers::{ChunkMap, Layers, listings};
 
 /// How a source sends.
 pub(crate) struct Sending {
@@ -185,7 +185,7 @@ impl<'a> Transfer<'a> {
         own: &Layers<'_>,
         basis: &Basis<'_>,
         new: &[Arc<LayerIndex>],
-    ) -> Result<Vec<Shelf>, EndpointError> {
+    ) -> Result<Vec<ChunkMap>, EndpointError> {
         let mut old = basis.shelves(own);
         if basis.has_unknown() {
             self.talk.event(&Event::Phase(Phase::Basis));
@@ -200,7 +200,7 @@ impl<'a> Transfer<'a> {
         &mut self,
         config: &[u8],
         new: &[Arc<LayerIndex>],
-        old: &[Shelf],
+        old: &[ChunkMap],
         whole: bool,
     ) -> Result<Vec<Literal>, EndpointError> {
         let listed = listings(old);
@@ -218,7 +218,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Leaves the coder the memory that the listings do not take.
-    pub(super) fn leave_for_coding(&mut self, own: &Layers<'_>, old: &[Shelf], literals: &[Literal]) {
+    pub(super) fn leave_for_coding(&mut self, own: &Layers<'_>, old: &[ChunkMap], literals: &[Literal]) {
         let agreed = old.iter().filter(|shelf| !shelf.is_layer());
         let taken = own.taken() + agreed.map(|shelf| Memory::basis_layer(&shelf.listing)).sum::<u64>();
         self.pace.leave(self.memory.for_coding(taken, literals.len()));

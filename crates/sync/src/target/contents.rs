@@ -20,7 +20,7 @@ use crate::conversation::contents::{read_limit, read_maps, read_parts};
 use crate::conversation::parts::Candidates;
 use crate::failure::EndpointError;
 use crate::layers::workspace::Workspace;
-use crate::layers::{Layers, Shelf, load, places};
+use crate::layers::{ChunkMap, Layers, load, places};
 use crate::link::{DataReader, Outbox};
 
 /// The stream of contents, after the limit of its batches and the parts that are here.
@@ -113,7 +113,7 @@ impl Ready<'_, '_> {
 /// Contents of either kind.
 struct Sources<'a> {
     own: &'a Layers<'a>,
-    basis: &'a [Shelf],
+    basis: &'a [ChunkMap],
     arrivals: Arrivals<'a>,
 }
 

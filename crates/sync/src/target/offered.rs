@@ -17,7 +17,7 @@ use crate::conversation::parts::{self, Candidates, Found, Parted, stretches_of};
 use crate::conversation::reconcile;
 use crate::failure::{Breach, EndpointError};
 use crate::layers::memory::Memory;
-use crate::layers::{Layers, Place, Shelf, Slice, listings, readable};
+use crate::layers::{ChunkMap, Layers, Place, Slice, listings, readable};
 use crate::link::Link;
 
 /// The most that a source may claim of all layers together: more is refused before it costs anything.
@@ -29,7 +29,7 @@ pub(crate) fn limits_of(memory: Memory) -> Limits {
 /// What both sides know of the target's basis.
 pub(crate) struct Basis {
     /// The layers that the source knows, and what both agreed on.
-    pub(crate) shelves: Vec<Shelf>,
+    pub(crate) shelves: Vec<ChunkMap>,
     /// The layers that the source cannot read.
     hidden: Vec<Arc<LayerIndex>>,
     /// The layers that it does not know.
@@ -49,7 +49,7 @@ impl Basis {
             };
             match known {
                 Known::No => basis.unknown.push(Arc::clone(listing)),
-                _ => basis.shelves.push(Shelf::layer(Arc::clone(listing), *known == Known::Bytes)),
+                _ => basis.shelves.push(ChunkMap::layer(Arc::clone(listing), *known == Known::Bytes)),
             }
             if *known != Known::Bytes {
                 basis.hidden.push(Arc::clone(listing));
@@ -69,7 +69,7 @@ impl Basis {
 /// What a source offered.
 pub(crate) struct Offered {
     pub(crate) config: Vec<u8>,
-    pub(crate) basis: Vec<Shelf>,
+    pub(crate) basis: Vec<ChunkMap>,
     recipes: Vec<Assembly>,
     /// The literals, as they are sent.
     pub(crate) literals: Vec<Literal>,
