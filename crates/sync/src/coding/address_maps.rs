@@ -31,7 +31,7 @@ pub(crate) const MEMORY: u64 = 2;
 pub(crate) const TEMPORARY: &str = "cannot use a temporary file";
 const LOST: &str = "the source did not send what it offered";
 
-/// What an old file becomes, as postcard encodes it.
+/// The address map of an old file, as postcard encodes it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct WireMap {
     /// Which of the layers that both know.
@@ -42,11 +42,11 @@ struct WireMap {
     plan: Vec<u8>,
 }
 
-/// WireMaps of them.
+/// The address maps of all old files of a transfer.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct WireMaps(#[serde(deserialize_with = "room::list")] Vec<WireMap>);
 
-/// A file of a shelf: consecutive contents.
+/// A file of a chunk map: consecutive contents.
 #[derive(Debug, Clone)]
 pub(crate) struct FileSpan {
     pub(crate) layer: usize,

@@ -30,7 +30,7 @@ struct InflatedItem {
     streams: Vec<(u64, u64, [u8; 6])>,
 }
 
-/// InflatedItems items that were opened.
+/// The inflated items of a batch.
 #[derive(Debug, Serialize, Deserialize)]
 struct InflatedItems(#[serde(deserialize_with = "room::list")] Vec<InflatedItem>);
 
@@ -111,7 +111,7 @@ pub(crate) fn encode(
     Ok(packed)
 }
 
-/// InflatedItems new items, one after the other.
+/// Decodes a batch into all new items, one after the other.
 pub(crate) fn decode(
     (mut old, old_lens): (Vec<u8>, &[u64]),
     new_lens: &[u64],

@@ -35,13 +35,13 @@ pub(crate) enum Version<'a> {
 ///
 /// Of each layer where the bytes of each program begin, and its code.
 #[derive(Debug, Default)]
-pub(crate) struct Programs {
+pub(crate) struct CodeMap {
     layers: HashMap<DiffId, BTreeMap<u64, Vec<Code>>>,
     /// How many stretches there are in all.
     count: usize,
 }
 
-impl Programs {
+impl CodeMap {
     /// Finds those in a layer.
     pub(crate) fn add(&mut self, listing: &LayerIndex, read_at: &ReadAt<'_>) -> io::Result<()> {
         let mut programs = BTreeMap::new();

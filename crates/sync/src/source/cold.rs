@@ -12,7 +12,7 @@ use dsync_delta::plan::{self, Batch, Run};
 use dsync_engine::Export;
 use dsync_proto::{Event, Reply};
 
-use super::code::{Programs, Version};
+use super::code::{CodeMap, Version};
 use super::effort::EffortController;
 use super::explain;
 use super::pack::{self, Sources};
@@ -58,7 +58,7 @@ pub(super) fn send(
             progress: Progress::new(&link.outbox),
             dry_run: how.dry_run,
             layers: Vec::new(),
-            programs: Programs::default(),
+            programs: CodeMap::default(),
             sent: Sent { told: *told, ..Sent::default() },
         };
         let sent = sender.all(&want.layers, kept).map(|()| sender);
@@ -87,7 +87,7 @@ struct Sender<'a> {
     progress: Progress<'a>,
     dry_run: bool,
     layers: Vec<Kept>,
-    programs: Programs,
+    programs: CodeMap,
     sent: Sent,
 }
 

@@ -8,7 +8,7 @@ use dsync_delta::plan::{self, Batch, Run};
 use dsync_proto::{Cost, Event, Phase, Reply};
 
 use super::basis::Basis;
-use super::code::{Programs, Version};
+use super::code::{CodeMap, Version};
 use super::divide::Sent;
 use super::executables::Candidates;
 use super::explain;
@@ -32,7 +32,7 @@ pub(super) struct Contents<'a> {
     batches: Vec<Batch>,
     aligned: Aligned,
     maps: AddressMaps,
-    programs: Programs,
+    programs: CodeMap,
 }
 
 impl<'a> Contents<'a> {
@@ -54,7 +54,7 @@ impl<'a> Contents<'a> {
         };
         own.fetch(&basis.images, places(&batches, old).chain(candidates.places(old)))?;
         let (aligned, maps) = candidates.align(own, (old, new), &transfer.workspace.folder)?;
-        let mut programs = Programs::default();
+        let mut programs = CodeMap::default();
         for listing in layers {
             let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.diff_id, at, out);
             programs.add(listing, &read_at).map_err(EndpointError::io(UNREAD))?;

@@ -1,4 +1,4 @@
-//! Programs as a linker makes them, whole, in parts, and beside other files.
+//! CodeMap as a linker makes them, whole, in parts, and beside other files.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ impl Layer {
         Layer { listing: Arc::new(scanner.finish()), tar }
     }
 
-    fn programs(&self) -> Programs {
-        let mut programs = Programs::default();
+    fn programs(&self) -> CodeMap {
+        let mut programs = CodeMap::default();
         let read_at = |at: u64, out: &mut [u8]| {
             out.copy_from_slice(&self.tar[at as usize..][..out.len()]);
             Ok(())
