@@ -14,8 +14,8 @@ use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receiv
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
-use crate::inventory::assess;
 use crate::inventory::select::Selector;
+use crate::inventory::survey;
 use crate::layers::workspace::Workspace;
 use crate::link::Link;
 use crate::source::{self, Sending};
@@ -220,15 +220,15 @@ impl Host {
     fn survey(&self, images: &[Image], exact: bool) -> Result<Reply, EndpointError> {
         let mut held = self.store.list()?.images;
         if !exact {
-            assess::learn_configs(&*self.store, &mut held, images)?;
+            survey::learn_configs(&*self.store, &mut held, images)?;
         }
         let held = held;
-        let known = assess::Held::of(&*self.store, &held);
+        let known = survey::Held::of(&*self.store, &held);
         let survey = |image: &Image| {
             let status = if image.names.is_empty() {
-                vec![assess::status(&held, image, None, exact)]
+                vec![survey::status(&held, image, None, exact)]
             } else {
-                image.names.iter().map(|name| assess::status(&held, image, Some(name), exact)).collect()
+                image.names.iter().map(|name| survey::status(&held, image, Some(name), exact)).collect()
             };
             let created = |name: &ImageRef| {
                 held.iter().find(|other| other.is_named(name)).map_or_else(String::new, |o| o.created.clone())
@@ -237,14 +237,14 @@ impl Host {
                 [] => vec![String::new()],
                 names => names.iter().map(created).collect(),
             };
-            let basis = assess::basis(&held, image, &image.names);
+            let basis = survey::basis(&held, image, &image.names);
             let label =
                 |basis: &Image| basis.names.first().map_or_else(|| basis.id.to_string(), ToString::to_string);
             Survey {
                 status,
                 layers: known.states(image),
                 basis: basis.into_iter().map(label).collect(),
-                open: !exact && assess::is_open(&held, image),
+                open: !exact && survey::is_open(&held, image),
                 created,
             }
         };

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
-use crate::inventory::assess;
+use crate::inventory::survey;
 use crate::layers::blocks;
 
 /// Proves that the store has this image of the source, under all its names or else at all: its config to the byte, its
@@ -20,7 +20,7 @@ pub(crate) fn verify(
     image: &Image,
     interrupt: &Interrupt,
 ) -> Result<u64, EndpointError> {
-    assess::learn_configs(store, &mut held, std::slice::from_ref(image))?;
+    survey::learn_configs(store, &mut held, std::slice::from_ref(image))?;
     let is_it = |other: &&Image| other.same_content(image) == Some(true);
     let found = match &image.names[..] {
         [] => held.iter().find(is_it),

@@ -19,7 +19,7 @@ use dsync_engine::{
 };
 
 use crate::fallback::temporary;
-use crate::inventory::assess;
+use crate::inventory::survey;
 use crate::transport::destination::Destination;
 
 /// The name of the archive in the temporary directory of either host.
@@ -125,7 +125,7 @@ impl RsyncStore {
     /// Writes the layers of this host that the image replaces, for rsync to look into.
     fn write_basis(&self, image: &Image, path: &Path) -> Result<(), StoreError> {
         let held = self.here.list()?.images;
-        let Some(basis) = assess::basis(&held, image, &image.names).first().copied() else { return Ok(()) };
+        let Some(basis) = survey::basis(&held, image, &image.names).first().copied() else { return Ok(()) };
         let replaced = replaced(basis, image);
         let file = File::create(path).map_err(io_error("cannot write the archive of the basis"))?;
         let mut layers = Concatenated { out: BufWriter::new(file), wanted: replaced.clone() };
@@ -231,7 +231,7 @@ impl Import for RsyncImport<'_> {
             created: parsed.created,
         };
         let held = store.list()?.images;
-        let basis = assess::basis(&held, &image, &[]).first().copied();
+        let basis = survey::basis(&held, &image, &[]).first().copied();
         let basis =
             basis.map(|basis| store.distant.save_script(basis, &replaced(basis, &image))).transpose()?;
         let there = store.distant_folder(basis.as_deref())?;

@@ -17,7 +17,7 @@ use super::want::Plan;
 use crate::conversation::documents;
 use crate::conversation::stored::settle;
 use crate::failure::EndpointError;
-use crate::inventory::assess::Held;
+use crate::inventory::survey::Held;
 
 /// How an image is made that is to have the source's ID.
 pub(crate) struct Exact {

@@ -20,7 +20,7 @@ use dsync_proto::{FailureKind, Received, Reply};
 
 use crate::conversation::{Step, Talk};
 use crate::failure::EndpointError;
-use crate::inventory::assess;
+use crate::inventory::survey;
 use crate::layers::workspace::Workspace;
 use crate::link::Link;
 use build::check_config;
@@ -39,7 +39,7 @@ pub(crate) fn receive(
 ) -> Result<Reply, EndpointError> {
     let mut held = store.list()?.images;
     if what.exact.is_none() || !store.has_packages() {
-        assess::learn_configs(store, &mut held, std::slice::from_ref(&what.image))?;
+        survey::learn_configs(store, &mut held, std::slice::from_ref(&what.image))?;
     }
     let transfer = Transfer::of(store, &held, Talk::over(link), what, workspace)?;
     let received = take(transfer).map_err(|error| match error.kind() {

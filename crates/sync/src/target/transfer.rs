@@ -16,7 +16,7 @@ use crate::conversation::parts::Candidates;
 use crate::conversation::want as wanted;
 use crate::conversation::{Step, Talk, documents, offer, proof};
 use crate::failure::EndpointError;
-use crate::inventory::assess;
+use crate::inventory::survey;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
 use crate::layers::{Layers, Role};
@@ -122,7 +122,7 @@ impl<'a> Transfer<'a> {
         let states = match keeps_id {
             Some(documents) => exact::states(self.store, self.held, &documents.package)?,
             None => {
-                let held = assess::Held::of(self.store, self.held);
+                let held = survey::Held::of(self.store, self.held);
                 held.states_in(&self.what.image, &self.image.diff_ids)
             }
         };

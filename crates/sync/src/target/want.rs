@@ -7,7 +7,7 @@ use dsync_proto::{LayerState, Need, ShortId, limits};
 
 use super::job::{Given, Receiving};
 use crate::failure::EndpointError;
-use crate::inventory::assess;
+use crate::inventory::survey;
 
 /// What a target asks for, and what it builds from.
 pub(crate) struct Plan<'a> {
@@ -119,7 +119,7 @@ pub(crate) fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerS
 
 fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image>, EndpointError> {
     match &what.basis {
-        None => Ok(assess::basis(held, &what.image, &what.names)),
+        None => Ok(survey::basis(held, &what.image, &what.names)),
         Some(name) => {
             let named = held.iter().find(|image| image.is_named(name));
             let named = named.ok_or_else(|| {
