@@ -1,4 +1,4 @@
-//! Says for each blob which encoder made it, and how fast it is recognised and re-created: plain bytes for each second
+//! Says for each blob which encoder made it, and how fast it is identified and re-created: plain bytes for each second
 //! of CPU time, and at last by the clock.
 //!
 //! `cargo run --release -p dsync-recompress --example hitrate BLOB…`; `THREADS=2` re-creates
@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use dsync_recompress::{Outcome, Recipe, recognise, recognise_near, recreate_on};
+use dsync_recompress::{Outcome, Recipe, identify, identify_near, recreate_on};
 use flate2::bufread::MultiGzDecoder;
 
 fn main() -> ExitCode {
@@ -35,24 +35,24 @@ fn main() -> ExitCode {
 fn examine(path: &str) -> io::Result<bool> {
     let begun = cpu_time();
     let mut plain = Vec::new();
-    let outcome = recognise(BufReader::new(File::open(path)?), &mut plain)?;
-    let recognised = rate(plain.len(), cpu_time() - begun);
-    let (outcome, recognised) = match outcome {
+    let outcome = identify(BufReader::new(File::open(path)?), &mut plain)?;
+    let identified = rate(plain.len(), cpu_time() - begun);
+    let (outcome, identified) = match outcome {
         Outcome::Unknown(_) => {
             plain.clear();
             MultiGzDecoder::new(BufReader::new(File::open(path)?)).read_to_end(&mut plain)?;
             let begun = cpu_time();
-            let near = recognise_near(|| File::open(path))?;
+            let near = identify_near(|| File::open(path))?;
             (near, rate(plain.len(), cpu_time() - begun))
         }
-        found => (found, recognised),
+        found => (found, identified),
     };
     match outcome {
         Outcome::Unknown(reason) => {
-            println!("{path}: {reason}; {recognised:.0} MB/s");
+            println!("{path}: {reason}; {identified:.0} MB/s");
             Ok(false)
         }
-        Outcome::Recognised(found) => {
+        Outcome::Identified(found) => {
             let bytes = found.recipe.to_bytes();
             let recipe = Recipe::from_bytes(&bytes).map_err(io::Error::other)?;
             let mut check = Check { expected: BufReader::new(File::open(path)?), same: true };
@@ -62,7 +62,7 @@ fn examine(path: &str) -> io::Result<bool> {
             let recreated = rate(plain.len(), cpu_time() - begun);
             let verdict = if check.same { "exact" } else { "DIFFERENT" };
             println!(
-                "{path}: {} in {} bytes, {:.3} %, {verdict}; {recognised:.0} MB/s recognised, {recreated:.0} MB/s re-created, {clock:.0} MB/s by the clock",
+                "{path}: {} in {} bytes, {:.3} %, {verdict}; {identified:.0} MB/s identified, {recreated:.0} MB/s re-created, {clock:.0} MB/s by the clock",
                 recipe.method(),
                 bytes.len(),
                 100.0 * bytes.len() as f64 / std::fs::metadata(path)?.len() as f64,

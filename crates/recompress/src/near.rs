@@ -8,8 +8,8 @@ use crate::deflate::Encoder;
 use crate::deflate::reader::{Block, Reader, Shape};
 use crate::follow::Follower;
 use crate::gzip::{self, Hints};
-use crate::recognise::{Header, read_header};
-use crate::{Flavour, Method, Outcome, Reason, Recipe, Recognised, recreate};
+use crate::identify::{Header, read_header};
+use crate::{Flavour, Identified, Method, Outcome, Reason, Recipe, recreate};
 
 /// On so much of a blob encoders are compared, in bytes.
 const PREFIX: u64 = 1 << 20;
@@ -18,7 +18,7 @@ const MOST_OF_BLOB: u64 = 50;
 const MOST_UNPACKED: u64 = 25;
 const AT_START: u64 = 16 << 10;
 
-/// Finds the nearest encoder of a blob of which [`crate::recognise`] said that there is none. The recipe is given if it made
+/// Finds the nearest encoder of a blob of which [`crate::identify`] said that there is none. The recipe is given if it made
 /// all of the blob, and is small beside it.
 ///
 /// Reads the blob up to four times, most of them only at its start where nothing comes of it.
@@ -26,7 +26,7 @@ const AT_START: u64 = 16 << 10;
 /// # Errors
 ///
 /// Only those of the blob.
-pub fn recognise_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Outcome> {
+pub fn identify_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Outcome> {
     let mut start = Vec::new();
     let mut blob = open()?;
     let Header::Gzip(header) = read_header(&mut blob, &mut start)? else {
@@ -60,7 +60,7 @@ pub fn recognise_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::R
     };
     let mut same = Same { expected: BufReader::new(open()?), is_same: true };
     match recreate(&recipe, plain, &mut same) {
-        Ok(_) if same.is_whole()? => Ok(Outcome::Recognised(Recognised { recipe, plain_len: watch.plain })),
+        Ok(_) if same.is_whole()? => Ok(Outcome::Identified(Identified { recipe, plain_len: watch.plain })),
         Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
         _ => Ok(Reason::TooFar.into()),
     }

@@ -12,7 +12,7 @@ use crate::{Recipe, gzip};
 const PIECE: usize = 1 << 16;
 
 /// Writes the blob that the recipe makes of the plain bytes, and says its length. Nothing tells here whether that is
-/// the blob that was recognised: its digest does.
+/// the blob that was identified: its digest does.
 ///
 /// # Errors
 ///

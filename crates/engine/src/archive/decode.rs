@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// First bytes by which a compression is recognised.
+/// First bytes by which a compression is identified.
 const MAGIC: usize = 6;
 
 /// True if a blob that begins so is gzip.

@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use dsync_recompress::{Outcome, Reason, Recipe, recognise_near};
+use dsync_recompress::{Outcome, Reason, Recipe, identify_near};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::sample::sample;
-use super::{found, made, recognised};
+use super::{found, identified, made};
 
 const FIXTURES: [(&str, &str); 15] = [
     ("docker-push.gz", "go6"),
@@ -51,7 +51,7 @@ fn blob(name: &str) -> Vec<u8> {
 fn blobs_of_real_programs_are_made_again() {
     for (name, method) in FIXTURES {
         let blob = blob(name);
-        let (recipe, plain) = recognised(&blob);
+        let (recipe, plain) = identified(&blob);
         assert_eq!(recipe.method().to_string(), method, "{name}");
         let bytes = recipe.to_bytes();
         assert!(bytes.len() < 40, "{name}: {}", bytes.len());
@@ -65,7 +65,7 @@ fn what_is_nearly_made_is_corrected() {
         let blob = blob(name);
         let (outcome, _) = found(&blob);
         assert!(matches!(outcome, Outcome::Unknown(Reason::NoEncoder(_))), "{name} {outcome:?}");
-        let Outcome::Recognised(found) = near(&blob) else { panic!("{name}") };
+        let Outcome::Identified(found) = near(&blob) else { panic!("{name}") };
         assert_eq!(found.recipe.method().to_string(), method, "{name}");
         let mut plain = Vec::new();
         GzDecoder::new(&blob[..]).read_to_end(&mut plain).unwrap();
@@ -76,9 +76,9 @@ fn what_is_nearly_made_is_corrected() {
     }
 }
 
-/// What is recognised with corrections.
+/// What is identified with corrections.
 fn near(blob: &[u8]) -> Outcome {
-    recognise_near(|| Ok(blob)).expect("memory does not fail")
+    identify_near(|| Ok(blob)).expect("memory does not fail")
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn no_fixture_is_forgotten() {
 
 #[test]
 fn a_name_and_a_time_in_the_header_are_kept() {
-    let (recipe, _) = recognised(&blob("gnu-named.gz"));
+    let (recipe, _) = identified(&blob("gnu-named.gz"));
     assert_eq!(recipe.header()[4..8], 1_700_000_000u32.to_le_bytes());
     assert!(recipe.header().ends_with(b"named.tar\0"));
 }

@@ -7,7 +7,7 @@ use dsync_recompress::{Method, Recipe, recreate_on};
 use sha2::{Digest, Sha256};
 
 use super::sample::sample;
-use super::{is_zstd, made, methods, recipe, recognised};
+use super::{identified, is_zstd, made, methods, recipe};
 
 /// So much of the sample is encoded: lengths at which encoders change their ways, the end of blocks among them.
 const LENGTHS: [usize; 17] = [
@@ -96,7 +96,7 @@ fn large_blobs_are_made_in_segments() {
     for name in ["go6", "zlib6", "zlib-large5", "gnu6"] {
         let method = methods().into_iter().find(|method| method.to_string() == name).expect(name);
         let blob = made(&recipe(method), &sample);
-        let (found, _) = recognised(&blob);
+        let (found, _) = identified(&blob);
         assert_eq!((found.method(), found.segments()), (method, 4), "{name}");
         let found = Recipe::from_bytes(&found.to_bytes()).expect("it is a recipe");
         for threads in [1, 2, 3] {

@@ -6,7 +6,7 @@ mod properties;
 mod sample;
 
 use dsync_recompress::{
-    Effort, Flavour, Generation, Method, Outcome, Recipe, Recognised, Release, recognise, recreate,
+    Effort, Flavour, Generation, Identified, Method, Outcome, Recipe, Release, identify, recreate,
 };
 
 /// A header of ten bytes: no time, an unknown system.
@@ -53,17 +53,17 @@ fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
     blob
 }
 
-/// What is recognised, and the plain bytes.
+/// What is identified, and the plain bytes.
 fn found(blob: &[u8]) -> (Outcome, Vec<u8>) {
     let mut plain = Vec::new();
-    let outcome = recognise(blob, &mut plain).expect("memory does not fail");
+    let outcome = identify(blob, &mut plain).expect("memory does not fail");
     (outcome, plain)
 }
 
 /// A recipe that makes the blob, and the plain bytes.
-fn recognised(blob: &[u8]) -> (Recipe, Vec<u8>) {
+fn identified(blob: &[u8]) -> (Recipe, Vec<u8>) {
     let (outcome, plain) = found(blob);
-    let Outcome::Recognised(Recognised { recipe, plain_len }) = outcome else { panic!("{outcome:?}") };
+    let Outcome::Identified(Identified { recipe, plain_len }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(plain_len, plain.len() as u64);
     (recipe, plain)
 }

@@ -3,13 +3,13 @@
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 
-use dsync_recompress::{Method, Outcome, Recipe, recognise};
+use dsync_recompress::{Method, Outcome, Recipe, identify};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::sample::sample;
-use super::{is_zstd, made, methods, recipe, recognised};
+use super::{identified, is_zstd, made, methods, recipe};
 
 /// Pieces that repeat, with a few bytes between: much of what layers are, but small.
 fn plain() -> impl Strategy<Value = Vec<u8>> {
@@ -54,7 +54,7 @@ proptest! {
             _ => true,
         };
         if is_usual {
-            let (found, again) = recognised(&blob);
+            let (found, again) = identified(&blob);
             prop_assert!(again == plain);
             prop_assert!(made(&found, &plain) == blob);
         }
@@ -66,10 +66,10 @@ proptest! {
         let mut again = Vec::new();
         dsync_recompress::recreate(&recipe(method), Dribble(&plain, step), &mut again).unwrap();
         prop_assert!(again == blob);
-        let whole = recognise(&blob[..], io::sink()).unwrap();
-        let dribbled = recognise(Dribble(&blob, step), io::sink()).unwrap();
+        let whole = identify(&blob[..], io::sink()).unwrap();
+        let dribbled = identify(Dribble(&blob, step), io::sink()).unwrap();
         let is_same = match (&whole, &dribbled) {
-            (Outcome::Recognised(whole), Outcome::Recognised(dribbled)) => whole == dribbled,
+            (Outcome::Identified(whole), Outcome::Identified(dribbled)) => whole == dribbled,
             (Outcome::Unknown(_), Outcome::Unknown(_)) => true,
             _ => false,
         };
@@ -89,10 +89,10 @@ proptest! {
         let mut blob = made(&recipe(method), &plain);
         let at = at.index(blob.len());
         blob[at] ^= 1u8 << bit;
-        match recognise(&blob[..], io::sink()).unwrap() {
+        match identify(&blob[..], io::sink()).unwrap() {
             Outcome::Unknown(_) => {}
             // The header tells what it likes; all else is proved.
-            Outcome::Recognised(found) => {
+            Outcome::Identified(found) => {
                 prop_assert!(at < 10);
                 prop_assert!(made(&found.recipe, &plain) == blob);
             }
@@ -105,7 +105,7 @@ proptest! {
         if bytes.len() > 10 {
             bytes[..STARTS[start].len()].copy_from_slice(STARTS[start]);
         }
-        let _ = recognise(&bytes[..], io::sink()).unwrap();
+        let _ = identify(&bytes[..], io::sink()).unwrap();
     }
 
     #[test]

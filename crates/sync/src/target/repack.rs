@@ -153,7 +153,7 @@ impl Write for Done {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dsync_recompress::{Method, Outcome, recognise};
+    use dsync_recompress::{Method, Outcome, identify};
 
     fn recipe() -> Recipe {
         Recipe::new(Method::Go { level: 6 }, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]).unwrap()
@@ -212,7 +212,7 @@ mod tests {
         let plain = layer().0.repeat(8);
         let mut stored = Vec::new();
         dsync_recompress::recreate(&recipe(), &plain[..], &mut stored).unwrap();
-        let Outcome::Recognised(found) = recognise(&stored[..], io::sink()).unwrap() else { panic!() };
+        let Outcome::Identified(found) = identify(&stored[..], io::sink()).unwrap() else { panic!() };
         let write = |bytes: &[u8], recipe: &Recipe| {
             let mut write =
                 |out: &mut dyn Write| bytes.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));

@@ -2,14 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use dsync_recompress::{Method, Outcome, Recipe, recognise, recreate, recreate_on};
+use dsync_recompress::{Method, Outcome, Recipe, identify, recreate, recreate_on};
 
 use super::{header, method, stretched, text};
 use crate::reads::{Short, bounded};
 use crate::{Memory, Target};
 
 /// Encodes plain bytes in one of all ways: other people's decoders get them back, however they are read and on however
-/// many threads, and what is recognised is made again to the bit.
+/// many threads, and what is identified is made again to the bit.
 pub(in crate::targets) const ENCODERS: Target =
     Target { name: "encoders", run, memory: Memory { least: 96 << 20, factor: 1 << 10 }, seeds };
 
@@ -36,12 +36,12 @@ fn run(input: &[u8]) {
     recreate_on(&recipe, &plain[..], &mut again, threads).expect("an encoder takes any bytes");
     assert!(again == blob, "{method}: threads make another blob");
 
-    let outcome = recognise(&blob[..], std::io::sink()).expect("memory does not fail");
-    if let Outcome::Recognised(recognised) = outcome {
-        assert_eq!(recognised.plain_len, plain.len() as u64);
+    let outcome = identify(&blob[..], std::io::sink()).expect("memory does not fail");
+    if let Outcome::Identified(identified) = outcome {
+        assert_eq!(identified.plain_len, plain.len() as u64);
         again.clear();
-        recreate(&recognised.recipe, &plain[..], &mut again).expect("it is of these bytes");
-        assert!(again == blob, "{method} was taken for {}", recognised.recipe.method());
+        recreate(&identified.recipe, &plain[..], &mut again).expect("it is of these bytes");
+        assert!(again == blob, "{method} was taken for {}", identified.recipe.method());
     }
     assert_eq!(Recipe::from_bytes(&recipe.to_bytes()), Ok(recipe));
     assert_eq!(Method::from_bytes(method.to_bytes()), Some(method));

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use dsync_recompress::{Outcome, Recipe, Recognised, recognise, recognise_near, recreate};
+use dsync_recompress::{Identified, Outcome, Recipe, identify, identify_near, recreate};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -11,7 +11,7 @@ use crate::pieces::exactly;
 use crate::reads::{Short, bounded};
 use crate::{Memory, Target};
 
-/// What is recognised, exactly or nearly, is made again to the bit.
+/// What is identified, exactly or nearly, is made again to the bit.
 pub(in crate::targets) const IDENTIFY: Target =
     Target { name: "identify", run, memory: Memory { least: 96 << 20, factor: 1 << 10 }, seeds };
 
@@ -35,28 +35,28 @@ fn run(input: &[u8]) {
     check(&blob);
 }
 
-/// Recognises a blob in both ways, and makes it again.
+/// Identifies a blob in both ways, and makes it again.
 pub(super) fn check(blob: &[u8]) {
     let mut plain = Vec::new();
-    let exact = recognise(blob, &mut plain).expect("memory does not fail");
-    assert_eq!(recognise(Short(blob, 11), std::io::sink()).expect("memory does not fail"), exact);
-    if let Outcome::Recognised(recognised) = &exact {
-        assert_eq!(recognised.plain_len, plain.len() as u64);
-        is_made_of(blob, &plain, recognised);
+    let exact = identify(blob, &mut plain).expect("memory does not fail");
+    assert_eq!(identify(Short(blob, 11), std::io::sink()).expect("memory does not fail"), exact);
+    if let Outcome::Identified(identified) = &exact {
+        assert_eq!(identified.plain_len, plain.len() as u64);
+        is_made_of(blob, &plain, identified);
     }
-    let near = recognise_near(|| Ok(blob)).expect("memory does not fail");
-    if let Outcome::Recognised(recognised) = &near {
+    let near = identify_near(|| Ok(blob)).expect("memory does not fail");
+    if let Outcome::Identified(identified) = &near {
         let plain = dsync_engine::archive::decoded(blob).and_then(|plain| bounded(plain, 1 << 30));
-        let plain = plain.expect("a blob that is recognised can be decoded");
-        assert_eq!(recognised.plain_len, plain.len() as u64);
-        is_made_of(blob, &plain, recognised);
+        let plain = plain.expect("a blob that is identified can be decoded");
+        assert_eq!(identified.plain_len, plain.len() as u64);
+        is_made_of(blob, &plain, identified);
     }
 }
 
-fn is_made_of(blob: &[u8], plain: &[u8], recognised: &Recognised) {
-    let recipe = recognised.recipe.to_bytes();
+fn is_made_of(blob: &[u8], plain: &[u8], identified: &Identified) {
+    let recipe = identified.recipe.to_bytes();
     let recipe = Recipe::from_bytes(&recipe).expect("a recipe is read as it was written");
-    assert_eq!(recipe, recognised.recipe);
+    assert_eq!(recipe, identified.recipe);
     let mut again = Vec::new();
     recreate(&recipe, plain, &mut again).expect("the recipe is of these bytes");
     assert!(again == blob, "{} makes another blob", recipe.method());

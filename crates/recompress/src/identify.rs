@@ -18,18 +18,18 @@ use race::Race;
 /// Bytes of the blob that are read at once, and plain bytes that are encoded at once.
 const PIECE: usize = 1 << 16;
 
-/// The result of recognising a blob.
+/// The result of identifying a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It can be re-created.
-    Recognised(Recognised),
+    Identified(Identified),
     /// It must be taken as it is.
     Unknown(Reason),
 }
 
 /// A blob that can be re-created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recognised {
+pub struct Identified {
     /// The recipe, which [`crate::recreate`] needs beside the plain bytes.
     pub recipe: Recipe,
     /// The number of plain bytes.
@@ -72,11 +72,11 @@ impl From<Reason> for Outcome {
 /// # Errors
 ///
 /// Only those of `blob` and `plain`; a damaged blob is an [`Outcome`].
-pub fn recognise(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
+pub fn identify(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
     let mut start = Vec::new();
     let header = match read_header(&mut blob, &mut start)? {
         Header::Gzip(header) => header,
-        Header::Zstd(head) => return frame::recognise(head, blob, plain),
+        Header::Zstd(head) => return frame::identify(head, blob, plain),
         Header::None(reason) => return Ok(reason.into()),
     };
     blob.by_ref().take(prefix::LONGEST as u64).read_to_end(&mut start)?;
@@ -203,7 +203,7 @@ impl<W: Write> Stream<W> {
         }
         let agreed = self.race.agreed();
         match self.race.winner(rest) {
-            Some((method, checkpoints)) => Outcome::Recognised(Recognised {
+            Some((method, checkpoints)) => Outcome::Identified(Identified {
                 recipe: Recipe { method, header, checkpoints, corrections: Vec::new() },
                 plain_len,
             }),

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-use super::{Outcome, PIECE, Reason, Recognised};
+use super::{Identified, Outcome, PIECE, Reason};
 use crate::deflate::Encoder;
 use crate::recreate::read_some;
 use crate::zstd::{Effort, Generation, HEAD, Head, Zstd};
@@ -15,7 +15,7 @@ use crate::{Method, Recipe};
 const LARGEST_WINDOW: u32 = 24;
 
 /// Finds the encoder of a frame that begins with `head`, and goes on in `blob`.
-pub(super) fn recognise(mut head: Vec<u8>, mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
+pub(super) fn identify(mut head: Vec<u8>, mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
     while head.len() < HEAD {
         let mut piece = [0; HEAD];
         let read = read_some(&mut blob, &mut piece)?;
@@ -125,7 +125,7 @@ fn end(mut race: Race) -> Outcome {
         Some(method) => {
             let recipe =
                 Recipe { method, header: Vec::new(), checkpoints: Vec::new(), corrections: Vec::new() };
-            Outcome::Recognised(Recognised { recipe, plain_len: race.plain })
+            Outcome::Identified(Identified { recipe, plain_len: race.plain })
         }
         None => Reason::NoEncoder(race.plain).into(),
     }
