@@ -2,7 +2,7 @@
 //!
 //! Where an image is named by its compressed layers, the target of a sync must have the same compressed bytes, though
 //! only what is new in the tar crossed the wire. The output of an encoder is a pure function of its input, and few
-//! encoders make nearly all layers; so this finds the encoder of a blob ([`identify`]), says it in a few bytes
+//! encoders make nearly all layers; so this finds the encoder of a blob ([`identify()`]), says it in a few bytes
 //! ([`Recipe`]), and runs it again ([`recreate`]).
 //!
 //! The same encoders open files that have deflate streams in them ([`Inflated`]), so that these can be compared plain.

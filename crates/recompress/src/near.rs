@@ -18,7 +18,7 @@ const MOST_OF_BLOB: u64 = 50;
 const MOST_UNPACKED: u64 = 25;
 const AT_START: u64 = 16 << 10;
 
-/// Finds the nearest encoder of a blob of which [`crate::identify`] said that there is none. The recipe is given if it made
+/// Finds the nearest encoder of a blob of which [`crate::identify()`] said that there is none. The recipe is given if it made
 /// all of the blob, and is small beside it.
 ///
 /// Reads the blob up to four times, most of them only at its start where nothing comes of it.

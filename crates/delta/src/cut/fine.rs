@@ -1,7 +1,7 @@
 //! Finds ranges that a changed content shares with an old one that only the other side has, by finer cuts.
 //!
 //! The source cuts the contents that it will send, the target those they may be new versions of. The hashes of
-//! the cuts are items of a [`tree`](crate::reconcile), by which the source learns which cuts the target has. The rest
+//! the cuts are items of a [tree of hashes](crate::reconcile), by which the source learns which cuts the target has. The rest
 //! is sent as bytes; [`Cuts::counts`], [`Cuts::lengths`] and [`plan`] tell the target where they belong.
 //!
 //! The hashes are short, so a cut may be taken for another one. [`check()`] of what is known of a content finds that
