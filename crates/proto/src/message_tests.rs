@@ -85,6 +85,129 @@ fn a_survey_is_pinned() {
     assert_eq!(encode(&Reply::Surveyed(vec![survey])).unwrap(), expected);
 }
 
+/// A message, and its bytes as parts that a comment can stand beside.
+fn pinned<T>(message: &T, parts: &[&[u8]])
+where
+    T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug,
+{
+    let bytes = parts.concat();
+    assert_eq!(encode(message).unwrap(), bytes, "{message:?}");
+    assert_eq!(&decode::<T>(&bytes).unwrap(), message);
+}
+
+fn image() -> (ListedImage, Vec<u8>) {
+    let image = ListedImage {
+        id: [1; 32],
+        config: ListedConfig::Id,
+        names: Vec::new(),
+        digests: Vec::new(),
+        diff_ids: Vec::new(),
+        platform: ListedPlatform { os: String::new(), architecture: String::new(), variant: String::new() },
+        size: 5,
+        created: String::new(),
+    };
+    // The ID; it is the config's digest; no names, digests, diff ids, platform; five bytes; no time.
+    let bytes = [&[1; 32][..], &[1, 0, 0, 0, 0, 0, 0, 5, 0]].concat();
+    (image, bytes)
+}
+
+#[test]
+fn requests_are_pinned() {
+    let (image, listed) = image();
+    let open = Open { store: "oci:x".into(), tmpfolder: "/t".into(), platform: "a/b".into(), memory: 128 };
+    pinned(&Request::Open(open), &[&[0], b"\x05oci:x", b"\x02/t", b"\x03a/b", &[0x80, 1]]);
+    pinned(&Request::List { patterns: vec!["a*".into()] }, &[&[1, 1], b"\x02a*"]);
+    pinned(&Request::Survey { images: vec![image.clone()], exact: true }, &[&[2, 1], &listed, &[1]]);
+    let receive = Receive {
+        image: image.clone(),
+        names: vec!["a:1".into()],
+        basis: "b:1".into(),
+        whole: true,
+        dry_run: false,
+        exact: true,
+        prove: false,
+        key: [9; 16],
+    };
+    let flags = [1, 0, 1, 0]; // whole, dry run, exact, prove
+    let parts: [&[u8]; 6] = [&[4], &listed, b"\x01\x03a:1", b"\x03b:1", &flags, &[9; 16]];
+    pinned(&Request::Receive(receive), &parts);
+    pinned(&Request::Verify { image }, &[&[5], &listed]);
+    for (compression, bytes) in
+        [(Compression::Auto, &[0][..]), (Compression::Level(-1), &[1, 1]), (Compression::Max, &[2])]
+    {
+        pinned(&compression, &[bytes]);
+    }
+}
+
+#[test]
+fn replies_are_pinned() {
+    let (image, listed) = image();
+    let opened =
+        Opened { store: "docker".into(), id_is_config: true, has_packages: false, version: "1".into() };
+    pinned(&Reply::Opened(opened), &[&[0], b"\x06docker", &[1, 0], b"\x011"]);
+    let images = Reply::Images { images: vec![image], unreadable: Vec::new(), names: vec!["a:1".into()] };
+    pinned(&images, &[&[1, 1], &listed, &[0], b"\x01\x03a:1"]);
+    let cost = Cost { layer: 2, path: "etc/".into(), files: 3, changed: true, raw: 300, packed: 4 };
+    let sent = Reply::Sent { raw: 1, packed: 2, told: 3, costs: vec![cost] };
+    pinned(&sent, &[&[3, 1, 2, 3, 1], &[2], b"\x04etc/", &[3, 1], &[0xac, 2], &[4]]);
+    let layer = LayerOutcome { state: LayerState::Local, len: 200, reused: 100 };
+    let received = Received { id: [6; 32], layers: vec![layer], was_there: true, packed_again: 7 };
+    // An outcome: its state, its bytes, those that were here.
+    pinned(&Reply::Received(received), &[&[4], &[6; 32], &[1], &[1, 0xc8, 1, 100], &[1, 7]]);
+    pinned(&Reply::Verified { bytes: 9 }, &[&[6, 9]]);
+}
+
+#[test]
+fn messages_of_peers_and_events_are_pinned() {
+    pinned(&Peer::Need(Need::Nothing), &[&[0, 0]]);
+    pinned(&Peer::Question { question: vec![1, 2] }, &[&[2], &[2, 1, 2]]);
+    pinned(&Peer::Answer { answer: vec![3] }, &[&[3], &[1, 3]]);
+    pinned(&Peer::Candidates { bitmap: vec![4] }, &[&[4], &[1, 4]]);
+    pinned(&Peer::Took { len: 300, micros: 5 }, &[&[5], &[0xac, 2], &[5]]);
+    pinned(&Peer::Abort, &[&[6]]);
+    pinned(&Event::Total(300), &[&[1], &[0xac, 2]]);
+    pinned(&Event::Advance(1), &[&[2, 1]]);
+    pinned(&Event::Note("n".into()), &[&[3], b"\x01n"]);
+}
+
+/// The number of each variant is its place.
+#[test]
+fn variants_are_numbered() {
+    fn numbered<T: Serialize + std::fmt::Debug>(variants: &[T]) {
+        for (number, variant) in variants.iter().enumerate() {
+            assert_eq!(encode(variant).unwrap(), [number as u8], "{variant:?}");
+        }
+    }
+    use FailureKind::*;
+    let kinds = [
+        EngineNotFound,
+        EngineDown,
+        EnginePermission,
+        NoSuchImage,
+        NoSpace,
+        Broken,
+        Mismatch,
+        Aborted,
+        Usage,
+        Other,
+        Changed,
+        AnotherImage,
+        NoStore,
+        Unsupported,
+        Protocol,
+        DamagedPatch,
+        NoBasis,
+    ];
+    numbered(&kinds);
+    numbered(&[Phase::Scan, Phase::Basis, Phase::Transfer, Phase::Load, Phase::Verify]);
+    numbered(&[Status::Current, Status::NeedUpdate, Status::New]);
+    numbered(&[LayerState::Shared, LayerState::Local, LayerState::Missing]);
+    numbered(&[Known::No, Known::Index, Known::Bytes]);
+    numbered(&[Stored::Plain]);
+    assert_eq!(encode(&Stored::Opaque).unwrap(), [2]);
+    assert_eq!(encode(&ListedConfig::Unknown).unwrap(), [0]);
+}
+
 #[test]
 fn what_is_left_over_is_an_error() {
     assert!(decode::<Event>(&[1, 5]).is_ok());
