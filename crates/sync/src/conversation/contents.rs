@@ -64,3 +64,35 @@ pub(crate) fn read_maps(
 ) -> Result<ReceivedMaps, EndpointError> {
     AddressMaps::read(stream, basis, memory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_is_pinned() {
+        let head = |parts| {
+            let mut out = Vec::new();
+            let maps = AddressMaps::default();
+            let head = Head { limit: 0x0010_0000, parts, maps: &maps };
+            let told = head.write(Effort::Level(1), &mut out).unwrap();
+            (out, told)
+        };
+        // The limit, and no address maps.
+        assert_eq!(head(&[]), (vec![0, 0, 0x10, 0, 0, 0, 0, 0], 0));
+        // The limit, a section with one part of two bytes, and no address maps.
+        let (out, told) = head(&[1, 2]);
+        assert_eq!((&out[..8], &out[out.len() - 4..]), (&[0, 0, 0x10, 0, 2, 0, 0, 0][..], &[0; 4][..]));
+        assert_eq!(out.len() as u64, 4 + 8 + told + 4);
+    }
+
+    #[test]
+    fn a_limit_beyond_those_of_the_protocol_is_a_breach() {
+        for (limit, is_right) in
+            [(limits::BATCH_LEAST, true), (limits::BATCH, true), (0, false), (limits::BATCH + 1, false)]
+        {
+            let read = read_limit(&mut &limit.to_le_bytes()[..]);
+            assert_eq!(read.ok(), is_right.then_some(limit));
+        }
+    }
+}

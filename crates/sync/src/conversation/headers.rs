@@ -39,3 +39,35 @@ pub(crate) fn put_config(config: &[u8], out: &mut dyn Write) -> io::Result<()> {
 pub(crate) fn mode(whole: bool) -> Mode {
     if whole { Mode::Whole } else { Mode::Known }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coding::section::SectionWriter;
+    use dsync_delta::batch::Effort;
+
+    #[test]
+    fn a_config_has_its_length_in_front() {
+        let mut out = Vec::new();
+        put_config(b"{}", &mut out).unwrap();
+        assert_eq!(out, *b"\x02\0\0\0{}");
+    }
+
+    #[test]
+    fn a_config_is_read_as_it_was_written_and_no_longer_than_it_may_be() {
+        let written = |len: u32, config: &[u8]| {
+            let mut out = Vec::new();
+            let mut section = SectionWriter::new(&mut out, Effort::Level(1));
+            section.write_all(&len.to_le_bytes()).unwrap();
+            section.write_all(config).unwrap();
+            section.finish().unwrap();
+            out
+        };
+        let read = |bytes: Vec<u8>| take_config(&mut SectionReader::new(&bytes[..]));
+        assert_eq!(read(written(2, b"{}")).unwrap(), b"{}");
+        assert_eq!(read(written(2, b"{}and what follows")).unwrap(), b"{}");
+        assert!(read(written(3, b"{}")).is_err());
+        let too_long = read(written(limits::DOCUMENT as u32 + 1, b"{}")).unwrap_err();
+        assert!(too_long.to_string().contains("broke the protocol"), "{too_long}");
+    }
+}
