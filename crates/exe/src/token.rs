@@ -11,7 +11,7 @@ pub(crate) const COMMON: u32 = 4;
 pub(crate) const EXTRA: u32 = 5;
 pub(crate) const GO: u32 = 16;
 pub(crate) const BY_BASE: u32 = 32;
-/// Where hashes begin.
+/// The initial value of a hash.
 pub(crate) const BY_HASH: u32 = 0x8000_0000;
 
 /// The bytes of a name that count.

@@ -28,7 +28,7 @@ impl Memory {
 ///
 /// # Panics
 ///
-/// Where the target does, or where that is more than its bound.
+/// The target panics, or takes more than its bound.
 pub fn run(target: &Target, input: &[u8]) -> usize {
     let memory = PeakAlloc;
     memory.reset_peak_usage();

@@ -10,7 +10,7 @@ use super::method::METHODS;
 use super::pair::{PAIRS, Pair};
 use super::record::{self, FIRST_CONTACT, NO_CABLE, REPORT, Record, Scenario, UP_TO_DATE, median, of};
 use super::sample::Peaks;
-use crate::units::bytes;
+use crate::units::{bytes, thousands};
 
 const HEAD: &str = "\
 | method | bytes up | bytes down | on the wire | seconds (min – max) | memory source | memory target \
@@ -166,19 +166,6 @@ fn seconds(runs: &[&Record]) -> Option<String> {
         1 => format!("{middle:.1}"),
         _ => format!("{middle:.1} ({least:.1} – {most:.1})"),
     })
-}
-
-/// A number with commas between thousands.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn push(text: &mut String, what: std::fmt::Arguments<'_>) {

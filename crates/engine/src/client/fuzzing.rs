@@ -13,7 +13,7 @@ pub type Take<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
 ///
 /// # Errors
 ///
-/// Where it is damaged.
+/// The database is damaged.
 pub fn read_bolt(file: &Path, most: usize, take: &mut Take<'_>) -> io::Result<()> {
     let bolt = Bolt::open(file)?;
     assert!(bolt.is_unchanged()?, "nobody has written to it");
@@ -53,7 +53,7 @@ fn read_bucket(
 ///
 /// # Errors
 ///
-/// Where there is no such folder.
+/// The folder is not there.
 pub fn tar_split<'a>(lines: impl Read + 'a, folder: &Path) -> io::Result<Box<dyn Read + 'a>> {
     direct::from_lines(BufReader::new(lines), folder)
 }

@@ -302,8 +302,8 @@ fn a_digest_of_a_registry_is_what_a_remote_says_and_a_person_is_told() {
 }
 
 #[test]
-fn a_config_that_was_asked_for_has_to_be_proven_of_what_keeps_its_id() {
-    let proven = |selector: &str| {
+fn a_config_or_a_platform_that_was_asked_for_has_to_be_proven_of_what_keeps_its_id() {
+    let proven_for = |selector: &str, platform: Option<&str>| {
         let packages = || {
             let store = "docker".to_owned();
             Reply::Opened(Opened { store, id_is_config: false, has_packages: true, version: String::new() })
@@ -319,6 +319,7 @@ fn a_config_that_was_asked_for_has_to_be_proven_of_what_keeps_its_id() {
         });
         let selection = [selector.to_owned()];
         with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
+            session.options.platform = platform.map(|platform| platform.parse().unwrap());
             let report = session.report(&selection)?;
             session.sync(&report.entries[0], &[], false)
         })
@@ -326,10 +327,12 @@ fn a_config_that_was_asked_for_has_to_be_proven_of_what_keeps_its_id() {
         let heard = heard.lock().unwrap();
         heard.iter().any(|request| matches!(request, Request::Receive(receive) if receive.prove))
     };
+    let proven = |selector: &str| proven_for(selector, None);
     let [id, config] = [[7; 32], [9; 32]].map(Digest::from_bytes);
     assert!(proven(&config.to_string()));
     assert!(proven(&format!("img:1@{config}")));
     assert!(!proven(&id.to_string()));
     assert!(!proven(&format!("img:1@{id}")));
     assert!(!proven("img:1"));
+    assert!(proven_for("img:1", Some("linux/amd64")), "nothing else covers the manifest of one platform");
 }

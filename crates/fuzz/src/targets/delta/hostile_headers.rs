@@ -12,9 +12,9 @@ use crate::reads::Short;
 use crate::tars::{pairs, sealed};
 use crate::{Memory, Target};
 
-/// What is told of layers, in any bytes, to somebody who has one; and a listing in any bytes.
+/// Header deltas of any bytes, decoded against a layer; and layer indexes of any bytes.
 ///
-/// What is accepted keeps within the limits, and is told again so that it comes out the same.
+/// Layers that are accepted keep within the limits, and come out the same when they are encoded again.
 pub(in crate::targets) const HOSTILE_HEADERS: Target =
     Target { name: "hostile_headers", run, memory: Memory { least: 6 << 20, factor: 256 }, seeds };
 
