@@ -39,15 +39,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test of the workspace, after installing what they need
-    Test {
-        /// Run those on further engines as well: Docker 26 and 28 with either store, podman 5
-        #[arg(long)]
-        all_engines: bool,
-        /// Further arguments for `cargo test`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// Run every test of the workspace, after installing what they need; or, with --quick, those that need nothing
+    Test(test::Options),
     /// Run all that a change has to pass: format, lints, rules, documentation, tests
     Ci,
     /// Check advisories, licences, bans and sources of all dependencies
@@ -70,7 +63,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Test { all_engines, args } => test::run(all_engines, &args),
+        Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
         Task::Fuzz(options) => fuzz::run(&options),

@@ -25,7 +25,6 @@ pub(crate) fn measure(source: &End, to: &'static str, pair: &Pair, compression: 
 
 fn update(source: &End, target: &End, pair: &Pair, compression: &str) -> Result<Record> {
     let bench = Bench::builder().between(&target.station, &source.station).patience(PATIENCE).start();
-    let bench = bench.ok_or("the environment says that there are to be no engines")?;
     let [here, there] = [target, source].map(|end| end.store.spec());
     let stores = ["--docker", &here, "--remote-docker", &there];
     let [old, new] = [pair.old, pair.new].map(name);

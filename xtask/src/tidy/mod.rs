@@ -54,6 +54,7 @@ pub(crate) fn run() -> Result {
         source::length(&files),
         source::head(&files),
         source::tasks_without_owner(&files),
+        source::ignored_for_a_reason(&files),
         places::of_one_machine(&files, &workspace::root().to_string_lossy()),
         documents::required(&files),
         documents::changelog(&files),
