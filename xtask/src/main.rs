@@ -7,11 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod deny;
-mod end;
 mod fuzz;
-mod matrix;
-mod read;
-mod report;
 mod shell;
 mod show;
 mod test;
@@ -51,14 +47,8 @@ enum Task {
     Tidy,
     /// Show the main job: on two directories, and on two real engines where that is possible
     Demo,
-    /// Measure docker-sync and its rivals on real images, and write docs/benchmarks
+    /// Measure docker-sync, and write docs/benchmarks
     Bench(bench::Options),
-    /// Measure an update between all kinds of store, and write docs/benchmarks/matrix.md
-    BenchMatrix(matrix::Options),
-    /// Measure what it is worth to read an engine's storage directly, and write docs/benchmarks/read.md
-    BenchRead(read::Options),
-    /// Measure the report of a source with 2,000 images, and write docs/benchmarks/report.md
-    BenchReport(report::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,9 +60,6 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),
-        Task::BenchMatrix(options) => matrix::run(&options),
-        Task::BenchRead(options) => read::run(&options),
-        Task::BenchReport(options) => report::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
