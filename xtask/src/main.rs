@@ -10,6 +10,7 @@ mod deny;
 mod fuzz;
 mod shell;
 mod show;
+mod table;
 mod test;
 mod tidy;
 mod tools;
@@ -44,7 +45,7 @@ enum Task {
     /// Run fuzz targets under libFuzzer, which needs a nightly compiler, and print what came of it
     Fuzz(fuzz::Options),
     /// Check the rules of this repository that no other tool knows
-    Tidy,
+    Tidy(tidy::Options),
     /// Show the main job: on two directories, and on two real engines where that is possible
     Demo,
     /// Measure docker-sync, and write docs/benchmarks
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
         Task::Fuzz(options) => fuzz::run(&options),
-        Task::Tidy => tidy::run(),
+        Task::Tidy(options) => tidy::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),
     };

@@ -12,7 +12,6 @@ mod read;
 mod record;
 mod report;
 mod rivals;
-mod table;
 
 use std::path::{Path, PathBuf};
 

@@ -16,7 +16,7 @@ use super::end::{self, End};
 use super::images::Images;
 use super::pair::Pair;
 use super::record::{Case, Record, Records};
-use super::table::{Table, median, span};
+use crate::table::{Table, median, span};
 use crate::units::bytes;
 use crate::{Result, shell, show, workspace};
 

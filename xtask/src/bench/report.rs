@@ -15,7 +15,7 @@ use super::Out;
 use super::conditions::{Conditions, measured};
 use super::end::{End, title};
 use super::record::{Case, Record, Records};
-use super::table::{Table, median};
+use crate::table::{Table, median};
 use crate::units::bytes;
 use crate::{Result, shell, show};
 

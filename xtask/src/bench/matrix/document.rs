@@ -9,7 +9,7 @@ use crate::bench::conditions::{Conditions, measured};
 use crate::bench::end::title;
 use crate::bench::pair::PAIRS;
 use crate::bench::record::{Case as _, Record};
-use crate::bench::table::Table;
+use crate::table::Table;
 use crate::units::bytes;
 
 const EXPLANATION: &str = "\

@@ -4,7 +4,7 @@ use super::cable::{CABLES, Cable, LAN, WAN};
 use super::method::{DOCKER_SYNC, DOCKER_SYNC_MAX, METHODS, Method, RSYNC, SAVE_ZSTD, SAVE_ZSTD_T0};
 use super::record::{FIRST_CONTACT, REPORT, Record, Scenario, UP_TO_DATE, of};
 use crate::bench::pair::{PAIRS, Pair};
-use crate::bench::table::median;
+use crate::table::median;
 use crate::units::bytes;
 
 /// An image that is there already costs at most so many bytes.

@@ -8,7 +8,7 @@ use super::sample::Peaks;
 use crate::bench::conditions::{Conditions, distinct, measured};
 use crate::bench::pair::{PAIRS, Pair};
 use crate::bench::record::Case as _;
-use crate::bench::table::{Table, median, span, thousands};
+use crate::table::{Table, median, span, thousands};
 use crate::units::bytes;
 
 /// The figures of a method.

@@ -5,7 +5,7 @@ use super::method::{METHODS, Method};
 use super::record::{self, Record, Scenario, of};
 use super::svg::{Bar, Group, Plot};
 use crate::bench::pair::PAIRS;
-use crate::bench::table::median;
+use crate::table::median;
 use crate::units::bytes;
 
 /// Bytes on the wire.

@@ -9,7 +9,7 @@ use super::sample::Peaks;
 use super::{bars, document, plot};
 use crate::bench::pair;
 use crate::bench::record::{self, Case};
-use crate::bench::table::median;
+use crate::table::median;
 
 /// Names of what is measured beside the methods.
 pub(crate) const FIRST_CONTACT: &str = "first-contact";

@@ -16,7 +16,7 @@ use super::sample::{End, Sampler};
 use crate::bench::conditions::Conditions;
 use crate::bench::pair::{Pair, Supply};
 use crate::bench::record::Records;
-use crate::bench::table::median;
+use crate::table::median;
 use crate::units::{bytes, duration};
 use crate::{Result, show};
 
