@@ -56,7 +56,8 @@ fn a_name_has_a_repository_and_a_tag() {
 
 #[test]
 fn names_and_tags_are_as_long_as_the_grammar_allows() {
-    let of = |name: usize, tag: usize| format!("{}:{}", "n".repeat(name), "t".repeat(tag)).parse::<ImageRef>();
+    let of =
+        |name: usize, tag: usize| format!("{}:{}", "n".repeat(name), "t".repeat(tag)).parse::<ImageRef>();
     assert!(of(255, 128).is_ok());
     assert!(of(256, 1).is_err() && of(400, 1).is_err());
     assert!(of(1, 129).is_err());

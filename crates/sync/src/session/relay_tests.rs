@@ -6,6 +6,7 @@ use dsync_proto::{Channel, Event as WireEvent, Peer, Phase, encode};
 
 use super::relay::{both, breach, reply};
 use super::*;
+use crate::interrupt::Interrupt;
 use crate::link::{Frame, Link};
 
 fn sent() -> Reply {
@@ -34,7 +35,8 @@ fn between(
     source: impl FnOnce(Link) + Send,
     target: impl FnOnce(Link) + Send,
 ) -> (io::Result<Reply>, io::Result<Reply>, link_speed::Speed) {
-    let ((mut to_source, its), (mut to_target, own)) = (Link::pair(), Link::pair());
+    let ((mut to_source, its), (mut to_target, own)) =
+        (Link::pair(&Interrupt::default()), Link::pair(&Interrupt::default()));
     thread::scope(|scope| {
         scope.spawn(|| source(its));
         scope.spawn(|| target(own));
@@ -166,7 +168,7 @@ fn what_a_target_took_tells_the_speed_of_the_link() {
 
 #[test]
 fn a_reply_that_is_none_is_a_breach() {
-    let (mut client, end) = Link::pair();
+    let (mut client, end) = Link::pair(&Interrupt::default());
     for bytes in [&[][..], &[0xff; 40]] {
         end.outbox.send(Frame::new(Channel::Control, bytes.to_vec())).unwrap();
         let error = reply(&mut client.inbox, &(), |_| Ok(())).unwrap_err();
@@ -178,7 +180,7 @@ fn a_reply_that_is_none_is_a_breach() {
 
 #[test]
 fn a_reply_is_not_waited_for_where_something_else_is_refused() {
-    let (mut client, end) = Link::pair();
+    let (mut client, end) = Link::pair(&Interrupt::default());
     end.outbox.send(Frame::new(Channel::Data, vec![1])).unwrap();
     let failure = Failure { kind: FailureKind::Other, causes: Vec::new() };
     end.outbox.reply(&Reply::Failed(failure.clone())).unwrap();

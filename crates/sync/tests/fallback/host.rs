@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use dsync_core::Digest;
 use dsync_sync::{
-    Compression, Direction, Entry, Error, Event, Identity, Method, Observer, Options, Outcome, Session,
+    Compression, Direction, Entry, Error, Event, Identity, Interrupt, Method, Observer, Options, Outcome,
+    Session,
 };
 use dsync_testkit::{Built, Files, Wrap};
 use tempfile::TempDir;
@@ -168,6 +169,7 @@ impl Host {
             basis: None,
             explain: false,
             version: "test".into(),
+            interrupt: Interrupt::default(),
         }
     }
 

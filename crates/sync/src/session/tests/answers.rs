@@ -258,7 +258,7 @@ fn a_verification_is_of_all_names_and_counts_bytes() {
 #[test]
 fn a_remote_that_is_gone_is_lost() {
     let (local, local_served, _) = end(target);
-    let (link, other) = Link::pair();
+    let (link, other) = Link::pair(&Interrupt::default());
     drop(other);
     let served = Served::default();
     let result = with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |_| Ok(()));
@@ -268,7 +268,7 @@ fn a_remote_that_is_gone_is_lost() {
 #[test]
 fn something_out_of_turn_is_the_remotes_fault_by_name() {
     let (local, local_served, _) = end(target);
-    let (link, mut other) = Link::pair();
+    let (link, mut other) = Link::pair(&Interrupt::default());
     let serving = thread::spawn(move || {
         other.next_request()?;
         other.send_peer(&dsync_proto::Peer::Abort)?;
