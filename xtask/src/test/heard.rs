@@ -12,6 +12,9 @@ pub(crate) struct Heard {
     ignored: BTreeMap<String, Vec<String>>,
     /// Tests that were ignored, as the programs count them.
     counted: usize,
+    /// Test programs that began and have not ended. A test may run in a process of its own, where the same program
+    /// counts it once more.
+    open: usize,
 }
 
 impl Heard {
@@ -19,9 +22,17 @@ impl Heard {
     pub(super) fn line(&mut self, line: &str) {
         if let Some((name, reason)) = ignored(line) {
             self.ignored.entry(reason.to_owned()).or_default().push(name.to_owned());
+        } else if line.starts_with("running ") && line.trim_end_matches('s').ends_with(" test") {
+            self.open += 1;
         } else if let Some(counts) = line.strip_prefix("test result: ") {
-            self.ran += count(counts, "passed") + count(counts, "failed");
-            self.counted += count(counts, "ignored");
+            self.open = self.open.saturating_sub(1);
+            if self.open == 0 {
+                self.ran += count(counts, "passed") + count(counts, "failed");
+                self.counted += count(counts, "ignored");
+            }
+        } else if line.trim_start().starts_with("Running ") {
+            // Of cargo: one that was ended by force has no result.
+            self.open = 0;
         }
     }
 
@@ -78,6 +89,7 @@ mod tests {
     }
 
     const TEXT: &str = "\
+     Running tests/e2e/main.rs (target/e2e)
 running 5 tests
 test a::b ... ok
 test sync::pulls ... ignored, needs engines: cargo xtask test
@@ -108,6 +120,19 @@ test result: ok. 20 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fin
         assert_eq!(heard.counted, 2);
         assert!(!heard.summary().contains("needs engines"));
         assert_eq!(heard.take_ignored_by(&["cargo xtask test --all-engines"]), ["other"]);
+    }
+
+    #[test]
+    fn a_test_in_a_process_of_its_own_is_one_test() {
+        let child = "running 1 test\ntest a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored\n";
+        let ended = "running 1 test\n";
+        let text = format!(
+            "     Running tests/a.rs (a)\nrunning 2 tests\n{child}{ended}test a ... ok\ntest b ... FAILED\n\
+             test result: FAILED. 1 passed; 1 failed; 0 ignored\n     Running tests/b.rs (b)\n\
+             running 3 tests\ntest result: ok. 3 passed; 0 failed; 0 ignored\n"
+        );
+        assert_eq!(heard(&text.replace(ended, "")).ran, 5);
+        assert_eq!(heard(&text).ran, 3, "only the program in which one was ended is not counted");
     }
 
     #[test]

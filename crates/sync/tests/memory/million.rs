@@ -162,6 +162,7 @@ fn bounded(files: u32, memory: u64, pax: bool) {
 }
 
 #[test]
+#[ignore = "takes minutes: cargo xtask test"]
 fn two_hundred_thousand_files_are_within_a_fifth_of_the_memory() {
     bounded(200_000, MEMORY / 5, false);
 }
