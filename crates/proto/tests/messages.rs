@@ -30,10 +30,10 @@ fn bytes_and_texts_come_out_as_they_went_in() {
 #[test]
 fn a_source_asks_where_it_does_not_know_a_layer_and_needs_no_parts_where_it_has_all() {
     let offer = |basis: &[Known]| Offer { basis: basis.to_vec(), stored: Vec::new() };
-    use Known::{Bytes, Listing, No};
-    let asks = [&[][..], &[Bytes], &[Bytes, Listing], &[Bytes, No], &[No]].map(|basis| offer(basis).asks());
+    use Known::{Bytes, Index, No};
+    let asks = [&[][..], &[Bytes], &[Bytes, Index], &[Bytes, No], &[No]].map(|basis| offer(basis).asks());
     assert_eq!(asks, [false, false, false, true, true]);
     let has_all =
-        [&[][..], &[Bytes, Bytes], &[Bytes, Listing], &[No, Bytes]].map(|basis| offer(basis).has_all());
+        [&[][..], &[Bytes, Bytes], &[Bytes, Index], &[No, Bytes]].map(|basis| offer(basis).has_all());
     assert_eq!(has_all, [true, true, false, false]);
 }
