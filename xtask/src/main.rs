@@ -7,13 +7,10 @@ mod bench;
 mod ci;
 mod demo;
 mod deny;
-mod end;
 mod fuzz;
-mod matrix;
-mod read;
-mod report;
 mod shell;
 mod show;
+mod table;
 mod test;
 mod tidy;
 mod tools;
@@ -39,15 +36,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test of the workspace, after installing what they need
-    Test {
-        /// Run those on further engines as well: Docker 26 and 28 with either store, podman 5
-        #[arg(long)]
-        all_engines: bool,
-        /// Further arguments for `cargo test`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// Run every test of the workspace, after installing what they need; or, with --quick, those that need nothing
+    Test(test::Options),
     /// Run all that a change has to pass: format, lints, rules, documentation, tests
     Ci,
     /// Check advisories, licences, bans and sources of all dependencies
@@ -55,31 +45,22 @@ enum Task {
     /// Run fuzz targets under libFuzzer, which needs a nightly compiler, and print what came of it
     Fuzz(fuzz::Options),
     /// Check the rules of this repository that no other tool knows
-    Tidy,
+    Tidy(tidy::Options),
     /// Show the main job: on two directories, and on two real engines where that is possible
     Demo,
-    /// Measure docker-sync and its rivals on real images, and write docs/benchmarks
+    /// Measure docker-sync, and write docs/benchmarks
     Bench(bench::Options),
-    /// Measure an update between all kinds of store, and write docs/benchmarks/matrix.md
-    BenchMatrix(matrix::Options),
-    /// Measure what it is worth to read an engine's storage directly, and write docs/benchmarks/read.md
-    BenchRead(read::Options),
-    /// Measure the report of a source with 2,000 images, and write docs/benchmarks/report.md
-    BenchReport(report::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Test { all_engines, args } => test::run(all_engines, &args),
+        Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
         Task::Fuzz(options) => fuzz::run(&options),
-        Task::Tidy => tidy::run(),
+        Task::Tidy(options) => tidy::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),
-        Task::BenchMatrix(options) => matrix::run(&options),
-        Task::BenchRead(options) => read::run(&options),
-        Task::BenchReport(options) => report::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

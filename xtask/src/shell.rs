@@ -35,7 +35,10 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Runs a program, passing on what it says line by line as it comes; its last lines are returned.
-pub(crate) fn tee(mut command: Command, pass: fn(&str)) -> Result<(ExitStatus, Vec<String>)> {
+pub(crate) fn tee(
+    mut command: Command,
+    mut pass: impl FnMut(&str) + Send + 'static,
+) -> Result<(ExitStatus, Vec<String>)> {
     let line = show::typed(&command);
     let (reader, writer) = io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);

@@ -63,4 +63,9 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(1234)), "1.2 s");
         assert_eq!(duration(Duration::from_secs(125)), "2 min 05 s");
     }
+
+    #[test]
+    fn thousands_have_commas() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
 }

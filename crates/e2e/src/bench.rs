@@ -86,20 +86,24 @@ impl BenchBuilder {
         self
     }
 
-    /// Starts it; `None` when a person asked for tests without engines.
-    pub fn start(self) -> Option<Bench> {
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// Where there can be no lab: a test that needs one fails without.
+    pub fn start(self) -> Bench {
         let in_lab = |lab: Arc<Lab>| {
             let there = Station { lab: Arc::clone(&lab), name: "beta" };
             [Station { lab, name: "alpha" }, there]
         };
         let [here, there] = match (self.stations, &self.engines) {
             (Some(stations), _) => stations,
-            (None, None) => in_lab(shared()?),
+            (None, None) => in_lab(shared()),
             (None, Some([here, there])) => {
                 let builder = Lab::builder()
                     .host_with("alpha", here.clone(), LoginOptions::default())
                     .host_with("beta", there.clone(), LoginOptions::default());
-                in_lab(started(builder.start())?)
+                in_lab(started(builder.start()))
             }
         };
         static COUNT: AtomicU32 = AtomicU32::new(1);
@@ -121,18 +125,18 @@ impl BenchBuilder {
         if !self.fresh {
             bench.install_agent();
         }
-        Some(bench)
+        bench
     }
 }
 
 impl Bench {
     /// A bench on the engines that all tests share, with the agent in place.
-    pub fn start() -> Option<Bench> {
+    pub fn start() -> Bench {
         Bench::builder().start()
     }
 
     /// A bench with two engines of its own: for tests that look at all images, or harm an engine.
-    pub fn alone() -> Option<Bench> {
+    pub fn alone() -> Bench {
         Bench::builder().engines(EngineOptions::default(), EngineOptions::default()).start()
     }
 
@@ -350,15 +354,11 @@ impl Drop for Bench {
 }
 
 /// The lab that all tests of the process share. It ends with the process: see [`dsync_lab::keeper`].
-fn shared() -> Option<Arc<Lab>> {
-    static LAB: LazyLock<Option<Arc<Lab>>> = LazyLock::new(|| started(Lab::start(&["alpha", "beta"])));
+fn shared() -> Arc<Lab> {
+    static LAB: LazyLock<Arc<Lab>> = LazyLock::new(|| started(Lab::start(&["alpha", "beta"])));
     LAB.clone()
 }
 
-fn started(lab: Result<Lab, LabError>) -> Option<Arc<Lab>> {
-    match lab {
-        Ok(lab) => Some(Arc::new(lab)),
-        Err(error) if error.is_skip() => None,
-        Err(error) => panic!("{error}"),
-    }
+fn started(lab: Result<Lab, LabError>) -> Arc<Lab> {
+    Arc::new(lab.unwrap_or_else(|error| panic!("{error}")))
 }

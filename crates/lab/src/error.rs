@@ -5,17 +5,11 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-/// Set to anything but `0` or nothing, it makes [`require`](crate::packages::require) answer [`LabError::Skipped`].
-pub const SKIP: &str = "DOCKER_SYNC_SKIP_ENGINES";
-
 /// Why the lab, or something in it, could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
-    /// The person asked for tests without engines. A test that meets this ends well.
-    #[error("skipped, because {} is set", SKIP)]
-    Skipped,
     /// Engines, mounts and sshd need root.
-    #[error("the lab needs root; run it as root, or set {}=1 to skip what needs it", SKIP)]
+    #[error("the lab needs root; run it as root")]
     NotRoot,
     /// Programs are missing and could not be installed.
     #[error("missing programs: {programs}; install the packages: {packages}")]
@@ -59,11 +53,6 @@ pub enum LabError {
 }
 
 impl LabError {
-    /// Whether this is the person's wish to skip, not a failure.
-    pub fn is_skip(&self) -> bool {
-        matches!(self, LabError::Skipped)
-    }
-
     /// For `map_err`: an I/O error with what was tried.
     ///
     /// Boxed, so that the result does not borrow what `what` shows.

@@ -11,27 +11,14 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use dsync_lab::images::{self, Attributes, Image, Layer, NodeKind};
-use dsync_lab::{Lab, LabError, Link, LoginOptions, Place, Shell, User};
+use dsync_lab::{Lab, Link, LoginOptions, Place, Shell, User};
 
-/// The lab all tests share; `None` when a person wants to skip. A static is not dropped: that the lab ends
-/// all the same is the keeper's work, and `a_killed_owner_leaves_nothing` looks at it.
-fn shared() -> Option<&'static Lab> {
-    static LAB: LazyLock<Option<Lab>> = LazyLock::new(|| match Lab::start(&["alpha", "beta"]) {
-        Ok(lab) => Some(lab),
-        Err(LabError::Skipped) => None,
-        Err(error) => panic!("{error}"),
-    });
-    LAB.as_ref()
-}
-
-/// Skips a test where [`shared`] has no lab.
-macro_rules! lab_or_return {
-    () => {
-        match shared() {
-            Some(lab) => lab,
-            None => return,
-        }
-    };
+/// The lab all tests share. A static is not dropped: that the lab ends all the same is the keeper's work, and
+/// `a_killed_owner_leaves_nothing` looks at it.
+fn shared() -> &'static Lab {
+    static LAB: LazyLock<Lab> =
+        LazyLock::new(|| Lab::start(&["alpha", "beta"]).unwrap_or_else(|error| panic!("{error}")));
+    &LAB
 }
 
 fn text(output: &Output) -> String {
@@ -46,8 +33,9 @@ fn run(command: &mut Command) -> String {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn each_host_is_its_own() {
-    let lab = lab_or_return!();
+    let lab = shared();
     for host in lab.hosts() {
         let name = host.name();
         let seen =
@@ -61,8 +49,9 @@ fn each_host_is_its_own() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn every_shell_is_a_login_shell() {
-    let lab = lab_or_return!();
+    let lab = shared();
     for shell in Shell::ALL {
         let options = LoginOptions { shell, ..Default::default() };
         let login = lab.host("alpha").login(shell.name(), options).unwrap();
@@ -82,8 +71,9 @@ fn every_shell_is_a_login_shell() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_banner_comes_first() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let options =
         LoginOptions { shell: Shell::Ash, banner: Some("Welcome!\n".to_owned()), ..Default::default() };
     let login = lab.host("beta").login("banner", options).unwrap();
@@ -91,8 +81,9 @@ fn a_banner_comes_first() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_login_can_be_poor() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let options = LoginOptions {
         hide: vec!["docker".to_owned(), "rsync".to_owned()],
         read_only: vec![Place::Home],
@@ -128,8 +119,9 @@ fn a_login_can_be_poor() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_guest_may_not_use_the_engine() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let guest =
         lab.host("beta").login("guest", LoginOptions { user: User::Guest, ..Default::default() }).unwrap();
     assert_eq!(run(&mut guest.ssh("id -un; touch ~/mine $TMPDIR/mine /var/tmp/mine")), "guest");
@@ -139,8 +131,9 @@ fn a_guest_may_not_use_the_engine() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn bytes_are_counted() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let host = lab.host("beta");
     run(host.ssh("true").env("WIRE_LABEL", "count-login"));
     let login = lab.wire("count-login").unwrap();
@@ -162,8 +155,9 @@ fn bytes_are_counted() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn links_are_slow_or_cut_or_not_to_be_trusted() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let host = lab.host("alpha");
     let begin = Instant::now();
     run(lab.ssh().args(["alpha-wan", "head -c 500000 /dev/zero"]).env("WIRE_LABEL", "wan"));
@@ -193,8 +187,9 @@ fn links_are_slow_or_cut_or_not_to_be_trusted() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_small_image_is_built_for_real() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let (alpha, beta) = (lab.host("alpha").engine(), lab.host("beta").engine());
     for image in ["tiny:1", "tiny:2"] {
         let begin = Instant::now();
@@ -262,8 +257,9 @@ fn odd_image() -> Image {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn images_of_all_oddities_load() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let engine = lab.host("alpha").engine();
     let image = odd_image();
     engine.load(&image.archive()).unwrap();
@@ -310,8 +306,9 @@ fn images_of_all_oddities_load() {
 
 /// A tar that the engine reads but cannot put together again, and one that it does not read.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn some_layers_an_engine_does_not_take_or_give_back() {
-    let lab = lab_or_return!();
+    let lab = shared();
     let engine = lab.host("beta").engine();
     let file = lab.dir().join("never.tar");
     let link = Layer::builder().symlink_with_size("link", "to", 9 << 30).build();

@@ -1,10 +1,14 @@
-//! Under which conditions something is measured: when, of which commit, on what.
+//! The conditions under which something is measured: when, of which commit, on what.
 
+use std::collections::BTreeSet;
 use std::process::Command;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Result, shell, workspace};
 
-/// What a record says of the conditions.
+/// What every record says of its conditions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Conditions {
     /// The day, as `2024-02-29`.
     pub(crate) date: String,
@@ -12,10 +16,12 @@ pub(crate) struct Conditions {
     pub(crate) commit: String,
     /// The machine.
     pub(crate) machine: String,
+    /// Releases of the engines at the source and at the target; nothing for a layout, or where there is no such end.
+    pub(crate) versions: [String; 2],
 }
 
 impl Conditions {
-    /// Those of this moment.
+    /// Those of this moment, with no engine yet.
     pub(crate) fn now() -> Result<Conditions> {
         let git =
             |args: &[&str]| shell::output(Command::new("git").current_dir(workspace::root()).args(args));
@@ -26,26 +32,33 @@ impl Conditions {
             date: shell::output(Command::new("date").args(["-u", "+%F"]))?.trim().to_owned(),
             commit: format!("{}{}", commit.trim(), if changes.is_empty() { "" } else { "+" }),
             machine: format!("{cores} cores"),
+            versions: Default::default(),
         })
     }
-}
 
-/// How a document says when it was measured: on one day, or from the first to the last of several.
-pub(crate) fn days<'a>(dates: impl Iterator<Item = &'a str>) -> Option<String> {
-    let dates: std::collections::BTreeSet<&str> = dates.filter(|date| !date.is_empty()).collect();
-    let (first, last) = (dates.first()?, dates.last()?);
-    Some(if first == last { format!("on {first}") } else { format!("from {first} to {last}") })
-}
-
-/// How a document says of which commits the program was: each once, in their order.
-pub(crate) fn commits<'a>(commits: impl Iterator<Item = &'a str>) -> String {
-    let mut named: Vec<&str> = Vec::new();
-    for commit in commits {
-        if !named.contains(&commit) {
-            named.push(commit);
-        }
+    /// The same with these engines.
+    pub(crate) fn with(&self, versions: [String; 2]) -> Conditions {
+        Conditions { versions, ..self.clone() }
     }
-    format!("commit {}", named.join(", "))
+}
+
+/// The beginning of a document: by which subcommand, when, of which commits and on what it was measured.
+pub(crate) fn measured(command: &str, all: &[&Conditions]) -> Option<String> {
+    let dates = distinct(all, |conditions| &conditions.date);
+    let days = match &dates[..] {
+        [] => return None,
+        [day] => format!("on {day}"),
+        [first, .., last] => format!("from {first} to {last}"),
+    };
+    let commits = distinct(all, |conditions| &conditions.commit).join(", ");
+    let machines = distinct(all, |conditions| &conditions.machine).join("; ");
+    Some(format!("Measured with `cargo xtask bench {command}` {days} (commit {commits}) on {machines}"))
+}
+
+/// The different values that there are, in order.
+pub(crate) fn distinct<'a>(all: &[&'a Conditions], of: fn(&Conditions) -> &str) -> Vec<&'a str> {
+    let values: BTreeSet<&str> = all.iter().map(|conditions| of(conditions)).collect();
+    values.into_iter().filter(|value| !value.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -53,15 +66,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commits_are_said_once() {
-        assert_eq!(commits(["a", "b+", "a"].into_iter()), "commit a, b+");
-    }
-
-    #[test]
-    fn days_are_said_from_the_first_to_the_last() {
-        assert_eq!(days([""].into_iter()), None);
-        assert_eq!(days(["2024-02-29", "", "2024-02-29"].into_iter()).unwrap(), "on 2024-02-29");
-        let days = days(["2024-03-01", "2024-02-29", "2024-03-02"].into_iter());
-        assert_eq!(days.unwrap(), "from 2024-02-29 to 2024-03-02");
+    fn days_and_commits_are_said_once() {
+        let of = |date: &str, commit: &str| Conditions {
+            date: date.to_owned(),
+            commit: commit.to_owned(),
+            machine: "2 cores".to_owned(),
+            ..Conditions::default()
+        };
+        let [one, two, three] = [of("2024-03-01", "b+"), of("2024-02-29", "a"), of("2024-03-02", "a")];
+        assert_eq!(measured("run", &[]), None);
+        let text = "Measured with `cargo xtask bench read` on 2024-02-29 (commit a) on 2 cores";
+        assert_eq!(measured("read", &[&two, &two]).unwrap(), text);
+        let text =
+            "Measured with `cargo xtask bench run` from 2024-02-29 to 2024-03-02 (commit a, b+) on 2 cores";
+        assert_eq!(measured("run", &[&one, &two, &three]).unwrap(), text);
     }
 }

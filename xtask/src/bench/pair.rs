@@ -99,6 +99,11 @@ impl ValueEnum for &'static Pair {
     }
 }
 
+/// The place of a pair among all, by its name.
+pub(crate) fn place(name: &str) -> Option<usize> {
+    PAIRS.iter().position(|pair| pair.name == name)
+}
+
 impl Pair {
     /// Whether a dump of the old image has the same file name as one of the new, so that rsync finds it.
     pub(crate) fn same_repository(&self) -> bool {

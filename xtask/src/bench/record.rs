@@ -1,154 +1,118 @@
-//! What was measured: one line of JSON for each run, so that figures can be looked at again, and so that
-//! a pair, a cable or a method can be measured anew without the others.
+//! The records of all benchmarks: one line of JSON for each measurement, in one file for each kind.
+//!
+//! Every line has the same envelope: the kind, the conditions, the case that was measured, and its figures. So figures
+//! can be looked at again, and a case can be measured anew without the others.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::cable::{LAN, WAN};
-use super::sample::Peaks;
+use super::conditions::Conditions;
 use crate::Result;
 
-/// Names of what is measured beside the methods.
-pub(crate) const FIRST_CONTACT: &str = "first-contact";
-pub(crate) const REPORT: &str = "report";
-pub(crate) const UP_TO_DATE: &str = "up-to-date";
-/// The cable of what needs none.
-pub(crate) const NO_CABLE: &str = "none";
+/// A case of a benchmark; the benchmark is known by the type.
+pub(crate) trait Case: Serialize + DeserializeOwned {
+    /// The benchmark, which is also the name of its file.
+    const KIND: &'static str;
+    /// The figures of a case.
+    type Figures: Serialize + DeserializeOwned;
+    /// The place of a case among the others.
+    type Place: Ord;
 
-/// Who has what before a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Scenario {
-    /// Both ends have the old image, by an earlier sync
-    #[default]
-    Update,
-    /// Only the target has the old image, and the source has never seen it
-    Blind,
-    /// The target has no image at all
-    Cold,
+    /// Records are in the order of their places, and a new one takes the place of the older ones that have it.
+    fn place(&self) -> Self::Place;
+
+    /// The documents made of all records: names and texts.
+    fn documents(records: &[Record<Self>]) -> Vec<(&'static str, String)>;
 }
 
-impl Scenario {
-    /// The heading of its tables, after the pair's.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Scenario::Update => "both ends have the old image",
-            Scenario::Blind => "the source has never seen the old image",
-            Scenario::Cold => "the target has no image",
-        }
-    }
-}
-
-/// One run.
+/// One measurement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    pub(crate) pair: String,
-    pub(crate) scenario: Scenario,
-    /// A cable by its name, or `none` for what is only computed.
-    pub(crate) cable: String,
-    /// A method by its name, or one of the names above.
-    pub(crate) method: String,
-    /// The day, as `2024-02-29`.
-    pub(crate) date: String,
-    /// The commit of this repository, with a `+` if there were changes.
-    pub(crate) commit: String,
-    /// What it was measured on.
-    pub(crate) machine: String,
-    /// IDs of the old and the new image.
-    pub(crate) images: [String; 2],
-    /// Bytes on the wire from the target, which dials, to the source.
-    pub(crate) up: u64,
-    /// Bytes on the wire from the source to the target.
-    pub(crate) down: u64,
-    /// The time it took, in seconds; nothing for what is only computed.
-    pub(crate) seconds: Option<f64>,
-    pub(crate) source: Option<Peaks>,
-    pub(crate) target: Option<Peaks>,
+#[serde(bound = "")]
+pub(crate) struct Record<C: Case> {
+    #[serde(flatten)]
+    pub(crate) conditions: Conditions,
+    pub(crate) case: C,
+    pub(crate) figures: C::Figures,
 }
 
-impl Record {
-    /// Bytes on the wire, both ways.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.up + self.down
+/// A record as it is written.
+#[derive(Serialize, Deserialize)]
+struct Line<R> {
+    kind: String,
+    #[serde(flatten)]
+    record: R,
+}
+
+/// The records of one kind in a directory, and the documents made from them.
+pub(crate) struct Records<C: Case> {
+    dir: PathBuf,
+    all: Vec<Record<C>>,
+}
+
+impl<C: Case> Records<C> {
+    /// The records that are there so far; a directory that is new has none.
+    pub(crate) fn open(dir: &Path) -> Result<Records<C>> {
+        fs::create_dir_all(dir)?;
+        Ok(Records { dir: dir.to_owned(), all: read(&file::<C>(dir))? })
     }
 
-    /// Whether this takes the place of the other. What the first contact costs does not depend on the pair.
-    fn replaces(&self, other: &Record) -> bool {
-        let any_pair = [FIRST_CONTACT, REPORT].contains(&self.method.as_str());
-        self.method == other.method
-            && self.scenario == other.scenario
-            && self.cable == other.cable
-            && (any_pair || self.pair == other.pair)
+    /// All records.
+    pub(crate) fn all(&self) -> &[Record<C>] {
+        &self.all
     }
-}
 
-/// Those of before, but for what has been measured anew; no file is no records.
-pub(crate) fn merge(before: Vec<Record>, new: Vec<Record>) -> Vec<Record> {
-    let mut all = before;
-    all.retain(|old| !new.iter().any(|new| new.replaces(old)));
-    all.extend(new);
-    all
-}
+    /// Takes in new records in place of older ones of the same cases, and writes all down.
+    pub(crate) fn add(&mut self, new: Vec<Record<C>>) -> Result {
+        // Another run may measure other cases at the same time. The lock ends with the file.
+        let directory = File::open(&self.dir)?;
+        directory.lock()?;
+        self.all = read(&file::<C>(&self.dir))?;
+        self.all.retain(|old| !new.iter().any(|new| new.case.place() == old.case.place()));
+        self.all.extend(new);
+        self.all.sort_by_key(|record| record.case.place());
+        write(&file::<C>(&self.dir), &self.all)?;
+        self.write_documents()
+    }
 
-/// The runs of one pair by one method.
-pub(crate) fn of<'a>(
-    records: &'a [Record],
-    pair: &'a str,
-    scenario: Scenario,
-    method: &'a str,
-) -> impl Iterator<Item = &'a Record> {
-    let wanted =
-        move |record: &&Record| record.pair == pair && record.scenario == scenario && record.method == method;
-    records.iter().filter(wanted)
-}
-
-/// Bytes on the wire of one pair by one method: over the link of the usual slow host, or else as it was measured.
-pub(crate) fn wire(records: &[Record], pair: &str, method: &str) -> Option<f64> {
-    let over = |cable: &str| {
-        let runs = of(records, pair, Scenario::Update, method).filter(|record| record.cable == cable);
-        median(runs.map(|record| record.bytes() as f64))
-    };
-    [WAN.name, NO_CABLE, LAN.name].into_iter().find_map(over)
-}
-
-/// The value in the middle, or between the two that are.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        len if len % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    /// Makes the documents.
+    pub(crate) fn write_documents(&self) -> Result {
+        for (name, text) in C::documents(&self.all) {
+            fs::write(self.dir.join(name), text)?;
+        }
+        Ok(())
     }
 }
 
-/// Reads a file of records.
-pub(crate) fn read<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
+fn file<C: Case>(dir: &Path) -> PathBuf {
+    dir.join(C::KIND).with_extension("jsonl")
+}
+
+fn read<C: Case>(file: &Path) -> Result<Vec<Record<C>>> {
     let text = match fs::read_to_string(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         text => text?,
     };
-    let lines = text.lines().enumerate();
-    let record = |(at, line)| {
-        serde_json::from_str(line).map_err(|error| {
-            let (file, at) = (file.display(), at + 1);
-            format!("{file}:{at}: not a record of this version: {error}; remove the file to begin anew")
-                .into()
-        })
+    let record = |(at, line)| -> Result<Record<C>> {
+        let why = match serde_json::from_str::<Line<Record<C>>>(line) {
+            Ok(Line { kind, record }) if kind == C::KIND => return Ok(record),
+            Ok(Line { kind, .. }) => format!("it is of the kind {kind}"),
+            Err(error) => error.to_string(),
+        };
+        let (file, at) = (file.display(), at + 1);
+        Err(format!("{file}:{at}: not a record of this version: {why}; remove the file to begin anew").into())
     };
-    lines.map(record).collect()
+    text.lines().enumerate().map(record).collect()
 }
 
-/// Writes a file of records, at once: whoever reads it meets the old ones or the new ones.
-pub(crate) fn write<T: Serialize>(file: &Path, records: &[T]) -> Result {
+/// Writes all at once: whoever reads the file meets the old ones or the new ones.
+fn write<C: Case>(file: &Path, records: &[Record<C>]) -> Result {
     let mut text = String::new();
     for record in records {
-        text += &serde_json::to_string(record)?;
+        text += &serde_json::to_string(&Line { kind: C::KIND.to_owned(), record })?;
         text.push('\n');
     }
     let part = file.with_extension("part");
@@ -160,53 +124,59 @@ pub(crate) fn write<T: Serialize>(file: &Path, records: &[T]) -> Result {
 mod tests {
     use super::*;
 
-    fn record(pair: &str, cable: &str, method: &str, up: u64) -> Record {
-        Record {
-            pair: pair.to_owned(),
-            cable: cable.to_owned(),
-            method: method.to_owned(),
-            up,
-            ..Record::default()
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+    struct Example {
+        number: u32,
+    }
+
+    impl Case for Example {
+        const KIND: &'static str = "example";
+        type Figures = f64;
+        type Place = u32;
+
+        fn place(&self) -> u32 {
+            self.number
         }
+
+        fn documents(records: &[Record<Example>]) -> Vec<(&'static str, String)> {
+            vec![("example.md", format!("{} records", records.len()))]
+        }
+    }
+
+    fn record(number: u32, figures: f64) -> Record<Example> {
+        Record { case: Example { number }, figures, ..Record::default() }
     }
 
     #[test]
     fn what_is_measured_anew_replaces_what_was() {
-        let before = vec![
-            record("a", "lan", "x", 1),
-            record("a", "lan", "y", 2),
-            record("b", "lan", "x", 3),
-            record("a", "20M", "x", 4),
-            Record { scenario: Scenario::Cold, ..record("a", "lan", "x", 5) },
-        ];
-        let merged = merge(before, vec![record("a", "lan", "x", 6), record("a", "lan", "x", 7)]);
-        assert_eq!(merged.iter().map(|record| record.up).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("new");
+        let mut one = Records::<Example>::open(&dir).unwrap();
+        let mut other = Records::<Example>::open(&dir).unwrap();
+        assert!(one.all().is_empty());
+        one.add(vec![record(2, 1.0), record(1, 2.0), record(2, 3.0)]).unwrap();
+        assert_eq!(one.all(), [record(1, 2.0), record(2, 1.0), record(2, 3.0)]);
+        // By another run, which knows nothing of these yet.
+        other.add(vec![record(2, 4.0), record(3, 5.0)]).unwrap();
+        let all = [record(1, 2.0), record(2, 4.0), record(3, 5.0)];
+        assert_eq!(other.all(), all);
+        assert_eq!(Records::<Example>::open(&dir).unwrap().all(), all);
+        assert_eq!(fs::read_to_string(dir.join("example.md")).unwrap(), "3 records");
+    }
 
-        let contact = merge(vec![record("a", "lan", REPORT, 1)], vec![record("b", "lan", REPORT, 2)]);
-        assert_eq!(contact, [record("b", "lan", REPORT, 2)]);
-
+    #[test]
+    fn a_line_has_its_envelope() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("results.jsonl");
-        assert!(read::<Record>(&file).unwrap().is_empty());
-        write(&file, &merged).unwrap();
-        assert_eq!(read::<Record>(&file).unwrap(), merged);
-        fs::write(&file, "{}\n").unwrap();
-        assert!(read::<Record>(&file).unwrap_err().to_string().contains("results.jsonl:1: "));
-    }
-
-    #[test]
-    fn bytes_are_those_of_the_slow_link() {
-        let mut records = vec![record("a", "lan", "x", 1), record("a", "1M", "x", 9)];
-        assert_eq!(wire(&records, "a", "x"), Some(1.0));
-        records.push(record("a", "20M", "x", 2));
-        assert_eq!(wire(&records, "a", "x"), Some(2.0));
-        assert_eq!(wire(&records, "a", "y"), None);
-    }
-
-    #[test]
-    fn the_middle_is_found() {
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
-        assert_eq!(median([4.0, 1.0].into_iter()), Some(2.5));
-        assert_eq!(median([].into_iter()), None);
+        Records::open(dir.path()).unwrap().add(vec![record(7, 1.5)]).unwrap();
+        let file = dir.path().join("example.jsonl");
+        let line = "{\"kind\":\"example\",\"date\":\"\",\"commit\":\"\",\"machine\":\"\",\"versions\":[\"\",\"\"],\
+                    \"case\":{\"number\":7},\"figures\":1.5}\n";
+        assert_eq!(fs::read_to_string(&file).unwrap(), line);
+        for (other, why) in [("{}", "missing field"), (&line.replace("\"example\"", "\"read\""), "kind read")]
+        {
+            fs::write(&file, other).unwrap();
+            let error = Records::<Example>::open(dir.path()).err().unwrap().to_string();
+            assert!(error.contains("example.jsonl:1: ") && error.contains(why), "{error}");
+        }
     }
 }

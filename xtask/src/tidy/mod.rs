@@ -8,6 +8,7 @@ mod documents;
 mod places;
 mod rooms;
 mod source;
+mod weights;
 
 use std::fmt;
 
@@ -45,15 +46,28 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What to show.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Show how many lines of test each crate has to its lines of code, and check nothing
+    #[arg(long)]
+    weights: bool,
+}
+
 /// Checks the workspace by all rules.
-pub(crate) fn run() -> Result {
+pub(crate) fn run(options: &Options) -> Result {
     let files = workspace::files()?;
+    if options.weights {
+        print!("{}", weights::table(&files));
+        return Ok(());
+    }
     let metadata = Metadata::read()?;
     let members: Vec<_> = metadata.members().collect();
     let findings = [
         source::length(&files),
         source::head(&files),
         source::tasks_without_owner(&files),
+        source::ignored_for_a_reason(&files),
         places::of_one_machine(&files, &workspace::root().to_string_lossy()),
         documents::required(&files),
         documents::changelog(&files),

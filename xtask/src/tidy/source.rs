@@ -1,6 +1,7 @@
 //! Rules for source files: how long they are, how they begin, what they leave undone.
 
 use super::{File, Finding};
+use crate::test::COMMANDS;
 
 /// No file of Rust is longer.
 const LONGEST: usize = 600;
@@ -9,6 +10,9 @@ const LONG: usize = 400;
 
 /// The words for work that is left undone, in pieces so that this file does not find itself.
 const TASKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+
+/// The reason of a test that others start as a process of its own.
+const PART_OF_OTHERS: &str = "it is an end of other tests";
 
 fn rust(files: &[File]) -> impl Iterator<Item = &File> {
     files.iter().filter(|(path, _)| path.ends_with(".rs"))
@@ -58,6 +62,28 @@ pub(super) fn tasks_without_owner(files: &[File]) -> Vec<Finding> {
     findings
 }
 
+/// A test that is ignored says why, and by which command it runs all the same; or that it is no test by itself.
+pub(super) fn ignored_for_a_reason(files: &[File]) -> Vec<Finding> {
+    let is_reason = |text: &str| {
+        let reason = text.strip_prefix(" = \"").and_then(|text| text.strip_suffix("\"]"));
+        reason.is_some_and(|reason| {
+            let command = reason.rsplit_once(": ").map(|(_, command)| command);
+            reason == PART_OF_OTHERS || command.is_some_and(|command| COMMANDS.contains(&command))
+        })
+    };
+    let mut findings = Vec::new();
+    for (path, text) in rust(files) {
+        for (number, line) in text.lines().enumerate() {
+            if line.trim_start().strip_prefix("#[ignore").is_some_and(|rest| !is_reason(rest)) {
+                let what =
+                    format!("ignored without a reason that ends with `: {}`", COMMANDS.join("` or `: "));
+                findings.push(Finding::at(path, number, what));
+            }
+        }
+    }
+    findings
+}
+
 fn is_unowned(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let (before, after) = (&line[..at], &line[at + word.len()..]);
@@ -101,6 +127,18 @@ mod tests {
         ]));
         let what = "begins without saying what it is for (`//! …`)";
         assert_eq!(shown(&found), [format!("x/src/lib.rs:1: {what}"), format!("src/b.rs:1: {what}")]);
+    }
+
+    #[test]
+    fn a_test_is_ignored_for_a_reason() {
+        let good =
+            "#[ignore = \"needs root: cargo xtask test\"]\n    #[ignore = \"it is an end of other tests\"]\n";
+        assert!(ignored_for_a_reason(&files(&[("a.rs", good)])).is_empty());
+        let bad = "#[ignore]\n#[ignore = \"slow\"]\n#[ignore = \"slow: cargo test\"]\n";
+        let found = ignored_for_a_reason(&files(&[("a.rs", bad), ("a.md", bad)]));
+        let what = "ignored without a reason that ends with \
+                    `: cargo xtask test` or `: cargo xtask test --all-engines`";
+        assert_eq!(shown(&found), [1, 2, 3].map(|line| format!("a.rs:{line}: {what}")));
     }
 
     #[test]

@@ -24,8 +24,9 @@ fn sizes(bench: &Bench) -> Vec<u64> {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn it_is_uploaded_once_over_the_same_connection() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     let first = bench.pull(&[]).ok();
     assert_eq!(first.wire.connections, 1, "{first}");
     assert!(first.wire.up > 500_000 && first.wire.up <= UPLOAD, "{first}");
@@ -38,16 +39,18 @@ fn it_is_uploaded_once_over_the_same_connection() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn one_on_path_of_the_same_version_is_used() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     symlink(program(), bench.login().bin().join("docker-sync")).unwrap();
     bench.pull(&[]).ok().wire_at_most(30_000);
     assert!(!cache(&bench).exists());
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_damaged_one_is_replaced() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     bench.pull(&[]).ok();
     let agent = cache(&bench).join(agent_file());
     let whole = fs::read(&agent).unwrap();
@@ -58,7 +61,7 @@ fn a_damaged_one_is_replaced() {
 
 /// A place in the home that another user could have made, with an agent in it that must not run.
 fn a_place_not_to_be_trusted(make: fn(&Bench, place: &Path)) {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     let (cache, evidence) = (bench.login().home().join(".cache"), bench.work().join("evidence"));
     fs::create_dir_all(&cache).unwrap();
     make(&bench, &cache.join("docker-sync"));
@@ -75,11 +78,13 @@ fn a_place_not_to_be_trusted(make: fn(&Bench, place: &Path)) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_directory_that_is_a_link_is_not_trusted() {
     a_place_not_to_be_trusted(|bench, place| symlink(bench.login().shm(), place).unwrap());
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_directory_of_somebody_else_is_not_trusted() {
     a_place_not_to_be_trusted(|_, place| {
         fs::create_dir(place).unwrap();
@@ -88,8 +93,9 @@ fn a_directory_of_somebody_else_is_not_trusted() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn old_ones_go() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     let cache = cache(&bench);
     bench.pull(&[]).ok();
     let day = Duration::from_secs(24 * 3600);
@@ -110,8 +116,9 @@ fn old_ones_go() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn two_at_once_on_a_host_that_has_none_both_succeed() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     let image = bench.image("web:1").layer(&layer("agent-two", 20_000));
     bench.there().put(&image);
     let run = || {
@@ -128,8 +135,9 @@ fn two_at_once_on_a_host_that_has_none_both_succeed() {
 
 /// ssh may have taken over all of it by then; a part of it is no agent and goes.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_upload_whose_client_is_killed_leaves_no_part_of_it() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     let remote = bench.login().link("slow", &Link { rate_mbit: 4.0, ..Link::default() }).unwrap();
     let mut command = bench.command();
     command.arg(remote);
@@ -146,8 +154,9 @@ fn an_upload_whose_client_is_killed_leaves_no_part_of_it() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_upload_that_is_cut_leaves_nothing() {
-    let Some(bench) = Bench::builder().fresh().start() else { return };
+    let bench = Bench::builder().fresh().start();
     let remote = bench.login().link("cut", &Link { cut_up: Some(700_000), ..Link::default() }).unwrap();
     let _ = bench.run(&[&remote]).exits(3);
     assert_eq!(sizes(&bench), Vec::<u64>::new());

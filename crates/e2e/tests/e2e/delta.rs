@@ -29,18 +29,19 @@ fn images(bench: &Bench) -> [Image; 2] {
 }
 
 /// A bench where both sides have the old image, and there is the new one.
-fn updated() -> Option<Bench> {
-    let bench = Bench::start()?;
+fn updated() -> Bench {
+    let bench = Bench::start();
     let [old, new] = images(&bench);
     bench.here().put(&old);
     bench.there().put(&old);
     bench.there().put(&new);
-    Some(bench)
+    bench
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_rebuilt_image_costs_what_is_new_in_it() {
-    let Some(bench) = updated() else { return };
+    let bench = updated();
     // No name, no hash, no old content: 1 MB in 301 files, of which 5 bytes are new.
     for level in ["max", "1", "auto"] {
         bench.pull(&["--compression", level, &bench.name("web:2")]).ok().wire_at_most(OVERHEAD + 600);
@@ -50,8 +51,9 @@ fn a_rebuilt_image_costs_what_is_new_in_it() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_push_costs_the_same() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let [old, new] = images(&bench);
     bench.there().put(&old);
     bench.here().put(&old);
@@ -61,8 +63,9 @@ fn a_push_costs_the_same() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn layers_are_remembered_and_what_is_damaged_is_learnt_again() {
-    let Some(bench) = updated() else { return };
+    let bench = updated();
     let forget = || bench.here().docker(&["rmi", &bench.name("web:2")]);
     let known = || bench.run_command(cache(&bench, &["ls", "--json"])).ok().json()["layers"].clone();
     bench.pull(&[&bench.name("web:2")]).ok();
@@ -82,8 +85,9 @@ fn layers_are_remembered_and_what_is_damaged_is_learnt_again() {
 
 /// The index outlives the image: the source does not have the layer that the target has, but saw it once.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_source_that_only_remembers_the_basis_asks_about_changed_files_only() {
-    let Some(bench) = updated() else { return };
+    let bench = updated();
     bench.pull(&[&bench.name("web:2")]).ok();
     bench.here().docker(&["rmi", &bench.name("web:2")]);
     bench.there().docker(&["rmi", &bench.name("web:1")]);
@@ -94,8 +98,9 @@ fn a_source_that_only_remembers_the_basis_asks_about_changed_files_only() {
 
 /// As a CI runner that built the image from nothing: what it shares with the target's image it must find out.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_source_that_never_had_the_basis_finds_it_at_the_target() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let seed = |what: &str| bench.name(what);
     let base = layer(&seed("base"), 50_000);
     let large = noise(&seed("large"), 3_000_000);
@@ -129,11 +134,12 @@ fn a_source_that_never_had_the_basis_finds_it_at_the_target() {
 
 /// Two contents whose hashes begin with the same seven bytes: the target says that it has the new one.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn contents_that_only_seem_to_be_there_are_sent_after_all() {
     const TEXT: &str = "Two of these have the same 7 bytes of their hash: ";
     let [old, new] = ["ba7850d5ca7f32", "45812233692540"].map(|end| format!("{TEXT}{end}"));
     assert_eq!(blake3::hash(old.as_bytes()).as_bytes()[..7], blake3::hash(new.as_bytes()).as_bytes()[..7]);
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let build = |name: &str, content: &str| {
         let filler = noise(&bench.name("collision"), 200_000);
         bench
@@ -165,8 +171,9 @@ fn costs_little_at_max(bench: &Bench, new: &Image) {
 
 /// Four functions of 3000 are longer, so nearly all that calls and loads tell is something else.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_executable_that_was_linked_again_costs_little_more_than_what_is_new_in_it() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let build = |name: &str, more: &[usize]| {
         let program = |machine| linked(machine, &bench.name("linked"), 3000, more);
         let layer = Layer::builder().dir("bin").file("bin/tool", program(Machine::X86));
@@ -192,8 +199,9 @@ fn an_executable_that_was_linked_again_costs_little_more_than_what_is_new_in_it(
 
 /// A line more at the start of a compressed changelog, and all that follows has other bytes.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_compressed_file_costs_what_is_new_in_what_it_says() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let text: String =
         noise(&bench.name("changelog"), 150_000).iter().map(|byte| format!("{byte:x}\n")).collect();
     let build = |name: &str, head: &str| {
@@ -220,8 +228,9 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_explanation_adds_up() {
-    let Some(bench) = updated() else { return };
+    let bench = updated();
     let web = bench.name("web:2");
     let result = &bench.pull(&["--dry-run", "--explain", "--json", &web]).ok().json()["results"][0];
     let files = result["explain"]["files"].as_array().unwrap();
@@ -232,8 +241,9 @@ fn an_explanation_adds_up() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_patch_makes_the_new_image_of_the_old_one() {
-    let Some(bench) = updated() else { return };
+    let bench = updated();
     let patch = bench.work().join("web.patch");
     let there = format!("docker --host {}", bench.there().engine().docker_host());
     let (old, new) = (bench.name("web:1"), bench.name("web:2"));

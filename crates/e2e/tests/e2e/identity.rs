@@ -41,8 +41,9 @@ fn pull(bench: &Bench, here: &Layout, there: &Layout, args: &[&str]) -> dsync_e2
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_changed_layer_is_compressed_again_to_the_byte() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     for level in [1, 6, 9] {
         let (here, there, _, new) = pair(&bench, &format!("identity-{level}"), Form::Gnu(level));
         // One file of 20 kB is other text, of which half is information; the compressed layer has 240 kB.
@@ -55,8 +56,9 @@ fn a_changed_layer_is_compressed_again_to_the_byte() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_layer_of_a_near_encoder_is_corrected_to_the_byte() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (here, there, _, new) = pair(&bench, "identity-near", Form::Rsyncable);
     // As much as with an encoder that is known, and a fiftieth of the blob at most.
     pull(&bench, &here, &there, &["web:2"]).ok().wire_at_most(24_000 + 240_000 / 50);
@@ -66,8 +68,9 @@ fn a_layer_of_a_near_encoder_is_corrected_to_the_byte() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_layer_in_zstd_is_compressed_again_to_the_byte() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     packages::require(&[("skopeo", "skopeo"), ("zstd", "zstd")]).unwrap();
     let (here, there, _, new) = pair(&bench, "identity-zstd", Form::Zstd);
     pull(&bench, &here, &there, &["web:2"]).ok().wire_at_most(24_000);
@@ -83,8 +86,9 @@ fn a_layer_in_zstd_is_compressed_again_to_the_byte() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_empty_directory_gets_the_same_blobs() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (_, there, _, _) = pair(&bench, "identity-cold", Form::Gnu(6));
     let cold = bench.layout("identity-cold-new");
     pull(&bench, &cold, &there, &["--all"]).ok();
@@ -96,8 +100,9 @@ fn an_empty_directory_gets_the_same_blobs() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_layer_of_an_unknown_encoder_crosses_as_it_is() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (here, there, _, new) = pair(&bench, "identity-opaque", Form::Gzip);
     pull(&bench, &here, &there, &["web:2"]).ok().wire_at_least(200_000);
     assert_eq!((here.root("web:2"), here.blobs()), (there.root("web:2"), there.blobs()));
@@ -114,8 +119,9 @@ fn a_layer_of_an_unknown_encoder_crosses_as_it_is() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_recipe_that_is_wrong_is_found_out() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (here, there, ..) = pair(&bench, "identity-wrong", Form::Gnu(6));
     let other = bench.layout("identity-wrong-other");
     other.put("web:2", &bench.image("web:2").layer(&app("identity-wrong", 3)), Form::Gnu(1));
@@ -147,8 +153,9 @@ fn a_recipe_that_is_wrong_is_found_out() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn all_platforms_that_are_there_go_over() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let [here, there] = ["here", "there"].map(|name| bench.layout(&format!("identity-platforms-{name}")));
     let shared = Layer::builder().file("shared", text("identity-platforms", 50_000)).build();
     let image = |platform: &str| {
@@ -174,8 +181,9 @@ fn all_platforms_that_are_there_go_over() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn what_is_there_can_be_proven() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (here, there, _, new) = pair(&bench, "identity-verify", Form::Gnu(6));
     pull(&bench, &here, &there, &["--verify", "web:2"]).ok().says("verified (");
     pull(&bench, &here, &there, &["--verify", "web:2"]).ok().says("current, verified (");
@@ -225,8 +233,9 @@ fn diff(bench: &Bench, there: &Layout, file: &str, args: &[&str]) -> u64 {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_patch_keeps_the_id() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let web = bench.name("web:2");
     for (seed, form, most) in [("patch-known", Form::Gnu(6), 24_000), ("patch-unknown", Form::Gzip, 300_000)]
     {
@@ -263,8 +272,9 @@ fn a_patch_keeps_the_id() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_patch_has_all_platforms_and_tells_how_layers_are_stored() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let [one, two] = ["web:1", "web:2"].map(|name| bench.name(name));
     let shared = Layer::builder().file("shared", text("patch-platforms", 50_000)).build();
     let image = |platform: &str, changed| {

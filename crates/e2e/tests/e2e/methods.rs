@@ -21,8 +21,8 @@ fn rebuilt(bench: &Bench, tag: &str) -> [Image; 2] {
 }
 
 /// An update by one of the ways without an agent: one connection, the right image, and no file is left.
-fn update(method: &str, push: bool) -> Option<Ran> {
-    let bench = Bench::start()?;
+fn update(method: &str, push: bool) -> Ran {
+    let bench = Bench::start();
     let direction = if push { "push" } else { "pull" };
     let [old, new] = rebuilt(&bench, &format!("{method}-{direction}"));
     let (source, target) = if push { (bench.here(), bench.there()) } else { (bench.there(), bench.here()) };
@@ -34,7 +34,7 @@ fn update(method: &str, push: bool) -> Option<Ran> {
     bench.assert_same("web:1");
     target.assert_is("web:1", &new);
     assert_folders_are_empty(&bench);
-    Some(ran)
+    ran
 }
 
 /// Not even an empty directory is left, on either side.
@@ -48,34 +48,39 @@ fn assert_folders_are_empty(bench: &Bench) {
 
 /// The missing layer goes whole, and the shared one does not go.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_stream_is_pulled() {
-    let Some(ran) = update("stream", false) else { return };
+    let ran = update("stream", false);
     let _ = ran.wire_at_least(530_000).wire_at_most(600_000);
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_stream_is_pushed() {
-    let Some(ran) = update("stream", true) else { return };
+    let ran = update("stream", true);
     let _ = ran.wire_at_least(530_000).wire_at_most(600_000);
 }
 
 /// What is as before in the missing layer does not go either.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn rsync_pulls() {
-    let Some(ran) = update("rsync", false) else { return };
+    let ran = update("rsync", false);
     let _ = ran.wire_at_least(30_000).wire_at_most(200_000);
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn rsync_pushes() {
-    let Some(ran) = update("rsync", true) else { return };
+    let ran = update("rsync", true);
     let _ = ran.wire_at_least(30_000).wire_at_most(200_000);
 }
 
 /// rsync takes files of one size and one second for equal.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn rsync_sends_what_has_the_size_of_its_basis() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let [old, new] = ["old", "new"].map(|seed| {
         let contents = noise(&format!("rsync-same-size-{seed}"), 50_000);
         bench.image("web:1").layer(&Layer::builder().file("app", contents).build())
@@ -94,10 +99,10 @@ fn script(bench: &Bench, name: &str, text: &str) {
 }
 
 /// A host for whose kind there is no agent.
-fn strange_host(options: LoginOptions) -> Option<Bench> {
-    let bench = Bench::builder().login(options).fresh().start()?;
+fn strange_host(options: LoginOptions) -> Bench {
+    let bench = Bench::builder().login(options).fresh().start();
     script(&bench, "uname", "case $1 in -s) echo Plan9;; *) echo mips;; esac");
-    Some(bench)
+    bench
 }
 
 /// Without being told, it finds a way, and says which and why. The second connection is the one that counts.
@@ -115,8 +120,9 @@ fn falls_back(bench: &Bench, tag: &str, reason: &str, way: &str) -> Ran {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn where_there_is_no_agent_for_the_platform_rsync_is_used() {
-    let Some(bench) = strange_host(LoginOptions::default()) else { return };
+    let bench = strange_host(LoginOptions::default());
     let reason = "this docker-sync is for Linux x86_64, the host is Plan9 mips";
     let ran = falls_back(&bench, "fallback-rsync", reason, "rsync of the missing layers");
     assert!(ran.wire.bytes() < 200_000, "{ran}");
@@ -125,35 +131,39 @@ fn where_there_is_no_agent_for_the_platform_rsync_is_used() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn where_no_directory_runs_programs_rsync_is_used() {
     let places = ["/var/tmp", "/tmp", "/dev/shm"].map(|place| Place::Path(place.into()));
     let no_exec = [vec![Place::Home], places.into()].concat();
     let login = LoginOptions { no_exec, ..LoginOptions::default() };
-    let Some(bench) = Bench::builder().login(login).fresh().start() else { return };
+    let bench = Bench::builder().login(login).fresh().start();
     let reason = "no directory in which a program may run";
     let _ = falls_back(&bench, "fallback-noexec", reason, "rsync of the missing layers");
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn where_there_is_no_rsync_either_a_stream_goes() {
     let login = LoginOptions { hide: vec!["rsync".into()], ..LoginOptions::default() };
-    let Some(bench) = strange_host(login) else { return };
+    let bench = strange_host(login);
     let reason = "this docker-sync is for Linux x86_64, the host is Plan9 mips";
     let _ = falls_back(&bench, "fallback-stream", reason, "a stream of the missing layers");
 }
 
 /// rsync would take the banner for what the other rsync says.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn behind_a_banner_a_stream_goes() {
     let login = LoginOptions { banner: Some("Welcome!\n".into()), ..LoginOptions::default() };
-    let Some(bench) = strange_host(login) else { return };
+    let bench = strange_host(login);
     let reason = "this docker-sync is for Linux x86_64, the host is Plan9 mips";
     let _ = falls_back(&bench, "fallback-banner", reason, "a stream of the missing layers");
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn without_gnu_tar_the_stream_has_all_layers_and_still_works() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     script(&bench, "tar", "exec busybox tar \"$@\"");
     let [old, new] = rebuilt(&bench, "stream-busybox");
     bench.here().put(&old);

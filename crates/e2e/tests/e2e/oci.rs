@@ -13,8 +13,9 @@ fn image(bench: &Bench, seed: &str) -> Image {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_directory_is_the_remote_with_no_ssh_at_all() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (image(&bench, "oci-remote"), bench.name("web:1"));
     bench.here().put(&image);
     let layout = bench.layout("new/layout");
@@ -30,8 +31,9 @@ fn a_directory_is_the_remote_with_no_ssh_at_all() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_saved_archive_is_a_remote_to_take_images_from() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (image(&bench, "archive-remote"), bench.name("web:1"));
     bench.here().put(&image);
     let file = bench.work().join("web.tar");
@@ -52,8 +54,9 @@ fn a_saved_archive_is_a_remote_to_take_images_from() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_directory_is_the_store_here() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (image(&bench, "oci-here"), bench.name("web:1"));
     let layout = bench.layout("layout");
     layout.put(&web, &image, Form::Plain);
@@ -75,8 +78,9 @@ fn a_directory_is_the_store_here() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_directory_is_the_store_there() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (image(&bench, "oci-there"), bench.name("web:1"));
     bench.here().put(&image);
     let layout = bench.layout("there");
@@ -95,8 +99,9 @@ fn a_directory_is_the_store_there() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn directories_are_on_both_sides() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, [from, to]) = (image(&bench, "oci-both"), ["from", "to"].map(|name| bench.layout(name)));
     from.put("web:1", &image, Form::Plain);
     let [here, there] = [from.spec(), to.spec()];
@@ -109,8 +114,9 @@ fn directories_are_on_both_sides() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_name_that_platforms_share_means_the_one_that_is_asked_for() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let layout = bench.layout("both");
     let image = |platform: &str| bench.image("web:1").platform(platform).layer(&layer(platform, 1_000));
     let (amd, arm) = (image("linux/amd64"), image("linux/arm64"));
@@ -126,8 +132,9 @@ fn a_name_that_platforms_share_means_the_one_that_is_asked_for() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn layers_that_are_gzip_are_compared_by_what_is_in_them() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (image(&bench, "oci-gzip"), bench.name("web:1"));
     let layout = bench.layout("gzip");
     layout.put(&web, &image, Form::Gzip);
@@ -168,8 +175,9 @@ fn run_podman(bench: &Bench, args: &[&str]) -> String {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn podman_is_a_store_here_by_its_own_words() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (image(&bench, "podman-words"), bench.name("web:1"));
     bench.there().put(&image);
     let store = ["--docker", &podman(&bench)];
@@ -186,8 +194,9 @@ fn podman_is_a_store_here_by_its_own_words() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn what_podman_writes_as_a_layout_is_one() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (image(&bench, "podman-layout"), bench.name("web:1"));
     let archive = bench.work().join("image.tar");
     fs::write(&archive, image.archive()).unwrap();
@@ -203,9 +212,10 @@ fn what_podman_writes_as_a_layout_is_one() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn podman_and_docker_exchange_images_both_ways() {
     let podman = EngineOptions { kind: EngineKind::Podman, ..EngineOptions::default() };
-    let Some(bench) = Bench::builder().engines(EngineOptions::default(), podman).start() else { return };
+    let bench = Bench::builder().engines(EngineOptions::default(), podman).start();
     let (image, web) = (image(&bench, "podman-docker"), bench.name("web:1"));
     bench.here().put(&image);
     let push = || bench.push(&["--remote-docker", "podman", &web]);
@@ -233,6 +243,7 @@ fn podman_and_docker_exchange_images_both_ways() {
 
 /// Without root: podman of somebody who may not speak to the engine, with its storage below its home.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn podman_of_a_guest_takes_and_gives_images() {
     let podman = EngineOptions { kind: EngineKind::Podman, ..EngineOptions::default() };
     let none = |name: &str| (name.to_owned(), "/dev/null".to_owned());
@@ -242,7 +253,7 @@ fn podman_of_a_guest_takes_and_gives_images() {
         ..LoginOptions::default()
     };
     let builder = Bench::builder().engines(EngineOptions::default(), podman).login(guest).fresh();
-    let Some(bench) = builder.start() else { return };
+    let bench = builder.start();
     dsync_lab::packages::require(&[("newuidmap", "uidmap")]).expect("uidmap can be installed");
     let (image, web) = (image(&bench, "podman-guest"), bench.name("web:1"));
     bench.here().put(&image);

@@ -20,8 +20,9 @@ fn docker(bench: &Bench) -> Command {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_sync_syncs() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (image, web) = (bench.image("web:1").layer(&layer("plugin", 50_000)), bench.name("web:1"));
     bench.there().put(&image);
     let sync = |globals: &[&str], words: &[&str]| {
@@ -45,8 +46,9 @@ fn docker_sync_syncs() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_knows_the_plugin_and_its_help() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let run = |words: &[&str]| {
         let mut docker = docker(&bench);
         docker.args(words);

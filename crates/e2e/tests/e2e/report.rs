@@ -23,8 +23,9 @@ fn one_of_each(bench: &Bench) -> [Image; 3] {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_report_tells_current_from_outdated_from_new() {
-    let Some(bench) = Bench::alone() else { return };
+    let bench = Bench::alone();
     let [current, newer, unknown] = one_of_each(&bench).map(|image| image.id().to_string());
     bench.record_docker();
 
@@ -62,8 +63,9 @@ fn fields(line: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_report_is_a_json_document() {
-    let Some(bench) = Bench::alone() else { return };
+    let bench = Bench::alone();
     one_of_each(&bench);
     let report = bench.pull(&["--json"]).ok().wire_at_most(10_000).json();
     assert_eq!(report["schema"], 1);
@@ -82,8 +84,9 @@ fn a_report_is_a_json_document() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_report_can_be_of_some_images() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     for name in ["shop/web:1", "shop/db:1", "other:1"] {
         bench.there().put(&bench.image(name).layer(&layer("report-some", 1_000)));
     }
@@ -94,8 +97,9 @@ fn a_report_can_be_of_some_images() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_source_without_images_is_an_empty_report() {
-    let Some(bench) = Bench::alone() else { return };
+    let bench = Bench::alone();
     bench.here().put(&bench.image("only-here:1").layer(&layer("only-here", 1_000)));
     let ran = bench.pull(&[]).ok().wire_at_most(10_000);
     assert_eq!(ran.out, "");
@@ -104,8 +108,9 @@ fn a_source_without_images_is_an_empty_report() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_image_that_the_source_does_not_have_is_an_error_that_names_the_nearest() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     bench.there().put(&bench.image("postgres:16").layer(&layer("nearest", 1_000)));
     bench.pull(&[&bench.name("postgers:16")]).exits(5).says(&bench.name("postgres:16"));
     // Without a tag, `latest` is meant.

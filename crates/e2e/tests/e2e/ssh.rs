@@ -9,8 +9,8 @@ use dsync_lab::{HostKey, Link, LoginOptions, Place, Shell};
 
 /// All that goes through a login shell: the bootstrap with its upload, the agent from the cache, and the
 /// scripts of the way without an agent. Each over one connection, as the counter of bytes asserts.
-fn everything_works_with(login: LoginOptions) -> Option<Bench> {
-    let bench = Bench::builder().login(login).fresh().start()?;
+fn everything_works_with(login: LoginOptions) -> Bench {
+    let bench = Bench::builder().login(login).fresh().start();
     let images = ["first:1", "second:1", "third:1"].map(|name| {
         let image = bench.image(name).layer(&layer(&bench.name(name), 30_000));
         bench.there().put(&image);
@@ -26,41 +26,48 @@ fn everything_works_with(login: LoginOptions) -> Option<Bench> {
     bench.here().put(&pushed);
     bench.push(&["--method", "stream", &bench.name("fourth:1")]).ok().wire_at_most(400_000);
     bench.there().assert_is("fourth:1", &pushed);
-    Some(bench)
+    bench
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_login_shell_may_be_bash() {
     let _ = everything_works_with(LoginOptions { shell: Shell::Bash, ..Default::default() });
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_login_shell_may_be_dash() {
     let _ = everything_works_with(LoginOptions { shell: Shell::Dash, ..Default::default() });
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_login_shell_may_be_busybox_ash() {
     let _ = everything_works_with(LoginOptions { shell: Shell::Ash, ..Default::default() });
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_login_shell_may_be_fish() {
     let _ = everything_works_with(LoginOptions { shell: Shell::Fish, ..Default::default() });
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_login_shell_may_be_tcsh() {
     let _ = everything_works_with(LoginOptions { shell: Shell::Tcsh, ..Default::default() });
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_login_shell_may_print_a_banner() {
     let banner = Some("*** Welcome! ***\n\"It's\" `all` $good \u{e9}\n".to_owned());
     let _ = everything_works_with(LoginOptions { banner, ..Default::default() });
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_need_not_be_on_the_path() {
     let hide = vec!["docker".to_owned(), "podman".to_owned()];
     let _ = everything_works_with(LoginOptions { hide, ..Default::default() });
@@ -68,7 +75,7 @@ fn docker_need_not_be_on_the_path() {
 
 /// The agent is put elsewhere, in a directory of its user's own.
 fn the_agent_lives_in_var_tmp_with(login: LoginOptions) {
-    let Some(bench) = everything_works_with(login) else { return };
+    let bench = everything_works_with(login);
     let folder = bench.login().var_tmp().join("docker-sync-0");
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     assert!(folder.join(agent_file()).is_file());
@@ -76,11 +83,13 @@ fn the_agent_lives_in_var_tmp_with(login: LoginOptions) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_home_may_be_read_only() {
     the_agent_lives_in_var_tmp_with(LoginOptions { read_only: vec![Place::Home], ..Default::default() });
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn the_home_may_forbid_programs() {
     the_agent_lives_in_var_tmp_with(LoginOptions { no_exec: vec![Place::Home], ..Default::default() });
 }
@@ -93,8 +102,9 @@ fn unreachable(bench: &Bench, remote: &str) -> Ran {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_host_that_knows_no_key_of_ours_is_told_by_name() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let remote = format!("{}-nokey", bench.remote());
     unreachable(&bench, &remote)
         .says(&format!("error: cannot connect to {remote}: it does not let this user in\n"))
@@ -103,8 +113,9 @@ fn a_host_that_knows_no_key_of_ours_is_told_by_name() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_unknown_host_key_is_told_by_name() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let link = Link { host_key: HostKey::Unknown, ..Default::default() };
     let remote = bench.login().link("newkey", &link).unwrap();
     unreachable(&bench, &remote)
@@ -113,8 +124,9 @@ fn an_unknown_host_key_is_told_by_name() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_changed_host_key_is_told_by_name_and_nobody_is_told_to_accept_it() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let remote = format!("{}-badkey", bench.remote());
     let ran = unreachable(&bench, &remote)
         .says(&format!("error: cannot connect to {remote}: its host key is not the one it had before\n"))
@@ -123,8 +135,9 @@ fn a_changed_host_key_is_told_by_name_and_nobody_is_told_to_accept_it() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_refused_connection_is_told_by_name() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     // Port 1 is tcpmux, which nobody has.
     unreachable(&bench, "ssh://root@127.0.0.1:1")
         .says("error: cannot connect to root@127.0.0.1: nothing answers there\n")
@@ -133,16 +146,18 @@ fn a_refused_connection_is_told_by_name() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_host_that_nobody_knows_is_told_by_name() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     unreachable(&bench, "no-such-host.invalid")
         .says("error: cannot connect to no-such-host.invalid: nobody knows this host\n")
         .says("hint: check the spelling");
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_way_without_an_agent_fails_with_the_same_words() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let remote = format!("{}-nokey", bench.remote());
     for method in ["stream", "rsync"] {
         let ran = bench.run(&["--method", method, &remote]).exits(3);
@@ -153,7 +168,7 @@ fn a_way_without_an_agent_fails_with_the_same_words() {
 /// An account that runs something in place of every command: what that says is shown, and nothing is tried again.
 fn an_account_that_runs_only(forced: &str, says: &str) {
     let login = LoginOptions { forced: Some(forced.into()), ..Default::default() };
-    let Some(bench) = Bench::builder().login(login).start() else { return };
+    let bench = Bench::builder().login(login).start();
     for method in ["auto", "delta", "stream", "rsync"] {
         let ran = bench.run(&["--method", method, bench.remote()]).exits(3);
         let ran = ran.says(&format!("error: {} runs no commands for this account\n", bench.remote()));
@@ -162,25 +177,29 @@ fn an_account_that_runs_only(forced: &str, says: &str) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_account_for_sftp_is_told_from_a_lost_connection() {
     an_account_that_runs_only("internal-sftp", "caused by: This service allows sftp connections only.\n");
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_account_that_must_not_log_in_is_told_from_a_lost_connection() {
     an_account_that_runs_only("/usr/sbin/nologin", "caused by: This account is currently not available.\n");
     an_account_that_runs_only("/bin/false", "hint: an account with a shell is needed");
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_account_with_a_command_of_its_own_is_told_from_a_lost_connection() {
     an_account_that_runs_only("echo Thursday; echo no shell here >&2", "caused by: Thursday\n");
 }
 
 /// With each of these settings ssh itself would run no command, or none that hears us.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn settings_under_which_no_command_runs_are_overridden() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     bench.there().put(&bench.image("web:1").layer(&layer(&bench.name("web"), 1000)));
     for setting in [
         "StdinNull yes",
@@ -208,8 +227,9 @@ fn settings_under_which_no_command_runs_are_overridden() {
 
 /// Else ssh would run the program that such a host names.
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_host_is_never_an_option() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let evidence = bench.work().join("evidence");
     let option = format!("-oProxyCommand=touch${{IFS}}{}", evidence.display());
     for remote in [&option, &format!("root@{option}"), "ssh://-oProxyCommand=x", "ssh://root@-x:22"] {
@@ -219,8 +239,9 @@ fn a_host_is_never_an_option() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_url_names_user_and_port() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     bench.there().put(&bench.image("web:1").layer(&layer(&bench.name("web"), 1000)));
     let port = bench.login().port();
     // The configuration has another port for this name than the login's own, which is not listened on.

@@ -3,8 +3,9 @@
 use dsync_e2e::{Bench, layer};
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_new_image_comes_over() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let image = bench.image("web:1").layer(&layer("sync-new", 50_000));
     bench.there().put(&image);
     bench.pull(&[&bench.name("web:1")]).ok().wire_at_least(50_000).wire_at_most(64_000);
@@ -13,8 +14,9 @@ fn a_new_image_comes_over() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_push_needs_no_terminal() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let image = bench.image("web:1").layer(&layer("sync-push", 50_000));
     bench.here().put(&image);
     // A session of its own has no terminal to ask on, as in CI; standard input is null anyway.
@@ -28,8 +30,9 @@ fn a_push_needs_no_terminal() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_update_moves_the_tag_and_the_old_image_stays() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let base = layer("sync-update-base", 200_000);
     let old = bench.image("web:1").layer(&base).layer(&layer("sync-update-old", 20_000));
     let new = bench.image("web:1").layer(&base).layer(&layer("sync-update-new", 20_000));
@@ -44,8 +47,9 @@ fn an_update_moves_the_tag_and_the_old_image_stays() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_image_that_is_current_costs_a_login() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let image = bench.image("web:1").layer(&layer("sync-current", 50_000));
     bench.here().put(&image);
     bench.there().put(&image);
@@ -54,8 +58,9 @@ fn an_image_that_is_current_costs_a_login() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn two_tags_are_one_transfer() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     bench.there().put(&bench.image("web:1").layer(&layer("sync-tags", 60_000)));
     bench.there().docker(&["tag", &bench.name("web:1"), &bench.name("web:latest")]);
     bench.pull(&[&bench.name("web:*")]).ok().says("tagged").wire_at_least(60_000).wire_at_most(74_000);
@@ -65,8 +70,9 @@ fn two_tags_are_one_transfer() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn another_name_of_an_image_that_is_there_is_only_a_tag() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let image = bench.image("web:1").layer(&layer("sync-retag", 60_000));
     bench.there().put(&image);
     bench.here().put(&image);
@@ -76,8 +82,9 @@ fn another_name_of_an_image_that_is_there_is_only_a_tag() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn what_images_share_is_sent_once_in_a_run() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let base = layer("sync-shared", 300_000);
     for name in ["a:1", "b:1", "c:1"] {
         bench
@@ -92,8 +99,9 @@ fn what_images_share_is_sent_once_in_a_run() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_image_without_a_name_is_selected_by_its_id() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let image = dsync_lab::images::Image::untagged().layer(&layer("sync-untagged", 20_000));
     bench.there().put(&image);
     let id = image.id().to_string();
@@ -106,8 +114,9 @@ fn an_image_without_a_name_is_selected_by_its_id() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_dry_run_tells_the_plan_and_moves_nothing() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (base, other) = (layer("sync-dry-base", 50_000), layer("sync-dry-other", 50_000));
     let new = layer("sync-dry-new", 50_000);
     bench.here().put(&bench.image("web:1").layer(&base));

@@ -1,8 +1,7 @@
 //! Every kind of store as the source and every kind as the target: an image goes over, then its update. One
 //! program, so that every engine is started once.
 //!
-//! The tests of most pairs are marked as ignored, since the gate has no time for them: `cargo xtask test
-//! --all-engines` runs them all.
+//! The gate has no time for most pairs: `cargo xtask test --all-engines` runs them all.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
@@ -15,10 +14,10 @@ use cell::{goes_over, goes_over_as};
 
 /// A test for each target, from one source.
 macro_rules! from {
-    ($source:literal: $($(#[$ignored:meta])* $test:ident $target:literal)*) => {
+    ($source:literal: $(#[$ignored:meta] $test:ident $target:literal)*) => {
         $(
             #[test]
-            $(#[$ignored])*
+            #[$ignored]
             fn $test() {
                 super::goes_over($source, $target);
             }
@@ -30,9 +29,13 @@ macro_rules! from {
 macro_rules! of_every_run {
     ($source:literal) => {
         from! { $source:
+            #[ignore = "needs engines: cargo xtask test"]
             to_docker_20 "docker"
+            #[ignore = "needs engines: cargo xtask test"]
             to_docker_28_containerd "docker-28-containerd"
+            #[ignore = "needs engines: cargo xtask test"]
             to_podman_4 "podman"
+            #[ignore = "needs engines: cargo xtask test"]
             to_a_layout "oci"
             #[ignore = "one of all pairs: cargo xtask test --all-engines"]
             to_docker_26_classic "docker-26-classic"
@@ -93,16 +96,19 @@ mod with_zstd {
     }
 
     #[test]
+    #[ignore = "needs engines: cargo xtask test"]
     fn from_docker_28_containerd_to_docker_28_containerd() {
         goes_over("docker-28-containerd", "docker-28-containerd");
     }
 
     #[test]
+    #[ignore = "needs engines: cargo xtask test"]
     fn from_a_layout_to_docker_28_containerd() {
         goes_over("oci", "docker-28-containerd");
     }
 
     #[test]
+    #[ignore = "needs engines: cargo xtask test"]
     fn from_docker_28_containerd_to_podman_4() {
         goes_over("docker-28-containerd", "podman");
     }

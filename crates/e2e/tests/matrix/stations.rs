@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dsync_e2e::{Real, Station};
-use dsync_lab::{EngineKind, EngineOptions, Lab, LabError, LoginOptions};
+use dsync_lab::{EngineKind, EngineOptions, Lab, LoginOptions};
 
-/// The two images of which one is the update of the other, which Docker builds; `None` without engines.
-pub(crate) fn tiny() -> Option<[Real; 2]> {
-    let (builder, _alone) = Stations::get("docker")?.source();
-    Some(["tiny:1", "tiny:2"].map(|recipe| Real::of(builder.host().engine(), recipe)))
+/// The two images of which one is the update of the other, which Docker builds.
+pub(crate) fn tiny() -> [Real; 2] {
+    let (builder, _alone) = Stations::get("docker").source();
+    ["tiny:1", "tiny:2"].map(|recipe| Real::of(builder.host().engine(), recipe))
 }
 
 /// Two engines of a kind. One is only ever a source, the other only a target.
@@ -19,18 +19,17 @@ pub(crate) struct Stations {
 }
 
 impl Stations {
-    /// The engines of this name, shared by all tests of the process; `None` when a person asked for tests
-    /// without engines.
-    pub(crate) fn get(name: &str) -> Option<&'static Stations> {
-        static ALL: Mutex<BTreeMap<String, &OnceLock<Option<Stations>>>> = Mutex::new(BTreeMap::new());
+    /// The engines of this name, shared by all tests of the process.
+    pub(crate) fn get(name: &str) -> &'static Stations {
+        static ALL: Mutex<BTreeMap<String, &OnceLock<Stations>>> = Mutex::new(BTreeMap::new());
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         // They live as long as the process, and end with it: see `dsync_lab::keeper`.
         let stations = *all.entry(name.to_owned()).or_insert_with(|| Box::leak(Box::default()));
         drop(all);
-        stations.get_or_init(|| Stations::start(name)).as_ref()
+        stations.get_or_init(|| Stations::start(name))
     }
 
-    fn start(name: &str) -> Option<Stations> {
+    fn start(name: &str) -> Stations {
         let kind = EngineKind::named(name).unwrap();
         let options = || EngineOptions { kind: kind.clone(), ..EngineOptions::default() };
         let lab = Lab::builder().host_with("alpha", options(), LoginOptions::default()).host_with(
@@ -38,11 +37,8 @@ impl Stations {
             options(),
             LoginOptions::default(),
         );
-        match lab.start() {
-            Ok(lab) => Some(Stations { lab: Arc::new(lab), in_use: Default::default() }),
-            Err(LabError::Skipped) => None,
-            Err(error) => panic!("{name}: {error}"),
-        }
+        let lab = lab.start().unwrap_or_else(|error| panic!("{name}: {error}"));
+        Stations { lab: Arc::new(lab), in_use: Default::default() }
     }
 
     /// The source, for this test alone.

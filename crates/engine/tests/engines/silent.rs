@@ -80,7 +80,7 @@ fn that_cannot_be_unpacked(seed: &str) -> Image {
 }
 
 fn what_cannot_be_unpacked_is_refused(name: &str, keeps: &[&str]) {
-    let Some(stand) = Stand::get(name) else { return };
+    let stand = Stand::get(name);
     let _alone = stand.alone();
     let (before, store) = (stand.engine().holdings().unwrap(), stand.store());
     let images = store.list().unwrap();
@@ -91,14 +91,16 @@ fn what_cannot_be_unpacked_is_refused(name: &str, keeps: &[&str]) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_20_refuses_what_cannot_be_unpacked() {
     what_cannot_be_unpacked_is_refused("docker", &[]);
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_28_containerd_takes_what_cannot_be_unpacked() {
     let name = "docker-28-containerd";
-    let Some(stand) = Stand::get(name) else { return };
+    let stand = Stand::get(name);
     let alone = stand.alone();
     let archive = stand.file("not-to-be-unpacked.tar");
     fs::write(&archive, that_cannot_be_unpacked("shown").archive()).unwrap();
@@ -113,6 +115,7 @@ fn docker_28_containerd_takes_what_cannot_be_unpacked() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn podman_4_refuses_what_cannot_be_unpacked() {
     what_cannot_be_unpacked_is_refused("podman", &["layer ", "contents "]);
 }
@@ -130,7 +133,7 @@ fn others_refuse_what_cannot_be_unpacked() {
 
 /// The blobs have room, and what is unpacked of them has not.
 fn a_disk_that_is_full_at_the_end_is_noticed(name: &str) {
-    let Some(stand) = Stand::small(name, 100) else { return };
+    let stand = Stand::small(name, 100);
     let (before, store) = (stand.engine().holdings().unwrap(), stand.store());
     let images = store.list().unwrap();
     let error = import(&*store, &image("full", 60 << 20)).expect_err("there is no room");
@@ -142,6 +145,7 @@ fn a_disk_that_is_full_at_the_end_is_noticed(name: &str) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_28_containerd_is_full_at_the_end() {
     a_disk_that_is_full_at_the_end_is_noticed("docker-28-containerd");
 }
@@ -166,7 +170,7 @@ fn saved(stand: &Stand, id: &ImageId) -> Vec<u8> {
 }
 
 fn a_save_that_breaks_off_is_noticed(name: &str) {
-    let Some(stand) = Stand::get(name) else { return };
+    let stand = Stand::get(name);
     let _alone = stand.alone();
     let image = image(&format!("breaks off {name}"), 300_000);
     let id = import(&*stand.store(), &image).unwrap();
@@ -182,6 +186,7 @@ fn a_save_that_breaks_off_is_noticed(name: &str) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_28_containerd_breaks_a_save_off() {
     a_save_that_breaks_off_is_noticed("docker-28-containerd");
 }
@@ -194,7 +199,7 @@ fn docker_26_containerd_breaks_a_save_off() {
 
 /// The unpacked layer is there and the image runs, as after a pull that found the layer unpacked already.
 fn a_blob_that_is_gone_is_noticed(name: &str) {
-    let Some(stand) = Stand::get(name) else { return };
+    let stand = Stand::get(name);
     let _alone = stand.alone();
     let image = image(&format!("gone {name}"), 10_000);
     let id = import(&*stand.store(), &image).unwrap();
@@ -217,6 +222,7 @@ fn a_blob_that_is_gone_is_noticed(name: &str) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_28_containerd_has_lost_a_blob() {
     a_blob_that_is_gone_is_noticed("docker-28-containerd");
 }
@@ -229,7 +235,7 @@ fn docker_26_containerd_has_lost_a_blob() {
 
 /// A file of a layer is gone from the storage of the classic engine.
 fn a_file_that_is_gone_is_noticed(name: &str) {
-    let Some(stand) = Stand::get(name) else { return };
+    let stand = Stand::get(name);
     let _alone = stand.alone();
     let before = stand.engine().holdings().unwrap();
     let image = image(&format!("file {name}"), 10_000);
@@ -245,6 +251,7 @@ fn a_file_that_is_gone_is_noticed(name: &str) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_20_has_lost_a_file() {
     a_file_that_is_gone_is_noticed("docker");
 }
@@ -258,7 +265,7 @@ fn newer_classic_stores_have_lost_a_file() {
 
 /// Docker 26 with images in containerd throws an image away when a load takes its name over.
 fn the_image_that_loses_its_name_stays(name: &str, is_thrown_away_by_a_load: bool) {
-    let Some(stand) = Stand::get(name) else { return };
+    let stand = Stand::get(name);
     let _alone = stand.alone();
     let named = |seed: &str| {
         let layer = Layer::builder().file("f", format!("{name} {seed}")).build();
@@ -284,6 +291,7 @@ fn the_image_that_loses_its_name_stays(name: &str, is_thrown_away_by_a_load: boo
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_28_containerd_keeps_what_loses_its_name() {
     the_image_that_loses_its_name_stays("docker-28-containerd", false);
 }

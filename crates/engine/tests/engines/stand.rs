@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use dsync_engine::{Store, StoreSpec, open};
 use dsync_lab::images::{Image, Layer};
-use dsync_lab::{Engine, EngineKind, EngineOptions, Lab, LabError, LoginOptions, Suite, User, packages};
+use dsync_lab::{Engine, EngineKind, EngineOptions, Lab, LoginOptions, Suite, User, packages};
 
 /// An engine.
 pub(crate) struct Stand {
@@ -20,35 +20,31 @@ pub(crate) struct Stand {
 }
 
 impl Stand {
-    /// The engine of this name, shared; `None` when a person asked for tests without engines.
-    pub(crate) fn get(name: &str) -> Option<&'static Stand> {
-        static STANDS: Mutex<BTreeMap<String, &OnceLock<Option<Stand>>>> = Mutex::new(BTreeMap::new());
+    /// The engine of this name, shared.
+    pub(crate) fn get(name: &str) -> &'static Stand {
+        static STANDS: Mutex<BTreeMap<String, &OnceLock<Stand>>> = Mutex::new(BTreeMap::new());
         let mut stands = STANDS.lock().unwrap_or_else(PoisonError::into_inner);
         // They live as long as the process, and end with it: see `dsync_lab::keeper`.
         let stand = *stands.entry(name.to_owned()).or_insert_with(|| Box::leak(Box::default()));
         drop(stands);
-        stand.get_or_init(|| Stand::start(name, None)).as_ref()
+        stand.get_or_init(|| Stand::start(name, None))
     }
 
     /// An engine of the test's own that has so many megabytes for images.
-    pub(crate) fn small(name: &str, megabytes: u32) -> Option<Stand> {
+    pub(crate) fn small(name: &str, megabytes: u32) -> Stand {
         Stand::start(name, Some(megabytes))
     }
 
-    fn start(name: &str, root_limit_mb: Option<u32>) -> Option<Stand> {
+    fn start(name: &str, root_limit_mb: Option<u32>) -> Stand {
         let kind = EngineKind::named(name).unwrap();
         let options = EngineOptions { kind, root_limit_mb };
-        match Lab::builder().host_with("alpha", options, LoginOptions::default()).start() {
-            Ok(lab) => {
-                let stand = Stand { lab, in_use: Mutex::new(()) };
-                // An engine that never had an image has no directories that could be read.
-                let first = Layer::builder().file("first", "").build();
-                stand.engine().load(&Image::untagged().layer(&first).archive()).unwrap();
-                Some(stand)
-            }
-            Err(LabError::Skipped) => None,
-            Err(error) => panic!("{name}: {error}"),
-        }
+        let lab = Lab::builder().host_with("alpha", options, LoginOptions::default()).start();
+        let lab = lab.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stand = Stand { lab, in_use: Mutex::new(()) };
+        // An engine that never had an image has no directories that could be read.
+        let first = Layer::builder().file("first", "").build();
+        stand.engine().load(&Image::untagged().layer(&first).archive()).unwrap();
+        stand
     }
 
     /// Keeps other tests away from it. One that failed has done no harm to the others.
@@ -150,8 +146,8 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// That of this machine, or of a suite; `None` when a person asked for tests without engines.
-    pub(crate) fn start(suite: Option<Suite>) -> Option<Guest> {
+    /// That of this machine, or of a suite.
+    pub(crate) fn start(suite: Option<Suite>) -> Guest {
         let none = |name: &str| (name.to_owned(), "/dev/null".to_owned());
         let login = LoginOptions {
             user: User::Guest,
@@ -159,11 +155,8 @@ impl Guest {
             ..LoginOptions::default()
         };
         let options = EngineOptions { kind: EngineKind::Podman, root_limit_mb: None };
-        let lab = match Lab::builder().host_with("alpha", options, login).start() {
-            Ok(lab) => lab,
-            Err(LabError::Skipped) => return None,
-            Err(error) => panic!("podman of a guest: {error}"),
-        };
+        let lab = Lab::builder().host_with("alpha", options, login).start();
+        let lab = lab.unwrap_or_else(|error| panic!("podman of a guest: {error}"));
         let podman = match suite {
             Some(suite) => lab.host("alpha").program_of(suite, "podman").unwrap(),
             None => {
@@ -171,7 +164,7 @@ impl Guest {
                 Guest::by_ssh(&lab)
             }
         };
-        Some(Guest { podman, _lab: lab })
+        Guest { podman, _lab: lab }
     }
 
     /// Nobody else sees the guest's home as it does.

@@ -399,4 +399,6 @@ fn random() -> io::Result<[u8; 16]> {
 }
 
 #[cfg(test)]
+mod relay_tests;
+#[cfg(test)]
 mod tests;

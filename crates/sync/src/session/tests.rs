@@ -1,5 +1,7 @@
 //! A client between two ends that say what a test has them say.
 
+mod answers;
+
 use std::sync::Mutex;
 
 use dsync_proto::{ListedConfig, ListedPlatform, Opened, Status, UnreadableImage};

@@ -68,8 +68,8 @@ struct Told {
     explain: bool,
 }
 
-fn told() -> Option<Told> {
-    let place = PathBuf::from(env::var_os(PLACE)?);
+fn told() -> Told {
+    let place = PathBuf::from(env::var_os(PLACE).expect("another test starts this one, and says where"));
     let run = fs::read_to_string(place.join("run")).unwrap();
     let mut lines = run.lines().map(str::to_owned);
     let mut next = || lines.next().unwrap();
@@ -77,7 +77,7 @@ fn told() -> Option<Told> {
     let memory = next().parse().unwrap();
     let direction = if next() == "true" { Direction::Push } else { Direction::Pull };
     let explain = next() == "true";
-    Some(Told { place, what, source, target, memory, direction, explain })
+    Told { place, what, source, target, memory, direction, explain }
 }
 
 fn wire(stream: UnixStream) -> Wire {
@@ -87,7 +87,7 @@ fn wire(stream: UnixStream) -> Wire {
 #[test]
 #[ignore = "it is an end of other tests"]
 fn as_the_agent() {
-    let Some(told) = told() else { return };
+    let told = told();
     // Under another name, so that nobody connects too early.
     let bound = told.place.join("bound");
     fs::remove_file(&bound).ok();
@@ -101,7 +101,7 @@ fn as_the_agent() {
 #[test]
 #[ignore = "it is an end of other tests"]
 fn as_the_client() {
-    let Some(told) = told() else { return };
+    let told = told();
     let stream = loop {
         match UnixStream::connect(told.place.join("socket")) {
             Ok(stream) => break stream,
@@ -162,18 +162,19 @@ fn bounded(files: u32, memory: u64, pax: bool) {
 }
 
 #[test]
+#[ignore = "takes minutes: cargo xtask test"]
 fn two_hundred_thousand_files_are_within_a_fifth_of_the_memory() {
     bounded(200_000, MEMORY / 5, false);
 }
 
 #[test]
-#[ignore = "takes minutes, and 6 GB of disk"]
+#[ignore = "takes minutes, and 6 GB of disk: cargo xtask test --all-engines"]
 fn a_million_files_are_within_the_memory() {
     bounded(1_000_000, MEMORY, false);
 }
 
 #[test]
-#[ignore = "takes minutes, and 9 GB of disk"]
+#[ignore = "takes minutes, and 9 GB of disk: cargo xtask test --all-engines"]
 fn a_million_files_with_pax_headers_are_within_the_memory() {
     bounded(1_000_000, MEMORY, true);
 }

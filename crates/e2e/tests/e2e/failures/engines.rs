@@ -18,8 +18,9 @@ fn clients() -> Vec<PathBuf> {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn no_engine_here() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     // As on a machine that has none: in a mount namespace of its own, they are no programs.
     let hide = clients().into_iter().map(|file| format!("mount --bind /dev/null {}; ", file.display()));
     let script = format!("set -e; {}exec \"$@\"", hide.collect::<String>());
@@ -38,9 +39,10 @@ fn no_engine_here() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn no_engine_there() {
     let login = LoginOptions { absent: clients(), ..LoginOptions::default() };
-    let Some(bench) = Bench::builder().login(login).start() else { return };
+    let bench = Bench::builder().login(login).start();
     let remote = bench.remote();
     for method in ["delta", "stream"] {
         bench
@@ -56,8 +58,9 @@ fn no_engine_there() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_engine_that_is_down() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (remote, down) = (bench.remote(), "docker -H unix:///no/such.sock");
     let sentence = "the container engine does not answer: Cannot connect to the Docker daemon";
     bench
@@ -75,9 +78,10 @@ fn an_engine_that_is_down() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_engine_that_is_closed_to_this_user() {
     let login = LoginOptions { user: User::Guest, ..LoginOptions::default() };
-    let Some(bench) = Bench::builder().login(login).fresh().start() else { return };
+    let bench = Bench::builder().login(login).fresh().start();
     let sentence = "no permission to talk to the container engine: ";
     for method in ["delta", "stream"] {
         bench
@@ -101,8 +105,9 @@ fn an_engine_that_is_closed_to_this_user() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_image_that_is_not_there_names_those_that_are_near() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     for side in [bench.here(), bench.there()] {
         side.put(&bench.image("website:1").layer(&layer("failures-near", 1_000)));
     }
@@ -124,8 +129,9 @@ pub(crate) fn in_front_of_docker(bin: &Path, script: &str) {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_image_that_goes_between_the_report_and_the_sync() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let (old, new) = (layer("failures-goes-old", 1_000), layer("failures-goes-new", 50_000));
     let old = bench.image("web:1").layer(&old);
     let new = bench.image("web:1").layer(&new);
@@ -147,8 +153,9 @@ fn an_image_that_goes_between_the_report_and_the_sync() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn an_image_that_is_built_on_and_goes_before_the_load() {
-    let Some(bench) = Bench::start() else { return };
+    let bench = Bench::start();
     let shared = layer("failures-shared", 50_000);
     let old = bench.image("old:1").layer(&shared);
     let new = bench.image("web:1").layer(&shared).layer(&layer("failures-shared-new", 1_000));
@@ -167,8 +174,9 @@ fn an_image_that_is_built_on_and_goes_before_the_load() {
 }
 
 #[test]
+#[ignore = "needs engines: cargo xtask test"]
 fn a_source_that_breaks_in_the_middle_of_a_save() {
-    let Some(bench) = Bench::alone() else { return };
+    let bench = Bench::alone();
     let old = bench.image("web:1").layer(&layer("failures-breaks-old", 1_000));
     let new = bench.image("web:1").layer(&layer("failures-breaks-new", 30_000_000));
     bench.here().put(&old);

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -65,14 +65,10 @@ impl Account {
     }
 
     /// One of another user than the one who runs the test, for whom that takes root.
-    fn of_alice(test: &str) -> Option<Account> {
-        if !rustix::process::geteuid().is_root() {
-            ignored(test, "it needs root, to be several users");
-            return None;
-        }
+    fn of_alice() -> Account {
         let account = Account { uid: Some(ALICE), ..Account::new() };
-        chown(account.home(), Some(ALICE), Some(ALICE)).unwrap();
-        Some(account)
+        chown(account.home(), Some(ALICE), Some(ALICE)).expect("root can be several users");
+        account
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -223,33 +219,19 @@ fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(OsStr::new(PROGRAMS)).map(|folder| folder.join(program)).find(|file| file.exists())
 }
 
-/// Says so on the real standard error, which the harness does not keep to itself.
-fn ignored(test: &str, why: &str) {
-    writeln!(io::stderr(), "test bootstrap::script_tests::{test} ... ignored, {why}").unwrap();
-}
-
-/// Shells that may be `/bin/sh` somewhere, as far as they are installed.
-fn shells(test: &str) -> Vec<Vec<&'static str>> {
-    let all = [
-        &["dash"][..],
-        &["bash", "--posix"],
-        &["busybox", "sh"],
-        &["mksh"],
-        &["ksh93"],
-        &["yash", "--posixly-correct"],
-        &["zsh", "--emulate", "sh"],
-    ];
-    installed(test, &all)
-}
-
-fn installed(test: &str, all: &[&[&'static str]]) -> Vec<Vec<&'static str>> {
-    let (found, missing): (Vec<&[&str]>, Vec<&[&str]>) =
-        all.iter().partition(|shell| find(shell[0]).is_some());
-    if !missing.is_empty() {
-        ignored(test, &format!("as for {missing:?}: not installed"));
-    }
-    assert!(!found.is_empty());
-    found.into_iter().map(|shell| shell.to_vec()).collect()
+/// A test for each shell. `sh` is everywhere; the others are ignored unless they are asked for.
+macro_rules! for_shells {
+    ($holds:ident: $($(#[$ignored:meta])? $shell:ident $words:expr;)*) => {
+        mod $holds {
+            $(
+                #[test]
+                $(#[$ignored])?
+                fn $shell() {
+                    super::$holds(&$words);
+                }
+            )*
+        }
+    };
 }
 
 #[test]
@@ -266,34 +248,50 @@ fn the_command_is_short() {
     assert!(len <= 1_500, "{len}");
 }
 
-#[test]
-fn a_host_is_given_the_agent_once_whatever_its_sh() {
-    for shell in shells("a_host_is_given_the_agent_once_whatever_its_sh") {
-        let account = Account::of_shell(&shell);
-        account.contact(b"0 -\n").asks_for_the_agent();
-        let first = account.contact(&upload(&agent("new")));
-        first.asks_for_the_agent();
-        let home = account.home().display().to_string();
-        let says = format!("new runs in {home}, umask 0022\n");
-        // Some write their umask with three digits.
-        assert!(first.out.replace("umask 022", "umask 0022").ends_with(&says), "{shell:?}: {first:?}");
-        assert_eq!(first.err, "", "{shell:?}");
-        let second = account.contact(b"");
-        second.runs("new");
-        assert_eq!(second.err, "", "{shell:?}");
-        assert_eq!(mode(&account.home().join(".cache")), 0o700, "{shell:?}");
-        assert_eq!(mode(&account.folder()), 0o700, "{shell:?}");
-        let left: Vec<_> = fs::read_dir(account.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, [agent_name().as_str()], "{shell:?}");
-        assert_eq!(mode(&account.folder().join(agent_name())), 0o700, "{shell:?}");
-    }
+fn a_host_is_given_the_agent_once(shell: &[&str]) {
+    let account = Account::of_shell(shell);
+    account.contact(b"0 -\n").asks_for_the_agent();
+    let first = account.contact(&upload(&agent("new")));
+    first.asks_for_the_agent();
+    let home = account.home().display().to_string();
+    let says = format!("new runs in {home}, umask 0022\n");
+    // Some write their umask with three digits.
+    assert!(first.out.replace("umask 022", "umask 0022").ends_with(&says), "{first:?}");
+    assert_eq!(first.err, "");
+    let second = account.contact(b"");
+    second.runs("new");
+    assert_eq!(second.err, "");
+    assert_eq!(mode(&account.home().join(".cache")), 0o700);
+    assert_eq!(mode(&account.folder()), 0o700);
+    let left: Vec<_> = fs::read_dir(account.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, [agent_name().as_str()]);
+    assert_eq!(mode(&account.folder().join(agent_name())), 0o700);
+}
+
+// Shells that are `/bin/sh` somewhere.
+for_shells! { a_host_is_given_the_agent_once:
+    sh ["sh"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    dash ["dash"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    bash ["bash", "--posix"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    busybox ["busybox", "sh"];
+    #[ignore = "one of all shells: cargo xtask test --all-engines"]
+    mksh ["mksh"];
+    #[ignore = "one of all shells: cargo xtask test --all-engines"]
+    ksh93 ["ksh93"];
+    #[ignore = "one of all shells: cargo xtask test --all-engines"]
+    yash ["yash", "--posixly-correct"];
+    #[ignore = "one of all shells: cargo xtask test --all-engines"]
+    zsh ["zsh", "--emulate", "sh"];
 }
 
 /// As on Alpine, where `ls`, `id`, `head` and the others are its own.
 #[test]
+#[ignore = "needs other shells: cargo xtask test"]
 fn the_programs_of_busybox_will_do() {
-    let test = "the_programs_of_busybox_will_do";
-    let Some(busybox) = find("busybox") else { return ignored(test, "busybox is not installed") };
+    let busybox = find("busybox").expect("busybox is installed");
     let account = Account::of_shell(&["busybox", "sh"]);
     let bin = account.path("bin");
     account.make(&bin, 0o755);
@@ -307,18 +305,30 @@ fn the_programs_of_busybox_will_do() {
     account.contact(b"").asks_for_the_agent();
 }
 
-#[test]
-fn every_login_shell_runs_the_command() {
-    let test = "every_login_shell_runs_the_command";
-    let all =
-        [&["sh"][..], &["dash"], &["bash"], &["busybox", "ash"], &["fish"], &["tcsh"], &["zsh"], &["mksh"]];
-    for shell in installed(test, &all) {
-        let account = Account::new();
-        let first = account.log_in(&shell, &upload(&agent("new")));
-        first.asks_for_the_agent();
-        assert!(first.out.contains("\nnew runs in "), "{shell:?}: {first:?}");
-        account.log_in(&shell, b"").runs("new");
-    }
+fn a_login_shell_runs_the_command(shell: &[&str]) {
+    let account = Account::new();
+    let first = account.log_in(shell, &upload(&agent("new")));
+    first.asks_for_the_agent();
+    assert!(first.out.contains("\nnew runs in "), "{first:?}");
+    account.log_in(shell, b"").runs("new");
+}
+
+for_shells! { a_login_shell_runs_the_command:
+    sh ["sh"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    dash ["dash"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    bash ["bash"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    busybox ["busybox", "ash"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    fish ["fish"];
+    #[ignore = "needs other shells: cargo xtask test"]
+    tcsh ["tcsh"];
+    #[ignore = "one of all shells: cargo xtask test --all-engines"]
+    zsh ["zsh"];
+    #[ignore = "one of all shells: cargo xtask test --all-engines"]
+    mksh ["mksh"];
 }
 
 #[test]
@@ -483,8 +493,9 @@ fn names_of_places_are_taken_literally() {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn without_a_place_the_host_says_so() {
-    let Some(account) = Account::of_alice("without_a_place_the_host_says_so") else { return };
+    let account = Account::of_alice();
     for place in ["var-tmp", "tmp", "shm"] {
         set_mode(&account.path(place), 0o755);
     }
@@ -498,8 +509,9 @@ fn without_a_place_the_host_says_so() {
 type Prepare = fn(&Account);
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn nothing_of_another_user_is_run() {
-    let Some(account) = Account::of_alice("nothing_of_another_user_is_run") else { return };
+    let account = Account::of_alice();
     let everything: [(&str, Prepare); 4] = [
         ("a directory", |account| {
             let folder = account.shared("var-tmp");
@@ -523,7 +535,7 @@ fn nothing_of_another_user_is_run() {
         }),
     ];
     for (what, prepare) in everything {
-        let Some(account) = Account::of_alice("") else { return };
+        let account = Account::of_alice();
         // The home is no place for it.
         symlink("/nowhere", account.home().join(".cache")).unwrap();
         prepare(&account);
@@ -539,10 +551,9 @@ fn nothing_of_another_user_is_run() {
 
 /// Another user exchanges a link to a directory of the account's with a directory of his own, as fast as he can.
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn a_link_that_is_exchanged_meanwhile_gets_nothing_run() {
-    let Some(account) = Account::of_alice("a_link_that_is_exchanged_meanwhile_gets_nothing_run") else {
-        return;
-    };
+    let account = Account::of_alice();
     // Without the sticky bit, so that the kernel's protection of links does not take part: not every system has one.
     set_mode(&account.path("var-tmp"), 0o777);
     symlink("/nowhere", account.home().join(".cache")).unwrap();

@@ -1,9 +1,8 @@
-//! `cargo xtask bench-report`: how long the report of a source with many images takes, by the kind of its store.
+//! `cargo xtask bench report`: how long the report of a source with many images takes, by the kind of its store.
 //!
 //! The images are tiny and share a layer: what counts is how many there are.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dsync_e2e::Bench;
@@ -12,11 +11,13 @@ use dsync_lab::images::{Image, Layer, archive_of};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bench::conditions::{Conditions, commits, days};
-use crate::bench::record::{self as records, median};
-use crate::end::{End, title};
+use super::Out;
+use super::conditions::{Conditions, measured};
+use super::end::{End, title};
+use super::record::{Case, Record, Records};
+use crate::table::{Table, median};
 use crate::units::bytes;
-use crate::{Result, shell, show, workspace};
+use crate::{Result, shell, show};
 
 /// The kinds of store that list images each in its own way.
 const KINDS: [&str; 5] = ["docker", "podman", "docker-26-containerd", "docker-28-containerd", "oci"];
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What to measure.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub(super) struct Options {
     /// Kinds of store at the source
     #[arg(long, value_name = "KINDS", value_parser = KINDS, value_delimiter = ',')]
     #[arg(default_values = KINDS)]
@@ -38,20 +39,20 @@ pub(crate) struct Options {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     runs: usize,
 
-    /// Where results go, in place of those of these kinds [default: docs/benchmarks]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: Out,
 }
 
 /// One report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Record {
-    kind: String,
-    version: String,
+pub(super) struct Report {
+    /// The kind of store at the source.
+    store: String,
     images: usize,
-    date: String,
-    commit: String,
-    machine: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Figures {
     /// On the wire, both ways.
     bytes: u64,
     seconds: f64,
@@ -59,43 +60,45 @@ struct Record {
     client_seconds: Option<f64>,
 }
 
+impl Case for Report {
+    const KIND: &'static str = "report";
+    type Figures = Figures;
+    type Place = Option<usize>;
+
+    fn place(&self) -> Option<usize> {
+        KINDS.iter().position(|kind| *kind == self.store)
+    }
+
+    fn documents(records: &[Record<Report>]) -> Vec<(&'static str, String)> {
+        vec![("report.md", document(records))]
+    }
+}
+
 /// Measures, and writes down.
-pub(crate) fn run(options: &Options) -> Result {
-    let out = options.out.clone().unwrap_or_else(|| workspace::root().join("docs/benchmarks"));
-    fs::create_dir_all(&out)?;
-    let Conditions { date, commit, machine } = Conditions::now()?;
+pub(super) fn run(options: &Options) -> Result {
+    let dir = options.out.dir();
+    let mut records = Records::open(&dir)?;
+    let conditions = Conditions::now()?;
     show::note(dsync_e2e::program().display());
     let archive = archive_of(&images(options.images));
-    let file = out.join("report.jsonl");
-    let is_new = |kind: &str| options.kinds.iter().any(|asked| asked == kind);
-    let mut all: Vec<Record> = records::read(&file)?;
-    all.retain(|record| !is_new(&record.kind));
-    for kind in KINDS.into_iter().filter(|kind| is_new(kind)) {
+    for kind in KINDS.into_iter().filter(|kind| options.kinds.iter().any(|asked| asked == kind)) {
         let [source, target] = [End::start(kind)?, End::start("oci")?];
         put(&source, &archive)?;
+        let conditions = conditions.with([source.version()?, target.version()?]);
         let client_seconds = source.store.engine().map(client).transpose()?;
+        let mut new = Vec::new();
         for _ in 0..options.runs {
             let (bytes, seconds) = measure(&source, &target, options.images)?;
             println!("{kind:<24} {seconds:>6.1} s");
-            all.push(Record {
-                kind: kind.to_owned(),
-                version: source.version()?,
-                images: options.images,
-                date: date.clone(),
-                commit: commit.clone(),
-                machine: machine.clone(),
-                bytes,
-                seconds,
-                client_seconds,
-            });
+            let case = Report { store: kind.to_owned(), images: options.images };
+            let figures = Figures { bytes, seconds, client_seconds };
+            new.push(Record { conditions: conditions.clone(), case, figures });
         }
+        records.add(new)?;
         target.end()?;
         source.end()?;
     }
-    records::write(&file, &all)?;
-    fs::write(out.join("report.md"), document(&all))?;
-    show::note(format_args!("\n{}", out.join("report.md").display()));
-    Ok(())
+    super::finish(&dir.join("report.md"), &[])
 }
 
 /// So many images, no two of them the same.
@@ -130,7 +133,6 @@ fn client(engine: &Engine) -> Result<f64> {
 /// The bytes and the seconds of one report, to a target that has nothing.
 fn measure(source: &End, target: &End, images: usize) -> Result<(u64, f64)> {
     let bench = Bench::builder().between(&target.station, &source.station).patience(PATIENCE).start();
-    let bench = bench.ok_or("the environment says that there are to be no engines")?;
     let [here, there] = [target, source].map(|end| end.store.spec());
     let ran = bench.pull(&["--docker", &here, "--remote-docker", &there, "--report"]);
     let listed = ran.out.lines().count();
@@ -140,38 +142,35 @@ fn measure(source: &End, target: &End, images: usize) -> Result<(u64, f64)> {
     Ok((ran.wire.bytes(), ran.took.as_secs_f64()))
 }
 
-fn document(all: &[Record]) -> String {
-    let conditions = match (all.first(), days(all.iter().map(|record| record.date.as_str()))) {
-        (Some(Record { machine, images, .. }), Some(days)) => format!(
-            "Measured with `cargo xtask bench-report` {days} ({}) on {machine}: the report of {images} \
-             tiny images at the source, all of the same layer",
-            commits(all.iter().map(|record| record.commit.as_str()))
-        ),
-        _ => return "# A report of many images\n\nNothing has been measured yet.\n".to_owned(),
+fn document(all: &[Record<Report>]) -> String {
+    let conditions: Vec<&Conditions> = all.iter().map(|record| &record.conditions).collect();
+    let (Some(first), Some(measured)) = (all.first(), measured(Report::KIND, &conditions)) else {
+        return "# A report of many images\n\nNothing has been measured yet.\n".to_owned();
     };
-    let mut text = format!(
-        "# A report of many images\n\n{conditions}, of which the target, an OCI layout, has none; the agent is in place. \
-         *Listed by its client* is what `docker images` or `podman images` took before, once; the others are medians.\n\n\
-         | source | report | on the wire | listed by its client |\n|---|--:|--:|--:|\n"
-    );
+    let mut table = Table::new(&["source"], &["report", "on the wire", "listed by its client"]);
     for kind in KINDS {
-        let of = || all.iter().filter(move |record| record.kind == kind);
-        let (Some(first), Some(seconds), Some(wire)) = (
-            of().next(),
-            median(of().map(|record| record.seconds)),
-            median(of().map(|record| record.bytes as f64)),
-        ) else {
-            continue;
+        let of = |figure: fn(&Figures) -> Option<f64>| {
+            let records = all.iter().filter(|record| record.case.store == kind);
+            median(records.filter_map(|record| figure(&record.figures)))
         };
-        let client = median(of().filter_map(|record| record.client_seconds));
-        text += &format!(
-            "| {} | {seconds:.1} s | {} | {} |\n",
-            title(kind, &first.version),
+        let first = all.iter().find(|record| record.case.store == kind);
+        let (seconds, wire) = (of(|figures| Some(figures.seconds)), of(|figures| Some(figures.bytes as f64)));
+        let (Some(first), Some(seconds), Some(wire)) = (first, seconds, wire) else { continue };
+        let client = of(|figures| figures.client_seconds);
+        table.row([
+            title(kind, &first.conditions.versions[0]),
+            format!("{seconds:.1} s"),
             bytes(wire as u64),
-            client.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default()
-        );
+            client.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default(),
+        ]);
     }
-    text
+    format!(
+        "# A report of many images\n\n{measured}: the report of {} tiny images at the source, all of the same layer, \
+         of which the target, an OCI layout, has none; the agent is in place. *Listed by its client* is what \
+         `docker images` or `podman images` took before, once; the others are medians.\n\n{}",
+        first.case.images,
+        table.text()
+    )
 }
 
 #[cfg(test)]
@@ -188,14 +187,13 @@ mod tests {
     #[test]
     fn a_store_has_its_line() {
         let record = |kind: &str, seconds, client_seconds| Record {
-            kind: kind.to_owned(),
-            images: 2000,
-            date: "2024-02-29".to_owned(),
-            version: "28.5.2".to_owned(),
-            bytes: 100_000,
-            seconds,
-            client_seconds,
-            ..Record::default()
+            conditions: Conditions {
+                date: "2024-02-29".to_owned(),
+                versions: ["28.5.2".to_owned(), String::new()],
+                ..Conditions::default()
+            },
+            case: Report { store: kind.to_owned(), images: 2000 },
+            figures: Figures { bytes: 100_000, seconds, client_seconds },
         };
         let text = document(&[
             record("oci", 2.0, None),

@@ -11,10 +11,12 @@ use super::archive::Archive;
 use super::cable::{Cable, LAN};
 use super::homes::Homes;
 use super::method::{Ends, Method, Way};
-use super::pair::{Pair, Supply};
-use super::record::{FIRST_CONTACT, NO_CABLE, REPORT, Record, Scenario, UP_TO_DATE, median, of};
-use super::results::Results;
+use super::record::{FIRST_CONTACT, Figures, NO_CABLE, REPORT, Record, Run, Scenario, UP_TO_DATE, of};
 use super::sample::{End, Sampler};
+use crate::bench::conditions::Conditions;
+use crate::bench::pair::{Pair, Supply};
+use crate::bench::record::Records;
+use crate::table::median;
 use crate::units::{bytes, duration};
 use crate::{Result, show};
 
@@ -26,8 +28,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) methods: Vec<&'static Method>,
     /// By this in their environment the processes at the source are known.
     pub(crate) mark: String,
-    /// A record with date, commit and machine.
-    pub(crate) blank: Record,
+    pub(crate) conditions: Conditions,
 }
 
 /// What is to be moved, and what is known of it.
@@ -41,7 +42,7 @@ struct Case<'a> {
 
 impl Bench<'_> {
     /// Measures all that is asked for; returns what failed.
-    pub(crate) fn all(&self, results: &mut Results) -> Result<Vec<String>> {
+    pub(crate) fn all(&self, results: &mut Records<Run>) -> Result<Vec<String>> {
         let mut failures = Vec::new();
         if self.is_ours_measured() {
             results.add(self.first_contact()?)?;
@@ -73,26 +74,30 @@ impl Bench<'_> {
     /// The report with no agent at the source, and with one.
     fn first_contact(&self) -> Result<Vec<Record>> {
         let Some(pair) = self.options.pairs.first() else { return Ok(Vec::new()) };
-        let blank = Record { pair: pair.name.to_owned(), cable: LAN.name.to_owned(), ..self.blank.clone() };
         let report = |name: &str| {
-            let blank = Record { method: name.to_owned(), ..blank.clone() };
-            self.measure(blank, 0, self.ends.docker_sync(self.ends.source.alias(), &["--report"]))
+            let run = Run {
+                pair: pair.name.to_owned(),
+                cable: LAN.name.to_owned(),
+                method: name.to_owned(),
+                ..Run::default()
+            };
+            self.measure(run, 0, self.ends.docker_sync(self.ends.source.alias(), &["--report"]))
         };
         Ok(vec![report(FIRST_CONTACT)?, report(REPORT)?])
     }
 
     /// Figures that need no run, but for those that are known for these images.
-    fn computed(&self, case: Case<'_>, results: &Results) -> Result<Vec<Record>> {
+    fn computed(&self, case: Case<'_>, results: &Records<Run>) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         for method in self.methods_of(case.scenario) {
             let Way::Computed(figure) = method.way else { continue };
-            let blank = self.blank(case, method.name, NO_CABLE);
-            let mut known = of(results.records(), case.pair.name, case.scenario, method.name);
-            if !known.any(|record| record.images == blank.images) {
+            let run = of_case(case, method.name, NO_CABLE);
+            let mut known = of(results.all(), case.pair.name, case.scenario, method.name);
+            if !known.any(|record| record.case.images == run.images) {
                 let start = Instant::now();
-                let record = Record { down: figure(case.old, case.new)?, ..blank };
-                report(&label(&record, 0), &record, start.elapsed().as_secs_f64());
-                records.push(record);
+                let figures = Figures { down: figure(case.old, case.new)?, ..Figures::default() };
+                report(&label(&run, 0), &figures, start.elapsed().as_secs_f64());
+                records.push(Record { conditions: self.conditions.clone(), case: run, figures });
             }
         }
         Ok(records)
@@ -130,7 +135,7 @@ impl Bench<'_> {
         case: Case<'_>,
         cable: &Cable,
         homes: &Homes,
-        results: &Results,
+        results: &Records<Run>,
         failures: &mut Vec<String>,
     ) -> Result<Vec<Record>> {
         let (source, target) = (self.ends.source.engine(), self.ends.target.engine());
@@ -140,23 +145,23 @@ impl Bench<'_> {
             self.remember_link(&alias, case, homes)?;
         }
         let mut records = Vec::new();
-        for run in 0..cable.runs(self.options.runs) {
+        for number in 0..cable.runs(self.options.runs) {
             for method in self.run_methods(case) {
-                let blank = self.blank(case, method.name, cable.name);
+                let run = of_case(case, method.name, cable.name);
                 let Some(command) = self.ends.command(method, &alias, case.pair, case.scenario) else {
                     continue;
                 };
-                if let Some(seconds) = self.too_long(&blank, cable, results) {
-                    println!("{:<44} would take {seconds:.0} s, left out", label(&blank, run));
+                if let Some(seconds) = self.too_long(&run, cable, results) {
+                    println!("{:<44} would take {seconds:.0} s, left out", label(&run, number));
                     continue;
                 }
                 target.remove_image(new)?;
                 if method.is_ours() {
                     homes.restore()?;
                 }
-                match self.measure(blank.clone(), run, command) {
+                match self.measure(run.clone(), number, command) {
                     Ok(_) if target.image_id(new) != source.image_id(new) => {
-                        failures.push(format!("{}: {new} did not arrive", label(&blank, run)));
+                        failures.push(format!("{}: {new} did not arrive", label(&run, number)));
                     }
                     Ok(record) => records.push(record),
                     Err(error) => failures.push(error.to_string()),
@@ -165,8 +170,8 @@ impl Bench<'_> {
         }
         let is_there = target.image_id(new) == source.image_id(new);
         if case.scenario == Scenario::Update && *cable == *LAN && self.is_ours_measured() && is_there {
-            let blank = self.blank(case, UP_TO_DATE, cable.name);
-            records.push(self.measure(blank, 0, self.ends.docker_sync(&alias, &[new]))?);
+            let run = of_case(case, UP_TO_DATE, cable.name);
+            records.push(self.measure(run, 0, self.ends.docker_sync(&alias, &[new]))?);
         }
         target.remove_image(new)?;
         Ok(records)
@@ -183,15 +188,15 @@ impl Bench<'_> {
     }
 
     /// How many seconds a run would take at least, when that is more than a person wants to wait.
-    fn too_long(&self, blank: &Record, cable: &Cable, results: &Results) -> Option<f64> {
-        let known = of(results.records(), &blank.pair, blank.scenario, &blank.method);
-        let seconds = cable.seconds(median(known.map(|record| record.bytes() as f64))?);
+    fn too_long(&self, run: &Run, cable: &Cable, results: &Records<Run>) -> Option<f64> {
+        let known = of(results.all(), &run.pair, run.scenario, &run.method);
+        let seconds = cable.seconds(median(known.map(|record| record.figures.bytes() as f64))?);
         (seconds > self.options.longest as f64).then_some(seconds)
     }
 
     /// Runs a command, with all eyes on it.
-    fn measure(&self, blank: Record, run: usize, mut command: Command) -> Result<Record> {
-        let label = label(&blank, run);
+    fn measure(&self, case: Run, number: usize, mut command: Command) -> Result<Record> {
+        let label = label(&case, number);
         let sampler = Sampler::start(self.sampled(&label));
         let start = Instant::now();
         let result = finish(command.env("WIRE_LABEL", &label), &label);
@@ -199,16 +204,15 @@ impl Bench<'_> {
         let [source, target] = sampler.stop()?;
         result?;
         let wire = self.ends.lab.wire(&label)?;
-        let record = Record {
+        let figures = Figures {
             up: wire.up,
             down: wire.down,
             seconds: Some(seconds),
             source: Some(source),
             target: Some(target),
-            ..blank
         };
-        report(&label, &record, seconds);
-        Ok(record)
+        report(&label, &figures, seconds);
+        Ok(Record { conditions: self.conditions.clone(), case, figures })
     }
 
     fn sampled(&self, label: &str) -> [End; 2] {
@@ -218,17 +222,6 @@ impl Bench<'_> {
             engine_temp: host.engine().root().join("tmp"),
         };
         [end(self.mark.clone(), self.ends.source), end(format!("WIRE_LABEL={label}"), self.ends.target)]
-    }
-
-    fn blank(&self, case: Case<'_>, method: &str, cable: &str) -> Record {
-        Record {
-            pair: case.pair.name.to_owned(),
-            scenario: case.scenario,
-            cable: cable.to_owned(),
-            method: method.to_owned(),
-            images: [case.old, case.new].map(|archive| archive.short_id().to_owned()),
-            ..self.blank.clone()
-        }
     }
 
     fn keep_homes(&self) -> Result<Homes> {
@@ -262,17 +255,27 @@ fn finish(command: &mut Command, label: &str) -> Result {
     Err(format!("{label} failed: {said}").into())
 }
 
-/// What a run is called.
-fn label(record: &Record, run: usize) -> String {
-    let scenario = match record.scenario {
+fn of_case(case: Case<'_>, method: &str, cable: &str) -> Run {
+    Run {
+        pair: case.pair.name.to_owned(),
+        scenario: case.scenario,
+        cable: cable.to_owned(),
+        method: method.to_owned(),
+        images: [case.old, case.new].map(|archive| archive.short_id().to_owned()),
+    }
+}
+
+/// The name of a run, by which the wire knows it.
+fn label(run: &Run, number: usize) -> String {
+    let scenario = match run.scenario {
         Scenario::Update => "",
         Scenario::Blind => "/blind",
         Scenario::Cold => "/cold",
     };
-    format!("{}{scenario}/{}/{}/{run}", record.pair, record.cable, record.method)
+    format!("{}{scenario}/{}/{}/{number}", run.pair, run.cable, run.method)
 }
 
-fn report(label: &str, record: &Record, seconds: f64) {
+fn report(label: &str, figures: &Figures, seconds: f64) {
     let time = duration(std::time::Duration::from_secs_f64(seconds));
-    println!("{label:<44} {:>8} {time:>12}", bytes(record.bytes()));
+    println!("{label:<44} {:>8} {time:>12}", bytes(figures.bytes()));
 }

@@ -2,8 +2,9 @@
 
 use super::cable::{CABLES, Cable, LAN, WAN};
 use super::method::{DOCKER_SYNC, DOCKER_SYNC_MAX, METHODS, Method, RSYNC, SAVE_ZSTD, SAVE_ZSTD_T0};
-use super::pair::{PAIRS, Pair};
-use super::record::{FIRST_CONTACT, REPORT, Record, Scenario, UP_TO_DATE, median, of};
+use super::record::{FIRST_CONTACT, REPORT, Record, Scenario, UP_TO_DATE, of};
+use crate::bench::pair::{PAIRS, Pair};
+use crate::table::median;
 use crate::units::bytes;
 
 /// An image that is there already costs at most so many bytes.
@@ -30,7 +31,7 @@ pub(crate) struct Bar {
 pub(crate) fn bars(records: &[Record]) -> Vec<Bar> {
     let mut bars: Vec<Bar> = PAIRS.iter().flat_map(|pair| Figures { records, pair }.bars()).collect();
     // What the first contact costs does not depend on the pair; a run of the benchmark has one.
-    let wire = |name| median(records.iter().filter(|record| record.method == name).map(bytes_of));
+    let wire = |name| median(records.iter().filter(|record| record.case.method == name).map(bytes_of));
     if let Some((first, again)) = wire(FIRST_CONTACT).zip(wire(REPORT)) {
         bars.push(of_bytes("upload of the agent, once a host".to_owned(), first - again, UPLOAD_BAR));
     }
@@ -105,10 +106,14 @@ impl Figures<'_> {
     /// The largest process of docker-sync in any run.
     fn memory(&self) -> Option<f64> {
         let ours = |record: &&Record| {
-            METHODS.iter().any(|method| method.is_ours() && method.name == record.method)
-                && record.pair == self.pair.name
+            METHODS.iter().any(|method| method.is_ours() && method.name == record.case.method)
+                && record.case.pair == self.pair.name
         };
-        let peaks = self.records.iter().filter(ours).flat_map(|record| [&record.source, &record.target]);
+        let peaks = self
+            .records
+            .iter()
+            .filter(ours)
+            .flat_map(|record| [&record.figures.source, &record.figures.target]);
         peaks.flatten().map(|peaks| peaks.memory as f64).reduce(f64::max)
     }
 
@@ -117,11 +122,12 @@ impl Figures<'_> {
     }
 
     fn time(&self, scenario: Scenario, method: &Method, cable: &str) -> Option<f64> {
-        median(self.runs(scenario, method, cable).filter_map(|record| record.seconds))
+        median(self.runs(scenario, method, cable).filter_map(|record| record.figures.seconds))
     }
 
     fn runs(&self, scenario: Scenario, method: &Method, cable: &str) -> impl Iterator<Item = &Record> {
-        of(self.records, self.pair.name, scenario, method.name).filter(move |record| record.cable == cable)
+        of(self.records, self.pair.name, scenario, method.name)
+            .filter(move |record| record.case.cable == cable)
     }
 }
 
@@ -131,7 +137,7 @@ fn over(cable: &Cable) -> String {
 }
 
 fn bytes_of(record: &Record) -> f64 {
-    record.bytes() as f64
+    record.figures.bytes() as f64
 }
 
 fn of_bytes(what: String, figure: f64, limit: f64) -> Bar {
@@ -140,25 +146,22 @@ fn of_bytes(what: String, figure: f64, limit: f64) -> Bar {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::update;
+    use super::super::sample::Peaks;
     use super::*;
-    use crate::bench::sample::Peaks;
 
-    fn record(scenario: Scenario, cable: &str, method: &str, up: u64, seconds: f64) -> Record {
-        Record {
-            pair: "appcode".to_owned(),
-            scenario,
-            cable: cable.to_owned(),
-            method: method.to_owned(),
-            up,
-            seconds: Some(seconds),
-            ..Record::default()
-        }
+    fn record(scenario: Scenario, cable: &str, method: &str, bytes: u64, seconds: f64) -> Record {
+        let mut record = update("appcode", cable, method, bytes, Some(seconds));
+        record.case.scenario = scenario;
+        record
     }
 
     #[test]
     fn medians_are_held_against_their_bars() {
         let update = |cable, method, up, seconds| record(Scenario::Update, cable, method, up, seconds);
         let cold = |method, up, seconds| record(Scenario::Cold, "lan", method, up, seconds);
+        let mut large = update("1M", "docker-sync", 0, 1.0);
+        large.figures.source = Some(Peaks { memory: 300 << 20, ..Peaks::default() });
         let records = [
             update("lan", "docker-sync-max", 15_000, 1.0),
             update("20M", "docker-sync-max", 16_001, 1.0),
@@ -171,10 +174,7 @@ mod tests {
             cold("docker-sync", 85_000_000, 4.0),
             cold("save-zstd-t0", 86_000_000, 3.0),
             update("lan", UP_TO_DATE, 20_001, 1.0),
-            Record {
-                source: Some(Peaks { memory: 300 << 20, ..Peaks::default() }),
-                ..update("1M", "docker-sync", 0, 1.0)
-            },
+            large,
             update("lan", FIRST_CONTACT, 1_000_000, 1.0),
             update("lan", REPORT, 8_000, 1.0),
         ];

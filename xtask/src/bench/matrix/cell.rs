@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use dsync_e2e::{Bench, Ran, Sameness};
 
-use super::record::{Record, Same};
+use super::{Figures, Same};
 use crate::Result;
+use crate::bench::end::{End, name};
 use crate::bench::pair::Pair;
-use crate::end::{End, name};
+
+type Measured = ([String; 2], Figures);
 
 /// More than any sync takes, on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Measures a cell; of the record all that is found out here.
-pub(crate) fn measure(source: &End, to: &'static str, pair: &Pair, compression: &str) -> Result<Record> {
+/// Measures a cell: the releases of its engines, and its figures.
+pub(super) fn measure(source: &End, to: &'static str, pair: &Pair, compression: &str) -> Result<Measured> {
     let target = End::start(to)?;
     // What the tests' parts find wrong is a panic, which is the end of a test; here it is that of a cell.
     let figures = catch_unwind(AssertUnwindSafe(|| update(source, &target, pair, compression)));
@@ -23,9 +25,8 @@ pub(crate) fn measure(source: &End, to: &'static str, pair: &Pair, compression: 
     figures
 }
 
-fn update(source: &End, target: &End, pair: &Pair, compression: &str) -> Result<Record> {
+fn update(source: &End, target: &End, pair: &Pair, compression: &str) -> Result<Measured> {
     let bench = Bench::builder().between(&target.station, &source.station).patience(PATIENCE).start();
-    let bench = bench.ok_or("the environment says that there are to be no engines")?;
     let [here, there] = [target, source].map(|end| end.store.spec());
     let stores = ["--docker", &here, "--remote-docker", &there];
     let [old, new] = [pair.old, pair.new].map(name);
@@ -36,14 +37,13 @@ fn update(source: &End, target: &End, pair: &Pair, compression: &str) -> Result<
     let ran = succeeded(ran)?;
     let identity = |end: &End| end.store.identity(&new).ok_or("the image is not there");
     let same = Sameness::of(&identity(source)?, &identity(target)?);
-    Ok(Record {
-        versions: [source.version()?, target.version()?],
+    let figures = Figures {
         up: ran.wire.up,
         down: ran.wire.down,
         seconds: ran.took.as_secs_f64(),
         same: same.map(Same::from).ok_or("another image arrived")?,
-        ..Record::default()
-    })
+    };
+    Ok(([source.version()?, target.version()?], figures))
 }
 
 fn succeeded(ran: Ran) -> Result<Ran> {

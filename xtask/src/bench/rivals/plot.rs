@@ -2,9 +2,10 @@
 
 use super::cable::WAN;
 use super::method::{METHODS, Method};
-use super::pair::PAIRS;
-use super::record::{self, Record, Scenario, median, of};
+use super::record::{self, Record, Scenario, of};
 use super::svg::{Bar, Group, Plot};
+use crate::bench::pair::PAIRS;
+use crate::table::median;
 use crate::units::bytes;
 
 /// Bytes on the wire.
@@ -20,8 +21,9 @@ pub(crate) fn wire(records: &[Record]) -> String {
 /// Time over a slow link.
 pub(crate) fn time(records: &[Record]) -> String {
     let figure = |pair: &str, method: &Method| {
-        let runs = of(records, pair, Scenario::Update, method.name).filter(|record| record.cable == WAN.name);
-        median(runs.filter_map(|record| record.seconds))
+        let runs =
+            of(records, pair, Scenario::Update, method.name).filter(|record| record.case.cable == WAN.name);
+        median(runs.filter_map(|record| record.figures.seconds))
     };
     let title = format!("Time to bring an image up to date at {}", WAN.title);
     plot(&title, "from the command to the image in the engine; logarithmic scale", figure, seconds)
@@ -70,23 +72,16 @@ fn seconds(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::update;
     use super::*;
 
     #[test]
     fn each_pair_with_figures_is_a_group() {
-        let record = |pair: &str, cable: &str, method: &str, down, time| Record {
-            pair: pair.to_owned(),
-            cable: cable.to_owned(),
-            method: method.to_owned(),
-            down,
-            seconds: time,
-            ..Record::default()
-        };
         let records = [
-            record("node", "20M", "docker-sync", 1_500_000, Some(3.26)),
-            record("node", "none", "layers", 28_400_000, None),
-            record("node", "20M", "patch-ultra", 1, None),
-            record("tiny", "lan", "docker-sync", 7, Some(1.0)),
+            update("node", "20M", "docker-sync", 1_500_000, Some(3.26)),
+            update("node", "none", "layers", 28_400_000, None),
+            update("node", "20M", "patch-ultra", 1, None),
+            update("tiny", "lan", "docker-sync", 7, Some(1.0)),
         ];
         let svg = wire(&records);
         assert_eq!(svg.matches("<rect ").count(), 1 + 2, "the ground, and two bars\n{svg}");

@@ -9,9 +9,9 @@ use dsync_lab::{Host, Lab};
 
 use super::archive::Archive;
 use super::computed;
-use super::pair::Pair;
 use super::record::Scenario;
 use crate::Result;
+use crate::bench::pair::Pair;
 
 /// A way of moving an image.
 #[derive(Debug)]

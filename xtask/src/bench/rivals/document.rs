@@ -1,22 +1,31 @@
 //! The figures as tables of Markdown, medians where there were several runs.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-
 use super::bars::Bar;
 use super::cable::CABLES;
-use super::conditions::days;
 use super::method::METHODS;
-use super::pair::{PAIRS, Pair};
-use super::record::{self, FIRST_CONTACT, NO_CABLE, REPORT, Record, Scenario, UP_TO_DATE, median, of};
+use super::record::{self, FIRST_CONTACT, Figures, NO_CABLE, REPORT, Record, Run, Scenario, UP_TO_DATE, of};
 use super::sample::Peaks;
+use crate::bench::conditions::{Conditions, distinct, measured};
+use crate::bench::pair::{PAIRS, Pair};
+use crate::bench::record::Case as _;
+use crate::table::{Table, median, span};
 use crate::units::{bytes, thousands};
 
-const HEAD: &str = "\
-| method | bytes up | bytes down | on the wire | seconds (min – max) | memory source | memory target \
-| temp source | temp target | engine temp source | engine temp target | CPU source | CPU target |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
-";
+/// The figures of a method.
+const COLUMNS: [&str; 12] = [
+    "bytes up",
+    "bytes down",
+    "on the wire",
+    "seconds (min – max)",
+    "memory source",
+    "memory target",
+    "temp source",
+    "temp target",
+    "engine temp source",
+    "engine temp target",
+    "CPU source",
+    "CPU target",
+];
 
 const EXPLANATION: &str = "\
 The target pulls. *Bytes on the wire* are what ssh and sshd exchanged, both ways, counted by a proxy between them, \
@@ -36,11 +45,12 @@ archives before it, at the same place, which no transfer has.
 
 /// The whole document.
 pub(crate) fn document(records: &[Record], bars: &[Bar]) -> String {
-    let mut text = format!("# Benchmarks\n\n{}\n\n{EXPLANATION}\n", conditions(records));
-    text += "![bytes on the wire](wire.svg)\n\n![time](time.svg)\n\n";
-    push(
-        &mut text,
-        format_args!("## Bars\n\n{}\n## Bytes on the wire\n\n{}", bar_table(bars), wire_table(records)),
+    let mut text = format!(
+        "# Benchmarks\n\n{}\n\n{EXPLANATION}\n![bytes on the wire](wire.svg)\n\n![time](time.svg)\n\n\
+         ## Bars\n\n{}\n## Bytes on the wire\n\n{}",
+        conditions(records),
+        bar_table(bars),
+        wire_table(records)
     );
     for pair in PAIRS {
         text += &of_pair(records, pair);
@@ -50,56 +60,38 @@ pub(crate) fn document(records: &[Record], bars: &[Bar]) -> String {
 
 /// One paragraph on how the figures came about.
 fn conditions(records: &[Record]) -> String {
-    let all = |what: fn(&Record) -> &str| -> Vec<&str> {
-        let values: BTreeSet<&str> = records.iter().map(what).filter(|value| !value.is_empty()).collect();
-        values.into_iter().collect()
-    };
-    let Some(dates) = days(records.iter().map(|record| record.date.as_str())) else {
+    let all: Vec<&Conditions> = records.iter().map(|record| &record.conditions).collect();
+    let Some(measured) = measured(Run::KIND, &all) else {
         return "Nothing has been measured yet.".to_owned();
     };
-    let (commits, machines) =
-        (all(|record| &record.commit).join(", "), all(|record| &record.machine).join("; "));
-    format!(
-        "Measured with `cargo xtask bench` {dates} (commit {commits}) on {machines}, with two engines and their sshds \
-         on one machine."
-    )
+    let engines = distinct(&all, |conditions| &conditions.versions[0]).join(" and ");
+    format!("{measured} with Docker {engines}, with two engines and their sshds on one machine.")
 }
 
 /// The bars and whether they hold.
 pub(crate) fn bar_table(bars: &[Bar]) -> String {
-    let mut text = String::from("| figure | measured | at most | |\n|---|--:|--:|---|\n");
+    let mut table = Table::new(&["figure"], &["measured", "at most", "verdict"]);
     for Bar { what, figure, limit, holds } in bars {
-        let verdict = if *holds { "holds" } else { "**missed**" };
-        push(&mut text, format_args!("| {what} | {figure} | {limit} | {verdict} |\n"));
+        table.row([what.as_str(), figure, limit, if *holds { "holds" } else { "**missed**" }]);
     }
-    text
+    table.text()
 }
 
-/// What each method puts on the wire for each pair.
+/// The bytes that each method puts on the wire for each pair.
 fn wire_table(records: &[Record]) -> String {
     let wire = |pair: &Pair, method: &str| record::wire(records, pair.name, method);
-    let pairs: Vec<&Pair> = PAIRS
-        .iter()
-        .copied()
-        .filter(|pair| METHODS.iter().any(|method| wire(pair, method.name).is_some()))
-        .collect();
-    let mut text = String::from("| method |");
-    pairs.iter().for_each(|pair| push(&mut text, format_args!(" {} |", pair.name)));
-    push(&mut text, format_args!("\n|---|{}\n", "--:|".repeat(pairs.len())));
+    let is_measured = |pair: &&Pair| METHODS.iter().any(|method| wire(pair, method.name).is_some());
+    let pairs: Vec<&Pair> = PAIRS.iter().copied().filter(is_measured).collect();
+    let mut table = Table::new(&["method"], &pairs.iter().map(|pair| pair.name).collect::<Vec<_>>());
     for method in METHODS {
         let figures: Vec<Option<f64>> = pairs.iter().map(|pair| wire(pair, method.name)).collect();
         if figures.iter().any(Option::is_some) {
-            push(&mut text, format_args!("| {} |", method.title));
-            for figure in figures {
-                push(
-                    &mut text,
-                    format_args!(" {} |", figure.map(|value| bytes(value as u64)).unwrap_or_default()),
-                );
-            }
-            text.push('\n');
+            let figures =
+                figures.iter().map(|figure| figure.map(|value| bytes(value as u64)).unwrap_or_default());
+            table.row([method.title.to_owned()].into_iter().chain(figures));
         }
     }
-    text
+    table.text()
 }
 
 /// The tables of one pair.
@@ -110,7 +102,9 @@ fn of_pair(records: &[Record], pair: &Pair) -> String {
         for (cable, title) in cables {
             let rows = rows(records, pair, scenario, cable);
             if !rows.is_empty() {
-                push(&mut text, format_args!("\n### {}; {title}\n\n{HEAD}{rows}", scenario.title()));
+                let mut table = Table::new(&["method"], &COLUMNS);
+                rows.into_iter().for_each(|row| table.row(row));
+                text += &format!("\n### {}; {title}\n\n{}", scenario.title(), table.text());
             }
         }
     }
@@ -120,29 +114,32 @@ fn of_pair(records: &[Record], pair: &Pair) -> String {
     format!("\n## {}: {} to {}\n\nThe change: {}.\n{text}", pair.name, pair.old, pair.new, pair.change)
 }
 
-fn rows(records: &[Record], pair: &Pair, scenario: Scenario, cable: &str) -> String {
+fn rows(records: &[Record], pair: &Pair, scenario: Scenario, cable: &str) -> Vec<Vec<String>> {
     let methods = METHODS.iter().map(|method| (method.name, method.title));
     let others = [
         (UP_TO_DATE, "docker-sync, nothing to do"),
         (FIRST_CONTACT, "docker-sync, report at the first contact"),
         (REPORT, "docker-sync, report"),
     ];
-    let runs = |method| of(records, pair.name, scenario, method).filter(|record| record.cable == cable);
-    methods.chain(others).filter_map(|(name, title)| row(title, &runs(name).collect::<Vec<_>>())).collect()
+    let runs = |method| {
+        let runs = of(records, pair.name, scenario, method).filter(|record| record.case.cable == cable);
+        runs.map(|record| &record.figures).collect::<Vec<_>>()
+    };
+    methods.chain(others).filter_map(|(name, title)| row(title, &runs(name))).collect()
 }
 
-fn row(title: &str, runs: &[&Record]) -> Option<String> {
-    let number = |figure: fn(&Record) -> u64| {
+fn row(title: &str, runs: &[&Figures]) -> Option<Vec<String>> {
+    let number = |figure: fn(&Figures) -> u64| {
         median(runs.iter().map(|run| figure(run) as f64)).map(|value| thousands(value as u64))
     };
     let mut cells = vec![title.to_owned()];
-    cells.extend([number(|run| run.up)?, number(|run| run.down)?, number(Record::bytes)?]);
-    cells.push(seconds(runs).unwrap_or_default());
-    let of_end = |end: fn(&Record) -> Option<&Peaks>, figure: fn(&Peaks) -> f64| {
+    cells.extend([number(|run| run.up)?, number(|run| run.down)?, number(Figures::bytes)?]);
+    cells.push(span(runs.iter().filter_map(|run| run.seconds), "").unwrap_or_default());
+    let of_end = |end: fn(&Figures) -> Option<&Peaks>, figure: fn(&Peaks) -> f64| {
         median(runs.iter().filter_map(|run| end(run)).map(figure))
     };
     let size = |end, figure| of_end(end, figure).map(|value| bytes(value as u64));
-    let ends: [fn(&Record) -> Option<&Peaks>; 2] = [|run| run.source.as_ref(), |run| run.target.as_ref()];
+    let ends: [fn(&Figures) -> Option<&Peaks>; 2] = [|run| run.source.as_ref(), |run| run.target.as_ref()];
     cells.extend(ends.map(|end| {
         let largest = size(end, |peaks| peaks.memory as f64);
         let all = size(end, |peaks| peaks.memory_sum as f64);
@@ -152,48 +149,24 @@ fn row(title: &str, runs: &[&Record]) -> Option<String> {
     for figure in sizes {
         cells.extend(ends.map(|end| size(end, figure).unwrap_or_default()));
     }
-    cells.extend(
-        ends.map(|end| of_end(end, |peaks| peaks.cpu).map(|value| format!("{value:.1}")).unwrap_or_default()),
-    );
-    Some(format!("| {} |\n", cells.join(" | ")))
-}
-
-fn seconds(runs: &[&Record]) -> Option<String> {
-    let times: Vec<f64> = runs.iter().filter_map(|run| run.seconds).collect();
-    let middle = median(times.iter().copied())?;
-    let (least, most) = times.iter().fold((f64::MAX, f64::MIN), |(a, b), time| (a.min(*time), b.max(*time)));
-    Some(match times.len() {
-        1 => format!("{middle:.1}"),
-        _ => format!("{middle:.1} ({least:.1} – {most:.1})"),
-    })
-}
-
-fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
-    text.write_fmt(what).expect("a String takes everything");
+    let cpu = |end| of_end(end, |peaks| peaks.cpu).map(|value| format!("{value:.1}")).unwrap_or_default();
+    cells.extend(ends.map(cpu));
+    Some(cells)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::update;
     use super::*;
 
     #[test]
-    fn thousands_have_commas() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
     fn a_pair_has_its_tables() {
-        let record = |cable: &str, method: &str, down, seconds, peaks: Option<Peaks>| Record {
-            pair: "node".to_owned(),
-            cable: cable.to_owned(),
-            method: method.to_owned(),
-            date: "2024-02-29".to_owned(),
-            up: 1000,
-            down,
-            seconds,
-            source: peaks.clone(),
-            target: peaks,
-            ..Record::default()
+        let record = |cable: &str, method: &str, down, seconds, peaks: Option<Peaks>| {
+            let mut record = update("node", cable, method, down, seconds);
+            record.conditions.date = "2024-02-29".to_owned();
+            record.conditions.versions[0] = "20.10".to_owned();
+            record.figures = Figures { up: 1000, source: peaks.clone(), target: peaks, ..record.figures };
+            record
         };
         let peaks =
             Peaks { memory: 20_000_000, memory_sum: 30_000_000, cpu: 1.25, temp: 5_000, ..Peaks::default() };
@@ -203,7 +176,7 @@ mod tests {
             record("lan", "docker-sync", 2_000_000, Some(4.0), Some(peaks)),
         ];
         let text = document(&records, &[]);
-        let head = HEAD;
+        let head = Table::new(&["method"], &COLUMNS).text();
         for expected in [
             &format!(
                 "\n## node: node:1 to node:2\n\nThe change: two packages of npm newer, one more.\n\n\
@@ -214,7 +187,8 @@ mod tests {
             "### both ends have the old image; computed\n",
             "| missing layers, gzip -6 | 1,000 | 28,000,000 | 28,001,000 |  |  |  |  |  |  |  |  |  |\n",
             "| method | node |\n|---|--:|\n| docker-sync | 2.00 MB |\n| missing layers, gzip -6 | 28.0 MB |\n",
-            "bench` on 2024-02-29 (",
+            "bench run` on 2024-02-29 (",
+            " with Docker 20.10, with two engines",
         ] {
             assert!(text.contains(expected), "{expected}\nis not in\n{text}");
         }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench-read`: how much sooner an image is scanned where the engine's storage is read directly, and
+//! `cargo xtask bench read`: how much sooner an image is scanned where the engine's storage is read directly, and
 //! not what its client saves.
 //!
 //! Both ways take turns, so that what else the machine does falls on both alike: it is the ratio that counts.
@@ -10,11 +10,13 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::conditions::{Conditions, commits, days};
-use crate::bench::pair::Pair;
-use crate::bench::record::{self as records, median};
-use crate::end::{self, End};
-use crate::matrix::images::Images;
+use super::Out;
+use super::conditions::{Conditions, measured};
+use super::end::{self, End};
+use super::images::Images;
+use super::pair::Pair;
+use super::record::{Case, Record, Records};
+use crate::table::{Table, median, span};
 use crate::units::bytes;
 use crate::{Result, shell, show, workspace};
 
@@ -23,7 +25,7 @@ const KINDS: [&str; 5] = ["docker", "docker-26-containerd", "docker-28-container
 
 /// What to measure.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub(super) struct Options {
     /// Kinds of store
     #[arg(long, value_name = "KINDS", value_parser = KINDS, value_delimiter = ',')]
     #[arg(default_values = ["docker", "docker-28-containerd", "podman"])]
@@ -37,63 +39,66 @@ pub(crate) struct Options {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     runs: usize,
 
-    /// Where results go, in place of those of these kinds [default: docs/benchmarks]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: Out,
 }
 
 /// One image, scanned once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Record {
-    kind: String,
-    version: String,
+pub(super) struct Scan {
+    /// The kind of store.
+    store: String,
     image: String,
     /// Whether the engine's files were read, or what its client saves.
     directly: bool,
-    date: String,
-    commit: String,
-    machine: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Figures {
     /// Of all layers, not compressed.
     bytes: u64,
     seconds: f64,
 }
 
+impl Case for Scan {
+    const KIND: &'static str = "read";
+    type Figures = Figures;
+    type Place = Option<usize>;
+
+    /// Both ways are measured together, and take each other's place.
+    fn place(&self) -> Option<usize> {
+        KINDS.iter().position(|kind| *kind == self.store)
+    }
+
+    fn documents(records: &[Record<Scan>]) -> Vec<(&'static str, String)> {
+        vec![("read.md", document(records))]
+    }
+}
+
 /// Measures, and writes down.
-pub(crate) fn run(options: &Options) -> Result {
-    let out = options.out.clone().unwrap_or_else(|| workspace::root().join("docs/benchmarks"));
-    fs::create_dir_all(&out)?;
+pub(super) fn run(options: &Options) -> Result {
+    let dir = options.out.dir();
+    let mut records = Records::open(&dir)?;
     let scan = example()?;
-    let Conditions { date, commit, machine } = Conditions::now()?;
+    let conditions = Conditions::now()?;
     let images = Images::get(options.pair, &options.kinds)?;
-    let file = out.join("read.jsonl");
-    let is_new = |kind: &str| options.kinds.iter().any(|asked| asked == kind);
-    let mut all: Vec<Record> = records::read(&file)?;
-    all.retain(|record| !is_new(&record.kind));
-    for kind in KINDS.into_iter().filter(|kind| is_new(kind)) {
+    for kind in KINDS.into_iter().filter(|kind| options.kinds.iter().any(|asked| asked == kind)) {
         let end = End::start(kind)?;
         images.put(&end);
-        let blank = Record {
-            kind: kind.to_owned(),
-            version: end.version()?,
-            image: options.pair.new.to_owned(),
-            date: date.clone(),
-            commit: commit.clone(),
-            machine: machine.clone(),
-            ..Record::default()
-        };
+        let conditions = conditions.with([end.version()?, String::new()]);
+        let mut new = Vec::new();
         for _ in 0..options.runs {
             for directly in [true, false] {
-                let (bytes, seconds) = measure(&scan, &end, options.pair.new, directly)?;
-                println!("{kind:<24} {:<12} {seconds:>6.1} s", way(directly));
-                all.push(Record { directly, bytes, seconds, ..blank.clone() });
+                let figures = measure(&scan, &end, options.pair.new, directly)?;
+                println!("{kind:<24} {:<12} {:>6.1} s", way(directly), figures.seconds);
+                let case = Scan { store: kind.to_owned(), image: options.pair.new.to_owned(), directly };
+                new.push(Record { conditions: conditions.clone(), case, figures });
             }
         }
+        records.add(new)?;
         end.end()?;
     }
-    records::write(&file, &all)?;
-    fs::write(out.join("read.md"), document(&all))?;
-    show::note(format_args!("\n{}", out.join("read.md").display()));
-    Ok(())
+    super::finish(&dir.join("read.md"), &[])
 }
 
 /// Builds the program that scans one image.
@@ -106,8 +111,8 @@ fn example() -> Result<PathBuf> {
     workspace::executable(&messages, "scan").ok_or_else(|| "cargo built no scan".into())
 }
 
-/// Scans an image once; its bytes and the seconds.
-fn measure(scan: &Path, end: &End, image: &str, directly: bool) -> Result<(u64, f64)> {
+/// Scans an image once.
+fn measure(scan: &Path, end: &End, image: &str, directly: bool) -> Result<Figures> {
     let engine = end.engine();
     let spec = if directly { end.store.spec() } else { silent_client(end)? };
     let mut command = Command::new(scan);
@@ -129,58 +134,47 @@ fn silent_client(end: &End) -> Result<String> {
 }
 
 /// Understands what the program says; it must have gone the way that is meant.
-fn parse(said: &str, directly: bool) -> Result<(u64, f64)> {
+fn parse(said: &str, directly: bool) -> Result<Figures> {
     let fields: Vec<&str> = said.trim_end().split('\t').collect();
     let [store, bytes, seconds] = fields[..] else { return Err(format!("it says '{said}'").into()) };
     if store.contains("storage readable") != directly {
         return Err(format!("'{store}' was not read {}", way(directly)).into());
     }
-    Ok((bytes.parse()?, seconds.parse()?))
+    Ok(Figures { bytes: bytes.parse()?, seconds: seconds.parse()? })
 }
 
 fn way(directly: bool) -> &'static str {
     if directly { "directly" } else { "by its client" }
 }
 
-fn document(all: &[Record]) -> String {
-    let conditions = match (all.first(), days(all.iter().map(|record| record.date.as_str()))) {
-        (Some(Record { machine, .. }), Some(days)) => {
-            let commits = commits(all.iter().map(|record| record.commit.as_str()));
-            format!("Measured with `cargo xtask bench-read` {days} ({commits}) on {machine}.")
-        }
-        _ => "Nothing has been measured yet.".to_owned(),
-    };
-    let mut text = format!(
-        "# The engine's storage, read directly\n\n{conditions} All layers of an image are read and scanned as \
-         at the source of a sync, once out of the engine's files and once out of what its client saves, in turns; \
-         medians, with the least and the most.\n\n\
-         | store | image | directly | by its client | ratio |\n|---|---|--:|--:|--:|\n"
-    );
+fn document(all: &[Record<Scan>]) -> String {
+    let conditions: Vec<&Conditions> = all.iter().map(|record| &record.conditions).collect();
+    let conditions =
+        measured(Scan::KIND, &conditions).unwrap_or_else(|| "Nothing has been measured yet".to_owned());
+    let mut table = Table::new(&["store", "image"], &["directly", "by its client", "ratio"]);
     for kind in KINDS {
         let of = |directly: bool| {
-            let runs = all.iter().filter(move |record| record.kind == kind && record.directly == directly);
-            runs.map(|record| record.seconds)
+            let is_it = move |scan: &Scan| scan.store == kind && scan.directly == directly;
+            all.iter().filter(move |record| is_it(&record.case)).map(|record| record.figures.seconds)
         };
-        let (Some(first), Some(direct), Some(client)) =
-            (all.iter().find(|record| record.kind == kind), median(of(true)), median(of(false)))
-        else {
+        let first = all.iter().find(|record| record.case.store == kind);
+        let (Some(first), Some(direct), Some(client)) = (first, median(of(true)), median(of(false))) else {
             continue;
         };
-        let span = |directly: bool, middle: f64| {
-            let (least, most) = of(directly).fold((f64::MAX, f64::MIN), |(a, b), s| (a.min(s), b.max(s)));
-            format!("{middle:.1} s ({least:.1} – {most:.1})")
-        };
-        text += &format!(
-            "| {} | {} ({}) | {} | {} | {:.1} |\n",
-            end::title(kind, &first.version),
-            first.image,
-            bytes(first.bytes),
-            span(true, direct),
-            span(false, client),
-            client / direct
-        );
+        table.row([
+            end::title(kind, &first.conditions.versions[0]),
+            format!("{} ({})", first.case.image, bytes(first.figures.bytes)),
+            span(of(true), " s").unwrap_or_default(),
+            span(of(false), " s").unwrap_or_default(),
+            format!("{:.1}", client / direct),
+        ]);
     }
-    text
+    format!(
+        "# The engine's storage, read directly\n\n{conditions}. All layers of an image are read and scanned as \
+         at the source of a sync, once out of the engine's files and once out of what its client saves, in turns; \
+         medians, with the least and the most.\n\n{}",
+        table.text()
+    )
 }
 
 #[cfg(test)]
@@ -190,7 +184,7 @@ mod tests {
     #[test]
     fn only_the_way_that_is_meant_counts() {
         let said = "docker 28.5.2, overlayfs, storage readable\t1000\t1.5\n";
-        assert_eq!(parse(said, true).unwrap(), (1000, 1.5));
+        assert_eq!(parse(said, true).unwrap(), Figures { bytes: 1000, seconds: 1.5 });
         assert!(parse(said, false).is_err());
         assert!(parse("docker 28.5.2, overlayfs\t1000\t1.5\n", false).is_ok());
         assert!(parse("", true).is_err());
@@ -199,14 +193,12 @@ mod tests {
     #[test]
     fn a_store_has_its_line() {
         let record = |directly, seconds| Record {
-            kind: "docker".to_owned(),
-            version: "20.10.24+dfsg1".to_owned(),
-            image: "django:2".to_owned(),
-            date: "2024-02-29".to_owned(),
-            bytes: 680_000_000,
-            directly,
-            seconds,
-            ..Record::default()
+            conditions: Conditions {
+                versions: ["20.10.24+dfsg1".to_owned(), String::new()],
+                ..Conditions::default()
+            },
+            case: Scan { store: "docker".to_owned(), image: "django:2".to_owned(), directly },
+            figures: Figures { bytes: 680_000_000, seconds },
         };
         let text = document(&[record(true, 2.0), record(false, 9.0), record(true, 4.0), record(false, 9.0)]);
         let line =

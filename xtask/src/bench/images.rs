@@ -2,9 +2,9 @@
 
 use dsync_e2e::Real;
 
+use super::end::{End, name};
+use super::pair::Pair;
 use crate::Result;
-use crate::bench::pair::Pair;
-use crate::end::{End, name};
 
 /// Old and new image of a pair.
 pub(crate) struct Images {
