@@ -78,7 +78,7 @@ pub trait Documents {
     /// Why one could not be read.
     type Error: Display;
 
-    /// A document with this digest, checked; `None` where it is not there.
+    /// A document with this digest, checked; `None` where it is not there, or not in this size.
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// True if all these blobs are there.
@@ -128,12 +128,8 @@ impl Package {
             type Error = String;
 
             fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, String> {
-                match self.0.remove(&blob.digest) {
-                    Some(bytes) if bytes.len() as u64 != blob.size => {
-                        Err(format!("{} has {} bytes, not {}", blob.digest, bytes.len(), blob.size))
-                    }
-                    document => Ok(document),
-                }
+                let size = self.0.get(&blob.digest).map(|bytes| bytes.len() as u64);
+                Ok(size.filter(|size| *size == blob.size).and_then(|_| self.0.remove(&blob.digest)))
             }
 
             fn has(&mut self, _: &[BlobRef]) -> Result<bool, String> {
@@ -322,7 +318,8 @@ impl<'a, D: Documents> Walk<'a, D> {
         if blob.size > LARGEST_DOCUMENT || self.bytes > ALL_DOCUMENTS {
             return Err(PackageError::Broken(format!("the document {} is too large", blob.digest)));
         }
-        self.from.document(blob).map_err(PackageError::Source)
+        let bytes = self.from.document(blob).map_err(PackageError::Source)?;
+        Ok(bytes.filter(|bytes| bytes.len() as u64 == blob.size))
     }
 
     fn keep(&mut self, digest: Digest, bytes: Vec<u8>) {
@@ -331,8 +328,11 @@ impl<'a, D: Documents> Walk<'a, D> {
         }
     }
 
-    fn is_kept(&self, digest: &Digest) -> bool {
-        self.documents.iter().any(|(other, _)| other == digest)
+    /// A document that was met before. Of another size than the descriptor's, it is not the one that is named.
+    fn kept(&self, blob: &BlobRef) -> Option<&[u8]> {
+        let mut documents = self.documents.iter();
+        let (_, bytes) = documents.find(|(digest, _)| *digest == blob.digest)?;
+        Some(&bytes[..]).filter(|bytes| bytes.len() as u64 == blob.size)
     }
 
     /// The manifest for a platform.
@@ -384,7 +384,7 @@ impl<'a, D: Documents> Walk<'a, D> {
                     blob.digest
                 )));
             };
-            if self.is_kept(&child.digest) {
+            if self.kept(&child).is_some() {
                 continue;
             }
             self.beside = is_attestation(descriptor);
@@ -423,8 +423,8 @@ impl<'a, D: Documents> Walk<'a, D> {
             self.foreign = self.foreign(json)?;
             return Ok(false);
         }
-        let text = match self.documents.iter().find(|(digest, _)| *digest == config.digest) {
-            Some((_, bytes)) => bytes.clone(),
+        let text = match self.kept(&config) {
+            Some(bytes) => bytes.to_vec(),
             None => match self.fetch(&config)? {
                 Some(bytes) => bytes,
                 None => return Ok(false),
