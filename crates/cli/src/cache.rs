@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
 
-use dsync_sync::{CACHE_LIMIT, Cache, CacheEntry, CacheError};
+use dsync_sync::{CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind};
 use serde::Serialize;
 
 use crate::args::CacheAction;
@@ -68,7 +68,7 @@ fn layers(entries: &[CacheEntry]) -> String {
 fn table(entries: &[CacheEntry]) -> String {
     let mut text = String::new();
     if !entries.is_empty() {
-        let rows = entries.iter().map(|entry| (entry.diff_id.short(), bytes(entry.size), ago(age(entry))));
+        let rows = entries.iter().map(|entry| (entry.digest.short(), bytes(entry.size), ago(age(entry))));
         let heading = ("LAYER".into(), "SIZE".into(), "LAST USED".into());
         for (layer, size, used) in std::iter::once(heading).chain(rows) {
             writeln!(text, "{layer:12}  {size:>8}  {used}").expect("a String takes everything");
@@ -80,7 +80,7 @@ fn table(entries: &[CacheEntry]) -> String {
 
 /// `DIFFID  SIZE  SECONDS`, separated by tabs. As with the report, the order of the fields is promised.
 fn plain(entries: &[CacheEntry]) -> String {
-    entries.iter().map(|entry| format!("{}\t{}\t{}\n", entry.diff_id, entry.size, age(entry))).collect()
+    entries.iter().map(|entry| format!("{}\t{}\t{}\n", entry.digest, entry.size, age(entry))).collect()
 }
 
 #[derive(Serialize)]
@@ -102,8 +102,8 @@ struct Layer {
 
 fn document(cache: &Cache, entries: &[CacheEntry]) -> String {
     let layer = |entry: &CacheEntry| Layer {
-        diff_id: entry.diff_id.to_string(),
-        recipe: entry.recipe,
+        diff_id: entry.digest.to_string(),
+        recipe: entry.kind == EntryKind::Recipe,
         size: entry.size,
         unused_seconds: age(entry),
     };
@@ -121,15 +121,15 @@ fn document(cache: &Cache, entries: &[CacheEntry]) -> String {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use dsync_core::DiffId;
+    use dsync_core::Digest;
 
     use super::*;
 
     #[test]
     fn a_person_sees_a_table() {
         let entry = |layer: &[u8], size: u64, hours: u64| CacheEntry {
-            diff_id: DiffId::of(layer),
-            recipe: false,
+            digest: Digest::of(layer),
+            kind: EntryKind::Index,
             size,
             used: SystemTime::now() - Duration::from_secs(hours * 3600),
         };

@@ -67,7 +67,7 @@ macro_rules! digest_type {
 }
 
 digest_type! {
-    /// The digest of a blob as it is stored: of a config, a manifest, a layer as compressed.
+    /// The digest of bytes as they lie there: of a config, a manifest, a blob, or whatever a layer is read as.
     Digest
 }
 digest_type! {
@@ -81,6 +81,58 @@ digest_type! {
 digest_type! {
     /// The image ID that an engine shows: the digest of the config, or of a manifest or an index.
     ImageId
+}
+
+impl DiffId {
+    /// The digest of the bytes of the tar, which has the same value.
+    pub const fn digest(&self) -> Digest {
+        Digest(self.0)
+    }
+}
+
+impl ImageId {
+    /// The digest of the document that names the image, which has the same value.
+    pub const fn digest(&self) -> Digest {
+        Digest(self.0)
+    }
+}
+
+impl From<Digest> for ImageId {
+    /// The ID of an image that is named by a config, a manifest or an index with this digest.
+    fn from(document: Digest) -> Self {
+        Self(document.0)
+    }
+}
+
+/// Names the bytes of a layer: those of the uncompressed tar, or of the blob as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LayerKey {
+    /// The uncompressed tar.
+    Tar(DiffId),
+    /// The blob as it is stored, compressed or not.
+    Blob(Digest),
+}
+
+impl LayerKey {
+    /// The digest of the bytes, of either kind.
+    pub const fn digest(&self) -> Digest {
+        match self {
+            Self::Tar(diff_id) => diff_id.digest(),
+            Self::Blob(digest) => *digest,
+        }
+    }
+}
+
+impl From<DiffId> for LayerKey {
+    fn from(diff_id: DiffId) -> Self {
+        Self::Tar(diff_id)
+    }
+}
+
+impl fmt::Display for LayerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.digest().fmt(f)
+    }
 }
 
 impl ChainId {
@@ -140,6 +192,15 @@ mod tests {
         assert_eq!(EMPTY.parse(), Ok(Digest::of(b"")));
         assert_eq!(EMPTY["sha256:".len()..].parse(), Ok(Digest::of(b"")));
         assert_eq!(Digest::of(b"").short(), "e3b0c44298fc");
+    }
+
+    #[test]
+    fn the_bytes_of_a_layer_have_one_digest_and_two_keys() {
+        let diff_id = DiffId::of(b"layer");
+        let (tar, blob) = (LayerKey::from(diff_id), LayerKey::Blob(diff_id.digest()));
+        assert_ne!(tar, blob);
+        assert_eq!((tar.digest(), tar.to_string()), (blob.digest(), blob.to_string()));
+        assert_eq!(tar.digest(), Digest::of(b"layer"));
     }
 
     #[test]

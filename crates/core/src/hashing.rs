@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{DiffId, Digest};
+use crate::Digest;
 
 /// Passes bytes on to a writer and hashes those that it took.
 #[derive(Debug)]
@@ -30,14 +30,9 @@ impl<W> HashingWriter<W> {
         self.len == 0
     }
 
-    /// The digest of what was written, where that is a blob, and the writer behind.
+    /// The digest of what was written, and the writer behind.
     pub fn digest(self) -> (Digest, W) {
         (Digest::from_bytes(self.hash.finalize().into()), self.inner)
-    }
-
-    /// The diff id of what was written, where that is a layer's tar, and the writer behind.
-    pub fn diff_id(self) -> (DiffId, W) {
-        (DiffId::from_bytes(self.hash.finalize().into()), self.inner)
     }
 }
 
@@ -77,8 +72,8 @@ mod tests {
         assert!(writer.is_empty());
         writer.write_all(b"a whole layer").unwrap();
         assert_eq!(writer.len(), 13);
-        let (diff_id, slow) = writer.diff_id();
+        let (digest, slow) = writer.digest();
         assert_eq!(slow.0, b"a whole layer");
-        assert_eq!(diff_id, DiffId::of(b"a whole layer"));
+        assert_eq!(digest, Digest::of(b"a whole layer"));
     }
 }

@@ -1,6 +1,6 @@
 //! An image as a store lists it.
 
-use crate::{DiffId, Digest, ImageId, ImageRef, Platform};
+use crate::{DiffId, Digest, ImageId, ImageRef, LayerKey, Platform};
 
 /// One image of a store, as far as it is known without reading a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,16 @@ impl Image {
     /// True if the image has this name and tag.
     pub fn is_named(&self, name: &ImageRef) -> bool {
         self.names.contains(name)
+    }
+
+    /// Its layers as tars, the lowest first.
+    pub fn tars(&self) -> impl Iterator<Item = LayerKey> + '_ {
+        self.diff_ids.iter().copied().map(LayerKey::Tar)
+    }
+
+    /// True if this is one of its layers, uncompressed.
+    pub fn has_tar(&self, key: &LayerKey) -> bool {
+        matches!(key, LayerKey::Tar(diff_id) if self.diff_ids.contains(diff_id))
     }
 
     /// True if both have the same config and the same layers, whatever ID each store shows for them.

@@ -14,7 +14,7 @@ pub mod ustar;
 pub mod varint;
 
 pub use config::{Config, ConfigError};
-pub use digest::{ChainId, DiffId, Digest, DigestError, ImageId};
+pub use digest::{ChainId, DiffId, Digest, DigestError, ImageId, LayerKey};
 pub use hashing::HashingWriter;
 pub use image::{Image, Inventory, Unreadable, shared_prefix};
 pub use instant::Instant;

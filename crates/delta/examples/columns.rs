@@ -10,7 +10,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_delta::header_delta::{Encoder, Mode};
 use dsync_delta::{LayerIndex, Scanner};
 
@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [old, new] = &arguments[..] else { return Err("columns OLD.tar NEW.tar".into()) };
     let old = listings(old, &HashSet::new())?;
-    let known = old.iter().map(|listing| listing.diff_id).collect();
+    let known = old.iter().map(|listing| listing.digest).collect();
     let new = listings(new, &known)?;
     let basis: Vec<&LayerIndex> = old.iter().map(|listing| &**listing).collect();
 
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         let taken = begun.elapsed();
         let headers = listing.len - listing.contents().bytes(0..usize::MAX);
         let packed = zstd::bulk::compress(&columns, 19)?.len();
-        println!("{headers:>10} {:>10} {packed:>10} {taken:>10.1?} {:?}", columns.len(), listing.diff_id);
+        println!("{headers:>10} {:>10} {packed:>10} {taken:>10.1?} {:?}", columns.len(), listing.digest);
         raw += headers;
         all.append(&mut columns);
     }
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
 }
 
 /// What is in the layers of an image archive, without those that are known.
-fn listings(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Arc<LayerIndex>>> {
+fn listings(path: &str, known: &HashSet<Digest>) -> Result<Vec<Arc<LayerIndex>>> {
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
     for entry in tar::Archive::new(File::open(path)?).entries()? {
         let mut entry = entry?;
@@ -62,7 +62,7 @@ fn listings(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Arc<LayerIndex>>>
         let mut scanner = Scanner::new();
         scanner.push(&tar);
         let listing = Arc::new(scanner.finish());
-        if !known.contains(&listing.diff_id) {
+        if !known.contains(&listing.digest) {
             listings.push(listing);
         }
     }

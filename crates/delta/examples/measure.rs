@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::plan::{self, Run};
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     };
     let mib: u64 = rest.get(1).map_or(Ok(32), |mib| mib.parse())?;
     let old = layers(old, &HashSet::new())?;
-    let known = old.iter().map(|layer| layer.listing.diff_id).collect();
+    let known = old.iter().map(|layer| layer.listing.digest).collect();
     let new = layers(new, &known)?;
     let basis: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.listing).collect();
     let listings: Vec<&LayerIndex> = new.iter().map(|layer| &*layer.listing).collect();
@@ -153,7 +153,7 @@ fn bytes(Layer { tar, listing }: &Layer, contents: Range<usize>) -> Vec<u8> {
 }
 
 /// The layers of an image archive, without those that are known.
-fn layers(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Layer>> {
+fn layers(path: &str, known: &HashSet<Digest>) -> Result<Vec<Layer>> {
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
     for entry in tar::Archive::new(File::open(path)?).entries()? {
         let mut entry = entry?;
@@ -171,7 +171,7 @@ fn layers(path: &str, known: &HashSet<DiffId>) -> Result<Vec<Layer>> {
         let mut scanner = Scanner::new();
         scanner.push(&tar);
         let listing = Arc::new(scanner.finish());
-        if known.contains(&listing.diff_id) {
+        if known.contains(&listing.digest) {
             continue;
         }
         eprintln!(

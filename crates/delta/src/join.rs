@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use dsync_core::{DiffId, HashingWriter};
+use dsync_core::{Digest, HashingWriter};
 
 use crate::header_delta::{Assembly, Origin};
 use crate::layer_index::Part;
@@ -42,14 +42,14 @@ pub enum JoinError {
     /// All is there, but it is another layer: a content was not what was taken for it.
     #[error("a layer came out as {got} instead of {expected}")]
     Mismatch {
-        /// The diff id that the assembly gives.
-        expected: DiffId,
-        /// The diff id of what was written.
-        got: DiffId,
+        /// The digest that the assembly gives.
+        expected: Digest,
+        /// The digest of what was written.
+        got: Digest,
     },
 }
 
-/// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
+/// Writes the exact layer to `out`, and checks its digest at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
 pub fn join(
     assembly: &Assembly,
@@ -69,9 +69,9 @@ pub fn join(
             copy_content(*origin, listing.contents().at(ordinal).len, contents, &mut out)
         }),
     })?;
-    let (got, _) = out.diff_id();
-    if got != listing.diff_id {
-        return Err(JoinError::Mismatch { expected: listing.diff_id, got });
+    let (got, _) = out.digest();
+    if got != listing.digest {
+        return Err(JoinError::Mismatch { expected: listing.digest, got });
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_core::ustar::{BLOCK, padding};
 
 use crate::header_delta::{Decoder, Encoder, HeaderDeltaError, Limits, Mode};
@@ -52,7 +52,7 @@ pub struct File {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerIndex {
     /// SHA-256 of the whole layer.
-    pub diff_id: DiffId,
+    pub digest: Digest,
     /// Bytes in the layer.
     pub len: u64,
     packed: Packed,
@@ -82,7 +82,7 @@ impl LayerIndex {
     pub fn proof(&self, key: &[u8; 16]) -> [u8; 3] {
         let mut hasher = blake3::Hasher::new_derive_key("docker-sync 2026 possession of a layer");
         hasher.update(key);
-        hasher.update(self.diff_id.as_bytes());
+        hasher.update(self.digest.as_bytes());
         let mut add = |kind: u8, len: u64, bytes: &[u8]| {
             hasher.update(&[kind]);
             hasher.update(&len.to_le_bytes());
@@ -170,7 +170,7 @@ impl LayerIndex {
             }
         }
         ordinals.push(ordinal_of(divided.contents()));
-        (divided.finish(self.diff_id, self.len).0, ordinals)
+        (divided.finish(self.digest, self.len).0, ordinals)
     }
 
     /// The entries for which `keep` has contents, with contents of these lengths in place of their own. This is no
@@ -189,7 +189,7 @@ impl LayerIndex {
             }
             contents.into_iter().for_each(|len| listing.content(None, len));
         }
-        listing.finish(self.diff_id, self.len).0
+        listing.finish(self.digest, self.len).0
     }
 
     /// The files with contents, in the order of the layer.

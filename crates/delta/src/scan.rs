@@ -4,7 +4,7 @@
 mod header;
 mod tape;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_core::ustar::BLOCK;
 use sha2::{Digest as _, Sha256};
 
@@ -35,7 +35,7 @@ const SLICE: usize = 128 << 10;
 /// them back exactly. Where the tar format leaves room, the guess follows the readers that engines use.
 #[derive(Debug)]
 pub struct Scanner {
-    diff_id: Sha256,
+    digest: Sha256,
     len: u64,
     tape: Tape,
     part: Part,
@@ -70,7 +70,7 @@ impl Scanner {
     /// A scanner before the first byte of a layer.
     pub fn new() -> Self {
         Scanner {
-            diff_id: Sha256::new(),
+            digest: Sha256::new(),
             len: 0,
             tape: Tape::default(),
             part: Part::Block,
@@ -92,7 +92,7 @@ impl Scanner {
     /// Takes the next bytes of the layer.
     pub fn push(&mut self, bytes: &[u8]) {
         for slice in bytes.chunks(SLICE) {
-            self.diff_id.update(slice);
+            self.digest.update(slice);
             self.len += slice.len() as u64;
             self.scan(slice);
         }
@@ -125,8 +125,8 @@ impl Scanner {
             self.headers.extend_from_slice(&self.short);
         }
         self.flush();
-        let diff_id = DiffId::from_bytes(self.diff_id.finalize().into());
-        self.listing.finish(diff_id, self.len)
+        let digest = Digest::from_bytes(self.digest.finalize().into());
+        self.listing.finish(digest, self.len)
     }
 
     fn scan(&mut self, mut bytes: &[u8]) {

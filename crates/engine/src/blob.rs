@@ -21,6 +21,6 @@ impl BlobRef {
 
     /// True if this is the layer itself and no compressed form of it.
     pub(crate) fn is_plain(&self, id: &DiffId) -> bool {
-        self.digest.as_bytes() == id.as_bytes()
+        self.digest == id.digest()
     }
 }

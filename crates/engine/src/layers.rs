@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use dsync_core::DiffId;
+use dsync_core::LayerKey;
 
 use crate::archive::decoded;
 use crate::blob::BlobRef;
@@ -20,28 +20,29 @@ pub(crate) trait Blobs {
     fn broken(&self, reason: String) -> StoreError;
 }
 
-/// Gives the wanted layers of a package to the sink: by their diff ids uncompressed, by the digest of what is stored as
-/// they are.
+/// Gives the wanted layers of a package to the sink, tars uncompressed and blobs as they are stored.
 pub(crate) fn export(
     package: &Package,
     blobs: &dyn Blobs,
-    wanted: &HashSet<DiffId>,
+    wanted: &HashSet<LayerKey>,
     sink: &mut dyn LayerSink,
 ) -> Result<(), StoreError> {
     let mut missing = wanted.clone();
     for layer in package.layers() {
-        let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
+        let digest = layer.blob.digest;
         let passed_on =
-            |source| StoreError::Io { what: format!("the layer {raw} cannot be passed on"), source };
-        if missing.remove(&raw) {
-            sink.layer(Some(raw), &mut *blobs.open(&layer.blob)?).map_err(passed_on)?;
+            |source| StoreError::Io { what: format!("the layer {digest} cannot be passed on"), source };
+        let blob = LayerKey::Blob(digest);
+        if missing.remove(&blob) {
+            sink.layer(Some(blob), &mut *blobs.open(&layer.blob)?).map_err(passed_on)?;
         }
-        if let Some(id) = layer.diff_id.filter(|id| missing.remove(id)) {
-            let unreadable = |error| blobs.broken(format!("the blob {raw} cannot be decompressed: {error}"));
+        if let Some(tar) = layer.diff_id.map(LayerKey::Tar).filter(|tar| missing.remove(tar)) {
+            let unreadable =
+                |error| blobs.broken(format!("the blob {digest} cannot be decompressed: {error}"));
             let mut plain = WatchedReader::new(
                 decoded(blobs.open(&layer.blob)?).map_err(|error| unreadable(error.to_string()))?,
             );
-            let taken = sink.layer(Some(id), &mut plain);
+            let taken = sink.layer(Some(tar), &mut plain);
             if let Some(error) = plain.failure() {
                 return Err(unreadable(error.to_string()));
             }
@@ -49,7 +50,7 @@ pub(crate) fn export(
         }
     }
     match missing.iter().next() {
-        Some(id) => Err(blobs.broken(format!("the image {} has no layer {id}", package.root()))),
+        Some(key) => Err(blobs.broken(format!("the image {} has no layer {key}", package.root()))),
         None => Ok(()),
     }
 }

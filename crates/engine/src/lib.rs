@@ -32,7 +32,9 @@ pub use command::Reach;
 pub use lineage::leads_to_config;
 pub use package::{Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};
-pub use store::{Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind};
+pub use store::{
+    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
+};
 
 use client::ClientStore;
 use oci::OciStore;

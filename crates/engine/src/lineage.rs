@@ -8,7 +8,7 @@ use serde_json::Value;
 /// and the last that of the config.
 pub fn leads_to_config(id: &ImageId, documents: &[Vec<u8>], config: &Digest) -> bool {
     let Some(last) = documents.len().checked_sub(1) else { return false };
-    let mut expected = Digest::from_bytes(*id.as_bytes());
+    let mut expected = id.digest();
     for (at, document) in documents.iter().enumerate() {
         let Ok(json) = serde_json::from_slice::<Value>(document) else { return false };
         if Digest::of(document) != expected {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 
-use dsync_core::{Config, DiffId, Digest, Platform};
+use dsync_core::{Config, DiffId, Digest, LayerKey, Platform};
 use serde_json::Value;
 
 use crate::archive::{INDEX, MANIFEST};
@@ -257,20 +257,17 @@ impl Package {
         documents.find(|(other, _)| other == digest).map(|(_, bytes)| &bytes[..])
     }
 
-    /// The key of each layer, all different: its diff id; the digest of the stored bytes where it has none, or where
-    /// another blob of the same layer goes by that.
+    /// The key of each layer, all different: its tar; the blob where its diff id is not known, or where another blob of
+    /// the same layer goes by that.
     ///
-    /// An uncompressed blob always goes by its diff id, which is its digest too. An image can have one layer in several
-    /// forms: Buildah puts uncompressed layers on a compressed base, and both may have the empty layer.
-    pub fn stack(&self) -> Vec<DiffId> {
+    /// An uncompressed blob always goes by its diff id. An image can have one layer in several forms: Buildah puts
+    /// uncompressed layers on a compressed base, and both may have the empty layer.
+    pub fn stack(&self) -> Vec<LayerKey> {
         let plain = self.layers.iter().filter(|layer| layer.is_plain());
         let mut seen: HashSet<DiffId> = plain.filter_map(|layer| layer.diff_id).collect();
-        let own = |layer: &PackedLayer| {
-            let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
-            match layer.diff_id {
-                Some(id) if layer.is_plain() || seen.insert(id) => id,
-                _ => raw,
-            }
+        let own = |layer: &PackedLayer| match layer.diff_id {
+            Some(id) if layer.is_plain() || seen.insert(id) => LayerKey::Tar(id),
+            _ => LayerKey::Blob(layer.blob.digest),
         };
         self.layers.iter().map(own).collect()
     }

@@ -64,6 +64,14 @@ fn documents(package: &Package) -> Vec<Vec<u8>> {
     package.documents().map(|(_, bytes)| bytes.to_vec()).collect()
 }
 
+fn tar(text: &str) -> LayerKey {
+    LayerKey::Tar(DiffId::of(text.as_bytes()))
+}
+
+fn blob(text: &str) -> LayerKey {
+    LayerKey::Blob(Digest::of(text.as_bytes()))
+}
+
 fn digests(package: &Package) -> Vec<Digest> {
     package.layers().iter().map(|layer| layer.blob.digest).collect()
 }
@@ -129,7 +137,7 @@ fn the_same_layer_in_two_forms_goes_by_two_names() {
     let other = made.manifest("linux/arm64", &[("low", "low.zst"), ("top", "top.gz")]);
     let root = made.index(&[one, other]);
     let stack = made.collect(&root, None).unwrap().stack();
-    assert_eq!(stack, ["low", "low.zst", "top"].map(|text| DiffId::of(text.as_bytes())));
+    assert_eq!(stack, [tar("low"), blob("low.zst"), tar("top")]);
 }
 
 #[test]
@@ -138,7 +146,7 @@ fn an_uncompressed_form_goes_by_the_layer_itself() {
     // The digest of an uncompressed blob is the diff id, which a compressed form of it must not go by.
     let root = made.manifest("linux/amd64", &[("low", "low.gz"), ("low", "low"), ("low", "low.zst")]);
     let stack = made.collect(&BlobRef::parse(&root).unwrap(), None).unwrap().stack();
-    assert_eq!(stack, ["low.gz", "low", "low.zst"].map(|text| DiffId::of(text.as_bytes())));
+    assert_eq!(stack, [blob("low.gz"), tar("low"), blob("low.zst")]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
-use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
+use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
 use crate::blob::BlobRef;
 use crate::package::Package;
@@ -48,12 +48,13 @@ pub trait Store: Send + Sync {
 
     /// Reads the image's config and those of its layers that are wanted.
     ///
-    /// Each wanted layer is given to the sink once, in the order of the store. A layer whose diff id the
-    /// archive does not tell is given with `None`: the sink hashes what it reads anyway.
+    /// Each wanted layer is given to the sink once, in the order of the store: a tar uncompressed, a blob as it is
+    /// stored, where the store has a [`Store::package`]. A tar whose diff id the archive does not tell is given with
+    /// `None`: the sink hashes what it reads anyway.
     fn export(
         &self,
         id: &ImageId,
-        wanted: &HashSet<DiffId>,
+        wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError>;
 
@@ -83,8 +84,8 @@ pub trait Store: Send + Sync {
     /// without reading them; `None` where it cannot.
     fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError>;
 
-    /// Begins to write one image.
-    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError>;
+    /// Begins to write one image, which keeps this identity.
+    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError>;
 
     /// Points these names to an image that is there; other images lose them and stay.
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError>;
@@ -97,8 +98,10 @@ pub enum Holdings {
     Nothing,
     /// A layer on the very layers that are below it: Docker's classic store.
     Chains(HashSet<ChainId>),
-    /// A layer in any image: podman, an OCI layout; Docker's containerd store as far as it is not compressed.
+    /// A layer in any image: podman, an OCI layout.
     Layers(HashSet<DiffId>),
+    /// A layer that is stored as an uncompressed blob: Docker's containerd store.
+    Blobs(HashSet<Digest>),
 }
 
 impl Holdings {
@@ -120,6 +123,7 @@ impl Holdings {
                 ChainId::chain(&image.diff_ids).iter().map(|id| chains.contains(id)).collect()
             }
             Self::Layers(layers) => image.diff_ids.iter().map(|id| layers.contains(id)).collect(),
+            Self::Blobs(blobs) => image.diff_ids.iter().map(|id| blobs.contains(&id.digest())).collect(),
         }
     }
 }
@@ -133,11 +137,11 @@ pub struct Export {
 
 /// Takes layers as they come out of a store.
 pub trait LayerSink {
-    /// Reads one layer's uncompressed tar to its end.
+    /// Reads one layer to its end; without a key it is an uncompressed tar.
     ///
-    /// A tar that is not the layer of this diff id is an error of the kind `InvalidData`. After an error the
-    /// sink has forgotten the layer: the store may have another way to it and give it once more.
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()>;
+    /// Bytes that the key does not name are an error of the kind `InvalidData`. After an error the sink has forgotten the
+    /// layer: the store may have another way to it and give it once more.
+    fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()>;
 
     /// Is told what is of interest when somebody asks why an export takes the time it does.
     fn note(&mut self, _text: &str) {}
@@ -145,27 +149,27 @@ pub trait LayerSink {
 
 /// One image on its way into a store. Dropped before `commit` it leaves the store as it was.
 pub trait Import: Send {
-    /// Takes one layer of `len` bytes, which `write` produces. Each diff id at most once. For an image by its package
-    /// these are the stored bytes of a layer, and the digest is theirs.
+    /// Takes one layer of `len` bytes, which `write` produces, each layer at most once: tars for an image by its content,
+    /// blobs for an exact one.
     ///
     /// When `write` fails nothing of the image will become visible.
     fn layer(
         &mut self,
-        diff_id: &DiffId,
+        key: &LayerKey,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError>;
 
     /// Makes the image, untagged, from the layers given and those that the store holds; verifies that it
-    /// is there, and says its ID.
-    fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError>;
+    /// is there, and says its ID. An exact image has its config among its documents, so none is given.
+    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError>;
 }
 
 /// The identity that an image keeps.
 #[derive(Debug, Clone, Copy)]
 pub enum Identity<'a> {
-    /// Its config and layers. A store that names images by manifests makes a manifest.
-    Content(&'a [u8]),
+    /// The config with this digest, and its layers. A store that names images by manifests makes a manifest.
+    Content(Digest),
     /// Every byte that its ID is made of.
     Exact(&'a Package),
 }
@@ -287,6 +291,22 @@ pub enum StoreError {
     },
 }
 
+/// The diff ids that are wanted of an image, in a store that keeps no blobs.
+///
+/// # Errors
+///
+/// Where a blob is wanted.
+pub fn tars(id: &ImageId, wanted: &HashSet<LayerKey>) -> Result<HashSet<DiffId>, StoreError> {
+    let tar = |key: &LayerKey| match key {
+        LayerKey::Tar(diff_id) => Ok(*diff_id),
+        LayerKey::Blob(digest) => Err(StoreError::Broken {
+            what: format!("the image {id}"),
+            reason: format!("its store does not keep the blob {digest}"),
+        }),
+    };
+    wanted.iter().map(tar).collect()
+}
+
 /// The error where none of the known programs is installed.
 pub(crate) fn neither() -> StoreError {
     StoreError::NotFound { program: "docker' or 'podman".into() }
@@ -315,8 +335,18 @@ mod tests {
         let new = image(&["a", "b", "c", "a"]);
         assert_eq!(Holdings::chains(&held).has(&new), [true, true, false, false]);
         assert_eq!(Holdings::layers(&held).has(&new), [true; 4]);
+        let blobs = Holdings::Blobs(HashSet::from([Digest::of(b"b"), Digest::of(b"x")]));
+        assert_eq!(blobs.has(&new), [false, true, false, false]);
         assert_eq!(Holdings::Nothing.has(&new), [false; 4]);
         assert_eq!(Holdings::chains(&[]).has(&new), [false; 4]);
         assert!(Holdings::layers(&held).has(&image(&[])).is_empty());
+    }
+
+    #[test]
+    fn a_store_that_keeps_no_blobs_is_asked_for_tars_only() {
+        let (id, tar) = (ImageId::of(b"image"), DiffId::of(b"layer"));
+        assert_eq!(tars(&id, &HashSet::from([tar.into()])).unwrap(), HashSet::from([tar]));
+        let error = tars(&id, &HashSet::from([LayerKey::Blob(tar.digest())])).unwrap_err();
+        assert!(error.to_string().contains(&format!("does not keep the blob {tar}")), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::{self, Read};
 use std::time::Instant;
 
-use dsync_core::{DiffId, ImageRef};
+use dsync_core::{ImageRef, LayerKey};
 use dsync_delta::Scanner;
 use dsync_engine::{LayerSink, StoreSpec};
 
@@ -22,7 +22,7 @@ struct Scan {
 }
 
 impl LayerSink for Scan {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         let mut scanner = Scanner::new();
         let mut piece = vec![0; PIECE];
         loop {
@@ -32,7 +32,7 @@ impl LayerSink for Scan {
             }
         }
         let listing = scanner.finish();
-        if diff_id.is_some_and(|expected| expected != listing.diff_id) {
+        if key.is_some_and(|expected| expected.digest() != listing.digest) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "another layer"));
         }
         self.layers += 1;
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = dsync_engine::open(&spec.parse::<StoreSpec>()?, &std::env::temp_dir())?;
     let image = store.list()?.images.into_iter().find(|image| image.names.contains(&name));
     let image = image.ok_or_else(|| format!("there is no {name}"))?;
-    let wanted: HashSet<DiffId> = image.diff_ids.iter().copied().collect();
+    let wanted: HashSet<LayerKey> = image.tars().collect();
     let mut scan = Scan::default();
     let begun = Instant::now();
     store.export(&image.id, &wanted, &mut scan)?;

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Digest};
+use dsync_core::Digest;
 use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
 
@@ -98,12 +98,12 @@ impl Kept {
 
     /// Keeps a listing.
     pub fn put(&self, listing: &Arc<LayerIndex>) {
-        self.0.put(&listing.diff_id, listing);
+        self.0.put(listing);
     }
 
     /// The listing of a layer.
-    pub fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<LayerIndex> {
-        self.0.listing(diff_id, memory)
+    pub fn listing(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
+        self.0.listing(digest, memory)
     }
 
     /// Keeps a recipe.

@@ -32,7 +32,7 @@ mod transfer_tests;
 mod transport;
 
 pub use agent::serve_stdio;
-pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, Pruned};
+pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, Pruned};
 pub use error::{Error, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::Interrupt;

@@ -25,7 +25,7 @@ impl Layout {
         let folder = tempfile::tempdir().unwrap();
         let store =
             dsync_engine::open(&StoreSpec::OciLayout(folder.path().into()), &std::env::temp_dir()).unwrap();
-        drop(store.import().unwrap());
+        drop(store.import(Identity::Content(Digest::of(b"{}"))).unwrap());
         Self { folder, store }
     }
 
@@ -40,11 +40,13 @@ impl Layout {
         let config = format!(
             r#"{{"os":"linux","architecture":"{architecture}","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
         );
-        let mut import = self.store.import().unwrap();
+        let identity = Identity::Content(Digest::of(config.as_bytes()));
+        let mut import = self.store.import(identity).unwrap();
         for layer in layers {
-            import.layer(&DiffId::of(layer), layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
+            let key = DiffId::of(layer).into();
+            import.layer(&key, layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
         }
-        let id = import.commit(Identity::Content(config.as_bytes())).unwrap();
+        let id = import.commit(config.as_bytes()).unwrap();
         self.store.tag(&id, &[name.parse().unwrap()]).unwrap();
         self.store.list().unwrap().images.into_iter().find(|image| image.id == id).unwrap()
     }
@@ -267,11 +269,11 @@ impl Layout {
 
     /// The image again, with an annotation in its manifest.
     fn annotated(&self, image: &Image) -> Image {
-        let manifest = fs::read_to_string(self.path(&Digest::from_bytes(*image.id.as_bytes()))).unwrap();
+        let manifest = fs::read_to_string(self.path(&image.id.digest())).unwrap();
         let manifest = manifest.replacen('{', r#"{"annotations":{"a":"b"},"#, 1);
         let digest = self.document(manifest.as_bytes());
         self.add(&digest, manifest.len());
-        let id = ImageId::from_bytes(*digest.as_bytes());
+        let id = ImageId::from(digest);
         self.store.list().unwrap().images.into_iter().find(|image| image.id == id).unwrap()
     }
 
@@ -280,7 +282,7 @@ impl Layout {
         let entries: Vec<String> = images
             .iter()
             .map(|image| {
-                let digest = Digest::from_bytes(*image.id.as_bytes());
+                let digest = image.id.digest();
                 let len = fs::metadata(self.path(&digest)).unwrap().len();
                 let Platform { os, architecture, .. } = &image.platform;
                 format!(
@@ -291,7 +293,7 @@ impl Layout {
         let index = format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
         let digest = self.document(index.as_bytes());
         self.add(&digest, index.len());
-        ImageId::from_bytes(*digest.as_bytes())
+        ImageId::from(digest)
     }
 }
 
@@ -358,7 +360,7 @@ fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
     let layer = tar("private");
     let private = DiffId::of(&layer);
     let listing = listing_of(&layer);
-    assert_eq!(listing.diff_id, private);
+    assert_eq!(listing.digest, private.digest());
     assert_eq!(told(&[&|key| listing.proof(key)], &private), [Known::Bytes]);
     assert_eq!(told(&[&|_| listing.proof(&[0; 16])], &private), [Known::No], "another transfer's proof");
     assert_eq!(told(&[&|_| [0; 3]], &private), [Known::No], "a diff id alone is a guess");
@@ -370,7 +372,7 @@ fn a_layer_without_contents_is_not_proven_by_its_diff_id() {
     // As many bytes, all of which stand in the listing, too.
     let mut guess = listing_of(&tar("guessed"));
     assert!(guess.contents().is_empty());
-    guess.diff_id = private;
+    guess.digest = private.digest();
     assert_eq!(told(&[&|key| guess.proof(key)], &private), [Known::No]);
 }
 

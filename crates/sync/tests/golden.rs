@@ -80,7 +80,7 @@ fn shown(batches: &[Batch]) -> Vec<impl Debug> {
 fn batches_are_planned_alike() {
     let (old, new) = layers();
     assert_eq!(
-        [digest(&old.diff_id.to_string()), digest(&new.diff_id.to_string())],
+        [digest(&old.digest.to_string()), digest(&new.digest.to_string())],
         ["13928a718482c833", "687326edbd8c5c8c"],
         "the samples are as they were"
     );

@@ -68,6 +68,7 @@ pub(crate) fn run(options: &Options) -> Result {
         source::head(&files),
         source::tasks_without_owner(&files),
         source::ignored_for_a_reason(&files),
+        source::digest_by_bytes(&files),
         places::of_one_machine(&files, &workspace::root().to_string_lossy()),
         documents::required(&files),
         documents::changelog(&files),

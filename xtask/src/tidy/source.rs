@@ -84,6 +84,26 @@ pub(super) fn ignored_for_a_reason(files: &[File]) -> Vec<Finding> {
     findings
 }
 
+/// A digest of one type does not become another type by its bytes: conversions have names (`DiffId::digest`).
+pub(super) fn digest_by_bytes(files: &[File]) -> Vec<Finding> {
+    const TYPES: [&str; 5] = ["Digest", "DiffId", "ChainId", "ImageId", "LayerKey"];
+    let turned = |line: &str| {
+        TYPES.iter().any(|name| line.contains(&format!("{name}::from_bytes(*")))
+            && line.contains(".as_bytes()")
+    };
+    let mut findings = Vec::new();
+    for (path, text) in rust(files) {
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| turned(line)) {
+            findings.push(Finding::at(
+                path,
+                number,
+                format!("a digest turned into another type: {}", line.trim()),
+            ));
+        }
+    }
+    findings
+}
+
 fn is_unowned(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let (before, after) = (&line[..at], &line[at + word.len()..]);
@@ -139,6 +159,15 @@ mod tests {
         let what = "ignored without a reason that ends with \
                     `: cargo xtask test` or `: cargo xtask test --all-engines`";
         assert_eq!(shown(&found), [1, 2, 3].map(|line| format!("a.rs:{line}: {what}")));
+    }
+
+    #[test]
+    fn a_digest_keeps_its_type() {
+        let text =
+            format!("Digest::from_bytes(hash);\nlet id = DiffId::{}(*digest.as_bytes());\n", "from_bytes");
+        let found = digest_by_bytes(&files(&[("a.rs", &text)]));
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!(shown(&found), [format!("a.rs:2: a digest turned into another type: {line}")]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-use dsync_core::{DiffId, pax};
+use dsync_core::{Digest, pax};
 
 use super::reference::{Basis, BasisRecord, Headers, Mtimes, Shape, Told, time};
 use super::stream::{Column, Reader, number, unzigzag};
@@ -109,8 +109,8 @@ impl<'a> Decoder<'a> {
 
     /// Reads one layer and not a byte more.
     pub fn layer(&mut self, input: &mut dyn Read) -> Result<Assembly, HeaderDeltaError> {
-        let mut diff_id = [0; 32];
-        input.read_exact(&mut diff_id).map_err(|_| HeaderDeltaError::Short)?;
+        let mut digest = [0; 32];
+        input.read_exact(&mut digest).map_err(|_| HeaderDeltaError::Short)?;
         let len = within("bytes", number(input)?, self.limits.len)?;
         let groups = within("entries", number(input)?, self.limits.entries)?;
         let columns = Reader::new(input)?;
@@ -130,7 +130,7 @@ impl<'a> Decoder<'a> {
             return Err(HeaderDeltaError::Malformed("bytes are left over"));
         }
         self.records += listing.records();
-        let (listing, place) = listing.finish(DiffId::from_bytes(diff_id), len);
+        let (listing, place) = listing.finish(Digest::from_bytes(digest), len);
         if place != Some(len) {
             return Err(HeaderDeltaError::Malformed(
                 "the records and contents do not add up to the length of the layer",

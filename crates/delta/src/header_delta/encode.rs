@@ -91,7 +91,7 @@ impl<'a> Encoder<'a> {
 
     /// Tells a layer.
     pub fn layer(&mut self, listing: &Arc<LayerIndex>, out: &mut dyn Write) -> io::Result<()> {
-        let mut begin = listing.diff_id.as_bytes().to_vec();
+        let mut begin = listing.digest.as_bytes().to_vec();
         put(listing.len, &mut begin);
         put(listing.groups() as u64, &mut begin);
         out.write_all(&begin)?;

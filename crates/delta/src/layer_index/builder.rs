@@ -1,6 +1,6 @@
 //! Builds a listing record by record, each with its contents.
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_core::ustar::padding;
 
 use super::packed::Packer;
@@ -104,13 +104,13 @@ impl Builder {
     }
 
     /// The listing, and how long the records make the layer.
-    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> (LayerIndex, Option<u64>) {
+    pub(crate) fn finish(mut self, digest: Digest, len: u64) -> (LayerIndex, Option<u64>) {
         self.end_record();
         if self.open.len() > 0 {
             self.packer.push(&self.open, &self.contents);
         }
         self.contents.shrink_to_fit();
-        let listing = LayerIndex { diff_id, len, packed: self.packer.finish(), contents: self.contents };
+        let listing = LayerIndex { digest, len, packed: self.packer.finish(), contents: self.contents };
         (listing, self.place)
     }
 

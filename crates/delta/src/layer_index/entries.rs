@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use dsync_core::{DiffId, pax};
+use dsync_core::{Digest, pax};
 
 use super::{
     Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, LayerIndex, RecordKind, View,
@@ -127,9 +127,9 @@ impl Selection {
         self.0.memory()
     }
 
-    /// A listing of them all. It is of no layer, so its diff id is all zeros, and where contents lie means nothing.
+    /// A listing of them all. It is of no layer, so its digest is all zeros, and where contents lie means nothing.
     pub fn finish(self) -> LayerIndex {
-        let (mut listing, len) = self.0.finish(DiffId::from_bytes([0; 32]), 0);
+        let (mut listing, len) = self.0.finish(Digest::from_bytes([0; 32]), 0);
         listing.len = len.unwrap_or(0);
         listing
     }

@@ -2,7 +2,7 @@
 //! it does not understand are raw records.
 
 use dsync_core::ustar::{BLOCK, octal, padding};
-use dsync_core::{DiffId, pax};
+use dsync_core::{Digest, pax};
 
 use super::{Builder, Field, Fields, LayerIndex, RecordKind};
 use crate::ContentId;
@@ -59,11 +59,11 @@ impl Parser {
     }
 
     /// The layer has ended.
-    pub(crate) fn finish(mut self, diff_id: DiffId, len: u64) -> LayerIndex {
+    pub(crate) fn finish(mut self, digest: Digest, len: u64) -> LayerIndex {
         if self.pending > 0 && padding(self.pending) == 0 {
             self.listing.pad();
         }
-        self.listing.finish(diff_id, len).0
+        self.listing.finish(digest, len).0
     }
 
     /// Takes one record, and returns what is left.

@@ -170,7 +170,7 @@ fn hex(old: &[Layer], new: &Layer, mode: Mode) -> String {
     let old: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.listing).collect();
     let mut told = Vec::new();
     Encoder::new(&old, mode).layer(&new.listing, &mut told).unwrap();
-    assert_eq!(told[..32], *new.listing.diff_id.as_bytes());
+    assert_eq!(told[..32], *new.listing.digest.as_bytes());
     told[32..].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

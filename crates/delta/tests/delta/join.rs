@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::support::{LIMITS, Layer};
 use crate::tars::{END, body, entry};
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_delta::header_delta::{Assembly, Decoder, Encoder, Mode, Origin};
 use dsync_delta::{ContentSource, JoinError, join};
 
@@ -58,16 +58,16 @@ impl Write for Full {
 fn the_right_content_makes_the_layer() {
     let mut out = Vec::new();
     join_with(&body(100, 1), false, &mut out).unwrap();
-    assert_eq!(DiffId::of(&out), layer().listing.diff_id);
+    assert_eq!(Digest::of(&out), layer().listing.digest);
 }
 
 #[test]
 fn a_wrong_content_is_a_mismatch() {
     let error = join_with(&body(100, 2), false, &mut io::sink()).unwrap_err();
-    let got = DiffId::of(&[entry(b'0', &body(100, 2)), END.to_vec()].concat());
+    let got = Digest::of(&[entry(b'0', &body(100, 2)), END.to_vec()].concat());
     match error {
         JoinError::Mismatch { expected, got: is } => {
-            assert_eq!((expected, is), (layer().listing.diff_id, got))
+            assert_eq!((expected, is), (layer().listing.digest, got))
         }
         other => panic!("{other:?}"),
     }

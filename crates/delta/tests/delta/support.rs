@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::layer_index::Part;
 use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
@@ -33,7 +33,7 @@ impl Segment {
 /// A layer as its segments; no two verbatim ones are neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
-    diff_id: DiffId,
+    digest: Digest,
     len: u64,
     pub(crate) segments: Vec<Segment>,
 }
@@ -58,7 +58,7 @@ impl Layout {
             Ok(())
         });
         let Ok(()) = result;
-        Layout { diff_id: listing.diff_id, len: listing.len, segments }
+        Layout { digest: listing.digest, len: listing.len, segments }
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn scan_split(bytes: &[u8], sizes: &[usize]) -> Layout {
 /// Asserts all that a layout promises, without any knowledge of the tar format.
 pub(crate) fn assert_sound(layout: &Layout, bytes: &[u8]) {
     assert_eq!(layout.len, bytes.len() as u64);
-    assert_eq!(layout.diff_id, DiffId::of(bytes));
+    assert_eq!(layout.digest, Digest::of(bytes));
     assert_eq!(layout.segments.iter().map(Segment::len).sum::<u64>(), layout.len);
     assert!(!layout.segments.iter().any(|segment| segment.len() == 0), "an empty segment");
     let mut offset = 0;

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
-use dsync_core::{Config, DiffId, Digest};
+use dsync_core::{Config, DiffId, Digest, LayerKey};
 
 use super::decode::{decoded, is_gzip, is_zstd, peek};
 use super::entry::{Entries, Entry, EntryKind};
@@ -138,11 +138,11 @@ impl<'a> Seen<'a> {
         contents: &mut Entries<R>,
         sink: &mut dyn LayerSink,
     ) -> Result<(), ReadError> {
-        let id = DiffId::from_bytes(*digest.as_bytes());
-        if self.request.wanted.contains(&id) {
-            return self.give(entry, Some(id), &[], contents, sink);
+        let is_it = |id: &&DiffId| id.digest() == digest;
+        if let Some(id) = self.request.wanted.iter().find(is_it) {
+            return self.give(entry, Some(*id), &[], contents, sink);
         }
-        if self.request.diff_ids.contains(&id) {
+        if self.request.diff_ids.iter().any(|id| is_it(&id)) {
             return Ok(());
         }
         let start = peek(contents).map_err(|error| contents.failure().unwrap_or(ReadError::Source(error)))?;
@@ -190,11 +190,14 @@ impl<'a> Seen<'a> {
         let blob = io::Cursor::new(start).chain(&mut *contents);
         let (taken, decoding) = match id {
             // The name is the digest of these very bytes, whatever they look like.
-            Some(id) if entry.path.ends_with(&id.hex()) => (sink.layer(Some(id), &mut { blob }), None),
+            Some(id) if entry.path.ends_with(&id.hex()) => (sink.layer(Some(id.into()), &mut { blob }), None),
             _ => match decoded(blob) {
                 Ok(plain) => {
                     let mut plain = WatchedReader::new(plain);
-                    (sink.layer(id, &mut plain), plain.failure().map(|error| error.to_string()))
+                    (
+                        sink.layer(id.map(LayerKey::Tar), &mut plain),
+                        plain.failure().map(|error| error.to_string()),
+                    )
                 }
                 Err(error) => (Ok(()), Some(error.to_string())),
             },

@@ -6,13 +6,17 @@ use super::*;
 
 /// Keeps what it is given.
 #[derive(Default)]
-struct Kept(Vec<(Option<DiffId>, Vec<u8>)>);
+struct Kept(Given);
 
 impl LayerSink for Kept {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         tar.read_to_end(&mut bytes)?;
-        self.0.push((diff_id, bytes));
+        let diff_id = |key| match key {
+            LayerKey::Tar(diff_id) => diff_id,
+            LayerKey::Blob(digest) => panic!("{digest} was given as a blob"),
+        };
+        self.0.push((key.map(diff_id), bytes));
         Ok(())
     }
 }
@@ -217,7 +221,7 @@ fn another_image_is_refused() {
 fn whose_fault_it_was_is_told() {
     struct Full;
     impl LayerSink for Full {
-        fn layer(&mut self, _: Option<DiffId>, _: &mut dyn Read) -> io::Result<()> {
+        fn layer(&mut self, _: Option<LayerKey>, _: &mut dyn Read) -> io::Result<()> {
             Err(io::ErrorKind::StorageFull.into())
         }
     }

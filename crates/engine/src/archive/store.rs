@@ -6,13 +6,15 @@ use std::collections::HashSet;
 use std::io::{self, Read as _};
 use std::sync::Arc;
 
-use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, Unreadable};
+use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, LayerKey, Unreadable};
 
 use super::contents::Contents;
 use super::decode::{decoded, is_gzip, is_zstd, peek};
 use super::listed::{Listed, MANIFEST_JSON, parse_manifest};
 use crate::package::{LARGEST_DOCUMENT, elsewhere};
-use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::store::{
+    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
+};
 use crate::watched::WatchedReader;
 
 /// More images than anybody saves in one archive.
@@ -81,7 +83,7 @@ impl ArchiveStore {
         }
         let sizes = listed.layers.iter().map(|path| self.contents.len(path).unwrap_or(0));
         let image = Image {
-            id: ImageId::from_bytes(*config.digest.as_bytes()),
+            id: ImageId::from(config.digest),
             config: Some(config.digest),
             digests: Vec::new(),
             names: listed.names.iter().filter_map(|name| name.parse().ok()).collect(),
@@ -116,18 +118,18 @@ impl ArchiveStore {
         let start = peek(&mut open()?).map_err(|error| self.unread(error))?;
         let is_packed = is_gzip(&start) || is_zstd(&start);
         if !is_packed || name.strip_suffix(".tar").unwrap_or(name) == id.hex() {
-            return sink.layer(Some(id), &mut open()?).map_err(passed_on);
+            return sink.layer(Some(id.into()), &mut open()?).map_err(passed_on);
         }
         let undone = |error: io::Error| self.broken(format!("{path} cannot be unpacked: {error}"));
         let mut plain = WatchedReader::new(decoded(open()?).map_err(undone)?);
-        let taken = sink.layer(Some(id), &mut plain);
+        let taken = sink.layer(Some(id.into()), &mut plain);
         let failed = match (plain.failure(), taken) {
             (None, Ok(())) => return Ok(()),
             (None, Err(error)) if error.kind() != io::ErrorKind::InvalidData => return Err(passed_on(error)),
             (Some(error), _) => undone(error),
             (None, Err(error)) => passed_on(error),
         };
-        sink.layer(Some(id), &mut open()?).map_err(|_| failed)
+        sink.layer(Some(id.into()), &mut open()?).map_err(|_| failed)
     }
 
     fn find(&self, id: &ImageId) -> Result<&Archived, StoreError> {
@@ -171,11 +173,11 @@ impl Store for ArchiveStore {
     fn export(
         &self,
         id: &ImageId,
-        wanted: &HashSet<DiffId>,
+        wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
         let Archived { image, listed } = self.find(id)?;
-        let mut missing = wanted.clone();
+        let mut missing = tars(id, wanted)?;
         for (layer, path) in image.diff_ids.iter().zip(&listed.layers) {
             if !missing.remove(layer) {
                 continue;
@@ -195,7 +197,7 @@ impl Store for ArchiveStore {
         Ok(None)
     }
 
-    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
+    fn import<'a>(&'a self, _: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
         Err(self.refused())
     }
 

@@ -20,7 +20,8 @@ const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 #[derive(Debug)]
 pub struct PartialArchive<W> {
     out: W,
-    given: HashMap<DiffId, u64>,
+    /// The digests and sizes of the layers that are in it.
+    given: HashMap<Digest, u64>,
 }
 
 /// Why an archive did not become whole.
@@ -33,7 +34,7 @@ pub enum WriteError {
     #[error("the contents of layer {layer} did not come whole")]
     Contents {
         /// The layer.
-        layer: DiffId,
+        layer: Digest,
         /// The cause.
         #[source]
         source: io::Error,
@@ -50,18 +51,18 @@ impl<W: Write> PartialArchive<W> {
     }
 
     /// The layers that are in it, with their sizes.
-    pub fn given(&self) -> &HashMap<DiffId, u64> {
+    pub fn given(&self) -> &HashMap<Digest, u64> {
         &self.given
     }
 
-    /// Adds a layer of `len` bytes, which `write` produces.
+    /// Adds a layer, a tar or a blob, of `len` bytes, which `write` produces.
     pub fn layer(
         &mut self,
-        diff_id: &DiffId,
+        digest: &Digest,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
-        self.out.write_all(&header(&blob(&diff_id.hex()), len)).map_err(WriteError::Out)?;
+        self.out.write_all(&header(&blob(&digest.hex()), len)).map_err(WriteError::Out)?;
         let mut exact = Exact { out: WatchedWriter::new(&mut self.out), left: len };
         let written = write(&mut exact);
         let Exact { out, left } = exact;
@@ -70,9 +71,9 @@ impl<W: Write> PartialArchive<W> {
             0 => Ok(()),
             _ => Err(io::Error::other(format!("{left} of {len} bytes are missing"))),
         });
-        written.map_err(|source| WriteError::Contents { layer: *diff_id, source })?;
+        written.map_err(|source| WriteError::Contents { layer: *digest, source })?;
         self.out.write_all(&[0; BLOCK][..padding(len) as usize]).map_err(WriteError::Out)?;
-        self.given.insert(*diff_id, len);
+        self.given.insert(*digest, len);
         Ok(())
     }
 
@@ -80,7 +81,7 @@ impl<W: Write> PartialArchive<W> {
     ///
     /// `held` tells the sizes of the layers that are not in it. Only the manifest's own digest depends on
     /// them; Docker's classic store does not look at them at all.
-    pub fn finish(&mut self, config: &[u8], held: &HashMap<DiffId, u64>) -> Result<Digest, WriteError> {
+    pub fn finish(&mut self, config: &[u8], held: &HashMap<Digest, u64>) -> Result<Digest, WriteError> {
         let manifest = self.manifest(config, held)?;
         let layers: Vec<String> =
             Config::parse(config)?.diff_ids.iter().map(|id| format!(r#""{}""#, blob(&id.hex()))).collect();
@@ -124,18 +125,19 @@ impl<W: Write> PartialArchive<W> {
     }
 
     /// The digest that `finish` will say.
-    pub fn manifest_digest(&self, config: &[u8], held: &HashMap<DiffId, u64>) -> Result<Digest, WriteError> {
+    pub fn manifest_digest(&self, config: &[u8], held: &HashMap<Digest, u64>) -> Result<Digest, WriteError> {
         Ok(Digest::of(&self.manifest(config, held)?))
     }
 
-    fn manifest(&self, config: &[u8], held: &HashMap<DiffId, u64>) -> Result<Vec<u8>, WriteError> {
+    fn manifest(&self, config: &[u8], held: &HashMap<Digest, u64>) -> Result<Vec<u8>, WriteError> {
         let layers: Vec<Descriptor<'_>> = Config::parse(config)?
             .diff_ids
             .iter()
-            .map(|id| Descriptor {
+            .map(DiffId::digest)
+            .map(|digest| Descriptor {
                 media_type: LAYER,
-                digest: Digest::from_bytes(*id.as_bytes()),
-                size: self.given.get(id).or_else(|| held.get(id)).copied().unwrap_or(0),
+                digest,
+                size: self.given.get(&digest).or_else(|| held.get(&digest)).copied().unwrap_or(0),
             })
             .collect();
         Ok(manifest(config, &layers))
@@ -189,8 +191,8 @@ mod tests {
         let [given, held] = [DiffId::of(b"given"), DiffId::of(b"held")];
         let config = config(&[held, given, held]);
         let mut archive = PartialArchive::new(Vec::new());
-        archive.layer(&given, 5, &mut |out| out.write_all(b"given")).unwrap();
-        let held = HashMap::from([(held, 4)]);
+        archive.layer(&given.digest(), 5, &mut |out| out.write_all(b"given")).unwrap();
+        let held = HashMap::from([(held.digest(), 4)]);
         let announced = archive.manifest_digest(&config, &held).unwrap();
         let digest = archive.finish(&config, &held).unwrap();
         assert_eq!(announced, digest);
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_layer_has_the_length_that_was_announced() {
-        let id = DiffId::of(b"");
+        let id = Digest::of(b"");
         for contents in [&b"1234"[..], b"123456"] {
             let mut archive = PartialArchive::new(Vec::new());
             let error = archive.layer(&id, 5, &mut |out| out.write_all(contents)).unwrap_err();
@@ -235,7 +237,7 @@ mod tests {
     fn whose_fault_it_was_is_told() {
         let full = &mut [0u8; 520][..];
         let mut archive = PartialArchive::new(full);
-        let error = archive.layer(&DiffId::of(b""), 50, &mut |out| out.write_all(&[1; 50])).unwrap_err();
+        let error = archive.layer(&Digest::of(b""), 50, &mut |out| out.write_all(&[1; 50])).unwrap_err();
         assert!(matches!(error, WriteError::Out(_)), "{error:?}");
     }
 }

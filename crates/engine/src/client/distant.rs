@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
 use super::identify::{Engine, Syntax};
 use super::import::Load;
@@ -16,7 +16,9 @@ use crate::archive::{self, ReadError, Request, v1_ids};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
 use crate::package::Package;
-use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind, neither};
+use crate::store::{
+    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, neither, tars,
+};
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
 pub struct DistantStore(ClientStore);
@@ -69,7 +71,7 @@ impl DistantStore {
 
     /// The expected properties of an archive of the image.
     pub fn request<'a>(&self, image: &'a Image, wanted: &'a HashSet<DiffId>) -> Request<'a> {
-        let config = Digest::from_bytes(*image.id.as_bytes());
+        let config = image.id.digest();
         let config = (self.0.engine.kind != StoreKind::DockerContainerd).then_some(config);
         Request { config, diff_ids: &image.diff_ids, wanted }
     }
@@ -118,20 +120,20 @@ impl Store for DistantStore {
     fn export(
         &self,
         id: &ImageId,
-        wanted: &HashSet<DiffId>,
+        wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
         if self.0.has_packages() {
             // Single blobs, compressed as they are.
             return self.0.export(id, wanted, sink);
         }
-        let image = self.image(id)?;
-        let save = self.save_script(&image, wanted)?;
+        let (image, wanted) = (self.image(id)?, tars(id, wanted)?);
+        let save = self.save_script(&image, &wanted)?;
         let pack = "if command -v zstd >/dev/null; then zstd -q -c -T0; else gzip -c; fi";
         let mut saving = self.0.program.read_script(&format!("{save} | {pack}"))?;
         let archive = archive::decoded(&mut saving)
             .map_err(|source| StoreError::Io { what: format!("the archive of {id} cannot be read"), source });
-        let read = archive.map(|archive| archive::read(archive, &self.request(&image, wanted), sink));
+        let read = archive.map(|archive| archive::read(archive, &self.request(&image, &wanted), sink));
         // The shell's status is that of the compressor; why an archive is broken is on standard error.
         match read {
             Err(error) => saving.finish(Some(&id.to_string())).and(Err(error)),
@@ -154,8 +156,8 @@ impl Store for DistantStore {
         self.0.layer_sizes(image)
     }
 
-    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
-        Ok(Box::new(Load::begin(&self.0, Packing::Gzip)?))
+    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        Ok(Box::new(Load::begin(&self.0, identity, Packing::Gzip)?))
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

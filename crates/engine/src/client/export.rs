@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::slice::from_ref;
 
-use dsync_core::{DiffId, Digest, ImageId};
+use dsync_core::{DiffId, ImageId};
 
 use super::identify::{Engine, Syntax};
 use super::list::inspect;
@@ -24,7 +24,7 @@ pub(super) fn export(
     let text = id.to_string();
     let diff_ids = if engine.v1_names { stack(program, &text)? } else { Vec::new() };
     let request = Request {
-        config: (engine.kind != StoreKind::DockerContainerd).then(|| Digest::from_bytes(*id.as_bytes())),
+        config: (engine.kind != StoreKind::DockerContainerd).then(|| id.digest()),
         diff_ids: &diff_ids,
         wanted,
     };

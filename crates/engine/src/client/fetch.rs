@@ -27,7 +27,7 @@ pub(super) struct Fetch<'a>(pub(super) &'a Program);
 impl<'a> Fetch<'a> {
     /// All that names an image.
     pub(super) fn package(self, id: &ImageId, platform: Option<&Platform>) -> Result<Package, StoreError> {
-        let digest = Digest::from_bytes(*id.as_bytes());
+        let digest = id.digest();
         let (size, known) = match self.size(id)? {
             Some(size) => (size, None),
             None => {
@@ -80,7 +80,7 @@ impl<'a> Fetch<'a> {
         let roots = json.as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(|image| {
             let id: ImageId = image.get("Id")?.as_str()?.parse().ok()?;
             let size = image.pointer("/Descriptor/size")?.as_u64()?;
-            Some((id, BlobRef { digest: Digest::from_bytes(*id.as_bytes()), size }))
+            Some((id, BlobRef { digest: id.digest(), size }))
         });
         Ok(roots.collect())
     }

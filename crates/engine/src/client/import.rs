@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::slice::from_ref;
 
-use dsync_core::{Config, DiffId, Digest, ImageId};
+use dsync_core::{Config, DiffId, Digest, ImageId, LayerKey};
 
 use super::ClientStore;
 use super::content::Content;
@@ -22,6 +22,7 @@ pub(super) struct Load<'a> {
     program: &'a Program,
     engine: &'a Engine,
     content: Option<&'a Content>,
+    identity: Identity<'a>,
     /// Absent after a failure: the archive cannot become whole any more.
     archive: Option<PartialArchive<Packed>>,
 }
@@ -29,11 +30,12 @@ pub(super) struct Load<'a> {
 impl<'a> Load<'a> {
     pub(super) fn begin(
         ClientStore { program, engine, content, .. }: &'a ClientStore,
+        identity: Identity<'a>,
         packing: Packing,
     ) -> Result<Self, StoreError> {
         let load = program.feed(&["load", "--quiet"])?;
         let archive = PartialArchive::new(Packed::new(load, packing));
-        Ok(Self { program, engine, content: content.as_ref(), archive: Some(archive) })
+        Ok(Self { program, engine, content: content.as_ref(), identity, archive: Some(archive) })
     }
 
     fn archive(&mut self) -> Result<PartialArchive<Packed>, StoreError> {
@@ -44,15 +46,15 @@ impl<'a> Load<'a> {
 impl Import for Load<'_> {
     fn layer(
         &mut self,
-        diff_id: &DiffId,
+        key: &LayerKey,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         let mut archive = self.archive()?;
-        if archive.given().contains_key(diff_id) {
-            return Err(broken(&format!("the layer {diff_id} was given twice")));
+        if archive.given().contains_key(&key.digest()) {
+            return Err(broken(&format!("the layer {key} was given twice")));
         }
-        match archive.layer(diff_id, len, write) {
+        match archive.layer(&key.digest(), len, write) {
             Ok(()) => {
                 self.archive = Some(archive);
                 Ok(())
@@ -62,12 +64,15 @@ impl Import for Load<'_> {
         }
     }
 
-    fn commit(mut self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
         let archive = self.archive()?;
-        let (id, diff_ids) = match identity {
+        let (id, diff_ids) = match self.identity {
             Identity::Exact(package) => (package.root(), None),
-            Identity::Content(config) => {
+            Identity::Content(expected) => {
                 let parsed = Config::parse(config).map_err(|error| broken(&error.to_string()))?;
+                if parsed.digest != expected {
+                    return Err(broken(&format!("its config is {}, not {expected}", parsed.digest)));
+                }
                 let id = match self.engine.kind.id_is_config() {
                     true => parsed.digest,
                     false => {
@@ -78,13 +83,12 @@ impl Import for Load<'_> {
                 (id, Some(parsed.diff_ids))
             }
         };
-        let id = ImageId::from_bytes(*id.as_bytes());
+        let id = ImageId::from(id);
         let text = id.to_string();
         // Only the containerd store can leave a broken image behind; one that was there stays.
         let removable = self.engine.kind == StoreKind::DockerContainerd
             && inspect(self.program, from_ref(&text.as_str()))?.images.is_empty();
-        let loaded =
-            self.load(archive, identity).and_then(|said| self.verify(&id, diff_ids.as_deref(), &said));
+        let loaded = self.load(archive, config).and_then(|said| self.verify(&id, diff_ids.as_deref(), &said));
         if loaded.is_err() && removable {
             // The first error counts; there may be nothing to remove.
             let _ = self.program.output(&["rmi", &text]);
@@ -95,14 +99,10 @@ impl Import for Load<'_> {
 
 impl Load<'_> {
     /// Ends the archive and waits for the engine: what it said.
-    fn load(
-        &self,
-        mut archive: PartialArchive<Packed>,
-        identity: Identity<'_>,
-    ) -> Result<String, StoreError> {
-        let finished = match identity {
+    fn load(&self, mut archive: PartialArchive<Packed>, config: &[u8]) -> Result<String, StoreError> {
+        let finished = match self.identity {
             Identity::Exact(package) => archive.finish_documents(package.documents(), package.media_type()),
-            Identity::Content(config) => {
+            Identity::Content(_) => {
                 let diff_ids = Config::parse(config).map_err(|error| broken(&error.to_string()))?.diff_ids;
                 let held = self.held(&diff_ids, archive.given())?;
                 archive.finish(config, &held).map(drop)
@@ -129,11 +129,12 @@ impl Load<'_> {
     fn held(
         &self,
         diff_ids: &[DiffId],
-        given: &HashMap<DiffId, u64>,
-    ) -> Result<HashMap<DiffId, u64>, StoreError> {
+        given: &HashMap<Digest, u64>,
+    ) -> Result<HashMap<Digest, u64>, StoreError> {
         let mut held = HashMap::new();
-        let missing =
-            |held: &HashMap<DiffId, u64>, id: &DiffId| !given.contains_key(id) && !held.contains_key(id);
+        let missing = |held: &HashMap<Digest, u64>, id: &DiffId| {
+            !given.contains_key(&id.digest()) && !held.contains_key(&id.digest())
+        };
         if !diff_ids.iter().any(|id| missing(&held, id)) {
             return Ok(held);
         }
@@ -145,12 +146,12 @@ impl Load<'_> {
                     Some(content) => content.held(&list(self.program)?.images),
                     None => HashSet::new(),
                 };
-                for id in diff_ids.iter().filter(|id| !given.contains_key(id)) {
-                    let digest = Digest::from_bytes(*id.as_bytes());
+                for digest in diff_ids.iter().map(DiffId::digest).filter(|digest| !given.contains_key(digest))
+                {
                     let content = self.content.filter(|_| kept.contains(&digest));
                     let size = content.and_then(|content| content.size(&digest));
-                    let missing = || broken(&format!("the containerd image store has no layer {id}"));
-                    held.insert(*id, size.ok_or_else(missing)?);
+                    let missing = || broken(&format!("the containerd image store has no layer {digest}"));
+                    held.insert(digest, size.ok_or_else(missing)?);
                 }
                 return Ok(held);
             }
@@ -161,7 +162,7 @@ impl Load<'_> {
                 continue;
             }
             if let Some(sizes) = layer_sizes(self.program, self.engine, &image)? {
-                held.extend(image.diff_ids.into_iter().zip(sizes));
+                held.extend(image.diff_ids.iter().map(DiffId::digest).zip(sizes));
             }
         }
         Ok(held)

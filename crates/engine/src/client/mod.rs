@@ -20,14 +20,16 @@ mod packed;
 use std::collections::HashSet;
 use std::io::Read;
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
+use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
 use crate::blob::BlobRef;
 use crate::command::Program;
 use crate::host;
 use crate::layers::{self, Blobs};
 use crate::package::Package;
-use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::store::{
+    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
+};
 use content::Content;
 use direct::{Docker, Found, Podman, Stopped, Storage};
 use fetch::Fetch;
@@ -113,7 +115,7 @@ impl Store for ClientStore {
         };
         if self.engine.kind.id_is_config() {
             for image in &mut all.images {
-                image.config = Some(Digest::from_bytes(*image.id.as_bytes()));
+                image.config = Some(image.id.digest());
             }
         }
         Ok(all)
@@ -121,9 +123,7 @@ impl Store for ClientStore {
 
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
         match &self.content {
-            _ if self.engine.kind.id_is_config() => {
-                Ok(ids.iter().map(|id| Some(Digest::from_bytes(*id.as_bytes()))).collect())
-            }
+            _ if self.engine.kind.id_is_config() => Ok(ids.iter().map(|id| Some(id.digest())).collect()),
             Some(content) => Ok(ids.iter().map(|id| content.config(id, &self.platform)).collect()),
             None => Fetch(&self.program).configs(ids, &self.platform),
         }
@@ -135,10 +135,7 @@ impl Store for ClientStore {
             (StoreKind::Podman | StoreKind::OciLayout, _) => Holdings::layers(held),
             // It knows layers by their blobs as they are stored. Of an image of another kind of store those that are
             // made there are not compressed.
-            (StoreKind::DockerContainerd, Some(content)) => {
-                let blobs = content.held(held).into_iter();
-                Holdings::Layers(blobs.map(|digest| DiffId::from_bytes(*digest.as_bytes())).collect())
-            }
+            (StoreKind::DockerContainerd, Some(content)) => Holdings::Blobs(content.held(held)),
             // Its client does not say which those are. A layer that is left out wrongly makes a broken image, one that
             // is given in vain costs local work only.
             (StoreKind::DockerContainerd | StoreKind::DockerArchive, _) => Holdings::Nothing,
@@ -180,7 +177,7 @@ impl Store for ClientStore {
     fn export(
         &self,
         id: &ImageId,
-        wanted: &HashSet<DiffId>,
+        wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
         if self.has_packages() {
@@ -198,7 +195,7 @@ impl Store for ClientStore {
             layers::export(&package, blobs, wanted, sink)?;
             return Ok(Export { config: config.to_vec() });
         }
-        let mut missing = wanted.clone();
+        let mut missing = tars(id, wanted)?;
         if let Some(storage) = &self.storage {
             match storage.export(id, &mut missing, sink) {
                 Ok(export) => return Ok(export),
@@ -220,8 +217,8 @@ impl Store for ClientStore {
         history::layer_sizes(&self.program, &self.engine, image)
     }
 
-    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
-        Ok(Box::new(import::Load::begin(self, packed::Packing::Plain)?))
+    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        Ok(Box::new(import::Load::begin(self, identity, packed::Packing::Plain)?))
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
-use dsync_core::{DiffId, ImageId};
+use dsync_core::{DiffId, Digest, ImageId, LayerKey};
 
 use super::images;
 use super::sample::{Sample, layer, name, unique};
@@ -11,35 +11,35 @@ use crate::store::{Identity, LayerSink, Store, StoreError};
 
 pub(super) fn what_is_given_up_leaves_nothing(store: &dyn Store) {
     let before = images(store);
-    drop(store.import().expect("an import can begin"));
+    let given = layer("given up", unique().as_bytes());
+    let key = LayerKey::Tar(DiffId::of(&given));
+    let sample = Sample::new(vec![given.clone()]);
+    drop(store.import(sample.identity()).expect("an import can begin"));
     assert_eq!(images(store), before);
 
-    let given = layer("given up", unique().as_bytes());
-    let mut import = store.import().expect("an import can begin");
-    let id = DiffId::of(&given);
-    import.layer(&id, given.len() as u64, &mut |out| out.write_all(&given)).expect("a layer is taken");
+    let mut import = store.import(sample.identity()).expect("an import can begin");
+    import.layer(&key, given.len() as u64, &mut |out| out.write_all(&given)).expect("a layer is taken");
     drop(import);
     assert_eq!(images(store), before);
 
-    let sample = Sample::new(vec![given]);
-    let mut import = store.import().expect("an import can begin");
-    let failed = import.layer(&id, 2048, &mut |out| {
+    let mut import = store.import(sample.identity()).expect("an import can begin");
+    let failed = import.layer(&key, 2048, &mut |out| {
         out.write_all(&[1; 100])?;
         Err(io::Error::other("the other side is gone"))
     });
     assert!(failed.is_err(), "a layer that does not come whole is an error");
-    assert!(import.commit(Identity::Content(&sample.config)).is_err(), "nothing can become of it");
+    assert!(import.commit(&sample.config).is_err(), "nothing can become of it");
     assert_eq!(images(store), before);
 }
 
 pub(super) fn what_is_not_whole_is_refused(store: &dyn Store) {
     let before = images(store);
     let refused = |what: &str, sample: &Sample, given: &[(DiffId, &[u8])]| {
-        let mut import = store.import().expect("an import can begin");
+        let mut import = store.import(sample.identity()).expect("an import can begin");
         let taken = given.iter().try_for_each(|(id, bytes)| {
-            import.layer(id, bytes.len() as u64, &mut |out: &mut dyn Write| out.write_all(bytes))
+            import.layer(&(*id).into(), bytes.len() as u64, &mut |out: &mut dyn Write| out.write_all(bytes))
         });
-        let error = taken.and_then(|()| import.commit(Identity::Content(&sample.config))).expect_err(what);
+        let error = taken.and_then(|()| import.commit(&sample.config)).expect_err(what);
         assert!(!matches!(error, StoreError::NoSuchImage { .. }), "{what}: {error}");
         assert_eq!(images(store), before, "{what}");
     };
@@ -53,12 +53,21 @@ pub(super) fn what_is_not_whole_is_refused(store: &dyn Store) {
     refused("a layer is given twice", &sample, &[(low_id, &low), (low_id, &low), (top_id, &top)]);
     let no_config = Sample { config: b"{}".to_vec(), layers: Vec::new() };
     refused("the config is none", &no_config, &[]);
+
+    let other = Identity::Content(Digest::of(b"{}"));
+    let mut import = store.import(other).expect("an import can begin");
+    for layer in &sample.layers {
+        let key = DiffId::of(layer).into();
+        import.layer(&key, layer.len() as u64, &mut |out| out.write_all(layer)).expect("a layer is taken");
+    }
+    import.commit(&sample.config).expect_err("the config is not the one that was announced");
+    assert_eq!(images(store), before);
 }
 
 pub(super) fn what_is_not_there_is_said(store: &dyn Store) {
     struct Nothing;
     impl LayerSink for Nothing {
-        fn layer(&mut self, _: Option<DiffId>, _: &mut dyn Read) -> io::Result<()> {
+        fn layer(&mut self, _: Option<LayerKey>, _: &mut dyn Read) -> io::Result<()> {
             Err(io::Error::other("there is nothing to take"))
         }
     }
@@ -78,7 +87,7 @@ pub(super) fn what_is_not_there_is_said(store: &dyn Store) {
 
     let sample = Sample::new(vec![layer("only", unique().as_bytes())]);
     let id = sample.imported(store);
-    let other = HashSet::from([DiffId::of(unique().as_bytes())]);
+    let other = HashSet::from([DiffId::of(unique().as_bytes()).into()]);
     let mut sink = Discard;
     let error = store.export(&id, &other, &mut sink).expect_err("a layer of another image");
     assert!(matches!(error, StoreError::Broken { .. }), "{error:?}");
@@ -87,7 +96,7 @@ pub(super) fn what_is_not_there_is_said(store: &dyn Store) {
 struct Discard;
 
 impl LayerSink for Discard {
-    fn layer(&mut self, _: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, _: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         io::copy(tar, &mut io::sink()).map(drop)
     }
 }
@@ -95,14 +104,14 @@ impl LayerSink for Discard {
 pub(super) fn a_reader_may_give_up(store: &dyn Store) {
     struct Full;
     impl LayerSink for Full {
-        fn layer(&mut self, _: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+        fn layer(&mut self, _: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
             tar.read_exact(&mut [0; 10])?;
             Err(io::Error::new(io::ErrorKind::StorageFull, "no room here"))
         }
     }
     let sample = Sample::new(vec![layer("large", &unique().repeat(300_000).into_bytes())]);
     let id = sample.imported(store);
-    let wanted = sample.diff_ids().into_iter().collect();
+    let wanted = sample.keys();
     let error = store.export(&id, &wanted, &mut Full).expect_err("the sink failed");
     let StoreError::Io { source, .. } = error else { panic!("{error:?}") };
     assert_eq!(source.kind(), io::ErrorKind::StorageFull, "the reason is the sink's");

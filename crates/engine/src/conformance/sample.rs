@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, LayerKey};
 
 use crate::archive::file_header;
 use crate::store::{Identity, LayerSink, Store, StoreError};
@@ -62,6 +62,16 @@ impl Sample {
         self.layers.iter().map(|layer| DiffId::of(layer)).collect()
     }
 
+    /// Its layers, as they are asked for.
+    pub(super) fn keys(&self) -> HashSet<LayerKey> {
+        self.diff_ids().into_iter().map(LayerKey::Tar).collect()
+    }
+
+    /// The identity that an import of it keeps.
+    pub(super) fn identity(&self) -> Identity<'static> {
+        Identity::Content(Digest::of(&self.config))
+    }
+
     /// As a store lists it, for questions before it is there.
     pub(super) fn image(&self) -> Image {
         Image {
@@ -79,15 +89,15 @@ impl Sample {
     /// Imports it, leaving out what the store holds.
     pub(super) fn import(&self, store: &dyn Store) -> Result<ImageId, StoreError> {
         let held = store.holdings(&store.list()?.images).has(&self.image());
-        let mut import = store.import()?;
+        let mut import = store.import(self.identity())?;
         let mut given = HashSet::new();
         for (layer, held) in self.layers.iter().zip(held) {
             let id = DiffId::of(layer);
             if !held && given.insert(id) {
-                import.layer(&id, layer.len() as u64, &mut |out| out.write_all(layer))?;
+                import.layer(&id.into(), layer.len() as u64, &mut |out| out.write_all(layer))?;
             }
         }
-        import.commit(Identity::Content(&self.config))
+        import.commit(&self.config)
     }
 
     /// Imports it and checks how the store shows it.
@@ -106,13 +116,13 @@ impl Sample {
     }
 
     /// Exports these layers of the image and checks each byte.
-    pub(super) fn check(&self, store: &dyn Store, id: &ImageId, wanted: &HashSet<DiffId>) {
+    pub(super) fn check(&self, store: &dyn Store, id: &ImageId, wanted: &HashSet<LayerKey>) {
         let mut kept = Kept::default();
         let export = store.export(id, wanted, &mut kept).expect("an image can be exported");
         assert_eq!(export.config, self.config, "the config stays as it is, bit for bit");
         assert!(kept.problems.is_empty(), "{:?}", kept.problems);
         for (layer, id) in self.layers.iter().zip(self.diff_ids()) {
-            if wanted.contains(&id) {
+            if wanted.contains(&id.into()) {
                 assert_eq!(kept.layers.get(&id), Some(layer), "a wanted layer comes as it is");
             }
         }
@@ -134,18 +144,18 @@ pub(super) fn shown(store: &dyn Store, id: &ImageId) -> Option<Image> {
 #[derive(Default)]
 struct Kept {
     layers: HashMap<DiffId, Vec<u8>>,
-    told: Vec<DiffId>,
+    told: Vec<LayerKey>,
     problems: Vec<String>,
 }
 
 impl LayerSink for Kept {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         tar.read_to_end(&mut bytes)?;
-        let id = DiffId::from_bytes(*Digest::of(&bytes).as_bytes());
-        if let Some(told) = diff_id {
+        let id = DiffId::of(&bytes);
+        if let Some(told) = key {
             self.told.push(told);
-            if told != id {
+            if told != id.into() {
                 self.problems.push(format!("{id} was given as {told}"));
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use dsync_core::{Config, DiffId, Digest, HashingWriter, ImageId};
+use dsync_core::{Config, DiffId, Digest, HashingWriter, ImageId, LayerKey};
 use tempfile::NamedTempFile;
 
 use super::directory::{Directory, temporary};
@@ -19,17 +19,25 @@ use crate::watched::WatchedWriter;
 pub(super) struct LayoutImport<'a> {
     layout: &'a Layout,
     directory: &'a Directory,
-    layers: HashMap<DiffId, (NamedTempFile, u64)>,
+    identity: Identity<'a>,
+    /// By their digests.
+    layers: HashMap<Digest, Given>,
     failed: bool,
 }
 
+/// A layer that has come.
+struct Given {
+    file: NamedTempFile,
+    len: u64,
+}
+
 impl<'a> LayoutImport<'a> {
-    pub(super) fn begin(layout: &'a Layout) -> Result<Self, StoreError> {
+    pub(super) fn begin(layout: &'a Layout, identity: Identity<'a>) -> Result<Self, StoreError> {
         let directory = layout.directory()?;
         directory.create()?;
         let _lock = directory.lock()?;
         directory.remove_stale()?;
-        Ok(Self { layout, directory, layers: HashMap::new(), failed: false })
+        Ok(Self { layout, directory, identity, layers: HashMap::new(), failed: false })
     }
 
     /// A file that other processes take for alive.
@@ -41,22 +49,22 @@ impl<'a> LayoutImport<'a> {
 
     fn receive(
         &self,
-        diff_id: &DiffId,
+        digest: &Digest,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<NamedTempFile, StoreError> {
         let mut file = HashingWriter::new(WatchedWriter::new(self.temporary()?));
         let written = write(&mut file);
         let came = file.len();
-        let (digest, file) = file.diff_id();
+        let (got, file) = file.digest();
         let file = file.into_inner().map_err(|error| self.layout.io("takes no new blobs", error))?;
         written.map_err(|source| StoreError::Io {
-            what: format!("the layer {diff_id} cannot be read"),
+            what: format!("the layer {digest} cannot be read"),
             source,
         })?;
-        if digest != *diff_id || came != len {
-            let reason = format!("what came is {digest} of {came} bytes, not {len} bytes of that");
-            return Err(StoreError::Broken { what: format!("the layer {diff_id}"), reason });
+        if got != *digest || came != len {
+            let reason = format!("what came is {got} of {came} bytes, not {len} bytes of that");
+            return Err(StoreError::Broken { what: format!("the layer {digest}"), reason });
         }
         Ok(file)
     }
@@ -72,9 +80,8 @@ impl<'a> LayoutImport<'a> {
             }
         }
         let layers = config.diff_ids.iter().map(|id| {
-            if let Some((_, size)) = self.layers.get(id) {
-                let digest = Digest::from_bytes(*id.as_bytes());
-                return Ok(Descriptor { media_type: LAYER, digest, size: *size });
+            if let Some(Given { len, .. }) = self.layers.get(&id.digest()) {
+                return Ok(Descriptor { media_type: LAYER, digest: id.digest(), size: *len });
             }
             let Some(layer) = held.get(id) else {
                 return Err(
@@ -102,9 +109,9 @@ impl<'a> LayoutImport<'a> {
     /// That all layers of a package were given, or are there, and are as long as its manifests say.
     fn check(&self, package: &Package) -> Result<(), StoreError> {
         for PackedLayer { blob: BlobRef { digest, size }, .. } in package.layers() {
-            match self.layers.get(&DiffId::from_bytes(*digest.as_bytes())) {
-                Some((_, len)) if len == size => {}
-                Some((_, len)) => {
+            match self.layers.get(digest) {
+                Some(Given { len, .. }) if len == size => {}
+                Some(Given { len, .. }) => {
                     return Err(self.broken(&format!("the blob {digest} has {len} bytes, not {size}")));
                 }
                 None if self.layout.has(&BlobRef { digest: *digest, size: *size }) => {}
@@ -115,8 +122,8 @@ impl<'a> LayoutImport<'a> {
     }
 
     fn keep_layers(&mut self) -> Result<(), StoreError> {
-        for (diff_id, (file, _)) in std::mem::take(&mut self.layers) {
-            self.keep(file, &Digest::from_bytes(*diff_id.as_bytes()))?;
+        for (digest, Given { file, .. }) in std::mem::take(&mut self.layers) {
+            self.keep(file, &digest)?;
         }
         Ok(())
     }
@@ -144,16 +151,17 @@ impl<'a> LayoutImport<'a> {
 impl Import for LayoutImport<'_> {
     fn layer(
         &mut self,
-        diff_id: &DiffId,
+        key: &LayerKey,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        if self.layers.contains_key(diff_id) {
-            return Err(self.broken(&format!("the layer {diff_id} was given twice")));
+        let digest = key.digest();
+        if self.layers.contains_key(&digest) {
+            return Err(self.broken(&format!("the layer {key} was given twice")));
         }
-        match self.receive(diff_id, len, write) {
+        match self.receive(&digest, len, write) {
             Ok(file) => {
-                self.layers.insert(*diff_id, (file, len));
+                self.layers.insert(digest, Given { file, len });
                 Ok(())
             }
             Err(error) => {
@@ -163,13 +171,16 @@ impl Import for LayoutImport<'_> {
         }
     }
 
-    fn commit(mut self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
         if self.failed {
             return Err(self.broken("an earlier part of it failed"));
         }
-        let (root, media_type) = match identity {
-            Identity::Content(config) => {
+        let (root, media_type) = match self.identity {
+            Identity::Content(expected) => {
                 let parsed = Config::parse(config).map_err(|error| self.broken(&error.to_string()))?;
+                if parsed.digest != expected {
+                    return Err(self.broken(&format!("its config is {}, not {expected}", parsed.digest)));
+                }
                 let layers = self.describe(&parsed)?;
                 self.keep_layers()?;
                 self.write(config)?;
@@ -193,6 +204,6 @@ impl Import for LayoutImport<'_> {
             index.add(media_type, &root);
             self.directory.replace_index(&index)?;
         }
-        Ok(ImageId::from_bytes(*root.digest.as_bytes()))
+        Ok(ImageId::from(root.digest))
     }
 }

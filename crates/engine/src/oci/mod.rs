@@ -15,14 +15,16 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, Inventory, Platform};
+use dsync_core::{Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use serde_json::Value;
 
 use crate::archive::Contents;
 use crate::blob::BlobRef;
 use crate::layers::{Blobs as _, export};
 use crate::package::Package;
-use crate::store::{Description, Export, Holdings, Import, LayerSink, Store, StoreError, StoreKind};
+use crate::store::{
+    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind,
+};
 use layout::Layout;
 use resolve::{Found, Resolved, Whole, resolve};
 
@@ -75,9 +77,7 @@ impl Store for OciStore {
         let index = self.layout.index()?;
         // An image of another platform may have lost its name to this one.
         let is_named = |id: &ImageId| {
-            let is_it = |entry: &&Value| {
-                BlobRef::parse(entry).is_some_and(|blob| blob.digest.as_bytes() == id.as_bytes())
-            };
+            let is_it = |entry: &&Value| BlobRef::parse(entry).is_some_and(|blob| blob.digest == id.digest());
             index.entries().iter().filter(is_it).any(|entry| index::name(entry).is_some())
         };
         Ok(images.iter().map(|image| image.id).filter(|id| !is_named(id)).collect())
@@ -90,7 +90,7 @@ impl Store for OciStore {
     fn export(
         &self,
         id: &ImageId,
-        wanted: &HashSet<DiffId>,
+        wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
         let found = self.find(id)?;
@@ -122,8 +122,8 @@ impl Store for OciStore {
         Ok(layers.map(|(layer, id)| layer.is_plain(id).then_some(layer.size)).collect())
     }
 
-    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
-        Ok(Box::new(import::LayoutImport::begin(&self.layout)?))
+    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        Ok(Box::new(import::LayoutImport::begin(&self.layout, identity)?))
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

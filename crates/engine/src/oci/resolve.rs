@@ -41,7 +41,7 @@ pub(super) fn resolve(layout: &Layout) -> Result<Resolved, StoreError> {
             Ok(Some(found)) => found,
             Ok(None) => continue,
             Err(reason) => {
-                let id = BlobRef::parse(entry).map(|blob| ImageId::from_bytes(*blob.digest.as_bytes()));
+                let id = BlobRef::parse(entry).map(|blob| ImageId::from(blob.digest));
                 match unreadable.iter_mut().find(|other| other.id.is_some() && other.id == id) {
                     Some(same) => same.names.extend(name(entry)),
                     None => {
@@ -100,7 +100,7 @@ fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Op
     };
     Ok(Some(Found {
         image: Image {
-            id: ImageId::from_bytes(*blob.digest.as_bytes()),
+            id: ImageId::from(blob.digest),
             config: Some(config.digest),
             names: Vec::new(),
             digests: Vec::new(),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Write as _;
 
+use dsync_core::DiffId;
+
 use super::*;
 use crate::conformance::conformance;
 use crate::store::Identity;
@@ -39,9 +41,9 @@ fn a_layer_that_is_not_as_long_as_its_manifest_says_is_refused() {
         );
         let documents = vec![manifest.into_bytes(), config.clone().into_bytes()];
         let package = crate::Package::assemble(documents).unwrap();
-        let mut import = store.import().unwrap();
-        import.layer(&diff_id, 1024, &mut |out| out.write_all(&layer)).unwrap();
-        import.commit(Identity::Exact(&package)).map(|_| store.list().unwrap().images.len())
+        let mut import = store.import(Identity::Exact(&package)).unwrap();
+        import.layer(&LayerKey::Blob(diff_id.digest()), 1024, &mut |out| out.write_all(&layer)).unwrap();
+        import.commit(b"").map(|_| store.list().unwrap().images.len())
     };
     for size in [0, 1023, 1025, u64::MAX] {
         assert!(matches!(import(size), Err(StoreError::Broken { .. })), "{size}");
@@ -60,11 +62,11 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
         format!(r#"{{"os":"linux","x":"{label}","rootfs":{{"type":"layers","diff_ids":["{low_id}"]}}}}"#)
     };
     let import = |config: &str, give: bool| {
-        let mut import = store.import().unwrap();
+        let mut import = store.import(Identity::Content(dsync_core::Digest::of(config.as_bytes()))).unwrap();
         if give {
-            import.layer(&low_id, low.len() as u64, &mut |out| out.write_all(&low)).unwrap();
+            import.layer(&low_id.into(), low.len() as u64, &mut |out| out.write_all(&low)).unwrap();
         }
-        import.commit(Identity::Content(config.as_bytes()))
+        import.commit(config.as_bytes())
     };
     import(&config("old"), true).unwrap();
     // Another tool has made gzip of it.
@@ -96,13 +98,13 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
 
     struct Kept(Vec<u8>);
     impl LayerSink for Kept {
-        fn layer(&mut self, id: Option<DiffId>, tar: &mut dyn std::io::Read) -> std::io::Result<()> {
+        fn layer(&mut self, id: Option<LayerKey>, tar: &mut dyn std::io::Read) -> std::io::Result<()> {
             assert!(id.is_some());
             tar.read_to_end(&mut self.0).map(drop)
         }
     }
     let mut kept = Kept(Vec::new());
-    store.export(&id, &HashSet::from([low_id]), &mut kept).unwrap();
+    store.export(&id, &HashSet::from([low_id.into()]), &mut kept).unwrap();
     assert_eq!(kept.0, low);
 }
 
@@ -110,14 +112,15 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
 fn what_a_killed_process_left_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
-    let mut import = store.import().unwrap();
+    let identity = Identity::Content(dsync_core::Digest::of(b"{}"));
+    let mut import = store.import(identity).unwrap();
     let layer = [7; 10];
-    import.layer(&DiffId::of(&layer), 10, &mut |out| out.write_all(&layer)).unwrap();
+    import.layer(&DiffId::of(&layer).into(), 10, &mut |out| out.write_all(&layer)).unwrap();
     let stale = store.layout.directory().unwrap().blobs().join(".docker-sync-stale");
     fs::write(&stale, "x").unwrap();
     let count = || fs::read_dir(store.layout.directory().unwrap().blobs()).unwrap().count();
     assert_eq!(count(), 2);
-    let other = store.import().unwrap();
+    let other = store.import(identity).unwrap();
     assert!(!stale.exists());
     assert_eq!(count(), 1, "a living import keeps its files");
     drop((import, other));

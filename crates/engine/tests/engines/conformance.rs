@@ -1,8 +1,6 @@
 //! The suite that every store passes, on every engine; and it leaves none of them with anything.
 
-use std::collections::HashSet;
-
-use dsync_core::{Digest, ImageId, ImageRef};
+use dsync_core::{Digest, ImageId, ImageRef, LayerKey};
 use dsync_engine::conformance::conformance;
 use dsync_engine::{Description, Store, StoreKind};
 use dsync_lab::Suite;
@@ -129,7 +127,7 @@ fn podman_lists_images_by_its_files(name: &str) {
         let image = named.map_or_else(Image::untagged, Image::named);
         let image = layers.iter().fold(image, |image, layer| image.layer(layer)).built_by(steps);
         stand.engine().load(&image.archive()).unwrap();
-        ImageId::from_bytes(*image.id().as_bytes())
+        ImageId::from(image.id())
     };
     let base = built(Some("localhost/base:1"), &[&low], &["ADD"]);
     let hidden = [built(None, &[&low], &["ADD", "ENV"]), built(None, &[&low, &top], &["ADD", "ENV", "COPY"])];
@@ -178,7 +176,7 @@ fn layers_are_read_from_files(name: &str) {
     let diff_ids = [low.diff_id(), top.diff_id()];
     let listed = store.list().unwrap().images.into_iter().find(|listed| listed.diff_ids == diff_ids).unwrap();
     let mut taken = Taken::default();
-    store.export(&listed.id, &HashSet::from(diff_ids), &mut taken).unwrap();
+    store.export(&listed.id, &diff_ids.map(LayerKey::Tar).into(), &mut taken).unwrap();
     assert_eq!(taken.0, diff_ids);
     stand.engine().remove_image(&listed.id.to_string()).unwrap();
 }

@@ -9,7 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use dsync_core::{DiffId, Digest, ImageId};
+use dsync_core::{DiffId, Digest, ImageId, LayerKey};
 use dsync_engine::{Identity, LayerSink, Store, StoreError};
 use dsync_lab::images::{Image, Layer};
 
@@ -29,13 +29,13 @@ fn image(seed: &str, len: usize) -> Image {
 
 /// Writes all layers of an image, each once.
 fn import(store: &dyn Store, image: &Image) -> Result<ImageId, StoreError> {
-    let mut import = store.import()?;
+    let mut import = store.import(Identity::Content(Digest::of(&image.config_json())))?;
     let mut given = HashSet::new();
     for layer in image.layers().iter().filter(|layer| given.insert(layer.diff_id())) {
         let tar = layer.tar();
-        import.layer(&layer.diff_id(), tar.len() as u64, &mut |out| out.write_all(tar))?;
+        import.layer(&layer.diff_id().into(), tar.len() as u64, &mut |out| out.write_all(tar))?;
     }
-    import.commit(Identity::Content(&image.config_json()))
+    import.commit(&image.config_json())
 }
 
 /// Takes layers, and says what they really are.
@@ -43,11 +43,11 @@ fn import(store: &dyn Store, image: &Image) -> Result<ImageId, StoreError> {
 pub(crate) struct Taken(pub(crate) Vec<DiffId>);
 
 impl LayerSink for Taken {
-    fn layer(&mut self, told: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, told: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         tar.read_to_end(&mut bytes)?;
         let id = DiffId::of(&bytes);
-        if told.is_some_and(|told| told != id) {
+        if told.is_some_and(|told| told != id.into()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is another layer"));
         }
         self.0.push(id);
@@ -60,7 +60,8 @@ impl LayerSink for Taken {
 fn assert_not_exported(store: &dyn Store, id: &ImageId, image: &Image) {
     let wanted: HashSet<DiffId> = image.layers().iter().map(Layer::diff_id).collect();
     let mut taken = Taken::default();
-    let error = store.export(id, &wanted, &mut taken).expect_err("the image is broken");
+    let keys = wanted.iter().copied().map(LayerKey::Tar).collect();
+    let error = store.export(id, &keys, &mut taken).expect_err("the image is broken");
     assert!(
         matches!(error, StoreError::Broken { .. } | StoreError::Failed { .. } | StoreError::Io { .. }),
         "{error:?}"
@@ -216,7 +217,7 @@ fn a_blob_that_is_gone_is_noticed(name: &str) {
     // A whole image repairs it.
     let again = import(&*stand.store(), &image).unwrap();
     assert_eq!(again, id);
-    let wanted = HashSet::from([image.layers()[1].diff_id()]);
+    let wanted = HashSet::from([image.layers()[1].diff_id().into()]);
     stand.store().export(&id, &wanted, &mut Taken::default()).unwrap();
     remove(stand, &id);
 }

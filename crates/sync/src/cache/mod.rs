@@ -1,5 +1,6 @@
-//! What was learnt of layers: listings by diff id, and recipes by the digest of a compressed layer, kept between runs. Layers never change, so a listing is
-//! right as long as it is undamaged; they outlive the images, and a layer is scanned once.
+//! The index cache: layer indexes by the digest of a layer's bytes, and recipes by that of a compressed layer, kept
+//! between runs. Layers never change, so an index is right as long as it is undamaged; it outlives the images, and a
+//! layer is scanned once.
 //!
 //! A file of the cache is `dsyncidx`, a format number (1 byte), the SHA-256 of the rest (32 bytes), and the
 //! listing as one zstd frame. It is written under another name and renamed, so that concurrent runs see whole
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use dsync_core::{DiffId, Digest, HashingWriter};
+use dsync_core::{Digest, HashingWriter};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_proto::{ShortId, limits};
@@ -50,14 +51,23 @@ pub struct Cache {
 /// One listing of the cache, or one recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// The layer; of a recipe the digest of the compressed layer that it makes.
-    pub diff_id: DiffId,
-    /// Whether it is a recipe.
-    pub recipe: bool,
+    /// The layer; of a recipe the compressed layer that it makes.
+    pub digest: Digest,
+    /// The kind of entry.
+    pub kind: EntryKind,
     /// Bytes on disk.
     pub size: u64,
     /// When it was used last, to the hour.
     pub used: SystemTime,
+}
+
+/// The kinds of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// The index of a layer.
+    Index,
+    /// The recipe of a compressed layer.
+    Recipe,
 }
 
 /// What was removed.
@@ -118,19 +128,20 @@ impl Cache {
     }
 
     /// What was kept of a layer, unless it would take more memory than so much.
-    pub(crate) fn listing(&self, diff_id: &DiffId, memory: usize) -> Option<LayerIndex> {
-        let listing = Self::load(&self.path(diff_id), |kept| match LayerIndex::read(kept, memory) {
-            Ok(listing) => Ok((kept.read(&mut [0])? == 0).then_some(listing)),
-            Err(HeaderDeltaError::Io(error)) => Err(error),
-            // Of another version, or too large: that is no damage.
-            Err(_) => Ok(None),
-        });
-        listing.flatten().filter(|listing| listing.diff_id == *diff_id)
+    pub(crate) fn listing(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
+        let listing =
+            Self::load(&self.path(digest, EntryKind::Index), |kept| match LayerIndex::read(kept, memory) {
+                Ok(listing) => Ok((kept.read(&mut [0])? == 0).then_some(listing)),
+                Err(HeaderDeltaError::Io(error)) => Err(error),
+                // Of another version, or too large: that is no damage.
+                Err(_) => Ok(None),
+            });
+        listing.flatten().filter(|listing| listing.digest == *digest)
     }
 
     /// What was kept for a blob: the recipe, or that there is none.
     pub(crate) fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
-        Self::load(&self.recipe_path(blob), |kept| {
+        Self::load(&self.path(blob, EntryKind::Recipe), |kept| {
             let mut recipe = Vec::new();
             kept.take(RECIPE_MAX + 1).read_to_end(&mut recipe)?;
             if recipe.len() as u64 > RECIPE_MAX { Err(damaged()) } else { Ok(recipe) }
@@ -139,7 +150,7 @@ impl Cache {
 
     /// Keeps the recipe of a blob, if that can be done. As [`Cache::put`] it sees to the limit.
     pub(crate) fn put_recipe(&self, blob: &Digest, recipe: &[u8]) {
-        self.write(&self.recipe_path(blob), &mut |out| out.write_all(recipe)).ok();
+        self.write(&self.path(blob, EntryKind::Recipe), &mut |out| out.write_all(recipe)).ok();
         self.prune_once();
     }
 
@@ -168,17 +179,17 @@ impl Cache {
     }
 
     /// Keeps what is known of a layer, if that can be done. The first call of a process also sees to the limit.
-    pub(crate) fn put(&self, diff_id: &DiffId, listing: &Arc<LayerIndex>) {
-        self.write(&self.path(diff_id), &mut |out| listing.write(out)).ok();
+    pub(crate) fn put(&self, listing: &Arc<LayerIndex>) {
+        self.write(&self.path(&listing.digest, EntryKind::Index), &mut |out| listing.write(out)).ok();
         self.prune_once();
     }
 
-    /// The layer whose diff id begins so, if it is there and the only one.
-    pub(crate) fn find(&self, short: &ShortId) -> Option<DiffId> {
+    /// The layer whose digest begins so, if it is there and the only one.
+    pub(crate) fn find(&self, short: &ShortId) -> Option<Digest> {
         let files = fs::read_dir(&self.directory).ok()?.flatten();
         let mut fits = files
-            .filter_map(|file| layer(&file))
-            .filter(|(id, recipe)| !recipe && id.as_bytes().starts_with(short));
+            .filter_map(|file| entry(&file))
+            .filter(|(digest, kind)| *kind == EntryKind::Index && digest.as_bytes().starts_with(short));
         let found = fits.next()?;
         fits.next().is_none().then_some(found.0)
     }
@@ -193,14 +204,14 @@ impl Cache {
         for file in fs::read_dir(&self.directory)? {
             let file = file?;
             // What another run removed meanwhile has no metadata.
-            if let (Some((diff_id, recipe)), Ok(metadata)) = (layer(&file), file.metadata())
+            if let (Some((digest, kind)), Ok(metadata)) = (entry(&file), file.metadata())
                 && metadata.is_file()
             {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                entries.push(CacheEntry { diff_id, recipe, size: metadata.len(), used });
+                entries.push(CacheEntry { digest, kind, size: metadata.len(), used });
             }
         }
-        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.used), entry.diff_id));
+        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.used), entry.digest));
         Ok(entries)
     }
 
@@ -222,11 +233,7 @@ impl Cache {
             // An empty file is damage and goes with the others.
             total = total.saturating_add(entry.size.max(1));
             let goes = total > limit && spared.is_none_or(|spared| entry.used < spared);
-            let path = match entry.recipe {
-                true => self.recipe_path(&Digest::from_bytes(*entry.diff_id.as_bytes())),
-                false => self.path(&entry.diff_id),
-            };
-            if goes && removed(&path)? {
+            if goes && removed(&self.path(&entry.digest, entry.kind))? {
                 pruned.bytes += entry.size;
                 pruned.layers.push(entry);
             }
@@ -245,12 +252,12 @@ impl Cache {
         Ok(pruned)
     }
 
-    fn path(&self, diff_id: &DiffId) -> PathBuf {
-        self.directory.join(diff_id.hex())
-    }
-
-    fn recipe_path(&self, blob: &Digest) -> PathBuf {
-        self.directory.join(blob.hex() + RECIPE)
+    fn path(&self, digest: &Digest, kind: EntryKind) -> PathBuf {
+        let ending = match kind {
+            EntryKind::Index => "",
+            EntryKind::Recipe => RECIPE,
+        };
+        self.directory.join(digest.hex() + ending)
     }
 
     /// Writes what `fill` gives, as it comes.
@@ -305,13 +312,16 @@ fn prepare(directory: &Path, others: u32) -> Result<(), CacheError> {
     }
 }
 
-/// What a file is about, by its name, and whether it is a recipe.
-fn layer(file: &DirEntry) -> Option<(DiffId, bool)> {
+/// The entry that a file has, by its name.
+fn entry(file: &DirEntry) -> Option<(Digest, EntryKind)> {
     let name = file.file_name();
     let name = name.to_str()?;
-    let (hex, recipe) = name.strip_suffix(RECIPE).map_or((name, false), |hex| (hex, true));
+    let (hex, kind) = match name.strip_suffix(RECIPE) {
+        Some(hex) => (hex, EntryKind::Recipe),
+        None => (name, EntryKind::Index),
+    };
     let hex = Some(hex).filter(|hex| hex.len() == 64)?;
-    Some((hex.parse().ok()?, recipe))
+    Some((hex.parse().ok()?, kind))
 }
 
 /// Removes a file; false where another run did already.

@@ -7,18 +7,18 @@ use super::*;
 
 /// Any bytes in the place of a listing.
 trait Bytes {
-    fn keep(&self, layer: &DiffId, bytes: &[u8]);
-    fn get(&self, layer: &DiffId) -> Option<Vec<u8>>;
+    fn keep(&self, layer: &Digest, bytes: &[u8]);
+    fn get(&self, layer: &Digest) -> Option<Vec<u8>>;
 }
 
 impl Bytes for Cache {
-    fn keep(&self, layer: &DiffId, bytes: &[u8]) {
-        self.write(&self.path(layer), &mut |out| out.write_all(bytes)).ok();
+    fn keep(&self, layer: &Digest, bytes: &[u8]) {
+        self.write(&self.path(layer, EntryKind::Index), &mut |out| out.write_all(bytes)).ok();
     }
 
-    fn get(&self, layer: &DiffId) -> Option<Vec<u8>> {
+    fn get(&self, layer: &Digest) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        Cache::load(&self.path(layer), |kept| kept.read_to_end(&mut bytes))?;
+        Cache::load(&self.path(layer, EntryKind::Index), |kept| kept.read_to_end(&mut bytes))?;
         Some(bytes)
     }
 }
@@ -35,17 +35,17 @@ fn set_used(path: &Path, days: u32) {
 }
 
 /// Layers of 100 bytes each, the n-th used n days ago.
-fn aged(cache: &Cache, layers: u8) -> Vec<DiffId> {
-    let layers: Vec<DiffId> = (0..layers).map(|n| DiffId::of(&[n])).collect();
+fn aged(cache: &Cache, layers: u8) -> Vec<Digest> {
+    let layers: Vec<Digest> = (0..layers).map(|n| Digest::of(&[n])).collect();
     for (days, layer) in (0..).zip(&layers) {
         cache.keep(layer, &[1; 100]);
-        set_used(&cache.path(layer), days);
+        set_used(&cache.path(layer, EntryKind::Index), days);
     }
     layers
 }
 
-fn diff_ids(pruned: &Pruned) -> Vec<DiffId> {
-    pruned.layers.iter().map(|entry| entry.diff_id).collect()
+fn digests(pruned: &Pruned) -> Vec<Digest> {
+    pruned.layers.iter().map(|entry| entry.digest).collect()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -55,20 +55,20 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn what_was_kept_is_there_again() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     assert_eq!(cache.get(&layer), None);
     for listing in [&b"listing"[..], b"", b"another"] {
         cache.keep(&layer, listing);
         assert_eq!(cache.get(&layer).as_deref(), Some(listing));
     }
     assert_eq!(mode(&cache.directory), 0o700);
-    assert_eq!(mode(&cache.path(&layer)), 0o600);
+    assert_eq!(mode(&cache.path(&layer, EntryKind::Index)), 0o600);
 }
 
 #[test]
 fn a_layer_is_found_by_how_its_id_begins() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     let short = *layer.as_bytes().first_chunk().unwrap();
     assert_eq!(cache.find(&short), None);
     cache.keep(&layer, b"listing");
@@ -77,16 +77,16 @@ fn a_layer_is_found_by_how_its_id_begins() {
     // Of two that begin so neither is it.
     let mut twin = *layer.as_bytes();
     twin[31] ^= 1;
-    cache.keep(&DiffId::from_bytes(twin), b"listing");
+    cache.keep(&Digest::from_bytes(twin), b"listing");
     assert_eq!(cache.find(&short), None);
 }
 
 #[test]
 fn what_is_damaged_is_absent_and_goes() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     cache.keep(&layer, &[7; 1000]);
-    let path = cache.path(&layer);
+    let path = cache.path(&layer, EntryKind::Index);
     let whole = fs::read(&path).unwrap();
     let refused = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
@@ -109,20 +109,20 @@ fn what_is_damaged_is_absent_and_goes() {
 #[test]
 fn what_is_right_but_no_frame_is_absent() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     let packed = b"no frame";
     let file = [&MAGIC[..], &[FORMAT], &Digest::of(packed).as_bytes()[..], packed].concat();
-    fs::write(cache.path(&layer), file).unwrap();
+    fs::write(cache.path(&layer, EntryKind::Index), file).unwrap();
     assert_eq!(cache.get(&layer), None);
-    assert!(!cache.path(&layer).exists());
+    assert!(!cache.path(&layer, EntryKind::Index).exists());
 }
 
 #[test]
 fn what_is_too_long_is_not_kept() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     let zeros = |len: u64| {
-        cache.write(&cache.path(&layer), &mut |out| {
+        cache.write(&cache.path(&layer, EntryKind::Index), &mut |out| {
             io::copy(&mut io::repeat(0).take(len), &mut &mut *out).map(drop)
         })
     };
@@ -139,11 +139,11 @@ fn a_listing_that_needs_too_much_memory_is_not_read_and_stays() {
     let mut scanner = dsync_delta::Scanner::new();
     scanner.push(&[7; 100_000]);
     let listing = Arc::new(scanner.finish());
-    cache.put(&listing.diff_id, &listing);
-    assert_eq!(cache.listing(&listing.diff_id, listing.memory() / 2), None);
-    assert_eq!(cache.listing(&listing.diff_id, 10_000).as_ref(), Some(&*listing));
-    let other = DiffId::of(b"other");
-    fs::rename(cache.path(&listing.diff_id), cache.path(&other)).unwrap();
+    cache.put(&listing);
+    assert_eq!(cache.listing(&listing.digest, listing.memory() / 2), None);
+    assert_eq!(cache.listing(&listing.digest, 10_000).as_ref(), Some(&*listing));
+    let other = Digest::of(b"other");
+    fs::rename(cache.path(&listing.digest, EntryKind::Index), cache.path(&other, EntryKind::Index)).unwrap();
     assert_eq!(cache.listing(&other, 10_000), None);
 }
 
@@ -155,12 +155,12 @@ fn the_least_recently_used_go_first() {
     // Using one makes it the last to go.
     cache.get(&layers[3]);
     let entries = cache.entries().unwrap();
-    let order: Vec<DiffId> = entries.iter().map(|entry| entry.diff_id).collect();
+    let order: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
     assert_eq!(order, [layers[3], layers[0], layers[1], layers[2]]);
     let size = entries[0].size;
     assert_eq!(cache.prune(4 * size).unwrap(), Pruned::default());
     let pruned = cache.prune(3 * size - 1).unwrap();
-    assert_eq!((diff_ids(&pruned), pruned.bytes), (vec![layers[1], layers[2]], 2 * size));
+    assert_eq!((digests(&pruned), pruned.bytes), (vec![layers[1], layers[2]], 2 * size));
     assert_eq!(cache.prune(0).unwrap().layers.len(), 2);
     assert_eq!(cache.entries().unwrap(), []);
 }
@@ -173,17 +173,17 @@ fn what_a_run_uses_stays_whatever_the_limit() {
     let started = SystemTime::now();
     cache.get(&layers[2]);
     let pruned = cache.remove(0, started.checked_sub(TOUCH)).unwrap();
-    assert_eq!(diff_ids(&pruned), [layers[1], layers[3]]);
+    assert_eq!(digests(&pruned), [layers[1], layers[3]]);
     assert!(cache.get(&layers[0]).is_some() && cache.get(&layers[2]).is_some());
 }
 
 #[test]
 fn a_use_is_noted_once_an_hour_and_a_time_to_come_put_right() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     cache.keep(&layer, b"listing");
     let used = |time: SystemTime| {
-        File::open(cache.path(&layer)).unwrap().set_modified(time).unwrap();
+        File::open(cache.path(&layer, EntryKind::Index)).unwrap().set_modified(time).unwrap();
         cache.get(&layer).unwrap();
         cache.entries().unwrap()[0].used
     };
@@ -213,13 +213,13 @@ fn an_empty_file_goes_with_everything_and_what_is_not_ours_stays() {
     let directory = tempfile::tempdir().unwrap();
     let cache = cache(&directory);
     let agent = directory.path().join("docker-sync/agent-1");
-    let folder = cache.path(&DiffId::of(b"folder"));
+    let folder = cache.path(&Digest::of(b"folder"), EntryKind::Index);
     let other = cache.directory.join("README");
     fs::write(&agent, b"agent").unwrap();
     fs::write(&other, b"other").unwrap();
     fs::create_dir(&folder).unwrap();
-    fs::write(cache.path(&DiffId::of(b"layer")), b"").unwrap();
-    assert_eq!(diff_ids(&cache.prune(0).unwrap()), [DiffId::of(b"layer")]);
+    fs::write(cache.path(&Digest::of(b"layer"), EntryKind::Index), b"").unwrap();
+    assert_eq!(digests(&cache.prune(0).unwrap()), [Digest::of(b"layer")]);
     assert!(agent.exists() && other.exists() && folder.exists());
 }
 
@@ -280,7 +280,7 @@ fn a_place_that_cannot_be_made_is_told_with_its_reason() {
 #[test]
 fn a_directory_that_went_away_is_an_empty_cache() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     fs::remove_dir_all(&cache.directory).unwrap();
     cache.keep(&layer, b"listing");
     assert_eq!(cache.get(&layer), None);
@@ -291,7 +291,7 @@ fn a_directory_that_went_away_is_an_empty_cache() {
 #[test]
 fn many_may_write_read_and_prune_the_same() {
     let directory = tempfile::tempdir().unwrap();
-    let (cache, layer) = (cache(&directory), DiffId::of(b"layer"));
+    let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     let listing = |writer: u8| vec![writer; 5000 + usize::from(writer)];
     thread::scope(|scope| {
         for writer in 0..4 {

@@ -88,7 +88,7 @@ fn take_documents(mut told: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 /// The ID that an image has by its package.
 pub(crate) fn id(package: &Package) -> ImageId {
-    ImageId::from_bytes(*package.root().as_bytes())
+    ImageId::from(package.root())
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ pub(crate) fn answer_for(
     for (literal, run) in runs {
         bitmap.insert(literal);
         found.asked.push((literal, literals[literal].len.into()));
-        let places = run.contents().map(|content| (basis[run.layer()].diff_id, content));
+        let places = run.contents().map(|content| (basis[run.layer()].digest, content));
         found.places.extend(places.filter(|place| seen.insert(*place)));
     }
     drop(seen);

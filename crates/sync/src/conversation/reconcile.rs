@@ -81,8 +81,8 @@ struct Seen(Vec<u64>);
 impl Seen {
     fn of<'a>(known: impl Iterator<Item = &'a LayerIndex>, agreed: &Agreed, new: &[Arc<LayerIndex>]) -> Self {
         let known = known.flat_map(|listing| listing.contents().iter()).map(|content| content.id);
-        let agreed = agreed.slices.places().filter_map(|(diff_id, content)| {
-            let listing = new.iter().find(|listing| listing.diff_id == diff_id)?;
+        let agreed = agreed.slices.places().filter_map(|(digest, content)| {
+            let listing = new.iter().find(|listing| listing.digest == digest)?;
             Some(listing.contents().get(content)?.id)
         });
         let mut seen: Vec<u64> = known.chain(agreed).map(|id| half(&id)).collect();
@@ -194,5 +194,5 @@ impl Agreed {
 
 fn whole(listing: &LayerIndex, ordinal: usize) -> Slice {
     let len = listing.contents().at(ordinal).len;
-    Slice { place: (listing.diff_id, ordinal), from: 0, len }
+    Slice { place: (listing.digest, ordinal), from: 0, len }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dsync_core::{DiffId, Image};
+use dsync_core::{ImageId, LayerKey};
 use dsync_proto::{Need, Peer, ShortId, limits};
 
 use crate::failure::{Breach, EndpointError};
@@ -14,9 +14,9 @@ const LOST: &str = "the source did not send what it offered";
 /// The layers that a target wants, as its source hears it.
 pub(crate) struct Want {
     /// The layers to send.
-    pub(crate) layers: Vec<DiffId>,
+    pub(crate) layers: Vec<LayerKey>,
     /// Layers that the target builds of its own, and that it must be told how they are stored.
-    pub(crate) local: Vec<DiffId>,
+    pub(crate) local: Vec<LayerKey>,
     /// Whether every content is to be sent.
     pub(crate) whole: bool,
     /// The layers of the target's basis.
@@ -28,8 +28,12 @@ pub(crate) fn send(link: &Link, need: Need) -> Result<(), EndpointError> {
     link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))
 }
 
-/// The source's half. Returns `None` where the target has the image.
-pub(crate) fn receive(link: &mut Link, image: &Image) -> Result<Option<Want>, EndpointError> {
+/// The source's half, of an image with these layers. Returns `None` where the target has the image.
+pub(crate) fn receive(
+    link: &mut Link,
+    image: &ImageId,
+    stack: &[LayerKey],
+) -> Result<Option<Want>, EndpointError> {
     match link.expect_peer().map_err(EndpointError::io(SILENT))? {
         Peer::Need(Need::Nothing) => Ok(None),
         Peer::Need(Need::Layers { basis, .. }) if basis.len() > limits::LAYERS => {
@@ -37,18 +41,18 @@ pub(crate) fn receive(link: &mut Link, image: &Image) -> Result<Option<Want>, En
             Err(Breach(format!("the target wants to build on {asked} layers; {most} are the most")).into())
         }
         Peer::Need(Need::Layers { layers, whole, basis, local }) => {
-            let diff_id = |layer: u32| {
-                let layer = usize::try_from(layer).ok().and_then(|layer| image.diff_ids.get(layer));
+            let key = |layer: u32| {
+                let layer = usize::try_from(layer).ok().and_then(|layer| stack.get(layer));
                 layer
                     .copied()
-                    .ok_or_else(|| EndpointError::Protocol(format!("image {} has no such layer", image.id)))
+                    .ok_or_else(|| EndpointError::Protocol(format!("image {image} has no such layer")))
             };
             if layers.len().saturating_add(local.len()) > limits::LAYERS {
                 let (asked, most) = (layers.len().saturating_add(local.len()), limits::LAYERS);
                 return Err(Breach(format!("the target asks for {asked} layers; {most} are the most")).into());
             }
-            let layers: Vec<DiffId> = layers.into_iter().map(diff_id).collect::<Result<_, _>>()?;
-            let local: Vec<DiffId> = local.into_iter().map(diff_id).collect::<Result<_, _>>()?;
+            let layers: Vec<LayerKey> = layers.into_iter().map(key).collect::<Result<_, _>>()?;
+            let local: Vec<LayerKey> = local.into_iter().map(key).collect::<Result<_, _>>()?;
             let mut seen = HashSet::new();
             if !layers.iter().chain(&local).all(|id| seen.insert(*id)) {
                 return Err(Breach("the target asks for a layer twice".into()).into());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read};
 
-use dsync_core::{Config, DiffId, Digest, Image};
+use dsync_core::{Config, DiffId, Digest, Image, LayerKey};
 use dsync_engine::{LayerSink, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 
@@ -38,10 +38,10 @@ pub(crate) fn verify(
     let found = found.ok_or_else(|| StoreError::NoSuchImage { image: image.id.to_string() })?;
     let broken =
         |reason: String| EndpointError::Broken(format!("the image {} is not whole: {reason}", found.id));
-    let mut wanted: HashSet<DiffId> = image.diff_ids.iter().copied().collect();
+    let mut wanted: HashSet<LayerKey> = image.tars().collect();
     // What it is made of is read by digests; a document that is not what its digest says is not read at all.
     if let Some(package) = store.package(&found.id, None)? {
-        wanted.extend(package.layers().iter().map(|layer| DiffId::from_bytes(*layer.blob.digest.as_bytes())));
+        wanted.extend(package.layers().iter().map(|layer| LayerKey::Blob(layer.blob.digest)));
     }
     let mut proof = Proof { interrupt: interrupt.clone(), read: HashSet::new(), bytes: 0 };
     let export = store.export(&found.id, &wanted, &mut proof)?;
@@ -55,11 +55,11 @@ pub(crate) fn verify(
     if config.diff_ids != image.diff_ids {
         return Err(broken("its config names other layers than the source's image has".into()));
     }
-    if store.describe().kind.id_is_config() && config.digest.as_bytes() != found.id.as_bytes() {
+    if store.describe().kind.id_is_config() && config.digest != found.id.digest() {
         return Err(broken(format!("its config is {}", config.digest)));
     }
-    match wanted.iter().find(|id| !proof.read.contains(*id)) {
-        Some(id) => Err(broken(format!("layer {id} is missing"))),
+    match wanted.iter().find(|key| !proof.read.contains(*key)) {
+        Some(key) => Err(broken(format!("layer {key} is missing"))),
         None => Ok(proof.bytes),
     }
 }
@@ -67,24 +67,26 @@ pub(crate) fn verify(
 /// What was read, by what it really is.
 struct Proof {
     interrupt: Interrupt,
-    read: HashSet<DiffId>,
+    read: HashSet<LayerKey>,
     bytes: u64,
 }
 
 impl LayerSink for Proof {
-    fn layer(&mut self, told: Option<DiffId>, bytes: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
         let mut hasher = Sha256::new();
         blocks(bytes, &self.interrupt.clone(), &mut |block| {
             hasher.update(block);
             self.bytes += block.len() as u64;
             Ok(())
         })?;
-        let id = DiffId::from_bytes(*Digest::from_bytes(hasher.finalize().into()).as_bytes());
-        if let Some(told) = told.filter(|told| *told != id) {
-            let reason = format!("layer {told} of the target reads as {id}: its store is damaged");
+        let found: [u8; 32] = hasher.finalize().into();
+        let key = key.unwrap_or(LayerKey::Tar(DiffId::from_bytes(found)));
+        if *key.digest().as_bytes() != found {
+            let found = Digest::from_bytes(found);
+            let reason = format!("layer {key} of the target reads as {found}: its store is damaged");
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        self.read.insert(id);
+        self.read.insert(key);
         Ok(())
     }
 }

@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory};
+use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
     Description, DistantStore, Export, Holdings, Identity, Import, LayerSink, Reach, Store, StoreError,
-    StoreKind,
+    StoreKind, tars,
 };
 
 use crate::fallback::temporary;
@@ -128,8 +128,9 @@ impl RsyncStore {
         let Some(basis) = survey::basis(&held, image, &image.names).first().copied() else { return Ok(()) };
         let replaced = replaced(basis, image);
         let file = File::create(path).map_err(io_error("cannot write the archive of the basis"))?;
-        let mut layers = Concatenated { out: BufWriter::new(file), wanted: replaced.clone() };
-        self.here.export(&basis.id, &replaced, &mut layers)?;
+        let mut layers =
+            Concatenated { out: BufWriter::new(file), wanted: replaced.iter().map(DiffId::digest).collect() };
+        self.here.export(&basis.id, &replaced.into_iter().map(LayerKey::Tar).collect(), &mut layers)?;
         layers.out.flush().map_err(io_error("cannot write the archive of the basis"))
     }
 }
@@ -156,18 +157,18 @@ impl Store for RsyncStore {
     fn export(
         &self,
         id: &ImageId,
-        wanted: &HashSet<DiffId>,
+        wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
-        let image = self.named(self.distant.image(id)?);
+        let (image, wanted) = (self.named(self.distant.image(id)?), tars(id, wanted)?);
         let own = self.own_folder()?;
         let file = own.path().join(ARCHIVE);
         self.write_basis(&image, &file)?;
-        let there = self.distant_folder(Some(&self.distant.save_script(&image, wanted)?))?;
+        let there = self.distant_folder(Some(&self.distant.save_script(&image, &wanted)?))?;
         self.rsync(&self.on_remote(&there.archive()), &file.to_string_lossy())?;
         drop(there);
         let archive = File::open(&file).map_err(io_error("cannot read the archive that arrived"))?;
-        archive::read(archive, &self.distant.request(&image, wanted), sink).map_err(|error| match error {
+        archive::read(archive, &self.distant.request(&image, &wanted), sink).map_err(|error| match error {
             ReadError::Sink(source) => io_error("a layer cannot be passed on")(source),
             ReadError::Source(source) => io_error("cannot read the archive that arrived")(source),
             ReadError::Broken(reason) => StoreError::Broken { what: format!("the archive of {id}"), reason },
@@ -178,10 +179,15 @@ impl Store for RsyncStore {
         self.distant.layer_sizes(image)
     }
 
-    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
+    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        let Identity::Content(config) = identity else {
+            let reason = "by rsync an image keeps its content only".into();
+            return Err(StoreError::Broken { what: "the image".into(), reason });
+        };
         let folder = self.own_folder()?;
         let file = File::create(folder.path().join(ARCHIVE)).map_err(io_error("cannot write an archive"))?;
-        Ok(Box::new(RsyncImport { store: self, folder, archive: PartialArchive::new(BufWriter::new(file)) }))
+        let archive = PartialArchive::new(BufWriter::new(file));
+        Ok(Box::new(RsyncImport { store: self, config, folder, archive }))
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
@@ -192,6 +198,8 @@ impl Store for RsyncStore {
 /// An image on its way into an archive, to go by rsync when it is whole.
 struct RsyncImport<'a> {
     store: &'a RsyncStore,
+    /// The digest of its config.
+    config: Digest,
     folder: tempfile::TempDir,
     archive: PartialArchive<BufWriter<File>>,
 }
@@ -199,27 +207,26 @@ struct RsyncImport<'a> {
 impl Import for RsyncImport<'_> {
     fn layer(
         &mut self,
-        diff_id: &DiffId,
+        key: &LayerKey,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        self.archive.layer(diff_id, len, write).map_err(unwritten)
+        self.archive.layer(&key.digest(), len, write).map_err(unwritten)
     }
 
-    fn commit(mut self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
-        let Identity::Content(config) = identity else {
-            let reason = "by rsync an image keeps its content only".into();
-            return Err(StoreError::Broken { what: "the image".into(), reason });
-        };
+    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+        let broken = |reason: String| StoreError::Broken { what: "the image".into(), reason };
+        let parsed = Config::parse(config).map_err(|error| broken(error.to_string()))?;
+        if parsed.digest != self.config {
+            return Err(broken(format!("its config is {}, not {}", parsed.digest, self.config)));
+        }
         let manifest = self.archive.finish(config, &Default::default()).map_err(unwritten)?;
-        let parsed = Config::parse(config)
-            .map_err(|error| StoreError::Broken { what: "the image".into(), reason: error.to_string() })?;
         let store = self.store;
         let id: Digest = match store.describe().kind {
             StoreKind::DockerContainerd => manifest,
             _ => parsed.digest,
         };
-        let id = ImageId::from_bytes(*id.as_bytes());
+        let id = ImageId::from(id);
         let image = Image {
             id,
             config: Some(parsed.digest),
@@ -295,12 +302,12 @@ impl Drop for MadeFolder<'_> {
 /// Puts layers one after the other: rsync finds blocks wherever they are.
 struct Concatenated {
     out: BufWriter<File>,
-    wanted: HashSet<DiffId>,
+    wanted: HashSet<Digest>,
 }
 
 impl LayerSink for Concatenated {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
-        if diff_id.is_none_or(|id| self.wanted.contains(&id)) {
+    fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
+        if key.is_none_or(|key| self.wanted.contains(&key.digest())) {
             io::copy(tar, &mut self.out)?;
         }
         Ok(())

@@ -72,7 +72,7 @@ impl Selector {
             (None, None) => false,
         };
         match image.config {
-            _ if is_it(&Digest::from_bytes(*image.id.as_bytes())) => Pin::Id,
+            _ if is_it(&image.id.digest()) => Pin::Id,
             Some(config) if is_it(&config) => Pin::Config,
             _ if self.digest().is_some_and(|digest| image.digests.contains(digest)) => Pin::Registry,
             _ => Pin::None,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef, Instant, shared_prefix};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Instant, LayerKey, shared_prefix};
 use dsync_engine::{Holdings, Store, StoreError};
 use dsync_proto::{LayerState, Status};
 
@@ -66,7 +66,7 @@ impl Held {
     /// Where each layer of the image would come from.
     pub(crate) fn states(&self, image: &Image) -> Vec<LayerState> {
         let states = image.diff_ids.iter().zip(self.holdings.has(image));
-        states.map(|(diff_id, shared)| self.state(shared, diff_id)).collect()
+        states.map(|(diff_id, shared)| self.state(shared, &LayerKey::Tar(*diff_id))).collect()
     }
 
     /// The same for a list with these layers and others, which do not belong to the image and are not taken unless they
@@ -74,10 +74,10 @@ impl Held {
     ///
     /// A layer that occurs several times in the image is given to the store if one of its places needs it: Docker's
     /// classic store has a layer on those below it, so the same layer can be there in one place and not in another.
-    pub(crate) fn states_in(&self, image: &Image, all: &[DiffId]) -> Vec<LayerState> {
+    pub(crate) fn states_in(&self, image: &Image, all: &[LayerKey]) -> Vec<LayerState> {
         let states = self.states(image);
-        let state = |id: &DiffId| {
-            let places = image.diff_ids.iter().zip(&states).filter(|(other, _)| *other == id);
+        let state = |key: &LayerKey| {
+            let places = image.tars().zip(&states).filter(|(tar, _)| tar == key);
             let is_given = |state: &&LayerState| **state != LayerState::Shared;
             places.map(|(_, state)| state).find(is_given).copied().unwrap_or(LayerState::Shared)
         };
@@ -85,8 +85,9 @@ impl Held {
     }
 
     /// Where a layer would come from which the store has in its own sense, or has not.
-    pub(crate) fn state(&self, shared: bool, diff_id: &DiffId) -> LayerState {
-        match (shared, self.layers.contains(diff_id)) {
+    pub(crate) fn state(&self, shared: bool, key: &LayerKey) -> LayerState {
+        let is_here = matches!(key, LayerKey::Tar(diff_id) if self.layers.contains(diff_id));
+        match (shared, is_here) {
             (true, _) => LayerState::Shared,
             (false, true) => LayerState::Local,
             (false, false) => LayerState::Missing,
@@ -186,7 +187,7 @@ mod tests {
         };
         use LayerState::{Local, Missing, Shared};
         assert_eq!(held.states(&new), [Shared, Missing, Local]);
-        assert_eq!(held.states_in(&new, &new.diff_ids), [Local, Missing, Local]);
+        assert_eq!(held.states_in(&new, &new.tars().collect::<Vec<_>>()), [Local, Missing, Local]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_delta::LayerIndex;
 use dsync_delta::plan::{Batch, Run};
 
@@ -22,7 +22,7 @@ pub(crate) struct ChunkMap {
 #[derive(Debug)]
 enum Lie {
     /// In the layer itself.
-    Layer(DiffId),
+    Layer(Digest),
     /// Each in a row of slices.
     Slices(Slices),
 }
@@ -30,7 +30,7 @@ enum Lie {
 /// Rows of slices, one for each content of a listing, in 20 bytes for each that is one slice.
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
-    layers: Vec<DiffId>,
+    layers: Vec<Digest>,
     /// Where each row ends.
     ends: Vec<u32>,
     slices: Vec<Short>,
@@ -48,11 +48,11 @@ struct Short {
 impl Slices {
     /// Adds the row of the next content.
     pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Slice>) {
-        for Slice { place: (diff_id, content), from, len } in row {
-            let layer = match self.layers.last() == Some(&diff_id) {
+        for Slice { place: (digest, content), from, len } in row {
+            let layer = match self.layers.last() == Some(&digest) {
                 true => self.layers.len() - 1,
-                false => self.layers.iter().position(|id| *id == diff_id).unwrap_or_else(|| {
-                    self.layers.push(diff_id);
+                false => self.layers.iter().position(|other| *other == digest).unwrap_or_else(|| {
+                    self.layers.push(digest);
                     self.layers.len() - 1
                 }),
             };
@@ -83,7 +83,7 @@ impl Slices {
 impl ChunkMap {
     /// A layer.
     pub(crate) fn layer(listing: Arc<LayerIndex>, is_readable: bool) -> ChunkMap {
-        ChunkMap { lie: Lie::Layer(listing.diff_id), listing, is_readable }
+        ChunkMap { lie: Lie::Layer(listing.digest), listing, is_readable }
     }
 
     /// A listing whose contents are these.
@@ -99,9 +99,9 @@ impl ChunkMap {
     /// What a content is made of.
     pub(crate) fn of(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
         let (whole, row) = match &self.lie {
-            Lie::Layer(diff_id) => {
+            Lie::Layer(digest) => {
                 let len = self.listing.contents().get(content).map_or(0, |content| content.len);
-                (Some(Slice { place: (*diff_id, content), from: 0, len }), None)
+                (Some(Slice { place: (*digest, content), from: 0, len }), None)
             }
             Lie::Slices(slices) => (None, Some(slices.row(content))),
         };

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image, ImageId};
+use dsync_core::{Digest, Image, ImageId, LayerKey};
 use dsync_delta::LayerIndex;
 use dsync_engine::{Export, Store, StoreError};
 use dsync_proto::ShortId;
@@ -27,7 +27,7 @@ pub(crate) struct Layers<'a> {
     store: &'a dyn Store,
     spool: Spool,
     /// Contents that were read once more, and where in the file they lie.
-    fetched: HashMap<DiffId, Fetched>,
+    fetched: HashMap<Digest, Fetched>,
     file: File,
     interrupt: Interrupt,
 }
@@ -50,10 +50,10 @@ impl<'a> Layers<'a> {
     pub(crate) fn keep_and(
         &mut self,
         image: &ImageId,
-        diff_ids: impl IntoIterator<Item = DiffId>,
+        keys: impl IntoIterator<Item = LayerKey>,
         tell: &mut dyn FnMut(Kept) -> io::Result<()>,
     ) -> Result<Export, StoreError> {
-        let wanted = self.spool.want(diff_ids, |_| true, Role::New);
+        let wanted = self.spool.want(keys, |_| true, Role::New);
         self.store.export(image, &wanted, &mut Telling { spool: &mut self.spool, tell })
     }
 
@@ -61,10 +61,10 @@ impl<'a> Layers<'a> {
     pub(crate) fn keep(
         &mut self,
         image: &ImageId,
-        diff_ids: impl IntoIterator<Item = DiffId>,
+        keys: impl IntoIterator<Item = LayerKey>,
         role: Role,
     ) -> Result<Export, StoreError> {
-        let wanted = self.spool.want(diff_ids, |_| true, role);
+        let wanted = self.spool.want(keys, |_| true, role);
         self.store.export(image, &wanted, &mut self.spool)
     }
 
@@ -73,10 +73,10 @@ impl<'a> Layers<'a> {
     pub(crate) fn learn(
         &mut self,
         image: &ImageId,
-        diff_ids: impl IntoIterator<Item = DiffId>,
-        keeps: &dyn Fn(&DiffId) -> bool,
+        keys: impl IntoIterator<Item = LayerKey>,
+        keeps: &dyn Fn(&LayerKey) -> bool,
     ) -> Result<(), StoreError> {
-        let wanted = self.spool.want(diff_ids, keeps, Role::Basis);
+        let wanted = self.spool.want(keys, keeps, Role::Basis);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -97,18 +97,18 @@ impl<'a> Layers<'a> {
     }
 
     /// What is known of a layer.
-    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<LayerIndex>> {
-        self.spool.listing(diff_id)
+    pub(crate) fn listing(&self, digest: &Digest) -> Option<&Arc<LayerIndex>> {
+        self.spool.listing(digest)
     }
 
     /// Finds a layer that begins so in the cache; the store need not have it.
-    pub(crate) fn recall_short(&mut self, short: &ShortId) -> Option<DiffId> {
+    pub(crate) fn recall_short(&mut self, short: &ShortId) -> Option<Digest> {
         self.spool.recall_short(short)
     }
 
     /// How long a layer is that is kept.
-    pub(crate) fn kept(&self, diff_id: &DiffId) -> Option<u64> {
-        self.spool.kept(diff_id).map(|(_, len)| len)
+    pub(crate) fn kept(&self, digest: &Digest) -> Option<u64> {
+        self.spool.kept(digest).map(|(_, len)| len)
     }
 
     /// What all listings take of memory, and the tables that are made of them.
@@ -122,48 +122,47 @@ impl<'a> Layers<'a> {
         images: &[&Image],
         places: impl IntoIterator<Item = Place>,
     ) -> Result<(), EndpointError> {
-        let mut missing: BTreeMap<DiffId, Vec<u32>> = BTreeMap::new();
-        for (diff_id, content) in places {
-            if self.spool.kept(&diff_id).is_none()
-                && self.fetched_at((diff_id, content)).is_none()
+        let mut missing: BTreeMap<Digest, Vec<u32>> = BTreeMap::new();
+        for (digest, content) in places {
+            if self.spool.kept(&digest).is_none()
+                && self.fetched_at((digest, content)).is_none()
                 && let Ok(content) = u32::try_from(content)
             {
-                missing.entry(diff_id).or_default().push(content);
+                missing.entry(digest).or_default().push(content);
             }
         }
-        let mut picks: HashMap<DiffId, Wanted> = HashMap::new();
-        for (diff_id, mut contents) in missing {
+        let mut picks: HashMap<Digest, Wanted> = HashMap::new();
+        for (digest, mut contents) in missing {
             contents.sort_unstable();
             contents.dedup();
-            let listing = self.spool.listing(&diff_id).ok_or_else(|| gone(&diff_id))?;
-            picks.insert(diff_id, (Arc::clone(listing), contents));
+            let listing = self.spool.listing(&digest).ok_or_else(|| gone(&digest))?;
+            picks.insert(digest, (Arc::clone(listing), contents));
         }
         let pick = Pick::new(&self.file, &self.interrupt, picks, &mut self.fetched);
         let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;
         loop {
             let next = pick.left().next();
-            let Some(diff_id) = next else { break };
-            let image = images
-                .iter()
-                .find(|image| image.diff_ids.contains(&diff_id))
-                .ok_or_else(|| gone(&diff_id))?;
-            let wanted: HashSet<DiffId> = pick.left().filter(|id| image.diff_ids.contains(id)).collect();
+            let Some(digest) = next else { break };
+            let left: HashSet<Digest> = pick.left().collect();
+            let has = |image: &&&Image| image.tars().any(|tar| tar.digest() == digest);
+            let image = images.iter().find(has).ok_or_else(|| gone(&digest))?;
+            let wanted = image.tars().filter(|tar| left.contains(&tar.digest())).collect();
             self.store.export(&image.id, &wanted, &mut pick).map_err(|error| {
                 match is_the_images_own(&error) {
                     true => EndpointError::Basis(error.to_string()),
                     false => error.into(),
                 }
             })?;
-            if pick.left().any(|id| id == diff_id) {
-                return Err(EndpointError::Basis(format!("layer {diff_id} was not given again")));
+            if pick.left().any(|id| id == digest) {
+                return Err(EndpointError::Basis(format!("layer {digest} was not given again")));
             }
         }
         Ok(())
     }
 
     /// Where in the file a content lies that was read once more.
-    fn fetched_at(&self, (diff_id, content): Place) -> Option<u64> {
-        let fetched = self.fetched.get(&diff_id)?;
+    fn fetched_at(&self, (digest, content): Place) -> Option<u64> {
+        let fetched = self.fetched.get(&digest)?;
         let content = u32::try_from(content).ok()?;
         let at = fetched.binary_search_by_key(&content, |(content, _)| *content).ok()?;
         Some(fetched[at].1)
@@ -171,43 +170,43 @@ impl<'a> Layers<'a> {
 
     /// Copies a content of a layer that is kept, or that was fetched.
     pub(crate) fn copy_content(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
-        let (diff_id, ordinal) = place;
-        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal));
+        let (digest, ordinal) = place;
+        let content = self.listing(&digest).and_then(|listing| listing.contents().get(ordinal));
         let len = content.map_or(0, |content| content.len);
         self.copy(Slice { place, from: 0, len }, out)
     }
 
     /// Copies a part of such a content.
     pub(crate) fn copy(&self, Slice { place, from, len }: Slice, out: &mut dyn Write) -> io::Result<()> {
-        let (diff_id, ordinal) = place;
-        let content = self.listing(&diff_id).and_then(|listing| listing.contents().get(ordinal));
+        let (digest, ordinal) = place;
+        let content = self.listing(&digest).and_then(|listing| listing.contents().get(ordinal));
         let content = content.filter(|content| from.checked_add(len).is_some_and(|end| end <= content.len));
-        let content = content.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
-        match (self.spool.kept(&diff_id), self.fetched_at(place)) {
+        let content = content.ok_or_else(|| io::Error::other(format!("layer {digest} is not here")))?;
+        match (self.spool.kept(&digest), self.fetched_at(place)) {
             (Some((at, _)), _) => self.spool.copy(at + content.at + from, len, out),
             (None, Some(at)) => copy_at(&self.file, at + from, len, out),
-            (None, None) => Err(io::Error::other(format!("a content of layer {diff_id} is not at hand"))),
+            (None, None) => Err(io::Error::other(format!("a content of layer {digest} is not at hand"))),
         }
     }
 
     /// Reads bytes of a layer that is kept, from one on.
-    pub(crate) fn read_at(&self, diff_id: &DiffId, at: u64, mut out: &mut [u8]) -> io::Result<()> {
-        let kept = self.spool.kept(diff_id);
-        let (begin, _) = kept.ok_or_else(|| io::Error::other(format!("layer {diff_id} is not here")))?;
+    pub(crate) fn read_at(&self, digest: &Digest, at: u64, mut out: &mut [u8]) -> io::Result<()> {
+        let kept = self.spool.kept(digest);
+        let (begin, _) = kept.ok_or_else(|| io::Error::other(format!("layer {digest} is not here")))?;
         self.spool.copy(begin + at, out.len() as u64, &mut out)
     }
 
     /// Copies a whole layer that is kept.
-    pub(crate) fn copy_layer(&self, diff_id: &DiffId, out: &mut dyn Write) -> io::Result<()> {
-        match self.spool.kept(diff_id) {
+    pub(crate) fn copy_layer(&self, digest: &Digest, out: &mut dyn Write) -> io::Result<()> {
+        match self.spool.kept(digest) {
             Some((at, len)) => self.spool.copy(at, len, out),
-            None => Err(io::Error::other(format!("layer {diff_id} is not here"))),
+            None => Err(io::Error::other(format!("layer {digest} is not here"))),
         }
     }
 }
 
-fn gone(diff_id: &DiffId) -> EndpointError {
-    EndpointError::Basis(format!("layer {diff_id} is gone"))
+fn gone(digest: &Digest) -> EndpointError {
+    EndpointError::Basis(format!("layer {digest} is gone"))
 }
 
 /// Whether it is this image that cannot be had, gone or damaged.

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use dsync_core::DiffId;
+use dsync_core::{Digest, LayerKey};
 use dsync_delta::LayerIndex;
 use dsync_engine::LayerSink;
 use sha2::{Digest as _, Sha256};
@@ -24,22 +24,22 @@ pub(super) struct Pick<'a> {
     file: &'a File,
     interrupt: &'a Interrupt,
     next: u64,
-    picks: HashMap<DiffId, Wanted>,
-    fetched: &'a mut HashMap<DiffId, Fetched>,
+    picks: HashMap<Digest, Wanted>,
+    fetched: &'a mut HashMap<Digest, Fetched>,
 }
 
 impl<'a> Pick<'a> {
     pub(super) fn new(
         file: &'a File,
         interrupt: &'a Interrupt,
-        picks: HashMap<DiffId, Wanted>,
-        fetched: &'a mut HashMap<DiffId, Fetched>,
+        picks: HashMap<Digest, Wanted>,
+        fetched: &'a mut HashMap<Digest, Fetched>,
     ) -> io::Result<Self> {
         Ok(Pick { file, interrupt, next: file.metadata()?.len(), picks, fetched })
     }
 
     /// The layers from which something is still to be taken.
-    pub(super) fn left(&self) -> impl Iterator<Item = DiffId> + '_ {
+    pub(super) fn left(&self) -> impl Iterator<Item = Digest> + '_ {
         self.picks.keys().copied()
     }
 
@@ -74,7 +74,7 @@ impl<'a> Pick<'a> {
         if left.next().is_none() { Ok(fetched) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
-    /// Takes a layer whose diff id is known only when it has been read. All of it is kept if it is one of those.
+    /// Takes a layer whose digest is known only when it has been read. All of it is kept if it is one of those.
     fn take_unnamed(&mut self, tar: &mut dyn Read) -> io::Result<()> {
         let (begin, mut end) = (self.next, self.next);
         let mut hasher = Sha256::new();
@@ -84,30 +84,30 @@ impl<'a> Pick<'a> {
             end += block.len() as u64;
             Ok(())
         })?;
-        let diff_id = DiffId::from_bytes(hasher.finalize().into());
-        let Some((listing, contents)) = self.picks.remove(&diff_id) else { return self.file.set_len(begin) };
+        let digest = Digest::from_bytes(hasher.finalize().into());
+        let Some((listing, contents)) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
         let place = |at: &u32| Some((*at, begin + listing.contents().get(*at as usize)?.at));
-        self.note(diff_id, contents.iter().filter_map(place).collect());
+        self.note(digest, contents.iter().filter_map(place).collect());
         self.next = end;
         Ok(())
     }
 
     /// Notes where contents of a layer lie from now on.
-    fn note(&mut self, diff_id: DiffId, mut taken: Fetched) {
-        let fetched = self.fetched.entry(diff_id).or_default();
+    fn note(&mut self, digest: Digest, mut taken: Fetched) {
+        let fetched = self.fetched.entry(digest).or_default();
         fetched.append(&mut taken);
         fetched.sort_unstable();
     }
 }
 
 impl LayerSink for Pick<'_> {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
-        let Some(diff_id) = diff_id else { return self.take_unnamed(tar) };
-        let Some(wanted) = self.picks.remove(&diff_id) else {
+    fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
+        let Some(digest) = key.map(|key| key.digest()) else { return self.take_unnamed(tar) };
+        let Some(wanted) = self.picks.remove(&digest) else {
             return io::copy(tar, &mut io::sink()).map(drop);
         };
         let taken = self.take(&wanted, tar)?;
-        self.note(diff_id, taken);
+        self.note(digest, taken);
         Ok(())
     }
 }
@@ -134,11 +134,11 @@ mod tests {
     #[test]
     fn contents_are_found_in_layers_with_and_without_a_name() {
         let ((other, _), (bytes, listing)) = (layer("xy"), layer("abcd"));
-        let diff_id = listing.diff_id;
-        for name in [None, Some(diff_id)] {
+        let digest = listing.digest;
+        for name in [None, Some(LayerKey::Blob(digest))] {
             let file = tempfile::tempfile().unwrap();
-            let mut fetched = HashMap::from([(diff_id, vec![(2, 77)])]);
-            let picks = HashMap::from([(diff_id, (Arc::clone(&listing), vec![1, 3]))]);
+            let mut fetched = HashMap::from([(digest, vec![(2, 77)])]);
+            let picks = HashMap::from([(digest, (Arc::clone(&listing), vec![1, 3]))]);
             let run = Interrupt::default();
             let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
             pick.layer(None, &mut &other[..]).unwrap();
@@ -150,7 +150,7 @@ mod tests {
                 file.read_exact_at(&mut letter, at).unwrap();
                 letter
             };
-            let [(1, b), (2, 77), (3, d)] = fetched[&diff_id][..] else { panic!("{fetched:?}") };
+            let [(1, b), (2, 77), (3, d)] = fetched[&digest][..] else { panic!("{fetched:?}") };
             assert_eq!((read(b), read(d)), (*b"b", *b"d"));
         }
     }

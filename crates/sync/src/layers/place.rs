@@ -1,9 +1,9 @@
 //! Where contents lie: in which layer, and which of its contents.
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 
-/// A content: the layer, and which of the layer's contents.
-pub(crate) type Place = (DiffId, usize);
+/// A content: the digest of the layer's bytes, and which of the layer's contents.
+pub(crate) type Place = (Digest, usize);
 
 /// Some bytes of a content.
 #[derive(Debug, Clone, Copy)]

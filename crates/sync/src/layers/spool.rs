@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use dsync_core::DiffId;
+use dsync_core::{Digest, LayerKey};
 use dsync_delta::plan::Run;
 use dsync_delta::{LayerIndex, Scanner};
 use dsync_engine::LayerSink;
@@ -35,11 +35,11 @@ pub(super) struct Spool {
     file: Arc<File>,
     len: u64,
     /// Of the layers to come those that are kept, and for what they come.
-    keeping: HashSet<DiffId>,
+    keeping: HashSet<Digest>,
     role: Role,
     /// Where each kept layer begins, and how long it is.
-    kept: HashMap<DiffId, (u64, u64)>,
-    listings: HashMap<DiffId, Arc<LayerIndex>>,
+    kept: HashMap<Digest, (u64, u64)>,
+    listings: HashMap<Digest, Arc<LayerIndex>>,
     memory: Memory,
     interrupt: Interrupt,
     /// What the listings take of it, those of new layers and those of others.
@@ -82,56 +82,57 @@ impl Spool {
         }
     }
 
-    fn know(&mut self, diff_id: DiffId, listing: LayerIndex) {
+    fn know(&mut self, listing: LayerIndex) {
         self.taken[self.role as usize] += self.cost(&listing);
-        self.listings.insert(diff_id, Arc::new(listing));
+        self.listings.insert(listing.digest, Arc::new(listing));
     }
 
     /// Says which layers are to come and which of them to keep, and returns those that must be read for it.
     pub(super) fn want(
         &mut self,
-        diff_ids: impl IntoIterator<Item = DiffId>,
-        keeps: impl Fn(&DiffId) -> bool,
+        keys: impl IntoIterator<Item = LayerKey>,
+        keeps: impl Fn(&LayerKey) -> bool,
         role: Role,
-    ) -> HashSet<DiffId> {
+    ) -> HashSet<LayerKey> {
         self.keeping.clear();
         self.role = role;
         let mut wanted = HashSet::new();
-        for diff_id in diff_ids {
-            let known = self.recall(&diff_id);
-            if keeps(&diff_id) {
-                if !self.kept.contains_key(&diff_id) {
-                    self.keeping.insert(diff_id);
-                    wanted.insert(diff_id);
+        for key in keys {
+            let digest = key.digest();
+            let known = self.recall(&digest);
+            if keeps(&key) {
+                if !self.kept.contains_key(&digest) {
+                    self.keeping.insert(digest);
+                    wanted.insert(key);
                 }
             } else if !known {
-                wanted.insert(diff_id);
+                wanted.insert(key);
             }
         }
         wanted
     }
 
     /// Whether the layer is known, be it from the cache.
-    pub(super) fn recall(&mut self, diff_id: &DiffId) -> bool {
-        if self.listings.contains_key(diff_id) {
+    pub(super) fn recall(&mut self, digest: &Digest) -> bool {
+        if self.listings.contains_key(digest) {
             return true;
         }
         let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
-        let listing = self.cache.as_ref().and_then(|cache| cache.listing(diff_id, left));
+        let listing = self.cache.as_ref().and_then(|cache| cache.listing(digest, left));
         match listing.filter(|listing| self.cost(listing) <= self.left()) {
             Some(listing) => {
-                self.know(*diff_id, listing);
+                self.know(listing);
                 true
             }
             None => false,
         }
     }
 
-    /// Whether the cache knows a layer whose diff id begins so.
-    pub(super) fn recall_short(&mut self, short: &ShortId) -> Option<DiffId> {
+    /// Finds a layer in the cache whose digest begins so.
+    pub(super) fn recall_short(&mut self, short: &ShortId) -> Option<Digest> {
         self.role = Role::Basis;
-        let diff_id = self.cache.as_ref()?.find(short)?;
-        self.recall(&diff_id).then_some(diff_id)
+        let digest = self.cache.as_ref()?.find(short)?;
+        self.recall(&digest).then_some(digest)
     }
 
     pub(super) fn take_notes(&mut self) -> Vec<String> {
@@ -143,17 +144,19 @@ impl Spool {
     }
 
     /// Takes it that these layers, as far as they were only listed, have not come.
-    pub(super) fn forget_listed(&mut self, diff_ids: &HashSet<DiffId>) {
-        self.listings.retain(|id, _| self.kept.contains_key(id) || !diff_ids.contains(id));
+    pub(super) fn forget_listed(&mut self, keys: &HashSet<LayerKey>) {
+        for digest in keys.iter().map(LayerKey::digest).filter(|digest| !self.kept.contains_key(digest)) {
+            self.listings.remove(&digest);
+        }
     }
 
-    pub(super) fn listing(&self, diff_id: &DiffId) -> Option<&Arc<LayerIndex>> {
-        self.listings.get(diff_id)
+    pub(super) fn listing(&self, digest: &Digest) -> Option<&Arc<LayerIndex>> {
+        self.listings.get(digest)
     }
 
     /// Where a kept layer begins, and how long it is.
-    pub(super) fn kept(&self, diff_id: &DiffId) -> Option<(u64, u64)> {
-        self.kept.get(diff_id).copied()
+    pub(super) fn kept(&self, digest: &Digest) -> Option<(u64, u64)> {
+        self.kept.get(digest).copied()
     }
 
     /// Copies a stretch of the file.
@@ -161,8 +164,8 @@ impl Spool {
         copy_at(&self.file, at, len, out)
     }
 
-    /// Takes a layer that is known already: its bytes are kept, its diff id is checked by whoever joins it.
-    fn take_known(&mut self, diff_id: DiffId, tar: &mut dyn Read) -> io::Result<()> {
+    /// Takes a layer that is known already: its bytes are kept, its digest is checked by whoever joins it.
+    fn take_known(&mut self, digest: Digest, tar: &mut dyn Read) -> io::Result<()> {
         let at = self.len;
         let mut end = at;
         blocks(tar, &self.interrupt.clone(), &mut |block| {
@@ -170,10 +173,10 @@ impl Spool {
             end += block.len() as u64;
             Ok(())
         })?;
-        if self.listings.get(&diff_id).is_none_or(|listing| listing.len != end - at) {
-            return Err(damaged(&diff_id, "with another length"));
+        if self.listings.get(&digest).is_none_or(|listing| listing.len != end - at) {
+            return Err(damaged(&digest, "with another length"));
         }
-        self.kept.insert(diff_id, (at, end - at));
+        self.kept.insert(digest, (at, end - at));
         self.len = end;
         Ok(())
     }
@@ -206,9 +209,9 @@ pub(super) struct Telling<'a> {
 }
 
 impl LayerSink for Telling<'_> {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
-        let diff_id = self.spool.take(diff_id, tar)?;
-        match (self.spool.listings.get(&diff_id), self.spool.kept.get(&diff_id)) {
+    fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
+        let digest = self.spool.take(key, bytes)?;
+        match (self.spool.listings.get(&digest), self.spool.kept.get(&digest)) {
             (Some(listing), Some(&(at, _))) => {
                 (self.tell)(Kept { listing: Arc::clone(listing), file: Arc::clone(&self.spool.file), at })
             }
@@ -222,8 +225,8 @@ impl LayerSink for Telling<'_> {
 }
 
 impl LayerSink for Spool {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
-        self.take(diff_id, tar).map(drop)
+    fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
+        self.take(key, bytes).map(drop)
     }
 
     fn note(&mut self, note: &str) {
@@ -233,18 +236,19 @@ impl LayerSink for Spool {
 
 impl Spool {
     /// Takes a layer in, and says which it is.
-    fn take(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<DiffId> {
-        if let Some(known) = diff_id.filter(|id| self.keeping.contains(id) && self.listings.contains_key(id))
-        {
-            return self.take_known(known, tar).map(|()| known);
+    fn take(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<Digest> {
+        let expected = key.map(|key| key.digest());
+        let is_known = |digest: &Digest| self.keeping.contains(digest) && self.listings.contains_key(digest);
+        if let Some(known) = expected.filter(is_known) {
+            return self.take_known(known, bytes).map(|()| known);
         }
-        // Of a layer without a name it is known only afterwards whether it is kept.
-        let keeping = diff_id.is_none_or(|id| self.keeping.contains(&id));
+        // Of a layer without a key it is known only afterwards whether it is kept.
+        let keeping = expected.is_none_or(|digest| self.keeping.contains(&digest));
         let at = self.len;
         let mut end = at;
         let mut scanner = Scanner::new();
         let (left, mut is_whole) = (self.left(), true);
-        blocks(tar, &self.interrupt.clone(), &mut |block| {
+        blocks(bytes, &self.interrupt.clone(), &mut |block| {
             if keeping {
                 self.file.write_all_at(block, end)?;
                 end += block.len() as u64;
@@ -258,8 +262,8 @@ impl Spool {
             Ok(())
         })?;
         let listing = scanner.finish();
-        let got = listing.diff_id;
-        if let Some(expected) = diff_id.filter(|expected| *expected != got) {
+        let got = listing.digest;
+        if let Some(expected) = expected.filter(|expected| *expected != got) {
             return Err(damaged(&expected, &format!("as {got}")));
         }
         if self.keeping.contains(&got) && !self.kept.contains_key(&got) {
@@ -268,30 +272,31 @@ impl Spool {
         } else if keeping {
             self.file.set_len(at)?;
         }
-        self.list(got, listing, is_whole)?;
+        self.list(listing, is_whole)?;
         Ok(got)
     }
 
     /// Takes the listing of a layer that came, which is whole or has its end in large pieces.
-    fn list(&mut self, diff_id: DiffId, listing: LayerIndex, is_whole: bool) -> io::Result<()> {
+    fn list(&mut self, listing: LayerIndex, is_whole: bool) -> io::Result<()> {
+        let digest = listing.digest;
         let fits = self.cost(&listing) <= self.left();
         match (self.role, is_whole, fits) {
             (_, true, true) => {
-                self.know(diff_id, listing);
-                if let (Some(cache), Some(listing)) = (&self.cache, self.listings.get(&diff_id)) {
-                    cache.put(&diff_id, listing);
+                self.know(listing);
+                if let (Some(cache), Some(listing)) = (&self.cache, self.listings.get(&digest)) {
+                    cache.put(listing);
                 }
             }
             (Role::New, false, true) => {
                 self.note(format!(
-                    "layer {diff_id} has more files than --memory has room for; its end goes as mere bytes"
+                    "layer {digest} has more files than --memory has room for; its end goes as mere bytes"
                 ));
-                self.know(diff_id, listing);
+                self.know(listing);
             }
             // Nobody knows what is in it, then.
             (Role::Basis, ..) => {
                 self.note(format!(
-                    "layer {diff_id} has more files than --memory has room for; nothing is built on it"
+                    "layer {digest} has more files than --memory has room for; nothing is built on it"
                 ));
             }
             (Role::New, _, false) => {
@@ -302,8 +307,8 @@ impl Spool {
     }
 }
 
-fn damaged(diff_id: &DiffId, how: &str) -> io::Error {
-    let reason = format!("the engine gave layer {diff_id} {how}: its store is damaged");
+fn damaged(digest: &Digest, how: &str) -> io::Error {
+    let reason = format!("the engine gave layer {digest} {how}: its store is damaged");
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 

@@ -177,8 +177,8 @@ fn parts(new: &Image, old: &Image) -> Vec<u32> {
 fn packed_parts(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u32>, Vec<u32>) {
     let blobs = packed.map(Package::layers).unwrap_or_default();
     let (mut missing, mut local) = (Vec::new(), Vec::new());
-    for ((position, layer), id) in (0..).zip(new.layers()).zip(new.stack()) {
-        match (blobs.iter().any(|other| other.blob == layer.blob), old.diff_ids.contains(&id)) {
+    for ((position, layer), key) in (0..).zip(new.layers()).zip(new.stack()) {
+        match (blobs.iter().any(|other| other.blob == layer.blob), old.has_tar(&key)) {
             (true, _) => {}
             (false, true) => local.push(position),
             (false, false) => missing.push(position),

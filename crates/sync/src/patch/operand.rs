@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
-use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform};
-use dsync_engine::{BlobRef, Description, Export, Holdings, Import, LayerSink, Package, Store, StoreError};
+use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
+use dsync_engine::{
+    BlobRef, Description, Export, Holdings, Identity, Import, LayerSink, Package, Store, StoreError,
+};
 
 use crate::endpoint::open_here;
 use crate::failure::EndpointError;
@@ -141,12 +143,12 @@ impl Store for Stores {
     fn export(
         &self,
         id: &ImageId,
-        wanted: &HashSet<DiffId>,
+        wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
         for (_, store) in &self.0 {
-            // By a package also layers of other platforms are read, and such as they are stored.
-            let has = |image: &Image| wanted.iter().all(|layer| image.diff_ids.contains(layer));
+            // By a package also layers of other platforms are read, and blobs.
+            let has = |image: &Image| wanted.iter().all(|key| image.has_tar(key));
             let held = store.list()?.images;
             if held.iter().any(|image| image.id == *id && (store.has_packages() || has(image))) {
                 return store.export(id, wanted, sink);
@@ -178,8 +180,8 @@ impl Store for Stores {
         Ok(None)
     }
 
-    fn import(&self) -> Result<Box<dyn Import + '_>, StoreError> {
-        self.0[0].1.import()
+    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        self.0[0].1.import(identity)
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

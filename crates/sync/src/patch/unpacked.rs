@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use dsync_core::{DiffId, Digest, HashingWriter, ImageId};
+use dsync_core::{DiffId, Digest, HashingWriter, ImageId, LayerKey};
 use dsync_engine::archive::decoded;
-use dsync_engine::{Identity, Import, Package, PackedLayer, StoreError};
+use dsync_engine::{Import, Package, PackedLayer, StoreError};
 
 use crate::target::AsContent;
 
@@ -36,8 +36,7 @@ impl AsContent for Content {
 
     fn begin<'a>(&'a self, package: &Package, import: Box<dyn Import + 'a>) -> Box<dyn Import + 'a> {
         let stored = |layer: &PackedLayer| {
-            let raw = DiffId::from_bytes(*layer.blob.digest.as_bytes());
-            Some((raw, layer.diff_id.filter(|id| self.diff_ids.contains(id))?))
+            Some((layer.blob.digest, layer.diff_id.filter(|id| self.diff_ids.contains(id))?))
         };
         let stored = package.layers().iter().filter_map(stored).collect();
         Box::new(Unpacking { import, content: self, stored, given: HashSet::new() })
@@ -47,8 +46,8 @@ impl AsContent for Content {
 struct Unpacking<'a> {
     import: Box<dyn Import + 'a>,
     content: &'a Content,
-    /// The layers of the image by the digests of what is stored.
-    stored: HashMap<DiffId, DiffId>,
+    /// The layers of the image by the digests of their blobs.
+    stored: HashMap<Digest, DiffId>,
     /// The layers that the store has got.
     given: HashSet<DiffId>,
 }
@@ -56,19 +55,21 @@ struct Unpacking<'a> {
 impl Import for Unpacking<'_> {
     fn layer(
         &mut self,
-        id: &DiffId,
+        key: &LayerKey,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let failed = |source| StoreError::Io { what: format!("layer {id} cannot be uncompressed"), source };
-        let is_own = self.content.diff_ids.contains(id);
-        let diff_id = if is_own { Some(id) } else { self.stored.get(id) };
+        let failed = |source| StoreError::Io { what: format!("layer {key} cannot be uncompressed"), source };
+        let diff_id = match key {
+            LayerKey::Tar(diff_id) => Some(*diff_id).filter(|id| self.content.diff_ids.contains(id)),
+            LayerKey::Blob(digest) => self.stored.get(digest).copied(),
+        };
         // The others are of another platform, or said of an image, or a second form of a layer.
-        let Some(diff_id) = diff_id.copied().filter(|diff_id| self.given.insert(*diff_id)) else {
+        let Some(diff_id) = diff_id.filter(|diff_id| self.given.insert(*diff_id)) else {
             return write(&mut io::sink()).map_err(failed);
         };
-        if is_own {
-            return self.import.layer(id, len, write);
+        if let LayerKey::Tar(_) = key {
+            return self.import.layer(key, len, write);
         }
         let mut packed = tempfile::tempfile_in(&self.content.folder).map_err(failed)?;
         write(&mut packed).map_err(failed)?;
@@ -78,13 +79,13 @@ impl Import for Unpacking<'_> {
         };
         let mut hashed = HashingWriter::new(io::sink());
         let len = io::copy(&mut plain().map_err(failed)?, &mut hashed).map_err(failed)?;
-        if hashed.diff_id().0 != diff_id {
+        if hashed.digest().0 != diff_id.digest() {
             return Err(failed(io::Error::other(format!("what comes out is not {diff_id}"))));
         }
-        self.import.layer(&diff_id, len, &mut |out| io::copy(&mut plain()?.take(len), out).map(drop))
+        self.import.layer(&diff_id.into(), len, &mut |out| io::copy(&mut plain()?.take(len), out).map(drop))
     }
 
-    fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
-        self.import.commit(identity)
+    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+        self.import.commit(config)
     }
 }

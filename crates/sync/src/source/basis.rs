@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image};
+use dsync_core::{Digest, Image};
 use dsync_proto::{Known, LayerProof, ShortId};
 
 use crate::failure::EndpointError;
@@ -11,7 +11,7 @@ use crate::layers::{ChunkMap, Layers};
 
 /// What the source has of the target's basis.
 pub(super) struct Basis<'a> {
-    layers: Vec<(Option<DiffId>, Known)>,
+    layers: Vec<(Option<Digest>, Known)>,
     /// The images through which the layers are read.
     pub(super) images: Vec<&'a Image>,
 }
@@ -33,26 +33,28 @@ impl<'a> Basis<'a> {
                 layers.push((None, Known::No));
                 continue;
             }
-            let is_it = |id: &&DiffId| id.as_bytes().starts_with(short);
-            let there = held.iter().find_map(|held| Some((held, *held.diff_ids.iter().find(is_it)?)));
+            let is_it = |digest: &Digest| digest.as_bytes().starts_with(short);
+            let there = held.iter().find_map(|held| {
+                Some((held, held.diff_ids.iter().map(|id| id.digest()).find(|digest| is_it(digest))?))
+            });
             let known = match there {
-                Some((holder, diff_id)) => {
+                Some((holder, digest)) => {
                     if !images.iter().any(|image| image.id == holder.id) {
                         images.push(holder);
                     }
-                    (Some(diff_id), Known::Bytes)
+                    (Some(digest), Known::Bytes)
                 }
                 None => match own.recall_short(short) {
-                    Some(diff_id) => (Some(diff_id), Known::Index),
+                    Some(digest) => (Some(digest), Known::Index),
                     None => (None, Known::No),
                 },
             };
             layers.push(known);
         }
-        let ids: Vec<DiffId> = layers.iter().filter_map(|(id, _)| *id).collect();
+        let digests: Vec<Digest> = layers.iter().filter_map(|(digest, _)| *digest).collect();
         for holder in &images {
-            let named = holder.diff_ids.iter().copied().filter(|id| ids.contains(id));
-            own.learn(&holder.id, named, &|id| !image.diff_ids.contains(id))?;
+            let named = holder.tars().filter(|tar| digests.contains(&tar.digest()));
+            own.learn(&holder.id, named, &|key| !image.has_tar(key))?;
         }
         // What could not be read is not known.
         for (id, known) in &mut layers {
@@ -76,7 +78,8 @@ impl<'a> Basis<'a> {
             return Err(EndpointError::Protocol("the target proves other layers than it named".into()));
         }
         for ((id, known), proof) in self.layers.iter_mut().zip(proofs) {
-            let is_proven = |id: &DiffId| own.listing(id).is_some_and(|listing| listing.proof(key) == *proof);
+            let is_proven =
+                |digest: &Digest| own.listing(digest).is_some_and(|listing| listing.proof(key) == *proof);
             if !id.as_ref().is_some_and(is_proven) {
                 (*id, *known) = (None, Known::No);
             }

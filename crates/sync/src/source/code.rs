@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_delta::LayerIndex;
 use dsync_delta::plan::{Batch, Run};
 use dsync_exe::{Code, find_code};
@@ -36,7 +36,7 @@ pub(crate) enum Version<'a> {
 /// Of each layer where the bytes of each program begin, and its code.
 #[derive(Debug, Default)]
 pub(crate) struct CodeMap {
-    layers: HashMap<DiffId, BTreeMap<u64, Vec<Code>>>,
+    layers: HashMap<Digest, BTreeMap<u64, Vec<Code>>>,
     /// How many stretches there are in all.
     count: usize,
 }
@@ -53,7 +53,7 @@ impl CodeMap {
                 programs.insert(begin, code);
             }
         }
-        self.layers.insert(listing.diff_id, programs);
+        self.layers.insert(listing.digest, programs);
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl CodeMap {
 
     /// The code in an item, whose contents lie in the layer of this listing.
     fn find(&self, listing: &LayerIndex, run: &Run, item: usize, stretches: &mut Vec<Stretch>) {
-        let Some(programs) = self.layers.get(&listing.diff_id).filter(|programs| !programs.is_empty()) else {
+        let Some(programs) = self.layers.get(&listing.digest).filter(|programs| !programs.is_empty()) else {
             return;
         };
         let mut found: Vec<Stretch> = Vec::new();

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use dsync_core::{DiffId, Image};
+use dsync_core::{Digest, LayerKey};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::Encoder;
 use dsync_delta::plan::{self, Batch, Run};
@@ -37,7 +37,7 @@ pub(super) fn send(
     own: &mut Layers<'_>,
     want: &Want,
 ) -> Result<Reply, EndpointError> {
-    let Transfer { talk, image, how, pace, memory, told, .. } = &mut transfer;
+    let Transfer { talk, image, stack, how, pace, memory, told, .. } = &mut transfer;
     talk.event(&Event::Total(image.size));
     let link = &*talk.step(Step::Cold);
     let (announce, kept) = channel();
@@ -74,7 +74,7 @@ pub(super) fn send(
         (Err(_), Err(error)) => return Err(error),
         (Ok(export), sent) => (export, sent?),
     };
-    sender.finish(&export, image, how)
+    sender.finish(&export, stack, how)
 }
 
 /// Sends layers as they come.
@@ -99,17 +99,17 @@ struct Sent {
 }
 
 impl Sender<'_> {
-    fn all(&mut self, layers: &[DiffId], kept: Receiver<Kept>) -> Result<(), EndpointError> {
-        let mut waiting: HashMap<DiffId, Kept> = HashMap::new();
-        for diff_id in layers {
+    fn all(&mut self, layers: &[LayerKey], kept: Receiver<Kept>) -> Result<(), EndpointError> {
+        let mut waiting: HashMap<Digest, Kept> = HashMap::new();
+        for key in layers {
             // An archive may have them in another order.
             let layer = loop {
-                if let Some(layer) = waiting.remove(diff_id) {
+                if let Some(layer) = waiting.remove(&key.digest()) {
                     break layer;
                 }
-                let missing = || EndpointError::Broken(format!("the store did not give layer {diff_id}"));
+                let missing = || EndpointError::Broken(format!("the store did not give layer {key}"));
                 let next = kept.recv().map_err(|_| missing())?;
-                waiting.insert(next.listing.diff_id, next);
+                waiting.insert(next.listing.digest, next);
             };
             self.layers.push(layer);
             self.last().map_err(EndpointError::io(LOST))?;
@@ -156,7 +156,7 @@ impl Sender<'_> {
         Ok(())
     }
 
-    fn finish(mut self, export: &Export, image: &Image, how: &Sending) -> Result<Reply, EndpointError> {
+    fn finish(mut self, export: &Export, stack: &[LayerKey], how: &Sending) -> Result<Reply, EndpointError> {
         let Sent { mut told, batches, sizes } = self.sent;
         self.progress.finish();
         if how.exact.is_none() {
@@ -166,7 +166,7 @@ impl Sender<'_> {
         self.out.finish().map_err(EndpointError::io(LOST))?;
         let costs = if how.explain {
             let layers = &self.layers;
-            let position = |listing: &LayerIndex| position(image, listing);
+            let position = |listing: &LayerIndex| position(stack, listing);
             let listings = layers.iter().map(|kept| &*kept.listing);
             let explained: Vec<explain::Layer<'_>> =
                 listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();

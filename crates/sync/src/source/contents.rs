@@ -13,7 +13,7 @@ use super::divide::Sent;
 use super::executables::Candidates;
 use super::explain;
 use super::pack::{self, Sources};
-use super::transfer::{LOST, Transfer, position};
+use super::transfer::{LOST, Transfer};
 use crate::coding::address_maps::{AddressMaps, Aligned};
 use crate::coding::batch;
 use crate::conversation::Step;
@@ -56,7 +56,7 @@ impl<'a> Contents<'a> {
         let (aligned, maps) = candidates.align(own, (old, new), &transfer.workspace.folder)?;
         let mut programs = CodeMap::default();
         for listing in layers {
-            let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.diff_id, at, out);
+            let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.digest, at, out);
             programs.add(listing, &read_at).map_err(EndpointError::io(UNREAD))?;
         }
         Ok(Contents { own, new, old, limit, batches, aligned, maps, programs })
@@ -114,7 +114,7 @@ impl<'a> Contents<'a> {
     }
 
     fn costs(&self, transfer: &Transfer<'_>, sources: Sources<'_>, sizes: &[u64]) -> io::Result<Vec<Cost>> {
-        let layer = |listing| explain::Layer { listing, position: position(&transfer.image, listing) };
+        let layer = |listing| explain::Layer { listing, position: transfer.position(listing) };
         let layers: Vec<explain::Layer<'_>> = listings(self.new).into_iter().map(layer).collect();
         explain::costs(&self.batches, sizes, &layers, sources, transfer.pace.effort())
     }

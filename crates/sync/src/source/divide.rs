@@ -50,11 +50,11 @@ fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Par
     let slices = |layer: usize, part: Copied| match part {
         Copied::Whole(ordinal) => {
             let len = new[layer].contents().at(ordinal).len;
-            vec![Slice { place: (new[layer].diff_id, ordinal), from: 0, len }]
+            vec![Slice { place: (new[layer].digest, ordinal), from: 0, len }]
         }
         Copied::Stretch { literal, stretch } => {
             let (bytes, literal) = (&stretches[&literal][stretch].bytes, &literals[literal]);
-            let place = (new[literal.layer as usize].diff_id, literal.content as usize);
+            let place = (new[literal.layer as usize].digest, literal.content as usize);
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]
         }
     };
@@ -69,7 +69,7 @@ fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
         for (ordinal, ends) in ordinals.windows(2).enumerate() {
             let mut from = 0;
             for content in parted.contents().range(ends[0] as usize..ends[1] as usize) {
-                slices.push([Slice { place: (layer.diff_id, ordinal), from, len: content.len }]);
+                slices.push([Slice { place: (layer.digest, ordinal), from, len: content.len }]);
                 from += content.len;
             }
         }

@@ -16,7 +16,7 @@ mod transfer;
 
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image, ImageId};
+use dsync_core::{Image, ImageId, LayerKey};
 use dsync_delta::LayerIndex;
 use dsync_engine::Store;
 use dsync_proto::Reply;
@@ -65,7 +65,7 @@ pub(crate) fn send(
     contents.send(&mut transfer, &parts.told)
 }
 
-fn listings_of(own: &Layers<'_>, layers: &[DiffId]) -> Result<Vec<Arc<LayerIndex>>, EndpointError> {
-    let missing = |id: &DiffId| EndpointError::Broken(format!("the store did not give layer {id}"));
-    layers.iter().map(|id| own.listing(id).cloned().ok_or_else(|| missing(id))).collect()
+fn listings_of(own: &Layers<'_>, layers: &[LayerKey]) -> Result<Vec<Arc<LayerIndex>>, EndpointError> {
+    let missing = |key: &LayerKey| EndpointError::Broken(format!("the store did not give layer {key}"));
+    layers.iter().map(|key| own.listing(&key.digest()).cloned().ok_or_else(|| missing(key))).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image, ImageId, Platform};
+use dsync_core::{Image, ImageId, LayerKey, Platform};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::{Encoder, Literal};
 use dsync_engine::{Package, PackedLayer, Store, StoreError};
@@ -46,8 +46,10 @@ pub(super) struct Transfer<'a> {
     store: &'a dyn Store,
     held: &'a [Image],
     pub(super) talk: Talk<'a>,
-    /// The image, with the keys of its layers by which they cross.
+    /// The image, as it is listed.
     pub(super) image: Image,
+    /// The keys of its layers by which they cross, the lowest first.
+    pub(super) stack: Vec<LayerKey>,
     pub(super) how: &'a Sending,
     pub(super) workspace: &'a Workspace,
     pub(super) memory: Memory,
@@ -69,7 +71,18 @@ impl<'a> Transfer<'a> {
         let image = listed.ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?.clone();
         let memory = Memory(workspace.memory);
         let pace = EffortController::new(how.compression, workspace.memory, how.speed);
-        Ok(Transfer { store, held, talk, image, how, workspace, memory, pace, told: 0 })
+        Ok(Transfer {
+            store,
+            held,
+            talk,
+            stack: image.tars().collect(),
+            image,
+            how,
+            workspace,
+            memory,
+            pace,
+            told: 0,
+        })
     }
 
     /// Proves that the config belongs to the ID, where that is asked for.
@@ -100,7 +113,7 @@ impl<'a> Transfer<'a> {
         }
         let link = self.talk.step(Step::Documents);
         self.told += documents::send(link, &package, self.pace.effort())?;
-        self.image.diff_ids = package.stack();
+        self.stack = package.stack();
         Ok(Some(package))
     }
 
@@ -113,7 +126,7 @@ impl<'a> Transfer<'a> {
 
     /// Waits for the layers that the target wants; `None` where it has the image.
     pub(super) fn receive_want(&mut self) -> Result<Option<Want>, EndpointError> {
-        let want = want::receive(self.talk.step(Step::Want), &self.image)?;
+        let want = want::receive(self.talk.step(Step::Want), &self.image.id, &self.stack)?;
         if want.is_some() {
             self.talk.event(&Event::Phase(Phase::Scan));
         }
@@ -128,11 +141,15 @@ impl<'a> Transfer<'a> {
         package: Option<&Package>,
     ) -> Result<(Want, Option<Vec<Stored>>), EndpointError> {
         let Some(package) = package else { return Ok((want, None)) };
-        // A blob that goes by its own digest crosses as it is stored.
-        let of = |id: &DiffId| {
-            let at = self.image.diff_ids.iter().position(|other| other == id)?;
-            let layer = package.layers()[at];
-            Some(PackedLayer { diff_id: layer.diff_id.filter(|diff_id| diff_id == id), ..layer })
+        let of = |key: &LayerKey| {
+            let at = self.stack.iter().position(|other| other == key)?;
+            let PackedLayer { blob, .. } = package.layers()[at];
+            // A layer that goes by its blob crosses as it is stored.
+            let diff_id = match key {
+                LayerKey::Tar(diff_id) => Some(*diff_id),
+                LayerKey::Blob(_) => None,
+            };
+            Some(PackedLayer { blob, diff_id })
         };
         let layers: Vec<_> = want.layers.iter().chain(&want.local).filter_map(of).collect();
         let cache = self.workspace.cache(self.talk.link(), want.whole);
@@ -140,7 +157,7 @@ impl<'a> Transfer<'a> {
         let as_is = want.whole || want.basis.is_empty() && self.how.compression != Compression::Max;
         let stored = recipes::find(self.store, &layers, as_is, cache.as_ref())?;
         let asked = want.layers.len();
-        settle(&mut self.image.diff_ids, package, &mut want.layers, &want.local, (asked, &stored));
+        settle(&mut self.stack, package, &mut want.layers, &want.local, (asked, &stored));
         Ok((want, Some(stored)))
     }
 
@@ -236,7 +253,7 @@ impl<'a> Transfer<'a> {
             return Ok(Parts::default());
         }
         let load = |literal: &Literal, out: &mut Vec<u8>| {
-            own.copy_content((new[literal.layer as usize].diff_id, literal.content as usize), out)
+            own.copy_content((new[literal.layer as usize].digest, literal.content as usize), out)
         };
         parts::ask_for(self.talk.step(Step::Parts), literals, &load, self.pace.memory())
     }
@@ -245,10 +262,15 @@ impl<'a> Transfer<'a> {
     pub(super) fn account(&self, raw: u64, packed: u64, costs: Vec<Cost>) -> Reply {
         Reply::Sent { raw, packed, told: self.told, costs }
     }
+
+    /// The number of a layer in the image, from 0 for the lowest.
+    pub(super) fn position(&self, layer: &LayerIndex) -> u32 {
+        position(&self.stack, layer)
+    }
 }
 
-/// The number of a layer in the image, from 0 for the lowest.
-pub(super) fn position(image: &Image, layer: &LayerIndex) -> u32 {
-    let position = image.diff_ids.iter().position(|id| *id == layer.diff_id);
+/// The number of a layer among these, from 0 for the lowest.
+pub(super) fn position(stack: &[LayerKey], layer: &LayerIndex) -> u32 {
+    let position = stack.iter().position(|key| key.digest() == layer.digest);
     position.and_then(|position| position.try_into().ok()).unwrap_or(u32::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use dsync_core::{Config, DiffId, Digest, Image};
+use dsync_core::{Config, Digest, Image, LayerKey};
 use dsync_delta::header_delta::Assembly;
 use dsync_delta::{ContentSource, JoinError, join};
 use dsync_engine::Import;
@@ -27,23 +27,27 @@ pub(crate) fn check_config(bytes: &[u8], image: &Image, asked: &Digest) -> Resul
     Ok(())
 }
 
+/// Gives the import a layer that is here.
 pub(crate) fn copy_own(
     own: &Layers<'_>,
-    diff_id: &DiffId,
+    key: &LayerKey,
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {
-    let len = own.kept(diff_id).ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
-    Ok(import.layer(diff_id, len, &mut |out| own.copy_layer(diff_id, out))?)
+    let digest = key.digest();
+    let len = own.kept(&digest).ok_or_else(|| EndpointError::Broken(format!("layer {key} is gone")))?;
+    Ok(import.layer(key, len, &mut |out| own.copy_layer(&digest, out))?)
 }
 
+/// Gives the import a layer that is put together of contents.
 pub(crate) fn build(
+    key: &LayerKey,
     recipe: &Assembly,
     contents: &mut dyn ContentSource,
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {
     // The store only sees that its writer failed; why is kept here.
     let mut failed: Option<JoinError> = None;
-    let result = import.layer(&recipe.listing.diff_id, recipe.listing.len, &mut |out| {
+    let result = import.layer(key, recipe.listing.len, &mut |out| {
         join(recipe, contents, out).map_err(|error| {
             failed = Some(error);
             io::Error::other("the layer could not be built")

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dsync_core::DiffId;
+use dsync_core::LayerKey;
 use dsync_delta::header_delta::{Assembly, Decoder, Origin};
 use dsync_delta::plan;
 use dsync_engine::Import;
@@ -32,9 +32,10 @@ pub(super) fn receive(
     plan: &Plan<'_>,
 ) -> Result<Received, EndpointError> {
     let Transfer { store, what, workspace, memory, .. } = transfer;
-    let missing = distinct(&transfer.image.diff_ids, &plan.states, LayerState::Missing).len();
+    let missing = distinct(&transfer.stack, &plan.states, LayerState::Missing).len();
     let file = workspace.file()?;
-    let mut import = if what.dry_run { None } else { Some(exact::begin(store, exact.as_ref())?) };
+    let mut import =
+        if what.dry_run { None } else { Some(exact::begin(store, exact.as_ref(), transfer.config)?) };
     let outbox = transfer.talk.outbox();
     let stream = transfer.talk.step(Step::Cold).data_reader();
     let mut taker = Taker {
@@ -44,18 +45,18 @@ pub(super) fn receive(
     };
     let mut done = HashSet::new();
     let mut layers: Vec<LayerOutcome> = Vec::new();
-    for (diff_id, &state) in transfer.image.diff_ids.iter().zip(&plan.states) {
+    for (key, &state) in transfer.stack.iter().zip(&plan.states) {
         let mut layer = LayerOutcome { state, len: 0, reused: 0 };
         match state {
-            LayerState::Local if done.insert(diff_id) => {
-                layer.len = own.kept(diff_id).unwrap_or(0);
+            LayerState::Local if done.insert(key) => {
+                layer.len = own.kept(&key.digest()).unwrap_or(0);
                 layer.reused = layer.len;
                 if let Some(import) = &mut import {
-                    copy_own(own, diff_id, &mut **import)?;
+                    copy_own(own, key, &mut **import)?;
                 }
             }
-            LayerState::Missing if done.insert(diff_id) => {
-                layer.len = taker.layer(diff_id, &mut import)?;
+            LayerState::Missing if done.insert(key) => {
+                layer.len = taker.layer(key, &mut import)?;
             }
             _ => {}
         }
@@ -67,11 +68,11 @@ pub(super) fn receive(
     };
     taker.arrivals.into_stream().finish().map_err(EndpointError::io(SILENT))?;
     if exact.is_none() {
-        check_config(&config, &transfer.image, &transfer.config)?;
+        check_config(&config, transfer.image, &transfer.config)?;
     }
     let id = match import {
         None => transfer.image.id,
-        Some(import) => transfer.commit(import, exact::identity(exact.as_ref(), &config))?,
+        Some(import) => transfer.commit(import, exact::config(exact.as_ref(), &config))?,
     };
     Ok(transfer.account(id, layers, exact.as_ref()))
 }
@@ -88,19 +89,19 @@ impl Taker<'_> {
     /// Takes the next layer, which must be this one. Returns how long it is.
     fn layer(
         &mut self,
-        diff_id: &DiffId,
+        key: &LayerKey,
         import: &mut Option<Box<dyn Import + '_>>,
     ) -> Result<u64, EndpointError> {
         let limit = read_limit(self.arrivals.stream())?;
         let before = self.decoder.literals().len();
         let mut told = SectionReader::new(self.arrivals.stream());
-        let recipe = next_layer(&mut self.decoder, &mut told, (diff_id, true))?;
+        let recipe = next_layer(&mut self.decoder, &mut told, (key, true))?;
         told.finish()?;
         self.left = self.left.saturating_sub(1);
         let len = recipe.listing.len;
         if let Some(import) = import {
             self.expect(before, &recipe, limit);
-            build(&recipe, &mut self.arrivals, &mut **import)?;
+            build(key, &recipe, &mut self.arrivals, &mut **import)?;
         }
         Ok(len)
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 
-use dsync_core::Image;
+use dsync_core::{Image, LayerKey};
 use dsync_delta::ContentSource;
 use dsync_delta::header_delta::Origin;
 use dsync_delta::plan::{Batch, Run};
@@ -82,10 +82,10 @@ impl<'l> Contents<'l> {
 }
 
 impl Ready<'_, '_> {
-    /// Builds the layers of an image that the store does not have, as the contents arrive.
+    /// Builds the layers that the store does not have, as the contents arrive.
     pub(super) fn build(
         self,
-        image: &Image,
+        stack: &[LayerKey],
         states: &[LayerState],
         import: &mut dyn Import,
     ) -> Result<(), EndpointError> {
@@ -97,13 +97,13 @@ impl Ready<'_, '_> {
         let arrivals = Arrivals::new((stream, outbox), batches, &old, &offered.literals, file);
         let mut contents = Sources { own, basis, arrivals };
         let mut done = HashSet::new();
-        for (diff_id, state) in image.diff_ids.iter().zip(states) {
-            if *state == LayerState::Shared || !done.insert(diff_id) {
+        for (key, state) in stack.iter().zip(states) {
+            if *state == LayerState::Shared || !done.insert(key) {
                 continue;
             }
-            match offered.layer(diff_id) {
-                None => copy_own(own, diff_id, import)?,
-                Some(recipe) => build(recipe, &mut contents, import)?,
+            match offered.layer(key) {
+                None => copy_own(own, key, import)?,
+                Some(recipe) => build(key, recipe, &mut contents, import)?,
             }
         }
         contents.arrivals.into_stream().finish().map_err(EndpointError::io(LOST))

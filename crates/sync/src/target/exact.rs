@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use dsync_core::{DiffId, Image, ImageId};
+use dsync_core::{Digest, Image, ImageId, LayerKey};
 use dsync_engine::{BlobRef, Identity, Import, Package, PackedLayer, Store, StoreError};
 use dsync_proto::{LayerOutcome, LayerState, Stored};
 use dsync_recompress::Recipe;
@@ -23,7 +23,7 @@ use crate::inventory::survey::Held;
 pub(crate) struct Exact {
     pub(crate) package: Package,
     /// Of layers that are compressed: the blob, and what makes it.
-    blobs: HashMap<DiffId, (PackedLayer, Recipe)>,
+    blobs: HashMap<LayerKey, (PackedLayer, Recipe)>,
     /// What is made instead, in a store that does not name images by manifests.
     content: Option<Box<dyn AsContent>>,
 }
@@ -47,7 +47,7 @@ impl Exact {
     pub(crate) fn new(
         Documents { package, content }: Documents,
         stored: &[Stored],
-        image: &mut Image,
+        stack: &mut [LayerKey],
         plan: &mut Plan<'_>,
     ) -> Result<Exact, EndpointError> {
         let Plan { states, missing, described: local, .. } = plan;
@@ -56,26 +56,26 @@ impl Exact {
             return Err(EndpointError::Protocol("the source did not say how each layer is stored".into()));
         }
         let mut blobs = HashMap::new();
-        for (id, stored) in missing.iter().chain(&*local).zip(stored) {
-            let layer = image.diff_ids.iter().position(|other| other == id).map(|at| package.layers()[at]);
+        for (key, stored) in missing.iter().chain(&*local).zip(stored) {
+            let layer = stack.iter().position(|other| other == key).map(|at| package.layers()[at]);
             match (stored, layer) {
                 (Stored::Compressed(recipe), Some(layer)) => {
                     let recipe = Recipe::from_bytes(recipe)
                         .map_err(|error| EndpointError::Protocol(format!("the source sent {error}")))?;
-                    blobs.insert(*id, (layer, recipe));
+                    blobs.insert(*key, (layer, recipe));
                 }
                 (Stored::Plain, Some(layer)) if layer.is_plain() => {}
                 (Stored::Opaque, Some(_)) => {}
                 _ => {
                     return Err(EndpointError::Broken(format!(
-                        "layer {id} is not stored as the source says"
+                        "layer {key} is not stored as the source says"
                     )));
                 }
             }
         }
-        settle(&mut image.diff_ids, &package, missing, local, (asked, stored));
-        for (state, id) in states.iter_mut().zip(&image.diff_ids) {
-            if missing.contains(id) {
+        settle(stack, &package, missing, local, (asked, stored));
+        for (state, key) in states.iter_mut().zip(&*stack) {
+            if missing.contains(key) {
                 *state = LayerState::Missing;
             }
         }
@@ -83,8 +83,8 @@ impl Exact {
     }
 
     /// How many bytes of these layers are compressed again.
-    pub(crate) fn packed_again(&self, image: &Image, layers: &[LayerOutcome]) -> u64 {
-        let layers = image.diff_ids.iter().zip(layers).filter(|(id, _)| self.blobs.contains_key(id));
+    pub(crate) fn packed_again(&self, stack: &[LayerKey], layers: &[LayerOutcome]) -> u64 {
+        let layers = stack.iter().zip(layers).filter(|(key, _)| self.blobs.contains_key(key));
         layers.map(|(_, layer)| layer.len).sum()
     }
 }
@@ -98,28 +98,32 @@ pub(crate) fn states(
     let blobs: Vec<BlobRef> = package.layers().iter().map(|layer| layer.blob).collect();
     let there = store.has(&blobs)?;
     let held = Held::of(store, held);
-    let state = |(there, id): (bool, &DiffId)| held.state(there, id);
+    let state = |(there, key): (bool, &LayerKey)| held.state(there, key);
     Ok(there.into_iter().zip(&package.stack()).map(state).collect())
 }
 
-/// Begins to write an image.
+/// Begins to write an image with this config.
 pub(crate) fn begin<'a>(
     store: &'a dyn Store,
     exact: Option<&'a Exact>,
+    config: Digest,
 ) -> Result<Box<dyn Import + 'a>, StoreError> {
-    let import = store.import()?;
     Ok(match exact {
-        Some(Exact { content: Some(content), package, .. }) => content.begin(package, import),
-        Some(exact) => Box::new(Packing { import, blobs: &exact.blobs }),
-        None => import,
+        Some(Exact { content: Some(content), package, .. }) => {
+            content.begin(package, store.import(Identity::Content(config))?)
+        }
+        Some(Exact { package, blobs, .. }) => {
+            Box::new(Packing { import: store.import(Identity::Exact(package))?, blobs })
+        }
+        None => store.import(Identity::Content(config))?,
     })
 }
 
-/// What stays the same of an image.
-pub(crate) fn identity<'a>(exact: Option<&'a Exact>, config: &'a [u8]) -> Identity<'a> {
+/// The config that is given to the store: none where it is among the documents.
+pub(crate) fn config<'a>(exact: Option<&'a Exact>, config: &'a [u8]) -> &'a [u8] {
     match exact {
-        Some(Exact { content: Some(content), .. }) => Identity::Content(content.config()),
-        Some(exact) => Identity::Exact(&exact.package),
-        None => Identity::Content(config),
+        Some(Exact { content: Some(content), .. }) => content.config(),
+        Some(_) => b"",
+        None => config,
     }
 }

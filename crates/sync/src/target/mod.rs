@@ -76,21 +76,21 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     let basis = transfer.agree(&offer, &own, &plan)?;
     let mut offered = transfer.receive_headers(basis, &plan)?;
     if exact.is_none() {
-        check_config(&offered.config, &transfer.image, &transfer.config)?;
+        check_config(&offered.config, transfer.image, &transfer.config)?;
     }
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
     let outbox = transfer.talk.outbox();
     let stream = transfer.talk.step(Step::Contents).data_reader();
     let contents = Contents::begin((stream, outbox), &mut offered, &parts)?;
     drop(parts);
-    let layers = offered.summary(&transfer.image, &plan.states, &own);
+    let layers = offered.summary(&transfer.stack, &plan.states, &own);
     if transfer.what.dry_run {
         contents.skip(&offered, transfer.workspace)?;
         return Ok(transfer.account(transfer.image.id, layers, exact.as_ref()));
     }
     let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;
-    let mut import = exact::begin(transfer.store, exact.as_ref())?;
-    contents.build(&transfer.image, &plan.states, &mut *import)?;
-    let id = transfer.commit(import, exact::identity(exact.as_ref(), &offered.config))?;
+    let mut import = exact::begin(transfer.store, exact.as_ref(), transfer.config)?;
+    contents.build(&transfer.stack, &plan.states, &mut *import)?;
+    let id = transfer.commit(import, exact::config(exact.as_ref(), &offered.config))?;
     Ok(transfer.account(id, layers, exact.as_ref()))
 }

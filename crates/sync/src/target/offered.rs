@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image};
+use dsync_core::{DiffId, Image, LayerKey};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::header_delta::{Assembly, Decoder, HeaderDeltaError, Limits, Literal, Origin};
 use dsync_delta::plan::{self, Batch};
@@ -41,7 +41,7 @@ impl Basis {
     pub(super) fn of(offer: &Offer, own: &Layers<'_>, named: &[DiffId]) -> Result<Basis, EndpointError> {
         let mut basis = Basis { shelves: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
         for (diff_id, known) in named.iter().zip(&offer.basis) {
-            let Some(listing) = own.listing(diff_id) else {
+            let Some(listing) = own.listing(&diff_id.digest()) else {
                 match known {
                     Known::No => continue,
                     _ => return Err(EndpointError::Basis(format!("layer {diff_id} cannot be read"))),
@@ -81,7 +81,7 @@ impl Offered {
     pub(crate) fn read<R: Read>(
         told: &mut SectionReader<R>,
         basis: Basis,
-        missing: &[DiffId],
+        missing: &[LayerKey],
         (whole, memory): (bool, Memory),
     ) -> Result<Offered, EndpointError> {
         let config = take_config(told)?;
@@ -90,8 +90,8 @@ impl Offered {
             let is_alone = whole || listed.is_empty();
             let mut decoder = Decoder::new(&listed, mode(whole), limits_of(memory));
             let mut recipes = Vec::new();
-            for diff_id in missing {
-                recipes.push(next_layer(&mut decoder, told, (diff_id, is_alone))?);
+            for key in missing {
+                recipes.push(next_layer(&mut decoder, told, (key, is_alone))?);
             }
             (recipes, decoder.into_literals())
         };
@@ -191,8 +191,8 @@ impl Offered {
     }
 
     /// A layer that is built of what was offered.
-    pub(crate) fn layer(&self, diff_id: &DiffId) -> Option<&Assembly> {
-        self.recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id)
+    pub(crate) fn layer(&self, key: &LayerKey) -> Option<&Assembly> {
+        self.recipes.iter().find(|recipe| recipe.listing.digest == key.digest())
     }
 
     /// The contents of the basis that the layers are made of.
@@ -214,14 +214,14 @@ impl Offered {
     /// What becomes of each layer of the image.
     pub(crate) fn summary(
         &self,
-        image: &Image,
+        stack: &[LayerKey],
         states: &[LayerState],
         own: &Layers<'_>,
     ) -> Vec<LayerOutcome> {
-        let mut seen: HashSet<DiffId> = HashSet::new();
-        let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
-            let unseen = seen.insert(*diff_id);
-            match (state, self.layer(diff_id), own.kept(diff_id)) {
+        let mut seen: HashSet<LayerKey> = HashSet::new();
+        let layer = |(key, &state): (&LayerKey, &LayerState)| {
+            let unseen = seen.insert(*key);
+            match (state, self.layer(key), own.kept(&key.digest())) {
                 (LayerState::Missing, Some(Assembly { listing, origins }), _) if unseen => {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
@@ -232,7 +232,7 @@ impl Offered {
                 _ => LayerOutcome { state, len: 0, reused: 0 },
             }
         };
-        image.diff_ids.iter().zip(states).map(layer).collect()
+        stack.iter().zip(states).map(layer).collect()
     }
 }
 
@@ -240,7 +240,7 @@ impl Offered {
 pub(crate) fn next_layer(
     decoder: &mut Decoder<'_>,
     input: &mut dyn Read,
-    (diff_id, is_alone): (&DiffId, bool),
+    (key, is_alone): (&LayerKey, bool),
 ) -> Result<Assembly, EndpointError> {
     let recipe = decoder.layer(input).map_err(|error| match error {
         HeaderDeltaError::Short | HeaderDeltaError::Malformed(_) if is_alone => {
@@ -248,9 +248,9 @@ pub(crate) fn next_layer(
         }
         error => EndpointError::from(error),
     })?;
-    let got = recipe.listing.diff_id;
-    match got == *diff_id {
+    let got = recipe.listing.digest;
+    match got == key.digest() {
         true => Ok(recipe),
-        false => Err(EndpointError::Protocol(format!("the source offers layer {got} instead of {diff_id}"))),
+        false => Err(EndpointError::Protocol(format!("the source offers layer {got} instead of {key}"))),
     }
 }

@@ -6,8 +6,8 @@ use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
-use dsync_core::{DiffId, Digest, ImageId};
-use dsync_engine::{Identity, Import, PackedLayer, StoreError};
+use dsync_core::{Digest, ImageId, LayerKey};
+use dsync_engine::{Import, PackedLayer, StoreError};
 use dsync_recompress::{Recipe, recreate_on};
 use sha2::{Digest as _, Sha256};
 
@@ -20,25 +20,27 @@ const WAITING: usize = 4;
 /// An import that takes layers as they are read, and gives them to the store as they are stored.
 pub(super) struct Packing<'a> {
     pub(super) import: Box<dyn Import + 'a>,
-    pub(super) blobs: &'a HashMap<DiffId, (PackedLayer, Recipe)>,
+    pub(super) blobs: &'a HashMap<LayerKey, (PackedLayer, Recipe)>,
 }
 
 impl Import for Packing<'_> {
     fn layer(
         &mut self,
-        diff_id: &DiffId,
+        key: &LayerKey,
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let Some((layer, recipe)) = self.blobs.get(diff_id) else {
-            return self.import.layer(diff_id, len, write);
+        let Some((layer, recipe)) = self.blobs.get(key) else {
+            // An uncompressed blob is its tar.
+            return self.import.layer(&LayerKey::Blob(key.digest()), len, write);
         };
-        let blob = DiffId::from_bytes(*layer.blob.digest.as_bytes());
-        self.import.layer(&blob, layer.blob.size, &mut |out| pack(recipe, &layer.blob.digest, write, out))
+        self.import.layer(&LayerKey::Blob(layer.blob.digest), layer.blob.size, &mut |out| {
+            pack(recipe, &layer.blob.digest, write, out)
+        })
     }
 
-    fn commit(self: Box<Self>, identity: Identity<'_>) -> Result<ImageId, StoreError> {
-        self.import.commit(identity)
+    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+        self.import.commit(config)
     }
 }
 

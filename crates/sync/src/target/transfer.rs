@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::thread;
 
-use dsync_core::{DiffId, Digest, Image, ImageId};
-use dsync_engine::{Identity, Import, Store};
+use dsync_core::{Digest, Image, ImageId, LayerKey};
+use dsync_engine::{Import, Store};
 use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received, limits};
 
 use super::exact::{self, Documents, Exact};
@@ -32,8 +32,10 @@ pub(super) struct Transfer<'a> {
     pub(super) memory: Memory,
     /// The digest of the config that is asked for.
     pub(super) config: Digest,
-    /// The image that is asked for, with the keys of its layers by which they cross.
-    pub(super) image: Image,
+    /// The image that is asked for, as it is listed.
+    pub(super) image: &'a Image,
+    /// The keys of its layers by which they cross, the lowest first.
+    pub(super) stack: Vec<LayerKey>,
 }
 
 impl<'a> Transfer<'a> {
@@ -47,8 +49,18 @@ impl<'a> Transfer<'a> {
         let untold =
             || EndpointError::Protocol("an image was asked for without the digest of its config".into());
         let config = what.image.config.ok_or_else(untold)?;
-        let (memory, image) = (Memory(workspace.memory), what.image.clone());
-        Ok(Transfer { store, held, talk, what, workspace, memory, config, image })
+        let (memory, image) = (Memory(workspace.memory), &what.image);
+        Ok(Transfer {
+            store,
+            held,
+            talk,
+            what,
+            workspace,
+            memory,
+            config,
+            image,
+            stack: image.tars().collect(),
+        })
     }
 
     /// Receives the proof of the config, where there is one. Returns the digest of the manifest that it leads over.
@@ -66,7 +78,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<Option<Documents>, EndpointError> {
         let Some(keep) = self.what.exact else { return Ok(None) };
         let link = self.talk.step(Step::Documents);
-        let package = documents::receive(link, &self.image, &self.config, keep == Keep::Whole)?;
+        let package = documents::receive(link, self.image, &self.config, keep == Keep::Whole)?;
         if let (Keep::Platform, Some(manifest)) = (keep, manifest)
             && package.root() != manifest
         {
@@ -80,7 +92,7 @@ impl<'a> Transfer<'a> {
                 format!("the image {id} has the config {config} for another platform than this host's");
             return Err(EndpointError::AnotherImage(reason));
         }
-        self.image.diff_ids = package.stack();
+        self.stack = package.stack();
         let content = match &self.what.given {
             Some(given) if !self.store.has_packages() => {
                 (given.as_content)(&package, &self.config, &self.workspace.folder)
@@ -106,13 +118,13 @@ impl<'a> Transfer<'a> {
             self.store.tag(&there.id, &self.what.names)?;
         }
         let shared = LayerOutcome { state: LayerState::Shared, len: 0, reused: 0 };
-        let layers = vec![shared; self.image.diff_ids.len()];
+        let layers = vec![shared; self.stack.len()];
         Ok(Received { id: *there.id.as_bytes(), layers, was_there: true, packed_again: 0 })
     }
 
     /// Plans where each layer comes from.
     pub(super) fn plan(&self, documents: Option<&Documents>) -> Result<Plan<'a>, EndpointError> {
-        let layers = self.image.diff_ids.len();
+        let layers = self.stack.len();
         if layers > limits::LAYERS {
             let most = limits::LAYERS;
             let reason = format!("an image of {layers} layers is refused: {most} are the most");
@@ -123,14 +135,14 @@ impl<'a> Transfer<'a> {
             Some(documents) => exact::states(self.store, self.held, &documents.package)?,
             None => {
                 let held = survey::Held::of(self.store, self.held);
-                held.states_in(&self.what.image, &self.image.diff_ids)
+                held.states_in(self.image, &self.stack)
             }
         };
-        Plan::of(states, self.held, &self.image, self.what, keeps_id.is_some())
+        Plan::of(states, self.held, &self.stack, self.what, keeps_id.is_some())
     }
 
     pub(super) fn send_want(&mut self, plan: &Plan<'_>) -> Result<(), EndpointError> {
-        let need = plan.need(&self.image, self.what);
+        let need = plan.need(&self.stack, self.what);
         wanted::send(self.talk.step(Step::Want), need)
     }
 
@@ -168,7 +180,7 @@ impl<'a> Transfer<'a> {
         offer: &Offer,
         plan: &mut Plan<'_>,
     ) -> Result<Option<Exact>, EndpointError> {
-        let exact = |documents| Exact::new(documents, &offer.stored, &mut self.image, plan);
+        let exact = |documents| Exact::new(documents, &offer.stored, &mut self.stack, plan);
         documents.map(exact).transpose()
     }
 
@@ -177,14 +189,14 @@ impl<'a> Transfer<'a> {
     pub(super) fn read_basis(&mut self, plan: &Plan<'_>) -> Result<(Layers<'a>, Offer), EndpointError> {
         let (held, key) = (self.held, self.what.key);
         let mut own = self.layers()?;
-        let of_image: HashSet<DiffId> = self.image.diff_ids.iter().copied().collect();
-        let keeps = |id: &DiffId| !of_image.contains(id) || plan.local.contains(id);
+        let of_image: HashSet<LayerKey> = self.stack.iter().copied().collect();
+        let keeps = |key: &LayerKey| !of_image.contains(key) || plan.local.contains(key);
         let outbox = self.talk.step(Step::Possession).outbox.clone();
         let link = self.talk.step(Step::Offer);
         let (own, offer) = thread::scope(|scope| {
             let reading = scope.spawn(move || -> Result<Layers<'a>, EndpointError> {
                 for basis in &plan.basis {
-                    own.learn(&basis.id, basis.diff_ids.iter().copied(), &keeps)?;
+                    own.learn(&basis.id, basis.tars(), &keeps)?;
                 }
                 read_local(&mut own, held, &plan.local)?;
                 if let Some(key) = &key {
@@ -248,28 +260,28 @@ impl<'a> Transfer<'a> {
     pub(super) fn commit(
         &self,
         import: Box<dyn Import + '_>,
-        identity: Identity<'_>,
+        config: &[u8],
     ) -> Result<ImageId, EndpointError> {
         self.talk.event(&Event::Phase(Phase::Load));
-        let id = import.commit(identity)?;
+        let id = import.commit(config)?;
         self.store.tag(&id, &self.what.names)?;
         Ok(id)
     }
 
     /// The account of a transfer.
     pub(super) fn account(&self, id: ImageId, layers: Vec<LayerOutcome>, exact: Option<&Exact>) -> Received {
-        let packed_again = exact.map_or(0, |exact| exact.packed_again(&self.image, &layers));
+        let packed_again = exact.map_or(0, |exact| exact.packed_again(&self.stack, &layers));
         Received { id: *id.as_bytes(), layers, was_there: false, packed_again }
     }
 }
 
 /// Reads layers that are needed from elsewhere in the store.
-fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[DiffId]) -> Result<(), EndpointError> {
-    for diff_id in local {
-        if own.kept(diff_id).is_none() {
-            let image = held.iter().find(|image| image.diff_ids.contains(diff_id));
-            let image = image.ok_or_else(|| EndpointError::Broken(format!("layer {diff_id} is gone")))?;
-            let named = local.iter().copied().filter(|id| image.diff_ids.contains(id));
+fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[LayerKey]) -> Result<(), EndpointError> {
+    for key in local {
+        if own.kept(&key.digest()).is_none() {
+            let image = held.iter().find(|image| image.has_tar(key));
+            let image = image.ok_or_else(|| EndpointError::Broken(format!("layer {key} is gone")))?;
+            let named = local.iter().copied().filter(|key| image.has_tar(key));
             own.keep(&image.id, named, Role::Basis)?;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dsync_core::{DiffId, Image};
+use dsync_core::{DiffId, Image, LayerKey};
 use dsync_proto::{LayerState, Need, ShortId, limits};
 
 use super::job::{Given, Receiving};
@@ -14,11 +14,11 @@ pub(crate) struct Plan<'a> {
     /// Of each layer of the image.
     pub(crate) states: Vec<LayerState>,
     /// What is asked for, each layer once.
-    pub(crate) missing: Vec<DiffId>,
+    pub(crate) missing: Vec<LayerKey>,
     /// What is built from elsewhere in the store.
-    pub(crate) local: Vec<DiffId>,
+    pub(crate) local: Vec<LayerKey>,
     /// Of which of the layers that are not asked for the source tells how they are stored.
-    pub(crate) described: Vec<DiffId>,
+    pub(crate) described: Vec<LayerKey>,
     pub(crate) basis: Vec<&'a Image>,
     /// The layers of the basis, in the order in which they are named.
     pub(crate) basis_ids: Vec<DiffId>,
@@ -28,12 +28,12 @@ impl<'a> Plan<'a> {
     pub(crate) fn of(
         mut states: Vec<LayerState>,
         held: &'a [Image],
-        image: &Image,
+        stack: &[LayerKey],
         what: &Receiving,
         keeps_id: bool,
     ) -> Result<Self, EndpointError> {
         if let Some(given) = &what.given {
-            return Plan::given(states, held, image, (given, what.exact.is_some() && keeps_id));
+            return Plan::given(states, held, stack, (given, what.exact.is_some() && keeps_id));
         }
         if what.whole {
             // What this side has in another chain is not looked for either.
@@ -41,7 +41,7 @@ impl<'a> Plan<'a> {
                 *state = LayerState::Missing;
             });
         }
-        let of_state = |state| distinct(&image.diff_ids, &states, state);
+        let of_state = |state| distinct(stack, &states, state);
         let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
         let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
         let basis_ids = order(&basis);
@@ -49,10 +49,9 @@ impl<'a> Plan<'a> {
     }
 
     /// What is asked for, as the source hears it.
-    pub(crate) fn need(&self, image: &Image, what: &Receiving) -> Need {
-        let position = |id: &DiffId| {
-            image.diff_ids.iter().position(|other| other == id).and_then(|at| at.try_into().ok())
-        };
+    pub(crate) fn need(&self, stack: &[LayerKey], what: &Receiving) -> Need {
+        let position =
+            |key: &LayerKey| stack.iter().position(|other| other == key).and_then(|at| at.try_into().ok());
         Need::Layers {
             layers: self.missing.iter().filter_map(position).collect(),
             whole: what.whole,
@@ -69,11 +68,11 @@ impl<'a> Plan<'a> {
     fn given(
         mut states: Vec<LayerState>,
         held: &'a [Image],
-        image: &Image,
+        stack: &[LayerKey],
         (given, exact): (&Given, bool),
     ) -> Result<Self, EndpointError> {
-        let diff_id = |layer: &u32| image.diff_ids.get(usize::try_from(*layer).ok()?).copied();
-        let all = |layers: &[u32]| layers.iter().map(diff_id).collect::<Option<Vec<DiffId>>>();
+        let key = |layer: &u32| stack.get(usize::try_from(*layer).ok()?).copied();
+        let all = |layers: &[u32]| layers.iter().map(key).collect::<Option<Vec<LayerKey>>>();
         let (missing, described) = all(&given.layers)
             .zip(all(&given.local))
             .ok_or_else(|| EndpointError::Patch("the patch names layers that its image has not".into()))?;
@@ -89,31 +88,32 @@ impl<'a> Plan<'a> {
             })?;
             basis.push(holder);
         }
-        for (diff_id, state) in image.diff_ids.iter().zip(&mut states) {
-            match (*state, missing.contains(diff_id)) {
+        for (key, state) in stack.iter().zip(&mut states) {
+            match (*state, missing.contains(key)) {
                 (LayerState::Local, true) => *state = LayerState::Missing,
                 (LayerState::Missing, false) => {
                     return Err(EndpointError::NoBasis(format!(
-                        "this host lacks layer {diff_id}, which the patch takes for granted"
+                        "this host lacks layer {key}, which the patch takes for granted"
                     )));
                 }
-                (LayerState::Local, false) if exact && !described.contains(diff_id) => {
+                (LayerState::Local, false) if exact && !described.contains(key) => {
                     return Err(EndpointError::NoBasis(format!(
-                        "this host keeps layer {diff_id} in another form than the patch was made against: one that \
+                        "this host keeps layer {key} in another form than the patch was made against: one that \
                          was made with --identity content fits"
                     )));
                 }
                 _ => {}
             }
         }
-        let local = distinct(&image.diff_ids, &states, LayerState::Local);
+        let local = distinct(stack, &states, LayerState::Local);
         Ok(Plan { states, missing, local, described, basis, basis_ids: given.basis.clone() })
     }
 }
 
-pub(crate) fn distinct(diff_ids: &[DiffId], states: &[LayerState], state: LayerState) -> Vec<DiffId> {
+/// The layers that are in this state, each once.
+pub(crate) fn distinct(stack: &[LayerKey], states: &[LayerState], state: LayerState) -> Vec<LayerKey> {
     let mut seen = HashSet::new();
-    let of_state = diff_ids.iter().zip(states).filter(|(_, s)| **s == state).map(|(id, _)| *id);
+    let of_state = stack.iter().zip(states).filter(|(_, s)| **s == state).map(|(id, _)| *id);
     of_state.filter(|id| seen.insert(*id)).collect()
 }
 
@@ -163,6 +163,10 @@ mod tests {
         }
     }
 
+    fn keys(layers: &[&str]) -> Vec<LayerKey> {
+        ids(layers).into_iter().map(LayerKey::Tar).collect()
+    }
+
     fn ids(layers: &[&str]) -> Vec<DiffId> {
         layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect()
     }
@@ -171,7 +175,7 @@ mod tests {
     fn given(states: [LayerState; 4], held: &[Image], exact: bool) -> Result<Plan<'_>, EndpointError> {
         let given =
             Given { layers: vec![2, 3], local: vec![1], basis: ids(&["a", "b"]), as_content: |_, _, _| None };
-        Plan::given(states.to_vec(), held, &image(&["a", "b", "c", "d"]), (&given, exact))
+        Plan::given(states.to_vec(), held, &keys(&["a", "b", "c", "d"]), (&given, exact))
     }
 
     #[test]
@@ -180,12 +184,12 @@ mod tests {
         let held = [image(&["x", "a", "b"])];
         let plan = given([Shared, Local, Missing, Local], &held, true).unwrap();
         assert_eq!(plan.states, [Shared, Local, Missing, Missing], "what the patch has is taken out of it");
-        assert_eq!((plan.missing, plan.local), (ids(&["c", "d"]), ids(&["b"])));
-        assert_eq!((plan.described, plan.basis_ids), (ids(&["b"]), ids(&["a", "b"])));
+        assert_eq!((plan.missing, plan.local), (keys(&["c", "d"]), keys(&["b"])));
+        assert_eq!((plan.described, plan.basis_ids), (keys(&["b"]), ids(&["a", "b"])));
         assert_eq!(plan.basis, [&held[0]]);
         // Of what is stored in another way it tells nothing, which matters only to an ID that is made of that.
         let other = [Local, Shared, Missing, Missing];
-        assert_eq!(given(other, &held, false).unwrap().local, ids(&["a"]));
+        assert_eq!(given(other, &held, false).unwrap().local, keys(&["a"]));
         assert!(given(other, &held, true).err().unwrap().to_string().contains("--identity content"));
     }
 
@@ -199,7 +203,7 @@ mod tests {
         assert!(said([Shared, Shared, Missing, Missing], &held[..1]).unwrap().contains("builds on"));
         let given =
             Given { layers: vec![4], local: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
-        let plan = Plan::given(vec![Shared; 4], &held, &image(&["a", "b", "c", "d"]), (&given, false));
+        let plan = Plan::given(vec![Shared; 4], &held, &keys(&["a", "b", "c", "d"]), (&given, false));
         assert!(matches!(plan, Err(EndpointError::Patch(_))));
     }
 }

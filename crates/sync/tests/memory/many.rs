@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use dsync_core::{DiffId, Digest, HashingWriter};
+use dsync_core::{Digest, HashingWriter};
 use tempfile::TempDir;
 
 /// A directory in the OCI image layout, with at most one image, `app:1`.
@@ -44,14 +44,14 @@ impl Layout {
             write_file(file, version, pax, &mut out)?;
         }
         out.write_all(&[0; 1024])?;
-        let (diff_id, out) = out.diff_id();
+        let (digest, out) = out.digest();
         let layer = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let len = layer.as_file().metadata()?.len();
-        layer.persist(blobs.join(diff_id.hex()))?;
-        self.name(&diff_id, len, version)
+        layer.persist(blobs.join(digest.hex()))?;
+        self.name(&digest, len, version)
     }
 
-    fn name(&self, layer: &DiffId, len: u64, version: u32) -> io::Result<()> {
+    fn name(&self, layer: &Digest, len: u64, version: u32) -> io::Result<()> {
         let blob = |text: &str| {
             let digest = Digest::of(text.as_bytes());
             fs::write(self.path().join("blobs/sha256").join(digest.hex()), text)?;

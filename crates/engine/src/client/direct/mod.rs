@@ -83,7 +83,7 @@ fn export(
     let path = layout.config(id);
     let config = fs::read(&path).map_err(unreadable(&path))?;
     // So the image is the one that is meant, whatever engine this storage belongs to.
-    if Digest::of(&config).as_bytes() != id.as_bytes() {
+    if Digest::of(&config) != id.digest() {
         return Err(Stopped::Storage(format!("{} is damaged", path.display())));
     }
     let diff_ids = Config::parse(&config).map_err(unreadable(&path))?.diff_ids;
@@ -103,7 +103,7 @@ fn export(
 fn give(diff_id: &DiffId, place: io::Result<LayerPaths>, sink: &mut dyn LayerSink) -> Result<(), Stopped> {
     let broken = |reason: &dyn Display| Stopped::Storage(format!("layer {diff_id}: {reason}"));
     let mut tar = WatchedReader::new(place.and_then(tar).map_err(|error| broken(&error))?);
-    let taken = sink.layer(Some(*diff_id), &mut tar);
+    let taken = sink.layer(Some((*diff_id).into()), &mut tar);
     match (tar.failure(), taken) {
         (Some(reason), _) => Err(broken(&reason)),
         (None, Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(broken(&error)),

@@ -95,7 +95,7 @@ fn images_are_told_by_files() {
     let config = fs::metadata(podman.config(&id)).unwrap().len();
     let expected = Image {
         id,
-        config: Some(Digest::from_bytes(*id.as_bytes())),
+        config: Some(id.digest()),
         digests: Vec::new(),
         names: ["localhost/web:1", "web:2"].map(|name| name.parse().unwrap()).into(),
         diff_ids: vec![DiffId::of(&low), DiffId::of(&top)],

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use dsync_core::ChainId;
+use dsync_core::{ChainId, LayerKey};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
@@ -25,13 +25,13 @@ pub(super) struct Kept {
 }
 
 impl LayerSink for Kept {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, diff_id: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         tar.read_to_end(&mut bytes)?;
         if self.full {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        if diff_id != Some(DiffId::of(&bytes)) {
+        if diff_id != Some(DiffId::of(&bytes).into()) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         self.layers.push((DiffId::of(&bytes), bytes));
@@ -312,7 +312,7 @@ fn the_engine_gives_what_the_storage_does_not() {
     };
     assert_eq!(store.describe().name, "docker 26.1.5, overlay2, storage readable");
     let mut sink = Kept::default();
-    let wanted = made.diff_ids.iter().copied().collect();
+    let wanted = made.diff_ids.iter().copied().map(LayerKey::Tar).collect();
     assert_eq!(store.export(&made.id, &wanted, &mut sink).unwrap().config, made.config);
     let given: Vec<&[u8]> = sink.layers.iter().map(|(_, bytes)| &bytes[..]).collect();
     assert_eq!(given, [&layers[0][..], &layers[1]]);

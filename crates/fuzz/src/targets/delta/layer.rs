@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
 
@@ -18,7 +18,7 @@ pub(super) struct Layer {
 impl Layer {
     pub(super) fn new(bytes: Vec<u8>) -> Layer {
         let listing = scan(&bytes, usize::MAX);
-        assert_eq!((listing.len, listing.diff_id), (bytes.len() as u64, DiffId::of(&bytes)));
+        assert_eq!((listing.len, listing.digest), (bytes.len() as u64, Digest::of(&bytes)));
         let mut end = 0;
         for content in listing.contents().iter() {
             assert!(content.at >= end && content.len > 0, "contents overlap");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read};
 
-use dsync_core::{DiffId, Digest, Image};
+use dsync_core::{DiffId, Digest, Image, LayerKey};
 use dsync_engine::{LayerSink, Package, Store, leads_to_config};
 
 /// Layers are not read farther, in bytes.
@@ -16,11 +16,11 @@ struct Sink {
 }
 
 impl LayerSink for Sink {
-    fn layer(&mut self, diff_id: Option<DiffId>, tar: &mut dyn Read) -> io::Result<()> {
+    fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         tar.take(FARTHEST).read_to_end(&mut bytes)?;
         let found = DiffId::of(&bytes);
-        if bytes.len() as u64 == FARTHEST || diff_id.is_some_and(|id| id != found) {
+        if bytes.len() as u64 == FARTHEST || key.is_some_and(|key| key != found.into()) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         self.given.push(found);
@@ -51,11 +51,11 @@ pub(super) fn look_at(store: &dyn Store) {
 
 /// Exports all layers: each that is wanted comes once, and with it the config of the image.
 fn read(store: &dyn Store, image: &Image) {
-    let wanted: HashSet<DiffId> = image.diff_ids.iter().copied().collect();
+    let wanted: HashSet<LayerKey> = image.tars().collect();
     let mut sink = Sink::default();
     let Ok(export) = store.export(&image.id, &wanted, &mut sink) else { return };
     assert_eq!(Some(Digest::of(&export.config)), image.config, "the config is another");
-    let given: HashSet<DiffId> = sink.given.iter().copied().collect();
+    let given: HashSet<LayerKey> = sink.given.iter().copied().map(LayerKey::Tar).collect();
     assert!(wanted.is_subset(&given), "a layer that is wanted did not come");
     assert_eq!(given.len(), sink.given.len(), "a layer came twice");
 }
@@ -98,6 +98,6 @@ pub(super) fn check_package(package: &Package) {
     assert_eq!(again.stack(), package.stack());
     let stack = package.stack();
     assert_eq!(stack.len(), package.layers().len());
-    let keys: HashSet<DiffId> = stack.iter().copied().collect();
+    let keys: HashSet<LayerKey> = stack.iter().copied().collect();
     assert_eq!(keys.len(), stack.len(), "two layers have one key");
 }

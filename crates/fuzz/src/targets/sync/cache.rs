@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use dsync_core::{DiffId, Digest};
+use dsync_core::Digest;
 use dsync_sync::fuzzing::Kept;
 use sha2::{Digest as _, Sha256};
 
@@ -31,32 +31,31 @@ fn run(input: &[u8]) {
     };
     // A listing is found under the name of its layer only, which it says first.
     let id = bytes.get(usize::from(how >> 2)..).and_then(|rest| rest.first_chunk::<32>());
-    let id = DiffId::from_bytes(id.copied().unwrap_or_default());
-    let path = folder.path().join("docker-sync/index").join(id.hex());
+    let digest = Digest::from_bytes(id.copied().unwrap_or_default());
+    let path = folder.path().join("docker-sync/index").join(digest.hex());
     if fs::write(&path, &file).is_err() {
         return;
     }
     if how & 2 != 0 {
         let recipe = path.with_extension("recipe");
         if fs::rename(&path, &recipe).is_ok() {
-            let blob = Digest::from_bytes(*id.as_bytes());
-            if let Some(recipe) = kept.recipe(&blob) {
+            if let Some(recipe) = kept.recipe(&digest) {
                 assert!(how & 1 == 0 || recipe == bytes, "another recipe");
-                kept.put_recipe(&blob, &recipe);
-                assert_eq!(kept.recipe(&blob), Some(recipe));
+                kept.put_recipe(&digest, &recipe);
+                assert_eq!(kept.recipe(&digest), Some(recipe));
             }
             fs::remove_file(&recipe).ok();
         }
         return;
     }
-    if let Some(listing) = kept.listing(&id, MEMORY) {
-        assert_eq!(listing.diff_id, id);
+    if let Some(listing) = kept.listing(&digest, MEMORY) {
+        assert_eq!(listing.digest, digest);
         assert!(listing.memory() <= 2 * MEMORY, "{} bytes", listing.memory());
         assert!(listing.contents().iter().all(|content| content.at + content.len <= listing.len));
         let listing = Arc::new(listing);
         kept.put(&listing);
         assert!(
-            kept.listing(&id, 8 * MEMORY).is_some_and(|again| again == *listing),
+            kept.listing(&digest, 8 * MEMORY).is_some_and(|again| again == *listing),
             "another listing is kept"
         );
     }
@@ -82,7 +81,7 @@ fn seeds() -> Vec<Vec<u8>> {
         let listing = Arc::new(scanner.finish());
         let mut told = Vec::new();
         listing.write(&mut told).expect("memory does not fail");
-        let at = told.windows(32).position(|window| window == listing.diff_id.as_bytes());
+        let at = told.windows(32).position(|window| window == listing.digest.as_bytes());
         let at = at.expect("a listing says its layer") as u8;
         seeds.push([&[at << 2 | 1][..], &told].concat());
         if number < 2 {
