@@ -4,8 +4,7 @@
 //! ```no_run
 //! use dsync_e2e::{Bench, layer};
 //!
-//! // `None` when a person asked for tests without engines.
-//! let Some(bench) = Bench::start() else { return };
+//! let bench = Bench::start();
 //! // Tests share the two engines, so every image gets a name of its own: "e7/web:1".
 //! let web = bench.image("web:1").layer(&layer("app", 50_000));
 //! bench.there().put(&web);

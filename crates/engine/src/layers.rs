@@ -1,13 +1,13 @@
 //! Reads layers of a package out of the blobs of a store.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
 
 use dsync_core::LayerKey;
 
 use crate::archive::decoded;
 use crate::blob::BlobRef;
-use crate::package::Package;
+use crate::package::{Package, PackedLayer};
 use crate::store::{LayerSink, StoreError};
 use crate::watched::WatchedReader;
 
@@ -37,20 +37,35 @@ pub(crate) fn export(
             sink.layer(Some(blob), &mut *blobs.open(&layer.blob)?).map_err(passed_on)?;
         }
         if let Some(tar) = layer.diff_id.map(LayerKey::Tar).filter(|tar| missing.remove(tar)) {
-            let unreadable =
-                |error| blobs.broken(format!("the blob {digest} cannot be decompressed: {error}"));
-            let mut plain = WatchedReader::new(
-                decoded(blobs.open(&layer.blob)?).map_err(|error| unreadable(error.to_string()))?,
-            );
-            let taken = sink.layer(Some(tar), &mut plain);
-            if let Some(error) = plain.failure() {
-                return Err(unreadable(error.to_string()));
-            }
-            taken.map_err(passed_on)?;
+            give(layer, tar, blobs, sink)?;
         }
     }
     match missing.iter().next() {
         Some(key) => Err(blobs.broken(format!("the image {} has no layer {key}", package.root()))),
         None => Ok(()),
+    }
+}
+
+/// Gives the tar of a layer to the sink. An uncompressed blob may begin like a compressed one.
+fn give(
+    layer: &PackedLayer,
+    tar: LayerKey,
+    blobs: &dyn Blobs,
+    sink: &mut dyn LayerSink,
+) -> Result<(), StoreError> {
+    let digest = layer.blob.digest;
+    let passed_on =
+        |source| StoreError::Io { what: format!("the layer {digest} cannot be passed on"), source };
+    let mut stored = blobs.open(&layer.blob)?;
+    if layer.is_plain() {
+        return sink.layer(Some(tar), &mut *stored).map_err(passed_on);
+    }
+    let unreadable =
+        |error: io::Error| blobs.broken(format!("the blob {digest} cannot be decompressed: {error}"));
+    let mut plain = WatchedReader::new(decoded(stored).map_err(unreadable)?);
+    let taken = sink.layer(Some(tar), &mut plain);
+    match plain.failure() {
+        Some(error) => Err(unreadable(error)),
+        None => taken.map_err(passed_on),
     }
 }

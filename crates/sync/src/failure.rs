@@ -119,14 +119,13 @@ impl From<HeaderDeltaError> for EndpointError {
     fn from(error: HeaderDeltaError) -> Self {
         match error {
             HeaderDeltaError::Limit { .. } => Breach(error.to_string()).into(),
-            // A part that is no part of what is told.
-            HeaderDeltaError::Io(source) => EndpointError::Io { what: SILENT, source },
+            HeaderDeltaError::Io(source) => {
+                EndpointError::Io { what: "cannot receive the headers of a layer from the source", source }
+            }
             error => EndpointError::HeaderDelta(error),
         }
     }
 }
-
-const SILENT: &str = "the source did not send what it offered";
 
 impl EndpointError {
     pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> EndpointError {

@@ -52,6 +52,33 @@ fn a_layer_that_is_not_as_long_as_its_manifest_says_is_refused() {
     assert_eq!(import(1024).unwrap(), 1);
 }
 
+/// Keeps the bytes of layers, each of which must have a key.
+struct Kept(Vec<u8>);
+
+impl LayerSink for Kept {
+    fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn std::io::Read) -> std::io::Result<()> {
+        assert!(key.is_some());
+        tar.read_to_end(&mut self.0).map(drop)
+    }
+}
+
+#[test]
+fn a_layer_that_looks_like_a_compressed_one_is_read_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let layer = b"\x1f\x8b\x08\x00 and no gzip";
+    let diff_id = DiffId::of(layer);
+    let config = format!(r#"{{"os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
+    let mut import = store.import(Identity::Content(dsync_core::Digest::of(config.as_bytes()))).unwrap();
+    import.layer(&diff_id.into(), layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
+    let id = import.commit(config.as_bytes()).unwrap();
+    for key in [LayerKey::Tar(diff_id), LayerKey::Blob(diff_id.digest())] {
+        let mut kept = Kept(Vec::new());
+        store.export(&id, &HashSet::from([key]), &mut kept).unwrap();
+        assert_eq!(kept.0, layer);
+    }
+}
+
 #[test]
 fn layers_that_are_held_compressed_are_used_as_they_are() {
     let directory = tempfile::tempdir().unwrap();
@@ -96,13 +123,6 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
     assert!(manifest.contains("layer.v1.tar+gzip"), "{manifest}");
     assert_eq!(store.layer_sizes(&found.image).unwrap(), None);
 
-    struct Kept(Vec<u8>);
-    impl LayerSink for Kept {
-        fn layer(&mut self, id: Option<LayerKey>, tar: &mut dyn std::io::Read) -> std::io::Result<()> {
-            assert!(id.is_some());
-            tar.read_to_end(&mut self.0).map(drop)
-        }
-    }
     let mut kept = Kept(Vec::new());
     store.export(&id, &HashSet::from([low_id.into()]), &mut kept).unwrap();
     assert_eq!(kept.0, low);

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::runs::Load;
 use super::section;
-use crate::failure::{EndpointError, TooLarge};
+use crate::failure::{Breach, EndpointError, TooLarge};
 use crate::layers::{ChunkMap, Layers, Place, copy_at};
 
 /// What changes in a file that is no longer than this is not worth a plan, in bytes.
@@ -29,7 +29,6 @@ pub(crate) const LEAST: u64 = 16 << 10;
 pub(crate) const MEMORY: u64 = 2;
 
 pub(crate) const TEMPORARY: &str = "cannot use a temporary file";
-const LOST: &str = "the source did not send what it offered";
 
 /// The address map of an old file, as postcard encodes it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,18 +104,14 @@ impl AddressMaps {
     }
 
     /// Reads them; each must be of a file of its own that the source can read, and for which `memory` is enough.
-    pub(crate) fn read(
-        stream: &mut impl Read,
-        old: &[ChunkMap],
-        memory: u64,
-    ) -> Result<ReceivedMaps, EndpointError> {
+    pub(crate) fn read(stream: &mut impl Read, old: &[ChunkMap], memory: u64) -> io::Result<ReceivedMaps> {
         let mut count = [0; 4];
-        stream.read_exact(&mut count).map_err(EndpointError::io(LOST))?;
+        stream.read_exact(&mut count)?;
         if u32::from_le_bytes(count) == 0 {
             return Ok(ReceivedMaps::default());
         }
         let said = section::read(stream, limits::PLANS)?;
-        let wrong = || EndpointError::Protocol("the source plans for files that are not there".into());
+        let wrong = || io::Error::from(Breach("address maps of files that are not in the basis".into()));
         let WireMaps(told) = decode(&said).map_err(|_| wrong())?;
         drop(said);
         if told.len() > limits::PLANNED {

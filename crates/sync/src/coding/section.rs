@@ -9,12 +9,10 @@ use dsync_delta::batch::{self, Effort, Items};
 use dsync_proto::limits::PART;
 
 use super::batch as wire;
-use crate::failure::{Breach, EndpointError};
+use crate::failure::Breach;
 
 /// Set in the number of a part's bytes where another one follows.
 const MORE: u32 = 1 << 31;
-
-const LOST: &str = "the source did not send what it offered";
 
 /// Takes what is said, and writes it in parts.
 pub(crate) struct SectionWriter<'o> {
@@ -85,9 +83,8 @@ impl<R: Read> SectionReader<R> {
     }
 
     /// The end; fails where something is left.
-    pub(crate) fn finish(mut self) -> Result<R, EndpointError> {
-        let left = self.read(&mut [0]).map_err(EndpointError::io(LOST))?;
-        match left {
+    pub(crate) fn finish(mut self) -> io::Result<R> {
+        match self.read(&mut [0])? {
             0 => Ok(self.stream),
             _ => Err(Breach("more is said than belongs to the image".into()).into()),
         }
@@ -126,10 +123,10 @@ impl<R: Read> Read for SectionReader<R> {
 }
 
 /// Reads all that was said, which may be `most` bytes.
-pub(crate) fn read(stream: &mut impl Read, most: u64) -> Result<Vec<u8>, EndpointError> {
+pub(crate) fn read(stream: &mut impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut told = SectionReader::new(stream);
     let mut bytes = Vec::new();
-    (&mut told).take(most + 1).read_to_end(&mut bytes).map_err(EndpointError::io(LOST))?;
+    (&mut told).take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(Breach(format!("more than {most} bytes are said")).into());
     }
@@ -172,11 +169,7 @@ mod tests {
             let mut said = said.clone();
             said[at..at + 4].copy_from_slice(&bytes);
             let error = read(&mut &said[..], 1 << 40).unwrap_err();
-            let io = match &error {
-                EndpointError::Io { source, .. } => source.to_string(),
-                other => other.to_string(),
-            };
-            assert!(io.contains("broke the protocol"), "{error:?}");
+            assert!(error.to_string().contains("broke the protocol"), "{error:?}");
         };
         with(0, (PART as u32 + 1).to_le_bytes());
         with(0, ((PART as u32 - 1) | MORE).to_le_bytes());

@@ -4,15 +4,69 @@
 //! little-endian), its header delta and its literals in batches, and the config at last, since an engine may give
 //! that last.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::iter;
+use std::sync::Arc;
 
-use dsync_delta::ChunkRef;
-use dsync_delta::header_delta::Literal;
+use dsync_core::LayerKey;
+use dsync_delta::batch::Effort;
+use dsync_delta::header_delta::{Assembly, Decoder, Encoder, Literal, Mode};
 use dsync_delta::plan::Run;
+use dsync_delta::{ChunkRef, LayerIndex};
+use dsync_proto::limits;
+
+use super::Step;
+use super::contents::read_limit;
+use super::headers::{limits_of, next_layer};
+use crate::coding::section::{self, SectionReader, SectionWriter};
+use crate::failure::EndpointError;
+use crate::layers::memory::Memory;
 
 /// Bytes of the first batch of a layer; each has room for twice as many as the one before, up to the limit.
 const FIRST_BATCH: u64 = 4 << 20;
+
+/// The source's half of a layer but for its batches. Returns how many bytes the header delta takes.
+pub(crate) fn write_layer(
+    out: &mut dyn Write,
+    limit: u32,
+    encoder: &mut Encoder<'_>,
+    index: &Arc<LayerIndex>,
+    effort: Effort,
+) -> io::Result<u64> {
+    out.write_all(&limit.to_le_bytes())?;
+    let mut section = SectionWriter::new(out, effort);
+    encoder.layer(index, &mut section)?;
+    section.finish()
+}
+
+/// The decoder of all layers.
+pub(crate) fn decoder(mode: Mode, memory: Memory) -> Decoder<'static> {
+    Decoder::new(&[], mode, limits_of(memory))
+}
+
+/// The target's half of a layer but for its batches: their limit, and the layer, which must be this one.
+pub(crate) fn read_layer(
+    stream: &mut impl Read,
+    decoder: &mut Decoder<'_>,
+    key: &LayerKey,
+) -> Result<(u32, Assembly), EndpointError> {
+    let awaited = || EndpointError::io(Step::Cold.awaited());
+    let limit = read_limit(stream).map_err(awaited())?;
+    let mut section = SectionReader::new(stream);
+    let assembly = next_layer(decoder, &mut section, key, true)?;
+    section.finish().map_err(awaited())?;
+    Ok((limit, assembly))
+}
+
+/// The source's half of the config. Returns how many bytes it takes.
+pub(crate) fn write_config(out: &mut dyn Write, config: &[u8], effort: Effort) -> io::Result<u64> {
+    section::write(config, effort, out)
+}
+
+/// The target's half of the config.
+pub(crate) fn read_config(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    section::read(stream, limits::DOCUMENT)
+}
 
 /// The literals of one layer, which is taken for the first.
 pub(crate) fn spots(literals: &[Literal]) -> impl Iterator<Item = ChunkRef> + '_ {

@@ -8,12 +8,9 @@ use std::io::{self, Read, Write};
 use dsync_delta::batch::Effort;
 use dsync_proto::limits;
 
-use crate::coding::address_maps::{AddressMaps, ReceivedMaps};
+use crate::coding::address_maps::AddressMaps;
 use crate::coding::section;
-use crate::failure::{Breach, EndpointError};
-use crate::layers::ChunkMap;
-
-const SILENT: &str = "the source did not send what it offered";
+use crate::failure::Breach;
 
 /// What comes before the batches.
 pub(crate) struct Head<'a> {
@@ -38,31 +35,19 @@ impl Head<'_> {
 }
 
 /// Reads the limit of batches.
-pub(crate) fn read_limit(stream: &mut impl Read) -> Result<u32, EndpointError> {
+pub(crate) fn read_limit(stream: &mut impl Read) -> io::Result<u32> {
     let mut limit = [0; 4];
-    stream.read_exact(&mut limit).map_err(EndpointError::io(SILENT))?;
+    stream.read_exact(&mut limit)?;
     let limit = u32::from_le_bytes(limit);
     match (limits::BATCH_LEAST..=limits::BATCH).contains(&limit) {
         true => Ok(limit),
-        false => {
-            let breach = Breach(format!("batches of {limit} bytes")).into();
-            Err(EndpointError::Io { what: SILENT, source: breach })
-        }
+        false => Err(Breach(format!("batches of {limit} bytes")).into()),
     }
 }
 
 /// Reads the parts of literals that are here, where any was asked for.
-pub(crate) fn read_parts(stream: &mut impl Read) -> Result<Vec<u8>, EndpointError> {
+pub(crate) fn read_parts(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     section::read(stream, limits::LENGTHS)
-}
-
-/// Reads the address maps, for files of the basis.
-pub(crate) fn read_maps(
-    stream: &mut impl Read,
-    basis: &[ChunkMap],
-    memory: u64,
-) -> Result<ReceivedMaps, EndpointError> {
-    AddressMaps::read(stream, basis, memory)
 }
 
 #[cfg(test)]

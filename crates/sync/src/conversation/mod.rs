@@ -29,6 +29,7 @@ pub(crate) mod want;
 
 use dsync_proto::Event;
 
+use crate::failure::EndpointError;
 use crate::link::{Link, Outbox};
 
 /// A step of a transfer; they come in this order.
@@ -61,6 +62,42 @@ impl Step {
     pub(crate) fn of_patch(keeps_id: bool) -> impl Iterator<Item = Step> {
         let documents = keeps_id.then_some(Step::Documents);
         documents.into_iter().chain([Step::Offer, Step::Headers, Step::Contents])
+    }
+
+    /// Why an end stops that waits for this step.
+    pub(crate) const fn awaited(self) -> &'static str {
+        match self {
+            Step::Proof => "cannot receive the proof of the image's ID from the source",
+            Step::Documents => "cannot receive the documents of the image from the source",
+            Step::Want => "cannot receive from the target which layers it wants",
+            Step::Possession => "cannot receive from the target the proof that it has its basis",
+            Step::Offer => "cannot receive the source's offer",
+            Step::Reconcile => "cannot reconcile with the other side what both have",
+            Step::Headers => "cannot receive the headers of the layers from the source",
+            Step::Parts => "cannot agree with the other side on the parts of files that both have",
+            Step::Contents => "cannot receive the contents of the layers from the source",
+            Step::Cold => "cannot receive the layers from the source",
+        }
+    }
+
+    /// Why an end stops that sends this step.
+    pub(crate) const fn sent(self) -> &'static str {
+        match self {
+            Step::Proof => "cannot send the proof of the image's ID to the target",
+            Step::Documents => "cannot send the documents of the image to the target",
+            Step::Want => "cannot tell the source which layers are wanted",
+            Step::Possession => "cannot send the source the proof that the basis is here",
+            Step::Offer => "cannot send the offer to the target",
+            Step::Headers => "cannot send the headers of the layers to the target",
+            Step::Contents => "cannot send the contents of the layers to the target",
+            Step::Cold => "cannot send the layers to the target",
+            Step::Reconcile | Step::Parts => self.awaited(),
+        }
+    }
+
+    /// The error of an end that got another message than that of this step.
+    pub(crate) fn unexpected(self) -> EndpointError {
+        EndpointError::Protocol(format!("{}: it sent another message", self.awaited()))
     }
 
     /// Whether it is a stream of data frames, which ends with an empty one.

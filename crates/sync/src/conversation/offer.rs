@@ -6,13 +6,10 @@
 use dsync_core::DiffId;
 use dsync_proto::{Channel, LayerProof, Offer, Peer, encode};
 
+use super::Step;
 use crate::failure::EndpointError;
 use crate::layers::Layers;
 use crate::link::{Link, Outbox};
-
-const UNPROVEN: &str = "the target did not prove that it has what it builds on";
-const SILENT: &str = "the source did not send what it offered";
-const LOST: &str = "cannot send to the target";
 
 /// The target's half of the proofs: one for each layer of its basis.
 pub(crate) fn send_proofs(
@@ -24,28 +21,28 @@ pub(crate) fn send_proofs(
     // A layer that cannot be read is no basis, and that is proven by nothing.
     let proof = |id: &DiffId| own.listing(&id.digest()).map_or([0; 3], |listing| listing.proof(key));
     let proofs = Peer::Proofs(basis.iter().map(proof).collect());
-    outbox.send_message(Channel::Peer, &proofs).map_err(EndpointError::io(SILENT))
+    outbox.send_message(Channel::Peer, &proofs).map_err(EndpointError::io(Step::Possession.sent()))
 }
 
 /// The source's half of the proofs.
 pub(crate) fn receive_proofs(link: &mut Link) -> Result<Vec<LayerProof>, EndpointError> {
-    match link.expect_peer().map_err(EndpointError::io(UNPROVEN))? {
+    match link.expect_peer().map_err(EndpointError::io(Step::Possession.awaited()))? {
         Peer::Proofs(proofs) => Ok(proofs),
-        _ => Err(EndpointError::Protocol(UNPROVEN.into())),
+        _ => Err(Step::Possession.unexpected()),
     }
 }
 
 /// The source's half of the offer. Returns how many bytes it took.
 pub(crate) fn send(link: &Link, offer: &Offer) -> Result<u64, EndpointError> {
     let len = encode(offer).map_err(|error| EndpointError::Broken(error.to_string()))?.len();
-    link.send_peer(&Peer::Offer(offer.clone())).map_err(EndpointError::io(LOST))?;
+    link.send_peer(&Peer::Offer(offer.clone())).map_err(EndpointError::io(Step::Offer.sent()))?;
     Ok(len as u64)
 }
 
 /// The target's half of the offer, for a basis of `layers` layers.
 pub(crate) fn receive(link: &mut Link, layers: usize) -> Result<Offer, EndpointError> {
-    match link.expect_peer().map_err(EndpointError::io(SILENT))? {
+    match link.expect_peer().map_err(EndpointError::io(Step::Offer.awaited()))? {
         Peer::Offer(offer) if offer.basis.len() == layers => Ok(offer),
-        _ => Err(EndpointError::Protocol(SILENT.into())),
+        _ => Err(Step::Offer.unexpected()),
     }
 }

@@ -12,7 +12,8 @@ use dsync_delta::reconcile::{Match, Requester, Responder};
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Wanted, divide};
 use dsync_proto::Peer;
 
-use super::question::{LOST, answer, ask, await_question};
+use super::Step;
+use super::question::{answer, ask, await_question};
 use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers, Place, Slice, Slices};
 use crate::link::Link;
@@ -46,9 +47,9 @@ pub(crate) fn ask_for(
     load: &dyn Fn(&Literal, &mut Vec<u8>) -> std::io::Result<()>,
     memory: u64,
 ) -> Result<Parts, EndpointError> {
-    let candidates = match link.expect_peer().map_err(EndpointError::io(LOST))? {
+    let candidates = match link.expect_peer().map_err(EndpointError::io(Step::Parts.awaited()))? {
         Peer::Candidates { bitmap } => Wanted::from_bytes(&bitmap, literals.len())?,
-        _ => return Err(EndpointError::Protocol(LOST.into())),
+        _ => return Err(Step::Parts.unexpected()),
     };
     let asked: Vec<usize> = (0..literals.len()).filter(|literal| candidates.contains(*literal)).collect();
     if asked.is_empty() {
@@ -64,8 +65,9 @@ pub(crate) fn ask_for(
     for literal in &asked {
         cuts.push(&read(*literal)?, most);
     }
-    link.send_peer(&Peer::Question { question: cuts.counts() }).map_err(EndpointError::io(LOST))?;
-    let known = ask(link, Requester::low(cuts.items()))?;
+    link.send_peer(&Peer::Question { question: cuts.counts() })
+        .map_err(EndpointError::io(Step::Parts.awaited()))?;
+    let known = ask(link, Step::Parts, Requester::low(cuts.items()))?;
     let checks = await_checks(link, asked.len())?;
 
     let mut mistaken = Wanted::none(asked.len());
@@ -97,13 +99,13 @@ fn known_of(content: &[u8], stretches: &[Stretch]) -> Vec<u8> {
 
 /// The checks of so many contents.
 fn await_checks(link: &mut Link, contents: usize) -> Result<Vec<Check>, EndpointError> {
-    let checks = match link.expect_peer().map_err(EndpointError::io(LOST))? {
+    let checks = match link.expect_peer().map_err(EndpointError::io(Step::Parts.awaited()))? {
         Peer::Answer { answer } => answer,
-        _ => return Err(EndpointError::Protocol(LOST.into())),
+        _ => return Err(Step::Parts.unexpected()),
     };
     match checks.as_chunks() {
         (checks, []) if checks.len() == contents => Ok(checks.to_vec()),
-        _ => Err(EndpointError::Protocol(LOST.into())),
+        _ => Err(Step::Parts.unexpected()),
     }
 }
 
@@ -150,7 +152,8 @@ pub(crate) fn answer_for(
         found.places.extend(places.filter(|place| seen.insert(*place)));
     }
     drop(seen);
-    link.send_peer(&Peer::Candidates { bitmap: bitmap.to_bytes() }).map_err(EndpointError::io(LOST))?;
+    link.send_peer(&Peer::Candidates { bitmap: bitmap.to_bytes() })
+        .map_err(EndpointError::io(Step::Parts.awaited()))?;
     if found.asked.is_empty() {
         return Ok(found);
     }
@@ -160,9 +163,9 @@ pub(crate) fn answer_for(
         own.copy_content(*place, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
         found.cuts.push(&bytes, usize::MAX);
     }
-    let counts = await_question(link)?;
+    let counts = await_question(link, Step::Parts)?;
     let mut responder = Responder::low(found.cuts.items());
-    answer(link, &mut responder)?;
+    answer(link, Step::Parts, &mut responder)?;
     let items = responder.items();
     found.matches = responder.finish()?;
     found.ends = ends(found.asked.len(), items, &counts)?;
@@ -175,7 +178,7 @@ pub(crate) fn answer_for(
         }
         checks.extend(check(&bytes));
     }
-    link.send_peer(&Peer::Answer { answer: checks }).map_err(EndpointError::io(LOST))?;
+    link.send_peer(&Peer::Answer { answer: checks }).map_err(EndpointError::io(Step::Parts.awaited()))?;
     Ok(found)
 }
 

@@ -5,24 +5,28 @@ use std::ops::Range;
 use dsync_delta::reconcile::{ITEMS_MAX, Requester, Responder};
 use dsync_proto::{Peer, limits};
 
+use super::Step;
 use crate::failure::EndpointError;
 use crate::link::Link;
 
 const _: () = assert!(limits::ITEMS == ITEMS_MAX);
 
-pub(super) const LOST: &str = "the other side does not say what is there";
-
 /// Asks about a list. Returns what the target has of it.
-pub(super) fn ask(link: &mut Link, mut requester: Requester<'_>) -> Result<Vec<Range<usize>>, EndpointError> {
+pub(super) fn ask(
+    link: &mut Link,
+    step: Step,
+    mut requester: Requester<'_>,
+) -> Result<Vec<Range<usize>>, EndpointError> {
     let mut next = requester.question();
     if next.is_none() {
-        link.send_peer(&Peer::Question { question: Vec::new() }).map_err(EndpointError::io(LOST))?;
+        link.send_peer(&Peer::Question { question: Vec::new() })
+            .map_err(EndpointError::io(step.awaited()))?;
     }
     while let Some(question) = next {
-        link.send_peer(&Peer::Question { question }).map_err(EndpointError::io(LOST))?;
-        match link.expect_peer().map_err(EndpointError::io(LOST))? {
+        link.send_peer(&Peer::Question { question }).map_err(EndpointError::io(step.awaited()))?;
+        match link.expect_peer().map_err(EndpointError::io(step.awaited()))? {
             Peer::Answer { answer } => requester.answer(&answer)?,
-            _ => return Err(EndpointError::Protocol(LOST.into())),
+            _ => return Err(step.unexpected()),
         }
         next = requester.question();
     }
@@ -30,21 +34,21 @@ pub(super) fn ask(link: &mut Link, mut requester: Requester<'_>) -> Result<Vec<R
 }
 
 /// Answers all questions about a list.
-pub(super) fn answer(link: &mut Link, responder: &mut Responder) -> Result<(), EndpointError> {
+pub(super) fn answer(link: &mut Link, step: Step, responder: &mut Responder) -> Result<(), EndpointError> {
     while !responder.is_done() {
-        let question = await_question(link)?;
+        let question = await_question(link, step)?;
         if question.is_empty() {
             break;
         }
         let answer = responder.answer(&question)?;
-        link.send_peer(&Peer::Answer { answer }).map_err(EndpointError::io(LOST))?;
+        link.send_peer(&Peer::Answer { answer }).map_err(EndpointError::io(step.awaited()))?;
     }
     Ok(())
 }
 
-pub(super) fn await_question(link: &mut Link) -> Result<Vec<u8>, EndpointError> {
-    match link.expect_peer().map_err(EndpointError::io(LOST))? {
+pub(super) fn await_question(link: &mut Link, step: Step) -> Result<Vec<u8>, EndpointError> {
+    match link.expect_peer().map_err(EndpointError::io(step.awaited()))? {
         Peer::Question { question } => Ok(question),
-        _ => Err(EndpointError::Protocol(LOST.into())),
+        _ => Err(step.unexpected()),
     }
 }

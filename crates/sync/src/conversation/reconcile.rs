@@ -11,6 +11,7 @@ use dsync_delta::layer_index::{Entries, Selection};
 use dsync_delta::reconcile::{Item, Match, Requester, Responder};
 use dsync_delta::{ChunkRef, ContentId, LayerIndex};
 
+use super::Step;
 use super::question::{answer, ask};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -28,7 +29,7 @@ pub(crate) fn ask_for(
     let mut entries: Vec<Entries<'_>> = new.iter().map(|listing| Entries::of(listing)).collect();
     let mut ids: Vec<Item> = Vec::new();
     entries.iter_mut().for_each(|entries| entries.ids(&mut ids));
-    let found = ask(link, Requester::new(&ids))?;
+    let found = ask(link, Step::Reconcile, Requester::new(&ids))?;
     drop(ids);
     let mut agreed = Agreed::beside(known, memory);
     let mut begin = 0;
@@ -67,7 +68,7 @@ pub(crate) fn ask_for(
     }
     drop((seen, entries));
     agreed.begin_loose();
-    for range in ask(link, Requester::new(&items))? {
+    for range in ask(link, Step::Reconcile, Requester::new(&items))? {
         for ChunkRef { layer, content } in &places[range] {
             agreed.add_loose(&new[*layer as usize], *content as usize);
         }
@@ -134,7 +135,7 @@ fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, End
     let mut responder = Responder::new(&slices);
     drop(slices);
     drop(lists);
-    answer(link, &mut responder)?;
+    answer(link, Step::Reconcile, &mut responder)?;
     Ok(responder.finish()?)
 }
 

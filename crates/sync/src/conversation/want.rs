@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use dsync_core::{ImageId, LayerKey};
 use dsync_proto::{Need, Peer, ShortId, limits};
 
+use super::Step;
 use crate::failure::{Breach, EndpointError};
 use crate::link::Link;
-
-const SILENT: &str = "the target did not say what it needs";
-const LOST: &str = "the source did not send what it offered";
 
 /// The layers that a target wants, as its source hears it.
 pub(crate) struct Want {
@@ -25,7 +23,7 @@ pub(crate) struct Want {
 
 /// The target's half.
 pub(crate) fn send(link: &Link, need: Need) -> Result<(), EndpointError> {
-    link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(LOST))
+    link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(Step::Want.sent()))
 }
 
 /// The source's half, of an image with these layers. Returns `None` where the target has the image.
@@ -34,7 +32,7 @@ pub(crate) fn receive(
     image: &ImageId,
     stack: &[LayerKey],
 ) -> Result<Option<Want>, EndpointError> {
-    match link.expect_peer().map_err(EndpointError::io(SILENT))? {
+    match link.expect_peer().map_err(EndpointError::io(Step::Want.awaited()))? {
         Peer::Need(Need::Nothing) => Ok(None),
         Peer::Need(Need::Layers { basis, .. }) if basis.len() > limits::LAYERS => {
             let (asked, most) = (basis.len(), limits::LAYERS);
@@ -59,6 +57,6 @@ pub(crate) fn receive(
             }
             Ok(Some(Want { layers, local, whole, basis }))
         }
-        _ => Err(EndpointError::Protocol(SILENT.into())),
+        _ => Err(Step::Want.unexpected()),
     }
 }

@@ -15,12 +15,11 @@ use dsync_proto::{Event, Reply};
 use super::code::{CodeMap, Version};
 use super::effort::EffortController;
 use super::explain;
-use super::pack::{self, Sources};
+use super::pack::{self, Sources, UNREAD};
 use super::transfer::{Sending, Transfer, position};
 use crate::coding::batch;
-use crate::coding::section::{self, SectionWriter};
 use crate::conversation::Step;
-use crate::conversation::cold::{batch_limits, no_old, spots};
+use crate::conversation::cold::{self, batch_limits, no_old, spots};
 use crate::conversation::headers::mode;
 use crate::conversation::want::Want;
 use crate::failure::EndpointError;
@@ -29,7 +28,9 @@ use crate::layers::{Kept, Layers};
 use crate::link::progress::Progress;
 use crate::link::{DataWriter, Link};
 
-const LOST: &str = "cannot send to the target";
+fn unsent() -> impl FnOnce(io::Error) -> EndpointError {
+    EndpointError::io(Step::Cold.sent())
+}
 
 /// Sends the layers that the target wants.
 pub(super) fn send(
@@ -112,27 +113,27 @@ impl Sender<'_> {
                 waiting.insert(next.listing.digest, next);
             };
             self.layers.push(layer);
-            self.last().map_err(EndpointError::io(LOST))?;
+            self.last()?;
         }
         Ok(())
     }
 
     /// Sends the layer that came last.
-    fn last(&mut self) -> io::Result<()> {
+    fn last(&mut self) -> Result<(), EndpointError> {
         let (layers, pace) = (&self.layers, &mut self.pace);
         let Some(last) = layers.last() else { return Ok(()) };
         // Listings leave less and less for coding.
         let listings = layers.iter().map(|layer| Memory::new_layer(&layer.listing)).sum();
         pace.leave(self.memory.for_coding(listings, 0));
         let limit = pace.limit(false);
-        self.out.write_all(&limit.to_le_bytes())?;
         let before = self.encoder.literals().len();
-        let mut telling = SectionWriter::new(&mut self.out, pace.effort());
-        self.encoder.layer(&last.listing, &mut telling)?;
-        self.sent.told += telling.finish()?;
+        let (out, encoder) = (&mut self.out, &mut self.encoder);
+        let written = cold::write_layer(out, limit, encoder, &last.listing, pace.effort());
+        self.sent.told += written.map_err(unsent())?;
         let literals = &self.encoder.literals()[before..];
         let mut batches = plan::in_order(&[&*last.listing], spots(literals), batch_limits(limit));
-        self.programs.add(&last.listing, &|at, out| last.read_at(at, out))?;
+        let read_at = |at: u64, out: &mut [u8]| last.read_at(at, out);
+        self.programs.add(&last.listing, &read_at).map_err(EndpointError::io(UNREAD))?;
         let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
         let programs = &self.programs;
         let code = |batch: &Batch| programs.of(batch, &[&*last.listing], &|_| Version::Plain);
@@ -140,16 +141,15 @@ impl Sender<'_> {
         let contents: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
         self.progress.advance(last.listing.len.saturating_sub(contents));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
-        let sizes = pack::pack((limit, &batches), sources, (&mut *pace, self.link), |batch, packed| {
+        let sizes = pack::pack(&batches, limit, sources, pace, self.link, |batch, packed| {
             if !dry_run {
-                batch::write(packed, out)?;
-                out.flush()?;
+                batch::write(packed, out).and_then(|()| out.flush()).map_err(unsent())?;
             }
             progress.advance(batch.len());
             Ok(())
         })?;
-        // From here on a layer has its number among all.
-        let number = u32::try_from(layers.len() - 1).map_err(io::Error::other)?;
+        // From here on a layer has its number among all, of which there are few.
+        let number = (layers.len() - 1) as u32;
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
         self.sent.batches.extend(batches);
         self.sent.sizes.extend(sizes);
@@ -160,10 +160,10 @@ impl Sender<'_> {
         let Sent { mut told, batches, sizes } = self.sent;
         self.progress.finish();
         if how.exact.is_none() {
-            told += section::write(&export.config, self.pace.effort(), &mut self.out)
-                .map_err(EndpointError::io(LOST))?;
+            let written = cold::write_config(&mut self.out, &export.config, self.pace.effort());
+            told += written.map_err(unsent())?;
         }
-        self.out.finish().map_err(EndpointError::io(LOST))?;
+        self.out.finish().map_err(unsent())?;
         let costs = if how.explain {
             let layers = &self.layers;
             let position = |listing: &LayerIndex| position(stack, listing);
@@ -175,7 +175,7 @@ impl Sender<'_> {
             let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
             let sources = Sources { new: &load_new, old: &no_old, code: &code };
             explain::costs(&batches, &sizes, &explained, sources, self.pace.effort())
-                .map_err(EndpointError::io("cannot read a content"))?
+                .map_err(EndpointError::io(UNREAD))?
         } else {
             Vec::new()
         };

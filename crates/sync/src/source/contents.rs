@@ -12,8 +12,8 @@ use super::code::{CodeMap, Version};
 use super::divide::Sent;
 use super::executables::Candidates;
 use super::explain;
-use super::pack::{self, Sources};
-use super::transfer::{LOST, Transfer};
+use super::pack::{self, Sources, UNREAD};
+use super::transfer::Transfer;
 use crate::coding::address_maps::{AddressMaps, Aligned};
 use crate::coding::batch;
 use crate::conversation::Step;
@@ -43,7 +43,6 @@ impl<'a> Contents<'a> {
         (layers, sent): (&'a [Arc<LayerIndex>], &'a Sent),
         (old, basis): (&'a [ChunkMap], &Basis<'_>),
     ) -> Result<Self, EndpointError> {
-        const UNREAD: &str = "cannot read a content";
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.pace.limit(known.iter().any(Option::is_some));
         let batches = plan::batches(&listings(new), &sent.spots, &known, limit.into());
@@ -68,9 +67,9 @@ impl<'a> Contents<'a> {
         transfer.talk.event(&Event::Phase(Phase::Transfer));
         transfer.talk.event(&Event::Total(raw));
         self.with_sources(|sources| {
-            let sizes = self.code(transfer, sources, parts).map_err(EndpointError::io(LOST))?;
+            let sizes = self.code(transfer, sources, parts)?;
             let costs = match transfer.how.explain {
-                true => self.costs(transfer, sources, &sizes).map_err(EndpointError::io(LOST))?,
+                true => self.costs(transfer, sources, &sizes).map_err(EndpointError::io(UNREAD))?,
                 false => Vec::new(),
             };
             Ok(transfer.account(raw, sizes.iter().sum(), costs))
@@ -93,23 +92,28 @@ impl<'a> Contents<'a> {
     }
 
     /// Codes and sends all batches. Returns the bytes of each.
-    fn code(&self, transfer: &mut Transfer<'_>, sources: Sources<'_>, parts: &[u8]) -> io::Result<Vec<u64>> {
+    fn code(
+        &self,
+        transfer: &mut Transfer<'_>,
+        sources: Sources<'_>,
+        parts: &[u8],
+    ) -> Result<Vec<u64>, EndpointError> {
+        let unsent = || EndpointError::io(Step::Contents.sent());
         let (pace, dry_run) = (&mut transfer.pace, transfer.how.dry_run);
         let link = &*transfer.talk.step(Step::Contents);
         let mut out = link.data_writer();
         let head = Head { limit: self.limit, parts, maps: &self.maps };
-        transfer.told += head.write(pace.effort(), &mut out)?;
+        transfer.told += head.write(pace.effort(), &mut out).map_err(unsent())?;
         let mut progress = Progress::new(&link.outbox);
-        let sizes = pack::pack((self.limit, &self.batches), sources, (pace, link), |batch, packed| {
+        let sizes = pack::pack(&self.batches, self.limit, sources, pace, link, |batch, packed| {
             if !dry_run {
-                batch::write(packed, &mut out)?;
-                out.flush()?;
+                batch::write(packed, &mut out).and_then(|()| out.flush()).map_err(unsent())?;
             }
             progress.advance(batch.len());
             Ok(())
         })?;
         progress.finish();
-        out.finish()?;
+        out.finish().map_err(unsent())?;
         Ok(sizes)
     }
 

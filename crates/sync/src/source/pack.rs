@@ -14,7 +14,11 @@ use super::effort::{self, EffortController, Sent};
 use crate::coding::branch::Stretches;
 use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
+use crate::failure::EndpointError;
 use crate::link::Link;
+
+/// Why batches are not coded.
+pub(super) const UNREAD: &str = "cannot read the contents of the layers";
 
 /// What batches are coded from.
 #[derive(Clone, Copy)]
@@ -30,11 +34,14 @@ pub(crate) struct Sources<'a> {
 /// The sources are asked on several threads. Each thread holds one batch, and no more than one packed batch
 /// for each thread waits.
 pub(crate) fn pack(
-    (limit, batches): (u32, &[Batch]),
+    batches: &[Batch],
+    limit: u32,
     sources: Sources<'_>,
-    (pace, link): (&mut EffortController, &Link),
-    mut out: impl FnMut(&Batch, &[u8]) -> io::Result<()>,
-) -> io::Result<Vec<u64>> {
+    pace: &mut EffortController,
+    link: &Link,
+    mut out: impl FnMut(&Batch, &[u8]) -> Result<(), EndpointError>,
+) -> Result<Vec<u64>, EndpointError> {
+    let ended = || EndpointError::Broken("a thread that codes batches ended early".into());
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers(limit));
     let (tokens, todo) = channel::<(usize, Effort)>();
     let todo = Mutex::new(todo);
@@ -54,14 +61,15 @@ pub(crate) fn pack(
                 }
             });
         }
-        let mut told = 0;
+        let mut given = 0;
         let mut sizes = Vec::with_capacity(batches.len());
         for (number, result) in results.iter().enumerate() {
-            while told < batches.len().min(number + workers + 1) {
-                tokens.send((told, pace.effort())).map_err(io::Error::other)?;
-                told += 1;
+            while given < batches.len().min(number + workers + 1) {
+                tokens.send((given, pace.effort())).map_err(|_| ended())?;
+                given += 1;
             }
-            let (packed, effort, coding) = result.recv().map_err(io::Error::other)??;
+            let packed = result.recv().map_err(|_| ended())?;
+            let (packed, effort, coding) = packed.map_err(EndpointError::io(UNREAD))?;
             let begun = Instant::now();
             sizes.push(packed.len() as u64);
             out(&batches[number], &packed)?;

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use dsync_core::{Image, ImageId, LayerKey, Platform};
 use dsync_delta::LayerIndex;
-use dsync_delta::header_delta::{Encoder, Literal};
+use dsync_delta::header_delta::Literal;
 use dsync_engine::{Package, PackedLayer, Store, StoreError};
 use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 
 use super::basis::Basis;
 use super::effort::EffortController;
 use super::recipes;
-use crate::coding::section::SectionWriter;
-use crate::conversation::headers::{mode, put_config};
+use crate::conversation::headers::mode;
 use crate::conversation::parts::{self, Parts};
 use crate::conversation::stored::settle;
 use crate::conversation::want::{self, Want};
-use crate::conversation::{Step, Talk, documents, offer, proof, reconcile};
+use crate::conversation::{Step, Talk, documents, headers, offer, proof, reconcile};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
@@ -38,8 +37,6 @@ pub(crate) struct Sending {
     /// The key by which the target has to prove that it has its basis; a patch is made for none that could be asked.
     pub(crate) key: Option<[u8; 16]>,
 }
-
-pub(super) const LOST: &str = "cannot send to the target";
 
 /// An image on its way to a target.
 pub(super) struct Transfer<'a> {
@@ -220,18 +217,12 @@ impl<'a> Transfer<'a> {
         old: &[ChunkMap],
         whole: bool,
     ) -> Result<Vec<Literal>, EndpointError> {
-        let listed = listings(old);
-        let mut encoder = Encoder::new(&listed, mode(whole));
-        let mut out = self.talk.step(Step::Headers).data_writer();
-        let mut telling = SectionWriter::new(&mut out, self.pace.effort());
         // Where the ID is kept the config is among the documents.
         let config = if self.how.exact.is_some() { &[][..] } else { config };
-        let told = put_config(config, &mut telling)
-            .and_then(|()| new.iter().try_for_each(|listing| encoder.layer(listing, &mut telling)))
-            .and_then(|()| telling.finish());
-        self.told += told.map_err(EndpointError::io(LOST))?;
-        out.finish().map_err(EndpointError::io(LOST))?;
-        Ok(encoder.into_literals())
+        let (effort, link) = (self.pace.effort(), self.talk.step(Step::Headers));
+        let (literals, sent) = headers::send(link, config, new, &listings(old), mode(whole), effort)?;
+        self.told += sent;
+        Ok(literals)
     }
 
     /// Leaves the coder the memory that the listings do not take.

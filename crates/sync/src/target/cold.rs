@@ -6,23 +6,18 @@ use dsync_core::LayerKey;
 use dsync_delta::header_delta::{Assembly, Decoder, Origin};
 use dsync_delta::plan;
 use dsync_engine::Import;
-use dsync_proto::{LayerOutcome, LayerState, Received, limits};
+use dsync_proto::{LayerOutcome, LayerState, Received};
 
 use super::arrivals::Arrivals;
 use super::build::{build, check_config, copy_own};
 use super::exact::{self, Exact};
-use super::offered::{limits_of, next_layer};
 use super::transfer::Transfer;
 use super::want::{Plan, distinct};
-use crate::coding::section::{self, SectionReader};
 use crate::conversation::Step;
-use crate::conversation::cold::{batch_limits, no_old, spots};
-use crate::conversation::contents::read_limit;
+use crate::conversation::cold::{self, batch_limits, no_old, spots};
 use crate::conversation::headers::mode;
 use crate::failure::EndpointError;
 use crate::layers::Layers;
-
-const SILENT: &str = "the source did not send what it offered";
 
 /// Takes an image of which only `own` layers are here.
 pub(super) fn receive(
@@ -40,7 +35,7 @@ pub(super) fn receive(
     let stream = transfer.talk.step(Step::Cold).data_reader();
     let mut taker = Taker {
         arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, &[], file),
-        decoder: Decoder::new(&[], mode(what.whole), limits_of(memory)),
+        decoder: cold::decoder(mode(what.whole), memory),
         left: missing,
     };
     let mut done = HashSet::new();
@@ -64,9 +59,11 @@ pub(super) fn receive(
     }
     let config = match exact {
         Some(_) => Vec::new(),
-        None => section::read(taker.arrivals.stream(), limits::DOCUMENT)?,
+        None => {
+            cold::read_config(taker.arrivals.stream()).map_err(EndpointError::io(Step::Cold.awaited()))?
+        }
     };
-    taker.arrivals.into_stream().finish().map_err(EndpointError::io(SILENT))?;
+    taker.arrivals.into_stream().finish().map_err(EndpointError::io(Step::Cold.awaited()))?;
     if exact.is_none() {
         check_config(&config, transfer.image, &transfer.config)?;
     }
@@ -92,11 +89,8 @@ impl Taker<'_> {
         key: &LayerKey,
         import: &mut Option<Box<dyn Import + '_>>,
     ) -> Result<u64, EndpointError> {
-        let limit = read_limit(self.arrivals.stream())?;
         let before = self.decoder.literals().len();
-        let mut told = SectionReader::new(self.arrivals.stream());
-        let recipe = next_layer(&mut self.decoder, &mut told, (key, true))?;
-        told.finish()?;
+        let (limit, recipe) = cold::read_layer(self.arrivals.stream(), &mut self.decoder, key)?;
         self.left = self.left.saturating_sub(1);
         let len = recipe.listing.len;
         if let Some(import) = import {

@@ -14,14 +14,16 @@ use dsync_proto::LayerState;
 use super::arrivals::Arrivals;
 use super::build::{build, copy_own};
 use super::offered::Offered;
-use super::transfer::LOST;
-use crate::coding::address_maps::Aligned;
-use crate::conversation::contents::{read_limit, read_maps, read_parts};
+use crate::coding::address_maps::{AddressMaps, Aligned};
+use crate::conversation::Step;
+use crate::conversation::contents::{read_limit, read_parts};
 use crate::conversation::parts::Candidates;
 use crate::failure::EndpointError;
 use crate::layers::workspace::Workspace;
 use crate::layers::{ChunkMap, Layers, load, places};
 use crate::link::{DataReader, Outbox};
+
+const AWAITED: &str = Step::Contents.awaited();
 
 /// The stream of contents, after the limit of its batches and the parts that are here.
 pub(super) struct Contents<'l> {
@@ -48,9 +50,9 @@ impl<'l> Contents<'l> {
         offered: &mut Offered,
         parts: &Candidates,
     ) -> Result<Self, EndpointError> {
-        let limit = read_limit(&mut stream)?;
+        let limit = read_limit(&mut stream).map_err(EndpointError::io(AWAITED))?;
         if !parts.is_empty() {
-            let lengths = read_parts(&mut stream)?;
+            let lengths = read_parts(&mut stream).map_err(EndpointError::io(AWAITED))?;
             offered.divide(&parts.parts(&lengths)?);
         }
         Ok(Contents { stream, outbox, limit })
@@ -58,8 +60,9 @@ impl<'l> Contents<'l> {
 
     /// Reads the rest, which of a dry run has no batches.
     pub(super) fn skip(mut self, offered: &Offered, workspace: &Workspace) -> Result<(), EndpointError> {
-        read_maps(&mut self.stream, &offered.basis, workspace.memory)?;
-        self.stream.finish().map_err(EndpointError::io(LOST))
+        AddressMaps::read(&mut self.stream, &offered.basis, workspace.memory)
+            .and_then(|_| self.stream.finish())
+            .map_err(EndpointError::io(AWAITED))
     }
 
     /// Reads the address maps, and the old versions that batches are decoded against.
@@ -70,7 +73,8 @@ impl<'l> Contents<'l> {
         basis: &[&Image],
         workspace: &Workspace,
     ) -> Result<Ready<'a, 'l>, EndpointError> {
-        let maps = read_maps(&mut self.stream, &offered.basis, workspace.memory)?;
+        let maps = AddressMaps::read(&mut self.stream, &offered.basis, workspace.memory)
+            .map_err(EndpointError::io(AWAITED))?;
         let batches = offered.batches(self.limit);
         let old = places(&batches, &offered.basis).chain(maps.places(&offered.basis));
         own.fetch(basis, offered.places().chain(old))?;
@@ -106,7 +110,7 @@ impl Ready<'_, '_> {
                 Some(recipe) => build(key, recipe, &mut contents, import)?,
             }
         }
-        contents.arrivals.into_stream().finish().map_err(EndpointError::io(LOST))
+        contents.arrivals.into_stream().finish().map_err(EndpointError::io(AWAITED))
     }
 }
 

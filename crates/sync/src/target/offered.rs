@@ -1,30 +1,22 @@
 //! What a source offers of an image: what its layers are made of, and which of it is here.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, LayerKey};
 use dsync_delta::cut::fine::Stretch;
-use dsync_delta::header_delta::{Assembly, Decoder, HeaderDeltaError, Limits, Literal, Origin};
+use dsync_delta::header_delta::{Assembly, Literal, Origin};
 use dsync_delta::plan::{self, Batch};
 use dsync_delta::{ChunkRef, Copied, LayerIndex};
-use dsync_proto::{Known, LayerOutcome, LayerState, Offer, limits};
+use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
-use crate::coding::section::SectionReader;
-use crate::conversation::headers::{mode, take_config};
+use crate::conversation::headers::Headers;
 use crate::conversation::parts::{self, Candidates, Found, Parted, stretches_of};
 use crate::conversation::reconcile;
-use crate::failure::{Breach, EndpointError};
+use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
-use crate::layers::{ChunkMap, Layers, Place, Slice, listings, readable};
+use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
-
-/// The most that a source may claim of all layers together: more is refused before it costs anything.
-pub(crate) fn limits_of(memory: Memory) -> Limits {
-    let memory = usize::try_from(memory.share()).unwrap_or(usize::MAX);
-    Limits { len: limits::LAYER, entries: limits::ENTRIES, memory }
-}
 
 /// What both sides know of the target's basis.
 pub(crate) struct Basis {
@@ -77,25 +69,9 @@ pub(crate) struct Offered {
 }
 
 impl Offered {
-    /// Reads what was told of the missing layers.
-    pub(crate) fn read<R: Read>(
-        told: &mut SectionReader<R>,
-        basis: Basis,
-        missing: &[LayerKey],
-        (whole, memory): (bool, Memory),
-    ) -> Result<Offered, EndpointError> {
-        let config = take_config(told)?;
-        let (recipes, literals) = {
-            let listed = listings(&basis.shelves);
-            let is_alone = whole || listed.is_empty();
-            let mut decoder = Decoder::new(&listed, mode(whole), limits_of(memory));
-            let mut recipes = Vec::new();
-            for key in missing {
-                recipes.push(next_layer(&mut decoder, told, (key, is_alone))?);
-            }
-            (recipes, decoder.into_literals())
-        };
-        Ok(Offered { config, basis: basis.shelves, recipes, literals, hidden: basis.hidden })
+    pub(crate) fn new(headers: Headers, basis: Basis) -> Self {
+        let Headers { config, layers: recipes, literals } = headers;
+        Offered { config, basis: basis.shelves, recipes, literals, hidden: basis.hidden }
     }
 
     fn new_layers(&self) -> Vec<&LayerIndex> {
@@ -233,24 +209,5 @@ impl Offered {
             }
         };
         stack.iter().zip(states).map(layer).collect()
-    }
-}
-
-/// Reads a layer, which must be this one. Where nothing is built on, nothing about it can have been mistaken.
-pub(crate) fn next_layer(
-    decoder: &mut Decoder<'_>,
-    input: &mut dyn Read,
-    (key, is_alone): (&LayerKey, bool),
-) -> Result<Assembly, EndpointError> {
-    let recipe = decoder.layer(input).map_err(|error| match error {
-        HeaderDeltaError::Short | HeaderDeltaError::Malformed(_) if is_alone => {
-            Breach(error.to_string()).into()
-        }
-        error => EndpointError::from(error),
-    })?;
-    let got = recipe.listing.digest;
-    match got == key.digest() {
-        true => Ok(recipe),
-        false => Err(EndpointError::Protocol(format!("the source offers layer {got} instead of {key}"))),
     }
 }

@@ -11,16 +11,15 @@ use super::exact::{self, Documents, Exact};
 use super::job::{Keep, Receiving};
 use super::offered::{Basis, Offered};
 use super::want::Plan;
-use crate::coding::section::SectionReader;
+use crate::conversation::headers::mode;
 use crate::conversation::parts::Candidates;
 use crate::conversation::want as wanted;
-use crate::conversation::{Step, Talk, documents, offer, proof};
+use crate::conversation::{Step, Talk, documents, headers, offer, proof};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
-use crate::layers::{Layers, Role};
-pub(super) const LOST: &str = "the source did not send what it offered";
+use crate::layers::{Layers, Role, listings};
 
 /// An image on its way from a source.
 pub(super) struct Transfer<'a> {
@@ -234,11 +233,10 @@ impl<'a> Transfer<'a> {
         basis: Basis,
         plan: &Plan<'_>,
     ) -> Result<Offered, EndpointError> {
-        let (whole, memory) = (self.what.whole, self.memory);
-        let mut told = SectionReader::new(self.talk.step(Step::Headers).data_reader());
-        let offered = Offered::read(&mut told, basis, &plan.missing, (whole, memory))?;
-        told.finish()?.finish().map_err(EndpointError::io(LOST))?;
-        Ok(offered)
+        let (mode, memory) = (mode(self.what.whole), self.memory);
+        let link = self.talk.step(Step::Headers);
+        let headers = headers::receive(link, &plan.missing, &listings(&basis.shelves), mode, memory)?;
+        Ok(Offered::new(headers, basis))
     }
 
     /// Finds the parts of literals that are here, where the source cannot read all of the basis.
