@@ -114,8 +114,8 @@ pub struct Receive {
     /// An image of the target to use as the basis, as `--basis` names it; empty to find one.
     #[serde(deserialize_with = "room::text")]
     pub basis: String,
-    /// Ask for whole layers: no content of this side is used.
-    pub whole: bool,
+    /// Use no content of this side, and nothing that was remembered: the way out when one was mistaken.
+    pub without_basis: bool,
     /// Say what is needed, change nothing.
     pub dry_run: bool,
     /// Make the image with the source's ID: both stores name images by manifests.
@@ -389,8 +389,8 @@ pub enum Need {
         /// Which layers of the image, from 0 for the lowest, each distinct layer once.
         #[serde(deserialize_with = "room::list")]
         layers: Vec<u32>,
-        /// Send every content: the way out when one was mistaken.
-        whole: bool,
+        /// Send every content, and rely on nothing that was remembered: the way out when one was mistaken.
+        without_basis: bool,
         /// The layers of the target whose contents may be used, by how their diff ids begin; those of an image
         /// lowest first, the image that is most like the new one last. `Proofs` follow.
         #[serde(deserialize_with = "room::list")]
@@ -398,7 +398,7 @@ pub enum Need {
         /// Layers that the target builds of its own, of an image that is to have the source's ID: it must be told
         /// how they are stored. As `layers`.
         #[serde(deserialize_with = "room::list")]
-        local: Vec<u32>,
+        described: Vec<u32>,
     },
 }
 

@@ -22,7 +22,8 @@ fn the_bytes_are_pinned() {
     expected.extend([8; 16]);
     assert_eq!(encode(&send).unwrap(), expected);
 
-    let need = Need::Layers { layers: vec![3], whole: false, basis: vec![[7; 5]], local: vec![5] };
+    let need =
+        Need::Layers { layers: vec![3], without_basis: false, basis: vec![[7; 5]], described: vec![5] };
     let mut expected = vec![0, 1, 1, 3, 0, 1];
     expected.extend([7; 5]);
     expected.extend([1, 5]);
@@ -122,7 +123,7 @@ fn requests_are_pinned() {
         image: image.clone(),
         names: vec!["a:1".into()],
         basis: "b:1".into(),
-        whole: true,
+        without_basis: true,
         dry_run: false,
         exact: true,
         prove: false,

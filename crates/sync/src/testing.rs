@@ -34,7 +34,7 @@ pub struct Client {
     /// The folder that the client's index cache is in.
     pub caches: PathBuf,
     /// Layers go whole, as where no agent can run on the remote.
-    pub whole: bool,
+    pub agentless: bool,
 }
 
 /// Connects to an agent at the other end of the wire, and opens both stores. Nothing of the session runs any more when
@@ -44,11 +44,11 @@ pub struct Client {
 ///
 /// Those of [`Session::connect`].
 pub fn connect(client: Client, wire: Wire, observer: Arc<dyn Observer>) -> Result<Session, Error> {
-    let Client { remote, direction, options, caches, whole } = client;
+    let Client { remote, direction, options, caches, agentless } = client;
     let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let link =
         Link::over(wire.input, wire.output, Arc::clone(&sent), Arc::clone(&received), &options.interrupt);
-    let dialled = Dialled { link, pipe: None, sent, received, whole, served: Served::default() };
+    let dialled = Dialled { link, pipe: None, sent, received, agentless, served: Served::default() };
     let (local, served) = Link::pair(&options.interrupt);
     let (version, interrupt) = (options.version.clone(), options.interrupt.clone());
     let serving = thread::spawn(move || {

@@ -8,12 +8,13 @@ use dsync_core::{DiffId, Digest, Image, ImageId, Platform};
 use dsync_engine::{Identity, Store, StoreSpec};
 use dsync_proto::{Channel, Compression, FailureKind, Known, Need, Peer, Reply, decode};
 
+use crate::conversation::Keeps;
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::layers::workspace::Workspace;
 use crate::link::{Inbox, Link, Outbox};
 use crate::source::{self, Sending};
-use crate::target::{self, Keep, Receiving, short};
+use crate::target::{self, Peering, Receiving, short};
 
 struct Layout {
     folder: tempfile::TempDir,
@@ -61,17 +62,18 @@ impl Layout {
     }
 }
 
+const KEY: [u8; 16] = [7; 16];
+
 fn receiving(image: &Image) -> Receiving {
     Receiving {
         image: image.clone(),
         names: vec!["app:1".parse().unwrap()],
         basis: None,
-        whole: false,
+        without_basis: false,
         dry_run: false,
-        exact: None,
+        keeps: Keeps::Content,
         prove: false,
-        key: Some([7; 16]),
-        given: None,
+        peering: Peering::Live { key: KEY },
     }
 }
 
@@ -90,12 +92,9 @@ fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Re
         speed: None,
         dry_run: false,
         explain: false,
-        exact: what.exact.map(|keep| match keep {
-            Keep::Whole => None,
-            Keep::Platform => Some(what.image.platform.clone()),
-        }),
+        keeps: what.keeps.clone(),
         prove: what.prove,
-        key: what.key,
+        key: Some(KEY),
     };
     thread::scope(|scope| {
         let held = source.store.list().unwrap().images;
@@ -188,15 +187,14 @@ fn an_exact_image_is_the_one_with_the_id() {
     let (source, target) = (Layout::new(), Layout::new());
     let layer = tar("text");
     let (asked, other) = (source.image("a", &[&layer], "a:1"), source.image("b", &[&layer], "b:1"));
-    for keep in [Keep::Whole, Keep::Platform] {
-        is_refused(&source, &other, &target, &Receiving { exact: Some(keep), ..receiving(&asked) });
+    for keeps in [Keeps::Id, Keeps::Manifest(asked.platform.clone())] {
+        is_refused(&source, &other, &target, &Receiving { keeps, ..receiving(&asked) });
     }
     // A manifest that differs only in an annotation has the same config and another ID.
     let annotated = source.annotated(&asked);
     assert_eq!((annotated.config, &annotated.diff_ids), (asked.config, &asked.diff_ids));
-    is_refused(&source, &annotated, &target, &Receiving { exact: Some(Keep::Whole), ..receiving(&asked) });
-    run(&source, &annotated.id, &target, &Receiving { exact: Some(Keep::Whole), ..receiving(&annotated) })
-        .unwrap();
+    is_refused(&source, &annotated, &target, &Receiving { keeps: Keeps::Id, ..receiving(&asked) });
+    run(&source, &annotated.id, &target, &Receiving { keeps: Keeps::Id, ..receiving(&annotated) }).unwrap();
     assert_eq!(target.named("app:1").unwrap().id, annotated.id);
 }
 
@@ -221,7 +219,7 @@ fn of_an_index_the_platform_is_proven() {
     let index = source.index(&[&asked]);
     let platform = |image: &Image| Receiving {
         prove: true,
-        exact: Some(Keep::Platform),
+        keeps: Keeps::Manifest(image.platform.clone()),
         ..receiving(&Image { id: index, ..image.clone() })
     };
     is_refused(&source, &Image { id: index, ..other.clone() }, &target, &platform(&other));
@@ -240,7 +238,7 @@ fn the_config_that_was_asked_for_is_the_one_that_this_host_uses() {
     source.store.prefer(&asked.platform);
     let pinned = |image: &Image| Receiving {
         prove: true,
-        exact: Some(Keep::Whole),
+        keeps: Keeps::Id,
         ..receiving(&Image { id: index, ..image.clone() })
     };
     is_refused(&source, &Image { id: index, ..asked.clone() }, &target, &pinned(&asked));
@@ -316,7 +314,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
         speed: None,
         dry_run: true,
         explain: false,
-        exact: None,
+        keeps: Keeps::Content,
         prove: false,
         key: Some(key),
     };
@@ -333,8 +331,13 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
             let held = source.store.list().unwrap().images;
             source::send(&*source.store, &held, &mut theirs, id, &sending, room).ok()
         });
-        mine.send_peer(&Peer::Need(Need::Layers { layers: vec![0], whole: false, basis, local: Vec::new() }))
-            .unwrap();
+        mine.send_peer(&Peer::Need(Need::Layers {
+            layers: vec![0],
+            without_basis: false,
+            basis,
+            described: Vec::new(),
+        }))
+        .unwrap();
         mine.send_peer(&Peer::Proofs(proofs.iter().map(|proof| proof(&key)).collect())).unwrap();
         let known = loop {
             match mine.inbox.recv().map(|frame| (frame.channel, decode(&frame.payload))) {

@@ -150,7 +150,11 @@ fn contents_that_only_seem_to_be_there_are_sent_after_all() {
     bench.here().put(&old);
     bench.there().put(&new);
     let web = bench.name("web:2");
-    bench.pull(&[&web]).ok().says("a layer came out wrong; sending it whole").wire_at_least(200_000);
+    bench
+        .pull(&[&web])
+        .ok()
+        .says("a layer came out with another diff id; sending the layers again without a basis")
+        .wire_at_least(200_000);
     bench.assert_same("web:2");
     bench.here().assert_is("web:2", &new);
     bench.here().assert_is("web:1", &old);

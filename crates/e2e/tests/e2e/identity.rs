@@ -148,7 +148,10 @@ fn a_recipe_that_is_wrong_is_found_out() {
     for file in recipe(&there, 2) {
         fs::copy(&fast, file).unwrap();
     }
-    pull(&bench, &here, &there, &["web:2"]).ok().says("a layer came out wrong").wire_at_least(200_000);
+    pull(&bench, &here, &there, &["web:2"])
+        .ok()
+        .says("a layer came out with another diff id")
+        .wire_at_least(200_000);
     assert_eq!((here.root("web:2"), here.blobs()), (there.root("web:2"), there.blobs()));
 }
 

@@ -66,13 +66,18 @@ fn seeds() -> Vec<Vec<u8>> {
         image: image.clone(),
         names: vec!["app:1".into(), "app:latest".into()],
         basis: "app:0".into(),
-        whole: false,
+        without_basis: false,
         dry_run: false,
         exact: true,
         prove: false,
         key: [9; 16],
     };
-    let need = Need::Layers { layers: vec![1, 2], whole: false, basis: vec![[7; 5], [8; 5]], local: vec![0] };
+    let need = Need::Layers {
+        layers: vec![1, 2],
+        without_basis: false,
+        basis: vec![[7; 5], [8; 5]],
+        described: vec![0],
+    };
     let offer = Offer {
         basis: vec![Known::No, Known::Index, Known::Bytes],
         stored: vec![Stored::Plain, Stored::Compressed(vec![1, 6, 6, 0, 0, 0, 0]), Stored::Opaque],

@@ -114,8 +114,8 @@ fn write_config(config: &[u8], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The mode of header deltas.
-pub(crate) fn mode(whole: bool) -> Mode {
-    if whole { Mode::Whole } else { Mode::Known }
+pub(crate) fn mode(without_basis: bool) -> Mode {
+    if without_basis { Mode::Whole } else { Mode::Known }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub(crate) mod reconcile;
 pub(crate) mod stored;
 pub(crate) mod want;
 
+use dsync_core::Platform;
 use dsync_proto::Event;
 
 use crate::failure::EndpointError;
@@ -103,6 +104,28 @@ impl Step {
     /// Whether it is a stream of data frames, which ends with an empty one.
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Step::Proof | Step::Documents | Step::Headers | Step::Contents | Step::Cold)
+    }
+}
+
+/// The part of an image that stays the same on its way, beyond its config and its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// Nothing.
+    Content,
+    /// All that its ID is made of.
+    Id,
+    /// Of an index, the manifest for this platform.
+    Manifest(Platform),
+}
+
+impl Keeps {
+    /// By the flag of a request, and the platform that a user named.
+    pub(crate) fn new(exact: bool, platform: Option<&Platform>) -> Self {
+        match (exact, platform) {
+            (false, _) => Self::Content,
+            (true, None) => Self::Id,
+            (true, Some(platform)) => Self::Manifest(platform.clone()),
+        }
     }
 }
 

@@ -10,11 +10,11 @@ pub(crate) fn settle(
     stack: &mut [LayerKey],
     package: &Package,
     layers: &mut Vec<LayerKey>,
-    local: &[LayerKey],
+    described: &[LayerKey],
     (asked, stored): (usize, &[Stored]),
 ) {
     let mut sent: Vec<(usize, LayerKey)> = Vec::new();
-    for (number, (key, stored)) in layers.iter().chain(local).zip(stored).enumerate() {
+    for (number, (key, stored)) in layers.iter().chain(described).zip(stored).enumerate() {
         let Some(at) = stack.iter().position(|other| other == key) else { continue };
         if *stored == Stored::Opaque {
             sent.push((at, LayerKey::Blob(package.layers()[at].blob.digest)));

@@ -13,10 +13,10 @@ use crate::link::Link;
 pub(crate) struct Want {
     /// The layers to send.
     pub(crate) layers: Vec<LayerKey>,
-    /// Layers that the target builds of its own, and that it must be told how they are stored.
-    pub(crate) local: Vec<LayerKey>,
-    /// Whether every content is to be sent.
-    pub(crate) whole: bool,
+    /// Layers that the target builds of its own, of which it must hear how they are stored.
+    pub(crate) described: Vec<LayerKey>,
+    /// Every content is to be sent, and nothing that was remembered to be relied on.
+    pub(crate) without_basis: bool,
     /// The layers of the target's basis.
     pub(crate) basis: Vec<ShortId>,
 }
@@ -38,24 +38,24 @@ pub(crate) fn receive(
             let (asked, most) = (basis.len(), limits::LAYERS);
             Err(Breach(format!("the target wants to build on {asked} layers; {most} are the most")).into())
         }
-        Peer::Need(Need::Layers { layers, whole, basis, local }) => {
+        Peer::Need(Need::Layers { layers, without_basis, basis, described }) => {
             let key = |layer: u32| {
                 let layer = usize::try_from(layer).ok().and_then(|layer| stack.get(layer));
                 layer
                     .copied()
                     .ok_or_else(|| EndpointError::Protocol(format!("image {image} has no such layer")))
             };
-            if layers.len().saturating_add(local.len()) > limits::LAYERS {
-                let (asked, most) = (layers.len().saturating_add(local.len()), limits::LAYERS);
+            if layers.len().saturating_add(described.len()) > limits::LAYERS {
+                let (asked, most) = (layers.len().saturating_add(described.len()), limits::LAYERS);
                 return Err(Breach(format!("the target asks for {asked} layers; {most} are the most")).into());
             }
             let layers: Vec<LayerKey> = layers.into_iter().map(key).collect::<Result<_, _>>()?;
-            let local: Vec<LayerKey> = local.into_iter().map(key).collect::<Result<_, _>>()?;
+            let described: Vec<LayerKey> = described.into_iter().map(key).collect::<Result<_, _>>()?;
             let mut seen = HashSet::new();
-            if !layers.iter().chain(&local).all(|id| seen.insert(*id)) {
+            if !layers.iter().chain(&described).all(|id| seen.insert(*id)) {
                 return Err(Breach("the target asks for a layer twice".into()).into());
             }
-            Ok(Some(Want { layers, local, whole, basis }))
+            Ok(Some(Want { layers, described, without_basis, basis }))
         }
         _ => Err(Step::Want.unexpected()),
     }

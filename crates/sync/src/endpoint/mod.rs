@@ -11,6 +11,7 @@ use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
 use dsync_engine::{Store, StoreSpec};
 use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
+use crate::conversation::Keeps;
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
@@ -19,7 +20,7 @@ use crate::inventory::survey;
 use crate::layers::workspace::Workspace;
 use crate::link::Link;
 use crate::source::{self, Sending};
-use crate::target::{self, Keep, Receiving};
+use crate::target::{self, Peering, Receiving};
 
 /// Opens a store by what `--docker` says; its temporary files go to this folder.
 pub(crate) type Opener = dyn Fn(&str, &Path) -> Result<Box<dyn Store>, EndpointError> + Send;
@@ -126,9 +127,9 @@ impl Host {
             Request::Send { image, compression, speed, dry_run, explain, exact, prove, key } => {
                 let image = ImageId::from_bytes(image);
                 let held = self.store.list()?.images;
-                let exact = exact.then(|| self.platform.clone());
+                let keeps = Keeps::new(exact, self.platform.as_ref());
                 let key = Some(key);
-                let how = Sending { compression, speed, dry_run, explain, exact, prove, key };
+                let how = Sending { compression, speed, dry_run, explain, keeps, prove, key };
                 source::send(&*self.store, &held, link, &image, &how, &self.workspace)
             }
             Request::Verify { image } => {
@@ -141,21 +142,17 @@ impl Host {
                 )?;
                 Ok(Reply::Verified { bytes })
             }
-            Request::Receive(Receive { image, names, basis, whole, dry_run, exact, prove, key }) => {
+            Request::Receive(Receive { image, names, basis, without_basis, dry_run, exact, prove, key }) => {
                 let bad = |error: dsync_core::ReferenceError| EndpointError::Protocol(error.to_string());
                 let receiving = Receiving {
                     image: from_wire(&image)?,
                     names: names_from_wire(&names)?,
                     basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(bad)?) },
-                    whole,
+                    without_basis,
                     dry_run,
-                    exact: exact.then_some(match self.platform {
-                        None => Keep::Whole,
-                        Some(_) => Keep::Platform,
-                    }),
+                    keeps: Keeps::new(exact, self.platform.as_ref()),
                     prove,
-                    key: Some(key),
-                    given: None,
+                    peering: Peering::Live { key },
                 };
                 target::receive(&*self.store, link, &receiving, &self.workspace)
             }

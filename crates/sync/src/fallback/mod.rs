@@ -147,7 +147,7 @@ impl Master {
             drop(folder);
             served
         });
-        Dialled { link, pipe: Some(pipe), sent, received, whole: true, served: Served(Some(served)) }
+        Dialled { link, pipe: Some(pipe), sent, received, agentless: true, served: Served(Some(served)) }
     }
 }
 

@@ -30,9 +30,10 @@ impl Workspace {
         Ok(Workspace { folder, memory, caches: None, interrupt })
     }
 
-    /// The index cache; none where everything is to be read anew, or where there is no place for it.
-    pub(crate) fn cache(&self, link: &Link, whole: bool) -> Option<Cache> {
-        if whole {
+    /// The index cache; none for a transfer without a basis, which relies on nothing remembered, or where there is no place
+    /// for it.
+    pub(crate) fn cache(&self, link: &Link, without_basis: bool) -> Option<Cache> {
+        if without_basis {
             return None;
         }
         match Cache::locate_below(self.caches.as_deref()) {

@@ -31,7 +31,7 @@ pub(super) struct Head {
     pub(super) layers: Vec<u32>,
     /// Of which of the others the patch tells how they are stored.
     #[serde(deserialize_with = "room::list")]
-    pub(super) local: Vec<u32>,
+    pub(super) described: Vec<u32>,
     /// The layers of the old image, lowest first.
     #[serde(deserialize_with = "room::list")]
     pub(super) basis: Vec<[u8; 32]>,
@@ -179,7 +179,7 @@ mod tests {
             size: 7,
             created: "2026-11-24T00:00:00Z".into(),
         };
-        Head { image, exact: false, layers: vec![0], local: Vec::new(), basis: vec![[3; 32]] }
+        Head { image, exact: false, layers: vec![0], described: Vec::new(), basis: vec![[3; 32]] }
     }
 
     fn written(folder: &Path) -> PathBuf {

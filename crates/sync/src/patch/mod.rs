@@ -19,7 +19,7 @@ use dsync_proto::{
     Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, decode,
 };
 
-use crate::conversation::Step;
+use crate::conversation::{Keeps, Step};
 use crate::convert::{from_wire, to_wire};
 use crate::endpoint::open_here;
 use crate::error::{Error, Host};
@@ -32,7 +32,7 @@ use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::options::Identity;
 use crate::outcome::{LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
-use crate::target::{self, Given, Keep, Receiving, short};
+use crate::target::{self, Given, Peering, Receiving, short};
 use file::{Head, Reader, Writer};
 use operand::{Operand, Stores};
 use unpacked::as_content;
@@ -120,19 +120,20 @@ fn make(
             basis.push(*id)
         }
     });
-    let (layers, local) = match &package {
+    let (layers, described) = match &package {
         Some(package) => packed_parts(package, &old, packages[0].package(&old.id, None)?.as_ref()),
         None => (parts(&new, &old), Vec::new()),
     };
     let mut image = to_wire(&new);
     image.names = names.iter().map(ToString::to_string).collect();
     let exact = package.is_some();
-    let head = Head { image, exact, layers, local, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
+    let head =
+        Head { image, exact, layers, described, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
     let need = Need::Layers {
         layers: head.layers.clone(),
-        whole: false,
+        without_basis: false,
         basis: basis.iter().map(short).collect(),
-        local: head.local.clone(),
+        described: head.described.clone(),
     };
 
     let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
@@ -142,7 +143,7 @@ fn make(
         speed: None,
         dry_run: false,
         explain: false,
-        exact: exact.then_some(None),
+        keeps: Keeps::new(exact, None),
         prove: false,
         key: None,
     };
@@ -176,15 +177,15 @@ fn parts(new: &Image, old: &Image) -> Vec<u32> {
 /// The same of the layers of a package, and those that the other image has in another form.
 fn packed_parts(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u32>, Vec<u32>) {
     let blobs = packed.map(Package::layers).unwrap_or_default();
-    let (mut missing, mut local) = (Vec::new(), Vec::new());
+    let (mut missing, mut described) = (Vec::new(), Vec::new());
     for ((position, layer), key) in (0..).zip(new.layers()).zip(new.stack()) {
         match (blobs.iter().any(|other| other.blob == layer.blob), old.has_tar(&key)) {
             (true, _) => {}
-            (false, true) => local.push(position),
+            (false, true) => described.push(position),
             (false, false) => missing.push(position),
         }
     }
-    (missing, local)
+    (missing, described)
 }
 
 /// Writes down what a source sends, until it has nothing more to send: so many streams.
@@ -239,12 +240,11 @@ fn take(
         image: image.clone(),
         names: image.names.clone(),
         basis: None,
-        whole: false,
+        without_basis: false,
         dry_run: false,
-        exact: head.exact.then_some(Keep::Whole),
+        keeps: Keeps::new(head.exact, None),
         prove: false,
-        key: None,
-        given: Some(Given { layers: head.layers, local: head.local, basis, as_content }),
+        peering: Peering::Patch(Given { layers: head.layers, described: head.described, basis, as_content }),
     };
     let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
     let store = open_here(&options.store, &workspace.folder)?;
@@ -285,9 +285,9 @@ fn receive(
     let reply = thread::scope(|scope| {
         let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, workspace));
         // A patch that ends within the documents has nothing more to send, and the target must not wait for it.
-        let outbox = match receiving.exact {
-            Some(_) => send_documents(reader, &outbox).then_some(outbox),
-            None => Some(outbox),
+        let outbox = match receiving.keeps {
+            Keeps::Content => Some(outbox),
+            _ => send_documents(reader, &outbox).then_some(outbox),
         };
         let needs = listen(&mut inbox, observer, true);
         let playing = scope.spawn(move || {

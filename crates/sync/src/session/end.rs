@@ -38,7 +38,7 @@ struct Connection {
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
     /// There is no agent that could say what the other host has: layers go whole.
-    whole: bool,
+    agentless: bool,
     /// The speed of the link, as it is remembered.
     speed: Option<link_speed::Known>,
 }
@@ -68,8 +68,8 @@ impl End {
         observer: &Arc<dyn Observer>,
         interrupt: &Interrupt,
     ) -> End {
-        let Dialled { link, pipe, sent, received, whole, served } = dialled;
-        let connection = Some(Connection { sent, received, whole, speed });
+        let Dialled { link, pipe, sent, received, agentless, served } = dialled;
+        let connection = Some(Connection { sent, received, agentless, speed });
         let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
         let (host, store) = (Host::Remote(name), unopened());
         End { host, link, store, connection, _served: served, pipe, observer, interrupt }
@@ -80,8 +80,8 @@ impl End {
     }
 
     /// True where layers go whole, as no agent could say what the host has.
-    pub(super) fn is_whole(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.whole)
+    pub(super) fn is_agentless(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.agentless)
     }
 
     /// Bytes a second of the link last time, if that is known.
@@ -132,7 +132,7 @@ impl End {
         match reply {
             Ok(Reply::Failed(_)) if self.interrupt.happened() => Err(Error::Interrupted),
             // Without an agent, what fails since the connection is gone fails in this process.
-            Ok(Reply::Failed(_)) if self.is_whole() && self.ends_soon() => Err(self.lost_connection()),
+            Ok(Reply::Failed(_)) if self.is_agentless() && self.ends_soon() => Err(self.lost_connection()),
             Ok(Reply::Failed(failure)) => {
                 Err(Error::Endpoint { host: self.host.clone(), failure: words::of_failure(failure) })
             }

@@ -18,6 +18,7 @@ use dsync_proto::{
     Failure, FailureKind, ListedImage, Open, Receive, Received, Reply, Request, Survey, limits,
 };
 
+use crate::conversation::Keeps;
 use crate::convert::{from_wire, to_wire, unreadable_from_wire};
 use crate::endpoint::{self, Site};
 use crate::error::{Error, Host};
@@ -229,16 +230,22 @@ impl Pair<'_> {
             return Err(Error::Interrupted);
         }
         self.observer.event(Event::Image { name: &label, image: &entry.image });
-        let (whole, observer) = (self.source.is_whole() || self.target.is_whole(), Arc::clone(self.observer));
-        let mut transfer = |whole| self.transfer(entry, also, dry_run, whole);
-        match transfer(whole) {
-            Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Mismatch && !whole => {
-                observer.event(Event::Warning("a layer came out wrong; sending it whole"));
+        let observer = Arc::clone(self.observer);
+        // By rsync or as a stream layers go whole.
+        let without_basis = self.source.is_agentless() || self.target.is_agentless();
+        let mut transfer = |without_basis| self.transfer(entry, also, dry_run, without_basis);
+        match transfer(without_basis) {
+            Err(Error::Endpoint { failure, .. })
+                if failure.kind == FailureKind::Mismatch && !without_basis =>
+            {
+                observer.event(Event::Warning(
+                    "a layer came out with another diff id; sending the layers again without a basis",
+                ));
                 transfer(true)
             }
             Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Changed => {
                 observer.event(Event::Warning("an image was removed from the target meanwhile; once more"));
-                transfer(whole)
+                transfer(without_basis)
             }
             result => result,
         }
@@ -282,25 +289,20 @@ impl Pair<'_> {
         entry: &Entry,
         also: &[ImageRef],
         dry_run: bool,
-        whole: bool,
+        without_basis: bool,
     ) -> Result<Outcome, Error> {
         let before = self.traffic();
-        // Where the target makes all that the ID is the digest of, or the config is, nothing else has to be proven. The
-        // manifest of one platform is known by nothing else.
-        let one_of_several = self.exact() && self.options.platform.is_some();
-        let keeps_id = self.exact() && !one_of_several;
-        // An index with the ID has other configs beside the one that was asked for.
-        let is_proven =
-            if keeps_id { entry.pin != Pin::Config } else { entry.pin == Pin::None && !one_of_several };
-        let prove = !self.source.store.id_is_config && !is_proven;
+        let exact = self.exact();
+        let keeps = Keeps::new(exact, self.options.platform.as_ref());
+        let prove = needs_proof(&keeps, entry.pin, self.source.store.id_is_config);
         let key = random().map_err(Error::io("there is no randomness"))?;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),
             names: entry.name.iter().chain(also).map(ToString::to_string).collect(),
             basis: self.options.basis.as_ref().map(ToString::to_string).unwrap_or_default(),
-            whole,
+            without_basis,
             dry_run,
-            exact: self.exact(),
+            exact,
             prove,
             key,
         });
@@ -310,7 +312,7 @@ impl Pair<'_> {
             speed: self.source.speed().or_else(|| self.target.speed()),
             dry_run,
             explain: self.options.explain,
-            exact: self.exact(),
+            exact,
             prove,
             key,
         };
@@ -333,7 +335,7 @@ impl Pair<'_> {
             return Err(Error::OutOfTurn { expected: "an image" });
         };
         let id = ImageId::from_bytes(id);
-        let same_id = self.ids_are_configs() || self.exact() && self.options.platform.is_none();
+        let same_id = self.ids_are_configs() || keeps == Keeps::Id;
         if same_id && id != entry.image.id {
             let cause = format!("the target made image {id} of image {}", entry.image.id);
             return Err(failed(&self.target.host, FailureKind::AnotherImage, cause));
@@ -391,6 +393,19 @@ fn failed(host: &Host, kind: FailureKind, cause: String) -> Error {
     Error::Endpoint { host: host.clone(), failure: Failure { kind, causes: vec![cause] } }
 }
 
+/// True where the source has to prove that the config belongs to the ID.
+///
+/// Where the ID is the digest of the config, or the target makes all that the ID is made of, it is seen without. An index
+/// has several configs, though, and the manifest of one platform is known by nothing but the index.
+fn needs_proof(keeps: &Keeps, pin: Pin, id_is_config: bool) -> bool {
+    let is_open = match keeps {
+        Keeps::Content => pin != Pin::None,
+        Keeps::Id => pin == Pin::Config,
+        Keeps::Manifest(_) => true,
+    };
+    is_open && !id_is_config
+}
+
 /// A key that nobody can guess.
 fn random() -> io::Result<[u8; 16]> {
     let mut key = [0; 16];
@@ -398,6 +413,25 @@ fn random() -> io::Result<[u8; 16]> {
     Ok(key)
 }
 
+#[cfg(test)]
+mod proof_tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_asked_for_where_nothing_else_shows_that_the_config_is_right() {
+        let manifest = || Keeps::Manifest("linux/amd64".parse().unwrap());
+        for (pin, content, id, one_platform) in [
+            (Pin::None, false, false, true),
+            (Pin::Registry, true, false, true),
+            (Pin::Config, true, true, true),
+            (Pin::Id, true, false, true),
+        ] {
+            let asked = [Keeps::Content, Keeps::Id, manifest()].map(|keeps| needs_proof(&keeps, pin, false));
+            assert_eq!(asked, [content, id, one_platform], "{pin:?}");
+        }
+        assert!(!needs_proof(&manifest(), Pin::Id, true), "the ID is the digest of the config");
+    }
+}
 #[cfg(test)]
 mod relay_tests;
 #[cfg(test)]

@@ -101,8 +101,14 @@ fn with<T>(
         interrupt: Interrupt::default(),
         version: String::new(),
     };
-    let dialled =
-        Dialled { link, pipe: None, sent: Arc::default(), received: Arc::default(), whole: false, served };
+    let dialled = Dialled {
+        link,
+        pipe: None,
+        sent: Arc::default(),
+        received: Arc::default(),
+        agentless: false,
+        served,
+    };
     let remote = Remote::Layout("oci:elsewhere".into());
     let session =
         Session::over((local, local_served), dialled, None, (&remote, direction), options, observer);

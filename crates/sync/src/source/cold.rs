@@ -18,10 +18,10 @@ use super::explain;
 use super::pack::{self, Sources, UNREAD};
 use super::transfer::{Sending, Transfer, position};
 use crate::coding::batch;
-use crate::conversation::Step;
 use crate::conversation::cold::{self, batch_limits, no_old, spots};
 use crate::conversation::headers::mode;
 use crate::conversation::want::Want;
+use crate::conversation::{Keeps, Step};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::{Kept, Layers};
@@ -53,7 +53,7 @@ pub(super) fn send(
         let mut sender = Sender {
             link,
             out: link.data_writer(),
-            encoder: Encoder::new(&[], mode(want.whole)),
+            encoder: Encoder::new(&[], mode(want.without_basis)),
             pace,
             memory: *memory,
             progress: Progress::new(&link.outbox),
@@ -159,7 +159,7 @@ impl Sender<'_> {
     fn finish(mut self, export: &Export, stack: &[LayerKey], how: &Sending) -> Result<Reply, EndpointError> {
         let Sent { mut told, batches, sizes } = self.sent;
         self.progress.finish();
-        if how.exact.is_none() {
+        if how.keeps == Keeps::Content {
             let written = cold::write_config(&mut self.out, &export.config, self.pace.effort());
             told += written.map_err(unsent())?;
         }

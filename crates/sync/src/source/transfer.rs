@@ -15,7 +15,7 @@ use crate::conversation::headers::mode;
 use crate::conversation::parts::{self, Parts};
 use crate::conversation::stored::settle;
 use crate::conversation::want::{self, Want};
-use crate::conversation::{Step, Talk, documents, headers, offer, proof, reconcile};
+use crate::conversation::{Keeps, Step, Talk, documents, headers, offer, proof, reconcile};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
@@ -30,8 +30,7 @@ pub(crate) struct Sending {
     pub(crate) dry_run: bool,
     /// Find out what the bytes are.
     pub(crate) explain: bool,
-    /// Give the image with its own ID; of several platforms that of one, where it is named.
-    pub(crate) exact: Option<Option<Platform>>,
+    pub(crate) keeps: Keeps,
     /// Prove first that the config belongs to the ID.
     pub(crate) prove: bool,
     /// The key by which the target has to prove that it has its basis; a patch is made for none that could be asked.
@@ -101,8 +100,11 @@ impl<'a> Transfer<'a> {
 
     /// Sends the documents of the image, where it keeps its ID.
     pub(super) fn send_documents(&mut self) -> Result<Option<Package>, EndpointError> {
-        let Some(platform) = &self.how.exact else { return Ok(None) };
-        let package = self.package(platform.as_ref())?;
+        let package = match &self.how.keeps {
+            Keeps::Content => return Ok(None),
+            Keeps::Id => self.package(None)?,
+            Keeps::Manifest(platform) => self.package(Some(platform))?,
+        };
         for absent in package.absent() {
             let id = self.image.id;
             let note = format!("{absent} is named by {id} and not there, so it does not go over");
@@ -148,19 +150,19 @@ impl<'a> Transfer<'a> {
             };
             Some(PackedLayer { blob, diff_id })
         };
-        let layers: Vec<_> = want.layers.iter().chain(&want.local).filter_map(of).collect();
-        let cache = self.workspace.cache(self.talk.link(), want.whole);
+        let layers: Vec<_> = want.layers.iter().chain(&want.described).filter_map(of).collect();
+        let cache = self.workspace.cache(self.talk.link(), want.without_basis);
         // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
-        let as_is = want.whole || want.basis.is_empty() && self.how.compression != Compression::Max;
+        let as_is = want.without_basis || want.basis.is_empty() && self.how.compression != Compression::Max;
         let stored = recipes::find(self.store, &layers, as_is, cache.as_ref())?;
         let asked = want.layers.len();
-        settle(&mut self.stack, package, &mut want.layers, &want.local, (asked, &stored));
+        settle(&mut self.stack, package, &mut want.layers, &want.described, (asked, &stored));
         Ok((want, Some(stored)))
     }
 
     /// No layers yet. When something was mistaken nothing is taken on trust, a remembered layer neither.
     pub(super) fn layers(&self, want: &Want) -> Result<Layers<'a>, EndpointError> {
-        let cache = self.workspace.cache(self.talk.link(), want.whole);
+        let cache = self.workspace.cache(self.talk.link(), want.without_basis);
         Layers::new(self.store, self.workspace, cache)
     }
 
@@ -215,12 +217,12 @@ impl<'a> Transfer<'a> {
         config: &[u8],
         new: &[Arc<LayerIndex>],
         old: &[ChunkMap],
-        whole: bool,
+        without_basis: bool,
     ) -> Result<Vec<Literal>, EndpointError> {
         // Where the ID is kept the config is among the documents.
-        let config = if self.how.exact.is_some() { &[][..] } else { config };
+        let config = if self.how.keeps == Keeps::Content { config } else { &[] };
         let (effort, link) = (self.pace.effort(), self.talk.step(Step::Headers));
-        let (literals, sent) = headers::send(link, config, new, &listings(old), mode(whole), effort)?;
+        let (literals, sent) = headers::send(link, config, new, &listings(old), mode(without_basis), effort)?;
         self.told += sent;
         Ok(literals)
     }

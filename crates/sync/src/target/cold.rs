@@ -10,7 +10,7 @@ use dsync_proto::{LayerOutcome, LayerState, Received};
 
 use super::arrivals::Arrivals;
 use super::build::{build, check_config, copy_own};
-use super::exact::{self, Exact};
+use super::form::Form;
 use super::transfer::Transfer;
 use super::want::{Plan, distinct};
 use crate::conversation::Step;
@@ -23,19 +23,18 @@ use crate::layers::Layers;
 pub(super) fn receive(
     mut transfer: Transfer<'_>,
     own: &Layers<'_>,
-    exact: Option<Exact>,
+    form: &Form,
     plan: &Plan<'_>,
 ) -> Result<Received, EndpointError> {
     let Transfer { store, what, workspace, memory, .. } = transfer;
     let missing = distinct(&transfer.stack, &plan.states, LayerState::Missing).len();
     let file = workspace.file()?;
-    let mut import =
-        if what.dry_run { None } else { Some(exact::begin(store, exact.as_ref(), transfer.config)?) };
+    let mut import = if what.dry_run { None } else { Some(form.begin(store, transfer.config)?) };
     let outbox = transfer.talk.outbox();
     let stream = transfer.talk.step(Step::Cold).data_reader();
     let mut taker = Taker {
         arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, &[], file),
-        decoder: cold::decoder(mode(what.whole), memory),
+        decoder: cold::decoder(mode(what.without_basis), memory),
         left: missing,
     };
     let mut done = HashSet::new();
@@ -57,21 +56,20 @@ pub(super) fn receive(
         }
         layers.push(layer);
     }
-    let config = match exact {
-        Some(_) => Vec::new(),
-        None => {
-            cold::read_config(taker.arrivals.stream()).map_err(EndpointError::io(Step::Cold.awaited()))?
-        }
+    let awaited = || EndpointError::io(Step::Cold.awaited());
+    let config = match form.has_own_config() {
+        true => cold::read_config(taker.arrivals.stream()).map_err(awaited())?,
+        false => Vec::new(),
     };
-    taker.arrivals.into_stream().finish().map_err(EndpointError::io(Step::Cold.awaited()))?;
-    if exact.is_none() {
+    taker.arrivals.into_stream().finish().map_err(awaited())?;
+    if form.has_own_config() {
         check_config(&config, transfer.image, &transfer.config)?;
     }
     let id = match import {
         None => transfer.image.id,
-        Some(import) => transfer.commit(import, exact::config(exact.as_ref(), &config))?,
+        Some(import) => transfer.commit(import, form.config(&config))?,
     };
-    Ok(transfer.account(id, layers, exact.as_ref()))
+    Ok(transfer.account(id, layers, form))
 }
 
 /// Takes layers as they come.

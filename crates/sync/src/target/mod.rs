@@ -7,7 +7,7 @@ mod arrivals;
 mod build;
 mod cold;
 mod contents;
-mod exact;
+mod form;
 mod job;
 mod offered;
 mod repack;
@@ -18,7 +18,7 @@ use dsync_core::Image;
 use dsync_engine::Store;
 use dsync_proto::{FailureKind, Received, Reply};
 
-use crate::conversation::{Step, Talk};
+use crate::conversation::{Keeps, Step, Talk};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::workspace::Workspace;
@@ -27,7 +27,7 @@ use build::check_config;
 use contents::Contents;
 use transfer::Transfer;
 
-pub(crate) use job::{AsContent, Given, Keep, Receiving};
+pub(crate) use job::{AsContent, Given, Peering, Receiving};
 pub(crate) use want::short;
 
 /// Takes an image from the source at the other end of the link.
@@ -38,7 +38,7 @@ pub(crate) fn receive(
     workspace: &Workspace,
 ) -> Result<Reply, EndpointError> {
     let mut held = store.list()?.images;
-    if what.exact.is_none() || !store.has_packages() {
+    if what.keeps == Keeps::Content || !store.has_packages() {
         survey::learn_configs(store, &mut held, std::slice::from_ref(&what.image))?;
     }
     let transfer = Transfer::of(store, &held, Talk::over(link), what, workspace)?;
@@ -68,14 +68,14 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     transfer.send_want(&plan)?;
     if plan.basis_ids.is_empty() {
         let own = transfer.read_own(&plan)?;
-        let exact = transfer.receive_stored(documents, &mut plan)?;
-        return cold::receive(transfer, &own, exact, &plan);
+        let form = transfer.receive_form(documents, &mut plan)?;
+        return cold::receive(transfer, &own, &form, &plan);
     }
     let (mut own, offer) = transfer.read_basis(&plan)?;
-    let exact = transfer.exact(documents, &offer, &mut plan)?;
+    let form = transfer.form(documents, &offer, &mut plan)?;
     let basis = transfer.agree(&offer, &own, &plan)?;
     let mut offered = transfer.receive_headers(basis, &plan)?;
-    if exact.is_none() {
+    if form.has_own_config() {
         check_config(&offered.config, transfer.image, &transfer.config)?;
     }
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
@@ -86,11 +86,11 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     let layers = offered.summary(&transfer.stack, &plan.states, &own);
     if transfer.what.dry_run {
         contents.skip(&offered, transfer.workspace)?;
-        return Ok(transfer.account(transfer.image.id, layers, exact.as_ref()));
+        return Ok(transfer.account(transfer.image.id, layers, &form));
     }
     let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;
-    let mut import = exact::begin(transfer.store, exact.as_ref(), transfer.config)?;
+    let mut import = form.begin(transfer.store, transfer.config)?;
     contents.build(&transfer.stack, &plan.states, &mut *import)?;
-    let id = transfer.commit(import, exact::config(exact.as_ref(), &offered.config))?;
-    Ok(transfer.account(id, layers, exact.as_ref()))
+    let id = transfer.commit(import, form.config(&offered.config))?;
+    Ok(transfer.account(id, layers, &form))
 }

@@ -7,14 +7,14 @@ use dsync_core::{Digest, Image, ImageId, LayerKey};
 use dsync_engine::{Import, Store};
 use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received, limits};
 
-use super::exact::{self, Documents, Exact};
-use super::job::{Keep, Receiving};
+use super::form::{self, Documents, Form};
+use super::job::{Peering, Receiving};
 use super::offered::{Basis, Offered};
 use super::want::Plan;
 use crate::conversation::headers::mode;
 use crate::conversation::parts::Candidates;
 use crate::conversation::want as wanted;
-use crate::conversation::{Step, Talk, documents, headers, offer, proof};
+use crate::conversation::{Keeps, Step, Talk, documents, headers, offer, proof};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::memory::Memory;
@@ -75,30 +75,37 @@ impl<'a> Transfer<'a> {
         &mut self,
         manifest: Option<Digest>,
     ) -> Result<Option<Documents>, EndpointError> {
-        let Some(keep) = self.what.exact else { return Ok(None) };
-        let link = self.talk.step(Step::Documents);
-        let package = documents::receive(link, self.image, &self.config, keep == Keep::Whole)?;
-        if let (Keep::Platform, Some(manifest)) = (keep, manifest)
-            && package.root() != manifest
-        {
-            let (root, platform) = (package.root(), &self.image.platform);
-            let reason = format!("the source sent {root} as the image of {platform}, not {manifest}");
-            return Err(EndpointError::AnotherImage(reason));
+        if self.what.keeps == Keeps::Content {
+            return Ok(None);
         }
-        if keep == Keep::Whole && manifest.is_some() && !package.shows(&self.config) {
-            let (id, config) = (self.image.id, self.config);
-            let reason =
-                format!("the image {id} has the config {config} for another platform than this host's");
-            return Err(EndpointError::AnotherImage(reason));
+        let keeps_all = self.what.keeps == Keeps::Id;
+        let link = self.talk.step(Step::Documents);
+        let package = documents::receive(link, self.image, &self.config, keeps_all)?;
+        match manifest {
+            Some(manifest) if !keeps_all && package.root() != manifest => {
+                let (root, platform) = (package.root(), &self.image.platform);
+                let reason = format!("the source sent {root} as the image of {platform}, not {manifest}");
+                return Err(EndpointError::AnotherImage(reason));
+            }
+            Some(_) if keeps_all && !package.shows(&self.config) => {
+                let (id, config) = (self.image.id, self.config);
+                let reason =
+                    format!("the image {id} has the config {config} for another platform than this host's");
+                return Err(EndpointError::AnotherImage(reason));
+            }
+            _ => {}
         }
         self.stack = package.stack();
-        let content = match &self.what.given {
-            Some(given) if !self.store.has_packages() => {
+        let content = match &self.what.peering {
+            Peering::Patch(given) if !self.store.has_packages() => {
                 (given.as_content)(&package, &self.config, &self.workspace.folder)
             }
             _ => None,
         };
-        Ok(Some(Documents { package, content }))
+        Ok(Some(match content {
+            Some(content) => Documents::Unpacked(package, content),
+            None => Documents::Exact(package),
+        }))
     }
 
     /// The image, if it is here.
@@ -129,15 +136,14 @@ impl<'a> Transfer<'a> {
             let reason = format!("an image of {layers} layers is refused: {most} are the most");
             return Err(EndpointError::Protocol(reason));
         }
-        let keeps_id = documents.filter(|documents| documents.content.is_none());
-        let states = match keeps_id {
-            Some(documents) => exact::states(self.store, self.held, &documents.package)?,
-            None => {
+        let (states, keeps_id) = match documents {
+            Some(Documents::Exact(package)) => (form::states(self.store, self.held, package)?, true),
+            _ => {
                 let held = survey::Held::of(self.store, self.held);
-                held.states_in(self.image, &self.stack)
+                (held.states_in(self.image, &self.stack), false)
             }
         };
-        Plan::of(states, self.held, &self.stack, self.what, keeps_id.is_some())
+        Plan::of(states, self.held, &self.stack, self.what, keeps_id)
     }
 
     pub(super) fn send_want(&mut self, plan: &Plan<'_>) -> Result<(), EndpointError> {
@@ -147,7 +153,7 @@ impl<'a> Transfer<'a> {
 
     /// No layers yet.
     fn layers(&self) -> Result<Layers<'a>, EndpointError> {
-        let cache = self.workspace.cache(self.talk.link(), self.what.whole);
+        let cache = self.workspace.cache(self.talk.link(), self.what.without_basis);
         Layers::new(self.store, self.workspace, cache)
     }
 
@@ -160,33 +166,36 @@ impl<'a> Transfer<'a> {
     }
 
     /// Receives how layers are stored, of an image that keeps its ID and has no basis.
-    pub(super) fn receive_stored(
+    pub(super) fn receive_form(
         &mut self,
         documents: Option<Documents>,
         plan: &mut Plan<'_>,
-    ) -> Result<Option<Exact>, EndpointError> {
+    ) -> Result<Form, EndpointError> {
         if documents.is_none() {
-            return Ok(None);
+            return Ok(Form::Content);
         }
         let offer = offer::receive(self.talk.step(Step::Offer), 0)?;
-        self.exact(documents, &offer, plan)
+        self.form(documents, &offer, plan)
     }
 
-    /// Takes over how the source has the layers stored, of an image that keeps its ID.
-    pub(super) fn exact(
+    /// Decides how the image is made, by how the source has its layers stored.
+    pub(super) fn form(
         &mut self,
         documents: Option<Documents>,
         offer: &Offer,
         plan: &mut Plan<'_>,
-    ) -> Result<Option<Exact>, EndpointError> {
-        let exact = |documents| Exact::new(documents, &offer.stored, &mut self.stack, plan);
-        documents.map(exact).transpose()
+    ) -> Result<Form, EndpointError> {
+        Form::new(documents, &offer.stored, &mut self.stack, plan)
     }
 
     /// Reads the basis, and the layers that are built from elsewhere in the store, while the source reads what it has of
     /// the basis. Returns the layers, and what the source offers.
     pub(super) fn read_basis(&mut self, plan: &Plan<'_>) -> Result<(Layers<'a>, Offer), EndpointError> {
-        let (held, key) = (self.held, self.what.key);
+        let held = self.held;
+        let key = match &self.what.peering {
+            Peering::Live { key } => Some(*key),
+            Peering::Patch(_) => None,
+        };
         let mut own = self.layers()?;
         let of_image: HashSet<LayerKey> = self.stack.iter().copied().collect();
         let keeps = |key: &LayerKey| !of_image.contains(key) || plan.local.contains(key);
@@ -233,7 +242,7 @@ impl<'a> Transfer<'a> {
         basis: Basis,
         plan: &Plan<'_>,
     ) -> Result<Offered, EndpointError> {
-        let (mode, memory) = (mode(self.what.whole), self.memory);
+        let (mode, memory) = (mode(self.what.without_basis), self.memory);
         let link = self.talk.step(Step::Headers);
         let headers = headers::receive(link, &plan.missing, &listings(&basis.shelves), mode, memory)?;
         Ok(Offered::new(headers, basis))
@@ -267,8 +276,8 @@ impl<'a> Transfer<'a> {
     }
 
     /// The account of a transfer.
-    pub(super) fn account(&self, id: ImageId, layers: Vec<LayerOutcome>, exact: Option<&Exact>) -> Received {
-        let packed_again = exact.map_or(0, |exact| exact.packed_again(&self.stack, &layers));
+    pub(super) fn account(&self, id: ImageId, layers: Vec<LayerOutcome>, form: &Form) -> Received {
+        let packed_again = form.packed_again(&self.stack, &layers);
         Received { id: *id.as_bytes(), layers, was_there: false, packed_again }
     }
 }

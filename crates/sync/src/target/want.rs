@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use dsync_core::{DiffId, Image, LayerKey};
 use dsync_proto::{LayerState, Need, ShortId, limits};
 
-use super::job::{Given, Receiving};
+use super::job::{Given, Peering, Receiving};
+use crate::conversation::Keeps;
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 
@@ -32,10 +33,10 @@ impl<'a> Plan<'a> {
         what: &Receiving,
         keeps_id: bool,
     ) -> Result<Self, EndpointError> {
-        if let Some(given) = &what.given {
-            return Plan::given(states, held, stack, (given, what.exact.is_some() && keeps_id));
+        if let Peering::Patch(given) = &what.peering {
+            return Plan::given(states, held, stack, given, keeps_id);
         }
-        if what.whole {
+        if what.without_basis {
             // What this side has in another chain is not looked for either.
             states.iter_mut().filter(|state| **state == LayerState::Local).for_each(|state| {
                 *state = LayerState::Missing;
@@ -43,7 +44,8 @@ impl<'a> Plan<'a> {
         }
         let of_state = |state| distinct(stack, &states, state);
         let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
-        let basis = if what.whole || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
+        let basis =
+            if what.without_basis || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
         let basis_ids = order(&basis);
         Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids })
     }
@@ -54,12 +56,11 @@ impl<'a> Plan<'a> {
             |key: &LayerKey| stack.iter().position(|other| other == key).and_then(|at| at.try_into().ok());
         Need::Layers {
             layers: self.missing.iter().filter_map(position).collect(),
-            whole: what.whole,
+            without_basis: what.without_basis,
             basis: self.basis_ids.iter().map(short).collect(),
-            local: if what.exact.is_some() {
-                self.described.iter().filter_map(position).collect()
-            } else {
-                Vec::new()
+            described: match what.keeps {
+                Keeps::Content => Vec::new(),
+                Keeps::Id | Keeps::Manifest(_) => self.described.iter().filter_map(position).collect(),
             },
         }
     }
@@ -69,12 +70,13 @@ impl<'a> Plan<'a> {
         mut states: Vec<LayerState>,
         held: &'a [Image],
         stack: &[LayerKey],
-        (given, exact): (&Given, bool),
+        given: &Given,
+        keeps_id: bool,
     ) -> Result<Self, EndpointError> {
         let key = |layer: &u32| stack.get(usize::try_from(*layer).ok()?).copied();
         let all = |layers: &[u32]| layers.iter().map(key).collect::<Option<Vec<LayerKey>>>();
         let (missing, described) = all(&given.layers)
-            .zip(all(&given.local))
+            .zip(all(&given.described))
             .ok_or_else(|| EndpointError::Patch("the patch names layers that its image has not".into()))?;
         let mut basis: Vec<&Image> = Vec::new();
         for diff_id in &given.basis {
@@ -96,7 +98,7 @@ impl<'a> Plan<'a> {
                         "this host lacks layer {key}, which the patch takes for granted"
                     )));
                 }
-                (LayerState::Local, false) if exact && !described.contains(key) => {
+                (LayerState::Local, false) if keeps_id && !described.contains(key) => {
                     return Err(EndpointError::NoBasis(format!(
                         "this host keeps layer {key} in another form than the patch was made against: one that \
                          was made with --identity content fits"
@@ -173,9 +175,13 @@ mod tests {
 
     /// What comes of a patch with layers 2 and 3 of an image, which tells how layer 1 is stored.
     fn given(states: [LayerState; 4], held: &[Image], exact: bool) -> Result<Plan<'_>, EndpointError> {
-        let given =
-            Given { layers: vec![2, 3], local: vec![1], basis: ids(&["a", "b"]), as_content: |_, _, _| None };
-        Plan::given(states.to_vec(), held, &keys(&["a", "b", "c", "d"]), (&given, exact))
+        let given = Given {
+            layers: vec![2, 3],
+            described: vec![1],
+            basis: ids(&["a", "b"]),
+            as_content: |_, _, _| None,
+        };
+        Plan::given(states.to_vec(), held, &keys(&["a", "b", "c", "d"]), &given, exact)
     }
 
     #[test]
@@ -202,8 +208,8 @@ mod tests {
         assert!(said([Shared, Missing, Missing, Missing], &held).unwrap().contains("takes for granted"));
         assert!(said([Shared, Shared, Missing, Missing], &held[..1]).unwrap().contains("builds on"));
         let given =
-            Given { layers: vec![4], local: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
-        let plan = Plan::given(vec![Shared; 4], &held, &keys(&["a", "b", "c", "d"]), (&given, false));
+            Given { layers: vec![4], described: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
+        let plan = Plan::given(vec![Shared; 4], &held, &keys(&["a", "b", "c", "d"]), &given, false);
         assert!(matches!(plan, Err(EndpointError::Patch(_))));
     }
 }

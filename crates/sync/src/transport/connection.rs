@@ -28,7 +28,7 @@ pub(crate) struct Dialled {
     /// Bytes from the agent.
     pub(crate) received: Arc<AtomicU64>,
     /// There is no agent: layers go whole.
-    pub(crate) whole: bool,
+    pub(crate) agentless: bool,
     pub(crate) served: Served,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn dial_agent(
     sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
     let output = Cursor::new(greeting.rest).chain(output);
     let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received), &interrupt);
-    Ok(Dialled { link, pipe: Some(pipe), sent, received, whole: false, served: Served::default() })
+    Ok(Dialled { link, pipe: Some(pipe), sent, received, agentless: false, served: Served::default() })
 }
 
 /// Why a connection ended on which the agent had answered.

@@ -124,7 +124,7 @@ fn as_the_client() {
         direction: told.direction,
         options,
         caches: told.place.join("client"),
-        whole: false,
+        agentless: false,
     };
     let mut session = connect(client, wire(stream), Arc::new(())).unwrap();
     let report = session.report(&[]).unwrap();

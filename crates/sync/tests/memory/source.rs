@@ -62,7 +62,7 @@ fn refused(test: &str, how: fn(&mut Evil) -> Done) {
             direction: Direction::Push,
             options: options(source.spec()),
             caches: caches.path().to_owned(),
-            whole: false,
+            agentless: false,
         };
         let ran = connect(client_end, wire(client), Arc::new(())).and_then(|mut session| {
             let report = session.report(&[])?;
@@ -76,7 +76,8 @@ fn refused(test: &str, how: fn(&mut Evil) -> Done) {
 }
 
 fn need(evil: &mut Evil, layers: Vec<u32>, basis: usize) -> Done {
-    let need = Need::Layers { layers, whole: false, basis: vec![[1; 5]; basis], local: Vec::new() };
+    let need =
+        Need::Layers { layers, without_basis: false, basis: vec![[1; 5]; basis], described: Vec::new() };
     evil.peer(&Peer::Need(need))
 }
 
@@ -90,7 +91,8 @@ fn a_layer_that_is_asked_for_again_and_again_is_refused() {
 #[test]
 fn more_layers_than_an_image_has_are_refused() {
     refused("source::more_layers_than_an_image_has_are_refused", |evil| {
-        let few = Need::Layers { layers: vec![0], whole: false, basis: Vec::new(), local: Vec::new() };
+        let few =
+            Need::Layers { layers: vec![0], without_basis: false, basis: Vec::new(), described: Vec::new() };
         let payload = encode(&Peer::Need(few)).unwrap();
         let [begin @ .., 1, 0, 0, 0, 0] = &payload[..] else { panic!("it ends otherwise: {payload:?}") };
         let count = PEER - 100;
@@ -148,7 +150,7 @@ fn a_survey_of_nothing_does_not_fill_memory() {
             direction: Direction::Push,
             options: options(source.spec()),
             caches: caches.path().to_owned(),
-            whole: false,
+            agentless: false,
         };
         let ran = connect(client_end, wire(client), Arc::new(()))
             .and_then(|mut session| session.report(&[]).map(drop));

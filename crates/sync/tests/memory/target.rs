@@ -96,7 +96,7 @@ fn run(target: &Layout, list: Reply, dry_run: bool, how: Attack) -> Error {
         direction: Direction::Pull,
         options: options(target.spec()),
         caches: caches.path().to_owned(),
-        whole: false,
+        agentless: false,
     };
     let ran = connect(client_end, wire(client), Arc::new(())).and_then(|mut session| {
         let report = session.report(&[])?;
@@ -440,7 +440,7 @@ fn run_raw(payload: impl FnOnce() -> Vec<u8> + Send + 'static) -> Error {
         direction: Direction::Pull,
         options: options(target.spec()),
         caches: caches.path().to_owned(),
-        whole: false,
+        agentless: false,
     };
     let ran =
         connect(client_end, wire(client), Arc::new(())).and_then(|mut session| session.report(&[]).map(drop));

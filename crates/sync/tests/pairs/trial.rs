@@ -185,7 +185,7 @@ impl<'a> Trial<'a> {
             direction,
             options: self.options(local),
             caches: self.path("here"),
-            whole: self.pair.run.way == Way::Whole,
+            agentless: self.pair.run.way == Way::Whole,
         };
         let ran = connect(client_end, wire(client), Arc::new(()))
             .map_err(|error| Failure::Run(said(error)))

@@ -45,8 +45,8 @@ fn record(scenario: &Scenario, direction: Direction, identity: Identity) -> Opti
         let mut options = options(here);
         options.identity = identity;
         let remote = Remote::Layout(there.store());
-        let whole = false;
-        let client_end = Client { remote, direction, options, caches: here.path("caches"), whole };
+        let agentless = false;
+        let client_end = Client { remote, direction, options, caches: here.path("caches"), agentless };
         let mut session = connect(client_end, client, Arc::new(())).ok()?;
         let report = session.report(&[]).ok()?;
         report.entries.iter().try_for_each(|entry| session.sync(entry, &[], false).ok().map(drop))

@@ -144,7 +144,7 @@ fn client(input: &[u8]) {
             direction: Direction::Pull,
             options: options(&host),
             caches: host.path("caches"),
-            whole: false,
+            agentless: false,
         };
         let Ok(mut session) = connect(client, wire(here), Arc::new(())) else { return };
         let Ok(report) = session.report(&[]) else { return };

@@ -47,29 +47,30 @@ fn an_image_is_taken_under_its_name_and_the_others_that_were_asked_for() {
     assert_eq!(outcome.unwrap().id, ImageId::from_bytes([7; 32]));
     assert_eq!(receives.len(), 1);
     assert_eq!(receives[0].names, ["img:1", "also:1"]);
-    assert!(!receives[0].whole && !receives[0].dry_run);
+    assert!(!receives[0].without_basis && !receives[0].dry_run);
     assert_eq!(warnings, [""; 0]);
 }
 
 #[test]
-fn a_layer_that_came_out_wrong_is_sent_whole_once() {
-    let whole = |receives: &[Receive]| receives.iter().map(|receive| receive.whole).collect::<Vec<_>>();
+fn a_layer_that_came_out_wrong_is_sent_without_a_basis_once() {
+    let without_basis =
+        |receives: &[Receive]| receives.iter().map(|receive| receive.without_basis).collect::<Vec<_>>();
     let (outcome, receives, warnings) = pull(vec![failed(FailureKind::Mismatch), received()]);
     assert!(outcome.is_ok());
-    assert_eq!(whole(&receives), [false, true]);
-    assert_eq!(warnings, ["a layer came out wrong; sending it whole"]);
+    assert_eq!(without_basis(&receives), [false, true]);
+    assert_eq!(warnings, ["a layer came out with another diff id; sending the layers again without a basis"]);
     assert_ne!(receives[0].key, receives[1].key, "each try has a key of its own");
 
     let (outcome, receives, warnings) = pull(vec![failed(FailureKind::Mismatch); 2]);
     assert_eq!(kind(outcome), Some(FailureKind::Mismatch));
-    assert_eq!((whole(&receives), warnings.len()), (vec![false, true], 1));
+    assert_eq!((without_basis(&receives), warnings.len()), (vec![false, true], 1));
 }
 
 #[test]
 fn where_the_target_changed_meanwhile_it_is_tried_once_more() {
     let (outcome, receives, warnings) = pull(vec![failed(FailureKind::Changed), received()]);
     assert!(outcome.is_ok());
-    assert!(receives.len() == 2 && receives.iter().all(|receive| !receive.whole));
+    assert!(receives.len() == 2 && receives.iter().all(|receive| !receive.without_basis));
     assert_eq!(warnings, ["an image was removed from the target meanwhile; once more"]);
     let (outcome, receives, _) = pull(vec![failed(FailureKind::Changed); 2]);
     assert_eq!((kind(outcome), receives.len()), (Some(FailureKind::Changed), 2));
