@@ -5,10 +5,13 @@ use std::ops::Range;
 
 use dsync_core::{DiffId, pax};
 
-use super::{
-    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, LayerIndex, RecordKind, View,
-    canonical_number, records,
-};
+use super::builder::Builder;
+use super::contents::{CONTENT_MAX, Content};
+use super::cursor::{Cursor, Group};
+use super::fields::{Field, Fields, canonical_number};
+use super::index::LayerIndex;
+use super::pax_records::records;
+use super::records::{RecordKind, View};
 use crate::ContentId;
 
 /// The mtime in place of any other.
