@@ -8,8 +8,8 @@ use std::io;
 use std::iter;
 
 use dsync_delta::ChunkRef;
+use dsync_delta::batching::ChunkRange;
 use dsync_delta::header_delta::Literal;
-use dsync_delta::plan::Run;
 
 /// Bytes of the first batch of a layer; each has room for twice as many as the one before, up to the limit.
 const FIRST_BATCH: u64 = 4 << 20;
@@ -26,6 +26,6 @@ pub(crate) fn batch_limits(most: u32) -> impl Iterator<Item = u64> {
 }
 
 /// There is nothing old.
-pub(crate) fn no_old(_: &Run, _: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn no_old(_: &ChunkRange, _: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
