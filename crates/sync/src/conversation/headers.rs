@@ -37,7 +37,7 @@ pub(crate) fn put_config(config: &[u8], out: &mut dyn Write) -> io::Result<()> {
 
 /// How contents are told in columns.
 pub(crate) fn mode(whole: bool) -> Mode {
-    if whole { Mode::Whole } else { Mode::Known }
+    if whole { Mode::Literals } else { Mode::References }
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(crate) fn ask_for(
         cuts.push(&read(*literal)?, most);
     }
     link.send_peer(&Peer::Question { question: cuts.counts() }).map_err(EndpointError::io(LOST))?;
-    let known = ask(link, Requester::low(cuts.items()))?;
+    let known = ask(link, Requester::narrow(cuts.items()))?;
     let checks = await_checks(link, asked.len())?;
 
     let mut mistaken = Wanted::none(asked.len());
@@ -161,7 +161,7 @@ pub(crate) fn answer_for(
         found.cuts.push(&bytes, usize::MAX);
     }
     let counts = await_question(link)?;
-    let mut responder = Responder::low(found.cuts.items());
+    let mut responder = Responder::narrow(found.cuts.items());
     answer(link, &mut responder)?;
     let items = responder.items();
     found.matches = responder.finish()?;

@@ -43,7 +43,7 @@ pub(crate) fn build(
 ) -> Result<(), EndpointError> {
     // The store only sees that its writer failed; why is kept here.
     let mut failed: Option<JoinError> = None;
-    let result = import.layer(&recipe.listing.diff_id, recipe.listing.len, &mut |out| {
+    let result = import.layer(&recipe.index.diff_id, recipe.index.len, &mut |out| {
         join(recipe, contents, out).map_err(|error| {
             failed = Some(error);
             io::Error::other("the layer could not be built")

@@ -99,7 +99,7 @@ impl Offered {
     }
 
     fn new_layers(&self) -> Vec<&LayerIndex> {
-        self.recipes.iter().map(|recipe| &recipe.listing).collect()
+        self.recipes.iter().map(|recipe| &recipe.index).collect()
     }
 
     /// Tells the source of which literals parts may be here, and which are.
@@ -185,7 +185,7 @@ impl Offered {
                     })
                 }));
             }
-            recipe.listing = listing;
+            recipe.index = listing;
         }
         self.literals = literals;
         self.basis.extend(shared);
@@ -193,7 +193,7 @@ impl Offered {
 
     /// A layer that is built of what was offered.
     pub(crate) fn layer(&self, diff_id: &DiffId) -> Option<&Assembly> {
-        self.recipes.iter().find(|recipe| recipe.listing.diff_id == *diff_id)
+        self.recipes.iter().find(|recipe| recipe.index.diff_id == *diff_id)
     }
 
     /// The contents of the basis that the layers are made of.
@@ -223,7 +223,7 @@ impl Offered {
         let layer = |(diff_id, &state): (&DiffId, &LayerState)| {
             let unseen = seen.insert(*diff_id);
             match (state, self.layer(diff_id), own.kept(diff_id)) {
-                (LayerState::Missing, Some(Assembly { listing, origins }), _) if unseen => {
+                (LayerState::Missing, Some(Assembly { index: listing, origins }), _) if unseen => {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();
@@ -249,7 +249,7 @@ pub(crate) fn next_layer(
         }
         error => EndpointError::from(error),
     })?;
-    let got = recipe.listing.diff_id;
+    let got = recipe.index.diff_id;
     match got == *diff_id {
         true => Ok(recipe),
         false => Err(EndpointError::Protocol(format!("the source offers layer {got} instead of {diff_id}"))),
