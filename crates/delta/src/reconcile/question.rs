@@ -1,9 +1,11 @@
 //! Encodes the questions of a reconciliation.
 
-use super::{ITEMS_MAX, Item, ReconcileError, Width};
 use dsync_core::varint;
 
-/// Nothing of [`ITEMS_MAX`] items has more levels.
+use super::error::ReconcileError;
+use super::item::{ITEMS_MAX, Item, Width};
+
+/// The most levels of a tree of [`ITEMS_MAX`] items.
 const LEVELS: usize = 24;
 
 /// Does the other side have these nodes?
@@ -87,6 +89,6 @@ fn number_of(bytes: &[u8]) -> u64 {
 }
 
 fn number(bytes: &mut &[u8]) -> Result<usize, ReconcileError> {
-    let number = varint::read(bytes).map_err(|_| ReconcileError::Question("it ends early"))?;
+    let number = varint::read(bytes).map_err(|_| ReconcileError::Question("it is truncated"))?;
     number.and_then(|number| usize::try_from(number).ok()).ok_or(ReconcileError::Question("no number"))
 }

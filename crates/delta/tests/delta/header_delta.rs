@@ -1,12 +1,12 @@
 //! Columns: whatever the basis is, the layer comes out as it was; and hostile bytes are refused.
 
-use crate::support::{LIMITS, Layer, tell};
+use crate::support::{LIMITS, Layer, encode};
 use crate::tars::{END, Item, body, build, entry, items};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::{Decoder, Encoder, HeaderDeltaError, Limits, Mode};
 use proptest::prelude::*;
 
-const MODES: [Mode; 3] = [Mode::Whole, Mode::Known, Mode::Full];
+const MODES: [Mode; 3] = [Mode::Literals, Mode::References, Mode::WithIds];
 
 fn layers(of: &[Vec<Item>]) -> Vec<Layer> {
     of.iter().map(|items| Layer::new(build(items))).collect()
@@ -24,7 +24,7 @@ proptest! {
         // Something of the basis comes again.
         new.extend(basis.first().map(|layer| Layer::new([&layer.bytes[..], &END].concat())));
         for mode in MODES {
-            tell(&basis, &new, mode);
+            encode(&basis, &new, mode);
         }
     }
 
@@ -36,27 +36,27 @@ proptest! {
         mode in prop::sample::select(&MODES[..]),
     ) {
         let basis = layers(&[basis]);
-        let listings: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.listing).collect();
-        let mut told = Vec::new();
-        Encoder::new(&listings, mode).layer(&Layer::new(build(&new)).listing, &mut told).unwrap();
+        let indexes: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.index).collect();
+        let mut encoded = Vec::new();
+        Encoder::new(&indexes, mode).layer(&Layer::new(build(&new)).index, &mut encoded).unwrap();
         for (at, value) in flips {
-            let at = at.index(told.len());
-            told[at] = value;
+            let at = at.index(encoded.len());
+            encoded[at] = value;
         }
-        if let Ok(assembly) = Decoder::new(&listings, mode, LIMITS).layer(&mut &told[..]) {
-            let contents = assembly.listing.contents();
+        if let Ok(assembly) = Decoder::new(&indexes, mode, LIMITS).layer(&mut &encoded[..]) {
+            let contents = assembly.index.contents();
             prop_assert_eq!(contents.len(), assembly.origins.len());
-            prop_assert!(contents.iter().all(|content| content.at + content.len <= assembly.listing.len));
+            prop_assert!(contents.iter().all(|content| content.at + content.len <= assembly.index.len));
         }
-        LayerIndex::read(&mut &told[..], usize::MAX).ok();
+        LayerIndex::read(&mut &encoded[..], usize::MAX).ok();
     }
 
     #[test]
     fn columns_that_end_early_are_refused(new in items(), cut in any::<prop::sample::Index>()) {
-        let mut told = Vec::new();
-        Encoder::new(&[], Mode::Known).layer(&Layer::new(build(&new)).listing, &mut told).unwrap();
-        let end = cut.index(told.len());
-        prop_assert!(Decoder::new(&[], Mode::Known, LIMITS).layer(&mut &told[..end]).is_err());
+        let mut encoded = Vec::new();
+        Encoder::new(&[], Mode::References).layer(&Layer::new(build(&new)).index, &mut encoded).unwrap();
+        let end = cut.index(encoded.len());
+        prop_assert!(Decoder::new(&[], Mode::References, LIMITS).layer(&mut &encoded[..end]).is_err());
     }
 }
 
@@ -80,30 +80,30 @@ fn rebuilt(mtime: u64, changed: u32) -> Layer {
 #[test]
 fn a_rebuilt_layer_costs_no_names_and_no_ids() {
     let (old, new) = (rebuilt(1_700_000_000, 1), rebuilt(1_700_009_999, 2));
-    let (told, literals) = tell(&[old], &[new], Mode::Known);
+    let (encoded, literals) = encode(&[old], &[new], Mode::References);
     assert_eq!(literals.len(), 1);
     assert_eq!((literals[0].content, literals[0].len, literals[0].uses), (7, 1000, 1));
     // Hardly any of it is not zero, so it compresses to next to nothing.
-    assert!(told.iter().filter(|byte| **byte > 1).count() < 80, "{}", told.len());
-    let names = told.windows(6).any(|window| window == b"module");
+    assert!(encoded.iter().filter(|byte| **byte > 1).count() < 80, "{}", encoded.len());
+    let names = encoded.windows(6).any(|window| window == b"module");
     assert!(!names);
 }
 
 #[test]
 fn whole_means_no_references() {
     let layer = || rebuilt(1, 1);
-    let (_, literals) = tell(&[layer()], &[layer(), layer()], Mode::Whole);
+    let (_, literals) = encode(&[layer()], &[layer(), layer()], Mode::Literals);
     assert_eq!(literals.len(), 400);
-    let (_, literals) = tell(&[], &[layer(), layer()], Mode::Known);
+    let (_, literals) = encode(&[], &[layer(), layer()], Mode::References);
     assert_eq!(literals.len(), 200);
     assert!(literals.iter().all(|literal| literal.uses == 2));
 }
 
 #[test]
 fn limits_are_kept() {
-    let mut told = Vec::new();
-    Encoder::new(&[], Mode::Known).layer(&rebuilt(1, 1).listing, &mut told).unwrap();
-    let with = |limits| Decoder::new(&[], Mode::Known, limits).layer(&mut &told[..]).map(drop);
+    let mut encoded = Vec::new();
+    Encoder::new(&[], Mode::References).layer(&rebuilt(1, 1).index, &mut encoded).unwrap();
+    let with = |limits| Decoder::new(&[], Mode::References, limits).layer(&mut &encoded[..]).map(drop);
     with(LIMITS).unwrap();
     for limits in
         [Limits { len: 1000, ..LIMITS }, Limits { entries: 100, ..LIMITS }, Limits { memory: 1000, ..LIMITS }]
@@ -160,18 +160,18 @@ proptest! {
         let old: Vec<Layer> = old.iter().map(|files| tar(files, 1_700_000_000)).collect();
         let new: Vec<Layer> = new.iter().map(|files| tar(files, 1_700_086_400)).collect();
         for mode in MODES {
-            tell(&old, &new, mode);
+            encode(&old, &new, mode);
         }
     }
 }
 
 /// The one layer against the other, after the diff id.
 fn hex(old: &[Layer], new: &Layer, mode: Mode) -> String {
-    let old: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.listing).collect();
-    let mut told = Vec::new();
-    Encoder::new(&old, mode).layer(&new.listing, &mut told).unwrap();
-    assert_eq!(told[..32], *new.listing.digest.as_bytes());
-    told[32..].iter().map(|byte| format!("{byte:02x}")).collect()
+    let old: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.index).collect();
+    let mut encoded = Vec::new();
+    Encoder::new(&old, mode).layer(&new.index, &mut encoded).unwrap();
+    assert_eq!(encoded[..32], *new.index.digest.as_bytes());
+    encoded[32..].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of the format; a change of them is another protocol.
@@ -200,7 +200,7 @@ fn the_bytes_are_pinned() {
         "003000",                                   // flag
         "007573746172202000",                       // magic
     ];
-    assert_eq!(hex(&[], &layer, Mode::Full), expected.concat());
+    assert_eq!(hex(&[], &layer, Mode::WithIds), expected.concat());
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_bytes_against_a_basis_are_pinned() {
         "0000000000",                               // Shape: as in the basis, or as before
         "00000101",                                 // Mask: the names of the new ones
         "00000000",                                 // Size: those of the contents
-        "02010002",     // Mtime: told; as before for its old one; as the last; told
+        "02010002",     // Mtime: encoded; as before for its old one; as the last; encoded
         "90c49fd50c0f", // MtimeDelta: from 0; 8 seconds back
         "00000000",     // Body
         "0000000001",   // Tail
@@ -245,5 +245,176 @@ fn the_bytes_against_a_basis_are_pinned() {
         "04632e707900", // name: drop 4 bytes, add "c.py"
         "04652e6a7300", // drop 4 bytes, add "e.js"
     ];
-    assert_eq!(hex(&[old], &new, Mode::Known), expected.concat());
+    assert_eq!(hex(&[old], &new, Mode::References), expected.concat());
+}
+
+/// The fields of a header: where each begins, and its bytes.
+const FIELDS: [(usize, usize); 15] = [
+    (0, 100),
+    (100, 8),
+    (108, 8),
+    (116, 8),
+    (124, 12),
+    (136, 12),
+    (156, 1),
+    (157, 100),
+    (257, 8),
+    (265, 32),
+    (297, 32),
+    (329, 8),
+    (337, 8),
+    (345, 155),
+    (500, 12),
+];
+
+/// A header with this value in a field, a content that has as many bytes as it says, and the end.
+fn with_field((at, width): (usize, usize), value: &[u8], seed: u32) -> Layer {
+    let mut file = entry(b'0', &body(600, seed));
+    file[at..at + width].fill(0);
+    file[at..at + value.len()].copy_from_slice(value);
+    crate::tars::seal(file.first_chunk_mut().unwrap());
+    Layer::new([&file[..], &END].concat())
+}
+
+#[test]
+fn every_field_survives_with_any_value_in_every_mode() {
+    for field in FIELDS {
+        let (_, width) = field;
+        let values: [&[u8]; 8] = [
+            b"",
+            b"1",
+            &[1; 155][..width],
+            &[0xff; 155][..width],
+            &[&[b'x'; 154][..width - 1], &[2]].concat(),
+            // Zeros within; what is written with escapes.
+            &[&[7; 155][..width / 2], &[0, 1, 0, 1, 2][..(width - width / 2).min(5)]].concat(),
+            &b"0000644\x000001750\x00\x30\x30"[..width.min(16)],
+            &b"           7"[..width.min(12)],
+        ];
+        for (number, value) in values.into_iter().enumerate() {
+            let old = with_field(field, values[(number + 1) % values.len()], 1);
+            let (same, changed) = (with_field(field, value, 1), with_field(field, value, 2));
+            for mode in MODES {
+                encode(&[], std::slice::from_ref(&same), mode);
+                encode(&[old.clone(), same.clone()], &[changed.clone(), same.clone()], mode);
+                encode(&[old.clone()], &[same.clone(), changed.clone()], mode);
+            }
+        }
+    }
+}
+
+#[test]
+fn checksums_of_either_style_and_of_none_survive() {
+    let sum = |layer: &Layer| layer.bytes[..512].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    let layer = with_field((0, 100), b"name", 1);
+    let own: u64 = layer.bytes[148..156].iter().map(|byte| u64::from(*byte)).sum();
+    let right = sum(&layer) - own + 8 * 32;
+    for checksum in [
+        format!("{right:06o}\0 "),
+        format!("{right:07o}\0"),
+        // Written otherwise, signed, and wrong: no header to the index.
+        format!(" {right:05o}\0 "),
+        format!("{right:06o} \0"),
+        format!("{:06o}\0 ", right + 1),
+        "        ".to_owned(),
+    ] {
+        let mut bytes = layer.bytes.clone();
+        bytes[148..156].copy_from_slice(checksum.as_bytes());
+        let new = Layer::new(bytes);
+        for mode in MODES {
+            encode(&[], std::slice::from_ref(&new), mode);
+            encode(&[layer.clone()], std::slice::from_ref(&new), mode);
+        }
+    }
+}
+
+/// A pax header with this body, before a file of this mtime.
+fn with_pax(records: &[u8], mtime: &[u8]) -> Vec<u8> {
+    let mut file = entry(b'0', &body(200, 5));
+    file[136..136 + mtime.len()].copy_from_slice(mtime);
+    crate::tars::seal(file.first_chunk_mut().unwrap());
+    [entry(b'x', records), file].concat()
+}
+
+#[test]
+fn pax_records_and_times_of_any_form_survive() {
+    let bodies: [&[u8]; 14] = [
+        b"13 mtime=1.5\n",
+        b"13 mtime=2.5\n",
+        b"20 mtime=1700000000\n",
+        b"30 mtime=1700000000.123456789\n",
+        b"31 mtime=-1700000000.123456789\n",
+        // Times that are not in their shortest form, or too long for one.
+        b"15 mtime=01.50\n",
+        b"16 mtime=+1.50\n",
+        b"12 mtime=-0\n",
+        b"28 mtime=9999999999999999.5\n",
+        b"38 mtime=1.1234567890123456789012345\n",
+        // Several records, with the same key, without a value, and with zeros.
+        b"13 mtime=1.5\n13 atime=2.5\n13 mtime=3.5\n",
+        b"9 comment=\n14 user=a\0b\x01\n",
+        // No records: a wrong length, no line end, nothing.
+        b"99 mtime=1.5\n",
+        b"",
+    ];
+    let mtimes: [&[u8]; 4] = [b"00000000001", b"14524770400", b"1", b"\x80\0\0\0\0\0\0\0\x65\x53\xf1\0"];
+    let tar = |order: &[usize]| {
+        let entries = order.iter().map(|number| with_pax(bodies[*number], mtimes[number % mtimes.len()]));
+        Layer::new([entries.collect::<Vec<_>>().concat(), END.to_vec()].concat())
+    };
+    let all: Vec<usize> = (0..bodies.len()).collect();
+    let reversed: Vec<usize> = all.iter().rev().copied().collect();
+    let twice: Vec<usize> = all.iter().flat_map(|number| [*number, *number]).collect();
+    let (all, reversed, twice) = (tar(&all), tar(&reversed), tar(&twice));
+    for mode in MODES {
+        encode(&[], &[all.clone(), reversed.clone(), twice.clone()], mode);
+        encode(&[all.clone()], &[reversed.clone(), twice.clone()], mode);
+        encode(&[reversed.clone(), all.clone()], &[all.clone(), twice.clone()], mode);
+    }
+    // Whatever follows whatever: each transition once.
+    for first in 0..bodies.len() {
+        for second in 0..bodies.len() {
+            encode(&[], &[tar(&[first, second])], Mode::References);
+        }
+    }
+}
+
+#[test]
+fn more_kinds_and_times_than_are_remembered_survive() {
+    let mut bytes = Vec::new();
+    for number in 0..5000_usize {
+        let mut file = entry(b'0', if number % 3 == 0 { b"" } else { b"some bytes" });
+        let name = format!("file.x{}", number % 4200);
+        file[..100].fill(0);
+        file[..name.len()].copy_from_slice(name.as_bytes());
+        file[136..147].copy_from_slice(format!("{:011o}", 1_700_000_000 + number * 7919 % 977).as_bytes());
+        crate::tars::seal(file.first_chunk_mut().unwrap());
+        if number % 50 == 0 {
+            // A key of its own with a time: only the first are remembered.
+            let value = format!("user.time{number:04}={number}.5\n");
+            let len = value.len() + 3;
+            bytes.extend(entry(b'x', format!("{len} {value}").as_bytes()));
+        }
+        bytes.extend(file);
+    }
+    let (old, new) = (Layer::new(bytes[..bytes.len() / 2].to_vec()), Layer::new(bytes));
+    for mode in MODES {
+        encode(&[], std::slice::from_ref(&new), mode);
+        encode(&[old.clone()], &[new.clone(), old.clone()], mode);
+    }
+}
+
+#[test]
+fn a_layer_of_many_sections_survives() {
+    // Raw bytes of 16 MiB that are no content: between headers, where nothing is padded.
+    let mut bytes = Vec::new();
+    for number in 0..20 {
+        bytes.extend(entry(b'L', &body((1 << 20) - 100 * number, number as u32)));
+    }
+    bytes.extend(entry(b'0', &body(1000, 1)));
+    let layer = Layer::new(bytes);
+    let (encoded, _) = encode(&[], std::slice::from_ref(&layer), Mode::References);
+    assert!(encoded.len() > 20 << 20);
+    let (encoded, _) = encode(&[layer.clone()], &[layer], Mode::References);
+    assert!(encoded.len() < 1000, "{}", encoded.len());
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
-use dsync_delta::plan::{Batch, Run};
+use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_exe::Addresses;
 use dsync_proto::limits;
 
@@ -31,13 +31,14 @@ impl Candidates {
         for batch in batches {
             for (run, pair) in batch.new.iter().zip(batch.pairs()) {
                 let Some(pair) = pair else { continue };
-                let file_of = |shelves, run: &Run| FileSpan::of(shelves, run.layer(), run.contents().start);
+                let file_of =
+                    |shelves, run: &ChunkRange| FileSpan::of(shelves, run.layer(), run.contents().start);
                 let versions = (file_of(old, &batch.old[pair]), file_of(new, run));
                 let (Some(old_file), Some(new_file)) = versions else { continue };
                 let fits = old_file.len.saturating_add(new_file.len) <= memory / MEMORY;
                 let is_long = old_file.len.min(new_file.len) >= LEAST;
                 let mut is_first = || seen.insert((old_file.layer, old_file.contents.start));
-                if found.len() == limits::PLANNED
+                if found.len() == limits::ADDRESS_MAP_COUNT
                     || !fits
                     || !is_long
                     || !old[old_file.layer].is_layer()
@@ -71,7 +72,7 @@ impl Candidates {
             // One file at a time, since their addresses take as much memory again.
             let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };
             let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };
-            let Some(plan) = dsync_exe::plan(before, after) else { continue };
+            let Some(plan) = dsync_exe::map_addresses(before, after) else { continue };
             let bytes = dsync_exe::align(&read(own, old, old_file)?, &plan);
             let listing = &old[old_file.layer].listing;
             aligned.put(old_file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;

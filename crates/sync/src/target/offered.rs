@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, LayerKey};
-use dsync_delta::cut::fine::Stretch;
+use dsync_delta::batching::{self, Batch};
+use dsync_delta::fine_chunks::ByteRange;
 use dsync_delta::header_delta::{Assembly, Literal, Origin};
-use dsync_delta::plan::{self, Batch};
 use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
@@ -75,7 +75,7 @@ impl Offered {
     }
 
     fn new_layers(&self) -> Vec<&LayerIndex> {
-        self.recipes.iter().map(|recipe| &recipe.listing).collect()
+        self.recipes.iter().map(|recipe| &recipe.index).collect()
     }
 
     /// Tells the source of which literals parts may be here, and which are.
@@ -102,10 +102,10 @@ impl Offered {
         };
         let slices = |layer: usize, part: Copied| -> Vec<Slice> {
             match part {
-                Copied::Stretch { literal, stretch } => {
+                Copied::Range { literal, range: stretch } => {
                     slices.get(&(literal, stretch)).cloned().unwrap_or_default()
                 }
-                Copied::Whole(content) => match origin(layer, content) {
+                Copied::Undivided(content) => match origin(layer, content) {
                     Origin::Basis { layer, content } => {
                         self.basis[usize::from(layer)].of(content as usize).collect()
                     }
@@ -120,7 +120,8 @@ impl Offered {
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
         for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
             for (content, part) in (0..).zip(parts) {
-                if let (Copied::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                if let (Copied::Range { literal, range: stretch }, Ok(layer)) = (*part, u16::try_from(layer))
+                {
                     known.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
                 }
             }
@@ -135,7 +136,7 @@ impl Offered {
                 [] => literals.push(Literal { content: first, ..*literal }),
                 stretches => {
                     let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
-                    literals.extend(unknown.map(|(content, Stretch { bytes, .. })| {
+                    literals.extend(unknown.map(|(content, ByteRange { bytes, .. })| {
                         // Within a content.
                         let len = (bytes.end - bytes.start) as u32;
                         Literal { content, len, ..*literal }
@@ -160,7 +161,7 @@ impl Offered {
                     })
                 }));
             }
-            recipe.listing = listing;
+            recipe.index = listing;
         }
         self.literals = literals;
         self.basis.extend(shared);
@@ -168,7 +169,7 @@ impl Offered {
 
     /// A layer that is built of what was offered.
     pub(crate) fn layer(&self, key: &LayerKey) -> Option<&Assembly> {
-        self.recipes.iter().find(|recipe| recipe.listing.digest == key.digest())
+        self.recipes.iter().find(|recipe| recipe.index.digest == key.digest())
     }
 
     /// The contents of the basis that the layers are made of.
@@ -183,8 +184,8 @@ impl Offered {
 
     /// The batches that the source forms.
     pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
-        let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::spot).collect();
-        plan::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
+        let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::chunk_ref).collect();
+        batching::form_batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
     /// What becomes of each layer of the image.
@@ -198,7 +199,7 @@ impl Offered {
         let layer = |(key, &state): (&LayerKey, &LayerState)| {
             let unseen = seen.insert(*key);
             match (state, self.layer(key), own.kept(&key.digest())) {
-                (LayerState::Missing, Some(Assembly { listing, origins }), _) if unseen => {
+                (LayerState::Missing, Some(Assembly { index: listing, origins }), _) if unseen => {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();

@@ -1,0 +1,80 @@
+//! Batches and candidates of layers that are made of files.
+
+use super::*;
+use crate::Scanner;
+
+/// A layer of files of these lengths; files of the same seed begin with the same bytes.
+fn index(files: &[(&str, u64, usize)]) -> LayerIndex {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, seed, len) in files {
+        let mut body = vec![0; *len];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut body);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(*len as u64);
+        tar.append_data(&mut header, name, &body[..]).unwrap();
+    }
+    let mut scanner = Scanner::new();
+    scanner.push(&tar.into_inner().unwrap());
+    scanner.finish()
+}
+
+fn all(index: &LayerIndex) -> Vec<ChunkRef> {
+    (0..index.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect()
+}
+
+#[test]
+fn an_old_file_counts_once_however_many_pieces_the_new_one_has() {
+    let (old, new) = (index(&[("lib/a.so", 1, 900_000)]), index(&[("lib/a.so", 2, 900_000)]));
+    let sent = all(&new);
+    assert!(sent.len() > 5, "{} pieces", sent.len());
+    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000 + 28 * CANDIDATE);
+    assert_eq!(found.len(), sent.len(), "{found:?}");
+    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_700_000);
+    assert!(found.len() < sent.len(), "{found:?}");
+}
+
+#[test]
+fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere() {
+    let readable = index(&[("usr/lib/x/__init__.py", 1, 3000), ("usr/lib/y/tools.py", 2, 3000)]);
+    let hidden = index(&[("app/__init__.py", 3, 3000), ("opt/tools.py", 4, 3000)]);
+    let new = index(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
+    let found = candidates(&[&new], &all(&new), &[Some(&hidden)], &[Some(&readable)], 1 << 20);
+    assert_eq!(found, [(0, ChunkRange { layer: 0, start: 0, end: 1, len: 3000 })]);
+}
+
+#[test]
+fn a_file_that_is_named_in_another_way_is_the_one_that_went() {
+    let old = index(&[("lib/libblas-a1b2.26.dev.so", 1, 3000), ("lib/libblas-tool.x.so", 2, 2000)]);
+    let new = index(&[("lib/libblas-c3d4.27.so", 3, 2100), ("lib/libblas-tool.x.so", 4, 2000)]);
+    let batches = form_batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
+    // The other one is nearer in length, but still there.
+    assert_eq!(batches.len(), 1);
+    assert_eq!(batches[0].new.iter().map(|range| range.len).collect::<Vec<_>>(), [2100, 2000]);
+    let olds: Vec<u64> = batches[0].pairs().map(|pair| batches[0].old[pair.unwrap()].len()).collect();
+    assert_eq!(olds, [3000, 2000]);
+}
+
+#[test]
+fn many_files_are_looked_at_in_turn() {
+    let names: Vec<String> = (0..100).map(|number| format!("app/file{number}.txt")).collect();
+    let files = |seed: u64| {
+        let files: Vec<_> = names.iter().zip(seed..).map(|(name, seed)| (&name[..], seed, 3000)).collect();
+        index(&files)
+    };
+    let (old, new) = (files(0), files(1000));
+    let batches = form_batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
+    // Those that are looked at together are together, and each has its old version.
+    assert_eq!(batches.iter().map(|batch| batch.new.len()).collect::<Vec<_>>(), [40, 40, 20]);
+    for batch in &batches {
+        for (range, pair) in batch.new.iter().zip(batch.pairs()) {
+            assert_eq!(batch.old[pair.unwrap()], *range);
+        }
+    }
+    let mut chunks: Vec<ChunkRef> =
+        batches.iter().flat_map(|batch| &batch.new).flat_map(ChunkRange::chunk_refs).collect();
+    chunks.sort_unstable();
+    assert_eq!(chunks, all(&new));
+    let found = candidates(&[&new], &all(&new), &[Some(&old)], &[], 1 << 30);
+    assert!(found.iter().enumerate().all(|(at, (number, range))| at == *number && range.start == at as u32));
+    assert_eq!(found.len(), 100);
+}

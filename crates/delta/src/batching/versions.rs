@@ -1,0 +1,270 @@
+//! Finds the old version of a new file by their names.
+
+use std::ops::Range;
+
+use crate::path_hash::path_hash;
+use crate::{ChunkRef, LayerIndex};
+
+/// A file of the basis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OldFile {
+    pub(super) layer: u32,
+    start: u32,
+    end: u32,
+    pub(super) len: u64,
+}
+
+impl OldFile {
+    pub(super) fn contents(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// An old version of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Version {
+    pub(super) rule: Rule,
+    pub(super) file: OldFile,
+}
+
+/// A file of which something is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewFile {
+    layer: u32,
+    /// The first of its contents, and the one after the last.
+    pub(super) start: u32,
+    end: u32,
+    pub(super) len: u64,
+    /// The end of its path in [`NewFiles::paths`].
+    path: usize,
+}
+
+impl NewFile {
+    pub(super) fn has(&self, chunk: &ChunkRef) -> bool {
+        self.layer == chunk.layer && (self.start..self.end).contains(&chunk.content)
+    }
+}
+
+/// The files of which something is sent, in the order of the layers.
+#[derive(Debug, Default)]
+pub(super) struct NewFiles {
+    files: Vec<NewFile>,
+    paths: Vec<u8>,
+}
+
+/// Limit on the files that are sorted together: each takes some 250 bytes of memory.
+#[cfg(not(test))]
+const TOGETHER: usize = 1 << 18;
+#[cfg(test)]
+const TOGETHER: usize = 40;
+
+impl NewFiles {
+    /// Takes the next files off the beginning of the chunks that are sent. Returns the chunks of these files as well.
+    pub(super) fn take<'s>(new: &[&LayerIndex], sent: &mut &'s [ChunkRef]) -> Option<(Self, &'s [ChunkRef])> {
+        let first = *sent.first()?;
+        let mut found = NewFiles::default();
+        let mut end = 0;
+        for (layer, index) in (0..).zip(new).skip(first.layer as usize) {
+            for file in index.files() {
+                let contents = (file.contents.start as u32, file.contents.end as u32);
+                let own =
+                    sent[end..].partition_point(|chunk| *chunk < ChunkRef { layer, content: contents.1 });
+                if own == 0 {
+                    continue;
+                }
+                if found.files.len() == TOGETHER {
+                    let (taken, rest) = sent.split_at(end);
+                    *sent = rest;
+                    return Some((found, taken));
+                }
+                end += own;
+                found.paths.extend_from_slice(&file.path);
+                let (start, end) = contents;
+                found.files.push(NewFile { layer, start, end, len: file.len, path: found.paths.len() });
+            }
+        }
+        Some((found, std::mem::take(sent)))
+    }
+
+    /// A file and its path.
+    pub(super) fn get(&self, number: usize) -> Option<(&[u8], &NewFile)> {
+        let file = self.files.get(number)?;
+        let start = number.checked_sub(1).map_or(0, |before| self.files[before].path);
+        Some((&self.paths[start..file.path], file))
+    }
+}
+
+/// Files with one name beyond which none of them is taken for a version of another.
+const CROWD: usize = 64;
+/// The fewest letters of a word at the beginning of a name by which [`Rule::Beginning`] compares.
+const WORD: usize = 4;
+
+/// The rule by which two files are versions of each other, the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rule {
+    Path,
+    BlurredPath,
+    Name,
+    BlurredName,
+    /// Applies to files that the new layers do not have any more.
+    Beginning,
+}
+
+impl Rule {
+    const ALL: [Rule; 5] = [Rule::Path, Rule::BlurredPath, Rule::Name, Rule::BlurredName, Rule::Beginning];
+
+    /// The hash of what two versions have in common by this rule; `None` where it does not apply.
+    fn key(self, path: &[u8]) -> Option<u64> {
+        Some(match self {
+            Rule::Path => path_hash(path),
+            Rule::BlurredPath => path_hash(&blur(path)),
+            Rule::Name => path_hash(name(path)),
+            Rule::BlurredName => path_hash(&blur(name(path))),
+            Rule::Beginning => path_hash(&beginning(path)?),
+        })
+    }
+}
+
+/// The old version of each new file, if it has one. The layers of an image come lowest first.
+///
+/// Names are compared by their hashes: rule by rule, the millions of them are searched for those that are wanted.
+pub(super) fn versions(
+    files: &NewFiles,
+    basis: &[Option<&LayerIndex>],
+    new: &[&LayerIndex],
+) -> Vec<Option<Version>> {
+    let mut versions: Vec<Option<Version>> = vec![None; files.files.len()];
+    for rule in Rule::ALL {
+        let mut wanted: Vec<(u64, u32)> = Vec::new();
+        for number in (0..versions.len()).filter(|number| versions[*number].is_none()) {
+            let key = files.get(number).and_then(|(path, _)| rule.key(path));
+            wanted.extend(key.map(|key| (key, number as u32)));
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        wanted.sort_unstable();
+        let found = find(rule, &wanted, basis, new);
+        for (key, number) in wanted {
+            let first = found.partition_point(|(other, _)| *other < key);
+            let count = found[first..].partition_point(|(other, _)| *other == key);
+            let same = &found[first..first + count];
+            let version = match rule {
+                // The directory above is nearer to the new one.
+                Rule::Path => same.last().map(|(_, file)| *file),
+                _ => closest(same, files.files[number as usize].len),
+            };
+            versions[number as usize] = version.map(|file| Version { rule, file });
+        }
+    }
+    versions
+}
+
+/// The files of the basis with a name that is wanted, in the order of their hashes and of the layers.
+fn find(
+    rule: Rule,
+    wanted: &[(u64, u32)],
+    basis: &[Option<&LayerIndex>],
+    new: &[&LayerIndex],
+) -> Vec<(u64, OldFile)> {
+    let mut there: Vec<u64> = Vec::new();
+    if rule == Rule::Beginning {
+        there.extend(new.iter().flat_map(|index| index.files()).map(|file| path_hash(&file.path)));
+        there.sort_unstable();
+    }
+    let mut found = Vec::new();
+    for (layer, index) in (0..).zip(basis) {
+        for file in index.iter().flat_map(|index| index.files()) {
+            let key = rule.key(&file.path).filter(|key| {
+                wanted.binary_search_by_key(key, |(wanted, _)| *wanted).is_ok()
+                    && (there.is_empty() || there.binary_search(&path_hash(&file.path)).is_err())
+            });
+            let (start, end) = (file.contents.start as u32, file.contents.end as u32);
+            found.extend(key.map(|key| (key, OldFile { layer, start, end, len: file.len })));
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// The file whose length is nearest; of equal ones the first.
+fn closest(files: &[(u64, OldFile)], len: u64) -> Option<OldFile> {
+    if files.len() > CROWD {
+        return None;
+    }
+    files.iter().map(|(_, file)| *file).min_by_key(|file| file.len.abs_diff(len))
+}
+
+/// The last component of a path.
+fn name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// The kind of file by its name: its extension, and `so` for any shared library.
+pub(super) fn kind(path: &[u8]) -> &[u8] {
+    let name = name(path);
+    if name.windows(4).any(|window| window == b".so.") {
+        return b"so";
+    }
+    match name.iter().rposition(|byte| *byte == b'.') {
+        Some(dot) if dot > 0 => &name[dot + 1..],
+        _ => b"",
+    }
+}
+
+/// The path with each word that has a digit in it replaced by `#`: versions, hashes, dates.
+fn blur(path: &[u8]) -> Vec<u8> {
+    let mut blurred = Vec::with_capacity(path.len());
+    for word in path.split_inclusive(|byte| !byte.is_ascii_alphanumeric()) {
+        let (letters, end) = match word.split_last() {
+            Some((last, letters)) if !last.is_ascii_alphanumeric() => (letters, Some(*last)),
+            _ => (word, None),
+        };
+        if letters.iter().any(u8::is_ascii_digit) {
+            blurred.push(b'#');
+        } else {
+            blurred.extend_from_slice(letters);
+        }
+        blurred.extend(end);
+    }
+    blurred
+}
+
+/// The folder, the first word of the name, and the kind: what stays when a release is named in another way.
+fn beginning(path: &[u8]) -> Option<Vec<u8>> {
+    let name = name(path);
+    let word = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let folder = blur(&path[..path.len() - name.len()]);
+    (word >= WORD && word < name.len()).then(|| [&folder[..], &name[..word], b".", kind(path)].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_hashes_are_blurred() {
+        assert_eq!(blur(b"usr/lib/libssl.so.1.1"), blur(b"usr/lib/libssl.so.3.0"));
+        assert_eq!(blur(b"lib/libopenblas64-a1b2c3d4.so"), blur(b"lib/libopenblas32-99ffee00.so"));
+        assert_eq!(blur(b"app/main-5f3.js"), b"app/main-#.js");
+        assert_ne!(blur(b"app/main.js"), blur(b"app/mail.js"));
+    }
+
+    #[test]
+    fn a_beginning_identifies_a_renamed_file() {
+        let is_same = |one: &str, other: &str| beginning(one.as_bytes()) == beginning(other.as_bytes());
+        assert!(is_same("x.libs/libblasp-r0-24bff013.3.26.dev.so", "x.libs/libblasp-r0-01191904.3.27.so"));
+        assert!(is_same("lib/app-1.0/tool_rc1.jar", "lib/app-1.1/tool.final.jar"));
+        assert!(!is_same("a/tool_x.jar", "b/tool_y.jar") && !is_same("a/tool_x.jar", "a/tool_x.so"));
+        // Too short, or the whole name, which other senses have.
+        assert_eq!((beginning(b"a/is_x.js"), beginning(b"a/README")), (None, None));
+    }
+
+    #[test]
+    fn kinds_of_files() {
+        assert_eq!(kind(b"usr/lib/libz.so.1.2.13"), b"so");
+        assert_eq!(kind(b"usr/lib/x.cpython-311.pyc"), b"pyc");
+        assert_eq!(kind(b"etc/.bashrc"), b"");
+        assert_eq!(kind(b"usr/bin/env"), b"");
+    }
+}

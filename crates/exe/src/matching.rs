@@ -1,0 +1,119 @@
+//! Pairs the references of a new version with those of an old one, by ranges of equal contexts.
+
+use crate::memory::roomy;
+use crate::references::Reference;
+
+/// Consecutive references that are looked up in the index.
+const ROW: usize = 4;
+/// Candidates that are compared for one lookup.
+const DEPTH: usize = 24;
+/// References of a candidate that are compared.
+const ENOUGH: usize = 48;
+/// Old references that may be skipped where the same run goes on behind them.
+const NEAR: usize = 12;
+
+/// Pairs references: the numbers of an old and of a new one.
+pub(crate) fn pair(old: &[Reference], new: &[Reference]) -> Vec<(u32, u32)> {
+    let index = Index::of(old);
+    let mut pairs: Vec<(u32, u32)> = roomy(new.len());
+    // The next old reference, the next new one, and the first new one without a pair.
+    let (mut at, mut here, mut open) = (0, 0, 0);
+    while here < new.len() {
+        if old.get(at).is_some_and(|old| old.context == new[here].context) {
+            pairs.push((at as u32, here as u32));
+            (at, here) = (at + 1, here + 1);
+            open = here;
+            continue;
+        }
+        if let Some(found) = index.find(old, &new[here..], at) {
+            let mut back = 0;
+            while here - back > open
+                && back < found
+                && old[found - back - 1].context == new[here - back - 1].context
+            {
+                back += 1;
+            }
+            pairs.extend((1..=back).rev().map(|back| ((found - back) as u32, (here - back) as u32)));
+            at = found;
+            open = here;
+            continue;
+        }
+        if let Some(skipped) = (1..=NEAR).find(|skipped| run(old, at + skipped, &new[here..], 2) == 2) {
+            at += skipped;
+            continue;
+        }
+        if is_in_step(old, new, at, here) {
+            pairs.push((at as u32, here as u32));
+            (at, here) = (at + 1, here + 1);
+            open = here;
+            continue;
+        }
+        here += 1;
+    }
+    pairs
+}
+
+/// The number of equal contexts from here on, at most `most`.
+fn run(old: &[Reference], at: usize, new: &[Reference], most: usize) -> usize {
+    let old = old.get(at..).unwrap_or_default();
+    old.iter().zip(new).take(most).take_while(|(old, new)| old.context == new.context).count()
+}
+
+/// True if two references have the same distance from those before them, and the same form.
+fn is_in_step(old: &[Reference], new: &[Reference], at: usize, here: usize) -> bool {
+    let (Some(first), Some(second)) = (old.get(at), new.get(here)) else { return false };
+    let Some((old, new)) =
+        at.checked_sub(1).zip(here.checked_sub(1)).map(|(at, here)| (&old[at], &new[here]))
+    else {
+        return false;
+    };
+    first.form == second.form && first.at.wrapping_sub(old.at) == second.at.wrapping_sub(new.at)
+}
+
+/// Positions of consecutive references by their contexts.
+struct Index {
+    heads: Vec<u32>,
+    /// The next position with the same hash, plus one; zero is none.
+    before: Vec<u32>,
+    bits: u32,
+}
+
+impl Index {
+    fn of(references: &[Reference]) -> Self {
+        let bits = (usize::BITS - references.len().leading_zeros()).clamp(8, 24);
+        let mut index = Index { heads: vec![0; 1 << bits], before: vec![0; references.len()], bits };
+        for at in (0..references.len().saturating_sub(ROW - 1)).rev() {
+            let head = &mut index.heads[hash(&references[at..at + ROW], bits)];
+            index.before[at] = *head;
+            *head = at as u32 + 1;
+        }
+        index
+    }
+
+    /// The old reference at which the longest equal range begins, of several the nearest to `near`.
+    fn find(&self, old: &[Reference], new: &[Reference], near: usize) -> Option<usize> {
+        let mut next = self.heads[hash(new.get(..ROW)?, self.bits)];
+        let mut best: Option<(usize, usize)> = None;
+        let mut left = DEPTH;
+        while next > 0 && left > 0 {
+            let at = next as usize - 1;
+            let len = run(old, at, new, ENOUGH);
+            let is_better = best.is_none_or(|(most, found)| {
+                len > most || len == most && at.abs_diff(near) < found.abs_diff(near)
+            });
+            if len >= ROW && is_better {
+                best = Some((len, at));
+            }
+            next = self.before[at];
+            left -= 1;
+        }
+        best.map(|(_, at)| at)
+    }
+}
+
+fn hash(row: &[Reference], bits: u32) -> usize {
+    let mixed = row
+        .iter()
+        .fold(0, |hash: u32, reference| (hash.rotate_left(9) ^ reference.context).wrapping_mul(0x9e37_79b1));
+    (mixed >> (32 - bits)) as usize
+}
