@@ -148,7 +148,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         .map_err(|error| error::diagnose(&error, context))
         .and_then(|mut session| {
             let exit = run::run(&mut session, &request, &mut show);
-            session.close();
+            drop(session);
             exit
         });
     progress.clear();

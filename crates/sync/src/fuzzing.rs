@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use dsync_core::Digest;
 use dsync_delta::LayerIndex;
-use dsync_delta::batch::Effort;
+use dsync_delta::batch::{Effort, Items};
 
 use crate::cache::Cache;
+use crate::coding::batch::{Coded, Uncoded};
 use crate::coding::branch::Stretches;
 use crate::coding::{inflated, section};
 use crate::link;
@@ -60,13 +61,14 @@ pub fn hear(mut said: &[u8], most: u64) -> Option<(Vec<u8>, &[u8])> {
 ///
 /// Where they are too many.
 pub fn encode_batch(
-    (old, old_lens): (&[u8], &[u64]),
-    (new, new_lens): (&[u8], &[u64]),
+    old: Items<'_>,
+    new: Items<'_>,
     pairs: &[Option<usize>],
     effort: Effort,
 ) -> io::Result<Vec<u8>> {
-    let all = ([old, new].concat(), old.len());
-    inflated::encode(all, (old_lens, new_lens), (pairs, Stretches::default()), effort, true)
+    let (bytes, begin) = ([old.bytes, new.bytes].concat(), old.bytes.len());
+    let batch = Uncoded { bytes, begin, old_lens: old.lens, new_lens: new.lens, pairs };
+    inflated::encode(batch, Stretches::default(), effort, true)
 }
 
 /// Decodes them.
@@ -75,12 +77,12 @@ pub fn encode_batch(
 ///
 /// Where it is no batch of so many bytes.
 pub fn decode_batch(
-    (old, old_lens): (&[u8], &[u64]),
+    old: Items<'_>,
     new_lens: &[u64],
     pairs: &[Option<usize>],
     packed: &[u8],
 ) -> io::Result<Vec<u8>> {
-    inflated::decode((old.to_vec(), old_lens), new_lens, pairs, packed)
+    inflated::decode(Coded { old: old.bytes.to_vec(), old_lens: old.lens, new_lens, pairs }, packed)
 }
 
 /// The index cache below a folder.

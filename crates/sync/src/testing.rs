@@ -12,7 +12,7 @@ use std::thread;
 use crate::endpoint::{self, Site};
 use crate::interrupt::Interrupt;
 use crate::link::Link;
-use crate::transport::connection::{Dialled, Served};
+use crate::transport::connection::{Dialled, Local, Served};
 use crate::{Direction, Error, Observer, Options, Remote, Session};
 
 /// One end of a connection, after the preambles.
@@ -54,7 +54,8 @@ pub fn connect(client: Client, wire: Wire, observer: Arc<dyn Observer>) -> Resul
     let serving = thread::spawn(move || {
         endpoint::serve(served, &Site { caches: Some(&caches), ..Site::here(&version, &interrupt) })
     });
-    Session::over((local, Served(Some(serving))), dialled, None, (&remote, direction), options, observer)
+    let local = Local { link: local, served: Served(Some(serving)) };
+    Session::over(local, dialled, None, &remote, direction, options, observer)
 }
 
 /// Serves a client at the other end of the wire, as an agent does, until it goes away.

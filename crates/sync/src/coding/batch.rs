@@ -9,7 +9,29 @@ use dsync_proto::limits;
 
 use crate::failure::Breach;
 
-/// A batch on the wire.
+/// A batch that is to be coded: its old items and then the new ones, in one buffer.
+#[derive(Debug)]
+pub(crate) struct Uncoded<'a> {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the new items begin.
+    pub(crate) begin: usize,
+    pub(crate) old_lens: &'a [u64],
+    pub(crate) new_lens: &'a [u64],
+    /// Of each new item, the index of its old version.
+    pub(crate) pairs: &'a [Option<usize>],
+}
+
+/// A batch that is to be decoded: its old items, and the lengths of the new ones.
+#[derive(Debug)]
+pub(crate) struct Coded<'a> {
+    pub(crate) old: Vec<u8>,
+    pub(crate) old_lens: &'a [u64],
+    pub(crate) new_lens: &'a [u64],
+    /// Of each new item, the index of its old version.
+    pub(crate) pairs: &'a [Option<usize>],
+}
+
+/// Writes a coded batch.
 pub(crate) fn write(packed: &[u8], out: &mut dyn Write) -> io::Result<()> {
     let len = u32::try_from(packed.len()).map_err(io::Error::other)?;
     out.write_all(&len.to_le_bytes())?;

@@ -10,6 +10,7 @@ use dsync_exe::{Machine, absolute, relative};
 use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
 use serde::{Deserialize, Serialize};
 
+use super::batch::{Coded, Uncoded};
 use super::section;
 
 /// The method, as the first byte of a batch.
@@ -64,14 +65,9 @@ struct WireCode {
     old: Places,
 }
 
-/// Codes new items, given old ones: their bytes in one piece, which change, and where the new ones begin.
-pub(crate) fn encode(
-    (bytes, begin): (&mut [u8], usize),
-    (old_lens, new_lens): (&[u64], &[u64]),
-    pairs: &[Option<usize>],
-    code: &Stretches,
-    effort: Effort,
-) -> io::Result<Vec<u8>> {
+/// Codes a batch.
+pub(crate) fn encode(batch: Uncoded<'_>, code: &Stretches, effort: Effort) -> io::Result<Vec<u8>> {
+    let Uncoded { mut bytes, begin, old_lens, new_lens, pairs } = batch;
     let told = WireCode { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
     let mut packed = Vec::new();
     if !told.new.is_empty() {
@@ -81,26 +77,21 @@ pub(crate) fn encode(
         packed.push(ABSOLUTE);
         section::write(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
     }
-    packed.append(&mut batch::encode_joined(bytes, begin, new_lens, pairs, effort)?);
+    packed.append(&mut batch::encode_joined(&bytes, begin, new_lens, pairs, effort)?);
     Ok(packed)
 }
 
-/// All new items, one after the other; the bytes of the old ones change.
-pub(crate) fn decode(
-    (old, old_lens): (&mut [u8], &[u64]),
-    new_lens: &[u64],
-    pairs: &[Option<usize>],
-    packed: &[u8],
-) -> io::Result<Vec<u8>> {
-    let mut packed = packed;
+/// Decodes a batch into all new items, one after the other.
+pub(crate) fn decode(batch: Coded<'_>, mut packed: &[u8]) -> io::Result<Vec<u8>> {
+    let Coded { mut old, old_lens, new_lens, pairs } = batch;
     let mut told = WireCode { new: Vec::new(), old: Vec::new() };
     if let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) {
         told = from_wire(&section::read(&mut rest, limits::CODE).map_err(io::Error::other)?)
             .map_err(io::Error::other)?;
         packed = rest;
     }
-    each(old, &told.old, absolute).ok_or_else(malformed)?;
-    let old = Items { bytes: old, lens: old_lens };
+    each(&mut old, &told.old, absolute).ok_or_else(malformed)?;
+    let old = Items { bytes: &old, lens: old_lens };
     let mut new = batch::decode(old, new_lens, pairs, packed).map_err(io::Error::other)?;
     each(&mut new, &told.new, relative).ok_or_else(malformed)?;
     Ok(new)
@@ -141,10 +132,13 @@ mod tests {
     #[test]
     fn code_that_is_not_within_the_bytes_is_refused() {
         let bytes = vec![0x90; 1000];
-        let encoded =
-            encode((&mut bytes.clone(), 0), (&[], &[1000]), &[None], &Stretches::default(), Effort::Level(9));
-        let plain = encoded.unwrap();
-        let decode = |packed: &[u8]| decode((&mut [], &[]), &[1000], &[None], packed);
+        let batch =
+            Uncoded { bytes: bytes.clone(), begin: 0, old_lens: &[], new_lens: &[1000], pairs: &[None] };
+        let plain = encode(batch, &Stretches::default(), Effort::Level(9)).unwrap();
+        let decode = |packed: &[u8]| {
+            let batch = Coded { old: Vec::new(), old_lens: &[], new_lens: &[1000], pairs: &[None] };
+            decode(batch, packed)
+        };
         let told = |new: Places, old: Places| {
             let mut packed = vec![ABSOLUTE];
             section::write(&to_wire(&WireCode { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();

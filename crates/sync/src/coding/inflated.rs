@@ -12,6 +12,7 @@ use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
 use dsync_recompress::{Inflated, Method, Stream, inflated};
 use serde::{Deserialize, Serialize};
 
+use super::batch::{Coded, Uncoded};
 use super::branch::{self, Stretches};
 use super::{batch as wire, section};
 
@@ -58,20 +59,19 @@ impl InflatedItem {
     }
 }
 
-/// Codes new items, given old ones: their bytes in one piece, and where the new ones begin. `open` says whether there is time to look for
-/// files that can be opened.
+/// Codes a batch. Files with streams are looked for and inflated only where `inflates`, since that takes time.
 pub(crate) fn encode(
-    (mut bytes, begin): (Vec<u8>, usize),
-    (old_lens, lens): (&[u64], &[u64]),
-    (pairs, mut code): (&[Option<usize>], Stretches),
+    batch: Uncoded<'_>,
+    mut code: Stretches,
     effort: Effort,
-    open: bool,
+    inflates: bool,
 ) -> io::Result<Vec<u8>> {
+    let Uncoded { mut bytes, begin, old_lens, new_lens: lens, pairs } = batch;
     let (mut told, mut opened, mut says) = (Vec::new(), Owned::default(), 0);
     let (old, new) = bytes.split_at(begin);
     let mut versions = Versions::of(Items { bytes: old, lens: old_lens });
     let items = Items { bytes: new, lens };
-    for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| open) {
+    for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| inflates) {
         let room = limits::INFLATED.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
         let Some(file) = Inflated::of(file, room) else { continue };
         says += ITEM + file.streams.len() as u64 * STREAM;
@@ -84,7 +84,8 @@ pub(crate) fn encode(
         }
     }
     if told.is_empty() {
-        return branch::encode((&mut bytes, begin), (old_lens, lens), pairs, &code, effort);
+        let batch = Uncoded { bytes, begin, old_lens, new_lens: lens, pairs };
+        return branch::encode(batch, &code, effort);
     }
     let mut packed = vec![OPENED];
     let InflatedItems(told) = {
@@ -107,20 +108,17 @@ pub(crate) fn encode(
         }
         Err(_) => false,
     });
-    packed.append(&mut branch::encode((&mut bytes, begin), (old_lens, &lens), &pairs, &code, effort)?);
+    let batch = Uncoded { bytes, begin, old_lens, new_lens: &lens, pairs: &pairs };
+    packed.append(&mut branch::encode(batch, &code, effort)?);
     Ok(packed)
 }
 
 /// Decodes a batch into all new items, one after the other.
-pub(crate) fn decode(
-    (mut old, old_lens): (Vec<u8>, &[u64]),
-    new_lens: &[u64],
-    pairs: &[Option<usize>],
-    packed: &[u8],
-) -> io::Result<Vec<u8>> {
+pub(crate) fn decode(batch: Coded<'_>, packed: &[u8]) -> io::Result<Vec<u8>> {
     let Some(mut packed) = packed.strip_prefix(&[OPENED]) else {
-        return branch::decode((&mut old, old_lens), new_lens, pairs, packed);
+        return branch::decode(batch, packed);
     };
+    let Coded { old, old_lens, new_lens, pairs } = batch;
     let said = section::read(&mut packed, limits::STREAMS).map_err(io::Error::other)?;
     let InflatedItems(told) = from_wire(&said).map_err(io::Error::other)?;
     drop(said);
@@ -147,7 +145,7 @@ pub(crate) fn decode(
     drop(versions);
     let others: Vec<usize> = (0..new_lens.len()).filter(|item| places[*item].is_none()).collect();
     let (lens, pairs) = of(&others, new_lens, pairs);
-    let rest = branch::decode((&mut old, old_lens), &lens, &pairs, packed)?;
+    let rest = branch::decode(Coded { old, old_lens, new_lens: &lens, pairs: &pairs }, packed)?;
 
     let opened: Vec<&[u8]> = split(Items { bytes: &opened, lens: &opened_lens }).collect();
     let mut rest = split(Items { bytes: &rest, lens: &lens });

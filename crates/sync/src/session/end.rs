@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dsync_proto::{Open, Opened, Reply, Request};
 
-use super::{relay, words};
+use super::relay::{self, Side};
+use super::words;
 use crate::error::{Error, Host};
 use crate::event::Observer;
 use crate::failure::Breach;
 use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::outcome::Traffic;
-use crate::transport::connection::{Dialled, Served};
+use crate::transport::connection::{Dialled, Local, Served};
 use crate::transport::link_speed;
 use crate::transport::ssh::Pipe;
 
@@ -50,8 +51,7 @@ fn unopened() -> Opened {
 impl End {
     /// The end of this host.
     pub(super) fn here(
-        link: Link,
-        served: Served,
+        Local { link, served }: Local,
         observer: &Arc<dyn Observer>,
         interrupt: &Interrupt,
     ) -> End {
@@ -73,6 +73,12 @@ impl End {
         let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
         let (host, store) = (Host::Remote(name), unopened());
         End { host, link, store, connection, _served: served, pipe, observer, interrupt }
+    }
+
+    /// Its side of a relay.
+    pub(super) fn side(&mut self) -> Side<'_> {
+        let is_remote = self.is_remote();
+        Side { link: &mut self.link, is_remote }
     }
 
     pub(super) fn is_remote(&self) -> bool {

@@ -27,7 +27,7 @@ use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options};
 use crate::outcome::{LayerOutcome, Outcome, Traffic};
-use crate::transport::connection::{Dialled, Served};
+use crate::transport::connection::{Dialled, Local, Served};
 use crate::transport::destination::{self, Remote};
 use crate::transport::link_speed;
 use chosen::Chosen;
@@ -58,22 +58,24 @@ impl Session {
         thread::spawn(move || endpoint::serve(served, &Site::here(&version, &interrupt)));
         let dialled = connect::dial(remote, &options, &observer)?;
         let known = link_speed::Known::of(remote, direction);
-        Session::over((local, Served::default()), dialled, known, (remote, direction), options, observer)
+        let local = Local { link: local, served: Served::default() };
+        Session::over(local, dialled, known, remote, direction, options, observer)
     }
 
     /// Opens both stores, of the local end and of the other end of a connection.
     pub(crate) fn over(
-        (local, local_served): (Link, Served),
+        local: Local,
         dialled: Dialled,
         known: Option<link_speed::Known>,
-        (remote, direction): (&Remote, Direction),
+        remote: &Remote,
+        direction: Direction,
         options: Options,
         observer: Arc<dyn Observer>,
     ) -> Result<Session, Error> {
         let name = remote.to_string();
         observer.event(Event::Opening { remote: &name });
         let mut there = End::remote(name, dialled, known, &observer, &options.interrupt);
-        let mut here = End::here(local, local_served, &observer, &options.interrupt);
+        let mut here = End::here(local, &observer, &options.interrupt);
         there.open(match remote {
             Remote::Ssh(_) => open(&options.remote_store, &options),
             Remote::Layout(spec) => open(&destination::for_child(spec), &options),
@@ -117,11 +119,6 @@ impl Session {
             sent: sum.sent + of.sent,
             received: sum.received + of.received,
         })
-    }
-
-    /// Ends all ends.
-    pub fn close(self) {
-        drop(self);
     }
 }
 
@@ -319,9 +316,8 @@ impl Pair<'_> {
         self.target.tell(&receive)?;
         self.source.tell(&send)?;
         let (source, target) = (&mut *self.source, &mut *self.target);
-        let are_remote = [source.is_remote(), target.is_remote()];
-        let links = ((&mut source.link, are_remote[0]), (&mut target.link, are_remote[1]));
-        let (sent, received, speed) = relay::both(links.0, links.1, &**self.observer);
+        let relay::Relayed { sent, received, speed } =
+            relay::both(source.side(), target.side(), &**self.observer);
         let (sent, received) = self.settle(sent, received)?;
         if let Some(speed) = speed.get() {
             self.source.note_speed(speed);

@@ -18,61 +18,78 @@ const UNDER_WAY: usize = 256 << 20;
 /// What a frame counts for at least. Small ones are no more work to send, and as much to pass on.
 const FRAME: usize = 1 << 10;
 
-/// Passes everything between source and target until both have replied, and finds out how fast the link is. Beside each
-/// is whether it is a remote.
-pub(crate) fn both(
-    (source, source_is_remote): (&mut Link, bool),
-    (target, target_is_remote): (&mut Link, bool),
-    observer: &dyn Observer,
-) -> (io::Result<Reply>, io::Result<Reply>, Speed) {
-    let (source, to_source) = ((&mut source.inbox, source_is_remote), &source.outbox);
-    let (target, to_target) = ((&mut target.inbox, target_is_remote), &target.outbox);
+/// One end of a transfer.
+pub(crate) struct Side<'a> {
+    pub(crate) link: &'a mut Link,
+    pub(crate) is_remote: bool,
+}
+
+/// The replies of both ends, and how fast the link was.
+pub(crate) struct Relayed {
+    pub(crate) sent: io::Result<Reply>,
+    pub(crate) received: io::Result<Reply>,
+    pub(crate) speed: Speed,
+}
+
+/// Passes everything between source and target until both have replied.
+pub(crate) fn both(source: Side<'_>, target: Side<'_>, observer: &dyn Observer) -> Relayed {
     let over = &AtomicBool::new(false);
+    let (to_source, to_target) = (&source.link.outbox, &target.link.outbox);
+    let (from_source, from_target) = (&mut source.link.inbox, &mut target.link.inbox);
+    let forward = Way { from: from_source, is_remote: source.is_remote, to: to_target, observer, over };
+    let back = Way { from: from_target, is_remote: target.is_remote, to: to_source, observer, over };
     thread::scope(|scope| {
         let mut speed = Speed::default();
-        let forward = scope.spawn(move || pass(source, to_target, (observer, over), |_| {}));
-        let received = pass(target, to_source, (observer, over), |frame| {
+        let forward = scope.spawn(move || forward.pass(|_| {}));
+        let received = back.pass(|frame| {
             if let Some(Peer::Took { len, micros }) = frame.note() {
                 speed.took(len, Duration::from_micros(micros));
             }
         });
         let sent = forward.join().unwrap_or_else(|_| Err(io::Error::other("a relay ended early")));
-        (sent, received, speed)
+        Relayed { sent, received, speed }
     })
 }
 
-/// Passes frames on until the reply comes, and shows them; tells the other end to give up when this one is gone.
-///
-/// After the reply of a remote nothing more comes of it, so the end in this process must not wait for it. An end in this
-/// process has said all by then, and the wire is spared the message.
-///
-/// `over` is set once the end in this process has replied: what a remote sends from then on was under way.
-fn pass(
-    (from, is_remote): (&mut Inbox, bool),
-    to: &Outbox,
-    (observer, over): (&dyn Observer, &AtomicBool),
-    mut show: impl FnMut(&Frame),
-) -> io::Result<Reply> {
-    let mut late = 0;
-    let reply = reply(from, observer, |frame| {
-        show(&frame);
-        if is_remote && over.load(Ordering::Relaxed) {
-            late += frame.payload.len().max(FRAME);
-            if late > UNDER_WAY {
-                return Err(Breach("it goes on sending after it was told to stop".into()).into());
+/// One of the two directions.
+struct Way<'a> {
+    from: &'a mut Inbox,
+    /// What comes is a remote's.
+    is_remote: bool,
+    to: &'a Outbox,
+    observer: &'a dyn Observer,
+    /// Set once the end in this process has replied: what a remote sends from then on was under way.
+    over: &'a AtomicBool,
+}
+
+impl Way<'_> {
+    /// Passes frames on until the reply comes, and shows them; tells the other end to give up when this one is gone.
+    ///
+    /// After the reply of a remote nothing more comes of it, so the end in this process must not wait for it. An end in
+    /// this process has said all by then, and the wire is spared the message.
+    fn pass(self, mut show: impl FnMut(&Frame)) -> io::Result<Reply> {
+        let Way { from, is_remote, to, observer, over } = self;
+        let mut late = 0;
+        let reply = reply(from, observer, |frame| {
+            show(&frame);
+            if is_remote && over.load(Ordering::Relaxed) {
+                late += frame.payload.len().max(FRAME);
+                if late > UNDER_WAY {
+                    return Err(Breach("it goes on sending after it was told to stop".into()).into());
+                }
             }
+            // Where the other end is gone, its own reader says so.
+            to.send(frame).ok();
+            Ok(())
+        });
+        if !is_remote {
+            over.store(true, Ordering::Relaxed);
         }
-        // Where the other end is gone, its own reader says so.
-        to.send(frame).ok();
-        Ok(())
-    });
-    if !is_remote {
-        over.store(true, Ordering::Relaxed);
+        if is_remote || reply.is_err() {
+            to.send_message(Channel::Peer, &Peer::Abort).ok();
+        }
+        reply
     }
-    if is_remote || reply.is_err() {
-        to.send_message(Channel::Peer, &Peer::Abort).ok();
-    }
-    reply
 }
 
 /// What was wrong about what came, where that is why nothing more is heard.
@@ -110,7 +127,7 @@ mod tests {
 
     #[test]
     fn frames_of_few_bytes_are_not_passed_on_without_end() {
-        let ((mut source, evil), (mut target, here)) =
+        let ((mut source_link, evil), (mut target_link, here)) =
             (Link::pair(&Interrupt::default()), Link::pair(&Interrupt::default()));
         thread::scope(|scope| {
             scope.spawn(move || while evil.outbox.send(Frame::new(Channel::Peer, vec![9])).is_ok() {});
@@ -119,10 +136,12 @@ mod tests {
                 here.outbox.reply(&Reply::Failed(failure)).unwrap();
                 while here.inbox.recv().is_ok() {}
             });
-            let (sent, received, _) = both((&mut source, true), (&mut target, false), &());
+            let source = Side { link: &mut source_link, is_remote: true };
+            let target = Side { link: &mut target_link, is_remote: false };
+            let Relayed { sent, received, .. } = both(source, target, &());
             assert!(received.is_ok());
             assert!(breach(&sent.unwrap_err()).is_some());
-            drop((source, target));
+            drop((source_link, target_link));
         });
     }
 }

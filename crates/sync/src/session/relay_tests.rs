@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use dsync_proto::{Channel, Event as WireEvent, Peer, Phase, encode};
 
-use super::relay::{both, breach, reply};
+use super::relay::{Relayed, Side, both, breach, reply};
 use super::*;
 use crate::interrupt::Interrupt;
 use crate::link::{Frame, Link};
@@ -34,13 +34,15 @@ fn between(
     observer: &dyn Observer,
     source: impl FnOnce(Link) + Send,
     target: impl FnOnce(Link) + Send,
-) -> (io::Result<Reply>, io::Result<Reply>, link_speed::Speed) {
+) -> Relayed {
     let ((mut to_source, its), (mut to_target, own)) =
         (Link::pair(&Interrupt::default()), Link::pair(&Interrupt::default()));
     thread::scope(|scope| {
         scope.spawn(|| source(its));
         scope.spawn(|| target(own));
-        let replies = both((&mut to_source, true), (&mut to_target, false), observer);
+        let source = Side { link: &mut to_source, is_remote: true };
+        let target = Side { link: &mut to_target, is_remote: false };
+        let replies = both(source, target, observer);
         // An end that listens to the last hears that there is no more.
         drop((to_source, to_target));
         replies
@@ -55,7 +57,7 @@ fn all(link: &Link) -> Vec<(Channel, Vec<u8>)> {
 #[test]
 fn frames_pass_in_their_order_and_both_replies_are_returned() {
     let came = Mutex::new(Vec::new());
-    let (a, b, _) = between(
+    let Relayed { sent: a, received: b, .. } = between(
         &(),
         |source| {
             let need = source.inbox.recv().unwrap();
@@ -126,7 +128,7 @@ fn an_end_hears_that_the_remote_is_done_and_the_remote_hears_nothing() {
 #[test]
 fn an_end_that_is_lost_ends_the_other() {
     let told = Mutex::new(None);
-    let (a, b, _) = between(
+    let Relayed { sent: a, received: b, .. } = between(
         &(),
         |source| {
             let frame = source.inbox.recv().unwrap();
@@ -145,7 +147,7 @@ fn an_end_that_is_lost_ends_the_other() {
 #[test]
 fn what_a_target_took_tells_the_speed_of_the_link() {
     let took = |len, micros| Peer::Took { len, micros };
-    let (_, _, speed) = between(
+    let Relayed { speed, .. } = between(
         &(),
         |source| {
             let came: Vec<Option<Peer>> = (0..2).map(|_| source.inbox.recv().unwrap().note()).collect();

@@ -14,7 +14,7 @@ use crate::{Compression, Cost, LayerState, Method};
 type Heard = Arc<Mutex<Vec<Request>>>;
 
 /// An end that answers each request as it is told to, until nobody asks any more.
-fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Link, Served, Heard) {
+fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Local, Heard) {
     let (client, mut end) = Link::pair(&Interrupt::default());
     let heard = Heard::default();
     let all = Arc::clone(&heard);
@@ -26,7 +26,7 @@ fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Link, Served, He
         }
         Ok(())
     });
-    (client, Served(Some(serving)), heard)
+    (Local { link: client, served: Served(Some(serving)) }, heard)
 }
 
 fn opened(store: &str) -> Reply {
@@ -81,8 +81,8 @@ fn target(request: &Request) -> Reply {
 /// Runs a session between this host and a remote.
 fn with<T>(
     direction: Direction,
-    (local, local_served): (Link, Served),
-    (link, served): (Link, Served),
+    local: Local,
+    remote: Local,
     observer: Arc<dyn Observer>,
     run: impl FnOnce(&mut Session) -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -101,6 +101,7 @@ fn with<T>(
         interrupt: Interrupt::default(),
         version: String::new(),
     };
+    let Local { link, served } = remote;
     let dialled = Dialled {
         link,
         pipe: None,
@@ -110,16 +111,15 @@ fn with<T>(
         served,
     };
     let remote = Remote::Layout("oci:elsewhere".into());
-    let session =
-        Session::over((local, local_served), dialled, None, (&remote, direction), options, observer);
+    let session = Session::over(local, dialled, None, &remote, direction, options, observer);
     session.and_then(|mut session| run(&mut session))
 }
 
 /// The outcome of a sync from a remote that answers so, and how often the target was asked to take an image.
 fn pulled(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Result<Outcome, Error>, usize) {
-    let (local, local_served, heard) = end(target);
-    let (link, served, _) = end(answer);
-    let outcome = with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
+    let (local, heard) = end(target);
+    let (remote, _) = end(answer);
+    let outcome = with(Direction::Pull, local, remote, Arc::new(()), |session| {
         let report = session.report(&["img:1".into()])?;
         session.sync(&report.entries[0], &[], false)
     });
@@ -169,16 +169,16 @@ fn of_an_account_of_more_files_than_any_the_first_are_taken() {
 fn the_words_of_this_host_count_where_both_ends_fail() {
     let failed = |kind| Reply::Failed(Failure { kind, causes: vec!["x".into()] });
     let both = |here, there| {
-        let (local, local_served, _) = end(move |request| match request {
+        let (local, _) = end(move |request| match request {
             Request::Receive(_) => failed(here),
             other => target(other),
         });
-        let (link, served, _) = end(move |request| match request {
+        let (remote, _) = end(move |request| match request {
             Request::Open(_) => opened("docker"),
             Request::List { .. } => list(image(ListedConfig::Id)),
             _ => failed(there),
         });
-        kind(with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
+        kind(with(Direction::Pull, local, remote, Arc::new(()), |session| {
             let report = session.report(&[])?;
             session.sync(&report.entries[0], &[], false)
         }))
@@ -191,19 +191,17 @@ fn the_words_of_this_host_count_where_both_ends_fail() {
 
 #[test]
 fn a_target_cannot_ask_for_configs_that_are_known() {
-    let (local, local_served, heard) = end(|request| match request {
+    let (local, heard) = end(|request| match request {
         Request::Open(_) => opened("docker"),
         Request::List { .. } => list(image(ListedConfig::Id)),
         Request::Configs { .. } => Reply::Configs(vec![None]),
         _ => sent(Vec::new()),
     });
-    let (link, served, _) = end(|request| match request {
+    let (remote, _) = end(|request| match request {
         Request::Survey { .. } => survey(true),
         other => target(other),
     });
-    let report = with(Direction::Push, (local, local_served), (link, served), Arc::new(()), |session| {
-        session.report(&[])
-    });
+    let report = with(Direction::Push, local, remote, Arc::new(()), |session| session.report(&[]));
     assert!(report.unwrap().entries[0].image.config.is_some());
     assert!(!heard.lock().unwrap().iter().any(|request| matches!(request, Request::Configs { .. })));
 }
@@ -232,8 +230,8 @@ fn what_a_remote_says_for_people_is_cut() {
     let Err(Error::Endpoint { failure, .. }) = outcome else { panic!() };
     assert!(failure.causes.len() < 100);
 
-    let (local, local_served, _) = end(target);
-    let (link, served, _) = end(move |request| match request {
+    let (local, _) = end(target);
+    let (remote, _) = end(move |request| match request {
         Request::Open(_) => opened(&long()),
         _ => {
             let platform = ListedPlatform { os: long(), architecture: long(), variant: long() };
@@ -242,15 +240,13 @@ fn what_a_remote_says_for_people_is_cut() {
             Reply::Images { images: vec![listed], unreadable: vec![unreadable], names: Vec::new() }
         }
     });
-    let report = with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
-        session.report(&[])
-    });
+    let report = with(Direction::Pull, local, remote, Arc::new(()), |session| session.report(&[]));
     let report = report.unwrap();
     let Image { created, platform, .. } = &report.entries[0].image;
     let told = [&report.source, &report.unreadable[0].reason, created, &platform.os, &platform.variant];
     assert!(longest(told) < 5_000);
 
-    let (local, local_served, _) = end(move |request| match request {
+    let (local, _) = end(move |request| match request {
         Request::Open(_) => opened("docker"),
         Request::List { .. } => Reply::Images {
             images: Vec::new(),
@@ -259,10 +255,9 @@ fn what_a_remote_says_for_people_is_cut() {
         },
         _ => sent(Vec::new()),
     });
-    let (link, served, _) = end(target);
-    let error = with(Direction::Push, (local, local_served), (link, served), Arc::new(()), |session| {
-        session.report(&["img:1".into()])
-    });
+    let (remote, _) = end(target);
+    let error =
+        with(Direction::Push, local, remote, Arc::new(()), |session| session.report(&["img:1".into()]));
     let Err(Error::NoSuchImage { close, .. }) = error else { panic!() };
     assert!(close.iter().all(|name| name.len() < 5_000));
 }
@@ -291,14 +286,13 @@ fn a_digest_of_a_registry_is_what_a_remote_says_and_a_person_is_told() {
                 _ => sent(Vec::new()),
             })
         };
-        let ((local, local_served, _), (link, served, _)) = match direction {
+        let ((local, _), (remote, _)) = match direction {
             Direction::Pull => (end(target), source()),
             Direction::Push => (source(), end(target)),
         };
         let told = Arc::clone(&observer);
-        let report = with(direction, (local, local_served), (link, served), told, |session| {
-            session.report(std::slice::from_ref(&selector))
-        });
+        let report =
+            with(direction, local, remote, told, |session| session.report(std::slice::from_ref(&selector)));
         assert_eq!(report.unwrap().entries.len(), 1);
         observer.0.lock().unwrap().len()
     };
@@ -316,17 +310,17 @@ fn a_config_or_a_platform_that_was_asked_for_has_to_be_proven_of_what_keeps_its_
             let store = "docker".to_owned();
             Reply::Opened(Opened { store, id_is_config: false, has_packages: true, version: String::new() })
         };
-        let (local, local_served, heard) = end(move |request| match request {
+        let (local, heard) = end(move |request| match request {
             Request::Open(_) => packages(),
             other => target(other),
         });
-        let (link, served, _) = end(move |request| match request {
+        let (remote, _) = end(move |request| match request {
             Request::Open(_) => packages(),
             Request::List { .. } => list(image(ListedConfig::Digest([9; 32]))),
             _ => sent(Vec::new()),
         });
         let selection = [selector.to_owned()];
-        with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
+        with(Direction::Pull, local, remote, Arc::new(()), |session| {
             session.options.platform = platform.map(|platform| platform.parse().unwrap());
             let report = session.report(&selection)?;
             session.sync(&report.entries[0], &[], false)

@@ -11,6 +11,7 @@ use dsync_delta::batch::Effort;
 use dsync_delta::batching::Batch;
 
 use super::effort::{self, EffortController, Sent};
+use crate::coding::batch::Uncoded;
 use crate::coding::branch::Stretches;
 use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
@@ -97,6 +98,7 @@ pub(crate) fn pack_one(
     let begin = usize::try_from(batch.len()).ok().and_then(|len| bytes.len().checked_sub(len));
     let begin = begin.ok_or_else(|| io::Error::other("contents have another length than they should"))?;
     let code = if effort::tells_addresses(prepared) { (sources.code)(batch) } else { Stretches::default() };
-    let open = effort::is_patient(prepared);
-    inflated::encode((bytes, begin), (&old_lens, &new_lens), (&pairs, code), level, open)
+    let inflates = effort::is_patient(prepared);
+    let batch = Uncoded { bytes, begin, old_lens: &old_lens, new_lens: &new_lens, pairs: &pairs };
+    inflated::encode(batch, code, level, inflates)
 }

@@ -9,7 +9,7 @@ use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_delta::header_delta::{Literal, Origin};
 use dsync_proto::{Channel, Peer};
 
-use crate::coding::batch::{read_len, read_packed};
+use crate::coding::batch::{Coded, read_len, read_packed};
 use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
 use crate::layers::copy_at;
@@ -159,7 +159,8 @@ impl<'a> Arrivals<'a> {
         let packed = self.receive_packed(batch.len())?;
         let (old, old_lens) = (concat(&[(&batch.old[..], self.old)])?, lens(&batch.old));
         let pairs: Vec<Option<usize>> = batch.pairs().collect();
-        self.last = inflated::decode((old, &old_lens), &lens(&batch.new), &pairs, &packed)?;
+        let coded = Coded { old, old_lens: &old_lens, new_lens: &lens(&batch.new), pairs: &pairs };
+        self.last = inflated::decode(coded, &packed)?;
         let mut at = 0;
         for spot in batch.new.iter().flat_map(ChunkRange::chunk_refs) {
             let key = (spot.layer, spot.content);

@@ -18,6 +18,13 @@ use crate::transport::bootstrap::{self, BootstrapError};
 use crate::transport::crash;
 use crate::transport::ssh::{self, Pipe};
 
+/// The end of this host, in this process.
+pub(crate) struct Local {
+    pub(crate) link: Link,
+    /// The thread that serves it, where that is waited for.
+    pub(crate) served: Served,
+}
+
 /// A connection to an agent.
 pub(crate) struct Dialled {
     pub(crate) link: Link,

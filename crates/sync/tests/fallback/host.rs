@@ -181,7 +181,7 @@ impl Host {
             let mut session = Session::connect(&"elsewhere".parse().unwrap(), direction, options, observer)?;
             let entry = session.report(&[name.into()])?.entries.remove(0);
             let outcome = session.sync(&entry, &[], false)?;
-            session.close();
+            drop(session);
             Ok((entry, outcome))
         };
         let result = run();

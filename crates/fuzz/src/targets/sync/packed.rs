@@ -1,6 +1,6 @@
 //! Batches with what a source does to them where it has time: streams that are opened, code that tells addresses.
 
-use dsync_delta::batch::Effort;
+use dsync_delta::batch::{Effort, Items};
 use dsync_sync::fuzzing::{decode_batch, encode_batch, hear, tell};
 
 use crate::pieces::{joined, parts};
@@ -27,17 +27,19 @@ fn run(input: &[u8]) {
     let pairs: Vec<Option<usize>> =
         (0..new_lens.len()).map(|item| Some(item).filter(|item| *item < old_lens.len())).collect();
     let effort = if how(0) & 1 == 0 { Effort::Level(i32::from(how(2)) % 19 + 1) } else { Effort::Max };
-    let encoded =
-        encode_batch((&old, &old_lens), (&new, &new_lens), &pairs, effort).expect("memory does not fail");
+    let before = Items { bytes: &old, lens: &old_lens };
+    let after = Items { bytes: &new, lens: &new_lens };
+    let encoded = encode_batch(before, after, &pairs, effort).expect("memory does not fail");
     match how(0) & 0x80 {
         0 => {
-            let decoded = decode_batch((&old, &old_lens), &new_lens, &pairs, &encoded);
+            let decoded = decode_batch(before, &new_lens, &pairs, &encoded);
             assert!(decoded.expect("a batch is decoded where it was encoded") == new, "other bytes");
         }
         _ => {
             let mut packed = Vec::new();
             if how(0) & 2 != 0 {
-                let coded = encode_batch((&old, &old_lens), (code, &[code.len() as u64]), &[None], effort);
+                let coded =
+                    encode_batch(before, Items { bytes: code, lens: &[code.len() as u64] }, &[None], effort);
                 let coded = coded.expect("memory does not fail");
                 packed = [&[OPENED][..], &tell(said), &(coded.len() as u32).to_le_bytes(), &coded].concat();
             }
@@ -46,12 +48,12 @@ fn run(input: &[u8]) {
                 packed.extend(tell(code));
             }
             packed.extend(&encoded);
-            let decoded = decode_batch((&old, &old_lens), &new_lens, &pairs, &packed).ok();
+            let decoded = decode_batch(before, &new_lens, &pairs, &packed).ok();
             assert!(
                 decoded.as_ref().is_none_or(|bytes| bytes.len() == new.len()),
                 "not as many bytes as announced"
             );
-            assert_eq!(decode_batch((&old, &old_lens), &new_lens, &pairs, &packed).ok(), decoded);
+            assert_eq!(decode_batch(before, &new_lens, &pairs, &packed).ok(), decoded);
         }
     }
     let told = [&tell(said)[..], b"next"].concat();

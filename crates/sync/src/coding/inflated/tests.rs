@@ -38,19 +38,16 @@ impl Case {
         }
     }
 
-    fn olds(&self) -> (Vec<u8>, &[u64]) {
-        (self.old.bytes.clone(), &self.old.lens)
-    }
-
-    fn encode(&self, effort: Effort, open: bool) -> Vec<u8> {
-        let code = (&self.pairs[..], Stretches::default());
+    fn encode(&self, effort: Effort, inflates: bool) -> Vec<u8> {
         let bytes = [&self.old.bytes[..], &self.new.bytes].concat();
-        let lens = (&self.old.lens[..], &self.new.lens[..]);
-        encode((bytes, self.old.bytes.len()), lens, code, effort, open).unwrap()
+        let (old_lens, new_lens, pairs) = (&self.old.lens[..], &self.new.lens[..], &self.pairs[..]);
+        let batch = Uncoded { bytes, begin: self.old.bytes.len(), old_lens, new_lens, pairs };
+        encode(batch, Stretches::default(), effort, inflates).unwrap()
     }
 
     fn decode(&self, packed: &[u8]) -> io::Result<Vec<u8>> {
-        decode(self.olds(), &self.new.lens, &self.pairs, packed)
+        let (old_lens, new_lens, pairs) = (&self.old.lens[..], &self.new.lens[..], &self.pairs[..]);
+        decode(Coded { old: self.old.bytes.clone(), old_lens, new_lens, pairs }, packed)
     }
 }
 

@@ -22,14 +22,14 @@ fn failed(kind: FailureKind) -> Reply {
 /// asked to take.
 fn pull(answers: Vec<Reply>) -> (Result<Outcome, Error>, Vec<Receive>, Vec<String>) {
     let answers = Mutex::new(answers.into_iter());
-    let (local, local_served, heard) = end(move |request| match request {
+    let (local, heard) = end(move |request| match request {
         Request::Receive(_) => answers.lock().unwrap().next().expect("no more tries"),
         other => target(other),
     });
-    let (link, served, _) = end(source(|_| sent(Vec::new())));
+    let (remote, _) = end(source(|_| sent(Vec::new())));
     let warnings = Arc::new(Warnings::default());
     let told = Arc::clone(&warnings);
-    let outcome = with(Direction::Pull, (local, local_served), (link, served), told, |session| {
+    let outcome = with(Direction::Pull, local, remote, told, |session| {
         let report = session.report(&["img:1".into()])?;
         session.sync(&report.entries[0], &["also:1".parse().unwrap()], false)
     });
@@ -93,9 +93,9 @@ fn an_image_of_another_id_than_the_sources_is_refused() {
 
 #[test]
 fn a_dry_run_is_one_for_both_ends() {
-    let (local, local_served, at_target) = end(target);
-    let (link, served, at_source) = end(source(|_| sent(Vec::new())));
-    with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
+    let (local, at_target) = end(target);
+    let (remote, at_source) = end(source(|_| sent(Vec::new())));
+    with(Direction::Pull, local, remote, Arc::new(()), |session| {
         let report = session.report(&[])?;
         session.sync(&report.entries[0], &[], true)
     })
@@ -128,10 +128,10 @@ fn expected(
     verify: bool,
 ) -> &'static str {
     let at_target = wrong.clone();
-    let (local, local_served, _) = end(move |request| at_target(request).unwrap_or_else(|| target(request)));
+    let (local, _) = end(move |request| at_target(request).unwrap_or_else(|| target(request)));
     let right = source(|_| sent(Vec::new()));
-    let (link, served, _) = end(move |request| wrong(request).unwrap_or_else(|| right(request)));
-    let result = with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
+    let (remote, _) = end(move |request| wrong(request).unwrap_or_else(|| right(request)));
+    let result = with(Direction::Pull, local, remote, Arc::new(()), |session| {
         let report = session.report(&[])?;
         if verify {
             return session.verify(&report.entries[0], &[]).map(drop);
@@ -186,7 +186,7 @@ fn a_survey_is_one_of_every_layer_and_name() {
 fn configs_are_asked_for_where_the_target_has_an_image_that_looks_alike() {
     let surveys = Arc::new(Mutex::new(0));
     let count = Arc::clone(&surveys);
-    let (local, local_served, heard) = end(move |request| match request {
+    let (local, heard) = end(move |request| match request {
         Request::Survey { images, .. } => {
             *count.lock().unwrap() += 1;
             let is_known = images[0].config != ListedConfig::Unknown;
@@ -196,16 +196,13 @@ fn configs_are_asked_for_where_the_target_has_an_image_that_looks_alike() {
         }
         other => target(other),
     });
-    let (link, served, at_source) = end(|request| match request {
+    let (remote, at_source) = end(|request| match request {
         Request::Open(_) => opened("docker"),
         Request::List { .. } => list(image(ListedConfig::Unknown)),
         Request::Configs { images } => Reply::Configs(images.iter().map(|id| Some(*id)).collect()),
         _ => sent(Vec::new()),
     });
-    let report = with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
-        session.report(&[])
-    })
-    .unwrap();
+    let report = with(Direction::Pull, local, remote, Arc::new(()), |session| session.report(&[])).unwrap();
     assert_eq!(report.entries[0].status, Status::Current, "the second answer counts");
     assert_eq!((*surveys.lock().unwrap(), heard.lock().unwrap().len()), (2, 3));
     let asked = at_source.lock().unwrap().iter().filter(|r| matches!(r, Request::Configs { .. })).count();
@@ -238,12 +235,12 @@ fn each_image_has_as_many_configs_as_were_asked_for() {
 
 #[test]
 fn a_verification_is_of_all_names_and_counts_bytes() {
-    let (local, local_served, heard) = end(|request| match request {
+    let (local, heard) = end(|request| match request {
         Request::Verify { .. } => Reply::Verified { bytes: 4321 },
         other => target(other),
     });
-    let (link, served, _) = end(source(|_| sent(Vec::new())));
-    let bytes = with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |session| {
+    let (remote, _) = end(source(|_| sent(Vec::new())));
+    let bytes = with(Direction::Pull, local, remote, Arc::new(()), |session| {
         let report = session.report(&["img:1".into()])?;
         session.verify(&report.entries[0], &["also:1".parse().unwrap()])
     });
@@ -258,17 +255,17 @@ fn a_verification_is_of_all_names_and_counts_bytes() {
 
 #[test]
 fn a_remote_that_is_gone_is_lost() {
-    let (local, local_served, _) = end(target);
+    let (local, _) = end(target);
     let (link, other) = Link::pair(&Interrupt::default());
     drop(other);
-    let served = Served::default();
-    let result = with(Direction::Pull, (local, local_served), (link, served), Arc::new(()), |_| Ok(()));
+    let remote = Local { link, served: Served::default() };
+    let result = with(Direction::Pull, local, remote, Arc::new(()), |_| Ok(()));
     assert!(matches!(&result, Err(Error::Lost { host, .. }) if host.contains("elsewhere")), "{result:?}");
 }
 
 #[test]
 fn something_out_of_turn_is_the_remotes_fault_by_name() {
-    let (local, local_served, _) = end(target);
+    let (local, _) = end(target);
     let (link, mut other) = Link::pair(&Interrupt::default());
     let serving = thread::spawn(move || {
         other.next_request()?;
@@ -276,8 +273,8 @@ fn something_out_of_turn_is_the_remotes_fault_by_name() {
         while other.next_request().is_ok() {}
         Ok(())
     });
-    let remote = (link, Served(Some(serving)));
-    let result = with(Direction::Pull, (local, local_served), remote, Arc::new(()), |_| Ok(()));
+    let remote = Local { link, served: Served(Some(serving)) };
+    let result = with(Direction::Pull, local, remote, Arc::new(()), |_| Ok(()));
     let Err(Error::Protocol { end, what }) = result else { panic!("{result:?}") };
     assert!(end.contains("elsewhere") && what.contains("out of turn"), "{end}: {what}");
 }

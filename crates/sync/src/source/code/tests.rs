@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::coding::batch::{Coded, Uncoded};
 use crate::coding::branch::{decode, encode};
 use dsync_delta::Scanner;
 use dsync_delta::batch::Effort;
@@ -71,11 +72,13 @@ impl Case {
     }
 
     fn encode(&self, code: &Stretches) -> Vec<u8> {
-        encode((&mut self.bytes.clone(), 0), (&[], &self.lens), &self.pairs, code, Effort::Level(9)).unwrap()
+        let (bytes, new_lens, pairs) = (self.bytes.clone(), &self.lens[..], &self.pairs[..]);
+        let batch = Uncoded { bytes, begin: 0, old_lens: &[], new_lens, pairs };
+        encode(batch, code, Effort::Level(9)).unwrap()
     }
 
     fn decode(&self, packed: &[u8]) -> io::Result<Vec<u8>> {
-        decode((&mut [], &[]), &self.lens, &self.pairs, packed)
+        decode(Coded { old: Vec::new(), old_lens: &[], new_lens: &self.lens, pairs: &self.pairs }, packed)
     }
 }
 
@@ -133,9 +136,9 @@ fn what_both_sides_have_of_it_tells_addresses_too() {
     let code = layer.programs().of(&batch, &[&layer.listing], &|_| Version::Shared(&layer.listing));
     let (old, new) = (layer.bytes(&known), layer.bytes(&sent));
     let (old_lens, new_lens) = ([known.len()], [sent.len()]);
-    let mut bytes = [&old[..], &new].concat();
-    let lens = (&old_lens[..], &new_lens[..]);
-    let packed = encode((&mut bytes, old.len()), lens, &[Some(0)], &code, Effort::Level(9));
-    let decoded = decode((&mut old.clone(), &old_lens), &new_lens, &[Some(0)], &packed.unwrap());
-    assert_eq!(decoded.unwrap(), new);
+    let (bytes, begin) = ([&old[..], &new].concat(), old.len());
+    let (old_lens, new_lens, pairs) = (&old_lens[..], &new_lens[..], &[Some(0)][..]);
+    let batch = Uncoded { bytes, begin, old_lens, new_lens, pairs };
+    let packed = encode(batch, &code, Effort::Level(9)).unwrap();
+    assert_eq!(decode(Coded { old, old_lens, new_lens, pairs }, &packed).unwrap(), new);
 }
