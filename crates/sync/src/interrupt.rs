@@ -44,7 +44,12 @@ impl Interrupt {
         }
     }
 
-    /// Whether it is to end.
+    /// Fails where it is to end, for work that is no waiting.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if self.happened() { Err(io::Error::other("interrupted")) } else { Ok(()) }
+    }
+
+    /// True if it is to end.
     pub(crate) fn happened(&self) -> bool {
         self.0.happened.load(Ordering::SeqCst) || self.0.run.as_ref().is_some_and(Interrupt::happened)
     }

@@ -130,25 +130,41 @@ pub(crate) struct Found {
     pub(crate) slices: HashMap<(usize, usize), Vec<Slice>>,
 }
 
-/// The target's half: names the literals of which it may have parts, and says which it has. `basis` are layers that
-/// the source cannot read, `readable` what it can. A byte that is looked at takes about a third of one of `memory`.
+/// The literals that a target looks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Sought<'a> {
+    pub(crate) new: &'a [&'a LayerIndex],
+    pub(crate) literals: &'a [Literal],
+}
+
+/// The basis of a target, in which it looks.
+#[derive(Clone, Copy)]
+pub(crate) struct Searched<'a> {
+    /// The layers that the source cannot read.
+    pub(crate) hidden: &'a [Arc<LayerIndex>],
+    /// All that both know, where the source can read it.
+    pub(crate) readable: &'a [Option<&'a LayerIndex>],
+}
+
+/// The target's half: names the literals of which it may have parts, and says which it has. A byte that is looked at takes
+/// about a third of one of `memory`.
 pub(crate) fn answer_for(
     link: &mut Link,
     own: &mut Layers<'_>,
     images: &[&Image],
-    (new, literals): (&[&LayerIndex], &[Literal]),
-    (basis, readable): (&[Arc<LayerIndex>], &[Option<&LayerIndex>]),
+    Sought { new, literals }: Sought<'_>,
+    Searched { hidden, readable }: Searched<'_>,
     memory: u64,
 ) -> Result<Candidates, EndpointError> {
     let spots: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
-    let listings: Vec<Option<&LayerIndex>> = basis.iter().map(|listing| Some(&**listing)).collect();
+    let listings: Vec<Option<&LayerIndex>> = hidden.iter().map(|listing| Some(&**listing)).collect();
     let runs = batching::candidates(new, &spots, &listings, readable, memory);
     let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
     let mut seen: HashSet<Place> = HashSet::new();
     for (literal, run) in runs {
         bitmap.insert(literal);
         found.asked.push((literal, literals[literal].len.into()));
-        let places = run.contents().map(|content| (basis[run.layer()].digest, content));
+        let places = run.contents().map(|content| Place { layer: hidden[run.layer()].digest, content });
         found.places.extend(places.filter(|place| seen.insert(*place)));
     }
     drop(seen);

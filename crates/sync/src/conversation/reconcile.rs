@@ -15,7 +15,7 @@ use super::Step;
 use super::question::{answer, ask};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
-use crate::layers::{ChunkMap, Slice, Slices};
+use crate::layers::{ChunkMap, Place, Slice, Slices};
 use crate::link::Link;
 
 /// The source's half: what the target has of these layers, besides what is known of it. The new layers' own
@@ -82,9 +82,9 @@ struct Seen(Vec<u64>);
 impl Seen {
     fn of<'a>(known: impl Iterator<Item = &'a LayerIndex>, agreed: &Agreed, new: &[Arc<LayerIndex>]) -> Self {
         let known = known.flat_map(|listing| listing.contents().iter()).map(|content| content.id);
-        let agreed = agreed.slices.places().filter_map(|(digest, content)| {
-            let listing = new.iter().find(|listing| listing.digest == digest)?;
-            Some(listing.contents().get(content)?.id)
+        let agreed = agreed.slices.places().filter_map(|place| {
+            let listing = new.iter().find(|listing| listing.digest == place.layer)?;
+            Some(listing.contents().get(place.content)?.id)
         });
         let mut seen: Vec<u64> = known.chain(agreed).map(|id| half(&id)).collect();
         seen.sort_unstable();
@@ -195,5 +195,5 @@ impl Agreed {
 
 fn whole(listing: &LayerIndex, ordinal: usize) -> Slice {
     let len = listing.contents().at(ordinal).len;
-    Slice { place: (listing.digest, ordinal), from: 0, len }
+    Slice { place: Place { layer: listing.digest, content: ordinal }, from: 0, len }
 }

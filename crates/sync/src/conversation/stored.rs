@@ -11,8 +11,9 @@ pub(crate) fn settle(
     package: &Package,
     layers: &mut Vec<LayerKey>,
     described: &[LayerKey],
-    (asked, stored): (usize, &[Stored]),
+    stored: &[Stored],
 ) {
+    let asked = layers.len();
     let mut sent: Vec<(usize, LayerKey)> = Vec::new();
     for (number, (key, stored)) in layers.iter().chain(described).zip(stored).enumerate() {
         let Some(at) = stack.iter().position(|other| other == key) else { continue };

@@ -45,10 +45,16 @@ struct Short {
     len: u32,
 }
 
+impl Short {
+    fn place(&self, layers: &[Digest]) -> Place {
+        Place { layer: layers[self.layer as usize], content: self.content as usize }
+    }
+}
+
 impl Slices {
     /// Adds the row of the next content.
     pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Slice>) {
-        for Slice { place: (digest, content), from, len } in row {
+        for Slice { place: Place { layer: digest, content }, from, len } in row {
             let layer = match self.layers.last() == Some(&digest) {
                 true => self.layers.len() - 1,
                 false => self.layers.iter().position(|other| *other == digest).unwrap_or_else(|| {
@@ -66,14 +72,14 @@ impl Slices {
 
     /// The contents that they are of.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        self.slices.iter().map(|short| (self.layers[short.layer as usize], short.content as usize))
+        self.slices.iter().map(|short| short.place(&self.layers))
     }
 
     fn row(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
         let start = content.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(content).copied().unwrap_or(start);
         self.slices[start as usize..end as usize].iter().map(|short| Slice {
-            place: (self.layers[short.layer as usize], short.content as usize),
+            place: short.place(&self.layers),
             from: short.from.into(),
             len: short.len.into(),
         })
@@ -101,7 +107,7 @@ impl ChunkMap {
         let (whole, row) = match &self.lie {
             Lie::Layer(digest) => {
                 let len = self.listing.contents().get(content).map_or(0, |content| content.len);
-                (Some(Slice { place: (*digest, content), from: 0, len }), None)
+                (Some(Slice { place: Place { layer: *digest, content }, from: 0, len }), None)
             }
             Lie::Slices(slices) => (None, Some(slices.row(content))),
         };

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use dsync_core::{Digest, Image, ImageId, LayerKey};
 use dsync_delta::LayerIndex;
+use dsync_delta::layer_index::Content;
 use dsync_engine::{Export, Store, StoreError};
 use dsync_proto::ShortId;
 
@@ -123,12 +124,12 @@ impl<'a> Layers<'a> {
         places: impl IntoIterator<Item = Place>,
     ) -> Result<(), EndpointError> {
         let mut missing: BTreeMap<Digest, Vec<u32>> = BTreeMap::new();
-        for (digest, content) in places {
-            if self.spool.kept(&digest).is_none()
-                && self.fetched_at((digest, content)).is_none()
-                && let Ok(content) = u32::try_from(content)
+        for place in places {
+            if self.spool.kept(&place.layer).is_none()
+                && self.fetched_at(place).is_none()
+                && let Ok(content) = u32::try_from(place.content)
             {
-                missing.entry(digest).or_default().push(content);
+                missing.entry(place.layer).or_default().push(content);
             }
         }
         let mut picks: HashMap<Digest, Wanted> = HashMap::new();
@@ -161,31 +162,35 @@ impl<'a> Layers<'a> {
     }
 
     /// Where in the file a content lies that was read once more.
-    fn fetched_at(&self, (digest, content): Place) -> Option<u64> {
-        let fetched = self.fetched.get(&digest)?;
-        let content = u32::try_from(content).ok()?;
+    fn fetched_at(&self, place: Place) -> Option<u64> {
+        let fetched = self.fetched.get(&place.layer)?;
+        let content = u32::try_from(place.content).ok()?;
         let at = fetched.binary_search_by_key(&content, |(content, _)| *content).ok()?;
         Some(fetched[at].1)
     }
 
+    fn content(&self, place: Place) -> Option<Content> {
+        self.listing(&place.layer)?.contents().get(place.content)
+    }
+
     /// Copies a content of a layer that is kept, or that was fetched.
     pub(crate) fn copy_content(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
-        let (digest, ordinal) = place;
-        let content = self.listing(&digest).and_then(|listing| listing.contents().get(ordinal));
-        let len = content.map_or(0, |content| content.len);
+        let len = self.content(place).map_or(0, |content| content.len);
         self.copy(Slice { place, from: 0, len }, out)
     }
 
     /// Copies a part of such a content.
     pub(crate) fn copy(&self, Slice { place, from, len }: Slice, out: &mut dyn Write) -> io::Result<()> {
-        let (digest, ordinal) = place;
-        let content = self.listing(&digest).and_then(|listing| listing.contents().get(ordinal));
-        let content = content.filter(|content| from.checked_add(len).is_some_and(|end| end <= content.len));
-        let content = content.ok_or_else(|| io::Error::other(format!("layer {digest} is not here")))?;
-        match (self.spool.kept(&digest), self.fetched_at(place)) {
+        let content =
+            self.content(place).filter(|content| from.checked_add(len).is_some_and(|end| end <= content.len));
+        let content =
+            content.ok_or_else(|| io::Error::other(format!("layer {} is not here", place.layer)))?;
+        match (self.spool.kept(&place.layer), self.fetched_at(place)) {
             (Some((at, _)), _) => self.spool.copy(at + content.at + from, len, out),
             (None, Some(at)) => copy_at(&self.file, at + from, len, out),
-            (None, None) => Err(io::Error::other(format!("a content of layer {digest} is not at hand"))),
+            (None, None) => {
+                Err(io::Error::other(format!("a content of layer {} is not at hand", place.layer)))
+            }
         }
     }
 

@@ -2,8 +2,14 @@
 
 use dsync_core::Digest;
 
-/// A content: the digest of the layer's bytes, and which of the layer's contents.
-pub(crate) type Place = (Digest, usize);
+/// A content of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// The digest of the layer's bytes.
+    pub(crate) layer: Digest,
+    /// Which of the layer's contents.
+    pub(crate) content: usize,
+}
 
 /// Some bytes of a content.
 #[derive(Debug, Clone, Copy)]

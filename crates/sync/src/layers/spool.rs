@@ -320,9 +320,7 @@ pub(crate) fn blocks(
 ) -> io::Result<()> {
     let mut block = vec![0; BLOCK];
     loop {
-        if interrupt.happened() {
-            return Err(io::Error::other("interrupted"));
-        }
+        interrupt.check()?;
         match input.read(&mut block) {
             Ok(0) => return Ok(()),
             Ok(n) => take(&block[..n])?,

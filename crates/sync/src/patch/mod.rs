@@ -153,7 +153,7 @@ fn make(
             scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &workspace));
         let recorded = mine
             .send_peer(&Peer::Need(need))
-            .and_then(|()| record(&mut mine.inbox, (&mut writer, streams), observer));
+            .and_then(|()| record(&mut mine.inbox, &mut writer, streams, observer));
         drop(mine);
         (sending.join(), recorded)
     });
@@ -189,11 +189,7 @@ fn packed_parts(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u3
 }
 
 /// Writes down what a source sends, until it has nothing more to send: so many streams.
-fn record(
-    inbox: &mut Inbox,
-    (out, streams): (&mut Writer, usize),
-    observer: &dyn Observer,
-) -> io::Result<()> {
+fn record(inbox: &mut Inbox, out: &mut Writer, streams: usize, observer: &dyn Observer) -> io::Result<()> {
     let mut ended = 0;
     while ended < streams {
         // A source that failed says why itself.

@@ -11,9 +11,20 @@ use crate::layers::{ChunkMap, Layers};
 
 /// What the source has of the target's basis.
 pub(super) struct Basis<'a> {
-    layers: Vec<(Option<Digest>, Known)>,
+    layers: Vec<BasisLayer>,
     /// The images through which the layers are read.
     pub(super) images: Vec<&'a Image>,
+}
+
+/// A layer of the target's basis.
+struct BasisLayer {
+    /// Absent where nothing is known of it here.
+    digest: Option<Digest>,
+    known: Known,
+}
+
+impl BasisLayer {
+    const UNKNOWN: Self = Self { digest: None, known: Known::No };
 }
 
 impl<'a> Basis<'a> {
@@ -30,7 +41,7 @@ impl<'a> Basis<'a> {
         for short in named {
             // A target has one try to prove a layer. Two of its layers that begin alike are as good as none.
             if !seen.insert(short) {
-                layers.push((None, Known::No));
+                layers.push(BasisLayer::UNKNOWN);
                 continue;
             }
             let is_it = |digest: &Digest| digest.as_bytes().starts_with(short);
@@ -42,25 +53,24 @@ impl<'a> Basis<'a> {
                     if !images.iter().any(|image| image.id == holder.id) {
                         images.push(holder);
                     }
-                    (Some(digest), Known::Bytes)
+                    BasisLayer { digest: Some(digest), known: Known::Bytes }
                 }
                 None => match own.recall_short(short) {
-                    Some(digest) => (Some(digest), Known::Index),
-                    None => (None, Known::No),
+                    Some(digest) => BasisLayer { digest: Some(digest), known: Known::Index },
+                    None => BasisLayer::UNKNOWN,
                 },
             };
             layers.push(known);
         }
-        let digests: Vec<Digest> = layers.iter().filter_map(|(digest, _)| *digest).collect();
+        let digests: Vec<Digest> = layers.iter().filter_map(|layer| layer.digest).collect();
         for holder in &images {
             let named = holder.tars().filter(|tar| digests.contains(&tar.digest()));
             own.learn(&holder.id, named, &|key| !image.has_tar(key))?;
         }
         // What could not be read is not known.
-        for (id, known) in &mut layers {
-            let listed = id.as_ref().is_some_and(|id| own.listing(id).is_some());
-            if !listed {
-                (*id, *known) = (None, Known::No);
+        for layer in &mut layers {
+            if layer.digest.is_none_or(|digest| own.listing(&digest).is_none()) {
+                *layer = BasisLayer::UNKNOWN;
             }
         }
         Ok(Basis { layers, images })
@@ -77,11 +87,11 @@ impl<'a> Basis<'a> {
         if proofs.len() != self.layers.len() {
             return Err(EndpointError::Protocol("the target proves other layers than it named".into()));
         }
-        for ((id, known), proof) in self.layers.iter_mut().zip(proofs) {
+        for (layer, proof) in self.layers.iter_mut().zip(proofs) {
             let is_proven =
-                |digest: &Digest| own.listing(digest).is_some_and(|listing| listing.proof(key) == *proof);
-            if !id.as_ref().is_some_and(is_proven) {
-                (*id, *known) = (None, Known::No);
+                |digest: Digest| own.listing(&digest).is_some_and(|listing| listing.proof(key) == *proof);
+            if !layer.digest.is_some_and(is_proven) {
+                *layer = BasisLayer::UNKNOWN;
             }
         }
         Ok(())
@@ -89,22 +99,25 @@ impl<'a> Basis<'a> {
 
     /// Whether the target has layers of which nothing is known here.
     pub(super) fn has_unknown(&self) -> bool {
-        self.layers.iter().any(|(_, known)| *known == Known::No)
+        self.layers.iter().any(|layer| layer.known == Known::No)
     }
 
     /// Whether the bytes of all layers can be read here.
     pub(super) fn is_readable(&self) -> bool {
-        self.layers.iter().all(|(_, known)| *known == Known::Bytes)
+        self.layers.iter().all(|layer| layer.known == Known::Bytes)
     }
 
     /// What is known of each layer.
     pub(super) fn known(&self) -> Vec<Known> {
-        self.layers.iter().map(|(_, known)| *known).collect()
+        self.layers.iter().map(|layer| layer.known).collect()
     }
 
     /// The known layers.
     pub(super) fn shelves(&self, own: &Layers<'_>) -> Vec<ChunkMap> {
-        let layers = self.layers.iter().filter_map(|(id, known)| Some((own.listing(id.as_ref()?)?, known)));
-        layers.map(|(listing, known)| ChunkMap::layer(Arc::clone(listing), *known == Known::Bytes)).collect()
+        let layers = self.layers.iter().filter_map(|layer| {
+            let listing = own.listing(&layer.digest?)?;
+            Some(ChunkMap::layer(Arc::clone(listing), layer.known == Known::Bytes))
+        });
+        layers.collect()
     }
 }

@@ -10,7 +10,7 @@ use dsync_proto::{Cost, Event, Phase, Reply};
 use super::basis::Basis;
 use super::code::{CodeMap, Version};
 use super::divide::Sent;
-use super::executables::Candidates;
+use super::executables::{Candidates, Versions};
 use super::explain;
 use super::pack::{self, Sources, UNREAD};
 use super::transfer::Transfer;
@@ -40,19 +40,21 @@ impl<'a> Contents<'a> {
     pub(super) fn prepare(
         transfer: &Transfer<'_>,
         own: &'a mut Layers<'_>,
-        (layers, sent): (&'a [Arc<LayerIndex>], &'a Sent),
-        (old, basis): (&'a [ChunkMap], &Basis<'_>),
+        layers: &'a [Arc<LayerIndex>],
+        sent: &'a Sent,
+        old: &'a [ChunkMap],
+        basis: &Basis<'_>,
     ) -> Result<Self, EndpointError> {
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.pace.limit(known.iter().any(Option::is_some));
         let batches = batching::form_batches(&listings(new), &sent.spots, &known, limit.into());
         let candidates = match transfer.pace.is_patient() {
-            true => Candidates::find(&batches, own, (old, new), transfer.pace.memory())
+            true => Candidates::find(&batches, own, Versions { old, new }, transfer.pace.memory())
                 .map_err(EndpointError::io(UNREAD))?,
             false => Candidates::default(),
         };
         own.fetch(&basis.images, places(&batches, old).chain(candidates.places(old)))?;
-        let (aligned, maps) = candidates.align(own, (old, new), &transfer.workspace.folder)?;
+        let (aligned, maps) = candidates.align(own, Versions { old, new }, &transfer.workspace.folder)?;
         let mut programs = CodeMap::default();
         for listing in layers {
             let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.digest, at, out);

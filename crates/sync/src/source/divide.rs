@@ -6,7 +6,7 @@ use dsync_delta::header_delta::Literal;
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
 use crate::conversation::parts::{self, Parted, Stretches};
-use crate::layers::{ChunkMap, Slice, Slices};
+use crate::layers::{ChunkMap, Place, Slice, Slices};
 
 /// The new layers as they are sent from here on, and which of their contents are sent.
 pub(super) struct Sent {
@@ -50,11 +50,12 @@ fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Par
     let slices = |layer: usize, part: Copied| match part {
         Copied::Undivided(ordinal) => {
             let len = new[layer].contents().at(ordinal).len;
-            vec![Slice { place: (new[layer].digest, ordinal), from: 0, len }]
+            vec![Slice { place: Place { layer: new[layer].digest, content: ordinal }, from: 0, len }]
         }
         Copied::Range { literal, range: stretch } => {
             let (bytes, literal) = (&stretches[&literal][stretch].bytes, &literals[literal]);
-            let place = (new[literal.layer as usize].digest, literal.content as usize);
+            let place =
+                Place { layer: new[literal.layer as usize].digest, content: literal.content as usize };
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]
         }
     };
@@ -69,7 +70,11 @@ fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
         for (ordinal, ends) in ordinals.windows(2).enumerate() {
             let mut from = 0;
             for content in parted.contents().range(ends[0] as usize..ends[1] as usize) {
-                slices.push([Slice { place: (layer.digest, ordinal), from, len: content.len }]);
+                slices.push([Slice {
+                    place: Place { layer: layer.digest, content: ordinal },
+                    from,
+                    len: content.len,
+                }]);
                 from += content.len;
             }
         }

@@ -12,18 +12,32 @@ use crate::coding::address_maps::{AddressMaps, Aligned, FileSpan, LEAST, MEMORY,
 use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers, Place, Slice};
 
-/// So many bytes say whether a file is an executable.
+/// Bytes at the beginning of a file by which an executable is known.
 const BEGIN: u64 = 20;
-/// Old and new versions that may be executables.
+
+/// The basis, and the layers that are sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Versions<'a> {
+    pub(crate) old: &'a [ChunkMap],
+    pub(crate) new: &'a [ChunkMap],
+}
+
+/// Files that are sent and may be executables, each with its old version.
 #[derive(Debug, Default)]
-pub(crate) struct Candidates(Vec<(FileSpan, FileSpan)>);
+pub(crate) struct Candidates(Vec<Candidate>);
+
+#[derive(Debug)]
+struct Candidate {
+    old: FileSpan,
+    new: FileSpan,
+}
 
 impl Candidates {
     /// Those in batches, if `memory` is enough for them. An old file that has several new versions counts once.
     pub(crate) fn find(
         batches: &[Batch],
         own: &Layers<'_>,
-        (old, new): (&[ChunkMap], &[ChunkMap]),
+        Versions { old, new }: Versions<'_>,
         memory: u64,
     ) -> io::Result<Candidates> {
         let mut seen = HashSet::new();
@@ -47,7 +61,7 @@ impl Candidates {
                     continue;
                 }
                 if dsync_exe::is_candidate(&begin(own, &new[new_file.layer], new_file.contents.start)?) {
-                    found.push((old_file, new_file));
+                    found.push(Candidate { old: old_file, new: new_file });
                 }
             }
         }
@@ -56,19 +70,19 @@ impl Candidates {
 
     /// Where the old ones lie.
     pub(crate) fn places<'a>(&'a self, old: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
-        self.0.iter().flat_map(|(file, _)| file.places(old))
+        self.0.iter().flat_map(|candidate| candidate.old.places(old))
     }
 
     /// AddressMaps, and gives the old ones their addresses.
     pub(crate) fn align(
         &self,
         own: &Layers<'_>,
-        (old, new): (&[ChunkMap], &[ChunkMap]),
+        Versions { old, new }: Versions<'_>,
         folder: &Path,
     ) -> Result<(Aligned, AddressMaps), EndpointError> {
         let mut aligned = Aligned::default();
         let mut plans = AddressMaps::default();
-        for (old_file, new_file) in &self.0 {
+        for Candidate { old: old_file, new: new_file } in &self.0 {
             // One file at a time, since their addresses take as much memory again.
             let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };
             let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };

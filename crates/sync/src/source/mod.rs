@@ -61,7 +61,7 @@ pub(crate) fn send(
     let parts = transfer.find_parts(&own, &basis, &new, &literals)?;
     let sent = divide::divide(&new, &literals, &parts.stretches, &mut old);
     drop(literals);
-    let contents = Contents::prepare(&transfer, &mut own, (&new, &sent), (&old, &basis))?;
+    let contents = Contents::prepare(&transfer, &mut own, &new, &sent, &old, &basis)?;
     contents.send(&mut transfer, &parts.told)
 }
 

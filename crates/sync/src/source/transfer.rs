@@ -19,7 +19,7 @@ use crate::conversation::{Keeps, Step, Talk, documents, headers, offer, proof, r
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
-use crate::layers::{ChunkMap, Layers, listings};
+use crate::layers::{ChunkMap, Layers, Place, listings};
 
 /// How a source sends.
 pub(crate) struct Sending {
@@ -155,8 +155,7 @@ impl<'a> Transfer<'a> {
         // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
         let as_is = want.without_basis || want.basis.is_empty() && self.how.compression != Compression::Max;
         let stored = recipes::find(self.store, &layers, as_is, cache.as_ref())?;
-        let asked = want.layers.len();
-        settle(&mut self.stack, package, &mut want.layers, &want.described, (asked, &stored));
+        settle(&mut self.stack, package, &mut want.layers, &want.described, &stored);
         Ok((want, Some(stored)))
     }
 
@@ -246,7 +245,8 @@ impl<'a> Transfer<'a> {
             return Ok(Parts::default());
         }
         let load = |literal: &Literal, out: &mut Vec<u8>| {
-            own.copy_content((new[literal.layer as usize].digest, literal.content as usize), out)
+            let layer = new[literal.layer as usize].digest;
+            own.copy_content(Place { layer, content: literal.content as usize }, out)
         };
         parts::ask_for(self.talk.step(Step::Parts), literals, &load, self.pace.memory())
     }

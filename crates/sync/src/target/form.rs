@@ -119,8 +119,7 @@ impl Stored {
         plan: &mut Plan<'_>,
     ) -> Result<Self, EndpointError> {
         let Plan { states, missing, described, .. } = plan;
-        let asked = missing.len();
-        if stored.len() != asked + described.len() {
+        if stored.len() != missing.len() + described.len() {
             return Err(EndpointError::Protocol("the source did not say how each layer is stored".into()));
         }
         let mut blobs = HashMap::new();
@@ -141,7 +140,7 @@ impl Stored {
                 }
             }
         }
-        settle(stack, &package, missing, described, (asked, stored));
+        settle(stack, &package, missing, described, stored);
         for (state, key) in states.iter_mut().zip(&*stack) {
             if missing.contains(key) {
                 *state = LayerState::Missing;

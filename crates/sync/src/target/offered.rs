@@ -11,7 +11,7 @@ use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
 use crate::conversation::headers::Headers;
-use crate::conversation::parts::{self, Candidates, Found, Parted, stretches_of};
+use crate::conversation::parts::{self, Candidates, Found, Parted, Searched, Sought, stretches_of};
 use crate::conversation::reconcile;
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -87,9 +87,9 @@ impl Offered {
         memory: u64,
     ) -> Result<Candidates, EndpointError> {
         let new = self.new_layers();
-        let layers = (&new[..], &self.literals[..]);
-        let basis = (&self.hidden[..], &readable(&self.basis)[..]);
-        parts::answer_for(link, own, images, layers, basis, memory)
+        let sought = Sought { new: &new, literals: &self.literals };
+        let searched = Searched { hidden: &self.hidden, readable: &readable(&self.basis) };
+        parts::answer_for(link, own, images, sought, searched, memory)
     }
 
     /// Divides the literals that are sent in part.

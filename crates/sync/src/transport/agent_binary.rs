@@ -100,9 +100,7 @@ fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
 fn pack(program: &[u8], interrupt: &Interrupt) -> io::Result<Program> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for block in program.chunks(1 << 20) {
-        if interrupt.happened() {
-            return Err(io::Error::other("interrupted"));
-        }
+        interrupt.check()?;
         encoder.write_all(block)?;
     }
     Ok(Program { packed: encoder.finish()?, hash: Sha256::digest(program).into() })
