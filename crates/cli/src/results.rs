@@ -51,7 +51,7 @@ impl What {
                 packed_again: 0,
                 raw: 0,
                 packed: 0,
-                told: 0,
+                metadata: 0,
                 costs: Vec::new(),
                 traffic: Traffic::default(),
             }),
@@ -177,7 +177,7 @@ pub(crate) fn explanation(outcome: &Outcome) -> String {
     let mut row = |packed: u64, what: &str| {
         writeln!(text, "  {:>8}  {what}", bytes(packed)).expect("a String takes everything");
     };
-    row(outcome.told, "names, modes, times, config and recipes");
+    row(outcome.metadata, "names, modes, times, config and recipes");
     let mut layers: Vec<u32> = outcome.costs.iter().map(|cost| cost.layer).collect();
     layers.sort_unstable();
     layers.dedup();
@@ -264,7 +264,7 @@ mod tests {
             layers: Vec::new(),
             raw: u64::MAX,
             packed: u64::MAX,
-            told: u64::MAX,
+            metadata: u64::MAX,
             packed_again: u64::MAX,
             costs: vec![cost.clone(), cost],
             traffic: Traffic::default(),
@@ -289,7 +289,7 @@ mod tests {
             layers: vec![layer(0), layer(151_000_000), layer(7_000)],
             raw: 0,
             packed: 0,
-            told: 17_400,
+            metadata: 17_400,
             packed_again: 0,
             costs: vec![
                 cost(1, "usr/lib/libssl.so.3", 1, true, 480_000),

@@ -193,7 +193,7 @@ impl Backend for Fake {
             layers: entry.layers.iter().map(layer).collect(),
             raw: 1_000_000,
             packed: 400_000,
-            told: 3_000,
+            metadata: 3_000,
             costs: Vec::new(),
             packed_again: 0,
             traffic,

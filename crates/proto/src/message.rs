@@ -152,7 +152,7 @@ pub enum Reply {
         /// Bytes after compression.
         packed: u64,
         /// Bytes of the config and of all that is no content, after compression.
-        told: u64,
+        metadata: u64,
         /// The packed bytes by file, the costliest first; empty unless requested.
         #[serde(deserialize_with = "room::list")]
         costs: Vec<Cost>,

@@ -149,7 +149,7 @@ fn replies_are_pinned() {
     let images = Reply::Images { images: vec![image], unreadable: Vec::new(), names: vec!["a:1".into()] };
     pinned(&images, &[&[1, 1], &listed, &[0], b"\x01\x03a:1"]);
     let cost = Cost { layer: 2, path: "etc/".into(), files: 3, changed: true, raw: 300, packed: 4 };
-    let sent = Reply::Sent { raw: 1, packed: 2, told: 3, costs: vec![cost] };
+    let sent = Reply::Sent { raw: 1, packed: 2, metadata: 3, costs: vec![cost] };
     pinned(&sent, &[&[3, 1, 2, 3, 1], &[2], b"\x04etc/", &[3, 1], &[0xac, 2], &[4]]);
     let layer = LayerOutcome { state: LayerState::Local, len: 200, reused: 100 };
     let received = Received { id: [6; 32], layers: vec![layer], was_there: true, packed_again: 7 };

@@ -31,12 +31,12 @@ impl LayerSink for Scan {
                 read => scanner.push(&piece[..read]),
             }
         }
-        let listing = scanner.finish();
-        if key.is_some_and(|expected| expected.digest() != listing.digest) {
+        let index = scanner.finish();
+        if key.is_some_and(|expected| expected.digest() != index.digest) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "another layer"));
         }
         self.layers += 1;
-        self.bytes += listing.len;
+        self.bytes += index.len;
         Ok(())
     }
 

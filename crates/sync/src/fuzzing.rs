@@ -98,14 +98,14 @@ impl Kept {
         Kept(Cache::locate_below(Some(folder)).expect("the folder can have a cache"))
     }
 
-    /// Keeps a listing.
-    pub fn put(&self, listing: &Arc<LayerIndex>) {
-        self.0.put(listing);
+    /// Keeps an index.
+    pub fn put(&self, index: &Arc<LayerIndex>) {
+        self.0.put(index);
     }
 
-    /// The listing of a layer.
-    pub fn listing(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
-        self.0.listing(digest, memory)
+    /// The index of a layer.
+    pub fn index(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
+        self.0.index(digest, memory)
     }
 
     /// Keeps a recipe.

@@ -28,7 +28,7 @@ pub struct Outcome {
     /// The same after compression.
     pub packed: u64,
     /// The config and all that is no content, after compression.
-    pub told: u64,
+    pub metadata: u64,
     /// What the packed bytes are, where that was asked for; the costliest first.
     pub costs: Vec<Cost>,
     /// All that crossed for this image.

@@ -352,7 +352,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
     })
 }
 
-fn listing_of(layer: &[u8]) -> dsync_delta::LayerIndex {
+fn index_of(layer: &[u8]) -> dsync_delta::LayerIndex {
     let mut scanner = dsync_delta::Scanner::new();
     scanner.push(layer);
     scanner.finish()
@@ -362,18 +362,18 @@ fn listing_of(layer: &[u8]) -> dsync_delta::LayerIndex {
 fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
     let layer = tar("private");
     let private = DiffId::of(&layer);
-    let listing = listing_of(&layer);
-    assert_eq!(listing.digest, private.digest());
-    assert_eq!(told(&[&|key| listing.proof(key)], &private), [Known::Bytes]);
-    assert_eq!(told(&[&|_| listing.proof(&[0; 16])], &private), [Known::No], "another transfer's proof");
+    let index = index_of(&layer);
+    assert_eq!(index.digest, private.digest());
+    assert_eq!(told(&[&|key| index.proof(key)], &private), [Known::Bytes]);
+    assert_eq!(told(&[&|_| index.proof(&[0; 16])], &private), [Known::No], "another transfer's proof");
     assert_eq!(told(&[&|_| [0; 3]], &private), [Known::No], "a diff id alone is a guess");
 }
 
 #[test]
 fn a_layer_without_contents_is_not_proven_by_its_diff_id() {
     let private = DiffId::of(&tar("private"));
-    // As many bytes, all of which stand in the listing, too.
-    let mut guess = listing_of(&tar("guessed"));
+    // As many bytes, all of which stand in the index, too.
+    let mut guess = index_of(&tar("guessed"));
     assert!(guess.contents().is_empty());
     guess.digest = private.digest();
     assert_eq!(told(&[&|key| guess.proof(key)], &private), [Known::No]);
@@ -382,7 +382,7 @@ fn a_layer_without_contents_is_not_proven_by_its_diff_id() {
 #[test]
 fn a_target_has_one_guess_for_each_layer() {
     let layer = tar("private");
-    let (private, listing) = (DiffId::of(&layer), listing_of(&layer));
-    assert_eq!(told(&[&|_| [0; 3], &|key| listing.proof(key)], &private), [Known::No; 2]);
-    assert_eq!(told(&[&|key| listing.proof(key), &|_| [0; 3]], &private), [Known::Bytes, Known::No]);
+    let (private, index) = (DiffId::of(&layer), index_of(&layer));
+    assert_eq!(told(&[&|_| [0; 3], &|key| index.proof(key)], &private), [Known::No; 2]);
+    assert_eq!(told(&[&|key| index.proof(key), &|_| [0; 3]], &private), [Known::Bytes, Known::No]);
 }

@@ -221,8 +221,10 @@ fn result(done: &Done<'_>) -> Result {
             result.packed = outcome.packed;
             result.packed_again = outcome.packed_again;
             (result.built, result.reused) = results::built(outcome);
-            result.explain = (!outcome.costs.is_empty())
-                .then(|| Explained { told: outcome.told, files: outcome.costs.iter().map(share).collect() });
+            result.explain = (!outcome.costs.is_empty()).then(|| Explained {
+                told: outcome.metadata,
+                files: outcome.costs.iter().map(share).collect(),
+            });
         }
         What::Failed(diagnosis) => {
             result.status = "error";

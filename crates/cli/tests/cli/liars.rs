@@ -356,7 +356,7 @@ fn a_remote_that_breaks_the_protocol_is_no_wrong_usage() {
 
 #[test]
 fn nobody_waits_for_a_remote_that_says_it_is_done_before_it_is() {
-    let sent = reply(&Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() });
+    let sent = reply(&Reply::Sent { raw: 0, packed: 0, metadata: 0, costs: Vec::new() });
     let liar = Liar::saying(&[opened("docker"), images("", &[]), sent], LISTENS);
     let _ = liar.run(&["img:1"]).exits(1).says("caused by: it says that it is done before it is");
 }

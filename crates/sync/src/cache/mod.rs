@@ -3,7 +3,7 @@
 //! layer is scanned once.
 //!
 //! A file of the cache is `dsyncidx`, a format number (1 byte), the SHA-256 of the rest (32 bytes), and the
-//! listing as one zstd frame. It is written under another name and renamed, so that concurrent runs see whole
+//! index as one zstd frame. It is written under another name and renamed, so that concurrent runs see whole
 //! files only; one that is damaged counts as absent and is removed. The cache is never a reason to fail.
 //! docs/cache.md says how it behaves.
 
@@ -21,12 +21,12 @@ use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_proto::{ShortId, limits};
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
-/// Of these files; what a listing is encoded in has a number of its own.
+/// Of these files; what an index is encoded in has a number of its own.
 const FORMAT: u8 = 1;
 const HEADER: usize = MAGIC.len() + 1 + 32;
 /// The most bytes that the cache takes on disk, but for what the current run uses.
 pub const CACHE_LIMIT: u64 = 512 << 20;
-/// The most bytes of a listing, and of its file; more is not kept.
+/// The most bytes of an index, and of its file; more is not kept.
 const LISTING_MAX: u64 = 256 << 20;
 /// The most bytes of a recipe.
 const RECIPE_MAX: u64 = limits::RECIPES as u64;
@@ -42,13 +42,13 @@ const LEVEL: i32 = 3;
 /// When this process used a cache first.
 static STARTED: OnceLock<SystemTime> = OnceLock::new();
 
-/// The directory of listings.
+/// The directory of indexes.
 #[derive(Debug, Clone)]
 pub struct Cache {
     directory: PathBuf,
 }
 
-/// One listing of the cache, or one recipe.
+/// One index of the cache, or one recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
     /// The layer; of a recipe the compressed layer that it makes.
@@ -73,7 +73,7 @@ pub enum EntryKind {
 /// What was removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// The listings.
+    /// The indexes.
     pub layers: Vec<CacheEntry>,
     /// Bytes on disk, those of files that killed runs left included.
     pub bytes: u64,
@@ -128,15 +128,15 @@ impl Cache {
     }
 
     /// What was kept of a layer, unless it would take more memory than so much.
-    pub(crate) fn listing(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
-        let listing =
+    pub(crate) fn index(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
+        let index =
             Self::load(&self.path(digest, EntryKind::Index), |kept| match LayerIndex::read(kept, memory) {
-                Ok(listing) => Ok((kept.read(&mut [0])? == 0).then_some(listing)),
+                Ok(index) => Ok((kept.read(&mut [0])? == 0).then_some(index)),
                 Err(HeaderDeltaError::Io(error)) => Err(error),
                 // Of another version, or too large: that is no damage.
                 Err(_) => Ok(None),
             });
-        listing.flatten().filter(|listing| listing.digest == *digest)
+        index.flatten().filter(|index| index.digest == *digest)
     }
 
     /// What was kept for a blob: the recipe, or that there is none.
@@ -179,8 +179,8 @@ impl Cache {
     }
 
     /// Keeps what is known of a layer, if that can be done. The first call of a process also sees to the limit.
-    pub(crate) fn put(&self, listing: &Arc<LayerIndex>) {
-        self.write(&self.path(&listing.digest, EntryKind::Index), &mut |out| listing.write(out)).ok();
+    pub(crate) fn put(&self, index: &Arc<LayerIndex>) {
+        self.write(&self.path(&index.digest, EntryKind::Index), &mut |out| index.write(out)).ok();
         self.prune_once();
     }
 
@@ -194,7 +194,7 @@ impl Cache {
         fits.next().is_none().then_some(found.0)
     }
 
-    /// All listings and recipes, the one that was used last first.
+    /// All indexes and recipes, the one that was used last first.
     ///
     /// # Errors
     ///

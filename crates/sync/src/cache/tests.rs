@@ -5,7 +5,7 @@ use std::thread;
 
 use super::*;
 
-/// Any bytes in the place of a listing.
+/// Any bytes in the place of an index.
 trait Bytes {
     fn keep(&self, layer: &Digest, bytes: &[u8]);
     fn get(&self, layer: &Digest) -> Option<Vec<u8>>;
@@ -57,9 +57,9 @@ fn what_was_kept_is_there_again() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     assert_eq!(cache.get(&layer), None);
-    for listing in [&b"listing"[..], b"", b"another"] {
-        cache.keep(&layer, listing);
-        assert_eq!(cache.get(&layer).as_deref(), Some(listing));
+    for index in [&b"index"[..], b"", b"another"] {
+        cache.keep(&layer, index);
+        assert_eq!(cache.get(&layer).as_deref(), Some(index));
     }
     assert_eq!(mode(&cache.directory), 0o700);
     assert_eq!(mode(&cache.path(&layer, EntryKind::Index)), 0o600);
@@ -71,13 +71,13 @@ fn a_layer_is_found_by_how_its_id_begins() {
     let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     let short = *layer.as_bytes().first_chunk().unwrap();
     assert_eq!(cache.find(&short), None);
-    cache.keep(&layer, b"listing");
+    cache.keep(&layer, b"index");
     assert_eq!(cache.find(&short), Some(layer));
     assert_eq!(cache.find(&[0; 5]), None);
     // Of two that begin so neither is it.
     let mut twin = *layer.as_bytes();
     twin[31] ^= 1;
-    cache.keep(&Digest::from_bytes(twin), b"listing");
+    cache.keep(&Digest::from_bytes(twin), b"index");
     assert_eq!(cache.find(&short), None);
 }
 
@@ -133,18 +133,18 @@ fn what_is_too_long_is_not_kept() {
 }
 
 #[test]
-fn a_listing_that_needs_too_much_memory_is_not_read_and_stays() {
+fn an_index_that_needs_too_much_memory_is_not_read_and_stays() {
     let directory = tempfile::tempdir().unwrap();
     let cache = cache(&directory);
     let mut scanner = dsync_delta::Scanner::new();
     scanner.push(&[7; 100_000]);
-    let listing = Arc::new(scanner.finish());
-    cache.put(&listing);
-    assert_eq!(cache.listing(&listing.digest, listing.memory() / 2), None);
-    assert_eq!(cache.listing(&listing.digest, 10_000).as_ref(), Some(&*listing));
+    let index = Arc::new(scanner.finish());
+    cache.put(&index);
+    assert_eq!(cache.index(&index.digest, index.memory() / 2), None);
+    assert_eq!(cache.index(&index.digest, 10_000).as_ref(), Some(&*index));
     let other = Digest::of(b"other");
-    fs::rename(cache.path(&listing.digest, EntryKind::Index), cache.path(&other, EntryKind::Index)).unwrap();
-    assert_eq!(cache.listing(&other, 10_000), None);
+    fs::rename(cache.path(&index.digest, EntryKind::Index), cache.path(&other, EntryKind::Index)).unwrap();
+    assert_eq!(cache.index(&other, 10_000), None);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn what_a_run_uses_stays_whatever_the_limit() {
 fn a_use_is_noted_once_an_hour_and_a_time_to_come_put_right() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
-    cache.keep(&layer, b"listing");
+    cache.keep(&layer, b"index");
     let used = |time: SystemTime| {
         File::open(cache.path(&layer, EntryKind::Index)).unwrap().set_modified(time).unwrap();
         cache.get(&layer).unwrap();
@@ -282,7 +282,7 @@ fn a_directory_that_went_away_is_an_empty_cache() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
     fs::remove_dir_all(&cache.directory).unwrap();
-    cache.keep(&layer, b"listing");
+    cache.keep(&layer, b"index");
     assert_eq!(cache.get(&layer), None);
     assert_eq!(cache.find(&[0; 5]), None);
     assert!(cache.prune(0).is_err());
@@ -292,16 +292,16 @@ fn a_directory_that_went_away_is_an_empty_cache() {
 fn many_may_write_read_and_prune_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), Digest::of(b"layer"));
-    let listing = |writer: u8| vec![writer; 5000 + usize::from(writer)];
+    let index = |writer: u8| vec![writer; 5000 + usize::from(writer)];
     thread::scope(|scope| {
         for writer in 0..4 {
             let (cache, layer) = (&cache, &layer);
             scope.spawn(move || {
                 for round in 0..50 {
-                    cache.keep(layer, &listing(writer));
+                    cache.keep(layer, &index(writer));
                     // Whoever's it is, it is whole.
                     if let Some(read) = cache.get(layer) {
-                        assert_eq!(read, listing(read[0]));
+                        assert_eq!(read, index(read[0]));
                     }
                     if round % 10 == 9 {
                         cache.prune(0).unwrap();
@@ -310,7 +310,7 @@ fn many_may_write_read_and_prune_the_same() {
             });
         }
     });
-    cache.keep(&layer, &listing(1));
+    cache.keep(&layer, &index(1));
     assert_eq!(cache.entries().unwrap().len(), 1);
     let files = fs::read_dir(&cache.directory).unwrap().count();
     assert_eq!(files, 1);

@@ -55,33 +55,33 @@ pub(crate) struct FileSpan {
 
 impl FileSpan {
     /// The file that a content is of.
-    pub(crate) fn of(shelves: &[ChunkMap], layer: usize, content: usize) -> Option<FileSpan> {
-        let file = shelves.get(layer)?.listing.file_of(content)?;
+    pub(crate) fn of(chunk_maps: &[ChunkMap], layer: usize, content: usize) -> Option<FileSpan> {
+        let file = chunk_maps.get(layer)?.index.file_of(content)?;
         Some(FileSpan { layer, contents: file.contents, len: file.len })
     }
 
     /// Where its contents lie.
-    pub(crate) fn places<'a>(&self, shelves: &'a [ChunkMap]) -> impl Iterator<Item = Place> + use<'a> {
-        let shelf = &shelves[self.layer];
-        self.contents.clone().flat_map(|content| shelf.of(content)).map(|slice| slice.place)
+    pub(crate) fn places<'a>(&self, chunk_maps: &'a [ChunkMap]) -> impl Iterator<Item = Place> + use<'a> {
+        let chunk_map = &chunk_maps[self.layer];
+        self.contents.clone().flat_map(|content| chunk_map.of(content)).map(|slice| slice.place)
     }
 }
 
 /// A whole file, whose length is that of this side's own layer.
 pub(crate) fn read(
     own: &Layers<'_>,
-    shelves: &[ChunkMap],
+    chunk_maps: &[ChunkMap],
     file: &FileSpan,
 ) -> Result<Vec<u8>, EndpointError> {
     let mut bytes = dsync_exe::roomy(usize::try_from(file.len).unwrap_or_default());
-    let shelf = &shelves[file.layer];
+    let chunk_map = &chunk_maps[file.layer];
     let mut contents = file.contents.clone();
-    let loaded = contents.try_for_each(|content| shelf.copy(own, content, &mut bytes));
+    let loaded = contents.try_for_each(|content| chunk_map.copy(own, content, &mut bytes));
     loaded.map_err(EndpointError::io("cannot read a file that changed"))?;
     Ok(bytes)
 }
 
-/// What a target is told of them.
+/// The address maps that a source sends.
 #[derive(Debug, Default)]
 pub(crate) struct AddressMaps(WireMaps);
 
@@ -112,13 +112,13 @@ impl AddressMaps {
         }
         let said = section::read(stream, limits::ADDRESS_MAPS)?;
         let wrong = || io::Error::from(Breach("address maps of files that are not in the basis".into()));
-        let WireMaps(told) = decode(&said).map_err(|_| wrong())?;
+        let WireMaps(maps) = decode(&said).map_err(|_| wrong())?;
         drop(said);
-        if told.len() > limits::ADDRESS_MAP_COUNT {
+        if maps.len() > limits::ADDRESS_MAP_COUNT {
             return Err(wrong());
         }
         let mut received = BTreeMap::new();
-        for WireMap { layer, content, plan } in told {
+        for WireMap { layer, content, plan } in maps {
             let (layer, content) = (layer as usize, content as usize);
             let file = FileSpan::of(old, layer, content).filter(|file| file.contents.start == content);
             let is_worth_it = |file: &FileSpan| old[layer].is_readable && file.len >= LEAST;
@@ -136,7 +136,7 @@ impl AddressMaps {
     }
 }
 
-/// AddressMaps of old files.
+/// The address maps that a target received.
 #[derive(Debug, Default)]
 pub(crate) struct ReceivedMaps(Vec<(FileSpan, Vec<u8>)>);
 
@@ -157,8 +157,8 @@ impl ReceivedMaps {
         for (file, plan) in &self.0 {
             let Some(plan) = AddressMap::decode(plan) else { continue };
             let bytes = dsync_exe::align(&read(own, old, file)?, &plan);
-            let listing = &old[file.layer].listing;
-            aligned.put(file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
+            let index = &old[file.layer].index;
+            aligned.put(file, index, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
         }
         Ok(aligned)
     }
@@ -191,7 +191,7 @@ impl Aligned {
     pub(crate) fn put(
         &mut self,
         file: &FileSpan,
-        listing: &LayerIndex,
+        index: &LayerIndex,
         bytes: &[u8],
         folder: &Path,
     ) -> io::Result<()> {
@@ -202,7 +202,7 @@ impl Aligned {
         self.file.insert(into).write_all_at(bytes, self.len)?;
         for content in file.contents.clone() {
             self.begins.insert((file.layer, content), self.len);
-            self.len += listing.contents().at(content).len;
+            self.len += index.contents().at(content).len;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Batches with code that tells addresses: method 3 of `docs/batch.md`.
+//! Branch filter: code in batches has addresses in the place of distances, method 3 of `docs/batch.md`.
 //!
 //! The source knows where in its files code is, and says so; how that becomes addresses and distances again follows from
 //! the bytes, so the target need not know files at all.
@@ -68,14 +68,14 @@ struct WireCode {
 /// Codes a batch.
 pub(crate) fn encode(batch: Uncoded<'_>, code: &Stretches, effort: Effort) -> io::Result<Vec<u8>> {
     let Uncoded { mut bytes, begin, old_lens, new_lens, pairs } = batch;
-    let told = WireCode { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
+    let ranges = WireCode { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
     let mut packed = Vec::new();
-    if !told.new.is_empty() {
+    if !ranges.new.is_empty() {
         let (old, new) = bytes.split_at_mut(begin);
-        each(new, &told.new, absolute).ok_or_else(malformed)?;
-        each(old, &told.old, absolute).ok_or_else(malformed)?;
+        each(new, &ranges.new, absolute).ok_or_else(malformed)?;
+        each(old, &ranges.old, absolute).ok_or_else(malformed)?;
         packed.push(ABSOLUTE);
-        section::write(&to_wire(&told).map_err(io::Error::other)?, effort, &mut packed)?;
+        section::write(&to_wire(&ranges).map_err(io::Error::other)?, effort, &mut packed)?;
     }
     packed.append(&mut batch::encode_joined(&bytes, begin, new_lens, pairs, effort)?);
     Ok(packed)
@@ -84,16 +84,16 @@ pub(crate) fn encode(batch: Uncoded<'_>, code: &Stretches, effort: Effort) -> io
 /// Decodes a batch into all new items, one after the other.
 pub(crate) fn decode(batch: Coded<'_>, mut packed: &[u8]) -> io::Result<Vec<u8>> {
     let Coded { mut old, old_lens, new_lens, pairs } = batch;
-    let mut told = WireCode { new: Vec::new(), old: Vec::new() };
+    let mut ranges = WireCode { new: Vec::new(), old: Vec::new() };
     if let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) {
-        told = from_wire(&section::read(&mut rest, limits::CODE).map_err(io::Error::other)?)
+        ranges = from_wire(&section::read(&mut rest, limits::CODE).map_err(io::Error::other)?)
             .map_err(io::Error::other)?;
         packed = rest;
     }
-    each(&mut old, &told.old, absolute).ok_or_else(malformed)?;
+    each(&mut old, &ranges.old, absolute).ok_or_else(malformed)?;
     let old = Items { bytes: &old, lens: old_lens };
     let mut new = batch::decode(old, new_lens, pairs, packed).map_err(io::Error::other)?;
-    each(&mut new, &told.new, relative).ok_or_else(malformed)?;
+    each(&mut new, &ranges.new, relative).ok_or_else(malformed)?;
     Ok(new)
 }
 
@@ -139,12 +139,12 @@ mod tests {
             let batch = Coded { old: Vec::new(), old_lens: &[], new_lens: &[1000], pairs: &[None] };
             decode(batch, packed)
         };
-        let told = |new: Places, old: Places| {
+        let decoded = |new: Places, old: Places| {
             let mut packed = vec![ABSOLUTE];
             section::write(&to_wire(&WireCode { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();
             decode(&[packed, plain.clone()].concat())
         };
-        assert_eq!(told(vec![(500, 500, 0, 0)], vec![]).unwrap(), bytes);
+        assert_eq!(decoded(vec![(500, 500, 0, 0)], vec![]).unwrap(), bytes);
         for (new, old) in [
             (vec![(500, 501, 0, 0)], vec![]),
             (vec![(u64::MAX, 1, 0, 0)], vec![]),
@@ -152,7 +152,7 @@ mod tests {
             (vec![(0, 1000, 0, 2)], vec![]),
             (vec![], vec![(0, 1, 0, 0)]),
         ] {
-            assert!(told(new.clone(), old.clone()).is_err(), "{new:?} {old:?}");
+            assert!(decoded(new.clone(), old.clone()).is_err(), "{new:?} {old:?}");
         }
         for cut in 1..20 {
             assert!(decode(&[ABSOLUTE].repeat(cut)).is_err());

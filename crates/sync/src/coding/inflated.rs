@@ -17,7 +17,7 @@ use super::branch::{self, Stretches};
 use super::{batch as wire, section};
 
 /// The method, as the first byte of a batch.
-const OPENED: u8 = 2;
+const INFLATED: u8 = 2;
 
 /// An item that was opened, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ struct InflatedItem {
 #[derive(Debug, Serialize, Deserialize)]
 struct InflatedItems(#[serde(deserialize_with = "room::list")] Vec<InflatedItem>);
 
-/// What a stream and an item take of the bytes that are told, at most.
+/// The most bytes that a stream and an item take in the section.
 const STREAM: u64 = 16;
 const ITEM: u64 = 20;
 
@@ -67,7 +67,7 @@ pub(crate) fn encode(
     inflates: bool,
 ) -> io::Result<Vec<u8>> {
     let Uncoded { mut bytes, begin, old_lens, new_lens: lens, pairs } = batch;
-    let (mut told, mut opened, mut says) = (Vec::new(), Owned::default(), 0);
+    let (mut inflated_items, mut opened, mut says) = (Vec::new(), Owned::default(), 0);
     let (old, new) = bytes.split_at(begin);
     let mut versions = Versions::of(Items { bytes: old, lens: old_lens });
     let items = Items { bytes: new, lens };
@@ -79,17 +79,17 @@ pub(crate) fn encode(
             break;
         }
         if versions.add(*pair, room - file.bytes.len()) {
-            told.push(InflatedItem::of(item, &file)?);
+            inflated_items.push(InflatedItem::of(item, &file)?);
             opened.push(&file.bytes);
         }
     }
-    if told.is_empty() {
+    if inflated_items.is_empty() {
         let batch = Uncoded { bytes, begin, old_lens, new_lens: lens, pairs };
         return branch::encode(batch, &code, effort);
     }
-    let mut packed = vec![OPENED];
-    let InflatedItems(told) = {
-        let all = InflatedItems(told);
+    let mut packed = vec![INFLATED];
+    let InflatedItems(inflated_items) = {
+        let all = InflatedItems(inflated_items);
         section::write(&to_wire(&all).map_err(io::Error::other)?, effort, &mut packed)?;
         all
     };
@@ -97,7 +97,8 @@ pub(crate) fn encode(
     wire::write(&coded, &mut packed)?;
     // Coding the others takes the most memory: nothing else is kept meanwhile.
     drop((coded, opened, versions));
-    let is_other = |item: &usize| told.binary_search_by_key(item, |told| told.item as usize).is_err();
+    let is_other =
+        |item: &usize| inflated_items.binary_search_by_key(item, |inflated| inflated.item as usize).is_err();
     let others: Vec<usize> = (0..lens.len()).filter(is_other).collect();
     keep(&mut bytes, begin, lens, &others);
     let (lens, pairs) = of(&others, lens, pairs);
@@ -115,45 +116,47 @@ pub(crate) fn encode(
 
 /// Decodes a batch into all new items, one after the other.
 pub(crate) fn decode(batch: Coded<'_>, packed: &[u8]) -> io::Result<Vec<u8>> {
-    let Some(mut packed) = packed.strip_prefix(&[OPENED]) else {
+    let Some(mut packed) = packed.strip_prefix(&[INFLATED]) else {
         return branch::decode(batch, packed);
     };
     let Coded { old, old_lens, new_lens, pairs } = batch;
     let said = section::read(&mut packed, limits::STREAMS).map_err(io::Error::other)?;
-    let InflatedItems(told) = from_wire(&said).map_err(io::Error::other)?;
+    let InflatedItems(inflated_items) = from_wire(&said).map_err(io::Error::other)?;
     drop(said);
     let coded = wire::read(&mut packed, limits::INFLATED as u64)?;
     let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });
-    let mut opened_lens = Vec::with_capacity(told.len());
+    let mut inflated_lens = Vec::with_capacity(inflated_items.len());
     let mut places = vec![None; new_lens.len()];
     let mut room = limits::INFLATED;
-    for (number, told) in told.iter().enumerate() {
-        let item = told.item as usize;
+    for (number, inflated) in inflated_items.iter().enumerate() {
+        let item = inflated.item as usize;
         let place = places.get_mut(item).filter(|place| place.is_none()).ok_or_else(malformed)?;
         *place = Some(number);
-        let len = usize::try_from(told.len).ok();
+        let len = usize::try_from(inflated.len).ok();
         room = len.and_then(|len| room.checked_sub(len)).ok_or_else(malformed)?;
         let before = versions.owned.bytes.len();
         if !versions.add(pairs[item], room) {
             return Err(malformed());
         }
         room -= versions.owned.bytes.len() - before;
-        opened_lens.push(told.len);
+        inflated_lens.push(inflated.len);
     }
-    let opened = batch::decode(versions.owned.items(), &opened_lens, &versions.pairs, &coded);
+    let opened = batch::decode(versions.owned.items(), &inflated_lens, &versions.pairs, &coded);
     let opened = opened.map_err(io::Error::other)?;
     drop(versions);
     let others: Vec<usize> = (0..new_lens.len()).filter(|item| places[*item].is_none()).collect();
     let (lens, pairs) = of(&others, new_lens, pairs);
     let rest = branch::decode(Coded { old, old_lens, new_lens: &lens, pairs: &pairs }, packed)?;
 
-    let opened: Vec<&[u8]> = split(Items { bytes: &opened, lens: &opened_lens }).collect();
+    let opened: Vec<&[u8]> = split(Items { bytes: &opened, lens: &inflated_lens }).collect();
     let mut rest = split(Items { bytes: &rest, lens: &lens });
     let mut all = Vec::new();
     for (place, len) in places.iter().zip(new_lens) {
         let before = all.len();
         match place {
-            Some(number) => all.append(&mut told[*number].close(opened[*number]).ok_or_else(malformed)?),
+            Some(number) => {
+                all.append(&mut inflated_items[*number].close(opened[*number]).ok_or_else(malformed)?)
+            }
             None => all.extend_from_slice(rest.next().unwrap_or_default()),
         }
         if (all.len() - before) as u64 != *len {

@@ -63,9 +63,9 @@ impl Write for SectionWriter<'_> {
 
 /// Says some bytes. Returns how many they are, packed.
 pub(crate) fn write(bytes: &[u8], effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
-    let mut telling = SectionWriter::new(out, effort);
-    telling.write_all(bytes)?;
-    telling.finish()
+    let mut section = SectionWriter::new(out, effort);
+    section.write_all(bytes)?;
+    section.finish()
 }
 
 /// Reads what was said.
@@ -124,13 +124,13 @@ impl<R: Read> Read for SectionReader<R> {
 
 /// Reads all that was said, which may be `most` bytes.
 pub(crate) fn read(stream: &mut impl Read, most: u64) -> io::Result<Vec<u8>> {
-    let mut told = SectionReader::new(stream);
+    let mut section = SectionReader::new(stream);
     let mut bytes = Vec::new();
-    (&mut told).take(most + 1).read_to_end(&mut bytes)?;
+    (&mut section).take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(Breach(format!("more than {most} bytes are said")).into());
     }
-    told.finish()?;
+    section.finish()?;
     Ok(bytes)
 }
 

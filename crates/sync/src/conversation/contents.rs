@@ -60,15 +60,15 @@ mod tests {
             let mut out = Vec::new();
             let maps = AddressMaps::default();
             let head = Head { limit: 0x0010_0000, parts, maps: &maps };
-            let told = head.write(Effort::Level(1), &mut out).unwrap();
-            (out, told)
+            let packed = head.write(Effort::Level(1), &mut out).unwrap();
+            (out, packed)
         };
         // The limit, and no address maps.
         assert_eq!(head(&[]), (vec![0, 0, 0x10, 0, 0, 0, 0, 0], 0));
         // The limit, a section with one part of two bytes, and no address maps.
-        let (out, told) = head(&[1, 2]);
+        let (out, packed) = head(&[1, 2]);
         assert_eq!((&out[..8], &out[out.len() - 4..]), (&[0, 0, 0x10, 0, 2, 0, 0, 0][..], &[0; 4][..]));
-        assert_eq!(out.len() as u64, 4 + 8 + told + 4);
+        assert_eq!(out.len() as u64, 4 + 8 + packed + 4);
     }
 
     #[test]

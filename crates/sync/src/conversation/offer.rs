@@ -19,7 +19,7 @@ pub(crate) fn send_proofs(
     key: &[u8; 16],
 ) -> Result<(), EndpointError> {
     // A layer that cannot be read is no basis, and that is proven by nothing.
-    let proof = |id: &DiffId| own.listing(&id.digest()).map_or([0; 3], |listing| listing.proof(key));
+    let proof = |id: &DiffId| own.index(&id.digest()).map_or([0; 3], |index| index.proof(key));
     let proofs = Peer::Proofs(basis.iter().map(proof).collect());
     outbox.send_message(Channel::Peer, &proofs).map_err(EndpointError::io(Step::Possession.sent()))
 }

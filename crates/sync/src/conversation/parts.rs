@@ -26,14 +26,14 @@ pub(crate) fn stretches_of(stretches: &Stretches, literal: usize) -> &[ByteRange
     stretches.get(&literal).map_or(&[], Vec::as_slice)
 }
 
-/// What is told of literals that are sent in part.
+/// The literals that are sent in part.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     /// The stretches of literals that are not sent whole.
     pub(crate) stretches: Stretches,
     /// What a target must be told to know them too: of which of the contents that were asked about it has not what it
     /// seemed, a bit for each, and the lengths. Empty where nothing was asked.
-    pub(crate) told: Vec<u8>,
+    pub(crate) encoded: Vec<u8>,
 }
 
 /// Bytes of memory for a cut: its hash, its place, and what is asked about it.
@@ -84,7 +84,7 @@ pub(crate) fn ask_for(
     for stretch in cuts.byte_ranges(&known) {
         stretches.entry(asked[stretch.content]).or_default().push(stretch);
     }
-    Ok(Parts { stretches, told: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
+    Ok(Parts { stretches, encoded: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
 }
 
 /// The known bytes of a content, one after the other.
@@ -157,8 +157,8 @@ pub(crate) fn answer_for(
     memory: u64,
 ) -> Result<Candidates, EndpointError> {
     let spots: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
-    let listings: Vec<Option<&LayerIndex>> = hidden.iter().map(|listing| Some(&**listing)).collect();
-    let runs = batching::candidates(new, &spots, &listings, readable, memory);
+    let indexes: Vec<Option<&LayerIndex>> = hidden.iter().map(|index| Some(&**index)).collect();
+    let runs = batching::candidates(new, &spots, &indexes, readable, memory);
     let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
     let mut seen: HashSet<Place> = HashSet::new();
     for (literal, run) in runs {
@@ -205,9 +205,9 @@ impl Candidates {
     }
 
     /// With what the source told of them, the parts of so many literals.
-    pub(crate) fn parts(&self, told: &[u8]) -> Result<Found, EndpointError> {
+    pub(crate) fn parts(&self, encoded: &[u8]) -> Result<Found, EndpointError> {
         let short = || EndpointError::Protocol("the source says too little of what it sends in part".into());
-        let (mistaken, lengths) = told.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
+        let (mistaken, lengths) = encoded.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
         let mistaken = Wanted::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
         let mut found = Found { stretches: Stretches::new(), slices: HashMap::new() };
@@ -264,11 +264,11 @@ pub(crate) fn part(
             false => sent.extend(unknown.map(|(content, _)| ChunkRef { layer, content })),
         }
     }
-    let listings = std::mem::take(&mut divided.shared).into_iter().enumerate();
-    let shelves = listings.map(|(layer, listing)| {
+    let indexes = std::mem::take(&mut divided.shared).into_iter().enumerate();
+    let chunk_maps = indexes.map(|(layer, index)| {
         let mut rows = Slices::default();
         divided.parts[layer].iter().for_each(|part| rows.push(slices(layer, *part)));
-        ChunkMap::slices(listing, rows, true)
+        ChunkMap::slices(index, rows, true)
     });
-    Parted { shared: shelves.collect(), divided, sent }
+    Parted { shared: chunk_maps.collect(), divided, sent }
 }

@@ -1,7 +1,7 @@
 //! Reconciles what a source is about to send with what a target has, where the source does not know the target's layers
 //! itself: `docs/negotiation.md`.
 //!
-//! Both agree on entries, and on contents of the entries that are new. What they agree on is a listing at both ends, and
+//! Both agree on entries, and on contents of the entries that are new. What they agree on is an index at both ends, and
 //! serves as any layer of the basis.
 
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub(crate) fn ask_for(
     known: &[ChunkMap],
     memory: Memory,
 ) -> Result<ChunkMap, EndpointError> {
-    let mut entries: Vec<Entries<'_>> = new.iter().map(|listing| Entries::of(listing)).collect();
+    let mut entries: Vec<Entries<'_>> = new.iter().map(|index| Entries::of(index)).collect();
     let mut ids: Vec<Item> = Vec::new();
     entries.iter_mut().for_each(|entries| entries.ids(&mut ids));
     let found = ask(link, Step::Reconcile, Requester::new(&ids))?;
@@ -52,16 +52,15 @@ pub(crate) fn ask_for(
         begin = end;
     }
 
-    let seen = Seen::of(known.iter().map(|shelf| &*shelf.listing), &agreed, new);
+    let seen = Seen::of(known.iter().map(|chunk_map| &*chunk_map.index), &agreed, new);
     // All contents of an entry or none: in the order in which the target may have them too.
     let (mut items, mut places): (Vec<Item>, Vec<ChunkRef>) = (Vec::new(), Vec::new());
     for (layer, range) in open {
-        let (listing, entries) = (&new[layer as usize], &mut entries[layer as usize]);
+        let (index, entries) = (&new[layer as usize], &mut entries[layer as usize]);
         for entry in range {
             let contents = entries.contents(entry as usize);
-            if listing.contents().range(contents.clone()).any(|content| !seen.has(&content.id)) {
-                items
-                    .extend(listing.contents().range(contents.clone()).map(|content| *content.id.as_bytes()));
+            if index.contents().range(contents.clone()).any(|content| !seen.has(&content.id)) {
+                items.extend(index.contents().range(contents.clone()).map(|content| *content.id.as_bytes()));
                 places.extend(contents.map(|content| ChunkRef { layer, content: content as u32 }));
             }
         }
@@ -81,10 +80,10 @@ struct Seen(Vec<u64>);
 
 impl Seen {
     fn of<'a>(known: impl Iterator<Item = &'a LayerIndex>, agreed: &Agreed, new: &[Arc<LayerIndex>]) -> Self {
-        let known = known.flat_map(|listing| listing.contents().iter()).map(|content| content.id);
+        let known = known.flat_map(|index| index.contents().iter()).map(|content| content.id);
         let agreed = agreed.slices.places().filter_map(|place| {
-            let listing = new.iter().find(|listing| listing.digest == place.layer)?;
-            Some(listing.contents().get(place.content)?.id)
+            let index = new.iter().find(|index| index.digest == place.layer)?;
+            Some(index.contents().get(place.content)?.id)
         });
         let mut seen: Vec<u64> = known.chain(agreed).map(|id| half(&id)).collect();
         seen.sort_unstable();
@@ -109,7 +108,7 @@ pub(crate) fn answer_for(
     memory: Memory,
 ) -> Result<ChunkMap, EndpointError> {
     let mut agreed = Agreed::beside(known, memory);
-    let mut entries: Vec<Entries<'_>> = old.iter().map(|listing| Entries::of(listing)).collect();
+    let mut entries: Vec<Entries<'_>> = old.iter().map(|index| Entries::of(index)).collect();
     let matches = {
         let ids = entries.iter_mut().map(|entries| {
             let mut ids = Vec::with_capacity(entries.len());
@@ -122,7 +121,7 @@ pub(crate) fn answer_for(
         agreed.add(&mut entries[slice], &old[slice], at..at + items.len());
     }
     drop(entries);
-    let contents = |listing: &Arc<LayerIndex>| listing.contents().iter().map(|c| *c.id.as_bytes()).collect();
+    let contents = |index: &Arc<LayerIndex>| index.contents().iter().map(|c| *c.id.as_bytes()).collect();
     agreed.begin_loose();
     for Match { items, list: slice, at } in answer_with(link, old.iter().map(contents).collect())? {
         (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[slice], ordinal));
@@ -139,7 +138,7 @@ fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, End
     Ok(responder.finish()?)
 }
 
-/// What both sides have, as one listing: entries, then single contents.
+/// What both sides have, as one index: entries, then single contents.
 ///
 /// Both sides stop at the same one when it takes all memory that the basis may have.
 struct Agreed {
@@ -156,7 +155,7 @@ const ENTRY: u64 = 40;
 impl Agreed {
     /// Nothing yet, beside what is known of the basis otherwise.
     fn beside(known: &[ChunkMap], memory: Memory) -> Self {
-        let taken: u64 = known.iter().map(|shelf| Memory::basis_layer(&shelf.listing)).sum();
+        let taken: u64 = known.iter().map(|chunk_map| Memory::basis_layer(&chunk_map.index)).sum();
         let room = memory.share().saturating_sub(taken);
         Agreed { selection: Selection::new(), slices: Slices::default(), count: 0, room }
     }
@@ -167,13 +166,13 @@ impl Agreed {
         self.selection.memory() as u64 + self.count * ENTRY <= self.room
     }
 
-    fn add(&mut self, from: &mut Entries<'_>, listing: &LayerIndex, entries: Range<usize>) {
+    fn add(&mut self, from: &mut Entries<'_>, index: &LayerIndex, entries: Range<usize>) {
         for entry in entries {
             if !self.has_room() {
                 break;
             }
             let contents = self.selection.add(from, entry..entry + 1);
-            contents.for_each(|ordinal| self.slices.push([whole(listing, ordinal)]));
+            contents.for_each(|ordinal| self.slices.push([whole(index, ordinal)]));
         }
     }
 
@@ -181,10 +180,10 @@ impl Agreed {
         self.selection.begin_loose();
     }
 
-    fn add_loose(&mut self, listing: &LayerIndex, ordinal: usize) {
+    fn add_loose(&mut self, index: &LayerIndex, ordinal: usize) {
         if self.has_room() {
-            self.selection.add_loose(listing.contents().at(ordinal));
-            self.slices.push([whole(listing, ordinal)]);
+            self.selection.add_loose(index.contents().at(ordinal));
+            self.slices.push([whole(index, ordinal)]);
         }
     }
 
@@ -193,7 +192,7 @@ impl Agreed {
     }
 }
 
-fn whole(listing: &LayerIndex, ordinal: usize) -> Slice {
-    let len = listing.contents().at(ordinal).len;
-    Slice { place: Place { layer: listing.digest, content: ordinal }, from: 0, len }
+fn whole(index: &LayerIndex, ordinal: usize) -> Slice {
+    let len = index.contents().at(ordinal).len;
+    Slice { place: Place { layer: index.digest, content: ordinal }, from: 0, len }
 }

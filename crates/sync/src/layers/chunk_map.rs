@@ -1,4 +1,4 @@
-//! Listings that both ends know, and where this end has their contents.
+//! Indexes that both ends know, and where this end has their contents.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use dsync_delta::batching::{Batch, ChunkRange};
 use super::layer_set::Layers;
 use super::place::{Place, Slice};
 
-/// A listing, and where its contents lie.
+/// An index, and where its contents lie.
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
-    pub(crate) listing: Arc<LayerIndex>,
+    pub(crate) index: Arc<LayerIndex>,
     lie: Lie,
     /// Whether the source can read the contents.
     pub(crate) is_readable: bool,
@@ -27,7 +27,7 @@ enum Lie {
     Slices(Slices),
 }
 
-/// Rows of slices, one for each content of a listing, in 20 bytes for each that is one slice.
+/// Rows of slices, one for each content of an index, in 20 bytes for each that is one slice.
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     layers: Vec<Digest>,
@@ -88,13 +88,13 @@ impl Slices {
 
 impl ChunkMap {
     /// A layer.
-    pub(crate) fn layer(listing: Arc<LayerIndex>, is_readable: bool) -> ChunkMap {
-        ChunkMap { lie: Lie::Layer(listing.digest), listing, is_readable }
+    pub(crate) fn layer(index: Arc<LayerIndex>, is_readable: bool) -> ChunkMap {
+        ChunkMap { lie: Lie::Layer(index.digest), index, is_readable }
     }
 
-    /// A listing whose contents are these.
-    pub(crate) fn slices(listing: LayerIndex, slices: Slices, is_readable: bool) -> ChunkMap {
-        ChunkMap { listing: Arc::new(listing), lie: Lie::Slices(slices), is_readable }
+    /// An index whose contents are these.
+    pub(crate) fn slices(index: LayerIndex, slices: Slices, is_readable: bool) -> ChunkMap {
+        ChunkMap { index: Arc::new(index), lie: Lie::Slices(slices), is_readable }
     }
 
     /// Whether it is a layer itself.
@@ -106,7 +106,7 @@ impl ChunkMap {
     pub(crate) fn of(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
         let (whole, row) = match &self.lie {
             Lie::Layer(digest) => {
-                let len = self.listing.contents().get(content).map_or(0, |content| content.len);
+                let len = self.index.contents().get(content).map_or(0, |content| content.len);
                 (Some(Slice { place: Place { layer: *digest, content }, from: 0, len }), None)
             }
             Lie::Slices(slices) => (None, Some(slices.row(content))),
@@ -120,30 +120,33 @@ impl ChunkMap {
     }
 }
 
-/// The listings.
-pub(crate) fn listings(shelves: &[ChunkMap]) -> Vec<&LayerIndex> {
-    shelves.iter().map(|shelf| &*shelf.listing).collect()
+/// The indexes.
+pub(crate) fn indexes(chunk_maps: &[ChunkMap]) -> Vec<&LayerIndex> {
+    chunk_maps.iter().map(|chunk_map| &*chunk_map.index).collect()
 }
 
-/// The listings of those that the source can read.
-pub(crate) fn readable(shelves: &[ChunkMap]) -> Vec<Option<&LayerIndex>> {
-    shelves.iter().map(|shelf| shelf.is_readable.then_some(&*shelf.listing)).collect()
+/// The indexes of those that the source can read.
+pub(crate) fn readable(chunk_maps: &[ChunkMap]) -> Vec<Option<&LayerIndex>> {
+    chunk_maps.iter().map(|chunk_map| chunk_map.is_readable.then_some(&*chunk_map.index)).collect()
 }
 
 /// Adds the bytes of a run of contents.
 pub(crate) fn load(
     own: &Layers<'_>,
-    shelves: &[ChunkMap],
+    chunk_maps: &[ChunkMap],
     run: &ChunkRange,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    run.contents().try_for_each(|content| shelves[run.layer()].copy(own, content, out))
+    run.contents().try_for_each(|content| chunk_maps[run.layer()].copy(own, content, out))
 }
 
 /// Where the old contents lie that batches are coded against.
-pub(crate) fn places<'a>(batches: &'a [Batch], shelves: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
+pub(crate) fn places<'a>(
+    batches: &'a [Batch],
+    chunk_maps: &'a [ChunkMap],
+) -> impl Iterator<Item = Place> + 'a {
     batches.iter().flat_map(|batch| &batch.old).flat_map(|run| {
-        let shelf = &shelves[run.layer()];
-        run.contents().flat_map(|content| shelf.of(content)).map(|slice| slice.place)
+        let chunk_map = &chunk_maps[run.layer()];
+        run.contents().flat_map(|content| chunk_map.of(content)).map(|slice| slice.place)
     })
 }

@@ -1,4 +1,4 @@
-//! The layers in play at one end: their listings, and the bytes of those that are kept.
+//! The layers in play at one end: their indexes, and the bytes of those that are kept.
 //!
 //! Kept layers lie in one temporary file that has no name in any directory, so however the process ends,
 //! nothing is left. Layers of which hardly any content is used are only listed; what of them is used after
@@ -17,7 +17,7 @@ use dsync_proto::ShortId;
 
 use super::pick::{Fetched, Pick, Wanted};
 use super::place::{Place, Slice};
-use super::spool::{Kept, Role, Spool, Telling, copy_at};
+use super::spool::{Announcing, Kept, Role, Spool, copy_at};
 use super::workspace::Workspace;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
@@ -34,7 +34,7 @@ pub(crate) struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    /// Nothing yet. Listings of layers that were read once come from `cache`. All listings take at most their shares of the
+    /// Nothing yet. Indexes of layers that were read once come from `cache`. All indexes take at most their shares of the
     /// memory.
     pub(crate) fn new(
         store: &'a dyn Store,
@@ -47,15 +47,15 @@ impl<'a> Layers<'a> {
         Ok(Layers { store, spool, fetched: HashMap::new(), file, interrupt })
     }
 
-    /// As [`Layers::keep`]; each layer is told as soon as it is here.
+    /// As [`Layers::keep`]; each layer is announced as soon as it is here.
     pub(crate) fn keep_and(
         &mut self,
         image: &ImageId,
         keys: impl IntoIterator<Item = LayerKey>,
-        tell: &mut dyn FnMut(Kept) -> io::Result<()>,
+        announce: &mut dyn FnMut(Kept) -> io::Result<()>,
     ) -> Result<Export, StoreError> {
         let wanted = self.spool.want(keys, |_| true, Role::New);
-        self.store.export(image, &wanted, &mut Telling { spool: &mut self.spool, tell })
+        self.store.export(image, &wanted, &mut Announcing { spool: &mut self.spool, announce })
     }
 
     /// Reads layers of an image to keep them, and its config.
@@ -98,8 +98,8 @@ impl<'a> Layers<'a> {
     }
 
     /// What is known of a layer.
-    pub(crate) fn listing(&self, digest: &Digest) -> Option<&Arc<LayerIndex>> {
-        self.spool.listing(digest)
+    pub(crate) fn index(&self, digest: &Digest) -> Option<&Arc<LayerIndex>> {
+        self.spool.index(digest)
     }
 
     /// Finds a layer that begins so in the cache; the store need not have it.
@@ -112,7 +112,7 @@ impl<'a> Layers<'a> {
         self.spool.kept(digest).map(|(_, len)| len)
     }
 
-    /// What all listings take of memory, and the tables that are made of them.
+    /// What all indexes take of memory, and the tables that are made of them.
     pub(crate) fn taken(&self) -> u64 {
         self.spool.taken()
     }
@@ -136,8 +136,8 @@ impl<'a> Layers<'a> {
         for (digest, mut contents) in missing {
             contents.sort_unstable();
             contents.dedup();
-            let listing = self.spool.listing(&digest).ok_or_else(|| gone(&digest))?;
-            picks.insert(digest, (Arc::clone(listing), contents));
+            let index = self.spool.index(&digest).ok_or_else(|| gone(&digest))?;
+            picks.insert(digest, (Arc::clone(index), contents));
         }
         let pick = Pick::new(&self.file, &self.interrupt, picks, &mut self.fetched);
         let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;
@@ -170,7 +170,7 @@ impl<'a> Layers<'a> {
     }
 
     fn content(&self, place: Place) -> Option<Content> {
-        self.listing(&place.layer)?.contents().get(place.content)
+        self.index(&place.layer)?.contents().get(place.content)
     }
 
     /// Copies a content of a layer that is kept, or that was fetched.

@@ -1,6 +1,6 @@
 //! What each part of a sync may take of `--memory`: docs/limits.md.
 //!
-//! Most of it are listings, and the tables that are made of them; coding takes what these leave.
+//! Most of it are indexes, and the tables that are made of them; coding takes what these leave.
 
 use dsync_delta::{LayerIndex, Scanner};
 
@@ -16,7 +16,7 @@ const NEW: u64 = 28;
 const BASIS: u64 = 20;
 /// What batches take for a content that is sent, beside its old version.
 const BATCHED: u64 = 40;
-/// Listings that take no more than this in all leave coding all memory: what is not counted by itself has more.
+/// Indexes that take no more than this in all leave coding all memory: what is not counted by itself has more.
 const FREE: u64 = 32 << 20;
 
 impl Memory {
@@ -25,14 +25,14 @@ impl Memory {
         self.0 / 16 * SHARE
     }
 
-    /// What a listing of a layer that is sent takes, its tables included.
-    pub(crate) fn new_layer(listing: &LayerIndex) -> u64 {
-        listing.memory() as u64 + listing.contents().len() as u64 * NEW
+    /// What an index of a layer that is sent takes, its tables included.
+    pub(crate) fn new_layer(index: &LayerIndex) -> u64 {
+        index.memory() as u64 + index.contents().len() as u64 * NEW
     }
 
     /// What one of the basis takes.
-    pub(crate) fn basis_layer(listing: &LayerIndex) -> u64 {
-        listing.memory() as u64 + (listing.groups().max(listing.contents().len())) as u64 * BASIS
+    pub(crate) fn basis_layer(index: &LayerIndex) -> u64 {
+        index.memory() as u64 + (index.groups().max(index.contents().len())) as u64 * BASIS
     }
 
     /// Whether what a scanner lists is about to take more than so much.
@@ -40,9 +40,9 @@ impl Memory {
         scanner.memory() as u64 + scanner.contents() as u64 * NEW > left / 16 * 15
     }
 
-    /// What is left for coding beside listings that take so much, and batches of so many contents.
-    pub(crate) fn for_coding(self, listings: u64, contents: usize) -> u64 {
-        let taken = listings.saturating_add((contents as u64).saturating_mul(BATCHED));
+    /// What is left for coding beside indexes that take so much, and batches of so many contents.
+    pub(crate) fn for_coding(self, indexes: u64, contents: usize) -> u64 {
+        let taken = indexes.saturating_add((contents as u64).saturating_mul(BATCHED));
         self.0.saturating_sub(taken.saturating_sub(FREE))
     }
 }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_listings_leave_all_for_coding_and_large_ones_what_they_do_not_take() {
+    fn small_indexes_leave_all_for_coding_and_large_ones_what_they_do_not_take() {
         let memory = Memory(256 << 20);
         assert_eq!(memory.share(), 112 << 20);
         assert_eq!(memory.for_coding(30 << 20, 1000), 256 << 20);

@@ -8,7 +8,7 @@ mod place;
 mod spool;
 pub(crate) mod workspace;
 
-pub(crate) use chunk_map::{ChunkMap, Slices, listings, load, places, readable};
+pub(crate) use chunk_map::{ChunkMap, Slices, indexes, load, places, readable};
 pub(crate) use layer_set::Layers;
 pub(crate) use place::{Place, Slice};
 pub(crate) use spool::{Kept, Role, blocks, copy_at};

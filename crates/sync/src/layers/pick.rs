@@ -43,10 +43,10 @@ impl<'a> Pick<'a> {
         self.picks.keys().copied()
     }
 
-    fn take(&mut self, (listing, contents): &Wanted, tar: &mut dyn Read) -> io::Result<Fetched> {
+    fn take(&mut self, (index, contents): &Wanted, tar: &mut dyn Read) -> io::Result<Fetched> {
         let mut fetched = Fetched::with_capacity(contents.len());
         let mut left =
-            contents.iter().filter_map(|at| Some((*at, listing.contents().get(*at as usize)?))).peekable();
+            contents.iter().filter_map(|at| Some((*at, index.contents().get(*at as usize)?))).peekable();
         let (mut at, mut taken): (u64, u64) = (0, 0);
         blocks(tar, self.interrupt, &mut |block| {
             let end = at + block.len() as u64;
@@ -85,8 +85,8 @@ impl<'a> Pick<'a> {
             Ok(())
         })?;
         let digest = Digest::from_bytes(hasher.finalize().into());
-        let Some((listing, contents)) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
-        let place = |at: &u32| Some((*at, begin + listing.contents().get(*at as usize)?.at));
+        let Some((index, contents)) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
+        let place = |at: &u32| Some((*at, begin + index.contents().get(*at as usize)?.at));
         self.note(digest, contents.iter().filter_map(place).collect());
         self.next = end;
         Ok(())
@@ -133,12 +133,12 @@ mod tests {
 
     #[test]
     fn contents_are_found_in_layers_with_and_without_a_name() {
-        let ((other, _), (bytes, listing)) = (layer("xy"), layer("abcd"));
-        let digest = listing.digest;
+        let ((other, _), (bytes, index)) = (layer("xy"), layer("abcd"));
+        let digest = index.digest;
         for name in [None, Some(LayerKey::Blob(digest))] {
             let file = tempfile::tempfile().unwrap();
             let mut fetched = HashMap::from([(digest, vec![(2, 77)])]);
-            let picks = HashMap::from([(digest, (Arc::clone(&listing), vec![1, 3]))]);
+            let picks = HashMap::from([(digest, (Arc::clone(&index), vec![1, 3]))]);
             let run = Interrupt::default();
             let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
             pick.layer(None, &mut &other[..]).unwrap();

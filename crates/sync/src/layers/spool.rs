@@ -39,10 +39,10 @@ pub(super) struct Spool {
     role: Role,
     /// Where each kept layer begins, and how long it is.
     kept: HashMap<Digest, (u64, u64)>,
-    listings: HashMap<Digest, Arc<LayerIndex>>,
+    indexes: HashMap<Digest, Arc<LayerIndex>>,
     memory: Memory,
     interrupt: Interrupt,
-    /// What the listings take of it, those of new layers and those of others.
+    /// What the indexes take of it, those of new layers and those of others.
     taken: [u64; 2],
     cache: Option<Cache>,
     notes: Vec<String>,
@@ -56,7 +56,7 @@ impl Spool {
             keeping: HashSet::new(),
             role: Role::New,
             kept: HashMap::new(),
-            listings: HashMap::new(),
+            indexes: HashMap::new(),
             memory: Memory(workspace.memory),
             interrupt: workspace.interrupt.clone(),
             taken: [0; 2],
@@ -65,26 +65,26 @@ impl Spool {
         })
     }
 
-    /// What all listings take, their tables included.
+    /// What all indexes take, their tables included.
     pub(super) fn taken(&self) -> u64 {
         self.taken.iter().sum()
     }
 
-    /// What one more listing may take.
+    /// What one more index may take.
     fn left(&self) -> u64 {
         self.memory.share().saturating_sub(self.taken[self.role as usize])
     }
 
-    fn cost(&self, listing: &LayerIndex) -> u64 {
+    fn cost(&self, index: &LayerIndex) -> u64 {
         match self.role {
-            Role::New => Memory::new_layer(listing),
-            Role::Basis => Memory::basis_layer(listing),
+            Role::New => Memory::new_layer(index),
+            Role::Basis => Memory::basis_layer(index),
         }
     }
 
-    fn know(&mut self, listing: LayerIndex) {
-        self.taken[self.role as usize] += self.cost(&listing);
-        self.listings.insert(listing.digest, Arc::new(listing));
+    fn know(&mut self, index: LayerIndex) {
+        self.taken[self.role as usize] += self.cost(&index);
+        self.indexes.insert(index.digest, Arc::new(index));
     }
 
     /// Says which layers are to come and which of them to keep, and returns those that must be read for it.
@@ -114,14 +114,14 @@ impl Spool {
 
     /// Whether the layer is known, be it from the cache.
     pub(super) fn recall(&mut self, digest: &Digest) -> bool {
-        if self.listings.contains_key(digest) {
+        if self.indexes.contains_key(digest) {
             return true;
         }
         let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
-        let listing = self.cache.as_ref().and_then(|cache| cache.listing(digest, left));
-        match listing.filter(|listing| self.cost(listing) <= self.left()) {
-            Some(listing) => {
-                self.know(listing);
+        let index = self.cache.as_ref().and_then(|cache| cache.index(digest, left));
+        match index.filter(|index| self.cost(index) <= self.left()) {
+            Some(index) => {
+                self.know(index);
                 true
             }
             None => false,
@@ -146,12 +146,12 @@ impl Spool {
     /// Takes it that these layers, as far as they were only listed, have not come.
     pub(super) fn forget_listed(&mut self, keys: &HashSet<LayerKey>) {
         for digest in keys.iter().map(LayerKey::digest).filter(|digest| !self.kept.contains_key(digest)) {
-            self.listings.remove(&digest);
+            self.indexes.remove(&digest);
         }
     }
 
-    pub(super) fn listing(&self, digest: &Digest) -> Option<&Arc<LayerIndex>> {
-        self.listings.get(digest)
+    pub(super) fn index(&self, digest: &Digest) -> Option<&Arc<LayerIndex>> {
+        self.indexes.get(digest)
     }
 
     /// Where a kept layer begins, and how long it is.
@@ -173,7 +173,7 @@ impl Spool {
             end += block.len() as u64;
             Ok(())
         })?;
-        if self.listings.get(&digest).is_none_or(|listing| listing.len != end - at) {
+        if self.indexes.get(&digest).is_none_or(|index| index.len != end - at) {
             return Err(damaged(&digest, "with another length"));
         }
         self.kept.insert(digest, (at, end - at));
@@ -184,7 +184,7 @@ impl Spool {
 
 /// A layer that is kept, for another thread.
 pub(crate) struct Kept {
-    pub(crate) listing: Arc<LayerIndex>,
+    pub(crate) index: Arc<LayerIndex>,
     file: Arc<File>,
     at: u64,
 }
@@ -192,7 +192,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// Adds the bytes of a run of contents of the layer.
     pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>) -> io::Result<()> {
-        let mut contents = self.listing.contents().range(run.contents());
+        let mut contents = self.index.contents().range(run.contents());
         contents.try_for_each(|content| copy_at(&self.file, self.at + content.at, content.len, out))
     }
 
@@ -202,18 +202,18 @@ impl Kept {
     }
 }
 
-/// A spool that tells of each layer that came.
-pub(super) struct Telling<'a> {
+/// A spool that announces each layer that came.
+pub(super) struct Announcing<'a> {
     pub(super) spool: &'a mut Spool,
-    pub(super) tell: &'a mut dyn FnMut(Kept) -> io::Result<()>,
+    pub(super) announce: &'a mut dyn FnMut(Kept) -> io::Result<()>,
 }
 
-impl LayerSink for Telling<'_> {
+impl LayerSink for Announcing<'_> {
     fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
         let digest = self.spool.take(key, bytes)?;
-        match (self.spool.listings.get(&digest), self.spool.kept.get(&digest)) {
-            (Some(listing), Some(&(at, _))) => {
-                (self.tell)(Kept { listing: Arc::clone(listing), file: Arc::clone(&self.spool.file), at })
+        match (self.spool.indexes.get(&digest), self.spool.kept.get(&digest)) {
+            (Some(index), Some(&(at, _))) => {
+                (self.announce)(Kept { index: Arc::clone(index), file: Arc::clone(&self.spool.file), at })
             }
             _ => Ok(()),
         }
@@ -238,7 +238,7 @@ impl Spool {
     /// Takes a layer in, and says which it is.
     fn take(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<Digest> {
         let expected = key.map(|key| key.digest());
-        let is_known = |digest: &Digest| self.keeping.contains(digest) && self.listings.contains_key(digest);
+        let is_known = |digest: &Digest| self.keeping.contains(digest) && self.indexes.contains_key(digest);
         if let Some(known) = expected.filter(is_known) {
             return self.take_known(known, bytes).map(|()| known);
         }
@@ -261,8 +261,8 @@ impl Spool {
             scanner.push(block);
             Ok(())
         })?;
-        let listing = scanner.finish();
-        let got = listing.digest;
+        let index = scanner.finish();
+        let got = index.digest;
         if let Some(expected) = expected.filter(|expected| *expected != got) {
             return Err(damaged(&expected, &format!("as {got}")));
         }
@@ -272,26 +272,26 @@ impl Spool {
         } else if keeping {
             self.file.set_len(at)?;
         }
-        self.list(listing, is_whole)?;
+        self.list(index, is_whole)?;
         Ok(got)
     }
 
-    /// Takes the listing of a layer that came, which is whole or has its end in large pieces.
-    fn list(&mut self, listing: LayerIndex, is_whole: bool) -> io::Result<()> {
-        let digest = listing.digest;
-        let fits = self.cost(&listing) <= self.left();
+    /// Takes the index of a layer that came, which is whole or has its end in large pieces.
+    fn list(&mut self, index: LayerIndex, is_whole: bool) -> io::Result<()> {
+        let digest = index.digest;
+        let fits = self.cost(&index) <= self.left();
         match (self.role, is_whole, fits) {
             (_, true, true) => {
-                self.know(listing);
-                if let (Some(cache), Some(listing)) = (&self.cache, self.listings.get(&digest)) {
-                    cache.put(listing);
+                self.know(index);
+                if let (Some(cache), Some(index)) = (&self.cache, self.indexes.get(&digest)) {
+                    cache.put(index);
                 }
             }
             (Role::New, false, true) => {
                 self.note(format!(
                     "layer {digest} has more files than --memory has room for; its end goes as mere bytes"
                 ));
-                self.know(listing);
+                self.know(index);
             }
             // Nobody knows what is in it, then.
             (Role::Basis, ..) => {

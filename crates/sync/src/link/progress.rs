@@ -11,30 +11,30 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct Progress<'a> {
     outbox: &'a Outbox,
     pending: u64,
-    told: Instant,
+    last: Instant,
 }
 
 impl<'a> Progress<'a> {
     pub(crate) fn new(outbox: &'a Outbox) -> Self {
-        Progress { outbox, pending: 0, told: Instant::now() }
+        Progress { outbox, pending: 0, last: Instant::now() }
     }
 
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.pending += bytes;
-        if self.told.elapsed() >= INTERVAL {
-            self.tell();
+        if self.last.elapsed() >= INTERVAL {
+            self.send();
         }
     }
 
     pub(crate) fn finish(mut self) {
-        self.tell();
+        self.send();
     }
 
-    fn tell(&mut self) {
+    fn send(&mut self) {
         if self.pending > 0 {
             self.outbox.event(&Event::Advance(self.pending));
         }
         self.pending = 0;
-        self.told = Instant::now();
+        self.last = Instant::now();
     }
 }

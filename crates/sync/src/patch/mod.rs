@@ -195,7 +195,7 @@ fn record(inbox: &mut Inbox, out: &mut Writer, streams: usize, observer: &dyn Ob
         // A source that failed says why itself.
         let Ok(frame) = inbox.recv() else { return Ok(()) };
         match frame.channel {
-            Channel::Event => tell(&frame, observer)?,
+            Channel::Event => show(&frame, observer)?,
             Channel::Peer => match decode(&frame.payload).map_err(io::Error::other)? {
                 Peer::Offer(offer) if offer.has_all() => out.frame(&frame)?,
                 _ => return Err(io::Error::other("the old image cannot be read whole")),
@@ -210,7 +210,7 @@ fn record(inbox: &mut Inbox, out: &mut Writer, streams: usize, observer: &dyn Ob
     Ok(())
 }
 
-fn tell(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
+fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
     observer.event(match &decode(&frame.payload).map_err(io::Error::other)? {
         WireEvent::Phase(phase) => Event::Phase(*phase),
         WireEvent::Total(bytes) => Event::Total(*bytes),
@@ -260,7 +260,7 @@ fn take(
         layers,
         raw,
         packed: reader.size(),
-        told: 0,
+        metadata: 0,
         costs: Vec::new(),
         packed_again: received.packed_again,
         traffic,
@@ -323,7 +323,7 @@ fn send_documents(reader: &mut Reader, outbox: &Outbox) -> bool {
 fn listen(inbox: &mut Inbox, observer: &dyn Observer, up_to_need: bool) -> bool {
     while let Ok(frame) = inbox.recv() {
         match frame.channel {
-            Channel::Event => drop(tell(&frame, observer)),
+            Channel::Event => drop(show(&frame, observer)),
             Channel::Peer if up_to_need => {
                 return matches!(decode(&frame.payload), Ok(Peer::Need(Need::Layers { .. })));
             }

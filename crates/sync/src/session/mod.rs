@@ -323,7 +323,7 @@ impl Pair<'_> {
             self.source.note_speed(speed);
             self.target.note_speed(speed);
         }
-        let Reply::Sent { raw, packed, told, mut costs } = sent else {
+        let Reply::Sent { raw, packed, metadata, mut costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
         costs.truncate(limits::COSTS);
@@ -340,7 +340,7 @@ impl Pair<'_> {
         let layers =
             layers.iter().map(|l| LayerOutcome { state: l.state, len: l.len, reused: l.reused }).collect();
         let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
-        Ok(Outcome { id, was_there, layers, packed_again, raw, packed, told, costs, traffic })
+        Ok(Outcome { id, was_there, layers, packed_again, raw, packed, metadata, costs, traffic })
     }
 
     /// Whether the image is to have the source's ID, where that is more than its content.

@@ -10,7 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::link::{Frame, Link};
 
 fn sent() -> Reply {
-    Reply::Sent { raw: 1, packed: 2, told: 3, costs: Vec::new() }
+    Reply::Sent { raw: 1, packed: 2, metadata: 3, costs: Vec::new() }
 }
 
 fn received() -> Reply {

@@ -62,7 +62,7 @@ fn survey(open: bool) -> Reply {
 }
 
 fn sent(costs: Vec<Cost>) -> Reply {
-    Reply::Sent { raw: u64::MAX, packed: u64::MAX, told: u64::MAX, costs }
+    Reply::Sent { raw: u64::MAX, packed: u64::MAX, metadata: u64::MAX, costs }
 }
 
 fn received() -> Reply {

@@ -69,7 +69,7 @@ impl<'a> Basis<'a> {
         }
         // What could not be read is not known.
         for layer in &mut layers {
-            if layer.digest.is_none_or(|digest| own.listing(&digest).is_none()) {
+            if layer.digest.is_none_or(|digest| own.index(&digest).is_none()) {
                 *layer = BasisLayer::UNKNOWN;
             }
         }
@@ -89,7 +89,7 @@ impl<'a> Basis<'a> {
         }
         for (layer, proof) in self.layers.iter_mut().zip(proofs) {
             let is_proven =
-                |digest: Digest| own.listing(&digest).is_some_and(|listing| listing.proof(key) == *proof);
+                |digest: Digest| own.index(&digest).is_some_and(|index| index.proof(key) == *proof);
             if !layer.digest.is_some_and(is_proven) {
                 *layer = BasisLayer::UNKNOWN;
             }
@@ -113,10 +113,10 @@ impl<'a> Basis<'a> {
     }
 
     /// The known layers.
-    pub(super) fn shelves(&self, own: &Layers<'_>) -> Vec<ChunkMap> {
+    pub(super) fn chunk_maps(&self, own: &Layers<'_>) -> Vec<ChunkMap> {
         let layers = self.layers.iter().filter_map(|layer| {
-            let listing = own.listing(&layer.digest?)?;
-            Some(ChunkMap::layer(Arc::clone(listing), layer.known == Known::Bytes))
+            let index = own.index(&layer.digest?)?;
+            Some(ChunkMap::layer(Arc::clone(index), layer.known == Known::Bytes))
         });
         layers.collect()
     }

@@ -27,7 +27,7 @@ pub(crate) enum Version<'a> {
     Plain,
     /// Such with the addresses of a new one.
     Planned,
-    /// What both sides have of a new file, which is in this listing.
+    /// What both sides have of a new file, which is in this index.
     Shared(&'a LayerIndex),
 }
 
@@ -43,17 +43,17 @@ pub(crate) struct CodeMap {
 
 impl CodeMap {
     /// Finds those in a layer.
-    pub(crate) fn add(&mut self, listing: &LayerIndex, read_at: &ReadAt<'_>) -> io::Result<()> {
+    pub(crate) fn add(&mut self, index: &LayerIndex, read_at: &ReadAt<'_>) -> io::Result<()> {
         let mut programs = BTreeMap::new();
-        for file in listing.files().filter(|file| file.len >= LEAST_FILE) {
-            let begin = listing.contents().at(file.contents.start).at;
+        for file in index.files().filter(|file| file.len >= LEAST_FILE) {
+            let begin = index.contents().at(file.contents.start).at;
             let code = find_code(file.len, |at, out| read_at(begin + at, out))?;
             if !code.is_empty() && self.count + code.len() <= MOST {
                 self.count += code.len();
                 programs.insert(begin, code);
             }
         }
-        self.layers.insert(listing.digest, programs);
+        self.layers.insert(index.digest, programs);
         Ok(())
     }
 
@@ -71,9 +71,9 @@ impl CodeMap {
                 match version(&batch.old[pair]) {
                     Version::Plain => continue,
                     Version::Planned => {}
-                    Version::Shared(listing) => {
+                    Version::Shared(index) => {
                         if !std::mem::replace(&mut is_done[pair], true) {
-                            self.find(listing, &batch.old[pair], pair, &mut stretches.old);
+                            self.find(index, &batch.old[pair], pair, &mut stretches.old);
                         }
                     }
                 }
@@ -84,14 +84,14 @@ impl CodeMap {
         stretches
     }
 
-    /// The code in an item, whose contents lie in the layer of this listing.
-    fn find(&self, listing: &LayerIndex, run: &ChunkRange, item: usize, stretches: &mut Vec<Stretch>) {
-        let Some(programs) = self.layers.get(&listing.digest).filter(|programs| !programs.is_empty()) else {
+    /// The code in an item, whose contents lie in the layer of this index.
+    fn find(&self, index: &LayerIndex, run: &ChunkRange, item: usize, stretches: &mut Vec<Stretch>) {
+        let Some(programs) = self.layers.get(&index.digest).filter(|programs| !programs.is_empty()) else {
             return;
         };
         let mut found: Vec<Stretch> = Vec::new();
         let mut before = 0;
-        for content in listing.contents().range(run.contents()) {
+        for content in index.contents().range(run.contents()) {
             let (at, end) = (content.at, content.at + content.len);
             if let Some((begin, code)) = programs.range(..=at).next_back() {
                 let first = code.partition_point(|code| begin + code.range.end <= at);

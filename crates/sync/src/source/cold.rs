@@ -38,7 +38,7 @@ pub(super) fn send(
     own: &mut Layers<'_>,
     want: &Want,
 ) -> Result<Reply, EndpointError> {
-    let Transfer { talk, image, stack, how, pace, memory, told, .. } = &mut transfer;
+    let Transfer { talk, image, stack, how, pace, memory, metadata, .. } = &mut transfer;
     talk.event(&Event::Total(image.size));
     let link = &*talk.step(Step::Cold);
     let (announce, kept) = channel();
@@ -60,7 +60,7 @@ pub(super) fn send(
             dry_run: how.dry_run,
             layers: Vec::new(),
             programs: CodeMap::default(),
-            sent: Sent { told: *told, ..Sent::default() },
+            sent: Sent { metadata: *metadata, ..Sent::default() },
         };
         let sent = sender.all(&want.layers, kept).map(|()| sender);
         (reading.join(), sent)
@@ -94,7 +94,7 @@ struct Sender<'a> {
 
 #[derive(Default)]
 struct Sent {
-    told: u64,
+    metadata: u64,
     batches: Vec<Batch>,
     sizes: Vec<u64>,
 }
@@ -110,7 +110,7 @@ impl Sender<'_> {
                 }
                 let missing = || EndpointError::Broken(format!("the store did not give layer {key}"));
                 let next = kept.recv().map_err(|_| missing())?;
-                waiting.insert(next.listing.digest, next);
+                waiting.insert(next.index.digest, next);
             };
             self.layers.push(layer);
             self.last()?;
@@ -122,24 +122,24 @@ impl Sender<'_> {
     fn last(&mut self) -> Result<(), EndpointError> {
         let (layers, pace) = (&self.layers, &mut self.pace);
         let Some(last) = layers.last() else { return Ok(()) };
-        // Listings leave less and less for coding.
-        let listings = layers.iter().map(|layer| Memory::new_layer(&layer.listing)).sum();
-        pace.leave(self.memory.for_coding(listings, 0));
+        // Indexes leave less and less for coding.
+        let indexes = layers.iter().map(|layer| Memory::new_layer(&layer.index)).sum();
+        pace.leave(self.memory.for_coding(indexes, 0));
         let limit = pace.limit(false);
         let before = self.encoder.literals().len();
         let (out, encoder) = (&mut self.out, &mut self.encoder);
-        let written = cold::write_layer(out, limit, encoder, &last.listing, pace.effort());
-        self.sent.told += written.map_err(unsent())?;
+        let written = cold::write_layer(out, limit, encoder, &last.index, pace.effort());
+        self.sent.metadata += written.map_err(unsent())?;
         let literals = &self.encoder.literals()[before..];
-        let mut batches = batching::form_in_order(&[&*last.listing], spots(literals), batch_limits(limit));
+        let mut batches = batching::form_in_order(&[&*last.index], spots(literals), batch_limits(limit));
         let read_at = |at: u64, out: &mut [u8]| last.read_at(at, out);
-        self.programs.add(&last.listing, &read_at).map_err(EndpointError::io(UNREAD))?;
+        self.programs.add(&last.index, &read_at).map_err(EndpointError::io(UNREAD))?;
         let load_new = |run: &ChunkRange, out: &mut Vec<u8>| last.load(run, out);
         let programs = &self.programs;
-        let code = |batch: &Batch| programs.of(batch, &[&*last.listing], &|_| Version::Plain);
+        let code = |batch: &Batch| programs.of(batch, &[&*last.index], &|_| Version::Plain);
         let sources = Sources { new: &load_new, old: &no_old, code: &code };
         let contents: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
-        self.progress.advance(last.listing.len.saturating_sub(contents));
+        self.progress.advance(last.index.len.saturating_sub(contents));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
         let sizes = pack::pack(&batches, limit, sources, pace, self.link, |batch, packed| {
             if !dry_run {
@@ -157,21 +157,21 @@ impl Sender<'_> {
     }
 
     fn finish(mut self, export: &Export, stack: &[LayerKey], how: &Sending) -> Result<Reply, EndpointError> {
-        let Sent { mut told, batches, sizes } = self.sent;
+        let Sent { mut metadata, batches, sizes } = self.sent;
         self.progress.finish();
         if how.keeps == Keeps::Content {
             let written = cold::write_config(&mut self.out, &export.config, self.pace.effort());
-            told += written.map_err(unsent())?;
+            metadata += written.map_err(unsent())?;
         }
         self.out.finish().map_err(unsent())?;
         let costs = if how.explain {
             let layers = &self.layers;
-            let position = |listing: &LayerIndex| position(stack, listing);
-            let listings = layers.iter().map(|kept| &*kept.listing);
+            let position = |index: &LayerIndex| position(stack, index);
+            let indexes = layers.iter().map(|kept| &*kept.index);
             let explained: Vec<explain::Layer<'_>> =
-                listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
+                indexes.map(|index| explain::Layer { index, position: position(index) }).collect();
             let load_new = |run: &ChunkRange, out: &mut Vec<u8>| layers[run.layer()].load(run, out);
-            let new: Vec<&LayerIndex> = layers.iter().map(|kept| &*kept.listing).collect();
+            let new: Vec<&LayerIndex> = layers.iter().map(|kept| &*kept.index).collect();
             let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
             let sources = Sources { new: &load_new, old: &no_old, code: &code };
             explain::costs(&batches, &sizes, &explained, sources, self.pace.effort())
@@ -180,6 +180,6 @@ impl Sender<'_> {
             Vec::new()
         };
         let raw = batches.iter().map(Batch::len).sum();
-        Ok(Reply::Sent { raw, packed: sizes.iter().sum(), told, costs })
+        Ok(Reply::Sent { raw, packed: sizes.iter().sum(), metadata, costs })
     }
 }

@@ -19,7 +19,7 @@ use crate::coding::batch;
 use crate::conversation::Step;
 use crate::conversation::contents::Head;
 use crate::failure::EndpointError;
-use crate::layers::{ChunkMap, Layers, listings, load, places, readable};
+use crate::layers::{ChunkMap, Layers, indexes, load, places, readable};
 use crate::link::progress::Progress;
 
 /// Contents that are ready to be coded.
@@ -47,7 +47,7 @@ impl<'a> Contents<'a> {
     ) -> Result<Self, EndpointError> {
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.pace.limit(known.iter().any(Option::is_some));
-        let batches = batching::form_batches(&listings(new), &sent.spots, &known, limit.into());
+        let batches = batching::form_batches(&indexes(new), &sent.spots, &known, limit.into());
         let candidates = match transfer.pace.is_patient() {
             true => Candidates::find(&batches, own, Versions { old, new }, transfer.pace.memory())
                 .map_err(EndpointError::io(UNREAD))?,
@@ -56,9 +56,9 @@ impl<'a> Contents<'a> {
         own.fetch(&basis.images, places(&batches, old).chain(candidates.places(old)))?;
         let (aligned, maps) = candidates.align(own, Versions { old, new }, &transfer.workspace.folder)?;
         let mut programs = CodeMap::default();
-        for listing in layers {
-            let read_at = |at: u64, out: &mut [u8]| own.read_at(&listing.digest, at, out);
-            programs.add(listing, &read_at).map_err(EndpointError::io(UNREAD))?;
+        for index in layers {
+            let read_at = |at: u64, out: &mut [u8]| own.read_at(&index.digest, at, out);
+            programs.add(index, &read_at).map_err(EndpointError::io(UNREAD))?;
         }
         Ok(Contents { own, new, old, limit, batches, aligned, maps, programs })
     }
@@ -79,15 +79,15 @@ impl<'a> Contents<'a> {
     }
 
     fn with_sources<T>(&self, run: impl FnOnce(Sources<'_>) -> T) -> T {
-        let (own, new) = (self.own, listings(self.new));
+        let (own, new) = (self.own, indexes(self.new));
         let load_new = |run: &ChunkRange, out: &mut Vec<u8>| load(own, self.new, run, out);
         let load_old = |run: &ChunkRange, out: &mut Vec<u8>| {
             self.aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, self.old, run, out))
         };
         let version = |run: &ChunkRange| match &self.old[run.layer()] {
             _ if self.aligned.has(run) => Version::Planned,
-            shelf if shelf.is_layer() => Version::Plain,
-            shelf => Version::Shared(&shelf.listing),
+            chunk_map if chunk_map.is_layer() => Version::Plain,
+            chunk_map => Version::Shared(&chunk_map.index),
         };
         let code = |batch: &Batch| self.programs.of(batch, &new, &version);
         run(Sources { new: &load_new, old: &load_old, code: &code })
@@ -105,7 +105,7 @@ impl<'a> Contents<'a> {
         let link = &*transfer.talk.step(Step::Contents);
         let mut out = link.data_writer();
         let head = Head { limit: self.limit, parts, maps: &self.maps };
-        transfer.told += head.write(pace.effort(), &mut out).map_err(unsent())?;
+        transfer.metadata += head.write(pace.effort(), &mut out).map_err(unsent())?;
         let mut progress = Progress::new(&link.outbox);
         let sizes = pack::pack(&self.batches, self.limit, sources, pace, link, |batch, packed| {
             if !dry_run {
@@ -120,8 +120,8 @@ impl<'a> Contents<'a> {
     }
 
     fn costs(&self, transfer: &Transfer<'_>, sources: Sources<'_>, sizes: &[u64]) -> io::Result<Vec<Cost>> {
-        let layer = |listing| explain::Layer { listing, position: transfer.position(listing) };
-        let layers: Vec<explain::Layer<'_>> = listings(self.new).into_iter().map(layer).collect();
+        let layer = |index| explain::Layer { index, position: transfer.position(index) };
+        let layers: Vec<explain::Layer<'_>> = indexes(self.new).into_iter().map(layer).collect();
         explain::costs(&self.batches, sizes, &layers, sources, transfer.pace.effort())
     }
 }

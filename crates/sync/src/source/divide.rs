@@ -23,10 +23,10 @@ pub(super) fn divide(
 ) -> Sent {
     if stretches.is_empty() {
         let spots = literals.iter().map(Literal::chunk_ref).collect();
-        let layers = new.iter().map(|listing| ChunkMap::layer(Arc::clone(listing), true)).collect();
+        let layers = new.iter().map(|index| ChunkMap::layer(Arc::clone(index), true)).collect();
         return Sent { layers, spots };
     }
-    let new: Vec<&LayerIndex> = new.iter().map(|listing| &**listing).collect();
+    let new: Vec<&LayerIndex> = new.iter().map(|index| &**index).collect();
     let Parted { shared, divided, sent } = part(&new, literals, stretches);
     basis.extend(shared);
     Sent { layers: divided_layers(&new, divided), spots: sent }
@@ -65,7 +65,7 @@ fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Par
 /// The new layers with contents divided, which lie in the layers as they were.
 fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
     let layers = divided.layers.into_iter().zip(divided.ordinals).zip(new);
-    let shelf = |((parted, ordinals), layer): ((LayerIndex, Vec<u32>), &&LayerIndex)| {
+    let chunk_map = |((parted, ordinals), layer): ((LayerIndex, Vec<u32>), &&LayerIndex)| {
         let mut slices = Slices::default();
         for (ordinal, ends) in ordinals.windows(2).enumerate() {
             let mut from = 0;
@@ -80,5 +80,5 @@ fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
         }
         ChunkMap::slices(parted, slices, true)
     };
-    layers.map(shelf).collect()
+    layers.map(chunk_map).collect()
 }

@@ -45,8 +45,9 @@ impl Candidates {
         for batch in batches {
             for (run, pair) in batch.new.iter().zip(batch.pairs()) {
                 let Some(pair) = pair else { continue };
-                let file_of =
-                    |shelves, run: &ChunkRange| FileSpan::of(shelves, run.layer(), run.contents().start);
+                let file_of = |chunk_maps, run: &ChunkRange| {
+                    FileSpan::of(chunk_maps, run.layer(), run.contents().start)
+                };
                 let versions = (file_of(old, &batch.old[pair]), file_of(new, run));
                 let (Some(old_file), Some(new_file)) = versions else { continue };
                 let fits = old_file.len.saturating_add(new_file.len) <= memory / MEMORY;
@@ -88,8 +89,8 @@ impl Candidates {
             let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };
             let Some(plan) = dsync_exe::map_addresses(before, after) else { continue };
             let bytes = dsync_exe::align(&read(own, old, old_file)?, &plan);
-            let listing = &old[old_file.layer].listing;
-            aligned.put(old_file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
+            let index = &old[old_file.layer].index;
+            aligned.put(old_file, index, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
             plans.push(old_file, &plan).map_err(EndpointError::io(TEMPORARY))?;
         }
         Ok((aligned, plans))
@@ -97,9 +98,9 @@ impl Candidates {
 }
 
 /// The first bytes of a content.
-fn begin(own: &Layers<'_>, shelf: &ChunkMap, content: usize) -> io::Result<Vec<u8>> {
+fn begin(own: &Layers<'_>, chunk_map: &ChunkMap, content: usize) -> io::Result<Vec<u8>> {
     let mut begin = Vec::new();
-    if let Some(first) = shelf.of(content).next() {
+    if let Some(first) = chunk_map.of(content).next() {
         own.copy(Slice { len: first.len.min(BEGIN), ..first }, &mut begin)?;
     }
     Ok(begin)

@@ -10,14 +10,14 @@ use dsync_proto::{Cost, limits};
 
 use super::pack::{self, Sources};
 
-/// What costs less than one in so many of all bytes is not told by itself.
+/// A file that costs less than one in so many of all bytes is counted with others.
 const SMALL: u64 = 500;
-/// The most files and folders that are told; the rest is told by layer.
+/// The most files and folders in an account; the rest is counted by layer.
 const MOST: usize = limits::COSTS - 2 * limits::LAYERS;
 
 /// A layer of the new image.
 pub(crate) struct Layer<'a> {
-    pub(crate) listing: &'a LayerIndex,
+    pub(crate) index: &'a LayerIndex,
     /// Which layer of the image it is.
     pub(crate) position: u32,
 }
@@ -39,7 +39,7 @@ pub(crate) fn costs(
         let weights = weights(batch, sources, effort)?;
         for ((run, pair), packed) in batch.new.iter().zip(batch.pairs()).zip(share(*size, &weights)) {
             let layer = &layers[run.layer()];
-            let file = layer.listing.file_of(run.contents().start);
+            let file = layer.index.file_of(run.contents().start);
             let path = file.map(|file| String::from_utf8_lossy(&file.path).into_owned()).unwrap_or_default();
             let entry = files.entry((layer.position, path, pair.is_some())).or_insert((1, 0, 0));
             entry.1 += run.len();
@@ -49,13 +49,13 @@ pub(crate) fn costs(
             }
         }
     }
-    Ok(gather(told(files), small))
+    Ok(gather(costs_of(files), small))
 }
 
 /// By layer, path and whether there is an old version: how many files, their bytes, and those after coding.
 type Files = BTreeMap<(u32, String, bool), (u64, u64, u64)>;
 
-/// The most files that are told apart until all are known.
+/// The most files that are counted one by one until all are known.
 const REMEMBERED: usize = 1 << 16;
 
 /// Tells small files by their folders, or where that is not enough by their layers.
@@ -64,14 +64,14 @@ fn fewer(files: Files, small: u64) -> Files {
         let entry = |cost: Cost| ((cost.layer, cost.path, cost.changed), (cost.files, cost.raw, cost.packed));
         costs.into_iter().map(entry).collect()
     };
-    let folders = keyed(together(told(files), small, folder));
+    let folders = keyed(together(costs_of(files), small, folder));
     match folders.len() > REMEMBERED / 2 {
-        true => keyed(together(told(folders), small, |_| String::new())),
+        true => keyed(together(costs_of(folders), small, |_| String::new())),
         false => folders,
     }
 }
 
-fn told(files: Files) -> Vec<Cost> {
+fn costs_of(files: Files) -> Vec<Cost> {
     let cost =
         |((layer, path, changed), (files, raw, packed))| Cost { layer, path, files, changed, raw, packed };
     files.into_iter().map(cost).collect()
@@ -170,8 +170,8 @@ mod tests {
     #[test]
     fn small_files_are_told_by_their_folder() {
         let costs = vec![cost("a/big", 900), cost("a/x", 5), cost("a/y", 6), cost("b/z", 1), cost("top", 2)];
-        let told: Vec<(String, u64, u64)> =
+        let shown: Vec<(String, u64, u64)> =
             gather(costs, 10).into_iter().map(|cost| (cost.path, cost.files, cost.packed)).collect();
-        assert_eq!(told, [("a/big".into(), 1, 900), ("a/".into(), 2, 11), (String::new(), 2, 3)]);
+        assert_eq!(shown, [("a/big".into(), 1, 900), ("a/".into(), 2, 11), (String::new(), 2, 3)]);
     }
 }

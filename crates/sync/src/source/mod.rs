@@ -54,7 +54,7 @@ pub(crate) fn send(
     let config = own.keep(&transfer.image.id, want.layers.iter().copied(), Role::New)?.config;
     let basis = transfer.find_basis(&mut own, &want)?;
     transfer.offer(&basis.known(), stored)?;
-    let new = listings_of(&own, &want.layers)?;
+    let new = indexes_of(&own, &want.layers)?;
     let mut old = transfer.reconcile(&own, &basis, &new)?;
     let literals = transfer.send_headers(&config, &new, &old, want.without_basis)?;
     transfer.leave_for_coding(&own, &old, &literals);
@@ -62,10 +62,10 @@ pub(crate) fn send(
     let sent = divide::divide(&new, &literals, &parts.stretches, &mut old);
     drop(literals);
     let contents = Contents::prepare(&transfer, &mut own, &new, &sent, &old, &basis)?;
-    contents.send(&mut transfer, &parts.told)
+    contents.send(&mut transfer, &parts.encoded)
 }
 
-fn listings_of(own: &Layers<'_>, layers: &[LayerKey]) -> Result<Vec<Arc<LayerIndex>>, EndpointError> {
+fn indexes_of(own: &Layers<'_>, layers: &[LayerKey]) -> Result<Vec<Arc<LayerIndex>>, EndpointError> {
     let missing = |key: &LayerKey| EndpointError::Broken(format!("the store did not give layer {key}"));
-    layers.iter().map(|key| own.listing(&key.digest()).cloned().ok_or_else(|| missing(key))).collect()
+    layers.iter().map(|key| own.index(&key.digest()).cloned().ok_or_else(|| missing(key))).collect()
 }

@@ -19,7 +19,7 @@ use crate::conversation::{Keeps, Step, Talk, documents, headers, offer, proof, r
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
-use crate::layers::{ChunkMap, Layers, Place, listings};
+use crate::layers::{ChunkMap, Layers, Place, indexes};
 
 /// How a source sends.
 pub(crate) struct Sending {
@@ -51,7 +51,7 @@ pub(super) struct Transfer<'a> {
     pub(super) memory: Memory,
     pub(super) pace: EffortController,
     /// Bytes that were sent and are no contents.
-    pub(super) told: u64,
+    pub(super) metadata: u64,
 }
 
 impl<'a> Transfer<'a> {
@@ -77,7 +77,7 @@ impl<'a> Transfer<'a> {
             workspace,
             memory,
             pace,
-            told: 0,
+            metadata: 0,
         })
     }
 
@@ -94,7 +94,7 @@ impl<'a> Transfer<'a> {
         let gone = || StoreError::NoSuchImage { image: self.image.id.to_string() };
         let config = config.ok_or_else(gone)?;
         let link = self.talk.step(Step::Proof);
-        self.told += proof::send(link, &package, &self.image, &config, self.pace.effort())?;
+        self.metadata += proof::send(link, &package, &self.image, &config, self.pace.effort())?;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl<'a> Transfer<'a> {
             self.talk.event(&Event::Note(note));
         }
         let link = self.talk.step(Step::Documents);
-        self.told += documents::send(link, &package, self.pace.effort())?;
+        self.metadata += documents::send(link, &package, self.pace.effort())?;
         self.stack = package.stack();
         Ok(Some(package))
     }
@@ -190,7 +190,7 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         let offer = Offer { basis: basis.to_vec(), stored: stored.unwrap_or_default() };
-        self.told += offer::send(self.talk.step(Step::Offer), &offer)?;
+        self.metadata += offer::send(self.talk.step(Step::Offer), &offer)?;
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl<'a> Transfer<'a> {
         basis: &Basis<'_>,
         new: &[Arc<LayerIndex>],
     ) -> Result<Vec<ChunkMap>, EndpointError> {
-        let mut old = basis.shelves(own);
+        let mut old = basis.chunk_maps(own);
         if basis.has_unknown() {
             self.talk.event(&Event::Phase(Phase::Basis));
             let agreed = reconcile::ask_for(self.talk.step(Step::Reconcile), new, &old, self.memory)?;
@@ -221,15 +221,15 @@ impl<'a> Transfer<'a> {
         // Where the ID is kept the config is among the documents.
         let config = if self.how.keeps == Keeps::Content { config } else { &[] };
         let (effort, link) = (self.pace.effort(), self.talk.step(Step::Headers));
-        let (literals, sent) = headers::send(link, config, new, &listings(old), mode(without_basis), effort)?;
-        self.told += sent;
+        let (literals, sent) = headers::send(link, config, new, &indexes(old), mode(without_basis), effort)?;
+        self.metadata += sent;
         Ok(literals)
     }
 
-    /// Leaves the coder the memory that the listings do not take.
+    /// Leaves the coder the memory that the indexes do not take.
     pub(super) fn leave_for_coding(&mut self, own: &Layers<'_>, old: &[ChunkMap], literals: &[Literal]) {
-        let agreed = old.iter().filter(|shelf| !shelf.is_layer());
-        let taken = own.taken() + agreed.map(|shelf| Memory::basis_layer(&shelf.listing)).sum::<u64>();
+        let agreed = old.iter().filter(|chunk_map| !chunk_map.is_layer());
+        let taken = own.taken() + agreed.map(|chunk_map| Memory::basis_layer(&chunk_map.index)).sum::<u64>();
         self.pace.leave(self.memory.for_coding(taken, literals.len()));
     }
 
@@ -253,7 +253,7 @@ impl<'a> Transfer<'a> {
 
     /// The account of a transfer: bytes of contents before and after coding.
     pub(super) fn account(&self, raw: u64, packed: u64, costs: Vec<Cost>) -> Reply {
-        Reply::Sent { raw, packed, told: self.told, costs }
+        Reply::Sent { raw, packed, metadata: self.metadata, costs }
     }
 
     /// The number of a layer in the image, from 0 for the lowest.

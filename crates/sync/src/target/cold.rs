@@ -99,9 +99,9 @@ impl Taker<'_> {
     }
 
     /// Gets ready for the literals of a layer, which are those from `before` on.
-    fn expect(&mut self, before: usize, Assembly { index: listing, origins }: &Assembly, limit: u32) {
+    fn expect(&mut self, before: usize, Assembly { index, origins }: &Assembly, limit: u32) {
         let literals = &self.decoder.literals()[before..];
-        let mut batches = batching::form_in_order(&[listing], spots(literals), batch_limits(limit));
+        let mut batches = batching::form_in_order(&[index], spots(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
         // What a layer that is still to come uses is known only then.

@@ -21,7 +21,7 @@ use crate::link::Link;
 /// What both sides know of the target's basis.
 pub(crate) struct Basis {
     /// The layers that the source knows, and what both agreed on.
-    pub(crate) shelves: Vec<ChunkMap>,
+    pub(crate) chunk_maps: Vec<ChunkMap>,
     /// The layers that the source cannot read.
     hidden: Vec<Arc<LayerIndex>>,
     /// The layers that it does not know.
@@ -31,20 +31,20 @@ pub(crate) struct Basis {
 impl Basis {
     /// The named layers that are here, by what the source knows of each.
     pub(super) fn of(offer: &Offer, own: &Layers<'_>, named: &[DiffId]) -> Result<Basis, EndpointError> {
-        let mut basis = Basis { shelves: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
+        let mut basis = Basis { chunk_maps: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
         for (diff_id, known) in named.iter().zip(&offer.basis) {
-            let Some(listing) = own.listing(&diff_id.digest()) else {
+            let Some(index) = own.index(&diff_id.digest()) else {
                 match known {
                     Known::No => continue,
                     _ => return Err(EndpointError::Basis(format!("layer {diff_id} cannot be read"))),
                 }
             };
             match known {
-                Known::No => basis.unknown.push(Arc::clone(listing)),
-                _ => basis.shelves.push(ChunkMap::layer(Arc::clone(listing), *known == Known::Bytes)),
+                Known::No => basis.unknown.push(Arc::clone(index)),
+                _ => basis.chunk_maps.push(ChunkMap::layer(Arc::clone(index), *known == Known::Bytes)),
             }
             if *known != Known::Bytes {
-                basis.hidden.push(Arc::clone(listing));
+                basis.hidden.push(Arc::clone(index));
             }
         }
         Ok(basis)
@@ -52,8 +52,8 @@ impl Basis {
 
     /// Answers what the source asks about the layers that it does not know.
     pub(super) fn reconcile(&mut self, link: &mut Link, memory: Memory) -> Result<(), EndpointError> {
-        let agreed = reconcile::answer_for(link, &self.unknown, &self.shelves, memory)?;
-        self.shelves.push(agreed);
+        let agreed = reconcile::answer_for(link, &self.unknown, &self.chunk_maps, memory)?;
+        self.chunk_maps.push(agreed);
         Ok(())
     }
 }
@@ -71,7 +71,7 @@ pub(crate) struct Offered {
 impl Offered {
     pub(crate) fn new(headers: Headers, basis: Basis) -> Self {
         let Headers { config, layers: recipes, literals } = headers;
-        Offered { config, basis: basis.shelves, recipes, literals, hidden: basis.hidden }
+        Offered { config, basis: basis.chunk_maps, recipes, literals, hidden: basis.hidden }
     }
 
     fn new_layers(&self) -> Vec<&LayerIndex> {
@@ -144,9 +144,9 @@ impl Offered {
                 }
             }
         }
-        for (layer, (recipe, listing)) in self.recipes.iter_mut().zip(divided.layers).enumerate() {
+        for (layer, (recipe, index)) in self.recipes.iter_mut().zip(divided.layers).enumerate() {
             let old = std::mem::take(&mut recipe.origins);
-            recipe.origins.reserve_exact(listing.contents().len());
+            recipe.origins.reserve_exact(index.contents().len());
             for (content, origin) in old.into_iter().enumerate() {
                 let count = divided.ordinals[layer][content + 1] - divided.ordinals[layer][content];
                 let Origin::Literal(literal) = origin else {
@@ -161,7 +161,7 @@ impl Offered {
                     })
                 }));
             }
-            recipe.index = listing;
+            recipe.index = index;
         }
         self.literals = literals;
         self.basis.extend(shared);
@@ -199,11 +199,11 @@ impl Offered {
         let layer = |(key, &state): (&LayerKey, &LayerState)| {
             let unseen = seen.insert(*key);
             match (state, self.layer(key), own.kept(&key.digest())) {
-                (LayerState::Missing, Some(Assembly { index: listing, origins }), _) if unseen => {
-                    let contents = listing.contents().iter().zip(origins);
+                (LayerState::Missing, Some(Assembly { index, origins }), _) if unseen => {
+                    let contents = index.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();
-                    LayerOutcome { state, len: listing.len, reused }
+                    LayerOutcome { state, len: index.len, reused }
                 }
                 (LayerState::Local, _, Some(len)) if unseen => LayerOutcome { state, len, reused: len },
                 _ => LayerOutcome { state, len: 0, reused: 0 },

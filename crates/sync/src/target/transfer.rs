@@ -19,7 +19,7 @@ use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
-use crate::layers::{Layers, Role, listings};
+use crate::layers::{Layers, Role, indexes};
 
 /// An image on its way from a source.
 pub(super) struct Transfer<'a> {
@@ -244,7 +244,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<Offered, EndpointError> {
         let (mode, memory) = (mode(self.what.without_basis), self.memory);
         let link = self.talk.step(Step::Headers);
-        let headers = headers::receive(link, &plan.missing, &listings(&basis.shelves), mode, memory)?;
+        let headers = headers::receive(link, &plan.missing, &indexes(&basis.chunk_maps), mode, memory)?;
         Ok(Offered::new(headers, basis))
     }
 

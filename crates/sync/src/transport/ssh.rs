@@ -256,16 +256,18 @@ impl Drop for Pipe {
 
 /// Reads standard error to its end. Of what a remote says without end only the last lines are kept, and the first shown.
 fn collect(mut stderr: impl Read, lines: &Mutex<VecDeque<String>>, observer: &dyn Observer) {
-    let mut told = 0;
+    let mut notes = 0;
     let mut keep = |line: &[u8]| {
         let text = String::from_utf8_lossy(line).trim_end().to_owned();
         if text.is_empty() {
             return;
         }
-        told += 1;
-        match told {
+        notes += 1;
+        match notes {
             ..=MOST_NOTES => observer.event(Event::Note(&text)),
-            _ if told == MOST_NOTES + 1 => observer.event(Event::Note("more on standard error is not shown")),
+            _ if notes == MOST_NOTES + 1 => {
+                observer.event(Event::Note("more on standard error is not shown"))
+            }
             _ => {}
         }
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);

@@ -74,7 +74,7 @@ fn attack(evil: &mut Evil, list: &Reply, attack: Attack) -> Done {
             Request::List { .. } => evil.reply(list)?,
             Request::Send { .. } => {
                 attack(evil)?;
-                evil.reply(&Reply::Sent { raw: 0, packed: 0, told: 0, costs: Vec::new() })?;
+                evil.reply(&Reply::Sent { raw: 0, packed: 0, metadata: 0, costs: Vec::new() })?;
             }
             _ => return Err(Gone),
         }

@@ -48,14 +48,14 @@ fn run(input: &[u8]) {
         }
         return;
     }
-    if let Some(listing) = kept.listing(&digest, MEMORY) {
+    if let Some(listing) = kept.index(&digest, MEMORY) {
         assert_eq!(listing.digest, digest);
         assert!(listing.memory() <= 2 * MEMORY, "{} bytes", listing.memory());
         assert!(listing.contents().iter().all(|content| content.at + content.len <= listing.len));
         let listing = Arc::new(listing);
         kept.put(&listing);
         assert!(
-            kept.listing(&digest, 8 * MEMORY).is_some_and(|again| again == *listing),
+            kept.index(&digest, 8 * MEMORY).is_some_and(|again| again == *listing),
             "another listing is kept"
         );
     }

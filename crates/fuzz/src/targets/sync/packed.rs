@@ -13,7 +13,7 @@ pub(in crate::targets) const PACKED: Target =
     Target { name: "packed", run, memory: Memory { least: 192 << 20, factor: 1 << 10 }, seeds };
 
 /// Streams that were opened, and code: the methods, as the first byte of a batch.
-const OPENED: u8 = 2;
+const INFLATED: u8 = 2;
 const ABSOLUTE: u8 = 3;
 
 fn run(input: &[u8]) {
@@ -41,7 +41,7 @@ fn run(input: &[u8]) {
                 let coded =
                     encode_batch(before, Items { bytes: code, lens: &[code.len() as u64] }, &[None], effort);
                 let coded = coded.expect("memory does not fail");
-                packed = [&[OPENED][..], &tell(said), &(coded.len() as u32).to_le_bytes(), &coded].concat();
+                packed = [&[INFLATED][..], &tell(said), &(coded.len() as u32).to_le_bytes(), &coded].concat();
             }
             if how(0) & 4 != 0 {
                 packed.push(ABSOLUTE);

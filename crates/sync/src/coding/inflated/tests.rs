@@ -67,7 +67,7 @@ fn a_compressed_file_costs_what_changed_in_it() {
     let case = case(3000);
     for effort in [Effort::Max, Effort::Level(12)] {
         let (opened, closed) = (case.encode(effort, true), case.encode(effort, false));
-        assert_eq!((opened[0], case.decode(&opened).unwrap()), (OPENED, case.new.bytes.clone()));
+        assert_eq!((opened[0], case.decode(&opened).unwrap()), (INFLATED, case.new.bytes.clone()));
         assert_eq!(case.decode(&closed).unwrap(), case.new.bytes);
         assert!(opened.len() * 3 < closed.len(), "{} and {}", opened.len(), closed.len());
     }
@@ -87,8 +87,9 @@ fn what_would_take_too_much_memory_stays_closed() {
     let packed = case.encode(Effort::Level(12), true);
     // The first does not fit with its old version, the second does, the third no longer.
     assert_eq!(case.decode(&packed).unwrap(), case.new.bytes);
-    let InflatedItems(told) = from_wire(&section::read(&mut &packed[1..], limits::STREAMS).unwrap()).unwrap();
-    assert_eq!(told.iter().map(|told| told.item).collect::<Vec<_>>(), [1]);
+    let InflatedItems(items) =
+        from_wire(&section::read(&mut &packed[1..], limits::STREAMS).unwrap()).unwrap();
+    assert_eq!(items.iter().map(|inflated| inflated.item).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -108,16 +109,16 @@ fn damage_is_an_error_or_other_bytes_and_no_panic() {
 #[test]
 fn items_that_are_not_there_or_come_twice_are_refused() {
     let case = case(100);
-    let told = |items: &[u32]| -> Vec<u8> {
-        let told = |item: &u32| InflatedItem { item: *item, len: 0, streams: Vec::new() };
-        let told: Vec<InflatedItem> = items.iter().map(told).collect();
-        let mut packed = vec![OPENED];
-        section::write(&to_wire(&told).unwrap(), Effort::Max, &mut packed).unwrap();
+    let coded = |items: &[u32]| -> Vec<u8> {
+        let inflated = |item: &u32| InflatedItem { item: *item, len: 0, streams: Vec::new() };
+        let items: Vec<InflatedItem> = items.iter().map(inflated).collect();
+        let mut packed = vec![INFLATED];
+        section::write(&to_wire(&items).unwrap(), Effort::Max, &mut packed).unwrap();
         wire::write(&[0], &mut packed).unwrap();
         packed
     };
     for items in [&[6][..], &[1, 1], &[u32::MAX]] {
-        let error = case.decode(&told(items)).unwrap_err().to_string();
+        let error = case.decode(&coded(items)).unwrap_err().to_string();
         assert!(error.contains("do not fit"), "{error}");
     }
 }

@@ -14,7 +14,7 @@ const FUNCTIONS: usize = 3000;
 /// A layer of files.
 struct Layer {
     tar: Vec<u8>,
-    listing: Arc<LayerIndex>,
+    index: Arc<LayerIndex>,
 }
 
 impl Layer {
@@ -28,7 +28,7 @@ impl Layer {
         let tar = tar.into_inner().unwrap();
         let mut scanner = Scanner::new();
         scanner.push(&tar);
-        Layer { listing: Arc::new(scanner.finish()), tar }
+        Layer { index: Arc::new(scanner.finish()), tar }
     }
 
     fn programs(&self) -> CodeMap {
@@ -37,16 +37,16 @@ impl Layer {
             out.copy_from_slice(&self.tar[at as usize..][..out.len()]);
             Ok(())
         };
-        programs.add(&self.listing, &read_at).unwrap();
+        programs.add(&self.index, &read_at).unwrap();
         programs
     }
 
     fn run(&self, contents: std::ops::Range<usize>) -> ChunkRange {
-        ChunkRange::of(0, &self.listing, contents).unwrap()
+        ChunkRange::of(0, &self.index, contents).unwrap()
     }
 
     fn bytes(&self, run: &ChunkRange) -> Vec<u8> {
-        let contents = self.listing.contents().range(run.contents());
+        let contents = self.index.contents().range(run.contents());
         contents.flat_map(|c| &self.tar[c.at as usize..][..c.len as usize]).copied().collect()
     }
 }
@@ -66,7 +66,7 @@ impl Case {
         Case {
             bytes: runs.iter().flat_map(|run| layer.bytes(run)).collect(),
             lens: runs.iter().map(ChunkRange::len).collect(),
-            code: layer.programs().of(&batch, &[&layer.listing], &|_| Version::Plain),
+            code: layer.programs().of(&batch, &[&layer.index], &|_| Version::Plain),
             pairs: batch.pairs().collect(),
         }
     }
@@ -87,7 +87,7 @@ fn a_program_costs_less_with_addresses() {
     for machine in [Linked::X86, Linked::Aarch64] {
         let program = linked(machine, "addresses", FUNCTIONS, &[]);
         let layer = Layer::of(&[("text", b"no program"), ("program", &program), ("end", &[7; 20_000])]);
-        let case = Case::of(&layer, &[layer.run(0..layer.listing.contents().len())]);
+        let case = Case::of(&layer, &[layer.run(0..layer.index.contents().len())]);
         assert_eq!(case.code.new.len(), 1, "{machine:?}: one section of code");
         let (with, without) = (case.encode(&case.code), case.encode(&Stretches::default()));
         assert_eq!(case.decode(&with).unwrap(), case.bytes);
@@ -100,7 +100,7 @@ fn a_program_costs_less_with_addresses() {
 fn parts_of_a_program_have_the_same_addresses() {
     let program = linked(Linked::X86, "parts", FUNCTIONS, &[]);
     let layer = Layer::of(&[("program", &program), ("other", &[1; 30_000])]);
-    let all = layer.listing.contents().len();
+    let all = layer.index.contents().len();
     assert!(all > 3, "long enough to be cut: {all}");
     let runs = [layer.run(1..2), layer.run(all - 1..all), layer.run(2..3)];
     let case = Case::of(&layer, &runs);
@@ -114,26 +114,26 @@ fn parts_of_a_program_have_the_same_addresses() {
 fn an_old_version_decides_whether_a_program_tells_addresses() {
     let program = linked(Linked::X86, "versions", FUNCTIONS, &[]);
     let layer = Layer::of(&[("program", &program)]);
-    let run = layer.run(0..layer.listing.contents().len());
+    let run = layer.run(0..layer.index.contents().len());
     let batch = Batch::alone(run, Some(run));
     let programs = layer.programs();
     let of = |version: Version<'_>| {
-        let Stretches { new, old } = programs.of(&batch, &[&layer.listing], &|_| version);
+        let Stretches { new, old } = programs.of(&batch, &[&layer.index], &|_| version);
         (new.len(), old.len())
     };
     assert_eq!(of(Version::Plain), (0, 0));
     assert_eq!(of(Version::Planned), (1, 0));
-    assert_eq!(of(Version::Shared(&layer.listing)), (1, 1));
+    assert_eq!(of(Version::Shared(&layer.index)), (1, 1));
 }
 
 #[test]
 fn what_both_sides_have_of_it_tells_addresses_too() {
     let program = linked(Linked::X86, "shared", FUNCTIONS, &[]);
     let layer = Layer::of(&[("program", &program)]);
-    let all = layer.listing.contents().len();
+    let all = layer.index.contents().len();
     let (known, sent) = (layer.run(0..all - 1), layer.run(all - 1..all));
     let batch = Batch::alone(sent, Some(known));
-    let code = layer.programs().of(&batch, &[&layer.listing], &|_| Version::Shared(&layer.listing));
+    let code = layer.programs().of(&batch, &[&layer.index], &|_| Version::Shared(&layer.index));
     let (old, new) = (layer.bytes(&known), layer.bytes(&sent));
     let (old_lens, new_lens) = ([known.len()], [sent.len()]);
     let (bytes, begin) = ([&old[..], &new].concat(), old.len());
