@@ -19,7 +19,7 @@ use crate::transport::agent_binary::BUILD;
 
 /// Agents of other versions go when they have not run for so long.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long an agent may take to end when its client is gone.
+/// The time that an agent may take to end when its client is gone.
 const GRACE: Duration = Duration::from_secs(5);
 /// The most agents that stay, the one that runs included.
 const KEPT: usize = 4;
@@ -67,7 +67,7 @@ fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Re
     endpoint::serve(link, &Site::here(version, interrupt))
 }
 
-/// What the client says. When it goes away, an agent that is busy stops, too; and where that waits for an
+/// The bytes of the client. When it goes away, an agent that is busy stops, too; and where that waits for an
 /// engine, the agent ends all the same.
 struct Leash<R>(R, Interrupt);
 

@@ -53,7 +53,7 @@ pub enum Error {
     Ssh {
         /// As the user named it.
         host: String,
-        /// What kind of failure it was.
+        /// The kind of failure.
         kind: SshFailure,
         /// The last lines of ssh's standard error.
         message: String,
@@ -95,7 +95,7 @@ pub enum Error {
     Endpoint {
         /// Whose end.
         host: Host,
-        /// What it said.
+        /// Its output.
         failure: Failure,
     },
     /// The source has no such image.
@@ -115,24 +115,24 @@ pub enum Error {
         wanted: Digest,
         /// The image that has the name.
         id: ImageId,
-        /// Whether an image with the digest is there, too.
+        /// True if an image with the digest is there, too.
         is_there: bool,
     },
     /// The two ends are of different versions.
     #[error(transparent)]
     Version(#[from] PreambleError),
-    /// What arrived is not of this protocol.
+    /// Bytes arrived that are not of this protocol.
     #[error("{end} breaks the protocol")]
     Protocol {
         /// The other end, as a person knows it.
         end: String,
-        /// What it did.
+        /// The breach.
         what: String,
     },
     /// A reply or message came that nothing had asked for.
     #[error("the other end answered out of turn (expected {expected})")]
     OutOfTurn {
-        /// What should have come.
+        /// The answer that should have come.
         expected: &'static str,
     },
     /// Ctrl-C, or another signal to end.
@@ -141,7 +141,7 @@ pub enum Error {
     /// A program, pipe or file could not be used.
     #[error("{what}")]
     Io {
-        /// What was being done.
+        /// The action that failed.
         what: String,
         /// The system's reason.
         source: io::Error,

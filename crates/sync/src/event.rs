@@ -1,4 +1,4 @@
-//! What happens during a sync, for whoever shows it.
+//! The events of a sync, for whoever shows them.
 
 use dsync_core::Image;
 pub use dsync_proto::Phase;
@@ -42,9 +42,9 @@ pub enum Event<'a> {
     },
     /// One side does something else now.
     Phase(Phase),
-    /// So many uncompressed bytes of contents will cross in all.
+    /// The uncompressed bytes of contents that will cross in all.
     Total(u64),
-    /// So many of them did since the last event.
+    /// The number of them that did since the last event.
     Advance(u64),
     /// Something that only `-v` shows.
     Note(&'a str),

@@ -76,7 +76,7 @@ pub(crate) enum EndpointError {
     /// A file is of a form that is not read.
     #[error("{0}")]
     Unsupported(String),
-    /// What is to be built on is not there.
+    /// The basis is not there.
     #[error("{0}")]
     NoBasis(String),
     /// The image that was named is not there.
@@ -94,7 +94,7 @@ impl From<Breach> for EndpointError {
     }
 }
 
-/// What the image asks for does not fit into the memory that there is.
+/// The image needs more memory than there is.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} needs more memory than the {} MiB of --memory: give it more", .memory >> 20)]
 pub(crate) struct TooLarge {
@@ -167,11 +167,11 @@ impl EndpointError {
                 _ => FailureKind::Other,
             },
             EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,
-            // Whatever is there, a question of so many nodes has so many bits for an answer.
+            // The answer to a question of n nodes has n bits, whatever the target has.
             EndpointError::Reconcile(ReconcileError::Answer(_) | ReconcileError::Unasked) => {
                 FailureKind::Protocol
             }
-            // What the two sides do not both know does not decode, or makes something else.
+            // Bytes that were coded against something else do not decode, or decode to something else.
             EndpointError::Basis(_)
             | EndpointError::HeaderDelta(_)
             | EndpointError::Batch(_)
@@ -208,7 +208,7 @@ impl EndpointError {
     }
 }
 
-/// Whether a layer came out wrong because of what one side took the other's contents for.
+/// True if a layer came out wrong since one side took a content of the other's for another.
 fn is_mistaken(error: &JoinError) -> bool {
     match error {
         JoinError::Mismatch { .. } | JoinError::Length { .. } => true,

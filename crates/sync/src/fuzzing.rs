@@ -1,4 +1,4 @@
-//! What takes in bytes of others, one part at a time, for fuzzers: it is private to sessions.
+//! The parts of sessions that read the bytes of others, one at a time, for fuzzers.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -42,7 +42,7 @@ pub fn frames(mut input: impl Read) -> (Vec<(u8, Vec<u8>)>, io::Error) {
     }
 }
 
-/// What an end says of an image, as it crosses.
+/// A section with these bytes, as it crosses.
 pub fn tell(bytes: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
     section::write(bytes, Effort::Level(1), &mut said).expect("memory does not fail");

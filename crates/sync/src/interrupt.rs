@@ -30,7 +30,7 @@ struct State {
 }
 
 impl Interrupt {
-    /// That of one connection, which also ends with the run.
+    /// The interrupt of one connection, which also ends with the run.
     pub(crate) fn of_connection(&self) -> Interrupt {
         Interrupt(Arc::new(State { run: Some(self.clone()), ..State::default() }))
     }

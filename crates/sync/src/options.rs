@@ -1,4 +1,4 @@
-//! How a user asks for images to be synced.
+//! The options of a sync.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use dsync_proto::Compression;
 
 use crate::interrupt::Interrupt;
 
-/// How to sync.
+/// The options of a sync.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The ssh command as words.
@@ -22,15 +22,15 @@ pub struct Options {
     pub memory: u64,
     /// Only images of this platform.
     pub platform: Option<Platform>,
-    /// How hard to compress what crosses.
+    /// The compression of the bytes that cross.
     pub compression: Compression,
-    /// How layers get across.
+    /// The method by which layers get across.
     pub method: Method,
-    /// What stays the same of an image between stores that name images by manifests.
+    /// The identity that an image keeps between stores that name images by manifests.
     pub identity: Identity,
     /// An image of the target to use as the basis.
     pub basis: Option<ImageRef>,
-    /// Whether to find out what the bytes that cross are.
+    /// Account for the bytes that cross, by file.
     pub explain: bool,
     /// Ends the run before its time.
     pub interrupt: Interrupt,
@@ -38,7 +38,7 @@ pub struct Options {
     pub version: String,
 }
 
-/// What stays the same of an image between stores that name images by manifests.
+/// The identity that an image keeps between stores that name images by manifests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Identity {
     /// Its ID, and all that this is made of.
@@ -48,7 +48,7 @@ pub enum Identity {
     Content,
 }
 
-/// How layers get across.
+/// The method by which layers get across.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Method {
     /// By an agent; where none can run by rsync, or else as a stream.

@@ -1,4 +1,4 @@
-//! What became of an image.
+//! The outcome of an image.
 
 use dsync_core::ImageId;
 use dsync_proto::{Cost, LayerState};
@@ -12,12 +12,12 @@ pub struct Traffic {
     pub received: u64,
 }
 
-/// What became of one image.
+/// The outcome of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The image ID on the target.
     pub id: ImageId,
-    /// Whether the image was there and only its name moved.
+    /// True if the image was there and only its name moved.
     pub was_there: bool,
     /// Each layer, the lowest first.
     pub layers: Vec<LayerOutcome>,
@@ -29,19 +29,19 @@ pub struct Outcome {
     pub packed: u64,
     /// The config and all that is no content, after compression.
     pub metadata: u64,
-    /// What the packed bytes are, where that was asked for; the costliest first.
+    /// The packed bytes by file, where that was asked for; the costliest first.
     pub costs: Vec<Cost>,
     /// All that crossed for this image.
     pub traffic: Traffic,
 }
 
-/// What became of one layer.
+/// The outcome of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerOutcome {
     /// Where it came from.
     pub state: LayerState,
     /// Its uncompressed size in bytes; 0 where it was not touched.
     pub len: u64,
-    /// How many of these bytes the target had.
+    /// The number of these bytes that the target had.
     pub reused: u64,
 }

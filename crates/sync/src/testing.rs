@@ -23,13 +23,13 @@ pub struct Wire {
     pub output: Box<dyn Write + Send>,
 }
 
-/// How the client of a session is placed.
+/// The surroundings of a session's client.
 pub struct Client {
-    /// What is named as REMOTE: only a layout or an archive is opened by its name, on the other end.
+    /// The REMOTE: only a layout or an archive is opened by its name, on the other end.
     pub remote: Remote,
     /// Which way images go.
     pub direction: Direction,
-    /// How to sync. The local store is a layout or an archive, too.
+    /// The options of the sync. The local store is a layout or an archive, too.
     pub options: Options,
     /// The folder that the client's index cache is in.
     pub caches: PathBuf,

@@ -30,12 +30,12 @@ pub const CACHE_LIMIT: u64 = 512 << 20;
 const LISTING_MAX: u64 = 256 << 20;
 /// The most bytes of a recipe.
 const RECIPE_MAX: u64 = limits::RECIPES as u64;
-/// How exactly it is known when an entry was used last.
+/// The precision of the time when an entry was used last.
 const TOUCH: Duration = Duration::from_secs(3600);
-/// What another run writes may be as old as this before it counts as left behind.
+/// The age at which a file that another run writes counts as left behind.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const TEMPORARY: &str = "new-";
-/// How the name of a file ends that has the recipe of a compressed layer; before it is the digest of its stored bytes.
+/// The end of the name of a file with the recipe of a compressed layer; before it is the digest of the stored bytes.
 const RECIPE: &str = ".recipe";
 const LEVEL: i32 = 3;
 
@@ -70,7 +70,7 @@ pub enum EntryKind {
     Recipe,
 }
 
-/// What was removed.
+/// The entries that were removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// The indexes.
@@ -127,7 +127,7 @@ impl Cache {
         &self.directory
     }
 
-    /// What was kept of a layer, unless it would take more memory than so much.
+    /// The index of a layer, unless it takes more than this memory, in bytes.
     pub(crate) fn index(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
         let index =
             Self::load(&self.path(digest, EntryKind::Index), |kept| match LayerIndex::read(kept, memory) {
@@ -139,7 +139,7 @@ impl Cache {
         index.flatten().filter(|index| index.digest == *digest)
     }
 
-    /// What was kept for a blob: the recipe, or that there is none.
+    /// The recipe of a blob, or the note that there is none.
     pub(crate) fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
         Self::load(&self.path(blob, EntryKind::Recipe), |kept| {
             let mut recipe = Vec::new();
@@ -172,7 +172,7 @@ impl Cache {
     fn prune_once(&self) {
         static PRUNED: AtomicBool = AtomicBool::new(false);
         if !PRUNED.swap(true, Ordering::Relaxed) {
-            // What this run used was touched, or needed no touch.
+            // Entries that this run used were touched, or needed no touch.
             let started = STARTED.get().copied().unwrap_or_else(SystemTime::now);
             self.remove(CACHE_LIMIT, started.checked_sub(TOUCH)).ok();
         }
@@ -203,7 +203,7 @@ impl Cache {
         let mut entries = Vec::new();
         for file in fs::read_dir(&self.directory)? {
             let file = file?;
-            // What another run removed meanwhile has no metadata.
+            // A file that another run removed meanwhile has no metadata.
             if let (Some((digest, kind)), Ok(metadata)) = (entry(&file), file.metadata())
                 && metadata.is_file()
             {

@@ -252,7 +252,7 @@ fn a_place_that_is_not_ours_alone_is_not_used() {
     );
     let file = |caches: &Path| fs::write(caches.join("docker-sync"), b"").unwrap();
     assert_eq!(refused(&file), "/docker-sync is no directory");
-    // What the bootstrap made may be read by others.
+    // The folder that the bootstrap made may be read by others.
     let directory = tempfile::tempdir().unwrap();
     set(index(directory.path()).parent().unwrap(), 0o755);
     cache(&directory);

@@ -23,7 +23,7 @@ use super::section;
 use crate::failure::{Breach, EndpointError, TooLarge};
 use crate::layers::{ChunkMap, Layers, Place, copy_at};
 
-/// What changes in a file that is no longer than this is not worth a plan, in bytes.
+/// The least bytes of a file that is worth an address map.
 pub(crate) const LEAST: u64 = 16 << 10;
 /// Bytes of memory for a byte of both versions while planning.
 pub(crate) const MEMORY: u64 = 2;
@@ -94,7 +94,7 @@ impl AddressMaps {
         Ok(())
     }
 
-    /// How many there are (4 bytes, little-endian), and where there are any, they themselves. Returns how many bytes these have.
+    /// Writes their number (4 bytes, little-endian), and where there are any, a section with them. Returns the bytes of that.
     pub(crate) fn write(&self, effort: Effort, out: &mut dyn Write) -> io::Result<u64> {
         out.write_all(&u32::try_from(self.0.0.len()).map_err(io::Error::other)?.to_le_bytes())?;
         match self.0.0.is_empty() {
@@ -177,13 +177,13 @@ impl Aligned {
     /// Adds the bytes of a run of old contents, as `others` has them where their addresses stay.
     pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>, others: &Load<'_>) -> io::Result<()> {
         match (self.begins.get(&(run.layer(), run.contents().start)), &self.file) {
-            // What follows in the file follows here.
+            // Contents lie here in the order of the file.
             (Some(begin), Some(file)) => copy_at(file, *begin, run.len(), out),
             _ => others(run, out),
         }
     }
 
-    /// Whether this run of old contents is of such a file.
+    /// True if this run of old contents is of such a file.
     pub(crate) fn has(&self, run: &ChunkRange) -> bool {
         self.begins.contains_key(&(run.layer(), run.contents().start))
     }

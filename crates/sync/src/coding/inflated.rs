@@ -24,7 +24,7 @@ const INFLATED: u8 = 2;
 struct InflatedItem {
     /// Which of the new items.
     item: u32,
-    /// How many bytes it has, opened.
+    /// Its bytes, inflated.
     len: u64,
     /// Of each stream: the bytes between the one before and it, its plain bytes, its method.
     #[serde(deserialize_with = "room::list")]

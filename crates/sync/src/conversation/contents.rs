@@ -12,13 +12,13 @@ use crate::coding::address_maps::AddressMaps;
 use crate::coding::section;
 use crate::failure::Breach;
 
-/// What comes before the batches.
+/// The bytes before the batches.
 pub(crate) struct Head<'a> {
     /// The most bytes of a batch.
     pub(crate) limit: u32,
     /// The parts of literals that the target has; empty where nothing was asked.
     pub(crate) parts: &'a [u8],
-    /// How addresses move in old executables.
+    /// The address maps of old executables.
     pub(crate) maps: &'a AddressMaps,
 }
 

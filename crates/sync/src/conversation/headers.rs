@@ -1,4 +1,4 @@
-//! What an image is made of: its config, and each layer as a header delta against the basis.
+//! The config of an image, and each layer as a header delta against the basis.
 //!
 //! One stream, a section: the length of the config (4 bytes, little-endian) and the config, which is empty where the
 //! documents of the image crossed; then the layers.

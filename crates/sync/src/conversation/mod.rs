@@ -101,7 +101,7 @@ impl Step {
         EndpointError::Protocol(format!("{}: it sent another message", self.awaited()))
     }
 
-    /// Whether it is a stream of data frames, which ends with an empty one.
+    /// True if it is a stream of data frames, which ends with an empty one.
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Step::Proof | Step::Documents | Step::Headers | Step::Contents | Step::Cold)
     }

@@ -31,7 +31,7 @@ pub(crate) fn stretches_of(stretches: &Stretches, literal: usize) -> &[ByteRange
 pub(crate) struct Parts {
     /// The stretches of literals that are not sent whole.
     pub(crate) stretches: Stretches,
-    /// What a target must be told to know them too: of which of the contents that were asked about it has not what it
+    /// The bytes by which the target knows them too: of which of the contents that were asked about it has not what it
     /// seemed, a bit for each, and the lengths. Empty where nothing was asked.
     pub(crate) encoded: Vec<u8>,
 }
@@ -109,7 +109,7 @@ fn await_checks(link: &mut Link, contents: usize) -> Result<Vec<Check>, Endpoint
     }
 }
 
-/// What the target has of literals.
+/// The parts of literals that the target has.
 #[derive(Default)]
 pub(crate) struct Candidates {
     /// The literals that were asked about, and their lengths.
@@ -199,7 +199,7 @@ pub(crate) fn answer_for(
 }
 
 impl Candidates {
-    /// Whether anything was asked.
+    /// True if nothing was asked.
     pub(crate) fn is_empty(&self) -> bool {
         self.asked.is_empty()
     }
@@ -236,10 +236,10 @@ impl Candidates {
 
 /// Layers whose literals are sent in part, as both sides see them from here on.
 pub(crate) struct Parted {
-    /// What both sides have of files that are sent in part: more of the basis.
+    /// The parts of files that both sides have: more of the basis.
     pub(crate) shared: Vec<ChunkMap>,
     pub(crate) divided: Divided,
-    /// What is sent: layer and content.
+    /// The chunks that are sent.
     pub(crate) sent: Vec<ChunkRef>,
 }
 

@@ -138,7 +138,7 @@ fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, End
     Ok(responder.finish()?)
 }
 
-/// What both sides have, as one index: entries, then single contents.
+/// The entries and contents that both sides have, as one index: entries, then single contents.
 ///
 /// Both sides stop at the same one when it takes all memory that the basis may have.
 struct Agreed {
@@ -160,7 +160,7 @@ impl Agreed {
         Agreed { selection: Selection::new(), slices: Slices::default(), count: 0, room }
     }
 
-    /// Whether there is room for one more, which counts from here on.
+    /// True if there is room for one more, which counts from here on.
     fn has_room(&mut self) -> bool {
         self.count += 1;
         self.selection.memory() as u64 + self.count * ENTRY <= self.room

@@ -1,4 +1,4 @@
-//! How layers are stored at the source, which both ends go by from the offer on.
+//! The forms in which the source has layers stored, which both ends go by from the offer on.
 
 use dsync_core::LayerKey;
 use dsync_engine::Package;

@@ -39,7 +39,7 @@ pub(crate) fn verify(
     let broken =
         |reason: String| EndpointError::Broken(format!("the image {} is not whole: {reason}", found.id));
     let mut wanted: HashSet<LayerKey> = image.tars().collect();
-    // What it is made of is read by digests; a document that is not what its digest says is not read at all.
+    // Documents are read by their digests; a damaged one is not read at all.
     if let Some(package) = store.package(&found.id, None)? {
         wanted.extend(package.layers().iter().map(|layer| LayerKey::Blob(layer.blob.digest)));
     }
@@ -64,7 +64,7 @@ pub(crate) fn verify(
     }
 }
 
-/// What was read, by what it really is.
+/// The layers that were read, by their real digests.
 struct Proof {
     interrupt: Interrupt,
     read: HashSet<LayerKey>,

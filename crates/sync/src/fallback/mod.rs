@@ -55,7 +55,7 @@ pub(crate) fn fall_back(
     Ok(master.serve(rsync, to, options))
 }
 
-/// What the command of the master prints: that commands run there at all.
+/// The text that the command of the master prints, to show that commands run there at all.
 const SIGN: &str = "docker-sync-runs";
 
 /// An ssh that keeps the connection, for other ssh to go through.
@@ -81,7 +81,7 @@ impl Master {
         };
         let distant = DistantFolder::named(&name, options.tmpfolder.as_deref()).map_err(unusable)?;
         let socket = folder.path().join("ssh");
-        // What the user's configuration says of masters is about others than this one.
+        // The user's configuration of masters is about others than this one.
         let through = |role: &[&str]| {
             let control = format!("ControlPath={}", socket.display());
             let role = role.iter().flat_map(|option| ["-o", option]).map(str::to_owned);
@@ -111,7 +111,7 @@ impl Master {
         Ok(Master { pipe, interrupt, shell, folder, distant })
     }
 
-    /// Whether rsync is there and can be talked to: it does not put up with a login shell that prints.
+    /// True if rsync is there and can be talked to: it does not put up with a login shell that prints.
     fn has_rsync(&self, to: &Destination) -> bool {
         let script = "exec /bin/sh -c 'command -v rsync >/dev/null && echo yes'";
         said(&ssh::arguments(&self.shell, to, script)).is_some_and(|said| said == b"yes\n")
@@ -133,7 +133,7 @@ impl Master {
                     return Ok(Box::new(store));
                 }
                 let here = endpoint::open_here(&local, folder)?;
-                // What has to keep its ID are compressed layers, in which rsync finds nothing that is the same.
+                // An image that keeps its ID has compressed layers, in which rsync finds nothing that is the same.
                 if store.has_packages() && here.has_packages() && exact {
                     return Ok(Box::new(store));
                 }
@@ -162,7 +162,7 @@ fn words(spec: &str) -> Result<Vec<String>, EndpointError> {
     }
 }
 
-/// What a command that succeeds prints.
+/// The standard output of a command that succeeds.
 fn said(words: &[String]) -> Option<Vec<u8>> {
     let (program, arguments) = words.split_first()?;
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;

@@ -36,7 +36,7 @@ pub(crate) struct RsyncStore {
     tmpfolder: Option<PathBuf>,
     folder: DistantFolder,
     reach: Reach,
-    /// What was listed last, for the names of an image.
+    /// The images that were listed last, for their names.
     listed: Mutex<Vec<Image>>,
 }
 
@@ -275,7 +275,7 @@ impl DistantFolder {
     }
 }
 
-/// Whether neither a shell nor rsync makes anything else of it.
+/// True if neither a shell nor rsync changes the path.
 fn is_plain(path: &str) -> bool {
     path.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c))
 }

@@ -54,7 +54,7 @@ impl Selector {
         self.pattern.as_ref().and_then(Pattern::exact)
     }
 
-    /// Whether the image is meant by an ID: that which its store shows, or the digest of its config, which other stores
+    /// True if the image is meant by an ID: that which its store shows, or the digest of its config, which other stores
     /// show for it.
     fn identifies(&self, image: &Image) -> bool {
         let digits = self.id.as_deref();
@@ -79,7 +79,7 @@ impl Selector {
         }
     }
 
-    /// Whether an image that cannot be read is meant.
+    /// True if an image that cannot be read is meant.
     pub(crate) fn selects_unreadable(&self, image: &Unreadable) -> bool {
         let is_it = |id: ImageId| match self.digest() {
             Some(digest) => digest.as_bytes() == id.as_bytes(),
@@ -88,7 +88,7 @@ impl Selector {
         image.names.iter().any(|name| self.matches(name)) || image.id.is_some_and(is_it)
     }
 
-    /// Whether the image is meant, by name, ID or digest.
+    /// True if the image is meant, by name, ID or digest.
     pub(crate) fn selects(&self, image: &Image) -> bool {
         match self.digest() {
             Some(digest) => is_known_by(image, digest),
@@ -96,7 +96,7 @@ impl Selector {
         }
     }
 
-    /// Whether the image has the name that was given, and not the digest.
+    /// True if the image has the name that was given, and not the digest.
     pub(crate) fn is_contradicted_by(&self, image: &Image) -> bool {
         self.digest().is_some() && !self.selects(image) && image.names.iter().any(|name| self.matches(name))
     }
@@ -111,7 +111,7 @@ impl Selector {
     }
 }
 
-/// Whether a digest is of the image: its ID, its config, or a manifest by which registries know it.
+/// True if a digest is of the image: its ID, its config, or a manifest by which registries know it.
 fn is_known_by(image: &Image, digest: &Digest) -> bool {
     image.id.as_bytes() == digest.as_bytes()
         || image.config == Some(*digest)
@@ -179,7 +179,7 @@ mod tests {
         assert!(selected(&["shop/web"], &both).is_empty());
         assert_eq!(selected(&["2d711642b726"], &both), ["-"]);
         assert_eq!(selected(&["sha256:2d711642b726"], &image(&[])), ["-"]);
-        // What looks like an ID is still a name first.
+        // A text that looks like an ID is still a name first.
         assert_eq!(selected(&["2d711642b726"], &image(&["2d711642b726:latest"])), ["2d711642b726:latest"]);
         assert!(Selector::parse("No Name").is_err());
         assert_eq!(selected(&[], &image(&[])), ["-"], "who lists it means it");

@@ -1,4 +1,4 @@
-//! What it would take a target to have an image. Pure: lists in, decisions out.
+//! The survey of a target: the status of images, and where each layer would come from. Pure: lists in, decisions out.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -29,7 +29,7 @@ pub(crate) fn learn_configs(
     Ok(())
 }
 
-/// Whether some of these may be the image, and only its config, which is not known, can tell.
+/// True if some of these may be the image, and only its config, which is not known, can decide.
 pub(crate) fn is_open(held: &[Image], image: &Image) -> bool {
     image.config.is_none() && held.iter().any(|other| other.same_content(image).is_none())
 }
@@ -51,7 +51,7 @@ pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>, exa
     }
 }
 
-/// What a target has, to see where the layers of images would come from.
+/// The layers of a target, to see where those of images would come from.
 pub(crate) struct Held {
     holdings: Holdings,
     layers: HashSet<DiffId>,

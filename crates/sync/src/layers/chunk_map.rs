@@ -15,7 +15,7 @@ use super::place::{Place, Slice};
 pub(crate) struct ChunkMap {
     pub(crate) index: Arc<LayerIndex>,
     lie: Lie,
-    /// Whether the source can read the contents.
+    /// True if the source can read the contents.
     pub(crate) is_readable: bool,
 }
 
@@ -63,7 +63,7 @@ impl Slices {
                 }),
             };
             let short = [layer as u64, content as u64, from, len].map(|number| u32::try_from(number).ok());
-            // What is no part of a content cannot be copied, and is noticed then.
+            // A slice that is no part of a content is noticed when it is copied.
             let [Some(layer), Some(content), Some(from), Some(len)] = short else { continue };
             self.slices.push(Short { layer, content, from, len });
         }
@@ -97,12 +97,12 @@ impl ChunkMap {
         ChunkMap { index: Arc::new(index), lie: Lie::Slices(slices), is_readable }
     }
 
-    /// Whether it is a layer itself.
+    /// True if it is a layer itself.
     pub(crate) fn is_layer(&self) -> bool {
         matches!(self.lie, Lie::Layer(_))
     }
 
-    /// What a content is made of.
+    /// The slices that a content is made of.
     pub(crate) fn of(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
         let (whole, row) = match &self.lie {
             Lie::Layer(digest) => {

@@ -92,12 +92,12 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// What the store remarked.
+    /// The notes of the store.
     pub(crate) fn take_notes(&mut self) -> Vec<String> {
         self.spool.take_notes()
     }
 
-    /// What is known of a layer.
+    /// The index of a layer that is known.
     pub(crate) fn index(&self, digest: &Digest) -> Option<&Arc<LayerIndex>> {
         self.spool.index(digest)
     }
@@ -107,12 +107,12 @@ impl<'a> Layers<'a> {
         self.spool.recall_short(short)
     }
 
-    /// How long a layer is that is kept.
+    /// The length of a layer that is kept.
     pub(crate) fn kept(&self, digest: &Digest) -> Option<u64> {
         self.spool.kept(digest).map(|(_, len)| len)
     }
 
-    /// What all indexes take of memory, and the tables that are made of them.
+    /// The memory that all indexes take, and the tables that are made of them.
     pub(crate) fn taken(&self) -> u64 {
         self.spool.taken()
     }
@@ -214,7 +214,7 @@ fn gone(digest: &Digest) -> EndpointError {
     EndpointError::Basis(format!("layer {digest} is gone"))
 }
 
-/// Whether it is this image that cannot be had, gone or damaged.
+/// True if this one image is gone or damaged, and not its store.
 fn is_the_images_own(error: &StoreError) -> bool {
     match error {
         StoreError::NoSuchImage { .. } | StoreError::Broken { .. } | StoreError::Failed { .. } => true,

@@ -1,4 +1,4 @@
-//! What each part of a sync may take of `--memory`: docs/limits.md.
+//! The shares of `--memory` that the parts of a sync have: docs/limits.md.
 //!
 //! Most of it are indexes, and the tables that are made of them; coding takes what these leave.
 
@@ -8,39 +8,39 @@ use dsync_delta::{LayerIndex, Scanner};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory(pub(crate) u64);
 
-/// What the layers that are sent may take of all memory, and the basis: each so many sixteenths.
+/// The share of all memory that the layers which are sent may take, and the basis: this many sixteenths each.
 const SHARE: u64 = 7;
-/// What the tables of an encoder take for a content of a new layer: where it was told last, as what, and as a literal.
+/// The bytes in an encoder's tables for a content of a new layer: where it came last, as what, and as a literal.
 const NEW: u64 = 28;
-/// What they take for an entry and a content of the basis: where its path is, and where the content.
+/// The bytes in them for an entry and a content of the basis: where its path is, and where the content.
 const BASIS: u64 = 20;
-/// What batches take for a content that is sent, beside its old version.
+/// The bytes that batches take for a content that is sent, beside its old version.
 const BATCHED: u64 = 40;
 /// Indexes that take no more than this in all leave coding all memory: what is not counted by itself has more.
 const FREE: u64 = 32 << 20;
 
 impl Memory {
-    /// What the layers that are sent may take, or those of the basis.
+    /// The memory that the layers which are sent may take, or those of the basis.
     pub(crate) fn share(self) -> u64 {
         self.0 / 16 * SHARE
     }
 
-    /// What an index of a layer that is sent takes, its tables included.
+    /// The memory that the index of a layer takes that is sent, its tables included.
     pub(crate) fn new_layer(index: &LayerIndex) -> u64 {
         index.memory() as u64 + index.contents().len() as u64 * NEW
     }
 
-    /// What one of the basis takes.
+    /// The same of a layer of the basis.
     pub(crate) fn basis_layer(index: &LayerIndex) -> u64 {
         index.memory() as u64 + (index.groups().max(index.contents().len())) as u64 * BASIS
     }
 
-    /// Whether what a scanner lists is about to take more than so much.
+    /// True if the index that a scanner makes is about to take more than this.
     pub(crate) fn is_near(self, scanner: &Scanner, left: u64) -> bool {
         scanner.memory() as u64 + scanner.contents() as u64 * NEW > left / 16 * 15
     }
 
-    /// What is left for coding beside indexes that take so much, and batches of so many contents.
+    /// The memory that is left for coding, beside indexes and batches of this many contents.
     pub(crate) fn for_coding(self, indexes: u64, contents: usize) -> u64 {
         let taken = indexes.saturating_add((contents as u64).saturating_mul(BATCHED));
         self.0.saturating_sub(taken.saturating_sub(FREE))

@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::failure::TooLarge;
 use crate::interrupt::Interrupt;
 
-/// How much is read from an engine at once.
+/// The bytes that are read from an engine at once.
 const BLOCK: usize = 1 << 20;
 
 /// For what a layer is read.
@@ -42,7 +42,7 @@ pub(super) struct Spool {
     indexes: HashMap<Digest, Arc<LayerIndex>>,
     memory: Memory,
     interrupt: Interrupt,
-    /// What the indexes take of it, those of new layers and those of others.
+    /// The memory that indexes take: those of new layers, and those of others.
     taken: [u64; 2],
     cache: Option<Cache>,
     notes: Vec<String>,
@@ -65,12 +65,12 @@ impl Spool {
         })
     }
 
-    /// What all indexes take, their tables included.
+    /// The memory that all indexes take, their tables included.
     pub(super) fn taken(&self) -> u64 {
         self.taken.iter().sum()
     }
 
-    /// What one more index may take.
+    /// The memory that one more index may take.
     fn left(&self) -> u64 {
         self.memory.share().saturating_sub(self.taken[self.role as usize])
     }
@@ -112,7 +112,7 @@ impl Spool {
         wanted
     }
 
-    /// Whether the layer is known, be it from the cache.
+    /// True if the layer is known, be it from the cache.
     pub(super) fn recall(&mut self, digest: &Digest) -> bool {
         if self.indexes.contains_key(digest) {
             return true;

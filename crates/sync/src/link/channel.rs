@@ -112,7 +112,7 @@ impl Link {
         }
     }
 
-    /// What the other end told since of batches: how many bytes came after the first ones of each, and in which time.
+    /// The measurements of batches that the other end sent since: the bytes that came after the first ones, and their time.
     pub(crate) fn took(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
         // While this end sends the other says nothing else, but that it gave up, which is noted elsewhere.
         let frames = std::iter::from_fn(|| self.inbox.frames.recv(Some(Duration::ZERO)).ok()?.ok());

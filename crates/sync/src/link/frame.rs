@@ -20,7 +20,7 @@ impl Frame {
         Frame { channel, payload, arrived: Instant::now() }
     }
 
-    /// What it says between source and target, where that is little: other messages are for those alone, and may be
+    /// The message between source and target, where that is short: other messages are for those alone, and may be
     /// megabytes.
     pub(crate) fn note(&self) -> Option<Peer> {
         let is_note = self.channel == Channel::Peer && self.payload.len() <= SHORT;

@@ -93,7 +93,7 @@ impl Receiver {
                 changed.wait_timeout_while(lock, most, is_empty).unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        // What is there already can be had even when the sender is gone.
+        // Frames that are there already can be had even when the sender is gone.
         let frame = state.frames.pop_front();
         let frame = frame.ok_or(if state.is_closed { NoFrame::Ever } else { NoFrame::Yet })?;
         state.bytes -= len(&frame);

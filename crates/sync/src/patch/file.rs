@@ -18,12 +18,12 @@ const VERSION: u16 = 8;
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
 
-/// What a patch is, as postcard encodes it.
+/// The head of a patch, as postcard encodes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     /// The new image; its names are those it gets.
     pub(super) image: ListedImage,
-    /// Whether the patch says what the ID of the image is made of, where that is a manifest's or an index's. Its layers are
+    /// True if the patch says what the ID of the image is made of, where that is a manifest's or an index's. Its layers are
     /// those of the package then.
     pub(super) exact: bool,
     /// Which of its layers are in the patch, from 0 for the lowest.

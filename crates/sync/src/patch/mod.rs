@@ -37,7 +37,7 @@ use file::{Head, Reader, Writer};
 use operand::{Operand, Stores};
 use unpacked::as_content;
 
-/// How to make or apply a patch.
+/// The options of making or applying a patch.
 #[derive(Debug, Clone)]
 pub struct PatchOptions {
     /// The store of this host, as `--docker` takes it; empty to find one.
@@ -46,20 +46,20 @@ pub struct PatchOptions {
     pub tmpfolder: String,
     /// Bytes of memory to get along with.
     pub memory: u64,
-    /// How hard to compress.
+    /// The compression.
     pub compression: Compression,
-    /// What is to stay the same of an image out of a store that names images by manifests.
+    /// The identity that an image keeps out of a store that names images by manifests.
     pub identity: Identity,
     /// Ends the run before its time.
     pub interrupt: Interrupt,
 }
 
-/// What a patch came to.
+/// The account of a patch that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchMade {
     /// The new image.
     pub image: Image,
-    /// How many of its layers are in the patch.
+    /// The number of its layers that are in the patch.
     pub layers: usize,
     /// Contents in it, before compression, in bytes.
     pub raw: u64,
@@ -100,7 +100,7 @@ fn make(
     observer: &dyn Observer,
 ) -> Result<PatchMade, EndpointError> {
     let (old, new) = (Operand::parse(old), Operand::parse(new));
-    // What both have is read out of the first.
+    // Layers that both have are read out of the first.
     let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
     let stores = Stores::open(&[new, old], &options.store, &workspace.folder)?;
     let held = stores.list()?.images;

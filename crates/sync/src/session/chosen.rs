@@ -58,7 +58,7 @@ pub(crate) fn choose(
     }
 }
 
-/// That the name beside a digest is another image's.
+/// The contradiction of a name beside a digest, which is another image's.
 fn contradiction(selector: &Selector, images: &[Image]) -> Option<Error> {
     let image = images.iter().find(|image| selector.is_contradicted_by(image))?;
     Some(Error::OtherDigest {

@@ -34,7 +34,7 @@ pub(super) struct End {
     interrupt: Interrupt,
 }
 
-/// What is known of a connection.
+/// The state of a connection.
 struct Connection {
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
@@ -167,7 +167,7 @@ impl End {
         if self.interrupt.happened() {
             return Error::Interrupted;
         }
-        // What can no longer be told anything has perhaps said why.
+        // An end that can no longer be written to has perhaps said why.
         let said = if self.is_remote() { self.link.inbox.failure() } else { None };
         if let Some(what) = said.as_ref().and_then(relay::breach).or_else(|| relay::breach(&error)) {
             self.pipe.as_mut().map(Pipe::hurry);

@@ -96,7 +96,7 @@ impl Session {
         Pair { source, target: &mut targets[0], options, observer }
     }
 
-    /// How the target stands to the source, for all images with a name or for those that are selected.
+    /// The status of images at the target: of all with a name, or of those that are selected.
     pub fn report(&mut self, selection: &[String]) -> Result<Report, Error> {
         self.pair().report(selection)
     }
@@ -142,7 +142,7 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// How the target stands to the source, for all images with a name or for those that are selected.
+    /// The status of images at the target: of all with a name, or of those that are selected.
     fn report(&mut self, selection: &[String]) -> Result<Report, Error> {
         let usage = |message| failed(&Host::Here, FailureKind::Usage, message);
         let selectors: Vec<Selector> =
@@ -189,7 +189,7 @@ impl Pair<'_> {
         })
     }
 
-    /// What it would take the target to have these images, one by one.
+    /// The survey of these images at the target, one by one.
     fn survey(&mut self, chosen: &[Chosen]) -> Result<Vec<Survey>, Error> {
         let images: Vec<ListedImage> = chosen
             .iter()
@@ -343,7 +343,7 @@ impl Pair<'_> {
         Ok(Outcome { id, was_there, layers, packed_again, raw, packed, metadata, costs, traffic })
     }
 
-    /// Whether the image is to have the source's ID, where that is more than its content.
+    /// True if the image is to have the source's ID, where that is more than its content.
     fn exact(&self) -> bool {
         let packages = self.source.store.has_packages && self.target.store.has_packages;
         packages && self.options.identity == Identity::Exact

@@ -15,7 +15,7 @@ use crate::transport::link_speed::Speed;
 
 /// The most bytes that a remote may have sent before it hears that it is to stop: what buffers and a fast link hold.
 const UNDER_WAY: usize = 256 << 20;
-/// What a frame counts for at least. Small ones are no more work to send, and as much to pass on.
+/// The bytes that a frame counts for at least. Small ones are no more work to send, and as much to pass on.
 const FRAME: usize = 1 << 10;
 
 /// One end of a transfer.
@@ -54,7 +54,7 @@ pub(crate) fn both(source: Side<'_>, target: Side<'_>, observer: &dyn Observer) 
 /// One of the two directions.
 struct Way<'a> {
     from: &'a mut Inbox,
-    /// What comes is a remote's.
+    /// The frames are a remote's.
     is_remote: bool,
     to: &'a Outbox,
     observer: &'a dyn Observer,
@@ -92,7 +92,7 @@ impl Way<'_> {
     }
 }
 
-/// What was wrong about what came, where that is why nothing more is heard.
+/// The breach of the protocol that ended a connection, if one did.
 pub(crate) fn breach(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?;
     if let Some(Breach(what)) = inner.downcast_ref() {

@@ -5,7 +5,7 @@ pub use dsync_proto::{LayerState, Status};
 
 use crate::inventory::select::Pin;
 
-/// How the target stands to the source.
+/// The status of images at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The source's store, for people: `docker 20.10.24, overlay2`.
@@ -54,7 +54,7 @@ impl Entry {
         (self.status == Status::NeedUpdate && own < other).then_some((own, other))
     }
 
-    /// How many layers are in this state.
+    /// The number of layers in this state.
     pub fn count(&self, state: LayerState) -> usize {
         self.layers.iter().filter(|&&s| s == state).count()
     }

@@ -9,7 +9,7 @@ use dsync_proto::{Known, LayerProof, ShortId};
 use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers};
 
-/// What the source has of the target's basis.
+/// The layers of the target's basis that the source has.
 pub(super) struct Basis<'a> {
     layers: Vec<BasisLayer>,
     /// The images through which the layers are read.
@@ -67,7 +67,7 @@ impl<'a> Basis<'a> {
             let named = holder.tars().filter(|tar| digests.contains(&tar.digest()));
             own.learn(&holder.id, named, &|key| !image.has_tar(key))?;
         }
-        // What could not be read is not known.
+        // A layer that cannot be read is not known.
         for layer in &mut layers {
             if layer.digest.is_none_or(|digest| own.index(&digest).is_none()) {
                 *layer = BasisLayer::UNKNOWN;
@@ -97,17 +97,17 @@ impl<'a> Basis<'a> {
         Ok(())
     }
 
-    /// Whether the target has layers of which nothing is known here.
+    /// True if the target has layers of which nothing is known here.
     pub(super) fn has_unknown(&self) -> bool {
         self.layers.iter().any(|layer| layer.known == Known::No)
     }
 
-    /// Whether the bytes of all layers can be read here.
+    /// True if the bytes of all layers can be read here.
     pub(super) fn is_readable(&self) -> bool {
         self.layers.iter().all(|layer| layer.known == Known::Bytes)
     }
 
-    /// What is known of each layer.
+    /// The knowledge of each layer.
     pub(super) fn known(&self) -> Vec<Known> {
         self.layers.iter().map(|layer| layer.known).collect()
     }

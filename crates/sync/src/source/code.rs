@@ -20,14 +20,14 @@ const MOST: usize = 1 << 18;
 /// Reads bytes of a layer from one on.
 pub(crate) type ReadAt<'a> = dyn Fn(u64, &mut [u8]) -> io::Result<()> + 'a;
 
-/// What an old item is.
+/// The kinds of old items.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Version<'a> {
     /// Bytes of an old file as they are.
     Plain,
-    /// Such with the addresses of a new one.
+    /// Bytes of an old file with the addresses of a new one.
     Planned,
-    /// What both sides have of a new file, which is in this index.
+    /// Chunks of a new file that both sides have; the file is in this index.
     Shared(&'a LayerIndex),
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Version<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct CodeMap {
     layers: HashMap<Digest, BTreeMap<u64, Vec<CodeRange>>>,
-    /// How many stretches there are in all.
+    /// The number of ranges in all.
     count: usize,
 }
 

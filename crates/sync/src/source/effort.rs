@@ -1,4 +1,4 @@
-//! How hard to compress: as hard as the link is slow.
+//! The effort of compression, which follows the speed of the link: a slow link leaves time to save bytes.
 //!
 //! From each batch it is learnt what coding costs at its level, and how long the link takes for its bytes. The next
 //! one gets the highest level whose coding is not slower than the link. How long the link takes is the longer of what
@@ -16,7 +16,7 @@ use crate::link::TELLING;
 const LADDER: [(i32, f64); 5] = [(3, 6.1), (5, 17.0), (9, 28.0), (12, 62.0), (18, 660.0)];
 /// Where `auto` begins when nothing is known of the link.
 const BEGIN: usize = 3;
-/// How much of a byte is left after coding, until batches tell.
+/// The ratio of coded to raw bytes that is assumed before the first batch.
 const LEFT: f64 = 0.2;
 /// Going up needs more room than staying, and staying less than coming down.
 const ROOM: f64 = 0.9;
@@ -28,7 +28,7 @@ const FAST: f64 = 8e-8;
 const PATIENT: i32 = 12;
 /// The level from which on code tells addresses.
 const ADDRESSES: i32 = 9;
-/// How much the last batch counts against those before.
+/// The weight of the last batch against those before.
 const NEW: f64 = 0.5;
 /// Bytes of a batch where there is nothing old: at the lowest levels more finds little more.
 const COLD_BATCH: u32 = 16 << 20;
@@ -53,18 +53,18 @@ pub(crate) struct EffortController {
     link: Option<f64>,
 }
 
-/// What became of a batch.
+/// The measurements of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent {
-    /// What it was coded with.
+    /// The effort that it was coded with.
     pub(crate) effort: Effort,
     /// Bytes of new contents.
     pub(crate) raw: u64,
     /// And after coding.
     pub(crate) packed: u64,
-    /// How long coding took, on one core.
+    /// The time that coding took, on one core.
     pub(crate) coding: Duration,
-    /// How long sending blocked.
+    /// The time for which sending blocked.
     pub(crate) sending: Duration,
 }
 
@@ -89,7 +89,7 @@ impl EffortController {
         self.memory
     }
 
-    /// For the next batch.
+    /// The effort for the next batch.
     pub(crate) fn effort(&self) -> Effort {
         match self.compression {
             Compression::Auto => Effort::Level(LADDER[self.rung].0),
@@ -98,7 +98,7 @@ impl EffortController {
         }
     }
 
-    /// Whether what takes some time for each byte, as looking at executables does, is worth it.
+    /// True if filters are worth it that take some time for each byte, as looking at executables does.
     pub(crate) fn is_patient(&self) -> bool {
         is_patient(self.effort())
     }
@@ -130,14 +130,14 @@ impl EffortController {
         }
     }
 
-    /// What coding costs at a level: as measured, or else by the nearest level that was.
+    /// The cost of coding at a level: as measured, or by the nearest level that was.
     fn cost(&self, rung: usize) -> f64 {
         let known = (0..LADDER.len()).filter_map(|at| Some((at, self.costs[at]?)));
         let nearest = known.min_by_key(|(at, _)| at.abs_diff(rung));
         nearest.map_or(0.0, |(at, cost)| cost * LADDER[rung].1 / LADDER[at].1)
     }
 
-    /// How many batches of so many bytes may be coded at once.
+    /// The number of batches of this size that may be coded at once.
     pub(crate) fn most_workers(&self, limit: u32) -> usize {
         let one = u64::from(limit) * self.memory_factor() + FIXED;
         usize::try_from(self.memory / one).unwrap_or(usize::MAX).max(1)
@@ -161,12 +161,12 @@ impl EffortController {
     }
 }
 
-/// Whether what is coded with such an effort is worth looking at for some time first.
+/// True if this effort leaves time to look at the contents first.
 pub(crate) fn is_patient(effort: Effort) -> bool {
     !matches!(effort, Effort::Level(level) if level < PATIENT)
 }
 
-/// Whether what is coded with such an effort is worth it that code tells addresses, at three nanoseconds for each byte of code on either side.
+/// True if this effort leaves time for the branch filter: three nanoseconds for each byte of code, at either end.
 pub(crate) fn tells_addresses(effort: Effort) -> bool {
     !matches!(effort, Effort::Level(level) if level < ADDRESSES)
 }

@@ -1,4 +1,4 @@
-//! What the bytes that cross are: which files, and which folders.
+//! The account of the bytes that cross, by file and folder (`--explain`).
 
 use std::collections::BTreeMap;
 use std::io;

@@ -21,7 +21,7 @@ use crate::link::Link;
 /// Why batches are not coded.
 pub(super) const UNREAD: &str = "cannot read the contents of the layers";
 
-/// What batches are coded from.
+/// The bytes that batches are coded from.
 #[derive(Clone, Copy)]
 pub(crate) struct Sources<'a> {
     pub(crate) new: &'a Load<'a>,

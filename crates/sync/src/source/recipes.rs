@@ -15,7 +15,7 @@ use crate::failure::EndpointError;
 
 /// A blob of fewer bytes crosses as it is: there is nothing to gain.
 const SMALLEST: u64 = 256;
-/// What is kept of a blob that no encoder makes. It is no recipe, and another one as soon as more encoders are known, so
+/// The cache entry of a blob that no encoder makes. It is no recipe, and changes as soon as more encoders are known, so
 /// that the blob is looked at anew.
 const NO_RECIPE: [u8; 2] = [0, 2];
 
@@ -49,7 +49,7 @@ pub(crate) fn find(
     let found =
         found.into_inner().map_err(|_| EndpointError::Broken("an encoder was not found out".into()))?;
     let ended = || EndpointError::Broken("a search for an encoder ended early".into());
-    // What has no room crosses as it is.
+    // A layer whose recipe has no room crosses as it is.
     let mut room = limits::RECIPES;
     let within = |stored: Stored| match &stored {
         Stored::Compressed(recipe) if recipe.len() > room => Stored::Opaque,

@@ -21,7 +21,7 @@ use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
 use crate::layers::{ChunkMap, Layers, Place, indexes};
 
-/// How a source sends.
+/// A request to send an image, checked.
 pub(crate) struct Sending {
     pub(crate) compression: Compression,
     /// Bytes a second of the link, if they are known.
@@ -159,7 +159,7 @@ impl<'a> Transfer<'a> {
         Ok((want, Some(stored)))
     }
 
-    /// No layers yet. When something was mistaken nothing is taken on trust, a remembered layer neither.
+    /// The layers of this end, of which none has been read yet. Without a basis nothing remembered is relied on.
     pub(super) fn layers(&self, want: &Want) -> Result<Layers<'a>, EndpointError> {
         let cache = self.workspace.cache(self.talk.link(), want.without_basis);
         Layers::new(self.store, self.workspace, cache)

@@ -38,7 +38,7 @@ struct Arriving {
     layer: u32,
     content: u32,
     len: u32,
-    /// How often it is still to be copied.
+    /// The number of times that it is still to be copied.
     uses: u32,
     /// One more than where it begins in the file; 0 where it is not there.
     kept: u64,
@@ -112,12 +112,12 @@ impl<'a> Arrivals<'a> {
         self.literals.extend(literals.iter().zip(uses).map(|(literal, uses)| Arriving::of(literal, uses)));
     }
 
-    /// What lies between batches.
+    /// The stream, for what lies between batches.
     pub(crate) fn stream(&mut self) -> &mut DataReader<'a> {
         &mut self.stream
     }
 
-    /// What is left of the stream.
+    /// The rest of the stream.
     pub(crate) fn into_stream(self) -> DataReader<'a> {
         self.stream
     }

@@ -76,7 +76,7 @@ pub(super) fn receive(
 struct Taker<'a> {
     arrivals: Arrivals<'a>,
     decoder: Decoder<'a>,
-    /// How many layers are still to come.
+    /// The number of layers are still to come.
     left: usize,
 }
 
@@ -104,7 +104,7 @@ impl Taker<'_> {
         let mut batches = batching::form_in_order(&[index], spots(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
-        // What a layer that is still to come uses is known only then.
+        // The contents that a later layer uses are known only when it comes.
         let mut uses: Vec<u32> = vec![if self.left > 0 { u32::MAX } else { 0 }; literals.len()];
         for origin in origins {
             if let Origin::Literal(literal) = origin

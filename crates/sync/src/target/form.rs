@@ -1,6 +1,6 @@
 //! An image that is made with the source's ID, between stores that name images by manifests.
 //!
-//! What such an ID is made of are documents, which go over as they are, and the blobs that they list. A blob is mostly a
+//! Such an ID is made of documents, which go over as they are, and the blobs that they list. A blob is mostly a
 //! compressed layer, and crosses as any layer: uncompressed, against what the target has. The source finds the encoder
 //! that made it, and the target runs it again ([`repack`](super::repack)). Where that cannot be, the blob crosses as it is.
 
@@ -37,7 +37,7 @@ impl Documents {
     }
 }
 
-/// How an image is made.
+/// The way in which an image is made.
 pub(crate) enum Form {
     /// Of its config and its layers.
     Content,
@@ -103,7 +103,7 @@ impl Form {
         }
     }
 
-    /// How many bytes of these layers are compressed again.
+    /// The bytes of these layers that are compressed again.
     pub(crate) fn packed_again(&self, stack: &[LayerKey], layers: &[LayerOutcome]) -> u64 {
         let (Self::Exact(stored) | Self::Unpacked(stored, _)) = self else { return 0 };
         let layers = stack.iter().zip(layers).filter(|(key, _)| stored.blobs.contains_key(key));

@@ -7,7 +7,7 @@ use dsync_engine::{Import, Package};
 
 use crate::conversation::Keeps;
 
-/// What to take, checked.
+/// A request to take an image, checked.
 pub(crate) struct Receiving {
     pub(crate) image: Image,
     pub(crate) names: Vec<ImageRef>,
@@ -29,7 +29,7 @@ pub(crate) enum Peering {
     Patch(Given),
 }
 
-/// What a patch has and what it was made against.
+/// The layers in a patch, and those that it was made against.
 pub(crate) struct Given {
     /// Which layers of the image it has, from 0 for the lowest.
     pub(crate) layers: Vec<u32>,
@@ -37,7 +37,7 @@ pub(crate) struct Given {
     pub(crate) described: Vec<u32>,
     /// The layers of its basis, in its order.
     pub(crate) basis: Vec<DiffId>,
-    /// How an image with the ID of a manifest is made where there are no such IDs. An agent never applies a patch, and
+    /// Makes an image with the ID of a manifest in a store without such IDs. An agent never applies a patch, and
     /// is smaller without.
     pub(crate) as_content: MakeContent,
 }

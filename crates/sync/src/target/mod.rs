@@ -51,7 +51,7 @@ pub(crate) fn receive(
     received.map(Reply::Received)
 }
 
-/// Whether an image is no longer there.
+/// True if an image is no longer there.
 fn has_lost(store: &dyn Store, held: &[Image]) -> bool {
     let is_lost = |now: &[Image]| held.iter().any(|image| now.iter().all(|other| other.id != image.id));
     store.list().is_ok_and(|now| is_lost(&now.images))

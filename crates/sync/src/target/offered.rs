@@ -1,4 +1,4 @@
-//! What a source offers of an image: what its layers are made of, and which of it is here.
+//! The headers that arrived: how each layer is put together, of contents that are here and of those that are sent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::layers::memory::Memory;
 use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
 
-/// What both sides know of the target's basis.
+/// The part of the target's basis that both sides know.
 pub(crate) struct Basis {
     /// The layers that the source knows, and what both agreed on.
     pub(crate) chunk_maps: Vec<ChunkMap>,
@@ -58,7 +58,7 @@ impl Basis {
     }
 }
 
-/// What a source offered.
+/// The layers to build, and the basis that they are built on.
 pub(crate) struct Offered {
     pub(crate) config: Vec<u8>,
     pub(crate) basis: Vec<ChunkMap>,
@@ -188,7 +188,7 @@ impl Offered {
         batching::form_batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
-    /// What becomes of each layer of the image.
+    /// The outcome of each layer of the image.
     pub(crate) fn summary(
         &self,
         stack: &[LayerKey],

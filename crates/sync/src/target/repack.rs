@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::failure::NotTheBlob;
 
-/// How many bytes of a layer are handed to the encoder at once, and how many times that many may wait.
+/// The bytes of a layer that are handed to the encoder at once, and the number of such blocks that may wait.
 const BLOCK: usize = 256 << 10;
 const WAITING: usize = 4;
 
@@ -138,7 +138,7 @@ impl Read for Waiting {
     }
 }
 
-/// What the encoder made.
+/// The output of the encoder.
 struct Done(std::sync::mpsc::Sender<Vec<u8>>);
 
 impl Write for Done {

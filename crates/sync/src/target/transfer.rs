@@ -151,7 +151,7 @@ impl<'a> Transfer<'a> {
         wanted::send(self.talk.step(Step::Want), need)
     }
 
-    /// No layers yet.
+    /// The layers of this end, of which none has been read yet.
     fn layers(&self) -> Result<Layers<'a>, EndpointError> {
         let cache = self.workspace.cache(self.talk.link(), self.what.without_basis);
         Layers::new(self.store, self.workspace, cache)

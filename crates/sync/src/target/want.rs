@@ -1,4 +1,4 @@
-//! What a target asks for, and what it builds from. Pure: lists in, decisions out.
+//! The plan of a target: the layers that it asks for, and those that it builds from. Pure: lists in, decisions out.
 
 use std::collections::HashSet;
 
@@ -10,13 +10,13 @@ use crate::conversation::Keeps;
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 
-/// What a target asks for, and what it builds from.
+/// The layers that a target asks for, and those that it builds from.
 pub(crate) struct Plan<'a> {
     /// Of each layer of the image.
     pub(crate) states: Vec<LayerState>,
-    /// What is asked for, each layer once.
+    /// The layers that are asked for, each once.
     pub(crate) missing: Vec<LayerKey>,
-    /// What is built from elsewhere in the store.
+    /// The layers that are built from elsewhere in the store.
     pub(crate) local: Vec<LayerKey>,
     /// Of which of the layers that are not asked for the source tells how they are stored.
     pub(crate) described: Vec<LayerKey>,
@@ -37,7 +37,7 @@ impl<'a> Plan<'a> {
             return Plan::given(states, held, stack, given, keeps_id);
         }
         if what.without_basis {
-            // What this side has in another chain is not looked for either.
+            // Layers that this side has in another chain are not looked for either.
             states.iter_mut().filter(|state| **state == LayerState::Local).for_each(|state| {
                 *state = LayerState::Missing;
             });
@@ -50,7 +50,7 @@ impl<'a> Plan<'a> {
         Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids })
     }
 
-    /// What is asked for, as the source hears it.
+    /// The request for layers, as it crosses.
     pub(crate) fn need(&self, stack: &[LayerKey], what: &Receiving) -> Need {
         let position =
             |key: &LayerKey| stack.iter().position(|other| other == key).and_then(|at| at.try_into().ok());
@@ -173,7 +173,7 @@ mod tests {
         layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect()
     }
 
-    /// What comes of a patch with layers 2 and 3 of an image, which tells how layer 1 is stored.
+    /// The plan for a patch with layers 2 and 3 of an image, which says how layer 1 is stored.
     fn given(states: [LayerState; 4], held: &[Image], exact: bool) -> Result<Plan<'_>, EndpointError> {
         let given = Given {
             layers: vec![2, 3],

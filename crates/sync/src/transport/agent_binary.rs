@@ -23,7 +23,7 @@ pub(crate) struct Program {
     pub(crate) hash: [u8; 32],
 }
 
-/// What `docker-sync agent --version` prints: an agent is used when its line is the client's own. With as much of the
+/// The line that `docker-sync agent --version` prints: an agent is used when it is the client's own. With as much of the
 /// build id as tells builds apart; all of it comes with the preamble.
 pub fn agent_version(version: &str) -> String {
     let build: String = BUILD.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -116,7 +116,7 @@ mod tests {
             for_host("Plan9", "mips", "1", &Interrupt::default())
                 .is_err_and(|reason| reason.contains("the host is Plan9 mips"))
         );
-        // What a host says of itself never becomes a path.
+        // The name that a host gives itself never becomes a path.
         assert!(find_other("../..", "x").is_none());
     }
 }

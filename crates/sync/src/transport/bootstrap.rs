@@ -1,4 +1,4 @@
-//! How the agent gets to run on a host that has nothing of it.
+//! The bootstrap: gets the agent to run on a host that has nothing of it.
 //!
 //! ssh runs one command, which any login shell can read: `exec /bin/sh -c '…' docker-sync HASH VERSION`. The
 //! script runs the cached agent, or one of the same build on PATH; else it asks for the program, in one
@@ -15,13 +15,13 @@ use dsync_proto::{MAGIC, PREAMBLE_LEN, Preamble, PreambleError, find, limits};
 use super::agent_binary::{BUILD, Program};
 pub(crate) use script::command;
 
-/// What the script prints before it asks for the program, or before it gives up.
+/// The text that the script prints before it asks for the program, or before it gives up.
 const MARK: &str = "docker-sync-bootstrap";
 
-/// How the agent answered.
+/// The greeting of the agent.
 #[derive(Debug)]
 pub(crate) struct Greeting {
-    /// What came before the agent spoke: a login shell's banner.
+    /// The bytes that came before the agent spoke: a login shell's banner.
     pub(crate) noise: Vec<u8>,
     /// Bytes that were read beyond the preamble.
     pub(crate) rest: Vec<u8>,
@@ -36,12 +36,12 @@ pub(crate) enum BootstrapError {
     /// The connection ended.
     #[error("the connection ended before the agent answered")]
     Silent {
-        /// What came.
+        /// The bytes that came.
         said: Vec<u8>,
-        /// Whether the host had been given the agent.
+        /// True if the host had been given the agent.
         given: bool,
     },
-    /// What came has no end, and is no agent.
+    /// The output has no end, and is no agent's.
     #[error("what came is no agent")]
     Noise(Vec<u8>),
     /// It asked for what it had been given.
@@ -114,7 +114,7 @@ fn give(output: &mut dyn Write, program: Option<&Program>) -> io::Result<()> {
     output.flush()
 }
 
-/// What came so far. Each byte of it is searched once, however few come at a time.
+/// The bytes that came so far. Each is searched once, however few come at a time.
 #[derive(Default)]
 struct Heard {
     bytes: Vec<u8>,
@@ -147,7 +147,7 @@ impl Heard {
         Ok(Some(Greeting { noise, rest }))
     }
 
-    /// What follows the mark on its line, when the line is complete. It is forgotten, with what came before.
+    /// The rest of the line after the mark, when the line is complete. It is forgotten, with all bytes before.
     fn marked_line(&mut self) -> Option<String> {
         if !self.marked {
             let mut windows = self.bytes.get(self.no_mark..)?.windows(MARK.len());

@@ -47,7 +47,7 @@ pub(crate) struct Served(pub(crate) Option<thread::JoinHandle<io::Result<()>>>);
 impl Drop for Served {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
-            // What went wrong in it has been told through the link.
+            // Its failure has crossed the link.
             thread.join().ok();
         }
     }

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::process;
 
-/// What the line of a crash begins with.
+/// The beginning of the line of a crash.
 const MARK: &str = "docker-sync agent crashed: ";
-/// What the standard library says of crashes that are no panics.
+/// The words of the standard library for crashes that are no panics.
 const FATAL: [&str; 2] = ["memory allocation of ", "has overflowed its stack"];
 /// The exit code of a program of Rust that panicked.
 const CODE: i32 = 101;
@@ -21,7 +21,7 @@ pub fn tell_crashes() {
     }));
 }
 
-/// What a panic says and where it was, on one line.
+/// The message of a panic and its place, on one line.
 pub fn words(panic: &PanicHookInfo<'_>) -> String {
     let message = panic.payload_as_str().unwrap_or("a panic without words");
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");

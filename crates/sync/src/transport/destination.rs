@@ -1,4 +1,4 @@
-//! What the user calls REMOTE.
+//! REMOTE, as the user names it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,7 +41,7 @@ pub enum RemoteError {
     Url(String),
 }
 
-/// Whether a text names a store in files of this host.
+/// True if a text names a store in files of this host.
 pub fn is_file(text: &str) -> bool {
     ["oci:", "docker-archive:", "oci-archive:"].iter().any(|kind| text.starts_with(kind))
 }

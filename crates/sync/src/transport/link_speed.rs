@@ -1,4 +1,4 @@
-//! How fast the link to each remote was last time: what `auto` begins with.
+//! The speed of the link to each remote, as of last time: `auto` begins with it.
 //!
 //! A text file beside the index cache has a line for each remote and direction, the latest first: bytes a second, and
 //! the remote as it was named, with `<` before it for a pull and `>` for a push. Like the cache it is never a reason
@@ -14,7 +14,7 @@ use crate::link::TELLING;
 use crate::options::Direction;
 use crate::transport::destination::Remote;
 
-/// How many links are remembered.
+/// The number of links that are remembered.
 const MOST: usize = 100;
 /// One link, and where it is remembered.
 pub(crate) struct Known {
@@ -60,7 +60,7 @@ impl Known {
     }
 }
 
-/// What batches tell of a link.
+/// The speed of a link, as measured by batches.
 #[derive(Debug, Default)]
 pub(crate) struct Speed {
     len: u64,

@@ -13,7 +13,7 @@ use crate::interrupt::{Interrupt, Interruptible};
 use crate::transport::crash;
 use crate::transport::destination::Destination;
 
-/// How many lines of standard error are kept for an error message.
+/// The number of lines of standard error that are kept for an error message.
 pub(crate) const KEPT_LINES: usize = 12;
 /// The most characters of a line that are shown of what came in place of an agent.
 const SHOWN: usize = 200;
@@ -23,7 +23,7 @@ pub(crate) const LINE: usize = 500;
 const MOST_NOTES: usize = 1_000;
 /// The most bytes that are kept of what a child prints that only has to stay.
 const MOST_PRINTED: usize = 64 << 10;
-/// How long a child may take to end by itself.
+/// The time that a child may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The same when somebody waits for the end of this process, and when the child deserves no more.
 const HURRY: Duration = Duration::from_millis(200);
@@ -32,7 +32,7 @@ const HURRY: Duration = Duration::from_millis(200);
 /// three are known since OpenSSH 8.7, the last since 7.6.
 const OVERRIDES: [&str; 4] =
     ["StdinNull=no", "ForkAfterAuthentication=no", "SessionType=default", "RemoteCommand=none"];
-/// How many of them are left out for an older ssh, or one of another make.
+/// The number of them that are left out for an older ssh, or one of another make.
 const OLDER: [usize; 3] = [0, 3, 4];
 
 /// This side's ends of the pipes on which the agent talks.
@@ -51,7 +51,7 @@ pub(crate) struct Pipe {
     printed: Arc<Mutex<Vec<u8>>>,
     /// The line that it prints first.
     sign: Option<&'static str>,
-    /// How long the child may take to end by itself.
+    /// The time that the child may take to end by itself.
     patience: Duration,
     /// Of the connection that the child holds.
     interrupt: Interrupt,
@@ -95,7 +95,7 @@ pub(crate) fn overriding<T>(
     run(command(oldest))
 }
 
-/// Whether an ssh ended because it does not know an option that it was given.
+/// True if an ssh ended because it does not know an option that it was given.
 fn is_unknown_option(error: &Error) -> bool {
     // Those of other makes may have another exit code than OpenSSH's.
     let lines = match error {
@@ -195,12 +195,12 @@ impl Pipe {
         }
     }
 
-    /// Whether the child has ended.
+    /// True if the child has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Whether the child has ended, or does so at once.
+    /// True if the child has ended, or does so at once.
     pub(crate) fn ends_soon(&mut self) -> bool {
         let begin = Instant::now();
         while !self.has_ended() && begin.elapsed() < Duration::from_millis(300) {
@@ -296,7 +296,7 @@ fn collect(mut stderr: impl Read, lines: &Mutex<VecDeque<String>>, observer: &dy
     }
 }
 
-/// What a remote said in place of what was expected: on standard output, of which the first lines count, and on standard error.
+/// The output of a remote in place of the agent's: on standard output, of which the first lines count, and standard error.
 pub(crate) fn lines(output: &[u8], error: &str) -> Vec<String> {
     let output = String::from_utf8_lossy(output);
     // Some say which command they do not run, and ours is long.
@@ -318,7 +318,7 @@ pub(crate) fn failed(host: &str, message: String) -> Error {
     Error::Ssh { host: host.into(), kind, message }
 }
 
-/// What kind of failure OpenSSH's words are about. Its messages are not translated.
+/// The kind of failure that OpenSSH's words are about. Its messages are not translated.
 fn classify(message: &str) -> SshFailure {
     const KINDS: &[(SshFailure, &[&str])] = &[
         // The last lines of a long warning; the first ones may not have been kept.

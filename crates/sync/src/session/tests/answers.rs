@@ -1,4 +1,4 @@
-//! What a session makes of the answers of its two ends: the order of a transfer, second tries, and answers to
+//! A session and the answers of its two ends: the order of a transfer, second tries, and answers to
 //! questions that nobody asked.
 
 use super::*;

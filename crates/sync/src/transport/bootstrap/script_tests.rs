@@ -198,7 +198,7 @@ fn agent_name() -> String {
     format!("agent-{}", Digest::from_bytes(HASH).hex())
 }
 
-/// What the client answers to a host that wants the agent.
+/// The answer of the client to a host that wants the agent.
 fn upload(agent: &str) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(agent.as_bytes()).unwrap();
@@ -505,7 +505,7 @@ fn without_a_place_the_host_says_so() {
     assert_eq!((contact.err.as_str(), contact.code), ("", Some(9)));
 }
 
-/// What another user does before.
+/// The preparation of another user.
 type Prepare = fn(&Account);
 
 #[test]
