@@ -10,7 +10,7 @@ use dsync_delta::batch::{Effort, Items};
 
 use crate::cache::Cache;
 use crate::coding::batch::{Coded, Uncoded};
-use crate::coding::branch::Stretches;
+use crate::coding::branch::BatchCode;
 use crate::coding::{inflated, section};
 use crate::link;
 use crate::transport::agent_binary::Program;
@@ -68,7 +68,7 @@ pub fn encode_batch(
 ) -> io::Result<Vec<u8>> {
     let (bytes, begin) = ([old.bytes, new.bytes].concat(), old.bytes.len());
     let batch = Uncoded { bytes, begin, old_lens: old.lens, new_lens: new.lens, pairs };
-    inflated::encode(batch, Stretches::default(), effort, true)
+    inflated::encode(batch, BatchCode::default(), effort, true)
 }
 
 /// Decodes them.

@@ -17,7 +17,7 @@ use super::section;
 const ABSOLUTE: u8 = 3;
 /// Code in an item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stretch {
+pub(crate) struct ItemCode {
     /// Which item.
     pub(crate) item: usize,
     /// Which of its bytes.
@@ -30,18 +30,18 @@ pub(crate) struct Stretch {
 
 /// Code in a batch, item by item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Stretches {
-    pub(crate) new: Vec<Stretch>,
-    pub(crate) old: Vec<Stretch>,
+pub(crate) struct BatchCode {
+    pub(crate) new: Vec<ItemCode>,
+    pub(crate) old: Vec<ItemCode>,
 }
 
-impl Stretch {
-    pub(crate) fn goes_on_with(&self, next: &Stretch) -> bool {
+impl ItemCode {
+    pub(crate) fn goes_on_with(&self, next: &ItemCode) -> bool {
         self.from + self.len == next.from && u64::from(self.addr) + self.len == u64::from(next.addr)
     }
 }
 
-/// Of each stretch in all items, one after the other: the bytes between the one before and it, its length, its address, its machine.
+/// Of each range in all items, one after the other: the bytes between the one before and it, its length, its address, its machine.
 type Places = Vec<(u64, u64, u32, u8)>;
 
 /// The number of a machine.
@@ -66,7 +66,7 @@ struct WireCode {
 }
 
 /// Codes a batch.
-pub(crate) fn encode(batch: Uncoded<'_>, code: &Stretches, effort: Effort) -> io::Result<Vec<u8>> {
+pub(crate) fn encode(batch: Uncoded<'_>, code: &BatchCode, effort: Effort) -> io::Result<Vec<u8>> {
     let Uncoded { mut bytes, begin, old_lens, new_lens, pairs } = batch;
     let ranges = WireCode { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
     let mut packed = Vec::new();
@@ -97,20 +97,20 @@ pub(crate) fn decode(batch: Coded<'_>, mut packed: &[u8]) -> io::Result<Vec<u8>>
     Ok(new)
 }
 
-fn places(stretches: &[Stretch], lens: &[u64]) -> Places {
-    let mut places = Vec::with_capacity(stretches.len());
+fn places(code: &[ItemCode], lens: &[u64]) -> Places {
+    let mut places = Vec::with_capacity(code.len());
     let (mut item, mut begin, mut end) = (0, 0, 0);
-    for stretch in stretches {
-        begin += lens[item..stretch.item].iter().sum::<u64>();
-        item = stretch.item;
-        let from = begin + stretch.from;
-        places.push((from - end, stretch.len, stretch.addr, number(stretch.machine)));
-        end = from + stretch.len;
+    for range in code {
+        begin += lens[item..range.item].iter().sum::<u64>();
+        item = range.item;
+        let from = begin + range.from;
+        places.push((from - end, range.len, range.addr, number(range.machine)));
+        end = from + range.len;
     }
     places
 }
 
-/// Changes the bytes of stretches; `None` where one is not within the bytes, or of no machine.
+/// Changes the bytes of code; `None` where one is not within the bytes, or of no machine.
 fn each(mut bytes: &mut [u8], places: &Places, change: fn(&mut [u8], Machine, u32)) -> Option<()> {
     for (gap, len, addr, machine) in places {
         let (_, rest) = bytes.split_at_mut_checked(usize::try_from(*gap).ok()?)?;
@@ -134,7 +134,7 @@ mod tests {
         let bytes = vec![0x90; 1000];
         let batch =
             Uncoded { bytes: bytes.clone(), begin: 0, old_lens: &[], new_lens: &[1000], pairs: &[None] };
-        let plain = encode(batch, &Stretches::default(), Effort::Level(9)).unwrap();
+        let plain = encode(batch, &BatchCode::default(), Effort::Level(9)).unwrap();
         let decode = |packed: &[u8]| {
             let batch = Coded { old: Vec::new(), old_lens: &[], new_lens: &[1000], pairs: &[None] };
             decode(batch, packed)

@@ -13,7 +13,7 @@ use dsync_recompress::{Inflated, Method, Stream, inflated};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Coded, Uncoded};
-use super::branch::{self, Stretches};
+use super::branch::{self, BatchCode};
 use super::{batch as wire, section};
 
 /// The method, as the first byte of a batch.
@@ -62,7 +62,7 @@ impl InflatedItem {
 /// Codes a batch. Files with streams are looked for and inflated only where `inflates`, since that takes time.
 pub(crate) fn encode(
     batch: Uncoded<'_>,
-    mut code: Stretches,
+    mut code: BatchCode,
     effort: Effort,
     inflates: bool,
 ) -> io::Result<Vec<u8>> {

@@ -18,19 +18,19 @@ use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers, Place, Slice, Slices};
 use crate::link::Link;
 
-/// Stretches of literals, by the number of each; none of one that is sent whole.
-pub(crate) type Stretches = HashMap<usize, Vec<ByteRange>>;
+/// LiteralRanges of literals, by the number of each; none of one that is sent whole.
+pub(crate) type LiteralRanges = HashMap<usize, Vec<ByteRange>>;
 
-/// The stretches of one.
-pub(crate) fn stretches_of(stretches: &Stretches, literal: usize) -> &[ByteRange] {
-    stretches.get(&literal).map_or(&[], Vec::as_slice)
+/// The ranges of one.
+pub(crate) fn ranges_of(ranges: &LiteralRanges, literal: usize) -> &[ByteRange] {
+    ranges.get(&literal).map_or(&[], Vec::as_slice)
 }
 
 /// The literals that are sent in part.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    /// The stretches of literals that are not sent whole.
-    pub(crate) stretches: Stretches,
+    /// The ranges of literals that are not sent whole.
+    pub(crate) ranges: LiteralRanges,
     /// The bytes by which the target knows them too: of which of the contents that were asked about it has not what it
     /// seemed, a bit for each, and the lengths. Empty where nothing was asked.
     pub(crate) encoded: Vec<u8>,
@@ -73,28 +73,25 @@ pub(crate) fn ask_for(
     let mut mistaken = Wanted::none(asked.len());
     for seeming in cuts.byte_ranges(&known).chunk_by(|one, next| one.content == next.content) {
         let content = seeming[0].content;
-        if seeming.iter().any(|stretch| stretch.known)
+        if seeming.iter().any(|range| range.known)
             && check(&known_of(&read(asked[content])?, seeming)) != checks[content]
         {
             mistaken.insert(content);
         }
     }
     let known = cuts.without(&|content| mistaken.contains(content), &known);
-    let mut stretches = Stretches::new();
-    for stretch in cuts.byte_ranges(&known) {
-        stretches.entry(asked[stretch.content]).or_default().push(stretch);
+    let mut ranges = LiteralRanges::new();
+    for range in cuts.byte_ranges(&known) {
+        ranges.entry(asked[range.content]).or_default().push(range);
     }
-    Ok(Parts { stretches, encoded: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
+    Ok(Parts { ranges, encoded: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
 }
 
 /// The known bytes of a content, one after the other.
-fn known_of(content: &[u8], stretches: &[ByteRange]) -> Vec<u8> {
-    let known = stretches.iter().filter(|stretch| stretch.known);
-    // Stretches are within the content, whose length fits in memory.
-    known
-        .flat_map(|stretch| &content[stretch.bytes.start as usize..stretch.bytes.end as usize])
-        .copied()
-        .collect()
+fn known_of(content: &[u8], ranges: &[ByteRange]) -> Vec<u8> {
+    let known = ranges.iter().filter(|range| range.known);
+    // LiteralRanges are within the content, whose length fits in memory.
+    known.flat_map(|range| &content[range.bytes.start as usize..range.bytes.end as usize]).copied().collect()
 }
 
 /// The checks of so many contents.
@@ -124,9 +121,9 @@ pub(crate) struct Candidates {
 
 /// Parts of literals, and where those are that the target has.
 pub(crate) struct Found {
-    /// The stretches of literals that are not sent whole.
-    pub(crate) stretches: Stretches,
-    /// By the literal and the stretch what each is made of that is known.
+    /// The ranges of literals that are not sent whole.
+    pub(crate) ranges: LiteralRanges,
+    /// By the literal and the range what each is made of that is known.
     pub(crate) slices: HashMap<(usize, usize), Vec<Slice>>,
 }
 
@@ -156,9 +153,9 @@ pub(crate) fn answer_for(
     Searched { hidden, readable }: Searched<'_>,
     memory: u64,
 ) -> Result<Candidates, EndpointError> {
-    let spots: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
+    let chunk_refs: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
     let indexes: Vec<Option<&LayerIndex>> = hidden.iter().map(|index| Some(&**index)).collect();
-    let runs = batching::candidates(new, &spots, &indexes, readable, memory);
+    let runs = batching::candidates(new, &chunk_refs, &indexes, readable, memory);
     let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
     let mut seen: HashSet<Place> = HashSet::new();
     for (literal, run) in runs {
@@ -210,15 +207,15 @@ impl Candidates {
         let (mistaken, lengths) = encoded.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
         let mistaken = Wanted::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
-        let mut found = Found { stretches: Stretches::new(), slices: HashMap::new() };
+        let mut found = Found { ranges: LiteralRanges::new(), slices: HashMap::new() };
         let is_mistaken = |content| mistaken.contains(content);
         for piece in resolve(&lens, &self.ends, &is_mistaken, &self.matches, &self.cuts, lengths)? {
             let literal = self.asked[piece.content].0;
-            let stretches = found.stretches.entry(literal).or_default();
+            let ranges = found.ranges.entry(literal).or_default();
             let is_known = piece.old.is_some();
-            match stretches.last_mut() {
+            match ranges.last_mut() {
                 Some(last) if last.known && is_known => last.bytes.end = piece.bytes.end,
-                _ => stretches.push(ByteRange {
+                _ => ranges.push(ByteRange {
                     content: piece.content,
                     bytes: piece.bytes.clone(),
                     known: is_known,
@@ -227,7 +224,7 @@ impl Candidates {
             if let Some(OldRange { content, bytes: from }) = piece.old {
                 let slice =
                     Slice { place: self.places[content], from: from.start, len: from.end - from.start };
-                found.slices.entry((literal, stretches.len() - 1)).or_default().push(slice);
+                found.slices.entry((literal, ranges.len() - 1)).or_default().push(slice);
             }
         }
         Ok(found)
@@ -244,22 +241,22 @@ pub(crate) struct Parted {
 }
 
 /// Divides the literals of layers. `literal` says which literal a content is, `slices` where this side has a
-/// content that is no literal, or a stretch of one.
+/// content that is no literal, or a range of one.
 pub(crate) fn part(
     new: &[&LayerIndex],
     literals: &[Literal],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
-    stretches: &Stretches,
+    ranges: &LiteralRanges,
     slices: &dyn Fn(usize, Copied) -> Vec<Slice>,
 ) -> Parted {
-    let mut divided = divide(new, literal, &|literal| stretches_of(stretches, literal));
+    let mut divided = divide(new, literal, &|literal| ranges_of(ranges, literal));
     let mut sent = Vec::new();
     for (number, literal) in literals.iter().enumerate() {
         let layer = literal.layer;
         let first = divided.ordinals[layer as usize][literal.content as usize];
-        let stretches = stretches_of(stretches, number);
-        let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
-        match stretches.is_empty() {
+        let ranges = ranges_of(ranges, number);
+        let unknown = (first..).zip(ranges).filter(|(_, range)| !range.known);
+        match ranges.is_empty() {
             true => sent.push(ChunkRef { layer, content: first }),
             false => sent.extend(unknown.map(|(content, _)| ChunkRef { layer, content })),
         }

@@ -159,7 +159,7 @@ impl Spool {
         self.kept.get(digest).copied()
     }
 
-    /// Copies a stretch of the file.
+    /// Copies a range of the file.
     pub(super) fn copy(&self, at: u64, len: u64, out: &mut dyn Write) -> io::Result<()> {
         copy_at(&self.file, at, len, out)
     }
@@ -330,7 +330,7 @@ pub(crate) fn blocks(
     }
 }
 
-/// Copies a stretch of a file.
+/// Copies a range of a file.
 pub(crate) fn copy_at(file: &File, mut at: u64, mut len: u64, out: &mut dyn Write) -> io::Result<()> {
     let mut block = [0; 64 << 10];
     while len > 0 {

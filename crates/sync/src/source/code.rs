@@ -8,13 +8,13 @@ use dsync_delta::LayerIndex;
 use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_exe::{CodeRange, find_code};
 
-use crate::coding::branch::{Stretch, Stretches};
+use crate::coding::branch::{BatchCode, ItemCode};
 
 /// Shorter files are not looked at, in bytes.
 const LEAST_FILE: u64 = 16 << 10;
 /// Less code in a row is not worth telling where it is, in bytes.
 const LEAST: u64 = 256;
-/// The most stretches of code that are known of in all: their files tell addresses, others do not.
+/// The most ranges of code that are known of in all: their files tell addresses, others do not.
 const MOST: usize = 1 << 18;
 
 /// Reads bytes of a layer from one on.
@@ -63,8 +63,8 @@ impl CodeMap {
         batch: &Batch,
         new: &[&LayerIndex],
         version: &dyn Fn(&ChunkRange) -> Version<'a>,
-    ) -> Stretches {
-        let mut stretches = Stretches::default();
+    ) -> BatchCode {
+        let mut batch_code = BatchCode::default();
         let mut is_done = vec![false; batch.old.len()];
         for (item, (run, pair)) in batch.new.iter().zip(batch.pairs()).enumerate() {
             if let Some(pair) = pair {
@@ -73,23 +73,23 @@ impl CodeMap {
                     Version::Planned => {}
                     Version::Shared(index) => {
                         if !std::mem::replace(&mut is_done[pair], true) {
-                            self.find(index, &batch.old[pair], pair, &mut stretches.old);
+                            self.find(index, &batch.old[pair], pair, &mut batch_code.old);
                         }
                     }
                 }
             }
-            self.find(new[run.layer()], run, item, &mut stretches.new);
+            self.find(new[run.layer()], run, item, &mut batch_code.new);
         }
-        stretches.old.sort_by_key(|stretch| (stretch.item, stretch.from));
-        stretches
+        batch_code.old.sort_by_key(|code| (code.item, code.from));
+        batch_code
     }
 
     /// The code in an item, whose contents lie in the layer of this index.
-    fn find(&self, index: &LayerIndex, run: &ChunkRange, item: usize, stretches: &mut Vec<Stretch>) {
+    fn find(&self, index: &LayerIndex, run: &ChunkRange, item: usize, into: &mut Vec<ItemCode>) {
         let Some(programs) = self.layers.get(&index.digest).filter(|programs| !programs.is_empty()) else {
             return;
         };
-        let mut found: Vec<Stretch> = Vec::new();
+        let mut found: Vec<ItemCode> = Vec::new();
         let mut before = 0;
         for content in index.contents().range(run.contents()) {
             let (at, end) = (content.at, content.at + content.len);
@@ -100,7 +100,7 @@ impl CodeMap {
                     // Addresses are below 2³².
                     let addr = code.addr + (from - begin - code.range.start) as u32;
                     let (from, len, machine) = (before + from - at, to - from, code.machine);
-                    let here = Stretch { item, from, len, addr, machine };
+                    let here = ItemCode { item, from, len, addr, machine };
                     match found.last_mut() {
                         Some(last) if last.goes_on_with(&here) => last.len += here.len,
                         _ => found.push(here),
@@ -109,7 +109,7 @@ impl CodeMap {
             }
             before += content.len;
         }
-        stretches.extend(found.into_iter().filter(|stretch| stretch.len >= LEAST));
+        into.extend(found.into_iter().filter(|code| code.len >= LEAST));
     }
 }
 

@@ -18,7 +18,7 @@ use super::explain;
 use super::pack::{self, Sources, UNREAD};
 use super::transfer::{Sending, Transfer, position};
 use crate::coding::batch;
-use crate::conversation::cold::{self, batch_limits, no_old, spots};
+use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
 use crate::conversation::headers::mode;
 use crate::conversation::want::Want;
 use crate::conversation::{Keeps, Step};
@@ -38,7 +38,7 @@ pub(super) fn send(
     own: &mut Layers<'_>,
     want: &Want,
 ) -> Result<Reply, EndpointError> {
-    let Transfer { talk, image, stack, how, pace, memory, metadata, .. } = &mut transfer;
+    let Transfer { talk, image, stack, how, controller, memory, metadata, .. } = &mut transfer;
     talk.event(&Event::Total(image.size));
     let link = &*talk.step(Step::Cold);
     let (announce, kept) = channel();
@@ -54,7 +54,7 @@ pub(super) fn send(
             link,
             out: link.data_writer(),
             encoder: Encoder::new(&[], mode(want.without_basis)),
-            pace,
+            controller,
             memory: *memory,
             progress: Progress::new(&link.outbox),
             dry_run: how.dry_run,
@@ -83,7 +83,7 @@ struct Sender<'a> {
     link: &'a Link,
     out: DataWriter<'a>,
     encoder: Encoder<'a>,
-    pace: &'a mut EffortController,
+    controller: &'a mut EffortController,
     memory: Memory,
     progress: Progress<'a>,
     dry_run: bool,
@@ -120,18 +120,18 @@ impl Sender<'_> {
 
     /// Sends the layer that came last.
     fn last(&mut self) -> Result<(), EndpointError> {
-        let (layers, pace) = (&self.layers, &mut self.pace);
+        let (layers, controller) = (&self.layers, &mut self.controller);
         let Some(last) = layers.last() else { return Ok(()) };
         // Indexes leave less and less for coding.
         let indexes = layers.iter().map(|layer| Memory::new_layer(&layer.index)).sum();
-        pace.leave(self.memory.for_coding(indexes, 0));
-        let limit = pace.limit(false);
+        controller.leave(self.memory.for_coding(indexes, 0));
+        let limit = controller.limit(false);
         let before = self.encoder.literals().len();
         let (out, encoder) = (&mut self.out, &mut self.encoder);
-        let written = cold::write_layer(out, limit, encoder, &last.index, pace.effort());
+        let written = cold::write_layer(out, limit, encoder, &last.index, controller.effort());
         self.sent.metadata += written.map_err(unsent())?;
         let literals = &self.encoder.literals()[before..];
-        let mut batches = batching::form_in_order(&[&*last.index], spots(literals), batch_limits(limit));
+        let mut batches = batching::form_in_order(&[&*last.index], chunk_refs(literals), batch_limits(limit));
         let read_at = |at: u64, out: &mut [u8]| last.read_at(at, out);
         self.programs.add(&last.index, &read_at).map_err(EndpointError::io(UNREAD))?;
         let load_new = |run: &ChunkRange, out: &mut Vec<u8>| last.load(run, out);
@@ -141,7 +141,7 @@ impl Sender<'_> {
         let contents: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
         self.progress.advance(last.index.len.saturating_sub(contents));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
-        let sizes = pack::pack(&batches, limit, sources, pace, self.link, |batch, packed| {
+        let sizes = pack::pack(&batches, limit, sources, controller, self.link, |batch, packed| {
             if !dry_run {
                 batch::write(packed, out).and_then(|()| out.flush()).map_err(unsent())?;
             }
@@ -160,7 +160,7 @@ impl Sender<'_> {
         let Sent { mut metadata, batches, sizes } = self.sent;
         self.progress.finish();
         if how.keeps == Keeps::Content {
-            let written = cold::write_config(&mut self.out, &export.config, self.pace.effort());
+            let written = cold::write_config(&mut self.out, &export.config, self.controller.effort());
             metadata += written.map_err(unsent())?;
         }
         self.out.finish().map_err(unsent())?;
@@ -174,7 +174,7 @@ impl Sender<'_> {
             let new: Vec<&LayerIndex> = layers.iter().map(|kept| &*kept.index).collect();
             let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
             let sources = Sources { new: &load_new, old: &no_old, code: &code };
-            explain::costs(&batches, &sizes, &explained, sources, self.pace.effort())
+            explain::costs(&batches, &sizes, &explained, sources, self.controller.effort())
                 .map_err(EndpointError::io(UNREAD))?
         } else {
             Vec::new()

@@ -46,10 +46,10 @@ impl<'a> Contents<'a> {
         basis: &Basis<'_>,
     ) -> Result<Self, EndpointError> {
         let (new, known) = (&sent.layers[..], readable(old));
-        let limit = transfer.pace.limit(known.iter().any(Option::is_some));
-        let batches = batching::form_batches(&indexes(new), &sent.spots, &known, limit.into());
-        let candidates = match transfer.pace.is_patient() {
-            true => Candidates::find(&batches, own, Versions { old, new }, transfer.pace.memory())
+        let limit = transfer.controller.limit(known.iter().any(Option::is_some));
+        let batches = batching::form_batches(&indexes(new), &sent.chunk_refs, &known, limit.into());
+        let candidates = match transfer.controller.is_patient() {
+            true => Candidates::find(&batches, own, Versions { old, new }, transfer.controller.memory())
                 .map_err(EndpointError::io(UNREAD))?,
             false => Candidates::default(),
         };
@@ -101,13 +101,13 @@ impl<'a> Contents<'a> {
         parts: &[u8],
     ) -> Result<Vec<u64>, EndpointError> {
         let unsent = || EndpointError::io(Step::Contents.sent());
-        let (pace, dry_run) = (&mut transfer.pace, transfer.how.dry_run);
+        let (controller, dry_run) = (&mut transfer.controller, transfer.how.dry_run);
         let link = &*transfer.talk.step(Step::Contents);
         let mut out = link.data_writer();
         let head = Head { limit: self.limit, parts, maps: &self.maps };
-        transfer.metadata += head.write(pace.effort(), &mut out).map_err(unsent())?;
+        transfer.metadata += head.write(controller.effort(), &mut out).map_err(unsent())?;
         let mut progress = Progress::new(&link.outbox);
-        let sizes = pack::pack(&self.batches, self.limit, sources, pace, link, |batch, packed| {
+        let sizes = pack::pack(&self.batches, self.limit, sources, controller, link, |batch, packed| {
             if !dry_run {
                 batch::write(packed, &mut out).and_then(|()| out.flush()).map_err(unsent())?;
             }
@@ -122,6 +122,6 @@ impl<'a> Contents<'a> {
     fn costs(&self, transfer: &Transfer<'_>, sources: Sources<'_>, sizes: &[u64]) -> io::Result<Vec<Cost>> {
         let layer = |index| explain::Layer { index, position: transfer.position(index) };
         let layers: Vec<explain::Layer<'_>> = indexes(self.new).into_iter().map(layer).collect();
-        explain::costs(&self.batches, sizes, &layers, sources, transfer.pace.effort())
+        explain::costs(&self.batches, sizes, &layers, sources, transfer.controller.effort())
     }
 }

@@ -5,38 +5,38 @@ use std::sync::Arc;
 use dsync_delta::header_delta::Literal;
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
-use crate::conversation::parts::{self, Parted, Stretches};
+use crate::conversation::parts::{self, LiteralRanges, Parted};
 use crate::layers::{ChunkMap, Place, Slice, Slices};
 
 /// The new layers as they are sent from here on, and which of their contents are sent.
 pub(super) struct Sent {
     pub(super) layers: Vec<ChunkMap>,
-    pub(super) spots: Vec<ChunkRef>,
+    pub(super) chunk_refs: Vec<ChunkRef>,
 }
 
-/// Divides the literals of new layers by the stretches that the target has, which become more of the basis.
+/// Divides the literals of new layers by the ranges that the target has, which become more of the basis.
 pub(super) fn divide(
     new: &[Arc<LayerIndex>],
     literals: &[Literal],
-    stretches: &Stretches,
+    ranges: &LiteralRanges,
     basis: &mut Vec<ChunkMap>,
 ) -> Sent {
-    if stretches.is_empty() {
-        let spots = literals.iter().map(Literal::chunk_ref).collect();
+    if ranges.is_empty() {
+        let chunk_refs = literals.iter().map(Literal::chunk_ref).collect();
         let layers = new.iter().map(|index| ChunkMap::layer(Arc::clone(index), true)).collect();
-        return Sent { layers, spots };
+        return Sent { layers, chunk_refs };
     }
     let new: Vec<&LayerIndex> = new.iter().map(|index| &**index).collect();
-    let Parted { shared, divided, sent } = part(&new, literals, stretches);
+    let Parted { shared, divided, sent } = part(&new, literals, ranges);
     basis.extend(shared);
-    Sent { layers: divided_layers(&new, divided), spots: sent }
+    Sent { layers: divided_layers(&new, divided), chunk_refs: sent }
 }
 
-/// Divides the literals: what is no literal, or a stretch of one that is known, lies in the new layers themselves.
-fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Parted {
+/// Divides the literals: what is no literal, or a range of one that is known, lies in the new layers themselves.
+fn part(new: &[&LayerIndex], literals: &[Literal], ranges: &LiteralRanges) -> Parted {
     // A content is a literal wherever it is: those that are divided are found by what they are.
-    let key = |spot: ChunkRef| {
-        let content = new[spot.layer as usize].contents().at(spot.content as usize);
+    let key = |chunk_ref: ChunkRef| {
+        let content = new[chunk_ref.layer as usize].contents().at(chunk_ref.content as usize);
         (content.id, content.len)
     };
     let mut numbers: Vec<u32> = (0..literals.len() as u32).collect();
@@ -52,14 +52,14 @@ fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Par
             let len = new[layer].contents().at(ordinal).len;
             vec![Slice { place: Place { layer: new[layer].digest, content: ordinal }, from: 0, len }]
         }
-        Copied::Range { literal, range: stretch } => {
-            let (bytes, literal) = (&stretches[&literal][stretch].bytes, &literals[literal]);
+        Copied::Range { literal, range } => {
+            let (bytes, literal) = (&ranges[&literal][range].bytes, &literals[literal]);
             let place =
                 Place { layer: new[literal.layer as usize].digest, content: literal.content as usize };
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]
         }
     };
-    parts::part(new, literals, &literal, stretches, &slices)
+    parts::part(new, literals, &literal, ranges, &slices)
 }
 
 /// The new layers with contents divided, which lie in the layers as they were.

@@ -187,23 +187,23 @@ mod tests {
     const MIB_256: u64 = 256 << 20;
 
     /// Batches of 10 MB that become 1 MB, over a link that takes so long for one; coding costs so much at level 3.
-    fn settle(pace: &mut EffortController, fastest: Duration, link: Duration, blocks: Duration) -> i32 {
+    fn settle(controller: &mut EffortController, fastest: Duration, link: Duration, blocks: Duration) -> i32 {
         for _ in 0..30 {
-            let effort = pace.effort();
+            let effort = controller.effort();
             let (_, cost) = LADDER.iter().find(|(level, _)| Effort::Level(*level) == effort).unwrap();
             let coding = fastest.mul_f64(cost / LADDER[0].1);
-            pace.note(Sent { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
-            pace.took(1_000_000, link);
+            controller.note(Sent { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
+            controller.took(1_000_000, link);
         }
-        LADDER[pace.rung].0
+        LADDER[controller.rung].0
     }
 
     #[test]
     fn a_slow_link_gets_fewer_bytes_and_a_fast_one_sooner() {
-        let mut pace = EffortController::new(Compression::Auto, MIB_256, None);
+        let mut controller = EffortController::new(Compression::Auto, MIB_256, None);
         let fastest = Duration::from_millis(5);
         let mut settle = |link, blocks| {
-            settle(&mut pace, fastest, Duration::from_millis(link), Duration::from_millis(blocks))
+            settle(&mut controller, fastest, Duration::from_millis(link), Duration::from_millis(blocks))
         };
         assert_eq!(settle(8000, 0), 18);
         assert_eq!(settle(1, 1), 3);
@@ -226,23 +226,23 @@ mod tests {
 
     #[test]
     fn memory_bounds_batches_and_workers() {
-        let pace = |compression, mib: u64| {
-            let pace = EffortController::new(compression, mib << 20, None);
-            let limit = pace.limit(true);
-            (limit >> 20, pace.most_workers(limit))
+        let controller = |compression, mib: u64| {
+            let controller = EffortController::new(compression, mib << 20, None);
+            let limit = controller.limit(true);
+            (limit >> 20, controller.most_workers(limit))
         };
-        assert_eq!(pace(Compression::Max, 256), (24, 1));
-        assert_eq!(pace(Compression::Max, 1024), (24, 4));
-        assert_eq!(pace(Compression::Max, 64), (5, 1));
-        assert_eq!(pace(Compression::Auto, 256), (24, 2));
-        assert_eq!(pace(Compression::Auto, 32), (4, 1));
+        assert_eq!(controller(Compression::Max, 256), (24, 1));
+        assert_eq!(controller(Compression::Max, 1024), (24, 4));
+        assert_eq!(controller(Compression::Max, 64), (5, 1));
+        assert_eq!(controller(Compression::Auto, 256), (24, 2));
+        assert_eq!(controller(Compression::Auto, 32), (4, 1));
     }
 
     #[test]
     fn what_was_asked_for_stays() {
-        let mut pace = EffortController::new(Compression::Level(7), MIB_256, None);
+        let mut controller = EffortController::new(Compression::Level(7), MIB_256, None);
         let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
-        pace.note(Sent { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
-        assert_eq!(pace.effort(), Effort::Level(7));
+        controller.note(Sent { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
+        assert_eq!(controller.effort(), Effort::Level(7));
     }
 }

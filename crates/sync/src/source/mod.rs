@@ -59,7 +59,7 @@ pub(crate) fn send(
     let literals = transfer.send_headers(&config, &new, &old, want.without_basis)?;
     transfer.leave_for_coding(&own, &old, &literals);
     let parts = transfer.find_parts(&own, &basis, &new, &literals)?;
-    let sent = divide::divide(&new, &literals, &parts.stretches, &mut old);
+    let sent = divide::divide(&new, &literals, &parts.ranges, &mut old);
     drop(literals);
     let contents = Contents::prepare(&transfer, &mut own, &new, &sent, &old, &basis)?;
     contents.send(&mut transfer, &parts.encoded)

@@ -12,7 +12,7 @@ use dsync_delta::batching::Batch;
 
 use super::effort::{self, EffortController, Sent};
 use crate::coding::batch::Uncoded;
-use crate::coding::branch::Stretches;
+use crate::coding::branch::BatchCode;
 use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
 use crate::failure::EndpointError;
@@ -27,7 +27,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) new: &'a Load<'a>,
     pub(crate) old: &'a Load<'a>,
     /// Where in a batch code is that is to tell addresses.
-    pub(crate) code: &'a (dyn Fn(&Batch) -> Stretches + Sync),
+    pub(crate) code: &'a (dyn Fn(&Batch) -> BatchCode + Sync),
 }
 
 /// Codes batches that were formed by a limit, and hands them on in their order. Returns the packed bytes of each.
@@ -38,12 +38,12 @@ pub(crate) fn pack(
     batches: &[Batch],
     limit: u32,
     sources: Sources<'_>,
-    pace: &mut EffortController,
+    controller: &mut EffortController,
     link: &Link,
     mut out: impl FnMut(&Batch, &[u8]) -> Result<(), EndpointError>,
 ) -> Result<Vec<u64>, EndpointError> {
     let ended = || EndpointError::Broken("a thread that codes batches ended early".into());
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(pace.most_workers(limit));
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(controller.most_workers(limit));
     let (tokens, todo) = channel::<(usize, Effort)>();
     let todo = Mutex::new(todo);
     let (slots, results): (Vec<Sender<io::Result<_>>>, Vec<Receiver<io::Result<_>>>) =
@@ -66,7 +66,7 @@ pub(crate) fn pack(
         let mut sizes = Vec::with_capacity(batches.len());
         for (number, result) in results.iter().enumerate() {
             while given < batches.len().min(number + workers + 1) {
-                tokens.send((given, pace.effort())).map_err(|_| ended())?;
+                tokens.send((given, controller.effort())).map_err(|_| ended())?;
                 given += 1;
             }
             let packed = result.recv().map_err(|_| ended())?;
@@ -74,9 +74,9 @@ pub(crate) fn pack(
             let begun = Instant::now();
             sizes.push(packed.len() as u64);
             out(&batches[number], &packed)?;
-            link.took().for_each(|(len, time)| pace.took(len, time));
+            link.took().for_each(|(len, time)| controller.took(len, time));
             let (raw, packed) = (batches[number].len(), packed.len() as u64);
-            pace.note(Sent { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
+            controller.note(Sent { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
         }
         // Moved in, so that the threads end however this ends.
         drop(tokens);
@@ -97,7 +97,7 @@ pub(crate) fn pack_one(
     let pairs: Vec<Option<usize>> = batch.pairs().collect();
     let begin = usize::try_from(batch.len()).ok().and_then(|len| bytes.len().checked_sub(len));
     let begin = begin.ok_or_else(|| io::Error::other("contents have another length than they should"))?;
-    let code = if effort::tells_addresses(prepared) { (sources.code)(batch) } else { Stretches::default() };
+    let code = if effort::tells_addresses(prepared) { (sources.code)(batch) } else { BatchCode::default() };
     let inflates = effort::is_patient(prepared);
     let batch = Uncoded { bytes, begin, old_lens: &old_lens, new_lens: &new_lens, pairs: &pairs };
     inflated::encode(batch, code, level, inflates)

@@ -49,7 +49,7 @@ pub(super) struct Transfer<'a> {
     pub(super) how: &'a Sending,
     pub(super) workspace: &'a Workspace,
     pub(super) memory: Memory,
-    pub(super) pace: EffortController,
+    pub(super) controller: EffortController,
     /// Bytes that were sent and are no contents.
     pub(super) metadata: u64,
 }
@@ -66,7 +66,7 @@ impl<'a> Transfer<'a> {
         let listed = held.iter().find(|held| held.id == *image);
         let image = listed.ok_or_else(|| StoreError::NoSuchImage { image: image.to_string() })?.clone();
         let memory = Memory(workspace.memory);
-        let pace = EffortController::new(how.compression, workspace.memory, how.speed);
+        let controller = EffortController::new(how.compression, workspace.memory, how.speed);
         Ok(Transfer {
             store,
             held,
@@ -76,7 +76,7 @@ impl<'a> Transfer<'a> {
             how,
             workspace,
             memory,
-            pace,
+            controller,
             metadata: 0,
         })
     }
@@ -94,7 +94,7 @@ impl<'a> Transfer<'a> {
         let gone = || StoreError::NoSuchImage { image: self.image.id.to_string() };
         let config = config.ok_or_else(gone)?;
         let link = self.talk.step(Step::Proof);
-        self.metadata += proof::send(link, &package, &self.image, &config, self.pace.effort())?;
+        self.metadata += proof::send(link, &package, &self.image, &config, self.controller.effort())?;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl<'a> Transfer<'a> {
             self.talk.event(&Event::Note(note));
         }
         let link = self.talk.step(Step::Documents);
-        self.metadata += documents::send(link, &package, self.pace.effort())?;
+        self.metadata += documents::send(link, &package, self.controller.effort())?;
         self.stack = package.stack();
         Ok(Some(package))
     }
@@ -220,7 +220,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<Vec<Literal>, EndpointError> {
         // Where the ID is kept the config is among the documents.
         let config = if self.how.keeps == Keeps::Content { config } else { &[] };
-        let (effort, link) = (self.pace.effort(), self.talk.step(Step::Headers));
+        let (effort, link) = (self.controller.effort(), self.talk.step(Step::Headers));
         let (literals, sent) = headers::send(link, config, new, &indexes(old), mode(without_basis), effort)?;
         self.metadata += sent;
         Ok(literals)
@@ -230,7 +230,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn leave_for_coding(&mut self, own: &Layers<'_>, old: &[ChunkMap], literals: &[Literal]) {
         let agreed = old.iter().filter(|chunk_map| !chunk_map.is_layer());
         let taken = own.taken() + agreed.map(|chunk_map| Memory::basis_layer(&chunk_map.index)).sum::<u64>();
-        self.pace.leave(self.memory.for_coding(taken, literals.len()));
+        self.controller.leave(self.memory.for_coding(taken, literals.len()));
     }
 
     /// Finds the parts of literals that the target has, where it may have more than is known here.
@@ -248,7 +248,7 @@ impl<'a> Transfer<'a> {
             let layer = new[literal.layer as usize].digest;
             own.copy_content(Place { layer, content: literal.content as usize }, out)
         };
-        parts::ask_for(self.talk.step(Step::Parts), literals, &load, self.pace.memory())
+        parts::ask_for(self.talk.step(Step::Parts), literals, &load, self.controller.memory())
     }
 
     /// The account of a transfer: bytes of contents before and after coding.

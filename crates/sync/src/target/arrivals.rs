@@ -162,8 +162,8 @@ impl<'a> Arrivals<'a> {
         let coded = Coded { old, old_lens: &old_lens, new_lens: &lens(&batch.new), pairs: &pairs };
         self.last = inflated::decode(coded, &packed)?;
         let mut at = 0;
-        for spot in batch.new.iter().flat_map(ChunkRange::chunk_refs) {
-            let key = (spot.layer, spot.content);
+        for chunk_ref in batch.new.iter().flat_map(ChunkRange::chunk_refs) {
+            let key = (chunk_ref.layer, chunk_ref.content);
             let found = self.literals.binary_search_by_key(&key, |it| (it.layer, it.content));
             let literal = found.map_err(|_| io::Error::other("a batch has what is no literal"))?;
             // There are fewer literals than a 32-bit number can count, and a batch has fewer bytes.

@@ -41,14 +41,14 @@ pub(crate) fn copy_own(
 /// Gives the import a layer that is put together of contents.
 pub(crate) fn build(
     key: &LayerKey,
-    recipe: &Assembly,
+    assembly: &Assembly,
     contents: &mut dyn ContentSource,
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {
     // The store only sees that its writer failed; why is kept here.
     let mut failed: Option<JoinError> = None;
-    let result = import.layer(key, recipe.index.len, &mut |out| {
-        join(recipe, contents, out).map_err(|error| {
+    let result = import.layer(key, assembly.index.len, &mut |out| {
+        join(assembly, contents, out).map_err(|error| {
             failed = Some(error);
             io::Error::other("the layer could not be built")
         })

@@ -14,7 +14,7 @@ use super::form::Form;
 use super::transfer::Transfer;
 use super::want::{Plan, distinct};
 use crate::conversation::Step;
-use crate::conversation::cold::{self, batch_limits, no_old, spots};
+use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
 use crate::conversation::headers::mode;
 use crate::failure::EndpointError;
 use crate::layers::Layers;
@@ -88,12 +88,12 @@ impl Taker<'_> {
         import: &mut Option<Box<dyn Import + '_>>,
     ) -> Result<u64, EndpointError> {
         let before = self.decoder.literals().len();
-        let (limit, recipe) = cold::read_layer(self.arrivals.stream(), &mut self.decoder, key)?;
+        let (limit, assembly) = cold::read_layer(self.arrivals.stream(), &mut self.decoder, key)?;
         self.left = self.left.saturating_sub(1);
-        let len = recipe.index.len;
+        let len = assembly.index.len;
         if let Some(import) = import {
-            self.expect(before, &recipe, limit);
-            build(key, &recipe, &mut self.arrivals, &mut **import)?;
+            self.expect(before, &assembly, limit);
+            build(key, &assembly, &mut self.arrivals, &mut **import)?;
         }
         Ok(len)
     }
@@ -101,7 +101,7 @@ impl Taker<'_> {
     /// Gets ready for the literals of a layer, which are those from `before` on.
     fn expect(&mut self, before: usize, Assembly { index, origins }: &Assembly, limit: u32) {
         let literals = &self.decoder.literals()[before..];
-        let mut batches = batching::form_in_order(&[index], spots(literals), batch_limits(limit));
+        let mut batches = batching::form_in_order(&[index], chunk_refs(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
         // The contents that a later layer uses are known only when it comes.

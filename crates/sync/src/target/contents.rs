@@ -107,7 +107,7 @@ impl Ready<'_, '_> {
             }
             match offered.layer(key) {
                 None => copy_own(own, key, import)?,
-                Some(recipe) => build(key, recipe, &mut contents, import)?,
+                Some(assembly) => build(key, assembly, &mut contents, import)?,
             }
         }
         contents.arrivals.into_stream().finish().map_err(EndpointError::io(AWAITED))

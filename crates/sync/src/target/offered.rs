@@ -11,7 +11,7 @@ use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
 use crate::conversation::headers::Headers;
-use crate::conversation::parts::{self, Candidates, Found, Parted, Searched, Sought, stretches_of};
+use crate::conversation::parts::{self, Candidates, Found, Parted, Searched, Sought, ranges_of};
 use crate::conversation::reconcile;
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -62,7 +62,7 @@ impl Basis {
 pub(crate) struct Offered {
     pub(crate) config: Vec<u8>,
     pub(crate) basis: Vec<ChunkMap>,
-    recipes: Vec<Assembly>,
+    assemblies: Vec<Assembly>,
     /// The literals, as they are sent.
     pub(crate) literals: Vec<Literal>,
     hidden: Vec<Arc<LayerIndex>>,
@@ -70,12 +70,12 @@ pub(crate) struct Offered {
 
 impl Offered {
     pub(crate) fn new(headers: Headers, basis: Basis) -> Self {
-        let Headers { config, layers: recipes, literals } = headers;
-        Offered { config, basis: basis.chunk_maps, recipes, literals, hidden: basis.hidden }
+        let Headers { config, layers: assemblies, literals } = headers;
+        Offered { config, basis: basis.chunk_maps, assemblies, literals, hidden: basis.hidden }
     }
 
     fn new_layers(&self) -> Vec<&LayerIndex> {
-        self.recipes.iter().map(|recipe| &recipe.index).collect()
+        self.assemblies.iter().map(|assembly| &assembly.index).collect()
     }
 
     /// Tells the source of which literals parts may be here, and which are.
@@ -94,16 +94,16 @@ impl Offered {
 
     /// Divides the literals that are sent in part.
     pub(crate) fn divide(&mut self, found: &Found) {
-        let Found { stretches, slices } = found;
-        let origin = |layer: usize, content: usize| self.recipes[layer].origins[content];
+        let Found { ranges, slices } = found;
+        let origin = |layer: usize, content: usize| self.assemblies[layer].origins[content];
         let literal = |layer: usize, content: usize| match origin(layer, content) {
             Origin::Literal(literal) => Some(literal as usize),
             Origin::Basis { .. } => None,
         };
         let slices = |layer: usize, part: Copied| -> Vec<Slice> {
             match part {
-                Copied::Range { literal, range: stretch } => {
-                    slices.get(&(literal, stretch)).cloned().unwrap_or_default()
+                Copied::Range { literal, range } => {
+                    slices.get(&(literal, range)).cloned().unwrap_or_default()
                 }
                 Copied::Undivided(content) => match origin(layer, content) {
                     Origin::Basis { layer, content } => {
@@ -114,15 +114,14 @@ impl Offered {
             }
         };
         let new = self.new_layers();
-        let Parted { shared, divided, .. } = parts::part(&new, &self.literals, &literal, stretches, &slices);
+        let Parted { shared, divided, .. } = parts::part(&new, &self.literals, &literal, ranges, &slices);
 
-        // Where each stretch is in what is shared, and which literal each of the others is from now on.
+        // Where each range is in what is shared, and which literal each of the others is from now on.
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
         for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
             for (content, part) in (0..).zip(parts) {
-                if let (Copied::Range { literal, range: stretch }, Ok(layer)) = (*part, u16::try_from(layer))
-                {
-                    known.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
+                if let (Copied::Range { literal, range }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                    known.entry((literal, range)).or_insert(Origin::Basis { layer, content });
                 }
             }
         }
@@ -132,10 +131,10 @@ impl Offered {
         for (number, literal) in self.literals.iter().enumerate() {
             firsts.push(literals.len() as u32);
             let first = divided.ordinals[literal.layer as usize][literal.content as usize];
-            match stretches_of(stretches, number) {
+            match ranges_of(ranges, number) {
                 [] => literals.push(Literal { content: first, ..*literal }),
-                stretches => {
-                    let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
+                ranges => {
+                    let unknown = (first..).zip(ranges).filter(|(_, range)| !range.known);
                     literals.extend(unknown.map(|(content, ByteRange { bytes, .. })| {
                         // Within a content.
                         let len = (bytes.end - bytes.start) as u32;
@@ -144,24 +143,24 @@ impl Offered {
                 }
             }
         }
-        for (layer, (recipe, index)) in self.recipes.iter_mut().zip(divided.layers).enumerate() {
-            let old = std::mem::take(&mut recipe.origins);
-            recipe.origins.reserve_exact(index.contents().len());
+        for (layer, (assembly, index)) in self.assemblies.iter_mut().zip(divided.layers).enumerate() {
+            let old = std::mem::take(&mut assembly.origins);
+            assembly.origins.reserve_exact(index.contents().len());
             for (content, origin) in old.into_iter().enumerate() {
                 let count = divided.ordinals[layer][content + 1] - divided.ordinals[layer][content];
                 let Origin::Literal(literal) = origin else {
-                    recipe.origins.extend((0..count).map(|_| origin));
+                    assembly.origins.extend((0..count).map(|_| origin));
                     continue;
                 };
                 let (literal, mut next) = (literal as usize, firsts[literal as usize]);
-                recipe.origins.extend((0..count as usize).map(|stretch| {
-                    known.get(&(literal, stretch)).copied().unwrap_or_else(|| {
+                assembly.origins.extend((0..count as usize).map(|range| {
+                    known.get(&(literal, range)).copied().unwrap_or_else(|| {
                         next += 1;
                         Origin::Literal(next - 1)
                     })
                 }));
             }
-            recipe.index = index;
+            assembly.index = index;
         }
         self.literals = literals;
         self.basis.extend(shared);
@@ -169,12 +168,12 @@ impl Offered {
 
     /// A layer that is built of what was offered.
     pub(crate) fn layer(&self, key: &LayerKey) -> Option<&Assembly> {
-        self.recipes.iter().find(|recipe| recipe.index.digest == key.digest())
+        self.assemblies.iter().find(|assembly| assembly.index.digest == key.digest())
     }
 
     /// The contents of the basis that the layers are made of.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        let origins = self.recipes.iter().flat_map(|recipe| &recipe.origins);
+        let origins = self.assemblies.iter().flat_map(|assembly| &assembly.origins);
         let of_basis = origins.filter_map(|origin| match *origin {
             Origin::Basis { layer, content } => Some((usize::from(layer), content as usize)),
             Origin::Literal(_) => None,

@@ -56,7 +56,7 @@ struct Case {
     bytes: Vec<u8>,
     lens: Vec<u64>,
     pairs: Vec<Option<usize>>,
-    code: Stretches,
+    code: BatchCode,
 }
 
 impl Case {
@@ -71,7 +71,7 @@ impl Case {
         }
     }
 
-    fn encode(&self, code: &Stretches) -> Vec<u8> {
+    fn encode(&self, code: &BatchCode) -> Vec<u8> {
         let (bytes, new_lens, pairs) = (self.bytes.clone(), &self.lens[..], &self.pairs[..]);
         let batch = Uncoded { bytes, begin: 0, old_lens: &[], new_lens, pairs };
         encode(batch, code, Effort::Level(9)).unwrap()
@@ -89,7 +89,7 @@ fn a_program_costs_less_with_addresses() {
         let layer = Layer::of(&[("text", b"no program"), ("program", &program), ("end", &[7; 20_000])]);
         let case = Case::of(&layer, &[layer.run(0..layer.index.contents().len())]);
         assert_eq!(case.code.new.len(), 1, "{machine:?}: one section of code");
-        let (with, without) = (case.encode(&case.code), case.encode(&Stretches::default()));
+        let (with, without) = (case.encode(&case.code), case.encode(&BatchCode::default()));
         assert_eq!(case.decode(&with).unwrap(), case.bytes);
         assert_eq!(case.decode(&without).unwrap(), case.bytes);
         assert!(with.len() * 20 < without.len() * 19, "{machine:?}: {} and {}", with.len(), without.len());
@@ -118,7 +118,7 @@ fn an_old_version_decides_whether_a_program_tells_addresses() {
     let batch = Batch::alone(run, Some(run));
     let programs = layer.programs();
     let of = |version: Version<'_>| {
-        let Stretches { new, old } = programs.of(&batch, &[&layer.index], &|_| version);
+        let BatchCode { new, old } = programs.of(&batch, &[&layer.index], &|_| version);
         (new.len(), old.len())
     };
     assert_eq!(of(Version::Plain), (0, 0));
