@@ -8,6 +8,7 @@ pub mod limits;
 mod message;
 mod preamble;
 pub mod room;
+mod section;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};
 pub use message::{
@@ -16,3 +17,6 @@ pub use message::{
     Received, Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};
+pub use section::{
+    AddressMap, AddressMaps, CodeRange, CodeRanges, InflatedItem, InflatedItems, InflatedStream, PatchHead,
+};

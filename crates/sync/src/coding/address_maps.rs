@@ -15,8 +15,7 @@ use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
 use dsync_delta::batching::ChunkRange;
 use dsync_exe::AddressMap;
-use dsync_proto::{decode, encode, limits, room};
-use serde::{Deserialize, Serialize};
+use dsync_proto::{self as wire, decode, encode, limits};
 
 use super::runs::Load;
 use super::section;
@@ -29,21 +28,6 @@ pub(crate) const LEAST: u64 = 16 << 10;
 pub(crate) const MEMORY: u64 = 2;
 
 pub(crate) const TEMPORARY: &str = "cannot use a temporary file";
-
-/// The address map of an old file, as postcard encodes it.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct WireMap {
-    /// Which of the layers that both know.
-    layer: u32,
-    /// The first of its contents.
-    content: u32,
-    #[serde(deserialize_with = "room::bytes")]
-    plan: Vec<u8>,
-}
-
-/// The address maps of all old files of a transfer.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct WireMaps(#[serde(deserialize_with = "room::list")] Vec<WireMap>);
 
 /// A file of a chunk map: consecutive contents.
 #[derive(Debug, Clone)]
@@ -83,14 +67,14 @@ pub(crate) fn read(
 
 /// The address maps that a source sends.
 #[derive(Debug, Default)]
-pub(crate) struct AddressMaps(WireMaps);
+pub(crate) struct AddressMaps(wire::AddressMaps);
 
 impl AddressMaps {
     /// Adds what an old file becomes.
     pub(crate) fn push(&mut self, file: &FileSpan, plan: &AddressMap) -> io::Result<()> {
         let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
         let (layer, content) = (number(file.layer)?, number(file.contents.start)?);
-        self.0.0.push(WireMap { layer, content, plan: plan.encode() });
+        self.0.0.push(wire::AddressMap { layer, content, map: plan.encode() });
         Ok(())
     }
 
@@ -112,13 +96,13 @@ impl AddressMaps {
         }
         let said = section::read(stream, limits::ADDRESS_MAPS)?;
         let wrong = || io::Error::from(Breach("address maps of files that are not in the basis".into()));
-        let WireMaps(maps) = decode(&said).map_err(|_| wrong())?;
+        let wire::AddressMaps(maps) = decode(&said).map_err(|_| wrong())?;
         drop(said);
         if maps.len() > limits::ADDRESS_MAP_COUNT {
             return Err(wrong());
         }
         let mut received = BTreeMap::new();
-        for WireMap { layer, content, plan } in maps {
+        for wire::AddressMap { layer, content, map: plan } in maps {
             let (layer, content) = (layer as usize, content as usize);
             let file = FileSpan::of(old, layer, content).filter(|file| file.contents.start == content);
             let is_worth_it = |file: &FileSpan| old[layer].is_readable && file.len >= LEAST;

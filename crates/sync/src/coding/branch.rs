@@ -7,8 +7,7 @@ use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
 use dsync_exe::{Machine, absolute, relative};
-use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
-use serde::{Deserialize, Serialize};
+use dsync_proto::{CodeRange, CodeRanges, decode as from_wire, encode as to_wire, limits};
 
 use super::batch::{Coded, Uncoded};
 use super::section;
@@ -41,9 +40,6 @@ impl ItemCode {
     }
 }
 
-/// Of each range in all items, one after the other: the bytes between the one before and it, its length, its address, its machine.
-type Places = Vec<(u64, u64, u32, u8)>;
-
 /// The number of a machine.
 fn number(machine: Machine) -> u8 {
     match machine {
@@ -56,19 +52,10 @@ fn machine(number: u8) -> Option<Machine> {
     [Machine::X86, Machine::Aarch64].into_iter().find(|machine| self::number(*machine) == number)
 }
 
-/// Where code is, as postcard encodes it.
-#[derive(Debug, Serialize, Deserialize)]
-struct WireCode {
-    #[serde(deserialize_with = "room::list")]
-    new: Places,
-    #[serde(deserialize_with = "room::list")]
-    old: Places,
-}
-
 /// Codes a batch.
 pub(crate) fn encode(batch: Uncoded<'_>, code: &BatchCode, effort: Effort) -> io::Result<Vec<u8>> {
     let Uncoded { mut bytes, begin, old_lens, new_lens, pairs } = batch;
-    let ranges = WireCode { new: places(&code.new, new_lens), old: places(&code.old, old_lens) };
+    let ranges = CodeRanges { new: wire(&code.new, new_lens), old: wire(&code.old, old_lens) };
     let mut packed = Vec::new();
     if !ranges.new.is_empty() {
         let (old, new) = bytes.split_at_mut(begin);
@@ -84,7 +71,7 @@ pub(crate) fn encode(batch: Uncoded<'_>, code: &BatchCode, effort: Effort) -> io
 /// Decodes a batch into all new items, one after the other.
 pub(crate) fn decode(batch: Coded<'_>, mut packed: &[u8]) -> io::Result<Vec<u8>> {
     let Coded { mut old, old_lens, new_lens, pairs } = batch;
-    let mut ranges = WireCode { new: Vec::new(), old: Vec::new() };
+    let mut ranges = CodeRanges::default();
     if let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) {
         ranges = from_wire(&section::read(&mut rest, limits::CODE).map_err(io::Error::other)?)
             .map_err(io::Error::other)?;
@@ -97,22 +84,28 @@ pub(crate) fn decode(batch: Coded<'_>, mut packed: &[u8]) -> io::Result<Vec<u8>>
     Ok(new)
 }
 
-fn places(code: &[ItemCode], lens: &[u64]) -> Places {
-    let mut places = Vec::with_capacity(code.len());
+/// The code of items as it crosses.
+fn wire(code: &[ItemCode], lens: &[u64]) -> Vec<CodeRange> {
+    let mut ranges = Vec::with_capacity(code.len());
     let (mut item, mut begin, mut end) = (0, 0, 0);
-    for range in code {
-        begin += lens[item..range.item].iter().sum::<u64>();
-        item = range.item;
-        let from = begin + range.from;
-        places.push((from - end, range.len, range.addr, number(range.machine)));
-        end = from + range.len;
+    for code in code {
+        begin += lens[item..code.item].iter().sum::<u64>();
+        item = code.item;
+        let from = begin + code.from;
+        ranges.push(CodeRange {
+            gap: from - end,
+            len: code.len,
+            addr: code.addr,
+            machine: number(code.machine),
+        });
+        end = from + code.len;
     }
-    places
+    ranges
 }
 
 /// Changes the bytes of code; `None` where one is not within the bytes, or of no machine.
-fn each(mut bytes: &mut [u8], places: &Places, change: fn(&mut [u8], Machine, u32)) -> Option<()> {
-    for (gap, len, addr, machine) in places {
+fn each(mut bytes: &mut [u8], ranges: &[CodeRange], change: fn(&mut [u8], Machine, u32)) -> Option<()> {
+    for CodeRange { gap, len, addr, machine } in ranges {
         let (_, rest) = bytes.split_at_mut_checked(usize::try_from(*gap).ok()?)?;
         let (code, rest) = rest.split_at_mut_checked(usize::try_from(*len).ok()?)?;
         change(code, self::machine(*machine)?, *addr);
@@ -139,20 +132,23 @@ mod tests {
             let batch = Coded { old: Vec::new(), old_lens: &[], new_lens: &[1000], pairs: &[None] };
             decode(batch, packed)
         };
-        let decoded = |new: Places, old: Places| {
+        let range = |(gap, len, machine)| CodeRange { gap, len, addr: 0, machine };
+        let decoded = |new: &[(u64, u64, u8)], old: &[(u64, u64, u8)]| {
+            let [new, old] = [new, old].map(|ranges| ranges.iter().copied().map(range).collect());
+            let code = to_wire(&CodeRanges { new, old }).unwrap();
             let mut packed = vec![ABSOLUTE];
-            section::write(&to_wire(&WireCode { new, old }).unwrap(), Effort::Level(9), &mut packed).unwrap();
+            section::write(&code, Effort::Level(9), &mut packed).unwrap();
             decode(&[packed, plain.clone()].concat())
         };
-        assert_eq!(decoded(vec![(500, 500, 0, 0)], vec![]).unwrap(), bytes);
+        assert_eq!(decoded(&[(500, 500, 0)], &[]).unwrap(), bytes);
         for (new, old) in [
-            (vec![(500, 501, 0, 0)], vec![]),
-            (vec![(u64::MAX, 1, 0, 0)], vec![]),
-            (vec![(0, 1000, 0, 0), (1, 1, 0, 0)], vec![]),
-            (vec![(0, 1000, 0, 2)], vec![]),
-            (vec![], vec![(0, 1, 0, 0)]),
+            (&[(500, 501, 0)][..], &[][..]),
+            (&[(u64::MAX, 1, 0)], &[]),
+            (&[(0, 1000, 0), (1, 1, 0)], &[]),
+            (&[(0, 1000, 2)], &[]),
+            (&[], &[(0, 1, 0)]),
         ] {
-            assert!(decoded(new.clone(), old.clone()).is_err(), "{new:?} {old:?}");
+            assert!(decoded(new, old).is_err(), "{new:?} {old:?}");
         }
         for cut in 1..20 {
             assert!(decode(&[ABSOLUTE].repeat(cut)).is_err());

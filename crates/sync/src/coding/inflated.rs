@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
-use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
+use dsync_proto::{
+    InflatedItem, InflatedItems, InflatedStream, decode as from_wire, encode as to_wire, limits,
+};
 use dsync_recompress::{Inflated, Method, Stream, inflated};
-use serde::{Deserialize, Serialize};
 
 use super::batch::{Coded, Uncoded};
 use super::branch::{self, BatchCode};
@@ -19,44 +20,32 @@ use super::{batch as wire, section};
 /// The method, as the first byte of a batch.
 const INFLATED: u8 = 2;
 
-/// An item that was opened, as postcard encodes it.
-#[derive(Debug, Serialize, Deserialize)]
-struct InflatedItem {
-    /// Which of the new items.
-    item: u32,
-    /// Its bytes, inflated.
-    len: u64,
-    /// Of each stream: the bytes between the one before and it, its plain bytes, its method.
-    #[serde(deserialize_with = "room::list")]
-    streams: Vec<(u64, u64, [u8; 6])>,
-}
-
-/// The inflated items of a batch.
-#[derive(Debug, Serialize, Deserialize)]
-struct InflatedItems(#[serde(deserialize_with = "room::list")] Vec<InflatedItem>);
-
 /// The most bytes that a stream and an item take in the section.
 const STREAM: u64 = 16;
 const ITEM: u64 = 20;
 
-impl InflatedItem {
-    fn of(item: usize, opened: &Inflated) -> io::Result<InflatedItem> {
-        let stream = |stream: &Stream| (stream.gap, stream.plain, stream.method.to_bytes());
-        Ok(InflatedItem {
-            item: u32::try_from(item).map_err(io::Error::other)?,
-            len: opened.bytes.len() as u64,
-            streams: opened.streams.iter().map(stream).collect(),
-        })
-    }
+/// An item as it crosses, of its inflated file.
+fn inflated_item(item: usize, file: &Inflated) -> io::Result<InflatedItem> {
+    let stream = |stream: &Stream| InflatedStream {
+        gap: stream.gap,
+        plain: stream.plain,
+        method: stream.method.to_bytes(),
+    };
+    Ok(InflatedItem {
+        item: u32::try_from(item).map_err(io::Error::other)?,
+        len: file.bytes.len() as u64,
+        streams: file.streams.iter().map(stream).collect(),
+    })
+}
 
-    /// The file as it was, from its opened bytes.
-    fn close(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let stream = |(gap, plain, method): &(u64, u64, [u8; 6])| {
-            Some(Stream { gap: *gap, plain: *plain, method: Method::from_bytes(*method)? })
-        };
-        let streams = self.streams.iter().map(stream).collect::<Option<_>>()?;
-        Inflated { bytes: bytes.to_vec(), streams }.close()
-    }
+/// The file as it was, from its inflated bytes.
+fn deflated(item: &InflatedItem, bytes: &[u8]) -> Option<Vec<u8>> {
+    let stream = |stream: &InflatedStream| {
+        let method = Method::from_bytes(stream.method)?;
+        Some(Stream { gap: stream.gap, plain: stream.plain, method })
+    };
+    let streams = item.streams.iter().map(stream).collect::<Option<_>>()?;
+    Inflated { bytes: bytes.to_vec(), streams }.close()
 }
 
 /// Codes a batch. Files with streams are looked for and inflated only where `inflates`, since that takes time.
@@ -79,7 +68,7 @@ pub(crate) fn encode(
             break;
         }
         if versions.add(*pair, room - file.bytes.len()) {
-            inflated_items.push(InflatedItem::of(item, &file)?);
+            inflated_items.push(inflated_item(item, &file)?);
             opened.push(&file.bytes);
         }
     }
@@ -155,7 +144,7 @@ pub(crate) fn decode(batch: Coded<'_>, packed: &[u8]) -> io::Result<Vec<u8>> {
         let before = all.len();
         match place {
             Some(number) => {
-                all.append(&mut inflated_items[*number].close(opened[*number]).ok_or_else(malformed)?)
+                all.append(&mut deflated(&inflated_items[*number], opened[*number]).ok_or_else(malformed)?)
             }
             None => all.extend_from_slice(rest.next().unwrap_or_default()),
         }

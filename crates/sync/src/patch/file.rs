@@ -6,8 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dsync_core::HashingWriter;
-use dsync_proto::{HEADER_LEN, Header, ListedImage, decode, encode, limits, room};
-use serde::{Deserialize, Serialize};
+use dsync_proto::{HEADER_LEN, Header, PatchHead, decode, encode, limits};
 use tempfile::NamedTempFile;
 
 use crate::link::Frame;
@@ -17,25 +16,6 @@ const VERSION: u16 = 8;
 /// Magic, version, length of the head.
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
-
-/// The head of a patch, as postcard encodes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Head {
-    /// The new image; its names are those it gets.
-    pub(super) image: ListedImage,
-    /// True if the patch says what the ID of the image is made of, where that is a manifest's or an index's. Its layers are
-    /// those of the package then.
-    pub(super) exact: bool,
-    /// Which of its layers are in the patch, from 0 for the lowest.
-    #[serde(deserialize_with = "room::list")]
-    pub(super) layers: Vec<u32>,
-    /// Of which of the others the patch tells how they are stored.
-    #[serde(deserialize_with = "room::list")]
-    pub(super) described: Vec<u32>,
-    /// The layers of the old image, lowest first.
-    #[serde(deserialize_with = "room::list")]
-    pub(super) basis: Vec<[u8; 32]>,
-}
 
 /// Why a patch cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +39,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, head: &Head) -> io::Result<Writer> {
+    pub(super) fn create(path: &Path, head: &PatchHead) -> io::Result<Writer> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // As any file that a person makes: the umask decides who may read it.
         let open = Permissions::from_mode(0o666);
@@ -95,7 +75,7 @@ impl Writer {
 /// Reads a patch that was found to be whole.
 pub(super) struct Reader {
     input: io::Take<BufReader<File>>,
-    head: Head,
+    head: PatchHead,
     size: u64,
 }
 
@@ -133,7 +113,7 @@ impl Reader {
         Ok(Reader { input: input.take(frames), head, size })
     }
 
-    pub(super) fn head(&self) -> &Head {
+    pub(super) fn head(&self) -> &PatchHead {
         &self.head
     }
 
@@ -161,10 +141,12 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use dsync_proto::ListedImage;
+
     use super::*;
     use dsync_proto::{Channel, ListedConfig, ListedPlatform};
 
-    fn head() -> Head {
+    fn head() -> PatchHead {
         let image = ListedImage {
             id: [1; 32],
             config: ListedConfig::Digest([4; 32]),
@@ -179,7 +161,7 @@ mod tests {
             size: 7,
             created: "2026-11-24T00:00:00Z".into(),
         };
-        Head { image, exact: false, layers: vec![0], described: Vec::new(), basis: vec![[3; 32]] }
+        PatchHead { image, exact: false, layers: vec![0], described: Vec::new(), basis: vec![[3; 32]] }
     }
 
     fn written(folder: &Path) -> PathBuf {

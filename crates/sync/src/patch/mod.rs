@@ -16,7 +16,8 @@ use std::thread;
 use dsync_core::{DiffId, Image, ImageId};
 use dsync_engine::{Package, Store};
 use dsync_proto::{
-    Channel, Compression, Event as WireEvent, Failure, LayerState, Need, Peer, Received, Reply, decode,
+    Channel, Compression, Event as WireEvent, Failure, LayerState, Need, PatchHead, Peer, Received, Reply,
+    decode,
 };
 
 use crate::conversation::{Keeps, Step};
@@ -28,12 +29,11 @@ use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::layers::workspace::Workspace;
 use crate::link::{Frame, Inbox, Link, Outbox};
-
 use crate::options::Identity;
 use crate::outcome::{LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
 use crate::target::{self, Given, Peering, Receiving, short};
-use file::{Head, Reader, Writer};
+use file::{Reader, Writer};
 use operand::{Operand, Stores};
 use unpacked::as_content;
 
@@ -128,7 +128,7 @@ fn make(
     image.names = names.iter().map(ToString::to_string).collect();
     let exact = package.is_some();
     let head =
-        Head { image, exact, layers, described, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
+        PatchHead { image, exact, layers, described, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
     let need = Need::Layers {
         layers: head.layers.clone(),
         without_basis: false,

@@ -1,0 +1,113 @@
+//! The messages in sections of streams, in batches and at the head of a patch file. As those of
+//! [`message`](crate::message) they are encoded by postcard, and their fields are the format.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ListedImage, room};
+
+/// The address maps of all old executables of a transfer.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressMaps(#[serde(deserialize_with = "room::list")] pub Vec<AddressMap>);
+
+/// The address map of an old executable.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressMap {
+    /// Which of the layers that both know.
+    pub layer: u32,
+    /// The first of its contents.
+    pub content: u32,
+    /// The map: `docs/executables.md`.
+    #[serde(deserialize_with = "room::bytes")]
+    pub map: Vec<u8>,
+}
+
+/// The inflated items of a batch.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InflatedItems(#[serde(deserialize_with = "room::list")] pub Vec<InflatedItem>);
+
+/// An item with plain bytes in place of its deflate streams.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InflatedItem {
+    /// Which of the new items.
+    pub item: u32,
+    /// Its bytes, inflated.
+    pub len: u64,
+    /// Its streams, in their order.
+    #[serde(deserialize_with = "room::list")]
+    pub streams: Vec<InflatedStream>,
+}
+
+/// A deflate stream of an inflated item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InflatedStream {
+    /// Bytes between the stream before and this one.
+    pub gap: u64,
+    /// Its plain bytes.
+    pub plain: u64,
+    /// The encoder that makes it again: `docs/recompress.md`.
+    pub method: [u8; 6],
+}
+
+/// The code of a batch that goes through the branch filter.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRanges {
+    /// In the new items, one after the other.
+    #[serde(deserialize_with = "room::list")]
+    pub new: Vec<CodeRange>,
+    /// In the old ones.
+    #[serde(deserialize_with = "room::list")]
+    pub old: Vec<CodeRange>,
+}
+
+/// Consecutive bytes of code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRange {
+    /// Bytes between the range before and this one.
+    pub gap: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// The address of the first of them.
+    pub addr: u32,
+    /// The number of the machine: 0 for x86, 1 for aarch64.
+    pub machine: u8,
+}
+
+/// The head of a patch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchHead {
+    /// The new image; its names are those it gets.
+    pub image: ListedImage,
+    /// The patch has the documents that the ID of the image is made of, where that is a manifest's or an index's. Its layers
+    /// are those of all documents then.
+    pub exact: bool,
+    /// Which of its layers are in the patch, from 0 for the lowest.
+    #[serde(deserialize_with = "room::list")]
+    pub layers: Vec<u32>,
+    /// Which of the others the patch describes as they are stored.
+    #[serde(deserialize_with = "room::list")]
+    pub described: Vec<u32>,
+    /// The layers of the old image, lowest first.
+    #[serde(deserialize_with = "room::list")]
+    pub basis: Vec<[u8; 32]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode;
+
+    #[test]
+    fn the_bytes_are_pinned() {
+        let map = AddressMap { layer: 1, content: 300, map: vec![7, 8] };
+        assert_eq!(encode(&AddressMaps(vec![map])).unwrap(), [1, 1, 0xac, 2, 2, 7, 8]);
+
+        let stream = InflatedStream { gap: 1, plain: 200, method: [9; 6] };
+        let item = InflatedItem { item: 3, len: 4, streams: vec![stream] };
+        let expected = [1, 3, 4, 1, 1, 0xc8, 1, 9, 9, 9, 9, 9, 9];
+        assert_eq!(encode(&InflatedItems(vec![item])).unwrap(), expected);
+
+        let range = CodeRange { gap: 1, len: 2, addr: 0x4000, machine: 1 };
+        let code = CodeRanges { new: vec![range], old: Vec::new() };
+        assert_eq!(encode(&code).unwrap(), [1, 1, 2, 0x80, 0x80, 1, 1, 0]);
+    }
+}
