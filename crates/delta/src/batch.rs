@@ -2,12 +2,17 @@
 //!
 //! The format is in `docs/batch.md`. The first byte says the method.
 
+mod error;
 mod lz;
 mod mix;
 mod range;
+#[cfg(test)]
+mod tests;
 mod zstd;
 
 use std::io;
+
+pub use error::BatchError;
 
 /// Fewer bytes or less time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,17 +21,6 @@ pub enum Effort {
     Level(i32),
     /// The fewest bytes, whatever the processor says.
     Max,
-}
-
-/// Why a batch was not decoded.
-#[derive(Debug, thiserror::Error)]
-pub enum BatchError {
-    /// The bytes break the format, or are coded against other bytes.
-    #[error("a batch is malformed: {0}")]
-    Malformed(&'static str),
-    /// The decompressor refused them.
-    #[error("a batch cannot be decompressed")]
-    Decompress(#[source] io::Error),
 }
 
 /// The methods, as the first byte of a batch.
@@ -97,13 +91,3 @@ pub fn decode(
         _ => Err(BatchError::Malformed("an unknown method")),
     }
 }
-
-/// An empty vector with room for so many bytes.
-fn room(len: usize) -> Result<Vec<u8>, BatchError> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| BatchError::Malformed("too long"))?;
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests;

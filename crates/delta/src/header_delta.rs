@@ -4,93 +4,16 @@
 //! record that is most like it: the one with the same path in the basis, or else the last of its kind. So a
 //! rebuilt layer is a run of zeros in most columns. The format is in `docs/columns.md`.
 
+mod basis;
+mod columns;
 mod decode;
 mod encode;
+mod error;
 mod index;
-mod reference;
-mod stream;
+mod origin;
+mod prediction;
 
-pub use decode::{Assembly, Decoder, HeaderDeltaError, Limits};
+pub use decode::{Assembly, Decoder, Limits};
 pub use encode::Encoder;
-
-/// The encoding of contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Every content is a literal: the way out when something was mistaken.
-    Whole,
-    /// A content that is neither in the basis nor told before is a literal.
-    Known,
-    /// As `Known`; a literal has its whole id. What is told so stands for itself.
-    Full,
-}
-
-/// Where a content comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// A content of the basis.
-    Basis {
-        /// Which listing.
-        layer: u16,
-        /// Which of its contents.
-        content: u32,
-    },
-    /// A content that is encoded for the first time: literals are numbered through all layers.
-    Literal(u32),
-}
-
-/// A content that is told for the first time. Literals come in the order of their layers and contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Literal {
-    /// The layer in which it comes first, as they were told.
-    pub layer: u32,
-    /// Which of the layer's contents.
-    pub content: u32,
-    /// Its bytes.
-    pub len: u32,
-    /// Its uses in all layers.
-    pub uses: u32,
-}
-
-impl Literal {
-    /// The content in which it comes first.
-    pub fn spot(&self) -> ChunkRef {
-        ChunkRef { layer: self.layer, content: self.content }
-    }
-}
-
-/// A content of several listings: which listing, and which of its contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChunkRef {
-    /// The listing.
-    pub layer: u32,
-    /// The content.
-    pub content: u32,
-}
-
-/// The number under which a content was encoded, in four bytes: of a content of the basis, or of a literal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Used(u32);
-
-impl Used {
-    const LITERAL: u32 = 1 << 31;
-
-    /// The content of the basis with this number.
-    fn basis(number: usize) -> Option<Used> {
-        u32::try_from(number).ok().filter(|number| *number < Self::LITERAL).map(Used)
-    }
-
-    /// The literal with this number.
-    fn literal(number: usize) -> Option<Used> {
-        Some(Used(Self::basis(number)?.0 | Self::LITERAL))
-    }
-
-    /// The literal that it is.
-    fn as_literal(self) -> Option<usize> {
-        (self.0 & Self::LITERAL != 0).then_some((self.0 & !Self::LITERAL) as usize)
-    }
-
-    /// The content of the basis that it is, where it is no literal.
-    fn as_basis(self) -> usize {
-        self.0 as usize
-    }
-}
+pub use error::HeaderDeltaError;
+pub use origin::{ChunkRef, Literal, Mode, Origin};

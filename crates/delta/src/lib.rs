@@ -20,6 +20,7 @@ mod names;
 pub mod plan;
 pub mod reconcile;
 pub mod scan;
+mod serialized;
 mod wanted;
 
 pub use content::{ContentHasher, ContentId};

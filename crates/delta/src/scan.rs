@@ -1,6 +1,7 @@
 //! The scanner: one pass over a layer, in pieces of any size, with memory that does not grow with the
 //! contents. `tape` decides about the bytes of a tar; here they are counted and hashed.
 
+mod bounds;
 mod header;
 mod tape;
 
@@ -9,18 +10,11 @@ use dsync_core::ustar::BLOCK;
 use sha2::{Digest as _, Sha256};
 
 use crate::cut::{COARSE, Cutter};
-use crate::layer_index::{LayerIndex, Parser};
+use crate::layer_index::LayerIndex;
+use crate::layer_index::parse::Parser;
 use crate::{ContentHasher, ContentId};
+pub use bounds::{CONTENT_MIN, VERBATIM_MAX, WHOLE_MAX};
 use tape::{Judged, Part, Tape};
-
-/// A content shorter than this stays verbatim: its hash would cost as much as it saves.
-pub const CONTENT_MIN: u64 = 64;
-/// A content that is longer, and all that is no tar, is cut by [`cut`](crate::cut) into pieces, which are contents of
-/// their own and neighbours.
-pub const WHOLE_MAX: u64 = 256 << 10;
-/// An extension header's body, or a run of zeros, is verbatim up to this many bytes; what is longer has
-/// stopped making sense as part of a tar and is opaque.
-pub const VERBATIM_MAX: u64 = 1 << 20;
 
 /// Verbatim bytes wait for the next content, but no more of them than this before a header: there may be a million
 /// entries in a row without one.

@@ -30,7 +30,7 @@ impl Modules {
         for (path, text) in files {
             let Some(module) = path.strip_prefix(&root).and_then(module) else { continue };
             modules.files.insert(module.clone(), path.clone());
-            texts.push((module, text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()));
+            texts.push((module, text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()));
         }
         for (module, text) in texts {
             let imports = paths(text).into_iter().filter_map(|path| modules.resolve(&module, path));

@@ -6,7 +6,7 @@ use zstd::zstd_safe::{
     CCtx, CParameter, DCtx, Strategy, compress_bound, find_frame_compressed_size, get_error_name,
 };
 
-use super::BatchError;
+use super::error::{BatchError, room};
 
 /// The windows that are used, as powers of two in bytes.
 const WINDOWS: std::ops::RangeInclusive<u32> = 17..=27;
@@ -58,7 +58,7 @@ pub(super) fn unpack(old: &[u8], len: usize, packed: &[u8]) -> Result<Vec<u8>, B
     }
     let mut context = DCtx::create();
     context.ref_prefix(old).map_err(refused)?;
-    let mut new = super::room(len)?;
+    let mut new = room(len)?;
     context.decompress(&mut new, packed).map_err(refused)?;
     match new.len() == len {
         true => Ok(new),

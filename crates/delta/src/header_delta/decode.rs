@@ -1,18 +1,21 @@
 //! Decodes columns. Any input ends in a layer or an error, within the limits of memory.
 
-use std::collections::HashMap;
-use std::io::{self, Read};
+mod header;
 
-use dsync_core::{Digest, pax};
+use std::io::Read;
 
-use super::reference::{Basis, BasisRecord, Headers, Mtimes, Shape, Told, time};
-use super::stream::{Column, Reader, number, unzigzag};
-use super::{Literal, Mode, Origin, Used};
+use dsync_core::Digest;
+
+use super::basis::{Basis, BasisRecord};
+use super::columns::{Column, Reader, number, unzigzag};
+use super::error::{HeaderDeltaError, within};
+use super::origin::{Literal, Mode, Origin, Used};
+use super::prediction::{Headers, Shape, Told};
 use crate::ContentId;
-use crate::layer_index::{
-    Builder, CONTENT_MAX, FIELDS, Field, Fields, GROUP_RECORDS, LayerIndex, RecordKind, View,
-    canonical_number, canonical_value, records,
-};
+use crate::layer_index::builder::Builder;
+use crate::layer_index::fields::{Field, Fields};
+use crate::layer_index::records::{GROUP_RECORDS, RecordKind};
+use crate::layer_index::{CONTENT_MAX, LayerIndex};
 use crate::scan::VERBATIM_MAX;
 
 /// Limits on what a peer may send, for all layers together.
@@ -29,28 +32,6 @@ pub struct Limits {
 impl Limits {
     /// As much as can be counted.
     pub const ANY: Limits = Limits { len: 1 << 44, entries: u32::MAX as u64 >> 1, memory: usize::MAX };
-}
-
-/// Why columns were not read.
-#[derive(Debug, thiserror::Error)]
-pub enum HeaderDeltaError {
-    /// The bytes end early, or a number has no valid form.
-    #[error("the columns of a layer end early")]
-    Short,
-    /// They ask for more than they may.
-    #[error("a layer has too many {what}: more than {limit}")]
-    Limit {
-        /// The limited quantity.
-        what: &'static str,
-        /// The limit.
-        limit: u64,
-    },
-    /// They break the format.
-    #[error("the columns of a layer are malformed: {0}")]
-    Malformed(&'static str),
-    /// They cannot be had.
-    #[error("the columns of a layer cannot be read")]
-    Io(#[from] io::Error),
 }
 
 /// A layer that was told: what it is made of, and where each content comes from.
@@ -142,10 +123,6 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn within(what: &'static str, got: u64, limit: u64) -> Result<u64, HeaderDeltaError> {
-    if got > limit { Err(HeaderDeltaError::Limit { what, limit }) } else { Ok(got) }
-}
-
 /// A layer that is being read.
 struct LayerDecoder<'d, 'a, 'i> {
     decoder: &'d mut Decoder<'a>,
@@ -231,15 +208,15 @@ impl LayerDecoder<'_, '_, '_> {
     ) -> Result<(), HeaderDeltaError> {
         let reference = matched.map(|place| place.view).or(self.headers.get(at.0, at.1));
         let columns = &mut self.columns;
-        let mut fields = fields(columns, reference)?;
-        let body = body(columns, &mut self.told, reference)?;
+        let mut fields = header::fields(columns, reference)?;
+        let body = header::body(columns, &mut self.told, reference)?;
         let ends = (at.1 + 1 == at.0).then_some(matched);
-        fields.mtime = mtime(columns, &mut self.told.mtimes, reference, ends)?;
+        fields.mtime = header::mtime(columns, &mut self.told.mtimes, reference, ends)?;
         // The size is told last, and follows from the contents.
         let none = Fields::default();
         self.listing.record(RecordKind::Header(none), b"", &body);
         let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
-        fields.size = size(&mut self.columns, len, matched)?;
+        fields.size = header::size(&mut self.columns, len, matched)?;
         let (header, bytes) = fields.finish().ok_or(HeaderDeltaError::Malformed("a field too long"))?;
         self.listing.set_header(header, &bytes, &body);
         self.headers.note(at, RecordKind::Header(header), &bytes, &body);
@@ -368,171 +345,4 @@ impl LayerDecoder<'_, '_, '_> {
 fn shifted(from: usize, by: i64) -> Result<usize, HeaderDeltaError> {
     let to = (from as i64).checked_add(by).and_then(|to| usize::try_from(to).ok());
     to.ok_or(HeaderDeltaError::Malformed("a number out of bounds"))
-}
-
-/// The values of a header's fields.
-struct Values {
-    bytes: Vec<u8>,
-    ends: [usize; FIELDS.len()],
-    size: Vec<u8>,
-    mtime: Vec<u8>,
-}
-
-impl Values {
-    fn get(&self, field: Field) -> &[u8] {
-        let number = field as usize;
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..self.ends[number]]
-    }
-
-    /// The fields, and their bytes; `None` where one does not fit.
-    fn finish(&self) -> Option<(Fields, Vec<u8>)> {
-        let values = FIELDS.map(|field| match field {
-            Field::Size => &self.size[..],
-            Field::Mtime => &self.mtime[..],
-            _ => self.get(field),
-        });
-        let mut bytes = Vec::new();
-        Some((Fields::of_values(&values, &mut bytes)?, bytes))
-    }
-}
-
-/// The values of all fields but size and mtime, which are told elsewhere.
-fn fields(columns: &mut Reader<'_>, reference: Option<View<'_>>) -> Result<Values, HeaderDeltaError> {
-    let mask = columns.number(Column::Mask)?;
-    if mask >> FIELDS.len() != 0 {
-        return Err(HeaderDeltaError::Malformed("a field that headers do not have"));
-    }
-    let all = reference.map_or([&b""[..]; 16], |reference| reference.values());
-    let mut values =
-        Values { bytes: Vec::with_capacity(256), ends: [0; 16], size: Vec::new(), mtime: Vec::new() };
-    for (number, (field, before)) in FIELDS.into_iter().zip(all).enumerate() {
-        match mask >> number & 1 {
-            0 => values.bytes.extend_from_slice(before),
-            _ => columns.edit_field(number, before, field.width(), &mut values.bytes)?,
-        }
-        values.ends[number] = values.bytes.len();
-    }
-    Ok(values)
-}
-
-fn size(
-    columns: &mut Reader<'_>,
-    len: u64,
-    matched: Option<BasisRecord<'_>>,
-) -> Result<Vec<u8>, HeaderDeltaError> {
-    match (columns.number(Column::Size)?, matched) {
-        (0, _) => {
-            let number = canonical_number(len).ok_or(HeaderDeltaError::Malformed("a size too large"))?;
-            Ok(number.to_vec())
-        }
-        (1, Some(place)) => Ok(place.view.field(Field::Size).to_vec()),
-        (2, _) => {
-            let value = columns.bytes(Column::Size)?;
-            within("bytes in a field", value.len() as u64, Field::Size.width() as u64)?;
-            Ok(value.to_vec())
-        }
-        _ => Err(HeaderDeltaError::Malformed("a size of an unknown kind")),
-    }
-}
-
-fn mtime(
-    columns: &mut Reader<'_>,
-    mtimes: &mut Mtimes,
-    reference: Option<View<'_>>,
-    ends: Option<Option<BasisRecord<'_>>>,
-) -> Result<Vec<u8>, HeaderDeltaError> {
-    const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("an mtime out of bounds");
-    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
-    let number = match columns.number(Column::Mtime)? {
-        0 => {
-            let value = reference.map_or(&b""[..], |reference| reference.field(Field::Mtime));
-            if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
-                mtimes.note(new, old);
-            }
-            return Ok(value.to_vec());
-        }
-        1 => old.and_then(|old| mtimes.became(old)).ok_or(BOUNDS)?,
-        2 => {
-            let delta = columns.signed(Column::MtimeDelta)?;
-            mtimes.latest().checked_add_signed(delta).ok_or(BOUNDS)?
-        }
-        3 => {
-            let value = columns.bytes(Column::MtimeDelta)?;
-            within("bytes in a field", value.len() as u64, Field::Mtime.width() as u64)?;
-            return Ok(value.to_vec());
-        }
-        code => usize::try_from(code - 4).ok().and_then(|rank| mtimes.recent(rank)).ok_or(BOUNDS)?,
-    };
-    if ends.is_some() {
-        mtimes.note(number, old);
-    }
-    Ok(canonical_number(number).ok_or(BOUNDS)?.to_vec())
-}
-
-/// The most bytes of a body: a scanner takes no longer one for part of a header.
-const BODY_MAX: usize = VERBATIM_MAX as usize;
-
-fn body(
-    columns: &mut Reader<'_>,
-    told: &mut Told,
-    reference: Option<View<'_>>,
-) -> Result<Vec<u8>, HeaderDeltaError> {
-    let before = reference.map_or(&b""[..], |reference| reference.body());
-    match columns.number(Column::Body)? {
-        0 => Ok(before.to_vec()),
-        1 => {
-            let mut body = Vec::new();
-            columns.edit(Column::BodyBytes, before, BODY_MAX, &mut body)?;
-            for (key, value) in records(&body).unwrap_or_default() {
-                told.note_time(key, value);
-            }
-            Ok(body)
-        }
-        2 => {
-            let lines = records(before)
-                .ok_or(HeaderDeltaError::Malformed("pax records where the entry before has none"))?;
-            let mut body = Vec::new();
-            for (key, before) in lines {
-                let value = pax_record(columns, &told.times, key, before)?;
-                told.note_time(key, &value);
-                body.extend(pax::record((key, &value)));
-                within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
-            }
-            Ok(body)
-        }
-        _ => Err(HeaderDeltaError::Malformed("a body of an unknown kind")),
-    }
-}
-
-fn pax_record(
-    columns: &mut Reader<'_>,
-    times: &HashMap<Vec<u8>, Vec<u8>>,
-    key: &[u8],
-    before: &[u8],
-) -> Result<Vec<u8>, HeaderDeltaError> {
-    let last =
-        || times.get(key).ok_or(HeaderDeltaError::Malformed("a time as a difference without one before"));
-    match columns.number(Column::PaxCode)? {
-        0 => Ok(before.to_vec()),
-        1 => last().cloned(),
-        2 => {
-            let (seconds, _) = time(last()?)
-                .ok_or(HeaderDeltaError::Malformed("a time in another form than seconds and fraction"))?;
-            let delta = columns.signed(Column::PaxSeconds)?;
-            let seconds =
-                seconds.checked_add(delta).ok_or(HeaderDeltaError::Malformed("a time out of bounds"))?;
-            let mut value = seconds.to_string().into_bytes();
-            let fraction = columns.bytes(Column::PaxFraction)?;
-            within("bytes in a row", fraction.len() as u64, VERBATIM_MAX)?;
-            value.extend_from_slice(fraction);
-            Ok(value)
-        }
-        3 => {
-            let mut value = Vec::new();
-            columns.edit(Column::PaxBytes, before, BODY_MAX, &mut value)?;
-            Ok(value)
-        }
-        _ => Err(HeaderDeltaError::Malformed("a pax record of an unknown kind")),
-    }
 }

@@ -1,16 +1,20 @@
 //! Encodes layers as columns.
 
+mod header;
+
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::basis::{Basis, BasisRecord, Matched};
+use super::columns::{Column, Writer, put, zigzag};
 use super::index::{Index, Paths};
-use super::reference::{Basis, BasisRecord, Headers, Matched, Mtimes, Shape, Told, time};
-use super::stream::{Column, Writer, put, put_text, zigzag};
-use super::{Literal, Mode, Used};
+use super::origin::{Literal, Mode, Used};
+use super::prediction::{Headers, Shape, Told};
 use crate::ContentId;
-use crate::layer_index::{
-    Content, FIELDS, Field, Group, LayerIndex, RecordKind, View, canonical_number, canonical_value, records,
-};
+use crate::layer_index::cursor::Group;
+use crate::layer_index::fields::{Field, canonical_number};
+use crate::layer_index::records::{RecordKind, View};
+use crate::layer_index::{Content, LayerIndex};
 use crate::names::hash;
 
 /// Tells layers, one after the other.
@@ -217,10 +221,10 @@ impl LayerEncoder<'_, '_, '_> {
             RecordKind::Raw => self.out.bytes(Column::Raw, view.body()),
             RecordKind::Header(_) => {
                 let reference = matched.map(|place| place.view).or(self.headers.get(of, position));
-                fields(&mut self.out, view, reference);
-                body(&mut self.out, &mut self.told, view, reference);
+                header::fields(&mut self.out, view, reference);
+                header::body(&mut self.out, &mut self.told, view, reference);
                 let ends = (position + 1 == of).then_some(matched);
-                mtime(&mut self.out, &mut self.told.mtimes, view, reference, ends);
+                header::mtime(&mut self.out, &mut self.told.mtimes, view, reference, ends);
                 self.headers.note((of, position), view.record.kind, view.fields(), view.body());
             }
         }
@@ -346,101 +350,4 @@ impl LayerEncoder<'_, '_, '_> {
             last.insert((all.len() - 1, &key(content)), true, key_of);
         }
     }
-}
-
-fn fields(out: &mut Writer<'_>, view: &View<'_>, reference: Option<View<'_>>) {
-    let mut mask: u64 = 0;
-    let before = reference.map_or([&b""[..]; 16], |before| before.values());
-    for ((number, field), (value, before)) in
-        FIELDS.into_iter().enumerate().zip(view.values().into_iter().zip(before))
-    {
-        if !matches!(field, Field::Size | Field::Mtime) && value != before {
-            mask |= 1 << number;
-            front_code(value, before, out.field(number));
-        }
-    }
-    out.number(Column::Mask, mask);
-}
-
-fn mtime(
-    out: &mut Writer<'_>,
-    mtimes: &mut Mtimes,
-    view: &View<'_>,
-    reference: Option<View<'_>>,
-    ends: Option<Option<BasisRecord<'_>>>,
-) {
-    let value = view.field(Field::Mtime);
-    let before = reference.map_or(&b""[..], |before| before.field(Field::Mtime));
-    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
-    let code = match canonical_value(value) {
-        _ if value == before => 0,
-        Some(new) if old.and_then(|old| mtimes.became(old)) == Some(new) => 1,
-        Some(new) => match mtimes.rank(new) {
-            Some(rank) => 4 + rank as u64,
-            None => {
-                out.signed(Column::MtimeDelta, new as i64 - mtimes.latest() as i64);
-                2
-            }
-        },
-        None => {
-            out.bytes(Column::MtimeDelta, value);
-            3
-        }
-    };
-    out.number(Column::Mtime, code);
-    if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
-        mtimes.note(new, old);
-    }
-}
-
-fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, reference: Option<View<'_>>) {
-    let body = view.body();
-    let before = reference.map_or(&b""[..], |before| before.body());
-    if body == before {
-        out.number(Column::Body, 0);
-        return;
-    }
-    match (records(body), records(before)) {
-        (Some(lines), Some(old)) if lines.iter().map(|line| line.0).eq(old.iter().map(|line| line.0)) => {
-            out.number(Column::Body, 2);
-            for ((key, value), (_, before)) in lines.into_iter().zip(old) {
-                pax_record(out, told, (key, value), before);
-            }
-        }
-        _ => {
-            out.number(Column::Body, 1);
-            front_code(body, before, out.column(Column::BodyBytes));
-            // Times that are told so are known for those that follow.
-            for (key, value) in records(body).unwrap_or_default() {
-                told.note_time(key, value);
-            }
-        }
-    }
-}
-
-fn pax_record(out: &mut Writer<'_>, told: &mut Told, (key, value): (&[u8], &[u8]), before: &[u8]) {
-    let last = told.times.get(key);
-    let code = match (time(value), last.and_then(|last| time(last))) {
-        _ if value == before => 0,
-        (Some(_), Some(_)) if last.is_some_and(|last| last == value) => 1,
-        (Some((seconds, fraction)), Some((last, _))) => {
-            out.signed(Column::PaxSeconds, seconds - last);
-            out.bytes(Column::PaxFraction, fraction);
-            2
-        }
-        _ => {
-            front_code(value, before, out.column(Column::PaxBytes));
-            3
-        }
-    };
-    out.number(Column::PaxCode, code);
-    told.note_time(key, value);
-}
-
-/// Encodes a value as a cut from the end of the one before and a suffix: among files of like names this
-/// repeats, whatever the length of their folder's name is.
-fn front_code(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
-    let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();
-    put((before.len() - same) as u64, out);
-    put_text(&value[same..], out);
 }

@@ -3,7 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use super::reference::Basis;
+use super::basis::Basis;
 use crate::ContentId;
 use crate::names::hash;
 

@@ -3,9 +3,11 @@
 use dsync_core::Digest;
 use dsync_core::ustar::padding;
 
+use super::contents::Contents;
+use super::fields::Fields;
+use super::index::LayerIndex;
 use super::packed::Packer;
 use super::records::{RecordKind, Records};
-use super::{Contents, Fields, LayerIndex};
 use crate::ContentId;
 
 /// Puts a listing together. Where each content lies follows from what comes before it.

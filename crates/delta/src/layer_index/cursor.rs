@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::LayerIndex;
-use super::packed::Block;
+use super::contents::Contents;
+use super::packed::{Block, Packed};
 use super::records::View;
 
 /// Reads groups of a listing; the next one, or one nearby, costs least.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
-    listing: &'a LayerIndex,
+    packed: &'a Packed,
+    contents: &'a Contents,
     /// The number of the block that was unpacked last, and the block.
     block: Option<(usize, Rc<Block>)>,
 }
@@ -25,8 +26,8 @@ pub(crate) struct Group {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(listing: &'a LayerIndex) -> Self {
-        Cursor { listing, block: None }
+    pub(super) fn new(packed: &'a Packed, contents: &'a Contents) -> Self {
+        Cursor { packed, contents, block: None }
     }
 
     /// The group with this number.
@@ -36,14 +37,14 @@ impl<'a> Cursor<'a> {
         {
             return Some(Group { block: Rc::clone(block), group });
         }
-        let block = self.unpack(self.listing.packed.block_of(number)?);
+        let block = self.unpack(self.packed.block_of(number)?);
         let group = number - block.first;
         (group < block.len()).then_some(Group { block, group })
     }
 
     /// The group with a content.
     pub(crate) fn group_of(&mut self, content: usize) -> Option<Group> {
-        let number = self.listing.packed.block_with(content)?;
+        let number = self.packed.block_with(content)?;
         let block = match &self.block {
             Some((at, block)) if *at == number => Rc::clone(block),
             _ => self.unpack(number),
@@ -54,7 +55,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn unpack(&mut self, number: usize) -> Rc<Block> {
-        let block = Rc::new(self.listing.packed.unpack(number, &self.listing.contents));
+        let block = Rc::new(self.packed.unpack(number, self.contents));
         self.block = Some((number, Rc::clone(&block)));
         block
     }

@@ -5,10 +5,13 @@ use std::ops::Range;
 
 use dsync_core::{Digest, pax};
 
-use super::{
-    Builder, CONTENT_MAX, Content, Cursor, Field, Fields, Group, LayerIndex, RecordKind, View,
-    canonical_number, records,
-};
+use super::builder::Builder;
+use super::contents::{CONTENT_MAX, Content};
+use super::cursor::{Cursor, Group};
+use super::fields::{Field, Fields, canonical_number};
+use super::index::LayerIndex;
+use super::pax_records::records;
+use super::records::{RecordKind, View};
 use crate::ContentId;
 
 /// The mtime in place of any other.
@@ -127,7 +130,7 @@ impl Selection {
         self.0.memory()
     }
 
-    /// A listing of them all. It is of no layer, so its digest is all zeros, and where contents lie means nothing.
+    /// A listing of them all. It is of no layer, so its diff id is all zeros, and where contents lie means nothing.
     pub fn finish(self) -> LayerIndex {
         let (mut listing, len) = self.0.finish(Digest::from_bytes([0; 32]), 0);
         listing.len = len.unwrap_or(0);

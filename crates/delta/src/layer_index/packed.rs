@@ -3,8 +3,9 @@
 //! Groups are packed in independent blocks, each value as a difference from the same field of the header before.
 //! Reading a group unpacks its block.
 
+use super::contents::Contents;
+use super::fields::{FIELDS, Field, Fields, canonical_number};
 use super::records::{Record, RecordKind, Records, View};
-use super::{Contents, FIELDS, Field, Fields, canonical_number};
 use dsync_core::varint;
 
 /// The most groups of a block, and the bytes of records from which on it takes no more.

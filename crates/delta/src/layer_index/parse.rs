@@ -1,10 +1,13 @@
 //! Parses verbatim bytes into records. The parser decides less than the scanner and need not agree with it: bytes that
 //! it does not understand are raw records.
 
+use dsync_core::Digest;
 use dsync_core::ustar::{BLOCK, octal, padding};
-use dsync_core::{Digest, pax};
 
-use super::{Builder, Field, Fields, LayerIndex, RecordKind};
+use super::builder::Builder;
+use super::fields::{Field, Fields};
+use super::index::LayerIndex;
+use super::records::RecordKind;
 use crate::ContentId;
 
 /// The longest body that is taken with its header.
@@ -97,23 +100,4 @@ impl Parser {
         }
         rest
     }
-}
-
-/// Pax records as keys and values; `None` unless all of the body is records in the form in which they are written here.
-pub(crate) fn records(mut body: &[u8]) -> Option<Vec<pax::Record<'_>>> {
-    let mut records = Vec::new();
-    while !body.is_empty() {
-        let before = body;
-        let record = pax::take(&mut body)?;
-        if !before.starts_with(&pax::record(record)) {
-            return None;
-        }
-        records.push(record);
-    }
-    Some(records)
-}
-
-/// The value of the last record with this key.
-pub(super) fn pax_value<'a>(body: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    records(body)?.into_iter().rev().find(|(other, _)| *other == key).map(|(_, value)| value)
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use dsync_core::ustar::{BLOCK, padding};
 
-use super::{Field, Fields, parse};
+use super::fields::{Field, Fields};
+use super::pax_records;
 
 /// The most records of a group, and the bytes from which on a group takes no more: an entry has at most a pax header
 /// and two long names before it, and nothing in a tar may grow without limit.
@@ -156,7 +157,7 @@ impl<'a> View<'a> {
     /// The path that it says, of an extension header for what follows; empty where it says none.
     pub(super) fn path(&self) -> Option<Cow<'a, [u8]>> {
         match self.flag() {
-            b'x' => Some(parse::pax_value(self.body(), b"path")?.into()),
+            b'x' => Some(pax_records::value(self.body(), b"path")?.into()),
             b'L' => Some(self.body().strip_suffix(b"\0").unwrap_or(self.body()).into()),
             _ => None,
         }

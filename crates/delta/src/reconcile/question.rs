@@ -1,7 +1,9 @@
 //! Encodes the questions of a reconciliation.
 
-use super::{ITEMS_MAX, Item, ReconcileError, Width};
 use dsync_core::varint;
+
+use super::error::ReconcileError;
+use super::item::{ITEMS_MAX, Item, Width};
 
 /// Nothing of [`ITEMS_MAX`] items has more levels.
 const LEVELS: usize = 24;

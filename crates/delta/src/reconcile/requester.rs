@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::error::ReconcileError;
+use super::item::{ITEMS_MAX, Item, Width, append};
 use super::question::{add, begin};
-use super::{Item, ReconcileError, Tree, Width, append};
+use super::tree::Tree;
 use crate::Wanted;
 
 /// Questions begin at the lowest level with at most this many nodes: one level higher would cost a round trip
@@ -50,9 +52,9 @@ fn range((start, end): Items) -> Range<usize> {
 }
 
 impl<'a> Requester<'a> {
-    /// Will ask about these items: at most [`ITEMS_MAX`](super::ITEMS_MAX), what is beyond counts as not known.
+    /// Will ask about these items: at most [`ITEMS_MAX`], what is beyond counts as not known.
     pub fn new(items: &'a [Item]) -> Self {
-        let tree = Tree::of(&items[..items.len().min(super::ITEMS_MAX)]);
+        let tree = Tree::of(&items[..items.len().min(ITEMS_MAX)]);
         let level = (0..tree.height()).find(|level| tree.width(*level) <= FIRST_MAX).unwrap_or(0);
         Self::with(tree, level, Width::Wide)
     }
@@ -60,7 +62,7 @@ impl<'a> Requester<'a> {
     /// As [`Requester::new`], for items that are mostly not there, or in another order: begins with the groups of
     /// items, whatever their number, and asks by narrow hashes, so that what is found has to be checked.
     pub fn low(items: &'a [Item]) -> Self {
-        Self::with(Tree::of(&items[..items.len().min(super::ITEMS_MAX)]), 1, Width::Narrow)
+        Self::with(Tree::of(&items[..items.len().min(ITEMS_MAX)]), 1, Width::Narrow)
     }
 
     fn with(tree: Tree<'a>, level: usize, width: Width) -> Self {

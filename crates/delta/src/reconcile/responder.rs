@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::error::ReconcileError;
+use super::item::{ITEMS_MAX, Item, Width};
 use super::question::{Question, short};
-use super::{ITEMS_MAX, Item, ReconcileError, Tree, Width};
+use super::tree::Tree;
 use crate::Wanted;
 
 /// Items of the new list that are here.

@@ -7,7 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::item::Width;
 use super::question::{add, begin};
+use super::tree::Tree;
 use super::*;
 
 /// Items that are as random as hashes are, the same for the same number.

@@ -7,8 +7,8 @@
 use dsync_core::pax;
 use dsync_core::ustar::{BLOCK, padding};
 
+use super::bounds::{CONTENT_MIN, VERBATIM_MAX};
 use super::header::{self, Block, Header, HeaderKind};
-use super::{CONTENT_MIN, VERBATIM_MAX};
 
 /// The length of what is no tar: as far as it goes.
 const ENDLESS: u64 = u64::MAX;

@@ -1,12 +1,14 @@
 //! Decodes symbols to bytes.
 
-use super::super::BatchError;
-use super::super::range::Decoder;
 use super::literal::Around;
-use super::{ItemPositions, Models, Symbol};
+use super::model::Models;
+use super::position::ItemPositions;
+use super::symbol::Symbol;
+use crate::batch::error::{BatchError, room};
+use crate::batch::range::Decoder;
 
 /// Unpacks exactly `len` bytes.
-pub(in super::super) fn unpack(
+pub(in crate::batch) fn unpack(
     old: &[u8],
     lens: &[u64],
     len: usize,
@@ -15,7 +17,7 @@ pub(in super::super) fn unpack(
     let mut coder = Decoder::new(packed);
     let mut models = Models::new();
     let mut places = ItemPositions::new(lens);
-    let mut new = super::super::room(len)?;
+    let mut new = room(len)?;
     // The byte at this distance, less one; zero before the first byte.
     let byte_at = |new: &[u8], back: u32| match new.len().checked_sub(back as usize + 1) {
         Some(at) => new[at],

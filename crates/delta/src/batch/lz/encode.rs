@@ -1,10 +1,12 @@
 //! Chooses symbols by cost: an optimal parser over the current models (after that of LZMA SDK; Igor Pavlov).
 
-use super::super::range::Encoder;
 use super::finder::{Finder, Found, common};
 use super::literal::Around;
+use super::model::{Models, SHORTEST};
+use super::position::{ItemPositions, PLACES};
 use super::price::Prices;
-use super::{ItemPositions, Models, SHORTEST, State, Symbol, remember};
+use super::symbol::{State, Symbol, remember};
+use crate::batch::range::Encoder;
 
 /// A stretch ends after this many bytes at the latest.
 const STRETCH: usize = 4096;
@@ -16,7 +18,7 @@ const NICE: usize = 128;
 const DEPTH: usize = 64;
 
 /// Packs `bytes` from `begin` on, which are items as long as `lens` say, given those before.
-pub(in super::super) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<u8>) -> Vec<u8> {
+pub(in crate::batch) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<u8>) -> Vec<u8> {
     let mut parser = Parser::new(bytes, begin);
     let mut coder = Encoder::new(out);
     let mut models = Models::new();
@@ -253,7 +255,7 @@ impl<'a> Parser<'a> {
         if more < SHORTEST {
             return;
         }
-        let place = |more| (place + len + more) % super::PLACES;
+        let place = |more| (place + len + more) % PLACES;
         let around = around(self.bytes, at, after.backs[0], !after.state.is_after_literal(), place(0));
         let price = price
             + scale.literal(after.state, around, *byte)

@@ -1,8 +1,8 @@
 //! Codes literals with mixed contexts.
 
-use super::super::mix::{Logits, Mixer};
-use super::super::range::{Bit, Coder};
-use super::PLACES;
+use super::position::PLACES;
+use crate::batch::mix::{Logits, Mixer};
+use crate::batch::range::{Bit, Coder};
 
 /// Predictions that are mixed.
 const INPUTS: usize = 3;

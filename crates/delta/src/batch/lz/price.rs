@@ -1,8 +1,10 @@
 //! Prices of symbols under the current models.
 
-use super::super::range::{Bit, PRECISION};
 use super::literal::{Around, Literals};
-use super::{ALIGN, FAR_SLOT, LONG, Lens, Models, PLACES, SHORTEST, State, slot, slot_class};
+use super::model::{ALIGN, FAR_SLOT, LONG, Lens, Models, SHORTEST, slot, slot_class};
+use super::position::PLACES;
+use super::symbol::State;
+use crate::batch::range::{Bit, PRECISION};
 
 /// Prices of a bit are looked up by this many high bits of its probability.
 const STEPS: u32 = 9;

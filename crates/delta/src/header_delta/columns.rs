@@ -5,9 +5,10 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
-use super::HeaderDeltaError;
-use crate::layer_index::FIELDS;
 use dsync_core::varint;
+
+use super::error::HeaderDeltaError;
+use crate::layer_index::fields::FIELDS;
 
 /// A column. Those of header fields follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

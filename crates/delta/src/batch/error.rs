@@ -1,0 +1,21 @@
+//! Why a batch was not decoded.
+
+use std::io;
+
+/// Why a batch was not decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The bytes break the format, or are coded against other bytes.
+    #[error("a batch is malformed: {0}")]
+    Malformed(&'static str),
+    /// The decompressor refused them.
+    #[error("a batch cannot be decompressed")]
+    Decompress(#[source] io::Error),
+}
+
+/// An empty vector with room for so many bytes.
+pub(super) fn room(len: usize) -> Result<Vec<u8>, BatchError> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| BatchError::Malformed("too long"))?;
+    Ok(bytes)
+}

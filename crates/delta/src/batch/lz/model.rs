@@ -1,0 +1,149 @@
+//! The models of symbols, for both directions.
+
+use super::literal::Literals;
+use super::position::PLACES;
+use super::symbol::{State, Symbol, remember};
+use crate::batch::range::{Bit, Coder};
+
+/// The shortest match with a new distance.
+pub(super) const SHORTEST: usize = 2;
+/// Lengths from here on are coded by their logarithm.
+pub(super) const LONG: usize = SHORTEST + 16 + 255;
+/// Distances are coded as a slot, its logarithm and next bit, and what is left of it. From this slot on the
+/// low bits of what is left have a tree of their own and the others are plain.
+pub(super) const FAR_SLOT: u32 = 14;
+pub(super) const ALIGN: u32 = 4;
+
+/// Lengths of matches.
+pub(super) struct Lens {
+    pub(super) choice: [Bit; 2],
+    pub(super) low: [[Bit; 8]; PLACES],
+    pub(super) mid: [[Bit; 8]; PLACES],
+    pub(super) high: [Bit; 256],
+    pub(super) log: [Bit; 32],
+}
+
+impl Lens {
+    pub(super) const NEW: Self = Self {
+        choice: [Bit::NEW; 2],
+        low: [[Bit::NEW; 8]; PLACES],
+        mid: [[Bit::NEW; 8]; PLACES],
+        high: [Bit::NEW; 256],
+        log: [Bit::NEW; 32],
+    };
+
+    pub(super) fn code<C: Coder>(&mut self, coder: &mut C, place: usize, len: usize) -> usize {
+        let rest = len.wrapping_sub(SHORTEST);
+        if !coder.bit(&mut self.choice[0], rest >= 8) {
+            return SHORTEST + coder.tree(&mut self.low[place], 3, rest as u32) as usize;
+        }
+        if !coder.bit(&mut self.choice[1], rest >= 16) {
+            return SHORTEST + 8 + coder.tree(&mut self.mid[place], 3, rest.wrapping_sub(8) as u32) as usize;
+        }
+        let high = coder.tree(&mut self.high, 8, rest.wrapping_sub(16).min(255) as u32) as usize;
+        if high < 255 {
+            return SHORTEST + 16 + high;
+        }
+        let over = len.wrapping_sub(LONG).wrapping_add(1) as u32;
+        let bits = coder.tree(&mut self.log, 5, over.max(1).ilog2());
+        LONG - 1 + (1 << bits | coder.plain(bits, over) as usize)
+    }
+}
+
+/// All that is learnt while coding.
+pub(super) struct Models {
+    pub(super) is_match: [[Bit; PLACES]; State::COUNT],
+    pub(super) is_repeat: [Bit; State::COUNT],
+    pub(super) is_older: [[Bit; State::COUNT]; 3],
+    pub(super) is_longer: [[Bit; PLACES]; State::COUNT],
+    pub(super) match_lens: Lens,
+    pub(super) repeat_lens: Lens,
+    pub(super) slots: [[Bit; 64]; 4],
+    pub(super) near: [[Bit; 32]; FAR_SLOT as usize],
+    pub(super) align: [Bit; 1 << ALIGN],
+    pub(super) literals: Literals,
+    /// The last distances less one.
+    pub(super) backs: [u32; 4],
+    pub(super) state: State,
+}
+
+impl Models {
+    pub(super) fn new() -> Self {
+        Self {
+            is_match: [[Bit::NEW; PLACES]; State::COUNT],
+            is_repeat: [Bit::NEW; State::COUNT],
+            is_older: [[Bit::NEW; State::COUNT]; 3],
+            is_longer: [[Bit::NEW; PLACES]; State::COUNT],
+            match_lens: Lens::NEW,
+            repeat_lens: Lens::NEW,
+            slots: [[Bit::NEW; 64]; 4],
+            near: [[Bit::NEW; 32]; FAR_SLOT as usize],
+            align: [Bit::NEW; 1 << ALIGN],
+            literals: Literals::new(),
+            backs: [0; 4],
+            state: State::FIRST,
+        }
+    }
+
+    /// Codes a symbol but for a literal's byte. The last distances and the state are those after it.
+    pub(super) fn symbol<C: Coder>(&mut self, coder: &mut C, place: usize, symbol: Symbol) -> Symbol {
+        let state = self.state.index();
+        if !coder.bit(&mut self.is_match[state][place], symbol != Symbol::Literal) {
+            self.state = self.state.literal();
+            return Symbol::Literal;
+        }
+        if !coder.bit(&mut self.is_repeat[state], !matches!(symbol, Symbol::Match { .. })) {
+            let (back, len) = if let Symbol::Match { back, len } = symbol { (back, len) } else { (0, 0) };
+            let len = self.match_lens.code(coder, place, len);
+            let back = self.distance(coder, len, back);
+            self.remember(3, back);
+            self.state = self.state.matched();
+            return Symbol::Match { back, len };
+        }
+        let (which, len) = if let Symbol::Repeat { which, len } = symbol { (which, len) } else { (0, 1) };
+        let mut found = 0;
+        while found < 3 && coder.bit(&mut self.is_older[found][state], which > found) {
+            found += 1;
+        }
+        if found == 0 && !coder.bit(&mut self.is_longer[state][place], len > 1) {
+            self.state = self.state.short();
+            return Symbol::Short;
+        }
+        let len = self.repeat_lens.code(coder, place, len);
+        self.remember(found, self.backs[found]);
+        self.state = self.state.repeated();
+        Symbol::Repeat { which: found, len }
+    }
+
+    pub(super) fn remember(&mut self, which: usize, back: u32) {
+        remember(&mut self.backs, which, back);
+    }
+
+    pub(super) fn distance<C: Coder>(&mut self, coder: &mut C, len: usize, back: u32) -> u32 {
+        let slot = coder.tree(&mut self.slots[slot_class(len)], 6, slot(back));
+        if slot < 4 {
+            return slot;
+        }
+        let bits = slot / 2 - 1;
+        let base = (2 | slot & 1) << bits;
+        let rest = back.wrapping_sub(base);
+        if slot < FAR_SLOT {
+            return base | coder.reversed(&mut self.near[slot as usize], bits, rest);
+        }
+        let high = coder.plain(bits - ALIGN, rest >> ALIGN);
+        base | high << ALIGN | coder.reversed(&mut self.align, ALIGN, rest)
+    }
+}
+
+/// The logarithm of a distance, and its next bit.
+pub(super) fn slot(back: u32) -> u32 {
+    if back < 4 {
+        return back;
+    }
+    let log = back.ilog2();
+    log << 1 | back >> (log - 1) & 1
+}
+
+pub(super) fn slot_class(len: usize) -> usize {
+    len.saturating_sub(SHORTEST).min(3)
+}

@@ -1,0 +1,184 @@
+//! Decodes the fields and the body of one header.
+
+use std::collections::HashMap;
+
+use dsync_core::pax;
+
+use crate::header_delta::basis::BasisRecord;
+use crate::header_delta::columns::{Column, Reader};
+use crate::header_delta::error::{HeaderDeltaError, within};
+use crate::header_delta::prediction::{Mtimes, Told, time};
+use crate::layer_index::fields::{FIELDS, Field, Fields, canonical_number, canonical_value};
+use crate::layer_index::pax_records::records;
+use crate::layer_index::records::View;
+use crate::scan::VERBATIM_MAX;
+
+/// The values of a header's fields.
+pub(super) struct Values {
+    bytes: Vec<u8>,
+    ends: [usize; FIELDS.len()],
+    pub(super) size: Vec<u8>,
+    pub(super) mtime: Vec<u8>,
+}
+
+impl Values {
+    pub(super) fn get(&self, field: Field) -> &[u8] {
+        let number = field as usize;
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[number]]
+    }
+
+    /// The fields, and their bytes; `None` where one does not fit.
+    pub(super) fn finish(&self) -> Option<(Fields, Vec<u8>)> {
+        let values = FIELDS.map(|field| match field {
+            Field::Size => &self.size[..],
+            Field::Mtime => &self.mtime[..],
+            _ => self.get(field),
+        });
+        let mut bytes = Vec::new();
+        Some((Fields::of_values(&values, &mut bytes)?, bytes))
+    }
+}
+
+/// The values of all fields but size and mtime, which are told elsewhere.
+pub(super) fn fields(
+    columns: &mut Reader<'_>,
+    reference: Option<View<'_>>,
+) -> Result<Values, HeaderDeltaError> {
+    let mask = columns.number(Column::Mask)?;
+    if mask >> FIELDS.len() != 0 {
+        return Err(HeaderDeltaError::Malformed("a field that headers do not have"));
+    }
+    let all = reference.map_or([&b""[..]; 16], |reference| reference.values());
+    let mut values =
+        Values { bytes: Vec::with_capacity(256), ends: [0; 16], size: Vec::new(), mtime: Vec::new() };
+    for (number, (field, before)) in FIELDS.into_iter().zip(all).enumerate() {
+        match mask >> number & 1 {
+            0 => values.bytes.extend_from_slice(before),
+            _ => columns.edit_field(number, before, field.width(), &mut values.bytes)?,
+        }
+        values.ends[number] = values.bytes.len();
+    }
+    Ok(values)
+}
+
+pub(super) fn size(
+    columns: &mut Reader<'_>,
+    len: u64,
+    matched: Option<BasisRecord<'_>>,
+) -> Result<Vec<u8>, HeaderDeltaError> {
+    match (columns.number(Column::Size)?, matched) {
+        (0, _) => {
+            let number = canonical_number(len).ok_or(HeaderDeltaError::Malformed("a size too large"))?;
+            Ok(number.to_vec())
+        }
+        (1, Some(place)) => Ok(place.view.field(Field::Size).to_vec()),
+        (2, _) => {
+            let value = columns.bytes(Column::Size)?;
+            within("bytes in a field", value.len() as u64, Field::Size.width() as u64)?;
+            Ok(value.to_vec())
+        }
+        _ => Err(HeaderDeltaError::Malformed("a size of an unknown kind")),
+    }
+}
+
+pub(super) fn mtime(
+    columns: &mut Reader<'_>,
+    mtimes: &mut Mtimes,
+    reference: Option<View<'_>>,
+    ends: Option<Option<BasisRecord<'_>>>,
+) -> Result<Vec<u8>, HeaderDeltaError> {
+    const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("an mtime out of bounds");
+    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
+    let number = match columns.number(Column::Mtime)? {
+        0 => {
+            let value = reference.map_or(&b""[..], |reference| reference.field(Field::Mtime));
+            if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
+                mtimes.note(new, old);
+            }
+            return Ok(value.to_vec());
+        }
+        1 => old.and_then(|old| mtimes.became(old)).ok_or(BOUNDS)?,
+        2 => {
+            let delta = columns.signed(Column::MtimeDelta)?;
+            mtimes.latest().checked_add_signed(delta).ok_or(BOUNDS)?
+        }
+        3 => {
+            let value = columns.bytes(Column::MtimeDelta)?;
+            within("bytes in a field", value.len() as u64, Field::Mtime.width() as u64)?;
+            return Ok(value.to_vec());
+        }
+        code => usize::try_from(code - 4).ok().and_then(|rank| mtimes.recent(rank)).ok_or(BOUNDS)?,
+    };
+    if ends.is_some() {
+        mtimes.note(number, old);
+    }
+    Ok(canonical_number(number).ok_or(BOUNDS)?.to_vec())
+}
+
+/// The most bytes of a body: a scanner takes no longer one for part of a header.
+const BODY_MAX: usize = VERBATIM_MAX as usize;
+
+pub(super) fn body(
+    columns: &mut Reader<'_>,
+    told: &mut Told,
+    reference: Option<View<'_>>,
+) -> Result<Vec<u8>, HeaderDeltaError> {
+    let before = reference.map_or(&b""[..], |reference| reference.body());
+    match columns.number(Column::Body)? {
+        0 => Ok(before.to_vec()),
+        1 => {
+            let mut body = Vec::new();
+            columns.edit(Column::BodyBytes, before, BODY_MAX, &mut body)?;
+            for (key, value) in records(&body).unwrap_or_default() {
+                told.note_time(key, value);
+            }
+            Ok(body)
+        }
+        2 => {
+            let lines = records(before)
+                .ok_or(HeaderDeltaError::Malformed("pax records where the entry before has none"))?;
+            let mut body = Vec::new();
+            for (key, before) in lines {
+                let value = pax_record(columns, &told.times, key, before)?;
+                told.note_time(key, &value);
+                body.extend(pax::record((key, &value)));
+                within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
+            }
+            Ok(body)
+        }
+        _ => Err(HeaderDeltaError::Malformed("a body of an unknown kind")),
+    }
+}
+
+fn pax_record(
+    columns: &mut Reader<'_>,
+    times: &HashMap<Vec<u8>, Vec<u8>>,
+    key: &[u8],
+    before: &[u8],
+) -> Result<Vec<u8>, HeaderDeltaError> {
+    let last =
+        || times.get(key).ok_or(HeaderDeltaError::Malformed("a time as a difference without one before"));
+    match columns.number(Column::PaxCode)? {
+        0 => Ok(before.to_vec()),
+        1 => last().cloned(),
+        2 => {
+            let (seconds, _) = time(last()?)
+                .ok_or(HeaderDeltaError::Malformed("a time in another form than seconds and fraction"))?;
+            let delta = columns.signed(Column::PaxSeconds)?;
+            let seconds =
+                seconds.checked_add(delta).ok_or(HeaderDeltaError::Malformed("a time out of bounds"))?;
+            let mut value = seconds.to_string().into_bytes();
+            let fraction = columns.bytes(Column::PaxFraction)?;
+            within("bytes in a row", fraction.len() as u64, VERBATIM_MAX)?;
+            value.extend_from_slice(fraction);
+            Ok(value)
+        }
+        3 => {
+            let mut value = Vec::new();
+            columns.edit(Column::PaxBytes, before, BODY_MAX, &mut value)?;
+            Ok(value)
+        }
+        _ => Err(HeaderDeltaError::Malformed("a pax record of an unknown kind")),
+    }
+}
