@@ -1,4 +1,4 @@
-//! What an executable costs with and without a plan: `executable OLD NEW [LEVEL|max]...`.
+//! What an executable costs with and without an address map: `executable OLD NEW [LEVEL|max]...`.
 
 use std::error::Error;
 use std::fs;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_exe::Addresses;
 
-/// How long a piece of the new file is that is coded at once, in bytes; it has that much and as much again of the old one before it.
+/// Bytes of the new file that are coded at once, against half as much again of the old one.
 const PIECE: usize = 6 << 20;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -19,13 +19,15 @@ fn main() -> Result<()> {
     };
     let (old, new) = (fs::read(old)?, fs::read(new)?);
     let begun = Instant::now();
-    let plan = Addresses::of(&old).zip(Addresses::of(&new)).and_then(|(old, new)| dsync_exe::plan(old, new));
-    let planned = begun.elapsed();
+    let map = Addresses::of(&old)
+        .zip(Addresses::of(&new))
+        .and_then(|(old, new)| dsync_exe::map_addresses(old, new));
+    let mapped = begun.elapsed();
     let begun = Instant::now();
     let mut absolute = new.clone();
     dsync_exe::make_absolute(&mut absolute);
-    let (aligned, told) = match &plan {
-        Some(plan) => (dsync_exe::align(&old, plan), plan.encode()),
+    let (aligned, encoded) = match &map {
+        Some(map) => (dsync_exe::align(&old, map), map.encode()),
         None => {
             let mut old = old.clone();
             dsync_exe::make_absolute(&mut old);
@@ -33,10 +35,10 @@ fn main() -> Result<()> {
         }
     };
     println!(
-        "{} by {}: plan {} bytes, {planned:.1?}, align {:.1?}",
+        "{} by {}: map {} bytes, {mapped:.1?}, align {:.1?}",
         new.len(),
         old.len(),
-        told.len(),
+        encoded.len(),
         begun.elapsed()
     );
     for effort in efforts {
@@ -47,10 +49,10 @@ fn main() -> Result<()> {
         let without = cost(&old, &new, effort)?;
         let (alone, alone_absolute) = (cost(&[], &new, effort)?, cost(&[], &absolute, effort)?);
         println!("{effort:?}: {alone} by itself, {alone_absolute} with addresses");
-        let (with, plan) = (cost(&aligned, &absolute, effort)?, cost(&[], &told, effort)?);
-        let all = with + plan;
+        let (with, map) = (cost(&aligned, &absolute, effort)?, cost(&[], &encoded, effort)?);
+        let all = with + map;
         let saved = 100.0 * (1.0 - all as f64 / without as f64);
-        println!("{effort:?}: {without} without, {all} with ({plan} for the plan), {saved:.1} % less");
+        println!("{effort:?}: {without} without, {all} with ({map} for the map), {saved:.1} % less");
     }
     Ok(())
 }

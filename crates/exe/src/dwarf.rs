@@ -1,21 +1,21 @@
-//! Debug information (DWARF 2 to 5, of 32 bits): entries that tell places in other sections, and addresses of code.
+//! Finds references in debug information (DWARF 2 to 5, 32-bit): offsets in other sections, and addresses of code.
 //!
-//! Abbreviations give the attributes of an entry and their forms; nothing else of its meaning is needed here.
+//! Only the attributes of entries and their forms are read, not what they mean.
 
 use std::collections::HashMap;
 
 use dsync_core::varint;
 
-use crate::fields::{Fields, Form};
+use crate::context::{self, BY_TARGET, mix};
 use crate::image::{Section, read};
-use crate::token::{self, BY_TARGET, mix};
+use crate::references::{Address, Form, References};
 
-/// Abbreviations that are read, at most so many times the bytes of their section: units may share them.
+/// Limit on the bytes of abbreviations that are read, as a multiple of their section: units may share them.
 const SHARED: usize = 4;
-/// Attributes for each byte of entries that are looked at; some have no bytes.
+/// Limit on the attributes that are read, for each byte of the section: some attributes have no bytes.
 const STEPS: usize = 4;
 
-/// Attributes that tell a place in a section that is not that of lists of locations.
+/// Attributes whose offsets are in another section than that of location lists.
 const LINES: u64 = 0x10;
 const RANGES: u64 = 0x55;
 const BASES: std::ops::RangeInclusive<u64> = 0x72..=0x74;
@@ -79,7 +79,7 @@ fn abbreviations(cursor: &mut Cursor<'_>) -> Option<Abbreviations> {
     }
 }
 
-/// The sections that entries tell places in.
+/// The sections that entries refer to.
 struct Targets<'a> {
     strings: Option<&'a Section<'a>>,
     line_strings: Option<&'a Section<'a>>,
@@ -89,11 +89,11 @@ struct Targets<'a> {
 }
 
 /// The entries of all units.
-pub(crate) fn entries(fields: &mut Fields<'_>, section: &Section<'_>) {
-    let image = fields.image;
+pub(crate) fn entries(references: &mut References<'_>, section: &Section<'_>) {
+    let image = references.image;
     let Some(abbreviated) = image.named(b".debug_abbrev") else { return };
     let named = |name: &[u8]| image.named(name);
-    let places = Targets {
+    let targets = Targets {
         strings: named(b".debug_str"),
         line_strings: named(b".debug_line_str"),
         lines: named(b".debug_line"),
@@ -122,15 +122,15 @@ pub(crate) fn entries(fields: &mut Fields<'_>, section: &Section<'_>) {
             read.as_ref()
         });
         if let Some(table) = table {
-            // As far as it is understood.
-            let place = (section, section.addr_of(begin));
-            unit(fields, &mut cursor, place, table, &places, &mut steps).unwrap_or_default();
+            // What comes before the first unknown form is kept.
+            unit(references, &mut cursor, (section, section.addr_of(begin)), table, &targets, &mut steps)
+                .unwrap_or_default();
         }
         begin = end;
     }
 }
 
-/// Reads the header of a unit; where its abbreviations are.
+/// Reads the header of a unit. Returns the offset of its abbreviations.
 fn header(cursor: &mut Cursor<'_>) -> Option<u64> {
     match cursor.fixed::<2>()? {
         2..=4 => {
@@ -154,14 +154,14 @@ fn header(cursor: &mut Cursor<'_>) -> Option<u64> {
 }
 
 fn unit(
-    fields: &mut Fields<'_>,
+    references: &mut References<'_>,
     cursor: &mut Cursor<'_>,
     (section, begin): (&Section<'_>, u32),
     table: &Abbreviations,
-    places: &Targets<'_>,
+    targets: &Targets<'_>,
     steps: &mut usize,
 ) -> Option<()> {
-    let mapped = fields.image.mapped.clone();
+    let mapped = references.image.mapped.clone();
     while cursor.at < cursor.bytes.len() {
         let code = cursor.leb()?;
         if code == 0 {
@@ -170,49 +170,59 @@ fn unit(
         for &(attribute, form) in table.get(usize::try_from(code - 1).ok()?)? {
             *steps = steps.checked_sub(1)?;
             let at = cursor.at;
-            let hash = mix(attribute as u32, form as u32) | token::BY_HASH;
-            let mut place = |section: Option<&Section<'_>>, distance: u64, token: u32| {
+            let hash = mix(attribute as u32, form as u32) | context::BY_HASH;
+            let mut add_offset = |section: Option<&Section<'_>>, distance: u64, context: u32| {
                 let Some(section) = section.filter(|section| distance < section.range.len() as u64) else {
                     return;
                 };
                 let target = section.addr + distance as u32;
-                fields.add_data(at, Form::Distance, (target, section.addr), || token);
+                references.add_data(at, Form::Distance, Address::relative(target, section.addr), || context);
             };
             match form {
                 // addr
                 0x01 => {
                     let addr = u32::try_from(cursor.fixed::<8>()?).ok();
                     if let Some(addr) = addr.filter(|addr| mapped.contains(addr)) {
-                        fields.add_data(at, Form::Long, (addr, addr), || BY_TARGET);
+                        references.add_data(at, Form::Long, Address::absolute(addr), || BY_TARGET);
                     }
                 }
                 // strp, line_strp
                 0x0e | 0x1f => {
-                    let section = if form == 0x0e { places.strings } else { places.line_strings };
+                    let section = if form == 0x0e { targets.strings } else { targets.line_strings };
                     let distance = cursor.fixed::<4>()?;
                     if let Some(section) = section.filter(|section| distance < section.range.len() as u64) {
-                        let name =
-                            &fields.image.bytes[section.range.start + distance as usize..section.range.end];
+                        let name = &references.image.bytes
+                            [section.range.start + distance as usize..section.range.end];
                         let target = section.addr + distance as u32;
-                        fields.add_data(at, Form::Distance, (target, section.addr), || token::of_name(name));
+                        references.add_data(
+                            at,
+                            Form::Distance,
+                            Address::relative(target, section.addr),
+                            || context::of_name(name),
+                        );
                     }
                 }
                 // ref_addr
-                0x10 => place(Some(section), cursor.fixed::<4>()?, hash),
+                0x10 => add_offset(Some(section), cursor.fixed::<4>()?, hash),
                 // ref4
                 0x13 => {
                     let distance = cursor.fixed::<4>()? as u32;
-                    fields.add_data(at, Form::Distance, (begin.wrapping_add(distance), begin), || hash);
+                    references.add_data(
+                        at,
+                        Form::Distance,
+                        Address::relative(begin.wrapping_add(distance), begin),
+                        || hash,
+                    );
                 }
                 // sec_offset
                 0x17 => {
                     let section = match attribute {
-                        LINES => places.lines,
-                        RANGES => places.ranges,
+                        LINES => targets.lines,
+                        RANGES => targets.ranges,
                         attribute if BASES.contains(&attribute) => None,
-                        _ => places.locations,
+                        _ => targets.locations,
                     };
-                    place(section, cursor.fixed::<4>()?, hash);
+                    add_offset(section, cursor.fixed::<4>()?, hash);
                 }
                 // exprloc
                 0x18 => {
@@ -223,7 +233,7 @@ fn unit(
                     if let (9, Some(3), Some(addr)) = (len, read::<1>(cursor.bytes, at), addr)
                         && mapped.contains(&addr)
                     {
-                        fields.add_data(at + 1, Form::Long, (addr, addr), || BY_TARGET);
+                        references.add_data(at + 1, Form::Long, Address::absolute(addr), || BY_TARGET);
                     }
                 }
                 0x19 | 0x21 => {}
@@ -258,34 +268,34 @@ fn unit(
     Some(())
 }
 
-/// Lists of locations (DWARF up to 4): two addresses of code, the length of what follows, and that.
-pub(crate) fn locations(fields: &mut Fields<'_>, section: &Section<'_>) {
+/// Location lists (DWARF up to 4): two addresses of code, and an expression after its length.
+pub(crate) fn locations(references: &mut References<'_>, section: &Section<'_>) {
     let mut at = section.range.start;
     while at + 16 <= section.range.end {
-        let (from, to) = (long(fields, at), long(fields, at + 8));
+        let (from, to) = (long(references, at), long(references, at + 8));
         at += 16;
         if (from, to) != (0, 0) && from != u64::MAX {
-            at += 2 + read::<2>(fields.image.bytes, at).unwrap_or_default() as usize;
+            at += 2 + read::<2>(references.image.bytes, at).unwrap_or_default() as usize;
         }
     }
 }
 
 /// Words of eight bytes, of which some are addresses of code.
-pub(crate) fn words(fields: &mut Fields<'_>, section: &Section<'_>) {
+pub(crate) fn words(references: &mut References<'_>, section: &Section<'_>) {
     let mut at = section.range.start;
     while at + 8 <= section.range.end {
-        long(fields, at);
+        long(references, at);
         at += 8;
     }
 }
 
-/// Programs that make lines; an address is told by an opcode of three bytes.
-pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) {
-    let bytes = fields.image.bytes;
+/// Line number programs: an address follows `DW_LNE_set_address`, an opcode of three bytes.
+pub(crate) fn lines(references: &mut References<'_>, section: &Section<'_>) {
+    let bytes = references.image.bytes;
     let mut at = section.range.start;
     while at + 11 <= section.range.end {
         if bytes[at..].starts_with(&[0, 9, 2]) {
-            long(fields, at + 3);
+            long(references, at + 3);
             at += 11;
         } else {
             at += 1;
@@ -293,11 +303,11 @@ pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) {
     }
 }
 
-/// Adds eight bytes if they are an address; what they are.
-fn long(fields: &mut Fields<'_>, at: usize) -> u64 {
-    let value = read::<8>(fields.image.bytes, at).unwrap_or_default();
-    if let Some(addr) = u32::try_from(value).ok().filter(|addr| fields.image.mapped.contains(addr)) {
-        fields.add_plain(at, Form::Long, (addr, addr));
+/// Adds eight bytes as a reference if they are an address. Returns their value.
+fn long(references: &mut References<'_>, at: usize) -> u64 {
+    let value = read::<8>(references.image.bytes, at).unwrap_or_default();
+    if let Some(addr) = u32::try_from(value).ok().filter(|addr| references.image.mapped.contains(addr)) {
+        references.add_plain(at, Form::Long, Address::absolute(addr));
     }
     value
 }
@@ -325,7 +335,7 @@ mod tests {
         &[1, 0x11, 1, 3, 0x0e, 0x11, 1, 0x10, 0x17, 0, 0, 2, 0x2e, 0, 0x3a, 5, 0x49, 0x13, 0, 0, 0];
 
     #[test]
-    fn entries_tell_strings_code_lines_and_each_other() {
+    fn entries_refer_to_strings_code_lines_and_each_other() {
         let file = elf(&[
             (".debug_abbrev", None, ABBREVIATIONS),
             (".debug_info", None, &unit()),
@@ -344,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_left_alone() {
+    fn a_truncated_unit_is_left_alone() {
         let whole = unit();
         for end in 0..whole.len() {
             let mut cut = whole[..end].to_vec();

@@ -1,13 +1,13 @@
 //! Parses an ELF file as far as needed: its machine, its sections, and the bytes at an address.
 //!
-//! Only 64-bit little-endian programs and libraries for x86-64 and aarch64. Whatever is odd in a file makes that part of it
-//! unknown, never an error.
+//! Only 64-bit little-endian programs and libraries for x86-64 and aarch64 (System V ABI, "Object Files"). A malformed
+//! section is left out; it is never an error.
 
 use std::ops::Range;
 
-/// Addresses of a program are below this; what has none is given one from here on, by its place in the file.
+/// Addresses of a program are below this; a section without one is given one from here on, by its offset in the file.
 pub(crate) const UNMAPPED: u32 = 0x8000_0000;
-/// Longer files are not looked at.
+/// Longer files are not parsed, in bytes.
 pub(crate) const LONGEST: usize = 128 << 20;
 
 pub(crate) const SHT_NOBITS: u32 = 8;
@@ -20,26 +20,26 @@ pub enum Machine {
     /// x86-64.
     X86,
     /// aarch64.
-    Arm,
+    Aarch64,
 }
 
 /// The machine that the header of a file names.
 pub(crate) fn machine(header: &[u8]) -> Option<Machine> {
     match read::<2>(header, 18)? {
         62 => Some(Machine::X86),
-        183 => Some(Machine::Arm),
+        183 => Some(Machine::Aarch64),
         _ => None,
     }
 }
 
-/// A stretch of the file.
+/// A section of the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Section<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) kind: u32,
-    /// Where it lies in the file.
+    /// Its bytes in the file.
     pub(crate) range: Range<usize>,
-    /// Of its first byte.
+    /// The address of its first byte.
     pub(crate) addr: u32,
     pub(crate) is_code: bool,
     pub(crate) is_mapped: bool,
@@ -48,7 +48,7 @@ pub(crate) struct Section<'a> {
 impl Section<'_> {
     /// The address of a byte of the file that is in it.
     pub(crate) fn addr_of(&self, at: usize) -> u32 {
-        // A file is shorter than the addresses that are left above each section.
+        // No overflow: a mapped section ends below UNMAPPED, and files are at most LONGEST.
         self.addr + (at - self.range.start) as u32
     }
 }
@@ -63,26 +63,26 @@ pub(crate) struct Image<'a> {
     /// In the order of the file; none overlaps another.
     pub(crate) sections: Vec<Section<'a>>,
     /// Those with addresses, by them: the first address, and which section.
-    places: Vec<(u32, usize)>,
+    addresses: Vec<(u32, usize)>,
     /// From the lowest address to the highest.
     pub(crate) mapped: Range<u32>,
 }
 
-/// A number of the file.
+/// A little-endian number of `N` bytes.
 pub(crate) fn read<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     let mut number = [0; 8];
     number[..N].copy_from_slice(bytes.get(at..at.checked_add(N)?)?);
     Some(u64::from_le_bytes(number))
 }
 
-/// True if a file begins like one that is understood.
+/// True if a file begins as a 64-bit little-endian program or library for a known machine.
 pub(crate) fn may_be(begin: &[u8]) -> bool {
     let is = |at: usize, values: &[u64]| read::<2>(begin, at).is_some_and(|value| values.contains(&value));
     begin.starts_with(b"\x7fELF\x02\x01") && is(16, &[2, 3]) && machine(begin).is_some()
 }
 
 impl<'a> Image<'a> {
-    /// `None` where it is none of those that are understood.
+    /// Parses a file; `None` where it is of another kind, or has no code.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         if bytes.len() > LONGEST || !may_be(bytes) {
             return None;
@@ -96,7 +96,7 @@ impl<'a> Image<'a> {
             let from = number.checked_mul(size)?.checked_add(table)?;
             bytes.get(from..from.checked_add(64)?)
         };
-        let names = header(names).and_then(|names| stretch(bytes, names)).unwrap_or_default();
+        let names = header(names).and_then(|names| file_range(bytes, names)).unwrap_or_default();
         let mut sections: Vec<Section<'_>> =
             (0..count).filter_map(header).filter_map(|header| section(bytes, header, &names)).collect();
         sections.sort_by_key(|section| (section.range.start, section.range.end));
@@ -122,9 +122,9 @@ impl<'a> Image<'a> {
             return None;
         }
         let with_addrs = sections.iter().enumerate().filter(|(_, section)| section.is_mapped);
-        let mut places: Vec<_> = with_addrs.map(|(number, section)| (section.addr, number)).collect();
-        places.sort_unstable();
-        Some(Image { bytes, machine, is_fixed, sections, places, mapped })
+        let mut addresses: Vec<_> = with_addrs.map(|(number, section)| (section.addr, number)).collect();
+        addresses.sort_unstable();
+        Some(Image { bytes, machine, is_fixed, sections, addresses, mapped })
     }
 
     /// The section with this name.
@@ -132,16 +132,16 @@ impl<'a> Image<'a> {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// The section that has this address, by which bytes are found.
+    /// The section with this address.
     pub(crate) fn at(&self, addr: u32) -> Option<&Section<'a>> {
-        let after = self.places.partition_point(|(first, _)| *first <= addr);
-        let section = &self.sections[self.places[after.checked_sub(1)?].1];
+        let after = self.addresses.partition_point(|(first, _)| *first <= addr);
+        let section = &self.sections[self.addresses[after.checked_sub(1)?].1];
         (addr < section.addr_of(section.range.end)).then_some(section)
     }
 }
 
-/// The bytes that a section header speaks of.
-fn stretch(bytes: &[u8], header: &[u8]) -> Option<Range<usize>> {
+/// The bytes that a section header describes.
+fn file_range(bytes: &[u8], header: &[u8]) -> Option<Range<usize>> {
     let from = usize::try_from(read::<8>(header, 24)?).ok()?;
     let to = from.checked_add(usize::try_from(read::<8>(header, 32)?).ok()?)?;
     (to <= bytes.len()).then_some(from..to)
@@ -149,7 +149,7 @@ fn stretch(bytes: &[u8], header: &[u8]) -> Option<Range<usize>> {
 
 fn section<'a>(bytes: &'a [u8], header: &[u8], names: &Range<usize>) -> Option<Section<'a>> {
     let kind = read::<4>(header, 4)? as u32;
-    let range = stretch(bytes, header)?;
+    let range = file_range(bytes, header)?;
     if matches!(kind, 0 | SHT_NOBITS) || range.is_empty() {
         return None;
     }

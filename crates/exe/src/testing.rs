@@ -1,10 +1,10 @@
 //! ELF files of a few sections, for tests of what finds addresses in them.
 
-use crate::fields::{Form, Use};
-use crate::find;
 use crate::image::Image;
+use crate::references::{Form, Purpose};
+use crate::search;
 
-/// Where `.text` of 64 bytes is, which each file has.
+/// The address of `.text`, which each file has, of 64 bytes.
 pub(crate) const TEXT: u32 = 0x1000;
 
 /// A file of sections without addresses, or with these: name, address, bytes.
@@ -37,13 +37,14 @@ pub(crate) fn elf(sections: &[(&str, Option<u32>, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// The fields in data: where each is in the section of this name, its form, its target and its base.
+/// The references in data: where each is in the section of this name, its form, its target and its base.
 pub(crate) fn found(file: &[u8], section: &str) -> Vec<(usize, Form, u32, u32)> {
     let image = Image::parse(file).unwrap();
     let range = image.named(section.as_bytes()).unwrap().range.clone();
-    let fields = find::fields(&image, Use::Keep).data.into_iter();
-    let here = fields.filter(|field| range.contains(&(field.at as usize)));
-    here.map(|field| (field.at as usize - range.start, field.form, field.target, field.base)).collect()
+    let references = search::references(&image, Purpose::Keep).data.into_iter();
+    let here = references.filter(|field| range.contains(&(field.at as usize)));
+    here.map(|field| (field.at as usize - range.start, field.form, field.address.target, field.address.base))
+        .collect()
 }
 
 /// The first address of a section.

@@ -1,4 +1,4 @@
-//! Plans for programs as a linker makes them, and for what is left of them when they are damaged.
+//! Address maps of programs as a linker makes them, and of what is left of them when they are damaged.
 
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_exe::{AddressMap, Addresses, align, is_candidate, make_absolute};
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 const FUNCTIONS: usize = 2000;
 const MORE: &[usize] = &[17, 300, 301, 1500];
 
-fn plan(old: &[u8], new: &[u8]) -> Option<AddressMap> {
-    dsync_exe::plan(Addresses::of(old)?, Addresses::of(new)?)
+fn map(old: &[u8], new: &[u8]) -> Option<AddressMap> {
+    dsync_exe::map_addresses(Addresses::of(old)?, Addresses::of(new)?)
 }
 
 /// Bytes of a new version by an old one.
@@ -21,10 +21,10 @@ fn cost(old: &[u8], new: &[u8]) -> usize {
 
 #[test]
 fn a_program_that_was_linked_again_costs_a_tenth() {
-    for machine in [Machine::X86, Machine::Arm] {
+    for machine in [Machine::X86, Machine::Aarch64] {
         let old = linked(machine, "tenth", FUNCTIONS, &[]);
         let new = linked(machine, "tenth", FUNCTIONS, MORE);
-        let found = plan(&old, &new).unwrap();
+        let found = map(&old, &new).unwrap();
         let aligned = align(&old, &found);
         assert_eq!(aligned.len(), old.len());
         let mut absolute = new.clone();
@@ -35,39 +35,39 @@ fn a_program_that_was_linked_again_costs_a_tenth() {
 }
 
 #[test]
-fn a_plan_crosses_as_it_is() {
+fn a_map_is_decoded_as_it_was_encoded() {
     let old = linked(Machine::X86, "crosses", FUNCTIONS, &[]);
-    let found = plan(&old, &linked(Machine::X86, "crosses", FUNCTIONS, MORE)).unwrap();
+    let found = map(&old, &linked(Machine::X86, "crosses", FUNCTIONS, MORE)).unwrap();
     assert_eq!(AddressMap::decode(&found.encode()), Some(found));
 }
 
 #[test]
-fn where_nothing_moved_there_is_no_plan() {
+fn where_nothing_moved_there_is_no_map() {
     let old = linked(Machine::X86, "same", FUNCTIONS, &[]);
-    assert_eq!(plan(&old, &old), None);
+    assert_eq!(map(&old, &old), None);
 }
 
 #[test]
-fn programs_for_different_machines_have_no_plan() {
-    let [x86, arm] = [Machine::X86, Machine::Arm].map(|machine| linked(machine, "both", FUNCTIONS, &[]));
-    assert_eq!(plan(&x86, &arm), None);
+fn programs_for_different_machines_have_no_map() {
+    let [x86, arm] = [Machine::X86, Machine::Aarch64].map(|machine| linked(machine, "both", FUNCTIONS, &[]));
+    assert_eq!(map(&x86, &arm), None);
 }
 
 #[test]
 fn only_programs_are_candidates_and_nothing_else_changes() {
     let old = linked(Machine::X86, "else", FUNCTIONS, &[]);
-    let found = plan(&old, &linked(Machine::X86, "else", FUNCTIONS, MORE)).unwrap();
+    let found = map(&old, &linked(Machine::X86, "else", FUNCTIONS, MORE)).unwrap();
     assert!(is_candidate(&old[..20]));
     for other in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &old[1..]] {
         assert!(!is_candidate(other));
-        assert_eq!(plan(other, &old), None);
+        assert_eq!(map(other, &old), None);
         assert_eq!(align(other, &found), other);
     }
 }
 
 /// A program in which some bytes are others, and which may end early.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
-    let machine = prop_oneof![Just(Machine::X86), Just(Machine::Arm)];
+    let machine = prop_oneof![Just(Machine::X86), Just(Machine::Aarch64)];
     let more = prop::collection::vec(0..40_usize, 0..3);
     // Where the headers are is where damage tells most; what is below zero counts from the end.
     let place = prop_oneof![0..64_i64, 0..30_000_i64, -500..0_i64];
@@ -88,14 +88,14 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn damage_is_survived(old in damaged(), new in damaged()) {
-        if let Some(found) = plan(&old, &new) {
+        if let Some(found) = map(&old, &new) {
             prop_assert_eq!(align(&old, &found).len(), old.len());
             prop_assert_eq!(AddressMap::decode(&found.encode()), Some(found));
         }
     }
 
     #[test]
-    fn any_plan_is_survived(old in damaged(), steps in prop::collection::vec((1..5000_u32, any::<i32>()), 0..50)) {
+    fn any_map_is_survived(old in damaged(), steps in prop::collection::vec((1..5000_u32, any::<i32>()), 0..50)) {
         let mut bytes = Vec::new();
         let mut write = |mut value: u32| {
             while value >= 0x80 {
@@ -113,7 +113,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_plan_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_a_map_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Some(found) = AddressMap::decode(&bytes) {
             prop_assert_eq!(found.encode(), bytes);
         }

@@ -112,14 +112,18 @@ fn branches_and_address_maps_come_out_alike() {
         [before, short(&code)]
     };
     assert_eq!(branches(dsync_testkit::Machine::X86, Machine::X86), ["5580ba2ab5ca1f5a", "0e067a19886ba3e9"]);
-    assert_eq!(branches(dsync_testkit::Machine::Arm, Machine::Arm), ["f8ac9fe1412866ed", "05bd8a773952d779"]);
+    assert_eq!(
+        branches(dsync_testkit::Machine::Aarch64, Machine::Aarch64),
+        ["f8ac9fe1412866ed", "05bd8a773952d779"]
+    );
     let aligned = |kind| {
         let (old, new) = (program(kind, &[]), program(kind, &[100, 1000]));
-        let map = dsync_exe::plan(Addresses::of(&old).unwrap(), Addresses::of(&new).unwrap()).unwrap();
+        let map =
+            dsync_exe::map_addresses(Addresses::of(&old).unwrap(), Addresses::of(&new).unwrap()).unwrap();
         [short(&map.encode()), short(&align(&old, &map))]
     };
     assert_eq!(aligned(dsync_testkit::Machine::X86), ["c050d40d26ce667e", "d0e61912bd5600b4"]);
-    assert_eq!(aligned(dsync_testkit::Machine::Arm), ["d9d2e13703762a9f", "1ed7880bd8f97b33"]);
+    assert_eq!(aligned(dsync_testkit::Machine::Aarch64), ["d9d2e13703762a9f", "1ed7880bd8f97b33"]);
 }
 
 #[test]

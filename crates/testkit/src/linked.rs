@@ -8,7 +8,7 @@ pub enum Machine {
     /// x86-64.
     X86,
     /// aarch64.
-    Arm,
+    Aarch64,
 }
 
 /// Where code begins, both in the file and in memory.
@@ -58,7 +58,7 @@ pub fn linked(machine: Machine, seed: &str, functions: usize, more: &[usize]) ->
                         bytes.extend(distance.to_le_bytes());
                     }
                 }
-                Machine::Arm => {
+                Machine::Aarch64 => {
                     bytes.extend((0x5280_0000 | (value & 0xffff) << 5).to_le_bytes());
                     let distance = (callee as i32 - bytes.len() as i32) / 4;
                     bytes.extend((0x9400_0000 | distance as u32 & 0x3ff_ffff).to_le_bytes());

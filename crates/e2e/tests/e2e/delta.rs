@@ -177,7 +177,7 @@ fn an_executable_that_was_linked_again_costs_little_more_than_what_is_new_in_it(
     let build = |name: &str, more: &[usize]| {
         let program = |machine| linked(machine, &bench.name("linked"), 3000, more);
         let layer = Layer::builder().dir("bin").file("bin/tool", program(Machine::X86));
-        bench.image(name).layer(&layer.file("bin/tool-aarch64", program(Machine::Arm)).build())
+        bench.image(name).layer(&layer.file("bin/tool-aarch64", program(Machine::Aarch64)).build())
     };
     let (old, new) = (build("web:1", &[]), build("web:2", &[30, 700, 1500, 2900]));
     bench.there().put(&old);

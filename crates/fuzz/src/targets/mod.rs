@@ -38,6 +38,6 @@ pub const ALL: &[&Target] = &[
     &recompress::identify::IDENTIFY,
     &recompress::streams::STREAMS,
     &recompress::embedded::EMBEDDED,
-    &exe::plan::EXECUTABLES,
+    &exe::address_map::EXECUTABLES,
     &exe::branches::BRANCHES,
 ];

@@ -47,12 +47,12 @@ type Places = Vec<(u64, u64, u32, u8)>;
 fn number(machine: Machine) -> u8 {
     match machine {
         Machine::X86 => 0,
-        Machine::Arm => 1,
+        Machine::Aarch64 => 1,
     }
 }
 
 fn machine(number: u8) -> Option<Machine> {
-    [Machine::X86, Machine::Arm].into_iter().find(|machine| self::number(*machine) == number)
+    [Machine::X86, Machine::Aarch64].into_iter().find(|machine| self::number(*machine) == number)
 }
 
 /// Where code is, as postcard encodes it.

@@ -6,7 +6,7 @@ use std::io;
 use dsync_core::Digest;
 use dsync_delta::LayerIndex;
 use dsync_delta::plan::{Batch, Run};
-use dsync_exe::{Code, find_code};
+use dsync_exe::{CodeRange, find_code};
 
 use crate::coding::branch::{Stretch, Stretches};
 
@@ -36,7 +36,7 @@ pub(crate) enum Version<'a> {
 /// Of each layer where the bytes of each program begin, and its code.
 #[derive(Debug, Default)]
 pub(crate) struct CodeMap {
-    layers: HashMap<Digest, BTreeMap<u64, Vec<Code>>>,
+    layers: HashMap<Digest, BTreeMap<u64, Vec<CodeRange>>>,
     /// How many stretches there are in all.
     count: usize,
 }

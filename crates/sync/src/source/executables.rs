@@ -71,7 +71,7 @@ impl Candidates {
             // One file at a time, since their addresses take as much memory again.
             let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };
             let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };
-            let Some(plan) = dsync_exe::plan(before, after) else { continue };
+            let Some(plan) = dsync_exe::map_addresses(before, after) else { continue };
             let bytes = dsync_exe::align(&read(own, old, old_file)?, &plan);
             let listing = &old[old_file.layer].listing;
             aligned.put(old_file, listing, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;

@@ -11,7 +11,7 @@ pub(in crate::targets) const BRANCHES: Target =
 fn run(input: &[u8]) {
     let Some((head, code)) = input.split_first_chunk::<5>() else { return };
     let addr = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-    let machine = if head[4] & 1 == 0 { Machine::X86 } else { Machine::Arm };
+    let machine = if head[4] & 1 == 0 { Machine::X86 } else { Machine::Aarch64 };
     let mut changed = code.to_vec();
     absolute(&mut changed, machine, addr);
     assert_eq!(changed.len(), code.len());

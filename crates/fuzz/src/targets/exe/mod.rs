@@ -1,4 +1,4 @@
 //! Executables of either end, and what a peer says of their addresses.
 
+pub(super) mod address_map;
 pub(super) mod branches;
-pub(super) mod plan;

@@ -81,7 +81,7 @@ impl Case {
 
 #[test]
 fn a_program_costs_less_with_addresses() {
-    for machine in [Linked::X86, Linked::Arm] {
+    for machine in [Linked::X86, Linked::Aarch64] {
         let program = linked(machine, "addresses", FUNCTIONS, &[]);
         let layer = Layer::of(&[("text", b"no program"), ("program", &program), ("end", &[7; 20_000])]);
         let case = Case::of(&layer, &[layer.run(0..layer.listing.contents().len())]);

@@ -1,11 +1,11 @@
-//! Old and new versions of an executable, and plans of a peer.
+//! Old and new versions of an executable, and address maps of a peer.
 
-use dsync_exe::{AddressMap, Addresses, align, make_absolute, plan};
+use dsync_exe::{AddressMap, Addresses, align, make_absolute, map_addresses};
 
 use crate::pieces::{joined, parts};
 use crate::{Memory, Target};
 
-/// Two ELF files of any sections, from one of which a plan leads to the other; and a plan of any bytes.
+/// Two ELF files of any sections, whose addresses are mapped; and a map of any bytes.
 pub(in crate::targets) const EXECUTABLES: Target = Target {
     name: "executables",
     run,
@@ -27,25 +27,25 @@ fn run(input: &[u8]) {
         _ => (elf(how(1), sections), elf(how(1) ^ 0x10, sections)),
     };
     if let (Some(before), Some(after)) = (Addresses::of(&old), Addresses::of(&new))
-        && let Some(made) = plan(before, after)
+        && let Some(made) = map_addresses(before, after)
     {
         follow(&old, &made);
     }
-    if let Some(told) = AddressMap::decode(hostile) {
-        follow(&old, &told);
+    if let Some(map) = AddressMap::decode(hostile) {
+        follow(&old, &map);
     }
     let mut changed = new.clone();
     make_absolute(&mut changed);
     assert_eq!(changed.len(), new.len());
 }
 
-/// A plan is told whole, and both ends come to the same bytes with it.
-fn follow(old: &[u8], plan: &AddressMap) {
-    let told = AddressMap::decode(&plan.encode());
-    assert_eq!(told.as_ref(), Some(plan), "a plan is told as another");
-    let here = align(old, plan);
+/// A map is decoded as it was encoded, and both ends come to the same bytes with it.
+fn follow(old: &[u8], map: &AddressMap) {
+    let decoded = AddressMap::decode(&map.encode());
+    assert_eq!(decoded.as_ref(), Some(map), "a map is decoded as another");
+    let here = align(old, map);
     assert_eq!(here.len(), old.len(), "a file got another length");
-    assert!(told.is_some_and(|told| align(old, &told) == here), "both ends have other bytes");
+    assert!(decoded.is_some_and(|map| align(old, &map) == here), "both ends have other bytes");
 }
 
 /// Names of sections that are looked into.
@@ -126,12 +126,12 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut relocations = vec![3, 0, 0x40, 4];
     relocations
         .extend((0..30_u64).flat_map(|at| [0x3000 + at * 8, 8, 0x1000 + at * 4]).flat_map(u64::to_le_bytes));
-    let plan = [2, 0x80, 0x20, 0x80, 0x40, 0x20, 0x10];
+    let map = [2, 0x80, 0x20, 0x80, 0x40, 0x20, 0x10];
     let debug = b"\x08\0\0\x01\x01\x11\x01\x11\x01\x12\x06\0\0\x02\x2e\0\x03\x0e\x11\x01\0\0\0";
     let info = b"\x07\0\0\x01\x30\0\0\0\x04\0\0\0\0\0\x08\x01\0\x10\0\0\0\0\0\0\x40\0\0\0\x02\x05\0\0\0\x10\x10\0\0\0\0\0\0\0";
     vec![
-        joined(&[&[1, 0], &plan, &text, &frames[..], &words, &relocations]),
-        joined(&[&[1, 1], &plan, &text, &words]),
-        joined(&[&[0, 0x20], &plan, &text, debug, info, &text, debug, info]),
+        joined(&[&[1, 0], &map, &text, &frames[..], &words, &relocations]),
+        joined(&[&[1, 1], &map, &text, &words]),
+        joined(&[&[0, 0x20], &map, &text, debug, info, &text, debug, info]),
     ]
 }

@@ -1,13 +1,13 @@
-//! A piecewise-constant map from old addresses to new ones.
+//! A piecewise-constant map from the addresses of an old version to those of a new one.
 
 use dsync_core::varint;
 
-/// Ranges of addresses that move by the same distance.
+/// A map from the addresses of an old version to those of a new one: ranges that move by the same distance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Map {
+pub struct AddressMap {
     /// Each larger than the one before.
-    pub(crate) starts: Vec<u32>,
-    pub(crate) shifts: Vec<i32>,
+    starts: Vec<u32>,
+    shifts: Vec<i32>,
     /// For each block of addresses, the number of ranges that begin before it.
     index: Vec<u32>,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Map {
 /// The bits of an address within its block.
 const BLOCK: u32 = 14;
 
-impl Map {
+impl AddressMap {
     /// From ranges in order.
     pub(crate) fn new(starts: Vec<u32>, shifts: Vec<i32>) -> Self {
         let last = starts.last().map_or(0, |last| last >> BLOCK);
@@ -26,7 +26,7 @@ impl Map {
             index.push((from + here) as u32);
         }
         index.push(starts.len() as u32);
-        Map { starts, shifts, index }
+        AddressMap { starts, shifts, index }
     }
 
     /// By how much this address moves.
@@ -44,7 +44,8 @@ impl Map {
         addr.wrapping_add_signed(self.shift(addr))
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// Encodes it.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         write(self.starts.len() as u32, &mut out);
         let mut last = 0;
@@ -61,7 +62,8 @@ impl Map {
         out
     }
 
-    pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
+    /// Decodes it; `None` where the bytes are no map.
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         let count = take(&mut bytes)? as usize;
         if count > bytes.len() / 2 {
             return None;
@@ -80,7 +82,7 @@ impl Map {
             last = last.wrapping_add((step >> 1) as i32 ^ -((step & 1) as i32));
             shifts.push(last);
         }
-        bytes.is_empty().then(|| Map::new(starts, shifts))
+        bytes.is_empty().then(|| AddressMap::new(starts, shifts))
     }
 }
 

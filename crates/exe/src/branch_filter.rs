@@ -1,10 +1,10 @@
-//! Code in which calls and loads tell addresses.
+//! The branch filter: code with absolute addresses in place of distances.
 //!
-//! A call tells how far away a function is, so each call of it is other bytes. With the address of the function in its place
-//! they are the same, and a compressor finds them: the filters of 7-Zip and xz ("BCJ"; Igor Pavlov, Lasse Collin) do this. Those for
-//! x86-64 go by the first byte of calls and jumps. Here instructions are followed one by one, and what is relative to the
-//! instruction pointer is an address, too, but jumps are not: they stay within a function, which moves as a whole. The address has its
-//! highest byte first, since that says most of it. On aarch64 it is calls and pages, as in xz.
+//! A call holds the distance to a function, so each call of it is other bytes. With the address of the function they are
+//! equal, and a compressor finds them, as the filters of 7-Zip and xz do ("BCJ"; Igor Pavlov, Lasse Collin). Those for
+//! x86-64 go by the first byte of calls and jumps. This one decodes the lengths of instructions, and converts operands
+//! relative to the instruction pointer as well, but no jumps: they stay within a function, which moves as one. An address
+//! has its highest byte first, which varies least. On aarch64 calls and pages are converted, as in xz.
 
 use std::io;
 use std::ops::Range;
@@ -17,10 +17,10 @@ const HEADER: usize = 64;
 /// Files with a longer table of sections are left alone, in bytes.
 const LONGEST_TABLE: u64 = 1 << 20;
 
-/// A section of code.
+/// A range of code in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Code {
-    /// Where it lies in the file.
+pub struct CodeRange {
+    /// Its bytes in the file.
     pub range: Range<u64>,
     /// The address of its first byte.
     pub addr: u32,
@@ -28,12 +28,12 @@ pub struct Code {
     pub machine: Machine,
 }
 
-/// The code of a file with so many bytes, in their order, as far as it is code that [`absolute`] is for. `read_at` fills a
-/// buffer with bytes of the file from one on.
+/// Finds the code of a file of `len` bytes that [`absolute`] converts, in the order of the file, without overlaps. `read_at`
+/// fills a buffer from an offset of the file.
 pub fn find_code(
     len: u64,
     mut read_at: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
-) -> io::Result<Vec<Code>> {
+) -> io::Result<Vec<CodeRange>> {
     if len < HEADER as u64 {
         return Ok(Vec::new());
     }
@@ -51,7 +51,7 @@ pub fn find_code(
     // It has at most 1 MiB.
     let mut headers = vec![0; size as usize];
     read_at(table, &mut headers)?;
-    let mut found: Vec<Code> =
+    let mut found: Vec<CodeRange> =
         headers.chunks_exact(HEADER).filter_map(|header| code(header, machine, len)).collect();
     found.sort_by_key(|code| (code.range.start, code.range.end));
     let mut end = 0;
@@ -63,37 +63,37 @@ pub fn find_code(
     Ok(found)
 }
 
-/// The code that a section header speaks of.
-fn code(header: &[u8], machine: Machine, len: u64) -> Option<Code> {
+/// The code that a section header describes.
+fn code(header: &[u8], machine: Machine, len: u64) -> Option<CodeRange> {
     let (kind, flags) = (read::<4>(header, 4)? as u32, read::<8>(header, 8)?);
     let is_code = flags & SHF_EXECUTE != 0 && !matches!(kind, 0 | image::SHT_NOBITS);
     let (addr, from, size) = (read::<8>(header, 16)?, read::<8>(header, 24)?, read::<8>(header, 32)?);
     let end = from.checked_add(size).filter(|end| *end <= len)?;
     let is_low = addr.checked_add(size).is_some_and(|end| end <= UNMAPPED.into());
-    (is_code && is_low && size > 0).then_some(Code { range: from..end, addr: addr as u32, machine })
+    (is_code && is_low && size > 0).then_some(CodeRange { range: from..end, addr: addr as u32, machine })
 }
 
-/// Puts addresses in the place of distances, in code whose first byte has this address.
+/// Replaces distances by addresses, in code whose first byte has this address.
 pub fn absolute(code: &mut [u8], machine: Machine, addr: u32) {
     match machine {
-        Machine::X86 => {
-            x86::change(code, addr, |field, end| u32::from_le_bytes(field).wrapping_add(end).to_be_bytes())
-        }
-        Machine::Arm => aarch64::change(code, addr, u32::wrapping_add),
+        Machine::X86 => x86::filter::convert(code, addr, |distance, end| {
+            u32::from_le_bytes(distance).wrapping_add(end).to_be_bytes()
+        }),
+        Machine::Aarch64 => aarch64::filter::convert(code, addr, u32::wrapping_add),
     }
 }
 
-/// Takes [`absolute`] back.
+/// The inverse of [`absolute`].
 pub fn relative(code: &mut [u8], machine: Machine, addr: u32) {
     match machine {
-        Machine::X86 => {
-            x86::change(code, addr, |field, end| u32::from_be_bytes(field).wrapping_sub(end).to_le_bytes())
-        }
-        Machine::Arm => aarch64::change(code, addr, u32::wrapping_sub),
+        Machine::X86 => x86::filter::convert(code, addr, |distance, end| {
+            u32::from_be_bytes(distance).wrapping_sub(end).to_le_bytes()
+        }),
+        Machine::Aarch64 => aarch64::filter::convert(code, addr, u32::wrapping_sub),
     }
 }
 
-/// Does so in a whole file.
+/// Applies [`absolute`] to all code of a file.
 pub fn make_absolute(file: &mut [u8]) {
     let read_at = |at: u64, out: &mut [u8]| {
         let from = usize::try_from(at).map_err(io::Error::other)?;
@@ -101,7 +101,7 @@ pub fn make_absolute(file: &mut [u8]) {
         out.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     };
-    for Code { range, addr, machine } in find_code(file.len() as u64, read_at).unwrap_or_default() {
+    for CodeRange { range, addr, machine } in find_code(file.len() as u64, read_at).unwrap_or_default() {
         // They are within the file.
         absolute(&mut file[range.start as usize..range.end as usize], machine, addr);
     }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::testing::{TEXT, elf};
 
-    fn found(file: &[u8]) -> Vec<Code> {
+    fn found(file: &[u8]) -> Vec<CodeRange> {
         let read_at = |at: u64, out: &mut [u8]| {
             out.copy_from_slice(&file[at as usize..][..out.len()]);
             Ok(())
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn sections_of_code_are_found() {
         let file = elf(&[(".data", Some(0x2000), b"data")]);
-        assert_eq!(found(&file), [Code { range: 64..128, addr: TEXT, machine: Machine::X86 }]);
+        assert_eq!(found(&file), [CodeRange { range: 64..128, addr: TEXT, machine: Machine::X86 }]);
         assert_eq!(found(&file[..200]), []);
         assert_eq!(found(b"#!/bin/sh"), []);
         assert_eq!(found(&[0; 100]), []);
@@ -132,12 +132,12 @@ mod tests {
             file[at] = value;
             found(&file)
         };
-        assert_eq!(with(18, 183)[0].machine, Machine::Arm);
+        assert_eq!(with(18, 183)[0].machine, Machine::Aarch64);
         assert_eq!(with(18, 40), []);
         assert_eq!(with(61, 0xff), []);
     }
 
-    /// Code, and what it is at this address with addresses.
+    /// CodeRange, and what it is at this address with addresses.
     fn assert_becomes(machine: Machine, addr: u32, code: &[u8], expected: &[u8]) {
         let mut changed = code.to_vec();
         absolute(&mut changed, machine, addr);
@@ -169,11 +169,11 @@ mod tests {
         let words = |words: [u32; 4]| [&[1, 2][..], &words.map(u32::to_le_bytes).concat(), &[3]].concat();
         let code = words([0x9400_0002, 0xf000_0000, 0x1400_0002, 0x97ff_ffff]);
         let expected = words([0x9400_1002, 0xf000_0020, 0x1400_0002, 0x9400_1002]);
-        assert_becomes(Machine::Arm, 0x3ffe, &code, &expected);
+        assert_becomes(Machine::Aarch64, 0x3ffe, &code, &expected);
     }
 
     #[test]
-    fn whatever_the_bytes_are_they_come_back() {
+    fn any_bytes_are_restored() {
         let mut state: u64 = 1;
         let bytes: Vec<u8> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -182,7 +182,7 @@ mod tests {
         .take(50_000)
         .collect();
         for addr in [0, 0x1234, u32::MAX] {
-            for machine in [Machine::X86, Machine::Arm] {
+            for machine in [Machine::X86, Machine::Aarch64] {
                 let mut changed = bytes.clone();
                 absolute(&mut changed, machine, addr);
                 assert_ne!(changed, bytes);

@@ -1,21 +1,21 @@
-//! Which map agrees best with what single addresses say, a stretch more being worth some of them.
+//! Fits an address map to votes of single addresses, where each range has a cost.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::map::Map;
-use crate::roomy;
+use crate::address_map::AddressMap;
+use crate::memory::roomy;
 
 /// The gain of an address that the map moves right, and the cost of a range.
 const AGREES: i64 = 10;
-const STRETCH: i64 = 14;
+const RANGE: i64 = 14;
 
-/// Says of addresses by how much they move; contradictions are welcome.
+/// Votes on how far addresses move; they may contradict each other.
 #[derive(Debug, Default)]
 pub(crate) struct Votes(Vec<u64>);
 
 impl Votes {
-    /// Makes room for so many more.
+    /// Reserves room for `more` votes.
     pub(crate) fn reserve(&mut self, more: usize) {
         self.0.reserve_exact(more);
     }
@@ -24,8 +24,8 @@ impl Votes {
         self.0.push(u64::from(old) << 32 | u64::from(new.wrapping_sub(old)));
     }
 
-    /// The best map: the path through all addresses that agrees with most, less the changes in it (Viterbi).
-    pub(crate) fn fit(&mut self) -> Map {
+    /// The best map: the path through all addresses with the most votes, less the cost of its ranges (Viterbi).
+    pub(crate) fn fit(&mut self) -> AddressMap {
         self.0.sort_unstable();
         let mut steps: Vec<Step> = roomy(self.0.len());
         let mut scores: HashMap<u32, (i64, u32), BuildHasherDefault<Spread>> = HashMap::default();
@@ -35,7 +35,7 @@ impl Votes {
             let before = best;
             for same in here.chunk_by(|one, next| one == next) {
                 let shift = same[0] as u32;
-                let changed = (before.0 - STRETCH, before.1);
+                let changed = (before.0 - RANGE, before.1);
                 let stayed = scores.get(&shift).copied();
                 let (from, is_start) = match stayed {
                     Some(stayed) if stayed.0 >= changed.0 => (stayed, false),
@@ -61,13 +61,13 @@ impl Votes {
         }
         starts.reverse();
         shifts.reverse();
-        Map::new(starts, shifts)
+        AddressMap::new(starts, shifts)
     }
 }
 
 const NO_STEP: u32 = u32::MAX;
 
-/// An address, and by how much it moves on some path.
+/// An address, and how far it moves on some path.
 struct Step {
     addr: u32,
     shift: u32,

@@ -1,16 +1,17 @@
-//! Go's table of functions and lines (`.gopclntab`, from Go 1.20 on): all in it is told by distances from some part of it.
+//! Finds references in Go's table of functions and lines (`.gopclntab`, from Go 1.20 on; `runtime/symtab.go`): distances
+//! from parts of the table.
 
-use crate::fields::{Fields, Form};
+use crate::context::{self, BY_TARGET};
 use crate::image::{Section, UNMAPPED, read};
-use crate::token::{self, BY_TARGET};
+use crate::references::{Address, Form, References};
 
-/// Where what functions have besides would be: only the distance is known, not from where.
+/// A stand-in base for the data of functions (`funcdata`), of which only distances are known.
 const BESIDES: u32 = UNMAPPED + (UNMAPPED >> 1);
 const NOTHING: u64 = 0xffff_ffff;
 
-/// Adds the addresses of the table; `None` where it is of another version, or ends early.
-pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) -> Option<()> {
-    let (bytes, begin) = (fields.image.bytes, section.range.start);
+/// Adds the references of the table; `None` where it is of another version, or ends early.
+pub(crate) fn lines(references: &mut References<'_>, section: &Section<'_>) -> Option<()> {
+    let (bytes, begin) = (references.image.bytes, section.range.start);
     let bytes = bytes.get(..section.range.end)?;
     if read::<4>(bytes, begin)? != 0xffff_fff1 || read::<1>(bytes, begin + 7)? != 8 {
         return None;
@@ -21,19 +22,24 @@ pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) -> Option<()
         (at < section.range.end).then_some(at)
     };
     let functions = usize::try_from(head(0)?).ok()?.min(section.range.len() / 8);
-    let text = fields.image.named(b".text")?.addr;
+    let text = references.image.named(b".text")?.addr;
     let (names, lines, records) = (part(3)?, part(6)?, part(7)?);
     let base = |at: usize| section.addr_of(at);
     let (names, lines) = (base(names), base(lines));
     let distance = |at: usize| read::<4>(bytes, at);
     let mut end = 0;
-    let mut add = |at: usize, base: u32, distance: u64, token: u32| {
-        fields.add_data(at, Form::Distance, (base.wrapping_add(distance as u32), base), || token);
+    let mut add = |at: usize, base: u32, distance: u64, context: u32| {
+        references.add_data(
+            at,
+            Form::Distance,
+            Address::relative(base.wrapping_add(distance as u32), base),
+            || context,
+        );
     };
     for function in 0..functions {
         let at = records + 8 * function;
         add(at, text, distance(at)?, BY_TARGET);
-        add(at + 4, base(records), distance(at + 4)?, token::GO);
+        add(at + 4, base(records), distance(at + 4)?, context::GO);
     }
     for function in 0..functions {
         let at = records.checked_add(distance(records + 8 * function + 4)? as usize)?;
@@ -42,11 +48,11 @@ pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) -> Option<()
             continue;
         }
         add(at, text, distance(at)?, BY_TARGET);
-        add(at + 4, names, distance(at + 4)?, token::GO + 1);
-        for (token, place) in [(2, 16), (3, 20), (4, 24)] {
-            let distance = distance(at + place)?;
+        add(at + 4, names, distance(at + 4)?, context::GO + 1);
+        for (context, field) in [(2, 16), (3, 20), (4, 24)] {
+            let distance = distance(at + field)?;
             if distance != 0 {
-                add(at + place, lines, distance, token::GO + token);
+                add(at + field, lines, distance, context::GO + context);
             }
         }
         let (tables, others) = (distance(at + 28)? as usize, read::<1>(bytes, at + 43)? as usize);
@@ -58,13 +64,13 @@ pub(crate) fn lines(fields: &mut Fields<'_>, section: &Section<'_>) -> Option<()
         for number in 0..tables {
             let distance = distance(rest + 4 * number)?;
             if distance != 0 {
-                add(rest + 4 * number, lines, distance, token::GO + 5);
+                add(rest + 4 * number, lines, distance, context::GO + 5);
             }
         }
         for number in tables..tables + others {
             let distance = distance(rest + 4 * number)?;
             if distance != NOTHING {
-                add(rest + 4 * number, BESIDES, distance, token::GO + 6);
+                add(rest + 4 * number, BESIDES, distance, context::GO + 6);
             }
         }
     }
@@ -77,7 +83,7 @@ mod tests {
     use crate::testing::{TEXT, elf, found};
 
     #[test]
-    fn functions_tell_their_code_their_name_and_their_lines() {
+    fn functions_refer_to_their_code_their_name_and_their_lines() {
         const AT: u32 = 0x2000;
         let mut table = [0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8].to_vec();
         // One function; names, units, files, lines and functions, of which names are at 72, lines at 88, functions at 96.

@@ -1,15 +1,15 @@
-//! Finds addresses in unwind tables (`.eh_frame` and its index; Linux Standard Base, "Exception Frames").
+//! Finds references in unwind tables (`.eh_frame` and its index; Linux Standard Base, "Exception Frames").
 
 use std::collections::HashMap;
 
-use crate::fields::{Fields, Form};
+use crate::context::{self, BY_TARGET};
 use crate::image::{Section, read};
-use crate::token::{self, BY_TARGET};
+use crate::references::{Address, Form, References};
 
-/// Pairs of a function and its record, both as distances from the index, which is the usual form.
-pub(crate) fn index(fields: &mut Fields<'_>, section: &Section<'_>) {
+/// The index: pairs of a function and its record, both as distances from the index.
+pub(crate) fn index(references: &mut References<'_>, section: &Section<'_>) {
     const USUAL: &[u8] = &[1, 0x1b, 3, 0x3b];
-    let bytes = fields.image.bytes;
+    let bytes = references.image.bytes;
     if !bytes[section.range.clone()].starts_with(USUAL) {
         return;
     }
@@ -22,8 +22,9 @@ pub(crate) fn index(fields: &mut Fields<'_>, section: &Section<'_>) {
             break;
         }
         let target = |distance: u64| base.wrapping_add(distance as u32);
-        fields.add_data(at, Form::Distance, (target(function), base), || BY_TARGET);
-        fields.add_data(at + 4, Form::Distance, (target(record), base), || token::FRAME);
+        references.add_data(at, Form::Distance, Address::relative(target(function), base), || BY_TARGET);
+        references
+            .add_data(at + 4, Form::Distance, Address::relative(target(record), base), || context::FRAME);
     }
 }
 
@@ -31,14 +32,14 @@ pub(crate) fn index(fields: &mut Fields<'_>, section: &Section<'_>) {
 #[derive(Clone, Copy, Default)]
 struct Common {
     /// Functions are encoded as distances of four bytes.
-    is_usual: bool,
+    has_distances: bool,
     /// Records have one more address, of the exception table (LSDA), in the same encoding.
-    has_extra: bool,
+    has_lsda: bool,
 }
 
 /// The records.
-pub(crate) fn frames(fields: &mut Fields<'_>, section: &Section<'_>) {
-    let bytes = fields.image.bytes;
+pub(crate) fn frames(references: &mut References<'_>, section: &Section<'_>) {
+    let bytes = references.image.bytes;
     let mut kinds: HashMap<usize, Common> = HashMap::new();
     let mut at = section.range.start;
     while at + 8 <= section.range.end {
@@ -53,19 +54,29 @@ pub(crate) fn frames(fields: &mut Fields<'_>, section: &Section<'_>) {
             kinds.insert(at, common(&bytes[here + 4..end]));
         } else if let Some(begin) = here.checked_sub(back as usize) {
             let kind = kinds.get(&begin).copied().unwrap_or_default();
-            if kind.is_usual && len >= 12 {
+            if kind.has_distances && len >= 12 {
                 let addr = section.addr_of(here);
-                fields.add_data(here, Form::Distance, (addr, addr.wrapping_sub(back)), || token::COMMON);
-                let mut add = |at: usize, token: u32| {
+                references.add_data(
+                    here,
+                    Form::Distance,
+                    Address::relative(addr, addr.wrapping_sub(back)),
+                    || context::COMMON,
+                );
+                let mut add = |at: usize, context: u32| {
                     let (base, distance) =
                         (section.addr_of(at), read::<4>(bytes, at).unwrap_or_default() as u32);
                     if distance != 0 {
-                        fields.add_data(at, Form::Distance, (base.wrapping_add(distance), base), || token);
+                        references.add_data(
+                            at,
+                            Form::Distance,
+                            Address::relative(base.wrapping_add(distance), base),
+                            || context,
+                        );
                     }
                 };
                 add(here + 4, BY_TARGET);
-                if kind.has_extra && len >= 17 && bytes[here + 12] == 4 {
-                    add(here + 13, token::EXTRA);
+                if kind.has_lsda && len >= 17 && bytes[here + 12] == 4 {
+                    add(here + 13, context::EXTRA);
                 }
             }
         }
@@ -73,9 +84,9 @@ pub(crate) fn frames(fields: &mut Fields<'_>, section: &Section<'_>) {
     }
 }
 
-/// Reads the record of a kind, from behind its mark.
+/// Reads a common entry, from behind its mark.
 fn common(record: &[u8]) -> Common {
-    let told = |record: &[u8]| -> Option<Common> {
+    let parse = |record: &[u8]| -> Option<Common> {
         let (&version, rest) = record.split_first()?;
         let end = rest.iter().position(|byte| *byte == 0)?;
         let (letters, mut rest) = (rest.get(..end)?, rest.get(end + 1..)?);
@@ -91,8 +102,8 @@ fn common(record: &[u8]) -> Common {
         let mut common = Common::default();
         for letter in letters {
             match letter {
-                b'R' => common.is_usual = *rest.first()? == 0x1b,
-                b'L' => common.has_extra = *rest.first()? == 0x1b,
+                b'R' => common.has_distances = *rest.first()? == 0x1b,
+                b'L' => common.has_lsda = *rest.first()? == 0x1b,
                 b'P' => rest = rest.get(4..)?,
                 b'S' | b'B' => continue,
                 _ => return None,
@@ -101,7 +112,7 @@ fn common(record: &[u8]) -> Common {
         }
         Some(common)
     };
-    told(record).unwrap_or_default()
+    parse(record).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -111,7 +122,7 @@ mod tests {
 
     const AT: u32 = 0x2000;
 
-    /// A kind of record that tells functions and where exceptions go as distances, and one record of it.
+    /// A common entry whose records have functions and exception tables as distances, and one record of it.
     fn frames() -> Vec<u8> {
         let kind =
             [&0_u32.to_le_bytes()[..], b"\x01zPLR\0\x01\x78\x10\x07\x9b\0\0\0\0\x1b\x1b\0\0\0"].concat();
@@ -128,20 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn records_tell_their_kind_their_function_and_where_exceptions_go() {
+    fn records_refer_to_their_kind_their_function_and_their_exception_table() {
         let frames = frames();
         let at = frames.len() - 24;
-        let place = |at: usize| AT + at as u32;
+        let addr = |at: usize| AT + at as u32;
         let expected = [
-            (at + 4, Form::Distance, place(at + 4), AT),
-            (at + 8, Form::Distance, TEXT + 7, place(at + 8)),
-            (at + 17, Form::Distance, AT, place(at + 17)),
+            (at + 4, Form::Distance, addr(at + 4), AT),
+            (at + 8, Form::Distance, TEXT + 7, addr(at + 8)),
+            (at + 17, Form::Distance, AT, addr(at + 17)),
         ];
         assert_eq!(found(&elf(&[(".eh_frame", Some(AT), &frames)]), ".eh_frame"), expected);
     }
 
     #[test]
-    fn the_index_tells_functions_and_records() {
+    fn the_index_refers_to_functions_and_records() {
         let words = [0x3b03_1b01, 0, 1, TEXT.wrapping_sub(AT), 0x40].map(u32::to_le_bytes).concat();
         let expected = [(12, Form::Distance, TEXT, AT), (16, Form::Distance, AT + 0x40, AT)];
         assert_eq!(found(&elf(&[(".eh_frame_hdr", Some(AT), &words)]), ".eh_frame_hdr"), expected);

@@ -1,15 +1,15 @@
-//! Finds addresses in aarch64 code: calls, jumps, and pages with the places in them.
+//! Finds the references in aarch64 code: calls, jumps, and pages with the offsets in them.
 
-use crate::aarch64::{ADR, CALL, adr, is_call, is_page};
-use crate::fields::{Fields, Form};
+use super::instruction::{ADR, CALL, adr, is_call, is_page};
 use crate::image::{Section, read};
+use crate::references::{Address, Form, References};
 
 /// Instructions after an `adrp` among which the one that uses its page is looked for.
 const AHEAD: usize = 8;
 
-/// Adds the addresses in a section of code.
-pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
-    let (bytes, mapped) = (fields.image.bytes, fields.image.mapped.clone());
+/// Adds the references in a section of code.
+pub(crate) fn walk(references: &mut References<'_>, section: &Section<'_>) {
+    let (bytes, mapped) = (references.image.bytes, references.image.mapped.clone());
     let word = |at: usize| match at + 4 <= section.range.end {
         true => read::<4>(bytes, at).unwrap_or_default() as u32,
         false => 0,
@@ -23,9 +23,9 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
         let (first, second) = ((code & 31) as usize, (code >> 5 & 31) as usize);
         let mut add = |form: Form, target: u32, mask: u32| {
             if mapped.contains(&target) {
-                fields.add_code(at, form, (target, here), code & !mask);
+                references.add_code(at, form, Address::relative(target, here), code & !mask);
             } else if matches!(form, Form::Call | Form::Page) {
-                fields.add_plain(at, form, (target, here));
+                references.add_plain(at, form, Address::relative(target, here));
             }
         };
         let jump = |bits: u8, from: u8| {
@@ -57,11 +57,11 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
                 page = Some(held);
                 let uses = (1..=AHEAD).map(|step| word(at + 4 * step));
                 let mut lows = uses.filter(|code| code >> 5 & 31 == first as u32).filter_map(low);
-                let place = lows.next().map_or(0, |(place, _)| place);
-                add(Form::Page, held.wrapping_add(place), mask);
+                let offset = lows.next().map_or(0, |(offset, _)| offset);
+                add(Form::Page, held.wrapping_add(offset), mask);
             }
-        } else if let (Some((place, scale)), Some(held)) = (low(code), pages[second]) {
-            add(Form::Low { scale }, held.wrapping_add(place), 0xfff << 10);
+        } else if let (Some((offset, scale)), Some(held)) = (low(code), pages[second]) {
+            add(Form::Low { scale }, held.wrapping_add(offset), 0xfff << 10);
         } else if code & 0xfe00_0000 == 0xd600_0000 {
             pages = [None; 32];
         }
@@ -70,17 +70,17 @@ pub(crate) fn walk(fields: &mut Fields<'_>, section: &Section<'_>) {
     }
 }
 
-/// The place in a page that an addition, a load or a store has, and the bits of its unit.
+/// The offset in a page that an addition, a load or a store has, and the logarithm of its unit.
 fn low(code: u32) -> Option<(u32, u8)> {
-    let place = code >> 10 & 0xfff;
+    let offset = code >> 10 & 0xfff;
     if code & 0xffc0_0000 == 0x9100_0000 {
-        return Some((place, 0));
+        return Some((offset, 0));
     }
     if code & 0x3b00_0000 == 0x3900_0000 {
         let is_vector = code >> 26 & 1 == 1;
-        let is_whole = is_vector && code >> 30 == 0 && code >> 23 & 1 == 1;
-        let scale = if is_whole { 4 } else { (code >> 30) as u8 };
-        return Some((place << scale, scale)).filter(|(place, _)| *place < 0x1000);
+        let is_quad = is_vector && code >> 30 == 0 && code >> 23 & 1 == 1;
+        let scale = if is_quad { 4 } else { (code >> 30) as u8 };
+        return Some((offset << scale, scale)).filter(|(offset, _)| *offset < 0x1000);
     }
     None
 }

@@ -1,0 +1,207 @@
+//! References: the addresses that an image holds in its code and data, each with the form in which it is encoded.
+
+use crate::aarch64::instruction;
+use crate::address_map::AddressMap;
+use crate::context::mix;
+use crate::image::{Image, Section};
+use crate::memory::roomy;
+
+/// The encoding of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Four bytes: the target less the base.
+    Distance,
+    /// The same, but written as [`absolute`](crate::absolute) does.
+    Absolute,
+    /// Four bytes.
+    Word,
+    /// Eight bytes.
+    Long,
+    /// aarch64, the distance in instructions, in `bits` bits from bit `from` on.
+    Jump { bits: u8, from: u8 },
+    /// aarch64, `bl`: the distance in instructions, written as an address.
+    Call,
+    /// aarch64, `adr`: the distance in bytes.
+    Adr,
+    /// aarch64, `adrp`: the distance in pages, written as an address.
+    Page,
+    /// aarch64: the offset in the page, divided by 2 to the power of `scale`.
+    Low { scale: u8 },
+}
+
+/// The address that a reference means, and the one that it is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) target: u32,
+    /// The target itself where the reference is absolute.
+    pub(crate) base: u32,
+}
+
+impl Address {
+    pub(crate) fn absolute(target: u32) -> Self {
+        Address { target, base: target }
+    }
+
+    pub(crate) fn relative(target: u32, base: u32) -> Self {
+        Address { target, base }
+    }
+
+    /// Both by a map.
+    fn moved(self, map: &AddressMap) -> Self {
+        Address { target: map.moved(self.target), base: map.moved(self.base) }
+    }
+}
+
+/// An address in a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reference {
+    /// Its offset in the file.
+    pub(crate) at: u32,
+    pub(crate) address: Address,
+    /// Context hash: of the bytes around it but for addresses, by which it is found in another version.
+    pub(crate) context: u32,
+    pub(crate) form: Form,
+}
+
+impl Reference {
+    /// Its bytes.
+    pub(crate) fn len(&self) -> usize {
+        if self.form == Form::Long { 8 } else { 4 }
+    }
+
+    /// Writes it with its address moved by the map.
+    pub(crate) fn write(&self, map: &AddressMap, bytes: &mut [u8]) {
+        let at = self.at as usize;
+        let Some(field) = bytes.get_mut(at..at + self.len()) else { return };
+        if self.form == Form::Long {
+            let moved = map.shift(self.address.target) as i64 as u64;
+            let mut value = [0; 8];
+            value.copy_from_slice(field);
+            field.copy_from_slice(&u64::from_le_bytes(value).wrapping_add(moved).to_le_bytes());
+            return;
+        }
+        let mut value = [0; 4];
+        value.copy_from_slice(field);
+        let value = self.moved(u32::from_le_bytes(value), map);
+        field.copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// 1 if the map makes it equal to the reference of another version; -1 if it was equal and the map breaks that.
+    pub(crate) fn gain(&self, map: &AddressMap, other: &Reference) -> i64 {
+        let wanted = self.encoded(other.address);
+        let after = self.encoded(self.address.moved(map));
+        i64::from(after == wanted) - i64::from(self.encoded(self.address) == wanted)
+    }
+
+    /// The encoded value of another address.
+    fn encoded(&self, Address { target, base }: Address) -> u32 {
+        match self.form {
+            Form::Distance | Form::Jump { .. } | Form::Adr => target.wrapping_sub(base),
+            Form::Absolute | Form::Call | Form::Word | Form::Long => target,
+            Form::Page => target >> 12,
+            Form::Low { .. } => target & 0xfff,
+        }
+    }
+
+    fn moved(&self, word: u32, map: &AddressMap) -> u32 {
+        let Address { target, base } = self.address.moved(map);
+        let put = |value: u32, bits: u8, from: u8| {
+            let mask = (1 << bits) - 1;
+            word & !(mask << from) | (value & mask) << from
+        };
+        match self.form {
+            Form::Distance => {
+                let moved = map.shift(self.address.target).wrapping_sub(map.shift(self.address.base));
+                word.wrapping_add(moved as u32)
+            }
+            Form::Absolute => target.swap_bytes(),
+            Form::Word | Form::Long => word.wrapping_add(map.shift(self.address.target) as u32),
+            Form::Jump { bits, from } => put((target.wrapping_sub(base) as i32 >> 2) as u32, bits, from),
+            Form::Call => put(target >> 2, 26, 0),
+            Form::Adr => instruction::with_adr(word, target.wrapping_sub(base)),
+            Form::Page => instruction::with_adr(word, target >> 12),
+            Form::Low { scale } => put((target & 0xfff) >> scale, 12, 10),
+        }
+    }
+}
+
+/// The purpose of a search.
+#[derive(Debug)]
+pub(crate) enum Purpose<'a> {
+    /// References are kept, to be paired with those of another version.
+    Keep,
+    /// References are written with the addresses that a map gives them.
+    Write(&'a AddressMap, &'a mut [u8]),
+}
+
+/// The references of an image that were found until now.
+#[derive(Debug)]
+pub(crate) struct References<'a> {
+    pub(crate) image: &'a Image<'a>,
+    /// Those in instructions.
+    pub(crate) code: Vec<Reference>,
+    /// All others.
+    pub(crate) data: Vec<Reference>,
+    purpose: Purpose<'a>,
+    /// Where the context of the next one in code begins.
+    gap: usize,
+}
+
+/// Bytes before a reference that its context hash covers.
+const GAP: usize = 64;
+
+impl<'a> References<'a> {
+    /// An empty list.
+    pub(crate) fn new(image: &'a Image<'a>, purpose: Purpose<'a>) -> Self {
+        References { image, code: roomy(0), data: roomy(0), purpose, gap: 0 }
+    }
+
+    /// Begins a section of code.
+    pub(crate) fn begin(&mut self, section: &Section<'_>) {
+        self.gap = section.range.start;
+    }
+
+    /// Adds one in code; `rest` are its own bits that are no address.
+    pub(crate) fn add_code(&mut self, at: usize, form: Form, address: Address, rest: u32) {
+        let mut reference = Reference { at: at as u32, address, context: rest ^ SEED, form };
+        if let Purpose::Write(map, bytes) = &mut self.purpose {
+            return reference.write(map, bytes);
+        }
+        let from = self.gap.max(at.saturating_sub(GAP)).min(at);
+        for chunk in self.image.bytes[from..at].chunks(4) {
+            let mut word = [0; 4];
+            word[..chunk.len()].copy_from_slice(chunk);
+            reference.context = mix(reference.context, u32::from_le_bytes(word));
+        }
+        reference.context = mix(reference.context, (at - from) as u32);
+        self.gap = at + reference.len();
+        self.code.push(reference);
+    }
+
+    /// Adds one in data; its context is computed only where it is needed.
+    pub(crate) fn add_data(
+        &mut self,
+        at: usize,
+        form: Form,
+        address: Address,
+        context: impl FnOnce() -> u32,
+    ) {
+        let mut reference = Reference { at: at as u32, address, context: 0, form };
+        match &mut self.purpose {
+            Purpose::Write(map, bytes) => reference.write(map, bytes),
+            Purpose::Keep => {
+                reference.context = context();
+                self.data.push(reference);
+            }
+        }
+    }
+
+    /// Adds one that is written but not paired: what is in code says enough about its target.
+    pub(crate) fn add_plain(&mut self, at: usize, form: Form, address: Address) {
+        if let Purpose::Write(map, bytes) = &mut self.purpose {
+            Reference { at: at as u32, address, context: 0, form }.write(map, bytes);
+        }
+    }
+}
+
+const SEED: u32 = 0x9e37_79b9;
