@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use dsync_core::Digest;
 use dsync_delta::batch::{self, Effort, Items};
+use dsync_delta::batching::{self, ChunkRange};
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::plan::{self, Run};
 use dsync_delta::{ChunkRef, ContentSource, LayerIndex, Scanner, join};
 
 /// How many of the costliest files are shown.
@@ -61,18 +61,18 @@ fn main() -> Result<()> {
         packed.len()
     );
 
-    let sent: Vec<ChunkRef> = encoder.literals().iter().map(Literal::spot).collect();
+    let sent: Vec<ChunkRef> = encoder.literals().iter().map(Literal::chunk_ref).collect();
     let readable: Vec<Option<&LayerIndex>> = basis.iter().copied().map(Some).collect();
-    let batches = plan::batches(&listings, &sent, &readable, mib << 20);
+    let batches = batching::form_batches(&listings, &sent, &readable, mib << 20);
     let begun = Instant::now();
     let (mut raw, mut old_raw, mut total) = (0, 0, 0);
     let mut top = Vec::new();
     let mut literals: HashMap<ChunkRef, Vec<u8>> = HashMap::new();
     for (number, batch) in batches.iter().enumerate() {
-        let items = |runs: &[Run], layers: &[Layer]| {
+        let items = |runs: &[ChunkRange], layers: &[Layer]| {
             let items: Vec<Vec<u8>> =
                 runs.iter().map(|run| bytes(&layers[run.layer()], run.contents())).collect();
-            let lens: Vec<u64> = runs.iter().map(Run::len).collect();
+            let lens: Vec<u64> = runs.iter().map(ChunkRange::len).collect();
             (items, lens)
         };
         let ((olds, old_lens), (news, new_lens)) = (items(&batch.old, &old), items(&batch.new, &new));
@@ -95,13 +95,13 @@ fn main() -> Result<()> {
         assert_eq!(back, new_bytes);
         let mut at = 0;
         for run in &batch.new {
-            for spot in run.spots() {
+            for spot in run.chunk_refs() {
                 let len = usize::try_from(listings[run.layer()].contents().at(spot.content as usize).len)?;
                 literals.insert(spot, back[at..at + len].to_vec());
                 at += len;
             }
         }
-        let old_len: u64 = batch.old.iter().map(Run::len).sum();
+        let old_len: u64 = batch.old.iter().map(ChunkRange::len).sum();
         let paired = pairs.iter().flatten().count();
         let (items, len, method) = (batch.new.len(), batch.len(), packed[0]);
         println!(

@@ -2,7 +2,7 @@
 //! again. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
 //!
 //! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file contents, a
-//! [`LayerIndex`] is the index of a layer without its contents, [`header_delta`] encodes one against others, [`plan`] plans
+//! [`LayerIndex`] is the index of a layer without its contents, [`header_delta`] encodes one against others, [`batching`] decides
 //! which contents are sent together and [`batch`] compresses them, [`join()`] puts the layer together and checks it.
 //!
 //! Two promises hold everywhere. Any bytes at all survive scan and join unchanged, tar or not: a wrong guess
@@ -10,14 +10,14 @@
 //! before as many bytes of it have arrived.
 
 pub mod batch;
+pub mod batching;
 mod content;
 pub mod cut;
 mod divide;
 pub mod header_delta;
 mod join;
 pub mod layer_index;
-mod names;
-pub mod plan;
+mod path_hash;
 pub mod reconcile;
 pub mod scan;
 mod serialized;

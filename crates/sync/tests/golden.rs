@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 
-use dsync_delta::plan::{self, Batch, Run};
+use dsync_delta::batching::{self, Batch, ChunkRange};
 use dsync_delta::{ChunkRef, LayerIndex, Scanner};
 use dsync_exe::{Addresses, Machine, absolute, align};
 use dsync_recompress::Inflated;
@@ -70,8 +70,8 @@ fn layers() -> (LayerIndex, LayerIndex) {
 
 /// The items of batches, and which old one each new one is coded against.
 fn shown(batches: &[Batch]) -> Vec<impl Debug> {
-    let run = |run: &Run| (run.layer(), run.contents().start, run.contents().end);
-    let runs = |runs: &[Run]| runs.iter().map(run).collect::<Vec<_>>();
+    let run = |run: &ChunkRange| (run.layer(), run.contents().start, run.contents().end);
+    let runs = |runs: &[ChunkRange]| runs.iter().map(run).collect::<Vec<_>>();
     let of = |batch: &Batch| (runs(&batch.new), runs(&batch.old), batch.pairs().collect::<Vec<_>>());
     batches.iter().map(of).collect()
 }
@@ -86,9 +86,9 @@ fn batches_are_planned_alike() {
     );
     let sent: Vec<ChunkRef> =
         (0..new.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect();
-    let beside = plan::batches(&[&new], &sent, &[Some(&old)], 1 << 20);
-    let hidden = plan::batches(&[&new], &sent, &[None], 1 << 20);
-    let candidates = plan::candidates(&[&new], &sent, &[Some(&old)], &[None], 1 << 20);
+    let beside = batching::form_batches(&[&new], &sent, &[Some(&old)], 1 << 20);
+    let hidden = batching::form_batches(&[&new], &sent, &[None], 1 << 20);
+    let candidates = batching::candidates(&[&new], &sent, &[Some(&old)], &[None], 1 << 20);
     let candidates: Vec<_> =
         candidates.iter().map(|(literal, run)| (*literal, run.layer(), run.contents())).collect();
     let all = [digest(&shown(&beside)), digest(&shown(&hidden)), digest(&candidates)];

@@ -15,7 +15,7 @@ use crate::layer_index::cursor::Group;
 use crate::layer_index::fields::{Field, canonical_number};
 use crate::layer_index::records::{RecordKind, View};
 use crate::layer_index::{Content, LayerIndex};
-use crate::names::hash;
+use crate::path_hash::path_hash;
 
 /// Tells layers, one after the other.
 ///
@@ -122,7 +122,7 @@ impl<'a> Encoder<'a> {
             for number in 0..listing.groups() {
                 let Some(group) = cursor.group(number) else { break };
                 let mut before = None;
-                for number in self.paths.get(hash(&group.path())) {
+                for number in self.paths.get(path_hash(&group.path())) {
                     let layer = self.basis.layer(number).map(|(layer, _)| layer);
                     if let Some(layer) = layer.filter(|layer| before != Some(*layer)) {
                         known[layer] += 1;
@@ -164,9 +164,9 @@ impl LayerEncoder<'_, '_, '_> {
         }
         // Of each listing the first one with this path, the lowest listing first.
         let layer = |number: usize| basis.layer(number).map(|(layer, _)| layer);
-        let mut numbers = self.encoder.paths.get(hash(path));
+        let mut numbers = self.encoder.paths.get(path_hash(path));
         let top = layer(numbers.next_back()?);
-        let mut numbers = self.encoder.paths.get(hash(path));
+        let mut numbers = self.encoder.paths.get(path_hash(path));
         let near = numbers.clone().find(|number| layer(*number) == Some(self.near));
         let number = near.or_else(|| numbers.find(|number| layer(*number) == top))?;
         Some((number, basis.group(number)?))

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use super::basis::Basis;
 use crate::ContentId;
-use crate::names::hash;
+use crate::path_hash::path_hash;
 
 /// The groups of a basis by the hashes of their paths. Two paths with one hash count as one: what is told against the
 /// wrong group is still right.
@@ -19,7 +19,7 @@ impl Paths {
             let Some(matched) = basis.group(number) else { break };
             let path = matched.group.path();
             if let (false, Ok(number)) = (path.is_empty(), u32::try_from(number)) {
-                let [high, low] = halves(hash(&path));
+                let [high, low] = halves(path_hash(&path));
                 paths.push([high, low, number]);
             }
         }

@@ -40,7 +40,7 @@ pub struct Literal {
 
 impl Literal {
     /// The content in which it comes first.
-    pub fn spot(&self) -> ChunkRef {
+    pub fn chunk_ref(&self) -> ChunkRef {
         ChunkRef { layer: self.layer, content: self.content }
     }
 }

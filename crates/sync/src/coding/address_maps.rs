@@ -13,7 +13,7 @@ use std::path::Path;
 
 use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
-use dsync_delta::plan::Run;
+use dsync_delta::batching::ChunkRange;
 use dsync_exe::AddressMap;
 use dsync_proto::{decode, encode, limits, room};
 use serde::{Deserialize, Serialize};
@@ -175,7 +175,7 @@ pub(crate) struct Aligned {
 
 impl Aligned {
     /// Adds the bytes of a run of old contents, as `others` has them where their addresses stay.
-    pub(crate) fn load(&self, run: &Run, out: &mut Vec<u8>, others: &Load<'_>) -> io::Result<()> {
+    pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>, others: &Load<'_>) -> io::Result<()> {
         match (self.begins.get(&(run.layer(), run.contents().start)), &self.file) {
             // What follows in the file follows here.
             (Some(begin), Some(file)) => copy_at(file, *begin, run.len(), out),
@@ -184,7 +184,7 @@ impl Aligned {
     }
 
     /// Whether this run of old contents is of such a file.
-    pub(crate) fn has(&self, run: &Run) -> bool {
+    pub(crate) fn has(&self, run: &ChunkRange) -> bool {
         self.begins.contains_key(&(run.layer(), run.contents().start))
     }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use dsync_core::LayerKey;
 use dsync_delta::batch::Effort;
+use dsync_delta::batching::ChunkRange;
 use dsync_delta::header_delta::{Assembly, Decoder, Encoder, Literal, Mode};
-use dsync_delta::plan::Run;
 use dsync_delta::{ChunkRef, LayerIndex};
 use dsync_proto::limits;
 
@@ -80,6 +80,6 @@ pub(crate) fn batch_limits(most: u32) -> impl Iterator<Item = u64> {
 }
 
 /// There is nothing old.
-pub(crate) fn no_old(_: &Run, _: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn no_old(_: &ChunkRange, _: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dsync_core::Image;
+use dsync_delta::batching;
 use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
 use dsync_delta::header_delta::Literal;
-use dsync_delta::plan;
 use dsync_delta::reconcile::{Match, Requester, Responder};
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Wanted, divide};
 use dsync_proto::Peer;
@@ -140,9 +140,9 @@ pub(crate) fn answer_for(
     (basis, readable): (&[Arc<LayerIndex>], &[Option<&LayerIndex>]),
     memory: u64,
 ) -> Result<Candidates, EndpointError> {
-    let spots: Vec<ChunkRef> = literals.iter().map(Literal::spot).collect();
+    let spots: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
     let listings: Vec<Option<&LayerIndex>> = basis.iter().map(|listing| Some(&**listing)).collect();
-    let runs = plan::candidates(new, &spots, &listings, readable, memory);
+    let runs = batching::candidates(new, &spots, &listings, readable, memory);
     let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
     let mut seen: HashSet<Place> = HashSet::new();
     for (literal, run) in runs {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dsync_core::Digest;
 use dsync_delta::LayerIndex;
-use dsync_delta::plan::{Batch, Run};
+use dsync_delta::batching::{Batch, ChunkRange};
 
 use super::layer_set::Layers;
 use super::place::{Place, Slice};
@@ -125,7 +125,12 @@ pub(crate) fn readable(shelves: &[ChunkMap]) -> Vec<Option<&LayerIndex>> {
 }
 
 /// Adds the bytes of a run of contents.
-pub(crate) fn load(own: &Layers<'_>, shelves: &[ChunkMap], run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn load(
+    own: &Layers<'_>,
+    shelves: &[ChunkMap],
+    run: &ChunkRange,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
     run.contents().try_for_each(|content| shelves[run.layer()].copy(own, content, out))
 }
 

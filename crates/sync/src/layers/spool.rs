@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use dsync_core::{Digest, LayerKey};
-use dsync_delta::plan::Run;
+use dsync_delta::batching::ChunkRange;
 use dsync_delta::{LayerIndex, Scanner};
 use dsync_engine::LayerSink;
 use dsync_proto::ShortId;
@@ -191,7 +191,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Adds the bytes of a run of contents of the layer.
-    pub(crate) fn load(&self, run: &Run, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>) -> io::Result<()> {
         let mut contents = self.listing.contents().range(run.contents());
         contents.try_for_each(|content| copy_at(&self.file, self.at + content.at, content.len, out))
     }

@@ -5,7 +5,7 @@ use std::io;
 
 use dsync_core::Digest;
 use dsync_delta::LayerIndex;
-use dsync_delta::plan::{Batch, Run};
+use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_exe::{CodeRange, find_code};
 
 use crate::coding::branch::{Stretch, Stretches};
@@ -62,7 +62,7 @@ impl CodeMap {
         &self,
         batch: &Batch,
         new: &[&LayerIndex],
-        version: &dyn Fn(&Run) -> Version<'a>,
+        version: &dyn Fn(&ChunkRange) -> Version<'a>,
     ) -> Stretches {
         let mut stretches = Stretches::default();
         let mut is_done = vec![false; batch.old.len()];
@@ -85,7 +85,7 @@ impl CodeMap {
     }
 
     /// The code in an item, whose contents lie in the layer of this listing.
-    fn find(&self, listing: &LayerIndex, run: &Run, item: usize, stretches: &mut Vec<Stretch>) {
+    fn find(&self, listing: &LayerIndex, run: &ChunkRange, item: usize, stretches: &mut Vec<Stretch>) {
         let Some(programs) = self.layers.get(&listing.digest).filter(|programs| !programs.is_empty()) else {
             return;
         };

@@ -7,8 +7,8 @@ use std::thread;
 
 use dsync_core::{Digest, LayerKey};
 use dsync_delta::LayerIndex;
+use dsync_delta::batching::{self, Batch, ChunkRange};
 use dsync_delta::header_delta::Encoder;
-use dsync_delta::plan::{self, Batch, Run};
 use dsync_engine::Export;
 use dsync_proto::{Event, Reply};
 
@@ -131,10 +131,10 @@ impl Sender<'_> {
         let written = cold::write_layer(out, limit, encoder, &last.listing, pace.effort());
         self.sent.told += written.map_err(unsent())?;
         let literals = &self.encoder.literals()[before..];
-        let mut batches = plan::in_order(&[&*last.listing], spots(literals), batch_limits(limit));
+        let mut batches = batching::form_in_order(&[&*last.listing], spots(literals), batch_limits(limit));
         let read_at = |at: u64, out: &mut [u8]| last.read_at(at, out);
         self.programs.add(&last.listing, &read_at).map_err(EndpointError::io(UNREAD))?;
-        let load_new = |run: &Run, out: &mut Vec<u8>| last.load(run, out);
+        let load_new = |run: &ChunkRange, out: &mut Vec<u8>| last.load(run, out);
         let programs = &self.programs;
         let code = |batch: &Batch| programs.of(batch, &[&*last.listing], &|_| Version::Plain);
         let sources = Sources { new: &load_new, old: &no_old, code: &code };
@@ -170,7 +170,7 @@ impl Sender<'_> {
             let listings = layers.iter().map(|kept| &*kept.listing);
             let explained: Vec<explain::Layer<'_>> =
                 listings.map(|listing| explain::Layer { listing, position: position(listing) }).collect();
-            let load_new = |run: &Run, out: &mut Vec<u8>| layers[run.layer()].load(run, out);
+            let load_new = |run: &ChunkRange, out: &mut Vec<u8>| layers[run.layer()].load(run, out);
             let new: Vec<&LayerIndex> = layers.iter().map(|kept| &*kept.listing).collect();
             let code = |batch: &Batch| self.programs.of(batch, &new, &|_| Version::Plain);
             let sources = Sources { new: &load_new, old: &no_old, code: &code };

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_delta::LayerIndex;
-use dsync_delta::plan::{self, Batch, Run};
+use dsync_delta::batching::{self, Batch, ChunkRange};
 use dsync_proto::{Cost, Event, Phase, Reply};
 
 use super::basis::Basis;
@@ -45,7 +45,7 @@ impl<'a> Contents<'a> {
     ) -> Result<Self, EndpointError> {
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.pace.limit(known.iter().any(Option::is_some));
-        let batches = plan::batches(&listings(new), &sent.spots, &known, limit.into());
+        let batches = batching::form_batches(&listings(new), &sent.spots, &known, limit.into());
         let candidates = match transfer.pace.is_patient() {
             true => Candidates::find(&batches, own, (old, new), transfer.pace.memory())
                 .map_err(EndpointError::io(UNREAD))?,
@@ -78,11 +78,11 @@ impl<'a> Contents<'a> {
 
     fn with_sources<T>(&self, run: impl FnOnce(Sources<'_>) -> T) -> T {
         let (own, new) = (self.own, listings(self.new));
-        let load_new = |run: &Run, out: &mut Vec<u8>| load(own, self.new, run, out);
-        let load_old = |run: &Run, out: &mut Vec<u8>| {
-            self.aligned.load(run, out, &|run: &Run, out: &mut Vec<u8>| load(own, self.old, run, out))
+        let load_new = |run: &ChunkRange, out: &mut Vec<u8>| load(own, self.new, run, out);
+        let load_old = |run: &ChunkRange, out: &mut Vec<u8>| {
+            self.aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, self.old, run, out))
         };
-        let version = |run: &Run| match &self.old[run.layer()] {
+        let version = |run: &ChunkRange| match &self.old[run.layer()] {
             _ if self.aligned.has(run) => Version::Planned,
             shelf if shelf.is_layer() => Version::Plain,
             shelf => Version::Shared(&shelf.listing),

@@ -22,7 +22,7 @@ pub(super) fn divide(
     basis: &mut Vec<ChunkMap>,
 ) -> Sent {
     if stretches.is_empty() {
-        let spots = literals.iter().map(Literal::spot).collect();
+        let spots = literals.iter().map(Literal::chunk_ref).collect();
         let layers = new.iter().map(|listing| ChunkMap::layer(Arc::clone(listing), true)).collect();
         return Sent { layers, spots };
     }
@@ -40,7 +40,7 @@ fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Par
         (content.id, content.len)
     };
     let mut numbers: Vec<u32> = (0..literals.len() as u32).collect();
-    let of = |number: u32| key(literals[number as usize].spot());
+    let of = |number: u32| key(literals[number as usize].chunk_ref());
     numbers.sort_unstable_by_key(|number| of(*number));
     let literal = |layer: usize, ordinal: usize| {
         let key = key(ChunkRef { layer: layer as u32, content: ordinal as u32 });

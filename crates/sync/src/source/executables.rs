@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
-use dsync_delta::plan::{Batch, Run};
+use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_exe::Addresses;
 use dsync_proto::limits;
 
@@ -31,7 +31,8 @@ impl Candidates {
         for batch in batches {
             for (run, pair) in batch.new.iter().zip(batch.pairs()) {
                 let Some(pair) = pair else { continue };
-                let file_of = |shelves, run: &Run| FileSpan::of(shelves, run.layer(), run.contents().start);
+                let file_of =
+                    |shelves, run: &ChunkRange| FileSpan::of(shelves, run.layer(), run.contents().start);
                 let versions = (file_of(old, &batch.old[pair]), file_of(new, run));
                 let (Some(old_file), Some(new_file)) = versions else { continue };
                 let fits = old_file.len.saturating_add(new_file.len) <= memory / MEMORY;

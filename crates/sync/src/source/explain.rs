@@ -5,7 +5,7 @@ use std::io;
 
 use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
-use dsync_delta::plan::{Batch, Run};
+use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_proto::{Cost, limits};
 
 use super::pack::{self, Sources};
@@ -78,7 +78,7 @@ fn told(files: Files) -> Vec<Cost> {
 }
 
 fn weights(batch: &Batch, sources: Sources<'_>, effort: Effort) -> io::Result<Vec<u64>> {
-    let weigh = |(run, pair): (&Run, Option<usize>)| {
+    let weigh = |(run, pair): (&ChunkRange, Option<usize>)| {
         let alone = Batch::alone(*run, pair.map(|pair| batch.old[pair]));
         Ok(pack::pack_one(&alone, sources, effort, Effort::Level(1))?.len() as u64)
     };

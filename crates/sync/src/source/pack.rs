@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use dsync_delta::batch::Effort;
-use dsync_delta::plan::Batch;
+use dsync_delta::batching::Batch;
 
 use super::effort::{self, EffortController, Sent};
 use crate::coding::branch::Stretches;

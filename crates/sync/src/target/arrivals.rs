@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use dsync_delta::ContentSource;
+use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_delta::header_delta::{Literal, Origin};
-use dsync_delta::plan::{Batch, Run};
 use dsync_proto::{Channel, Peer};
 
 use crate::coding::batch::{read_len, read_packed};
@@ -161,7 +161,7 @@ impl<'a> Arrivals<'a> {
         let pairs: Vec<Option<usize>> = batch.pairs().collect();
         self.last = inflated::decode((old, &old_lens), &lens(&batch.new), &pairs, &packed)?;
         let mut at = 0;
-        for spot in batch.new.iter().flat_map(Run::spots) {
+        for spot in batch.new.iter().flat_map(ChunkRange::chunk_refs) {
             let key = (spot.layer, spot.content);
             let found = self.literals.binary_search_by_key(&key, |it| (it.layer, it.content));
             let literal = found.map_err(|_| io::Error::other("a batch has what is no literal"))?;

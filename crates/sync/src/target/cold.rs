@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use dsync_core::LayerKey;
+use dsync_delta::batching;
 use dsync_delta::header_delta::{Assembly, Decoder, Origin};
-use dsync_delta::plan;
 use dsync_engine::Import;
 use dsync_proto::{LayerOutcome, LayerState, Received};
 
@@ -103,7 +103,7 @@ impl Taker<'_> {
     /// Gets ready for the literals of a layer, which are those from `before` on.
     fn expect(&mut self, before: usize, Assembly { listing, origins }: &Assembly, limit: u32) {
         let literals = &self.decoder.literals()[before..];
-        let mut batches = plan::in_order(&[listing], spots(literals), batch_limits(limit));
+        let mut batches = batching::form_in_order(&[listing], spots(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
         // What a layer that is still to come uses is known only then.

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 
 use dsync_core::{Image, LayerKey};
 use dsync_delta::ContentSource;
+use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_delta::header_delta::Origin;
-use dsync_delta::plan::{Batch, Run};
 use dsync_engine::Import;
 use dsync_proto::LayerState;
 
@@ -95,8 +95,8 @@ impl Ready<'_, '_> {
     ) -> Result<(), EndpointError> {
         let Ready { stream, outbox, own, offered, batches, aligned, file } = self;
         let basis = &offered.basis[..];
-        let old = |run: &Run, out: &mut Vec<u8>| {
-            aligned.load(run, out, &|run: &Run, out: &mut Vec<u8>| load(own, basis, run, out))
+        let old = |run: &ChunkRange, out: &mut Vec<u8>| {
+            aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, basis, run, out))
         };
         let arrivals = Arrivals::new((stream, outbox), batches, &old, &offered.literals, file);
         let mut contents = Sources { own, basis, arrivals };

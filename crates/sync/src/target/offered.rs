@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, LayerKey};
+use dsync_delta::batching::{self, Batch};
 use dsync_delta::cut::fine::Stretch;
 use dsync_delta::header_delta::{Assembly, Literal, Origin};
-use dsync_delta::plan::{self, Batch};
 use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
@@ -183,8 +183,8 @@ impl Offered {
 
     /// The batches that the source forms.
     pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
-        let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::spot).collect();
-        plan::batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
+        let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::chunk_ref).collect();
+        batching::form_batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
     /// What becomes of each layer of the image.

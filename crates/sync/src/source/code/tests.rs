@@ -40,11 +40,11 @@ impl Layer {
         programs
     }
 
-    fn run(&self, contents: std::ops::Range<usize>) -> Run {
-        Run::of(0, &self.listing, contents).unwrap()
+    fn run(&self, contents: std::ops::Range<usize>) -> ChunkRange {
+        ChunkRange::of(0, &self.listing, contents).unwrap()
     }
 
-    fn bytes(&self, run: &Run) -> Vec<u8> {
+    fn bytes(&self, run: &ChunkRange) -> Vec<u8> {
         let contents = self.listing.contents().range(run.contents());
         contents.flat_map(|c| &self.tar[c.at as usize..][..c.len as usize]).copied().collect()
     }
@@ -59,12 +59,12 @@ struct Case {
 }
 
 impl Case {
-    fn of(layer: &Layer, runs: &[Run]) -> Case {
+    fn of(layer: &Layer, runs: &[ChunkRange]) -> Case {
         let mut batch = Batch::default();
         runs.iter().for_each(|run| batch.push(*run, None));
         Case {
             bytes: runs.iter().flat_map(|run| layer.bytes(run)).collect(),
-            lens: runs.iter().map(Run::len).collect(),
+            lens: runs.iter().map(ChunkRange::len).collect(),
             code: layer.programs().of(&batch, &[&layer.listing], &|_| Version::Plain),
             pairs: batch.pairs().collect(),
         }

@@ -1,4 +1,4 @@
-//! Which old contents are looked at where only the target can read them.
+//! Batches and candidates of layers that are made of files.
 
 use super::*;
 use crate::Scanner;
@@ -39,17 +39,17 @@ fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere
     let hidden = listing(&[("app/__init__.py", 3, 3000), ("opt/tools.py", 4, 3000)]);
     let new = listing(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
     let found = candidates(&[&new], &all(&new), &[Some(&hidden)], &[Some(&readable)], 1 << 20);
-    assert_eq!(found, [(0, Run { layer: 0, start: 0, end: 1, len: 3000 })]);
+    assert_eq!(found, [(0, ChunkRange { layer: 0, start: 0, end: 1, len: 3000 })]);
 }
 
 #[test]
 fn a_file_that_is_named_in_another_way_is_the_one_that_went() {
     let old = listing(&[("lib/libblas-a1b2.26.dev.so", 1, 3000), ("lib/libblas-tool.x.so", 2, 2000)]);
     let new = listing(&[("lib/libblas-c3d4.27.so", 3, 2100), ("lib/libblas-tool.x.so", 4, 2000)]);
-    let batches = batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
+    let batches = form_batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
     // The other one is nearer in length, but still there.
     assert_eq!(batches.len(), 1);
-    assert_eq!(batches[0].new.iter().map(|run| run.len).collect::<Vec<_>>(), [2100, 2000]);
+    assert_eq!(batches[0].new.iter().map(|range| range.len).collect::<Vec<_>>(), [2100, 2000]);
     let olds: Vec<u64> = batches[0].pairs().map(|pair| batches[0].old[pair.unwrap()].len()).collect();
     assert_eq!(olds, [3000, 2000]);
 }
@@ -62,18 +62,19 @@ fn many_files_are_looked_at_in_turn() {
         listing(&files)
     };
     let (old, new) = (files(0), files(1000));
-    let batches = batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
+    let batches = form_batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
     // Those that are looked at together are together, and each has its old version.
     assert_eq!(batches.iter().map(|batch| batch.new.len()).collect::<Vec<_>>(), [40, 40, 20]);
     for batch in &batches {
-        for (run, pair) in batch.new.iter().zip(batch.pairs()) {
-            assert_eq!(batch.old[pair.unwrap()], *run);
+        for (range, pair) in batch.new.iter().zip(batch.pairs()) {
+            assert_eq!(batch.old[pair.unwrap()], *range);
         }
     }
-    let mut spots: Vec<ChunkRef> = batches.iter().flat_map(|batch| &batch.new).flat_map(Run::spots).collect();
-    spots.sort_unstable();
-    assert_eq!(spots, all(&new));
+    let mut chunks: Vec<ChunkRef> =
+        batches.iter().flat_map(|batch| &batch.new).flat_map(ChunkRange::chunk_refs).collect();
+    chunks.sort_unstable();
+    assert_eq!(chunks, all(&new));
     let found = candidates(&[&new], &all(&new), &[Some(&old)], &[], 1 << 30);
-    assert!(found.iter().enumerate().all(|(at, (number, run))| at == *number && run.start == at as u32));
+    assert!(found.iter().enumerate().all(|(at, (number, range))| at == *number && range.start == at as u32));
     assert_eq!(found.len(), 100);
 }

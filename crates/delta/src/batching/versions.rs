@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::names::hash;
+use crate::path_hash::path_hash;
 use crate::{ChunkRef, LayerIndex};
 
 /// A file of the basis.
@@ -23,7 +23,7 @@ impl OldFile {
 /// An old version of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Version {
-    pub(super) sense: Sense,
+    pub(super) rule: Rule,
     pub(super) file: OldFile,
 }
 
@@ -35,13 +35,13 @@ pub(super) struct NewFile {
     pub(super) start: u32,
     end: u32,
     pub(super) len: u64,
-    /// Where its path ends among all.
+    /// The end of its path in [`NewFiles::paths`].
     path: usize,
 }
 
 impl NewFile {
-    pub(super) fn has(&self, spot: &ChunkRef) -> bool {
-        self.layer == spot.layer && (self.start..self.end).contains(&spot.content)
+    pub(super) fn has(&self, chunk: &ChunkRef) -> bool {
+        self.layer == chunk.layer && (self.start..self.end).contains(&chunk.content)
     }
 }
 
@@ -52,22 +52,23 @@ pub(super) struct NewFiles {
     paths: Vec<u8>,
 }
 
-/// The most files that are looked at together: what is known of them takes some 250 bytes of memory for each.
+/// Limit on the files that are sorted together: each takes some 250 bytes of memory.
 #[cfg(not(test))]
 const TOGETHER: usize = 1 << 18;
 #[cfg(test)]
 const TOGETHER: usize = 40;
 
 impl NewFiles {
-    /// Takes the next files from the beginning of what is sent, which has some bytes of them left.
+    /// Takes the next files off the beginning of the chunks that are sent. Returns the chunks of these files as well.
     pub(super) fn take<'s>(new: &[&LayerIndex], sent: &mut &'s [ChunkRef]) -> Option<(Self, &'s [ChunkRef])> {
         let first = *sent.first()?;
         let mut found = NewFiles::default();
         let mut end = 0;
-        for (layer, listing) in (0..).zip(new).skip(first.layer as usize) {
-            for file in listing.files() {
+        for (layer, index) in (0..).zip(new).skip(first.layer as usize) {
+            for file in index.files() {
                 let contents = (file.contents.start as u32, file.contents.end as u32);
-                let own = sent[end..].partition_point(|spot| *spot < ChunkRef { layer, content: contents.1 });
+                let own =
+                    sent[end..].partition_point(|chunk| *chunk < ChunkRef { layer, content: contents.1 });
                 if own == 0 {
                     continue;
                 }
@@ -93,68 +94,67 @@ impl NewFiles {
     }
 }
 
-/// Of a name that more files have than this, none is taken for a version of another.
+/// Files with one name beyond which none of them is taken for a version of another.
 const CROWD: usize = 64;
-/// A word at the beginning of a name says something if it has so many letters.
+/// The fewest letters of a word at the beginning of a name by which [`Rule::Beginning`] compares.
 const WORD: usize = 4;
 
-/// In which sense two files have the same name, the strictest first.
+/// The rule by which two files are versions of each other, the strictest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Sense {
+pub(super) enum Rule {
     Path,
     BlurredPath,
     Name,
     BlurredName,
-    /// Only of files that the new layers have no more.
+    /// Applies to files that the new layers do not have any more.
     Beginning,
 }
 
-impl Sense {
-    const ALL: [Sense; 5] =
-        [Sense::Path, Sense::BlurredPath, Sense::Name, Sense::BlurredName, Sense::Beginning];
+impl Rule {
+    const ALL: [Rule; 5] = [Rule::Path, Rule::BlurredPath, Rule::Name, Rule::BlurredName, Rule::Beginning];
 
-    /// The hash of a name in this sense.
+    /// The hash of what two versions have in common by this rule; `None` where it does not apply.
     fn key(self, path: &[u8]) -> Option<u64> {
         Some(match self {
-            Sense::Path => hash(path),
-            Sense::BlurredPath => hash(&blur(path)),
-            Sense::Name => hash(name(path)),
-            Sense::BlurredName => hash(&blur(name(path))),
-            Sense::Beginning => hash(&beginning(path)?),
+            Rule::Path => path_hash(path),
+            Rule::BlurredPath => path_hash(&blur(path)),
+            Rule::Name => path_hash(name(path)),
+            Rule::BlurredName => path_hash(&blur(name(path))),
+            Rule::Beginning => path_hash(&beginning(path)?),
         })
     }
 }
 
 /// The old version of each new file, if it has one. The layers of an image come lowest first.
 ///
-/// Names are compared by their hashes: millions of them are looked through, sense by sense, for those that are wanted.
+/// Names are compared by their hashes: rule by rule, the millions of them are searched for those that are wanted.
 pub(super) fn versions(
     files: &NewFiles,
     basis: &[Option<&LayerIndex>],
     new: &[&LayerIndex],
 ) -> Vec<Option<Version>> {
     let mut versions: Vec<Option<Version>> = vec![None; files.files.len()];
-    for sense in Sense::ALL {
+    for rule in Rule::ALL {
         let mut wanted: Vec<(u64, u32)> = Vec::new();
         for number in (0..versions.len()).filter(|number| versions[*number].is_none()) {
-            let key = files.get(number).and_then(|(path, _)| sense.key(path));
+            let key = files.get(number).and_then(|(path, _)| rule.key(path));
             wanted.extend(key.map(|key| (key, number as u32)));
         }
         if wanted.is_empty() {
             continue;
         }
         wanted.sort_unstable();
-        let found = find(sense, &wanted, basis, new);
+        let found = find(rule, &wanted, basis, new);
         for (key, number) in wanted {
             let first = found.partition_point(|(other, _)| *other < key);
             let count = found[first..].partition_point(|(other, _)| *other == key);
             let same = &found[first..first + count];
-            let version = match sense {
+            let version = match rule {
                 // The directory above is nearer to the new one.
-                Sense::Path => same.last().map(|(_, file)| *file),
+                Rule::Path => same.last().map(|(_, file)| *file),
                 _ => closest(same, files.files[number as usize].len),
             };
-            versions[number as usize] = version.map(|file| Version { sense, file });
+            versions[number as usize] = version.map(|file| Version { rule, file });
         }
     }
     versions
@@ -162,22 +162,22 @@ pub(super) fn versions(
 
 /// The files of the basis with a name that is wanted, in the order of their hashes and of the layers.
 fn find(
-    sense: Sense,
+    rule: Rule,
     wanted: &[(u64, u32)],
     basis: &[Option<&LayerIndex>],
     new: &[&LayerIndex],
 ) -> Vec<(u64, OldFile)> {
     let mut there: Vec<u64> = Vec::new();
-    if sense == Sense::Beginning {
-        there.extend(new.iter().flat_map(|listing| listing.files()).map(|file| hash(&file.path)));
+    if rule == Rule::Beginning {
+        there.extend(new.iter().flat_map(|index| index.files()).map(|file| path_hash(&file.path)));
         there.sort_unstable();
     }
     let mut found = Vec::new();
-    for (layer, listing) in (0..).zip(basis) {
-        for file in listing.iter().flat_map(|listing| listing.files()) {
-            let key = sense.key(&file.path).filter(|key| {
+    for (layer, index) in (0..).zip(basis) {
+        for file in index.iter().flat_map(|index| index.files()) {
+            let key = rule.key(&file.path).filter(|key| {
                 wanted.binary_search_by_key(key, |(wanted, _)| *wanted).is_ok()
-                    && (there.is_empty() || there.binary_search(&hash(&file.path)).is_err())
+                    && (there.is_empty() || there.binary_search(&path_hash(&file.path)).is_err())
             });
             let (start, end) = (file.contents.start as u32, file.contents.end as u32);
             found.extend(key.map(|key| (key, OldFile { layer, start, end, len: file.len })));
@@ -212,7 +212,7 @@ pub(super) fn kind(path: &[u8]) -> &[u8] {
     }
 }
 
-/// The path with each word that has a digit in it taken for the same: versions, hashes, dates.
+/// The path with each word that has a digit in it replaced by `#`: versions, hashes, dates.
 fn blur(path: &[u8]) -> Vec<u8> {
     let mut blurred = Vec::with_capacity(path.len());
     for word in path.split_inclusive(|byte| !byte.is_ascii_alphanumeric()) {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_says_which_file_it_was() {
+    fn a_beginning_identifies_a_renamed_file() {
         let is_same = |one: &str, other: &str| beginning(one.as_bytes()) == beginning(other.as_bytes());
         assert!(is_same("x.libs/libblasp-r0-24bff013.3.26.dev.so", "x.libs/libblasp-r0-01191904.3.27.so"));
         assert!(is_same("lib/app-1.0/tool_rc1.jar", "lib/app-1.1/tool.final.jar"));

@@ -1,0 +1,330 @@
+//! Forms batches: which literals are compressed together, against which old contents.
+//!
+//! The literals of a batch share one history, so like literals belong into one batch: files of a kind, in the order of
+//! their paths, each with its old version. The old version of a file is the file of the same path, else of a path that
+//! differs in version numbers and hashes only, else of the same name elsewhere, else one that is gone from the same folder
+//! and whose name begins alike.
+//!
+//! Source and target form the same batches from what both know, without a message. So the result must depend on the
+//! arguments only, and a change of it is a change of the protocol.
+
+#[cfg(test)]
+mod tests;
+mod versions;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use crate::{ChunkRef, LayerIndex};
+use versions::{NewFiles, OldFile, Version, kind, versions};
+
+/// Consecutive contents of one file of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChunkRange {
+    /// The number of the layer index, in the order of the argument.
+    layer: u32,
+    /// The first of its contents, and the one after the last.
+    start: u32,
+    end: u32,
+    /// Their bytes.
+    len: u32,
+}
+
+impl ChunkRange {
+    /// Some contents of a layer; `None` where they have 4 GiB or more.
+    pub fn of(layer: usize, index: &LayerIndex, contents: Range<usize>) -> Option<ChunkRange> {
+        let len = u32::try_from(index.contents().bytes(contents.clone())).ok()?;
+        let [layer, start, end] = [layer, contents.start, contents.end].map(u32::try_from);
+        Some(ChunkRange { layer: layer.ok()?, start: start.ok()?, end: end.ok()?, len })
+    }
+
+    /// The number of the layer index, in the order of the argument.
+    pub fn layer(&self) -> usize {
+        self.layer as usize
+    }
+
+    /// The ordinals of the contents in the layer.
+    pub fn contents(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The contents, one by one.
+    pub fn chunk_refs(&self) -> impl Iterator<Item = ChunkRef> + use<> {
+        let layer = self.layer;
+        (self.start..self.end).map(move |content| ChunkRef { layer, content })
+    }
+
+    /// Their bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
+    pub fn len(&self) -> u64 {
+        self.len.into()
+    }
+
+    /// The same contents, where the layer has another number.
+    pub fn of_layer(self, layer: u32) -> ChunkRange {
+        ChunkRange { layer, ..self }
+    }
+
+    /// Adds the next content, unless it is of another layer, or would make the range longer than `most` bytes. Returns
+    /// whether it was added.
+    fn extend(&mut self, chunk: ChunkRef, len: u32, most: u64) -> bool {
+        let all = u64::from(self.len) + u64::from(len);
+        let goes_on = (self.layer, self.end) == (chunk.layer, chunk.content) && all <= most;
+        if goes_on && let Ok(all) = u32::try_from(all) {
+            self.end += 1;
+            self.len = all;
+            return true;
+        }
+        false
+    }
+}
+
+/// Literals that are coded together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The literals that are sent; the layers are those of the new image that were encoded.
+    pub new: Vec<ChunkRange>,
+    /// Contents that both sides have; the layers are those of the basis.
+    pub old: Vec<ChunkRange>,
+    /// For each range of `new` the index in `old` of its old version.
+    pairs: Vec<Option<u32>>,
+}
+
+impl Batch {
+    /// A batch of one range, and its old version.
+    pub fn alone(new: ChunkRange, old: Option<ChunkRange>) -> Batch {
+        Batch { new: vec![new], pairs: vec![old.map(|_| 0)], old: old.into_iter().collect() }
+    }
+
+    /// Bytes that are sent, before coding.
+    pub fn len(&self) -> u64 {
+        self.new.iter().map(ChunkRange::len).sum()
+    }
+
+    /// True if it sends nothing.
+    pub fn is_empty(&self) -> bool {
+        self.new.is_empty()
+    }
+
+    /// For each range of `new` the index in `old` of its old version.
+    pub fn pairs(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        self.pairs.iter().map(|pair| pair.map(|pair| pair as usize))
+    }
+
+    /// Adds a range that is sent, and the index in `old` of its old version.
+    pub fn push(&mut self, new: ChunkRange, pair: Option<u32>) {
+        self.new.push(new);
+        self.pairs.push(pair);
+    }
+}
+
+/// Forms batches of at most about `limit` bytes, old and new together, of the contents that are sent. `sent` is sorted.
+///
+/// `basis` has `None` for a layer whose bytes the source does not have.
+pub fn form_batches(
+    new: &[&LayerIndex],
+    sent: &[ChunkRef],
+    basis: &[Option<&LayerIndex>],
+    limit: u64,
+) -> Vec<Batch> {
+    match basis.iter().all(Option::is_none) {
+        true => form_in_order(new, sent.iter().copied(), std::iter::repeat(limit)),
+        false => form_by_likeness(new, sent, basis, limit),
+    }
+}
+
+/// The most bytes that [`candidates`] compares, and the memory for each content besides its bytes.
+const CANDIDATES: u64 = 1 << 31;
+const CANDIDATE: u64 = 256;
+
+/// Finds for each content that is sent, by its position in `sent`, the contents of the basis of which it may be a new
+/// version, where only the target can read them. `basis` has these layers only. `readable` has those that the source can
+/// read as well, which take precedence where they have a version by a rule as strict. New and old contents together have
+/// at most `limit` bytes; an old content counts once, however many new ones may be versions of it.
+pub fn candidates(
+    new: &[&LayerIndex],
+    sent: &[ChunkRef],
+    basis: &[Option<&LayerIndex>],
+    readable: &[Option<&LayerIndex>],
+    limit: u64,
+) -> Vec<(usize, ChunkRange)> {
+    let limit = limit.min(CANDIDATES);
+    let mut candidates = Vec::new();
+    let mut left = limit;
+    let mut counted: HashSet<ChunkRef> = HashSet::new();
+    let (mut rest, mut number) = (sent, 0);
+    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
+        let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
+        let mut file = 0;
+        for chunk in sent {
+            let at = number;
+            number += 1;
+            // The files come in the order of what is sent.
+            while files.get(file).is_some_and(|(_, file)| !file.has(chunk)) {
+                file += 1;
+            }
+            let Some((_, new_file)) = files.get(file) else { break };
+            let Some(Version { rule, file: version }) = old[file] else { continue };
+            if better[file].is_some_and(|better| better.rule <= rule) {
+                continue;
+            }
+            let Some(old_index) = basis[version.layer as usize] else { continue };
+            let index = new[chunk.layer as usize];
+            let content = chunk.content as usize;
+            let Some(range) = ChunkRange::of(chunk.layer as usize, index, content..content + 1) else {
+                continue;
+            };
+            let of = (new_file.start, new_file.len);
+            let Some(old_range) = old_range(&range, of, index, (&version, old_index), limit) else {
+                continue;
+            };
+            let uncounted = old_range.chunk_refs().filter(|old| !counted.contains(old));
+            let bytes = |old: ChunkRef| old_index.contents().at(old.content as usize).len + CANDIDATE;
+            let cost = uncounted.map(bytes).sum::<u64>() + range.len() + CANDIDATE;
+            if old_range.len > 0 && cost <= left {
+                left -= cost;
+                counted.extend(old_range.chunk_refs());
+                candidates.push((at, old_range));
+            }
+        }
+    }
+    candidates
+}
+
+/// Forms batches in the order of the contents, each of at most the bytes of its limit, for a target that has nothing and
+/// writes the layers as they arrive. `limits` never ends.
+pub fn form_in_order(
+    new: &[&LayerIndex],
+    sent: impl Iterator<Item = ChunkRef>,
+    mut limits: impl Iterator<Item = u64>,
+) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut left = 0;
+    for chunk in sent {
+        // A content has at most 256 KiB.
+        let len = new[chunk.layer as usize].contents().at(chunk.content as usize).len as u32;
+        if batches.is_empty() || u64::from(len) > left {
+            batches.push(Batch::default());
+            left = limits.next().unwrap_or(left);
+        }
+        left = left.saturating_sub(len.into());
+        let Some(batch) = batches.last_mut() else { continue };
+        if !batch.new.last_mut().is_some_and(|range| range.extend(chunk, len, u64::MAX)) {
+            batch.push(
+                ChunkRange { layer: chunk.layer, start: chunk.content, end: chunk.content + 1, len },
+                None,
+            );
+        }
+    }
+    batches
+}
+
+/// Forms batches in which like contents are together, of as many files at a time as [`NewFiles::take`] takes.
+fn form_by_likeness(
+    new: &[&LayerIndex],
+    sent: &[ChunkRef],
+    basis: &[Option<&LayerIndex>],
+    limit: u64,
+) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    let mut rest = sent;
+    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
+        form_of_files(new, (&files, sent), basis, limit, &mut batches);
+    }
+    batches
+}
+
+/// Forms the batches of some files.
+fn form_of_files(
+    new: &[&LayerIndex],
+    (files, sent): (&NewFiles, &[ChunkRef]),
+    basis: &[Option<&LayerIndex>],
+    limit: u64,
+    batches: &mut Vec<Batch>,
+) {
+    let mut items: Vec<(u32, ChunkRange)> = Vec::new();
+    let mut file = 0;
+    for chunk in sent {
+        while files.get(file).is_some_and(|(_, file)| !file.has(chunk)) {
+            file += 1;
+        }
+        let len = new[chunk.layer as usize].contents().at(chunk.content as usize).len as u32;
+        let number = file as u32;
+        let last = items.last_mut().filter(|(of, _)| *of == number);
+        if !last.is_some_and(|(_, range)| range.extend(*chunk, len, limit / 4)) {
+            let range = ChunkRange { layer: chunk.layer, start: chunk.content, end: chunk.content + 1, len };
+            items.push((number, range));
+        }
+    }
+    let path = |file: u32| files.get(file as usize).map_or(&b""[..], |(path, _)| path);
+    items.sort_unstable_by(|(a, one), (b, other)| {
+        let position = |range: &ChunkRange| (range.layer, range.start);
+        (kind(path(*a)), path(*a), position(one)).cmp(&(kind(path(*b)), path(*b), position(other)))
+    });
+    let old = versions(files, basis, new);
+    let mut known: HashMap<ChunkRange, u32> = HashMap::new();
+    let mut filled = limit;
+    for (file, range) in items {
+        let version = old[file as usize].and_then(|Version { file: version, .. }| {
+            let (_, file) = files.get(file as usize)?;
+            let index = basis[version.layer as usize]?;
+            let old_range =
+                old_range(&range, (file.start, file.len), new[range.layer()], (&version, index), limit / 4)?;
+            (old_range.len > 0).then_some(old_range)
+        });
+        let cost = |known: &HashMap<ChunkRange, u32>| {
+            range.len()
+                + version.as_ref().filter(|range| !known.contains_key(range)).map_or(0, ChunkRange::len)
+        };
+        if filled + cost(&known) > limit {
+            batches.push(Batch::default());
+            known.clear();
+            filled = 0;
+        }
+        filled += cost(&known);
+        let Some(batch) = batches.last_mut() else { continue };
+        let pair = version.map(|range| {
+            *known.entry(range).or_insert_with(|| {
+                batch.old.push(range);
+                (batch.old.len() - 1) as u32
+            })
+        });
+        batch.push(range, pair);
+    }
+}
+
+/// The range of the old file that a new range is most like: all of it where it is not too long, else the same part of its
+/// length, with as much again on either side, but at most a quarter of `most`. `file` and `file_len` are the first
+/// content and the bytes of the new file.
+fn old_range(
+    range: &ChunkRange,
+    (file, file_len): (u32, u64),
+    new: &LayerIndex,
+    (old, index): (&OldFile, &LayerIndex),
+    most: u64,
+) -> Option<ChunkRange> {
+    let layer = old.layer as usize;
+    if old.len <= most.min(range.len().saturating_mul(4).max(1 << 20)) || file_len == 0 {
+        return ChunkRange::of(layer, index, old.contents());
+    }
+    let before = new.contents().bytes(file as usize..range.start as usize);
+    let scale = |at: u64| {
+        // Lengths are below 2^44, so the product fits in 128 bits.
+        u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(file_len)).unwrap_or(old.len)
+    };
+    let slack = range.len().clamp(64 << 10, most / 4);
+    let (from, to) = (scale(before).saturating_sub(slack), scale(before + range.len()).saturating_add(slack));
+    let (mut at, mut len, mut contents) = (0, 0, old.contents().start..old.contents().start);
+    for content in old.contents() {
+        let own = index.contents().at(content).len;
+        if at + own > from && at < to && len + own <= most + 2 * slack {
+            if len == 0 {
+                contents.start = content;
+            }
+            contents.end = content + 1;
+            len += own;
+        }
+        at += own;
+    }
+    ChunkRange::of(layer, index, contents)
+}
