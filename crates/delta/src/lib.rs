@@ -11,9 +11,10 @@
 
 pub mod batch;
 pub mod batching;
+pub mod chunking;
 mod content;
-pub mod cut;
 mod divide;
+pub mod fine_chunks;
 pub mod header_delta;
 mod join;
 pub mod layer_index;

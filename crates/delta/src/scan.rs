@@ -1,5 +1,6 @@
-//! The scanner: one pass over a layer, in pieces of any size, with memory that does not grow with the
-//! contents. `tape` decides about the bytes of a tar; here they are counted and hashed.
+//! The scanner: one pass over a layer, in parts of any size, with memory that does not grow with the contents.
+//!
+//! `tape` parses the tar; here its bytes are counted and hashed.
 
 mod bounds;
 mod header;
@@ -9,15 +10,15 @@ use dsync_core::Digest;
 use dsync_core::ustar::BLOCK;
 use sha2::{Digest as _, Sha256};
 
-use crate::cut::{COARSE, Cutter};
+use crate::chunking::{COARSE, Chunker};
 use crate::layer_index::LayerIndex;
 use crate::layer_index::parse::Parser;
 use crate::{ContentHasher, ContentId};
 pub use bounds::{CONTENT_MIN, VERBATIM_MAX, WHOLE_MAX};
 use tape::{Judged, Part, Tape};
 
-/// Verbatim bytes wait for the next content, but no more of them than this before a header: there may be a million
-/// entries in a row without one.
+/// Verbatim bytes are kept until the next content, but are parsed at a header when there are more than this: a million
+/// entries in a row may have no content.
 const HEADERS: usize = 64 << 10;
 
 /// Both hashes run over a slice of this size in turn, so that the second finds it in the cache.
@@ -25,33 +26,34 @@ const SLICE: usize = 128 << 10;
 
 /// Divides a layer into verbatim bytes and contents while its bytes pass by.
 ///
-/// It takes any bytes. The result does not depend on how they are split into pushes, and joining it gives
-/// them back exactly. Where the tar format leaves room, the guess follows the readers that engines use.
+/// It takes any bytes. The result does not depend on how they are split into pushes, and joining it restores them exactly.
+/// Where the tar format is ambiguous, it follows the readers that engines use.
 #[derive(Debug)]
 pub struct Scanner {
     digest: Sha256,
     len: u64,
     tape: Tape,
     part: Part,
-    /// The block that is being collected, for [`Part::Block`], and how much of it is here.
+    /// The block that is being collected, for [`Part::Block`], and its bytes until now.
     block: [u8; BLOCK],
     filled: usize,
     /// The pax records that are being collected, for [`Part::Records`].
     records: Vec<u8>,
-    /// The content that is passing by, for [`Part::Content`], and how much of it is hashed.
+    /// The hash of the content that is passing by, for [`Part::Content`], and how many bytes of it are hashed.
     content: ContentHasher,
     hashed: u64,
-    /// A content has begun and not ended; it is being cut.
+    /// A content has begun and not ended.
     inside: bool,
-    cutting: bool,
-    cutter: Cutter,
-    /// The verbatim bytes that are not listed yet, and what was made of those before.
+    /// That content is longer than [`WHOLE_MAX`].
+    is_chunking: bool,
+    chunker: Chunker,
+    /// The verbatim bytes that are not parsed yet, and the index of those before.
     headers: Vec<u8>,
-    listing: Parser,
+    index: Parser,
     /// The first bytes of the content that is passing by: should the layer end here, they are verbatim.
     short: Vec<u8>,
-    /// The rest is not looked into.
-    is_cut: bool,
+    /// The rest is not parsed.
+    is_opaque: bool,
 }
 
 impl Default for Scanner {
@@ -74,12 +76,12 @@ impl Scanner {
             content: ContentHasher::new(),
             hashed: 0,
             inside: false,
-            cutting: false,
-            cutter: Cutter::new(COARSE),
+            is_chunking: false,
+            chunker: Chunker::new(COARSE),
             headers: Vec::new(),
-            listing: Parser::default(),
+            index: Parser::default(),
             short: Vec::new(),
-            is_cut: false,
+            is_opaque: false,
         }
     }
 
@@ -92,23 +94,23 @@ impl Scanner {
         }
     }
 
-    /// From the next header on takes what comes for one large content, which is cut: a listing of it has little memory
-    /// whatever is in it. It is not the one that others make of the same layer, so it is for one sync only.
-    pub fn cut(&mut self) {
-        self.is_cut = true;
+    /// Takes all from the next header on as one long content, so that its index takes little memory whatever is in it. The
+    /// index is not the one that others make of the same layer, so it serves one sync only.
+    pub fn make_opaque(&mut self) {
+        self.is_opaque = true;
     }
 
-    /// Bytes of memory that the listing takes until now.
+    /// Bytes of memory that the index takes until now.
     pub fn memory(&self) -> usize {
-        self.listing.memory()
+        self.index.memory()
     }
 
     /// The number of contents until now.
     pub fn contents(&self) -> usize {
-        self.listing.contents()
+        self.index.contents()
     }
 
-    /// The layer has ended; what was begun is closed with the length that it really has.
+    /// Ends the layer. A content that was begun gets the length that it really has.
     pub fn finish(mut self) -> LayerIndex {
         self.headers.extend_from_slice(&self.block[..self.filled]);
         self.headers.extend_from_slice(&self.records);
@@ -120,7 +122,7 @@ impl Scanner {
         }
         self.flush();
         let digest = Digest::from_bytes(self.digest.finalize().into());
-        self.listing.finish(digest, self.len)
+        self.index.finish(digest, self.len)
     }
 
     fn scan(&mut self, mut bytes: &[u8]) {
@@ -136,7 +138,7 @@ impl Scanner {
     }
 
     fn take_block(&mut self, bytes: &[u8]) -> usize {
-        if self.filled == 0 && self.is_cut {
+        if self.filled == 0 && self.is_opaque {
             self.part = self.tape.opaque();
             return 0;
         }
@@ -184,12 +186,12 @@ impl Scanner {
     fn take_content(&mut self, bytes: &[u8], left: u64) -> usize {
         if !self.inside {
             self.inside = true;
-            self.cutting = left > WHOLE_MAX;
-            self.cutter.reset();
+            self.is_chunking = left > WHOLE_MAX;
+            self.chunker.reset();
         }
         let (taken, rest) = part_of(bytes, left);
-        let cut = if self.cutting { self.cutter.find(taken) } else { None };
-        if let Some(len) = cut.filter(|len| *len as u64 != left) {
+        let boundary = if self.is_chunking { self.chunker.next_boundary(taken) } else { None };
+        if let Some(len) = boundary.filter(|len| *len as u64 != left) {
             self.content.update(&taken[..len]);
             let id = self.content.finish();
             self.found(id, self.hashed + len as u64);
@@ -200,7 +202,7 @@ impl Scanner {
         self.take_rest(taken, rest)
     }
 
-    /// Takes bytes of a content within which there is no cut; `left` of it are still to come.
+    /// Takes bytes of a content without a chunk boundary in them; `left` of its bytes are still to come.
     fn take_rest(&mut self, taken: &[u8], left: u64) -> usize {
         if left > 0 || self.hashed > 0 {
             self.content.update(taken);
@@ -217,7 +219,7 @@ impl Scanner {
             self.found(id, self.hashed);
             self.hashed = 0;
         } else {
-            // The whole content is here at once, as small ones usually are: no state to set up.
+            // All of the content is here at once, as small ones usually are: no state to set up.
             self.found(ContentId::of(taken), taken.len() as u64);
         }
         self.inside = false;
@@ -227,19 +229,19 @@ impl Scanner {
 
     fn found(&mut self, id: ContentId, len: u64) {
         self.flush();
-        self.listing.content(id, len);
+        self.index.content(id, len);
         self.short.clear();
     }
 
     fn flush(&mut self) {
         if !self.headers.is_empty() {
-            self.listing.verbatim(&self.headers);
+            self.index.verbatim(&self.headers);
             self.headers.clear();
         }
     }
 }
 
-/// As many of the bytes as belong to a part of which `left` bytes are missing, and how many are then.
+/// Splits off at most `left` bytes. Returns them, and how many are left after them.
 fn part_of(bytes: &[u8], left: u64) -> (&[u8], u64) {
     let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
     (&bytes[..taken], left - taken as u64)

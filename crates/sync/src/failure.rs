@@ -4,7 +4,7 @@ use std::io;
 
 use dsync_core::Digest;
 use dsync_delta::batch::BatchError;
-use dsync_delta::cut::fine::LengthsError;
+use dsync_delta::fine_chunks::LengthsError;
 use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_delta::reconcile::ReconcileError;
 use dsync_delta::{JoinError, WantedError};

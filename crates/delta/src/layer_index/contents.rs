@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::ContentId;
-use crate::cut::COARSE;
+use crate::chunking::COARSE;
 
 /// A content of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +16,10 @@ pub struct Content {
     pub at: u64,
 }
 
-/// The longest content: longer files are cut.
+/// The longest content: longer files have several.
 pub const CONTENT_MAX: u64 = COARSE.max as u64;
 
-/// Bits of a length in a place; the rest are the offset.
+/// Bits of the length in a packed position; the rest are the offset.
 const LEN_BITS: u32 = CONTENT_MAX.ilog2() + 1;
 /// Offsets from here on cannot be told apart: 32 TiB.
 const OFFSET_MAX: u64 = u64::MAX >> LEN_BITS;
@@ -29,25 +29,29 @@ const OFFSET_MAX: u64 = u64::MAX >> LEN_BITS;
 pub struct Contents {
     /// None at all where no id is known.
     ids: Vec<ContentId>,
-    /// Of each the offset and the length, as one number.
-    places: Vec<u64>,
+    /// The offset and the length of each, packed into one number.
+    positions: Vec<u64>,
 }
 
 impl Contents {
     /// Their number.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
     /// True if there is none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.positions.is_empty()
     }
 
     /// The content with this ordinal.
     pub fn get(&self, ordinal: usize) -> Option<Content> {
-        let place = *self.places.get(ordinal)?;
-        Some(Content { id: self.id(ordinal), len: place & ((1 << LEN_BITS) - 1), at: place >> LEN_BITS })
+        let position = *self.positions.get(ordinal)?;
+        Some(Content {
+            id: self.id(ordinal),
+            len: position & ((1 << LEN_BITS) - 1),
+            at: position >> LEN_BITS,
+        })
     }
 
     /// The content with this ordinal.
@@ -82,17 +86,17 @@ impl Contents {
     pub(super) fn push(&mut self, id: Option<ContentId>, len: u64, at: u64) {
         debug_assert!(len <= CONTENT_MAX);
         self.ids.extend(id);
-        self.places.push(at.min(OFFSET_MAX) << LEN_BITS | len.min(CONTENT_MAX));
+        self.positions.push(at.min(OFFSET_MAX) << LEN_BITS | len.min(CONTENT_MAX));
     }
 
     /// Bytes of memory.
     pub(super) fn memory(&self) -> usize {
-        self.ids.len() * size_of::<ContentId>() + self.places.len() * size_of::<u64>()
+        self.ids.len() * size_of::<ContentId>() + self.positions.len() * size_of::<u64>()
     }
 
     pub(super) fn shrink_to_fit(&mut self) {
         self.ids.shrink_to_fit();
-        self.places.shrink_to_fit();
+        self.positions.shrink_to_fit();
     }
 }
 
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_comes_back_as_it_was_put() {
+    fn contents_are_read_as_they_were_added() {
         let mut contents = Contents::default();
         let (id, far) = (ContentId::of(b"x"), 1 << 44);
         contents.push(Some(id), CONTENT_MAX, far);

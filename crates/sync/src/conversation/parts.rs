@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dsync_core::Image;
 use dsync_delta::batching;
-use dsync_delta::cut::fine::{self, Check, Cuts, Stretch, check, ends, plan};
+use dsync_delta::fine_chunks::{ByteRange, Check, FineChunks, OldRange, check, ends, known_ranges, resolve};
 use dsync_delta::header_delta::Literal;
 use dsync_delta::reconcile::{Match, Requester, Responder};
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Wanted, divide};
@@ -19,10 +19,10 @@ use crate::layers::{ChunkMap, Layers, Place, Slice, Slices};
 use crate::link::Link;
 
 /// Stretches of literals, by the number of each; none of one that is sent whole.
-pub(crate) type Stretches = HashMap<usize, Vec<Stretch>>;
+pub(crate) type Stretches = HashMap<usize, Vec<ByteRange>>;
 
 /// The stretches of one.
-pub(crate) fn stretches_of(stretches: &Stretches, literal: usize) -> &[Stretch] {
+pub(crate) fn stretches_of(stretches: &Stretches, literal: usize) -> &[ByteRange] {
     stretches.get(&literal).map_or(&[], Vec::as_slice)
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn ask_for(
         Ok::<_, EndpointError>(bytes)
     };
     let most = usize::try_from(memory / CUT).unwrap_or(usize::MAX);
-    let mut cuts = Cuts::new();
+    let mut cuts = FineChunks::new();
     for literal in &asked {
         cuts.push(&read(*literal)?, most);
     }
@@ -71,7 +71,7 @@ pub(crate) fn ask_for(
     let checks = await_checks(link, asked.len())?;
 
     let mut mistaken = Wanted::none(asked.len());
-    for seeming in cuts.stretches(&known).chunk_by(|one, next| one.content == next.content) {
+    for seeming in cuts.byte_ranges(&known).chunk_by(|one, next| one.content == next.content) {
         let content = seeming[0].content;
         if seeming.iter().any(|stretch| stretch.known)
             && check(&known_of(&read(asked[content])?, seeming)) != checks[content]
@@ -81,14 +81,14 @@ pub(crate) fn ask_for(
     }
     let known = cuts.without(&|content| mistaken.contains(content), &known);
     let mut stretches = Stretches::new();
-    for stretch in cuts.stretches(&known) {
+    for stretch in cuts.byte_ranges(&known) {
         stretches.entry(asked[stretch.content]).or_default().push(stretch);
     }
     Ok(Parts { stretches, told: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
 }
 
 /// The known bytes of a content, one after the other.
-fn known_of(content: &[u8], stretches: &[Stretch]) -> Vec<u8> {
+fn known_of(content: &[u8], stretches: &[ByteRange]) -> Vec<u8> {
     let known = stretches.iter().filter(|stretch| stretch.known);
     // Stretches are within the content, whose length fits in memory.
     known
@@ -116,7 +116,7 @@ pub(crate) struct Candidates {
     asked: Vec<(usize, u64)>,
     /// The contents in which parts of them were looked for.
     places: Vec<Place>,
-    cuts: Cuts,
+    cuts: FineChunks,
     /// Where the cuts of each literal that was asked about end.
     ends: Vec<usize>,
     matches: Vec<Match>,
@@ -170,9 +170,9 @@ pub(crate) fn answer_for(
     found.matches = responder.finish()?;
     found.ends = ends(found.asked.len(), items, &counts)?;
     let mut checks = Vec::with_capacity(size_of::<Check>() * found.asked.len());
-    for known in fine::found(&found.ends, &found.matches, &found.cuts) {
+    for known in known_ranges(&found.ends, &found.matches, &found.cuts) {
         let mut bytes = Vec::new();
-        for (content, here) in known {
+        for OldRange { content, bytes: here } in known {
             let slice = Slice { place: found.places[content], from: here.start, len: here.end - here.start };
             own.copy(slice, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
         }
@@ -196,21 +196,21 @@ impl Candidates {
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
         let mut found = Found { stretches: Stretches::new(), slices: HashMap::new() };
         let is_mistaken = |content| mistaken.contains(content);
-        for piece in plan(&lens, &self.ends, &is_mistaken, (&self.matches, &self.cuts), lengths)? {
+        for piece in resolve(&lens, &self.ends, &is_mistaken, &self.matches, &self.cuts, lengths)? {
             let literal = self.asked[piece.content].0;
             let stretches = found.stretches.entry(literal).or_default();
             let is_known = piece.old.is_some();
             match stretches.last_mut() {
                 Some(last) if last.known && is_known => last.bytes.end = piece.bytes.end,
-                _ => stretches.push(Stretch {
+                _ => stretches.push(ByteRange {
                     content: piece.content,
                     bytes: piece.bytes.clone(),
                     known: is_known,
                 }),
             }
-            if let Some((content, from)) = piece.old {
+            if let Some(OldRange { content, bytes: from }) = piece.old {
                 let slice =
-                    Slice { place: self.places[content], from, len: piece.bytes.end - piece.bytes.start };
+                    Slice { place: self.places[content], from: from.start, len: from.end - from.start };
                 found.slices.entry((literal, stretches.len() - 1)).or_default().push(slice);
             }
         }

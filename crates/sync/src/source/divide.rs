@@ -48,11 +48,11 @@ fn part(new: &[&LayerIndex], literals: &[Literal], stretches: &Stretches) -> Par
         Some(numbers[at] as usize)
     };
     let slices = |layer: usize, part: Copied| match part {
-        Copied::Whole(ordinal) => {
+        Copied::Undivided(ordinal) => {
             let len = new[layer].contents().at(ordinal).len;
             vec![Slice { place: (new[layer].digest, ordinal), from: 0, len }]
         }
-        Copied::Stretch { literal, stretch } => {
+        Copied::Range { literal, range: stretch } => {
             let (bytes, literal) = (&stretches[&literal][stretch].bytes, &literals[literal]);
             let place = (new[literal.layer as usize].digest, literal.content as usize);
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dsync_core::{DiffId, Image, LayerKey};
 use dsync_delta::batching::{self, Batch};
-use dsync_delta::cut::fine::Stretch;
+use dsync_delta::fine_chunks::ByteRange;
 use dsync_delta::header_delta::{Assembly, Literal, Origin};
 use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
@@ -102,10 +102,10 @@ impl Offered {
         };
         let slices = |layer: usize, part: Copied| -> Vec<Slice> {
             match part {
-                Copied::Stretch { literal, stretch } => {
+                Copied::Range { literal, range: stretch } => {
                     slices.get(&(literal, stretch)).cloned().unwrap_or_default()
                 }
-                Copied::Whole(content) => match origin(layer, content) {
+                Copied::Undivided(content) => match origin(layer, content) {
                     Origin::Basis { layer, content } => {
                         self.basis[usize::from(layer)].of(content as usize).collect()
                     }
@@ -120,7 +120,8 @@ impl Offered {
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
         for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
             for (content, part) in (0..).zip(parts) {
-                if let (Copied::Stretch { literal, stretch }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                if let (Copied::Range { literal, range: stretch }, Ok(layer)) = (*part, u16::try_from(layer))
+                {
                     known.entry((literal, stretch)).or_insert(Origin::Basis { layer, content });
                 }
             }
@@ -135,7 +136,7 @@ impl Offered {
                 [] => literals.push(Literal { content: first, ..*literal }),
                 stretches => {
                     let unknown = (first..).zip(stretches).filter(|(_, stretch)| !stretch.known);
-                    literals.extend(unknown.map(|(content, Stretch { bytes, .. })| {
+                    literals.extend(unknown.map(|(content, ByteRange { bytes, .. })| {
                         // Within a content.
                         let len = (bytes.end - bytes.start) as u32;
                         Literal { content, len, ..*literal }

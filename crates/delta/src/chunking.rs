@@ -1,57 +1,56 @@
-//! Content-defined chunking: a cut depends on the bytes around it alone, so that an insertion moves no cut farther on.
+//! Content-defined chunking: a chunk boundary depends on the bytes before it alone, so that an insertion moves no boundary
+//! farther on.
 //!
-//! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data
-//! Deduplication", USENIX ATC 2016: a gear hash, no cut below a least length, and a harder test before the
-//! average length than after it. Where the cuts are is part of the protocol.
+//! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication", USENIX
+//! ATC 2016: a gear hash, no boundary below a least length, and a harder test before the average length than after it.
+//! The boundaries are part of the protocol.
 
-pub mod fine;
-
-/// Sizes of pieces, in bytes.
+/// Sizes of chunks, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lengths {
-    /// No piece but the last is shorter.
+pub struct ChunkSizes {
+    /// No chunk but the last is shorter.
     pub min: usize,
-    /// About this long are most; a power of two.
+    /// The average length, about; a power of two.
     pub average: usize,
-    /// No piece is longer.
+    /// No chunk is longer.
     pub max: usize,
 }
 
-/// For contents, which are found by the hash of each piece.
-pub const COARSE: Lengths = Lengths { min: 16 << 10, average: 64 << 10, max: 256 << 10 };
-/// For what a changed content has in common with an old one that only the other side has.
-pub const FINE: Lengths = Lengths { min: 128, average: 512, max: 2 << 10 };
+/// Of long files, whose chunks are found by their hashes.
+pub const COARSE: ChunkSizes = ChunkSizes { min: 16 << 10, average: 64 << 10, max: 256 << 10 };
+/// Of a changed content, to find the ranges that it shares with an old one which only the other side has.
+pub const FINE: ChunkSizes = ChunkSizes { min: 128, average: 512, max: 2 << 10 };
 
-/// Bits that the test has more before the average length, and fewer after it (FastCDC's normalized chunking).
+/// Bits by which the test is harder before the average length, and easier after it (FastCDC's normalized chunking).
 const NORMAL: u32 = 2;
 
-/// Finds cuts in bytes that come in pieces of any length.
+/// Finds chunk boundaries in bytes that arrive in parts of any length.
 #[derive(Debug, Clone)]
-pub struct Cutter {
-    lengths: Lengths,
+pub struct Chunker {
+    sizes: ChunkSizes,
     hard: u64,
     easy: u64,
     hash: u64,
-    /// Bytes since the last cut.
+    /// Bytes since the last boundary.
     len: usize,
 }
 
-impl Cutter {
-    /// Before the first byte.
-    pub fn new(lengths: Lengths) -> Self {
-        let bits = lengths.average.trailing_zeros();
+impl Chunker {
+    /// A chunker before the first byte.
+    pub fn new(sizes: ChunkSizes) -> Self {
+        let bits = sizes.average.trailing_zeros();
         let mask = |bits: u32| !(u64::MAX >> bits);
-        Cutter { lengths, hard: mask(bits + NORMAL), easy: mask(bits - NORMAL), hash: 0, len: 0 }
+        Chunker { sizes, hard: mask(bits + NORMAL), easy: mask(bits - NORMAL), hash: 0, len: 0 }
     }
 
-    /// Forgets what it has seen.
+    /// Begins a new chunk.
     pub fn reset(&mut self) {
         (self.hash, self.len) = (0, 0);
     }
 
-    /// Takes bytes up to the next cut, and says how many; `None` if there is no cut and all were taken.
-    pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        let Lengths { min, average, max } = self.lengths;
+    /// Takes bytes up to the next boundary, and returns their number; `None` if there is no boundary and all were taken.
+    pub fn next_boundary(&mut self, bytes: &[u8]) -> Option<usize> {
+        let ChunkSizes { min, average, max } = self.sizes;
         let mut at = min.saturating_sub(self.len).min(bytes.len());
         self.len += at;
         for (mask, end) in [(self.hard, average), (self.easy, max)] {
@@ -71,7 +70,7 @@ impl Cutter {
     }
 }
 
-/// Takes bytes until the hash has none of the bits, and says how many.
+/// Takes bytes until the hash has none of the bits, and returns their number.
 ///
 /// By two bytes at a time, after Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication
 /// Based Storage Systems", IEEE TPDS 31 (2020): a quarter faster, with the same result.
@@ -129,36 +128,36 @@ mod tests {
         .collect()
     }
 
-    fn cuts(bytes: &[u8], step: usize) -> Vec<usize> {
-        let mut cutter = Cutter::new(COARSE);
-        let (mut cuts, mut at) = (Vec::new(), 0);
+    fn boundaries(bytes: &[u8], step: usize) -> Vec<usize> {
+        let mut chunker = Chunker::new(COARSE);
+        let (mut boundaries, mut at) = (Vec::new(), 0);
         while at < bytes.len() {
-            let piece = &bytes[at..bytes.len().min(at + step)];
-            at += match cutter.find(piece) {
+            let part = &bytes[at..bytes.len().min(at + step)];
+            at += match chunker.next_boundary(part) {
                 Some(len) => {
-                    cuts.push(at + len);
+                    boundaries.push(at + len);
                     len
                 }
-                None => piece.len(),
+                None => part.len(),
             };
         }
-        cuts
+        boundaries
     }
 
     #[test]
-    fn the_cuts_are_pinned() {
-        let cuts = cuts(&bytes(1 << 20), 1 << 20);
-        assert_eq!(cuts[..4], PINNED);
+    fn the_boundaries_are_pinned() {
+        let boundaries = boundaries(&bytes(1 << 20), 1 << 20);
+        assert_eq!(boundaries[..4], PINNED);
     }
 
     const PINNED: [usize; 4] = [35_159, 118_965, 187_879, 213_065];
 
     #[test]
-    fn they_depend_on_the_bytes_only() {
+    fn boundaries_depend_on_the_bytes_only() {
         let bytes = bytes(3 << 20);
-        let expected = cuts(&bytes, bytes.len());
+        let expected = boundaries(&bytes, bytes.len());
         for step in [1000, 4097, 65_536, 1 << 20] {
-            assert_eq!(cuts(&bytes, step), expected, "{step}");
+            assert_eq!(boundaries(&bytes, step), expected, "{step}");
         }
         let lens: Vec<usize> = expected.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(lens.iter().all(|len| (COARSE.min..=COARSE.max).contains(len)));
@@ -167,16 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn an_insertion_moves_no_cut_far_behind_it() {
+    fn an_insertion_moves_no_boundary_far_behind_it() {
         let old = bytes(4 << 20);
         let new = [&old[..1 << 20], b"inserted", &old[1 << 20..]].concat();
-        let (old_cuts, new_cuts) = (cuts(&old, old.len()), cuts(&new, new.len()));
-        let moved: Vec<usize> = old_cuts.iter().filter(|cut| **cut > 2 << 20).map(|cut| cut + 8).collect();
-        assert!(new_cuts.ends_with(&moved));
+        let (old_ends, new_ends) = (boundaries(&old, old.len()), boundaries(&new, new.len()));
+        let moved: Vec<usize> = old_ends.iter().filter(|end| **end > 2 << 20).map(|end| end + 8).collect();
+        assert!(new_ends.ends_with(&moved));
     }
 
     #[test]
-    fn what_has_no_pattern_is_cut_at_the_most() {
-        assert_eq!(cuts(&vec![0; 600 << 10], 9999)[..2], [256 << 10, 512 << 10]);
+    fn bytes_without_a_boundary_have_one_at_the_maximum() {
+        assert_eq!(boundaries(&vec![0; 600 << 10], 9999)[..2], [256 << 10, 512 << 10]);
     }
 }

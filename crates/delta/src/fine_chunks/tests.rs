@@ -1,4 +1,4 @@
-//! Fine cuts from outside: what two hosts come to that have different contents.
+//! Fine chunks from outside: two hosts with different contents find what they share.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,30 +14,30 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-fn cuts(contents: &[Vec<u8>]) -> Cuts {
-    let mut cuts = Cuts::new();
-    contents.iter().for_each(|content| cuts.push(content, usize::MAX));
-    cuts
+fn chunks(contents: &[Vec<u8>]) -> FineChunks {
+    let mut chunks = FineChunks::new();
+    contents.iter().for_each(|content| chunks.push(content, usize::MAX));
+    chunks
 }
 
-/// As [`plan`], with the counts that come before the lengths.
-fn plan_with(
+/// As [`resolve`], with the counts before the lengths.
+fn resolve_all(
     lens: &[u64],
     items: usize,
     matches: &[Match],
-    old: &Cuts,
-    told: &[u8],
-) -> Result<Vec<Piece>, LengthsError> {
-    let mut lengths = told;
+    old: &FineChunks,
+    encoded: &[u8],
+) -> Result<Vec<ResolvedRange>, LengthsError> {
+    let mut lengths = encoded;
     for _ in lens {
         number(&mut lengths)?;
     }
-    let ends = ends(lens.len(), items, &told[..told.len() - lengths.len()])?;
-    plan(lens, &ends, &|_| false, (matches, old), lengths)
+    let ends = ends(lens.len(), items, &encoded[..encoded.len() - lengths.len()])?;
+    resolve(lens, &ends, &|_| false, matches, old, lengths)
 }
 
-fn told(cuts: &Cuts, known: &[Range<usize>]) -> Vec<u8> {
-    [cuts.counts(), cuts.lengths(known)].concat()
+fn encoded(chunks: &FineChunks, known: &[Range<usize>]) -> Vec<u8> {
+    [chunks.counts(), chunks.lengths(known)].concat()
 }
 
 /// The result of a conversation.
@@ -46,22 +46,22 @@ struct Outcome {
     sent: u64,
     /// Bytes of questions.
     questions: usize,
-    /// The parts of the contents.
-    pieces: usize,
+    /// The ranges of the contents.
+    ranges: usize,
     /// Contents that were found not to be what they seemed.
     mistaken: Vec<usize>,
 }
 
 /// Sends contents to somebody who has others, and asserts that they come out as they were.
 fn send(new: &[Vec<u8>], old: &[Vec<u8>]) -> Outcome {
-    let outcome = send_to(new, old, &cuts(old));
+    let outcome = send_to(new, old, &chunks(old));
     assert!(outcome.mistaken.is_empty());
     outcome
 }
 
-/// As [`send`], to somebody who takes these for the cuts of the old contents.
-fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &Cuts) -> Outcome {
-    let own = cuts(new);
+/// As [`send`], to a target that takes these for the chunks of the old contents.
+fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &FineChunks) -> Outcome {
+    let own = chunks(new);
     let (mut requester, mut responder) = (Requester::low(own.items()), Responder::low(candidates.items()));
     let mut questions = 0;
     while let Some(question) = requester.question() {
@@ -71,52 +71,51 @@ fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &Cuts) -> Outcome {
     let known = requester.finish();
     let (items, matches) = (responder.items(), responder.finish().unwrap());
     let ends = ends(new.len(), items, &own.counts()).unwrap();
-    let checks: Vec<Check> = found(&ends, &matches, candidates)
+    let checks: Vec<Check> = known_ranges(&ends, &matches, candidates)
         .into_iter()
         .map(|known| {
-            check(&known.into_iter().flat_map(|known| old_bytes(old, known).to_vec()).collect::<Vec<u8>>())
+            check(&known.into_iter().flat_map(|known| old_bytes(old, &known).to_vec()).collect::<Vec<u8>>())
         })
         .collect();
 
-    let stretches = own.stretches(&known);
+    let ranges = own.byte_ranges(&known);
     let mut again = vec![Vec::new(); new.len()];
-    stretches.iter().for_each(|stretch| again[stretch.content].extend(part(new, stretch)));
-    assert!(again == new, "the stretches are not the contents");
+    ranges.iter().for_each(|range| again[range.content].extend(part(new, range)));
+    assert!(again == new, "the ranges are not the contents");
     let mut mistaken = Vec::new();
     for (content, told) in checks.iter().enumerate() {
-        let known = stretches.iter().filter(|stretch| stretch.content == content && stretch.known);
-        let known: Vec<u8> = known.flat_map(|stretch| part(new, stretch)).collect();
+        let known = ranges.iter().filter(|range| range.content == content && range.known);
+        let known: Vec<u8> = known.flat_map(|range| part(new, range)).collect();
         if check(&known) != *told {
             mistaken.push(content);
         }
     }
     let is_mistaken = |content| mistaken.contains(&content);
     let known = own.without(&is_mistaken, &known);
-    let stretches = own.stretches(&known);
-    let sent: Vec<u8> =
-        stretches.iter().filter(|stretch| !stretch.known).flat_map(|s| part(new, s)).collect();
+    let ranges = own.byte_ranges(&known);
+    let sent: Vec<u8> = ranges.iter().filter(|range| !range.known).flat_map(|s| part(new, s)).collect();
 
     let lens: Vec<u64> = new.iter().map(|content| content.len() as u64).collect();
-    let pieces = plan(&lens, &ends, &is_mistaken, (&matches, candidates), &own.lengths(&known)).unwrap();
+    let resolved = resolve(&lens, &ends, &is_mistaken, &matches, candidates, &own.lengths(&known)).unwrap();
     let (mut joined, mut rest) = (vec![Vec::<u8>::new(); new.len()], &sent[..]);
-    for Piece { content, bytes, old: from } in &pieces {
+    for ResolvedRange { content, bytes, old: from } in &resolved {
         assert_eq!(bytes.start, joined[*content].len() as u64);
         let len = bytes.end - bytes.start;
         joined[*content].extend(match from {
-            Some((from, at)) => old_bytes(old, (*from, *at..*at + len)).to_vec(),
+            Some(from) => old_bytes(old, from).to_vec(),
             None => rest.split_off(..len as usize).unwrap().to_vec(),
         });
     }
     assert!(joined == new && rest.is_empty(), "other contents");
-    Outcome { sent: sent.len() as u64, questions, pieces: pieces.len(), mistaken }
+    Outcome { sent: sent.len() as u64, questions, ranges: resolved.len(), mistaken }
 }
 
-fn old_bytes(contents: &[Vec<u8>], (content, bytes): OldBytes) -> &[u8] {
-    &contents[content][bytes.start as usize..bytes.end as usize]
+fn old_bytes<'a>(contents: &'a [Vec<u8>], OldRange { content, bytes }: &OldRange) -> &'a [u8] {
+    &contents[*content][bytes.start as usize..bytes.end as usize]
 }
 
-fn part(contents: &[Vec<u8>], stretch: &Stretch) -> Vec<u8> {
-    contents[stretch.content][stretch.bytes.start as usize..stretch.bytes.end as usize].to_vec()
+fn part(contents: &[Vec<u8>], range: &ByteRange) -> Vec<u8> {
+    contents[range.content][range.bytes.start as usize..range.bytes.end as usize].to_vec()
 }
 
 #[test]
@@ -129,26 +128,27 @@ fn the_price_of_a_changed_page() {
 }
 
 #[test]
-fn what_moved_is_found_where_it_was() {
+fn moved_ranges_are_found() {
     let old = vec![bytes(1, 30_000), bytes(2, 50_000)];
     let new = vec![[&old[1][10_000..], &b"between"[..], &old[0]].concat()];
     let outcome = send(&new, &old);
-    assert!(outcome.sent < 8000 && outcome.pieces < 8, "{} in {}", outcome.sent, outcome.pieces);
+    assert!(outcome.sent < 8000 && outcome.ranges < 8, "{} in {}", outcome.sent, outcome.ranges);
 }
 
 #[test]
-fn a_cut_that_is_taken_for_another_has_its_content_sent_whole() {
+fn a_content_with_a_mistaken_chunk_is_sent() {
     let old = vec![bytes(1, 9000), bytes(2, 9000), bytes(3, 9000)];
     let mut new = old.clone();
     new[1].splice(4000..4010, *b"changed");
-    let mut candidates = cuts(&old);
-    let (own, unlike) = (cuts(&new), candidates.start(2).0 + 3);
-    let changed = (own.start(1).0..own.start(2).0).find(|cut| !candidates.items.contains(&own.items[*cut]));
-    // Another cut, of another length, begins like the one that changed.
+    let mut candidates = chunks(&old);
+    let (own, unlike) = (chunks(&new), candidates.start(2).chunks + 3);
+    let changed = (own.start(1).chunks..own.start(2).chunks)
+        .find(|chunk| !candidates.items.contains(&own.items[*chunk]));
+    // Another chunk, of another length, begins like the one that changed.
     candidates.items[unlike][..4].copy_from_slice(&own.items[changed.unwrap()][..4]);
     let outcome = send_to(&new, &old, &candidates);
     assert_eq!(outcome.mistaken, [1]);
-    // The third content has lost a cut, whose hash is another now.
+    // The third content has lost a chunk, whose hash is another now.
     assert!((9000..10_500).contains(&outcome.sent), "{}", outcome.sent);
 }
 
@@ -161,42 +161,42 @@ fn short_and_empty_contents_are_contents() {
 }
 
 #[test]
-fn what_is_never_asked_about_is_sent() {
-    let own = cuts(&[bytes(1, 3000), bytes(2, 7), bytes(3, 3000)]);
+fn a_content_of_one_chunk_is_sent() {
+    let own = chunks(&[bytes(1, 3000), bytes(2, 7), bytes(3, 3000)]);
     let all = 0..own.items.len();
-    let stretches = own.stretches(std::slice::from_ref(&all));
-    let stretch = |content, len, known| Stretch { content, bytes: 0..len, known };
-    assert_eq!(stretches, [stretch(0, 3000, true), stretch(1, 7, false), stretch(2, 3000, true)]);
+    let ranges = own.byte_ranges(std::slice::from_ref(&all));
+    let range = |content, len, known| ByteRange { content, bytes: 0..len, known };
+    assert_eq!(ranges, [range(0, 3000, true), range(1, 7, false), range(2, 3000, true)]);
     let found = Match { items: all.clone(), slice: 0, at: 0 };
-    let lengths = told(&own, std::slice::from_ref(&all));
-    let pieces = plan_with(&[3000, 7, 3000], all.len(), &[found], &own, &lengths).unwrap();
-    let piece = |content, len, old| Piece { content, bytes: 0..len, old };
-    let old = |content| Some((content, 0));
-    assert_eq!(pieces, [piece(0, 3000, old(0)), piece(1, 7, None), piece(2, 3000, old(2))]);
+    let lengths = encoded(&own, std::slice::from_ref(&all));
+    let resolved = resolve_all(&[3000, 7, 3000], all.len(), &[found], &own, &lengths).unwrap();
+    let range = |content, len, old| ResolvedRange { content, bytes: 0..len, old };
+    let old = |content| Some(OldRange { content, bytes: 0..3000 });
+    assert_eq!(resolved, [range(0, 3000, old(0)), range(1, 7, None), range(2, 3000, old(2))]);
 }
 
 #[test]
 fn the_bytes_are_pinned() {
-    let own = cuts(&[bytes(1, 9000), bytes(2, 100)]);
+    let own = chunks(&[bytes(1, 9000), bytes(2, 100)]);
     assert_eq!(own.ends, ENDS);
     assert_eq!(own.items[0][..4], FIRST);
-    assert_eq!(told(&own, &[0..1, 2..3]), LENGTHS);
+    assert_eq!(encoded(&own, &[0..1, 2..3]), LENGTHS);
 }
 
 const ENDS: [u64; 16] =
     [523, 1195, 1804, 2365, 2959, 3588, 4144, 4727, 5182, 5781, 6311, 7001, 7355, 7926, 8616, 9000];
 const FIRST: [u8; 4] = [139, 171, 204, 217];
-/// Cuts of both contents, then the bytes of the second cut; the other missing runs are the last of their content.
+/// Chunks of both contents, then the bytes of the second chunk; the other missing ranges are the last of their content.
 const LENGTHS: [u8; 4] = [16, 0, 0xa0, 0x05];
 
 #[test]
 fn lengths_that_do_not_fit_are_refused() {
-    let old = cuts(&[bytes(1, 9000)]);
+    let old = chunks(&[bytes(1, 9000)]);
     let items = old.items().len();
     let found = [Match { items: 1..2, slice: 0, at: 1 }];
     let known = old.ends[1] - old.ends[0];
-    let lengths = told(&old, std::slice::from_ref(&found[0].items));
-    assert!(plan_with(&[9000], items, &found, &old, &lengths).is_ok());
+    let lengths = encoded(&old, std::slice::from_ref(&found[0].items));
+    assert!(resolve_all(&[9000], items, &found, &old, &lengths).is_ok());
     let count = items as u8;
     let end = [&lengths[..], &[1]].concat();
     for (len, items, lengths) in [
@@ -211,9 +211,9 @@ fn lengths_that_do_not_fit_are_refused() {
         (9000, items, &[count, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
         (9000, items, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
     ] {
-        assert!(plan_with(&[len], items, &found, &old, lengths).is_err(), "{len} {items} {lengths:?}");
+        assert!(resolve_all(&[len], items, &found, &old, lengths).is_err(), "{len} {items} {lengths:?}");
     }
-    assert!(plan_with(&[], 0, &[], &old, &[0]).is_err());
+    assert!(resolve_all(&[], 0, &[], &old, &[0]).is_err());
     assert_eq!(ends(2, 9, &[4, 5]), Ok(vec![4, 9]));
     for counts in [&[4, 5, 0][..], &[4], &[9], &[10, 0], &[4, 4]] {
         assert!(ends(2, 9, counts).is_err(), "{counts:?}");
@@ -249,16 +249,16 @@ proptest! {
     }
 
     #[test]
-    fn hostile_lengths_are_refused_or_make_whole_contents(
+    fn hostile_lengths_are_refused_or_make_up_the_contents(
         lens in vec(0..5000_u64, 0..4),
         items in 0..20_usize,
         at in 0..10_usize,
         lengths in vec(any::<u8>(), 0..12),
     ) {
-        let old = cuts(&[bytes(1, 9000), bytes(2, 9000)]);
+        let old = chunks(&[bytes(1, 9000), bytes(2, 9000)]);
         let found = [Match { items: 2..5, slice: 0, at }];
-        if let Ok(pieces) = plan_with(&lens, items, &found, &old, &lengths) {
-            let sum: u64 = pieces.iter().map(|piece| piece.bytes.end - piece.bytes.start).sum();
+        if let Ok(resolved) = resolve_all(&lens, items, &found, &old, &lengths) {
+            let sum: u64 = resolved.iter().map(|range| range.bytes.end - range.bytes.start).sum();
             prop_assert_eq!(sum, lens.iter().sum::<u64>());
         }
     }
