@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A layer's tar, and what is known of it.
 struct Layer {
     tar: Vec<u8>,
-    listing: Arc<LayerIndex>,
+    index: Arc<LayerIndex>,
 }
 
 fn main() -> Result<()> {
@@ -40,21 +40,21 @@ fn main() -> Result<()> {
     };
     let mib: u64 = rest.get(1).map_or(Ok(32), |mib| mib.parse())?;
     let old = layers(old, &HashSet::new())?;
-    let known = old.iter().map(|layer| layer.listing.digest).collect();
+    let known = old.iter().map(|layer| layer.index.digest).collect();
     let new = layers(new, &known)?;
-    let basis: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.listing).collect();
-    let listings: Vec<&LayerIndex> = new.iter().map(|layer| &*layer.listing).collect();
+    let basis: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.index).collect();
+    let indexes: Vec<&LayerIndex> = new.iter().map(|layer| &*layer.index).collect();
 
     let begun = Instant::now();
-    let mut encoder = Encoder::new(&basis, Mode::Known);
+    let mut encoder = Encoder::new(&basis, Mode::References);
     let mut columns = Vec::new();
     for layer in &new {
-        encoder.layer(&layer.listing, &mut columns)?;
+        encoder.layer(&layer.index, &mut columns)?;
     }
     let encoded = begun.elapsed();
     let told = [columns.len() as u64];
     let packed = batch::encode(Items::default(), Items { bytes: &columns, lens: &told }, &[None], effort)?;
-    let verbatim: u64 = listings.iter().map(|l| l.len - l.contents().bytes(0..usize::MAX)).sum();
+    let verbatim: u64 = indexes.iter().map(|l| l.len - l.contents().bytes(0..usize::MAX)).sum();
     println!(
         "headers: {verbatim} raw, {} in columns, {} packed ({encoded:.1?})",
         columns.len(),
@@ -63,7 +63,7 @@ fn main() -> Result<()> {
 
     let sent: Vec<ChunkRef> = encoder.literals().iter().map(Literal::chunk_ref).collect();
     let readable: Vec<Option<&LayerIndex>> = basis.iter().copied().map(Some).collect();
-    let batches = batching::form_batches(&listings, &sent, &readable, mib << 20);
+    let batches = batching::form_batches(&indexes, &sent, &readable, mib << 20);
     let begun = Instant::now();
     let (mut raw, mut old_raw, mut total) = (0, 0, 0);
     let mut top = Vec::new();
@@ -87,7 +87,7 @@ fn main() -> Result<()> {
             let old = Items { bytes: pair.unwrap_or_default(), lens: &old_len };
             let new = Items { bytes: &news[at], lens: &new_len };
             let alone = batch::encode(old, new, &[pair.map(|_| 0)], Effort::Level(9))?;
-            let path = listings[run.layer()].file_of(run.contents().start);
+            let path = indexes[run.layer()].file_of(run.contents().start);
             let path = path.map_or_else(String::new, |file| String::from_utf8_lossy(&file.path).into_owned());
             top.push((alone.len(), news[at].len(), pair.map_or(0, <[u8]>::len), path));
         }
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
         let mut at = 0;
         for run in &batch.new {
             for spot in run.chunk_refs() {
-                let len = usize::try_from(listings[run.layer()].contents().at(spot.content as usize).len)?;
+                let len = usize::try_from(indexes[run.layer()].contents().at(spot.content as usize).len)?;
                 literals.insert(spot, back[at..at + len].to_vec());
                 at += len;
             }
@@ -117,7 +117,7 @@ fn main() -> Result<()> {
     }
     println!("all: {}", total + packed.len() as u64);
 
-    let mut decoder = Decoder::new(&basis, Mode::Known, Limits::ANY);
+    let mut decoder = Decoder::new(&basis, Mode::References, Limits::ANY);
     let mut input = &columns[..];
     for layer in &new {
         let assembly = decoder.layer(&mut input)?;
@@ -147,8 +147,8 @@ impl ContentSource for Sources<'_> {
     }
 }
 
-fn bytes(Layer { tar, listing }: &Layer, contents: Range<usize>) -> Vec<u8> {
-    let contents = listing.contents().range(contents);
+fn bytes(Layer { tar, index }: &Layer, contents: Range<usize>) -> Vec<u8> {
+    let contents = index.contents().range(contents);
     contents.flat_map(|content| &tar[content.at as usize..][..content.len as usize]).copied().collect()
 }
 
@@ -170,17 +170,17 @@ fn layers(path: &str, known: &HashSet<Digest>) -> Result<Vec<Layer>> {
         let begun = Instant::now();
         let mut scanner = Scanner::new();
         scanner.push(&tar);
-        let listing = Arc::new(scanner.finish());
-        if known.contains(&listing.digest) {
+        let index = Arc::new(scanner.finish());
+        if known.contains(&index.digest) {
             continue;
         }
         eprintln!(
             "{name}: {} bytes, {} contents, {:.1?}",
             tar.len(),
-            listing.contents().len(),
+            index.contents().len(),
             begun.elapsed()
         );
-        layers.push(Layer { tar, listing });
+        layers.push(Layer { tar, index });
     }
     Ok(layers)
 }

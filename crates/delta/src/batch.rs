@@ -1,6 +1,6 @@
 //! Compresses one batch of literals against old contents.
 //!
-//! The format is in `docs/batch.md`. The first byte says the method.
+//! The format is in `docs/batch.md`. The first byte is the method.
 
 mod error;
 mod lz;
@@ -14,12 +14,12 @@ use std::io;
 
 pub use error::BatchError;
 
-/// Fewer bytes or less time.
+/// The trade of bytes against time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
     /// A level of zstd, 1 to 22.
     Level(i32),
-    /// The fewest bytes, whatever the processor says.
+    /// The fewest bytes, at any cost of time.
     Max,
 }
 
@@ -27,7 +27,7 @@ pub enum Effort {
 const PREFIX: u8 = 0;
 const LZ: u8 = 1;
 
-/// Items, one after the other, and how long each is.
+/// Items, one after the other, with their lengths.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Items<'a> {
     /// The bytes of all.
@@ -36,7 +36,7 @@ pub struct Items<'a> {
     pub lens: &'a [u64],
 }
 
-/// Codes new items, given old ones. `pairs` says for each new item which old one it is a version of.
+/// Encodes new items against old ones. `pairs` has for each new item the index of its old version.
 ///
 /// Takes about 10 bytes of memory for each byte of old and new items at [`Effort::Max`] (8 of them for the last
 /// 16 MiB only) and up to 20 MiB: with 24 MiB of both less than 200 MiB, besides the items. The highest levels take as much.
@@ -54,7 +54,8 @@ pub fn encode(
     }
 }
 
-/// The same of old and new items in one piece, of which the new ones begin at a place: takes a byte of memory less for each.
+/// As [`encode`], of old and new items in one buffer, where the new ones begin at `begin`. Takes a byte of memory less for
+/// each byte.
 pub fn encode_joined(
     bytes: &[u8],
     begin: usize,
@@ -75,7 +76,7 @@ fn level_of(old: &[u8], new: &[u8], level: i32) -> io::Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// All new items, one after the other. Takes as much memory as they do, which is for the caller to bound, and 4 MiB.
+/// Decodes all new items, one after the other. Takes their length in memory, which is for the caller to bound, and 4 MiB.
 pub fn decode(
     old: Items<'_>,
     new_lens: &[u64],

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The BLAKE3 hash of a content, cut to its first 16 bytes.
+/// The first 16 bytes of the BLAKE3 hash of a content.
 ///
 /// BLAKE3 is an extendable-output function, so a prefix is a hash in its own right. The id finds contents;
 /// what proves a layer is its diff id.
@@ -10,12 +10,12 @@ use std::fmt;
 pub struct ContentId([u8; 16]);
 
 impl ContentId {
-    /// In place of an id that is not known.
+    /// Stands for an id that is not known.
     pub const UNKNOWN: ContentId = ContentId([0; 16]);
 
     /// The id of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::cut(&blake3::hash(bytes))
+        Self::truncated(&blake3::hash(bytes))
     }
 
     /// The value of an id that was computed elsewhere.
@@ -28,7 +28,7 @@ impl ContentId {
         &self.0
     }
 
-    fn cut(hash: &blake3::Hash) -> Self {
+    fn truncated(hash: &blake3::Hash) -> Self {
         let mut id = [0; 16];
         id.copy_from_slice(&hash.as_bytes()[..16]);
         Self(id)
@@ -41,7 +41,7 @@ impl fmt::Debug for ContentId {
     }
 }
 
-/// Computes a [`ContentId`] from bytes that come in pieces.
+/// Computes a [`ContentId`] from bytes that arrive in parts.
 #[derive(Debug, Clone, Default)]
 pub struct ContentHasher(blake3::Hasher);
 
@@ -58,7 +58,7 @@ impl ContentHasher {
 
     /// The id of all bytes so far; the hasher begins anew and can be used for the next content.
     pub fn finish(&mut self) -> ContentId {
-        let id = ContentId::cut(&self.0.finalize());
+        let id = ContentId::truncated(&self.0.finalize());
         self.0.reset();
         id
     }
@@ -77,12 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn pieces_give_the_same_id_and_the_hasher_starts_over() {
+    fn parts_give_the_same_id_and_the_hasher_starts_over() {
         let bytes: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
         let mut hasher = ContentHasher::new();
         for _ in 0..2 {
-            for piece in bytes.chunks(77) {
-                hasher.update(piece);
+            for part in bytes.chunks(77) {
+                hasher.update(part);
             }
             assert_eq!(hasher.finish(), ContentId::of(&bytes));
         }

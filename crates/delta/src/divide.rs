@@ -112,17 +112,17 @@ mod tests {
         assert_eq!(contents.iter().map(|content| content.len).collect::<Vec<_>>(), [100, 300, 10, 690, 200]);
         let at = layer.contents().at(1).at;
         assert_eq!((contents[1].at, contents[2].at, contents[3].at), (at, at + 300, at + 310));
-        let parts = |index: &LayerIndex| {
+        let segments = |index: &LayerIndex| {
             let mut count = 0;
             index
-                .parts(&mut |_| -> Result<(), ()> {
+                .segments(&mut |_| -> Result<(), ()> {
                     count += 1;
                     Ok(())
                 })
                 .unwrap();
             count
         };
-        assert_eq!(parts(&divided.layers[0]), parts(&layer) + 2);
+        assert_eq!(segments(&divided.layers[0]), segments(&layer) + 2);
         let files: Vec<_> = divided.shared[0].files().collect();
         assert_eq!(files.len(), 1);
         assert_eq!((&files[0].path[..], files[0].len), (&b"b"[..], 990));

@@ -1,8 +1,8 @@
-//! Encodes listings against other listings that the peer knows, field by field: the header delta.
+//! Header deltas: layer indexes, encoded field by field against those that the peer knows.
 //!
-//! Each field of the records has a column of its own, and each value is told against the same field of the
-//! record that is most like it: the one with the same path in the basis, or else the last of its kind. So a
-//! rebuilt layer is a run of zeros in most columns. The format is in `docs/columns.md`.
+//! Each field of the records has a column of its own, and each value is encoded against the same field of the most similar
+//! record: the one with the same path in the basis, or else the last of its kind. So a rebuilt layer has zeros in most
+//! columns. The format is in `docs/header-delta.md`.
 
 mod basis;
 mod columns;

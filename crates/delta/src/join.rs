@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use dsync_core::{Digest, HashingWriter};
 
 use crate::header_delta::{Assembly, Origin};
-use crate::layer_index::Part;
+use crate::layer_index::Segment;
 
 /// Where [`join`] gets contents from.
 pub trait ContentSource {
@@ -13,13 +13,13 @@ pub trait ContentSource {
     fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Why a layer was not made. What was written of it is worth nothing.
+/// Why a layer was not joined. The bytes that were written are to be discarded.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// A content could not be read.
     #[error("cannot read a content of {len} bytes ({from:?})")]
     Content {
-        /// Where it should be.
+        /// The origin of the content.
         from: Origin,
         /// Its length.
         len: u64,
@@ -29,27 +29,27 @@ pub enum JoinError {
     /// The source of contents gave more or fewer bytes than the content has.
     #[error("a content has {got} bytes instead of {expected} ({from:?})")]
     Length {
-        /// Where it was.
+        /// The origin of the content.
         from: Origin,
         /// The length it must have.
         expected: u64,
-        /// The length that came; of one that is too long, what came until that was seen.
+        /// The bytes that were given; of a content that is too long, those until that was noticed.
         got: u64,
     },
     /// The layer could not be written.
     #[error("cannot write a layer")]
     Write(#[source] io::Error),
-    /// All is there, but it is another layer: a content was not what was taken for it.
+    /// The layer has another diff id: some content was mistaken for another.
     #[error("a layer came out as {got} instead of {expected}")]
     Mismatch {
-        /// The digest that the assembly gives.
+        /// The diff id that the assembly gives.
         expected: Digest,
-        /// The digest of what was written.
+        /// The diff id of what was written.
         got: Digest,
     },
 }
 
-/// Writes the exact layer to `out`, and checks its digest at the end. Until this returns `Ok`, nobody may
+/// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
 pub fn join(
     assembly: &Assembly,
@@ -57,21 +57,21 @@ pub fn join(
     out: &mut dyn Write,
 ) -> Result<(), JoinError> {
     let mut out = HashingWriter::new(out);
-    let listing = &assembly.listing;
+    let index = &assembly.index;
     let mut origins = assembly.origins.iter();
-    listing.parts(&mut |part| match part {
-        Part::Verbatim(bytes) => out.write_all(bytes).map_err(JoinError::Write),
-        Part::Zeros(len) => {
+    index.segments(&mut |segment| match segment {
+        Segment::Verbatim(bytes) => out.write_all(bytes).map_err(JoinError::Write),
+        Segment::Zeros(len) => {
             io::copy(&mut io::repeat(0).take(len), &mut out).map(drop).map_err(JoinError::Write)
         }
         // An assembly has as many origins as contents.
-        Part::Content(ordinal) => origins.next().map_or(Ok(()), |origin| {
-            copy_content(*origin, listing.contents().at(ordinal).len, contents, &mut out)
+        Segment::Content(ordinal) => origins.next().map_or(Ok(()), |origin| {
+            copy_content(*origin, index.contents().at(ordinal).len, contents, &mut out)
         }),
     })?;
     let (got, _) = out.digest();
-    if got != listing.digest {
-        return Err(JoinError::Mismatch { expected: listing.digest, got });
+    if got != index.digest {
+        return Err(JoinError::Mismatch { expected: index.digest, got });
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ fn copy_content(
 ) -> Result<(), JoinError> {
     let mut slot = Slot { out, left: len, excess: 0, failed: false };
     let result = contents.copy(from, len, &mut slot);
-    // The slot's own findings first: a source may pass an error on in other words, or keep it to itself.
+    // The slot's own findings come first: a source may wrap an error, or hide it.
     match result {
         Err(error) if slot.failed => Err(JoinError::Write(error)),
         _ if slot.excess > 0 => {
@@ -97,7 +97,7 @@ fn copy_content(
     }
 }
 
-/// The place of one content in the layer: takes as many bytes as it has, and not one more.
+/// The writer of one content: takes as many bytes as it has, and not one more.
 struct Slot<'a> {
     out: &'a mut dyn Write,
     left: u64,

@@ -1,8 +1,8 @@
-//! The layer index: what is in a layer, without its contents.
+//! The layer index: all of a layer but its contents.
 //!
-//! The verbatim bytes of a layer are taken as *records*: a header block divided into its fields, with what
-//! belongs to it, or zeros, or bytes that are neither. Whatever the bytes are, the records give them back
-//! exactly; how well they are understood only decides how few bytes they take on the wire.
+//! The verbatim bytes of a layer are parsed into *records*: a header block divided into its fields, with its body, or
+//! zeros, or bytes that are neither. The records restore any bytes exactly; how well they are parsed only decides how
+//! few bytes they take on the wire.
 //!
 //! A layer may have millions of files, so all of it is packed: a file takes about 45 bytes of memory, its content
 //! included. It is read group by group, through a cursor.
@@ -21,4 +21,4 @@ pub(crate) mod records;
 
 pub use contents::{CONTENT_MAX, Content, Contents};
 pub use entries::{Entries, Selection};
-pub use index::{File, LayerIndex, Part};
+pub use index::{File, LayerIndex, Segment};

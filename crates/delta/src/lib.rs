@@ -1,13 +1,12 @@
-//! The delta engine of docker-sync: finds what of a layer a host has already, encodes the rest, and makes the exact layer
-//! again. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
+//! The delta engine of docker-sync: finds the parts of a layer that a host has, encodes the rest, and restores the exact layer. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
 //!
 //! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file contents, a
 //! [`LayerIndex`] is the index of a layer without its contents, [`header_delta`] encodes one against others, [`batching`] decides
 //! which contents are sent together and [`batch`] compresses them, [`join()`] puts the layer together and checks it.
 //!
 //! Two promises hold everywhere. Any bytes at all survive scan and join unchanged, tar or not: a wrong guess
-//! about the format costs bytes on the wire, never correctness. And nothing a peer says sizes an allocation
-//! before as many bytes of it have arrived.
+//! about the format costs bytes on the wire, never correctness. And no number of a peer sizes an allocation
+//! before as many bytes have arrived.
 
 pub mod batch;
 pub mod batching;

@@ -14,7 +14,7 @@ use crate::chunking::{COARSE, Chunker};
 use crate::layer_index::LayerIndex;
 use crate::layer_index::parse::Parser;
 use crate::{ContentHasher, ContentId};
-pub use bounds::{CONTENT_MIN, VERBATIM_MAX, WHOLE_MAX};
+pub use bounds::{CONTENT_MIN, SINGLE_CHUNK_MAX, VERBATIM_MAX};
 use tape::{Judged, Part, Tape};
 
 /// Verbatim bytes are kept until the next content, but are parsed at a header when there are more than this: a million
@@ -44,7 +44,7 @@ pub struct Scanner {
     hashed: u64,
     /// A content has begun and not ended.
     inside: bool,
-    /// That content is longer than [`WHOLE_MAX`].
+    /// That content is longer than [`SINGLE_CHUNK_MAX`].
     is_chunking: bool,
     chunker: Chunker,
     /// The verbatim bytes that are not parsed yet, and the index of those before.
@@ -186,7 +186,7 @@ impl Scanner {
     fn take_content(&mut self, bytes: &[u8], left: u64) -> usize {
         if !self.inside {
             self.inside = true;
-            self.is_chunking = left > WHOLE_MAX;
+            self.is_chunking = left > SINGLE_CHUNK_MAX;
             self.chunker.reset();
         }
         let (taken, rest) = part_of(bytes, left);

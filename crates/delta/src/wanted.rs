@@ -1,6 +1,6 @@
 //! Encodes the target's answer to a list of contents: one bit for each.
 
-/// Which of a list of contents are wanted. The bit of ordinal `i` is bit `i % 8`, counted from the lowest, of
+/// The wanted contents of a list, one bit for each. The bit of ordinal `i` is bit `i % 8`, counted from the lowest, of
 /// byte `i / 8`; the spare bits of the last byte are zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {

@@ -58,11 +58,11 @@ pub const PART: usize = 4 << 20;
 /// Bytes that say which parts of contents are not sent: two for each gap in them.
 pub const LENGTHS: u64 = 8 << 20;
 
-/// Bytes of all plans for executables: some 2 % of the files they are for.
-pub const PLANS: u64 = 32 << 20;
+/// Bytes of all address maps of executables: some 2 % of their files.
+pub const ADDRESS_MAPS: u64 = 32 << 20;
 
-/// Executables with a plan: more than any image has.
-pub const PLANNED: usize = 1 << 16;
+/// Executables with an address map: more than any image has.
+pub const ADDRESS_MAP_COUNT: usize = 1 << 16;
 
 /// Bytes of a batch, old and new contents together: what is farther apart is not found in each other, and coding takes
 /// up to 10 times as much memory.

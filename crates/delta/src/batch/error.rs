@@ -13,7 +13,7 @@ pub enum BatchError {
     Decompress(#[source] io::Error),
 }
 
-/// An empty vector with room for so many bytes.
+/// An empty vector with a capacity of `len` bytes.
 pub(super) fn room(len: usize) -> Result<Vec<u8>, BatchError> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| BatchError::Malformed("too long"))?;

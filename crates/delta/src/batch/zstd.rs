@@ -50,7 +50,7 @@ pub(super) fn pack(old: &[u8], new: &[u8], level: i32, out: &mut Vec<u8>) -> io:
     Ok(())
 }
 
-/// Unpacks exactly `len` bytes, at once: so there is no window, whatever size the frame says it has.
+/// Unpacks exactly `len` bytes, at once: so there is no window, whatever size the frame declares.
 pub(super) fn unpack(old: &[u8], len: usize, packed: &[u8]) -> Result<Vec<u8>, BatchError> {
     let refused = |code| BatchError::Decompress(failed(code));
     if find_frame_compressed_size(packed).map_err(refused)? != packed.len() {

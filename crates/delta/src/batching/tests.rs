@@ -4,7 +4,7 @@ use super::*;
 use crate::Scanner;
 
 /// A layer of files of these lengths; files of the same seed begin with the same bytes.
-fn listing(files: &[(&str, u64, usize)]) -> LayerIndex {
+fn index(files: &[(&str, u64, usize)]) -> LayerIndex {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, seed, len) in files {
         let mut body = vec![0; *len];
@@ -18,13 +18,13 @@ fn listing(files: &[(&str, u64, usize)]) -> LayerIndex {
     scanner.finish()
 }
 
-fn all(listing: &LayerIndex) -> Vec<ChunkRef> {
-    (0..listing.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect()
+fn all(index: &LayerIndex) -> Vec<ChunkRef> {
+    (0..index.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect()
 }
 
 #[test]
 fn an_old_file_counts_once_however_many_pieces_the_new_one_has() {
-    let (old, new) = (listing(&[("lib/a.so", 1, 900_000)]), listing(&[("lib/a.so", 2, 900_000)]));
+    let (old, new) = (index(&[("lib/a.so", 1, 900_000)]), index(&[("lib/a.so", 2, 900_000)]));
     let sent = all(&new);
     assert!(sent.len() > 5, "{} pieces", sent.len());
     let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000 + 28 * CANDIDATE);
@@ -35,17 +35,17 @@ fn an_old_file_counts_once_however_many_pieces_the_new_one_has() {
 
 #[test]
 fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere() {
-    let readable = listing(&[("usr/lib/x/__init__.py", 1, 3000), ("usr/lib/y/tools.py", 2, 3000)]);
-    let hidden = listing(&[("app/__init__.py", 3, 3000), ("opt/tools.py", 4, 3000)]);
-    let new = listing(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
+    let readable = index(&[("usr/lib/x/__init__.py", 1, 3000), ("usr/lib/y/tools.py", 2, 3000)]);
+    let hidden = index(&[("app/__init__.py", 3, 3000), ("opt/tools.py", 4, 3000)]);
+    let new = index(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
     let found = candidates(&[&new], &all(&new), &[Some(&hidden)], &[Some(&readable)], 1 << 20);
     assert_eq!(found, [(0, ChunkRange { layer: 0, start: 0, end: 1, len: 3000 })]);
 }
 
 #[test]
 fn a_file_that_is_named_in_another_way_is_the_one_that_went() {
-    let old = listing(&[("lib/libblas-a1b2.26.dev.so", 1, 3000), ("lib/libblas-tool.x.so", 2, 2000)]);
-    let new = listing(&[("lib/libblas-c3d4.27.so", 3, 2100), ("lib/libblas-tool.x.so", 4, 2000)]);
+    let old = index(&[("lib/libblas-a1b2.26.dev.so", 1, 3000), ("lib/libblas-tool.x.so", 2, 2000)]);
+    let new = index(&[("lib/libblas-c3d4.27.so", 3, 2100), ("lib/libblas-tool.x.so", 4, 2000)]);
     let batches = form_batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);
     // The other one is nearer in length, but still there.
     assert_eq!(batches.len(), 1);
@@ -59,7 +59,7 @@ fn many_files_are_looked_at_in_turn() {
     let names: Vec<String> = (0..100).map(|number| format!("app/file{number}.txt")).collect();
     let files = |seed: u64| {
         let files: Vec<_> = names.iter().zip(seed..).map(|(name, seed)| (&name[..], seed, 3000)).collect();
-        listing(&files)
+        index(&files)
     };
     let (old, new) = (files(0), files(1000));
     let batches = form_batches(&[&new], &all(&new), &[Some(&old)], 1 << 20);

@@ -62,7 +62,8 @@ fn send(new: &[Vec<u8>], old: &[Vec<u8>]) -> Outcome {
 /// As [`send`], to a target that takes these for the chunks of the old contents.
 fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &FineChunks) -> Outcome {
     let own = chunks(new);
-    let (mut requester, mut responder) = (Requester::low(own.items()), Responder::low(candidates.items()));
+    let (mut requester, mut responder) =
+        (Requester::narrow(own.items()), Responder::narrow(candidates.items()));
     let mut questions = 0;
     while let Some(question) = requester.question() {
         questions += question.len();
@@ -167,7 +168,7 @@ fn a_content_of_one_chunk_is_sent() {
     let ranges = own.byte_ranges(std::slice::from_ref(&all));
     let range = |content, len, known| ByteRange { content, bytes: 0..len, known };
     assert_eq!(ranges, [range(0, 3000, true), range(1, 7, false), range(2, 3000, true)]);
-    let found = Match { items: all.clone(), slice: 0, at: 0 };
+    let found = Match { items: all.clone(), list: 0, at: 0 };
     let lengths = encoded(&own, std::slice::from_ref(&all));
     let resolved = resolve_all(&[3000, 7, 3000], all.len(), &[found], &own, &lengths).unwrap();
     let range = |content, len, old| ResolvedRange { content, bytes: 0..len, old };
@@ -193,7 +194,7 @@ const LENGTHS: [u8; 4] = [16, 0, 0xa0, 0x05];
 fn lengths_that_do_not_fit_are_refused() {
     let old = chunks(&[bytes(1, 9000)]);
     let items = old.items().len();
-    let found = [Match { items: 1..2, slice: 0, at: 1 }];
+    let found = [Match { items: 1..2, list: 0, at: 1 }];
     let known = old.ends[1] - old.ends[0];
     let lengths = encoded(&old, std::slice::from_ref(&found[0].items));
     assert!(resolve_all(&[9000], items, &found, &old, &lengths).is_ok());
@@ -256,7 +257,7 @@ proptest! {
         lengths in vec(any::<u8>(), 0..12),
     ) {
         let old = chunks(&[bytes(1, 9000), bytes(2, 9000)]);
-        let found = [Match { items: 2..5, slice: 0, at }];
+        let found = [Match { items: 2..5, list: 0, at }];
         if let Ok(resolved) = resolve_all(&lens, items, &found, &old, &lengths) {
             let sum: u64 = resolved.iter().map(|range| range.bytes.end - range.bytes.start).sum();
             prop_assert_eq!(sum, lens.iter().sum::<u64>());

@@ -10,21 +10,21 @@ use crate::layer_index::{Content, LayerIndex};
 #[derive(Debug)]
 pub(super) struct Matched {
     pub(super) group: Group,
-    /// The number of its first content in the whole basis.
+    /// The number of its first content, counted through the basis.
     content: usize,
 }
 
-/// A record of the basis, against which another is told.
+/// A record of the basis, against which another is encoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BasisRecord<'a> {
     pub(super) view: View<'a>,
-    /// The number of its first content in the whole basis.
+    /// The number of its first content, counted through the basis.
     pub(super) number: usize,
 }
 
 impl Matched {
-    /// Its record at a position, if that is of a kind.
-    pub(super) fn place(&self, position: usize, shape: Shape) -> Option<BasisRecord<'_>> {
+    /// Its record at a position, where that has the shape.
+    pub(super) fn record(&self, position: usize, shape: Shape) -> Option<BasisRecord<'_>> {
         let view = self.group.record(position).filter(|view| Shape::from(view.record) == shape)?;
         let before = self.group.records().take(position).map(|view| view.record.contents);
         Some(BasisRecord { view, number: self.content + before.sum::<usize>() })
@@ -36,27 +36,27 @@ impl Matched {
     }
 }
 
-/// The groups and contents of the basis, numbered through all of its listings.
+/// The groups and contents of the basis, numbered through all of its layers.
 #[derive(Debug)]
 pub(super) struct Basis<'a> {
-    pub(super) listings: &'a [&'a LayerIndex],
+    pub(super) layers: &'a [&'a LayerIndex],
     cursors: Vec<Cursor<'a>>,
-    /// Of each listing the number of its first group, and of its first content.
+    /// The numbers of the first group and the first content of each layer.
     starts: Vec<(usize, usize)>,
     pub(super) groups: usize,
     contents: usize,
 }
 
 impl<'a> Basis<'a> {
-    pub(super) fn new(listings: &'a [&'a LayerIndex]) -> Self {
+    pub(super) fn new(layers: &'a [&'a LayerIndex]) -> Self {
         let (mut starts, mut groups, mut contents) = (Vec::new(), 0, 0);
-        for listing in listings {
+        for index in layers {
             starts.push((groups, contents));
-            groups += listing.groups();
-            contents += listing.contents().len();
+            groups += index.groups();
+            contents += index.contents().len();
         }
-        let cursors = listings.iter().map(|listing| listing.cursor()).collect();
-        Basis { listings, cursors, starts, groups, contents }
+        let cursors = layers.iter().map(|index| index.cursor()).collect();
+        Basis { layers, cursors, starts, groups, contents }
     }
 
     /// The layer of a group, and which of its groups it is.
@@ -73,7 +73,7 @@ impl<'a> Basis<'a> {
         Some(Matched { group, content })
     }
 
-    /// The number of a content among those of the whole basis.
+    /// The number of a content, counted through the basis.
     pub(super) fn number(&self, layer: usize, content: usize) -> usize {
         self.starts[layer].1 + content
     }
@@ -84,7 +84,7 @@ impl<'a> Basis<'a> {
         let layer = layer.filter(|_| number < self.contents);
         let found = layer.and_then(|layer| {
             let content = number - self.starts[layer].1;
-            Some((layer, content, self.listings[layer].contents().get(content)?))
+            Some((layer, content, self.layers[layer].contents().get(content)?))
         });
         found.ok_or(HeaderDeltaError::Malformed("a content that is not in the basis"))
     }

@@ -13,11 +13,11 @@ use crate::layer_index::fields::FIELDS;
 /// A column. Those of header fields follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
-    /// Where the group with the same path is, counted from the one that is expected.
+    /// The distance of the matched group from the expected one.
     Match,
-    /// Of which records a group is made, where that is new.
+    /// The records of a group, where they are not as expected.
     Shape,
-    /// Which fields of a header are not as in the record it is told against.
+    /// The fields of a header that differ from its reference, one bit for each.
     Mask,
     /// Codes of the size, the mtime, the body and the end of a record.
     Size,
@@ -34,7 +34,7 @@ pub(super) enum Column {
     Raw,
     /// The number of contents of a record.
     Contents,
-    /// Where a content is.
+    /// The origin of a content.
     Origin,
     /// The length of a literal: all but its lowest byte, and that.
     Len,
@@ -46,10 +46,10 @@ pub(super) enum Column {
 const FIRST_FIELD: usize = 20;
 const COLUMNS: usize = FIRST_FIELD + FIELDS.len();
 
-/// A section ends when it has so many bytes.
+/// Bytes after which a section ends.
 const SECTION: usize = 4 << 20;
-/// No section has more: one that is not full has room for a record, whose body is at most
-/// [`VERBATIM_MAX`](crate::scan::VERBATIM_MAX) bytes, each told as one or two.
+/// The most bytes of a section: one that is not full has room for a record, whose body is at most
+/// [`VERBATIM_MAX`](crate::scan::VERBATIM_MAX) bytes, each encoded as one or two.
 pub(super) const SECTION_MAX: usize = 8 << 20;
 
 /// Columns being written.
@@ -64,7 +64,7 @@ impl<'o> Writer<'o> {
         Writer { columns: std::array::from_fn(|_| Vec::new()), out, failed: Ok(()) }
     }
 
-    /// Before a group, before a record and before a content, a section may end.
+    /// Ends the section if it is full. Called before each group, record and content.
     pub(super) fn step(&mut self) {
         if self.columns.iter().map(Vec::len).sum::<usize>() >= SECTION {
             self.end_section();
@@ -120,8 +120,7 @@ pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Bytes of which the end can be told without a length before them: 0 ends them, and 0 and 1 among them are told as
-/// two bytes, 1 and their value plus 1.
+/// Encodes bytes with a terminator: 0 ends them, and each 0 or 1 among them becomes two bytes, 1 and its value plus 1.
 pub(super) fn put_text(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         match byte {
@@ -149,7 +148,7 @@ pub(super) fn number(input: &mut dyn Read) -> Result<u64, HeaderDeltaError> {
 /// Columns being read.
 pub(super) struct Reader<'i> {
     input: &'i mut dyn Read,
-    /// The bytes of a section, and what of them is not read yet of each column.
+    /// The bytes of a section, and the unread ones of each column.
     section: Vec<u8>,
     columns: [Range<usize>; COLUMNS],
 }
@@ -230,7 +229,7 @@ impl<'i> Reader<'i> {
         self.take(column, len)
     }
 
-    /// Adds a value that is told as an edit of the one before, and is at most so long.
+    /// Decodes an edit of the value before into `out`; the result has at most `most` bytes.
     pub(super) fn edit(
         &mut self,
         column: Column,
@@ -241,7 +240,7 @@ impl<'i> Reader<'i> {
         self.edit_from(column as usize, before, most, out)
     }
 
-    /// The same of a field.
+    /// The same for the column of a field.
     pub(super) fn edit_field(
         &mut self,
         field: usize,
@@ -259,8 +258,8 @@ impl<'i> Reader<'i> {
         most: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), HeaderDeltaError> {
-        let cut = usize::try_from(self.number_from(column)?).map_err(|_| HeaderDeltaError::Short)?;
-        let same = before.len().checked_sub(cut).filter(|same| *same <= most);
+        let dropped = usize::try_from(self.number_from(column)?).map_err(|_| HeaderDeltaError::Short)?;
+        let same = before.len().checked_sub(dropped).filter(|same| *same <= most);
         let same = same.ok_or(HeaderDeltaError::Malformed("prefix length out of range"))?;
         out.extend_from_slice(&before[..same]);
         let mut left = &self.section[self.columns[column].clone()];
@@ -269,13 +268,13 @@ impl<'i> Reader<'i> {
         Ok(())
     }
 
-    /// True if all was read.
+    /// True if every column was read to its end.
     pub(super) fn is_empty(&self) -> bool {
         self.columns.iter().all(Range::is_empty)
     }
 }
 
-/// Reads what [`put_text`] wrote, at most so many bytes, and adds it to `out`.
+/// Decodes [`put_text`] into `out`, at most `most` bytes.
 fn text(input: &mut &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), HeaderDeltaError> {
     let end = out.len() + most;
     let mut next = || -> Result<u8, HeaderDeltaError> {

@@ -10,7 +10,7 @@ use super::basis::{Basis, BasisRecord};
 use super::columns::{Column, Reader, number, unzigzag};
 use super::error::{HeaderDeltaError, within};
 use super::origin::{Literal, Mode, Origin, Used};
-use super::prediction::{Headers, Shape, Told};
+use super::prediction::{Headers, Prediction, Shape};
 use crate::ContentId;
 use crate::layer_index::builder::Builder;
 use crate::layer_index::fields::{Field, Fields};
@@ -18,44 +18,44 @@ use crate::layer_index::records::{GROUP_RECORDS, RecordKind};
 use crate::layer_index::{CONTENT_MAX, LayerIndex};
 use crate::scan::VERBATIM_MAX;
 
-/// Limits on what a peer may send, for all layers together.
+/// Limits of a decoder, for all layers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes in a layer.
     pub len: u64,
     /// The most records, and the most contents.
     pub entries: u64,
-    /// The most bytes of memory for what is told.
+    /// The most bytes of memory for the result.
     pub memory: usize,
 }
 
 impl Limits {
-    /// As much as can be counted.
+    /// The largest values that the format can express.
     pub const ANY: Limits = Limits { len: 1 << 44, entries: u32::MAX as u64 >> 1, memory: usize::MAX };
 }
 
-/// A layer that was told: what it is made of, and where each content comes from.
+/// A decoded layer: its index, and the origin of each content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembly {
-    /// The layer. Its contents have ids only where those were told.
-    pub listing: LayerIndex,
-    /// Of each of its contents where it is.
+    /// The layer. Its contents have ids only in [`Mode::WithIds`].
+    pub index: LayerIndex,
+    /// The origin of each of its contents.
     pub origins: Vec<Origin>,
 }
 
-/// Takes layers in, one after the other.
+/// Decodes layers, one after the other.
 ///
-/// Takes, besides their listings, 28 bytes of memory for each content.
+/// Takes, besides their indexes, 28 bytes of memory for each content.
 #[derive(Debug)]
 pub struct Decoder<'a> {
     basis: Basis<'a>,
     mode: Mode,
     limits: Limits,
     literals: Vec<Literal>,
-    /// Of each literal the id, where that is told.
+    /// The id of each literal, in [`Mode::WithIds`].
     ids: Vec<ContentId>,
-    /// All contents, of all layers until now.
-    told: Vec<Used>,
+    /// The numbers of all contents of all layers until now.
+    encoded: Vec<Used>,
     layers: u32,
     /// Records and bytes of memory of the layers until now.
     records: usize,
@@ -63,7 +63,7 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// Nothing was told yet. The basis and the mode must be those of the encoder.
+    /// A decoder before the first layer. The basis and the mode must be those of the encoder.
     pub fn new(basis: &'a [&'a LayerIndex], mode: Mode, limits: Limits) -> Self {
         Decoder {
             basis: Basis::new(basis),
@@ -71,7 +71,7 @@ impl<'a> Decoder<'a> {
             limits,
             literals: Vec::new(),
             ids: Vec::new(),
-            told: Vec::new(),
+            encoded: Vec::new(),
             layers: 0,
             records: 0,
             memory: 0,
@@ -97,39 +97,39 @@ impl<'a> Decoder<'a> {
         let columns = Reader::new(input)?;
         let mut layer = LayerDecoder {
             decoder: self,
-            told: Told::default(),
+            prediction: Prediction::default(),
             headers: Headers::default(),
             columns,
-            listing: Builder::default(),
+            index: Builder::default(),
             origins: Vec::new(),
         };
         for _ in 0..groups {
             layer.group()?;
         }
-        let LayerDecoder { columns, listing, origins, .. } = layer;
+        let LayerDecoder { columns, index, origins, .. } = layer;
         if !columns.is_empty() {
-            return Err(HeaderDeltaError::Malformed("bytes are left over"));
+            return Err(HeaderDeltaError::Malformed("bytes after the last entry"));
         }
-        self.records += listing.records();
-        let (listing, place) = listing.finish(Digest::from_bytes(digest), len);
-        if place != Some(len) {
+        self.records += index.records();
+        let (index, end) = index.finish(Digest::from_bytes(digest), len);
+        if end != Some(len) {
             return Err(HeaderDeltaError::Malformed(
                 "the records and contents do not add up to the length of the layer",
             ));
         }
-        self.memory += listing.memory() + origins.len() * size_of::<Origin>();
+        self.memory += index.memory() + origins.len() * size_of::<Origin>();
         self.layers += 1;
-        Ok(Assembly { listing, origins })
+        Ok(Assembly { index, origins })
     }
 }
 
 /// A layer that is being read.
 struct LayerDecoder<'d, 'a, 'i> {
     decoder: &'d mut Decoder<'a>,
-    told: Told,
+    prediction: Prediction,
     headers: Headers,
     columns: Reader<'i>,
-    listing: Builder,
+    index: Builder,
     origins: Vec<Origin>,
 }
 
@@ -138,15 +138,15 @@ impl LayerDecoder<'_, '_, '_> {
         let matched = match self.columns.number(Column::Match)? {
             0 => None,
             code => {
-                let number = shifted(self.told.expected(), unzigzag(code - 1))?;
+                let number = shifted(self.prediction.expected(), unzigzag(code - 1))?;
                 let matched = self.decoder.basis.group(number);
-                self.told.matched = Some(number);
+                self.prediction.matched = Some(number);
                 Some(matched.ok_or(HeaderDeltaError::Malformed("an entry that is not in the basis"))?)
             }
         };
         let shape: Vec<Shape> = match (self.columns.len(Column::Shape)?, &matched) {
             (0, Some(matched)) => matched.shape().collect(),
-            (0, None) => std::mem::take(&mut self.told.shape),
+            (0, None) => std::mem::take(&mut self.prediction.shape),
             (count, _) if count > GROUP_RECORDS => {
                 return Err(HeaderDeltaError::Malformed("an entry of too many records"));
             }
@@ -156,10 +156,10 @@ impl LayerDecoder<'_, '_, '_> {
             return Err(HeaderDeltaError::Malformed("an entry without records"));
         }
         for position in 0..shape.len() {
-            let place = matched.as_ref().and_then(|matched| matched.place(position, shape[position]));
-            self.record(shape[position], (shape.len(), position), place)?;
+            let record = matched.as_ref().and_then(|matched| matched.record(position, shape[position]));
+            self.record(shape[position], (shape.len(), position), record)?;
         }
-        self.told.shape = shape;
+        self.prediction.shape = shape;
         Ok(())
     }
 
@@ -179,24 +179,24 @@ impl LayerDecoder<'_, '_, '_> {
         matched: Option<BasisRecord<'_>>,
     ) -> Result<(), HeaderDeltaError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
-        within("records", (self.decoder.records + self.listing.records()) as u64 + 1, entries)?;
+        within("records", (self.decoder.records + self.index.records()) as u64 + 1, entries)?;
         within("bytes of headers", self.memory() as u64, memory as u64)?;
         match shape {
             Shape::Zeros => {
                 let blocks = self.columns.number(Column::Zeros)?;
-                self.listing.record(RecordKind::Zeros(blocks), b"", b"");
+                self.index.record(RecordKind::Zeros(blocks), b"", b"");
                 self.contents(matched, b"")?;
             }
             Shape::Raw => {
                 let body = self.columns.bytes(Column::Raw)?;
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
-                self.listing.record(RecordKind::Raw, b"", body);
+                self.index.record(RecordKind::Raw, b"", body);
                 self.contents(matched, b"")?;
             }
             Shape::Header => self.header((of, position), matched)?,
         }
         if self.columns.number(Column::Tail)? == 0 {
-            self.listing.pad();
+            self.index.pad();
         }
         Ok(())
     }
@@ -206,33 +206,33 @@ impl LayerDecoder<'_, '_, '_> {
         at: (usize, usize),
         matched: Option<BasisRecord<'_>>,
     ) -> Result<(), HeaderDeltaError> {
-        let reference = matched.map(|place| place.view).or(self.headers.get(at.0, at.1));
+        let reference = matched.map(|record| record.view).or(self.headers.get(at.0, at.1));
         let columns = &mut self.columns;
         let mut fields = header::fields(columns, reference)?;
-        let body = header::body(columns, &mut self.told, reference)?;
+        let body = header::body(columns, &mut self.prediction, reference)?;
         let ends = (at.1 + 1 == at.0).then_some(matched);
-        fields.mtime = header::mtime(columns, &mut self.told.mtimes, reference, ends)?;
-        // The size is told last, and follows from the contents.
+        fields.mtime = header::mtime(columns, &mut self.prediction.mtimes, reference, ends)?;
+        // The size comes last, since it follows from the contents.
         let none = Fields::default();
-        self.listing.record(RecordKind::Header(none), b"", &body);
+        self.index.record(RecordKind::Header(none), b"", &body);
         let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
         fields.size = header::size(&mut self.columns, len, matched)?;
         let (header, bytes) = fields.finish().ok_or(HeaderDeltaError::Malformed("a field too long"))?;
-        self.listing.set_header(header, &bytes, &body);
+        self.index.set_header(header, &bytes, &body);
         self.headers.note(at, RecordKind::Header(header), &bytes, &body);
         Ok(())
     }
 
-    /// Bytes of memory that all takes that was told.
+    /// Bytes of memory that the result takes until now.
     fn memory(&self) -> usize {
-        let Decoder { memory, literals, ids, told, .. } = &*self.decoder;
-        let lists = size_of_val(&literals[..]) + size_of_val(&ids[..]) + size_of_val(&told[..]);
-        memory + lists + self.listing.memory() + size_of_val(&self.origins[..])
+        let Decoder { memory, literals, ids, encoded, .. } = &*self.decoder;
+        let lists = size_of_val(&literals[..]) + size_of_val(&ids[..]) + size_of_val(&encoded[..]);
+        memory + lists + self.index.memory() + size_of_val(&self.origins[..])
     }
 
     /// Reads the contents of a record. Returns their bytes.
     fn contents(&mut self, matched: Option<BasisRecord<'_>>, name: &[u8]) -> Result<u64, HeaderDeltaError> {
-        let expected = self.told.expected_code(name, matched.is_some());
+        let expected = self.prediction.expected_code(name, matched.is_some());
         let code = match self.columns.number(Column::Contents)? {
             0 => *expected,
             other => other - 1,
@@ -240,22 +240,22 @@ impl LayerDecoder<'_, '_, '_> {
         *expected = code;
         let mut len: u64 = 0;
         if code == 0 {
-            let Some(place) = matched else {
+            let Some(record) = matched else {
                 return Err(HeaderDeltaError::Malformed("the contents of an entry that is not in the basis"));
             };
-            let old = place.number..place.number + place.view.record.contents;
+            let old = record.number..record.number + record.view.record.contents;
             for number in old.clone() {
                 len = len.saturating_add(self.basis_content(number)?);
             }
-            self.told.content = old.end.checked_sub(1).or(self.told.content);
+            self.prediction.content = old.end.checked_sub(1).or(self.prediction.content);
             return Ok(len);
         }
         let count = code - 1;
         let mut before = None;
-        if let Some(place) = matched {
-            self.told.content = place.number.checked_sub(1);
-            if (count, place.view.record.contents) == (1, 1) {
-                before = Some(self.decoder.basis.content(place.number)?.2.len);
+        if let Some(record) = matched {
+            self.prediction.content = record.number.checked_sub(1);
+            if (count, record.view.record.contents) == (1, 1) {
+                before = Some(self.decoder.basis.content(record.number)?.2.len);
             }
         }
         for _ in 0..count {
@@ -264,8 +264,8 @@ impl LayerDecoder<'_, '_, '_> {
         Ok(len)
     }
 
-    /// Notes a content, and adds it to the layer.
-    fn note(
+    /// Adds a content to the layer, and remembers it.
+    fn add(
         &mut self,
         origin: Origin,
         used: Option<Used>,
@@ -273,12 +273,12 @@ impl LayerDecoder<'_, '_, '_> {
         len: u64,
     ) -> Result<u64, HeaderDeltaError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
-        within("contents", self.decoder.told.len() as u64 + 1, entries)?;
+        within("contents", self.decoder.encoded.len() as u64 + 1, entries)?;
         within("bytes of contents", self.memory() as u64, memory as u64)?;
-        self.decoder.told.push(used.ok_or(HeaderDeltaError::Malformed("more contents than numbers"))?);
+        self.decoder.encoded.push(used.ok_or(HeaderDeltaError::Malformed("more contents than numbers"))?);
         self.origins.push(origin);
-        // Nobody needs ids that were not told.
-        self.listing.content((self.decoder.mode == Mode::Full).then_some(id), len);
+        // Ids that were not encoded are not needed.
+        self.index.content((self.decoder.mode == Mode::WithIds).then_some(id), len);
         Ok(len)
     }
 
@@ -287,29 +287,31 @@ impl LayerDecoder<'_, '_, '_> {
         let (layer, content, there) = self.decoder.basis.content(number)?;
         let layer = u16::try_from(layer).map_err(|_| BOUNDS)?;
         let content = u32::try_from(content).map_err(|_| BOUNDS)?;
-        self.note(Origin::Basis { layer, content }, Used::basis(number), there.id, there.len)
+        self.add(Origin::Basis { layer, content }, Used::basis(number), there.id, there.len)
     }
 
-    /// Reads a content; `before` is the length of the one it is likely a new version of.
+    /// Reads a content; `before` is the length of its old version, where it may have one.
     fn content(&mut self, before: Option<u64>) -> Result<u64, HeaderDeltaError> {
         let code = self.columns.number(Column::Origin)?;
         if code % 2 == 1 {
-            let number = shifted(self.told.expected_content(), unzigzag(code / 2))?;
-            self.told.content = Some(number);
+            let number = shifted(self.prediction.expected_content(), unzigzag(code / 2))?;
+            self.prediction.content = Some(number);
             return self.basis_content(number);
         }
         let decoder = &mut *self.decoder;
         if code > 0 {
             let back = usize::try_from(code / 2).map_err(|_| HeaderDeltaError::Short)?;
-            let used = decoder.told.len().checked_sub(back).and_then(|at| decoder.told.get(at)).copied();
-            let used = used.ok_or(HeaderDeltaError::Malformed("a repeated content that never came"))?;
+            let used =
+                decoder.encoded.len().checked_sub(back).and_then(|at| decoder.encoded.get(at)).copied();
+            let used =
+                used.ok_or(HeaderDeltaError::Malformed("a repetition of a content that was not encoded"))?;
             let Some(number) = used.as_literal() else { return self.basis_content(used.as_basis()) };
             let id = decoder.ids.get(number).copied().unwrap_or(ContentId::UNKNOWN);
             let literal = &mut decoder.literals[number];
             literal.uses = literal.uses.saturating_add(1);
             let len = literal.len.into();
             // As many literals as contents, which are limited.
-            return self.note(Origin::Literal(number as u32), Some(used), id, len);
+            return self.add(Origin::Literal(number as u32), Some(used), id, len);
         }
         self.literal(before)
     }
@@ -317,13 +319,13 @@ impl LayerDecoder<'_, '_, '_> {
     fn literal(&mut self, before: Option<u64>) -> Result<u64, HeaderDeltaError> {
         const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("a length out of bounds");
         let high = self.columns.number(Column::Len)?.checked_mul(256).ok_or(BOUNDS)?;
-        let told = high + self.columns.byte(Column::LenLow)?;
-        let len = before.map_or(Some(told), |before| before.checked_add_signed(unzigzag(told)));
-        // Whatever is longer is cut.
+        let len = high + self.columns.byte(Column::LenLow)?;
+        let len = before.map_or(Some(len), |before| before.checked_add_signed(unzigzag(len)));
+        // A scanner divides longer contents.
         let len = len.filter(|len| (1..=CONTENT_MAX).contains(len)).ok_or(BOUNDS)?;
         let id = match self.decoder.mode {
-            Mode::Whole | Mode::Known => ContentId::UNKNOWN,
-            Mode::Full => {
+            Mode::Literals | Mode::References => ContentId::UNKNOWN,
+            Mode::WithIds => {
                 let id = self.columns.take(Column::Id, 16)?.first_chunk().copied();
                 ContentId::from_bytes(id.ok_or(HeaderDeltaError::Short)?)
             }
@@ -333,16 +335,16 @@ impl LayerDecoder<'_, '_, '_> {
         let content = u32::try_from(self.origins.len()).map_err(|_| BOUNDS)?;
         // A content has at most 256 KiB.
         decoder.literals.push(Literal { layer: decoder.layers, content, len: len as u32, uses: 1 });
-        if decoder.mode == Mode::Full {
+        if decoder.mode == Mode::WithIds {
             decoder.ids.push(id);
         }
         let origin = Origin::Literal(u32::try_from(number).map_err(|_| BOUNDS)?);
-        self.note(origin, Used::literal(number), id, len)
+        self.add(origin, Used::literal(number), id, len)
     }
 }
 
-/// A number so far from another.
+/// A number at a distance from another.
 fn shifted(from: usize, by: i64) -> Result<usize, HeaderDeltaError> {
     let to = (from as i64).checked_add(by).and_then(|to| usize::try_from(to).ok());
-    to.ok_or(HeaderDeltaError::Malformed("a number out of bounds"))
+    to.ok_or(HeaderDeltaError::Malformed("a distance out of bounds"))
 }

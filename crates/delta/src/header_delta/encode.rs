@@ -9,7 +9,7 @@ use super::basis::{Basis, BasisRecord, Matched};
 use super::columns::{Column, Writer, put, zigzag};
 use super::index::{Index, Paths};
 use super::origin::{Literal, Mode, Used};
-use super::prediction::{Headers, Shape, Told};
+use super::prediction::{Headers, Prediction, Shape};
 use crate::ContentId;
 use crate::layer_index::cursor::Group;
 use crate::layer_index::fields::{Field, canonical_number};
@@ -17,9 +17,9 @@ use crate::layer_index::records::{RecordKind, View};
 use crate::layer_index::{Content, LayerIndex};
 use crate::path_hash::path_hash;
 
-/// Tells layers, one after the other.
+/// Encodes layers, one after the other.
 ///
-/// Takes, besides the listings, up to 24 bytes of memory for each entry and content of the basis, and up to 28 for each
+/// Takes, besides the layer indexes, up to 24 bytes of memory for each entry and content of the basis, and up to 28 for each
 /// content of the new layers.
 #[derive(Debug)]
 pub struct Encoder<'a> {
@@ -28,19 +28,19 @@ pub struct Encoder<'a> {
     paths: Paths,
     /// Where a content of the basis is first.
     contents: Index,
-    told: History,
+    encoded: History,
     literals: Vec<Literal>,
 }
 
-/// The contents that were told.
+/// The contents that were encoded.
 #[derive(Debug, Default)]
 struct History {
     layers: Vec<Arc<LayerIndex>>,
     /// The number of contents before each layer.
     starts: Vec<usize>,
-    /// As what each content was told.
+    /// The number under which each content was encoded.
     used: Vec<Used>,
-    /// Where a content was told last.
+    /// The last occurrence of each content.
     last: Index,
 }
 
@@ -58,7 +58,7 @@ fn key_in(layers: &[Arc<LayerIndex>], starts: &[usize], number: usize) -> Key {
     key(&layers[layer].contents().at(number - starts[layer]))
 }
 
-/// By what two contents are the same.
+/// Two contents are the same if these are equal.
 type Key = (ContentId, u64);
 const NOTHING: Key = (ContentId::UNKNOWN, 0);
 
@@ -67,20 +67,20 @@ fn key(content: &Content) -> Key {
 }
 
 impl<'a> Encoder<'a> {
-    /// Nothing is told yet. The other side has the same listings in the same order.
+    /// An encoder before the first layer. The decoder must have the same basis in the same order.
     pub fn new(basis: &'a [&'a LayerIndex], mode: Mode) -> Self {
         let mut basis = Basis::new(basis);
         let paths = Paths::of(&mut basis);
         let mut contents = Index::default();
-        if mode != Mode::Whole {
+        if mode != Mode::Literals {
             let key_of = |number| basis.content(number).map_or(NOTHING, |(.., there)| key(&there));
-            for (layer, listing) in basis.listings.iter().enumerate() {
-                for (ordinal, content) in listing.contents().iter().enumerate() {
+            for (layer, index) in basis.layers.iter().enumerate() {
+                for (ordinal, content) in index.contents().iter().enumerate() {
                     contents.insert((basis.number(layer, ordinal), &key(&content)), false, key_of);
                 }
             }
         }
-        Encoder { basis, mode, paths, contents, told: History::default(), literals: Vec::new() }
+        Encoder { basis, mode, paths, contents, encoded: History::default(), literals: Vec::new() }
     }
 
     /// The literals of all layers until now.
@@ -93,33 +93,34 @@ impl<'a> Encoder<'a> {
         self.literals
     }
 
-    /// Tells a layer.
-    pub fn layer(&mut self, listing: &Arc<LayerIndex>, out: &mut dyn Write) -> io::Result<()> {
-        let mut begin = listing.digest.as_bytes().to_vec();
-        put(listing.len, &mut begin);
-        put(listing.groups() as u64, &mut begin);
+    /// Encodes a layer.
+    pub fn layer(&mut self, index: &Arc<LayerIndex>, out: &mut dyn Write) -> io::Result<()> {
+        let mut begin = index.digest.as_bytes().to_vec();
+        put(index.len, &mut begin);
+        put(index.groups() as u64, &mut begin);
         out.write_all(&begin)?;
-        let near = self.nearest(listing);
-        self.told.starts.push(self.told.used.len());
-        self.told.layers.push(Arc::clone(listing));
-        let (told, headers, out) = (Told::default(), Headers::default(), Writer::new(out));
-        let mut layer = LayerEncoder { encoder: self, listing, told, headers, out, near, is_lost: false };
-        let mut cursor = listing.cursor();
-        for number in 0..listing.groups() {
+        let near = self.nearest(index);
+        self.encoded.starts.push(self.encoded.used.len());
+        self.encoded.layers.push(Arc::clone(index));
+        let (prediction, headers, out) = (Prediction::default(), Headers::default(), Writer::new(out));
+        let mut layer =
+            LayerEncoder { encoder: self, index, prediction, headers, out, near, is_overfull: false };
+        let mut cursor = index.cursor();
+        for number in 0..index.groups() {
             cursor.group(number).iter().for_each(|group| layer.group(group));
         }
-        match layer.is_lost {
-            true => Err(io::Error::other("a layer has more contents than can be told")),
+        match layer.is_overfull {
+            true => Err(io::Error::other("a layer has more contents than can be numbered")),
             false => layer.out.finish(),
         }
     }
 
-    /// The listing of the basis that has most of the paths of a layer.
-    fn nearest(&self, listing: &LayerIndex) -> usize {
-        let mut known = vec![0_usize; self.basis.listings.len()];
+    /// The layer of the basis that has most of the paths of a new layer.
+    fn nearest(&self, index: &LayerIndex) -> usize {
+        let mut known = vec![0_usize; self.basis.layers.len()];
         if known.len() > 1 {
-            let mut cursor = listing.cursor();
-            for number in 0..listing.groups() {
+            let mut cursor = index.cursor();
+            for number in 0..index.groups() {
                 let Some(group) = cursor.group(number) else { break };
                 let mut before = None;
                 for number in self.paths.get(path_hash(&group.path())) {
@@ -135,34 +136,34 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// A layer that is being told.
+/// A layer that is being encoded.
 struct LayerEncoder<'e, 'a, 'o> {
     encoder: &'e mut Encoder<'a>,
-    listing: &'e LayerIndex,
-    told: Told,
+    index: &'e LayerIndex,
+    prediction: Prediction,
     headers: Headers,
     out: Writer<'o>,
-    /// The listing of the basis in which paths are looked for first.
+    /// The layer of the basis whose paths take precedence.
     near: usize,
     /// There are more contents than there are numbers.
-    is_lost: bool,
+    is_overfull: bool,
 }
 
 impl LayerEncoder<'_, '_, '_> {
-    /// The group of the basis with the same path: the expected one, else one in the listing at hand, else the
+    /// The group of the basis with the same path: the expected one, else one in the nearest layer, else the
     /// topmost.
     fn find(&mut self, path: &[u8]) -> Option<(usize, Matched)> {
         let basis = &mut self.encoder.basis;
-        if self.told.matched.is_some()
-            && let Some(matched) = basis.group(self.told.expected())
+        if self.prediction.matched.is_some()
+            && let Some(matched) = basis.group(self.prediction.expected())
             && matched.group.path() == path
         {
-            return Some((self.told.expected(), matched));
+            return Some((self.prediction.expected(), matched));
         }
         if path.is_empty() {
             return None;
         }
-        // Of each listing the first one with this path, the lowest listing first.
+        // The first one with this path of each layer, the lowest layer first.
         let layer = |number: usize| basis.layer(number).map(|(layer, _)| layer);
         let mut numbers = self.encoder.paths.get(path_hash(path));
         let top = layer(numbers.next_back()?);
@@ -180,16 +181,16 @@ impl LayerEncoder<'_, '_, '_> {
                 None
             }
             Some((number, matched)) => {
-                let delta = number as i64 - self.told.expected() as i64;
+                let delta = number as i64 - self.prediction.expected() as i64;
                 self.out.number(Column::Match, zigzag(delta) + 1);
-                self.told.matched = Some(number);
+                self.prediction.matched = Some(number);
                 Some(matched)
             }
         };
         let shape: Vec<Shape> = group.records().map(|view| Shape::from(view.record)).collect();
         let is_expected = match &matched {
             Some(matched) => matched.shape().eq(shape.iter().copied()),
-            None => std::mem::take(&mut self.told.shape) == shape,
+            None => std::mem::take(&mut self.prediction.shape) == shape,
         };
         if is_expected {
             self.out.number(Column::Shape, 0);
@@ -201,11 +202,11 @@ impl LayerEncoder<'_, '_, '_> {
         }
         let mut content = group.contents().start;
         for (position, view) in group.records().enumerate() {
-            let place = matched.as_ref().and_then(|matched| matched.place(position, shape[position]));
-            self.record(&view, (shape.len(), position), content, place);
+            let record = matched.as_ref().and_then(|matched| matched.record(position, shape[position]));
+            self.record(&view, (shape.len(), position), content, record);
             content += view.record.contents;
         }
-        self.told.shape = shape;
+        self.prediction.shape = shape;
     }
 
     fn record(
@@ -220,11 +221,11 @@ impl LayerEncoder<'_, '_, '_> {
             RecordKind::Zeros(blocks) => self.out.number(Column::Zeros, blocks),
             RecordKind::Raw => self.out.bytes(Column::Raw, view.body()),
             RecordKind::Header(_) => {
-                let reference = matched.map(|place| place.view).or(self.headers.get(of, position));
+                let reference = matched.map(|record| record.view).or(self.headers.get(of, position));
                 header::fields(&mut self.out, view, reference);
-                header::body(&mut self.out, &mut self.told, view, reference);
+                header::body(&mut self.out, &mut self.prediction, view, reference);
                 let ends = (position + 1 == of).then_some(matched);
-                header::mtime(&mut self.out, &mut self.told.mtimes, view, reference, ends);
+                header::mtime(&mut self.out, &mut self.prediction.mtimes, view, reference, ends);
                 self.headers.note((of, position), view.record.kind, view.fields(), view.body());
             }
         }
@@ -237,11 +238,11 @@ impl LayerEncoder<'_, '_, '_> {
 
     fn size(&mut self, view: &View<'_>, content: usize, matched: Option<BasisRecord<'_>>) {
         let value = view.field(Field::Size);
-        let contents = self.listing.contents().bytes(content..content + view.record.contents);
+        let contents = self.index.contents().bytes(content..content + view.record.contents);
         let len = contents.saturating_add(view.record.body as u64);
         if canonical_number(len).is_some_and(|number| number == *value) {
             self.out.number(Column::Size, 0);
-        } else if matched.is_some_and(|place| place.view.field(Field::Size) == value) {
+        } else if matched.is_some_and(|record| record.view.field(Field::Size) == value) {
             self.out.number(Column::Size, 1);
         } else {
             self.out.number(Column::Size, 2);
@@ -252,21 +253,21 @@ impl LayerEncoder<'_, '_, '_> {
     fn contents(&mut self, view: &View<'_>, first: usize, matched: Option<BasisRecord<'_>>) {
         let range = first..first + view.record.contents;
         let mut before = None;
-        if let Some(place) = matched {
-            let old = place.number..place.number + place.view.record.contents;
+        if let Some(record) = matched {
+            let old = record.number..record.number + record.view.record.contents;
             let is_same = old.len() == range.len()
-                && self.listing.contents().range(range.clone()).zip(old.clone()).all(|(new, old)| {
+                && self.index.contents().range(range.clone()).zip(old.clone()).all(|(new, old)| {
                     self.encoder.basis.content(old).is_ok_and(|(.., old)| key(&old) == key(&new))
                 });
-            if is_same && (self.encoder.mode != Mode::Whole || range.is_empty()) {
+            if is_same && (self.encoder.mode != Mode::Literals || range.is_empty()) {
                 self.contents_code(view, true, 0);
-                self.told.content = old.end.checked_sub(1).or(self.told.content);
-                for (content, old) in self.listing.contents().range(range).zip(old) {
-                    self.note(&content, Used::basis(old));
+                self.prediction.content = old.end.checked_sub(1).or(self.prediction.content);
+                for (content, old) in self.index.contents().range(range).zip(old) {
+                    self.remember(&content, Used::basis(old));
                 }
                 return;
             }
-            self.told.content = place.number.checked_sub(1);
+            self.prediction.content = record.number.checked_sub(1);
             if (range.len(), old.len()) == (1, 1) {
                 before = self.encoder.basis.content(old.start).ok().map(|(.., old)| old.len);
             }
@@ -278,27 +279,27 @@ impl LayerEncoder<'_, '_, '_> {
     }
 
     fn contents_code(&mut self, view: &View<'_>, is_matched: bool, code: u64) {
-        let expected = self.told.expected_code(view.field(Field::Name), is_matched);
+        let expected = self.prediction.expected_code(view.field(Field::Name), is_matched);
         self.out.number(Column::Contents, if code == *expected { 0 } else { code + 1 });
         *expected = code;
     }
 
     fn content(&mut self, ordinal: usize, before: Option<u64>) {
         self.out.step();
-        let content = self.listing.contents().at(ordinal);
+        let content = self.index.contents().at(ordinal);
         let encoder = &*self.encoder;
-        if encoder.mode != Mode::Whole {
-            let expected = self.told.expected_content();
+        if encoder.mode != Mode::Literals {
+            let expected = self.prediction.expected_content();
             let is_expected =
                 encoder.basis.content(expected).is_ok_and(|(.., there)| key(&there) == key(&content));
-            let again = if is_expected { None } else { encoder.told.find(&key(&content)) };
+            let again = if is_expected { None } else { encoder.encoded.find(&key(&content)) };
             if let Some((back, used)) = again {
                 self.out.number(Column::Origin, 2 * back as u64);
                 if let Some(literal) = used.as_literal() {
                     let uses = &mut self.encoder.literals[literal].uses;
                     *uses = uses.saturating_add(1);
                 }
-                self.note(&content, Some(used));
+                self.remember(&content, Some(used));
                 return;
             }
             let key_of = |number| encoder.basis.content(number).map_or(NOTHING, |(.., there)| key(&there));
@@ -309,8 +310,8 @@ impl LayerEncoder<'_, '_, '_> {
             if let Some(number) = there {
                 let delta = number as i64 - expected as i64;
                 self.out.number(Column::Origin, 2 * zigzag(delta) + 1);
-                self.told.content = Some(number);
-                self.note(&content, Used::basis(number));
+                self.prediction.content = Some(number);
+                self.remember(&content, Used::basis(number));
                 return;
             }
         }
@@ -319,33 +320,33 @@ impl LayerEncoder<'_, '_, '_> {
 
     fn literal(&mut self, content: &Content, ordinal: usize, before: Option<u64>) {
         self.out.number(Column::Origin, 0);
-        let told = before.map_or(content.len, |before| zigzag(content.len as i64 - before as i64));
-        self.out.number(Column::Len, told >> 8);
-        self.out.column(Column::LenLow).push(told as u8);
-        if self.encoder.mode == Mode::Full {
+        let len = before.map_or(content.len, |before| zigzag(content.len as i64 - before as i64));
+        self.out.number(Column::Len, len >> 8);
+        self.out.column(Column::LenLow).push(len as u8);
+        if self.encoder.mode == Mode::WithIds {
             self.out.column(Column::Id).extend_from_slice(content.id.as_bytes());
         }
-        self.note(content, Used::literal(self.encoder.literals.len()));
-        let layer = self.encoder.told.layers.len() - 1;
+        self.remember(content, Used::literal(self.encoder.literals.len()));
+        let layer = self.encoder.encoded.layers.len() - 1;
         let numbers = [layer as u64, ordinal as u64, content.len].map(u32::try_from);
         match numbers {
             [Ok(layer), Ok(content), Ok(len)] => {
                 self.encoder.literals.push(Literal { layer, content, len, uses: 1 });
             }
-            _ => self.is_lost = true,
+            _ => self.is_overfull = true,
         }
     }
 
-    /// Notes as what a content was told.
-    fn note(&mut self, content: &Content, used: Option<Used>) {
+    /// Remembers the number under which a content was encoded.
+    fn remember(&mut self, content: &Content, used: Option<Used>) {
         let Some(used) = used else {
-            self.is_lost = true;
+            self.is_overfull = true;
             return;
         };
-        let History { layers, starts, used: all, last } = &mut self.encoder.told;
+        let History { layers, starts, used: all, last } = &mut self.encoder.encoded;
         all.push(used);
-        // Nothing is told twice then.
-        if self.encoder.mode != Mode::Whole {
+        // With literals alone nothing is looked up.
+        if self.encoder.mode != Mode::Literals {
             let key_of = |number| key_in(layers, starts, number);
             last.insert((all.len() - 1, &key(content)), true, key_of);
         }

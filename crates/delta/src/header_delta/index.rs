@@ -7,8 +7,8 @@ use super::basis::Basis;
 use crate::ContentId;
 use crate::path_hash::path_hash;
 
-/// The groups of a basis by the hashes of their paths. Two paths with one hash count as one: what is told against the
-/// wrong group is still right.
+/// The groups of a basis by the hashes of their paths. Two paths with one hash count as one: a group that is encoded
+/// against the wrong one is still right.
 #[derive(Debug)]
 pub(super) struct Paths(Vec<[u32; 3]>);
 
@@ -41,7 +41,7 @@ fn halves(hash: u64) -> [u32; 2] {
     [(hash >> 32) as u32, hash as u32]
 }
 
-/// Numbers of contents by what they are: four bytes for each, and at most as many again that are free.
+/// A hash table of contents by id and length, with four bytes for each, and at most as many again that are free.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// One more than a number; 0 is free. Their count is a power of two.
@@ -51,9 +51,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The slot of a content, which may be free. `is_it` says whether a number is of the content.
+    /// The slot of a content, which may be free. `is_it` is true for a number of the content.
     fn slot(&self, key: &(ContentId, u64), is_it: impl Fn(usize) -> bool) -> usize {
-        // The lower bits of the hash of a hash, with a seed: nobody can put many contents into one place.
+        // The lower bits of the hash of a hash, with a seed: nobody can aim many contents at one slot.
         let mut at = self.seed.hash_one(key) as usize & (self.slots.len() - 1);
         while self.slots[at] != 0 && !is_it(self.slots[at] as usize - 1) {
             at = (at + 1) & (self.slots.len() - 1);
@@ -61,7 +61,7 @@ impl Index {
         at
     }
 
-    /// The number that is kept for a content. `key_of` says of which content a number is.
+    /// The number that is kept for a content. `key_of` is the content with a number.
     pub(super) fn get(
         &self,
         key: &(ContentId, u64),

@@ -1,14 +1,14 @@
-//! Where contents come from: the basis, or the literals.
+//! The origin of contents: the basis, or the literals.
 
-/// The encoding of contents.
+/// How contents are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Every content is a literal: the way out when something was mistaken.
-    Whole,
-    /// A content that is neither in the basis nor told before is a literal.
-    Known,
-    /// As `Known`; a literal has its whole id. What is told so stands for itself.
-    Full,
+    /// Every content is a literal: the fallback when a content was mistaken for another.
+    Literals,
+    /// A content that is in the basis, or was encoded before, is a reference; any other is a literal.
+    References,
+    /// As `References`, and each literal has its id, so that the layer index can be kept.
+    WithIds,
 }
 
 /// Where a content comes from.
@@ -16,21 +16,21 @@ pub enum Mode {
 pub enum Origin {
     /// A content of the basis.
     Basis {
-        /// Which listing.
+        /// The number of the layer.
         layer: u16,
-        /// Which of its contents.
+        /// The number of the content in it.
         content: u32,
     },
     /// A content that is encoded for the first time: literals are numbered through all layers.
     Literal(u32),
 }
 
-/// A content that is told for the first time. Literals come in the order of their layers and contents.
+/// A content that is encoded for the first time. Literals are in the order of their layers and contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Literal {
-    /// The layer in which it comes first, as they were told.
+    /// The layer in which it occurs first, in the order of encoding.
     pub layer: u32,
-    /// Which of the layer's contents.
+    /// The number of the content in the layer.
     pub content: u32,
     /// Its bytes.
     pub len: u32,
@@ -39,22 +39,23 @@ pub struct Literal {
 }
 
 impl Literal {
-    /// The content in which it comes first.
+    /// Its first occurrence.
     pub fn chunk_ref(&self) -> ChunkRef {
         ChunkRef { layer: self.layer, content: self.content }
     }
 }
 
-/// A content of several listings: which listing, and which of its contents.
+/// A reference to a content of several layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkRef {
-    /// The listing.
+    /// The number of the layer.
     pub layer: u32,
-    /// The content.
+    /// The number of the content in the layer.
     pub content: u32,
 }
 
-/// The number under which a content was encoded, in four bytes: of a content of the basis, or of a literal.
+/// The number under which a content was encoded: that of a content of the basis, or with the highest bit set, that of a
+/// literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Used(u32);
 
@@ -71,12 +72,12 @@ impl Used {
         Some(Used(Self::basis(number)?.0 | Self::LITERAL))
     }
 
-    /// The literal that it is.
+    /// The number of the literal, where it is one.
     pub(super) fn as_literal(self) -> Option<usize> {
         (self.0 & Self::LITERAL != 0).then_some((self.0 & !Self::LITERAL) as usize)
     }
 
-    /// The content of the basis that it is, where it is no literal.
+    /// The number of the content of the basis, where it is no literal.
     pub(super) fn as_basis(self) -> usize {
         self.0 as usize
     }

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use crate::layer_index::records::{GROUP_RECORDS, Record, RecordKind, Records, View};
 
-/// The most keys of pax records whose times are remembered, kinds of files whose codes are, and mtimes of the basis: more
-/// different ones than a layer has that can be told well.
+/// Limits on the keys of pax records whose times are remembered, the kinds of files whose codes are, and the mtimes of the
+/// basis: more than a layer has of each that can be predicted well.
 const TIMES: usize = 64;
 const KINDS: usize = 4096;
 const BECAME: usize = 1 << 16;
-/// A time whose fraction has more digits is told as any value.
+/// Digits of a fraction; a time with more is encoded as any value.
 const FRACTION: usize = 16;
 
 /// The state of the coder within a layer. Its size is bounded, however large the layer is.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Prediction {
     /// The group of the basis that was matched last.
     pub(super) matched: Option<usize>,
     /// The shape of the last group.
@@ -28,7 +28,7 @@ pub(super) struct Told {
     pub(super) content: Option<usize>,
 }
 
-impl Told {
+impl Prediction {
     /// The group that comes next if nothing changed.
     pub(super) fn expected(&self) -> usize {
         self.matched.map_or(0, |last| last + 1)
@@ -64,7 +64,7 @@ impl Told {
     }
 }
 
-/// The last header at each position in a group of so many records.
+/// The last header at each position of a group, by the number of its records.
 #[derive(Debug, Default)]
 pub(super) struct Headers([[Records; GROUP_RECORDS]; GROUP_RECORDS]);
 
@@ -88,8 +88,8 @@ impl Headers {
     }
 }
 
-/// The mtimes that were told, in seconds. What was written at one time in the old layer was often written at one
-/// time in the new one.
+/// The mtimes until now, in seconds. Files that were written in one second of the old build were often written in one
+/// second of the new one.
 #[derive(Debug, Default)]
 pub(super) struct Mtimes {
     /// Different ones, the last first.
@@ -126,7 +126,7 @@ impl Mtimes {
         self.recent.get(rank).copied()
     }
 
-    /// The latest of the recent ones: what is new is near to it.
+    /// The latest of the recent ones, to which a new one is near.
     pub(super) fn latest(&self) -> u64 {
         self.recent.iter().max().copied().unwrap_or(0)
     }
@@ -156,7 +156,7 @@ pub(super) fn time(value: &[u8]) -> Option<(i64, &[u8])> {
     (number.to_string() == seconds).then_some((number, fraction))
 }
 
-/// The kind of a record, as far as it decides how it is told.
+/// The kind of a record, which decides its encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Zeros,

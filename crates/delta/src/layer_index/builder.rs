@@ -1,4 +1,4 @@
-//! Builds a listing record by record, each with its contents.
+//! Builds an index record by record, each with its contents.
 
 use dsync_core::Digest;
 use dsync_core::ustar::padding;
@@ -10,7 +10,7 @@ use super::packed::Packer;
 use super::records::{RecordKind, Records};
 use crate::ContentId;
 
-/// Puts a listing together. Where each content lies follows from what comes before it.
+/// Builds an index. The offset of each content follows from the records before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Builder {
     /// The group that is not complete.
@@ -21,7 +21,7 @@ pub(crate) struct Builder {
     filled: u64,
     /// Bytes of the layer up to the end of the last content, or else of the last record but one; `None` where that
     /// is more than a number can say.
-    place: Option<u64>,
+    offset: Option<u64>,
 }
 
 impl Default for Builder {
@@ -31,7 +31,7 @@ impl Default for Builder {
             packer: Packer::default(),
             contents: Contents::default(),
             filled: 0,
-            place: Some(0),
+            offset: Some(0),
         }
     }
 }
@@ -65,7 +65,7 @@ impl Builder {
             let verbatim = last.verbatim_len();
             self.add(verbatim);
         }
-        self.contents.push(id, len, self.place.unwrap_or(u64::MAX));
+        self.contents.push(id, len, self.offset.unwrap_or(u64::MAX));
         self.filled += len;
         self.add(len);
     }
@@ -105,18 +105,18 @@ impl Builder {
         self.packer.memory() + self.contents.memory() + self.open.bytes()
     }
 
-    /// The listing, and how long the records make the layer.
+    /// The index, and how long the records make the layer.
     pub(crate) fn finish(mut self, digest: Digest, len: u64) -> (LayerIndex, Option<u64>) {
         self.end_record();
         if self.open.len() > 0 {
             self.packer.push(&self.open, &self.contents);
         }
         self.contents.shrink_to_fit();
-        let listing = LayerIndex { digest, len, packed: self.packer.finish(), contents: self.contents };
-        (listing, self.place)
+        let index = LayerIndex { digest, len, packed: self.packer.finish(), contents: self.contents };
+        (index, self.offset)
     }
 
-    /// Counts what follows the contents of the last record, or all of it where it has none.
+    /// Counts the padding after the contents of the last record, or all of the record where it has none.
     fn end_record(&mut self) {
         let filled = std::mem::take(&mut self.filled);
         let Some(last) = self.open.last().map(|last| *last.record) else { return };
@@ -128,6 +128,6 @@ impl Builder {
     }
 
     fn add(&mut self, len: u64) {
-        self.place = self.place.and_then(|place| place.checked_add(len));
+        self.offset = self.offset.and_then(|offset| offset.checked_add(len));
     }
 }

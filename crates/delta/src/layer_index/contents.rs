@@ -21,7 +21,7 @@ pub const CONTENT_MAX: u64 = COARSE.max as u64;
 
 /// Bits of the length in a packed position; the rest are the offset.
 const LEN_BITS: u32 = CONTENT_MAX.ilog2() + 1;
-/// Offsets from here on cannot be told apart: 32 TiB.
+/// The largest offset that can be stored: 32 TiB.
 const OFFSET_MAX: u64 = u64::MAX >> LEN_BITS;
 
 /// All contents of a layer, in its order.
@@ -62,7 +62,7 @@ impl Contents {
         self.get(ordinal).unwrap_or_else(|| panic!("content {ordinal} of {}", self.len()))
     }
 
-    /// Some of them, in order; what is beyond the last is left out.
+    /// Some of them, in order; ordinals beyond the last are left out.
     pub fn range(&self, ordinals: Range<usize>) -> impl Iterator<Item = Content> + '_ {
         ordinals.map_while(|ordinal| self.get(ordinal))
     }

@@ -1,4 +1,4 @@
-//! Reads a listing group by group.
+//! Reads an index group by group.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use super::contents::Contents;
 use super::packed::{Block, Packed};
 use super::records::View;
 
-/// Reads groups of a listing; the next one, or one nearby, costs least.
+/// Reads groups of an index; the next one, or one nearby, costs least.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
     packed: &'a Packed,

@@ -6,8 +6,8 @@ use super::builder::Builder;
 use super::index::LayerIndex;
 
 impl LayerIndex {
-    /// The same layer with contents divided where `ends` says, counted from the begin of each; none leaves one
-    /// whole. Ids are not kept. Also for each content the first of those it became, and how many there are in the end.
+    /// The same layer with each content divided at `ends`, counted from its beginning; one without ends stays undivided. Ids
+    /// are not kept. Also returns for each content the first that it became, and at the end their number.
     pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (LayerIndex, Vec<u32>) {
         let mut divided = Builder::default();
         let mut ordinals = Vec::with_capacity(self.contents.len() + 1);
@@ -36,9 +36,9 @@ impl LayerIndex {
     }
 
     /// The entries for which `keep` has contents, with contents of these lengths in place of their own. This is no
-    /// layer: where a content lies means nothing.
+    /// layer: the offsets of its contents have no meaning.
     pub(crate) fn with_contents(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<u64>) -> LayerIndex {
-        let mut listing = Builder::default();
+        let mut index = Builder::default();
         let mut cursor = self.cursor();
         for group in 0..self.groups() {
             let Some(group) = cursor.group(group) else { break };
@@ -47,11 +47,11 @@ impl LayerIndex {
                 continue;
             }
             for view in group.records() {
-                listing.record(view.record.kind, view.fields(), view.body());
+                index.record(view.record.kind, view.fields(), view.body());
             }
-            contents.into_iter().for_each(|len| listing.content(None, len));
+            contents.into_iter().for_each(|len| index.content(None, len));
         }
-        listing.finish(self.digest, self.len).0
+        index.finish(self.digest, self.len).0
     }
 }
 

@@ -14,29 +14,29 @@ use super::pax_records::records;
 use super::records::{RecordKind, View};
 use crate::ContentId;
 
-/// The mtime in place of any other.
+/// The mtime that replaces any other.
 const NEVER: &[u8] = b"00000000000";
 
 /// The entries of a layer.
 #[derive(Debug)]
 pub struct Entries<'a> {
-    listing: &'a LayerIndex,
+    index: &'a LayerIndex,
     cursor: Cursor<'a>,
 }
 
-/// Entries that two sides found they both have. What they make of the same ones is equal, wherever each has them.
+/// Entries that two sides have in common. Their indexes of the same entries are equal, wherever each side has them.
 #[derive(Debug, Default)]
 pub struct Selection(Builder);
 
 impl<'a> Entries<'a> {
-    /// Of this layer.
-    pub fn of(listing: &'a LayerIndex) -> Self {
-        Entries { listing, cursor: listing.cursor() }
+    /// The entries of a layer.
+    pub fn of(index: &'a LayerIndex) -> Self {
+        Entries { index, cursor: index.cursor() }
     }
 
     /// Their number.
     pub fn len(&self) -> usize {
-        self.listing.groups()
+        self.index.groups()
     }
 
     /// True if there is none.
@@ -77,7 +77,7 @@ impl<'a> Entries<'a> {
             bytes.extend_from_slice(&timeless.body);
             number(view.record.contents as u64, &mut bytes);
         }
-        for content in self.listing.contents().range(group.contents()) {
+        for content in self.index.contents().range(group.contents()) {
             bytes.extend(content.id.as_bytes());
             number(content.len, &mut bytes);
         }
@@ -86,12 +86,12 @@ impl<'a> Entries<'a> {
 }
 
 impl Selection {
-    /// Of no entry yet.
+    /// An empty selection.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds entries by their ordinals, without their times, and says which contents of the layer came with them.
+    /// Adds entries by their ordinals, without their times. Returns the ordinals of their contents in the layer.
     /// Ordinals that do not exist are left out.
     pub fn add(&mut self, from: &mut Entries<'_>, entries: Range<usize>) -> Range<usize> {
         let mut contents: Option<Range<usize>> = None;
@@ -102,7 +102,7 @@ impl Selection {
             for view in group.records() {
                 let timeless = Timeless::of(&view);
                 self.0.record(timeless.kind, &timeless.fields, &timeless.body);
-                for content in from.listing.contents().range(next..next + view.record.contents) {
+                for content in from.index.contents().range(next..next + view.record.contents) {
                     self.0.content(Some(content.id), content.len);
                 }
                 next += view.record.contents;
@@ -115,7 +115,7 @@ impl Selection {
         contents.unwrap_or(0..0)
     }
 
-    /// Begins what has contents without an entry.
+    /// Begins a record for contents without an entry.
     pub fn begin_loose(&mut self) {
         self.0.record(RecordKind::Raw, b"", b"");
     }
@@ -130,11 +130,12 @@ impl Selection {
         self.0.memory()
     }
 
-    /// A listing of them all. It is of no layer, so its diff id is all zeros, and where contents lie means nothing.
+    /// The index of all entries. It is of no layer, so its diff id is all zeros, and the offsets of its contents have no
+    /// meaning.
     pub fn finish(self) -> LayerIndex {
-        let (mut listing, len) = self.0.finish(Digest::from_bytes([0; 32]), 0);
-        listing.len = len.unwrap_or(0);
-        listing
+        let (mut index, len) = self.0.finish(Digest::from_bytes([0; 32]), 0);
+        index.len = len.unwrap_or(0);
+        index
     }
 }
 
@@ -186,7 +187,7 @@ mod tests {
     use crate::header_delta::{Decoder, Encoder, Limits, Mode};
 
     /// Three files, of which one has its times in pax records too.
-    fn listing(mtime: u64, changed: u8) -> LayerIndex {
+    fn index(mtime: u64, changed: u8) -> LayerIndex {
         let mut tar = tar::Builder::new(Vec::new());
         for (name, byte) in [("a", 1), ("b", changed), ("c", 3)] {
             if name == "a" {
@@ -204,15 +205,15 @@ mod tests {
         scanner.finish()
     }
 
-    fn ids(listing: &LayerIndex) -> Vec<[u8; 16]> {
+    fn ids(index: &LayerIndex) -> Vec<[u8; 16]> {
         let mut ids = Vec::new();
-        Entries::of(listing).ids(&mut ids);
+        Entries::of(index).ids(&mut ids);
         ids
     }
 
     #[test]
     fn ids_do_not_depend_on_times() {
-        let (old, new) = (ids(&listing(1_700_000_000, 2)), ids(&listing(1_800_000_000, 9)));
+        let (old, new) = (ids(&index(1_700_000_000, 2)), ids(&index(1_800_000_000, 9)));
         let equal: Vec<bool> = old.iter().zip(&new).map(|(old, new)| old == new).collect();
         assert_eq!(equal, [true, false, true, true]);
         assert_eq!(old.len(), 4);
@@ -220,9 +221,9 @@ mod tests {
 
     #[test]
     fn a_selection_is_equal_on_both_sides_and_serves_as_a_basis() {
-        let (old, new) = (listing(1_700_000_000, 2), Arc::new(listing(1_800_000_000, 9)));
-        let select = |listing: &LayerIndex| {
-            let (mut entries, mut selection) = (Entries::of(listing), Selection::new());
+        let (old, new) = (index(1_700_000_000, 2), Arc::new(index(1_800_000_000, 9)));
+        let select = |index: &LayerIndex| {
+            let (mut entries, mut selection) = (Entries::of(index), Selection::new());
             let contents = [0..1, 2..3, 3..7, 9..9].map(|range| selection.add(&mut entries, range));
             assert_eq!(contents, [0..1, 2..3, 3..3, 0..0]);
             selection.finish()
@@ -231,15 +232,14 @@ mod tests {
         assert_eq!(ours, theirs);
         assert_eq!(ours.contents().len(), 2);
         let (ours, theirs) = ([&ours], [&theirs]);
-        let mut told = Vec::new();
-        Encoder::new(&ours, Mode::Known).layer(&new, &mut told).unwrap();
+        let mut encoded = Vec::new();
+        Encoder::new(&ours, Mode::References).layer(&new, &mut encoded).unwrap();
         let limits = Limits { len: 1 << 20, entries: 100, memory: 1 << 20 };
-        let mut decoder = Decoder::new(&theirs, Mode::Known, limits);
-        let assembly = decoder.layer(&mut &told[..]).unwrap();
+        let mut decoder = Decoder::new(&theirs, Mode::References, limits);
+        let assembly = decoder.layer(&mut &encoded[..]).unwrap();
         assert_eq!(decoder.literals().len(), 1);
-        let lens =
-            |listing: &LayerIndex| listing.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
-        assert_eq!(lens(&assembly.listing), lens(&new));
-        assert_eq!(ids(&assembly.listing).len(), ids(&new).len());
+        let lens = |index: &LayerIndex| index.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
+        assert_eq!(lens(&assembly.index), lens(&new));
+        assert_eq!(ids(&assembly.index).len(), ids(&new).len());
     }
 }

@@ -1,5 +1,5 @@
 //! The fields of a header block (POSIX.1-2024 `pax`, "ustar Interchange Format"). They cover all of its bytes,
-//! so a block is its fields whatever wrote it.
+//! so that they restore a block of any writer.
 
 use dsync_core::ustar::{self, BLOCK, LARGEST_OCTAL, checksum, write_octal};
 

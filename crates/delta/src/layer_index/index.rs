@@ -1,4 +1,4 @@
-//! The index itself, and what can be asked of it.
+//! The index itself: its accessors, and its segments.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -14,9 +14,9 @@ use super::records::RecordKind;
 /// A file with at least one content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// As the tar has it; empty in what is no tar.
+    /// The path as the tar has it; empty outside of a tar.
     pub path: Vec<u8>,
-    /// Which of [`LayerIndex::contents`] it is made of.
+    /// Its contents, by their ordinals in [`LayerIndex::contents`].
     pub contents: Range<usize>,
     /// Bytes in these contents.
     pub len: u64,
@@ -25,7 +25,7 @@ pub struct File {
 /// A layer without its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerIndex {
-    /// SHA-256 of the whole layer.
+    /// SHA-256 of the layer.
     pub digest: Digest,
     /// Bytes in the layer.
     pub len: u64,
@@ -33,9 +33,9 @@ pub struct LayerIndex {
     pub(super) contents: Contents,
 }
 
-/// A part of a layer; the parts come in the order of its bytes.
+/// A segment of a layer.
 #[derive(Debug)]
-pub enum Part<'a> {
+pub enum Segment<'a> {
     /// Verbatim bytes.
     Verbatim(&'a [u8]),
     /// Zeros, by their number.
@@ -45,8 +45,8 @@ pub enum Part<'a> {
 }
 
 impl LayerIndex {
-    /// The beginning of a hash over all of the layer, keyed. Who knows it has the layer, and not only the diff id, which
-    /// manifests and logs tell everybody.
+    /// The first bytes of a keyed hash over all of the layer. It proves possession of the layer, which its diff id does not:
+    /// that is in manifests and logs.
     pub fn proof(&self, key: &[u8; 16]) -> [u8; 3] {
         let mut hasher = blake3::Hasher::new_derive_key("docker-sync 2026 possession of a layer");
         hasher.update(key);
@@ -57,11 +57,11 @@ impl LayerIndex {
             hasher.update(bytes);
         };
         // Many a layer has no contents: small files are verbatim, folders and links have none.
-        let hashed = self.parts(&mut |part| {
-            match part {
-                Part::Verbatim(bytes) => add(0, bytes.len() as u64, bytes),
-                Part::Zeros(len) => add(1, len, &[]),
-                Part::Content(ordinal) => {
+        let hashed = self.segments(&mut |segment| {
+            match segment {
+                Segment::Verbatim(bytes) => add(0, bytes.len() as u64, bytes),
+                Segment::Zeros(len) => add(1, len, &[]),
+                Segment::Content(ordinal) => {
                     let content = self.contents.at(ordinal);
                     add(2, content.len, content.id.as_bytes());
                 }
@@ -96,7 +96,7 @@ impl LayerIndex {
         self.packed.memory() + self.contents.memory()
     }
 
-    /// A reader of groups.
+    /// A cursor over the groups.
     pub(crate) fn cursor(&self) -> Cursor<'_> {
         Cursor::new(&self.packed, &self.contents)
     }
@@ -112,7 +112,7 @@ impl LayerIndex {
         })
     }
 
-    /// The file that a content is of.
+    /// The file with a content.
     pub fn file_of(&self, content: usize) -> Option<File> {
         let group = self.cursor().group_of(content)?;
         let contents = group.contents();
@@ -120,30 +120,32 @@ impl LayerIndex {
         Some(File { path: group.path().into_owned(), contents, len })
     }
 
-    /// Takes the layer apart, and stops at the first failure.
-    pub fn parts<E>(&self, take: &mut dyn FnMut(Part<'_>) -> Result<(), E>) -> Result<(), E> {
+    /// Passes the segments of the layer to `take`, in the order of its bytes. Stops at the first failure.
+    pub fn segments<E>(&self, take: &mut dyn FnMut(Segment<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut cursor = self.cursor();
         for group in 0..self.groups() {
             let Some(group) = cursor.group(group) else { break };
             let mut contents = group.contents();
             for view in group.records() {
                 match (view.record.kind, view.block()) {
-                    (RecordKind::Zeros(blocks), _) => take(Part::Zeros(blocks.saturating_mul(BLOCK as u64)))?,
-                    (_, Some(block)) => take(Part::Verbatim(&block))?,
+                    (RecordKind::Zeros(blocks), _) => {
+                        take(Segment::Zeros(blocks.saturating_mul(BLOCK as u64)))?
+                    }
+                    (_, Some(block)) => take(Segment::Verbatim(&block))?,
                     _ => {}
                 }
                 if !view.body().is_empty() {
-                    take(Part::Verbatim(view.body()))?;
+                    take(Segment::Verbatim(view.body()))?;
                 }
                 if view.record.fill() > 0 {
-                    take(Part::Zeros(view.record.fill()))?;
+                    take(Segment::Zeros(view.record.fill()))?;
                 }
                 let own = contents.start..contents.start + view.record.contents;
                 contents.start = own.end;
-                own.clone().map(Part::Content).try_for_each(&mut *take)?;
+                own.clone().map(Segment::Content).try_for_each(&mut *take)?;
                 let fill = padding(self.contents.bytes(own.clone()));
                 if view.record.padded && !own.is_empty() && fill > 0 {
-                    take(Part::Zeros(fill))?;
+                    take(Segment::Zeros(fill))?;
                 }
             }
         }

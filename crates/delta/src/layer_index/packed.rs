@@ -12,7 +12,7 @@ use dsync_core::varint;
 const BLOCK_GROUPS: usize = 32;
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// The first byte of a record: its kind, and flags of what follows.
+/// The first byte of a record: its kind, and flags.
 const KIND: u8 = 3;
 const ZEROS: u8 = 0;
 const RAW: u8 = 1;
@@ -25,7 +25,7 @@ const ONE: u8 = 1 << 4;
 const SEVERAL: u8 = 1 << 5;
 /// Its body is not the one before.
 const BODY: u8 = 1 << 6;
-/// It is told against the last header that is about another one, as it is itself.
+/// It is an extension header, encoded against the last one.
 const EXTENSION: u8 = 1 << 7;
 
 /// Packed groups.
@@ -140,7 +140,7 @@ impl Packer {
         self.packed.records += group.len();
     }
 
-    /// Packs a record with so many bytes of contents.
+    /// Packs a record whose contents have `len` bytes.
     fn record(&mut self, view: View<'_>, len: u64, mut head: u8) {
         let is_extension = view.is_extension();
         let before = &mut self.before[usize::from(is_extension)];
@@ -247,7 +247,7 @@ impl<'a> Input<'a> {
         (same, self.take(len))
     }
 
-    /// Adds a record with so many bytes of contents. `before` are the last header that is not about another one, and
+    /// Adds a record whose contents have `len` bytes. `before` are the last header that is not about another one, and
     /// the last that is.
     fn record<'r>(
         &mut self,

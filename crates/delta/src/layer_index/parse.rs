@@ -13,11 +13,11 @@ use crate::ContentId;
 /// The longest body that is taken with its header.
 const BODY_MAX: usize = 1 << 20;
 
-/// Makes a listing of what a scanner finds.
+/// Builds the index of the verbatim bytes and contents that a scanner finds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parser {
-    listing: Builder,
-    /// Bytes in the contents since the last verbatim bytes; their padding comes first in what follows.
+    index: Builder,
+    /// Bytes in the contents since the last verbatim bytes; their padding comes next.
     pending: u64,
     fields: Vec<u8>,
 }
@@ -25,10 +25,10 @@ pub(crate) struct Parser {
 impl Parser {
     /// Takes the next content.
     pub(crate) fn content(&mut self, id: ContentId, len: u64) {
-        if self.pending == 0 && !self.listing.is_bare_header() {
-            self.listing.record(RecordKind::Raw, b"", b"");
+        if self.pending == 0 && !self.index.is_bare_header() {
+            self.index.record(RecordKind::Raw, b"", b"");
         }
-        self.listing.content(Some(id), len);
+        self.index.content(Some(id), len);
         self.pending += len;
     }
 
@@ -39,9 +39,9 @@ impl Parser {
             let fill = usize::try_from(padding(self.pending)).unwrap_or(BLOCK).min(rest.len());
             let (fill, blocks) = rest.split_at(fill);
             if fill.len() as u64 == padding(self.pending) && fill.iter().all(|byte| *byte == 0) {
-                self.listing.pad();
+                self.index.pad();
             } else {
-                self.listing.record(RecordKind::Raw, b"", fill);
+                self.index.record(RecordKind::Raw, b"", fill);
             }
             self.pending = 0;
             rest = blocks;
@@ -53,35 +53,35 @@ impl Parser {
 
     /// Bytes of memory until now.
     pub(crate) fn memory(&self) -> usize {
-        self.listing.memory()
+        self.index.memory()
     }
 
     /// The number of contents until now.
     pub(crate) fn contents(&self) -> usize {
-        self.listing.contents()
+        self.index.contents()
     }
 
     /// The layer has ended.
     pub(crate) fn finish(mut self, digest: Digest, len: u64) -> LayerIndex {
         if self.pending > 0 && padding(self.pending) == 0 {
-            self.listing.pad();
+            self.index.pad();
         }
-        self.listing.finish(digest, len).0
+        self.index.finish(digest, len).0
     }
 
-    /// Takes one record, and returns what is left.
+    /// Parses one record, and returns the bytes after it.
     fn record<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some((block, rest)) = bytes.split_first_chunk::<BLOCK>() else {
-            self.listing.record(RecordKind::Raw, b"", bytes);
+            self.index.record(RecordKind::Raw, b"", bytes);
             return b"";
         };
         if *block == [0; BLOCK] {
-            self.listing.zeros();
+            self.index.zeros();
             return rest;
         }
         self.fields.clear();
         let Some(fields) = Fields::take(block, &mut self.fields) else {
-            self.listing.record(RecordKind::Raw, b"", block);
+            self.index.record(RecordKind::Raw, b"", block);
             return rest;
         };
         let flag = fields.of(Field::Flag, &self.fields).first().copied().unwrap_or(0);
@@ -92,11 +92,11 @@ impl Parser {
         let fill = padding(body.len() as u64);
         let (zeros, rest) = rest.split_at(usize::try_from(fill).unwrap_or(BLOCK).min(rest.len()));
         let padded = zeros.len() as u64 == fill && zeros.iter().all(|byte| *byte == 0);
-        self.listing.record(RecordKind::Header(fields), &self.fields, body);
+        self.index.record(RecordKind::Header(fields), &self.fields, body);
         if padded {
-            self.listing.pad();
+            self.index.pad();
         } else if !zeros.is_empty() {
-            self.listing.record(RecordKind::Raw, b"", zeros);
+            self.index.record(RecordKind::Raw, b"", zeros);
         }
         rest
     }

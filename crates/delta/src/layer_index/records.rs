@@ -12,11 +12,11 @@ use super::pax_records;
 pub(crate) const GROUP_RECORDS: usize = 4;
 const GROUP_BYTES: usize = 1 << 20;
 
-/// A piece of the layer: some verbatim bytes, then some contents.
+/// Some verbatim bytes of the layer, then some contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) kind: RecordKind,
-    /// Where its bytes begin in [`Records`]: the fields of a header, then the body.
+    /// The offset of its bytes in [`Records`]: the fields of a header, then the body.
     at: usize,
     /// Bytes of the body.
     pub(crate) body: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Record {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordKind {
-    /// A block with a right checksum; the body is what stays verbatim of what follows it.
+    /// A block with a right checksum; its body are the verbatim bytes that follow it.
     Header(Fields),
     /// Blocks of zeros.
     Zeros(u64),
@@ -154,7 +154,7 @@ impl<'a> View<'a> {
         matches!(self.record.kind, RecordKind::Header(_)) && matches!(self.flag(), b'x' | b'L' | b'K')
     }
 
-    /// The path that it says, of an extension header for what follows; empty where it says none.
+    /// The path that an extension header gives the entry; `None` where it gives none.
     pub(super) fn path(&self) -> Option<Cow<'a, [u8]>> {
         match self.flag() {
             b'x' => Some(pax_records::value(self.body(), b"path")?.into()),

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// An item of a list: a hash of all that makes it equal to another.
 pub type Item = [u8; 16];
 
-/// Most items that can be asked about.
+/// The most items of a list that is asked about.
 pub const ITEMS_MAX: usize = 1 << 21;
 
 /// The part of a hash that crosses the wire.

@@ -5,7 +5,7 @@ use dsync_core::varint;
 use super::error::ReconcileError;
 use super::item::{ITEMS_MAX, Item, Width};
 
-/// Nothing of [`ITEMS_MAX`] items has more levels.
+/// The most levels of a tree of [`ITEMS_MAX`] items.
 const LEVELS: usize = 24;
 
 /// Does the other side have these nodes?
@@ -89,6 +89,6 @@ fn number_of(bytes: &[u8]) -> u64 {
 }
 
 fn number(bytes: &mut &[u8]) -> Result<usize, ReconcileError> {
-    let number = varint::read(bytes).map_err(|_| ReconcileError::Question("it ends early"))?;
+    let number = varint::read(bytes).map_err(|_| ReconcileError::Question("it is truncated"))?;
     number.and_then(|number| usize::try_from(number).ok()).ok_or(ReconcileError::Question("no number"))
 }

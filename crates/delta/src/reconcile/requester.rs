@@ -11,10 +11,10 @@ use crate::Wanted;
 /// Questions begin at the lowest level with at most this many nodes: one level higher would cost a round trip
 /// more to spare at most 2 KB.
 const FIRST_MAX: usize = 256;
-/// Where of so many nodes not even one is known, groups of groups are not worth a question any more.
+/// Nodes of a question; where none of as many is known, the next question is about groups of items.
 const HOPELESS: usize = 8;
 
-/// Finds out what the other side has of a list of items.
+/// Asks which items of a list the other side has.
 ///
 /// ```
 /// use dsync_delta::reconcile::{Responder, Requester};
@@ -26,7 +26,7 @@ const HOPELESS: usize = 8;
 /// }
 /// assert_eq!(requester.finish(), [20..100]);
 /// let matches = responder.finish()?;
-/// assert_eq!((matches[0].items.clone(), matches[0].slice, matches[0].at), (20..100, 0, 0));
+/// assert_eq!((matches[0].items.clone(), matches[0].list, matches[0].at), (20..100, 0, 0));
 /// # Ok::<(), dsync_delta::reconcile::ReconcileError>(())
 /// ```
 #[derive(Debug)]
@@ -52,7 +52,7 @@ fn range((start, end): Items) -> Range<usize> {
 }
 
 impl<'a> Requester<'a> {
-    /// Will ask about these items: at most [`ITEMS_MAX`], what is beyond counts as not known.
+    /// A requester for these items; those beyond [`ITEMS_MAX`] count as not known.
     pub fn new(items: &'a [Item]) -> Self {
         let tree = Tree::of(&items[..items.len().min(ITEMS_MAX)]);
         let level = (0..tree.height()).find(|level| tree.width(*level) <= FIRST_MAX).unwrap_or(0);
@@ -60,8 +60,8 @@ impl<'a> Requester<'a> {
     }
 
     /// As [`Requester::new`], for items that are mostly not there, or in another order: begins with the groups of
-    /// items, whatever their number, and asks by narrow hashes, so that what is found has to be checked.
-    pub fn low(items: &'a [Item]) -> Self {
+    /// items, whatever their number, and asks by narrow hashes, so that its matches have to be checked.
+    pub fn narrow(items: &'a [Item]) -> Self {
         Self::with(Tree::of(&items[..items.len().min(ITEMS_MAX)]), 1, Width::Narrow)
     }
 

@@ -13,13 +13,13 @@ use crate::Wanted;
 pub struct Match {
     /// Which of the new items.
     pub items: Range<usize>,
-    /// The slice that has the same items in the same order, as they were given.
-    pub slice: usize,
+    /// The list that has the same items in the same order, as they were given.
+    pub list: usize,
     /// The first of them in it.
     pub at: usize,
 }
 
-/// Says what it has of a list that it does not know.
+/// Answers which items it has of a list that it does not know.
 #[derive(Debug)]
 pub struct Responder {
     index: Vec<IndexedNode>,
@@ -32,7 +32,7 @@ pub struct Responder {
     parts: Vec<u32>,
 }
 
-/// A part of the list that is not known yet: how many items it has, neither.
+/// A part of the list that is not known yet, nor the number of its items.
 const OPEN: u32 = u32::MAX;
 /// An item that is not here.
 const MISSING: u32 = OPEN - 1;
@@ -42,46 +42,46 @@ const MISSING: u32 = OPEN - 1;
 struct IndexedNode {
     /// The level and the short hash, as one number.
     key: u64,
-    slice: u32,
+    list: u32,
     at: u32,
     items: u32,
 }
 
 impl Responder {
-    /// An responder that has these lists; of several places of the same items the first counts. 2³² items or more
-    /// of one list are not looked at.
+    /// A responder that has these lists; of several occurrences of the same items the first counts. 2³² items or more of one
+    /// list are left out.
     ///
-    /// Takes some 26 bytes of memory for each item, and 4 for each that is asked about.
-    pub fn new(slices: &[&[Item]]) -> Self {
-        Self::with(slices, Width::Wide)
+    /// Takes some 26 bytes of memory for each item, and 4 for each item of the new list.
+    pub fn new(lists: &[&[Item]]) -> Self {
+        Self::with(lists, Width::Wide)
     }
 
-    /// As [`Responder::new`], to be asked by [`Requester::low`](super::Requester::low).
-    pub fn low(items: &[Item]) -> Self {
+    /// As [`Responder::new`], to be asked by [`Requester::narrow`](super::Requester::narrow).
+    pub fn narrow(items: &[Item]) -> Self {
         Self::with(&[items], Width::Narrow)
     }
 
-    fn with(slices: &[&[Item]], width: Width) -> Self {
+    fn with(lists: &[&[Item]], width: Width) -> Self {
         let mut index = Vec::new();
-        for (slice, items) in (0_u32..).zip(slices) {
+        for (list, items) in (0_u32..).zip(lists) {
             let tree = Tree::of(items);
             index.reserve_exact((0..tree.height()).map(|level| tree.width(level)).sum());
             for level in 0..tree.height() {
                 for node in 0..tree.width(level) {
                     let (hash, items) = tree.node(level, node);
                     let (Ok(at), Ok(items)) = (items.start.try_into(), items.len().try_into()) else { break };
-                    index.push(IndexedNode { key: key(level, short(hash, Width::Wide)), slice, at, items });
+                    index.push(IndexedNode { key: key(level, short(hash, Width::Wide)), list, at, items });
                 }
             }
         }
-        index.sort_unstable_by_key(|place| (place.key, place.slice, place.at));
-        index.dedup_by_key(|place| place.key);
+        index.sort_unstable_by_key(|node| (node.key, node.list, node.at));
+        index.dedup_by_key(|node| node.key);
         // Items beyond 2³² have no number.
         index.truncate(MISSING as usize);
         Responder { index, width, level: usize::MAX, items: None, parts: vec![OPEN] }
     }
 
-    /// Answers a question: one bit for each node in it, as [`Wanted`] writes them, set for what is not here.
+    /// Answers a question: one bit for each node in it, as [`Wanted`] writes them, set for a node that is not here.
     pub fn answer(&mut self, question: &[u8]) -> Result<Vec<u8>, ReconcileError> {
         let open = self.parts.iter().filter(|part| **part == OPEN).count();
         let question = Question::from_bytes(question, self.items.map(|_| open), self.width)?;
@@ -137,9 +137,9 @@ impl Responder {
             match (part, self.index.get(part as usize), matches.last_mut()) {
                 (OPEN, ..) => return Err(ReconcileError::Question("the last one is missing")),
                 (_, None, _) => {}
-                (_, Some(place), Some(last)) if last.goes_on(place, items.start) => last.items.end = next,
-                (_, Some(place), _) => {
-                    matches.push(Match { items, slice: place.slice as usize, at: place.at as usize });
+                (_, Some(node), Some(last)) if last.goes_on(node, items.start) => last.items.end = next,
+                (_, Some(node), _) => {
+                    matches.push(Match { items, list: node.list as usize, at: node.at as usize });
                 }
             }
         }
@@ -151,26 +151,26 @@ impl Responder {
 }
 
 impl Responder {
-    /// Where the first node is whose hash begins like this.
+    /// The position in the index of the first node whose hash begins with `hash`.
     fn find(&self, level: usize, hash: u64) -> Option<u32> {
         let rest = 8 * (Width::Wide.bytes() - self.width.bytes());
         let least = key(level, hash << rest);
-        let at = self.index.partition_point(|place| place.key < least);
-        let place = self.index.get(at)?;
-        (place.key >> rest == least >> rest).then_some(at as u32)
+        let at = self.index.partition_point(|node| node.key < least);
+        let node = self.index.get(at)?;
+        (node.key >> rest == least >> rest).then_some(at as u32)
     }
 
     /// The least number of items of a part.
     fn items_of(&self, part: u32) -> usize {
-        self.index.get(part as usize).map_or(1, |place| place.items as usize)
+        self.index.get(part as usize).map_or(1, |node| node.items as usize)
     }
 }
 
 impl Match {
-    fn goes_on(&self, place: &IndexedNode, next: usize) -> bool {
+    fn goes_on(&self, node: &IndexedNode, next: usize) -> bool {
         self.items.end == next
-            && self.slice == place.slice as usize
-            && self.at + self.items.len() == place.at as usize
+            && self.list == node.list as usize
+            && self.at + self.items.len() == node.at as usize
     }
 }
 

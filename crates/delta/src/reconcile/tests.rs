@@ -46,8 +46,8 @@ fn talk_to(mut responder: Responder, mut requester: Requester<'_>, new: &[Item],
     let known = requester.finish();
     let matches = responder.finish().unwrap();
     let mut same = Vec::new();
-    for Match { items, slice, at } in &matches {
-        assert_eq!(new[items.clone()], old[*slice][*at..][..items.len()]);
+    for Match { items, list, at } in &matches {
+        assert_eq!(new[items.clone()], old[*list][*at..][..items.len()]);
         append(&mut same, items.clone());
     }
     assert_eq!(same, known);
@@ -63,14 +63,14 @@ fn talk_to(mut responder: Responder, mut requester: Requester<'_>, new: &[Item],
 fn narrow_hashes_take_one_item_for_another_that_begins_alike() {
     let (new, mut old) = (list(0..3), list(3..6));
     old[1][..4].copy_from_slice(&new[2][..4]);
-    let (mut requester, mut responder) = (Requester::low(&new), Responder::low(&old));
+    let (mut requester, mut responder) = (Requester::narrow(&new), Responder::narrow(&old));
     while let Some(question) = requester.question() {
         assert!(!responder.is_done());
         requester.answer(&responder.answer(&question).unwrap()).unwrap();
     }
     assert!(responder.is_done());
     assert_eq!(requester.finish().into_iter().flatten().collect::<Vec<_>>(), [2]);
-    assert_eq!(responder.finish().unwrap(), [Match { items: 2..3, slice: 0, at: 1 }]);
+    assert_eq!(responder.finish().unwrap(), [Match { items: 2..3, list: 0, at: 1 }]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn the_bytes_are_pinned() {
     requester.answer(&answer).unwrap();
     assert_eq!(requester.question(), None);
     assert_eq!(requester.finish(), [0..2, 3..4]);
-    let found = |items, at| Match { items, slice: 0, at };
+    let found = |items, at| Match { items, list: 0, at };
     assert_eq!(responder.finish(), Ok(vec![found(0..2, 0), found(3..4, 3)]));
 }
 
@@ -227,7 +227,7 @@ proptest! {
     fn both_sides_come_to_the_same(
         old in vec(vec(0..400_u64, 0..500), 0..3),
         edits in vec((any::<Index>(), 0..60_usize, vec(0..600_u64, 0..8)), 0..6),
-        low in any::<bool>(),
+        narrow in any::<bool>(),
     ) {
         let mut numbers: Vec<u64> = old.iter().flatten().copied().collect();
         for (at, removed, added) in edits {
@@ -237,12 +237,12 @@ proptest! {
         }
         let new = list(numbers);
         let old: Vec<Vec<Item>> = old.into_iter().map(list).collect();
-        let slices: Vec<&[Item]> = old.iter().map(Vec::as_slice).collect();
-        if low {
-            let one = slices.concat();
-            talk_to(Responder::low(&one), Requester::low(&new), &new, &[&one]);
+        let lists: Vec<&[Item]> = old.iter().map(Vec::as_slice).collect();
+        if narrow {
+            let one = lists.concat();
+            talk_to(Responder::narrow(&one), Requester::narrow(&new), &new, &[&one]);
         } else {
-            talk(Requester::new(&new), &new, &slices);
+            talk(Requester::new(&new), &new, &lists);
         }
     }
 
@@ -254,7 +254,7 @@ proptest! {
     ) {
         let (old, new) = (list(0..400), list((0..5).chain(1000..1400).chain(5..300)));
         let _ = Responder::new(&[&old]).answer(&first);
-        let (mut requester, mut responder) = (Requester::low(&new), Responder::low(&old));
+        let (mut requester, mut responder) = (Requester::narrow(&new), Responder::narrow(&old));
         while let Some(mut question) = requester.question() {
             for (at, value) in &flips {
                 let at = at.index(question.len());

@@ -6,8 +6,8 @@ use super::item::Item;
 
 /// No group but the last of a level has fewer nodes, so each level has at most a quarter of the one below.
 const GROUP_MIN: usize = 4;
-/// From this length on a group ends more easily: so most are about equally long, and what is opened for one
-/// change is about 16 nodes. (With one and the same test everywhere it is twice as many.)
+/// From this length on a group ends more easily, so that most are about equally long, and one change opens about 16
+/// nodes. (With one and the same test everywhere it is twice as many.)
 const GROUP_USUAL: usize = 12;
 /// A group ends with a node whose last hash byte has these bits all zero: one in 32 of a short group.
 const HARD: u8 = 0x1f;

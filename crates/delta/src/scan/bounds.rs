@@ -3,7 +3,7 @@
 /// A content shorter than this stays verbatim: its hash would cost as much as it saves.
 pub const CONTENT_MIN: u64 = 64;
 /// A longer content, and all that is no tar, is divided by [`chunking`](crate::chunking) into several contents.
-pub const WHOLE_MAX: u64 = 256 << 10;
+pub const SINGLE_CHUNK_MAX: u64 = 256 << 10;
 /// The body of an extension header, or a range of zeros, is verbatim up to this many bytes; a longer one makes no sense in
 /// a tar and is opaque.
 pub const VERBATIM_MAX: u64 = 1 << 20;

@@ -8,7 +8,7 @@ use dsync_core::ustar::{self, BLOCK, number, octal};
 /// The kind of a block, taken by itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block {
-    /// Nothing but zeros: the end of the archive, or padding after it.
+    /// Zeros: the end of the archive, or padding after it.
     Zeros,
     /// A header whose checksum is right.
     Header(Header),
@@ -31,7 +31,7 @@ pub(super) enum HeaderKind {
     Records,
     /// `L`, `K`, `g`: an extension that has no say in how long anything is.
     Text,
-    /// Links, devices, directories, fifos: nothing, whatever the size field says.
+    /// Links, devices, directories, fifos: no body, whatever the size field is.
     Bodiless,
     /// `S`: a sparse file's content, after extension blocks of its map if `extended`.
     Sparse { extended: bool },
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_told_apart() {
+    fn blocks_are_classified() {
         assert_eq!(read(&[0; BLOCK]), Block::Zeros);
         assert_eq!(read(&[b'a'; BLOCK]), Block::Garbage);
         let mut wrong = header(b'0', b"");

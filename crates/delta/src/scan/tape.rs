@@ -1,8 +1,7 @@
 //! Divides the bytes of a tar into headers, contents and padding, from its headers alone.
 //!
-//! The tape is asked for one [`Part`] at a time. Whoever drives it counts the bytes of that part, shows it
-//! the blocks and records it wants to see, and asks for the next. It ends in no state of error: from the
-//! first block that makes no sense the rest is opaque.
+//! The tape yields one [`Part`] at a time. Its driver counts the bytes of that part, passes it the blocks and records, and
+//! asks for the next part. It has no error state: from the first block that is no header the rest is opaque.
 
 use dsync_core::pax;
 use dsync_core::ustar::{BLOCK, padding};
@@ -10,7 +9,7 @@ use dsync_core::ustar::{BLOCK, padding};
 use super::bounds::{CONTENT_MIN, VERBATIM_MAX};
 use super::header::{self, Block, Header, HeaderKind};
 
-/// The length of what is no tar: as far as it goes.
+/// The length of the opaque rest of a layer.
 const ENDLESS: u64 = u64::MAX;
 
 /// The next bytes; never zero of them.
@@ -35,7 +34,7 @@ pub(super) enum Judged {
     Body(Part),
 }
 
-/// The place in the tar.
+/// The position in the structure of the tar.
 #[derive(Debug, Default)]
 pub(super) struct Tape {
     state: State,

@@ -1,12 +1,12 @@
 //! Columns: whatever the basis is, the layer comes out as it was; and hostile bytes are refused.
 
-use crate::support::{LIMITS, Layer, tell};
+use crate::support::{LIMITS, Layer, encode};
 use crate::tars::{END, Item, body, build, entry, items};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::{Decoder, Encoder, HeaderDeltaError, Limits, Mode};
 use proptest::prelude::*;
 
-const MODES: [Mode; 3] = [Mode::Whole, Mode::Known, Mode::Full];
+const MODES: [Mode; 3] = [Mode::Literals, Mode::References, Mode::WithIds];
 
 fn layers(of: &[Vec<Item>]) -> Vec<Layer> {
     of.iter().map(|items| Layer::new(build(items))).collect()
@@ -24,7 +24,7 @@ proptest! {
         // Something of the basis comes again.
         new.extend(basis.first().map(|layer| Layer::new([&layer.bytes[..], &END].concat())));
         for mode in MODES {
-            tell(&basis, &new, mode);
+            encode(&basis, &new, mode);
         }
     }
 
@@ -36,27 +36,27 @@ proptest! {
         mode in prop::sample::select(&MODES[..]),
     ) {
         let basis = layers(&[basis]);
-        let listings: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.listing).collect();
-        let mut told = Vec::new();
-        Encoder::new(&listings, mode).layer(&Layer::new(build(&new)).listing, &mut told).unwrap();
+        let indexes: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.index).collect();
+        let mut encoded = Vec::new();
+        Encoder::new(&indexes, mode).layer(&Layer::new(build(&new)).index, &mut encoded).unwrap();
         for (at, value) in flips {
-            let at = at.index(told.len());
-            told[at] = value;
+            let at = at.index(encoded.len());
+            encoded[at] = value;
         }
-        if let Ok(assembly) = Decoder::new(&listings, mode, LIMITS).layer(&mut &told[..]) {
-            let contents = assembly.listing.contents();
+        if let Ok(assembly) = Decoder::new(&indexes, mode, LIMITS).layer(&mut &encoded[..]) {
+            let contents = assembly.index.contents();
             prop_assert_eq!(contents.len(), assembly.origins.len());
-            prop_assert!(contents.iter().all(|content| content.at + content.len <= assembly.listing.len));
+            prop_assert!(contents.iter().all(|content| content.at + content.len <= assembly.index.len));
         }
-        LayerIndex::read(&mut &told[..], usize::MAX).ok();
+        LayerIndex::read(&mut &encoded[..], usize::MAX).ok();
     }
 
     #[test]
     fn columns_that_end_early_are_refused(new in items(), cut in any::<prop::sample::Index>()) {
-        let mut told = Vec::new();
-        Encoder::new(&[], Mode::Known).layer(&Layer::new(build(&new)).listing, &mut told).unwrap();
-        let end = cut.index(told.len());
-        prop_assert!(Decoder::new(&[], Mode::Known, LIMITS).layer(&mut &told[..end]).is_err());
+        let mut encoded = Vec::new();
+        Encoder::new(&[], Mode::References).layer(&Layer::new(build(&new)).index, &mut encoded).unwrap();
+        let end = cut.index(encoded.len());
+        prop_assert!(Decoder::new(&[], Mode::References, LIMITS).layer(&mut &encoded[..end]).is_err());
     }
 }
 
@@ -80,30 +80,30 @@ fn rebuilt(mtime: u64, changed: u32) -> Layer {
 #[test]
 fn a_rebuilt_layer_costs_no_names_and_no_ids() {
     let (old, new) = (rebuilt(1_700_000_000, 1), rebuilt(1_700_009_999, 2));
-    let (told, literals) = tell(&[old], &[new], Mode::Known);
+    let (encoded, literals) = encode(&[old], &[new], Mode::References);
     assert_eq!(literals.len(), 1);
     assert_eq!((literals[0].content, literals[0].len, literals[0].uses), (7, 1000, 1));
     // Hardly any of it is not zero, so it compresses to next to nothing.
-    assert!(told.iter().filter(|byte| **byte > 1).count() < 80, "{}", told.len());
-    let names = told.windows(6).any(|window| window == b"module");
+    assert!(encoded.iter().filter(|byte| **byte > 1).count() < 80, "{}", encoded.len());
+    let names = encoded.windows(6).any(|window| window == b"module");
     assert!(!names);
 }
 
 #[test]
 fn whole_means_no_references() {
     let layer = || rebuilt(1, 1);
-    let (_, literals) = tell(&[layer()], &[layer(), layer()], Mode::Whole);
+    let (_, literals) = encode(&[layer()], &[layer(), layer()], Mode::Literals);
     assert_eq!(literals.len(), 400);
-    let (_, literals) = tell(&[], &[layer(), layer()], Mode::Known);
+    let (_, literals) = encode(&[], &[layer(), layer()], Mode::References);
     assert_eq!(literals.len(), 200);
     assert!(literals.iter().all(|literal| literal.uses == 2));
 }
 
 #[test]
 fn limits_are_kept() {
-    let mut told = Vec::new();
-    Encoder::new(&[], Mode::Known).layer(&rebuilt(1, 1).listing, &mut told).unwrap();
-    let with = |limits| Decoder::new(&[], Mode::Known, limits).layer(&mut &told[..]).map(drop);
+    let mut encoded = Vec::new();
+    Encoder::new(&[], Mode::References).layer(&rebuilt(1, 1).index, &mut encoded).unwrap();
+    let with = |limits| Decoder::new(&[], Mode::References, limits).layer(&mut &encoded[..]).map(drop);
     with(LIMITS).unwrap();
     for limits in
         [Limits { len: 1000, ..LIMITS }, Limits { entries: 100, ..LIMITS }, Limits { memory: 1000, ..LIMITS }]
@@ -160,18 +160,18 @@ proptest! {
         let old: Vec<Layer> = old.iter().map(|files| tar(files, 1_700_000_000)).collect();
         let new: Vec<Layer> = new.iter().map(|files| tar(files, 1_700_086_400)).collect();
         for mode in MODES {
-            tell(&old, &new, mode);
+            encode(&old, &new, mode);
         }
     }
 }
 
 /// The one layer against the other, after the diff id.
 fn hex(old: &[Layer], new: &Layer, mode: Mode) -> String {
-    let old: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.listing).collect();
-    let mut told = Vec::new();
-    Encoder::new(&old, mode).layer(&new.listing, &mut told).unwrap();
-    assert_eq!(told[..32], *new.listing.digest.as_bytes());
-    told[32..].iter().map(|byte| format!("{byte:02x}")).collect()
+    let old: Vec<&LayerIndex> = old.iter().map(|layer| &*layer.index).collect();
+    let mut encoded = Vec::new();
+    Encoder::new(&old, mode).layer(&new.index, &mut encoded).unwrap();
+    assert_eq!(encoded[..32], *new.index.digest.as_bytes());
+    encoded[32..].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of the format; a change of them is another protocol.
@@ -200,7 +200,7 @@ fn the_bytes_are_pinned() {
         "003000",                                   // flag
         "007573746172202000",                       // magic
     ];
-    assert_eq!(hex(&[], &layer, Mode::Full), expected.concat());
+    assert_eq!(hex(&[], &layer, Mode::WithIds), expected.concat());
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_bytes_against_a_basis_are_pinned() {
         "0000000000",                               // Shape: as in the basis, or as before
         "00000101",                                 // Mask: the names of the new ones
         "00000000",                                 // Size: those of the contents
-        "02010002",     // Mtime: told; as before for its old one; as the last; told
+        "02010002",     // Mtime: encoded; as before for its old one; as the last; encoded
         "90c49fd50c0f", // MtimeDelta: from 0; 8 seconds back
         "00000000",     // Body
         "0000000001",   // Tail
@@ -245,5 +245,5 @@ fn the_bytes_against_a_basis_are_pinned() {
         "04632e707900", // name: drop 4 bytes, add "c.py"
         "04652e6a7300", // drop 4 bytes, add "e.js"
     ];
-    assert_eq!(hex(&[old], &new, Mode::Known), expected.concat());
+    assert_eq!(hex(&[old], &new, Mode::References), expected.concat());
 }

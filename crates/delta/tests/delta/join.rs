@@ -1,4 +1,4 @@
-//! Joining: what goes wrong is told apart, and a layer that is not the one meant is never passed off as it.
+//! Joining: what goes wrong is encoded apart, and a layer that is not the one meant is never passed off as it.
 
 use std::io::{self, Write};
 
@@ -14,12 +14,12 @@ fn layer() -> Layer {
 }
 
 fn assembly() -> Assembly {
-    let mut told = Vec::new();
-    Encoder::new(&[], Mode::Known).layer(&layer().listing, &mut told).unwrap();
-    Decoder::new(&[], Mode::Known, LIMITS).layer(&mut &told[..]).unwrap()
+    let mut encoded = Vec::new();
+    Encoder::new(&[], Mode::References).layer(&layer().index, &mut encoded).unwrap();
+    Decoder::new(&[], Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap()
 }
 
-/// Gives these bytes whatever is asked for, and ignores errors if told so.
+/// Gives these bytes whatever is asked for, and ignores errors if encoded so.
 struct Fixed {
     bytes: Vec<u8>,
     ignore: bool,
@@ -58,7 +58,7 @@ impl Write for Full {
 fn the_right_content_makes_the_layer() {
     let mut out = Vec::new();
     join_with(&body(100, 1), false, &mut out).unwrap();
-    assert_eq!(Digest::of(&out), layer().listing.digest);
+    assert_eq!(Digest::of(&out), layer().index.digest);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_wrong_content_is_a_mismatch() {
     let got = Digest::of(&[entry(b'0', &body(100, 2)), END.to_vec()].concat());
     match error {
         JoinError::Mismatch { expected, got: is } => {
-            assert_eq!((expected, is), (layer().listing.digest, got))
+            assert_eq!((expected, is), (layer().index.digest, got))
         }
         other => panic!("{other:?}"),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dsync_core::Digest;
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::layer_index::Part;
+use dsync_delta::layer_index;
 use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
 
 /// More than any layer of these tests asks for.
@@ -39,14 +39,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    fn of(listing: &LayerIndex) -> Layout {
+    fn of(index: &LayerIndex) -> Layout {
         let mut segments: Vec<Segment> = Vec::new();
-        let result: Result<(), Infallible> = listing.parts(&mut |part| {
-            let more = match part {
-                Part::Verbatim(bytes) => bytes.len() as u64,
-                Part::Zeros(len) => len,
-                Part::Content(ordinal) => {
-                    let content = listing.contents().at(ordinal);
+        let result: Result<(), Infallible> = index.segments(&mut |segment| {
+            let more = match segment {
+                layer_index::Segment::Verbatim(bytes) => bytes.len() as u64,
+                layer_index::Segment::Zeros(len) => len,
+                layer_index::Segment::Content(ordinal) => {
+                    let content = index.contents().at(ordinal);
                     segments.push(Segment::Content { id: content.id, at: content.at, len: content.len });
                     return Ok(());
                 }
@@ -58,7 +58,7 @@ impl Layout {
             Ok(())
         });
         let Ok(()) = result;
-        Layout { digest: listing.digest, len: listing.len, segments }
+        Layout { digest: index.digest, len: index.len, segments }
     }
 }
 
@@ -81,9 +81,9 @@ pub(crate) fn scan_split(bytes: &[u8], sizes: &[usize]) -> Layout {
             break;
         }
     }
-    let listing = scanner.finish();
-    assert!(listing == Layer::new(bytes.to_vec()).listing(), "another listing");
-    Layout::of(&listing)
+    let index = scanner.finish();
+    assert!(index == Layer::new(bytes.to_vec()).index(), "another index");
+    Layout::of(&index)
 }
 
 /// Asserts all that a layout promises, without any knowledge of the tar format.
@@ -105,22 +105,22 @@ pub(crate) fn assert_sound(layout: &Layout, bytes: &[u8]) {
 /// A layer and what is known of it.
 pub(crate) struct Layer {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) listing: Arc<LayerIndex>,
+    pub(crate) index: Arc<LayerIndex>,
 }
 
 impl Layer {
     pub(crate) fn new(bytes: Vec<u8>) -> Layer {
         let mut scanner = Scanner::new();
         scanner.push(&bytes);
-        Layer { bytes, listing: Arc::new(scanner.finish()) }
+        Layer { bytes, index: Arc::new(scanner.finish()) }
     }
 
-    fn listing(&self) -> LayerIndex {
-        LayerIndex::clone(&self.listing)
+    fn index(&self) -> LayerIndex {
+        LayerIndex::clone(&self.index)
     }
 
     pub(crate) fn content(&self, ordinal: usize) -> &[u8] {
-        let content = self.listing.contents().at(ordinal);
+        let content = self.index.contents().at(ordinal);
         &self.bytes[content.at as usize..][..content.len as usize]
     }
 }
@@ -144,15 +144,15 @@ impl ContentSource for Sources<'_> {
     }
 }
 
-/// Tells layers to somebody who has others, and asserts that they come out as they were. Returns what was told,
+/// Tells layers to somebody who has others, and asserts that they come out as they were. Returns what was encoded,
 /// and the literals.
-pub(crate) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Vec<Literal>) {
-    let listings: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.listing).collect();
-    let mut encoder = Encoder::new(&listings, mode);
-    let mut told = Vec::new();
-    new.iter().for_each(|layer| encoder.layer(&layer.listing, &mut told).unwrap());
-    let mut decoder = Decoder::new(&listings, mode, LIMITS);
-    let mut input = &told[..];
+pub(crate) fn encode(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Vec<Literal>) {
+    let indexes: Vec<&LayerIndex> = basis.iter().map(|layer| &*layer.index).collect();
+    let mut encoder = Encoder::new(&indexes, mode);
+    let mut encoded = Vec::new();
+    new.iter().for_each(|layer| encoder.layer(&layer.index, &mut encoded).unwrap());
+    let mut decoder = Decoder::new(&indexes, mode, LIMITS);
+    let mut input = &encoded[..];
     for layer in new {
         let assembly = decoder.layer(&mut input).unwrap();
         let mut out = Vec::new();
@@ -162,21 +162,28 @@ pub(crate) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> (Vec<u8>, Vec<
     assert!(input.is_empty(), "bytes are left over");
     assert_eq!(decoder.literals(), encoder.literals());
     let literals = encoder.literals().to_vec();
-    (told, literals)
+    (encoded, literals)
 }
 
-/// Scan, list, tell, join: asserts that each step keeps all, and returns the layout.
+/// Scan, list, encode, join: asserts that each step keeps all, and returns the layout.
 pub(crate) fn assert_survives(bytes: &[u8]) -> Layout {
     let layout = scan(bytes);
     assert_sound(&layout, bytes);
     let layer = [Layer::new(bytes.to_vec())];
     let mut kept = Vec::new();
-    layer[0].listing.write(&mut kept).unwrap();
+    layer[0].index.write(&mut kept).unwrap();
     let kept = LayerIndex::read(&mut &kept[..], usize::MAX).unwrap();
-    assert!(kept == *layer[0].listing, "another listing");
-    for mode in [Mode::Whole, Mode::Known, Mode::Full] {
-        tell(&[], &layer, mode);
+    assert!(kept == *layer[0].index, "another index");
+    for mode in [Mode::Literals, Mode::References, Mode::WithIds] {
+        encode(&[], &layer, mode);
     }
-    tell(&layer, &layer, Mode::Known);
+    encode(&layer, &layer, Mode::References);
     layout
+}
+
+/// The index as a target has it, which gets no ids.
+pub(crate) fn without_ids(index: &LayerIndex) -> LayerIndex {
+    let mut encoded = Vec::new();
+    Encoder::new(&[], Mode::References).layer(&Arc::new(index.clone()), &mut encoded).unwrap();
+    Decoder::new(&[], Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap().index
 }

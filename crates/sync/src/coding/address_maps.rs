@@ -110,11 +110,11 @@ impl AddressMaps {
         if u32::from_le_bytes(count) == 0 {
             return Ok(ReceivedMaps::default());
         }
-        let said = section::read(stream, limits::PLANS)?;
+        let said = section::read(stream, limits::ADDRESS_MAPS)?;
         let wrong = || io::Error::from(Breach("address maps of files that are not in the basis".into()));
         let WireMaps(told) = decode(&said).map_err(|_| wrong())?;
         drop(said);
-        if told.len() > limits::PLANNED {
+        if told.len() > limits::ADDRESS_MAP_COUNT {
             return Err(wrong());
         }
         let mut received = BTreeMap::new();

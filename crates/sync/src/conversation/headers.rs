@@ -59,7 +59,7 @@ pub(crate) fn receive(
     let mut section = SectionReader::new(link.data_reader());
     let config = read_config(&mut section).map_err(awaited())?;
     let mut decoder = Decoder::new(basis, mode, limits_of(memory));
-    let is_alone = mode == Mode::Whole || basis.is_empty();
+    let is_alone = mode == Mode::Literals || basis.is_empty();
     let layers = wanted.iter().map(|key| next_layer(&mut decoder, &mut section, key, is_alone));
     let layers = layers.collect::<Result<_, _>>()?;
     section.finish().and_then(|stream| stream.finish()).map_err(awaited())?;
@@ -85,7 +85,7 @@ pub(super) fn next_layer(
         }
         error => EndpointError::from(error),
     })?;
-    let got = assembly.listing.digest;
+    let got = assembly.index.digest;
     match got == key.digest() {
         true => Ok(assembly),
         false => Err(EndpointError::Protocol(format!("the source offers layer {got} instead of {key}"))),
@@ -115,7 +115,7 @@ fn write_config(config: &[u8], out: &mut dyn Write) -> io::Result<()> {
 
 /// The mode of header deltas.
 pub(crate) fn mode(whole: bool) -> Mode {
-    if whole { Mode::Whole } else { Mode::Known }
+    if whole { Mode::Literals } else { Mode::References }
 }
 
 #[cfg(test)]

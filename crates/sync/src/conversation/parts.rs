@@ -67,7 +67,7 @@ pub(crate) fn ask_for(
     }
     link.send_peer(&Peer::Question { question: cuts.counts() })
         .map_err(EndpointError::io(Step::Parts.awaited()))?;
-    let known = ask(link, Step::Parts, Requester::low(cuts.items()))?;
+    let known = ask(link, Step::Parts, Requester::narrow(cuts.items()))?;
     let checks = await_checks(link, asked.len())?;
 
     let mut mistaken = Wanted::none(asked.len());
@@ -164,7 +164,7 @@ pub(crate) fn answer_for(
         found.cuts.push(&bytes, usize::MAX);
     }
     let counts = await_question(link, Step::Parts)?;
-    let mut responder = Responder::low(found.cuts.items());
+    let mut responder = Responder::narrow(found.cuts.items());
     answer(link, Step::Parts, &mut responder)?;
     let items = responder.items();
     found.matches = responder.finish()?;

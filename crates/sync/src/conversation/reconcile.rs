@@ -118,13 +118,13 @@ pub(crate) fn answer_for(
         });
         answer_with(link, ids.collect())?
     };
-    for Match { items, slice, at } in matches {
+    for Match { items, list: slice, at } in matches {
         agreed.add(&mut entries[slice], &old[slice], at..at + items.len());
     }
     drop(entries);
     let contents = |listing: &Arc<LayerIndex>| listing.contents().iter().map(|c| *c.id.as_bytes()).collect();
     agreed.begin_loose();
-    for Match { items, slice, at } in answer_with(link, old.iter().map(contents).collect())? {
+    for Match { items, list: slice, at } in answer_with(link, old.iter().map(contents).collect())? {
         (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[slice], ordinal));
     }
     Ok(agreed.finish())

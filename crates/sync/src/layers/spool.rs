@@ -255,7 +255,7 @@ impl Spool {
             }
             // Nearly all of it: what follows is listed, too, in large pieces.
             if is_whole && self.memory.is_near(&scanner, left) {
-                scanner.cut();
+                scanner.make_opaque();
                 is_whole = false;
             }
             scanner.push(block);

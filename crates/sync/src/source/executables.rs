@@ -38,7 +38,7 @@ impl Candidates {
                 let fits = old_file.len.saturating_add(new_file.len) <= memory / MEMORY;
                 let is_long = old_file.len.min(new_file.len) >= LEAST;
                 let mut is_first = || seen.insert((old_file.layer, old_file.contents.start));
-                if found.len() == limits::PLANNED
+                if found.len() == limits::ADDRESS_MAP_COUNT
                     || !fits
                     || !is_long
                     || !old[old_file.layer].is_layer()

@@ -47,7 +47,7 @@ pub(crate) fn build(
 ) -> Result<(), EndpointError> {
     // The store only sees that its writer failed; why is kept here.
     let mut failed: Option<JoinError> = None;
-    let result = import.layer(key, recipe.listing.len, &mut |out| {
+    let result = import.layer(key, recipe.index.len, &mut |out| {
         join(recipe, contents, out).map_err(|error| {
             failed = Some(error);
             io::Error::other("the layer could not be built")

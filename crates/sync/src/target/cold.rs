@@ -92,7 +92,7 @@ impl Taker<'_> {
         let before = self.decoder.literals().len();
         let (limit, recipe) = cold::read_layer(self.arrivals.stream(), &mut self.decoder, key)?;
         self.left = self.left.saturating_sub(1);
-        let len = recipe.listing.len;
+        let len = recipe.index.len;
         if let Some(import) = import {
             self.expect(before, &recipe, limit);
             build(key, &recipe, &mut self.arrivals, &mut **import)?;
@@ -101,7 +101,7 @@ impl Taker<'_> {
     }
 
     /// Gets ready for the literals of a layer, which are those from `before` on.
-    fn expect(&mut self, before: usize, Assembly { listing, origins }: &Assembly, limit: u32) {
+    fn expect(&mut self, before: usize, Assembly { index: listing, origins }: &Assembly, limit: u32) {
         let literals = &self.decoder.literals()[before..];
         let mut batches = batching::form_in_order(&[listing], spots(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);

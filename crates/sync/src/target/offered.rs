@@ -75,7 +75,7 @@ impl Offered {
     }
 
     fn new_layers(&self) -> Vec<&LayerIndex> {
-        self.recipes.iter().map(|recipe| &recipe.listing).collect()
+        self.recipes.iter().map(|recipe| &recipe.index).collect()
     }
 
     /// Tells the source of which literals parts may be here, and which are.
@@ -161,7 +161,7 @@ impl Offered {
                     })
                 }));
             }
-            recipe.listing = listing;
+            recipe.index = listing;
         }
         self.literals = literals;
         self.basis.extend(shared);
@@ -169,7 +169,7 @@ impl Offered {
 
     /// A layer that is built of what was offered.
     pub(crate) fn layer(&self, key: &LayerKey) -> Option<&Assembly> {
-        self.recipes.iter().find(|recipe| recipe.listing.digest == key.digest())
+        self.recipes.iter().find(|recipe| recipe.index.digest == key.digest())
     }
 
     /// The contents of the basis that the layers are made of.
@@ -199,7 +199,7 @@ impl Offered {
         let layer = |(key, &state): (&LayerKey, &LayerState)| {
             let unseen = seen.insert(*key);
             match (state, self.layer(key), own.kept(&key.digest())) {
-                (LayerState::Missing, Some(Assembly { listing, origins }), _) if unseen => {
+                (LayerState::Missing, Some(Assembly { index: listing, origins }), _) if unseen => {
                     let contents = listing.contents().iter().zip(origins);
                     let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
                     let reused = here.map(|(content, _)| content.len).sum();

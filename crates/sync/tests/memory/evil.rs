@@ -129,7 +129,7 @@ pub(crate) fn number(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// The columns of a section, by their numbers in docs/columns.md; those that are not named are empty.
+/// The columns of a section, by their numbers in docs/header-delta.md; those that are not named are empty.
 pub(crate) type Columns<'a> = &'a [(usize, Vec<u8>)];
 
 pub(crate) const MATCH: usize = 0;

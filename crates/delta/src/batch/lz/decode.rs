@@ -16,7 +16,7 @@ pub(in crate::batch) fn unpack(
 ) -> Result<Vec<u8>, BatchError> {
     let mut coder = Decoder::new(packed);
     let mut models = Models::new();
-    let mut places = ItemPositions::new(lens);
+    let mut positions = ItemPositions::new(lens);
     let mut new = room(len)?;
     // The byte at this distance, less one; zero before the first byte.
     let byte_at = |new: &[u8], back: u32| match new.len().checked_sub(back as usize + 1) {
@@ -24,13 +24,13 @@ pub(in crate::batch) fn unpack(
         None => (old.len() + new.len()).checked_sub(back as usize + 1).map_or(0, |at| old[at]),
     };
     while new.len() < len {
-        let place = places.at(new.len());
+        let position = positions.at(new.len());
         let after_literal = models.state.is_after_literal();
-        let symbol = models.symbol(&mut coder, place, Symbol::Literal);
+        let symbol = models.symbol(&mut coder, position, Symbol::Literal);
         if symbol == Symbol::Literal {
             let before = (0..4).fold(0, |all, back| all | u32::from(byte_at(&new, back)) << (8 * back));
             let expected = byte_at(&new, models.backs[0]);
-            let around = Around { before, expected, differs: !after_literal, place };
+            let around = Around { before, expected, differs: !after_literal, position };
             let byte = models.literals.code(&mut coder, around, 0);
             new.push(byte);
             continue;

@@ -3,18 +3,18 @@
 use super::finder::{Finder, Found, common};
 use super::literal::Around;
 use super::model::{Models, SHORTEST};
-use super::position::{ItemPositions, PLACES};
+use super::position::{ItemPositions, POSITIONS};
 use super::price::Prices;
 use super::symbol::{State, Symbol, remember};
 use crate::batch::range::Encoder;
 
-/// A stretch ends after this many bytes at the latest.
-const STRETCH: usize = 4096;
+/// The most bytes that are parsed at once.
+const RANGE: usize = 4096;
 /// Prices are renewed after this many symbols.
 const STALE: usize = 1024;
 /// Matches of this length are taken without weighing.
 const NICE: usize = 128;
-/// Nodes of the match finder that are looked at.
+/// Nodes of the match finder that are visited.
 const DEPTH: usize = 64;
 
 /// Packs `bytes` from `begin` on, which are items as long as `lens` say, given those before.
@@ -33,13 +33,13 @@ pub(in crate::batch) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<
             age = 0;
         }
         let scale = Scale { models: &models, prices: &prices };
-        parser.stretch(at, |at| weighed.at(at - begin), scale, &mut symbols);
+        parser.next_range(at, |at| weighed.at(at - begin), scale, &mut symbols);
         for symbol in symbols.drain(..).rev() {
-            let place = coded.at(at - begin);
+            let position = coded.at(at - begin);
             let differs = !models.state.is_after_literal();
-            models.symbol(&mut coder, place, symbol);
+            models.symbol(&mut coder, position, symbol);
             if symbol == Symbol::Literal {
-                let around = around(bytes, at, models.backs[0], differs, place);
+                let around = around(bytes, at, models.backs[0], differs, position);
                 models.literals.code(&mut coder, around, bytes[at]);
             }
             at += symbol.len();
@@ -59,12 +59,12 @@ struct Scale<'a> {
 /// One way to come to a position.
 #[derive(Debug, Clone, Copy)]
 struct Way {
-    /// Of all symbols from the stretch's begin.
+    /// Of all symbols from the range's beginning.
     price: u32,
     /// Where the last symbols begin.
     from: usize,
-    /// Up to three symbols in a row that are weighed as one, since what lies between them is often come to more
-    /// cheaply by ways that then cannot go on so well.
+    /// Up to three symbols in a row that are weighed as one, since the positions between them are often reached more
+    /// cheaply by ways that then go on worse.
     symbols: [Option<Symbol>; 3],
     /// After the symbols; known when the position is come to.
     after: After,
@@ -105,7 +105,7 @@ struct Parser<'a> {
     finder: Finder<'a>,
     ways: Vec<Way>,
     found: Vec<Found>,
-    /// Where the stretch begins.
+    /// Where the range begins.
     begin: usize,
     /// The farthest position that a path reaches.
     end: usize,
@@ -115,15 +115,15 @@ impl<'a> Parser<'a> {
     fn new(bytes: &'a [u8], begin: usize) -> Self {
         let mut finder = Finder::new(bytes, NICE, DEPTH);
         finder.skip(begin);
-        let ways = vec![NONE; STRETCH + NICE * 2 + 4];
+        let ways = vec![NONE; RANGE + NICE * 2 + 4];
         Self { bytes, finder, ways, found: Vec::new(), begin, end: 0 }
     }
 
-    /// The symbols of the next stretch, the last first. `place` gives the low bits of a position in its item.
-    fn stretch(
+    /// The symbols of the next range, the last first. `position` gives the low bits of a position in its item.
+    fn next_range(
         &mut self,
         begin: usize,
-        mut place: impl FnMut(usize) -> usize,
+        mut position: impl FnMut(usize) -> usize,
         scale: Scale<'_>,
         symbols: &mut Vec<Symbol>,
     ) {
@@ -134,11 +134,11 @@ impl<'a> Parser<'a> {
         loop {
             if now > 0 {
                 self.arrive(now);
-                if now == self.end || now >= STRETCH {
+                if now == self.end || now >= RANGE {
                     break;
                 }
             }
-            if let Some(symbol) = self.weigh(now, place(begin + now), scale) {
+            if let Some(symbol) = self.weigh(now, position(begin + now), scale) {
                 self.finder.skip(symbol.len() - 1);
                 symbols.push(symbol);
                 break;
@@ -155,7 +155,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Finds out what is left behind by the cheapest way to `now`.
+    /// Computes the state after the cheapest way to `now`.
     fn arrive(&mut self, now: usize) {
         let Way { from, symbols, .. } = self.ways[now];
         let before = self.ways[from].after;
@@ -175,8 +175,8 @@ impl<'a> Parser<'a> {
         at.checked_sub(back as usize + 1).map(|from| &self.bytes[from..])
     }
 
-    /// Weighs all that can be said next. Returns what needs no weighing.
-    fn weigh(&mut self, now: usize, place: usize, scale: Scale<'_>) -> Option<Symbol> {
+    /// Weighs all symbols that can follow. Returns one that is taken without weighing.
+    fn weigh(&mut self, now: usize, position: usize, scale: Scale<'_>) -> Option<Symbol> {
         let Scale { models, prices } = scale;
         let at = self.begin + now;
         let rest = &self.bytes[at..];
@@ -185,14 +185,14 @@ impl<'a> Parser<'a> {
         let mut found = std::mem::take(&mut self.found);
         self.finder.next(&mut found);
 
-        let around = around(self.bytes, at, backs[0], !state.is_after_literal(), place);
+        let around = around(self.bytes, at, backs[0], !state.is_after_literal(), position);
         let literal = price + scale.literal(state, around, rest[0]);
         self.relax(now + 1, literal, now, [Some(Symbol::Literal), None, None]);
         if self.source(at, backs[0]).is_some_and(|from| from[0] == rest[0]) {
-            let short = price + prices.short(models, state, place);
+            let short = price + prices.short(models, state, position);
             self.relax(now + 1, short, now, [Some(Symbol::Short), None, None]);
         } else {
-            self.go_on(now, 0, room, price, None, (place, scale));
+            self.go_on(now, 0, room, price, None, (position, scale));
         }
         let mut taken = None;
         for (which, back) in backs.into_iter().enumerate() {
@@ -202,12 +202,13 @@ impl<'a> Parser<'a> {
                 taken = Some(Symbol::Repeat { which, len: common(from, rest, rest.len()) });
                 break;
             }
-            let flags = price + prices.repeated(models, state, place, which);
+            let flags = price + prices.repeated(models, state, position, which);
             for len in SHORTEST..=most {
-                let (total, symbol) = (flags + prices.repeat_len(place, len), Symbol::Repeat { which, len });
+                let (total, symbol) =
+                    (flags + prices.repeat_len(position, len), Symbol::Repeat { which, len });
                 self.relax(now + len, total, now, [Some(symbol), None, None]);
                 if len == most {
-                    self.go_on(now, len, room, total, Some(symbol), (place, scale));
+                    self.go_on(now, len, room, total, Some(symbol), (position, scale));
                 }
             }
         }
@@ -218,15 +219,15 @@ impl<'a> Parser<'a> {
             taken = Some(Symbol::Match { back, len: common(from, rest, rest.len()) });
         }
         if taken.is_none() {
-            let flags = price + prices.matched(models, state, place);
+            let flags = price + prices.matched(models, state, position);
             let mut len = SHORTEST;
             for &Found { len: most, back } in &found {
                 for len in len..=most.min(room) {
-                    let total = flags + prices.match_len(place, len) + prices.distance(len, back);
+                    let total = flags + prices.match_len(position, len) + prices.distance(len, back);
                     let symbol = Symbol::Match { back, len };
                     self.relax(now + len, total, now, [Some(symbol), None, None]);
                     if len == most {
-                        self.go_on(now, len, room, total, Some(symbol), (place, scale));
+                        self.go_on(now, len, room, total, Some(symbol), (position, scale));
                     }
                 }
                 len = most + 1;
@@ -245,7 +246,7 @@ impl<'a> Parser<'a> {
         room: usize,
         price: u32,
         first: Option<Symbol>,
-        (place, scale): (usize, Scale<'_>),
+        (position, scale): (usize, Scale<'_>),
     ) {
         let at = self.begin + now + len;
         let after = first.iter().fold(self.ways[now].after, |after, symbol| after.then(*symbol));
@@ -255,12 +256,12 @@ impl<'a> Parser<'a> {
         if more < SHORTEST {
             return;
         }
-        let place = |more| (place + len + more) % PLACES;
-        let around = around(self.bytes, at, after.backs[0], !after.state.is_after_literal(), place(0));
+        let position = |more| (position + len + more) % POSITIONS;
+        let around = around(self.bytes, at, after.backs[0], !after.state.is_after_literal(), position(0));
         let price = price
             + scale.literal(after.state, around, *byte)
-            + scale.prices.repeated(scale.models, after.state.literal(), place(1), 0)
-            + scale.prices.repeat_len(place(1), more);
+            + scale.prices.repeated(scale.models, after.state.literal(), position(1), 0)
+            + scale.prices.repeat_len(position(1), more);
         let repeat = Symbol::Repeat { which: 0, len: more };
         self.relax(now + len + 1 + more, price, now, [first, Some(Symbol::Literal), Some(repeat)]);
     }
@@ -268,17 +269,17 @@ impl<'a> Parser<'a> {
 
 impl Scale<'_> {
     fn literal(self, state: State, around: Around, byte: u8) -> u32 {
-        self.prices.flag(self.models, state, around.place)
+        self.prices.flag(self.models, state, around.position)
             + self.prices.literal(&self.models.literals, around, byte)
     }
 }
 
 /// Contexts of a byte.
-fn around(bytes: &[u8], at: usize, back: u32, differs: bool, place: usize) -> Around {
+fn around(bytes: &[u8], at: usize, back: u32, differs: bool, position: usize) -> Around {
     let byte = |back: usize| at.checked_sub(back + 1).map_or(0, |at| bytes[at]);
     let before = match at.checked_sub(4) {
         Some(from) => bytes[from..].first_chunk().map_or(0, |before| u32::from_be_bytes(*before)),
         None => (0..4).fold(0, |all, back| all | u32::from(byte(back)) << (8 * back)),
     };
-    Around { before, expected: byte(back as usize), differs, place }
+    Around { before, expected: byte(back as usize), differs, position }
 }

@@ -98,7 +98,7 @@ impl<'a> Finder<'a> {
             }
             left -= 1;
             let before = node as usize - 1;
-            let spot = before % WINDOW;
+            let slot = before % WINDOW;
             let mut len = smaller_len.min(larger_len);
             len += common(&self.bytes[before + len..], &rest[len..], limit - len);
             if len > longest {
@@ -108,22 +108,22 @@ impl<'a> Finder<'a> {
                 }
             }
             if len == limit {
-                // As good as it gets: this position takes the other's place.
-                let sons = self.sons[spot];
+                // As good as it gets: this position replaces the other one.
+                let sons = self.sons[slot];
                 self.sons[smaller.0][smaller.1] = sons[0];
                 self.sons[larger.0][larger.1] = sons[1];
                 break;
             }
             if self.bytes[before + len] < rest[len] {
                 self.sons[smaller.0][smaller.1] = node;
-                smaller = (spot, 1);
+                smaller = (slot, 1);
                 smaller_len = len;
-                node = self.sons[spot][1];
+                node = self.sons[slot][1];
             } else {
                 self.sons[larger.0][larger.1] = node;
-                larger = (spot, 0);
+                larger = (slot, 0);
                 larger_len = len;
-                node = self.sons[spot][0];
+                node = self.sons[slot][0];
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Codes literals with mixed contexts.
 
-use super::position::PLACES;
+use super::position::POSITIONS;
 use crate::batch::mix::{Logits, Mixer};
 use crate::batch::range::{Bit, Coder};
 
@@ -16,7 +16,7 @@ pub(super) struct Around {
     pub(super) expected: u8,
     /// A match has just ended, so that the byte is *not* the expected one.
     pub(super) differs: bool,
-    pub(super) place: usize,
+    pub(super) position: usize,
 }
 
 /// The models.
@@ -55,31 +55,31 @@ impl Literals {
             mixer: Mixer::new(8 * 3, 6),
             last: vec![Half::NEW; 256 * HALVES],
             expected: vec![Half::NEW; 512 * HALVES],
-            fourth: vec![Half::NEW; 256 * PLACES * HALVES],
+            fourth: vec![Half::NEW; 256 * POSITIONS * HALVES],
         }
     }
 
     /// `half` is 0 for the first half of a byte, and one more than the first half for the second.
     #[inline]
-    fn spot(around: Around, half: usize) -> Slots {
+    fn slot(around: Around, half: usize) -> Slots {
         let before = around.before;
         Slots {
             last: (before & 0xff) as usize * HALVES + half,
             expected: (usize::from(around.expected) | usize::from(around.differs) << 8) * HALVES + half,
-            fourth: ((before >> 24) as usize * PLACES + around.place) * HALVES + half,
+            fourth: ((before >> 24) as usize * POSITIONS + around.position) * HALVES + half,
         }
     }
 
     #[inline]
-    fn inputs(&self, spot: &Slots, node: usize) -> [i32; INPUTS] {
+    fn inputs(&self, slot: &Slots, node: usize) -> [i32; INPUTS] {
         [
-            self.logits.of(self.last[spot.last].0[node]),
-            self.logits.of(self.expected[spot.expected].0[node]),
-            self.logits.of(self.fourth[spot.fourth].0[node]),
+            self.logits.of(self.last[slot.last].0[node]),
+            self.logits.of(self.expected[slot.expected].0[node]),
+            self.logits.of(self.fourth[slot.fourth].0[node]),
         ]
     }
 
-    /// Where the weights are, and whether what was coded of the byte is as expected.
+    /// The set of weights: by the number of the bit, and by whether the bits before it are as expected.
     #[inline]
     fn set(around: Around, node: usize, at: u32) -> usize {
         let expected = (usize::from(around.expected) | 256) >> (at + 1);
@@ -89,33 +89,33 @@ impl Literals {
 
     pub(super) fn code<C: Coder>(&mut self, coder: &mut C, around: Around, byte: u8) -> u8 {
         let mut node = 1;
-        let mut spot = Self::spot(around, 0);
+        let mut slot = Self::slot(around, 0);
         for at in (0..8).rev() {
             if at == 3 {
-                spot = Self::spot(around, node - 16 + 1);
+                slot = Self::slot(around, node - 16 + 1);
             }
             let inner = inner(node, at);
-            let inputs = self.inputs(&spot, inner);
+            let inputs = self.inputs(&slot, inner);
             let wanted = byte >> at & 1 != 0;
             let bit = self.mixer.code(coder, Self::set(around, node, at), &inputs, wanted);
-            self.last[spot.last].0[inner].learn(bit);
-            self.expected[spot.expected].0[inner].learn(bit);
-            self.fourth[spot.fourth].0[inner].learn(bit);
+            self.last[slot.last].0[inner].learn(bit);
+            self.expected[slot.expected].0[inner].learn(bit);
+            self.fourth[slot.fourth].0[inner].learn(bit);
             node = node << 1 | usize::from(bit);
         }
         node as u8
     }
 
-    /// The probability of a zero for each bit on the way to a byte, whose bits `next` says.
+    /// The probability of a zero for each bit on the way to a byte, whose bits `next` returns.
     #[inline]
     pub(super) fn walk(&self, around: Around, mut next: impl FnMut(u32, u32) -> bool) {
         let mut node = 1;
-        let mut spot = Self::spot(around, 0);
+        let mut slot = Self::slot(around, 0);
         for at in (0..8).rev() {
             if at == 3 {
-                spot = Self::spot(around, node - 16 + 1);
+                slot = Self::slot(around, node - 16 + 1);
             }
-            let inputs = self.inputs(&spot, inner(node, at));
+            let inputs = self.inputs(&slot, inner(node, at));
             let zero = self.mixer.zero(Self::set(around, node, at), &inputs);
             node = node << 1 | usize::from(next(zero, at));
         }

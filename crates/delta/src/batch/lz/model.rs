@@ -1,7 +1,7 @@
 //! The models of symbols, for both directions.
 
 use super::literal::Literals;
-use super::position::PLACES;
+use super::position::POSITIONS;
 use super::symbol::{State, Symbol, remember};
 use crate::batch::range::{Bit, Coder};
 
@@ -17,8 +17,8 @@ pub(super) const ALIGN: u32 = 4;
 /// Lengths of matches.
 pub(super) struct Lens {
     pub(super) choice: [Bit; 2],
-    pub(super) low: [[Bit; 8]; PLACES],
-    pub(super) mid: [[Bit; 8]; PLACES],
+    pub(super) low: [[Bit; 8]; POSITIONS],
+    pub(super) mid: [[Bit; 8]; POSITIONS],
     pub(super) high: [Bit; 256],
     pub(super) log: [Bit; 32],
 }
@@ -26,19 +26,21 @@ pub(super) struct Lens {
 impl Lens {
     pub(super) const NEW: Self = Self {
         choice: [Bit::NEW; 2],
-        low: [[Bit::NEW; 8]; PLACES],
-        mid: [[Bit::NEW; 8]; PLACES],
+        low: [[Bit::NEW; 8]; POSITIONS],
+        mid: [[Bit::NEW; 8]; POSITIONS],
         high: [Bit::NEW; 256],
         log: [Bit::NEW; 32],
     };
 
-    pub(super) fn code<C: Coder>(&mut self, coder: &mut C, place: usize, len: usize) -> usize {
+    pub(super) fn code<C: Coder>(&mut self, coder: &mut C, position: usize, len: usize) -> usize {
         let rest = len.wrapping_sub(SHORTEST);
         if !coder.bit(&mut self.choice[0], rest >= 8) {
-            return SHORTEST + coder.tree(&mut self.low[place], 3, rest as u32) as usize;
+            return SHORTEST + coder.tree(&mut self.low[position], 3, rest as u32) as usize;
         }
         if !coder.bit(&mut self.choice[1], rest >= 16) {
-            return SHORTEST + 8 + coder.tree(&mut self.mid[place], 3, rest.wrapping_sub(8) as u32) as usize;
+            return SHORTEST
+                + 8
+                + coder.tree(&mut self.mid[position], 3, rest.wrapping_sub(8) as u32) as usize;
         }
         let high = coder.tree(&mut self.high, 8, rest.wrapping_sub(16).min(255) as u32) as usize;
         if high < 255 {
@@ -52,10 +54,10 @@ impl Lens {
 
 /// All that is learnt while coding.
 pub(super) struct Models {
-    pub(super) is_match: [[Bit; PLACES]; State::COUNT],
+    pub(super) is_match: [[Bit; POSITIONS]; State::COUNT],
     pub(super) is_repeat: [Bit; State::COUNT],
     pub(super) is_older: [[Bit; State::COUNT]; 3],
-    pub(super) is_longer: [[Bit; PLACES]; State::COUNT],
+    pub(super) is_longer: [[Bit; POSITIONS]; State::COUNT],
     pub(super) match_lens: Lens,
     pub(super) repeat_lens: Lens,
     pub(super) slots: [[Bit; 64]; 4],
@@ -70,10 +72,10 @@ pub(super) struct Models {
 impl Models {
     pub(super) fn new() -> Self {
         Self {
-            is_match: [[Bit::NEW; PLACES]; State::COUNT],
+            is_match: [[Bit::NEW; POSITIONS]; State::COUNT],
             is_repeat: [Bit::NEW; State::COUNT],
             is_older: [[Bit::NEW; State::COUNT]; 3],
-            is_longer: [[Bit::NEW; PLACES]; State::COUNT],
+            is_longer: [[Bit::NEW; POSITIONS]; State::COUNT],
             match_lens: Lens::NEW,
             repeat_lens: Lens::NEW,
             slots: [[Bit::NEW; 64]; 4],
@@ -86,15 +88,15 @@ impl Models {
     }
 
     /// Codes a symbol but for a literal's byte. The last distances and the state are those after it.
-    pub(super) fn symbol<C: Coder>(&mut self, coder: &mut C, place: usize, symbol: Symbol) -> Symbol {
+    pub(super) fn symbol<C: Coder>(&mut self, coder: &mut C, position: usize, symbol: Symbol) -> Symbol {
         let state = self.state.index();
-        if !coder.bit(&mut self.is_match[state][place], symbol != Symbol::Literal) {
+        if !coder.bit(&mut self.is_match[state][position], symbol != Symbol::Literal) {
             self.state = self.state.literal();
             return Symbol::Literal;
         }
         if !coder.bit(&mut self.is_repeat[state], !matches!(symbol, Symbol::Match { .. })) {
             let (back, len) = if let Symbol::Match { back, len } = symbol { (back, len) } else { (0, 0) };
-            let len = self.match_lens.code(coder, place, len);
+            let len = self.match_lens.code(coder, position, len);
             let back = self.distance(coder, len, back);
             self.remember(3, back);
             self.state = self.state.matched();
@@ -105,11 +107,11 @@ impl Models {
         while found < 3 && coder.bit(&mut self.is_older[found][state], which > found) {
             found += 1;
         }
-        if found == 0 && !coder.bit(&mut self.is_longer[state][place], len > 1) {
+        if found == 0 && !coder.bit(&mut self.is_longer[state][position], len > 1) {
             self.state = self.state.short();
             return Symbol::Short;
         }
-        let len = self.repeat_lens.code(coder, place, len);
+        let len = self.repeat_lens.code(coder, position, len);
         self.remember(found, self.backs[found]);
         self.state = self.state.repeated();
         Symbol::Repeat { which: found, len }

@@ -1,7 +1,7 @@
 //! Positions within items, of which the low bits are contexts.
 
 /// Low bits of the position in contexts.
-pub(super) const PLACES: usize = 4;
+pub(super) const POSITIONS: usize = 4;
 
 /// Where the items lie in the new bytes: an iterator of the low bits of positions would be slow, so the ends
 /// are walked beside the bytes.
@@ -22,6 +22,6 @@ impl<'a> ItemPositions<'a> {
             let Some((len, rest)) = self.lens.split_first() else { break };
             (self.begin, self.end, self.lens) = (self.end, self.end.saturating_add(*len as usize), rest);
         }
-        (at - self.begin) % PLACES
+        (at - self.begin) % POSITIONS
     }
 }

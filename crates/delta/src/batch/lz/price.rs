@@ -2,18 +2,18 @@
 
 use super::literal::{Around, Literals};
 use super::model::{ALIGN, FAR_SLOT, LONG, Lens, Models, SHORTEST, slot, slot_class};
-use super::position::PLACES;
+use super::position::POSITIONS;
 use super::symbol::State;
 use crate::batch::range::{Bit, PRECISION};
 
 /// Prices of a bit are looked up by this many high bits of its probability.
 const STEPS: u32 = 9;
-/// A whole bit's price.
+/// The price of one bit.
 pub(super) const BIT: u32 = 64;
 /// Distances below have a price of their own.
 const NEAR: usize = 128;
 
-/// Prices of what is costly to find out anew for each place; they are renewed now and then.
+/// Prices that are costly to compute for each position; they are renewed now and then.
 pub(super) struct Prices {
     table: Vec<u32>,
     match_lens: Vec<u32>,
@@ -32,8 +32,8 @@ impl Prices {
         };
         Self {
             table: (0..steps).map(price).collect(),
-            match_lens: vec![0; PLACES * LONG],
-            repeat_lens: vec![0; PLACES * LONG],
+            match_lens: vec![0; POSITIONS * LONG],
+            repeat_lens: vec![0; POSITIONS * LONG],
             slots: [[0; 64]; 4],
             near: [[0; NEAR]; 4],
             align: [0; 1 << ALIGN],
@@ -45,7 +45,7 @@ impl Prices {
         self.share(if bit { (1 << PRECISION) - model.zero() } else { model.zero() })
     }
 
-    /// Of what has this probability.
+    /// The price of a probability.
     #[inline]
     fn share(&self, probability: u32) -> u32 {
         self.table[(probability >> (PRECISION - STEPS)) as usize]
@@ -81,15 +81,17 @@ impl Prices {
     }
 
     fn renew_lens(&self, models: &Lens, prices: &mut [u32]) {
-        for (place, prices) in prices.chunks_mut(LONG).enumerate() {
+        for (position, prices) in prices.chunks_mut(LONG).enumerate() {
             for (len, price) in prices.iter_mut().enumerate().skip(SHORTEST) {
                 let rest = len - SHORTEST;
                 *price = match rest {
-                    0..8 => self.bit(models.choice[0], false) + self.tree(&models.low[place], 3, rest as u32),
+                    0..8 => {
+                        self.bit(models.choice[0], false) + self.tree(&models.low[position], 3, rest as u32)
+                    }
                     8..16 => {
                         self.bit(models.choice[0], true)
                             + self.bit(models.choice[1], false)
-                            + self.tree(&models.mid[place], 3, rest as u32 - 8)
+                            + self.tree(&models.mid[position], 3, rest as u32 - 8)
                     }
                     _ => {
                         self.bit(models.choice[0], true)
@@ -133,46 +135,46 @@ impl Prices {
     }
 
     /// Of the flag of a literal.
-    pub(super) fn flag(&self, models: &Models, state: State, place: usize) -> u32 {
-        self.bit(models.is_match[state.index()][place], false)
+    pub(super) fn flag(&self, models: &Models, state: State, position: usize) -> u32 {
+        self.bit(models.is_match[state.index()][position], false)
     }
 
     /// Of a match's flags, without its length and distance.
-    pub(super) fn matched(&self, models: &Models, state: State, place: usize) -> u32 {
-        self.bit(models.is_match[state.index()][place], true)
+    pub(super) fn matched(&self, models: &Models, state: State, position: usize) -> u32 {
+        self.bit(models.is_match[state.index()][position], true)
             + self.bit(models.is_repeat[state.index()], false)
     }
 
     /// Of a repeat's flags, without its length.
-    pub(super) fn repeated(&self, models: &Models, state: State, place: usize, which: usize) -> u32 {
+    pub(super) fn repeated(&self, models: &Models, state: State, position: usize, which: usize) -> u32 {
         let at = state.index();
-        let mut price = self.bit(models.is_match[at][place], true) + self.bit(models.is_repeat[at], true);
+        let mut price = self.bit(models.is_match[at][position], true) + self.bit(models.is_repeat[at], true);
         for found in 0..which.min(3) {
             price += self.bit(models.is_older[found][at], true);
         }
         if which < 3 {
             price += self.bit(models.is_older[which][at], false);
         }
-        price + if which == 0 { self.bit(models.is_longer[at][place], true) } else { 0 }
+        price + if which == 0 { self.bit(models.is_longer[at][position], true) } else { 0 }
     }
 
     /// Of a short repeat.
-    pub(super) fn short(&self, models: &Models, state: State, place: usize) -> u32 {
+    pub(super) fn short(&self, models: &Models, state: State, position: usize) -> u32 {
         let at = state.index();
-        self.bit(models.is_match[at][place], true)
+        self.bit(models.is_match[at][position], true)
             + self.bit(models.is_repeat[at], true)
             + self.bit(models.is_older[0][at], false)
-            + self.bit(models.is_longer[at][place], false)
+            + self.bit(models.is_longer[at][position], false)
     }
 
     /// Of a length of a new distance's match; of long ones, about.
-    pub(super) fn match_len(&self, place: usize, len: usize) -> u32 {
-        self.match_lens[place * LONG + len.min(LONG - 1)]
+    pub(super) fn match_len(&self, position: usize, len: usize) -> u32 {
+        self.match_lens[position * LONG + len.min(LONG - 1)]
     }
 
     /// Of a length of a repeat; of long ones, about.
-    pub(super) fn repeat_len(&self, place: usize, len: usize) -> u32 {
-        self.repeat_lens[place * LONG + len.min(LONG - 1)]
+    pub(super) fn repeat_len(&self, position: usize, len: usize) -> u32 {
+        self.repeat_lens[position * LONG + len.min(LONG - 1)]
     }
 
     /// Of a distance.

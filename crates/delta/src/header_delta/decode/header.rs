@@ -7,7 +7,7 @@ use dsync_core::pax;
 use crate::header_delta::basis::BasisRecord;
 use crate::header_delta::columns::{Column, Reader};
 use crate::header_delta::error::{HeaderDeltaError, within};
-use crate::header_delta::prediction::{Mtimes, Told, time};
+use crate::header_delta::prediction::{Mtimes, Prediction, time};
 use crate::layer_index::fields::{FIELDS, Field, Fields, canonical_number, canonical_value};
 use crate::layer_index::pax_records::records;
 use crate::layer_index::records::View;
@@ -40,7 +40,7 @@ impl Values {
     }
 }
 
-/// The values of all fields but size and mtime, which are told elsewhere.
+/// The values of all fields but size and mtime, which have columns of their own.
 pub(super) fn fields(
     columns: &mut Reader<'_>,
     reference: Option<View<'_>>,
@@ -72,7 +72,7 @@ pub(super) fn size(
             let number = canonical_number(len).ok_or(HeaderDeltaError::Malformed("a size too large"))?;
             Ok(number.to_vec())
         }
-        (1, Some(place)) => Ok(place.view.field(Field::Size).to_vec()),
+        (1, Some(record)) => Ok(record.view.field(Field::Size).to_vec()),
         (2, _) => {
             let value = columns.bytes(Column::Size)?;
             within("bytes in a field", value.len() as u64, Field::Size.width() as u64)?;
@@ -89,7 +89,7 @@ pub(super) fn mtime(
     ends: Option<Option<BasisRecord<'_>>>,
 ) -> Result<Vec<u8>, HeaderDeltaError> {
     const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("an mtime out of bounds");
-    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
+    let old = ends.flatten().and_then(|record| canonical_value(record.view.field(Field::Mtime)));
     let number = match columns.number(Column::Mtime)? {
         0 => {
             let value = reference.map_or(&b""[..], |reference| reference.field(Field::Mtime));
@@ -116,12 +116,12 @@ pub(super) fn mtime(
     Ok(canonical_number(number).ok_or(BOUNDS)?.to_vec())
 }
 
-/// The most bytes of a body: a scanner takes no longer one for part of a header.
+/// The most bytes of a body: to a scanner a longer one is no part of a header.
 const BODY_MAX: usize = VERBATIM_MAX as usize;
 
 pub(super) fn body(
     columns: &mut Reader<'_>,
-    told: &mut Told,
+    prediction: &mut Prediction,
     reference: Option<View<'_>>,
 ) -> Result<Vec<u8>, HeaderDeltaError> {
     let before = reference.map_or(&b""[..], |reference| reference.body());
@@ -131,7 +131,7 @@ pub(super) fn body(
             let mut body = Vec::new();
             columns.edit(Column::BodyBytes, before, BODY_MAX, &mut body)?;
             for (key, value) in records(&body).unwrap_or_default() {
-                told.note_time(key, value);
+                prediction.note_time(key, value);
             }
             Ok(body)
         }
@@ -140,8 +140,8 @@ pub(super) fn body(
                 .ok_or(HeaderDeltaError::Malformed("pax records where the entry before has none"))?;
             let mut body = Vec::new();
             for (key, before) in lines {
-                let value = pax_record(columns, &told.times, key, before)?;
-                told.note_time(key, &value);
+                let value = pax_record(columns, &prediction.times, key, before)?;
+                prediction.note_time(key, &value);
                 body.extend(pax::record((key, &value)));
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
             }

@@ -2,7 +2,7 @@
 
 use crate::header_delta::basis::BasisRecord;
 use crate::header_delta::columns::{Column, Writer, put, put_text};
-use crate::header_delta::prediction::{Mtimes, Told, time};
+use crate::header_delta::prediction::{Mtimes, Prediction, time};
 use crate::layer_index::fields::{FIELDS, Field, canonical_value};
 use crate::layer_index::pax_records::records;
 use crate::layer_index::records::View;
@@ -30,7 +30,7 @@ pub(super) fn mtime(
 ) {
     let value = view.field(Field::Mtime);
     let before = reference.map_or(&b""[..], |before| before.field(Field::Mtime));
-    let old = ends.flatten().and_then(|place| canonical_value(place.view.field(Field::Mtime)));
+    let old = ends.flatten().and_then(|record| canonical_value(record.view.field(Field::Mtime)));
     let code = match canonical_value(value) {
         _ if value == before => 0,
         Some(new) if old.and_then(|old| mtimes.became(old)) == Some(new) => 1,
@@ -52,7 +52,12 @@ pub(super) fn mtime(
     }
 }
 
-pub(super) fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, reference: Option<View<'_>>) {
+pub(super) fn body(
+    out: &mut Writer<'_>,
+    prediction: &mut Prediction,
+    view: &View<'_>,
+    reference: Option<View<'_>>,
+) {
     let body = view.body();
     let before = reference.map_or(&b""[..], |before| before.body());
     if body == before {
@@ -63,22 +68,27 @@ pub(super) fn body(out: &mut Writer<'_>, told: &mut Told, view: &View<'_>, refer
         (Some(lines), Some(old)) if lines.iter().map(|line| line.0).eq(old.iter().map(|line| line.0)) => {
             out.number(Column::Body, 2);
             for ((key, value), (_, before)) in lines.into_iter().zip(old) {
-                pax_record(out, told, (key, value), before);
+                pax_record(out, prediction, (key, value), before);
             }
         }
         _ => {
             out.number(Column::Body, 1);
             front_code(body, before, out.column(Column::BodyBytes));
-            // Times that are told so are known for those that follow.
+            // The decoder learns these times as well.
             for (key, value) in records(body).unwrap_or_default() {
-                told.note_time(key, value);
+                prediction.note_time(key, value);
             }
         }
     }
 }
 
-fn pax_record(out: &mut Writer<'_>, told: &mut Told, (key, value): (&[u8], &[u8]), before: &[u8]) {
-    let last = told.times.get(key);
+fn pax_record(
+    out: &mut Writer<'_>,
+    prediction: &mut Prediction,
+    (key, value): (&[u8], &[u8]),
+    before: &[u8],
+) {
+    let last = prediction.times.get(key);
     let code = match (time(value), last.and_then(|last| time(last))) {
         _ if value == before => 0,
         (Some(_), Some(_)) if last.is_some_and(|last| last == value) => 1,
@@ -93,11 +103,11 @@ fn pax_record(out: &mut Writer<'_>, told: &mut Told, (key, value): (&[u8], &[u8]
         }
     };
     out.number(Column::PaxCode, code);
-    told.note_time(key, value);
+    prediction.note_time(key, value);
 }
 
-/// Encodes a value as a cut from the end of the one before and a suffix: among files of like names this
-/// repeats, whatever the length of their folder's name is.
+/// Encodes a value as the bytes to drop from the end of the one before, and a suffix (front coding): among files of like
+/// names this repeats, whatever the length of their folder's name is.
 fn front_code(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
     let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();
     put((before.len() - same) as u64, out);

@@ -15,11 +15,11 @@ fn run(input: &[u8]) {
     let Some((how, rest)) = input.split_first() else { return };
     let mut layers: Vec<Layer> = parts(rest, 6).into_iter().map(|part| Layer::new(sealed(part))).collect();
     let new = layers.split_off((usize::from(*how) % 4).min(layers.len()));
-    for mode in [Mode::Whole, Mode::Known, Mode::Full] {
+    for mode in [Mode::Literals, Mode::References, Mode::WithIds] {
         tell(&layers, &new, mode);
     }
     // Who has a layer is told little of it.
-    let told = tell(&new, &new, Mode::Known);
+    let told = tell(&new, &new, Mode::References);
     assert!(new.is_empty() || told.len() < new.iter().map(|layer| layer.bytes.len() + 4096).sum());
 }
 

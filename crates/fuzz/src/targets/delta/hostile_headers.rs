@@ -23,7 +23,8 @@ const LIMITS: Limits = Limits { len: 1 << 30, entries: 1 << 14, memory: 1 << 20 
 
 fn run(input: &[u8]) {
     let [how, basis, told] = exactly(input);
-    let mode = [Mode::Known, Mode::Full, Mode::Whole][usize::from(how.first().copied().unwrap_or(0)) % 3];
+    let mode =
+        [Mode::References, Mode::WithIds, Mode::Literals][usize::from(how.first().copied().unwrap_or(0)) % 3];
     let basis = Layer::new(sealed(basis));
     let listings = [&*basis.listing];
     let mut accepted = Vec::new();
@@ -32,9 +33,9 @@ fn run(input: &[u8]) {
         let mut told = Short(told, most);
         let mut layers = Vec::new();
         while let Ok(recipe) = decoder.layer(&mut told) {
-            let contents = recipe.listing.contents();
+            let contents = recipe.index.contents();
             assert_eq!(contents.len(), recipe.origins.len());
-            assert!(recipe.listing.len <= LIMITS.len && contents.len() as u64 <= LIMITS.entries);
+            assert!(recipe.index.len <= LIMITS.len && contents.len() as u64 <= LIMITS.entries);
             let mut end = 0;
             for (content, origin) in contents.iter().zip(recipe.origins.iter()) {
                 assert!(content.at >= end, "contents overlap");
@@ -52,11 +53,11 @@ fn run(input: &[u8]) {
                     }
                 }
             }
-            assert!(end <= recipe.listing.len);
+            assert!(end <= recipe.index.len);
             // Joined with other bytes it is another layer, and not a longer one.
             let mut out = Counted(0);
             join(&recipe, &mut Zeros, &mut out).ok();
-            assert!(out.0 <= recipe.listing.len);
+            assert!(out.0 <= recipe.index.len);
             layers.push(recipe);
             if layers.len() == 4 {
                 break;
@@ -67,10 +68,10 @@ fn run(input: &[u8]) {
     let (Some(short), Some(whole)) = (accepted.pop(), accepted.pop()) else { return };
     assert_eq!(whole.len(), short.len(), "short reads make other layers");
     for (recipe, other) in whole.into_iter().zip(short) {
-        assert!(recipe.listing == other.listing);
+        assert!(recipe.index == other.index);
         // Of what is told to be joined at once, literals have no ids.
-        if mode == Mode::Full {
-            tell_again(&Arc::new(recipe.listing));
+        if mode == Mode::WithIds {
+            tell_again(&Arc::new(recipe.index));
         }
     }
     if let Ok(listing) = LayerIndex::read(&mut &told[..], LIMITS.memory) {
@@ -81,12 +82,12 @@ fn run(input: &[u8]) {
 /// What was accepted is a layer like any other.
 fn tell_again(listing: &Arc<LayerIndex>) {
     let mut told = Vec::new();
-    let mut encoder = Encoder::new(&[], Mode::Full);
+    let mut encoder = Encoder::new(&[], Mode::WithIds);
     encoder.layer(listing, &mut told).expect("memory does not fail");
     let limits = Limits { memory: 8 * LIMITS.memory, ..LIMITS };
-    let mut decoder = Decoder::new(&[], Mode::Full, limits);
+    let mut decoder = Decoder::new(&[], Mode::WithIds, limits);
     let again = decoder.layer(&mut &told[..]).expect("what was told can be read");
-    assert!(again.listing == **listing, "a layer that was accepted is told as another");
+    assert!(again.index == **listing, "a layer that was accepted is told as another");
 }
 
 struct Zeros;
@@ -117,7 +118,7 @@ fn seeds() -> Vec<Vec<u8>> {
         let (old, new) = (Layer::new(old), Layer::new(new));
         let listings = [&*old.listing];
         let mut told = Vec::new();
-        let mut encoder = Encoder::new(&listings, Mode::Known);
+        let mut encoder = Encoder::new(&listings, Mode::References);
         encoder.layer(&new.listing, &mut told).expect("memory does not fail");
         seeds.push(joined(&[&[0], &old.bytes, &told]));
     }
@@ -127,7 +128,7 @@ fn seeds() -> Vec<Vec<u8>> {
         if number % 2 == 0 {
             listing.write(&mut told).expect("memory does not fail");
         } else {
-            Encoder::new(&[], Mode::Full).layer(&listing, &mut told).expect("memory does not fail");
+            Encoder::new(&[], Mode::WithIds).layer(&listing, &mut told).expect("memory does not fail");
         }
         seeds.push(joined(&[&[1], &[], &told]));
     }

@@ -39,7 +39,7 @@ fn items(bytes: &[u8]) -> Vec<Item> {
 
 fn sides<'a>(low: bool, old: &[Item], new: &'a [Item]) -> (Requester<'a>, Responder) {
     if low {
-        (Requester::low(new), Responder::low(old))
+        (Requester::narrow(new), Responder::narrow(old))
     } else {
         (Requester::new(new), Responder::new(&[old, new.get(..3).unwrap_or_default()]))
     }
@@ -58,7 +58,7 @@ fn honest(low: bool, old: &[Item], new: &[Item]) {
     let matches = responder.finish().expect("all questions were asked");
     let found: Vec<usize> = matches.iter().flat_map(|found| found.items.clone()).collect();
     assert_eq!(found, known.iter().cloned().flatten().collect::<Vec<_>>(), "the sides differ");
-    for Match { items, slice, at } in matches {
+    for Match { items, list: slice, at } in matches {
         let here = if slice == 0 { old } else { &new[..3] };
         assert!(low || new[items.clone()] == here[at..][..items.len()], "what is found is not the same");
     }
@@ -82,7 +82,7 @@ fn questions(low: bool, old: &[Item], said: &[u8]) {
     let items = responder.items();
     if let Ok(matches) = responder.finish() {
         let mut end = 0;
-        for Match { items, slice, at } in matches {
+        for Match { items, list: slice, at } in matches {
             assert!(items.start >= end, "matches overlap");
             end = items.end;
             assert!(slice < 2 && at + items.len() <= old.len().max(3), "a match is beyond the list");

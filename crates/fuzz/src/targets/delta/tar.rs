@@ -36,7 +36,7 @@ fn run(input: &[u8]) {
             assert!(file.contents.end <= layer.listing.contents().len());
             assert_eq!(layer.listing.contents().bytes(file.contents.clone()), file.len);
         }
-        for mode in [Mode::Whole, Mode::Known, Mode::Full] {
+        for mode in [Mode::Literals, Mode::References, Mode::WithIds] {
             tell(&[], std::slice::from_ref(&layer), mode);
         }
     }
