@@ -312,7 +312,7 @@ fn old_range(
         // Lengths are below 2^44, so the product fits in 128 bits.
         u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(file_len)).unwrap_or(old.len)
     };
-    let slack = range.len().clamp(64 << 10, most / 4);
+    let slack = range.len().max(64 << 10).min(most / 4);
     let (from, to) = (scale(before).saturating_sub(slack), scale(before + range.len()).saturating_add(slack));
     let (mut at, mut len, mut contents) = (0, 0, old.contents().start..old.contents().start);
     for content in old.contents() {
