@@ -87,3 +87,69 @@ impl<const N: usize> Mixer<N> {
         bit
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::range::{Decoder, Encoder};
+
+    #[test]
+    fn the_logistic_function_rises_and_is_symmetric() {
+        let all: Vec<i32> = (-LARGEST..=LARGEST).map(logistic).collect();
+        assert!(all.is_sorted());
+        assert!(all.iter().zip(all.iter().rev()).all(|(one, other)| (one + other - (1 << 16)).abs() <= 1));
+        // Beyond the table it stays where it was.
+        assert_eq!((logistic(i32::MIN / 2), logistic(i32::MAX / 2)), (all[0], all[all.len() - 1]));
+        // In 2^16: 1 / (1 + e^-1) is 0.7311.
+        assert!((logistic(UNIT) - 47_911).abs() <= 1 && logistic(0) == 1 << 15);
+    }
+
+    #[test]
+    fn a_logit_is_the_inverse_of_its_probability() {
+        let logits = Logits::new();
+        let mut model = Bit::NEW;
+        assert!(logits.of(model).abs() <= 4, "{}", logits.of(model));
+        for _ in 0..300 {
+            model.learn(true);
+            let one = (1 << 16) - logistic(-logits.of(model)) * 2 / 2;
+            let expected = (1 << 16) - 2 * model.zero() as i32;
+            // Within the bits by which it is looked up, and those of the table's end.
+            assert!((one - expected).abs() <= 64, "{one} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn a_mixed_probability_is_never_certain() {
+        let ends = [-LARGEST, 0, LARGEST];
+        for logits in ends.iter().flat_map(|a| ends.iter().map(move |b| [*a, *b])) {
+            for bit in [false, true] {
+                let mut mixer = Mixer::<2>::new(1, 6);
+                let mut encoder = Encoder::new(Vec::new());
+                for _ in 0..20_000 {
+                    let zero = mixer.zero(0, &logits);
+                    assert!((1..1 << PRECISION).contains(&zero), "{logits:?}: {zero}");
+                    mixer.code(&mut encoder, 0, &logits, bit);
+                }
+                assert!(mixer.sets[0].iter().all(|weight| weight.abs() <= HEAVIEST));
+            }
+        }
+    }
+
+    #[test]
+    fn weights_go_to_the_prediction_that_is_right() {
+        let mut mixer = Mixer::<2>::new(2, 6);
+        let mut encoder = Encoder::new(Vec::new());
+        let bits: Vec<bool> = (0..2000).map(|number| number % 3 == 0).collect();
+        // The first one knows, the second one says the opposite.
+        let logits = |bit: bool| if bit { [UNIT, -UNIT] } else { [-UNIT, UNIT] };
+        bits.iter().for_each(|bit| drop(mixer.code(&mut encoder, 1, &logits(*bit), *bit)));
+        let [right, wrong] = mixer.sets[1];
+        assert!(right > wrong + WEIGHT / 2, "{right} and {wrong}");
+        // Weights of other circumstances stay.
+        assert_eq!(mixer.sets[0], [WEIGHT * 2 / 3; 2]);
+        let bytes = encoder.finish();
+        let (mut mixer, mut decoder) = (Mixer::<2>::new(2, 6), Decoder::new(&bytes));
+        assert!(bits.iter().all(|bit| mixer.code(&mut decoder, 1, &logits(*bit), false) == *bit));
+        assert!(decoder.is_spent());
+    }
+}

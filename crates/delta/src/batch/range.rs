@@ -20,7 +20,7 @@ pub(super) struct Bit {
 }
 
 impl Bit {
-    /// Nothing is known.
+    /// Before the first bit: either is as likely.
     pub(super) const NEW: Self = Self { fast: 1 << 15, slow: 1 << 15 };
 
     /// In 1/2^15, never 0 nor 1: an estimate stops before it can reach either.
@@ -146,7 +146,7 @@ pub(super) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads what [`Encoder::finish`] gave.
+    /// Decodes the bytes of [`Encoder::finish`].
     pub(super) fn new(input: &'a [u8]) -> Self {
         let mut decoder = Self { range: u32::MAX, code: 0, input, at: 0 };
         for _ in 0..4 {
@@ -183,5 +183,155 @@ impl Coder for Decoder<'_> {
             self.shift();
         }
         bit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same coder without held bytes: a carry goes back through the bytes that are out already.
+    struct Reference {
+        low: u64,
+        range: u32,
+        out: Vec<u8>,
+    }
+
+    impl Reference {
+        fn shift(&mut self) {
+            if self.low > u64::from(u32::MAX) {
+                let digit = self.out.iter().rposition(|byte| *byte != 0xff).expect("a fraction is below 1");
+                self.out[digit] += 1;
+                self.out[digit + 1..].fill(0);
+            }
+            self.out.push((self.low >> 24) as u8);
+            self.low = (self.low & 0x00ff_ffff) << 8;
+        }
+
+        fn finish(mut self) -> Vec<u8> {
+            (0..5).for_each(|_| self.shift());
+            // The first byte is above the fraction, and the last one was not reached by the encoder.
+            self.out.pop();
+            self.out
+        }
+    }
+
+    impl Coder for Reference {
+        fn code(&mut self, zero: u32, bit: bool) -> bool {
+            let bound = (self.range >> PRECISION) * zero;
+            if bit {
+                self.low += u64::from(bound);
+                self.range -= bound;
+            } else {
+                self.range = bound;
+            }
+            while self.range < TOP {
+                self.range <<= 8;
+                self.shift();
+            }
+            bit
+        }
+    }
+
+    /// Encodes bits, each with the probability of a zero, and asserts that the reference agrees and that they are decoded.
+    fn encode(bits: &[(u32, bool)]) -> Vec<u8> {
+        let mut encoder = Encoder::new(Vec::new());
+        let mut reference = Reference { low: 0, range: u32::MAX, out: Vec::new() };
+        for &(zero, bit) in bits {
+            encoder.code(zero, bit);
+            reference.code(zero, bit);
+        }
+        let bytes = encoder.finish();
+        assert_eq!(bytes, reference.finish());
+        let mut decoder = Decoder::new(&bytes);
+        for (number, &(zero, bit)) in bits.iter().enumerate() {
+            assert_eq!(decoder.code(zero, !bit), bit, "bit {number}");
+        }
+        assert!(decoder.is_spent());
+        bytes
+    }
+
+    const LARGEST: u32 = (1 << PRECISION) - 1;
+
+    #[test]
+    fn bits_are_decoded_at_every_probability() {
+        for bit in [false, true] {
+            let bits: Vec<_> = (1..=LARGEST).map(|zero| (zero, bit ^ (zero % 7 == 0))).collect();
+            encode(&bits);
+        }
+    }
+
+    #[test]
+    fn a_carry_goes_through_any_number_of_full_bytes() {
+        // All ones of even odds keep `low` just below a carry: so many 0xff bytes wait for it.
+        for held in [0, 1, 7, 8, 9, 100, 1000] {
+            let ones = vec![(1 << 14, true); 8 * held];
+            let without = encode(&ones);
+            assert!(without.iter().filter(|byte| **byte == 0xff).count() >= held.saturating_sub(1));
+            // What follows is as likely as can be, or not at all.
+            for last in [(1, true), (LARGEST, true), (LARGEST, false), (1, false)] {
+                encode(&[&ones[..], &[last; 40]].concat());
+            }
+        }
+        // The first bits leave room for one more carry than fits below 0xff: a table of near misses.
+        for zero in [LARGEST, LARGEST - 1, 0x4000, 0x2aaa, 3] {
+            for ones in 0..64 {
+                let bits =
+                    [vec![(zero, true); ones], vec![(LARGEST, false); 3], vec![(1, true); 70]].concat();
+                encode(&bits);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_four_bytes() {
+        let bytes = encode(&[]);
+        assert_eq!(bytes, [0; 4]);
+        assert!(!Decoder::new(&bytes[..3]).is_spent() && !Decoder::new(&[0; 5]).is_spent());
+    }
+
+    #[test]
+    fn trees_hold_every_value_in_both_orders() {
+        let mut encoder = Encoder::new(Vec::new());
+        let models = || vec![Bit::NEW; 256];
+        let (mut tree, mut reversed) = (models(), models());
+        for value in (0..256).chain((0..256).rev()) {
+            encoder.tree(&mut tree, 8, value);
+            encoder.reversed(&mut reversed, 8, value);
+            encoder.plain(20, value * 4096 + 5);
+        }
+        let bytes = encoder.finish();
+        let mut decoder = Decoder::new(&bytes);
+        let (mut tree, mut reversed) = (models(), models());
+        for value in (0..256).chain((0..256).rev()) {
+            assert_eq!(decoder.tree(&mut tree, 8, 0), value);
+            assert_eq!(decoder.reversed(&mut reversed, 8, 0), value);
+            assert_eq!(decoder.plain(20, 0), value * 4096 + 5);
+        }
+        assert!(decoder.is_spent());
+    }
+
+    #[test]
+    fn an_estimate_reaches_neither_end() {
+        for bit in [false, true] {
+            let mut model = Bit::NEW;
+            for _ in 0..100_000 {
+                model.learn(bit);
+                assert!((1..=LARGEST).contains(&model.zero()), "{model:?}");
+            }
+            let likely = if bit { model.zero() } else { (1 << PRECISION) - model.zero() };
+            assert!(likely < 64, "{likely} of 32768 after 100,000 equal bits");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bits_are_decoded(bits in prop::collection::vec(
+            (prop_oneof![1..=LARGEST, Just(1), Just(LARGEST), Just(1 << 14)], any::<bool>()), 0..400,
+        )) {
+            encode(&bits);
+        }
     }
 }

@@ -106,6 +106,93 @@ fn lens(items: &[Vec<u8>]) -> Vec<u64> {
     items.iter().map(|item| item.len() as u64).collect()
 }
 
+fn round_trip(old: &[Vec<u8>], new: &[Vec<u8>], effort: Effort) -> Vec<u8> {
+    let (old_lens, new_lens) = (lens(old), lens(new));
+    let (old_bytes, new_bytes) = (old.concat(), new.concat());
+    let (old, new) =
+        (Items { bytes: &old_bytes, lens: &old_lens }, Items { bytes: &new_bytes, lens: &new_lens });
+    let pairs = vec![None; new_lens.len()];
+    let packed = encode(old, new, &pairs, effort).unwrap();
+    assert_eq!(decode(old, new.lens, &pairs, &packed).unwrap(), new.bytes);
+    let joined = [&old_bytes[..], &new_bytes[..]].concat();
+    let from_one_buffer = encode_joined(&joined, old_bytes.len(), &new_lens, &pairs, effort).unwrap();
+    assert_eq!(decode(old, new.lens, &pairs, &from_one_buffer).unwrap(), new.bytes);
+    packed
+}
+
+#[test]
+fn every_byte_value_is_decoded_after_every_other() {
+    // All pairs of bytes, so that each is a literal in every context of one byte, and no match is worth it.
+    let pairs: Vec<u8> = (0..=255_u8).flat_map(|a| (0..=255).flat_map(move |b| [a, b])).collect();
+    round_trip(&[], &[pairs.clone()], Effort::Max);
+    for byte in 0..=255 {
+        round_trip(&[vec![byte]], &[vec![byte], vec![!byte, byte]], Effort::Max);
+    }
+}
+
+#[test]
+fn matches_of_every_length_and_at_the_edges_of_distances_are_decoded() {
+    let text = noise(20_000);
+    // Lengths around those where another code begins: 2, 10, 18, 272 and 273 and powers of two above.
+    for len in (2..20).chain(268..280).chain([527, 528, 529, 783, 784, 785, 4095, 4096, 4097, 70_000]) {
+        round_trip(
+            &[text[..80_000].to_vec()],
+            &[[&[1, 2, 3], &text[7..7 + len], &[4, 5, 6]].concat()],
+            Effort::Max,
+        );
+    }
+    // Distances around powers of two, where slots begin.
+    for back in
+        (0..16).map(|bits| 1_usize << bits).flat_map(|back| [back.saturating_sub(1).max(1), back, back + 1])
+    {
+        let begin = text.len() - back;
+        round_trip(
+            &[text.clone()],
+            &[text[begin..].iter().copied().cycle().take(300).collect()],
+            Effort::Max,
+        );
+    }
+}
+
+#[test]
+fn empty_items_and_items_of_a_byte_have_positions_too() {
+    let items =
+        [vec![], vec![1], vec![], vec![], b"abcdabcd".to_vec(), vec![2], b"abcdabcd".to_vec(), vec![]];
+    for effort in EFFORTS {
+        round_trip(&items, &items, effort);
+        round_trip(&[], &items, effort);
+        round_trip(&items, &[vec![], vec![]], effort);
+    }
+    // Positions count from the beginning of each item: of words that repeat every four bytes, items of other lengths
+    // between them would otherwise move the contexts.
+    let word = |number: u32| vec![0, 16, 32, (number as u8).wrapping_mul(7)];
+    let aligned: Vec<Vec<u8>> = (0..2000).map(word).collect();
+    let moved: Vec<Vec<u8>> = (0..2000).map(|number| word(number)).flat_map(|word| [vec![9], word]).collect();
+    let (aligned, moved) = (round_trip(&[], &aligned, Effort::Max), round_trip(&[], &moved, Effort::Max));
+    assert!(moved.len() < aligned.len() + 300, "{} and {}", moved.len(), aligned.len());
+}
+
+#[test]
+fn every_error_has_its_name() {
+    let refused = |lens: &[u64], packed: &[u8]| match decode(NONE, lens, &vec![None; lens.len()], packed) {
+        Err(BatchError::Malformed(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&[1], &[]), "an unknown method");
+    assert_eq!(refused(&[1], &[2]), "an unknown method");
+    assert_eq!(refused(&[u64::MAX, 1], &[LZ]), "too long");
+    // More than any allocator gives, for either method, before a byte of it was decoded.
+    assert_eq!(refused(&[1 << 62], &[LZ, 0, 0, 0, 0]), "too long");
+    let packed = |effort| encode(NONE, Items { bytes: b"some bytes", lens: &[10] }, &[None], effort).unwrap();
+    let (prefix, lz) = (packed(Effort::Level(3)), packed(Effort::Max));
+    assert_eq!(refused(&[1 << 62], &prefix), "too long");
+    assert_eq!(refused(&[11], &prefix), "the length differs from the announced one");
+    assert_eq!(refused(&[9], &lz), "the length differs from the announced one");
+    assert_eq!(refused(&[10], &[&prefix[..], &prefix[1..]].concat()), "bytes are left over");
+    // A match before the first byte: the first flag of all ones.
+    assert_eq!(refused(&[10], &[LZ, 0xff, 0xff, 0xff, 0xff]), "a match reaches beyond the bytes");
+}
+
 proptest! {
     #[test]
     fn everything_comes_back(old in pieces(), new in pieces(), level in 0_usize..5) {
