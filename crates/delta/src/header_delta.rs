@@ -12,6 +12,8 @@ mod error;
 mod index;
 mod origin;
 mod prediction;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{Assembly, Decoder, Limits};
 pub use encode::Encoder;

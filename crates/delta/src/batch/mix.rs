@@ -142,7 +142,9 @@ mod tests {
         let bits: Vec<bool> = (0..2000).map(|number| number % 3 == 0).collect();
         // The first one knows, the second one says the opposite.
         let logits = |bit: bool| if bit { [UNIT, -UNIT] } else { [-UNIT, UNIT] };
-        bits.iter().for_each(|bit| drop(mixer.code(&mut encoder, 1, &logits(*bit), *bit)));
+        for bit in &bits {
+            mixer.code(&mut encoder, 1, &logits(*bit), *bit);
+        }
         let [right, wrong] = mixer.sets[1];
         assert!(right > wrong + WEIGHT / 2, "{right} and {wrong}");
         // Weights of other circumstances stay.

@@ -217,7 +217,8 @@ impl LayerDecoder<'_, '_, '_> {
         self.index.record(RecordKind::Header(none), b"", &body);
         let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
         fields.size = header::size(&mut self.columns, len, matched)?;
-        let (header, bytes) = fields.finish().ok_or(HeaderDeltaError::Malformed("a field too long"))?;
+        let (header, bytes) =
+            fields.finish().ok_or(HeaderDeltaError::Malformed("a value that is none of its field"))?;
         self.index.set_header(header, &bytes, &body);
         self.headers.note(at, RecordKind::Header(header), &bytes, &body);
         Ok(())

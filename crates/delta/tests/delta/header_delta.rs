@@ -247,3 +247,174 @@ fn the_bytes_against_a_basis_are_pinned() {
     ];
     assert_eq!(hex(&[old], &new, Mode::References), expected.concat());
 }
+
+/// The fields of a header: where each begins, and its bytes.
+const FIELDS: [(usize, usize); 15] = [
+    (0, 100),
+    (100, 8),
+    (108, 8),
+    (116, 8),
+    (124, 12),
+    (136, 12),
+    (156, 1),
+    (157, 100),
+    (257, 8),
+    (265, 32),
+    (297, 32),
+    (329, 8),
+    (337, 8),
+    (345, 155),
+    (500, 12),
+];
+
+/// A header with this value in a field, a content that has as many bytes as it says, and the end.
+fn with_field((at, width): (usize, usize), value: &[u8], seed: u32) -> Layer {
+    let mut file = entry(b'0', &body(600, seed));
+    file[at..at + width].fill(0);
+    file[at..at + value.len()].copy_from_slice(value);
+    crate::tars::seal(file.first_chunk_mut().unwrap());
+    Layer::new([&file[..], &END].concat())
+}
+
+#[test]
+fn every_field_survives_with_any_value_in_every_mode() {
+    for field in FIELDS {
+        let (_, width) = field;
+        let values: [&[u8]; 8] = [
+            b"",
+            b"1",
+            &[1; 155][..width],
+            &[0xff; 155][..width],
+            &[&[b'x'; 154][..width - 1], &[2]].concat(),
+            // Zeros within; what is written with escapes.
+            &[&[7; 155][..width / 2], &[0, 1, 0, 1, 2][..(width - width / 2).min(5)]].concat(),
+            &b"0000644\0000001750\000"[..width.min(16)],
+            &b"           7"[..width.min(12)],
+        ];
+        for (number, value) in values.into_iter().enumerate() {
+            let old = with_field(field, values[(number + 1) % values.len()], 1);
+            let (same, changed) = (with_field(field, value, 1), with_field(field, value, 2));
+            for mode in MODES {
+                encode(&[], std::slice::from_ref(&same), mode);
+                encode(&[old.clone(), same.clone()], &[changed.clone(), same.clone()], mode);
+                encode(&[old.clone()], &[same.clone(), changed.clone()], mode);
+            }
+        }
+    }
+}
+
+#[test]
+fn checksums_of_either_style_and_of_none_survive() {
+    let sum = |layer: &Layer| layer.bytes[..512].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    let layer = with_field((0, 100), b"name", 1);
+    let own: u64 = layer.bytes[148..156].iter().map(|byte| u64::from(*byte)).sum();
+    let right = sum(&layer) - own + 8 * 32;
+    for checksum in [
+        format!("{right:06o}\0 "),
+        format!("{right:07o}\0"),
+        // Written otherwise, signed, and wrong: no header to the index.
+        format!(" {right:05o}\0 "),
+        format!("{right:06o} \0"),
+        format!("{:06o}\0 ", right + 1),
+        "        ".to_owned(),
+    ] {
+        let mut bytes = layer.bytes.clone();
+        bytes[148..156].copy_from_slice(checksum.as_bytes());
+        let new = Layer::new(bytes);
+        for mode in MODES {
+            encode(&[], std::slice::from_ref(&new), mode);
+            encode(&[layer.clone()], std::slice::from_ref(&new), mode);
+        }
+    }
+}
+
+/// A pax header with this body, before a file of this mtime.
+fn with_pax(records: &[u8], mtime: &[u8]) -> Vec<u8> {
+    let mut file = entry(b'0', &body(200, 5));
+    file[136..136 + mtime.len()].copy_from_slice(mtime);
+    crate::tars::seal(file.first_chunk_mut().unwrap());
+    [entry(b'x', records), file].concat()
+}
+
+#[test]
+fn pax_records_and_times_of_any_form_survive() {
+    let bodies: [&[u8]; 14] = [
+        b"13 mtime=1.5\n",
+        b"13 mtime=2.5\n",
+        b"20 mtime=1700000000\n",
+        b"30 mtime=1700000000.123456789\n",
+        b"31 mtime=-1700000000.123456789\n",
+        // Times that are not in their shortest form, or too long for one.
+        b"15 mtime=01.50\n",
+        b"16 mtime=+1.50\n",
+        b"12 mtime=-0\n",
+        b"28 mtime=9999999999999999.5\n",
+        b"38 mtime=1.1234567890123456789012345\n",
+        // Several records, with the same key, without a value, and with zeros.
+        b"13 mtime=1.5\n13 atime=2.5\n13 mtime=3.5\n",
+        b"9 comment=\n14 user=a\0b\x01\n",
+        // No records: a wrong length, no line end, nothing.
+        b"99 mtime=1.5\n",
+        b"",
+    ];
+    let mtimes: [&[u8]; 4] = [b"00000000001", b"14524770400", b"1", b"\x80\0\0\0\0\0\0\0\x65\x53\xf1\0"];
+    let tar = |order: &[usize]| {
+        let entries = order.iter().map(|number| with_pax(bodies[*number], mtimes[number % mtimes.len()]));
+        Layer::new([entries.collect::<Vec<_>>().concat(), END.to_vec()].concat())
+    };
+    let all: Vec<usize> = (0..bodies.len()).collect();
+    let reversed: Vec<usize> = all.iter().rev().copied().collect();
+    let twice: Vec<usize> = all.iter().flat_map(|number| [*number, *number]).collect();
+    let (all, reversed, twice) = (tar(&all), tar(&reversed), tar(&twice));
+    for mode in MODES {
+        encode(&[], &[all.clone(), reversed.clone(), twice.clone()], mode);
+        encode(&[all.clone()], &[reversed.clone(), twice.clone()], mode);
+        encode(&[reversed.clone(), all.clone()], &[all.clone(), twice.clone()], mode);
+    }
+    // Whatever follows whatever: each transition once.
+    for first in 0..bodies.len() {
+        for second in 0..bodies.len() {
+            encode(&[], &[tar(&[first, second])], Mode::References);
+        }
+    }
+}
+
+#[test]
+fn more_kinds_and_times_than_are_remembered_survive() {
+    let mut bytes = Vec::new();
+    for number in 0..5000_usize {
+        let mut file = entry(b'0', if number % 3 == 0 { b"" } else { b"some bytes" });
+        let name = format!("file.x{}", number % 4200);
+        file[..100].fill(0);
+        file[..name.len()].copy_from_slice(name.as_bytes());
+        file[136..147].copy_from_slice(format!("{:011o}", 1_700_000_000 + number * 7919 % 977).as_bytes());
+        crate::tars::seal(file.first_chunk_mut().unwrap());
+        if number % 50 == 0 {
+            // A key of its own with a time: only the first are remembered.
+            let value = format!("user.time{number:04}={number}.5\n");
+            let len = value.len() + 3;
+            bytes.extend(entry(b'x', format!("{len} {value}").as_bytes()));
+        }
+        bytes.extend(file);
+    }
+    let (old, new) = (Layer::new(bytes[..bytes.len() / 2].to_vec()), Layer::new(bytes));
+    for mode in MODES {
+        encode(&[], std::slice::from_ref(&new), mode);
+        encode(&[old.clone()], &[new.clone(), old.clone()], mode);
+    }
+}
+
+#[test]
+fn a_layer_of_many_sections_survives() {
+    // Raw bytes of 16 MiB that are no content: between headers, where nothing is padded.
+    let mut bytes = Vec::new();
+    for number in 0..20 {
+        bytes.extend(entry(b'L', &body((1 << 20) - 100 * number, number as u32)));
+    }
+    bytes.extend(entry(b'0', &body(1000, 1)));
+    let layer = Layer::new(bytes);
+    let (encoded, _) = encode(&[], std::slice::from_ref(&layer), Mode::References);
+    assert!(encoded.len() > 20 << 20);
+    let (encoded, _) = encode(&[layer.clone()], &[layer], Mode::References);
+    assert!(encoded.len() < 1000, "{}", encoded.len());
+}

@@ -6,6 +6,8 @@ mod batching;
 mod chunking;
 mod header_delta;
 mod join;
+mod layer_index;
+mod reconcile;
 mod scan;
 mod support;
 mod tars;

@@ -102,7 +102,8 @@ pub(crate) fn assert_sound(layout: &Layout, bytes: &[u8]) {
     }
 }
 
-/// A layer and what is known of it.
+/// A layer and its index.
+#[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) bytes: Vec<u8>,
     pub(crate) index: Arc<LayerIndex>,
