@@ -113,3 +113,129 @@ fn a_missing_content_is_named() {
     let error = join(&assembly(), &mut Empty, &mut io::sink()).unwrap_err();
     assert!(matches!(error, JoinError::Content { from: Origin::Literal(0), len: 100, .. }), "{error:?}");
 }
+
+/// Has the contents of a layer, writes them in parts, and says which were asked for.
+struct Recorded<'a> {
+    layer: &'a Layer,
+    basis: &'a Layer,
+    asked: Vec<(Origin, u64)>,
+    part: usize,
+}
+
+impl ContentSource for Recorded<'_> {
+    fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()> {
+        self.asked.push((from, len));
+        let bytes = match from {
+            Origin::Basis { content, .. } => self.basis.content(content as usize),
+            Origin::Literal(number) => self.layer.content(number as usize),
+        };
+        bytes.chunks(self.part).try_for_each(|part| out.write_all(part))?;
+        out.write_all(b"")?;
+        out.flush()
+    }
+}
+
+#[test]
+fn contents_are_asked_for_in_the_order_of_the_layer_with_their_lengths() {
+    // The last one ends with the layer; the others are unpadded, of whole blocks, and in several chunks.
+    let files = [body(512, 1), body(300_000, 2), body(100, 3), body(700, 4)];
+    let mut bytes: Vec<u8> = files.iter().flat_map(|file| entry(b'0', file)).collect();
+    bytes.truncate(bytes.len() - 324);
+    let layer = Layer::new(bytes);
+    let basis = Layer::new([entry(b'0', &files[2]), entry(b'0', b""), END.to_vec()].concat());
+    let indexes = [&*basis.index];
+    let mut encoded = Vec::new();
+    let mut encoder = Encoder::new(&indexes, Mode::References);
+    encoder.layer(&layer.index, &mut encoded).unwrap();
+    let assembly = Decoder::new(&indexes, Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap();
+    for part in [1, 7, 512, 1 << 20] {
+        // Literals are numbered as the contents of the layer, but for the one in the basis: so the source has them by hand.
+        let contents = layer.index.contents();
+        let mut source = Recorded { layer: &layer, basis: &basis, asked: Vec::new(), part };
+        let literals: Vec<usize> =
+            encoder.literals().iter().map(|literal| literal.content as usize).collect();
+        let mut by_literal = ByLiteral { inner: &mut source, literals };
+        let mut out = Vec::new();
+        join(&assembly, &mut by_literal, &mut out).unwrap();
+        assert!(out == layer.bytes, "another layer");
+        let lens: Vec<u64> = source.asked.iter().map(|(_, len)| *len).collect();
+        assert_eq!(lens, contents.iter().map(|content| content.len).collect::<Vec<_>>());
+        let known =
+            source.asked.iter().filter(|(from, _)| matches!(from, Origin::Basis { layer: 0, content: 0 }));
+        assert_eq!(known.count(), 1);
+    }
+}
+
+/// Maps literals to the contents of their layer.
+struct ByLiteral<'a, 'b> {
+    inner: &'a mut Recorded<'b>,
+    literals: Vec<usize>,
+}
+
+impl ContentSource for ByLiteral<'_, '_> {
+    fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()> {
+        let from = match from {
+            Origin::Literal(number) => Origin::Literal(self.literals[number as usize] as u32),
+            basis => basis,
+        };
+        self.inner.copy(from, len, out)
+    }
+}
+
+#[test]
+fn a_layer_without_contents_asks_for_none() {
+    for bytes in [Vec::new(), END.to_vec(), entry(b'5', b""), body(300, 1), vec![0; 100_000]] {
+        let layer = Layer::new(bytes);
+        let mut encoded = Vec::new();
+        Encoder::new(&[], Mode::References).layer(&layer.index, &mut encoded).unwrap();
+        let assembly = Decoder::new(&[], Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap();
+        let mut out = Vec::new();
+        join(&assembly, &mut Empty, &mut out).unwrap();
+        assert_eq!(out, layer.bytes);
+    }
+}
+
+#[test]
+fn an_assembly_of_another_diff_id_or_without_an_origin_is_no_layer() {
+    let mut other = assembly();
+    other.index.digest = Digest::of(b"another layer");
+    let error = join(&other, &mut Fixed { bytes: body(100, 1), ignore: false }, &mut io::sink()).unwrap_err();
+    assert!(
+        matches!(error, JoinError::Mismatch { expected, .. } if expected == Digest::of(b"another layer"))
+    );
+    let mut short = assembly();
+    short.origins.clear();
+    let error = join(&short, &mut Fixed { bytes: body(100, 1), ignore: false }, &mut io::sink()).unwrap_err();
+    assert!(matches!(error, JoinError::Mismatch { .. }));
+}
+
+/// Fails at first, as an interrupted call does, then takes a byte at a time.
+struct Slow {
+    out: Vec<u8>,
+    interrupted: bool,
+}
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        match (self.interrupted, bytes.first()) {
+            (true, _) => Err(io::ErrorKind::Interrupted.into()),
+            (false, None) => Ok(0),
+            (false, Some(byte)) => {
+                self.out.push(*byte);
+                Ok(1)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_interrupted_write_is_no_failure() {
+    let mut out = Slow { out: Vec::new(), interrupted: false };
+    join_with(&body(100, 1), false, &mut out).unwrap();
+    assert_eq!(Digest::of(&out.out), layer().index.digest);
+}

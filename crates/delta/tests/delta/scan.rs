@@ -253,3 +253,169 @@ fn a_cut_tar_survives_wherever_it_is_cut() {
         assert_sound(&scan(&bytes[..end]), &bytes[..end]);
     }
 }
+
+/// An entry of some kind, which knows what the scanner must make of it.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    File,
+    Contiguous,
+    /// Any other type flag, which POSIX wants to be taken for a file.
+    Unknown(u8),
+    /// With its size in binary.
+    Base256,
+    /// With its size in octal without a terminator, or with spaces around.
+    Octal,
+    /// With its size in a pax record, and another one in its header.
+    PaxSize,
+    /// With its size in a pax record, and a long name between that and its header.
+    PaxSizeFirst,
+    /// After a GNU long name and a long link name.
+    LongNames,
+    /// After global pax records, which have no say in its size.
+    Global,
+    /// Sparse, with so many extension blocks.
+    Sparse(usize),
+    Link,
+    Directory,
+    Zeros(usize),
+}
+
+const KINDS: [Kind; 14] = [
+    Kind::File,
+    Kind::Contiguous,
+    Kind::Unknown(b'V'),
+    Kind::Unknown(b'Z'),
+    Kind::Base256,
+    Kind::Octal,
+    Kind::PaxSize,
+    Kind::PaxSizeFirst,
+    Kind::LongNames,
+    Kind::Global,
+    Kind::Sparse(0),
+    Kind::Sparse(2),
+    Kind::Link,
+    Kind::Zeros(3),
+];
+
+/// The bytes of an entry: those before its content, and those of its content, which padding follows.
+fn craft(kind: Kind, content: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let len = content.len();
+    let mut base256 = [0; 12];
+    base256[0] = 0x80;
+    base256[4..].copy_from_slice(&(len as u64).to_be_bytes());
+    let mut sparse = header(b'S', &octal(len));
+    let pax = |size: usize| {
+        let digits = size.to_string();
+        let total = digits.len() + 7 + if digits.len() + 8 < 10 { 1 } else { 2 };
+        entry(b'x', format!("{total} size={digits}\n").as_bytes())
+    };
+    let head = match kind {
+        Kind::File => header(b'0', &octal(len)).to_vec(),
+        Kind::Contiguous => header(b'7', &octal(len)).to_vec(),
+        Kind::Unknown(flag) => header(flag, &octal(len)).to_vec(),
+        Kind::Base256 => header(b'0', &base256).to_vec(),
+        Kind::Octal => header(0, format!(" {len:o} ").as_bytes()).to_vec(),
+        Kind::PaxSize => [pax(len), header(b'0', &octal(7 * len + 3)).to_vec()].concat(),
+        Kind::PaxSizeFirst => {
+            [pax(len), entry(b'L', &body(200, 9)), header(b'0', &octal(0)).to_vec()].concat()
+        }
+        Kind::LongNames => {
+            [entry(b'K', &body(150, 7)), entry(b'L', &body(513, 8)), header(b'0', &octal(len)).to_vec()]
+                .concat()
+        }
+        Kind::Global => [entry(b'g', b"12 size=999\n"), header(b'0', &octal(len)).to_vec()].concat(),
+        Kind::Sparse(blocks) => {
+            sparse[482] = u8::from(blocks > 0);
+            seal(&mut sparse);
+            let maps = (1..=blocks).flat_map(|block| {
+                let mut map = [b'7'; 512];
+                map[504] = u8::from(block < blocks);
+                map
+            });
+            sparse.into_iter().chain(maps).collect()
+        }
+        Kind::Link => return (header(b'1', &octal(len)).to_vec(), Vec::new()),
+        Kind::Directory => return (header(b'5', b"").to_vec(), Vec::new()),
+        Kind::Zeros(blocks) => return (vec![0; 512 * blocks], Vec::new()),
+    };
+    (head, content.to_vec())
+}
+
+/// A tar of these entries, and the shape that it must have.
+fn crafted(entries: &[(Kind, usize, u32)]) -> (Vec<u8>, Vec<(bool, u64)>) {
+    let (mut bytes, mut shape) = (Vec::new(), Vec::new());
+    let verbatim = |len: usize, shape: &mut Vec<(bool, u64)>| match shape.last_mut() {
+        _ if len == 0 => {}
+        Some((false, last)) => *last += len as u64,
+        _ => shape.push((false, len as u64)),
+    };
+    for &(kind, len, seed) in entries {
+        let (head, content) = craft(kind, &body(len, seed));
+        verbatim(head.len(), &mut shape);
+        match content.len() {
+            0..64 => verbatim(content.len(), &mut shape),
+            len => shape.push((true, len as u64)),
+        }
+        let padding = content.len().next_multiple_of(512) - content.len();
+        verbatim(padding, &mut shape);
+        bytes.extend([head, content, vec![0; padding]].concat());
+    }
+    (bytes, shape)
+}
+
+#[test]
+fn every_kind_of_entry_is_found_after_every_other() {
+    for first in KINDS {
+        for second in KINDS {
+            for (one, two) in [(100, 1000), (63, 64), (1024, 512), (0, 200)] {
+                let end = (Kind::Directory, 0, 0);
+                let (bytes, expected) = crafted(&[(first, one, 1), (second, two, 2), end]);
+                assert_eq!(shape(&scan(&bytes)), expected, "{first:?} of {one}, {second:?} of {two}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tar_of_every_kind_survives_wherever_it_ends() {
+    let entries: Vec<(Kind, usize, u32)> = (0..).zip(KINDS).map(|(seed, kind)| (kind, 90, seed)).collect();
+    let (bytes, expected) = crafted(&entries);
+    assert_eq!(shape(&assert_survives(&bytes)), expected);
+    for end in (0..bytes.len()).filter(|end| end % 7 == 0 || end % 512 < 3) {
+        assert_sound(&scan(&bytes[..end]), &bytes[..end]);
+    }
+    for end in (0..bytes.len()).step_by(311) {
+        assert_survives(&bytes[..end]);
+    }
+}
+
+#[test]
+fn padding_that_is_not_zero_stays_verbatim() {
+    for len in [1, 63, 64, 100, 511, 513] {
+        for at in [0, 1] {
+            let mut bytes = [entry(b'0', &body(len, 1)), entry(b'0', &body(100, 2)), END.to_vec()].concat();
+            // The first byte of the padding, or the last one.
+            let padded = 512 + len.next_multiple_of(512);
+            bytes[if at == 0 { 512 + len } else { padded - 1 }] = 1;
+            let layout = assert_survives(&bytes);
+            assert_eq!(contents(&layout).count(), 1 + usize::from(len >= 64), "{len} {at}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn entries_of_all_kinds_are_found(
+        entries in proptest::collection::vec(
+            (prop::sample::select(&KINDS[..]), prop_oneof![0..70_usize, 500..530_usize, 0..9000_usize], 0..9_u32), 0..12,
+        ),
+        sizes in proptest::collection::vec(1..2000_usize, 1..5),
+    ) {
+        let (bytes, expected) = crafted(&[&entries[..], &[(Kind::Directory, 0, 0)]].concat());
+        let layout = assert_survives(&bytes);
+        prop_assert_eq!(shape(&layout), expected);
+        prop_assert_eq!(scan_split(&bytes, &sizes), layout);
+    }
+}
