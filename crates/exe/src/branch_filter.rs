@@ -230,7 +230,10 @@ mod tests {
         }
         // A read that fails is an error of the caller, and no code.
         let failing = |at: u64, out: &mut [u8]| match at {
-            0 => Ok(out.copy_from_slice(&file[..out.len()])),
+            0 => {
+                out.copy_from_slice(&file[..out.len()]);
+                Ok(())
+            }
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         };
         assert!(find_code(file.len() as u64, failing).is_err());

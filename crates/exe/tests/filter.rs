@@ -71,7 +71,7 @@ fn code_of(file: &[u8]) -> Vec<CodeRange> {
         out.copy_from_slice(&file[at as usize..][..out.len()]);
         Ok(())
     };
-    find_code(file.len() as u64, read_at).unwrap()
+    find_code(file.len() as u64, read_at).expect("reads within the file")
 }
 
 #[test]

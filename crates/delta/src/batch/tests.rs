@@ -124,7 +124,7 @@ fn round_trip(old: &[Vec<u8>], new: &[Vec<u8>], effort: Effort) -> Vec<u8> {
 fn every_byte_value_is_decoded_after_every_other() {
     // All pairs of bytes, so that each is a literal in every context of one byte, and no match is worth it.
     let pairs: Vec<u8> = (0..=255_u8).flat_map(|a| (0..=255).flat_map(move |b| [a, b])).collect();
-    round_trip(&[], &[pairs.clone()], Effort::Max);
+    round_trip(&[], &[pairs], Effort::Max);
     for byte in 0..=255 {
         round_trip(&[vec![byte]], &[vec![byte], vec![!byte, byte]], Effort::Max);
     }
@@ -147,7 +147,7 @@ fn matches_of_every_length_and_at_the_edges_of_distances_are_decoded() {
     {
         let begin = text.len() - back;
         round_trip(
-            &[text.clone()],
+            std::slice::from_ref(&text),
             &[text[begin..].iter().copied().cycle().take(300).collect()],
             Effort::Max,
         );
@@ -167,7 +167,7 @@ fn empty_items_and_items_of_a_byte_have_positions_too() {
     // between them would otherwise move the contexts.
     let word = |number: u32| vec![0, 16, 32, (number as u8).wrapping_mul(7)];
     let aligned: Vec<Vec<u8>> = (0..2000).map(word).collect();
-    let moved: Vec<Vec<u8>> = (0..2000).map(|number| word(number)).flat_map(|word| [vec![9], word]).collect();
+    let moved: Vec<Vec<u8>> = (0..2000).map(word).flat_map(|word| [vec![9], word]).collect();
     let (aligned, moved) = (round_trip(&[], &aligned, Effort::Max), round_trip(&[], &moved, Effort::Max));
     assert!(moved.len() < aligned.len() + 300, "{} and {}", moved.len(), aligned.len());
 }
