@@ -15,7 +15,7 @@ use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
 use dsync_delta::batching::ChunkRange;
 use dsync_exe::AddressMap;
-use dsync_proto::{decode, encode, limits, room};
+use dsync_proto::{budget, decode, encode, limits};
 use serde::{Deserialize, Serialize};
 
 use super::runs::Load;
@@ -37,13 +37,13 @@ struct WireMap {
     layer: u32,
     /// The first of its contents.
     content: u32,
-    #[serde(deserialize_with = "room::bytes")]
+    #[serde(deserialize_with = "budget::bytes")]
     plan: Vec<u8>,
 }
 
 /// The address maps of all old files of a transfer.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct WireMaps(#[serde(deserialize_with = "room::list")] Vec<WireMap>);
+struct WireMaps(#[serde(deserialize_with = "budget::list")] Vec<WireMap>);
 
 /// A file of a chunk map: consecutive contents.
 #[derive(Debug, Clone)]

@@ -7,13 +7,13 @@ use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
 use dsync_exe::{Machine, absolute, relative};
-use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
+use dsync_proto::{budget, decode as from_wire, encode as to_wire, limits};
 use serde::{Deserialize, Serialize};
 
 use super::section;
 
 /// The method, as the first byte of a batch.
-const ABSOLUTE: u8 = 3;
+const ABSOLUTE: u8 = batch::Method::BranchFilter as u8;
 /// Code in an item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
@@ -58,9 +58,9 @@ fn machine(number: u8) -> Option<Machine> {
 /// Where code is, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
 struct WireCode {
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     new: Places,
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     old: Places,
 }
 

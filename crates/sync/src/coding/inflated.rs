@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
-use dsync_proto::{decode as from_wire, encode as to_wire, limits, room};
+use dsync_proto::{budget, decode as from_wire, encode as to_wire, limits};
 use dsync_recompress::{Inflated, Method, Stream, inflated};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use super::branch::{self, Stretches};
 use super::{batch as wire, section};
 
 /// The method, as the first byte of a batch.
-const OPENED: u8 = 2;
+const OPENED: u8 = batch::Method::Inflated as u8;
 
 /// An item that was opened, as postcard encodes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,13 +26,13 @@ struct InflatedItem {
     /// How many bytes it has, opened.
     len: u64,
     /// Of each stream: the bytes between the one before and it, its plain bytes, its method.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     streams: Vec<(u64, u64, [u8; 6])>,
 }
 
 /// The inflated items of a batch.
 #[derive(Debug, Serialize, Deserialize)]
-struct InflatedItems(#[serde(deserialize_with = "room::list")] Vec<InflatedItem>);
+struct InflatedItems(#[serde(deserialize_with = "budget::list")] Vec<InflatedItem>);
 
 /// What a stream and an item take of the bytes that are told, at most.
 const STREAM: u64 = 16;

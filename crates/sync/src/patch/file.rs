@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dsync_core::HashingWriter;
-use dsync_proto::{HEADER_LEN, Header, ListedImage, decode, encode, limits, room};
+use dsync_proto::{HEADER_LEN, Header, ListedImage, budget, decode, encode, limits};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
@@ -27,13 +27,13 @@ pub(super) struct Head {
     /// those of the package then.
     pub(super) exact: bool,
     /// Which of its layers are in the patch, from 0 for the lowest.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub(super) layers: Vec<u32>,
     /// Of which of the others the patch tells how they are stored.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub(super) local: Vec<u32>,
     /// The layers of the old image, lowest first.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub(super) basis: Vec<[u8; 32]>,
 }
 
