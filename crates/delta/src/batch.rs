@@ -23,9 +23,25 @@ pub enum Effort {
     Max,
 }
 
-/// The methods, as the first byte of a batch.
-const PREFIX: u8 = 0;
-const LZ: u8 = 1;
+/// The method of a batch: its first byte. The last two are filters of `dsync-sync`, which wrap batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// One zstd frame with the old items as its prefix.
+    Prefix = 0,
+    /// LZ77 with mixed contexts.
+    Lz = 1,
+    /// Batches of items whose deflate streams are inflated.
+    Inflated = 2,
+    /// A batch of items whose code went through the branch filter.
+    BranchFilter = 3,
+}
+
+impl Method {
+    /// The method with a number.
+    pub fn from_byte(byte: u8) -> Option<Method> {
+        [Method::Prefix, Method::Lz, Method::Inflated, Method::BranchFilter].get(usize::from(byte)).copied()
+    }
+}
 
 /// Items, one after the other, with their lengths.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,18 +81,18 @@ pub fn encode_joined(
 ) -> io::Result<Vec<u8>> {
     debug_assert_eq!(new_lens.len(), pairs.len());
     match effort {
-        Effort::Max => Ok(lz::pack(bytes, begin, new_lens, vec![LZ])),
+        Effort::Max => Ok(lz::pack(bytes, begin, new_lens, vec![Method::Lz as u8])),
         Effort::Level(level) => level_of(&bytes[..begin], &bytes[begin..], level),
     }
 }
 
 fn level_of(old: &[u8], new: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    let mut packed = vec![PREFIX];
+    let mut packed = vec![Method::Prefix as u8];
     zstd::pack(old, new, level, &mut packed)?;
     Ok(packed)
 }
 
-/// Decodes all new items, one after the other. Takes their length in memory, which is for the caller to bound, and 4 MiB.
+/// Decodes all new items, one after the other; filters have been undone before. Takes their length in memory, which is for the caller to bound, and 4 MiB.
 pub fn decode(
     old: Items<'_>,
     new_lens: &[u64],
@@ -86,9 +102,12 @@ pub fn decode(
     debug_assert_eq!(new_lens.len(), pairs.len());
     let len = new_lens.iter().try_fold(0_u64, |sum, len| sum.checked_add(*len));
     let len = len.and_then(|len| usize::try_from(len).ok()).ok_or(BatchError::Malformed("too long"))?;
-    match packed.split_first() {
-        Some((&PREFIX, packed)) => zstd::unpack(old.bytes, len, packed),
-        Some((&LZ, packed)) => lz::unpack(old.bytes, new_lens, len, packed),
-        _ => Err(BatchError::Malformed("an unknown method")),
+    let (method, packed) = packed.split_first().ok_or(BatchError::Malformed("an unknown method"))?;
+    match Method::from_byte(*method) {
+        Some(Method::Prefix) => zstd::unpack(old.bytes, len, packed),
+        Some(Method::Lz) => lz::unpack(old.bytes, new_lens, len, packed),
+        Some(Method::Inflated | Method::BranchFilter) | None => {
+            Err(BatchError::Malformed("an unknown method"))
+        }
     }
 }

@@ -42,14 +42,14 @@ pub enum JoinError {
     /// The layer has another diff id: some content was mistaken for another.
     #[error("a layer came out as {got} instead of {expected}")]
     Mismatch {
-        /// The digest that the assembly gives.
+        /// The diff id that the assembly gives.
         expected: Digest,
-        /// The digest of what was written.
+        /// The diff id of what was written.
         got: Digest,
     },
 }
 
-/// Writes the exact layer to `out`, and checks its digest at the end. Until this returns `Ok`, nobody may
+/// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
 pub fn join(
     assembly: &Assembly,

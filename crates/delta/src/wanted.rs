@@ -112,4 +112,28 @@ mod tests {
         assert!(Wanted::from_bytes(&[0xff], 8).is_ok());
         assert!(Wanted::from_bytes(&[], 0).is_ok_and(|wanted| wanted.is_empty()));
     }
+
+    #[test]
+    fn all_and_none_are_read_as_they_were_written() {
+        for len in [0, 1, 7, 8, 9, 1000] {
+            for wanted in [Wanted::none(len), Wanted::all(len)] {
+                let bytes = wanted.to_bytes();
+                assert_eq!((bytes.len(), wanted.len(), wanted.is_empty()), (len.div_ceil(8), len, len == 0));
+                assert_eq!(Wanted::from_bytes(&bytes, len), Ok(wanted));
+            }
+            assert_eq!((Wanted::all(len).count(), Wanted::none(len).count()), (len, 0));
+            assert!((0..len).all(|ordinal| Wanted::all(len).contains(ordinal)));
+            assert!(!Wanted::all(len).contains(len));
+        }
+        // Each spare bit is refused by itself.
+        for bit in 0..8 {
+            assert_eq!(Wanted::from_bytes(&[0, 1 << bit], 11).is_ok(), bit < 3, "{bit}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "ordinal 9 in a list of 9")]
+    fn an_ordinal_beyond_the_list_cannot_be_wanted() {
+        Wanted::none(9).insert(9);
+    }
 }

@@ -191,4 +191,51 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn code_out_of_bounds_or_of_no_bytes_is_left_out() {
+        let file = elf(&[(".data", Some(0x2000), b"data")]);
+        let table = read::<8>(&file, 40).unwrap() as usize;
+        let with = |at: usize, value: u64| {
+            let mut file = file.clone();
+            file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            found(&file)
+        };
+        let text = table + 64;
+        assert_eq!(with(text + 32, 64).len(), 1);
+        for (what, at, value) in [
+            ("is empty", text + 32, 0),
+            ("ends behind the file", text + 32, file.len() as u64),
+            ("ends behind all numbers", text + 32, u64::MAX),
+            ("begins behind the file", text + 24, file.len() as u64),
+            ("lies above the low addresses", text + 16, 1 << 31),
+            ("lies above all numbers", text + 16, u64::MAX),
+            ("is not executed", text + 8, 2),
+            ("has a table behind the file", 40, file.len() as u64 - 64),
+            ("has a table behind all numbers", 40, u64::MAX),
+        ] {
+            assert_eq!(with(at, value), [], "{what}");
+        }
+        // The data becomes code: it comes in the order of the file, and not where it overlaps.
+        let data = table + 128;
+        let mut both = file.clone();
+        both[data + 8..data + 16].copy_from_slice(&6_u64.to_le_bytes());
+        assert_eq!(
+            found(&both).iter().map(|code| code.range.clone()).collect::<Vec<_>>(),
+            [64..128, 128..132]
+        );
+        for from in [64_u64, 100, 127] {
+            both[data + 24..data + 32].copy_from_slice(&from.to_le_bytes());
+            assert_eq!(found(&both).len(), 1, "{from}");
+        }
+        // A read that fails is an error of the caller, and no code.
+        let failing = |at: u64, out: &mut [u8]| match at {
+            0 => {
+                out.copy_from_slice(&file[..out.len()]);
+                Ok(())
+            }
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        };
+        assert!(find_code(file.len() as u64, failing).is_err());
+    }
 }

@@ -167,3 +167,170 @@ fn section<'a>(bytes: &'a [u8], header: &[u8], names: &Range<usize>) -> Option<S
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
     Some(Section { name, kind, range, addr, is_code: is_mapped && flags & SHF_EXECUTE != 0, is_mapped })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Linked, Part, TEXT, build};
+
+    const CODE: &[u8] = &[0x90; 64];
+
+    fn library(parts: &[Part<'_>]) -> Vec<u8> {
+        build(Machine::X86, Linked::Anywhere, parts)
+    }
+
+    fn names<'a>(image: &'a Image<'_>) -> Vec<&'a str> {
+        image.sections.iter().map(|section| std::str::from_utf8(section.name).unwrap()).collect()
+    }
+
+    /// The file with other bytes in its header.
+    fn with(file: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut file = file.to_vec();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    }
+
+    /// The offset of a section's header.
+    fn header_of(file: &[u8], number: usize) -> usize {
+        read::<8>(file, 40).unwrap() as usize + 64 * number
+    }
+
+    #[test]
+    fn only_64_bit_little_endian_programs_and_libraries_are_parsed() {
+        let file = library(&[Part::code(TEXT, CODE)]);
+        assert!(Image::parse(&file).is_some_and(|image| !image.is_fixed && image.machine == Machine::X86));
+        let fixed = build(Machine::Aarch64, Linked::Fixed, &[Part::code(TEXT, CODE)]);
+        assert!(
+            Image::parse(&fixed).is_some_and(|image| image.is_fixed && image.machine == Machine::Aarch64)
+        );
+        // 32 bits, the other byte order, an object file, a core dump, another machine, another magic number.
+        for (at, byte) in [(4, 1), (5, 2), (16, 1), (16, 4), (18, 3), (18, 40), (0, 0x7e), (3, b'G')] {
+            let other = with(&file, at, &[byte]);
+            assert!(Image::parse(&other).is_none() && !may_be(&other), "{at}");
+        }
+        for end in 0..20 {
+            assert!(!may_be(&file[..end]) && Image::parse(&file[..end]).is_none());
+        }
+        // Without code there is nothing to do.
+        assert!(Image::parse(&library(&[Part::data(".data", Some(0x2000), CODE)])).is_none());
+    }
+
+    #[test]
+    fn sections_come_in_the_order_of_the_file_whatever_that_of_their_headers_is() {
+        let file = library(&[
+            Part::data(".b", Some(0x3000), &[2; 32]),
+            Part::code(TEXT, CODE),
+            Part::data(".a", Some(0x2000), &[1; 32]),
+        ]);
+        let swapped = {
+            let (one, other) = (header_of(&file, 1), header_of(&file, 3));
+            let headers = [file[other..other + 64].to_vec(), file[one..one + 64].to_vec()];
+            with(&with(&file, one, &headers[0]), other, &headers[1])
+        };
+        for file in [&file, &swapped] {
+            let image = Image::parse(file).unwrap();
+            assert_eq!(names(&image), [".b", ".text", ".a", ".shstrtab"]);
+            // By their addresses they are found all the same.
+            let at = |addr| image.at(addr).map(|section| std::str::from_utf8(section.name).unwrap());
+            assert_eq!(
+                [0xfff, TEXT, TEXT + 63, TEXT + 64].map(at),
+                [None, Some(".text"), Some(".text"), None]
+            );
+            assert_eq!(
+                [0x2000, 0x201f, 0x2020, 0x3000, 0x4000].map(at),
+                [Some(".a"), Some(".a"), None, Some(".b"), None]
+            );
+            assert_eq!(image.mapped, TEXT..0x3020);
+        }
+    }
+
+    #[test]
+    fn a_section_that_overlaps_one_before_it_is_left_out() {
+        let file = library(&[Part::code(TEXT, CODE), Part::data(".data", Some(0x2000), &[1; 32])]);
+        // The second begins a byte before the end of the first, and within it.
+        for from in [64 + 63_u64, 64 + 10] {
+            let overlapping = with(&file, header_of(&file, 2) + 24, &from.to_le_bytes());
+            assert_eq!(names(&Image::parse(&overlapping).unwrap()), [".text", ".shstrtab"], "{from}");
+        }
+        // Of two that begin together the shorter one comes first; here no code is left.
+        let covered = with(&file, header_of(&file, 2) + 24, &64_u64.to_le_bytes());
+        assert!(Image::parse(&covered).is_none());
+        // The first one is longer than it seems, up to the end of the file.
+        let long = (file.len() as u64 - 64).to_le_bytes();
+        let long = with(&file, header_of(&file, 1) + 32, &long);
+        assert_eq!(names(&Image::parse(&long).unwrap()), [".text"]);
+    }
+
+    #[test]
+    fn sections_out_of_bounds_are_left_out() {
+        let file = library(&[Part::code(TEXT, CODE), Part::data(".data", Some(0x2000), &[1; 32])]);
+        let second = header_of(&file, 2);
+        let is_there = |file: &[u8]| names(&Image::parse(file).unwrap()).contains(&".data");
+        assert!(is_there(&file));
+        for (what, at, value) in [
+            ("begins behind the file", 24, file.len() as u64 + 1),
+            ("begins behind all numbers", 24, u64::MAX),
+            ("ends behind the file", 32, file.len() as u64),
+            ("ends behind all numbers", 32, u64::MAX),
+            ("is empty", 32, 0),
+            ("lies above the low addresses", 16, 0x8000_0000),
+            ("ends above the low addresses", 16, 0x7fff_fff0),
+            ("lies above 32 bits", 16, 1 << 32),
+        ] {
+            assert!(!is_there(&with(&file, second + at, &value.to_le_bytes())), "{what}");
+        }
+        for kind in [0_u32, SHT_NOBITS] {
+            assert!(!is_there(&with(&file, second + 4, &kind.to_le_bytes())));
+        }
+        assert!(
+            is_there(&with(&file, second + 16, &0x7fff_ffe0_u64.to_le_bytes())),
+            "up to the last low address"
+        );
+        // A name behind the names has no bytes; of names that are none no section has one.
+        let unnamed = with(&file, second, &u32::MAX.to_le_bytes());
+        assert_eq!(names(&Image::parse(&unnamed).unwrap())[1], "");
+        for number in [0_u16, 77, u16::MAX] {
+            let unnamed = with(&file, 62, &number.to_le_bytes());
+            assert!(
+                Image::parse(&unnamed)
+                    .is_none_or(|image| image.sections.iter().all(|section| section.name.is_empty()))
+            );
+        }
+    }
+
+    #[test]
+    fn a_table_of_sections_out_of_bounds_is_none() {
+        let file = library(&[Part::code(TEXT, CODE)]);
+        for table in [file.len() as u64, u64::MAX, u64::MAX - 63, 1 << 40] {
+            assert!(Image::parse(&with(&file, 40, &table.to_le_bytes())).is_none(), "{table}");
+        }
+        // Entries that are shorter or longer than they are, and more of them than there are.
+        for (at, value) in [(58, 0_u16), (58, 1), (58, u16::MAX), (60, u16::MAX), (60, 0)] {
+            if let Some(image) = Image::parse(&with(&file, at, &value.to_le_bytes())) {
+                assert!(image.sections.iter().all(|section| section.range.end <= file.len()));
+            }
+        }
+        // The file ends anywhere.
+        for end in 0..file.len() {
+            if let Some(image) = Image::parse(&file[..end]) {
+                assert!(image.sections.iter().all(|section| section.range.end <= end));
+            }
+        }
+    }
+
+    #[test]
+    fn zeroed_variables_extend_the_addresses() {
+        let file = library(&[Part::code(TEXT, CODE), Part::data(".bss", Some(0x5000), &[0; 16])]);
+        let header = header_of(&file, 2);
+        let bss = with(&file, header + 4, &SHT_NOBITS.to_le_bytes());
+        let bss = with(&bss, header + 32, &0x1_0000_u64.to_le_bytes());
+        assert_eq!(Image::parse(&bss).unwrap().mapped, TEXT..0x1_5000);
+        // As far as addresses go.
+        let long = with(&bss, header + 32, &0x7fff_ffff_u64.to_le_bytes());
+        assert_eq!(Image::parse(&long).unwrap().mapped.end, UNMAPPED);
+        for size in [1 << 40, u64::MAX] {
+            let longer = with(&bss, header + 32, &size.to_le_bytes());
+            assert!(Image::parse(&longer).is_none_or(|image| image.mapped.end <= UNMAPPED));
+        }
+    }
+}

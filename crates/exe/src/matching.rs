@@ -117,3 +117,105 @@ fn hash(row: &[Reference], bits: u32) -> usize {
         .fold(0, |hash: u32, reference| (hash.rotate_left(9) ^ reference.context).wrapping_mul(0x9e37_79b1));
     (mixed >> (32 - bits)) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::references::{Address, Form};
+
+    /// References with these contexts, 16 bytes from each other.
+    fn references(contexts: impl IntoIterator<Item = u32>) -> Vec<Reference> {
+        let reference = |(number, context): (u32, u32)| Reference {
+            at: 16 * number,
+            address: Address::absolute(number),
+            context,
+            form: Form::Word,
+        };
+        (0..).zip(contexts).map(reference).collect()
+    }
+
+    /// Contexts that differ, the same for the same range.
+    fn contexts(range: std::ops::Range<u32>) -> impl Iterator<Item = u32> {
+        range.map(|number| number.wrapping_mul(0x9e37_79b1) ^ 0x1234)
+    }
+
+    fn pairs(old: &[Reference], new: &[Reference]) -> Vec<(u32, u32)> {
+        let pairs = pair(old, new);
+        assert!(
+            pairs.windows(2).all(|pair| pair[0].1 < pair[1].1),
+            "a new reference has one old one at most"
+        );
+        assert!(
+            pairs
+                .iter()
+                .all(|(before, after)| (*before as usize) < old.len() && (*after as usize) < new.len())
+        );
+        pairs
+    }
+
+    #[test]
+    fn equal_references_are_pairs() {
+        let all = references(contexts(0..100));
+        assert_eq!(pairs(&all, &all), (0..100).map(|number| (number, number)).collect::<Vec<_>>());
+        assert_eq!((pairs(&[], &all), pairs(&all, &[])), (Vec::new(), Vec::new()));
+        let others =
+            references(contexts(1000..1100).enumerate().map(|(number, context)| context + number as u32));
+        let mut others = others;
+        // Not even in step: each is at another distance.
+        others.iter_mut().enumerate().for_each(|(number, other)| other.at += (number * number) as u32);
+        assert_eq!(pairs(&all, &others), []);
+    }
+
+    #[test]
+    fn references_that_were_inserted_or_removed_have_no_pair() {
+        let old = references(contexts(0..200));
+        let inserted = references(contexts(0..80).chain(contexts(5000..5040)).chain(contexts(80..200)));
+        let found = pairs(&old, &inserted);
+        assert!((0..80).all(|number| found.contains(&(number, number))));
+        assert!((80..200).all(|number| found.contains(&(number, number + 40))));
+        for gone in [1, NEAR as u32, NEAR as u32 + 1, 100] {
+            let removed = references(contexts(0..50).chain(contexts(50 + gone..200)));
+            let found = pairs(&old, &removed);
+            assert!((0..50).all(|number| found.contains(&(number, number))), "{gone}");
+            assert!((50..200 - gone).all(|number| found.contains(&(number + gone, number))), "{gone}");
+        }
+    }
+
+    #[test]
+    fn ranges_that_moved_are_found_where_they_are() {
+        let old = references(contexts(0..300));
+        let moved = references(contexts(200..300).chain(contexts(0..200)));
+        let expected: Vec<(u32, u32)> = (200..300).chain(0..200).zip(0..).collect();
+        assert_eq!(pairs(&old, &moved), expected);
+    }
+
+    #[test]
+    fn a_changed_reference_in_step_is_a_pair() {
+        let old = references(contexts(0..60));
+        let mut new = old.clone();
+        new[30].context ^= 1;
+        assert_eq!(pairs(&old, &new).len(), 60);
+        // With another form, or another distance from the one before, it is none.
+        new[30].form = Form::Long;
+        assert_eq!(pairs(&old, &new).len(), 59);
+        new[30].form = Form::Word;
+        new[30].at += 4;
+        assert!(!pairs(&old, &new).contains(&(30, 30)));
+    }
+
+    #[test]
+    fn of_equal_ranges_the_nearest_counts() {
+        // A range of 20 that is there three times, between others.
+        let range = || contexts(900..920);
+        let old = references(
+            contexts(0..50)
+                .chain(range())
+                .chain(contexts(50..100))
+                .chain(range())
+                .chain(contexts(100..150))
+                .chain(range()),
+        );
+        let found = pairs(&old, &references(contexts(50..100).chain(range()).chain(contexts(100..120))));
+        assert!((0..20).all(|number| found.contains(&(120 + number, 50 + number))));
+    }
+}

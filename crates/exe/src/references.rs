@@ -205,3 +205,90 @@ impl<'a> References<'a> {
 }
 
 const SEED: u32 = 0x9e37_79b9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reference at the beginning, after it was written by a map that moves these two.
+    fn written(form: Form, value: u64, address: Address, [target, base]: [i32; 2]) -> u64 {
+        let mut ranges = [(address.target, target), (address.base, base)];
+        ranges.sort_unstable();
+        let ranges = if address.target == address.base { &ranges[..1] } else { &ranges[..] };
+        let map = AddressMap::new(
+            ranges.iter().map(|range| range.0).collect(),
+            ranges.iter().map(|range| range.1).collect(),
+        );
+        let reference = Reference { at: 1, address, context: 0, form };
+        let mut bytes = [&[0xaa][..], &value.to_le_bytes(), &[0xbb]].concat();
+        reference.write(&map, &mut bytes);
+        assert_eq!((bytes[0], bytes[9]), (0xaa, 0xbb), "the bytes beside it stay");
+        u64::from_le_bytes(bytes[1..9].try_into().unwrap())
+    }
+
+    const HIGH: u64 = 0x1122_3344_0000_0000;
+
+    #[test]
+    fn each_form_is_written_in_its_own_way() {
+        let relative = Address::relative(0x2000, 0x1000);
+        let absolute = Address::absolute(0x2000);
+        // The words of aarch64 have other bits around, which stay.
+        let adr = |word: u32, distance: u32| u64::from(instruction::with_adr(word, distance));
+        let cases = [
+            (Form::Distance, HIGH | 0xffc, relative, [16, 4], HIGH | 0x1008),
+            (Form::Absolute, HIGH | 0xffc, relative, [16, 4], HIGH | 0x1020_0000),
+            (Form::Word, HIGH | 0x2000, absolute, [-16, -16], HIGH | 0x1ff0),
+            (Form::Long, 0x2000, absolute, [16, 16], 0x2010),
+            // A displacement behind the target, and one across the word.
+            (Form::Long, HIGH, absolute, [-16, -16], HIGH - 16),
+            (Form::Word, HIGH | 0x2008, absolute, [16, 16], HIGH | 0x2018),
+            (Form::Call, HIGH | 0x9400_0400, relative, [16, 4], HIGH | 0x9400_0804),
+            (Form::Jump { bits: 26, from: 0 }, HIGH | 0x1400_0400, relative, [16, 4], HIGH | 0x1400_0403),
+            (
+                Form::Jump { bits: 26, from: 0 },
+                HIGH | 0x1400_0400,
+                relative,
+                [-0x1010, 0],
+                HIGH | 0x17ff_fffc,
+            ),
+            (Form::Jump { bits: 19, from: 5 }, HIGH | 0x5400_8001, relative, [16, 4], HIGH | 0x5400_8061),
+            (Form::Jump { bits: 14, from: 5 }, HIGH | 0x3600_8001, relative, [16, 4], HIGH | 0x3600_8061),
+            (Form::Adr, HIGH | adr(0x1000_0005, 0x1000), relative, [17, 4], HIGH | adr(0x1000_0005, 0x100d)),
+            (Form::Page, HIGH | adr(0x9000_0005, 1), relative, [0x3000, 0], HIGH | adr(0x9000_0005, 5)),
+            (Form::Low { scale: 0 }, HIGH | 0x9100_0021, absolute, [0x123, 0x123], HIGH | 0x9104_8c21),
+            (Form::Low { scale: 3 }, HIGH | 0xf940_0021, absolute, [0x18, 0x18], HIGH | 0xf940_0c21),
+        ];
+        for (form, value, address, moves, expected) in cases {
+            let got = written(form, value, address, moves);
+            assert_eq!(got, expected, "{form:?}: {got:x} instead of {expected:x}");
+        }
+    }
+
+    #[test]
+    fn a_reference_beyond_the_end_is_not_written() {
+        let map = AddressMap::new(vec![0], vec![1]);
+        for (form, len) in [(Form::Word, 4), (Form::Long, 8)] {
+            let mut bytes = vec![0; len + 9];
+            for at in [10, 9 + len as u32, u32::MAX] {
+                Reference { at, address: Address::absolute(5), context: 0, form }.write(&map, &mut bytes);
+            }
+            assert!(bytes.iter().all(|byte| *byte == 0), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn a_gain_is_what_the_map_makes_equal_less_what_it_breaks() {
+        let reference = |target, base| Reference {
+            at: 0,
+            address: Address::relative(target, base),
+            context: 0,
+            form: Form::Distance,
+        };
+        let map = AddressMap::new(vec![100, 200], vec![10, 20]);
+        // Both move alike, so nothing changes; the target moves as it has to; it need not have moved; neither way is right.
+        assert_eq!(reference(150, 120).gain(&map, &reference(160, 130)), 0);
+        assert_eq!(reference(150, 50).gain(&map, &reference(160, 50)), 1);
+        assert_eq!(reference(150, 50).gain(&map, &reference(250, 150)), -1);
+        assert_eq!(reference(150, 50).gain(&map, &reference(999, 50)), 0);
+    }
+}

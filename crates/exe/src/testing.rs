@@ -1,49 +1,95 @@
-//! ELF files of a few sections, for tests of what finds addresses in them.
+//! ELF files of a few sections, for tests of what finds references in them.
 
-use crate::image::Image;
+use crate::image::{Image, Machine};
 use crate::references::{Form, Purpose};
 use crate::search;
 
 /// The address of `.text`, which each file has, of 64 bytes.
 pub(crate) const TEXT: u32 = 0x1000;
 
-/// A file of sections without addresses, or with these: name, address, bytes.
-pub(crate) fn elf(sections: &[(&str, Option<u32>, &[u8])]) -> Vec<u8> {
+/// A section of a built file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) name: &'a str,
+    /// `sh_type`.
+    pub(crate) kind: u32,
+    /// `sh_flags`: 2 has an address, 4 is executed.
+    pub(crate) flags: u64,
+    pub(crate) addr: u64,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    pub(crate) fn code(addr: u32, bytes: &'a [u8]) -> Part<'a> {
+        Part { name: ".text", kind: 1, flags: 6, addr: addr.into(), bytes }
+    }
+
+    /// Data with an address, or without one.
+    pub(crate) fn data(name: &'a str, addr: Option<u32>, bytes: &'a [u8]) -> Part<'a> {
+        let flags = 2 * u64::from(addr.is_some());
+        Part { name, kind: 1, flags, addr: addr.unwrap_or(0).into(), bytes }
+    }
+
+    pub(crate) fn of_kind(self, kind: u32) -> Part<'a> {
+        Part { kind, ..self }
+    }
+}
+
+/// Whether a program runs at the addresses of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    Fixed,
+    Anywhere,
+}
+
+/// A file of these sections, in this order, and the names.
+pub(crate) fn build(machine: Machine, linked: Linked, parts: &[Part<'_>]) -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01\0".to_vec();
     bytes.resize(64, 0);
     let (mut names, mut headers) = (vec![0], vec![0; 64]);
-    let text = (".text", Some(TEXT), &[0x90; 64][..]);
-    for (name, addr, content) in [&[text], sections, &[(".shstrtab", None, &[])]].concat() {
+    for part in [parts, &[Part::data(".shstrtab", None, &[])]].concat() {
         let at = names.len();
-        names.extend([name.as_bytes(), &[0]].concat());
-        let is_names = name == ".shstrtab";
+        names.extend([part.name.as_bytes(), &[0]].concat());
         let from = bytes.len();
-        bytes.extend(if is_names { &names[..] } else { content });
-        headers.extend([(at as u32).to_le_bytes(), 1_u32.to_le_bytes()].concat());
-        let flags = if name == ".text" { 6 } else { 2 * u64::from(addr.is_some()) };
-        let numbers = [flags, addr.unwrap_or(0).into(), from as u64, (bytes.len() - from) as u64, 0, 1, 0];
+        bytes.extend(if part.name == ".shstrtab" { &names[..] } else { part.bytes });
+        headers.extend([(at as u32).to_le_bytes(), part.kind.to_le_bytes()].concat());
+        let numbers = [part.flags, part.addr, from as u64, (bytes.len() - from) as u64, 0, 1, 0];
         headers.extend(numbers.map(u64::to_le_bytes).concat());
     }
     let count = (headers.len() / 64) as u16;
     let table = bytes.len() as u64;
     bytes.extend(headers);
-    let mut head = |at: usize, number: &[u8]| bytes[at..at + number.len()].copy_from_slice(number);
-    head(16, &3_u16.to_le_bytes());
-    head(18, &62_u16.to_le_bytes());
-    head(40, &table.to_le_bytes());
-    head(58, &64_u16.to_le_bytes());
-    head(60, &count.to_le_bytes());
-    head(62, &(count - 1).to_le_bytes());
+    let kind: u16 = if linked == Linked::Fixed { 2 } else { 3 };
+    let machine: u16 = if machine == Machine::X86 { 62 } else { 183 };
+    for (at, number) in [(16, kind), (18, machine), (58, 64), (60, count), (62, count - 1)] {
+        bytes[at..at + 2].copy_from_slice(&number.to_le_bytes());
+    }
+    bytes[40..48].copy_from_slice(&table.to_le_bytes());
     bytes
 }
 
-/// The references in data: where each is in the section of this name, its form, its target and its base.
+/// A library for x86-64 of `.text` and these sections: name, address, bytes.
+pub(crate) fn elf(sections: &[(&str, Option<u32>, &[u8])]) -> Vec<u8> {
+    let parts = sections.iter().map(|(name, addr, bytes)| Part::data(name, *addr, bytes));
+    let parts: Vec<Part<'_>> = [Part::code(TEXT, &[0x90; 64])].into_iter().chain(parts).collect();
+    build(Machine::X86, Linked::Anywhere, &parts)
+}
+
+/// The references in code: the offset of each in `.text`, its form, and its target.
+pub(crate) fn found_in_code(file: &[u8]) -> Vec<(usize, Form, u32)> {
+    let image = Image::parse(file).unwrap();
+    let start = image.named(b".text").unwrap().range.start;
+    let references = search::references(&image, Purpose::Keep).code.into_iter();
+    references.map(|found| (found.at as usize - start, found.form, found.address.target)).collect()
+}
+
+/// The references in data: the offset of each in the section of this name, its form, its target and its base.
 pub(crate) fn found(file: &[u8], section: &str) -> Vec<(usize, Form, u32, u32)> {
     let image = Image::parse(file).unwrap();
     let range = image.named(section.as_bytes()).unwrap().range.clone();
     let references = search::references(&image, Purpose::Keep).data.into_iter();
-    let here = references.filter(|field| range.contains(&(field.at as usize)));
-    here.map(|field| (field.at as usize - range.start, field.form, field.address.target, field.address.base))
+    let here = references.filter(|found| range.contains(&(found.at as usize)));
+    here.map(|found| (found.at as usize - range.start, found.form, found.address.target, found.address.base))
         .collect()
 }
 

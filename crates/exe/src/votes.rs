@@ -93,3 +93,60 @@ impl Hasher for Spread {
         self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The map of these votes: old and new addresses.
+    fn fit(votes: impl IntoIterator<Item = (u32, u32)>) -> AddressMap {
+        let mut all = Votes::default();
+        votes.into_iter().for_each(|(old, new)| all.add(old, new));
+        all.fit()
+    }
+
+    fn moved(range: std::ops::Range<u32>, by: i32) -> impl Iterator<Item = (u32, u32)> {
+        range.map(move |addr| (addr, addr.wrapping_add_signed(by)))
+    }
+
+    #[test]
+    fn ranges_that_agree_are_ranges_of_the_map() {
+        let votes =
+            moved(0..100, 0).chain(moved(200..300, 64)).chain(moved(400..500, -8)).chain(moved(600..700, 0));
+        let map = fit(votes);
+        assert_eq!(map.encode(), AddressMap::new(vec![200, 400, 600], vec![64, -8, 0]).encode());
+        assert_eq!(fit([]), AddressMap::new(vec![], vec![]));
+    }
+
+    #[test]
+    fn the_order_of_votes_does_not_count() {
+        let votes: Vec<(u32, u32)> =
+            moved(0..50, 4).chain(moved(50..60, 9)).chain([(55, 55), (3, 90)]).collect();
+        let expected = fit(votes.iter().copied());
+        assert_eq!(fit(votes.iter().rev().copied()), expected);
+        let every_third = (0..3).flat_map(|first| votes.iter().copied().skip(first).step_by(3));
+        assert_eq!(fit(every_third), expected);
+    }
+
+    #[test]
+    fn a_contradiction_is_outvoted_and_costs_no_range() {
+        let wrong = [(20, 999), (40, 7), (41, 8)];
+        let map = fit(moved(0..100, 16).chain(wrong));
+        assert_eq!(map, AddressMap::new(vec![0], vec![16]));
+        // One address alone is not worth the two ranges around it, three are.
+        assert_eq!(
+            fit(moved(0..50, 16).chain(moved(50..51, 24)).chain(moved(51..100, 16))).encode().len(),
+            3
+        );
+        let three = fit(moved(0..50, 16).chain(moved(50..53, 24)).chain(moved(53..100, 16)));
+        assert_eq!([49, 50, 52, 53].map(|addr| three.shift(addr)), [16, 24, 24, 16]);
+    }
+
+    #[test]
+    fn one_address_may_have_many_votes() {
+        // The majority at one address: three for one shift against two for another.
+        let votes = [(10, 20), (10, 20), (10, 20), (10, 99), (10, 99)];
+        assert_eq!(fit(votes).moved(10), 20);
+        assert_eq!(fit([(u32::MAX, 0), (u32::MAX, 0)]).moved(u32::MAX), 0);
+    }
+}

@@ -3,11 +3,11 @@
 //! Decoding is sans-IO: bytes in, values or errors out. What a message is for is the business of
 //! `dsync-sync`; the prose is in `docs/protocol.md`.
 
+pub mod budget;
 mod frame;
 pub mod limits;
 mod message;
 mod preamble;
-pub mod room;
 mod section;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};

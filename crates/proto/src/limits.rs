@@ -1,7 +1,7 @@
-//! All that is taken of the other end at most, in one place: more is refused before it takes memory.
+//! The limits on everything that the other end sends: more is refused before it takes memory.
 //!
 //! Sizes that grow with an image are limited by `--memory` instead: see docs/limits.md. The values are part of the protocol
-//! where both ends go by them, and have room for every image that is known of otherwise.
+//! where both ends depend on them; otherwise they are beyond every known image.
 
 /// Bytes of noise that a login shell may print before the agent speaks.
 pub const NOISE: usize = 64 << 10;
@@ -32,11 +32,11 @@ pub const COSTS: usize = 100 + 2 * LAYERS;
 /// Bytes of a layer: 16 TiB.
 pub const LAYER: u64 = 1 << 44;
 
-/// Records of all layers that are told, and contents: 8 million files. `--memory` mostly is less.
+/// Records, and contents, of all layers that are sent: 8 million files. `--memory` mostly is less.
 pub const ENTRIES: u64 = 1 << 23;
 
-/// Items of a question: entries or contents of all layers that are told, or cuts of what changed in them. Those beyond are
-/// not asked about.
+/// Items of a reconciliation: entries or contents of all layers that are sent, or fine chunks of their literals. Those beyond
+/// are not asked about.
 pub const ITEMS: usize = 1 << 21;
 
 /// Bytes of one document that an image is made of: a config, a manifest or an index. Registries take at least 4 MiB of
@@ -52,10 +52,10 @@ pub const DOCUMENT_COUNT: usize = 4096;
 /// Bytes of all recipes of an offer, each of which has at most 1.1 MiB. A layer without one crosses as it is stored.
 pub const RECIPES: usize = 12 << 20;
 
-/// Bytes of a part of what is told, before it is packed: a layer of 100,000 files has one part.
+/// Bytes of a part of a section, before it is packed: the header delta of 100,000 files has one part.
 pub const PART: usize = 4 << 20;
 
-/// Bytes that say which parts of contents are not sent: two for each gap in them.
+/// Bytes of the lengths of fine chunk ranges that are sent: two for each.
 pub const LENGTHS: u64 = 8 << 20;
 
 /// Bytes of all address maps of executables: some 2 % of their files.
@@ -64,8 +64,8 @@ pub const ADDRESS_MAPS: u64 = 32 << 20;
 /// Executables with an address map: more than any image has.
 pub const ADDRESS_MAP_COUNT: usize = 1 << 16;
 
-/// Bytes of a batch, old and new contents together: what is farther apart is not found in each other, and coding takes
-/// up to 10 times as much memory.
+/// Bytes of a batch, old and new contents together: the distance at which matches are found. Coding takes up to 10 times
+/// as much memory.
 pub const BATCH: u32 = 24 << 20;
 
 /// No batch has a lower limit: each costs some time.
@@ -75,16 +75,16 @@ pub const BATCH_LEAST: u32 = 1 << 20;
 /// included.
 pub const INFLATED: usize = 20 << 20;
 
-/// Bytes that say where these streams are: up to 14 for each, of which [`INFLATED`] bytes have up to 300,000.
+/// Bytes of the positions of these streams: up to 14 for each, of which [`INFLATED`] bytes have up to 300,000.
 pub const STREAMS: u64 = 4 << 20;
 
-/// Bytes that say where code is in a batch: up to 14 for each stretch, of which [`BATCH`] bytes have up to 100,000.
+/// Bytes of the positions of code in a batch: up to 14 for each range, of which [`BATCH`] bytes have up to 100,000.
 pub const CODE: u64 = 2 << 20;
 
 /// Bytes of the head of a patch: 4096 layers and their names have 300 kB.
 pub const PATCH_HEAD: u32 = 4 << 20;
 
-/// The most bytes that coding makes of so many: both methods store what does not get shorter, in a little more.
+/// The most coded bytes of `len` bytes: both methods store incompressible bytes, with a little more.
 pub const fn packed(len: u64) -> u64 {
     len + len / 8 + (64 << 10)
 }

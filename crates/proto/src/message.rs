@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{limits, room};
+use crate::{budget, limits};
 
 /// A payload that is no message of its channel.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, MessageError> {
 
 /// Reads a payload; bytes left over are an error too, and what would take more memory than a message may.
 pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, MessageError> {
-    let (message, rest) = room::within(limits::MESSAGE, || postcard::take_from_bytes(payload))?;
+    let (message, rest) = budget::within(limits::MESSAGE, || postcard::take_from_bytes(payload))?;
     if rest.is_empty() { Ok(message) } else { Err(postcard::Error::DeserializeBadEncoding.into()) }
 }
 
@@ -28,21 +28,21 @@ pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, MessageErr
 pub enum Request {
     /// Use this store; always the first.
     Open(Open),
-    /// Which images are there? Only those that match a pattern, where any is given.
+    /// Lists images: those that match a pattern, or all where none is given.
     List {
         /// As `IMAGE` arguments are written; empty for all.
-        #[serde(deserialize_with = "room::texts")]
+        #[serde(deserialize_with = "budget::texts")]
         patterns: Vec<String>,
     },
-    /// To a target: what would it take to have these?
+    /// To a target: surveys what it would need for these images.
     Survey {
         /// Images of the source.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         images: Vec<ListedImage>,
         /// Compare images by their IDs alone.
         exact: bool,
     },
-    /// To a source: give this image to the target, which says what it needs.
+    /// To a source: send this image to the target, which requests what it needs.
     Send {
         /// The image ID.
         image: [u8; 32],
@@ -50,11 +50,11 @@ pub enum Request {
         compression: Compression,
         /// Bytes per second of the link between the two in the last run, if known.
         speed: Option<u64>,
-        /// Count what would be sent, send no content.
+        /// Count the bytes that would be sent, and send no content.
         dry_run: bool,
-        /// Say what the bytes are.
+        /// Report the bytes by file.
         explain: bool,
-        /// Say all that the ID is made of: both stores name images by manifests.
+        /// Send all that the ID is made of: both stores name images by manifests.
         exact: bool,
         /// Prove that the config belongs to the ID, before all else.
         prove: bool,
@@ -71,7 +71,7 @@ pub enum Request {
     /// The digests of the configs of these images, which `List` did not give.
     Configs {
         /// Image IDs.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         images: Vec<[u8; 32]>,
     },
 }
@@ -79,11 +79,11 @@ pub enum Request {
 /// The effort of compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
-    /// As hard as the link is slow.
+    /// By the speed of the link.
     Auto,
     /// At this level of zstd, 1 to 22.
     Level(i32),
-    /// The fewest bytes, whatever it costs.
+    /// The fewest bytes, at any cost of time.
     Max,
 }
 
@@ -91,13 +91,13 @@ pub enum Compression {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// The store, as `--docker` takes it; empty to find one.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub store: String,
     /// Where temporary files go; empty for the system's place.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub tmpfolder: String,
     /// Only images of this platform, as `linux/arm64`; empty for any.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub platform: String,
     /// The memory to get along with, in bytes.
     pub memory: u64,
@@ -109,10 +109,10 @@ pub struct Receive {
     /// As the source listed it.
     pub image: ListedImage,
     /// The names to point to it in the end.
-    #[serde(deserialize_with = "room::texts")]
+    #[serde(deserialize_with = "budget::texts")]
     pub names: Vec<String>,
     /// An image of the target to use as the basis, as `--basis` names it; empty to find one.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub basis: String,
     /// Use no content of this side, and nothing that was remembered: the way out when one was mistaken.
     pub without_basis: bool,
@@ -134,17 +134,17 @@ pub enum Reply {
     /// To `List`.
     Images {
         /// The images, names sorted.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         images: Vec<ListedImage>,
         /// Those that match and cannot be read.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         unreadable: Vec<UnreadableImage>,
         /// All names of the store, where a pattern matched nothing: for "did you mean".
-        #[serde(deserialize_with = "room::texts")]
+        #[serde(deserialize_with = "budget::texts")]
         names: Vec<String>,
     },
     /// To `Survey`, one for each image in its order.
-    Surveyed(#[serde(deserialize_with = "room::list")] Vec<Survey>),
+    Surveyed(#[serde(deserialize_with = "budget::list")] Vec<Survey>),
     /// To `Send`: uncompressed bytes of contents that were (or would be) sent, and their compressed size.
     Sent {
         /// Bytes before compression.
@@ -154,7 +154,7 @@ pub enum Reply {
         /// Bytes of the config and of all that is no content, after compression.
         metadata: u64,
         /// The packed bytes by file, the costliest first; empty unless requested.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         costs: Vec<Cost>,
     },
     /// To `Receive`.
@@ -167,7 +167,7 @@ pub enum Reply {
         bytes: u64,
     },
     /// To `Configs`, in its order: a digest; none for an image that is gone or has no config.
-    Configs(#[serde(deserialize_with = "room::list")] Vec<Option<[u8; 32]>>),
+    Configs(#[serde(deserialize_with = "budget::list")] Vec<Option<[u8; 32]>>),
 }
 
 /// A share of the bytes that cross for an image.
@@ -175,8 +175,8 @@ pub enum Reply {
 pub struct Cost {
     /// Which layer of the image, from 0 for the lowest.
     pub layer: u32,
-    /// A file, or a folder (with `/` at the end) for files that are not told one by one; empty for the rest.
-    #[serde(deserialize_with = "room::text")]
+    /// A file, or a folder (with `/` at the end) for files that are not listed one by one; empty for the rest.
+    #[serde(deserialize_with = "budget::text")]
     pub path: String,
     /// The number of files.
     pub files: u64,
@@ -192,14 +192,14 @@ pub struct Cost {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// The store, for people: `docker 20.10.24, overlay2`.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub store: String,
     /// The image IDs of this store are digests of configs.
     pub id_is_config: bool,
     /// The store gives and takes image documents: all that an ID is made of, where that is no digest of a config.
     pub has_packages: bool,
     /// The version of docker-sync.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub version: String,
 }
 
@@ -211,27 +211,27 @@ pub struct ListedImage {
     /// The digest of the config; never unknown in `Receive`.
     pub config: ListedConfig,
     /// `NAME:TAG`, sorted.
-    #[serde(deserialize_with = "room::texts")]
+    #[serde(deserialize_with = "budget::texts")]
     pub names: Vec<String>,
     /// Digests of manifests under which registries know it.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub digests: Vec<[u8; 32]>,
     /// Diff ids, the lowest layer first.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub diff_ids: Vec<[u8; 32]>,
-    /// As its config names it.
+    /// The platform in its config.
     pub platform: ListedPlatform,
     /// Bytes, uncompressed.
     pub size: u64,
     /// RFC 3339.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub created: String,
 }
 
 /// The digest of an image's config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListedConfig {
-    /// The list of the store does not tell it.
+    /// The list of the store does not have it.
     Unknown,
     /// It is the image ID.
     Id,
@@ -239,17 +239,17 @@ pub enum ListedConfig {
     Digest([u8; 32]),
 }
 
-/// A platform; each part is empty where the config does not tell it.
+/// A platform; each part is empty where the config does not have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedPlatform {
     /// `linux`.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub os: String,
     /// `arm64`.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub architecture: String,
     /// `v8`.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub variant: String,
 }
 
@@ -259,10 +259,10 @@ pub struct UnreadableImage {
     /// The image ID, where that much is known.
     pub id: Option<[u8; 32]>,
     /// `NAME:TAG`.
-    #[serde(deserialize_with = "room::texts")]
+    #[serde(deserialize_with = "budget::texts")]
     pub names: Vec<String>,
     /// A sentence without a full stop.
-    #[serde(deserialize_with = "room::text")]
+    #[serde(deserialize_with = "budget::text")]
     pub reason: String,
 }
 
@@ -270,18 +270,18 @@ pub struct UnreadableImage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
     /// Of each of the image's names, in their order; one for the image itself where it has no name.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub status: Vec<Status>,
     /// Of each layer, the lowest first.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub layers: Vec<LayerState>,
     /// The name or ID of the image whose contents would be used, best first.
-    #[serde(deserialize_with = "room::texts")]
+    #[serde(deserialize_with = "budget::texts")]
     pub basis: Vec<String>,
     /// The statuses are open: an image here has the same layers, and the digest of the config was not given.
     pub open: bool,
     /// Of each status, when the image was built that has the name here: RFC 3339, empty when unknown or where none has.
-    #[serde(deserialize_with = "room::texts")]
+    #[serde(deserialize_with = "budget::texts")]
     pub created: Vec<String>,
 }
 
@@ -313,7 +313,7 @@ pub struct Received {
     /// The image ID as the target's store shows it.
     pub id: [u8; 32],
     /// Each layer of the image, the lowest first.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub layers: Vec<LayerOutcome>,
     /// The image was there already and only names moved.
     pub was_there: bool,
@@ -339,23 +339,23 @@ pub enum Peer {
     Need(Need),
     /// Source to target, before the stream of layers.
     Offer(Offer),
-    /// Source to target: which of these have you? `dsync_delta::reconcile` says how it is asked.
+    /// Source to target: a question of a reconciliation (`dsync_delta::reconcile`).
     Question {
         /// The question; empty when nothing more is asked about this list.
-        #[serde(deserialize_with = "room::bytes")]
+        #[serde(deserialize_with = "budget::bytes")]
         question: Vec<u8>,
     },
     /// Target to source, to each question that is not empty.
     Answer {
         /// The answer.
-        #[serde(deserialize_with = "room::bytes")]
+        #[serde(deserialize_with = "budget::bytes")]
         answer: Vec<u8>,
     },
     /// Target to source, after the layers, where the source cannot read all of the basis: a bit for each literal, set
     /// where the target has what may be an old version of it.
     Candidates {
         /// As `dsync_delta::Wanted` writes it.
-        #[serde(deserialize_with = "room::bytes")]
+        #[serde(deserialize_with = "budget::bytes")]
         bitmap: Vec<u8>,
     },
     /// Target to source, after each batch: how long it was under way. So the source knows how fast the link is,
@@ -366,16 +366,16 @@ pub enum Peer {
         /// Microseconds from that frame to the last one.
         micros: u64,
     },
-    /// Either way: this side gave up, and has told its client why.
+    /// Either way: this side gave up, and has sent its client the reason.
     Abort,
     /// Target to source, when it has read its basis: for each layer of `Need` the proof that it has the layer.
-    Proofs(#[serde(deserialize_with = "room::list")] Vec<LayerProof>),
+    Proofs(#[serde(deserialize_with = "budget::list")] Vec<LayerProof>),
 }
 
-/// The beginning of a layer's diff id. Two layers of a host that begin alike cost bytes, and nothing else.
+/// The first bytes of a layer's diff id. Two layers of a host with the same ones cost bytes, and nothing else.
 pub type ShortId = [u8; 5];
 
-/// The beginning of a keyed hash over the contents of a layer: `dsync_delta::LayerIndex::proof`. It has 24 bits because a
+/// The first bytes of a keyed hash over the contents of a layer: `dsync_delta::LayerIndex::proof`. It has 24 bits because a
 /// target has one try in each transfer that a user begins.
 pub type LayerProof = [u8; 3];
 
@@ -387,17 +387,17 @@ pub enum Need {
     /// The config and these layers.
     Layers {
         /// Which layers of the image, from 0 for the lowest, each distinct layer once.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         layers: Vec<u32>,
         /// Send every content, and rely on nothing that was remembered: the way out when one was mistaken.
         without_basis: bool,
         /// The layers of the target whose contents may be used, by how their diff ids begin; those of an image
         /// lowest first, the image that is most like the new one last. `Proofs` follow.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         basis: Vec<ShortId>,
         /// Layers that the target builds of its own, of an image that is to have the source's ID: it must be told
         /// how they are stored. As `layers`.
-        #[serde(deserialize_with = "room::list")]
+        #[serde(deserialize_with = "budget::list")]
         described: Vec<u32>,
     },
 }
@@ -406,10 +406,10 @@ pub enum Need {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// One for each layer of the target's basis.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub basis: Vec<Known>,
     /// The stored form of each layer of `layers`, then of `local`, where the image keeps the source's ID.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub stored: Vec<Stored>,
 }
 
@@ -431,8 +431,8 @@ pub enum Stored {
     /// As it is read.
     Plain,
     /// Compressed by an encoder that can be run again: a recipe, as `dsync_recompress::Recipe` writes it.
-    Compressed(#[serde(deserialize_with = "room::bytes")] Vec<u8>),
-    /// In some other way: what is sent are the stored bytes, and their digest stands for the diff id.
+    Compressed(#[serde(deserialize_with = "budget::bytes")] Vec<u8>),
+    /// In some other way: the stored bytes are sent, and their digest stands for the diff id.
     Opaque,
 }
 
@@ -441,7 +441,7 @@ pub enum Stored {
 pub enum Known {
     /// It does not know the layer.
     No,
-    /// It knows what is in the layer.
+    /// It has the index of the layer.
     Index,
     /// It has the layer.
     Bytes,
@@ -450,14 +450,14 @@ pub enum Known {
 /// For the person who waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    /// Something else is done now.
+    /// Another phase begins.
     Phase(Phase),
     /// Uncompressed bytes of contents that will be sent.
     Total(u64),
     /// Uncompressed bytes that were sent since the last event.
     Advance(u64),
     /// A remark that `-v` shows.
-    Note(#[serde(deserialize_with = "room::text")] String),
+    Note(#[serde(deserialize_with = "budget::text")] String),
 }
 
 /// The step that an endpoint is at.
@@ -465,7 +465,7 @@ pub enum Event {
 pub enum Phase {
     /// The source reads the layers that are missing.
     Scan,
-    /// The source asks what the target has.
+    /// The source finds out what the target has.
     Basis,
     /// Contents cross.
     Transfer,
@@ -475,13 +475,13 @@ pub enum Phase {
     Verify,
 }
 
-/// Why an endpoint did not do what was asked.
+/// The failure of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind, for programs.
     pub kind: FailureKind,
     /// The error and its causes for people, the outermost first.
-    #[serde(deserialize_with = "room::texts")]
+    #[serde(deserialize_with = "budget::texts")]
     pub causes: Vec<String>,
 }
 
@@ -516,7 +516,7 @@ pub enum FailureKind {
     NoStore,
     /// A file is of a form that is not read.
     Unsupported,
-    /// The other end did what no end of this protocol does.
+    /// The other end broke the protocol.
     Protocol,
     /// A patch is damaged.
     DamagedPatch,

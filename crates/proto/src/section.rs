@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ListedImage, room};
+use crate::{ListedImage, budget};
 
 /// The address maps of all old executables of a transfer.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddressMaps(#[serde(deserialize_with = "room::list")] pub Vec<AddressMap>);
+pub struct AddressMaps(#[serde(deserialize_with = "budget::list")] pub Vec<AddressMap>);
 
 /// The address map of an old executable.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,13 +17,13 @@ pub struct AddressMap {
     /// The first of its contents.
     pub content: u32,
     /// The map: `docs/executables.md`.
-    #[serde(deserialize_with = "room::bytes")]
+    #[serde(deserialize_with = "budget::bytes")]
     pub map: Vec<u8>,
 }
 
 /// The inflated items of a batch.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InflatedItems(#[serde(deserialize_with = "room::list")] pub Vec<InflatedItem>);
+pub struct InflatedItems(#[serde(deserialize_with = "budget::list")] pub Vec<InflatedItem>);
 
 /// An item with plain bytes in place of its deflate streams.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct InflatedItem {
     /// Its bytes, inflated.
     pub len: u64,
     /// Its streams, in their order.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub streams: Vec<InflatedStream>,
 }
 
@@ -52,10 +52,10 @@ pub struct InflatedStream {
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeRanges {
     /// In the new items, one after the other.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub new: Vec<CodeRange>,
     /// In the old ones.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub old: Vec<CodeRange>,
 }
 
@@ -81,13 +81,13 @@ pub struct PatchHead {
     /// are those of all documents then.
     pub exact: bool,
     /// Which of its layers are in the patch, from 0 for the lowest.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub layers: Vec<u32>,
     /// Which of the others the patch describes as they are stored.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub described: Vec<u32>,
     /// The layers of the old image, lowest first.
-    #[serde(deserialize_with = "room::list")]
+    #[serde(deserialize_with = "budget::list")]
     pub basis: Vec<[u8; 32]>,
 }
 

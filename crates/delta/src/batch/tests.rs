@@ -65,7 +65,7 @@ fn what_is_damaged_is_refused() {
         let short = [lens[0] - 1];
         assert!(decode(NONE, &short, &[None], &packed).is_err());
     }
-    assert!(decode(NONE, &[u64::MAX, 2], &[None, None], &[LZ]).is_err());
+    assert!(decode(NONE, &[u64::MAX, 2], &[None, None], &[Method::Lz as u8]).is_err());
     assert!(decode(NONE, &lens, &[None], &[9, 9]).is_err());
     assert!(decode(NONE, &lens, &[None], &[]).is_err());
 }
@@ -124,7 +124,7 @@ fn round_trip(old: &[Vec<u8>], new: &[Vec<u8>], effort: Effort) -> Vec<u8> {
 fn every_byte_value_is_decoded_after_every_other() {
     // All pairs of bytes, so that each is a literal in every context of one byte, and no match is worth it.
     let pairs: Vec<u8> = (0..=255_u8).flat_map(|a| (0..=255).flat_map(move |b| [a, b])).collect();
-    round_trip(&[], &[pairs.clone()], Effort::Max);
+    round_trip(&[], &[pairs], Effort::Max);
     for byte in 0..=255 {
         round_trip(&[vec![byte]], &[vec![byte], vec![!byte, byte]], Effort::Max);
     }
@@ -147,7 +147,7 @@ fn matches_of_every_length_and_at_the_edges_of_distances_are_decoded() {
     {
         let begin = text.len() - back;
         round_trip(
-            &[text.clone()],
+            std::slice::from_ref(&text),
             &[text[begin..].iter().copied().cycle().take(300).collect()],
             Effort::Max,
         );
@@ -167,9 +167,19 @@ fn empty_items_and_items_of_a_byte_have_positions_too() {
     // between them would otherwise move the contexts.
     let word = |number: u32| vec![0, 16, 32, (number as u8).wrapping_mul(7)];
     let aligned: Vec<Vec<u8>> = (0..2000).map(word).collect();
-    let moved: Vec<Vec<u8>> = (0..2000).map(|number| word(number)).flat_map(|word| [vec![9], word]).collect();
+    let moved: Vec<Vec<u8>> = (0..2000).map(word).flat_map(|word| [vec![9], word]).collect();
     let (aligned, moved) = (round_trip(&[], &aligned, Effort::Max), round_trip(&[], &moved, Effort::Max));
     assert!(moved.len() < aligned.len() + 300, "{} and {}", moved.len(), aligned.len());
+}
+
+#[test]
+fn methods_have_their_numbers() {
+    for (byte, method) in
+        [(0, Method::Prefix), (1, Method::Lz), (2, Method::Inflated), (3, Method::BranchFilter)]
+    {
+        assert_eq!((Method::from_byte(byte), method as u8), (Some(method), byte));
+    }
+    assert_eq!((Method::from_byte(4), Method::from_byte(255)), (None, None));
 }
 
 #[test]
@@ -180,9 +190,9 @@ fn every_error_has_its_name() {
     };
     assert_eq!(refused(&[1], &[]), "an unknown method");
     assert_eq!(refused(&[1], &[2]), "an unknown method");
-    assert_eq!(refused(&[u64::MAX, 1], &[LZ]), "too long");
+    assert_eq!(refused(&[u64::MAX, 1], &[Method::Lz as u8]), "too long");
     // More than any allocator gives, for either method, before a byte of it was decoded.
-    assert_eq!(refused(&[1 << 62], &[LZ, 0, 0, 0, 0]), "too long");
+    assert_eq!(refused(&[1 << 62], &[Method::Lz as u8, 0, 0, 0, 0]), "too long");
     let packed = |effort| encode(NONE, Items { bytes: b"some bytes", lens: &[10] }, &[None], effort).unwrap();
     let (prefix, lz) = (packed(Effort::Level(3)), packed(Effort::Max));
     assert_eq!(refused(&[1 << 62], &prefix), "too long");
@@ -190,7 +200,10 @@ fn every_error_has_its_name() {
     assert_eq!(refused(&[9], &lz), "the length differs from the announced one");
     assert_eq!(refused(&[10], &[&prefix[..], &prefix[1..]].concat()), "bytes are left over");
     // A match before the first byte: the first flag of all ones.
-    assert_eq!(refused(&[10], &[LZ, 0xff, 0xff, 0xff, 0xff]), "a match reaches beyond the bytes");
+    assert_eq!(
+        refused(&[10], &[Method::Lz as u8, 0xff, 0xff, 0xff, 0xff]),
+        "a match reaches beyond the bytes"
+    );
 }
 
 proptest! {
@@ -221,7 +234,7 @@ proptest! {
         let mut packed = encode(old, new, &pairs, Effort::Max).unwrap();
         let at = at.index(packed.len());
         packed[at] ^= flip;
-        for packed in [packed, [vec![LZ], garbage.clone()].concat(), [vec![PREFIX], garbage].concat()] {
+        for packed in [packed, [vec![Method::Lz as u8], garbage.clone()].concat(), [vec![Method::Prefix as u8], garbage].concat()] {
             if let Ok(bytes) = decode(old, new.lens, &pairs, &packed) {
                 prop_assert_eq!(bytes.len(), new.bytes.len());
             }

@@ -173,3 +173,61 @@ impl From<&Record> for Shape {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_mtime_comes_first_and_an_old_one_becomes_what_it_became_last() {
+        let mut mtimes = Mtimes::default();
+        (1..=20).for_each(|mtime| mtimes.note(mtime, Some(100 + mtime % 2)));
+        let recent = |mtimes: &Mtimes| (0..17).map_while(|rank| mtimes.recent(rank)).collect::<Vec<_>>();
+        assert_eq!(recent(&mtimes), (5..=20).rev().collect::<Vec<_>>());
+        assert_eq!((mtimes.rank(20), mtimes.rank(5), mtimes.rank(4)), (Some(0), Some(15), None));
+        // One from the middle goes to the front; the others keep their order.
+        mtimes.note(10, None);
+        assert_eq!(
+            recent(&mtimes),
+            [10].into_iter().chain((11..=20).rev()).chain((5..=9).rev()).collect::<Vec<_>>()
+        );
+        assert_eq!(mtimes.latest(), 20);
+        assert_eq!([100, 101, 102].map(|old| mtimes.became(old)), [Some(20), Some(19), None]);
+    }
+
+    #[test]
+    fn times_are_seconds_in_their_shortest_form() {
+        for (value, expected) in [
+            (&b"0"[..], Some((0, &b""[..]))),
+            (b"-5.25", Some((-5, b".25"))),
+            (b"1700000000.", Some((1_700_000_000, b"."))),
+            (b"1.123456789012345", Some((1, b".123456789012345"))),
+            (b"1.1234567890123456", None),
+            (b"01", None),
+            (b"-0", None),
+            (b"+1", None),
+            (b"", None),
+            (b".5", None),
+            (b"1099511627776", None),
+            (b"1e3", None),
+            (b"\xff", None),
+        ] {
+            assert_eq!(time(value), expected, "{}", String::from_utf8_lossy(value));
+        }
+    }
+
+    #[test]
+    fn kinds_are_extensions_and_folders() {
+        for (name, expected) in [
+            ("a/b.py", ".py"),
+            ("a.d/b", ""),
+            ("a/b/", "/"),
+            ("a.b.c", ".c"),
+            (".rc", ".rc"),
+            ("a.", "."),
+            ("", ""),
+        ] {
+            assert_eq!(kind(name.as_bytes()), expected.as_bytes(), "{name}");
+        }
+    }
+}

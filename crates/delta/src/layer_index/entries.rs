@@ -130,7 +130,7 @@ impl Selection {
         self.0.memory()
     }
 
-    /// The index of all entries. It is of no layer, so its digest is all zeros, and the offsets of its contents have no
+    /// The index of all entries. It is of no layer, so its diff id is all zeros, and the offsets of its contents have no
     /// meaning.
     pub fn finish(self) -> LayerIndex {
         let (mut index, len) = self.0.finish(Digest::from_bytes([0; 32]), 0);

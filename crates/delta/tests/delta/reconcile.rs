@@ -80,6 +80,19 @@ fn lists_that_end_no_group_or_every_group_are_reconciled() {
 }
 
 #[test]
+fn a_group_has_64_nodes_at_most_and_4_at_least() {
+    // The level, the items, and the nodes of a first question: groups that nothing ends, and groups that each node ends.
+    let question = |len: u32, end: u8| {
+        let items: Vec<Item> = (0..len).map(|number| item(number, end)).collect();
+        Requester::new(&items).question().unwrap()[..4].to_vec()
+    };
+    assert_eq!(question(4096, 1), [1, 0x80, 0x20, 64]);
+    assert_eq!(question(4097, 1), [1, 0x81, 0x20, 65]);
+    assert_eq!(question(400, 0), [1, 0x90, 0x03, 100]);
+    assert_eq!(question(401, 0), [1, 0x91, 0x03, 101]);
+}
+
+#[test]
 fn an_insertion_into_groups_of_fixed_length_costs_no_more_than_all_items() {
     // No group ends by its content, so that each behind the insertion is another one: the worst that a peer can do.
     let old: Vec<Item> = (0..20_000).map(|number| item(number, 1)).collect();

@@ -390,6 +390,16 @@ fn a_tar_of_every_kind_survives_wherever_it_ends() {
 }
 
 #[test]
+fn a_pax_size_is_used_up_by_the_header_that_follows_even_a_link() {
+    for flag in *b"1256" {
+        let bytes =
+            [entry(b'x', b"12 size=700\n"), header(flag, &octal(0)).to_vec(), entry(b'0', &body(100, 1))];
+        let layout = assert_survives(&[&bytes.concat()[..], &END].concat());
+        assert_eq!(shape(&layout), [(false, 1024 + 512 + 512), (true, 100), (false, 412 + 1024)], "{flag}");
+    }
+}
+
+#[test]
 fn padding_that_is_not_zero_stays_verbatim() {
     for len in [1, 63, 64, 100, 511, 513] {
         for at in [0, 1] {

@@ -84,3 +84,79 @@ fn low(code: u32) -> Option<(u32, u8)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Machine;
+    use crate::testing::{Linked, Part, build, found_in_code};
+
+    const AT: u32 = 0x1_0000;
+
+    /// A library with these instructions, from an address on, and a page of data at 0x20000.
+    fn library(addr: u32, words: &[u32]) -> Vec<u8> {
+        let code = words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+        let skew = vec![0xee; addr.wrapping_neg() as usize % 4];
+        let code = [&skew[..], &code].concat();
+        let parts = [Part::code(addr, &code), Part::data(".data", Some(0x2_0000), &[0; 0x1000])];
+        build(Machine::Aarch64, Linked::Anywhere, &parts)
+    }
+
+    #[test]
+    fn branches_and_loads_of_each_form_are_found() {
+        let cases = [
+            ("bl .+8", 0x9400_0002, Form::Call, 8),
+            ("bl .-0", 0x9400_0000, Form::Call, 0),
+            ("b .+16", 0x1400_0004, Form::Jump { bits: 26, from: 0 }, 16),
+            ("b.ne .+32", 0x5400_0101, Form::Jump { bits: 19, from: 5 }, 32),
+            ("cbz x1, .+4", 0xb400_0021, Form::Jump { bits: 19, from: 5 }, 4),
+            ("cbnz w1, .+4", 0x3500_0021, Form::Jump { bits: 19, from: 5 }, 4),
+            ("ldr x1, .+8", 0x5800_0041, Form::Jump { bits: 19, from: 5 }, 8),
+            ("tbz w1, #0, .+12", 0x3600_0061, Form::Jump { bits: 14, from: 5 }, 12),
+            ("tbnz w1, #3, .+12", 0x3718_0061, Form::Jump { bits: 14, from: 5 }, 12),
+            ("adr x1, .+9", 0x3000_0041, Form::Adr, 9),
+        ];
+        for (text, word, form, distance) in cases {
+            let file = library(AT, &[word, 0, 0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!(found_in_code(&file), [(0, form, AT + distance)], "{text}");
+        }
+        // Backwards; in the second word, of a section that does not begin at a word.
+        let file = library(AT + 2, &[0xd503_201f, 0xd503_201f, 0x97ff_ffff]);
+        assert_eq!(found_in_code(&file), [(10, Form::Call, AT + 8)]);
+    }
+
+    #[test]
+    fn what_leads_out_of_the_file_is_no_reference() {
+        // `b`, `b.eq`, `cbz` and `adr` far away; calls and pages are written as addresses, but not paired.
+        for word in [0x17ff_0000, 0x5480_0000, 0xb480_0001, 0x1080_0001, 0x97ff_0000, 0x9040_0001] {
+            assert_eq!(found_in_code(&library(AT, &[word])), [], "{word:x}");
+        }
+        assert_eq!(found_in_code(&library(AT, &[0xd65f_03c0, 0xd503_201f, 0xaa01_03e0])), []);
+    }
+
+    #[test]
+    fn the_offset_in_a_page_belongs_to_the_adrp_of_its_register() {
+        // adrp x1, 0x20000; add x1, x1, #0x10; ldr x2, [x1, #0x18]
+        let page = 0x9000_0081;
+        let file = library(AT, &[page, 0x9100_4021]);
+        assert_eq!(found_in_code(&file), [(0, Form::Page, 0x2_0010), (4, Form::Low { scale: 0 }, 0x2_0010)]);
+        let file = library(AT, &[page, 0xf940_0c22]);
+        assert_eq!(found_in_code(&file), [(0, Form::Page, 0x2_0018), (4, Form::Low { scale: 3 }, 0x2_0018)]);
+        // ldrb, ldr w, and a vector of 16 bytes have units of their own.
+        for (word, offset, scale) in [(0x3940_0c22, 3, 0), (0xb940_0c22, 12, 2), (0x3dc0_0c22, 48, 4)] {
+            let file = library(AT, &[page, word]);
+            assert_eq!(found_in_code(&file)[1], (4, Form::Low { scale }, 0x2_0000 + offset), "{word:x}");
+        }
+        // Another register, one that was overwritten, and one after a call or a return.
+        for between in [0x9100_4042, 0xd280_0001, 0x9400_0001, 0xd65f_03c0] {
+            let file = library(AT, &[page, between, 0x9100_4021]);
+            let lows = found_in_code(&file)
+                .into_iter()
+                .filter(|found| matches!(found.1, Form::Low { .. }) && found.0 == 8);
+            assert_eq!(lows.count(), usize::from(between == 0x9100_4042), "{between:x}");
+        }
+        // Too far behind the page to tell its target, which then is its begin.
+        let far = [&[page][..], &[0xd503_201f; AHEAD], &[0x9100_4021]].concat();
+        assert_eq!(found_in_code(&library(AT, &far))[0], (0, Form::Page, 0x2_0000));
+    }
+}

@@ -144,3 +144,78 @@ pub(super) fn common(a: &[u8], b: &[u8], limit: usize) -> usize {
     }
     len + a[len..].iter().zip(&b[len..]).take_while(|(a, b)| a == b).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The longest match at a position by comparing it with all before it.
+    fn longest(bytes: &[u8], at: usize, nice: usize) -> usize {
+        (0..at).map(|before| common(&bytes[before..], &bytes[at..], nice)).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn equal_bytes_are_counted_up_to_the_limit_and_the_ends() {
+        let (a, b) = (b"0123456789abcdefgh", b"0123456789abcdeXgh");
+        for limit in 0..20 {
+            assert_eq!(common(a, b, limit), limit.min(15));
+            assert_eq!(common(a, a, limit), limit.min(18));
+            assert_eq!(common(&a[..9], a, limit), limit.min(9));
+        }
+        assert_eq!((common(b"", a, 9), common(b"x", a, 9)), (0, 0));
+    }
+
+    #[test]
+    fn positions_that_were_skipped_are_found_later() {
+        let bytes = b"the first half; the other half; the first half again";
+        let mut finder = Finder::new(bytes, 128, 64);
+        finder.skip(32);
+        let mut found = Vec::new();
+        finder.next(&mut found);
+        let last = found.last().expect("the first half");
+        assert_eq!((last.len, last.back), (14, 31));
+    }
+
+    #[test]
+    fn a_range_of_one_byte_is_found_at_the_nearest_distance() {
+        let bytes = vec![7; 1000];
+        let mut finder = Finder::new(&bytes, 128, 4);
+        let mut found = Vec::new();
+        for at in 0..1000 {
+            finder.next(&mut found);
+            let rest = 1000 - at;
+            // Of the last three bytes nothing is found.
+            let expected = if at == 0 || rest < 4 { 0 } else { rest.min(128) };
+            assert_eq!(found.last().map_or(0, |found| found.len), expected, "{at}");
+            assert!(found.iter().all(|found| found.back == 0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matches_are_true_rise_and_reach_the_longest(
+            bytes in prop::collection::vec(0_u8..4, 0..400),
+            nice in prop_oneof![Just(8_usize), Just(128)],
+        ) {
+            // As many nodes as there are positions, so that none is missed.
+            let mut finder = Finder::new(&bytes, nice, 1000);
+            let mut found = Vec::new();
+            for at in 0..bytes.len() {
+                finder.next(&mut found);
+                let mut before = 1;
+                for &Found { len, back } in &found {
+                    let from = at - back as usize - 1;
+                    prop_assert!(len > before && len <= nice);
+                    prop_assert_eq!(&bytes[from..from + len], &bytes[at..at + len]);
+                    before = len;
+                }
+                if bytes.len() - at >= 4 {
+                    let longest = longest(&bytes, at, nice);
+                    prop_assert_eq!(found.last().map_or(0, |found| found.len), if longest < 2 { 0 } else { longest });
+                }
+            }
+        }
+    }
+}

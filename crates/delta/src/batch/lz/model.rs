@@ -149,3 +149,82 @@ pub(super) fn slot(back: u32) -> u32 {
 pub(super) fn slot_class(len: usize) -> usize {
     len.saturating_sub(SHORTEST).min(3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::range::{Decoder, Encoder};
+
+    /// Encodes symbols, and asserts that they are decoded and that both models are in the same state.
+    fn round_trip(symbols: &[Symbol]) {
+        let mut encoder = Encoder::new(Vec::new());
+        let mut models = Models::new();
+        for (number, symbol) in symbols.iter().enumerate() {
+            models.symbol(&mut encoder, number % POSITIONS, *symbol);
+        }
+        let bytes = encoder.finish();
+        let (mut decoder, mut decoded) = (Decoder::new(&bytes), Models::new());
+        for (number, symbol) in symbols.iter().enumerate() {
+            assert_eq!(
+                decoded.symbol(&mut decoder, number % POSITIONS, Symbol::Literal),
+                *symbol,
+                "{number}"
+            );
+        }
+        assert!(decoder.is_spent());
+        assert_eq!((decoded.backs, decoded.state), (models.backs, models.state));
+    }
+
+    #[test]
+    fn lengths_and_distances_of_every_size_are_decoded() {
+        let around = |value: u64| [value.saturating_sub(1), value, value + 1];
+        let powers = (0..32).flat_map(|bits| around(1_u64 << bits));
+        let backs: Vec<u32> = powers.chain(0..300).filter_map(|back| u32::try_from(back).ok()).collect();
+        for len in [2, 3, 4, 5, 6, 100] {
+            round_trip(&backs.iter().map(|back| Symbol::Match { back: *back, len }).collect::<Vec<_>>());
+        }
+        let lens = (SHORTEST..700).chain((10..30).flat_map(|bits| around(1 << bits)).map(|len| len as usize));
+        let lens: Vec<usize> = lens.collect();
+        round_trip(&lens.iter().map(|len| Symbol::Match { back: 9, len: *len }).collect::<Vec<_>>());
+        round_trip(&lens.iter().map(|len| Symbol::Repeat { which: len % 4, len: *len }).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_symbol_is_decoded_after_every_other() {
+        let all = [
+            Symbol::Literal,
+            Symbol::Short,
+            Symbol::Repeat { which: 0, len: 2 },
+            Symbol::Repeat { which: 1, len: 9 },
+            Symbol::Repeat { which: 2, len: 300 },
+            Symbol::Repeat { which: 3, len: 17 },
+            Symbol::Match { back: 0, len: 2 },
+            Symbol::Match { back: 70_000, len: 5 },
+        ];
+        let mut symbols = Vec::new();
+        for one in all {
+            for other in all {
+                symbols.extend([one, other, Symbol::Literal, one, one]);
+            }
+        }
+        round_trip(&symbols);
+    }
+
+    #[test]
+    fn a_repeated_distance_comes_first() {
+        let mut models = Models::new();
+        let mut encoder = Encoder::new(Vec::new());
+        let mut code = |symbol| {
+            models.symbol(&mut encoder, 0, symbol);
+            models.backs
+        };
+        for back in [5, 6, 7, 8] {
+            code(Symbol::Match { back, len: 4 });
+        }
+        assert_eq!(code(Symbol::Repeat { which: 2, len: 4 }), [6, 8, 7, 5]);
+        assert_eq!(code(Symbol::Repeat { which: 3, len: 4 }), [5, 6, 8, 7]);
+        assert_eq!(code(Symbol::Short), [5, 6, 8, 7]);
+        assert_eq!(code(Symbol::Match { back: 1, len: 2 }), [1, 5, 6, 8]);
+        assert_eq!(code(Symbol::Repeat { which: 1, len: 2 }), [5, 1, 6, 8]);
+    }
+}

@@ -25,3 +25,23 @@ impl<'a> ItemPositions<'a> {
         (at - self.begin) % POSITIONS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_begin_at_zero_with_every_item() {
+        let lens = [3, 0, 0, 6, 1, 0];
+        let mut positions = ItemPositions::new(&lens);
+        let all: Vec<usize> = (0..10).map(|at| positions.at(at)).collect();
+        assert_eq!(all, [0, 1, 2, 0, 1, 2, 3, 0, 1, 0]);
+        // Asked twice, and with gaps.
+        let mut positions = ItemPositions::new(&lens);
+        assert_eq!([0, 2, 2, 5, 9].map(|at| positions.at(at)), [0, 2, 2, 2, 0]);
+        // Behind the last item they go on, and a length beyond all numbers is no end.
+        let mut positions = ItemPositions::new(&[2]);
+        assert_eq!([1, 2, 7].map(|at| positions.at(at)), [1, 2, 3]);
+        assert_eq!(ItemPositions::new(&[u64::MAX, u64::MAX]).at(4_000_000_003), 3);
+    }
+}

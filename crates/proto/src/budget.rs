@@ -1,6 +1,6 @@
-//! Decoding within bounds: lists and texts are counted while they are decoded, by the memory that they take.
+//! The memory budget of a decoder: lists and texts are counted while they are decoded, by the memory that they take.
 //!
-//! A deserializer has no place for such a count, so it is kept by thread.
+//! A deserializer of serde has no context to keep that count in, so it is kept by thread.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,14 +9,14 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
 thread_local! {
-    /// Bytes of memory that are left for what is being decoded.
+    /// Bytes that are left of the budget of this thread.
     static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// Overhead of an allocation.
 const ALLOCATION: usize = 16;
 
-/// Decodes with so many bytes of memory.
+/// Decodes with a budget of `memory` bytes.
 pub fn within<T>(memory: usize, decode: impl FnOnce() -> T) -> T {
     let before = LEFT.replace(memory);
     let decoded = decode();
@@ -30,7 +30,7 @@ fn take<E: Error>(bytes: usize) -> Result<(), E> {
     Ok(())
 }
 
-/// A list.
+/// Deserializes a list.
 pub fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
     from.deserialize_seq(List(PhantomData))
 }
@@ -55,7 +55,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for List<T> {
     }
 }
 
-/// Mere bytes.
+/// Deserializes bytes.
 pub fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
     from.deserialize_bytes(Bytes)
 }
@@ -75,7 +75,7 @@ impl Visitor<'_> for Bytes {
     }
 }
 
-/// A text.
+/// Deserializes a text.
 pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_str(Text)
 }
@@ -95,7 +95,7 @@ impl Visitor<'_> for Text {
     }
 }
 
-/// Texts.
+/// Deserializes a list of texts.
 pub fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     Ok(list::<D, Counted>(from)?.into_iter().map(|Counted(text)| text).collect())
 }
