@@ -105,7 +105,8 @@ impl<R: Read> Bits<R> {
         for len in 1..16 {
             code |= (self.pending >> (len - 1)) as usize & 1;
             let count = table.counts[len];
-            if code < first + count {
+            // Shorter codes were looked up. A code that lacks symbols, as the fixed one does, has bits that are none.
+            if len > QUICK as usize && (first..first + count).contains(&code) {
                 self.drop(len as u32)?;
                 return Ok(table.sorted[index + code - first].into());
             }
@@ -287,3 +288,7 @@ impl<R: Read> Reader<R> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

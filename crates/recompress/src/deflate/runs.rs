@@ -107,20 +107,5 @@ impl Head {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_are_told_in_the_longest_pieces() {
-        let code = |len| Code { bits: 0, len };
-        let mut literals = vec![code(8); 10];
-        literals.extend(vec![code(0); 250]);
-        let head = Head::new(&literals, &[code(8), code(8), code(0), code(0)]);
-        let expected = [(8, 0), (16, 3), (16, 0), (18, 127), (18, 101), (8, 0), (8, 0), (0, 0), (0, 0)];
-        assert_eq!(head.symbols, expected);
-        let mut sink = Sink::default();
-        head.write(&mut sink);
-        sink.align();
-        assert_eq!(sink.bytes.len() as u64, head.size().div_ceil(8));
-    }
-}
+#[path = "runs_tests.rs"]
+mod tests;
