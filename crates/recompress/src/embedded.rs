@@ -9,7 +9,8 @@ use std::ops::Range;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::gzip::{self, Start};
-use crate::{Flavour, Method};
+use crate::method::Method;
+use crate::zlib::Flavour;
 
 /// The start of a zip member, APPNOTE.TXT 4.3.7, and what of it is looked at.
 const MEMBER: [u8; 4] = *b"PK\x03\x04";
@@ -201,116 +202,5 @@ fn makes(method: Method, plain: &[u8], stream: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MOST: usize = 1 << 20;
-
-    fn deflate(method: Method, plain: &[u8]) -> Vec<u8> {
-        let mut encoder = method.encoder();
-        encoder.write(plain);
-        encoder.finish();
-        std::mem::take(encoder.output())
-    }
-
-    fn member(method: Method, name: &str, plain: &[u8]) -> Vec<u8> {
-        let mut header = vec![0; MEMBER_LEN];
-        header[..4].copy_from_slice(&MEMBER);
-        header[HOW] = DEFLATED;
-        header[NAME_LEN] = name.len() as u8;
-        [header, name.into(), deflate(method, plain)].concat()
-    }
-
-    fn gzip(method: Method, plain: &[u8]) -> Vec<u8> {
-        [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3][..], &deflate(method, plain), b"checksum"].concat()
-    }
-
-    /// Words, so that there is something to compress.
-    fn text(seed: u32, words: u32) -> Vec<u8> {
-        let word = |number: u32| number.wrapping_mul(2_654_435_761).rotate_left(seed) % 997;
-        (0..words).flat_map(|number| format!("{} ", word(number)).into_bytes()).collect()
-    }
-
-    #[test]
-    fn a_wheel_and_a_manual_page_are_opened_and_closed() {
-        for method in USUAL {
-            let file = [
-                member(method, "a.py", &text(1, 500)),
-                b"PK\x01\x02 and a stray \x1f\x8b".to_vec(),
-                member(method, "b.py", &text(2, 9000)),
-                gzip(method, &text(3, 700)),
-            ]
-            .concat();
-            let opened = Inflated::of(&file, MOST).unwrap();
-            assert_eq!(opened.streams.len(), 3, "{method}");
-            for seed in 1..=3 {
-                let plain = text(seed, 500);
-                assert!(opened.bytes.windows(plain.len()).any(|window| window == plain), "{method}");
-            }
-            assert_eq!(opened.bytes, inflated(&file, MOST).unwrap());
-            assert_eq!(opened.close().unwrap(), file, "{method}");
-        }
-    }
-
-    #[test]
-    fn one_stream_by_nobody_known_keeps_a_file_closed() {
-        let known = member(USUAL[0], "a.py", &text(1, 500));
-        let other = member(Method::Go { level: 2 }, "b.py", &text(2, 2000));
-        let file = [known, other].concat();
-        assert_eq!(Inflated::of(&file, MOST), None);
-        assert!(inflated(&file, MOST).unwrap().len() > file.len());
-    }
-
-    #[test]
-    fn what_would_be_too_long_stays_closed() {
-        let file = member(USUAL[0], "a", &vec![7; 100_000]);
-        let len = inflated(&file, MOST).unwrap().len();
-        assert!(Inflated::of(&file, len).is_some() && inflated(&file, len).is_some());
-        assert!(Inflated::of(&file, len - 1).is_none() && inflated(&file, len - 1).is_none());
-        // However many there are.
-        let many = file.repeat(5);
-        assert_eq!(inflated(&many, 5 * len - 1), None);
-        assert_eq!(Inflated::of(b"PK and nothing more", MOST), None);
-    }
-
-    #[test]
-    fn an_encrypted_or_stored_member_is_none() {
-        let mut file = member(USUAL[0], "a", &text(1, 500));
-        file[FLAGS] = ENCRYPTED;
-        assert_eq!(inflated(&file, MOST), None);
-        file[FLAGS] = 0;
-        file[HOW] = 0;
-        assert_eq!(inflated(&file, MOST), None);
-    }
-
-    #[test]
-    fn streams_that_do_not_fit_are_an_error() {
-        let file = member(USUAL[0], "a", &text(1, 500));
-        let mut opened = Inflated::of(&file, MOST).unwrap();
-        opened.streams[0].plain = u64::MAX;
-        assert_eq!(opened.close(), None);
-    }
-
-    proptest! {
-        #[test]
-        fn files_with_all_kinds_of_streams_come_back(
-            parts in prop::collection::vec((0..USUAL.len() + 2, 0..3000_u32, 0..32_u32), 1..6),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let method = USUAL[parts[0].0 % USUAL.len()];
-            let part = |(kind, words, seed): &(usize, u32, u32)| match kind {
-                0 => text(*seed, *words),
-                1 => gzip(method, &text(*seed, *words)),
-                _ => member(method, "x", &text(*seed, *words)),
-            };
-            let mut file: Vec<u8> = parts.iter().flat_map(part).collect();
-            file.truncate(cut.index(file.len() + 1).max(file.len() / 2));
-            let inflated = inflated(&file, MOST);
-            if let Some(opened) = Inflated::of(&file, MOST) {
-                prop_assert_eq!(opened.close().unwrap(), file);
-                prop_assert_eq!(Some(opened.bytes), inflated);
-            }
-        }
-    }
-}
+#[path = "embedded_tests.rs"]
+mod tests;

@@ -114,3 +114,7 @@ impl Blocks {
 fn is_better_stored(plain: &[u8], size: u64) -> bool {
     stored_size(Some(plain)).is_some_and(|stored| stored < size + (size >> 4))
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

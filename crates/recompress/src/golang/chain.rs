@@ -417,20 +417,5 @@ impl Encoder for Chained {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_counted_anew_unnoticed() {
-        let plain: Vec<u8> = (0..500_000u32).map(|at| (at.wrapping_mul(at) >> 9) as u8 & 7).collect();
-        for level in [3, 6] {
-            let encoded = |mut encoder: Chained| {
-                encoder.write(&plain);
-                encoder.finish();
-                std::mem::take(encoder.output())
-            };
-            let old = Chained { offset: MOST - 100_000, ..Chained::new(level) };
-            assert!(encoded(old) == encoded(Chained::new(level)), "{level}");
-        }
-    }
-}
+#[path = "chain_tests.rs"]
+mod tests;

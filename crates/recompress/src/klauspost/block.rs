@@ -1,5 +1,6 @@
 //! Blocks whose codes may be used again by the next.
 
+use super::release::Release;
 use super::tokens::estimate;
 use crate::deflate::alphabet::{DISTANCES, END, LITERALS};
 use crate::deflate::bits::{Code, Sink, cost};
@@ -7,7 +8,6 @@ use crate::deflate::codes::{Codes, Counts};
 use crate::deflate::package::make_codes;
 use crate::deflate::runs::Head;
 use crate::deflate::token::Token;
-use crate::klauspost::Release;
 
 /// With fewer tokens the fixed codes are tried.
 const FEW: usize = 250;
@@ -205,3 +205,7 @@ fn is_noise(counts: &[u32], len: usize) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Level 6, the default of Go from 1.27 on: as level 5, but the last distance is tried, too, and more places are
 //! remembered.
 
-use super::Finder;
+use super::finder::Finder;
 use super::history::{Block, History, REACH, View};
 use super::level5::{longer_of, whole};
 use super::matches::{Match, emit_rest};

@@ -229,3 +229,7 @@ impl Head {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! A port of zlib's `deflate.c`. Input is taken to come in pieces that fill the window, as programs give it.
 
-use super::Flavour;
 use super::block::Blocks;
+use super::flavour::Flavour;
 use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
 use crate::deflate::bits::Sink;
@@ -473,6 +473,14 @@ impl Deflate {
         }
     }
 
+    /// Ends the block as a program that flushes does, with empty blocks after it.
+    #[cfg(test)]
+    pub(crate) fn end_with(&mut self, stored: usize, fixed: usize) {
+        self.flush();
+        (0..stored).for_each(|_| self.blocks.sink.stored(&[], false));
+        (0..fixed).for_each(|_| self.blocks.sink.empty());
+    }
+
     /// Encodes all that was written, and ends the block.
     pub(super) fn flush(&mut self) {
         self.rest();
@@ -505,3 +513,7 @@ impl Encoder for Deflate {
         std::mem::take(&mut self.marks)
     }
 }
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;

@@ -2,9 +2,9 @@
 
 use super::block::Found;
 use super::entropy;
+use super::finder::{Block, Finder, Pair};
 use super::history::{History, hash, load32, load64, same, same_before};
 use super::sequences::Prices;
-use super::{Block, Finder, Pair};
 
 const BITS: u32 = 18;
 const LONG_BITS: u32 = 22;

@@ -60,16 +60,16 @@ const LENGTHS: Alphabet = Alphabet {
 };
 
 /// The distributions of RFC 8878, 3.1.1.3.2.2, and their states as a power of two.
-const KNOWN_LITERALS: (&[i16], u32) = (
+pub(super) const KNOWN_LITERALS: (&[i16], u32) = (
     &[
         4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1,
         -1, -1, -1,
     ],
     6,
 );
-const KNOWN_OFFSETS: (&[i16], u32) =
+pub(super) const KNOWN_OFFSETS: (&[i16], u32) =
     (&[1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1], 5);
-const KNOWN_LENGTHS: (&[i16], u32) = (
+pub(super) const KNOWN_LENGTHS: (&[i16], u32) = (
     &[
         1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1,
@@ -306,3 +306,7 @@ impl Prices {
         (bits + self.offsets.least_bits(offset) + self.lengths.least_bits(length)) as i32
     }
 }
+
+#[cfg(test)]
+#[path = "sequences_tests.rs"]
+mod tests;
