@@ -3,10 +3,10 @@
 //! In the lazy levels of zlib, GNU gzip and Go every place is remembered as it is passed. What an encoder knows is then
 //! a function of the last bytes alone, and not of how those were coded, but for the match that it keeps back to see
 //! whether the next byte has a better one. At the end of a block it often keeps none back: after a match, and where the
-//! next byte has none. Such an end is told by where it is, by how many bits of a byte are used, and by whether the next
+//! next byte has none. An end is known by its position, by the number of bits of a byte that are used, and by whether the next
 //! byte was looked at.
 
-/// Where a block ended, with nothing kept back.
+/// The end of a block, with nothing kept back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Checkpoint {
     /// Plain bytes before it.
@@ -17,7 +17,7 @@ pub(crate) struct Checkpoint {
     pub(crate) is_waiting: bool,
 }
 
-/// A block that ended so, as an encoder tells it.
+/// The end of a block, as an encoder reports it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     /// Plain bytes before it, and whether the next was looked at, as in [`Checkpoint`].

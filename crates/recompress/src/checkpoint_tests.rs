@@ -91,7 +91,7 @@ proptest! {
         }
     }
 
-    /// What a chooser keeps is always valid, in the marks that it saw, and never near the end.
+    /// Chosen checkpoints are valid, among the marks that were seen, and not near the end.
     #[test]
     fn chosen_checkpoints_are_valid(gaps in vec(1..9_000_000u64, 0..200), rest in 0..9_000_000u64) {
         let mut at = 0;

@@ -38,7 +38,7 @@ fn common_sees_a_difference_in_any_bit() {
         for at in 0..24 {
             let mut b = a;
             b[at] = 1 << bit;
-            // What differs after the first difference does not count.
+            // A further difference does not count.
             b[23] |= 0x80;
             assert_eq!(common(&a, &b, 24), at, "{bit}");
         }

@@ -1,7 +1,7 @@
 //! Deflate streams inside of files: members of zip archives (wheels, jars), files of gzip (changelogs, manual pages).
 //!
 //! A small change before compression changes all bytes after it. So a file whose streams all come from encoders
-//! that are known here is *opened*: its plain bytes stand where the streams stood. It is closed by running the encoders
+//! that are known here is *inflated*: its plain bytes stand where the streams stood. It is closed by running the encoders
 //! again. A file that is only to be compared with needs no encoders.
 
 use std::ops::Range;
@@ -26,7 +26,7 @@ const EXTRA_LEN: usize = 28;
 const LEAST: usize = 64;
 /// Bytes that are encoded at once.
 const PIECE: usize = 1 << 16;
-/// Who writes the streams in files, the most usual first: Python, Java and libarchive; Debian's packages; the rest.
+/// The encoders of streams in files, the most usual first: Python, Java and libarchive; Debian's packages; the rest.
 const USUAL: [Method; 7] = [
     Method::Zlib { flavour: Flavour::Zlib, level: 6 },
     Method::Zlib { flavour: Flavour::Gnu, level: 9 },
@@ -46,7 +46,7 @@ pub struct Inflated {
     pub streams: Vec<Stream>,
 }
 
-/// A stream that was opened.
+/// A stream that was inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
     /// Bytes of the inflated file between the stream before and this one.
@@ -64,24 +64,24 @@ struct Found {
 }
 
 impl Inflated {
-    /// Opens a file, if it has streams and all of them can be made again, and if that has at most `most` bytes.
+    /// Inflates a file, if it has streams and all of them can be made again, and if that has at most `most` bytes.
     pub fn of(file: &[u8], most: usize) -> Option<Inflated> {
         let found = find(file, most)?;
         let mut usual = USUAL;
-        let mut opened = Inflated { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
+        let mut inflated = Inflated { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
         let mut done = 0;
         for Found { at, plain } in found {
             let method = usual.iter().position(|method| makes(*method, &plain, &file[at.clone()]))?;
             // One encoder made all streams of a file, as a rule.
             usual[..=method].rotate_right(1);
-            opened.bytes.extend_from_slice(&file[done..at.start]);
-            opened.bytes.extend_from_slice(&plain);
+            inflated.bytes.extend_from_slice(&file[done..at.start]);
+            inflated.bytes.extend_from_slice(&plain);
             let (gap, plain) = ((at.start - done) as u64, plain.len() as u64);
-            opened.streams.push(Stream { gap, plain, method: usual[0] });
+            inflated.streams.push(Stream { gap, plain, method: usual[0] });
             done = at.end;
         }
-        opened.bytes.extend_from_slice(&file[done..]);
-        Some(opened)
+        inflated.bytes.extend_from_slice(&file[done..]);
+        Some(inflated)
     }
 
     /// The file again; none if the streams do not fit into the bytes.
@@ -167,7 +167,7 @@ fn inflate(bytes: &[u8], most: usize) -> Option<InflatedStream> {
     None
 }
 
-/// Where the deflate stream begins, if these are a zip member or a gzip file.
+/// The start of the deflate stream, if these are a zip member or a gzip file.
 fn start(bytes: &[u8]) -> Option<usize> {
     if let Start::Header(len) = gzip::start(&bytes[..bytes.len().min(gzip::LONGEST_HEADER)]) {
         return Some(len);

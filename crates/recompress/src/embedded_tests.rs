@@ -31,7 +31,7 @@ fn text(seed: u32, words: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_wheel_and_a_manual_page_are_opened_and_closed() {
+fn a_wheel_and_a_manual_page_are_inflated_and_closed() {
     for method in USUAL {
         let file = [
             member(method, "a.py", &text(1, 500)),
@@ -40,14 +40,14 @@ fn a_wheel_and_a_manual_page_are_opened_and_closed() {
             gzip(method, &text(3, 700)),
         ]
         .concat();
-        let opened = Inflated::of(&file, MOST).unwrap();
-        assert_eq!(opened.streams.len(), 3, "{method}");
+        let inflated_file = Inflated::of(&file, MOST).unwrap();
+        assert_eq!(inflated_file.streams.len(), 3, "{method}");
         for seed in 1..=3 {
             let plain = text(seed, 500);
-            assert!(opened.bytes.windows(plain.len()).any(|window| window == plain), "{method}");
+            assert!(inflated_file.bytes.windows(plain.len()).any(|window| window == plain), "{method}");
         }
-        assert_eq!(opened.bytes, inflated(&file, MOST).unwrap());
-        assert_eq!(opened.close().unwrap(), file, "{method}");
+        assert_eq!(inflated_file.bytes, inflated(&file, MOST).unwrap());
+        assert_eq!(inflated_file.close().unwrap(), file, "{method}");
     }
 }
 
@@ -85,9 +85,9 @@ fn an_encrypted_or_stored_member_is_none() {
 #[test]
 fn streams_that_do_not_fit_are_an_error() {
     let file = member(USUAL[0], "a", &text(1, 500));
-    let mut opened = Inflated::of(&file, MOST).unwrap();
-    opened.streams[0].plain = u64::MAX;
-    assert_eq!(opened.close(), None);
+    let mut inflated_file = Inflated::of(&file, MOST).unwrap();
+    inflated_file.streams[0].plain = u64::MAX;
+    assert_eq!(inflated_file.close(), None);
 }
 
 proptest! {
@@ -105,9 +105,9 @@ proptest! {
         let mut file: Vec<u8> = parts.iter().flat_map(part).collect();
         file.truncate(cut.index(file.len() + 1).max(file.len() / 2));
         let inflated = inflated(&file, MOST);
-        if let Some(opened) = Inflated::of(&file, MOST) {
-            prop_assert_eq!(opened.close().unwrap(), file);
-            prop_assert_eq!(Some(opened.bytes), inflated);
+        if let Some(inflated_file) = Inflated::of(&file, MOST) {
+            prop_assert_eq!(inflated_file.close().unwrap(), file);
+            prop_assert_eq!(Some(inflated_file.bytes), inflated);
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn start(blob: &[u8]) -> Start {
     }
 }
 
-/// Where the header ends, which may be after the blob; none where that cannot be known.
+/// The end of the header, which may be after the blob; none where that cannot be known.
 fn end(blob: &[u8], flags: u8) -> Option<usize> {
     let mut end = FIXED;
     if flags & HAS_EXTRA != 0 {
@@ -63,11 +63,11 @@ fn end(blob: &[u8], flags: u8) -> Option<usize> {
 /// Hints of a header at the program that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hints {
-    /// Seconds since 1970; 0 where it is not told.
+    /// Seconds since 1970; 0 where it is not given.
     pub(crate) mtime: u32,
     /// 2 by encoders that try hard, 4 by those that hurry.
     pub(crate) effort: u8,
-    /// The system: 3 for Unix, 255 where it is not told.
+    /// The system: 3 for Unix, 255 where it is not given.
     pub(crate) system: u8,
 }
 

@@ -63,7 +63,7 @@ struct Stream<W> {
     race: Race,
 }
 
-/// Where a piece of the blob left the stream.
+/// The state of the stream after a piece of the blob.
 enum Progress {
     Further,
     /// It ended, before so many bytes of the piece.

@@ -110,7 +110,7 @@ fn nearest(prefix: &[u8], hints: Hints) -> Option<(Method, Flushes)> {
     (cost.min(cost_of_best) < usize::MAX).then_some(best)
 }
 
-/// Why no notes are taken any more.
+/// The reason why no more notes are taken.
 enum Stop {
     /// The stream is not whole.
     Ended,

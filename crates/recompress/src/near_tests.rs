@@ -144,7 +144,7 @@ fn flushed(level: u8, parts: &[&[u8]], stored: usize, fixed: usize) -> Vec<u8> {
     std::mem::take(encoder.output())
 }
 
-/// What `identify_near` finds is made again to the last byte, and is small.
+/// A recipe of `identify_near` makes the blob to the last byte, and is small.
 fn check(name: &str, stream: &[u8], plain: &[u8]) {
     let blob = blob_of(stream, plain);
     let found = match identify_near(|| Ok(&blob[..])).expect("memory does not fail") {

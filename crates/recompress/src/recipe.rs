@@ -21,7 +21,7 @@ pub struct Recipe {
     pub(crate) method: Method,
     /// The header before it, as [`gzip::start`] accepts it.
     pub(crate) header: Vec<u8>,
-    /// Where the encoder can be resumed.
+    /// The places where the encoder can be resumed.
     pub(crate) checkpoints: Vec<Checkpoint>,
     /// Corrections of the encoder, packed; empty where it makes the exact blob.
     pub(crate) corrections: Vec<u8>,

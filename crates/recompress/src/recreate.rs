@@ -12,8 +12,8 @@ use crate::segments::Segments;
 /// Bytes that are read at once, and plain bytes that are encoded at once.
 pub(crate) const PIECE: usize = 1 << 16;
 
-/// Writes the blob that the recipe makes of the plain bytes, and says its length. Nothing tells here whether that is
-/// the blob that was identified: its digest does.
+/// Writes the blob that the recipe makes of the plain bytes, and says its length. Only the digest proves
+/// that it is the blob that was identified.
 ///
 /// # Errors
 ///

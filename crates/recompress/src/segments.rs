@@ -21,7 +21,7 @@ pub(crate) struct Segments<'a> {
 struct Segment {
     from: Checkpoint,
     plain: Vec<u8>,
-    /// Where it ends; none for the last.
+    /// Its end; none for the last.
     to: Option<Checkpoint>,
 }
 
@@ -72,7 +72,7 @@ struct Reader<'a, R> {
     ends: Ends,
     /// Input from the start of the next segment's history on.
     known: Vec<u8>,
-    /// Where the next segment begins; none after the last.
+    /// The start of the next segment; none after the last.
     from: Option<Checkpoint>,
     rest: std::slice::Iter<'a, Checkpoint>,
 }
@@ -84,7 +84,7 @@ impl<R: Read> Reader<'_, R> {
         let start = from.plain - history(from.plain) as u64;
         let end = match to {
             Some(to) => to.plain.saturating_add(AHEAD),
-            // One more tells that the last is not longer than it may be.
+            // One more shows whether the last is longer than it may be.
             None => from.plain.saturating_add(FARTHEST + 1),
         };
         self.read_to(end)?;

@@ -216,7 +216,7 @@ fn failures_of_reader_and_writer_come_back_as_they_are() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
-/// What a reader gives to each thread: the history before the segment, the segment, and what the search looks at.
+/// Each thread is given the history before the segment, the segment, and what the search looks at.
 #[test]
 fn segments_overlap_by_a_history_and_a_lookahead() {
     let plain: Vec<u8> = (0..400_000u32).map(|at| (at / 256) as u8).collect();

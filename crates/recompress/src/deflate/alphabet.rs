@@ -7,7 +7,7 @@ use super::bits::Code;
 pub(crate) const LITERALS: usize = 286;
 /// Symbols of distances.
 pub(crate) const DISTANCES: usize = 30;
-/// Symbols that tell the lengths of codes.
+/// Symbols of the code for code lengths.
 pub(crate) const META: usize = 19;
 /// The symbol that ends a block.
 pub(crate) const END: usize = 256;
@@ -20,7 +20,7 @@ pub(crate) const FARTHEST: usize = 1 << 15;
 /// The most bytes that a stored block has.
 pub(crate) const STORED: usize = 65535;
 
-/// The order in which the lengths of the codes for [`META`] are told.
+/// The order of the lengths of the codes for [`META`] in the head of a block.
 pub(crate) const META_ORDER: [usize; META] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 /// Bits that follow a symbol of lengths; the first is that of [`LENGTHS`].

@@ -26,7 +26,7 @@ fn tokens_are_written_as_the_standard_says() {
     assert_eq!(sink.bytes, [0b0000_1100, 0b1100_1000, 0b0010_0100, 0b0000_0000]);
 }
 
-/// What a reader makes of a block with these codes.
+/// The tokens of a block with these codes, written and read again.
 fn read_again(codes: &Codes, tokens: &[Token]) -> Vec<Token> {
     let mut sink = Sink::default();
     sink.put(0b011, 3);

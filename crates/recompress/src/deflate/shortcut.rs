@@ -3,7 +3,7 @@
 //! zlib and Go chain the places with the same hash of three or four bytes. Of the nearest so many places of a chain they
 //! take that with the longest match, and of equal ones the nearest. Most have a short match, or none. So places are
 //! chained here by more of their bytes, too, where all but a few of them do not come up; and each has a number in the
-//! chain of the encoder, which tells whether the encoder would have come so far.
+//! chain of the encoder, from which it follows whether the encoder would have come so far.
 //!
 //! This holds only where every place is remembered, as in the lazy levels.
 
@@ -17,8 +17,8 @@ const WINDOW: usize = 2 * HALF;
 pub(crate) type Memory = [u8; 2 * WINDOW];
 /// The bytes that chains of long matches have in common.
 const LONG: usize = 8;
-/// Places that encoders remember at once, ahead of the search, where these and what a search needs are in the window.
-/// That is sooner than one by one.
+/// Places that encoders remember at once, ahead of the search, where these and what a search needs are in the window:
+/// faster than one by one.
 pub(crate) const AT_ONCE: usize = 256;
 /// With fewer, more places come up that have other bytes.
 const HASH_BITS: u32 = 17;

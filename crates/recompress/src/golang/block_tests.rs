@@ -81,12 +81,12 @@ fn codes_that_save_too_little_are_not_used() {
 }
 
 #[test]
-fn a_distance_is_always_told() {
+fn a_distance_always_has_a_code() {
     // Without a match there is one distance with a code of one bit, as RFC 1951 allows.
     let Shape::Own(head) = written(|blocks| blocks.literals(&text(3000))).0 else { panic!("it has codes") };
     let lens: Vec<u8> = head.distances.iter().map(|code| code.len).collect();
     assert_eq!((lens[0], lens[1..].iter().max()), (1, Some(&0)));
-    let counts = told(Counts::of(&[Token::literal(1), Token::matched(3, 5)]));
+    let counts = completed(Counts::of(&[Token::literal(1), Token::matched(3, 5)]));
     assert_eq!((counts.literals[END], counts.distances[0]), (1, 0));
 }
 

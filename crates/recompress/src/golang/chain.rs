@@ -64,7 +64,7 @@ pub(crate) struct Chained {
     /// The end of the input in the window, and the next byte.
     end: usize,
     index: usize,
-    /// Where the tokens of the block begin; none where that has left the window.
+    /// The index of the block's first byte; none once that has left the window.
     block: Option<usize>,
     tokens: Vec<Token>,
     /// The last place of each hash, and the place before each place with the same hash. Places are as `offset` says.
@@ -235,7 +235,7 @@ impl Chained {
         }
     }
 
-    /// Where the chain begins, as an index into the window, if that is within reach.
+    /// The start of the chain, as an index into the window, if it is within reach.
     fn chain_start(&self) -> Option<usize> {
         let start = usize::try_from(self.head - self.offset).ok()?;
         (start >= self.index.saturating_sub(REACH)).then_some(start)
@@ -379,7 +379,7 @@ impl Chained {
         is_full
     }
 
-    /// Tells of a block that ended before this byte.
+    /// Marks a block that ended before this byte.
     fn mark(&mut self, is_waiting: bool) {
         let plain = self.base + self.index as u64;
         self.marks.push(Mark { plain, is_waiting, bits: self.blocks.sink.bits() });

@@ -15,7 +15,7 @@ const MARGIN: usize = 15;
 const MOST: i32 = i32::MAX - 2 * STORED as i32;
 const REACH: i32 = FARTHEST as i32;
 
-/// Where a hash was seen last, and the four bytes there.
+/// The last place of a hash, and the four bytes there.
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
     bytes: u32,

@@ -33,8 +33,8 @@ pub(super) fn identify(mut head: Vec<u8>, mut blob: impl Read, plain: impl Write
     run(race, (&head[..]).chain(blob), plain)
 }
 
-/// The candidates for a frame that begins so. Wrong levels are out after a block; the generations can be told from
-/// each other by few blocks, and the newest is taken where none tells.
+/// The candidates for a frame that begins so. Wrong levels are out after a block; few blocks
+/// differ between the generations, and without one the newest is taken.
 fn candidates(head: &[u8]) -> Vec<Candidate> {
     let Some(head) = Head::of(head) else { return Vec::new() };
     let mut encoders = Vec::new();
@@ -89,7 +89,7 @@ impl Race {
         self.compare();
     }
 
-    /// Drops what differs. Who agrees has come as far as the others: the head of a block tells its length.
+    /// Drops encoders that differ. All that agree have come equally far: the head of a block has its length.
     fn compare(&mut self) {
         let blob = self.blob.make_contiguous();
         let mut compared = 0;

@@ -28,7 +28,7 @@ fn other_encoders_differ_within_their_first_block() {
     }
 }
 
-/// Where the stream ends within the start, its end is compared, too.
+/// The end of a stream is compared, too, if it is within the start.
 #[test]
 fn the_end_of_a_short_stream_counts() {
     let plain = text(300);

@@ -33,7 +33,7 @@ fn a_block_ends_with_an_empty_stored_one() {
     for len in 1..200 {
         let block = pgzip_block(Release::Exact, 5, &[], &text(len), false);
         assert!(block.ends_with(&[0, 0, 0xff, 0xff]), "{len}");
-        // What follows is the last block, which is empty.
+        // An empty last block follows.
         assert_eq!(inflate(&[&block[..], &[3, 0]].concat()), text(len));
     }
 }

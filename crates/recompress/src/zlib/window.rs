@@ -71,7 +71,7 @@ pub(crate) struct Deflate {
     /// The end of the input in the window, and the next byte.
     end: usize,
     index: usize,
-    /// Where the block begins; below 0 if that has left the window.
+    /// The index of the block's first byte; below 0 once that has left the window.
     block: isize,
     /// The last place of each hash, and the place before each; 0 for none.
     heads: Vec<u16>,
@@ -451,7 +451,7 @@ impl Deflate {
         self.block = self.index as isize;
     }
 
-    /// Tells of a block that ended before this byte. Greedy levels do not remember every place, so that what they know
+    /// Marks a block that ended before this byte. Greedy levels do not remember every place, so that what they know
     /// cannot be made anew.
     fn mark(&mut self, is_waiting: bool) {
         if !self.effort.is_greedy {

@@ -130,9 +130,9 @@ fn the_memory_level_changes_hashes_and_no_bytes_come_out_wrong() {
     assert!(small != large && inflate(&small) == plain && inflate(&large) == plain);
 }
 
-/// What was encoded before a new beginning is not found, but for the 32 KiB that are told.
+/// Bytes before a new beginning are not found, but for the 32 KiB that are given.
 #[test]
-fn a_new_beginning_knows_only_what_it_is_told() {
+fn a_new_beginning_knows_only_what_it_is_given() {
     let noise = noise(500, 256, 6);
     for level in [1, 6] {
         let mut encoder = Deflate::new(Flavour::Zlib, level);

@@ -97,13 +97,12 @@ pub(super) fn distribution(bytes: &[u8]) -> (Vec<i16>, u32, usize) {
         let share = value - 1;
         left -= share.abs();
         norm.push(share as i16);
-        while share == 0 {
+        let mut is_followed = share == 0;
+        while is_followed {
             let zeros = peek(at, 2);
             at += 2;
             norm.extend(std::iter::repeat_n(0, zeros as usize));
-            if zeros < 3 {
-                break;
-            }
+            is_followed = zeros == 3;
         }
     }
     assert_eq!(left, 0);

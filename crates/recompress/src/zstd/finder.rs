@@ -3,7 +3,7 @@
 use super::block::Found;
 use super::history::History;
 
-/// Where a block begins in the history, which ends with it.
+/// The start of a block in the history, which ends with it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
     pub(super) start: usize,

@@ -8,17 +8,17 @@ pub(crate) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 pub(crate) const HEAD: usize = 9;
 /// The flag of a frame with a checksum.
 pub(super) const HAS_CHECKSUM: u8 = 1 << 2;
-/// The flag of a frame that tells its length in place of a window.
+/// The flag of a frame that has its length in place of a window.
 pub(super) const IS_SINGLE: u8 = 1 << 5;
-/// The bits for how many bytes tell it.
+/// The bits for the size of the length, in bytes.
 const SIZE: u8 = 3 << 6;
-/// A frame of more bytes than this tells its length.
+/// A frame of more bytes than this has its length in place of a window.
 const SMALLEST_WINDOW: usize = 1 << 10;
 
 /// Properties of the encoder, from the start of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
-    /// The byte of the window, unless the length is told in its place, or beside it: then there is one block.
+    /// The byte of the window, unless the length is in its place, or beside it: then there is one block.
     window: Option<u8>,
     /// The size of the first block, if it is neither coded nor the last.
     raw: usize,
@@ -68,7 +68,7 @@ pub(super) fn head_alone(len: usize) -> Vec<u8> {
         head.push(window_byte(window.max(SMALLEST_WINDOW as u32)));
     }
     match size {
-        // Without the flag it is not told.
+        // Without the flag the length is left out.
         0 => {}
         1 => head.extend_from_slice(&(len as u16).wrapping_sub(256).to_le_bytes()),
         _ => head.extend_from_slice(&(len as u32).to_le_bytes()),
@@ -76,7 +76,7 @@ pub(super) fn head_alone(len: usize) -> Vec<u8> {
     head
 }
 
-/// A window of a power of two, as the head tells it.
+/// A window of a power of two, as it is in the head.
 pub(super) fn window_byte(window: u32) -> u8 {
     ((window - 1).ilog2() as u8 + 1 - 10) << 3
 }

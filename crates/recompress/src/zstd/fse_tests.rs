@@ -34,7 +34,7 @@ fn a_table_without_a_symbol_has_no_price_for_it() {
     assert_eq!(table.cost(&[5, 0, 3, 1]), None);
 }
 
-/// What a decoder makes of symbols that were encoded with a table.
+/// Symbols, encoded with a table and decoded again.
 fn decoded_again(table: &Table, norm: &[i16], symbols: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut bits = Bits::new(&mut out);

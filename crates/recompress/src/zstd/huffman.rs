@@ -314,7 +314,7 @@ fn sorted(counts: &[u32]) -> Vec<Node> {
     nodes
 }
 
-/// Shortens codes above `most` bits, and lengthens others for it. The longest is told.
+/// Shortens codes above `most` bits, and lengthens others for it. Returns the longest.
 fn limit(nodes: &mut [Node], most: u32) -> u32 {
     const NONE: usize = usize::MAX;
     let most = most as u8;

@@ -121,7 +121,7 @@ impl Choice {
 struct Coder {
     alphabet: &'static Alphabet,
     known: Table,
-    /// That of the block before, if it can be used again.
+    /// The table of the block before, if it can be used again.
     before: Option<Table>,
     /// The codes of the block, in order.
     codes: Vec<u8>,

@@ -1,5 +1,5 @@
-//! What the encoders make of the sample, against digests of what the original programs made of it. How these were
-//! made is in the README of the fixtures.
+//! Streams of the sample and of the inputs, against digests of those that the original programs made. The commands are
+//! in the README of the fixtures.
 
 use std::num::NonZeroUsize;
 

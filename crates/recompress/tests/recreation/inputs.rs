@@ -18,7 +18,7 @@ pub(crate) fn inputs() -> Vec<Input> {
     for len in 0..=300 {
         add(format!("short-{len}"), text(len));
     }
-    // Where one encoder or the other takes a match no longer: of three and four bytes, zlib's window, deflate's.
+    // The reach of one encoder or the other: of matches of three and four bytes, of zlib's window, of deflate's.
     for distance in [4094, 4095, 4096, 4097, 32504, 32505, 32506, 32507, 32508, 32762, 32764]
         .into_iter()
         .chain(32766..=32769)

@@ -60,14 +60,15 @@ fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
 fn decoded(method: Method, blob: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     if is_zstd(method) {
-        zstd::Decoder::new(blob).unwrap().read_to_end(&mut plain).unwrap();
+        let mut decoder = zstd::Decoder::new(blob).expect("memory does not fail");
+        decoder.read_to_end(&mut plain).expect("the frame is valid");
     } else {
-        flate2::read::GzDecoder::new(blob).read_to_end(&mut plain).unwrap();
+        flate2::read::GzDecoder::new(blob).read_to_end(&mut plain).expect("the blob is valid");
     }
     plain
 }
 
-/// What is identified, and the plain bytes.
+/// The outcome of identification, and the plain bytes.
 fn found(blob: &[u8]) -> (Outcome, Vec<u8>) {
     let mut plain = Vec::new();
     let outcome = identify(blob, &mut plain).expect("memory does not fail");

@@ -66,7 +66,7 @@ fn numbers(bytes: &mut Vec<u8>, end: usize, random: &mut Random) {
     }
 }
 
-/// What was before, with a few bytes changed.
+/// Earlier bytes, with a few of them changed.
 fn again(bytes: &mut Vec<u8>, end: usize, random: &mut Random) {
     let from = random.below(bytes.len() + 1);
     let mut at = bytes.len().saturating_sub(random.below(70_000)).min(bytes.len());
