@@ -4,6 +4,7 @@ pub(crate) mod alphabet;
 pub(crate) mod bits;
 pub(crate) mod codes;
 pub(crate) mod guide;
+pub(crate) mod lengths;
 pub(crate) mod package;
 pub(crate) mod reader;
 pub(crate) mod runs;

@@ -1,4 +1,4 @@
-//! Parses a deflate stream into its blocks, and the tokens in them.
+//! Parses a deflate stream (RFC 1951) into its blocks, and the tokens in them.
 
 use std::io::{self, Read};
 

@@ -7,14 +7,19 @@ use super::*;
 use crate::deflate::codes::Codes;
 use crate::deflate::reader::Bits;
 
+/// The symbols of a head, and the number after each.
+fn symbols(head: &Head) -> Vec<(u8, u8)> {
+    head.0.runs.iter().map(|run| (run.symbol, run.extra)).collect()
+}
+
 #[test]
-fn runs_are_told_in_the_longest_pieces() {
+fn runs_are_cut_into_the_longest_pieces() {
     let code = |len| Code { bits: 0, len };
     let mut literals = vec![code(8); 10];
     literals.extend(vec![code(0); 250]);
     let head = Head::new(&literals, &[code(8), code(8), code(0), code(0)]);
     let expected = [(8, 0), (16, 3), (16, 0), (18, 127), (18, 101), (8, 0), (8, 0), (0, 0), (0, 0)];
-    assert_eq!(head.symbols, expected);
+    assert_eq!(symbols(&head), expected);
     let mut sink = Sink::default();
     head.write(&mut sink);
     sink.align();
@@ -69,33 +74,32 @@ fn runs_of_any_length_are_read_again() {
             literals.truncate(257);
             let distances = [code(len), code(len), code(5)];
             let head = Head::new(&literals, &distances);
-            let told: usize = head
-                .symbols
-                .iter()
+            let covered: usize = symbols(&head)
+                .into_iter()
                 .map(|(symbol, after)| match symbol {
-                    16 | 17 => usize::from(*after) + 3,
-                    18 => usize::from(*after) + 11,
+                    16 | 17 => usize::from(after) + 3,
+                    18 => usize::from(after) + 11,
                     _ => 1,
                 })
                 .sum();
-            assert_eq!(told, 260, "{run} {len}");
-            assert!(head.symbols.iter().all(|(symbol, after)| match symbol {
-                16 => *after < 4,
-                17 => *after < 8,
-                18 => *after < 128,
-                _ => *after == 0,
+            assert_eq!(covered, 260, "{run} {len}");
+            assert!(symbols(&head).into_iter().all(|(symbol, after)| match symbol {
+                16 => after < 4,
+                17 => after < 8,
+                18 => after < 128,
+                _ => after == 0,
             }));
         }
     }
 }
 
 #[test]
-fn four_lengths_of_lengths_are_always_told() {
+fn four_lengths_of_lengths_are_always_written() {
     // Only the lengths 0 and 8 are used, which come fourth and fifth.
     let code = |len| Code { bits: 0, len };
     let mut literals = vec![code(8); 255];
     literals.extend([code(0), code(8)]);
-    assert_eq!(Head::new(&literals, &[code(8)]).told(), 5);
+    assert_eq!(Head::new(&literals, &[code(8)]).0.of_meta(), 5);
     // 16 to 18 and 0 are the first four.
-    assert_eq!(Head::new(&vec![code(0); 257], &[code(0)]).told(), 4);
+    assert_eq!(Head::new(&vec![code(0); 257], &[code(0)]).0.of_meta(), 4);
 }

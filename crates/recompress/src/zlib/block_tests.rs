@@ -15,6 +15,11 @@ fn codes(literals: &[u32], distances: &[u32]) -> Codes {
     Codes { literals: tree::codes(&of_literals, 15), distances: tree::codes(&of_distances, 15) }
 }
 
+/// The symbols of runs, and the number after each.
+fn symbols(lengths: &Lengths) -> Vec<(u8, u8)> {
+    lengths.runs.iter().map(|run| (run.symbol, run.extra)).collect()
+}
+
 fn written(tokens: &[Token], plain: Option<&[u8]>, len: usize, is_last: bool) -> Blocks {
     let mut blocks = Blocks::new();
     for token in tokens {
@@ -35,7 +40,7 @@ proptest! {
         distances in vec(prop_oneof![Just(0u32), 1..9000u32], 0..=30),
     ) {
         let codes = codes(&literals, &distances);
-        let head = Head::new(&codes);
+        let head = head(&codes);
         let mut sink = Sink::default();
         head.write(&mut sink);
         let bits = sink.bits();
@@ -52,17 +57,16 @@ proptest! {
 fn runs_of_the_two_alphabets_are_apart() {
     // The code for the end is 1 bit long, and both distances are.
     let codes = codes(&[1], &[1, 1]);
-    let head = Head::new(&codes);
-    assert_eq!(head.symbols, [(1, 0), (18, 127), (18, 106), (1, 0), (1, 0), (1, 0)]);
+    let head = head(&codes);
+    assert_eq!(symbols(&head), [(1, 0), (18, 127), (18, 106), (1, 0), (1, 0), (1, 0)]);
 }
 
 #[test]
 fn runs_are_cut_where_zlib_cuts_them() {
     let run = |len: u8, count: usize, least: usize, is_new: bool| {
-        let mut head = Head::new(&codes(&[1], &[1]));
-        head.symbols.clear();
-        head.run(len, count, least, is_new);
-        head.symbols
+        let mut lengths = Lengths::new(257, 1);
+        push(&mut lengths, len, count, least, is_new);
+        symbols(&lengths)
     };
     // Two of a length, and three after another.
     assert_eq!(run(5, 3, 4, true), [(5, 0); 3]);
@@ -76,12 +80,15 @@ fn runs_are_cut_where_zlib_cuts_them() {
 
 /// zlib's counts of each alphabet end with the last code, and there are four lengths of lengths at least.
 #[test]
-fn only_what_is_used_is_told() {
+fn only_codes_that_are_used_are_written() {
     let codes = codes(&[5; 256], &[0, 9, 0, 0]);
-    let head = Head::new(&codes);
-    // Where only one distance is used, zlib adds the one after it, if that is below 3.
-    assert_eq!((head.literals, head.distances), (257, 3));
-    assert!(head.told() >= 4);
+    let head = head(&codes);
+    // zlib adds a distance to a single one: the next, if that is below 3.
+    let mut sink = Sink::default();
+    head.write(&mut sink);
+    // 257 literals are 0 in five bits, three distances are 2.
+    assert_eq!((sink.bytes[0] & 31, (sink.bytes[0] >> 5) | (sink.bytes[1] & 3) << 3), (0, 2));
+    assert!(head.of_meta() >= 4);
 }
 
 #[test]
