@@ -1,4 +1,6 @@
 //! Blocks: stored, with fixed codes or with codes of their own, whichever is smallest.
+//!
+//! A port of `huffman_bit_writer.go`.
 
 use crate::deflate::alphabet::{END, STORED};
 use crate::deflate::bits::Sink;

@@ -1,4 +1,6 @@
 //! Levels 2 to 9: chains of places with the same hash, searched greedily (2 and 3) or lazily.
+//!
+//! A port of `deflate.go`.
 
 use super::block::Blocks;
 use crate::checkpoint::{Checkpoint, Mark, history};

@@ -1,6 +1,6 @@
 //! Level 1: one place for each hash, and long strides where nothing repeats.
 //!
-//! Go has this from Snappy.
+//! A port of `deflatefast.go`, which Go has from Snappy.
 
 use super::block::Blocks;
 use crate::deflate::alphabet::{FARTHEST, LONGEST, STORED};

@@ -1,4 +1,6 @@
 //! Blocks whose codes may be used again by the next.
+//!
+//! A port of `huffman_bit_writer.go`.
 
 use super::release::Release;
 use super::tokens::estimate;

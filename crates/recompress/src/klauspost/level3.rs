@@ -1,4 +1,6 @@
 //! Level 3: the last two places of five bytes.
+//!
+//! A port of `level3.go`.
 
 use super::finder::Finder;
 use super::history::{Block, History, REACH, View, hash};

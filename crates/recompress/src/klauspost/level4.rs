@@ -1,4 +1,6 @@
 //! Level 4: the last place of four bytes, and of seven.
+//!
+//! A port of `level4.go`.
 
 use super::finder::Finder;
 use super::history::{Block, History, REACH, View};

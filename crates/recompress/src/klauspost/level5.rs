@@ -1,5 +1,7 @@
 //! Level 5, the default of klauspost's encoder: tables for four and seven bytes, and a look at the end of each match
 //! for one that goes on.
+//!
+//! A port of `level5.go`.
 
 use super::finder::Finder;
 use super::history::{Block, History, REACH, View};

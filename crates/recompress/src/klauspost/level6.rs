@@ -1,5 +1,7 @@
 //! Level 6, the default of Go from 1.27 on: as level 5, but the last distance is tried, too, and more places are
 //! remembered.
+//!
+//! A port of `level6.go`.
 
 use super::finder::Finder;
 use super::history::{Block, History, REACH, View};

@@ -1,4 +1,6 @@
 //! Independent blocks, as klauspost's pgzip makes them: each begins anew, but knows the end of the one before.
+//!
+//! After `gzip.go` of pgzip, which sets sizes and dictionaries of blocks.
 
 use super::encoder::Fast;
 use super::release::Release;

@@ -1,4 +1,6 @@
 //! Levels 1 and 2: one table of places by five bytes. That of level 2 is larger, and more places are remembered.
+//!
+//! A port of `level1.go` and `level2.go`.
 
 use super::finder::Finder;
 use super::history::{Block, History, REACH, View, hash};

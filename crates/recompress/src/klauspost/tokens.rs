@@ -1,4 +1,6 @@
-//! The tokens of a block, and how small they may become.
+//! The tokens of a block, and an estimate of their size.
+//!
+//! A port of `token.go`.
 
 use super::history::View;
 use crate::deflate::alphabet::{END, LENGTHS, LONGEST, STORED};

@@ -1,4 +1,6 @@
 //! The level `best`: two tables of two places each, and prices of matches. As it is from klauspost/compress 1.17.8 on.
+//!
+//! A port of klauspost's `zstd/enc_best.go`.
 
 use super::block::Found;
 use super::entropy;

@@ -1,4 +1,6 @@
 //! The level `better`: a table by five bytes, and one by eight, which keeps two places of each hash.
+//!
+//! A port of klauspost's `zstd/enc_better.go`.
 
 use super::block::Found;
 use super::finder::{Block, Entry, Finder, Pair};

@@ -1,4 +1,6 @@
 //! A block: its literals and sequences, or its bytes as they are, or one byte many times.
+//!
+//! RFC 8878, 3.1.1.2 and 3.1.1.3.1; a port of klauspost's `zstd/blockenc.go`.
 
 use super::huffman::{Coded, Literals};
 use super::parameters::{Effort, Generation};

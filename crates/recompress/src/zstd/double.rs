@@ -1,4 +1,6 @@
 //! The default level: a table by five bytes, and one by eight.
+//!
+//! A port of klauspost's `zstd/enc_dfast.go`.
 
 use super::block::Found;
 use super::finder::{Block, Entry, Finder};

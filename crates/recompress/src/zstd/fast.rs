@@ -1,4 +1,6 @@
 //! The fastest level: one table by six bytes.
+//!
+//! A port of klauspost's `zstd/enc_fast.go`.
 
 use super::block::Found;
 use super::finder::{Block, Entry, Finder};

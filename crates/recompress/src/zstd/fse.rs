@@ -1,4 +1,6 @@
 //! Finite state entropy: a distribution is fitted to a table of states, which codes symbols.
+//!
+//! RFC 8878, 4.1; a port of klauspost's `zstd/fse_encoder.go`.
 
 use super::bits::Bits;
 

@@ -1,4 +1,6 @@
 //! Literals in Huffman codes, in one stream or four, with a new code or the one before.
+//!
+//! RFC 8878, 4.2; a port of klauspost's `huff0/compress.go`.
 
 use super::bits::Bits;
 use super::fse::{self, Table, high_bit};

@@ -1,4 +1,6 @@
-//! Sequences of a block in codes, with new tables, those before, or those that everybody knows.
+//! Sequences of a block in codes, with new tables, those before, or those of the standard.
+//!
+//! RFC 8878, 3.1.1.3.2; a port of klauspost's `zstd/blockenc.go` and `seqenc.go`.
 
 use super::bits::Bits;
 use super::fse::{self, Table, high_bit};
@@ -285,7 +287,7 @@ impl Coder {
     }
 }
 
-/// About how many bits a match takes in the tables that everybody knows, without its literals.
+/// About how many bits a match takes in the tables of the standard, without its literals.
 pub(super) struct Prices {
     offsets: Table,
     lengths: Table,
