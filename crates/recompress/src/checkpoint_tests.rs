@@ -117,6 +117,13 @@ fn the_history_is_what_a_window_that_moves_has() {
 }
 
 #[test]
+fn the_last_one_is_just_as_far_from_the_end_as_it_must_be() {
+    assert_eq!(chosen([SPACING].into_iter(), SPACING + LAST), [SPACING]);
+    assert!(chosen([SPACING].into_iter(), SPACING + LAST - 1).is_empty());
+    assert!(chosen([SPACING - 1].into_iter(), 2 * SPACING).is_empty());
+}
+
+#[test]
 fn spacing_grows_with_the_stream() {
     // 1100 times 4 MiB are too many; every other one of those that were chosen is dropped.
     let marks = (1..=1100u64).map(|at| at * SPACING);

@@ -76,6 +76,8 @@ fn ties_are_broken_as_the_original_does() {
     assert_eq!(lens(&[1, 1, 1], 15), [2, 2, 1]);
     assert_eq!(lens(&[1, 1, 1, 1, 1], 15), [3, 3, 2, 2, 2]);
     assert_eq!(lens(&[5, 1, 5, 1, 5], 15), [2, 3, 2, 3, 2]);
+    // A pair is taken before a leaf of the same count: codes of two bits each would be as short.
+    assert_eq!(lens(&[1, 1, 2, 2], 15), [3, 3, 2, 1]);
 }
 
 #[test]
