@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whether the blob is re-created to the byte.
+/// True if the blob is re-created to the byte.
 fn examine(path: &str) -> io::Result<bool> {
     let begun = cpu_time();
     let mut plain = Vec::new();

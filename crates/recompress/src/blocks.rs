@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 
 use flate2::Crc;
 
-use crate::Method;
 use crate::klauspost::{self, Release};
+use crate::method::Method;
 use crate::ordered::encode_all;
 use crate::zlib;
 
@@ -141,3 +141,7 @@ impl<R: Read> Pieces<R> {
         Ok(Some(Piece { before, plain, is_last: self.is_ended }))
     }
 }
+
+#[cfg(test)]
+#[path = "blocks_tests.rs"]
+mod tests;

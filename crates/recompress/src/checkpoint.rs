@@ -3,10 +3,10 @@
 //! In the lazy levels of zlib, GNU gzip and Go every place is remembered as it is passed. What an encoder knows is then
 //! a function of the last bytes alone, and not of how those were coded, but for the match that it keeps back to see
 //! whether the next byte has a better one. At the end of a block it often keeps none back: after a match, and where the
-//! next byte has none. Such an end is told by where it is, by how many bits of a byte are used, and by whether the next
+//! next byte has none. An end is known by its position, by the number of bits of a byte that are used, and by whether the next
 //! byte was looked at.
 
-/// Where a block ended, with nothing kept back.
+/// The end of a block, with nothing kept back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Checkpoint {
     /// Plain bytes before it.
@@ -17,7 +17,7 @@ pub(crate) struct Checkpoint {
     pub(crate) is_waiting: bool,
 }
 
-/// A block that ended so, as an encoder tells it.
+/// The end of a block, as an encoder reports it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     /// Plain bytes before it, and whether the next was looked at, as in [`Checkpoint`].
@@ -132,43 +132,5 @@ impl Chooser {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mark(plain: u64) -> Mark {
-        Mark { plain, is_waiting: false, bits: 13 }
-    }
-
-    fn chosen(marks: impl Iterator<Item = u64>, plain: u64) -> Vec<u64> {
-        let mut chooser = Chooser::new();
-        marks.for_each(|at| chooser.see(mark(at)));
-        chooser.finish(plain).into_iter().map(|checkpoint| checkpoint.plain).collect()
-    }
-
-    #[test]
-    fn a_window_has_moved_where_few_bytes_are_left() {
-        assert_eq!([1, 65_274, 65_275, 65_276].map(history), [1, 65_274, 32_507, 32_508]);
-        assert_eq!([98_042, 98_043, 1 << 30].map(history), [65_274, 32_507, 32_768]);
-    }
-
-    #[test]
-    fn checkpoints_are_apart_and_not_at_the_end() {
-        let marks = || (1..200).map(|at| at * 100_000);
-        assert_eq!(chosen(marks(), 19_900_000), [4_200_000, 8_400_000, 12_600_000, 16_800_000]);
-        assert_eq!(chosen(marks(), 16_800_001), [4_200_000, 8_400_000, 12_600_000]);
-    }
-
-    #[test]
-    fn there_are_never_too_many() {
-        let checkpoints = chosen((1..50_000).map(|at| at * 200_000), 10_000_000_000);
-        assert!((MOST / 2..=MOST).contains(&checkpoints.len()));
-    }
-
-    #[test]
-    fn none_is_better_than_a_gap_that_no_thread_can_hold() {
-        let most = FARTHEST;
-        assert_eq!(chosen([5 << 20].into_iter(), (5 << 20) + most), [5 << 20]);
-        assert!(chosen([5 << 20].into_iter(), (5 << 20) + most + 1).is_empty());
-        assert!(chosen([most + 1].into_iter(), most + (5 << 20)).is_empty());
-    }
-}
+#[path = "checkpoint_tests.rs"]
+mod tests;

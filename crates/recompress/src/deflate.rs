@@ -4,6 +4,7 @@ pub(crate) mod alphabet;
 pub(crate) mod bits;
 pub(crate) mod codes;
 pub(crate) mod guide;
+pub(crate) mod lengths;
 pub(crate) mod package;
 pub(crate) mod reader;
 pub(crate) mod runs;
@@ -64,24 +65,8 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn common_stops_at_the_first_difference() {
-        let a: Vec<u8> = (0..40).collect();
-        for at in 0..40 {
-            let mut b = a.clone();
-            b[at] ^= 0x80;
-            assert_eq!(common(&a, &b, 258), at);
-            assert_eq!(common(&a, &b, 7), at.min(7));
-        }
-        assert_eq!(common(&a, &a[..13], 258), 13);
-    }
-
-    #[test]
-    fn a_word_is_little_endian_and_may_be_short() {
-        assert_eq!(word(&[1, 2]), 0x0201);
-        assert_eq!(word(&[1, 0, 0, 0, 0, 0, 0, 2, 9]), 0x0200_0000_0000_0001);
-    }
-}
+#[path = "deflate/optimal_tests.rs"]
+pub(crate) mod optimal;
+#[cfg(test)]
+#[path = "deflate_tests.rs"]
+mod tests;

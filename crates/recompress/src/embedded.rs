@@ -1,7 +1,7 @@
 //! Deflate streams inside of files: members of zip archives (wheels, jars), files of gzip (changelogs, manual pages).
 //!
 //! A small change before compression changes all bytes after it. So a file whose streams all come from encoders
-//! that are known here is *opened*: its plain bytes stand where the streams stood. It is closed by running the encoders
+//! that are known here is *inflated*: its plain bytes stand where the streams stood. It is closed by running the encoders
 //! again. A file that is only to be compared with needs no encoders.
 
 use std::ops::Range;
@@ -9,7 +9,8 @@ use std::ops::Range;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::gzip::{self, Start};
-use crate::{Flavour, Method};
+use crate::method::Method;
+use crate::zlib::Flavour;
 
 /// The start of a zip member, APPNOTE.TXT 4.3.7, and what of it is looked at.
 const MEMBER: [u8; 4] = *b"PK\x03\x04";
@@ -25,7 +26,7 @@ const EXTRA_LEN: usize = 28;
 const LEAST: usize = 64;
 /// Bytes that are encoded at once.
 const PIECE: usize = 1 << 16;
-/// Who writes the streams in files, the most usual first: Python, Java and libarchive; Debian's packages; the rest.
+/// The encoders of streams in files, the most usual first: Python, Java and libarchive; Debian's packages; the rest.
 const USUAL: [Method; 7] = [
     Method::Zlib { flavour: Flavour::Zlib, level: 6 },
     Method::Zlib { flavour: Flavour::Gnu, level: 9 },
@@ -45,7 +46,7 @@ pub struct Inflated {
     pub streams: Vec<Stream>,
 }
 
-/// A stream that was opened.
+/// A stream that was inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
     /// Bytes of the inflated file between the stream before and this one.
@@ -63,24 +64,24 @@ struct Found {
 }
 
 impl Inflated {
-    /// Opens a file, if it has streams and all of them can be made again, and if that has at most `most` bytes.
+    /// Inflates a file, if it has streams and all of them can be made again, and if that has at most `most` bytes.
     pub fn of(file: &[u8], most: usize) -> Option<Inflated> {
         let found = find(file, most)?;
         let mut usual = USUAL;
-        let mut opened = Inflated { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
+        let mut inflated = Inflated { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
         let mut done = 0;
         for Found { at, plain } in found {
             let method = usual.iter().position(|method| makes(*method, &plain, &file[at.clone()]))?;
             // One encoder made all streams of a file, as a rule.
             usual[..=method].rotate_right(1);
-            opened.bytes.extend_from_slice(&file[done..at.start]);
-            opened.bytes.extend_from_slice(&plain);
+            inflated.bytes.extend_from_slice(&file[done..at.start]);
+            inflated.bytes.extend_from_slice(&plain);
             let (gap, plain) = ((at.start - done) as u64, plain.len() as u64);
-            opened.streams.push(Stream { gap, plain, method: usual[0] });
+            inflated.streams.push(Stream { gap, plain, method: usual[0] });
             done = at.end;
         }
-        opened.bytes.extend_from_slice(&file[done..]);
-        Some(opened)
+        inflated.bytes.extend_from_slice(&file[done..]);
+        Some(inflated)
     }
 
     /// The file again; none if the streams do not fit into the bytes.
@@ -166,7 +167,7 @@ fn inflate(bytes: &[u8], most: usize) -> Option<InflatedStream> {
     None
 }
 
-/// Where the deflate stream begins, if these are a zip member or a gzip file.
+/// The start of the deflate stream, if these are a zip member or a gzip file.
 fn start(bytes: &[u8]) -> Option<usize> {
     if let Start::Header(len) = gzip::start(&bytes[..bytes.len().min(gzip::LONGEST_HEADER)]) {
         return Some(len);
@@ -201,116 +202,5 @@ fn makes(method: Method, plain: &[u8], stream: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MOST: usize = 1 << 20;
-
-    fn deflate(method: Method, plain: &[u8]) -> Vec<u8> {
-        let mut encoder = method.encoder();
-        encoder.write(plain);
-        encoder.finish();
-        std::mem::take(encoder.output())
-    }
-
-    fn member(method: Method, name: &str, plain: &[u8]) -> Vec<u8> {
-        let mut header = vec![0; MEMBER_LEN];
-        header[..4].copy_from_slice(&MEMBER);
-        header[HOW] = DEFLATED;
-        header[NAME_LEN] = name.len() as u8;
-        [header, name.into(), deflate(method, plain)].concat()
-    }
-
-    fn gzip(method: Method, plain: &[u8]) -> Vec<u8> {
-        [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3][..], &deflate(method, plain), b"checksum"].concat()
-    }
-
-    /// Words, so that there is something to compress.
-    fn text(seed: u32, words: u32) -> Vec<u8> {
-        let word = |number: u32| number.wrapping_mul(2_654_435_761).rotate_left(seed) % 997;
-        (0..words).flat_map(|number| format!("{} ", word(number)).into_bytes()).collect()
-    }
-
-    #[test]
-    fn a_wheel_and_a_manual_page_are_opened_and_closed() {
-        for method in USUAL {
-            let file = [
-                member(method, "a.py", &text(1, 500)),
-                b"PK\x01\x02 and a stray \x1f\x8b".to_vec(),
-                member(method, "b.py", &text(2, 9000)),
-                gzip(method, &text(3, 700)),
-            ]
-            .concat();
-            let opened = Inflated::of(&file, MOST).unwrap();
-            assert_eq!(opened.streams.len(), 3, "{method}");
-            for seed in 1..=3 {
-                let plain = text(seed, 500);
-                assert!(opened.bytes.windows(plain.len()).any(|window| window == plain), "{method}");
-            }
-            assert_eq!(opened.bytes, inflated(&file, MOST).unwrap());
-            assert_eq!(opened.close().unwrap(), file, "{method}");
-        }
-    }
-
-    #[test]
-    fn one_stream_by_nobody_known_keeps_a_file_closed() {
-        let known = member(USUAL[0], "a.py", &text(1, 500));
-        let other = member(Method::Go { level: 2 }, "b.py", &text(2, 2000));
-        let file = [known, other].concat();
-        assert_eq!(Inflated::of(&file, MOST), None);
-        assert!(inflated(&file, MOST).unwrap().len() > file.len());
-    }
-
-    #[test]
-    fn what_would_be_too_long_stays_closed() {
-        let file = member(USUAL[0], "a", &vec![7; 100_000]);
-        let len = inflated(&file, MOST).unwrap().len();
-        assert!(Inflated::of(&file, len).is_some() && inflated(&file, len).is_some());
-        assert!(Inflated::of(&file, len - 1).is_none() && inflated(&file, len - 1).is_none());
-        // However many there are.
-        let many = file.repeat(5);
-        assert_eq!(inflated(&many, 5 * len - 1), None);
-        assert_eq!(Inflated::of(b"PK and nothing more", MOST), None);
-    }
-
-    #[test]
-    fn an_encrypted_or_stored_member_is_none() {
-        let mut file = member(USUAL[0], "a", &text(1, 500));
-        file[FLAGS] = ENCRYPTED;
-        assert_eq!(inflated(&file, MOST), None);
-        file[FLAGS] = 0;
-        file[HOW] = 0;
-        assert_eq!(inflated(&file, MOST), None);
-    }
-
-    #[test]
-    fn streams_that_do_not_fit_are_an_error() {
-        let file = member(USUAL[0], "a", &text(1, 500));
-        let mut opened = Inflated::of(&file, MOST).unwrap();
-        opened.streams[0].plain = u64::MAX;
-        assert_eq!(opened.close(), None);
-    }
-
-    proptest! {
-        #[test]
-        fn files_with_all_kinds_of_streams_come_back(
-            parts in prop::collection::vec((0..USUAL.len() + 2, 0..3000_u32, 0..32_u32), 1..6),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let method = USUAL[parts[0].0 % USUAL.len()];
-            let part = |(kind, words, seed): &(usize, u32, u32)| match kind {
-                0 => text(*seed, *words),
-                1 => gzip(method, &text(*seed, *words)),
-                _ => member(method, "x", &text(*seed, *words)),
-            };
-            let mut file: Vec<u8> = parts.iter().flat_map(part).collect();
-            file.truncate(cut.index(file.len() + 1).max(file.len() / 2));
-            let inflated = inflated(&file, MOST);
-            if let Some(opened) = Inflated::of(&file, MOST) {
-                prop_assert_eq!(opened.close().unwrap(), file);
-                prop_assert_eq!(Some(opened.bytes), inflated);
-            }
-        }
-    }
-}
+#[path = "embedded_tests.rs"]
+mod tests;

@@ -1,10 +1,10 @@
 //! Drives an encoder by corrections to a blob that it would only nearly make.
 
-use crate::Method;
 use crate::corrections::{Corrections, Of};
 use crate::deflate::Encoder;
 use crate::deflate::guide::Guide;
 use crate::deflate::reader::Block;
+use crate::method::Method;
 use crate::zlib::Deflate;
 
 /// Encodes with a guide, from flush to flush.

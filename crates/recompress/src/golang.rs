@@ -61,3 +61,7 @@ fn fill(window: &mut Vec<u8>, plain: &mut &[u8]) {
     window.extend_from_slice(head);
     *plain = rest;
 }
+
+#[cfg(test)]
+#[path = "golang_tests.rs"]
+mod tests;

@@ -42,7 +42,7 @@ pub(crate) fn start(blob: &[u8]) -> Start {
     }
 }
 
-/// Where the header ends, which may be after the blob; none where that cannot be known.
+/// The end of the header, which may be after the blob; none where that cannot be known.
 fn end(blob: &[u8], flags: u8) -> Option<usize> {
     let mut end = FIXED;
     if flags & HAS_EXTRA != 0 {
@@ -63,11 +63,11 @@ fn end(blob: &[u8], flags: u8) -> Option<usize> {
 /// Hints of a header at the program that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hints {
-    /// Seconds since 1970; 0 where it is not told.
+    /// Seconds since 1970; 0 where it is not given.
     pub(crate) mtime: u32,
     /// 2 by encoders that try hard, 4 by those that hurry.
     pub(crate) effort: u8,
-    /// The system: 3 for Unix, 255 where it is not told.
+    /// The system: 3 for Unix, 255 where it is not given.
     pub(crate) system: u8,
 }
 
@@ -86,45 +86,5 @@ pub(crate) fn footer(crc: u32, len: u64) -> [u8; FOOTER] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAIN: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-
-    #[test]
-    fn a_header_ends_after_its_last_field() {
-        assert_eq!(start(&PLAIN), Start::Header(10));
-        let mut full = PLAIN.to_vec();
-        full[3] = HAS_EXTRA | HAS_NAME | HAS_COMMENT | HAS_CHECK;
-        full.extend(b"\x03\0abcname\0comment\0xy");
-        let len = full.len();
-        full.extend([1; 5]);
-        assert_eq!(start(&full), Start::Header(len));
-        for short in 0..len {
-            assert_eq!(start(&full[..short]), Start::Short);
-        }
-    }
-
-    #[test]
-    fn what_is_no_gzip_is_told_apart() {
-        assert_eq!(start(b"ustar"), Start::Other);
-        assert_eq!(start(&[0x1f, 0x8b, 9]), Start::Other);
-        let mut reserved = PLAIN;
-        reserved[3] = 0x20;
-        assert_eq!(start(&reserved), Start::Other);
-    }
-
-    #[test]
-    fn a_header_without_end_is_given_up() {
-        let mut endless = PLAIN.to_vec();
-        endless[3] = HAS_NAME;
-        endless.resize(LONGEST_HEADER, b'x');
-        assert_eq!(start(&endless), Start::Other);
-    }
-
-    #[test]
-    fn hints_are_read_from_their_places() {
-        let header = [0x1f, 0x8b, 8, 0, 0, 0x09, 0x6e, 0x88, 4, 255];
-        assert_eq!(hints(&header), Hints { mtime: 0x886e_0900, effort: 4, system: 255 });
-    }
-}
+#[path = "gzip_tests.rs"]
+mod tests;

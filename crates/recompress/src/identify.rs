@@ -1,6 +1,8 @@
 //! Identifies the encoder of a blob: candidates are tried on its start, and those that pass run over all of it.
 
 mod frame;
+mod header;
+mod outcome;
 mod prefix;
 mod race;
 
@@ -8,60 +10,15 @@ use std::io::{self, Read, Write};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use crate::gzip::{self, FOOTER, LONGEST_HEADER, Start};
-use crate::method::candidates;
-use crate::recreate::read_some;
-use crate::{Method, Recipe, zstd};
+pub(crate) use header::{Header, read_header};
+pub use outcome::{Identified, Outcome, Reason};
+
+use crate::gzip::{self, FOOTER};
+use crate::method::{Method, candidates};
+use crate::recipe::Recipe;
+use crate::recreate::{PIECE, read_some};
 use prefix::Prefix;
 use race::Race;
-
-/// Bytes of the blob that are read at once, and plain bytes that are encoded at once.
-const PIECE: usize = 1 << 16;
-
-/// The result of identifying a blob.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It can be re-created.
-    Identified(Identified),
-    /// It must be taken as it is.
-    Unknown(Reason),
-}
-
-/// A blob that can be re-created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identified {
-    /// The recipe, which [`crate::recreate`] needs beside the plain bytes.
-    pub recipe: Recipe,
-    /// The number of plain bytes.
-    pub plain_len: u64,
-}
-
-/// Why a blob cannot be re-created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Reason {
-    /// It is neither gzip nor zstd, or its header is unusually long.
-    #[error("it is compressed neither with gzip nor with zstd")]
-    OtherKind,
-    /// It ends too early, or its checksum is wrong.
-    #[error("it is damaged")]
-    Damaged,
-    /// More bytes follow the gzip stream, such as a further stream.
-    #[error("something follows the compressed stream")]
-    Trailing,
-    /// No encoder that is known here makes it. About so many plain bytes agreed with the one that came farthest.
-    #[error("no known encoder makes it; one agreed for about {0} bytes of its contents")]
-    NoEncoder(u64),
-    /// With the nearest encoder there is too much to correct.
-    #[error("no known encoder makes it or nearly makes it")]
-    TooFar,
-}
-
-impl From<Reason> for Outcome {
-    fn from(reason: Reason) -> Self {
-        Self::Unknown(reason)
-    }
-}
 
 /// Finds what re-creates a blob, over all of it: a recipe was tried to the last byte. The plain bytes are written on
 /// the way ([`io::sink`] drops them); they stop where the outcome is known.
@@ -99,37 +56,6 @@ pub fn identify(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
     Ok(Reason::NoEncoder(farthest).into())
 }
 
-/// The header of a blob.
-pub(crate) enum Header {
-    Gzip(Vec<u8>),
-    /// All that was read.
-    Zstd(Vec<u8>),
-    None(Reason),
-}
-
-/// The header of a blob. What was read after one of gzip is left in `start`.
-pub(crate) fn read_header(blob: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Header> {
-    let mut head = Vec::new();
-    loop {
-        match gzip::start(&head) {
-            Start::Header(len) => {
-                *start = head.split_off(len);
-                return Ok(Header::Gzip(head));
-            }
-            Start::Other if head.starts_with(&zstd::MAGIC) => return Ok(Header::Zstd(head)),
-            Start::Other if head.len() < zstd::MAGIC.len() && zstd::MAGIC.starts_with(&head) => {}
-            Start::Other => return Ok(Header::None(Reason::OtherKind)),
-            Start::Short => {}
-        }
-        let mut piece = [0; LONGEST_HEADER];
-        let read = read_some(blob, &mut piece)?;
-        if read == 0 {
-            return Ok(Header::None(Reason::Damaged));
-        }
-        head.extend_from_slice(&piece[..read]);
-    }
-}
-
 /// The deflate stream of a blob on its way through.
 struct Stream<W> {
     plain: W,
@@ -137,7 +63,7 @@ struct Stream<W> {
     race: Race,
 }
 
-/// Where a piece of the blob left the stream.
+/// The state of the stream after a piece of the blob.
 enum Progress {
     Further,
     /// It ended, before so many bytes of the piece.
@@ -211,3 +137,7 @@ impl<W: Write> Stream<W> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "identify_tests.rs"]
+mod tests;

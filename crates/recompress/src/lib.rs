@@ -19,6 +19,9 @@ mod follow;
 mod golang;
 mod gzip;
 mod identify;
+#[cfg(test)]
+#[path = "inputs_tests.rs"]
+mod inputs;
 mod klauspost;
 mod method;
 mod near;

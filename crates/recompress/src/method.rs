@@ -246,7 +246,7 @@ impl Method {
 
 /// The candidates for a blob with such a header: the most probable first, less probable ones apart.
 ///
-/// All programs but a few that tell nothing (0) say whether they were at their fastest (4) or best (2).
+/// The header says whether a program was at its fastest (4) or best (2); a few programs always write 0.
 pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
     let (usual, rare): (&[i8], &[i8]) = match hints.effort {
         2 => (&[9], &[6]),
@@ -256,7 +256,7 @@ pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
     let at_levels = |levels: &[i8]| {
         let (of_go, of_zlib) = (candidates_of_go(levels), candidates_of_zlib(levels));
         match hints.system {
-            // Go tells no system; of the others only Python.
+            // Go writes no system; of the others only Python does so.
             255 => [of_go, of_zlib].concat(),
             _ => [of_zlib, of_go].concat(),
         }

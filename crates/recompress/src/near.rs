@@ -8,8 +8,11 @@ use crate::deflate::Encoder;
 use crate::deflate::reader::{Block, Reader, Shape};
 use crate::follow::Follower;
 use crate::gzip::{self, Hints};
-use crate::identify::{Header, read_header};
-use crate::{Flavour, Identified, Method, Outcome, Reason, Recipe, recreate};
+use crate::identify::{Header, Identified, Outcome, Reason, read_header};
+use crate::method::Method;
+use crate::recipe::Recipe;
+use crate::recreate::recreate;
+use crate::zlib::Flavour;
 
 /// On so much of a blob encoders are compared, in bytes.
 const PREFIX: u64 = 1 << 20;
@@ -107,7 +110,7 @@ fn nearest(prefix: &[u8], hints: Hints) -> Option<(Method, Flushes)> {
     (cost.min(cost_of_best) < usize::MAX).then_some(best)
 }
 
-/// Why no notes are taken any more.
+/// The reason why no more notes are taken.
 enum Stop {
     /// The stream is not whole.
     Ended,
@@ -228,126 +231,5 @@ impl<R: Read> Write for Same<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use proptest::sample::select;
-
-    use super::*;
-    use crate::Release;
-    use crate::corrections::Corrections;
-
-    /// Words, runs and noise, from pieces of all that repeat.
-    fn plain() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop_oneof![
-            vec(any::<u8>(), 1..3000),
-            vec(select(b"ab \n".to_vec()), 1..6000),
-            (any::<u8>(), 1..90_000usize).prop_map(|(byte, len)| vec![byte; len]),
-        ];
-        (vec(piece, 1..6), vec((0..6usize, 0..900usize), 1..30)).prop_map(|(pieces, order)| {
-            let cut = |(at, cut): &(usize, usize)| {
-                let piece = &pieces[at % pieces.len()];
-                piece[(*cut).min(piece.len())..].to_vec()
-            };
-            order.iter().flat_map(cut).collect()
-        })
-    }
-
-    /// Encoders of all kinds.
-    fn made_by() -> Vec<Method> {
-        let flavours = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu];
-        let zlib = flavours.map(|flavour| [1, 4, 6, 9].map(|level| Method::Zlib { flavour, level })).concat();
-        let release = Release::Exact;
-        let others = [
-            Method::Pigz { level: 6, block: 40_000 },
-            Method::PigzChained { level: 2, block: 50_000 },
-            Method::Go { level: 6 },
-            Method::Go { level: 0 },
-            Method::Klauspost { release, level: 1 },
-        ];
-        [&zlib[..], &others].concat()
-    }
-
-    fn guided() -> impl Strategy<Value = (Method, Flushes)> {
-        let flavour = select(vec![Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu]);
-        let flushes = select(vec![Flushes::EndBlocks, Flushes::EndInput, Flushes::Forget]);
-        (flavour, 1..10i8, flushes)
-            .prop_map(|(flavour, level, flushes)| (Method::Zlib { flavour, level }, flushes))
-    }
-
-    fn stream(method: Method, plain: &[u8]) -> Vec<u8> {
-        let mut encoder = method.encoder();
-        encoder.write(plain);
-        encoder.finish();
-        std::mem::take(encoder.output())
-    }
-
-    fn noted(method: Method, flushes: Flushes, stream: &[u8]) -> Option<Corrections> {
-        let mut watch = Watch::new(method, flushes);
-        watch.run(stream).ok()?;
-        watch.follower.notes().cloned()
-    }
-
-    fn led(method: Method, notes: Corrections, plain: &[u8]) -> Option<Vec<u8>> {
-        let mut follower = Follower::leading(method, notes).expect("zlib can be guided");
-        for piece in plain.chunks(1 << 16) {
-            follower.write(piece);
-            if follower.is_wrong() {
-                return None;
-            }
-        }
-        follower.finish();
-        (!follower.is_wrong()).then(|| std::mem::take(follower.output()))
-    }
-
-    #[test]
-    fn an_encoder_needs_no_corrections_for_its_own_stream() {
-        let plain: Vec<u8> = (0..90_000u64).flat_map(|n| (n * n / 7).to_string().into_bytes()).collect();
-        for method in made_by().into_iter().filter(|method| matches!(method, Method::Zlib { .. })) {
-            let stream = stream(method, &plain);
-            let notes = noted(method, Flushes::EndInput, &stream).expect("it is near");
-            // Two bytes for each block, which has a thousand bytes at least.
-            assert!(notes.len() < stream.len() / 500, "{method}: {}", notes.len());
-            assert!(led(method, notes, &plain).is_some_and(|made| made == stream), "{method}");
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn what_was_noted_makes_the_stream(
-            plain in plain(),
-            made_by in select(made_by()),
-            (method, flushes) in guided(),
-        ) {
-            let stream = stream(made_by, &plain);
-            if let Some(notes) = noted(method, flushes, &stream) {
-                let notes = Corrections::from_bytes(&notes.to_bytes().unwrap()).unwrap();
-                prop_assert!(led(method, notes, &plain).is_some_and(|made| made == stream));
-            }
-        }
-
-        #[test]
-        fn wrong_notes_make_another_stream_or_fail(
-            plain in plain(),
-            other in plain(),
-            made_by in select(made_by()),
-            (method, flushes) in guided(),
-            wrong in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..9),
-        ) {
-            let stream = stream(made_by, &plain);
-            if let Some(notes) = noted(method, flushes, &stream) {
-                let mut bytes = zstd::bulk::decompress(&notes.to_bytes().unwrap(), 1 << 20).unwrap();
-                for (at, byte) in wrong {
-                    let at = at.index(bytes.len());
-                    bytes[at] ^= byte;
-                }
-                if let Some(notes) = Corrections::from_bytes(&zstd::bulk::compress(&bytes, 1).unwrap()) {
-                    led(method, notes, &plain);
-                }
-                led(method, notes, &other);
-            }
-        }
-    }
-}
+#[path = "near_tests.rs"]
+mod tests;

@@ -40,32 +40,5 @@ fn take_first<R>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_leave_as_they_came() {
-        for threads in [1, 2, 7] {
-            let mut left = (0..50u64).collect::<VecDeque<_>>();
-            let mut taken = Vec::new();
-            let slow_if_even = |piece: u64| {
-                thread::sleep(std::time::Duration::from_micros(piece % 2 * 300));
-                piece
-            };
-            let threads = NonZeroUsize::new(threads).expect("there is one");
-            let take = |piece| {
-                taken.push(piece);
-                Ok(())
-            };
-            encode_all(threads, || Ok(left.pop_front()), slow_if_even, take).expect("nothing fails");
-            assert!(taken.iter().copied().eq(0..50));
-        }
-    }
-
-    #[test]
-    fn a_failure_ends_it() {
-        let result =
-            encode_all(NonZeroUsize::MIN, || Ok(Some(())), |()| (), |()| Err(io::Error::other("full")));
-        assert_eq!(result.expect_err("it is full").to_string(), "full");
-    }
-}
+#[path = "ordered_tests.rs"]
+mod tests;

@@ -1,11 +1,11 @@
 //! The recipe of a blob: all that re-creates it beside its plain bytes.
 
-use crate::Method;
 use crate::checkpoint::{self, Checkpoint, MOST};
 use crate::corrections::{Corrections, LARGEST_PACKED};
 use crate::deflate::Encoder;
 use crate::follow::Follower;
 use crate::gzip::{self, Start};
+use crate::method::Method;
 
 /// The first byte of a recipe: with nothing but an encoder, with checkpoints, with corrections.
 const EXACT: u8 = 1;
@@ -21,7 +21,7 @@ pub struct Recipe {
     pub(crate) method: Method,
     /// The header before it, as [`gzip::start`] accepts it.
     pub(crate) header: Vec<u8>,
-    /// Where the encoder can be resumed.
+    /// The places where the encoder can be resumed.
     pub(crate) checkpoints: Vec<Checkpoint>,
     /// Corrections of the encoder, packed; empty where it makes the exact blob.
     pub(crate) corrections: Vec<u8>,
@@ -165,129 +165,5 @@ fn take_counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Effort, Flavour, Generation, Release};
-
-    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-
-    /// The bytes before the header, which recipes that are kept have for ever.
-    #[test]
-    fn numbers_are_never_given_anew() {
-        let (full, exact) = (Release::Full, Release::Exact);
-        for (method, bytes) in [
-            (Method::Go { level: 6 }, [1, 1, 6, 0, 0, 0, 0]),
-            (Method::Go { level: 0 }, [1, 1, 0, 0, 0, 0, 0]),
-            (Method::Klauspost { release: full, level: 5 }, [1, 2, 5, 0, 0, 0, 0]),
-            (Method::Klauspost { release: exact, level: 6 }, [1, 3, 6, 0, 0, 0, 0]),
-            (Method::Pgzip { release: full, level: 5, block: 1 << 20 }, [1, 4, 5, 0, 0, 16, 0]),
-            (Method::Pgzip { release: exact, level: 5, block: 1 << 20 }, [1, 5, 5, 0, 0, 16, 0]),
-            (Method::Zlib { flavour: Flavour::Zlib, level: 6 }, [1, 6, 6, 0, 0, 0, 0]),
-            (Method::Zlib { flavour: Flavour::ZlibLarge, level: 9 }, [1, 7, 9, 0, 0, 0, 0]),
-            (Method::Zlib { flavour: Flavour::Gnu, level: 6 }, [1, 8, 6, 0, 0, 0, 0]),
-            (Method::Pigz { level: 9, block: 128 << 10 }, [1, 9, 9, 0, 0, 2, 0]),
-            (Method::PigzChained { level: 9, block: 128 << 10 }, [1, 10, 9, 0, 0, 2, 0]),
-        ] {
-            let recipe = Recipe::new(method, HEADER.to_vec()).unwrap();
-            assert_eq!(recipe.to_bytes(), [&bytes[..], &HEADER].concat(), "{method}");
-            assert_eq!(Recipe::from_bytes(&recipe.to_bytes()), Ok(recipe));
-        }
-        let zstd = |generation, effort, flushed| Method::Zstd { generation, effort, flushed };
-        for (method, bytes) in [
-            (zstd(Generation::V1_15, Effort::Fastest, 0), [1, 11, 1, 0, 0, 0, 0]),
-            (zstd(Generation::V1_16, Effort::Default, 8), [1, 12, 2, 8, 0, 0, 0]),
-            (zstd(Generation::V1_18, Effort::Better, 300), [1, 13, 3, 44, 1, 0, 0]),
-            (zstd(Generation::V1_18, Effort::Best, 0), [1, 13, 4, 0, 0, 0, 0]),
-        ] {
-            let recipe = Recipe::new(method, Vec::new()).unwrap();
-            assert_eq!(recipe.to_bytes(), bytes, "{method}");
-            assert_eq!(Recipe::from_bytes(&bytes), Ok(recipe));
-        }
-    }
-
-    #[test]
-    fn what_is_no_recipe_is_told() {
-        let bytes = |start: &[u8]| [start, &HEADER].concat();
-        assert_eq!(Recipe::from_bytes(&[]), Err(BadRecipe::Length(0)));
-        assert_eq!(Recipe::from_bytes(&[1, 1, 6]), Err(BadRecipe::Length(3)));
-        assert_eq!(Recipe::from_bytes(&vec![1; LONGEST + 1]), Err(BadRecipe::Length(LONGEST + 1)));
-        assert_eq!(Recipe::from_bytes(&bytes(&[4, 1, 6, 0, 0, 0, 0])), Err(BadRecipe::Version(4)));
-        for method in [
-            [0, 6, 0, 0, 0, 0],
-            [1, 10, 0, 0, 0, 0],
-            // Go without matches (-2): known until nobody was found who makes it.
-            [1, 254, 0, 0, 0, 0],
-            [11, 6, 0, 0, 2, 0],
-            [1, 6, 1, 0, 0, 0],
-            [4, 5, 0, 1, 0, 0],
-            [9, 6, 0, 0, 0, 2],
-            [12, 4, 0, 0, 0, 0],
-            [13, 0, 0, 0, 0, 0],
-            [13, 2, 0, 0, 2, 0],
-            [14, 2, 0, 0, 0, 0],
-        ] {
-            assert_eq!(Recipe::from_bytes(&bytes(&[&[1], &method[..]].concat())), Err(BadRecipe::Method));
-        }
-        assert_eq!(Recipe::from_bytes(&[1, 1, 6, 0, 0, 0, 0, 0x1f, 0x8b]), Err(BadRecipe::Header));
-        assert_eq!(Recipe::from_bytes(&bytes(&[1, 13, 2, 0, 0, 0, 0])), Err(BadRecipe::Header));
-        assert_eq!(
-            Recipe::from_bytes(&[&bytes(&[1, 1, 6, 0, 0, 0, 0])[..], &[0]].concat()),
-            Err(BadRecipe::Header)
-        );
-    }
-
-    /// Two checkpoints: after 5 MiB and 3 bits, and 16 bytes later, where a byte is waiting.
-    const CHECKPOINTS: [u8; 10] = [2, 0, 3, 0, 0, 5, 8, 1, 0, 0];
-
-    #[test]
-    fn checkpoints_are_before_the_header() {
-        let bytes = [&[2, 8, 6, 0, 0, 0, 0], &CHECKPOINTS[..], &HEADER].concat();
-        let recipe = Recipe::from_bytes(&bytes).unwrap();
-        let expected = [
-            Checkpoint { plain: 5 << 20, bits: 3, is_waiting: false },
-            Checkpoint { plain: (5 << 20) + 16, bits: 0, is_waiting: true },
-        ];
-        assert_eq!((&recipe.checkpoints[..], recipe.segments()), (&expected[..], 3));
-        assert_eq!(recipe.to_bytes(), bytes);
-    }
-
-    #[test]
-    fn checkpoints_that_cannot_be_are_told() {
-        let gzip6 = [2, 8, 6, 0, 0, 0, 0];
-        for (start, checkpoints) in [
-            // Of pigz, and of a level that is greedy.
-            ([2, 9, 6, 0, 0, 2, 0], &CHECKPOINTS[..]),
-            ([2, 8, 3, 0, 0, 0, 0], &CHECKPOINTS),
-            // None, fewer than told, at no distance, and too far.
-            (gzip6, &[0, 0]),
-            (gzip6, &[9, 0, 3, 0, 0, 5]),
-            (gzip6, &[1, 0, 3, 0, 0, 0]),
-            (gzip6, &[1, 0, 0, 0, 0, 255]),
-        ] {
-            let bytes = [&start, checkpoints, &HEADER].concat();
-            assert_eq!(Recipe::from_bytes(&bytes), Err(BadRecipe::Checkpoints), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn corrections_are_before_the_header() {
-        let packed = Corrections::new(true).to_bytes().unwrap();
-        let recipe = |method: [u8; 6], packed: &[u8]| {
-            let len = (packed.len() as u32).to_le_bytes();
-            [&[3], &method[..], &len, packed, &HEADER].concat()
-        };
-        let bytes = recipe([6, 6, 0, 0, 0, 0], &packed);
-        let read = Recipe::from_bytes(&bytes).unwrap();
-        assert_eq!((read.corrections(), read.header()), (packed.len(), &HEADER[..]));
-        assert_eq!(read.to_bytes(), bytes);
-        // Of an encoder that takes none, damaged, and none at all.
-        for bytes in [
-            recipe([1, 6, 0, 0, 0, 0], &packed),
-            recipe([6, 6, 0, 0, 0, 0], &packed[1..]),
-            recipe([6, 6, 0, 0, 0, 0], &[]),
-            vec![3, 6, 6, 0, 0, 0, 0, 255, 0, 0, 0],
-        ] {
-            assert_eq!(Recipe::from_bytes(&bytes), Err(BadRecipe::Corrections), "{bytes:?}");
-        }
-    }
-}
+#[path = "recipe_tests.rs"]
+mod tests;

@@ -5,14 +5,15 @@ use std::num::NonZeroUsize;
 
 use crate::blocks::{Blocks, Ends};
 use crate::deflate::Encoder;
+use crate::gzip;
+use crate::recipe::Recipe;
 use crate::segments::Segments;
-use crate::{Recipe, gzip};
 
-/// Bytes that are read at once.
-const PIECE: usize = 1 << 16;
+/// Bytes that are read at once, and plain bytes that are encoded at once.
+pub(crate) const PIECE: usize = 1 << 16;
 
-/// Writes the blob that the recipe makes of the plain bytes, and says its length. Nothing tells here whether that is
-/// the blob that was identified: its digest does.
+/// Writes the blob that the recipe makes of the plain bytes, and says its length. Only the digest proves
+/// that it is the blob that was identified.
 ///
 /// # Errors
 ///

@@ -3,9 +3,9 @@
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
-use crate::Method;
 use crate::blocks::Ends;
 use crate::checkpoint::{Checkpoint, FARTHEST, Mark, history};
+use crate::method::Method;
 use crate::ordered::encode_all;
 
 /// Lookahead beyond a segment that an encoder needs to decide as it did, in bytes: enough to fill its window.
@@ -21,7 +21,7 @@ pub(crate) struct Segments<'a> {
 struct Segment {
     from: Checkpoint,
     plain: Vec<u8>,
-    /// Where it ends; none for the last.
+    /// Its end; none for the last.
     to: Option<Checkpoint>,
 }
 
@@ -72,7 +72,7 @@ struct Reader<'a, R> {
     ends: Ends,
     /// Input from the start of the next segment's history on.
     known: Vec<u8>,
-    /// Where the next segment begins; none after the last.
+    /// The start of the next segment; none after the last.
     from: Option<Checkpoint>,
     rest: std::slice::Iter<'a, Checkpoint>,
 }
@@ -84,7 +84,7 @@ impl<R: Read> Reader<'_, R> {
         let start = from.plain - history(from.plain) as u64;
         let end = match to {
             Some(to) => to.plain.saturating_add(AHEAD),
-            // One more tells that the last is not longer than it may be.
+            // One more shows whether the last is longer than it may be.
             None => from.plain.saturating_add(FARTHEST + 1),
         };
         self.read_to(end)?;
@@ -150,125 +150,5 @@ impl<W: Write> Joint<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use proptest::sample::select;
-
-    use super::*;
-    use crate::Flavour;
-    use crate::checkpoint::{LAST, are_valid};
-
-    #[test]
-    fn parts_share_a_byte() {
-        let mut joint = Joint::<Vec<u8>>::default();
-        joint.add(Part { from: 0, to: 3, bytes: vec![7, 0b101] }).expect("memory does not fail");
-        joint.add(Part { from: 3, to: 5, bytes: vec![0b1_1000] }).expect("memory does not fail");
-        joint.add(Part { from: 5, to: 0, bytes: vec![0b0100_0000, 9] }).expect("memory does not fail");
-        assert_eq!((&joint.out[..], joint.len), (&[7, 0b0101_1101, 9][..], 3));
-        assert!(joint.add(Part { from: 1, to: 0, bytes: vec![2] }).is_err());
-    }
-
-    fn methods() -> Vec<Method> {
-        let levels = [4, 5, 6, 7, 9];
-        let zlib = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu]
-            .into_iter()
-            .flat_map(move |flavour| levels.map(|level| Method::Zlib { flavour, level }));
-        zlib.chain(levels.map(|level| Method::Go { level })).collect()
-    }
-
-    /// Noise, few letters, runs of one byte, and all of it again: tokens of all kinds, stored blocks among them.
-    fn plain() -> impl Strategy<Value = Vec<u8>> {
-        let noise = |(seed, len): (u64, usize), letters: u64| {
-            let mut state = seed | 1;
-            let mut next = move || {
-                state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(seed | 1);
-                ((state >> 33) % letters) as u8
-            };
-            (0..len).map(|_| next()).collect::<Vec<u8>>()
-        };
-        let piece = prop_oneof![
-            (any::<u64>(), 0..90_000usize).prop_map(move |seed| noise(seed, 256)),
-            (any::<u64>(), 0..90_000usize, 2..50u64)
-                .prop_map(move |(seed, len, most)| noise((seed, len), most)),
-            (any::<u8>(), 0..400_000usize).prop_map(|(byte, len)| vec![byte; len]),
-        ];
-        let order = vec((0..6usize, 0..5000usize), 1..40);
-        (vec(piece, 2..6), order).prop_map(|(pieces, order)| {
-            let cut = |(at, cut): &(usize, usize)| {
-                let piece = &pieces[at % pieces.len()];
-                piece[(*cut).min(piece.len())..].to_vec()
-            };
-            order.iter().flat_map(cut).collect()
-        })
-    }
-
-    /// The stream, and all places where its encoder can be resumed.
-    fn whole(method: Method, plain: &[u8]) -> (Vec<u8>, Vec<Checkpoint>) {
-        let mut encoder = method.encoder();
-        encoder.write(plain);
-        let checkpoint = |mark: Mark| Checkpoint {
-            plain: mark.plain,
-            bits: (mark.bits % 8) as u8,
-            is_waiting: mark.is_waiting,
-        };
-        let mut checkpoints: Vec<Checkpoint> = encoder.marks().into_iter().map(checkpoint).collect();
-        checkpoints.retain(|checkpoint| checkpoint.plain + LAST <= plain.len() as u64);
-        encoder.finish();
-        (std::mem::take(encoder.output()), checkpoints)
-    }
-
-    fn in_segments(method: Method, checkpoints: &[Checkpoint], plain: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        let threads = NonZeroUsize::new(2).expect("two are some");
-        let ends = Segments { method, checkpoints }.run(plain, &mut out, threads)?;
-        assert_eq!((ends.stream, ends.plain), (out.len() as u64, plain.len() as u64));
-        Ok(out)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn segments_make_the_stream(plain in plain(), method in select(methods()), few in 1..5usize) {
-            let (stream, all) = whole(method, &plain);
-            let some: Vec<Checkpoint> = all.into_iter().step_by(few).collect();
-            prop_assert!(in_segments(method, &some, &plain).unwrap() == stream);
-        }
-
-        #[test]
-        fn wrong_checkpoints_make_another_stream_or_fail(
-            plain in plain(),
-            method in select(methods()),
-            wrong in vec((1..300_000u64, 0..8u8, any::<bool>()), 1..5),
-            is_near: bool,
-        ) {
-            let right = whole(method, &plain).1;
-            let mut at = 0;
-            let mut checkpoints: Vec<Checkpoint> = wrong.into_iter().map(|(gap, bits, is_waiting)| {
-                at += gap;
-                Checkpoint { plain: at, bits, is_waiting }
-            }).collect();
-            if is_near {
-                // The right places, but for what else is told of them.
-                checkpoints.iter_mut().zip(right).for_each(|(wrong, right)| wrong.plain = right.plain);
-                checkpoints.dedup_by_key(|checkpoint| checkpoint.plain);
-                checkpoints.sort_by_key(|checkpoint| checkpoint.plain);
-            }
-            if are_valid(&checkpoints)
-                && let Err(error) = in_segments(method, &checkpoints, &plain)
-            {
-                prop_assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-            }
-        }
-    }
-
-    #[test]
-    fn a_tail_that_no_thread_can_hold_is_refused() {
-        let method = Method::Go { level: 6 };
-        let plain = vec![0; FARTHEST as usize + 2];
-        let checkpoints = [Checkpoint { plain: 1, ..Checkpoint::default() }];
-        let error = in_segments(method, &checkpoints, &plain).expect_err("it is too long");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    }
-}
+#[path = "segments_tests.rs"]
+mod tests;

@@ -6,20 +6,11 @@
 //! looks beyond the end of its input.
 
 mod block;
+mod flavour;
 mod pigz;
 mod tree;
 mod window;
 
+pub use flavour::Flavour;
 pub(crate) use pigz::{Pigz, is_block, pigz_block};
 pub(crate) use window::Deflate;
-
-/// Programs that differ in their output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavour {
-    /// zlib with its usual memory (`memLevel` 8).
-    Zlib,
-    /// zlib with all memory (`memLevel` 9).
-    ZlibLarge,
-    /// GNU gzip.
-    Gnu,
-}

@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result {
         documents::paths(&files),
         documents::architecture(&files, &members),
         arrows::dependencies(&members),
-        rooms::circles(&files, &["core", "delta", "exe", "proto", "sync", "testkit"]),
+        rooms::circles(&files, &["core", "delta", "exe", "proto", "recompress", "sync", "testkit"]),
         rooms::arrows(&files),
     ]
     .concat();

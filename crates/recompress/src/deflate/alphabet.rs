@@ -7,7 +7,7 @@ use super::bits::Code;
 pub(crate) const LITERALS: usize = 286;
 /// Symbols of distances.
 pub(crate) const DISTANCES: usize = 30;
-/// Symbols that tell the lengths of codes.
+/// Symbols of the code for code lengths.
 pub(crate) const META: usize = 19;
 /// The symbol that ends a block.
 pub(crate) const END: usize = 256;
@@ -20,7 +20,7 @@ pub(crate) const FARTHEST: usize = 1 << 15;
 /// The most bytes that a stored block has.
 pub(crate) const STORED: usize = 65535;
 
-/// The order in which the lengths of the codes for [`META`] are told.
+/// The order of the lengths of the codes for [`META`] in the head of a block.
 pub(crate) const META_ORDER: [usize; META] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 /// Bits that follow a symbol of lengths; the first is that of [`LENGTHS`].
@@ -116,29 +116,5 @@ pub(crate) fn extra_bits(literals: &[u32], distances: &[u32]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn symbols_begin_where_the_standard_says() {
-        for (symbol, base) in LENGTH_BASE.iter().enumerate() {
-            assert_eq!(length_symbol(*base), symbol);
-        }
-        assert_eq!(length_symbol(254), 27);
-        for symbol in 0..DISTANCES {
-            let base = usize::from(DISTANCE_BASE[symbol]);
-            assert_eq!(distance_symbol(base), symbol);
-            assert_eq!(distance_symbol(base + (1 << DISTANCE_BITS[symbol]) - 1), symbol);
-        }
-    }
-
-    #[test]
-    fn fixed_codes_are_those_of_the_standard() {
-        let literals = fixed_literals();
-        assert_eq!(literals[END], Code { bits: 0, len: 7 });
-        assert_eq!(literals[0], Code { bits: 0b0000_1100, len: 8 });
-        assert_eq!(literals[255], Code { bits: 0b1_1111_1111, len: 9 });
-        assert_eq!(literals[280], Code { bits: 0b0000_0011, len: 8 });
-        assert_eq!(fixed_distances()[1], Code { bits: 0b1_0000, len: 5 });
-    }
-}
+#[path = "alphabet_tests.rs"]
+mod tests;

@@ -130,24 +130,5 @@ impl Sink {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_fill_bytes_from_the_low_end() {
-        let mut sink = Sink::default();
-        sink.put(0b1, 1);
-        sink.put(0b10, 2);
-        sink.code_with(Code { bits: 0b11, len: 2 }, 0b01, 2);
-        sink.put(0x1234_5678, 32);
-        sink.align();
-        assert_eq!(sink.bytes, [0b0011_1101, 0x3c, 0x2b, 0x1a, 0x09]);
-        sink.stored(&[7], true);
-        assert_eq!(sink.bytes[5..], [1, 1, 0, 0xfe, 0xff, 7]);
-    }
-
-    #[test]
-    fn codes_are_written_reversed() {
-        assert_eq!(Code::from_high(0b110, 3), Code { bits: 0b011, len: 3 });
-    }
-}
+#[path = "bits_tests.rs"]
+mod tests;

@@ -124,27 +124,5 @@ impl Codes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_are_counted_by_their_symbols() {
-        let tokens =
-            [Token::literal(7), Token::matched(258, 1), Token::matched(257, 32768), Token::literal(7)];
-        let counts = Counts::of(&tokens);
-        assert_eq!((counts.literals[7], counts.literals[285], counts.literals[284]), (2, 1, 1));
-        assert_eq!((counts.distances[0], counts.distances[29]), (1, 1));
-        assert_eq!(counts.literals.iter().sum::<u32>(), 4);
-        assert_eq!(counts.distances.iter().sum::<u32>(), 2);
-        assert_eq!(counts.extra(), 5 + 13);
-    }
-
-    #[test]
-    fn tokens_are_written_as_the_standard_says() {
-        let mut sink = Sink::default();
-        Codes::fixed().write_block(&mut sink, &[Token::literal(0), Token::matched(12, 6)]);
-        sink.align();
-        // 00110000; 265 is 0000101 hence 0001001, and 1; 4 is 00100, and 1; 0000000.
-        assert_eq!(sink.bytes, [0b0000_1100, 0b1100_1000, 0b0010_0100, 0b0000_0000]);
-    }
-}
+#[path = "codes_tests.rs"]
+mod tests;

@@ -214,7 +214,7 @@ impl Guide {
             self.is_broken = true;
             return (Form::Of(would), 0);
         };
-        let (told, form) = match block.shape {
+        let (shape, form) = match block.shape {
             Shape::Stored => (STORED, Form::Of(BlockKind::Stored)),
             Shape::Fixed => (FIXED, Form::Of(BlockKind::Fixed)),
             Shape::Own(given) => {
@@ -233,7 +233,7 @@ impl Guide {
             }
         };
         let is_right = matches!(form, Form::Of(kind) if kind == would);
-        self.notes.put(Of::Shapes, if is_right { AS_IT_WOULD } else { told });
+        self.notes.put(Of::Shapes, if is_right { AS_IT_WOULD } else { shape });
         if !block.is_last {
             self.notes.put(Of::Empties, empties);
         }

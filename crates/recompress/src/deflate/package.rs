@@ -120,38 +120,5 @@ fn give_codes(lens: &[usize; LIMIT], mut leaves: Vec<Leaf>, codes: &mut [Code]) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn lens(counts: &[u32], longest: usize) -> Vec<u8> {
-        let mut codes = vec![Code::default(); counts.len()];
-        make_codes(counts, longest, &mut codes);
-        codes.iter().map(|code| code.len).collect()
-    }
-
-    #[test]
-    fn few_symbols_have_one_bit() {
-        assert_eq!(lens(&[0, 0], 15), [0, 0]);
-        assert_eq!(lens(&[0, 7], 15), [0, 1]);
-        assert_eq!(lens(&[9, 0, 7], 15), [1, 0, 1]);
-    }
-
-    #[test]
-    fn rare_symbols_have_long_codes() {
-        assert_eq!(lens(&[1, 1, 2, 4, 8], 15), [4, 4, 3, 2, 1]);
-        assert_eq!(lens(&[1, 1, 2, 4, 8], 3), [3, 3, 3, 3, 1]);
-    }
-
-    proptest! {
-        #[test]
-        fn codes_fill_the_space_and_keep_the_limit(counts in proptest::collection::vec(0u32..70_000, 3..286)) {
-            let used = counts.iter().filter(|count| **count > 0).count();
-            prop_assume!(used > 2);
-            let lens = lens(&counts, 15);
-            prop_assert!(lens.iter().all(|len| *len <= 15));
-            let space: u32 = lens.iter().filter(|len| **len > 0).map(|len| 1 << (15 - len)).sum();
-            prop_assert_eq!(space, 1 << 15);
-        }
-    }
-}
+#[path = "package_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! Parses a deflate stream into its blocks, and the tokens in them.
+//! Parses a deflate stream (RFC 1951) into its blocks, and the tokens in them.
 
 use std::io::{self, Read};
 
@@ -25,7 +25,7 @@ pub(crate) enum Shape {
     Own(Box<Head>),
 }
 
-/// The codes of a block, and the bits that tell them.
+/// The codes of a block, and their bits in its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The last byte is filled with zeros.
@@ -105,7 +105,8 @@ impl<R: Read> Bits<R> {
         for len in 1..16 {
             code |= (self.pending >> (len - 1)) as usize & 1;
             let count = table.counts[len];
-            if code < first + count {
+            // Shorter codes were looked up. A code that lacks symbols, as the fixed one does, has bits that are none.
+            if len > QUICK as usize && (first..first + count).contains(&code) {
                 self.drop(len as u32)?;
                 return Ok(table.sorted[index + code - first].into());
             }
@@ -116,17 +117,17 @@ impl<R: Read> Bits<R> {
         if self.count < 15 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Err(invalid()) }
     }
 
-    /// The codes that the head of a block tells.
+    /// The codes in the head of a block.
     pub(crate) fn head(&mut self) -> io::Result<Head> {
         let mut seen = Sink::default();
         let literals = self.seen(5, &mut seen)? as usize + LENGTHS;
         let distances = self.seen(5, &mut seen)? as usize + 1;
-        let told = self.seen(4, &mut seen)? as usize + 4;
+        let meta_lengths = self.seen(4, &mut seen)? as usize + 4;
         if literals > LITERALS || distances > DISTANCES {
             return Err(invalid());
         }
         let mut meta = [0; META];
-        for symbol in &META_ORDER[..told] {
+        for symbol in &META_ORDER[..meta_lengths] {
             meta[*symbol] = self.seen(3, &mut seen)? as usize;
         }
         let of_meta: [Code; META] = codes(&meta)?;
@@ -287,3 +288,7 @@ impl<R: Read> Reader<R> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

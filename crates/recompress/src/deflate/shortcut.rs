@@ -3,7 +3,7 @@
 //! zlib and Go chain the places with the same hash of three or four bytes. Of the nearest so many places of a chain they
 //! take that with the longest match, and of equal ones the nearest. Most have a short match, or none. So places are
 //! chained here by more of their bytes, too, where all but a few of them do not come up; and each has a number in the
-//! chain of the encoder, which tells whether the encoder would have come so far.
+//! chain of the encoder, from which it follows whether the encoder would have come so far.
 //!
 //! This holds only where every place is remembered, as in the lazy levels.
 
@@ -17,8 +17,8 @@ const WINDOW: usize = 2 * HALF;
 pub(crate) type Memory = [u8; 2 * WINDOW];
 /// The bytes that chains of long matches have in common.
 const LONG: usize = 8;
-/// Places that encoders remember at once, ahead of the search, where these and what a search needs are in the window.
-/// That is sooner than one by one.
+/// Places that encoders remember at once, ahead of the search, where these and what a search needs are in the window:
+/// faster than one by one.
 pub(crate) const AT_ONCE: usize = 256;
 /// With fewer, more places come up that have other bytes.
 const HASH_BITS: u32 = 17;
@@ -200,52 +200,5 @@ fn word_at(window: &Memory, at: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Places by whether their first three bytes agree, the nearest first; of at most `tries` the longest match.
-    fn along_the_chain(window: &[u8], search: Search) -> Option<(usize, usize)> {
-        let Search { here, mut best, least, tries, nice } = search;
-        let mut found = None;
-        let chain = (least..here).rev().filter(|at| window[*at..at + 3] == window[here..here + 3]);
-        for at in chain.take(tries) {
-            let length = common(&window[at..], &window[here..], LONGEST);
-            if length > best {
-                best = length;
-                found = Some((length, at));
-                if length >= nice {
-                    break;
-                }
-            }
-        }
-        found.filter(|(length, _)| *length >= 4)
-    }
-
-    #[test]
-    fn it_is_the_match_of_the_whole_chain() {
-        let mut state = 1u32;
-        let mut letter = |most: u32| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            ((state >> 16) % most) as u8
-        };
-        let mut window: Vec<u8> = (0..3000).map(|_| letter(3)).collect();
-        window.extend_from_within(500..1500);
-        window.extend((0..1000).map(|_| letter(9)));
-        let mut found = 0;
-        for (best, tries, nice) in [(2, 8, 16), (2, 1000, 258), (5, 32, 9), (9, 128, 128)] {
-            let mut shortcut = Shortcut::<4>::new();
-            let mut memory = [0; 2 * WINDOW];
-            memory[..window.len()].copy_from_slice(&window);
-            for here in 0..window.len() - LONGEST {
-                let three = |at: usize| &window[at..at + 3];
-                shortcut.number(here, (0..here).rev().find(|at| three(*at) == three(here)));
-                let search = Search { here, best, least: here.saturating_sub(2500), tries, nice };
-                let wanted = along_the_chain(&window, search);
-                shortcut.remember(&memory, here + 1);
-                assert_eq!(shortcut.find(&memory, search), wanted, "{here} {best} {tries} {nice}");
-                found += usize::from(wanted.is_some());
-            }
-        }
-        assert!(found > 1000);
-    }
-}
+#[path = "shortcut_tests.rs"]
+mod tests;

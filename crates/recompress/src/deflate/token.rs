@@ -57,17 +57,5 @@ impl Token {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_keep_what_they_are_made_of() {
-        assert_eq!(Token::literal(255).first(), 255);
-        assert_eq!(usize::from(Token::literal(255).distance()), FARTHEST);
-        for (length, distance) in [(3, 1), (258, 32768), (17, 4096)] {
-            let token = Token::matched(length, distance);
-            assert_eq!(token.first(), 256 + length - 3);
-            assert_eq!(usize::from(token.distance()) + 1, distance);
-        }
-    }
-}
+#[path = "token_tests.rs"]
+mod tests;

@@ -1,4 +1,6 @@
 //! Blocks: stored, with fixed codes or with codes of their own, whichever is smallest.
+//!
+//! A port of `huffman_bit_writer.go`.
 
 use crate::deflate::alphabet::{END, STORED};
 use crate::deflate::bits::Sink;
@@ -7,8 +9,8 @@ use crate::deflate::package::make_codes;
 use crate::deflate::runs::Head;
 use crate::deflate::token::Token;
 
-/// The same with what is always told: the end of the block, and one distance even where none is used.
-fn told(mut counts: Counts) -> Counts {
+/// Counts with the symbols that always have a code: the end of the block, and one distance even if none is used.
+fn completed(mut counts: Counts) -> Counts {
     counts.literals[END] = 1;
     if counts.distances.iter().all(|count| *count == 0) {
         counts.distances[0] = 1;
@@ -50,7 +52,7 @@ impl Blocks {
 
     /// The smallest block for these tokens. It may be stored only if its plain bytes are still known.
     pub(super) fn smallest(&mut self, tokens: &[Token], plain: Option<&[u8]>) {
-        let counts = told(Counts::of(tokens));
+        let counts = completed(Counts::of(tokens));
         let stored = stored_size(plain);
         // Extra bits matter only beside a stored block.
         let extra = if stored.is_some() { counts.extra() } else { 0 };
@@ -73,7 +75,7 @@ impl Blocks {
 
     /// A block with codes of its own, or stored where they save less than a sixteenth.
     pub(super) fn own_codes(&mut self, tokens: &[Token], plain: &[u8]) {
-        let counts = told(Counts::of(tokens));
+        let counts = completed(Counts::of(tokens));
         let codes = codes(&counts);
         let head = head(&counts, &codes);
         if is_better_stored(plain, head.size() + counts.cost(&codes)) {
@@ -90,7 +92,7 @@ impl Blocks {
         for byte in plain {
             counts.literals[usize::from(*byte)] += 1;
         }
-        let counts = told(counts);
+        let counts = completed(counts);
         let codes = codes(&counts);
         let head = head(&counts, &codes);
         if is_better_stored(plain, head.size() + counts.cost(&codes)) {
@@ -114,3 +116,7 @@ impl Blocks {
 fn is_better_stored(plain: &[u8], size: u64) -> bool {
     stored_size(Some(plain)).is_some_and(|stored| stored < size + (size >> 4))
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

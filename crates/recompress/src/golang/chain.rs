@@ -1,4 +1,6 @@
 //! Levels 2 to 9: chains of places with the same hash, searched greedily (2 and 3) or lazily.
+//!
+//! A port of `deflate.go`.
 
 use super::block::Blocks;
 use crate::checkpoint::{Checkpoint, Mark, history};
@@ -64,7 +66,7 @@ pub(crate) struct Chained {
     /// The end of the input in the window, and the next byte.
     end: usize,
     index: usize,
-    /// Where the tokens of the block begin; none where that has left the window.
+    /// The index of the block's first byte; none once that has left the window.
     block: Option<usize>,
     tokens: Vec<Token>,
     /// The last place of each hash, and the place before each place with the same hash. Places are as `offset` says.
@@ -235,7 +237,7 @@ impl Chained {
         }
     }
 
-    /// Where the chain begins, as an index into the window, if that is within reach.
+    /// The start of the chain, as an index into the window, if it is within reach.
     fn chain_start(&self) -> Option<usize> {
         let start = usize::try_from(self.head - self.offset).ok()?;
         (start >= self.index.saturating_sub(REACH)).then_some(start)
@@ -379,7 +381,7 @@ impl Chained {
         is_full
     }
 
-    /// Tells of a block that ended before this byte.
+    /// Marks a block that ended before this byte.
     fn mark(&mut self, is_waiting: bool) {
         let plain = self.base + self.index as u64;
         self.marks.push(Mark { plain, is_waiting, bits: self.blocks.sink.bits() });
@@ -417,20 +419,5 @@ impl Encoder for Chained {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_counted_anew_unnoticed() {
-        let plain: Vec<u8> = (0..500_000u32).map(|at| (at.wrapping_mul(at) >> 9) as u8 & 7).collect();
-        for level in [3, 6] {
-            let encoded = |mut encoder: Chained| {
-                encoder.write(&plain);
-                encoder.finish();
-                std::mem::take(encoder.output())
-            };
-            let old = Chained { offset: MOST - 100_000, ..Chained::new(level) };
-            assert!(encoded(old) == encoded(Chained::new(level)), "{level}");
-        }
-    }
-}
+#[path = "chain_tests.rs"]
+mod tests;

@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-use super::{Identified, Outcome, PIECE, Reason};
+use super::outcome::{Identified, Outcome, Reason};
 use crate::deflate::Encoder;
-use crate::recreate::read_some;
+use crate::method::Method;
+use crate::recipe::Recipe;
+use crate::recreate::{PIECE, read_some};
 use crate::zstd::{Effort, Generation, HEAD, Head, Zstd};
-use crate::{Method, Recipe};
 
 /// The largest window of an encoder that is known, as a power of two: 16 MiB.
 const LARGEST_WINDOW: u32 = 24;
@@ -32,9 +33,9 @@ pub(super) fn identify(mut head: Vec<u8>, mut blob: impl Read, plain: impl Write
     run(race, (&head[..]).chain(blob), plain)
 }
 
-/// The candidates for a frame that begins so. Wrong levels are out after a block; the generations can be told from
-/// each other by few blocks, and the newest is taken where none tells.
-fn candidates(head: &[u8]) -> Vec<Zstd> {
+/// The candidates for a frame that begins so. Wrong levels are out after a block; few blocks
+/// differ between the generations, and without one the newest is taken.
+fn candidates(head: &[u8]) -> Vec<Candidate> {
     let Some(head) = Head::of(head) else { return Vec::new() };
     let mut encoders = Vec::new();
     for effort in [Effort::Default, Effort::Fastest, Effort::Better, Effort::Best] {
@@ -42,14 +43,34 @@ fn candidates(head: &[u8]) -> Vec<Zstd> {
         let mut generations = Generation::ALL.to_vec();
         generations.retain(|generation| head.may_be_of(*generation, effort));
         let alike = generations.chunk_by(|one, other| effort.is_alike(*one, *other));
-        encoders.extend(alike.map(|alike| Zstd::of_all(alike, effort, flushed)));
+        let candidate = |alike: &[Generation]| Candidate {
+            effort,
+            flushed,
+            encoder: Zstd::of_all(alike, effort, flushed),
+        };
+        encoders.extend(alike.map(candidate));
     }
     encoders
 }
 
-/// Encoders that run beside each other over the same bytes; who differs from the blob is out.
+/// A level, and the encoder of the generations that find the same matches with it.
+struct Candidate {
+    effort: Effort,
+    flushed: usize,
+    encoder: Zstd,
+}
+
+impl Candidate {
+    /// The method of the first generation that is left.
+    fn method(&self) -> Option<Method> {
+        let generation = self.encoder.generation()?;
+        Some(Method::Zstd { generation, effort: self.effort, flushed: self.flushed as u32 })
+    }
+}
+
+/// Encoders that run beside each other over the same bytes; one that differs from the blob is out.
 struct Race {
-    encoders: Vec<Zstd>,
+    encoders: Vec<Candidate>,
     /// The blob's bytes that were not compared.
     blob: VecDeque<u8>,
     plain: u64,
@@ -59,21 +80,21 @@ impl Race {
     /// Encodes the next plain bytes, which are those of the blob given so far, and compares.
     fn plain(&mut self, plain: &[u8]) {
         self.plain += plain.len() as u64;
-        self.encoders.iter_mut().for_each(|encoder| encoder.write(plain));
+        self.encoders.iter_mut().for_each(|candidate| candidate.encoder.write(plain));
         self.compare();
     }
 
     fn finish(&mut self) {
-        self.encoders.iter_mut().for_each(Encoder::finish);
+        self.encoders.iter_mut().for_each(|candidate| candidate.encoder.finish());
         self.compare();
     }
 
-    /// Drops what differs. Who agrees has come as far as the others: the head of a block tells its length.
+    /// Drops encoders that differ. All that agree have come equally far: the head of a block has its length.
     fn compare(&mut self) {
         let blob = self.blob.make_contiguous();
         let mut compared = 0;
-        self.encoders.retain_mut(|encoder| {
-            let len = encoder.retain(|output| blob.starts_with(output));
+        self.encoders.retain_mut(|candidate| {
+            let len = candidate.encoder.retain(|output| blob.starts_with(output));
             compared = compared.max(len.unwrap_or(0));
             len.is_some()
         });

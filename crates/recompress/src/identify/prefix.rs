@@ -2,9 +2,9 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::PIECE;
 use super::race::Race;
-use crate::Method;
+use crate::method::Method;
+use crate::recreate::PIECE;
 
 /// The prefix of a blob that is tried, in bytes of it and in plain bytes. Other encoders than the right one differ within the
 /// first block, or have blocks and differ after it.
@@ -58,3 +58,7 @@ impl<'a> Prefix<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "prefix_tests.rs"]
+mod tests;

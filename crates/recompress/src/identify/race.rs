@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::Method;
 use crate::checkpoint::{Checkpoint, Chooser};
 use crate::deflate::Encoder;
+use crate::method::Method;
 
 /// An encoder that keeps back more than this is out, in bytes of the blob. The right one keeps back a block, of which
 /// the largest in use are a few MiB of plain bytes.
@@ -116,3 +116,7 @@ impl Runner {
         same
     }
 }
+
+#[cfg(test)]
+#[path = "race_tests.rs"]
+mod tests;

@@ -1,5 +1,8 @@
 //! Blocks whose codes may be used again by the next.
+//!
+//! A port of `huffman_bit_writer.go`.
 
+use super::release::Release;
 use super::tokens::estimate;
 use crate::deflate::alphabet::{DISTANCES, END, LITERALS};
 use crate::deflate::bits::{Code, Sink, cost};
@@ -7,7 +10,6 @@ use crate::deflate::codes::{Codes, Counts};
 use crate::deflate::package::make_codes;
 use crate::deflate::runs::Head;
 use crate::deflate::token::Token;
-use crate::klauspost::Release;
 
 /// With fewer tokens the fixed codes are tried.
 const FEW: usize = 250;
@@ -26,6 +28,12 @@ pub(super) struct Blocks {
     open: u64,
     /// The codes are for literals only.
     is_literal: bool,
+}
+
+/// The number of codes of each alphabet in the head of a block.
+struct Alphabets {
+    literals: usize,
+    distances: usize,
 }
 
 fn stored_size(plain: &[u8]) -> u64 {
@@ -74,7 +82,7 @@ impl Blocks {
         let count = tokens.len() + usize::from(is_last);
         let mut counts = found.clone();
         counts.literals[END] = u32::from(is_last || self.release == Release::Exact);
-        let told = self.told(&mut counts, is_last);
+        let written = self.alphabets(&mut counts, is_last);
         let extra = counts.extra();
         let fixed = 3 + counts.cost(&self.fixed) + extra;
         if self.open > 0 {
@@ -96,7 +104,10 @@ impl Blocks {
             counts.literals[END] = 1;
             make_codes(&counts.literals, 15, &mut self.codes.literals);
             make_codes(&counts.distances, 15, &mut self.codes.distances);
-            let head = Head::new(&self.codes.literals[..told.0], &self.codes.distances[..told.1]);
+            let head = Head::new(
+                &self.codes.literals[..written.literals],
+                &self.codes.distances[..written.distances],
+            );
             let size = head.size() + counts.cost(&self.codes) + extra;
             if count < FEW {
                 let fixed = 3 + counts.cost(&self.fixed) + extra;
@@ -126,16 +137,16 @@ impl Blocks {
     }
 
     /// The number of codes of each alphabet in the head of a block. One distance is there even where none is used, but
-    /// not by old releases, which told all of the alphabet where a block could be used again.
-    fn told(&self, counts: &mut Counts, is_last: bool) -> (usize, usize) {
+    /// not by old releases, which wrote all of the alphabet where a block could be used again.
+    fn alphabets(&self, counts: &mut Counts, is_last: bool) -> Alphabets {
         if self.release == Release::Full && !is_last {
-            return (LITERALS, DISTANCES);
+            return Alphabets { literals: LITERALS, distances: DISTANCES };
         }
         let used = |counts: &[u32]| counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
         if used(&counts.distances) == 0 {
             counts.distances[0] = 1;
         }
-        (used(&counts.literals), used(&counts.distances))
+        Alphabets { literals: used(&counts.literals), distances: used(&counts.distances) }
     }
 
     fn stored_or_fixed(&mut self, tokens: &[Token], plain: &[u8], size: u64) {
@@ -205,3 +216,7 @@ fn is_noise(counts: &[u32], len: usize) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

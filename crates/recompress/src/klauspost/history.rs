@@ -143,3 +143,7 @@ pub(super) fn hash<const BYTES: u32, const BITS: u32>(bytes: u64) -> usize {
     };
     hash as usize
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! Level 3: the last two places of five bytes.
+//!
+//! A port of `level3.go`.
 
-use super::Finder;
+use super::finder::Finder;
 use super::history::{Block, History, REACH, View, hash};
 use super::matches::{Match, emit_rest};
 use super::pairs::Pair;

@@ -1,10 +1,13 @@
 //! Level 4: the last place of four bytes, and of seven.
+//!
+//! A port of `level4.go`.
 
+use super::finder::Finder;
 use super::history::{Block, History, REACH, View};
 use super::matches::{Match, emit_rest};
 use super::pairs::{BlockTables, Tables};
+use super::release::Release;
 use super::tokens::Tokens;
-use super::{Finder, Release};
 
 pub(super) struct Level4 {
     /// Of the last two places of seven bytes only the later one is used.

@@ -1,7 +1,9 @@
 //! Level 5, the default of klauspost's encoder: tables for four and seven bytes, and a look at the end of each match
 //! for one that goes on.
+//!
+//! A port of `level5.go`.
 
-use super::Finder;
+use super::finder::Finder;
 use super::history::{Block, History, REACH, View};
 use super::matches::{Match, emit_rest};
 use super::pairs::{BlockTables, Tables};

@@ -1,7 +1,9 @@
 //! Level 6, the default of Go from 1.27 on: as level 5, but the last distance is tried, too, and more places are
 //! remembered.
+//!
+//! A port of `level6.go`.
 
-use super::Finder;
+use super::finder::Finder;
 use super::history::{Block, History, REACH, View};
 use super::level5::{longer_of, whole};
 use super::matches::{Match, emit_rest};

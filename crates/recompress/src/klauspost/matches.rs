@@ -45,7 +45,7 @@ impl Match {
         grown
     }
 
-    /// Where it ends.
+    /// The place after its last byte.
     pub(super) fn end(self) -> i32 {
         self.at + self.length
     }

@@ -63,13 +63,13 @@ impl BlockTables<'_> {
         self.put_long(bytes, at);
     }
 
-    /// Where four bytes were; out of reach where they were not seen.
+    /// The last place of four bytes; out of reach if they were not seen.
     #[inline]
     pub(super) fn short(&self, bytes: u64) -> i32 {
         self.short[hash::<4, BITS>(bytes)] - self.first
     }
 
-    /// Where seven bytes were.
+    /// The last two places of seven bytes.
     #[inline]
     pub(super) fn long(&self, bytes: u64) -> Pair {
         let pair = self.long[hash::<7, BITS>(bytes)];

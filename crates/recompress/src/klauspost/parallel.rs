@@ -1,6 +1,9 @@
 //! Independent blocks, as klauspost's pgzip makes them: each begins anew, but knows the end of the one before.
+//!
+//! After `gzip.go` of pgzip, which sets sizes and dictionaries of blocks.
 
-use super::{Fast, Release};
+use super::encoder::Fast;
+use super::release::Release;
 use crate::deflate::Encoder;
 
 /// Bytes of the block before that an encoder knows.
@@ -91,3 +94,7 @@ impl Encoder for Pgzip {
         &mut self.output
     }
 }
+
+#[cfg(test)]
+#[path = "parallel_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! Levels 1 and 2: one table of places by five bytes. That of level 2 is larger, and more places are remembered.
+//!
+//! A port of `level1.go` and `level2.go`.
 
-use super::Finder;
+use super::finder::Finder;
 use super::history::{Block, History, REACH, View, hash};
 use super::matches::{Match, emit_rest};
 use super::tokens::Tokens;

@@ -1,4 +1,6 @@
-//! The tokens of a block, and how small they may become.
+//! The tokens of a block, and an estimate of their size.
+//!
+//! A port of `token.go`.
 
 use super::history::View;
 use crate::deflate::alphabet::{END, LENGTHS, LONGEST, STORED};
@@ -83,27 +85,5 @@ fn log2(value: f32) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_matches_become_several() {
-        let lengths = |length| {
-            let mut tokens = Tokens::new();
-            tokens.matched(length, 1);
-            tokens.list.iter().map(|token| token.first() - 253).collect::<Vec<_>>()
-        };
-        assert_eq!(lengths(258), [258]);
-        assert_eq!(lengths(259), [255, 4]);
-        assert_eq!(lengths(261), [255, 6]);
-        assert_eq!(lengths(262), [258, 4]);
-        assert_eq!(lengths(600), [258, 258, 84]);
-    }
-
-    #[test]
-    fn the_constants_are_those_of_the_original_in_single_precision() {
-        assert_eq!(2.024_665_8_f32, 2.02466578_f64 as f32);
-        assert_eq!(0.674_877_6_f32, 0.67487759_f64 as f32);
-        assert_eq!(-0.344_848_43_f32, -0.34484843_f64 as f32);
-    }
-}
+#[path = "tokens_tests.rs"]
+mod tests;

@@ -4,12 +4,12 @@
 
 use super::tree;
 use crate::deflate::alphabet::{
-    DISTANCE_BITS, DISTANCES, END, LENGTHS, LITERALS, META, META_ORDER, STORED, distance_symbol, extra_bits,
-    length_symbol,
+    DISTANCE_BITS, DISTANCES, END, LENGTHS, LITERALS, STORED, distance_symbol, extra_bits, length_symbol,
 };
 use crate::deflate::bits::{Code, Sink, cost};
 use crate::deflate::codes::Codes;
 use crate::deflate::guide::{BlockKind, Form, Guide};
+use crate::deflate::lengths::Lengths;
 use crate::deflate::token::Token;
 
 /// The tokens of a block, counted, and what becomes of them.
@@ -64,7 +64,7 @@ impl Blocks {
         self.literals[END] = 1;
         let codes =
             Codes { literals: tree::codes(&self.literals, 15), distances: tree::codes(&self.distances, 15) };
-        let head = Head::new(&codes);
+        let head = head(&codes);
         let extra = extra_bits(&self.literals, &self.distances);
         let size = |codes: &Codes| {
             cost(&self.literals, &codes.literals) + cost(&self.distances, &codes.distances) + extra
@@ -120,112 +120,62 @@ impl Blocks {
     }
 }
 
-/// Lengths of codes and runs of them. Unlike Go's, runs of the two alphabets are apart, and some are cut otherwise.
-struct Head {
-    symbols: Vec<(u8, u8)>,
-    counts: [u32; META],
-    codes: [Code; META],
-    literals: usize,
-    distances: usize,
-}
-
-/// Bits after each of the symbols 16, 17 and 18.
-fn bits_after(symbol: u8) -> u8 {
-    match symbol {
-        16 => 2,
-        17 => 3,
-        18 => 7,
-        _ => 0,
-    }
+/// The head of a block, without the three bits for its kind. Unlike Go's, runs of the two alphabets are apart, and some
+/// are cut otherwise.
+fn head(codes: &Codes) -> Lengths {
+    let (literals, distances) = (used(&codes.literals), used(&codes.distances));
+    let mut lengths = Lengths::new(literals.len(), distances.len());
+    scan(&mut lengths, literals);
+    scan(&mut lengths, distances);
+    lengths.encode(|counts| tree::codes(counts, 7));
+    lengths
 }
 
 fn used(codes: &[Code]) -> &[Code] {
     &codes[..codes.iter().rposition(|code| !code.is_none()).map_or(0, |last| last + 1)]
 }
 
-impl Head {
-    fn new(codes: &Codes) -> Self {
-        let (literals, distances) = (used(&codes.literals), used(&codes.distances));
-        let mut head = Self {
-            symbols: Vec::with_capacity(LITERALS + DISTANCES),
-            counts: [0; META],
-            codes: [Code::default(); META],
-            literals: literals.len(),
-            distances: distances.len(),
+fn scan(lengths: &mut Lengths, codes: &[Code]) {
+    let len = |at: usize| codes.get(at).map(|code| code.len);
+    let mut before = None;
+    let mut count = 0;
+    let (mut most, mut least) = if len(0) == Some(0) { (138, 3) } else { (7, 4) };
+    for (at, code) in codes.iter().enumerate() {
+        let (current, next) = (code.len, len(at + 1));
+        count += 1;
+        if count < most && Some(current) == next {
+            continue;
+        }
+        push(lengths, current, count, least, before != Some(current));
+        count = 0;
+        before = Some(current);
+        (most, least) = match next {
+            Some(0) => (138, 3),
+            next if next == before => (6, 3),
+            _ => (7, 4),
         };
-        head.scan(literals);
-        head.scan(distances);
-        head.codes = tree::codes(&head.counts, 7);
-        head
-    }
-
-    fn symbol(&mut self, symbol: u8, after: usize) {
-        self.symbols.push((symbol, after as u8));
-        self.counts[usize::from(symbol)] += 1;
-    }
-
-    fn scan(&mut self, codes: &[Code]) {
-        let len = |at: usize| codes.get(at).map(|code| code.len);
-        let mut before = None;
-        let mut count = 0;
-        let (mut most, mut least) = if len(0) == Some(0) { (138, 3) } else { (7, 4) };
-        for (at, code) in codes.iter().enumerate() {
-            let (current, next) = (code.len, len(at + 1));
-            count += 1;
-            if count < most && Some(current) == next {
-                continue;
-            }
-            self.run(current, count, least, before != Some(current));
-            count = 0;
-            before = Some(current);
-            (most, least) = match next {
-                Some(0) => (138, 3),
-                next if next == before => (6, 3),
-                _ => (7, 4),
-            };
-        }
-    }
-
-    fn run(&mut self, len: u8, count: usize, least: usize, is_new: bool) {
-        if count < least {
-            for _ in 0..count {
-                self.symbol(len, 0);
-            }
-        } else if len > 0 {
-            let told = usize::from(is_new);
-            if is_new {
-                self.symbol(len, 0);
-            }
-            self.symbol(16, count - told - 3);
-        } else if count <= 10 {
-            self.symbol(17, count - 3);
-        } else {
-            self.symbol(18, count - 11);
-        }
-    }
-
-    /// The number of code lengths for code lengths that are written: at least four.
-    fn told(&self) -> usize {
-        let unused = META_ORDER.iter().rev().take_while(|symbol| self.codes[**symbol].is_none()).count();
-        (META - unused).max(4)
-    }
-
-    /// In bits, without the three that say the kind of the block.
-    fn size(&self) -> u64 {
-        let after: u64 = self.symbols.iter().map(|(symbol, _)| u64::from(bits_after(*symbol))).sum();
-        5 + 5 + 4 + 3 * self.told() as u64 + cost(&self.counts, &self.codes) + after
-    }
-
-    fn write(&self, sink: &mut Sink) {
-        let told = self.told();
-        sink.put((self.literals - LENGTHS) as u64, 5);
-        sink.put((self.distances - 1) as u64, 5);
-        sink.put((told - 4) as u64, 4);
-        for symbol in &META_ORDER[..told] {
-            sink.put(self.codes[*symbol].len.into(), 3);
-        }
-        for (symbol, after) in &self.symbols {
-            sink.code_with(self.codes[usize::from(*symbol)], (*after).into(), bits_after(*symbol));
-        }
     }
 }
+
+/// Cuts a run into symbols; one of fewer than `least` is not shortened.
+fn push(lengths: &mut Lengths, len: u8, count: usize, least: usize, is_new: bool) {
+    if count < least {
+        for _ in 0..count {
+            lengths.push(len, 0);
+        }
+    } else if len > 0 {
+        let itself = usize::from(is_new);
+        if is_new {
+            lengths.push(len, 0);
+        }
+        lengths.push(16, count - itself - 3);
+    } else if count <= 10 {
+        lengths.push(17, count - 3);
+    } else {
+        lengths.push(18, count - 11);
+    }
+}
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

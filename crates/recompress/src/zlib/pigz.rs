@@ -4,7 +4,8 @@
 //! The bytes between blocks are those of `compress_thread` and `single_compress` in pigz 2.3 to 2.8 (Copyright © 2007–2023 Mark Adler, under
 //! the same terms as zlib).
 
-use super::{Deflate, Flavour};
+use super::flavour::Flavour;
+use super::window::Deflate;
 use crate::deflate::Encoder;
 
 /// Bytes of the block before that an encoder knows.
@@ -105,3 +106,7 @@ impl Encoder for Pigz {
         self.block.output()
     }
 }
+
+#[cfg(test)]
+#[path = "pigz_tests.rs"]
+mod tests;

@@ -133,34 +133,5 @@ fn shorten(many: &mut [usize; LONGEST + 1], longest: usize, mut too_long: usize)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn lens<const N: usize>(counts: [u32; N], longest: usize) -> [u8; N] {
-        codes(&counts, longest).map(|code| code.len)
-    }
-
-    #[test]
-    fn there_are_two_codes_at_least() {
-        assert_eq!(lens([0, 0, 0, 0], 15), [1, 1, 0, 0]);
-        assert_eq!(lens([0, 9, 0, 0], 15), [0, 1, 1, 0]);
-        assert_eq!(lens([0, 0, 0, 9], 15), [1, 0, 0, 1]);
-    }
-
-    #[test]
-    fn rare_symbols_have_long_codes_within_the_limit() {
-        assert_eq!(lens([1, 1, 2, 4, 8], 15), [4, 4, 3, 2, 1]);
-        assert_eq!(lens([1, 1, 2, 4, 8], 3), [3, 3, 3, 3, 1]);
-    }
-
-    proptest! {
-        #[test]
-        fn codes_fill_the_space_and_keep_the_limit(counts: [u32; 19], shift in 12..32u32) {
-            let lens = lens(counts.map(|count| count >> shift), 7);
-            prop_assert!(lens.iter().all(|len| *len <= 7));
-            let space: u32 = lens.iter().filter(|len| **len > 0).map(|len| 1 << (7 - len)).sum();
-            prop_assert_eq!(space, 1 << 7);
-        }
-    }
-}
+#[path = "tree_tests.rs"]
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! A port of zlib's `deflate.c`. Input is taken to come in pieces that fill the window, as programs give it.
 
-use super::Flavour;
 use super::block::Blocks;
+use super::flavour::Flavour;
 use crate::checkpoint::{Checkpoint, Mark, history};
 use crate::deflate::alphabet::LONGEST;
 use crate::deflate::bits::Sink;
@@ -71,7 +71,7 @@ pub(crate) struct Deflate {
     /// The end of the input in the window, and the next byte.
     end: usize,
     index: usize,
-    /// Where the block begins; below 0 if that has left the window.
+    /// The index of the block's first byte; below 0 once that has left the window.
     block: isize,
     /// The last place of each hash, and the place before each; 0 for none.
     heads: Vec<u16>,
@@ -451,7 +451,7 @@ impl Deflate {
         self.block = self.index as isize;
     }
 
-    /// Tells of a block that ended before this byte. Greedy levels do not remember every place, so that what they know
+    /// Marks a block that ended before this byte. Greedy levels do not remember every place, so that what they know
     /// cannot be made anew.
     fn mark(&mut self, is_waiting: bool) {
         if !self.effort.is_greedy {
@@ -471,6 +471,14 @@ impl Deflate {
                 self.write_block(false);
             }
         }
+    }
+
+    /// Ends the block as a program that flushes does, with empty blocks after it.
+    #[cfg(test)]
+    pub(crate) fn end_with(&mut self, stored: usize, fixed: usize) {
+        self.flush();
+        (0..stored).for_each(|_| self.blocks.sink.stored(&[], false));
+        (0..fixed).for_each(|_| self.blocks.sink.empty());
     }
 
     /// Encodes all that was written, and ends the block.
@@ -505,3 +513,7 @@ impl Encoder for Deflate {
         std::mem::take(&mut self.marks)
     }
 }
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;

@@ -1,10 +1,12 @@
 //! The level `best`: two tables of two places each, and prices of matches. As it is from klauspost/compress 1.17.8 on.
+//!
+//! A port of klauspost's `zstd/enc_best.go`.
 
 use super::block::Found;
 use super::entropy;
+use super::finder::{Block, Finder, Pair};
 use super::history::{History, hash, load32, load64, same, same_before};
 use super::sequences::Prices;
-use super::{Block, Finder, Pair};
 
 const BITS: u32 = 18;
 const LONG_BITS: u32 = 22;

@@ -1,9 +1,12 @@
 //! The level `better`: a table by five bytes, and one by eight, which keeps two places of each hash.
+//!
+//! A port of klauspost's `zstd/enc_better.go`.
 
 use super::block::Found;
+use super::finder::{Block, Entry, Finder, Pair};
 use super::history::{History, hash, load32, load64, same, same_before};
+use super::parameters::Generation;
 use super::sequences::{SHORTEST, Sequence};
-use super::{Block, Entry, Finder, Generation, Pair};
 
 const BITS: u32 = 13;
 const LONG_BITS: u32 = 19;

@@ -56,27 +56,5 @@ impl<'a> Bits<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_fill_bytes_from_below_and_a_one_ends_them() {
-        let mut out = vec![7];
-        let mut bits = Bits::new(&mut out);
-        bits.add(0b101, 3);
-        bits.add_low(0xffff_fff2, 4);
-        bits.close();
-        assert_eq!(out, [7, 0b1001_0101]);
-    }
-
-    #[test]
-    fn long_values_pass_the_held_bits() {
-        let mut out = Vec::new();
-        let mut bits = Bits::new(&mut out);
-        bits.add(1, 31);
-        bits.add_long(0x1234_5678_9abc, 48);
-        bits.close();
-        let all: u128 = 1 | 0x1234_5678_9abc << 31 | 1 << 79;
-        assert_eq!(out, all.to_le_bytes()[..10]);
-    }
-}
+#[path = "bits_tests.rs"]
+mod tests;

@@ -1,8 +1,10 @@
 //! A block: its literals and sequences, or its bytes as they are, or one byte many times.
+//!
+//! RFC 8878, 3.1.1.2 and 3.1.1.3.1; a port of klauspost's `zstd/blockenc.go`.
 
 use super::huffman::{Coded, Literals};
+use super::parameters::{Effort, Generation};
 use super::sequences::{SHORTEST, Sequence, Sequences};
-use super::{Effort, Generation};
 
 /// The sequences of a block, by a match finder.
 #[derive(Default)]
@@ -16,6 +18,36 @@ impl Found {
     pub(super) fn clear(&mut self) {
         self.literals.clear();
         self.sequences.clear();
+    }
+
+    /// A match at the distance of the one before.
+    pub(super) fn repeat(&mut self, literals: &[u8], length: usize) {
+        self.sequence(literals, length, 1);
+    }
+
+    /// A match at a distance.
+    pub(super) fn matched(&mut self, literals: &[u8], distance: usize, length: usize) {
+        self.sequence(literals, length, distance as u32 + 3);
+    }
+
+    pub(super) fn sequence(&mut self, literals: &[u8], length: usize, offset: u32) {
+        self.literals.extend_from_slice(literals);
+        let length = length as u32 - SHORTEST;
+        self.sequences.push(Sequence { literals: literals.len() as u32, length, offset });
+    }
+
+    /// True if a block is one byte many times, which is one match then.
+    pub(super) fn all_same(&mut self, plain: &[u8]) -> bool {
+        let Some((first, others)) =
+            plain.split_first().filter(|(_, others)| others.len() >= SHORTEST as usize)
+        else {
+            return false;
+        };
+        let is_same = others.iter().all(|byte| byte == first);
+        if is_same {
+            self.matched(&plain[..1], 1, others.len());
+        }
+        is_same
     }
 }
 
@@ -223,3 +255,7 @@ fn coded_head(kind: LiteralsKind, coded: usize, len: usize, is_single: bool) -> 
     };
     ((head | kind).to_le_bytes(), size)
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

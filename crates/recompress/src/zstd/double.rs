@@ -1,9 +1,11 @@
 //! The default level: a table by five bytes, and one by eight.
+//!
+//! A port of klauspost's `zstd/enc_dfast.go`.
 
 use super::block::Found;
+use super::finder::{Block, Entry, Finder};
 use super::history::{History, hash, load32, load64, same, same_before};
 use super::sequences::{SHORTEST, Sequence};
-use super::{Block, Entry, Finder};
 
 const BITS: u32 = 15;
 const LONG_BITS: u32 = 17;

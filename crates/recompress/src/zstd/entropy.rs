@@ -58,24 +58,5 @@ fn ln(fraction: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn powers_of_two_are_exact_and_others_near() {
-        for power in 1..17 {
-            assert_eq!(log2(1.0 / f64::from(1 << power)), f64::from(-power));
-        }
-        for count in 1..2000 {
-            let number = f64::from(count) / 131_072.0;
-            assert!((log2(number) - number.log2()).abs() < 1e-13, "{count}");
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_all_there_hold_eight_bits_each() {
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(bits(&all.repeat(4)), 8192);
-        assert_eq!(bits(&[7; 100]), 0);
-    }
-}
+#[path = "entropy_tests.rs"]
+mod tests;

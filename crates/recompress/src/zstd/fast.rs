@@ -1,9 +1,11 @@
 //! The fastest level: one table by six bytes.
+//!
+//! A port of klauspost's `zstd/enc_fast.go`.
 
 use super::block::Found;
+use super::finder::{Block, Entry, Finder};
 use super::history::{History, hash, load32, load64, same, same_before};
 use super::sequences::{SHORTEST, Sequence};
-use super::{Block, Entry, Finder};
 
 const BITS: u32 = 15;
 /// Bytes at the end of a block that are not searched.

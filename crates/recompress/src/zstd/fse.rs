@@ -1,4 +1,6 @@
 //! Finite state entropy: a distribution is fitted to a table of states, which codes symbols.
+//!
+//! RFC 8878, 4.1; a port of klauspost's `zstd/fse_encoder.go`.
 
 use super::bits::Bits;
 
@@ -381,34 +383,5 @@ fn normalised_otherwise(counts: &[u32], mut total: u32, log: u32) -> Option<Vec<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn shares_fill_the_states_and_leave_none_out(
-            counts in proptest::collection::vec(prop_oneof![Just(0u32), 1..9u32, 1..20_000u32], 2..53),
-        ) {
-            prop_assume!(counts.iter().filter(|count| **count > 0).count() >= 2);
-            let symbols = counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
-            let counts = &counts[..symbols];
-            let total: u32 = counts.iter().sum();
-            let log = best_log(8, total as usize, symbols, 0);
-            if let Some(table) = Table::of(counts, total as usize, log) {
-                let filled: i32 = table.norm.iter().map(|share| i32::from(share.abs())).sum();
-                prop_assert_eq!(filled, 1 << log);
-                prop_assert!(counts.iter().zip(&table.norm).all(|(count, share)| (*count > 0) == (*share != 0)));
-                prop_assert!(table.cost(counts).is_some());
-            }
-        }
-    }
-
-    #[test]
-    fn a_table_without_a_symbol_has_no_price_for_it() {
-        let table = Table::of(&[5, 0, 3], 8, 5).unwrap();
-        assert!(table.cost(&[5, 0, 3]).is_some());
-        assert_eq!(table.cost(&[5, 1, 3]), None);
-        assert_eq!(table.cost(&[5, 0, 3, 1]), None);
-    }
-}
+#[path = "fse_tests.rs"]
+mod tests;

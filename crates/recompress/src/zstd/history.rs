@@ -98,3 +98,7 @@ pub(super) fn hash<const BYTES: u32, const BITS: u32>(word: u64) -> usize {
     }
     ((word << (64 - 8 * BYTES)).wrapping_mul(PRIME[BYTES as usize]) >> (64 - BITS)) as usize
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

@@ -1,4 +1,6 @@
 //! Literals in Huffman codes, in one stream or four, with a new code or the one before.
+//!
+//! RFC 8878, 4.2; a port of klauspost's `huff0/compress.go`.
 
 use super::bits::Bits;
 use super::fse::{self, Table, high_bit};
@@ -314,7 +316,7 @@ fn sorted(counts: &[u32]) -> Vec<Node> {
     nodes
 }
 
-/// Shortens codes above `most` bits, and lengthens others for it. The longest is told.
+/// Shortens codes above `most` bits, and lengthens others for it. Returns the longest.
 fn limit(nodes: &mut [Node], most: u32) -> u32 {
     const NONE: usize = usize::MAX;
     let most = most as u8;
@@ -384,39 +386,5 @@ fn limit(nodes: &mut [Node], most: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn lengths_fill_the_space_and_keep_the_limit(
-            counts in proptest::collection::vec(prop_oneof![Just(0u32), 1..9u32, 1..60_000u32], 2..257),
-        ) {
-            let used = counts.iter().filter(|count| **count > 0).count();
-            prop_assume!(used >= 2);
-            let symbols = counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
-            let total: u32 = counts.iter().sum();
-            let most = best_log(total as usize, symbols);
-            let (lengths, longest) = lengths(&counts[..symbols], most);
-            let space: u32 = lengths.iter().filter(|length| **length > 0).map(|length| 1 << (LONGEST - u32::from(*length))).sum();
-            prop_assert_eq!(space, 1 << LONGEST);
-            prop_assert!(lengths.iter().all(|length| u32::from(*length) <= longest) && longest <= most);
-            prop_assert_eq!(lengths.iter().filter(|length| **length > 0).count(), used);
-        }
-    }
-
-    #[test]
-    fn a_code_is_used_again_where_a_new_one_saves_less() {
-        let text: Vec<u8> = (0..2000u32).map(|n| b"etaoin shrdlu"[(n * n % 169 % 13) as usize]).collect();
-        let mut literals = Literals::new();
-        assert_eq!(literals.encode(&text, true), Coded::New);
-        literals.may_reuse = true;
-        assert_eq!(literals.encode(&text[7..], true), Coded::Reused);
-        assert_eq!(literals.encode(&[9; 2000], true), Coded::Same);
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(literals.encode(&all.repeat(5), true), Coded::Not);
-        literals.may_reuse = false;
-        assert_eq!(literals.encode(&text, true), Coded::New);
-    }
-}
+#[path = "huffman_tests.rs"]
+mod tests;

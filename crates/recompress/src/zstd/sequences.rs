@@ -1,4 +1,6 @@
-//! Sequences of a block in codes, with new tables, those before, or those that everybody knows.
+//! Sequences of a block in codes, with new tables, those before, or those of the standard.
+//!
+//! RFC 8878, 3.1.1.3.2; a port of klauspost's `zstd/blockenc.go` and `seqenc.go`.
 
 use super::bits::Bits;
 use super::fse::{self, Table, high_bit};
@@ -60,16 +62,16 @@ const LENGTHS: Alphabet = Alphabet {
 };
 
 /// The distributions of RFC 8878, 3.1.1.3.2.2, and their states as a power of two.
-const KNOWN_LITERALS: (&[i16], u32) = (
+pub(super) const KNOWN_LITERALS: (&[i16], u32) = (
     &[
         4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1,
         -1, -1, -1,
     ],
     6,
 );
-const KNOWN_OFFSETS: (&[i16], u32) =
+pub(super) const KNOWN_OFFSETS: (&[i16], u32) =
     (&[1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1], 5);
-const KNOWN_LENGTHS: (&[i16], u32) = (
+pub(super) const KNOWN_LENGTHS: (&[i16], u32) = (
     &[
         1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1,
@@ -121,7 +123,7 @@ impl Choice {
 struct Coder {
     alphabet: &'static Alphabet,
     known: Table,
-    /// That of the block before, if it can be used again.
+    /// The table of the block before, if it can be used again.
     before: Option<Table>,
     /// The codes of the block, in order.
     codes: Vec<u8>,
@@ -285,7 +287,7 @@ impl Coder {
     }
 }
 
-/// About how many bits a match takes in the tables that everybody knows, without its literals.
+/// About how many bits a match takes in the tables of the standard, without its literals.
 pub(super) struct Prices {
     offsets: Table,
     lengths: Table,
@@ -306,3 +308,7 @@ impl Prices {
         (bits + self.offsets.least_bits(offset) + self.lengths.least_bits(length)) as i32
     }
 }
+
+#[cfg(test)]
+#[path = "sequences_tests.rs"]
+mod tests;

@@ -76,7 +76,7 @@ fn what_is_nearly_made_is_corrected() {
     }
 }
 
-/// What is identified with corrections.
+/// The outcome of identification with corrections.
 fn near(blob: &[u8]) -> Outcome {
     identify_near(|| Ok(blob)).expect("memory does not fail")
 }

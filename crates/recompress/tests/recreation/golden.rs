@@ -1,13 +1,14 @@
-//! What the encoders make of the sample, against digests of what the original programs made of it. How these were
-//! made is in the README of the fixtures.
+//! Streams of the sample and of the inputs, against digests of those that the original programs made. The commands are
+//! in the README of the fixtures.
 
 use std::num::NonZeroUsize;
 
 use dsync_recompress::{Method, Recipe, recreate_on};
 use sha2::{Digest, Sha256};
 
+use super::inputs::{Input, inputs};
 use super::sample::sample;
-use super::{identified, is_zstd, made, methods, recipe};
+use super::{decoded, identified, is_zstd, made, methods, recipe};
 
 /// So much of the sample is encoded: lengths at which encoders change their ways, the end of blocks among them.
 const LENGTHS: [usize; 17] = [
@@ -15,16 +16,29 @@ const LENGTHS: [usize; 17] = [
     2_500_000,
 ];
 
-/// Checks the lines whose method passes.
-fn check(wanted: impl Fn(Method) -> bool) {
-    let sample = sample(2_500_000);
-    let mut checked = 0;
-    for line in include_str!("digests.txt").lines() {
+/// The digest of the inputs as each method encodes them, one after the other, without their gzip headers.
+const DIGESTS_OF_INPUTS: &str = include_str!("inputs_digests.txt");
+
+/// The lines of a list of digests whose method passes.
+fn lines(list: &'static str, wanted: impl Fn(Method) -> bool) -> Vec<(Method, &'static str)> {
+    let line = |line: &'static str| {
         let (name, digest) = line.split_once(' ').expect(line);
         let method = methods().into_iter().find(|method| method.to_string() == name).expect(name);
-        if !wanted(method) {
-            continue;
-        }
+        wanted(method).then_some((method, digest))
+    };
+    let lines: Vec<_> = list.lines().filter_map(line).collect();
+    assert!(!lines.is_empty());
+    lines
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Checks the lines whose method passes.
+fn check(wanted: impl Fn(Method) -> bool + Copy) {
+    let sample = sample(2_500_000);
+    for (method, digest) in lines(include_str!("digests.txt"), wanted) {
         let mut hash = Sha256::new();
         let recipe = recipe(method);
         let mut add = |plain: &[u8]| hash.update(&made(&recipe, plain)[recipe.header().len()..]);
@@ -34,11 +48,40 @@ fn check(wanted: impl Fn(Method) -> bool) {
         } else {
             LENGTHS.into_iter().for_each(|len| add(&sample[..len]));
         }
-        let made: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(made, digest, "{name}");
-        checked += 1;
+        assert_eq!(hex(hash), digest, "{method}");
     }
-    assert!(checked > 0);
+    check_inputs(wanted);
+}
+
+/// Checks the inputs: the digests, and that decoders of another hand read each blob.
+fn check_inputs(wanted: impl Fn(Method) -> bool) {
+    let inputs = inputs();
+    for (method, digest) in lines(DIGESTS_OF_INPUTS, wanted) {
+        let mut hash = Sha256::new();
+        let recipe = recipe(method);
+        let least = match method {
+            Method::Zstd { flushed, .. } => flushed as usize + 1,
+            _ => 0,
+        };
+        for Input { name, plain } in inputs.iter().filter(|input| input.plain.len() >= least) {
+            let blob = made(&recipe, plain);
+            assert!(decoded(method, &blob) == *plain, "{method} {name}");
+            hash.update(&blob[recipe.header().len()..]);
+        }
+        assert_eq!(hex(hash), digest, "{method}");
+    }
+}
+
+#[test]
+fn no_method_is_without_a_digest() {
+    let pinned = lines(DIGESTS_OF_INPUTS, |_| true);
+    for method in methods() {
+        let is_rare = matches!(method, Method::Pigz { block, level } if block != 128 << 10 && level != 6);
+        assert!(is_rare || pinned.iter().any(|(other, _)| *other == method), "{method}");
+    }
+    assert!(
+        lines(include_str!("digests.txt"), |_| true).iter().all(|(method, _)| methods().contains(method))
+    );
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 mod fixtures;
 mod golden;
+mod inputs;
 mod properties;
 mod sample;
+
+use std::io::Read;
 
 use dsync_recompress::{
     Effort, Flavour, Generation, Identified, Method, Outcome, Recipe, Release, identify, recreate,
@@ -33,7 +36,7 @@ fn methods() -> Vec<Method> {
         }
     }
     let (generation, effort) = (Generation::V1_18, Effort::Best);
-    methods.push(Method::Zstd { generation, effort, flushed: 0 });
+    methods.extend([0, 8].map(|flushed| Method::Zstd { generation, effort, flushed }));
     methods
 }
 
@@ -53,7 +56,19 @@ fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
     blob
 }
 
-/// What is identified, and the plain bytes.
+/// The plain bytes of a blob, by libzstd or flate2.
+fn decoded(method: Method, blob: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    if is_zstd(method) {
+        let mut decoder = zstd::Decoder::new(blob).expect("memory does not fail");
+        decoder.read_to_end(&mut plain).expect("the frame is valid");
+    } else {
+        flate2::read::GzDecoder::new(blob).read_to_end(&mut plain).expect("the blob is valid");
+    }
+    plain
+}
+
+/// The outcome of identification, and the plain bytes.
 fn found(blob: &[u8]) -> (Outcome, Vec<u8>) {
     let mut plain = Vec::new();
     let outcome = identify(blob, &mut plain).expect("memory does not fail");

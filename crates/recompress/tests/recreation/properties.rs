@@ -1,4 +1,4 @@
-//! What holds for any bytes.
+//! Properties that hold for any bytes.
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::sample::sample;
-use super::{identified, is_zstd, made, methods, recipe};
+use super::{decoded, identified, is_zstd, made, methods, recipe};
 
 /// Pieces that repeat, with a few bytes between: much of what layers are, but small.
 fn plain() -> impl Strategy<Value = Vec<u8>> {
@@ -38,16 +38,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn what_an_encoder_makes_is_recognised_and_made_again(plain in plain(), method in select(methods())) {
+    fn the_encoder_of_a_blob_is_identified_and_makes_it_again(plain in plain(), method in select(methods())) {
         let blob = made(&recipe(method), &plain);
-        // The inflater is of another hand.
-        let mut inflated = Vec::new();
-        if is_zstd(method) {
-            zstd::Decoder::new(&blob[..]).unwrap().read_to_end(&mut inflated).unwrap();
-        } else {
-            flate2::read::GzDecoder::new(&blob[..]).read_to_end(&mut inflated).unwrap();
-        }
-        prop_assert!(inflated == plain);
+        prop_assert!(decoded(method, &blob) == plain);
         let is_usual = match method {
             Method::Pgzip { block, .. } => block == 1 << 20,
             Method::Pigz { block, .. } => block == 128 << 10,

@@ -1,7 +1,7 @@
 //! Bytes of many kinds, always the same: words, numbers, noise, zeros, few letters, and all of it again with changes.
 
 /// A generator of Marsaglia's xorshift family ("Xorshift RNGs", 2003).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -11,7 +11,7 @@ impl Random {
         self.0 >> 11
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
@@ -66,7 +66,7 @@ fn numbers(bytes: &mut Vec<u8>, end: usize, random: &mut Random) {
     }
 }
 
-/// What was before, with a few bytes changed.
+/// Earlier bytes, with a few of them changed.
 fn again(bytes: &mut Vec<u8>, end: usize, random: &mut Random) {
     let from = random.below(bytes.len() + 1);
     let mut at = bytes.len().saturating_sub(random.below(70_000)).min(bytes.len());
