@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         let (mut columns, begun) = (Vec::new(), Instant::now());
         encoder.layer(index, &mut columns)?;
         let taken = begun.elapsed();
-        let headers = index.len - index.contents().bytes(0..usize::MAX);
+        let headers = index.len - index.chunks().bytes(0..usize::MAX);
         let packed = zstd::bulk::compress(&columns, 19)?.len();
         println!("{headers:>10} {:>10} {packed:>10} {taken:>10.1?} {:?}", columns.len(), index.digest);
         raw += headers;

@@ -1,6 +1,6 @@
 //! What an update costs: `measure OLD.tar NEW.tar [LEVEL|max [MIB]]`, both as `docker save` writes them.
 //!
-//! Prints, for the layers that the old image lacks, the bytes of their headers and contents before and after
+//! Prints, for the layers that the old image lacks, the bytes of their headers and chunks before and after
 //! coding, and checks that they come back.
 
 use std::collections::{HashMap, HashSet};
@@ -15,7 +15,7 @@ use dsync_core::Digest;
 use dsync_delta::batch::{self, Effort, Items};
 use dsync_delta::batching::{self, ChunkRange};
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::{ChunkRef, ContentSource, LayerIndex, Scanner, join};
+use dsync_delta::{ChunkRef, ChunkSource, LayerIndex, Scanner, join};
 
 /// How many of the costliest files are shown.
 const TOP: usize = 20;
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     let encoded = begun.elapsed();
     let told = [columns.len() as u64];
     let packed = batch::encode(Items::default(), Items { bytes: &columns, lens: &told }, &[None], effort)?;
-    let verbatim: u64 = indexes.iter().map(|l| l.len - l.contents().bytes(0..usize::MAX)).sum();
+    let verbatim: u64 = indexes.iter().map(|l| l.len - l.chunks().bytes(0..usize::MAX)).sum();
     println!(
         "headers: {verbatim} raw, {} in columns, {} packed ({encoded:.1?})",
         columns.len(),
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     for (number, batch) in batches.iter().enumerate() {
         let items = |runs: &[ChunkRange], layers: &[Layer]| {
             let items: Vec<Vec<u8>> =
-                runs.iter().map(|run| bytes(&layers[run.layer()], run.contents())).collect();
+                runs.iter().map(|run| bytes(&layers[run.layer()], run.chunks())).collect();
             let lens: Vec<u64> = runs.iter().map(ChunkRange::len).collect();
             (items, lens)
         };
@@ -87,7 +87,7 @@ fn main() -> Result<()> {
             let old = Items { bytes: pair.unwrap_or_default(), lens: &old_len };
             let new = Items { bytes: &news[at], lens: &new_len };
             let alone = batch::encode(old, new, &[pair.map(|_| 0)], Effort::Level(9))?;
-            let path = indexes[run.layer()].file_of(run.contents().start);
+            let path = indexes[run.layer()].file_of(run.chunks().start);
             let path = path.map_or_else(String::new, |file| String::from_utf8_lossy(&file.path).into_owned());
             top.push((alone.len(), news[at].len(), pair.map_or(0, <[u8]>::len), path));
         }
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
         let mut at = 0;
         for run in &batch.new {
             for spot in run.chunk_refs() {
-                let len = usize::try_from(indexes[run.layer()].contents().at(spot.content as usize).len)?;
+                let len = usize::try_from(indexes[run.layer()].chunks().at(spot.chunk as usize).len)?;
                 literals.insert(spot, back[at..at + len].to_vec());
                 at += len;
             }
@@ -110,7 +110,7 @@ fn main() -> Result<()> {
         );
         (raw, old_raw, total) = (raw + len, old_raw + old_len, total + packed.len() as u64);
     }
-    println!("contents: {raw} by {old_raw}: {total} packed ({:.1?})", begun.elapsed());
+    println!("chunks: {raw} by {old_raw}: {total} packed ({:.1?})", begun.elapsed());
     top.sort_by(|a, b| b.cmp(a));
     for (alone, len, old, path) in top.iter().take(TOP) {
         println!("{alone:>9} alone, {len:>9} by {old:>9}: {path}");
@@ -121,9 +121,9 @@ fn main() -> Result<()> {
     let mut input = &columns[..];
     for layer in &new {
         let assembly = decoder.layer(&mut input)?;
-        let mut contents = Sources { old: &old, sent: &sent, literals: &literals };
+        let mut chunks = Sources { old: &old, sent: &sent, literals: &literals };
         let mut out = Vec::new();
-        join(&assembly, &mut contents, &mut out)?;
+        join(&assembly, &mut chunks, &mut out)?;
         assert_eq!(out, layer.tar);
     }
     Ok(())
@@ -135,21 +135,21 @@ struct Sources<'a> {
     literals: &'a HashMap<ChunkRef, Vec<u8>>,
 }
 
-impl ContentSource for Sources<'_> {
+impl ChunkSource for Sources<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn std::io::Write) -> std::io::Result<()> {
         match from {
-            Origin::Basis { layer, content } => {
-                let content = content as usize;
-                out.write_all(&bytes(&self.old[usize::from(layer)], content..content + 1))
+            Origin::Basis { layer, chunk } => {
+                let chunk = chunk as usize;
+                out.write_all(&bytes(&self.old[usize::from(layer)], chunk..chunk + 1))
             }
             Origin::Literal(ordinal) => out.write_all(&self.literals[&self.sent[ordinal as usize]]),
         }
     }
 }
 
-fn bytes(Layer { tar, index }: &Layer, contents: Range<usize>) -> Vec<u8> {
-    let contents = index.contents().range(contents);
-    contents.flat_map(|content| &tar[content.at as usize..][..content.len as usize]).copied().collect()
+fn bytes(Layer { tar, index }: &Layer, chunks: Range<usize>) -> Vec<u8> {
+    let chunks = index.chunks().range(chunks);
+    chunks.flat_map(|chunk| &tar[chunk.at as usize..][..chunk.len as usize]).copied().collect()
 }
 
 /// The layers of an image archive, without those that are known.
@@ -174,12 +174,7 @@ fn layers(path: &str, known: &HashSet<Digest>) -> Result<Vec<Layer>> {
         if known.contains(&index.digest) {
             continue;
         }
-        eprintln!(
-            "{name}: {} bytes, {} contents, {:.1?}",
-            tar.len(),
-            index.contents().len(),
-            begun.elapsed()
-        );
+        eprintln!("{name}: {} bytes, {} chunks, {:.1?}", tar.len(), index.chunks().len(), begun.elapsed());
         layers.push(Layer { tar, index });
     }
     Ok(layers)

@@ -1,4 +1,4 @@
-//! Compresses one batch of literals against old contents.
+//! Compresses one batch of literals against old chunks.
 //!
 //! The format is in `docs/batch.md`. The first byte is the method.
 

@@ -1,4 +1,4 @@
-//! Forms batches: which literals are compressed together, against which old contents.
+//! Forms batches: which literals are compressed together, against which old chunks.
 //!
 //! The literals of a batch share one history, so like literals belong into one batch: files of a kind, in the order of
 //! their paths, each with its old version. The old version of a file is the file of the same path, else of a path that
@@ -18,12 +18,12 @@ use std::ops::Range;
 use crate::{ChunkRef, LayerIndex};
 use versions::{NewFiles, OldFile, Version, kind, versions};
 
-/// Consecutive contents of one file of a layer.
+/// Consecutive chunks of one file of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChunkRange {
     /// The number of the layer index, in the order of the argument.
     layer: u32,
-    /// The first of its contents, and the one after the last.
+    /// The first of its chunks, and the one after the last.
     start: u32,
     end: u32,
     /// Their bytes.
@@ -31,10 +31,10 @@ pub struct ChunkRange {
 }
 
 impl ChunkRange {
-    /// Some contents of a layer; `None` where they have 4 GiB or more.
-    pub fn of(layer: usize, index: &LayerIndex, contents: Range<usize>) -> Option<ChunkRange> {
-        let len = u32::try_from(index.contents().bytes(contents.clone())).ok()?;
-        let [layer, start, end] = [layer, contents.start, contents.end].map(u32::try_from);
+    /// Some chunks of a layer; `None` where they have 4 GiB or more.
+    pub fn of(layer: usize, index: &LayerIndex, chunks: Range<usize>) -> Option<ChunkRange> {
+        let len = u32::try_from(index.chunks().bytes(chunks.clone())).ok()?;
+        let [layer, start, end] = [layer, chunks.start, chunks.end].map(u32::try_from);
         Some(ChunkRange { layer: layer.ok()?, start: start.ok()?, end: end.ok()?, len })
     }
 
@@ -43,15 +43,15 @@ impl ChunkRange {
         self.layer as usize
     }
 
-    /// The ordinals of the contents in the layer.
-    pub fn contents(&self) -> Range<usize> {
+    /// The ordinals of the chunks in the layer.
+    pub fn chunks(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
-    /// The contents, one by one.
+    /// The chunks, one by one.
     pub fn chunk_refs(&self) -> impl Iterator<Item = ChunkRef> + use<> {
         let layer = self.layer;
-        (self.start..self.end).map(move |content| ChunkRef { layer, content })
+        (self.start..self.end).map(move |chunk| ChunkRef { layer, chunk })
     }
 
     /// Their bytes.
@@ -60,16 +60,16 @@ impl ChunkRange {
         self.len.into()
     }
 
-    /// The same contents, where the layer has another number.
+    /// The same chunks, where the layer has another number.
     pub fn of_layer(self, layer: u32) -> ChunkRange {
         ChunkRange { layer, ..self }
     }
 
-    /// Adds the next content, unless it is of another layer, or would make the range longer than `most` bytes. Returns
+    /// Adds the next chunk, unless it is of another layer, or would make the range longer than `most` bytes. Returns
     /// whether it was added.
-    fn extend(&mut self, chunk: ChunkRef, len: u32, most: u64) -> bool {
+    fn extend(&mut self, chunk_ref: ChunkRef, len: u32, most: u64) -> bool {
         let all = u64::from(self.len) + u64::from(len);
-        let goes_on = (self.layer, self.end) == (chunk.layer, chunk.content) && all <= most;
+        let goes_on = (self.layer, self.end) == (chunk_ref.layer, chunk_ref.chunk) && all <= most;
         if goes_on && let Ok(all) = u32::try_from(all) {
             self.end += 1;
             self.len = all;
@@ -84,7 +84,7 @@ impl ChunkRange {
 pub struct Batch {
     /// The literals that are sent; the layers are those of the new image that were encoded.
     pub new: Vec<ChunkRange>,
-    /// Contents that both sides have; the layers are those of the basis.
+    /// Chunks that both sides have; the layers are those of the basis.
     pub old: Vec<ChunkRange>,
     /// For each range of `new` the index in `old` of its old version.
     pairs: Vec<Option<u32>>,
@@ -118,7 +118,7 @@ impl Batch {
     }
 }
 
-/// Forms batches of at most about `limit` bytes, old and new together, of the contents that are sent. `sent` is sorted.
+/// Forms batches of at most about `limit` bytes, old and new together, of the chunks that are sent. `sent` is sorted.
 ///
 /// `basis` has `None` for a layer whose bytes the source does not have.
 pub fn form_batches(
@@ -133,14 +133,14 @@ pub fn form_batches(
     }
 }
 
-/// The most bytes that [`candidates`] compares, and the memory for each content besides its bytes.
+/// The most bytes that [`candidates`] compares, and the memory for each chunk besides its bytes.
 const CANDIDATES: u64 = 1 << 31;
 const CANDIDATE: u64 = 256;
 
-/// Finds for each content that is sent, by its position in `sent`, the contents of the basis of which it may be a new
+/// Finds for each chunk that is sent, by its position in `sent`, the chunks of the basis of which it may be a new
 /// version, where only the target can read them. `basis` has these layers only. `readable` has those that the source can
-/// read as well, which take precedence where they have a version by a rule as strict. New and old contents together have
-/// at most `limit` bytes; an old content counts once, however many new ones may be versions of it.
+/// read as well, which take precedence where they have a version by a rule as strict. New and old chunks together have
+/// at most `limit` bytes; an old chunk counts once, however many new ones may be versions of it.
 pub fn candidates(
     new: &[&LayerIndex],
     sent: &[ChunkRef],
@@ -156,11 +156,11 @@ pub fn candidates(
     while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
         let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
         let mut file = 0;
-        for chunk in sent {
+        for chunk_ref in sent {
             let at = number;
             number += 1;
             // The files come in the order of what is sent.
-            while files.get(file).is_some_and(|(_, file)| !file.has(chunk)) {
+            while files.get(file).is_some_and(|(_, file)| !file.has(chunk_ref)) {
                 file += 1;
             }
             let Some((_, new_file)) = files.get(file) else { break };
@@ -169,9 +169,9 @@ pub fn candidates(
                 continue;
             }
             let Some(old_index) = basis[version.layer as usize] else { continue };
-            let index = new[chunk.layer as usize];
-            let content = chunk.content as usize;
-            let Some(range) = ChunkRange::of(chunk.layer as usize, index, content..content + 1) else {
+            let index = new[chunk_ref.layer as usize];
+            let chunk = chunk_ref.chunk as usize;
+            let Some(range) = ChunkRange::of(chunk_ref.layer as usize, index, chunk..chunk + 1) else {
                 continue;
             };
             let of = (new_file.start, new_file.len);
@@ -179,7 +179,7 @@ pub fn candidates(
                 continue;
             };
             let uncounted = old_range.chunk_refs().filter(|old| !counted.contains(old));
-            let bytes = |old: ChunkRef| old_index.contents().at(old.content as usize).len + CANDIDATE;
+            let bytes = |old: ChunkRef| old_index.chunks().at(old.chunk as usize).len + CANDIDATE;
             let cost = uncounted.map(bytes).sum::<u64>() + range.len() + CANDIDATE;
             if old_range.len > 0 && cost <= left {
                 left -= cost;
@@ -191,7 +191,7 @@ pub fn candidates(
     candidates
 }
 
-/// Forms batches in the order of the contents, each of at most the bytes of its limit, for a target that has nothing and
+/// Forms batches in the order of the chunks, each of at most the bytes of its limit, for a target that has nothing and
 /// writes the layers as they arrive. `limits` never ends.
 pub fn form_in_order(
     new: &[&LayerIndex],
@@ -200,18 +200,18 @@ pub fn form_in_order(
 ) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     let mut left = 0;
-    for chunk in sent {
-        // A content has at most 256 KiB.
-        let len = new[chunk.layer as usize].contents().at(chunk.content as usize).len as u32;
+    for chunk_ref in sent {
+        // A chunk has at most 256 KiB.
+        let len = new[chunk_ref.layer as usize].chunks().at(chunk_ref.chunk as usize).len as u32;
         if batches.is_empty() || u64::from(len) > left {
             batches.push(Batch::default());
             left = limits.next().unwrap_or(left);
         }
         left = left.saturating_sub(len.into());
         let Some(batch) = batches.last_mut() else { continue };
-        if !batch.new.last_mut().is_some_and(|range| range.extend(chunk, len, u64::MAX)) {
+        if !batch.new.last_mut().is_some_and(|range| range.extend(chunk_ref, len, u64::MAX)) {
             batch.push(
-                ChunkRange { layer: chunk.layer, start: chunk.content, end: chunk.content + 1, len },
+                ChunkRange { layer: chunk_ref.layer, start: chunk_ref.chunk, end: chunk_ref.chunk + 1, len },
                 None,
             );
         }
@@ -219,7 +219,7 @@ pub fn form_in_order(
     batches
 }
 
-/// Forms batches in which like contents are together, of as many files at a time as [`NewFiles::take`] takes.
+/// Forms batches in which like chunks are together, of as many files at a time as [`NewFiles::take`] takes.
 fn form_by_likeness(
     new: &[&LayerIndex],
     sent: &[ChunkRef],
@@ -244,15 +244,16 @@ fn form_of_files(
 ) {
     let mut items: Vec<(u32, ChunkRange)> = Vec::new();
     let mut file = 0;
-    for chunk in sent {
-        while files.get(file).is_some_and(|(_, file)| !file.has(chunk)) {
+    for chunk_ref in sent {
+        while files.get(file).is_some_and(|(_, file)| !file.has(chunk_ref)) {
             file += 1;
         }
-        let len = new[chunk.layer as usize].contents().at(chunk.content as usize).len as u32;
+        let len = new[chunk_ref.layer as usize].chunks().at(chunk_ref.chunk as usize).len as u32;
         let number = file as u32;
         let last = items.last_mut().filter(|(of, _)| *of == number);
-        if !last.is_some_and(|(_, range)| range.extend(*chunk, len, limit / 4)) {
-            let range = ChunkRange { layer: chunk.layer, start: chunk.content, end: chunk.content + 1, len };
+        if !last.is_some_and(|(_, range)| range.extend(*chunk_ref, len, limit / 4)) {
+            let range =
+                ChunkRange { layer: chunk_ref.layer, start: chunk_ref.chunk, end: chunk_ref.chunk + 1, len };
             items.push((number, range));
         }
     }
@@ -295,7 +296,7 @@ fn form_of_files(
 
 /// The range of the old file that a new range is most like: all of it where it is not too long, else the same part of its
 /// length, with as much again on either side, but at most a quarter of `most`. `file` and `file_len` are the first
-/// content and the bytes of the new file.
+/// chunk and the bytes of the new file.
 fn old_range(
     range: &ChunkRange,
     (file, file_len): (u32, u64),
@@ -305,26 +306,26 @@ fn old_range(
 ) -> Option<ChunkRange> {
     let layer = old.layer as usize;
     if old.len <= most.min(range.len().saturating_mul(4).max(1 << 20)) || file_len == 0 {
-        return ChunkRange::of(layer, index, old.contents());
+        return ChunkRange::of(layer, index, old.chunks());
     }
-    let before = new.contents().bytes(file as usize..range.start as usize);
+    let before = new.chunks().bytes(file as usize..range.start as usize);
     let scale = |at: u64| {
         // Lengths are below 2^44, so the product fits in 128 bits.
         u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(file_len)).unwrap_or(old.len)
     };
     let slack = range.len().max(64 << 10).min(most / 4);
     let (from, to) = (scale(before).saturating_sub(slack), scale(before + range.len()).saturating_add(slack));
-    let (mut at, mut len, mut contents) = (0, 0, old.contents().start..old.contents().start);
-    for content in old.contents() {
-        let own = index.contents().at(content).len;
+    let (mut at, mut len, mut chunks) = (0, 0, old.chunks().start..old.chunks().start);
+    for chunk in old.chunks() {
+        let own = index.chunks().at(chunk).len;
         if at + own > from && at < to && len + own <= most + 2 * slack {
             if len == 0 {
-                contents.start = content;
+                chunks.start = chunk;
             }
-            contents.end = content + 1;
+            chunks.end = chunk + 1;
             len += own;
         }
         at += own;
     }
-    ChunkRange::of(layer, index, contents)
+    ChunkRange::of(layer, index, chunks)
 }

@@ -1,30 +1,30 @@
-//! Divides contents of which the target has ranges, and indexes these ranges as old versions of their files.
+//! Divides chunks of which the target has ranges, and indexes these ranges as old versions of their files.
 //!
-//! A content that is divided into byte ranges (see [`fine_chunks`](crate::fine_chunks)) becomes as many contents. So all
-//! that comes after deals with contents only, and the ranges that both sides have are contents of a layer index like any
+//! A chunk that is divided into byte ranges (see [`fine_chunks`](crate::fine_chunks)) becomes as many chunks. So all
+//! that comes after deals with chunks only, and the ranges that both sides have are chunks of a layer index like any
 //! other of the basis.
 
 use crate::LayerIndex;
 use crate::fine_chunks::ByteRange;
 
-/// Layers in which contents are divided.
+/// Layers in which chunks are divided.
 #[derive(Debug, Default)]
 pub struct Divided {
-    /// The layers with more contents, without ids.
+    /// The layers with more chunks, without ids.
     pub layers: Vec<LayerIndex>,
-    /// For each layer and each of its former contents the first content that it became, and at the end their number.
+    /// For each layer and each of its former chunks the first chunk that it became, and at the end their number.
     pub ordinals: Vec<Vec<u32>>,
-    /// For each layer, the ranges that both sides have of files in which a content is divided. These are no layers: their
-    /// diff ids are those of the layers, and the offsets of their contents have no meaning.
+    /// For each layer, the ranges that both sides have of files in which a chunk is divided. These are no layers: their
+    /// diff ids are those of the layers, and the offsets of their chunks have no meaning.
     pub shared: Vec<LayerIndex>,
-    /// The origins of the contents of `shared`.
+    /// The origins of the chunks of `shared`.
     pub parts: Vec<Vec<Copied>>,
 }
 
-/// The origin of a shared content.
+/// The origin of a shared chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
-    /// A content of the layer, as it was before.
+    /// A chunk of the layer, as it was before.
     Undivided(usize),
     /// A range of a literal.
     Range {
@@ -35,7 +35,7 @@ pub enum Copied {
     },
 }
 
-/// Divides contents of the layers. `literal` is the number of the literal that a content (layer, ordinal) is, `None` for
+/// Divides chunks of the layers. `literal` is the number of the literal that a chunk (layer, ordinal) is, `None` for
 /// one that the target has; `ranges` are those of a literal, none where all of it is sent.
 pub fn divide<'s>(
     new: &[&LayerIndex],
@@ -44,25 +44,25 @@ pub fn divide<'s>(
 ) -> Divided {
     let mut divided = Divided::default();
     for (layer, index) in new.iter().enumerate() {
-        let of = |content: usize| literal(layer, content);
-        let (parted, ordinals) = index.divided(&|content| match of(content) {
+        let of = |chunk: usize| literal(layer, chunk);
+        let (parted, ordinals) = index.divided(&|chunk| match of(chunk) {
             Some(literal) => ranges(literal).iter().map(|range| range.bytes.end).collect(),
             None => Vec::new(),
         });
         divided.layers.push(parted);
         divided.ordinals.push(ordinals);
-        let is_divided = |content| of(content).is_some_and(|literal| !ranges(literal).is_empty());
+        let is_divided = |chunk| of(chunk).is_some_and(|literal| !ranges(literal).is_empty());
         let mut parts = Vec::new();
-        let shared = index.with_contents(&mut |contents| {
+        let shared = index.with_chunks(&mut |chunks| {
             let mut kept = Vec::new();
-            if !contents.clone().any(is_divided) {
+            if !chunks.clone().any(is_divided) {
                 return kept;
             }
-            for content in contents {
-                match of(content) {
+            for chunk in chunks {
+                match of(chunk) {
                     None => {
-                        kept.push(index.contents().at(content).len);
-                        parts.push(Copied::Undivided(content));
+                        kept.push(index.chunks().at(chunk).len);
+                        parts.push(Copied::Undivided(chunk));
                     }
                     Some(literal) => {
                         for (number, range) in ranges(literal).iter().enumerate() {
@@ -101,17 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn a_divided_content_is_many_and_what_is_known_of_its_file_is_shared() {
+    fn a_divided_chunk_is_many_and_what_is_known_of_its_file_is_shared() {
         let layer = index(&[("a", 100), ("b", 1000), ("c", 200)]);
-        let range = |bytes: std::ops::Range<u64>, known| ByteRange { content: 0, bytes, known };
+        let range = |bytes: std::ops::Range<u64>, known| ByteRange { chunk: 0, bytes, known };
         let ranges = [vec![], vec![range(0..300, true), range(300..310, false), range(310..1000, true)]];
         // All of "a" is sent, "b" is divided, "c" is there.
-        let divided = divide(&[&layer], &|_, content| (content < 2).then_some(content), &|n| &ranges[n][..]);
+        let divided = divide(&[&layer], &|_, chunk| (chunk < 2).then_some(chunk), &|n| &ranges[n][..]);
         assert_eq!(divided.ordinals, [[0, 1, 4, 5]]);
-        let contents: Vec<_> = divided.layers[0].contents().iter().collect();
-        assert_eq!(contents.iter().map(|content| content.len).collect::<Vec<_>>(), [100, 300, 10, 690, 200]);
-        let at = layer.contents().at(1).at;
-        assert_eq!((contents[1].at, contents[2].at, contents[3].at), (at, at + 300, at + 310));
+        let chunks: Vec<_> = divided.layers[0].chunks().iter().collect();
+        assert_eq!(chunks.iter().map(|chunk| chunk.len).collect::<Vec<_>>(), [100, 300, 10, 690, 200]);
+        let at = layer.chunks().at(1).at;
+        assert_eq!((chunks[1].at, chunks[2].at, chunks[3].at), (at, at + 300, at + 310));
         let segments = |index: &LayerIndex| {
             let mut count = 0;
             index

@@ -1,4 +1,4 @@
-//! Joins an assembly and its contents to the exact layer, which its diff id proves.
+//! Joins an assembly and its chunks to the exact layer, which its diff id proves.
 
 use std::io::{self, Read, Write};
 
@@ -7,39 +7,39 @@ use dsync_core::{Digest, HashingWriter};
 use crate::header_delta::{Assembly, Origin};
 use crate::layer_index::Segment;
 
-/// Where [`join`] gets contents from.
-pub trait ContentSource {
-    /// Copies exactly the `len` bytes of the content to `out`. An error of `out` is to be passed on.
+/// Where [`join`] gets chunks from.
+pub trait ChunkSource {
+    /// Copies exactly the `len` bytes of the chunk to `out`. An error of `out` is to be passed on.
     fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()>;
 }
 
 /// Why a layer was not joined. The bytes that were written are to be discarded.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// A content could not be read.
-    #[error("cannot read a content of {len} bytes ({from:?})")]
-    Content {
-        /// The origin of the content.
+    /// A chunk could not be read.
+    #[error("cannot read a chunk of {len} bytes ({from:?})")]
+    Chunk {
+        /// The origin of the chunk.
         from: Origin,
         /// Its length.
         len: u64,
-        /// The error of the source of contents.
+        /// The error of the source of chunks.
         source: io::Error,
     },
-    /// The source of contents gave more or fewer bytes than the content has.
-    #[error("a content has {got} bytes instead of {expected} ({from:?})")]
+    /// The source of chunks gave more or fewer bytes than the chunk has.
+    #[error("a chunk has {got} bytes instead of {expected} ({from:?})")]
     Length {
-        /// The origin of the content.
+        /// The origin of the chunk.
         from: Origin,
         /// The length it must have.
         expected: u64,
-        /// The bytes that were given; of a content that is too long, those until that was noticed.
+        /// The bytes that were given; of a chunk that is too long, those until that was noticed.
         got: u64,
     },
     /// The layer could not be written.
     #[error("cannot write a layer")]
     Write(#[source] io::Error),
-    /// The layer has another diff id: some content was mistaken for another.
+    /// The layer has another diff id: some chunk was mistaken for another.
     #[error("a layer came out as {got} instead of {expected}")]
     Mismatch {
         /// The diff id that the assembly gives.
@@ -51,11 +51,7 @@ pub enum JoinError {
 
 /// Writes the exact layer to `out`, and checks its diff id at the end. Until this returns `Ok`, nobody may
 /// rely on a byte of it. `out` is not flushed.
-pub fn join(
-    assembly: &Assembly,
-    contents: &mut dyn ContentSource,
-    out: &mut dyn Write,
-) -> Result<(), JoinError> {
+pub fn join(assembly: &Assembly, chunks: &mut dyn ChunkSource, out: &mut dyn Write) -> Result<(), JoinError> {
     let mut out = HashingWriter::new(out);
     let index = &assembly.index;
     let mut origins = assembly.origins.iter();
@@ -64,10 +60,10 @@ pub fn join(
         Segment::Zeros(len) => {
             io::copy(&mut io::repeat(0).take(len), &mut out).map(drop).map_err(JoinError::Write)
         }
-        // An assembly has as many origins as contents.
-        Segment::Content(ordinal) => origins.next().map_or(Ok(()), |origin| {
-            copy_content(*origin, index.contents().at(ordinal).len, contents, &mut out)
-        }),
+        // An assembly has as many origins as chunks.
+        Segment::Chunk(ordinal) => origins
+            .next()
+            .map_or(Ok(()), |origin| copy_chunk(*origin, index.chunks().at(ordinal).len, chunks, &mut out)),
     })?;
     let (got, _) = out.digest();
     if got != index.digest {
@@ -76,32 +72,32 @@ pub fn join(
     Ok(())
 }
 
-fn copy_content(
+fn copy_chunk(
     from: Origin,
     len: u64,
-    contents: &mut dyn ContentSource,
+    chunks: &mut dyn ChunkSource,
     out: &mut dyn Write,
 ) -> Result<(), JoinError> {
     let mut slot = Slot { out, left: len, excess: 0, failed: false };
-    let result = contents.copy(from, len, &mut slot);
+    let result = chunks.copy(from, len, &mut slot);
     // The slot's own findings come first: a source may wrap an error, or hide it.
     match result {
         Err(error) if slot.failed => Err(JoinError::Write(error)),
         _ if slot.excess > 0 => {
             Err(JoinError::Length { from, expected: len, got: len.saturating_add(slot.excess) })
         }
-        Err(source) => Err(JoinError::Content { from, len, source }),
+        Err(source) => Err(JoinError::Chunk { from, len, source }),
         Ok(()) if slot.failed => Err(JoinError::Write(io::Error::other("a failed write was ignored"))),
         Ok(()) if slot.left > 0 => Err(JoinError::Length { from, expected: len, got: len - slot.left }),
         Ok(()) => Ok(()),
     }
 }
 
-/// The writer of one content: takes as many bytes as it has, and not one more.
+/// The writer of one chunk: takes as many bytes as it has, and not one more.
 struct Slot<'a> {
     out: &'a mut dyn Write,
     left: u64,
-    /// Bytes beyond the length of the content.
+    /// Bytes beyond the length of the chunk.
     excess: u64,
     /// `out` failed.
     failed: bool,
@@ -112,7 +108,7 @@ impl Write for Slot<'_> {
         let most = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
         if most == 0 && !bytes.is_empty() {
             self.excess = self.excess.saturating_add(bytes.len() as u64);
-            return Err(io::Error::other("more bytes than the content has"));
+            return Err(io::Error::other("more bytes than the chunk has"));
         }
         match self.out.write(&bytes[..most]) {
             Ok(written) => {

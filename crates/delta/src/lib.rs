@@ -1,8 +1,8 @@
 //! The delta engine of docker-sync: finds the parts of a layer that a host has, encodes the rest, and restores the exact layer. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
 //!
-//! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file contents, a
-//! [`LayerIndex`] is the index of a layer without its contents, [`header_delta`] encodes one against others, [`batching`] decides
-//! which contents are sent together and [`batch`] compresses them, [`join()`] puts the layer together and checks it.
+//! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file chunks, a
+//! [`LayerIndex`] is the index of a layer without its chunks, [`header_delta`] encodes one against others, [`batching`] decides
+//! which chunks are sent together and [`batch`] compresses them, [`join()`] puts the layer together and checks it.
 //!
 //! Two promises hold everywhere. Any bytes at all survive scan and join unchanged, tar or not: a wrong guess
 //! about the format costs bytes on the wire, never correctness. And no number of a peer sizes an allocation
@@ -10,8 +10,8 @@
 
 pub mod batch;
 pub mod batching;
+mod chunk_id;
 pub mod chunking;
-mod content;
 mod divide;
 pub mod fine_chunks;
 pub mod header_delta;
@@ -23,10 +23,10 @@ pub mod scan;
 mod serialized;
 mod wanted;
 
-pub use content::{ContentHasher, ContentId};
+pub use chunk_id::{ChunkHasher, ChunkId};
 pub use divide::{Copied, Divided, divide};
 pub use header_delta::{ChunkRef, Literal};
-pub use join::{ContentSource, JoinError, join};
+pub use join::{ChunkSource, JoinError, join};
 pub use layer_index::LayerIndex;
 pub use scan::Scanner;
 pub use wanted::{Wanted, WantedError};

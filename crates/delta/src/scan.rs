@@ -1,4 +1,4 @@
-//! The scanner: one pass over a layer, in parts of any size, with memory that does not grow with the contents.
+//! The scanner: one pass over a layer, in parts of any size, with memory that does not grow with the chunks.
 //!
 //! `tape` parses the tar; here its bytes are counted and hashed.
 
@@ -13,18 +13,18 @@ use sha2::{Digest as _, Sha256};
 use crate::chunking::{COARSE, Chunker};
 use crate::layer_index::LayerIndex;
 use crate::layer_index::parse::Parser;
-use crate::{ContentHasher, ContentId};
+use crate::{ChunkHasher, ChunkId};
 pub use bounds::{CONTENT_MIN, SINGLE_CHUNK_MAX, VERBATIM_MAX};
 use tape::{Judged, Part, Tape};
 
-/// Verbatim bytes are kept until the next content, but are parsed at a header when there are more than this: a million
-/// entries in a row may have no content.
+/// Verbatim bytes are kept until the next chunk, but are parsed at a header when there are more than this: a million
+/// entries in a row may have no chunk.
 const HEADERS: usize = 64 << 10;
 
 /// Both hashes run over a slice of this size in turn, so that the second finds it in the cache.
 const SLICE: usize = 128 << 10;
 
-/// Divides a layer into verbatim bytes and contents while its bytes pass by.
+/// Divides a layer into verbatim bytes and chunks while its bytes pass by.
 ///
 /// It takes any bytes. The result does not depend on how they are split into pushes, and joining it restores them exactly.
 /// Where the tar format is ambiguous, it follows the readers that engines use.
@@ -39,18 +39,18 @@ pub struct Scanner {
     filled: usize,
     /// The pax records that are being collected, for [`Part::Records`].
     records: Vec<u8>,
-    /// The hash of the content that is passing by, for [`Part::Content`], and how many bytes of it are hashed.
-    content: ContentHasher,
+    /// The hash of the chunk that is passing by, for [`Part::Chunk`], and how many bytes of it are hashed.
+    chunk: ChunkHasher,
     hashed: u64,
-    /// A content has begun and not ended.
+    /// A chunk has begun and not ended.
     inside: bool,
-    /// That content is longer than [`SINGLE_CHUNK_MAX`].
+    /// That chunk is longer than [`SINGLE_CHUNK_MAX`].
     is_chunking: bool,
     chunker: Chunker,
     /// The verbatim bytes that are not parsed yet, and the index of those before.
     headers: Vec<u8>,
     index: Parser,
-    /// The first bytes of the content that is passing by: should the layer end here, they are verbatim.
+    /// The first bytes of the chunk that is passing by: should the layer end here, they are verbatim.
     short: Vec<u8>,
     /// The rest is not parsed.
     is_opaque: bool,
@@ -73,7 +73,7 @@ impl Scanner {
             block: [0; BLOCK],
             filled: 0,
             records: Vec::new(),
-            content: ContentHasher::new(),
+            chunk: ChunkHasher::new(),
             hashed: 0,
             inside: false,
             is_chunking: false,
@@ -94,7 +94,7 @@ impl Scanner {
         }
     }
 
-    /// Takes all from the next header on as one long content, so that its index takes little memory whatever is in it. The
+    /// Takes all from the next header on as one long chunk, so that its index takes little memory whatever is in it. The
     /// index is not the one that others make of the same layer, so it serves one sync only.
     pub fn make_opaque(&mut self) {
         self.is_opaque = true;
@@ -105,17 +105,17 @@ impl Scanner {
         self.index.memory()
     }
 
-    /// The number of contents until now.
-    pub fn contents(&self) -> usize {
-        self.index.contents()
+    /// The number of chunks until now.
+    pub fn chunks(&self) -> usize {
+        self.index.chunks()
     }
 
-    /// Ends the layer. A content that was begun gets the length that it really has.
+    /// Ends the layer. A chunk that was begun gets the length that it really has.
     pub fn finish(mut self) -> LayerIndex {
         self.headers.extend_from_slice(&self.block[..self.filled]);
         self.headers.extend_from_slice(&self.records);
         if self.hashed >= CONTENT_MIN {
-            let id = self.content.finish();
+            let id = self.chunk.finish();
             self.found(id, self.hashed);
         } else {
             self.headers.extend_from_slice(&self.short);
@@ -131,7 +131,7 @@ impl Scanner {
                 Part::Block => self.take_block(bytes),
                 Part::Records { len } => self.take_records(bytes, len),
                 Part::Verbatim { left } => self.take_verbatim(bytes, left),
-                Part::Content { left } => self.take_content(bytes, left),
+                Part::Chunk { left } => self.take_chunk(bytes, left),
             };
             bytes = &bytes[taken..];
         }
@@ -183,7 +183,7 @@ impl Scanner {
         taken.len()
     }
 
-    fn take_content(&mut self, bytes: &[u8], left: u64) -> usize {
+    fn take_chunk(&mut self, bytes: &[u8], left: u64) -> usize {
         if !self.inside {
             self.inside = true;
             self.is_chunking = left > SINGLE_CHUNK_MAX;
@@ -192,44 +192,44 @@ impl Scanner {
         let (taken, rest) = part_of(bytes, left);
         let boundary = if self.is_chunking { self.chunker.next_boundary(taken) } else { None };
         if let Some(len) = boundary.filter(|len| *len as u64 != left) {
-            self.content.update(&taken[..len]);
-            let id = self.content.finish();
+            self.chunk.update(&taken[..len]);
+            let id = self.chunk.finish();
             self.found(id, self.hashed + len as u64);
             self.hashed = 0;
-            self.part = Part::Content { left: left - len as u64 };
+            self.part = Part::Chunk { left: left - len as u64 };
             return len;
         }
         self.take_rest(taken, rest)
     }
 
-    /// Takes bytes of a content without a chunk boundary in them; `left` of its bytes are still to come.
+    /// Takes bytes of a chunk without a chunk boundary in them; `left` of its bytes are still to come.
     fn take_rest(&mut self, taken: &[u8], left: u64) -> usize {
         if left > 0 || self.hashed > 0 {
-            self.content.update(taken);
+            self.chunk.update(taken);
             let short = (CONTENT_MIN as usize).saturating_sub(self.short.len()).min(taken.len());
             self.short.extend_from_slice(&taken[..short]);
             self.hashed += taken.len() as u64;
         }
         if left > 0 {
-            self.part = Part::Content { left };
+            self.part = Part::Chunk { left };
             return taken.len();
         }
         if self.hashed > 0 {
-            let id = self.content.finish();
+            let id = self.chunk.finish();
             self.found(id, self.hashed);
             self.hashed = 0;
         } else {
-            // All of the content is here at once, as small ones usually are: no state to set up.
-            self.found(ContentId::of(taken), taken.len() as u64);
+            // All of the chunk is here at once, as small ones usually are: no state to set up.
+            self.found(ChunkId::of(taken), taken.len() as u64);
         }
         self.inside = false;
         self.part = self.tape.next();
         taken.len()
     }
 
-    fn found(&mut self, id: ContentId, len: u64) {
+    fn found(&mut self, id: ChunkId, len: u64) {
         self.flush();
-        self.index.content(id, len);
+        self.index.chunk(id, len);
         self.short.clear();
     }
 

@@ -1,6 +1,6 @@
-//! Encodes the target's answer to a list of contents: one bit for each.
+//! Encodes the target's answer to a list of chunks: one bit for each.
 
-/// The wanted contents of a list, one bit for each. The bit of ordinal `i` is bit `i % 8`, counted from the lowest, of
+/// The wanted chunks of a list, one bit for each. The bit of ordinal `i` is bit `i % 8`, counted from the lowest, of
 /// byte `i / 8`; the spare bits of the last byte are zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -12,28 +12,28 @@ pub struct Wanted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WantedError {
     /// Too many or too few bytes.
-    #[error("the answer about {contents} contents has {got} bytes")]
+    #[error("the answer about {chunks} chunks has {got} bytes")]
     Length {
-        /// The contents that it should be about.
-        contents: usize,
+        /// The chunks that it should be about.
+        chunks: usize,
         /// Its bytes.
         got: usize,
     },
     /// Bits beyond the list.
-    #[error("the answer about {contents} contents wants more than there are")]
+    #[error("the answer about {chunks} chunks wants more than there are")]
     Spare {
-        /// The contents that it should be about.
-        contents: usize,
+        /// The chunks that it should be about.
+        chunks: usize,
     },
 }
 
 impl Wanted {
-    /// None of `len` contents.
+    /// None of `len` chunks.
     pub fn none(len: usize) -> Self {
         Wanted { bits: vec![0; len.div_ceil(8)], len }
     }
 
-    /// All of `len` contents.
+    /// All of `len` chunks.
     pub fn all(len: usize) -> Self {
         let mut all = Wanted::none(len);
         (0..len).for_each(|ordinal| all.insert(ordinal));
@@ -54,12 +54,12 @@ impl Wanted {
         self.bits.get(ordinal / 8).is_some_and(|byte| byte >> (ordinal % 8) & 1 == 1)
     }
 
-    /// The number of wanted contents.
+    /// The number of wanted chunks.
     pub fn count(&self) -> usize {
         self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
-    /// The number of contents of the list.
+    /// The number of chunks of the list.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -74,14 +74,14 @@ impl Wanted {
         self.bits.clone()
     }
 
-    /// Reads an answer about a list of `len` contents.
+    /// Reads an answer about a list of `len` chunks.
     pub fn from_bytes(bytes: &[u8], len: usize) -> Result<Self, WantedError> {
         if bytes.len() != len.div_ceil(8) {
-            return Err(WantedError::Length { contents: len, got: bytes.len() });
+            return Err(WantedError::Length { chunks: len, got: bytes.len() });
         }
         let spare = if len.is_multiple_of(8) { 0 } else { bytes.last().map_or(0, |last| last >> (len % 8)) };
         if spare != 0 {
-            return Err(WantedError::Spare { contents: len });
+            return Err(WantedError::Spare { chunks: len });
         }
         Ok(Wanted { bits: bytes.to_vec(), len })
     }
@@ -105,9 +105,9 @@ mod tests {
 
     #[test]
     fn an_answer_to_another_list_is_refused() {
-        assert_eq!(Wanted::from_bytes(&[0], 9), Err(WantedError::Length { contents: 9, got: 1 }));
-        assert_eq!(Wanted::from_bytes(&[0, 0], 8), Err(WantedError::Length { contents: 8, got: 2 }));
-        assert_eq!(Wanted::from_bytes(&[0, 2], 9), Err(WantedError::Spare { contents: 9 }));
+        assert_eq!(Wanted::from_bytes(&[0], 9), Err(WantedError::Length { chunks: 9, got: 1 }));
+        assert_eq!(Wanted::from_bytes(&[0, 0], 8), Err(WantedError::Length { chunks: 8, got: 2 }));
+        assert_eq!(Wanted::from_bytes(&[0, 2], 9), Err(WantedError::Spare { chunks: 9 }));
         assert!(Wanted::from_bytes(&[0, 1], 9).is_ok());
         assert!(Wanted::from_bytes(&[0xff], 8).is_ok());
         assert!(Wanted::from_bytes(&[], 0).is_ok_and(|wanted| wanted.is_empty()));

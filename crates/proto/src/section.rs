@@ -14,8 +14,8 @@ pub struct AddressMaps(#[serde(deserialize_with = "budget::list")] pub Vec<Addre
 pub struct AddressMap {
     /// Which of the layers that both know.
     pub layer: u32,
-    /// The first of its contents.
-    pub content: u32,
+    /// The first of its chunks.
+    pub chunk: u32,
     /// The map: `docs/executables.md`.
     #[serde(deserialize_with = "budget::bytes")]
     pub map: Vec<u8>,
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_pinned() {
-        let map = AddressMap { layer: 1, content: 300, map: vec![7, 8] };
+        let map = AddressMap { layer: 1, chunk: 300, map: vec![7, 8] };
         assert_eq!(encode(&AddressMaps(vec![map])).unwrap(), [1, 1, 0xac, 2, 2, 7, 8]);
 
         let stream = InflatedStream { gap: 1, plain: 200, method: [9; 6] };

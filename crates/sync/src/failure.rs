@@ -208,11 +208,11 @@ impl EndpointError {
     }
 }
 
-/// True if a layer came out wrong since one side took a content of the other's for another.
+/// True if a layer came out wrong since one side took a chunk of the other's for another.
 fn is_mistaken(error: &JoinError) -> bool {
     match error {
         JoinError::Mismatch { .. } | JoinError::Length { .. } => true,
-        JoinError::Content { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<BatchError>()),
+        JoinError::Chunk { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<BatchError>()),
         JoinError::Write(_) => false,
     }
 }
@@ -248,8 +248,8 @@ mod tests {
         let sink = StoreError::Io { what: "x".into(), source: breach() };
         assert_eq!(kind(sink.into()), FailureKind::Protocol);
         assert_eq!(kind(Breach("x".into()).into()), FailureKind::Protocol);
-        let content = JoinError::Content { from: Origin::Literal(0), len: 1, source: breach() };
-        assert_eq!(kind(EndpointError::Join(content)), FailureKind::Protocol);
+        let chunk = JoinError::Chunk { from: Origin::Literal(0), len: 1, source: breach() };
+        assert_eq!(kind(EndpointError::Join(chunk)), FailureKind::Protocol);
         let large = TooLarge { what: "x", memory: 1 << 28 };
         assert_eq!(
             kind(StoreError::Io { what: "x".into(), source: large.into() }.into()),

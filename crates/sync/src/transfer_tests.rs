@@ -370,11 +370,11 @@ fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
 }
 
 #[test]
-fn a_layer_without_contents_is_not_proven_by_its_diff_id() {
+fn a_layer_without_chunks_is_not_proven_by_its_diff_id() {
     let private = DiffId::of(&tar("private"));
     // As many bytes, all of which stand in the index, too.
     let mut guess = index_of(&tar("guessed"));
-    assert!(guess.contents().is_empty());
+    assert!(guess.chunks().is_empty());
     guess.digest = private.digest();
     assert_eq!(told(&[&|key| guess.proof(key)], &private), [Known::No]);
 }

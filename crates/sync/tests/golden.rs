@@ -70,7 +70,7 @@ fn layers() -> (LayerIndex, LayerIndex) {
 
 /// The items of batches, and which old one each new one is coded against.
 fn shown(batches: &[Batch]) -> Vec<impl Debug> {
-    let run = |run: &ChunkRange| (run.layer(), run.contents().start, run.contents().end);
+    let run = |run: &ChunkRange| (run.layer(), run.chunks().start, run.chunks().end);
     let runs = |runs: &[ChunkRange]| runs.iter().map(run).collect::<Vec<_>>();
     let of = |batch: &Batch| (runs(&batch.new), runs(&batch.old), batch.pairs().collect::<Vec<_>>());
     batches.iter().map(of).collect()
@@ -85,12 +85,12 @@ fn batches_are_planned_alike() {
         "the samples are as they were"
     );
     let sent: Vec<ChunkRef> =
-        (0..new.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect();
+        (0..new.chunks().len() as u32).map(|chunk| ChunkRef { layer: 0, chunk }).collect();
     let beside = batching::form_batches(&[&new], &sent, &[Some(&old)], 1 << 20);
     let hidden = batching::form_batches(&[&new], &sent, &[None], 1 << 20);
     let candidates = batching::candidates(&[&new], &sent, &[Some(&old)], &[None], 1 << 20);
     let candidates: Vec<_> =
-        candidates.iter().map(|(literal, run)| (*literal, run.layer(), run.contents())).collect();
+        candidates.iter().map(|(literal, run)| (*literal, run.layer(), run.chunks())).collect();
     let all = [digest(&shown(&beside)), digest(&shown(&hidden)), digest(&candidates)];
     assert_eq!(all, ["58ba8ab11e31c09a", "963e674a2b5659d9", "71caa9c4e625e91f"]);
 }
@@ -98,7 +98,7 @@ fn batches_are_planned_alike() {
 #[test]
 fn chunk_boundaries_are_the_same_everywhere() {
     let (old, _) = layers();
-    let chunks: Vec<(u64, u64)> = old.contents().iter().map(|chunk| (chunk.at, chunk.len)).collect();
+    let chunks: Vec<(u64, u64)> = old.chunks().iter().map(|chunk| (chunk.at, chunk.len)).collect();
     assert_eq!(digest(&chunks), "01318bacf200b7a1");
 }
 

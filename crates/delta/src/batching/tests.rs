@@ -19,7 +19,7 @@ fn index(files: &[(&str, u64, usize)]) -> LayerIndex {
 }
 
 fn all(index: &LayerIndex) -> Vec<ChunkRef> {
-    (0..index.contents().len() as u32).map(|content| ChunkRef { layer: 0, content }).collect()
+    (0..index.chunks().len() as u32).map(|chunk| ChunkRef { layer: 0, chunk }).collect()
 }
 
 #[test]

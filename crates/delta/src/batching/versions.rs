@@ -15,7 +15,7 @@ pub(super) struct OldFile {
 }
 
 impl OldFile {
-    pub(super) fn contents(&self) -> Range<usize> {
+    pub(super) fn chunks(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 }
@@ -31,7 +31,7 @@ pub(super) struct Version {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewFile {
     layer: u32,
-    /// The first of its contents, and the one after the last.
+    /// The first of its chunks, and the one after the last.
     pub(super) start: u32,
     end: u32,
     pub(super) len: u64,
@@ -40,8 +40,8 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    pub(super) fn has(&self, chunk: &ChunkRef) -> bool {
-        self.layer == chunk.layer && (self.start..self.end).contains(&chunk.content)
+    pub(super) fn has(&self, chunk_ref: &ChunkRef) -> bool {
+        self.layer == chunk_ref.layer && (self.start..self.end).contains(&chunk_ref.chunk)
     }
 }
 
@@ -66,9 +66,9 @@ impl NewFiles {
         let mut end = 0;
         for (layer, index) in (0..).zip(new).skip(first.layer as usize) {
             for file in index.files() {
-                let contents = (file.contents.start as u32, file.contents.end as u32);
+                let chunks = (file.chunks.start as u32, file.chunks.end as u32);
                 let own =
-                    sent[end..].partition_point(|chunk| *chunk < ChunkRef { layer, content: contents.1 });
+                    sent[end..].partition_point(|chunk_ref| *chunk_ref < ChunkRef { layer, chunk: chunks.1 });
                 if own == 0 {
                     continue;
                 }
@@ -79,7 +79,7 @@ impl NewFiles {
                 }
                 end += own;
                 found.paths.extend_from_slice(&file.path);
-                let (start, end) = contents;
+                let (start, end) = chunks;
                 found.files.push(NewFile { layer, start, end, len: file.len, path: found.paths.len() });
             }
         }
@@ -179,7 +179,7 @@ fn find(
                 wanted.binary_search_by_key(key, |(wanted, _)| *wanted).is_ok()
                     && (there.is_empty() || there.binary_search(&path_hash(&file.path)).is_err())
             });
-            let (start, end) = (file.contents.start as u32, file.contents.end as u32);
+            let (start, end) = (file.chunks.start as u32, file.chunks.end as u32);
             found.extend(key.map(|key| (key, OldFile { layer, start, end, len: file.len })));
         }
     }

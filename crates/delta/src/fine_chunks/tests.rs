@@ -1,4 +1,4 @@
-//! Fine chunks from outside: two hosts with different contents find what they share.
+//! Fine chunks from outside: two hosts with different chunks find what they share.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,10 +14,10 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-fn chunks(contents: &[Vec<u8>]) -> FineChunks {
-    let mut chunks = FineChunks::new();
-    contents.iter().for_each(|content| chunks.push(content, usize::MAX));
-    chunks
+fn fine_chunks(chunks: &[Vec<u8>]) -> FineChunks {
+    let mut fine_chunks = FineChunks::new();
+    chunks.iter().for_each(|chunk| fine_chunks.push(chunk, usize::MAX));
+    fine_chunks
 }
 
 /// As [`resolve`], with the counts before the lengths.
@@ -36,32 +36,32 @@ fn resolve_all(
     resolve(lens, &ends, &|_| false, matches, old, lengths)
 }
 
-fn encoded(chunks: &FineChunks, known: &[Range<usize>]) -> Vec<u8> {
-    [chunks.counts(), chunks.lengths(known)].concat()
+fn encoded(fine_chunks: &FineChunks, known: &[Range<usize>]) -> Vec<u8> {
+    [fine_chunks.counts(), fine_chunks.lengths(known)].concat()
 }
 
 /// The result of a conversation.
 struct Outcome {
-    /// Bytes of contents.
+    /// Bytes of chunks.
     sent: u64,
     /// Bytes of questions.
     questions: usize,
-    /// The ranges of the contents.
+    /// The ranges of the chunks.
     ranges: usize,
-    /// Contents that were found not to be what they seemed.
+    /// Chunks that were found not to be what they seemed.
     mistaken: Vec<usize>,
 }
 
-/// Sends contents to somebody who has others, and asserts that they come out as they were.
+/// Sends chunks to somebody who has others, and asserts that they come out as they were.
 fn send(new: &[Vec<u8>], old: &[Vec<u8>]) -> Outcome {
-    let outcome = send_to(new, old, &chunks(old));
+    let outcome = send_to(new, old, &fine_chunks(old));
     assert!(outcome.mistaken.is_empty());
     outcome
 }
 
-/// As [`send`], to a target that takes these for the chunks of the old contents.
+/// As [`send`], to a target that takes these for the fine chunks of the old chunks.
 fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &FineChunks) -> Outcome {
-    let own = chunks(new);
+    let own = fine_chunks(new);
     let (mut requester, mut responder) =
         (Requester::narrow(own.items()), Responder::narrow(candidates.items()));
     let mut questions = 0;
@@ -81,42 +81,42 @@ fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &FineChunks) -> Outcome
 
     let ranges = own.byte_ranges(&known);
     let mut again = vec![Vec::new(); new.len()];
-    ranges.iter().for_each(|range| again[range.content].extend(part(new, range)));
-    assert!(again == new, "the ranges are not the contents");
+    ranges.iter().for_each(|range| again[range.chunk].extend(part(new, range)));
+    assert!(again == new, "the ranges are not the chunks");
     let mut mistaken = Vec::new();
-    for (content, told) in checks.iter().enumerate() {
-        let known = ranges.iter().filter(|range| range.content == content && range.known);
+    for (chunk, told) in checks.iter().enumerate() {
+        let known = ranges.iter().filter(|range| range.chunk == chunk && range.known);
         let known: Vec<u8> = known.flat_map(|range| part(new, range)).collect();
         if check(&known) != *told {
-            mistaken.push(content);
+            mistaken.push(chunk);
         }
     }
-    let is_mistaken = |content| mistaken.contains(&content);
+    let is_mistaken = |chunk| mistaken.contains(&chunk);
     let known = own.without(&is_mistaken, &known);
     let ranges = own.byte_ranges(&known);
     let sent: Vec<u8> = ranges.iter().filter(|range| !range.known).flat_map(|s| part(new, s)).collect();
 
-    let lens: Vec<u64> = new.iter().map(|content| content.len() as u64).collect();
+    let lens: Vec<u64> = new.iter().map(|chunk| chunk.len() as u64).collect();
     let resolved = resolve(&lens, &ends, &is_mistaken, &matches, candidates, &own.lengths(&known)).unwrap();
     let (mut joined, mut rest) = (vec![Vec::<u8>::new(); new.len()], &sent[..]);
-    for ResolvedRange { content, bytes, old: from } in &resolved {
-        assert_eq!(bytes.start, joined[*content].len() as u64);
+    for ResolvedRange { chunk, bytes, old: from } in &resolved {
+        assert_eq!(bytes.start, joined[*chunk].len() as u64);
         let len = bytes.end - bytes.start;
-        joined[*content].extend(match from {
+        joined[*chunk].extend(match from {
             Some(from) => old_bytes(old, from).to_vec(),
             None => rest.split_off(..len as usize).unwrap().to_vec(),
         });
     }
-    assert!(joined == new && rest.is_empty(), "other contents");
+    assert!(joined == new && rest.is_empty(), "other chunks");
     Outcome { sent: sent.len() as u64, questions, ranges: resolved.len(), mistaken }
 }
 
-fn old_bytes<'a>(contents: &'a [Vec<u8>], OldRange { content, bytes }: &OldRange) -> &'a [u8] {
-    &contents[*content][bytes.start as usize..bytes.end as usize]
+fn old_bytes<'a>(chunks: &'a [Vec<u8>], OldRange { chunk, bytes }: &OldRange) -> &'a [u8] {
+    &chunks[*chunk][bytes.start as usize..bytes.end as usize]
 }
 
-fn part(contents: &[Vec<u8>], range: &ByteRange) -> Vec<u8> {
-    contents[range.content][range.bytes.start as usize..range.bytes.end as usize].to_vec()
+fn part(chunks: &[Vec<u8>], range: &ByteRange) -> Vec<u8> {
+    chunks[range.chunk][range.bytes.start as usize..range.bytes.end as usize].to_vec()
 }
 
 #[test]
@@ -137,24 +137,24 @@ fn moved_ranges_are_found() {
 }
 
 #[test]
-fn a_content_with_a_mistaken_chunk_is_sent() {
+fn a_chunk_with_a_mistaken_chunk_is_sent() {
     let old = vec![bytes(1, 9000), bytes(2, 9000), bytes(3, 9000)];
     let mut new = old.clone();
     new[1].splice(4000..4010, *b"changed");
-    let mut candidates = chunks(&old);
-    let (own, unlike) = (chunks(&new), candidates.start(2).chunks + 3);
-    let changed = (own.start(1).chunks..own.start(2).chunks)
-        .find(|chunk| !candidates.items.contains(&own.items[*chunk]));
-    // Another chunk, of another length, begins like the one that changed.
+    let mut candidates = fine_chunks(&old);
+    let (own, unlike) = (fine_chunks(&new), candidates.start(2).fine_chunks + 3);
+    let changed = (own.start(1).fine_chunks..own.start(2).fine_chunks)
+        .find(|fine_chunk| !candidates.items.contains(&own.items[*fine_chunk]));
+    // Another fine chunk, of another length, begins like the one that changed.
     candidates.items[unlike][..4].copy_from_slice(&own.items[changed.unwrap()][..4]);
     let outcome = send_to(&new, &old, &candidates);
     assert_eq!(outcome.mistaken, [1]);
-    // The third content has lost a chunk, whose hash is another now.
+    // The third chunk has lost a fine chunk, whose hash is another now.
     assert!((9000..10_500).contains(&outcome.sent), "{}", outcome.sent);
 }
 
 #[test]
-fn short_and_empty_contents_are_contents() {
+fn short_and_empty_chunks_are_chunks() {
     let new = vec![Vec::new(), bytes(1, 10), bytes(2, 100), Vec::new(), bytes(3, 5000)];
     assert_eq!(send(&new, &[]).sent, 5110);
     assert_eq!(send(&new, &new).sent, 10 + 100);
@@ -162,23 +162,23 @@ fn short_and_empty_contents_are_contents() {
 }
 
 #[test]
-fn a_content_of_one_chunk_is_sent() {
-    let own = chunks(&[bytes(1, 3000), bytes(2, 7), bytes(3, 3000)]);
+fn a_chunk_of_one_chunk_is_sent() {
+    let own = fine_chunks(&[bytes(1, 3000), bytes(2, 7), bytes(3, 3000)]);
     let all = 0..own.items.len();
     let ranges = own.byte_ranges(std::slice::from_ref(&all));
-    let range = |content, len, known| ByteRange { content, bytes: 0..len, known };
+    let range = |chunk, len, known| ByteRange { chunk, bytes: 0..len, known };
     assert_eq!(ranges, [range(0, 3000, true), range(1, 7, false), range(2, 3000, true)]);
     let found = Match { items: all.clone(), list: 0, at: 0 };
     let lengths = encoded(&own, std::slice::from_ref(&all));
     let resolved = resolve_all(&[3000, 7, 3000], all.len(), &[found], &own, &lengths).unwrap();
-    let range = |content, len, old| ResolvedRange { content, bytes: 0..len, old };
-    let old = |content| Some(OldRange { content, bytes: 0..3000 });
+    let range = |chunk, len, old| ResolvedRange { chunk, bytes: 0..len, old };
+    let old = |chunk| Some(OldRange { chunk, bytes: 0..3000 });
     assert_eq!(resolved, [range(0, 3000, old(0)), range(1, 7, None), range(2, 3000, old(2))]);
 }
 
 #[test]
 fn the_bytes_are_pinned() {
-    let own = chunks(&[bytes(1, 9000), bytes(2, 100)]);
+    let own = fine_chunks(&[bytes(1, 9000), bytes(2, 100)]);
     assert_eq!(own.ends, ENDS);
     assert_eq!(own.items[0][..4], FIRST);
     assert_eq!(encoded(&own, &[0..1, 2..3]), LENGTHS);
@@ -187,12 +187,12 @@ fn the_bytes_are_pinned() {
 const ENDS: [u64; 16] =
     [523, 1195, 1804, 2365, 2959, 3588, 4144, 4727, 5182, 5781, 6311, 7001, 7355, 7926, 8616, 9000];
 const FIRST: [u8; 4] = [139, 171, 204, 217];
-/// Chunks of both contents, then the bytes of the second chunk; the other missing ranges are the last of their content.
+/// Fine chunks of both chunks, then the bytes of the second fine chunk; the other missing ranges are the last of their chunk.
 const LENGTHS: [u8; 4] = [16, 0, 0xa0, 0x05];
 
 #[test]
 fn lengths_that_do_not_fit_are_refused() {
-    let old = chunks(&[bytes(1, 9000)]);
+    let old = fine_chunks(&[bytes(1, 9000)]);
     let items = old.items().len();
     let found = [Match { items: 1..2, list: 0, at: 1 }];
     let known = old.ends[1] - old.ends[0];
@@ -221,7 +221,7 @@ fn lengths_that_do_not_fit_are_refused() {
     }
 }
 
-fn contents() -> impl Strategy<Value = Vec<Vec<u8>>> {
+fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec((0..4_u64, 0..12_000_usize), 0..4)
         .prop_map(|of| of.into_iter().map(|(seed, len)| bytes(seed, len)).collect())
 }
@@ -230,9 +230,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn contents_come_out_as_they_were(
-        old in contents(),
-        fresh in contents(),
+    fn chunks_come_out_as_they_were(
+        old in chunks(),
+        fresh in chunks(),
         edits in vec((any::<Index>(), any::<Index>(), 0..3000_usize, vec(any::<u8>(), 0..50)), 0..5),
     ) {
         let mut new = [old.clone(), fresh].concat();
@@ -241,22 +241,22 @@ proptest! {
                 break;
             }
             let count = new.len();
-            let content = &mut new[which.index(count)];
-            let at = at.index(content.len() + 1);
-            let end = content.len().min(at + removed);
-            content.splice(at..end, added);
+            let chunk = &mut new[which.index(count)];
+            let at = at.index(chunk.len() + 1);
+            let end = chunk.len().min(at + removed);
+            chunk.splice(at..end, added);
         }
         send(&new, &old);
     }
 
     #[test]
-    fn hostile_lengths_are_refused_or_make_up_the_contents(
+    fn hostile_lengths_are_refused_or_make_up_the_chunks(
         lens in vec(0..5000_u64, 0..4),
         items in 0..20_usize,
         at in 0..10_usize,
         lengths in vec(any::<u8>(), 0..12),
     ) {
-        let old = chunks(&[bytes(1, 9000), bytes(2, 9000)]);
+        let old = fine_chunks(&[bytes(1, 9000), bytes(2, 9000)]);
         let found = [Match { items: 2..5, list: 0, at }];
         if let Ok(resolved) = resolve_all(&lens, items, &found, &old, &lengths) {
             let sum: u64 = resolved.iter().map(|range| range.bytes.end - range.bytes.start).sum();

@@ -32,9 +32,9 @@ pub(super) enum Column {
     Tail,
     Zeros,
     Raw,
-    /// The number of contents of a record.
-    Contents,
-    /// The origin of a content.
+    /// The number of chunks of a record.
+    Chunks,
+    /// The origin of a chunk.
     Origin,
     /// The length of a literal: all but its lowest byte, and that.
     Len,
@@ -64,7 +64,7 @@ impl<'o> Writer<'o> {
         Writer { columns: std::array::from_fn(|_| Vec::new()), out, failed: Ok(()) }
     }
 
-    /// Ends the section if it is full. Called before each group, record and content.
+    /// Ends the section if it is full. Called before each group, record and chunk.
     pub(super) fn step(&mut self) {
         if self.columns.iter().map(Vec::len).sum::<usize>() >= SECTION {
             self.end_section();

@@ -11,11 +11,11 @@ use super::columns::{Column, Reader, number, unzigzag};
 use super::error::{HeaderDeltaError, within};
 use super::origin::{Literal, Mode, Origin, Used};
 use super::prediction::{Headers, Prediction, Shape};
-use crate::ContentId;
+use crate::ChunkId;
 use crate::layer_index::builder::Builder;
 use crate::layer_index::fields::{Field, Fields};
 use crate::layer_index::records::{GROUP_RECORDS, RecordKind};
-use crate::layer_index::{CONTENT_MAX, LayerIndex};
+use crate::layer_index::{CHUNK_MAX, LayerIndex};
 use crate::scan::VERBATIM_MAX;
 
 /// Limits of a decoder, for all layers together.
@@ -23,7 +23,7 @@ use crate::scan::VERBATIM_MAX;
 pub struct Limits {
     /// The most bytes in a layer.
     pub len: u64,
-    /// The most records, and the most contents.
+    /// The most records, and the most chunks.
     pub entries: u64,
     /// The most bytes of memory for the result.
     pub memory: usize,
@@ -34,18 +34,18 @@ impl Limits {
     pub const ANY: Limits = Limits { len: 1 << 44, entries: u32::MAX as u64 >> 1, memory: usize::MAX };
 }
 
-/// A decoded layer: its index, and the origin of each content.
+/// A decoded layer: its index, and the origin of each chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembly {
-    /// The layer. Its contents have ids only in [`Mode::WithIds`].
+    /// The layer. Its chunks have ids only in [`Mode::WithIds`].
     pub index: LayerIndex,
-    /// The origin of each of its contents.
+    /// The origin of each of its chunks.
     pub origins: Vec<Origin>,
 }
 
 /// Decodes layers, one after the other.
 ///
-/// Takes, besides their indexes, 28 bytes of memory for each content.
+/// Takes, besides their indexes, 28 bytes of memory for each chunk.
 #[derive(Debug)]
 pub struct Decoder<'a> {
     basis: Basis<'a>,
@@ -53,8 +53,8 @@ pub struct Decoder<'a> {
     limits: Limits,
     literals: Vec<Literal>,
     /// The id of each literal, in [`Mode::WithIds`].
-    ids: Vec<ContentId>,
-    /// The numbers of all contents of all layers until now.
+    ids: Vec<ChunkId>,
+    /// The numbers of all chunks of all layers until now.
     encoded: Vec<Used>,
     layers: u32,
     /// Records and bytes of memory of the layers until now.
@@ -114,7 +114,7 @@ impl<'a> Decoder<'a> {
         let (index, end) = index.finish(Digest::from_bytes(digest), len);
         if end != Some(len) {
             return Err(HeaderDeltaError::Malformed(
-                "the records and contents do not add up to the length of the layer",
+                "the records and chunks do not add up to the length of the layer",
             ));
         }
         self.memory += index.memory() + origins.len() * size_of::<Origin>();
@@ -185,13 +185,13 @@ impl LayerDecoder<'_, '_, '_> {
             Shape::Zeros => {
                 let blocks = self.columns.number(Column::Zeros)?;
                 self.index.record(RecordKind::Zeros(blocks), b"", b"");
-                self.contents(matched, b"")?;
+                self.chunks(matched, b"")?;
             }
             Shape::Raw => {
                 let body = self.columns.bytes(Column::Raw)?;
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
                 self.index.record(RecordKind::Raw, b"", body);
-                self.contents(matched, b"")?;
+                self.chunks(matched, b"")?;
             }
             Shape::Header => self.header((of, position), matched)?,
         }
@@ -212,10 +212,10 @@ impl LayerDecoder<'_, '_, '_> {
         let body = header::body(columns, &mut self.prediction, reference)?;
         let ends = (at.1 + 1 == at.0).then_some(matched);
         fields.mtime = header::mtime(columns, &mut self.prediction.mtimes, reference, ends)?;
-        // The size comes last, since it follows from the contents.
+        // The size comes last, since it follows from the chunks.
         let none = Fields::default();
         self.index.record(RecordKind::Header(none), b"", &body);
-        let len = self.contents(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
+        let len = self.chunks(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
         fields.size = header::size(&mut self.columns, len, matched)?;
         let (header, bytes) =
             fields.finish().ok_or(HeaderDeltaError::Malformed("a value that is none of its field"))?;
@@ -231,10 +231,10 @@ impl LayerDecoder<'_, '_, '_> {
         memory + lists + self.index.memory() + size_of_val(&self.origins[..])
     }
 
-    /// Reads the contents of a record. Returns their bytes.
-    fn contents(&mut self, matched: Option<BasisRecord<'_>>, name: &[u8]) -> Result<u64, HeaderDeltaError> {
+    /// Reads the chunks of a record. Returns their bytes.
+    fn chunks(&mut self, matched: Option<BasisRecord<'_>>, name: &[u8]) -> Result<u64, HeaderDeltaError> {
         let expected = self.prediction.expected_code(name, matched.is_some());
-        let code = match self.columns.number(Column::Contents)? {
+        let code = match self.columns.number(Column::Chunks)? {
             0 => *expected,
             other => other - 1,
         };
@@ -242,62 +242,62 @@ impl LayerDecoder<'_, '_, '_> {
         let mut len: u64 = 0;
         if code == 0 {
             let Some(record) = matched else {
-                return Err(HeaderDeltaError::Malformed("the contents of an entry that is not in the basis"));
+                return Err(HeaderDeltaError::Malformed("the chunks of an entry that is not in the basis"));
             };
-            let old = record.number..record.number + record.view.record.contents;
+            let old = record.number..record.number + record.view.record.chunks;
             for number in old.clone() {
-                len = len.saturating_add(self.basis_content(number)?);
+                len = len.saturating_add(self.basis_chunk(number)?);
             }
-            self.prediction.content = old.end.checked_sub(1).or(self.prediction.content);
+            self.prediction.chunk = old.end.checked_sub(1).or(self.prediction.chunk);
             return Ok(len);
         }
         let count = code - 1;
         let mut before = None;
         if let Some(record) = matched {
-            self.prediction.content = record.number.checked_sub(1);
-            if (count, record.view.record.contents) == (1, 1) {
-                before = Some(self.decoder.basis.content(record.number)?.2.len);
+            self.prediction.chunk = record.number.checked_sub(1);
+            if (count, record.view.record.chunks) == (1, 1) {
+                before = Some(self.decoder.basis.chunk(record.number)?.2.len);
             }
         }
         for _ in 0..count {
-            len = len.saturating_add(self.content(before)?);
+            len = len.saturating_add(self.chunk(before)?);
         }
         Ok(len)
     }
 
-    /// Adds a content to the layer, and remembers it.
+    /// Adds a chunk to the layer, and remembers it.
     fn add(
         &mut self,
         origin: Origin,
         used: Option<Used>,
-        id: ContentId,
+        id: ChunkId,
         len: u64,
     ) -> Result<u64, HeaderDeltaError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
-        within("contents", self.decoder.encoded.len() as u64 + 1, entries)?;
-        within("bytes of contents", self.memory() as u64, memory as u64)?;
-        self.decoder.encoded.push(used.ok_or(HeaderDeltaError::Malformed("more contents than numbers"))?);
+        within("chunks", self.decoder.encoded.len() as u64 + 1, entries)?;
+        within("bytes of chunks", self.memory() as u64, memory as u64)?;
+        self.decoder.encoded.push(used.ok_or(HeaderDeltaError::Malformed("more chunks than numbers"))?);
         self.origins.push(origin);
         // Ids that were not encoded are not needed.
-        self.index.content((self.decoder.mode == Mode::WithIds).then_some(id), len);
+        self.index.chunk((self.decoder.mode == Mode::WithIds).then_some(id), len);
         Ok(len)
     }
 
-    fn basis_content(&mut self, number: usize) -> Result<u64, HeaderDeltaError> {
-        const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("a content out of bounds");
-        let (layer, content, there) = self.decoder.basis.content(number)?;
+    fn basis_chunk(&mut self, number: usize) -> Result<u64, HeaderDeltaError> {
+        const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("a chunk out of bounds");
+        let (layer, chunk, there) = self.decoder.basis.chunk(number)?;
         let layer = u16::try_from(layer).map_err(|_| BOUNDS)?;
-        let content = u32::try_from(content).map_err(|_| BOUNDS)?;
-        self.add(Origin::Basis { layer, content }, Used::basis(number), there.id, there.len)
+        let chunk = u32::try_from(chunk).map_err(|_| BOUNDS)?;
+        self.add(Origin::Basis { layer, chunk }, Used::basis(number), there.id, there.len)
     }
 
-    /// Reads a content; `before` is the length of its old version, where it may have one.
-    fn content(&mut self, before: Option<u64>) -> Result<u64, HeaderDeltaError> {
+    /// Reads a chunk; `before` is the length of its old version, where it may have one.
+    fn chunk(&mut self, before: Option<u64>) -> Result<u64, HeaderDeltaError> {
         let code = self.columns.number(Column::Origin)?;
         if code % 2 == 1 {
-            let number = shifted(self.prediction.expected_content(), unzigzag(code / 2))?;
-            self.prediction.content = Some(number);
-            return self.basis_content(number);
+            let number = shifted(self.prediction.expected_chunk(), unzigzag(code / 2))?;
+            self.prediction.chunk = Some(number);
+            return self.basis_chunk(number);
         }
         let decoder = &mut *self.decoder;
         if code > 0 {
@@ -305,13 +305,13 @@ impl LayerDecoder<'_, '_, '_> {
             let used =
                 decoder.encoded.len().checked_sub(back).and_then(|at| decoder.encoded.get(at)).copied();
             let used =
-                used.ok_or(HeaderDeltaError::Malformed("a repetition of a content that was not encoded"))?;
-            let Some(number) = used.as_literal() else { return self.basis_content(used.as_basis()) };
-            let id = decoder.ids.get(number).copied().unwrap_or(ContentId::UNKNOWN);
+                used.ok_or(HeaderDeltaError::Malformed("a repetition of a chunk that was not encoded"))?;
+            let Some(number) = used.as_literal() else { return self.basis_chunk(used.as_basis()) };
+            let id = decoder.ids.get(number).copied().unwrap_or(ChunkId::UNKNOWN);
             let literal = &mut decoder.literals[number];
             literal.uses = literal.uses.saturating_add(1);
             let len = literal.len.into();
-            // As many literals as contents, which are limited.
+            // As many literals as chunks, which are limited.
             return self.add(Origin::Literal(number as u32), Some(used), id, len);
         }
         self.literal(before)
@@ -322,20 +322,20 @@ impl LayerDecoder<'_, '_, '_> {
         let high = self.columns.number(Column::Len)?.checked_mul(256).ok_or(BOUNDS)?;
         let len = high + self.columns.byte(Column::LenLow)?;
         let len = before.map_or(Some(len), |before| before.checked_add_signed(unzigzag(len)));
-        // A scanner divides longer contents.
-        let len = len.filter(|len| (1..=CONTENT_MAX).contains(len)).ok_or(BOUNDS)?;
+        // A scanner divides longer chunks.
+        let len = len.filter(|len| (1..=CHUNK_MAX).contains(len)).ok_or(BOUNDS)?;
         let id = match self.decoder.mode {
-            Mode::Literals | Mode::References => ContentId::UNKNOWN,
+            Mode::Literals | Mode::References => ChunkId::UNKNOWN,
             Mode::WithIds => {
                 let id = self.columns.take(Column::Id, 16)?.first_chunk().copied();
-                ContentId::from_bytes(id.ok_or(HeaderDeltaError::Short)?)
+                ChunkId::from_bytes(id.ok_or(HeaderDeltaError::Short)?)
             }
         };
         let decoder = &mut *self.decoder;
         let number = decoder.literals.len();
-        let content = u32::try_from(self.origins.len()).map_err(|_| BOUNDS)?;
-        // A content has at most 256 KiB.
-        decoder.literals.push(Literal { layer: decoder.layers, content, len: len as u32, uses: 1 });
+        let chunk = u32::try_from(self.origins.len()).map_err(|_| BOUNDS)?;
+        // A chunk has at most 256 KiB.
+        decoder.literals.push(Literal { layer: decoder.layers, chunk, len: len as u32, uses: 1 });
         if decoder.mode == Mode::WithIds {
             decoder.ids.push(id);
         }

@@ -10,60 +10,60 @@ use super::columns::{Column, Writer, put, zigzag};
 use super::index::{Index, Paths};
 use super::origin::{Literal, Mode, Used};
 use super::prediction::{Headers, Prediction, Shape};
-use crate::ContentId;
+use crate::ChunkId;
 use crate::layer_index::cursor::Group;
 use crate::layer_index::fields::{Field, canonical_number};
 use crate::layer_index::records::{RecordKind, View};
-use crate::layer_index::{Content, LayerIndex};
+use crate::layer_index::{Chunk, LayerIndex};
 use crate::path_hash::path_hash;
 
 /// Encodes layers, one after the other.
 ///
-/// Takes, besides the layer indexes, up to 24 bytes of memory for each entry and content of the basis, and up to 28 for each
-/// content of the new layers.
+/// Takes, besides the layer indexes, up to 24 bytes of memory for each entry and chunk of the basis, and up to 28 for each
+/// chunk of the new layers.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     basis: Basis<'a>,
     mode: Mode,
     paths: Paths,
-    /// Where a content of the basis is first.
-    contents: Index,
+    /// Where a chunk of the basis is first.
+    chunks: Index,
     encoded: History,
     literals: Vec<Literal>,
 }
 
-/// The contents that were encoded.
+/// The chunks that were encoded.
 #[derive(Debug, Default)]
 struct History {
     layers: Vec<Arc<LayerIndex>>,
-    /// The number of contents before each layer.
+    /// The number of chunks before each layer.
     starts: Vec<usize>,
-    /// The number under which each content was encoded.
+    /// The number under which each chunk was encoded.
     used: Vec<Used>,
-    /// The last occurrence of each content.
+    /// The last occurrence of each chunk.
     last: Index,
 }
 
 impl History {
-    /// The distance to the last use of a content, in contents, and its number.
-    fn find(&self, content: &Key) -> Option<(usize, Used)> {
-        let last = self.last.get(content, |number| key_in(&self.layers, &self.starts, number))?;
+    /// The distance to the last use of a chunk, in chunks, and its number.
+    fn find(&self, chunk: &Key) -> Option<(usize, Used)> {
+        let last = self.last.get(chunk, |number| key_in(&self.layers, &self.starts, number))?;
         Some((self.used.len() - last, self.used[last]))
     }
 }
 
-/// The content with a number among those of all layers.
+/// The chunk with a number among those of all layers.
 fn key_in(layers: &[Arc<LayerIndex>], starts: &[usize], number: usize) -> Key {
     let layer = starts.partition_point(|start| *start <= number) - 1;
-    key(&layers[layer].contents().at(number - starts[layer]))
+    key(&layers[layer].chunks().at(number - starts[layer]))
 }
 
-/// Two contents are the same if these are equal.
-type Key = (ContentId, u64);
-const NOTHING: Key = (ContentId::UNKNOWN, 0);
+/// Two chunks are the same if these are equal.
+type Key = (ChunkId, u64);
+const NOTHING: Key = (ChunkId::UNKNOWN, 0);
 
-fn key(content: &Content) -> Key {
-    (content.id, content.len)
+fn key(chunk: &Chunk) -> Key {
+    (chunk.id, chunk.len)
 }
 
 impl<'a> Encoder<'a> {
@@ -71,16 +71,16 @@ impl<'a> Encoder<'a> {
     pub fn new(basis: &'a [&'a LayerIndex], mode: Mode) -> Self {
         let mut basis = Basis::new(basis);
         let paths = Paths::of(&mut basis);
-        let mut contents = Index::default();
+        let mut chunks = Index::default();
         if mode != Mode::Literals {
-            let key_of = |number| basis.content(number).map_or(NOTHING, |(.., there)| key(&there));
+            let key_of = |number| basis.chunk(number).map_or(NOTHING, |(.., there)| key(&there));
             for (layer, index) in basis.layers.iter().enumerate() {
-                for (ordinal, content) in index.contents().iter().enumerate() {
-                    contents.insert((basis.number(layer, ordinal), &key(&content)), false, key_of);
+                for (ordinal, chunk) in index.chunks().iter().enumerate() {
+                    chunks.insert((basis.number(layer, ordinal), &key(&chunk)), false, key_of);
                 }
             }
         }
-        Encoder { basis, mode, paths, contents, encoded: History::default(), literals: Vec::new() }
+        Encoder { basis, mode, paths, chunks, encoded: History::default(), literals: Vec::new() }
     }
 
     /// The literals of all layers until now.
@@ -110,7 +110,7 @@ impl<'a> Encoder<'a> {
             cursor.group(number).iter().for_each(|group| layer.group(group));
         }
         match layer.is_overfull {
-            true => Err(io::Error::other("a layer has more contents than can be numbered")),
+            true => Err(io::Error::other("a layer has more chunks than can be numbered")),
             false => layer.out.finish(),
         }
     }
@@ -145,7 +145,7 @@ struct LayerEncoder<'e, 'a, 'o> {
     out: Writer<'o>,
     /// The layer of the basis whose paths take precedence.
     near: usize,
-    /// There are more contents than there are numbers.
+    /// There are more chunks than there are numbers.
     is_overfull: bool,
 }
 
@@ -200,11 +200,11 @@ impl LayerEncoder<'_, '_, '_> {
                 self.out.number(Column::Shape, *kind as u64);
             }
         }
-        let mut content = group.contents().start;
+        let mut chunk = group.chunks().start;
         for (position, view) in group.records().enumerate() {
             let record = matched.as_ref().and_then(|matched| matched.record(position, shape[position]));
-            self.record(&view, (shape.len(), position), content, record);
-            content += view.record.contents;
+            self.record(&view, (shape.len(), position), chunk, record);
+            chunk += view.record.chunks;
         }
         self.prediction.shape = shape;
     }
@@ -213,7 +213,7 @@ impl LayerEncoder<'_, '_, '_> {
         &mut self,
         view: &View<'_>,
         (of, position): (usize, usize),
-        content: usize,
+        chunk: usize,
         matched: Option<BasisRecord<'_>>,
     ) {
         self.out.step();
@@ -229,17 +229,17 @@ impl LayerEncoder<'_, '_, '_> {
                 self.headers.note((of, position), view.record.kind, view.fields(), view.body());
             }
         }
-        self.contents(view, content, matched);
+        self.chunks(view, chunk, matched);
         if let RecordKind::Header(_) = view.record.kind {
-            self.size(view, content, matched);
+            self.size(view, chunk, matched);
         }
         self.out.number(Column::Tail, u64::from(!view.record.padded));
     }
 
-    fn size(&mut self, view: &View<'_>, content: usize, matched: Option<BasisRecord<'_>>) {
+    fn size(&mut self, view: &View<'_>, chunk: usize, matched: Option<BasisRecord<'_>>) {
         let value = view.field(Field::Size);
-        let contents = self.index.contents().bytes(content..content + view.record.contents);
-        let len = contents.saturating_add(view.record.body as u64);
+        let chunks = self.index.chunks().bytes(chunk..chunk + view.record.chunks);
+        let len = chunks.saturating_add(view.record.body as u64);
         if canonical_number(len).is_some_and(|number| number == *value) {
             self.out.number(Column::Size, 0);
         } else if matched.is_some_and(|record| record.view.field(Field::Size) == value) {
@@ -250,95 +250,95 @@ impl LayerEncoder<'_, '_, '_> {
         }
     }
 
-    fn contents(&mut self, view: &View<'_>, first: usize, matched: Option<BasisRecord<'_>>) {
-        let range = first..first + view.record.contents;
+    fn chunks(&mut self, view: &View<'_>, first: usize, matched: Option<BasisRecord<'_>>) {
+        let range = first..first + view.record.chunks;
         let mut before = None;
         if let Some(record) = matched {
-            let old = record.number..record.number + record.view.record.contents;
+            let old = record.number..record.number + record.view.record.chunks;
             let is_same = old.len() == range.len()
-                && self.index.contents().range(range.clone()).zip(old.clone()).all(|(new, old)| {
-                    self.encoder.basis.content(old).is_ok_and(|(.., old)| key(&old) == key(&new))
+                && self.index.chunks().range(range.clone()).zip(old.clone()).all(|(new, old)| {
+                    self.encoder.basis.chunk(old).is_ok_and(|(.., old)| key(&old) == key(&new))
                 });
             if is_same && (self.encoder.mode != Mode::Literals || range.is_empty()) {
-                self.contents_code(view, true, 0);
-                self.prediction.content = old.end.checked_sub(1).or(self.prediction.content);
-                for (content, old) in self.index.contents().range(range).zip(old) {
-                    self.remember(&content, Used::basis(old));
+                self.chunks_code(view, true, 0);
+                self.prediction.chunk = old.end.checked_sub(1).or(self.prediction.chunk);
+                for (chunk, old) in self.index.chunks().range(range).zip(old) {
+                    self.remember(&chunk, Used::basis(old));
                 }
                 return;
             }
-            self.prediction.content = record.number.checked_sub(1);
+            self.prediction.chunk = record.number.checked_sub(1);
             if (range.len(), old.len()) == (1, 1) {
-                before = self.encoder.basis.content(old.start).ok().map(|(.., old)| old.len);
+                before = self.encoder.basis.chunk(old.start).ok().map(|(.., old)| old.len);
             }
         }
-        self.contents_code(view, matched.is_some(), range.len() as u64 + 1);
+        self.chunks_code(view, matched.is_some(), range.len() as u64 + 1);
         for ordinal in range {
-            self.content(ordinal, before);
+            self.chunk(ordinal, before);
         }
     }
 
-    fn contents_code(&mut self, view: &View<'_>, is_matched: bool, code: u64) {
+    fn chunks_code(&mut self, view: &View<'_>, is_matched: bool, code: u64) {
         let expected = self.prediction.expected_code(view.field(Field::Name), is_matched);
-        self.out.number(Column::Contents, if code == *expected { 0 } else { code + 1 });
+        self.out.number(Column::Chunks, if code == *expected { 0 } else { code + 1 });
         *expected = code;
     }
 
-    fn content(&mut self, ordinal: usize, before: Option<u64>) {
+    fn chunk(&mut self, ordinal: usize, before: Option<u64>) {
         self.out.step();
-        let content = self.index.contents().at(ordinal);
+        let chunk = self.index.chunks().at(ordinal);
         let encoder = &*self.encoder;
         if encoder.mode != Mode::Literals {
-            let expected = self.prediction.expected_content();
+            let expected = self.prediction.expected_chunk();
             let is_expected =
-                encoder.basis.content(expected).is_ok_and(|(.., there)| key(&there) == key(&content));
-            let again = if is_expected { None } else { encoder.encoded.find(&key(&content)) };
+                encoder.basis.chunk(expected).is_ok_and(|(.., there)| key(&there) == key(&chunk));
+            let again = if is_expected { None } else { encoder.encoded.find(&key(&chunk)) };
             if let Some((back, used)) = again {
                 self.out.number(Column::Origin, 2 * back as u64);
                 if let Some(literal) = used.as_literal() {
                     let uses = &mut self.encoder.literals[literal].uses;
                     *uses = uses.saturating_add(1);
                 }
-                self.remember(&content, Some(used));
+                self.remember(&chunk, Some(used));
                 return;
             }
-            let key_of = |number| encoder.basis.content(number).map_or(NOTHING, |(.., there)| key(&there));
+            let key_of = |number| encoder.basis.chunk(number).map_or(NOTHING, |(.., there)| key(&there));
             let there = match is_expected {
                 true => Some(expected),
-                false => encoder.contents.get(&key(&content), key_of),
+                false => encoder.chunks.get(&key(&chunk), key_of),
             };
             if let Some(number) = there {
                 let delta = number as i64 - expected as i64;
                 self.out.number(Column::Origin, 2 * zigzag(delta) + 1);
-                self.prediction.content = Some(number);
-                self.remember(&content, Used::basis(number));
+                self.prediction.chunk = Some(number);
+                self.remember(&chunk, Used::basis(number));
                 return;
             }
         }
-        self.literal(&content, ordinal, before);
+        self.literal(&chunk, ordinal, before);
     }
 
-    fn literal(&mut self, content: &Content, ordinal: usize, before: Option<u64>) {
+    fn literal(&mut self, chunk: &Chunk, ordinal: usize, before: Option<u64>) {
         self.out.number(Column::Origin, 0);
-        let len = before.map_or(content.len, |before| zigzag(content.len as i64 - before as i64));
+        let len = before.map_or(chunk.len, |before| zigzag(chunk.len as i64 - before as i64));
         self.out.number(Column::Len, len >> 8);
         self.out.column(Column::LenLow).push(len as u8);
         if self.encoder.mode == Mode::WithIds {
-            self.out.column(Column::Id).extend_from_slice(content.id.as_bytes());
+            self.out.column(Column::Id).extend_from_slice(chunk.id.as_bytes());
         }
-        self.remember(content, Used::literal(self.encoder.literals.len()));
+        self.remember(chunk, Used::literal(self.encoder.literals.len()));
         let layer = self.encoder.encoded.layers.len() - 1;
-        let numbers = [layer as u64, ordinal as u64, content.len].map(u32::try_from);
+        let numbers = [layer as u64, ordinal as u64, chunk.len].map(u32::try_from);
         match numbers {
-            [Ok(layer), Ok(content), Ok(len)] => {
-                self.encoder.literals.push(Literal { layer, content, len, uses: 1 });
+            [Ok(layer), Ok(chunk), Ok(len)] => {
+                self.encoder.literals.push(Literal { layer, chunk, len, uses: 1 });
             }
             _ => self.is_overfull = true,
         }
     }
 
-    /// Remembers the number under which a content was encoded.
-    fn remember(&mut self, content: &Content, used: Option<Used>) {
+    /// Remembers the number under which a chunk was encoded.
+    fn remember(&mut self, chunk: &Chunk, used: Option<Used>) {
         let Some(used) = used else {
             self.is_overfull = true;
             return;
@@ -348,7 +348,7 @@ impl LayerEncoder<'_, '_, '_> {
         // With literals alone nothing is looked up.
         if self.encoder.mode != Mode::Literals {
             let key_of = |number| key_in(layers, starts, number);
-            last.insert((all.len() - 1, &key(content)), true, key_of);
+            last.insert((all.len() - 1, &key(chunk)), true, key_of);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Index of the paths and contents of a basis, in few bytes for each, for the encoder.
+//! Index of the paths and chunks of a basis, in few bytes for each, for the encoder.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use super::basis::Basis;
-use crate::ContentId;
+use crate::ChunkId;
 use crate::path_hash::path_hash;
 
 /// The groups of a basis by the hashes of their paths. Two paths with one hash count as one: a group that is encoded
@@ -41,7 +41,7 @@ fn halves(hash: u64) -> [u32; 2] {
     [(hash >> 32) as u32, hash as u32]
 }
 
-/// A hash table of contents by id and length, with four bytes for each, and at most as many again that are free.
+/// A hash table of chunks by id and length, with four bytes for each, and at most as many again that are free.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// One more than a number; 0 is free. Their count is a power of two.
@@ -51,9 +51,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The slot of a content, which may be free. `is_it` is true for a number of the content.
-    fn slot(&self, key: &(ContentId, u64), is_it: impl Fn(usize) -> bool) -> usize {
-        // The lower bits of the hash of a hash, with a seed: nobody can aim many contents at one slot.
+    /// The slot of a chunk, which may be free. `is_it` is true for a number of the chunk.
+    fn slot(&self, key: &(ChunkId, u64), is_it: impl Fn(usize) -> bool) -> usize {
+        // The lower bits of the hash of a hash, with a seed: nobody can aim many chunks at one slot.
         let mut at = self.seed.hash_one(key) as usize & (self.slots.len() - 1);
         while self.slots[at] != 0 && !is_it(self.slots[at] as usize - 1) {
             at = (at + 1) & (self.slots.len() - 1);
@@ -61,11 +61,11 @@ impl Index {
         at
     }
 
-    /// The number that is kept for a content. `key_of` is the content with a number.
+    /// The number that is kept for a chunk. `key_of` is the chunk with a number.
     pub(super) fn get(
         &self,
-        key: &(ContentId, u64),
-        key_of: impl Fn(usize) -> (ContentId, u64),
+        key: &(ChunkId, u64),
+        key_of: impl Fn(usize) -> (ChunkId, u64),
     ) -> Option<usize> {
         if self.slots.is_empty() {
             return None;
@@ -74,12 +74,12 @@ impl Index {
         (self.slots[slot] as usize).checked_sub(1)
     }
 
-    /// Keeps a number for a content: another than before, where there was one and it `replaces` that.
+    /// Keeps a number for a chunk: another than before, where there was one and it `replaces` that.
     pub(super) fn insert(
         &mut self,
-        (number, key): (usize, &(ContentId, u64)),
+        (number, key): (usize, &(ChunkId, u64)),
         replaces: bool,
-        key_of: impl Fn(usize) -> (ContentId, u64),
+        key_of: impl Fn(usize) -> (ChunkId, u64),
     ) {
         if self.used * 4 >= self.slots.len() * 3 {
             self.grow(&key_of);
@@ -94,7 +94,7 @@ impl Index {
         self.slots[slot] = kept;
     }
 
-    fn grow(&mut self, key_of: &impl Fn(usize) -> (ContentId, u64)) {
+    fn grow(&mut self, key_of: &impl Fn(usize) -> (ChunkId, u64)) {
         let slots = vec![0; (self.slots.len() * 2).max(1 << 10)];
         for kept in std::mem::replace(&mut self.slots, slots).into_iter().filter(|kept| *kept != 0) {
             let slot = self.slot(&key_of(kept as usize - 1), |_| false);
@@ -108,8 +108,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_found_by_their_contents() {
-        let key = |number: usize| (ContentId::of(&(number / 2).to_le_bytes()), number as u64 / 2);
+    fn numbers_are_found_by_their_chunks() {
+        let key = |number: usize| (ChunkId::of(&(number / 2).to_le_bytes()), number as u64 / 2);
         let mut index = Index::default();
         assert_eq!(index.get(&key(0), key), None);
         for number in 0..10_000 {

@@ -1,37 +1,37 @@
-//! The origin of contents: the basis, or the literals.
+//! The origin of chunks: the basis, or the literals.
 
-/// How contents are encoded.
+/// How chunks are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Every content is a literal: the fallback when a content was mistaken for another.
+    /// Every chunk is a literal: the fallback when a chunk was mistaken for another.
     Literals,
-    /// A content that is in the basis, or was encoded before, is a reference; any other is a literal.
+    /// A chunk that is in the basis, or was encoded before, is a reference; any other is a literal.
     References,
     /// As `References`, and each literal has its id, so that the layer index can be kept.
     WithIds,
 }
 
-/// Where a content comes from.
+/// Where a chunk comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A content of the basis.
+    /// A chunk of the basis.
     Basis {
         /// The number of the layer.
         layer: u16,
-        /// The number of the content in it.
-        content: u32,
+        /// The number of the chunk in it.
+        chunk: u32,
     },
-    /// A content that is encoded for the first time: literals are numbered through all layers.
+    /// A chunk that is encoded for the first time: literals are numbered through all layers.
     Literal(u32),
 }
 
-/// A content that is encoded for the first time. Literals are in the order of their layers and contents.
+/// A chunk that is encoded for the first time. Literals are in the order of their layers and chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Literal {
     /// The layer in which it occurs first, in the order of encoding.
     pub layer: u32,
-    /// The number of the content in the layer.
-    pub content: u32,
+    /// The number of the chunk in the layer.
+    pub chunk: u32,
     /// Its bytes.
     pub len: u32,
     /// Its uses in all layers.
@@ -41,20 +41,20 @@ pub struct Literal {
 impl Literal {
     /// Its first occurrence.
     pub fn chunk_ref(&self) -> ChunkRef {
-        ChunkRef { layer: self.layer, content: self.content }
+        ChunkRef { layer: self.layer, chunk: self.chunk }
     }
 }
 
-/// A reference to a content of several layers.
+/// A reference to a chunk of several layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkRef {
     /// The number of the layer.
     pub layer: u32,
-    /// The number of the content in the layer.
-    pub content: u32,
+    /// The number of the chunk in the layer.
+    pub chunk: u32,
 }
 
-/// The number under which a content was encoded: that of a content of the basis, or with the highest bit set, that of a
+/// The number under which a chunk was encoded: that of a chunk of the basis, or with the highest bit set, that of a
 /// literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Used(u32);
@@ -62,7 +62,7 @@ pub(super) struct Used(u32);
 impl Used {
     const LITERAL: u32 = 1 << 31;
 
-    /// The content of the basis with this number.
+    /// The chunk of the basis with this number.
     pub(super) fn basis(number: usize) -> Option<Used> {
         u32::try_from(number).ok().filter(|number| *number < Self::LITERAL).map(Used)
     }
@@ -77,7 +77,7 @@ impl Used {
         (self.0 & Self::LITERAL != 0).then_some((self.0 & !Self::LITERAL) as usize)
     }
 
-    /// The number of the content of the basis, where it is no literal.
+    /// The number of the chunk of the basis, where it is no literal.
     pub(super) fn as_basis(self) -> usize {
         self.0 as usize
     }

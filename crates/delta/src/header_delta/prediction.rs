@@ -22,10 +22,10 @@ pub(super) struct Prediction {
     pub(super) mtimes: Mtimes,
     /// The last value of each pax record with a time.
     pub(super) times: HashMap<Vec<u8>, Vec<u8>>,
-    /// The last code of contents, by the kind of the file and whether it is in the basis.
+    /// The last code of chunks, by the kind of the file and whether it is in the basis.
     codes: HashMap<(Vec<u8>, bool), u64>,
-    /// The number of the content of the basis that was used last.
-    pub(super) content: Option<usize>,
+    /// The number of the chunk of the basis that was used last.
+    pub(super) chunk: Option<usize>,
 }
 
 impl Prediction {
@@ -34,12 +34,12 @@ impl Prediction {
         self.matched.map_or(0, |last| last + 1)
     }
 
-    /// The content that comes next if nothing changed.
-    pub(super) fn expected_content(&self) -> usize {
-        self.content.map_or(0, |last| last + 1)
+    /// The chunk that comes next if nothing changed.
+    pub(super) fn expected_chunk(&self) -> usize {
+        self.chunk.map_or(0, |last| last + 1)
     }
 
-    /// Predicts the code of an entry's contents: that of the last entry of its kind. Compiled
+    /// Predicts the code of an entry's chunks: that of the last entry of its kind. Compiled
     /// files, for instance, change all at once. Of many kinds, those that come late count as none.
     pub(super) fn expected_code(&mut self, name: &[u8], is_matched: bool) -> &mut u64 {
         let mut key = (kind(name).to_vec(), is_matched);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::columns::{Column, SECTION_MAX, Writer, put, zigzag};
 use super::*;
-use crate::layer_index::CONTENT_MAX;
+use crate::layer_index::CHUNK_MAX;
 use crate::layer_index::fields::Field;
 use crate::scan::VERBATIM_MAX;
 
@@ -31,7 +31,7 @@ impl Crafted {
             .with(Column::Mtime, &[0])
             .with(Column::Body, &[0])
             .with(Column::Tail, &[0])
-            .with(Column::Contents, &[3])
+            .with(Column::Chunks, &[3])
             .with(Column::Origin, &[0])
             .with(Column::Len, &[0])
             .with(Column::LenLow, &[100])
@@ -50,7 +50,7 @@ impl Crafted {
             .with(Column::BodyBytes, &text)
             .with(Column::PaxCode, codes)
             .with(Column::Tail, &[0, 0])
-            .with(Column::Contents, &[2, 0])
+            .with(Column::Chunks, &[2, 0])
     }
 
     fn with(mut self, column: Column, bytes: &[u8]) -> Crafted {
@@ -122,7 +122,7 @@ const COLUMNS: [Column; 20] = [
     Column::Tail,
     Column::Zeros,
     Column::Raw,
-    Column::Contents,
+    Column::Chunks,
     Column::Origin,
     Column::Len,
     Column::LenLow,
@@ -150,14 +150,14 @@ fn columns_are_numbered_in_their_order() {
 fn the_crafted_layers_are_sound() {
     let assembly = Crafted::file().decode(LIMITS).unwrap();
     assert_eq!(assembly.origins, [Origin::Literal(0)]);
-    let content = assembly.index.contents().at(0);
-    assert_eq!((content.len, content.at), (100, 512));
+    let chunk = assembly.index.chunks().at(0);
+    assert_eq!((chunk.len, chunk.at), (100, 512));
     let assembly = Crafted::pax(b"13 mtime=1.5\n", &[0]).decode(LIMITS).unwrap();
-    assert_eq!((assembly.index.records(), assembly.index.contents().len()), (2, 0));
-    // The longest content that there is.
-    let longest = number(CONTENT_MAX >> 8);
+    assert_eq!((assembly.index.records(), assembly.index.chunks().len()), (2, 0));
+    // The longest chunk that there is.
+    let longest = number(CHUNK_MAX >> 8);
     let longest = Crafted::file().with(Column::Len, &longest).with(Column::LenLow, &[0]);
-    assert!(longest.with_head(512 + CONTENT_MAX, 1).decode(LIMITS).is_ok());
+    assert!(longest.with_head(512 + CHUNK_MAX, 1).decode(LIMITS).is_ok());
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn bodies_and_pax_records_out_of_bounds_are_refused() {
         let body = Crafted::file()
             .with(Column::Body, &[1])
             .with(Column::BodyBytes, &[&[0], &body[..], &[0]].concat());
-        // With a body of whole blocks, the content lies behind it.
+        // With a body of whole blocks, the chunk lies behind it.
         body.with_head(1024 + len, 1)
     };
     assert!(long(VERBATIM_MAX).decode(LIMITS).is_ok());
@@ -251,22 +251,22 @@ fn bodies_and_pax_records_out_of_bounds_are_refused() {
 }
 
 #[test]
-fn contents_out_of_bounds_are_refused() {
+fn chunks_out_of_bounds_are_refused() {
     let with = |column, bytes: &[u8]| Crafted::file().with(column, bytes).refused();
-    assert_eq!(with(Column::Contents, &[1]), "the contents of an entry that is not in the basis");
-    assert_eq!(with(Column::Contents, &[0]), "the contents of an entry that is not in the basis");
-    // More contents than origins, while there are bytes in other columns.
-    assert_eq!(with(Column::Contents, &[4]), "short");
-    let many = Crafted::file().with(Column::Contents, &number(u64::MAX));
+    assert_eq!(with(Column::Chunks, &[1]), "the chunks of an entry that is not in the basis");
+    assert_eq!(with(Column::Chunks, &[0]), "the chunks of an entry that is not in the basis");
+    // More chunks than origins, while there are bytes in other columns.
+    assert_eq!(with(Column::Chunks, &[4]), "short");
+    let many = Crafted::file().with(Column::Chunks, &number(u64::MAX));
     assert!(many.decode(LIMITS).is_err());
-    assert_eq!(with(Column::Origin, &[1]), "a content that is not in the basis");
+    assert_eq!(with(Column::Origin, &[1]), "a chunk that is not in the basis");
     assert_eq!(with(Column::Origin, &number(1 + 2 * zigzag(-1))), "a distance out of bounds");
     assert_eq!(with(Column::Origin, &number(u64::MAX)), "a distance out of bounds");
     for back in [2, 4, 1 << 40, u64::MAX - 1] {
-        assert_eq!(with(Column::Origin, &number(back)), "a repetition of a content that was not encoded");
+        assert_eq!(with(Column::Origin, &number(back)), "a repetition of a chunk that was not encoded");
     }
     assert_eq!(with(Column::LenLow, &[0]), "a length out of bounds");
-    assert_eq!(with(Column::Len, &number(CONTENT_MAX >> 8)), "a length out of bounds");
+    assert_eq!(with(Column::Len, &number(CHUNK_MAX >> 8)), "a length out of bounds");
     assert_eq!(with(Column::Len, &number(u64::MAX)), "a length out of bounds");
     assert_eq!(with(Column::Len, &number(u64::MAX >> 8)), "a length out of bounds");
 }
@@ -280,7 +280,7 @@ fn raw_bytes_and_zeros_out_of_bounds_are_refused() {
         let crafted = Crafted { len, groups: 1, columns: BTreeMap::new(), fields: BTreeMap::new() };
         let crafted =
             crafted.with(Column::Match, &[0]).with(Column::Shape, &[1, 1]).with(Column::Raw, &bytes);
-        crafted.with(Column::Contents, &[2]).with(Column::Tail, &[1])
+        crafted.with(Column::Chunks, &[2]).with(Column::Tail, &[1])
     };
     assert!(raw(VERBATIM_MAX).decode(LIMITS).is_ok());
     assert_eq!(raw(VERBATIM_MAX + 1).refused(), "bytes in a row: more than 1048576");
@@ -290,7 +290,7 @@ fn raw_bytes_and_zeros_out_of_bounds_are_refused() {
             .with(Column::Match, &[0])
             .with(Column::Shape, &[1, 0])
             .with(Column::Zeros, &number(blocks));
-        crafted.with(Column::Contents, &[2]).with(Column::Tail, &[1])
+        crafted.with(Column::Chunks, &[2]).with(Column::Tail, &[1])
     };
     assert!(zeros(9, 9 * 512).decode(LIMITS).is_ok());
     for blocks in [8, 10, u64::MAX, u64::MAX / 512 + 10] {
@@ -298,7 +298,7 @@ fn raw_bytes_and_zeros_out_of_bounds_are_refused() {
     }
 }
 
-const SUM: &str = "the records and contents do not add up to the length of the layer";
+const SUM: &str = "the records and chunks do not add up to the length of the layer";
 
 #[test]
 fn lengths_and_counts_of_the_layer_are_checked() {
@@ -315,13 +315,13 @@ fn lengths_and_counts_of_the_layer_are_checked() {
     assert_eq!(file.clone().with_head(1024, 2).decode(LIMITS).unwrap_err().to_string(), ENDS);
     let none = Limits { entries: 1, ..LIMITS };
     assert!(file.decode(none).is_ok());
-    let two = Crafted::file().with(Column::Contents, &[4]).with(Column::Origin, &[0, 2]).with_head(1024, 1);
-    assert_eq!(two.refused_by(none), "contents: more than 1");
+    let two = Crafted::file().with(Column::Chunks, &[4]).with(Column::Origin, &[0, 2]).with_head(1024, 1);
+    assert_eq!(two.refused_by(none), "chunks: more than 1");
     let pax = Crafted::pax(b"13 mtime=1.5\n", &[0]);
     assert_eq!(pax.clone().with_head(2048, 1).refused_by(none), "bytes after the last entry");
     assert_eq!(pax.refused_by(none), "entries: more than 1");
     let file = Crafted::file();
-    assert_eq!(file.refused_by(Limits { memory: 0, ..LIMITS }), "bytes of contents: more than 0");
+    assert_eq!(file.refused_by(Limits { memory: 0, ..LIMITS }), "bytes of chunks: more than 0");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_repeated_body_counts_against_the_memory() {
     let mut bodies = zeros.clone();
     bodies[0] = 1;
     let shapes = [&[1, 2], &zeros[1..]].concat();
-    let contents = [&[2], &zeros[1..]].concat();
+    let chunks = [&[2], &zeros[1..]].concat();
     let crafted = crafted
         .with(Column::Match, &zeros)
         .with(Column::Shape, &shapes)
@@ -348,7 +348,7 @@ fn a_repeated_body_counts_against_the_memory() {
         .with(Column::Body, &bodies)
         .with(Column::BodyBytes, &[&[0], &body[..], &[0]].concat())
         .with(Column::Tail, &zeros)
-        .with(Column::Contents, &contents);
+        .with(Column::Chunks, &chunks);
     let limits = Limits { memory: 4 << 20, ..LIMITS };
     match crafted.decode(limits) {
         // Packed, equal bodies take no memory; otherwise the limit holds.

@@ -1,25 +1,25 @@
-//! Builds an index record by record, each with its contents.
+//! Builds an index record by record, each with its chunks.
 
 use dsync_core::Digest;
 use dsync_core::ustar::padding;
 
-use super::contents::Contents;
+use super::chunks::Chunks;
 use super::fields::Fields;
 use super::index::LayerIndex;
 use super::packed::Packer;
 use super::records::{RecordKind, Records};
-use crate::ContentId;
+use crate::ChunkId;
 
-/// Builds an index. The offset of each content follows from the records before it.
+/// Builds an index. The offset of each chunk follows from the records before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Builder {
     /// The group that is not complete.
     open: Records,
     packer: Packer,
-    contents: Contents,
-    /// Bytes in the contents of the last record.
+    chunks: Chunks,
+    /// Bytes in the chunks of the last record.
     filled: u64,
-    /// Bytes of the layer up to the end of the last content, or else of the last record but one; `None` where that
+    /// Bytes of the layer up to the end of the last chunk, or else of the last record but one; `None` where that
     /// is more than a number can say.
     offset: Option<u64>,
 }
@@ -29,7 +29,7 @@ impl Default for Builder {
         Builder {
             open: Records::default(),
             packer: Packer::default(),
-            contents: Contents::default(),
+            chunks: Chunks::default(),
             filled: 0,
             offset: Some(0),
         }
@@ -37,11 +37,11 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Adds a record, without contents and not padded.
+    /// Adds a record, without chunks and not padded.
     pub(crate) fn record(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) {
         self.end_record();
         if self.open.is_group() {
-            self.packer.push(&self.open, &self.contents);
+            self.packer.push(&self.open, &self.chunks);
             self.open.clear();
         }
         self.open.push(kind, fields, body);
@@ -49,23 +49,23 @@ impl Builder {
 
     /// Adds a block of zeros: to the last record, where that is zeros.
     pub(crate) fn zeros(&mut self) {
-        match self.open.last_mut().map(|last| (&mut last.kind, last.contents)) {
+        match self.open.last_mut().map(|last| (&mut last.kind, last.chunks)) {
             Some((RecordKind::Zeros(blocks), 0)) => *blocks += 1,
             _ => self.record(RecordKind::Zeros(1), b"", b""),
         }
     }
 
-    /// Adds a content to the last record, which is not padded from then on. The id of a content is known of all or of
+    /// Adds a chunk to the last record, which is not padded from then on. The id of a chunk is known of all or of
     /// none.
-    pub(crate) fn content(&mut self, id: Option<ContentId>, len: u64) {
+    pub(crate) fn chunk(&mut self, id: Option<ChunkId>, len: u64) {
         let Some(last) = self.open.last_mut() else { return };
-        last.contents += 1;
+        last.chunks += 1;
         last.padded = false;
-        if last.contents == 1 {
+        if last.chunks == 1 {
             let verbatim = last.verbatim_len();
             self.add(verbatim);
         }
-        self.contents.push(id, len, self.offset.unwrap_or(u64::MAX));
+        self.chunks.push(id, len, self.offset.unwrap_or(u64::MAX));
         self.filled += len;
         self.add(len);
     }
@@ -86,7 +86,7 @@ impl Builder {
     pub(crate) fn is_bare_header(&self) -> bool {
         let last = self.open.last().map(|last| last.record);
         last.is_some_and(|last| {
-            matches!(last.kind, RecordKind::Header(_)) && last.body == 0 && last.contents == 0
+            matches!(last.kind, RecordKind::Header(_)) && last.body == 0 && last.chunks == 0
         })
     }
 
@@ -95,32 +95,32 @@ impl Builder {
         self.packer.records() + self.open.len()
     }
 
-    /// The number of contents.
-    pub(crate) fn contents(&self) -> usize {
-        self.contents.len()
+    /// The number of chunks.
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks.len()
     }
 
     /// Bytes of memory until now.
     pub(crate) fn memory(&self) -> usize {
-        self.packer.memory() + self.contents.memory() + self.open.bytes()
+        self.packer.memory() + self.chunks.memory() + self.open.bytes()
     }
 
     /// The index, and how long the records make the layer.
     pub(crate) fn finish(mut self, digest: Digest, len: u64) -> (LayerIndex, Option<u64>) {
         self.end_record();
         if self.open.len() > 0 {
-            self.packer.push(&self.open, &self.contents);
+            self.packer.push(&self.open, &self.chunks);
         }
-        self.contents.shrink_to_fit();
-        let index = LayerIndex { digest, len, packed: self.packer.finish(), contents: self.contents };
+        self.chunks.shrink_to_fit();
+        let index = LayerIndex { digest, len, packed: self.packer.finish(), chunks: self.chunks };
         (index, self.offset)
     }
 
-    /// Counts the padding after the contents of the last record, or all of the record where it has none.
+    /// Counts the padding after the chunks of the last record, or all of the record where it has none.
     fn end_record(&mut self) {
         let filled = std::mem::take(&mut self.filled);
         let Some(last) = self.open.last().map(|last| *last.record) else { return };
-        match last.contents {
+        match last.chunks {
             0 => self.add(last.verbatim_len()),
             _ if last.padded => self.add(padding(filled)),
             _ => {}

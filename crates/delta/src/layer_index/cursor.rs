@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::contents::Contents;
+use super::chunks::Chunks;
 use super::packed::{Block, Packed};
 use super::records::View;
 
@@ -12,7 +12,7 @@ use super::records::View;
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
     packed: &'a Packed,
-    contents: &'a Contents,
+    chunks: &'a Chunks,
     /// The number of the block that was unpacked last, and the block.
     block: Option<(usize, Rc<Block>)>,
 }
@@ -26,8 +26,8 @@ pub(crate) struct Group {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(packed: &'a Packed, contents: &'a Contents) -> Self {
-        Cursor { packed, contents, block: None }
+    pub(super) fn new(packed: &'a Packed, chunks: &'a Chunks) -> Self {
+        Cursor { packed, chunks, block: None }
     }
 
     /// The group with this number.
@@ -42,20 +42,20 @@ impl<'a> Cursor<'a> {
         (group < block.len()).then_some(Group { block, group })
     }
 
-    /// The group with a content.
-    pub(crate) fn group_of(&mut self, content: usize) -> Option<Group> {
-        let number = self.packed.block_with(content)?;
+    /// The group with a chunk.
+    pub(crate) fn group_of(&mut self, chunk: usize) -> Option<Group> {
+        let number = self.packed.block_with(chunk)?;
         let block = match &self.block {
             Some((at, block)) if *at == number => Rc::clone(block),
             _ => self.unpack(number),
         };
-        // The last group that begins at or before the content: those before it may have none.
-        let group = block.groups.partition_point(|(_, first)| *first <= content).checked_sub(1)?;
+        // The last group that begins at or before the chunk: those before it may have none.
+        let group = block.groups.partition_point(|(_, first)| *first <= chunk).checked_sub(1)?;
         (group < block.len()).then_some(Group { block, group })
     }
 
     fn unpack(&mut self, number: usize) -> Rc<Block> {
-        let block = Rc::new(self.packed.unpack(number, self.contents));
+        let block = Rc::new(self.packed.unpack(number, self.chunks));
         self.block = Some((number, Rc::clone(&block)));
         block
     }
@@ -84,8 +84,8 @@ impl Group {
         self.range().filter_map(|record| self.block.records.get(record))
     }
 
-    /// The ordinals of its contents.
-    pub(crate) fn contents(&self) -> Range<usize> {
+    /// The ordinals of its chunks.
+    pub(crate) fn chunks(&self) -> Range<usize> {
         self.block.groups[self.group].1..self.block.groups[self.group + 1].1
     }
 

@@ -1,4 +1,4 @@
-//! Copies of a layer index with other contents: divided ones, or parts of files alone.
+//! Copies of a layer index with other chunks: divided ones, or parts of files alone.
 
 use std::ops::Range;
 
@@ -6,23 +6,23 @@ use super::builder::Builder;
 use super::index::LayerIndex;
 
 impl LayerIndex {
-    /// The same layer with each content divided at `ends`, counted from its beginning; one without ends stays undivided. Ids
-    /// are not kept. Also returns for each content the first that it became, and at the end their number.
+    /// The same layer with each chunk divided at `ends`, counted from its beginning; one without ends stays undivided. Ids
+    /// are not kept. Also returns for each chunk the first that it became, and at the end their number.
     pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (LayerIndex, Vec<u32>) {
         let mut divided = Builder::default();
-        let mut ordinals = Vec::with_capacity(self.contents.len() + 1);
+        let mut ordinals = Vec::with_capacity(self.chunks.len() + 1);
         let mut cursor = self.cursor();
         for group in 0..self.groups() {
             let Some(group) = cursor.group(group) else { break };
-            let mut contents = group.contents();
+            let mut chunks = group.chunks();
             for view in group.records() {
                 divided.record(view.record.kind, view.fields(), view.body());
-                for ordinal in contents.by_ref().take(view.record.contents) {
-                    ordinals.push(ordinal_of(divided.contents()));
-                    let len = self.contents.at(ordinal).len;
+                for ordinal in chunks.by_ref().take(view.record.chunks) {
+                    ordinals.push(ordinal_of(divided.chunks()));
+                    let len = self.chunks.at(ordinal).len;
                     let mut from = 0;
                     for end in ends(ordinal).into_iter().filter(|end| *end < len).chain([len]) {
-                        divided.content(None, end - from);
+                        divided.chunk(None, end - from);
                         from = end;
                     }
                 }
@@ -31,31 +31,31 @@ impl LayerIndex {
                 }
             }
         }
-        ordinals.push(ordinal_of(divided.contents()));
+        ordinals.push(ordinal_of(divided.chunks()));
         (divided.finish(self.digest, self.len).0, ordinals)
     }
 
-    /// The entries for which `keep` has contents, with contents of these lengths in place of their own. This is no
-    /// layer: the offsets of its contents have no meaning.
-    pub(crate) fn with_contents(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<u64>) -> LayerIndex {
+    /// The entries for which `keep` has chunks, with chunks of these lengths in place of their own. This is no
+    /// layer: the offsets of its chunks have no meaning.
+    pub(crate) fn with_chunks(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<u64>) -> LayerIndex {
         let mut index = Builder::default();
         let mut cursor = self.cursor();
         for group in 0..self.groups() {
             let Some(group) = cursor.group(group) else { break };
-            let contents = keep(group.contents());
-            if contents.is_empty() {
+            let chunks = keep(group.chunks());
+            if chunks.is_empty() {
                 continue;
             }
             for view in group.records() {
                 index.record(view.record.kind, view.fields(), view.body());
             }
-            contents.into_iter().for_each(|len| index.content(None, len));
+            chunks.into_iter().for_each(|len| index.chunk(None, len));
         }
         index.finish(self.digest, self.len).0
     }
 }
 
-/// Layers have fewer contents than a 32-bit number can count: each takes 24 bytes of memory, which is limited.
-fn ordinal_of(content: usize) -> u32 {
-    u32::try_from(content).unwrap_or(u32::MAX)
+/// Layers have fewer chunks than a 32-bit number can count: each takes 24 bytes of memory, which is limited.
+fn ordinal_of(chunk: usize) -> u32 {
+    u32::try_from(chunk).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Entries as two sides compare them: a header with its extension headers and contents, without times.
+//! Entries as two sides compare them: a header with its extension headers and chunks, without times.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,13 +6,13 @@ use std::ops::Range;
 use dsync_core::{Digest, pax};
 
 use super::builder::Builder;
-use super::contents::{CONTENT_MAX, Content};
+use super::chunks::{CHUNK_MAX, Chunk};
 use super::cursor::{Cursor, Group};
 use super::fields::{Field, Fields, canonical_number};
 use super::index::LayerIndex;
 use super::pax_records::records;
 use super::records::{RecordKind, View};
-use crate::ContentId;
+use crate::ChunkId;
 
 /// The mtime that replaces any other.
 const NEVER: &[u8] = b"00000000000";
@@ -51,9 +51,9 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// The contents of an entry, by their ordinals in the layer.
-    pub fn contents(&mut self, entry: usize) -> Range<usize> {
-        self.cursor.group(entry).map_or(0..0, |group| group.contents())
+    /// The chunks of an entry, by their ordinals in the layer.
+    pub fn chunks(&mut self, entry: usize) -> Range<usize> {
+        self.cursor.group(entry).map_or(0..0, |group| group.chunks())
     }
 
     fn id(&self, group: &Group) -> [u8; 16] {
@@ -75,13 +75,13 @@ impl<'a> Entries<'a> {
             bytes.push(u8::from(view.record.padded));
             number(timeless.body.len() as u64, &mut bytes);
             bytes.extend_from_slice(&timeless.body);
-            number(view.record.contents as u64, &mut bytes);
+            number(view.record.chunks as u64, &mut bytes);
         }
-        for content in self.index.contents().range(group.contents()) {
-            bytes.extend(content.id.as_bytes());
-            number(content.len, &mut bytes);
+        for chunk in self.index.chunks().range(group.chunks()) {
+            bytes.extend(chunk.id.as_bytes());
+            number(chunk.len, &mut bytes);
         }
-        *ContentId::of(&bytes).as_bytes()
+        *ChunkId::of(&bytes).as_bytes()
     }
 }
 
@@ -91,38 +91,38 @@ impl Selection {
         Self::default()
     }
 
-    /// Adds entries by their ordinals, without their times. Returns the ordinals of their contents in the layer.
+    /// Adds entries by their ordinals, without their times. Returns the ordinals of their chunks in the layer.
     /// Ordinals that do not exist are left out.
     pub fn add(&mut self, from: &mut Entries<'_>, entries: Range<usize>) -> Range<usize> {
-        let mut contents: Option<Range<usize>> = None;
+        let mut chunks: Option<Range<usize>> = None;
         for entry in entries {
             let Some(group) = from.cursor.group(entry) else { break };
-            let own = group.contents();
+            let own = group.chunks();
             let mut next = own.start;
             for view in group.records() {
                 let timeless = Timeless::of(&view);
                 self.0.record(timeless.kind, &timeless.fields, &timeless.body);
-                for content in from.index.contents().range(next..next + view.record.contents) {
-                    self.0.content(Some(content.id), content.len);
+                for chunk in from.index.chunks().range(next..next + view.record.chunks) {
+                    self.0.chunk(Some(chunk.id), chunk.len);
                 }
-                next += view.record.contents;
+                next += view.record.chunks;
                 if view.record.padded {
                     self.0.pad();
                 }
             }
-            contents.get_or_insert(own.clone()).end = own.end;
+            chunks.get_or_insert(own.clone()).end = own.end;
         }
-        contents.unwrap_or(0..0)
+        chunks.unwrap_or(0..0)
     }
 
-    /// Begins a record for contents without an entry.
+    /// Begins a record for chunks without an entry.
     pub fn begin_loose(&mut self) {
         self.0.record(RecordKind::Raw, b"", b"");
     }
 
-    /// Adds a content without an entry.
-    pub fn add_loose(&mut self, Content { id, len, .. }: Content) {
-        self.0.content(Some(id), len.min(CONTENT_MAX));
+    /// Adds a chunk without an entry.
+    pub fn add_loose(&mut self, Chunk { id, len, .. }: Chunk) {
+        self.0.chunk(Some(id), len.min(CHUNK_MAX));
     }
 
     /// Bytes of memory until now.
@@ -130,7 +130,7 @@ impl Selection {
         self.0.memory()
     }
 
-    /// The index of all entries. It is of no layer, so its diff id is all zeros, and the offsets of its contents have no
+    /// The index of all entries. It is of no layer, so its diff id is all zeros, and the offsets of its chunks have no
     /// meaning.
     pub fn finish(self) -> LayerIndex {
         let (mut index, len) = self.0.finish(Digest::from_bytes([0; 32]), 0);
@@ -224,13 +224,13 @@ mod tests {
         let (old, new) = (index(1_700_000_000, 2), Arc::new(index(1_800_000_000, 9)));
         let select = |index: &LayerIndex| {
             let (mut entries, mut selection) = (Entries::of(index), Selection::new());
-            let contents = [0..1, 2..3, 3..7, 9..9].map(|range| selection.add(&mut entries, range));
-            assert_eq!(contents, [0..1, 2..3, 3..3, 0..0]);
+            let chunks = [0..1, 2..3, 3..7, 9..9].map(|range| selection.add(&mut entries, range));
+            assert_eq!(chunks, [0..1, 2..3, 3..3, 0..0]);
             selection.finish()
         };
         let (ours, theirs) = (select(&new), select(&old));
         assert_eq!(ours, theirs);
-        assert_eq!(ours.contents().len(), 2);
+        assert_eq!(ours.chunks().len(), 2);
         let (ours, theirs) = ([&ours], [&theirs]);
         let mut encoded = Vec::new();
         Encoder::new(&ours, Mode::References).layer(&new, &mut encoded).unwrap();
@@ -238,7 +238,7 @@ mod tests {
         let mut decoder = Decoder::new(&theirs, Mode::References, limits);
         let assembly = decoder.layer(&mut &encoded[..]).unwrap();
         assert_eq!(decoder.literals().len(), 1);
-        let lens = |index: &LayerIndex| index.contents().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
+        let lens = |index: &LayerIndex| index.chunks().iter().map(|c| (c.at, c.len)).collect::<Vec<_>>();
         assert_eq!(lens(&assembly.index), lens(&new));
         assert_eq!(ids(&assembly.index).len(), ids(&new).len());
     }

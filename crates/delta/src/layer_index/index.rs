@@ -6,23 +6,23 @@ use std::ops::Range;
 use dsync_core::Digest;
 use dsync_core::ustar::{BLOCK, padding};
 
-use super::contents::Contents;
+use super::chunks::Chunks;
 use super::cursor::Cursor;
 use super::packed::Packed;
 use super::records::RecordKind;
 
-/// A file with at least one content.
+/// A file with at least one chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// The path as the tar has it; empty outside of a tar.
     pub path: Vec<u8>,
-    /// Its contents, by their ordinals in [`LayerIndex::contents`].
-    pub contents: Range<usize>,
-    /// Bytes in these contents.
+    /// Its chunks, by their ordinals in [`LayerIndex::chunks`].
+    pub chunks: Range<usize>,
+    /// Bytes in these chunks.
     pub len: u64,
 }
 
-/// A layer without its contents.
+/// A layer without its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerIndex {
     /// SHA-256 of the layer.
@@ -30,7 +30,7 @@ pub struct LayerIndex {
     /// Bytes in the layer.
     pub len: u64,
     pub(super) packed: Packed,
-    pub(super) contents: Contents,
+    pub(super) chunks: Chunks,
 }
 
 /// A segment of a layer.
@@ -40,8 +40,8 @@ pub enum Segment<'a> {
     Verbatim(&'a [u8]),
     /// Zeros, by their number.
     Zeros(u64),
-    /// The content with this ordinal.
-    Content(usize),
+    /// The chunk with this ordinal.
+    Chunk(usize),
 }
 
 impl LayerIndex {
@@ -56,14 +56,14 @@ impl LayerIndex {
             hasher.update(&len.to_le_bytes());
             hasher.update(bytes);
         };
-        // Many a layer has no contents: small files are verbatim, folders and links have none.
+        // Many a layer has no chunks: small files are verbatim, folders and links have none.
         let hashed = self.segments(&mut |segment| {
             match segment {
                 Segment::Verbatim(bytes) => add(0, bytes.len() as u64, bytes),
                 Segment::Zeros(len) => add(1, len, &[]),
-                Segment::Content(ordinal) => {
-                    let content = self.contents.at(ordinal);
-                    add(2, content.len, content.id.as_bytes());
+                Segment::Chunk(ordinal) => {
+                    let chunk = self.chunks.at(ordinal);
+                    add(2, chunk.len, chunk.id.as_bytes());
                 }
             }
             Ok::<(), Infallible>(())
@@ -76,9 +76,9 @@ impl LayerIndex {
         [a, b, c]
     }
 
-    /// The contents in the order of the layer, repeated ones included.
-    pub fn contents(&self) -> &Contents {
-        &self.contents
+    /// The chunks in the order of the layer, repeated ones included.
+    pub fn chunks(&self) -> &Chunks {
+        &self.chunks
     }
 
     /// The number of entries: headers with their extension headers, and raw bytes.
@@ -93,31 +93,31 @@ impl LayerIndex {
 
     /// Bytes of memory that it takes.
     pub fn memory(&self) -> usize {
-        self.packed.memory() + self.contents.memory()
+        self.packed.memory() + self.chunks.memory()
     }
 
     /// A cursor over the groups.
     pub(crate) fn cursor(&self) -> Cursor<'_> {
-        Cursor::new(&self.packed, &self.contents)
+        Cursor::new(&self.packed, &self.chunks)
     }
 
-    /// The files with contents, in the order of the layer.
+    /// The files with chunks, in the order of the layer.
     pub fn files(&self) -> impl Iterator<Item = File> + '_ {
         let mut cursor = self.cursor();
         (0..self.groups()).filter_map(move |group| {
             let group = cursor.group(group)?;
-            let contents = group.contents();
-            let len = self.contents.bytes(contents.clone());
-            (!contents.is_empty()).then(|| File { path: group.path().into_owned(), contents, len })
+            let chunks = group.chunks();
+            let len = self.chunks.bytes(chunks.clone());
+            (!chunks.is_empty()).then(|| File { path: group.path().into_owned(), chunks, len })
         })
     }
 
-    /// The file with a content.
-    pub fn file_of(&self, content: usize) -> Option<File> {
-        let group = self.cursor().group_of(content)?;
-        let contents = group.contents();
-        let len = self.contents.bytes(contents.clone());
-        Some(File { path: group.path().into_owned(), contents, len })
+    /// The file with a chunk.
+    pub fn file_of(&self, chunk: usize) -> Option<File> {
+        let group = self.cursor().group_of(chunk)?;
+        let chunks = group.chunks();
+        let len = self.chunks.bytes(chunks.clone());
+        Some(File { path: group.path().into_owned(), chunks, len })
     }
 
     /// Passes the segments of the layer to `take`, in the order of its bytes. Stops at the first failure.
@@ -125,7 +125,7 @@ impl LayerIndex {
         let mut cursor = self.cursor();
         for group in 0..self.groups() {
             let Some(group) = cursor.group(group) else { break };
-            let mut contents = group.contents();
+            let mut chunks = group.chunks();
             for view in group.records() {
                 match (view.record.kind, view.block()) {
                     (RecordKind::Zeros(blocks), _) => {
@@ -140,10 +140,10 @@ impl LayerIndex {
                 if view.record.fill() > 0 {
                     take(Segment::Zeros(view.record.fill()))?;
                 }
-                let own = contents.start..contents.start + view.record.contents;
-                contents.start = own.end;
-                own.clone().map(Segment::Content).try_for_each(&mut *take)?;
-                let fill = padding(self.contents.bytes(own.clone()));
+                let own = chunks.start..chunks.start + view.record.chunks;
+                chunks.start = own.end;
+                own.clone().map(Segment::Chunk).try_for_each(&mut *take)?;
+                let fill = padding(self.chunks.bytes(own.clone()));
                 if view.record.padded && !own.is_empty() && fill > 0 {
                     take(Segment::Zeros(fill))?;
                 }

@@ -3,7 +3,7 @@
 //! Groups are packed in independent blocks, each value as a difference from the same field of the header before.
 //! Reading a group unpacks its block.
 
-use super::contents::Contents;
+use super::chunks::Chunks;
 use super::fields::{FIELDS, Field, Fields, canonical_number};
 use super::records::{Record, RecordKind, Records, View};
 use dsync_core::varint;
@@ -20,7 +20,7 @@ const HEADER: u8 = 2;
 const PADDED: u8 = 1 << 2;
 /// It is the last of its group.
 const LAST: u8 = 1 << 3;
-/// It has one content, or a number of them.
+/// It has one chunk, or a number of them.
 const ONE: u8 = 1 << 4;
 const SEVERAL: u8 = 1 << 5;
 /// Its body is not the one before.
@@ -41,9 +41,9 @@ pub(super) struct Packed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Start {
     at: usize,
-    /// The first of its groups, and of its contents.
+    /// The first of its groups, and of its chunks.
     group: usize,
-    content: usize,
+    chunk: usize,
 }
 
 /// Unpacked groups.
@@ -52,7 +52,7 @@ pub(super) struct Block {
     /// The first of them.
     pub(super) first: usize,
     pub(super) records: Records,
-    /// Where each begins, and where the last ends: in records, and in contents of the layer.
+    /// Where each begins, and where the last ends: in records, and in chunks of the layer.
     pub(super) groups: Vec<(usize, usize)>,
 }
 
@@ -76,16 +76,16 @@ impl Packed {
         (group < self.groups).then_some(block)
     }
 
-    /// The block that has a content.
-    pub(super) fn block_with(&self, content: usize) -> Option<usize> {
-        self.blocks.partition_point(|start| start.content <= content).checked_sub(1)
+    /// The block that has a chunk.
+    pub(super) fn block_with(&self, chunk: usize) -> Option<usize> {
+        self.blocks.partition_point(|start| start.chunk <= chunk).checked_sub(1)
     }
 
-    pub(super) fn unpack(&self, block: usize, contents: &Contents) -> Block {
-        let Start { at, group, mut content } = self.blocks[block];
+    pub(super) fn unpack(&self, block: usize, chunks: &Chunks) -> Block {
+        let Start { at, group, mut chunk } = self.blocks[block];
         let end = self.blocks.get(block + 1).map_or(self.bytes.len(), |next| next.at);
         let mut input = Input { rest: &self.bytes[at..end], scratch: Vec::new() };
-        let mut block = Block { first: group, records: Records::default(), groups: vec![(0, content)] };
+        let mut block = Block { first: group, records: Records::default(), groups: vec![(0, chunk)] };
         let mut before = [None; 2];
         while !input.rest.is_empty() {
             let head = input.byte();
@@ -94,12 +94,12 @@ impl Packed {
                 ONE => 1,
                 _ => input.number(),
             };
-            let len = contents.bytes(content..content + count);
+            let len = chunks.bytes(chunk..chunk + count);
             let record = input.record(head, &mut block.records, &mut before, len);
-            (record.contents, record.padded) = (count, head & PADDED != 0);
-            content += count;
+            (record.chunks, record.padded) = (count, head & PADDED != 0);
+            chunk += count;
             if head & LAST != 0 {
-                block.groups.push((block.records.len(), content));
+                block.groups.push((block.records.len(), chunk));
             }
         }
         block
@@ -118,21 +118,21 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// Packs a group, whose contents are the last of these.
-    pub(super) fn push(&mut self, group: &Records, contents: &Contents) {
-        let count: usize = group.iter().map(|view| view.record.contents).sum();
-        let mut content = contents.len() - count;
+    /// Packs a group, whose chunks are the last of these.
+    pub(super) fn push(&mut self, group: &Records, chunks: &Chunks) {
+        let count: usize = group.iter().map(|view| view.record.chunks).sum();
+        let mut chunk = chunks.len() - count;
         if self.packed.blocks.is_empty() || self.groups == BLOCK_GROUPS || self.bytes >= BLOCK_BYTES {
-            let start = Start { at: self.packed.bytes.len(), group: self.packed.groups, content };
+            let start = Start { at: self.packed.bytes.len(), group: self.packed.groups, chunk };
             self.packed.blocks.push(start);
             self.before.iter_mut().for_each(Records::clear);
             (self.groups, self.bytes) = (0, 0);
         }
         for (number, view) in group.iter().enumerate() {
-            let len = contents.bytes(content..content + view.record.contents);
+            let len = chunks.bytes(chunk..chunk + view.record.chunks);
             let is_last = number + 1 == group.len();
             self.record(view, len, if is_last { LAST } else { 0 });
-            content += view.record.contents;
+            chunk += view.record.chunks;
         }
         self.groups += 1;
         self.bytes += group.bytes();
@@ -140,14 +140,14 @@ impl Packer {
         self.packed.records += group.len();
     }
 
-    /// Packs a record whose contents have `len` bytes.
+    /// Packs a record whose chunks have `len` bytes.
     fn record(&mut self, view: View<'_>, len: u64, mut head: u8) {
         let is_extension = view.is_extension();
         let before = &mut self.before[usize::from(is_extension)];
         let out = &mut self.packed.bytes;
         let record = view.record;
         head |= if record.padded { PADDED } else { 0 } | if is_extension { EXTENSION } else { 0 };
-        head |= match record.contents {
+        head |= match record.chunks {
             0 => 0,
             1 => ONE,
             _ => SEVERAL,
@@ -161,8 +161,8 @@ impl Packer {
             RecordKind::Header(_) => HEADER | if has_body { BODY } else { 0 },
         };
         out.push(head);
-        if record.contents > 1 {
-            varint::write(record.contents as u64, out);
+        if record.chunks > 1 {
+            varint::write(record.chunks as u64, out);
         }
         match record.kind {
             RecordKind::Zeros(blocks) => varint::write(blocks, out),
@@ -247,7 +247,7 @@ impl<'a> Input<'a> {
         (same, self.take(len))
     }
 
-    /// Adds a record whose contents have `len` bytes. `before` are the last header that is not about another one, and
+    /// Adds a record whose chunks have `len` bytes. `before` are the last header that is not about another one, and
     /// the last that is.
     fn record<'r>(
         &mut self,

@@ -8,31 +8,31 @@ use super::builder::Builder;
 use super::fields::{Field, Fields};
 use super::index::LayerIndex;
 use super::records::RecordKind;
-use crate::ContentId;
+use crate::ChunkId;
 
 /// The longest body that is taken with its header.
 const BODY_MAX: usize = 1 << 20;
 
-/// Builds the index of the verbatim bytes and contents that a scanner finds.
+/// Builds the index of the verbatim bytes and chunks that a scanner finds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parser {
     index: Builder,
-    /// Bytes in the contents since the last verbatim bytes; their padding comes next.
+    /// Bytes in the chunks since the last verbatim bytes; their padding comes next.
     pending: u64,
     fields: Vec<u8>,
 }
 
 impl Parser {
-    /// Takes the next content.
-    pub(crate) fn content(&mut self, id: ContentId, len: u64) {
+    /// Takes the next chunk.
+    pub(crate) fn chunk(&mut self, id: ChunkId, len: u64) {
         if self.pending == 0 && !self.index.is_bare_header() {
             self.index.record(RecordKind::Raw, b"", b"");
         }
-        self.index.content(Some(id), len);
+        self.index.chunk(Some(id), len);
         self.pending += len;
     }
 
-    /// Takes all verbatim bytes up to the next content.
+    /// Takes all verbatim bytes up to the next chunk.
     pub(crate) fn verbatim(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         if self.pending > 0 {
@@ -56,9 +56,9 @@ impl Parser {
         self.index.memory()
     }
 
-    /// The number of contents until now.
-    pub(crate) fn contents(&self) -> usize {
-        self.index.contents()
+    /// The number of chunks until now.
+    pub(crate) fn chunks(&self) -> usize {
+        self.index.chunks()
     }
 
     /// The layer has ended.

@@ -12,7 +12,7 @@ use super::pax_records;
 pub(crate) const GROUP_RECORDS: usize = 4;
 const GROUP_BYTES: usize = 1 << 20;
 
-/// Some verbatim bytes of the layer, then some contents.
+/// Some verbatim bytes of the layer, then some chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) kind: RecordKind,
@@ -20,9 +20,9 @@ pub(crate) struct Record {
     at: usize,
     /// Bytes of the body.
     pub(crate) body: usize,
-    /// The number of contents that follow.
-    pub(crate) contents: usize,
-    /// Zeros fill up the last block of the body or of the contents.
+    /// The number of chunks that follow.
+    pub(crate) chunks: usize,
+    /// Zeros fill up the last block of the body or of the chunks.
     pub(crate) padded: bool,
 }
 
@@ -65,22 +65,22 @@ impl Records {
         self.records.clear();
     }
 
-    /// Adds a record without contents.
+    /// Adds a record without chunks.
     pub(crate) fn push(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) -> &mut Record {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(fields);
         self.bytes.extend_from_slice(body);
-        self.records.push(Record { kind, at, body: body.len(), contents: 0, padded: false });
+        self.records.push(Record { kind, at, body: body.len(), chunks: 0, padded: false });
         let last = self.records.len() - 1;
         &mut self.records[last]
     }
 
-    /// Changes the last record; its contents stay.
+    /// Changes the last record; its chunks stay.
     pub(crate) fn replace_last(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) {
-        if let Some(Record { at, contents, padded, .. }) = self.records.pop() {
+        if let Some(Record { at, chunks, padded, .. }) = self.records.pop() {
             self.bytes.truncate(at);
             let last = self.push(kind, fields, body);
-            (last.contents, last.padded) = (contents, padded);
+            (last.chunks, last.padded) = (chunks, padded);
         }
     }
 
@@ -103,7 +103,7 @@ impl Records {
 
     /// The group is complete: its records are an entry, or all that a group may have.
     pub(super) fn is_group(&self) -> bool {
-        self.last().is_some_and(|last| !last.is_extension() || last.record.contents > 0)
+        self.last().is_some_and(|last| !last.is_extension() || last.record.chunks > 0)
             || self.len() >= GROUP_RECORDS
             || self.bytes.len() >= GROUP_BYTES
     }
@@ -171,7 +171,7 @@ impl<'a> View<'a> {
 }
 
 impl Record {
-    /// Bytes before the contents.
+    /// Bytes before the chunks.
     pub(crate) fn verbatim_len(&self) -> u64 {
         let body = self.body as u64;
         match self.kind {
@@ -183,6 +183,6 @@ impl Record {
 
     /// Zeros that fill up the last block of a header's body.
     pub(crate) fn fill(&self) -> u64 {
-        if self.padded && self.contents == 0 { padding(self.body as u64) } else { 0 }
+        if self.padded && self.chunks == 0 { padding(self.body as u64) } else { 0 }
     }
 }

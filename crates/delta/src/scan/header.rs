@@ -33,10 +33,10 @@ pub(super) enum HeaderKind {
     Text,
     /// Links, devices, directories, fifos: no body, whatever the size field is.
     Bodiless,
-    /// `S`: a sparse file's content, after extension blocks of its map if `extended`.
+    /// `S`: a sparse file's chunk, after extension blocks of its map if `extended`.
     Sparse { extended: bool },
-    /// A content. Unknown type flags too, as POSIX has it.
-    Content,
+    /// A chunk. Unknown type flags too, as POSIX has it.
+    Chunk,
 }
 
 /// Reads a block.
@@ -51,7 +51,7 @@ pub(super) fn read(block: &[u8; BLOCK]) -> Block {
         b'L' | b'K' | b'g' => HeaderKind::Text,
         b'1'..=b'6' => HeaderKind::Bodiless,
         b'S' => HeaderKind::Sparse { extended: block[482] != 0 },
-        _ => HeaderKind::Content,
+        _ => HeaderKind::Chunk,
     };
     match number(&block[124..136]) {
         Some(size) => Block::Header(Header { kind, size }),
@@ -110,9 +110,9 @@ mod tests {
         wrong[0] ^= 1;
         assert_eq!(read(&wrong), Block::Garbage);
         for (flag, kind) in [
-            (b'0', HeaderKind::Content),
-            (0, HeaderKind::Content),
-            (b'7', HeaderKind::Content),
+            (b'0', HeaderKind::Chunk),
+            (0, HeaderKind::Chunk),
+            (b'7', HeaderKind::Chunk),
             (b'1', HeaderKind::Bodiless),
             (b'2', HeaderKind::Bodiless),
             (b'5', HeaderKind::Bodiless),

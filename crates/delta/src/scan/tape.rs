@@ -1,4 +1,4 @@
-//! Divides the bytes of a tar into headers, contents and padding, from its headers alone.
+//! Divides the bytes of a tar into headers, chunks and padding, from its headers alone.
 //!
 //! The tape yields one [`Part`] at a time. Its driver counts the bytes of that part, passes it the blocks and records, and
 //! asks for the next part. It has no error state: from the first block that is no header the rest is opaque.
@@ -21,8 +21,8 @@ pub(super) enum Part {
     Records { len: usize },
     /// Verbatim bytes, then [`Tape::next`].
     Verbatim { left: u64 },
-    /// A content of this length, then [`Tape::next`].
-    Content { left: u64 },
+    /// A chunk of this length, then [`Tape::next`].
+    Chunk { left: u64 },
 }
 
 /// The verdict on a block.
@@ -43,7 +43,7 @@ pub(super) struct Tape {
     /// Bytes of zeros in a row, up to here.
     zeros: u64,
     /// The size of a link or the like, just passed, that should have no body. Some writers give a hard link
-    /// the content of its file (`pax -o linkdata`): if no header comes next, that is what came.
+    /// the chunk of its file (`pax -o linkdata`): if no header comes next, that is what came.
     doubtful: u64,
 }
 
@@ -52,19 +52,19 @@ enum State {
     /// At the beginning of a header.
     #[default]
     Header,
-    /// Within the extension blocks of an old GNU sparse map; then `size` bytes of content.
+    /// Within the extension blocks of an old GNU sparse map; then `size` bytes of chunk.
     SparseMap { size: u64 },
-    /// Within a content after which this much padding follows.
+    /// Within a chunk after which this much padding follows.
     Padding { len: u64 },
     /// This is no tar, or not any more.
     Opaque,
 }
 
 impl Tape {
-    /// The part that follows the verbatim bytes or the content that have just ended.
+    /// The part that follows the verbatim bytes or the chunk that have just ended.
     pub(super) fn next(&mut self) -> Part {
         match self.state {
-            State::Opaque => Part::Content { left: ENDLESS },
+            State::Opaque => Part::Chunk { left: ENDLESS },
             State::Padding { len } => {
                 self.state = State::Header;
                 verbatim(len)
@@ -78,7 +78,7 @@ impl Tape {
         if let State::SparseMap { size } = self.state {
             return Judged::Structure(match header::sparse_map_goes_on(block) {
                 true => Part::Block,
-                false => self.content(size),
+                false => self.chunk(size),
             });
         }
         let doubtful = std::mem::take(&mut self.doubtful);
@@ -95,7 +95,7 @@ impl Tape {
                 self.zeros = 0;
                 Judged::Structure(self.header(header))
             }
-            Block::Garbage if doubtful > 0 => Judged::Body(self.content(doubtful)),
+            Block::Garbage if doubtful > 0 => Judged::Body(self.chunk(doubtful)),
             Block::Garbage => Judged::Body(self.opaque()),
         }
     }
@@ -119,26 +119,26 @@ impl Tape {
                 self.state = State::SparseMap { size: self.pax_size.take().unwrap_or(size) };
                 Part::Block
             }
-            HeaderKind::Sparse { extended: false } | HeaderKind::Content => {
+            HeaderKind::Sparse { extended: false } | HeaderKind::Chunk => {
                 let size = self.pax_size.take().unwrap_or(size);
-                self.content(size)
+                self.chunk(size)
             }
         }
     }
 
-    fn content(&mut self, size: u64) -> Part {
+    fn chunk(&mut self, size: u64) -> Part {
         if size < CONTENT_MIN {
             self.state = State::Header;
             return verbatim(size + padding(size));
         }
         self.state = State::Padding { len: padding(size) };
-        Part::Content { left: size }
+        Part::Chunk { left: size }
     }
 
     /// From here on this is no tar.
     pub(super) fn opaque(&mut self) -> Part {
         self.state = State::Opaque;
-        Part::Content { left: ENDLESS }
+        Part::Chunk { left: ENDLESS }
     }
 }
 

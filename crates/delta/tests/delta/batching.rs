@@ -1,4 +1,4 @@
-//! Batches: every content once, within the limit, the same on both sides, and each file beside its old version.
+//! Batches: every chunk once, within the limit, the same on both sides, and each file beside its old version.
 
 use std::collections::BTreeSet;
 
@@ -21,26 +21,26 @@ fn layer(files: &[(&str, usize)]) -> LayerIndex {
     LayerIndex::clone(&Layer::new(tar.into_inner().unwrap()).index)
 }
 
-/// All contents of some layers, which are sent.
+/// All chunks of some layers, which are sent.
 fn all(layers: &[&LayerIndex]) -> Vec<ChunkRef> {
-    let contents = |(layer, index): (u32, &&LayerIndex)| {
-        (0..index.contents().len() as u32).map(move |content| ChunkRef { layer, content })
+    let chunks = |(layer, index): (u32, &&LayerIndex)| {
+        (0..index.chunks().len() as u32).map(move |chunk| ChunkRef { layer, chunk })
     };
-    (0..).zip(layers).flat_map(contents).collect()
+    (0..).zip(layers).flat_map(chunks).collect()
 }
 
 fn old_len(batch: &Batch) -> u64 {
     batch.old.iter().map(ChunkRange::len).sum()
 }
 
-/// The old version of each new file of one batch: layer, and the path of its first content.
+/// The old version of each new file of one batch: layer, and the path of its first chunk.
 fn versions(
     batches: &[Batch],
     new: &[&LayerIndex],
     old: &[&LayerIndex],
 ) -> Vec<(String, Option<(usize, String)>)> {
     let path = |layers: &[&LayerIndex], range: &ChunkRange| {
-        let file = layers[range.layer()].file_of(range.contents().start).unwrap();
+        let file = layers[range.layer()].file_of(range.chunks().start).unwrap();
         String::from_utf8(file.path).unwrap()
     };
     let of = |batch: &Batch| {
@@ -137,8 +137,8 @@ fn a_long_file_is_beside_the_same_part_of_its_old_version() {
             assert!(range.len() <= limit / 4 && old_range.len() > range.len());
             // The middle of the one is at the middle of the other, in proportion, but at the ends of the file.
             let middle = |index: &LayerIndex, range: &ChunkRange| {
-                let before = index.contents().bytes(0..range.contents().start);
-                (before + range.len() / 2) as f64 / index.contents().bytes(0..usize::MAX) as f64
+                let before = index.chunks().bytes(0..range.chunks().start);
+                (before + range.len() / 2) as f64 / index.chunks().bytes(0..usize::MAX) as f64
             };
             assert!((middle(&new, range) - middle(&old, old_range)).abs() < 0.06);
         }
@@ -146,7 +146,7 @@ fn a_long_file_is_beside_the_same_part_of_its_old_version() {
 }
 
 #[test]
-fn limits_follow_one_another_and_a_content_beyond_any_is_alone() {
+fn limits_follow_one_another_and_a_chunk_beyond_any_is_alone() {
     let new = layer(&[("a", 1000), ("b", 1000), ("c", 1000), ("d", 1000), ("e", 200_000), ("f", 64)]);
     let lens = |limits: &[u64]| {
         let limits = limits.iter().copied().chain(std::iter::repeat(1000));
@@ -161,13 +161,13 @@ fn limits_follow_one_another_and_a_content_beyond_any_is_alone() {
 }
 
 #[test]
-fn ranges_know_their_contents() {
+fn ranges_know_their_chunks() {
     let new = layer(&[("a", 1000), ("b", 600_000)]);
     let range = ChunkRange::of(3, &new, 1..4).unwrap();
-    assert_eq!((range.layer(), range.contents(), range.len()), (3, 1..4, new.contents().bytes(1..4)));
+    assert_eq!((range.layer(), range.chunks(), range.len()), (3, 1..4, new.chunks().bytes(1..4)));
     let refs: Vec<ChunkRef> = range.of_layer(5).chunk_refs().collect();
-    assert_eq!(refs, [1, 2, 3].map(|content| ChunkRef { layer: 5, content }));
-    // What is beyond the last content has no bytes.
+    assert_eq!(refs, [1, 2, 3].map(|chunk| ChunkRef { layer: 5, chunk }));
+    // What is beyond the last chunk has no bytes.
     assert_eq!(ChunkRange::of(0, &new, 90..99).map(|range| range.len()), Some(0));
     let batch = Batch::alone(range, Some(range.of_layer(0)));
     assert_eq!((batch.len(), old_len(&batch)), (range.len(), range.len()));
@@ -184,9 +184,9 @@ fn candidates_stay_within_any_limit() {
     for limit in [0, 1, 255, 1000, 10_600, 10_800, 100_000, 262_143, 262_144, 1 << 20, 1 << 22, u64::MAX] {
         let found = candidates(&[&new], &sent, &[Some(&old)], &[], limit);
         let olds: BTreeSet<ChunkRef> = found.iter().flat_map(|(_, range)| range.chunk_refs()).collect();
-        let old_bytes: u64 = olds.iter().map(|old_ref| old.contents().at(old_ref.content as usize).len).sum();
+        let old_bytes: u64 = olds.iter().map(|old_ref| old.chunks().at(old_ref.chunk as usize).len).sum();
         let new_bytes: u64 =
-            found.iter().map(|(number, _)| new.contents().at(sent[*number].content as usize).len).sum();
+            found.iter().map(|(number, _)| new.chunks().at(sent[*number].chunk as usize).len).sum();
         assert!(old_bytes + new_bytes <= limit, "{limit}: {old_bytes} and {new_bytes}");
         assert!(found.len() >= last, "{limit}: {} after {last}", found.len());
         last = found.len();
@@ -218,7 +218,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn every_content_is_sent_once_and_no_batch_is_beyond_the_limit(
+    fn every_chunk_is_sent_once_and_no_batch_is_beyond_the_limit(
         new in layers(4),
         old in layers(4),
         hidden in 0_usize..5,
@@ -228,7 +228,7 @@ proptest! {
         let new: Vec<&LayerIndex> = new.iter().collect();
         let basis: Vec<Option<&LayerIndex>> =
             old.iter().enumerate().map(|(number, index)| (number != hidden).then_some(index)).collect();
-        // Not all contents are sent: some are in the basis.
+        // Not all chunks are sent: some are in the basis.
         let sent: Vec<ChunkRef> = all(&new).into_iter().step_by(skip).collect();
         let batches = form_batches(&new, &sent, &basis, limit);
         let mut refs: Vec<ChunkRef> = batches.iter().flat_map(|batch| &batch.new).flat_map(ChunkRange::chunk_refs).collect();
@@ -238,15 +238,15 @@ proptest! {
             prop_assert!(!batch.is_empty());
             prop_assert!(batch.len() + old_len(batch) <= limit || batch.new.len() == 1, "{:?}", batch);
             for range in &batch.new {
-                prop_assert_eq!(range.len(), new[range.layer()].contents().bytes(range.contents()));
+                prop_assert_eq!(range.len(), new[range.layer()].chunks().bytes(range.chunks()));
             }
             for range in &batch.old {
                 let index = basis[range.layer()].expect("the source reads it");
-                prop_assert_eq!(range.len(), index.contents().bytes(range.contents()));
+                prop_assert_eq!(range.len(), index.chunks().bytes(range.chunks()));
             }
             prop_assert!(batch.pairs().flatten().all(|pair| pair < batch.old.len()));
         }
-        // Contents without ids, as the target knows them, make the same batches.
+        // Chunks without ids, as the target knows them, make the same batches.
         let decoded: Vec<LayerIndex> = new.iter().map(|index| crate::support::without_ids(index)).collect();
         let decoded: Vec<&LayerIndex> = decoded.iter().collect();
         prop_assert_eq!(form_batches(&decoded, &sent, &basis, limit), batches);

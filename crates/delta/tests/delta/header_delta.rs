@@ -44,9 +44,9 @@ proptest! {
             encoded[at] = value;
         }
         if let Ok(assembly) = Decoder::new(&indexes, mode, LIMITS).layer(&mut &encoded[..]) {
-            let contents = assembly.index.contents();
-            prop_assert_eq!(contents.len(), assembly.origins.len());
-            prop_assert!(contents.iter().all(|content| content.at + content.len <= assembly.index.len));
+            let chunks = assembly.index.chunks();
+            prop_assert_eq!(chunks.len(), assembly.origins.len());
+            prop_assert!(chunks.iter().all(|chunk| chunk.at + chunk.len <= assembly.index.len));
         }
         LayerIndex::read(&mut &encoded[..], usize::MAX).ok();
     }
@@ -82,7 +82,7 @@ fn a_rebuilt_layer_costs_no_names_and_no_ids() {
     let (old, new) = (rebuilt(1_700_000_000, 1), rebuilt(1_700_009_999, 2));
     let (encoded, literals) = encode(&[old], &[new], Mode::References);
     assert_eq!(literals.len(), 1);
-    assert_eq!((literals[0].content, literals[0].len, literals[0].uses), (7, 1000, 1));
+    assert_eq!((literals[0].chunk, literals[0].len, literals[0].uses), (7, 1000, 1));
     // Hardly any of it is not zero, so it compresses to next to nothing.
     assert!(encoded.iter().filter(|byte| **byte > 1).count() < 80, "{}", encoded.len());
     let names = encoded.windows(6).any(|window| window == b"module");
@@ -112,7 +112,7 @@ fn limits_are_kept() {
     }
 }
 
-/// A file of a build: its name, the second in which it was written, and where nothing but that changes, the content.
+/// A file of a build: its name, the second in which it was written, and where nothing but that changes, the chunk.
 #[derive(Debug, Clone)]
 struct Built {
     name: usize,
@@ -186,12 +186,12 @@ fn the_bytes_are_pinned() {
         "0000",                                     // Match: neither is in the basis
         "01020100",                                 // Shape: one record, a header; one record, zeros
         "8105",                                     // Mask: name, flag, magic
-        "00",                                       // Size: that of the content
+        "00",                                       // Size: that of the chunk
         "00",                                       // Mtime: none, as nothing before
         "00",                                       // Body: none
         "0001",                                     // Tail: padded, not padded
         "02",                                       // Zeros: two blocks
-        "0302",                                     // Contents: code 2, code 1; nothing was expected
+        "0302",                                     // Chunks: code 2, code 1; nothing was expected
         "00",                                       // Origin: a literal
         "00",                                       // Len: of
         "64",                                       // LenLow: 100 bytes
@@ -233,14 +233,14 @@ fn the_bytes_against_a_basis_are_pinned() {
         "0101000001",                               // Match: the next of the basis, twice; two new; the next
         "0000000000",                               // Shape: as in the basis, or as before
         "00000101",                                 // Mask: the names of the new ones
-        "00000000",                                 // Size: those of the contents
+        "00000000",                                 // Size: those of the chunks
         "02010002",     // Mtime: encoded; as before for its old one; as the last; encoded
         "90c49fd50c0f", // MtimeDelta: from 0; 8 seconds back
         "00000000",     // Body
         "0000000001",   // Tail
         "02",           // Zeros
-        "0301030300",   // Contents: codes 2, 0, 2, 2, 0; expected were 0, 2, 0, 0, 0
-        "000407",       // Origin: a literal; two contents back; two of the basis back
+        "0301030300",   // Chunks: codes 2, 0, 2, 2, 0; expected were 0, 2, 0, 0, 0
+        "000407",       // Origin: a literal; two chunks back; two of the basis back
         "0004",         // Len, LenLow: 2 bytes more than in the basis
         "04632e707900", // name: drop 4 bytes, add "c.py"
         "04652e6a7300", // drop 4 bytes, add "e.js"
@@ -267,7 +267,7 @@ const FIELDS: [(usize, usize); 15] = [
     (500, 12),
 ];
 
-/// A header with this value in a field, a content that has as many bytes as it says, and the end.
+/// A header with this value in a field, a chunk that has as many bytes as it says, and the end.
 fn with_field((at, width): (usize, usize), value: &[u8], seed: u32) -> Layer {
     let mut file = entry(b'0', &body(600, seed));
     file[at..at + width].fill(0);
@@ -406,7 +406,7 @@ fn more_kinds_and_times_than_are_remembered_survive() {
 
 #[test]
 fn a_layer_of_many_sections_survives() {
-    // Raw bytes of 16 MiB that are no content: between headers, where nothing is padded.
+    // Raw bytes of 16 MiB that are no chunk: between headers, where nothing is padded.
     let mut bytes = Vec::new();
     for number in 0..20 {
         bytes.extend(entry(b'L', &body((1 << 20) - 100 * number, number as u32)));

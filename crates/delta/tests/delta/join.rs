@@ -6,7 +6,7 @@ use crate::support::{LIMITS, Layer};
 use crate::tars::{END, body, entry};
 use dsync_core::Digest;
 use dsync_delta::header_delta::{Assembly, Decoder, Encoder, Mode, Origin};
-use dsync_delta::{ContentSource, JoinError, join};
+use dsync_delta::{ChunkSource, JoinError, join};
 
 /// A file of 100 bytes.
 fn layer() -> Layer {
@@ -25,7 +25,7 @@ struct Fixed {
     ignore: bool,
 }
 
-impl ContentSource for Fixed {
+impl ChunkSource for Fixed {
     fn copy(&mut self, _: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         let result = out.write_all(&self.bytes);
         if self.ignore { Ok(()) } else { result }
@@ -55,14 +55,14 @@ impl Write for Full {
 }
 
 #[test]
-fn the_right_content_makes_the_layer() {
+fn the_right_chunk_makes_the_layer() {
     let mut out = Vec::new();
     join_with(&body(100, 1), false, &mut out).unwrap();
     assert_eq!(Digest::of(&out), layer().index.digest);
 }
 
 #[test]
-fn a_wrong_content_is_a_mismatch() {
+fn a_wrong_chunk_is_a_mismatch() {
     let error = join_with(&body(100, 2), false, &mut io::sink()).unwrap_err();
     let got = Digest::of(&[entry(b'0', &body(100, 2)), END.to_vec()].concat());
     match error {
@@ -102,19 +102,19 @@ fn a_full_disk_is_no_fault_of_the_source() {
 /// Has nothing.
 struct Empty;
 
-impl ContentSource for Empty {
+impl ChunkSource for Empty {
     fn copy(&mut self, _: Origin, _: u64, _: &mut dyn Write) -> io::Result<()> {
         Err(io::ErrorKind::NotFound.into())
     }
 }
 
 #[test]
-fn a_missing_content_is_named() {
+fn a_missing_chunk_is_named() {
     let error = join(&assembly(), &mut Empty, &mut io::sink()).unwrap_err();
-    assert!(matches!(error, JoinError::Content { from: Origin::Literal(0), len: 100, .. }), "{error:?}");
+    assert!(matches!(error, JoinError::Chunk { from: Origin::Literal(0), len: 100, .. }), "{error:?}");
 }
 
-/// Has the contents of a layer, writes them in parts, and says which were asked for.
+/// Has the chunks of a layer, writes them in parts, and says which were asked for.
 struct Recorded<'a> {
     layer: &'a Layer,
     basis: &'a Layer,
@@ -122,12 +122,12 @@ struct Recorded<'a> {
     part: usize,
 }
 
-impl ContentSource for Recorded<'_> {
+impl ChunkSource for Recorded<'_> {
     fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()> {
         self.asked.push((from, len));
         let bytes = match from {
-            Origin::Basis { content, .. } => self.basis.content(content as usize),
-            Origin::Literal(number) => self.layer.content(number as usize),
+            Origin::Basis { chunk, .. } => self.basis.chunk(chunk as usize),
+            Origin::Literal(number) => self.layer.chunk(number as usize),
         };
         bytes.chunks(self.part).try_for_each(|part| out.write_all(part))?;
         out.write_all(b"")?;
@@ -136,7 +136,7 @@ impl ContentSource for Recorded<'_> {
 }
 
 #[test]
-fn contents_are_asked_for_in_the_order_of_the_layer_with_their_lengths() {
+fn chunks_are_asked_for_in_the_order_of_the_layer_with_their_lengths() {
     // The last one ends with the layer; the others are unpadded, of whole blocks, and in several chunks.
     let files = [body(512, 1), body(300_000, 2), body(100, 3), body(700, 4)];
     let mut bytes: Vec<u8> = files.iter().flat_map(|file| entry(b'0', file)).collect();
@@ -149,30 +149,29 @@ fn contents_are_asked_for_in_the_order_of_the_layer_with_their_lengths() {
     encoder.layer(&layer.index, &mut encoded).unwrap();
     let assembly = Decoder::new(&indexes, Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap();
     for part in [1, 7, 512, 1 << 20] {
-        // Literals are numbered as the contents of the layer, but for the one in the basis: so the source has them by hand.
-        let contents = layer.index.contents();
+        // Literals are numbered as the chunks of the layer, but for the one in the basis: so the source has them by hand.
+        let chunks = layer.index.chunks();
         let mut source = Recorded { layer: &layer, basis: &basis, asked: Vec::new(), part };
-        let literals: Vec<usize> =
-            encoder.literals().iter().map(|literal| literal.content as usize).collect();
+        let literals: Vec<usize> = encoder.literals().iter().map(|literal| literal.chunk as usize).collect();
         let mut by_literal = ByLiteral { inner: &mut source, literals };
         let mut out = Vec::new();
         join(&assembly, &mut by_literal, &mut out).unwrap();
         assert!(out == layer.bytes, "another layer");
         let lens: Vec<u64> = source.asked.iter().map(|(_, len)| *len).collect();
-        assert_eq!(lens, contents.iter().map(|content| content.len).collect::<Vec<_>>());
+        assert_eq!(lens, chunks.iter().map(|chunk| chunk.len).collect::<Vec<_>>());
         let known =
-            source.asked.iter().filter(|(from, _)| matches!(from, Origin::Basis { layer: 0, content: 0 }));
+            source.asked.iter().filter(|(from, _)| matches!(from, Origin::Basis { layer: 0, chunk: 0 }));
         assert_eq!(known.count(), 1);
     }
 }
 
-/// Maps literals to the contents of their layer.
+/// Maps literals to the chunks of their layer.
 struct ByLiteral<'a, 'b> {
     inner: &'a mut Recorded<'b>,
     literals: Vec<usize>,
 }
 
-impl ContentSource for ByLiteral<'_, '_> {
+impl ChunkSource for ByLiteral<'_, '_> {
     fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()> {
         let from = match from {
             Origin::Literal(number) => Origin::Literal(self.literals[number as usize] as u32),
@@ -183,7 +182,7 @@ impl ContentSource for ByLiteral<'_, '_> {
 }
 
 #[test]
-fn a_layer_without_contents_asks_for_none() {
+fn a_layer_without_chunks_asks_for_none() {
     for bytes in [Vec::new(), END.to_vec(), entry(b'5', b""), body(300, 1), vec![0; 100_000]] {
         let layer = Layer::new(bytes);
         let mut encoded = Vec::new();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_delta::layer_index::{Entries, Selection};
-use dsync_delta::{ContentId, LayerIndex, Scanner};
+use dsync_delta::{ChunkId, LayerIndex, Scanner};
 use proptest::prelude::*;
 
 use crate::support::Layer;
@@ -30,27 +30,26 @@ fn record(key: &str, value: &str) -> Vec<u8> {
 
 #[test]
 fn files_have_the_path_that_their_headers_give_them() {
-    let content = body(100, 1);
+    let chunk = body(100, 1);
     let long = "long/".repeat(40) + "name";
-    let gnu =
-        [entry(b'L', &[long.as_bytes(), b"\0"].concat()), named(b'0', b"short", b"", &content)].concat();
+    let gnu = [entry(b'L', &[long.as_bytes(), b"\0"].concat()), named(b'0', b"short", b"", &chunk)].concat();
     let gnu_both = [
         entry(b'K', b"link\0"),
         entry(b'L', &[long.as_bytes(), b"\0"].concat()),
-        named(b'0', b"short", b"", &content),
+        named(b'0', b"short", b"", &chunk),
     ];
-    let pax = [entry(b'x', &record("path", &long)), named(b'0', b"short", b"", &content)].concat();
+    let pax = [entry(b'x', &record("path", &long)), named(b'0', b"short", b"", &chunk)].concat();
     let pax_twice = [
         entry(b'x', &[record("path", "first"), record("mtime", "1.5"), record("path", &long)].concat()),
-        named(b'0', b"short", b"", &content),
+        named(b'0', b"short", b"", &chunk),
     ];
-    let pax_without = [entry(b'x', &record("mtime", "1.5")), named(b'0', b"own", b"", &content)].concat();
-    let global = [entry(b'g', &record("path", "no file's")), named(b'0', b"own", b"", &content)].concat();
+    let pax_without = [entry(b'x', &record("mtime", "1.5")), named(b'0', b"own", b"", &chunk)].concat();
+    let global = [entry(b'g', &record("path", "no file's")), named(b'0', b"own", b"", &chunk)].concat();
     for (tar, path) in [
-        (named(b'0', b"own", b"", &content), "own"),
-        (named(b'0', b"own", b"a/prefix", &content), "a/prefix/own"),
+        (named(b'0', b"own", b"", &chunk), "own"),
+        (named(b'0', b"own", b"a/prefix", &chunk), "a/prefix/own"),
         (
-            named(b'0', &[b'n'; 100], &[b'p'; 155], &content),
+            named(b'0', &[b'n'; 100], &[b'p'; 155], &chunk),
             &*format!("{}/{}", "p".repeat(155), "n".repeat(100)),
         ),
         (gnu, &long),
@@ -64,7 +63,7 @@ fn files_have_the_path_that_their_headers_give_them() {
         let files: Vec<_> = index.files().collect();
         assert_eq!(files.len(), 1, "{path}");
         assert_eq!(
-            (String::from_utf8_lossy(&files[0].path), files[0].len, files[0].contents.clone()),
+            (String::from_utf8_lossy(&files[0].path), files[0].len, files[0].chunks.clone()),
             (path.into(), 100, 0..1)
         );
         assert_eq!(index.file_of(0), Some(files[0].clone()));
@@ -73,7 +72,7 @@ fn files_have_the_path_that_their_headers_give_them() {
 }
 
 #[test]
-fn every_content_is_of_the_file_that_has_it() {
+fn every_chunk_is_of_the_file_that_has_it() {
     let lens = [0, 63, 64, 300_000, 5, 100, 700_000];
     let files: Vec<Vec<u8>> = (0..700)
         .map(|number| {
@@ -88,14 +87,14 @@ fn every_content_is_of_the_file_that_has_it() {
     let index = Layer::new([files.concat(), END.to_vec()].concat()).index;
     let mut next = 0;
     for file in index.files() {
-        assert_eq!(file.contents.start, next);
-        assert_eq!(file.len, index.contents().bytes(file.contents.clone()));
-        for content in file.contents.clone() {
-            assert_eq!(index.file_of(content), Some(file.clone()), "{content}");
+        assert_eq!(file.chunks.start, next);
+        assert_eq!(file.len, index.chunks().bytes(file.chunks.clone()));
+        for chunk in file.chunks.clone() {
+            assert_eq!(index.file_of(chunk), Some(file.clone()), "{chunk}");
         }
-        next = file.contents.end;
+        next = file.chunks.end;
     }
-    assert_eq!(next, index.contents().len());
+    assert_eq!(next, index.chunks().len());
     assert!(next > 200);
 }
 
@@ -110,7 +109,7 @@ fn a_proof_needs_all_of_the_layer_and_the_key() {
     let mut other_key = key;
     other_key[15] ^= 1;
     assert_ne!(proof, index.proof(&other_key));
-    // With the diff id of the layer, but another name, another content, or more zeros: nobody has it by its diff id alone.
+    // With the diff id of the layer, but another name, another chunk, or more zeros: nobody has it by its diff id alone.
     for other in [layer(b"file2", 1, 1024), layer(b"file", 2, 1024), layer(b"file", 1, 1536)] {
         let mut forged = LayerIndex::clone(&other);
         forged.digest = index.digest;
@@ -164,32 +163,32 @@ fn an_index_of_another_version_or_cut_short_is_refused() {
 }
 
 #[test]
-fn a_layer_beyond_the_memory_becomes_one_opaque_content() {
+fn a_layer_beyond_the_memory_becomes_one_opaque_chunk() {
     let files: Vec<Vec<u8>> = (0..4000)
         .map(|number| named(b'0', format!("f{number}").as_bytes(), b"", &body(100, number)))
         .collect();
     let bytes = files.concat();
     let mut scanner = Scanner::new();
     scanner.push(&bytes[..40_000]);
-    let (memory, contents) = (scanner.memory(), scanner.contents());
-    assert!(contents >= 30 && memory > 24 * contents);
+    let (memory, chunks) = (scanner.memory(), scanner.chunks());
+    assert!(chunks >= 30 && memory > 24 * chunks);
     scanner.make_opaque();
     for part in bytes[40_000..].chunks(7777) {
         scanner.push(part);
     }
-    assert!(scanner.contents() < contents + 200 && scanner.memory() < memory + 200 * 30 + 1000);
+    assert!(scanner.chunks() < chunks + 200 && scanner.memory() < memory + 200 * 30 + 1000);
     let index = scanner.finish();
     assert_eq!((index.digest, index.len), (Layer::new(bytes.clone()).index.digest, bytes.len() as u64));
-    let last = index.contents().at(index.contents().len() - 1);
+    let last = index.chunks().at(index.chunks().len() - 1);
     assert_eq!(last.at + last.len, index.len);
-    for content in index.contents().iter() {
-        assert_eq!(content.id, ContentId::of(&bytes[content.at as usize..][..content.len as usize]));
+    for chunk in index.chunks().iter() {
+        assert_eq!(chunk.id, ChunkId::of(&bytes[chunk.at as usize..][..chunk.len as usize]));
     }
 }
 
 /// A tar of one entry whose times are these.
-fn timed(mtime: &str, pax: &str, content: u32, mode: &[u8]) -> Vec<u8> {
-    let mut file = entry(b'0', &body(100, content));
+fn timed(mtime: &str, pax: &str, chunk: u32, mode: &[u8]) -> Vec<u8> {
+    let mut file = entry(b'0', &body(100, chunk));
     file[100..100 + mode.len()].copy_from_slice(mode);
     file[136..136 + mtime.len()].copy_from_slice(mtime.as_bytes());
     seal(file.first_chunk_mut().unwrap());
@@ -221,23 +220,23 @@ fn the_id_of_an_entry_is_of_all_but_its_times() {
 }
 
 #[test]
-fn loose_contents_and_entries_beyond_the_last_are_selected_in_order() {
+fn loose_chunks_and_entries_beyond_the_last_are_selected_in_order() {
     let index =
         Layer::new([entry(b'0', &body(100, 1)), entry(b'0', &body(200, 2)), END.to_vec()].concat()).index;
     let mut entries = Entries::of(&index);
     assert_eq!((entries.len(), entries.is_empty()), (3, false));
-    assert_eq!([0, 1, 2, 3, 99].map(|entry| entries.contents(entry)), [0..1, 1..2, 2..2, 0..0, 0..0]);
+    assert_eq!([0, 1, 2, 3, 99].map(|entry| entries.chunks(entry)), [0..1, 1..2, 2..2, 0..0, 0..0]);
     let mut selection = Selection::new();
     assert_eq!(selection.add(&mut entries, 1..9), 1..2);
     assert_eq!(selection.add(&mut entries, 7..9), 0..0);
     selection.begin_loose();
     let before = selection.memory();
-    selection.add_loose(index.contents().at(0));
+    selection.add_loose(index.chunks().at(0));
     assert!(selection.memory() > before);
     let selected = selection.finish();
-    let lens: Vec<u64> = selected.contents().iter().map(|content| content.len).collect();
+    let lens: Vec<u64> = selected.chunks().iter().map(|chunk| chunk.len).collect();
     assert_eq!(lens, [200, 100]);
-    assert_eq!(selected.contents().at(1).id, index.contents().at(0).id);
+    assert_eq!(selected.chunks().at(1).id, index.chunks().at(0).id);
 }
 
 proptest! {
@@ -256,7 +255,7 @@ proptest! {
         }
         if let Ok(index) = LayerIndex::read(&mut &bytes[..], memory) {
             prop_assert!(memory == usize::MAX || index.memory() <= memory + (1 << 21));
-            prop_assert!(index.files().all(|file| file.contents.end <= index.contents().len()));
+            prop_assert!(index.files().all(|file| file.chunks.end <= index.chunks().len()));
             // It is kept again as what was read.
             let again = kept(&Arc::new(index.clone()));
             prop_assert_eq!(LayerIndex::read(&mut &again[..], usize::MAX).unwrap(), index);
@@ -285,7 +284,7 @@ proptest! {
         let all = 0..entries.len();
         selection.add(&mut entries, all);
         let selected = selection.finish();
-        prop_assert_eq!(selected.contents().len(), layer.index.contents().len());
+        prop_assert_eq!(selected.chunks().len(), layer.index.chunks().len());
         prop_assert_eq!(selected.groups(), layer.index.groups());
     }
 }

@@ -52,7 +52,7 @@ fn bytes(outcome: &Outcome) -> usize {
     outcome.questions.iter().sum()
 }
 
-/// Items of which no group, every possible group, or one of two ends by its content.
+/// Items of which no group, every possible group, or one of two ends by its chunk.
 const ENDS: [fn(u32) -> u8; 4] =
     [|_| 0x01, |_| 0x00, |number| (number % 2) as u8, |number| if number % 64 == 63 { 0x20 } else { 0x1f }];
 
@@ -94,7 +94,7 @@ fn a_group_has_64_nodes_at_most_and_4_at_least() {
 
 #[test]
 fn an_insertion_into_groups_of_fixed_length_costs_no_more_than_all_items() {
-    // No group ends by its content, so that each behind the insertion is another one: the worst that a peer can do.
+    // No group ends by its chunk, so that each behind the insertion is another one: the worst that a peer can do.
     let old: Vec<Item> = (0..20_000).map(|number| item(number, 1)).collect();
     let new = [&old[..10_000], &[item(9_000_000, 1)], &old[10_000..]].concat();
     let outcome = reconcile(&new, &[&old]);
@@ -153,7 +153,7 @@ fn answers_to_other_questions_are_refused_by_name() {
     let mut requester = Requester::new(&new);
     assert_eq!(requester.answer(&[0; 4]), Err(ReconcileError::Unasked));
     requester.question().unwrap();
-    let answer = |len: usize| format!("the answer about 30 contents has {len} bytes");
+    let answer = |len: usize| format!("the answer about 30 chunks has {len} bytes");
     for len in [0, 3, 5, 1000] {
         let mut requester = Requester::new(&new);
         requester.question().unwrap();
@@ -164,7 +164,7 @@ fn answers_to_other_questions_are_refused_by_name() {
     let mut requester = Requester::new(&new);
     requester.question().unwrap();
     let spare = requester.answer(&[0, 0, 0, 0x40]).unwrap_err().to_string();
-    assert_eq!(spare, "the answer about 30 contents wants more than there are");
+    assert_eq!(spare, "the answer about 30 chunks wants more than there are");
 }
 
 #[test]

@@ -1,27 +1,23 @@
-//! The scanner against tars of every kind, good and bad: what it takes for contents, and that it loses nothing.
+//! The scanner against tars of every kind, good and bad: what it takes for chunks, and that it loses nothing.
 
 use crate::support::{Layout, Segment, assert_sound, assert_survives, scan, scan_split};
-use crate::tars::{END, body, build, contents_by_the_tar_crate, entry, header, items, octal, seal};
-use dsync_delta::ContentId;
+use crate::tars::{END, body, build, chunks_by_the_tar_crate, entry, header, items, octal, seal};
+use dsync_delta::ChunkId;
 use dsync_delta::scan::{SINGLE_CHUNK_MAX, VERBATIM_MAX};
 use proptest::prelude::*;
 
-/// Segments as `(is content, length)`.
+/// Segments as `(is chunk, length)`.
 fn shape(layout: &Layout) -> Vec<(bool, u64)> {
-    layout
-        .segments
-        .iter()
-        .map(|segment| (matches!(segment, Segment::Content { .. }), segment.len()))
-        .collect()
+    layout.segments.iter().map(|segment| (matches!(segment, Segment::Chunk { .. }), segment.len())).collect()
 }
 
-fn spans_of_contents(layout: &Layout) -> Vec<(u64, u64)> {
-    contents(layout).map(|(_, at, len)| (at, len)).collect()
+fn spans_of_chunks(layout: &Layout) -> Vec<(u64, u64)> {
+    chunks(layout).map(|(_, at, len)| (at, len)).collect()
 }
 
-fn contents(layout: &Layout) -> impl Iterator<Item = (ContentId, u64, u64)> + '_ {
+fn chunks(layout: &Layout) -> impl Iterator<Item = (ChunkId, u64, u64)> + '_ {
     layout.segments.iter().filter_map(|segment| match *segment {
-        Segment::Content { id, at, len } => Some((id, at, len)),
+        Segment::Chunk { id, at, len } => Some((id, at, len)),
         Segment::Verbatim(_) => None,
     })
 }
@@ -35,10 +31,10 @@ proptest! {
     }
 
     #[test]
-    fn contents_are_those_of_the_tar_crate(items in items()) {
+    fn chunks_are_those_of_the_tar_crate(items in items()) {
         let bytes = build(&items);
         let layout = assert_survives(&bytes);
-        prop_assert_eq!(spans_of_contents(&layout), contents_by_the_tar_crate(&bytes));
+        prop_assert_eq!(spans_of_chunks(&layout), chunks_by_the_tar_crate(&bytes));
     }
 
     #[test]
@@ -97,14 +93,14 @@ fn nothing_gives_nothing() {
 }
 
 #[test]
-fn small_contents_stay_verbatim() {
+fn small_chunks_stay_verbatim() {
     let bytes =
         [entry(b'0', &body(63, 1)), entry(b'0', &body(64, 2)), entry(b'0', b""), END.to_vec()].concat();
     assert_eq!(shape(&assert_survives(&bytes)), [(false, 1536), (true, 64), (false, 448 + 512 + 1024)]);
 }
 
 #[test]
-fn a_content_of_whole_blocks_has_no_padding() {
+fn a_chunk_of_whole_blocks_has_no_padding() {
     let bytes = [entry(b'0', &body(1024, 1)), entry(b'7', &body(512, 2)), END.to_vec()].concat();
     assert_eq!(
         shape(&assert_survives(&bytes)),
@@ -160,7 +156,7 @@ fn a_size_of_many_gigabytes_may_end_early() {
 }
 
 #[test]
-fn old_gnu_sparse_maps_go_before_the_content() {
+fn old_gnu_sparse_maps_go_before_the_chunk() {
     let mut first = header(b'S', &octal(700));
     first[482] = 1;
     seal(&mut first);
@@ -168,9 +164,9 @@ fn old_gnu_sparse_maps_go_before_the_content() {
     more[504] = 1;
     let mut last = [b'0'; 512];
     last[504] = 0;
-    let mut content = body(700, 1);
-    content.resize(1024, 0);
-    let bytes = [&first[..], &more, &last, &content, &entry(b'S', &body(100, 2))].concat();
+    let mut chunk = body(700, 1);
+    chunk.resize(1024, 0);
+    let bytes = [&first[..], &more, &last, &chunk, &entry(b'S', &body(100, 2))].concat();
     assert_eq!(
         shape(&assert_survives(&bytes)),
         [(false, 1536), (true, 700), (false, 324 + 512), (true, 100), (false, 412)]
@@ -178,7 +174,7 @@ fn old_gnu_sparse_maps_go_before_the_content() {
 }
 
 #[test]
-fn links_have_no_content_whatever_their_size() {
+fn links_have_no_chunk_whatever_their_size() {
     for flag in *b"123456" {
         let bytes = [&header(flag, &octal(700))[..], &entry(b'0', &body(100, 1))].concat();
         assert_eq!(shape(&assert_survives(&bytes)), [(false, 1024), (true, 100), (false, 412)]);
@@ -189,24 +185,24 @@ fn links_have_no_content_whatever_their_size() {
 }
 
 #[test]
-fn a_link_that_brings_its_content_is_believed() {
+fn a_link_that_brings_its_chunk_is_believed() {
     let bytes = [entry(b'1', &body(700, 1)), entry(b'0', &body(100, 2)), entry(b'2', &body(9, 3))].concat();
     let after = [(false, 324 + 512), (true, 100), (false, 412 + 1024)];
     assert_eq!(shape(&assert_survives(&bytes)), [&[(false, 512), (true, 700)], &after[..]].concat());
 }
 
 #[test]
-fn what_is_long_or_no_tar_is_cut_by_content() {
+fn what_is_long_or_no_tar_is_cut_by_chunk() {
     let long = body(2 << 20, 1);
     let opaque = assert_survives(&long);
-    assert!(shape(&opaque).iter().all(|(is_content, len)| *is_content && *len <= 256 << 10));
+    assert!(shape(&opaque).iter().all(|(is_chunk, len)| *is_chunk && *len <= 256 << 10));
     assert!(opaque.segments.len() > 10);
     assert_eq!(scan_split(&long, &[100_000, 7, 333]), opaque);
     // In a tar it is cut at the same places.
     let tar = assert_survives(&[entry(b'0', &long), END.to_vec()].concat());
-    let cuts = |layout: &Layout| contents(layout).map(|(id, _, len)| (id, len)).collect::<Vec<_>>();
+    let cuts = |layout: &Layout| chunks(layout).map(|(id, _, len)| (id, len)).collect::<Vec<_>>();
     assert_eq!(cuts(&tar), cuts(&opaque));
-    // Up to the limit a file is one content.
+    // Up to the limit a file is one chunk.
     let whole = body(SINGLE_CHUNK_MAX as usize, 1);
     assert_eq!(shape(&assert_survives(&entry(b'0', &whole))), [(false, 512), (true, SINGLE_CHUNK_MAX)]);
     // Less than a block is not worth a decision.
@@ -227,8 +223,8 @@ fn a_tar_may_go_on_after_its_end() {
         shape(&layout),
         [(false, 512), (true, 100), (false, 412 + 1024 + 512), (true, 100), (false, 1436)]
     );
-    let ids: Vec<ContentId> = contents(&layout).map(|(id, ..)| id).collect();
-    assert_eq!(ids, [ContentId::of(&body(100, 1)); 2]);
+    let ids: Vec<ChunkId> = chunks(&layout).map(|(id, ..)| id).collect();
+    assert_eq!(ids, [ChunkId::of(&body(100, 1)); 2]);
 }
 
 #[test]
@@ -239,7 +235,7 @@ fn verbatim_bodies_and_zeros_are_bounded() {
         assert_eq!(shape(&assert_survives(&bytes)), [(false, 512 + VERBATIM_MAX)]);
         let bytes = entry(flag, &body(limit + 1, 1));
         let shape = shape(&assert_survives(&bytes));
-        assert!(shape.len() > 2 && shape[1..].iter().all(|(is_content, _)| *is_content), "{shape:?}");
+        assert!(shape.len() > 2 && shape[1..].iter().all(|(is_chunk, _)| *is_chunk), "{shape:?}");
     }
     let bytes = vec![0; limit + 2048];
     assert_eq!(shape(&assert_survives(&bytes)), [(false, VERBATIM_MAX), (true, 2048)]);
@@ -297,9 +293,9 @@ const KINDS: [Kind; 14] = [
     Kind::Zeros(3),
 ];
 
-/// The bytes of an entry: those before its content, and those of its content, which padding follows.
-fn craft(kind: Kind, content: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let len = content.len();
+/// The bytes of an entry: those before its chunk, and those of its chunk, which padding follows.
+fn craft(kind: Kind, chunk: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let len = chunk.len();
     let mut base256 = [0; 12];
     base256[0] = 0x80;
     base256[4..].copy_from_slice(&(len as u64).to_be_bytes());
@@ -338,7 +334,7 @@ fn craft(kind: Kind, content: &[u8]) -> (Vec<u8>, Vec<u8>) {
         Kind::Directory => return (header(b'5', b"").to_vec(), Vec::new()),
         Kind::Zeros(blocks) => return (vec![0; 512 * blocks], Vec::new()),
     };
-    (head, content.to_vec())
+    (head, chunk.to_vec())
 }
 
 /// A tar of these entries, and the shape that it must have.
@@ -350,15 +346,15 @@ fn crafted(entries: &[(Kind, usize, u32)]) -> (Vec<u8>, Vec<(bool, u64)>) {
         _ => shape.push((false, len as u64)),
     };
     for &(kind, len, seed) in entries {
-        let (head, content) = craft(kind, &body(len, seed));
+        let (head, chunk) = craft(kind, &body(len, seed));
         verbatim(head.len(), &mut shape);
-        match content.len() {
-            0..64 => verbatim(content.len(), &mut shape),
+        match chunk.len() {
+            0..64 => verbatim(chunk.len(), &mut shape),
             len => shape.push((true, len as u64)),
         }
-        let padding = content.len().next_multiple_of(512) - content.len();
+        let padding = chunk.len().next_multiple_of(512) - chunk.len();
         verbatim(padding, &mut shape);
-        bytes.extend([head, content, vec![0; padding]].concat());
+        bytes.extend([head, chunk, vec![0; padding]].concat());
     }
     (bytes, shape)
 }
@@ -408,7 +404,7 @@ fn padding_that_is_not_zero_stays_verbatim() {
             let padded = 512 + len.next_multiple_of(512);
             bytes[if at == 0 { 512 + len } else { padded - 1 }] = 1;
             let layout = assert_survives(&bytes);
-            assert_eq!(contents(&layout).count(), 1 + usize::from(len >= 64), "{len} {at}");
+            assert_eq!(chunks(&layout).count(), 1 + usize::from(len >= 64), "{len} {at}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dsync_core::Digest;
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::layer_index;
-use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
+use dsync_delta::{ChunkId, ChunkSource, LayerIndex, Scanner, join};
 
 /// More than any layer of these tests asks for.
 pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memory: 1 << 30 };
@@ -18,14 +18,14 @@ pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memor
 pub(crate) enum Segment {
     /// So many bytes that stay as they are.
     Verbatim(u64),
-    /// A content.
-    Content { id: ContentId, at: u64, len: u64 },
+    /// A chunk.
+    Chunk { id: ChunkId, at: u64, len: u64 },
 }
 
 impl Segment {
     pub(crate) fn len(&self) -> u64 {
         match *self {
-            Segment::Verbatim(len) | Segment::Content { len, .. } => len,
+            Segment::Verbatim(len) | Segment::Chunk { len, .. } => len,
         }
     }
 }
@@ -45,9 +45,9 @@ impl Layout {
             let more = match segment {
                 layer_index::Segment::Verbatim(bytes) => bytes.len() as u64,
                 layer_index::Segment::Zeros(len) => len,
-                layer_index::Segment::Content(ordinal) => {
-                    let content = index.contents().at(ordinal);
-                    segments.push(Segment::Content { id: content.id, at: content.at, len: content.len });
+                layer_index::Segment::Chunk(ordinal) => {
+                    let chunk = index.chunks().at(ordinal);
+                    segments.push(Segment::Chunk { id: chunk.id, at: chunk.at, len: chunk.len });
                     return Ok(());
                 }
             };
@@ -94,9 +94,9 @@ pub(crate) fn assert_sound(layout: &Layout, bytes: &[u8]) {
     assert!(!layout.segments.iter().any(|segment| segment.len() == 0), "an empty segment");
     let mut offset = 0;
     for segment in &layout.segments {
-        if let Segment::Content { id, at, len } = *segment {
+        if let Segment::Chunk { id, at, len } = *segment {
             assert_eq!(at, offset);
-            assert_eq!(id, ContentId::of(&bytes[at as usize..][..len as usize]));
+            assert_eq!(id, ChunkId::of(&bytes[at as usize..][..len as usize]));
         }
         offset += segment.len();
     }
@@ -120,26 +120,26 @@ impl Layer {
         LayerIndex::clone(&self.index)
     }
 
-    pub(crate) fn content(&self, ordinal: usize) -> &[u8] {
-        let content = self.index.contents().at(ordinal);
-        &self.bytes[content.at as usize..][..content.len as usize]
+    pub(crate) fn chunk(&self, ordinal: usize) -> &[u8] {
+        let chunk = self.index.chunks().at(ordinal);
+        &self.bytes[chunk.at as usize..][..chunk.len as usize]
     }
 }
 
-/// Contents out of layers in memory.
+/// Chunks out of layers in memory.
 pub(crate) struct Sources<'a> {
     pub(crate) basis: &'a [Layer],
     pub(crate) new: &'a [Layer],
     pub(crate) literals: &'a [Literal],
 }
 
-impl ContentSource for Sources<'_> {
+impl ChunkSource for Sources<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(match from {
-            Origin::Basis { layer, content } => self.basis[usize::from(layer)].content(content as usize),
+            Origin::Basis { layer, chunk } => self.basis[usize::from(layer)].chunk(chunk as usize),
             Origin::Literal(ordinal) => {
-                let Literal { layer, content, .. } = self.literals[ordinal as usize];
-                self.new[layer as usize].content(content as usize)
+                let Literal { layer, chunk, .. } = self.literals[ordinal as usize];
+                self.new[layer as usize].chunk(chunk as usize)
             }
         })
     }

@@ -126,15 +126,15 @@ pub(crate) fn build(items: &[Item]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// Offset and length of the contents in a tar, as the `tar` crate reads it.
-pub(crate) fn contents_by_the_tar_crate(bytes: &[u8]) -> Vec<(u64, u64)> {
+/// Offset and length of the chunks in a tar, as the `tar` crate reads it.
+pub(crate) fn chunks_by_the_tar_crate(bytes: &[u8]) -> Vec<(u64, u64)> {
     let mut archive = tar::Archive::new(bytes);
-    let mut contents = Vec::new();
+    let mut chunks = Vec::new();
     for entry in archive.entries().unwrap() {
         let entry = entry.unwrap();
         if entry.header().entry_type().is_file() && entry.size() >= 64 {
-            contents.push((entry.raw_file_position(), entry.size()));
+            chunks.push((entry.raw_file_position(), entry.size()));
         }
     }
-    contents
+    chunks
 }

@@ -29,25 +29,25 @@ pub(crate) const MEMORY: u64 = 2;
 
 pub(crate) const TEMPORARY: &str = "cannot use a temporary file";
 
-/// A file of a chunk map: consecutive contents.
+/// A file of a chunk map: consecutive chunks.
 #[derive(Debug, Clone)]
 pub(crate) struct FileSpan {
     pub(crate) layer: usize,
-    pub(crate) contents: Range<usize>,
+    pub(crate) chunks: Range<usize>,
     pub(crate) len: u64,
 }
 
 impl FileSpan {
-    /// The file that a content is of.
-    pub(crate) fn of(chunk_maps: &[ChunkMap], layer: usize, content: usize) -> Option<FileSpan> {
-        let file = chunk_maps.get(layer)?.index.file_of(content)?;
-        Some(FileSpan { layer, contents: file.contents, len: file.len })
+    /// The file that a chunk is of.
+    pub(crate) fn of(chunk_maps: &[ChunkMap], layer: usize, chunk: usize) -> Option<FileSpan> {
+        let file = chunk_maps.get(layer)?.index.file_of(chunk)?;
+        Some(FileSpan { layer, chunks: file.chunks, len: file.len })
     }
 
-    /// Where its contents lie.
+    /// Where its chunks lie.
     pub(crate) fn places<'a>(&self, chunk_maps: &'a [ChunkMap]) -> impl Iterator<Item = Place> + use<'a> {
         let chunk_map = &chunk_maps[self.layer];
-        self.contents.clone().flat_map(|content| chunk_map.of(content)).map(|slice| slice.place)
+        self.chunks.clone().flat_map(|chunk| chunk_map.of(chunk)).map(|slice| slice.place)
     }
 }
 
@@ -59,8 +59,8 @@ pub(crate) fn read(
 ) -> Result<Vec<u8>, EndpointError> {
     let mut bytes = dsync_exe::roomy(usize::try_from(file.len).unwrap_or_default());
     let chunk_map = &chunk_maps[file.layer];
-    let mut contents = file.contents.clone();
-    let loaded = contents.try_for_each(|content| chunk_map.copy(own, content, &mut bytes));
+    let mut chunks = file.chunks.clone();
+    let loaded = chunks.try_for_each(|chunk| chunk_map.copy(own, chunk, &mut bytes));
     loaded.map_err(EndpointError::io("cannot read a file that changed"))?;
     Ok(bytes)
 }
@@ -73,8 +73,8 @@ impl AddressMaps {
     /// Adds what an old file becomes.
     pub(crate) fn push(&mut self, file: &FileSpan, plan: &AddressMap) -> io::Result<()> {
         let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
-        let (layer, content) = (number(file.layer)?, number(file.contents.start)?);
-        self.0.0.push(wire::AddressMap { layer, content, map: plan.encode() });
+        let (layer, chunk) = (number(file.layer)?, number(file.chunks.start)?);
+        self.0.0.push(wire::AddressMap { layer, chunk, map: plan.encode() });
         Ok(())
     }
 
@@ -102,9 +102,9 @@ impl AddressMaps {
             return Err(wrong());
         }
         let mut received = BTreeMap::new();
-        for wire::AddressMap { layer, content, map: plan } in maps {
-            let (layer, content) = (layer as usize, content as usize);
-            let file = FileSpan::of(old, layer, content).filter(|file| file.contents.start == content);
+        for wire::AddressMap { layer, chunk, map: plan } in maps {
+            let (layer, chunk) = (layer as usize, chunk as usize);
+            let file = FileSpan::of(old, layer, chunk).filter(|file| file.chunks.start == chunk);
             let is_worth_it = |file: &FileSpan| old[layer].is_readable && file.len >= LEAST;
             let file = file.filter(is_worth_it).ok_or_else(wrong)?;
             if file.len > memory / MEMORY {
@@ -112,7 +112,7 @@ impl AddressMaps {
             }
             // A few bytes may become a megabyte, so only one is unpacked at a time.
             AddressMap::decode(&plan).ok_or_else(wrong)?;
-            if received.insert((layer, content), (file, plan)).is_some() {
+            if received.insert((layer, chunk), (file, plan)).is_some() {
                 return Err(wrong());
             }
         }
@@ -153,23 +153,23 @@ impl ReceivedMaps {
 pub(crate) struct Aligned {
     file: Option<File>,
     len: u64,
-    /// Where each content of them begins, by its layer and its number.
+    /// Where each chunk of them begins, by its layer and its number.
     begins: HashMap<(usize, usize), u64>,
 }
 
 impl Aligned {
-    /// Adds the bytes of a run of old contents, as `others` has them where their addresses stay.
+    /// Adds the bytes of a run of old chunks, as `others` has them where their addresses stay.
     pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>, others: &Load<'_>) -> io::Result<()> {
-        match (self.begins.get(&(run.layer(), run.contents().start)), &self.file) {
+        match (self.begins.get(&(run.layer(), run.chunks().start)), &self.file) {
             // Contents lie here in the order of the file.
             (Some(begin), Some(file)) => copy_at(file, *begin, run.len(), out),
             _ => others(run, out),
         }
     }
 
-    /// True if this run of old contents is of such a file.
+    /// True if this run of old chunks is of such a file.
     pub(crate) fn has(&self, run: &ChunkRange) -> bool {
-        self.begins.contains_key(&(run.layer(), run.contents().start))
+        self.begins.contains_key(&(run.layer(), run.chunks().start))
     }
 
     pub(crate) fn put(
@@ -184,9 +184,9 @@ impl Aligned {
             None => tempfile::tempfile_in(folder)?,
         };
         self.file.insert(into).write_all_at(bytes, self.len)?;
-        for content in file.contents.clone() {
-            self.begins.insert((file.layer, content), self.len);
-            self.len += index.contents().at(content).len;
+        for chunk in file.chunks.clone() {
+            self.begins.insert((file.layer, chunk), self.len);
+            self.len += index.chunks().at(chunk).len;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Coded batches on the wire.
 //!
 //! A batch is its coded length (4 bytes, little-endian) and the bytes that `dsync_delta::batch`, or one of the methods of
-//! this room, made of it. What is not contents crosses as a [section](super::section).
+//! this room, made of it. What is not chunks crosses as a [section](super::section).
 
 use std::io::{self, Read, Write};
 

@@ -1,10 +1,10 @@
-//! The bytes of runs of contents, which is what batches are coded from.
+//! The bytes of runs of chunks, which is what batches are coded from.
 
 use std::io;
 
 use dsync_delta::batching::ChunkRange;
 
-/// Adds the bytes of a run of contents: of a new layer, or of a layer of the basis.
+/// Adds the bytes of a run of chunks: of a new layer, or of a layer of the basis.
 pub(crate) type Load<'a> = dyn Fn(&ChunkRange, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;
 
 /// The lengths of runs.

@@ -1,4 +1,4 @@
-//! A section: anything that crosses but contents, coded in parts, so that neither side holds more than one of them.
+//! A section: anything that crosses but chunks, coded in parts, so that neither side holds more than one of them.
 //!
 //! A part is the number of its bytes (4 bytes, little-endian; the highest bit is set where another part follows), and a
 //! batch of one item and nothing old: its packed length (4 bytes) and its bytes. Each part but the last is full.

@@ -70,7 +70,7 @@ pub(crate) fn read_config(stream: &mut impl Read) -> io::Result<Vec<u8>> {
 
 /// The literals of one layer, which is taken for the first.
 pub(crate) fn chunk_refs(literals: &[Literal]) -> impl Iterator<Item = ChunkRef> + '_ {
-    literals.iter().map(|literal| ChunkRef { layer: 0, content: literal.content })
+    literals.iter().map(|literal| ChunkRef { layer: 0, chunk: literal.chunk })
 }
 
 /// The limits of the batches of one layer: small ones first, so that the link has something to do at once.

@@ -1,4 +1,4 @@
-//! Parts of literals that a target has: fine cuts in contents that are to be sent, and of which the target has what may be
+//! Parts of literals that a target has: fine cuts in chunks that are to be sent, and of which the target has what may be
 //! an old version (`docs/negotiation.md`).
 
 use std::collections::{HashMap, HashSet};
@@ -31,7 +31,7 @@ pub(crate) fn ranges_of(ranges: &LiteralRanges, literal: usize) -> &[ByteRange] 
 pub(crate) struct Parts {
     /// The ranges of literals that are not sent whole.
     pub(crate) ranges: LiteralRanges,
-    /// The bytes by which the target knows them too: of which of the contents that were asked about it has not what it
+    /// The bytes by which the target knows them too: of which of the chunks that were asked about it has not what it
     /// seemed, a bit for each, and the lengths. Empty where nothing was asked.
     pub(crate) encoded: Vec<u8>,
 }
@@ -57,7 +57,7 @@ pub(crate) fn ask_for(
     }
     let read = |literal: usize| {
         let mut bytes = Vec::new();
-        load(&literals[literal], &mut bytes).map_err(EndpointError::io("cannot read a content"))?;
+        load(&literals[literal], &mut bytes).map_err(EndpointError::io("cannot read a chunk"))?;
         Ok::<_, EndpointError>(bytes)
     };
     let most = usize::try_from(memory / CUT).unwrap_or(usize::MAX);
@@ -71,37 +71,37 @@ pub(crate) fn ask_for(
     let checks = await_checks(link, asked.len())?;
 
     let mut mistaken = Wanted::none(asked.len());
-    for seeming in cuts.byte_ranges(&known).chunk_by(|one, next| one.content == next.content) {
-        let content = seeming[0].content;
+    for seeming in cuts.byte_ranges(&known).chunk_by(|one, next| one.chunk == next.chunk) {
+        let chunk = seeming[0].chunk;
         if seeming.iter().any(|range| range.known)
-            && check(&known_of(&read(asked[content])?, seeming)) != checks[content]
+            && check(&known_of(&read(asked[chunk])?, seeming)) != checks[chunk]
         {
-            mistaken.insert(content);
+            mistaken.insert(chunk);
         }
     }
-    let known = cuts.without(&|content| mistaken.contains(content), &known);
+    let known = cuts.without(&|chunk| mistaken.contains(chunk), &known);
     let mut ranges = LiteralRanges::new();
     for range in cuts.byte_ranges(&known) {
-        ranges.entry(asked[range.content]).or_default().push(range);
+        ranges.entry(asked[range.chunk]).or_default().push(range);
     }
     Ok(Parts { ranges, encoded: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
 }
 
-/// The known bytes of a content, one after the other.
-fn known_of(content: &[u8], ranges: &[ByteRange]) -> Vec<u8> {
+/// The known bytes of a chunk, one after the other.
+fn known_of(chunk: &[u8], ranges: &[ByteRange]) -> Vec<u8> {
     let known = ranges.iter().filter(|range| range.known);
-    // LiteralRanges are within the content, whose length fits in memory.
-    known.flat_map(|range| &content[range.bytes.start as usize..range.bytes.end as usize]).copied().collect()
+    // LiteralRanges are within the chunk, whose length fits in memory.
+    known.flat_map(|range| &chunk[range.bytes.start as usize..range.bytes.end as usize]).copied().collect()
 }
 
-/// The checks of so many contents.
-fn await_checks(link: &mut Link, contents: usize) -> Result<Vec<Check>, EndpointError> {
+/// The checks of so many chunks.
+fn await_checks(link: &mut Link, chunks: usize) -> Result<Vec<Check>, EndpointError> {
     let checks = match link.expect_peer().map_err(EndpointError::io(Step::Parts.awaited()))? {
         Peer::Answer { answer } => answer,
         _ => return Err(Step::Parts.unexpected()),
     };
     match checks.as_chunks() {
-        (checks, []) if checks.len() == contents => Ok(checks.to_vec()),
+        (checks, []) if checks.len() == chunks => Ok(checks.to_vec()),
         _ => Err(Step::Parts.unexpected()),
     }
 }
@@ -111,7 +111,7 @@ fn await_checks(link: &mut Link, contents: usize) -> Result<Vec<Check>, Endpoint
 pub(crate) struct Candidates {
     /// The literals that were asked about, and their lengths.
     asked: Vec<(usize, u64)>,
-    /// The contents in which parts of them were looked for.
+    /// The chunks in which parts of them were looked for.
     places: Vec<Place>,
     cuts: FineChunks,
     /// Where the cuts of each literal that was asked about end.
@@ -161,7 +161,7 @@ pub(crate) fn answer_for(
     for (literal, run) in runs {
         bitmap.insert(literal);
         found.asked.push((literal, literals[literal].len.into()));
-        let places = run.contents().map(|content| Place { layer: hidden[run.layer()].digest, content });
+        let places = run.chunks().map(|chunk| Place { layer: hidden[run.layer()].digest, chunk });
         found.places.extend(places.filter(|place| seen.insert(*place)));
     }
     drop(seen);
@@ -173,7 +173,7 @@ pub(crate) fn answer_for(
     own.fetch(images, found.places.iter().copied())?;
     for place in &found.places {
         let mut bytes = Vec::new();
-        own.copy_content(*place, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
+        own.copy_chunk(*place, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
         found.cuts.push(&bytes, usize::MAX);
     }
     let counts = await_question(link, Step::Parts)?;
@@ -185,8 +185,8 @@ pub(crate) fn answer_for(
     let mut checks = Vec::with_capacity(size_of::<Check>() * found.asked.len());
     for known in known_ranges(&found.ends, &found.matches, &found.cuts) {
         let mut bytes = Vec::new();
-        for OldRange { content, bytes: here } in known {
-            let slice = Slice { place: found.places[content], from: here.start, len: here.end - here.start };
+        for OldRange { chunk, bytes: here } in known {
+            let slice = Slice { place: found.places[chunk], from: here.start, len: here.end - here.start };
             own.copy(slice, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
         }
         checks.extend(check(&bytes));
@@ -208,22 +208,19 @@ impl Candidates {
         let mistaken = Wanted::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
         let mut found = Found { ranges: LiteralRanges::new(), slices: HashMap::new() };
-        let is_mistaken = |content| mistaken.contains(content);
+        let is_mistaken = |chunk| mistaken.contains(chunk);
         for piece in resolve(&lens, &self.ends, &is_mistaken, &self.matches, &self.cuts, lengths)? {
-            let literal = self.asked[piece.content].0;
+            let literal = self.asked[piece.chunk].0;
             let ranges = found.ranges.entry(literal).or_default();
             let is_known = piece.old.is_some();
             match ranges.last_mut() {
                 Some(last) if last.known && is_known => last.bytes.end = piece.bytes.end,
-                _ => ranges.push(ByteRange {
-                    content: piece.content,
-                    bytes: piece.bytes.clone(),
-                    known: is_known,
-                }),
+                _ => {
+                    ranges.push(ByteRange { chunk: piece.chunk, bytes: piece.bytes.clone(), known: is_known })
+                }
             }
-            if let Some(OldRange { content, bytes: from }) = piece.old {
-                let slice =
-                    Slice { place: self.places[content], from: from.start, len: from.end - from.start };
+            if let Some(OldRange { chunk, bytes: from }) = piece.old {
+                let slice = Slice { place: self.places[chunk], from: from.start, len: from.end - from.start };
                 found.slices.entry((literal, ranges.len() - 1)).or_default().push(slice);
             }
         }
@@ -240,8 +237,8 @@ pub(crate) struct Parted {
     pub(crate) sent: Vec<ChunkRef>,
 }
 
-/// Divides the literals of layers. `literal` says which literal a content is, `slices` where this side has a
-/// content that is no literal, or a range of one.
+/// Divides the literals of layers. `literal` says which literal a chunk is, `slices` where this side has a
+/// chunk that is no literal, or a range of one.
 pub(crate) fn part(
     new: &[&LayerIndex],
     literals: &[Literal],
@@ -253,12 +250,12 @@ pub(crate) fn part(
     let mut sent = Vec::new();
     for (number, literal) in literals.iter().enumerate() {
         let layer = literal.layer;
-        let first = divided.ordinals[layer as usize][literal.content as usize];
+        let first = divided.ordinals[layer as usize][literal.chunk as usize];
         let ranges = ranges_of(ranges, number);
         let unknown = (first..).zip(ranges).filter(|(_, range)| !range.known);
         match ranges.is_empty() {
-            true => sent.push(ChunkRef { layer, content: first }),
-            false => sent.extend(unknown.map(|(content, _)| ChunkRef { layer, content })),
+            true => sent.push(ChunkRef { layer, chunk: first }),
+            false => sent.extend(unknown.map(|(chunk, _)| ChunkRef { layer, chunk })),
         }
     }
     let indexes = std::mem::take(&mut divided.shared).into_iter().enumerate();

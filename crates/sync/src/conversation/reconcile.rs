@@ -1,7 +1,7 @@
 //! Reconciles what a source is about to send with what a target has, where the source does not know the target's layers
 //! itself: `docs/negotiation.md`.
 //!
-//! Both agree on entries, and on contents of the entries that are new. What they agree on is an index at both ends, and
+//! Both agree on entries, and on chunks of the entries that are new. What they agree on is an index at both ends, and
 //! serves as any layer of the basis.
 
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dsync_delta::layer_index::{Entries, Selection};
 use dsync_delta::reconcile::{Item, Match, Requester, Responder};
-use dsync_delta::{ChunkRef, ContentId, LayerIndex};
+use dsync_delta::{ChunkId, ChunkRef, LayerIndex};
 
 use super::Step;
 use super::question::{answer, ask};
@@ -19,7 +19,7 @@ use crate::layers::{ChunkMap, Place, Slice, Slices};
 use crate::link::Link;
 
 /// The source's half: what the target has of these layers, besides what is known of it. The new layers' own
-/// contents stand for the target's.
+/// chunks stand for the target's.
 pub(crate) fn ask_for(
     link: &mut Link,
     new: &[Arc<LayerIndex>],
@@ -53,23 +53,23 @@ pub(crate) fn ask_for(
     }
 
     let seen = Seen::of(known.iter().map(|chunk_map| &*chunk_map.index), &agreed, new);
-    // All contents of an entry or none: in the order in which the target may have them too.
+    // All chunks of an entry or none: in the order in which the target may have them too.
     let (mut items, mut places): (Vec<Item>, Vec<ChunkRef>) = (Vec::new(), Vec::new());
     for (layer, range) in open {
         let (index, entries) = (&new[layer as usize], &mut entries[layer as usize]);
         for entry in range {
-            let contents = entries.contents(entry as usize);
-            if index.contents().range(contents.clone()).any(|content| !seen.has(&content.id)) {
-                items.extend(index.contents().range(contents.clone()).map(|content| *content.id.as_bytes()));
-                places.extend(contents.map(|content| ChunkRef { layer, content: content as u32 }));
+            let chunks = entries.chunks(entry as usize);
+            if index.chunks().range(chunks.clone()).any(|chunk| !seen.has(&chunk.id)) {
+                items.extend(index.chunks().range(chunks.clone()).map(|chunk| *chunk.id.as_bytes()));
+                places.extend(chunks.map(|chunk| ChunkRef { layer, chunk: chunk as u32 }));
             }
         }
     }
     drop((seen, entries));
     agreed.begin_loose();
     for range in ask(link, Step::Reconcile, Requester::new(&items))? {
-        for ChunkRef { layer, content } in &places[range] {
-            agreed.add_loose(&new[*layer as usize], *content as usize);
+        for ChunkRef { layer, chunk } in &places[range] {
+            agreed.add_loose(&new[*layer as usize], *chunk as usize);
         }
     }
     Ok(agreed.finish())
@@ -80,10 +80,10 @@ struct Seen(Vec<u64>);
 
 impl Seen {
     fn of<'a>(known: impl Iterator<Item = &'a LayerIndex>, agreed: &Agreed, new: &[Arc<LayerIndex>]) -> Self {
-        let known = known.flat_map(|index| index.contents().iter()).map(|content| content.id);
+        let known = known.flat_map(|index| index.chunks().iter()).map(|chunk| chunk.id);
         let agreed = agreed.slices.places().filter_map(|place| {
             let index = new.iter().find(|index| index.digest == place.layer)?;
-            Some(index.contents().get(place.content)?.id)
+            Some(index.chunks().get(place.chunk)?.id)
         });
         let mut seen: Vec<u64> = known.chain(agreed).map(|id| half(&id)).collect();
         seen.sort_unstable();
@@ -91,12 +91,12 @@ impl Seen {
         Seen(seen)
     }
 
-    fn has(&self, id: &ContentId) -> bool {
+    fn has(&self, id: &ChunkId) -> bool {
         self.0.binary_search(&half(id)).is_ok()
     }
 }
 
-fn half(id: &ContentId) -> u64 {
+fn half(id: &ChunkId) -> u64 {
     id.as_bytes().first_chunk().map_or(0, |half| u64::from_le_bytes(*half))
 }
 
@@ -121,9 +121,9 @@ pub(crate) fn answer_for(
         agreed.add(&mut entries[slice], &old[slice], at..at + items.len());
     }
     drop(entries);
-    let contents = |index: &Arc<LayerIndex>| index.contents().iter().map(|c| *c.id.as_bytes()).collect();
+    let chunks = |index: &Arc<LayerIndex>| index.chunks().iter().map(|c| *c.id.as_bytes()).collect();
     agreed.begin_loose();
-    for Match { items, list: slice, at } in answer_with(link, old.iter().map(contents).collect())? {
+    for Match { items, list: slice, at } in answer_with(link, old.iter().map(chunks).collect())? {
         (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[slice], ordinal));
     }
     Ok(agreed.finish())
@@ -138,18 +138,18 @@ fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, End
     Ok(responder.finish()?)
 }
 
-/// The entries and contents that both sides have, as one index: entries, then single contents.
+/// The entries and chunks that both sides have, as one index: entries, then single chunks.
 ///
 /// Both sides stop at the same one when it takes all memory that the basis may have.
 struct Agreed {
     selection: Selection,
     slices: Slices,
-    /// Entries and single contents until now.
+    /// Entries and single chunks until now.
     count: u64,
     room: u64,
 }
 
-/// Bytes of memory for an entry besides its own: where its content lies, and the tables of an encoder.
+/// Bytes of memory for an entry besides its own: where its chunk lies, and the tables of an encoder.
 const ENTRY: u64 = 40;
 
 impl Agreed {
@@ -171,8 +171,8 @@ impl Agreed {
             if !self.has_room() {
                 break;
             }
-            let contents = self.selection.add(from, entry..entry + 1);
-            contents.for_each(|ordinal| self.slices.push([whole(index, ordinal)]));
+            let chunks = self.selection.add(from, entry..entry + 1);
+            chunks.for_each(|ordinal| self.slices.push([whole(index, ordinal)]));
         }
     }
 
@@ -182,7 +182,7 @@ impl Agreed {
 
     fn add_loose(&mut self, index: &LayerIndex, ordinal: usize) {
         if self.has_room() {
-            self.selection.add_loose(index.contents().at(ordinal));
+            self.selection.add_loose(index.chunks().at(ordinal));
             self.slices.push([whole(index, ordinal)]);
         }
     }
@@ -193,6 +193,6 @@ impl Agreed {
 }
 
 fn whole(index: &LayerIndex, ordinal: usize) -> Slice {
-    let len = index.contents().at(ordinal).len;
-    Slice { place: Place { layer: index.digest, content: ordinal }, from: 0, len }
+    let len = index.chunks().at(ordinal).len;
+    Slice { place: Place { layer: index.digest, chunk: ordinal }, from: 0, len }
 }

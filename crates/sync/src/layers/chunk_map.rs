@@ -1,4 +1,4 @@
-//! Indexes that both ends know, and where this end has their contents.
+//! Indexes that both ends know, and where this end has their chunks.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use dsync_delta::batching::{Batch, ChunkRange};
 use super::layer_set::Layers;
 use super::place::{Place, Slice};
 
-/// An index, and where its contents lie.
+/// An index, and where its chunks lie.
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     pub(crate) index: Arc<LayerIndex>,
     lie: Lie,
-    /// True if the source can read the contents.
+    /// True if the source can read the chunks.
     pub(crate) is_readable: bool,
 }
 
@@ -27,7 +27,7 @@ enum Lie {
     Slices(Slices),
 }
 
-/// Rows of slices, one for each content of an index, in 20 bytes for each that is one slice.
+/// Rows of slices, one for each chunk of an index, in 20 bytes for each that is one slice.
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     layers: Vec<Digest>,
@@ -36,25 +36,25 @@ pub(crate) struct Slices {
     slices: Vec<Short>,
 }
 
-/// A slice: the number of its layer, the content, and bytes of that, which has at most 256 KiB.
+/// A slice: the number of its layer, the chunk, and bytes of that, which has at most 256 KiB.
 #[derive(Debug, Clone, Copy)]
 struct Short {
     layer: u32,
-    content: u32,
+    chunk: u32,
     from: u32,
     len: u32,
 }
 
 impl Short {
     fn place(&self, layers: &[Digest]) -> Place {
-        Place { layer: layers[self.layer as usize], content: self.content as usize }
+        Place { layer: layers[self.layer as usize], chunk: self.chunk as usize }
     }
 }
 
 impl Slices {
-    /// Adds the row of the next content.
+    /// Adds the row of the next chunk.
     pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Slice>) {
-        for Slice { place: Place { layer: digest, content }, from, len } in row {
+        for Slice { place: Place { layer: digest, chunk }, from, len } in row {
             let layer = match self.layers.last() == Some(&digest) {
                 true => self.layers.len() - 1,
                 false => self.layers.iter().position(|other| *other == digest).unwrap_or_else(|| {
@@ -62,22 +62,22 @@ impl Slices {
                     self.layers.len() - 1
                 }),
             };
-            let short = [layer as u64, content as u64, from, len].map(|number| u32::try_from(number).ok());
-            // A slice that is no part of a content is noticed when it is copied.
-            let [Some(layer), Some(content), Some(from), Some(len)] = short else { continue };
-            self.slices.push(Short { layer, content, from, len });
+            let short = [layer as u64, chunk as u64, from, len].map(|number| u32::try_from(number).ok());
+            // A slice that is no part of a chunk is noticed when it is copied.
+            let [Some(layer), Some(chunk), Some(from), Some(len)] = short else { continue };
+            self.slices.push(Short { layer, chunk, from, len });
         }
         self.ends.push(self.slices.len() as u32);
     }
 
-    /// The contents that they are of.
+    /// The chunks that they are of.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         self.slices.iter().map(|short| short.place(&self.layers))
     }
 
-    fn row(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
-        let start = content.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = self.ends.get(content).copied().unwrap_or(start);
+    fn row(&self, chunk: usize) -> impl Iterator<Item = Slice> + '_ {
+        let start = chunk.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(chunk).copied().unwrap_or(start);
         self.slices[start as usize..end as usize].iter().map(|short| Slice {
             place: short.place(&self.layers),
             from: short.from.into(),
@@ -92,7 +92,7 @@ impl ChunkMap {
         ChunkMap { lie: Lie::Layer(index.digest), index, is_readable }
     }
 
-    /// An index whose contents are these.
+    /// An index whose chunks are these.
     pub(crate) fn slices(index: LayerIndex, slices: Slices, is_readable: bool) -> ChunkMap {
         ChunkMap { index: Arc::new(index), lie: Lie::Slices(slices), is_readable }
     }
@@ -102,21 +102,21 @@ impl ChunkMap {
         matches!(self.lie, Lie::Layer(_))
     }
 
-    /// The slices that a content is made of.
-    pub(crate) fn of(&self, content: usize) -> impl Iterator<Item = Slice> + '_ {
+    /// The slices that a chunk is made of.
+    pub(crate) fn of(&self, chunk: usize) -> impl Iterator<Item = Slice> + '_ {
         let (whole, row) = match &self.lie {
             Lie::Layer(digest) => {
-                let len = self.index.contents().get(content).map_or(0, |content| content.len);
-                (Some(Slice { place: Place { layer: *digest, content }, from: 0, len }), None)
+                let len = self.index.chunks().get(chunk).map_or(0, |chunk| chunk.len);
+                (Some(Slice { place: Place { layer: *digest, chunk }, from: 0, len }), None)
             }
-            Lie::Slices(slices) => (None, Some(slices.row(content))),
+            Lie::Slices(slices) => (None, Some(slices.row(chunk))),
         };
         whole.into_iter().chain(row.into_iter().flatten())
     }
 
-    /// Copies a content.
-    pub(crate) fn copy(&self, own: &Layers<'_>, content: usize, out: &mut dyn Write) -> io::Result<()> {
-        self.of(content).try_for_each(|slice| own.copy(slice, out))
+    /// Copies a chunk.
+    pub(crate) fn copy(&self, own: &Layers<'_>, chunk: usize, out: &mut dyn Write) -> io::Result<()> {
+        self.of(chunk).try_for_each(|slice| own.copy(slice, out))
     }
 }
 
@@ -130,23 +130,23 @@ pub(crate) fn readable(chunk_maps: &[ChunkMap]) -> Vec<Option<&LayerIndex>> {
     chunk_maps.iter().map(|chunk_map| chunk_map.is_readable.then_some(&*chunk_map.index)).collect()
 }
 
-/// Adds the bytes of a run of contents.
+/// Adds the bytes of a run of chunks.
 pub(crate) fn load(
     own: &Layers<'_>,
     chunk_maps: &[ChunkMap],
     run: &ChunkRange,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    run.contents().try_for_each(|content| chunk_maps[run.layer()].copy(own, content, out))
+    run.chunks().try_for_each(|chunk| chunk_maps[run.layer()].copy(own, chunk, out))
 }
 
-/// Where the old contents lie that batches are coded against.
+/// Where the old chunks lie that batches are coded against.
 pub(crate) fn places<'a>(
     batches: &'a [Batch],
     chunk_maps: &'a [ChunkMap],
 ) -> impl Iterator<Item = Place> + 'a {
     batches.iter().flat_map(|batch| &batch.old).flat_map(|run| {
         let chunk_map = &chunk_maps[run.layer()];
-        run.contents().flat_map(|content| chunk_map.of(content)).map(|slice| slice.place)
+        run.chunks().flat_map(|chunk| chunk_map.of(chunk)).map(|slice| slice.place)
     })
 }

@@ -1,7 +1,7 @@
 //! The layers in play at one end: their indexes, and the bytes of those that are kept.
 //!
 //! Kept layers lie in one temporary file that has no name in any directory, so however the process ends,
-//! nothing is left. Layers of which hardly any content is used are only listed; what of them is used after
+//! nothing is left. Layers of which hardly any chunk is used are only listed; what of them is used after
 //! all is read once more from the store.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use dsync_core::{Digest, Image, ImageId, LayerKey};
 use dsync_delta::LayerIndex;
-use dsync_delta::layer_index::Content;
+use dsync_delta::layer_index::Chunk;
 use dsync_engine::{Export, Store, StoreError};
 use dsync_proto::ShortId;
 
@@ -117,7 +117,7 @@ impl<'a> Layers<'a> {
         self.spool.taken()
     }
 
-    /// Reads once more those of these contents whose layers were only listed, from images that have them.
+    /// Reads once more those of these chunks whose layers were only listed, from images that have them.
     pub(crate) fn fetch(
         &mut self,
         images: &[&Image],
@@ -127,17 +127,17 @@ impl<'a> Layers<'a> {
         for place in places {
             if self.spool.kept(&place.layer).is_none()
                 && self.fetched_at(place).is_none()
-                && let Ok(content) = u32::try_from(place.content)
+                && let Ok(chunk) = u32::try_from(place.chunk)
             {
-                missing.entry(place.layer).or_default().push(content);
+                missing.entry(place.layer).or_default().push(chunk);
             }
         }
         let mut picks: HashMap<Digest, Wanted> = HashMap::new();
-        for (digest, mut contents) in missing {
-            contents.sort_unstable();
-            contents.dedup();
+        for (digest, mut chunks) in missing {
+            chunks.sort_unstable();
+            chunks.dedup();
             let index = self.spool.index(&digest).ok_or_else(|| gone(&digest))?;
-            picks.insert(digest, (Arc::clone(index), contents));
+            picks.insert(digest, (Arc::clone(index), chunks));
         }
         let pick = Pick::new(&self.file, &self.interrupt, picks, &mut self.fetched);
         let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;
@@ -161,36 +161,33 @@ impl<'a> Layers<'a> {
         Ok(())
     }
 
-    /// Where in the file a content lies that was read once more.
+    /// Where in the file a chunk lies that was read once more.
     fn fetched_at(&self, place: Place) -> Option<u64> {
         let fetched = self.fetched.get(&place.layer)?;
-        let content = u32::try_from(place.content).ok()?;
-        let at = fetched.binary_search_by_key(&content, |(content, _)| *content).ok()?;
+        let chunk = u32::try_from(place.chunk).ok()?;
+        let at = fetched.binary_search_by_key(&chunk, |(chunk, _)| *chunk).ok()?;
         Some(fetched[at].1)
     }
 
-    fn content(&self, place: Place) -> Option<Content> {
-        self.index(&place.layer)?.contents().get(place.content)
+    fn chunk(&self, place: Place) -> Option<Chunk> {
+        self.index(&place.layer)?.chunks().get(place.chunk)
     }
 
-    /// Copies a content of a layer that is kept, or that was fetched.
-    pub(crate) fn copy_content(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
-        let len = self.content(place).map_or(0, |content| content.len);
+    /// Copies a chunk of a layer that is kept, or that was fetched.
+    pub(crate) fn copy_chunk(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
+        let len = self.chunk(place).map_or(0, |chunk| chunk.len);
         self.copy(Slice { place, from: 0, len }, out)
     }
 
-    /// Copies a part of such a content.
+    /// Copies a part of such a chunk.
     pub(crate) fn copy(&self, Slice { place, from, len }: Slice, out: &mut dyn Write) -> io::Result<()> {
-        let content =
-            self.content(place).filter(|content| from.checked_add(len).is_some_and(|end| end <= content.len));
-        let content =
-            content.ok_or_else(|| io::Error::other(format!("layer {} is not here", place.layer)))?;
+        let chunk =
+            self.chunk(place).filter(|chunk| from.checked_add(len).is_some_and(|end| end <= chunk.len));
+        let chunk = chunk.ok_or_else(|| io::Error::other(format!("layer {} is not here", place.layer)))?;
         match (self.spool.kept(&place.layer), self.fetched_at(place)) {
-            (Some((at, _)), _) => self.spool.copy(at + content.at + from, len, out),
+            (Some((at, _)), _) => self.spool.copy(at + chunk.at + from, len, out),
             (None, Some(at)) => copy_at(&self.file, at + from, len, out),
-            (None, None) => {
-                Err(io::Error::other(format!("a content of layer {} is not at hand", place.layer)))
-            }
+            (None, None) => Err(io::Error::other(format!("a chunk of layer {} is not at hand", place.layer))),
         }
     }
 

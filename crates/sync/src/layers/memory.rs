@@ -10,11 +10,11 @@ pub(crate) struct Memory(pub(crate) u64);
 
 /// The share of all memory that the layers which are sent may take, and the basis: this many sixteenths each.
 const SHARE: u64 = 7;
-/// The bytes in an encoder's tables for a content of a new layer: where it came last, as what, and as a literal.
+/// The bytes in an encoder's tables for a chunk of a new layer: where it came last, as what, and as a literal.
 const NEW: u64 = 28;
-/// The bytes in them for an entry and a content of the basis: where its path is, and where the content.
+/// The bytes in them for an entry and a chunk of the basis: where its path is, and where the chunk.
 const BASIS: u64 = 20;
-/// The bytes that batches take for a content that is sent, beside its old version.
+/// The bytes that batches take for a chunk that is sent, beside its old version.
 const BATCHED: u64 = 40;
 /// Indexes that take no more than this in all leave coding all memory: what is not counted by itself has more.
 const FREE: u64 = 32 << 20;
@@ -27,22 +27,22 @@ impl Memory {
 
     /// The memory that the index of a layer takes that is sent, its tables included.
     pub(crate) fn new_layer(index: &LayerIndex) -> u64 {
-        index.memory() as u64 + index.contents().len() as u64 * NEW
+        index.memory() as u64 + index.chunks().len() as u64 * NEW
     }
 
     /// The same of a layer of the basis.
     pub(crate) fn basis_layer(index: &LayerIndex) -> u64 {
-        index.memory() as u64 + (index.groups().max(index.contents().len())) as u64 * BASIS
+        index.memory() as u64 + (index.groups().max(index.chunks().len())) as u64 * BASIS
     }
 
     /// True if the index that a scanner makes is about to take more than this.
     pub(crate) fn is_near(self, scanner: &Scanner, left: u64) -> bool {
-        scanner.memory() as u64 + scanner.contents() as u64 * NEW > left / 16 * 15
+        scanner.memory() as u64 + scanner.chunks() as u64 * NEW > left / 16 * 15
     }
 
-    /// The memory that is left for coding, beside indexes and batches of this many contents.
-    pub(crate) fn for_coding(self, indexes: u64, contents: usize) -> u64 {
-        let taken = indexes.saturating_add((contents as u64).saturating_mul(BATCHED));
+    /// The memory that is left for coding, beside indexes and batches of this many chunks.
+    pub(crate) fn for_coding(self, indexes: u64, chunks: usize) -> u64 {
+        let taken = indexes.saturating_add((chunks as u64).saturating_mul(BATCHED));
         self.0.saturating_sub(taken.saturating_sub(FREE))
     }
 }

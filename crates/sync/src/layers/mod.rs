@@ -1,4 +1,4 @@
-//! The layers in play at one end: what is known of them, where their contents lie, and the memory that they take.
+//! The layers in play at one end: what is known of them, where their chunks lie, and the memory that they take.
 
 mod chunk_map;
 mod layer_set;

@@ -1,4 +1,4 @@
-//! Takes single contents out of layers that come by.
+//! Takes single chunks out of layers that come by.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,10 +16,10 @@ use crate::interrupt::Interrupt;
 
 /// Contents of a layer that were read once more, in their order, and where in the file each begins.
 pub(super) type Fetched = Vec<(u32, u64)>;
-/// A layer, and those of its contents that are to be read once more, in their order.
+/// A layer, and those of its chunks that are to be read once more, in their order.
 pub(super) type Wanted = (Arc<LayerIndex>, Vec<u32>);
 
-/// Copies contents of layers that come by into a file.
+/// Copies chunks of layers that come by into a file.
 pub(super) struct Pick<'a> {
     file: &'a File,
     interrupt: &'a Interrupt,
@@ -43,28 +43,28 @@ impl<'a> Pick<'a> {
         self.picks.keys().copied()
     }
 
-    fn take(&mut self, (index, contents): &Wanted, tar: &mut dyn Read) -> io::Result<Fetched> {
-        let mut fetched = Fetched::with_capacity(contents.len());
+    fn take(&mut self, (index, chunks): &Wanted, tar: &mut dyn Read) -> io::Result<Fetched> {
+        let mut fetched = Fetched::with_capacity(chunks.len());
         let mut left =
-            contents.iter().filter_map(|at| Some((*at, index.contents().get(*at as usize)?))).peekable();
+            chunks.iter().filter_map(|at| Some((*at, index.chunks().get(*at as usize)?))).peekable();
         let (mut at, mut taken): (u64, u64) = (0, 0);
         blocks(tar, self.interrupt, &mut |block| {
             let end = at + block.len() as u64;
-            while let Some((ordinal, content)) = left.peek().copied() {
-                let begin = content.at + taken;
+            while let Some((ordinal, chunk)) = left.peek().copied() {
+                let begin = chunk.at + taken;
                 if begin >= end {
                     break;
                 }
                 let from = usize::try_from(begin - at).map_err(io::Error::other)?;
-                let rest = usize::try_from(content.len - taken).unwrap_or(usize::MAX);
+                let rest = usize::try_from(chunk.len - taken).unwrap_or(usize::MAX);
                 let piece = &block[from..block.len().min(from.saturating_add(rest))];
                 self.file.write_all_at(piece, self.next + taken)?;
                 taken += piece.len() as u64;
-                if taken < content.len {
+                if taken < chunk.len {
                     break;
                 }
                 fetched.push((ordinal, self.next));
-                self.next += content.len;
+                self.next += chunk.len;
                 taken = 0;
                 left.next();
             }
@@ -85,14 +85,14 @@ impl<'a> Pick<'a> {
             Ok(())
         })?;
         let digest = Digest::from_bytes(hasher.finalize().into());
-        let Some((index, contents)) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
-        let place = |at: &u32| Some((*at, begin + index.contents().get(*at as usize)?.at));
-        self.note(digest, contents.iter().filter_map(place).collect());
+        let Some((index, chunks)) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
+        let place = |at: &u32| Some((*at, begin + index.chunks().get(*at as usize)?.at));
+        self.note(digest, chunks.iter().filter_map(place).collect());
         self.next = end;
         Ok(())
     }
 
-    /// Notes where contents of a layer lie from now on.
+    /// Notes where chunks of a layer lie from now on.
     fn note(&mut self, digest: Digest, mut taken: Fetched) {
         let fetched = self.fetched.entry(digest).or_default();
         fetched.append(&mut taken);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_found_in_layers_with_and_without_a_name() {
+    fn chunks_are_found_in_layers_with_and_without_a_name() {
         let ((other, _), (bytes, index)) = (layer("xy"), layer("abcd"));
         let digest = index.digest;
         for name in [None, Some(LayerKey::Blob(digest))] {

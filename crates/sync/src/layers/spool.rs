@@ -190,10 +190,10 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Adds the bytes of a run of contents of the layer.
+    /// Adds the bytes of a run of chunks of the layer.
     pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>) -> io::Result<()> {
-        let mut contents = self.index.contents().range(run.contents());
-        contents.try_for_each(|content| copy_at(&self.file, self.at + content.at, content.len, out))
+        let mut chunks = self.index.chunks().range(run.chunks());
+        chunks.try_for_each(|chunk| copy_at(&self.file, self.at + chunk.at, chunk.len, out))
     }
 
     /// Reads bytes of the layer, from one on.

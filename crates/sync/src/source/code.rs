@@ -46,7 +46,7 @@ impl CodeMap {
     pub(crate) fn add(&mut self, index: &LayerIndex, read_at: &ReadAt<'_>) -> io::Result<()> {
         let mut programs = BTreeMap::new();
         for file in index.files().filter(|file| file.len >= LEAST_FILE) {
-            let begin = index.contents().at(file.contents.start).at;
+            let begin = index.chunks().at(file.chunks.start).at;
             let code = find_code(file.len, |at, out| read_at(begin + at, out))?;
             if !code.is_empty() && self.count + code.len() <= MOST {
                 self.count += code.len();
@@ -84,15 +84,15 @@ impl CodeMap {
         batch_code
     }
 
-    /// The code in an item, whose contents lie in the layer of this index.
+    /// The code in an item, whose chunks lie in the layer of this index.
     fn find(&self, index: &LayerIndex, run: &ChunkRange, item: usize, into: &mut Vec<ItemCode>) {
         let Some(programs) = self.layers.get(&index.digest).filter(|programs| !programs.is_empty()) else {
             return;
         };
         let mut found: Vec<ItemCode> = Vec::new();
         let mut before = 0;
-        for content in index.contents().range(run.contents()) {
-            let (at, end) = (content.at, content.at + content.len);
+        for chunk in index.chunks().range(run.chunks()) {
+            let (at, end) = (chunk.at, chunk.at + chunk.len);
             if let Some((begin, code)) = programs.range(..=at).next_back() {
                 let first = code.partition_point(|code| begin + code.range.end <= at);
                 for code in code[first..].iter().take_while(|code| begin + code.range.start < end) {
@@ -107,7 +107,7 @@ impl CodeMap {
                     }
                 }
             }
-            before += content.len;
+            before += chunk.len;
         }
         into.extend(found.into_iter().filter(|code| code.len >= LEAST));
     }

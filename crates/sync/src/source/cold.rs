@@ -138,8 +138,8 @@ impl Sender<'_> {
         let programs = &self.programs;
         let code = |batch: &Batch| programs.of(batch, &[&*last.index], &|_| Version::Plain);
         let sources = Sources { new: &load_new, old: &no_old, code: &code };
-        let contents: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
-        self.progress.advance(last.index.len.saturating_sub(contents));
+        let chunks: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
+        self.progress.advance(last.index.len.saturating_sub(chunks));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
         let sizes = pack::pack(&batches, limit, sources, controller, self.link, |batch, packed| {
             if !dry_run {

@@ -1,4 +1,4 @@
-//! The contents that are sent: formed into batches beside their old versions, coded, and accounted for.
+//! The chunks that are sent: formed into batches beside their old versions, coded, and accounted for.
 
 use std::io::{self, Write};
 use std::sync::Arc;

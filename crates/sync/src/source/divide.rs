@@ -8,7 +8,7 @@ use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 use crate::conversation::parts::{self, LiteralRanges, Parted};
 use crate::layers::{ChunkMap, Place, Slice, Slices};
 
-/// The new layers as they are sent from here on, and which of their contents are sent.
+/// The new layers as they are sent from here on, and which of their chunks are sent.
 pub(super) struct Sent {
     pub(super) layers: Vec<ChunkMap>,
     pub(super) chunk_refs: Vec<ChunkRef>,
@@ -34,48 +34,47 @@ pub(super) fn divide(
 
 /// Divides the literals: what is no literal, or a range of one that is known, lies in the new layers themselves.
 fn part(new: &[&LayerIndex], literals: &[Literal], ranges: &LiteralRanges) -> Parted {
-    // A content is a literal wherever it is: those that are divided are found by what they are.
+    // A chunk is a literal wherever it is: those that are divided are found by what they are.
     let key = |chunk_ref: ChunkRef| {
-        let content = new[chunk_ref.layer as usize].contents().at(chunk_ref.content as usize);
-        (content.id, content.len)
+        let chunk = new[chunk_ref.layer as usize].chunks().at(chunk_ref.chunk as usize);
+        (chunk.id, chunk.len)
     };
     let mut numbers: Vec<u32> = (0..literals.len() as u32).collect();
     let of = |number: u32| key(literals[number as usize].chunk_ref());
     numbers.sort_unstable_by_key(|number| of(*number));
     let literal = |layer: usize, ordinal: usize| {
-        let key = key(ChunkRef { layer: layer as u32, content: ordinal as u32 });
+        let key = key(ChunkRef { layer: layer as u32, chunk: ordinal as u32 });
         let at = numbers.binary_search_by_key(&key, |number| of(*number)).ok()?;
         Some(numbers[at] as usize)
     };
     let slices = |layer: usize, part: Copied| match part {
         Copied::Undivided(ordinal) => {
-            let len = new[layer].contents().at(ordinal).len;
-            vec![Slice { place: Place { layer: new[layer].digest, content: ordinal }, from: 0, len }]
+            let len = new[layer].chunks().at(ordinal).len;
+            vec![Slice { place: Place { layer: new[layer].digest, chunk: ordinal }, from: 0, len }]
         }
         Copied::Range { literal, range } => {
             let (bytes, literal) = (&ranges[&literal][range].bytes, &literals[literal]);
-            let place =
-                Place { layer: new[literal.layer as usize].digest, content: literal.content as usize };
+            let place = Place { layer: new[literal.layer as usize].digest, chunk: literal.chunk as usize };
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]
         }
     };
     parts::part(new, literals, &literal, ranges, &slices)
 }
 
-/// The new layers with contents divided, which lie in the layers as they were.
+/// The new layers with chunks divided, which lie in the layers as they were.
 fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
     let layers = divided.layers.into_iter().zip(divided.ordinals).zip(new);
     let chunk_map = |((parted, ordinals), layer): ((LayerIndex, Vec<u32>), &&LayerIndex)| {
         let mut slices = Slices::default();
         for (ordinal, ends) in ordinals.windows(2).enumerate() {
             let mut from = 0;
-            for content in parted.contents().range(ends[0] as usize..ends[1] as usize) {
+            for chunk in parted.chunks().range(ends[0] as usize..ends[1] as usize) {
                 slices.push([Slice {
-                    place: Place { layer: layer.digest, content: ordinal },
+                    place: Place { layer: layer.digest, chunk: ordinal },
                     from,
-                    len: content.len,
+                    len: chunk.len,
                 }]);
-                from += content.len;
+                from += chunk.len;
             }
         }
         ChunkMap::slices(parted, slices, true)

@@ -45,9 +45,9 @@ pub(crate) struct EffortController {
     /// Bytes to get along with.
     memory: u64,
     rung: usize,
-    /// Of each level, seconds of coding for a byte of new contents.
+    /// Of each level, seconds of coding for a byte of new chunks.
     costs: [Option<f64>; LADDER.len()],
-    /// Seconds of sending for a byte of new contents.
+    /// Seconds of sending for a byte of new chunks.
     sending: Option<f64>,
     /// Seconds of the link for a byte on it.
     link: Option<f64>,
@@ -58,7 +58,7 @@ pub(crate) struct EffortController {
 pub(crate) struct Sent {
     /// The effort that it was coded with.
     pub(crate) effort: Effort,
-    /// Bytes of new contents.
+    /// Bytes of new chunks.
     pub(crate) raw: u64,
     /// And after coding.
     pub(crate) packed: u64,
@@ -161,7 +161,7 @@ impl EffortController {
     }
 }
 
-/// True if this effort leaves time to look at the contents first.
+/// True if this effort leaves time to look at the chunks first.
 pub(crate) fn is_patient(effort: Effort) -> bool {
     !matches!(effort, Effort::Level(level) if level < PATIENT)
 }

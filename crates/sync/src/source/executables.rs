@@ -45,14 +45,13 @@ impl Candidates {
         for batch in batches {
             for (run, pair) in batch.new.iter().zip(batch.pairs()) {
                 let Some(pair) = pair else { continue };
-                let file_of = |chunk_maps, run: &ChunkRange| {
-                    FileSpan::of(chunk_maps, run.layer(), run.contents().start)
-                };
+                let file_of =
+                    |chunk_maps, run: &ChunkRange| FileSpan::of(chunk_maps, run.layer(), run.chunks().start);
                 let versions = (file_of(old, &batch.old[pair]), file_of(new, run));
                 let (Some(old_file), Some(new_file)) = versions else { continue };
                 let fits = old_file.len.saturating_add(new_file.len) <= memory / MEMORY;
                 let is_long = old_file.len.min(new_file.len) >= LEAST;
-                let mut is_first = || seen.insert((old_file.layer, old_file.contents.start));
+                let mut is_first = || seen.insert((old_file.layer, old_file.chunks.start));
                 if found.len() == limits::ADDRESS_MAP_COUNT
                     || !fits
                     || !is_long
@@ -61,7 +60,7 @@ impl Candidates {
                 {
                     continue;
                 }
-                if dsync_exe::is_candidate(&begin(own, &new[new_file.layer], new_file.contents.start)?) {
+                if dsync_exe::is_candidate(&begin(own, &new[new_file.layer], new_file.chunks.start)?) {
                     found.push(Candidate { old: old_file, new: new_file });
                 }
             }
@@ -97,10 +96,10 @@ impl Candidates {
     }
 }
 
-/// The first bytes of a content.
-fn begin(own: &Layers<'_>, chunk_map: &ChunkMap, content: usize) -> io::Result<Vec<u8>> {
+/// The first bytes of a chunk.
+fn begin(own: &Layers<'_>, chunk_map: &ChunkMap, chunk: usize) -> io::Result<Vec<u8>> {
     let mut begin = Vec::new();
-    if let Some(first) = chunk_map.of(content).next() {
+    if let Some(first) = chunk_map.of(chunk).next() {
         own.copy(Slice { len: first.len.min(BEGIN), ..first }, &mut begin)?;
     }
     Ok(begin)

@@ -39,7 +39,7 @@ pub(crate) fn costs(
         let weights = weights(batch, sources, effort)?;
         for ((run, pair), packed) in batch.new.iter().zip(batch.pairs()).zip(share(*size, &weights)) {
             let layer = &layers[run.layer()];
-            let file = layer.index.file_of(run.contents().start);
+            let file = layer.index.file_of(run.chunks().start);
             let path = file.map(|file| String::from_utf8_lossy(&file.path).into_owned()).unwrap_or_default();
             let entry = files.entry((layer.position, path, pair.is_some())).or_insert((1, 0, 0));
             entry.1 += run.len();

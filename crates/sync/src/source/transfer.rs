@@ -26,7 +26,7 @@ pub(crate) struct Sending {
     pub(crate) compression: Compression,
     /// Bytes a second of the link, if they are known.
     pub(crate) speed: Option<u64>,
-    /// Count what would be sent, send no contents.
+    /// Count what would be sent, send no chunks.
     pub(crate) dry_run: bool,
     /// Find out what the bytes are.
     pub(crate) explain: bool,
@@ -50,7 +50,7 @@ pub(super) struct Transfer<'a> {
     pub(super) workspace: &'a Workspace,
     pub(super) memory: Memory,
     pub(super) controller: EffortController,
-    /// Bytes that were sent and are no contents.
+    /// Bytes that were sent and are no chunks.
     pub(super) metadata: u64,
 }
 
@@ -246,12 +246,12 @@ impl<'a> Transfer<'a> {
         }
         let load = |literal: &Literal, out: &mut Vec<u8>| {
             let layer = new[literal.layer as usize].digest;
-            own.copy_content(Place { layer, content: literal.content as usize }, out)
+            own.copy_chunk(Place { layer, chunk: literal.chunk as usize }, out)
         };
         parts::ask_for(self.talk.step(Step::Parts), literals, &load, self.controller.memory())
     }
 
-    /// The account of a transfer: bytes of contents before and after coding.
+    /// The account of a transfer: bytes of chunks before and after coding.
     pub(super) fn account(&self, raw: u64, packed: u64, costs: Vec<Cost>) -> Reply {
         Reply::Sent { raw, packed, metadata: self.metadata, costs }
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use dsync_delta::ContentSource;
+use dsync_delta::ChunkSource;
 use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_delta::header_delta::{Literal, Origin};
 use dsync_proto::{Channel, Peer};
@@ -36,7 +36,7 @@ pub(crate) struct Arrivals<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Arriving {
     layer: u32,
-    content: u32,
+    chunk: u32,
     len: u32,
     /// The number of times that it is still to be copied.
     uses: u32,
@@ -46,12 +46,12 @@ struct Arriving {
 
 impl Arriving {
     fn of(literal: &Literal, uses: u32) -> Self {
-        let Literal { layer, content, len, .. } = *literal;
-        Arriving { layer, content, len, uses, kept: 0 }
+        let Literal { layer, chunk, len, .. } = *literal;
+        Arriving { layer, chunk, len, uses, kept: 0 }
     }
 }
 
-impl ContentSource for Arrivals<'_> {
+impl ChunkSource for Arrivals<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         match from {
             Origin::Literal(literal) => self.copy_literal(literal, out),
@@ -152,7 +152,7 @@ impl<'a> Arrivals<'a> {
 
     fn receive(&mut self) -> io::Result<()> {
         let Some(batch) = self.batches.next() else {
-            return Err(io::Error::other("a content is neither here nor on its way"));
+            return Err(io::Error::other("a chunk is neither here nor on its way"));
         };
         // Before the next is unpacked the last one goes.
         self.last = Vec::new();
@@ -163,15 +163,15 @@ impl<'a> Arrivals<'a> {
         self.last = inflated::decode(coded, &packed)?;
         let mut at = 0;
         for chunk_ref in batch.new.iter().flat_map(ChunkRange::chunk_refs) {
-            let key = (chunk_ref.layer, chunk_ref.content);
-            let found = self.literals.binary_search_by_key(&key, |it| (it.layer, it.content));
+            let key = (chunk_ref.layer, chunk_ref.chunk);
+            let found = self.literals.binary_search_by_key(&key, |it| (it.layer, it.chunk));
             let literal = found.map_err(|_| io::Error::other("a batch has what is no literal"))?;
             // There are fewer literals than a 32-bit number can count, and a batch has fewer bytes.
             self.here.push((literal as u32, at as u32));
             at += self.literals[literal].len as usize;
         }
         if at != self.last.len() {
-            return Err(io::Error::other("a batch has another length than its contents"));
+            return Err(io::Error::other("a batch has another length than its chunks"));
         }
         self.here.sort_unstable();
         Ok(())

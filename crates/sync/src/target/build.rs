@@ -4,7 +4,7 @@ use std::io;
 
 use dsync_core::{Config, Digest, Image, LayerKey};
 use dsync_delta::header_delta::Assembly;
-use dsync_delta::{ContentSource, JoinError, join};
+use dsync_delta::{ChunkSource, JoinError, join};
 use dsync_engine::Import;
 
 use crate::failure::EndpointError;
@@ -38,24 +38,24 @@ pub(crate) fn copy_own(
     Ok(import.layer(key, len, &mut |out| own.copy_layer(&digest, out))?)
 }
 
-/// Gives the import a layer that is put together of contents.
+/// Gives the import a layer that is put together of chunks.
 pub(crate) fn build(
     key: &LayerKey,
     assembly: &Assembly,
-    contents: &mut dyn ContentSource,
+    chunks: &mut dyn ChunkSource,
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {
     // The store only sees that its writer failed; why is kept here.
     let mut failed: Option<JoinError> = None;
     let result = import.layer(key, assembly.index.len, &mut |out| {
-        join(assembly, contents, out).map_err(|error| {
+        join(assembly, chunks, out).map_err(|error| {
             failed = Some(error);
             io::Error::other("the layer could not be built")
         })
     });
     match (result, failed) {
         // The engine going away shows as a broken pipe; its own words say more.
-        (Err(error), Some(JoinError::Write(pipe) | JoinError::Content { source: pipe, .. }))
+        (Err(error), Some(JoinError::Write(pipe) | JoinError::Chunk { source: pipe, .. }))
             if pipe.kind() == io::ErrorKind::BrokenPipe =>
         {
             Err(error.into())

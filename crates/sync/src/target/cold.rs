@@ -104,7 +104,7 @@ impl Taker<'_> {
         let mut batches = batching::form_in_order(&[index], chunk_refs(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
-        // The contents that a later layer uses are known only when it comes.
+        // The chunks that a later layer uses are known only when it comes.
         let mut uses: Vec<u32> = vec![if self.left > 0 { u32::MAX } else { 0 }; literals.len()];
         for origin in origins {
             if let Origin::Literal(literal) = origin

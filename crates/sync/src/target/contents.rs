@@ -1,11 +1,11 @@
-//! The contents of the missing layers: those of this side's own layers, and those that arrive.
+//! The chunks of the missing layers: those of this side's own layers, and those that arrive.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 
 use dsync_core::{Image, LayerKey};
-use dsync_delta::ContentSource;
+use dsync_delta::ChunkSource;
 use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_delta::header_delta::Origin;
 use dsync_engine::Import;
@@ -25,7 +25,7 @@ use crate::link::{DataReader, Outbox};
 
 const AWAITED: &str = Step::Contents.awaited();
 
-/// The stream of contents, after the limit of its batches and the parts that are here.
+/// The stream of chunks, after the limit of its batches and the parts that are here.
 pub(super) struct Contents<'l> {
     stream: DataReader<'l>,
     outbox: Outbox,
@@ -86,7 +86,7 @@ impl<'l> Contents<'l> {
 }
 
 impl Ready<'_, '_> {
-    /// Builds the layers that the store does not have, as the contents arrive.
+    /// Builds the layers that the store does not have, as the chunks arrive.
     pub(super) fn build(
         self,
         stack: &[LayerKey],
@@ -99,7 +99,7 @@ impl Ready<'_, '_> {
             aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, basis, run, out))
         };
         let arrivals = Arrivals::new((stream, outbox), batches, &old, &offered.literals, file);
-        let mut contents = Sources { own, basis, arrivals };
+        let mut chunks = Sources { own, basis, arrivals };
         let mut done = HashSet::new();
         for (key, state) in stack.iter().zip(states) {
             if *state == LayerState::Shared || !done.insert(key) {
@@ -107,10 +107,10 @@ impl Ready<'_, '_> {
             }
             match offered.layer(key) {
                 None => copy_own(own, key, import)?,
-                Some(assembly) => build(key, assembly, &mut contents, import)?,
+                Some(assembly) => build(key, assembly, &mut chunks, import)?,
             }
         }
-        contents.arrivals.into_stream().finish().map_err(EndpointError::io(AWAITED))
+        chunks.arrivals.into_stream().finish().map_err(EndpointError::io(AWAITED))
     }
 }
 
@@ -121,11 +121,11 @@ struct Sources<'a> {
     arrivals: Arrivals<'a>,
 }
 
-impl ContentSource for Sources<'_> {
+impl ChunkSource for Sources<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         match from {
-            Origin::Basis { layer, content } => {
-                self.basis[usize::from(layer)].copy(self.own, content as usize, out)
+            Origin::Basis { layer, chunk } => {
+                self.basis[usize::from(layer)].copy(self.own, chunk as usize, out)
             }
             Origin::Literal(ordinal) => self.arrivals.copy_literal(ordinal, out),
         }

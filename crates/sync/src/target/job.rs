@@ -12,7 +12,7 @@ pub(crate) struct Receiving {
     pub(crate) image: Image,
     pub(crate) names: Vec<ImageRef>,
     pub(crate) basis: Option<ImageRef>,
-    /// No content of this side is used, and nothing that was remembered.
+    /// No chunk of this side is used, and nothing that was remembered.
     pub(crate) without_basis: bool,
     pub(crate) dry_run: bool,
     pub(crate) keeps: Keeps,

@@ -1,4 +1,4 @@
-//! The target's side of a transfer: says which layers it wants, builds them of its own contents and of those that arrive,
+//! The target's side of a transfer: says which layers it wants, builds them of its own chunks and of those that arrive,
 //! and checks the image before a name moves.
 //!
 //! [`take`] has the steps; [`conversation`](crate::conversation) has what crosses in each.

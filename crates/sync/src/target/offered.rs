@@ -1,4 +1,4 @@
-//! The headers that arrived: how each layer is put together, of contents that are here and of those that are sent.
+//! The headers that arrived: how each layer is put together, of chunks that are here and of those that are sent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -95,8 +95,8 @@ impl Offered {
     /// Divides the literals that are sent in part.
     pub(crate) fn divide(&mut self, found: &Found) {
         let Found { ranges, slices } = found;
-        let origin = |layer: usize, content: usize| self.assemblies[layer].origins[content];
-        let literal = |layer: usize, content: usize| match origin(layer, content) {
+        let origin = |layer: usize, chunk: usize| self.assemblies[layer].origins[chunk];
+        let literal = |layer: usize, chunk: usize| match origin(layer, chunk) {
             Origin::Literal(literal) => Some(literal as usize),
             Origin::Basis { .. } => None,
         };
@@ -105,9 +105,9 @@ impl Offered {
                 Copied::Range { literal, range } => {
                     slices.get(&(literal, range)).cloned().unwrap_or_default()
                 }
-                Copied::Undivided(content) => match origin(layer, content) {
-                    Origin::Basis { layer, content } => {
-                        self.basis[usize::from(layer)].of(content as usize).collect()
+                Copied::Undivided(chunk) => match origin(layer, chunk) {
+                    Origin::Basis { layer, chunk } => {
+                        self.basis[usize::from(layer)].of(chunk as usize).collect()
                     }
                     Origin::Literal(_) => Vec::new(),
                 },
@@ -119,9 +119,9 @@ impl Offered {
         // Where each range is in what is shared, and which literal each of the others is from now on.
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
         for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
-            for (content, part) in (0..).zip(parts) {
+            for (chunk, part) in (0..).zip(parts) {
                 if let (Copied::Range { literal, range }, Ok(layer)) = (*part, u16::try_from(layer)) {
-                    known.entry((literal, range)).or_insert(Origin::Basis { layer, content });
+                    known.entry((literal, range)).or_insert(Origin::Basis { layer, chunk });
                 }
             }
         }
@@ -130,24 +130,24 @@ impl Offered {
         let mut firsts = Vec::with_capacity(self.literals.len());
         for (number, literal) in self.literals.iter().enumerate() {
             firsts.push(literals.len() as u32);
-            let first = divided.ordinals[literal.layer as usize][literal.content as usize];
+            let first = divided.ordinals[literal.layer as usize][literal.chunk as usize];
             match ranges_of(ranges, number) {
-                [] => literals.push(Literal { content: first, ..*literal }),
+                [] => literals.push(Literal { chunk: first, ..*literal }),
                 ranges => {
                     let unknown = (first..).zip(ranges).filter(|(_, range)| !range.known);
-                    literals.extend(unknown.map(|(content, ByteRange { bytes, .. })| {
-                        // Within a content.
+                    literals.extend(unknown.map(|(chunk, ByteRange { bytes, .. })| {
+                        // Within a chunk.
                         let len = (bytes.end - bytes.start) as u32;
-                        Literal { content, len, ..*literal }
+                        Literal { chunk, len, ..*literal }
                     }));
                 }
             }
         }
         for (layer, (assembly, index)) in self.assemblies.iter_mut().zip(divided.layers).enumerate() {
             let old = std::mem::take(&mut assembly.origins);
-            assembly.origins.reserve_exact(index.contents().len());
-            for (content, origin) in old.into_iter().enumerate() {
-                let count = divided.ordinals[layer][content + 1] - divided.ordinals[layer][content];
+            assembly.origins.reserve_exact(index.chunks().len());
+            for (chunk, origin) in old.into_iter().enumerate() {
+                let count = divided.ordinals[layer][chunk + 1] - divided.ordinals[layer][chunk];
                 let Origin::Literal(literal) = origin else {
                     assembly.origins.extend((0..count).map(|_| origin));
                     continue;
@@ -171,14 +171,14 @@ impl Offered {
         self.assemblies.iter().find(|assembly| assembly.index.digest == key.digest())
     }
 
-    /// The contents of the basis that the layers are made of.
+    /// The chunks of the basis that the layers are made of.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         let origins = self.assemblies.iter().flat_map(|assembly| &assembly.origins);
         let of_basis = origins.filter_map(|origin| match *origin {
-            Origin::Basis { layer, content } => Some((usize::from(layer), content as usize)),
+            Origin::Basis { layer, chunk } => Some((usize::from(layer), chunk as usize)),
             Origin::Literal(_) => None,
         });
-        of_basis.flat_map(|(layer, content)| self.basis[layer].of(content)).map(|slice| slice.place)
+        of_basis.flat_map(|(layer, chunk)| self.basis[layer].of(chunk)).map(|slice| slice.place)
     }
 
     /// The batches that the source forms.
@@ -199,9 +199,9 @@ impl Offered {
             let unseen = seen.insert(*key);
             match (state, self.layer(key), own.kept(&key.digest())) {
                 (LayerState::Missing, Some(Assembly { index, origins }), _) if unseen => {
-                    let contents = index.contents().iter().zip(origins);
-                    let here = contents.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
-                    let reused = here.map(|(content, _)| content.len).sum();
+                    let chunks = index.chunks().iter().zip(origins);
+                    let here = chunks.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));
+                    let reused = here.map(|(chunk, _)| chunk.len).sum();
                     LayerOutcome { state, len: index.len, reused }
                 }
                 (LayerState::Local, _, Some(len)) if unseen => LayerOutcome { state, len, reused: len },

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Mode, Origin};
-use dsync_delta::{ContentSource, LayerIndex, join};
+use dsync_delta::{ChunkSource, LayerIndex, join};
 
 use super::layer::Layer;
 use crate::pieces::{exactly, joined};
@@ -33,23 +33,23 @@ fn run(input: &[u8]) {
         let mut told = Short(told, most);
         let mut layers = Vec::new();
         while let Ok(recipe) = decoder.layer(&mut told) {
-            let contents = recipe.index.contents();
-            assert_eq!(contents.len(), recipe.origins.len());
-            assert!(recipe.index.len <= LIMITS.len && contents.len() as u64 <= LIMITS.entries);
+            let chunks = recipe.index.chunks();
+            assert_eq!(chunks.len(), recipe.origins.len());
+            assert!(recipe.index.len <= LIMITS.len && chunks.len() as u64 <= LIMITS.entries);
             let mut end = 0;
-            for (content, origin) in contents.iter().zip(recipe.origins.iter()) {
-                assert!(content.at >= end, "contents overlap");
-                end = content.at.checked_add(content.len).expect("a content ends somewhere");
+            for (chunk, origin) in chunks.iter().zip(recipe.origins.iter()) {
+                assert!(chunk.at >= end, "chunks overlap");
+                end = chunk.at.checked_add(chunk.len).expect("a chunk ends somewhere");
                 match *origin {
-                    Origin::Basis { layer, content: ordinal } => {
+                    Origin::Basis { layer, chunk: ordinal } => {
                         assert_eq!(layer, 0);
                         let known =
-                            basis.listing.contents().get(ordinal as usize).expect("a content of the basis");
-                        assert_eq!(known.len, content.len, "a content of the basis has another length");
+                            basis.listing.chunks().get(ordinal as usize).expect("a chunk of the basis");
+                        assert_eq!(known.len, chunk.len, "a chunk of the basis has another length");
                     }
                     Origin::Literal(number) => {
                         let literal = decoder.literals()[number as usize];
-                        assert_eq!(u64::from(literal.len), content.len, "a literal has another length");
+                        assert_eq!(u64::from(literal.len), chunk.len, "a literal has another length");
                     }
                 }
             }
@@ -92,7 +92,7 @@ fn tell_again(listing: &Arc<LayerIndex>) {
 
 struct Zeros;
 
-impl ContentSource for Zeros {
+impl ChunkSource for Zeros {
     fn copy(&mut self, _: Origin, len: u64, out: &mut dyn Write) -> io::Result<()> {
         io::copy(&mut io::Read::take(io::repeat(0), len.min(1 << 16)), out).map(drop)
     }

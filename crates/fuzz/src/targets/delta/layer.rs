@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dsync_core::Digest;
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
-use dsync_delta::{ContentId, ContentSource, LayerIndex, Scanner, join};
+use dsync_delta::{ChunkId, ChunkSource, LayerIndex, Scanner, join};
 
 /// More than any layer of an input asks for.
 pub(super) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memory: 8 << 20 };
@@ -20,18 +20,18 @@ impl Layer {
         let listing = scan(&bytes, usize::MAX);
         assert_eq!((listing.len, listing.digest), (bytes.len() as u64, Digest::of(&bytes)));
         let mut end = 0;
-        for content in listing.contents().iter() {
-            assert!(content.at >= end && content.len > 0, "contents overlap");
-            end = content.at + content.len;
-            assert_eq!(content.id, ContentId::of(&bytes[content.at as usize..end as usize]));
+        for chunk in listing.chunks().iter() {
+            assert!(chunk.at >= end && chunk.len > 0, "chunks overlap");
+            end = chunk.at + chunk.len;
+            assert_eq!(chunk.id, ChunkId::of(&bytes[chunk.at as usize..end as usize]));
         }
         assert!(end <= listing.len);
         Layer { bytes, listing: Arc::new(listing) }
     }
 
-    fn content(&self, ordinal: usize) -> &[u8] {
-        let content = self.listing.contents().at(ordinal);
-        &self.bytes[content.at as usize..][..content.len as usize]
+    fn chunk(&self, ordinal: usize) -> &[u8] {
+        let chunk = self.listing.chunks().at(ordinal);
+        &self.bytes[chunk.at as usize..][..chunk.len as usize]
     }
 }
 
@@ -42,20 +42,20 @@ pub(super) fn scan(bytes: &[u8], most: usize) -> LayerIndex {
     scanner.finish()
 }
 
-/// Contents out of layers in memory.
-struct Contents<'a> {
+/// Chunks out of layers in memory.
+struct Chunks<'a> {
     basis: &'a [Layer],
     new: &'a [Layer],
     literals: &'a [Literal],
 }
 
-impl ContentSource for Contents<'_> {
+impl ChunkSource for Chunks<'_> {
     fn copy(&mut self, from: Origin, _: u64, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(match from {
-            Origin::Basis { layer, content } => self.basis[usize::from(layer)].content(content as usize),
+            Origin::Basis { layer, chunk } => self.basis[usize::from(layer)].chunk(chunk as usize),
             Origin::Literal(ordinal) => {
-                let Literal { layer, content, .. } = self.literals[ordinal as usize];
-                self.new[layer as usize].content(content as usize)
+                let Literal { layer, chunk, .. } = self.literals[ordinal as usize];
+                self.new[layer as usize].chunk(chunk as usize)
             }
         })
     }
@@ -72,8 +72,8 @@ pub(super) fn tell(basis: &[Layer], new: &[Layer], mode: Mode) -> Vec<u8> {
     for layer in new {
         let recipe = decoder.layer(&mut input).expect("what was told can be read");
         let mut out = Vec::new();
-        let mut contents = Contents { basis, new, literals: encoder.literals() };
-        join(&recipe, &mut contents, &mut out).expect("all contents are there");
+        let mut chunks = Chunks { basis, new, literals: encoder.literals() };
+        join(&recipe, &mut chunks, &mut out).expect("all chunks are there");
         assert!(out == layer.bytes, "another layer");
     }
     assert!(input.is_empty(), "bytes are left over");

@@ -33,8 +33,8 @@ fn run(input: &[u8]) {
         Arc::new(read).write(&mut again).expect("memory does not fail");
         assert!(again == kept, "a listing is written in two ways");
         for file in layer.listing.files() {
-            assert!(file.contents.end <= layer.listing.contents().len());
-            assert_eq!(layer.listing.contents().bytes(file.contents.clone()), file.len);
+            assert!(file.chunks.end <= layer.listing.chunks().len());
+            assert_eq!(layer.listing.chunks().bytes(file.chunks.clone()), file.len);
         }
         for mode in [Mode::Literals, Mode::References, Mode::WithIds] {
             tell(&[], std::slice::from_ref(&layer), mode);

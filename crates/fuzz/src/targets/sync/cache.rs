@@ -51,7 +51,7 @@ fn run(input: &[u8]) {
     if let Some(listing) = kept.index(&digest, MEMORY) {
         assert_eq!(listing.digest, digest);
         assert!(listing.memory() <= 2 * MEMORY, "{} bytes", listing.memory());
-        assert!(listing.contents().iter().all(|content| content.at + content.len <= listing.len));
+        assert!(listing.chunks().iter().all(|chunk| chunk.at + chunk.len <= listing.len));
         let listing = Arc::new(listing);
         kept.put(&listing);
         assert!(

@@ -86,6 +86,6 @@ impl Host {
 }
 
 /// All files below a folder, by name.
-pub(super) fn contents(folder: &Path) -> Vec<(String, String)> {
+pub(super) fn files(folder: &Path) -> Vec<(String, String)> {
     dsync_testkit::files(folder).expect("the folder can be read").into_iter().collect()
 }

@@ -10,7 +10,7 @@ use dsync_sync::testing::{Client, Wire, connect, serve};
 use dsync_sync::{Compression, Direction, Identity, Interrupt, Method, Options, Remote};
 use dsync_testkit::{Built, Cable, End, ImageSpec, Item, LayerSpec, Snapshot, Wanted, What};
 
-use super::hosts::{Host, MEMORY, SCENARIOS, VERSION, contents};
+use super::hosts::{Host, MEMORY, SCENARIOS, VERSION, files};
 use super::{recorded, script};
 use crate::{Memory, Target};
 
@@ -49,9 +49,9 @@ fn source(input: &[u8]) {
     let (hidden, marker) = secret();
     let named = script.windows(32).any(|window| hex(window) == hidden.root.digest[7..]);
     let Some(host) = Host::with(&[scenario.new.clone(), hidden]) else { return };
-    let before = contents(&host.path("store"));
+    let before = files(&host.path("store"));
     let said = talk(&host, script);
-    assert!(contents(&host.path("store")) == before, "the source has changed");
+    assert!(files(&host.path("store")) == before, "the source has changed");
     host.check_tidy();
     let told =
         marker.windows(200).step_by(200).any(|part| said.windows(part.len()).any(|window| window == part));

@@ -41,13 +41,13 @@ impl Layer {
         programs
     }
 
-    fn run(&self, contents: std::ops::Range<usize>) -> ChunkRange {
-        ChunkRange::of(0, &self.index, contents).unwrap()
+    fn run(&self, chunks: std::ops::Range<usize>) -> ChunkRange {
+        ChunkRange::of(0, &self.index, chunks).unwrap()
     }
 
     fn bytes(&self, run: &ChunkRange) -> Vec<u8> {
-        let contents = self.index.contents().range(run.contents());
-        contents.flat_map(|c| &self.tar[c.at as usize..][..c.len as usize]).copied().collect()
+        let chunks = self.index.chunks().range(run.chunks());
+        chunks.flat_map(|c| &self.tar[c.at as usize..][..c.len as usize]).copied().collect()
     }
 }
 
@@ -87,7 +87,7 @@ fn a_program_costs_less_with_addresses() {
     for machine in [Linked::X86, Linked::Aarch64] {
         let program = linked(machine, "addresses", FUNCTIONS, &[]);
         let layer = Layer::of(&[("text", b"no program"), ("program", &program), ("end", &[7; 20_000])]);
-        let case = Case::of(&layer, &[layer.run(0..layer.index.contents().len())]);
+        let case = Case::of(&layer, &[layer.run(0..layer.index.chunks().len())]);
         assert_eq!(case.code.new.len(), 1, "{machine:?}: one section of code");
         let (with, without) = (case.encode(&case.code), case.encode(&BatchCode::default()));
         assert_eq!(case.decode(&with).unwrap(), case.bytes);
@@ -100,7 +100,7 @@ fn a_program_costs_less_with_addresses() {
 fn parts_of_a_program_have_the_same_addresses() {
     let program = linked(Linked::X86, "parts", FUNCTIONS, &[]);
     let layer = Layer::of(&[("program", &program), ("other", &[1; 30_000])]);
-    let all = layer.index.contents().len();
+    let all = layer.index.chunks().len();
     assert!(all > 3, "long enough to be cut: {all}");
     let runs = [layer.run(1..2), layer.run(all - 1..all), layer.run(2..3)];
     let case = Case::of(&layer, &runs);
@@ -114,7 +114,7 @@ fn parts_of_a_program_have_the_same_addresses() {
 fn an_old_version_decides_whether_a_program_tells_addresses() {
     let program = linked(Linked::X86, "versions", FUNCTIONS, &[]);
     let layer = Layer::of(&[("program", &program)]);
-    let run = layer.run(0..layer.index.contents().len());
+    let run = layer.run(0..layer.index.chunks().len());
     let batch = Batch::alone(run, Some(run));
     let programs = layer.programs();
     let of = |version: Version<'_>| {
@@ -130,7 +130,7 @@ fn an_old_version_decides_whether_a_program_tells_addresses() {
 fn what_both_sides_have_of_it_tells_addresses_too() {
     let program = linked(Linked::X86, "shared", FUNCTIONS, &[]);
     let layer = Layer::of(&[("program", &program)]);
-    let all = layer.index.contents().len();
+    let all = layer.index.chunks().len();
     let (known, sent) = (layer.run(0..all - 1), layer.run(all - 1..all));
     let batch = Batch::alone(sent, Some(known));
     let code = layer.programs().of(&batch, &[&layer.index], &|_| Version::Shared(&layer.index));

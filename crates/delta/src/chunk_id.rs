@@ -1,17 +1,17 @@
-//! Identifies a content by its hash, whatever the path of its file.
+//! Identifies a chunk by its hash, whatever the path of its file.
 
 use std::fmt;
 
-/// The first 16 bytes of the BLAKE3 hash of a content.
+/// The first 16 bytes of the BLAKE3 hash of a chunk.
 ///
-/// BLAKE3 is an extendable-output function, so a prefix is a hash in its own right. The id finds contents;
+/// BLAKE3 is an extendable-output function, so a prefix is a hash in its own right. The id finds chunks;
 /// what proves a layer is its diff id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContentId([u8; 16]);
+pub struct ChunkId([u8; 16]);
 
-impl ContentId {
+impl ChunkId {
     /// Stands for an id that is not known.
-    pub const UNKNOWN: ContentId = ContentId([0; 16]);
+    pub const UNKNOWN: ChunkId = ChunkId([0; 16]);
 
     /// The id of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
@@ -35,30 +35,30 @@ impl ContentId {
     }
 }
 
-impl fmt::Debug for ContentId {
+impl fmt::Debug for ChunkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ContentId({:032x})", u128::from_be_bytes(self.0))
+        write!(f, "ChunkId({:032x})", u128::from_be_bytes(self.0))
     }
 }
 
-/// Computes a [`ContentId`] from bytes that arrive in parts.
+/// Computes a [`ChunkId`] from bytes that arrive in parts.
 #[derive(Debug, Clone, Default)]
-pub struct ContentHasher(blake3::Hasher);
+pub struct ChunkHasher(blake3::Hasher);
 
-impl ContentHasher {
+impl ChunkHasher {
     /// A hasher that has seen nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next bytes of the content.
+    /// Takes the next bytes of the chunk.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The id of all bytes so far; the hasher begins anew and can be used for the next content.
-    pub fn finish(&mut self) -> ContentId {
-        let id = ContentId::truncated(&self.0.finalize());
+    /// The id of all bytes so far; the hasher begins anew and can be used for the next chunk.
+    pub fn finish(&mut self) -> ChunkId {
+        let id = ChunkId::truncated(&self.0.finalize());
         self.0.reset();
         id
     }
@@ -71,20 +71,20 @@ mod tests {
     #[test]
     fn id_is_the_first_half_of_blake3() {
         // BLAKE3 of nothing, from its published test vectors: af1349b9f5f9a1a6a0404dea36dcc949 9bcb25c9…
-        let id = ContentId::of(b"");
-        assert_eq!(format!("{id:?}"), "ContentId(af1349b9f5f9a1a6a0404dea36dcc949)");
-        assert_eq!(ContentId::from_bytes(*id.as_bytes()), id);
+        let id = ChunkId::of(b"");
+        assert_eq!(format!("{id:?}"), "ChunkId(af1349b9f5f9a1a6a0404dea36dcc949)");
+        assert_eq!(ChunkId::from_bytes(*id.as_bytes()), id);
     }
 
     #[test]
     fn parts_give_the_same_id_and_the_hasher_starts_over() {
         let bytes: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
-        let mut hasher = ContentHasher::new();
+        let mut hasher = ChunkHasher::new();
         for _ in 0..2 {
             for part in bytes.chunks(77) {
                 hasher.update(part);
             }
-            assert_eq!(hasher.finish(), ContentId::of(&bytes));
+            assert_eq!(hasher.finish(), ChunkId::of(&bytes));
         }
     }
 }
