@@ -84,7 +84,89 @@ pub const CODE: u64 = 2 << 20;
 /// Bytes of the head of a patch: 4096 layers and their names have 300 kB.
 pub const PATCH_HEAD: u32 = 4 << 20;
 
+/// Characters of the name of a store or of an image, of a time and of a part of a platform; the rest is cut.
+pub const NAME: usize = 300;
+
+/// Causes of a failure, each that of the one before; the rest is cut.
+pub const CAUSES: usize = 30;
+
+/// Characters of a cause, and of the reason why an image cannot be read. What an engine says is one, whole.
+pub const CAUSE: usize = 4_000;
+
+/// Events that come at once while a request is answered. An endpoint sends ten a second while chunks cross, and the
+/// others one by one; more end the connection.
+pub const EVENT_BURST: u64 = 10_000;
+
+/// Events a second after that.
+pub const EVENT_RATE: u64 = 1_000;
+
+/// Notes that are shown while a request is answered; an endpoint has some for each image.
+pub const NOTES: u32 = 1_000;
+
+/// Characters of a note; the rest is cut.
+pub const NOTE: usize = 1_000;
+
+/// Bytes that a remote may still send after it was told to stop: what buffers and a fast link hold.
+pub const UNDER_WAY: usize = 256 << 20;
+
+/// Bytes that a frame counts for at least, for [`UNDER_WAY`]. Small ones are no more work to send, and as much to pass on.
+pub const FRAME_LEAST: usize = 1 << 10;
+
+/// Frames that wait for a thread: with data frames of 256 KiB, [`QUEUE_BYTES`].
+pub const QUEUE_FRAMES: usize = 4;
+
+/// Bytes of the frames that wait; a frame that is larger waits alone.
+pub const QUEUE_BYTES: usize = 1 << 20;
+
 /// The most coded bytes of `len` bytes: both methods store incompressible bytes, with a little more.
 pub const fn packed(len: u64) -> u64 {
     len + len / 8 + (64 << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    /// The constants of this file: each is in a row of the document, with its value.
+    #[test]
+    fn the_document_has_every_limit_with_its_value() {
+        let document = include_str!("../../../docs/limits.md");
+        let code = include_str!("limits.rs");
+        let rows: Vec<&str> = document.lines().filter(|line| line.starts_with('|')).collect();
+        let constants = code.lines().filter_map(|line| line.strip_prefix("pub const "));
+        let mut count = 0;
+        for constant in constants.filter(|line| !line.starts_with("fn ")) {
+            let (name, rest) = constant.split_once(": ").unwrap();
+            let (_, value) = rest.trim_end_matches(';').split_once(" = ").unwrap();
+            let shown = match name {
+                "COSTS" => "8,292".to_owned(),
+                "LAYER" => "2⁴⁴".into(),
+                "ENTRIES" => "2²³".into(),
+                "ITEMS" => "2²¹".into(),
+                "BATCH_LEAST" => "1 to 24 MiB".into(),
+                _ => shown(value),
+            };
+            let row = rows.iter().find(|row| row.contains(&format!("`{name}`")));
+            let row = row.unwrap_or_else(|| panic!("docs/limits.md has no row with `{name}`"));
+            assert!(row.contains(&shown), "{name} is {shown}: {row}");
+            count += 1;
+        }
+        assert!(count > 30, "{count}");
+    }
+
+    /// A value as the document writes it.
+    fn shown(value: &str) -> String {
+        let value = value.replace('_', "");
+        match value.split_once(" << ") {
+            Some((count, "10")) => format!("{count} KiB"),
+            Some((count, "20")) => format!("{count} MiB"),
+            Some((count, bits)) => thousands(count.parse::<u64>().unwrap() << bits.parse::<u32>().unwrap()),
+            None => thousands(value.parse().unwrap()),
+        }
+    }
+
+    fn thousands(number: u64) -> String {
+        match (number / 1000, number % 1000) {
+            (0, rest) => rest.to_string(),
+            (front, rest) => format!("{front},{rest:03}"),
+        }
+    }
 }

@@ -5,12 +5,9 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::frame::Frame;
+use dsync_proto::limits::{QUEUE_BYTES, QUEUE_FRAMES};
 
-/// The most frames that wait: with data frames of 256 KiB, 1 MiB.
-const FRAMES: usize = 4;
-/// The most bytes that wait; a frame that is larger waits alone.
-const BYTES: usize = 1 << 20;
+use super::frame::Frame;
 
 #[derive(Default)]
 struct Queue {
@@ -66,7 +63,7 @@ impl Sender {
     pub(super) fn send(&self, frame: io::Result<Frame>) -> io::Result<()> {
         let len = len(&frame);
         let is_full = |state: &mut State| {
-            let is_full = state.frames.len() >= FRAMES || state.bytes.saturating_add(len) > BYTES;
+            let is_full = state.frames.len() >= QUEUE_FRAMES || state.bytes.saturating_add(len) > QUEUE_BYTES;
             !state.is_closed && is_full && !state.frames.is_empty()
         };
         let mut state =
@@ -130,7 +127,7 @@ mod tests {
 
     #[test]
     fn large_frames_wait_alone_and_small_ones_in_a_short_row() {
-        for (len, most) in [(10, FRAMES), (BYTES / 2, 2), (16 * BYTES, 1)] {
+        for (len, most) in [(10, QUEUE_FRAMES), (QUEUE_BYTES / 2, 2), (16 * QUEUE_BYTES, 1)] {
             let (sender, receiver) = queue();
             let sent = AtomicUsize::new(0);
             thread::scope(|scope| {

@@ -5,20 +5,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use dsync_proto::limits::{EVENT_BURST, EVENT_RATE, NOTE, NOTES};
 use dsync_proto::{Event as WireEvent, decode};
 
 use super::words;
 use crate::event::{Event, Observer};
 use crate::failure::Breach;
-
-/// The most notes that are shown while one request is answered. An endpoint has some for each image.
-const MOST_NOTES: u32 = 1_000;
-/// The most characters of a note that are shown.
-const NOTE: usize = 1_000;
-/// An endpoint sends ten events a second while contents cross, and the others one by one: so many at once, and
-/// so many a second, are none of this protocol.
-const BURST: u64 = 10_000;
-const RATE: u64 = 1_000;
 
 /// The events that come while one request is answered.
 pub(crate) struct Events<'a> {
@@ -40,7 +32,7 @@ impl<'a> Events<'a> {
 
     fn show_after(&mut self, payload: &[u8], elapsed: Duration) -> io::Result<()> {
         self.count += 1;
-        if self.count > BURST + RATE.saturating_mul(elapsed.as_secs()) {
+        if self.count > EVENT_BURST + EVENT_RATE.saturating_mul(elapsed.as_secs()) {
             return Err(Breach("it sends more events than there are things to tell of".into()).into());
         }
         match decode(payload).map_err(io::Error::other)? {
@@ -54,8 +46,8 @@ impl<'a> Events<'a> {
 
     fn note(&mut self, mut note: String) {
         self.notes = self.notes.saturating_add(1);
-        if self.notes > MOST_NOTES {
-            if self.notes == MOST_NOTES + 1 {
+        if self.notes > NOTES {
+            if self.notes == NOTES + 1 {
                 self.observer.event(Event::Note("more of these notes are not shown"));
             }
             return;
@@ -92,16 +84,16 @@ mod tests {
         let seen = Seen::default();
         let mut events = Events::new(&seen);
         events.show(&note(&"ä".repeat(5_000))).unwrap();
-        for number in 1..2 * MOST_NOTES {
+        for number in 1..2 * NOTES {
             events.show(&note(&format!("note {number}"))).unwrap();
         }
         events.show(&encode(&WireEvent::Phase(Phase::Load)).unwrap()).unwrap();
         let seen = seen.0.into_inner().unwrap();
-        assert_eq!(seen.len(), MOST_NOTES as usize + 2);
+        assert_eq!(seen.len(), NOTES as usize + 2);
         assert_eq!(seen[0], format!("{}…", "ä".repeat(NOTE)));
-        assert_eq!(seen[MOST_NOTES as usize - 1], format!("note {}", MOST_NOTES - 1));
-        assert_eq!(seen[MOST_NOTES as usize], "more of these notes are not shown");
-        assert_eq!(seen[MOST_NOTES as usize + 1], "Phase(Load)");
+        assert_eq!(seen[NOTES as usize - 1], format!("note {}", NOTES - 1));
+        assert_eq!(seen[NOTES as usize], "more of these notes are not shown");
+        assert_eq!(seen[NOTES as usize + 1], "Phase(Load)");
     }
 
     #[test]
@@ -109,7 +101,7 @@ mod tests {
         let advance = encode(&WireEvent::Advance(1)).unwrap();
         let mut events = Events::new(&());
         let ended = (0..).find(|_| events.show_after(&advance, Duration::from_secs(1)).is_err());
-        assert_eq!(ended, Some(BURST + RATE));
+        assert_eq!(ended, Some(EVENT_BURST + EVENT_RATE));
         let mut events = Events::new(&());
         // A day of ten events a second.
         for tenth in 0..864_000 {

@@ -5,18 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use dsync_proto::{Channel, FrameError, MessageError, Peer, Reply, decode};
+use dsync_proto::{Channel, FrameError, MessageError, Peer, Reply, decode, limits};
 
 use crate::event::Observer;
 use crate::failure::Breach;
 use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::session::events::Events;
 use crate::transport::link_speed::Speed;
-
-/// The most bytes that a remote may have sent before it hears that it is to stop: what buffers and a fast link hold.
-const UNDER_WAY: usize = 256 << 20;
-/// The bytes that a frame counts for at least. Small ones are no more work to send, and as much to pass on.
-const FRAME: usize = 1 << 10;
 
 /// One end of a transfer.
 pub(crate) struct Side<'a> {
@@ -73,8 +68,8 @@ impl Way<'_> {
         let reply = reply(from, observer, |frame| {
             show(&frame);
             if is_remote && over.load(Ordering::Relaxed) {
-                late += frame.payload.len().max(FRAME);
-                if late > UNDER_WAY {
+                late += frame.payload.len().max(limits::FRAME_LEAST);
+                if late > limits::UNDER_WAY {
                     return Err(Breach("it goes on sending after it was told to stop".into()).into());
                 }
             }

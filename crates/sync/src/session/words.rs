@@ -1,14 +1,8 @@
 //! Texts of an end for people, cut to what a person reads. The other end may be anything, and a reply may have megabytes.
 
 use dsync_core::{Image, Platform, Unreadable};
+use dsync_proto::limits::{CAUSE, CAUSES, NAME};
 use dsync_proto::{Failure, Opened, Survey};
-
-/// Characters of a name of a store or of an image, and of what is as short.
-const NAME: usize = 300;
-/// Characters of one cause of a failure. What an engine says is one, whole.
-const CAUSE: usize = 4_000;
-/// Causes of a failure. Each is that of the one before.
-const CAUSES: usize = 30;
 
 /// The beginning of a text that has more characters than these.
 pub(crate) fn cut(text: &mut String, most: usize) {
