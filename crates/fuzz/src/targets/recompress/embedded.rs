@@ -37,7 +37,8 @@ fn run(input: &[u8]) {
 /// The first byte says what a part is: `z` a zip member, `g` a gzip file, by an encoder; anything else stays.
 fn part(part: &[u8]) -> Vec<u8> {
     let [kind @ (b'z' | b'g'), number, level, plain @ ..] = part else { return part.to_vec() };
-    let stream = deflate(method(*number, *level), plain);
+    // Encoders of zstd come last, and make no deflate stream.
+    let stream = deflate(method(*number % 8, *level), plain);
     match kind {
         b'g' => [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], &stream[..], &[0; 8]].concat(),
         _ => {

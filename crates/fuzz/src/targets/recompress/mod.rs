@@ -13,7 +13,7 @@ fn method(number: u8, level: u8) -> Method {
     let up_to = |most: u8| (level % most + 1) as i8;
     let release = if level & 0x80 == 0 { Release::Full } else { Release::Exact };
     match number % 10 {
-        0 => Method::Go { level: (level % 12) as i8 - 2 },
+        0 => Method::Go { level: (level % 11) as i8 - 1 },
         1 => Method::Klauspost { release, level: up_to(6) },
         2 => Method::Pgzip { release, level: up_to(6), block: 64 << 10 },
         3 => Method::Zlib { flavour: Flavour::Zlib, level: up_to(9) },
