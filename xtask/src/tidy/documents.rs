@@ -53,6 +53,32 @@ pub(super) fn links(files: &[File]) -> Vec<Finding> {
     findings
 }
 
+/// The documents that name tests.
+const NAMES_TESTS: [&str; 2] = ["ARCHITECTURE.md", "docs/promises.md"];
+
+/// Every test that a promise or an invariant names is there: a name in backquotes of three words or more.
+pub(super) fn tests_that_are_named(files: &[File]) -> Vec<Finding> {
+    let code: Vec<&str> =
+        files.iter().filter(|(path, _)| path.ends_with(".rs")).map(|(_, text)| text.as_str()).collect();
+    let is_name = |text: &&str| {
+        let words = text.split('_').collect::<Vec<_>>();
+        words.len() > 2
+            && words.iter().all(|word| {
+                !word.is_empty() && word.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            })
+    };
+    let is_there = |name: &str| code.iter().any(|text| text.contains(&format!("fn {name}(")));
+    let mut findings = Vec::new();
+    for (path, text) in markdown(files).filter(|(path, _)| NAMES_TESTS.contains(&path.as_str())) {
+        for (number, line) in text.lines().enumerate() {
+            for name in line.split('`').skip(1).step_by(2).filter(is_name).filter(|name| !is_there(name)) {
+                findings.push(Finding::at(path, number, format!("there is no test {name}")));
+            }
+        }
+    }
+    findings
+}
+
 /// Every path below `crates/` or `docs/` that a document names is there.
 pub(super) fn paths(files: &[File]) -> Vec<Finding> {
     let there = places(files);
@@ -167,6 +193,16 @@ fn resolved(from: &str, link: &str) -> Option<String> {
 mod tests {
     use super::super::{files, shown};
     use super::*;
+
+    #[test]
+    fn a_test_that_is_named_is_there() {
+        let found = tests_that_are_named(&files(&[
+            ("docs/promises.md", "| x | `core` `an_image_is_one`, `no_such_test_here`, `a_b` |\n"),
+            ("docs/other.md", "`no_such_test_here`\n"),
+            ("a.rs", "fn an_image_is_one() {}\n"),
+        ]));
+        assert_eq!(shown(&found), ["docs/promises.md:1: there is no test no_such_test_here"]);
+    }
 
     #[test]
     fn every_project_has_its_documents() {

@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> Result {
         documents::links(&files),
         documents::lengths(&files),
         documents::paths(&files),
+        documents::tests_that_are_named(&files),
         documents::architecture(&files, &members),
         arrows::dependencies(&members),
         rooms::circles(&files, &["core", "delta", "exe", "proto", "recompress", "sync", "testkit"]),

@@ -135,7 +135,7 @@ fn a_source_that_never_had_the_basis_finds_it_at_the_target() {
 /// Two contents whose hashes begin with the same seven bytes: the target says that it has the new one.
 #[test]
 #[ignore = "needs engines: cargo xtask test"]
-fn contents_that_only_seem_to_be_there_are_sent_after_all() {
+fn chunks_that_only_seem_to_be_there_are_sent_after_all() {
     const TEXT: &str = "Two of these have the same 7 bytes of their hash: ";
     let [old, new] = ["ba7850d5ca7f32", "45812233692540"].map(|end| format!("{TEXT}{end}"));
     assert_eq!(blake3::hash(old.as_bytes()).as_bytes()[..7], blake3::hash(new.as_bytes()).as_bytes()[..7]);
