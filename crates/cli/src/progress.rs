@@ -256,7 +256,7 @@ fn remark(event: Event<'_>) -> Option<String> {
 fn word(phase: Phase) -> &'static str {
     match phase {
         Phase::Scan => "scanning",
-        Phase::Basis => "reading what is here",
+        Phase::Basis => "comparing with the target",
         Phase::Transfer => "transferring",
         Phase::Load => "loading",
         Phase::Verify => "verifying",

@@ -294,9 +294,9 @@ fn form_of_files(
     }
 }
 
-/// The range of the old file that a new range is most like: all of it where it is not too long, else the same part of its
-/// length, with as much again on either side, but at most a quarter of `most`. `file` and `file_len` are the first
-/// chunk and the bytes of the new file.
+/// The range of the old file that a new range is most like: the whole file if it is at most min(`most`, max(4 × range,
+/// 1 MiB)), else the same relative position, widened on either side by the range's length (at least 64 KiB, at most
+/// `most` / 4). `file` and `file_len` are the first chunk and the bytes of the new file.
 fn old_range(
     range: &ChunkRange,
     (file, file_len): (u32, u64),

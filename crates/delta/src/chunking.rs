@@ -1,7 +1,7 @@
 //! Content-defined chunking: a chunk boundary depends on the bytes before it alone, so that an insertion moves no boundary
 //! farther on.
 //!
-//! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Chunk-Defined Chunking Approach for Data Deduplication", USENIX
+//! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication", USENIX
 //! ATC 2016: a gear hash, no boundary below a least length, and a harder test before the average length than after it.
 //! The boundaries are part of the protocol.
 
@@ -72,7 +72,7 @@ impl Chunker {
 
 /// Takes bytes until the hash has none of the bits, and returns their number.
 ///
-/// By two bytes at a time, after Xia et al., "The Design of Fast Chunk-Defined Chunking for Data Deduplication
+/// By two bytes at a time, after Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication
 /// Based Storage Systems", IEEE TPDS 31 (2020): a quarter faster, with the same result.
 fn roll(hash: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
     let mut two = *hash;

@@ -169,7 +169,7 @@ impl FineChunks {
         bytes
     }
 
-    /// The bytes of a range of fine chunks, chunk by content.
+    /// The bytes of a range of fine chunks, chunk by chunk.
     fn old_ranges(&self, fine_chunks: Range<usize>) -> impl Iterator<Item = OldRange> + '_ {
         let first = self.chunks.partition_point(|end| end.fine_chunks <= fine_chunks.start);
         let own = (first..self.chunks.len())

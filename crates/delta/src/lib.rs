@@ -1,4 +1,4 @@
-//! The delta engine of docker-sync: finds the parts of a layer that a host has, encodes the rest, and restores the exact layer. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
+//! The delta algorithm of docker-sync: finds the parts of a layer that a host has, encodes the rest, and restores the exact layer. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
 //!
 //! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file chunks, a
 //! [`LayerIndex`] is the index of a layer without its chunks, [`header_delta`] encodes one against others, [`batching`] decides

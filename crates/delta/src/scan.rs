@@ -14,7 +14,7 @@ use crate::chunking::{COARSE, Chunker};
 use crate::layer_index::LayerIndex;
 use crate::layer_index::parse::Parser;
 use crate::{ChunkHasher, ChunkId};
-pub use bounds::{CONTENT_MIN, SINGLE_CHUNK_MAX, VERBATIM_MAX};
+pub use bounds::{CHUNK_MIN, SINGLE_CHUNK_MAX, VERBATIM_MAX};
 use tape::{Judged, Part, Tape};
 
 /// Verbatim bytes are kept until the next chunk, but are parsed at a header when there are more than this: a million
@@ -114,7 +114,7 @@ impl Scanner {
     pub fn finish(mut self) -> LayerIndex {
         self.headers.extend_from_slice(&self.block[..self.filled]);
         self.headers.extend_from_slice(&self.records);
-        if self.hashed >= CONTENT_MIN {
+        if self.hashed >= CHUNK_MIN {
             let id = self.chunk.finish();
             self.found(id, self.hashed);
         } else {
@@ -206,7 +206,7 @@ impl Scanner {
     fn take_rest(&mut self, taken: &[u8], left: u64) -> usize {
         if left > 0 || self.hashed > 0 {
             self.chunk.update(taken);
-            let short = (CONTENT_MIN as usize).saturating_sub(self.short.len()).min(taken.len());
+            let short = (CHUNK_MIN as usize).saturating_sub(self.short.len()).min(taken.len());
             self.short.extend_from_slice(&taken[..short]);
             self.hashed += taken.len() as u64;
         }

@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(with(61, 0xff), []);
     }
 
-    /// CodeRange, and what it is at this address with addresses.
+    /// Asserts that code at this address becomes this by the filter, and itself again by its inverse.
     fn assert_becomes(machine: Machine, addr: u32, code: &[u8], expected: &[u8]) {
         let mut changed = code.to_vec();
         absolute(&mut changed, machine, addr);

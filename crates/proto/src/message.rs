@@ -317,7 +317,7 @@ pub struct Received {
     pub layers: Vec<LayerOutcome>,
     /// The image was there already and only names moved.
     pub was_there: bool,
-    /// Bytes of layers that were (or would be) compressed again, before that.
+    /// Bytes of layers that were (or would be) compressed again, in bytes before compression.
     pub packed_again: u64,
 }
 
@@ -368,14 +368,14 @@ pub enum Peer {
     },
     /// Either way: this side gave up, and has sent its client the reason.
     Abort,
-    /// Target to source, when it has read its basis: for each layer of `Need` the proof that it has the layer.
+    /// Target to source, when it has read its basis: for each layer of the basis in `Need`, in its order, the proof of possession.
     Proofs(#[serde(deserialize_with = "budget::list")] Vec<LayerProof>),
 }
 
 /// The first bytes of a layer's diff id. Two layers of a host with the same ones cost bytes, and nothing else.
 pub type ShortId = [u8; 5];
 
-/// The first bytes of a keyed hash over the contents of a layer: `dsync_delta::LayerIndex::proof`. It has 24 bits because a
+/// The first bytes of a hash over the transfer's key over the contents of a layer: `dsync_delta::LayerIndex::proof`. It has 24 bits because a
 /// target has one try in each transfer that a user begins.
 pub type LayerProof = [u8; 3];
 
@@ -402,13 +402,13 @@ pub enum Need {
     },
 }
 
-/// The source's answer to [`Need`]: the documents and layers that follow.
+/// The source's answer to [`Need`]: which layers of the basis it knows, and how layers are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// One for each layer of the target's basis.
     #[serde(deserialize_with = "budget::list")]
     pub basis: Vec<Known>,
-    /// The stored form of each layer of `layers`, then of `local`, where the image keeps the source's ID.
+    /// The stored form of each layer of `layers`, then of `described`, where the image keeps the source's ID.
     #[serde(deserialize_with = "budget::list")]
     pub stored: Vec<Stored>,
 }

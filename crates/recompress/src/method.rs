@@ -10,7 +10,7 @@ use crate::klauspost::{self, Release};
 use crate::zlib::{self, Flavour};
 use crate::zstd::{Effort, Generation, Zstd};
 
-/// An encoder of deflate with its parameters.
+/// An encoder of deflate or zstd, with its parameters.
 ///
 /// Kept as six bytes: the encoder's number, the level (signed), and the size of independent blocks (four bytes, the
 /// lowest first; 0 where there are none). Numbers are never given anew.

@@ -17,7 +17,7 @@ const LONGEST: usize = 16 + 4 * MOST + gzip::LONGEST_HEADER + LARGEST_PACKED;
 /// The encoder of a blob, and the header of a gzip blob, which is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// The encoder of the deflate stream.
+    /// The encoder of the compressed stream.
     pub(crate) method: Method,
     /// The header before it, as [`gzip::start`] accepts it.
     pub(crate) header: Vec<u8>,

@@ -52,7 +52,7 @@ pub fn recreate_on(
     Ok((recipe.header.len() + footer.len()) as u64 + ends.stream)
 }
 
-/// Writes the deflate stream of the plain bytes.
+/// Writes the compressed stream of the plain bytes.
 fn run(encoder: &mut dyn Encoder, mut plain: impl Read, mut out: impl Write) -> io::Result<Ends> {
     let mut ends = Ends::default();
     let mut piece = vec![0; PIECE];

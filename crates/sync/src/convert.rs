@@ -1,4 +1,4 @@
-//! Between the vocabulary and the wire.
+//! Converts images between `dsync_core` and `dsync_proto`, checking every name that arrives.
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Platform, Unreadable};
 use dsync_proto::{ListedConfig, ListedImage, ListedPlatform, UnreadableImage};

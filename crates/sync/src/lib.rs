@@ -1,6 +1,6 @@
 //! The life of one sync, at both ends: the client's session, the agent, ssh, the bootstrap.
 //!
-//! The data flow is `list → survey → need → offer → contents → import → tag`; see ARCHITECTURE.md.
+//! The data flow is `list → survey → want → offer → headers → contents → import → tag`; see ARCHITECTURE.md.
 //! Nothing here knows a terminal: what happens is told to an [`Observer`].
 
 mod agent;

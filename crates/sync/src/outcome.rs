@@ -21,7 +21,7 @@ pub struct Outcome {
     pub was_there: bool,
     /// Each layer, the lowest first.
     pub layers: Vec<LayerOutcome>,
-    /// Bytes of layers that the target compressed again (or would), before that.
+    /// Bytes of layers that the target compressed again (or would), in bytes before compression.
     pub packed_again: u64,
     /// Contents that crossed (or would), before compression, in bytes.
     pub raw: u64,

@@ -6,7 +6,8 @@ use std::thread;
 
 use dsync_core::{DiffId, Digest, Image, ImageId, Platform};
 use dsync_engine::{Identity, Store, StoreSpec};
-use dsync_proto::{Channel, Compression, FailureKind, Known, Need, Peer, Reply, decode};
+use dsync_proto::{Channel, Compression, FailureKind, Known, LayerState, Need, Peer, Reply, decode};
+use dsync_recompress::Recipe;
 
 use crate::conversation::Keeps;
 use crate::failure::EndpointError;
@@ -183,6 +184,19 @@ fn an_image_that_looks_alike_is_not_tagged() {
 }
 
 #[test]
+fn a_layer_that_is_here_uncompressed_is_compressed_here_and_does_not_cross() {
+    let (source, target) = (Layout::new(), Layout::new());
+    let layer = tar(&(0..2_000).map(|n| format!("line {} of many\n", n * n)).collect::<String>());
+    let asked = source.compressed(&source.image("a", &[&layer], "a:1"), &layer);
+    target.image("b", &[&layer], "b:1");
+    let reply = run(&source, &asked.id, &target, &Receiving { keeps: Keeps::Id, ..receiving(&asked) });
+    let Reply::Received(received) = reply.unwrap() else { panic!("the target gave no account") };
+    assert_eq!(target.named("app:1").unwrap().id, asked.id);
+    assert_eq!(received.layers[0].state, LayerState::Local);
+    assert_eq!(received.packed_again, layer.len() as u64);
+}
+
+#[test]
 fn an_exact_image_is_the_one_with_the_id() {
     let (source, target) = (Layout::new(), Layout::new());
     let layer = tar("text");
@@ -269,6 +283,24 @@ impl Layout {
     fn annotated(&self, image: &Image) -> Image {
         let manifest = fs::read_to_string(self.path(&image.id.digest())).unwrap();
         let manifest = manifest.replacen('{', r#"{"annotations":{"a":"b"},"#, 1);
+        let digest = self.document(manifest.as_bytes());
+        self.add(&digest, manifest.len());
+        let id = ImageId::from(digest);
+        self.store.list().unwrap().images.into_iter().find(|image| image.id == id).unwrap()
+    }
+
+    /// The image again, of one layer that is compressed as Go does it.
+    fn compressed(&self, image: &Image, layer: &[u8]) -> Image {
+        let header = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+        let recipe = Recipe::new(dsync_recompress::Method::Go { level: 6 }, header).unwrap();
+        let mut blob = Vec::new();
+        dsync_recompress::recreate(&recipe, layer, &mut blob).unwrap();
+        let (digest, len) = (self.document(&blob), blob.len());
+        let manifest = fs::read_to_string(self.path(&image.id.digest())).unwrap();
+        let manifest = manifest
+            .replace(&image.diff_ids[0].to_string(), &digest.to_string())
+            .replace(&format!("\"size\":{}", layer.len()), &format!("\"size\":{len}"))
+            .replace("layer.v1.tar", "layer.v1.tar+gzip");
         let digest = self.document(manifest.as_bytes());
         self.add(&digest, manifest.len());
         let id = ImageId::from(digest);

@@ -22,7 +22,7 @@ pub struct File {
     pub len: u64,
 }
 
-/// A layer without its chunks.
+/// A layer without the bytes of its chunks: its records, and id, length and offset of each chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerIndex {
     /// SHA-256 of the layer.

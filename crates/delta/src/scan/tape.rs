@@ -6,7 +6,7 @@
 use dsync_core::pax;
 use dsync_core::ustar::{BLOCK, padding};
 
-use super::bounds::{CONTENT_MIN, VERBATIM_MAX};
+use super::bounds::{CHUNK_MIN, VERBATIM_MAX};
 use super::header::{self, Block, Header, HeaderKind};
 
 /// The length of the opaque rest of a layer.
@@ -127,7 +127,7 @@ impl Tape {
     }
 
     fn chunk(&mut self, size: u64) -> Part {
-        if size < CONTENT_MIN {
+        if size < CHUNK_MIN {
             self.state = State::Header;
             return verbatim(size + padding(size));
         }

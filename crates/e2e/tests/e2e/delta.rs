@@ -153,7 +153,7 @@ fn chunks_that_only_seem_to_be_there_are_sent_after_all() {
     bench
         .pull(&[&web])
         .ok()
-        .says("a layer came out with another diff id; sending the layers again without a basis")
+        .says("a layer could not be rebuilt from what both sides have; sending the layers again without a basis")
         .wire_at_least(200_000);
     bench.assert_same("web:2");
     bench.here().assert_is("web:2", &new);

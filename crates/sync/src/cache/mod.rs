@@ -27,7 +27,7 @@ const HEADER: usize = MAGIC.len() + 1 + 32;
 /// The most bytes that the cache takes on disk, but for what the current run uses.
 pub const CACHE_LIMIT: u64 = 512 << 20;
 /// The most bytes of an index, and of its file; more is not kept.
-const LISTING_MAX: u64 = 256 << 20;
+const INDEX_MAX: u64 = 256 << 20;
 /// The most bytes of a recipe.
 const RECIPE_MAX: u64 = limits::RECIPES as u64;
 /// The precision of the time when an entry was used last.
@@ -267,7 +267,7 @@ impl Cache {
         file.write_all(&[FORMAT])?;
         file.write_all(&[0; 32])?;
         let hashed = HashingWriter::new(BufWriter::new(file));
-        let mut limited = Limited { out: zstd::Encoder::new(hashed, LEVEL)?, left: LISTING_MAX };
+        let mut limited = Limited { out: zstd::Encoder::new(hashed, LEVEL)?, left: INDEX_MAX };
         fill(&mut limited)?;
         let (digest, out) = limited.out.finish()?.digest();
         let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -345,12 +345,12 @@ fn read(mut file: &File) -> io::Result<impl Read> {
         header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&[FORMAT])).ok_or_else(damaged)?;
     let mut hashed = HashingWriter::new(io::sink());
     // A longer file is cut here, so its checksum is wrong.
-    io::copy(&mut file.take(LISTING_MAX), &mut hashed)?;
+    io::copy(&mut file.take(INDEX_MAX), &mut hashed)?;
     if hash != &hashed.digest().0.as_bytes()[..] {
         return Err(damaged());
     }
     file.seek(SeekFrom::Start(HEADER as u64))?;
-    Ok(BufReader::new(zstd::Decoder::new(file)?.take(LISTING_MAX)))
+    Ok(BufReader::new(zstd::Decoder::new(file)?.take(INDEX_MAX)))
 }
 
 /// Notes that an entry was used; that it cannot be noted does not matter. A time to come is put right.

@@ -126,10 +126,10 @@ fn what_is_too_long_is_not_kept() {
             io::copy(&mut io::repeat(0).take(len), &mut &mut *out).map(drop)
         })
     };
-    assert!(zeros(LISTING_MAX + 1).is_err());
+    assert!(zeros(INDEX_MAX + 1).is_err());
     assert_eq!(fs::read_dir(&cache.directory).unwrap().count(), 0);
-    zeros(LISTING_MAX).unwrap();
-    assert_eq!(cache.get(&layer).map(|kept| kept.len() as u64), Some(LISTING_MAX));
+    zeros(INDEX_MAX).unwrap();
+    assert_eq!(cache.get(&layer).map(|kept| kept.len() as u64), Some(INDEX_MAX));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Old versions of executables, with the addresses that the new ones have: `docs/executables.md`.
 //!
-//! The source plans, for files of which it has both versions; both ends write the addresses into the old version, which
+//! The source computes an address map for each file of which it has both versions; both ends write the addresses into the old version, which
 //! is then what batches are coded against. Such files lie in a temporary file without a name, so that only one is in memory at
 //! a time.
 
@@ -24,7 +24,7 @@ use crate::layers::{ChunkMap, Layers, Place, copy_at};
 
 /// The least bytes of a file that is worth an address map.
 pub(crate) const LEAST: u64 = 16 << 10;
-/// Bytes of memory for a byte of both versions while planning.
+/// Bytes of memory for a byte of both versions while the map is computed.
 pub(crate) const MEMORY: u64 = 2;
 
 pub(crate) const TEMPORARY: &str = "cannot use a temporary file";
@@ -71,10 +71,10 @@ pub(crate) struct AddressMaps(wire::AddressMaps);
 
 impl AddressMaps {
     /// Adds what an old file becomes.
-    pub(crate) fn push(&mut self, file: &FileSpan, plan: &AddressMap) -> io::Result<()> {
+    pub(crate) fn push(&mut self, file: &FileSpan, map: &AddressMap) -> io::Result<()> {
         let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
         let (layer, chunk) = (number(file.layer)?, number(file.chunks.start)?);
-        self.0.0.push(wire::AddressMap { layer, chunk, map: plan.encode() });
+        self.0.0.push(wire::AddressMap { layer, chunk, map: map.encode() });
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl AddressMaps {
             return Err(wrong());
         }
         let mut received = BTreeMap::new();
-        for wire::AddressMap { layer, chunk, map: plan } in maps {
+        for wire::AddressMap { layer, chunk, map } in maps {
             let (layer, chunk) = (layer as usize, chunk as usize);
             let file = FileSpan::of(old, layer, chunk).filter(|file| file.chunks.start == chunk);
             let is_worth_it = |file: &FileSpan| old[layer].is_readable && file.len >= LEAST;
@@ -111,8 +111,8 @@ impl AddressMaps {
                 return Err(TooLarge { what: "an executable that changed", memory }.into());
             }
             // A few bytes may become a megabyte, so only one is unpacked at a time.
-            AddressMap::decode(&plan).ok_or_else(wrong)?;
-            if received.insert((layer, chunk), (file, plan)).is_some() {
+            AddressMap::decode(&map).ok_or_else(wrong)?;
+            if received.insert((layer, chunk), (file, map)).is_some() {
                 return Err(wrong());
             }
         }
@@ -138,9 +138,9 @@ impl ReceivedMaps {
         folder: &Path,
     ) -> Result<Aligned, EndpointError> {
         let mut aligned = Aligned::default();
-        for (file, plan) in &self.0 {
-            let Some(plan) = AddressMap::decode(plan) else { continue };
-            let bytes = dsync_exe::align(&read(own, old, file)?, &plan);
+        for (file, map) in &self.0 {
+            let Some(map) = AddressMap::decode(map) else { continue };
+            let bytes = dsync_exe::align(&read(own, old, file)?, &map);
             let index = &old[file.layer].index;
             aligned.put(file, index, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
         }

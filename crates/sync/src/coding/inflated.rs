@@ -91,9 +91,9 @@ pub(crate) fn encode(
     let others: Vec<usize> = (0..lens.len()).filter(is_other).collect();
     keep(&mut bytes, begin, lens, &others);
     let (lens, pairs) = of(&others, lens, pairs);
-    code.new.retain_mut(|stretch| match others.binary_search(&stretch.item) {
+    code.new.retain_mut(|range| match others.binary_search(&range.item) {
         Ok(number) => {
-            stretch.item = number;
+            range.item = number;
             true
         }
         Err(_) => false,

@@ -59,7 +59,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// The steps of a patch, which has all that a source sends to a target with the whole basis.
+    /// The steps of a patch against a basis; without one, Cold stands for Headers and Contents.
     pub(crate) fn of_patch(keeps_id: bool) -> impl Iterator<Item = Step> {
         let documents = keeps_id.then_some(Step::Documents);
         documents.into_iter().chain([Step::Offer, Step::Headers, Step::Contents])
@@ -131,7 +131,7 @@ impl Keeps {
 
 /// A conversation, at one of its steps.
 ///
-/// An end gets the link only for a step, and no step comes twice or before one that is over.
+/// An end gets the link by naming a step. Debug builds assert that steps come in order, each once.
 pub(crate) struct Talk<'l> {
     link: &'l mut Link,
     last: Option<Step>,

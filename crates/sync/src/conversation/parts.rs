@@ -1,4 +1,4 @@
-//! Parts of literals that a target has: fine cuts in chunks that are to be sent, and of which the target has what may be
+//! Parts of literals that a target has: fine chunks of chunks that are to be sent, and of which the target has what may be
 //! an old version (`docs/negotiation.md`).
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers, Place, Slice, Slices};
 use crate::link::Link;
 
-/// LiteralRanges of literals, by the number of each; none of one that is sent whole.
+/// The ranges of literals, by the number of each; none of one that is sent whole.
 pub(crate) type LiteralRanges = HashMap<usize, Vec<ByteRange>>;
 
 /// The ranges of one.
@@ -36,10 +36,10 @@ pub(crate) struct Parts {
     pub(crate) encoded: Vec<u8>,
 }
 
-/// Bytes of memory for a cut: its hash, its place, and what is asked about it.
+/// Bytes of memory for a fine chunk: its hash, its place, and what is asked about it.
 const CUT: u64 = 64;
 
-/// The source's half: which parts of literals the target has. `load` gives the bytes of one. Cuts are made as far as
+/// The source's half: which parts of literals the target has. `load` gives the bytes of one. Fine chunks are made as far as
 /// `memory` goes.
 pub(crate) fn ask_for(
     link: &mut Link,
@@ -90,7 +90,7 @@ pub(crate) fn ask_for(
 /// The known bytes of a chunk, one after the other.
 fn known_of(chunk: &[u8], ranges: &[ByteRange]) -> Vec<u8> {
     let known = ranges.iter().filter(|range| range.known);
-    // LiteralRanges are within the chunk, whose length fits in memory.
+    // Ranges are within the chunk, whose length fits in memory.
     known.flat_map(|range| &chunk[range.bytes.start as usize..range.bytes.end as usize]).copied().collect()
 }
 

@@ -117,14 +117,14 @@ pub(crate) fn answer_for(
         });
         answer_with(link, ids.collect())?
     };
-    for Match { items, list: slice, at } in matches {
-        agreed.add(&mut entries[slice], &old[slice], at..at + items.len());
+    for Match { items, list, at } in matches {
+        agreed.add(&mut entries[list], &old[list], at..at + items.len());
     }
     drop(entries);
     let chunks = |index: &Arc<LayerIndex>| index.chunks().iter().map(|c| *c.id.as_bytes()).collect();
     agreed.begin_loose();
-    for Match { items, list: slice, at } in answer_with(link, old.iter().map(chunks).collect())? {
-        (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[slice], ordinal));
+    for Match { items, list, at } in answer_with(link, old.iter().map(chunks).collect())? {
+        (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[list], ordinal));
     }
     Ok(agreed.finish())
 }

@@ -10,17 +10,17 @@ use dsync_delta::batching::{Batch, ChunkRange};
 use super::layer_set::Layers;
 use super::place::{Place, Slice};
 
-/// An index, and where its chunks lie.
+/// An index, and where its chunks location.
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     pub(crate) index: Arc<LayerIndex>,
-    lie: Lie,
+    location: Location,
     /// True if the source can read the chunks.
     pub(crate) is_readable: bool,
 }
 
 #[derive(Debug)]
-enum Lie {
+enum Location {
     /// In the layer itself.
     Layer(Digest),
     /// Each in a row of slices.
@@ -89,27 +89,27 @@ impl Slices {
 impl ChunkMap {
     /// A layer.
     pub(crate) fn layer(index: Arc<LayerIndex>, is_readable: bool) -> ChunkMap {
-        ChunkMap { lie: Lie::Layer(index.digest), index, is_readable }
+        ChunkMap { location: Location::Layer(index.digest), index, is_readable }
     }
 
     /// An index whose chunks are these.
     pub(crate) fn slices(index: LayerIndex, slices: Slices, is_readable: bool) -> ChunkMap {
-        ChunkMap { index: Arc::new(index), lie: Lie::Slices(slices), is_readable }
+        ChunkMap { index: Arc::new(index), location: Location::Slices(slices), is_readable }
     }
 
     /// True if it is a layer itself.
     pub(crate) fn is_layer(&self) -> bool {
-        matches!(self.lie, Lie::Layer(_))
+        matches!(self.location, Location::Layer(_))
     }
 
     /// The slices that a chunk is made of.
     pub(crate) fn of(&self, chunk: usize) -> impl Iterator<Item = Slice> + '_ {
-        let (whole, row) = match &self.lie {
-            Lie::Layer(digest) => {
+        let (whole, row) = match &self.location {
+            Location::Layer(digest) => {
                 let len = self.index.chunks().get(chunk).map_or(0, |chunk| chunk.len);
                 (Some(Slice { place: Place { layer: *digest, chunk }, from: 0, len }), None)
             }
-            Lie::Slices(slices) => (None, Some(slices.row(chunk))),
+            Location::Slices(slices) => (None, Some(slices.row(chunk))),
         };
         whole.into_iter().chain(row.into_iter().flatten())
     }
@@ -140,7 +140,7 @@ pub(crate) fn load(
     run.chunks().try_for_each(|chunk| chunk_maps[run.layer()].copy(own, chunk, out))
 }
 
-/// Where the old chunks lie that batches are coded against.
+/// Where the old chunks location that batches are coded against.
 pub(crate) fn places<'a>(
     batches: &'a [Batch],
     chunk_maps: &'a [ChunkMap],

@@ -1,7 +1,7 @@
 //! The layers in play at one end: their indexes, and the bytes of those that are kept.
 //!
 //! Kept layers lie in one temporary file that has no name in any directory, so however the process ends,
-//! nothing is left. Layers of which hardly any chunk is used are only listed; what of them is used after
+//! nothing is left. Layers of which hardly any chunk is used are only scanned; what of them is used after
 //! all is read once more from the store.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -84,7 +84,7 @@ impl<'a> Layers<'a> {
         match self.store.export(image, &wanted, &mut self.spool) {
             Err(error) if is_the_images_own(&error) => {
                 // Half of it may be there, but nothing could be read once more.
-                self.spool.forget_listed(&wanted);
+                self.spool.forget_scanned(&wanted);
                 self.spool.note(format!("{image} is no basis: {error}"));
                 Ok(())
             }
@@ -117,7 +117,7 @@ impl<'a> Layers<'a> {
         self.spool.taken()
     }
 
-    /// Reads once more those of these chunks whose layers were only listed, from images that have them.
+    /// Reads once more those of these chunks whose layers were only scanned, from images that have them.
     pub(crate) fn fetch(
         &mut self,
         images: &[&Image],

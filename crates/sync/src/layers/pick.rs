@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::spool::blocks;
 use crate::interrupt::Interrupt;
 
-/// Contents of a layer that were read once more, in their order, and where in the file each begins.
+/// Chunks of a layer that were read once more, in their order, and where in the file each begins.
 pub(super) type Fetched = Vec<(u32, u64)>;
 /// A layer, and those of its chunks that are to be read once more, in their order.
 pub(super) type Wanted = (Arc<LayerIndex>, Vec<u32>);

@@ -1,4 +1,4 @@
-//! Layers in one temporary file, listed on their way in.
+//! Layers in one temporary file, scanned as they come.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -143,8 +143,8 @@ impl Spool {
         self.notes.push(note);
     }
 
-    /// Takes it that these layers, as far as they were only listed, have not come.
-    pub(super) fn forget_listed(&mut self, keys: &HashSet<LayerKey>) {
+    /// Forgets those of these layers that were scanned and not kept.
+    pub(super) fn forget_scanned(&mut self, keys: &HashSet<LayerKey>) {
         for digest in keys.iter().map(LayerKey::digest).filter(|digest| !self.kept.contains_key(digest)) {
             self.indexes.remove(&digest);
         }
@@ -164,7 +164,8 @@ impl Spool {
         copy_at(&self.file, at, len, out)
     }
 
-    /// Takes a layer that is known already: its bytes are kept, its digest is checked by whoever joins it.
+    /// Takes a layer that is known already: its bytes are kept and only its length is checked. Chunks are proven
+    /// by the diff id of the layer joined from them; a layer that is copied whole, by the store that takes it.
     fn take_known(&mut self, digest: Digest, tar: &mut dyn Read) -> io::Result<()> {
         let at = self.len;
         let mut end = at;
@@ -253,7 +254,7 @@ impl Spool {
                 self.file.write_all_at(block, end)?;
                 end += block.len() as u64;
             }
-            // Nearly all of it: what follows is listed, too, in large pieces.
+            // Nearly all of it: what follows is indexed as one file.
             if is_whole && self.memory.is_near(&scanner, left) {
                 scanner.make_opaque();
                 is_whole = false;
@@ -300,7 +301,9 @@ impl Spool {
                 ));
             }
             (Role::New, _, false) => {
-                return Err(TooLarge { what: "what is listed of the image", memory: self.memory.0 }.into());
+                return Err(
+                    TooLarge { what: "the index of the image's layers", memory: self.memory.0 }.into()
+                );
             }
         }
         Ok(())

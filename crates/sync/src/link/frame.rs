@@ -1,11 +1,11 @@
-//! Frames in memory.
+//! One frame in memory, when it arrived, and reading one from a pipe.
 
 use std::io::{self, Read};
 use std::time::Instant;
 
 use dsync_proto::{Channel, HEADER_LEN, Header, Peer, decode};
 
-/// No message that others than source and target look at has more bytes.
+/// Peer messages that the link or the relay reads (`Took`, `Abort`) are at most this long.
 const SHORT: usize = 32;
 /// A frame in memory.
 pub(crate) struct Frame {

@@ -10,5 +10,5 @@ pub(crate) use frame::Frame;
 #[cfg(feature = "fuzzing")]
 pub(crate) use frame::read_frame;
 
-/// Of fewer bytes it says nothing how long they were under way: buffers take them at once.
-pub(crate) const TELLING: u64 = 512 << 10;
+/// The least bytes whose time measures the link; fewer go straight into buffers.
+pub(crate) const MEASURABLE: u64 = 512 << 10;

@@ -188,7 +188,8 @@ fn packed_parts(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u3
     (missing, described)
 }
 
-/// Writes down what a source sends, until it has nothing more to send: so many streams.
+/// Writes down what a source sends, until so many streams have ended, or the source has: without a basis it
+/// sends one stream fewer.
 fn record(inbox: &mut Inbox, out: &mut Writer, streams: usize, observer: &dyn Observer) -> io::Result<()> {
     let mut ended = 0;
     while ended < streams {

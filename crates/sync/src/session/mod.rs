@@ -236,7 +236,7 @@ impl Pair<'_> {
                 if failure.kind == FailureKind::Mismatch && !without_basis =>
             {
                 observer.event(Event::Warning(
-                    "a layer came out with another diff id; sending the layers again without a basis",
+                    "a layer could not be rebuilt from what both sides have; sending the layers again without a basis",
                 ));
                 transfer(true)
             }

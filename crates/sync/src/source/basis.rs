@@ -9,7 +9,7 @@ use dsync_proto::{Known, LayerProof, ShortId};
 use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers};
 
-/// The layers of the target's basis that the source has.
+/// The layers that the target named as its basis, with what the source knows of each.
 pub(super) struct Basis<'a> {
     layers: Vec<BasisLayer>,
     /// The images through which the layers are read.
@@ -76,7 +76,7 @@ impl<'a> Basis<'a> {
         Ok(Basis { layers, images })
     }
 
-    /// Takes it that the layers are not known of which the target has not proven that it has them. So it cannot find out by
+    /// Treats as unknown every layer whose possession the target did not prove. So it cannot find out by
     /// guesses which layers are in other images than the one that it is given.
     pub(super) fn check(
         &mut self,

@@ -17,7 +17,7 @@ const LEAST: u64 = 256;
 /// The most ranges of code that are known of in all: their files tell addresses, others do not.
 const MOST: usize = 1 << 18;
 
-/// Reads bytes of a layer from one on.
+/// Fills the buffer from an offset of the layer.
 pub(crate) type ReadAt<'a> = dyn Fn(u64, &mut [u8]) -> io::Result<()> + 'a;
 
 /// The kinds of old items.
@@ -26,7 +26,7 @@ pub(crate) enum Version<'a> {
     /// Bytes of an old file as they are.
     Plain,
     /// Bytes of an old file with the addresses of a new one.
-    Planned,
+    Rewritten,
     /// Chunks of a new file that both sides have; the file is in this index.
     Shared(&'a LayerIndex),
 }
@@ -70,7 +70,7 @@ impl CodeMap {
             if let Some(pair) = pair {
                 match version(&batch.old[pair]) {
                     Version::Plain => continue,
-                    Version::Planned => {}
+                    Version::Rewritten => {}
                     Version::Shared(index) => {
                         if !std::mem::replace(&mut is_done[pair], true) {
                             self.find(index, &batch.old[pair], pair, &mut batch_code.old);

@@ -48,7 +48,7 @@ impl<'a> Contents<'a> {
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.controller.limit(known.iter().any(Option::is_some));
         let batches = batching::form_batches(&indexes(new), &sent.chunk_refs, &known, limit.into());
-        let candidates = match transfer.controller.is_patient() {
+        let candidates = match transfer.controller.runs_filters() {
             true => Candidates::find(&batches, own, Versions { old, new }, transfer.controller.memory())
                 .map_err(EndpointError::io(UNREAD))?,
             false => Candidates::default(),
@@ -85,7 +85,7 @@ impl<'a> Contents<'a> {
             self.aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, self.old, run, out))
         };
         let version = |run: &ChunkRange| match &self.old[run.layer()] {
-            _ if self.aligned.has(run) => Version::Planned,
+            _ if self.aligned.has(run) => Version::Rewritten,
             chunk_map if chunk_map.is_layer() => Version::Plain,
             chunk_map => Version::Shared(&chunk_map.index),
         };

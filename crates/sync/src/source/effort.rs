@@ -9,27 +9,27 @@ use std::time::Duration;
 use dsync_delta::batch::Effort;
 use dsync_proto::{Compression, limits};
 
-use crate::link::TELLING;
+use crate::link::MEASURABLE;
 
 /// The levels of zstd that differ enough, and what coding costs at them: nanoseconds of one core for a byte of the
-/// Python wheels and the Rust program of the benchmark (`measure OLD.tar NEW.tar LEVEL 24`).
+/// Python wheels and the Rust program of the benchmark (`measure OLD.tar WEIGHT_OF_LAST.tar LEVEL 24`).
 const LADDER: [(i32, f64); 5] = [(3, 6.1), (5, 17.0), (9, 28.0), (12, 62.0), (18, 660.0)];
 /// Where `auto` begins when nothing is known of the link.
-const BEGIN: usize = 3;
+const START_RUNG: usize = 3;
 /// The ratio of coded to raw bytes that is assumed before the first batch.
-const LEFT: f64 = 0.2;
-/// Going up needs more room than staying, and staying less than coming down.
-const ROOM: f64 = 0.9;
-const PATIENCE: f64 = 1.25;
-/// The rung below which only a link goes that takes less than so many seconds for a byte: 100 Mbit/s.
-const USUAL: usize = 2;
+const ASSUMED_RATIO: f64 = 0.2;
+/// Hysteresis: up where the next level costs at most this share of the link's time, down above this multiple.
+const UP_HYSTERESIS: f64 = 0.9;
+const DOWN_HYSTERESIS: f64 = 1.25;
+/// Lower rungs are only for links faster than [`FAST`] seconds a byte (100 Mbit/s).
+const LOWEST_USUAL_RUNG: usize = 2;
 const FAST: f64 = 8e-8;
 /// The level from which on there is time for more than coding.
-const PATIENT: i32 = 12;
+const FILTER_LEVEL: i32 = 12;
 /// The level from which on code tells addresses.
 const ADDRESSES: i32 = 9;
 /// The weight of the last batch against those before.
-const NEW: f64 = 0.5;
+const WEIGHT_OF_LAST: f64 = 0.5;
 /// Bytes of a batch where there is nothing old: at the lowest levels more finds little more.
 const COLD_BATCH: u32 = 16 << 20;
 /// Bytes of memory for a byte of a batch: at the highest levels, and at others.
@@ -72,8 +72,8 @@ impl EffortController {
     /// `speed` is how many bytes a second the link had last time, if that is known.
     pub(crate) fn new(compression: Compression, memory: u64, speed: Option<u64>) -> Self {
         let link = speed.map(|speed| 1.0 / speed.max(1) as f64);
-        let rung = link.map_or(BEGIN, |link| {
-            let keeps_up = |(_, cost): &(i32, f64)| cost * 1e-9 <= link * LEFT * ROOM;
+        let rung = link.map_or(START_RUNG, |link| {
+            let keeps_up = |(_, cost): &(i32, f64)| cost * 1e-9 <= link * ASSUMED_RATIO * UP_HYSTERESIS;
             LADDER.iter().rposition(keeps_up).unwrap_or(0).max(least(Some(link)))
         });
         EffortController { compression, memory, rung, costs: [None; LADDER.len()], sending: None, link }
@@ -99,13 +99,13 @@ impl EffortController {
     }
 
     /// True if filters are worth it that take some time for each byte, as looking at executables does.
-    pub(crate) fn is_patient(&self) -> bool {
-        is_patient(self.effort())
+    pub(crate) fn runs_filters(&self) -> bool {
+        runs_filters(self.effort())
     }
 
     /// Learns how long bytes were under way.
     pub(crate) fn took(&mut self, len: u64, time: Duration) {
-        if len >= TELLING {
+        if len >= MEASURABLE {
             self.link = Some(blend(self.link, time.as_secs_f64() / len as f64));
         }
     }
@@ -121,11 +121,11 @@ impl EffortController {
         let link = sending.max(self.link.unwrap_or(0.0) * sent.packed as f64 / raw);
         // Until the target has seen anything, a link that seems fast may be a buffer.
         let is_sure = self.link.is_some();
-        if self.rung + 1 < LADDER.len() && self.cost(self.rung + 1) <= link * ROOM {
+        if self.rung + 1 < LADDER.len() && self.cost(self.rung + 1) <= link * UP_HYSTERESIS {
             self.rung += 1;
         }
         let least = least(self.link);
-        while is_sure && self.rung > least && self.cost(self.rung) > link * PATIENCE {
+        while is_sure && self.rung > least && self.cost(self.rung) > link * DOWN_HYSTERESIS {
             self.rung -= 1;
         }
     }
@@ -162,8 +162,8 @@ impl EffortController {
 }
 
 /// True if this effort leaves time to look at the chunks first.
-pub(crate) fn is_patient(effort: Effort) -> bool {
-    !matches!(effort, Effort::Level(level) if level < PATIENT)
+pub(crate) fn runs_filters(effort: Effort) -> bool {
+    !matches!(effort, Effort::Level(level) if level < FILTER_LEVEL)
 }
 
 /// True if this effort leaves time for the branch filter: three nanoseconds for each byte of code, at either end.
@@ -173,11 +173,11 @@ pub(crate) fn tells_addresses(effort: Effort) -> bool {
 
 /// The lowest rung for such a link.
 fn least(link: Option<f64>) -> usize {
-    if link.is_some_and(|link| link < FAST) { 0 } else { USUAL }
+    if link.is_some_and(|link| link < FAST) { 0 } else { LOWEST_USUAL_RUNG }
 }
 
 fn blend(before: Option<f64>, now: f64) -> f64 {
-    before.map_or(now, |before| before * (1.0 - NEW) + now * NEW)
+    before.map_or(now, |before| before * (1.0 - WEIGHT_OF_LAST) + now * WEIGHT_OF_LAST)
 }
 
 #[cfg(test)]

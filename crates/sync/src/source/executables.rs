@@ -73,7 +73,7 @@ impl Candidates {
         self.0.iter().flat_map(|candidate| candidate.old.places(old))
     }
 
-    /// AddressMaps, and gives the old ones their addresses.
+    /// Computes the address maps, and rewrites the old versions by them.
     pub(crate) fn align(
         &self,
         own: &Layers<'_>,
@@ -81,18 +81,18 @@ impl Candidates {
         folder: &Path,
     ) -> Result<(Aligned, AddressMaps), EndpointError> {
         let mut aligned = Aligned::default();
-        let mut plans = AddressMaps::default();
+        let mut maps = AddressMaps::default();
         for Candidate { old: old_file, new: new_file } in &self.0 {
             // One file at a time, since their addresses take as much memory again.
             let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };
             let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };
-            let Some(plan) = dsync_exe::map_addresses(before, after) else { continue };
-            let bytes = dsync_exe::align(&read(own, old, old_file)?, &plan);
+            let Some(map) = dsync_exe::map_addresses(before, after) else { continue };
+            let bytes = dsync_exe::align(&read(own, old, old_file)?, &map);
             let index = &old[old_file.layer].index;
             aligned.put(old_file, index, &bytes, folder).map_err(EndpointError::io(TEMPORARY))?;
-            plans.push(old_file, &plan).map_err(EndpointError::io(TEMPORARY))?;
+            maps.push(old_file, &map).map_err(EndpointError::io(TEMPORARY))?;
         }
-        Ok((aligned, plans))
+        Ok((aligned, maps))
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn pack_one(
     let begin = usize::try_from(batch.len()).ok().and_then(|len| bytes.len().checked_sub(len));
     let begin = begin.ok_or_else(|| io::Error::other("chunks have another length than they should"))?;
     let code = if effort::tells_addresses(prepared) { (sources.code)(batch) } else { BatchCode::default() };
-    let inflates = effort::is_patient(prepared);
+    let inflates = effort::runs_filters(prepared);
     let batch = Uncoded { bytes, begin, old_lens: &old_lens, new_lens: &new_lens, pairs: &pairs };
     inflated::encode(batch, code, level, inflates)
 }

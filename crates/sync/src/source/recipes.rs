@@ -19,12 +19,18 @@ const SMALLEST: u64 = 256;
 /// that the blob is looked at anew.
 const NO_RECIPE: [u8; 2] = [0, 2];
 
-/// Finds out how layers are stored. The encoder of each is looked for, unless they are to cross as they are. What was
-/// found once is remembered.
+/// A layer of which the target must hear how it is stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) layer: PackedLayer,
+    /// It is to cross as it is stored: no encoder is looked for.
+    pub(crate) as_is: bool,
+}
+
+/// Finds out how layers are stored, and remembers the encoder of each.
 pub(crate) fn find(
     store: &dyn Store,
-    layers: &[PackedLayer],
-    as_is: bool,
+    layers: &[Asked],
     cache: Option<&Cache>,
 ) -> Result<Vec<Stored>, EndpointError> {
     let next = AtomicUsize::new(0);
@@ -34,7 +40,7 @@ pub(crate) fn find(
         while let Some((at, layer)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, layers.get(at)?)))
         {
-            let stored = find_one(store, layer, as_is, cache);
+            let stored = find_one(store, layer, cache);
             if let Ok(mut found) = found.lock() {
                 found[at] = Some(stored);
             }
@@ -66,14 +72,13 @@ pub(crate) fn find(
 
 fn find_one(
     store: &dyn Store,
-    layer: &PackedLayer,
-    as_is: bool,
+    Asked { layer, as_is }: &Asked,
     cache: Option<&Cache>,
 ) -> Result<Stored, StoreError> {
     if layer.is_plain() {
         return Ok(Stored::Plain);
     }
-    if as_is || layer.diff_id.is_none() || layer.blob.size < SMALLEST {
+    if *as_is || layer.diff_id.is_none() || layer.blob.size < SMALLEST {
         return Ok(Stored::Opaque);
     }
     let digest = &layer.blob.digest;

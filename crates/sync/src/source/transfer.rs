@@ -10,7 +10,7 @@ use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 
 use super::basis::Basis;
 use super::effort::EffortController;
-use super::recipes;
+use super::recipes::{self, Asked};
 use crate::conversation::headers::mode;
 use crate::conversation::parts::{self, Parts};
 use crate::conversation::stored::settle;
@@ -150,11 +150,16 @@ impl<'a> Transfer<'a> {
             };
             Some(PackedLayer { blob, diff_id })
         };
-        let layers: Vec<_> = want.layers.iter().chain(&want.described).filter_map(of).collect();
         let cache = self.workspace.cache(self.talk.link(), want.without_basis);
         // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
-        let as_is = want.without_basis || want.basis.is_empty() && self.how.compression != Compression::Max;
-        let stored = recipes::find(self.store, &layers, as_is, cache.as_ref())?;
+        let wanted_as_is = want.basis.is_empty() && self.how.compression != Compression::Max;
+        let without_basis = want.without_basis;
+        let asked = |as_is: bool| move |layer: PackedLayer| Asked { layer, as_is: as_is || without_basis };
+        let wanted = want.layers.iter().filter_map(of).map(asked(wanted_as_is));
+        // A layer that the target has in another form crosses only where no encoder makes it.
+        let layers: Vec<Asked> =
+            wanted.chain(want.described.iter().filter_map(of).map(asked(false))).collect();
+        let stored = recipes::find(self.store, &layers, cache.as_ref())?;
         settle(&mut self.stack, package, &mut want.layers, &want.described, &stored);
         Ok((want, Some(stored)))
     }

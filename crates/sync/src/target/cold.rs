@@ -1,4 +1,4 @@
-//! Takes an image to which nothing here can be built on: [`conversation::cold`](crate::conversation::cold).
+//! Takes an image for which no basis was named: [`conversation::cold`](crate::conversation::cold).
 
 use std::collections::HashSet;
 
@@ -76,7 +76,7 @@ pub(super) fn receive(
 struct Taker<'a> {
     arrivals: Arrivals<'a>,
     decoder: Decoder<'a>,
-    /// The number of layers are still to come.
+    /// The number of layers that are still to come.
     left: usize,
 }
 

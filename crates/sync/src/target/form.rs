@@ -66,8 +66,8 @@ impl Form {
         Ok(match documents {
             None => Self::Content,
             Some(Documents::Exact(package)) => Self::Exact(Stored::new(package, stored, stack, plan)?),
-            Some(Documents::Unpacked(package, chunk)) => {
-                Self::Unpacked(Stored::new(package, stored, stack, plan)?, chunk)
+            Some(Documents::Unpacked(package, content)) => {
+                Self::Unpacked(Stored::new(package, stored, stack, plan)?, content)
             }
         })
     }
@@ -88,8 +88,8 @@ impl Form {
             Self::Exact(Stored { package, blobs }) => {
                 Box::new(Packing { import: store.import(Identity::Exact(package))?, blobs })
             }
-            Self::Unpacked(Stored { package, .. }, chunk) => {
-                chunk.begin(package, store.import(Identity::Content(config))?)
+            Self::Unpacked(Stored { package, .. }, content) => {
+                content.begin(package, store.import(Identity::Content(config))?)
             }
         })
     }
@@ -99,7 +99,7 @@ impl Form {
         match self {
             Self::Content => own,
             Self::Exact(_) => b"",
-            Self::Unpacked(_, chunk) => chunk.config(),
+            Self::Unpacked(_, content) => content.config(),
         }
     }
 

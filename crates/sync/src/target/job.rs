@@ -1,4 +1,4 @@
-//! An image that a target is asked to take, and how.
+//! The request that a target works on: image, names, basis, and whether a source or a patch gives it.
 
 use std::path::Path;
 

@@ -96,14 +96,14 @@ impl<'a> Transfer<'a> {
             _ => {}
         }
         self.stack = package.stack();
-        let chunk = match &self.what.peering {
+        let content = match &self.what.peering {
             Peering::Patch(given) if !self.store.has_packages() => {
                 (given.as_content)(&package, &self.config, &self.workspace.folder)
             }
             _ => None,
         };
-        Ok(Some(match chunk {
-            Some(chunk) => Documents::Unpacked(package, chunk),
+        Ok(Some(match content {
+            Some(content) => Documents::Unpacked(package, content),
             None => Documents::Exact(package),
         }))
     }

@@ -1,4 +1,5 @@
-//! This program as a file to give to a remote host.
+//! Finds and compresses the agent for a remote host: docker-sync-agent beside this program, this program, or one for
+//! another platform.
 
 use std::fs;
 use std::io::{self, Write};

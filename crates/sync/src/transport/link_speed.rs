@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cache::{Cache, TEMPORARY};
-use crate::link::TELLING;
+use crate::link::MEASURABLE;
 use crate::options::Direction;
 use crate::transport::destination::Remote;
 
@@ -70,7 +70,7 @@ pub(crate) struct Speed {
 impl Speed {
     /// A batch was so long under way.
     pub(crate) fn took(&mut self, len: u64, time: Duration) {
-        if len >= TELLING {
+        if len >= MEASURABLE {
             // The target says both, and may say anything.
             self.len = self.len.saturating_add(len);
             self.time = self.time.saturating_add(time);
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn what_buffers_take_tells_nothing() {
         let mut speed = Speed::default();
-        speed.took(TELLING - 1, Duration::from_micros(1));
+        speed.took(MEASURABLE - 1, Duration::from_micros(1));
         assert_eq!(speed.get(), None);
         speed.took(1_000_000, Duration::from_secs(8));
         speed.took(1_000_000, Duration::from_secs(8));

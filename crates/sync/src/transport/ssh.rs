@@ -24,7 +24,7 @@ const MOST_NOTES: usize = 1_000;
 /// The most bytes that are kept of what a child prints that only has to stay.
 const MOST_PRINTED: usize = 64 << 10;
 /// The time that a child may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(3);
+const DOWN_HYSTERESIS: Duration = Duration::from_secs(3);
 /// The same when somebody waits for the end of this process, and when the child deserves no more.
 const HURRY: Duration = Duration::from_millis(200);
 
@@ -159,7 +159,7 @@ impl Pipe {
             kept: None,
             printed: Arc::default(),
             sign: None,
-            patience: PATIENCE,
+            patience: DOWN_HYSTERESIS,
             interrupt: interrupt.clone(),
         };
         Ok((pipe, stdout, stdin))
@@ -220,12 +220,12 @@ impl Pipe {
         let begin = Instant::now();
         let patience = self.patience;
         let interrupt = &self.interrupt;
-        let is_patient = || begin.elapsed() < if interrupt.happened() { HURRY } else { patience };
+        let runs_filters = || begin.elapsed() < if interrupt.happened() { HURRY } else { patience };
         interrupt.release(self.child.id());
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break Some(status),
-                Ok(None) if is_patient() => thread::sleep(Duration::from_millis(5)),
+                Ok(None) if runs_filters() => thread::sleep(Duration::from_millis(5)),
                 _ => {
                     self.child.kill().ok();
                     break self.child.wait().ok();
@@ -234,7 +234,7 @@ impl Pipe {
         };
         // A background process of the remote may hold them open; it is not waited for.
         for reader in self.readers.drain(..) {
-            while !reader.is_finished() && is_patient() {
+            while !reader.is_finished() && runs_filters() {
                 thread::sleep(Duration::from_millis(1));
             }
         }

@@ -58,7 +58,10 @@ fn a_layer_that_came_out_wrong_is_sent_without_a_basis_once() {
     let (outcome, receives, warnings) = pull(vec![failed(FailureKind::Mismatch), received()]);
     assert!(outcome.is_ok());
     assert_eq!(without_basis(&receives), [false, true]);
-    assert_eq!(warnings, ["a layer came out with another diff id; sending the layers again without a basis"]);
+    assert_eq!(
+        warnings,
+        ["a layer could not be rebuilt from what both sides have; sending the layers again without a basis"]
+    );
     assert_ne!(receives[0].key, receives[1].key, "each try has a key of its own");
 
     let (outcome, receives, warnings) = pull(vec![failed(FailureKind::Mismatch); 2]);

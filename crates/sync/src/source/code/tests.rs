@@ -1,4 +1,4 @@
-//! CodeMap as a linker makes them, whole, in parts, and beside other files.
+//! Programs as a linker makes them, whole, in parts, and beside other files.
 
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ fn an_old_version_decides_whether_a_program_tells_addresses() {
         (new.len(), old.len())
     };
     assert_eq!(of(Version::Plain), (0, 0));
-    assert_eq!(of(Version::Planned), (1, 0));
+    assert_eq!(of(Version::Rewritten), (1, 0));
     assert_eq!(of(Version::Shared(&layer.index)), (1, 1));
 }
 
