@@ -209,7 +209,7 @@ fn an_agent_of_another_build_is_not_talked_to() {
         .run(&[])
         .exits(1)
         .says("the other end is another build of docker-sync")
-        .says("hint: the docker-sync");
+        .says("hint: the remote has another version of docker-sync");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn what_is_no_frame_or_message_is_told_as_such() {
     let _ = ran.says("answered out of turn (expected a store)");
 }
 
-/// Whatever a remote does wrong, it is not the command line that makes no sense.
+/// Whatever a remote does wrong, it is not the command line that is invalid.
 #[test]
 fn a_remote_that_breaks_the_protocol_is_no_wrong_usage() {
     let image = |names: &[&str], layers: usize| ListedImage {
@@ -417,7 +417,7 @@ fn a_crash_of_the_agent_is_told_as_one() {
         assert_eq!(
             ran.err,
             "error: the agent on evil crashed\n  caused by: index out of bounds (crates/sync/src/x.rs:7)\n\
-             hint: no image was left half done. Please report this with the lines above, it is a bug\n",
+             hint: no image was left half done. This is a bug: please report it with the lines above\n",
             "{when}"
         );
         assert_eq!(liar.dials(), 1);

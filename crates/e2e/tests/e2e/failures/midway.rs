@@ -12,7 +12,7 @@ use dsync_lab::images::Image;
 
 use super::engines::in_front_of_docker;
 
-/// How long a program that was asked to end may take for it, on a machine that is busy with other tests.
+/// The time that a program that was asked to end may take, on a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_secs(5);
 
 /// An image of which the target has another version, and a link that takes seconds for what is new.
