@@ -79,7 +79,19 @@ pub(crate) fn run(options: &Options) -> Result {
         arrows::dependencies(&members),
         rooms::circles(
             &files,
-            &["cli", "core", "delta", "e2e", "engine", "exe", "lab", "proto", "recompress", "sync", "testkit"],
+            &[
+                "cli",
+                "core",
+                "delta",
+                "e2e",
+                "engine",
+                "exe",
+                "lab",
+                "proto",
+                "recompress",
+                "sync",
+                "testkit",
+            ],
         ),
         rooms::arrows(&files),
     ]

@@ -51,9 +51,7 @@ fn no_engine_there() {
             .says(&format!(
                 "error: on {remote}: 'docker' or 'podman' was not found on PATH or in the usual places\n"
             ))
-            .says(&format!(
-                "hint: install docker or podman on {remote}, or name its path: --remote-docker "
-            ));
+            .says(&format!("hint: install docker or podman on {remote}, or name its path: --remote-docker "));
     }
 }
 
