@@ -372,7 +372,7 @@ fn image(text: &str) -> Result<String, dsync_core::ReferenceError> {
     text.parse::<Pattern>().map(|_| text.into())
 }
 
-/// An image of the engine, or of files, which are told apart when they are opened.
+/// An image of the engine, or of files; opening it decides which.
 fn operand(text: &str) -> Result<String, dsync_core::ReferenceError> {
     if dsync_sync::is_file(text) { Ok(text.into()) } else { image(text) }
 }

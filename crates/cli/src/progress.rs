@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use crate::testing::Shared;
 
-    fn told(verbosity: Verbosity) -> String {
+    fn printed(verbosity: Verbosity) -> String {
         let err = Shared::default();
         let progress = Progress::new(verbosity, Box::new(err.clone()));
         progress.event(Event::Connecting { remote: "alice@build" });
@@ -319,9 +319,9 @@ mod tests {
     #[test]
     fn a_pipe_hears_only_what_matters() {
         let silent = Verbosity { bars: false, quiet: false, verbose: false };
-        assert_eq!(told(silent), "warning: no agent can run there\ndone\n");
-        assert_eq!(told(Verbosity { quiet: true, ..silent }), "");
-        insta::assert_snapshot!(told(Verbosity { verbose: true, ..silent }), @r"
+        assert_eq!(printed(silent), "warning: no agent can run there\ndone\n");
+        assert_eq!(printed(Verbosity { quiet: true, ..silent }), "");
+        insta::assert_snapshot!(printed(Verbosity { verbose: true, ..silent }), @r"
         note: connecting to alice@build
         note: the remote has no agent of this build yet: sending it 1.2 MB
         note: a login shell said: \u{1b}[2Jhello

@@ -295,9 +295,9 @@ fn anstream_choice(color: ColorChoice) -> anstream::ColorChoice {
 
 /// The width of the terminal on standard output.
 fn width() -> usize {
-    let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let named = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let asked = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
-    told.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80)
+    named.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
 #[cfg(test)]

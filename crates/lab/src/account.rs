@@ -42,7 +42,7 @@ impl Shell {
     }
 }
 
-/// Whose account it is.
+/// The user of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum User {
     /// root

@@ -46,7 +46,7 @@ const PACKAGES: &[&str] = &[
 const EDITION: u32 = 1;
 
 impl Suite {
-    /// All of them.
+    /// All suites.
     pub const ALL: [Suite; 2] = [Suite::Trixie, Suite::Forky];
 
     /// Its name, as Debian has it.

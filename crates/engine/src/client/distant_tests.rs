@@ -72,7 +72,7 @@ impl Host {
         DistantStore::open(&[self.path("docker")], &Reach { words, ..Reach::default() }).unwrap()
     }
 
-    /// What an export of some layers gives, or why not.
+    /// The layers that an export of some gives, or its error.
     fn export(&self, wanted: &[usize]) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut taken = Taken::default();
         let wanted = self.keys(wanted).into_iter().map(LayerKey::Tar).collect();

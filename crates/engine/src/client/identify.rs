@@ -36,7 +36,7 @@ pub(super) struct Containerd {
     pub(super) namespace: String,
 }
 
-/// Whose command line the client understands. It need not be that of the engine: docker's client can
+/// The command line that the client understands. It need not be that of the engine: docker's client can
 /// talk to podman's service, and `podman-docker` calls podman docker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
@@ -112,7 +112,7 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             .flatten(),
         id: text("/ID").to_owned(),
         images: number("/Images").unwrap_or(0),
-        containerd: info.get("Containerd").filter(|told| told.is_object()).map(|_| Containerd {
+        containerd: info.get("Containerd").filter(|named| named.is_object()).map(|_| Containerd {
             address: text("/Containerd/Address").to_owned(),
             namespace: text("/Containerd/Namespaces/Containers").to_owned(),
         }),

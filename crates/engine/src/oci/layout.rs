@@ -24,7 +24,7 @@ const LARGEST_INDEX: u64 = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Layout {
     files: Files,
-    /// Whose image has a name that several platforms share.
+    /// The platform whose image has a name that several platforms share.
     pub(super) platform: Platform,
     /// It was asked for: images of others are not meant.
     pub(super) is_chosen: bool,

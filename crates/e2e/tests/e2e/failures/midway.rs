@@ -58,7 +58,7 @@ impl Update {
     fn start(&self) -> Running<'_> {
         let running = self.bench.spawn(self.command(&self.remote));
         let sign = match (self.method, self.push) {
-            // What packs the archive there, and waits for the link.
+            // The program that packs the archive there, and waits for the link.
             ("stream", false) => "zstd -q",
             ("rsync", _) => "rsync --server",
             _ => "load --quiet",

@@ -163,7 +163,7 @@ impl Made {
         (missing, ended)
     }
 
-    /// That the top layer is left to the engine, and why.
+    /// The reason for which the top layer is left to the engine.
     fn refused(&self) -> String {
         let mut sink = Kept::default();
         let (missing, ended) = self.export(&mut sink);

@@ -72,14 +72,14 @@ impl Podman {
     /// images, with those from which others were built. `asked` is true if the engine has an image of this ID.
     pub(in crate::client) fn open(
         root: &Path,
-        (told, count): (&StorageInfo, u64),
+        (info, count): (&StorageInfo, u64),
         asked: impl FnOnce(&str) -> bool,
     ) -> Option<Self> {
-        let podman = Self { root: root.into(), driver: told.driver.clone() };
+        let podman = Self { root: root.into(), driver: info.driver.clone() };
         let images = podman.images().ok()?;
         let file_system = rustix::fs::statvfs(root).ok()?;
         let agrees = images.len() as u64 == count
-            && file_system.f_blocks.saturating_mul(file_system.f_frsize) == told.allocated;
+            && file_system.f_blocks.saturating_mul(file_system.f_frsize) == info.allocated;
         // A list of manifests has no layers, and is no image for who asks.
         let newest = images.iter().rfind(|image| !image.layer.is_empty())?;
         (agrees && asked(&newest.id)).then_some(podman)
