@@ -164,7 +164,8 @@ impl Store for DistantStore {
     }
 }
 
-/// A script that writes an archive without some of its entries, where tar can leave them out.
+/// A script that writes an archive without some of its entries, where tar can leave them out. Its status is that of
+/// `save`.
 ///
 /// GNU tar's `--delete` reads on for ever in an archive that ends within an entry that it leaves out (1.34,
 /// `src/delete.c`), as that of a `save` that fails does. So zeros follow the archive: they end any entry, and then the
@@ -172,8 +173,9 @@ impl Store for DistantStore {
 /// absent entry is no failure, so the status of tar counts for nothing.
 fn without(save: &str, dropped: &[String]) -> String {
     format!(
-        "if tar --version 2>/dev/null | grep -q GNU; then {{ {save}; cat /dev/zero 2>/dev/null; }} | \
-         {{ tar --delete -f - {} 2>/dev/null; true; }}; else {save}; fi",
+        "if tar --version 2>/dev/null | grep -q GNU; then {{ s=$({{ \
+         {{ {save} 3>&-; echo $? >&3; exec cat /dev/zero 2>/dev/null 3>&-; }} | \
+         tar --delete -f - {} 2>/dev/null >&4 3>&-; }} 3>&1); }} 4>&1; (exit $s); else {save}; fi",
         dropped.join(" ")
     )
 }

@@ -24,7 +24,7 @@ image)
     printf ']'
     ;;
 save)
-    sed 's/{/\n{/g' "blobs/sha256/${2#sha256:}" |
+    { sed 's/{/\n{/g' "blobs/sha256/${2#sha256:}"; echo; } |
         sed -n 's/.*octet-stream","digest":"sha256:\([0-9a-f]*\)","size":\([0-9]*\).*/\1 \2/p' >wanted
     while read -r hex size; do [ -f "blobs/sha256/$hex" ] || : >wanted; done <wanted
     while read -r hex size; do

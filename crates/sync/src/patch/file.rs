@@ -309,7 +309,7 @@ mod tests {
         let path = folder.path().join("a.patch");
         fs::write(&path, "the old one").unwrap();
         let mut writer = Writer::create(&path, &head()).unwrap();
-        writer.frame(&Frame::new(Channel::Data, vec![9; 300_000])).unwrap();
+        writer.frame(&Frame::new(Channel::Data, vec![9; 200_000])).unwrap();
         assert_eq!(names(folder.path()), ["a.patch"], "a killed process would leave it");
         assert_eq!(fs::read(&path).unwrap(), b"the old one");
         drop(writer);
