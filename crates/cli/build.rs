@@ -1,5 +1,5 @@
 //! Leaves the unwind tables out of the release program, where a panic aborts: nothing but a backtrace would read
-//! them, and without symbols a backtrace says nothing. The tables of the standard library and of the C library are
+//! them, and without symbols a backtrace has no names. The tables of the standard library and of the C library are
 //! in those as they come, so only the linker can leave them out. They are 8 % of the upload.
 //!
 //! `cargo test --release` links with the same flags but unwinds: there the first test that fails ends the others.

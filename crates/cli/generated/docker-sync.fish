@@ -28,16 +28,16 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -l platform -d 'On
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l ssh -d 'The ssh program with its options, as \'ssh -i key -J jump\'' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l remote-docker -d 'The engine of the remote [default: what is there]' -r
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -s f -l tmpfolder -d 'Where temporary files go, on both sides [default: the system\'s place]' -r -F
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l memory -d 'The most memory to take on each side, besides 64 MiB, whatever the image and the other side are' -r
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l method -d 'How contents cross' -r -f -a "auto\t'Delta where the remote lets an agent run, else rsync, else stream'
-delta\t'Only contents that the target lacks, worked out by an agent on the remote'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s f -l tmpfolder -d 'Directory for temporary files, on both sides [default: the system\'s]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l memory -d 'Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l method -d 'Transfer method' -r -f -a "auto\t'Delta where the remote lets an agent run, else rsync, else stream'
+delta\t'Only contents that the target lacks, found with an agent on the remote'
 rsync\t'rsync of partial archives, as the original did; the remote needs rsync'
 stream\t'A compressed archive of the missing layers; the remote needs nothing but its engine'"
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l compression -d 'auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22' -r
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l identity -d 'What stays the same where image IDs are those of manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l compression -d 'auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l identity -d 'What to preserve in stores that name images by manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
 content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l basis -d 'The image of the target to build on, instead of the one that is found' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l basis -d 'The target\'s image to build on, instead of the one that is found' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l color -d 'When to use colours; NO_COLOR and CLICOLOR are honoured' -r -f -a "auto\t'On a terminal'
 always\t'On a pipe too'
 never\t'Not at all'"
@@ -47,40 +47,40 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -s n -l new -d 'On
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s r -l report -d 'Show the report, move nothing'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l dry-run -d 'Print what would be moved, image by image, and move nothing'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l explain -d 'Say which files the bytes are that cross (or would)'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l verify -d 'Read the image on the target again, and check every byte of it'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l json -d 'One JSON document on standard output instead of text'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -s q -l quiet -d 'Say nothing but data and errors'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -s v -l verbose -d 'Say what is being done and why'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l explain -d 'List the files that the transferred bytes belong to'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l verify -d 'Read the image back on the target, and check every byte of it'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l json -d 'Print one JSON document instead of text'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s q -l quiet -d 'Print only data and errors'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s v -l verbose -d 'Print what is being done and why'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l no-progress -d 'No progress lines, even on a terminal'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s V -l version -d 'Print version'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "diff" -d 'Write what makes one image of another to a file'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "apply" -d 'Make an image out of a patch and the image that it was made against'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "cache" -d 'Show or empty the index cache of this host'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "diff" -d 'Write the difference between two images to a patch file'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "apply" -d 'Make the new image from a patch and the old image'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "cache" -d 'List or prune the index cache of this host'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "completions" -d 'Print a completion script for your shell'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "man" -d 'Print the manual page'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "agent" -d 'Serve another docker-sync on standard input and output'
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s o -l output -d 'The patch' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s o -l output -d 'The patch file to write' -r -F
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l compression -d 'auto, max (fewest bytes), or a zstd level, 1 to 22' -r
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l identity -d 'What stays the same of NEW where its ID is that of a manifest: in containerd image stores and OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l identity -d 'What to preserve of NEW in stores that name images by manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
 content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l memory -d 'The most memory to take, besides 64 MiB' -r
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s v -l verbose -d 'Say what is being done'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Directory for temporary files [default: the system\'s]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l memory -d 'Memory limit, in addition to a fixed 64 MiB' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s v -l verbose -d 'Print what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l tmpfolder -d 'Where temporary files go [default: the system\'s place]' -r -F
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l memory -d 'The most memory to take, besides 64 MiB' -r
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s v -l verbose -d 'Say what is being done'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l tmpfolder -d 'Directory for temporary files [default: the system\'s]' -r -F
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l memory -d 'Memory limit, in addition to a fixed 64 MiB' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s v -l verbose -d 'Print what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "ls" -d 'List the layers that are known, the one that was used last first'
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "prune" -d 'Remove what was not used for longest, down to the limit'
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from ls" -l json -d 'One JSON document on standard output instead of text'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "ls" -d 'List the layers in the cache, the most recently used first'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -f -a "prune" -d 'Remove the least recently used layers until the cache fits the limit'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from ls" -l json -d 'Print one JSON document instead of text'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -l max-size -d 'How much may stay, as 100MB or 1GiB [default: 512MiB]' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -l max-size -d 'Size limit, as 100MB or 1GiB [default: 512MiB]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -l all -d 'Remove everything; the next sync reads its layers again'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

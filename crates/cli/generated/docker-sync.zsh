@@ -19,17 +19,17 @@ _docker-sync() {
 '--ssh=[The ssh program with its options, as '\''ssh -i key -J jump'\'']:CMD:_default' \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
 '--remote-docker=[The engine of the remote \[default\: what is there\]]:CMD:_default' \
-'-f+[Where temporary files go, on both sides \[default\: the system'\''s place\]]:DIR:_files' \
-'--tmpfolder=[Where temporary files go, on both sides \[default\: the system'\''s place\]]:DIR:_files' \
-'--memory=[The most memory to take on each side, besides 64 MiB, whatever the image and the other side are]:SIZE:_default' \
-'--method=[How contents cross]:METHOD:((auto\:"Delta where the remote lets an agent run, else rsync, else stream"
-delta\:"Only contents that the target lacks, worked out by an agent on the remote"
+'-f+[Directory for temporary files, on both sides \[default\: the system'\''s\]]:DIR:_files' \
+'--tmpfolder=[Directory for temporary files, on both sides \[default\: the system'\''s\]]:DIR:_files' \
+'--memory=[Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are]:SIZE:_default' \
+'--method=[Transfer method]:METHOD:((auto\:"Delta where the remote lets an agent run, else rsync, else stream"
+delta\:"Only contents that the target lacks, found with an agent on the remote"
 rsync\:"rsync of partial archives, as the original did; the remote needs rsync"
 stream\:"A compressed archive of the missing layers; the remote needs nothing but its engine"))' \
-'--compression=[auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
-'--identity=[What stays the same where image IDs are those of manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
+'--compression=[auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
+'--identity=[What to preserve in stores that name images by manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
 content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
-'--basis=[The image of the target to build on, instead of the one that is found]:IMAGE:_default' \
+'--basis=[The target'\''s image to build on, instead of the one that is found]:IMAGE:_default' \
 '--color=[When to use colours; NO_COLOR and CLICOLOR are honoured]:WHEN:((auto\:"On a terminal"
 always\:"On a pipe too"
 never\:"Not at all"))' \
@@ -44,13 +44,13 @@ never\:"Not at all"))' \
 '-p[This host is the source and REMOTE the target]' \
 '--push[This host is the source and REMOTE the target]' \
 '--dry-run[Print what would be moved, image by image, and move nothing]' \
-'--explain[Say which files the bytes are that cross (or would)]' \
-'--verify[Read the image on the target again, and check every byte of it]' \
-'--json[One JSON document on standard output instead of text]' \
-'(-v --verbose)-q[Say nothing but data and errors]' \
-'(-v --verbose)--quiet[Say nothing but data and errors]' \
-'-v[Say what is being done and why]' \
-'--verbose[Say what is being done and why]' \
+'--explain[List the files that the transferred bytes belong to]' \
+'--verify[Read the image back on the target, and check every byte of it]' \
+'--json[Print one JSON document instead of text]' \
+'(-v --verbose)-q[Print only data and errors]' \
+'(-v --verbose)--quiet[Print only data and errors]' \
+'-v[Print what is being done and why]' \
+'--verbose[Print what is being done and why]' \
 '--no-progress[No progress lines, even on a terminal]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
@@ -69,29 +69,29 @@ never\:"Not at all"))' \
         case $line[3] in
             (diff)
 _arguments "${_arguments_options[@]}" : \
-'-o+[The patch]:FILE:_files' \
-'--output=[The patch]:FILE:_files' \
+'-o+[The patch file to write]:FILE:_files' \
+'--output=[The patch file to write]:FILE:_files' \
 '--compression=[auto, max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
-'--identity=[What stays the same of NEW where its ID is that of a manifest\: in containerd image stores and OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
+'--identity=[What to preserve of NEW in stores that name images by manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
 content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
-'--tmpfolder=[Where temporary files go \[default\: the system'\''s place\]]:DIR:_files' \
-'--memory=[The most memory to take, besides 64 MiB]:SIZE:_default' \
-'-v[Say what is being done]' \
-'--verbose[Say what is being done]' \
+'--tmpfolder=[Directory for temporary files \[default\: the system'\''s\]]:DIR:_files' \
+'--memory=[Memory limit, in addition to a fixed 64 MiB]:SIZE:_default' \
+'-v[Print what is being done]' \
+'--verbose[Print what is being done]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-':old -- The image that those who apply the patch have:_default' \
-':new -- The image that they get:_default' \
+':old -- The image that a host needs to apply the patch:_default' \
+':new -- The image that the patch makes of it:_default' \
 && ret=0
 ;;
 (apply)
 _arguments "${_arguments_options[@]}" : \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
-'--tmpfolder=[Where temporary files go \[default\: the system'\''s place\]]:DIR:_files' \
-'--memory=[The most memory to take, besides 64 MiB]:SIZE:_default' \
-'-v[Say what is being done]' \
-'--verbose[Say what is being done]' \
+'--tmpfolder=[Directory for temporary files \[default\: the system'\''s\]]:DIR:_files' \
+'--memory=[Memory limit, in addition to a fixed 64 MiB]:SIZE:_default' \
+'-v[Print what is being done]' \
+'--verbose[Print what is being done]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 ':file -- The patch, as `docker-sync diff` wrote it:_files' \
@@ -113,14 +113,14 @@ _arguments "${_arguments_options[@]}" : \
         case $line[1] in
             (ls)
 _arguments "${_arguments_options[@]}" : \
-'--json[One JSON document on standard output instead of text]' \
+'--json[Print one JSON document instead of text]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 && ret=0
 ;;
 (prune)
 _arguments "${_arguments_options[@]}" : \
-'--max-size=[How much may stay, as 100MB or 1GiB \[default\: 512MiB\]]:SIZE:_default' \
+'--max-size=[Size limit, as 100MB or 1GiB \[default\: 512MiB\]]:SIZE:_default' \
 '(--max-size)--all[Remove everything; the next sync reads its layers again]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
@@ -159,9 +159,9 @@ esac
 (( $+functions[_docker-sync_commands] )) ||
 _docker-sync_commands() {
     local commands; commands=(
-'diff:Write what makes one image of another to a file' \
-'apply:Make an image out of a patch and the image that it was made against' \
-'cache:Show or empty the index cache of this host' \
+'diff:Write the difference between two images to a patch file' \
+'apply:Make the new image from a patch and the old image' \
+'cache:List or prune the index cache of this host' \
 'completions:Print a completion script for your shell' \
 'man:Print the manual page' \
 'agent:Serve another docker-sync on standard input and output' \
@@ -181,8 +181,8 @@ _docker-sync__subcmd__apply_commands() {
 (( $+functions[_docker-sync__subcmd__cache_commands] )) ||
 _docker-sync__subcmd__cache_commands() {
     local commands; commands=(
-'ls:List the layers that are known, the one that was used last first' \
-'prune:Remove what was not used for longest, down to the limit' \
+'ls:List the layers in the cache, the most recently used first' \
+'prune:Remove the least recently used layers until the cache fits the limit' \
     )
     _describe -t commands 'docker-sync cache commands' commands "$@"
 }

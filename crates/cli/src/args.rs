@@ -1,4 +1,4 @@
-//! The command line: what can be said.
+//! The arguments of the command line, and their help.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use dsync_core::{ImageRef, Pattern, Platform};
 use dsync_sync::{Compression, Remote};
 
-const WHAT: &str = "What to synchronise";
-const HOW: &str = "How to reach the two sides";
-const TRANSFER: &str = "How to transfer";
-const OUTPUT: &str = "What to show";
+const SELECTION: &str = "Selection";
+const CONNECTION: &str = "Connection";
+const TRANSFER: &str = "Transfer";
+const OUTPUT: &str = "Output";
 
 /// Synchronise container images between hosts over ssh, moving as few bytes as can be
 ///
@@ -38,40 +38,40 @@ pub(crate) struct Cli {
     pub(crate) sync: SyncArgs,
 }
 
-/// What is no synchronisation.
+/// The commands beside a synchronisation.
 ///
 /// These words are commands only as the first argument; a host that is called so is reached as `ssh://man`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write what makes one image of another to a file
+    /// Write the difference between two images to a patch file
     ///
-    /// A patch has what NEW has and OLD has not, as a sync would send it. It is for hosts that no cable
-    /// reaches, or for many hosts that all have OLD.
+    /// A patch holds the data of NEW that OLD lacks, coded as a sync would send it. It serves hosts that no network
+    /// reaches, or many hosts that all have OLD.
     ///
-    /// OLD and NEW are images of this host's engine, or oci:DIR:NAME, or docker-archive:FILE or oci-archive:FILE (as
-    /// `docker save` and `podman save` write them), each for itself.
+    /// Each of OLD and NEW is an image of this host's engine, oci:DIR:NAME, or docker-archive:FILE or oci-archive:FILE,
+    /// as `docker save` and `podman save` write them.
     ///
     /// For example: docker-sync diff shop/web:v1 shop/web:v2 -o web.patch
     Diff {
-        /// The image that those who apply the patch have
+        /// The image that a host needs to apply the patch
         #[arg(value_name = "OLD", value_parser = operand)]
         old: String,
-        /// The image that they get
+        /// The image that the patch makes of it
         #[arg(value_name = "NEW", value_parser = operand)]
         new: String,
-        /// The patch
+        /// The patch file to write
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
         /// auto, max (fewest bytes), or a zstd level, 1 to 22
         #[arg(long, value_name = "LEVEL", default_value = "max", value_parser = compression)]
         compression: Compression,
-        /// What stays the same of NEW where its ID is that of a manifest: in containerd image stores and OCI layouts
+        /// What to preserve of NEW in stores that name images by manifests: containerd image stores, OCI layouts
         #[arg(long, value_enum, default_value_t)]
         identity: Identity,
         #[command(flatten)]
         here: Here,
     },
-    /// Make an image out of a patch and the image that it was made against
+    /// Make the new image from a patch and the old image
     ///
     /// For example: docker-sync apply web.patch
     Apply {
@@ -81,10 +81,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         here: Here,
     },
-    /// Show or empty the index cache of this host
+    /// List or prune the index cache of this host
     ///
-    /// What was learnt of layers is kept, so that no layer is scanned twice. It holds names and hashes of
-    /// files, not their contents, and can be removed at any time. A sync keeps it below 512 MiB by itself.
+    /// The cache keeps the index of each layer that was read, so that no layer is scanned twice. It holds names and
+    /// hashes of files, not their contents, and can be removed at any time. A sync keeps it below 512 MiB by itself.
     ///
     /// For example: docker-sync cache ls
     Cache {
@@ -113,43 +113,43 @@ pub(crate) enum Command {
     },
 }
 
-/// How this host is used where there is no other.
+/// The options of a command that uses this host alone.
 #[derive(Debug, Args)]
 pub(crate) struct Here {
     /// The engine of this host: docker, podman, 'sudo -n docker', oci:DIR [default: what is there]
     #[arg(long, value_name = "CMD", env = "DOCKER_SYNC_DOCKER", hide_env_values = true, value_parser = command_line)]
     pub(crate) docker: Option<CommandLine>,
-    /// Where temporary files go [default: the system's place]
+    /// Directory for temporary files [default: the system's]
     #[arg(long, value_name = "DIR", env = "DOCKER_SYNC_TMPFOLDER", hide_env_values = true)]
     pub(crate) tmpfolder: Option<PathBuf>,
-    /// The most memory to take, besides 64 MiB
+    /// Memory limit, in addition to a fixed 64 MiB
     #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory)]
     pub(crate) memory: u64,
-    /// Say what is being done
+    /// Print what is being done
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
 
-/// What to do with the index cache.
+/// An action on the index cache.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheAction {
-    /// List the layers that are known, the one that was used last first
+    /// List the layers in the cache, the most recently used first
     ///
-    /// On a pipe each is a line of fields that are separated by tabs: diff id, bytes on disk, seconds since
-    /// it was used. For example: docker-sync cache ls | cut -f1
+    /// On a pipe each layer is a line of tab-separated fields: diff id, bytes on disk, seconds since its last
+    /// use. For example: docker-sync cache ls | cut -f1
     Ls {
-        /// One JSON document on standard output instead of text
+        /// Print one JSON document instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Remove what was not used for longest, down to the limit
+    /// Remove the least recently used layers until the cache fits the limit
     ///
     /// For example: docker-sync cache prune --max-size 100MB
     Prune {
         /// Remove everything; the next sync reads its layers again
         #[arg(long, conflicts_with = "max_size")]
         all: bool,
-        /// How much may stay, as 100MB or 1GiB [default: 512MiB]
+        /// Size limit, as 100MB or 1GiB [default: 512MiB]
         #[arg(long, value_name = "SIZE", value_parser = crate::quantity::parse_size)]
         max_size: Option<u64>,
     },
@@ -172,7 +172,7 @@ pub(crate) enum Shell {
 pub(crate) struct SyncArgs {
     /// The other side: user@host, an ssh alias, ssh://user@host:port, oci:DIR, docker-archive:FILE, or oci-archive:FILE
     ///
-    /// Whatever `ssh` understands; its configuration, agents and jump hosts are used. `oci:DIR` is a
+    /// A host is whatever `ssh` accepts; its configuration, agents and jump hosts are used. `oci:DIR` is a
     /// directory of this host in the OCI image layout. `docker-archive:FILE` and `oci-archive:FILE` are an
     /// archive, from which images can be taken: what `docker save`, `podman save`, skopeo or buildx wrote, in
     /// either form, as it is or in gzip or zstd. A host with the name of a command (`cache`,
@@ -184,45 +184,45 @@ pub(crate) struct SyncArgs {
     ///
     /// Without a tag `:latest` is meant. In a pattern * and ? stay within one part of the name, ** spans
     /// several, {a,b} is either; quote it, so that the shell leaves it alone. An image without a name is
-    /// selected by its ID (sha256:…). NAME:TAG@sha256:… is the image with this ID, or that the source knows by
-    /// this digest of a registry, whatever its name; it gets the name NAME:TAG.
+    /// selected by its ID (sha256:…). NAME:TAG@sha256:… selects the image with this ID or registry
+    /// digest, whatever its name, and gives it the name NAME:TAG.
     #[arg(value_name = "IMAGE", value_parser = image)]
     pub(crate) images: Vec<String>,
 
     /// All images that need update or are new
-    #[arg(short, long, help_heading = WHAT)]
+    #[arg(short, long, help_heading = SELECTION)]
     pub(crate) all: bool,
 
     /// Only images that need update (of those named, if any are)
-    #[arg(short, long, help_heading = WHAT)]
+    #[arg(short, long, help_heading = SELECTION)]
     pub(crate) update: bool,
 
     /// Only images that are new (of those named, if any are)
-    #[arg(short, long, help_heading = WHAT)]
+    #[arg(short, long, help_heading = SELECTION)]
     pub(crate) new: bool,
 
     /// Show the report, move nothing
-    #[arg(short, long, help_heading = WHAT)]
+    #[arg(short, long, help_heading = SELECTION)]
     pub(crate) report: bool,
 
     /// This host is the source and REMOTE the target
-    #[arg(short, long, help_heading = WHAT)]
+    #[arg(short, long, help_heading = SELECTION)]
     pub(crate) push: bool,
 
     /// Print what would be moved, image by image, and move nothing
-    #[arg(long, help_heading = WHAT)]
+    #[arg(long, help_heading = SELECTION)]
     pub(crate) dry_run: bool,
 
-    /// Say which files the bytes are that cross (or would)
-    #[arg(long, help_heading = WHAT)]
+    /// List the files that the transferred bytes belong to
+    #[arg(long, help_heading = SELECTION)]
     pub(crate) explain: bool,
 
-    /// Read the image on the target again, and check every byte of it
-    #[arg(long, help_heading = WHAT)]
+    /// Read the image back on the target, and check every byte of it
+    #[arg(long, help_heading = SELECTION)]
     pub(crate) verify: bool,
 
     /// Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
-    #[arg(long, value_name = "PLATFORM", help_heading = WHAT)]
+    #[arg(long, value_name = "PLATFORM", help_heading = SELECTION)]
     pub(crate) platform: Option<Platform>,
 
     /// The ssh program with its options, as 'ssh -i key -J jump'
@@ -232,7 +232,7 @@ pub(crate) struct SyncArgs {
         env = "DOCKER_SYNC_SSH",
         hide_env_values = true,
         value_parser = command_line,
-        help_heading = HOW
+        help_heading = CONNECTION
     )]
     pub(crate) ssh: Option<CommandLine>,
 
@@ -243,7 +243,7 @@ pub(crate) struct SyncArgs {
         env = "DOCKER_SYNC_DOCKER",
         hide_env_values = true,
         value_parser = command_line,
-        help_heading = HOW
+        help_heading = CONNECTION
     )]
     pub(crate) docker: Option<CommandLine>,
 
@@ -254,30 +254,30 @@ pub(crate) struct SyncArgs {
         env = "DOCKER_SYNC_REMOTE_DOCKER",
         hide_env_values = true,
         value_parser = command_line,
-        help_heading = HOW
+        help_heading = CONNECTION
     )]
     pub(crate) remote_docker: Option<CommandLine>,
 
-    /// Where temporary files go, on both sides [default: the system's place]
+    /// Directory for temporary files, on both sides [default: the system's]
     #[arg(
         short = 'f',
         long,
         value_name = "DIR",
         env = "DOCKER_SYNC_TMPFOLDER",
         hide_env_values = true,
-        help_heading = HOW
+        help_heading = CONNECTION
     )]
     pub(crate) tmpfolder: Option<PathBuf>,
 
-    /// The most memory to take on each side, besides 64 MiB, whatever the image and the other side are
-    #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory, help_heading = HOW)]
+    /// Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are
+    #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory, help_heading = CONNECTION)]
     pub(crate) memory: u64,
 
-    /// How contents cross
+    /// Transfer method
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
     pub(crate) method: Method,
 
-    /// auto (as hard as the link is slow), max (fewest bytes), or a zstd level, 1 to 22
+    /// auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22
     #[arg(
         long,
         value_name = "LEVEL",
@@ -287,23 +287,23 @@ pub(crate) struct SyncArgs {
     )]
     pub(crate) compression: Compression,
 
-    /// What stays the same where image IDs are those of manifests: containerd image stores, OCI layouts
+    /// What to preserve in stores that name images by manifests: containerd image stores, OCI layouts
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
     pub(crate) identity: Identity,
 
-    /// The image of the target to build on, instead of the one that is found
+    /// The target's image to build on, instead of the one that is found
     #[arg(long, value_name = "IMAGE", help_heading = TRANSFER)]
     pub(crate) basis: Option<ImageRef>,
 
-    /// One JSON document on standard output instead of text
+    /// Print one JSON document instead of text
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 
-    /// Say nothing but data and errors
+    /// Print only data and errors
     #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]
     pub(crate) quiet: bool,
 
-    /// Say what is being done and why
+    /// Print what is being done and why
     #[arg(short, long, help_heading = OUTPUT)]
     pub(crate) verbose: bool,
 
@@ -322,7 +322,7 @@ pub(crate) enum Method {
     /// Delta where the remote lets an agent run, else rsync, else stream
     #[default]
     Auto,
-    /// Only contents that the target lacks, worked out by an agent on the remote
+    /// Only contents that the target lacks, found with an agent on the remote
     Delta,
     /// rsync of partial archives, as the original did; the remote needs rsync
     Rsync,
@@ -372,7 +372,7 @@ fn image(text: &str) -> Result<String, dsync_core::ReferenceError> {
     text.parse::<Pattern>().map(|_| text.into())
 }
 
-/// An image of the engine, or of files, which only who opens them can tell apart.
+/// An image of the engine, or of files; opening it decides which.
 fn operand(text: &str) -> Result<String, dsync_core::ReferenceError> {
     if dsync_sync::is_file(text) { Ok(text.into()) } else { image(text) }
 }
@@ -384,9 +384,9 @@ fn command_line(text: &str) -> Result<CommandLine, String> {
     }
 }
 
-/// The most that either side takes unless told otherwise.
+/// The default memory limit of a side.
 const MEMORY: &str = "256MiB";
-/// Less is not enough for a program and the buffers of its pipes.
+/// The least memory limit: a program and the buffers of its pipes need as much.
 const LEAST_MEMORY: u64 = 32 << 20;
 
 fn memory(text: &str) -> Result<u64, String> {

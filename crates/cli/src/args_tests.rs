@@ -1,4 +1,4 @@
-//! What is understood of a command line, and what is refused.
+//! Command lines that are accepted, and those that are refused.
 
 use dsync_sync::Status;
 

@@ -1,4 +1,4 @@
-//! What the command line needs of a session; a fake one stands in for it in the tests.
+//! The part of a session that the command line uses, as a trait: tests have a fake one.
 
 use std::sync::Arc;
 
@@ -39,13 +39,13 @@ impl Backend for Session {
     }
 }
 
-/// Which way images go.
+/// The direction that the arguments name.
 pub(crate) fn direction(args: &SyncArgs) -> Direction {
     if args.push { Direction::Push } else { Direction::Pull }
 }
 
-/// What the arguments say about how to sync. `docker` is the command that `docker` itself was told to use;
-/// `--docker` is more particular.
+/// The options of a session by the arguments. `docker` is the engine's command as the docker CLI gives it to a plugin;
+/// `--docker` comes first.
 fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Options {
     let words =
         |line: &Option<args::CommandLine>| line.as_ref().map(|line| line.words.clone()).unwrap_or_default();
@@ -79,7 +79,7 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
     }
 }
 
-/// Connects as the arguments say.
+/// Connects with the options of the arguments.
 pub(crate) fn connect(
     remote: &Remote,
     args: &SyncArgs,

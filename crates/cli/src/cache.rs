@@ -11,7 +11,7 @@ use crate::args::CacheAction;
 use crate::error::{Diagnosis, FAILED};
 use crate::quantity::{ago, bytes, counted};
 
-/// Does it, and says what to print, for a person or for a pipe.
+/// Runs an action and returns its output, for a person or for a pipe.
 pub(crate) fn run(action: &CacheAction, person: bool) -> Result<String, Diagnosis> {
     let cache = Cache::locate().map_err(|error| absent(&error))?;
     match *action {

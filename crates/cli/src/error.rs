@@ -1,6 +1,6 @@
-//! Every failure, as a person reads it: what failed, why, what to do, and the exit code.
+//! The failures of a run as a person reads them: a sentence, its causes, a hint, and the exit code.
 //!
-//! [`diagnose`] decides all of that and prints nothing, so that text and JSON say the same.
+//! [`diagnose`] decides and prints nothing, so that text and JSON agree.
 
 use std::fmt::Write;
 
@@ -10,19 +10,16 @@ use serde::Serialize;
 use crate::escape;
 use crate::style::{self, paint};
 
-/// What this program exits with. These numbers are promised; see docs/exit-codes.md.
+/// The exit codes of this program and their meanings. They are promised; see docs/exit-codes.md.
 pub(crate) const EXIT_CODES: &[(u8, &str)] = &[
     (OK, "all went well"),
     (FAILED, "an image could not be synchronised, or something else failed"),
-    (USAGE, "the command line makes no sense"),
+    (USAGE, "the command line is invalid"),
     (UNREACHABLE, "the remote cannot be reached over ssh or runs no commands, or the connection was lost"),
-    (
-        ENGINE,
-        "a container engine (or the archive or layout that was named) is missing, down, or not permitted",
-    ),
-    (NO_IMAGE, "the source has no such image, or what is to be built on is not there"),
+    (ENGINE, "a container engine, archive or layout is missing, down, or not accessible"),
+    (NO_IMAGE, "the source has no such image, or the basis is missing"),
     (NO_SPACE, "a disk is full"),
-    (VERIFY, "what arrived is not what was sent for; nothing was changed"),
+    (VERIFY, "the data that arrived failed verification; nothing was changed"),
     (INTERRUPTED, "interrupted (143 when terminated)"),
 ];
 
@@ -36,24 +33,24 @@ pub(crate) const NO_SPACE: u8 = 6;
 pub(crate) const VERIFY: u8 = 7;
 pub(crate) const INTERRUPTED: u8 = 130;
 
-const BUG: &str = "no image was left half done. Please report this with the lines above, it is a bug";
+const BUG: &str = "no image was left half done. This is a bug: please report it with the lines above";
 
 /// A failure, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Diagnosis {
-    /// What a program can decide on.
+    /// A word for programs to decide on.
     pub(crate) kind: &'static str,
     /// One sentence saying what failed.
     pub(crate) message: String,
-    /// Why, the outermost reason first.
+    /// The causes, the outermost first.
     pub(crate) causes: Vec<String>,
-    /// What to do.
+    /// The remedy.
     pub(crate) hint: Option<String>,
     #[serde(skip)]
     pub(crate) exit: u8,
 }
 
-/// What a hint has to know to be precise.
+/// The facts that hints need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     /// REMOTE, as the user wrote it.
@@ -123,19 +120,19 @@ impl Diagnosis {
     }
 }
 
-/// Whether the session is of no use after this error, so that the images that are left are not tried.
+/// True if the session cannot be used after this error, so that the other images are not tried.
 pub(crate) fn ends_session(error: &Error) -> bool {
     !matches!(error, Error::Endpoint { .. } | Error::NoSuchImage { .. } | Error::OtherDigest { .. })
 }
 
-/// What is to be said of this error.
+/// Describes an error.
 pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
     match error {
         Error::Ssh { host, kind, message } => ssh(host, *kind, message, context),
         Error::NoAgent { host, reason } => {
             Diagnosis::new("no-agent", FAILED, format!("no agent can run on {host}"))
                 .because([reason])
-                .hint("leave out --method delta: rsync and stream run nothing there but the engine")
+                .hint("leave out --method delta: rsync and stream need no agent")
         }
         Error::NoShell { host, said } => {
             let command = context.ssh_command();
@@ -165,18 +162,18 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 None if pattern.contains('@') => diagnosis.hint(
                     "the digest is that of an image ID, or of a manifest by which the source's engine pulled or pushed it",
                 ),
-                None => diagnosis.hint("run without IMAGE to see the names that the source has"),
+                None => diagnosis.hint("run without IMAGE to list the names of the source"),
             }
         }
         Error::OtherDigest { wanted, is_there, .. } => {
             let hint = match is_there {
-                true => format!("that image is there, too, under another name or none: {wanted}"),
-                false => "leave out the digest to take what has the name now".into(),
+                true => format!("the source has that image under another name or none: {wanted}"),
+                false => "leave out the digest to take the image that has the name now".into(),
             };
             Diagnosis::new("no-such-image", NO_IMAGE, error.to_string()).hint(hint)
         }
         Error::Version(_) => Diagnosis::new("version", FAILED, error.to_string())
-            .hint("the docker-sync that is installed on the remote is another one; update it, or remove it and one is sent along"),
+            .hint("the remote has another version of docker-sync installed: update it, or remove it, and this one sends its own"),
         Error::Protocol { what, .. } => {
             Diagnosis::new("protocol", FAILED, error.to_string()).because([what]).hint(noise(context))
         }
@@ -227,7 +224,7 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
     // A message of an engine may have several lines; the first is the sentence, the rest belongs below.
     let mut lines = escape::lines(first).into_iter();
     let sentence = lines.next().unwrap_or_else(|| "unknown failure".into());
-    // Files of this host are no place, and what is said of them mostly names them.
+    // A store in files is on this host, and messages about one mostly name its path.
     let files = Some(place).filter(|place| dsync_sync::is_file(place));
     let path = files.and_then(|place| place.split_once(':')).map(|(_, path)| escape::visible(path));
     let message = match path {
@@ -242,7 +239,7 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         {
             None
         }
-        (FailureKind::Broken, Some(_)) => Some("save or copy it once more: it may not be whole".into()),
+        (FailureKind::Broken, Some(_)) => Some("it may be incomplete: save or copy it once more".into()),
         (_, Some(_)) => endpoint_hint(kind, host, "this host", option),
         (_, None) => endpoint_hint(kind, host, place, option),
     };
@@ -253,7 +250,7 @@ fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> O
     let place = escape::visible(place);
     let hint = match kind {
         FailureKind::EngineNotFound => {
-            format!("install docker or podman on {place}, or say where it is: {option} /path/to/docker")
+            format!("install docker or podman on {place}, or name its path: {option} /path/to/docker")
         }
         FailureKind::EngineDown if *host == Host::Here => format!(
             "start it (sudo systemctl start docker), check DOCKER_HOST and `docker context ls`, or name another engine: {option} podman"
@@ -271,20 +268,20 @@ fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> O
             )
         }
         FailureKind::NoSpace => more_room(&place),
-        FailureKind::NoSuchImage => "it was removed in the meantime; run the report again".into(),
-        FailureKind::Changed => "wait until nobody removes images there, and run it again".into(),
+        FailureKind::NoSuchImage => "it was removed in the meantime: run the report again".into(),
+        FailureKind::Changed => "an image was removed during the sync: run it again when nobody removes images there".into(),
         FailureKind::AnotherImage => {
-            "nothing was changed. The source does not give the image that it was asked for: \
-             run the report again, and do not trust it if this stays"
+            "nothing was changed. The source sent another image than the one that was requested: \
+             run the report again, and do not trust the source if this happens again"
                 .into()
         }
-        FailureKind::NoBasis => "name an image that the target has, or leave out --basis".into(),
+        FailureKind::NoBasis => "name an image of the target, or leave out --basis".into(),
         FailureKind::Protocol => {
-            "nothing was changed. Both ends are of the same build, so this is a bug, which please report; or the \
-             remote is not what it seems"
+            "nothing was changed. Both ends are of the same build, so this is a bug to report, or the remote is not what \
+             it claims to be"
                 .into()
         }
-        FailureKind::Mismatch => "nothing was changed. Please report this, it is a bug".into(),
+        FailureKind::Mismatch => "nothing was changed. This is a bug: please report it".into(),
         FailureKind::Broken => {
             "the image itself may be damaged: try `docker save` of it on the source".into()
         }
@@ -297,21 +294,21 @@ fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Dia
     let command = context.ssh_command();
     let (name, what, hint) = match kind {
         SshFailure::NotFound => {
-            ("ssh-not-found", ": there is no ssh", "install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh".into())
+            ("ssh-not-found", ": ssh is not installed", "install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh".into())
         }
         SshFailure::UnknownHost => {
-            ("unknown-host", ": nobody knows this host", "check the spelling, and the Host entries of ~/.ssh/config".into())
+            ("unknown-host", ": its name cannot be resolved", "check the spelling, and the Host entries of ~/.ssh/config".into())
         }
         SshFailure::Unreachable => (
             "unreachable",
-            ": nothing answers there",
+            ": it does not answer",
             "check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'"
                 .to_owned(),
         ),
         SshFailure::HostKeyChanged => (
             "host-key-changed",
-            ": its host key is not the one it had before",
-            "the host was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`".into(),
+            ": its host key has changed",
+            "the host was installed anew, or someone intercepts the connection. Ask its administrator before you remove the old key with `ssh-keygen -R`".into(),
         ),
         SshFailure::HostKey => (
             "host-key-unknown",
@@ -320,13 +317,13 @@ fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Dia
         ),
         SshFailure::Authentication => (
             "authentication",
-            ": it does not let this user in",
+            ": it rejects this user",
             format!(
-                "give the host your key (`{}`), or say which to use: --ssh 'ssh -i KEYFILE'",
+                "give the host your key (`{}`), or name the one to use: --ssh 'ssh -i KEYFILE'",
                 context.copy_id()
             ),
         ),
-        _ => ("ssh", "", format!("see what `{command} true` says")),
+        _ => ("ssh", "", format!("run `{command} true` to see the reason")),
     };
     Diagnosis::new(name, UNREACHABLE, format!("cannot connect to {host}{what}")).because([message]).hint(hint)
 }
@@ -342,12 +339,14 @@ fn did_you_mean(close: &[String]) -> Option<String> {
 }
 
 fn more_room(place: &str) -> String {
-    format!("make room on {place}, or name a folder on a larger disk for temporary files: --tmpfolder DIR")
+    format!(
+        "free some space on {place}, or name a directory on a larger disk for temporary files: --tmpfolder DIR"
+    )
 }
 
 fn noise(context: Context<'_>) -> String {
     let command = context.ssh_command();
-    format!("a login script on the remote may write in between: `{command} true` should print nothing")
+    format!("a login script on the remote may print something: `{command} true` must print nothing")
 }
 
 fn sources(error: &dyn std::error::Error) -> Vec<String> {

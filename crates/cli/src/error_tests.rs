@@ -29,19 +29,19 @@ fn engine(host: Host, kind: FailureKind, causes: &[&str]) -> String {
 #[test]
 fn ssh_fails() {
     insta::assert_snapshot!(ssh(SshFailure::NotFound, "'ssh' was not found"), @"
-    error: cannot connect to alice@build: there is no ssh
+    error: cannot connect to alice@build: ssh is not installed
       caused by: 'ssh' was not found
-    hint: install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh
+    hint: install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh
     exit 3, ssh-not-found
     ");
     insta::assert_snapshot!(ssh(SshFailure::UnknownHost, "ssh: Could not resolve hostname build: Name or service not known\r\n"), @"
-    error: cannot connect to alice@build: nobody knows this host
+    error: cannot connect to alice@build: its name cannot be resolved
       caused by: ssh: Could not resolve hostname build: Name or service not known
     hint: check the spelling, and the Host entries of ~/.ssh/config
     exit 3, unknown-host
     ");
     insta::assert_snapshot!(ssh(SshFailure::Unreachable, "ssh: connect to host build port 22: Connection refused\n"), @"
-    error: cannot connect to alice@build: nothing answers there
+    error: cannot connect to alice@build: it does not answer
       caused by: ssh: connect to host build port 22: Connection refused
     hint: check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'
     exit 3, unreachable
@@ -54,22 +54,22 @@ fn ssh_fails() {
     ");
     insta::assert_snapshot!(
         ssh(SshFailure::HostKeyChanged, "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed."), @"
-    error: cannot connect to alice@build: its host key is not the one it had before
+    error: cannot connect to alice@build: its host key has changed
       caused by: @ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @
       caused by: Host key verification failed.
-    hint: the host was set up anew, or someone is in between. Ask its administrator; only then forget the old key with `ssh-keygen -R`
+    hint: the host was installed anew, or someone intercepts the connection. Ask its administrator before you remove the old key with `ssh-keygen -R`
     exit 3, host-key-changed
     ");
     insta::assert_snapshot!(ssh(SshFailure::Authentication, "alice@build: Permission denied (publickey)."), @"
-    error: cannot connect to alice@build: it does not let this user in
+    error: cannot connect to alice@build: it rejects this user
       caused by: alice@build: Permission denied (publickey).
-    hint: give the host your key (`ssh-copy-id alice@build`), or say which to use: --ssh 'ssh -i KEYFILE'
+    hint: give the host your key (`ssh-copy-id alice@build`), or name the one to use: --ssh 'ssh -i KEYFILE'
     exit 3, authentication
     ");
     insta::assert_snapshot!(ssh(SshFailure::Other, "\x1b]0;gotcha\x07"), @r"
     error: cannot connect to alice@build
       caused by: \u{1b}]0;gotcha\u{7}
-    hint: see what `ssh -F lab alice@build true` says
+    hint: run `ssh -F lab alice@build true` to see the reason
     exit 3, ssh
     ");
 }
@@ -89,7 +89,7 @@ fn commands_in_hints_can_be_copied() {
 fn an_engine_fails() {
     insta::assert_snapshot!(engine(there(), FailureKind::EngineNotFound, &["'docker' was not found on PATH or in the usual places"]), @"
     error: on alice@build: 'docker' was not found on PATH or in the usual places
-    hint: install docker or podman on alice@build, or say where it is: --remote-docker /path/to/docker
+    hint: install docker or podman on alice@build, or name its path: --remote-docker /path/to/docker
     exit 4, engine-not-found
     ");
     insta::assert_snapshot!(engine(Host::Here, FailureKind::EngineDown, &["the container engine does not answer: Cannot connect to the Docker daemon"]), @"
@@ -119,18 +119,18 @@ fn an_image_fails() {
     insta::assert_snapshot!(engine(Host::Here, FailureKind::NoSpace, &["cannot write the layer", "No space left on device (os error 28)"]), @"
     error: on this host: cannot write the layer
       caused by: No space left on device (os error 28)
-    hint: make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR
+    hint: free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR
     exit 6, no-space
     ");
     insta::assert_snapshot!(engine(Host::Here, FailureKind::Mismatch, &["layer sha256:12 came out as sha256:34"]), @"
     error: on this host: layer sha256:12 came out as sha256:34
-    hint: nothing was changed. Please report this, it is a bug
+    hint: nothing was changed. This is a bug: please report it
     exit 7, mismatch
     ");
     insta::assert_snapshot!(engine(there(), FailureKind::Changed, &["an image that was there was removed meanwhile", "`docker load --quiet` failed"]), @"
     error: on alice@build: an image that was there was removed meanwhile
       caused by: `docker load --quiet` failed
-    hint: wait until nobody removes images there, and run it again
+    hint: an image was removed during the sync: run it again when nobody removes images there
     exit 1, changed
     ");
     insta::assert_snapshot!(engine(there(), FailureKind::Broken, &["the archive is broken: it ends early\nsecond line"]), @"
@@ -141,7 +141,7 @@ fn an_image_fails() {
     ");
     insta::assert_snapshot!(engine(there(), FailureKind::NoSuchImage, &["the store has no image sha256:12"]), @"
     error: on alice@build: the store has no image sha256:12
-    hint: it was removed in the meantime; run the report again
+    hint: it was removed in the meantime: run the report again
     exit 5, no-such-image
     ");
     insta::assert_snapshot!(engine(there(), FailureKind::Usage, &["the temporary folder /x is not a directory"]), @"
@@ -150,12 +150,12 @@ fn an_image_fails() {
     ");
     insta::assert_snapshot!(engine(there(), FailureKind::NoBasis, &["the target has no image x:1 to use as the basis"]), @"
     error: on alice@build: the target has no image x:1 to use as the basis
-    hint: name an image that the target has, or leave out --basis
+    hint: name an image of the target, or leave out --basis
     exit 5, no-basis
     ");
     insta::assert_snapshot!(engine(Host::Here, FailureKind::Protocol, &["the source did not send what it offered"]), @"
     error: on this host: the source did not send what it offered
-    hint: nothing was changed. Both ends are of the same build, so this is a bug, which please report; or the remote is not what it seems
+    hint: nothing was changed. Both ends are of the same build, so this is a bug to report, or the remote is not what it claims to be
     exit 1, protocol
     ");
     insta::assert_snapshot!(engine(there(), FailureKind::Other, &[]), @"
@@ -209,7 +209,7 @@ fn a_name_is_unknown() {
     ");
     insta::assert_snapshot!(unknown("nothing", &[]), @"
     error: the source has no image 'nothing'
-    hint: run without IMAGE to see the names that the source has
+    hint: run without IMAGE to list the names of the source
     exit 5, no-such-image
     ");
 }
@@ -227,25 +227,25 @@ fn the_conversation_fails() {
     insta::assert_snapshot!(shown(&Error::Crashed { host: "alice@build".into(), message }), @"
     error: the agent on alice@build crashed
       caused by: index out of bounds (crates/sync/src/x.rs:7)
-    hint: no image was left half done. Please report this with the lines above, it is a bug
+    hint: no image was left half done. This is a bug: please report it with the lines above
     exit 1, crashed
     ");
     insta::assert_snapshot!(shown(&Error::NoAgent { host: "alice@build".into(), reason: "no directory in which a program may run".into() }), @"
     error: no agent can run on alice@build
       caused by: no directory in which a program may run
-    hint: leave out --method delta: rsync and stream run nothing there but the engine
+    hint: leave out --method delta: rsync and stream need no agent
     exit 1, no-agent
     ");
     let what = "a frame of an unknown channel (9) arrived; the connection is not clean".into();
     insta::assert_snapshot!(shown(&Error::Protocol { end: "alice@build".into(), what }), @"
     error: alice@build breaks the protocol
       caused by: a frame of an unknown channel (9) arrived; the connection is not clean
-    hint: a login script on the remote may write in between: `ssh -F lab alice@build true` should print nothing
+    hint: a login script on the remote may print something: `ssh -F lab alice@build true` must print nothing
     exit 1, protocol
     ");
     insta::assert_snapshot!(shown(&Error::OutOfTurn { expected: "a survey" }), @"
     error: the other end answered out of turn (expected a survey)
-    hint: a login script on the remote may write in between: `ssh -F lab alice@build true` should print nothing
+    hint: a login script on the remote may print something: `ssh -F lab alice@build true` must print nothing
     exit 1, protocol
     ");
     insta::assert_snapshot!(shown(&Error::Interrupted), @"
@@ -257,7 +257,7 @@ fn the_conversation_fails() {
     insta::assert_snapshot!(shown(&io(io::ErrorKind::StorageFull)), @"
     error: cannot write the spool file
       caused by: no storage space
-    hint: make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR
+    hint: free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR
     exit 6, no-space
     ");
     insta::assert_snapshot!(shown(&io(io::ErrorKind::PermissionDenied)), @"
@@ -293,7 +293,7 @@ fn this_program_crashes() {
     insta::assert_snapshot!(plain(&diagnosis.render()), @"
     error: docker-sync crashed
       caused by: no entry found for key (crates/sync/src/x.rs:7)
-    hint: no image was left half done. Please report this with the lines above, it is a bug
+    hint: no image was left half done. This is a bug: please report it with the lines above
     ");
 }
 

@@ -1,4 +1,4 @@
-//! What came from elsewhere, made fit for a terminal.
+//! Escapes texts of other hosts and images for a terminal.
 //!
 //! Image names, store names, an engine's messages and a remote's standard error are all written by others.
 //! A terminal obeys control characters, turns text around at bidirectional marks, and shows nothing where some
@@ -24,7 +24,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The lines of a message that say something, each made [`visible`].
+/// The lines of a message that are not empty, each made [`visible`].
 pub(crate) fn lines(message: &str) -> Vec<String> {
     message.lines().map(str::trim).filter(|line| !line.is_empty()).map(|l| visible(l).into_owned()).collect()
 }

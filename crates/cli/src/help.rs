@@ -1,4 +1,4 @@
-//! How the command line explains itself: under which name, with which examples, in which colours.
+//! The help texts around clap's: the name of the program, examples, exit codes, colours.
 
 use clap::CommandFactory as _;
 use clap::builder::Styles;
@@ -25,7 +25,7 @@ pub(crate) fn command(name: &str) -> clap::Command {
         .after_long_help(format!("{}\n\n{}", examples(name, usize::MAX), exit_codes()))
 }
 
-/// What the examples of the help show: a purpose, and the arguments that serve it.
+/// The examples of the help: a purpose, and the arguments that serve it.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("See what differs between this host and another", "alice@build"),
     ("Bring one image here, or update it", "alice@build shop/web:v2"),

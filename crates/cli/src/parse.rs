@@ -1,4 +1,4 @@
-//! Reads a command line into [`Cli`], and says what is wrong with it as the help would.
+//! Parses a command line into [`Cli`]; errors name the program as the help does.
 
 use std::ffi::OsString;
 

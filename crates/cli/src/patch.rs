@@ -9,7 +9,7 @@ use crate::args::{Here, Identity};
 use crate::escape;
 use crate::quantity::{bytes, counted, duration, percent};
 
-/// Makes a patch, and says what it came to.
+/// Makes a patch, and returns a summary.
 pub(crate) fn diff(
     here: &Here,
     docker: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) fn diff(
     ))
 }
 
-/// Applies a patch, and says what it came to.
+/// Applies a patch, and returns a summary.
 pub(crate) fn apply(
     here: &Here,
     docker: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) fn apply(
     interrupt: &Interrupt,
 ) -> Result<String, Error> {
     let begun = Instant::now();
-    // The patch says how it is.
+    // The patch has its own compression and identity.
     let how = (Compression::Max, Identity::default());
     let (image, outcome) = dsync_sync::apply(&options(here, docker, how, interrupt), file, observer)?;
     let name = image.names.first().map_or_else(|| outcome.id.to_string(), ToString::to_string);

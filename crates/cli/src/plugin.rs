@@ -2,7 +2,7 @@
 //!
 //! `docker` asks a plugin for its metadata, and then runs it with its own arguments unchanged, the global
 //! ones in front: `docker-sync --context prod sync alice@build`. See "Docker CLI plugins" in docker/cli's
-//! documentation; the environment variable it sets tells such a call from a host that is called `sync`.
+//! documentation; the environment variable that it sets distinguishes such a call from a host with the name `sync`.
 
 use std::ffi::{OsStr, OsString};
 
@@ -25,7 +25,7 @@ const WITH_VALUE: &[&str] = &[
     "--tlskey",
 ];
 
-/// How this program was called.
+/// The way in which this program was called.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     /// By a person or a script, under its own name.
@@ -36,9 +36,9 @@ pub(crate) enum Call {
     Complete(Vec<OsString>),
     /// As `docker sync`.
     Plugin {
-        /// What follows `sync`.
+        /// The arguments after `sync`.
         arguments: Vec<OsString>,
-        /// The command that reaches the engine `docker` was told to use; nothing when it was told none.
+        /// The command that reaches the engine that `docker` was to use, if it named one.
         docker: Option<String>,
     },
 }
@@ -65,7 +65,7 @@ pub(crate) fn call(arguments: Vec<OsString>, marked: bool) -> Call {
     }
 }
 
-/// What stands before and after the word `sync`.
+/// The arguments before and after the word `sync`.
 fn split(arguments: &[OsString]) -> Option<(&[OsString], &[OsString])> {
     let mut at = 0;
     loop {

@@ -1,7 +1,7 @@
-//! What a person who waits sees: one line that says what is going on, and the messages beside it.
+//! The progress line of a run, and the messages beside it.
 //!
-//! All of standard error goes through here, because a progress line has to be taken away before anything
-//! else is printed. Progress is cosmetic: it is drawn a few times a second and never fails a sync.
+//! Everything on standard error goes through here, because the progress line is removed before a message is printed.
+//! Progress is cosmetic: it is drawn a few times a second and never fails a sync.
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use crate::style::{self, paint};
 use crate::{escape, quantity};
 
-/// How much is said.
+/// The amount of output on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verbosity {
     /// Progress lines are drawn; only ever on a terminal.
     pub(crate) bars: bool,
-    /// Nothing but errors is said.
+    /// Only errors are printed.
     pub(crate) quiet: bool,
-    /// What is done and why is said too.
+    /// Steps and their reasons are printed, too.
     pub(crate) verbose: bool,
 }
 
@@ -37,7 +37,7 @@ struct State {
     position: String,
     warnings: Vec<String>,
     stopped: bool,
-    /// What is being waited for.
+    /// The step that the run waits for.
     doing: Option<String>,
 }
 
@@ -98,12 +98,12 @@ impl Progress {
         }
     }
 
-    /// What is being waited for, if anything is.
+    /// The step that the run waits for, if it waits.
     pub(crate) fn doing(&self) -> Option<String> {
         self.lock().doing.clone()
     }
 
-    /// What was warned of so far.
+    /// The warnings so far.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.lock().warnings.clone()
     }
@@ -118,7 +118,7 @@ impl State {
     fn print(&mut self, text: &str) {
         let err = &mut self.err;
         let mut write = || {
-            // Standard error that cannot be written leaves nobody to tell.
+            // Where standard error cannot be written there is no place for the error.
             let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
         };
         match &self.bar {
@@ -205,12 +205,15 @@ impl Observer for Progress {
                 state.phase(Phase::Transfer);
             }
             Event::Advance(bytes) => {
-                // The other end says how much, and may say anything.
+                // The other end sends the number, which may be any.
                 if let Some(bar) = &state.bar {
                     bar.set_position(bar.position().saturating_add(bytes));
                 }
             }
-            _ => {}
+            // They are printed above, and the line goes on as it was.
+            Event::Note(_) | Event::Warning(_) => {}
+            // `Event` is `non_exhaustive`: a test that emits a new one fails here.
+            other => debug_assert!(false, "an event that no line shows: {other:?}"),
         }
     }
 }
@@ -219,7 +222,7 @@ fn noted(text: &str) -> String {
     format!("{} {text}\n", paint(style::DIM, "note:"))
 }
 
-/// What is being waited for from this event on.
+/// The step that the run waits for from this event on.
 fn doing(event: Event<'_>) -> Option<String> {
     Some(match event {
         Event::Connecting { remote } => format!("connecting to {}", escape::visible(remote)),
@@ -233,7 +236,7 @@ fn doing(event: Event<'_>) -> Option<String> {
     })
 }
 
-/// What `-v` says of an event.
+/// The line that `-v` prints for an event.
 fn remark(event: Event<'_>) -> Option<String> {
     Some(match event {
         Event::Connecting { .. } | Event::Listing { .. } => return doing(event),
@@ -300,7 +303,7 @@ mod tests {
     use super::*;
     use crate::testing::Shared;
 
-    fn told(verbosity: Verbosity) -> String {
+    fn printed(verbosity: Verbosity) -> String {
         let err = Shared::default();
         let progress = Progress::new(verbosity, Box::new(err.clone()));
         progress.event(Event::Connecting { remote: "alice@build" });
@@ -316,9 +319,9 @@ mod tests {
     #[test]
     fn a_pipe_hears_only_what_matters() {
         let silent = Verbosity { bars: false, quiet: false, verbose: false };
-        assert_eq!(told(silent), "warning: no agent can run there\ndone\n");
-        assert_eq!(told(Verbosity { quiet: true, ..silent }), "");
-        insta::assert_snapshot!(told(Verbosity { verbose: true, ..silent }), @r"
+        assert_eq!(printed(silent), "warning: no agent can run there\ndone\n");
+        assert_eq!(printed(Verbosity { quiet: true, ..silent }), "");
+        insta::assert_snapshot!(printed(Verbosity { verbose: true, ..silent }), @r"
         note: connecting to alice@build
         note: the remote has no agent of this build yet: sending it 1.2 MB
         note: a login shell said: \u{1b}[2Jhello

@@ -14,7 +14,7 @@ pub(crate) fn bytes(n: u64) -> String {
     for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
         value /= 1000.0;
         unit = next;
-        // What would be rounded up to 1000 belongs to the next unit.
+        // A value that would be rounded up to 1000 belongs to the next unit.
         if value < 999.5 {
             break;
         }
@@ -36,7 +36,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> Option<String> {
     })
 }
 
-/// How long something took.
+/// A duration, in the largest unit that is exact enough.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 59.95 {
@@ -49,20 +49,20 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// How long something will take, in whole seconds: it is a guess.
+/// An estimate of the time that is left, in whole seconds.
 pub(crate) fn about(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 { format!("{seconds} s") } else { duration(Duration::from_secs(seconds)) }
 }
 
-/// How long ago an RFC 3339 time was, in the largest unit that still says something.
+/// The age of an RFC 3339 time, in its largest unit.
 ///
 /// Nothing for what is no time.
 pub(crate) fn age(created: &str, now: i64) -> Option<String> {
     Instant::parse(created).map(|then| ago(now - then.seconds()))
 }
 
-/// How two ages differ, the first of which is greater: `3 days ago, the target's 2 hours ago`; where they read the same,
+/// Two ages, the first of which is greater: `3 days ago, the target's 2 hours ago`; where they read the same,
 /// by how much.
 pub(crate) fn older((own, other): (Instant, Instant), now: i64) -> String {
     let [own_age, other_age] = [own, other].map(|instant| ago(now - instant.seconds()));

@@ -1,4 +1,4 @@
-//! What became of each image, in words: the line after it, the plan of a dry run, the totals.
+//! The results of a run as text: the line after each image, the plan of a dry run, the totals.
 //!
 //! "sent A instead of B": A is what crossed the ssh connection, in both directions; B is the size of the
 //! image, which is what `docker save | ssh … docker load` would have moved.
@@ -18,7 +18,7 @@ use crate::style::{self, paint};
 /// Bytes of a layer that are compressed to the byte as they were, each second and on one core: docs/recompress.md.
 const PACKING: u64 = 35_000_000;
 
-/// An image that was asked for, and what became of it.
+/// An image that was asked for, and its result.
 pub(crate) struct Done<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) took: Duration,
@@ -27,7 +27,7 @@ pub(crate) struct Done<'a> {
     pub(crate) verified: Option<u64>,
 }
 
-/// What became of an image.
+/// The result for an image.
 pub(crate) enum What {
     /// Nothing was to be done.
     Current,
@@ -65,7 +65,7 @@ impl What {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sums {
     pub(crate) synced: usize,
-    /// How many images these are, each under one name or several.
+    /// The number of images, each under one name or several.
     pub(crate) images: usize,
     pub(crate) failed: usize,
     pub(crate) skipped: usize,
@@ -133,7 +133,7 @@ fn verified(done: &Done<'_>) -> String {
     done.verified.map_or_else(String::new, |read| format!(", verified ({} read)", bytes(read)))
 }
 
-/// What a dry run found out about an image.
+/// The plan of a dry run for an image.
 pub(crate) fn plan(done: &Done<'_>) -> String {
     let What::Synced(outcome) = &done.what else { return line(done) + "\n" };
     let label = done.label();
@@ -164,14 +164,14 @@ pub(crate) fn plan(done: &Done<'_>) -> String {
     if let [first, ..] = &done.entry.basis[..] {
         row("basis", visible(first).into_owned());
     }
-    // What a dry run says to the other side would be said again; the contents come on top.
+    // The messages of a dry run would cross again; the contents come on top.
     let Traffic { sent, received } = outcome.traffic;
     let estimate = Traffic { sent: sent.saturating_add(outcome.packed), received };
     row("transfer", format!("would send {}", instead(estimate, done.entry.image.size)));
     text
 }
 
-/// What the bytes are that cross for an image: a tree of its layers and their files.
+/// The files that the transferred bytes of an image belong to: a tree of its layers and their files.
 pub(crate) fn explanation(outcome: &Outcome) -> String {
     let mut text = String::new();
     let mut row = |packed: u64, what: &str| {
@@ -191,7 +191,7 @@ pub(crate) fn explanation(outcome: &Outcome) -> String {
         let heading = format!("layer {} of {of}, {}", u64::from(layer) + 1, bytes(len));
         let packed = costs().map(|cost| cost.packed).fold(0, u64::saturating_add);
         row(packed, &paint(style::HEADING, heading));
-        // What has no name of its own comes last, whatever it adds up to.
+        // The row without a name comes last, whatever its size.
         let (named, rest): (Vec<_>, Vec<_>) = costs().partition(|cost| !cost.path.is_empty());
         for cost in named.into_iter().chain(rest) {
             let name = match &cost.path[..] {

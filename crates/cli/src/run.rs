@@ -19,7 +19,7 @@ use crate::results::{self, Done, What};
 use crate::style::{self, paint};
 use crate::task::Task;
 
-/// What is asked for.
+/// The task of a run.
 pub(crate) struct Request<'a> {
     pub(crate) task: Task,
     pub(crate) images: &'a [String],
@@ -28,14 +28,14 @@ pub(crate) struct Request<'a> {
     pub(crate) explain: bool,
     pub(crate) verify: bool,
     pub(crate) json: bool,
-    /// What errors are explained with.
+    /// The facts that hints of errors need.
     pub(crate) context: Context<'a>,
 }
 
-/// Where it is shown.
+/// The outputs of a run.
 pub(crate) struct Show<'a> {
     pub(crate) out: &'a mut dyn Write,
-    /// How wide `out` is, when it is a terminal.
+    /// The width of `out`, where it is a terminal.
     pub(crate) width: Option<usize>,
     pub(crate) progress: &'a Progress,
     /// Seconds since 1970.

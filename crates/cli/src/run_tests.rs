@@ -91,7 +91,7 @@ fn one_failure_stops_no_other_image_and_decides_the_exit_code() {
     mongo:7  added  sent 7.0 MB instead of 701 MB (1.0 %), 4.1 s
     error: redis:latest: on this host: no space left for the container engine
       caused by: write /x: disk full\u{1b}[2J
-    hint: make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR
+    hint: free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR
     registry.example.com:5000/shop/web:2024.02.29-abcdef  updated  sent 4.1 MB instead of 412 MB (1.0 %), 4.1 s
     error: scratchy:latest: on this host: no space left for the container engine
       caused by: write /x: disk full\u{1b}[2J
@@ -223,7 +223,7 @@ fn json_of_a_sync() {
     let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(document["source"]["host"], serde_json::Value::Null);
     assert_eq!(document["target"]["host"], "alice@build");
-    insta::assert_snapshot!(document["results"].to_string(), @r#"[{"action":"added","built":270000000,"error":null,"id":"sha256:e47d276d4dfc58c1e3f6e82c4642a9169493a506a4306588bac636d95c36450d","name":"mongo:7","packed":400000,"packed_again":0,"raw":1000000,"received":7010000,"reused":261000000,"seconds":4.1,"sent":20000,"size":701000000,"status":"ok","verified":null},{"action":"none","built":0,"error":{"causes":["write /x: disk full\\u{1b}[2J"],"hint":"make room on this host, or name a folder on a larger disk for temporary files: --tmpfolder DIR","kind":"no-space","message":"on this host: no space left for the container engine"},"id":null,"name":"scratchy:latest","packed":0,"packed_again":0,"raw":0,"received":0,"reused":0,"seconds":4.1,"sent":0,"size":0,"status":"error","verified":null}]"#);
+    insta::assert_snapshot!(document["results"].to_string(), @r#"[{"action":"added","built":270000000,"error":null,"id":"sha256:e47d276d4dfc58c1e3f6e82c4642a9169493a506a4306588bac636d95c36450d","name":"mongo:7","packed":400000,"packed_again":0,"raw":1000000,"received":7010000,"reused":261000000,"seconds":4.1,"sent":20000,"size":701000000,"status":"ok","verified":null},{"action":"none","built":0,"error":{"causes":["write /x: disk full\\u{1b}[2J"],"hint":"free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR","kind":"no-space","message":"on this host: no space left for the container engine"},"id":null,"name":"scratchy:latest","packed":0,"packed_again":0,"raw":0,"received":0,"reused":0,"seconds":4.1,"sent":0,"size":0,"status":"error","verified":null}]"#);
     insta::assert_snapshot!(document["totals"].to_string(), @r#"{"failed":1,"images":2,"received":7020000,"seconds":16.4,"sent":21000,"size":701000000,"skipped":0}"#);
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and its like: the sync is told to stop and cleans up, and the exit code says why.
+//! Signals that end the program: they stop the sync, which cleans up, and decide the exit code.
 
 use std::io;
 use std::process;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// How long the sync may take to clean up before the program ends all the same.
+/// The time that the sync has to clean up before the program ends all the same.
 const GRACE: Duration = Duration::from_secs(10);
 
 static RECEIVED: AtomicI32 = AtomicI32::new(0);

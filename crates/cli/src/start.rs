@@ -162,7 +162,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
                 None => diagnosis,
             };
             if args.json {
-                // What stands in the way of saying it is no news to whoever cannot read it.
+                // An output that cannot be written leaves no other place for the error.
                 let _ = run::emit(&mut out, &report::failure(&diagnosis));
             } else {
                 progress.print(&diagnosis.render());
@@ -209,7 +209,7 @@ fn agent(folder: Option<&OsStr>, early: Early) -> u8 {
     dsync_sync::serve_stdio(env!("CARGO_PKG_VERSION"), folder, &interrupt)
 }
 
-/// What has to be known of the arguments even where they make no sense.
+/// Options that are needed before the arguments are parsed, or where they are invalid.
 #[derive(Clone, Copy)]
 struct Early {
     json: bool,
@@ -293,11 +293,11 @@ fn anstream_choice(color: ColorChoice) -> anstream::ColorChoice {
     }
 }
 
-/// How wide the terminal on standard output is.
+/// The width of the terminal on standard output.
 fn width() -> usize {
-    let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let named = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let asked = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
-    told.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80)
+    named.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
 #[cfg(test)]

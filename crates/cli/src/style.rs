@@ -12,13 +12,13 @@ pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// `hint:`.
 pub(crate) const HINT: Style = AnsiColor::Cyan.on_default().bold();
-/// What is there as it should be.
+/// A state that is as it should be.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// What is behind.
+/// An image that needs update.
 pub(crate) const BEHIND: Style = AnsiColor::Yellow.on_default().bold();
-/// What is new.
+/// An image that is new.
 pub(crate) const NEW: Style = AnsiColor::Cyan.on_default().bold();
-/// What matters less.
+/// Details.
 pub(crate) const DIM: Style = Style::new().dimmed();
 
 /// The text in this style.

@@ -1,10 +1,10 @@
-//! What is to be done: the original's rules of which images a flag means.
+//! The task that the arguments select, by the rules of the original docker-sync for its flags.
 
 use dsync_sync::Status;
 
 use crate::args::SyncArgs;
 
-/// What is to be done with the images that were named (or all of them).
+/// The statuses of the report that are selected, among the images that were named or all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Task {
     /// Only the report.
@@ -21,7 +21,7 @@ impl Task {
         Task { report: true, current: true, update: true, new: true }
     }
 
-    /// Whether images on this list of the report are meant.
+    /// True if images on this list of the report are selected.
     pub(crate) fn wants(self, status: Status) -> bool {
         match status {
             Status::Current => self.current,
@@ -30,7 +30,7 @@ impl Task {
         }
     }
 
-    /// What it means when there is nothing to do.
+    /// The sentence for a run that has nothing to do.
     pub(crate) fn nothing(self) -> &'static str {
         match (self.update, self.new) {
             (true, false) => "nothing to do: no image needs update",

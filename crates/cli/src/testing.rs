@@ -1,4 +1,4 @@
-//! What the tests share: a report, a session that does what it is told, a standard error that can be read.
+//! The fixtures of the tests: a report, a session that follows a script, a standard error that can be read.
 
 use std::cell::Cell;
 use std::collections::HashMap;

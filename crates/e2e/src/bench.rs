@@ -45,7 +45,7 @@ impl Station {
     }
 }
 
-/// What a bench is to be like.
+/// The properties of a bench.
 #[derive(Default)]
 pub struct BenchBuilder {
     engines: Option<[EngineOptions; 2]>,
@@ -68,7 +68,7 @@ impl BenchBuilder {
         self
     }
 
-    /// What the login is like.
+    /// The properties of the login.
     pub fn login(mut self, options: LoginOptions) -> Self {
         self.login = options;
         self
@@ -80,7 +80,7 @@ impl BenchBuilder {
         self
     }
 
-    /// How long a run may take; without, as long as one of a test.
+    /// The time limit of a run; without, that of a test.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
         self
@@ -90,7 +90,7 @@ impl BenchBuilder {
     ///
     /// # Panics
     ///
-    /// Where there can be no lab: a test that needs one fails without.
+    /// There can be no lab: a test that needs one fails without.
     pub fn start(self) -> Bench {
         let in_lab = |lab: Arc<Lab>| {
             let there = Station { lab: Arc::clone(&lab), name: "beta" };
@@ -160,7 +160,7 @@ impl Bench {
         &self.login
     }
 
-    /// What to give as REMOTE.
+    /// The argument REMOTE.
     pub fn remote(&self) -> &str {
         self.login.alias()
     }
@@ -214,7 +214,7 @@ impl Bench {
         }
     }
 
-    /// How docker was called here, and there: the arguments of each call, a line each.
+    /// The calls of docker here and there: the arguments of each, a line each.
     pub fn docker_calls(&self) -> [Vec<String>; 2] {
         ["here", "there"].map(|log| record::read(&self.dir.join(log)))
     }
@@ -287,7 +287,7 @@ impl Bench {
     /// The same, but for these files, which were there before.
     #[track_caller]
     pub(crate) fn assert_no_more_than(&self, before: &BTreeSet<PathBuf>) {
-        // What ends when its connection does takes a moment for that.
+        // A process that ends with its connection takes a moment for that.
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let left = leftovers::find(self, before);
@@ -299,14 +299,14 @@ impl Bench {
         }
     }
 
-    /// What runs for this test at the moment, on either side: a line for each process, with pid and command.
+    /// The processes of this test at the moment, on either side: a line for each, with pid and command.
     pub fn processes(&self) -> Vec<String> {
         let mut processes = leftovers::processes_of(&self.dir);
         processes.extend(self.login.processes());
         processes
     }
 
-    /// How long a run may take.
+    /// The time limit of a run.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
@@ -344,7 +344,7 @@ impl Bench {
     }
 }
 
-/// What is left of a test on shared engines goes with the lab; its files here go now.
+/// Left-overs of a test on shared engines go with the lab; its files here go now.
 impl Drop for Bench {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.dir) {

@@ -1,4 +1,4 @@
-//! What an image is, and how much of it stays the same on the way from one kind of store to another.
+//! The identity of images, and how much of it survives the way from one kind of store to another.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use dsync_core::Digest;
 use dsync_lab::{Engine, EngineKind, ImageStore};
 use serde_json::Value;
 
-/// What stores say of an image.
+/// An image as stores show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// By which the store calls it.
@@ -18,7 +18,7 @@ pub struct Identity {
     pub diff_ids: Vec<String>,
 }
 
-/// How much of an image must be the same.
+/// The part of an image that must stay the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sameness {
     /// Config and layers: what it is when it runs.
@@ -27,19 +27,19 @@ pub enum Sameness {
     Id,
 }
 
-/// Whether this kind of store names an image by its manifest, in which the compression of layers counts, and not by its
+/// True if this kind of store names an image by its manifest, in which the compression of layers counts, and not by its
 /// config.
 pub fn is_by_manifest(kind: &str) -> bool {
     kind.ends_with("-containerd") || kind == "oci"
 }
 
 impl Sameness {
-    /// What must be the same on the way between these kinds of store.
+    /// The part that must stay the same on the way between these kinds of store.
     pub fn expected(source: &str, target: &str) -> Sameness {
         if is_by_manifest(source) == is_by_manifest(target) { Sameness::Id } else { Sameness::Content }
     }
 
-    /// How much of an image is the same; `None` if it is another image.
+    /// The part of two images that is the same; `None` if they are different images.
     pub fn of(source: &Identity, target: &Identity) -> Option<Sameness> {
         let content = source.config == target.config && source.diff_ids == target.diff_ids;
         content.then_some(if source.id == target.id { Sameness::Id } else { Sameness::Content })
@@ -56,7 +56,7 @@ impl Sameness {
     }
 }
 
-/// What an engine has under a name, if it has anything.
+/// The image that an engine has under a name, if there is one.
 pub(crate) fn in_engine(engine: &Engine, name: &str) -> Option<Identity> {
     // podman leaves the name of the hash out.
     let id = engine.image_id(name)?;

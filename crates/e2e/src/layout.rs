@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-/// How layers are kept.
+/// The form in which layers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// As they are.
@@ -37,11 +37,11 @@ pub enum Form {
 pub struct Stored {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// How they are compressed.
+    /// Their compression.
     pub packing: Packing,
 }
 
-/// What a media type says of a layer.
+/// The compression that a media type names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packing {
     /// It is a tar.
@@ -53,7 +53,7 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// That of a layer in a manifest.
+    /// The packing of a layer, by its descriptor in a manifest.
     pub fn of(layer: &Value) -> Packing {
         let media = layer["mediaType"].as_str().unwrap();
         match () {
@@ -111,7 +111,7 @@ pub struct Kept {
     pub manifest: String,
     /// The layers, after any compression is taken off.
     pub diff_ids: Vec<DiffId>,
-    /// How many of the layers are compressed.
+    /// The number of compressed layers.
     pub packed: usize,
 }
 
@@ -325,7 +325,7 @@ fn gnu(bytes: &[u8], level: u8) -> Vec<u8> {
     piped("gzip", &["-n", "-c", &format!("-{level}")], bytes)
 }
 
-/// What a program makes of its input.
+/// The output of a program for an input.
 fn piped(program: &str, args: &[&str], bytes: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -1,4 +1,4 @@
-//! What a run left behind, on either side: processes, files, containers.
+//! Left-overs of a run, on either side: processes, files, containers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ pub(crate) fn find(bench: &Bench, before: &BTreeSet<PathBuf>) -> Vec<String> {
     lines
 }
 
-/// Whether a container's image, of which the engine says the name or the ID, is one of the test.
+/// True if a container's image, given by name or ID, is one of the test.
 fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
     let inspect = ["image", "inspect", "--format", "{{join .RepoTags \" \"}}", image];
     let is_id = image.bytes().all(|b| b.is_ascii_hexdigit()) || image.starts_with("sha256:");
@@ -46,7 +46,7 @@ pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
     files
 }
 
-/// Whether this is a whole file of the index cache.
+/// True if this is a complete file of the index cache.
 fn is_index(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = name.strip_suffix(".recipe").unwrap_or(name);
@@ -54,7 +54,7 @@ fn is_index(file: &Path) -> bool {
     is_digest && file.parent().is_some_and(|directory| directory.ends_with("docker-sync/index"))
 }
 
-/// What runs with this directory as its `HOME`, or one below it: pid and command line.
+/// The processes with this directory or one below it as their `HOME`: pid and command line.
 pub(crate) fn processes_of(dir: &Path) -> Vec<String> {
     let home = format!("HOME={}", dir.display());
     let marked = |pid: &str| {

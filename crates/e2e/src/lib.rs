@@ -19,7 +19,7 @@
 //! login, in which the agent is in place already unless [`BenchBuilder::fresh`] says otherwise. The engines
 //! are [shared](Bench::start) by all tests of the process, or the [test's own](Bench::alone).
 //!
-//! What fails here panics: there is nothing that a test could do about it.
+//! A failure here panics: there is nothing that a test could do about it.
 
 #![expect(
     clippy::unwrap_used,

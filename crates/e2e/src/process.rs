@@ -31,7 +31,7 @@ impl<'a> Running<'a> {
         Running { child, bench, label, files, started: Instant::now(), output }
     }
 
-    /// What crossed the wire up to now cannot be said; but when a connection has begun, this says so.
+    /// True once a connection has begun. The bytes up to now are not known.
     pub fn is_connected(&self) -> bool {
         let log = std::fs::read_to_string(self.bench.lab().wire_log()).unwrap();
         log.contains(&format!("\"{}\"", self.label))

@@ -9,14 +9,14 @@ use std::sync::LazyLock;
 use dsync_core::Digest;
 use serde_json::Value;
 
-/// Where the program is: `$DOCKER_SYNC_BIN`, or built by cargo, once for each process.
+/// The path of the program: `$DOCKER_SYNC_BIN`, or built by cargo, once for each process.
 pub fn program() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> =
         LazyLock::new(|| env::var_os("DOCKER_SYNC_BIN").map_or_else(build, PathBuf::from));
     &PROGRAM
 }
 
-/// What a host is given: the agent that was built beside the program.
+/// The agent that a host is given: the one that was built beside the program.
 pub fn agent() -> PathBuf {
     program().with_file_name("docker-sync-agent")
 }

@@ -1,4 +1,4 @@
-//! What a run of the program came to.
+//! The result of a run of the program.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use dsync_lab::wire::Total;
 use serde_json::Value;
 
-/// What a run came to. The methods that assert give it back, so that they can be put in a row.
+/// The result of a run. The methods that assert return it, so that they can be chained.
 #[derive(Debug)]
 pub struct Ran {
     /// Standard output.
@@ -15,9 +15,9 @@ pub struct Ran {
     pub err: String,
     /// The exit code; without, a signal ended it.
     pub exit: Option<i32>,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// What crossed the wire: ssh's own bytes included.
+    /// The bytes on the wire, ssh's own included.
     pub wire: Total,
 }
 
@@ -47,7 +47,7 @@ impl Ran {
         self
     }
 
-    /// So many bytes at least must have crossed: what a test means to be sent is not there by chance.
+    /// At least this number of bytes must have crossed: the contents of the test were not there by chance.
     #[track_caller]
     pub fn wire_at_least(self, bytes: u64) -> Ran {
         assert!(

@@ -1,4 +1,4 @@
-//! How docker is called: a script of that name, in front of the real one, that writes it down.
+//! Records calls of docker: a script of that name writes them down and calls the real one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ pub(crate) fn install(bin: &Path, log: &Path) {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What was written down; nothing if there was no call.
+/// The recorded calls; empty if there was none.
 pub(crate) fn read(log: &Path) -> Vec<String> {
     fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect()
 }

@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// Where a layout is.
+    /// The directory of a layout.
     pub fn layout_dir(&self) -> PathBuf {
         self.layout().dir().to_owned()
     }
@@ -62,7 +62,7 @@ impl Store {
         Layout::at(self.dir.join("layout"))
     }
 
-    /// Whether layers are compressed where this kind of store has an image from a registry.
+    /// True if this kind of store keeps the layers of an image from a registry compressed.
     pub fn is_packed(&self) -> bool {
         identity::is_by_manifest(self.kind)
     }
@@ -90,7 +90,7 @@ impl Store {
         }
     }
 
-    /// What it has under this name.
+    /// The image that it has under this name.
     pub fn identity(&self, name: &str) -> Option<Identity> {
         if let Some(engine) = self.engine() {
             return identity::in_engine(engine, name);
@@ -100,7 +100,7 @@ impl Store {
         Some(Identity { id: kept.manifest, config: kept.id, diff_ids })
     }
 
-    /// Whether it still has this image, whatever its name.
+    /// True if it still has this image, whatever its name.
     pub fn has(&self, image: &Identity) -> bool {
         match self.engine() {
             Some(engine) => engine.image_id(&image.id).is_some(),

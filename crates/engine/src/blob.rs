@@ -6,7 +6,7 @@ use serde_json::Value;
 /// A blob, as a manifest or an index names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobRef {
-    /// Of the bytes as they are stored.
+    /// The digest of the bytes as they are stored.
     pub digest: Digest,
     /// Their number.
     pub size: u64,

@@ -1,9 +1,9 @@
 //! Classifies the failure of a client program: its standard error becomes a [`StoreError`].
 //!
-//! The clients have no exit statuses that tell failures apart (docker: 1, podman: 125), so their English
-//! texts decide; the locale is forced for that. The tests are what real clients said.
+//! The clients have one exit status for all failures (docker: 1, podman: 125), so their English messages decide; the
+//! locale is forced for that. The tests have messages of real clients.
 
-use crate::StoreError;
+use crate::store::StoreError;
 
 /// A program that failed.
 pub(crate) struct Failure<'a> {
@@ -34,7 +34,7 @@ const DOWN: [&str; 7] = [
     "unable to connect to podman",
     "connection refused",
 ];
-/// Messages of docker and podman where they cannot tell which engine is meant.
+/// Messages of docker and podman where a context or a connection does not exist.
 const NO_ENDPOINT: [&str; 3] =
     ["unable to resolve docker endpoint", "read cli flags: connection", "unable to create connection."];
 const NO_SUCH_IMAGE: [&str; 5] = [
@@ -68,7 +68,7 @@ pub(crate) fn classify(failure: &Failure<'_>) -> StoreError {
     }
 }
 
-/// True if nothing but missing images was complained about: the rest of a batch is good.
+/// True if every message is about a missing image: the rest of a batch is good.
 pub(crate) fn only_missing_images(stderr: &str) -> bool {
     let mut lines = stderr.lines().filter(|line| !line.trim().is_empty()).peekable();
     lines.peek().is_some()

@@ -1,4 +1,4 @@
-//! Reads layers of a package out of the blobs of a store.
+//! Reads layers out of the blobs of a store that names images by manifests.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ pub(crate) trait Blobs {
     /// The stored bytes.
     fn open(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError>;
 
-    /// For people: what is broken when a blob is.
+    /// The error for a blob that is broken, with the reason.
     fn broken(&self, reason: String) -> StoreError;
 }
 

@@ -1,7 +1,8 @@
-//! The image stores of one host, behind one trait: docker, podman, an OCI image layout, a saved archive.
+//! The image stores of one host behind the trait [`Store`]: docker, podman, an OCI image layout, a saved archive.
 //!
-//! Engines are driven through their own command-line clients, so that contexts, rootless set-ups and
-//! `sudo` work as the user has them. Nothing here knows the network or how layers become smaller.
+//! Engines are driven through their own command-line clients, so that contexts, rootless set-ups and `sudo` work as
+//! the user has them. Nothing here knows how layers become smaller, or how another host is reached: a store of one is a
+//! command line in front of its client's ([`Reach`]).
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ mod host;
 mod layers;
 mod lineage;
 mod locate;
+mod manifest;
 mod oci;
 mod package;
 mod saved;
@@ -39,7 +41,7 @@ pub use store::{
 use client::ClientStore;
 use oci::OciStore;
 
-/// Opens the store that is meant; it answers, or the error says why not. An archive that has to be unpacked goes to a
+/// Opens a store and checks that it answers. An archive that has to be unpacked goes to a
 /// temporary file in `folder`.
 pub fn open(spec: &StoreSpec, folder: &Path) -> Result<Box<dyn Store>, StoreError> {
     let client = |words: &[String]| Ok(Box::new(ClientStore::open(words)?) as Box<dyn Store>);

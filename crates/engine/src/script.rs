@@ -1,13 +1,13 @@
-//! Scripts for the shell of another host, as any login shell takes them.
+//! Quotes scripts for the shell of another host, so that any login shell passes them on unchanged.
 //!
-//! A login shell may be sh, fish or csh. What all of them pass on as it is, is a text between single quotes
-//! that has no single quote, backslash, exclamation mark or line end in it; so the script goes to `sh` that
-//! way, and inside it words stand in double quotes.
+//! A login shell may be sh, fish or csh. All of them pass on a text between single quotes that has no single quote,
+//! backslash, exclamation mark or line end in it; so the script is given to `sh` in single quotes, and its words stand
+//! in double quotes.
 
-use crate::StoreError;
+use crate::store::StoreError;
 
-/// Where programs are: on PATH, and in places that a non-interactive session often misses. An empty or relative entry
-/// of PATH is left out: the current directory is no place to take a program from.
+/// Sets PATH: its own entries, and directories that a non-interactive session often misses. An empty or relative entry
+/// is left out, as no program is taken from the current directory.
 const PATH: &str = concat!(
     "q=$PATH:/usr/local/bin:/usr/bin:/bin:/snap/bin:/opt/homebrew/bin:/usr/local/sbin:/usr/sbin:/opt/bin:$HOME/bin:$HOME/.local/bin; ",
     "PATH=; IFS=:; set -f; for d in $q; do case $d in /*) PATH=$PATH:$d;; esac; done; unset IFS; set +f; PATH=${PATH#:}"

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Which image store of this host is meant.
+/// The image store of this host that is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StoreSpec {
-    /// Nothing was said: docker, or podman where there is no docker.
+    /// None is named: docker, or podman where there is no docker.
     #[default]
     Auto,
     /// The words of a client's command line: `podman`, `sudo -n docker`, `docker --context x`.

@@ -16,12 +16,11 @@ pub trait Store: Send + Sync {
     /// The kind of store, for people and for the choices that depend on it.
     fn describe(&self) -> Description;
 
-    /// Says what a name means that images of several platforms share, in a store that has such names;
-    /// without, it is the image for this host.
+    /// Chooses the platform whose image a name stands for that images of several platforms share. Without a choice it
+    /// is the image for this host.
     fn prefer(&mut self, _platform: &Platform) {}
 
-    /// That there is something to take images from. A store that is made when it is first written to need not be there
-    /// before that.
+    /// Checks that there is a store to take images from: one that the first import makes need not exist before.
     fn must_exist(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -31,26 +30,26 @@ pub trait Store: Send + Sync {
     /// An image that cannot be understood is listed as such, and never the reason why the others are not.
     fn list(&self) -> Result<Inventory, StoreError>;
 
-    /// Those of these images without a name that are meant where nobody selects any: of files that are nothing but images
-    /// somebody put there. In an engine, images without a name are what is left of old builds.
+    /// The images without a name that a sync of all images includes: those of files, where somebody put each image. In
+    /// an engine, images without a name are left-overs of old builds.
     fn unnamed(&self, _inventory: &Inventory) -> Result<Vec<ImageId>, StoreError> {
         Ok(Vec::new())
     }
 
-    /// The digests of the configs of these images, where [`Store::list`] does not tell them: `None` for one that is
-    /// gone or has none. It costs, so it is asked for images whose layers leave the question open.
+    /// The digests of the configs of these images, where [`Store::list`] leaves them out: `None` for one that is gone or
+    /// has none. It costs, so it is asked for images whose layers leave the question open.
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
         Ok(vec![None; ids.len()])
     }
 
-    /// Which layers this store can take an image without, given its images.
+    /// The layers that an image for this store can leave out, given the store's images.
     fn holdings(&self, held: &[Image]) -> Holdings;
 
     /// Reads the image's config and those of its layers that are wanted.
     ///
     /// Each wanted layer is given to the sink once, in the order of the store: a tar uncompressed, a blob as it is
-    /// stored, where the store has a [`Store::package`]. A tar whose diff id the archive does not tell is given with
-    /// `None`: the sink hashes what it reads anyway.
+    /// stored, where the store has a [`Store::package`]. A tar whose diff id the archive does not name is given with
+    /// `None`: the sink hashes its bytes anyway.
     fn export(
         &self,
         id: &ImageId,
@@ -63,8 +62,8 @@ pub trait Store: Send + Sync {
         false
     }
 
-    /// All that names the image, in a store that names images by manifests; of several platforms that of one, where it is
-    /// named. `None` in other stores.
+    /// The documents of the image, in a store that names images by manifests; with a platform, those of its image alone.
+    /// `None` in other stores.
     fn package(&self, _id: &ImageId, _platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
         Ok(None)
     }
@@ -80,8 +79,8 @@ pub trait Store: Send + Sync {
         Err(StoreError::Broken { what: format!("the blob {}", blob.digest), reason })
     }
 
-    /// The uncompressed size of each layer of the image, the lowest first, where the store can tell
-    /// without reading them; `None` where it cannot.
+    /// The uncompressed size of each layer of the image, the lowest first; `None` where the store does not know it
+    /// without reading them.
     fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError>;
 
     /// Begins to write one image, which keeps this identity.
@@ -143,7 +142,7 @@ pub trait LayerSink {
     /// layer: the store may have another way to it and give it once more.
     fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()>;
 
-    /// Is told what is of interest when somebody asks why an export takes the time it does.
+    /// Takes a remark about the way in which layers are read, which explains the time that it takes.
     fn note(&mut self, _text: &str) {}
 }
 
@@ -152,7 +151,7 @@ pub trait Import: Send {
     /// Takes one layer of `len` bytes, which `write` produces, each layer at most once: tars for an image by its content,
     /// blobs for an exact one.
     ///
-    /// When `write` fails nothing of the image will become visible.
+    /// If `write` fails, nothing of the image becomes visible.
     fn layer(
         &mut self,
         key: &LayerKey,
@@ -160,8 +159,8 @@ pub trait Import: Send {
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError>;
 
-    /// Makes the image, untagged, from the layers given and those that the store holds; verifies that it
-    /// is there, and says its ID. An exact image has its config among its documents, so none is given.
+    /// Makes the image, untagged, from the layers given and those that the store holds; verifies that it is there, and
+    /// returns its ID. An exact image has its config among its documents, so none is given.
     fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError>;
 }
 
@@ -210,7 +209,7 @@ impl StoreKind {
     }
 }
 
-/// Why a store did not do what was asked.
+/// A failure of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The client program is nowhere.
@@ -249,7 +248,7 @@ pub enum StoreError {
         /// The message of the client.
         message: String,
     },
-    /// An image is not whole.
+    /// An image, or the answer of an engine, is not as it should be.
     #[error("{what} is broken: {reason}")]
     Broken {
         /// The archive, layout or image.
@@ -271,7 +270,7 @@ pub enum StoreError {
         /// The store.
         store: String,
     },
-    /// Any other failure of the client program.
+    /// Another failure of the client program.
     #[error("`{command}` failed ({status}): {message}")]
     Failed {
         /// The command line.
@@ -295,7 +294,7 @@ pub enum StoreError {
 ///
 /// # Errors
 ///
-/// Where a blob is wanted.
+/// A blob is wanted.
 pub fn tars(id: &ImageId, wanted: &HashSet<LayerKey>) -> Result<HashSet<DiffId>, StoreError> {
     let tar = |key: &LayerKey| match key {
         LayerKey::Tar(diff_id) => Ok(*diff_id),

@@ -1,5 +1,5 @@
-//! Readers and writers that keep their own failure. Whoever copies from one to the other gets one error and may wrap it;
-//! this says which side failed, and with what.
+//! Readers and writers that keep their own error: a copy between two returns one error, perhaps wrapped, and these show
+//! the side that failed.
 
 use std::io::{self, Read, Write};
 

@@ -42,7 +42,7 @@ impl Shell {
     }
 }
 
-/// Whose account it is.
+/// The user of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum User {
     /// root
@@ -73,28 +73,28 @@ pub enum Place {
     Path(PathBuf),
 }
 
-/// What a login is to be like.
+/// The properties of a login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoginOptions {
     /// The account's shell.
     pub shell: Shell,
-    /// What the shell prints to standard output before it runs a command, as careless start-up files do.
+    /// The text that the shell prints to standard output before it runs a command, as careless start-up files do.
     pub banner: Option<String>,
     /// Programs that are not to be found on `PATH`.
     pub hide: Vec<String>,
     /// Files that others see and this account does not, by their real paths.
     pub absent: Vec<PathBuf>,
-    /// Where nothing can be written.
+    /// Directories in which nothing can be written.
     pub read_only: Vec<Place>,
-    /// Where no program can be run.
+    /// Directories in which no program can be run.
     pub no_exec: Vec<Place>,
-    /// So many megabytes are all there is in `TMPDIR`.
+    /// The megabytes of `TMPDIR`.
     pub tmp_limit_mb: Option<u32>,
-    /// So many megabytes are all there is in the home.
+    /// The megabytes of the home.
     pub home_limit_mb: Option<u32>,
-    /// What runs in place of any command, as sshd's `ForceCommand` takes it.
+    /// The command that runs in place of any other, as sshd's `ForceCommand` takes it.
     pub forced: Option<String>,
-    /// Whose account it is.
+    /// The user whose account it is.
     pub user: User,
     /// More variables; these win over the lab's own.
     pub env: Vec<(String, String)>,

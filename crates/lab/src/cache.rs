@@ -1,4 +1,4 @@
-//! Where the lab keeps what is made once and used by many labs: archives of images, suites of Debian.
+//! The cache of the lab: archives of images and suites of Debian, made once and used by many labs.
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::LabError;
 
-/// Where that is; `docker-sync-lab` in the user's cache directory unless this variable says.
+/// The variable that names the cache; without it, it is `docker-sync-lab` in the user's cache directory.
 pub const CACHE: &str = "DOCKER_SYNC_LAB_CACHE";
 
 /// The directory, which is there now.

@@ -12,7 +12,7 @@ use crate::command::{run, run_with_input, tail};
 use crate::files::write;
 use crate::{LabError, Suite, mounts, packages, process};
 
-/// Which engine a host has.
+/// The engine of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum EngineKind {
     /// The `dockerd` of this machine.
@@ -49,7 +49,7 @@ impl EngineKind {
     }
 }
 
-/// How a newer Docker keeps images.
+/// The image store of a newer Docker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageStore {
     /// In the graph driver overlay2; an image's ID is its config's digest.
@@ -70,12 +70,12 @@ impl ImageStore {
     }
 }
 
-/// What an engine is to be like.
+/// The properties of an engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// Which one.
+    /// The kind and release.
     pub kind: EngineKind,
-    /// How many megabytes there are for its images; without, what the disk has.
+    /// The megabytes for its images; without, the disk's.
     pub root_limit_mb: Option<u32>,
 }
 
@@ -175,12 +175,12 @@ impl Engine {
         }
     }
 
-    /// Which engine it is.
+    /// The kind and release of the engine.
     pub fn kind(&self) -> &EngineKind {
         &self.kind
     }
 
-    /// Where it keeps its images, `--data-root`.
+    /// The folder of its images, `--data-root`.
     pub fn root(&self) -> PathBuf {
         self.dir.join("root")
     }
@@ -193,7 +193,7 @@ impl Engine {
     /// containerd's own client, for the containerd that a Docker of a suite has started.
     ///
     /// # Panics
-    /// When it is another kind of engine.
+    /// It is another kind of engine.
     pub fn ctr(&self) -> Command {
         assert!(matches!(self.kind, EngineKind::DockerOf(..)), "{:?} comes with no ctr", self.kind);
         let mut command = Command::new(self.bin().join("ctr"));
@@ -243,7 +243,7 @@ impl Engine {
         }
     }
 
-    /// Whether it is podman, of whatever release.
+    /// True if it is podman, of whatever release.
     pub fn is_podman(&self) -> bool {
         matches!(self.kind, EngineKind::Podman | EngineKind::PodmanOf(_))
     }
@@ -324,7 +324,7 @@ impl Engine {
     }
 }
 
-/// Whether a daemon says that it is well.
+/// True if a daemon answers its ping.
 fn answers(socket: &Path) -> io::Result<bool> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;

@@ -1,11 +1,11 @@
-//! What can go wrong in the lab, each with what to do about it.
+//! The errors of the lab, each with its remedy.
 
 use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-/// Why the lab, or something in it, could not be had.
+/// A failure to make the lab or a part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// Engines, mounts and sshd need root.
@@ -22,7 +22,7 @@ pub enum LabError {
     /// The operating system refused something.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried, as "cannot …".
+        /// The action that failed, as "cannot …".
         what: String,
         /// The system's reason.
         source: io::Error,
@@ -32,7 +32,7 @@ pub enum LabError {
     Command {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
         /// The last of what it said.
         stderr: String,
@@ -40,7 +40,7 @@ pub enum LabError {
     /// A server was started and does not answer.
     #[error("{what} does not answer; the end of {log}:\n{tail}", log = log.display())]
     NotReady {
-        /// Which server.
+        /// The server.
         what: String,
         /// Its log file.
         log: PathBuf,

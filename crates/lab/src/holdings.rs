@@ -1,4 +1,4 @@
-//! What an engine keeps: for a look whether something that came and went has left anything behind.
+//! The files and records that an engine keeps, to find what a test has left behind.
 //!
 //! It is read from the engine's own files, since what was left behind is what no client shows.
 

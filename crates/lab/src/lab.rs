@@ -13,7 +13,7 @@ use crate::sshd::make_key;
 use crate::wire::{self, Total};
 use crate::{Engine, EngineOptions, Host, LabError, Link, LoginOptions, packages};
 
-/// Where labs are made; `/tmp` unless this variable says otherwise. Sockets need it to be short.
+/// The variable that names the directory of labs; without it, `/tmp`. Sockets need a short path.
 pub const BASE: &str = "DOCKER_SYNC_LAB_DIR";
 
 /// A running lab. Dropped, all of it ends; and so it does when the process ends without a drop.
@@ -24,7 +24,7 @@ pub struct Lab {
     keeper: Option<Keeper>,
 }
 
-/// What a lab is to be like.
+/// The properties of a lab.
 #[derive(Debug, Clone)]
 pub struct LabBuilder {
     hosts: Vec<(String, EngineOptions, LoginOptions)>,
@@ -45,7 +45,7 @@ impl Lab {
     /// The host of this name.
     ///
     /// # Panics
-    /// When there is none.
+    /// There is none.
     pub fn host(&self, name: &str) -> &Host {
         let host = self.hosts.iter().find(|host| host.name() == name);
         host.unwrap_or_else(|| panic!("the lab has no host '{name}'"))
@@ -68,7 +68,7 @@ impl Lab {
         ssh
     }
 
-    /// What all connections moved that were made with this `WIRE_LABEL` in ssh's environment. Waits for
+    /// The bytes of all connections that were made with this `WIRE_LABEL` in ssh's environment. Waits for
     /// those that are just ending.
     pub fn wire(&self, label: &str) -> Result<Total, LabError> {
         wire::total(&self.surroundings.log, label)
@@ -119,7 +119,7 @@ impl LabBuilder {
         self
     }
 
-    /// How slow the names are that end in `-wan`; 20 Mbit/s and 50 ms unless told.
+    /// The link of names that end in `-wan`; 20 Mbit/s and 50 ms by default.
     pub fn wan(mut self, rate_mbit: f64, rtt_ms: f64) -> Self {
         self.wan = Link { rate_mbit, rtt_ms, ..Link::default() };
         self
@@ -153,7 +153,7 @@ impl LabBuilder {
         Ok(lab)
     }
 
-    /// What fails here ends the lab by its drop.
+    /// A failure here ends the lab by its drop.
     fn fill(&self, lab: &mut Lab) -> Result<(), LabError> {
         let dir = lab.dir().to_owned();
         // A guest must reach its home.

@@ -14,8 +14,8 @@
 //! # }
 //! ```
 //!
-//! What is expensive is a [`Host`]: its engine takes a second or so to start, and tests share it.
-//! What is cheap is a [`Login`]: one more sshd for the same engine with a home, a shell and a `PATH` of
+//! A [`Host`] is expensive: its engine takes a second or so to start, and tests share it.
+//! A [`Login`] is cheap: one more sshd for the same engine with a home, a shell and a `PATH` of
 //! its own. Cheaper still is a [`Link`]: one more name in the ssh configuration, say with a cable that is
 //! cut after so many bytes.
 //!

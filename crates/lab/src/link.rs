@@ -14,15 +14,15 @@ pub struct Link {
     pub cut_up: Option<u64>,
     /// The cable is cut once so many bytes came down, from the host.
     pub cut_down: Option<u64>,
-    /// What ssh believes the host's key to be.
+    /// The host key that ssh knows.
     pub host_key: HostKey,
-    /// With which key ssh logs in.
+    /// The key that ssh logs in with.
     pub identity: Identity,
     /// Straight to the sshd: nothing is counted, and rate, delay and cut do not apply.
     pub raw: bool,
 }
 
-/// What ssh believes the host's key to be.
+/// The host key that ssh knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HostKey {
     /// The right one.
@@ -44,7 +44,7 @@ pub enum Identity {
     Stranger,
 }
 
-/// Where the files are that the ssh configuration names.
+/// The paths of the files that the ssh configuration names.
 pub(crate) struct Files<'a> {
     pub(crate) wire: &'a Path,
     pub(crate) log: &'a Path,

@@ -18,7 +18,7 @@ use crate::process::{self, Found};
 use crate::sshd::Sshd;
 use crate::{Engine, LabError, Suite, mounts, packages};
 
-/// What all logins of a lab need to know.
+/// The facts that all logins of a lab share.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     pub(crate) dir: PathBuf,
@@ -92,12 +92,12 @@ impl Login {
         self.dir.join("bin")
     }
 
-    /// What the account sees as `/var/tmp`.
+    /// The directory that the account sees as `/var/tmp`.
     pub fn var_tmp(&self) -> PathBuf {
         self.dir.join("var-tmp")
     }
 
-    /// What the account sees as `/dev/shm`.
+    /// The directory that the account sees as `/dev/shm`.
     pub fn shm(&self) -> PathBuf {
         self.dir.join("shm")
     }
@@ -114,7 +114,7 @@ impl Login {
         ssh
     }
 
-    /// What runs in the account's name at the moment: a line for each process, with pid and command.
+    /// The processes of the account at the moment: a line for each, with pid and command.
     pub fn processes(&self) -> Vec<String> {
         Found::marked(&self.dir).iter().map(Found::describe).collect()
     }

@@ -25,7 +25,7 @@ pub(crate) fn remove_below(dir: &Path) -> Result<(), LabError> {
             return Ok(());
         }
         for mount in mounts.iter().rev() {
-            // What is busy is detached now and goes when it is no longer used.
+            // A busy mount is detached now and goes when it is no longer used.
             if let Err(error) = unmount(mount, UnmountFlags::DETACH)
                 && error != rustix::io::Errno::INVAL
             {

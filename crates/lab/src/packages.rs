@@ -37,7 +37,7 @@ pub fn require_root() -> Result<(), LabError> {
     if is_root() { Ok(()) } else { Err(LabError::NotRoot) }
 }
 
-/// Where a program is, looked for in `PATH` and where system programs are.
+/// The path of a program, looked for in `PATH` and in the directories of system programs.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);

@@ -18,7 +18,7 @@ pub(crate) const MARK: &str = "DOCKER_SYNC_LAB";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pid: Pid,
-    /// How it is known again, before every signal.
+    /// The facts by which it is identified before every signal.
     proof: Proof,
 }
 
@@ -53,7 +53,7 @@ impl Found {
         format!("{} {}", self.pid.as_raw_nonzero(), self.command_line())
     }
 
-    /// Whether it is still there and still the process that was meant; a zombie is not.
+    /// True if it is still there and still the same process; a zombie is not.
     fn runs(&self) -> bool {
         match &self.proof {
             Proof::CommandLine(text) => self.command_line().contains(text.as_str()),

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use crate::LabError;
 use crate::command::run;
 
-/// Where `lab` and `lab-wire` are; builds them if need be, once for each process.
+/// The paths of `lab` and `lab-wire`; builds them if need be, once for each process.
 pub(crate) fn directory() -> Result<&'static Path, LabError> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|error| error.to_string()));
@@ -41,7 +41,7 @@ fn complete(dir: &Path) -> Result<PathBuf, LabError> {
     Err(LabError::Usage(format!("lab and lab-wire are not in {}", dir.display())))
 }
 
-/// Where in cargo's target directory a program is.
+/// The path of a program in cargo's target directory.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     target: PathBuf,

@@ -26,7 +26,7 @@ pub(crate) struct Sshd<'a> {
     pub(crate) lab: &'a Path,
     /// The account's shell.
     pub(crate) shell: &'a Path,
-    /// What the login is to be like.
+    /// The properties of the login.
     pub(crate) options: &'a LoginOptions,
 }
 
@@ -36,7 +36,7 @@ impl Sshd<'_> {
         make_key(&self.dir.join("host_key"), "host")?;
         self.write_accounts()?;
         self.write_script()?;
-        // Where sshd puts a process that needs no files; the package's service would make it.
+        // The directory into which sshd confines a process that needs no files; the package's service would make it.
         fs::create_dir_all("/run/sshd").map_err(LabError::io("create /run/sshd"))?;
         // Somebody else may take a port between our look and sshd's.
         for _ in 0..5 {
@@ -54,7 +54,7 @@ impl Sshd<'_> {
         Err(LabError::NotReady { what: "sshd".to_owned(), log, tail: tail(&text, 8) })
     }
 
-    /// Whether it listens; false if the port was taken.
+    /// True if it listens; false if the port was taken.
     fn is_up(&self) -> Result<bool, LabError> {
         let deadline = Instant::now() + Duration::from_secs(20);
         let (pid_file, log) = (self.dir.join("sshd.pid"), self.dir.join("sshd.log"));
@@ -119,7 +119,7 @@ impl Sshd<'_> {
         set_mode(&file, 0o600)
     }
 
-    /// What is run in the new namespace: mounts, then sshd.
+    /// The script for the new namespace: mounts, then sshd.
     fn write_script(&self) -> Result<(), LabError> {
         let dir = self.dir.display();
         let mut script = format!("set -e\n{}", self.without_absent());
@@ -207,7 +207,7 @@ fn passwd(machine: &str, home: &Path, shell: &Path) -> String {
     table
 }
 
-/// Whether a line of passwd or shadow is for an account that a login defines itself.
+/// True if a line of passwd or shadow is for an account that a login defines itself.
 fn is_account(line: &str) -> bool {
     line.starts_with("root:") || line.starts_with("guest:")
 }

@@ -29,7 +29,7 @@ pub enum Suite {
     Forky,
 }
 
-/// What a suite has beyond the least that Debian is.
+/// The packages of a suite beyond Debian's minimal system.
 const PACKAGES: &[&str] = &[
     "docker.io",
     "docker-cli",
@@ -42,11 +42,11 @@ const PACKAGES: &[&str] = &[
     "uidmap",
 ];
 
-/// How a suite is made, as far as the packages do not tell. A change of it makes the suites anew.
+/// The recipe of a suite beside its packages. A change of it makes the suites anew.
 const EDITION: u32 = 1;
 
 impl Suite {
-    /// All of them.
+    /// All suites.
     pub const ALL: [Suite; 2] = [Suite::Trixie, Suite::Forky];
 
     /// Its name, as Debian has it.
@@ -66,7 +66,7 @@ impl Suite {
         }
         packages::require(&[("debootstrap", "debootstrap"), ("unshare", "util-linux")])?;
         packages::require_root()?;
-        // Who comes second waits, and then finds the directory.
+        // A second process waits, and then finds the directory.
         let lock = cache::lock(&cache, &format!("{}.lock", self.name()))?;
         if root.is_dir() {
             return Ok(root);
@@ -170,7 +170,7 @@ const SETTINGS: &[(&str, &str)] = &[
         "etc/apt/apt.conf.d/90lab",
         "Acquire::Check-Valid-Until \"false\";\nAcquire::Check-Date \"false\";\nAcquire::Languages \"none\";\n",
     ),
-    // What is not whole is thrown away, so nothing has to be on the disk at once; and nobody reads manuals.
+    // An incomplete suite is thrown away, so nothing is synced to the disk; and nobody reads manuals.
     (
         "etc/dpkg/dpkg.cfg.d/90lab",
         "force-unsafe-io\npath-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\n\

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use dsync_lab::images::{Image, Layer};
 use dsync_lab::{EngineKind, EngineOptions, Lab, LoginOptions};
 
-/// What is left of a lab, in words.
+/// The left-overs of a lab, as text.
 fn leftovers(dir: &Path) -> Vec<String> {
     let mut left = Vec::new();
     let text = dir.display().to_string();

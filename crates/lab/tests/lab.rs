@@ -59,7 +59,7 @@ fn every_shell_is_a_login_shell() {
         let seen = run(&mut login.ssh("echo $SHELL"));
         eprintln!("{}: {:?} {seen}", shell.name(), begin.elapsed());
         assert!(seen.lines().next().unwrap().ends_with(&format!("/shell/{}", shell.name())), "{seen}");
-        // What only this family of shells understands.
+        // A line that only this family of shells understands.
         let (command, expected) = match shell {
             Shell::Fish => ("set x 1; and echo fish-$x", "fish-1"),
             Shell::Tcsh => ("set x = 1; if ( $x == 1 ) echo tcsh-$x", "tcsh-1"),
@@ -283,7 +283,7 @@ fn images_of_all_oddities_load() {
         );
     }
 
-    // What the engine makes of it when it gives it away is the same, bit for bit: a load checks every layer.
+    // The archive that the engine saves has the same layers, bit for bit: a load checks every one.
     let saved = lab.dir().join("odd.tar");
     run(engine.client().args(["save", "test/odd:1", "-o"]).arg(&saved));
     let beta = lab.host("beta").engine();

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use dsync_lab::images::{self, Image, Layer};
 use dsync_lab::{EngineKind, EngineOptions, Lab, LoginOptions};
 
-/// What a program that must succeed prints.
+/// The output of a program that must succeed.
 fn said(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
-/// What `info` says of an engine by this template, `ROOT` being its place.
+/// The output of `info` by this template, with `ROOT` for the engine's folder.
 fn engine_works(name: &str, [template, expected]: [&str; 2]) {
     let kind = EngineKind::named(name).unwrap();
     let client = if name.starts_with("podman") { "podman" } else { "docker" };
@@ -42,7 +42,7 @@ fn engine_works(name: &str, [template, expected]: [&str; 2]) {
     assert_eq!(layers, "2", "{kind:?}");
     images::get(host.engine(), "tiny:1").unwrap();
     assert_eq!(host.engine().run("tiny:1", &["/app/run"]).unwrap().trim(), "tiny 1: 20000 numbers");
-    // What the engine has is where it says, for everybody on this machine; and it goes with the images.
+    // The engine's files are where it reports them, for everybody on this machine; and they go with the images.
     let holdings = host.engine().holdings().unwrap();
     for what in ["image ", "contents "] {
         assert!(holdings.iter().any(|line| line.starts_with(what)), "{kind:?}: {holdings:?}");

@@ -78,7 +78,22 @@ pub(crate) fn run(options: &Options) -> Result {
         documents::tests_that_are_named(&files),
         documents::architecture(&files, &members),
         arrows::dependencies(&members),
-        rooms::circles(&files, &["core", "delta", "exe", "proto", "recompress", "sync", "testkit"]),
+        rooms::circles(
+            &files,
+            &[
+                "cli",
+                "core",
+                "delta",
+                "e2e",
+                "engine",
+                "exe",
+                "lab",
+                "proto",
+                "recompress",
+                "sync",
+                "testkit",
+            ],
+        ),
         rooms::arrows(&files),
     ]
     .concat();

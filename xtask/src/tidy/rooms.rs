@@ -183,7 +183,8 @@ fn paths(text: &str) -> Vec<Vec<String>> {
             expand(&[], &rest[..end], &mut found);
         }
     }
-    for (at, _) in text.match_indices("crate::") {
+    // `pub(in crate::a)` says who may import, and imports nothing.
+    for (at, _) in text.match_indices("crate::").filter(|(at, _)| !text[..*at].ends_with("(in ")) {
         let path = &text[at..];
         let end = path.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(path.len());
         expand(&[], &path[..end], &mut found);
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn braces_are_written_out() {
         let found: Vec<String> = paths(
-            "use crate::a::{self, b::{C, d}, e as f};\npub(crate) use x::Y;\nlet z = crate::m::N::of();",
+            "use crate::a::{self, b::{C, d}, e as f};\npub(crate) use x::Y;\npub(in crate::q) fn w() { crate::m::N::of() }",
         )
         .iter()
         .map(|path| path.join("::"))

@@ -16,8 +16,8 @@ fn main() -> ExitCode {
     let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
     match words[..] {
         [agent, version] if agent == "agent" && version == "--version" => {
-            let told = writeln!(io::stdout(), "{}", dsync_sync::agent_version(VERSION));
-            ExitCode::from(u8::from(told.is_err()))
+            let written = writeln!(io::stdout(), "{}", dsync_sync::agent_version(VERSION));
+            ExitCode::from(u8::from(written.is_err()))
         }
         [agent, ref folder @ ..] if agent == "agent" && folder.len() < 2 => {
             let interrupt = dsync_sync::Interrupt::default();

@@ -6,14 +6,14 @@ use dsync_core::{Image, Unreadable};
 use dsync_sync::{Cost, Direction, Entry, LayerState};
 use serde::Serialize;
 
-use super::{View, word};
+use super::view::{View, word};
 use crate::error::Diagnosis;
 use crate::escape;
 use crate::results::{self, Done, Sums, What};
 
 const SCHEMA: u32 = 1;
 
-/// What a report or a synchronisation says.
+/// The document of a report or a synchronisation.
 #[derive(Serialize)]
 struct Document {
     schema: u32,

@@ -6,7 +6,7 @@
 
 use dsync_sync::{LayerState, Report};
 
-use super::word;
+use super::view::word;
 use crate::escape::visible;
 
 /// One line for each entry, in the order of the report.

@@ -5,7 +5,7 @@
 
 use dsync_sync::{Entry, LayerState, Status};
 
-use super::{View, word};
+use super::view::{View, label, word};
 use crate::escape::visible;
 use crate::quantity::{age, bytes, counted, older};
 use crate::style::{self, paint};
@@ -55,7 +55,7 @@ pub(crate) fn table(view: View<'_>, width: usize, now: i64) -> String {
         let (heading, count) = ("cannot be read", report.unreadable.len());
         text += &format!("\n{} {}\n", paint(style::ERROR, heading), paint(style::DIM, count));
         for image in &report.unreadable {
-            text += &format!("  {}\n", visible(&super::label(image)));
+            text += &format!("  {}\n", visible(&label(image)));
             if let ([_, ..], Some(id)) = (&image.names[..], image.id) {
                 text += &format!("    {}\n", paint(style::DIM, id));
             }
@@ -65,7 +65,7 @@ pub(crate) fn table(view: View<'_>, width: usize, now: i64) -> String {
     text + &advice(view)
 }
 
-/// A host, and the store on it where that says more.
+/// A host, and the name of its store where that is another.
 fn place(host: Option<&str>, store: &str) -> String {
     let host = host.unwrap_or("this host");
     let name = paint(style::NAME, visible(host));
@@ -105,7 +105,7 @@ fn widths(rows: &[(Status, Row)], width: usize) -> Widths {
     Widths { name: fitting.max().unwrap_or(2), size, age }
 }
 
-/// What a text takes on a terminal; names and figures are ASCII.
+/// The columns that a text takes on a terminal; names and figures are ASCII.
 fn columns(text: &str) -> usize {
     text.chars().count()
 }

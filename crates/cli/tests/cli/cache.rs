@@ -167,18 +167,19 @@ fn refused() {
 fn help() {
     let environment = Environment::new();
     insta::assert_snapshot!(environment.run(&["cache", "--help"]), @"
-    Show or empty the index cache of this host
+    List or prune the index cache of this host
 
-    What was learnt of layers is kept, so that no layer is scanned twice. It holds names and hashes of
-    files, not their contents, and can be removed at any time. A sync keeps it below 512 MiB by itself.
+    The cache keeps the index of each layer that was read, so that no layer is scanned twice. It holds
+    names and hashes of files, not their contents, and can be removed at any time. A sync keeps it below
+    512 MiB by itself.
 
     For example: docker-sync cache ls
 
     Usage: docker-sync cache <COMMAND>
 
     Commands:
-      ls     List the layers that are known, the one that was used last first
-      prune  Remove what was not used for longest, down to the limit
+      ls     List the layers in the cache, the most recently used first
+      prune  Remove the least recently used layers until the cache fits the limit
 
     Options:
       -h, --help
@@ -187,16 +188,16 @@ fn help() {
     --- exit 0
     ");
     insta::assert_snapshot!(environment.run(&["cache", "ls", "--help"]), @"
-    List the layers that are known, the one that was used last first
+    List the layers in the cache, the most recently used first
 
-    On a pipe each is a line of fields that are separated by tabs: diff id, bytes on disk, seconds since
-    it was used. For example: docker-sync cache ls | cut -f1
+    On a pipe each layer is a line of tab-separated fields: diff id, bytes on disk, seconds since its
+    last use. For example: docker-sync cache ls | cut -f1
 
     Usage: docker-sync cache ls [OPTIONS]
 
     Options:
           --json
-              One JSON document on standard output instead of text
+              Print one JSON document instead of text
 
       -h, --help
               Print help (see a summary with '-h')
@@ -204,7 +205,7 @@ fn help() {
     --- exit 0
     ");
     insta::assert_snapshot!(environment.run(&["cache", "prune", "--help"]), @"
-    Remove what was not used for longest, down to the limit
+    Remove the least recently used layers until the cache fits the limit
 
     For example: docker-sync cache prune --max-size 100MB
 
@@ -215,7 +216,7 @@ fn help() {
               Remove everything; the next sync reads its layers again
 
           --max-size <SIZE>
-              How much may stay, as 100MB or 1GiB [default: 512MiB]
+              Size limit, as 100MB or 1GiB [default: 512MiB]
 
       -h, --help
               Print help (see a summary with '-h')

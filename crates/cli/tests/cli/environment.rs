@@ -13,7 +13,7 @@ pub(crate) struct Environment {
     root: tempfile::TempDir,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Ran {
     pub(crate) out: String,
     pub(crate) err: String,

@@ -110,7 +110,7 @@ fn a_digest_is_what_is_meant_and_checked() {
 
     let expected = format!(
         "--- stderr\nerror: the source's web:2 is {two}, not {one}\n\
-         hint: that image is there, too, under another name or none: {one}\n--- exit 5"
+         hint: the source has that image under another name or none: {one}\n--- exit 5"
     );
     assert_eq!(run(&[format!("web:2@{one}")]).to_string(), expected);
     let none = "0".repeat(64);
@@ -144,8 +144,8 @@ fn what_is_not_read_is_named_with_what_unpacks_it() {
     fs::write(environment.path().join("cut.tar"), &tar[..1000]).unwrap();
     insta::assert_snapshot!(run(&environment, &["docker-archive:cut.tar"]), @"
     --- stderr
-    error: docker-archive:cut.tar is broken: it was cut: the end is missing
-    hint: save or copy it once more: it may not be whole
+    error: docker-archive:cut.tar is broken: it is truncated: the end is missing
+    hint: it may be incomplete: save or copy it once more
     --- exit 1
     ");
 }

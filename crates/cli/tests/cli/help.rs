@@ -12,9 +12,9 @@ fn short_help() {
     Usage: docker-sync [OPTIONS] REMOTE [IMAGE]...
 
     Commands:
-      diff         Write what makes one image of another to a file
-      apply        Make an image out of a patch and the image that it was made against
-      cache        Show or empty the index cache of this host
+      diff         Write the difference between two images to a patch file
+      apply        Make the new image from a patch and the old image
+      cache        List or prune the index cache of this host
       completions  Print a completion script for your shell
       man          Print the manual page
 
@@ -27,43 +27,43 @@ fn short_help() {
       -h, --help     Print help (see more with '--help')
       -V, --version  Print version
 
-    What to synchronise:
+    Selection:
       -a, --all                  All images that need update or are new
       -u, --update               Only images that need update (of those named, if any are)
       -n, --new                  Only images that are new (of those named, if any are)
       -r, --report               Show the report, move nothing
       -p, --push                 This host is the source and REMOTE the target
           --dry-run              Print what would be moved, image by image, and move nothing
-          --explain              Say which files the bytes are that cross (or would)
-          --verify               Read the image on the target again, and check every byte of it
+          --explain              List the files that the transferred bytes belong to
+          --verify               Read the image back on the target, and check every byte of it
           --platform <PLATFORM>  Only images of this platform: OS/ARCH[/VARIANT], as linux/arm64
 
-    How to reach the two sides:
+    Connection:
           --ssh <CMD>            The ssh program with its options, as 'ssh -i key -J jump' [env:
                                  DOCKER_SYNC_SSH]
           --docker <CMD>         The engine of this host: docker, podman, 'sudo -n docker', oci:DIR
                                  [default: what is there] [env: DOCKER_SYNC_DOCKER]
           --remote-docker <CMD>  The engine of the remote [default: what is there] [env:
                                  DOCKER_SYNC_REMOTE_DOCKER]
-      -f, --tmpfolder <DIR>      Where temporary files go, on both sides [default: the system's place]
+      -f, --tmpfolder <DIR>      Directory for temporary files, on both sides [default: the system's]
                                  [env: DOCKER_SYNC_TMPFOLDER]
-          --memory <SIZE>        The most memory to take on each side, besides 64 MiB, whatever the
+          --memory <SIZE>        Memory limit of each side, in addition to a fixed 64 MiB, whatever the
                                  image and the other side are [default: 256MiB]
 
-    How to transfer:
-          --method <METHOD>      How contents cross [default: auto] [possible values: auto, delta,
-                                 rsync, stream]
-          --compression <LEVEL>  auto (as hard as the link is slow), max (fewest bytes), or a zstd
-                                 level, 1 to 22 [default: auto]
-          --identity <IDENTITY>  What stays the same where image IDs are those of manifests: containerd
+    Transfer:
+          --method <METHOD>      Transfer method [default: auto] [possible values: auto, delta, rsync,
+                                 stream]
+          --compression <LEVEL>  auto (by the speed of the link), max (fewest bytes), or a zstd level, 1
+                                 to 22 [default: auto]
+          --identity <IDENTITY>  What to preserve in stores that name images by manifests: containerd
                                  image stores, OCI layouts [default: exact] [possible values: exact,
                                  content]
-          --basis <IMAGE>        The image of the target to build on, instead of the one that is found
+          --basis <IMAGE>        The target's image to build on, instead of the one that is found
 
-    What to show:
-          --json          One JSON document on standard output instead of text
-      -q, --quiet         Say nothing but data and errors
-      -v, --verbose       Say what is being done and why
+    Output:
+          --json          Print one JSON document instead of text
+      -q, --quiet         Print only data and errors
+      -v, --verbose       Print what is being done and why
           --no-progress   No progress lines, even on a terminal
           --color <WHEN>  When to use colours; NO_COLOR and CLICOLOR are honoured [default: auto]
                           [possible values: auto, always, never]

@@ -17,7 +17,7 @@ use crate::environment::{Environment, PROGRAM, Ran};
 
 /// No run of a test takes so long. None of them is about speed; most would not end at all.
 const BOUNDED: Duration = Duration::from_secs(30);
-/// How soon an interrupt ends a run, on a machine that is busy with other tests.
+/// The time within which an interrupt ends a run, on a machine that is busy with other tests.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// Titles, colours, a line that is overwritten, text that is turned around, and characters that are not seen.
 const TRICKS: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31mX\u{202e}gpj\r\u{61c}\u{200b}\u{2060}\u{2066}\u{feff}";
@@ -99,7 +99,7 @@ impl Liar {
         ran
     }
 
-    /// How often the remote was dialled.
+    /// The number of connections to the remote.
     fn dials(&self) -> usize {
         lines(&self.path("dials"))
     }
@@ -209,12 +209,12 @@ fn an_agent_of_another_build_is_not_talked_to() {
         .run(&[])
         .exits(1)
         .says("the other end is another build of docker-sync")
-        .says("hint: the docker-sync");
+        .says("hint: the remote has another version of docker-sync");
 }
 
 #[test]
 fn an_interrupt_before_the_agent_answers_dials_no_more() {
-    // What an ssh does that is told to end, and what others do.
+    // An ssh that is interrupted, and others.
     for remote in [
         "exec sleep 60",
         "trap 'exit 1' TERM; while :; do sleep 0.1; done",
@@ -322,7 +322,7 @@ fn what_is_no_frame_or_message_is_told_as_such() {
     let _ = ran.says("answered out of turn (expected a store)");
 }
 
-/// Whatever a remote does wrong, it is not the command line that makes no sense.
+/// Whatever a remote does wrong, it is not the command line that is invalid.
 #[test]
 fn a_remote_that_breaks_the_protocol_is_no_wrong_usage() {
     let image = |names: &[&str], layers: usize| ListedImage {
@@ -417,7 +417,7 @@ fn a_crash_of_the_agent_is_told_as_one() {
         assert_eq!(
             ran.err,
             "error: the agent on evil crashed\n  caused by: index out of bounds (crates/sync/src/x.rs:7)\n\
-             hint: no image was left half done. Please report this with the lines above, it is a bug\n",
+             hint: no image was left half done. This is a bug: please report it with the lines above\n",
             "{when}"
         );
         assert_eq!(liar.dials(), 1);
@@ -425,7 +425,7 @@ fn a_crash_of_the_agent_is_told_as_one() {
     let memory = "memory allocation of 8589934592 bytes failed";
     let liar = Liar::saying(&[], &format!("echo {memory} >&2; exit 134"));
     let _ = liar.run(&[]).exits(1).says("the agent on evil crashed").says(memory);
-    // What ended in another way has ended in another way.
+    // A run that ended in another way keeps its exit code.
     let liar = Liar::saying(&[], "echo Killed >&2; exit 137");
     let _ = liar.run(&[]).exits(3).says("the connection to evil was lost").says("Killed");
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::environment::{Environment, Ran};
 
-/// What `apply` says of a file with these bytes.
+/// The run of `apply` on a file with these bytes.
 fn applied(bytes: &[u8]) -> Ran {
     let environment = Environment::new();
     fs::create_dir(environment.path().join("layout")).unwrap();

@@ -16,9 +16,9 @@ fn no_ssh_program() {
     let ran = environment.run(&["--ssh", "/nowhere/ssh", "alice@build"]);
     insta::assert_snapshot!(ran, @"
     --- stderr
-    error: cannot connect to alice@build: there is no ssh
+    error: cannot connect to alice@build: ssh is not installed
       caused by: '/nowhere/ssh' cannot be run: No such file or directory (os error 2)
-    hint: install an ssh client (openssh-client), or say where it is: --ssh /path/to/ssh
+    hint: install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh
     --- exit 3
     ");
 }
@@ -27,14 +27,14 @@ fn no_ssh_program() {
 fn ssh_gives_up() {
     insta::assert_snapshot!(with_ssh("ssh: Could not resolve hostname build: Name or service not known", &["alice@build"]), @"
     --- stderr
-    error: cannot connect to alice@build: nobody knows this host
+    error: cannot connect to alice@build: its name cannot be resolved
       caused by: ssh: Could not resolve hostname build: Name or service not known
     hint: check the spelling, and the Host entries of ~/.ssh/config
     --- exit 3
     ");
     insta::assert_snapshot!(with_ssh("ssh: connect to host build port 22: Connection refused", &["alice@build"]), @"
     --- stderr
-    error: cannot connect to alice@build: nothing answers there
+    error: cannot connect to alice@build: it does not answer
       caused by: ssh: connect to host build port 22: Connection refused
     hint: check that the host is up and its ssh port right (ssh://HOST:PORT), or go through another: --ssh 'ssh -J JUMP'
     --- exit 3
@@ -48,9 +48,9 @@ fn ssh_gives_up() {
     ");
     insta::assert_snapshot!(with_ssh("alice@build: Permission denied (publickey).", &["--push", "alice@build"]), @"
     --- stderr
-    error: cannot connect to alice@build: it does not let this user in
+    error: cannot connect to alice@build: it rejects this user
       caused by: alice@build: Permission denied (publickey).
-    hint: give the host your key (`ssh-copy-id alice@build`), or say which to use: --ssh 'ssh -i KEYFILE'
+    hint: give the host your key (`ssh-copy-id alice@build`), or name the one to use: --ssh 'ssh -i KEYFILE'
     --- exit 3
     ");
 }
@@ -63,11 +63,11 @@ fn ssh_gives_up_in_json() {
       "schema": 1,
       "error": {
         "kind": "authentication",
-        "message": "cannot connect to alice@build: it does not let this user in",
+        "message": "cannot connect to alice@build: it rejects this user",
         "causes": [
           "alice@build: Permission denied (publickey)."
         ],
-        "hint": "give the host your key (`ssh-copy-id alice@build`), or say which to use: --ssh 'ssh -i KEYFILE'"
+        "hint": "give the host your key (`ssh-copy-id alice@build`), or name the one to use: --ssh 'ssh -i KEYFILE'"
       }
     }
     --- stderr

@@ -42,7 +42,7 @@ impl Image {
 pub(crate) struct Files(pub(crate) BTreeMap<String, Vec<u8>>);
 
 impl Files {
-    /// What `docker save` before version 25 and `podman save` write.
+    /// An archive as `docker save` before version 25 and `podman save` write it.
     pub(crate) fn saved(images: &[(&Image, &[&str])]) -> Files {
         let mut files = Files::default();
         let mut manifest = Vec::new();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use dsync_e2e::{Bench, agent, agent_file, layer, program};
 use dsync_lab::Link;
 
-/// What the upload may cost, in bytes on the wire.
+/// The cost of the upload at most, in bytes on the wire.
 const UPLOAD: u64 = 1_510_000;
 
 /// The directory of the agents in a login's home.

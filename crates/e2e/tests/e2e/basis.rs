@@ -1,4 +1,4 @@
-//! What need not cross the wire, because the target has it in one form or another.
+//! Contents that need not cross the wire, because the target has them in one form or another.
 
 use dsync_e2e::{Bench, layer, noise};
 use dsync_lab::images::{Attributes, Layer};

@@ -106,7 +106,7 @@ fn what_an_engine_only_takes_comes_from_a_directory() {
     // The same archive, loaded without docker-sync on the way, is the other side of the comparison.
     bench.here().put(&image);
     bench.assert_same("web:1");
-    // What the engine cannot give it says, and nothing moves.
+    // The engine reports the layer that it cannot give, and nothing moves.
     bench.here().docker(&["image", "rm", &bench.name("web:1")]);
     bench.pull(&[&bench.name("web:1")]).exits(1).says("could not verify layer data");
     assert_eq!(bench.here().id("web:1"), None);

@@ -1,4 +1,4 @@
-//! What an update costs where both sides have the old image, what is remembered of it, and patches.
+//! The cost of an update where both sides have the old image, the index cache, and patches.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use dsync_e2e::{Bench, layer, noise};
 use dsync_lab::images::{Attributes, Image, Layer, Machine, linked};
 
-/// What an ssh login and the messages of a sync cost.
+/// The cost of an ssh login and of the messages of a sync.
 const OVERHEAD: u64 = 11_000;
 
 /// Two builds of an image: 300 files at another time, and one of 400 kB in which five bytes are others. No other

@@ -93,7 +93,7 @@ fn an_empty_directory_gets_the_same_blobs() {
     let cold = bench.layout("identity-cold-new");
     pull(&bench, &cold, &there, &["--all"]).ok();
     assert_eq!((cold.blobs(), cold.root("web:1")), (there.blobs(), there.root("web:1")));
-    // What is uncompressed first is smaller in the end, where it is worth the time.
+    // Inflated contents take fewer bytes, where the time allows it.
     let cold = bench.layout("identity-cold-max");
     pull(&bench, &cold, &there, &["--compression", "max", "--all"]).ok();
     assert_eq!((cold.blobs(), cold.root("web:1")), (there.blobs(), there.root("web:1")));
@@ -126,7 +126,7 @@ fn a_recipe_that_is_wrong_is_found_out() {
     let other = bench.layout("identity-wrong-other");
     other.put("web:2", &bench.image("web:2").layer(&app("identity-wrong", 3)), Form::Gnu(1));
     let empty = bench.layout("identity-wrong-empty");
-    // What the source remembers of one layer is said of another.
+    // The source's cached recipe of one layer is given for another.
     pull(&bench, &empty, &other, &["--compression", "max", "web:2"]).ok();
     let cache = bench.login().home().join(".cache/docker-sync/index");
     let recipe = |layout: &Layout, layers: usize| {
@@ -259,7 +259,7 @@ fn a_patch_keeps_the_id() {
         here(&bench, &["apply", &file]).ok().says("was there");
         bench.here().docker(&["rmi", &web, &bench.name("web:1")]);
 
-        // What it builds on is there, but not as it is stored.
+        // The old image is there, but in another stored form.
         let other = bench.layout(&format!("{seed}-other"));
         other.put(&bench.name("web:1"), &old, Form::Gnu(9));
         apply(&other).exits(5).says("in another form than the patch was made against");

@@ -61,7 +61,7 @@ fn a_stream_is_pushed() {
     let _ = ran.wire_at_least(530_000).wire_at_most(600_000);
 }
 
-/// What is as before in the missing layer does not go either.
+/// Unchanged contents of the missing layer do not cross either.
 #[test]
 #[ignore = "needs engines: cargo xtask test"]
 fn rsync_pulls() {

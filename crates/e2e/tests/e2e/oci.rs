@@ -162,7 +162,7 @@ fn podman(bench: &Bench) -> String {
     format!("podman --root {0}/root --runroot {0}/run --storage-driver vfs", bench.work().display())
 }
 
-/// What a command of that podman prints.
+/// The output of a command of that podman.
 fn run_podman(bench: &Bench, args: &[&str]) -> String {
     let words = podman(bench);
     let mut words = words.split(' ');

@@ -1,8 +1,8 @@
-//! Which images the words of the command line mean.
+//! The images that the words of the command line select.
 
 use dsync_e2e::{Bench, layer};
 
-/// What the target has of these names, `-` for what it has not.
+/// The target's images of these names, `-` for an absent one.
 fn have(bench: &Bench, names: &[&str]) -> Vec<String> {
     let there =
         names.iter().map(|name| if bench.here().id(name) == bench.there().id(name) { name } else { "-" });

@@ -52,7 +52,7 @@ fn load(kind: &str, engine: &Engine, items: &[Built], dir: &Path) {
     fs::remove_file(&file).unwrap();
 }
 
-/// What an engine shows: the ID of each name.
+/// The ID of each name that an engine shows.
 fn shown(engine: &Engine, names: &BTreeSet<String>) -> BTreeMap<String, String> {
     let mut inspect = engine.client();
     inspect.args(["image", "inspect", "--format", "{{.Id}}{{range .RepoTags}} {{.}}{{end}}"]).args(names);
@@ -82,7 +82,7 @@ fn remove(engine: &Engine, at_first: &BTreeSet<String>) {
     }
 }
 
-/// What an engine saves under these names.
+/// The archive that an engine saves of these names.
 fn save(engine: &Engine, names: &BTreeSet<String>, dir: &Path) -> BTreeMap<String, What> {
     let file = dir.join("save.tar");
     let mut save = engine.client();
@@ -94,7 +94,7 @@ fn save(engine: &Engine, names: &BTreeSet<String>, dir: &Path) -> BTreeMap<Strin
     images
 }
 
-/// What a kind of store has of an item: its ID, and config and layers.
+/// An item as a kind of store has it: its ID, config and layers.
 fn expected(kind: &str, item: &Built) -> (String, What) {
     let image = item.meant(None).expect("the fixed set is for this host");
     let content = What::content(image);

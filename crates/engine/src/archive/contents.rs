@@ -151,7 +151,7 @@ mod tests {
         for len in [0, 100, 600, 2_000, 2_600, whole.len() - 1024, whole.len() - 512] {
             assert!(reason(&whole[..len]).contains("the end is missing"), "{len}");
         }
-        // An engine that fails in the middle of a layer says so in its place.
+        // An engine that fails in the middle of a layer writes its error there.
         let cut = [&whole[..700], br#"{"errorDetail":{"message":"disk on fire"}}"#].concat();
         assert!(reason(&cut).contains("disk on fire"), "{}", reason(&cut));
     }

@@ -8,12 +8,12 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// First bytes by which a compression is identified.
 const MAGIC: usize = 6;
 
-/// True if a blob that begins so is gzip.
+/// True if a blob that begins with these bytes is gzip (RFC 1952).
 pub(crate) fn is_gzip(start: &[u8]) -> bool {
     start.starts_with(GZIP)
 }
 
-/// True if a blob that begins so is zstd. pzstd's output begins with a skippable frame.
+/// True if a blob that begins with these bytes is zstd (RFC 8878). pzstd's output begins with a skippable frame.
 pub(crate) fn is_zstd(start: &[u8]) -> bool {
     start.starts_with(ZSTD) || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }

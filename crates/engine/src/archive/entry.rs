@@ -1,8 +1,8 @@
 //! Reads the entries of a tar stream: ustar, pax and GNU names and sizes.
 //!
-//! A library's reader ends quietly at the end of its input. Here the end-of-archive mark must be there,
-//! because an engine that fails in the middle of a save cuts the archive, appends its error as JSON, and
-//! exits with success. And what describes an entry is bounded, whatever the input says.
+//! The formats are those of POSIX (`pax`, "ustar Interchange Format") and of GNU tar (`tar.h`). Unlike the tar crate's
+//! reader, this one requires the end-of-archive mark: an engine that fails in the middle of a save cuts the archive,
+//! appends its error as JSON, and exits with success. The size of names and extended headers is bounded.
 
 use std::io::{self, Read};
 
@@ -12,9 +12,9 @@ use dsync_core::ustar::{BLOCK, checksum, number, padding};
 use super::error::ReadError;
 use super::tar::FileRange;
 
-/// More than any path needs.
+/// The most bytes of a name or an extended header.
 const LARGEST_EXTENSION: u64 = 1 << 20;
-/// Enough to hold an engine's error.
+/// The last bytes that are kept, in which an engine's error is looked for.
 const RECENT: usize = 4 << 10;
 
 /// The kind of an entry.
@@ -22,7 +22,7 @@ const RECENT: usize = 4 << 10;
 pub(crate) enum EntryKind {
     /// A file; its contents are read from [`Entries`].
     File,
-    /// A symbolic link, with what it says.
+    /// A symbolic link, with its target as it is written.
     Symlink(String),
     /// A hard link to another entry, by its path.
     Hardlink(String),
@@ -95,7 +95,7 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    /// Passes over what is left of the current entry.
+    /// Skips the rest of the current entry.
     pub(crate) fn skip(&mut self) -> Result<(), ReadError> {
         let length = self.left.checked_add(self.padding).ok_or_else(|| broken("an entry is too long"))?;
         let skipped = io::copy(&mut (&mut self.source).take(length), &mut io::sink());
@@ -144,7 +144,7 @@ impl<R: Read> Entries<R> {
         Ok(text)
     }
 
-    /// Why reading the contents failed, if it did: whoever read them may have made another error of it.
+    /// The error of reading the contents, if there was one: the caller that read them may have another one.
     pub(crate) fn failure(&mut self) -> Option<ReadError> {
         match self.failed.take() {
             Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(self.cut()),
@@ -152,13 +152,13 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    /// Why there is no entry where one should be: the engine's own words, if it left any.
+    /// The error where an entry should be: the engine's own message, if it left one.
     fn cut(&mut self) -> ReadError {
         // The rest is read so that all of its words are here; they are short.
         if let Err(error) = io::copy(&mut (&mut self.source).take(RECENT as u64), &mut io::sink()) {
             return ReadError::Source(error);
         }
-        broken(self.source.engine_error().unwrap_or_else(|| "it was cut: the end is missing".into()))
+        broken(self.source.engine_error().unwrap_or_else(|| "it is truncated: the end is missing".into()))
     }
 }
 
@@ -180,12 +180,12 @@ impl<R: Read> Read for Entries<R> {
 }
 
 impl Entries<FileRange> {
-    /// Where the contents of the current entry begin.
+    /// The offset of the contents of the current entry.
     pub(crate) fn position(&self) -> u64 {
         self.source.inner.position()
     }
 
-    /// Passes over the current entry without reading it.
+    /// Skips the current entry without reading it.
     pub(crate) fn pass(&mut self) -> Result<(), ReadError> {
         let length = self.left.checked_add(self.padding);
         match length.filter(|length| *length <= self.source.inner.left()) {
@@ -194,13 +194,13 @@ impl Entries<FileRange> {
                 (self.left, self.padding) = (0, 0);
                 Ok(())
             }
-            // Reading it finds what the engine says of it.
+            // Reading it finds the engine's error, if there is one.
             None => self.skip(),
         }
     }
 }
 
-/// True if a file that begins so is a tar archive.
+/// True if a file that begins with this block is a tar archive.
 pub(crate) fn begins_archive(start: &[u8]) -> bool {
     start.first_chunk().is_some_and(|block: &[u8; BLOCK]| is_header(block) || block == &[0; BLOCK])
 }

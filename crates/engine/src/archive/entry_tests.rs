@@ -79,7 +79,7 @@ fn every_cut_is_noticed() {
     let whole = archive("b", true);
     assert!(list(&whole).is_ok());
     for end in 0..whole.len() {
-        assert_eq!(reason(&whole[..end]), "it was cut: the end is missing", "at {end}");
+        assert_eq!(reason(&whole[..end]), "it is truncated: the end is missing", "at {end}");
     }
 }
 

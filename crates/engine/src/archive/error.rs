@@ -1,11 +1,11 @@
-//! Why a saved image cannot be read: the archive, the way to it, or whoever takes its layers.
+//! The failures of reading a saved image: the archive, its input, or the sink of its layers.
 
 use std::io;
 
-/// Why an archive was not read to its end.
+/// A failure to read an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is no archive of a whole image.
+    /// It is not the archive of a whole image.
     #[error("{0}")]
     Broken(String),
     /// The stream could not be read.

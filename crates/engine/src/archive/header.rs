@@ -1,4 +1,4 @@
-//! Makes the headers of tar entries.
+//! Makes the headers of tar entries, in GNU tar's form.
 
 use dsync_core::ustar::{BLOCK, LARGEST_OCTAL, checksum, write_octal};
 
@@ -6,7 +6,7 @@ use dsync_core::ustar::{BLOCK, LARGEST_OCTAL, checksum, write_octal};
 /// has, and all engines read its base-256 form.
 ///
 /// # Panics
-/// When the name has more than 100 bytes; all names here are fixed or made of digests.
+/// The name has more than 100 bytes; all names here are fixed or made of digests.
 pub(crate) fn header(name: &str, size: u64) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     block[..name.len().min(101)].copy_from_slice(&name.as_bytes()[..name.len().min(101)]);

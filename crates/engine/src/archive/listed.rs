@@ -5,23 +5,23 @@ use std::collections::HashMap;
 use dsync_core::DiffId;
 use serde_json::Value;
 
-/// Where it is in the archive.
+/// Its path in the archive.
 pub(crate) const MANIFEST_JSON: &str = "manifest.json";
 
 /// An image as a manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) names: Vec<String>,
+pub(crate) struct Listed {
+    pub(crate) names: Vec<String>,
     /// The path of the config.
-    pub(super) config: String,
+    pub(crate) config: String,
     /// The paths of the layers, the lowest first.
-    pub(super) layers: Vec<String>,
-    /// Where layers can be had that may not be distributed with the image.
-    pub(super) elsewhere: HashMap<DiffId, Vec<String>>,
+    pub(crate) layers: Vec<String>,
+    /// The URLs of layers that may not be distributed with the image.
+    pub(crate) elsewhere: HashMap<DiffId, Vec<String>>,
 }
 
 /// The images that a manifest lists; `None` for what is no manifest.
-pub(super) fn parse_manifest(bytes: &[u8]) -> Option<Vec<Listed>> {
+pub(crate) fn parse_manifest(bytes: &[u8]) -> Option<Vec<Listed>> {
     let manifest: Value = serde_json::from_slice(bytes).ok()?;
     manifest.as_array()?.iter().map(listed).collect()
 }

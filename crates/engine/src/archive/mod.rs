@@ -9,9 +9,7 @@ mod entry;
 mod error;
 mod header;
 mod listed;
-mod manifest;
 mod read;
-mod store;
 mod tar;
 mod v1;
 mod write;
@@ -25,10 +23,7 @@ pub(crate) use contents::Contents;
 pub use decode::decoded;
 pub(crate) use decode::{is_gzip, is_zstd, peek};
 pub(crate) use entry::{Entries, begins_archive};
-pub(crate) use listed::MANIFEST_JSON;
-pub(crate) use manifest::{Descriptor, GZIP_LAYER, INDEX, LAYER, MANIFEST, ZSTD_LAYER, manifest, probe};
-
-pub(crate) use store::ArchiveStore;
+pub(crate) use listed::{Listed, MANIFEST_JSON, parse_manifest};
 pub(crate) use tar::Tar;
 
 #[cfg(any(test, feature = "conformance"))]

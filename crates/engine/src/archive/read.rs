@@ -1,9 +1,9 @@
 //! Takes the config and the wanted layers out of a saved image, in one pass.
 //!
 //! The forms, by what saved it: Docker before 25 (`V1ID/layer.tar`, links for layers that occur twice),
-//! Docker from 25 on (`blobs/sha256/DIFFID`), the containerd image store (`blobs/sha256/` with layers as
-//! they are stored, mostly gzip), podman (`DIFFID.tar`). All have a `manifest.json`, mostly at the end; what
-//! it says is checked against what came before it.
+//! Docker from 25 on (`blobs/sha256/DIFFID`), the containerd image store (`blobs/sha256/` with layers as they are
+//! stored, mostly gzip), podman (`DIFFID.tar`). All have a `manifest.json` (Docker image specification 1.2), mostly at
+//! the end; it is checked against the entries before it.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -15,8 +15,8 @@ use super::entry::{Entries, Entry, EntryKind};
 use super::error::ReadError;
 use super::listed::parse_manifest;
 use super::v1::v1_ids;
+use crate::store::{Export, LayerSink};
 use crate::watched::WatchedReader;
-use crate::{Export, LayerSink};
 
 /// Configs of real images have a few hundred kilobytes at most.
 const LARGEST_DOCUMENT: u64 = 16 << 20;
@@ -26,7 +26,7 @@ const ALL_DOCUMENTS: usize = 64 << 20;
 /// Known properties of the image in an archive, and the layers that are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The digest that its config must have, where the engine tells.
+    /// The digest that its config must have, where it is known.
     pub config: Option<Digest>,
     /// Its layers, the lowest first; may be empty when nobody knows them yet.
     pub diff_ids: &'a [DiffId],
@@ -35,7 +35,7 @@ pub struct Request<'a> {
 }
 
 /// Reads one saved image. Each wanted layer is given once, in the order of the archive; one whose diff id
-/// cannot be told is given with `None`, whether it is wanted or not.
+/// is not known is given with `None`, whether it is wanted or not.
 pub fn read(
     archive: impl Read,
     request: &Request<'_>,
@@ -130,7 +130,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// A blob's name tells its digest, not what it is: only a look inside does.
+    /// A blob's name is its digest; whether it is a layer or a document shows in its first bytes.
     fn blob<R: Read>(
         &mut self,
         entry: &Entry,
@@ -155,7 +155,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Larger ones cannot be what is looked for; the conclusion says what is missing then.
+    /// Keeps a document. One that is too large is no config or manifest; `conclude` reports it as missing.
     fn keep<R: Read>(
         &mut self,
         entry: &Entry,
@@ -211,7 +211,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// All is read: finds the config, and that every wanted layer has come.
+    /// After the last entry: finds the config, and checks that every wanted layer was given.
     fn conclude(self) -> Result<Export, ReadError> {
         let broken = |reason: String| Err(ReadError::Broken(reason));
         let Some(manifest) = self.documents.get("manifest.json") else {
@@ -230,8 +230,8 @@ impl<'a> Seen<'a> {
             return broken(format!("its config is {}, not {expected}", config.digest));
         }
         if config.diff_ids.len() != layers.len() {
-            let (told, listed) = (config.diff_ids.len(), layers.len());
-            return broken(format!("its config tells of {told} layers, its manifest of {listed}"));
+            let (named, listed) = (config.diff_ids.len(), layers.len());
+            return broken(format!("its config names {named} layers, its manifest {listed}"));
         }
         for wanted in self.request.wanted {
             let mut at = config.diff_ids.iter().zip(layers).filter(|(id, _)| *id == wanted).peekable();
@@ -247,7 +247,7 @@ impl<'a> Seen<'a> {
         Ok(Export { config: bytes.to_vec() })
     }
 
-    /// The bytes of a config, and what it says.
+    /// The bytes of a config, and its fields.
     fn config(&self, path: &str) -> Result<(&[u8], Config), ReadError> {
         let bytes = self.documents.get(self.target(path));
         let bytes = bytes.ok_or_else(|| ReadError::Broken(format!("the config {path} is missing")))?;
@@ -255,7 +255,7 @@ impl<'a> Seen<'a> {
         Ok((bytes, config))
     }
 
-    /// Where a chain of links ends; one that goes round ends somewhere, as nothing is there.
+    /// The path at the end of a chain of links; one that goes round ends at a path that is no file.
     fn target<'p>(&'p self, path: &'p str) -> &'p str {
         (0..8).fold(path, |path, _| self.links.get(path).map_or(path, String::as_str))
     }

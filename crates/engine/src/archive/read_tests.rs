@@ -35,6 +35,7 @@ fn config(ids: &[DiffId]) -> Vec<u8> {
 enum Item<'a> {
     File(String, &'a [u8]),
     Link(String, String),
+    Hardlink(String, String),
 }
 
 fn archive(items: &[Item<'_>]) -> Vec<u8> {
@@ -48,6 +49,11 @@ fn archive(items: &[Item<'_>]) -> Vec<u8> {
             }
             Item::Link(path, target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                builder.append_link(&mut header, path, target).unwrap();
+            }
+            Item::Hardlink(path, target) => {
+                header.set_entry_type(tar::EntryType::Link);
                 header.set_size(0);
                 builder.append_link(&mut header, path, target).unwrap();
             }
@@ -90,14 +96,14 @@ fn blobs(blobs: &[&[u8]], config: &[u8]) -> Vec<u8> {
 }
 
 /// An archive as Docker 20.10 makes it: named by V1 ids, sorted by name, links for what occurs twice.
-fn old(stack: &[DiffId], config: &[u8]) -> Vec<u8> {
-    let mut names = v1_ids(stack);
+fn old(layers: &[DiffId], config: &[u8]) -> Vec<u8> {
+    let mut names = v1_ids(layers);
     names.push(Digest::of(b"the top").hex());
     let mut items = Vec::new();
-    for (at, (name, id)) in names.iter().zip(stack).enumerate() {
+    for (at, (name, id)) in names.iter().zip(layers).enumerate() {
         items.push(Item::File(format!("{name}/VERSION"), b"1.0"));
         items.push(Item::File(format!("{name}/json"), b"{}"));
-        let first = stack.iter().position(|other| other == id).unwrap();
+        let first = layers.iter().position(|other| other == id).unwrap();
         let layer = format!("{name}/layer.tar");
         items.push(match LAYERS.iter().find(|bytes| DiffId::of(bytes) == *id) {
             Some(bytes) if first == at => Item::File(layer, bytes),
@@ -117,25 +123,25 @@ fn old(stack: &[DiffId], config: &[u8]) -> Vec<u8> {
 #[test]
 fn docker_before_25() {
     let [low, middle, top] = ids();
-    let stack = [low, middle, low, top];
-    let config = config(&stack);
-    let bytes = old(&stack, &config);
-    // The name of the top layer is not told, all others are.
-    let given = take(&bytes, &config, &stack, &[low]).unwrap();
+    let diff_ids = [low, middle, low, top];
+    let config = config(&diff_ids);
+    let bytes = old(&diff_ids, &config);
+    // The name of the top layer is not known, all others are.
+    let given = take(&bytes, &config, &diff_ids, &[low]).unwrap();
     assert_eq!(given, [(None, LAYERS[2].to_vec()), (Some(low), LAYERS[0].to_vec())]);
-    let given = take(&bytes, &config, &stack, &[middle, top]).unwrap();
+    let given = take(&bytes, &config, &diff_ids, &[middle, top]).unwrap();
     assert_eq!(given, [(None, LAYERS[2].to_vec()), (Some(middle), LAYERS[1].to_vec())]);
-    // Without the stack no name tells anything.
+    // Without the diff ids no name is known.
     assert_eq!(take(&bytes, &config, &[], &[low]).unwrap().len(), 3);
-    assert_eq!(take(&bytes, &config, &stack, &[]).unwrap(), []);
+    assert_eq!(take(&bytes, &config, &diff_ids, &[]).unwrap(), []);
 }
 
 #[test]
 fn the_top_layer_may_be_a_link() {
     let [low, middle, _] = ids();
-    let stack = [low, middle, low];
-    let config = config(&stack);
-    let given = take(&old(&stack, &config), &config, &stack, &[low]).unwrap();
+    let diff_ids = [low, middle, low];
+    let config = config(&diff_ids);
+    let given = take(&old(&diff_ids, &config), &config, &diff_ids, &[low]).unwrap();
     assert_eq!(given, [(Some(low), LAYERS[0].to_vec())]);
 }
 
@@ -196,7 +202,7 @@ fn what_is_not_whole_is_an_error() {
     assert!(reason(b"", &[]).contains("the end is missing"));
     assert!(reason(&archive(&[]), &[]).contains("no manifest.json"));
     assert!(reason(&whole, &[DiffId::of(b"other")]).contains("has no layer"));
-    assert!(reason(&blobs(&LAYERS[..2], &config_bytes), &[low]).contains("3 layers, its manifest of 2"));
+    assert!(reason(&blobs(&LAYERS[..2], &config_bytes), &[low]).contains("3 layers, its manifest 2"));
     let path = |id: &DiffId| format!("blobs/sha256/{}", id.hex());
     let list = manifest("c.json", &ids().map(|id| path(&id)));
     let absent = archive(&[
@@ -218,7 +224,7 @@ fn another_image_is_refused() {
 }
 
 #[test]
-fn whose_fault_it_was_is_told() {
+fn the_side_that_failed_is_named() {
     struct Full;
     impl LayerSink for Full {
         fn layer(&mut self, _: Option<LayerKey>, _: &mut dyn Read) -> io::Result<()> {
@@ -241,4 +247,123 @@ fn links_are_seen_from_where_they_are() {
     assert_eq!(resolved("a/layer.tar", "../b/layer.tar"), "b/layer.tar");
     assert_eq!(resolved("a", "b"), "b");
     assert_eq!(resolved("a/b/c", "./../../../../d"), "d");
+}
+
+#[test]
+fn layers_may_be_hard_links_of_each_other() {
+    let [low, middle, _] = ids();
+    let diff_ids = [low, middle, low];
+    let config = config(&diff_ids);
+    let list = manifest("c.json", &["a/layer.tar", "b/layer.tar", "c/layer.tar"].map(str::to_owned));
+    let bytes = archive(&[
+        Item::File("a/layer.tar".into(), LAYERS[0]),
+        Item::File("b/layer.tar".into(), LAYERS[1]),
+        Item::Hardlink("c/layer.tar".into(), "a/layer.tar".into()),
+        Item::File("c.json".into(), &config),
+        Item::File("manifest.json".into(), &list),
+    ]);
+    // No name is known, so both files are given, each once.
+    let given = take(&bytes, &config, &diff_ids, &[low]).unwrap();
+    assert_eq!(given, [(None, LAYERS[0].to_vec()), (None, LAYERS[1].to_vec())]);
+}
+
+#[test]
+fn links_that_lead_nowhere_are_missing_layers() {
+    let [low, ..] = ids();
+    let config = config(&[low]);
+    let list = manifest("c.json", &["a/layer.tar".to_owned()]);
+    for (path, target) in [("a/layer.tar", "../b/layer.tar"), ("a/layer.tar", "layer.tar"), ("b", "c")] {
+        let bytes = archive(&[
+            Item::Link(path.into(), target.into()),
+            Item::File("c.json".into(), &config),
+            Item::File("manifest.json".into(), &list),
+        ]);
+        let error = take(&bytes, &config, &[], &[low]).unwrap_err().to_string();
+        assert!(error.contains(&format!("the layer {low} is missing")), "{path} -> {target}: {error}");
+    }
+}
+
+#[test]
+fn of_two_manifests_the_last_counts() {
+    let [low, middle, top] = ids();
+    let (old, new) = (config(&[low, middle]), config(&[low, top]));
+    let path = |id: &DiffId| format!("{}.tar", id.hex());
+    let [first, last] = [("old.json", [&low, &middle]), ("new.json", [&low, &top])]
+        .map(|(config, layers)| manifest(config, &layers.map(path)));
+    let bytes = archive(&[
+        Item::File("manifest.json".into(), &first),
+        Item::File(path(&low), LAYERS[0]),
+        Item::File(path(&middle), LAYERS[1]),
+        Item::File(path(&top), LAYERS[2]),
+        Item::File("old.json".into(), &old),
+        Item::File("new.json".into(), &new),
+        Item::File("manifest.json".into(), &last),
+    ]);
+    assert_eq!(take(&bytes, &new, &[], &[top]).unwrap(), [(Some(top), LAYERS[2].to_vec())]);
+    let error = take(&bytes, &old, &[], &[middle]).unwrap_err().to_string();
+    assert!(error.contains("its config is"), "{error}");
+}
+
+#[test]
+fn of_several_images_the_one_with_the_config_is_read() {
+    let [low, middle, top] = ids();
+    let configs = [config(&[low, middle]), config(&[low, top])];
+    let path = |id: &DiffId| format!("{}.tar", id.hex());
+    let list = serde_json::json!([
+        {"Config": "0.json", "RepoTags": ["a:1"], "Layers": [path(&low), path(&middle)]},
+        {"Config": "1.json", "RepoTags": ["a:2"], "Layers": [path(&low), path(&top)]},
+    ]);
+    let list = list.to_string();
+    let bytes = archive(&[
+        Item::File(path(&low), LAYERS[0]),
+        Item::File(path(&middle), LAYERS[1]),
+        Item::File(path(&top), LAYERS[2]),
+        Item::File("0.json".into(), &configs[0]),
+        Item::File("1.json".into(), &configs[1]),
+        Item::File("manifest.json".into(), list.as_bytes()),
+    ]);
+    for (config, own) in configs.iter().zip([(middle, LAYERS[1]), (top, LAYERS[2])]) {
+        assert_eq!(take(&bytes, config, &[], &[own.0]).unwrap(), [(Some(own.0), own.1.to_vec())]);
+    }
+    let error = take(&bytes, &configs[0], &[], &[top]).unwrap_err().to_string();
+    assert!(error.contains(&format!("has no layer {top}")), "a layer of the other image: {error}");
+}
+
+#[test]
+fn podmans_compressed_archives_are_read() {
+    let [low, ..] = ids();
+    let config = config(&[low]);
+    let name = format!("{}.tar.gz", low.hex());
+    let list = manifest("c.json", std::slice::from_ref(&name));
+    let packed = gzip(LAYERS[0]);
+    let bytes = archive(&[
+        Item::File(name, &packed),
+        Item::File("c.json".into(), &config),
+        Item::File("manifest.json".into(), &list),
+    ]);
+    let given = take(&bytes, &config, &[], &[low]).unwrap();
+    assert_eq!(given, [(Some(low), LAYERS[0].to_vec())]);
+}
+
+#[test]
+fn metadata_is_bounded() {
+    let config = config(&[]);
+    let large = vec![b' '; LARGEST_DOCUMENT as usize];
+    let items = |count: usize| -> Vec<Item<'_>> {
+        (0..count).map(|at| Item::File(format!("{at}.json"), &large)).collect()
+    };
+    let list = manifest("c.json", &[]);
+    let mut few = items(3);
+    few.push(Item::File("c.json".into(), &config));
+    few.push(Item::File("manifest.json".into(), &list));
+    assert_eq!(take(&archive(&few), &config, &[], &[]).unwrap(), []);
+    let error = take(&archive(&items(5)), &config, &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("bytes of metadata"), "{error}");
+    // A document that is larger than any is left out, and then missing.
+    let larger = vec![b' '; LARGEST_DOCUMENT as usize + 1];
+    let list = manifest("large.json", &[]);
+    let bytes =
+        archive(&[Item::File("large.json".into(), &larger), Item::File("manifest.json".into(), &list)]);
+    let error = take(&bytes, &config, &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("the config large.json is missing"), "{error}");
 }

@@ -52,7 +52,7 @@ impl Tar {
         FileRange { file: Arc::clone(&self.file), at, end: at.saturating_add(len) }
     }
 
-    /// All of it.
+    /// The whole archive.
     pub(crate) fn whole(&self) -> FileRange {
         self.part(0, self.len)
     }
@@ -108,10 +108,10 @@ fn unpack(packed: impl Read, name: &str, folder: &Path) -> Result<Tar, StoreErro
     Ok(Tar { file: Arc::new(file), len })
 }
 
-/// Why what is compressed cannot be read.
+/// The reason for which compressed data cannot be read.
 fn undecodable(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => "it was cut: its compressed data ends too early".into(),
+        io::ErrorKind::UnexpectedEof => "it is truncated: its compressed data ends too early".into(),
         _ if error.to_string().contains("too much memory") => {
             "unpacking it takes more than 128 MiB of memory; unpack it first: zstd -d --long=31".into()
         }
@@ -128,18 +128,18 @@ pub(crate) struct FileRange {
 }
 
 impl FileRange {
-    /// Where in the file it goes on.
+    /// The offset in the file of the next byte.
     pub(super) fn position(&self) -> u64 {
         self.at
     }
 
-    /// Passes over so many bytes.
+    /// Skips this number of bytes.
     pub(super) fn advance(&mut self, count: u64) {
         self.at = self.at.saturating_add(count).min(self.end);
     }
 
     /// Bytes that are left.
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.end.saturating_sub(self.at)
     }
 }

@@ -11,10 +11,10 @@ const NO_CONFIG: &str = concat!(
     r#""Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null}"#
 );
 
-/// The directories of an image's layers in an archive of Docker before 25, the lowest layer first.
+/// The directories of an image's layers in an archive of Docker before 25 (`image/v1/imagev1.go` there), the lowest
+/// layer first.
 ///
-/// The top layer's name covers the config of the image and is not told, so the result is one shorter than
-/// the stack.
+/// The name of the top layer covers the config of the image and is left out: the result is one shorter than `diff_ids`.
 pub fn v1_ids(diff_ids: &[DiffId]) -> Vec<String> {
     let lower = &diff_ids[..diff_ids.len().saturating_sub(1)];
     let mut ids: Vec<String> = Vec::with_capacity(lower.len());

@@ -10,10 +10,10 @@ use dsync_core::ustar::{BLOCK, padding};
 use dsync_core::{Config, ConfigError, DiffId, Digest};
 
 use super::header::header;
-use super::manifest::{Descriptor, LAYER, MANIFEST, index, manifest};
+use crate::manifest::{Descriptor, LAYER, MANIFEST, index, manifest};
 use crate::watched::WatchedWriter;
 
-/// The file that says that an archive is a layout too.
+/// The contents of `oci-layout`, by which an archive is a layout too.
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// An archive on its way out.
@@ -24,13 +24,13 @@ pub struct PartialArchive<W> {
     given: HashMap<Digest, u64>,
 }
 
-/// Why an archive did not become whole.
+/// A failure to write an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Where it goes to takes no more.
+    /// Its output takes no more.
     #[error("the archive cannot be written")]
     Out(#[source] io::Error),
-    /// The contents of a layer did not come, or not in the length that was announced.
+    /// The contents of a layer could not be read, or have not the length that was announced.
     #[error("the contents of layer {layer} did not come whole")]
     Contents {
         /// The layer.
@@ -79,8 +79,8 @@ impl<W: Write> PartialArchive<W> {
 
     /// Ends the archive with all that makes it an image: the digest of its manifest.
     ///
-    /// `held` tells the sizes of the layers that are not in it. Only the manifest's own digest depends on
-    /// them; Docker's classic store does not look at them at all.
+    /// `held` has the sizes of the layers that are not in it. Only the manifest's own digest depends on them; Docker's
+    /// classic store ignores them.
     pub fn finish(&mut self, config: &[u8], held: &HashMap<Digest, u64>) -> Result<Digest, WriteError> {
         let manifest = self.manifest(config, held)?;
         let layers: Vec<String> =
@@ -119,12 +119,12 @@ impl<W: Write> PartialArchive<W> {
         self.out.write_all(&[0; 2 * BLOCK]).and_then(|()| self.out.flush()).map_err(WriteError::Out)
     }
 
-    /// Where the archive went.
+    /// The output of the archive.
     pub fn into_inner(self) -> W {
         self.out
     }
 
-    /// The digest that `finish` will say.
+    /// The digest that `finish` will return.
     pub fn manifest_digest(&self, config: &[u8], held: &HashMap<Digest, u64>) -> Result<Digest, WriteError> {
         Ok(Digest::of(&self.manifest(config, held)?))
     }

@@ -1,17 +1,17 @@
-//! An engine of another host of which nothing but a shell is needed: no agent, only `save` and `load`.
+//! The engine of another host that has only a shell for us: no agent, `save` and `load`.
 //!
-//! An archive of the missing layers crosses, compressed: the shell drops the others by name (GNU
-//! tar's `--delete` is a filter) before the rest goes through zstd or gzip.
+//! An archive of the missing layers crosses, compressed: the shell leaves out the others by name (GNU tar's `--delete`
+//! is a filter) before the rest goes through zstd or gzip.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
 use super::identify::{Engine, Syntax};
-use super::import::Load;
+use super::list;
 use super::packed::Packing;
-use super::{ClientStore, list};
+use super::store::ClientStore;
 use crate::archive::{self, ReadError, Request, v1_ids};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
@@ -46,12 +46,7 @@ impl DistantStore {
         if dropped.is_empty() {
             return Ok(save);
         }
-        // That a name is in no archive of this engine is no failure, so the status of tar counts for nothing:
-        // whoever reads the archive checks that it is whole.
-        Ok(format!(
-            "{save} | if tar --version 2>/dev/null | grep -q GNU; then tar --delete -f - {} 2>/dev/null; true; else cat; fi",
-            dropped.join(" ")
-        ))
+        Ok(without(&save, &dropped))
     }
 
     /// A script that loads the archive in this file.
@@ -59,20 +54,20 @@ impl DistantStore {
         self.0.program.line(&["load", "--quiet", "-i", file])
     }
 
-    /// Runs a script on the host of the engine and collects what it says.
+    /// Runs a script on the host of the engine and collects its output.
     pub fn run_script(&self, script: &str) -> Result<String, StoreError> {
         let mut reading = self.0.program.read_script(script)?;
-        let mut said = Vec::new();
-        let taken = reading.read_to_end(&mut said);
+        let mut output = Vec::new();
+        let taken = reading.read_to_end(&mut output);
         reading.finish(None)?;
         taken.map_err(|source| StoreError::Io { what: "the other host cannot be read".into(), source })?;
-        Ok(String::from_utf8_lossy(&said).into_owned())
+        Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
     /// The expected properties of an archive of the image.
     pub fn request<'a>(&self, image: &'a Image, wanted: &'a HashSet<DiffId>) -> Request<'a> {
         let config = image.id.digest();
-        let config = (self.0.engine.kind != StoreKind::DockerContainerd).then_some(config);
+        let config = self.0.engine.kind.id_is_config().then_some(config);
         Request { config, diff_ids: &image.diff_ids, wanted }
     }
 
@@ -130,7 +125,7 @@ impl Store for DistantStore {
         let (image, wanted) = (self.image(id)?, tars(id, wanted)?);
         let save = self.save_script(&image, &wanted)?;
         let pack = "if command -v zstd >/dev/null; then zstd -q -c -T0; else gzip -c; fi";
-        let mut saving = self.0.program.read_script(&format!("{save} | {pack}"))?;
+        let mut saving = self.0.program.read_script(&format!("{{ {save}; }} | {pack}"))?;
         let archive = archive::decoded(&mut saving)
             .map_err(|source| StoreError::Io { what: format!("the archive of {id} cannot be read"), source });
         let read = archive.map(|archive| archive::read(archive, &self.request(&image, &wanted), sink));
@@ -139,6 +134,10 @@ impl Store for DistantStore {
             Err(error) => saving.finish(Some(&id.to_string())).and(Err(error)),
             Ok(Ok(export)) => saving.finish(Some(&id.to_string())).map(|()| export),
             Ok(Err(ReadError::Sink(source))) => {
+                // A layer that is not the one that is wanted may have been cut by a `save` that failed.
+                if source.kind() == io::ErrorKind::InvalidData {
+                    saving.explain(Some(&id.to_string()))?;
+                }
                 Err(StoreError::Io { what: format!("a layer of {id} cannot be passed on"), source })
             }
             Ok(Err(error)) => {
@@ -157,12 +156,28 @@ impl Store for DistantStore {
     }
 
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
-        Ok(Box::new(Load::begin(&self.0, identity, Packing::Gzip)?))
+        Ok(Box::new(self.0.loader().begin(identity, Packing::Gzip)?))
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
         self.0.tag(id, names)
     }
+}
+
+/// A script that writes an archive without some of its entries, where tar can leave them out. Its status is that of
+/// `save`.
+///
+/// GNU tar's `--delete` reads on for ever in an archive that ends within an entry that it leaves out (1.34,
+/// `src/delete.c`), as that of a `save` that fails does. So zeros follow the archive: they end any entry, and then the
+/// archive, and tar is done. The reader sees that such an archive is not whole, as what describes it comes last. An
+/// absent entry is no failure, so the status of tar counts for nothing.
+fn without(save: &str, dropped: &[String]) -> String {
+    format!(
+        "if tar --version 2>/dev/null | grep -q GNU; then {{ s=$({{ \
+         {{ {save} 3>&-; echo $? >&3; exec cat /dev/zero 2>/dev/null 3>&-; }} | \
+         tar --delete -f - {} 2>/dev/null >&4 3>&-; }} 3>&1); }} 4>&1; (exit $s); else {save}; fi",
+        dropped.join(" ")
+    )
 }
 
 /// Arguments of `save` for one image; the other formats of podman compress anew and can change the config.
@@ -173,8 +188,8 @@ pub(super) fn save_words(engine: &Engine) -> &'static [&'static str] {
     }
 }
 
-/// The names in an archive of the layers that are not wanted. Layers of Docker's containerd store lie under
-/// names that its client does not tell, so all of them come.
+/// The names in an archive of the layers that are not wanted. In one of Docker's containerd store layers have the
+/// names of their blobs, which its client does not show, so all of them come.
 fn dropped(engine: &Engine, diff_ids: &[DiffId], wanted: &HashSet<DiffId>) -> Vec<String> {
     let unwanted = || diff_ids.iter().filter(|id| !wanted.contains(id));
     let mut names: Vec<String> = match (engine.kind, engine.v1_names) {
@@ -194,3 +209,7 @@ fn dropped(engine: &Engine, diff_ids: &[DiffId], wanted: &HashSet<DiffId>) -> Ve
     names.dedup();
     names
 }
+
+#[cfg(test)]
+#[path = "distant_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! Reads an image by `save`.
+//! Reads the config and the layers of an image out of the engine's `save`.
 
 use std::collections::HashSet;
 use std::io;
@@ -22,12 +22,9 @@ pub(super) fn export(
     sink: &mut dyn LayerSink,
 ) -> Result<Export, StoreError> {
     let text = id.to_string();
-    let diff_ids = if engine.v1_names { stack(program, &text)? } else { Vec::new() };
-    let request = Request {
-        config: (engine.kind != StoreKind::DockerContainerd).then(|| id.digest()),
-        diff_ids: &diff_ids,
-        wanted,
-    };
+    let diff_ids = if engine.v1_names { diff_ids(program, &text)? } else { Vec::new() };
+    let request =
+        Request { config: engine.kind.id_is_config().then(|| id.digest()), diff_ids: &diff_ids, wanted };
     let save: &[&str] = match engine.syntax {
         Syntax::Docker => &["save"],
         // The other formats compress anew and can change the config.
@@ -61,8 +58,8 @@ pub(super) fn not_taken(image: &str, source: io::Error) -> StoreError {
     StoreError::Io { what: format!("a layer of {image} cannot be passed on"), source }
 }
 
-/// The layers of an image, which tell the names in the archive.
-fn stack(program: &Program, id: &str) -> Result<Vec<DiffId>, StoreError> {
+/// The layers of an image, the lowest first: the names in the archive are derived from them.
+fn diff_ids(program: &Program, id: &str) -> Result<Vec<DiffId>, StoreError> {
     match inspect(program, from_ref(&id))?.images.pop() {
         Some(image) => Ok(image.diff_ids),
         None => Err(StoreError::NoSuchImage { image: id.into() }),

@@ -10,10 +10,11 @@ use std::io::{self, Read};
 use dsync_core::{Digest, ImageId, Platform};
 use serde_json::Value;
 
-use crate::archive::{Entries, MANIFEST, PartialArchive, ReadError, probe};
+use crate::archive::{Entries, PartialArchive, ReadError};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reading};
 use crate::layers::Blobs;
+use crate::manifest::{MANIFEST, probe};
 use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::StoreError;
 
@@ -70,7 +71,7 @@ impl<'a> Fetch<'a> {
         Ok(ids.iter().map(|id| configs.get(id).copied().or_else(|| alone(id))).collect())
     }
 
-    /// The blobs that IDs name, of those images whose engine says how large they are.
+    /// The blobs that IDs name, of those images whose size the engine shows.
     fn roots(self, ids: &[ImageId]) -> Result<Vec<(ImageId, BlobRef)>, StoreError> {
         let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let words: Vec<&str> =
@@ -122,7 +123,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn has_all(self, blobs: &[BlobRef]) -> Result<bool, StoreError> {
-        // Of a blob that is longer than it was told the engine gives that much, and its error.
+        // The engine truncates a blob to its declared size and appends an error.
         let short: Vec<BlobRef> = blobs.iter().map(|blob| BlobRef { digest: blob.digest, size: 1 }).collect();
         let mut saved = self.save(&short)?;
         let found = saved.find(|digest| blobs.iter().any(|blob| blob.digest == *digest))?;
@@ -130,7 +131,7 @@ impl<'a> Fetch<'a> {
         Ok(found)
     }
 
-    /// The size of what an ID names; engines before 28 do not say it.
+    /// The size of the document that an ID names; engines before 28 do not show it.
     fn size(self, id: &ImageId) -> Result<Option<u64>, StoreError> {
         let text = id.to_string();
         let output = self.0.output(&["image", "inspect", "--format", "{{json .}}", &text])?;
@@ -141,12 +142,12 @@ impl<'a> Fetch<'a> {
         Ok(json.pointer("/Descriptor/size").and_then(Value::as_u64))
     }
 
-    /// A document of unknown length. The engine is told too much, gives all there is, and then its error.
+    /// A document of unknown length. The declared size is too large, so the engine gives all there is, then an error.
     fn unmeasured(self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let mut saved = self.save(&[BlobRef { digest: *digest, size: LARGEST_DOCUMENT }])?;
         let mut bytes = Vec::new();
         if saved.find(|other| other == digest)? {
-            // Where it stops is the end of the stream, which is no end of an archive.
+            // It ends with the stream, without the end of an archive.
             let _ = saved.entries.read_to_end(&mut bytes);
         }
         let ends = (0..bytes.len()).rev().filter(|at| bytes[*at..].starts_with(ERROR));
@@ -160,7 +161,7 @@ impl<'a> Fetch<'a> {
     fn save(self, blobs: &[BlobRef]) -> Result<Saved<'a>, StoreError> {
         let (manifest, config) = probe(blobs);
         let id = Digest::of(&manifest).to_string();
-        let unsent = |source| StoreError::Io { what: "the engine takes no more".into(), source };
+        let unsent = |source| StoreError::Io { what: "the engine stopped reading a manifest".into(), source };
         let mut archive = PartialArchive::new(Vec::new());
         let documents = [(&Digest::of(&manifest), &manifest[..]), (&Digest::of(&config), &config[..])];
         archive
@@ -225,7 +226,7 @@ pub(super) struct Saved<'a> {
 impl Drop for Saved<'_> {
     fn drop(&mut self) {
         // Docker 26 keeps a lease on all that a save was to give which nobody reads to its end: not that of the archive,
-        // after which the engine has still to say that it is done.
+        // after which the engine still reports that it is done.
         while self.is_read && self.entries.next().is_ok_and(|entry| entry.is_some()) {}
         if self.is_read {
             // Flaws of an archive that served its purpose are of no interest.
@@ -238,7 +239,7 @@ impl Saved<'_> {
     /// Goes to the contents of a blob; false where there is none.
     fn find(&mut self, is_it: impl Fn(&Digest) -> bool) -> Result<bool, StoreError> {
         let read = |error: ReadError| StoreError::Broken {
-            what: "what the engine saves".into(),
+            what: "the archive that the engine saves".into(),
             reason: error.to_string(),
         };
         while let Some(entry) = self.entries.next().map_err(read)? {
@@ -282,7 +283,7 @@ impl Documents for Whole<'_> {
         saved.read_to_end(&mut bytes).map_err(unread)?;
         match Digest::of(&bytes) == blob.digest {
             true => Ok(Some(bytes)),
-            false => Err(self.from.broken(format!("the blob {} has other contents", blob.digest))),
+            false => Err(self.from.broken(format!("the blob {} has another digest", blob.digest))),
         }
     }
 
@@ -290,3 +291,7 @@ impl Documents for Whole<'_> {
         Ok(blobs.is_empty() || self.from.has_all(blobs)?)
     }
 }
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::bolt::{Bolt, Bucket, Value};
+use super::containerd::bolt::{Bolt, Bucket, Value};
 use super::direct;
 
 /// Takes a key and what it stands for, which is none for a bucket.

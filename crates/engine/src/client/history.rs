@@ -1,8 +1,7 @@
 //! Estimates the sizes of layers from `history`.
 //!
-//! podman tells the size of each layer's tar. Docker's classic store tells the bytes of the files in it,
-//! without headers and padding, the containerd store what they take on disk: good enough to foresee how much
-//! there is to do.
+//! podman names the size of each layer's tar, Docker's classic store the bytes of the files in it, without headers and
+//! padding, and the containerd store the space that they take on disk: good enough to estimate the work.
 
 use dsync_core::{DiffId, Image};
 use serde_json::Value;
@@ -11,7 +10,7 @@ use super::identify::{Engine, Syntax};
 use crate::command::Program;
 use crate::store::StoreError;
 
-/// One step of a build, as `history` tells it.
+/// One step of a build, as `history` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
     size: u64,
@@ -59,7 +58,7 @@ fn parse_list(output: &[u8]) -> Option<Vec<Step>> {
     steps.collect()
 }
 
-/// Which step made which layer, where there is only one way for it.
+/// The size of each layer, where steps and layers can be matched in one way only.
 ///
 /// A step of size zero may have made a layer without contents or none; some instructions never make one.
 fn assign(steps: &[Step], diff_ids: &[DiffId]) -> Option<Vec<u64>> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::direct::Told;
+use super::direct::StorageInfo;
 use crate::failure::{Failure, classify};
 use crate::store::{StoreError, StoreKind};
 
@@ -17,26 +17,26 @@ pub(super) struct Engine {
     pub(super) syntax: Syntax,
     /// Archives name layers by V1 ids: Docker before 25.
     pub(super) v1_names: bool,
-    /// Where it keeps images, on whatever host it is, if that is a form that can be read without it.
+    /// The folder of its images, on whatever host it is, if it has a form that can be read without the engine.
     pub(super) root: Option<PathBuf>,
     /// The ID of the engine. It keeps that in a file below the root, too.
     pub(super) id: String,
     /// The number of images by its own count.
     pub(super) images: u64,
-    /// The containerd that it says it has: Docker from 27 on.
+    /// The containerd that it names: Docker from 27 on.
     pub(super) containerd: Option<Containerd>,
     /// podman's description of its storage, if that is on the client's host.
-    pub(super) podman: Option<Told>,
+    pub(super) podman: Option<StorageInfo>,
 }
 
-/// Which containerd an engine uses.
+/// The containerd that an engine uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Containerd {
     pub(super) address: String,
     pub(super) namespace: String,
 }
 
-/// Whose command line the client understands. It need not be that of the engine: docker's client can
+/// The command line that the client understands. It need not be that of the engine: docker's client can
 /// talk to podman's service, and `podman-docker` calls podman docker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
@@ -56,9 +56,9 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
     let absolute = |root: &str| Some(PathBuf::from(root)).filter(|root| root.is_absolute());
     if info.pointer("/store/graphDriverName").is_some() {
         let is_here = info.pointer("/host/serviceIsRemote").and_then(Value::as_bool) == Some(false);
-        let told = || {
+        let storage = || {
             let driver = text("/store/graphDriverName").to_owned();
-            Some(Told { driver, allocated: number("/store/graphRootAllocated")? })
+            Some(StorageInfo { driver, allocated: number("/store/graphRootAllocated")? })
         };
         return Ok(Engine {
             kind: StoreKind::Podman,
@@ -69,18 +69,19 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             id: String::new(),
             images: number("/store/imageStore/number").unwrap_or(0),
             containerd: None,
-            podman: is_here.then(told).flatten(),
+            podman: is_here.then(storage).flatten(),
         });
     }
     let version = text("/ServerVersion");
     if version.is_empty() {
         let errors =
             info.get("ServerErrors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let mut said: Vec<&str> = errors.iter().filter_map(Value::as_str).collect();
-        if said.is_empty() {
-            said.push(stderr);
+        let mut messages: Vec<&str> = errors.iter().filter_map(Value::as_str).collect();
+        if messages.is_empty() {
+            messages.push(stderr);
         }
-        let failure = Failure { command: "info", status: "no engine", stderr: &said.join("\n"), image: None };
+        let failure =
+            Failure { command: "info", status: "no engine", stderr: &messages.join("\n"), image: None };
         return Err(match classify(&failure) {
             StoreError::Failed { message, .. } => StoreError::Down { message },
             other => other,
@@ -92,7 +93,7 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         pair.get(0).and_then(Value::as_str) == Some("driver-type")
             && pair.get(1).and_then(Value::as_str).is_some_and(|kind| kind.starts_with("io.containerd."))
     });
-    // docker's client drops what else would tell podman's service. Docker's own versions went from 1 to 17.
+    // docker's client drops all other fields by which podman's service differs. Docker's versions went from 1 to 17.
     let (kind, engine) = if major(version).is_some_and(|major| (2..17).contains(&major)) {
         (StoreKind::Podman, "podman")
     } else if containerd {
@@ -111,7 +112,7 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             .flatten(),
         id: text("/ID").to_owned(),
         images: number("/Images").unwrap_or(0),
-        containerd: info.get("Containerd").filter(|told| told.is_object()).map(|_| Containerd {
+        containerd: info.get("Containerd").filter(|named| named.is_object()).map(|_| Containerd {
             address: text("/Containerd/Address").to_owned(),
             namespace: text("/Containerd/Namespaces/Containers").to_owned(),
         }),
@@ -162,7 +163,7 @@ mod tests {
             engine.root.zip(engine.podman).map(|(root, told)| (root, told, engine.images))
         };
         let info = r#"{"host":{"serviceIsRemote":false},"store":{"graphDriverName":"overlay","graphRoot":"/var/lib/containers/storage","graphRootAllocated":270553174016,"imageStore":{"number":33}},"version":{"Version":"5.4.2"}}"#;
-        let told = Told { driver: "overlay".into(), allocated: 270553174016 };
+        let told = StorageInfo { driver: "overlay".into(), allocated: 270553174016 };
         assert_eq!(storage(info), Some((PathBuf::from("/var/lib/containers/storage"), told, 33)));
         for (told, instead) in
             [("false", "true"), ("serviceIsRemote", "x"), ("graphRoot\"", "x\""), ("Allocated", "x")]

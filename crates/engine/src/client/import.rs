@@ -6,8 +6,7 @@ use std::slice::from_ref;
 
 use dsync_core::{Config, DiffId, Digest, ImageId, LayerKey};
 
-use super::ClientStore;
-use super::content::Content;
+use super::containerd::ContentStore;
 use super::fetch::Fetch;
 use super::history::layer_sizes;
 use super::identify::Engine;
@@ -17,27 +16,33 @@ use crate::archive::{PartialArchive, WriteError};
 use crate::command::{Feeding, Program};
 use crate::store::{Identity, Import, StoreError, StoreKind};
 
+/// An engine that images are loaded into.
+#[derive(Clone, Copy)]
+pub(super) struct Loader<'a> {
+    pub(super) program: &'a Program,
+    pub(super) engine: &'a Engine,
+    /// Its blobs, where they can be read.
+    pub(super) content: Option<&'a ContentStore>,
+}
+
 /// A load that waits for its archive.
 pub(super) struct Load<'a> {
-    program: &'a Program,
-    engine: &'a Engine,
-    content: Option<&'a Content>,
+    loader: Loader<'a>,
     identity: Identity<'a>,
     /// Absent after a failure: the archive cannot become whole any more.
     archive: Option<PartialArchive<Packed>>,
 }
 
-impl<'a> Load<'a> {
-    pub(super) fn begin(
-        ClientStore { program, engine, content, .. }: &'a ClientStore,
-        identity: Identity<'a>,
-        packing: Packing,
-    ) -> Result<Self, StoreError> {
-        let load = program.feed(&["load", "--quiet"])?;
+impl<'a> Loader<'a> {
+    /// Starts `load`, which waits for its archive.
+    pub(super) fn begin(self, identity: Identity<'a>, packing: Packing) -> Result<Load<'a>, StoreError> {
+        let load = self.program.feed(&["load", "--quiet"])?;
         let archive = PartialArchive::new(Packed::new(load, packing));
-        Ok(Self { program, engine, content: content.as_ref(), identity, archive: Some(archive) })
+        Ok(Load { loader: self, identity, archive: Some(archive) })
     }
+}
 
+impl Load<'_> {
     fn archive(&mut self) -> Result<PartialArchive<Packed>, StoreError> {
         self.archive.take().ok_or_else(|| broken("an earlier part of it failed"))
     }
@@ -73,7 +78,7 @@ impl Import for Load<'_> {
                 if parsed.digest != expected {
                     return Err(broken(&format!("its config is {}, not {expected}", parsed.digest)));
                 }
-                let id = match self.engine.kind.id_is_config() {
+                let id = match self.loader.engine.kind.id_is_config() {
                     true => parsed.digest,
                     false => {
                         let held = self.held(&parsed.diff_ids, archive.given())?;
@@ -86,19 +91,20 @@ impl Import for Load<'_> {
         let id = ImageId::from(id);
         let text = id.to_string();
         // Only the containerd store can leave a broken image behind; one that was there stays.
-        let removable = self.engine.kind == StoreKind::DockerContainerd
-            && inspect(self.program, from_ref(&text.as_str()))?.images.is_empty();
-        let loaded = self.load(archive, config).and_then(|said| self.verify(&id, diff_ids.as_deref(), &said));
+        let removable = self.loader.engine.kind == StoreKind::DockerContainerd
+            && inspect(self.loader.program, from_ref(&text.as_str()))?.images.is_empty();
+        let loaded =
+            self.load(archive, config).and_then(|output| self.verify(&id, diff_ids.as_deref(), &output));
         if loaded.is_err() && removable {
             // The first error counts; there may be nothing to remove.
-            let _ = self.program.output(&["rmi", &text]);
+            let _ = self.loader.program.output(&["rmi", &text]);
         }
         loaded.map(|()| id)
     }
 }
 
 impl Load<'_> {
-    /// Ends the archive and waits for the engine: what it said.
+    /// Ends the archive and waits for the engine: its output.
     fn load(&self, mut archive: PartialArchive<Packed>, config: &[u8]) -> Result<String, StoreError> {
         let finished = match self.identity {
             Identity::Exact(package) => archive.finish_documents(package.documents(), package.media_type()),
@@ -138,17 +144,17 @@ impl Load<'_> {
         if !diff_ids.iter().any(|id| missing(&held, id)) {
             return Ok(held);
         }
-        match self.engine.kind {
+        match self.loader.engine.kind {
             StoreKind::Podman => {}
             StoreKind::DockerContainerd => {
                 // Blobs that no image has may go at any time.
-                let kept = match self.content {
-                    Some(content) => content.held(&list(self.program)?.images),
+                let kept = match self.loader.content {
+                    Some(content) => content.held(&list(self.loader.program)?.images),
                     None => HashSet::new(),
                 };
                 for digest in diff_ids.iter().map(DiffId::digest).filter(|digest| !given.contains_key(digest))
                 {
-                    let content = self.content.filter(|_| kept.contains(&digest));
+                    let content = self.loader.content.filter(|_| kept.contains(&digest));
                     let size = content.and_then(|content| content.size(&digest));
                     let missing = || broken(&format!("the containerd image store has no layer {digest}"));
                     held.insert(digest, size.ok_or_else(missing)?);
@@ -157,11 +163,11 @@ impl Load<'_> {
             }
             _ => return Ok(held),
         }
-        for image in list(self.program)?.images {
+        for image in list(self.loader.program)?.images {
             if !diff_ids.iter().any(|id| missing(&held, id) && image.diff_ids.contains(id)) {
                 continue;
             }
-            if let Some(sizes) = layer_sizes(self.program, self.engine, &image)? {
+            if let Some(sizes) = layer_sizes(self.loader.program, self.loader.engine, &image)? {
                 held.extend(image.diff_ids.iter().map(DiffId::digest).zip(sizes));
             }
         }
@@ -169,21 +175,21 @@ impl Load<'_> {
     }
 
     /// A load can fail and exit with success: what counts is the image that is there.
-    fn verify(&self, id: &ImageId, diff_ids: Option<&[DiffId]>, said: &str) -> Result<(), StoreError> {
-        if let Some(line) = said.lines().find(|line| line.starts_with("Error unpacking image")) {
+    fn verify(&self, id: &ImageId, diff_ids: Option<&[DiffId]>, output: &str) -> Result<(), StoreError> {
+        if let Some(line) = output.lines().find(|line| line.starts_with("Error unpacking image")) {
             return Err(broken(line));
         }
         let text = id.to_string();
-        match inspect(self.program, from_ref(&text.as_str()))?.images.pop() {
+        match inspect(self.loader.program, from_ref(&text.as_str()))?.images.pop() {
             None => Err(broken(&format!("the engine took it and does not show {id}"))),
             Some(image) if diff_ids.is_some_and(|diff_ids| image.diff_ids != diff_ids) => {
                 Err(broken("the engine took it and shows other layers than its config names"))
             }
             // Blobs that it has no more do not belong to the package, and then something is missing in it.
-            Some(_) if self.engine.kind == StoreKind::DockerContainerd => {
-                let package = match self.content.filter(|content| content.has_image(id)) {
+            Some(_) if self.loader.engine.kind == StoreKind::DockerContainerd => {
+                let package = match self.loader.content.filter(|content| content.has_image(id)) {
                     Some(content) => content.package(id, None)?,
-                    None => Fetch(self.program).package(id, None)?,
+                    None => Fetch(self.loader.program).package(id, None)?,
                 };
                 package.check().map(drop).map_err(|reason| broken(&reason))
             }
@@ -192,7 +198,7 @@ impl Load<'_> {
     }
 }
 
-/// The engine takes no more: it has said why.
+/// The engine reads no more: the failure that it reports.
 fn stopped(packed: Packed, source: io::Error) -> StoreError {
     match packed.into_inner().map(Feeding::finish) {
         Some(Err(error)) => error,
@@ -213,3 +219,7 @@ fn unwritten(error: WriteError) -> StoreError {
 fn broken(reason: &str) -> StoreError {
     StoreError::Broken { what: "the image to load".into(), reason: reason.into() }
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! Lists images: their IDs, then their `inspect`.
+//! Lists images: by `images` their IDs, by `image inspect` the rest.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Inventory, Stor
 
 /// Reads what `docker image inspect` or `podman image inspect` prints.
 ///
-/// Configs are not told: an ID that is that of a config has to be known as such by the caller.
+/// Digests of configs are not in it: the caller knows whether an ID is that of a config.
 pub fn parse_inspect(json: &[u8]) -> Result<Inventory, StoreError> {
     let broken = |reason: String| StoreError::Broken { what: "the output of `image inspect`".into(), reason };
     if json.iter().all(u8::is_ascii_whitespace) {
@@ -200,5 +200,73 @@ mod tests {
         for json in ["x", "{}"] {
             assert!(parse_inspect(json.as_bytes()).is_err(), "{json}");
         }
+    }
+
+    /// A client that is a script; its arguments are `$1` and so on.
+    fn client(script: &str) -> Program {
+        let words = ["sh", "-c", script, "docker"].map(str::to_owned);
+        Program::find(&words).unwrap()
+    }
+
+    #[test]
+    fn an_image_that_went_away_meanwhile_is_no_failure() {
+        let id = |digit: &str| format!("sha256:{}", digit.repeat(64));
+        let [one, two] = [id("1"), id("2")];
+        let script = |end: &str| {
+            client(&format!(
+                r#"case $1 in
+                images) printf '{one}\n\n{two}\n{one}\n';;
+                image) echo '[{{"Id":"{two}","RootFS":{{}}}}]'; {end};;
+                esac"#
+            ))
+        };
+        let gone = script(&format!("echo 'Error: No such image: {one}' >&2; exit 1"));
+        let ids = |inventory: Inventory| -> Vec<String> {
+            inventory.images.iter().map(|image| image.id.to_string()).collect()
+        };
+        assert_eq!(ids(list(&gone).unwrap()), [two.clone()]);
+        for reason in ["Cannot connect to the Docker daemon", "No such image: x\nunexpected EOF"] {
+            let failed = script(&format!("printf '{reason}\n' >&2; exit 1"));
+            assert!(list(&failed).is_err(), "{reason}: a list that is cut is no list");
+        }
+    }
+
+    #[test]
+    fn arguments_stay_below_the_limits_of_systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        // The words `image` and `inspect` count as well.
+        let client = client(&format!("echo $# >>'{}'; echo '[]'", log.display()));
+        let ids = vec![ID; 2 * BATCH + 1];
+        assert_eq!(inspect_all(&client, &ids).unwrap(), Inventory::default());
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "1002\n1002\n3\n");
+        inspect_all(&client, &[]).unwrap();
+        assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 3, "nothing is asked for nothing");
+    }
+
+    #[test]
+    fn names_of_one_image_come_together() {
+        let output = format!("{ID} b:2\n{ID} <none>:<none>\n{LAYER} <none>:<none>\n\n{ID} a:1\n{ID} b:2\n");
+        let names = names(&client(&format!("printf '{output}'"))).unwrap();
+        let shown: Vec<(String, Vec<String>)> = names
+            .iter()
+            .map(|(id, names)| (id.to_string(), names.iter().map(ToString::to_string).collect()))
+            .collect();
+        assert_eq!(shown, [(ID.into(), vec!["a:1".into(), "b:2".into()]), (LAYER.into(), Vec::new())]);
+        let error = super::names(&client("echo 'WARNING: something is odd'")).unwrap_err().to_string();
+        assert!(error.contains("\"WARNING:\" is no image ID"), "{error}");
+    }
+
+    #[test]
+    fn fields_of_other_types_are_as_absent_ones() {
+        let images = parse(
+            r#"[{"Id":"$ID","RepoTags":null,"RepoDigests":null,"Created":null,"Size":-1,"RootFS":{"Layers":null}},
+                {"Id":"$ID","RepoTags":[1,null,"a:1","a:1","UPPER:1"],"Size":"7","Os":3,"RootFS":{"Layers":["$LAYER"]}}]"#,
+        );
+        assert_eq!((images[0].size, &images[0].created[..], images[0].names.len()), (0, "", 0));
+        assert_eq!(images[1].names, ["a:1".parse().unwrap()]);
+        assert_eq!(images[1].platform.to_string(), "unknown/unknown");
+        let unreadable = inventory(r#"[{"Id":"$ID","RootFS":{"Layers":["$LAYER",1]}},{},7]"#).unreadable;
+        assert_eq!(unreadable.len(), 3, "a layer without a diff id, an object without an ID, a number");
     }
 }

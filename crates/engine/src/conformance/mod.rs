@@ -15,7 +15,7 @@ use crate::store::Store;
 /// Runs the whole suite; returns the images that it made, for whoever wants to remove them.
 ///
 /// # Panics
-/// When the store does something else than the contract says.
+/// The store breaks the contract of [`Store`].
 pub fn conformance(store: &dyn Store) -> Vec<ImageId> {
     let before = images(store);
     transfer::a_whole_image_goes_in_and_comes_out(store);

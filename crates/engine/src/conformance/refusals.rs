@@ -1,4 +1,4 @@
-//! Refusals: calls that must fail do so, say why, and leave the store as it was.
+//! Refusals: calls that must fail do so with their reason, and leave the store as it was.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};

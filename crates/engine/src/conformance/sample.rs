@@ -10,7 +10,7 @@ use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, LayerKey};
 use crate::archive::file_header;
 use crate::store::{Identity, LayerSink, Store, StoreError};
 
-/// When all samples were built.
+/// The time at which all samples were built.
 pub(super) const CREATED: &str = "2024-03-02T01:00:00.123456789Z";
 
 /// An image that exists in this process.
@@ -126,7 +126,7 @@ impl Sample {
                 assert_eq!(kept.layers.get(&id), Some(layer), "a wanted layer comes as it is");
             }
         }
-        for id in &kept.told {
+        for id in &kept.named {
             assert!(wanted.contains(id), "only wanted layers are named");
         }
     }
@@ -144,7 +144,7 @@ pub(super) fn shown(store: &dyn Store, id: &ImageId) -> Option<Image> {
 #[derive(Default)]
 struct Kept {
     layers: HashMap<DiffId, Vec<u8>>,
-    told: Vec<LayerKey>,
+    named: Vec<LayerKey>,
     problems: Vec<String>,
 }
 
@@ -153,10 +153,10 @@ impl LayerSink for Kept {
         let mut bytes = Vec::new();
         tar.read_to_end(&mut bytes)?;
         let id = DiffId::of(&bytes);
-        if let Some(told) = key {
-            self.told.push(told);
-            if told != id.into() {
-                self.problems.push(format!("{id} was given as {told}"));
+        if let Some(named) = key {
+            self.named.push(named);
+            if named != id.into() {
+                self.problems.push(format!("{id} was given as {named}"));
             }
         }
         if self.layers.insert(id, bytes).is_some() {

@@ -27,7 +27,7 @@ impl Directory {
         format!("oci:{}", self.0.display())
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -52,7 +52,7 @@ impl Directory {
         }
     }
 
-    /// That nothing is there which a new layout could hurt.
+    /// Checks that the directory has no files of others.
     pub(super) fn check_vacant(&self) -> Result<(), StoreError> {
         if self.is_vacant()? {
             return Ok(());

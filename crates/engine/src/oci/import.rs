@@ -9,8 +9,9 @@ use tempfile::NamedTempFile;
 use super::directory::{Directory, temporary};
 use super::layout::Layout;
 use super::resolve::resolve;
-use crate::archive::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, is_gzip, is_zstd, manifest, peek};
+use crate::archive::{is_gzip, is_zstd, peek};
 use crate::blob::BlobRef;
+use crate::manifest::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, manifest};
 use crate::package::{Package, PackedLayer};
 use crate::store::{Identity, Import, StoreError};
 use crate::watched::WatchedWriter;
@@ -63,7 +64,8 @@ impl<'a> LayoutImport<'a> {
             source,
         })?;
         if got != *digest || came != len {
-            let reason = format!("what came is {got} of {came} bytes, not {len} bytes of that");
+            let reason =
+                format!("its bytes have the digest {got} and the length {came}; {len} were announced");
             return Err(StoreError::Broken { what: format!("the layer {digest}"), reason });
         }
         Ok(file)
@@ -85,7 +87,7 @@ impl<'a> LayoutImport<'a> {
             }
             let Some(layer) = held.get(id) else {
                 return Err(
-                    self.broken(&format!("the layer {id} was not given and the layout has none such"))
+                    self.broken(&format!("the layer {id} was not given, and the layout does not have it"))
                 );
             };
             let media_type = if layer.is_plain(id) { LAYER } else { self.media_type(layer)? };
@@ -106,7 +108,7 @@ impl<'a> LayoutImport<'a> {
         }
     }
 
-    /// That all layers of a package were given, or are there, and are as long as its manifests say.
+    /// Checks that each layer of a package was given or is there, in the size that its manifests name.
     fn check(&self, package: &Package) -> Result<(), StoreError> {
         for PackedLayer { blob: BlobRef { digest, size }, .. } in package.layers() {
             match self.layers.get(digest) {

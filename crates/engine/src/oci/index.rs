@@ -63,8 +63,8 @@ impl Index {
         self.replace(entries);
     }
 
-    /// Gives these names to the image of this entry. Entries that had them lose them; one that would
-    /// only say again what another says goes.
+    /// Gives these names to the image of this entry. Entries that had them lose them; an entry without a name goes
+    /// where another one has the same image.
     pub(super) fn tag(&mut self, entry: usize, names: &[ImageRef]) {
         let mut entries = self.entries().to_vec();
         let Some(unnamed) = entries.get(entry).cloned().map(without_name) else { return };

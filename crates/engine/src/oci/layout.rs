@@ -24,13 +24,13 @@ const LARGEST_INDEX: u64 = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Layout {
     files: Files,
-    /// Whose image has a name that several platforms share.
+    /// The platform whose image has a name that several platforms share.
     pub(super) platform: Platform,
     /// It was asked for: images of others are not meant.
     pub(super) is_chosen: bool,
 }
 
-/// Where its files are.
+/// The place of its files.
 #[derive(Debug)]
 enum Files {
     Directory(Directory),
@@ -75,7 +75,7 @@ impl Layout {
         }
     }
 
-    /// Where the layout can be written.
+    /// The directory, where the layout can be written.
     pub(super) fn directory(&self) -> Result<&Directory, StoreError> {
         match &self.files {
             Files::Directory(directory) => Ok(directory),
@@ -83,7 +83,7 @@ impl Layout {
         }
     }
 
-    /// That there is a layout, and not only a place for one.
+    /// Checks that there is a layout, and not only a place for one.
     pub(super) fn must_exist(&self) -> Result<(), StoreError> {
         let Files::Directory(directory) = &self.files else { return Ok(()) };
         let path = directory.path();
@@ -128,7 +128,7 @@ impl Layout {
             Files::Directory(directory) => match File::open(directory.path().join(name)) {
                 Ok(file) => self.bounded(file, name, LARGEST_INDEX).map(Some),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                // A file in the place of the directory; who looks for a place to write to says so.
+                // A file in the place of the directory, which `is_vacant` reports.
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
                 Err(error) => Err(self.io(&format!("has no readable {name}"), error)),
             },
@@ -183,7 +183,7 @@ impl Layout {
         if Digest::of(&bytes) == *digest {
             Ok(bytes)
         } else {
-            Err(self.broken(format!("the blob {digest} has other contents")))
+            Err(self.broken(format!("the blob {digest} has another digest")))
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
         let digest = Digest::of(b"text");
         assert!(layout.document(&digest).unwrap_err().to_string().contains("is missing"));
         fs::write(files.blob_path(&digest), "other").unwrap();
-        assert!(layout.document(&digest).unwrap_err().to_string().contains("other contents"));
+        assert!(layout.document(&digest).unwrap_err().to_string().contains("another digest"));
         fs::write(files.blob_path(&digest), "text").unwrap();
         assert_eq!(layout.document(&digest).unwrap(), b"text");
         assert!(layout.has(&BlobRef { digest, size: 4 }) && !layout.has(&BlobRef { digest, size: 5 }));

@@ -19,7 +19,7 @@ pub(super) struct Found {
     pub(super) config: Digest,
     /// The document that the entry names.
     pub(super) root: BlobRef,
-    /// Which entry of the index it was first seen in.
+    /// The entry of the index in which it was first seen.
     pub(super) entry: usize,
 }
 

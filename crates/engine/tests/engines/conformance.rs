@@ -9,7 +9,7 @@ use dsync_lab::images::{Image, Layer};
 use crate::silent::Taken;
 use crate::stand::{Guest, Stand};
 
-/// What may be left when all images of the suite are gone again, as the lab names it.
+/// Left-overs that may stay when all images of the suite are gone again, by the lab's names.
 type Leaves = &'static [&'static str];
 
 const NOTHING: Leaves = &[];
@@ -73,7 +73,7 @@ fn docker_28_containerd_by_its_client() {
     a_client_passes("docker-28-containerd", StoreKind::DockerContainerd, NOTHING);
 }
 
-/// What `images` would say is in the engine's files, and takes it 5 ms an image to say.
+/// The names that `images` prints are in the engine's files; `images` takes 5 ms for each.
 fn docker_lists_images_by_its_files(name: &str) {
     let stand = Stand::get(name);
     let _alone = stand.alone();

@@ -163,7 +163,7 @@ fn blob(stand: &Stand, digest: &str) -> PathBuf {
     stand.engine().root().join(blobs).join(digest.trim_start_matches("sha256:"))
 }
 
-/// What `docker save` wrote, which ends with success.
+/// The output of `docker save`, which ends with success.
 fn saved(stand: &Stand, id: &ImageId) -> Vec<u8> {
     let saved = stand.engine().client().args(["save", &id.to_string()]).output().unwrap();
     assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));

@@ -146,7 +146,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// That of this machine, or of a suite.
+    /// The engine of this machine, or of a suite.
     pub(crate) fn start(suite: Option<Suite>) -> Guest {
         let none = |name: &str| (name.to_owned(), "/dev/null".to_owned());
         let login = LoginOptions {
@@ -186,7 +186,7 @@ impl Guest {
             .unwrap()
     }
 
-    /// What a command of its podman prints.
+    /// The output of a command of its podman.
     pub(crate) fn podman(&self, words: &[&str]) -> String {
         let output = Command::new(&self.podman).args(words).output().unwrap();
         assert!(output.status.success(), "podman {words:?}: {output:?}");

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use dsync_core::{Digest, ImageRef};
 use serde_json::{Value, json};
 
-use super::Layer;
+use dsync_testkit::Layer;
 
 pub use dsync_core::Platform;
 
@@ -25,7 +25,7 @@ impl Image {
     /// An image of this name, `name:tag`, with no layers yet.
     ///
     /// # Panics
-    /// When that is no name for an image.
+    /// The text is no name for an image.
     pub fn named(name: &str) -> Image {
         let mut image = Image::untagged();
         image.names.push(ImageRef::from_str(name).unwrap_or_else(|error| panic!("{error}")));
@@ -53,7 +53,7 @@ impl Image {
     /// For this platform, `os/architecture[/variant]`, instead of the machine's own.
     ///
     /// # Panics
-    /// When that is no platform.
+    /// The text is no platform.
     pub fn platform(mut self, platform: &str) -> Image {
         self.platform = Platform::from_str(platform).unwrap_or_else(|error| panic!("{error}"));
         self
@@ -133,7 +133,7 @@ impl Image {
         layers.chain([config, manifest.to_string().into_bytes()]).collect()
     }
 
-    /// What an index says of it, for each of its names.
+    /// Its entries in an index, one for each of its names.
     fn entries(&self, manifest: &[u8]) -> Vec<Value> {
         let mut entries = vec![descriptor("manifest.v1+json", manifest); self.names.len().max(1)];
         for (entry, name) in entries.iter_mut().zip(&self.names) {
@@ -187,7 +187,7 @@ fn descriptor(media: &str, bytes: &[u8]) -> Value {
     })
 }
 
-/// Where a blob is in an archive.
+/// The path of a blob in an archive.
 fn blob(bytes: &[u8]) -> String {
     format!("blobs/sha256/{}", Digest::of(bytes).hex())
 }

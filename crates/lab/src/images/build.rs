@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Recipe;
+use super::recipe::Recipe;
 use crate::command::run;
 use crate::{Engine, LabError, cache, packages};
 
@@ -25,7 +25,7 @@ pub fn archive(engine: &Engine, image: &str) -> Result<PathBuf, LabError> {
     if file.is_file() {
         return Ok(file);
     }
-    // Who comes second waits, and then finds the archive.
+    // A second process waits, and then finds the archive.
     let _lock = cache::lock(&cache, "lock")?;
     build_with_bases(engine, recipe, &cache)?;
     Ok(file)

@@ -10,7 +10,7 @@ use dsync_core::Digest;
 
 use crate::LabError;
 
-/// How one image is built.
+/// The recipe of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipe {
     /// Its name, `name:tag`.
@@ -21,7 +21,7 @@ pub struct Recipe {
     pub(crate) base: Option<&'static str>,
     /// Arguments for the build.
     pub(crate) args: &'static [(&'static str, &'static str)],
-    /// What `prepare` needs, as pairs of program and Debian package.
+    /// The programs that `prepare` needs, as pairs of program and Debian package.
     pub(crate) programs: &'static [(&'static str, &'static str)],
 }
 
@@ -140,7 +140,7 @@ impl Recipe {
         self.image.rsplit_once(':').map_or("latest", |(_, tag)| tag)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("images").join(self.dir)
     }

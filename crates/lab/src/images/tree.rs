@@ -1,4 +1,4 @@
-//! What is in an image, file by file, as a container of it would see it.
+//! The files of an image, as a container of it sees them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct Tree(BTreeMap<Vec<u8>, Node>);
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// What kind of file it is.
+    /// Its kind.
     pub kind: NodeKind,
     /// Permission bits.
     pub mode: u32,
@@ -55,17 +55,17 @@ impl Tree {
         self.0.get(path.as_ref())
     }
 
-    /// How many files there are.
+    /// The number of files.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is nothing.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What another tree has differently: a line for each path, for the message of an assertion.
+    /// The differences of another tree: a line for each path, for the message of an assertion.
     pub fn differences(&self, other: &Tree) -> Vec<String> {
         let mut lines = Vec::new();
         for (path, node) in &self.0 {
@@ -126,7 +126,7 @@ fn export(engine: &Engine, container: &str) -> Result<Tree, LabError> {
         .map_err(cannot())?;
     let mut stdout = client.stdout.take().ok_or_else(|| cannot()(io::ErrorKind::BrokenPipe.into()))?;
     let tree = Tree::read(&mut stdout);
-    // What follows the end of the archive is read, too: a client that cannot write it would fail.
+    // The bytes after the end of the archive are read, too: a client that cannot write them would fail.
     io::copy(&mut stdout, &mut io::sink()).map_err(cannot())?;
     let status = client.wait().map_err(cannot())?;
     let tree = tree.map_err(cannot())?;
@@ -168,7 +168,7 @@ fn read_node(entry: &mut tar::Entry<'_, impl Read>, path: &[u8]) -> io::Result<N
     Ok(Node { kind, mode, owner, mtime, xattrs })
 }
 
-/// Whether the engine makes or touches this in each new container, so that its time means nothing.
+/// True if the engine makes or touches this path in each new container, so that its time means nothing.
 fn made_by_engine(path: &[u8]) -> bool {
     let first = path.split(|b| *b == b'/').next().unwrap_or_default();
     matches!(first, b"" | b"." | b".dockerenv" | b"dev" | b"proc" | b"sys" | b"run")

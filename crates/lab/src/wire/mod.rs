@@ -1,4 +1,4 @@
-//! What crossed the wire: the log that `lab-wire` writes, added up.
+//! The bytes on the wire: the log that `lab-wire` writes, added up.
 //!
 //! Each connection has two lines in the log, one when it begins and one when it ends. The end comes a
 //! moment after ssh itself has ended, so a sum waits until every connection that began has its end.
@@ -18,7 +18,7 @@ pub mod proxy;
 /// them, the headers of TCP and IP are not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Total {
-    /// How many connections there were.
+    /// The number of connections.
     pub connections: u64,
     /// From ssh to sshd.
     pub up: u64,
@@ -52,7 +52,7 @@ enum Event {
     Close,
 }
 
-/// What all connections with this label moved; waits for those that are just ending.
+/// The bytes of all connections with this label; waits for those that are just ending.
 pub fn total(log: &Path, label: &str) -> Result<Total, LabError> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

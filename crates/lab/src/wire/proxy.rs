@@ -15,12 +15,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{collections::VecDeque, process, thread};
 
-/// How one connection is carried.
+/// The properties of a proxied connection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
-    /// Where the two lines of the connection go.
+    /// The log that the two lines of the connection go to.
     pub log: Option<PathBuf>,
-    /// What the connection is called in the log.
+    /// The label of the connection in the log.
     pub label: String,
     /// Megabits a second, each way; 0 is as fast as it goes.
     pub rate_mbit: f64,
@@ -32,7 +32,7 @@ pub struct Options {
     pub cut_down: Option<u64>,
 }
 
-/// How a direction ended.
+/// The end of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Up,
@@ -132,7 +132,7 @@ fn copy(direction: &Direction, mut from: impl Read, mut to: impl Write) -> io::R
     Ok(direction.end)
 }
 
-/// What is under way on a slow link, in the order of arrival.
+/// The bytes under way on a slow link, in the order of arrival.
 #[derive(Default)]
 struct UnderWay {
     queue: VecDeque<(Instant, Vec<u8>)>,
@@ -181,7 +181,7 @@ fn copy_slowly(
         }
     }
     close(&link);
-    // What is under way still arrives.
+    // The bytes under way still arrive.
     far_end.join().unwrap_or(Ok(()))?;
     Ok(end)
 }

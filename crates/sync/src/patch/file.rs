@@ -1,12 +1,14 @@
 //! The bytes of a patch file: `docs/patch-format.md`.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dsync_core::HashingWriter;
 use dsync_proto::{HEADER_LEN, Header, PatchHead, decode, encode, limits};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 use tempfile::NamedTempFile;
 
 use crate::link::Frame;
@@ -34,16 +36,13 @@ pub(super) enum PatchError {
 
 /// Writes a patch; its name appears when it is whole.
 pub(super) struct Writer {
-    out: HashingWriter<BufWriter<NamedTempFile>>,
+    out: HashingWriter<BufWriter<Unfinished>>,
     path: PathBuf,
 }
 
 impl Writer {
     pub(super) fn create(path: &Path, head: &PatchHead) -> io::Result<Writer> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // As any file that a person makes: the umask decides who may read it.
-        let open = Permissions::from_mode(0o666);
-        let out = BufWriter::new(tempfile::Builder::new().permissions(open).tempfile_in(folder)?);
+        let out = BufWriter::new(Unfinished::create(folder_of(path))?);
         let mut writer = Writer { out: HashingWriter::new(out), path: path.to_owned() };
         let head = encode(head).map_err(io::Error::other)?;
         writer.out.write_all(&MAGIC)?;
@@ -66,10 +65,112 @@ impl Writer {
         let (hash, mut out) = self.out.digest();
         out.write_all(hash.as_bytes())?;
         let file = out.into_inner().map_err(|error| error.into_error())?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
+        file.persist(&self.path)?;
         Ok(size + HASH)
     }
+}
+
+/// The file that becomes a patch when it is whole.
+enum Unfinished {
+    /// A file without a name, of which nothing is left however the process ends.
+    Unnamed(File),
+    /// Where the file system has no such files: a hidden one, locked as long as its process lives. One of a process
+    /// that was killed is removed by the next patch that is written into the folder.
+    Named(NamedTempFile),
+}
+
+/// The beginning of the names of hidden files.
+const HIDDEN: &str = ".docker-sync-diff-";
+/// Permissions of a patch. As of any file that a person makes, the umask decides who may read it.
+const MODE: u32 = 0o666;
+
+impl Unfinished {
+    fn create(folder: &Path) -> io::Result<Self> {
+        remove_stale(folder);
+        // Whatever stands in the way of a file without a name, a named one shows the reason if it matters.
+        unnamed(folder).map(Self::Unnamed).or_else(|_| named(folder).map(Self::Named))
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Unnamed(file) => file,
+            Self::Named(file) => file.as_file_mut(),
+        }
+    }
+
+    /// Gives the file its name, in place of another file of this name.
+    fn persist(mut self, path: &Path) -> io::Result<()> {
+        self.file().sync_all()?;
+        let file = match self {
+            Self::Named(file) => return file.persist(path).map(drop).map_err(|error| error.error),
+            Self::Unnamed(file) => file,
+        };
+        let link = |path: &Path| {
+            linkat(CWD, open_file(&file), CWD, path, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+        };
+        match link(path) {
+            // A link replaces no file, a rename does.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let linked = tempfile::Builder::new().prefix(HIDDEN).make_in(folder_of(path), link)?;
+                linked.persist(path).map_err(|error| error.error)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
+    }
+}
+
+/// A file without a name that can be given one later (`open(2)`, `O_TMPFILE`).
+fn unnamed(folder: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = File::from(openat(CWD, folder, flags, Mode::from_raw_mode(MODE))?);
+    file.lock()?;
+    // Without `/proc` it could get no name.
+    fs::symlink_metadata(open_file(&file))?;
+    Ok(file)
+}
+
+/// A hidden file, which other processes find locked.
+fn named(folder: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let mut builder = tempfile::Builder::new();
+        let file = builder.prefix(HIDDEN).permissions(Permissions::from_mode(MODE)).tempfile_in(folder)?;
+        file.as_file().lock()?;
+        // Another process may have taken it for a stale one before it was locked.
+        if file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes hidden files of processes that were killed.
+fn remove_stale(folder: &Path) {
+    // A folder that cannot be read has no file that this process could remove.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_hidden = entry.file_name().to_string_lossy().starts_with(HIDDEN);
+        if is_hidden && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // One that cannot be removed is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The path by which an open file without a name is linked.
+fn open_file(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Reads a patch that was found to be whole.
@@ -167,7 +268,6 @@ mod tests {
     fn written(folder: &Path) -> PathBuf {
         let path = folder.join("a.patch");
         let mut writer = Writer::create(&path, &head()).unwrap();
-        assert!(!path.exists());
         writer.frame(&Frame::new(Channel::Data, vec![9; 300])).unwrap();
         writer.frame(&Frame::new(Channel::Data, Vec::new())).unwrap();
         let size = writer.finish().unwrap();
@@ -194,6 +294,51 @@ mod tests {
         let frames = 22 + 0xb2;
         assert_eq!(bytes[frames..frames + 5], [3, 0x2c, 1, 0, 0]);
         assert_eq!(bytes.len(), frames + 5 + 300 + 5 + 32);
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_unfinished_patch_has_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.patch");
+        fs::write(&path, "the old one").unwrap();
+        let mut writer = Writer::create(&path, &head()).unwrap();
+        writer.frame(&Frame::new(Channel::Data, vec![9; 200_000])).unwrap();
+        assert_eq!(names(folder.path()), ["a.patch"], "a killed process would leave it");
+        assert_eq!(fs::read(&path).unwrap(), b"the old one");
+        drop(writer);
+        assert_eq!(fs::read(&path).unwrap(), b"the old one");
+
+        written(folder.path()).metadata().unwrap();
+        assert_eq!(names(folder.path()), ["a.patch"], "it takes the place of the old one");
+        Reader::open(&path).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "").unwrap();
+        assert_eq!(mode, plain.metadata().unwrap().permissions().mode(), "the umask decides");
+    }
+
+    #[test]
+    fn a_hidden_file_of_a_killed_process_is_removed_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let alive = named(folder.path()).unwrap();
+        let (killed, path) = named(folder.path()).unwrap().keep().unwrap();
+        fs::write(folder.path().join(".docker-sync-other"), "").unwrap();
+        remove_stale(folder.path());
+        assert!(path.exists(), "its process lives");
+        drop(killed);
+        written(folder.path());
+        let mut left = [".docker-sync-other", alive.path().file_name().unwrap().to_str().unwrap(), "a.patch"];
+        left.sort_unstable();
+        assert_eq!(names(folder.path()), left);
+        Unfinished::Named(alive).persist(&folder.path().join("b.patch")).unwrap();
+        assert_eq!(names(folder.path()), [".docker-sync-other", "a.patch", "b.patch"]);
     }
 
     #[test]

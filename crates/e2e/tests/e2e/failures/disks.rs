@@ -24,7 +24,7 @@ fn full_engine(push: bool) {
         .exits(6)
         .says(&format!("error: {name}: on {place}: "))
         .says("no space left on device")
-        .says(&format!("hint: make room on {place}"));
+        .says(&format!("hint: free some space on {place}"));
     target.assert_is("web:1", &old);
     assert_eq!(target.docker(&["images", "--quiet", "--all"]).lines().count(), 2);
     assert_eq!(target.docker(&["ps", "--quiet", "--all"]), "");
@@ -89,7 +89,7 @@ fn the_folder_that_was_named_is_full() {
         .exits(6)
         .says(&format!("error: {name}: on this host: "))
         .says("o space left on device")
-        .says("hint: make room on this host");
+        .says("hint: free some space on this host");
     assert_eq!(bench.there().id("web:1"), None);
     bench.push(&["--tmpfolder", bench.work().to_str().unwrap(), &name]).ok();
     bench.there().assert_is("web:1", &new);

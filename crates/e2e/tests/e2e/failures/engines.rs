@@ -31,7 +31,7 @@ fn no_engine_here() {
         .run_command(command)
         .exits(4)
         .says("error: on this host: 'docker' or 'podman' was not found on PATH or in the usual places\n")
-        .says("hint: install docker or podman on this host, or say where it is: --docker /path/to/docker");
+        .says("hint: install docker or podman on this host, or name its path: --docker /path/to/docker");
     bench
         .run(&["--docker", "no-such-docker", bench.remote()])
         .exits(4)
@@ -51,9 +51,7 @@ fn no_engine_there() {
             .says(&format!(
                 "error: on {remote}: 'docker' or 'podman' was not found on PATH or in the usual places\n"
             ))
-            .says(&format!(
-                "hint: install docker or podman on {remote}, or say where it is: --remote-docker "
-            ));
+            .says(&format!("hint: install docker or podman on {remote}, or name its path: --remote-docker "));
     }
 }
 

@@ -12,7 +12,7 @@ use dsync_lab::images::Image;
 
 use super::engines::in_front_of_docker;
 
-/// How long a program that was asked to end may take for it, on a machine that is busy with other tests.
+/// The time that a program that was asked to end may take, on a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_secs(5);
 
 /// An image of which the target has another version, and a link that takes seconds for what is new.
@@ -58,7 +58,7 @@ impl Update {
     fn start(&self) -> Running<'_> {
         let running = self.bench.spawn(self.command(&self.remote));
         let sign = match (self.method, self.push) {
-            // What packs the archive there, and waits for the link.
+            // The program that packs the archive there, and waits for the link.
             ("stream", false) => "zstd -q",
             ("rsync", _) => "rsync --server",
             _ => "load --quiet",

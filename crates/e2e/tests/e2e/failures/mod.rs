@@ -1,4 +1,4 @@
-//! What goes wrong: each failure has its sentence and its exit code, and the target is as it was.
+//! Failures: each has its sentence and its exit code, and the target is as it was.
 
 mod disks;
 mod engines;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dsync_core::{ChainId, DiffId, ImageId};
 
-use super::{LayerPaths, Layout};
+use super::storage_layout::{LayerPaths, StorageLayout};
 
 /// Images by their configs, layers by their chain ids.
 #[derive(Debug)]
@@ -43,12 +43,12 @@ impl Docker {
     }
 }
 
-impl Layout for Docker {
+impl StorageLayout for Docker {
     fn config(&self, id: &ImageId) -> PathBuf {
         self.images().join(id.hex())
     }
 
-    fn place(&self, _: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths> {
+    fn layer(&self, _: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths> {
         let chain = ChainId::chain(&diff_ids[..=at]);
         let folder = self.layers().join(chain[at].hex());
         if fs::read_to_string(folder.join("diff"))?.trim_end().parse() != Ok(diff_ids[at]) {

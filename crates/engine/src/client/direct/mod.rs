@@ -1,132 +1,18 @@
 //! Reads images where an engine keeps them as files, past the engine.
 //!
-//! `docker save` copies a whole image before it says a first byte, also when one layer is wanted; `podman save` copies
-//! each layer. Who may read the engine's storage needs none of that. It is a short cut and never more: nothing is written,
-//! everything is checked, and whatever is not as expected is left to `save`.
+//! `docker save` copies a whole image before it writes a first byte, also when one layer is wanted; `podman save`
+//! copies each layer. A process that may read the engine's storage needs none of that. It is a short cut: nothing is
+//! written, everything is checked, and whatever is not as expected is left to `save`.
 
 mod docker;
+mod export;
 mod podman;
+mod storage_layout;
 mod tar_split;
 mod tree;
 
-use std::collections::HashSet;
-use std::fmt::Display;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
-
-use dsync_core::{Config, DiffId, Digest, ImageId};
-use flate2::bufread::GzDecoder;
-
-use crate::store::{Export, LayerSink};
-use crate::watched::WatchedReader;
-use tar_split::TarSplit;
-use tree::Tree;
-
 pub(super) use docker::Docker;
-pub(super) use podman::{Found, Podman, Told};
-
-/// The files of an engine.
-#[derive(Debug)]
-pub(super) enum Storage {
-    Docker(Docker),
-    Podman(Podman),
-}
-
-/// Where an engine keeps what.
-trait Layout {
-    /// The file with an image's config.
-    fn config(&self, id: &ImageId) -> PathBuf;
-
-    /// Where one of the layers of an image is.
-    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths>;
-}
-
-/// The two parts of a layer.
-struct LayerPaths {
-    /// Its headers and what is between files.
-    tar_split: PathBuf,
-    /// The folder with its files.
-    contents: PathBuf,
-}
-
-/// Why an export ended early.
-#[derive(Debug)]
-pub(super) enum Stopped {
-    /// The storage cannot be read so; the engine itself may do better.
-    Storage(String),
-    /// The sink takes no more.
-    Sink(io::Error),
-}
-
-impl Storage {
-    /// Gives the missing layers of an image to the sink, and takes each of them out of the set.
-    pub(super) fn export(
-        &self,
-        id: &ImageId,
-        missing: &mut HashSet<DiffId>,
-        sink: &mut dyn LayerSink,
-    ) -> Result<Export, Stopped> {
-        match self {
-            Self::Docker(docker) => export(docker, id, missing, sink),
-            Self::Podman(podman) => export(podman, id, missing, sink),
-        }
-    }
-}
-
-fn export(
-    layout: &dyn Layout,
-    id: &ImageId,
-    missing: &mut HashSet<DiffId>,
-    sink: &mut dyn LayerSink,
-) -> Result<Export, Stopped> {
-    let path = layout.config(id);
-    let config = fs::read(&path).map_err(unreadable(&path))?;
-    // So the image is the one that is meant, whatever engine this storage belongs to.
-    if Digest::of(&config) != id.digest() {
-        return Err(Stopped::Storage(format!("{} is damaged", path.display())));
-    }
-    let diff_ids = Config::parse(&config).map_err(unreadable(&path))?.diff_ids;
-    if let Some(unknown) = missing.iter().find(|id| !diff_ids.contains(id)) {
-        return Err(Stopped::Storage(format!("{id} has no layer {unknown}")));
-    }
-    for (at, diff_id) in diff_ids.iter().enumerate() {
-        if missing.contains(diff_id) {
-            give(diff_id, layout.place(id, &diff_ids, at), sink)?;
-            missing.remove(diff_id);
-        }
-    }
-    Ok(Export { config })
-}
-
-/// Gives a layer to the sink.
-fn give(diff_id: &DiffId, place: io::Result<LayerPaths>, sink: &mut dyn LayerSink) -> Result<(), Stopped> {
-    let broken = |reason: &dyn Display| Stopped::Storage(format!("layer {diff_id}: {reason}"));
-    let mut tar = WatchedReader::new(place.and_then(tar).map_err(|error| broken(&error))?);
-    let taken = sink.layer(Some((*diff_id).into()), &mut tar);
-    match (tar.failure(), taken) {
-        (Some(reason), _) => Err(broken(&reason)),
-        (None, Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(broken(&error)),
-        (None, taken) => taken.map_err(Stopped::Sink),
-    }
-}
-
-/// The tar of a layer, as it was when the engine got it.
-fn tar(place: LayerPaths) -> io::Result<impl Read> {
-    let tree = Tree::open(&place.contents)?;
-    let packed = BufReader::with_capacity(64 << 10, File::open(place.tar_split)?);
-    Ok(TarSplit::new(BufReader::with_capacity(64 << 10, GzDecoder::new(packed)), tree))
-}
-
-/// A tar from lines that are at hand, for fuzzers.
 #[cfg(feature = "fuzzing")]
-pub(super) fn from_lines<'a>(lines: impl io::BufRead + 'a, folder: &Path) -> io::Result<Box<dyn Read + 'a>> {
-    Ok(Box::new(TarSplit::new(lines, Tree::open(folder)?)))
-}
-
-fn unreadable<E: Display>(path: &Path) -> impl Fn(E) -> Stopped + '_ {
-    move |error| Stopped::Storage(format!("{}: {error}", path.display()))
-}
-
-#[cfg(test)]
-mod tests;
+pub(super) use export::from_lines;
+pub(super) use export::{Stopped, Storage};
+pub(super) use podman::{Found, Podman, StorageInfo};

@@ -1,7 +1,7 @@
 //! The folder of podman, Buildah and CRI-O: github.com/containers/storage.
 //!
-//! Two lists in JSON say what images and layers there are. They are replaced as a whole, so each is read as it was
-//! at one time. podman itself takes minutes to list some thousand images: for each it looks for images made of it.
+//! Two lists in JSON name its images and layers (`images.go` and `layers.go` there). They are replaced as a whole, so
+//! each is read as it was at one time. podman itself takes minutes to list some thousand images: for each it looks for images made of it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use dsync_core::{Config, DiffId, Digest, Image, ImageId};
 use serde_json::{Value, json};
 
-use super::{LayerPaths, Layout};
+use super::storage_layout::{LayerPaths, StorageLayout};
 
 /// The folder, and the driver that keeps layers in it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(in crate::client) struct Podman {
 
 /// The storage as the engine describes it; a folder of the same name on this host need not be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::client) struct Told {
+pub(in crate::client) struct StorageInfo {
     pub(in crate::client) driver: String,
     /// The size of the file system.
     pub(in crate::client) allocated: u64,
@@ -68,18 +68,18 @@ pub(in crate::client) struct Found {
 }
 
 impl Podman {
-    /// The folder, if it is on this host and may be read, and agrees with what the engine says of it: that it has so many
-    /// images, those included from which others were built. `asked` says whether it has one of this ID.
+    /// The folder, if it is on this host and may be read, and agrees with the engine's description: the number of its
+    /// images, with those from which others were built. `asked` is true if the engine has an image of this ID.
     pub(in crate::client) fn open(
         root: &Path,
-        (told, count): (&Told, u64),
+        (info, count): (&StorageInfo, u64),
         asked: impl FnOnce(&str) -> bool,
     ) -> Option<Self> {
-        let podman = Self { root: root.into(), driver: told.driver.clone() };
+        let podman = Self { root: root.into(), driver: info.driver.clone() };
         let images = podman.images().ok()?;
         let file_system = rustix::fs::statvfs(root).ok()?;
         let agrees = images.len() as u64 == count
-            && file_system.f_blocks.saturating_mul(file_system.f_frsize) == told.allocated;
+            && file_system.f_blocks.saturating_mul(file_system.f_frsize) == info.allocated;
         // A list of manifests has no layers, and is no image for who asks.
         let newest = images.iter().rfind(|image| !image.layer.is_empty())?;
         (agrees && asked(&newest.id)).then_some(podman)
@@ -184,14 +184,14 @@ impl Podman {
     }
 }
 
-impl Layout for Podman {
+impl StorageLayout for Podman {
     fn config(&self, id: &ImageId) -> PathBuf {
         // `makeBigDataBaseName` of its `store.go`.
         let name = format!("={}", BASE64_STANDARD.encode(id.to_string()));
         self.folder("images").join(id.hex()).join(name)
     }
 
-    fn place(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths> {
+    fn layer(&self, id: &ImageId, diff_ids: &[DiffId], at: usize) -> io::Result<LayerPaths> {
         let layer = self.chain(id, diff_ids)?.swap_remove(at).id.hex();
         let tar_split = self.folder("layers").join(format!("{layer}.tar-split.gz"));
         let contents = match self.driver.as_str() {
@@ -235,18 +235,18 @@ impl Origin {
     fn of(config: &[u8], diff_ids: &[DiffId]) -> Option<Self> {
         let json: Value = serde_json::from_slice(config).ok()?;
         let history = json.get("history").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let told = |history: &[Value], diff_ids: &[DiffId]| {
+        let key = |history: &[Value], diff_ids: &[DiffId]| {
             let layers: Vec<String> = diff_ids.iter().map(DiffId::to_string).collect();
             Digest::of(json!([history, layers]).to_string().as_bytes())
         };
         let parents = match history.split_last() {
             None => Vec::new(),
             Some((_, before)) => {
-                let lower = diff_ids.split_last().map(|(_, lower)| told(before, lower));
-                [told(before, diff_ids)].into_iter().chain(lower).collect()
+                let lower = diff_ids.split_last().map(|(_, lower)| key(before, lower));
+                [key(before, diff_ids)].into_iter().chain(lower).collect()
             }
         };
-        Some(Self { own: told(history, diff_ids), parents })
+        Some(Self { own: key(history, diff_ids), parents })
     }
 }
 

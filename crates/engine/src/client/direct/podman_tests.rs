@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::super::tests::{Kept, packed, plain, special, split};
-use super::super::{Stopped, export};
+use super::super::export::tests::{Kept, packed, plain, special, split};
+use super::super::export::{Stopped, export};
 use super::*;
 
 /// The folder, and what is to be in its lists.
@@ -158,7 +158,7 @@ fn it_has_to_be_the_storage_that_the_engine_speaks_of() {
     let low = plain("a", "low");
     let low_id = made.layer("", &low);
     let open = |(driver, images, allocated): (&str, u64, u64), has: bool| {
-        let told = Told { driver: driver.into(), allocated };
+        let told = StorageInfo { driver: driver.into(), allocated };
         Podman::open(made.root.path(), (&told, images), |_| has).is_some()
     };
     let file_system = rustix::fs::statvfs(made.root.path()).unwrap();

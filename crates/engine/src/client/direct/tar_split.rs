@@ -1,7 +1,7 @@
-//! Puts a layer's tar together again from what Docker keeps of it (github.com/vbatts/tar-split).
+//! Puts a layer's tar together again from Docker's record of it and its files (github.com/vbatts/tar-split).
 //!
-//! That is one JSON object a line: bytes of the tar as they are, or the name of a file whose contents come
-//! next. What comes out is the layer to the last bit, or its digest shows that it is not.
+//! Each line of it is one JSON object (`tar/storage/entry.go` there): bytes of the tar as they are, or the name of a
+//! file whose contents come next. The result is the layer to the last bit, or its digest shows that it is not.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -122,4 +122,91 @@ fn decode(text: &str, into: &mut Vec<u8>) -> io::Result<()> {
     BASE64_STANDARD
         .decode_vec(text, into)
         .map_err(|error| io::Error::other(format!("tar-split.json.gz: not base64: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn verbatim(bytes: &[u8]) -> Value {
+        json!({"type": 2, "payload": BASE64_STANDARD.encode(bytes)})
+    }
+
+    fn lines(lines: &[Value]) -> Vec<u8> {
+        lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect()
+    }
+
+    /// The tar of some lines, read in pieces of this size.
+    fn read(lines: &[u8], files: &[(&str, &str)], piece: usize) -> io::Result<Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, contents) in files {
+            fs::write(folder.path().join(name), contents).unwrap();
+        }
+        let mut tar = TarSplit::new(lines, Tree::open(folder.path()).unwrap());
+        let (mut all, mut buffer) = (Vec::new(), vec![0; piece]);
+        loop {
+            match tar.read(&mut buffer)? {
+                0 => return Ok(all),
+                count => all.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_of_any_size_make_the_same_tar() {
+        let of = lines(&[
+            verbatim(b"header of a"),
+            json!({"type": 1, "name": "a", "size": 6}),
+            verbatim(b""),
+            json!({"type": 1, "name": "empty", "size": 0}),
+            json!({"type": 1, "name": "a hard link or a folder"}),
+            json!({"type": 2}),
+            json!({"type": 1, "name": "", "name_raw": BASE64_STANDARD.encode("b"), "size": 1, "crc": "x"}),
+            verbatim(&[0; 700]),
+        ]);
+        let expected = [b"header of aaaaaaab", &[0; 700][..]].concat();
+        for piece in [1, 2, 7, 100, 4096] {
+            assert_eq!(read(&of, &[("a", "aaaaaa"), ("b", "b")], piece).unwrap(), expected, "{piece}");
+        }
+        // The last line may lack its end.
+        assert_eq!(read(&of[..of.len() - 1], &[("a", "aaaaaa"), ("b", "b")], 64).unwrap(), expected);
+        assert_eq!(read(b"", &[], 64).unwrap(), b"");
+    }
+
+    #[test]
+    fn lines_of_another_form_are_refused_by_name() {
+        for (line, reason) in [
+            (&b"\n"[..], "tar-split.json.gz: EOF"),
+            (b"{}\n", "missing field `type`"),
+            (b"{\"type\":2,\"payload\":\"AA\"", "tar-split.json.gz: EOF"),
+            (b"{\"type\":0}\n", "an entry of type 0"),
+            (b"{\"type\":256}\n", "tar-split.json.gz"),
+            (b"{\"type\":2,\"payload\":\"A\"}\n", "not base64"),
+            (b"{\"type\":1,\"name_raw\":\"A\",\"size\":1}\n", "not base64"),
+            (b"{\"type\":1,\"name\":\"a\",\"size\":2}\n", "a: is no file of 2 bytes"),
+            (b"{\"type\":1,\"name\":\"\",\"size\":1}\n", "invalid filename"),
+        ] {
+            let error = read(line, &[("a", "a")], 64).unwrap_err().to_string();
+            assert!(error.contains(reason), "{}: {error}", String::from_utf8_lossy(line));
+        }
+        let long = [&b"{\"type\":2,\"payload\":\""[..], &vec![b'A'; LONGEST_LINE as usize]].concat();
+        assert!(read(&long, &[], 64).unwrap_err().to_string().contains("EOF"), "a line is bounded");
+    }
+
+    #[test]
+    fn a_file_that_becomes_shorter_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "abcdef").unwrap();
+        let of = lines(&[json!({"type": 1, "name": "a", "size": 6}), verbatim(b"after")]);
+        let mut tar = TarSplit::new(&of[..], Tree::open(folder.path()).unwrap());
+        tar.read_exact(&mut [0; 3]).unwrap();
+        fs::write(&path, "abc").unwrap();
+        let error = tar.read(&mut [0; 10]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
 }

@@ -202,7 +202,7 @@ fn what_was_cut_is_said_to_be() {
         for left in [20, packed.len() / 2, packed.len() - 5] {
             let said = reason(&packed[..left]);
             assert!(
-                said.contains("was cut") || said.contains("is no tar archive") && left == 20,
+                said.contains("is truncated") || said.contains("is no tar archive") && left == 20,
                 "{left}: {said}"
             );
         }

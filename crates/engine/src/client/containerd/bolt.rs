@@ -2,8 +2,8 @@
 //!
 //! The format is that of `go.etcd.io/bbolt`, version 2: `internal/common/page.go` and `meta.go` there. Its own
 //! programs wait for a lock that the writer holds as long as it runs. This reader takes none. A writer puts
-//! changed pages where no page of the last committed state is, so what is read is that state as long as nothing was
-//! committed since: [`Bolt::is_unchanged`] says so, and without it nothing that was read may be believed.
+//! changed pages where no page of the last committed state is, so a reader sees that state as long as nothing was
+//! committed since. [`Bolt::is_unchanged`] checks that, and before it nothing that was read may be believed.
 //!
 //! It saves the names of `docker images`, some 6 ms for each image: a report of 2,000 takes 1.1 s with it and 13 s without
 //! (`docs/identity.md`, "Long lists").
@@ -20,13 +20,13 @@ const VERSION: u32 = 2;
 const HEADER: usize = 16;
 const ELEMENT: usize = 16;
 const META: usize = 64;
-/// Page sizes are those of systems.
+/// Page sizes, as powers of two: those of systems.
 const PAGE_SIZES: std::ops::RangeInclusive<u32> = 10..=16;
-/// A page and its overflow are no longer than this, or the file is damaged.
+/// The most bytes of a page and its overflow; a longer one is damaged.
 const LARGEST_PAGE: u64 = 64 << 20;
 
 /// A database, as its last commit left it.
-pub(super) struct Bolt {
+pub(in crate::client) struct Bolt {
     file: File,
     meta: Meta,
 }
@@ -35,14 +35,14 @@ pub(super) struct Bolt {
 struct Meta {
     page_size: u64,
     root: u64,
-    /// As many pages there are.
+    /// The number of pages.
     pages: u64,
     transaction: u64,
 }
 
 /// A collection of keys.
 #[derive(Debug)]
-pub(super) enum Bucket {
+pub(in crate::client) enum Bucket {
     /// Its tree begins at this page.
     Tree(u64),
     /// A small one is within the one above.
@@ -51,30 +51,30 @@ pub(super) enum Bucket {
 
 /// The value of a key.
 #[derive(Debug)]
-pub(super) enum Value<'a> {
+pub(in crate::client) enum Value<'a> {
     Bytes(&'a [u8]),
     Bucket(Bucket),
 }
 
 impl Bolt {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::client) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let meta = latest(&file)?;
         Ok(Self { file, meta })
     }
 
     /// True if nothing was committed since this was opened.
-    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
+    pub(in crate::client) fn is_unchanged(&self) -> io::Result<bool> {
         Ok(latest(&self.file)? == self.meta)
     }
 
     /// The bucket with all others in it.
-    pub(super) fn root(&self) -> Bucket {
+    pub(in crate::client) fn root(&self) -> Bucket {
         Bucket::Tree(self.meta.root)
     }
 
     /// The bucket at the end of this path of names, if there is one.
-    pub(super) fn bucket(&self, path: &[&str]) -> io::Result<Option<Bucket>> {
+    pub(in crate::client) fn bucket(&self, path: &[&str]) -> io::Result<Option<Bucket>> {
         let mut bucket = self.root();
         for name in path {
             match self.inner(&bucket, name)? {
@@ -86,7 +86,7 @@ impl Bolt {
     }
 
     /// A bucket in a bucket, if it is there.
-    pub(super) fn inner(&self, bucket: &Bucket, name: &str) -> io::Result<Option<Bucket>> {
+    pub(in crate::client) fn inner(&self, bucket: &Bucket, name: &str) -> io::Result<Option<Bucket>> {
         self.find(bucket, name.as_bytes(), |value| match value {
             Value::Bucket(inner) => Some(inner),
             Value::Bytes(_) => None,
@@ -94,7 +94,7 @@ impl Bolt {
     }
 
     /// The bytes that a key stands for, if it is there.
-    pub(super) fn bytes(&self, bucket: &Bucket, key: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(in crate::client) fn bytes(&self, bucket: &Bucket, key: &str) -> io::Result<Option<Vec<u8>>> {
         self.find(bucket, key.as_bytes(), |value| match value {
             Value::Bytes(bytes) => Some(bytes.to_vec()),
             Value::Bucket(_) => None,
@@ -125,7 +125,7 @@ impl Bolt {
     }
 
     /// Gives all keys of a bucket, in their order, and what they stand for.
-    pub(super) fn each(
+    pub(in crate::client) fn each(
         &self,
         bucket: &Bucket,
         take: &mut dyn FnMut(&[u8], Value<'_>) -> io::Result<()>,
@@ -170,7 +170,7 @@ impl Bolt {
         self.file.read_exact_at(&mut header, offset)?;
         let whole = (u64::from(u32_at(&header, 12)?) + 1).saturating_mul(size);
         if u64_at(&header, 0)? != id || whole > LARGEST_PAGE {
-            return Err(damaged("has a page that is none"));
+            return Err(damaged("has a page with another number or a damaged length"));
         }
         // Looked at before memory is taken for it.
         if offset.saturating_add(whole) > self.file.metadata()?.len() {
@@ -183,7 +183,7 @@ impl Bolt {
     }
 }
 
-/// The newer one of the two places where a commit is noted; at most one of them is being written.
+/// The newer one of the two meta pages; at most one of them is being written.
 fn latest(file: &File) -> io::Result<Meta> {
     let first = meta(file, 0);
     let second = match &first {
@@ -191,7 +191,7 @@ fn latest(file: &File) -> io::Result<Meta> {
         Err(_) => PAGE_SIZES
             .map(|bits| meta(file, 1 << bits))
             .find(Result::is_ok)
-            .unwrap_or_else(|| Err(damaged("has no beginning"))),
+            .unwrap_or_else(|| Err(damaged("has no valid meta page"))),
     };
     match (first, second) {
         (Ok(a), Ok(b)) => Ok(if a.transaction > b.transaction { a } else { b }),
@@ -210,7 +210,7 @@ fn meta(file: &File, offset: u64) -> io::Result<Meta> {
         && PAGE_SIZES.contains(&page_size.trailing_zeros())
         && u64_at(&bytes, META - 8)? == fnv(&bytes[..META - 8]);
     if !is_meta {
-        return Err(damaged("is none, or its beginning is damaged"));
+        return Err(damaged("has no valid meta page"));
     }
     Ok(Meta {
         page_size: page_size.into(),
@@ -229,7 +229,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 /// A node of a tree.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(in crate::client) struct Page {
     bytes: Vec<u8>,
     kind: PageKind,
     count: usize,

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,16 +11,16 @@ use dsync_core::{ChainId, LayerKey};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
-use super::super::ClientStore;
-use super::super::identify::identify;
 use super::*;
+use crate::client::ClientStore;
+use crate::client::identify::identify;
 use crate::command::Program;
 use crate::store::Store as _;
 
 /// A sink as strict as the real one, which may be full.
 #[derive(Default)]
-pub(super) struct Kept {
-    pub(super) layers: Vec<(DiffId, Vec<u8>)>,
+pub(in crate::client::direct) struct Kept {
+    pub(in crate::client::direct) layers: Vec<(DiffId, Vec<u8>)>,
     full: bool,
     notes: Vec<String>,
 }
@@ -44,7 +45,7 @@ impl LayerSink for Kept {
 }
 
 /// A tar with all that is special: hard links, whiteouts, long names, names that are not UTF-8.
-pub(super) fn special() -> Vec<u8> {
+pub(in crate::client::direct) fn special() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut add = |kind, name: &[u8], contents: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -66,7 +67,7 @@ pub(super) fn special() -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-pub(super) fn plain(name: &str, contents: &str) -> Vec<u8> {
+pub(in crate::client::direct) fn plain(name: &str, contents: &str) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(contents.len() as u64);
@@ -79,7 +80,7 @@ fn verbatim(bytes: &[u8]) -> Value {
 }
 
 /// The lines for a tar, while its files go into the folder.
-pub(super) fn split(tar: &[u8], folder: &Path) -> Vec<Value> {
+pub(in crate::client::direct) fn split(tar: &[u8], folder: &Path) -> Vec<Value> {
     let mut lines = Vec::new();
     let mut done = 0;
     for entry in tar::Archive::new(tar).entries().unwrap() {
@@ -107,7 +108,7 @@ pub(super) fn split(tar: &[u8], folder: &Path) -> Vec<Value> {
 }
 
 /// The lines as an engine keeps them.
-pub(super) fn packed(lines: &[Value]) -> Vec<u8> {
+pub(in crate::client::direct) fn packed(lines: &[Value]) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     lines.iter().for_each(|line| writeln!(packed, "{line}").unwrap());
     packed.finish().unwrap()
@@ -162,7 +163,7 @@ impl Made {
         (missing, ended)
     }
 
-    /// That the top layer is left to the engine, and why.
+    /// The reason for which the top layer is left to the engine.
     fn refused(&self) -> String {
         let mut sink = Kept::default();
         let (missing, ended) = self.export(&mut sink);

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, LayerKey, Unreadable};
 
-use super::contents::Contents;
-use super::decode::{decoded, is_gzip, is_zstd, peek};
-use super::listed::{Listed, MANIFEST_JSON, parse_manifest};
+use crate::archive::{Contents, Listed, MANIFEST_JSON, decoded, is_gzip, is_zstd, parse_manifest, peek};
 use crate::package::{LARGEST_DOCUMENT, elsewhere};
 use crate::store::{
     Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
@@ -37,7 +35,7 @@ struct Archived {
 }
 
 impl ArchiveStore {
-    /// Reads what the archive says of its images. `name` is the archive, for people.
+    /// Reads the manifest and the configs of the archive's images. `name` is the archive, for people.
     pub(crate) fn new(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
         let mut store = Self { name, contents, images: Vec::new(), unreadable: Vec::new() };
         let manifest = store.document(MANIFEST_JSON)?;
@@ -75,10 +73,10 @@ impl ArchiveStore {
         let config = Config::parse(&bytes)
             .map_err(|error| self.broken(format!("its config {} cannot be used: {error}", listed.config)))?;
         if config.diff_ids.len() != listed.layers.len() {
-            let (told, paths) = (config.diff_ids.len(), listed.layers.len());
+            let (named, paths) = (config.diff_ids.len(), listed.layers.len());
             let path = &listed.config;
             return Err(
-                self.broken(format!("its config {path} names {told} layers, its {MANIFEST_JSON} {paths}"))
+                self.broken(format!("its config {path} names {named} layers, its {MANIFEST_JSON} {paths}"))
             );
         }
         let sizes = listed.layers.iter().map(|path| self.contents.len(path).unwrap_or(0));
@@ -107,8 +105,8 @@ impl ArchiveStore {
         Ok(bytes)
     }
 
-    /// Gives a layer to the sink, without whatever compression it has. A layer may look like a compressed one and be none:
-    /// then its name tells, or its digest does.
+    /// Gives a layer to the sink, decompressed. A tar may begin like a compressed one: then its name is its diff id, or
+    /// its digest decides.
     fn give(&self, id: DiffId, path: &str, sink: &mut dyn LayerSink) -> Result<(), StoreError> {
         let open =
             || self.contents.open(path).ok_or_else(|| self.broken(format!("the layer {id} is missing")));

@@ -1,7 +1,8 @@
-//! The two JSON documents of an OCI image that docker-sync writes.
+//! The manifests and indexes that docker-sync writes (OCI image specification, "Image Manifest" and "Image Index"), and
+//! their media types.
 //!
-//! The bytes are those that Docker 25 and later make for an image of the classic store, so that every
-//! store that names images by their manifest shows the same ID for the same image.
+//! The bytes are those that Docker 25 and later make for an image of the classic store, so that every store that names
+//! images by their manifest shows the same ID for the same image.
 
 use std::fmt::Write as _;
 

@@ -249,3 +249,65 @@ proptest! {
         }
     }
 }
+
+/// The error of a read of all keys after a change of the database.
+fn damaged_by(change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut bytes = database(&sample());
+    change(&mut bytes);
+    let (_file, bolt) = opened(&bytes);
+    let bolt = match bolt {
+        Ok(bolt) => bolt,
+        Err(error) => return error.to_string(),
+    };
+    fn all(bolt: &Bolt, bucket: &Bucket) -> io::Result<()> {
+        let mut names = Vec::new();
+        bolt.each(bucket, &mut |name, value| {
+            if let Value::Bucket(_) = value {
+                names.push(String::from_utf8_lossy(name).into_owned());
+            }
+            Ok(())
+        })?;
+        for name in names {
+            all(bolt, &bolt.inner(bucket, &name)?.expect("it was listed"))?;
+        }
+        Ok(())
+    }
+    all(&bolt, &bolt.root()).err().map_or_else(String::new, |error| error.to_string())
+}
+
+/// The position of the first page of a kind.
+fn page_of(bytes: &[u8], kind: u16) -> usize {
+    let is_it = |at: &usize| u16_at(bytes, at + 8).unwrap() == kind && u16_at(bytes, at + 10).unwrap() > 0;
+    (2 * PAGE..bytes.len()).step_by(PAGE).find(is_it).unwrap()
+}
+
+#[test]
+fn numbers_of_a_page_are_bounded() {
+    let set =
+        |bytes: &mut Vec<u8>, at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    assert_eq!(damaged_by(|_| ()), "", "the sample is whole");
+    let (leaf, branch) = (2, 1);
+    for (what, kind, offset, word, reason) in [
+        ("a position behind the page", leaf, HEADER + 4, u32::MAX, "ends too soon"),
+        ("a key behind the page", leaf, HEADER + 8, PAGE as u32, "ends too soon"),
+        ("a value behind the page", leaf, HEADER + 12, u32::MAX, "ends too soon"),
+        ("elements behind the page", leaf, 8, 0xffff_0002, "ends too soon"),
+        ("a page of another kind", leaf, 8, 0x0001_0010, "another kind"),
+        ("an overflow behind the file", leaf, 12, 1000, "ends behind the file"),
+        ("an overflow beyond all memory", leaf, 12, u32::MAX, "another number"),
+        ("another page in its place", leaf, 0, 1, "another number"),
+        ("a child that is not there", branch, HEADER + 8, 1 << 20, "not there"),
+        ("a key of a branch behind the page", branch, HEADER + 4, u32::MAX, "ends too soon"),
+    ] {
+        let found = damaged_by(|bytes| {
+            let page = page_of(bytes, kind);
+            set(bytes, page + offset, word);
+        });
+        assert!(found.contains(reason), "{what}: {found:?}");
+    }
+    let cut = damaged_by(|bytes| bytes.truncate(bytes.len() - PAGE));
+    assert!(!cut.is_empty(), "the last page is missing");
+    for len in [0, 10, PAGE - 1, HEADER + META - 1] {
+        assert!(!damaged_by(|bytes| bytes.truncate(len)).is_empty(), "{len}");
+    }
+}

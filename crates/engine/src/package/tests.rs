@@ -23,13 +23,14 @@ impl Made {
     fn manifest(&mut self, platform: &str, layers: &[(&str, &str)]) -> Value {
         let diff_ids: Vec<String> =
             layers.iter().map(|(tar, _)| DiffId::of(tar.as_bytes()).to_string()).collect();
-        let platform: Platform = platform.parse().unwrap();
-        let (os, architecture) = (platform.os, platform.architecture);
-        let config = json!({"os": os, "architecture": architecture, "rootfs": {"diff_ids": diff_ids}});
+        let Platform { os, architecture, variant } = platform.parse().unwrap();
+        let config = json!({
+            "os": os, "architecture": architecture, "variant": variant, "rootfs": {"diff_ids": diff_ids},
+        });
         let config = self.json(&config);
         let layers: Vec<Value> = layers.iter().map(|(_, stored)| self.blob(stored.as_bytes())).collect();
         let mut entry = self.json(&json!({"config": config, "layers": layers}));
-        entry["platform"] = json!({"os": os, "architecture": architecture});
+        entry["platform"] = json!({"os": os, "architecture": architecture, "variant": variant});
         entry
     }
 
@@ -76,17 +77,17 @@ fn digests(package: &Package) -> Vec<Digest> {
     package.layers().iter().map(|layer| layer.blob.digest).collect()
 }
 
-/// Two platforms that share a layer, what a builder says of one of them, and a platform that nobody pulled.
+/// Two platforms that share a layer, an attestation of one of them, and a platform that nobody pulled.
 fn image(made: &mut Made) -> BlobRef {
     let amd = made.manifest("linux/amd64", &[("low", "low.gz"), ("amd", "amd.gz")]);
     let arm = made.manifest("linux/arm64", &[("low", "low.gz"), ("arm", "arm.gz")]);
-    let mut said = made.manifest("unknown/unknown", &[("said", "said")]);
-    said["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
+    let mut proof = made.manifest("unknown/unknown", &[("proof", "proof")]);
+    proof["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
     let absent = json!({
         "digest": Digest::of(b"absent").to_string(), "size": 6,
         "platform": {"os": "linux", "architecture": "s390x"},
     });
-    made.index(&[amd, arm, said, absent])
+    made.index(&[amd, arm, proof, absent])
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn all_that_is_there_belongs_to_it() {
     let root = image(&mut made);
     let package = made.collect(&root, None).unwrap().check().unwrap();
     assert_eq!((package.root(), package.media_type()), (root.digest, "application/vnd.x.index+json"));
-    assert_eq!(digests(&package), ["low.gz", "amd.gz", "arm.gz", "said"].map(|s| Digest::of(s.as_bytes())));
+    assert_eq!(digests(&package), ["low.gz", "amd.gz", "arm.gz", "proof"].map(|s| Digest::of(s.as_bytes())));
     assert_eq!(package.absent(), ["linux/s390x"]);
     assert!(package.layers()[3].is_plain() && !package.layers()[0].is_plain());
     // Index, three manifests, three configs; the other side comes to the same.
@@ -103,7 +104,7 @@ fn all_that_is_there_belongs_to_it() {
     assert_eq!(Package::assemble(documents(&package)).unwrap(), package);
     let of = |platform: &str| package.image(&platform.parse().unwrap()).map(|(config, _)| config.diff_ids[1]);
     assert_eq!(of("linux/arm64"), Some(DiffId::of(b"arm")));
-    assert_eq!(of("linux/s390x"), None, "what a builder says is no image");
+    assert_eq!(of("linux/s390x"), None, "an attestation is no image");
 }
 
 #[test]
@@ -136,8 +137,8 @@ fn the_same_layer_in_two_forms_goes_by_two_names() {
     let one = made.manifest("linux/amd64", &[("low", "low.gz")]);
     let other = made.manifest("linux/arm64", &[("low", "low.zst"), ("top", "top.gz")]);
     let root = made.index(&[one, other]);
-    let stack = made.collect(&root, None).unwrap().stack();
-    assert_eq!(stack, [tar("low"), blob("low.zst"), tar("top")]);
+    let keys = made.collect(&root, None).unwrap().stack();
+    assert_eq!(keys, [tar("low"), blob("low.zst"), tar("top")]);
 }
 
 #[test]
@@ -145,18 +146,18 @@ fn an_uncompressed_form_goes_by_the_layer_itself() {
     let mut made = Made::default();
     // The digest of an uncompressed blob is the diff id, which a compressed form of it must not go by.
     let root = made.manifest("linux/amd64", &[("low", "low.gz"), ("low", "low"), ("low", "low.zst")]);
-    let stack = made.collect(&BlobRef::parse(&root).unwrap(), None).unwrap().stack();
-    assert_eq!(stack, [blob("low.gz"), tar("low"), blob("low.zst")]);
+    let keys = made.collect(&BlobRef::parse(&root).unwrap(), None).unwrap().stack();
+    assert_eq!(keys, [blob("low.gz"), tar("low"), blob("low.zst")]);
 }
 
 #[test]
 fn what_another_host_says_is_checked() {
     let mut made = Made::default();
     let root = image(&mut made);
-    let told = documents(&made.collect(&root, None).unwrap());
+    let sent = documents(&made.collect(&root, None).unwrap());
     let error = |documents: Vec<Vec<u8>>| Package::assemble(documents).unwrap_err();
     assert!(error(Vec::new()).contains("no documents"));
-    assert!(error([told.clone(), vec![b"{}".to_vec()]].concat()).contains("nothing names"));
+    assert!(error([sent.clone(), vec![b"{}".to_vec()]].concat()).contains("nothing names"));
     assert!(error(vec![b"no".to_vec()]).contains("not JSON"));
     assert!(error(vec![br#"{"layers":[]}"#.to_vec()]).contains("names no config"));
     assert!(
@@ -212,4 +213,104 @@ fn a_layer_that_is_to_be_had_elsewhere_is_named() {
     // A layer that is merely lost is not called so, though another one is foreign and there.
     let (alone, _) = foreign("application/vnd.oci.image.layer.v1.tar+gzip", &[]);
     assert!(alone.contains("are missing in the store"), "{alone}");
+}
+
+#[test]
+fn a_variant_chooses_among_manifests_of_one_architecture() {
+    let mut made = Made::default();
+    let platforms = ["linux/arm/v6", "linux/arm/v7", "linux/arm64/v8", "linux/arm64"];
+    let entries = platforms.map(|platform| made.manifest(platform, &[(platform, platform)]));
+    let root = made.index(&entries);
+    for (wanted, found) in [
+        ("linux/arm/v6", Some("linux/arm/v6")),
+        ("linux/arm/v7", Some("linux/arm/v7")),
+        ("linux/arm/v8", None),
+        // Without a variant the first one is taken, as containerd and Docker do.
+        ("linux/arm", Some("linux/arm/v6")),
+        ("linux/arm64", Some("linux/arm64/v8")),
+        ("linux/arm64/v8", Some("linux/arm64/v8")),
+        ("linux/amd64", None),
+        ("windows/arm64", None),
+    ] {
+        let layer = found.map(|found| Digest::of(found.as_bytes()));
+        let chosen = made.collect(&root, Some(wanted)).ok().map(|package| digests(&package)[0]);
+        assert_eq!(chosen, layer, "--platform {wanted}");
+        let whole = made.collect(&root, None).unwrap();
+        let shown = whole.image(&wanted.parse().unwrap()).map(|(_, layers)| layers[0].blob.digest);
+        assert_eq!(shown, layer, "shown for {wanted}");
+    }
+}
+
+#[test]
+fn an_index_in_an_index_is_followed_as_deep_as_any_is() {
+    let mut made = Made::default();
+    let mut entry = made.manifest("linux/amd64", &[("low", "low.gz")]);
+    let mut roots = Vec::new();
+    for _ in 0..=DEEPEST {
+        let root = made.index(&[entry]);
+        entry = json!({"digest": root.digest.to_string(), "size": root.size});
+        roots.push(root);
+    }
+    for root in &roots[..DEEPEST] {
+        let package = made.collect(root, None).unwrap();
+        assert_eq!(digests(&package), [Digest::of(b"low.gz")]);
+        let config = package.image(&"linux/amd64".parse().unwrap()).unwrap().0.digest;
+        let path: Vec<Vec<u8>> = package.path_to(&config).unwrap().into_iter().map(<[u8]>::to_vec).collect();
+        assert!(crate::leads_to_config(&root.digest.into(), &path, &config));
+        assert_eq!(made.collect(root, Some("linux/amd64")).unwrap().documents().count(), 2);
+    }
+    let deeper = made.collect(&roots[DEEPEST], None).unwrap();
+    assert!(deeper.check().unwrap_err().contains("no image"), "the documents below are not looked at");
+}
+
+#[test]
+fn documents_are_bounded() {
+    let mut made = Made::default();
+    let large = |size: u64| json!({"digest": Digest::of(b"large").to_string(), "size": size});
+    for (entries, reason) in [
+        (vec![large(LARGEST_DOCUMENT + 1)], "too large"),
+        (vec![json!({"size": 1})], "no digest and size"),
+        (vec![json!({"digest": Digest::of(b"x").to_string(), "size": -1})], "no digest and size"),
+        (
+            (0..5)
+                .map(|at| json!({"digest": Digest::of(&[at]).to_string(), "size": LARGEST_DOCUMENT}))
+                .collect(),
+            "too large",
+        ),
+    ] {
+        let root = made.index(&entries);
+        let error = made.collect(&root, None).unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+    // Each manifest is a document, and its config another.
+    let many: Vec<Value> =
+        (0..1030).map(|at| made.manifest("linux/amd64", &[(&at.to_string(), "layer")])).collect();
+    let root = made.index(&many);
+    assert!(made.collect(&root, None).unwrap_err().contains("too many manifests"));
+    let root = made.index(&many[..1000]);
+    assert!(made.collect(&root, None).is_ok());
+}
+
+#[test]
+fn fields_that_no_image_has_are_refused() {
+    let mut made = Made::default();
+    let config = made.json(&json!({"os": "linux", "rootfs": {"diff_ids": []}}));
+    for (manifest, reason) in [
+        (json!({"layers": []}), "names no config"),
+        (json!({"config": {"digest": "sha256:x", "size": 1}}), "names no config"),
+        (json!({"config": config, "layers": [{"size": 1}]}), "a layer without digest and size"),
+        (json!({"config": config, "layers": {}}), "a layer without digest and size"),
+    ] {
+        let root = BlobRef::parse(&made.json(&manifest)).unwrap();
+        let error = made.collect(&root, None).unwrap_err();
+        assert!(error.contains(reason), "{manifest}: {error}");
+    }
+    let text = BlobRef::parse(&made.blob(b"no JSON")).unwrap();
+    assert!(made.collect(&text, None).unwrap_err().contains("is not JSON"));
+    // No layers at all may be written as null; a media type is passed on only where it needs no quoting.
+    let root =
+        BlobRef::parse(&made.json(&json!({"config": config, "layers": null, "mediaType": "a\"b"}))).unwrap();
+    let package = made.collect(&root, None).unwrap().check().unwrap();
+    assert_eq!(package.media_type(), crate::manifest::MANIFEST);
+    assert!(package.layers().is_empty());
 }

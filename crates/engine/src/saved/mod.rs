@@ -1,14 +1,17 @@
 //! Saved archives, whatever they are packed in and whichever of the two forms they have.
 
+mod store;
+
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use dsync_core::Inventory;
 
-use crate::archive::{ArchiveStore, Contents, MANIFEST_JSON, ReadError, Tar, begins_archive};
+use crate::archive::{Contents, MANIFEST_JSON, ReadError, Tar, begins_archive};
 use crate::oci::OciStore;
 use crate::store::{Store, StoreError};
+use store::ArchiveStore;
 
 /// The images of a file that `save` wrote. `name` is the archive, for people; one that has to be unpacked goes to a
 /// temporary file in this folder.
@@ -38,7 +41,7 @@ pub(crate) fn open(path: &Path, name: String, folder: &Path) -> Result<Box<dyn S
     Ok(Box::new(ArchiveStore::new(name, contents)?))
 }
 
-/// That a file is a tar archive at all: else it would be called damaged.
+/// Checks that a file is a tar archive at all: else it would be reported as damaged.
 fn check_begin(tar: &Tar, name: &str) -> Result<(), StoreError> {
     let mut block = Vec::new();
     let read = tar.whole().take(512).read_to_end(&mut block);
@@ -60,5 +63,4 @@ fn unread(name: &str, error: ReadError) -> StoreError {
 }
 
 #[cfg(test)]
-#[path = "saved_tests.rs"]
 mod tests;

@@ -1,0 +1,226 @@
+//! The store of an engine behind its client: what the client does, and what is read past it.
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
+
+use super::containerd::ContentStore;
+use super::direct::{Docker, Found, Podman, Stopped, Storage};
+use super::fetch::Fetch;
+use super::identify::{Engine, Syntax, identify};
+use super::import::Loader;
+use super::packed::Packing;
+use super::{export, history, list};
+use crate::blob::BlobRef;
+use crate::command::Program;
+use crate::host;
+use crate::layers::{self, Blobs};
+use crate::package::Package;
+use crate::store::{
+    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
+};
+
+/// The store of an engine, behind its client.
+pub(crate) struct ClientStore {
+    pub(super) program: Program,
+    pub(super) engine: Engine,
+    /// The engine's own files, where they can be read.
+    pub(super) storage: Option<Storage>,
+    /// The blobs of the containerd image store, where they can be read.
+    pub(super) content: Option<ContentStore>,
+    /// The platform by whose config an image of several platforms is described.
+    pub(super) platform: Platform,
+}
+
+impl ClientStore {
+    /// Finds the program and asks what it is.
+    pub(crate) fn open(words: &[String]) -> Result<Self, StoreError> {
+        let store = Self::identified(Program::find(words)?)?;
+        let content = match store.engine.kind {
+            StoreKind::DockerContainerd => ContentStore::open(&store.engine),
+            _ => None,
+        };
+        Ok(Self { storage: store.readable(), content, ..store })
+    }
+
+    /// The engine's own files, if they are on this host and may be read.
+    fn readable(&self) -> Option<Storage> {
+        let root = self.engine.root.as_deref()?;
+        match self.engine.kind {
+            StoreKind::DockerClassic => Docker::open(root).map(Storage::Docker),
+            StoreKind::Podman => {
+                let has = |id: &str| self.program.run(&["image", "exists", id], None).is_ok();
+                Podman::open(root, (self.engine.podman.as_ref()?, self.engine.images), has)
+                    .map(Storage::Podman)
+            }
+            _ => None,
+        }
+    }
+
+    /// The engine's blobs, where they have this image: the engine may be on another host, and another here.
+    fn content_of(&self, id: &ImageId) -> Option<&ContentStore> {
+        self.content.as_ref().filter(|content| content.has_image(id))
+    }
+
+    /// The part of the store that an import goes through.
+    pub(super) fn loader(&self) -> Loader<'_> {
+        Loader { program: &self.program, engine: &self.engine, content: self.content.as_ref() }
+    }
+
+    pub(super) fn identified(program: Program) -> Result<Self, StoreError> {
+        let output = program.run(&["info", "--format", "{{json .}}"], None)?;
+        let engine = identify(&output.stdout, &output.stderr)?;
+        Ok(Self { program, engine, storage: None, content: None, platform: host::platform() })
+    }
+}
+
+impl Store for ClientStore {
+    fn describe(&self) -> Description {
+        let name = &self.engine.name;
+        let readable = self.storage.is_some() || self.content.is_some();
+        let name = if readable { format!("{name}, storage readable") } else { name.clone() };
+        Description { kind: self.engine.kind, name }
+    }
+
+    fn prefer(&mut self, platform: &Platform) {
+        self.platform = platform.clone();
+    }
+
+    fn list(&self) -> Result<Inventory, StoreError> {
+        let mut all = match (&self.content, &self.storage) {
+            (Some(content), _) => content.list(&self.program, &self.platform)?,
+            (None, Some(Storage::Podman(podman))) => match podman.list() {
+                Ok(Found { images, others }) => {
+                    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+                    let mut all = list::inspect_all(&self.program, &others)?;
+                    all.images.extend(images);
+                    all
+                }
+                Err(_) => list::list(&self.program)?,
+            },
+            (None, _) => list::list(&self.program)?,
+        };
+        if self.engine.kind.id_is_config() {
+            for image in &mut all.images {
+                image.config = Some(image.id.digest());
+            }
+        }
+        Ok(all)
+    }
+
+    fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+        match &self.content {
+            _ if self.engine.kind.id_is_config() => Ok(ids.iter().map(|id| Some(id.digest())).collect()),
+            Some(content) => Ok(ids.iter().map(|id| content.config(id, &self.platform)).collect()),
+            None => Fetch(&self.program).configs(ids, &self.platform),
+        }
+    }
+
+    fn holdings(&self, held: &[Image]) -> Holdings {
+        match (self.engine.kind, &self.content) {
+            (StoreKind::DockerClassic, _) => Holdings::chains(held),
+            (StoreKind::Podman | StoreKind::OciLayout, _) => Holdings::layers(held),
+            // It knows layers by their blobs as they are stored. Of an image of another kind of store those that are
+            // made there are not compressed.
+            (StoreKind::DockerContainerd, Some(content)) => Holdings::Blobs(content.held(held)),
+            // Its client does not list them. A layer that is left out wrongly makes a broken image, one that
+            // is given in vain costs local work only.
+            (StoreKind::DockerContainerd | StoreKind::DockerArchive, _) => Holdings::Nothing,
+        }
+    }
+
+    fn has_packages(&self) -> bool {
+        self.engine.kind == StoreKind::DockerContainerd
+    }
+
+    fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
+        let package = match self.content_of(id) {
+            Some(content) => content.package(id, platform)?,
+            None if self.has_packages() => Fetch(&self.program).package(id, platform)?,
+            None => return Ok(None),
+        };
+        let broken = |reason| StoreError::Broken { what: format!("the image {id}"), reason };
+        package.check().map(Some).map_err(broken)
+    }
+
+    fn has(&self, blobs: &[BlobRef]) -> Result<Vec<bool>, StoreError> {
+        match &self.content {
+            Some(content) => {
+                let there = content.held(&self.list()?.images);
+                Ok(blobs.iter().map(|blob| there.contains(&blob.digest)).collect())
+            }
+            None if self.has_packages() => Fetch(&self.program).has(blobs),
+            None => Ok(vec![false; blobs.len()]),
+        }
+    }
+
+    fn blob(&self, blob: &BlobRef) -> Result<Box<dyn Read + '_>, StoreError> {
+        match self.content.as_ref().filter(|content| content.size(&blob.digest).is_some()) {
+            Some(content) => content.open(blob),
+            None => Fetch(&self.program).take(blob).map(|saved| Box::new(saved) as Box<dyn Read>),
+        }
+    }
+
+    fn export(
+        &self,
+        id: &ImageId,
+        wanted: &HashSet<LayerKey>,
+        sink: &mut dyn LayerSink,
+    ) -> Result<Export, StoreError> {
+        if self.has_packages() {
+            let fetch = Fetch(&self.program);
+            let (package, blobs): (_, &dyn Blobs) = match self.content_of(id) {
+                Some(content) => (content.package(id, None)?, content),
+                None => (fetch.package(id, None)?, &fetch),
+            };
+            let config = package.image(&self.platform).map(|(config, _)| config.digest);
+            let config = config.and_then(|digest| package.document(&digest));
+            let config = config.ok_or_else(|| {
+                let reason = format!("its index has no image for {}, or that is not there", self.platform);
+                StoreError::Broken { what: format!("the image {id}"), reason }
+            })?;
+            layers::export(&package, blobs, wanted, sink)?;
+            return Ok(Export { config: config.to_vec() });
+        }
+        let mut missing = tars(id, wanted)?;
+        if let Some(storage) = &self.storage {
+            match storage.export(id, &mut missing, sink) {
+                Ok(export) => return Ok(export),
+                Err(Stopped::Sink(source)) => return Err(export::not_taken(&id.to_string(), source)),
+                Err(Stopped::Storage(reason)) => {
+                    sink.note(&format!("the storage of the engine is not read directly: {reason}"));
+                }
+            }
+        }
+        export::export(&self.program, &self.engine, id, &missing, sink)
+    }
+
+    fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+        if let Some(Storage::Podman(podman)) = &self.storage
+            && let Ok(sizes) = podman.layer_sizes(image)
+        {
+            return Ok(Some(sizes));
+        }
+        history::layer_sizes(&self.program, &self.engine, image)
+    }
+
+    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        Ok(Box::new(self.loader().begin(identity, Packing::Plain)?))
+    }
+
+    fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
+        let id = id.to_string();
+        let tag = |names: &[String]| {
+            let words: Vec<&str> = ["tag", &id].into_iter().chain(names.iter().map(String::as_str)).collect();
+            self.program.run(&words, Some(&id)).map(drop)
+        };
+        match self.engine.syntax {
+            _ if names.is_empty() => Ok(()),
+            // It would make `localhost/web` of the short name `web`.
+            Syntax::Podman => tag(&names.iter().map(ImageRef::qualified).collect::<Vec<_>>()),
+            // docker takes one name at a time.
+            Syntax::Docker => names.iter().try_for_each(|name| tag(&[name.to_string()])),
+        }
+    }
+}

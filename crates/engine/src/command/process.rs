@@ -1,0 +1,241 @@
+//! A running program: its output as a reader, its input as a writer, and its end.
+//!
+//! A child is never left behind: one that is dropped is killed and waited for.
+
+use std::io::{self, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Failure, classify};
+use crate::script;
+use crate::store::StoreError;
+
+/// Bytes of a program's output that are kept: the end, where the reason is.
+const TAIL: usize = 16 << 10;
+/// The most bytes of a login shell's output before the mark.
+const MAX_NOISE: usize = 64 << 10;
+/// The time that a program has to notice that its input has ended early.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program whose standard output is read.
+pub(crate) struct Reading {
+    running: Running,
+    stdout: Option<ChildStdout>,
+    /// True once a login shell's output before the mark was skipped.
+    has_begun: bool,
+    received: Option<Arc<AtomicU64>>,
+}
+
+impl Reading {
+    /// Reads all that the program writes.
+    pub(super) fn new(mut running: Running) -> Self {
+        let stdout = running.child.stdout.take();
+        Self { running, stdout, has_begun: true, received: None }
+    }
+
+    /// Reads what a program of another host writes after the mark, and counts it.
+    pub(super) fn marked(running: Running, received: Arc<AtomicU64>) -> Self {
+        Self { has_begun: false, received: Some(received), ..Self::new(running) }
+    }
+
+    /// The command line, for people.
+    pub(super) fn command(&self) -> &str {
+        &self.running.command
+    }
+
+    /// Closes its output, so that it does not wait for a reader, and waits for it: its status and standard error.
+    pub(super) fn end(mut self) -> Result<(ExitStatus, String), StoreError> {
+        self.stdout = None;
+        self.running.wait()
+    }
+
+    /// After its output has been read to the end: its failure, if it failed.
+    pub(crate) fn finish(self, image: Option<&str>) -> Result<(), StoreError> {
+        let command = self.running.command.clone();
+        let (status, stderr) = self.end()?;
+        if status.success() { Ok(()) } else { Err(failure(&command, status, &stderr, image)) }
+    }
+
+    /// After its output turned out to be useless: the reason, if it gave one.
+    pub(crate) fn explain(self, image: Option<&str>) -> Result<(), StoreError> {
+        let command = self.running.command.clone();
+        let (status, stderr) = self.end()?;
+        if status.success() && stderr.trim().is_empty() {
+            Ok(())
+        } else {
+            Err(failure(&command, status, &stderr, image))
+        }
+    }
+
+    /// Reads up to the mark; a program that ends before it has its reason on standard error.
+    fn skip_noise(&mut self) -> io::Result<()> {
+        let Some(stdout) = &mut self.stdout else { return Ok(()) };
+        let mark = format!("{}\n", script::MARK);
+        let mut noise = Vec::new();
+        // One by one, so that nothing is read beyond the mark.
+        let mut byte = [0];
+        while noise.len() < MAX_NOISE && stdout.read(&mut byte)? == 1 {
+            noise.push(byte[0]);
+            if noise.ends_with(mark.as_bytes()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.has_begun {
+            self.skip_noise()?;
+            self.has_begun = true;
+        }
+        let count = self.stdout.as_mut().map_or(Ok(0), |stdout| stdout.read(buffer))?;
+        if let Some(received) = &self.received {
+            received.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        Ok(count)
+    }
+}
+
+/// A program whose standard input is written.
+///
+/// Dropped early, it sees its input end and gets the time to clean up after itself (podman keeps a copy
+/// of its input on disk); only then is it killed.
+pub(crate) struct Feeding {
+    // The order matters: the input closes before the program is waited for.
+    stdin: Option<ChildStdin>,
+    stdout: Option<JoinHandle<String>>,
+    running: Running,
+    sent: Option<Arc<AtomicU64>>,
+}
+
+impl Feeding {
+    /// Writes to the program, and counts what is written.
+    pub(super) fn new(mut running: Running, sent: Option<Arc<AtomicU64>>) -> Self {
+        let stdin = running.child.stdin.take();
+        let stdout = running.child.stdout.take().map(tail);
+        Self { stdin, stdout, running, sent }
+    }
+
+    /// Ends its input and waits: its output, on success.
+    pub(crate) fn finish(mut self) -> Result<String, StoreError> {
+        self.stdin = None;
+        let printed = joined(self.stdout.take());
+        let command = self.running.command.clone();
+        let (status, stderr) = self.running.wait()?;
+        // docker writes to standard output what podman writes to standard error.
+        if status.success() {
+            Ok(printed + &stderr)
+        } else {
+            Err(failure(&command, status, &format!("{printed}\n{stderr}"), None))
+        }
+    }
+}
+
+impl Write for Feeding {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let count = stdin.write(bytes)?;
+        if let Some(sent) = &self.sent {
+            sent.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        if self.stdin.take().is_some() {
+            self.running.wait_at_most(PATIENCE);
+        }
+    }
+}
+
+/// A child process, which is killed and waited for where nobody waited for it.
+pub(super) struct Running {
+    child: Child,
+    stderr: Option<JoinHandle<String>>,
+    command: String,
+    ended: bool,
+}
+
+impl Running {
+    /// Starts a program with pipes for its output. `shown` is its command line and `program` its name, for people.
+    pub(super) fn start(mut command: Command, shown: String, program: &str) -> Result<Self, StoreError> {
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound { program: program.to_owned() },
+            _ => StoreError::Io { what: format!("cannot run `{shown}`"), source },
+        })?;
+        let stderr = child.stderr.take().map(tail);
+        Ok(Self { child, stderr, command: shown, ended: false })
+    }
+
+    fn wait(&mut self) -> Result<(ExitStatus, String), StoreError> {
+        let status = self.child.wait().map_err(|source| {
+            let what = format!("cannot learn how `{}` ended", self.command);
+            StoreError::Io { what, source }
+        })?;
+        self.ended = true;
+        Ok((status, joined(self.stderr.take())))
+    }
+
+    fn wait_at_most(&mut self, limit: Duration) {
+        let start = Instant::now();
+        while !self.ended && start.elapsed() < limit {
+            match self.child.try_wait() {
+                Ok(Some(_)) => self.ended = true,
+                Ok(None) => thread::sleep(Duration::from_millis(10)),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Both fail only for a child that has already been waited for.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The error that the exit of a program stands for.
+pub(super) fn failure(command: &str, status: ExitStatus, stderr: &str, image: Option<&str>) -> StoreError {
+    classify(&Failure { command, status: &status.to_string(), stderr, image })
+}
+
+/// Reads to the end in a thread of its own and keeps the tail.
+fn tail(mut reader: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut kept: Vec<u8> = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    kept.extend_from_slice(&buffer[..count]);
+                    let excess = kept.len().saturating_sub(TAIL);
+                    kept.drain(..excess);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        String::from_utf8_lossy(&kept).into_owned()
+    })
+}
+
+fn joined(thread: Option<JoinHandle<String>>) -> String {
+    thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
+}
