@@ -136,4 +136,22 @@ mod tests {
         assert!(!is_told("1970-01-01T00:00:01Z") && !is_told("1980-01-01T00:00:01Z"));
         assert!(is_told("2013-03-20T00:00:00Z"));
     }
+
+    #[test]
+    fn each_day_of_the_calendar_follows_the_one_before() {
+        let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let mut expected = days_since_1970(1896, 1, 1);
+        assert_eq!(expected, -27_028);
+        for year in 1896..=2104 {
+            let february = if is_leap(year) { 29 } else { 28 };
+            let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+            for (month, days) in (1..).zip(lengths) {
+                for day in 1..=days {
+                    assert_eq!(days_since_1970(year, month, day), expected, "{year}-{month}-{day}");
+                    expected += 1;
+                }
+            }
+        }
+        assert_eq!(Instant::parse("2104-12-31T23:59:59Z").unwrap().seconds(), expected * 86_400 - 1);
+    }
 }

@@ -108,4 +108,25 @@ mod tests {
         assert_eq!(Header::decode(&[3, 0xff, 0xff, 0xff, 0xff]), Err(FrameError::Length(u32::MAX)));
         assert_eq!(Header::decode(&[9, 0, 0, 0, 0]), Err(FrameError::Channel(9)));
     }
+
+    #[test]
+    fn a_header_is_believed_up_to_the_limit_of_its_channel_and_of_no_other_channel() {
+        for byte in 0..=u8::MAX {
+            let channel = [Channel::Control, Channel::Peer, Channel::Data, Channel::Event]
+                .into_iter()
+                .find(|channel| *channel as u8 == byte);
+            let header = |len: usize| {
+                let [a, b, c, d] = u32::try_from(len).unwrap().to_le_bytes();
+                Header::decode(&[byte, a, b, c, d])
+            };
+            match channel {
+                Some(channel) => {
+                    let most = channel.limit();
+                    assert_eq!(header(most), Ok(Header { channel, len: most }));
+                    assert_eq!(header(most + 1), Err(FrameError::Length(most as u32 + 1)));
+                }
+                None => assert_eq!(header(0), Err(FrameError::Channel(byte))),
+            }
+        }
+    }
 }

@@ -112,4 +112,29 @@ mod tests {
         other[31] = 8;
         assert_eq!(Preamble::decode(&rest, &other), Err(PreambleError::Build));
     }
+
+    #[test]
+    fn the_first_whole_magic_is_found_wherever_it_begins() {
+        // A beginning of the magic before it, and another one after it.
+        for noise in [&b""[..], b"\0", b"\0docker-sync\0\xd5\r", b"\0docker-\0docker-sync"] {
+            let bytes = [noise, &MAGIC, b"\0docker-sync", &MAGIC].concat();
+            assert_eq!(find(&bytes), Some(noise.len()), "{noise:?}");
+            assert_eq!(find(&bytes[..noise.len() + MAGIC.len() - 1]), None, "{noise:?}");
+        }
+        // A channel that changes line ends, or cuts the high bit, does not let it through.
+        for (from, to) in [(0xd5, 0x55), (0x0d, 0x0a), (0, b' ')] {
+            let changed = MAGIC.map(|byte| if byte == from { to } else { byte });
+            assert_eq!(find(&changed), None);
+        }
+    }
+
+    #[test]
+    fn of_another_protocol_the_build_does_not_matter() {
+        let mut rest = [0xab; PREAMBLE_LEN - 16];
+        rest[..2].copy_from_slice(&(PROTOCOL + 0x100).to_le_bytes());
+        let theirs = PROTOCOL + 0x100;
+        for build in [[0xab; 32], [0; 32]] {
+            assert_eq!(Preamble::decode(&rest, &build), Err(PreambleError::Protocol { theirs }));
+        }
+    }
 }

@@ -94,7 +94,7 @@ pub struct PatchHead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode;
+    use crate::{ListedConfig, ListedPlatform, decode, encode};
 
     #[test]
     fn the_bytes_are_pinned() {
@@ -109,5 +109,44 @@ mod tests {
         let range = CodeRange { gap: 1, len: 2, addr: 0x4000, machine: 1 };
         let code = CodeRanges { new: vec![range], old: Vec::new() };
         assert_eq!(encode(&code).unwrap(), [1, 1, 2, 0x80, 0x80, 1, 1, 0]);
+    }
+
+    #[test]
+    fn the_head_of_a_patch_is_pinned_and_no_part_of_it_is_one() {
+        let image = ListedImage {
+            id: [1; 32],
+            names: vec!["a:1".into()],
+            diff_ids: vec![[2; 32]],
+            config: ListedConfig::Id,
+            digests: Vec::new(),
+            platform: ListedPlatform { os: "linux".into(), architecture: "arm".into(), variant: "v7".into() },
+            size: 300,
+            created: String::new(),
+        };
+        let head =
+            PatchHead { image, exact: true, layers: vec![0, 130], described: vec![3], basis: vec![[4; 32]] };
+        let bytes = encode(&head).unwrap();
+        let rest = [&[1, 2, 0, 0x82, 1, 1, 3, 1][..], &[4; 32]].concat();
+        assert_eq!(bytes[bytes.len() - rest.len()..], rest);
+        assert_eq!(bytes[..bytes.len() - rest.len()], encode(&head.image).unwrap());
+        assert_eq!(decode::<PatchHead>(&bytes).unwrap(), head);
+        for end in 0..bytes.len() {
+            assert!(decode::<PatchHead>(&bytes[..end]).is_err(), "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn a_section_of_more_than_was_announced_is_none() {
+        let maps = |bytes: &[u8]| decode::<AddressMaps>(bytes).is_ok();
+        assert!(maps(&[0]) && maps(&[1, 1, 1, 0]));
+        assert!(!maps(&[]) && !maps(&[2, 1, 1, 0]) && !maps(&[1, 1, 1, 0, 0]) && !maps(&[1, 1, 1, 1]));
+        let code = |bytes: &[u8]| decode::<CodeRanges>(bytes).is_ok();
+        assert!(code(&[0, 0]) && code(&[0, 1, 1, 2, 3, 1]));
+        assert!(!code(&[0]) && !code(&[1, 1, 2, 3, 1]) && !code(&[0, 0, 0]));
+        // Numbers of 64 bits, and none of more.
+        let item = |number: &[u8]| decode::<InflatedItems>(&[&[1, 0][..], number, &[0]].concat());
+        let most = [&[0xff; 9][..], &[1]].concat();
+        assert_eq!(item(&most).unwrap().0[0].len, u64::MAX);
+        assert!(item(&[&[0xff; 9][..], &[2]].concat()).is_err());
     }
 }

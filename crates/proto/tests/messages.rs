@@ -37,3 +37,30 @@ fn a_source_asks_where_it_does_not_know_a_layer_and_needs_no_parts_where_it_has_
         [&[][..], &[Bytes, Bytes], &[Bytes, Index], &[No, Bytes]].map(|basis| offer(basis).has_all());
     assert_eq!(has_all, [true, true, false, false]);
 }
+
+/// An error with a cause.
+#[derive(Debug)]
+struct Because(&'static str, Option<Box<Because>>);
+
+impl std::fmt::Display for Because {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Because {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.1.as_deref().map(|cause| cause as _)
+    }
+}
+
+#[test]
+fn a_failure_has_the_whole_chain_of_causes_the_outermost_first() {
+    let error = Because("outer", Some(Because("middle", Some(Because("root", None).into())).into()));
+    let failure = Failure::new(FailureKind::NoSpace, &error);
+    assert_eq!(
+        (failure.kind, &failure.causes[..]),
+        (FailureKind::NoSpace, &["outer", "middle", "root"].map(String::from)[..])
+    );
+    assert_eq!(Failure::new(FailureKind::Other, &Because("alone", None)).causes, ["alone"]);
+}

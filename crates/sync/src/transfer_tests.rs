@@ -17,13 +17,14 @@ use crate::link::{Inbox, Link, Outbox};
 use crate::source::{self, Sending};
 use crate::target::{self, Peering, Receiving, short};
 
-struct Layout {
-    folder: tempfile::TempDir,
-    store: Box<dyn Store>,
+/// An OCI image layout of a test.
+pub(crate) struct Layout {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: Box<dyn Store>,
 }
 
 impl Layout {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store =
             dsync_engine::open(&StoreSpec::OciLayout(folder.path().into()), &std::env::temp_dir()).unwrap();
@@ -32,7 +33,7 @@ impl Layout {
     }
 
     /// Makes an image of these layers.
-    fn image(&self, label: &str, layers: &[&[u8]], name: &str) -> Image {
+    pub(crate) fn image(&self, label: &str, layers: &[&[u8]], name: &str) -> Image {
         self.image_for("amd64", label, layers, name)
     }
 
@@ -63,6 +64,11 @@ impl Layout {
     }
 }
 
+/// A place to work with this much memory.
+pub(crate) fn workspace(memory: u64) -> Workspace {
+    Workspace { folder: std::env::temp_dir(), memory, caches: None, interrupt: Interrupt::default() }
+}
+
 const KEY: [u8; 16] = [7; 16];
 
 fn receiving(image: &Image) -> Receiving {
@@ -82,12 +88,7 @@ fn receiving(image: &Image) -> Receiving {
 fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Result<Reply, EndpointError> {
     let ((mut mine, client_of_target), (client_of_source, mut theirs)) =
         (Link::pair(&Interrupt::default()), Link::pair(&Interrupt::default()));
-    let room = Workspace {
-        folder: std::env::temp_dir(),
-        memory: 64 << 20,
-        caches: None,
-        interrupt: Interrupt::default(),
-    };
+    let room = workspace(64 << 20);
     let sending = Sending {
         compression: Compression::Level(3),
         speed: None,
@@ -133,7 +134,7 @@ fn is_refused(source: &Layout, sent: &Image, target: &Layout, what: &Receiving) 
     assert_eq!(target.names(), before, "no name moved and no image came");
 }
 
-fn tar(text: &str) -> Vec<u8> {
+pub(crate) fn tar(text: &str) -> Vec<u8> {
     let mut builder = tar_of(text);
     builder.extend([0; 1024]);
     builder
@@ -262,7 +263,7 @@ fn the_config_that_was_asked_for_is_the_one_that_this_host_uses() {
 }
 
 impl Layout {
-    fn path(&self, digest: &Digest) -> std::path::PathBuf {
+    pub(crate) fn path(&self, digest: &Digest) -> std::path::PathBuf {
         self.folder.path().join("blobs/sha256").join(digest.hex())
     }
 
@@ -350,12 +351,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
         prove: false,
         key: Some(key),
     };
-    let room = Workspace {
-        folder: std::env::temp_dir(),
-        memory: 64 << 20,
-        caches: None,
-        interrupt: Interrupt::default(),
-    };
+    let room = workspace(64 << 20);
     let basis = vec![short(of); proofs.len()];
     thread::scope(|scope| {
         let (source, room, id) = (&source, &room, &public.id);
@@ -384,7 +380,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
     })
 }
 
-fn index_of(layer: &[u8]) -> dsync_delta::LayerIndex {
+pub(crate) fn index_of(layer: &[u8]) -> dsync_delta::LayerIndex {
     let mut scanner = dsync_delta::Scanner::new();
     scanner.push(layer);
     scanner.finish()

@@ -84,3 +84,6 @@ pub(crate) fn batch_limits(most: u32) -> impl Iterator<Item = u64> {
 pub(crate) fn no_old(_: &ChunkRange, _: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,3 +46,6 @@ pub(crate) fn receive(link: &mut Link, layers: usize) -> Result<Offer, EndpointE
         _ => Err(Step::Offer.unexpected()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -266,3 +266,6 @@ pub(crate) fn part(
     });
     Parted { shared: chunk_maps.collect(), divided, sent }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,3 +196,6 @@ fn whole(index: &LayerIndex, ordinal: usize) -> Slice {
     let len = index.chunks().at(ordinal).len;
     Slice { place: Place { layer: index.digest, chunk: ordinal }, from: 0, len }
 }
+
+#[cfg(test)]
+mod tests;

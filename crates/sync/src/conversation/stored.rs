@@ -29,3 +29,6 @@ pub(crate) fn settle(
     }
     *layers = sent.into_iter().map(|(_, key)| key).collect();
 }
+
+#[cfg(test)]
+mod tests;

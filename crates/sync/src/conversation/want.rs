@@ -60,3 +60,6 @@ pub(crate) fn receive(
         _ => Err(Step::Want.unexpected()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -248,3 +248,6 @@ impl Host {
         Ok(Reply::Surveyed(images.iter().map(survey).collect()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,4 +353,46 @@ mod tests {
         assert_eq!(parse_stats(stats), (12_345, 67));
         assert_eq!(parse_stats(""), (0, 0));
     }
+
+    #[test]
+    fn a_path_that_a_shell_or_rsync_changes_is_refused() {
+        let folder = |path: &str| DistantFolder::named("docker-sync-1", Some(Path::new(path)));
+        assert_eq!(folder("/var/tmp").unwrap().path, "/var/tmp/docker-sync-1");
+        assert_eq!(folder("/srv/a_b-c.d").unwrap().removal(), "rm -rf \"/srv/a_b-c.d/docker-sync-1\"");
+        for path in ["/a b", "/a$b", "/a`b", "/a\"b", "/a'b", "/a:b", "/a*b", "/a\\b", "/a\nb", "/ä"] {
+            let refused = folder(path).err();
+            assert!(refused.is_some_and(|reason| reason.contains("--tmpfolder")), "{path}");
+        }
+        // Without one the other host's shell says where.
+        assert_eq!(DistantFolder::named("x", None).unwrap().path, "${TMPDIR:-/tmp}/x");
+    }
+
+    #[test]
+    fn the_basis_is_the_layers_that_the_image_replaces_one_after_the_other() {
+        let ids = ["a", "b", "c"].map(|layer| DiffId::of(layer.as_bytes()));
+        let image = |layers: &[DiffId]| Image {
+            id: ImageId::of(b"x"),
+            config: None,
+            names: Vec::new(),
+            digests: Vec::new(),
+            diff_ids: layers.to_vec(),
+            platform: Default::default(),
+            size: 0,
+            created: String::new(),
+        };
+        let replaced = replaced(&image(&ids), &image(&[ids[1]]));
+        assert_eq!(replaced, HashSet::from([ids[0], ids[2]]));
+
+        let file = tempfile::tempfile().unwrap();
+        let wanted = replaced.iter().map(DiffId::digest).collect();
+        let mut basis = Concatenated { out: BufWriter::new(file.try_clone().unwrap()), wanted };
+        for (key, bytes) in [(Some(ids[0]), "A"), (Some(ids[1]), "B"), (None, "?"), (Some(ids[2]), "C")] {
+            basis.layer(key.map(LayerKey::Tar), &mut bytes.as_bytes()).unwrap();
+        }
+        basis.out.flush().unwrap();
+        let mut written = [0; 4];
+        std::os::unix::fs::FileExt::read_at(&file, &mut written, 0).unwrap();
+        // One without a name may be any of them.
+        assert_eq!(&written, b"A?C\0");
+    }
 }

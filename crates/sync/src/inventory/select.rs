@@ -221,4 +221,46 @@ mod tests {
         assert_eq!(close("redis", &["redis:7".into()]), ["redis:7"]);
         assert!(close("nginx", &names).is_empty());
     }
+
+    #[test]
+    fn only_six_to_64_small_hex_digits_are_an_id() {
+        let id = ImageId::of(b"x").hex();
+        let image = image(&["web:1"]);
+        for (text, is_meant) in [
+            (&id[..6], true),
+            (&id[..64], true),
+            (&id[..5], false),
+            (&format!("{id}0"), false),
+            (&id[..12].to_uppercase(), false),
+            (&format!("sha256:{}", &id[..6]), true),
+            (&format!("sha512:{}", &id[..6]), false),
+            (&id[1..20], false),
+        ] {
+            let selected = Selector::parse(text).is_ok_and(|selector| selector.selects(&image));
+            assert_eq!(selected, is_meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn several_patterns_mean_an_image_under_each_name_once() {
+        let image = image(&["shop/web:v2", "shop/web:v1", "shop/api:v1", "tools:1"]);
+        assert_eq!(
+            selected(&["shop/web:*", "shop/*:v1"], &image),
+            ["shop/api:v1", "shop/web:v1", "shop/web:v2"]
+        );
+        assert_eq!(selected(&["2d711642b726", "tools:1"], &image), ["tools:1"], "a name is more than an ID");
+        assert!(selected(&["other:1", "no/*"], &image).is_empty());
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_read_is_meant_by_its_name_its_id_or_its_digest() {
+        let id = ImageId::of(b"x");
+        let unreadable = |id| Unreadable { id, names: vec!["web:1".parse().unwrap()], reason: "why".into() };
+        let is_meant = |text: &str, id| Selector::parse(text).unwrap().selects_unreadable(&unreadable(id));
+        assert!(is_meant("web:*", None) && is_meant(&id.hex()[..12], Some(id)));
+        assert!(is_meant(&format!("other:1@{id}"), Some(id)));
+        assert!(!is_meant(&id.hex()[..12], None), "its ID is not known");
+        assert!(!is_meant("other:1", Some(id)) && !is_meant(&Digest::of(b"y").hex()[..12], Some(id)));
+        assert!(!is_meant(&format!("other:1@{}", Digest::of(b"y")), Some(id)));
+    }
 }

@@ -211,4 +211,110 @@ mod tests {
         let untold = Image { config: None, ..wanted.clone() };
         assert!(is_open(&[other], &untold) && !is_open(&[wanted], &untold));
     }
+
+    #[test]
+    fn the_latest_build_is_the_basis_where_names_and_layers_are_as_near() {
+        let at = |name: &str, created: &str| Image { created: created.into(), ..image(name, &[name], 10) };
+        let wanted = image("shop:9", &["x"], 100);
+        let held = [
+            at("shop:1", "2026-01-01T00:00:00+02:00"),
+            at("shop:2", "2026-01-01T00:00:00Z"),
+            at("shop:3", "no time"),
+            at("shop:4", "2025-12-31T23:59:59Z"),
+        ];
+        assert_eq!(basis_names(&held, &wanted), ["shop:2"]);
+        assert_eq!(basis_names(&held[2..], &wanted), ["shop:4"]);
+        // The same name goes before all that is later, and an image without layers is nothing to build on.
+        let named = [at("shop:9", "2020-01-01T00:00:00Z"), held[1].clone()];
+        assert_eq!(basis_names(&named, &wanted), ["shop:9"]);
+        let empty = [Image { diff_ids: Vec::new(), ..named[0].clone() }, held[3].clone()];
+        assert_eq!(basis_names(&empty, &wanted), ["shop:4"]);
+    }
+
+    #[test]
+    fn images_of_other_repositories_count_by_the_layers_that_they_add() {
+        let wanted = image("new:1", &["base", "x"], 100);
+        let held = [
+            Image { created: "2026-02-01T00:00:00Z".into(), ..image("one:1", &["base", "a", "b"], 120) },
+            image("part:1", &["base", "a"], 10),
+            image("two:1", &["c"], 80),
+            image("three:1", &["d"], u64::MAX),
+        ];
+        // What one:1 has adds nothing once more, and twice the size of the image is the most.
+        assert_eq!(basis_names(&held, &wanted), ["one:1", "two:1"]);
+        let all: Vec<_> = held.iter().rev().cloned().collect();
+        assert_eq!(basis_names(&all, &wanted), ["one:1", "two:1"], "whatever their order");
+    }
+
+    /// A store that knows configs and nothing else, and notes for which images it was asked.
+    struct Configs<'a>(&'a [Image], std::sync::Mutex<Vec<ImageId>>);
+
+    impl Store for Configs<'_> {
+        fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
+            self.1.lock().unwrap().extend(ids);
+            let config =
+                |id: &ImageId| self.0.iter().find(|image| image.id == *id).and_then(|image| image.config);
+            Ok(ids.iter().map(config).collect())
+        }
+
+        fn describe(&self) -> dsync_engine::Description {
+            unreachable!("only configs are asked for")
+        }
+
+        fn list(&self) -> Result<dsync_core::Inventory, StoreError> {
+            unreachable!("only configs are asked for")
+        }
+
+        fn holdings(&self, _: &[Image]) -> Holdings {
+            unreachable!("only configs are asked for")
+        }
+
+        fn export(
+            &self,
+            _: &ImageId,
+            _: &HashSet<LayerKey>,
+            _: &mut dyn dsync_engine::LayerSink,
+        ) -> Result<dsync_engine::Export, StoreError> {
+            unreachable!("only configs are asked for")
+        }
+
+        fn layer_sizes(&self, _: &Image) -> Result<Option<Vec<u64>>, StoreError> {
+            unreachable!("only configs are asked for")
+        }
+
+        fn import<'a>(
+            &'a self,
+            _: dsync_engine::Identity<'a>,
+        ) -> Result<Box<dyn dsync_engine::Import + 'a>, StoreError> {
+            unreachable!("only configs are asked for")
+        }
+
+        fn tag(&self, _: &ImageId, _: &[ImageRef]) -> Result<(), StoreError> {
+            unreachable!("only configs are asked for")
+        }
+    }
+
+    #[test]
+    fn configs_are_asked_for_only_of_images_that_may_be_the_wanted_one() {
+        let all = [
+            image("a:1", &["x"], 1),
+            image("b:1", &["y"], 1),
+            image("c:1", &["y"], 1),
+            image("d:1", &["y"], 1),
+        ];
+        let untold = |image: &Image| Image { config: None, ..image.clone() };
+        let held = [untold(&all[0]), untold(&all[1]), all[2].clone(), untold(&all[3])];
+        // The store has lost one of them meanwhile.
+        let store = Configs(&all[..3], std::sync::Mutex::default());
+        let learnt = |wanted: &[Image]| {
+            let mut held = held.clone();
+            learn_configs(&store, &mut held, wanted).unwrap();
+            (held.map(|image| image.config), std::mem::take(&mut *store.1.lock().unwrap()))
+        };
+        assert_eq!(learnt(&[]), (held.each_ref().map(|image| image.config), vec![]));
+        let wanted = image("b:1", &["y"], 1);
+        let expected = [None, all[1].config, all[2].config, None];
+        assert_eq!(learnt(&[wanted]), (expected, vec![all[1].id, all[3].id]));
+        assert_eq!(learnt(&[image("new:1", &["y", "z"], 1)]).1, []);
+    }
 }

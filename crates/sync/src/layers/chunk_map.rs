@@ -150,3 +150,6 @@ pub(crate) fn places<'a>(
         run.chunks().flat_map(|chunk| chunk_map.of(chunk)).map(|slice| slice.place)
     })
 }
+
+#[cfg(test)]
+mod tests;

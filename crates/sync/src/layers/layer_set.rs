@@ -219,3 +219,6 @@ fn is_the_images_own(error: &StoreError) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

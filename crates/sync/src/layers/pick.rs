@@ -154,4 +154,46 @@ mod tests {
             assert_eq!((read(b), read(d)), (*b"b", *b"d"));
         }
     }
+
+    #[test]
+    fn chunks_are_found_across_the_blocks_in_which_a_layer_is_read() {
+        // Several chunks lie across the ends of blocks of 1 MiB.
+        let content = dsync_testkit::Random::new(1).bytes(5 << 20);
+        let layer = dsync_testkit::Layer::builder().file("large", &content).build();
+        let mut scanner = Scanner::new();
+        scanner.push(layer.tar());
+        let index = Arc::new(scanner.finish());
+        let all: Vec<u32> = (0..index.chunks().len() as u32).collect();
+        for chunks in [all.clone(), all.iter().copied().step_by(3).collect(), all[all.len() - 1..].to_vec()] {
+            let (file, run, mut fetched) =
+                (tempfile::tempfile().unwrap(), Interrupt::default(), HashMap::new());
+            let picks = HashMap::from([(index.digest, (Arc::clone(&index), chunks.clone()))]);
+            let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
+            pick.layer(Some(LayerKey::Blob(index.digest)), &mut layer.tar()).unwrap();
+            let fetched = &fetched[&index.digest];
+            assert_eq!(fetched.iter().map(|(chunk, _)| *chunk).collect::<Vec<_>>(), chunks);
+            for (number, at) in fetched {
+                let chunk = index.chunks().at(*number as usize);
+                let mut bytes = vec![0; chunk.len as usize];
+                file.read_exact_at(&mut bytes, *at).unwrap();
+                assert!(bytes == layer.tar()[chunk.at as usize..][..bytes.len()], "chunk {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_that_ends_early_and_one_that_nobody_asked_for_leave_nothing() {
+        let ((other, _), (bytes, index)) = (layer("xy"), layer("abcd"));
+        let (file, run, mut fetched) = (tempfile::tempfile().unwrap(), Interrupt::default(), HashMap::new());
+        let picks = HashMap::from([(index.digest, (Arc::clone(&index), vec![3]))]);
+        let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
+        let named = |layer: &[u8]| Some(LayerKey::Blob(Digest::of(layer)));
+        pick.layer(named(&other), &mut &other[..]).unwrap();
+        pick.layer(None, &mut &other[..]).unwrap();
+        let end = index.chunks().at(3).at as usize + 10;
+        let error = pick.layer(named(&bytes), &mut &bytes[..end]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        drop(pick);
+        assert!(fetched.is_empty());
+    }
 }

@@ -345,3 +345,6 @@ pub(crate) fn copy_at(file: &File, mut at: u64, mut len: u64, out: &mut dyn Writ
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

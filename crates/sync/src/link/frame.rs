@@ -41,3 +41,51 @@ pub(crate) fn read_frame(input: &mut impl Read) -> io::Result<Frame> {
     }
     Ok(Frame::new(header.channel, payload))
 }
+
+#[cfg(test)]
+mod tests {
+    use dsync_proto::encode;
+
+    use super::*;
+
+    fn written(channel: Channel, payload: &[u8]) -> Vec<u8> {
+        let header = Header { channel, len: payload.len() }.encode().unwrap();
+        [&header[..], payload].concat()
+    }
+
+    #[test]
+    fn frames_are_read_one_after_the_other_and_a_cut_one_is_no_frame() {
+        let bytes = [written(Channel::Peer, b"first"), written(Channel::Data, b"")].concat();
+        let mut input = &bytes[..];
+        let first = read_frame(&mut input).unwrap();
+        assert_eq!((first.channel, &first.payload[..]), (Channel::Peer, &b"first"[..]));
+        let second = read_frame(&mut input).unwrap();
+        assert_eq!((second.channel, second.payload.len(), input.len()), (Channel::Data, 0, 0));
+        for end in 0..HEADER_LEN + 5 {
+            let error = read_frame(&mut &bytes[..end]).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn a_header_of_no_channel_or_of_too_many_bytes_is_refused_before_its_payload_is_read() {
+        let mut bytes = written(Channel::Data, &[7; 100]);
+        for wrong in [[0xff; HEADER_LEN], [0; HEADER_LEN]] {
+            bytes[..HEADER_LEN].copy_from_slice(&wrong);
+            let mut input = &bytes[..];
+            let read = read_frame(&mut input);
+            assert!(read.is_err() && input.len() == 100, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn only_short_messages_of_the_peers_are_notes() {
+        let took = encode(&Peer::Took { len: u64::MAX, micros: u64::MAX }).unwrap();
+        assert!(took.len() <= SHORT);
+        assert!(matches!(Frame::new(Channel::Peer, took.clone()).note(), Some(Peer::Took { .. })));
+        assert_eq!(Frame::new(Channel::Data, took).note(), None);
+        let long = encode(&Peer::Answer { answer: vec![0; SHORT] }).unwrap();
+        assert_eq!(Frame::new(Channel::Peer, long).note(), None);
+        assert_eq!(Frame::new(Channel::Peer, vec![0xff; 3]).note(), None);
+    }
+}

@@ -159,4 +159,30 @@ mod tests {
         assert!(receiver.recv(None).is_ok());
         assert_eq!(receiver.recv(None).err(), Some(NoFrame::Ever));
     }
+
+    #[test]
+    fn a_sender_that_waits_hears_that_nobody_listens_any_more() {
+        let (sender, receiver) = queue();
+        (0..QUEUE_FRAMES).for_each(|_| sender.send(frame(1)).unwrap());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| sender.send(frame(1)));
+            thread::sleep(Duration::from_millis(5));
+            drop(receiver);
+            let error = waiting.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        });
+    }
+
+    #[test]
+    fn bytes_that_were_taken_make_room() {
+        let (sender, receiver) = queue();
+        for _ in 0..5 {
+            // Neither waits for ever: each pair of frames fills the queue.
+            sender.send(frame(QUEUE_BYTES / 2)).unwrap();
+            sender.send(frame(QUEUE_BYTES / 2)).unwrap();
+            for _ in 0..2 {
+                assert_eq!(receiver.recv(None).unwrap().unwrap().payload.len(), QUEUE_BYTES / 2);
+            }
+        }
+    }
 }

@@ -208,4 +208,83 @@ mod tests {
         assert_eq!(parsed("shop/web:1"), (String::new(), "shop/web:1".into()));
         assert_eq!(parsed("oci:/not/there:x"), ("oci:/not/there:x".into(), String::new()));
     }
+
+    use crate::transfer_tests::{Layout, tar};
+
+    fn spec(layout: &Layout) -> String {
+        format!("oci:{}", layout.folder.path().display())
+    }
+
+    #[test]
+    fn the_only_image_needs_no_name_and_of_several_one_is_meant() {
+        let (one, two, none) = (Layout::new(), Layout::new(), Layout::new());
+        let only = one.image("a", &[&tar("a")], "a:1");
+        two.image("b", &[&tar("b")], "shop/b:1");
+        let c = two.image("c", &[&tar("c")], "shop/c:1");
+        let folder = tempfile::tempdir().unwrap();
+        let find = |text: &str| {
+            let operand = Operand::parse(text);
+            let stores = Stores::open(&[operand], "auto", folder.path()).unwrap();
+            operand.find(&stores)
+        };
+        let names = |text: &str| {
+            let (image, names) = find(text).unwrap();
+            (image.id, names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&spec(&one)), (only.id, vec!["a:1".into()]));
+        let two = spec(&two);
+        assert_eq!(names(&format!("{two}:shop/c:1")), (c.id, vec!["shop/c:1".into()]));
+        // By its ID it is meant under no name; a digest that is another image's contradicts the name.
+        assert_eq!(names(&format!("{two}:{}", &c.id.hex()[..12])), (c.id, vec![]));
+        assert_eq!(names(&format!("{two}:shop/c:1@{}", c.id)).1, ["shop/c:1"]);
+        let usage = |text: &str| matches!(find(text), Err(EndpointError::Usage(_)));
+        let missing = |text: &str| matches!(find(text), Err(EndpointError::NoImage(_)));
+        assert!(usage(&two) && usage(&format!("{two}:shop/*:*")) && usage(&format!("{two}:No Name")));
+        assert!(missing(&spec(&none)) && missing(&format!("{two}:other:1")));
+        assert!(missing(&format!("{two}:shop/b:1@{}", c.id)));
+    }
+
+    #[test]
+    fn several_stores_are_read_as_one_and_each_is_opened_once() {
+        let (old, new) = (Layout::new(), Layout::new());
+        let layers = [tar("base"), tar("new")];
+        let first = old.image("a", &[&layers[0]], "a:1");
+        let second = new.image("b", &[&layers[0], &layers[1]], "a:2");
+        let texts = [format!("{}:a:1", spec(&old)), format!("{}:a:2", spec(&new)), spec(&old)];
+        let operands = texts.each_ref().map(|text| Operand::parse(text));
+        let folder = tempfile::tempdir().unwrap();
+        let stores = Stores::open(&operands, "auto", folder.path()).unwrap();
+        assert_eq!(stores.0.len(), 2);
+        let mut listed: Vec<ImageId> = stores.list().unwrap().images.iter().map(|image| image.id).collect();
+        listed.sort();
+        let mut expected = [first.id, second.id];
+        expected.sort();
+        assert_eq!(listed, expected);
+        let package = |id: &ImageId| stores.package(id, None).unwrap().map(|package| package.root());
+        assert_eq!(
+            (package(&first.id), package(&second.id)),
+            (Some(first.id.digest()), Some(second.id.digest()))
+        );
+        assert_eq!(package(&ImageId::of(b"none")), None);
+
+        // A layer comes out of the store whose image it is of, and a blob out of the one that has it.
+        struct Read(Vec<(Option<LayerKey>, u64)>);
+        impl LayerSink for Read {
+            fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn std::io::Read) -> std::io::Result<()> {
+                self.0.push((key, std::io::copy(bytes, &mut std::io::sink())?));
+                Ok(())
+            }
+        }
+        let key = LayerKey::Tar(dsync_core::DiffId::of(&layers[1]));
+        let mut read = Read(Vec::new());
+        stores.export(&second.id, &HashSet::from([key]), &mut read).unwrap();
+        assert_eq!(read.0, [(Some(key), layers[1].len() as u64)]);
+        let gone = stores.export(&ImageId::of(b"none"), &HashSet::new(), &mut read).unwrap_err();
+        assert!(matches!(gone, StoreError::NoSuchImage { .. }), "{gone}");
+        let blob = |layer: &[u8]| BlobRef { digest: Digest::of(layer), size: layer.len() as u64 };
+        let mut bytes = Vec::new();
+        stores.blob(&blob(&layers[1])).unwrap().read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, layers[1]);
+        assert!(stores.blob(&blob(b"nowhere")).is_err());
+    }
 }

@@ -89,3 +89,6 @@ impl Import for Unpacking<'_> {
         self.import.commit(config)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,3 +121,6 @@ impl<'a> Basis<'a> {
         layers.collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

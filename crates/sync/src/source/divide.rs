@@ -81,3 +81,6 @@ fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
     };
     layers.map(chunk_map).collect()
 }
+
+#[cfg(test)]
+mod tests;

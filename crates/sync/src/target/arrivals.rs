@@ -177,3 +177,6 @@ impl<'a> Arrivals<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

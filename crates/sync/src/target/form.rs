@@ -162,3 +162,6 @@ pub(crate) fn states(
     let state = |(there, key): (bool, &LayerKey)| held.state(there, key);
     Ok(there.into_iter().zip(&package.stack()).map(state).collect())
 }
+
+#[cfg(test)]
+mod tests;

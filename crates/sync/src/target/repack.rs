@@ -227,4 +227,45 @@ mod tests {
         let error = write(&other[..plain.len() - 100], &found.recipe).unwrap_err();
         assert!(error.get_ref().is_some_and(|inner| inner.is::<NotTheBlob>()), "{error}");
     }
+
+    /// The layers that a store was given.
+    struct Given<'a>(&'a mut Vec<(LayerKey, u64, Vec<u8>)>);
+
+    impl Import for Given<'_> {
+        fn layer(
+            &mut self,
+            key: &LayerKey,
+            len: u64,
+            write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+        ) -> Result<(), StoreError> {
+            let mut bytes = Vec::new();
+            write(&mut bytes).map_err(|source| StoreError::Io { what: "no layer".into(), source })?;
+            self.0.push((*key, len, bytes));
+            Ok(())
+        }
+
+        fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+            Ok(ImageId::of(config))
+        }
+    }
+
+    #[test]
+    fn the_store_is_given_blobs_with_their_own_digests_and_lengths() {
+        let (plain, stored) = layer();
+        let blob = dsync_engine::BlobRef { digest: Digest::of(&stored), size: stored.len() as u64 };
+        let key = LayerKey::Tar(dsync_core::DiffId::of(&plain));
+        let packed = PackedLayer { blob, diff_id: Some(dsync_core::DiffId::of(&plain)) };
+        let blobs = HashMap::from([(key, (packed, recipe()))]);
+        let mut given = Vec::new();
+        let mut packing = Packing { import: Box::new(Given(&mut given)), blobs: &blobs };
+        packing.layer(&key, plain.len() as u64, &mut |out| out.write_all(&plain)).unwrap();
+        let uncompressed = LayerKey::Tar(dsync_core::DiffId::of(b"plain"));
+        packing.layer(&uncompressed, 5, &mut |out| out.write_all(b"plain")).unwrap();
+        // Other bytes than the recipe is of are no layer.
+        assert!(packing.layer(&key, 5, &mut |out| out.write_all(b"other")).is_err());
+        assert_eq!(Box::new(packing).commit(b"config").unwrap(), ImageId::of(b"config"));
+        assert_eq!(given.len(), 2);
+        assert_eq!(given[0], (LayerKey::Blob(blob.digest), blob.size, stored));
+        assert_eq!(given[1], (LayerKey::Blob(Digest::of(b"plain")), 5, b"plain".to_vec()));
+    }
 }

@@ -1,0 +1,67 @@
+//! Layers that cross in several forms.
+
+use dsync_core::{DiffId, Digest};
+
+use super::*;
+use crate::transfer_tests::Layout;
+
+/// An image of four layers, its package, and the keys by which they go until it is known how they are stored.
+fn image() -> (Package, Vec<LayerKey>) {
+    let layout = Layout::new();
+    let layers = ["a", "b", "c", "d"].map(crate::transfer_tests::tar);
+    let image = layout.image("a", &layers.each_ref().map(|layer| &layer[..]), "a:1");
+    let package = layout.store.package(&image.id, None).unwrap().unwrap();
+    let stack: Vec<LayerKey> = image.tars().collect();
+    assert_eq!(package.stack(), stack);
+    (package, stack)
+}
+
+struct Settled {
+    stack: Vec<LayerKey>,
+    layers: Vec<LayerKey>,
+}
+
+/// Settles an image of whose layers these are asked for and those described.
+fn settled(asked: &[usize], described: &[usize], stored: &[Stored]) -> Settled {
+    let (package, mut stack) = image();
+    let of = |numbers: &[usize]| numbers.iter().map(|number| stack[*number]).collect::<Vec<_>>();
+    let (mut layers, described) = (of(asked), of(described));
+    settle(&mut stack, &package, &mut layers, &described, stored);
+    Settled { stack, layers }
+}
+
+#[test]
+fn layers_cross_in_the_order_of_the_image_and_opaque_ones_as_blobs() {
+    let (package, stack) = image();
+    let blob = |number: usize| LayerKey::Blob(package.layers()[number].blob.digest);
+    let (plain, opaque) = (Stored::Plain, Stored::Opaque);
+    let packed = Stored::Compressed(vec![1]);
+
+    let got = settled(&[3, 0], &[], &[packed.clone(), plain.clone()]);
+    assert_eq!((got.layers, got.stack), (vec![stack[0], stack[3]], stack.clone()));
+
+    let got = settled(&[3, 0], &[], &[opaque.clone(), plain.clone()]);
+    assert_eq!(got.layers, [stack[0], blob(3)]);
+    assert_eq!(got.stack, [stack[0], stack[1], stack[2], blob(3)]);
+
+    // One that the target would build of its own crosses, too, where it cannot be made as it is stored.
+    let got = settled(&[2], &[1, 0], &[packed, opaque, plain]);
+    assert_eq!(got.layers, [blob(1), stack[2]]);
+    assert_eq!(got.stack, [stack[0], blob(1), stack[2], stack[3]]);
+}
+
+#[test]
+fn layers_of_which_nothing_is_said_do_not_cross() {
+    let (_, stack) = image();
+    let got = settled(&[0, 1], &[2], &[Stored::Plain]);
+    assert_eq!((got.layers, got.stack), (vec![stack[0]], stack));
+}
+
+#[test]
+fn a_layer_that_is_not_of_the_image_does_not_cross() {
+    let (package, mut stack) = image();
+    let (first, before) = (stack[0], stack.clone());
+    let mut layers = vec![LayerKey::Blob(Digest::of(b"of another")), DiffId::of(b"too").into(), first];
+    settle(&mut stack, &package, &mut layers, &[], &[Stored::Opaque, Stored::Plain, Stored::Plain]);
+    assert_eq!((layers, stack), (vec![first], before));
+}

@@ -1,0 +1,70 @@
+//! Targets that ask for other than they may.
+
+use dsync_core::DiffId;
+
+use super::*;
+use crate::interrupt::Interrupt;
+
+fn stack(layers: u32) -> Vec<LayerKey> {
+    (0..layers).map(|layer| DiffId::of(&layer.to_le_bytes()).into()).collect()
+}
+
+fn need(layers: &[u32], described: &[u32]) -> Need {
+    let (layers, described) = (layers.to_vec(), described.to_vec());
+    Need::Layers { layers, without_basis: false, basis: vec![[1; 5], [1; 5]], described }
+}
+
+fn received(said: &Peer, layers: u32) -> Result<Option<Want>, EndpointError> {
+    let (mut source, target) = Link::pair(&Interrupt::default());
+    target.send_peer(said).unwrap();
+    receive(&mut source, &ImageId::of(b"image"), &stack(layers))
+}
+
+#[test]
+fn layers_are_asked_for_by_their_numbers_in_any_order() {
+    let (mut source, target) = Link::pair(&Interrupt::default());
+    send(&target, need(&[2, 0], &[1])).unwrap();
+    let stack = stack(3);
+    let want = receive(&mut source, &ImageId::of(b"image"), &stack).unwrap().unwrap();
+    assert_eq!((want.layers, want.described), (vec![stack[2], stack[0]], vec![stack[1]]));
+    // Short ids may be alike.
+    assert_eq!((want.basis, want.without_basis), (vec![[1; 5], [1; 5]], false));
+    send(&target, Need::Nothing).unwrap();
+    assert!(receive(&mut source, &ImageId::of(b"image"), &stack).unwrap().is_none());
+}
+
+#[test]
+fn a_target_asks_for_layers_of_the_image_each_once_and_no_more_than_there_may_be() {
+    let most = u32::try_from(limits::LAYERS).unwrap();
+    let all: Vec<u32> = (0..most).collect();
+    let is_heard = |need: Need, layers| match received(&Peer::Need(need), layers) {
+        Ok(want) => want.is_some(),
+        Err(EndpointError::Protocol(_)) => false,
+        Err(error) => panic!("{error}"),
+    };
+    assert!(is_heard(need(&all, &[]), most));
+    assert!(is_heard(need(&all[1..], &[0]), most));
+    for (layers, described) in
+        [(&[3][..], &[][..]), (&[], &[3]), (&[u32::MAX], &[]), (&[1, 1], &[]), (&[], &[1, 1]), (&[1], &[1])]
+    {
+        assert!(!is_heard(need(layers, described), 3), "{layers:?} {described:?}");
+    }
+    assert!(!is_heard(need(&all, &[most]), most + 1), "too many in both lists together");
+
+    let basis = |layers| {
+        let (basis, described) = (vec![[0; 5]; layers], Vec::new());
+        Need::Layers { layers: vec![0], without_basis: false, basis, described }
+    };
+    assert!(is_heard(basis(limits::LAYERS), 1));
+    assert!(!is_heard(basis(limits::LAYERS + 1), 1));
+}
+
+#[test]
+fn another_message_is_no_want() {
+    let others = [Peer::Proofs(Vec::new()), Peer::Answer { answer: Vec::new() }];
+    for other in others {
+        assert!(matches!(received(&other, 3), Err(EndpointError::Protocol(_))), "{other:?}");
+    }
+    let given_up = received(&Peer::Abort, 3).err().unwrap();
+    assert!(matches!(given_up, EndpointError::Io { what, .. } if what == Step::Want.awaited()));
+}

@@ -1,0 +1,227 @@
+//! An endpoint and what a client asks of it, in its order and in others.
+
+use std::io::Write;
+use std::thread;
+
+use dsync_core::Digest;
+use dsync_engine::StoreError;
+use dsync_proto::{Compression, LayerState, ListedImage, Status};
+
+use super::*;
+use crate::transfer_tests::{Layout, tar};
+
+fn open(store: &str, platform: &str) -> Request {
+    let (store, platform) = (store.to_owned(), platform.to_owned());
+    Request::Open(Open { store, platform, tmpfolder: String::new(), memory: 64 << 20 })
+}
+
+fn list(patterns: &[&str]) -> Request {
+    Request::List { patterns: patterns.iter().map(ToString::to_string).collect() }
+}
+
+/// The answers to these requests.
+fn answers(requests: &[Request]) -> Vec<Reply> {
+    let interrupt = Interrupt::default();
+    let (client, served) = Link::pair(&interrupt);
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| serve(served, &Site::here("1.2.3", &interrupt)).unwrap());
+        let replies = requests.iter().map(|request| {
+            client.outbox.request(request).unwrap();
+            loop {
+                let frame = client.inbox.recv().unwrap();
+                if frame.channel == dsync_proto::Channel::Control {
+                    break dsync_proto::decode(&frame.payload).unwrap();
+                }
+            }
+        });
+        let replies = replies.collect();
+        drop(client);
+        serving.join().unwrap();
+        replies
+    })
+}
+
+fn kinds(replies: &[Reply]) -> Vec<Option<FailureKind>> {
+    let kind = |reply: &Reply| match reply {
+        Reply::Failed(failure) => Some(failure.kind),
+        _ => None,
+    };
+    replies.iter().map(kind).collect()
+}
+
+impl Layout {
+    fn spec(&self) -> String {
+        format!("oci:{}", self.folder.path().display())
+    }
+}
+
+#[test]
+fn nothing_is_answered_before_a_store_is_open_and_all_of_it_after() {
+    let layout = Layout::new();
+    layout.image("a", &[&tar("a")], "a:1");
+    let spec = layout.spec();
+    let replies = answers(&[list(&[]), open(&spec, "nowhere"), list(&[]), open(&spec, ""), list(&[])]);
+    let protocol = Some(FailureKind::Protocol);
+    assert_eq!(kinds(&replies), [protocol, protocol, protocol, None, None]);
+    let Reply::Opened(opened) = &replies[3] else { panic!("{:?}", replies[3]) };
+    assert_eq!(opened.version, "1.2.3");
+    assert!(opened.has_packages && !opened.id_is_config);
+    let Reply::Images { images, .. } = &replies[4] else { panic!("{:?}", replies[4]) };
+    assert_eq!(images.len(), 1);
+}
+
+#[test]
+fn a_store_that_is_opened_later_takes_the_place_of_the_first() {
+    let (one, two) = (Layout::new(), Layout::new());
+    one.image("a", &[&tar("a")], "a:1");
+    two.image("b", &[&tar("b")], "b:1");
+    let replies = answers(&[
+        open(&one.spec(), ""),
+        open(&two.spec(), ""),
+        open(&one.spec(), "no/such/plat/form"),
+        list(&[]),
+    ]);
+    assert_eq!(kinds(&replies), [None, None, Some(FailureKind::Protocol), None]);
+    let Reply::Images { images, .. } = &replies[3] else { panic!("{:?}", replies[3]) };
+    assert_eq!(images[0].names, ["b:1"], "one that failed leaves the one before");
+}
+
+#[test]
+fn a_folder_that_is_none_is_a_mistake_of_the_user() {
+    let layout = Layout::new();
+    let mut request = open(&layout.spec(), "");
+    let Request::Open(open) = &mut request else { unreachable!() };
+    open.tmpfolder = layout.folder.path().join("index.json").display().to_string();
+    assert_eq!(kinds(&answers(&[request])), [Some(FailureKind::Usage)]);
+}
+
+#[test]
+fn a_list_has_the_images_that_patterns_mean_in_the_order_of_their_names() {
+    let layout = Layout::new();
+    let images = [("b", "shop/web:2"), ("a", "shop/web:1"), ("c", "tools:1")];
+    let ids = images.map(|(label, name)| layout.image(label, &[&tar(label)], name).id);
+    let short = &ids[2].hex()[..12];
+    let spec = layout.spec();
+    let listed = |platform: &str, patterns: &[&str]| {
+        let reply = answers(&[open(&spec, platform), list(patterns)]).remove(1);
+        let Reply::Images { images, names, .. } = reply else { panic!("{reply:?}") };
+        let name = |image: &ListedImage| image.names.join(",");
+        (images.iter().map(name).collect::<Vec<_>>(), names.len())
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(listed("", &[]), (["shop/web:1", "shop/web:2", "tools:1"].map(String::from).into(), 0));
+    assert_eq!(listed("", &["shop/*:*"]).0, ["shop/web:1", "shop/web:2"]);
+    assert_eq!(listed("", &[short]).0, ["tools:1"]);
+    // Where a pattern means nothing, all names are there to find a near one.
+    assert_eq!(listed("", &["tools:1", "shop/wep:1"]), (vec!["tools:1".into()], 3));
+    assert_eq!(listed("linux/s390x", &[]).0, none);
+    assert_eq!(kinds(&answers(&[open(&spec, ""), list(&["No Name"])])), [None, Some(FailureKind::Usage)]);
+}
+
+#[test]
+fn a_source_must_exist_and_a_target_need_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = format!("oci:{}", folder.path().join("none").display());
+    let survey = Request::Survey { images: Vec::new(), exact: false };
+    let replies = answers(&[open(&spec, ""), list(&[]), survey]);
+    assert_eq!(kinds(&replies), [None, Some(FailureKind::NoStore), None]);
+}
+
+#[test]
+fn a_survey_says_of_each_name_and_layer_what_the_target_has() {
+    let (source, target) = (Layout::new(), Layout::new());
+    let (base, old, new) = (tar("base"), tar("old"), tar("new"));
+    let mut wanted = source.image("new", &[&base, &new], "app:1");
+    wanted.names.push("app:2".parse().unwrap());
+    target.image("old", &[&base, &old], "app:1");
+    let asked = Request::Survey { images: vec![to_wire(&wanted)], exact: false };
+    let replies = answers(&[open(&target.spec(), ""), asked]);
+    let Reply::Surveyed(surveys) = &replies[1] else { panic!("{:?}", replies[1]) };
+    assert_eq!(surveys[0].status, [Status::NeedUpdate, Status::New]);
+    assert_eq!(surveys[0].layers, [LayerState::Shared, LayerState::Missing]);
+    assert_eq!(surveys[0].basis, ["app:1"]);
+    assert_eq!(surveys[0].created, ["1970-01-01T00:00:01Z", ""]);
+    assert!(!surveys[0].open);
+}
+
+#[test]
+fn an_image_is_verified_by_its_bytes() {
+    let layout = Layout::new();
+    let layer = tar(&"text".repeat(1000));
+    let image = layout.image("a", &[&layer], "a:1");
+    let verify = |image: &Image| {
+        answers(&[open(&layout.spec(), ""), Request::Verify { image: to_wire(image) }]).remove(1)
+    };
+    // As a layer of the image, and as a blob of its manifest.
+    assert_eq!(verify(&image), Reply::Verified { bytes: 2 * layer.len() as u64 });
+    // Another name of it is that of another image.
+    layout.image("b", &[&tar("b")], "b:1");
+    let both = Image { names: vec!["a:1".parse().unwrap(), "b:1".parse().unwrap()], ..image.clone() };
+    assert_eq!(kinds(&[verify(&both)]), [Some(FailureKind::AnotherImage)]);
+    let absent = Image { names: vec!["c:1".parse().unwrap()], ..image.clone() };
+    assert_eq!(kinds(&[verify(&absent)]), [Some(FailureKind::NoSuchImage)]);
+    let other =
+        Image { config: Some(Digest::of(b"other")), names: vec!["a:1".parse().unwrap()], ..image.clone() };
+    assert_eq!(kinds(&[verify(&other)]), [Some(FailureKind::AnotherImage)]);
+    // A byte of the layer is another one.
+    let path = layout.path(&Digest::of(&layer));
+    let mut damaged = layer.clone();
+    damaged[600] ^= 1;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::File::create(&path).unwrap().write_all(&damaged).unwrap();
+    let failure = kinds(&[verify(&image)]);
+    assert!(matches!(failure[..], [Some(FailureKind::Broken | FailureKind::Other)]), "{failure:?}");
+}
+
+#[test]
+fn an_end_that_fails_tells_the_other_to_give_up() {
+    let layout = Layout::new();
+    let interrupt = Interrupt::default();
+    let (mut client, served) = Link::pair(&interrupt);
+    let send = Request::Send {
+        image: [7; 32],
+        compression: Compression::Auto,
+        speed: None,
+        dry_run: false,
+        explain: false,
+        exact: false,
+        prove: false,
+        key: [0; 16],
+    };
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| serve(served, &Site::here("1", &interrupt)).unwrap());
+        client.outbox.request(&open(&layout.spec(), "")).unwrap();
+        client.inbox.recv().unwrap();
+        client.outbox.request(&send).unwrap();
+        let error = client.expect_peer().unwrap_err();
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<crate::failure::Aborted>()), "{error}");
+        let reply: Reply = dsync_proto::decode(&client.inbox.recv().unwrap().payload).unwrap();
+        assert_eq!(kinds(&[reply]), [Some(FailureKind::NoSuchImage)]);
+        // It goes on.
+        client.outbox.request(&list(&[])).unwrap();
+        assert_eq!(client.inbox.recv().unwrap().channel, dsync_proto::Channel::Control);
+        drop(client);
+        serving.join().unwrap();
+    });
+}
+
+#[test]
+fn an_opener_that_fails_is_asked_again() {
+    let interrupt = Interrupt::default();
+    let (client, served) = Link::pair(&interrupt);
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            let opener = |spec: &str, _: &Path| -> Result<Box<dyn Store>, EndpointError> {
+                Err(StoreError::NotFound { program: spec.to_owned() }.into())
+            };
+            serve(served, &Site { opener: &opener, ..Site::here("1", &interrupt) }).unwrap();
+        });
+        for _ in 0..2 {
+            client.outbox.request(&open("docker", "")).unwrap();
+            let reply: Reply = dsync_proto::decode(&client.inbox.recv().unwrap().payload).unwrap();
+            assert_eq!(kinds(&[reply]), [Some(FailureKind::EngineNotFound)]);
+        }
+        drop(client);
+        serving.join().unwrap();
+    });
+}
