@@ -74,10 +74,11 @@ impl Index {
             }
         }
         entries.extend(names.iter().map(|name| with_name(unnamed.clone(), name)));
-        let digest = |entry: &Value| entry.get("digest").and_then(Value::as_str).map(str::to_owned);
         let mut kept: Vec<Value> = Vec::new();
         for (at, entry) in entries.iter().enumerate() {
-            let again = |other: &Value| digest(other) == digest(entry);
+            // An entry that cannot be read stays: it may be another tool's.
+            let blob = BlobRef::parse(entry);
+            let again = |other: &Value| blob.is_some() && BlobRef::parse(other) == blob;
             let needless =
                 name(entry).is_none() && (kept.iter().any(again) || entries[at + 1..].iter().any(again));
             if !needless {
