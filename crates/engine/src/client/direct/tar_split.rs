@@ -193,7 +193,8 @@ mod tests {
             let error = read(line, &[("a", "a")], 64).unwrap_err().to_string();
             assert!(error.contains(reason), "{}: {error}", String::from_utf8_lossy(line));
         }
-        let long = [&b"{\"type\":2,\"payload\":\""[..], &vec![b'A'; LONGEST_LINE as usize]].concat();
+        let payload = vec![b'A'; LONGEST_LINE as usize];
+        let long = [&b"{\"type\":2,\"payload\":\""[..], &payload, b"\"}\n"].concat();
         assert!(read(&long, &[], 64).unwrap_err().to_string().contains("EOF"), "a line is bounded");
     }
 
