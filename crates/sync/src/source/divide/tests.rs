@@ -2,14 +2,19 @@
 
 use dsync_delta::fine_chunks::ByteRange;
 use dsync_delta::header_delta::{Encoder, Mode};
-use dsync_testkit::Layer;
+use dsync_testkit::{Layer, Random};
 
 use super::*;
 use crate::transfer_tests::index_of;
 
+/// The content of the file of which the target has a part.
+fn noise() -> Vec<u8> {
+    Random::new(1).bytes(3000)
+}
+
 /// A layer with two files of which the second is there twice, and its literals.
 fn new_layer() -> (Vec<u8>, Arc<LayerIndex>, Vec<Literal>) {
-    let (a, b) = (vec![b'a'; 3000], b"0123456789".repeat(300));
+    let (a, b) = (vec![b'a'; 3000], noise());
     let layer = Layer::builder().file("a", a).file("b", &b).file("c", &b).build().tar().to_vec();
     let index = Arc::new(index_of(&layer));
     let mut encoder = Encoder::new(&[], Mode::References);
@@ -55,7 +60,7 @@ fn of_a_literal_in_parts_only_the_unknown_ranges_are_sent() {
     let divided = &layers[0];
     let sent: Vec<Vec<u8>> =
         chunk_refs.iter().map(|at| bytes_of(divided, at.chunk as usize, &tar, &index)).collect();
-    let b = b"0123456789".repeat(300);
+    let b = noise();
     assert_eq!(sent, [&[b'a'; 3000][..], &b[..100], &b[2500..]]);
     // The layer is the same, in more chunks: also where the literal is used again.
     assert_eq!((divided.index.digest, divided.index.len), (index.digest, index.len));
