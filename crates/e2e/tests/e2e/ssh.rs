@@ -130,7 +130,7 @@ fn a_changed_host_key_is_told_by_name_and_nobody_is_told_to_accept_it() {
     let remote = format!("{}-badkey", bench.remote());
     let ran = unreachable(&bench, &remote)
         .says(&format!("error: cannot connect to {remote}: its host key has changed\n"))
-        .says("hint: the host was set up anew, or someone is in between");
+        .says("hint: the host was installed anew, or someone intercepts the connection");
     assert!(!ran.err.contains("connect once"), "{ran}");
 }
 

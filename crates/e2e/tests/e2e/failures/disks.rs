@@ -67,7 +67,7 @@ fn the_place_for_temporary_files_there_is_full() {
             .exits(6)
             .says(&told)
             .says("o space left on device")
-            .says("name a folder on a larger disk for temporary files: --tmpfolder DIR");
+            .says("name a directory on a larger disk for temporary files: --tmpfolder DIR");
         assert_eq!(bench.here().id("web:1"), None);
     }
     // There is room elsewhere, as the hint says.
