@@ -65,7 +65,7 @@ pub(crate) enum Command {
         /// auto, max (fewest bytes), or a zstd level, 1 to 22
         #[arg(long, value_name = "LEVEL", default_value = "max", value_parser = compression)]
         compression: Compression,
-        /// What to preserve of NEW in stores that name images by manifests: containerd image stores, OCI layouts
+        /// Identity of NEW to preserve in stores that name images by manifests: containerd image stores, OCI layouts
         #[arg(long, value_enum, default_value_t)]
         identity: Identity,
         #[command(flatten)]
@@ -287,7 +287,7 @@ pub(crate) struct SyncArgs {
     )]
     pub(crate) compression: Compression,
 
-    /// What to preserve in stores that name images by manifests: containerd image stores, OCI layouts
+    /// Identity to preserve in stores that name images by manifests: containerd image stores, OCI layouts
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
     pub(crate) identity: Identity,
 

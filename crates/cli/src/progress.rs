@@ -118,7 +118,7 @@ impl State {
     fn print(&mut self, text: &str) {
         let err = &mut self.err;
         let mut write = || {
-            // Where standard error cannot be written there is no place for the error.
+            // An error of standard error has no place to go.
             let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
         };
         match &self.bar {

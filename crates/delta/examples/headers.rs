@@ -1,4 +1,4 @@
-//! What headers cost: `headers OLD.tar NEW.tar`, both as `docker save` writes them.
+//! The cost of headers, in bytes: `headers OLD.tar NEW.tar`, both as `docker save` writes them.
 //!
 //! For each layer that the old image lacks: the bytes of its headers, the bytes of its columns against the layers of
 //! the old image, and these after zstd at its level 19. The last line is all layers in one zstd frame.

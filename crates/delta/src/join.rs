@@ -7,13 +7,13 @@ use dsync_core::{Digest, HashingWriter};
 use crate::header_delta::{Assembly, Origin};
 use crate::layer_index::Segment;
 
-/// Where [`join`] gets chunks from.
+/// The chunks that [`join`] reads.
 pub trait ChunkSource {
     /// Copies exactly the `len` bytes of the chunk to `out`. An error of `out` is to be passed on.
     fn copy(&mut self, from: Origin, len: u64, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Why a layer was not joined. The bytes that were written are to be discarded.
+/// The reason why a layer was not joined. The bytes that were written are to be discarded.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// A chunk could not be read.

@@ -1,4 +1,4 @@
-//! What an executable costs with and without an address map: `executable OLD NEW [LEVEL|max]...`.
+//! The cost of an executable with and without an address map, in bytes: `executable OLD NEW [LEVEL|max]...`.
 
 use std::error::Error;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What is known of aarch64 code.
+//! aarch64 code: references, data and the filter.
 
 pub(crate) mod filter;
 pub(crate) mod instruction;

@@ -39,7 +39,7 @@ impl AddressMap {
         number.checked_sub(1).map_or(0, |number| self.shifts[number])
     }
 
-    /// Where this address moves to.
+    /// The new address of this one.
     pub(crate) fn moved(&self, addr: u32) -> u32 {
         addr.wrapping_add_signed(self.shift(addr))
     }

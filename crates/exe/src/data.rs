@@ -141,7 +141,7 @@ mod tests {
             assert_eq!(found(&with_table(0x2000, &more), ".rodata"), expected(count));
         }
         assert_eq!(found(&with_table(0x2000, &targets(2)), ".rodata"), []);
-        // What is loaded lies in no section, is not aligned, or is code.
+        // Addresses in no section, unaligned ones, and code.
         assert_eq!(found(&with_table(0x2002, &targets(5)), ".rodata"), []);
         assert_eq!(found(&with_table(TEXT + 16, &targets(5)), ".rodata"), []);
     }

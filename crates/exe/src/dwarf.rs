@@ -122,7 +122,7 @@ pub(crate) fn entries(references: &mut References<'_>, section: &Section<'_>) {
             read.as_ref()
         });
         if let Some(table) = table {
-            // What comes before the first unknown form is kept.
+            // References before the first unknown form are kept.
             unit(references, &mut cursor, (section, section.addr_of(begin)), table, &targets, &mut steps)
                 .unwrap_or_default();
         }

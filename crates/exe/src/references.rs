@@ -143,7 +143,7 @@ pub(crate) struct References<'a> {
     /// All others.
     pub(crate) data: Vec<Reference>,
     purpose: Purpose<'a>,
-    /// Where the context of the next one in code begins.
+    /// The beginning of the context of the next one in code.
     gap: usize,
 }
 

@@ -35,7 +35,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Whether a program runs at the addresses of the file.
+/// The load address of a program: that of the file, or any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linked {
     Fixed,

@@ -1,4 +1,4 @@
-//! What is known of x86-64 code.
+//! x86-64 code: references, data and the filter.
 
 pub(crate) mod filter;
 pub(crate) mod instruction;

@@ -12,7 +12,7 @@ pub struct AddressMaps(#[serde(deserialize_with = "budget::list")] pub Vec<Addre
 /// The address map of an old executable.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressMap {
-    /// Which of the layers that both know.
+    /// The number of the layer among those that both know.
     pub layer: u32,
     /// The first of its chunks.
     pub chunk: u32,
@@ -28,7 +28,7 @@ pub struct InflatedItems(#[serde(deserialize_with = "budget::list")] pub Vec<Inf
 /// An item with plain bytes in place of its deflate streams.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InflatedItem {
-    /// Which of the new items.
+    /// The number of the new item.
     pub item: u32,
     /// Its bytes, inflated.
     pub len: u64,
@@ -80,10 +80,10 @@ pub struct PatchHead {
     /// The patch has the documents that the ID of the image is made of, where that is a manifest's or an index's. Its layers
     /// are those of all documents then.
     pub exact: bool,
-    /// Which of its layers are in the patch, from 0 for the lowest.
+    /// The layers that are in the patch, from 0 for the lowest.
     #[serde(deserialize_with = "budget::list")]
     pub layers: Vec<u32>,
-    /// Which of the others the patch describes as they are stored.
+    /// The other layers that the patch describes as they are stored.
     #[serde(deserialize_with = "budget::list")]
     pub described: Vec<u32>,
     /// The layers of the old image, lowest first.

@@ -1,4 +1,4 @@
-//! What both ends compute alike from the same facts is part of the protocol, though it never crosses. Its results are
+//! Results that both ends compute alike from the same facts: part of the protocol, though they never cross. They are
 //! pinned here: a change of one of them needs another `PROTOCOL`, and another version of patches.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]

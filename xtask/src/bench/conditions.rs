@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, shell, workspace};
 
-/// What every record says of its conditions.
+/// The conditions of a measurement, in every record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Conditions {
     /// The day, as `2024-02-29`.

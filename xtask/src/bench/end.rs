@@ -43,7 +43,7 @@ impl End {
         self.station.lab.dir().to_owned()
     }
 
-    /// What its engine says of itself; nothing of a layout.
+    /// The version that its engine reports; empty for a layout.
     pub(crate) fn version(&self) -> Result<String> {
         Ok(self.store.engine().map(Engine::version).transpose()?.unwrap_or_default())
     }
@@ -59,7 +59,7 @@ impl End {
     }
 }
 
-/// What a table calls a kind of store.
+/// The title of a kind of store in tables.
 pub(crate) fn title(kind: &str, version: &str) -> String {
     // Packagers add to the third part.
     let version = version.split('.').take(2).collect::<Vec<_>>().join(".");

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::{Result, show, workspace};
 use record::{Case, Records};
 
-/// What to measure.
+/// The measurement to make.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -39,10 +39,10 @@ enum Benchmark {
     Write(Out),
 }
 
-/// Where records and documents are.
+/// The directory of records and documents.
 #[derive(clap::Args)]
 struct Out {
-    /// Where results go, beside those that are there [default: docs/benchmarks]
+    /// Directory for results, beside those that are there [default: docs/benchmarks]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -12,13 +12,13 @@ use crate::Result;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub(crate) name: &'static str,
-    /// What the target has.
+    /// The image that the target has.
     pub(crate) old: &'static str,
-    /// What the source has and the target is to get.
+    /// The image that the source has and the target is to get.
     pub(crate) new: &'static str,
-    /// What happened between the two.
+    /// The change between the two.
     pub(crate) change: &'static str,
-    /// How many bytes docker-sync may put on the wire when it tries its best. With it go the promises of time.
+    /// The most bytes that docker-sync may put on the wire with `--compression max`. With it go the promises of time.
     pub(crate) bar: Option<u64>,
 }
 
@@ -112,7 +112,7 @@ impl Pair {
     }
 }
 
-/// Where images come from: archives that are there already, or an engine that builds them.
+/// The source of images: archives that are there already, or an engine that builds them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Supply<'a> {
     Archives(&'a Path),

@@ -23,7 +23,7 @@ use crate::{Result, shell, show, workspace};
 /// The stores whose files can be read.
 const KINDS: [&str; 5] = ["docker", "docker-26-containerd", "docker-28-containerd", "podman", "podman-5.4"];
 
-/// What to measure.
+/// The measurement to make.
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// Kinds of store
@@ -35,7 +35,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "PAIR", value_enum, default_value = "django")]
     pair: &'static Pair,
 
-    /// How often each way is gone
+    /// Runs of each way
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     runs: usize,
 

@@ -23,7 +23,7 @@ use crate::{Result, shell, show};
 const KINDS: [&str; 5] = ["docker", "podman", "docker-26-containerd", "docker-28-containerd", "oci"];
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// What to measure.
+/// The measurement to make.
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// Kinds of store at the source
@@ -31,11 +31,11 @@ pub(super) struct Options {
     #[arg(default_values = KINDS)]
     kinds: Vec<String>,
 
-    /// How many images there are
+    /// Images in the store
     #[arg(long, value_name = "N", default_value_t = 2000)]
     images: usize,
 
-    /// How often the report is made
+    /// Runs of the report
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     runs: usize,
 
@@ -56,7 +56,7 @@ pub(super) struct Figures {
     /// On the wire, both ways.
     bytes: u64,
     seconds: f64,
-    /// What the engine's own client took to list its images, once, before; nothing for a layout.
+    /// The seconds that the engine's own client took to list its images, once, before; nothing for a layout.
     client_seconds: Option<f64>,
 }
 

@@ -1,8 +1,8 @@
-//! Why a batch was not decoded.
+//! Errors of decoding a batch.
 
 use std::io;
 
-/// Why a batch was not decoded.
+/// The reason why a batch was not decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// The bytes break the format, or are coded against other bytes.

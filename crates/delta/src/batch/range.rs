@@ -270,7 +270,7 @@ mod tests {
             let ones = vec![(1 << 14, true); 8 * held];
             let without = encode(&ones);
             assert!(without.iter().filter(|byte| **byte == 0xff).count() >= held.saturating_sub(1));
-            // What follows is as likely as can be, or not at all.
+            // The bits that follow are as likely as can be, or as unlikely.
             for last in [(1, true), (LARGEST, true), (LARGEST, false), (1, false)] {
                 encode(&[&ones[..], &[last; 40]].concat());
             }

@@ -26,7 +26,7 @@ pub struct Encoder<'a> {
     basis: Basis<'a>,
     mode: Mode,
     paths: Paths,
-    /// Where a chunk of the basis is first.
+    /// The first occurrence of each chunk of the basis.
     chunks: Index,
     encoded: History,
     literals: Vec<Literal>,

@@ -1,8 +1,8 @@
-//! Why a header delta was refused.
+//! Errors of reading a header delta.
 
 use std::io;
 
-/// Why columns were not read.
+/// The reason why columns were not read.
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderDeltaError {
     /// The bytes end early, or a number has no valid form.

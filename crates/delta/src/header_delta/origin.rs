@@ -1,6 +1,6 @@
 //! The origin of chunks: the basis, or the literals.
 
-/// How chunks are encoded.
+/// The mode in which chunks are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Every chunk is a literal: the fallback when a chunk was mistaken for another.
@@ -11,7 +11,7 @@ pub enum Mode {
     WithIds,
 }
 
-/// Where a chunk comes from.
+/// The origin of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A chunk of the basis.

@@ -52,7 +52,7 @@ pub(super) struct Block {
     /// The first of them.
     pub(super) first: usize,
     pub(super) records: Records,
-    /// Where each begins, and where the last ends: in records, and in chunks of the layer.
+    /// The beginning of each, and the end of the last: in records, and in chunks of the layer.
     pub(super) groups: Vec<(usize, usize)>,
 }
 

@@ -1,8 +1,8 @@
-//! Why a message was refused.
+//! Errors of reading a message.
 
 use crate::WantedError;
 
-/// Why a message of the other side was refused.
+/// The reason why a message of the other side was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReconcileError {
     /// The question breaks the format, or does not follow from those before.

@@ -167,7 +167,7 @@ fn ranges_know_their_chunks() {
     assert_eq!((range.layer(), range.chunks(), range.len()), (3, 1..4, new.chunks().bytes(1..4)));
     let refs: Vec<ChunkRef> = range.of_layer(5).chunk_refs().collect();
     assert_eq!(refs, [1, 2, 3].map(|chunk| ChunkRef { layer: 5, chunk }));
-    // What is beyond the last chunk has no bytes.
+    // Chunks beyond the last one have no bytes.
     assert_eq!(ChunkRange::of(0, &new, 90..99).map(|range| range.len()), Some(0));
     let batch = Batch::alone(range, Some(range.of_layer(0)));
     assert_eq!((batch.len(), old_len(&batch)), (range.len(), range.len()));

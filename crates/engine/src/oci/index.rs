@@ -169,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_cannot_be_read_stays() {
+        let mut index = Index::empty();
+        index.add("m", &blob("a"));
+        let mut entries = index.entries().to_vec();
+        let unsized_entry = json!({"mediaType": "m", "digest": blob("a").digest.to_string()});
+        entries.extend([unsized_entry.clone(), json!({"of": "another tool"}), unsized_entry]);
+        index.replace(entries.clone());
+        index.tag(0, &[reference("app:1")]);
+        // The entry without a name went, as another one names its image; the others are as they were.
+        assert_eq!(index.entries()[..3], entries[1..]);
+        assert_eq!(index.entries()[3..].iter().map(name).collect::<Vec<_>>(), [Some(reference("app:1"))]);
+    }
+
+    #[test]
     fn names_are_read_as_others_write_them() {
         let entry = |annotations: Value| json!({"annotations": annotations});
         let skopeo = entry(json!({REF_NAME: "app:1"}));

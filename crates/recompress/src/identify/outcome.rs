@@ -20,7 +20,7 @@ pub struct Identified {
     pub plain_len: u64,
 }
 
-/// Why a blob cannot be re-created.
+/// The reason why a blob cannot be re-created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {

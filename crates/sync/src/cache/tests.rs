@@ -223,7 +223,7 @@ fn an_empty_file_goes_with_everything_and_what_is_not_ours_stays() {
     assert!(agent.exists() && other.exists() && folder.exists());
 }
 
-/// Why a place is refused that was made like this, without the directory that it is in.
+/// The error for a place that was made like this, without the directory that it is in.
 fn refused(make: &dyn Fn(&Path)) -> String {
     let directory = tempfile::tempdir().unwrap();
     make(directory.path());

@@ -44,7 +44,7 @@ impl FileSpan {
         Some(FileSpan { layer, chunks: file.chunks, len: file.len })
     }
 
-    /// Where its chunks lie.
+    /// The places of its chunks.
     pub(crate) fn places<'a>(&self, chunk_maps: &'a [ChunkMap]) -> impl Iterator<Item = Place> + use<'a> {
         let chunk_map = &chunk_maps[self.layer];
         self.chunks.clone().flat_map(|chunk| chunk_map.of(chunk)).map(|slice| slice.place)
@@ -125,7 +125,7 @@ impl AddressMaps {
 pub(crate) struct ReceivedMaps(Vec<(FileSpan, Vec<u8>)>);
 
 impl ReceivedMaps {
-    /// Where the files lie.
+    /// The places of the files.
     pub(crate) fn places<'a>(&'a self, old: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
         self.0.iter().flat_map(|(file, _)| file.places(old))
     }
@@ -153,7 +153,7 @@ impl ReceivedMaps {
 pub(crate) struct Aligned {
     file: Option<File>,
     len: u64,
-    /// Where each chunk of them begins, by its layer and its number.
+    /// The beginning of each chunk of them, by its layer and its number.
     begins: HashMap<(usize, usize), u64>,
 }
 

@@ -13,7 +13,7 @@ use crate::failure::Breach;
 #[derive(Debug)]
 pub(crate) struct Uncoded<'a> {
     pub(crate) bytes: Vec<u8>,
-    /// Where the new items begin.
+    /// The beginning of the new items.
     pub(crate) begin: usize,
     pub(crate) old_lens: &'a [u64],
     pub(crate) new_lens: &'a [u64],

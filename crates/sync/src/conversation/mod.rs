@@ -65,7 +65,7 @@ impl Step {
         documents.into_iter().chain([Step::Offer, Step::Headers, Step::Contents])
     }
 
-    /// Why an end stops that waits for this step.
+    /// The reason of an end that stops while it waits for this step.
     pub(crate) const fn awaited(self) -> &'static str {
         match self {
             Step::Proof => "cannot receive the proof of the image's ID from the source",
@@ -81,7 +81,7 @@ impl Step {
         }
     }
 
-    /// Why an end stops that sends this step.
+    /// The reason of an end that stops while it sends this step.
     pub(crate) const fn sent(self) -> &'static str {
         match self {
             Step::Proof => "cannot send the proof of the image's ID to the target",

@@ -112,7 +112,7 @@ fn a_list_has_the_images_that_patterns_mean_in_the_order_of_their_names() {
     assert_eq!(listed("", &[]), (["shop/web:1", "shop/web:2", "tools:1"].map(String::from).into(), 0));
     assert_eq!(listed("", &["shop/*:*"]).0, ["shop/web:1", "shop/web:2"]);
     assert_eq!(listed("", &[short]).0, ["tools:1"]);
-    // Where a pattern means nothing, all names are there to find a near one.
+    // For a pattern that means nothing, all names are there to find a near one.
     assert_eq!(listed("", &["tools:1", "shop/wep:1"]), (vec!["tools:1".into()], 3));
     assert_eq!(listed("linux/s390x", &[]).0, none);
     assert_eq!(kinds(&answers(&[open(&spec, ""), list(&["No Name"])])), [None, Some(FailureKind::Usage)]);
@@ -152,8 +152,8 @@ fn an_image_is_verified_by_its_bytes() {
     let verify = |image: &Image| {
         answers(&[open(&layout.spec(), ""), Request::Verify { image: to_wire(image) }]).remove(1)
     };
-    // As a layer of the image, and as a blob of its manifest.
-    assert_eq!(verify(&image), Reply::Verified { bytes: 2 * layer.len() as u64 });
+    // A layout keeps the layer uncompressed: its tar is its blob, read once.
+    assert_eq!(verify(&image), Reply::Verified { bytes: layer.len() as u64 });
     // Another name of it is that of another image.
     layout.image("b", &[&tar("b")], "b:1");
     let both = Image { names: vec!["a:1".parse().unwrap(), "b:1".parse().unwrap()], ..image.clone() };

@@ -41,7 +41,15 @@ pub(crate) fn verify(
     let mut wanted: HashSet<LayerKey> = image.tars().collect();
     // Documents are read by their digests; a damaged one is not read at all.
     if let Some(package) = store.package(&found.id, None)? {
-        wanted.extend(package.layers().iter().map(|layer| LayerKey::Blob(layer.blob.digest)));
+        let layers = package.layers();
+        // An uncompressed blob is the tar itself: it is read once.
+        let plain: HashSet<LayerKey> = layers
+            .iter()
+            .filter(|layer| layer.is_plain())
+            .filter_map(|layer| layer.diff_id.map(LayerKey::Tar))
+            .collect();
+        wanted.retain(|key| !plain.contains(key));
+        wanted.extend(layers.iter().map(|layer| LayerKey::Blob(layer.blob.digest)));
     }
     let mut proof = Proof { interrupt: interrupt.clone(), read: HashSet::new(), bytes: 0 };
     let export = store.export(&found.id, &wanted, &mut proof)?;

@@ -240,7 +240,7 @@ mod tests {
             image("two:1", &["c"], 80),
             image("three:1", &["d"], u64::MAX),
         ];
-        // What one:1 has adds nothing once more, and twice the size of the image is the most.
+        // The layers of one:1 add nothing once more, and twice the size of the image is the most.
         assert_eq!(basis_names(&held, &wanted), ["one:1", "two:1"]);
         let all: Vec<_> = held.iter().rev().cloned().collect();
         assert_eq!(basis_names(&all, &wanted), ["one:1", "two:1"], "whatever their order");

@@ -10,7 +10,7 @@ use dsync_delta::batching::{Batch, ChunkRange};
 use super::layer_set::Layers;
 use super::place::{Place, Slice};
 
-/// An index, and where its chunks location.
+/// An index, and the places of its chunks.
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     pub(crate) index: Arc<LayerIndex>,
@@ -31,7 +31,7 @@ enum Location {
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     layers: Vec<Digest>,
-    /// Where each row ends.
+    /// The end of each row.
     ends: Vec<u32>,
     slices: Vec<Short>,
 }
@@ -140,7 +140,7 @@ pub(crate) fn load(
     run.chunks().try_for_each(|chunk| chunk_maps[run.layer()].copy(own, chunk, out))
 }
 
-/// Where the old chunks location that batches are coded against.
+/// The places of the old chunks that batches are coded against.
 pub(crate) fn places<'a>(
     batches: &'a [Batch],
     chunk_maps: &'a [ChunkMap],

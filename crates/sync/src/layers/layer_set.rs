@@ -161,7 +161,7 @@ impl<'a> Layers<'a> {
         Ok(())
     }
 
-    /// Where in the file a chunk lies that was read once more.
+    /// The position in the file of a chunk that was read once more.
     fn fetched_at(&self, place: Place) -> Option<u64> {
         let fetched = self.fetched.get(&place.layer)?;
         let chunk = u32::try_from(place.chunk).ok()?;

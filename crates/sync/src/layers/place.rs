@@ -1,4 +1,4 @@
-//! Where chunks lie: in which layer, and which of its chunks.
+//! The places of chunks: a layer, and the number of a chunk of it.
 
 use dsync_core::Digest;
 
@@ -7,7 +7,7 @@ use dsync_core::Digest;
 pub(crate) struct Place {
     /// The digest of the layer's bytes.
     pub(crate) layer: Digest,
-    /// Which of the layer's chunks.
+    /// The number of the chunk in the layer.
     pub(crate) chunk: usize,
 }
 

@@ -74,7 +74,7 @@ impl Writer {
 enum Unfinished {
     /// A file without a name, of which nothing is left however the process ends.
     Unnamed(File),
-    /// Where the file system has no such files: a hidden one, locked as long as its process lives. One of a process
+    /// A hidden file, where the file system has no others: locked as long as its process lives. One of a process
     /// that was killed is removed by the next patch that is written into the folder.
     Named(NamedTempFile),
 }

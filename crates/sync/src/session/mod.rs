@@ -391,7 +391,7 @@ fn failed(host: &Host, kind: FailureKind, cause: String) -> Error {
 
 /// True where the source has to prove that the config belongs to the ID.
 ///
-/// Where the ID is the digest of the config, or the target makes all that the ID is made of, it is seen without. An index
+/// It is seen without if the ID is the digest of the config, or if the target makes all that the ID is made of. An index
 /// has several configs, though, and the manifest of one platform is known by nothing but the index.
 fn needs_proof(keeps: &Keeps, pin: Pin, id_is_config: bool) -> bool {
     let is_open = match keeps {

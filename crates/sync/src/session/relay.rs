@@ -73,7 +73,7 @@ impl Way<'_> {
                     return Err(Breach("it goes on sending after it was told to stop".into()).into());
                 }
             }
-            // Where the other end is gone, its own reader says so.
+            // If the other end is gone, its own reader says so.
             to.send(frame).ok();
             Ok(())
         });

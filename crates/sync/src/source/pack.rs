@@ -18,7 +18,7 @@ use crate::coding::runs::{Load, concat, lens};
 use crate::failure::EndpointError;
 use crate::link::Link;
 
-/// Why batches are not coded.
+/// The reason why batches are not coded.
 pub(super) const UNREAD: &str = "cannot read the contents of the layers";
 
 /// The bytes that batches are coded from.

@@ -21,7 +21,7 @@ pub(crate) struct Receiving {
     pub(crate) peering: Peering,
 }
 
-/// Where an image comes from.
+/// The peer that an image comes from.
 pub(crate) enum Peering {
     /// A source, which wants a proof by this key that the basis is here.
     Live { key: [u8; 16] },

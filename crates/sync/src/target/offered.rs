@@ -116,7 +116,7 @@ impl Offered {
         let new = self.new_layers();
         let Parted { shared, divided, .. } = parts::part(&new, &self.literals, &literal, ranges, &slices);
 
-        // Where each range is in what is shared, and which literal each of the others is from now on.
+        // The place of each range in the shared layers, and the literal that each of the others is from now on.
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
         for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
             for (chunk, part) in (0..).zip(parts) {

@@ -154,7 +154,7 @@ impl Host {
         lines(&self.path("commands"), "").iter().filter(|line| line.contains(piece)).count()
     }
 
-    /// How to sync with it.
+    /// The options of a sync with it.
     pub(crate) fn options(&self, method: Method) -> Options {
         Options {
             ssh: vec![self.path("ssh").display().to_string()],

@@ -149,7 +149,7 @@ fn who_wants_an_agent_is_not_given_another_way() {
     });
 }
 
-/// What failed, in one text.
+/// The failure of a sync, in one text.
 fn failure(host: &Host, direction: Direction, method: Method) -> String {
     match host.sync(direction, host.options(method), "app:1").result {
         Err(Error::Endpoint { failure, .. }) => failure.causes.join(": "),

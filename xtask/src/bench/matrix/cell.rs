@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// Measures a cell: the releases of its engines, and its figures.
 pub(super) fn measure(source: &End, to: &'static str, pair: &Pair, compression: &str) -> Result<Measured> {
     let target = End::start(to)?;
-    // What the tests' parts find wrong is a panic, which is the end of a test; here it is that of a cell.
+    // A fault that the tests' parts find is a panic, which ends a test; here it ends a cell.
     let figures = catch_unwind(AssertUnwindSafe(|| update(source, &target, pair, compression)));
     let figures = figures.unwrap_or_else(|_| Err("it ended with the message above".into()));
     target.end()?;

@@ -26,7 +26,7 @@ Examples:
   Try it:
     cargo xtask bench matrix --pair tiny --from oci --to docker-28-containerd --out /tmp/matrix";
 
-/// What to measure.
+/// The measurement to make.
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct Options {
@@ -42,7 +42,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "PAIR", value_enum, default_value = "django")]
     pair: &'static Pair,
 
-    /// How docker-sync compresses; several one after the other
+    /// Compression of docker-sync; several one after the other
     #[arg(long, value_name = "LEVELS", value_delimiter = ',', default_value = "max")]
     compression: Vec<String>,
 
@@ -58,7 +58,7 @@ pub(super) struct Cell {
     from: String,
     /// The kind of store at the target.
     to: String,
-    /// What `--compression` was.
+    /// The value of `--compression`.
     compression: String,
     /// The first digits of the digests of the configs of the old and the new image.
     images: [String; 2],
@@ -74,7 +74,7 @@ pub(super) struct Figures {
     same: Same,
 }
 
-/// What stays the same of an image.
+/// The part of an image's identity that stays the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Same {

@@ -48,7 +48,7 @@ Examples:
   Try the benchmark itself:
     cargo xtask bench run --pairs tiny --links lan -n 1 --out /tmp/results";
 
-/// What to measure.
+/// The measurement to make.
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct Options {

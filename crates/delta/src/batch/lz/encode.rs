@@ -105,7 +105,7 @@ struct Parser<'a> {
     finder: Finder<'a>,
     ways: Vec<Way>,
     found: Vec<Found>,
-    /// Where the range begins.
+    /// The first position of the range.
     begin: usize,
     /// The farthest position that a path reaches.
     end: usize,

@@ -3,8 +3,8 @@
 /// Low bits of the position in contexts.
 pub(super) const POSITIONS: usize = 4;
 
-/// Where the items lie in the new bytes: an iterator of the low bits of positions would be slow, so the ends
-/// are walked beside the bytes.
+/// The items' places in the new bytes. Their ends are walked beside the bytes: an iterator of the low bits of
+/// positions would be slow.
 pub(super) struct ItemPositions<'a> {
     lens: &'a [u64],
     begin: usize,

@@ -11,7 +11,7 @@ use crate::pieces::exactly;
 use crate::reads::{Short, bounded};
 use crate::{Memory, Target};
 
-/// What is identified, exactly or nearly, is made again to the bit.
+/// A blob that is identified, exactly or nearly, is made again to the bit.
 pub(in crate::targets) const IDENTIFY: Target =
     Target { name: "identify", run, memory: Memory { least: 96 << 20, factor: 1 << 10 }, seeds };
 

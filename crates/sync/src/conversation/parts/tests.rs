@@ -80,7 +80,7 @@ impl Case {
         take(answer_for(link, &mut own, &[&image], sought, searched, MEMORY), &own)
     }
 
-    /// What both ends agree on: the ranges of the source, and of the target each literal with its known ranges in it and
+    /// The agreement of both ends: the ranges of the source, and of the target each literal with its known ranges in it and
     /// zeros in place of the others.
     fn agreed(&self, memory: u64) -> (LiteralRanges, Vec<Vec<u8>>) {
         let (mut asking, mut answering) = Link::pair(&Interrupt::default());

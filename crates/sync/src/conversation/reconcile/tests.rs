@@ -27,7 +27,7 @@ fn index(layer: &Layer) -> Arc<LayerIndex> {
     Arc::new(index_of(layer.tar()))
 }
 
-/// What both ends agree on.
+/// The facts that both ends agree on.
 struct Both {
     source: ChunkMap,
     target: ChunkMap,
@@ -117,7 +117,7 @@ fn both_ends_stop_at_the_same_entry_when_memory_is_taken() {
         agreed[0] == 0 && agreed[0] < agreed[1] && agreed[1] < agreed[2] && agreed[3] == 200,
         "{agreed:?}"
     );
-    // What is known of the basis takes its part.
+    // Known chunks of the basis take their part.
     let known = layer(&files[..100]);
     let memory = Memory(Memory::basis_layer(&index(&known)) / 7 * 16);
     assert_eq!(reconciled(&[&new], &[&old], &[&known], memory).contents(&[&new], &[&old]).len(), 0);

@@ -40,7 +40,7 @@ fn layers_are_kept_with_and_without_a_key_and_others_only_listed() {
         assert!(spool.kept(&Digest::of(layer)).is_none());
         assert_eq!(spool.index(&Digest::of(layer)).unwrap().len, layer.len() as u64);
     }
-    // What is kept need not be read once more, what is only listed must be where it is to be kept.
+    // A kept layer need not be read once more; one that is only listed must be, where it is to be kept.
     assert_eq!(spool.want([key(&one), key(&listed)], |_| false, Role::New), HashSet::new());
     assert_eq!(spool.want([key(&one), key(&listed)], |_| true, Role::New), HashSet::from([key(&listed)]));
     spool.layer(Some(key(&listed)), &mut &listed[..]).unwrap();

@@ -123,7 +123,7 @@ fn only_layers_with_their_own_proofs_stay_known() {
     basis.check(&own, &proofs, &KEY).unwrap();
     assert_eq!(basis.known(), [Known::Bytes, Known::No, Known::No]);
     assert!(basis.has_unknown());
-    // What was not proven once is not proven by another try.
+    // A proof that failed once is not made good by another try.
     basis.check(&own, &[proof(0, &KEY), proof(1, &KEY), proof(2, &KEY)], &KEY).unwrap();
     assert_eq!(basis.known(), [Known::Bytes, Known::No, Known::No]);
 }

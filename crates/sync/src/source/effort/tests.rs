@@ -174,7 +174,7 @@ fn no_batch_is_beyond_the_limits_and_no_more_are_coded_than_fit() {
             }
         }
     }
-    // Where nothing is old, more than this finds little more.
+    // Without old chunks, more than this finds little more.
     let limit = |compression, has_old| EffortController::new(compression, u64::MAX, None).limit(has_old);
     assert_eq!(
         (limit(Compression::Auto, false), limit(Compression::Auto, true)),

@@ -123,7 +123,7 @@ fn a_literal_of_no_batch_is_missed_and_not_waited_for() {
         let error = copied(arrivals, 4).unwrap_err();
         assert!(error.to_string().contains("neither here nor on its way"), "{error}");
     });
-    // What was copied as often as it was needed is gone.
+    // A chunk that was copied as often as it was needed is gone.
     sent.with(sent.stream(), sent.batches.clone(), |arrivals, _| {
         copied(arrivals, 0).unwrap();
         copied(arrivals, 4).unwrap();

@@ -1,4 +1,4 @@
-//! What a source says of the stored forms of layers, against the documents of the image.
+//! The stored forms of layers that a source announces, against the documents of the image.
 
 use dsync_core::DiffId;
 use dsync_engine::{Export, LayerSink};
