@@ -26,6 +26,14 @@ pub enum ConfigError {
     /// JSON, but a field is missing or of another kind.
     #[error("the image config has no usable '{0}'")]
     Field(&'static str),
+    /// Not the config that was announced.
+    #[error("the image config is {found}, not {expected}")]
+    Other {
+        /// The digest of the bytes.
+        found: Digest,
+        /// The digest that was announced.
+        expected: Digest,
+    },
 }
 
 impl Config {
@@ -47,6 +55,15 @@ impl Config {
             Platform { os: text("os"), architecture: text("architecture"), variant: text("variant") };
         Ok(Config { digest: Digest::of(bytes), diff_ids, platform, created: text("created") })
     }
+
+    /// Reads the bytes of the config with this digest.
+    pub fn parse_expected(bytes: &[u8], expected: Digest) -> Result<Self, ConfigError> {
+        let config = Config::parse(bytes)?;
+        match config.digest == expected {
+            true => Ok(config),
+            false => Err(ConfigError::Other { found: config.digest, expected }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +80,16 @@ mod tests {
         assert_eq!(config.digest, Digest::of(json.as_bytes()));
         assert_eq!(config.diff_ids, [id]);
         assert_eq!(config.platform.to_string(), "linux/arm64/v8");
+    }
+
+    #[test]
+    fn a_config_has_the_digest_that_is_expected() {
+        let bytes = br#"{"rootfs":{}}"#;
+        let expected = Digest::of(bytes);
+        assert_eq!(Config::parse_expected(bytes, expected).unwrap(), Config::parse(bytes).unwrap());
+        let other = br#"{"rootfs":{} }"#;
+        let error = Config::parse_expected(other, expected).unwrap_err();
+        assert_eq!(error.to_string(), format!("the image config is {}, not {expected}", Digest::of(other)));
     }
 
     #[test]

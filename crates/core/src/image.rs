@@ -1,6 +1,6 @@
 //! An image as a store lists it.
 
-use crate::{DiffId, Digest, ImageId, ImageRef, LayerKey, Platform};
+use crate::{Config, DiffId, Digest, ImageId, ImageRef, LayerKey, Platform};
 
 /// One image of a store, as far as it is known without reading a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,20 @@ pub struct Image {
 }
 
 impl Image {
+    /// An image without names, by its config. `size` is that of its layers, in bytes.
+    pub fn unnamed(id: ImageId, config: &Config, size: u64) -> Image {
+        Image {
+            id,
+            config: Some(config.digest),
+            names: Vec::new(),
+            digests: Vec::new(),
+            diff_ids: config.diff_ids.clone(),
+            platform: config.platform.clone(),
+            size,
+            created: config.created.clone(),
+        }
+    }
+
     /// True if the image has this name and tag.
     pub fn is_named(&self, name: &ImageRef) -> bool {
         self.names.contains(name)

@@ -74,10 +74,8 @@ impl Import for Load<'_> {
         let (id, diff_ids) = match self.identity {
             Identity::Exact(package) => (package.root(), None),
             Identity::Content(expected) => {
-                let parsed = Config::parse(config).map_err(|error| broken(&error.to_string()))?;
-                if parsed.digest != expected {
-                    return Err(broken(&format!("its config is {}, not {expected}", parsed.digest)));
-                }
+                let parsed = Config::parse_expected(config, expected);
+                let parsed = parsed.map_err(|error| broken(&error.to_string()))?;
                 let id = match self.loader.engine.kind.id_is_config() {
                     true => parsed.digest,
                     false => {

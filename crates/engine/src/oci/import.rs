@@ -179,10 +179,8 @@ impl Import for LayoutImport<'_> {
         }
         let (root, media_type) = match self.identity {
             Identity::Content(expected) => {
-                let parsed = Config::parse(config).map_err(|error| self.broken(&error.to_string()))?;
-                if parsed.digest != expected {
-                    return Err(self.broken(&format!("its config is {}, not {expected}", parsed.digest)));
-                }
+                let parsed = Config::parse_expected(config, expected);
+                let parsed = parsed.map_err(|error| self.broken(&error.to_string()))?;
                 let layers = self.describe(&parsed)?;
                 self.keep_layers()?;
                 self.write(config)?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::index::name;
 use super::layout::Layout;
 use crate::blob::BlobRef;
-use crate::package::{Documents, Package, is_attestation};
+use crate::package::{Documents, Package, is_attestation, total_size};
 use crate::store::StoreError;
 
 /// One image of a layout.
@@ -99,16 +99,7 @@ fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Op
         };
     };
     Ok(Some(Found {
-        image: Image {
-            id: ImageId::from(blob.digest),
-            config: Some(config.digest),
-            names: Vec::new(),
-            digests: Vec::new(),
-            diff_ids: config.diff_ids.clone(),
-            platform: config.platform.clone(),
-            size: layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.blob.size)),
-            created: config.created.clone(),
-        },
+        image: Image::unnamed(ImageId::from(blob.digest), config, total_size(&layers)),
         layers: layers.into_iter().map(|layer| layer.blob).collect(),
         config: config.digest,
         root: blob,

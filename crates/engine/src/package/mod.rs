@@ -19,7 +19,7 @@ use walk::{DEEPEST, Member, Walk, parse};
 
 pub(crate) use descriptor::{elsewhere, for_platform, is_attestation};
 pub use walk::PackedLayer;
-pub(crate) use walk::{Documents, LARGEST_DOCUMENT, PackageError};
+pub(crate) use walk::{Documents, LARGEST_DOCUMENT, PackageError, total_size};
 
 /// Index, manifests and configs of an image, and the list of its layers: all of it but the layers' bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,6 +37,11 @@ impl PackedLayer {
     }
 }
 
+/// The stored bytes of these layers.
+pub(crate) fn total_size(layers: &[&PackedLayer]) -> u64 {
+    layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.blob.size))
+}
+
 /// One image of a package, for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {

@@ -81,14 +81,8 @@ impl ArchiveStore {
         }
         let sizes = listed.layers.iter().map(|path| self.contents.len(path).unwrap_or(0));
         let image = Image {
-            id: ImageId::from(config.digest),
-            config: Some(config.digest),
-            digests: Vec::new(),
             names: listed.names.iter().filter_map(|name| name.parse().ok()).collect(),
-            size: sizes.fold(0, u64::saturating_add),
-            diff_ids: config.diff_ids,
-            platform: config.platform,
-            created: config.created,
+            ..Image::unnamed(ImageId::from(config.digest), &config, sizes.fold(0, u64::saturating_add))
         };
         Ok(Archived { image, listed })
     }

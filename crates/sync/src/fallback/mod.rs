@@ -64,7 +64,7 @@ struct Master {
     interrupt: Interrupt,
     /// The ssh command that goes through it.
     shell: Vec<String>,
-    /// Where the temporary files are: in a directory of the same name on either host.
+    /// The directory of the temporary files; that of the other host has the same name.
     folder: tempfile::TempDir,
     distant: DistantFolder,
 }

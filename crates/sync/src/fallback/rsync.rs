@@ -216,10 +216,8 @@ impl Import for RsyncImport<'_> {
 
     fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
         let broken = |reason: String| StoreError::Broken { what: "the image".into(), reason };
-        let parsed = Config::parse(config).map_err(|error| broken(error.to_string()))?;
-        if parsed.digest != self.config {
-            return Err(broken(format!("its config is {}, not {}", parsed.digest, self.config)));
-        }
+        let parsed =
+            Config::parse_expected(config, self.config).map_err(|error| broken(error.to_string()))?;
         let manifest = self.archive.finish(config, &Default::default()).map_err(unwritten)?;
         let store = self.store;
         let id: Digest = match store.describe().kind {
@@ -227,16 +225,7 @@ impl Import for RsyncImport<'_> {
             _ => parsed.digest,
         };
         let id = ImageId::from(id);
-        let image = Image {
-            id,
-            config: Some(parsed.digest),
-            names: Vec::new(),
-            digests: Vec::new(),
-            diff_ids: parsed.diff_ids.clone(),
-            platform: parsed.platform,
-            size: 0,
-            created: parsed.created,
-        };
+        let image = Image::unnamed(id, &parsed, 0);
         let held = store.list()?.images;
         let basis = survey::basis(&held, &image, &[]).first().copied();
         let basis =
@@ -253,7 +242,7 @@ impl Import for RsyncImport<'_> {
     }
 }
 
-/// Where the temporary files of the other host are: a path, as its shell takes it between double quotes.
+/// The directory of the temporary files of the other host: a path, as its shell takes it between double quotes.
 #[derive(Clone)]
 pub(crate) struct DistantFolder {
     path: String,

@@ -155,6 +155,7 @@ impl Write for Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer_tests::Given;
     use dsync_recompress::{Method, Outcome, identify};
 
     fn recipe() -> Recipe {
@@ -226,27 +227,6 @@ mod tests {
         let other: Vec<u8> = plain.iter().map(|byte| byte ^ (byte & 1) ^ 4).collect();
         let error = write(&other[..plain.len() - 100], &found.recipe).unwrap_err();
         assert!(error.get_ref().is_some_and(|inner| inner.is::<NotTheBlob>()), "{error}");
-    }
-
-    /// The layers that a store was given.
-    struct Given<'a>(&'a mut Vec<(LayerKey, u64, Vec<u8>)>);
-
-    impl Import for Given<'_> {
-        fn layer(
-            &mut self,
-            key: &LayerKey,
-            len: u64,
-            write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
-        ) -> Result<(), StoreError> {
-            let mut bytes = Vec::new();
-            write(&mut bytes).map_err(|source| StoreError::Io { what: "no layer".into(), source })?;
-            self.0.push((*key, len, bytes));
-            Ok(())
-        }
-
-        fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
-            Ok(ImageId::of(config))
-        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::client::identify::Engine;
 use crate::client::list;
 use crate::command::Program;
 use crate::layers::Blobs;
-use crate::package::{Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::package::{Documents, LARGEST_DOCUMENT, Package, PackageError, total_size};
 use crate::store::StoreError;
 
 /// The folder of blobs, below the root of a containerd.
@@ -81,16 +81,7 @@ impl ContentStore {
         let root = BlobRef { digest, size: self.size(&digest)? };
         let package = Package::collect(&root, None, &mut Whole(self)).ok()?;
         let (config, layers) = package.image(platform)?;
-        Some(Image {
-            id: *id,
-            config: Some(config.digest),
-            names: Vec::new(),
-            digests: Vec::new(),
-            diff_ids: config.diff_ids.clone(),
-            platform: config.platform.clone(),
-            size: layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.blob.size)),
-            created: config.created.clone(),
-        })
+        Some(Image::unnamed(*id, config, total_size(&layers)))
     }
 
     /// All that names an image.

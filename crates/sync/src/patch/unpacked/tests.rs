@@ -3,28 +3,7 @@
 use dsync_testkit::Packing;
 
 use super::*;
-use crate::transfer_tests::{Layout, tar};
-
-/// The layers that a store was given.
-struct Given<'a>(&'a mut Vec<(LayerKey, u64, Vec<u8>)>);
-
-impl Import for Given<'_> {
-    fn layer(
-        &mut self,
-        key: &LayerKey,
-        len: u64,
-        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), StoreError> {
-        let mut bytes = Vec::new();
-        write(&mut bytes).map_err(|source| StoreError::Io { what: "no layer".into(), source })?;
-        self.0.push((*key, len, bytes));
-        Ok(())
-    }
-
-    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
-        Ok(ImageId::of(config))
-    }
-}
+use crate::transfer_tests::{Given, Layout, tar};
 
 /// Layers as they cross, and what the store is given of them.
 fn taken(crossing: &[(LayerKey, &[u8])]) -> Result<Vec<(LayerKey, u64, Vec<u8>)>, StoreError> {
