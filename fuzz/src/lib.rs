@@ -1,4 +1,4 @@
-//! How a target of `dsync-fuzz` becomes a program of libFuzzer.
+//! Programs of libFuzzer from the targets of `dsync-fuzz`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

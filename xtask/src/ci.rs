@@ -55,7 +55,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// What is quick comes first, the tests last.
+/// The steps: quick ones first, the tests last.
 fn steps(xtask: &Path) -> Vec<Step> {
     let cargo = |name, args: &[&str]| {
         let mut command = workspace::cargo();

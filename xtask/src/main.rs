@@ -21,9 +21,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What went wrong, for a person; nothing here acts on the kind of an error.
+/// An error, for a person; nothing here acts on its kind.
 type Error = Box<dyn std::error::Error>;
-/// What most functions here return.
+/// The result of most functions here.
 type Result<T = ()> = std::result::Result<T, Error>;
 
 /// Tests, checks, demonstration and benchmark of docker-sync

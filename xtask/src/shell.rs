@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Result, show};
 
-/// How much of the end of what a program said is kept.
+/// The number of last lines of a program's output that are kept.
 const TAIL: usize = 60;
 
 /// Runs a program whose output is for the person; an error says which program failed.
@@ -60,7 +60,7 @@ pub(crate) fn tee(
         }
     });
     let status = child.wait()?;
-    // What a program leaves running may hold the pipe open for ever.
+    // Processes that a program leaves running may hold the pipe open for ever.
     let deadline = Instant::now() + Duration::from_secs(5);
     while !reading.is_finished() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));

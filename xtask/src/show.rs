@@ -1,4 +1,4 @@
-//! How this program looks: headings, commands, errors.
+//! The look of this program: headings, commands, errors.
 
 use std::fmt::Display;
 use std::process::Command;

@@ -7,7 +7,7 @@ pub(crate) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     let mut unit = "B";
     for next in ["kB", "MB", "GB"] {
-        // What would be shown as 1000 belongs to the next unit.
+        // A value that would be shown as 1000 belongs to the next unit.
         if value < 999.5 {
             break;
         }

@@ -54,7 +54,7 @@ struct Target {
     name: String,
 }
 
-/// What `cargo metadata` says, as far as it is of use here.
+/// The output of `cargo metadata`, as far as it is of use here.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
@@ -70,7 +70,7 @@ pub(crate) struct Package {
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// What a package depends on.
+/// A dependency of a package.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,

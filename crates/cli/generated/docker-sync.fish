@@ -35,7 +35,7 @@ delta\t'Only contents that the target lacks, found with an agent on the remote'
 rsync\t'rsync of partial archives, as the original did; the remote needs rsync'
 stream\t'A compressed archive of the missing layers; the remote needs nothing but its engine'"
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l compression -d 'auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22' -r
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l identity -d 'What to preserve in stores that name images by manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l identity -d 'Identity to preserve in stores that name images by manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
 content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l basis -d 'The target\'s image to build on, instead of the one that is found' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l color -d 'When to use colours; NO_COLOR and CLICOLOR are honoured' -r -f -a "auto\t'On a terminal'
@@ -63,7 +63,7 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "man" -d 'Print
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "agent" -d 'Serve another docker-sync on standard input and output'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s o -l output -d 'The patch file to write' -r -F
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l compression -d 'auto, max (fewest bytes), or a zstd level, 1 to 22' -r
-complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l identity -d 'What to preserve of NEW in stores that name images by manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l identity -d 'Identity of NEW to preserve in stores that name images by manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
 content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Directory for temporary files [default: the system\'s]' -r -F

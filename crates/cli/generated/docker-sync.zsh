@@ -27,7 +27,7 @@ delta\:"Only contents that the target lacks, found with an agent on the remote"
 rsync\:"rsync of partial archives, as the original did; the remote needs rsync"
 stream\:"A compressed archive of the missing layers; the remote needs nothing but its engine"))' \
 '--compression=[auto (by the speed of the link), max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
-'--identity=[What to preserve in stores that name images by manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
+'--identity=[Identity to preserve in stores that name images by manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
 content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
 '--basis=[The target'\''s image to build on, instead of the one that is found]:IMAGE:_default' \
 '--color=[When to use colours; NO_COLOR and CLICOLOR are honoured]:WHEN:((auto\:"On a terminal"
@@ -72,7 +72,7 @@ _arguments "${_arguments_options[@]}" : \
 '-o+[The patch file to write]:FILE:_files' \
 '--output=[The patch file to write]:FILE:_files' \
 '--compression=[auto, max (fewest bytes), or a zstd level, 1 to 22]:LEVEL:_default' \
-'--identity=[What to preserve of NEW in stores that name images by manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
+'--identity=[Identity of NEW to preserve in stores that name images by manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
 content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
 '--tmpfolder=[Directory for temporary files \[default\: the system'\''s\]]:DIR:_files' \

@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What is in the layers of an image archive, without those that are known.
+/// Indexes of the layers of an image archive, without those that are known.
 fn indexes(path: &str, known: &HashSet<Digest>) -> Result<Vec<Arc<LayerIndex>>> {
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
     for entry in tar::Archive::new(File::open(path)?).entries()? {

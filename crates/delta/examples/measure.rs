@@ -1,4 +1,4 @@
-//! What an update costs: `measure OLD.tar NEW.tar [LEVEL|max [MIB]]`, both as `docker save` writes them.
+//! The cost of an update: `measure OLD.tar NEW.tar [LEVEL|max [MIB]]`, both as `docker save` writes them.
 //!
 //! Prints, for the layers that the old image lacks, the bytes of their headers and chunks before and after
 //! coding, and checks that they come back.
@@ -17,7 +17,7 @@ use dsync_delta::batching::{self, ChunkRange};
 use dsync_delta::header_delta::{Decoder, Encoder, Limits, Literal, Mode, Origin};
 use dsync_delta::{ChunkRef, ChunkSource, LayerIndex, Scanner, join};
 
-/// How many of the costliest files are shown.
+/// The number of the costliest files that are shown.
 const TOP: usize = 20;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;

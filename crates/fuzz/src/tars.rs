@@ -30,7 +30,7 @@ pub(crate) fn pairs(most: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         };
         let new: Vec<Vec<u8>> = layers(&pair.new);
         let old = pair.old.first().map_or_else(Vec::new, layers);
-        // What changed is on top, as a rule.
+        // The changed layer is on top, as a rule.
         let pair = (old.last().cloned().unwrap_or_default(), new.last().cloned().unwrap_or_default());
         if !pair.1.is_empty() && pair.0.len() + pair.1.len() <= most && !found.contains(&pair) {
             found.push(pair);

@@ -93,7 +93,7 @@ pub struct Open {
     /// The store, as `--docker` takes it; empty to find one.
     #[serde(deserialize_with = "budget::text")]
     pub store: String,
-    /// Where temporary files go; empty for the system's place.
+    /// The directory of temporary files; empty for the system's.
     #[serde(deserialize_with = "budget::text")]
     pub tmpfolder: String,
     /// Only images of this platform, as `linux/arm64`; empty for any.
@@ -173,7 +173,7 @@ pub enum Reply {
 /// A share of the bytes that cross for an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Which layer of the image, from 0 for the lowest.
+    /// The index of the layer in the image, from 0 for the lowest.
     pub layer: u32,
     /// A file, or a folder (with `/` at the end) for files that are not listed one by one; empty for the rest.
     #[serde(deserialize_with = "budget::text")]
@@ -296,7 +296,7 @@ pub enum Status {
     New,
 }
 
-/// Where a layer comes from.
+/// The origin of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LayerState {
     /// The target's store takes the image without it.
@@ -324,7 +324,7 @@ pub struct Received {
 /// The outcome for a layer at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerOutcome {
-    /// Where it came from.
+    /// The origin of the layer.
     pub state: LayerState,
     /// Its uncompressed bytes; 0 where it was not touched.
     pub len: u64,
@@ -386,7 +386,7 @@ pub enum Need {
     Nothing,
     /// The config and these layers.
     Layers {
-        /// Which layers of the image, from 0 for the lowest, each distinct layer once.
+        /// Indexes of layers in the image, from 0 for the lowest, each distinct layer once.
         #[serde(deserialize_with = "budget::list")]
         layers: Vec<u32>,
         /// Send every content, and rely on nothing that was remembered: the way out when one was mistaken.

@@ -22,13 +22,13 @@ pub const PREAMBLE_LEN: usize = 50;
 /// The first bytes of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preamble {
-    /// Which protocol it speaks.
+    /// The protocol number of the endpoint.
     pub protocol: u16,
-    /// Which sources it is made of: what both ends compute alike must be the same.
+    /// The build ID, from the sources of the endpoint: what both ends compute alike must be the same.
     pub build: [u8; 32],
 }
 
-/// Why two endpoints cannot talk.
+/// The reason why two endpoints cannot talk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PreambleError {
     /// The other end is of another version.
@@ -68,7 +68,7 @@ impl Preamble {
     }
 }
 
-/// Where the magic begins in what was read so far, noise before it included.
+/// The offset of the magic in the bytes read so far, noise before it included.
 pub fn find(bytes: &[u8]) -> Option<usize> {
     bytes.windows(MAGIC.len()).position(|window| window == MAGIC)
 }

@@ -1,4 +1,4 @@
-//! Which files have deflate streams in them, and who made these: `embedded FILE…`.
+//! The files that have deflate streams in them, and the encoders of these: `embedded FILE…`.
 //!
 //! For each file that has any: its bytes, its plain bytes, and the encoders, or that it is not inflated.
 

@@ -24,14 +24,14 @@ pub enum Method {
     },
     /// klauspost's encoder, and that of Go from 1.27 on.
     Klauspost {
-        /// Which of its outputs.
+        /// The group of releases with the same output.
         release: Release,
         /// From 1 to 6. The default is 5 by klauspost, and 6 by Go.
         level: i8,
     },
     /// The same in independent blocks, by klauspost's pgzip: podman, skopeo, buildah.
     Pgzip {
-        /// Which of its outputs.
+        /// The group of releases with the same output.
         release: Release,
         /// From 1 to 6. The default is 5.
         level: i8,
@@ -40,7 +40,7 @@ pub enum Method {
     },
     /// zlib, or GNU gzip.
     Zlib {
-        /// Which of the programs.
+        /// The program.
         flavour: Flavour,
         /// From 1 to 9. The default is 6.
         level: i8,
@@ -61,7 +61,7 @@ pub enum Method {
     },
     /// klauspost's encoder of zstd: BuildKit, podman, skopeo, buildah, nerdctl.
     Zstd {
-        /// Which of its outputs.
+        /// The group of releases with the same output.
         generation: Generation,
         /// Its level.
         effort: Effort,

@@ -27,7 +27,7 @@ pub struct Recipe {
     pub(crate) corrections: Vec<u8>,
 }
 
-/// Why bytes are no recipe.
+/// The reason why bytes are not a recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecipe {
     /// Its first byte is not the one of this format.

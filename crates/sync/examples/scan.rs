@@ -1,4 +1,4 @@
-//! How long an image takes to be read and scanned: `scan STORE IMAGE`, the store as `--docker` has it.
+//! The time to read and scan an image: `scan STORE IMAGE`, the store as `--docker` has it.
 //!
 //! Prints what the store is, the bytes of the layers, and the seconds, separated by tabs.
 

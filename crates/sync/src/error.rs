@@ -1,4 +1,4 @@
-//! Why a sync did not happen.
+//! The reasons why a sync did not happen.
 
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Why there is no connection to the remote.
+/// The reason why there is no connection to the remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SshFailure {
@@ -44,7 +44,7 @@ pub enum SshFailure {
     Other,
 }
 
-/// Why a sync did not happen.
+/// The reason why a sync did not happen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -63,7 +63,7 @@ pub enum Error {
     NoAgent {
         /// As the user named it.
         host: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The remote host was reached, but the account there runs no commands.

@@ -30,7 +30,7 @@ pub enum Event<'a> {
     },
     /// The images of one side are being listed.
     Listing {
-        /// Which store, for people.
+        /// The name of the store, for people.
         store: &'a str,
     },
     /// The sync of an image begins.

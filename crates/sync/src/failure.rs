@@ -1,4 +1,4 @@
-//! Why an endpoint could not do what was asked, and what of it crosses the wire.
+//! The reasons why an endpoint could not do what was asked, and the part of them that crosses the wire.
 
 use std::io;
 
@@ -41,7 +41,7 @@ pub(crate) struct NotTheBlob {
     pub(crate) got: Digest,
 }
 
-/// Why an endpoint could not do what was asked.
+/// The reason why an endpoint could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndpointError {
     #[error(transparent)]

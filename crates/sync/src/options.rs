@@ -16,7 +16,7 @@ pub struct Options {
     pub local_store: String,
     /// The store of the remote host.
     pub remote_store: String,
-    /// Where temporary files go, on both hosts; the system's place otherwise.
+    /// The directory of temporary files, on both hosts; `None` for that of the system.
     pub tmpfolder: Option<PathBuf>,
     /// Bytes of memory that each end is to get along with.
     pub memory: u64,
@@ -62,7 +62,7 @@ pub enum Method {
     Stream,
 }
 
-/// Which way images go.
+/// The direction in which images go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the remote to this host.

@@ -38,7 +38,7 @@ pub struct Outcome {
 /// The outcome of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerOutcome {
-    /// Where it came from.
+    /// The origin of the layer.
     pub state: LayerState,
     /// Its uncompressed size in bytes; 0 where it was not touched.
     pub len: u64,

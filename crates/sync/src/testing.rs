@@ -27,7 +27,7 @@ pub struct Wire {
 pub struct Client {
     /// The REMOTE: only a layout or an archive is opened by its name, on the other end.
     pub remote: Remote,
-    /// Which way images go.
+    /// The direction in which images go.
     pub direction: Direction,
     /// The options of the sync. The local store is a layout or an archive, too.
     pub options: Options,

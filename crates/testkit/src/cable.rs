@@ -20,18 +20,18 @@ pub enum Lane {
     Back,
 }
 
-/// What is wrong with a cable.
+/// A fault of a cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// In which direction.
     pub lane: Lane,
     /// After how many bytes.
     pub at: u64,
-    /// What happens there.
+    /// The effect there.
     pub kind: FaultKind,
 }
 
-/// What happens to a cable.
+/// The effect of a fault on a cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// It is cut.
@@ -140,7 +140,7 @@ impl Cable {
         self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wrong with the lane next, and how many bytes away it is.
+    /// The next fault of the lane, and its distance in bytes.
     fn fault(&self, lane: Lane, written: u64) -> Option<(u64, FaultKind)> {
         let faults = self.0.faults.iter().filter(|fault| fault.lane == lane && fault.at >= written);
         faults.min_by_key(|fault| fault.at).map(|fault| (fault.at - written, fault.kind))

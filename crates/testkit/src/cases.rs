@@ -19,15 +19,15 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of stack for a strategy, whose parts are in each other.
 const STACK: usize = 64 << 20;
-/// How long one failure is shrunk.
+/// The time for shrinking one failure.
 const SHRINKING: Duration = Duration::from_secs(20);
 
-/// Which cases of a property are run.
+/// The cases of a property to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cases {
     /// The number of the first one.
     pub seed: u64,
-    /// How many.
+    /// The number of cases.
     pub count: u64,
 }
 
@@ -36,9 +36,9 @@ pub struct Cases {
 pub struct Failed {
     /// The case that failed first.
     pub seed: u64,
-    /// How many cases failed so.
+    /// The number of cases that failed in this way.
     pub count: u64,
-    /// What was said of the smallest value that fails.
+    /// The failure message of the smallest value that fails.
     pub reason: String,
     /// The smallest value that fails, for people.
     pub value: String,
@@ -182,7 +182,7 @@ fn shrink<T: ValueTree>(
     last
 }
 
-/// What failures have in common that are of one kind: the first words, without digests, numbers and paths.
+/// The common part of failures of one kind: the first words, without digests, numbers and paths.
 fn kind(reason: &str) -> String {
     let words = reason.split(|c: char| !c.is_alphabetic()).filter(|word| word.len() > 1);
     words.filter(|word| !word.bytes().all(|b| b.is_ascii_hexdigit())).take(10).collect::<Vec<_>>().join(" ")
@@ -209,7 +209,7 @@ fn watch(watched: &[Mutex<Option<(u64, Instant)>>], done: &AtomicBool) {
     }
 }
 
-/// What a test prints of failures, with what runs them again.
+/// The text that a test prints for failures, with the variables that run them again.
 pub fn report(failures: &[Failed]) -> String {
     let mut text = String::new();
     for Failed { seed, count, reason, value } in failures {

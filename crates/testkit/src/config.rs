@@ -21,7 +21,7 @@ pub struct ConfigSpec {
     pub history: History,
     /// Fields that nobody knows.
     pub extra: bool,
-    /// How it is written.
+    /// The style of the JSON.
     pub style: Style,
 }
 
@@ -32,7 +32,7 @@ pub enum Created {
     Missing,
     /// At the time that reproducible builders give to all images.
     Epoch,
-    /// So many minutes after a fixed time.
+    /// The minutes after a fixed time.
     Minute(u8),
     /// With an offset of this many hours instead of `Z`.
     Offset(u8),
@@ -42,7 +42,7 @@ pub enum Created {
     NoTime,
 }
 
-/// How the history of a config fits its layers.
+/// The relation of a config's history to its layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum History {
     /// A step for each layer, all with the text of this number.
@@ -59,7 +59,7 @@ pub enum History {
     Long,
 }
 
-/// How JSON is written.
+/// A style of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Without white space, keys in the order of Go's struct.

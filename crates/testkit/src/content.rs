@@ -10,7 +10,7 @@ use crate::linked::{Machine, linked};
 /// The bytes of a file: a base, and edits of it. The same description gives the same bytes everywhere and always.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// What the base is like.
+    /// The kind of the base.
     pub kind: ContentKind,
     /// Another base for each seed.
     pub seed: u32,
@@ -40,15 +40,15 @@ pub enum ContentKind {
 /// A change of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edit {
-    /// Where it is, in 1/65536 of the length.
+    /// The offset, in 1/65536 of the length.
     pub at: u16,
-    /// What happens there.
+    /// The action at the offset.
     pub action: Action,
     /// Bytes that are inserted, deleted or overwritten.
     pub len: u16,
 }
 
-/// What an edit does.
+/// The action of an edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Puts noise before what is there.

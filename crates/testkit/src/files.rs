@@ -19,14 +19,14 @@ pub enum LayerSpec {
     Tar {
         /// Its entries, in order.
         entries: Vec<Entry>,
-        /// What comes after them.
+        /// The end of the tar, after the entries.
         end: End,
     },
     /// No tar at all.
     Raw(Content),
 }
 
-/// What comes after the last entry of a tar.
+/// The end of a tar, after the last entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Two blocks of zeros.
@@ -44,9 +44,9 @@ pub enum End {
 /// One entry of a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it is.
+    /// The place in the tree.
     pub place: Place,
-    /// What it is.
+    /// The kind and content of the entry.
     pub node: Node,
     /// Owner, mode and time.
     pub meta: Meta,
@@ -63,7 +63,7 @@ pub struct Meta {
     pub time: u16,
 }
 
-/// What an entry of a tar is.
+/// The kind and content of a tar entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A directory.
@@ -103,7 +103,7 @@ pub struct Place {
     pub dir: u8,
     /// The number of the name.
     pub name: u8,
-    /// How the path is written.
+    /// The form of the path.
     pub form: Form,
 }
 

@@ -14,17 +14,17 @@ use crate::pair::{Pair, Run, Target};
 /// A pair of the fixed set.
 #[derive(Debug, Clone)]
 pub struct Fixed {
-    /// What it is about, as a part of names.
+    /// The topic, as a part of names.
     pub name: &'static str,
-    /// What the source has: one item.
+    /// The only item of the source.
     pub new: Item,
-    /// What the target has.
+    /// The items of the target.
     pub old: Vec<Item>,
-    /// Which stores can have these images at all.
+    /// The stores that can have these images at all.
     pub fits: Fits,
 }
 
-/// Which stores can have an image.
+/// The stores that can have an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fits {
     /// All.
@@ -51,7 +51,7 @@ impl Fixed {
     }
 }
 
-/// What a pair is made with: contents and names of its own.
+/// The maker of a pair's own contents and names.
 struct Maker {
     name: &'static str,
     seed: u32,

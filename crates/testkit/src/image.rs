@@ -16,7 +16,7 @@ use crate::sha256;
 pub struct ImageSpec {
     /// The layers, the lowest first.
     pub layers: Vec<LayerSpec>,
-    /// How each is stored where layers may be compressed; those after the last one are plain.
+    /// The packing of each layer where layers may be compressed; layers after the last packing are plain.
     pub packing: Vec<Packing>,
     /// All else.
     pub config: ConfigSpec,
@@ -26,7 +26,7 @@ pub struct ImageSpec {
     pub annotated: bool,
 }
 
-/// What one entry of a layout's index is.
+/// The root of one entry in a layout's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootSpec {
     /// One image.
@@ -46,19 +46,19 @@ pub struct IndexSpec {
     pub absent: bool,
 }
 
-/// What a store has: one root, under these names.
+/// An item of a store: one root, under these names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// Its names, `repository:tag`; none for an image without a name.
     pub names: Vec<String>,
-    /// What has them.
+    /// The root with these names.
     pub root: RootSpec,
 }
 
 /// A blob that is a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// What it is.
+    /// Its media type.
     pub media_type: String,
     /// Its digest.
     pub digest: String,
@@ -71,7 +71,7 @@ pub struct Document {
 pub struct Built {
     /// The names.
     pub names: Vec<String>,
-    /// What they name.
+    /// The root that they name.
     pub root: Document,
     /// The images, in the order of the index.
     pub images: Vec<BuiltImage>,

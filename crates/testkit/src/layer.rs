@@ -40,7 +40,7 @@ impl Layer {
     }
 }
 
-/// What an entry says of its owner, mode and time.
+/// The owner, mode and time of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
     /// Permission bits; without, what is usual for the kind of entry.
@@ -68,7 +68,7 @@ pub struct LayerBuilder {
 }
 
 impl LayerBuilder {
-    /// What the following entries say of owner, mode and time.
+    /// The owner, mode and time of the following entries.
     pub fn attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
         self

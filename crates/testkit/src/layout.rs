@@ -12,7 +12,7 @@ use crate::image::{Built, BuiltImage};
 use crate::layer::Layer;
 use crate::sha256;
 
-/// Where an entry of an index has its name.
+/// An annotation with the name of an index entry.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// An annotation that nobody knows, and that must stay.
@@ -24,17 +24,17 @@ const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 pub enum Files {
     /// An OCI layout directory.
     Layout,
-    /// What `docker save` writes before Docker 25: a directory for each layer.
+    /// The output of `docker save` before Docker 25: a directory for each layer.
     DockerOld,
-    /// What `docker save` writes from Docker 25 on: an OCI layout with a `manifest.json`.
+    /// The output of `docker save` from Docker 25 on: an OCI layout with a `manifest.json`.
     Docker,
-    /// What `podman save` writes: a `.tar` for each layer.
+    /// The output of `podman save`: a `.tar` for each layer.
     Podman,
     /// An OCI layout in a tar.
     OciArchive,
 }
 
-/// What the whole of an archive is compressed with.
+/// The compression of a whole archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrap {
     /// Nothing.
@@ -46,7 +46,7 @@ pub enum Wrap {
 }
 
 impl Files {
-    /// Whether an image is named by its manifest in there.
+    /// True if the ID of an image in these files is the digest of its manifest.
     pub const fn by_manifest(self) -> bool {
         matches!(self, Files::Layout | Files::Docker | Files::OciArchive)
     }

@@ -11,7 +11,7 @@ pub enum Machine {
     Aarch64,
 }
 
-/// Where code begins, both in the file and in memory.
+/// The offset of the code, both in the file and in memory.
 const TEXT: usize = 0x1000;
 /// Entries of relocation tables.
 const RELATIVE: usize = 24;

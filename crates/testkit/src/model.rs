@@ -40,12 +40,12 @@ struct Image {
     diff_ids: Vec<String>,
 }
 
-/// What a target must hold after a sync.
+/// An image that a target must hold after a sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Under this name; without one, just hold it.
     pub name: Option<String>,
-    /// What it is.
+    /// The identity of the image.
     pub what: What,
     /// By what a report sees whether it is there, where that is not the same: of one platform of an index the ID that the
     /// target would have is not known before it is made, so the content decides.
@@ -59,7 +59,7 @@ impl Wanted {
     }
 }
 
-/// What an image is known by.
+/// The identity of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// The very manifest or index, and these blobs of it.
@@ -144,12 +144,12 @@ impl Snapshot {
         &self.names
     }
 
-    /// What stands in the index, with a name or without.
+    /// The roots in the index, with a name or without.
     pub fn roots(&self) -> &BTreeSet<String> {
         &self.roots
     }
 
-    /// Whether an image of this root is what is wanted.
+    /// True if an image of this root is the wanted one.
     fn is(&self, root: &str, what: &What) -> bool {
         match what {
             What::Root(digest, blobs) => {
@@ -164,17 +164,17 @@ impl Snapshot {
         }
     }
 
-    /// Whether what is wanted is there, under whatever name.
+    /// True if the wanted image is there, with any name or none.
     pub fn holds(&self, what: &What) -> bool {
         self.roots.iter().any(|root| self.is(root, what))
     }
 
-    /// Whether a name stands for what is wanted.
+    /// True if the name stands for the wanted image.
     pub fn is_named(&self, name: &str, what: &What) -> bool {
         self.names.get(name).is_some_and(|root| self.is(root, what))
     }
 
-    /// Whether nothing is in it but, perhaps, what an empty layout has.
+    /// True if it has no files, or only those of an empty layout.
     pub fn is_empty(&self) -> bool {
         self.roots.is_empty() && !self.files.keys().any(|path| path.starts_with("blobs/"))
     }

@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-/// How a layer is stored.
+/// A storage format of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packing {
     /// As it is.
@@ -64,7 +64,7 @@ impl Packing {
         packed
     }
 
-    /// What follows the media type of a plain layer.
+    /// The suffix to the media type of a plain layer.
     pub(crate) const fn suffix(self, docker: bool) -> &'static str {
         match (self, docker) {
             (Packing::Plain, _) => "",

@@ -10,35 +10,35 @@ use crate::layout::{Files, Wrap, familiar};
 use crate::model::{Snapshot, Wanted, What, meant};
 use crate::{Junk, sha256};
 
-/// What a source has, what a target has, and a run between them.
+/// A source, a target, and a run between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
-    /// What the source has. The first is asked for; of a patch the second is the old one.
+    /// The items of the source. The first is asked for; in a patch the second is the old one.
     pub source: Vec<Item>,
     /// In which files the source has it.
     pub files: Files,
-    /// What they are compressed with.
+    /// The compression of the files.
     pub wrap: Wrap,
-    /// What the target has.
+    /// The state of the target.
     pub target: Target,
-    /// What else is in the layouts of the source and of the target, none of it an image.
+    /// Other things in the layouts of the source and of the target, none of them an image.
     pub junk: [Vec<Junk>; 2],
-    /// What is broken of a source that is a layout.
+    /// The damage to a source that is a layout.
     pub damage: Option<Damage>,
-    /// What is run.
+    /// The options of the run.
     pub run: Run,
 }
 
 /// Something broken of the first item of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage {
-    /// Which of its blobs, counted around.
+    /// The number of the blob in the item, counted around.
     pub blob: u8,
-    /// What is wrong with it.
+    /// The kind of damage.
     pub kind: DamageKind,
 }
 
-/// What can be wrong with a blob.
+/// A kind of damage to a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DamageKind {
     /// It is not there.
@@ -62,12 +62,12 @@ pub enum Target {
     Layout(Vec<Item>),
 }
 
-/// How a sync is run.
+/// The options of a run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Run {
     /// By what it is done.
     pub way: Way,
-    /// How hard to compress.
+    /// The compression effort.
     pub effort: Effort,
     /// `--identity content`.
     pub content: bool,
@@ -77,7 +77,7 @@ pub struct Run {
     pub basis: Option<String>,
     /// `--dry-run`.
     pub dry_run: bool,
-    /// What is asked for.
+    /// The images that the run asks for.
     pub select: Select,
     /// Everything once before, on a copy of the target: then the index caches know the layers.
     pub warm: bool,
@@ -102,7 +102,7 @@ pub enum Way {
     Patch,
 }
 
-/// How hard to compress.
+/// A compression effort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
     /// As the link allows.
@@ -113,7 +113,7 @@ pub enum Effort {
     Max,
 }
 
-/// What is asked for.
+/// The images that a run asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Select {
     /// The first item by all of its names, or by its ID where it has none.
@@ -126,7 +126,7 @@ pub enum Select {
     All,
 }
 
-/// What must come of a run.
+/// The required outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It succeeds, and the target holds this.
@@ -219,7 +219,7 @@ impl Pair {
         }
     }
 
-    /// What is given as IMAGE; nothing for all of them.
+    /// The IMAGE arguments; none for all images.
     pub fn selection(&self, source: &[Built]) -> Vec<String> {
         let Some(first) = source.first() else { return Vec::new() };
         match self.run.select {
@@ -239,7 +239,7 @@ impl Pair {
         }
     }
 
-    /// What must come of it.
+    /// The required outcome of the run.
     pub fn outcome(&self, source: &[Built], before: &Snapshot) -> Outcome {
         let platform = self.run.platform.as_deref();
         let (mut wanted, mut refused) = (Vec::new(), false);
@@ -299,7 +299,7 @@ impl Pair {
         }
     }
 
-    /// What is asked for: an item and the name for it.
+    /// The items that are asked for, each with the name for it.
     fn asked<'a>(&self, source: &'a [Built]) -> Vec<Asked<'a>> {
         let Some(first) = source.first() else { return Vec::new() };
         let named = |item: &'a Built, selects: &dyn Fn(&str) -> bool| {
@@ -363,7 +363,7 @@ fn tidy(items: &mut Vec<Item>) {
 }
 
 impl Built {
-    /// Whether there is a layer that is itself in gzip or zstd, before it is stored.
+    /// True if a layer is itself in gzip or zstd, before it is stored.
     fn has_packed_layers(&self) -> bool {
         let is_packed =
             |tar: &[u8]| tar.starts_with(&[0x1f, 0x8b]) || tar.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);

@@ -33,7 +33,7 @@ pub const NAMES: [&str; 6] = [
 /// The name of the old image of a patch.
 const OLD: &str = "patch/old:1";
 
-/// What else a store has, by its relation to the images of a pair.
+/// Another image in a store, by its relation to the images of a pair.
 #[derive(Debug, Clone)]
 enum Held {
     Old,
@@ -76,7 +76,7 @@ fn held() -> impl Strategy<Value = Held> {
     ]
 }
 
-/// How an image is in a store of manifests: alone, or in an index with others.
+/// The index that holds an image, with others, in a store of manifests. Without it, the image is alone.
 #[derive(Debug, Clone)]
 struct Dress {
     /// Of other platforms.
@@ -226,7 +226,7 @@ pub fn pair() -> impl Strategy<Value = Pair> {
             let damage = damage.filter(|_| files == Files::Layout);
             let mut pair = Pair { source, files, wrap, target, junk, damage, run }.tidy();
             if pair.run.select == Select::All && pair.source.iter().any(|item| item.names.is_empty()) {
-                // What has no name is listed where nothing that can be read has one.
+                // An image without a name is listed if no readable image has a name.
                 pair.damage = None;
             }
             if pair.source.iter().all(|item| item.names.is_empty()) {

@@ -105,7 +105,7 @@ pub(crate) fn place(name: &str) -> Option<usize> {
 }
 
 impl Pair {
-    /// Whether a dump of the old image has the same file name as one of the new, so that rsync finds it.
+    /// True if a dump of the old image has the same file name as one of the new, so that rsync finds it.
     pub(crate) fn same_repository(&self) -> bool {
         let repository = |image: &'static str| image.split(':').next();
         repository(self.old) == repository(self.new)

@@ -49,7 +49,7 @@ pub(super) struct Scan {
     /// The kind of store.
     store: String,
     image: String,
-    /// Whether the engine's files were read, or what its client saves.
+    /// True if the engine's files were read, false if the archive that its client saves was.
     directly: bool,
 }
 

@@ -101,7 +101,7 @@ pub(super) fn run(options: &Options) -> Result {
     super::finish(&dir.join("report.md"), &[])
 }
 
-/// So many images, no two of them the same.
+/// `count` images, no two of them the same.
 fn images(count: usize) -> Vec<Image> {
     let layer = Layer::builder().file("shared", "shared").build();
     let image = |n: usize| {

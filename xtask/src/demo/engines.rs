@@ -10,7 +10,7 @@ use super::{IMAGE, Stage, packages};
 use crate::units::bytes;
 use crate::{Result, show};
 
-/// Whether the lab can be had here.
+/// True if the lab can run here.
 pub(super) fn possible() -> bool {
     let engine = packages::find("dockerd").is_some() || packages::find("apt-get").is_some();
     packages::require_root().is_ok() && engine

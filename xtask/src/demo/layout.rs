@@ -56,7 +56,7 @@ impl Layout {
     }
 }
 
-/// Whether an entry of the index has this name, with the tag that stands for none.
+/// True if an entry of the index has this name, with the default tag `latest`.
 fn is_called(entry: &Value, name: &str) -> bool {
     let annotation = &entry["annotations"]["io.containerd.image.name"];
     annotation.as_str().is_some_and(|full| full.ends_with(&format!("/{name}:latest")))

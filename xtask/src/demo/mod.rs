@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result {
     Ok(())
 }
 
-/// Where a command is run, and by what name that is shown.
+/// The place where a command runs, with the host name to show.
 struct Stage<'a> {
     host: &'a str,
     program: &'a Path,

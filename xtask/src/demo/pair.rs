@@ -51,7 +51,7 @@ fn layer(entries: &[Entry], mtime: u64) -> Layer {
     entries.iter().fold(builder, |builder, (path, content)| builder.file(path, content)).build()
 }
 
-/// How many of the first entries have together no more than so many bytes.
+/// The number of leading entries that together have at most `limit` bytes.
 fn count_within(entries: &[Entry], limit: u64) -> usize {
     let mut sum = 0;
     entries
@@ -85,7 +85,7 @@ fn walk(dir: &Path, left: &mut u64, entries: &mut Vec<Entry>) -> Result {
     for path in paths {
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
         if meta.is_dir() {
-            // What may not be read is not needed.
+            // A directory that cannot be read is not needed.
             let _ = walk(&path, left, entries);
         } else if meta.is_file()
             && meta.len() <= *left

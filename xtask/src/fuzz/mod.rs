@@ -15,12 +15,12 @@ use std::time::Duration;
 use crate::{Result, shell, show, tools, workspace};
 use record::{Record, Turn};
 
-/// How long a target runs before the next has its turn.
+/// The most seconds that a target runs before the next has its turn.
 const TURN: u64 = 120;
 /// The document that has the table.
 const DOCUMENT: &str = "docs/fuzzing.md";
 
-/// What to run.
+/// Options of the fuzzing.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Targets; all where none is named

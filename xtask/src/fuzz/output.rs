@@ -1,4 +1,4 @@
-//! What a program of libFuzzer says.
+//! The output of a program of libFuzzer.
 
 use super::record::Turn;
 

@@ -1,4 +1,4 @@
-//! What all runs of a target came to.
+//! The results of all runs of a target.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ const FILE: &str = "record.json";
 const BEGIN: &str = "<!-- cargo xtask fuzz --table -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// What a target did in one turn.
+/// The results of one turn of a target.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turn {
     pub(super) cpu: Duration,

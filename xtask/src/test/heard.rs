@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// What test programs said.
+/// The tests in the output of test programs.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Heard {
     /// Tests that ran, whatever came of them.
@@ -55,7 +55,7 @@ impl Heard {
         self.counted.saturating_sub(self.ignored.values().map(Vec::len).sum())
     }
 
-    /// How many ran, and how many were ignored for which reason.
+    /// The number of tests that ran, and of those ignored, in all and for each reason.
     pub(super) fn summary(&self) -> String {
         let mut text = format!("{:>6} ran\n{:>6} ignored\n", self.ran, self.counted);
         for (reason, tests) in &self.ignored {

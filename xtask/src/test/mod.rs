@@ -47,7 +47,7 @@ pub(crate) const COMMANDS: [&str; 2] = ["cargo xtask test", "cargo xtask test --
 /// Generated cases of each property in a quick run.
 const QUICK_CASES: &str = "100";
 
-/// Which tests to run.
+/// Options of the tests.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Run only what needs no root, no engine and no network, with fewer generated cases: the inner loop

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["dsync-core", "dsync-delta", "dsync-engine", "dsync-exe", "dsync-proto", "dsync-recompress"],
     ),
     ("docker-sync", &["dsync-core", "dsync-sync"]),
-    // What surrounds the program knows it as a process only.
+    // The crates around the program know it only as a process.
     ("dsync-testkit", &["dsync-core", "dsync-recompress"]),
     ("dsync-lab", &["dsync-core", "dsync-testkit"]),
     ("dsync-e2e", &["dsync-core", "dsync-lab", "dsync-testkit"]),
@@ -37,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["dsync-core", "dsync-e2e", "dsync-lab"]),
 ];
 
-/// What the tests of any crate may use besides.
+/// Additional crates for the tests of any crate.
 const FOR_TESTS: &[&str] = &["dsync-lab", "dsync-testkit"];
 /// A crate, and what its tests measure by, or play the other end with, besides.
 const MEASURES: &[(&str, &str)] = &[("dsync-exe", "dsync-delta"), ("docker-sync", "dsync-proto")];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{File, Finding};
 use crate::workspace::Package;
 
-/// What a stranger looks for.
+/// The documents that a newcomer looks for.
 const REQUIRED: [&str; 5] = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"];
 
 /// Characters of a line of a document.

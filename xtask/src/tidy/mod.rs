@@ -18,7 +18,7 @@ use crate::workspace::{self, Metadata};
 /// A text file of the repository: its path and its text.
 type File = (String, String);
 
-/// What is wrong, and where.
+/// A problem and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
     path: String,
@@ -46,7 +46,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What to show.
+/// Options of `cargo xtask tidy`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Show how many lines of test each crate has to its lines of code, and check nothing
@@ -69,6 +69,7 @@ pub(crate) fn run(options: &Options) -> Result {
         source::tasks_without_owner(&files),
         source::ignored_for_a_reason(&files),
         source::digest_by_bytes(&files),
+        source::comments_begin_with_their_noun(&files),
         places::of_one_machine(&files, &workspace::root().to_string_lossy()),
         documents::required(&files),
         documents::changelog(&files),

@@ -2,9 +2,9 @@
 
 use super::{File, Finding};
 
-/// Where people and their tools keep checkouts. Whoever reads such a path has nothing there.
+/// Directories where people and their tools keep checkouts. A reader of such a path has nothing there.
 const CHECKOUTS: [&str; 3] = ["/builds/", "/workspace/", "/workspaces/"];
-/// Where homes are, and the people of examples, who may have one.
+/// The parent directories of homes, and the people of examples, who may have one.
 const HOMES: [&str; 2] = ["/home/", "/Users/"];
 const PEOPLE: [&str; 4] = ["alice", "me", "user", "you"];
 
@@ -40,7 +40,7 @@ fn place_in(line: &str, checkout: &str) -> Option<String> {
     })
 }
 
-/// What follows this place wherever an absolute path begins with it.
+/// The text after this place, for each absolute path that begins with it.
 fn begins<'a>(line: &'a str, place: &'a str) -> impl Iterator<Item = &'a str> {
     let part_of_a_path = |c: char| c.is_alphanumeric() || "-_.~}])*".contains(c);
     line.match_indices(place)

@@ -49,7 +49,7 @@ pub(super) fn head(files: &[File]) -> Vec<Finding> {
         .collect()
 }
 
-/// What is left undone has somebody who will do it: the word is followed by a name in parentheses.
+/// Undone work has an owner: the word is followed by a name in parentheses.
 pub(super) fn tasks_without_owner(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in files {
@@ -78,6 +78,32 @@ pub(super) fn ignored_for_a_reason(files: &[File]) -> Vec<Finding> {
                 let what =
                     format!("ignored without a reason that ends with `: {}`", COMMANDS.join("` or `: "));
                 findings.push(Finding::at(path, number, what));
+            }
+        }
+    }
+    findings
+}
+
+/// A comment says the thing first. One that begins with a word of a question names it late or never.
+pub(super) fn comments_begin_with_their_noun(files: &[File]) -> Vec<Finding> {
+    const NEVER: [&str; 3] = ["What ", "Whether ", "So many "];
+    // In code, "Where the file is gone, …" is a condition.
+    const NEVER_IN_DOCS: [&str; 5] = ["Where ", "How ", "Which ", "Why ", "Who "];
+    let text_of = |line: &str| -> Option<(bool, String)> {
+        let line = line.trim_start();
+        let docs = ["/// ", "//! "].iter().find_map(|mark| line.strip_prefix(mark));
+        let docs = docs.map(|text| (true, text.to_owned()));
+        docs.or_else(|| line.strip_prefix("// ").map(|text| (false, text.to_owned())))
+    };
+    let mut findings = Vec::new();
+    for (path, text) in rust(files) {
+        let mut in_comment = false;
+        for (number, line) in text.lines().enumerate() {
+            let is_first = !std::mem::replace(&mut in_comment, line.trim_start().starts_with("//"));
+            let Some((is_docs, text)) = text_of(line).filter(|_| is_first) else { continue };
+            let has = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
+            if has(&NEVER) || is_docs && has(&NEVER_IN_DOCS) {
+                findings.push(Finding::at(path, number, format!("a comment without its noun first: {text}")));
             }
         }
     }
@@ -159,6 +185,26 @@ mod tests {
         let what = "ignored without a reason that ends with \
                     `: cargo xtask test` or `: cargo xtask test --all-engines`";
         assert_eq!(shown(&found), [1, 2, 3].map(|line| format!("a.rs:{line}: {what}")));
+    }
+
+    #[test]
+    fn a_comment_says_the_thing_first() {
+        let lines = [
+            "/// What it is.",
+            "/// The place. It says",
+            "/// What is there.",
+            "fn f() {",
+            "    // Whether it goes.",
+            "    // Where it is gone, it is not read.",
+            "    g();",
+            "    /// Where it is.",
+        ];
+        let found =
+            comments_begin_with_their_noun(&files(&[("a.rs", &lines.join("\n")), ("a.md", lines[0])]));
+        let expected = [(1, "What it is."), (5, "Whether it goes."), (8, "Where it is.")];
+        let expected =
+            expected.map(|(line, text)| format!("a.rs:{line}: a comment without its noun first: {text}"));
+        assert_eq!(shown(&found), expected);
     }
 
     #[test]

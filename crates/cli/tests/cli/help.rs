@@ -55,9 +55,9 @@ fn short_help() {
                                  stream]
           --compression <LEVEL>  auto (by the speed of the link), max (fewest bytes), or a zstd level, 1
                                  to 22 [default: auto]
-          --identity <IDENTITY>  What to preserve in stores that name images by manifests: containerd
-                                 image stores, OCI layouts [default: exact] [possible values: exact,
-                                 content]
+          --identity <IDENTITY>  Identity to preserve in stores that name images by manifests:
+                                 containerd image stores, OCI layouts [default: exact] [possible values:
+                                 exact, content]
           --basis <IMAGE>        The target's image to build on, instead of the one that is found
 
     Output:

@@ -21,7 +21,7 @@ pub(crate) struct Cursor<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     block: Rc<Block>,
-    /// Which of the block's groups.
+    /// The index of the group in the block.
     group: usize,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Packed {
     records: usize,
 }
 
-/// Where a block begins.
+/// The beginning of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Start {
     at: usize,

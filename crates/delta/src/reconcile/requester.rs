@@ -117,7 +117,7 @@ impl<'a> Requester<'a> {
         Ok(())
     }
 
-    /// Which items the other side has, in order, ranges that touch made one.
+    /// Ranges of the items that the other side has, in order; those that touch are one.
     pub fn finish(mut self) -> Vec<Range<usize>> {
         self.known.sort_unstable();
         let mut known = Vec::new();

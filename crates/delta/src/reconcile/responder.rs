@@ -11,7 +11,7 @@ use crate::Wanted;
 /// Items of the new list that are here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
-    /// Which of the new items.
+    /// The range of the items in the new list.
     pub items: Range<usize>,
     /// The list that has the same items in the same order, as they were given.
     pub list: usize,

@@ -1,4 +1,4 @@
-//! What the tests share: layers to scan, and the whole way from a layer to the same layer again.
+//! Helpers of the tests: layers to scan, and the whole way from a layer to the same layer again.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub(crate) const LIMITS: Limits = Limits { len: 1 << 40, entries: 1 << 20, memor
 /// A piece of a layer, in the order of the layer's bytes; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// So many bytes that stay as they are.
+    /// The number of bytes that stay as they are.
     Verbatim(u64),
     /// A chunk.
     Chunk { id: ChunkId, at: u64, len: u64 },
@@ -69,7 +69,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Layout {
     Layout::of(&scanner.finish())
 }
 
-/// What is listed of bytes that come in pieces of these sizes, over and over.
+/// The layout of bytes that come in pieces of these sizes, over and over.
 pub(crate) fn scan_split(bytes: &[u8], sizes: &[usize]) -> Layout {
     let mut scanner = Scanner::new();
     let mut rest = bytes;

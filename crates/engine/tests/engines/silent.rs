@@ -157,7 +157,7 @@ fn docker_26_containerd_is_full_at_the_end() {
     a_disk_that_is_full_at_the_end_is_noticed("docker-26-containerd");
 }
 
-/// Where a containerd store has a blob.
+/// The path of a blob in a containerd store.
 fn blob(stand: &Stand, digest: &str) -> PathBuf {
     let blobs = "containerd/daemon/io.containerd.content.v1.content/blobs/sha256";
     stand.engine().root().join(blobs).join(digest.trim_start_matches("sha256:"))

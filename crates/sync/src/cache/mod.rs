@@ -79,7 +79,7 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Why there is no cache.
+/// The reason why there is no cache.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// The environment names no place.
@@ -122,7 +122,7 @@ impl Cache {
         Ok(Cache { directory })
     }
 
-    /// Where it is.
+    /// The directory of the cache.
     pub fn directory(&self) -> &Path {
         &self.directory
     }

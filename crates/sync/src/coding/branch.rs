@@ -17,9 +17,9 @@ const ABSOLUTE: u8 = batch::Method::BranchFilter as u8;
 /// Code in an item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ItemCode {
-    /// Which item.
+    /// The number of the item.
     pub(crate) item: usize,
-    /// Which of its bytes.
+    /// The range of its bytes.
     pub(crate) from: u64,
     pub(crate) len: u64,
     /// The address of the first of them.

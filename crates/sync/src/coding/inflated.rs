@@ -210,7 +210,7 @@ impl Owned {
 struct Versions<'a> {
     all: Vec<&'a [u8]>,
     owned: Owned,
-    /// Where those are that were added, by their number among all.
+    /// The index in `owned` of each version that was added, by its index in `all`.
     places: HashMap<usize, usize>,
     /// Of each item, where its old version is.
     pairs: Vec<Option<usize>>,

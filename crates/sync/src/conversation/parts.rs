@@ -114,7 +114,7 @@ pub(crate) struct Candidates {
     /// The chunks in which parts of them were looked for.
     places: Vec<Place>,
     cuts: FineChunks,
-    /// Where the cuts of each literal that was asked about end.
+    /// The end of each literal that was asked about, in fine chunks.
     ends: Vec<usize>,
     matches: Vec<Match>,
 }

@@ -1,4 +1,4 @@
-//! Which images the user means. Pure; the endpoint filters with it, the client names entries with it.
+//! The selection of images by the user. Pure; the endpoint filters with it, the client names entries with it.
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Pattern, Unreadable};
 

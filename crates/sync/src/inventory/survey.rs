@@ -63,7 +63,7 @@ impl Held {
         Held { holdings: store.holdings(held), layers }
     }
 
-    /// Where each layer of the image would come from.
+    /// The origin that each layer of the image would have.
     pub(crate) fn states(&self, image: &Image) -> Vec<LayerState> {
         let states = image.diff_ids.iter().zip(self.holdings.has(image));
         states.map(|(diff_id, shared)| self.state(shared, &LayerKey::Tar(*diff_id))).collect()
@@ -84,7 +84,7 @@ impl Held {
         all.iter().map(state).collect()
     }
 
-    /// Where a layer would come from which the store has in its own sense, or has not.
+    /// The origin that a layer would have; `shared` if the store has it in its own sense.
     pub(crate) fn state(&self, shared: bool, key: &LayerKey) -> LayerState {
         let is_here = matches!(key, LayerKey::Tar(diff_id) if self.layers.contains(diff_id));
         match (shared, is_here) {

@@ -37,7 +37,7 @@ pub(super) struct Spool {
     /// Of the layers to come those that are kept, and for what they come.
     keeping: HashSet<Digest>,
     role: Role,
-    /// Where each kept layer begins, and how long it is.
+    /// The offset and the length of each kept layer.
     kept: HashMap<Digest, (u64, u64)>,
     indexes: HashMap<Digest, Arc<LayerIndex>>,
     memory: Memory,
@@ -154,7 +154,7 @@ impl Spool {
         self.indexes.get(digest)
     }
 
-    /// Where a kept layer begins, and how long it is.
+    /// The offset and the length of a kept layer.
     pub(super) fn kept(&self, digest: &Digest) -> Option<(u64, u64)> {
         self.kept.get(digest).copied()
     }

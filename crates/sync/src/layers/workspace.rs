@@ -1,4 +1,4 @@
-//! Where an endpoint works: the folder of its temporary files, its memory, its index cache.
+//! The workspace of an endpoint: the folder of its temporary files, its memory, its index cache.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::link::Link;
 
-/// Where an endpoint works.
+/// The workspace of an endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Workspace {
-    /// Where temporary files go.
+    /// The directory of temporary files.
     pub(crate) folder: PathBuf,
     /// Bytes of memory to get along with.
     pub(crate) memory: u64,

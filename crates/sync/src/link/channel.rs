@@ -146,7 +146,7 @@ impl Inbox {
         }
     }
 
-    /// Why nothing more comes, if that is known already. What came before is forgotten.
+    /// The reason why nothing more comes, if it is known already. Frames that came before are forgotten.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         let frames = std::iter::from_fn(|| self.frames.recv(Some(Duration::ZERO)).ok());
         frames.into_iter().find_map(Result::err)

@@ -40,7 +40,7 @@ pub(super) struct Sender(Arc<Queue>);
 /// The end that they come out of.
 pub(super) struct Receiver(Arc<Queue>);
 
-/// Why no frame came.
+/// The reason why no frame came.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoFrame {
     /// None is there yet.

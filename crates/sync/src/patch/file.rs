@@ -19,7 +19,7 @@ const VERSION: u16 = 8;
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
 
-/// Why a patch cannot be read.
+/// The reason why a patch cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PatchError {
     #[error("this is no patch of docker-sync")]

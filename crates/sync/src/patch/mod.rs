@@ -42,7 +42,7 @@ use unpacked::as_content;
 pub struct PatchOptions {
     /// The store of this host, as `--docker` takes it; empty to find one.
     pub store: String,
-    /// Where temporary files go; empty for the system's place.
+    /// The directory of temporary files; empty for that of the system.
     pub tmpfolder: String,
     /// Bytes of memory to get along with.
     pub memory: u64,

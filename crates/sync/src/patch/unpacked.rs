@@ -14,11 +14,11 @@ use dsync_engine::{Import, Package, PackedLayer, StoreError};
 
 use crate::target::AsContent;
 
-/// Which image is made.
+/// The image that is made.
 struct Content {
     config: Vec<u8>,
     diff_ids: Vec<DiffId>,
-    /// Where layers are uncompressed.
+    /// The directory in which layers are uncompressed.
     folder: PathBuf,
 }
 

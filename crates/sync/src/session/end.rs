@@ -162,7 +162,7 @@ impl End {
         }
     }
 
-    /// Why it no longer answers.
+    /// The reason why it no longer answers.
     fn lost(&mut self, error: io::Error) -> Error {
         if self.interrupt.happened() {
             return Error::Interrupted;

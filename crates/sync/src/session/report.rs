@@ -27,7 +27,7 @@ pub struct Entry {
     pub image: Image,
     /// By which digest it was asked for: the target has to be shown that it is that one.
     pub pin: Pin,
-    /// Which list of the report it is on.
+    /// The list of the report that it is on.
     pub status: Status,
     /// When the target's image of this name was built, RFC 3339; empty when unknown or where it has none.
     pub target_created: String,

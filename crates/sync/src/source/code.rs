@@ -1,4 +1,4 @@
-//! Where code is in the layers that are sent, for the [branch filter](crate::coding::branch) of their batches.
+//! The ranges of code in the layers that are sent, for the [branch filter](crate::coding::branch) of their batches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

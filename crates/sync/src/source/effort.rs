@@ -14,7 +14,7 @@ use crate::link::MEASURABLE;
 /// The levels of zstd that differ enough, and what coding costs at them: nanoseconds of one core for a byte of the
 /// Python wheels and the Rust program of the benchmark (`measure OLD.tar WEIGHT_OF_LAST.tar LEVEL 24`).
 const LADDER: [(i32, f64); 5] = [(3, 6.1), (5, 17.0), (9, 28.0), (12, 62.0), (18, 660.0)];
-/// Where `auto` begins when nothing is known of the link.
+/// The rung at which `auto` begins if nothing is known of the link.
 const START_RUNG: usize = 3;
 /// The ratio of coded to raw bytes that is assumed before the first batch.
 const ASSUMED_RATIO: f64 = 0.2;

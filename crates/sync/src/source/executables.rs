@@ -68,7 +68,7 @@ impl Candidates {
         Ok(Candidates(found))
     }
 
-    /// Where the old ones lie.
+    /// The chunks of the old files.
     pub(crate) fn places<'a>(&'a self, old: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
         self.0.iter().flat_map(|candidate| candidate.old.places(old))
     }

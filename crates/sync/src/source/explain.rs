@@ -18,7 +18,7 @@ const MOST: usize = limits::COSTS - 2 * limits::LAYERS;
 /// A layer of the new image.
 pub(crate) struct Layer<'a> {
     pub(crate) index: &'a LayerIndex,
-    /// Which layer of the image it is.
+    /// The number of the layer in the image.
     pub(crate) position: u32,
 }
 

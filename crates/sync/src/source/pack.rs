@@ -26,7 +26,7 @@ pub(super) const UNREAD: &str = "cannot read the contents of the layers";
 pub(crate) struct Sources<'a> {
     pub(crate) new: &'a Load<'a>,
     pub(crate) old: &'a Load<'a>,
-    /// Where in a batch code is that is to tell addresses.
+    /// The code in a batch that is to tell addresses.
     pub(crate) code: &'a (dyn Fn(&Batch) -> BatchCode + Sync),
 }
 

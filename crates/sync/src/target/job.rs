@@ -31,7 +31,7 @@ pub(crate) enum Peering {
 
 /// The layers in a patch, and those that it was made against.
 pub(crate) struct Given {
-    /// Which layers of the image it has, from 0 for the lowest.
+    /// The numbers of the layers of the image that it has, from 0 for the lowest.
     pub(crate) layers: Vec<u32>,
     /// The others of which it says how they are stored.
     pub(crate) described: Vec<u32>,

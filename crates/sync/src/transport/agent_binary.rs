@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::interrupt::Interrupt;
 
-/// Which sources this program is made of: see build.rs.
+/// The build id, a hash of the sources of this program: see build.rs.
 pub(crate) const BUILD: [u8; 32] = include!(concat!(env!("OUT_DIR"), "/build_id.rs"));
 
 /// The program for a host.

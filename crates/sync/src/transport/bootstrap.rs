@@ -27,7 +27,7 @@ pub(crate) struct Greeting {
     pub(crate) rest: Vec<u8>,
 }
 
-/// Why no agent answered.
+/// The reason why no agent answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootstrapError {
     /// The host said so, or there is no agent for it.

@@ -105,7 +105,7 @@ pub(crate) fn dial_agent(
     Ok(Dialled { link, pipe: Some(pipe), sent, received, agentless: false, served: Served::default() })
 }
 
-/// Why a connection ended on which the agent had answered.
+/// The reason why a connection ended on which the agent had answered.
 fn lost(pipe: &mut Pipe, host: &str, interrupt: &Interrupt) -> Error {
     pipe.end();
     if interrupt.happened() {
@@ -114,7 +114,8 @@ fn lost(pipe: &mut Pipe, host: &str, interrupt: &Interrupt) -> Error {
     pipe.ended(host)
 }
 
-/// Why no agent answered. ssh exits with 255 for its own failures, and with the remote command's status otherwise.
+/// The reason why no agent answered. ssh exits with 255 for its own failures, and with the remote command's status
+/// otherwise.
 fn explain(error: BootstrapError, pipe: &mut Pipe, host: String, interrupt: &Interrupt) -> Error {
     if matches!(error, BootstrapError::Again | BootstrapError::Noise(_)) {
         pipe.hurry();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Where the other store is.
+/// The place of the other store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
     /// On a host that ssh reaches.

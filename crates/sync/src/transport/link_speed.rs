@@ -19,7 +19,7 @@ const MOST: usize = 100;
 /// One link, and where it is remembered.
 pub(crate) struct Known {
     file: PathBuf,
-    /// Where a file is written that is to take its place; the cache clears it up after a run that was killed.
+    /// The directory of the new file that is to take its place; the cache clears that up after a run that was killed.
     drafts: PathBuf,
     name: String,
 }

@@ -180,7 +180,7 @@ impl Pipe {
         }));
     }
 
-    /// Why the child that held the connection to a host has ended.
+    /// The reason why the child that held the connection to a host has ended.
     pub(crate) fn ended(&self, host: &str) -> Error {
         let (host, message) = (host.to_owned(), self.message());
         if let Some(message) = crash::last_words(&message) {

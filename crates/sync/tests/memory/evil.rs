@@ -85,7 +85,7 @@ impl Evil {
     }
 }
 
-/// What is told, in parts, from pieces that come one by one.
+/// A section as in docs/protocol.md, in parts, from pieces that come one by one.
 pub(crate) fn told(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
     let (mut out, mut part) = (Vec::new(), Vec::new());
     let put = |part: &[u8], more: bool, out: &mut Vec<u8>| {
@@ -148,7 +148,7 @@ pub(crate) const ORIGIN: usize = 16;
 pub(crate) const LEN: usize = 17;
 pub(crate) const LEN_LOW: usize = 18;
 
-/// How a layer begins.
+/// The beginning of a layer.
 pub(crate) fn layer(diff_id: &[u8; 32], len: u64, groups: u64) -> Vec<u8> {
     [&diff_id[..], &number(len), &number(groups)].concat()
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// A directory in the OCI image layout, with at most one image, `app:1`.
 pub(crate) struct Layout(TempDir);
 
-/// How many files a folder has.
+/// The number of files in a folder.
 const FOLDER: u32 = 50;
 
 impl Layout {

@@ -19,7 +19,7 @@ const PLACE: &str = "DSYNC_MEMORY_PLACE";
 
 /// A run of both ends.
 struct Run<'a> {
-    /// Where sockets and caches are.
+    /// The directory of sockets and caches.
     place: &'a Path,
     source: &'a Layout,
     target: &'a Layout,
@@ -57,7 +57,7 @@ fn start(end: &str, place: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-/// What a process of a run reads of it.
+/// The parameters of a run, as a process of it reads them.
 struct Told {
     place: PathBuf,
     what: String,

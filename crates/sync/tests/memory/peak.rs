@@ -5,8 +5,8 @@ use std::fs;
 /// `--memory` of these tests, its default.
 pub(crate) const MEMORY: u64 = 256 << 20;
 
-/// What an end may take besides `--memory`: the program, its threads, frames on their way, one part and one section of what
-/// is told, and what an allocator cannot give back. docs/limits.md states it.
+/// The memory that an end may take besides `--memory`: the program, its threads, frames on their way, a part of a
+/// section, a section of columns, and what an allocator cannot give back. docs/limits.md states it.
 const BESIDES: u64 = 64 << 20;
 
 /// Resident bytes, at the most until now.

@@ -16,7 +16,7 @@ use crate::evil::*;
 use crate::many::Layout;
 use crate::peak::{MEMORY, assert_bounded};
 
-/// How an attack goes on when the target has asked for its image.
+/// The part of an attack after the target has asked for its image.
 type Attack = fn(&mut Evil) -> Done;
 
 const LAYER: [u8; 32] = [9; 32];
@@ -81,7 +81,7 @@ fn attack(evil: &mut Evil, list: &Reply, attack: Attack) -> Done {
     }
 }
 
-/// What becomes of a run against such a source, with this in the target.
+/// The error of a run against such a source, with this in the target.
 fn run(target: &Layout, list: Reply, dry_run: bool, how: Attack) -> Error {
     let (_, client, remote) = Cable::new(&[]);
     let serving = thread::spawn(move || {
@@ -110,7 +110,7 @@ fn list(layers: u32) -> Reply {
     Reply::Images { images: vec![image(layers)], unreadable: Vec::new(), names: Vec::new() }
 }
 
-/// Whether it is said that the other end broke the protocol.
+/// True if the error says that the other end broke the protocol.
 pub(crate) fn is_breach(error: &Error) -> bool {
     match error {
         Error::Endpoint { failure, .. } => failure.kind == FailureKind::Protocol,
@@ -133,7 +133,7 @@ fn refused_in(test: &str, list: impl FnOnce() -> Reply, dry_run: bool, how: Atta
     });
 }
 
-/// What is told of the one layer, after the limit of its batches.
+/// The header delta of the one layer, after the limit of its batches.
 fn tell(evil: &mut Evil, pieces: impl IntoIterator<Item = Vec<u8>>) -> Done {
     let Peer::Need(Need::Layers { .. }) = evil.heard()? else { return Err(Gone) };
     evil.data(&(1_u32 << 20).to_le_bytes())?;
@@ -419,7 +419,7 @@ fn grown(message: &[u8], count: usize) -> Vec<u8> {
     grown
 }
 
-/// What becomes of a run in which the list of images is this payload.
+/// The error of a run in which the list of images is this payload.
 fn run_raw(payload: impl FnOnce() -> Vec<u8> + Send + 'static) -> Error {
     let (_, client, remote) = Cable::new(&[]);
     let serving = thread::spawn(move || {

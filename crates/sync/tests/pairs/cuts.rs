@@ -56,7 +56,7 @@ fn a_damaged_byte_at_any_place_leaves_the_target_old_or_complete() {
     });
 }
 
-/// Where nothing but the content is to stay the same, no digest of a manifest covers it.
+/// No digest of a manifest covers an image of which only the content is to stay the same.
 #[test]
 fn a_damaged_byte_of_an_image_without_an_id_leaves_the_target_old_or_complete() {
     let name = "cuts::a_damaged_byte_of_an_image_without_an_id_leaves_the_target_old_or_complete";

@@ -76,8 +76,8 @@ fn a_cut_leaves_the_target_as_it_was_or_complete_and_the_next_run_completes_it()
     );
 }
 
-/// What the remote says is damaged: no other image may come of it, and nothing that was there may go. Where images are asked
-/// for by a pattern the remote says which there are.
+/// A byte of the remote is damaged: no other image may come of it, and nothing that was there may go. Images are asked
+/// for by name or ID, since for a pattern the remote says which there are.
 #[test]
 fn a_damaged_byte_makes_no_other_image() {
     let pairs = || {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const FIXED: usize = 22;
 const HASH: usize = 32;
 
-/// Where each frame of a patch begins, and where the last one ends.
+/// The offset of each frame of a patch, and the end of the last one.
 fn frames(patch: &[u8]) -> Vec<usize> {
     let number = |at: usize| u32::from_le_bytes(*patch[at..].first_chunk().unwrap()) as usize;
     let mut places = vec![FIXED + number(FIXED - 4)];

@@ -31,7 +31,7 @@ pub(crate) struct Trial<'a> {
     source_spec: String,
     before: Snapshot,
     source_before: BTreeMap<String, String>,
-    /// Whether there was a run on the target already.
+    /// True if there was a run on the target already.
     was_run: Cell<bool>,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Trial<'a> {
         self.place.path().join(name)
     }
 
-    /// What must come of it.
+    /// The outcome that the run must have.
     fn outcome(&self) -> Outcome {
         self.pair.outcome(&self.source, &self.before)
     }
@@ -324,11 +324,11 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// How a run failed.
+/// The failure of a run.
 enum Failure {
     /// It said so.
     Run(String),
-    /// What it said is not so.
+    /// Its words are false.
     Lie(String),
 }
 
@@ -340,7 +340,7 @@ impl Failure {
     }
 }
 
-/// Whether it is one of those things in the source that are no image.
+/// True if it is one of those things in the source that are not images.
 fn is_junk(entry: &Entry) -> bool {
     entry.name.as_ref().is_some_and(|name| name.name().starts_with("junk/"))
 }

@@ -11,7 +11,7 @@ use crate::files::{End, Entry, LayerSpec, Place};
 use crate::image::ImageSpec;
 use crate::packing::Packing;
 
-/// What changes from the old image to the new one, or between images that look alike.
+/// A change from the old image to the new one, or between images that look alike.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// A layer comes once more, at another place.

@@ -9,9 +9,9 @@ use crate::units::bytes;
 
 /// An image that is there already costs at most so many bytes.
 const UP_TO_DATE_BAR: f64 = 20_000.0;
-/// So many bytes give a host its agent.
+/// The most bytes of the agent's upload to a host.
 const UPLOAD_BAR: f64 = 1_500_000.0;
-/// So many bytes of memory has a process at most, at either end.
+/// The most memory of a process at either end, in bytes.
 const MEMORY_BAR: f64 = 256.0 * 1024.0 * 1024.0;
 /// So much more than the best that it can do may docker-sync move when it has a link to keep busy.
 const USUAL_BYTES: f64 = 1.2;
@@ -30,7 +30,7 @@ pub(crate) struct Bar {
 /// All bars for which there are figures.
 pub(crate) fn bars(records: &[Record]) -> Vec<Bar> {
     let mut bars: Vec<Bar> = PAIRS.iter().flat_map(|pair| Figures { records, pair }.bars()).collect();
-    // What the first contact costs does not depend on the pair; a run of the benchmark has one.
+    // The cost of the first contact does not depend on the pair; a run of the benchmark has one first contact.
     let wire = |name| median(records.iter().filter(|record| record.case.method == name).map(bytes_of));
     if let Some((first, again)) = wire(FIRST_CONTACT).zip(wire(REPORT)) {
         bars.push(of_bytes("upload of the agent, once a host".to_owned(), first - again, UPLOAD_BAR));

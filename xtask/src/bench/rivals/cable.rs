@@ -46,7 +46,7 @@ impl Cable {
         Ok(host.link(&self.name.to_lowercase(), &link)?)
     }
 
-    /// How many runs are worth their time, when so many were asked for. On a slow cable the cable decides.
+    /// The number of runs worth their time, if `wanted` were asked for. On a slow cable the cable decides.
     pub(crate) fn runs(&self, wanted: usize) -> usize {
         if self == LAN { wanted } else { wanted.min(1) }
     }

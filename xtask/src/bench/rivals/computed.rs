@@ -14,7 +14,7 @@ use crate::Result;
 
 /// Least, average and largest chunk in bytes.
 const CHUNK: (usize, usize, usize) = (4 << 10, 16 << 10, 64 << 10);
-/// What an index of casync has for each chunk: an offset of 8 bytes and a digest of 32.
+/// The bytes of each chunk in an index of casync: an offset of 8 bytes and a digest of 32.
 const INDEX_ENTRY: u64 = 40;
 
 /// The layers that the target lacks, each through gzip -6, as a registry serves them.

@@ -18,18 +18,18 @@ use crate::bench::pair::Pair;
 pub(crate) struct Method {
     /// Its name on the command line, in the records, and as a class of the plots.
     pub(crate) name: &'static str,
-    /// What tables and plots call it.
+    /// Its name in tables and plots.
     pub(crate) title: &'static str,
     pub(crate) way: Way,
     /// In which scenarios it says something.
     pub(crate) scenarios: &'static [Scenario],
-    /// Whether it runs only when asked for.
+    /// True if it runs only when asked for.
     pub(crate) rare: bool,
     /// Its colour on light and on dark ground; without, the plots leave it out.
     pub(crate) colours: Option<[&'static str; 2]>,
 }
 
-/// How a method is run.
+/// The way to run a method.
 #[derive(Debug)]
 pub(crate) enum Way {
     /// docker-sync, with these arguments.
@@ -181,18 +181,18 @@ impl ValueEnum for &'static Method {
 }
 
 impl Method {
-    /// Whether it is docker-sync.
+    /// True if the method is docker-sync.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self.way, Way::Sync(_))
     }
 
-    /// Whether it is worked out rather than run.
+    /// True if the method is computed rather than run.
     pub(crate) fn is_computed(&self) -> bool {
         matches!(self.way, Way::Computed(_))
     }
 }
 
-/// Who moves what.
+/// The ends of a transfer, their lab, and docker-sync.
 pub(crate) struct Ends<'a> {
     pub(crate) lab: &'a Lab,
     pub(crate) source: &'a Host,

@@ -57,7 +57,7 @@ pub(super) struct Options {
     #[arg(hide_default_value = true)]
     pairs: Vec<&'static Pair>,
 
-    /// Who has what at the beginning
+    /// Images at each end at the beginning
     #[arg(long, value_name = "SCENARIOS", value_enum, value_delimiter = ',')]
     #[arg(default_values_t = [Scenario::Update, Scenario::Blind, Scenario::Cold])]
     scenarios: Vec<Scenario>,
@@ -75,7 +75,7 @@ pub(super) struct Options {
     #[arg(long)]
     rare: bool,
 
-    /// How often each method is run on a fast link
+    /// Runs of each method on a fast link
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     runs: usize,
 
@@ -137,7 +137,7 @@ fn measure(options: &Options, records: &mut Records<Run>) -> Result<Vec<String>>
     let login = LoginOptions { env: vec![(MARK.to_owned(), mark.clone())], ..LoginOptions::default() };
     let mut lab = Lab::builder().host_with("alpha", EngineOptions::default(), login).host("beta");
     if options.archives.is_none() {
-        // What an image is built from is not to be at the source as well.
+        // The base of a built image is not to be at the source as well.
         lab = lab.host("builder");
     }
     let lab = lab.start()?;

@@ -1,4 +1,4 @@
-//! What is plotted: bytes on the wire and time, a group of bars for each pair.
+//! Plots of bytes on the wire and of time, with a group of bars for each pair.
 
 use super::cable::WAN;
 use super::method::{METHODS, Method};

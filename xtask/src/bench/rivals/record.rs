@@ -18,7 +18,7 @@ pub(crate) const UP_TO_DATE: &str = "up-to-date";
 /// The cable of what needs none.
 pub(crate) const NO_CABLE: &str = "none";
 
-/// Who has what before a run.
+/// The images at each end before a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
@@ -42,7 +42,7 @@ impl Scenario {
     }
 }
 
-/// What is moved, and how.
+/// A transfer: the images, and the way they are moved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) pair: String,
@@ -87,7 +87,7 @@ impl Case for Run {
         let method = METHODS.iter().position(|method| method.name == name);
         let other = || [UP_TO_DATE, FIRST_CONTACT, REPORT].iter().position(|other| *other == name);
         let method = method.unwrap_or_else(|| METHODS.len() + other().unwrap_or(usize::MAX - METHODS.len()));
-        // What the first contact costs does not depend on the pair.
+        // The cost of the first contact does not depend on the pair.
         let any_pair = [FIRST_CONTACT, REPORT].contains(&name);
         let pair = (!any_pair).then(|| pair::place(&self.pair)).flatten();
         (pair, self.scenario, CABLES.iter().position(|cable| cable.name == self.cable), method)

@@ -31,7 +31,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) conditions: Conditions,
 }
 
-/// What is to be moved, and what is known of it.
+/// The image to move, and the known facts about it.
 #[derive(Clone, Copy)]
 struct Case<'a> {
     pair: &'static Pair,
@@ -187,7 +187,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// How many seconds a run would take at least, when that is more than a person wants to wait.
+    /// The least seconds of a run, if they are more than a person wants to wait.
     fn too_long(&self, run: &Run, cable: &Cable, results: &Records<Run>) -> Option<f64> {
         let known = of(results.all(), &run.pair, run.scenario, &run.method);
         let seconds = cable.seconds(median(known.map(|record| record.figures.bytes() as f64))?);

@@ -1,4 +1,4 @@
-//! What a method needs beside the wire, sampled while it runs: memory, time of the CPU, temporary disk.
+//! The needs of a method beside the wire, sampled while it runs: memory, time of the CPU, temporary disk.
 //!
 //! The processes of an end are known by a variable in their environment, which children inherit. The
 //! engines' daemons belong to neither end.
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 
 const INTERVAL: Duration = Duration::from_millis(100);
-/// What `/proc` counts time in, on every Linux.
+/// The ticks of a second in `/proc`, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// The engines' own client: every method runs it, and none is to blame for its size.
 const ENGINE_CLIENT: &str = "docker";
@@ -27,7 +27,7 @@ const ENGINE_CLIENT: &str = "docker";
 pub(crate) struct Peaks {
     /// Memory of the largest process, in bytes.
     pub(crate) memory: u64,
-    /// Which process that was.
+    /// The name of that process.
     pub(crate) largest: String,
     /// Memory of all processes at one moment, in bytes; pages that they share count for each.
     pub(crate) memory_sum: u64,
@@ -42,11 +42,11 @@ pub(crate) struct Peaks {
 /// One end of a transfer.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
-    /// What the environment of its processes has, as `NAME=VALUE`.
+    /// The variable in the environment of its processes, as `NAME=VALUE`.
     pub(crate) mark: String,
-    /// Where its temporary files are.
+    /// The directories of its temporary files.
     pub(crate) temp: Vec<PathBuf>,
-    /// Where its engine has temporary files.
+    /// The directory of its engine's temporary files.
     pub(crate) engine_temp: PathBuf,
 }
 
@@ -77,7 +77,7 @@ impl Sampler {
     }
 }
 
-/// What has been seen of an end so far.
+/// The figures of an end so far.
 struct Seen {
     end: End,
     peaks: Peaks,

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 /// A plot.
 pub(crate) struct Plot {
     pub(crate) title: String,
-    /// What is to be known beside the title.
+    /// Facts to know beside the title.
     pub(crate) subtitle: String,
     pub(crate) groups: Vec<Group>,
     /// Classes of bars and their colours on light and on dark ground.
     pub(crate) classes: Vec<(&'static str, [&'static str; 2])>,
-    /// How a value is written.
+    /// The text of a value.
     pub(crate) label: fn(f64) -> String,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Bar {
     pub(crate) title: String,
     /// The class that has its colour.
     pub(crate) class: &'static str,
-    /// Whether it stands out.
+    /// True if the bar stands out.
     pub(crate) strong: bool,
     /// More than 0.
     pub(crate) value: f64,
@@ -35,11 +35,11 @@ pub(crate) struct Bar {
 // All in pixels.
 const WIDTH: f64 = 800.0;
 const MARGIN: f64 = 24.0;
-/// Where bars begin, with their titles to the left.
+/// The left end of bars, with their titles to the left.
 const LEFT: f64 = 218.0;
-/// Where the longest bar ends at most, with its value to the right.
+/// The rightmost end of the longest bar, with its value to the right.
 const RIGHT: f64 = 716.0;
-/// Where groups begin, below the titles and the numbers of the scale.
+/// The top of the groups, below the titles and the numbers of the scale.
 const TOP: f64 = 92.0;
 const ROW: f64 = 16.0;
 const BAR: f64 = 11.0;

@@ -61,7 +61,7 @@ struct Scale<'a> {
 struct Way {
     /// Of all symbols from the range's beginning.
     price: u32,
-    /// Where the last symbols begin.
+    /// The position where the last symbols begin.
     from: usize,
     /// Up to three symbols in a row that are weighed as one, since the positions between them are often reached more
     /// cheaply by ways that then go on worse.
@@ -170,7 +170,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Where a distance leads from a position.
+    /// The bytes from a distance before a position on.
     fn source(&self, at: usize, back: u32) -> Option<&'a [u8]> {
         at.checked_sub(back as usize + 1).map(|from| &self.bytes[from..])
     }

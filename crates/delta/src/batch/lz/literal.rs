@@ -41,7 +41,7 @@ impl Half {
 /// Halves to a context: one for the first half, and one after each first half.
 const HALVES: usize = 17;
 
-/// Where in each table the models of half a byte are.
+/// The index in each table of the models of half a byte.
 struct Slots {
     last: usize,
     expected: usize,

@@ -79,7 +79,7 @@ fn run(input: &[u8]) {
     }
 }
 
-/// What was accepted is a layer like any other.
+/// An accepted layer is like any other: encoding and decoding give it again.
 fn tell_again(listing: &Arc<LayerIndex>) {
     let mut told = Vec::new();
     let mut encoder = Encoder::new(&[], Mode::WithIds);

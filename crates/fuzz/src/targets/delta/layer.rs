@@ -35,7 +35,7 @@ impl Layer {
     }
 }
 
-/// What a scanner lists that is given so many bytes at a time.
+/// The index from a scanner that is given at most `most` bytes at a time.
 pub(super) fn scan(bytes: &[u8], most: usize) -> LayerIndex {
     let mut scanner = Scanner::new();
     bytes.chunks(most.clamp(1, 1 << 30)).for_each(|piece| scanner.push(piece));

@@ -49,7 +49,7 @@ fn run(input: &[u8]) {
     }
 }
 
-/// Whether the digest is somewhere in the text: escapes apart, a document names it so.
+/// True if the document has the digest in hex, as a document that names it does, or an escape, which may hide it.
 fn names(document: &[u8], digest: &Digest) -> bool {
     let hex = digest.hex();
     document.windows(hex.len()).any(|window| window == hex.as_bytes()) || document.contains(&b'\\')

@@ -1,4 +1,4 @@
-//! What engines' clients print of images.
+//! Images as engines' clients print them.
 
 use dsync_engine::parse_inspect;
 

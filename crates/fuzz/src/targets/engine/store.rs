@@ -1,4 +1,4 @@
-//! What every store of files promises, whatever is in them.
+//! The promises of every store of files, whatever is in them.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -76,7 +76,7 @@ fn package(store: &dyn Store, image: &Image) {
             "the listed config is not in the package, and nobody says so"
         ),
     }
-    // What is not an image for this platform is refused, and no panic.
+    // Anything but an image for this platform is refused, without a panic.
     store.package(&image.id, Some(&image.platform)).ok();
     let refs: Vec<_> = package.layers().iter().map(|layer| layer.blob).collect();
     if let Ok(has) = store.has(&refs) {

@@ -1,4 +1,4 @@
-//! What Docker and podman keep of a layer beside its files.
+//! The part of a layer that Docker and podman keep beside its files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ use crate::{Memory, Target};
 pub(in crate::targets) const TAR_SPLIT: Target =
     Target { name: "tar_split", run, memory: Memory { least: 1 << 20, factor: 64 }, seeds };
 
-/// What is outside of the folder, and must not come out.
+/// The contents of files outside of the folder, which must not come out.
 const SECRET: &[u8] = b"SECRET";
 /// Lines can say the same file again and again; so much is read.
 const FARTHEST: u64 = 1 << 20;

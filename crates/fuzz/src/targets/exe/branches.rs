@@ -4,7 +4,7 @@ use dsync_exe::{Machine, absolute, relative};
 
 use crate::{Memory, Target};
 
-/// What was made absolute becomes the same bytes again, whatever they are.
+/// Bytes that were made absolute become the same again, whatever they are.
 pub(in crate::targets) const BRANCHES: Target =
     Target { name: "branches", run, memory: Memory { least: 1 << 20, factor: 64 }, seeds };
 

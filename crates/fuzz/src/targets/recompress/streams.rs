@@ -29,7 +29,7 @@ fn run(input: &[u8]) {
     }
 }
 
-/// How long a stream is, and its plain bytes.
+/// The length of a stream, and its plain bytes.
 fn inflate(stream: &[u8]) -> Option<(usize, Vec<u8>)> {
     let mut inflate = Decompress::new(false);
     let mut plain = Vec::with_capacity(MOST);

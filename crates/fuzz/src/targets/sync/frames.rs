@@ -22,7 +22,7 @@ fn run(input: &[u8]) {
         assert!(rest.starts_with(payload));
         rest = &rest[payload.len()..];
     }
-    // What is left is no frame, or not a whole one.
+    // The rest is no frame, or not a whole one.
     let next = rest.first_chunk::<HEADER_LEN>().map(Header::decode);
     assert!(
         !matches!(next, Some(Ok(Header { len, .. })) if rest.len() >= HEADER_LEN + len),

@@ -1,4 +1,4 @@
-//! What a remote shell prints before an agent answers.
+//! The output of a remote shell before an agent answers.
 
 use std::io;
 
@@ -33,7 +33,7 @@ fn run(input: &[u8]) {
         if let Ok((noise, rest)) = &outcome {
             let magic = find(&said).expect("an agent spoke");
             assert!(said[magic..].starts_with(&MAGIC));
-            // What the script said is taken out of the noise.
+            // The output of the script is taken out of the noise.
             assert!(noise.len() <= magic && said.starts_with(&noise[..noise.len().min(1)]));
             assert!(said[magic + PREAMBLE_LEN..].starts_with(rest), "what follows is lost");
         }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// The version that both ends say.
 pub(super) const VERSION: &str = "fuzz";
-/// What `--memory` is.
+/// The value of `--memory`.
 pub(super) const MEMORY: u64 = 64 << 20;
 
 /// An image, and what a target has before it gets that.

@@ -1,4 +1,4 @@
-//! What an end of a session takes from the other: whole conversations, and their parts by themselves.
+//! The input of a session's end from the other end: whole conversations, and their parts by themselves.
 
 pub(super) mod cache;
 pub(super) mod frames;

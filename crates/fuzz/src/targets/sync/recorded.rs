@@ -13,7 +13,7 @@ use super::script::script;
 use super::session::{options, wire};
 use crate::pieces::joined;
 
-/// What came to an end, byte for byte.
+/// The exact bytes that came to an end.
 type Heard = Arc<Mutex<Vec<u8>>>;
 
 /// Passes on what is read, and keeps it.
@@ -73,17 +73,17 @@ fn all(direction: Direction, end: usize, without_open: bool) -> Vec<Vec<u8>> {
     seeds
 }
 
-/// What clients and targets said to an agent that is the source.
+/// Scripts of clients and targets, said to an agent that is the source.
 pub(super) fn targets() -> Vec<Vec<u8>> {
     all(Direction::Pull, 0, true)
 }
 
-/// What clients and sources said to an agent that is the target.
+/// Scripts of clients and sources, said to an agent that is the target.
 pub(super) fn sources() -> Vec<Vec<u8>> {
     all(Direction::Push, 0, true)
 }
 
-/// What agents that are the source said.
+/// Scripts of agents that are the source.
 pub(super) fn agents() -> Vec<Vec<u8>> {
     all(Direction::Pull, 1, false)
 }

@@ -10,8 +10,8 @@ const MOST: usize = 200;
 /// Data frames are not longer.
 const DATA: usize = 256 << 10;
 
-/// What a part is, by its first byte: a message of a channel; bytes of a stream as they are; bytes that are told, which are
-/// packed here; the end of a stream; bytes that are no frame.
+/// The kind of a part, its first byte: a message of a channel; bytes of a stream as they are; bytes that are told,
+/// which are packed here; the end of a stream; bytes that are no frame.
 const CONTROL: u8 = b'c';
 const PEER: u8 = b'p';
 const EVENT: u8 = b'e';

@@ -70,7 +70,7 @@ fn target(input: &[u8]) {
     host.check_tidy();
 }
 
-/// What a request may change.
+/// The changes that a request may make.
 fn wanted(request: Request) -> Vec<Wanted> {
     let Request::Receive(Receive { image, names, exact, dry_run: false, .. }) = request else {
         return Vec::new();

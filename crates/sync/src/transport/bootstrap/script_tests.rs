@@ -24,7 +24,7 @@ const ALICE: u32 = 64_232;
 const MALLORY: u32 = 64_233;
 const MODE: u32 = 0o7777;
 
-/// Where programs are on a machine of any kind.
+/// The directories of programs on a machine of any kind.
 const PROGRAMS: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A host with one account. Its `/var/tmp`, `/tmp` and `/dev/shm` are directories of this test.
@@ -34,7 +34,7 @@ struct Account {
     sh: Vec<String>,
     path: String,
     umask: &'static str,
-    /// Who logs in, where it is not who runs the test.
+    /// The user who logs in, if it is not the one who runs the test.
     uid: Option<u32>,
 }
 
@@ -90,7 +90,7 @@ impl Account {
         self.path(place).join(format!("docker-sync-{uid}"))
     }
 
-    /// Where the agent was started that has just been run.
+    /// The file that a trap writes if it runs.
     fn evidence(&self) -> PathBuf {
         self.path("evidence")
     }
