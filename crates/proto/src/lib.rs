@@ -12,7 +12,7 @@ mod section;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};
 pub use message::{
-    Compression, Cost, Event, Failure, FailureKind, Known, LayerOutcome, LayerProof, LayerState,
+    Compression, Cost, Event, Failure, FailureKind, Known, LayerOutcome, PossessionProof, LayerState,
     ListedConfig, ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive,
     Received, Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
 };

@@ -369,15 +369,15 @@ pub enum Peer {
     /// Either way: this side gave up, and has sent its client the reason.
     Abort,
     /// Target to source, when it has read its basis: for each layer of the basis in `Need`, in its order, the proof of possession.
-    Proofs(#[serde(deserialize_with = "budget::list")] Vec<LayerProof>),
+    Proofs(#[serde(deserialize_with = "budget::list")] Vec<PossessionProof>),
 }
 
 /// The first bytes of a layer's diff id. Two layers of a host with the same ones cost bytes, and nothing else.
 pub type ShortId = [u8; 5];
 
-/// The first bytes of a hash over the transfer's key over the contents of a layer: `dsync_delta::LayerIndex::proof`. It has 24 bits because a
+/// The first bytes of a hash over the transfer's key over the contents of a layer: `dsync_delta::LayerIndex::possession_proof`. It has 24 bits because a
 /// target has one try in each transfer that a user begins.
-pub type LayerProof = [u8; 3];
+pub type PossessionProof = [u8; 3];
 
 /// The target's request for an image: layers that it lacks, and its basis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

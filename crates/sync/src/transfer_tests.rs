@@ -414,8 +414,8 @@ fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
     let private = DiffId::of(&layer);
     let index = index_of(&layer);
     assert_eq!(index.digest, private.digest());
-    assert_eq!(told(&[&|key| index.proof(key)], &private), [Known::Bytes]);
-    assert_eq!(told(&[&|_| index.proof(&[0; 16])], &private), [Known::No], "another transfer's proof");
+    assert_eq!(told(&[&|key| index.possession_proof(key)], &private), [Known::Bytes]);
+    assert_eq!(told(&[&|_| index.possession_proof(&[0; 16])], &private), [Known::No], "another transfer's proof");
     assert_eq!(told(&[&|_| [0; 3]], &private), [Known::No], "a diff id alone is a guess");
 }
 
@@ -426,13 +426,13 @@ fn a_layer_without_chunks_is_not_proven_by_its_diff_id() {
     let mut guess = index_of(&tar("guessed"));
     assert!(guess.chunks().is_empty());
     guess.digest = private.digest();
-    assert_eq!(told(&[&|key| guess.proof(key)], &private), [Known::No]);
+    assert_eq!(told(&[&|key| guess.possession_proof(key)], &private), [Known::No]);
 }
 
 #[test]
 fn a_target_has_one_guess_for_each_layer() {
     let layer = tar("private");
     let (private, index) = (DiffId::of(&layer), index_of(&layer));
-    assert_eq!(told(&[&|_| [0; 3], &|key| index.proof(key)], &private), [Known::No; 2]);
-    assert_eq!(told(&[&|key| index.proof(key), &|_| [0; 3]], &private), [Known::Bytes, Known::No]);
+    assert_eq!(told(&[&|_| [0; 3], &|key| index.possession_proof(key)], &private), [Known::No; 2]);
+    assert_eq!(told(&[&|key| index.possession_proof(key), &|_| [0; 3]], &private), [Known::Bytes, Known::No]);
 }

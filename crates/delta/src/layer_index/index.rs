@@ -47,7 +47,7 @@ pub enum Segment<'a> {
 impl LayerIndex {
     /// The first bytes of a keyed hash over all of the layer. It proves possession of the layer, which its diff id does not:
     /// that is in manifests and logs.
-    pub fn proof(&self, key: &[u8; 16]) -> [u8; 3] {
+    pub fn possession_proof(&self, key: &[u8; 16]) -> [u8; 3] {
         let mut hasher = blake3::Hasher::new_derive_key("docker-sync 2026 possession of a layer");
         hasher.update(key);
         hasher.update(self.digest.as_bytes());

@@ -104,20 +104,20 @@ fn a_proof_needs_all_of_the_layer_and_the_key() {
         Layer::new([named(b'0', name, b"", &body(100, seed)), vec![0; zeros]].concat()).index
     };
     let (index, key) = (layer(b"file", 1, 1024), [7; 16]);
-    let proof = index.proof(&key);
-    assert_eq!(proof, layer(b"file", 1, 1024).proof(&key));
+    let proof = index.possession_proof(&key);
+    assert_eq!(proof, layer(b"file", 1, 1024).possession_proof(&key));
     let mut other_key = key;
     other_key[15] ^= 1;
-    assert_ne!(proof, index.proof(&other_key));
+    assert_ne!(proof, index.possession_proof(&other_key));
     // With the diff id of the layer, but another name, another chunk, or more zeros: nobody has it by its diff id alone.
     for other in [layer(b"file2", 1, 1024), layer(b"file", 2, 1024), layer(b"file", 1, 1536)] {
         let mut forged = LayerIndex::clone(&other);
         forged.digest = index.digest;
-        assert_ne!(proof, forged.proof(&key));
+        assert_ne!(proof, forged.possession_proof(&key));
     }
     let mut renamed = LayerIndex::clone(&index);
     renamed.digest = layer(b"file", 2, 0).digest;
-    assert_ne!(proof, renamed.proof(&key));
+    assert_ne!(proof, renamed.possession_proof(&key));
 }
 
 fn kept(index: &Arc<LayerIndex>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //!
 //! | step | from | form | takes place |
 //! |---|---|---|---|
-//! | [`Proof`](Step::Proof) | source | stream | where the ID is asked for and the target will not show it |
+//! | [`IdProof`](Step::IdProof) | source | stream | where the ID is asked for and the target will not show it |
 //! | [`Documents`](Step::Documents) | source | stream | where the ID is kept |
 //! | [`Want`](Step::Want) | target | message | always; it ends the transfer where nothing is wanted |
 //! | [`Possession`](Step::Possession) | target | message | where there is a basis; never in a patch |
@@ -19,9 +19,10 @@ pub(crate) mod cold;
 pub(crate) mod contents;
 pub(crate) mod documents;
 pub(crate) mod headers;
+pub(crate) mod id_proof;
 pub(crate) mod offer;
 pub(crate) mod parts;
-pub(crate) mod proof;
+pub(crate) mod possession;
 mod question;
 pub(crate) mod reconcile;
 pub(crate) mod stored;
@@ -37,7 +38,7 @@ use crate::link::{Link, Outbox};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// The documents that lead from the ID to the config.
-    Proof,
+    IdProof,
     /// All documents of the image.
     Documents,
     /// The layers that are to cross, and the basis.
@@ -68,7 +69,7 @@ impl Step {
     /// The reason of an end that stops while it waits for this step.
     pub(crate) const fn awaited(self) -> &'static str {
         match self {
-            Step::Proof => "cannot receive the proof of the image's ID from the source",
+            Step::IdProof => "cannot receive the proof of the image's ID from the source",
             Step::Documents => "cannot receive the documents of the image from the source",
             Step::Want => "cannot receive from the target which layers it wants",
             Step::Possession => "cannot receive from the target the proof that it has its basis",
@@ -84,7 +85,7 @@ impl Step {
     /// The reason of an end that stops while it sends this step.
     pub(crate) const fn sent(self) -> &'static str {
         match self {
-            Step::Proof => "cannot send the proof of the image's ID to the target",
+            Step::IdProof => "cannot send the proof of the image's ID to the target",
             Step::Documents => "cannot send the documents of the image to the target",
             Step::Want => "cannot tell the source which layers are wanted",
             Step::Possession => "cannot send the source the proof that the basis is here",
@@ -103,7 +104,7 @@ impl Step {
 
     /// True if it is a stream of data frames, which ends with an empty one.
     pub(crate) fn is_stream(self) -> bool {
-        matches!(self, Step::Proof | Step::Documents | Step::Headers | Step::Contents | Step::Cold)
+        matches!(self, Step::IdProof | Step::Documents | Step::Headers | Step::Contents | Step::Cold)
     }
 }
 
@@ -181,7 +182,7 @@ mod tests {
     fn no_step_comes_before_one_that_is_over() {
         let (mut link, _other) = Link::pair(&Interrupt::default());
         let mut talk = Talk::over(&mut link);
-        talk.step(Step::Proof);
+        talk.step(Step::IdProof);
         talk.step(Step::Offer);
         talk.step(Step::Want);
     }

@@ -51,8 +51,8 @@ pub(crate) fn verify(
         wanted.retain(|key| !plain.contains(key));
         wanted.extend(layers.iter().map(|layer| LayerKey::Blob(layer.blob.digest)));
     }
-    let mut proof = Proof { interrupt: interrupt.clone(), read: HashSet::new(), bytes: 0 };
-    let export = store.export(&found.id, &wanted, &mut proof)?;
+    let mut layers_read = ReadLayers { interrupt: interrupt.clone(), read: HashSet::new(), bytes: 0 };
+    let export = store.export(&found.id, &wanted, &mut layers_read)?;
     let config = Config::parse(&export.config).map_err(|error| broken(error.to_string()))?;
     if image.config.is_some_and(|asked| asked != config.digest) {
         return Err(EndpointError::AnotherImage(format!(
@@ -66,20 +66,20 @@ pub(crate) fn verify(
     if store.describe().kind.id_is_config() && config.digest != found.id.digest() {
         return Err(broken(format!("its config is {}", config.digest)));
     }
-    match wanted.iter().find(|key| !proof.read.contains(*key)) {
+    match wanted.iter().find(|key| !layers_read.read.contains(*key)) {
         Some(key) => Err(broken(format!("layer {key} is missing"))),
-        None => Ok(proof.bytes),
+        None => Ok(layers_read.bytes),
     }
 }
 
 /// The layers that were read, by their real digests.
-struct Proof {
+struct ReadLayers {
     interrupt: Interrupt,
     read: HashSet<LayerKey>,
     bytes: u64,
 }
 
-impl LayerSink for Proof {
+impl LayerSink for ReadLayers {
     fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
         let mut hasher = Sha256::new();
         blocks(bytes, &self.interrupt.clone(), &mut |block| {

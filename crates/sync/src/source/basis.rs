@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use dsync_core::{Digest, Image};
-use dsync_proto::{Known, LayerProof, ShortId};
+use dsync_proto::{Known, PossessionProof, ShortId};
 
 use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers};
@@ -81,7 +81,7 @@ impl<'a> Basis<'a> {
     pub(super) fn check(
         &mut self,
         own: &Layers<'_>,
-        proofs: &[LayerProof],
+        proofs: &[PossessionProof],
         key: &[u8; 16],
     ) -> Result<(), EndpointError> {
         if proofs.len() != self.layers.len() {
@@ -89,7 +89,7 @@ impl<'a> Basis<'a> {
         }
         for (layer, proof) in self.layers.iter_mut().zip(proofs) {
             let is_proven =
-                |digest: Digest| own.index(&digest).is_some_and(|index| index.proof(key) == *proof);
+                |digest: Digest| own.index(&digest).is_some_and(|index| index.possession_proof(key) == *proof);
             if !layer.digest.is_some_and(is_proven) {
                 *layer = BasisLayer::UNKNOWN;
             }

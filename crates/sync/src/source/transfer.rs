@@ -15,7 +15,7 @@ use crate::conversation::headers::mode;
 use crate::conversation::parts::{self, Parts};
 use crate::conversation::stored::settle;
 use crate::conversation::want::{self, Want};
-use crate::conversation::{Keeps, Step, Talk, documents, headers, offer, proof, reconcile};
+use crate::conversation::{Keeps, Step, Talk, documents, headers, id_proof, offer, possession, reconcile};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
@@ -93,8 +93,8 @@ impl<'a> Transfer<'a> {
         };
         let gone = || StoreError::NoSuchImage { image: self.image.id.to_string() };
         let config = config.ok_or_else(gone)?;
-        let link = self.talk.step(Step::Proof);
-        self.metadata += proof::send(link, &package, &self.image, &config, self.controller.effort())?;
+        let link = self.talk.step(Step::IdProof);
+        self.metadata += id_proof::send(link, &package, &self.image, &config, self.controller.effort())?;
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<Basis<'a>, EndpointError> {
         let mut basis = Basis::find(own, self.held, &self.image, &want.basis)?;
         if let Some(key) = &self.how.key {
-            let proofs = offer::receive_proofs(self.talk.step(Step::Possession))?;
+            let proofs = possession::receive(self.talk.step(Step::Possession))?;
             basis.check(own, &proofs, key)?;
         }
         self.talk.notes(own.take_notes());

@@ -14,7 +14,7 @@ use super::want::Plan;
 use crate::conversation::headers::mode;
 use crate::conversation::parts::Candidates;
 use crate::conversation::want as wanted;
-use crate::conversation::{Keeps, Step, Talk, documents, headers, offer, proof};
+use crate::conversation::{Keeps, Step, Talk, documents, headers, id_proof, offer, possession};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::memory::Memory;
@@ -67,7 +67,7 @@ impl<'a> Transfer<'a> {
         if !self.what.prove {
             return Ok(None);
         }
-        proof::receive(self.talk.step(Step::Proof), &self.image.id, &self.config).map(Some)
+        id_proof::receive(self.talk.step(Step::IdProof), &self.image.id, &self.config).map(Some)
     }
 
     /// Receives the documents of an image that keeps its ID; that of one platform must be the proven manifest.
@@ -208,7 +208,7 @@ impl<'a> Transfer<'a> {
                 }
                 read_local(&mut own, held, &plan.local)?;
                 if let Some(key) = &key {
-                    offer::send_proofs(&outbox, &own, &plan.basis_ids, key)?;
+                    possession::send(&outbox, &own, &plan.basis_ids, key)?;
                 }
                 Ok(own)
             });

@@ -1,28 +1,9 @@
-//! Proofs and offers over a link, and other messages in their place.
+//! Offers over a link, and other messages in their place.
 
-use dsync_core::Image;
 use dsync_proto::{Known, Stored};
 
 use super::*;
 use crate::interrupt::Interrupt;
-use crate::layers::Role;
-use crate::transfer_tests::{Layout, index_of, tar, workspace};
-
-#[test]
-fn a_layer_that_is_not_here_is_proven_by_nothing() {
-    let layout = Layout::new();
-    let layer = tar(&"text".repeat(1000));
-    let image: Image = layout.image("a", &[&layer], "a:1");
-    let room = workspace(64 << 20);
-    let mut own = Layers::new(&*layout.store, &room, None).unwrap();
-    own.keep(&image.id, image.tars(), Role::Basis).unwrap();
-    let (target, mut source) = Link::pair(&Interrupt::default());
-    let (here, gone) = (DiffId::of(&layer), DiffId::of(b"gone"));
-    send_proofs(&target.outbox, &own, &[gone, here], &[7; 16]).unwrap();
-    let proof = index_of(&layer).proof(&[7; 16]);
-    assert_ne!(proof, [0; 3]);
-    assert_eq!(receive_proofs(&mut source).unwrap(), [[0; 3], proof]);
-}
 
 #[test]
 fn an_offer_is_about_as_many_layers_as_were_named() {
@@ -40,13 +21,9 @@ fn an_offer_is_about_as_many_layers_as_were_named() {
 }
 
 #[test]
-fn other_messages_are_told_by_the_step_that_waited() {
+fn another_message_is_told_by_the_step_that_waited() {
     let (left, mut right) = Link::pair(&Interrupt::default());
-    let other = Peer::Question { question: vec![1] };
-    left.send_peer(&other).unwrap();
-    let error = receive_proofs(&mut right).unwrap_err().to_string();
-    assert!(error.starts_with(Step::Possession.awaited()), "{error}");
-    left.send_peer(&other).unwrap();
+    left.send_peer(&Peer::Question { question: vec![1] }).unwrap();
     let error = receive(&mut right, 0).unwrap_err().to_string();
     assert!(error.starts_with(Step::Offer.awaited()), "{error}");
     drop(left);

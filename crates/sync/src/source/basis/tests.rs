@@ -115,7 +115,7 @@ fn an_image_that_cannot_be_read_is_no_basis_and_no_failure() {
 fn only_layers_with_their_own_proofs_stay_known() {
     let source = Source::new();
     let [one, two, three] = source.digests();
-    let proof = |layer: usize, key| index_of(&source.tars[layer]).proof(key);
+    let proof = |layer: usize, key| index_of(&source.tars[layer]).possession_proof(key);
     let mut own = source.layers();
     let mut basis = source.find(&mut own, &[one, two, three]);
     // The second is another transfer's, the third that of another layer.
@@ -133,7 +133,7 @@ fn proofs_of_another_number_of_layers_are_a_breach() {
     let source = Source::new();
     let [one, two, _] = source.digests();
     let mut own = source.layers();
-    let proof = index_of(&source.tars[0]).proof(&KEY);
+    let proof = index_of(&source.tars[0]).possession_proof(&KEY);
     for proofs in [&[][..], &[proof], &[proof; 3]] {
         let mut basis = source.find(&mut own, &[one, two]);
         assert!(matches!(basis.check(&own, proofs, &KEY), Err(EndpointError::Protocol(_))), "{proofs:?}");

@@ -25,12 +25,12 @@ pub(crate) fn send(
         let reason = format!("its manifests do not name the config {config}");
         StoreError::Broken { what: format!("the image {}", image.id), reason }
     })?;
-    documents::send_documents(link, Step::Proof, &path, effort)
+    documents::send_documents(link, Step::IdProof, &path, effort)
 }
 
 /// Receives the proof that the image with this ID has this config. Returns the digest of the manifest in between.
 pub(crate) fn receive(link: &mut Link, id: &ImageId, config: &Digest) -> Result<Digest, EndpointError> {
-    let documents = documents::receive_documents(link, Step::Proof)?;
+    let documents = documents::receive_documents(link, Step::IdProof)?;
     let unproven = || {
         let reason = format!("the source cannot prove that the image {id} has the config {config}");
         EndpointError::AnotherImage(reason)
