@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod batching;
+mod bitmap;
 mod chunk_id;
 pub mod chunking;
 mod divide;
@@ -21,12 +22,11 @@ mod path_hash;
 pub mod reconcile;
 pub mod scan;
 mod serialized;
-mod wanted;
 
+pub use bitmap::{Bitmap, BitmapError};
 pub use chunk_id::{ChunkHasher, ChunkId};
 pub use divide::{Copied, Divided, divide};
 pub use header_delta::{ChunkRef, Literal};
 pub use join::{ChunkSource, JoinError, join};
 pub use layer_index::LayerIndex;
 pub use scan::Scanner;
-pub use wanted::{Wanted, WantedError};

@@ -354,7 +354,7 @@ pub enum Peer {
     /// Target to source, after the layers, where the source cannot read all of the basis: a bit for each literal, set
     /// where the target has what may be an old version of it.
     Candidates {
-        /// As `dsync_delta::Wanted` writes it.
+        /// As `dsync_delta::Bitmap` writes it.
         #[serde(deserialize_with = "budget::bytes")]
         bitmap: Vec<u8>,
     },

@@ -7,7 +7,7 @@ use dsync_delta::batch::BatchError;
 use dsync_delta::fine_chunks::LengthsError;
 use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_delta::reconcile::ReconcileError;
-use dsync_delta::{JoinError, WantedError};
+use dsync_delta::{JoinError, BitmapError};
 use dsync_engine::StoreError;
 use dsync_proto::{Failure, FailureKind, FrameError, MessageError};
 
@@ -55,7 +55,7 @@ pub(crate) enum EndpointError {
     #[error("the basis cannot be used: {0}")]
     Basis(String),
     #[error("the target's answer cannot be used")]
-    Wanted(#[from] WantedError),
+    Bitmap(#[from] BitmapError),
     #[error("the two sides cannot agree on what is there")]
     Reconcile(#[from] ReconcileError),
     #[error("what the source sends in part cannot be put together")]
@@ -178,7 +178,7 @@ impl EndpointError {
             | EndpointError::Reconcile(_)
             | EndpointError::Lengths(_) => FailureKind::Mismatch,
             EndpointError::AnotherImage(_) => FailureKind::AnotherImage,
-            EndpointError::Protocol(_) | EndpointError::Wanted(_) => FailureKind::Protocol,
+            EndpointError::Protocol(_) | EndpointError::Bitmap(_) => FailureKind::Protocol,
             EndpointError::Patch(_) => FailureKind::DamagedPatch,
             EndpointError::Unsupported(_) => FailureKind::Unsupported,
             EndpointError::NoBasis(_) => FailureKind::NoBasis,

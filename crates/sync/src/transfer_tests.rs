@@ -11,12 +11,13 @@ use dsync_proto::{Channel, Compression, FailureKind, Known, LayerState, Need, Pe
 use dsync_recompress::Recipe;
 
 use crate::conversation::Keeps;
+use crate::conversation::want::short_id;
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::layers::workspace::Workspace;
 use crate::link::{Inbox, Link, Outbox};
 use crate::source::{self, Sending};
-use crate::target::{self, Peering, Receiving, short};
+use crate::target::{self, Peering, Receiving};
 
 /// An OCI image layout of a test.
 pub(crate) struct Layout {
@@ -374,7 +375,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
         key: Some(key),
     };
     let room = workspace(64 << 20);
-    let basis = vec![short(of); proofs.len()];
+    let basis = vec![short_id(of); proofs.len()];
     thread::scope(|scope| {
         let (source, room, id) = (&source, &room, &public.id);
         scope.spawn(move || {

@@ -1,6 +1,6 @@
 //! Errors of reading a message.
 
-use crate::WantedError;
+use crate::BitmapError;
 
 /// The reason why a message of the other side was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum ReconcileError {
     Question(&'static str),
     /// The answer is none to the last question.
     #[error(transparent)]
-    Answer(#[from] WantedError),
+    Answer(#[from] BitmapError),
     /// There was an answer, but no question.
     #[error("an answer to no question")]
     Unasked,

@@ -6,7 +6,7 @@ use super::error::ReconcileError;
 use super::item::{ITEMS_MAX, Item, Width, append};
 use super::question::{add, begin};
 use super::tree::Tree;
-use crate::Wanted;
+use crate::Bitmap;
 
 /// Questions begin at the lowest level with at most this many nodes: one level higher would cost a round trip
 /// more to spare at most 2 KB.
@@ -94,7 +94,7 @@ impl<'a> Requester<'a> {
     /// Takes the answer to the last question.
     pub fn answer(&mut self, bytes: &[u8]) -> Result<(), ReconcileError> {
         let asked = self.asked.take().ok_or(ReconcileError::Unasked)?;
-        let wanted = Wanted::from_bytes(bytes, asked)?;
+        let wanted = Bitmap::from_bytes(bytes, asked)?;
         let hopeless = wanted.count() == asked && asked >= HOPELESS;
         let mut ordinal = 0;
         for open in std::mem::take(&mut self.open) {

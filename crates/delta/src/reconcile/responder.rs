@@ -6,7 +6,7 @@ use super::error::ReconcileError;
 use super::item::{ITEMS_MAX, Item, Width};
 use super::question::{Question, short};
 use super::tree::Tree;
-use crate::Wanted;
+use crate::Bitmap;
 
 /// Items of the new list that are here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Responder {
         Responder { index, width, level: usize::MAX, items: None, parts: vec![OPEN] }
     }
 
-    /// Answers a question: one bit for each node in it, as [`Wanted`] writes them, set for a node that is not here.
+    /// Answers a question: one bit for each node in it, as [`Bitmap`] writes them, set for a node that is not here.
     pub fn answer(&mut self, question: &[u8]) -> Result<Vec<u8>, ReconcileError> {
         let open = self.parts.iter().filter(|part| **part == OPEN).count();
         let question = Question::from_bytes(question, self.items.map(|_| open), self.width)?;
@@ -90,7 +90,7 @@ impl Responder {
         }
         self.level = question.level;
         self.items = self.items.or(question.items);
-        let mut wanted = Wanted::none(question.len());
+        let mut wanted = Bitmap::none(question.len());
         let (mut hashes, mut counts) = (question.hashes().enumerate(), question.counts.iter());
         let mut parts = Vec::with_capacity(self.parts.len() - open + question.len());
         for part in std::mem::take(&mut self.parts) {

@@ -9,7 +9,7 @@ use dsync_delta::batching;
 use dsync_delta::fine_chunks::{ByteRange, Check, FineChunks, OldRange, check, ends, known_ranges, resolve};
 use dsync_delta::header_delta::Literal;
 use dsync_delta::reconcile::{Match, Requester, Responder};
-use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Wanted, divide};
+use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Bitmap, divide};
 use dsync_proto::Peer;
 
 use super::Step;
@@ -48,7 +48,7 @@ pub(crate) fn ask_for(
     memory: u64,
 ) -> Result<Parts, EndpointError> {
     let candidates = match link.expect_peer().map_err(EndpointError::io(Step::Parts.awaited()))? {
-        Peer::Candidates { bitmap } => Wanted::from_bytes(&bitmap, literals.len())?,
+        Peer::Candidates { bitmap } => Bitmap::from_bytes(&bitmap, literals.len())?,
         _ => return Err(Step::Parts.unexpected()),
     };
     let asked: Vec<usize> = (0..literals.len()).filter(|literal| candidates.contains(*literal)).collect();
@@ -70,7 +70,7 @@ pub(crate) fn ask_for(
     let known = ask(link, Step::Parts, Requester::narrow(cuts.items()))?;
     let checks = await_checks(link, asked.len())?;
 
-    let mut mistaken = Wanted::none(asked.len());
+    let mut mistaken = Bitmap::none(asked.len());
     for seeming in cuts.byte_ranges(&known).chunk_by(|one, next| one.chunk == next.chunk) {
         let chunk = seeming[0].chunk;
         if seeming.iter().any(|range| range.known)
@@ -156,7 +156,7 @@ pub(crate) fn answer_for(
     let chunk_refs: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
     let indexes: Vec<Option<&LayerIndex>> = hidden.iter().map(|index| Some(&**index)).collect();
     let runs = batching::candidates(new, &chunk_refs, &indexes, readable, memory);
-    let (mut bitmap, mut found) = (Wanted::none(literals.len()), Candidates::default());
+    let (mut bitmap, mut found) = (Bitmap::none(literals.len()), Candidates::default());
     let mut seen: HashSet<Place> = HashSet::new();
     for (literal, run) in runs {
         bitmap.insert(literal);
@@ -205,7 +205,7 @@ impl Candidates {
     pub(crate) fn parts(&self, encoded: &[u8]) -> Result<Found, EndpointError> {
         let short = || EndpointError::Protocol("the source says too little of what it sends in part".into());
         let (mistaken, lengths) = encoded.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
-        let mistaken = Wanted::from_bytes(mistaken, self.asked.len())?;
+        let mistaken = Bitmap::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
         let mut found = Found { ranges: LiteralRanges::new(), slices: HashMap::new() };
         let is_mistaken = |chunk| mistaken.contains(chunk);

@@ -1,8 +1,8 @@
-//! The layers that a target wants, and the basis that it has for them.
+//! The layers that a target wants, and the basis that it has for them. [`Need`] is the message.
 
 use std::collections::HashSet;
 
-use dsync_core::{ImageId, LayerKey};
+use dsync_core::{DiffId, ImageId, LayerKey};
 use dsync_proto::{Need, Peer, ShortId, limits};
 
 use super::Step;
@@ -59,6 +59,12 @@ pub(crate) fn receive(
         }
         _ => Err(Step::Want.unexpected()),
     }
+}
+
+/// The name of a layer of the basis, by the beginning of its diff id.
+pub(crate) fn short_id(diff_id: &DiffId) -> ShortId {
+    let [a, b, c, d, e, ..] = *diff_id.as_bytes();
+    [a, b, c, d, e]
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use dsync_delta::layer_index::Chunk;
 use dsync_engine::{Export, Store, StoreError};
 use dsync_proto::ShortId;
 
-use super::pick::{Fetched, Pick, Wanted};
+use super::pick::{ChunksToFetch, Fetched, Pick};
 use super::place::{Place, Slice};
 use super::spool::{Announcing, Kept, Role, Spool, copy_at};
 use super::workspace::Workspace;
@@ -54,7 +54,7 @@ impl<'a> Layers<'a> {
         keys: impl IntoIterator<Item = LayerKey>,
         announce: &mut dyn FnMut(Kept) -> io::Result<()>,
     ) -> Result<Export, StoreError> {
-        let wanted = self.spool.want(keys, |_| true, Role::New);
+        let wanted = self.spool.request(keys, |_| true, Role::New);
         self.store.export(image, &wanted, &mut Announcing { spool: &mut self.spool, announce })
     }
 
@@ -65,7 +65,7 @@ impl<'a> Layers<'a> {
         keys: impl IntoIterator<Item = LayerKey>,
         role: Role,
     ) -> Result<Export, StoreError> {
-        let wanted = self.spool.want(keys, |_| true, role);
+        let wanted = self.spool.request(keys, |_| true, role);
         self.store.export(image, &wanted, &mut self.spool)
     }
 
@@ -77,7 +77,7 @@ impl<'a> Layers<'a> {
         keys: impl IntoIterator<Item = LayerKey>,
         keeps: &dyn Fn(&LayerKey) -> bool,
     ) -> Result<(), StoreError> {
-        let wanted = self.spool.want(keys, keeps, Role::Basis);
+        let wanted = self.spool.request(keys, keeps, Role::Basis);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -132,12 +132,12 @@ impl<'a> Layers<'a> {
                 missing.entry(place.layer).or_default().push(chunk);
             }
         }
-        let mut picks: HashMap<Digest, Wanted> = HashMap::new();
+        let mut picks: HashMap<Digest, ChunksToFetch> = HashMap::new();
         for (digest, mut chunks) in missing {
             chunks.sort_unstable();
             chunks.dedup();
             let index = self.spool.index(&digest).ok_or_else(|| gone(&digest))?;
-            picks.insert(digest, (Arc::clone(index), chunks));
+            picks.insert(digest, ChunksToFetch { index: Arc::clone(index), chunks });
         }
         let pick = Pick::new(&self.file, &self.interrupt, picks, &mut self.fetched);
         let mut pick = pick.map_err(EndpointError::io("cannot use a temporary file"))?;

@@ -16,15 +16,19 @@ use crate::interrupt::Interrupt;
 
 /// Chunks of a layer that were read once more, in their order, and where in the file each begins.
 pub(super) type Fetched = Vec<(u32, u64)>;
-/// A layer, and those of its chunks that are to be read once more, in their order.
-pub(super) type Wanted = (Arc<LayerIndex>, Vec<u32>);
+/// The chunks of a layer that are to be read once more.
+pub(super) struct ChunksToFetch {
+    pub(super) index: Arc<LayerIndex>,
+    /// Their numbers, in their order.
+    pub(super) chunks: Vec<u32>,
+}
 
 /// Copies chunks of layers that come by into a file.
 pub(super) struct Pick<'a> {
     file: &'a File,
     interrupt: &'a Interrupt,
     next: u64,
-    picks: HashMap<Digest, Wanted>,
+    picks: HashMap<Digest, ChunksToFetch>,
     fetched: &'a mut HashMap<Digest, Fetched>,
 }
 
@@ -32,7 +36,7 @@ impl<'a> Pick<'a> {
     pub(super) fn new(
         file: &'a File,
         interrupt: &'a Interrupt,
-        picks: HashMap<Digest, Wanted>,
+        picks: HashMap<Digest, ChunksToFetch>,
         fetched: &'a mut HashMap<Digest, Fetched>,
     ) -> io::Result<Self> {
         Ok(Pick { file, interrupt, next: file.metadata()?.len(), picks, fetched })
@@ -43,7 +47,7 @@ impl<'a> Pick<'a> {
         self.picks.keys().copied()
     }
 
-    fn take(&mut self, (index, chunks): &Wanted, tar: &mut dyn Read) -> io::Result<Fetched> {
+    fn take(&mut self, ChunksToFetch { index, chunks }: &ChunksToFetch, tar: &mut dyn Read) -> io::Result<Fetched> {
         let mut fetched = Fetched::with_capacity(chunks.len());
         let mut left =
             chunks.iter().filter_map(|at| Some((*at, index.chunks().get(*at as usize)?))).peekable();
@@ -85,15 +89,15 @@ impl<'a> Pick<'a> {
             Ok(())
         })?;
         let digest = Digest::from_bytes(hasher.finalize().into());
-        let Some((index, chunks)) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
+        let Some(ChunksToFetch { index, chunks }) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
         let place = |at: &u32| Some((*at, begin + index.chunks().get(*at as usize)?.at));
-        self.note(digest, chunks.iter().filter_map(place).collect());
+        self.record(digest, chunks.iter().filter_map(place).collect());
         self.next = end;
         Ok(())
     }
 
-    /// Notes where chunks of a layer lie from now on.
-    fn note(&mut self, digest: Digest, mut taken: Fetched) {
+    /// Records the places of chunks of a layer that were taken.
+    fn record(&mut self, digest: Digest, mut taken: Fetched) {
         let fetched = self.fetched.entry(digest).or_default();
         fetched.append(&mut taken);
         fetched.sort_unstable();
@@ -103,11 +107,11 @@ impl<'a> Pick<'a> {
 impl LayerSink for Pick<'_> {
     fn layer(&mut self, key: Option<LayerKey>, tar: &mut dyn Read) -> io::Result<()> {
         let Some(digest) = key.map(|key| key.digest()) else { return self.take_unnamed(tar) };
-        let Some(wanted) = self.picks.remove(&digest) else {
+        let Some(to_fetch) = self.picks.remove(&digest) else {
             return io::copy(tar, &mut io::sink()).map(drop);
         };
-        let taken = self.take(&wanted, tar)?;
-        self.note(digest, taken);
+        let taken = self.take(&to_fetch, tar)?;
+        self.record(digest, taken);
         Ok(())
     }
 }
@@ -138,7 +142,7 @@ mod tests {
         for name in [None, Some(LayerKey::Blob(digest))] {
             let file = tempfile::tempfile().unwrap();
             let mut fetched = HashMap::from([(digest, vec![(2, 77)])]);
-            let picks = HashMap::from([(digest, (Arc::clone(&index), vec![1, 3]))]);
+            let picks = HashMap::from([(digest, ChunksToFetch { index: Arc::clone(&index), chunks: vec![1, 3] })]);
             let run = Interrupt::default();
             let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
             pick.layer(None, &mut &other[..]).unwrap();
@@ -167,7 +171,7 @@ mod tests {
         for chunks in [all.clone(), all.iter().copied().step_by(3).collect(), all[all.len() - 1..].to_vec()] {
             let (file, run, mut fetched) =
                 (tempfile::tempfile().unwrap(), Interrupt::default(), HashMap::new());
-            let picks = HashMap::from([(index.digest, (Arc::clone(&index), chunks.clone()))]);
+            let picks = HashMap::from([(index.digest, ChunksToFetch { index: Arc::clone(&index), chunks: chunks.clone() })]);
             let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
             pick.layer(Some(LayerKey::Blob(index.digest)), &mut layer.tar()).unwrap();
             let fetched = &fetched[&index.digest];
@@ -185,7 +189,7 @@ mod tests {
     fn a_layer_that_ends_early_and_one_that_nobody_asked_for_leave_nothing() {
         let ((other, _), (bytes, index)) = (layer("xy"), layer("abcd"));
         let (file, run, mut fetched) = (tempfile::tempfile().unwrap(), Interrupt::default(), HashMap::new());
-        let picks = HashMap::from([(index.digest, (Arc::clone(&index), vec![3]))]);
+        let picks = HashMap::from([(index.digest, ChunksToFetch { index: Arc::clone(&index), chunks: vec![3] })]);
         let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
         let named = |layer: &[u8]| Some(LayerKey::Blob(Digest::of(layer)));
         pick.layer(named(&other), &mut &other[..]).unwrap();

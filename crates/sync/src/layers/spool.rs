@@ -88,7 +88,7 @@ impl Spool {
     }
 
     /// Says which layers are to come and which of them to keep, and returns those that must be read for it.
-    pub(super) fn want(
+    pub(super) fn request(
         &mut self,
         keys: impl IntoIterator<Item = LayerKey>,
         keeps: impl Fn(&LayerKey) -> bool,

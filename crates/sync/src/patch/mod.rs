@@ -20,6 +20,7 @@ use dsync_proto::{
     decode,
 };
 
+use crate::conversation::want::short_id;
 use crate::conversation::{Keeps, Step};
 use crate::convert::{from_wire, to_wire};
 use crate::endpoint::open_here;
@@ -32,7 +33,7 @@ use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::options::Identity;
 use crate::outcome::{LayerOutcome, Outcome, Traffic};
 use crate::source::{self, Sending};
-use crate::target::{self, Given, Peering, Receiving, short};
+use crate::target::{self, Given, Peering, Receiving};
 use file::{Reader, Writer};
 use operand::{Operand, Stores};
 use unpacked::as_content;
@@ -132,7 +133,7 @@ fn make(
     let need = Need::Layers {
         layers: head.layers.clone(),
         without_basis: false,
-        basis: basis.iter().map(short).collect(),
+        basis: basis.iter().map(short_id).collect(),
         described: head.described.clone(),
     };
 

@@ -12,7 +12,7 @@ use super::arrivals::Arrivals;
 use super::build::{build, check_config, copy_own};
 use super::form::Form;
 use super::transfer::Transfer;
-use super::want::{Plan, distinct};
+use super::plan::{Plan, distinct};
 use crate::conversation::Step;
 use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
 use crate::conversation::headers::mode;

@@ -13,7 +13,7 @@ use dsync_recompress::Recipe;
 
 use super::job::AsContent;
 use super::repack::Packing;
-use super::want::Plan;
+use super::plan::Plan;
 use crate::conversation::documents;
 use crate::conversation::stored::settle;
 use crate::failure::EndpointError;

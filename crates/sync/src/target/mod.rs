@@ -10,9 +10,9 @@ mod contents;
 mod form;
 mod job;
 mod offered;
+mod plan;
 mod repack;
 mod transfer;
-mod want;
 
 use dsync_core::Image;
 use dsync_engine::Store;
@@ -28,7 +28,7 @@ use contents::Contents;
 use transfer::Transfer;
 
 pub(crate) use job::{AsContent, Given, Peering, Receiving};
-pub(crate) use want::short;
+pub(crate) use plan::short;
 
 /// Takes an image from the source at the other end of the link.
 pub(crate) fn receive(

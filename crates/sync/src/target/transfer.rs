@@ -10,10 +10,10 @@ use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received,
 use super::form::{self, Documents, Form};
 use super::job::{Peering, Receiving};
 use super::offered::{Basis, Offered};
-use super::want::Plan;
+use super::plan::Plan;
 use crate::conversation::headers::mode;
 use crate::conversation::parts::Candidates;
-use crate::conversation::want as wanted;
+use crate::conversation::want;
 use crate::conversation::{Keeps, Step, Talk, documents, headers, id_proof, offer, possession};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
@@ -119,7 +119,7 @@ impl<'a> Transfer<'a> {
 
     /// Gives an image that is here its names.
     pub(super) fn name(mut self, there: &Image) -> Result<Received, EndpointError> {
-        wanted::send(self.talk.step(Step::Want), Need::Nothing)?;
+        want::send(self.talk.step(Step::Want), Need::Nothing)?;
         if !self.what.dry_run {
             self.store.tag(&there.id, &self.what.names)?;
         }
@@ -148,7 +148,7 @@ impl<'a> Transfer<'a> {
 
     pub(super) fn send_want(&mut self, plan: &Plan<'_>) -> Result<(), EndpointError> {
         let need = plan.need(&self.stack, self.what);
-        wanted::send(self.talk.step(Step::Want), need)
+        want::send(self.talk.step(Step::Want), need)
     }
 
     /// The layers of this end, of which none has been read yet.

@@ -1,7 +1,5 @@
 //! Targets that ask for other than they may.
 
-use dsync_core::DiffId;
-
 use super::*;
 use crate::interrupt::Interrupt;
 

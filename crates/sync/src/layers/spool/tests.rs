@@ -29,7 +29,7 @@ fn layers_are_kept_with_and_without_a_key_and_others_only_listed() {
     let (one, two, listed, other) = (layer("one"), layer("two"), layer("listed"), layer("other"));
     let mut spool = spool(64 << 20);
     let wanted =
-        spool.want([&one, &two, &listed].map(|layer| key(layer)), |it| *it != key(&listed), Role::New);
+        spool.request([&one, &two, &listed].map(|layer| key(layer)), |it| *it != key(&listed), Role::New);
     assert_eq!(wanted, HashSet::from([&one, &two, &listed].map(|layer| key(layer))));
     spool.layer(Some(key(&one)), &mut &one[..]).unwrap();
     spool.layer(None, &mut &other[..]).unwrap();
@@ -41,8 +41,8 @@ fn layers_are_kept_with_and_without_a_key_and_others_only_listed() {
         assert_eq!(spool.index(&Digest::of(layer)).unwrap().len, layer.len() as u64);
     }
     // A kept layer need not be read once more; one that is only listed must be, where it is to be kept.
-    assert_eq!(spool.want([key(&one), key(&listed)], |_| false, Role::New), HashSet::new());
-    assert_eq!(spool.want([key(&one), key(&listed)], |_| true, Role::New), HashSet::from([key(&listed)]));
+    assert_eq!(spool.request([key(&one), key(&listed)], |_| false, Role::New), HashSet::new());
+    assert_eq!(spool.request([key(&one), key(&listed)], |_| true, Role::New), HashSet::from([key(&listed)]));
     spool.layer(Some(key(&listed)), &mut &listed[..]).unwrap();
     assert_eq!((kept(&spool, &listed), kept(&spool, &one)), (listed, one));
 }
@@ -51,7 +51,7 @@ fn layers_are_kept_with_and_without_a_key_and_others_only_listed() {
 fn a_layer_that_comes_twice_is_kept_once() {
     let (one, two) = (layer("one"), layer("two"));
     let mut spool = spool(64 << 20);
-    spool.want([key(&one), key(&two)], |_| true, Role::New);
+    spool.request([key(&one), key(&two)], |_| true, Role::New);
     for name in [None, Some(key(&one)), None] {
         spool.layer(name, &mut &one[..]).unwrap();
     }
@@ -63,7 +63,7 @@ fn a_layer_that_comes_twice_is_kept_once() {
 fn other_bytes_than_the_key_names_are_damage_and_leave_nothing() {
     let (one, two, longer) = (layer("one"), layer("two"), [&layer("one")[..], &[0; 512]].concat());
     let mut spool = spool(64 << 20);
-    spool.want([key(&one), key(&two)], |_| true, Role::New);
+    spool.request([key(&one), key(&two)], |_| true, Role::New);
     let error = spool.layer(Some(key(&one)), &mut &two[..]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     assert!(spool.index(&Digest::of(&one)).is_none() && spool.kept(&Digest::of(&one)).is_none());
@@ -85,7 +85,7 @@ fn other_bytes_than_the_key_names_are_damage_and_leave_nothing() {
 fn a_layer_of_an_image_that_failed_is_forgotten_unless_it_is_kept() {
     let (one, two) = (layer("one"), layer("two"));
     let mut spool = spool(64 << 20);
-    let wanted = spool.want([key(&one), key(&two)], |it| *it == key(&one), Role::Basis);
+    let wanted = spool.request([key(&one), key(&two)], |it| *it == key(&one), Role::Basis);
     for layer in [&one, &two] {
         spool.layer(Some(key(layer)), &mut &layer[..]).unwrap();
     }
@@ -105,7 +105,7 @@ fn many() -> Vec<u8> {
 fn nothing_is_built_on_a_layer_that_memory_has_no_room_for() {
     let (many, one) = (many(), layer("one"));
     let mut spool = spool(64 << 10);
-    spool.want([key(&many), key(&one)], |_| true, Role::Basis);
+    spool.request([key(&many), key(&one)], |_| true, Role::Basis);
     spool.layer(Some(key(&many)), &mut &many[..]).unwrap();
     assert!(spool.index(&Digest::of(&many)).is_none());
     let notes = spool.take_notes();
@@ -121,7 +121,7 @@ fn the_end_of_a_new_layer_with_too_many_files_goes_as_bytes() {
     let many = many();
     let whole = Memory::new_layer(&index_of(&many));
     let mut spool = spool(whole);
-    spool.want([key(&many)], |_| true, Role::New);
+    spool.request([key(&many)], |_| true, Role::New);
     spool.layer(Some(key(&many)), &mut &many[..]).unwrap();
     assert_eq!(kept(&spool, &many), many);
     let index = spool.index(&Digest::of(&many)).unwrap();
@@ -134,7 +134,7 @@ fn the_end_of_a_new_layer_with_too_many_files_goes_as_bytes() {
 fn a_new_layer_that_has_no_room_at_all_is_a_failure_that_names_the_memory() {
     let layer = layer("one");
     let mut spool = spool(16);
-    spool.want([key(&layer)], |_| true, Role::New);
+    spool.request([key(&layer)], |_| true, Role::New);
     let error = spool.layer(Some(key(&layer)), &mut &layer[..]).unwrap_err();
     assert!(error.get_ref().is_some_and(|inner| inner.is::<TooLarge>()), "{error}");
 }
@@ -147,7 +147,7 @@ fn an_index_is_remembered_and_recalled_where_memory_has_room() {
     let digest = Digest::of(&one);
     let mut first = spool(64 << 20);
     assert!(!first.recall(&digest));
-    first.want([key(&one)], |_| false, Role::Basis);
+    first.request([key(&one)], |_| false, Role::Basis);
     first.layer(None, &mut &one[..]).unwrap();
     // Another run, which is told how its digest begins.
     let short = *digest.as_bytes().first_chunk().unwrap();
@@ -155,7 +155,7 @@ fn an_index_is_remembered_and_recalled_where_memory_has_room() {
     assert_eq!(second.recall_short(&short), Some(digest));
     assert_eq!(second.recall_short(&[0; 5]), None);
     assert_eq!(second.taken(), Memory::basis_layer(&index_of(&one)));
-    assert_eq!(second.want([key(&one)], |_| false, Role::Basis), HashSet::new());
+    assert_eq!(second.request([key(&one)], |_| false, Role::Basis), HashSet::new());
     // Recalled twice it takes its memory once.
     assert!(second.recall(&digest));
     assert_eq!(second.taken(), Memory::basis_layer(&index_of(&one)));
@@ -167,7 +167,7 @@ fn an_interrupt_ends_reading() {
     let room = workspace(64 << 20);
     let mut spool = Spool::new(&room, None).unwrap();
     let one = layer("one");
-    spool.want([key(&one)], |_| true, Role::New);
+    spool.request([key(&one)], |_| true, Role::New);
     room.interrupt.interrupt();
     assert!(spool.layer(Some(key(&one)), &mut &one[..]).is_err());
     assert!(spool.index(&Digest::of(&one)).is_none());

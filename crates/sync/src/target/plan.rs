@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use dsync_core::{DiffId, Image, LayerKey};
-use dsync_proto::{LayerState, Need, ShortId, limits};
+use dsync_proto::{LayerState, Need, limits};
 
 use super::job::{Given, Peering, Receiving};
 use crate::conversation::Keeps;
+use crate::conversation::want::short_id;
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 
@@ -34,7 +35,7 @@ impl<'a> Plan<'a> {
         keeps_id: bool,
     ) -> Result<Self, EndpointError> {
         if let Peering::Patch(given) = &what.peering {
-            return Plan::given(states, held, stack, given, keeps_id);
+            return Plan::of_patch(states, held, stack, given, keeps_id);
         }
         if what.without_basis {
             // Layers that this side has in another chain are not looked for either.
@@ -57,7 +58,7 @@ impl<'a> Plan<'a> {
         Need::Layers {
             layers: self.missing.iter().filter_map(position).collect(),
             without_basis: what.without_basis,
-            basis: self.basis_ids.iter().map(short).collect(),
+            basis: self.basis_ids.iter().map(short_id).collect(),
             described: match what.keeps {
                 Keeps::Content => Vec::new(),
                 Keeps::Id | Keeps::Manifest(_) => self.described.iter().filter_map(position).collect(),
@@ -66,7 +67,7 @@ impl<'a> Plan<'a> {
     }
 
     /// As a patch has it: all that it was made against must be here, stored in the same way where the ID is made of that.
-    fn given(
+    fn of_patch(
         mut states: Vec<LayerState>,
         held: &'a [Image],
         stack: &[LayerKey],
@@ -142,11 +143,6 @@ fn order(basis: &[&Image]) -> Vec<DiffId> {
     ids
 }
 
-pub(crate) fn short(diff_id: &DiffId) -> ShortId {
-    let [a, b, c, d, e, ..] = *diff_id.as_bytes();
-    [a, b, c, d, e]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +177,7 @@ mod tests {
             basis: ids(&["a", "b"]),
             as_content: |_, _, _| None,
         };
-        Plan::given(states.to_vec(), held, &keys(&["a", "b", "c", "d"]), &given, exact)
+        Plan::of_patch(states.to_vec(), held, &keys(&["a", "b", "c", "d"]), &given, exact)
     }
 
     #[test]
@@ -209,7 +205,7 @@ mod tests {
         assert!(said([Shared, Shared, Missing, Missing], &held[..1]).unwrap().contains("builds on"));
         let given =
             Given { layers: vec![4], described: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
-        let plan = Plan::given(vec![Shared; 4], &held, &keys(&["a", "b", "c", "d"]), &given, false);
+        let plan = Plan::of_patch(vec![Shared; 4], &held, &keys(&["a", "b", "c", "d"]), &given, false);
         assert!(matches!(plan, Err(EndpointError::Patch(_))));
     }
 }

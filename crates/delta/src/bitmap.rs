@@ -3,14 +3,14 @@
 /// The wanted chunks of a list, one bit for each. The bit of ordinal `i` is bit `i % 8`, counted from the lowest, of
 /// byte `i / 8`; the spare bits of the last byte are zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Bitmap {
     bits: Vec<u8>,
     len: usize,
 }
 
 /// Bytes that are no answer to a list of this length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WantedError {
+pub enum BitmapError {
     /// Too many or too few bytes.
     #[error("the answer about {chunks} chunks has {got} bytes")]
     Length {
@@ -27,15 +27,15 @@ pub enum WantedError {
     },
 }
 
-impl Wanted {
+impl Bitmap {
     /// None of `len` chunks.
     pub fn none(len: usize) -> Self {
-        Wanted { bits: vec![0; len.div_ceil(8)], len }
+        Bitmap { bits: vec![0; len.div_ceil(8)], len }
     }
 
     /// All of `len` chunks.
     pub fn all(len: usize) -> Self {
-        let mut all = Wanted::none(len);
+        let mut all = Bitmap::none(len);
         (0..len).for_each(|ordinal| all.insert(ordinal));
         all
     }
@@ -69,21 +69,21 @@ impl Wanted {
         self.len == 0
     }
 
-    /// The bytes that cross the wire, an eighth of [`Wanted::len`] rounded up.
+    /// The bytes that cross the wire, an eighth of [`Bitmap::len`] rounded up.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.bits.clone()
     }
 
     /// Reads an answer about a list of `len` chunks.
-    pub fn from_bytes(bytes: &[u8], len: usize) -> Result<Self, WantedError> {
+    pub fn from_bytes(bytes: &[u8], len: usize) -> Result<Self, BitmapError> {
         if bytes.len() != len.div_ceil(8) {
-            return Err(WantedError::Length { chunks: len, got: bytes.len() });
+            return Err(BitmapError::Length { chunks: len, got: bytes.len() });
         }
         let spare = if len.is_multiple_of(8) { 0 } else { bytes.last().map_or(0, |last| last >> (len % 8)) };
         if spare != 0 {
-            return Err(WantedError::Spare { chunks: len });
+            return Err(BitmapError::Spare { chunks: len });
         }
-        Ok(Wanted { bits: bytes.to_vec(), len })
+        Ok(Bitmap { bits: bytes.to_vec(), len })
     }
 }
 
@@ -93,47 +93,47 @@ mod tests {
 
     #[test]
     fn bits_lie_where_the_document_says() {
-        let mut wanted = Wanted::none(11);
+        let mut wanted = Bitmap::none(11);
         for ordinal in [0, 3, 8, 10] {
             wanted.insert(ordinal);
         }
         assert_eq!(wanted.to_bytes(), [0b0000_1001, 0b0000_0101]);
-        assert_eq!(Wanted::from_bytes(&wanted.to_bytes(), 11), Ok(wanted.clone()));
+        assert_eq!(Bitmap::from_bytes(&wanted.to_bytes(), 11), Ok(wanted.clone()));
         assert_eq!(wanted.count(), 4);
         assert!(wanted.contains(3) && !wanted.contains(4) && !wanted.contains(11) && !wanted.contains(99));
     }
 
     #[test]
     fn an_answer_to_another_list_is_refused() {
-        assert_eq!(Wanted::from_bytes(&[0], 9), Err(WantedError::Length { chunks: 9, got: 1 }));
-        assert_eq!(Wanted::from_bytes(&[0, 0], 8), Err(WantedError::Length { chunks: 8, got: 2 }));
-        assert_eq!(Wanted::from_bytes(&[0, 2], 9), Err(WantedError::Spare { chunks: 9 }));
-        assert!(Wanted::from_bytes(&[0, 1], 9).is_ok());
-        assert!(Wanted::from_bytes(&[0xff], 8).is_ok());
-        assert!(Wanted::from_bytes(&[], 0).is_ok_and(|wanted| wanted.is_empty()));
+        assert_eq!(Bitmap::from_bytes(&[0], 9), Err(BitmapError::Length { chunks: 9, got: 1 }));
+        assert_eq!(Bitmap::from_bytes(&[0, 0], 8), Err(BitmapError::Length { chunks: 8, got: 2 }));
+        assert_eq!(Bitmap::from_bytes(&[0, 2], 9), Err(BitmapError::Spare { chunks: 9 }));
+        assert!(Bitmap::from_bytes(&[0, 1], 9).is_ok());
+        assert!(Bitmap::from_bytes(&[0xff], 8).is_ok());
+        assert!(Bitmap::from_bytes(&[], 0).is_ok_and(|wanted| wanted.is_empty()));
     }
 
     #[test]
     fn all_and_none_are_read_as_they_were_written() {
         for len in [0, 1, 7, 8, 9, 1000] {
-            for wanted in [Wanted::none(len), Wanted::all(len)] {
+            for wanted in [Bitmap::none(len), Bitmap::all(len)] {
                 let bytes = wanted.to_bytes();
                 assert_eq!((bytes.len(), wanted.len(), wanted.is_empty()), (len.div_ceil(8), len, len == 0));
-                assert_eq!(Wanted::from_bytes(&bytes, len), Ok(wanted));
+                assert_eq!(Bitmap::from_bytes(&bytes, len), Ok(wanted));
             }
-            assert_eq!((Wanted::all(len).count(), Wanted::none(len).count()), (len, 0));
-            assert!((0..len).all(|ordinal| Wanted::all(len).contains(ordinal)));
-            assert!(!Wanted::all(len).contains(len));
+            assert_eq!((Bitmap::all(len).count(), Bitmap::none(len).count()), (len, 0));
+            assert!((0..len).all(|ordinal| Bitmap::all(len).contains(ordinal)));
+            assert!(!Bitmap::all(len).contains(len));
         }
         // Each spare bit is refused by itself.
         for bit in 0..8 {
-            assert_eq!(Wanted::from_bytes(&[0, 1 << bit], 11).is_ok(), bit < 3, "{bit}");
+            assert_eq!(Bitmap::from_bytes(&[0, 1 << bit], 11).is_ok(), bit < 3, "{bit}");
         }
     }
 
     #[test]
     #[should_panic(expected = "ordinal 9 in a list of 9")]
     fn an_ordinal_beyond_the_list_cannot_be_wanted() {
-        Wanted::none(9).insert(9);
+        Bitmap::none(9).insert(9);
     }
 }
