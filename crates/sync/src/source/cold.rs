@@ -50,7 +50,7 @@ pub(super) fn send(
                 announce.send(kept).map_err(|_| io::ErrorKind::BrokenPipe.into())
             })
         });
-        let mut sender = Sender {
+        let mut sender = ColdSender {
             link,
             out: link.data_writer(),
             encoder: Encoder::new(&[], mode(want.without_basis)),
@@ -60,7 +60,7 @@ pub(super) fn send(
             dry_run: how.dry_run,
             layers: Vec::new(),
             programs: CodeMap::default(),
-            sent: Sent { metadata: *metadata, ..Sent::default() },
+            totals: Totals { metadata: *metadata, ..Totals::default() },
         };
         let sent = sender.all(&want.layers, kept).map(|()| sender);
         (reading.join(), sent)
@@ -79,7 +79,7 @@ pub(super) fn send(
 }
 
 /// Sends layers as they come.
-struct Sender<'a> {
+struct ColdSender<'a> {
     link: &'a Link,
     out: DataWriter<'a>,
     encoder: Encoder<'a>,
@@ -89,17 +89,18 @@ struct Sender<'a> {
     dry_run: bool,
     layers: Vec<Kept>,
     programs: CodeMap,
-    sent: Sent,
+    totals: Totals,
 }
 
+/// The account of what was sent until now.
 #[derive(Default)]
-struct Sent {
+struct Totals {
     metadata: u64,
     batches: Vec<Batch>,
     sizes: Vec<u64>,
 }
 
-impl Sender<'_> {
+impl ColdSender<'_> {
     fn all(&mut self, layers: &[LayerKey], kept: Receiver<Kept>) -> Result<(), EndpointError> {
         let mut waiting: HashMap<Digest, Kept> = HashMap::new();
         for key in layers {
@@ -129,7 +130,7 @@ impl Sender<'_> {
         let before = self.encoder.literals().len();
         let (out, encoder) = (&mut self.out, &mut self.encoder);
         let written = cold::write_layer(out, limit, encoder, &last.index, controller.effort());
-        self.sent.metadata += written.map_err(unsent())?;
+        self.totals.metadata += written.map_err(unsent())?;
         let literals = &self.encoder.literals()[before..];
         let mut batches = batching::form_in_order(&[&*last.index], chunk_refs(literals), batch_limits(limit));
         let read_at = |at: u64, out: &mut [u8]| last.read_at(at, out);
@@ -151,13 +152,13 @@ impl Sender<'_> {
         // From here on a layer has its number among all, of which there are few.
         let number = (layers.len() - 1) as u32;
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));
-        self.sent.batches.extend(batches);
-        self.sent.sizes.extend(sizes);
+        self.totals.batches.extend(batches);
+        self.totals.sizes.extend(sizes);
         Ok(())
     }
 
     fn finish(mut self, export: &Export, stack: &[LayerKey], how: &Sending) -> Result<Reply, EndpointError> {
-        let Sent { mut metadata, batches, sizes } = self.sent;
+        let Totals { mut metadata, batches, sizes } = self.totals;
         self.progress.finish();
         if how.keeps == Keeps::Content {
             let written = cold::write_config(&mut self.out, &export.config, self.controller.effort());

@@ -9,7 +9,7 @@ use dsync_proto::{Cost, Event, Phase, Reply};
 
 use super::basis::Basis;
 use super::code::{CodeMap, Version};
-use super::divide::Sent;
+use super::divide::SentChunks;
 use super::executables::{Candidates, Versions};
 use super::explain;
 use super::pack::{self, Sources, UNREAD};
@@ -41,7 +41,7 @@ impl<'a> Contents<'a> {
         transfer: &Transfer<'_>,
         own: &'a mut Layers<'_>,
         layers: &'a [Arc<LayerIndex>],
-        sent: &'a Sent,
+        sent: &'a SentChunks,
         old: &'a [ChunkMap],
         basis: &Basis<'_>,
     ) -> Result<Self, EndpointError> {

@@ -9,7 +9,7 @@ use crate::conversation::parts::{self, LiteralRanges, Parted};
 use crate::layers::{ChunkMap, Place, Slice, Slices};
 
 /// The new layers as they are sent from here on, and which of their chunks are sent.
-pub(super) struct Sent {
+pub(super) struct SentChunks {
     pub(super) layers: Vec<ChunkMap>,
     pub(super) chunk_refs: Vec<ChunkRef>,
 }
@@ -20,16 +20,16 @@ pub(super) fn divide(
     literals: &[Literal],
     ranges: &LiteralRanges,
     basis: &mut Vec<ChunkMap>,
-) -> Sent {
+) -> SentChunks {
     if ranges.is_empty() {
         let chunk_refs = literals.iter().map(Literal::chunk_ref).collect();
         let layers = new.iter().map(|index| ChunkMap::layer(Arc::clone(index), true)).collect();
-        return Sent { layers, chunk_refs };
+        return SentChunks { layers, chunk_refs };
     }
     let new: Vec<&LayerIndex> = new.iter().map(|index| &**index).collect();
     let Parted { shared, divided, sent } = part(&new, literals, ranges);
     basis.extend(shared);
-    Sent { layers: divided_layers(&new, divided), chunk_refs: sent }
+    SentChunks { layers: divided_layers(&new, divided), chunk_refs: sent }
 }
 
 /// Divides the literals: what is no literal, or a range of one that is known, lies in the new layers themselves.

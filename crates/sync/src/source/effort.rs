@@ -55,7 +55,7 @@ pub(crate) struct EffortController {
 
 /// The measurements of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sent {
+pub(crate) struct BatchTiming {
     /// The effort that it was coded with.
     pub(crate) effort: Effort,
     /// Bytes of new chunks.
@@ -111,7 +111,7 @@ impl EffortController {
     }
 
     /// Learns from a batch that was coded by one of so many workers.
-    pub(crate) fn note(&mut self, sent: Sent, workers: usize) {
+    pub(crate) fn observe(&mut self, sent: BatchTiming, workers: usize) {
         let rung = LADDER.iter().position(|(level, _)| Effort::Level(*level) == sent.effort);
         let (Some(rung), true) = (rung, sent.raw > 0) else { return };
         let raw = sent.raw as f64;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use dsync_delta::batch::Effort;
 use dsync_delta::batching::Batch;
 
-use super::effort::{self, EffortController, Sent};
+use super::effort::{self, BatchTiming, EffortController};
 use crate::coding::batch::Uncoded;
 use crate::coding::branch::BatchCode;
 use crate::coding::inflated;
@@ -76,7 +76,7 @@ pub(crate) fn pack(
             out(&batches[number], &packed)?;
             link.took().for_each(|(len, time)| controller.took(len, time));
             let (raw, packed) = (batches[number].len(), packed.len() as u64);
-            controller.note(Sent { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
+            controller.observe(BatchTiming { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
         }
         // Moved in, so that the threads end however this ends.
         drop(tokens);

@@ -32,7 +32,7 @@ pub(super) fn receive(
     let mut import = if what.dry_run { None } else { Some(form.begin(store, transfer.config)?) };
     let outbox = transfer.talk.outbox();
     let stream = transfer.talk.step(Step::Cold).data_reader();
-    let mut taker = Taker {
+    let mut receiver = ColdReceiver {
         arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, &[], file),
         decoder: cold::decoder(mode(what.without_basis), memory),
         left: missing,
@@ -50,7 +50,7 @@ pub(super) fn receive(
                 }
             }
             LayerState::Missing if done.insert(key) => {
-                layer.len = taker.layer(key, &mut import)?;
+                layer.len = receiver.layer(key, &mut import)?;
             }
             _ => {}
         }
@@ -58,10 +58,10 @@ pub(super) fn receive(
     }
     let awaited = || EndpointError::io(Step::Cold.awaited());
     let config = match form.has_own_config() {
-        true => cold::read_config(taker.arrivals.stream()).map_err(awaited())?,
+        true => cold::read_config(receiver.arrivals.stream()).map_err(awaited())?,
         false => Vec::new(),
     };
-    taker.arrivals.into_stream().finish().map_err(awaited())?;
+    receiver.arrivals.into_stream().finish().map_err(awaited())?;
     if form.has_own_config() {
         check_config(&config, transfer.image, &transfer.config)?;
     }
@@ -73,14 +73,14 @@ pub(super) fn receive(
 }
 
 /// Takes layers as they come.
-struct Taker<'a> {
+struct ColdReceiver<'a> {
     arrivals: Arrivals<'a>,
     decoder: Decoder<'a>,
     /// The number of layers that are still to come.
     left: usize,
 }
 
-impl Taker<'_> {
+impl ColdReceiver<'_> {
     /// Takes the next layer, which must be this one. Returns how long it is.
     fn layer(
         &mut self,

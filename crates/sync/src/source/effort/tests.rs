@@ -10,7 +10,7 @@ fn settle(controller: &mut EffortController, fastest: Duration, link: Duration, 
         let effort = controller.effort();
         let (_, cost) = LADDER.iter().find(|(level, _)| Effort::Level(*level) == effort).unwrap();
         let coding = fastest.mul_f64(cost / LADDER[0].1);
-        controller.note(Sent { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
+        controller.observe(BatchTiming { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
         controller.took(1_000_000, link);
     }
     LADDER[controller.rung].0
@@ -60,13 +60,13 @@ fn memory_bounds_batches_and_workers() {
 fn what_was_asked_for_stays() {
     let mut controller = EffortController::new(Compression::Level(7), MIB_256, None);
     let (coding, sending) = (Duration::ZERO, Duration::from_secs(9));
-    controller.note(Sent { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
+    controller.observe(BatchTiming { effort: Effort::Level(7), raw: 1, packed: 1, coding, sending }, 1);
     assert_eq!(controller.effort(), Effort::Level(7));
 }
 
 /// A batch of 1 MB that became 250 kB, coded with this effort.
-fn batch(effort: Effort, coding: Duration, sending: Duration) -> Sent {
-    Sent { effort, raw: 1_000_000, packed: 250_000, coding, sending }
+fn batch(effort: Effort, coding: Duration, sending: Duration) -> BatchTiming {
+    BatchTiming { effort, raw: 1_000_000, packed: 250_000, coding, sending }
 }
 
 /// A controller that codes with this level, of a link whose speed is not known.
@@ -84,7 +84,7 @@ fn a_batch_raises_the_level_by_one_at_most() {
     let mut controller = at_level(3);
     let mut levels = Vec::new();
     for _ in 0..6 {
-        controller.note(batch(controller.effort(), Duration::ZERO, Duration::from_secs(100)), 1);
+        controller.observe(batch(controller.effort(), Duration::ZERO, Duration::from_secs(100)), 1);
         levels.push(level(&controller));
     }
     assert_eq!(levels, [5, 9, 12, 18, 18, 18]);
@@ -95,14 +95,14 @@ fn the_level_falls_only_when_the_target_told_of_the_link() {
     let slow = Duration::from_secs(1);
     let mut controller = at_level(12);
     // A buffer that takes all bytes at once looks like a link without end.
-    controller.note(batch(controller.effort(), slow, Duration::ZERO), 1);
+    controller.observe(batch(controller.effort(), slow, Duration::ZERO), 1);
     assert_eq!(level(&controller), 12);
     // Too few bytes to tell anything.
     controller.took(MEASURABLE - 1, Duration::from_millis(1));
-    controller.note(batch(controller.effort(), slow, Duration::ZERO), 1);
+    controller.observe(batch(controller.effort(), slow, Duration::ZERO), 1);
     assert_eq!(level(&controller), 12);
     controller.took(MEASURABLE, Duration::from_millis(1));
-    controller.note(batch(controller.effort(), slow, Duration::ZERO), 1);
+    controller.observe(batch(controller.effort(), slow, Duration::ZERO), 1);
     assert_eq!(level(&controller), 3, "as far as it must at once");
 }
 
@@ -113,7 +113,7 @@ fn only_a_fast_link_gets_less_than_the_usual_level() {
         let mut controller = at_level(18);
         for _ in 0..5 {
             controller.took(1_000_000, Duration::from_nanos(nanos * 1_000_000));
-            controller.note(batch(controller.effort(), Duration::from_secs(10), Duration::ZERO), 1);
+            controller.observe(batch(controller.effort(), Duration::from_secs(10), Duration::ZERO), 1);
         }
         assert_eq!(level(&controller), expected, "{nanos} ns for a byte");
     }
@@ -125,7 +125,7 @@ fn a_level_that_just_keeps_up_stays() {
     for (coding, expected) in [(80, 12), (120, 12), (130, 9)] {
         let mut controller = at_level(12);
         controller.took(1_000_000, Duration::from_millis(400));
-        controller.note(batch(controller.effort(), Duration::from_millis(coding), Duration::ZERO), 1);
+        controller.observe(batch(controller.effort(), Duration::from_millis(coding), Duration::ZERO), 1);
         assert_eq!(level(&controller), expected, "{coding} ms");
     }
 }
@@ -135,7 +135,7 @@ fn workers_share_the_time_of_coding() {
     let after = |workers| {
         let mut controller = at_level(9);
         controller.took(1_000_000, Duration::from_millis(400));
-        controller.note(batch(controller.effort(), Duration::from_millis(100), Duration::ZERO), workers);
+        controller.observe(batch(controller.effort(), Duration::from_millis(100), Duration::ZERO), workers);
         level(&controller)
     };
     assert_eq!((after(1), after(4)), (9, 12));
@@ -148,9 +148,9 @@ fn a_batch_that_tells_nothing_changes_nothing() {
     for sent in [
         batch(Effort::Max, slow, slow),
         batch(Effort::Level(4), slow, slow),
-        Sent { raw: 0, ..batch(Effort::Level(9), slow, slow) },
+        BatchTiming { raw: 0, ..batch(Effort::Level(9), slow, slow) },
     ] {
-        controller.note(sent, 1);
+        controller.observe(sent, 1);
         assert_eq!(
             (level(&controller), controller.costs, controller.sending),
             (9, [None; 5], None),
