@@ -116,7 +116,7 @@ impl Link {
     pub(crate) fn took(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
         // While this end sends the other says nothing else, but that it gave up, which is noted elsewhere.
         let frames = std::iter::from_fn(|| self.inbox.frames.recv(Some(Duration::ZERO)).ok()?.ok());
-        frames.filter_map(|frame| match frame.note() {
+        frames.filter_map(|frame| match frame.peek_peer() {
             Some(Peer::Took { len, micros }) => Some((len, Duration::from_micros(micros))),
             _ => None,
         })
@@ -285,7 +285,7 @@ impl Read for DataReader<'_> {
                     self.ended = frame.payload.is_empty();
                     (self.frame, self.at) = (frame, 0);
                 }
-                Channel::Peer if matches!(frame.note(), Some(Peer::Abort)) => {
+                Channel::Peer if matches!(frame.peek_peer(), Some(Peer::Abort)) => {
                     return Err(Aborted.into());
                 }
                 _ => return Err(out_of_turn()),
@@ -311,7 +311,7 @@ fn one_way(interrupt: &Interrupt) -> (Outbox, Inbox) {
 }
 
 fn note_abort(frame: &Frame, aborted: &AtomicBool) {
-    if matches!(frame.note(), Some(Peer::Abort)) {
+    if matches!(frame.peek_peer(), Some(Peer::Abort)) {
         aborted.store(true, Ordering::Relaxed);
     }
 }

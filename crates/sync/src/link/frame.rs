@@ -22,9 +22,9 @@ impl Frame {
 
     /// The message between source and target, where that is short: other messages are for those alone, and may be
     /// megabytes.
-    pub(crate) fn note(&self) -> Option<Peer> {
-        let is_note = self.channel == Channel::Peer && self.payload.len() <= SHORT;
-        is_note.then(|| decode(&self.payload).ok()).flatten()
+    pub(crate) fn peek_peer(&self) -> Option<Peer> {
+        let is_short = self.channel == Channel::Peer && self.payload.len() <= SHORT;
+        is_short.then(|| decode(&self.payload).ok()).flatten()
     }
 }
 
@@ -82,10 +82,10 @@ mod tests {
     fn only_short_messages_of_the_peers_are_notes() {
         let took = encode(&Peer::Took { len: u64::MAX, micros: u64::MAX }).unwrap();
         assert!(took.len() <= SHORT);
-        assert!(matches!(Frame::new(Channel::Peer, took.clone()).note(), Some(Peer::Took { .. })));
-        assert_eq!(Frame::new(Channel::Data, took).note(), None);
+        assert!(matches!(Frame::new(Channel::Peer, took.clone()).peek_peer(), Some(Peer::Took { .. })));
+        assert_eq!(Frame::new(Channel::Data, took).peek_peer(), None);
         let long = encode(&Peer::Answer { answer: vec![0; SHORT] }).unwrap();
-        assert_eq!(Frame::new(Channel::Peer, long).note(), None);
-        assert_eq!(Frame::new(Channel::Peer, vec![0xff; 3]).note(), None);
+        assert_eq!(Frame::new(Channel::Peer, long).peek_peer(), None);
+        assert_eq!(Frame::new(Channel::Peer, vec![0xff; 3]).peek_peer(), None);
     }
 }

@@ -41,7 +41,7 @@ struct Connection {
     /// There is no agent that could say what the other host has: layers go whole.
     agentless: bool,
     /// The speed of the link, as it is remembered.
-    speed: Option<link_speed::Known>,
+    speed: Option<link_speed::RememberedSpeed>,
 }
 
 fn unopened() -> Opened {
@@ -64,7 +64,7 @@ impl End {
     pub(super) fn remote(
         name: String,
         dialled: Dialled,
-        speed: Option<link_speed::Known>,
+        speed: Option<link_speed::RememberedSpeed>,
         observer: &Arc<dyn Observer>,
         interrupt: &Interrupt,
     ) -> End {
@@ -92,13 +92,13 @@ impl End {
 
     /// Bytes a second of the link last time, if that is known.
     pub(super) fn speed(&self) -> Option<u64> {
-        self.connection.as_ref()?.speed.as_ref().and_then(link_speed::Known::speed)
+        self.connection.as_ref()?.speed.as_ref().and_then(link_speed::RememberedSpeed::speed)
     }
 
     /// Remembers how fast the link was.
-    pub(super) fn note_speed(&self, speed: u64) {
+    pub(super) fn remember_speed(&self, speed: u64) {
         if let Some(known) = self.connection.as_ref().and_then(|connection| connection.speed.as_ref()) {
-            known.note(speed);
+            known.remember(speed);
         }
     }
 

@@ -57,7 +57,7 @@ impl Session {
         // It is not waited for: it may be waiting for an engine, and ends with the process.
         thread::spawn(move || endpoint::serve(served, &Site::here(&version, &interrupt)));
         let dialled = connect::dial(remote, &options, &observer)?;
-        let known = link_speed::Known::of(remote, direction);
+        let known = link_speed::RememberedSpeed::of(remote, direction);
         let local = Local { link: local, served: Served::default() };
         Session::over(local, dialled, known, remote, direction, options, observer)
     }
@@ -66,7 +66,7 @@ impl Session {
     pub(crate) fn over(
         local: Local,
         dialled: Dialled,
-        known: Option<link_speed::Known>,
+        known: Option<link_speed::RememberedSpeed>,
         remote: &Remote,
         direction: Direction,
         options: Options,
@@ -320,8 +320,8 @@ impl Pair<'_> {
             relay::both(source.side(), target.side(), &**self.observer);
         let (sent, received) = self.settle(sent, received)?;
         if let Some(speed) = speed.get() {
-            self.source.note_speed(speed);
-            self.target.note_speed(speed);
+            self.source.remember_speed(speed);
+            self.target.remember_speed(speed);
         }
         let Reply::Sent { raw, packed, metadata, mut costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });

@@ -37,7 +37,7 @@ pub(crate) fn both(source: Side<'_>, target: Side<'_>, observer: &dyn Observer) 
         let mut speed = Speed::default();
         let forward = scope.spawn(move || forward.pass(|_| {}));
         let received = back.pass(|frame| {
-            if let Some(Peer::Took { len, micros }) = frame.note() {
+            if let Some(Peer::Took { len, micros }) = frame.peek_peer() {
                 speed.took(len, Duration::from_micros(micros));
             }
         });

@@ -132,7 +132,7 @@ fn an_end_that_is_lost_ends_the_other() {
         &(),
         |source| {
             let frame = source.inbox.recv().unwrap();
-            *told.lock().unwrap() = frame.note();
+            *told.lock().unwrap() = frame.peek_peer();
             source.outbox.reply(&sent()).unwrap();
         },
         drop,
@@ -150,7 +150,7 @@ fn what_a_target_took_tells_the_speed_of_the_link() {
     let Relayed { speed, .. } = between(
         &(),
         |source| {
-            let came: Vec<Option<Peer>> = (0..2).map(|_| source.inbox.recv().unwrap().note()).collect();
+            let came: Vec<Option<Peer>> = (0..2).map(|_| source.inbox.recv().unwrap().peek_peer()).collect();
             assert_eq!(
                 came,
                 [Some(took(1_000_000, 8_000_000)), Some(took(1, 1))],

@@ -17,23 +17,23 @@ use crate::transport::destination::Remote;
 /// The number of links that are remembered.
 const MOST: usize = 100;
 /// One link, and where it is remembered.
-pub(crate) struct Known {
+pub(crate) struct RememberedSpeed {
     file: PathBuf,
     /// The directory of the new file that is to take its place; the cache clears that up after a run that was killed.
     drafts: PathBuf,
     name: String,
 }
 
-impl Known {
+impl RememberedSpeed {
     /// The link to a remote; `None` where nothing can be remembered.
-    pub(crate) fn of(remote: &Remote, direction: Direction) -> Option<Known> {
+    pub(crate) fn of(remote: &Remote, direction: Direction) -> Option<RememberedSpeed> {
         let cache = Cache::locate().ok()?;
         let (file, drafts) = (cache.directory().with_file_name("links"), cache.directory().to_owned());
         let sign = match direction {
             Direction::Pull => '<',
             Direction::Push => '>',
         };
-        Some(Known { file, drafts, name: format!("{sign}{remote}") })
+        Some(RememberedSpeed { file, drafts, name: format!("{sign}{remote}") })
     }
 
     /// Bytes a second, if that is known.
@@ -44,7 +44,7 @@ impl Known {
     }
 
     /// Remembers it.
-    pub(crate) fn note(&self, speed: u64) {
+    pub(crate) fn remember(&self, speed: u64) {
         self.write(speed).ok();
     }
 
@@ -92,17 +92,17 @@ mod tests {
     fn the_latest_is_remembered_for_each_link_and_no_more_than_enough() {
         let folder = tempfile::tempdir().unwrap();
         let (file, drafts) = (folder.path().join("links"), folder.path().to_owned());
-        let known = |name: &str| Known { file: file.clone(), drafts: drafts.clone(), name: name.into() };
+        let known = |name: &str| RememberedSpeed { file: file.clone(), drafts: drafts.clone(), name: name.into() };
         assert_eq!(known("<alpha").speed(), None);
-        known("<alpha").note(2_500_000);
-        known(">alpha").note(7);
-        known("<alpha").note(125_000);
+        known("<alpha").remember(2_500_000);
+        known(">alpha").remember(7);
+        known("<alpha").remember(125_000);
         assert_eq!((known("<alpha").speed(), known(">alpha").speed()), (Some(125_000), Some(7)));
-        (0..MOST as u64).for_each(|number| known(&format!("<{number}")).note(number));
+        (0..MOST as u64).for_each(|number| known(&format!("<{number}")).remember(number));
         assert_eq!((known("<alpha").speed(), known("<0").speed()), (None, Some(0)));
         fs::write(folder.path().join("links"), b"\xff\xfe no text").unwrap();
         assert_eq!(known("<0").speed(), None);
-        known("<0").note(9);
+        known("<0").remember(9);
         assert_eq!(known("<0").speed(), Some(9));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
