@@ -55,7 +55,7 @@ fn of_a_literal_in_parts_only_the_unknown_ranges_are_sent() {
         vec![range(0..100, false), range(100..2500, true), range(2500..3000, false)],
     )]);
     let mut basis = Vec::new();
-    let Sent { layers, chunk_refs } = divide(&[Arc::clone(&index)], &literals, &ranges, &mut basis);
+    let SentChunks { layers, chunk_refs } = divide(&[Arc::clone(&index)], &literals, &ranges, &mut basis);
 
     let divided = &layers[0];
     let sent: Vec<Vec<u8>> =

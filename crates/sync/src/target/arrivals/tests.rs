@@ -17,16 +17,16 @@ use crate::link::Link;
 use crate::transfer_tests::index_of;
 
 /// A layer of six files, of which two have the same bytes, its literals, and how many of them a batch has.
-struct Sent {
+struct SentLayer {
     layer: Layer,
     index: Arc<LayerIndex>,
     literals: Vec<Literal>,
     batches: Vec<Batch>,
 }
 
-impl Sent {
+impl SentLayer {
     /// In batches of about two files.
-    fn new() -> Sent {
+    fn new() -> SentLayer {
         let files: Vec<Vec<u8>> = (0..5).map(|seed| Random::new(seed).bytes(3000)).collect();
         let named = files.iter().zip(["a", "b", "c", "d", "e"]);
         let layer = named.fold(Layer::builder(), |layer, (content, name)| layer.file(name, content));
@@ -38,7 +38,7 @@ impl Sent {
         let refs = literals.iter().map(Literal::chunk_ref);
         let batches = form_in_order(&[&index], refs, std::iter::repeat(6000));
         assert_eq!((literals.len(), batches.len()), (5, 3));
-        Sent { layer, index, literals, batches }
+        SentLayer { layer, index, literals, batches }
     }
 
     fn bytes(&self, literal: usize) -> Vec<u8> {
@@ -92,7 +92,7 @@ fn copied(arrivals: &mut Arrivals<'_>, literal: usize) -> io::Result<Vec<u8>> {
 
 #[test]
 fn literals_are_copied_in_the_order_of_the_layer_and_the_one_that_is_there_twice_once_more() {
-    let sent = Sent::new();
+    let sent = SentLayer::new();
     assert_eq!(sent.literals.iter().map(|literal| literal.uses).collect::<Vec<_>>(), [1, 2, 1, 1, 1]);
     sent.with(sent.stream(), sent.batches.clone(), |arrivals, source| {
         for literal in [0, 1, 2, 3, 4, 1] {
@@ -106,7 +106,7 @@ fn literals_are_copied_in_the_order_of_the_layer_and_the_one_that_is_there_twice
 
 #[test]
 fn literals_may_be_needed_before_those_that_arrive_first() {
-    let sent = Sent::new();
+    let sent = SentLayer::new();
     sent.with(sent.stream(), sent.batches.clone(), |arrivals, _| {
         for literal in [4, 0, 3, 1, 2, 1] {
             assert_eq!(copied(arrivals, literal).unwrap(), sent.bytes(literal), "literal {literal}");
@@ -118,7 +118,7 @@ fn literals_may_be_needed_before_those_that_arrive_first() {
 
 #[test]
 fn a_literal_of_no_batch_is_missed_and_not_waited_for() {
-    let sent = Sent::new();
+    let sent = SentLayer::new();
     sent.with(sent.stream(), sent.batches[..2].to_vec(), |arrivals, _| {
         let error = copied(arrivals, 4).unwrap_err();
         assert!(error.to_string().contains("neither here nor on its way"), "{error}");
@@ -133,7 +133,7 @@ fn a_literal_of_no_batch_is_missed_and_not_waited_for() {
 
 #[test]
 fn a_stream_that_ends_anywhere_in_a_batch_is_a_failure() {
-    let sent = Sent::new();
+    let sent = SentLayer::new();
     let batch = sent.coded(&sent.batches[0]);
     for end in [0, 1, 3, 4, 5, batch.len() / 2, batch.len() - 1] {
         sent.with(batch[..end].to_vec(), sent.batches.clone(), |arrivals, _| {
@@ -144,7 +144,7 @@ fn a_stream_that_ends_anywhere_in_a_batch_is_a_failure() {
 
 #[test]
 fn a_batch_that_claims_more_than_coding_makes_is_refused_before_it_is_read() {
-    let sent = Sent::new();
+    let sent = SentLayer::new();
     let most = dsync_proto::limits::packed(sent.batches[0].len());
     for (len, expected) in [(most, "ended before"), (most + 1, "at most"), (u32::MAX.into(), "at most")] {
         let stream = u32::try_from(len).unwrap().to_le_bytes().to_vec();
@@ -158,7 +158,7 @@ fn a_batch_that_claims_more_than_coding_makes_is_refused_before_it_is_read() {
 
 #[test]
 fn batches_of_other_literals_than_their_places_are_told() {
-    let sent = Sent::new();
+    let sent = SentLayer::new();
     // The second batch in place of the first is as long, so only its bytes differ.
     let swapped = [sent.coded(&sent.batches[1]), sent.coded(&sent.batches[0])].concat();
     sent.with(swapped, sent.batches.clone(), |arrivals, _| {
@@ -179,7 +179,7 @@ fn batches_of_other_literals_than_their_places_are_told() {
 
 #[test]
 fn more_batches_and_literals_follow_those_before() {
-    let sent = Sent::new();
+    let sent = SentLayer::new();
     sent.with(sent.stream(), sent.batches[..1].to_vec(), |arrivals, _| {
         let literals = arrivals.literals.split_off(2);
         assert_eq!(copied(arrivals, 1).unwrap(), sent.bytes(1));
