@@ -108,7 +108,7 @@ fn await_checks(link: &mut Link, chunks: usize) -> Result<Vec<Check>, EndpointEr
 
 /// The parts of literals that the target has.
 #[derive(Default)]
-pub(crate) struct Candidates {
+pub(crate) struct PartMatches {
     /// The literals that were asked about, and their lengths.
     asked: Vec<(usize, u64)>,
     /// The chunks in which parts of them were looked for.
@@ -152,11 +152,11 @@ pub(crate) fn answer_for(
     Sought { new, literals }: Sought<'_>,
     Searched { hidden, readable }: Searched<'_>,
     memory: u64,
-) -> Result<Candidates, EndpointError> {
+) -> Result<PartMatches, EndpointError> {
     let chunk_refs: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
     let indexes: Vec<Option<&LayerIndex>> = hidden.iter().map(|index| Some(&**index)).collect();
     let runs = batching::candidates(new, &chunk_refs, &indexes, readable, memory);
-    let (mut bitmap, mut found) = (Bitmap::none(literals.len()), Candidates::default());
+    let (mut bitmap, mut found) = (Bitmap::none(literals.len()), PartMatches::default());
     let mut seen: HashSet<Place> = HashSet::new();
     for (literal, run) in runs {
         bitmap.insert(literal);
@@ -195,7 +195,7 @@ pub(crate) fn answer_for(
     Ok(found)
 }
 
-impl Candidates {
+impl PartMatches {
     /// True if nothing was asked.
     pub(crate) fn is_empty(&self) -> bool {
         self.asked.is_empty()

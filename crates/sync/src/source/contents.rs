@@ -10,7 +10,7 @@ use dsync_proto::{Cost, Event, Phase, Reply};
 use super::basis::Basis;
 use super::code::{CodeMap, Version};
 use super::divide::SentChunks;
-use super::executables::{Candidates, Versions};
+use super::executables::{ExecutablePairs, Versions};
 use super::explain;
 use super::pack::{self, Sources, UNREAD};
 use super::transfer::Transfer;
@@ -48,13 +48,13 @@ impl<'a> Contents<'a> {
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.controller.limit(known.iter().any(Option::is_some));
         let batches = batching::form_batches(&indexes(new), &sent.chunk_refs, &known, limit.into());
-        let candidates = match transfer.controller.runs_filters() {
-            true => Candidates::find(&batches, own, Versions { old, new }, transfer.controller.memory())
+        let executables = match transfer.controller.runs_filters() {
+            true => ExecutablePairs::find(&batches, own, Versions { old, new }, transfer.controller.memory())
                 .map_err(EndpointError::io(UNREAD))?,
-            false => Candidates::default(),
+            false => ExecutablePairs::default(),
         };
-        own.fetch(&basis.images, places(&batches, old).chain(candidates.places(old)))?;
-        let (aligned, maps) = candidates.align(own, Versions { old, new }, &transfer.workspace.folder)?;
+        own.fetch(&basis.images, places(&batches, old).chain(executables.places(old)))?;
+        let (aligned, maps) = executables.align(own, Versions { old, new }, &transfer.workspace.folder)?;
         let mut programs = CodeMap::default();
         for index in layers {
             let read_at = |at: u64, out: &mut [u8]| own.read_at(&index.digest, at, out);

@@ -24,22 +24,22 @@ pub(crate) struct Versions<'a> {
 
 /// Files that are sent and may be executables, each with its old version.
 #[derive(Debug, Default)]
-pub(crate) struct Candidates(Vec<Candidate>);
+pub(crate) struct ExecutablePairs(Vec<ExecutablePair>);
 
 #[derive(Debug)]
-struct Candidate {
+struct ExecutablePair {
     old: FileSpan,
     new: FileSpan,
 }
 
-impl Candidates {
+impl ExecutablePairs {
     /// Those in batches, if `memory` is enough for them. An old file that has several new versions counts once.
     pub(crate) fn find(
         batches: &[Batch],
         own: &Layers<'_>,
         Versions { old, new }: Versions<'_>,
         memory: u64,
-    ) -> io::Result<Candidates> {
+    ) -> io::Result<ExecutablePairs> {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for batch in batches {
@@ -61,16 +61,16 @@ impl Candidates {
                     continue;
                 }
                 if dsync_exe::is_candidate(&begin(own, &new[new_file.layer], new_file.chunks.start)?) {
-                    found.push(Candidate { old: old_file, new: new_file });
+                    found.push(ExecutablePair { old: old_file, new: new_file });
                 }
             }
         }
-        Ok(Candidates(found))
+        Ok(ExecutablePairs(found))
     }
 
     /// The chunks of the old files.
     pub(crate) fn places<'a>(&'a self, old: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
-        self.0.iter().flat_map(|candidate| candidate.old.places(old))
+        self.0.iter().flat_map(|pair| pair.old.places(old))
     }
 
     /// Computes the address maps, and rewrites the old versions by them.
@@ -82,7 +82,7 @@ impl Candidates {
     ) -> Result<(Aligned, AddressMaps), EndpointError> {
         let mut aligned = Aligned::default();
         let mut maps = AddressMaps::default();
-        for Candidate { old: old_file, new: new_file } in &self.0 {
+        for ExecutablePair { old: old_file, new: new_file } in &self.0 {
             // One file at a time, since their addresses take as much memory again.
             let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };
             let Some(after) = Addresses::of(&read(own, new, new_file)?) else { continue };

@@ -17,7 +17,7 @@ use super::offered::Offered;
 use crate::coding::address_maps::{AddressMaps, Aligned};
 use crate::conversation::Step;
 use crate::conversation::contents::{read_limit, read_parts};
-use crate::conversation::parts::Candidates;
+use crate::conversation::parts::PartMatches;
 use crate::failure::EndpointError;
 use crate::layers::workspace::Workspace;
 use crate::layers::{ChunkMap, Layers, load, places};
@@ -48,7 +48,7 @@ impl<'l> Contents<'l> {
     pub(super) fn begin(
         (mut stream, outbox): (DataReader<'l>, Outbox),
         offered: &mut Offered,
-        parts: &Candidates,
+        parts: &PartMatches,
     ) -> Result<Self, EndpointError> {
         let limit = read_limit(&mut stream).map_err(EndpointError::io(AWAITED))?;
         if !parts.is_empty() {

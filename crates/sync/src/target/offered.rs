@@ -11,7 +11,7 @@ use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
 use crate::conversation::headers::Headers;
-use crate::conversation::parts::{self, Candidates, Found, Parted, Searched, Sought, ranges_of};
+use crate::conversation::parts::{self, PartMatches, Found, Parted, Searched, Sought, ranges_of};
 use crate::conversation::reconcile;
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -79,13 +79,13 @@ impl Offered {
     }
 
     /// Tells the source of which literals parts may be here, and which are.
-    pub(crate) fn candidates(
+    pub(crate) fn find_parts(
         &self,
         link: &mut Link,
         own: &mut Layers<'_>,
         images: &[&Image],
         memory: u64,
-    ) -> Result<Candidates, EndpointError> {
+    ) -> Result<PartMatches, EndpointError> {
         let new = self.new_layers();
         let sought = Sought { new: &new, literals: &self.literals };
         let searched = Searched { hidden: &self.hidden, readable: &readable(&self.basis) };

@@ -12,7 +12,7 @@ use super::job::{Peering, Receiving};
 use super::offered::{Basis, Offered};
 use super::plan::Plan;
 use crate::conversation::headers::mode;
-use crate::conversation::parts::Candidates;
+use crate::conversation::parts::PartMatches;
 use crate::conversation::want;
 use crate::conversation::{Keeps, Step, Talk, documents, headers, id_proof, offer, possession};
 use crate::failure::EndpointError;
@@ -255,12 +255,12 @@ impl<'a> Transfer<'a> {
         own: &mut Layers<'_>,
         offered: &Offered,
         plan: &Plan<'_>,
-    ) -> Result<Candidates, EndpointError> {
+    ) -> Result<PartMatches, EndpointError> {
         if offer.has_all() {
-            return Ok(Candidates::default());
+            return Ok(PartMatches::default());
         }
         let left = self.memory.for_coding(own.taken(), offered.literals.len());
-        offered.candidates(self.talk.step(Step::Parts), own, &plan.basis, left)
+        offered.find_parts(self.talk.step(Step::Parts), own, &plan.basis, left)
     }
 
     /// Hands the image over to the store, and then lets the names move.

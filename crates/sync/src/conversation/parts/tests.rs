@@ -67,7 +67,7 @@ impl Case {
         &self,
         link: &mut Link,
         readable: &[Option<&LayerIndex>],
-        take: impl FnOnce(Result<Candidates, EndpointError>, &Layers<'_>) -> T,
+        take: impl FnOnce(Result<PartMatches, EndpointError>, &Layers<'_>) -> T,
     ) -> T {
         let layout = Layout::new();
         let image = layout.image("old", &[self.old.tar()], "app:1");
@@ -86,9 +86,9 @@ impl Case {
         let (mut asking, mut answering) = Link::pair(&Interrupt::default());
         thread::scope(|scope| {
             let source = scope.spawn(move || self.ask(&mut asking, memory).unwrap());
-            self.answer(&mut answering, &[], |candidates, own| {
+            self.answer(&mut answering, &[], |matches, own| {
                 let Parts { ranges, encoded } = source.join().unwrap();
-                let found = candidates.unwrap().parts(&encoded).unwrap();
+                let found = matches.unwrap().parts(&encoded).unwrap();
                 assert_eq!(bounds(&found.ranges), bounds(&ranges));
                 let literals = self.literals.iter().enumerate();
                 let filled = literals.map(|(number, literal)| {
@@ -205,9 +205,9 @@ fn a_source_that_lies_about_lengths_is_refused() {
     let (mut asking, mut answering) = Link::pair(&Interrupt::default());
     thread::scope(|scope| {
         let source = scope.spawn(|| case.ask(&mut asking, MEMORY).unwrap());
-        case.answer(&mut answering, &[], |candidates, _| {
-            let (candidates, right) = (candidates.unwrap(), source.join().unwrap().encoded);
-            assert!(candidates.parts(&right).is_ok());
+        case.answer(&mut answering, &[], |matches, _| {
+            let (matches, right) = (matches.unwrap(), source.join().unwrap().encoded);
+            assert!(matches.parts(&right).is_ok());
             for wrong in [
                 &[][..],
                 &right[..right.len() - 1],
@@ -216,7 +216,7 @@ fn a_source_that_lies_about_lengths_is_refused() {
                 // A bit for a third literal, which was not asked about.
                 &[&[right[0] | 4], &right[1..]].concat(),
             ] {
-                let error = candidates.parts(wrong).err();
+                let error = matches.parts(wrong).err();
                 let error = error.unwrap_or_else(|| panic!("{wrong:?} in place of {right:?}"));
                 assert!(matches!(error.kind(), FailureKind::Protocol | FailureKind::Mismatch), "{error}");
             }
