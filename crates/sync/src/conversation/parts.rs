@@ -37,7 +37,7 @@ pub(crate) struct Parts {
 }
 
 /// Bytes of memory for a fine chunk: its hash, its place, and what is asked about it.
-const CUT: u64 = 64;
+const FINE_CHUNK: u64 = 64;
 
 /// The source's half: which parts of literals the target has. `load` gives the bytes of one. Fine chunks are made as far as
 /// `memory` goes.
@@ -60,18 +60,18 @@ pub(crate) fn ask_for(
         load(&literals[literal], &mut bytes).map_err(EndpointError::io("cannot read a chunk"))?;
         Ok::<_, EndpointError>(bytes)
     };
-    let most = usize::try_from(memory / CUT).unwrap_or(usize::MAX);
-    let mut cuts = FineChunks::new();
+    let most = usize::try_from(memory / FINE_CHUNK).unwrap_or(usize::MAX);
+    let mut fine_chunks = FineChunks::new();
     for literal in &asked {
-        cuts.push(&read(*literal)?, most);
+        fine_chunks.push(&read(*literal)?, most);
     }
-    link.send_peer(&Peer::Question { question: cuts.counts() })
+    link.send_peer(&Peer::Question { question: fine_chunks.counts() })
         .map_err(EndpointError::io(Step::Parts.awaited()))?;
-    let known = ask(link, Step::Parts, Requester::narrow(cuts.items()))?;
+    let known = ask(link, Step::Parts, Requester::narrow(fine_chunks.items()))?;
     let checks = await_checks(link, asked.len())?;
 
     let mut mistaken = Bitmap::none(asked.len());
-    for seeming in cuts.byte_ranges(&known).chunk_by(|one, next| one.chunk == next.chunk) {
+    for seeming in fine_chunks.byte_ranges(&known).chunk_by(|one, next| one.chunk == next.chunk) {
         let chunk = seeming[0].chunk;
         if seeming.iter().any(|range| range.known)
             && check(&known_of(&read(asked[chunk])?, seeming)) != checks[chunk]
@@ -79,12 +79,12 @@ pub(crate) fn ask_for(
             mistaken.insert(chunk);
         }
     }
-    let known = cuts.without(&|chunk| mistaken.contains(chunk), &known);
+    let known = fine_chunks.without(&|chunk| mistaken.contains(chunk), &known);
     let mut ranges = LiteralRanges::new();
-    for range in cuts.byte_ranges(&known) {
+    for range in fine_chunks.byte_ranges(&known) {
         ranges.entry(asked[range.chunk]).or_default().push(range);
     }
-    Ok(Parts { ranges, encoded: [mistaken.to_bytes(), cuts.lengths(&known)].concat() })
+    Ok(Parts { ranges, encoded: [mistaken.to_bytes(), fine_chunks.lengths(&known)].concat() })
 }
 
 /// The known bytes of a chunk, one after the other.
@@ -113,14 +113,14 @@ pub(crate) struct PartMatches {
     asked: Vec<(usize, u64)>,
     /// The chunks in which parts of them were looked for.
     places: Vec<Place>,
-    cuts: FineChunks,
+    fine_chunks: FineChunks,
     /// The end of each literal that was asked about, in fine chunks.
     ends: Vec<usize>,
     matches: Vec<Match>,
 }
 
 /// Parts of literals, and where those are that the target has.
-pub(crate) struct Found {
+pub(crate) struct FoundParts {
     /// The ranges of literals that are not sent whole.
     pub(crate) ranges: LiteralRanges,
     /// By the literal and the range what each is made of that is known.
@@ -129,14 +129,14 @@ pub(crate) struct Found {
 
 /// The literals that a target looks for.
 #[derive(Clone, Copy)]
-pub(crate) struct Sought<'a> {
+pub(crate) struct NewLayers<'a> {
     pub(crate) new: &'a [&'a LayerIndex],
     pub(crate) literals: &'a [Literal],
 }
 
 /// The basis of a target, in which it looks.
 #[derive(Clone, Copy)]
-pub(crate) struct Searched<'a> {
+pub(crate) struct BasisView<'a> {
     /// The layers that the source cannot read.
     pub(crate) hidden: &'a [Arc<LayerIndex>],
     /// All that both know, where the source can read it.
@@ -149,8 +149,8 @@ pub(crate) fn answer_for(
     link: &mut Link,
     own: &mut Layers<'_>,
     images: &[&Image],
-    Sought { new, literals }: Sought<'_>,
-    Searched { hidden, readable }: Searched<'_>,
+    NewLayers { new, literals }: NewLayers<'_>,
+    BasisView { hidden, readable }: BasisView<'_>,
     memory: u64,
 ) -> Result<PartMatches, EndpointError> {
     let chunk_refs: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
@@ -174,16 +174,16 @@ pub(crate) fn answer_for(
     for place in &found.places {
         let mut bytes = Vec::new();
         own.copy_chunk(*place, &mut bytes).map_err(EndpointError::io("cannot read the basis"))?;
-        found.cuts.push(&bytes, usize::MAX);
+        found.fine_chunks.push(&bytes, usize::MAX);
     }
     let counts = await_question(link, Step::Parts)?;
-    let mut responder = Responder::narrow(found.cuts.items());
+    let mut responder = Responder::narrow(found.fine_chunks.items());
     answer(link, Step::Parts, &mut responder)?;
     let items = responder.items();
     found.matches = responder.finish()?;
     found.ends = ends(found.asked.len(), items, &counts)?;
     let mut checks = Vec::with_capacity(size_of::<Check>() * found.asked.len());
-    for known in known_ranges(&found.ends, &found.matches, &found.cuts) {
+    for known in known_ranges(&found.ends, &found.matches, &found.fine_chunks) {
         let mut bytes = Vec::new();
         for OldRange { chunk, bytes: here } in known {
             let slice = Slice { place: found.places[chunk], from: here.start, len: here.end - here.start };
@@ -202,14 +202,14 @@ impl PartMatches {
     }
 
     /// With what the source told of them, the parts of so many literals.
-    pub(crate) fn parts(&self, encoded: &[u8]) -> Result<Found, EndpointError> {
+    pub(crate) fn parts(&self, encoded: &[u8]) -> Result<FoundParts, EndpointError> {
         let short = || EndpointError::Protocol("the source says too little of what it sends in part".into());
         let (mistaken, lengths) = encoded.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
         let mistaken = Bitmap::from_bytes(mistaken, self.asked.len())?;
         let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
-        let mut found = Found { ranges: LiteralRanges::new(), slices: HashMap::new() };
+        let mut found = FoundParts { ranges: LiteralRanges::new(), slices: HashMap::new() };
         let is_mistaken = |chunk| mistaken.contains(chunk);
-        for piece in resolve(&lens, &self.ends, &is_mistaken, &self.matches, &self.cuts, lengths)? {
+        for piece in resolve(&lens, &self.ends, &is_mistaken, &self.matches, &self.fine_chunks, lengths)? {
             let literal = self.asked[piece.chunk].0;
             let ranges = found.ranges.entry(literal).or_default();
             let is_known = piece.old.is_some();
@@ -229,7 +229,7 @@ impl PartMatches {
 }
 
 /// Layers whose literals are sent in part, as both sides see them from here on.
-pub(crate) struct Parted {
+pub(crate) struct DividedLayers {
     /// The parts of files that both sides have: more of the basis.
     pub(crate) shared: Vec<ChunkMap>,
     pub(crate) divided: Divided,
@@ -239,13 +239,13 @@ pub(crate) struct Parted {
 
 /// Divides the literals of layers. `literal` says which literal a chunk is, `slices` where this side has a
 /// chunk that is no literal, or a range of one.
-pub(crate) fn part(
+pub(crate) fn divide_literals(
     new: &[&LayerIndex],
     literals: &[Literal],
     literal: &dyn Fn(usize, usize) -> Option<usize>,
     ranges: &LiteralRanges,
     slices: &dyn Fn(usize, Copied) -> Vec<Slice>,
-) -> Parted {
+) -> DividedLayers {
     let mut divided = divide(new, literal, &|literal| ranges_of(ranges, literal));
     let mut sent = Vec::new();
     for (number, literal) in literals.iter().enumerate() {
@@ -264,7 +264,7 @@ pub(crate) fn part(
         divided.parts[layer].iter().for_each(|part| rows.push(slices(layer, *part)));
         ChunkMap::slices(index, rows, true)
     });
-    Parted { shared: chunk_maps.collect(), divided, sent }
+    DividedLayers { shared: chunk_maps.collect(), divided, sent }
 }
 
 #[cfg(test)]

@@ -122,8 +122,8 @@ fn make(
         }
     });
     let (layers, described) = match &package {
-        Some(package) => packed_parts(package, &old, packages[0].package(&old.id, None)?.as_ref()),
-        None => (parts(&new, &old), Vec::new()),
+        Some(package) => missing_blobs(package, &old, packages[0].package(&old.id, None)?.as_ref()),
+        None => (missing_layers(&new, &old), Vec::new()),
     };
     let mut image = to_wire(&new);
     image.names = names.iter().map(ToString::to_string).collect();
@@ -169,14 +169,14 @@ fn make(
 }
 
 /// The layers of an image that another has not.
-fn parts(new: &Image, old: &Image) -> Vec<u32> {
+fn missing_layers(new: &Image, old: &Image) -> Vec<u32> {
     let mut seen: HashSet<DiffId> = old.diff_ids.iter().copied().collect();
     let missing = (0..).zip(&new.diff_ids).filter(|(_, id)| seen.insert(**id));
     missing.map(|(position, _)| position).collect()
 }
 
 /// The same of the layers of a package, and those that the other image has in another form.
-fn packed_parts(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u32>, Vec<u32>) {
+fn missing_blobs(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u32>, Vec<u32>) {
     let blobs = packed.map(Package::layers).unwrap_or_default();
     let (mut missing, mut described) = (Vec::new(), Vec::new());
     for ((position, layer), key) in (0..).zip(new.layers()).zip(new.stack()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dsync_delta::header_delta::Literal;
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
-use crate::conversation::parts::{self, LiteralRanges, Parted};
+use crate::conversation::parts::{self, LiteralRanges, DividedLayers};
 use crate::layers::{ChunkMap, Place, Slice, Slices};
 
 /// The new layers as they are sent from here on, and which of their chunks are sent.
@@ -27,13 +27,13 @@ pub(super) fn divide(
         return SentChunks { layers, chunk_refs };
     }
     let new: Vec<&LayerIndex> = new.iter().map(|index| &**index).collect();
-    let Parted { shared, divided, sent } = part(&new, literals, ranges);
+    let DividedLayers { shared, divided, sent } = divide_literals(&new, literals, ranges);
     basis.extend(shared);
     SentChunks { layers: divided_layers(&new, divided), chunk_refs: sent }
 }
 
 /// Divides the literals: what is no literal, or a range of one that is known, lies in the new layers themselves.
-fn part(new: &[&LayerIndex], literals: &[Literal], ranges: &LiteralRanges) -> Parted {
+fn divide_literals(new: &[&LayerIndex], literals: &[Literal], ranges: &LiteralRanges) -> DividedLayers {
     // A chunk is a literal wherever it is: those that are divided are found by what they are.
     let key = |chunk_ref: ChunkRef| {
         let chunk = new[chunk_ref.layer as usize].chunks().at(chunk_ref.chunk as usize);
@@ -58,7 +58,7 @@ fn part(new: &[&LayerIndex], literals: &[Literal], ranges: &LiteralRanges) -> Pa
             vec![Slice { place, from: bytes.start, len: bytes.end - bytes.start }]
         }
     };
-    parts::part(new, literals, &literal, ranges, &slices)
+    parts::divide_literals(new, literals, &literal, ranges, &slices)
 }
 
 /// The new layers with chunks divided, which lie in the layers as they were.

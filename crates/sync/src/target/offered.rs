@@ -11,7 +11,7 @@ use dsync_delta::{ChunkRef, Copied, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
 use crate::conversation::headers::Headers;
-use crate::conversation::parts::{self, PartMatches, Found, Parted, Searched, Sought, ranges_of};
+use crate::conversation::parts::{self, PartMatches, FoundParts, DividedLayers, BasisView, NewLayers, ranges_of};
 use crate::conversation::reconcile;
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -87,14 +87,14 @@ impl Offered {
         memory: u64,
     ) -> Result<PartMatches, EndpointError> {
         let new = self.new_layers();
-        let sought = Sought { new: &new, literals: &self.literals };
-        let searched = Searched { hidden: &self.hidden, readable: &readable(&self.basis) };
-        parts::answer_for(link, own, images, sought, searched, memory)
+        let new_layers = NewLayers { new: &new, literals: &self.literals };
+        let basis = BasisView { hidden: &self.hidden, readable: &readable(&self.basis) };
+        parts::answer_for(link, own, images, new_layers, basis, memory)
     }
 
     /// Divides the literals that are sent in part.
-    pub(crate) fn divide(&mut self, found: &Found) {
-        let Found { ranges, slices } = found;
+    pub(crate) fn divide(&mut self, found: &FoundParts) {
+        let FoundParts { ranges, slices } = found;
         let origin = |layer: usize, chunk: usize| self.assemblies[layer].origins[chunk];
         let literal = |layer: usize, chunk: usize| match origin(layer, chunk) {
             Origin::Literal(literal) => Some(literal as usize),
@@ -114,7 +114,7 @@ impl Offered {
             }
         };
         let new = self.new_layers();
-        let Parted { shared, divided, .. } = parts::part(&new, &self.literals, &literal, ranges, &slices);
+        let DividedLayers { shared, divided, .. } = parts::divide_literals(&new, &self.literals, &literal, ranges, &slices);
 
         // The place of each range in the shared layers, and the literal that each of the others is from now on.
         let mut known: HashMap<(usize, usize), Origin> = HashMap::new();

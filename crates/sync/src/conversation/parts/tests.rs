@@ -75,9 +75,9 @@ impl Case {
         let mut own = Layers::new(&*layout.store, &room, None).unwrap();
         own.keep(&image.id, image.tars(), Role::Basis).unwrap();
         let hidden = [Arc::new(index_of(self.old.tar()))];
-        let sought = Sought { new: &[&self.index], literals: &self.literals };
-        let searched = Searched { hidden: &hidden, readable };
-        take(answer_for(link, &mut own, &[&image], sought, searched, MEMORY), &own)
+        let new_layers = NewLayers { new: &[&self.index], literals: &self.literals };
+        let basis = BasisView { hidden: &hidden, readable };
+        take(answer_for(link, &mut own, &[&image], new_layers, basis, MEMORY), &own)
     }
 
     /// The agreement of both ends: the ranges of the source, and of the target each literal with its known ranges in it and
@@ -154,10 +154,10 @@ fn both_ends_agree_on_the_ranges_and_the_target_has_the_known_ones() {
 fn cuts_are_made_as_far_as_memory_goes() {
     let case = Case::changed();
     let all = known_bytes(&case.agreed(MEMORY).0);
-    // Room for the cuts of one file, and for those of none.
-    let some = known_bytes(&case.agreed(60 * CUT).0);
+    // Room for the fine_chunks of one file, and for those of none.
+    let some = known_bytes(&case.agreed(60 * FINE_CHUNK).0);
     assert!(0 < some && some < all, "{some} of {all}");
-    assert_eq!(known_bytes(&case.agreed(CUT).0), 0);
+    assert_eq!(known_bytes(&case.agreed(FINE_CHUNK).0), 0);
 }
 
 #[test]
@@ -184,11 +184,11 @@ fn a_literal_whose_check_is_wrong_is_sent_whole() {
         let source = scope.spawn(|| case.ask(&mut asking, MEMORY).unwrap());
         // A target that has all bytes of two literals, and of the first a wrong check.
         let literals = [case.bytes(&case.literals[0]), case.bytes(&case.literals[1])];
-        let mut cuts = FineChunks::new();
-        literals.iter().for_each(|bytes| cuts.push(bytes, usize::MAX));
+        let mut fine_chunks = FineChunks::new();
+        literals.iter().for_each(|bytes| fine_chunks.push(bytes, usize::MAX));
         target.send_peer(&Peer::Candidates { bitmap: vec![3] }).unwrap();
-        assert_eq!(await_question(&mut target, Step::Parts).unwrap(), cuts.counts());
-        answer(&mut target, Step::Parts, &mut Responder::narrow(cuts.items())).unwrap();
+        assert_eq!(await_question(&mut target, Step::Parts).unwrap(), fine_chunks.counts());
+        answer(&mut target, Step::Parts, &mut Responder::narrow(fine_chunks.items())).unwrap();
         let checks = [check(b"other bytes"), check(literals[1])].concat();
         target.send_peer(&Peer::Answer { answer: checks }).unwrap();
         source.join().unwrap()
@@ -230,7 +230,7 @@ fn candidates_and_checks_of_another_number_are_breaches() {
     let said = |messages: Vec<Peer>| {
         let (mut asking, answering) = Link::pair(&Interrupt::default());
         thread::scope(|scope| {
-            let source = scope.spawn(|| case.ask(&mut asking, CUT));
+            let source = scope.spawn(|| case.ask(&mut asking, FINE_CHUNK));
             messages.iter().for_each(|message| answering.send_peer(message).unwrap());
             source.join().unwrap()
         })
@@ -241,7 +241,7 @@ fn candidates_and_checks_of_another_number_are_breaches() {
     for wrong in [&[][..], &[0, 0], &[8]] {
         assert_eq!(said(vec![bitmap(wrong)]).unwrap_err().kind(), FailureKind::Protocol, "{wrong:?}");
     }
-    // There is no room for cuts, so nothing is asked, and the checks come at once.
+    // There is no room for fine_chunks, so nothing is asked, and the checks come at once.
     let parts = said(vec![bitmap(&[3]), answer(&[0; 8])]).unwrap();
     assert_eq!(known_bytes(&parts.ranges), 0);
     for wrong in [&[][..], &[0; 4], &[0; 7], &[0; 12]] {
