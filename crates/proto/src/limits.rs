@@ -52,8 +52,8 @@ pub const DOCUMENT_COUNT: usize = 4096;
 /// Bytes of all recipes of an offer, each of which has at most 1.1 MiB. A layer without one crosses as it is stored.
 pub const RECIPES: usize = 12 << 20;
 
-/// Bytes of a part of a section, before it is packed: the header delta of 100,000 files has one part.
-pub const PART: usize = 4 << 20;
+/// Bytes of a block of a section, before it is packed: the header delta of 100,000 files has one block.
+pub const SECTION_BLOCK: usize = 4 << 20;
 
 /// Bytes of the lengths of fine chunk ranges that are sent: two for each.
 pub const LENGTHS: u64 = 8 << 20;

@@ -1,31 +1,31 @@
-//! A section: anything that crosses but chunks, coded in parts, so that neither side holds more than one of them.
+//! A section: anything that crosses but chunks, coded in blocks, so that neither side holds more than one of them.
 //!
-//! A part is the number of its bytes (4 bytes, little-endian; the highest bit is set where another part follows), and a
-//! batch of one item and nothing old: its packed length (4 bytes) and its bytes. Each part but the last is full.
+//! A block is the number of its bytes (4 bytes, little-endian; the highest bit is set where another block follows), and a
+//! batch of one item and nothing old: its packed length (4 bytes) and its bytes. Each block but the last is full.
 
 use std::io::{self, Read, Write};
 
 use dsync_delta::batch::{self, Effort, Items};
-use dsync_proto::limits::PART;
+use dsync_proto::limits::SECTION_BLOCK;
 
 use super::batch as wire;
 use crate::failure::Breach;
 
-/// Set in the number of a part's bytes where another one follows.
+/// Set in the number of a block's bytes where another one follows.
 const MORE: u32 = 1 << 31;
 
-/// Takes what is said, and writes it in parts.
+/// Takes what is said, and writes it in blocks.
 pub(crate) struct SectionWriter<'o> {
     out: &'o mut dyn Write,
     effort: Effort,
-    part: Vec<u8>,
-    /// Bytes of the parts until now, packed.
+    block: Vec<u8>,
+    /// Bytes of the blocks until now, packed.
     packed: u64,
 }
 
 impl<'o> SectionWriter<'o> {
     pub(crate) fn new(out: &'o mut dyn Write, effort: Effort) -> Self {
-        SectionWriter { out, effort, part: Vec::new(), packed: 0 }
+        SectionWriter { out, effort, block: Vec::new(), packed: 0 }
     }
 
     /// Ends it. Returns how many bytes it was packed.
@@ -35,24 +35,24 @@ impl<'o> SectionWriter<'o> {
     }
 
     fn send(&mut self, more: u32) -> io::Result<()> {
-        let items = Items { bytes: &self.part, lens: &[self.part.len() as u64] };
+        let items = Items { bytes: &self.block, lens: &[self.block.len() as u64] };
         let packed = batch::encode(Items::default(), items, &[None], self.effort)?;
-        let len = u32::try_from(self.part.len()).map_err(io::Error::other)?;
+        let len = u32::try_from(self.block.len()).map_err(io::Error::other)?;
         self.out.write_all(&(len | more).to_le_bytes())?;
         wire::write(&packed, self.out)?;
         self.packed += packed.len() as u64;
-        self.part.clear();
+        self.block.clear();
         Ok(())
     }
 }
 
 impl Write for SectionWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.part.len() == PART {
+        if self.block.len() == SECTION_BLOCK {
             self.send(MORE)?;
         }
-        let taken = bytes.len().min(PART - self.part.len());
-        self.part.extend_from_slice(&bytes[..taken]);
+        let taken = bytes.len().min(SECTION_BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
@@ -71,15 +71,15 @@ pub(crate) fn write(bytes: &[u8], effort: Effort, out: &mut dyn Write) -> io::Re
 /// Reads what was said.
 pub(crate) struct SectionReader<R> {
     stream: R,
-    part: Vec<u8>,
+    block: Vec<u8>,
     at: usize,
-    /// True if another part follows.
+    /// True if another block follows.
     more: bool,
 }
 
 impl<R: Read> SectionReader<R> {
     pub(crate) fn new(stream: R) -> Self {
-        SectionReader { stream, part: Vec::new(), at: 0, more: true }
+        SectionReader { stream, block: Vec::new(), at: 0, more: true }
     }
 
     /// The end; fails where something is left.
@@ -96,25 +96,25 @@ impl<R: Read> SectionReader<R> {
         let len = u32::from_le_bytes(len);
         (self.more, self.at) = (len & MORE != 0, 0);
         let len = u64::from(len & !MORE);
-        if len > PART as u64 || self.more && len < PART as u64 {
+        if len > SECTION_BLOCK as u64 || self.more && len < SECTION_BLOCK as u64 {
             return Err(Breach(format!("a part of {len} bytes")).into());
         }
         // The last one goes first.
-        self.part = Vec::new();
+        self.block = Vec::new();
         let packed = wire::read(&mut self.stream, len)?;
         // Nothing old goes into it that could have been mistaken.
-        let part = batch::decode(Items::default(), &[len], &[None], &packed);
-        self.part = part.map_err(|error| Breach(error.to_string()))?;
+        let block = batch::decode(Items::default(), &[len], &[None], &packed);
+        self.block = block.map_err(|error| Breach(error.to_string()))?;
         Ok(())
     }
 }
 
 impl<R: Read> Read for SectionReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.part.len() && self.more {
+        while self.at == self.block.len() && self.more {
             self.next()?;
         }
-        let rest = &self.part[self.at..];
+        let rest = &self.block[self.at..];
         let taken = rest.len().min(into.len());
         into[..taken].copy_from_slice(&rest[..taken]);
         self.at += taken;
@@ -139,13 +139,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_read_as_they_were_said() {
-        for len in [0, 1, PART - 1, PART, PART + 1, 2 * PART, 2 * PART + 7] {
+    fn blocks_are_read_as_they_were_said() {
+        for len in [0, 1, SECTION_BLOCK - 1, SECTION_BLOCK, SECTION_BLOCK + 1, 2 * SECTION_BLOCK, 2 * SECTION_BLOCK + 7] {
             let said: Vec<u8> = (0..len).map(|at| (at / 1000) as u8).collect();
             let mut out = Vec::new();
             let packed = write(&said, Effort::Level(1), &mut out).unwrap();
-            let parts = len.div_ceil(PART).max(1);
-            assert_eq!(out.len() as u64, packed + 8 * parts as u64);
+            let blocks = len.div_ceil(SECTION_BLOCK).max(1);
+            assert_eq!(out.len() as u64, packed + 8 * blocks as u64);
             out.extend(b"next");
             let mut stream = &out[..];
             assert!(read(&mut stream, len as u64).unwrap() == said, "{len}");
@@ -164,17 +164,17 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_before_it_costs_anything() {
         let mut said = Vec::new();
-        write(&vec![0; PART + 1], Effort::Level(1), &mut said).unwrap();
+        write(&vec![0; SECTION_BLOCK + 1], Effort::Level(1), &mut said).unwrap();
         let with = |at: usize, bytes: [u8; 4]| {
             let mut said = said.clone();
             said[at..at + 4].copy_from_slice(&bytes);
             let error = read(&mut &said[..], 1 << 40).unwrap_err();
             assert!(error.to_string().contains("broke the protocol"), "{error:?}");
         };
-        with(0, (PART as u32 + 1).to_le_bytes());
-        with(0, ((PART as u32 - 1) | MORE).to_le_bytes());
+        with(0, (SECTION_BLOCK as u32 + 1).to_le_bytes());
+        with(0, ((SECTION_BLOCK as u32 - 1) | MORE).to_le_bytes());
         with(0, u32::MAX.to_le_bytes());
         with(4, u32::MAX.to_le_bytes());
-        with(4, (PART as u32 * 2).to_le_bytes());
+        with(4, (SECTION_BLOCK as u32 * 2).to_le_bytes());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use dsync_proto::limits::PART;
+use dsync_proto::limits::SECTION_BLOCK;
 use dsync_proto::{Channel, HEADER_LEN, Header, Peer, Reply, Request, decode, encode};
 use dsync_testkit::End;
 use serde::Serialize;
@@ -85,29 +85,29 @@ impl Evil {
     }
 }
 
-/// A section as in docs/protocol.md, in parts, from pieces that come one by one.
+/// A section as in docs/protocol.md, in blocks, from pieces that come one by one.
 pub(crate) fn told(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
-    let (mut out, mut part) = (Vec::new(), Vec::new());
-    let put = |part: &[u8], more: bool, out: &mut Vec<u8>| {
-        let len = part.len() as u32 | u32::from(more) << 31;
+    let (mut out, mut block) = (Vec::new(), Vec::new());
+    let put = |block: &[u8], more: bool, out: &mut Vec<u8>| {
+        let len = block.len() as u32 | u32::from(more) << 31;
         out.extend(len.to_le_bytes());
-        let packed = frame(part);
+        let packed = frame(block);
         out.extend((packed.len() as u32).to_le_bytes());
         out.extend(packed);
     };
     for piece in pieces {
         let mut piece = &piece[..];
         while !piece.is_empty() {
-            if part.len() == PART {
-                put(&part, true, &mut out);
-                part.clear();
+            if block.len() == SECTION_BLOCK {
+                put(&block, true, &mut out);
+                block.clear();
             }
-            let (taken, rest) = piece.split_at(piece.len().min(PART - part.len()));
-            part.extend_from_slice(taken);
+            let (taken, rest) = piece.split_at(piece.len().min(SECTION_BLOCK - block.len()));
+            block.extend_from_slice(taken);
             piece = rest;
         }
     }
-    put(&part, false, &mut out);
+    put(&block, false, &mut out);
     out
 }
 
