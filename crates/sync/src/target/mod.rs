@@ -28,7 +28,6 @@ use contents::Contents;
 use transfer::Transfer;
 
 pub(crate) use job::{AsContent, Given, Peering, Receiving};
-pub(crate) use plan::short;
 
 /// Takes an image from the source at the other end of the link.
 pub(crate) fn receive(
