@@ -15,7 +15,7 @@ use dsync_proto::{Event, Reply};
 use super::code::{CodeMap, Version};
 use super::effort::EffortController;
 use super::explain;
-use super::pack::{self, Sources, UNREAD};
+use super::batch_encoder::{self, Sources, UNREAD};
 use super::transfer::{Sending, Transfer, position};
 use crate::coding::batch;
 use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
@@ -142,7 +142,7 @@ impl ColdSender<'_> {
         let chunks: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
         self.progress.advance(last.index.len.saturating_sub(chunks));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
-        let sizes = pack::pack(&batches, limit, sources, controller, self.link, |batch, packed| {
+        let sizes = batch_encoder::encode_batches(&batches, limit, sources, controller, self.link, |batch, packed| {
             if !dry_run {
                 batch::write(packed, out).and_then(|()| out.flush()).map_err(unsent())?;
             }

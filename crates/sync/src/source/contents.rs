@@ -12,7 +12,7 @@ use super::code::{CodeMap, Version};
 use super::divide::SentChunks;
 use super::executables::{ExecutablePairs, Versions};
 use super::explain;
-use super::pack::{self, Sources, UNREAD};
+use super::batch_encoder::{self, Sources, UNREAD};
 use super::transfer::Transfer;
 use crate::coding::address_maps::{AddressMaps, Aligned};
 use crate::coding::batch;
@@ -107,7 +107,7 @@ impl<'a> Contents<'a> {
         let head = Head { limit: self.limit, parts, maps: &self.maps };
         transfer.metadata += head.write(controller.effort(), &mut out).map_err(unsent())?;
         let mut progress = Progress::new(&link.outbox);
-        let sizes = pack::pack(&self.batches, self.limit, sources, controller, link, |batch, packed| {
+        let sizes = batch_encoder::encode_batches(&self.batches, self.limit, sources, controller, link, |batch, packed| {
             if !dry_run {
                 batch::write(packed, &mut out).and_then(|()| out.flush()).map_err(unsent())?;
             }

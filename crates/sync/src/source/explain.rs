@@ -8,7 +8,7 @@ use dsync_delta::batch::Effort;
 use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_proto::{Cost, limits};
 
-use super::pack::{self, Sources};
+use super::batch_encoder::{self, Sources};
 
 /// A file that costs less than one in so many of all bytes is counted with others.
 const SMALL: u64 = 500;
@@ -80,7 +80,7 @@ fn costs_of(files: Files) -> Vec<Cost> {
 fn weights(batch: &Batch, sources: Sources<'_>, effort: Effort) -> io::Result<Vec<u64>> {
     let weigh = |(run, pair): (&ChunkRange, Option<usize>)| {
         let alone = Batch::alone(*run, pair.map(|pair| batch.old[pair]));
-        Ok(pack::pack_one(&alone, sources, effort, Effort::Level(1))?.len() as u64)
+        Ok(batch_encoder::encode_batch(&alone, sources, effort, Effort::Level(1))?.len() as u64)
     };
     batch.new.iter().zip(batch.pairs()).map(weigh).collect()
 }

@@ -3,6 +3,7 @@
 //! [`send`] has the steps; [`conversation`](crate::conversation) has what crosses in each.
 
 mod basis;
+mod batch_encoder;
 mod code;
 mod cold;
 mod contents;
@@ -10,7 +11,6 @@ mod divide;
 pub(crate) mod effort;
 mod executables;
 mod explain;
-mod pack;
 mod recipes;
 mod transfer;
 

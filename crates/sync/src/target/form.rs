@@ -2,7 +2,7 @@
 //!
 //! Such an ID is made of documents, which go over as they are, and the blobs that they list. A blob is mostly a
 //! compressed layer, and crosses as any layer: uncompressed, against what the target has. The source finds the encoder
-//! that made it, and the target runs it again ([`repack`](super::repack)). Where that cannot be, the blob crosses as it is.
+//! that made it, and the target runs it again ([`recompress`](super::recompress)). Where that cannot be, the blob crosses as it is.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use dsync_proto::{self as wire, LayerOutcome, LayerState};
 use dsync_recompress::Recipe;
 
 use super::job::AsContent;
-use super::repack::Packing;
+use super::recompress::RecompressingImport;
 use super::plan::Plan;
 use crate::conversation::documents;
 use crate::conversation::stored::settle;
@@ -86,7 +86,7 @@ impl Form {
         Ok(match self {
             Self::Content => store.import(Identity::Content(config))?,
             Self::Exact(Stored { package, blobs }) => {
-                Box::new(Packing { import: store.import(Identity::Exact(package))?, blobs })
+                Box::new(RecompressingImport { import: store.import(Identity::Exact(package))?, blobs })
             }
             Self::Unpacked(Stored { package, .. }, content) => {
                 content.begin(package, store.import(Identity::Content(config))?)

@@ -11,7 +11,7 @@ mod form;
 mod job;
 mod offered;
 mod plan;
-mod repack;
+mod recompress;
 mod transfer;
 
 use dsync_core::Image;

@@ -53,7 +53,7 @@ pub(crate) fn for_host(
         })?
     };
     let bytes = fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    pack(&bytes, interrupt).map_err(|error| format!("cannot compress {}: {error}", path.display()))
+    compress(&bytes, interrupt).map_err(|error| format!("cannot compress {}: {error}", path.display()))
 }
 
 /// The program that a host of this kind is given: the agent that lies beside this program, if it is of the same build,
@@ -98,7 +98,7 @@ fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
-fn pack(program: &[u8], interrupt: &Interrupt) -> io::Result<Program> {
+fn compress(program: &[u8], interrupt: &Interrupt) -> io::Result<Program> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for block in program.chunks(1 << 20) {
         interrupt.check()?;

@@ -18,12 +18,12 @@ const BLOCK: usize = 256 << 10;
 const WAITING: usize = 4;
 
 /// An import that takes layers as they are read, and gives them to the store as they are stored.
-pub(super) struct Packing<'a> {
+pub(super) struct RecompressingImport<'a> {
     pub(super) import: Box<dyn Import + 'a>,
     pub(super) blobs: &'a HashMap<LayerKey, (PackedLayer, Recipe)>,
 }
 
-impl Import for Packing<'_> {
+impl Import for RecompressingImport<'_> {
     fn layer(
         &mut self,
         key: &LayerKey,
@@ -35,7 +35,7 @@ impl Import for Packing<'_> {
             return self.import.layer(&LayerKey::Blob(key.digest()), len, write);
         };
         self.import.layer(&LayerKey::Blob(layer.blob.digest), layer.blob.size, &mut |out| {
-            pack(recipe, &layer.blob.digest, write, out)
+            recompress(recipe, &layer.blob.digest, write, out)
         })
     }
 
@@ -45,7 +45,7 @@ impl Import for Packing<'_> {
 }
 
 /// Compresses what `write` writes, while it does.
-fn pack(
+fn recompress(
     recipe: &Recipe,
     expected: &Digest,
     write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
@@ -176,7 +176,7 @@ mod tests {
         let (plain, stored) = layer();
         let mut out = Vec::new();
         let mut write = |out: &mut dyn Write| plain.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));
-        pack(&recipe(), &Digest::of(&stored), &mut write, &mut out).unwrap();
+        recompress(&recipe(), &Digest::of(&stored), &mut write, &mut out).unwrap();
         assert_eq!(out, stored);
     }
 
@@ -184,14 +184,14 @@ mod tests {
     fn other_bytes_are_told_from_a_failure() {
         let (plain, stored) = layer();
         let mut write = |out: &mut dyn Write| out.write_all(&plain[1..]);
-        let error = pack(&recipe(), &Digest::of(&stored), &mut write, &mut Vec::new()).unwrap_err();
+        let error = recompress(&recipe(), &Digest::of(&stored), &mut write, &mut Vec::new()).unwrap_err();
         assert!(error.get_ref().is_some_and(|inner| inner.is::<NotTheBlob>()), "{error}");
 
         let mut write = |out: &mut dyn Write| {
             out.write_all(&plain[..100_000])?;
             Err(io::ErrorKind::StorageFull.into())
         };
-        let error = pack(&recipe(), &Digest::of(&stored), &mut write, &mut Vec::new()).unwrap_err();
+        let error = recompress(&recipe(), &Digest::of(&stored), &mut write, &mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 
         // An engine that takes no more has the last word, and nobody waits for ever.
@@ -206,7 +206,7 @@ mod tests {
             }
         }
         let mut write = |out: &mut dyn Write| plain.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));
-        let error = pack(&recipe(), &Digest::of(&stored), &mut write, &mut Full).unwrap_err();
+        let error = recompress(&recipe(), &Digest::of(&stored), &mut write, &mut Full).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
@@ -219,7 +219,7 @@ mod tests {
         let write = |bytes: &[u8], recipe: &Recipe| {
             let mut write =
                 |out: &mut dyn Write| bytes.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));
-            pack(recipe, &Digest::of(&stored), &mut write, &mut Vec::new())
+            recompress(recipe, &Digest::of(&stored), &mut write, &mut Vec::new())
         };
         write(&plain, &found.recipe).unwrap();
         // It has places at which the work is divided, and these are in other bytes.
@@ -237,13 +237,13 @@ mod tests {
         let packed = PackedLayer { blob, diff_id: Some(dsync_core::DiffId::of(&plain)) };
         let blobs = HashMap::from([(key, (packed, recipe()))]);
         let mut given = Vec::new();
-        let mut packing = Packing { import: Box::new(Given(&mut given)), blobs: &blobs };
-        packing.layer(&key, plain.len() as u64, &mut |out| out.write_all(&plain)).unwrap();
+        let mut import = RecompressingImport { import: Box::new(Given(&mut given)), blobs: &blobs };
+        import.layer(&key, plain.len() as u64, &mut |out| out.write_all(&plain)).unwrap();
         let uncompressed = LayerKey::Tar(dsync_core::DiffId::of(b"plain"));
-        packing.layer(&uncompressed, 5, &mut |out| out.write_all(b"plain")).unwrap();
+        import.layer(&uncompressed, 5, &mut |out| out.write_all(b"plain")).unwrap();
         // Other bytes than the recipe is of are no layer.
-        assert!(packing.layer(&key, 5, &mut |out| out.write_all(b"other")).is_err());
-        assert_eq!(Box::new(packing).commit(b"config").unwrap(), ImageId::of(b"config"));
+        assert!(import.layer(&key, 5, &mut |out| out.write_all(b"other")).is_err());
+        assert_eq!(Box::new(import).commit(b"config").unwrap(), ImageId::of(b"config"));
         assert_eq!(given.len(), 2);
         assert_eq!(given[0], (LayerKey::Blob(blob.digest), blob.size, stored));
         assert_eq!(given[1], (LayerKey::Blob(Digest::of(b"plain")), 5, b"plain".to_vec()));

@@ -34,7 +34,7 @@ pub(crate) struct Sources<'a> {
 ///
 /// The sources are asked on several threads. Each thread holds one batch, and no more than one packed batch
 /// for each thread waits.
-pub(crate) fn pack(
+pub(crate) fn encode_batches(
     batches: &[Batch],
     limit: u32,
     sources: Sources<'_>,
@@ -57,7 +57,7 @@ pub(crate) fn pack(
                     let Ok((number, effort)) = next else { break };
                     // Who no longer listens has failed, and said why.
                     let begun = Instant::now();
-                    let packed = pack_one(&batches[number], sources, effort, effort);
+                    let packed = encode_batch(&batches[number], sources, effort, effort);
                     slots[number].send(packed.map(|packed| (packed, effort, begun.elapsed()))).ok();
                 }
             });
@@ -85,7 +85,7 @@ pub(crate) fn pack(
 }
 
 /// Codes a batch, prepared as for one effort, with another.
-pub(crate) fn pack_one(
+pub(crate) fn encode_batch(
     batch: &Batch,
     sources: Sources<'_>,
     prepared: Effort,
