@@ -53,7 +53,7 @@ pub(crate) enum EndpointError {
     #[error("what the source sent cannot be unpacked")]
     Batch(#[from] BatchError),
     #[error("the basis cannot be used: {0}")]
-    Basis(String),
+    UnusableBasis(String),
     #[error("the target's answer cannot be used")]
     Bitmap(#[from] BitmapError),
     #[error("the two sides cannot agree on what is there")]
@@ -172,7 +172,7 @@ impl EndpointError {
                 FailureKind::Protocol
             }
             // Bytes that were coded against something else do not decode, or decode to something else.
-            EndpointError::Basis(_)
+            EndpointError::UnusableBasis(_)
             | EndpointError::HeaderDelta(_)
             | EndpointError::Batch(_)
             | EndpointError::Reconcile(_)
@@ -238,7 +238,7 @@ mod tests {
     fn the_kind_is_found_below_the_surface() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(kind(EndpointError::Io { what: "x", source: full() }), FailureKind::NoSpace);
-        assert_eq!(kind(EndpointError::Basis("x".into())), FailureKind::Mismatch);
+        assert_eq!(kind(EndpointError::UnusableBasis("x".into())), FailureKind::Mismatch);
         let aborted = StoreError::Io { what: "x".into(), source: Aborted.into() };
         assert_eq!(kind(aborted.into()), FailureKind::Aborted);
         let breach = || io::Error::from(Breach("x".into()));

@@ -150,12 +150,12 @@ impl<'a> Layers<'a> {
             let wanted = image.tars().filter(|tar| left.contains(&tar.digest())).collect();
             self.store.export(&image.id, &wanted, &mut pick).map_err(|error| {
                 match is_the_images_own(&error) {
-                    true => EndpointError::Basis(error.to_string()),
+                    true => EndpointError::UnusableBasis(error.to_string()),
                     false => error.into(),
                 }
             })?;
             if pick.left().any(|id| id == digest) {
-                return Err(EndpointError::Basis(format!("layer {digest} was not given again")));
+                return Err(EndpointError::UnusableBasis(format!("layer {digest} was not given again")));
             }
         }
         Ok(())
@@ -208,7 +208,7 @@ impl<'a> Layers<'a> {
 }
 
 fn gone(digest: &Digest) -> EndpointError {
-    EndpointError::Basis(format!("layer {digest} is gone"))
+    EndpointError::UnusableBasis(format!("layer {digest} is gone"))
 }
 
 /// True if this one image is gone or damaged, and not its store.

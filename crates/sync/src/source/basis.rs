@@ -10,7 +10,7 @@ use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers};
 
 /// The layers that the target named as its basis, with what the source knows of each.
-pub(super) struct Basis<'a> {
+pub(super) struct NamedBasis<'a> {
     layers: Vec<BasisLayer>,
     /// The images through which the layers are read.
     pub(super) images: Vec<&'a Image>,
@@ -27,14 +27,14 @@ impl BasisLayer {
     const UNKNOWN: Self = Self { digest: None, known: Known::No };
 }
 
-impl<'a> Basis<'a> {
+impl<'a> NamedBasis<'a> {
     /// Finds the layers that a target named in the store, or in what is remembered.
     pub(super) fn find(
         own: &mut Layers<'_>,
         held: &'a [Image],
         image: &Image,
         named: &[ShortId],
-    ) -> Result<Basis<'a>, EndpointError> {
+    ) -> Result<NamedBasis<'a>, EndpointError> {
         let mut images: Vec<&Image> = Vec::new();
         let mut layers = Vec::new();
         let mut seen = HashSet::new();
@@ -73,7 +73,7 @@ impl<'a> Basis<'a> {
                 *layer = BasisLayer::UNKNOWN;
             }
         }
-        Ok(Basis { layers, images })
+        Ok(NamedBasis { layers, images })
     }
 
     /// Treats as unknown every layer whose possession the target did not prove. So it cannot find out by

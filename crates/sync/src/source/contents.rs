@@ -7,7 +7,7 @@ use dsync_delta::LayerIndex;
 use dsync_delta::batching::{self, Batch, ChunkRange};
 use dsync_proto::{Cost, Event, Phase, Reply};
 
-use super::basis::Basis;
+use super::basis::NamedBasis;
 use super::code::{CodeMap, Version};
 use super::divide::SentChunks;
 use super::executables::{ExecutablePairs, Versions};
@@ -43,7 +43,7 @@ impl<'a> Contents<'a> {
         layers: &'a [Arc<LayerIndex>],
         sent: &'a SentChunks,
         old: &'a [ChunkMap],
-        basis: &Basis<'_>,
+        basis: &NamedBasis<'_>,
     ) -> Result<Self, EndpointError> {
         let (new, known) = (&sent.layers[..], readable(old));
         let limit = transfer.controller.limit(known.iter().any(Option::is_some));

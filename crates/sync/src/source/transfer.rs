@@ -8,7 +8,7 @@ use dsync_delta::header_delta::Literal;
 use dsync_engine::{Package, PackedLayer, Store, StoreError};
 use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 
-use super::basis::Basis;
+use super::basis::NamedBasis;
 use super::effort::EffortController;
 use super::recipes::{self, Asked};
 use crate::conversation::headers::mode;
@@ -175,8 +175,8 @@ impl<'a> Transfer<'a> {
         &mut self,
         own: &mut Layers<'_>,
         want: &Want,
-    ) -> Result<Basis<'a>, EndpointError> {
-        let mut basis = Basis::find(own, self.held, &self.image, &want.basis)?;
+    ) -> Result<NamedBasis<'a>, EndpointError> {
+        let mut basis = NamedBasis::find(own, self.held, &self.image, &want.basis)?;
         if let Some(key) = &self.how.key {
             let proofs = possession::receive(self.talk.step(Step::Possession))?;
             basis.check(own, &proofs, key)?;
@@ -203,7 +203,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn reconcile(
         &mut self,
         own: &Layers<'_>,
-        basis: &Basis<'_>,
+        basis: &NamedBasis<'_>,
         new: &[Arc<LayerIndex>],
     ) -> Result<Vec<ChunkMap>, EndpointError> {
         let mut old = basis.chunk_maps(own);
@@ -242,7 +242,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn find_parts(
         &mut self,
         own: &Layers<'_>,
-        basis: &Basis<'_>,
+        basis: &NamedBasis<'_>,
         new: &[Arc<LayerIndex>],
         literals: &[Literal],
     ) -> Result<Parts, EndpointError> {

@@ -19,7 +19,7 @@ use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
 
 /// The part of the target's basis that both sides know.
-pub(crate) struct Basis {
+pub(crate) struct SharedBasis {
     /// The layers that the source knows, and what both agreed on.
     pub(crate) chunk_maps: Vec<ChunkMap>,
     /// The layers that the source cannot read.
@@ -28,15 +28,15 @@ pub(crate) struct Basis {
     unknown: Vec<Arc<LayerIndex>>,
 }
 
-impl Basis {
+impl SharedBasis {
     /// The named layers that are here, by what the source knows of each.
-    pub(super) fn of(offer: &Offer, own: &Layers<'_>, named: &[DiffId]) -> Result<Basis, EndpointError> {
-        let mut basis = Basis { chunk_maps: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
+    pub(super) fn of(offer: &Offer, own: &Layers<'_>, named: &[DiffId]) -> Result<SharedBasis, EndpointError> {
+        let mut basis = SharedBasis { chunk_maps: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
         for (diff_id, known) in named.iter().zip(&offer.basis) {
             let Some(index) = own.index(&diff_id.digest()) else {
                 match known {
                     Known::No => continue,
-                    _ => return Err(EndpointError::Basis(format!("layer {diff_id} cannot be read"))),
+                    _ => return Err(EndpointError::UnusableBasis(format!("layer {diff_id} cannot be read"))),
                 }
             };
             match known {
@@ -69,7 +69,7 @@ pub(crate) struct Offered {
 }
 
 impl Offered {
-    pub(crate) fn new(headers: Headers, basis: Basis) -> Self {
+    pub(crate) fn new(headers: Headers, basis: SharedBasis) -> Self {
         let Headers { config, layers: assemblies, literals } = headers;
         Offered { config, basis: basis.chunk_maps, assemblies, literals, hidden: basis.hidden }
     }

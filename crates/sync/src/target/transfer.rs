@@ -9,7 +9,7 @@ use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received,
 
 use super::form::{self, Documents, Form};
 use super::job::{Peering, Receiving};
-use super::offered::{Basis, Offered};
+use super::offered::{SharedBasis, Offered};
 use super::plan::Plan;
 use crate::conversation::headers::mode;
 use crate::conversation::parts::PartMatches;
@@ -228,8 +228,8 @@ impl<'a> Transfer<'a> {
         offer: &Offer,
         own: &Layers<'_>,
         plan: &Plan<'_>,
-    ) -> Result<Basis, EndpointError> {
-        let mut basis = Basis::of(offer, own, &plan.basis_ids)?;
+    ) -> Result<SharedBasis, EndpointError> {
+        let mut basis = SharedBasis::of(offer, own, &plan.basis_ids)?;
         if offer.asks() {
             basis.reconcile(self.talk.step(Step::Reconcile), self.memory)?;
         }
@@ -239,7 +239,7 @@ impl<'a> Transfer<'a> {
     /// Receives the config and the headers of the wanted layers.
     pub(super) fn receive_headers(
         &mut self,
-        basis: Basis,
+        basis: SharedBasis,
         plan: &Plan<'_>,
     ) -> Result<Offered, EndpointError> {
         let (mode, memory) = (mode(self.what.without_basis), self.memory);

@@ -63,7 +63,7 @@ fn a_layer_that_no_image_has_any_more_is_a_basis_that_is_gone() {
     own.learn(&image.id, image.tars(), &|_| false).unwrap();
     let mut fails = |images: &[&Image], place| {
         let error = own.fetch(images, [place]).unwrap_err();
-        assert!(matches!(error, EndpointError::Basis(_)), "{error}");
+        assert!(matches!(error, EndpointError::UnusableBasis(_)), "{error}");
     };
     fails(&[&other], place(&one, 0));
     fails(&[&image], Place { layer: Digest::of(b"unknown"), chunk: 0 });

@@ -45,9 +45,9 @@ impl Source {
         [0, 1, 2].map(|layer| Digest::of(&self.tars[layer]))
     }
 
-    fn find(&self, own: &mut Layers<'_>, named: &[Digest]) -> Basis<'_> {
+    fn find(&self, own: &mut Layers<'_>, named: &[Digest]) -> NamedBasis<'_> {
         let named: Vec<ShortId> = named.iter().map(short).collect();
-        Basis::find(own, &self.held, &self.new, &named).unwrap()
+        NamedBasis::find(own, &self.held, &self.new, &named).unwrap()
     }
 }
 
