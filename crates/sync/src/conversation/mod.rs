@@ -20,12 +20,12 @@ pub(crate) mod contents;
 pub(crate) mod documents;
 pub(crate) mod headers;
 pub(crate) mod id_proof;
+pub(crate) mod layer_keys;
 pub(crate) mod offer;
 pub(crate) mod parts;
 pub(crate) mod possession;
 mod question;
 pub(crate) mod reconcile;
-pub(crate) mod stored;
 pub(crate) mod want;
 
 use dsync_core::Platform;

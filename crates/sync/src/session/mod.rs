@@ -318,7 +318,7 @@ impl Pair<'_> {
         let (source, target) = (&mut *self.source, &mut *self.target);
         let relay::Relayed { sent, received, speed } =
             relay::both(source.side(), target.side(), &**self.observer);
-        let (sent, received) = self.settle(sent, received)?;
+        let (sent, received) = self.both_replies(sent, received)?;
         if let Some(speed) = speed.get() {
             self.source.remember_speed(speed);
             self.target.remember_speed(speed);
@@ -355,7 +355,7 @@ impl Pair<'_> {
     }
 
     /// Both replies, or the failure that came first: not the one of an end that was told to give up.
-    fn settle(
+    fn both_replies(
         &mut self,
         sent: io::Result<Reply>,
         received: io::Result<Reply>,

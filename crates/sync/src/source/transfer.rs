@@ -13,7 +13,7 @@ use super::effort::EffortController;
 use super::recipes::{self, Asked};
 use crate::conversation::headers::mode;
 use crate::conversation::parts::{self, Parts};
-use crate::conversation::stored::settle;
+use crate::conversation::layer_keys;
 use crate::conversation::want::{self, Want};
 use crate::conversation::{Keeps, Step, Talk, documents, headers, id_proof, offer, possession, reconcile};
 use crate::failure::EndpointError;
@@ -160,7 +160,7 @@ impl<'a> Transfer<'a> {
         let layers: Vec<Asked> =
             wanted.chain(want.described.iter().filter_map(of).map(asked(false))).collect();
         let stored = recipes::find(self.store, &layers, cache.as_ref())?;
-        settle(&mut self.stack, package, &mut want.layers, &want.described, &stored);
+        layer_keys::assign(&mut self.stack, package, &mut want.layers, &want.described, &stored);
         Ok((want, Some(stored)))
     }
 

@@ -15,7 +15,7 @@ use super::job::AsContent;
 use super::recompress::RecompressingImport;
 use super::plan::Plan;
 use crate::conversation::documents;
-use crate::conversation::stored::settle;
+use crate::conversation::layer_keys;
 use crate::failure::EndpointError;
 use crate::inventory::survey::Held;
 
@@ -42,13 +42,13 @@ pub(crate) enum Form {
     /// Of its config and its layers.
     Content,
     /// Of the source's documents and blobs.
-    Exact(Stored),
+    Exact(StoredImage),
     /// Of the layers among these blobs, by its content.
-    Unpacked(Stored, Box<dyn AsContent>),
+    Unpacked(StoredImage, Box<dyn AsContent>),
 }
 
 /// The documents of an image, and how its layers are stored at its source.
-pub(crate) struct Stored {
+pub(crate) struct StoredImage {
     package: Package,
     /// Of layers that are compressed: the blob, and what makes it.
     blobs: HashMap<LayerKey, (PackedLayer, Recipe)>,
@@ -65,9 +65,9 @@ impl Form {
     ) -> Result<Self, EndpointError> {
         Ok(match documents {
             None => Self::Content,
-            Some(Documents::Exact(package)) => Self::Exact(Stored::new(package, stored, stack, plan)?),
+            Some(Documents::Exact(package)) => Self::Exact(StoredImage::new(package, stored, stack, plan)?),
             Some(Documents::Unpacked(package, content)) => {
-                Self::Unpacked(Stored::new(package, stored, stack, plan)?, content)
+                Self::Unpacked(StoredImage::new(package, stored, stack, plan)?, content)
             }
         })
     }
@@ -85,10 +85,10 @@ impl Form {
     ) -> Result<Box<dyn Import + 'a>, StoreError> {
         Ok(match self {
             Self::Content => store.import(Identity::Content(config))?,
-            Self::Exact(Stored { package, blobs }) => {
+            Self::Exact(StoredImage { package, blobs }) => {
                 Box::new(RecompressingImport { import: store.import(Identity::Exact(package))?, blobs })
             }
-            Self::Unpacked(Stored { package, .. }, content) => {
+            Self::Unpacked(StoredImage { package, .. }, content) => {
                 content.begin(package, store.import(Identity::Content(config))?)
             }
         })
@@ -111,7 +111,7 @@ impl Form {
     }
 }
 
-impl Stored {
+impl StoredImage {
     fn new(
         package: Package,
         stored: &[wire::Stored],
@@ -140,13 +140,13 @@ impl Stored {
                 }
             }
         }
-        settle(stack, &package, missing, described, stored);
+        layer_keys::assign(stack, &package, missing, described, stored);
         for (state, key) in states.iter_mut().zip(&*stack) {
             if missing.contains(key) {
                 *state = LayerState::Missing;
             }
         }
-        Ok(Stored { package, blobs })
+        Ok(StoredImage { package, blobs })
     }
 }
 

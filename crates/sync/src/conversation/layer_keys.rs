@@ -1,4 +1,4 @@
-//! The forms in which the source has layers stored, which both ends go by from the offer on.
+//! The keys of layers: from the offer on, a layer that crosses as it is stored goes by the digest of its blob, at both ends.
 
 use dsync_core::LayerKey;
 use dsync_engine::Package;
@@ -6,7 +6,7 @@ use dsync_proto::Stored;
 
 /// Brings both ends to the same keys when it is known how layers are stored: opaque ones cross as blobs, and all that
 /// cross are in the order of the image.
-pub(crate) fn settle(
+pub(crate) fn assign(
     stack: &mut [LayerKey],
     package: &Package,
     layers: &mut Vec<LayerKey>,

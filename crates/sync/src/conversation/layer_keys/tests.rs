@@ -16,18 +16,18 @@ fn image() -> (Package, Vec<LayerKey>) {
     (package, stack)
 }
 
-struct Settled {
+struct Assigned {
     stack: Vec<LayerKey>,
     layers: Vec<LayerKey>,
 }
 
-/// Settles an image of whose layers these are asked for and those described.
-fn settled(asked: &[usize], described: &[usize], stored: &[Stored]) -> Settled {
+/// Assigns the keys of an image of whose layers these are asked for and those described.
+fn assigned(asked: &[usize], described: &[usize], stored: &[Stored]) -> Assigned {
     let (package, mut stack) = image();
     let of = |numbers: &[usize]| numbers.iter().map(|number| stack[*number]).collect::<Vec<_>>();
     let (mut layers, described) = (of(asked), of(described));
-    settle(&mut stack, &package, &mut layers, &described, stored);
-    Settled { stack, layers }
+    assign(&mut stack, &package, &mut layers, &described, stored);
+    Assigned { stack, layers }
 }
 
 #[test]
@@ -37,15 +37,15 @@ fn layers_cross_in_the_order_of_the_image_and_opaque_ones_as_blobs() {
     let (plain, opaque) = (Stored::Plain, Stored::Opaque);
     let packed = Stored::Compressed(vec![1]);
 
-    let got = settled(&[3, 0], &[], &[packed.clone(), plain.clone()]);
+    let got = assigned(&[3, 0], &[], &[packed.clone(), plain.clone()]);
     assert_eq!((got.layers, got.stack), (vec![stack[0], stack[3]], stack.clone()));
 
-    let got = settled(&[3, 0], &[], &[opaque.clone(), plain.clone()]);
+    let got = assigned(&[3, 0], &[], &[opaque.clone(), plain.clone()]);
     assert_eq!(got.layers, [stack[0], blob(3)]);
     assert_eq!(got.stack, [stack[0], stack[1], stack[2], blob(3)]);
 
     // One that the target would build of its own crosses, too, where it cannot be made as it is stored.
-    let got = settled(&[2], &[1, 0], &[packed, opaque, plain]);
+    let got = assigned(&[2], &[1, 0], &[packed, opaque, plain]);
     assert_eq!(got.layers, [blob(1), stack[2]]);
     assert_eq!(got.stack, [stack[0], blob(1), stack[2], stack[3]]);
 }
@@ -53,7 +53,7 @@ fn layers_cross_in_the_order_of_the_image_and_opaque_ones_as_blobs() {
 #[test]
 fn layers_of_which_nothing_is_said_do_not_cross() {
     let (_, stack) = image();
-    let got = settled(&[0, 1], &[2], &[Stored::Plain]);
+    let got = assigned(&[0, 1], &[2], &[Stored::Plain]);
     assert_eq!((got.layers, got.stack), (vec![stack[0]], stack));
 }
 
@@ -62,6 +62,6 @@ fn a_layer_that_is_not_of_the_image_does_not_cross() {
     let (package, mut stack) = image();
     let (first, before) = (stack[0], stack.clone());
     let mut layers = vec![LayerKey::Blob(Digest::of(b"of another")), DiffId::of(b"too").into(), first];
-    settle(&mut stack, &package, &mut layers, &[], &[Stored::Opaque, Stored::Plain, Stored::Plain]);
+    assign(&mut stack, &package, &mut layers, &[], &[Stored::Opaque, Stored::Plain, Stored::Plain]);
     assert_eq!((layers, stack), (vec![first], before));
 }
