@@ -211,7 +211,7 @@ impl Package {
     ///
     /// The key of an uncompressed blob is always its diff id. An image can have one layer in several forms: Buildah puts
     /// uncompressed layers on a compressed base, and both may have the empty layer.
-    pub fn stack(&self) -> Vec<LayerKey> {
+    pub fn layer_keys(&self) -> Vec<LayerKey> {
         let plain = self.layers.iter().filter(|layer| layer.is_plain());
         let mut seen: HashSet<DiffId> = plain.filter_map(|layer| layer.diff_id).collect();
         let own = |layer: &PackedLayer| match layer.diff_id {

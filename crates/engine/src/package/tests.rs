@@ -137,7 +137,7 @@ fn the_same_layer_in_two_forms_goes_by_two_names() {
     let one = made.manifest("linux/amd64", &[("low", "low.gz")]);
     let other = made.manifest("linux/arm64", &[("low", "low.zst"), ("top", "top.gz")]);
     let root = made.index(&[one, other]);
-    let keys = made.collect(&root, None).unwrap().stack();
+    let keys = made.collect(&root, None).unwrap().layer_keys();
     assert_eq!(keys, [tar("low"), blob("low.zst"), tar("top")]);
 }
 
@@ -146,7 +146,7 @@ fn an_uncompressed_form_goes_by_the_layer_itself() {
     let mut made = Made::default();
     // The digest of an uncompressed blob is the diff id, which a compressed form of it must not go by.
     let root = made.manifest("linux/amd64", &[("low", "low.gz"), ("low", "low"), ("low", "low.zst")]);
-    let keys = made.collect(&BlobRef::parse(&root).unwrap(), None).unwrap().stack();
+    let keys = made.collect(&BlobRef::parse(&root).unwrap(), None).unwrap().layer_keys();
     assert_eq!(keys, [blob("low.gz"), tar("low"), blob("low.zst")]);
 }
 

@@ -7,7 +7,7 @@ use dsync_proto::Stored;
 /// Brings both ends to the same keys when it is known how layers are stored: opaque ones cross as blobs, and all that
 /// cross are in the order of the image.
 pub(crate) fn assign(
-    stack: &mut [LayerKey],
+    keys: &mut [LayerKey],
     package: &Package,
     layers: &mut Vec<LayerKey>,
     described: &[LayerKey],
@@ -16,7 +16,7 @@ pub(crate) fn assign(
     let asked = layers.len();
     let mut sent: Vec<(usize, LayerKey)> = Vec::new();
     for (number, (key, stored)) in layers.iter().chain(described).zip(stored).enumerate() {
-        let Some(at) = stack.iter().position(|other| other == key) else { continue };
+        let Some(at) = keys.iter().position(|other| other == key) else { continue };
         if *stored == Stored::Opaque {
             sent.push((at, LayerKey::Blob(package.layers()[at].blob.digest)));
         } else if number < asked {
@@ -25,7 +25,7 @@ pub(crate) fn assign(
     }
     sent.sort_unstable();
     for (at, key) in &sent {
-        stack[*at] = *key;
+        keys[*at] = *key;
     }
     *layers = sent.into_iter().map(|(_, key)| key).collect();
 }

@@ -30,7 +30,7 @@ pub(crate) fn send(link: &Link, need: Need) -> Result<(), EndpointError> {
 pub(crate) fn receive(
     link: &mut Link,
     image: &ImageId,
-    stack: &[LayerKey],
+    keys: &[LayerKey],
 ) -> Result<Option<Want>, EndpointError> {
     match link.expect_peer().map_err(EndpointError::io(Step::Want.awaited()))? {
         Peer::Need(Need::Nothing) => Ok(None),
@@ -40,7 +40,7 @@ pub(crate) fn receive(
         }
         Peer::Need(Need::Layers { layers, without_basis, basis, described }) => {
             let key = |layer: u32| {
-                let layer = usize::try_from(layer).ok().and_then(|layer| stack.get(layer));
+                let layer = usize::try_from(layer).ok().and_then(|layer| keys.get(layer));
                 layer
                     .copied()
                     .ok_or_else(|| EndpointError::Protocol(format!("image {image} has no such layer")))

@@ -52,7 +52,7 @@ pub(crate) fn open_here(spec: &str, folder: &Path) -> Result<Box<dyn Store>, End
 
 /// Answers requests until the client goes away.
 pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
-    let mut host: Option<Host> = None;
+    let mut endpoint: Option<Endpoint> = None;
     loop {
         let request = match link.next_request() {
             Ok(request) => request,
@@ -60,14 +60,14 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         let moves = matches!(request, Request::Send { .. } | Request::Receive(_));
-        let reply = match (request, &host) {
-            (Request::Open(open), _) => Host::open(&open, site).map(|opened| {
+        let reply = match (request, &endpoint) {
+            (Request::Open(open), _) => Endpoint::open(&open, site).map(|opened| {
                 let reply = opened.introduce(site.version);
-                host = Some(opened);
+                endpoint = Some(opened);
                 reply
             }),
             (_, None) => Err(EndpointError::Protocol("a request came before a store was opened".into())),
-            (request, Some(host)) => host.answer(request, &mut link),
+            (request, Some(endpoint)) => endpoint.answer(request, &mut link),
         };
         let reply = reply.unwrap_or_else(|error| {
             let failure = Failure::from(error);
@@ -81,15 +81,15 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
     }
 }
 
-/// A host with an open store.
-struct Host {
+/// An endpoint whose store is open.
+struct Endpoint {
     store: Box<dyn Store>,
     workspace: Workspace,
     platform: Option<Platform>,
 }
 
-impl Host {
-    fn open(open: &Open, site: &Site<'_>) -> Result<Host, EndpointError> {
+impl Endpoint {
+    fn open(open: &Open, site: &Site<'_>) -> Result<Endpoint, EndpointError> {
         let workspace = Workspace {
             caches: site.caches.map(Path::to_owned),
             ..Workspace::new(&open.tmpfolder, open.memory, &site.interrupt)?
@@ -102,7 +102,7 @@ impl Host {
         if let Some(platform) = &platform {
             store.prefer(platform);
         }
-        Ok(Host { store, workspace, platform })
+        Ok(Endpoint { store, workspace, platform })
     }
 
     fn introduce(&self, version: &str) -> Reply {

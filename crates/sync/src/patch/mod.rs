@@ -179,7 +179,7 @@ fn missing_layers(new: &Image, old: &Image) -> Vec<u32> {
 fn missing_blobs(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u32>, Vec<u32>) {
     let blobs = packed.map(Package::layers).unwrap_or_default();
     let (mut missing, mut described) = (Vec::new(), Vec::new());
-    for ((position, layer), key) in (0..).zip(new.layers()).zip(new.stack()) {
+    for ((position, layer), key) in (0..).zip(new.layers()).zip(new.layer_keys()) {
         match (blobs.iter().any(|other| other.blob == layer.blob), old.has_tar(&key)) {
             (true, _) => {}
             (false, true) => described.push(position),

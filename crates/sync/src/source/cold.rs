@@ -38,7 +38,7 @@ pub(super) fn send(
     own: &mut Layers<'_>,
     want: &Want,
 ) -> Result<Reply, EndpointError> {
-    let Transfer { talk, image, stack, how, controller, memory, metadata, .. } = &mut transfer;
+    let Transfer { talk, image, keys, how, controller, memory, metadata, .. } = &mut transfer;
     talk.event(&Event::Total(image.size));
     let link = &*talk.step(Step::Cold);
     let (announce, kept) = channel();
@@ -75,7 +75,7 @@ pub(super) fn send(
         (Err(_), Err(error)) => return Err(error),
         (Ok(export), sent) => (export, sent?),
     };
-    sender.finish(&export, stack, how)
+    sender.finish(&export, keys, how)
 }
 
 /// Sends layers as they come.
@@ -157,7 +157,7 @@ impl ColdSender<'_> {
         Ok(())
     }
 
-    fn finish(mut self, export: &Export, stack: &[LayerKey], how: &Sending) -> Result<Reply, EndpointError> {
+    fn finish(mut self, export: &Export, keys: &[LayerKey], how: &Sending) -> Result<Reply, EndpointError> {
         let Totals { mut metadata, batches, sizes } = self.totals;
         self.progress.finish();
         if how.keeps == Keeps::Content {
@@ -167,7 +167,7 @@ impl ColdSender<'_> {
         self.out.finish().map_err(unsent())?;
         let costs = if how.explain {
             let layers = &self.layers;
-            let position = |index: &LayerIndex| position(stack, index);
+            let position = |index: &LayerIndex| position(keys, index);
             let indexes = layers.iter().map(|kept| &*kept.index);
             let explained: Vec<explain::Layer<'_>> =
                 indexes.map(|index| explain::Layer { index, position: position(index) }).collect();

@@ -45,7 +45,7 @@ pub(super) struct Transfer<'a> {
     /// The image, as it is listed.
     pub(super) image: Image,
     /// The keys of its layers by which they cross, the lowest first.
-    pub(super) stack: Vec<LayerKey>,
+    pub(super) keys: Vec<LayerKey>,
     pub(super) how: &'a Sending,
     pub(super) workspace: &'a Workspace,
     pub(super) memory: Memory,
@@ -71,7 +71,7 @@ impl<'a> Transfer<'a> {
             store,
             held,
             talk,
-            stack: image.tars().collect(),
+            keys: image.tars().collect(),
             image,
             how,
             workspace,
@@ -112,7 +112,7 @@ impl<'a> Transfer<'a> {
         }
         let link = self.talk.step(Step::Documents);
         self.metadata += documents::send(link, &package, self.controller.effort())?;
-        self.stack = package.stack();
+        self.keys = package.layer_keys();
         Ok(Some(package))
     }
 
@@ -125,7 +125,7 @@ impl<'a> Transfer<'a> {
 
     /// Waits for the layers that the target wants; `None` where it has the image.
     pub(super) fn receive_want(&mut self) -> Result<Option<Want>, EndpointError> {
-        let want = want::receive(self.talk.step(Step::Want), &self.image.id, &self.stack)?;
+        let want = want::receive(self.talk.step(Step::Want), &self.image.id, &self.keys)?;
         if want.is_some() {
             self.talk.event(&Event::Phase(Phase::Scan));
         }
@@ -141,7 +141,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<(Want, Option<Vec<Stored>>), EndpointError> {
         let Some(package) = package else { return Ok((want, None)) };
         let of = |key: &LayerKey| {
-            let at = self.stack.iter().position(|other| other == key)?;
+            let at = self.keys.iter().position(|other| other == key)?;
             let PackedLayer { blob, .. } = package.layers()[at];
             // A layer that goes by its blob crosses as it is stored.
             let diff_id = match key {
@@ -160,7 +160,7 @@ impl<'a> Transfer<'a> {
         let layers: Vec<Asked> =
             wanted.chain(want.described.iter().filter_map(of).map(asked(false))).collect();
         let stored = recipes::find(self.store, &layers, cache.as_ref())?;
-        layer_keys::assign(&mut self.stack, package, &mut want.layers, &want.described, &stored);
+        layer_keys::assign(&mut self.keys, package, &mut want.layers, &want.described, &stored);
         Ok((want, Some(stored)))
     }
 
@@ -263,12 +263,12 @@ impl<'a> Transfer<'a> {
 
     /// The number of a layer in the image, from 0 for the lowest.
     pub(super) fn position(&self, layer: &LayerIndex) -> u32 {
-        position(&self.stack, layer)
+        position(&self.keys, layer)
     }
 }
 
 /// The number of a layer among these, from 0 for the lowest.
-pub(super) fn position(stack: &[LayerKey], layer: &LayerIndex) -> u32 {
-    let position = stack.iter().position(|key| key.digest() == layer.digest);
+pub(super) fn position(keys: &[LayerKey], layer: &LayerIndex) -> u32 {
+    let position = keys.iter().position(|key| key.digest() == layer.digest);
     position.and_then(|position| position.try_into().ok()).unwrap_or(u32::MAX)
 }

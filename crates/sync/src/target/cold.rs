@@ -27,7 +27,7 @@ pub(super) fn receive(
     plan: &Plan<'_>,
 ) -> Result<Received, EndpointError> {
     let Transfer { store, what, workspace, memory, .. } = transfer;
-    let missing = distinct(&transfer.stack, &plan.states, LayerState::Missing).len();
+    let missing = distinct(&transfer.keys, &plan.states, LayerState::Missing).len();
     let file = workspace.file()?;
     let mut import = if what.dry_run { None } else { Some(form.begin(store, transfer.config)?) };
     let outbox = transfer.talk.outbox();
@@ -39,7 +39,7 @@ pub(super) fn receive(
     };
     let mut done = HashSet::new();
     let mut layers: Vec<LayerOutcome> = Vec::new();
-    for (key, &state) in transfer.stack.iter().zip(&plan.states) {
+    for (key, &state) in transfer.keys.iter().zip(&plan.states) {
         let mut layer = LayerOutcome { state, len: 0, reused: 0 };
         match state {
             LayerState::Local if done.insert(key) => {

@@ -89,7 +89,7 @@ impl Ready<'_, '_> {
     /// Builds the layers that the store does not have, as the chunks arrive.
     pub(super) fn build(
         self,
-        stack: &[LayerKey],
+        keys: &[LayerKey],
         states: &[LayerState],
         import: &mut dyn Import,
     ) -> Result<(), EndpointError> {
@@ -101,7 +101,7 @@ impl Ready<'_, '_> {
         let arrivals = Arrivals::new((stream, outbox), batches, &old, &offered.literals, file);
         let mut chunks = Sources { own, basis, arrivals };
         let mut done = HashSet::new();
-        for (key, state) in stack.iter().zip(states) {
+        for (key, state) in keys.iter().zip(states) {
             if *state == LayerState::Shared || !done.insert(key) {
                 continue;
             }

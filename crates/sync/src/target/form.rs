@@ -60,14 +60,14 @@ impl Form {
     pub(super) fn new(
         documents: Option<Documents>,
         stored: &[wire::Stored],
-        stack: &mut [LayerKey],
+        keys: &mut [LayerKey],
         plan: &mut Plan<'_>,
     ) -> Result<Self, EndpointError> {
         Ok(match documents {
             None => Self::Content,
-            Some(Documents::Exact(package)) => Self::Exact(StoredImage::new(package, stored, stack, plan)?),
+            Some(Documents::Exact(package)) => Self::Exact(StoredImage::new(package, stored, keys, plan)?),
             Some(Documents::Unpacked(package, content)) => {
-                Self::Unpacked(StoredImage::new(package, stored, stack, plan)?, content)
+                Self::Unpacked(StoredImage::new(package, stored, keys, plan)?, content)
             }
         })
     }
@@ -104,9 +104,9 @@ impl Form {
     }
 
     /// The bytes of these layers that are compressed again.
-    pub(crate) fn packed_again(&self, stack: &[LayerKey], layers: &[LayerOutcome]) -> u64 {
+    pub(crate) fn packed_again(&self, keys: &[LayerKey], layers: &[LayerOutcome]) -> u64 {
         let (Self::Exact(stored) | Self::Unpacked(stored, _)) = self else { return 0 };
-        let layers = stack.iter().zip(layers).filter(|(key, _)| stored.blobs.contains_key(key));
+        let layers = keys.iter().zip(layers).filter(|(key, _)| stored.blobs.contains_key(key));
         layers.map(|(_, layer)| layer.len).sum()
     }
 }
@@ -115,7 +115,7 @@ impl StoredImage {
     fn new(
         package: Package,
         stored: &[wire::Stored],
-        stack: &mut [LayerKey],
+        keys: &mut [LayerKey],
         plan: &mut Plan<'_>,
     ) -> Result<Self, EndpointError> {
         let Plan { states, missing, described, .. } = plan;
@@ -124,7 +124,7 @@ impl StoredImage {
         }
         let mut blobs = HashMap::new();
         for (key, stored) in missing.iter().chain(&*described).zip(stored) {
-            let layer = stack.iter().position(|other| other == key).map(|at| package.layers()[at]);
+            let layer = keys.iter().position(|other| other == key).map(|at| package.layers()[at]);
             match (stored, layer) {
                 (wire::Stored::Compressed(recipe), Some(layer)) => {
                     let recipe = Recipe::from_bytes(recipe)
@@ -140,8 +140,8 @@ impl StoredImage {
                 }
             }
         }
-        layer_keys::assign(stack, &package, missing, described, stored);
-        for (state, key) in states.iter_mut().zip(&*stack) {
+        layer_keys::assign(keys, &package, missing, described, stored);
+        for (state, key) in states.iter_mut().zip(&*keys) {
             if missing.contains(key) {
                 *state = LayerState::Missing;
             }
@@ -160,7 +160,7 @@ pub(crate) fn states(
     let there = store.has(&blobs)?;
     let held = Held::of(store, held);
     let state = |(there, key): (bool, &LayerKey)| held.state(there, key);
-    Ok(there.into_iter().zip(&package.stack()).map(state).collect())
+    Ok(there.into_iter().zip(&package.layer_keys()).map(state).collect())
 }
 
 #[cfg(test)]

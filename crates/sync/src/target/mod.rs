@@ -82,14 +82,14 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     let stream = transfer.talk.step(Step::Contents).data_reader();
     let contents = Contents::begin((stream, outbox), &mut offered, &parts)?;
     drop(parts);
-    let layers = offered.summary(&transfer.stack, &plan.states, &own);
+    let layers = offered.summary(&transfer.keys, &plan.states, &own);
     if transfer.what.dry_run {
         contents.skip(&offered, transfer.workspace)?;
         return Ok(transfer.account(transfer.image.id, layers, &form));
     }
     let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;
     let mut import = form.begin(transfer.store, transfer.config)?;
-    contents.build(&transfer.stack, &plan.states, &mut *import)?;
+    contents.build(&transfer.keys, &plan.states, &mut *import)?;
     let id = transfer.commit(import, form.config(&offered.config))?;
     Ok(transfer.account(id, layers, &form))
 }

@@ -190,7 +190,7 @@ impl Offered {
     /// The outcome of each layer of the image.
     pub(crate) fn summary(
         &self,
-        stack: &[LayerKey],
+        keys: &[LayerKey],
         states: &[LayerState],
         own: &Layers<'_>,
     ) -> Vec<LayerOutcome> {
@@ -208,6 +208,6 @@ impl Offered {
                 _ => LayerOutcome { state, len: 0, reused: 0 },
             }
         };
-        stack.iter().zip(states).map(layer).collect()
+        keys.iter().zip(states).map(layer).collect()
     }
 }

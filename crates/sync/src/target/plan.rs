@@ -30,12 +30,12 @@ impl<'a> Plan<'a> {
     pub(crate) fn of(
         mut states: Vec<LayerState>,
         held: &'a [Image],
-        stack: &[LayerKey],
+        keys: &[LayerKey],
         what: &Receiving,
         keeps_id: bool,
     ) -> Result<Self, EndpointError> {
         if let Peering::Patch(given) = &what.peering {
-            return Plan::of_patch(states, held, stack, given, keeps_id);
+            return Plan::of_patch(states, held, keys, given, keeps_id);
         }
         if what.without_basis {
             // Layers that this side has in another chain are not looked for either.
@@ -43,7 +43,7 @@ impl<'a> Plan<'a> {
                 *state = LayerState::Missing;
             });
         }
-        let of_state = |state| distinct(stack, &states, state);
+        let of_state = |state| distinct(keys, &states, state);
         let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
         let basis =
             if what.without_basis || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
@@ -52,9 +52,9 @@ impl<'a> Plan<'a> {
     }
 
     /// The request for layers, as it crosses.
-    pub(crate) fn need(&self, stack: &[LayerKey], what: &Receiving) -> Need {
+    pub(crate) fn need(&self, keys: &[LayerKey], what: &Receiving) -> Need {
         let position =
-            |key: &LayerKey| stack.iter().position(|other| other == key).and_then(|at| at.try_into().ok());
+            |key: &LayerKey| keys.iter().position(|other| other == key).and_then(|at| at.try_into().ok());
         Need::Layers {
             layers: self.missing.iter().filter_map(position).collect(),
             without_basis: what.without_basis,
@@ -70,11 +70,11 @@ impl<'a> Plan<'a> {
     fn of_patch(
         mut states: Vec<LayerState>,
         held: &'a [Image],
-        stack: &[LayerKey],
+        keys: &[LayerKey],
         given: &Given,
         keeps_id: bool,
     ) -> Result<Self, EndpointError> {
-        let key = |layer: &u32| stack.get(usize::try_from(*layer).ok()?).copied();
+        let key = |layer: &u32| keys.get(usize::try_from(*layer).ok()?).copied();
         let all = |layers: &[u32]| layers.iter().map(key).collect::<Option<Vec<LayerKey>>>();
         let (missing, described) = all(&given.layers)
             .zip(all(&given.described))
@@ -91,7 +91,7 @@ impl<'a> Plan<'a> {
             })?;
             basis.push(holder);
         }
-        for (key, state) in stack.iter().zip(&mut states) {
+        for (key, state) in keys.iter().zip(&mut states) {
             match (*state, missing.contains(key)) {
                 (LayerState::Local, true) => *state = LayerState::Missing,
                 (LayerState::Missing, false) => {
@@ -108,15 +108,15 @@ impl<'a> Plan<'a> {
                 _ => {}
             }
         }
-        let local = distinct(stack, &states, LayerState::Local);
+        let local = distinct(keys, &states, LayerState::Local);
         Ok(Plan { states, missing, local, described, basis, basis_ids: given.basis.clone() })
     }
 }
 
 /// The layers that are in this state, each once.
-pub(crate) fn distinct(stack: &[LayerKey], states: &[LayerState], state: LayerState) -> Vec<LayerKey> {
+pub(crate) fn distinct(keys: &[LayerKey], states: &[LayerState], state: LayerState) -> Vec<LayerKey> {
     let mut seen = HashSet::new();
-    let of_state = stack.iter().zip(states).filter(|(_, s)| **s == state).map(|(id, _)| *id);
+    let of_state = keys.iter().zip(states).filter(|(_, s)| **s == state).map(|(id, _)| *id);
     of_state.filter(|id| seen.insert(*id)).collect()
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Transfer<'a> {
     /// The image that is asked for, as it is listed.
     pub(super) image: &'a Image,
     /// The keys of its layers by which they cross, the lowest first.
-    pub(super) stack: Vec<LayerKey>,
+    pub(super) keys: Vec<LayerKey>,
 }
 
 impl<'a> Transfer<'a> {
@@ -58,7 +58,7 @@ impl<'a> Transfer<'a> {
             memory,
             config,
             image,
-            stack: image.tars().collect(),
+            keys: image.tars().collect(),
         })
     }
 
@@ -95,7 +95,7 @@ impl<'a> Transfer<'a> {
             }
             _ => {}
         }
-        self.stack = package.stack();
+        self.keys = package.layer_keys();
         let content = match &self.what.peering {
             Peering::Patch(given) if !self.store.has_packages() => {
                 (given.as_content)(&package, &self.config, &self.workspace.folder)
@@ -124,13 +124,13 @@ impl<'a> Transfer<'a> {
             self.store.tag(&there.id, &self.what.names)?;
         }
         let shared = LayerOutcome { state: LayerState::Shared, len: 0, reused: 0 };
-        let layers = vec![shared; self.stack.len()];
+        let layers = vec![shared; self.keys.len()];
         Ok(Received { id: *there.id.as_bytes(), layers, was_there: true, packed_again: 0 })
     }
 
     /// Plans where each layer comes from.
     pub(super) fn plan(&self, documents: Option<&Documents>) -> Result<Plan<'a>, EndpointError> {
-        let layers = self.stack.len();
+        let layers = self.keys.len();
         if layers > limits::LAYERS {
             let most = limits::LAYERS;
             let reason = format!("an image of {layers} layers is refused: {most} are the most");
@@ -140,14 +140,14 @@ impl<'a> Transfer<'a> {
             Some(Documents::Exact(package)) => (form::states(self.store, self.held, package)?, true),
             _ => {
                 let held = survey::Held::of(self.store, self.held);
-                (held.states_in(self.image, &self.stack), false)
+                (held.states_in(self.image, &self.keys), false)
             }
         };
-        Plan::of(states, self.held, &self.stack, self.what, keeps_id)
+        Plan::of(states, self.held, &self.keys, self.what, keeps_id)
     }
 
     pub(super) fn send_want(&mut self, plan: &Plan<'_>) -> Result<(), EndpointError> {
-        let need = plan.need(&self.stack, self.what);
+        let need = plan.need(&self.keys, self.what);
         want::send(self.talk.step(Step::Want), need)
     }
 
@@ -185,7 +185,7 @@ impl<'a> Transfer<'a> {
         offer: &Offer,
         plan: &mut Plan<'_>,
     ) -> Result<Form, EndpointError> {
-        Form::new(documents, &offer.stored, &mut self.stack, plan)
+        Form::new(documents, &offer.stored, &mut self.keys, plan)
     }
 
     /// Reads the basis, and the layers that are built from elsewhere in the store, while the source reads what it has of
@@ -197,7 +197,7 @@ impl<'a> Transfer<'a> {
             Peering::Patch(_) => None,
         };
         let mut own = self.layers()?;
-        let of_image: HashSet<LayerKey> = self.stack.iter().copied().collect();
+        let of_image: HashSet<LayerKey> = self.keys.iter().copied().collect();
         let keeps = |key: &LayerKey| !of_image.contains(key) || plan.local.contains(key);
         let outbox = self.talk.step(Step::Possession).outbox.clone();
         let link = self.talk.step(Step::Offer);
@@ -277,7 +277,7 @@ impl<'a> Transfer<'a> {
 
     /// The account of a transfer.
     pub(super) fn account(&self, id: ImageId, layers: Vec<LayerOutcome>, form: &Form) -> Received {
-        let packed_again = form.packed_again(&self.stack, &layers);
+        let packed_again = form.packed_again(&self.keys, &layers);
         Received { id: *id.as_bytes(), layers, was_there: false, packed_again }
     }
 }

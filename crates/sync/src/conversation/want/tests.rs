@@ -3,7 +3,7 @@
 use super::*;
 use crate::interrupt::Interrupt;
 
-fn stack(layers: u32) -> Vec<LayerKey> {
+fn keys(layers: u32) -> Vec<LayerKey> {
     (0..layers).map(|layer| DiffId::of(&layer.to_le_bytes()).into()).collect()
 }
 
@@ -15,20 +15,20 @@ fn need(layers: &[u32], described: &[u32]) -> Need {
 fn received(said: &Peer, layers: u32) -> Result<Option<Want>, EndpointError> {
     let (mut source, target) = Link::pair(&Interrupt::default());
     target.send_peer(said).unwrap();
-    receive(&mut source, &ImageId::of(b"image"), &stack(layers))
+    receive(&mut source, &ImageId::of(b"image"), &keys(layers))
 }
 
 #[test]
 fn layers_are_asked_for_by_their_numbers_in_any_order() {
     let (mut source, target) = Link::pair(&Interrupt::default());
     send(&target, need(&[2, 0], &[1])).unwrap();
-    let stack = stack(3);
-    let want = receive(&mut source, &ImageId::of(b"image"), &stack).unwrap().unwrap();
-    assert_eq!((want.layers, want.described), (vec![stack[2], stack[0]], vec![stack[1]]));
+    let keys = keys(3);
+    let want = receive(&mut source, &ImageId::of(b"image"), &keys).unwrap().unwrap();
+    assert_eq!((want.layers, want.described), (vec![keys[2], keys[0]], vec![keys[1]]));
     // Short ids may be alike.
     assert_eq!((want.basis, want.without_basis), (vec![[1; 5], [1; 5]], false));
     send(&target, Need::Nothing).unwrap();
-    assert!(receive(&mut source, &ImageId::of(b"image"), &stack).unwrap().is_none());
+    assert!(receive(&mut source, &ImageId::of(b"image"), &keys).unwrap().is_none());
 }
 
 #[test]

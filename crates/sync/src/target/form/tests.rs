@@ -17,7 +17,7 @@ fn recipe() -> wire::Stored {
 /// elsewhere.
 struct Case {
     package: Package,
-    stack: Vec<LayerKey>,
+    keys: Vec<LayerKey>,
     states: Vec<LayerState>,
     missing: Vec<LayerKey>,
 }
@@ -28,14 +28,14 @@ impl Case {
         let layers = ["a", "b", "c"].map(tar);
         let image = layout.image("a", &layers.each_ref().map(|layer| &layer[..]), "a:1");
         let package = layout.store.package(&image.id, None).unwrap().unwrap();
-        let stack = package.stack();
+        let keys = package.layer_keys();
         let states = vec![LayerState::Shared, LayerState::Missing, LayerState::Local];
-        let missing = vec![stack[1]];
-        Case { package, stack, states, missing }
+        let missing = vec![keys[1]];
+        Case { package, keys, states, missing }
     }
 
     fn take(&mut self, stored: &[wire::Stored]) -> Result<Form, EndpointError> {
-        let local = vec![self.stack[2]];
+        let local = vec![self.keys[2]];
         let mut plan = Plan {
             states: self.states.clone(),
             missing: self.missing.clone(),
@@ -45,7 +45,7 @@ impl Case {
             basis_ids: Vec::new(),
         };
         let documents = Some(Documents::Exact(self.package.clone()));
-        let form = Form::new(documents, stored, &mut self.stack, &mut plan);
+        let form = Form::new(documents, stored, &mut self.keys, &mut plan);
         (self.states, self.missing) = (plan.states, plan.missing);
         form
     }
@@ -54,13 +54,13 @@ impl Case {
 #[test]
 fn plain_layers_stay_as_they_were_planned() {
     let mut case = Case::new();
-    let before = (case.stack.clone(), case.states.clone(), case.missing.clone());
+    let before = (case.keys.clone(), case.states.clone(), case.missing.clone());
     let form = case.take(&[wire::Stored::Plain, wire::Stored::Plain]).unwrap();
-    assert_eq!((case.stack.clone(), case.states, case.missing), before);
+    assert_eq!((case.keys.clone(), case.states, case.missing), before);
     assert!(!form.has_own_config());
     assert_eq!(form.config(b"own"), b"");
     let layers = [10, 20, 30].map(|len| LayerOutcome { state: LayerState::Missing, len, reused: 0 });
-    assert_eq!(form.packed_again(&case.stack, &layers), 0);
+    assert_eq!(form.packed_again(&case.keys, &layers), 0);
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn layers_that_are_compressed_again_are_counted() {
     let mut case = Case::new();
     let form = case.take(&[recipe(), wire::Stored::Plain]).unwrap();
     let layers = [10, 20, 30].map(|len| LayerOutcome { state: LayerState::Missing, len, reused: 0 });
-    assert_eq!(form.packed_again(&case.stack, &layers), 20);
-    assert_eq!(Form::Content.packed_again(&case.stack, &layers), 0);
+    assert_eq!(form.packed_again(&case.keys, &layers), 20);
+    assert_eq!(Form::Content.packed_again(&case.keys, &layers), 0);
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn an_opaque_layer_is_missing_though_it_could_be_built() {
     let mut case = Case::new();
     let blob = LayerKey::Blob(case.package.layers()[2].blob.digest);
     case.take(&[wire::Stored::Plain, wire::Stored::Opaque]).unwrap();
-    assert_eq!(case.missing, [case.stack[1], blob]);
-    assert_eq!(case.stack[2], blob);
+    assert_eq!(case.missing, [case.keys[1], blob]);
+    assert_eq!(case.keys[2], blob);
     assert_eq!(case.states, [LayerState::Shared, LayerState::Missing, LayerState::Missing]);
 }
 
