@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Direction, Entry, Error, Interrupt, Method, Observer, Options, Outcome, Remote, Report, Session, Traffic,
+    Direction, Entry, Error, Interrupt, TransferMethod, Observer, Options, Outcome, Remote, Report, Session, Traffic,
 };
 
 use crate::args::{self, SyncArgs};
@@ -66,10 +66,10 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
         platform: args.platform.clone(),
         compression: args.compression,
         method: match args.method {
-            args::Method::Auto => Method::Auto,
-            args::Method::Delta => Method::Delta,
-            args::Method::Rsync => Method::Rsync,
-            args::Method::Stream => Method::Stream,
+            args::Method::Auto => TransferMethod::Auto,
+            args::Method::Delta => TransferMethod::Delta,
+            args::Method::Rsync => TransferMethod::Rsync,
+            args::Method::Stream => TransferMethod::Stream,
         },
         identity: args.identity.into(),
         basis: args.basis.clone(),

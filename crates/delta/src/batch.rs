@@ -25,7 +25,7 @@ pub enum Effort {
 
 /// The method of a batch: its first byte. The last two are filters of `dsync-sync`, which wrap batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum BatchMethod {
     /// One zstd frame with the old items as its prefix.
     Prefix = 0,
     /// LZ77 with mixed contexts.
@@ -36,10 +36,10 @@ pub enum Method {
     BranchFilter = 3,
 }
 
-impl Method {
+impl BatchMethod {
     /// The method with a number.
-    pub fn from_byte(byte: u8) -> Option<Method> {
-        [Method::Prefix, Method::Lz, Method::Inflated, Method::BranchFilter].get(usize::from(byte)).copied()
+    pub fn from_byte(byte: u8) -> Option<BatchMethod> {
+        [BatchMethod::Prefix, BatchMethod::Lz, BatchMethod::Inflated, BatchMethod::BranchFilter].get(usize::from(byte)).copied()
     }
 }
 
@@ -81,13 +81,13 @@ pub fn encode_joined(
 ) -> io::Result<Vec<u8>> {
     debug_assert_eq!(new_lens.len(), pairs.len());
     match effort {
-        Effort::Max => Ok(lz::pack(bytes, begin, new_lens, vec![Method::Lz as u8])),
+        Effort::Max => Ok(lz::pack(bytes, begin, new_lens, vec![BatchMethod::Lz as u8])),
         Effort::Level(level) => level_of(&bytes[..begin], &bytes[begin..], level),
     }
 }
 
 fn level_of(old: &[u8], new: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    let mut packed = vec![Method::Prefix as u8];
+    let mut packed = vec![BatchMethod::Prefix as u8];
     zstd::pack(old, new, level, &mut packed)?;
     Ok(packed)
 }
@@ -103,10 +103,10 @@ pub fn decode(
     let len = new_lens.iter().try_fold(0_u64, |sum, len| sum.checked_add(*len));
     let len = len.and_then(|len| usize::try_from(len).ok()).ok_or(BatchError::Malformed("too long"))?;
     let (method, packed) = packed.split_first().ok_or(BatchError::Malformed("an unknown method"))?;
-    match Method::from_byte(*method) {
-        Some(Method::Prefix) => zstd::unpack(old.bytes, len, packed),
-        Some(Method::Lz) => lz::unpack(old.bytes, new_lens, len, packed),
-        Some(Method::Inflated | Method::BranchFilter) | None => {
+    match BatchMethod::from_byte(*method) {
+        Some(BatchMethod::Prefix) => zstd::unpack(old.bytes, len, packed),
+        Some(BatchMethod::Lz) => lz::unpack(old.bytes, new_lens, len, packed),
+        Some(BatchMethod::Inflated | BatchMethod::BranchFilter) | None => {
             Err(BatchError::Malformed("an unknown method"))
         }
     }

@@ -25,7 +25,7 @@ pub struct Options {
     /// The compression of the bytes that cross.
     pub compression: Compression,
     /// The method by which layers get across.
-    pub method: Method,
+    pub method: TransferMethod,
     /// The identity that an image keeps between stores that name images by manifests.
     pub identity: Identity,
     /// An image of the target to use as the basis.
@@ -50,7 +50,7 @@ pub enum Identity {
 
 /// The method by which layers get across.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Method {
+pub enum TransferMethod {
     /// By an agent; where none can run by rsync, or else as a stream.
     #[default]
     Auto,

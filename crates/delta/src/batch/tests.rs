@@ -65,7 +65,7 @@ fn what_is_damaged_is_refused() {
         let short = [lens[0] - 1];
         assert!(decode(NONE, &short, &[None], &packed).is_err());
     }
-    assert!(decode(NONE, &[u64::MAX, 2], &[None, None], &[Method::Lz as u8]).is_err());
+    assert!(decode(NONE, &[u64::MAX, 2], &[None, None], &[BatchMethod::Lz as u8]).is_err());
     assert!(decode(NONE, &lens, &[None], &[9, 9]).is_err());
     assert!(decode(NONE, &lens, &[None], &[]).is_err());
 }
@@ -175,11 +175,11 @@ fn empty_items_and_items_of_a_byte_have_positions_too() {
 #[test]
 fn methods_have_their_numbers() {
     for (byte, method) in
-        [(0, Method::Prefix), (1, Method::Lz), (2, Method::Inflated), (3, Method::BranchFilter)]
+        [(0, BatchMethod::Prefix), (1, BatchMethod::Lz), (2, BatchMethod::Inflated), (3, BatchMethod::BranchFilter)]
     {
-        assert_eq!((Method::from_byte(byte), method as u8), (Some(method), byte));
+        assert_eq!((BatchMethod::from_byte(byte), method as u8), (Some(method), byte));
     }
-    assert_eq!((Method::from_byte(4), Method::from_byte(255)), (None, None));
+    assert_eq!((BatchMethod::from_byte(4), BatchMethod::from_byte(255)), (None, None));
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn every_error_has_its_name() {
     };
     assert_eq!(refused(&[1], &[]), "an unknown method");
     assert_eq!(refused(&[1], &[2]), "an unknown method");
-    assert_eq!(refused(&[u64::MAX, 1], &[Method::Lz as u8]), "too long");
+    assert_eq!(refused(&[u64::MAX, 1], &[BatchMethod::Lz as u8]), "too long");
     // More than any allocator gives, for either method, before a byte of it was decoded.
-    assert_eq!(refused(&[1 << 62], &[Method::Lz as u8, 0, 0, 0, 0]), "too long");
+    assert_eq!(refused(&[1 << 62], &[BatchMethod::Lz as u8, 0, 0, 0, 0]), "too long");
     let packed = |effort| encode(NONE, Items { bytes: b"some bytes", lens: &[10] }, &[None], effort).unwrap();
     let (prefix, lz) = (packed(Effort::Level(3)), packed(Effort::Max));
     assert_eq!(refused(&[1 << 62], &prefix), "too long");
@@ -201,7 +201,7 @@ fn every_error_has_its_name() {
     assert_eq!(refused(&[10], &[&prefix[..], &prefix[1..]].concat()), "bytes are left over");
     // A match before the first byte: the first flag of all ones.
     assert_eq!(
-        refused(&[10], &[Method::Lz as u8, 0xff, 0xff, 0xff, 0xff]),
+        refused(&[10], &[BatchMethod::Lz as u8, 0xff, 0xff, 0xff, 0xff]),
         "a match reaches beyond the bytes"
     );
 }
@@ -234,7 +234,7 @@ proptest! {
         let mut packed = encode(old, new, &pairs, Effort::Max).unwrap();
         let at = at.index(packed.len());
         packed[at] ^= flip;
-        for packed in [packed, [vec![Method::Lz as u8], garbage.clone()].concat(), [vec![Method::Prefix as u8], garbage].concat()] {
+        for packed in [packed, [vec![BatchMethod::Lz as u8], garbage.clone()].concat(), [vec![BatchMethod::Prefix as u8], garbage].concat()] {
             if let Ok(bytes) = decode(old, new.lens, &pairs, &packed) {
                 prop_assert_eq!(bytes.len(), new.bytes.len());
             }

@@ -13,7 +13,7 @@ use super::batch::{Coded, Uncoded};
 use super::section;
 
 /// The method, as the first byte of a batch.
-const ABSOLUTE: u8 = batch::Method::BranchFilter as u8;
+const ABSOLUTE: u8 = batch::BatchMethod::BranchFilter as u8;
 /// Code in an item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ItemCode {

@@ -18,7 +18,7 @@ use super::branch::{self, BatchCode};
 use super::{batch as wire, section};
 
 /// The method, as the first byte of a batch.
-const INFLATED: u8 = batch::Method::Inflated as u8;
+const INFLATED: u8 = batch::BatchMethod::Inflated as u8;
 
 /// The most bytes that a stream and an item take in the section.
 const STREAM: u64 = 16;

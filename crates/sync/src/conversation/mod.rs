@@ -28,7 +28,7 @@ mod question;
 pub(crate) mod reconcile;
 pub(crate) mod want;
 
-use dsync_core::Platform;
+use dsync_core::{DiffId, Platform};
 use dsync_proto::Event;
 
 use crate::failure::EndpointError;
@@ -60,10 +60,14 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// The steps of a patch against a basis; without one, Cold stands for Headers and Contents.
-    pub(crate) fn of_patch(keeps_id: bool) -> impl Iterator<Item = Step> {
-        let documents = keeps_id.then_some(Step::Documents);
-        documents.into_iter().chain([Step::Offer, Step::Headers, Step::Contents])
+    /// The steps that a source sends to a patch against these layers.
+    pub(crate) fn of_patch(keeps: &Keeps, basis: &[DiffId]) -> &'static [Step] {
+        match (keeps, basis.is_empty()) {
+            (Keeps::Content, false) => &[Step::Offer, Step::Headers, Step::Contents],
+            (Keeps::Content, true) => &[Step::Cold],
+            (_, false) => &[Step::Documents, Step::Offer, Step::Headers, Step::Contents],
+            (_, true) => &[Step::Documents, Step::Offer, Step::Cold],
+        }
     }
 
     /// The reason of an end that stops while it waits for this step.
@@ -132,7 +136,7 @@ impl Keeps {
 
 /// A conversation, at one of its steps.
 ///
-/// An end gets the link by naming a step. Debug builds assert that steps come in order, each once.
+/// An end gets the link by naming a step. Steps come in order, each once.
 pub(crate) struct Talk<'l> {
     link: &'l mut Link,
     last: Option<Step>,
@@ -144,11 +148,17 @@ impl<'l> Talk<'l> {
         Talk { link, last: None }
     }
 
-    /// Goes on to a step.
-    pub(crate) fn step(&mut self, step: Step) -> &mut Link {
-        debug_assert!(self.last < Some(step), "{step:?} does not come after {:?}", self.last);
-        self.last = Some(step);
-        self.link
+    /// Goes on to a step, which must come after the one before.
+    pub(crate) fn step(&mut self, step: Step) -> Result<&mut Link, EndpointError> {
+        match self.last {
+            Some(last) if last >= step => {
+                Err(EndpointError::Protocol(format!("the step {step:?} does not come after {last:?}")))
+            }
+            _ => {
+                self.last = Some(step);
+                Ok(self.link)
+            }
+        }
     }
 
     /// The link, for what is said of the step that it is at.
@@ -178,21 +188,27 @@ mod tests {
     use crate::interrupt::Interrupt;
 
     #[test]
-    #[should_panic(expected = "Want does not come after Some(Offer)")]
-    fn no_step_comes_before_one_that_is_over() {
+    fn no_step_comes_before_one_that_is_over_nor_twice() {
         let (mut link, _other) = Link::pair(&Interrupt::default());
         let mut talk = Talk::over(&mut link);
-        talk.step(Step::IdProof);
-        talk.step(Step::Offer);
-        talk.step(Step::Want);
+        let mut step = |step| talk.step(step).map(drop);
+        assert!(step(Step::IdProof).is_ok() && step(Step::Offer).is_ok());
+        for wrong in [Step::Want, Step::Offer, Step::IdProof] {
+            let error = step(wrong).unwrap_err();
+            assert!(matches!(error, EndpointError::Protocol(_)), "{error}");
+            assert!(error.to_string().ends_with("does not come after Offer"), "{error}");
+        }
+        assert!(step(Step::Cold).is_ok(), "a step that was refused leaves the conversation where it was");
     }
 
     #[test]
     fn a_patch_has_the_steps_of_a_source_in_their_order() {
-        for keeps_id in [false, true] {
-            assert!(Step::of_patch(keeps_id).is_sorted());
-            let streams = Step::of_patch(keeps_id).filter(|step| step.is_stream()).count();
-            assert_eq!(streams, 2 + usize::from(keeps_id));
+        for (keeps, documents) in [(Keeps::Content, 0), (Keeps::Id, 1)] {
+            for (basis, streams) in [(&[DiffId::of(b"layer")][..], 2), (&[], 1)] {
+                let steps = Step::of_patch(&keeps, basis);
+                assert!(steps.is_sorted());
+                assert_eq!(steps.iter().filter(|step| step.is_stream()).count(), streams + documents);
+            }
         }
     }
 }

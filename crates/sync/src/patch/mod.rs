@@ -148,13 +148,13 @@ fn make(
         prove: false,
         key: None,
     };
-    let (id, streams) = (new.id, Step::of_patch(exact).filter(|step| step.is_stream()).count());
+    let (id, steps) = (new.id, Step::of_patch(&sending.keeps, &basis));
     let (sent, recorded) = thread::scope(|scope| {
         let sending =
             scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &workspace));
         let recorded = mine
             .send_peer(&Peer::Need(need))
-            .and_then(|()| record(&mut mine.inbox, &mut writer, streams, observer));
+            .and_then(|()| record(&mut mine.inbox, &mut writer, steps, observer));
         drop(mine);
         (sending.join(), recorded)
     });
@@ -189,24 +189,28 @@ fn missing_blobs(new: &Package, old: &Image, packed: Option<&Package>) -> (Vec<u
     (missing, described)
 }
 
-/// Writes down what a source sends, until so many streams have ended, or the source has: without a basis it
-/// sends one stream fewer.
-fn record(inbox: &mut Inbox, out: &mut Writer, streams: usize, observer: &dyn Observer) -> io::Result<()> {
-    let mut ended = 0;
-    while ended < streams {
-        // A source that failed says why itself.
+/// Writes down these steps of a source, or as many as it sends: one that failed says why itself.
+fn record(inbox: &mut Inbox, out: &mut Writer, steps: &[Step], observer: &dyn Observer) -> io::Result<()> {
+    let mut steps = steps.iter().copied();
+    let mut step = steps.next();
+    while let Some(current) = step {
         let Ok(frame) = inbox.recv() else { return Ok(()) };
-        match frame.channel {
-            Channel::Event => show(&frame, observer)?,
+        let is_over = match frame.channel {
+            Channel::Event => {
+                show(&frame, observer)?;
+                continue;
+            }
+            Channel::Control => continue,
             Channel::Peer => match decode(&frame.payload).map_err(io::Error::other)? {
-                Peer::Offer(offer) if offer.has_all() => out.frame(&frame)?,
+                Peer::Offer(offer) if current == Step::Offer && offer.has_all() => true,
                 _ => return Err(io::Error::other("the old image cannot be read whole")),
             },
-            Channel::Data => {
-                ended += usize::from(frame.payload.is_empty());
-                out.frame(&frame)?;
-            }
-            Channel::Control => {}
+            Channel::Data if current.is_stream() => frame.payload.is_empty(),
+            Channel::Data => return Err(io::Error::other(current.unexpected())),
+        };
+        out.frame(&frame)?;
+        if is_over {
+            step = steps.next();
         }
     }
     Ok(())
@@ -287,9 +291,9 @@ fn receive(
             Keeps::Content => Some(outbox),
             _ => send_documents(reader, &outbox).then_some(outbox),
         };
-        let needs = listen(&mut inbox, observer, true);
+        let wants = await_want(&mut inbox, observer);
         let playing = scope.spawn(move || {
-            if let Some(outbox) = outbox.filter(|_| needs) {
+            if let Some(outbox) = outbox.filter(|_| wants) {
                 // A target that listens no longer says why itself.
                 while let Ok(Some(frame)) = reader.frame() {
                     if outbox.send(frame).is_err() {
@@ -298,7 +302,7 @@ fn receive(
                 }
             }
         });
-        listen(&mut inbox, observer, false);
+        show_events(&mut inbox, observer);
         playing.join().ok();
         target.join()
     });
@@ -321,18 +325,25 @@ fn send_documents(reader: &mut Reader, outbox: &Outbox) -> bool {
     false
 }
 
-/// Passes on what a target tells, up to its need or to its end. Returns whether it needs anything.
-fn listen(inbox: &mut Inbox, observer: &dyn Observer, up_to_need: bool) -> bool {
+/// Shows the events of a target up to its want. True if it wants anything.
+fn await_want(inbox: &mut Inbox, observer: &dyn Observer) -> bool {
     while let Ok(frame) = inbox.recv() {
         match frame.channel {
             Channel::Event => drop(show(&frame, observer)),
-            Channel::Peer if up_to_need => {
-                return matches!(decode(&frame.payload), Ok(Peer::Need(Need::Layers { .. })));
-            }
+            Channel::Peer => return matches!(decode(&frame.payload), Ok(Peer::Need(Need::Layers { .. }))),
             _ => {}
         }
     }
     false
+}
+
+/// Shows the events of a target up to its end.
+fn show_events(inbox: &mut Inbox, observer: &dyn Observer) {
+    while let Ok(frame) = inbox.recv() {
+        if frame.channel == Channel::Event {
+            drop(show(&frame, observer));
+        }
+    }
 }
 
 impl From<file::PatchError> for EndpointError {

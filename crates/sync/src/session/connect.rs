@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::fallback;
-use crate::options::{Method, Options};
+use crate::options::{TransferMethod, Options};
 use crate::transport::connection::{Dialled, dial_agent};
 use crate::transport::destination::{Destination, Remote};
 use crate::transport::ssh;
@@ -23,10 +23,10 @@ pub(super) fn dial(
 fn dial_host(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {
     let remote = &Remote::Ssh(to.clone());
     match options.method {
-        Method::Delta => dial_agent(remote, options, observer),
-        Method::Stream => fallback::dial(to, false, options, observer),
-        Method::Rsync => fallback::dial(to, true, options, observer),
-        Method::Auto => match dial_agent(remote, options, observer) {
+        TransferMethod::Delta => dial_agent(remote, options, observer),
+        TransferMethod::Stream => fallback::dial(to, false, options, observer),
+        TransferMethod::Rsync => fallback::dial(to, true, options, observer),
+        TransferMethod::Auto => match dial_agent(remote, options, observer) {
             Err(Error::NoAgent { host, reason }) => {
                 fallback::fall_back(to, &host, &reason, options, observer)
             }

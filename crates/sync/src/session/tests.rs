@@ -8,7 +8,7 @@ use dsync_proto::{ListedConfig, ListedPlatform, Opened, Status, UnreadableImage}
 
 use super::*;
 use crate::interrupt::Interrupt;
-use crate::{Compression, Cost, LayerState, Method};
+use crate::{Compression, Cost, LayerState, TransferMethod};
 
 /// The requests that an end was asked.
 type Heard = Arc<Mutex<Vec<Request>>>;
@@ -94,7 +94,7 @@ fn with<T>(
         memory: 64 << 20,
         platform: None,
         compression: Compression::Auto,
-        method: Method::Auto,
+        method: TransferMethod::Auto,
         identity: Identity::Exact,
         basis: None,
         explain: false,

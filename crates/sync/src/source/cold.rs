@@ -40,7 +40,7 @@ pub(super) fn send(
 ) -> Result<Reply, EndpointError> {
     let Transfer { talk, image, keys, how, controller, memory, metadata, .. } = &mut transfer;
     talk.event(&Event::Total(image.size));
-    let link = &*talk.step(Step::Cold);
+    let link = &*talk.step(Step::Cold)?;
     let (announce, kept) = channel();
     let (reader, id) = (&mut *own, image.id);
     let (export, sent) = thread::scope(|scope| {

@@ -102,7 +102,7 @@ impl<'a> Contents<'a> {
     ) -> Result<Vec<u64>, EndpointError> {
         let unsent = || EndpointError::io(Step::Contents.sent());
         let (controller, dry_run) = (&mut transfer.controller, transfer.how.dry_run);
-        let link = &*transfer.talk.step(Step::Contents);
+        let link = &*transfer.talk.step(Step::Contents)?;
         let mut out = link.data_writer();
         let head = Head { limit: self.limit, parts, maps: &self.maps };
         transfer.metadata += head.write(controller.effort(), &mut out).map_err(unsent())?;

@@ -93,7 +93,7 @@ impl<'a> Transfer<'a> {
         };
         let gone = || StoreError::NoSuchImage { image: self.image.id.to_string() };
         let config = config.ok_or_else(gone)?;
-        let link = self.talk.step(Step::IdProof);
+        let link = self.talk.step(Step::IdProof)?;
         self.metadata += id_proof::send(link, &package, &self.image, &config, self.controller.effort())?;
         Ok(())
     }
@@ -110,7 +110,7 @@ impl<'a> Transfer<'a> {
             let note = format!("{absent} is named by {id} and not there, so it does not go over");
             self.talk.event(&Event::Note(note));
         }
-        let link = self.talk.step(Step::Documents);
+        let link = self.talk.step(Step::Documents)?;
         self.metadata += documents::send(link, &package, self.controller.effort())?;
         self.keys = package.layer_keys();
         Ok(Some(package))
@@ -125,7 +125,7 @@ impl<'a> Transfer<'a> {
 
     /// Waits for the layers that the target wants; `None` where it has the image.
     pub(super) fn receive_want(&mut self) -> Result<Option<Want>, EndpointError> {
-        let want = want::receive(self.talk.step(Step::Want), &self.image.id, &self.keys)?;
+        let want = want::receive(self.talk.step(Step::Want)?, &self.image.id, &self.keys)?;
         if want.is_some() {
             self.talk.event(&Event::Phase(Phase::Scan));
         }
@@ -178,7 +178,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<NamedBasis<'a>, EndpointError> {
         let mut basis = NamedBasis::find(own, self.held, &self.image, &want.basis)?;
         if let Some(key) = &self.how.key {
-            let proofs = possession::receive(self.talk.step(Step::Possession))?;
+            let proofs = possession::receive(self.talk.step(Step::Possession)?)?;
             basis.check(own, &proofs, key)?;
         }
         self.talk.notes(own.take_notes());
@@ -195,7 +195,7 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         let offer = Offer { basis: basis.to_vec(), stored: stored.unwrap_or_default() };
-        self.metadata += offer::send(self.talk.step(Step::Offer), &offer)?;
+        self.metadata += offer::send(self.talk.step(Step::Offer)?, &offer)?;
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl<'a> Transfer<'a> {
         let mut old = basis.chunk_maps(own);
         if basis.has_unknown() {
             self.talk.event(&Event::Phase(Phase::Basis));
-            let agreed = reconcile::ask_for(self.talk.step(Step::Reconcile), new, &old, self.memory)?;
+            let agreed = reconcile::ask_for(self.talk.step(Step::Reconcile)?, new, &old, self.memory)?;
             old.push(agreed);
         }
         Ok(old)
@@ -225,7 +225,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<Vec<Literal>, EndpointError> {
         // Where the ID is kept the config is among the documents.
         let config = if self.how.keeps == Keeps::Content { config } else { &[] };
-        let (effort, link) = (self.controller.effort(), self.talk.step(Step::Headers));
+        let (effort, link) = (self.controller.effort(), self.talk.step(Step::Headers)?);
         let (literals, sent) = headers::send(link, config, new, &indexes(old), mode(without_basis), effort)?;
         self.metadata += sent;
         Ok(literals)
@@ -253,7 +253,7 @@ impl<'a> Transfer<'a> {
             let layer = new[literal.layer as usize].digest;
             own.copy_chunk(Place { layer, chunk: literal.chunk as usize }, out)
         };
-        parts::ask_for(self.talk.step(Step::Parts), literals, &load, self.controller.memory())
+        parts::ask_for(self.talk.step(Step::Parts)?, literals, &load, self.controller.memory())
     }
 
     /// The account of a transfer: bytes of chunks before and after coding.

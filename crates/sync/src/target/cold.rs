@@ -31,7 +31,7 @@ pub(super) fn receive(
     let file = workspace.file()?;
     let mut import = if what.dry_run { None } else { Some(form.begin(store, transfer.config)?) };
     let outbox = transfer.talk.outbox();
-    let stream = transfer.talk.step(Step::Cold).data_reader();
+    let stream = transfer.talk.step(Step::Cold)?.data_reader();
     let mut receiver = ColdReceiver {
         arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, &[], file),
         decoder: cold::decoder(mode(what.without_basis), memory),

@@ -79,7 +79,7 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     }
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
     let outbox = transfer.talk.outbox();
-    let stream = transfer.talk.step(Step::Contents).data_reader();
+    let stream = transfer.talk.step(Step::Contents)?.data_reader();
     let contents = Contents::begin((stream, outbox), &mut offered, &parts)?;
     drop(parts);
     let layers = offered.summary(&transfer.keys, &plan.states, &own);

@@ -67,7 +67,7 @@ impl<'a> Transfer<'a> {
         if !self.what.prove {
             return Ok(None);
         }
-        id_proof::receive(self.talk.step(Step::IdProof), &self.image.id, &self.config).map(Some)
+        id_proof::receive(self.talk.step(Step::IdProof)?, &self.image.id, &self.config).map(Some)
     }
 
     /// Receives the documents of an image that keeps its ID; that of one platform must be the proven manifest.
@@ -79,7 +79,7 @@ impl<'a> Transfer<'a> {
             return Ok(None);
         }
         let keeps_all = self.what.keeps == Keeps::Id;
-        let link = self.talk.step(Step::Documents);
+        let link = self.talk.step(Step::Documents)?;
         let package = documents::receive(link, self.image, &self.config, keeps_all)?;
         match manifest {
             Some(manifest) if !keeps_all && package.root() != manifest => {
@@ -119,7 +119,7 @@ impl<'a> Transfer<'a> {
 
     /// Gives an image that is here its names.
     pub(super) fn name(mut self, there: &Image) -> Result<Received, EndpointError> {
-        want::send(self.talk.step(Step::Want), Need::Nothing)?;
+        want::send(self.talk.step(Step::Want)?, Need::Nothing)?;
         if !self.what.dry_run {
             self.store.tag(&there.id, &self.what.names)?;
         }
@@ -148,7 +148,7 @@ impl<'a> Transfer<'a> {
 
     pub(super) fn send_want(&mut self, plan: &Plan<'_>) -> Result<(), EndpointError> {
         let need = plan.need(&self.keys, self.what);
-        want::send(self.talk.step(Step::Want), need)
+        want::send(self.talk.step(Step::Want)?, need)
     }
 
     /// The layers of this end, of which none has been read yet.
@@ -174,7 +174,7 @@ impl<'a> Transfer<'a> {
         if documents.is_none() {
             return Ok(Form::Content);
         }
-        let offer = offer::receive(self.talk.step(Step::Offer), 0)?;
+        let offer = offer::receive(self.talk.step(Step::Offer)?, 0)?;
         self.form(documents, &offer, plan)
     }
 
@@ -199,8 +199,8 @@ impl<'a> Transfer<'a> {
         let mut own = self.layers()?;
         let of_image: HashSet<LayerKey> = self.keys.iter().copied().collect();
         let keeps = |key: &LayerKey| !of_image.contains(key) || plan.local.contains(key);
-        let outbox = self.talk.step(Step::Possession).outbox.clone();
-        let link = self.talk.step(Step::Offer);
+        let outbox = self.talk.step(Step::Possession)?.outbox.clone();
+        let link = self.talk.step(Step::Offer)?;
         let (own, offer) = thread::scope(|scope| {
             let reading = scope.spawn(move || -> Result<Layers<'a>, EndpointError> {
                 for basis in &plan.basis {
@@ -231,7 +231,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<SharedBasis, EndpointError> {
         let mut basis = SharedBasis::of(offer, own, &plan.basis_ids)?;
         if offer.asks() {
-            basis.reconcile(self.talk.step(Step::Reconcile), self.memory)?;
+            basis.reconcile(self.talk.step(Step::Reconcile)?, self.memory)?;
         }
         Ok(basis)
     }
@@ -243,7 +243,7 @@ impl<'a> Transfer<'a> {
         plan: &Plan<'_>,
     ) -> Result<Offered, EndpointError> {
         let (mode, memory) = (mode(self.what.without_basis), self.memory);
-        let link = self.talk.step(Step::Headers);
+        let link = self.talk.step(Step::Headers)?;
         let headers = headers::receive(link, &plan.missing, &indexes(&basis.chunk_maps), mode, memory)?;
         Ok(Offered::new(headers, basis))
     }
@@ -260,7 +260,7 @@ impl<'a> Transfer<'a> {
             return Ok(PartMatches::default());
         }
         let left = self.memory.for_coding(own.taken(), offered.literals.len());
-        offered.find_parts(self.talk.step(Step::Parts), own, &plan.basis, left)
+        offered.find_parts(self.talk.step(Step::Parts)?, own, &plan.basis, left)
     }
 
     /// Hands the image over to the store, and then lets the names move.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use dsync_core::Digest;
 use dsync_sync::{
-    Compression, Direction, Entry, Error, Event, Identity, Interrupt, Method, Observer, Options, Outcome,
+    Compression, Direction, Entry, Error, Event, Identity, Interrupt, TransferMethod, Observer, Options, Outcome,
     Session,
 };
 use dsync_testkit::{Built, Files, Wrap};
@@ -155,7 +155,7 @@ impl Host {
     }
 
     /// The options of a sync with it.
-    pub(crate) fn options(&self, method: Method) -> Options {
+    pub(crate) fn options(&self, method: TransferMethod) -> Options {
         Options {
             ssh: vec![self.path("ssh").display().to_string()],
             local_store: format!("oci:{}", self.path("here/layout").display()),

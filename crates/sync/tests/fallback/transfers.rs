@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use dsync_sync::{Direction, Error, LayerState, Method};
+use dsync_sync::{Direction, Error, LayerState, TransferMethod};
 use dsync_testkit::{Built, ImageSpec, Item, LayerSpec, Snapshot, What, isolated, unpack};
 
 use crate::host::{Host, id};
@@ -29,7 +29,7 @@ fn new_layer([old, new]: &[Built; 2]) -> String {
     new.iter().find(|id| !old.contains(id)).unwrap().clone()
 }
 
-fn pulls(host: &Host, method: Method) -> Vec<String> {
+fn pulls(host: &Host, method: TransferMethod) -> Vec<String> {
     let [old, new] = update();
     host.layout(std::slice::from_ref(&old));
     host.has(&new);
@@ -46,7 +46,7 @@ fn pulls(host: &Host, method: Method) -> Vec<String> {
 }
 
 /// Returns the names of the files in the archive that the engine was given.
-fn pushes(host: &Host, method: Method) -> BTreeSet<String> {
+fn pushes(host: &Host, method: TransferMethod) -> BTreeSet<String> {
     let [old, new] = update();
     host.layout(std::slice::from_ref(&new));
     host.has(&old);
@@ -78,7 +78,7 @@ fn assert_is_partial(names: &BTreeSet<String>) {
 fn a_stream_is_pulled() {
     isolated("transfers::a_stream_is_pulled", PATIENCE, || {
         let host = Host::new(&SHELL);
-        assert_eq!(pulls(&host, Method::Stream), [""; 0]);
+        assert_eq!(pulls(&host, TransferMethod::Stream), [""; 0]);
         assert_eq!(host.commands("tar --delete"), 1, "the shared layer is dropped there");
     });
 }
@@ -86,7 +86,7 @@ fn a_stream_is_pulled() {
 #[test]
 fn a_stream_is_pushed() {
     isolated("transfers::a_stream_is_pushed", PATIENCE, || {
-        assert_is_partial(&pushes(&Host::new(&SHELL), Method::Stream));
+        assert_is_partial(&pushes(&Host::new(&SHELL), TransferMethod::Stream));
     });
 }
 
@@ -95,7 +95,7 @@ fn a_stream_is_pushed() {
 fn rsync_pulls() {
     isolated("transfers::rsync_pulls", PATIENCE, || {
         let host = Host::new(&WITH_RSYNC);
-        assert_eq!(pulls(&host, Method::Rsync), [""; 0]);
+        assert_eq!(pulls(&host, TransferMethod::Rsync), [""; 0]);
         assert_eq!(host.commands("rsync --server --sender"), 1);
     });
 }
@@ -105,7 +105,7 @@ fn rsync_pulls() {
 fn rsync_pushes() {
     isolated("transfers::rsync_pushes", PATIENCE, || {
         let host = Host::new(&WITH_RSYNC);
-        assert_is_partial(&pushes(&host, Method::Rsync));
+        assert_is_partial(&pushes(&host, TransferMethod::Rsync));
         assert_eq!(host.commands("rsync --server"), 1);
     });
 }
@@ -120,7 +120,7 @@ fn of_another_kind(programs: &[&str]) -> Host {
 #[test]
 fn where_no_agent_can_run_and_there_is_no_rsync_a_stream_goes() {
     isolated("transfers::where_no_agent_can_run_and_there_is_no_rsync_a_stream_goes", PATIENCE, || {
-        let [warning] = &pulls(&of_another_kind(&SHELL), Method::Auto)[..] else { panic!("one warning") };
+        let [warning] = &pulls(&of_another_kind(&SHELL), TransferMethod::Auto)[..] else { panic!("one warning") };
         assert!(warning.starts_with("no agent can run on elsewhere ("), "{warning}");
         assert!(warning.contains("Plan9 mips"), "{warning}");
         assert!(warning.ends_with("; falling back to a stream of the missing layers"), "{warning}");
@@ -131,7 +131,7 @@ fn where_no_agent_can_run_and_there_is_no_rsync_a_stream_goes() {
 #[ignore = "needs rsync: cargo xtask test"]
 fn where_no_agent_can_run_rsync_is_used_if_it_is_there() {
     isolated("transfers::where_no_agent_can_run_rsync_is_used_if_it_is_there", PATIENCE, || {
-        let [warning] = &pulls(&of_another_kind(&WITH_RSYNC), Method::Auto)[..] else {
+        let [warning] = &pulls(&of_another_kind(&WITH_RSYNC), TransferMethod::Auto)[..] else {
             panic!("one warning")
         };
         assert!(warning.ends_with("; falling back to rsync of the missing layers"), "{warning}");
@@ -143,14 +143,14 @@ fn who_wants_an_agent_is_not_given_another_way() {
     isolated("transfers::who_wants_an_agent_is_not_given_another_way", PATIENCE, || {
         let host = of_another_kind(&SHELL);
         host.layout(&[]);
-        let result = host.sync(Direction::Pull, host.options(Method::Delta), "app:1").result;
+        let result = host.sync(Direction::Pull, host.options(TransferMethod::Delta), "app:1").result;
         assert!(matches!(result, Err(Error::NoAgent { .. })), "{result:?}");
         assert!(host.calls("").is_empty());
     });
 }
 
 /// The failure of a sync, in one text.
-fn failure(host: &Host, direction: Direction, method: Method) -> String {
+fn failure(host: &Host, direction: Direction, method: TransferMethod) -> String {
     match host.sync(direction, host.options(method), "app:1").result {
         Err(Error::Endpoint { failure, .. }) => failure.causes.join(": "),
         Err(error) => error.to_string(),
@@ -167,7 +167,7 @@ fn an_engine_that_is_not_there_or_does_not_answer_is_named() {
             "bin/docker",
             "echo 'Cannot connect to the Docker daemon at unix:///x. Is it running?' >&2; exit 1\n",
         );
-        let why = failure(&host, Direction::Pull, Method::Stream);
+        let why = failure(&host, Direction::Pull, TransferMethod::Stream);
         assert!(why.contains("Cannot connect to the Docker daemon"), "{why}");
         host.assert_tidy();
     });
@@ -186,11 +186,11 @@ fn an_archive_that_ends_early_changes_nothing() {
         let before = Snapshot::read(&host.path("here/layout")).unwrap();
         for share in [1, 2, 3] {
             fs::write(&archive, &whole[..whole.len() * share / 4]).unwrap();
-            failure(&host, Direction::Pull, Method::Stream);
+            failure(&host, Direction::Pull, TransferMethod::Stream);
             before.check_unchanged(&Snapshot::read(&host.path("here/layout")).unwrap()).unwrap();
         }
         fs::write(&archive, &whole).unwrap();
-        assert!(host.sync(Direction::Pull, host.options(Method::Stream), "app:1").result.is_ok());
+        assert!(host.sync(Direction::Pull, host.options(TransferMethod::Stream), "app:1").result.is_ok());
         host.assert_tidy();
     });
 }
@@ -206,7 +206,7 @@ fn an_engine_that_takes_an_image_and_does_not_show_it_has_not_taken_it() {
             host.layout(std::slice::from_ref(&new));
             host.has(&old);
             host.shows("after", &[&old]);
-            let why = failure(&host, Direction::Push, Method::Stream);
+            let why = failure(&host, Direction::Push, TransferMethod::Stream);
             assert!(why.contains("does not show"), "{why}");
             assert!(host.calls("tag").is_empty(), "no name moved");
             host.assert_tidy();
@@ -220,7 +220,7 @@ fn files_of_the_other_host_need_an_agent() {
         let host = Host::new(&SHELL);
         host.layout(&[]);
         for store in ["oci:/srv/images", "docker-archive:/srv/image.tar"] {
-            let options = dsync_sync::Options { remote_store: store.into(), ..host.options(Method::Stream) };
+            let options = dsync_sync::Options { remote_store: store.into(), ..host.options(TransferMethod::Stream) };
             let Err(Error::Endpoint { failure, .. }) = host.sync(Direction::Pull, options, "app:1").result
             else {
                 panic!("{store}")
@@ -240,7 +240,7 @@ fn a_folder_that_a_shell_would_read_as_something_else_is_refused() {
         host.layout(&[]);
         for folder in ["/tmp/a b", "/tmp/$HOME", "/tmp/`id`", "/tmp/a;b", "/tmp/\"", "/tmp/'", "/tmp/ä"] {
             let options =
-                dsync_sync::Options { tmpfolder: Some(folder.into()), ..host.options(Method::Stream) };
+                dsync_sync::Options { tmpfolder: Some(folder.into()), ..host.options(TransferMethod::Stream) };
             let Err(Error::Endpoint { failure, .. }) = host.sync(Direction::Pull, options, "app:1").result
             else {
                 panic!("{folder}")

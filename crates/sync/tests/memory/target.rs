@@ -9,7 +9,7 @@ use dsync_proto::{
     Request, Stored, encode,
 };
 use dsync_sync::testing::{Client, Wire, connect};
-use dsync_sync::{Compression, Direction, Error, Identity, Interrupt, Method, Options, Remote};
+use dsync_sync::{Compression, Direction, Error, Identity, Interrupt, TransferMethod, Options, Remote};
 use dsync_testkit::{Cable, End, isolated};
 
 use crate::evil::*;
@@ -30,7 +30,7 @@ pub(crate) fn options(local_store: String) -> Options {
         memory: MEMORY,
         platform: None,
         compression: Compression::Level(3),
-        method: Method::Auto,
+        method: TransferMethod::Auto,
         identity: Identity::Content,
         basis: None,
         explain: false,

@@ -10,7 +10,7 @@ use std::thread;
 use dsync_core::ImageRef;
 use dsync_sync::testing::{Client, Wire, connect, serve};
 use dsync_sync::{
-    Compression, Direction, Entry, Identity, Interrupt, Method, Options, PatchOptions, Remote, Session,
+    Compression, Direction, Entry, Identity, Interrupt, TransferMethod, Options, PatchOptions, Remote, Session,
     Status, apply, diff,
 };
 use dsync_testkit::pair::{Effort, Outcome, Pair, Select, Way};
@@ -286,7 +286,7 @@ impl<'a> Trial<'a> {
             memory: self.memory(),
             platform: run.platform.as_ref().map(|platform| platform.parse().unwrap()),
             compression: compression(run.effort),
-            method: Method::Auto,
+            method: TransferMethod::Auto,
             identity: identity(run.content),
             basis: run.basis.as_ref().map(|name| name.parse().unwrap()),
             explain: run.explain,

@@ -1,6 +1,6 @@
 //! Batches with what a source does to them where it has time: streams that are opened, code that tells addresses.
 
-use dsync_delta::batch::{Effort, Items, Method};
+use dsync_delta::batch::{Effort, Items, BatchMethod};
 use dsync_sync::fuzzing::{decode_batch, encode_batch, hear, tell};
 
 use crate::pieces::{joined, parts};
@@ -13,8 +13,8 @@ pub(in crate::targets) const PACKED: Target =
     Target { name: "packed", run, memory: Memory { least: 192 << 20, factor: 1 << 10 }, seeds };
 
 /// Streams that were opened, and code: the methods, as the first byte of a batch.
-const INFLATED: u8 = Method::Inflated as u8;
-const ABSOLUTE: u8 = Method::BranchFilter as u8;
+const INFLATED: u8 = BatchMethod::Inflated as u8;
+const ABSOLUTE: u8 = BatchMethod::BranchFilter as u8;
 
 fn run(input: &[u8]) {
     let parts = parts(input, 14);
