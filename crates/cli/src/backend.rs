@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Direction, Entry, Error, Interrupt, TransferMethod, Observer, Options, Outcome, Remote, Report, Session, Traffic,
+    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Remote, Report, Session, Traffic,
+    TransferMethod,
 };
 
 use crate::args::{self, SyncArgs};

@@ -39,7 +39,9 @@ pub enum BatchMethod {
 impl BatchMethod {
     /// The method with a number.
     pub fn from_byte(byte: u8) -> Option<BatchMethod> {
-        [BatchMethod::Prefix, BatchMethod::Lz, BatchMethod::Inflated, BatchMethod::BranchFilter].get(usize::from(byte)).copied()
+        [BatchMethod::Prefix, BatchMethod::Lz, BatchMethod::Inflated, BatchMethod::BranchFilter]
+            .get(usize::from(byte))
+            .copied()
     }
 }
 

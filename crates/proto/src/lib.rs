@@ -12,9 +12,9 @@ mod section;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};
 pub use message::{
-    Compression, Cost, Event, Failure, FailureKind, Known, LayerOutcome, PossessionProof, LayerState,
-    ListedConfig, ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, Receive,
-    Received, Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
+    Compression, Cost, Event, Failure, FailureKind, Known, LayerOutcome, LayerState, ListedConfig,
+    ListedImage, ListedPlatform, MessageError, Need, Offer, Open, Opened, Peer, Phase, PossessionProof,
+    Receive, Received, Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, decode, encode,
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};
 pub use section::{

@@ -14,7 +14,10 @@ fn the_limits_are_those_of_the_protocol() {
         [limits::DOCUMENT, limits::DOCUMENTS, limits::LENGTHS, limits::ADDRESS_MAPS, limits::STREAMS];
     assert_eq!(sections, [4_194_304, 16_777_216, 8_388_608, 33_554_432, 4_194_304]);
     assert_eq!((limits::CODE, limits::PATCH_HEAD), (2_097_152, 4_194_304));
-    assert_eq!([limits::RECIPES, limits::SECTION_BLOCK, limits::INFLATED], [12_582_912, 4_194_304, 20_971_520]);
+    assert_eq!(
+        [limits::RECIPES, limits::SECTION_BLOCK, limits::INFLATED],
+        [12_582_912, 4_194_304, 20_971_520]
+    );
     assert_eq!([limits::BATCH, limits::BATCH_LEAST], [25_165_824, 1_048_576]);
 }
 

@@ -7,7 +7,7 @@ use dsync_delta::batch::BatchError;
 use dsync_delta::fine_chunks::LengthsError;
 use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_delta::reconcile::ReconcileError;
-use dsync_delta::{JoinError, BitmapError};
+use dsync_delta::{BitmapError, JoinError};
 use dsync_engine::StoreError;
 use dsync_proto::{Failure, FailureKind, FrameError, MessageError};
 

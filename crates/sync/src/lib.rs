@@ -37,7 +37,7 @@ pub use error::{Error, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::Interrupt;
 pub use inventory::select::Pin;
-pub use options::{Direction, Identity, TransferMethod, Options};
+pub use options::{Direction, Identity, Options, TransferMethod};
 pub use outcome::{LayerOutcome, Outcome, Traffic};
 pub use patch::{PatchMade, PatchOptions, apply, diff};
 pub use session::Session;

@@ -416,7 +416,11 @@ fn a_source_speaks_of_layers_that_the_target_proves_to_have() {
     let index = index_of(&layer);
     assert_eq!(index.digest, private.digest());
     assert_eq!(told(&[&|key| index.possession_proof(key)], &private), [Known::Bytes]);
-    assert_eq!(told(&[&|_| index.possession_proof(&[0; 16])], &private), [Known::No], "another transfer's proof");
+    assert_eq!(
+        told(&[&|_| index.possession_proof(&[0; 16])], &private),
+        [Known::No],
+        "another transfer's proof"
+    );
     assert_eq!(told(&[&|_| [0; 3]], &private), [Known::No], "a diff id alone is a guess");
 }
 

@@ -174,9 +174,12 @@ fn empty_items_and_items_of_a_byte_have_positions_too() {
 
 #[test]
 fn methods_have_their_numbers() {
-    for (byte, method) in
-        [(0, BatchMethod::Prefix), (1, BatchMethod::Lz), (2, BatchMethod::Inflated), (3, BatchMethod::BranchFilter)]
-    {
+    for (byte, method) in [
+        (0, BatchMethod::Prefix),
+        (1, BatchMethod::Lz),
+        (2, BatchMethod::Inflated),
+        (3, BatchMethod::BranchFilter),
+    ] {
         assert_eq!((BatchMethod::from_byte(byte), method as u8), (Some(method), byte));
     }
     assert_eq!((BatchMethod::from_byte(4), BatchMethod::from_byte(255)), (None, None));

@@ -140,7 +140,15 @@ mod tests {
 
     #[test]
     fn blocks_are_read_as_they_were_said() {
-        for len in [0, 1, SECTION_BLOCK - 1, SECTION_BLOCK, SECTION_BLOCK + 1, 2 * SECTION_BLOCK, 2 * SECTION_BLOCK + 7] {
+        for len in [
+            0,
+            1,
+            SECTION_BLOCK - 1,
+            SECTION_BLOCK,
+            SECTION_BLOCK + 1,
+            2 * SECTION_BLOCK,
+            2 * SECTION_BLOCK + 7,
+        ] {
             let said: Vec<u8> = (0..len).map(|at| (at / 1000) as u8).collect();
             let mut out = Vec::new();
             let packed = write(&said, Effort::Level(1), &mut out).unwrap();

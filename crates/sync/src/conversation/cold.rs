@@ -18,7 +18,7 @@ use dsync_proto::limits;
 
 use super::Step;
 use super::contents::read_limit;
-use super::headers::{limits_of, next_layer};
+use super::headers::{BuiltOn, limits_of, next_layer};
 use crate::coding::section::{self, SectionReader, SectionWriter};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -54,7 +54,7 @@ pub(crate) fn read_layer(
     let awaited = || EndpointError::io(Step::Cold.awaited());
     let limit = read_limit(stream).map_err(awaited())?;
     let mut section = SectionReader::new(stream);
-    let assembly = next_layer(decoder, &mut section, key, true)?;
+    let assembly = next_layer(decoder, &mut section, key, BuiltOn::Nothing)?;
     section.finish().map_err(awaited())?;
     Ok((limit, assembly))
 }

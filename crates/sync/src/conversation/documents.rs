@@ -7,7 +7,7 @@ use dsync_delta::batch::Effort;
 use dsync_engine::Package;
 use dsync_proto::limits;
 
-use super::Step;
+use super::{Keeps, Step};
 use crate::coding::section;
 use crate::failure::{Breach, EndpointError};
 use crate::link::Link;
@@ -47,19 +47,19 @@ pub(super) fn receive_documents(link: &mut Link, step: Step) -> Result<Vec<Vec<u
     parse(&bytes).ok_or_else(|| Breach("documents of other lengths than they are sent with".into()).into())
 }
 
-/// Receives what an image is made of, which must have the config that was asked for. Where `keeps_all`, the ID
-/// that was asked for is that of all of it; else it may be that of an index, of which one platform crosses.
+/// Receives what an image is made of, which must have the config that was asked for. Where it keeps its ID, that is of
+/// all of it; else it may be that of an index, of which one platform crosses.
 pub(crate) fn receive(
     link: &mut Link,
     listed: &Image,
     config: &Digest,
-    keeps_all: bool,
+    keeps: &Keeps,
 ) -> Result<Package, EndpointError> {
     let documents = receive_documents(link, Step::Documents)?;
     let package = Package::assemble(documents).map_err(|reason| {
         EndpointError::Protocol(format!("what the source says of the image is broken: {reason}"))
     })?;
-    if keeps_all && id(&package) != listed.id {
+    if *keeps == Keeps::Id && id(&package) != listed.id {
         return Err(EndpointError::AnotherImage(format!(
             "the source sent image {} in place of {}",
             id(&package),

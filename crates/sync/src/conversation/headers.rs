@@ -59,8 +59,11 @@ pub(crate) fn receive(
     let mut section = SectionReader::new(link.data_reader());
     let config = read_config(&mut section).map_err(awaited())?;
     let mut decoder = Decoder::new(basis, mode, limits_of(memory));
-    let is_alone = mode == Mode::Literals || basis.is_empty();
-    let layers = wanted.iter().map(|key| next_layer(&mut decoder, &mut section, key, is_alone));
+    let built_on = match mode == Mode::Literals || basis.is_empty() {
+        true => BuiltOn::Nothing,
+        false => BuiltOn::Basis,
+    };
+    let layers = wanted.iter().map(|key| next_layer(&mut decoder, &mut section, key, built_on));
     let layers = layers.collect::<Result<_, _>>()?;
     section.finish().and_then(|stream| stream.finish()).map_err(awaited())?;
     Ok(Headers { config, layers, literals: decoder.into_literals() })
@@ -72,15 +75,24 @@ pub(super) fn limits_of(memory: Memory) -> Limits {
     Limits { len: limits::LAYER, entries: limits::ENTRIES, memory }
 }
 
-/// Reads a layer, which must be this one. Where nothing is built on, nothing about it can have been mistaken.
+/// The layers that header deltas are read against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BuiltOn {
+    /// None: nothing about them can have been mistaken, so a delta that cannot be read is a breach.
+    Nothing,
+    /// Those that both ends know.
+    Basis,
+}
+
+/// Reads a layer, which must be this one.
 pub(super) fn next_layer(
     decoder: &mut Decoder<'_>,
     input: &mut dyn Read,
     key: &LayerKey,
-    is_alone: bool,
+    built_on: BuiltOn,
 ) -> Result<Assembly, EndpointError> {
     let assembly = decoder.layer(input).map_err(|error| match error {
-        HeaderDeltaError::Short | HeaderDeltaError::Malformed(_) if is_alone => {
+        HeaderDeltaError::Short | HeaderDeltaError::Malformed(_) if built_on == BuiltOn::Nothing => {
             Breach(error.to_string()).into()
         }
         error => EndpointError::from(error),

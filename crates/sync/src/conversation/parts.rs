@@ -9,7 +9,7 @@ use dsync_delta::batching;
 use dsync_delta::fine_chunks::{ByteRange, Check, FineChunks, OldRange, check, ends, known_ranges, resolve};
 use dsync_delta::header_delta::Literal;
 use dsync_delta::reconcile::{Match, Requester, Responder};
-use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex, Bitmap, divide};
+use dsync_delta::{Bitmap, ChunkRef, Copied, Divided, LayerIndex, divide};
 use dsync_proto::Peer;
 
 use super::Step;

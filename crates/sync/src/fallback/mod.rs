@@ -29,14 +29,23 @@ use crate::transport::destination::Destination;
 use crate::transport::ssh::{self, Pipe};
 use rsync::{DistantFolder, RsyncStore};
 
+/// The program that carries the missing layers where there is no agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// rsync, against the layers that they replace.
+    Rsync,
+    /// ssh alone.
+    Stream,
+}
+
 /// Connects to the shell of a host.
 pub(crate) fn dial(
     to: &Destination,
-    rsync: bool,
+    carrier: Carrier,
     options: &Options,
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
-    Ok(Master::start(to, options, observer)?.serve(rsync, to, options))
+    Ok(Master::start(to, options, observer)?.serve(carrier, to, options))
 }
 
 /// Does without the agent that cannot run there, for this reason.
@@ -49,10 +58,12 @@ pub(crate) fn fall_back(
 ) -> Result<Dialled, Error> {
     let master = Master::start(to, options, observer)?;
     let here = said(&["rsync".into(), "--version".into()]).is_some();
-    let rsync = here && master.has_rsync(to);
-    let way = if rsync { "rsync of the missing layers" } else { "a stream of the missing layers" };
+    let (carrier, way) = match here && master.has_rsync(to) {
+        true => (Carrier::Rsync, "rsync of the missing layers"),
+        false => (Carrier::Stream, "a stream of the missing layers"),
+    };
     observer.event(Event::Warning(&format!("no agent can run on {host} ({reason}); falling back to {way}")));
-    Ok(master.serve(rsync, to, options))
+    Ok(master.serve(carrier, to, options))
 }
 
 /// The text that the command of the master prints, to show that commands run there at all.
@@ -118,7 +129,7 @@ impl Master {
     }
 
     /// Serves the store of the remote from this process.
-    fn serve(self, rsync: bool, to: &Destination, options: &Options) -> Dialled {
+    fn serve(self, carrier: Carrier, to: &Destination, options: &Options) -> Dialled {
         let Master { pipe, interrupt, shell, folder, distant } = self;
         let reach = Reach { words: ssh::words(&shell, to), ..Reach::default() };
         let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
@@ -129,7 +140,7 @@ impl Master {
         let served = thread::spawn(move || {
             let opener = move |spec: &str, folder: &Path| -> Result<Box<dyn Store>, EndpointError> {
                 let store = DistantStore::open(&words(spec)?, &reach)?;
-                if !rsync {
+                if carrier == Carrier::Stream {
                     return Ok(Box::new(store));
                 }
                 let here = endpoint::open_here(&local, folder)?;

@@ -47,7 +47,11 @@ impl<'a> Pick<'a> {
         self.picks.keys().copied()
     }
 
-    fn take(&mut self, ChunksToFetch { index, chunks }: &ChunksToFetch, tar: &mut dyn Read) -> io::Result<Fetched> {
+    fn take(
+        &mut self,
+        ChunksToFetch { index, chunks }: &ChunksToFetch,
+        tar: &mut dyn Read,
+    ) -> io::Result<Fetched> {
         let mut fetched = Fetched::with_capacity(chunks.len());
         let mut left =
             chunks.iter().filter_map(|at| Some((*at, index.chunks().get(*at as usize)?))).peekable();
@@ -89,7 +93,9 @@ impl<'a> Pick<'a> {
             Ok(())
         })?;
         let digest = Digest::from_bytes(hasher.finalize().into());
-        let Some(ChunksToFetch { index, chunks }) = self.picks.remove(&digest) else { return self.file.set_len(begin) };
+        let Some(ChunksToFetch { index, chunks }) = self.picks.remove(&digest) else {
+            return self.file.set_len(begin);
+        };
         let place = |at: &u32| Some((*at, begin + index.chunks().get(*at as usize)?.at));
         self.record(digest, chunks.iter().filter_map(place).collect());
         self.next = end;
@@ -142,7 +148,8 @@ mod tests {
         for name in [None, Some(LayerKey::Blob(digest))] {
             let file = tempfile::tempfile().unwrap();
             let mut fetched = HashMap::from([(digest, vec![(2, 77)])]);
-            let picks = HashMap::from([(digest, ChunksToFetch { index: Arc::clone(&index), chunks: vec![1, 3] })]);
+            let picks =
+                HashMap::from([(digest, ChunksToFetch { index: Arc::clone(&index), chunks: vec![1, 3] })]);
             let run = Interrupt::default();
             let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
             pick.layer(None, &mut &other[..]).unwrap();
@@ -171,7 +178,10 @@ mod tests {
         for chunks in [all.clone(), all.iter().copied().step_by(3).collect(), all[all.len() - 1..].to_vec()] {
             let (file, run, mut fetched) =
                 (tempfile::tempfile().unwrap(), Interrupt::default(), HashMap::new());
-            let picks = HashMap::from([(index.digest, ChunksToFetch { index: Arc::clone(&index), chunks: chunks.clone() })]);
+            let picks = HashMap::from([(
+                index.digest,
+                ChunksToFetch { index: Arc::clone(&index), chunks: chunks.clone() },
+            )]);
             let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
             pick.layer(Some(LayerKey::Blob(index.digest)), &mut layer.tar()).unwrap();
             let fetched = &fetched[&index.digest];
@@ -189,7 +199,8 @@ mod tests {
     fn a_layer_that_ends_early_and_one_that_nobody_asked_for_leave_nothing() {
         let ((other, _), (bytes, index)) = (layer("xy"), layer("abcd"));
         let (file, run, mut fetched) = (tempfile::tempfile().unwrap(), Interrupt::default(), HashMap::new());
-        let picks = HashMap::from([(index.digest, ChunksToFetch { index: Arc::clone(&index), chunks: vec![3] })]);
+        let picks =
+            HashMap::from([(index.digest, ChunksToFetch { index: Arc::clone(&index), chunks: vec![3] })]);
         let mut pick = Pick::new(&file, &run, picks, &mut fetched).unwrap();
         let named = |layer: &[u8]| Some(LayerKey::Blob(Digest::of(layer)));
         pick.layer(named(&other), &mut &other[..]).unwrap();

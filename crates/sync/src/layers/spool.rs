@@ -42,10 +42,16 @@ pub(super) struct Spool {
     indexes: HashMap<Digest, Arc<LayerIndex>>,
     memory: Memory,
     interrupt: Interrupt,
-    /// The memory that indexes take: those of new layers, and those of others.
-    taken: [u64; 2],
+    taken: Taken,
     cache: Option<Cache>,
     notes: Vec<String>,
+}
+
+/// The memory that indexes take, by the role of their layers.
+#[derive(Default)]
+struct Taken {
+    new: u64,
+    basis: u64,
 }
 
 impl Spool {
@@ -59,7 +65,7 @@ impl Spool {
             indexes: HashMap::new(),
             memory: Memory(workspace.memory),
             interrupt: workspace.interrupt.clone(),
-            taken: [0; 2],
+            taken: Taken::default(),
             cache,
             notes: Vec::new(),
         })
@@ -67,12 +73,16 @@ impl Spool {
 
     /// The memory that all indexes take, their tables included.
     pub(super) fn taken(&self) -> u64 {
-        self.taken.iter().sum()
+        self.taken.new + self.taken.basis
     }
 
     /// The memory that one more index may take.
     fn left(&self) -> u64 {
-        self.memory.share().saturating_sub(self.taken[self.role as usize])
+        let taken = match self.role {
+            Role::New => self.taken.new,
+            Role::Basis => self.taken.basis,
+        };
+        self.memory.share().saturating_sub(taken)
     }
 
     fn cost(&self, index: &LayerIndex) -> u64 {
@@ -83,7 +93,11 @@ impl Spool {
     }
 
     fn know(&mut self, index: LayerIndex) {
-        self.taken[self.role as usize] += self.cost(&index);
+        let cost = self.cost(&index);
+        match self.role {
+            Role::New => self.taken.new += cost,
+            Role::Basis => self.taken.basis += cost,
+        }
         self.indexes.insert(index.digest, Arc::new(index));
     }
 

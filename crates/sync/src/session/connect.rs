@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::event::Observer;
-use crate::fallback;
-use crate::options::{TransferMethod, Options};
+use crate::fallback::{self, Carrier};
+use crate::options::{Options, TransferMethod};
 use crate::transport::connection::{Dialled, dial_agent};
 use crate::transport::destination::{Destination, Remote};
 use crate::transport::ssh;
@@ -24,8 +24,8 @@ fn dial_host(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) 
     let remote = &Remote::Ssh(to.clone());
     match options.method {
         TransferMethod::Delta => dial_agent(remote, options, observer),
-        TransferMethod::Stream => fallback::dial(to, false, options, observer),
-        TransferMethod::Rsync => fallback::dial(to, true, options, observer),
+        TransferMethod::Stream => fallback::dial(to, Carrier::Stream, options, observer),
+        TransferMethod::Rsync => fallback::dial(to, Carrier::Rsync, options, observer),
         TransferMethod::Auto => match dial_agent(remote, options, observer) {
             Err(Error::NoAgent { host, reason }) => {
                 fallback::fall_back(to, &host, &reason, options, observer)

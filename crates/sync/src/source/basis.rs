@@ -88,8 +88,9 @@ impl<'a> NamedBasis<'a> {
             return Err(EndpointError::Protocol("the target proves other layers than it named".into()));
         }
         for (layer, proof) in self.layers.iter_mut().zip(proofs) {
-            let is_proven =
-                |digest: Digest| own.index(&digest).is_some_and(|index| index.possession_proof(key) == *proof);
+            let is_proven = |digest: Digest| {
+                own.index(&digest).is_some_and(|index| index.possession_proof(key) == *proof)
+            };
             if !layer.digest.is_some_and(is_proven) {
                 *layer = BasisLayer::UNKNOWN;
             }

@@ -76,7 +76,8 @@ pub(crate) fn encode_batches(
             out(&batches[number], &packed)?;
             link.took().for_each(|(len, time)| controller.took(len, time));
             let (raw, packed) = (batches[number].len(), packed.len() as u64);
-            controller.observe(BatchTiming { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
+            controller
+                .observe(BatchTiming { effort, raw, packed, coding, sending: begun.elapsed() }, workers);
         }
         // Moved in, so that the threads end however this ends.
         drop(tokens);

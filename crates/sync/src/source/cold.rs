@@ -12,10 +12,10 @@ use dsync_delta::header_delta::Encoder;
 use dsync_engine::Export;
 use dsync_proto::{Event, Reply};
 
+use super::batch_encoder::{self, Sources, UNREAD};
 use super::code::{CodeMap, Version};
 use super::effort::EffortController;
 use super::explain;
-use super::batch_encoder::{self, Sources, UNREAD};
 use super::transfer::{Sending, Transfer, position};
 use crate::coding::batch;
 use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
@@ -142,13 +142,20 @@ impl ColdSender<'_> {
         let chunks: u64 = literals.iter().map(|literal| u64::from(literal.len)).sum();
         self.progress.advance(last.index.len.saturating_sub(chunks));
         let (dry_run, out, progress) = (self.dry_run, &mut self.out, &mut self.progress);
-        let sizes = batch_encoder::encode_batches(&batches, limit, sources, controller, self.link, |batch, packed| {
-            if !dry_run {
-                batch::write(packed, out).and_then(|()| out.flush()).map_err(unsent())?;
-            }
-            progress.advance(batch.len());
-            Ok(())
-        })?;
+        let sizes = batch_encoder::encode_batches(
+            &batches,
+            limit,
+            sources,
+            controller,
+            self.link,
+            |batch, packed| {
+                if !dry_run {
+                    batch::write(packed, out).and_then(|()| out.flush()).map_err(unsent())?;
+                }
+                progress.advance(batch.len());
+                Ok(())
+            },
+        )?;
         // From here on a layer has its number among all, of which there are few.
         let number = (layers.len() - 1) as u32;
         batches.iter_mut().flat_map(|batch| &mut batch.new).for_each(|run| *run = run.of_layer(number));

@@ -8,11 +8,11 @@ use dsync_delta::batching::{self, Batch, ChunkRange};
 use dsync_proto::{Cost, Event, Phase, Reply};
 
 use super::basis::NamedBasis;
+use super::batch_encoder::{self, Sources, UNREAD};
 use super::code::{CodeMap, Version};
 use super::divide::SentChunks;
 use super::executables::{ExecutablePairs, Versions};
 use super::explain;
-use super::batch_encoder::{self, Sources, UNREAD};
 use super::transfer::Transfer;
 use crate::coding::address_maps::{AddressMaps, Aligned};
 use crate::coding::batch;
@@ -107,13 +107,20 @@ impl<'a> Contents<'a> {
         let head = Head { limit: self.limit, parts, maps: &self.maps };
         transfer.metadata += head.write(controller.effort(), &mut out).map_err(unsent())?;
         let mut progress = Progress::new(&link.outbox);
-        let sizes = batch_encoder::encode_batches(&self.batches, self.limit, sources, controller, link, |batch, packed| {
-            if !dry_run {
-                batch::write(packed, &mut out).and_then(|()| out.flush()).map_err(unsent())?;
-            }
-            progress.advance(batch.len());
-            Ok(())
-        })?;
+        let sizes = batch_encoder::encode_batches(
+            &self.batches,
+            self.limit,
+            sources,
+            controller,
+            link,
+            |batch, packed| {
+                if !dry_run {
+                    batch::write(packed, &mut out).and_then(|()| out.flush()).map_err(unsent())?;
+                }
+                progress.advance(batch.len());
+                Ok(())
+            },
+        )?;
         progress.finish();
         out.finish().map_err(unsent())?;
         Ok(sizes)

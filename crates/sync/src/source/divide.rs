@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dsync_delta::header_delta::Literal;
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
-use crate::conversation::parts::{self, LiteralRanges, DividedLayers};
+use crate::conversation::parts::{self, DividedLayers, LiteralRanges};
 use crate::layers::{ChunkMap, Place, Slice, Slices};
 
 /// The new layers as they are sent from here on, and which of their chunks are sent.

@@ -15,13 +15,19 @@ use crate::coding::runs::{Load, concat, lens};
 use crate::layers::copy_at;
 use crate::link::{DataReader, Outbox};
 
+/// The stream of a source, and the way back to it.
+pub(crate) struct Incoming<'a> {
+    pub(crate) stream: DataReader<'a>,
+    /// Is told of each batch.
+    pub(crate) outbox: Outbox,
+}
+
 /// Literals as they arrive.
 ///
 /// The batch that was decoded last is in memory; what of it is needed later, or once more, goes into a file
 /// before the next one is decoded.
 pub(crate) struct Arrivals<'a> {
-    stream: DataReader<'a>,
-    outbox: Outbox,
+    incoming: Incoming<'a>,
     batches: std::vec::IntoIter<Batch>,
     old: &'a Load<'a>,
     literals: Vec<Arriving>,
@@ -61,17 +67,16 @@ impl ChunkSource for Arrivals<'_> {
 }
 
 impl<'a> Arrivals<'a> {
-    /// The outbox is told of each batch. `file` is an empty temporary file.
+    /// `file` is an empty temporary file.
     pub(crate) fn new(
-        (stream, outbox): (DataReader<'a>, Outbox),
+        incoming: Incoming<'a>,
         batches: Vec<Batch>,
         old: &'a Load<'a>,
         literals: &[Literal],
         file: File,
     ) -> Self {
         Arrivals {
-            stream,
-            outbox,
+            incoming,
             batches: batches.into_iter(),
             old,
             literals: literals.iter().map(|literal| Arriving::of(literal, literal.uses)).collect(),
@@ -114,12 +119,12 @@ impl<'a> Arrivals<'a> {
 
     /// The stream, for what lies between batches.
     pub(crate) fn stream(&mut self) -> &mut DataReader<'a> {
-        &mut self.stream
+        &mut self.incoming.stream
     }
 
     /// The rest of the stream.
     pub(crate) fn into_stream(self) -> DataReader<'a> {
-        self.stream
+        self.incoming.stream
     }
 
     fn put_away(&mut self) -> io::Result<()> {
@@ -137,16 +142,16 @@ impl<'a> Arrivals<'a> {
 
     /// Reads a batch of so many bytes before it was coded, and tells how long what followed its first bytes was under way.
     fn receive_packed(&mut self, raw: u64) -> io::Result<Vec<u8>> {
-        let len = read_len(&mut self.stream, raw)?;
-        let (begun, here) = self.stream.arrived();
-        let packed = read_packed(&mut self.stream, len)?;
-        let (ended, _) = self.stream.arrived();
+        let len = read_len(&mut self.incoming.stream, raw)?;
+        let (begun, here) = self.incoming.stream.arrived();
+        let packed = read_packed(&mut self.incoming.stream, len)?;
+        let (ended, _) = self.incoming.stream.arrived();
         let took = Peer::Took {
             len: len.saturating_sub(here as u64),
             micros: (ended - begun).as_micros().try_into().unwrap_or(u64::MAX),
         };
         // A source that is gone is noticed by the next read.
-        self.outbox.send_message(Channel::Peer, &took).ok();
+        self.incoming.outbox.send_message(Channel::Peer, &took).ok();
         Ok(packed)
     }
 

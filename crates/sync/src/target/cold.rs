@@ -8,11 +8,11 @@ use dsync_delta::header_delta::{Assembly, Decoder, Origin};
 use dsync_engine::Import;
 use dsync_proto::{LayerOutcome, LayerState, Received};
 
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, Incoming};
 use super::build::{build, check_config, copy_own};
 use super::form::Form;
-use super::transfer::Transfer;
 use super::plan::{Plan, distinct};
+use super::transfer::Transfer;
 use crate::conversation::Step;
 use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
 use crate::conversation::headers::mode;
@@ -31,9 +31,9 @@ pub(super) fn receive(
     let file = workspace.file()?;
     let mut import = if what.dry_run { None } else { Some(form.begin(store, transfer.config)?) };
     let outbox = transfer.talk.outbox();
-    let stream = transfer.talk.step(Step::Cold)?.data_reader();
+    let incoming = Incoming { stream: transfer.talk.step(Step::Cold)?.data_reader(), outbox };
     let mut receiver = ColdReceiver {
-        arrivals: Arrivals::new((stream, outbox), Vec::new(), &no_old, &[], file),
+        arrivals: Arrivals::new(incoming, Vec::new(), &no_old, &[], file),
         decoder: cold::decoder(mode(what.without_basis), memory),
         left: missing,
     };

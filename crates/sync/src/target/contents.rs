@@ -11,7 +11,7 @@ use dsync_delta::header_delta::Origin;
 use dsync_engine::Import;
 use dsync_proto::LayerState;
 
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, Incoming};
 use super::build::{build, copy_own};
 use super::offered::Offered;
 use crate::coding::address_maps::{AddressMaps, Aligned};
@@ -21,21 +21,18 @@ use crate::conversation::parts::PartMatches;
 use crate::failure::EndpointError;
 use crate::layers::workspace::Workspace;
 use crate::layers::{ChunkMap, Layers, load, places};
-use crate::link::{DataReader, Outbox};
 
 const AWAITED: &str = Step::Contents.awaited();
 
 /// The stream of chunks, after the limit of its batches and the parts that are here.
 pub(super) struct Contents<'l> {
-    stream: DataReader<'l>,
-    outbox: Outbox,
+    incoming: Incoming<'l>,
     limit: u32,
 }
 
 /// The same, with all that batches are decoded against.
 pub(super) struct Ready<'a, 'l> {
-    stream: DataReader<'l>,
-    outbox: Outbox,
+    incoming: Incoming<'l>,
     own: &'a Layers<'a>,
     offered: &'a Offered,
     batches: Vec<Batch>,
@@ -46,22 +43,22 @@ pub(super) struct Ready<'a, 'l> {
 impl<'l> Contents<'l> {
     /// Reads up to the address maps; literals of which parts are here are divided.
     pub(super) fn begin(
-        (mut stream, outbox): (DataReader<'l>, Outbox),
+        mut incoming: Incoming<'l>,
         offered: &mut Offered,
         parts: &PartMatches,
     ) -> Result<Self, EndpointError> {
-        let limit = read_limit(&mut stream).map_err(EndpointError::io(AWAITED))?;
+        let limit = read_limit(&mut incoming.stream).map_err(EndpointError::io(AWAITED))?;
         if !parts.is_empty() {
-            let lengths = read_parts(&mut stream).map_err(EndpointError::io(AWAITED))?;
+            let lengths = read_parts(&mut incoming.stream).map_err(EndpointError::io(AWAITED))?;
             offered.divide(&parts.parts(&lengths)?);
         }
-        Ok(Contents { stream, outbox, limit })
+        Ok(Contents { incoming, limit })
     }
 
     /// Reads the rest, which of a dry run has no batches.
     pub(super) fn skip(mut self, offered: &Offered, workspace: &Workspace) -> Result<(), EndpointError> {
-        AddressMaps::read(&mut self.stream, &offered.basis, workspace.memory)
-            .and_then(|_| self.stream.finish())
+        AddressMaps::read(&mut self.incoming.stream, &offered.basis, workspace.memory)
+            .and_then(|_| self.incoming.stream.finish())
             .map_err(EndpointError::io(AWAITED))
     }
 
@@ -73,15 +70,14 @@ impl<'l> Contents<'l> {
         basis: &[&Image],
         workspace: &Workspace,
     ) -> Result<Ready<'a, 'l>, EndpointError> {
-        let maps = AddressMaps::read(&mut self.stream, &offered.basis, workspace.memory)
+        let maps = AddressMaps::read(&mut self.incoming.stream, &offered.basis, workspace.memory)
             .map_err(EndpointError::io(AWAITED))?;
         let batches = offered.batches(self.limit);
         let old = places(&batches, &offered.basis).chain(maps.places(&offered.basis));
         own.fetch(basis, offered.places().chain(old))?;
         let aligned = maps.align(own, &offered.basis, &workspace.folder)?;
         let file = workspace.file()?;
-        let Contents { stream, outbox, .. } = self;
-        Ok(Ready { stream, outbox, own, offered, batches, aligned, file })
+        Ok(Ready { incoming: self.incoming, own, offered, batches, aligned, file })
     }
 }
 
@@ -93,12 +89,12 @@ impl Ready<'_, '_> {
         states: &[LayerState],
         import: &mut dyn Import,
     ) -> Result<(), EndpointError> {
-        let Ready { stream, outbox, own, offered, batches, aligned, file } = self;
+        let Ready { incoming, own, offered, batches, aligned, file } = self;
         let basis = &offered.basis[..];
         let old = |run: &ChunkRange, out: &mut Vec<u8>| {
             aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, basis, run, out))
         };
-        let arrivals = Arrivals::new((stream, outbox), batches, &old, &offered.literals, file);
+        let arrivals = Arrivals::new(incoming, batches, &old, &offered.literals, file);
         let mut chunks = Sources { own, basis, arrivals };
         let mut done = HashSet::new();
         for (key, state) in keys.iter().zip(states) {

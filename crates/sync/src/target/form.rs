@@ -12,8 +12,8 @@ use dsync_proto::{self as wire, LayerOutcome, LayerState};
 use dsync_recompress::Recipe;
 
 use super::job::AsContent;
-use super::recompress::RecompressingImport;
 use super::plan::Plan;
+use super::recompress::RecompressingImport;
 use crate::conversation::documents;
 use crate::conversation::layer_keys;
 use crate::failure::EndpointError;

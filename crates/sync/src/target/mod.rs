@@ -23,6 +23,7 @@ use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::workspace::Workspace;
 use crate::link::Link;
+use arrivals::Incoming;
 use build::check_config;
 use contents::Contents;
 use transfer::Transfer;
@@ -79,8 +80,8 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     }
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
     let outbox = transfer.talk.outbox();
-    let stream = transfer.talk.step(Step::Contents)?.data_reader();
-    let contents = Contents::begin((stream, outbox), &mut offered, &parts)?;
+    let incoming = Incoming { stream: transfer.talk.step(Step::Contents)?.data_reader(), outbox };
+    let contents = Contents::begin(incoming, &mut offered, &parts)?;
     drop(parts);
     let layers = offered.summary(&transfer.keys, &plan.states, &own);
     if transfer.what.dry_run {

@@ -9,7 +9,7 @@ use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received,
 
 use super::form::{self, Documents, Form};
 use super::job::{Peering, Receiving};
-use super::offered::{SharedBasis, Offered};
+use super::offered::{Offered, SharedBasis};
 use super::plan::Plan;
 use crate::conversation::headers::mode;
 use crate::conversation::parts::PartMatches;
@@ -78,16 +78,16 @@ impl<'a> Transfer<'a> {
         if self.what.keeps == Keeps::Content {
             return Ok(None);
         }
-        let keeps_all = self.what.keeps == Keeps::Id;
+        let keeps = &self.what.keeps;
         let link = self.talk.step(Step::Documents)?;
-        let package = documents::receive(link, self.image, &self.config, keeps_all)?;
+        let package = documents::receive(link, self.image, &self.config, keeps)?;
         match manifest {
-            Some(manifest) if !keeps_all && package.root() != manifest => {
+            Some(manifest) if *keeps != Keeps::Id && package.root() != manifest => {
                 let (root, platform) = (package.root(), &self.image.platform);
                 let reason = format!("the source sent {root} as the image of {platform}, not {manifest}");
                 return Err(EndpointError::AnotherImage(reason));
             }
-            Some(_) if keeps_all && !package.shows(&self.config) => {
+            Some(_) if *keeps == Keeps::Id && !package.shows(&self.config) => {
                 let (id, config) = (self.image.id, self.config);
                 let reason =
                     format!("the image {id} has the config {config} for another platform than this host's");

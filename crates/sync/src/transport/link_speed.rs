@@ -92,7 +92,8 @@ mod tests {
     fn the_latest_is_remembered_for_each_link_and_no_more_than_enough() {
         let folder = tempfile::tempdir().unwrap();
         let (file, drafts) = (folder.path().join("links"), folder.path().to_owned());
-        let known = |name: &str| RememberedSpeed { file: file.clone(), drafts: drafts.clone(), name: name.into() };
+        let known =
+            |name: &str| RememberedSpeed { file: file.clone(), drafts: drafts.clone(), name: name.into() };
         assert_eq!(known("<alpha").speed(), None);
         known("<alpha").remember(2_500_000);
         known(">alpha").remember(7);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use dsync_core::Digest;
 use dsync_sync::{
-    Compression, Direction, Entry, Error, Event, Identity, Interrupt, TransferMethod, Observer, Options, Outcome,
-    Session,
+    Compression, Direction, Entry, Error, Event, Identity, Interrupt, Observer, Options, Outcome, Session,
+    TransferMethod,
 };
 use dsync_testkit::{Built, Files, Wrap};
 use tempfile::TempDir;

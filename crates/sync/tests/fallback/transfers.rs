@@ -120,7 +120,9 @@ fn of_another_kind(programs: &[&str]) -> Host {
 #[test]
 fn where_no_agent_can_run_and_there_is_no_rsync_a_stream_goes() {
     isolated("transfers::where_no_agent_can_run_and_there_is_no_rsync_a_stream_goes", PATIENCE, || {
-        let [warning] = &pulls(&of_another_kind(&SHELL), TransferMethod::Auto)[..] else { panic!("one warning") };
+        let [warning] = &pulls(&of_another_kind(&SHELL), TransferMethod::Auto)[..] else {
+            panic!("one warning")
+        };
         assert!(warning.starts_with("no agent can run on elsewhere ("), "{warning}");
         assert!(warning.contains("Plan9 mips"), "{warning}");
         assert!(warning.ends_with("; falling back to a stream of the missing layers"), "{warning}");
@@ -220,7 +222,8 @@ fn files_of_the_other_host_need_an_agent() {
         let host = Host::new(&SHELL);
         host.layout(&[]);
         for store in ["oci:/srv/images", "docker-archive:/srv/image.tar"] {
-            let options = dsync_sync::Options { remote_store: store.into(), ..host.options(TransferMethod::Stream) };
+            let options =
+                dsync_sync::Options { remote_store: store.into(), ..host.options(TransferMethod::Stream) };
             let Err(Error::Endpoint { failure, .. }) = host.sync(Direction::Pull, options, "app:1").result
             else {
                 panic!("{store}")
@@ -239,8 +242,10 @@ fn a_folder_that_a_shell_would_read_as_something_else_is_refused() {
         let host = Host::new(&SHELL);
         host.layout(&[]);
         for folder in ["/tmp/a b", "/tmp/$HOME", "/tmp/`id`", "/tmp/a;b", "/tmp/\"", "/tmp/'", "/tmp/ä"] {
-            let options =
-                dsync_sync::Options { tmpfolder: Some(folder.into()), ..host.options(TransferMethod::Stream) };
+            let options = dsync_sync::Options {
+                tmpfolder: Some(folder.into()),
+                ..host.options(TransferMethod::Stream)
+            };
             let Err(Error::Endpoint { failure, .. }) = host.sync(Direction::Pull, options, "app:1").result
             else {
                 panic!("{folder}")

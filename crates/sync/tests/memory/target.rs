@@ -9,7 +9,7 @@ use dsync_proto::{
     Request, Stored, encode,
 };
 use dsync_sync::testing::{Client, Wire, connect};
-use dsync_sync::{Compression, Direction, Error, Identity, Interrupt, TransferMethod, Options, Remote};
+use dsync_sync::{Compression, Direction, Error, Identity, Interrupt, Options, Remote, TransferMethod};
 use dsync_testkit::{Cable, End, isolated};
 
 use crate::evil::*;

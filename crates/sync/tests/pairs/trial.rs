@@ -10,8 +10,8 @@ use std::thread;
 use dsync_core::ImageRef;
 use dsync_sync::testing::{Client, Wire, connect, serve};
 use dsync_sync::{
-    Compression, Direction, Entry, Identity, Interrupt, TransferMethod, Options, PatchOptions, Remote, Session,
-    Status, apply, diff,
+    Compression, Direction, Entry, Identity, Interrupt, Options, PatchOptions, Remote, Session, Status,
+    TransferMethod, apply, diff,
 };
 use dsync_testkit::pair::{Effort, Outcome, Pair, Select, Way};
 use dsync_testkit::{Built, Cable, End, Fault, FaultKind, Item, Lane, Snapshot, Wanted, files};

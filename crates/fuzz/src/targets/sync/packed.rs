@@ -1,6 +1,6 @@
 //! Batches with what a source does to them where it has time: streams that are opened, code that tells addresses.
 
-use dsync_delta::batch::{Effort, Items, BatchMethod};
+use dsync_delta::batch::{BatchMethod, Effort, Items};
 use dsync_sync::fuzzing::{decode_batch, encode_batch, hear, tell};
 
 use crate::pieces::{joined, parts};

@@ -7,7 +7,7 @@ use std::thread;
 use dsync_core::ImageRef;
 use dsync_proto::{Channel, ListedConfig, Open, Receive, Request, decode, encode};
 use dsync_sync::testing::{Client, Wire, connect, serve};
-use dsync_sync::{Compression, Direction, Identity, Interrupt, TransferMethod, Options, Remote};
+use dsync_sync::{Compression, Direction, Identity, Interrupt, Options, Remote, TransferMethod};
 use dsync_testkit::{Built, Cable, End, ImageSpec, Item, LayerSpec, Snapshot, Wanted, What};
 
 use super::hosts::{Host, MEMORY, SCENARIOS, VERSION, files};

@@ -10,7 +10,8 @@ fn settle(controller: &mut EffortController, fastest: Duration, link: Duration, 
         let effort = controller.effort();
         let (_, cost) = LADDER.iter().find(|(level, _)| Effort::Level(*level) == effort).unwrap();
         let coding = fastest.mul_f64(cost / LADDER[0].1);
-        controller.observe(BatchTiming { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
+        controller
+            .observe(BatchTiming { effort, raw: 10_000_000, packed: 1_000_000, coding, sending: blocks }, 2);
         controller.took(1_000_000, link);
     }
     LADDER[controller.rung].0
