@@ -134,15 +134,7 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .because([reason])
                 .hint("leave out --method delta: rsync and stream need no agent")
         }
-        Error::NoShell { host, said } => {
-            let command = context.ssh_command();
-            Diagnosis::new("no-shell", UNREACHABLE, format!("{host} runs no commands for this account"))
-                .because(said)
-                .hint(format!(
-                    "an account with a shell is needed, not one for sftp, git or a single command: `{command} true` must succeed. \
-                     Log in as another with USER@HOST"
-                ))
-        }
+        Error::NoShell { host, said } => no_shell(host, said, context),
         Error::Crashed { host, message } => {
             Diagnosis::new("crashed", FAILED, format!("the agent on {host} crashed")).because([message]).hint(BUG)
         }
@@ -152,19 +144,7 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .hint("no image was left half done; run the same command again")
         }
         Error::Endpoint { host, failure } => endpoint(host, failure.kind, &failure.causes, context),
-        Error::NoSuchImage { pattern, close } => {
-            let diagnosis = Diagnosis::new("no-such-image", NO_IMAGE, error.to_string());
-            match did_you_mean(close) {
-                Some(hint) => diagnosis.hint(hint),
-                None if pattern.contains(['*', '?', '[', '{']) => diagnosis.hint(
-                    "* stays within one part of a name, ** spans several; without a tag only :latest is meant",
-                ),
-                None if pattern.contains('@') => diagnosis.hint(
-                    "the digest is that of an image ID, or of a manifest by which the source's engine pulled or pushed it",
-                ),
-                None => diagnosis.hint("run without IMAGE to list the names of the source"),
-            }
-        }
+        Error::NoSuchImage { pattern, close } => no_such_image(error, pattern, close),
         Error::OtherDigest { wanted, is_there, .. } => {
             let hint = match is_there {
                 true => format!("the source has that image under another name or none: {wanted}"),
@@ -189,6 +169,30 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
             if is_full { diagnosis.hint(more_room("this host")) } else { diagnosis }
         }
         other => Diagnosis::new("other", FAILED, other.to_string()).because(sources(other)),
+    }
+}
+
+fn no_shell(host: &str, said: &[String], context: Context<'_>) -> Diagnosis {
+    let command = context.ssh_command();
+    Diagnosis::new("no-shell", UNREACHABLE, format!("{host} runs no commands for this account"))
+        .because(said)
+        .hint(format!(
+            "an account with a shell is needed, not one for sftp, git or a single command: `{command} true` must succeed. \
+             Log in as another with USER@HOST"
+        ))
+}
+
+fn no_such_image(error: &Error, pattern: &str, close: &[String]) -> Diagnosis {
+    let diagnosis = Diagnosis::new("no-such-image", NO_IMAGE, error.to_string());
+    match did_you_mean(close) {
+        Some(hint) => diagnosis.hint(hint),
+        None if pattern.contains(['*', '?', '[', '{']) => diagnosis.hint(
+            "* stays within one part of a name, ** spans several; without a tag only :latest is meant",
+        ),
+        None if pattern.contains('@') => diagnosis.hint(
+            "the digest is that of an image ID, or of a manifest by which the source's engine pulled or pushed it",
+        ),
+        None => diagnosis.hint("run without IMAGE to list the names of the source"),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use dsync_core::ImageRef;
-use dsync_sync::{Direction, Entry, Event, Observer as _, Report, Status, Traffic};
+use dsync_sync::{Direction, Entry, Error, Event, Observer as _, Report, Status, Traffic};
 
 use crate::backend::Backend;
 use crate::error::{self, Context, Diagnosis};
@@ -112,48 +112,20 @@ fn sync(
     let entries = &view.report.entries;
     let mut done: Vec<Done<'_>> = Vec::with_capacity(entries.len());
     let mut exit = error::OK;
-    let mut ended = false;
+    let mut session = SessionState::Usable;
     for (at, entry) in entries.iter().enumerate() {
         show.progress.position(at + 1, entries.len());
-        let start = (show.clock)();
-        // An image gets all its names at once.
-        let is_same = |other: &Entry| {
-            other.image.id == entry.image.id && (other.status == Status::Current) == is_current(entry)
-        };
-        let first = done.iter().find(|done: &&Done<'_>| is_same(done.entry));
-        let also: Vec<ImageRef> = match first {
-            Some(_) => Vec::new(),
-            None => entries[at + 1..]
-                .iter()
-                .filter(|other| is_same(other))
-                .filter_map(|e| e.name.clone())
-                .collect(),
-        };
-        if !ended {
+        if session == SessionState::Usable {
             warn_of_older(entry, request.dry_run, show);
         }
-        let what = match first {
-            _ if ended => What::Skipped,
-            Some(first) => first.what.by_another_name(),
-            None if is_current(entry) => What::Current,
-            None => one(backend, entry, &also, request, &mut ended),
+        let start = (show.clock)();
+        let result = match done.iter().find(|done| is_same(done.entry, entry)) {
+            _ if session == SessionState::Ended => Synced { what: What::Skipped, verified: None },
+            Some(first) => Synced { what: first.what.by_another_name(), verified: first.verified },
+            None => sync_one(backend, entry, &entries[at + 1..], request, &mut session),
         };
         let took = (show.clock)().saturating_sub(start);
-        let (what, verified) = match what {
-            What::Current | What::Synced(_) if first.is_some() => {
-                (what, first.and_then(|first| first.verified))
-            }
-            What::Current | What::Synced(_) if request.verify && !request.dry_run => {
-                match backend.verify(entry, &also) {
-                    Ok(read) => (what, Some(read)),
-                    Err(e) => {
-                        ended = error::ends_session(&e);
-                        (What::Failed(error::diagnose(&e, request.context)), None)
-                    }
-                }
-            }
-            what => (what, None),
-        };
+        let Synced { what, verified } = result;
         show.progress.clear();
         let this = Done { entry, took, what, verified };
         if let (What::Failed(diagnosis), error::OK) = (&this.what, exit) {
@@ -167,20 +139,85 @@ fn sync(
         }
         done.push(this);
     }
+    summarize(backend.traffic(), &done, request, view, show)?;
+    Ok(exit)
+}
 
-    let sums = results::sums(&done, backend.traffic(), (show.clock)());
+/// The state of a session: an error may have left it unusable for the images after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SessionState {
+    Usable,
+    Ended,
+}
+
+impl SessionState {
+    fn after(error: &Error) -> SessionState {
+        if error::ends_session(error) { SessionState::Ended } else { SessionState::Usable }
+    }
+}
+
+/// The result of one image, and how many bytes were read to verify it.
+struct Synced {
+    what: What,
+    verified: Option<u64>,
+}
+
+/// True if both are names of one image, which gets all of them at once.
+fn is_same(one: &Entry, other: &Entry) -> bool {
+    one.image.id == other.image.id && is_current(one) == is_current(other)
+}
+
+/// Brings one image over under its names, those in the entries after it included, and verifies it where that is asked
+/// for.
+fn sync_one(
+    backend: &mut dyn Backend,
+    entry: &Entry,
+    after: &[Entry],
+    request: &Request<'_>,
+    session: &mut SessionState,
+) -> Synced {
+    let names = after.iter().filter(|other| is_same(entry, other)).filter_map(|other| other.name.clone());
+    let also: Vec<ImageRef> = names.collect();
+    let mut failed = |error: Error| {
+        *session = SessionState::after(&error);
+        Synced { what: What::Failed(error::diagnose(&error, request.context)), verified: None }
+    };
+    let what = match is_current(entry) {
+        true => What::Current,
+        false => match backend.sync(entry, &also, request.dry_run) {
+            Ok(outcome) => What::Synced(outcome),
+            Err(error) => return failed(error),
+        },
+    };
+    if !request.verify || request.dry_run {
+        return Synced { what, verified: None };
+    }
+    match backend.verify(entry, &also) {
+        Ok(read) => Synced { what, verified: Some(read) },
+        Err(error) => failed(error),
+    }
+}
+
+/// Shows the sums of a run.
+fn summarize(
+    traffic: Traffic,
+    done: &[Done<'_>],
+    request: &Request<'_>,
+    view: View<'_>,
+    show: &mut Show<'_>,
+) -> Result<(), Diagnosis> {
+    let sums = results::sums(done, traffic, (show.clock)());
     if request.json {
-        let document = report::document(view, Some((request.dry_run, &done, sums)), show.progress.warnings());
-        emit(show.out, &document)?;
-        return Ok(exit);
+        let document = report::document(view, Some((request.dry_run, done, sums)), show.progress.warnings());
+        return emit(show.out, &document);
     }
     if done.is_empty() {
         show.progress.say(request.task.nothing());
     }
-    for line in results::summary(&done, sums, request.dry_run) {
+    for line in results::summary(done, sums, request.dry_run) {
         show.progress.say(&line);
     }
-    Ok(exit)
+    Ok(())
 }
 
 /// Says that an image replaces a newer one. Whoever asked for it has it done all the same.
@@ -195,22 +232,6 @@ fn warn_of_older(entry: &Entry, dry_run: bool, show: &Show<'_>) {
 
 fn is_current(entry: &Entry) -> bool {
     entry.status == Status::Current
-}
-
-fn one(
-    backend: &mut dyn Backend,
-    entry: &Entry,
-    also: &[ImageRef],
-    request: &Request<'_>,
-    ended: &mut bool,
-) -> What {
-    match backend.sync(entry, also, request.dry_run) {
-        Ok(outcome) => What::Synced(outcome),
-        Err(e) => {
-            *ended = error::ends_session(&e);
-            What::Failed(error::diagnose(&e, request.context))
-        }
-    }
 }
 
 /// Says what became of an image: an error in any case, the plan as data, the rest as a remark.

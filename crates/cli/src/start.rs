@@ -68,21 +68,8 @@ fn patched(
     early: Early,
     work: impl FnOnce(&Progress, &Interrupt) -> Result<String, dsync_sync::Error>,
 ) -> u8 {
-    let stderr = io::stderr();
-    let on_terminal = stderr.is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb");
-    let verbosity = Verbosity { bars: on_terminal, quiet: false, verbose: here.verbose };
-    let stream = AutoStream::new(stderr, anstream_choice(early.color));
-    let progress = Arc::new(Progress::new(verbosity, Box::new(stream)));
-    let _ = PROGRESS.set(Arc::clone(&progress));
-    let interrupt = Interrupt::default();
-    let (stopping, stopped) = (Arc::clone(&progress), interrupt.clone());
-    let stop = move || {
-        stopping.stop();
-        stopped.interrupt();
-    };
-    if let Err(e) = signals::install(stop) {
-        progress.print(&format!("warning: signals are not handled: {e}\n"));
-    }
+    let verbosity = Verbosity { bars: is_terminal(), quiet: false, verbose: here.verbose };
+    let (progress, interrupt) = watch(verbosity, anstream_choice(early.color));
     let outcome = work(&progress, &interrupt);
     progress.clear();
     let context = Context { remote: "", ssh: "ssh" };
@@ -99,27 +86,12 @@ fn patched(
 fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     let started = Instant::now();
     let color = choice(args.color);
-    let stderr = io::stderr();
-    let on_terminal = stderr.is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb");
     let verbosity = Verbosity {
-        bars: on_terminal && !(args.quiet || args.no_progress || args.json),
+        bars: is_terminal() && !(args.quiet || args.no_progress || args.json),
         quiet: args.quiet || args.json,
         verbose: args.verbose,
     };
-    let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(stderr, color))));
-
-    let _ = PROGRESS.set(Arc::clone(&progress));
-    let interrupt = Interrupt::default();
-    let (stopping, stopped) = (Arc::clone(&progress), interrupt.clone());
-    let stop = move || {
-        stopping.stop();
-        stopped.interrupt();
-    };
-    if let Err(e) = signals::install(stop) {
-        // Without it Ctrl-C still ends the program, only less tidily.
-        progress.print(&format!("warning: signals are not handled: {e}\n"));
-    }
-
+    let (progress, interrupt) = watch(verbosity, color);
     let stdout = io::stdout();
     let width = stdout.is_terminal().then(width);
     let named = remote_as_written(remote);
@@ -153,24 +125,40 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         });
     progress.clear();
     let signal = signals::exit_code();
-    let exit = match outcome {
-        Ok(exit) => exit,
-        Err(diagnosis) => {
-            // Whatever failed after Ctrl-C failed because of it: ssh, for one, hears it too.
-            let diagnosis = match signal {
-                Some(_) => interrupted(&progress),
-                None => diagnosis,
-            };
-            if args.json {
-                // An output that cannot be written leaves no other place for the error.
-                let _ = run::emit(&mut out, &report::failure(&diagnosis));
-            } else {
-                progress.print(&diagnosis.render());
-            }
-            diagnosis.exit
+    let exit = outcome.unwrap_or_else(|diagnosis| {
+        // Whatever failed after Ctrl-C failed because of it: ssh, for one, hears it too.
+        let diagnosis = if signal.is_some() { interrupted(&progress) } else { diagnosis };
+        if args.json {
+            // An output that cannot be written leaves no other place for the error.
+            let _ = run::emit(&mut out, &report::failure(&diagnosis));
+        } else {
+            progress.print(&diagnosis.render());
         }
-    };
+        diagnosis.exit
+    });
     signal.filter(|_| exit != error::OK).unwrap_or(exit)
+}
+
+/// True if standard error is a terminal on which a line can be written anew.
+fn is_terminal() -> bool {
+    io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// Shows progress on standard error from here on, and lets a signal interrupt the run.
+fn watch(verbosity: Verbosity, color: anstream::ColorChoice) -> (Arc<Progress>, Interrupt) {
+    let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(io::stderr(), color))));
+    let _ = PROGRESS.set(Arc::clone(&progress));
+    let interrupt = Interrupt::default();
+    let (stopping, stopped) = (Arc::clone(&progress), interrupt.clone());
+    let stop = move || {
+        stopping.stop();
+        stopped.interrupt();
+    };
+    if let Err(e) = signals::install(stop) {
+        // Without it Ctrl-C still ends the program, only less tidily.
+        progress.print(&format!("warning: signals are not handled: {e}\n"));
+    }
+    (progress, interrupt)
 }
 
 /// Says what was waited for when a signal came.
