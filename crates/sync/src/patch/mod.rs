@@ -13,11 +13,11 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
-use dsync_core::{DiffId, Image, ImageId};
+use dsync_core::{DiffId, Image, ImageId, ImageRef};
 use dsync_engine::{Package, Store};
 use dsync_proto::{
-    Channel, Compression, Event as WireEvent, Failure, LayerState, Need, PatchHead, Peer, Received, Reply,
-    decode,
+    Channel, Compression, Event as WireEvent, Failure, LayerState, ListedImage, Need, PatchHead, Peer,
+    Received, Reply, decode,
 };
 
 use crate::conversation::want::short_id;
@@ -115,57 +115,77 @@ fn make(
         Identity::Exact => packages[1].package(&new.id, None)?,
         Identity::Content => None,
     };
-    let mut basis: Vec<DiffId> = Vec::new();
-    old.diff_ids.iter().for_each(|id| {
-        if !basis.contains(id) {
-            basis.push(*id)
-        }
-    });
-    let (layers, described) = match &package {
-        Some(package) => missing_blobs(package, &old, packages[0].package(&old.id, None)?.as_ref()),
-        None => (missing_layers(&new, &old), Vec::new()),
+    let old_package = match &package {
+        Some(_) => packages[0].package(&old.id, None)?,
+        None => None,
     };
-    let mut image = to_wire(&new);
-    image.names = names.iter().map(ToString::to_string).collect();
-    let exact = package.is_some();
-    let head =
-        PatchHead { image, exact, layers, described, basis: basis.iter().map(|id| *id.as_bytes()).collect() };
+    let head = head_of(&old, &new, &names, package.as_ref().map(|new| (new, old_package.as_ref())));
+    let sending = Sending {
+        compression: options.compression,
+        speed: None,
+        dry_run: false,
+        explain: false,
+        keeps: Keeps::new(head.exact, None),
+        prove: false,
+        key: None,
+    };
+    let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
+    let reply = play_target(&head, &mut writer, observer, &options.interrupt, |link| {
+        source::send(&stores, &held, link, &new.id, &sending, &workspace)
+    })?;
+    let Reply::Sent { raw, .. } = reply else {
+        return Err(EndpointError::Broken("the source gave no account".into()));
+    };
+    let size = writer.finish().map_err(EndpointError::io("cannot write the patch"))?;
+    let image = from_wire(&head.image)?;
+    Ok(PatchMade { image, layers: head.layers.len(), raw, size })
+}
+
+/// The head of a patch of these images; of one that keeps the ID by their documents.
+fn head_of(
+    old: &Image,
+    new: &Image,
+    names: &[ImageRef],
+    packages: Option<(&Package, Option<&Package>)>,
+) -> PatchHead {
+    let mut seen = HashSet::new();
+    let basis = old.diff_ids.iter().filter(|id| seen.insert(**id)).map(|id| *id.as_bytes()).collect();
+    let (layers, described) = match packages {
+        Some((package, old_package)) => missing_blobs(package, old, old_package),
+        None => (missing_layers(new, old), Vec::new()),
+    };
+    let names = names.iter().map(ToString::to_string).collect();
+    let image = ListedImage { names, ..to_wire(new) };
+    PatchHead { image, exact: packages.is_some(), layers, described, basis }
+}
+
+/// Plays the target that has the old image to a source, and writes down what that sends.
+fn play_target(
+    head: &PatchHead,
+    writer: &mut Writer,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+    send: impl FnOnce(&mut Link) -> Result<Reply, EndpointError> + Send,
+) -> Result<Reply, EndpointError> {
+    let basis: Vec<DiffId> = head.basis.iter().copied().map(DiffId::from_bytes).collect();
     let need = Need::Layers {
         layers: head.layers.clone(),
         without_basis: false,
         basis: basis.iter().map(short_id).collect(),
         described: head.described.clone(),
     };
-
-    let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
-    let (mut mine, mut theirs) = Link::pair(&options.interrupt);
-    let sending = Sending {
-        compression: options.compression,
-        speed: None,
-        dry_run: false,
-        explain: false,
-        keeps: Keeps::new(exact, None),
-        prove: false,
-        key: None,
-    };
-    let (id, steps) = (new.id, Step::of_patch(&sending.keeps, &basis));
+    let steps = Step::of_patch(&Keeps::new(head.exact, None), &basis);
+    let (mut mine, mut theirs) = Link::pair(interrupt);
     let (sent, recorded) = thread::scope(|scope| {
-        let sending =
-            scope.spawn(move || source::send(&stores, &held, &mut theirs, &id, &sending, &workspace));
-        let recorded = mine
-            .send_peer(&Peer::Need(need))
-            .and_then(|()| record(&mut mine.inbox, &mut writer, steps, observer));
+        let sending = scope.spawn(move || send(&mut theirs));
+        let recorded =
+            mine.send_peer(&Peer::Need(need)).and_then(|()| record(&mut mine.inbox, writer, steps, observer));
         drop(mine);
         (sending.join(), recorded)
     });
-    let sent = sent.unwrap_or_else(|_| Err(EndpointError::Broken("the source ended early".into())));
-    let Reply::Sent { raw, .. } = sent? else {
-        return Err(EndpointError::Broken("the source gave no account".into()));
-    };
+    let sent = sent.unwrap_or_else(|_| Err(EndpointError::Broken("the source ended early".into())))?;
     recorded.map_err(EndpointError::io("cannot write the patch"))?;
-    let size = writer.finish().map_err(EndpointError::io("cannot write the patch"))?;
-    let image = from_wire(&head.image)?;
-    Ok(PatchMade { image, layers: head.layers.len(), raw, size })
+    Ok(sent)
 }
 
 /// The layers of an image that another has not.

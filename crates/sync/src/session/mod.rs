@@ -290,8 +290,7 @@ impl Pair<'_> {
     ) -> Result<Outcome, Error> {
         let before = self.traffic();
         let exact = self.exact();
-        let keeps = Keeps::new(exact, self.options.platform.as_ref());
-        let prove = needs_proof(&keeps, entry.pin, self.source.store.id_is_config);
+        let prove = needs_proof(&self.keeps(), entry.pin, self.source.store.id_is_config);
         let key = random().map_err(Error::io("there is no randomness"))?;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),
@@ -323,6 +322,14 @@ impl Pair<'_> {
             self.source.remember_speed(speed);
             self.target.remember_speed(speed);
         }
+        let outcome = self.outcome(entry, sent, received)?;
+        let after = self.traffic();
+        let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
+        Ok(Outcome { traffic, ..outcome })
+    }
+
+    /// The outcome of a transfer by the replies of both ends, but for its traffic.
+    fn outcome(&self, entry: &Entry, sent: Reply, received: Reply) -> Result<Outcome, Error> {
         let Reply::Sent { raw, packed, metadata, mut costs } = sent else {
             return Err(Error::OutOfTurn { expected: "an account" });
         };
@@ -331,15 +338,14 @@ impl Pair<'_> {
             return Err(Error::OutOfTurn { expected: "an image" });
         };
         let id = ImageId::from_bytes(id);
-        let same_id = self.ids_are_configs() || keeps == Keeps::Id;
+        let same_id = self.ids_are_configs() || self.keeps() == Keeps::Id;
         if same_id && id != entry.image.id {
             let cause = format!("the target made image {id} of image {}", entry.image.id);
             return Err(failed(&self.target.host, FailureKind::AnotherImage, cause));
         }
-        let after = self.traffic();
         let layers =
             layers.iter().map(|l| LayerOutcome { state: l.state, len: l.len, reused: l.reused }).collect();
-        let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
+        let traffic = Traffic::default();
         Ok(Outcome { id, was_there, layers, packed_again, raw, packed, metadata, costs, traffic })
     }
 
@@ -347,6 +353,10 @@ impl Pair<'_> {
     fn exact(&self) -> bool {
         let packages = self.source.store.has_packages && self.target.store.has_packages;
         packages && self.options.identity == Identity::Exact
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps::new(self.exact(), self.options.platform.as_ref())
     }
 
     fn traffic(&self) -> Traffic {

@@ -7,11 +7,13 @@ use dsync_core::{DiffId, Image, LayerKey};
 use dsync_delta::batching::{self, Batch};
 use dsync_delta::fine_chunks::ByteRange;
 use dsync_delta::header_delta::{Assembly, Literal, Origin};
-use dsync_delta::{ChunkRef, Copied, LayerIndex};
+use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
 use crate::conversation::headers::Headers;
-use crate::conversation::parts::{self, PartMatches, FoundParts, DividedLayers, BasisView, NewLayers, ranges_of};
+use crate::conversation::parts::{
+    self, BasisView, DividedLayers, FoundParts, LiteralRanges, NewLayers, PartMatches, ranges_of,
+};
 use crate::conversation::reconcile;
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -30,7 +32,11 @@ pub(crate) struct SharedBasis {
 
 impl SharedBasis {
     /// The named layers that are here, by what the source knows of each.
-    pub(super) fn of(offer: &Offer, own: &Layers<'_>, named: &[DiffId]) -> Result<SharedBasis, EndpointError> {
+    pub(super) fn of(
+        offer: &Offer,
+        own: &Layers<'_>,
+        named: &[DiffId],
+    ) -> Result<SharedBasis, EndpointError> {
         let mut basis = SharedBasis { chunk_maps: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
         for (diff_id, known) in named.iter().zip(&offer.basis) {
             let Some(index) = own.index(&diff_id.digest()) else {
@@ -113,53 +119,14 @@ impl Offered {
                 },
             }
         };
-        let new = self.new_layers();
-        let DividedLayers { shared, divided, .. } = parts::divide_literals(&new, &self.literals, &literal, ranges, &slices);
-
-        // The place of each range in the shared layers, and the literal that each of the others is from now on.
-        let mut known: HashMap<(usize, usize), Origin> = HashMap::new();
-        for (layer, parts) in (self.basis.len()..).zip(&divided.parts) {
-            for (chunk, part) in (0..).zip(parts) {
-                if let (Copied::Range { literal, range }, Ok(layer)) = (*part, u16::try_from(layer)) {
-                    known.entry((literal, range)).or_insert(Origin::Basis { layer, chunk });
-                }
-            }
-        }
-        let mut literals = Vec::new();
-        // Of each literal the first of those it becomes.
-        let mut firsts = Vec::with_capacity(self.literals.len());
-        for (number, literal) in self.literals.iter().enumerate() {
-            firsts.push(literals.len() as u32);
-            let first = divided.ordinals[literal.layer as usize][literal.chunk as usize];
-            match ranges_of(ranges, number) {
-                [] => literals.push(Literal { chunk: first, ..*literal }),
-                ranges => {
-                    let unknown = (first..).zip(ranges).filter(|(_, range)| !range.known);
-                    literals.extend(unknown.map(|(chunk, ByteRange { bytes, .. })| {
-                        // Within a chunk.
-                        let len = (bytes.end - bytes.start) as u32;
-                        Literal { chunk, len, ..*literal }
-                    }));
-                }
-            }
-        }
+        let DividedLayers { shared, divided, .. } =
+            parts::divide_literals(&self.new_layers(), &self.literals, &literal, ranges, &slices);
+        let known = known_ranges(&divided, self.basis.len());
+        let (literals, firsts) = divided_literals(&self.literals, &divided, ranges);
         for (layer, (assembly, index)) in self.assemblies.iter_mut().zip(divided.layers).enumerate() {
+            let ordinals = &divided.ordinals[layer];
             let old = std::mem::take(&mut assembly.origins);
-            assembly.origins.reserve_exact(index.chunks().len());
-            for (chunk, origin) in old.into_iter().enumerate() {
-                let count = divided.ordinals[layer][chunk + 1] - divided.ordinals[layer][chunk];
-                let Origin::Literal(literal) = origin else {
-                    assembly.origins.extend((0..count).map(|_| origin));
-                    continue;
-                };
-                let (literal, mut next) = (literal as usize, firsts[literal as usize]);
-                assembly.origins.extend((0..count as usize).map(|range| {
-                    known.get(&(literal, range)).copied().unwrap_or_else(|| {
-                        next += 1;
-                        Origin::Literal(next - 1)
-                    })
-                }));
-            }
+            assembly.origins = divided_origins(&old, ordinals, &known, &firsts, index.chunks().len());
             assembly.index = index;
         }
         self.literals = literals;
@@ -210,4 +177,78 @@ impl Offered {
         };
         keys.iter().zip(states).map(layer).collect()
     }
+}
+
+/// The places of ranges of literals that are here.
+type KnownRanges = HashMap<RangeOf, Origin>;
+
+/// A range of a literal: the numbers of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct RangeOf {
+    literal: usize,
+    range: usize,
+}
+
+/// The place of each known range in the shared layers, which come after `before` layers of the basis.
+fn known_ranges(divided: &Divided, before: usize) -> KnownRanges {
+    let mut known = KnownRanges::new();
+    for (layer, parts) in (before..).zip(&divided.parts) {
+        for (chunk, part) in (0..).zip(parts) {
+            if let (Copied::Range { literal, range }, Ok(layer)) = (*part, u16::try_from(layer)) {
+                known.entry(RangeOf { literal, range }).or_insert(Origin::Basis { layer, chunk });
+            }
+        }
+    }
+    known
+}
+
+/// The literals of divided layers, and for each literal before it was divided the first of those that it becomes.
+fn divided_literals(
+    literals: &[Literal],
+    divided: &Divided,
+    ranges: &LiteralRanges,
+) -> (Vec<Literal>, Vec<u32>) {
+    let (mut sent, mut firsts) = (Vec::new(), Vec::with_capacity(literals.len()));
+    for (number, literal) in literals.iter().enumerate() {
+        firsts.push(sent.len() as u32);
+        let first = divided.ordinals[literal.layer as usize][literal.chunk as usize];
+        match ranges_of(ranges, number) {
+            [] => sent.push(Literal { chunk: first, ..*literal }),
+            ranges => {
+                let unknown = (first..).zip(ranges).filter(|(_, range)| !range.known);
+                sent.extend(unknown.map(|(chunk, ByteRange { bytes, .. })| {
+                    // Within a chunk.
+                    let len = (bytes.end - bytes.start) as u32;
+                    Literal { chunk, len, ..*literal }
+                }));
+            }
+        }
+    }
+    (sent, firsts)
+}
+
+/// The origins of the `count` chunks of a divided layer, by those of the layer before.
+fn divided_origins(
+    origins: &[Origin],
+    ordinals: &[u32],
+    known: &KnownRanges,
+    firsts: &[u32],
+    count: usize,
+) -> Vec<Origin> {
+    let mut divided = Vec::with_capacity(count);
+    for (origin, ends) in origins.iter().zip(ordinals.windows(2)) {
+        let count = (ends[1] - ends[0]) as usize;
+        let Origin::Literal(literal) = *origin else {
+            divided.extend((0..count).map(|_| *origin));
+            continue;
+        };
+        let (literal, mut next) = (literal as usize, firsts[literal as usize]);
+        divided.extend((0..count).map(|range| {
+            known.get(&RangeOf { literal, range }).copied().unwrap_or_else(|| {
+                next += 1;
+                Origin::Literal(next - 1)
+            })
+        }));
+    }
+    divided
 }
