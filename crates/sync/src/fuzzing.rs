@@ -59,7 +59,7 @@ pub fn hear(mut said: &[u8], most: u64) -> Option<(Vec<u8>, &[u8])> {
 ///
 /// # Errors
 ///
-/// Where they are too many.
+/// Fails if they are too many.
 pub fn encode_batch(
     old: Items<'_>,
     new: Items<'_>,
@@ -75,7 +75,7 @@ pub fn encode_batch(
 ///
 /// # Errors
 ///
-/// Where it is no batch of so many bytes.
+/// Fails if it is no batch of so many bytes.
 pub fn decode_batch(
     old: Items<'_>,
     new_lens: &[u64],

@@ -42,7 +42,7 @@ pub struct Client {
 ///
 /// # Errors
 ///
-/// Those of [`Session::connect`].
+/// Fails as [`Session::connect`] does.
 pub fn connect(client: Client, wire: Wire, observer: Arc<dyn Observer>) -> Result<Session, Error> {
     let Client { remote, direction, options, caches, agentless } = client;
     let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -62,7 +62,7 @@ pub fn connect(client: Client, wire: Wire, observer: Arc<dyn Observer>) -> Resul
 ///
 /// # Errors
 ///
-/// Where the wire ends early, or what comes over it is no request.
+/// Fails if the wire ends early, or if what comes over it is no request.
 pub fn serve(wire: Wire, version: &str, caches: &std::path::Path) -> io::Result<()> {
     let interrupt = Interrupt::default();
     let link = Link::over(wire.input, wire.output, Arc::default(), Arc::default(), &interrupt);

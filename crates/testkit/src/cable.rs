@@ -23,9 +23,9 @@ pub enum Lane {
 /// A fault of a cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// In which direction.
+    /// The direction of the bytes.
     pub lane: Lane,
-    /// After how many bytes.
+    /// The number of bytes that arrive before it.
     pub at: u64,
     /// The effect there.
     pub kind: FaultKind,

@@ -55,7 +55,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// Fails if it cannot be written.
     pub fn write(self, wrap: Wrap, items: &[Built], path: &Path) -> io::Result<String> {
         let archive = match self {
             Files::Layout => {

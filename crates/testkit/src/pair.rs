@@ -15,7 +15,7 @@ use crate::{Junk, sha256};
 pub struct Pair {
     /// The items of the source. The first is asked for; in a patch the second is the old one.
     pub source: Vec<Item>,
-    /// In which files the source has it.
+    /// The files that the source has it in.
     pub files: Files,
     /// The compression of the files.
     pub wrap: Wrap,
@@ -65,10 +65,10 @@ pub enum Target {
 /// The options of a run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Run {
-    /// By what it is done.
+    /// The way that the image takes.
     pub way: Way,
-    /// The compression effort.
-    pub effort: Effort,
+    /// The compression.
+    pub compression: Compression,
     /// `--identity content`.
     pub content: bool,
     /// `--platform`.
@@ -89,7 +89,7 @@ pub struct Run {
     pub reads: Option<u16>,
 }
 
-/// By what an image gets to its target.
+/// The way that an image takes to its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// A session that pulls.
@@ -97,14 +97,14 @@ pub enum Way {
     /// A session that pushes.
     Push,
     /// A session that pushes layers whole, as where no agent can run.
-    Whole,
+    Agentless,
     /// `diff` and `apply`.
     Patch,
 }
 
-/// A compression effort.
+/// A compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
+pub enum Compression {
     /// As the link allows.
     Auto,
     /// A level of zstd.
@@ -141,7 +141,7 @@ impl Default for Run {
     fn default() -> Run {
         Run {
             way: Way::Pull,
-            effort: Effort::Level(3),
+            compression: Compression::Level(3),
             content: false,
             platform: None,
             basis: None,
@@ -159,7 +159,7 @@ impl Default for Run {
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Run");
-        shown.field("way", &self.way).field("effort", &self.effort).field("select", &self.select);
+        shown.field("way", &self.way).field("compression", &self.compression).field("select", &self.select);
         let flags = [
             ("content", self.content),
             ("dry_run", self.dry_run),

@@ -15,7 +15,7 @@ use crate::image::{ImageSpec, IndexSpec, Item, RootSpec};
 use crate::layout::{Files, Wrap};
 use crate::model::host_platform;
 use crate::packing::Packing;
-use crate::pair::{Damage, DamageKind, Effort, Pair, Run, Select, Target, Way};
+use crate::pair::{Compression, Damage, DamageKind, Pair, Run, Select, Target, Way};
 
 pub use change::{Change, ConfigChange, FileChange, change};
 pub use image::{content, edit, entry, image, layer, packing, place};
@@ -116,14 +116,14 @@ fn run() -> impl Strategy<Value = Run> {
     let way = prop_oneof![
         6 => Just(Way::Pull),
         4 => Just(Way::Push),
-        1 => Just(Way::Whole),
+        1 => Just(Way::Agentless),
         3 => Just(Way::Patch),
     ];
-    let effort = prop_oneof![
-        6 => Just(Effort::Level(3)),
-        2 => Just(Effort::Auto),
-        1 => (1..20_i8).prop_map(Effort::Level),
-        1 => Just(Effort::Max),
+    let compression = prop_oneof![
+        6 => Just(Compression::Level(3)),
+        2 => Just(Compression::Auto),
+        1 => (1..20_i8).prop_map(Compression::Level),
+        1 => Just(Compression::Max),
     ];
     let platform = option::weighted(
         0.1,
@@ -142,11 +142,25 @@ fn run() -> impl Strategy<Value = Run> {
     ];
     let flags = [0.15, 0.05, 0.1, 0.1, 0.1].map(prop::bool::weighted);
     let reads = option::weighted(0.1, 1..2000_u16);
-    (way, effort, platform, basis, select, flags, reads).prop_map(
-        |(way, effort, platform, basis, select, [content, dry_run, warm, explain, small], reads)| match way {
-            // All others are for sessions only.
-            Way::Patch => Run { way, effort, content, small, ..Run::default() },
-            _ => Run { way, effort, content, platform, basis, dry_run, select, warm, explain, small, reads },
+    (way, compression, platform, basis, select, flags, reads).prop_map(
+        |(way, compression, platform, basis, select, [content, dry_run, warm, explain, small], reads)| {
+            match way {
+                // All others are for sessions only.
+                Way::Patch => Run { way, compression, content, small, ..Run::default() },
+                _ => Run {
+                    way,
+                    compression,
+                    content,
+                    platform,
+                    basis,
+                    dry_run,
+                    select,
+                    warm,
+                    explain,
+                    small,
+                    reads,
+                },
+            }
         },
     )
 }
@@ -309,7 +323,7 @@ mod tests {
             "an index",
             "Pull",
             "Push",
-            "Whole",
+            "Agentless",
             "Patch",
             "Layout",
             "DockerOld",

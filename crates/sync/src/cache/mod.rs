@@ -98,7 +98,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Where there is no such place, or where it is not ours alone.
+    /// Fails if there is no such place, or if it is not ours alone.
     pub fn locate() -> Result<Cache, CacheError> {
         STARTED.get_or_init(SystemTime::now);
         let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -139,7 +139,7 @@ impl Cache {
         index.flatten().filter(|index| index.digest == *digest)
     }
 
-    /// The recipe of a blob, or the note that there is none.
+    /// The recipe of a blob, or the mark that no encoder makes it.
     pub(crate) fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
         Self::load(&self.path(blob, EntryKind::Recipe), |kept| {
             let mut recipe = Vec::new();
@@ -198,7 +198,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be read.
+    /// Fails if the directory cannot be read.
     pub fn entries(&self) -> io::Result<Vec<CacheEntry>> {
         let mut entries = Vec::new();
         for file in fs::read_dir(&self.directory)? {
@@ -220,7 +220,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Where something cannot be removed; what comes after it is still there then.
+    /// Fails if something cannot be removed; what comes after it is still there then.
     pub fn prune(&self, limit: u64) -> io::Result<Pruned> {
         self.remove(limit, None)
     }

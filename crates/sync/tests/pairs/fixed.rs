@@ -19,7 +19,7 @@ fn every_pair_of_the_fixed_set_holds_in_every_way() {
             for pair in [
                 pair.clone(),
                 pair.clone().run(|run| run.way = Way::Push),
-                pair.clone().run(|run| run.way = Way::Whole),
+                pair.clone().run(|run| run.way = Way::Agentless),
                 pair.clone().run(|run| run.content = true),
                 archive(Files::DockerOld),
                 archive(Files::Docker),

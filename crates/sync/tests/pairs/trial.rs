@@ -13,7 +13,7 @@ use dsync_sync::{
     Compression, Direction, Entry, Identity, Interrupt, Options, PatchOptions, Remote, Session, Status,
     TransferMethod, apply, diff,
 };
-use dsync_testkit::pair::{Effort, Outcome, Pair, Select, Way};
+use dsync_testkit::pair::{self, Outcome, Pair, Select, Way};
 use dsync_testkit::{Built, Cable, End, Fault, FaultKind, Item, Lane, Snapshot, Wanted, files};
 use tempfile::TempDir;
 
@@ -178,14 +178,14 @@ impl<'a> Trial<'a> {
         });
         let (direction, local, remote) = match self.pair.run.way {
             Way::Pull | Way::Patch => (Direction::Pull, target, self.source_spec.clone()),
-            Way::Push | Way::Whole => (Direction::Push, self.source_spec.clone(), target),
+            Way::Push | Way::Agentless => (Direction::Push, self.source_spec.clone(), target),
         };
         let client_end = Client {
             remote: Remote::Layout(remote),
             direction,
             options: self.options(local),
             caches: self.path("here"),
-            agentless: self.pair.run.way == Way::Whole,
+            agentless: self.pair.run.way == Way::Agentless,
         };
         let ran = connect(client_end, wire(client), Arc::new(()))
             .map_err(|error| Failure::Run(said(error)))
@@ -285,7 +285,7 @@ impl<'a> Trial<'a> {
             tmpfolder: Some(self.path("tmp")),
             memory: self.memory(),
             platform: run.platform.as_ref().map(|platform| platform.parse().unwrap()),
-            compression: compression(run.effort),
+            compression: compression(run.compression),
             method: TransferMethod::Auto,
             identity: identity(run.content),
             basis: run.basis.as_ref().map(|name| name.parse().unwrap()),
@@ -302,7 +302,7 @@ impl<'a> Trial<'a> {
             store,
             tmpfolder: self.path("tmp").display().to_string(),
             memory: self.memory(),
-            compression: compression(run.effort),
+            compression: compression(run.compression),
             identity: identity(run.content),
             interrupt: Interrupt::default(),
         };
@@ -361,11 +361,11 @@ fn wire(end: End) -> Wire {
     Wire { input: Box::new(end.input), output: Box::new(end.output) }
 }
 
-fn compression(effort: Effort) -> Compression {
-    match effort {
-        Effort::Auto => Compression::Auto,
-        Effort::Level(level) => Compression::Level(i32::from(level)),
-        Effort::Max => Compression::Max,
+fn compression(asked: pair::Compression) -> Compression {
+    match asked {
+        pair::Compression::Auto => Compression::Auto,
+        pair::Compression::Level(level) => Compression::Level(i32::from(level)),
+        pair::Compression::Max => Compression::Max,
     }
 }
 

@@ -15,7 +15,7 @@ impl Pair {
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// Fails if it cannot be written.
     pub fn write_source(&self, source: &[Built], path: &Path) -> io::Result<String> {
         let spec = self.files.write(self.wrap, source, path)?;
         if self.files != Files::Layout {
@@ -44,7 +44,7 @@ impl Pair {
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// Fails if it cannot be written.
     pub fn write_target(&self, path: &Path) -> io::Result<()> {
         let held: Vec<Built> = self.held().iter().map(Item::build).collect();
         match &self.target {
