@@ -68,7 +68,7 @@ pub fn encode_batch(
 ) -> io::Result<Vec<u8>> {
     let (bytes, begin) = ([old.bytes, new.bytes].concat(), old.bytes.len());
     let batch = Uncoded { bytes, begin, old_lens: old.lens, new_lens: new.lens, pairs };
-    inflated::encode(batch, BatchCode::default(), effort, true)
+    inflated::encode(batch, BatchCode::default(), effort)
 }
 
 /// Decodes them.

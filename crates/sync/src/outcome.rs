@@ -1,7 +1,8 @@
 //! The outcome of an image.
 
 use dsync_core::ImageId;
-use dsync_proto::{Cost, LayerState};
+use dsync_proto::Cost;
+pub use dsync_proto::LayerOutcome;
 
 /// Bytes over the connection, without what ssh adds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,15 +34,4 @@ pub struct Outcome {
     pub costs: Vec<Cost>,
     /// All that crossed for this image.
     pub traffic: Traffic,
-}
-
-/// The outcome of one layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LayerOutcome {
-    /// The origin of the layer.
-    pub state: LayerState,
-    /// Its uncompressed size in bytes; 0 where it was not touched.
-    pub len: u64,
-    /// The number of these bytes that the target had.
-    pub reused: u64,
 }

@@ -67,9 +67,9 @@ impl Layout {
 }
 
 /// The layers that a store was given.
-pub(crate) struct Given<'a>(pub(crate) &'a mut Vec<(LayerKey, u64, Vec<u8>)>);
+pub(crate) struct RecordedImport<'a>(pub(crate) &'a mut Vec<(LayerKey, u64, Vec<u8>)>);
 
-impl Import for Given<'_> {
+impl Import for RecordedImport<'_> {
     fn layer(
         &mut self,
         key: &LayerKey,

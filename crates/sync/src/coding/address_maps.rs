@@ -67,9 +67,9 @@ pub(crate) fn read(
 
 /// The address maps that a source sends.
 #[derive(Debug, Default)]
-pub(crate) struct AddressMaps(wire::AddressMaps);
+pub(crate) struct SentMaps(wire::AddressMaps);
 
-impl AddressMaps {
+impl SentMaps {
     /// Adds what an old file becomes.
     pub(crate) fn push(&mut self, file: &FileSpan, map: &AddressMap) -> io::Result<()> {
         let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
@@ -86,9 +86,15 @@ impl AddressMaps {
             false => section::write(&encode(&self.0).map_err(io::Error::other)?, effort, out),
         }
     }
+}
 
+/// The address maps that a target received.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedMaps(Vec<(FileSpan, Vec<u8>)>);
+
+impl ReceivedMaps {
     /// Reads them; each must be of a file of its own that the source can read, and for which `memory` is enough.
-    pub(crate) fn read(stream: &mut impl Read, old: &[ChunkMap], memory: u64) -> io::Result<ReceivedMaps> {
+    pub(crate) fn read(stream: &mut impl Read, old: &[ChunkMap], memory: u64) -> io::Result<Self> {
         let mut count = [0; 4];
         stream.read_exact(&mut count)?;
         if u32::from_le_bytes(count) == 0 {
@@ -118,13 +124,7 @@ impl AddressMaps {
         }
         Ok(ReceivedMaps(received.into_values().collect()))
     }
-}
 
-/// The address maps that a target received.
-#[derive(Debug, Default)]
-pub(crate) struct ReceivedMaps(Vec<(FileSpan, Vec<u8>)>);
-
-impl ReceivedMaps {
     /// The places of the files.
     pub(crate) fn places<'a>(&'a self, old: &'a [ChunkMap]) -> impl Iterator<Item = Place> + 'a {
         self.0.iter().flat_map(|(file, _)| file.places(old))

@@ -48,19 +48,14 @@ fn deflated(item: &InflatedItem, bytes: &[u8]) -> Option<Vec<u8>> {
     Inflated { bytes: bytes.to_vec(), streams }.close()
 }
 
-/// Codes a batch. Files with streams are looked for and inflated only where `inflates`, since that takes time.
-pub(crate) fn encode(
-    batch: Uncoded<'_>,
-    mut code: BatchCode,
-    effort: Effort,
-    inflates: bool,
-) -> io::Result<Vec<u8>> {
+/// Codes a batch, with its files inflated that have streams. Looking for those takes time: [`branch::encode`] does without.
+pub(crate) fn encode(batch: Uncoded<'_>, mut code: BatchCode, effort: Effort) -> io::Result<Vec<u8>> {
     let Uncoded { mut bytes, begin, old_lens, new_lens: lens, pairs } = batch;
     let (mut inflated_items, mut opened, mut says) = (Vec::new(), Owned::default(), 0);
     let (old, new) = bytes.split_at(begin);
-    let mut versions = Versions::of(Items { bytes: old, lens: old_lens });
+    let mut versions = OldVersions::of(Items { bytes: old, lens: old_lens });
     let items = Items { bytes: new, lens };
-    for (item, (file, pair)) in split(items).zip(pairs).enumerate().filter(|_| inflates) {
+    for (item, (file, pair)) in split(items).zip(pairs).enumerate() {
         let room = limits::INFLATED.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
         let Some(file) = Inflated::of(file, room) else { continue };
         says += ITEM + file.streams.len() as u64 * STREAM;
@@ -113,7 +108,7 @@ pub(crate) fn decode(batch: Coded<'_>, packed: &[u8]) -> io::Result<Vec<u8>> {
     let InflatedItems(inflated_items) = from_wire(&said).map_err(io::Error::other)?;
     drop(said);
     let coded = wire::read(&mut packed, limits::INFLATED as u64)?;
-    let mut versions = Versions::of(Items { bytes: &old, lens: old_lens });
+    let mut versions = OldVersions::of(Items { bytes: &old, lens: old_lens });
     let mut inflated_lens = Vec::with_capacity(inflated_items.len());
     let mut places = vec![None; new_lens.len()];
     let mut room = limits::INFLATED;
@@ -207,7 +202,7 @@ impl Owned {
 }
 
 /// The old versions of items that are opened, with plain bytes where they have streams.
-struct Versions<'a> {
+struct OldVersions<'a> {
     all: Vec<&'a [u8]>,
     owned: Owned,
     /// The index in `owned` of each version that was added, by its index in `all`.
@@ -216,9 +211,9 @@ struct Versions<'a> {
     pairs: Vec<Option<usize>>,
 }
 
-impl<'a> Versions<'a> {
+impl<'a> OldVersions<'a> {
     fn of(old: Items<'a>) -> Self {
-        Versions {
+        OldVersions {
             all: split(old).collect(),
             owned: Owned::default(),
             places: HashMap::new(),

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use dsync_delta::batch::Effort;
 use dsync_proto::limits;
 
-use crate::coding::address_maps::AddressMaps;
+use crate::coding::address_maps::SentMaps;
 use crate::coding::section;
 use crate::failure::Breach;
 
@@ -19,7 +19,7 @@ pub(crate) struct Head<'a> {
     /// The parts of literals that the target has; empty where nothing was asked.
     pub(crate) parts: &'a [u8],
     /// The address maps of old executables.
-    pub(crate) maps: &'a AddressMaps,
+    pub(crate) maps: &'a SentMaps,
 }
 
 impl Head<'_> {
@@ -58,7 +58,7 @@ mod tests {
     fn the_head_is_pinned() {
         let head = |parts| {
             let mut out = Vec::new();
-            let maps = AddressMaps::default();
+            let maps = SentMaps::default();
             let head = Head { limit: 0x0010_0000, parts, maps: &maps };
             let packed = head.write(Effort::Level(1), &mut out).unwrap();
             (out, packed)

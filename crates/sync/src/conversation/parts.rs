@@ -119,12 +119,19 @@ pub(crate) struct PartMatches {
     matches: Vec<Match>,
 }
 
+/// A range of a literal, by the numbers of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LiteralRange {
+    pub(crate) literal: usize,
+    pub(crate) range: usize,
+}
+
 /// Parts of literals, and where those are that the target has.
 pub(crate) struct FoundParts {
     /// The ranges of literals that are not sent whole.
     pub(crate) ranges: LiteralRanges,
     /// By the literal and the range what each is made of that is known.
-    pub(crate) slices: HashMap<(usize, usize), Vec<Slice>>,
+    pub(crate) slices: HashMap<LiteralRange, Vec<Slice>>,
 }
 
 /// The literals that a target looks for.
@@ -221,7 +228,11 @@ impl PartMatches {
             }
             if let Some(OldRange { chunk, bytes: from }) = piece.old {
                 let slice = Slice { place: self.places[chunk], from: from.start, len: from.end - from.start };
-                found.slices.entry((literal, ranges.len() - 1)).or_default().push(slice);
+                found
+                    .slices
+                    .entry(LiteralRange { literal, range: ranges.len() - 1 })
+                    .or_default()
+                    .push(slice);
             }
         }
         Ok(found)

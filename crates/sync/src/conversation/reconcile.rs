@@ -172,7 +172,7 @@ impl Agreed {
                 break;
             }
             let chunks = self.selection.add(from, entry..entry + 1);
-            chunks.for_each(|ordinal| self.slices.push([whole(index, ordinal)]));
+            chunks.for_each(|ordinal| self.slices.push([whole_chunk(index, ordinal)]));
         }
     }
 
@@ -183,7 +183,7 @@ impl Agreed {
     fn add_loose(&mut self, index: &LayerIndex, ordinal: usize) {
         if self.has_room() {
             self.selection.add_loose(index.chunks().at(ordinal));
-            self.slices.push([whole(index, ordinal)]);
+            self.slices.push([whole_chunk(index, ordinal)]);
         }
     }
 
@@ -192,7 +192,7 @@ impl Agreed {
     }
 }
 
-fn whole(index: &LayerIndex, ordinal: usize) -> Slice {
+fn whole_chunk(index: &LayerIndex, ordinal: usize) -> Slice {
     let len = index.chunks().at(ordinal).len;
     Slice { place: Place { layer: index.digest, chunk: ordinal }, from: 0, len }
 }

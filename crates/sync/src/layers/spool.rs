@@ -47,6 +47,15 @@ pub(super) struct Spool {
     notes: Vec<String>,
 }
 
+/// The extent of a layer whose files are indexed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All of them.
+    Whole,
+    /// Those at its beginning: the rest is indexed as one file.
+    Beginning,
+}
+
 /// The memory that indexes take, by the role of their layers.
 #[derive(Default)]
 struct Taken {
@@ -262,16 +271,16 @@ impl Spool {
         let at = self.len;
         let mut end = at;
         let mut scanner = Scanner::new();
-        let (left, mut is_whole) = (self.left(), true);
+        let (left, mut extent) = (self.left(), Extent::Whole);
         blocks(bytes, &self.interrupt.clone(), &mut |block| {
             if keeping {
                 self.file.write_all_at(block, end)?;
                 end += block.len() as u64;
             }
             // Nearly all of it: what follows is indexed as one file.
-            if is_whole && self.memory.is_near(&scanner, left) {
+            if extent == Extent::Whole && self.memory.is_near(&scanner, left) {
                 scanner.make_opaque();
-                is_whole = false;
+                extent = Extent::Beginning;
             }
             scanner.push(block);
             Ok(())
@@ -287,22 +296,22 @@ impl Spool {
         } else if keeping {
             self.file.set_len(at)?;
         }
-        self.list(index, is_whole)?;
+        self.list(index, extent)?;
         Ok(got)
     }
 
-    /// Takes the index of a layer that came, which is whole or has its end in large pieces.
-    fn list(&mut self, index: LayerIndex, is_whole: bool) -> io::Result<()> {
+    /// Takes the index of a layer that came.
+    fn list(&mut self, index: LayerIndex, extent: Extent) -> io::Result<()> {
         let digest = index.digest;
         let fits = self.cost(&index) <= self.left();
-        match (self.role, is_whole, fits) {
-            (_, true, true) => {
+        match (self.role, extent, fits) {
+            (_, Extent::Whole, true) => {
                 self.know(index);
                 if let (Some(cache), Some(index)) = (&self.cache, self.indexes.get(&digest)) {
                     cache.put(index);
                 }
             }
-            (Role::New, false, true) => {
+            (Role::New, Extent::Beginning, true) => {
                 self.note(format!(
                     "layer {digest} has more files than --memory has room for; its end goes as mere bytes"
                 ));

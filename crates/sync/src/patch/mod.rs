@@ -31,9 +31,9 @@ use crate::interrupt::Interrupt;
 use crate::layers::workspace::Workspace;
 use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::options::Identity;
-use crate::outcome::{LayerOutcome, Outcome, Traffic};
+use crate::outcome::{Outcome, Traffic};
 use crate::source::{self, Sending};
-use crate::target::{self, Given, Peering, Receiving};
+use crate::target::{self, PatchContents, Peering, Receiving};
 use file::{Reader, Writer};
 use operand::{Operand, Stores};
 use unpacked::as_content;
@@ -266,17 +266,18 @@ fn take(
         dry_run: false,
         keeps: Keeps::new(head.exact, None),
         prove: false,
-        peering: Peering::Patch(Given { layers: head.layers, described: head.described, basis, as_content }),
+        peering: Peering::Patch(PatchContents {
+            layers: head.layers,
+            described: head.described,
+            basis,
+            as_content,
+        }),
     };
     let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
     let store = open_here(&options.store, &workspace.folder)?;
     let received = receive(&*store, &receiving, &workspace, &mut reader, observer)?;
     let id = ImageId::from_bytes(received.id);
-    let layers: Vec<LayerOutcome> = received
-        .layers
-        .iter()
-        .map(|layer| LayerOutcome { state: layer.state, len: layer.len, reused: layer.reused })
-        .collect();
+    let layers = received.layers;
     let missing = layers.iter().filter(|layer| layer.state == LayerState::Missing);
     let raw = missing.map(|layer| layer.len.saturating_sub(layer.reused)).sum();
     let traffic = Traffic { sent: 0, received: reader.size() };

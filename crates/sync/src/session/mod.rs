@@ -26,7 +26,7 @@ use crate::event::{Event, Observer};
 use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options};
-use crate::outcome::{LayerOutcome, Outcome, Traffic};
+use crate::outcome::{Outcome, Traffic};
 use crate::transport::connection::{Dialled, Local, Served};
 use crate::transport::destination::{self, Remote};
 use crate::transport::link_speed;
@@ -343,8 +343,6 @@ impl Pair<'_> {
             let cause = format!("the target made image {id} of image {}", entry.image.id);
             return Err(failed(&self.target.host, FailureKind::AnotherImage, cause));
         }
-        let layers =
-            layers.iter().map(|l| LayerOutcome { state: l.state, len: l.len, reused: l.reused }).collect();
         let traffic = Traffic::default();
         Ok(Outcome { id, was_there, layers, packed_again, raw, packed, metadata, costs, traffic })
     }

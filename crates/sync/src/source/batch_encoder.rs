@@ -12,7 +12,7 @@ use dsync_delta::batching::Batch;
 
 use super::effort::{self, BatchTiming, EffortController};
 use crate::coding::batch::Uncoded;
-use crate::coding::branch::BatchCode;
+use crate::coding::branch::{self, BatchCode};
 use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
 use crate::failure::EndpointError;
@@ -99,7 +99,9 @@ pub(crate) fn encode_batch(
     let begin = usize::try_from(batch.len()).ok().and_then(|len| bytes.len().checked_sub(len));
     let begin = begin.ok_or_else(|| io::Error::other("chunks have another length than they should"))?;
     let code = if effort::tells_addresses(prepared) { (sources.code)(batch) } else { BatchCode::default() };
-    let inflates = effort::runs_filters(prepared);
     let batch = Uncoded { bytes, begin, old_lens: &old_lens, new_lens: &new_lens, pairs: &pairs };
-    inflated::encode(batch, code, level, inflates)
+    match effort::runs_filters(prepared) {
+        true => inflated::encode(batch, code, level),
+        false => branch::encode(batch, &code, level),
+    }
 }

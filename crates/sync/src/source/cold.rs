@@ -126,7 +126,7 @@ impl ColdSender<'_> {
         // Indexes leave less and less for coding.
         let indexes = layers.iter().map(|layer| Memory::new_layer(&layer.index)).sum();
         controller.leave(self.memory.for_coding(indexes, 0));
-        let limit = controller.limit(false);
+        let limit = controller.cold_limit();
         let before = self.encoder.literals().len();
         let (out, encoder) = (&mut self.out, &mut self.encoder);
         let written = cold::write_layer(out, limit, encoder, &last.index, controller.effort());

@@ -11,10 +11,10 @@ use super::basis::NamedBasis;
 use super::batch_encoder::{self, Sources, UNREAD};
 use super::code::{CodeMap, Version};
 use super::divide::SentChunks;
-use super::executables::{ExecutablePairs, Versions};
+use super::executables::{ChunkMaps, ExecutablePairs};
 use super::explain;
 use super::transfer::Transfer;
-use crate::coding::address_maps::{AddressMaps, Aligned};
+use crate::coding::address_maps::{Aligned, SentMaps};
 use crate::coding::batch;
 use crate::conversation::Step;
 use crate::conversation::contents::Head;
@@ -31,7 +31,7 @@ pub(super) struct Contents<'a> {
     limit: u32,
     batches: Vec<Batch>,
     aligned: Aligned,
-    maps: AddressMaps,
+    maps: SentMaps,
     programs: CodeMap,
 }
 
@@ -46,15 +46,20 @@ impl<'a> Contents<'a> {
         basis: &NamedBasis<'_>,
     ) -> Result<Self, EndpointError> {
         let (new, known) = (&sent.layers[..], readable(old));
-        let limit = transfer.controller.limit(known.iter().any(Option::is_some));
+        let limit = match known.iter().any(Option::is_some) {
+            true => transfer.controller.limit(),
+            false => transfer.controller.cold_limit(),
+        };
         let batches = batching::form_batches(&indexes(new), &sent.chunk_refs, &known, limit.into());
         let executables = match transfer.controller.runs_filters() {
-            true => ExecutablePairs::find(&batches, own, Versions { old, new }, transfer.controller.memory())
-                .map_err(EndpointError::io(UNREAD))?,
+            true => {
+                ExecutablePairs::find(&batches, own, ChunkMaps { old, new }, transfer.controller.memory())
+                    .map_err(EndpointError::io(UNREAD))?
+            }
             false => ExecutablePairs::default(),
         };
         own.fetch(&basis.images, places(&batches, old).chain(executables.places(old)))?;
-        let (aligned, maps) = executables.align(own, Versions { old, new }, &transfer.workspace.folder)?;
+        let (aligned, maps) = executables.align(own, ChunkMaps { old, new }, &transfer.workspace.folder)?;
         let mut programs = CodeMap::default();
         for index in layers {
             let read_at = |at: u64, out: &mut [u8]| own.read_at(&index.digest, at, out);

@@ -144,11 +144,19 @@ impl EffortController {
     }
 
     /// Bytes of a batch, old and new together.
-    pub(crate) fn limit(&self, has_old: bool) -> u32 {
-        let most = match self.compression {
-            Compression::Auto if !has_old => COLD_BATCH,
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit_within(limits::BATCH)
+    }
+
+    /// Bytes of a batch where there is nothing old.
+    pub(crate) fn cold_limit(&self) -> u32 {
+        self.limit_within(match self.compression {
+            Compression::Auto => COLD_BATCH,
             _ => limits::BATCH,
-        };
+        })
+    }
+
+    fn limit_within(&self, most: u32) -> u32 {
         let fits = self.memory.saturating_sub(FIXED) / self.memory_factor();
         u32::try_from(fits).unwrap_or(most).clamp(limits::BATCH_LEAST, most)
     }

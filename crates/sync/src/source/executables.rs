@@ -8,7 +8,7 @@ use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_exe::Addresses;
 use dsync_proto::limits;
 
-use crate::coding::address_maps::{AddressMaps, Aligned, FileSpan, LEAST, MEMORY, TEMPORARY, read};
+use crate::coding::address_maps::{Aligned, FileSpan, LEAST, MEMORY, SentMaps, TEMPORARY, read};
 use crate::failure::EndpointError;
 use crate::layers::{ChunkMap, Layers, Place, Slice};
 
@@ -17,7 +17,7 @@ const BEGIN: u64 = 20;
 
 /// The basis, and the layers that are sent.
 #[derive(Clone, Copy)]
-pub(crate) struct Versions<'a> {
+pub(crate) struct ChunkMaps<'a> {
     pub(crate) old: &'a [ChunkMap],
     pub(crate) new: &'a [ChunkMap],
 }
@@ -37,7 +37,7 @@ impl ExecutablePairs {
     pub(crate) fn find(
         batches: &[Batch],
         own: &Layers<'_>,
-        Versions { old, new }: Versions<'_>,
+        ChunkMaps { old, new }: ChunkMaps<'_>,
         memory: u64,
     ) -> io::Result<ExecutablePairs> {
         let mut seen = HashSet::new();
@@ -77,11 +77,11 @@ impl ExecutablePairs {
     pub(crate) fn align(
         &self,
         own: &Layers<'_>,
-        Versions { old, new }: Versions<'_>,
+        ChunkMaps { old, new }: ChunkMaps<'_>,
         folder: &Path,
-    ) -> Result<(Aligned, AddressMaps), EndpointError> {
+    ) -> Result<(Aligned, SentMaps), EndpointError> {
         let mut aligned = Aligned::default();
-        let mut maps = AddressMaps::default();
+        let mut maps = SentMaps::default();
         for ExecutablePair { old: old_file, new: new_file } in &self.0 {
             // One file at a time, since their addresses take as much memory again.
             let Some(before) = Addresses::of(&read(own, old, old_file)?) else { continue };

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 
 use dsync_delta::ChunkSource;
@@ -46,14 +47,14 @@ struct Arriving {
     len: u32,
     /// The number of times that it is still to be copied.
     uses: u32,
-    /// One more than where it begins in the file; 0 where it is not there.
-    kept: u64,
+    /// One more than its offset in the file, where it is there.
+    kept: Option<NonZeroU64>,
 }
 
 impl Arriving {
     fn of(literal: &Literal, uses: u32) -> Self {
         let Literal { layer, chunk, len, .. } = *literal;
-        Arriving { layer, chunk, len, uses, kept: 0 }
+        Arriving { layer, chunk, len, uses, kept: None }
     }
 }
 
@@ -97,8 +98,8 @@ impl<'a> Arrivals<'a> {
                 let (_, at) = self.here[at];
                 return out.write_all(&self.last[at as usize..][..it.len as usize]);
             }
-            if let Some(at) = it.kept.checked_sub(1) {
-                return copy_at(&self.file, at, it.len.into(), out);
+            if let Some(kept) = it.kept {
+                return copy_at(&self.file, kept.get() - 1, it.len.into(), out);
             }
             self.put_away()?;
             self.receive()?;
@@ -133,7 +134,7 @@ impl<'a> Arrivals<'a> {
             if it.uses > 0 {
                 let bytes = &self.last[at as usize..][..it.len as usize];
                 self.file.write_all_at(bytes, self.file_len)?;
-                it.kept = self.file_len + 1;
+                it.kept = NonZeroU64::new(self.file_len + 1);
                 self.file_len += u64::from(it.len);
             }
         }

@@ -14,7 +14,7 @@ use dsync_proto::LayerState;
 use super::arrivals::{Arrivals, Incoming};
 use super::build::{build, copy_own};
 use super::offered::Offered;
-use crate::coding::address_maps::{AddressMaps, Aligned};
+use crate::coding::address_maps::{Aligned, ReceivedMaps};
 use crate::conversation::Step;
 use crate::conversation::contents::{read_limit, read_parts};
 use crate::conversation::parts::PartMatches;
@@ -57,7 +57,7 @@ impl<'l> Contents<'l> {
 
     /// Reads the rest, which of a dry run has no batches.
     pub(super) fn skip(mut self, offered: &Offered, workspace: &Workspace) -> Result<(), EndpointError> {
-        AddressMaps::read(&mut self.incoming.stream, &offered.basis, workspace.memory)
+        ReceivedMaps::read(&mut self.incoming.stream, &offered.basis, workspace.memory)
             .and_then(|_| self.incoming.stream.finish())
             .map_err(EndpointError::io(AWAITED))
     }
@@ -70,7 +70,7 @@ impl<'l> Contents<'l> {
         basis: &[&Image],
         workspace: &Workspace,
     ) -> Result<Ready<'a, 'l>, EndpointError> {
-        let maps = AddressMaps::read(&mut self.incoming.stream, &offered.basis, workspace.memory)
+        let maps = ReceivedMaps::read(&mut self.incoming.stream, &offered.basis, workspace.memory)
             .map_err(EndpointError::io(AWAITED))?;
         let batches = offered.batches(self.limit);
         let old = places(&batches, &offered.basis).chain(maps.places(&offered.basis));

@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 
 use dsync_core::{Digest, Image, ImageId, LayerKey};
-use dsync_engine::{BlobRef, Identity, Import, Package, PackedLayer, Store, StoreError};
+use dsync_engine::{BlobRef, Identity, Import, Package, Store, StoreError};
 use dsync_proto::{self as wire, LayerOutcome, LayerState};
 use dsync_recompress::Recipe;
 
 use super::job::AsContent;
 use super::plan::Plan;
-use super::recompress::RecompressingImport;
+use super::recompress::{CompressedLayer, RecompressingImport};
 use crate::conversation::documents;
 use crate::conversation::layer_keys;
 use crate::failure::EndpointError;
@@ -51,7 +51,7 @@ pub(crate) enum Form {
 pub(crate) struct StoredImage {
     package: Package,
     /// Of layers that are compressed: the blob, and what makes it.
-    blobs: HashMap<LayerKey, (PackedLayer, Recipe)>,
+    blobs: HashMap<LayerKey, CompressedLayer>,
 }
 
 impl Form {
@@ -129,7 +129,7 @@ impl StoredImage {
                 (wire::Stored::Compressed(recipe), Some(layer)) => {
                     let recipe = Recipe::from_bytes(recipe)
                         .map_err(|error| EndpointError::Protocol(format!("the source sent {error}")))?;
-                    blobs.insert(*key, (layer, recipe));
+                    blobs.insert(*key, CompressedLayer { layer, recipe });
                 }
                 (wire::Stored::Plain, Some(layer)) if layer.is_plain() => {}
                 (wire::Stored::Opaque, Some(_)) => {}

@@ -26,11 +26,11 @@ pub(crate) enum Peering {
     /// A source, which wants a proof by this key that the basis is here.
     Live { key: [u8; 16] },
     /// A patch, which says what there is; nothing else can be asked for.
-    Patch(Given),
+    Patch(PatchContents),
 }
 
 /// The layers in a patch, and those that it was made against.
-pub(crate) struct Given {
+pub(crate) struct PatchContents {
     /// The numbers of the layers of the image that it has, from 0 for the lowest.
     pub(crate) layers: Vec<u32>,
     /// The others of which it says how they are stored.

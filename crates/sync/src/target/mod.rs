@@ -28,7 +28,7 @@ use build::check_config;
 use contents::Contents;
 use transfer::Transfer;
 
-pub(crate) use job::{AsContent, Given, Peering, Receiving};
+pub(crate) use job::{AsContent, PatchContents, Peering, Receiving};
 
 /// Takes an image from the source at the other end of the link.
 pub(crate) fn receive(

@@ -12,7 +12,8 @@ use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
 use crate::conversation::headers::Headers;
 use crate::conversation::parts::{
-    self, BasisView, DividedLayers, FoundParts, LiteralRanges, NewLayers, PartMatches, ranges_of,
+    self, BasisView, DividedLayers, FoundParts, LiteralRange, LiteralRanges, NewLayers, PartMatches,
+    ranges_of,
 };
 use crate::conversation::reconcile;
 use crate::failure::EndpointError;
@@ -109,7 +110,7 @@ impl Offered {
         let slices = |layer: usize, part: Copied| -> Vec<Slice> {
             match part {
                 Copied::Range { literal, range } => {
-                    slices.get(&(literal, range)).cloned().unwrap_or_default()
+                    slices.get(&LiteralRange { literal, range }).cloned().unwrap_or_default()
                 }
                 Copied::Undivided(chunk) => match origin(layer, chunk) {
                     Origin::Basis { layer, chunk } => {
@@ -180,14 +181,7 @@ impl Offered {
 }
 
 /// The places of ranges of literals that are here.
-type KnownRanges = HashMap<RangeOf, Origin>;
-
-/// A range of a literal: the numbers of both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct RangeOf {
-    literal: usize,
-    range: usize,
-}
+type KnownRanges = HashMap<LiteralRange, Origin>;
 
 /// The place of each known range in the shared layers, which come after `before` layers of the basis.
 fn known_ranges(divided: &Divided, before: usize) -> KnownRanges {
@@ -195,7 +189,7 @@ fn known_ranges(divided: &Divided, before: usize) -> KnownRanges {
     for (layer, parts) in (before..).zip(&divided.parts) {
         for (chunk, part) in (0..).zip(parts) {
             if let (Copied::Range { literal, range }, Ok(layer)) = (*part, u16::try_from(layer)) {
-                known.entry(RangeOf { literal, range }).or_insert(Origin::Basis { layer, chunk });
+                known.entry(LiteralRange { literal, range }).or_insert(Origin::Basis { layer, chunk });
             }
         }
     }
@@ -244,7 +238,7 @@ fn divided_origins(
         };
         let (literal, mut next) = (literal as usize, firsts[literal as usize]);
         divided.extend((0..count).map(|range| {
-            known.get(&RangeOf { literal, range }).copied().unwrap_or_else(|| {
+            known.get(&LiteralRange { literal, range }).copied().unwrap_or_else(|| {
                 next += 1;
                 Origin::Literal(next - 1)
             })

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use dsync_core::{DiffId, Image, LayerKey};
 use dsync_proto::{LayerState, Need, limits};
 
-use super::job::{Given, Peering, Receiving};
+use super::job::{PatchContents, Peering, Receiving};
 use crate::conversation::Keeps;
 use crate::conversation::want::short_id;
 use crate::failure::EndpointError;
@@ -71,7 +71,7 @@ impl<'a> Plan<'a> {
         mut states: Vec<LayerState>,
         held: &'a [Image],
         keys: &[LayerKey],
-        given: &Given,
+        given: &PatchContents,
         keeps_id: bool,
     ) -> Result<Self, EndpointError> {
         let key = |layer: &u32| keys.get(usize::try_from(*layer).ok()?).copied();
@@ -171,7 +171,7 @@ mod tests {
 
     /// The plan for a patch with layers 2 and 3 of an image, which says how layer 1 is stored.
     fn given(states: [LayerState; 4], held: &[Image], exact: bool) -> Result<Plan<'_>, EndpointError> {
-        let given = Given {
+        let given = PatchContents {
             layers: vec![2, 3],
             described: vec![1],
             basis: ids(&["a", "b"]),
@@ -203,8 +203,12 @@ mod tests {
         assert_eq!(said([Shared, Shared, Missing, Missing], &held), None);
         assert!(said([Shared, Missing, Missing, Missing], &held).unwrap().contains("takes for granted"));
         assert!(said([Shared, Shared, Missing, Missing], &held[..1]).unwrap().contains("builds on"));
-        let given =
-            Given { layers: vec![4], described: Vec::new(), basis: Vec::new(), as_content: |_, _, _| None };
+        let given = PatchContents {
+            layers: vec![4],
+            described: Vec::new(),
+            basis: Vec::new(),
+            as_content: |_, _, _| None,
+        };
         let plan = Plan::of_patch(vec![Shared; 4], &held, &keys(&["a", "b", "c", "d"]), &given, false);
         assert!(matches!(plan, Err(EndpointError::Patch(_))));
     }

@@ -17,10 +17,16 @@ use crate::failure::NotTheBlob;
 const BLOCK: usize = 256 << 10;
 const WAITING: usize = 4;
 
+/// A layer that is stored compressed, and what makes its blob.
+pub(crate) struct CompressedLayer {
+    pub(super) layer: PackedLayer,
+    pub(super) recipe: Recipe,
+}
+
 /// An import that takes layers as they are read, and gives them to the store as they are stored.
 pub(super) struct RecompressingImport<'a> {
     pub(super) import: Box<dyn Import + 'a>,
-    pub(super) blobs: &'a HashMap<LayerKey, (PackedLayer, Recipe)>,
+    pub(super) blobs: &'a HashMap<LayerKey, CompressedLayer>,
 }
 
 impl Import for RecompressingImport<'_> {
@@ -30,7 +36,7 @@ impl Import for RecompressingImport<'_> {
         len: u64,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let Some((layer, recipe)) = self.blobs.get(key) else {
+        let Some(CompressedLayer { layer, recipe }) = self.blobs.get(key) else {
             // An uncompressed blob is its tar.
             return self.import.layer(&LayerKey::Blob(key.digest()), len, write);
         };
@@ -155,7 +161,7 @@ impl Write for Done {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer_tests::Given;
+    use crate::transfer_tests::RecordedImport;
     use dsync_recompress::{Method, Outcome, identify};
 
     fn recipe() -> Recipe {
@@ -235,9 +241,9 @@ mod tests {
         let blob = dsync_engine::BlobRef { digest: Digest::of(&stored), size: stored.len() as u64 };
         let key = LayerKey::Tar(dsync_core::DiffId::of(&plain));
         let packed = PackedLayer { blob, diff_id: Some(dsync_core::DiffId::of(&plain)) };
-        let blobs = HashMap::from([(key, (packed, recipe()))]);
+        let blobs = HashMap::from([(key, CompressedLayer { layer: packed, recipe: recipe() })]);
         let mut given = Vec::new();
-        let mut import = RecompressingImport { import: Box::new(Given(&mut given)), blobs: &blobs };
+        let mut import = RecompressingImport { import: Box::new(RecordedImport(&mut given)), blobs: &blobs };
         import.layer(&key, plain.len() as u64, &mut |out| out.write_all(&plain)).unwrap();
         let uncompressed = LayerKey::Tar(dsync_core::DiffId::of(b"plain"));
         import.layer(&uncompressed, 5, &mut |out| out.write_all(b"plain")).unwrap();

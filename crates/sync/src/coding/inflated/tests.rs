@@ -42,7 +42,10 @@ impl Case {
         let bytes = [&self.old.bytes[..], &self.new.bytes].concat();
         let (old_lens, new_lens, pairs) = (&self.old.lens[..], &self.new.lens[..], &self.pairs[..]);
         let batch = Uncoded { bytes, begin: self.old.bytes.len(), old_lens, new_lens, pairs };
-        encode(batch, BatchCode::default(), effort, inflates).unwrap()
+        match inflates {
+            true => encode(batch, BatchCode::default(), effort).unwrap(),
+            false => branch::encode(batch, &BatchCode::default(), effort).unwrap(),
+        }
     }
 
     fn decode(&self, packed: &[u8]) -> io::Result<Vec<u8>> {

@@ -3,7 +3,7 @@
 use dsync_testkit::Packing;
 
 use super::*;
-use crate::transfer_tests::{Given, Layout, tar};
+use crate::transfer_tests::{Layout, RecordedImport, tar};
 
 /// Layers as they cross, and what the store is given of them.
 fn taken(crossing: &[(LayerKey, &[u8])]) -> Result<Vec<(LayerKey, u64, Vec<u8>)>, StoreError> {
@@ -18,7 +18,7 @@ fn taken(crossing: &[(LayerKey, &[u8])]) -> Result<Vec<(LayerKey, u64, Vec<u8>)>
     };
     let mut given = Vec::new();
     let mut import = Unpacking {
-        import: Box::new(Given(&mut given)),
+        import: Box::new(RecordedImport(&mut given)),
         content: &content,
         stored: blobs.collect(),
         given: HashSet::new(),
@@ -91,7 +91,7 @@ fn an_image_is_made_of_the_config_that_is_asked_for_and_of_no_other() {
     assert!(as_content(&package, &image.id.digest(), &folder).is_none(), "a manifest is no config");
     // Its uncompressed blobs are told by their diff ids.
     let mut given = Vec::new();
-    let mut import = content.begin(&package, Box::new(Given(&mut given)));
+    let mut import = content.begin(&package, Box::new(RecordedImport(&mut given)));
     for layer in [&two, &one] {
         import.layer(&blob(layer), layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
     }

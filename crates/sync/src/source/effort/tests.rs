@@ -47,7 +47,7 @@ fn it_begins_as_the_link_was_last_time() {
 fn memory_bounds_batches_and_workers() {
     let controller = |compression, mib: u64| {
         let controller = EffortController::new(compression, mib << 20, None);
-        let limit = controller.limit(true);
+        let limit = controller.limit();
         (limit >> 20, controller.most_workers(limit))
     };
     assert_eq!(controller(Compression::Max, 256), (24, 1));
@@ -167,7 +167,7 @@ fn no_batch_is_beyond_the_limits_and_no_more_are_coded_than_fit() {
             let mut controller = EffortController::new(compression, u64::MAX, None);
             controller.leave(memory);
             for has_old in [false, true] {
-                let limit = controller.limit(has_old);
+                let limit = limit_of(&controller, has_old);
                 let workers = controller.most_workers(limit) as u64;
                 assert!((limits::BATCH_LEAST..=limits::BATCH).contains(&limit), "{limit} of {memory}");
                 let taken = workers.saturating_mul(u64::from(limit) * controller.memory_factor() + FIXED);
@@ -176,14 +176,14 @@ fn no_batch_is_beyond_the_limits_and_no_more_are_coded_than_fit() {
         }
     }
     // Without old chunks, more than this finds little more.
-    let limit = |compression, has_old| EffortController::new(compression, u64::MAX, None).limit(has_old);
+    let limit = |compression, has_old| limit_of(&EffortController::new(compression, u64::MAX, None), has_old);
     assert_eq!(
         (limit(Compression::Auto, false), limit(Compression::Auto, true)),
         (COLD_BATCH, limits::BATCH)
     );
     assert_eq!(limit(Compression::Level(3), false), limits::BATCH);
     // The highest levels take more memory for a byte.
-    let limit = |level| EffortController::new(Compression::Level(level), 64 << 20, None).limit(true) >> 20;
+    let limit = |level| EffortController::new(Compression::Level(level), 64 << 20, None).limit() >> 20;
     assert_eq!((limit(18), limit(19)), (12, 5));
 }
 
@@ -194,4 +194,8 @@ fn filters_are_for_levels_that_leave_time() {
     let (neither, addresses, both) = ((false, false), (true, false), (true, true));
     assert_eq!(filters, [neither, neither, addresses, both, both, both]);
     assert!(!at_level(9).runs_filters() && at_level(12).runs_filters());
+}
+
+fn limit_of(controller: &EffortController, has_old: bool) -> u32 {
+    if has_old { controller.limit() } else { controller.cold_limit() }
 }

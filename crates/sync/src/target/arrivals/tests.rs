@@ -11,7 +11,7 @@ use dsync_testkit::{Layer, Random};
 
 use super::*;
 use crate::coding::batch::{self as wire, Uncoded};
-use crate::coding::branch::BatchCode;
+use crate::coding::branch::{self, BatchCode};
 use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::transfer_tests::index_of;
@@ -55,7 +55,7 @@ impl SentLayer {
         }
         let (new_lens, pairs) = (lens(&batch.new), vec![None; batch.new.len()]);
         let uncoded = Uncoded { bytes, begin: 0, old_lens: &[], new_lens: &new_lens, pairs: &pairs };
-        let packed = inflated::encode(uncoded, BatchCode::default(), Effort::Level(3), false).unwrap();
+        let packed = branch::encode(uncoded, &BatchCode::default(), Effort::Level(3)).unwrap();
         let mut out = Vec::new();
         wire::write(&packed, &mut out).unwrap();
         out
