@@ -10,8 +10,8 @@ use dsync_engine::{Identity, Import, Store, StoreError, StoreSpec};
 use dsync_proto::{Channel, Compression, FailureKind, Known, LayerState, Need, Peer, Reply, decode};
 use dsync_recompress::Recipe;
 
-use crate::conversation::Keeps;
 use crate::conversation::want::short_id;
+use crate::conversation::{Attempt, Keeps};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::layers::workspace::Workspace;
@@ -99,7 +99,7 @@ fn receiving(image: &Image) -> Receiving {
         image: image.clone(),
         names: vec!["app:1".parse().unwrap()],
         basis: None,
-        without_basis: false,
+        attempt: Attempt::Delta,
         dry_run: false,
         keeps: Keeps::Content,
         prove: false,

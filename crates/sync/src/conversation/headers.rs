@@ -12,7 +12,7 @@ use dsync_delta::batch::Effort;
 use dsync_delta::header_delta::{Assembly, Decoder, Encoder, HeaderDeltaError, Limits, Literal, Mode};
 use dsync_proto::limits;
 
-use super::Step;
+use super::{Attempt, Step};
 use crate::coding::section::{SectionReader, SectionWriter};
 use crate::failure::{Breach, EndpointError};
 use crate::layers::memory::Memory;
@@ -126,8 +126,11 @@ fn write_config(config: &[u8], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The mode of header deltas.
-pub(crate) fn mode(without_basis: bool) -> Mode {
-    if without_basis { Mode::Literals } else { Mode::References }
+pub(crate) fn mode(attempt: Attempt) -> Mode {
+    match attempt {
+        Attempt::Delta => Mode::References,
+        Attempt::FullResend => Mode::Literals,
+    }
 }
 
 #[cfg(test)]

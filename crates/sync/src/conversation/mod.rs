@@ -134,6 +134,27 @@ impl Keeps {
     }
 }
 
+/// The attempt at a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// Against a basis, by the index cache and with recipes.
+    Delta,
+    /// Everything that is missing, and relying on nothing: the way out when something was mistaken.
+    FullResend,
+}
+
+impl Attempt {
+    /// By the flag of a message.
+    pub(crate) fn new(without_basis: bool) -> Self {
+        if without_basis { Self::FullResend } else { Self::Delta }
+    }
+
+    /// The flag of a message.
+    pub(crate) fn is_without_basis(self) -> bool {
+        self == Self::FullResend
+    }
+}
+
 /// A conversation, at one of its steps.
 ///
 /// An end gets the link by naming a step. Steps come in order, each once.

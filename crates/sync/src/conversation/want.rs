@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use dsync_core::{DiffId, ImageId, LayerKey};
 use dsync_proto::{Need, Peer, ShortId, limits};
 
-use super::Step;
+use super::{Attempt, Step};
 use crate::failure::{Breach, EndpointError};
 use crate::link::Link;
 
@@ -15,8 +15,7 @@ pub(crate) struct Want {
     pub(crate) layers: Vec<LayerKey>,
     /// Layers that the target builds of its own, of which it must hear how they are stored.
     pub(crate) described: Vec<LayerKey>,
-    /// Every content is to be sent, and nothing that was remembered to be relied on.
-    pub(crate) without_basis: bool,
+    pub(crate) attempt: Attempt,
     /// The layers of the target's basis.
     pub(crate) basis: Vec<ShortId>,
 }
@@ -55,7 +54,7 @@ pub(crate) fn receive(
             if !layers.iter().chain(&described).all(|id| seen.insert(*id)) {
                 return Err(Breach("the target asks for a layer twice".into()).into());
             }
-            Ok(Some(Want { layers, described, without_basis, basis }))
+            Ok(Some(Want { layers, described, attempt: Attempt::new(without_basis), basis }))
         }
         _ => Err(Step::Want.unexpected()),
     }

@@ -11,12 +11,12 @@ use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
 use dsync_engine::{Store, StoreSpec};
 use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
-use crate::conversation::Keeps;
+use crate::conversation::{Attempt, Keeps};
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::inventory::select::Selector;
-use crate::inventory::survey;
+use crate::inventory::survey::{self, SameBy};
 use crate::layers::workspace::Workspace;
 use crate::link::Link;
 use crate::source::{self, Sending};
@@ -117,7 +117,8 @@ impl Endpoint {
             Request::Open(_) => Err(EndpointError::Protocol("a store is open already".into())),
             Request::List { patterns } => self.list(&patterns),
             Request::Survey { images, exact } => {
-                self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?, exact)
+                let same_by = if exact { SameBy::Id } else { SameBy::Content };
+                self.survey(&images.iter().map(from_wire).collect::<Result<Vec<_>, _>>()?, same_by)
             }
             Request::Configs { images } => {
                 let ids: Vec<ImageId> = images.into_iter().map(ImageId::from_bytes).collect();
@@ -148,7 +149,7 @@ impl Endpoint {
                     image: from_wire(&image)?,
                     names: names_from_wire(&names)?,
                     basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(bad)?) },
-                    without_basis,
+                    attempt: Attempt::new(without_basis),
                     dry_run,
                     keeps: Keeps::new(exact, self.platform.as_ref()),
                     prove,
@@ -214,18 +215,18 @@ impl Endpoint {
         })
     }
 
-    fn survey(&self, images: &[Image], exact: bool) -> Result<Reply, EndpointError> {
+    fn survey(&self, images: &[Image], same_by: SameBy) -> Result<Reply, EndpointError> {
         let mut held = self.store.list()?.images;
-        if !exact {
+        if same_by == SameBy::Content {
             survey::learn_configs(&*self.store, &mut held, images)?;
         }
         let held = held;
         let known = survey::Held::of(&*self.store, &held);
         let survey = |image: &Image| {
             let status = if image.names.is_empty() {
-                vec![survey::status(&held, image, None, exact)]
+                vec![survey::status(&held, image, None, same_by)]
             } else {
-                image.names.iter().map(|name| survey::status(&held, image, Some(name), exact)).collect()
+                image.names.iter().map(|name| survey::status(&held, image, Some(name), same_by)).collect()
             };
             let created = |name: &ImageRef| {
                 held.iter().find(|other| other.is_named(name)).map_or_else(String::new, |o| o.created.clone())
@@ -241,7 +242,7 @@ impl Endpoint {
                 status,
                 layers: known.states(image),
                 basis: basis.into_iter().map(label).collect(),
-                open: !exact && survey::is_open(&held, image),
+                open: same_by == SameBy::Content && survey::is_open(&held, image),
                 created,
             }
         };

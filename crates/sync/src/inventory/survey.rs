@@ -34,11 +34,20 @@ pub(crate) fn is_open(held: &[Image], image: &Image) -> bool {
     image.config.is_none() && held.iter().any(|other| other.same_content(image).is_none())
 }
 
-/// The list of the report that a name is on. Where it is `exact`, only the same ID is the same image.
-pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>, exact: bool) -> Status {
-    let same = |other: &Image| match exact {
-        true => other.id == image.id,
-        false => other.same_content(image) == Some(true),
+/// The facts by which two images are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SameBy {
+    /// Their IDs.
+    Id,
+    /// Their configs and layers.
+    Content,
+}
+
+/// The list of the report that a name is on.
+pub(crate) fn status(held: &[Image], image: &Image, name: Option<&ImageRef>, same_by: SameBy) -> Status {
+    let same = |other: &Image| match same_by {
+        SameBy::Id => other.id == image.id,
+        SameBy::Content => other.same_content(image) == Some(true),
     };
     let there = match name {
         Some(name) => held.iter().find(|other| other.is_named(name)),
@@ -194,19 +203,28 @@ mod tests {
     fn the_three_lists() {
         let wanted = image("shop:1", &["base", "x"], 1);
         let name = wanted.names[0].clone();
-        assert_eq!(status(&[], &wanted, Some(&name), false), Status::New);
-        assert_eq!(status(std::slice::from_ref(&wanted), &wanted, Some(&name), false), Status::Current);
+        assert_eq!(status(&[], &wanted, Some(&name), SameBy::Content), Status::New);
+        assert_eq!(
+            status(std::slice::from_ref(&wanted), &wanted, Some(&name), SameBy::Content),
+            Status::Current
+        );
         let old = image("shop:1", &["base"], 1);
-        assert_eq!(status(std::slice::from_ref(&old), &wanted, Some(&name), false), Status::NeedUpdate);
-        assert_eq!(status(&[old], &wanted, None, false), Status::New);
+        assert_eq!(
+            status(std::slice::from_ref(&old), &wanted, Some(&name), SameBy::Content),
+            Status::NeedUpdate
+        );
+        assert_eq!(status(&[old], &wanted, None, SameBy::Content), Status::New);
         // Another kind of store shows another ID for the same content.
         let elsewhere = Image { id: ImageId::of(b"manifest"), ..wanted.clone() };
         let elsewhere = [elsewhere];
-        assert_eq!(status(&elsewhere, &wanted, Some(&name), false), Status::Current);
-        assert_eq!(status(&elsewhere, &wanted, Some(&name), true), Status::NeedUpdate);
+        assert_eq!(status(&elsewhere, &wanted, Some(&name), SameBy::Content), Status::Current);
+        assert_eq!(status(&elsewhere, &wanted, Some(&name), SameBy::Id), Status::NeedUpdate);
         // Another config over the same layers, made at the same time, is another image.
         let other = Image { config: Some(Digest::of(b"other")), ..elsewhere[0].clone() };
-        assert_eq!(status(std::slice::from_ref(&other), &wanted, Some(&name), false), Status::NeedUpdate);
+        assert_eq!(
+            status(std::slice::from_ref(&other), &wanted, Some(&name), SameBy::Content),
+            Status::NeedUpdate
+        );
         assert!(!is_open(std::slice::from_ref(&other), &wanted));
         let untold = Image { config: None, ..wanted.clone() };
         assert!(is_open(&[other], &untold) && !is_open(&[wanted], &untold));

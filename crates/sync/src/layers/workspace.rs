@@ -30,12 +30,8 @@ impl Workspace {
         Ok(Workspace { folder, memory, caches: None, interrupt })
     }
 
-    /// The index cache; none for a transfer without a basis, which relies on nothing remembered, or where there is no place
-    /// for it.
-    pub(crate) fn cache(&self, link: &Link, without_basis: bool) -> Option<Cache> {
-        if without_basis {
-            return None;
-        }
+    /// The index cache, where there is a place for it.
+    pub(crate) fn cache(&self, link: &Link) -> Option<Cache> {
         match Cache::locate_below(self.caches.as_deref()) {
             Ok(cache) => Some(cache),
             Err(error) => {

@@ -21,7 +21,7 @@ use dsync_proto::{
 };
 
 use crate::conversation::want::short_id;
-use crate::conversation::{Keeps, Step};
+use crate::conversation::{Attempt, Keeps, Step};
 use crate::convert::{from_wire, to_wire};
 use crate::endpoint::open_here;
 use crate::error::{Error, Host};
@@ -262,7 +262,7 @@ fn take(
         image: image.clone(),
         names: image.names.clone(),
         basis: None,
-        without_basis: false,
+        attempt: Attempt::Delta,
         dry_run: false,
         keeps: Keeps::new(head.exact, None),
         prove: false,

@@ -18,7 +18,7 @@ use dsync_proto::{
     Failure, FailureKind, ListedImage, Open, Receive, Received, Reply, Request, Survey, limits,
 };
 
-use crate::conversation::Keeps;
+use crate::conversation::{Attempt, Keeps};
 use crate::convert::{from_wire, to_wire, unreadable_from_wire};
 use crate::endpoint::{self, Site};
 use crate::error::{Error, Host};
@@ -229,20 +229,20 @@ impl Pair<'_> {
         self.observer.event(Event::Image { name: &label, image: &entry.image });
         let observer = Arc::clone(self.observer);
         // By rsync or as a stream layers go whole.
-        let without_basis = self.source.is_agentless() || self.target.is_agentless();
-        let mut transfer = |without_basis| self.transfer(entry, also, dry_run, without_basis);
-        match transfer(without_basis) {
+        let first = Attempt::new(self.source.is_agentless() || self.target.is_agentless());
+        let mut transfer = |attempt| self.transfer(entry, also, dry_run, attempt);
+        match transfer(first) {
             Err(Error::Endpoint { failure, .. })
-                if failure.kind == FailureKind::Mismatch && !without_basis =>
+                if failure.kind == FailureKind::Mismatch && first == Attempt::Delta =>
             {
                 observer.event(Event::Warning(
                     "a layer could not be rebuilt from what both sides have; sending the layers again without a basis",
                 ));
-                transfer(true)
+                transfer(Attempt::FullResend)
             }
             Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Changed => {
                 observer.event(Event::Warning("an image was removed from the target meanwhile; once more"));
-                transfer(without_basis)
+                transfer(first)
             }
             result => result,
         }
@@ -286,7 +286,7 @@ impl Pair<'_> {
         entry: &Entry,
         also: &[ImageRef],
         dry_run: bool,
-        without_basis: bool,
+        attempt: Attempt,
     ) -> Result<Outcome, Error> {
         let before = self.traffic();
         let exact = self.exact();
@@ -296,7 +296,7 @@ impl Pair<'_> {
             image: to_wire(&entry.image),
             names: entry.name.iter().chain(also).map(ToString::to_string).collect(),
             basis: self.options.basis.as_ref().map(ToString::to_string).unwrap_or_default(),
-            without_basis,
+            without_basis: attempt.is_without_basis(),
             dry_run,
             exact,
             prove,

@@ -53,7 +53,7 @@ pub(super) fn send(
         let mut sender = ColdSender {
             link,
             out: link.data_writer(),
-            encoder: Encoder::new(&[], mode(want.without_basis)),
+            encoder: Encoder::new(&[], mode(want.attempt)),
             controller,
             memory: *memory,
             progress: Progress::new(&link.outbox),

@@ -56,7 +56,7 @@ pub(crate) fn send(
     transfer.offer(&basis.known(), stored)?;
     let new = indexes_of(&own, &want.layers)?;
     let mut old = transfer.reconcile(&own, &basis, &new)?;
-    let literals = transfer.send_headers(&config, &new, &old, want.without_basis)?;
+    let literals = transfer.send_headers(&config, &new, &old, want.attempt)?;
     transfer.leave_for_coding(&own, &old, &literals);
     let parts = transfer.find_parts(&own, &basis, &new, &literals)?;
     let sent = divide::divide(&new, &literals, &parts.ranges, &mut old);

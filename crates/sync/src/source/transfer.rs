@@ -11,11 +11,14 @@ use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 use super::basis::NamedBasis;
 use super::effort::EffortController;
 use super::recipes::{self, Asked};
+use crate::cache::Cache;
 use crate::conversation::headers::mode;
 use crate::conversation::layer_keys;
 use crate::conversation::parts::{self, Parts};
 use crate::conversation::want::{self, Want};
-use crate::conversation::{Keeps, Step, Talk, documents, headers, id_proof, offer, possession, reconcile};
+use crate::conversation::{
+    Attempt, Keeps, Step, Talk, documents, headers, id_proof, offer, possession, reconcile,
+};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
@@ -150,11 +153,11 @@ impl<'a> Transfer<'a> {
             };
             Some(PackedLayer { blob, diff_id })
         };
-        let cache = self.workspace.cache(self.talk.link(), want.without_basis);
+        let cache = self.cache(want.attempt);
         // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
         let wanted_as_is = want.basis.is_empty() && self.how.compression != Compression::Max;
-        let without_basis = want.without_basis;
-        let asked = |as_is: bool| move |layer: PackedLayer| Asked { layer, as_is: as_is || without_basis };
+        let resends = want.attempt == Attempt::FullResend;
+        let asked = |as_is: bool| move |layer: PackedLayer| Asked { layer, as_is: as_is || resends };
         let wanted = want.layers.iter().filter_map(of).map(asked(wanted_as_is));
         // A layer that the target has in another form crosses only where no encoder makes it.
         let layers: Vec<Asked> =
@@ -164,9 +167,17 @@ impl<'a> Transfer<'a> {
         Ok((want, Some(stored)))
     }
 
-    /// The layers of this end, of which none has been read yet. Without a basis nothing remembered is relied on.
+    /// The index cache, if it may be relied on.
+    fn cache(&self, attempt: Attempt) -> Option<Cache> {
+        match attempt {
+            Attempt::Delta => self.workspace.cache(self.talk.link()),
+            Attempt::FullResend => None,
+        }
+    }
+
+    /// The layers of this end, of which none has been read yet. A full resend relies on nothing remembered.
     pub(super) fn layers(&self, want: &Want) -> Result<Layers<'a>, EndpointError> {
-        let cache = self.workspace.cache(self.talk.link(), want.without_basis);
+        let cache = self.cache(want.attempt);
         Layers::new(self.store, self.workspace, cache)
     }
 
@@ -221,12 +232,12 @@ impl<'a> Transfer<'a> {
         config: &[u8],
         new: &[Arc<LayerIndex>],
         old: &[ChunkMap],
-        without_basis: bool,
+        attempt: Attempt,
     ) -> Result<Vec<Literal>, EndpointError> {
         // Where the ID is kept the config is among the documents.
         let config = if self.how.keeps == Keeps::Content { config } else { &[] };
         let (effort, link) = (self.controller.effort(), self.talk.step(Step::Headers)?);
-        let (literals, sent) = headers::send(link, config, new, &indexes(old), mode(without_basis), effort)?;
+        let (literals, sent) = headers::send(link, config, new, &indexes(old), mode(attempt), effort)?;
         self.metadata += sent;
         Ok(literals)
     }

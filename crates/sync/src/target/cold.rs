@@ -34,7 +34,7 @@ pub(super) fn receive(
     let incoming = Incoming { stream: transfer.talk.step(Step::Cold)?.data_reader(), outbox };
     let mut receiver = ColdReceiver {
         arrivals: Arrivals::new(incoming, Vec::new(), &no_old, &[], file),
-        decoder: cold::decoder(mode(what.without_basis), memory),
+        decoder: cold::decoder(mode(what.attempt), memory),
         left: missing,
     };
     let mut done = HashSet::new();

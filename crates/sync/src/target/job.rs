@@ -5,15 +5,14 @@ use std::path::Path;
 use dsync_core::{DiffId, Digest, Image, ImageRef};
 use dsync_engine::{Import, Package};
 
-use crate::conversation::Keeps;
+use crate::conversation::{Attempt, Keeps};
 
 /// A request to take an image, checked.
 pub(crate) struct Receiving {
     pub(crate) image: Image,
     pub(crate) names: Vec<ImageRef>,
     pub(crate) basis: Option<ImageRef>,
-    /// No chunk of this side is used, and nothing that was remembered.
-    pub(crate) without_basis: bool,
+    pub(crate) attempt: Attempt,
     pub(crate) dry_run: bool,
     pub(crate) keeps: Keeps,
     /// The source proves first that the config belongs to the ID.

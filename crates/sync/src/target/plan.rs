@@ -6,8 +6,8 @@ use dsync_core::{DiffId, Image, LayerKey};
 use dsync_proto::{LayerState, Need, limits};
 
 use super::job::{PatchContents, Peering, Receiving};
-use crate::conversation::Keeps;
 use crate::conversation::want::short_id;
+use crate::conversation::{Attempt, Keeps};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 
@@ -37,7 +37,7 @@ impl<'a> Plan<'a> {
         if let Peering::Patch(given) = &what.peering {
             return Plan::of_patch(states, held, keys, given, keeps_id);
         }
-        if what.without_basis {
+        if what.attempt == Attempt::FullResend {
             // Layers that this side has in another chain are not looked for either.
             states.iter_mut().filter(|state| **state == LayerState::Local).for_each(|state| {
                 *state = LayerState::Missing;
@@ -45,8 +45,11 @@ impl<'a> Plan<'a> {
         }
         let of_state = |state| distinct(keys, &states, state);
         let (missing, local) = (of_state(LayerState::Missing), of_state(LayerState::Local));
-        let basis =
-            if what.without_basis || missing.is_empty() { Vec::new() } else { choose_basis(held, what)? };
+        let basis = if what.attempt == Attempt::FullResend || missing.is_empty() {
+            Vec::new()
+        } else {
+            choose_basis(held, what)?
+        };
         let basis_ids = order(&basis);
         Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids })
     }
@@ -57,7 +60,7 @@ impl<'a> Plan<'a> {
             |key: &LayerKey| keys.iter().position(|other| other == key).and_then(|at| at.try_into().ok());
         Need::Layers {
             layers: self.missing.iter().filter_map(position).collect(),
-            without_basis: what.without_basis,
+            without_basis: what.attempt.is_without_basis(),
             basis: self.basis_ids.iter().map(short_id).collect(),
             described: match what.keeps {
                 Keeps::Content => Vec::new(),

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use crate::conversation::headers::mode;
 use crate::conversation::parts::PartMatches;
 use crate::conversation::want;
-use crate::conversation::{Keeps, Step, Talk, documents, headers, id_proof, offer, possession};
+use crate::conversation::{Attempt, Keeps, Step, Talk, documents, headers, id_proof, offer, possession};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::memory::Memory;
@@ -153,7 +153,10 @@ impl<'a> Transfer<'a> {
 
     /// The layers of this end, of which none has been read yet.
     fn layers(&self) -> Result<Layers<'a>, EndpointError> {
-        let cache = self.workspace.cache(self.talk.link(), self.what.without_basis);
+        let cache = match self.what.attempt {
+            Attempt::Delta => self.workspace.cache(self.talk.link()),
+            Attempt::FullResend => None,
+        };
         Layers::new(self.store, self.workspace, cache)
     }
 
@@ -242,7 +245,7 @@ impl<'a> Transfer<'a> {
         basis: SharedBasis,
         plan: &Plan<'_>,
     ) -> Result<Offered, EndpointError> {
-        let (mode, memory) = (mode(self.what.without_basis), self.memory);
+        let (mode, memory) = (mode(self.what.attempt), self.memory);
         let link = self.talk.step(Step::Headers)?;
         let headers = headers::receive(link, &plan.missing, &indexes(&basis.chunk_maps), mode, memory)?;
         Ok(Offered::new(headers, basis))

@@ -94,7 +94,7 @@ impl Case {
                 let filled = literals.map(|(number, literal)| {
                     let mut bytes = vec![0; literal.len as usize];
                     for (at, range) in ranges_of(&found.ranges, number).iter().enumerate() {
-                        let known = found.slices.get(&(number, at));
+                        let known = found.slices.get(&LiteralRange { literal: number, range: at });
                         assert_eq!(known.is_some(), range.known);
                         let mut here = Vec::new();
                         known.into_iter().flatten().for_each(|slice| own.copy(*slice, &mut here).unwrap());

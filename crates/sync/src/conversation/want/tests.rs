@@ -26,7 +26,7 @@ fn layers_are_asked_for_by_their_numbers_in_any_order() {
     let want = receive(&mut source, &ImageId::of(b"image"), &keys).unwrap().unwrap();
     assert_eq!((want.layers, want.described), (vec![keys[2], keys[0]], vec![keys[1]]));
     // Short ids may be alike.
-    assert_eq!((want.basis, want.without_basis), (vec![[1; 5], [1; 5]], false));
+    assert_eq!((want.basis, want.attempt), (vec![[1; 5], [1; 5]], Attempt::Delta));
     send(&target, Need::Nothing).unwrap();
     assert!(receive(&mut source, &ImageId::of(b"image"), &keys).unwrap().is_none());
 }
