@@ -102,14 +102,33 @@ pub fn decode(
     packed: &[u8],
 ) -> Result<Vec<u8>, BatchError> {
     debug_assert_eq!(new_lens.len(), pairs.len());
-    let len = new_lens.iter().try_fold(0_u64, |sum, len| sum.checked_add(*len));
-    let len = len.and_then(|len| usize::try_from(len).ok()).ok_or(BatchError::Malformed("too long"))?;
-    let (method, packed) = packed.split_first().ok_or(BatchError::Malformed("an unknown method"))?;
-    match BatchMethod::from_byte(*method) {
-        Some(BatchMethod::Prefix) => zstd::unpack(old.bytes, len, packed),
-        Some(BatchMethod::Lz) => lz::unpack(old.bytes, new_lens, len, packed),
-        Some(BatchMethod::Inflated | BatchMethod::BranchFilter) | None => {
+    let len = total(new_lens)?;
+    match method(packed)? {
+        (BatchMethod::Prefix, packed) => zstd::unpack(old.bytes, len, packed),
+        (BatchMethod::Lz, packed) => lz::unpack(old.bytes, new_lens, len, packed),
+        (BatchMethod::Inflated | BatchMethod::BranchFilter, _) => {
             Err(BatchError::Malformed("an unknown method"))
         }
     }
+}
+
+/// Decodes the bytes that the first part of a coded batch gives: the first of those that [`decode`] would return, none
+/// where it would fail. Takes as much memory again for the window of a zstd frame.
+pub fn decode_prefix(old: Items<'_>, new_lens: &[u64], packed: &[u8]) -> Vec<u8> {
+    match (total(new_lens), method(packed)) {
+        (Ok(len), Ok((BatchMethod::Prefix, packed))) => zstd::unpack_prefix(old.bytes, len, packed),
+        (Ok(len), Ok((BatchMethod::Lz, packed))) => lz::unpack_prefix(old.bytes, new_lens, len, packed),
+        _ => Vec::new(),
+    }
+}
+
+fn total(lens: &[u64]) -> Result<usize, BatchError> {
+    let len = lens.iter().try_fold(0_u64, |sum, len| sum.checked_add(*len));
+    len.and_then(|len| usize::try_from(len).ok()).ok_or(BatchError::Malformed("too long"))
+}
+
+fn method(packed: &[u8]) -> Result<(BatchMethod, &[u8]), BatchError> {
+    let unknown = BatchError::Malformed("an unknown method");
+    let Some((method, packed)) = packed.split_first() else { return Err(unknown) };
+    BatchMethod::from_byte(*method).map(|method| (method, packed)).ok_or(unknown)
 }

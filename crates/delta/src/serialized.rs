@@ -24,6 +24,8 @@ impl LayerIndex {
             return Err(HeaderDeltaError::Malformed("an unknown version"));
         }
         let limits = Limits { memory, ..Limits::ANY };
-        Ok(Decoder::new(&[], Mode::WithIds, limits).layer(input)?.index)
+        Decoder::new(&[], Mode::WithIds, limits)
+            .layer(input)
+            .map(|assembly| Arc::unwrap_or_clone(assembly.index))
     }
 }

@@ -14,5 +14,5 @@ mod position;
 mod price;
 mod symbol;
 
-pub(super) use decode::unpack;
+pub(super) use decode::{unpack, unpack_prefix};
 pub(super) use encode::pack;

@@ -160,6 +160,11 @@ impl<'a> Decoder<'a> {
         self.at == self.input.len()
     }
 
+    /// True if more was read than there is: the bits that were decoded last may be wrong.
+    pub(super) fn is_beyond(&self) -> bool {
+        self.at > self.input.len()
+    }
+
     fn shift(&mut self) {
         let byte = self.input.get(self.at).copied().unwrap_or(0);
         self.at = self.at.saturating_add(1);

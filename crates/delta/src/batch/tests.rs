@@ -71,6 +71,30 @@ fn what_is_damaged_is_refused() {
 }
 
 #[test]
+fn the_first_part_of_a_batch_gives_the_first_bytes() {
+    let text: Vec<u8> =
+        (0..40_000_u32).flat_map(|n| format!("{} ", n.wrapping_mul(n) % 9973).into_bytes()).collect();
+    let (old, new) = (noise(30_000), [noise(60_000), text].concat());
+    let (old_lens, new_lens) = ([old.len() as u64], [150_000, new.len() as u64 - 150_000]);
+    let (old, new) = (Items { bytes: &old, lens: &old_lens }, Items { bytes: &new, lens: &new_lens });
+    for effort in EFFORTS {
+        let packed = encode(old, new, &[Some(0), None], effort).unwrap();
+        let mut last = 0;
+        for eighths in 0..=8 {
+            let prefix = decode_prefix(old, new.lens, &packed[..packed.len() * eighths / 8]);
+            assert!(new.bytes.starts_with(&prefix), "{effort:?}, {eighths} eighths");
+            // zstd gives whole blocks, of up to 128 KiB.
+            assert!(prefix.len() >= last && prefix.len() + (256 << 10) >= new.bytes.len() * eighths / 16);
+            last = prefix.len();
+        }
+        assert_eq!(last, new.bytes.len(), "{effort:?}");
+        assert!(decode_prefix(old, &[u64::MAX, 2], &packed).is_empty());
+        assert!(decode_prefix(old, &[10, 10], &packed).len() <= 20);
+    }
+    assert!(decode_prefix(old, new.lens, &[]).is_empty() && decode_prefix(old, new.lens, &[9, 9]).is_empty());
+}
+
+#[test]
 fn the_bytes_are_pinned() {
     let packed = encode(NONE, Items { bytes: b"abcabc", lens: &[6] }, &[None], Effort::Level(9)).unwrap();
     assert_eq!(packed[..5], [0, 0x28, 0xb5, 0x2f, 0xfd]);
@@ -204,7 +228,7 @@ fn every_error_has_its_name() {
     assert_eq!(refused(&[10], &[&prefix[..], &prefix[1..]].concat()), "bytes are left over");
     // A match before the first byte: the first flag of all ones.
     assert_eq!(
-        refused(&[10], &[BatchMethod::Lz as u8, 0xff, 0xff, 0xff, 0xff]),
+        refused(&[10], &[&[BatchMethod::Lz as u8][..], &[0xff; 64]].concat()),
         "a match reaches beyond the bytes"
     );
 }

@@ -3,7 +3,8 @@
 use std::io;
 
 use zstd::zstd_safe::{
-    CCtx, CParameter, DCtx, Strategy, compress_bound, find_frame_compressed_size, get_error_name,
+    CCtx, CParameter, DCtx, InBuffer, OutBuffer, Strategy, compress_bound, find_frame_compressed_size,
+    get_error_name,
 };
 
 use super::error::{BatchError, room};
@@ -64,6 +65,23 @@ pub(super) fn unpack(old: &[u8], len: usize, packed: &[u8]) -> Result<Vec<u8>, B
         true => Ok(new),
         false => Err(BatchError::Malformed("the length differs from the announced one")),
     }
+}
+
+/// Unpacks the bytes that the first part of a frame of `len` bytes gives: those of its whole blocks.
+pub(super) fn unpack_prefix(old: &[u8], len: usize, packed: &[u8]) -> Vec<u8> {
+    let mut context = DCtx::create();
+    let (Ok(mut new), Ok(_)) = (room(len), context.ref_prefix(old)) else { return Vec::new() };
+    let mut input = InBuffer::around(packed);
+    let mut output = OutBuffer::around(&mut new);
+    loop {
+        let before = (input.pos(), output.pos());
+        match context.decompress_stream(&mut output, &mut input) {
+            Ok(left) if left > 0 && (input.pos(), output.pos()) != before => {}
+            _ => break,
+        }
+    }
+    drop(output);
+    new
 }
 
 fn window(len: usize) -> u32 {

@@ -3,6 +3,7 @@
 mod header;
 
 use std::io::Read;
+use std::sync::Arc;
 
 use dsync_core::Digest;
 
@@ -38,7 +39,7 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembly {
     /// The layer. Its chunks have ids only in [`Mode::WithIds`].
-    pub index: LayerIndex,
+    pub index: Arc<LayerIndex>,
     /// The origin of each of its chunks.
     pub origins: Vec<Origin>,
 }
@@ -119,7 +120,7 @@ impl<'a> Decoder<'a> {
         }
         self.memory += index.memory() + origins.len() * size_of::<Origin>();
         self.layers += 1;
-        Ok(Assembly { index, origins })
+        Ok(Assembly { index: Arc::new(index), origins })
     }
 }
 

@@ -69,6 +69,11 @@ impl Block {
 }
 
 impl Group {
+    /// Its number in the index.
+    pub(crate) fn number(&self) -> usize {
+        self.block.first + self.group
+    }
+
     /// The number of its records.
     pub(crate) fn len(&self) -> usize {
         self.range().len()

@@ -9,7 +9,7 @@ use super::builder::Builder;
 use super::chunks::{CHUNK_MAX, Chunk};
 use super::cursor::{Cursor, Group};
 use super::fields::{Field, Fields, canonical_number};
-use super::index::LayerIndex;
+use super::index::{LayerIndex, Segment};
 use super::pax_records::records;
 use super::records::{RecordKind, View};
 use crate::ChunkId;
@@ -54,6 +54,21 @@ impl<'a> Entries<'a> {
     /// The chunks of an entry, by their ordinals in the layer.
     pub fn chunks(&mut self, entry: usize) -> Range<usize> {
         self.cursor.group(entry).map_or(0..0, |group| group.chunks())
+    }
+
+    /// The entry with a chunk, by its ordinal in the layer.
+    pub fn with_chunk(&mut self, chunk: usize) -> Option<usize> {
+        self.cursor.group_of(chunk).map(|group| group.number())
+    }
+
+    /// Passes the segments of an entry to `take`, in the order of its bytes; none of one that does not exist. Stops at the
+    /// first failure.
+    pub fn segments<E>(
+        &mut self,
+        entry: usize,
+        take: &mut dyn FnMut(Segment<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.cursor.group(entry).map_or(Ok(()), |group| group.segments(self.index.chunks(), take))
     }
 
     fn id(&self, group: &Group) -> [u8; 16] {
@@ -217,6 +232,26 @@ mod tests {
         let equal: Vec<bool> = old.iter().zip(&new).map(|(old, new)| old == new).collect();
         assert_eq!(equal, [true, false, true, true]);
         assert_eq!(old.len(), 4);
+    }
+
+    #[test]
+    fn the_segments_of_all_entries_are_those_of_the_layer() {
+        let index = index(1_700_000_000, 2);
+        let told = |segment: Segment<'_>, out: &mut Vec<String>| {
+            out.push(format!("{segment:?}"));
+            Ok::<(), ()>(())
+        };
+        let (mut all, mut each) = (Vec::new(), Vec::new());
+        index.segments(&mut |segment| told(segment, &mut all)).unwrap();
+        let mut entries = Entries::of(&index);
+        for entry in 0..entries.len() + 1 {
+            entries.segments(entry, &mut |segment| told(segment, &mut each)).unwrap();
+        }
+        assert_eq!(all, each);
+        assert_eq!(all.iter().filter(|segment| segment.starts_with("Chunk")).count(), 3);
+        let with = [0, 1, 2, 3].map(|chunk| entries.with_chunk(chunk));
+        assert_eq!(with[..3], [Some(0), Some(1), Some(2)]);
+        assert_eq!(with[3], None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use dsync_core::Digest;
 use dsync_core::ustar::{BLOCK, padding};
 
 use super::chunks::Chunks;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Group};
 use super::packed::Packed;
 use super::records::RecordKind;
 
@@ -125,28 +125,38 @@ impl LayerIndex {
         let mut cursor = self.cursor();
         for group in 0..self.groups() {
             let Some(group) = cursor.group(group) else { break };
-            let mut chunks = group.chunks();
-            for view in group.records() {
-                match (view.record.kind, view.block()) {
-                    (RecordKind::Zeros(blocks), _) => {
-                        take(Segment::Zeros(blocks.saturating_mul(BLOCK as u64)))?
-                    }
-                    (_, Some(block)) => take(Segment::Verbatim(&block))?,
-                    _ => {}
-                }
-                if !view.body().is_empty() {
-                    take(Segment::Verbatim(view.body()))?;
-                }
-                if view.record.fill() > 0 {
-                    take(Segment::Zeros(view.record.fill()))?;
-                }
-                let own = chunks.start..chunks.start + view.record.chunks;
-                chunks.start = own.end;
-                own.clone().map(Segment::Chunk).try_for_each(&mut *take)?;
-                let fill = padding(self.chunks.bytes(own.clone()));
-                if view.record.padded && !own.is_empty() && fill > 0 {
-                    take(Segment::Zeros(fill))?;
-                }
+            group.segments(&self.chunks, take)?;
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    /// Passes its segments to `take`; `chunks` are those of the layer.
+    pub(super) fn segments<E>(
+        &self,
+        chunks: &Chunks,
+        take: &mut dyn FnMut(Segment<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut own = self.chunks();
+        for view in self.records() {
+            match (view.record.kind, view.block()) {
+                (RecordKind::Zeros(blocks), _) => take(Segment::Zeros(blocks.saturating_mul(BLOCK as u64)))?,
+                (_, Some(block)) => take(Segment::Verbatim(&block))?,
+                _ => {}
+            }
+            if !view.body().is_empty() {
+                take(Segment::Verbatim(view.body()))?;
+            }
+            if view.record.fill() > 0 {
+                take(Segment::Zeros(view.record.fill()))?;
+            }
+            let of_record = own.start..own.start + view.record.chunks;
+            own.start = of_record.end;
+            of_record.clone().map(Segment::Chunk).try_for_each(&mut *take)?;
+            let fill = padding(chunks.bytes(of_record.clone()));
+            if view.record.padded && !of_record.is_empty() && fill > 0 {
+                take(Segment::Zeros(fill))?;
             }
         }
         Ok(())

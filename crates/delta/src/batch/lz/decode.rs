@@ -15,6 +15,20 @@ pub(in crate::batch) fn unpack(
     packed: &[u8],
 ) -> Result<Vec<u8>, BatchError> {
     let mut coder = Decoder::new(packed);
+    let new = symbols(&mut coder, old, lens, len)?;
+    if new.len() < len || !coder.is_spent() {
+        return Err(BatchError::Malformed("the length differs from the announced one"));
+    }
+    Ok(new)
+}
+
+/// Unpacks the bytes that the first part of a batch of `len` bytes gives.
+pub(in crate::batch) fn unpack_prefix(old: &[u8], lens: &[u64], len: usize, packed: &[u8]) -> Vec<u8> {
+    symbols(&mut Decoder::new(packed), old, lens, len).unwrap_or_default()
+}
+
+/// Decodes symbols until there are `len` bytes, or the input has ended.
+fn symbols(coder: &mut Decoder<'_>, old: &[u8], lens: &[u64], len: usize) -> Result<Vec<u8>, BatchError> {
     let mut models = Models::new();
     let mut positions = ItemPositions::new(lens);
     let mut new = room(len)?;
@@ -26,12 +40,17 @@ pub(in crate::batch) fn unpack(
     while new.len() < len {
         let position = positions.at(new.len());
         let after_literal = models.state.is_after_literal();
-        let symbol = models.symbol(&mut coder, position, Symbol::Literal);
-        if symbol == Symbol::Literal {
+        let symbol = models.symbol(coder, position, Symbol::Literal);
+        let literal = (symbol == Symbol::Literal).then(|| {
             let before = (0..4).fold(0, |all, back| all | u32::from(byte_at(&new, back)) << (8 * back));
             let expected = byte_at(&new, models.backs[0]);
             let around = Around { before, expected, differs: !after_literal, position };
-            let byte = models.literals.code(&mut coder, around, 0);
+            models.literals.code(coder, around, 0)
+        });
+        if coder.is_beyond() {
+            break;
+        }
+        if let Some(byte) = literal {
             new.push(byte);
             continue;
         }
@@ -40,9 +59,6 @@ pub(in crate::batch) fn unpack(
             return Err(BatchError::Malformed("a match reaches beyond the bytes"));
         }
         copy(old, &mut new, back, symbol.len());
-    }
-    if !coder.is_spent() {
-        return Err(BatchError::Malformed("the length differs from the announced one"));
     }
     Ok(new)
 }
