@@ -34,24 +34,36 @@ fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
     names.split(' ').any(|name| name.starts_with(prefix))
 }
 
-/// All files in the places of the test, but for the agent, the index cache, and what is known of links, which stay.
+/// All files in the places of the test, but for the agent, the index cache, partial transfers, and what is known of links,
+/// which stay.
 pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
+    let mut files = all(bench);
+    let stays = |file: &Path| file.ends_with(program::agent_file()) || file.ends_with("docker-sync/links");
+    let is_cached = |file: &Path| is_in(file, "docker-sync/index") || is_in(file, "docker-sync/partial");
+    files.retain(|file| !stays(file) && !is_cached(file));
+    files
+}
+
+/// The files of transfers that broke off.
+pub(crate) fn partial(bench: &Bench) -> Vec<PathBuf> {
+    all(bench).into_iter().filter(|file| is_in(file, "docker-sync/partial")).collect()
+}
+
+fn all(bench: &Bench) -> BTreeSet<PathBuf> {
     let login = bench.login();
     let mut files = BTreeSet::new();
     for dir in [bench.home(), bench.tmp(), login.home(), login.tmp(), login.var_tmp(), login.shm()] {
         collect(&dir, &mut files);
     }
-    let stays = |file: &Path| file.ends_with(program::agent_file()) || file.ends_with("docker-sync/links");
-    files.retain(|file| !stays(file) && !is_index(file));
     files
 }
 
-/// True if this is a complete file of the index cache.
-fn is_index(file: &Path) -> bool {
+/// True if this is a complete file of this directory of the cache.
+fn is_in(file: &Path, directory: &str) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = name.strip_suffix(".recipe").unwrap_or(name);
     let is_digest = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_digest && file.parent().is_some_and(|directory| directory.ends_with("docker-sync/index"))
+    is_digest && file.parent().is_some_and(|parent| parent.ends_with(directory))
 }
 
 /// The processes with this directory or one below it as their `HOME`: pid and command line.

@@ -43,6 +43,11 @@ impl<'a> Running<'a> {
         let (bench, files) = (self.bench, std::mem::take(&mut self.files));
         let ran = self.finish_untidily();
         bench.assert_no_more_than(&files);
+        let partial = leftovers::partial(bench);
+        assert!(
+            ran.exit != Some(0) || partial.is_empty(),
+            "all has arrived, and there is {partial:?}\n{ran}"
+        );
         ran
     }
 

@@ -395,6 +395,8 @@ pub enum Need {
         /// lowest first, the image that is most like the new one last. `Proofs` follow.
         #[serde(deserialize_with = "budget::list")]
         basis: Vec<ShortId>,
+        /// The number of the last of these that are in no image: parts of layers, which a transfer left that broke off.
+        partial: u32,
         /// Layers that the target builds of its own, of an image that is to have the source's ID: it must be told
         /// how they are stored. As `layers`.
         #[serde(deserialize_with = "budget::list")]

@@ -22,8 +22,13 @@ fn the_bytes_are_pinned() {
     expected.extend([8; 16]);
     assert_eq!(encode(&send).unwrap(), expected);
 
-    let need =
-        Need::Layers { layers: vec![3], without_basis: false, basis: vec![[7; 5]], described: vec![5] };
+    let need = Need::Layers {
+        layers: vec![3],
+        without_basis: false,
+        basis: vec![[7; 5]],
+        partial: 2,
+        described: vec![5],
+    };
     let mut expected = vec![0, 1, 1, 3, 0, 1];
     expected.extend([7; 5]);
     expected.extend([1, 5]);

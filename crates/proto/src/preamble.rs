@@ -10,7 +10,7 @@
 //! whatever came before it.
 
 /// The protocol number of this build. It changes whenever an older build could misread a newer one.
-pub const PROTOCOL: u16 = 10;
+pub const PROTOCOL: u16 = 11;
 
 /// Begins with a NUL, which no banner has; ends with a byte above ASCII and both line ends, so that a
 /// channel that is not clean is noticed at once (as in the PNG signature, W3C PNG section 5.2).

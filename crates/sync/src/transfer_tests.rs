@@ -375,7 +375,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
         key: Some(key),
     };
     let room = workspace(64 << 20);
-    let basis = vec![short_id(of); proofs.len()];
+    let basis = vec![short_id(&of.digest()); proofs.len()];
     thread::scope(|scope| {
         let (source, room, id) = (&source, &room, &public.id);
         scope.spawn(move || {
@@ -386,6 +386,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
             layers: vec![0],
             without_basis: false,
             basis,
+            partial: 0,
             described: Vec::new(),
         }))
         .unwrap();

@@ -191,7 +191,8 @@ fn help() {
     List the layers in the cache, the most recently used first
 
     On a pipe each layer is a line of tab-separated fields: diff id, bytes on disk, seconds since its
-    last use. For example: docker-sync cache ls | cut -f1
+    last use. Transfers that broke off follow: the word partial, digest of the config, bytes on disk,
+    seconds since, name. For example: docker-sync cache ls | cut -f1
 
     Usage: docker-sync cache ls [OPTIONS]
 
@@ -206,6 +207,9 @@ fn help() {
     ");
     insta::assert_snapshot!(environment.run(&["cache", "prune", "--help"]), @"
     Remove the least recently used layers until the cache fits the limit
+
+    What arrived before a transfer broke off goes as well where it takes more than 8 GiB, or than the
+    limit.
 
     For example: docker-sync cache prune --max-size 100MB
 

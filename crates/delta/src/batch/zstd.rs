@@ -73,14 +73,14 @@ pub(super) fn unpack_prefix(old: &[u8], len: usize, packed: &[u8]) -> Vec<u8> {
     let (Ok(mut new), Ok(_)) = (room(len), context.ref_prefix(old)) else { return Vec::new() };
     let mut input = InBuffer::around(packed);
     let mut output = OutBuffer::around(&mut new);
-    loop {
-        let before = (input.pos(), output.pos());
-        match context.decompress_stream(&mut output, &mut input) {
-            Ok(left) if left > 0 && (input.pos(), output.pos()) != before => {}
-            _ => break,
+    let mut before = (0, 0);
+    while let Ok(left) = context.decompress_stream(&mut output, &mut input) {
+        let now = (input.pos(), output.pos());
+        if left == 0 || now == before {
+            break;
         }
+        before = now;
     }
-    drop(output);
     new
 }
 

@@ -1,6 +1,7 @@
 //! Joining: what goes wrong is encoded apart, and a layer that is not the one meant is never passed off as it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use crate::support::{LIMITS, Layer};
 use crate::tars::{END, body, entry};
@@ -197,7 +198,7 @@ fn a_layer_without_chunks_asks_for_none() {
 #[test]
 fn an_assembly_of_another_diff_id_or_without_an_origin_is_no_layer() {
     let mut other = assembly();
-    other.index.digest = Digest::of(b"another layer");
+    Arc::make_mut(&mut other.index).digest = Digest::of(b"another layer");
     let error = join(&other, &mut Fixed { bytes: body(100, 1), ignore: false }, &mut io::sink()).unwrap_err();
     assert!(
         matches!(error, JoinError::Mismatch { expected, .. } if expected == Digest::of(b"another layer"))

@@ -186,5 +186,5 @@ pub(crate) fn assert_survives(bytes: &[u8]) -> Layout {
 pub(crate) fn without_ids(index: &LayerIndex) -> LayerIndex {
     let mut encoded = Vec::new();
     Encoder::new(&[], Mode::References).layer(&Arc::new(index.clone()), &mut encoded).unwrap();
-    Decoder::new(&[], Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap().index
+    Decoder::new(&[], Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap().index.as_ref().clone()
 }

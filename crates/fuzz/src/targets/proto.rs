@@ -76,6 +76,7 @@ fn seeds() -> Vec<Vec<u8>> {
         layers: vec![1, 2],
         without_basis: false,
         basis: vec![[7; 5], [8; 5]],
+        partial: 1,
         described: vec![0],
     };
     let offer = Offer {

@@ -100,26 +100,13 @@ impl Cache {
     ///
     /// Fails if there is no such place, or if it is not ours alone.
     pub fn locate() -> Result<Cache, CacheError> {
-        STARTED.get_or_init(SystemTime::now);
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = || Some(absolute("HOME")?.join(".cache"));
-        Cache::at(absolute("XDG_CACHE_HOME").or_else(home).ok_or(CacheError::Nowhere)?)
+        Cache::locate_below(None)
     }
 
     /// The same below another folder of caches, where one is named.
     pub(crate) fn locate_below(caches: Option<&Path>) -> Result<Cache, CacheError> {
-        let Some(caches) = caches else { return Cache::locate() };
         STARTED.get_or_init(SystemTime::now);
-        Cache::at(caches.to_owned())
-    }
-
-    fn at(caches: PathBuf) -> Result<Cache, CacheError> {
-        let ours = caches.join("docker-sync");
-        let directory = ours.join("index");
-        // The agents share the outer one, and all that matters there is who may replace the inner.
-        prepare(&ours, 0o022)?;
-        prepare(&directory, 0o077)?;
-        Ok(Cache { directory })
+        Ok(Cache { directory: directory(caches, "index")? })
     }
 
     /// The directory of the cache.
@@ -294,6 +281,21 @@ impl<W: Write> Write for Limited<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// The directory of one kind of cached files, which is made if need be, below the folder of caches that is named or else
+/// that of the environment.
+pub(crate) fn directory(caches: Option<&Path>, kind: &str) -> Result<PathBuf, CacheError> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || Some(absolute("HOME")?.join(".cache"));
+    let of_environment = || absolute("XDG_CACHE_HOME").or_else(home);
+    let caches = caches.map(Path::to_owned).or_else(of_environment).ok_or(CacheError::Nowhere)?;
+    let ours = caches.join("docker-sync");
+    let directory = ours.join(kind);
+    // The agents share the outer one, and all that matters there is who may replace the inner.
+    prepare(&ours, 0o022)?;
+    prepare(&directory, 0o077)?;
+    Ok(directory)
 }
 
 /// Makes a directory, or sees that it is one, ours, and not open to `others` (bits of a mode).

@@ -26,7 +26,7 @@ impl Bytes for Cache {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn cache(directory: &tempfile::TempDir) -> Cache {
-    Cache::at(directory.path().to_owned()).unwrap()
+    Cache::locate_below(Some(directory.path())).unwrap()
 }
 
 /// Makes it that a file was used so many days ago.
@@ -227,14 +227,14 @@ fn an_empty_file_goes_with_everything_and_what_is_not_ours_stays() {
 fn refused(make: &dyn Fn(&Path)) -> String {
     let directory = tempfile::tempdir().unwrap();
     make(directory.path());
-    let error = Cache::at(directory.path().to_owned()).unwrap_err().to_string();
+    let error = Cache::locate_below(Some(directory.path())).unwrap_err().to_string();
     error.strip_prefix(directory.path().to_str().unwrap()).unwrap_or(&error).to_owned()
 }
 
 #[test]
 fn a_place_that_is_not_ours_alone_is_not_used() {
     let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    let index = |caches: &Path| Cache::at(caches.to_owned()).unwrap().directory;
+    let index = |caches: &Path| Cache::locate_below(Some(caches)).unwrap().directory;
     assert_eq!(refused(&|caches| set(&index(caches), 0o750)), "/docker-sync/index is open to other users");
     assert_eq!(
         refused(&|caches| set(index(caches).parent().unwrap(), 0o770)),
@@ -262,7 +262,7 @@ fn a_place_that_is_not_ours_alone_is_not_used() {
 #[ignore = "needs root: cargo xtask test"]
 fn a_place_of_another_user_is_not_used() {
     let give = |caches: &Path| {
-        let index = Cache::at(caches.to_owned()).unwrap().directory;
+        let index = Cache::locate_below(Some(caches)).unwrap().directory;
         std::os::unix::fs::chown(index, Some(65534), None).expect("root can give files away");
     };
     assert_eq!(refused(&give), "/docker-sync/index belongs to another user");
@@ -273,7 +273,7 @@ fn a_place_that_cannot_be_made_is_told_with_its_reason() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, b"").unwrap();
-    let error = Cache::at(file).unwrap_err();
+    let error = Cache::locate_below(Some(&file)).unwrap_err();
     assert!(matches!(&error, CacheError::Make(_, reason) if reason.kind() == io::ErrorKind::NotADirectory));
 }
 

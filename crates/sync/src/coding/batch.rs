@@ -41,7 +41,9 @@ pub(crate) fn write(packed: &[u8], out: &mut dyn Write) -> io::Result<()> {
 /// Reads what was made of so many bytes.
 pub(crate) fn read(stream: &mut impl Read, raw: u64) -> io::Result<Vec<u8>> {
     let len = read_len(stream, raw)?;
-    read_packed(stream, len)
+    let mut packed = Vec::new();
+    read_packed(stream, len, &mut packed)?;
+    Ok(packed)
 }
 
 pub(crate) fn read_len(stream: &mut impl Read, raw: u64) -> io::Result<u64> {
@@ -54,12 +56,11 @@ pub(crate) fn read_len(stream: &mut impl Read, raw: u64) -> io::Result<u64> {
     }
 }
 
-/// Memory follows what arrives.
-pub(crate) fn read_packed(stream: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
-    let mut packed = Vec::new();
-    stream.take(len).read_to_end(&mut packed)?;
+/// Memory follows what arrives, which is in `packed` where the rest does not.
+pub(crate) fn read_packed(stream: &mut impl Read, len: u64, packed: &mut Vec<u8>) -> io::Result<()> {
+    stream.take(len).read_to_end(packed)?;
     match packed.len() as u64 == len {
-        true => Ok(packed),
+        true => Ok(()),
         false => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

@@ -71,17 +71,40 @@ pub(crate) fn encode(batch: Uncoded<'_>, code: &BatchCode, effort: Effort) -> io
 /// Decodes a batch into all new items, one after the other.
 pub(crate) fn decode(batch: Coded<'_>, mut packed: &[u8]) -> io::Result<Vec<u8>> {
     let Coded { mut old, old_lens, new_lens, pairs } = batch;
-    let mut ranges = CodeRanges::default();
-    if let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) {
-        ranges = from_wire(&section::read(&mut rest, limits::CODE).map_err(io::Error::other)?)
-            .map_err(io::Error::other)?;
-        packed = rest;
-    }
+    let ranges = read_ranges(&mut packed)?;
     each(&mut old, &ranges.old, absolute).ok_or_else(malformed)?;
     let old = Items { bytes: &old, lens: old_lens };
     let mut new = batch::decode(old, new_lens, pairs, packed).map_err(io::Error::other)?;
     each(&mut new, &ranges.new, relative).ok_or_else(malformed)?;
     Ok(new)
+}
+
+/// Decodes the bytes that the first part of a batch gives. The last of them may be wrong where they are code.
+pub(crate) fn decode_prefix(batch: Coded<'_>, mut packed: &[u8]) -> Vec<u8> {
+    let Coded { mut old, old_lens, new_lens, .. } = batch;
+    let Ok(ranges) = read_ranges(&mut packed) else { return Vec::new() };
+    if each(&mut old, &ranges.old, absolute).is_none() {
+        return Vec::new();
+    }
+    let mut new = batch::decode_prefix(Items { bytes: &old, lens: old_lens }, new_lens, packed);
+    let (mut left, mut within) = (new.len() as u64, Vec::new());
+    for range in ranges.new {
+        let Some(room) = left.checked_sub(range.gap) else { break };
+        within.push(CodeRange { len: range.len.min(room), ..range });
+        left = room.saturating_sub(range.len);
+    }
+    match each(&mut new, &within, relative) {
+        Some(()) => new,
+        None => Vec::new(),
+    }
+}
+
+/// Reads where code is, of a batch that went through the filter.
+fn read_ranges(packed: &mut &[u8]) -> io::Result<CodeRanges> {
+    let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) else { return Ok(CodeRanges::default()) };
+    let ranges = section::read(&mut rest, limits::CODE).map_err(io::Error::other)?;
+    *packed = rest;
+    from_wire(&ranges).map_err(io::Error::other)
 }
 
 /// The code of items as it crosses.

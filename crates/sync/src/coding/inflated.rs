@@ -104,42 +104,23 @@ pub(crate) fn decode(batch: Coded<'_>, packed: &[u8]) -> io::Result<Vec<u8>> {
         return branch::decode(batch, packed);
     };
     let Coded { old, old_lens, new_lens, pairs } = batch;
-    let said = section::read(&mut packed, limits::STREAMS).map_err(io::Error::other)?;
-    let InflatedItems(inflated_items) = from_wire(&said).map_err(io::Error::other)?;
-    drop(said);
+    let opened = Opened::read(&mut packed, Items { bytes: &old, lens: old_lens }, new_lens, pairs)?;
     let coded = wire::read(&mut packed, limits::INFLATED as u64)?;
-    let mut versions = OldVersions::of(Items { bytes: &old, lens: old_lens });
-    let mut inflated_lens = Vec::with_capacity(inflated_items.len());
-    let mut places = vec![None; new_lens.len()];
-    let mut room = limits::INFLATED;
-    for (number, inflated) in inflated_items.iter().enumerate() {
-        let item = inflated.item as usize;
-        let place = places.get_mut(item).filter(|place| place.is_none()).ok_or_else(malformed)?;
-        *place = Some(number);
-        let len = usize::try_from(inflated.len).ok();
-        room = len.and_then(|len| room.checked_sub(len)).ok_or_else(malformed)?;
-        let before = versions.owned.bytes.len();
-        if !versions.add(pairs[item], room) {
-            return Err(malformed());
-        }
-        room -= versions.owned.bytes.len() - before;
-        inflated_lens.push(inflated.len);
-    }
-    let opened = batch::decode(versions.owned.items(), &inflated_lens, &versions.pairs, &coded);
-    let opened = opened.map_err(io::Error::other)?;
+    let inflated = opened.versions.decode(&opened.lens, &coded)?;
+    let Opened { items, lens: inflated_lens, places, versions } = opened;
     drop(versions);
     let others: Vec<usize> = (0..new_lens.len()).filter(|item| places[*item].is_none()).collect();
     let (lens, pairs) = of(&others, new_lens, pairs);
     let rest = branch::decode(Coded { old, old_lens, new_lens: &lens, pairs: &pairs }, packed)?;
 
-    let opened: Vec<&[u8]> = split(Items { bytes: &opened, lens: &inflated_lens }).collect();
+    let inflated: Vec<&[u8]> = split(Items { bytes: &inflated, lens: &inflated_lens }).collect();
     let mut rest = split(Items { bytes: &rest, lens: &lens });
     let mut all = Vec::new();
     for (place, len) in places.iter().zip(new_lens) {
         let before = all.len();
         match place {
             Some(number) => {
-                all.append(&mut deflated(&inflated_items[*number], opened[*number]).ok_or_else(malformed)?)
+                all.append(&mut deflated(&items[*number], inflated[*number]).ok_or_else(malformed)?)
             }
             None => all.extend_from_slice(rest.next().unwrap_or_default()),
         }
@@ -148,6 +129,86 @@ pub(crate) fn decode(batch: Coded<'_>, packed: &[u8]) -> io::Result<Vec<u8>> {
         }
     }
     Ok(all)
+}
+
+/// Decodes of each item the bytes that the first part of a batch gives: the first ones, of an inflated item all or none.
+pub(crate) fn decode_prefix(batch: Coded<'_>, packed: &[u8]) -> Vec<Vec<u8>> {
+    let mut given = vec![Vec::new(); batch.new_lens.len()];
+    let Some(mut packed) = packed.strip_prefix(&[INFLATED]) else {
+        let lens = batch.new_lens;
+        give(&mut given, 0..lens.len(), lens, &branch::decode_prefix(batch, packed));
+        return given;
+    };
+    let Coded { old, old_lens, new_lens, pairs } = batch;
+    let Ok(opened) = Opened::read(&mut packed, Items { bytes: &old, lens: old_lens }, new_lens, pairs) else {
+        return given;
+    };
+    let Ok(coded) = wire::read_len(&mut packed, limits::INFLATED as u64) else { return given };
+    let coded = usize::try_from(coded).unwrap_or(usize::MAX).min(packed.len());
+    let (coded, packed) = packed.split_at(coded);
+    let inflated = batch::decode_prefix(opened.versions.owned.items(), &opened.lens, coded);
+    let mut all = vec![Vec::new(); opened.lens.len()];
+    give(&mut all, 0..opened.lens.len(), &opened.lens, &inflated);
+    for (item, bytes) in opened.items.iter().zip(&all) {
+        if bytes.len() as u64 == item.len {
+            given[item.item as usize] = deflated(item, bytes).unwrap_or_default();
+        }
+    }
+    let others: Vec<usize> = (0..new_lens.len()).filter(|item| opened.places[*item].is_none()).collect();
+    drop((inflated, all, opened));
+    let (lens, pairs) = of(&others, new_lens, pairs);
+    let rest = branch::decode_prefix(Coded { old, old_lens, new_lens: &lens, pairs: &pairs }, packed);
+    give(&mut given, others.iter().copied(), &lens, &rest);
+    given
+}
+
+/// Gives these items the bytes that there are, in order.
+fn give(given: &mut [Vec<u8>], items: impl Iterator<Item = usize>, lens: &[u64], bytes: &[u8]) {
+    for (item, bytes) in items.zip(split(Items { bytes, lens })) {
+        given[item] = bytes.to_vec();
+    }
+}
+
+/// The items of a batch that are inflated, before they are decoded.
+struct Opened<'a> {
+    items: Vec<InflatedItem>,
+    /// Their lengths.
+    lens: Vec<u64>,
+    /// Of each item of the batch its number among these.
+    places: Vec<Option<usize>>,
+    versions: OldVersions<'a>,
+}
+
+impl<'a> Opened<'a> {
+    /// Reads which they are, and inflates their old versions.
+    fn read(
+        packed: &mut &[u8],
+        old: Items<'a>,
+        new_lens: &[u64],
+        pairs: &[Option<usize>],
+    ) -> io::Result<Opened<'a>> {
+        let said = section::read(packed, limits::STREAMS).map_err(io::Error::other)?;
+        let InflatedItems(items) = from_wire(&said).map_err(io::Error::other)?;
+        drop(said);
+        let mut versions = OldVersions::of(old);
+        let mut lens = Vec::with_capacity(items.len());
+        let mut places = vec![None; new_lens.len()];
+        let mut room = limits::INFLATED;
+        for (number, inflated) in items.iter().enumerate() {
+            let item = inflated.item as usize;
+            let place = places.get_mut(item).filter(|place| place.is_none()).ok_or_else(malformed)?;
+            *place = Some(number);
+            let len = usize::try_from(inflated.len).ok();
+            room = len.and_then(|len| room.checked_sub(len)).ok_or_else(malformed)?;
+            let before = versions.owned.bytes.len();
+            if !versions.add(pairs[item], room) {
+                return Err(malformed());
+            }
+            room -= versions.owned.bytes.len() - before;
+            lens.push(inflated.len);
+        }
+        Ok(Opened { items, lens, places, versions })
+    }
 }
 
 fn malformed() -> io::Error {
@@ -219,6 +280,11 @@ impl<'a> OldVersions<'a> {
             places: HashMap::new(),
             pairs: Vec::new(),
         }
+    }
+
+    /// Decodes the items.
+    fn decode(&self, lens: &[u64], coded: &[u8]) -> io::Result<Vec<u8>> {
+        batch::decode(self.owned.items(), lens, &self.pairs, coded).map_err(io::Error::other)
     }
 
     /// Adds the old version of the next item, unless it has more than `room` bytes; says whether it did.

@@ -2,7 +2,7 @@
 //!
 //! The target reads its store for them while the source reads its own.
 
-use dsync_core::DiffId;
+use dsync_core::Digest;
 use dsync_proto::{Channel, Peer, PossessionProof};
 
 use super::Step;
@@ -14,11 +14,11 @@ use crate::link::{Link, Outbox};
 pub(crate) fn send(
     outbox: &Outbox,
     own: &Layers<'_>,
-    basis: &[DiffId],
+    basis: &[Digest],
     key: &[u8; 16],
 ) -> Result<(), EndpointError> {
     // A layer that cannot be read is no basis, and that is proven by nothing.
-    let proof = |id: &DiffId| own.index(&id.digest()).map_or([0; 3], |index| index.possession_proof(key));
+    let proof = |id: &Digest| own.index(id).map_or([0; 3], |index| index.possession_proof(key));
     let proofs = Peer::Proofs(basis.iter().map(proof).collect());
     outbox.send_message(Channel::Peer, &proofs).map_err(EndpointError::io(Step::Possession.sent()))
 }

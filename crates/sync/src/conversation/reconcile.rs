@@ -18,51 +18,72 @@ use crate::layers::memory::Memory;
 use crate::layers::{ChunkMap, Place, Slice, Slices};
 use crate::link::Link;
 
-/// The source's half: what the target has of these layers, besides what is known of it. The new layers' own
-/// chunks stand for the target's.
+/// The entries of the new layers that a source asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// All.
+    All,
+    /// Those with chunks that no known layer of the basis has: the unknown layers are parts of the new ones.
+    News,
+}
+
+/// The source's half: the entries and chunks of these layers that the target has, besides what is known of it. The new
+/// layers' own chunks stand for the target's.
 pub(crate) fn ask_for(
     link: &mut Link,
+    asks: Asks,
     new: &[Arc<LayerIndex>],
     known: &[ChunkMap],
     memory: Memory,
 ) -> Result<ChunkMap, EndpointError> {
+    let mut agreed = Agreed::beside(known, memory);
     let mut entries: Vec<Entries<'_>> = new.iter().map(|index| Entries::of(index)).collect();
-    let mut ids: Vec<Item> = Vec::new();
-    entries.iter_mut().for_each(|entries| entries.ids(&mut ids));
+    let seen = Seen::of(known.iter().map(|chunk_map| &*chunk_map.index), &agreed, new);
+    let has_news = |(layer, entry): (u32, u32), entries: &mut Entries<'_>| {
+        let chunks = entries.chunks(entry as usize);
+        new[layer as usize].chunks().range(chunks).any(|chunk| !seen.has(&chunk.id))
+    };
+    // The entries that are asked about. Layers have fewer than a 32-bit number can count.
+    let (mut ids, mut asked): (Vec<Item>, Vec<(u32, u32)>) = (Vec::new(), Vec::new());
+    for (layer, entries) in (0..).zip(&mut entries) {
+        let before = ids.len();
+        entries.ids(&mut ids);
+        let mut all = (0..entries.len() as u32).map(|entry| (layer, entry));
+        match asks {
+            Asks::All => asked.extend(all),
+            Asks::News => {
+                let mut at = before;
+                for entry in all.by_ref().filter(|entry| has_news(*entry, entries)) {
+                    ids[at] = ids[before + entry.1 as usize];
+                    asked.push(entry);
+                    at += 1;
+                }
+                ids.truncate(at);
+            }
+        }
+    }
     let found = ask(link, Step::Reconcile, Requester::new(&ids))?;
     drop(ids);
-    let mut agreed = Agreed::beside(known, memory);
-    let mut begin = 0;
-    let mut open: Vec<(u32, Range<u32>)> = Vec::new();
-    for (layer, entries) in (0..).zip(&mut entries) {
-        let (mut next, end) = (begin, begin + entries.len());
-        // Layers have fewer entries than a 32-bit number can count.
-        let not_found =
-            |range: Range<usize>| (layer, (range.start - begin) as u32..(range.end - begin) as u32);
-        for range in &found[found.partition_point(|range| range.end <= begin)..] {
-            let here = range.start.max(begin)..range.end.min(end);
-            if here.is_empty() {
-                break;
-            }
-            agreed.add(entries, &new[layer as usize], here.start - begin..here.end - begin);
-            open.push(not_found(next..here.start));
-            next = here.end;
+    let (mut open, mut next) = (Vec::new(), 0);
+    for range in found {
+        open.extend_from_slice(&asked[next..range.start]);
+        next = range.end;
+        for &(layer, entry) in &asked[range] {
+            let (layer, entry) = (layer as usize, entry as usize);
+            agreed.add(&mut entries[layer], &new[layer], entry..entry + 1);
         }
-        open.push(not_found(next..end));
-        begin = end;
     }
+    open.extend_from_slice(&asked[next..]);
+    drop(asked);
 
     let seen = Seen::of(known.iter().map(|chunk_map| &*chunk_map.index), &agreed, new);
     // All chunks of an entry or none: in the order in which the target may have them too.
     let (mut items, mut places): (Vec<Item>, Vec<ChunkRef>) = (Vec::new(), Vec::new());
-    for (layer, range) in open {
-        let (index, entries) = (&new[layer as usize], &mut entries[layer as usize]);
-        for entry in range {
-            let chunks = entries.chunks(entry as usize);
-            if index.chunks().range(chunks.clone()).any(|chunk| !seen.has(&chunk.id)) {
-                items.extend(index.chunks().range(chunks.clone()).map(|chunk| *chunk.id.as_bytes()));
-                places.extend(chunks.map(|chunk| ChunkRef { layer, chunk: chunk as u32 }));
-            }
+    for (layer, entry) in open {
+        let (index, chunks) = (&new[layer as usize], entries[layer as usize].chunks(entry as usize));
+        if index.chunks().range(chunks.clone()).any(|chunk| !seen.has(&chunk.id)) {
+            items.extend(index.chunks().range(chunks.clone()).map(|chunk| *chunk.id.as_bytes()));
+            places.extend(chunks.map(|chunk| ChunkRef { layer, chunk: chunk as u32 }));
         }
     }
     drop((seen, entries));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dsync_core::{DiffId, ImageId, LayerKey};
+use dsync_core::{Digest, ImageId, LayerKey};
 use dsync_proto::{Need, Peer, ShortId, limits};
 
 use super::{Attempt, Step};
@@ -18,6 +18,15 @@ pub(crate) struct Want {
     pub(crate) attempt: Attempt,
     /// The layers of the target's basis.
     pub(crate) basis: Vec<ShortId>,
+    /// The number of the last of them that are parts of layers, left by a transfer that broke off.
+    pub(crate) partial: usize,
+}
+
+impl Want {
+    /// True if the target has no older image to build on.
+    pub(crate) fn is_first(&self) -> bool {
+        self.basis.len() <= self.partial
+    }
 }
 
 /// The target's half.
@@ -37,7 +46,7 @@ pub(crate) fn receive(
             let (asked, most) = (basis.len(), limits::LAYERS);
             Err(Breach(format!("the target wants to build on {asked} layers; {most} are the most")).into())
         }
-        Peer::Need(Need::Layers { layers, without_basis, basis, described }) => {
+        Peer::Need(Need::Layers { layers, without_basis, basis, partial, described }) => {
             let key = |layer: u32| {
                 let layer = usize::try_from(layer).ok().and_then(|layer| keys.get(layer));
                 layer
@@ -54,15 +63,16 @@ pub(crate) fn receive(
             if !layers.iter().chain(&described).all(|id| seen.insert(*id)) {
                 return Err(Breach("the target asks for a layer twice".into()).into());
             }
-            Ok(Some(Want { layers, described, attempt: Attempt::new(without_basis), basis }))
+            let partial = usize::try_from(partial).unwrap_or(usize::MAX);
+            Ok(Some(Want { layers, described, attempt: Attempt::new(without_basis), basis, partial }))
         }
         _ => Err(Step::Want.unexpected()),
     }
 }
 
-/// The name of a layer of the basis, by the beginning of its diff id.
-pub(crate) fn short_id(diff_id: &DiffId) -> ShortId {
-    let [a, b, c, d, e, ..] = *diff_id.as_bytes();
+/// The name of a layer of the basis, by the beginning of its digest.
+pub(crate) fn short_id(digest: &Digest) -> ShortId {
+    let [a, b, c, d, e, ..] = *digest.as_bytes();
     [a, b, c, d, e]
 }
 

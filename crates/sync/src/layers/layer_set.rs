@@ -22,11 +22,14 @@ use super::workspace::Workspace;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
+use crate::partial::PartialLayer;
 
 /// Layers of one store.
 pub(crate) struct Layers<'a> {
     store: &'a dyn Store,
     spool: Spool,
+    /// Parts of layers that a transfer left that broke off.
+    partial: HashMap<Digest, PartialLayer>,
     /// Contents that were read once more, and where in the file they lie.
     fetched: HashMap<Digest, Fetched>,
     file: File,
@@ -44,7 +47,7 @@ impl<'a> Layers<'a> {
         let spool = Spool::new(workspace, cache);
         let spool = spool.map_err(EndpointError::io("cannot make a temporary file"))?;
         let (file, interrupt) = (workspace.file()?, workspace.interrupt.clone());
-        Ok(Layers { store, spool, fetched: HashMap::new(), file, interrupt })
+        Ok(Layers { store, spool, partial: HashMap::new(), fetched: HashMap::new(), file, interrupt })
     }
 
     /// As [`Layers::keep`]; each layer is announced as soon as it is here.
@@ -92,6 +95,14 @@ impl<'a> Layers<'a> {
         }
     }
 
+    /// Gets to know parts of layers that a transfer left. Returns the digest of the layer that they make, unless it cannot be
+    /// read or takes too much memory.
+    pub(crate) fn add_partial(&mut self, partial: PartialLayer) -> Option<Digest> {
+        let digest = self.spool.scan(&mut partial.reader()).ok().flatten()?;
+        self.partial.insert(digest, partial);
+        Some(digest)
+    }
+
     /// The notes of the store.
     pub(crate) fn take_notes(&mut self) -> Vec<String> {
         self.spool.take_notes()
@@ -126,6 +137,7 @@ impl<'a> Layers<'a> {
         let mut missing: BTreeMap<Digest, Vec<u32>> = BTreeMap::new();
         for place in places {
             if self.spool.kept(&place.layer).is_none()
+                && !self.partial.contains_key(&place.layer)
                 && self.fetched_at(place).is_none()
                 && let Ok(chunk) = u32::try_from(place.chunk)
             {
@@ -184,6 +196,9 @@ impl<'a> Layers<'a> {
         let chunk =
             self.chunk(place).filter(|chunk| from.checked_add(len).is_some_and(|end| end <= chunk.len));
         let chunk = chunk.ok_or_else(|| io::Error::other(format!("layer {} is not here", place.layer)))?;
+        if let Some(partial) = self.partial.get(&place.layer) {
+            return partial.copy(chunk.at + from, len, out);
+        }
         match (self.spool.kept(&place.layer), self.fetched_at(place)) {
             (Some((at, _)), _) => self.spool.copy(at + chunk.at + from, len, out),
             (None, Some(at)) => copy_at(&self.file, at + from, len, out),

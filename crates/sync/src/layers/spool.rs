@@ -300,6 +300,26 @@ impl Spool {
         Ok(got)
     }
 
+    /// Scans a layer that is not kept. Returns its digest; `None` where its index has no room.
+    pub(super) fn scan(&mut self, bytes: &mut dyn Read) -> io::Result<Option<Digest>> {
+        self.role = Role::Basis;
+        let (mut scanner, left, mut fits) = (Scanner::new(), self.left(), true);
+        blocks(bytes, &self.interrupt.clone(), &mut |block| {
+            fits &= !self.memory.is_near(&scanner, left);
+            if fits {
+                scanner.push(block);
+            }
+            Ok(())
+        })?;
+        let index = scanner.finish();
+        let digest = index.digest;
+        fits &= self.cost(&index) <= self.left();
+        if fits {
+            self.know(index);
+        }
+        Ok(fits.then_some(digest))
+    }
+
     /// Takes the index of a layer that came.
     fn list(&mut self, index: LayerIndex, extent: Extent) -> io::Result<()> {
         let digest = index.digest;

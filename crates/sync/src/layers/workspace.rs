@@ -1,6 +1,7 @@
 //! The workspace of an endpoint: the folder of its temporary files, its memory, its index cache.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
 use dsync_proto::Event;
@@ -9,6 +10,7 @@ use crate::cache::Cache;
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::link::Link;
+use crate::partial::{Owner, PartialBasis, Partials};
 
 /// The workspace of an endpoint.
 #[derive(Debug, Clone)]
@@ -39,6 +41,15 @@ impl Workspace {
                 None
             }
         }
+    }
+
+    /// The parts that transfers left of an image and of older ones; none where there is no place for them.
+    pub(crate) fn partial(&self, link: &Link, owner: &Owner) -> PartialBasis {
+        let partials = Partials::locate_below(self.caches.as_deref()).map_err(io::Error::other);
+        partials.and_then(|partials| partials.begin(owner)).unwrap_or_else(|error| {
+            link.outbox.event(&Event::Note(format!("what arrives is not kept: {error}")));
+            PartialBasis::default()
+        })
     }
 
     /// A temporary file without a name.

@@ -28,18 +28,19 @@ impl Frame {
     }
 }
 
-/// Reads a frame of a pipe.
+/// Reads a frame of a pipe. Of a data frame that is cut off the first part is given: what arrived of a layer is kept.
 pub(crate) fn read_frame(input: &mut impl Read) -> io::Result<Frame> {
     let mut header = [0; HEADER_LEN];
     input.read_exact(&mut header)?;
     let header = Header::decode(&header).map_err(io::Error::other)?;
     let mut payload = Vec::new();
     // Grows as bytes arrive: a length alone must not cost memory.
-    input.take(header.len as u64).read_to_end(&mut payload)?;
-    if payload.len() < header.len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    let read = input.take(header.len as u64).read_to_end(&mut payload);
+    let is_part = header.channel == Channel::Data && !payload.is_empty();
+    match payload.len() == header.len || is_part {
+        true => Ok(Frame::new(header.channel, payload)),
+        false => Err(read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())),
     }
-    Ok(Frame::new(header.channel, payload))
 }
 
 #[cfg(test)]
@@ -65,6 +66,19 @@ mod tests {
             let error = read_frame(&mut &bytes[..end]).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{end} bytes");
         }
+    }
+
+    #[test]
+    fn of_a_data_frame_that_is_cut_off_there_is_the_first_part() {
+        let bytes = written(Channel::Data, b"contents");
+        for end in HEADER_LEN + 1..bytes.len() {
+            let mut input = &bytes[..end];
+            let first = read_frame(&mut input).unwrap();
+            assert_eq!((first.channel, &first.payload[..]), (Channel::Data, &bytes[HEADER_LEN..end]));
+            assert_eq!(read_frame(&mut input).err().unwrap().kind(), io::ErrorKind::UnexpectedEof);
+        }
+        // An empty frame would be the end of a stream.
+        assert!(read_frame(&mut &bytes[..HEADER_LEN]).is_err());
     }
 
     #[test]

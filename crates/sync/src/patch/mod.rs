@@ -171,7 +171,8 @@ fn play_target(
     let need = Need::Layers {
         layers: head.layers.clone(),
         without_basis: false,
-        basis: basis.iter().map(short_id).collect(),
+        basis: basis.iter().map(|id| short_id(&id.digest())).collect(),
+        partial: 0,
         described: head.described.clone(),
     };
     let steps = Step::of_patch(&Keeps::new(head.exact, None), &basis);

@@ -103,6 +103,12 @@ impl<'a> NamedBasis<'a> {
         self.layers.iter().any(|layer| layer.known == Known::No)
     }
 
+    /// True if all layers are known here but the last ones, of this number.
+    pub(super) fn knows_all_but(&self, last: usize) -> bool {
+        let first = self.layers.len().saturating_sub(last);
+        self.layers[..first].iter().all(|layer| layer.known != Known::No)
+    }
+
     /// True if the bytes of all layers can be read here.
     pub(super) fn is_readable(&self) -> bool {
         self.layers.iter().all(|layer| layer.known == Known::Bytes)

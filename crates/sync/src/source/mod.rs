@@ -55,7 +55,7 @@ pub(crate) fn send(
     let basis = transfer.find_basis(&mut own, &want)?;
     transfer.offer(&basis.known(), stored)?;
     let new = indexes_of(&own, &want.layers)?;
-    let mut old = transfer.reconcile(&own, &basis, &new)?;
+    let mut old = transfer.reconcile(&own, &basis, &want, &new)?;
     let literals = transfer.send_headers(&config, &new, &old, want.attempt)?;
     transfer.leave_for_coding(&own, &old, &literals);
     let parts = transfer.find_parts(&own, &basis, &new, &literals)?;

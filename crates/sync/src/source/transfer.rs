@@ -15,6 +15,7 @@ use crate::cache::Cache;
 use crate::conversation::headers::mode;
 use crate::conversation::layer_keys;
 use crate::conversation::parts::{self, Parts};
+use crate::conversation::reconcile::Asks;
 use crate::conversation::want::{self, Want};
 use crate::conversation::{
     Attempt, Keeps, Step, Talk, documents, headers, id_proof, offer, possession, reconcile,
@@ -155,7 +156,7 @@ impl<'a> Transfer<'a> {
         };
         let cache = self.cache(want.attempt);
         // Against nothing old, a tar is a fifth smaller than its compressed form, for the time of compressing it twice.
-        let wanted_as_is = want.basis.is_empty() && self.how.compression != Compression::Max;
+        let wanted_as_is = want.is_first() && self.how.compression != Compression::Max;
         let resends = want.attempt == Attempt::FullResend;
         let asked = |as_is: bool| move |layer: PackedLayer| Asked { layer, as_is: as_is || resends };
         let wanted = want.layers.iter().filter_map(of).map(asked(wanted_as_is));
@@ -215,12 +216,18 @@ impl<'a> Transfer<'a> {
         &mut self,
         own: &Layers<'_>,
         basis: &NamedBasis<'_>,
+        want: &Want,
         new: &[Arc<LayerIndex>],
     ) -> Result<Vec<ChunkMap>, EndpointError> {
         let mut old = basis.chunk_maps(own);
         if basis.has_unknown() {
             self.talk.event(&Event::Phase(Phase::Basis));
-            let agreed = reconcile::ask_for(self.talk.step(Step::Reconcile)?, new, &old, self.memory)?;
+            let asks = match !want.is_first() && basis.knows_all_but(want.partial) {
+                true => Asks::News,
+                false => Asks::All,
+            };
+            let link = self.talk.step(Step::Reconcile)?;
+            let agreed = reconcile::ask_for(link, asks, new, &old, self.memory)?;
             old.push(agreed);
         }
         Ok(old)

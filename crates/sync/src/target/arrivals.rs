@@ -4,17 +4,19 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use dsync_delta::ChunkSource;
 use dsync_delta::batching::{Batch, ChunkRange};
 use dsync_delta::header_delta::{Literal, Origin};
-use dsync_proto::{Channel, Peer};
+use dsync_delta::{ChunkSource, LayerIndex};
+use dsync_proto::{Channel, Event, Peer};
 
 use crate::coding::batch::{Coded, read_len, read_packed};
 use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
 use crate::layers::copy_at;
 use crate::link::{DataReader, Outbox};
+use crate::partial::Keeper;
 
 /// The stream of a source, and the way back to it.
 pub(crate) struct Incoming<'a> {
@@ -37,6 +39,8 @@ pub(crate) struct Arrivals<'a> {
     here: Vec<(u32, u32)>,
     file: File,
     file_len: u64,
+    /// Keeps all of them in case that the transfer breaks off.
+    keeper: Option<Keeper>,
 }
 
 /// A literal, in 24 bytes.
@@ -68,23 +72,18 @@ impl ChunkSource for Arrivals<'_> {
 }
 
 impl<'a> Arrivals<'a> {
-    /// `file` is an empty temporary file.
-    pub(crate) fn new(
-        incoming: Incoming<'a>,
-        batches: Vec<Batch>,
-        old: &'a Load<'a>,
-        literals: &[Literal],
-        file: File,
-    ) -> Self {
+    /// `file` is an empty temporary file. None is expected yet.
+    pub(crate) fn new(incoming: Incoming<'a>, old: &'a Load<'a>, file: File, keeper: Option<Keeper>) -> Self {
         Arrivals {
             incoming,
-            batches: batches.into_iter(),
+            batches: Vec::new().into_iter(),
             old,
-            literals: literals.iter().map(|literal| Arriving::of(literal, literal.uses)).collect(),
+            literals: Vec::new(),
             last: Vec::new(),
             here: Vec::new(),
             file,
             file_len: 0,
+            keeper,
         }
     }
 
@@ -142,10 +141,11 @@ impl<'a> Arrivals<'a> {
     }
 
     /// Reads a batch of so many bytes before it was coded, and tells how long what followed its first bytes was under way.
-    fn receive_packed(&mut self, raw: u64) -> io::Result<Vec<u8>> {
+    /// Of one that is cut off `packed` has the first part.
+    fn receive_packed(&mut self, raw: u64, packed: &mut Vec<u8>) -> io::Result<()> {
         let len = read_len(&mut self.incoming.stream, raw)?;
         let (begun, here) = self.incoming.stream.arrived();
-        let packed = read_packed(&mut self.incoming.stream, len)?;
+        read_packed(&mut self.incoming.stream, len, packed)?;
         let (ended, _) = self.incoming.stream.arrived();
         let took = Peer::Took {
             len: len.saturating_sub(here as u64),
@@ -153,7 +153,36 @@ impl<'a> Arrivals<'a> {
         };
         // A source that is gone is noticed by the next read.
         self.incoming.outbox.send_message(Channel::Peer, &took).ok();
-        Ok(packed)
+        Ok(())
+    }
+
+    /// Adds the next layer of which literals are expected, by its number in an image that has no older one here.
+    pub(crate) fn add_layer(&mut self, number: usize, index: &Arc<LayerIndex>) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.add_layer(number, index, true);
+        }
+    }
+
+    /// Keeps literals that arrived, run by run.
+    fn keep<'b>(&mut self, runs: impl Iterator<Item = (&'b ChunkRange, &'b [u8])>) {
+        let Some(keeper) = &mut self.keeper else { return };
+        runs.for_each(|(run, bytes)| keeper.keep(run.layer(), run.chunks(), bytes));
+        if let Err(why) = keeper.flush() {
+            self.incoming.outbox.event(&Event::Note(format!("no more of what arrives is kept: {why}")));
+            self.keeper = None;
+        }
+    }
+
+    /// Keeps the literals that the first part of a batch gives.
+    fn keep_prefix(&mut self, batch: &Batch, packed: &[u8]) {
+        let Some(old) = concat(&[(&batch.old[..], self.old)]).ok().filter(|_| self.keeper.is_some()) else {
+            return;
+        };
+        let pairs: Vec<Option<usize>> = batch.pairs().collect();
+        let (old_lens, new_lens) = (lens(&batch.old), lens(&batch.new));
+        let coded = Coded { old, old_lens: &old_lens, new_lens: &new_lens, pairs: &pairs };
+        let given = inflated::decode_prefix(coded, packed);
+        self.keep(batch.new.iter().zip(given.iter().map(Vec::as_slice)));
     }
 
     fn receive(&mut self) -> io::Result<()> {
@@ -162,7 +191,11 @@ impl<'a> Arrivals<'a> {
         };
         // Before the next is unpacked the last one goes.
         self.last = Vec::new();
-        let packed = self.receive_packed(batch.len())?;
+        let mut packed = Vec::new();
+        if let Err(error) = self.receive_packed(batch.len(), &mut packed) {
+            self.keep_prefix(&batch, &packed);
+            return Err(error);
+        }
         let (old, old_lens) = (concat(&[(&batch.old[..], self.old)])?, lens(&batch.old));
         let pairs: Vec<Option<usize>> = batch.pairs().collect();
         let coded = Coded { old, old_lens: &old_lens, new_lens: &lens(&batch.new), pairs: &pairs };
@@ -180,6 +213,15 @@ impl<'a> Arrivals<'a> {
             return Err(io::Error::other("a batch has another length than its chunks"));
         }
         self.here.sort_unstable();
+        let last = std::mem::take(&mut self.last);
+        let runs = batch.new.iter().scan(&last[..], |rest, run| {
+            let (bytes, left) =
+                rest.split_at(usize::try_from(run.len()).unwrap_or(usize::MAX).min(rest.len()));
+            *rest = left;
+            Some((run, bytes))
+        });
+        self.keep(runs);
+        self.last = last;
         Ok(())
     }
 }

@@ -30,16 +30,17 @@ pub(super) fn receive(
     let missing = distinct(&transfer.keys, &plan.states, LayerState::Missing).len();
     let file = workspace.file()?;
     let mut import = if what.dry_run { None } else { Some(form.begin(store, transfer.config)?) };
+    let keeper = transfer.keeper();
     let outbox = transfer.talk.outbox();
     let incoming = Incoming { stream: transfer.talk.step(Step::Cold)?.data_reader(), outbox };
     let mut receiver = ColdReceiver {
-        arrivals: Arrivals::new(incoming, Vec::new(), &no_old, &[], file),
+        arrivals: Arrivals::new(incoming, &no_old, file, keeper),
         decoder: cold::decoder(mode(what.attempt), memory),
         left: missing,
     };
     let mut done = HashSet::new();
     let mut layers: Vec<LayerOutcome> = Vec::new();
-    for (key, &state) in transfer.keys.iter().zip(&plan.states) {
+    for (number, (key, &state)) in transfer.keys.iter().zip(&plan.states).enumerate() {
         let mut layer = LayerOutcome { state, len: 0, reused: 0 };
         match state {
             LayerState::Local if done.insert(key) => {
@@ -50,7 +51,7 @@ pub(super) fn receive(
                 }
             }
             LayerState::Missing if done.insert(key) => {
-                layer.len = receiver.layer(key, &mut import)?;
+                layer.len = receiver.layer((number, key), &mut import)?;
             }
             _ => {}
         }
@@ -81,10 +82,10 @@ struct ColdReceiver<'a> {
 }
 
 impl ColdReceiver<'_> {
-    /// Takes the next layer, which must be this one. Returns how long it is.
+    /// Takes the next layer, which must be this one of the image. Returns how long it is.
     fn layer(
         &mut self,
-        key: &LayerKey,
+        (number, key): (usize, &LayerKey),
         import: &mut Option<Box<dyn Import + '_>>,
     ) -> Result<u64, EndpointError> {
         let before = self.decoder.literals().len();
@@ -92,14 +93,14 @@ impl ColdReceiver<'_> {
         self.left = self.left.saturating_sub(1);
         let len = assembly.index.len;
         if let Some(import) = import {
-            self.expect(before, &assembly, limit);
+            self.expect(before, number, &assembly, limit);
             build(key, &assembly, &mut self.arrivals, &mut **import)?;
         }
         Ok(len)
     }
 
     /// Gets ready for the literals of a layer, which are those from `before` on.
-    fn expect(&mut self, before: usize, Assembly { index, origins }: &Assembly, limit: u32) {
+    fn expect(&mut self, before: usize, layer: usize, Assembly { index, origins }: &Assembly, limit: u32) {
         let literals = &self.decoder.literals()[before..];
         let mut batches = batching::form_in_order(&[index], chunk_refs(literals), batch_limits(limit));
         let number = literals.first().map_or(0, |literal| literal.layer);
@@ -113,6 +114,7 @@ impl ColdReceiver<'_> {
                 *uses = uses.saturating_add(1);
             }
         }
+        self.arrivals.add_layer(layer, index);
         self.arrivals.expect(batches, literals, uses.into_iter());
     }
 }

@@ -21,6 +21,7 @@ use crate::conversation::parts::PartMatches;
 use crate::failure::EndpointError;
 use crate::layers::workspace::Workspace;
 use crate::layers::{ChunkMap, Layers, load, places};
+use crate::partial::Keeper;
 
 const AWAITED: &str = Step::Contents.awaited();
 
@@ -87,6 +88,7 @@ impl Ready<'_, '_> {
         self,
         keys: &[LayerKey],
         states: &[LayerState],
+        keeper: Option<Keeper>,
         import: &mut dyn Import,
     ) -> Result<(), EndpointError> {
         let Ready { incoming, own, offered, batches, aligned, file } = self;
@@ -94,7 +96,9 @@ impl Ready<'_, '_> {
         let old = |run: &ChunkRange, out: &mut Vec<u8>| {
             aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, basis, run, out))
         };
-        let arrivals = Arrivals::new(incoming, batches, &old, &offered.literals, file);
+        let mut arrivals = Arrivals::new(incoming, &old, file, keeper);
+        let literals = &offered.literals;
+        arrivals.expect(batches, literals, literals.iter().map(|literal| literal.uses));
         let mut chunks = Sources { own, basis, arrivals };
         let mut done = HashSet::new();
         for (key, state) in keys.iter().zip(states) {

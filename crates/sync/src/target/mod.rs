@@ -65,13 +65,14 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
         return transfer.name(there);
     }
     let mut plan = transfer.plan(documents.as_ref())?;
+    let mut own = transfer.layers(&mut plan)?;
     transfer.send_want(&plan)?;
     if plan.basis_ids.is_empty() {
-        let own = transfer.read_own(&plan)?;
+        transfer.read_own(&mut own, &plan)?;
         let form = transfer.receive_form(documents, &mut plan)?;
         return cold::receive(transfer, &own, &form, &plan);
     }
-    let (mut own, offer) = transfer.read_basis(&plan)?;
+    let offer = transfer.read_basis(&mut own, &plan)?;
     let form = transfer.form(documents, &offer, &mut plan)?;
     let basis = transfer.agree(&offer, &own, &plan)?;
     let mut offered = transfer.receive_headers(basis, &plan)?;
@@ -79,6 +80,7 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
         check_config(&offered.config, transfer.image, &transfer.config)?;
     }
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
+    let mut keeper = transfer.keeper();
     let outbox = transfer.talk.outbox();
     let incoming = Incoming { stream: transfer.talk.step(Step::Contents)?.data_reader(), outbox };
     let contents = Contents::begin(incoming, &mut offered, &parts)?;
@@ -88,9 +90,12 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
         contents.skip(&offered, transfer.workspace)?;
         return Ok(transfer.account(transfer.image.id, layers, &form));
     }
+    if let Some(keeper) = &mut keeper {
+        offered.keep_in(keeper, &transfer.keys, plan.basis.is_empty());
+    }
     let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;
     let mut import = form.begin(transfer.store, transfer.config)?;
-    contents.build(&transfer.keys, &plan.states, &mut *import)?;
+    contents.build(&transfer.keys, &plan.states, keeper, &mut *import)?;
     let id = transfer.commit(import, form.config(&offered.config))?;
     Ok(transfer.account(id, layers, &form))
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use dsync_core::{DiffId, Image, LayerKey};
+use dsync_core::{Digest, Image, LayerKey};
 use dsync_delta::batching::{self, Batch};
 use dsync_delta::fine_chunks::ByteRange;
 use dsync_delta::header_delta::{Assembly, Literal, Origin};
@@ -20,6 +20,7 @@ use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
+use crate::partial::Keeper;
 
 /// The part of the target's basis that both sides know.
 pub(crate) struct SharedBasis {
@@ -36,14 +37,14 @@ impl SharedBasis {
     pub(super) fn of(
         offer: &Offer,
         own: &Layers<'_>,
-        named: &[DiffId],
+        named: &[Digest],
     ) -> Result<SharedBasis, EndpointError> {
         let mut basis = SharedBasis { chunk_maps: Vec::new(), hidden: Vec::new(), unknown: Vec::new() };
-        for (diff_id, known) in named.iter().zip(&offer.basis) {
-            let Some(index) = own.index(&diff_id.digest()) else {
+        for (digest, known) in named.iter().zip(&offer.basis) {
+            let Some(index) = own.index(digest) else {
                 match known {
                     Known::No => continue,
-                    _ => return Err(EndpointError::UnusableBasis(format!("layer {diff_id} cannot be read"))),
+                    _ => return Err(EndpointError::UnusableBasis(format!("layer {digest} cannot be read"))),
                 }
             };
             match known {
@@ -82,7 +83,7 @@ impl Offered {
     }
 
     fn new_layers(&self) -> Vec<&LayerIndex> {
-        self.assemblies.iter().map(|assembly| &assembly.index).collect()
+        self.assemblies.iter().map(|assembly| &*assembly.index).collect()
     }
 
     /// Tells the source of which literals parts may be here, and which are.
@@ -128,7 +129,7 @@ impl Offered {
             let ordinals = &divided.ordinals[layer];
             let old = std::mem::take(&mut assembly.origins);
             assembly.origins = divided_origins(&old, ordinals, &known, &firsts, index.chunks().len());
-            assembly.index = index;
+            assembly.index = Arc::new(index);
         }
         self.literals = literals;
         self.basis.extend(shared);
@@ -153,6 +154,15 @@ impl Offered {
     pub(crate) fn batches(&self, limit: u32) -> Vec<Batch> {
         let sent: Vec<ChunkRef> = self.literals.iter().map(Literal::chunk_ref).collect();
         batching::form_batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
+    }
+
+    /// Has literals kept as they arrive, by the numbers of their layers in the image; `is_first` says that the target has no
+    /// older one.
+    pub(super) fn keep_in(&self, keeper: &mut Keeper, keys: &[LayerKey], is_first: bool) {
+        for Assembly { index, .. } in &self.assemblies {
+            let number = keys.iter().position(|key| key.digest() == index.digest);
+            keeper.add_layer(number.unwrap_or(keys.len()), index, is_first);
+        }
     }
 
     /// The outcome of each layer of the image.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dsync_core::{DiffId, Image, LayerKey};
+use dsync_core::{DiffId, Digest, Image, LayerKey};
 use dsync_proto::{LayerState, Need, limits};
 
 use super::job::{PatchContents, Peering, Receiving};
@@ -23,7 +23,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) described: Vec<LayerKey>,
     pub(crate) basis: Vec<&'a Image>,
     /// The layers of the basis, in the order in which they are named.
-    pub(crate) basis_ids: Vec<DiffId>,
+    pub(crate) basis_ids: Vec<Digest>,
+    /// The number of the last of them that are parts of layers, left by a transfer that broke off.
+    pub(crate) partial: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -51,7 +53,15 @@ impl<'a> Plan<'a> {
             choose_basis(held, what)?
         };
         let basis_ids = order(&basis);
-        Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids })
+        Ok(Plan { states, missing, described: local.clone(), local, basis, basis_ids, partial: 0 })
+    }
+
+    /// Adds parts of layers to the basis, unless it has as many layers as it may.
+    pub(crate) fn add_partial(&mut self, layer: Digest) {
+        if self.basis_ids.len() < limits::LAYERS && !self.basis_ids.contains(&layer) {
+            self.basis_ids.push(layer);
+            self.partial += 1;
+        }
     }
 
     /// The request for layers, as it crosses.
@@ -62,6 +72,8 @@ impl<'a> Plan<'a> {
             layers: self.missing.iter().filter_map(position).collect(),
             without_basis: what.attempt.is_without_basis(),
             basis: self.basis_ids.iter().map(short_id).collect(),
+            // There are no more layers than that.
+            partial: self.partial as u32,
             described: match what.keeps {
                 Keeps::Content => Vec::new(),
                 Keeps::Id | Keeps::Manifest(_) => self.described.iter().filter_map(position).collect(),
@@ -112,7 +124,15 @@ impl<'a> Plan<'a> {
             }
         }
         let local = distinct(keys, &states, LayerState::Local);
-        Ok(Plan { states, missing, local, described, basis, basis_ids: given.basis.clone() })
+        Ok(Plan {
+            states,
+            missing,
+            local,
+            described,
+            basis,
+            basis_ids: given.basis.iter().map(DiffId::digest).collect(),
+            partial: 0,
+        })
     }
 }
 
@@ -137,10 +157,10 @@ fn choose_basis<'a>(held: &'a [Image], what: &Receiving) -> Result<Vec<&'a Image
 }
 
 /// The layers of the images of a basis, each once: of an image lowest first, the best image last.
-fn order(basis: &[&Image]) -> Vec<DiffId> {
+fn order(basis: &[&Image]) -> Vec<Digest> {
     let mut seen = HashSet::new();
-    let ids = basis.iter().rev().flat_map(|image| &image.diff_ids).copied();
-    let mut ids: Vec<DiffId> = ids.filter(|id| seen.insert(*id)).collect();
+    let ids = basis.iter().rev().flat_map(|image| &image.diff_ids).map(DiffId::digest);
+    let mut ids: Vec<Digest> = ids.filter(|id| seen.insert(*id)).collect();
     // A source is not asked about more. The last ones are those of the best image.
     ids.drain(..ids.len().saturating_sub(limits::LAYERS));
     ids
@@ -190,7 +210,10 @@ mod tests {
         let plan = given([Shared, Local, Missing, Local], &held, true).unwrap();
         assert_eq!(plan.states, [Shared, Local, Missing, Missing], "what the patch has is taken out of it");
         assert_eq!((plan.missing, plan.local), (keys(&["c", "d"]), keys(&["b"])));
-        assert_eq!((plan.described, plan.basis_ids), (keys(&["b"]), ids(&["a", "b"])));
+        assert_eq!(
+            (plan.described, plan.basis_ids),
+            (keys(&["b"]), ["a", "b"].map(|layer| Digest::of(layer.as_bytes())).to_vec())
+        );
         assert_eq!(plan.basis, [&held[0]]);
         // Of what is stored in another way it tells nothing, which matters only to an ID that is made of that.
         let other = [Local, Shared, Missing, Missing];

@@ -20,6 +20,7 @@ use crate::inventory::survey;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
 use crate::layers::{Layers, Role, indexes};
+use crate::partial::{Keeper, Owner, PartialBasis};
 
 /// An image on its way from a source.
 pub(super) struct Transfer<'a> {
@@ -35,6 +36,8 @@ pub(super) struct Transfer<'a> {
     pub(super) image: &'a Image,
     /// The keys of its layers by which they cross, the lowest first.
     pub(super) keys: Vec<LayerKey>,
+    /// The parts that earlier transfers left of the image.
+    partial: PartialBasis,
 }
 
 impl<'a> Transfer<'a> {
@@ -59,6 +62,7 @@ impl<'a> Transfer<'a> {
             config,
             image,
             keys: image.tars().collect(),
+            partial: PartialBasis::default(),
         })
     }
 
@@ -151,21 +155,46 @@ impl<'a> Transfer<'a> {
         want::send(self.talk.step(Step::Want)?, need)
     }
 
-    /// The layers of this end, of which none has been read yet.
-    fn layers(&self) -> Result<Layers<'a>, EndpointError> {
+    /// The layers of this end, of which none has been read yet but the parts that earlier transfers left: they belong to
+    /// the basis. A full resend relies on nothing that was kept.
+    pub(super) fn layers(&mut self, plan: &mut Plan<'_>) -> Result<Layers<'a>, EndpointError> {
+        let is_live = matches!(self.what.peering, Peering::Live { .. });
+        if is_live && !plan.missing.is_empty() {
+            self.partial = self.workspace.partial(self.talk.link(), &self.owner());
+        }
         let cache = match self.what.attempt {
             Attempt::Delta => self.workspace.cache(self.talk.link()),
             Attempt::FullResend => None,
         };
-        Layers::new(self.store, self.workspace, cache)
+        let mut own = Layers::new(self.store, self.workspace, cache)?;
+        match self.what.attempt {
+            Attempt::Delta => {
+                let left = self.partial.layers();
+                left.into_iter()
+                    .filter_map(|layer| own.add_partial(layer))
+                    .for_each(|id| plan.add_partial(id));
+            }
+            Attempt::FullResend if !self.what.dry_run => self.partial.discard(),
+            Attempt::FullResend => {}
+        }
+        Ok(own)
+    }
+
+    /// The image, as what is left of a transfer names it.
+    fn owner(&self) -> Owner {
+        Owner::new(&self.config, &self.what.names)
+    }
+
+    /// Keeps what arrives of the missing layers, in case that the transfer breaks off; nothing of a dry run.
+    pub(super) fn keeper(&mut self) -> Option<Keeper> {
+        if self.what.dry_run { None } else { self.partial.keeper(&self.owner()) }
     }
 
     /// Reads the layers that are built from elsewhere in the store.
-    pub(super) fn read_own(&self, plan: &Plan<'_>) -> Result<Layers<'a>, EndpointError> {
-        let mut own = self.layers()?;
-        read_local(&mut own, self.held, &plan.local)?;
+    pub(super) fn read_own(&self, own: &mut Layers<'_>, plan: &Plan<'_>) -> Result<(), EndpointError> {
+        read_local(own, self.held, &plan.local)?;
         self.talk.notes(own.take_notes());
-        Ok(own)
+        Ok(())
     }
 
     /// Receives how layers are stored, of an image that keeps its ID and has no basis.
@@ -192,37 +221,40 @@ impl<'a> Transfer<'a> {
     }
 
     /// Reads the basis, and the layers that are built from elsewhere in the store, while the source reads what it has of
-    /// the basis. Returns the layers, and what the source offers.
-    pub(super) fn read_basis(&mut self, plan: &Plan<'_>) -> Result<(Layers<'a>, Offer), EndpointError> {
+    /// the basis. Returns what the source offers.
+    pub(super) fn read_basis(
+        &mut self,
+        own: &mut Layers<'_>,
+        plan: &Plan<'_>,
+    ) -> Result<Offer, EndpointError> {
         let held = self.held;
         let key = match &self.what.peering {
             Peering::Live { key } => Some(*key),
             Peering::Patch(_) => None,
         };
-        let mut own = self.layers()?;
         let of_image: HashSet<LayerKey> = self.keys.iter().copied().collect();
         let keeps = |key: &LayerKey| !of_image.contains(key) || plan.local.contains(key);
         let outbox = self.talk.step(Step::Possession)?.outbox.clone();
         let link = self.talk.step(Step::Offer)?;
-        let (own, offer) = thread::scope(|scope| {
-            let reading = scope.spawn(move || -> Result<Layers<'a>, EndpointError> {
+        let (read, offer) = thread::scope(|scope| {
+            let reading = scope.spawn(|| -> Result<(), EndpointError> {
                 for basis in &plan.basis {
                     own.learn(&basis.id, basis.tars(), &keeps)?;
                 }
-                read_local(&mut own, held, &plan.local)?;
+                read_local(own, held, &plan.local)?;
                 if let Some(key) = &key {
-                    possession::send(&outbox, &own, &plan.basis_ids, key)?;
+                    possession::send(&outbox, own, &plan.basis_ids, key)?;
                 }
-                Ok(own)
+                Ok(())
             });
             let offer = offer::receive(link, plan.basis_ids.len());
             (reading.join(), offer)
         });
         let ended = || EndpointError::Broken("the reader of the basis ended early".into());
-        let mut own = own.unwrap_or_else(|_| Err(ended()))?;
+        read.unwrap_or_else(|_| Err(ended()))?;
         let offer = offer?;
         self.talk.notes(own.take_notes());
-        Ok((own, offer))
+        Ok(offer)
     }
 
     /// All that both ends know of the basis.
@@ -268,13 +300,14 @@ impl<'a> Transfer<'a> {
 
     /// Hands the image over to the store, and then lets the names move.
     pub(super) fn commit(
-        &self,
+        &mut self,
         import: Box<dyn Import + '_>,
         config: &[u8],
     ) -> Result<ImageId, EndpointError> {
         self.talk.event(&Event::Phase(Phase::Load));
         let id = import.commit(config)?;
         self.store.tag(&id, &self.what.names)?;
+        std::mem::take(&mut self.partial).complete();
         Ok(id)
     }
 

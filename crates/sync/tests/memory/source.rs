@@ -76,8 +76,13 @@ fn refused(test: &str, how: fn(&mut Evil) -> Done) {
 }
 
 fn need(evil: &mut Evil, layers: Vec<u32>, basis: usize) -> Done {
-    let need =
-        Need::Layers { layers, without_basis: false, basis: vec![[1; 5]; basis], described: Vec::new() };
+    let need = Need::Layers {
+        layers,
+        without_basis: false,
+        basis: vec![[1; 5]; basis],
+        partial: 0,
+        described: Vec::new(),
+    };
     evil.peer(&Peer::Need(need))
 }
 
@@ -91,13 +96,18 @@ fn a_layer_that_is_asked_for_again_and_again_is_refused() {
 #[test]
 fn more_layers_than_an_image_has_are_refused() {
     refused("source::more_layers_than_an_image_has_are_refused", |evil| {
-        let few =
-            Need::Layers { layers: vec![0], without_basis: false, basis: Vec::new(), described: Vec::new() };
+        let few = Need::Layers {
+            layers: vec![0],
+            without_basis: false,
+            basis: Vec::new(),
+            partial: 0,
+            described: Vec::new(),
+        };
         let payload = encode(&Peer::Need(few)).unwrap();
-        let [begin @ .., 1, 0, 0, 0, 0] = &payload[..] else { panic!("it ends otherwise: {payload:?}") };
+        let [begin @ .., 1, 0, 0, 0, 0, 0] = &payload[..] else { panic!("it ends otherwise: {payload:?}") };
         let count = PEER - 100;
         let mut grown = [begin, &number(count as u64)].concat();
-        grown.resize(grown.len() + count + 3, 0);
+        grown.resize(grown.len() + count + 4, 0);
         evil.frame(Channel::Peer, &grown)
     });
 }

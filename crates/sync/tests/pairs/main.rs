@@ -9,4 +9,5 @@ mod fixed;
 mod generated;
 mod known;
 mod patches;
+mod resume;
 mod trial;

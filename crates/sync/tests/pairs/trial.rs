@@ -108,6 +108,21 @@ impl<'a> Trial<'a> {
         Ok([Lane::Out, Lane::Back].map(|lane| cable.written(lane)))
     }
 
+    /// Runs it over a cable with faults, which must break it: nothing has changed. Returns the bytes that were sent.
+    pub(crate) fn broken(&self, faults: &[Fault]) -> Result<u64, String> {
+        let outcome = match self.outcome() {
+            Outcome::Must(wanted) => Outcome::May(wanted),
+            other => other,
+        };
+        let (cable, ran) = self.session_over(&self.path("target"), faults);
+        if ran.is_ok() {
+            return Err("it did not break".to_owned());
+        }
+        self.was_run.set(true);
+        self.check(&outcome, ran)?;
+        Ok([Lane::Out, Lane::Back].map(|lane| cable.written(lane)).iter().sum())
+    }
+
     fn check(&self, outcome: &Outcome, ran: Result<(), Failure>) -> Result<(), String> {
         let ran = match ran {
             Err(Failure::Lie(failure)) => return Err(failure),
@@ -123,7 +138,11 @@ impl<'a> Trial<'a> {
             return Err(format!("temporary files are left: {left:?}"));
         }
         for end in ["here", "there"] {
-            let belongs = |path: &String| path.starts_with("docker-sync/index/") && !path.contains("/new-");
+            // Of a run that broke off there are parts, of one that did not nothing.
+            let is_partial = |path: &String| ran.is_err() && path.starts_with("docker-sync/partial/");
+            let belongs = |path: &String| {
+                path.starts_with("docker-sync/index/") && !path.contains("/new-") || is_partial(path)
+            };
             if let Some(path) = files(&self.path(end))?.keys().find(|path| !belongs(path)) {
                 return Err(format!("{path} is left in the cache"));
             }

@@ -233,6 +233,36 @@ fn an_agent_that_is_killed_as_the_target() {
     killed_agent(Update::push("delta", "agent-push"));
 }
 
+/// The cable is cut when three of four megabytes are there: only the fourth crosses again.
+fn goes_on(update: Update) {
+    let cut = Some(3_000_000);
+    let link = if update.push {
+        Link { cut_up: cut, ..Link::default() }
+    } else {
+        Link { cut_down: cut, ..Link::default() }
+    };
+    let remote = update.bench.login().link("cut", &link).unwrap();
+    // The agent is there already.
+    update.bench.run(&[update.bench.remote()]).ok();
+    let _ = update.bench.run_command(update.command(&remote)).exits(3).says("was lost");
+    let rest = update.bench.run_command(update.command(update.bench.remote())).ok();
+    let _ = rest.wire_at_least(900_000).wire_at_most(1_200_000);
+    let target = if update.push { update.bench.there() } else { update.bench.here() };
+    target.assert_is("web:1", &update.new);
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn a_pull_that_broke_goes_on_where_it_ended() {
+    goes_on(Update::pull("delta", "goes-on-pull"));
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn a_push_that_broke_goes_on_where_it_ended() {
+    goes_on(Update::push("delta", "goes-on-push"));
+}
+
 /// The cable is cut after a megabyte.
 fn cut_cable(update: Update) {
     let cut = Some(1_000_000);

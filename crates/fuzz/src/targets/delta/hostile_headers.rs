@@ -71,7 +71,7 @@ fn run(input: &[u8]) {
         assert!(recipe.index == other.index);
         // Of what is told to be joined at once, literals have no ids.
         if mode == Mode::WithIds {
-            tell_again(&Arc::new(recipe.index));
+            tell_again(&recipe.index);
         }
     }
     if let Ok(listing) = LayerIndex::read(&mut &told[..], LIMITS.memory) {
@@ -87,7 +87,7 @@ fn tell_again(listing: &Arc<LayerIndex>) {
     let limits = Limits { memory: 8 * LIMITS.memory, ..LIMITS };
     let mut decoder = Decoder::new(&[], Mode::WithIds, limits);
     let again = decoder.layer(&mut &told[..]).expect("what was told can be read");
-    assert!(again.index == **listing, "a layer that was accepted is told as another");
+    assert!(*again.index == **listing, "a layer that was accepted is told as another");
 }
 
 struct Zeros;

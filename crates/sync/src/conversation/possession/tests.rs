@@ -16,7 +16,7 @@ fn a_layer_that_is_not_here_is_proven_by_nothing() {
     let mut own = Layers::new(&*layout.store, &room, None).unwrap();
     own.keep(&image.id, image.tars(), Role::Basis).unwrap();
     let (target, mut source) = Link::pair(&Interrupt::default());
-    let (here, gone) = (DiffId::of(&layer), DiffId::of(b"gone"));
+    let (here, gone) = (Digest::of(&layer), Digest::of(b"gone"));
     send(&target.outbox, &own, &[gone, here], &[7; 16]).unwrap();
     let proof = index_of(&layer).possession_proof(&[7; 16]);
     assert_ne!(proof, [0; 3]);

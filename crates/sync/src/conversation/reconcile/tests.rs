@@ -40,7 +40,7 @@ fn reconciled(new: &[&Layer], old: &[&Layer], known: &[&Layer], memory: Memory) 
     let (new, old) = (indexes(new), indexes(old));
     thread::scope(|scope| {
         let target = scope.spawn(|| answer_for(&mut answering, &old, &known, memory).unwrap());
-        let source = ask_for(&mut asking, &new, &known, memory).unwrap();
+        let source = ask_for(&mut asking, Asks::All, &new, &known, memory).unwrap();
         Both { source, target: target.join().unwrap() }
     })
 }
@@ -129,7 +129,7 @@ fn asked(said: &[Peer]) -> FailureKind {
     thread::scope(|scope| {
         let source = scope.spawn(move || {
             let new = index(&layer(&[("a", 1), ("b", 2)]));
-            ask_for(&mut asking, &[new], &[], MEMORY)
+            ask_for(&mut asking, Asks::All, &[new], &[], MEMORY)
         });
         said.iter().for_each(|message| answering.send_peer(message).unwrap());
         source.join().unwrap().expect_err("it fails").kind()

@@ -1,5 +1,7 @@
 //! Targets that ask for other than they may.
 
+use dsync_core::DiffId;
+
 use super::*;
 use crate::interrupt::Interrupt;
 
@@ -9,7 +11,7 @@ fn keys(layers: u32) -> Vec<LayerKey> {
 
 fn need(layers: &[u32], described: &[u32]) -> Need {
     let (layers, described) = (layers.to_vec(), described.to_vec());
-    Need::Layers { layers, without_basis: false, basis: vec![[1; 5], [1; 5]], described }
+    Need::Layers { layers, without_basis: false, basis: vec![[1; 5], [1; 5]], partial: 0, described }
 }
 
 fn received(said: &Peer, layers: u32) -> Result<Option<Want>, EndpointError> {
@@ -51,7 +53,7 @@ fn a_target_asks_for_layers_of_the_image_each_once_and_no_more_than_there_may_be
 
     let basis = |layers| {
         let (basis, described) = (vec![[0; 5]; layers], Vec::new());
-        Need::Layers { layers: vec![0], without_basis: false, basis, described }
+        Need::Layers { layers: vec![0], without_basis: false, basis, partial: 0, described }
     };
     assert!(is_heard(basis(limits::LAYERS), 1));
     assert!(!is_heard(basis(limits::LAYERS + 1), 1));

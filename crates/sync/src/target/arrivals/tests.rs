@@ -80,7 +80,8 @@ impl SentLayer {
         let old = |_: &ChunkRange, _: &mut Vec<u8>| -> io::Result<()> { panic!("there is nothing old") };
         let file = tempfile::tempfile().unwrap();
         let stream = target.data_reader();
-        let mut arrivals = Arrivals::new(Incoming { stream, outbox }, batches, &old, &self.literals, file);
+        let mut arrivals = Arrivals::new(Incoming { stream, outbox }, &old, file, None);
+        arrivals.expect(batches, &self.literals, self.literals.iter().map(|literal| literal.uses));
         take(&mut arrivals, &source)
     }
 }

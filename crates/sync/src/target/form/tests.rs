@@ -43,6 +43,7 @@ impl Case {
             local,
             basis: Vec::new(),
             basis_ids: Vec::new(),
+            partial: 0,
         };
         let documents = Some(Documents::Exact(self.package.clone()));
         let form = Form::new(documents, stored, &mut self.keys, &mut plan);

@@ -1,0 +1,205 @@
+//! The file of a partial transfer.
+//!
+//! `dsyncprt`, a format number (1 byte), the length of the owner (4 bytes, little-endian) and the owner; then *pieces*, each
+//! after a header of 16 bytes: the number of its layer in the image, that of its entry in the layer, 0 for all of the entry
+//! or one more than the number of a chunk, and its length. Pieces follow in the order in which they arrived, and are read in
+//! that of the layers. The last may be cut off.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dsync_proto::{decode, encode};
+
+use super::owner::Owner;
+
+const MAGIC: &[u8; 8] = b"dsyncprt";
+const FORMAT: u8 = 1;
+/// Bytes of the header of a piece.
+pub(super) const PIECE: usize = 16;
+/// The most bytes of an owner.
+const OWNER_MAX: u32 = 1 << 20;
+/// The most pieces of a file: each takes 32 bytes of memory.
+const PIECES: usize = 1 << 22;
+
+/// A file that this process has locked.
+#[derive(Debug)]
+pub(super) struct PartialFile {
+    pub(super) file: Arc<File>,
+    path: PathBuf,
+    /// The pieces, in the order of the layers.
+    pieces: Vec<Piece>,
+    /// The end of the last piece that is whole; 0 of a file without an owner.
+    pub(super) end: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Piece {
+    layer: u32,
+    entry: u32,
+    /// 0 for all of the entry, or one more than the number of the chunk.
+    chunk: u32,
+    len: u32,
+    at: u64,
+}
+
+impl PartialFile {
+    /// Reads which pieces are there.
+    pub(super) fn read(file: File, path: PathBuf) -> io::Result<PartialFile> {
+        let (mut pieces, mut end) = (Vec::new(), 0);
+        let len = file.metadata()?.len();
+        if let Some((_, begin)) = owner(&file) {
+            end = begin;
+            while end + PIECE as u64 <= len && pieces.len() < PIECES {
+                let mut header = [0; PIECE];
+                file.read_exact_at(&mut header, end)?;
+                let number =
+                    |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+                let at = end + PIECE as u64;
+                let piece =
+                    Piece { layer: number(0), entry: number(4), chunk: number(8), len: number(12), at };
+                if piece.len == 0 || at + u64::from(piece.len) > len {
+                    break;
+                }
+                end = at + u64::from(piece.len);
+                pieces.push(piece);
+            }
+        }
+        pieces.sort_unstable();
+        Ok(PartialFile { file: Arc::new(file), path, pieces, end })
+    }
+
+    /// The pieces as a layer; `None` where there is none.
+    pub(super) fn layer(&self) -> Option<PartialLayer> {
+        let mut at = 0;
+        let begin = |piece: &Piece| {
+            at += u64::from(piece.len);
+            (at - u64::from(piece.len), piece.at)
+        };
+        let starts: Vec<(u64, u64)> = self.pieces.iter().map(begin).collect();
+        (!starts.is_empty()).then(|| PartialLayer {
+            file: Arc::clone(&self.file),
+            starts: starts.into(),
+            len: at,
+        })
+    }
+
+    /// Drops all pieces.
+    pub(super) fn clear(&mut self) {
+        self.pieces.clear();
+        self.end = 0;
+        self.file.set_len(0).ok();
+    }
+
+    /// Removes the file.
+    pub(super) fn remove(self) {
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+impl Drop for PartialFile {
+    /// A file in which nothing was kept goes.
+    fn drop(&mut self) {
+        let len = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let begin = owner(&self.file).map_or(0, |(_, begin)| begin);
+        if len <= begin {
+            fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+/// The image that a file has parts of; `None` of a file without pieces.
+pub(super) fn read_owner(file: &File) -> Option<Owner> {
+    let (owner, begin) = owner(file)?;
+    file.metadata().is_ok_and(|metadata| metadata.len() > begin).then_some(owner)
+}
+
+/// The owner, and where pieces begin.
+fn owner(file: &File) -> Option<(Owner, u64)> {
+    const HEAD: usize = MAGIC.len() + 1 + 4;
+    let mut head = [0; HEAD];
+    file.read_exact_at(&mut head, 0).ok()?;
+    let len = head.strip_prefix(MAGIC)?.strip_prefix(&[FORMAT])?;
+    let len = u32::from_le_bytes(*len.first_chunk()?);
+    if len > OWNER_MAX {
+        return None;
+    }
+    let mut owner = vec![0; len as usize];
+    file.read_exact_at(&mut owner, HEAD as u64).ok()?;
+    Some((decode(&owner).ok()?, HEAD as u64 + u64::from(len)))
+}
+
+/// The beginning of the file of an image.
+pub(super) fn head(owner: &Owner) -> io::Result<Vec<u8>> {
+    let owner = encode(owner).map_err(io::Error::other)?;
+    let len = u32::try_from(owner.len()).ok().filter(|len| *len <= OWNER_MAX);
+    let len = len.ok_or_else(|| io::Error::other("an image of too many names"))?;
+    Ok([&MAGIC[..], &[FORMAT], &len.to_le_bytes(), &owner].concat())
+}
+
+/// The header of a piece.
+pub(super) fn piece(layer: u32, entry: u32, chunk: u32, len: u32) -> [u8; PIECE] {
+    let mut header = [0; PIECE];
+    for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, chunk, len]) {
+        bytes.copy_from_slice(&number.to_le_bytes());
+    }
+    header
+}
+
+/// The pieces of a file, one after the other: the bytes of a tar without an end.
+#[derive(Debug, Clone)]
+pub(crate) struct PartialLayer {
+    file: Arc<File>,
+    /// Of each piece where it begins in the layer, and where in the file.
+    starts: Arc<[(u64, u64)]>,
+    len: u64,
+}
+
+impl PartialLayer {
+    /// The bytes of all pieces.
+    pub(crate) fn reader(&self) -> impl Read + '_ {
+        PieceReader { layer: self, at: 0 }
+    }
+
+    /// Copies bytes of the layer.
+    pub(crate) fn copy(&self, mut at: u64, mut len: u64, out: &mut dyn Write) -> io::Result<()> {
+        let mut block = vec![0; 64 << 10];
+        while len > 0 {
+            let most = usize::try_from(len).unwrap_or(usize::MAX).min(block.len());
+            let read = self.read_at(at, &mut block[..most])?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            out.write_all(&block[..read])?;
+            at += read as u64;
+            len -= read as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads bytes of one piece; none at the end.
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let Some(number) = self.starts.partition_point(|(start, _)| *start <= at).checked_sub(1) else {
+            return Ok(0);
+        };
+        let (start, in_file) = self.starts[number];
+        let end = self.starts.get(number + 1).map_or(self.len, |(next, _)| *next);
+        let most = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(into.len());
+        self.file.read_at(&mut into[..most], in_file + (at - start))
+    }
+}
+
+struct PieceReader<'a> {
+    layer: &'a PartialLayer,
+    at: u64,
+}
+
+impl Read for PieceReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.layer.read_at(self.at, into)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

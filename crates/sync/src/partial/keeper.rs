@@ -1,0 +1,191 @@
+//! Keeps what arrives in the file of a partial transfer.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use dsync_core::ustar::{BLOCK, checksum, padding, write_octal};
+use dsync_delta::LayerIndex;
+use dsync_delta::layer_index::{Entries, Segment};
+
+use super::file::{PIECE, PartialFile, head, piece};
+use super::owner::Owner;
+
+/// The most bytes that all files take.
+pub const PARTIAL_LIMIT: u64 = 8 << 30;
+/// Bytes of the file system that are left to others.
+const RESERVE: u64 = 512 << 20;
+/// Zeros of an entry beyond which it is not kept: they are no padding.
+const ZEROS: u64 = 64 << 10;
+/// Chunks that are as short as this are in no index: the scanner takes them for verbatim bytes.
+const SHORT: usize = 64;
+
+/// The writer of a file. It never fails: where nothing more can be kept, nothing more is.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    file: Arc<File>,
+    end: u64,
+    layers: Vec<KeptLayer>,
+    /// Pieces that are not yet written.
+    buffer: Vec<u8>,
+}
+
+/// A layer of which chunks arrive.
+#[derive(Debug)]
+struct KeptLayer {
+    /// Its number in the image.
+    number: usize,
+    index: Arc<LayerIndex>,
+    /// The first entry that was not passed yet, once one was; none at all where entries without chunks need not be kept,
+    /// since the old image has them.
+    next: Option<Option<usize>>,
+}
+
+impl Keeper {
+    /// Goes on behind the pieces of a file.
+    pub(super) fn new(partial: &PartialFile, owner: &Owner) -> io::Result<Keeper> {
+        let file = Arc::clone(&partial.file);
+        let mut end = partial.end;
+        file.set_len(end)?;
+        if end == 0 {
+            let head = head(owner)?;
+            file.write_all_at(&head, 0)?;
+            end = head.len() as u64;
+        }
+        Ok(Keeper { file, end, layers: Vec::new(), buffer: Vec::new() })
+    }
+
+    /// Adds a layer whose chunks arrive from here on; chunks name it by its place among those that were added. `is_first`
+    /// says that the target has no older image.
+    pub(crate) fn add_layer(&mut self, number: usize, index: &Arc<LayerIndex>, is_first: bool) {
+        let next = is_first.then_some(None);
+        self.layers.push(KeptLayer { number, index: Arc::clone(index), next });
+    }
+
+    /// Keeps chunks that follow each other in a layer; of the last ones bytes may be missing.
+    pub(crate) fn keep(&mut self, layer: usize, chunks: Range<usize>, bytes: &[u8]) {
+        let Some(KeptLayer { number, index, next }) = self.layers.get_mut(layer) else { return };
+        let arrived = Arrived::of(index, chunks, bytes);
+        let mut entries = Entries::of(index);
+        let mut chunk = arrived.first;
+        while chunk < arrived.end() {
+            let Some(entry) = entries.with_chunk(chunk) else { break };
+            if let Some(next) = next {
+                for passed in next.unwrap_or(entry)..entry {
+                    if entries.chunks(passed).is_empty()
+                        && let Some(piece) = whole(&mut entries, passed, &arrived)
+                    {
+                        push(&mut self.buffer, (*number, passed, 0), &piece);
+                    }
+                }
+                *next = (*next).max(Some(entry + 1));
+            }
+            let own = entries.chunks(entry);
+            match whole(&mut entries, entry, &arrived) {
+                Some(piece) => push(&mut self.buffer, (*number, entry, 0), &piece),
+                None => {
+                    for ordinal in chunk..own.end {
+                        if let Some(bytes) = arrived.get(ordinal).filter(|bytes| bytes.len() >= SHORT) {
+                            push(&mut self.buffer, (*number, entry, ordinal + 1), &alone(bytes));
+                        }
+                    }
+                }
+            }
+            chunk = own.end.max(chunk + 1);
+        }
+    }
+
+    /// Writes what was kept since. Returns why nothing more is kept, the first time.
+    pub(crate) fn flush(&mut self) -> Result<(), String> {
+        let bytes = std::mem::take(&mut self.buffer);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let free = rustix::fs::fstatvfs(&*self.file).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+        let len = bytes.len() as u64;
+        if free.is_ok_and(|free| free < RESERVE.saturating_add(len)) {
+            return Err("its disk is nearly full".into());
+        }
+        if self.end.saturating_add(len) > PARTIAL_LIMIT {
+            return Err(format!("{} GiB are the most", PARTIAL_LIMIT >> 30));
+        }
+        if let Err(error) = self.file.write_all_at(&bytes, self.end) {
+            self.file.set_len(self.end).ok();
+            return Err(error.to_string());
+        }
+        self.end += len;
+        Ok(())
+    }
+}
+
+/// Chunks of a layer that follow each other and are all there.
+struct Arrived<'a> {
+    first: usize,
+    /// The offset of each, and the end of the last.
+    starts: Vec<usize>,
+    bytes: &'a [u8],
+}
+
+impl<'a> Arrived<'a> {
+    /// Those of some chunks whose bytes are there.
+    fn of(index: &LayerIndex, chunks: Range<usize>, bytes: &'a [u8]) -> Self {
+        let first = chunks.start;
+        let ends = index.chunks().range(chunks).scan(0, |end, chunk| {
+            // A chunk has at most 256 KiB.
+            *end += chunk.len as usize;
+            Some(*end)
+        });
+        let starts = std::iter::once(0).chain(ends.take_while(|end| *end <= bytes.len())).collect();
+        Arrived { first, starts, bytes }
+    }
+
+    /// One more than the last.
+    fn end(&self) -> usize {
+        self.first + self.starts.len() - 1
+    }
+
+    fn get(&self, ordinal: usize) -> Option<&'a [u8]> {
+        let number = ordinal.checked_sub(self.first)?;
+        Some(&self.bytes[*self.starts.get(number)?..*self.starts.get(number + 1)?])
+    }
+}
+
+fn push(buffer: &mut Vec<u8>, (layer, entry, chunk): (usize, usize, usize), bytes: &[u8]) {
+    if let [Ok(layer), Ok(entry), Ok(chunk), Ok(len)] = [layer, entry, chunk, bytes.len()].map(u32::try_from)
+    {
+        buffer.reserve(PIECE + bytes.len());
+        buffer.extend(piece(layer, entry, chunk, len));
+        buffer.extend_from_slice(bytes);
+    }
+}
+
+/// The bytes of an entry, if all its chunks are there.
+fn whole(entries: &mut Entries<'_>, entry: usize, arrived: &Arrived<'_>) -> Option<Vec<u8>> {
+    let mut piece = Vec::new();
+    let written = entries.segments(entry, &mut |segment| {
+        match segment {
+            Segment::Verbatim(bytes) => piece.extend_from_slice(bytes),
+            Segment::Zeros(zeros) if zeros <= ZEROS => piece.resize(piece.len() + zeros as usize, 0),
+            Segment::Zeros(_) => return Err(()),
+            Segment::Chunk(ordinal) => piece.extend_from_slice(arrived.get(ordinal).ok_or(())?),
+        }
+        Ok(())
+    });
+    written.ok().map(|()| piece).filter(|piece| !piece.is_empty())
+}
+
+/// A chunk as a file of its own.
+fn alone(bytes: &[u8]) -> Vec<u8> {
+    let mut header = [0; BLOCK];
+    header[..5].copy_from_slice(b"chunk");
+    write_octal(bytes.len() as u64, &mut header[124..135]);
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    let sum = checksum(&header);
+    write_octal(sum, &mut header[148..154]);
+    header[155] = b' ';
+    let padding = vec![0; padding(bytes.len() as u64) as usize];
+    [&header[..], bytes, &padding].concat()
+}

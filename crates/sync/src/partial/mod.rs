@@ -1,0 +1,225 @@
+//! Partial transfers: the parts of layers that arrived before a transfer broke off, kept for the next run of the same image
+//! or of a newer one.
+//!
+//! There is a file for each image, of entries of its layers and of single chunks. The next run reads it as one more layer of
+//! its basis, of which the source knows nothing: reconciling finds the chunks that are of use. Nothing relies on a file:
+//! damaged bytes have another hash, so nobody asks for them. docs/cache.md says how long files stay.
+
+mod file;
+mod keeper;
+mod owner;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use dsync_core::Digest;
+use rustix::fs::OFlags;
+
+use crate::cache::{self, CacheError};
+use file::PartialFile;
+pub(crate) use file::PartialLayer;
+pub(crate) use keeper::Keeper;
+pub use keeper::PARTIAL_LIMIT;
+pub(crate) use owner::Owner;
+
+/// The age at which a file goes.
+const EXPIRES: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The most images of which parts are used at a time: the one that is taken, and older ones of its names.
+const USED: usize = 4;
+
+/// The directory of partial transfers.
+#[derive(Debug, Clone)]
+pub struct Partials {
+    directory: PathBuf,
+}
+
+/// A partial transfer, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialEntry {
+    /// The digest of the image's config.
+    pub config: Digest,
+    /// The names that the image was to have.
+    pub names: Vec<String>,
+    /// Bytes on disk.
+    pub size: u64,
+    /// When the last of it arrived.
+    pub written: SystemTime,
+}
+
+/// The partial transfers that a run builds on, and the one that it goes on with.
+#[derive(Debug, Default)]
+pub(crate) struct PartialBasis {
+    /// The file of the image that is taken; none where another run takes it too.
+    own: Option<PartialFile>,
+    /// Files of older images.
+    others: Vec<PartialFile>,
+}
+
+impl Partials {
+    /// `$XDG_CACHE_HOME/docker-sync/partial`, or else `~/.cache/docker-sync/partial`, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such place, or it is not ours alone.
+    pub fn locate() -> Result<Partials, CacheError> {
+        Partials::locate_below(None)
+    }
+
+    /// The same below another folder of caches, where one is named.
+    pub(crate) fn locate_below(caches: Option<&Path>) -> Result<Partials, CacheError> {
+        Ok(Partials { directory: cache::directory(caches, "partial")? })
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// All partial transfers, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
+    pub fn entries(&self) -> io::Result<Vec<PartialEntry>> {
+        let mut entries = Vec::new();
+        for path in self.paths()? {
+            let Ok(file) = open(&path, false) else { continue };
+            let (Ok(metadata), Some(owner)) = (file.metadata(), file::read_owner(&file)) else { continue };
+            let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let config = owner.config();
+            entries.push(PartialEntry { config, names: owner.into_names(), size: metadata.len(), written });
+        }
+        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.written), entry.config));
+        Ok(entries)
+    }
+
+    /// Removes what has expired, and the oldest of the rest until that has at most `limit` bytes; nothing that a run uses.
+    /// Returns what was removed.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be removed; what comes after it is still there then.
+    pub fn prune(&self, limit: u64) -> io::Result<Vec<PartialEntry>> {
+        let (mut pruned, mut total) = (Vec::new(), 0_u64);
+        for entry in self.entries()? {
+            total = total.saturating_add(entry.size.max(1));
+            let path = self.path(&entry.config);
+            let is_old = entry.written.elapsed().is_ok_and(|age| age > EXPIRES);
+            if (is_old || total > limit) && !is_locked(&path) {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => pruned.push(entry),
+                }
+            }
+        }
+        // A file without an owner was cut off before anything was in it.
+        for path in self.paths()? {
+            let is_empty = open(&path, false).is_ok_and(|file| file::read_owner(&file).is_none());
+            if is_empty && !is_locked(&path) {
+                fs::remove_file(&path).ok();
+            }
+        }
+        Ok(pruned)
+    }
+
+    /// The partial transfers that a run that takes this image may build on.
+    pub(crate) fn begin(&self, owner: &Owner) -> io::Result<PartialBasis> {
+        self.prune(PARTIAL_LIMIT)?;
+        let config = owner.config();
+        let own = self.lock(&config, true)?.map(|(file, path)| PartialFile::read(file, path));
+        let mut others = Vec::new();
+        for entry in self.entries()? {
+            let other = Owner::of_file(&entry.config, entry.names);
+            if entry.config == config || !owner.is_like(&other) || others.len() + 1 == USED {
+                continue;
+            }
+            others.extend(self.lock(&entry.config, false)?.map(|(file, path)| PartialFile::read(file, path)));
+        }
+        Ok(PartialBasis { own: own.transpose()?, others: others.into_iter().collect::<io::Result<_>>()? })
+    }
+
+    /// Opens and locks the file of an image, which is made if need be; `None` where another run has it.
+    fn lock(&self, config: &Digest, makes: bool) -> io::Result<Option<(File, PathBuf)>> {
+        let path = self.path(config);
+        // Another run may remove it between the two.
+        for _ in 0..8 {
+            let file = match open(&path, makes) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                file => file?,
+            };
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Ok(()) => {}
+            }
+            let (here, there) = (file.metadata()?, fs::symlink_metadata(&path));
+            if there.is_ok_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino())) {
+                return Ok(Some((file, path)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn path(&self, config: &Digest) -> PathBuf {
+        self.directory.join(config.hex())
+    }
+
+    fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        let is_config = |name: &str| name.len() == 64 && name.parse::<Digest>().is_ok();
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(is_config) {
+                paths.push(entry.path());
+            }
+        }
+        Ok(paths)
+    }
+}
+
+impl PartialBasis {
+    /// The parts as layers of a basis, the image's own last.
+    pub(crate) fn layers(&self) -> Vec<PartialLayer> {
+        self.others.iter().chain(&self.own).filter_map(PartialFile::layer).collect()
+    }
+
+    /// Forgets all: a layer that was built on it came out wrong.
+    pub(crate) fn discard(&mut self) {
+        self.others.drain(..).for_each(PartialFile::remove);
+        if let Some(own) = &mut self.own {
+            own.clear();
+        }
+    }
+
+    /// Begins to keep what arrives; `None` where nothing can be kept.
+    pub(crate) fn keeper(&mut self, owner: &Owner) -> Option<Keeper> {
+        Keeper::new(self.own.as_ref()?, owner).ok()
+    }
+
+    /// Removes all of it: the image is there.
+    pub(crate) fn complete(self) {
+        self.others.into_iter().chain(self.own).for_each(PartialFile::remove);
+    }
+}
+
+/// Opens a file; a pipe in its place does not block.
+fn open(path: &Path, makes: bool) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = File::options();
+    options.read(true).write(true).create(makes).truncate(false).mode(0o600).custom_flags(flags);
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other(format!("{} is no file", path.display()))),
+    }
+}
+
+fn is_locked(path: &Path) -> bool {
+    open(path, false).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+#[cfg(test)]
+mod tests;

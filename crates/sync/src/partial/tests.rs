@@ -1,0 +1,239 @@
+//! Files of partial transfers: what is in them, who uses them, and how long they stay.
+
+use std::io::Read as _;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use dsync_delta::layer_index::Entries;
+use dsync_delta::{LayerIndex, Scanner};
+
+use dsync_core::ImageRef;
+
+use super::*;
+
+/// A layer of a directory, files of these lengths and a link, and its index.
+fn layer(lens: &[usize]) -> (Vec<u8>, Arc<LayerIndex>) {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_size(0);
+    tar.append_data(&mut header, "d/", &[][..]).unwrap();
+    for (number, len) in (1_u32..).zip(lens) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(*len as u64);
+        header.set_mtime(u64::from(number));
+        let bytes: Vec<u8> = (0..*len as u32)
+            .flat_map(|at| (at / 4 * number).wrapping_mul(0x9e37_79b9).to_le_bytes())
+            .collect();
+        tar.append_data(&mut header, format!("d/{number}"), &bytes[..*len]).unwrap();
+    }
+    let bytes = tar.into_inner().unwrap();
+    let index = Arc::new(index(&bytes));
+    (bytes, index)
+}
+
+fn index(bytes: &[u8]) -> LayerIndex {
+    let mut scanner = Scanner::new();
+    scanner.push(bytes);
+    scanner.finish()
+}
+
+fn chunks(bytes: &[u8], index: &LayerIndex, chunks: std::ops::Range<usize>) -> Vec<u8> {
+    let bytes_of =
+        |chunk: dsync_delta::layer_index::Chunk| bytes[chunk.at as usize..][..chunk.len as usize].to_vec();
+    index.chunks().range(chunks).flat_map(bytes_of).collect()
+}
+
+fn partials() -> (tempfile::TempDir, Partials) {
+    let directory = tempfile::tempdir().unwrap();
+    let partials = Partials::locate_below(Some(directory.path())).unwrap();
+    (directory, partials)
+}
+
+fn owner(image: &[u8], names: &[&str]) -> Owner {
+    let names: Vec<ImageRef> = names.iter().map(|name| name.parse().unwrap()).collect();
+    Owner::new(&Digest::of(image), &names)
+}
+
+/// Keeps chunks of a layer as they arrive, in these runs.
+fn keep(partials: &Partials, owner: &Owner, layer: &(Vec<u8>, Arc<LayerIndex>), runs: &[(usize, usize)]) {
+    let (bytes, index) = layer;
+    let mut basis = partials.begin(owner).unwrap();
+    let mut keeper = basis.keeper(owner).unwrap();
+    keeper.add_layer(3, index, true);
+    for (first, end) in runs {
+        keeper.keep(0, *first..*end, &chunks(bytes, index, *first..*end));
+        keeper.flush().unwrap();
+    }
+}
+
+/// The bytes of the last layer that an image finds.
+fn found(partials: &Partials, owner: &Owner) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(layer) = partials.begin(owner).unwrap().layers().last() {
+        layer.reader().read_to_end(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn what_arrived_is_the_layer_as_far_as_it_came_in_the_order_of_the_layer() {
+    let (_directory, partials) = partials();
+    let (web, layer) = (owner(b"web", &["shop/web:1"]), layer(&[100, 5000, 40, 70_000, 300]));
+    // Chunks are numbered from 0; the file of 40 bytes has none.
+    keep(&partials, &web, &layer, &[(0, 1), (2, 4)]);
+    keep(&partials, &web, &layer, &[(1, 2)]);
+    let (found, new) = (found(&partials, &web), &layer.1);
+    let found = index(&found);
+    let ids = |index: &LayerIndex| index.chunks().iter().map(|chunk| chunk.id).collect::<Vec<_>>();
+    assert_eq!(ids(&found), ids(new));
+    let entries = |index: &LayerIndex| {
+        let mut ids = Vec::new();
+        Entries::of(index).ids(&mut ids);
+        ids
+    };
+    // All entries from the first file on are there, the one without chunks included; the end of the layer is not.
+    let (found, new) = (entries(&found), entries(new));
+    assert_eq!(found, new[1..6]);
+}
+
+#[test]
+fn chunks_of_a_file_that_is_not_all_there_are_kept_one_by_one() {
+    let (_directory, partials) = partials();
+    let (web, layer) = (owner(b"web", &[]), layer(&[900_000]));
+    let count = layer.1.chunks().len();
+    assert!(count > 4, "{count}");
+    let (first, bytes) = (0..3, chunks(&layer.0, &layer.1, 0..3));
+    let mut basis = partials.begin(&web).unwrap();
+    let mut keeper = basis.keeper(&web).unwrap();
+    keeper.add_layer(0, &layer.1, true);
+    // Of the last one some bytes are missing.
+    keeper.keep(0, first, &bytes[..bytes.len() - 1]);
+    keeper.flush().unwrap();
+    drop((keeper, basis));
+    let found = index(&found(&partials, &web));
+    let ids: Vec<_> = found.chunks().iter().map(|chunk| chunk.id).collect();
+    assert_eq!(ids, layer.1.chunks().range(0..2).map(|chunk| chunk.id).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_chunk_of_the_layer_is_read_where_it_lies() {
+    let (_directory, partials) = partials();
+    let (web, layer) = (owner(b"web", &[]), layer(&[3000, 70_000, 500]));
+    keep(&partials, &web, &layer, &[(2, 3), (0, 2)]);
+    let basis = partials.begin(&web).unwrap();
+    let kept = basis.layers().pop().unwrap();
+    let mut bytes = Vec::new();
+    kept.reader().read_to_end(&mut bytes).unwrap();
+    for chunk in index(&bytes).chunks().iter() {
+        let mut copied = Vec::new();
+        kept.copy(chunk.at, chunk.len, &mut copied).unwrap();
+        assert_eq!(copied, bytes[chunk.at as usize..][..chunk.len as usize]);
+    }
+    assert!(kept.copy(bytes.len() as u64 - 1, 2, &mut io::sink()).is_err());
+}
+
+#[test]
+fn a_file_that_is_cut_off_has_its_whole_pieces_and_grows_again() {
+    let (_directory, partials) = partials();
+    let (web, layer) = (owner(b"web", &["shop/web:1"]), layer(&[100, 200, 300]));
+    keep(&partials, &web, &layer, &[(0, 1), (1, 2)]);
+    let path = partials.path(&web.config());
+    let whole = fs::read(&path).unwrap();
+    let first = found(&partials, &web);
+    for end in 0..whole.len() {
+        fs::write(&path, &whole[..end]).unwrap();
+        let found = found(&partials, &web);
+        assert!(first.starts_with(&found) && found.len() < first.len(), "{end}");
+    }
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    keep(&partials, &web, &layer, &[(1, 2), (2, 3)]);
+    assert_eq!(index(&found(&partials, &web)).chunks().len(), 3);
+    for damage in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[damage] ^= 0x55;
+        fs::write(&path, damaged).unwrap();
+        self::found(&partials, &web);
+    }
+}
+
+#[test]
+fn parts_are_for_the_same_image_and_for_others_of_its_repository() {
+    let (_directory, partials) = partials();
+    let layer = layer(&[1000]);
+    keep(&partials, &owner(b"old", &["shop/web:1", "shop/web:latest"]), &layer, &[(0, 1)]);
+    let layers = |image: &[u8], names: &[&str]| partials.begin(&owner(image, names)).unwrap().layers().len();
+    assert_eq!(layers(b"old", &[]), 1, "the same image, whatever its name");
+    assert_eq!(layers(b"new", &["shop/web:2"]), 1);
+    assert_eq!(layers(b"new", &["shop/webs:1"]), 0, "another repository");
+    assert_eq!(layers(b"new", &[]), 0);
+    let basis = partials.begin(&owner(b"new", &["shop/web:2"])).unwrap();
+    assert_eq!(layers(b"old", &[]), 0, "another run has it");
+    basis.complete();
+    assert_eq!(partials.entries().unwrap(), [], "what was built on is no longer needed");
+}
+
+#[test]
+fn of_a_run_in_which_nothing_arrived_nothing_stays() {
+    let (_directory, partials) = partials();
+    let web = owner(b"web", &["shop/web:1"]);
+    let mut basis = partials.begin(&web).unwrap();
+    assert!(basis.layers().is_empty());
+    drop(basis.keeper(&web).unwrap());
+    drop(basis);
+    assert!(partials.paths().unwrap().is_empty());
+    keep(&partials, &web, &layer(&[1000]), &[(0, 1)]);
+    partials.begin(&web).unwrap().discard();
+    assert!(partials.paths().unwrap().is_empty(), "after a wrong layer");
+}
+
+#[test]
+fn files_expire_and_the_oldest_go_first_but_none_that_is_in_use() {
+    let (_directory, partials) = partials();
+    let layer = layer(&[10_000]);
+    let images: [&[u8]; 3] = [b"a", b"b", b"c"];
+    for (days, image) in (1_u32..).zip(images) {
+        let owner = owner(image, &["shop/web:1"]);
+        keep(&partials, &owner, &layer, &[(0, 1)]);
+        let written = SystemTime::now() - Duration::from_secs(24 * 3600) * days * 3;
+        File::options()
+            .write(true)
+            .open(partials.path(&owner.config()))
+            .unwrap()
+            .set_modified(written)
+            .unwrap();
+    }
+    let left = || {
+        let configs = partials.entries().unwrap().into_iter().map(|entry| entry.config).collect::<Vec<_>>();
+        images.map(|image| configs.contains(&Digest::of(image)))
+    };
+    assert_eq!(left(), [true; 3]);
+    let pruned = partials.prune(PARTIAL_LIMIT).unwrap();
+    assert_eq!((left(), pruned.len()), ([true, true, false], 1), "nine days are too many");
+    assert_eq!(pruned[0].names, ["shop/web:1"]);
+    let held = partials.begin(&owner(b"b", &[])).unwrap();
+    partials.prune(0).unwrap();
+    assert_eq!(left(), [false, true, false]);
+    drop(held);
+    partials.prune(0).unwrap();
+    assert_eq!(left(), [false; 3]);
+}
+
+#[test]
+fn what_is_no_file_of_ours_does_no_harm() {
+    let (_directory, partials) = partials();
+    let web = owner(b"web", &["shop/web:1"]);
+    let path = partials.path(&web.config());
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    assert!(partials.begin(&web).is_err() && partials.entries().unwrap().is_empty());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, [0xff; 4096]).unwrap();
+    assert!(partials.begin(&web).unwrap().layers().is_empty());
+    keep(&partials, &web, &layer(&[1000]), &[(0, 1)]);
+    // A length that reaches beyond the file.
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&u32::MAX.to_le_bytes(), 9).unwrap();
+    assert!(found(&partials, &web).is_empty());
+    fs::write(partials.directory().join("no digest"), b"x").unwrap();
+    assert!(partials.entries().unwrap().is_empty());
+}
