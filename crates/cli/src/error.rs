@@ -209,7 +209,7 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         FailureKind::EngineDown => ("engine-down", ENGINE),
         FailureKind::EnginePermission => ("engine-permission", ENGINE),
         FailureKind::NoSuchImage => ("no-such-image", NO_IMAGE),
-        FailureKind::NoSpace => ("no-space", NO_SPACE),
+        FailureKind::NoSpace | FailureKind::StorageFull | FailureKind::ClientFull => ("no-space", NO_SPACE),
         FailureKind::Broken => ("broken", FAILED),
         FailureKind::Mismatch => ("mismatch", VERIFY),
         FailureKind::Aborted => ("aborted", FAILED),
@@ -272,6 +272,11 @@ fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> O
             )
         }
         FailureKind::NoSpace => more_room(&place),
+        FailureKind::ClientFull => more_room("this host"),
+        FailureKind::StorageFull => format!(
+            "free some space on {place} where its images are kept (`docker system df` says what takes it); \
+             --tmpfolder is about other files"
+        ),
         FailureKind::NoSuchImage => "it was removed in the meantime: run the report again".into(),
         FailureKind::Changed => "an image was removed during the sync: run it again when nobody removes images there".into(),
         FailureKind::AnotherImage => {

@@ -122,6 +122,17 @@ fn an_image_fails() {
     hint: free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR
     exit 6, no-space
     ");
+    insta::assert_snapshot!(engine(there(), FailureKind::StorageFull, &["there is no room for the image in /var/lib/docker: at least 20 bytes are needed, and the file system (/) has 10 left"]), @"
+    error: on alice@build: there is no room for the image in /var/lib/docker: at least 20 bytes are needed, and the file system (/) has 10 left
+    hint: free some space on alice@build where its images are kept (`docker system df` says what takes it); --tmpfolder is about other files
+    exit 6, no-space
+    ");
+    insta::assert_snapshot!(engine(Host::Here, FailureKind::ClientFull, &["cannot write an archive", "No space left on device (os error 28)"]), @"
+    error: on this host: cannot write an archive
+      caused by: No space left on device (os error 28)
+    hint: free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR
+    exit 6, no-space
+    ");
     insta::assert_snapshot!(engine(Host::Here, FailureKind::Mismatch, &["layer sha256:12 came out as sha256:34"]), @"
     error: on this host: layer sha256:12 came out as sha256:34
     hint: nothing was changed. This is a bug: please report it

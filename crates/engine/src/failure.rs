@@ -64,6 +64,14 @@ pub(crate) fn classify(failure: &Failure<'_>) -> StoreError {
         StoreError::NoSuchImage { image: image.into() }
     } else {
         let status = failure.status.to_owned();
+        // Its own status, or that which a shell makes of it.
+        let is_killed = ["signal: 9", "exit status: 137"].iter().any(|killed| status.starts_with(killed));
+        let message = match is_killed {
+            true => {
+                format!("{message}; something killed it, as Linux does when memory runs out (`dmesg` tells)")
+            }
+            false => message,
+        };
         StoreError::Failed { command: failure.command.into(), status, message }
     }
 }
@@ -252,6 +260,21 @@ mod tests {
             said("unable to resolve docker endpoint: open /root/.docker/ca.pem: no such file or directory"),
             "unable to resolve docker endpoint: open /root/.docker/ca.pem: no such file or directory"
         );
+    }
+
+    #[test]
+    fn a_client_that_is_killed_may_have_lacked_memory() {
+        let said = |status: &str| {
+            classify(&Failure { command: "docker load", status, stderr: "", image: None }).to_string()
+        };
+        for (status, killed) in [
+            ("signal: 9 (SIGKILL)", true),
+            ("exit status: 137", true),
+            ("signal: 15 (SIGTERM)", false),
+            ("exit status: 1", false),
+        ] {
+            assert_eq!(said(status).contains("when memory runs out"), killed, "{status}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod client;
 mod command;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod demand;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -26,11 +27,13 @@ mod saved;
 mod script;
 mod spec;
 mod store;
+pub mod temporary;
 mod watched;
 
 pub use blob::BlobRef;
 pub use client::{DistantStore, parse_inspect};
 pub use command::Reach;
+pub use demand::{Demand, ImportSize, Purpose};
 pub use lineage::leads_to_config;
 pub use package::{Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use dsync_core::Digest;
+use dsync_core::{Digest, ImageRef};
 
 use crate::blob::BlobRef;
 
@@ -23,6 +23,11 @@ const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of an index.
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// The annotation that is a full name of an image: what containerd and Docker read.
+pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// The annotation that is a name of an image or only a tag: what skopeo and podman read.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// A blob, as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,11 +78,17 @@ pub(crate) fn probe(blobs: &[BlobRef]) -> (Vec<u8>, Vec<u8>) {
     (json.into_bytes(), config)
 }
 
-/// An index of this one document, without a name.
-pub(crate) fn index(media_type: &str, manifest: &[u8]) -> Vec<u8> {
+/// An index of this one document, perhaps with a name.
+pub(crate) fn index(media_type: &str, manifest: &[u8], name: Option<&ImageRef>) -> Vec<u8> {
     let manifest = Descriptor { media_type, digest: Digest::of(manifest), size: manifest.len() as u64 };
     let mut json = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":["#);
     describe(&mut json, &manifest);
+    if let Some(name) = name {
+        json.pop();
+        let name = name.qualified();
+        write!(json, r#","annotations":{{"{CONTAINERD_NAME}":"{name}","{REF_NAME}":"{name}"}}}}"#)
+            .expect("a String takes any text");
+    }
     json.push_str("]}");
     json.into_bytes()
 }
@@ -109,8 +120,15 @@ mod tests {
             )
             .replace("LAYER", &Digest::of(b"layer").hex())
         );
-        let index: serde_json::Value = serde_json::from_slice(&index(MANIFEST, &bytes)).unwrap();
-        assert_eq!(index["manifests"][0]["digest"], Digest::of(&bytes).to_string());
-        assert_eq!(index["manifests"][0]["size"], bytes.len());
+        for name in [None, Some("app:1".parse().unwrap())] {
+            let index: serde_json::Value =
+                serde_json::from_slice(&index(MANIFEST, &bytes, name.as_ref())).unwrap();
+            let entry = &index["manifests"][0];
+            assert_eq!(entry["digest"], Digest::of(&bytes).to_string());
+            assert_eq!(entry["size"], bytes.len());
+            let full = name.as_ref().map(|_| "docker.io/library/app:1");
+            assert_eq!(entry["annotations"][CONTAINERD_NAME].as_str(), full);
+            assert_eq!(entry["annotations"][REF_NAME].as_str(), full);
+        }
     }
 }

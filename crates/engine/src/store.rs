@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use dsync_core::{ChainId, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
 use crate::blob::BlobRef;
+use crate::demand::{Demand, ImportSize};
 use crate::package::Package;
 
 /// One image store of this host.
@@ -83,6 +84,12 @@ pub trait Store: Send + Sync {
     /// without reading them.
     fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError>;
 
+    /// The room that an import takes on this host, at least. Empty where that cannot be seen, as in a virtual machine or
+    /// on another host.
+    fn demands(&self, _size: &ImportSize) -> Vec<Demand> {
+        Vec::new()
+    }
+
     /// Begins to write one image, which keeps this identity.
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError>;
 
@@ -159,9 +166,11 @@ pub trait Import: Send {
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError>;
 
-    /// Makes the image, untagged, from the layers given and those that the store holds; verifies that it is there, and
-    /// returns its ID. An exact image has its config among its documents, so none is given.
-    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError>;
+    /// Makes the image from the layers given and those that the store holds, verifies that it is there, and only then
+    /// points these names to it. Returns its ID. An exact image has its config among its documents, so none is given.
+    ///
+    /// An image that gets a name is never without one: others may prune the store at any moment.
+    fn commit(self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError>;
 }
 
 /// The identity that an image keeps.
@@ -241,6 +250,18 @@ pub enum StoreError {
     NoSuchImage {
         /// The ID that was asked for.
         image: String,
+    },
+    /// The image was taken, and removed by somebody else before it had its names.
+    #[error("the engine took the image {image}, and somebody removed it before it had its name")]
+    Removed {
+        /// Its ID.
+        image: String,
+    },
+    /// A disk for temporary files is full.
+    #[error("no space left for temporary files: {message}")]
+    TemporaryFull {
+        /// The message of the program that wrote them.
+        message: String,
     },
     /// The disk of the engine is full.
     #[error("no space left for the container engine: {message}")]

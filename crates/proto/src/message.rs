@@ -498,7 +498,7 @@ pub enum FailureKind {
     EnginePermission,
     /// The image is not there (any more).
     NoSuchImage,
-    /// A disk is full.
+    /// A disk for temporary files is full.
     NoSpace,
     /// An image or archive is broken.
     Broken,
@@ -524,6 +524,10 @@ pub enum FailureKind {
     DamagedPatch,
     /// The basis is missing: one that was named, or the image that a patch was made against.
     NoBasis,
+    /// The storage of the images is full.
+    StorageFull,
+    /// The client's disk for temporary files is full, as it does the work of a host on which no agent runs.
+    ClientFull,
 }
 
 impl Failure {

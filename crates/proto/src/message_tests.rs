@@ -203,6 +203,8 @@ fn variants_are_numbered() {
         Protocol,
         DamagedPatch,
         NoBasis,
+        StorageFull,
+        ClientFull,
     ];
     numbered(&kinds);
     numbered(&[Phase::Scan, Phase::Basis, Phase::Transfer, Phase::Load, Phase::Verify]);

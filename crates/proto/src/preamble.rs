@@ -81,7 +81,7 @@ mod tests {
     fn the_bytes_are_pinned() {
         let bytes = Preamble { protocol: PROTOCOL, build: [0xab; 32] }.encode();
         assert_eq!(bytes[..16], *b"\x00docker-sync\x00\xd5\x0d\x0a");
-        assert_eq!(bytes[16..18], [10, 0]);
+        assert_eq!(bytes[16..18], [11, 0]);
         assert_eq!(bytes[18..], [0xab; 32]);
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let mut rest = [0; PREAMBLE_LEN - 16];
         rest[0] = 9;
         let error = Preamble::decode(&rest, &[0; 32]).unwrap_err();
-        assert!(error.to_string().contains("protocol 9, this one speaks 10"), "{error}");
+        assert!(error.to_string().contains("protocol 9, this one speaks 11"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The reasons why an endpoint could not do what was asked, and the part of them that crosses the wire.
 
+use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use dsync_core::Digest;
 use dsync_delta::batch::BatchError;
@@ -8,7 +10,7 @@ use dsync_delta::fine_chunks::LengthsError;
 use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_delta::reconcile::ReconcileError;
 use dsync_delta::{BitmapError, JoinError};
-use dsync_engine::StoreError;
+use dsync_engine::{Purpose, StoreError};
 use dsync_proto::{Failure, FailureKind, FrameError, MessageError};
 
 /// The other end did what no end of this protocol does.
@@ -19,6 +21,38 @@ pub(crate) struct Breach(pub(crate) String);
 impl From<Breach> for io::Error {
     fn from(breach: Breach) -> Self {
         io::Error::other(breach)
+    }
+}
+
+/// A disk has not the room that a transfer takes at least.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no room for {purpose} in {}: at least {needed} bytes are needed, and the file system ({}) has {free} left",
+    .folder.display(), .mount.display()
+)]
+pub(crate) struct NoRoom {
+    /// The use of the room.
+    pub(crate) purpose: Words,
+    /// The folder that is written into.
+    pub(crate) folder: PathBuf,
+    /// The folder at which its file system is mounted.
+    pub(crate) mount: PathBuf,
+    /// Bytes.
+    pub(crate) needed: u64,
+    /// Bytes.
+    pub(crate) free: u64,
+}
+
+/// A purpose, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Words(pub(crate) Purpose);
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Purpose::Images => "the image",
+            Purpose::Temporary => "temporary files",
+        })
     }
 }
 
@@ -62,6 +96,8 @@ pub(crate) enum EndpointError {
     Lengths(#[from] LengthsError),
     #[error("{what}")]
     Io { what: &'static str, source: io::Error },
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     #[error("an image that was there was removed meanwhile")]
     Changed(#[source] Box<EndpointError>),
     /// The source gives another image than was asked for.
@@ -159,13 +195,17 @@ impl EndpointError {
                 StoreError::Down { .. } => FailureKind::EngineDown,
                 StoreError::Permission { .. } => FailureKind::EnginePermission,
                 StoreError::NoSuchImage { .. } => FailureKind::NoSuchImage,
-                StoreError::NoSpace { .. } => FailureKind::NoSpace,
+                StoreError::Removed { .. } => FailureKind::Changed,
+                StoreError::NoSpace { .. } => FailureKind::StorageFull,
+                StoreError::TemporaryFull { .. } => FailureKind::NoSpace,
                 StoreError::Broken { .. } => FailureKind::Broken,
                 StoreError::ReadOnly { .. } => FailureKind::Usage,
                 StoreError::NoStore { .. } => FailureKind::NoStore,
                 StoreError::Unsupported { .. } => FailureKind::Unsupported,
                 _ => FailureKind::Other,
             },
+            EndpointError::NoRoom(NoRoom { purpose: Words(Purpose::Images), .. }) => FailureKind::StorageFull,
+            EndpointError::NoRoom(_) => FailureKind::NoSpace,
             EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,
             // The answer to a question of n nodes has n bits, whatever the target has.
             EndpointError::Reconcile(ReconcileError::Answer(_) | ReconcileError::Unasked) => {
@@ -187,6 +227,19 @@ impl EndpointError {
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,
             _ => FailureKind::Other,
+        }
+    }
+
+    /// The failure of an end whose host another one stands in for: what is full is the disk of that one.
+    pub(crate) fn of_who_stands_in(self) -> Failure {
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        let is_here = matches!(self, EndpointError::NoRoom(_)) || self.root_io().is_some_and(is_full);
+        let failure = Failure::from(self);
+        match is_here {
+            true => Failure { kind: FailureKind::ClientFull, ..failure },
+            false => failure,
         }
     }
 
@@ -232,6 +285,25 @@ mod tests {
 
     fn kind(error: EndpointError) -> FailureKind {
         Failure::from(error).kind
+    }
+
+    #[test]
+    fn what_is_full_is_the_disk_of_who_writes() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let message = || "x".to_owned();
+        let standing_in = |error: EndpointError| error.of_who_stands_in().kind;
+        let own = || EndpointError::Io { what: "x", source: full() };
+        assert_eq!((kind(own()), standing_in(own())), (FailureKind::NoSpace, FailureKind::ClientFull));
+        // A program of the other host speaks of that.
+        let engine = || EndpointError::from(StoreError::NoSpace { message: message() });
+        assert_eq!(
+            (kind(engine()), standing_in(engine())),
+            (FailureKind::StorageFull, FailureKind::StorageFull)
+        );
+        let folder = || EndpointError::from(StoreError::TemporaryFull { message: message() });
+        assert_eq!((kind(folder()), standing_in(folder())), (FailureKind::NoSpace, FailureKind::NoSpace));
+        let removed = StoreError::Removed { image: message() };
+        assert_eq!(kind(removed.into()), FailureKind::Changed);
     }
 
     #[test]

@@ -5,15 +5,17 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::thread;
 
-use dsync_core::{DiffId, Digest, Image, ImageId, LayerKey, Platform};
+use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, LayerKey, Platform};
 use dsync_engine::{Identity, Import, Store, StoreError, StoreSpec};
 use dsync_proto::{Channel, Compression, FailureKind, Known, LayerState, Need, Peer, Reply, decode};
 use dsync_recompress::Recipe;
 
+use crate::cache::Used;
 use crate::conversation::want::short_id;
 use crate::conversation::{Attempt, Keeps};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
+use crate::layers::free_space::{Disks, FreeSpace};
 use crate::layers::workspace::Workspace;
 use crate::link::{Inbox, Link, Outbox};
 use crate::source::{self, Sending};
@@ -51,9 +53,13 @@ impl Layout {
             let key = DiffId::of(layer).into();
             import.layer(&key, layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
         }
-        let id = import.commit(config.as_bytes()).unwrap();
+        let id = import.commit(config.as_bytes(), &[]).unwrap();
         self.store.tag(&id, &[name.parse().unwrap()]).unwrap();
         self.store.list().unwrap().images.into_iter().find(|image| image.id == id).unwrap()
+    }
+
+    fn names_or_none(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.path().join("index.json")).ok()
     }
 
     fn names(&self) -> Vec<u8> {
@@ -82,14 +88,15 @@ impl Import for RecordedImport<'_> {
         Ok(())
     }
 
-    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+    fn commit(self: Box<Self>, config: &[u8], _: &[ImageRef]) -> Result<ImageId, StoreError> {
         Ok(ImageId::of(config))
     }
 }
 
 /// A place to work with this much memory.
 pub(crate) fn workspace(memory: u64) -> Workspace {
-    Workspace { folder: std::env::temp_dir(), memory, caches: None, interrupt: Interrupt::default() }
+    let (disks, interrupt) = (Disks::default(), Interrupt::default());
+    Workspace { folder: std::env::temp_dir(), memory, caches: None, used: Used::default(), disks, interrupt }
 }
 
 const KEY: [u8; 16] = [7; 16];
@@ -109,13 +116,25 @@ fn receiving(image: &Image) -> Receiving {
 
 /// Has the source send one image and the target ask for another.
 fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Result<Reply, EndpointError> {
+    let room = workspace(64 << 20);
+    run_in(&room, source, sent, &room, target, what).1
+}
+
+/// The same with the workspaces of both. Returns what became of it at both.
+fn run_in(
+    source_room: &Workspace,
+    source: &Layout,
+    sent: &ImageId,
+    room: &Workspace,
+    target: &Layout,
+    what: &Receiving,
+) -> (Result<Reply, EndpointError>, Result<Reply, EndpointError>) {
     let ((mut mine, client_of_target), (client_of_source, mut theirs)) =
         (Link::pair(&Interrupt::default()), Link::pair(&Interrupt::default()));
-    let room = workspace(64 << 20);
     let sending = Sending {
         compression: Compression::Level(3),
         speed: None,
-        dry_run: false,
+        dry_run: what.dry_run,
         explain: false,
         keeps: what.keeps.clone(),
         prove: what.prove,
@@ -123,12 +142,12 @@ fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Re
     };
     thread::scope(|scope| {
         let held = source.store.list().unwrap().images;
-        let room = &room;
-        scope.spawn(move || {
-            let sent = source::send(&*source.store, &held, &mut theirs, sent, &sending, room);
+        let sender = scope.spawn(move || {
+            let sent = source::send(&*source.store, &held, &mut theirs, sent, &sending, source_room);
             if sent.is_err() {
                 theirs.send_peer(&Peer::Abort).ok();
             }
+            sent
         });
         let Link { inbox: from_target, outbox: to_target } = client_of_target;
         let Link { inbox: from_source, outbox: to_source } = client_of_source;
@@ -137,7 +156,7 @@ fn run(source: &Layout, sent: &ImageId, target: &Layout, what: &Receiving) -> Re
         let reply = target::receive(&*target.store, &mut mine, what, room);
         mine.send_peer(&Peer::Abort).ok();
         drop(mine);
-        reply
+        (sender.join().unwrap(), reply)
     })
 }
 
@@ -441,4 +460,90 @@ fn a_target_has_one_guess_for_each_layer() {
     let (private, index) = (DiffId::of(&layer), index_of(&layer));
     assert_eq!(told(&[&|_| [0; 3], &|key| index.possession_proof(key)], &private), [Known::No; 2]);
     assert_eq!(told(&[&|key| index.possession_proof(key), &|_| [0; 3]], &private), [Known::Bytes, Known::No]);
+}
+
+/// A workspace on a host whose disks have this many bytes left.
+fn with_free(bytes: u64) -> Workspace {
+    let space = move |folder: &Path| {
+        Some(FreeSpace { device: 1, mount: folder.ancestors().last().unwrap().into(), bytes })
+    };
+    Workspace { disks: Disks::new(space), ..workspace(64 << 20) }
+}
+
+#[test]
+fn a_target_without_room_says_so_before_contents_cross() {
+    let (source, ample) = (Layout::new(), workspace(64 << 20));
+    let run = |free: usize, target: &Layout, what: &Receiving| {
+        // Nothing is kept for the next run.
+        let caches = tempfile::tempdir().unwrap();
+        let room = Workspace { caches: Some(caches.path().to_owned()), ..with_free(free as u64) };
+        run_in(&ample, &source, &what.image.id, &room, target, what).1
+    };
+    let [low, old_top, new_top] = [tar(&"low".repeat(1000)), tar("old"), tar(&"new".repeat(9000))];
+    let new = source.image("new", &[&low, &new_top], "app:1");
+    for has_basis in [true, false] {
+        for dry_run in [true, false] {
+            let target = Layout::new();
+            let needed = match has_basis {
+                true => {
+                    target.image("old", &[&low, &old_top], "app:1");
+                    new_top.len()
+                }
+                false => low.len() + new_top.len(),
+            };
+            // Without a basis the layers before have taken their room when the next is looked at.
+            let last = if has_basis || dry_run { needed } else { new_top.len() };
+            let before = target.names_or_none();
+            let what = Receiving { dry_run, ..receiving(&new) };
+            let error = run(last - 1, &target, &what).unwrap_err();
+            assert_eq!(error.kind(), FailureKind::StorageFull, "{error}");
+            assert!(error.to_string().contains(&format!("at least {last} bytes are needed")), "{error}");
+            assert_eq!(target.names_or_none(), before, "{has_basis} {dry_run}");
+            let reply = run(last, &target, &what);
+            assert!(reply.is_ok(), "what fits is taken: {reply:?}");
+            assert_eq!(target.named("app:1").is_some_and(|image| image.id == new.id), !dry_run);
+        }
+    }
+}
+
+#[test]
+fn a_source_without_room_says_so_before_it_reads() {
+    let (source, target, ample) = (Layout::new(), Layout::new(), workspace(64 << 20));
+    let layer = tar(&"text".repeat(9000));
+    let image = source.image("new", &[&layer], "app:1");
+    for dry_run in [true, false] {
+        let what = Receiving { dry_run, ..receiving(&image) };
+        let short = with_free(layer.len() as u64 - 1);
+        let (sent, reply) = run_in(&short, &source, &image.id, &ample, &target, &what);
+        let error = sent.unwrap_err();
+        assert_eq!(error.kind(), FailureKind::NoSpace, "{error}");
+        assert!(error.to_string().contains("no room for temporary files"), "{error}");
+        assert_eq!(reply.unwrap_err().kind(), FailureKind::Aborted);
+        let (sent, _) = run_in(&with_free(layer.len() as u64), &source, &image.id, &ample, &target, &what);
+        assert!(sent.is_ok(), "what fits is sent: {sent:?}");
+    }
+}
+
+#[test]
+fn an_index_that_is_wrong_in_the_cache_is_forgotten_with_the_full_resend() {
+    let caches = tempfile::tempdir().unwrap();
+    let room = || Workspace { caches: Some(caches.path().to_owned()), ..workspace(64 << 20) };
+    let (source, target) = (Layout::new(), Layout::new());
+    let [low, old_top, new_top] =
+        [tar(&"low".repeat(1000)), tar(&"text".repeat(3000)), tar(&"text".repeat(3001))];
+    target.image("old", &[&low, &old_top], "app:1");
+    source.image("old", &[&low, &old_top], "app:0");
+    let new = source.image("new", &[&low, &new_top], "app:1");
+    let ample = workspace(64 << 20);
+    let entries = || std::fs::read_dir(caches.path().join("docker-sync/index")).unwrap().count();
+    let room = room();
+    let dry = Receiving { dry_run: true, ..receiving(&new) };
+    run_in(&ample, &source, &new.id, &room, &target, &dry).1.unwrap();
+    let known = entries();
+    assert!(known > 0);
+    // It relies on what the cache has, which is then said to be wrong.
+    run_in(&ample, &source, &new.id, &room, &target, &dry).1.unwrap();
+    let again = Receiving { attempt: Attempt::FullResend, ..receiving(&new) };
+    run_in(&ample, &source, &new.id, &room, &target, &again).1.unwrap();
+    assert!(entries() < known, "{} of {known} are left", entries());
 }

@@ -1,13 +1,13 @@
 //! Makes the archive that every engine loads with layers left out.
 //!
-//! One image without a name; the layers first, what describes them last, so that an archive which ends
+//! One image, perhaps with a name; the layers first, what describes them last, so that an archive which ends
 //! early is refused by every engine.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 
 use dsync_core::ustar::{BLOCK, padding};
-use dsync_core::{Config, ConfigError, DiffId, Digest};
+use dsync_core::{Config, ConfigError, DiffId, Digest, ImageRef};
 
 use super::header::header;
 use crate::manifest::{Descriptor, LAYER, MANIFEST, index, manifest};
@@ -81,17 +81,23 @@ impl<W: Write> PartialArchive<W> {
     ///
     /// `held` has the sizes of the layers that are not in it. Only the manifest's own digest depends on them; Docker's
     /// classic store ignores them.
-    pub fn finish(&mut self, config: &[u8], held: &HashMap<Digest, u64>) -> Result<Digest, WriteError> {
+    pub fn finish(
+        &mut self,
+        config: &[u8],
+        held: &HashMap<Digest, u64>,
+        name: Option<&ImageRef>,
+    ) -> Result<Digest, WriteError> {
         let manifest = self.manifest(config, held)?;
         let layers: Vec<String> =
             Config::parse(config)?.diff_ids.iter().map(|id| format!(r#""{}""#, blob(&id.hex()))).collect();
         let config_path = blob(&Digest::of(config).hex());
+        let tags = name.map_or("null".into(), |name| format!(r#"["{name}"]"#));
         let list =
-            format!(r#"[{{"Config":"{config_path}","RepoTags":null,"Layers":[{}]}}]"#, layers.join(","));
+            format!(r#"[{{"Config":"{config_path}","RepoTags":{tags},"Layers":[{}]}}]"#, layers.join(","));
         let digest = Digest::of(&manifest);
         self.file(&config_path, config)?;
         self.file(&blob(&digest.hex()), &manifest)?;
-        self.file("index.json", &index(MANIFEST, &manifest))?;
+        self.file("index.json", &index(MANIFEST, &manifest, name))?;
         self.file("oci-layout", LAYOUT)?;
         self.file("manifest.json", list.as_bytes())?;
         self.end()?;
@@ -104,13 +110,14 @@ impl<W: Write> PartialArchive<W> {
         &mut self,
         documents: impl Iterator<Item = (&'a Digest, &'a [u8])>,
         media_type: &str,
+        name: Option<&ImageRef>,
     ) -> Result<(), WriteError> {
         let mut root = None;
         for (digest, document) in documents {
             root = root.or(Some(document));
             self.file(&blob(&digest.hex()), document)?;
         }
-        self.file("index.json", &index(media_type, root.unwrap_or_default()))?;
+        self.file("index.json", &index(media_type, root.unwrap_or_default(), name))?;
         self.file("oci-layout", LAYOUT)?;
         self.end()
     }
@@ -194,7 +201,7 @@ mod tests {
         archive.layer(&given.digest(), 5, &mut |out| out.write_all(b"given")).unwrap();
         let held = HashMap::from([(held.digest(), 4)]);
         let announced = archive.manifest_digest(&config, &held).unwrap();
-        let digest = archive.finish(&config, &held).unwrap();
+        let digest = archive.finish(&config, &held, None).unwrap();
         assert_eq!(announced, digest);
         let bytes = archive.into_inner();
         let mut archive = tar::Archive::new(&bytes[..]);

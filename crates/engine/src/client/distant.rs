@@ -12,6 +12,7 @@ use super::identify::{Engine, Syntax};
 use super::list;
 use super::packed::Packing;
 use super::store::ClientStore;
+use super::temporary_names::TemporaryName;
 use crate::archive::{self, ReadError, Request, v1_ids};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
@@ -54,6 +55,16 @@ impl DistantStore {
         self.0.program.line(&["load", "--quiet", "-i", file])
     }
 
+    /// Loads an image and gives it its names. In the archive it has the name that `load` is given, if one.
+    pub fn load_for(
+        &self,
+        id: &ImageId,
+        names: &[ImageRef],
+        load: impl FnOnce(Option<&ImageRef>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.0.load_for(id, names, load)
+    }
+
     /// Runs a script on the host of the engine and collects its output.
     pub fn run_script(&self, script: &str) -> Result<String, StoreError> {
         let mut reading = self.0.program.read_script(script)?;
@@ -74,8 +85,9 @@ impl DistantStore {
     /// The image with this ID.
     pub fn image(&self, id: &ImageId) -> Result<Image, StoreError> {
         let text = id.to_string();
-        let found = list::inspect(&self.0.program, &[&text])?.images.pop();
-        found.ok_or(StoreError::NoSuchImage { image: text })
+        let mut found = list::inspect(&self.0.program, &[&text])?.images;
+        found.iter_mut().for_each(|image| image.names.retain(|name| TemporaryName::parse(name).is_none()));
+        found.pop().ok_or(StoreError::NoSuchImage { image: text })
     }
 }
 
@@ -156,7 +168,7 @@ impl Store for DistantStore {
     }
 
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
-        Ok(Box::new(self.0.loader().begin(identity, Packing::Gzip)?))
+        self.0.load(identity, Packing::Gzip)
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
@@ -164,18 +176,20 @@ impl Store for DistantStore {
     }
 }
 
-/// A script that writes an archive without some of its entries, where tar can leave them out. Its status is that of
-/// `save`.
+/// A script that writes an archive without some of its entries, where tar can leave them out. It fails as `save` does,
+/// and where a disk is full.
 ///
 /// GNU tar's `--delete` reads on for ever in an archive that ends within an entry that it leaves out (1.34,
 /// `src/delete.c`), as that of a `save` that fails does. So zeros follow the archive: they end any entry, and then the
 /// archive, and tar is done. The reader sees that such an archive is not whole, as what describes it comes last. An
-/// absent entry is no failure, so the status of tar counts for nothing.
+/// absent entry is no failure, so the status of tar counts for nothing, and what it says only of a disk.
 fn without(save: &str, dropped: &[String]) -> String {
     format!(
         "if tar --version 2>/dev/null | grep -q GNU; then {{ s=$({{ \
          {{ {save} 3>&-; echo $? >&3; exec cat /dev/zero 2>/dev/null 3>&-; }} | \
-         tar --delete -f - {} 2>/dev/null >&4 3>&-; }} 3>&1); }} 4>&1; (exit $s); else {save}; fi",
+         {{ e=$(LC_ALL=C tar --delete -f - {} 2>&1 >&4 3>&-); case $e in *\"No space\"*|*\"quota exceeded\"*) \
+         echo \"$e\" >&2; echo 1 >&3;; esac; }}; }} 3>&1); }} 4>&1; \
+         (for c in $s; do [ $c = 0 ] || exit $c; done); else {save}; fi",
         dropped.join(" ")
     )
 }

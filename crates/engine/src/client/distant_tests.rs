@@ -39,7 +39,7 @@ impl Host {
         for layer in &host.layers {
             archive.layer(&Digest::of(layer), layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
         }
-        archive.finish(&host.config, &Default::default()).unwrap();
+        archive.finish(&host.config, &Default::default(), None).unwrap();
         fs::write(host.path("image.tar"), archive.into_inner()).unwrap();
         let inspected = json!([{
             "Id": host.id().to_string(), "RepoTags": ["app:1"], "Os": "linux", "Architecture": "amd64",
@@ -221,4 +221,19 @@ fn without_gnu_tar_all_layers_cross() {
     let script = format!("tar() {{ echo 'tar (busybox) 1.36'; }}; {script}");
     let (archive, _) = ended(&script, host.folder.path()).unwrap();
     assert_eq!(archive, fs::read(host.path("image.tar")).unwrap());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_archive_for_which_there_is_no_room_is_told_as_that() {
+    let layers = three();
+    let host = Host::new(&layers.each_ref().map(|layer| &layer[..]), "cat \"$archive\"");
+    let image = host.store().image(&host.id()).unwrap();
+    let script = host.store().save_script(&image, &host.keys(&[1])).unwrap();
+    // As into a file on a disk that is full; it is tar that notices.
+    let script = format!("{{ {script}; }} >/dev/full");
+    let output = Command::new("sh").args(["-c", &script]).current_dir(host.folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
 }

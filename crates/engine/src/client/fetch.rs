@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use dsync_core::{Digest, ImageId, Platform};
 use serde_json::Value;
 
+use super::temporary_names::TemporaryName;
 use crate::archive::{Entries, PartialArchive, ReadError};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reading};
@@ -20,6 +21,9 @@ use crate::store::StoreError;
 
 /// The beginning of an engine's error in an archive that it could not go on with.
 const ERROR: &[u8] = b"{\"errorDetail\"";
+
+/// Attempts to have an archive saved while others prune.
+const ATTEMPTS: usize = 20;
 
 /// The blobs of an engine, through its client.
 #[derive(Clone, Copy)]
@@ -160,21 +164,52 @@ impl<'a> Fetch<'a> {
     /// Lets the engine save these blobs.
     fn save(self, blobs: &[BlobRef]) -> Result<Saved<'a>, StoreError> {
         let (manifest, config) = probe(blobs);
-        let id = Digest::of(&manifest).to_string();
+        // Others may prune the store while the blobs are read.
+        let name = TemporaryName::of(&Digest::of(&manifest)).name;
         let unsent = |source| StoreError::Io { what: "the engine stopped reading a manifest".into(), source };
         let mut archive = PartialArchive::new(Vec::new());
         let documents = [(&Digest::of(&manifest), &manifest[..]), (&Digest::of(&config), &config[..])];
         archive
-            .finish_documents(documents.into_iter(), MANIFEST)
+            .finish_documents(documents.into_iter(), MANIFEST, Some(&name))
             .map_err(|error| unsent(io::Error::other(error)))?;
-        let probe = Probe { program: self.0, id };
+        let probe = Probe { program: self.0, name: name.to_string() };
         let mut load = self.0.feed(&["load", "--quiet"])?;
         let written = io::Write::write_all(&mut load, &archive.into_inner());
         load.finish()?;
         written.map_err(unsent)?;
-        let reading = self.0.read(&["save", &probe.id])?;
-        Ok(Saved { entries: Entries::new(reading), is_read: false, _probe: probe })
+        let mut attempts = 0;
+        let archive = loop {
+            attempts += 1;
+            match self.begun(&probe.name) {
+                Err(error) if attempts < ATTEMPTS && is_a_lost_lease(&error) => {}
+                begun => break begun?,
+            }
+        };
+        Ok(Saved { entries: Entries::new(archive), is_read: false, _probe: probe })
     }
+
+    /// A save that has given something: one that gives nothing has failed, and says why.
+    fn begun(self, name: &str) -> Result<Begun, StoreError> {
+        let mut reading = self.0.read(&["save", name])?;
+        let mut first = [0; 512];
+        let unread = |source| StoreError::Io { what: "the engine's archive cannot be read".into(), source };
+        match reading.read(&mut first).map_err(unread)? {
+            0 => {
+                reading.finish(Some(name))?;
+                Err(self.broken("the engine saves nothing".into()))
+            }
+            count => Ok(io::Cursor::new(first[..count].to_vec()).chain(reading)),
+        }
+    }
+}
+
+/// An archive of the engine, of which the beginning was read.
+type Begun = io::Chain<io::Cursor<Vec<u8>>, Reading>;
+
+/// True if a prune at the same time took the lease by which the engine keeps what it saves (Docker 28.5 with containerd
+/// 2.1). It has another one the next time.
+fn is_a_lost_lease(error: &StoreError) -> bool {
+    matches!(error, StoreError::Failed { message, .. } if message.contains("lease") && message.contains("not found"))
 }
 
 impl<'a> Fetch<'a> {
@@ -204,20 +239,20 @@ impl Blobs for Fetch<'_> {
 /// The manifest that was made for the question, which goes when it is answered.
 struct Probe<'a> {
     program: &'a Program,
-    id: String,
+    name: String,
 }
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        // One that cannot be removed is small, and the next question has the same.
-        let _ = self.program.output(&["rmi", &self.id]);
+        // One that cannot be removed is small.
+        let _ = self.program.output(&["rmi", &self.name]);
     }
 }
 
 /// The archive that the engine saves.
 pub(super) struct Saved<'a> {
     // The order matters: the engine reads what the probe names.
-    entries: Entries<Reading>,
+    entries: Entries<Begun>,
     /// All wanted blobs came; nothing long follows.
     is_read: bool,
     _probe: Probe<'a>,

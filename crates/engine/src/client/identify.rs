@@ -27,6 +27,43 @@ pub(super) struct Engine {
     pub(super) containerd: Option<Containerd>,
     /// podman's description of its storage, if that is on the client's host.
     pub(super) podman: Option<StorageInfo>,
+    /// The folder in which podman puts what it loads, if it is on the client's host and podman says so.
+    pub(super) copies: Option<PathBuf>,
+    /// The host of docker's daemon, by its own words.
+    pub(super) host: DaemonHost,
+}
+
+/// The host that a daemon is on, by what it says of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct DaemonHost {
+    name: String,
+    kernel: String,
+    memory: u64,
+}
+
+impl DaemonHost {
+    /// True if all that it says is true of this host, too: then it is this one, and not one that a client reaches over a
+    /// network or a virtual machine on this one.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_here(&self) -> bool {
+        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+        let memory = read("/proc/meminfo").lines().find_map(|line| {
+            let kilobytes = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?;
+            kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
+        });
+        let here = DaemonHost {
+            name: read("/proc/sys/kernel/hostname").trim().to_owned(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            memory: memory.unwrap_or(0),
+        };
+        here == *self && here.memory > 0
+    }
+
+    /// On other systems Linux is in a virtual machine.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn is_here(&self) -> bool {
+        false
+    }
 }
 
 /// The containerd that an engine uses.
@@ -70,6 +107,8 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             images: number("/store/imageStore/number").unwrap_or(0),
             containerd: None,
             podman: is_here.then(storage).flatten(),
+            copies: is_here.then(|| absolute(text("/store/imageCopyTmpDir"))).flatten(),
+            host: DaemonHost::default(),
         });
     }
     let version = text("/ServerVersion");
@@ -117,6 +156,12 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             namespace: text("/Containerd/Namespaces/Containers").to_owned(),
         }),
         podman: None,
+        copies: None,
+        host: DaemonHost {
+            name: text("/Name").to_owned(),
+            kernel: text("/KernelVersion").to_owned(),
+            memory: number("/MemTotal").unwrap_or(0),
+        },
     })
 }
 

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::slice::from_ref;
 
-use dsync_core::{Config, DiffId, Digest, ImageId, LayerKey};
+use dsync_core::{Config, DiffId, Digest, ImageId, ImageRef, LayerKey};
+
+use tempfile::TempDir;
 
 use super::containerd::ContentStore;
 use super::fetch::Fetch;
@@ -12,9 +14,11 @@ use super::history::layer_sizes;
 use super::identify::Engine;
 use super::list::{inspect, list};
 use super::packed::{Packed, Packing};
+use super::temporary_names::TemporaryNames;
 use crate::archive::{PartialArchive, WriteError};
 use crate::command::{Feeding, Program};
 use crate::store::{Identity, Import, StoreError, StoreKind};
+use crate::temporary;
 
 /// An engine that images are loaded into.
 #[derive(Clone, Copy)]
@@ -23,6 +27,7 @@ pub(super) struct Loader<'a> {
     pub(super) engine: &'a Engine,
     /// Its blobs, where they can be read.
     pub(super) content: Option<&'a ContentStore>,
+    pub(super) temporary_names: &'a TemporaryNames,
 }
 
 /// A load that waits for its archive.
@@ -31,14 +36,23 @@ pub(super) struct Load<'a> {
     identity: Identity<'a>,
     /// Absent after a failure: the archive cannot become whole any more.
     archive: Option<PartialArchive<Packed>>,
+    /// podman's folder for its copies of what it loads. One that is killed leaves them; the next run finds the folder.
+    _copies: Option<TempDir>,
 }
 
 impl<'a> Loader<'a> {
     /// Starts `load`, which waits for its archive.
     pub(super) fn begin(self, identity: Identity<'a>, packing: Packing) -> Result<Load<'a>, StoreError> {
-        let load = self.program.feed(&["load", "--quiet"])?;
+        // Where it cannot be made, podman says why it needs one.
+        let copies = self.engine.copies.as_deref().filter(|_| self.program.is_here());
+        let copies = copies.and_then(|folder| temporary::folder(Some(folder)).ok());
+        let program = match &copies {
+            Some(copies) => &self.program.in_folder(copies.path()),
+            None => self.program,
+        };
+        let load = program.feed(&["load", "--quiet"])?;
         let archive = PartialArchive::new(Packed::new(load, packing));
-        Ok(Load { loader: self, identity, archive: Some(archive) })
+        Ok(Load { loader: self, identity, archive: Some(archive), _copies: copies })
     }
 }
 
@@ -69,7 +83,7 @@ impl Import for Load<'_> {
         }
     }
 
-    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
         let archive = self.archive()?;
         let (id, diff_ids) = match self.identity {
             Identity::Exact(package) => (package.root(), None),
@@ -92,7 +106,10 @@ impl Import for Load<'_> {
         let removable = self.loader.engine.kind == StoreKind::DockerContainerd
             && inspect(self.loader.program, from_ref(&text.as_str()))?.images.is_empty();
         let loaded =
-            self.load(archive, config).and_then(|output| self.verify(&id, diff_ids.as_deref(), &output));
+            self.loader.temporary_names.load_for(self.loader.engine.syntax, &id, names, |temporary| {
+                let output = self.load(archive, config, temporary)?;
+                self.verify(&id, diff_ids.as_deref(), &output)
+            });
         if loaded.is_err() && removable {
             // The first error counts; there may be nothing to remove.
             let _ = self.loader.program.output(&["rmi", &text]);
@@ -102,14 +119,21 @@ impl Import for Load<'_> {
 }
 
 impl Load<'_> {
-    /// Ends the archive and waits for the engine: its output.
-    fn load(&self, mut archive: PartialArchive<Packed>, config: &[u8]) -> Result<String, StoreError> {
+    /// Ends the archive, in which the image has this name, and waits for the engine: its output.
+    fn load(
+        &self,
+        mut archive: PartialArchive<Packed>,
+        config: &[u8],
+        name: Option<&ImageRef>,
+    ) -> Result<String, StoreError> {
         let finished = match self.identity {
-            Identity::Exact(package) => archive.finish_documents(package.documents(), package.media_type()),
+            Identity::Exact(package) => {
+                archive.finish_documents(package.documents(), package.media_type(), name)
+            }
             Identity::Content(_) => {
                 let diff_ids = Config::parse(config).map_err(|error| broken(&error.to_string()))?.diff_ids;
                 let held = self.held(&diff_ids, archive.given())?;
-                archive.finish(config, &held).map(drop)
+                archive.finish(config, &held, name).map(drop)
             }
         };
         match finished {
@@ -178,20 +202,26 @@ impl Load<'_> {
             return Err(broken(line));
         }
         let text = id.to_string();
-        match inspect(self.loader.program, from_ref(&text.as_str()))?.images.pop() {
-            None => Err(broken(&format!("the engine took it and does not show {id}"))),
-            Some(image) if diff_ids.is_some_and(|diff_ids| image.diff_ids != diff_ids) => {
-                Err(broken("the engine took it and shows other layers than its config names"))
-            }
-            // Blobs that it has no more do not belong to the package, and then something is missing in it.
-            Some(_) if self.loader.engine.kind == StoreKind::DockerContainerd => {
-                let package = match self.loader.content.filter(|content| content.has_image(id)) {
-                    Some(content) => content.package(id, None)?,
-                    None => Fetch(self.loader.program).package(id, None)?,
-                };
-                package.check().map(drop).map_err(|reason| broken(&reason))
-            }
-            Some(_) => Ok(()),
+        let shown = || Ok(inspect(self.loader.program, from_ref(&text.as_str()))?.images.pop());
+        let removed = || StoreError::Removed { image: text.clone() };
+        let Some(image) = shown()? else { return Err(removed()) };
+        if diff_ids.is_some_and(|diff_ids| image.diff_ids != diff_ids) {
+            return Err(broken("the engine took it and shows other layers than its config names"));
+        }
+        if self.loader.engine.kind != StoreKind::DockerContainerd {
+            return Ok(());
+        }
+        // Blobs that it has no more do not belong to the package, and then something is missing in it.
+        let package = match self.loader.content.filter(|content| content.has_image(id)) {
+            Some(content) => content.package(id, None),
+            None => Fetch(self.loader.program).package(id, None),
+        };
+        let checked =
+            package.and_then(|package| package.check().map(drop).map_err(|reason: String| broken(&reason)));
+        match checked {
+            // It lacks what went with it when it was removed.
+            Err(_) if shown()?.is_none() => Err(removed()),
+            checked => checked,
         }
     }
 }

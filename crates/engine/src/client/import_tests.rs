@@ -7,6 +7,8 @@ use serde_json::json;
 use super::*;
 use crate::client::ClientStore;
 use crate::client::identify::identify;
+use crate::client::temporary_names::{TemporaryName, TemporaryNames};
+use crate::command::Program;
 use crate::store::Store as _;
 
 const LAYER: &[u8] = b"a layer";
@@ -24,9 +26,15 @@ fn shown(layer: &[u8]) -> String {
 
 /// A store whose client is a script; its arguments are `$1` and so on.
 fn store(script: &str, info: &serde_json::Value) -> ClientStore {
-    let words = ["sh", "-c", script, "docker"].map(str::to_owned);
+    with_client(&["sh", "-c", script, "docker"], info)
+}
+
+fn with_client(words: &[&str], info: &serde_json::Value) -> ClientStore {
+    let words: Vec<String> = words.iter().copied().map(str::to_owned).collect();
+    let program = Program::find(&words).unwrap();
     ClientStore {
-        program: Program::find(&words).unwrap(),
+        temporary_names: TemporaryNames::of(&program),
+        program,
         engine: identify(info.to_string().as_bytes(), "").unwrap(),
         storage: None,
         content: None,
@@ -39,9 +47,13 @@ fn classic(script: &str) -> ClientStore {
 }
 
 fn imported(store: &ClientStore) -> Result<ImageId, StoreError> {
+    named(store, &[])
+}
+
+fn named(store: &ClientStore, names: &[ImageRef]) -> Result<ImageId, StoreError> {
     let mut import = store.import(Identity::Content(Digest::of(&config())))?;
     import.layer(&DiffId::of(LAYER).into(), LAYER.len() as u64, &mut |out| out.write_all(LAYER))?;
-    import.commit(&config())
+    import.commit(&config(), names)
 }
 
 #[test]
@@ -50,7 +62,7 @@ fn an_image_counts_when_the_engine_shows_it() {
     let gone = "echo 'Error: No such image: x' >&2; exit 1";
     for (load, inspect, reason) in [
         ("exit 0".to_owned(), format!("echo '{image}'"), None),
-        ("exit 0".into(), gone.into(), Some("does not show")),
+        ("exit 0".into(), gone.into(), Some("somebody removed it")),
         ("exit 0".into(), format!("echo '{other}'"), Some("other layers")),
         (
             "echo 'Error unpacking image x: apply layer'; exit 0".into(),
@@ -92,7 +104,7 @@ fn an_engine_that_stops_reading_is_asked_why() {
         .layer(&DiffId::of(&large).into(), large.len() as u64, &mut |out| out.write_all(&large))
         .unwrap_err();
     assert!(error.to_string().contains("access denied"), "{error}");
-    let error = import.commit(b"config").unwrap_err().to_string();
+    let error = import.commit(b"config", &[]).unwrap_err().to_string();
     assert!(error.contains("an earlier part of it failed"), "{error}");
 }
 
@@ -139,4 +151,156 @@ fn names_are_given_as_each_client_takes_them() {
     let failing = classic("echo 'Error response from daemon: No such image: x' >&2; exit 1");
     let error = failing.tag(&ImageId::of(b"x"), &names).unwrap_err();
     assert!(matches!(error, StoreError::NoSuchImage { .. }), "{error}");
+}
+
+/// An engine that keeps its images as files of the folder that is `$0`: the names of each, one a line.
+const ENGINE: &str = r#"
+cd "$0" || exit 1
+id=$(cat id)
+case $1 in
+load)
+    cat >archive
+    sh ./before-load
+    tar xOf archive manifest.json | tr -d '[]{}"' | tr ',' '\n' | sed -n 's/^RepoTags://p' | grep -v null >image
+    cp image loaded
+    sh ./after-load;;
+images) [ ! -e image ] || echo "$id";;
+image)
+    [ -e image ] || { echo "Error: No such image: x" >&2; exit 1; }
+    tags=$(sed 's/.*/"&"/' image | tr '\n' ',')
+    printf '[{"Id":"%s","RepoTags":[%s],"RootFS":{"Layers":["%s"]}}]' "$id" "${tags%,}" "$(cat layer)";;
+tag)
+    [ -e image ] || { echo "Error response from daemon: No such image: $2" >&2; exit 1; }
+    sh ./before-tag || exit 1
+    echo "$3" >>image;;
+rmi)
+    grep -qx "$2" image 2>/dev/null || { echo "Error: No such image: $2" >&2; exit 1; }
+    grep -vx "$2" image >rest; mv rest image
+    [ -s image ] || rm image;;
+esac
+"#;
+
+struct Engine {
+    folder: tempfile::TempDir,
+}
+
+impl Engine {
+    fn new() -> Self {
+        let engine = Self { folder: tempfile::tempdir().unwrap() };
+        engine.write("id", &ImageId::of(&config()).to_string());
+        engine.write("layer", &DiffId::of(LAYER).to_string());
+        ["before-load", "after-load", "before-tag"].iter().for_each(|moment| engine.write(moment, ""));
+        engine
+    }
+
+    fn store(&self) -> ClientStore {
+        let words = ["sh", "-c", ENGINE, self.folder.path().to_str().unwrap()];
+        with_client(&words, &json!({"Driver": "overlay2", "ServerVersion": "26.1.5"}))
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.folder.path().join(file), text).unwrap();
+    }
+
+    /// The names of the image, if it is there.
+    fn names(&self) -> Option<Vec<String>> {
+        let text = fs::read_to_string(self.folder.path().join("image")).ok()?;
+        Some(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The names with which it was loaded.
+    fn loaded(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.path().join("loaded")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// A temporary name of a process that is gone, or of one that lives.
+fn temporary(is_left: bool) -> String {
+    let name = TemporaryName::of(&Digest::of(b"of another run")).name.to_string();
+    // Not even Linux can be made to have processes with such numbers.
+    let process = if is_left { i32::MAX.to_string() } else { std::process::id().to_string() };
+    name.replace(&format!("-{}-", std::process::id()), &format!("-{process}-"))
+}
+
+fn app() -> [ImageRef; 2] {
+    ["app:1", "app:latest"].map(|name| name.parse().unwrap())
+}
+
+/// As `docker image prune` does: an image without a name goes.
+const PRUNE: &str = "[ -s image ] || rm -f image";
+
+#[test]
+fn an_image_that_gets_a_name_is_never_without_one() {
+    let engine = Engine::new();
+    engine.write("after-load", PRUNE);
+    engine.write("before-tag", PRUNE);
+    named(&engine.store(), &app()).unwrap();
+    assert_eq!(engine.names().unwrap(), ["app:1", "app:latest"]);
+    let [temporary] = &engine.loaded()[..] else { panic!("{:?}", engine.loaded()) };
+    assert!(TemporaryName::parse(&temporary.parse().unwrap()).is_some(), "{temporary}");
+    named(&engine.store(), &app()).unwrap();
+    assert_ne!(&engine.loaded()[0], temporary, "each load has its own");
+    // One that is to have no name has none at any time.
+    engine.write("after-load", "");
+    imported(&engine.store()).unwrap();
+    assert_eq!(engine.loaded(), [""; 0]);
+}
+
+#[test]
+fn an_image_that_somebody_removes_is_told_as_that() {
+    for moment in ["after-load", "before-tag"] {
+        let engine = Engine::new();
+        let remove = if moment == "before-tag" {
+            "rm image; echo 'Error response from daemon: No such image: x' >&2; exit 1"
+        } else {
+            "rm image"
+        };
+        engine.write(moment, remove);
+        let error = named(&engine.store(), &app()).unwrap_err();
+        assert!(matches!(error, StoreError::Removed { .. }), "{moment}: {error:?}");
+        assert_eq!(engine.names(), None);
+    }
+}
+
+#[test]
+fn an_image_that_cannot_be_named_goes() {
+    let engine = Engine::new();
+    engine.write("before-tag", "echo 'write /x: no space left on device' >&2; exit 1");
+    let error = named(&engine.store(), &app()).unwrap_err();
+    assert!(matches!(error, StoreError::NoSpace { .. }), "{error:?}");
+    assert_eq!(engine.names(), None);
+}
+
+#[test]
+fn a_temporary_name_is_seen_by_nobody_and_goes_with_the_next_name() {
+    for is_left in [true, false] {
+        let engine = Engine::new();
+        engine.write("image", &format!("app:0\n{}\n", temporary(is_left)));
+        let store = engine.store();
+        let images = store.list().unwrap().images;
+        assert_eq!(images[0].names, ["app:0".parse().unwrap()]);
+        store.tag(&images[0].id, &app()[..1]).unwrap();
+        assert_eq!(engine.names().unwrap(), ["app:0", "app:1"], "it has a name, so it needs no other");
+    }
+}
+
+#[test]
+fn what_a_killed_run_left_goes_at_the_end_of_a_run_that_names_images() {
+    for (is_left, names, stays) in [(true, &app()[..], false), (false, &app(), true), (true, &[], true)] {
+        let engine = Engine::new();
+        engine.write("image", &format!("{}\n", temporary(is_left)));
+        let store = engine.store();
+        store.list().unwrap();
+        // Another image: this one is still what a later step of the run may ask for.
+        let other = store.tag(&ImageId::of(b"another"), names);
+        other.unwrap();
+        let ours = |engine: &Engine| {
+            let names = engine.names().unwrap_or_default();
+            names.iter().filter(|name| name.starts_with("localhost/")).count()
+        };
+        assert_eq!(ours(&engine), 1);
+        drop(store);
+        assert_eq!(ours(&engine), usize::from(stays), "{is_left} {names:?}");
+    }
 }

@@ -4,6 +4,7 @@
 //! be known and no version of an API negotiated.
 
 mod containerd;
+mod demand;
 mod direct;
 mod distant;
 mod export;
@@ -16,6 +17,7 @@ mod import;
 mod list;
 mod packed;
 mod store;
+mod temporary_names;
 
 pub use distant::DistantStore;
 pub use list::parse_inspect;

@@ -8,12 +8,14 @@ use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform
 use super::containerd::ContentStore;
 use super::direct::{Docker, Found, Podman, Stopped, Storage};
 use super::fetch::Fetch;
-use super::identify::{Engine, Syntax, identify};
+use super::identify::{Engine, identify};
 use super::import::Loader;
 use super::packed::Packing;
-use super::{export, history, list};
+use super::temporary_names::TemporaryNames;
+use super::{demand, export, history, list};
 use crate::blob::BlobRef;
 use crate::command::Program;
+use crate::demand::{Demand, ImportSize};
 use crate::host;
 use crate::layers::{self, Blobs};
 use crate::package::Package;
@@ -31,6 +33,7 @@ pub(crate) struct ClientStore {
     pub(super) content: Option<ContentStore>,
     /// The platform by whose config an image of several platforms is described.
     pub(super) platform: Platform,
+    pub(super) temporary_names: TemporaryNames,
 }
 
 impl ClientStore {
@@ -63,15 +66,37 @@ impl ClientStore {
         self.content.as_ref().filter(|content| content.has_image(id))
     }
 
-    /// The part of the store that an import goes through.
-    pub(super) fn loader(&self) -> Loader<'_> {
-        Loader { program: &self.program, engine: &self.engine, content: self.content.as_ref() }
+    /// Begins to write an image, in an archive that is packed so.
+    pub(super) fn load<'a>(
+        &'a self,
+        identity: Identity<'a>,
+        packing: Packing,
+    ) -> Result<Box<dyn Import + 'a>, StoreError> {
+        let loader = Loader {
+            program: &self.program,
+            engine: &self.engine,
+            content: self.content.as_ref(),
+            temporary_names: &self.temporary_names,
+        };
+        Ok(Box::new(loader.begin(identity, packing)?))
+    }
+
+    /// Loads an image and gives it its names. It is loaded under the name that `load` is given, and so is never without
+    /// one; an image that is to have no name is loaded without.
+    pub(super) fn load_for(
+        &self,
+        id: &ImageId,
+        names: &[ImageRef],
+        load: impl FnOnce(Option<&ImageRef>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.temporary_names.load_for(self.engine.syntax, id, names, load)
     }
 
     pub(super) fn identified(program: Program) -> Result<Self, StoreError> {
         let output = program.run(&["info", "--format", "{{json .}}"], None)?;
         let engine = identify(&output.stdout, &output.stderr)?;
-        Ok(Self { program, engine, storage: None, content: None, platform: host::platform() })
+        let (temporary_names, platform) = (TemporaryNames::of(&program), host::platform());
+        Ok(Self { program, engine, storage: None, content: None, platform, temporary_names })
     }
 }
 
@@ -106,6 +131,7 @@ impl Store for ClientStore {
                 image.config = Some(image.id.digest());
             }
         }
+        self.temporary_names.hide(&mut all);
         Ok(all)
     }
 
@@ -205,22 +231,15 @@ impl Store for ClientStore {
         history::layer_sizes(&self.program, &self.engine, image)
     }
 
+    fn demands(&self, size: &ImportSize) -> Vec<Demand> {
+        demand::of(&self.engine, self.content.as_ref().map(ContentStore::folder), size)
+    }
+
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
-        Ok(Box::new(self.loader().begin(identity, Packing::Plain)?))
+        self.load(identity, Packing::Plain)
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
-        let id = id.to_string();
-        let tag = |names: &[String]| {
-            let words: Vec<&str> = ["tag", &id].into_iter().chain(names.iter().map(String::as_str)).collect();
-            self.program.run(&words, Some(&id)).map(drop)
-        };
-        match self.engine.syntax {
-            _ if names.is_empty() => Ok(()),
-            // It would make `localhost/web` of the short name `web`.
-            Syntax::Podman => tag(&names.iter().map(ImageRef::qualified).collect::<Vec<_>>()),
-            // docker takes one name at a time.
-            Syntax::Docker => names.iter().try_for_each(|name| tag(&[name.to_string()])),
-        }
+        self.temporary_names.give(self.engine.syntax, id, names)
     }
 }

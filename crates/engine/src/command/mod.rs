@@ -31,6 +31,8 @@ pub(crate) struct Program {
     words: Vec<String>,
     /// The way to the host of this program; `None` for this host.
     reach: Option<Reach>,
+    /// The folder of its temporary files, if it is to have another than its own choice.
+    folder: Option<std::path::PathBuf>,
 }
 
 /// The way to another host: a command to which the script to run there is added, and a count of its bytes.
@@ -63,13 +65,23 @@ impl Program {
             exists: &|file: &Path| is_program(file),
         };
         let file = locate(program, &around).ok_or_else(|| not_found(program))?;
-        Ok(Self { file, words: words.to_vec(), reach: None })
+        Ok(Self { file, words: words.to_vec(), reach: None, folder: None })
     }
 
     /// A program of another host.
     pub(crate) fn distant(words: &[String], reach: &Reach) -> Result<Self, StoreError> {
         let file = reach.words.first().ok_or_else(|| StoreError::NotFound { program: String::new() })?.into();
-        Ok(Self { file, words: words.to_vec(), reach: Some(reach.clone()) })
+        Ok(Self { file, words: words.to_vec(), reach: Some(reach.clone()), folder: None })
+    }
+
+    /// True if it runs on this host.
+    pub(crate) fn is_here(&self) -> bool {
+        self.reach.is_none()
+    }
+
+    /// The same program, with this folder for its temporary files.
+    pub(crate) fn in_folder(&self, folder: &Path) -> Self {
+        Self { folder: Some(folder.to_owned()), ..self.clone() }
     }
 
     /// Runs it to its end and collects its output, whatever its exit status.
@@ -153,6 +165,9 @@ impl Program {
         let mut command = Command::new(&self.file);
         command.args(first).args(args).stdin(stdin);
         command.env("LC_ALL", "C").env("LANGUAGE", "C").env("NO_COLOR", "1");
+        if let Some(folder) = &self.folder {
+            command.env("TMPDIR", folder);
+        }
         Running::start(command, shown.to_owned(), &self.words[0])
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn what_is_given_up_leaves_nothing(store: &dyn Store) {
         Err(io::Error::other("the other side is gone"))
     });
     assert!(failed.is_err(), "a layer that does not come whole is an error");
-    assert!(import.commit(&sample.config).is_err(), "nothing can become of it");
+    assert!(import.commit(&sample.config, &[]).is_err(), "nothing can become of it");
     assert_eq!(images(store), before);
 }
 
@@ -39,7 +39,7 @@ pub(super) fn what_is_not_whole_is_refused(store: &dyn Store) {
         let taken = given.iter().try_for_each(|(id, bytes)| {
             import.layer(&(*id).into(), bytes.len() as u64, &mut |out: &mut dyn Write| out.write_all(bytes))
         });
-        let error = taken.and_then(|()| import.commit(&sample.config)).expect_err(what);
+        let error = taken.and_then(|()| import.commit(&sample.config, &[])).expect_err(what);
         assert!(!matches!(error, StoreError::NoSuchImage { .. }), "{what}: {error}");
         assert_eq!(images(store), before, "{what}");
     };
@@ -60,7 +60,7 @@ pub(super) fn what_is_not_whole_is_refused(store: &dyn Store) {
         let key = DiffId::of(layer).into();
         import.layer(&key, layer.len() as u64, &mut |out| out.write_all(layer)).expect("a layer is taken");
     }
-    import.commit(&sample.config).expect_err("the config is not the one that was announced");
+    import.commit(&sample.config, &[]).expect_err("the config is not the one that was announced");
     assert_eq!(images(store), before);
 }
 

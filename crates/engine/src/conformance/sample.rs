@@ -97,7 +97,7 @@ impl Sample {
                 import.layer(&id.into(), layer.len() as u64, &mut |out| out.write_all(layer))?;
             }
         }
-        import.commit(&self.config)
+        import.commit(&self.config, &[])
     }
 
     /// Imports it and checks how the store shows it.

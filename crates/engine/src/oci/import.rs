@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use dsync_core::{Config, DiffId, Digest, HashingWriter, ImageId, LayerKey};
+use dsync_core::{Config, DiffId, Digest, HashingWriter, ImageId, ImageRef, LayerKey};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::directory::{Directory, temporary};
@@ -173,7 +174,7 @@ impl Import for LayoutImport<'_> {
         }
     }
 
-    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
         if self.failed {
             return Err(self.broken("an earlier part of it failed"));
         }
@@ -200,8 +201,16 @@ impl Import for LayoutImport<'_> {
         };
         let _lock = self.directory.lock()?;
         let mut index = self.layout.index()?;
-        if !index.entries().iter().any(|entry| BlobRef::parse(entry).as_ref() == Some(&root)) {
+        let is_it = |entry: &Value| BlobRef::parse(entry).as_ref() == Some(&root);
+        let entry = index.entries().iter().position(is_it);
+        if entry.is_none() {
             index.add(media_type, &root);
+        }
+        if !names.is_empty() {
+            index.tag(entry.unwrap_or(index.entries().len() - 1), names);
+        }
+        // The image and its names come in one step.
+        if entry.is_none() || !names.is_empty() {
             self.directory.replace_index(&index)?;
         }
         Ok(ImageId::from(root.digest))

@@ -7,11 +7,7 @@ use dsync_core::ImageRef;
 use serde_json::{Map, Value, json};
 
 use crate::blob::BlobRef;
-
-/// A full reference; what containerd and Docker read.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
-/// A reference or only a tag; what skopeo and podman read.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+use crate::manifest::{CONTAINERD_NAME, REF_NAME};
 
 /// The document.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::archive::Contents;
 use crate::blob::BlobRef;
+use crate::demand::{Demand, ImportSize, Purpose};
 use crate::layers::{Blobs as _, export};
 use crate::package::Package;
 use crate::store::{
@@ -120,6 +121,13 @@ impl Store for OciStore {
         let found = self.find(&image.id)?;
         let layers = found.layers.iter().zip(&found.image.diff_ids);
         Ok(layers.map(|(layer, id)| layer.is_plain(id).then_some(layer.size)).collect())
+    }
+
+    fn demands(&self, size: &ImportSize) -> Vec<Demand> {
+        // Blobs are kept as they are given.
+        let folder = self.layout.directory().map(|directory| directory.path().to_owned());
+        let demand = |folder| Demand { purpose: Purpose::Images, folder, bytes: size.given };
+        folder.ok().map(demand).into_iter().collect()
     }
 
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {

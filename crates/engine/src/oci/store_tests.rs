@@ -43,7 +43,7 @@ fn a_layer_that_is_not_as_long_as_its_manifest_says_is_refused() {
         let package = crate::Package::assemble(documents).unwrap();
         let mut import = store.import(Identity::Exact(&package)).unwrap();
         import.layer(&LayerKey::Blob(diff_id.digest()), 1024, &mut |out| out.write_all(&layer)).unwrap();
-        import.commit(b"").map(|_| store.list().unwrap().images.len())
+        import.commit(b"", &[]).map(|_| store.list().unwrap().images.len())
     };
     for size in [0, 1023, 1025, u64::MAX] {
         assert!(matches!(import(size), Err(StoreError::Broken { .. })), "{size}");
@@ -71,7 +71,7 @@ fn a_layer_that_looks_like_a_compressed_one_is_read_as_it_is() {
     let config = format!(r#"{{"os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
     let mut import = store.import(Identity::Content(dsync_core::Digest::of(config.as_bytes()))).unwrap();
     import.layer(&diff_id.into(), layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
-    let id = import.commit(config.as_bytes()).unwrap();
+    let id = import.commit(config.as_bytes(), &[]).unwrap();
     for key in [LayerKey::Tar(diff_id), LayerKey::Blob(diff_id.digest())] {
         let mut kept = Kept(Vec::new());
         store.export(&id, &HashSet::from([key]), &mut kept).unwrap();
@@ -93,7 +93,7 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
         if give {
             import.layer(&low_id.into(), low.len() as u64, &mut |out| out.write_all(&low)).unwrap();
         }
-        import.commit(config.as_bytes())
+        import.commit(config.as_bytes(), &[])
     };
     import(&config("old"), true).unwrap();
     // Another tool has made gzip of it.

@@ -35,7 +35,7 @@ fn import(store: &dyn Store, image: &Image) -> Result<ImageId, StoreError> {
         let tar = layer.tar();
         import.layer(&layer.diff_id().into(), tar.len() as u64, &mut |out| out.write_all(tar))?;
     }
-    import.commit(&image.config_json())
+    import.commit(&image.config_json(), &[])
 }
 
 /// Takes layers, and says what they really are.

@@ -7,18 +7,19 @@
 //! files only; one that is damaged counts as absent and is removed. The cache is never a reason to fail.
 //! docs/cache.md says how it behaves.
 
-use std::fs::{self, DirBuilder, DirEntry, File};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use dsync_core::{Digest, HashingWriter};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::HeaderDeltaError;
 use dsync_proto::{ShortId, limits};
+use rustix::fs::OFlags;
 
 const MAGIC: &[u8; 8] = b"dsyncidx";
 /// Of these files; what an index is encoded in has a number of its own.
@@ -46,6 +47,29 @@ static STARTED: OnceLock<SystemTime> = OnceLock::new();
 #[derive(Debug, Clone)]
 pub struct Cache {
     directory: PathBuf,
+    used: Used,
+}
+
+/// The files of the cache that a transfer relied on. What is wrong in one is noticed only by what comes of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Used(Arc<Mutex<Vec<PathBuf>>>);
+
+impl Used {
+    fn note(&self, path: &Path) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+    }
+
+    /// Begins a transfer, which has relied on nothing yet.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Removes all of them: a layer came out wrong.
+    pub(crate) fn remove(&self) {
+        for path in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            fs::remove_file(path).ok();
+        }
+    }
 }
 
 /// One index of the cache, or one recipe.
@@ -106,7 +130,12 @@ impl Cache {
     /// The same below another folder of caches, where one is named.
     pub(crate) fn locate_below(caches: Option<&Path>) -> Result<Cache, CacheError> {
         STARTED.get_or_init(SystemTime::now);
-        Ok(Cache { directory: directory(caches, "index")? })
+        Ok(Cache { directory: directory(caches, "index")?, used: Used::default() })
+    }
+
+    /// The same, which notes there what it gives.
+    pub(crate) fn noting(self, used: &Used) -> Cache {
+        Cache { used: used.clone(), ..self }
     }
 
     /// The directory of the cache.
@@ -117,7 +146,7 @@ impl Cache {
     /// The index of a layer, unless it takes more than this memory, in bytes.
     pub(crate) fn index(&self, digest: &Digest, memory: usize) -> Option<LayerIndex> {
         let index =
-            Self::load(&self.path(digest, EntryKind::Index), |kept| match LayerIndex::read(kept, memory) {
+            self.load(&self.path(digest, EntryKind::Index), |kept| match LayerIndex::read(kept, memory) {
                 Ok(index) => Ok((kept.read(&mut [0])? == 0).then_some(index)),
                 Err(HeaderDeltaError::Io(error)) => Err(error),
                 // Of another version, or too large: that is no damage.
@@ -128,7 +157,7 @@ impl Cache {
 
     /// The recipe of a blob, or the mark that no encoder makes it.
     pub(crate) fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
-        Self::load(&self.path(blob, EntryKind::Recipe), |kept| {
+        self.load(&self.path(blob, EntryKind::Recipe), |kept| {
             let mut recipe = Vec::new();
             kept.take(RECIPE_MAX + 1).read_to_end(&mut recipe)?;
             if recipe.len() as u64 > RECIPE_MAX { Err(damaged()) } else { Ok(recipe) }
@@ -141,10 +170,11 @@ impl Cache {
         self.prune_once();
     }
 
-    fn load<T>(path: &Path, take: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Option<T> {
-        let file = File::open(path).ok()?;
+    fn load<T>(&self, path: &Path, take: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Option<T> {
+        let file = open(path).ok()?;
         match read(&file).and_then(|mut kept| take(&mut kept)) {
             Ok(kept) => {
+                self.used.note(path);
                 touch(&file);
                 Some(kept)
             }
@@ -337,6 +367,13 @@ fn removed(path: &Path) -> io::Result<bool> {
 
 fn damaged() -> io::Error {
     io::ErrorKind::InvalidData.into()
+}
+
+/// Opens a file, whatever is there: a pipe would be waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(damaged()) }
 }
 
 /// Sees that a file is as it was written, and reads what is in it.

@@ -18,7 +18,7 @@ impl Bytes for Cache {
 
     fn get(&self, layer: &Digest) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        Cache::load(&self.path(layer, EntryKind::Index), |kept| kept.read_to_end(&mut bytes))?;
+        self.load(&self.path(layer, EntryKind::Index), |kept| kept.read_to_end(&mut bytes))?;
         Some(bytes)
     }
 }
@@ -314,4 +314,35 @@ fn many_may_write_read_and_prune_the_same() {
     assert_eq!(cache.entries().unwrap().len(), 1);
     let files = fs::read_dir(&cache.directory).unwrap().count();
     assert_eq!(files, 1);
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = cache(&directory);
+    let layer = Digest::of(b"layer");
+    let path = cache.path(&layer, EntryKind::Index);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+    assert_eq!(cache.index(&layer, usize::MAX), None);
+    cache.keep(&layer, b"index");
+    assert_eq!(cache.get(&layer).as_deref(), Some(&b"index"[..]), "it can be kept there all the same");
+}
+
+#[test]
+fn what_a_transfer_relied_on_can_be_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let used = Used::default();
+    let cache = cache(&directory).noting(&used);
+    let [first, second, third] = [b"1", b"2", b"3"].map(|layer| Digest::of(layer));
+    for layer in [&first, &second, &third] {
+        cache.keep(layer, b"index");
+    }
+    cache.get(&first).unwrap();
+    used.clear();
+    cache.get(&second).unwrap();
+    used.remove();
+    used.remove();
+    let left: Vec<bool> = [&first, &second, &third].map(|layer| cache.get(layer).is_some()).into();
+    assert_eq!(left, [true, false, true]);
 }

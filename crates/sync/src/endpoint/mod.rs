@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 
 use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
-use dsync_engine::{Store, StoreSpec};
-use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
+use dsync_engine::{Store, StoreSpec, temporary};
+use dsync_proto::{Event, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
 use crate::conversation::{Attempt, Keeps};
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
@@ -33,6 +33,8 @@ pub(crate) struct Site<'a> {
     pub(crate) opener: &'a Opener,
     /// The folder that the index cache is in; the environment names one otherwise.
     pub(crate) caches: Option<&'a Path>,
+    /// True if this process stands in for another host, on which no agent runs.
+    pub(crate) stands_in: bool,
     /// Ends what is done here.
     pub(crate) interrupt: Interrupt,
 }
@@ -40,7 +42,7 @@ pub(crate) struct Site<'a> {
 impl<'a> Site<'a> {
     /// This host, as its environment describes it.
     pub(crate) fn here(version: &'a str, interrupt: &Interrupt) -> Site<'a> {
-        Site { version, opener: &open_here, caches: None, interrupt: interrupt.clone() }
+        Site { version, opener: &open_here, caches: None, stands_in: false, interrupt: interrupt.clone() }
     }
 }
 
@@ -70,7 +72,7 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
             (request, Some(endpoint)) => endpoint.answer(request, &mut link),
         };
         let reply = reply.unwrap_or_else(|error| {
-            let failure = Failure::from(error);
+            let failure = if site.stands_in { error.of_who_stands_in() } else { error.into() };
             if moves && failure.kind != FailureKind::Aborted {
                 // The other side may be gone; then it needs no telling.
                 link.send_peer(&Peer::Abort).ok();
@@ -94,6 +96,8 @@ impl Endpoint {
             caches: site.caches.map(Path::to_owned),
             ..Workspace::new(&open.tmpfolder, open.memory, &site.interrupt)?
         };
+        // Killed runs leave theirs to whoever looks next.
+        temporary::sweep(&workspace.folder);
         let mut store = (site.opener)(&open.store, &workspace.folder)?;
         let platform = match &open.platform[..] {
             "" => None,

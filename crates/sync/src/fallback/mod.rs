@@ -6,7 +6,6 @@
 //! there, and no ssh here, however this process ends.
 
 pub(crate) mod rsync;
-pub(crate) mod temporary;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use dsync_engine::{DistantStore, Reach, Store, StoreSpec};
+use dsync_engine::{DistantStore, Reach, Store, StoreSpec, temporary};
 use dsync_proto::{Failure, FailureKind};
 
 use crate::endpoint::{self, Site};
@@ -152,7 +151,7 @@ impl Master {
                 let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());
                 Ok(Box::new(RsyncStore::new(store, here, shell, to, tmpfolder, distant, &reach)))
             };
-            let site = Site { opener: &opener, ..Site::here(&version, &interrupt) };
+            let site = Site { opener: &opener, stands_in: true, ..Site::here(&version, &interrupt) };
             let served = endpoint::serve(served, &site);
             // The directory is needed as long as the master runs.
             drop(folder);

@@ -3,7 +3,7 @@
 //! The archives are partial. The side that has the new image writes one of the layers that are missing, the
 //! other side one of the layers they replace; rsync makes the second into the first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,16 +14,18 @@ use std::sync::{Mutex, PoisonError};
 use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
-    Description, DistantStore, Export, Holdings, Identity, Import, LayerSink, Reach, Store, StoreError,
-    StoreKind, tars,
+    Demand, Description, DistantStore, Export, Holdings, Identity, Import, ImportSize, LayerSink, Purpose,
+    Reach, Store, StoreError, StoreKind, tars, temporary,
 };
 
-use crate::fallback::temporary;
 use crate::inventory::survey;
 use crate::transport::destination::Destination;
 
 /// The name of the archive in the temporary directory of either host.
 const ARCHIVE: &str = "image.tar";
+
+/// A temporary directory that was left on the other host, for its `find`.
+const LEFT: &str = "-name \"docker-sync-[0-9]*-*\" -mtime +1";
 
 /// The store of an engine on another host, whose layers go by rsync.
 pub(crate) struct RsyncStore {
@@ -65,9 +67,12 @@ impl RsyncStore {
             write_archive.map_or(String::new(), |script| format!("&& {{ {script}; }} >\"$d/{ARCHIVE}\" "));
         let DistantFolder { path } = &self.folder;
         let removal = self.folder.removal();
-        let script =
-            format!("d=\"{path}\"; mkdir -m 700 \"$d\" {write}&& echo \"$d\" || {{ {removal}; exit 1; }}");
-        let said = self.distant.run_script(&script)?;
+        // One that a killed shell left there is removed after a day: no process of that host has its number.
+        let left = format!("find \"${{d%/*}}\" -maxdepth 1 -type d {LEFT} -exec rm -rf {{}} + 2>/dev/null");
+        let script = format!(
+            "d=\"{path}\"; {left}; mkdir -m 700 \"$d\" {write}&& echo \"$d\" || {{ {removal}; exit 1; }}"
+        );
+        let said = self.distant.run_script(&script).map_err(temporary_full)?;
         let folder = MadeFolder { store: self, path: said.lines().last().unwrap_or_default().to_owned() };
         if !folder.path.starts_with('/') || !is_plain(&folder.path) {
             let path = &folder.path;
@@ -95,7 +100,11 @@ impl RsyncStore {
         if !output.status.success() {
             let message = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
             if message.contains("No space left on device") {
-                return Err(StoreError::NoSpace { message });
+                // The one that receives writes.
+                return Err(match to.contains(':') {
+                    true => StoreError::TemporaryFull { message },
+                    false => io_error(&message)(io::ErrorKind::StorageFull.into()),
+                });
             }
             let status = output.status.to_string();
             return Err(StoreError::Failed { command: format!("rsync {from} {to}"), status, message });
@@ -179,6 +188,12 @@ impl Store for RsyncStore {
         self.distant.layer_sizes(image)
     }
 
+    fn demands(&self, size: &ImportSize) -> Vec<Demand> {
+        // The archive is written here before it crosses.
+        let folder = self.tmpfolder.clone().unwrap_or_else(std::env::temp_dir);
+        vec![Demand { purpose: Purpose::Temporary, folder, bytes: size.given }]
+    }
+
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
         let Identity::Content(config) = identity else {
             let reason = "by rsync an image keeps its content only".into();
@@ -214,30 +229,33 @@ impl Import for RsyncImport<'_> {
         self.archive.layer(&key.digest(), len, write).map_err(unwritten)
     }
 
-    fn commit(mut self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
+    fn commit(mut self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
         let broken = |reason: String| StoreError::Broken { what: "the image".into(), reason };
         let parsed =
             Config::parse_expected(config, self.config).map_err(|error| broken(error.to_string()))?;
-        let manifest = self.archive.finish(config, &Default::default()).map_err(unwritten)?;
         let store = self.store;
-        let id: Digest = match store.describe().kind {
-            StoreKind::DockerContainerd => manifest,
+        let held = HashMap::new();
+        let id = ImageId::from(match store.describe().kind {
+            StoreKind::DockerContainerd => self.archive.manifest_digest(config, &held).map_err(unwritten)?,
             _ => parsed.digest,
-        };
-        let id = ImageId::from(id);
-        let image = Image::unnamed(id, &parsed, 0);
-        let held = store.list()?.images;
-        let basis = survey::basis(&held, &image, &[]).first().copied();
-        let basis =
-            basis.map(|basis| store.distant.save_script(basis, &replaced(basis, &image))).transpose()?;
-        let there = store.distant_folder(basis.as_deref())?;
-        let file = self.folder.path().join(ARCHIVE);
-        store.rsync(&file.to_string_lossy(), &store.on_remote(&there.archive()))?;
-        store.distant.run_script(&store.distant.load_script(&there.archive())?)?;
-        if store.distant.image(&id)?.diff_ids != parsed.diff_ids {
-            let reason = "the engine took it and shows other layers than its config names".into();
-            return Err(StoreError::Broken { what: "the image to load".into(), reason });
-        }
+        });
+        store.distant.load_for(&id, names, |temporary| {
+            self.archive.finish(config, &held, temporary).map_err(unwritten)?;
+            let image = Image::unnamed(id, &parsed, 0);
+            let held = store.list()?.images;
+            let basis = survey::basis(&held, &image, &[]).first().copied();
+            let basis =
+                basis.map(|basis| store.distant.save_script(basis, &replaced(basis, &image))).transpose()?;
+            let there = store.distant_folder(basis.as_deref())?;
+            let file = self.folder.path().join(ARCHIVE);
+            store.rsync(&file.to_string_lossy(), &store.on_remote(&there.archive()))?;
+            store.distant.run_script(&store.distant.load_script(&there.archive())?)?;
+            if store.distant.image(&id)?.diff_ids != parsed.diff_ids {
+                let reason = "the engine took it and shows other layers than its config names".into();
+                return Err(StoreError::Broken { what: "the image to load".into(), reason });
+            }
+            Ok(())
+        })?;
         Ok(id)
     }
 }
@@ -315,6 +333,14 @@ fn parse_stats(stats: &str) -> (u64, u64) {
         line.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
     };
     (number("Total bytes sent:").unwrap_or(0), number("Total bytes received:").unwrap_or(0))
+}
+
+/// A script that writes into the temporary directory fills the disk of that.
+fn temporary_full(error: StoreError) -> StoreError {
+    match error {
+        StoreError::NoSpace { message } => StoreError::TemporaryFull { message },
+        other => other,
+    }
 }
 
 fn io_error(what: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {

@@ -1,6 +1,7 @@
 //! The layers in play at one end: what is known of them, where their chunks lie, and the memory that they take.
 
 mod chunk_map;
+pub(crate) mod free_space;
 mod layer_set;
 pub(crate) mod memory;
 mod pick;

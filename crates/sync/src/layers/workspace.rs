@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use dsync_proto::Event;
 
-use crate::cache::Cache;
+use super::free_space::Disks;
+use crate::cache::{Cache, Used};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::link::Link;
@@ -21,6 +22,10 @@ pub(crate) struct Workspace {
     pub(crate) memory: u64,
     /// The folder that the index cache is in; the environment names one otherwise.
     pub(crate) caches: Option<PathBuf>,
+    /// The files of the index cache that the last transfer relied on.
+    pub(crate) used: Used,
+    /// The room that is left.
+    pub(crate) disks: Disks,
     /// Ends the run, and so what is read or written here.
     pub(crate) interrupt: Interrupt,
 }
@@ -29,13 +34,29 @@ impl Workspace {
     /// A folder that was named, or the system's place, and so much memory.
     pub(crate) fn new(folder: &str, memory: u64, interrupt: &Interrupt) -> Result<Workspace, EndpointError> {
         let (folder, interrupt) = (temporary_folder(folder)?, interrupt.clone());
-        Ok(Workspace { folder, memory, caches: None, interrupt })
+        Ok(Workspace {
+            folder,
+            memory,
+            caches: None,
+            used: Used::default(),
+            disks: Disks::default(),
+            interrupt,
+        })
+    }
+
+    /// Begins a transfer. A full resend comes after a delta of the same image that came out wrong, so what that relied
+    /// on is forgotten.
+    pub(crate) fn begin(&self, is_full_resend: bool) {
+        match is_full_resend {
+            true => self.used.remove(),
+            false => self.used.clear(),
+        }
     }
 
     /// The index cache, where there is a place for it.
     pub(crate) fn cache(&self, link: &Link) -> Option<Cache> {
         match Cache::locate_below(self.caches.as_deref()) {
-            Ok(cache) => Some(cache),
+            Ok(cache) => Some(cache.noting(&self.used)),
             Err(error) => {
                 link.outbox.event(&Event::Note(format!("layers are not remembered: {error}")));
                 None

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use dsync_core::{DiffId, Digest, HashingWriter, ImageId, LayerKey};
+use dsync_core::{DiffId, Digest, HashingWriter, ImageId, ImageRef, LayerKey};
 use dsync_engine::archive::decoded;
 use dsync_engine::{Import, Package, PackedLayer, StoreError};
 
@@ -85,8 +85,8 @@ impl Import for Unpacking<'_> {
         self.import.layer(&diff_id.into(), len, &mut |out| io::copy(&mut plain()?.take(len), out).map(drop))
     }
 
-    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
-        self.import.commit(config)
+    fn commit(self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
+        self.import.commit(config, names)
     }
 }
 

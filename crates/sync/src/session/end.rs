@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dsync_proto::{Open, Opened, Reply, Request};
+use dsync_proto::{FailureKind, Open, Opened, Reply, Request};
 
 use super::relay::{self, Side};
 use super::words;
@@ -140,7 +140,10 @@ impl End {
             // Without an agent, what fails since the connection is gone fails in this process.
             Ok(Reply::Failed(_)) if self.is_agentless() && self.ends_soon() => Err(self.lost_connection()),
             Ok(Reply::Failed(failure)) => {
-                Err(Error::Endpoint { host: self.host.clone(), failure: words::of_failure(failure) })
+                // Without an agent, this host does the work of the other, with its own temporary files.
+                let is_here = self.is_agentless() && failure.kind == FailureKind::ClientFull;
+                let host = if is_here { Host::Here } else { self.host.clone() };
+                Err(Error::Endpoint { host, failure: words::of_failure(failure) })
             }
             Ok(reply) => Ok(reply),
             Err(error) => Err(self.lost(error)),

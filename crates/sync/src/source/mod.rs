@@ -46,6 +46,7 @@ pub(crate) fn send(
     let Some(want) = transfer.receive_want()? else { return Ok(transfer.account(0, 0, Vec::new())) };
     let (want, stored) = transfer.find_stored(want, package.as_ref())?;
 
+    transfer.check_room(&want)?;
     let mut own = transfer.layers(&want)?;
     if want.basis.is_empty() {
         transfer.offer(&[], stored)?;

@@ -1,11 +1,12 @@
 //! An image on its way to a target: the steps of the source, one function each.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use dsync_core::{Image, ImageId, LayerKey, Platform};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::Literal;
-use dsync_engine::{Package, PackedLayer, Store, StoreError};
+use dsync_engine::{Demand, Package, PackedLayer, Purpose, Store, StoreError, StoreKind};
 use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 
 use super::basis::NamedBasis;
@@ -130,10 +131,27 @@ impl<'a> Transfer<'a> {
     /// Waits for the layers that the target wants; `None` where it has the image.
     pub(super) fn receive_want(&mut self) -> Result<Option<Want>, EndpointError> {
         let want = want::receive(self.talk.step(Step::Want)?, &self.image.id, &self.keys)?;
-        if want.is_some() {
+        if let Some(want) = &want {
+            self.workspace.begin(want.attempt.is_without_basis());
             self.talk.event(&Event::Phase(Phase::Scan));
         }
         Ok(want)
+    }
+
+    /// Checks that there is room for the wanted layers, which are kept while they cross.
+    pub(super) fn check_room(&self, want: &Want) -> Result<(), EndpointError> {
+        let Workspace { folder, disks, .. } = self.workspace;
+        // To ask for the sizes takes a moment, so that is done only where the answer may matter.
+        let is_ample = disks.free(folder).is_none_or(|free| free >= self.image.size.saturating_mul(2));
+        // There it is the room that a layer takes where it is unpacked, which may be more than its bytes.
+        if is_ample || self.store.describe().kind == StoreKind::DockerContainerd {
+            return Ok(());
+        }
+        let Ok(Some(sizes)) = self.store.layer_sizes(&self.image) else { return Ok(()) };
+        let sizes: HashMap<LayerKey, u64> = self.image.tars().zip(sizes).collect();
+        let wanted = want.layers.iter().filter_map(|key| sizes.get(key));
+        let bytes = wanted.fold(0, |total: u64, size| total.saturating_add(*size));
+        Ok(disks.check(&[Demand { purpose: Purpose::Temporary, folder: folder.clone(), bytes }])?)
     }
 
     /// Finds out how the wanted layers are stored, where the image keeps its ID. Those that cross as they are stored go

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use dsync_core::LayerKey;
 use dsync_delta::batching;
 use dsync_delta::header_delta::{Assembly, Decoder, Origin};
-use dsync_engine::Import;
+use dsync_engine::{Import, ImportSize};
 use dsync_proto::{LayerOutcome, LayerState, Received};
 
 use super::arrivals::{Arrivals, Incoming};
 use super::build::{build, check_config, copy_own};
 use super::form::Form;
+use super::offered::size_of;
 use super::plan::{Plan, distinct};
-use super::transfer::Transfer;
+use super::transfer::{Transfer, check_room};
 use crate::conversation::Step;
 use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
 use crate::conversation::headers::mode;
@@ -37,9 +38,11 @@ pub(super) fn receive(
         arrivals: Arrivals::new(incoming, &no_old, file, keeper),
         decoder: cold::decoder(mode(what.attempt), memory),
         left: missing,
+        before: 0,
     };
     let mut done = HashSet::new();
     let mut layers: Vec<LayerOutcome> = Vec::new();
+    let mut taken = ImportSize::default();
     for (number, (key, &state)) in transfer.keys.iter().zip(&plan.states).enumerate() {
         let mut layer = LayerOutcome { state, len: 0, reused: 0 };
         match state {
@@ -51,7 +54,17 @@ pub(super) fn receive(
                 }
             }
             LayerState::Missing if done.insert(key) => {
-                layer.len = receiver.layer((number, key), &mut import)?;
+                let (limit, assembly) = receiver.announced(key)?;
+                layer.len = assembly.index.len;
+                let size = form.size(&[*key], &[state], |_| size_of(&assembly.index));
+                taken.contents = taken.contents.saturating_add(size.contents);
+                // The layers before have been written as they were given, and are unpacked together at the end.
+                let given = if what.dry_run { taken.given } else { 0 };
+                taken.given = given.saturating_add(size.given);
+                check_room(store, workspace, &taken)?;
+                if let Some(import) = &mut import {
+                    receiver.build((number, key), &assembly, limit, &mut **import)?;
+                }
             }
             _ => {}
         }
@@ -79,24 +92,29 @@ struct ColdReceiver<'a> {
     decoder: Decoder<'a>,
     /// The number of layers that are still to come.
     left: usize,
+    /// The number of literals of the layers before the last.
+    before: usize,
 }
 
 impl ColdReceiver<'_> {
-    /// Takes the next layer, which must be this one of the image. Returns how long it is.
-    fn layer(
+    /// Receives what the next layer, which must be this one, is put together of, and the limit of its batches.
+    fn announced(&mut self, key: &LayerKey) -> Result<(u32, Assembly), EndpointError> {
+        self.before = self.decoder.literals().len();
+        let announced = cold::read_layer(self.arrivals.stream(), &mut self.decoder, key)?;
+        self.left = self.left.saturating_sub(1);
+        Ok(announced)
+    }
+
+    /// Builds the layer that was announced last, which is this one of the image.
+    fn build(
         &mut self,
         (number, key): (usize, &LayerKey),
-        import: &mut Option<Box<dyn Import + '_>>,
-    ) -> Result<u64, EndpointError> {
-        let before = self.decoder.literals().len();
-        let (limit, assembly) = cold::read_layer(self.arrivals.stream(), &mut self.decoder, key)?;
-        self.left = self.left.saturating_sub(1);
-        let len = assembly.index.len;
-        if let Some(import) = import {
-            self.expect(before, number, &assembly, limit);
-            build(key, &assembly, &mut self.arrivals, &mut **import)?;
-        }
-        Ok(len)
+        assembly: &Assembly,
+        limit: u32,
+        import: &mut dyn Import,
+    ) -> Result<(), EndpointError> {
+        self.expect(self.before, number, assembly, limit);
+        build(key, assembly, &mut self.arrivals, import)
     }
 
     /// Gets ready for the literals of a layer, which are those from `before` on.

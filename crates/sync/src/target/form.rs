@@ -4,10 +4,10 @@
 //! compressed layer, and crosses as any layer: uncompressed, against what the target has. The source finds the encoder
 //! that made it, and the target runs it again ([`recompress`](super::recompress)). Where that cannot be, the blob crosses as it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dsync_core::{Digest, Image, ImageId, LayerKey};
-use dsync_engine::{BlobRef, Identity, Import, Package, Store, StoreError};
+use dsync_engine::{BlobRef, Identity, Import, ImportSize, Package, Store, StoreError};
 use dsync_proto::{self as wire, LayerOutcome, LayerState};
 use dsync_recompress::Recipe;
 
@@ -101,6 +101,31 @@ impl Form {
             Self::Exact(_) => b"",
             Self::Unpacked(_, content) => content.config(),
         }
+    }
+
+    /// The size of what the store is given of layers with these sizes: of each the blob, where that is kept.
+    pub(super) fn size(
+        &self,
+        stack: &[LayerKey],
+        states: &[LayerState],
+        of: impl Fn(&LayerKey) -> ImportSize,
+    ) -> ImportSize {
+        let mut seen = HashSet::new();
+        let given = stack.iter().zip(states).filter(|(_, state)| **state != LayerState::Shared);
+        let mut total = ImportSize::default();
+        for (key, _) in given.filter(|(key, _)| seen.insert(**key)) {
+            let layer = of(key);
+            let blob = match self {
+                Self::Exact(StoredImage { blobs, .. }) => blobs.get(key).map(|layer| layer.layer.blob.size),
+                Self::Content | Self::Unpacked(..) => None,
+            };
+            total.given = total.given.saturating_add(blob.unwrap_or(layer.given));
+            // The files are not known of a blob that crosses as it is stored.
+            if matches!(key, LayerKey::Tar(_)) {
+                total.contents = total.contents.saturating_add(layer.contents);
+            }
+        }
+        total
     }
 
     /// The bytes of these layers that are compressed again.

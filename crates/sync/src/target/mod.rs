@@ -26,7 +26,7 @@ use crate::link::Link;
 use arrivals::Incoming;
 use build::check_config;
 use contents::Contents;
-use transfer::Transfer;
+use transfer::{Transfer, check_room};
 
 pub(crate) use job::{AsContent, PatchContents, Peering, Receiving};
 
@@ -79,6 +79,8 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     if form.has_own_config() {
         check_config(&offered.config, transfer.image, &transfer.config)?;
     }
+    let size = form.size(&transfer.keys, &plan.states, |key| offered.size(key, &own));
+    check_room(transfer.store, transfer.workspace, &size)?;
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
     let mut keeper = transfer.keeper();
     let outbox = transfer.talk.outbox();

@@ -8,6 +8,7 @@ use dsync_delta::batching::{self, Batch};
 use dsync_delta::fine_chunks::ByteRange;
 use dsync_delta::header_delta::{Assembly, Literal, Origin};
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
+use dsync_engine::ImportSize;
 use dsync_proto::{Known, LayerOutcome, LayerState, Offer};
 
 use crate::conversation::headers::Headers;
@@ -21,6 +22,11 @@ use crate::layers::memory::Memory;
 use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
 use crate::partial::Keeper;
+
+/// The bytes of a layer, and those of the files in it.
+pub(super) fn size_of(index: &LayerIndex) -> ImportSize {
+    ImportSize { given: index.len, contents: index.chunks().iter().map(|chunk| chunk.len).sum() }
+}
 
 /// The part of the target's basis that both sides know.
 pub(crate) struct SharedBasis {
@@ -138,6 +144,15 @@ impl Offered {
     /// A layer that is built of what was offered.
     pub(crate) fn layer(&self, key: &LayerKey) -> Option<&Assembly> {
         self.assemblies.iter().find(|assembly| assembly.index.digest == key.digest())
+    }
+
+    /// The bytes of a layer that the store is given.
+    pub(super) fn size(&self, key: &LayerKey, own: &Layers<'_>) -> ImportSize {
+        match self.layer(key) {
+            Some(Assembly { index, .. }) => size_of(index),
+            // It may be one that is no tar, so nothing is said of its files.
+            None => ImportSize { given: own.kept(&key.digest()).unwrap_or(0), contents: 0 },
+        }
     }
 
     /// The chunks of the basis that the layers are made of.

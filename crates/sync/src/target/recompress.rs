@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
-use dsync_core::{Digest, ImageId, LayerKey};
+use dsync_core::{Digest, ImageId, ImageRef, LayerKey};
 use dsync_engine::{Import, PackedLayer, StoreError};
 use dsync_recompress::{Recipe, recreate_on};
 use sha2::{Digest as _, Sha256};
@@ -45,8 +45,8 @@ impl Import for RecompressingImport<'_> {
         })
     }
 
-    fn commit(self: Box<Self>, config: &[u8]) -> Result<ImageId, StoreError> {
-        self.import.commit(config)
+    fn commit(self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
+        self.import.commit(config, names)
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
         import.layer(&uncompressed, 5, &mut |out| out.write_all(b"plain")).unwrap();
         // Other bytes than the recipe is of are no layer.
         assert!(import.layer(&key, 5, &mut |out| out.write_all(b"other")).is_err());
-        assert_eq!(Box::new(import).commit(b"config").unwrap(), ImageId::of(b"config"));
+        assert_eq!(Box::new(import).commit(b"config", &[]).unwrap(), ImageId::of(b"config"));
         assert_eq!(given.len(), 2);
         assert_eq!(given[0], (LayerKey::Blob(blob.digest), blob.size, stored));
         assert_eq!(given[1], (LayerKey::Blob(Digest::of(b"plain")), 5, b"plain".to_vec()));

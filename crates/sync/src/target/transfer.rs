@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::thread;
 
 use dsync_core::{Digest, Image, ImageId, LayerKey};
-use dsync_engine::{Import, Store};
+use dsync_engine::{Import, ImportSize, Store};
 use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received, limits};
 
 use super::form::{self, Documents, Form};
@@ -51,6 +51,7 @@ impl<'a> Transfer<'a> {
         let untold =
             || EndpointError::Protocol("an image was asked for without the digest of its config".into());
         let config = what.image.config.ok_or_else(untold)?;
+        workspace.begin(what.attempt.is_without_basis());
         let (memory, image) = (Memory(workspace.memory), &what.image);
         Ok(Transfer {
             store,
@@ -305,8 +306,7 @@ impl<'a> Transfer<'a> {
         config: &[u8],
     ) -> Result<ImageId, EndpointError> {
         self.talk.event(&Event::Phase(Phase::Load));
-        let id = import.commit(config)?;
-        self.store.tag(&id, &self.what.names)?;
+        let id = import.commit(config, &self.what.names)?;
         std::mem::take(&mut self.partial).complete();
         Ok(id)
     }
@@ -316,6 +316,15 @@ impl<'a> Transfer<'a> {
         let packed_again = form.packed_again(&self.keys, &layers);
         Received { id: *id.as_bytes(), layers, was_there: false, packed_again }
     }
+}
+
+/// Checks that there is room for an import of this size.
+pub(super) fn check_room(
+    store: &dyn Store,
+    workspace: &Workspace,
+    size: &ImportSize,
+) -> Result<(), EndpointError> {
+    Ok(workspace.disks.check(&store.demands(size))?)
 }
 
 /// Reads layers that are needed from elsewhere in the store.

@@ -3,3 +3,4 @@
 mod disks;
 mod engines;
 mod midway;
+mod removed;

@@ -44,6 +44,11 @@ impl ContentStore {
             .find(|content| fs::read_dir(&content.folder).is_ok())
     }
 
+    /// The folder of the blobs.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// True if an image is here.
     pub(crate) fn has_image(&self, id: &ImageId) -> bool {
         self.size(&id.digest()).is_some()

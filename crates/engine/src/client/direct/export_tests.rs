@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::client::ClientStore;
 use crate::client::identify::identify;
+use crate::client::temporary_names::TemporaryNames;
 use crate::command::Program;
 use crate::store::Store as _;
 
@@ -304,8 +305,10 @@ fn the_engine_gives_what_the_storage_does_not() {
 
     let words = ["sh", "-c", &format!("cat '{}'", saved.display()), "docker"].map(str::to_owned);
     let info = json!({"Driver": "overlay2", "ServerVersion": "26.1.5", "DockerRootDir": made.root.path()});
+    let program = Program::find(&words).unwrap();
     let store = ClientStore {
-        program: Program::find(&words).unwrap(),
+        temporary_names: TemporaryNames::of(&program),
+        program,
         engine: identify(info.to_string().as_bytes(), "").unwrap(),
         storage: Docker::open(made.root.path()).map(Storage::Docker),
         content: None,

@@ -26,7 +26,7 @@ fn taken(crossing: &[(LayerKey, &[u8])]) -> Result<Vec<(LayerKey, u64, Vec<u8>)>
     for (key, bytes) in crossing {
         import.layer(key, bytes.len() as u64, &mut |out| out.write_all(bytes))?;
     }
-    assert_eq!(Box::new(import).commit(content.config())?, ImageId::of(b"config"));
+    assert_eq!(Box::new(import).commit(content.config(), &[])?, ImageId::of(b"config"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     Ok(given)
 }

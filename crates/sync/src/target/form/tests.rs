@@ -140,6 +140,6 @@ fn an_image_by_its_content_begins_with_the_config_that_was_asked_for() {
         import
             .layer(&DiffId::of(&layer).into(), layer.len() as u64, &mut |out| out.write_all(&layer))
             .unwrap();
-        assert_eq!(import.commit(Form::Content.config(&config)).is_ok(), is_right);
+        assert_eq!(import.commit(Form::Content.config(&config), &[]).is_ok(), is_right);
     }
 }

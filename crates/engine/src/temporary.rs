@@ -1,4 +1,5 @@
-//! Temporary directories with a name, for what other programs must find: archives for rsync, ssh's socket.
+//! Temporary directories with a name, for what other programs must find: archives for rsync, ssh's socket, podman's
+//! copies.
 //!
 //! They are gone when they are dropped. One whose process was killed is removed by the next that makes one:
 //! the name tells the process.
@@ -13,13 +14,22 @@ use tempfile::TempDir;
 const PREFIX: &str = "docker-sync-";
 
 /// A directory below this one, or below the system's place.
-pub(crate) fn folder(below: Option<&Path>) -> io::Result<TempDir> {
+///
+/// # Errors
+///
+/// The directory cannot be made there.
+pub fn folder(below: Option<&Path>) -> io::Result<TempDir> {
     let below = below.map_or_else(std::env::temp_dir, Path::to_owned);
-    for stale in stale(&below, &is_alive) {
+    sweep(&below);
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(below)
+}
+
+/// Removes those below this directory whose processes are gone.
+pub fn sweep(below: &Path) {
+    for stale in stale(below, &is_alive) {
         // It may be another user's; then it is theirs to remove.
         fs::remove_dir_all(stale).ok();
     }
-    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(below)
 }
 
 fn stale(below: &Path, alive: &dyn Fn(i32) -> bool) -> Vec<PathBuf> {
@@ -33,7 +43,8 @@ fn stale(below: &Path, alive: &dyn Fn(i32) -> bool) -> Vec<PathBuf> {
         .collect()
 }
 
-fn is_alive(pid: i32) -> bool {
+/// True if there is such a process.
+pub(crate) fn is_alive(pid: i32) -> bool {
     // A process of another user answers "not permitted": it is there.
     Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
