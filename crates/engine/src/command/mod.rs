@@ -3,6 +3,7 @@
 //! No other module starts a process. Arguments are a vector, never a shell's text. The locale is forced, so that
 //! messages can be parsed; standard input is empty unless it is fed; standard error is kept and becomes the error.
 
+mod children;
 mod process;
 
 use std::io::Read;
@@ -18,6 +19,7 @@ use crate::script;
 use crate::store::StoreError;
 use process::{Running, failure};
 
+pub use children::{Waiting, end_overdue, kill_children, terminate_children, waiting};
 pub(crate) use process::{Feeding, Reading};
 
 /// The most bytes that the output of a listing may have.
@@ -168,7 +170,7 @@ impl Program {
         if let Some(folder) = &self.folder {
             command.env("TMPDIR", folder);
         }
-        Running::start(command, shown.to_owned(), &self.words[0])
+        Running::start(command, shown.to_owned(), &self.words[0], self.reach.is_some())
     }
 }
 

@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use super::children::Listed;
 use crate::failure::{Failure, classify};
 use crate::script;
 use crate::store::StoreError;
@@ -72,12 +76,13 @@ impl Reading {
 
     /// Reads up to the mark; a program that ends before it has its reason on standard error.
     fn skip_noise(&mut self) -> io::Result<()> {
-        let Some(stdout) = &mut self.stdout else { return Ok(()) };
+        let Self { running, stdout, .. } = self;
+        let Some(stdout) = stdout else { return Ok(()) };
         let mark = format!("{}\n", script::MARK);
         let mut noise = Vec::new();
         // One by one, so that nothing is read beyond the mark.
         let mut byte = [0];
-        while noise.len() < MAX_NOISE && stdout.read(&mut byte)? == 1 {
+        while noise.len() < MAX_NOISE && running.waiting(|| stdout.read(&mut byte))? == 1 {
             noise.push(byte[0]);
             if noise.ends_with(mark.as_bytes()) {
                 break;
@@ -93,7 +98,8 @@ impl Read for Reading {
             self.skip_noise()?;
             self.has_begun = true;
         }
-        let count = self.stdout.as_mut().map_or(Ok(0), |stdout| stdout.read(buffer))?;
+        let Self { running, stdout, .. } = self;
+        let count = stdout.as_mut().map_or(Ok(0), |stdout| running.waiting(|| stdout.read(buffer)))?;
         if let Some(received) = &self.received {
             received.fetch_add(count as u64, Ordering::Relaxed);
         }
@@ -124,9 +130,9 @@ impl Feeding {
     /// Ends its input and waits: its output, on success.
     pub(crate) fn finish(mut self) -> Result<String, StoreError> {
         self.stdin = None;
-        let printed = joined(self.stdout.take());
         let command = self.running.command.clone();
         let (status, stderr) = self.running.wait()?;
+        let printed = joined(self.stdout.take());
         // docker writes to standard output what podman writes to standard error.
         if status.success() {
             Ok(printed + &stderr)
@@ -138,8 +144,9 @@ impl Feeding {
 
 impl Write for Feeding {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        let count = stdin.write(bytes)?;
+        let Self { running, stdin, .. } = self;
+        let stdin = stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let count = running.waiting(|| stdin.write(bytes))?;
         if let Some(sent) = &self.sent {
             sent.fetch_add(count as u64, Ordering::Relaxed);
         }
@@ -164,34 +171,78 @@ pub(super) struct Running {
     child: Child,
     stderr: Option<JoinHandle<String>>,
     command: String,
+    /// The name of the program, for people.
+    program: String,
+    /// The child on the list of those that run.
+    listed: Option<Listed>,
     ended: bool,
 }
 
 impl Running {
     /// Starts a program with pipes for its output. `shown` is its command line and `program` its name, for people.
-    pub(super) fn start(mut command: Command, shown: String, program: &str) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        mut command: Command,
+        shown: String,
+        program: &str,
+        is_distant: bool,
+    ) -> Result<Self, StoreError> {
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::NotFound { program: program.to_owned() },
             _ => StoreError::Io { what: format!("cannot run `{shown}`"), source },
         })?;
         let stderr = child.stderr.take().map(tail);
-        Ok(Self { child, stderr, command: shown, ended: false })
+        let listed = Listed::new(child.id(), program, is_distant);
+        Ok(Self { child, stderr, command: shown, program: program.to_owned(), listed, ended: false })
     }
 
     fn wait(&mut self) -> Result<(ExitStatus, String), StoreError> {
-        let status = self.child.wait().map_err(|source| {
+        let overdue = self.waiting_for_end();
+        let status = self.reaped(Child::wait, |_| true).map_err(|source| {
             let what = format!("cannot learn how `{}` ended", self.command);
             StoreError::Io { what, source }
         })?;
         self.ended = true;
+        if let Some(limit) = overdue {
+            let message = format!("`{}` has not answered for {} s", self.program, limit.as_secs());
+            return Err(StoreError::Down { message });
+        }
         Ok((status, joined(self.stderr.take())))
+    }
+
+    /// Does something that waits for the child.
+    fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        match &self.listed {
+            Some(listed) => listed.waiting(wait),
+            None => wait(),
+        }
+    }
+
+    /// Waits for the end of the child, which stays to be reaped: until then its number is its own. Returns the limit
+    /// beyond which it kept this process waiting, if that is why it ended.
+    fn waiting_for_end(&self) -> Option<Duration> {
+        let listed = self.listed.as_ref()?;
+        let pid = listed.pid()?;
+        let ended = || {
+            let wait = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            while matches!(wait(), Err(Errno::INTR)) {}
+        };
+        listed.waiting(ended);
+        listed.overdue()
+    }
+
+    /// Reaps the child, while nobody sends it a signal.
+    fn reaped<T>(&mut self, reap: impl FnOnce(&mut Child) -> T, is_gone: impl FnOnce(&T) -> bool) -> T {
+        match &self.listed {
+            Some(listed) => listed.reaping(|| reap(&mut self.child), is_gone),
+            None => reap(&mut self.child),
+        }
     }
 
     fn wait_at_most(&mut self, limit: Duration) {
         let start = Instant::now();
         while !self.ended && start.elapsed() < limit {
-            match self.child.try_wait() {
+            match self.reaped(Child::try_wait, |status| matches!(status, Ok(Some(_)))) {
                 Ok(Some(_)) => self.ended = true,
                 Ok(None) => thread::sleep(Duration::from_millis(10)),
                 Err(_) => return,
@@ -205,6 +256,7 @@ impl Drop for Running {
         if !self.ended {
             // Both fail only for a child that has already been waited for.
             let _ = self.child.kill();
+            self.listed = None;
             let _ = self.child.wait();
         }
     }
