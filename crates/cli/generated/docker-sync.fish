@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_docker_sync_global_optspecs
-    string join \n a/all u/update n/new r/report p/push dry-run explain verify platform= ssh= docker= remote-docker= f/tmpfolder= memory= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
+    string join \n a/all u/update n/new r/report p/push dry-run explain verify platform= ssh= docker= remote-docker= f/tmpfolder= memory= timeout= retries= engine-timeout= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
 end
 
 function __fish_docker_sync_needs_command
@@ -30,6 +30,9 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -l docker -d 'The 
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l remote-docker -d 'The engine of the remote [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s f -l tmpfolder -d 'Directory for temporary files, on both sides [default: the system\'s]' -r -F
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l memory -d 'Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l timeout -d 'Seconds without a word from the other side after which it is given up; 0 for never' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l retries -d 'Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s … up to 30 s; 0 for none' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l engine-timeout -d 'Seconds that an engine may keep a side waiting; 0 for any time' -r
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l method -d 'Transfer method' -r -f -a "auto\t'Delta where the remote lets an agent run, else rsync, else stream'
 delta\t'Only contents that the target lacks, found with an agent on the remote'
 rsync\t'rsync of partial archives, as the original did; the remote needs rsync'

@@ -22,6 +22,9 @@ _docker-sync() {
 '-f+[Directory for temporary files, on both sides \[default\: the system'\''s\]]:DIR:_files' \
 '--tmpfolder=[Directory for temporary files, on both sides \[default\: the system'\''s\]]:DIR:_files' \
 '--memory=[Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are]:SIZE:_default' \
+'--timeout=[Seconds without a word from the other side after which it is given up; 0 for never]:N:_default' \
+'--retries=[Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s … up to 30 s; 0 for none]:N:_default' \
+'--engine-timeout=[Seconds that an engine may keep a side waiting; 0 for any time]:N:_default' \
 '--method=[Transfer method]:METHOD:((auto\:"Delta where the remote lets an agent run, else rsync, else stream"
 delta\:"Only contents that the target lacks, found with an agent on the remote"
 rsync\:"rsync of partial archives, as the original did; the remote needs rsync"

@@ -276,6 +276,39 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory, help_heading = CONNECTION)]
     pub(crate) memory: u64,
 
+    /// Seconds without a word from the other side after which it is given up; 0 for never
+    #[arg(
+        long,
+        value_name = "N",
+        env = "DOCKER_SYNC_TIMEOUT",
+        hide_env_values = true,
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(..=MOST_SECONDS),
+        help_heading = CONNECTION
+    )]
+    pub(crate) timeout: u32,
+
+    /// Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s … up to 30 s; 0 for none
+    #[arg(
+        long,
+        value_name = "N",
+        env = "DOCKER_SYNC_RETRIES",
+        hide_env_values = true,
+        default_value_t = 3,
+        help_heading = CONNECTION
+    )]
+    pub(crate) retries: u32,
+
+    /// Seconds that an engine may keep a side waiting; 0 for any time
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(..=MOST_SECONDS),
+        help_heading = CONNECTION
+    )]
+    pub(crate) engine_timeout: u32,
+
     /// Transfer method
     #[arg(long, value_enum, default_value_t, help_heading = TRANSFER)]
     pub(crate) method: Method,
@@ -387,6 +420,8 @@ fn command_line(text: &str) -> Result<CommandLine, String> {
     }
 }
 
+/// A day: nobody waits for longer.
+const MOST_SECONDS: i64 = 86_400;
 /// The default memory limit of a side.
 const MEMORY: &str = "256MiB";
 /// The least memory limit: a program and the buffers of its pipes need as much.

@@ -1,11 +1,12 @@
 //! The part of a session that the command line uses, as a trait: tests have a fake one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dsync_core::ImageRef;
 use dsync_sync::{
-    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Remote, Report, Session, Traffic,
-    TransferMethod,
+    Direction, Entry, Error, Interrupt, Observer, Options, Outcome, Remote, Report, Retries, Session,
+    Traffic, TransferMethod,
 };
 
 use crate::args::{self, SyncArgs};
@@ -64,6 +65,9 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
         // An empty variable in the environment means: not set.
         tmpfolder: args.tmpfolder.clone().filter(|folder| !folder.as_os_str().is_empty()),
         memory: args.memory,
+        timeout: limit(args.timeout),
+        engine_timeout: limit(args.engine_timeout),
+        retries: Retries { most: args.retries, ..Retries::default() },
         platform: args.platform.clone(),
         compression: args.compression,
         method: match args.method {
@@ -78,6 +82,11 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
         interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
     }
+}
+
+/// A time limit in seconds, which 0 stands for none of.
+fn limit(seconds: u32) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 /// Connects with the options of the arguments.

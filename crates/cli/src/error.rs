@@ -143,6 +143,14 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .because([message])
                 .hint("no image was left half done; run the same command again")
         }
+        Error::Silent { .. } => Diagnosis::new("silent", UNREACHABLE, error.to_string()).hint(
+            "no image was left half done; run the same command again. Where the link has long pauses, allow them: --timeout 300",
+        ),
+        Error::Bootstrap { host, reason } => {
+            Diagnosis::new("bootstrap", UNREACHABLE, format!("the agent does not run on {host}"))
+                .because([reason])
+                .hint("run the same command again, or do without an agent: --method stream")
+        }
         Error::Endpoint { host, failure } => endpoint(host, failure.kind, &failure.causes, context),
         Error::NoSuchImage { pattern, close } => no_such_image(error, pattern, close),
         Error::OtherDigest { wanted, is_there, .. } => {

@@ -39,6 +39,9 @@ struct State {
     stopped: bool,
     /// The step that the run waits for.
     doing: Option<String>,
+    /// The phase that the line shows, if it does not say that an engine is waited for.
+    phase: Option<Phase>,
+    waits: bool,
 }
 
 impl Progress {
@@ -50,6 +53,8 @@ impl Progress {
             warnings: Vec::new(),
             stopped: false,
             doing: None,
+            phase: None,
+            waits: false,
         };
         Progress { verbosity, state: Mutex::new(state) }
     }
@@ -153,7 +158,20 @@ impl State {
         self.bar = Some(bar);
     }
 
+    /// The line says what is waited for, until there is something else to say.
+    fn wait(&mut self, doing: String) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_style(spinner());
+                bar.set_prefix(doing);
+                self.waits = true;
+            }
+            None => self.spin(doing),
+        }
+    }
+
     fn phase(&mut self, phase: Phase) {
+        (self.phase, self.waits) = (Some(phase), false);
         let Some(bar) = &self.bar else { return };
         let counts = phase == Phase::Transfer && bar.length().is_some();
         bar.set_style(if counts { counter() } else { spinner() });
@@ -196,6 +214,10 @@ impl Observer for Progress {
                 let message = format!("{}{}", state.position, paint(style::NAME, escape::visible(name)));
                 state.spin(message);
             }
+            Event::Waiting { .. } => {
+                let doing = state.doing.clone().unwrap_or_default();
+                state.wait(doing);
+            }
             Event::Phase(phase) => state.phase(phase),
             Event::Total(bytes) => {
                 if let Some(bar) = &state.bar {
@@ -206,6 +228,11 @@ impl Observer for Progress {
             }
             Event::Advance(bytes) => {
                 // The other end sends the number, which may be any.
+                if state.waits {
+                    // It goes on.
+                    let phase = state.phase.unwrap_or(Phase::Transfer);
+                    state.phase(phase);
+                }
                 if let Some(bar) = &state.bar {
                     bar.set_position(bar.position().saturating_add(bytes));
                 }
@@ -232,6 +259,13 @@ fn doing(event: Event<'_>) -> Option<String> {
         }
         Event::Listing { store } => format!("listing the images of {}", escape::visible(store)),
         Event::Image { name, .. } => format!("synchronising {}", escape::visible(name)),
+        Event::Waiting { program, host, seconds } => {
+            let (program, host) = (escape::visible(program), escape::visible(host));
+            match seconds {
+                0 => format!("waiting for {program} on {host}"),
+                _ => format!("waiting for {program} on {host}, {seconds} s"),
+            }
+        }
         _ => return None,
     })
 }
@@ -341,6 +375,8 @@ mod tests {
         assert_eq!(progress.doing().as_deref(), Some(doing));
         progress.event(Event::Listing { store: "docker 28" });
         assert_eq!(progress.doing().as_deref(), Some("listing the images of docker 28"));
+        progress.event(Event::Waiting { program: "docker\u{7}", host: "build", seconds: 40 });
+        assert_eq!(progress.doing().as_deref(), Some(r"waiting for docker\u{7} on build, 40 s"));
     }
 
     #[test]

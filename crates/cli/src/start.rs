@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::process;
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anstream::AutoStream;
 use clap::ColorChoice;
@@ -18,6 +19,11 @@ use crate::plugin::{self, Call};
 use crate::progress::{Progress, Verbosity};
 use crate::run::{self, Request, Show};
 use crate::{backend, cache, manual, parse, patch, report, signals};
+
+/// The time that a client program of an engine has to obey a signal.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The last words of an agent that a signal ends.
+const TERMINATED: &str = "a signal told it to end";
 
 /// The progress line, for a panic to take away.
 static PROGRESS: OnceLock<Arc<Progress>> = OnceLock::new();
@@ -153,12 +159,22 @@ fn watch(verbosity: Verbosity, color: anstream::ColorChoice) -> (Arc<Progress>, 
     let stop = move || {
         stopping.stop();
         stopped.interrupt();
+        end_children();
     };
     if let Err(e) = signals::install(stop) {
         // Without it Ctrl-C still ends the program, only less tidily.
         progress.print(&format!("warning: signals are not handled: {e}\n"));
     }
     (progress, interrupt)
+}
+
+/// Ends the client programs of engines, so that nobody waits for an engine that hangs.
+fn end_children() {
+    dsync_sync::terminate_children();
+    thread::spawn(|| {
+        thread::sleep(PATIENCE);
+        dsync_sync::kill_children();
+    });
 }
 
 /// Says what was waited for when a signal came.
@@ -190,7 +206,7 @@ fn agent(folder: Option<&OsStr>, early: Early) -> u8 {
     }
     let interrupt = Interrupt::default();
     let stopped = interrupt.clone();
-    if let Err(e) = signals::install(move || stopped.interrupt()) {
+    if let Err(e) = signals::install(move || dsync_sync::end_agent(&stopped, TERMINATED)) {
         let _ = writeln!(io::stderr(), "signals are not handled: {e}");
     }
     dsync_sync::tell_crashes();

@@ -24,6 +24,8 @@ impl<'a> Running<'a> {
     /// Starts a command; its connections are counted under this label.
     pub(crate) fn start(bench: &'a Bench, mut command: Command, label: String) -> Running<'a> {
         let files = leftovers::files(bench);
+        // A test that is about further tries asks for them.
+        command.env("DOCKER_SYNC_RETRIES", "0");
         command.env("WIRE_LABEL", &label).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());

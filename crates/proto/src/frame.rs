@@ -22,6 +22,8 @@ pub enum Channel {
     Data = 3,
     /// Progress of an endpoint, for the client.
     Event = 4,
+    /// Nothing: the end that sends it is there, and had nothing else to send for a while.
+    Keepalive = 5,
 }
 
 /// A frame's header.
@@ -60,6 +62,7 @@ impl Header {
             2 => Channel::Peer,
             3 => Channel::Data,
             4 => Channel::Event,
+            5 => Channel::Keepalive,
             other => return Err(FrameError::Channel(other)),
         };
         let len = u32::from_le_bytes(len);
@@ -78,6 +81,7 @@ impl Channel {
             Channel::Control => limits::CONTROL,
             Channel::Peer => limits::PEER,
             Channel::Event => limits::EVENT,
+            Channel::Keepalive => 0,
         }
     }
 }
@@ -91,6 +95,7 @@ mod tests {
         let header = Header { channel: Channel::Data, len: 0x0203 };
         assert_eq!(header.encode(), Some([3, 0x03, 0x02, 0, 0]));
         assert_eq!(Header::decode(&[3, 0x03, 0x02, 0, 0]), Ok(header));
+        assert_eq!(Header { channel: Channel::Keepalive, len: 0 }.encode(), Some([5, 0, 0, 0, 0]));
     }
 
     #[test]
@@ -100,6 +105,7 @@ mod tests {
             (Channel::Event, 16 << 10),
             (Channel::Control, 16 << 20),
             (Channel::Peer, 16 << 20),
+            (Channel::Keepalive, 0),
         ] {
             let header = Header { channel, len: most };
             assert_eq!(header.encode().and_then(|bytes| Header::decode(&bytes).ok()), Some(header));
@@ -112,9 +118,8 @@ mod tests {
     #[test]
     fn a_header_is_believed_up_to_the_limit_of_its_channel_and_of_no_other_channel() {
         for byte in 0..=u8::MAX {
-            let channel = [Channel::Control, Channel::Peer, Channel::Data, Channel::Event]
-                .into_iter()
-                .find(|channel| *channel as u8 == byte);
+            let all = [Channel::Control, Channel::Peer, Channel::Data, Channel::Event, Channel::Keepalive];
+            let channel = all.into_iter().find(|channel| *channel as u8 == byte);
             let header = |len: usize| {
                 let [a, b, c, d] = u32::try_from(len).unwrap().to_le_bytes();
                 Header::decode(&[byte, a, b, c, d])

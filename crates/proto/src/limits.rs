@@ -100,6 +100,12 @@ pub const EVENT_BURST: u64 = 10_000;
 /// Events a second after that.
 pub const EVENT_RATE: u64 = 1_000;
 
+/// Keepalives that come at once. An end sends one in each quarter of the timeout; more end the connection.
+pub const KEEPALIVE_BURST: u64 = 1_000;
+
+/// Keepalives a second after that.
+pub const KEEPALIVE_RATE: u64 = 100;
+
 /// Notes that are shown while a request is answered; an endpoint has some for each image.
 pub const NOTES: u32 = 1_000;
 

@@ -101,6 +101,10 @@ pub struct Open {
     pub platform: String,
     /// The memory to get along with, in bytes.
     pub memory: u64,
+    /// Milliseconds after which an end that has heard nothing of the other gives up; 0 for never.
+    pub timeout: u32,
+    /// Seconds that the client program of an engine may keep this end waiting; 0 for any time.
+    pub engine_timeout: u32,
 }
 
 /// The image that a target takes, and the names it gets.
@@ -460,6 +464,14 @@ pub enum Event {
     Advance(u64),
     /// A remark that `-v` shows.
     Note(#[serde(deserialize_with = "budget::text")] String),
+    /// The endpoint waits for the client program of its engine.
+    Waiting {
+        /// The program: `docker`.
+        #[serde(deserialize_with = "budget::text")]
+        program: String,
+        /// For so many seconds until now.
+        seconds: u32,
+    },
 }
 
 /// The step that an endpoint is at.

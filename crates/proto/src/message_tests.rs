@@ -120,8 +120,16 @@ fn image() -> (ListedImage, Vec<u8>) {
 #[test]
 fn requests_are_pinned() {
     let (image, listed) = image();
-    let open = Open { store: "oci:x".into(), tmpfolder: "/t".into(), platform: "a/b".into(), memory: 128 };
-    pinned(&Request::Open(open), &[&[0], b"\x05oci:x", b"\x02/t", b"\x03a/b", &[0x80, 1]]);
+    let open = Open {
+        store: "oci:x".into(),
+        tmpfolder: "/t".into(),
+        platform: "a/b".into(),
+        memory: 128,
+        timeout: 300,
+        engine_timeout: 7,
+    };
+    let open_bytes = [&[0][..], b"\x05oci:x", b"\x02/t", b"\x03a/b", &[0x80, 1], &[0xac, 2], &[7]];
+    pinned(&Request::Open(open), &open_bytes);
     pinned(&Request::List { patterns: vec!["a*".into()] }, &[&[1, 1], b"\x02a*"]);
     pinned(&Request::Survey { images: vec![image.clone()], exact: true }, &[&[2, 1], &listed, &[1]]);
     let receive = Receive {
@@ -174,6 +182,7 @@ fn messages_of_peers_and_events_are_pinned() {
     pinned(&Event::Total(300), &[&[1], &[0xac, 2]]);
     pinned(&Event::Advance(1), &[&[2, 1]]);
     pinned(&Event::Note("n".into()), &[&[3], b"\x01n"]);
+    pinned(&Event::Waiting { program: "p".into(), seconds: 40 }, &[&[4], b"\x01p", &[40]]);
 }
 
 /// The number of each variant is its place.

@@ -7,20 +7,26 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 
 use crate::endpoint::{self, Site};
+use crate::error::seconds;
 use crate::interrupt::Interrupt;
-use crate::link::Link;
+use crate::link::{Link, Liveness};
 use crate::transport::agent_binary::BUILD;
 
 /// Agents of other versions go when they have not run for so long.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The time that an agent may take to end when its client is gone.
 const GRACE: Duration = Duration::from_secs(5);
+/// The time that the children of an agent have to end when it is to end at once; they are killed then.
+const HASTE: Duration = Duration::from_millis(400);
+/// The longest silence of a client that has not said yet how long it may be.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most agents that stay, the one that runs included.
 const KEPT: usize = 4;
 /// The beginning of an agent's file name; its build follows.
@@ -30,7 +36,12 @@ const PREFIX: &str = "agent-";
 ///
 /// `interrupt` is also used when the client goes away. `folder` is the directory that relative paths are meant from: the bootstrap runs the agent out of another.
 pub fn serve_stdio(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> u8 {
-    match serve(version, folder, interrupt) {
+    let served = serve(version, folder, interrupt);
+    if ENDING.load(Ordering::SeqCst) {
+        // Whoever ends the agent ends its children first.
+        thread::sleep(10 * HASTE);
+    }
+    match served {
         Ok(()) => 0,
         Err(error) => {
             // The client shows the agent's standard error when the conversation ends early.
@@ -38,6 +49,24 @@ pub fn serve_stdio(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt)
             1
         }
     }
+}
+
+/// The agent is about to end, with its children.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Ends the agent and its children within a second, whatever they are doing and whether or not anybody hears the reason.
+pub fn end_agent(interrupt: &Interrupt, reason: &str) {
+    ENDING.store(true, Ordering::SeqCst);
+    thread::spawn(|| {
+        thread::sleep(HASTE);
+        dsync_engine::kill_children();
+        thread::sleep(HASTE / 4);
+        process::exit(1);
+    });
+    interrupt.interrupt();
+    dsync_engine::terminate_children();
+    // The client shows it.
+    writeln!(io::stderr(), "docker-sync agent: {reason}").ok();
 }
 
 fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Result<()> {
@@ -49,6 +78,10 @@ fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Re
     output.write_all(&Preamble { protocol: PROTOCOL, build: BUILD }.encode())?;
     output.flush()?;
     tidy_cache();
+    let ending = interrupt.clone();
+    let liveness = Liveness::watch(Some(TIMEOUT), move |silence| {
+        end_agent(&ending, &format!("nothing was heard from the client for {}", seconds(silence)));
+    });
     let mut input = io::stdin();
     let mut preamble = [0; PREAMBLE_LEN];
     input.read_exact(&mut preamble)?;
@@ -63,6 +96,7 @@ fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Re
         Default::default(),
         Default::default(),
         interrupt,
+        liveness,
     );
     endpoint::serve(link, &Site::here(version, interrupt))
 }
@@ -83,6 +117,7 @@ impl<R: Read> Read for Leash<R> {
             self.1.interrupt();
             thread::spawn(|| {
                 thread::sleep(GRACE);
+                dsync_engine::kill_children();
                 process::exit(1);
             });
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use dsync_core::{Digest, ImageId, ImageRef};
 use dsync_proto::{Failure, FailureKind, PreambleError};
@@ -66,6 +67,14 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
+    /// The remote host was reached, and an agent did not get to run there this time.
+    #[error("the agent does not run on {host}: {reason}")]
+    Bootstrap {
+        /// As the user named it.
+        host: String,
+        /// The reason.
+        reason: String,
+    },
     /// The remote host was reached, but the account there runs no commands.
     #[error("{host} runs no command for this account")]
     NoShell {
@@ -89,6 +98,14 @@ pub enum Error {
         host: String,
         /// The last lines of the remote's standard error, perhaps empty.
         message: String,
+    },
+    /// Nothing came from the remote for too long.
+    #[error("nothing was heard from {host} for {}", seconds(*.silence))]
+    Silent {
+        /// As the user named it.
+        host: String,
+        /// For so long.
+        silence: Duration,
     },
     /// One end could not do what was asked.
     #[error("{}", failure.causes.first().map_or("unknown failure", String::as_str))]
@@ -146,6 +163,14 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+/// A time in seconds, for people.
+pub(crate) fn seconds(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
 }
 
 impl Error {

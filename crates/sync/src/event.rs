@@ -46,6 +46,15 @@ pub enum Event<'a> {
     Total(u64),
     /// The number of them that did since the last event.
     Advance(u64),
+    /// An end waits for the client program of its engine.
+    Waiting {
+        /// The program: `docker`.
+        program: &'a str,
+        /// The host of the end, for people.
+        host: &'a str,
+        /// For so many seconds until now.
+        seconds: u32,
+    },
     /// Something that only `-v` shows.
     Note(&'a str),
     /// Something that a person should know though it goes on.

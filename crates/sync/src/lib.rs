@@ -32,13 +32,13 @@ pub mod testing;
 mod transfer_tests;
 mod transport;
 
-pub use agent::serve_stdio;
+pub use agent::{end_agent, serve_stdio};
 pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, Pruned};
 pub use error::{Error, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
 pub use interrupt::Interrupt;
 pub use inventory::select::Pin;
-pub use options::{Direction, Identity, Options, TransferMethod};
+pub use options::{Direction, Identity, Options, Retries, TransferMethod};
 pub use outcome::{LayerOutcome, Outcome, Traffic};
 pub use partial::{PARTIAL_LIMIT, PartialEntry, Partials};
 pub use patch::{PatchMade, PatchOptions, apply, diff};
@@ -48,4 +48,5 @@ pub use transport::agent_binary::agent_version;
 pub use transport::crash::{tell_crashes, words as crash_words};
 pub use transport::destination::{Destination, Remote, RemoteError, is_file};
 
+pub use dsync_engine::{kill_children, terminate_children};
 pub use dsync_proto::{Compression, Cost, Failure, FailureKind};

@@ -1,6 +1,7 @@
 //! The options of a sync.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dsync_core::{ImageRef, Platform};
 use dsync_proto::Compression;
@@ -20,6 +21,12 @@ pub struct Options {
     pub tmpfolder: Option<PathBuf>,
     /// Bytes of memory that each end is to get along with.
     pub memory: u64,
+    /// The longest silence of the other end; any where there is none.
+    pub timeout: Option<Duration>,
+    /// The longest time that the client program of an engine may keep an end waiting; any where there is none.
+    pub engine_timeout: Option<Duration>,
+    /// The further tries where a connection fails.
+    pub retries: Retries,
     /// Only images of this platform.
     pub platform: Option<Platform>,
     /// The compression of the bytes that cross.
@@ -36,6 +43,22 @@ pub struct Options {
     pub interrupt: Interrupt,
     /// The version of the program, which an agent on PATH must have too.
     pub version: String,
+}
+
+/// The further tries of a step that failed since the connection did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// The most of them in a row.
+    pub most: u32,
+    /// The pause before the first of them; each other one is twice as long as the one before, up to half a minute.
+    pub first_pause: Duration,
+}
+
+impl Default for Retries {
+    /// None.
+    fn default() -> Self {
+        Retries { most: 0, first_pause: Duration::from_secs(1) }
+    }
 }
 
 /// The identity that an image keeps between stores that name images by manifests.

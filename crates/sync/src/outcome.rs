@@ -13,6 +13,16 @@ pub struct Traffic {
     pub received: u64,
 }
 
+impl Traffic {
+    pub(crate) fn plus(self, other: Traffic) -> Traffic {
+        Traffic { sent: self.sent + other.sent, received: self.received + other.received }
+    }
+
+    pub(crate) fn minus(self, before: Traffic) -> Traffic {
+        Traffic { sent: self.sent - before.sent, received: self.received - before.received }
+    }
+}
+
 /// The outcome of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {

@@ -1,4 +1,5 @@
-//! A connection in memory that breaks where a test wants it to: cut after a byte, or with a byte that is damaged.
+//! A connection in memory that breaks where a test wants it to: cut or silent after a byte, or with a byte that is
+//! damaged.
 //!
 //! What breaks is counted in bytes, so it breaks at the same place each time. A cut cable is cut in both directions, as
 //! ssh's is: what is under way still arrives, then both ends read the end of the stream and cannot write.
@@ -38,6 +39,9 @@ pub enum FaultKind {
     Cut,
     /// These bits of the byte are inverted.
     Flip(u8),
+    /// From here on nothing arrives any more in either direction, and nobody is told: a host that lost its power, or a
+    /// router that forgot the connection.
+    Stall,
 }
 
 /// A connection, for a test to look at and to cut.
@@ -56,6 +60,9 @@ struct Shared {
 struct State {
     lanes: [LaneState; 2],
     cut: bool,
+    stalled: bool,
+    /// The ends that have hung up, the client's first.
+    hung_up: [bool; 2],
 }
 
 #[derive(Default)]
@@ -73,6 +80,17 @@ pub struct End {
     pub input: Receiver,
     /// The bytes to the other end.
     pub output: Sender,
+}
+
+impl End {
+    /// Ends this end: from then on it neither reads nor writes. The other one is told, unless the cable has stalled.
+    pub fn hanging_up(&self) -> impl FnOnce() + Send + 'static {
+        let (cable, side) = (self.output.0.clone(), self.output.1 as usize);
+        move || {
+            cable.lock().hung_up[side] = true;
+            cable.0.changed.notify_all();
+        }
+    }
 }
 
 /// Reads from a cable.
@@ -152,7 +170,16 @@ impl Read for Receiver {
         let Receiver(cable, lane) = self;
         let mut state = cable.lock();
         loop {
-            let cut = state.cut;
+            // The lane is named after its writer.
+            let [writer, reader] = [*lane as usize, 1 - *lane as usize].map(|side| state.hung_up[side]);
+            let (cut, stalled) = (state.cut, state.stalled);
+            if reader {
+                return Ok(0);
+            }
+            if stalled && !cut && !into.is_empty() {
+                state = cable.wait(state);
+                continue;
+            }
             let own = &mut state.lanes[*lane as usize];
             let take = into.len().min(own.under_way.len()).min(cable.0.read_at_most);
             if take > 0 || into.is_empty() {
@@ -162,7 +189,7 @@ impl Read for Receiver {
                 cable.0.changed.notify_all();
                 return Ok(take);
             }
-            if cut || own.writer_gone {
+            if cut || writer || own.writer_gone {
                 return Ok(0);
             }
             state = cable.wait(state);
@@ -175,9 +202,10 @@ impl Write for Sender {
         let Sender(cable, lane) = self;
         let mut state = cable.lock();
         loop {
-            let cut = state.cut;
+            let [writer, reader] = [*lane as usize, 1 - *lane as usize].map(|side| state.hung_up[side]);
+            let (cut, stalled) = (state.cut, state.stalled);
             let own = &mut state.lanes[*lane as usize];
-            if cut || own.reader_gone {
+            if cut || writer || !stalled && (reader || own.reader_gone) {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             let room = ROOM - own.under_way.len();
@@ -189,11 +217,17 @@ impl Write for Sender {
                         cable.0.changed.notify_all();
                         return Err(io::ErrorKind::BrokenPipe.into());
                     }
+                    Some((0, FaultKind::Stall)) if !stalled => {
+                        state.stalled = true;
+                        cable.0.changed.notify_all();
+                        continue;
+                    }
                     Some((0, FaultKind::Flip(bits))) if take > 0 => {
                         own.under_way.push_back(bytes[0] ^ bits);
                         take = 1;
                     }
                     fault => {
+                        let fault = fault.filter(|_| !stalled);
                         let distance = fault.map_or(u64::MAX, |(distance, _)| distance);
                         take = take.min(usize::try_from(distance).unwrap_or(usize::MAX));
                         own.under_way.extend(&bytes[..take]);
@@ -276,6 +310,41 @@ mod tests {
         let (result, got, _) = sent(&faults, &[8; 10]);
         assert!(result.is_ok());
         assert_eq!(got, [8, 8, 8, 9, 8, 9, 8, 8, 8, 8]);
+    }
+
+    #[test]
+    fn a_cable_that_stalls_gives_nothing_and_tells_nobody() {
+        let (cable, mut client, remote) =
+            Cable::new(&[Fault { lane: Lane::Out, at: 2, kind: FaultKind::Stall }]);
+        let (hang_up, hang_up_there) = (client.hanging_up(), remote.hanging_up());
+        let End { mut input, output } = remote;
+        client.output.write_all(&[7; 1000]).unwrap();
+        thread::scope(|scope| {
+            let reading = scope.spawn(move || input.read(&mut [0; 10]));
+            let writing = scope.spawn(move || client.output.write_all(&[7; ROOM]));
+            thread::sleep(Duration::from_millis(20));
+            assert!(!reading.is_finished() && !writing.is_finished());
+            assert_eq!(cable.written(Lane::Out), ROOM as u64);
+            hang_up();
+            assert!(writing.join().unwrap().is_err());
+            drop(output);
+            thread::sleep(Duration::from_millis(20));
+            assert!(!reading.is_finished(), "the other end is not told");
+            hang_up_there();
+            assert_eq!(reading.join().unwrap().unwrap(), 0);
+        });
+        assert_eq!(client.input.read(&mut [0; 10]).unwrap(), 0);
+    }
+
+    #[test]
+    fn an_end_that_hangs_up_is_missed_where_the_cable_holds() {
+        let (_, mut client, mut remote) = Cable::new(&[]);
+        client.output.write_all(b"last").unwrap();
+        client.hanging_up()();
+        let mut got = String::new();
+        remote.input.read_to_string(&mut got).unwrap();
+        assert_eq!(got, "last");
+        assert!(remote.output.write_all(b"x").is_err() && client.output.write_all(b"x").is_err());
     }
 
     #[test]

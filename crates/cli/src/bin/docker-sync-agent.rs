@@ -22,7 +22,9 @@ fn main() -> ExitCode {
         [agent, ref folder @ ..] if agent == "agent" && folder.len() < 2 => {
             let interrupt = dsync_sync::Interrupt::default();
             let stopped = interrupt.clone();
-            if let Err(e) = signals::install(move || stopped.interrupt()) {
+            if let Err(e) =
+                signals::install(move || dsync_sync::end_agent(&stopped, "a signal told it to end"))
+            {
                 let _ = writeln!(io::stderr(), "signals are not handled: {e}");
             }
             dsync_sync::tell_crashes();

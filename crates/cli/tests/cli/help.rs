@@ -49,6 +49,12 @@ fn short_help() {
                                  [env: DOCKER_SYNC_TMPFOLDER]
           --memory <SIZE>        Memory limit of each side, in addition to a fixed 64 MiB, whatever the
                                  image and the other side are [default: 256MiB]
+          --timeout <N>          Seconds without a word from the other side after which it is given up;
+                                 0 for never [env: DOCKER_SYNC_TIMEOUT] [default: 60]
+          --retries <N>          Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s
+                                 … up to 30 s; 0 for none [env: DOCKER_SYNC_RETRIES] [default: 3]
+          --engine-timeout <N>   Seconds that an engine may keep a side waiting; 0 for any time
+                                 [default: 0]
 
     Transfer:
           --method <METHOD>      Transfer method [default: auto] [possible values: auto, delta, rsync,

@@ -16,21 +16,21 @@ use serde::Serialize;
 use crate::environment::{Environment, PROGRAM, Ran};
 
 /// No run of a test takes so long. None of them is about speed; most would not end at all.
-const BOUNDED: Duration = Duration::from_secs(30);
+pub(crate) const BOUNDED: Duration = Duration::from_secs(30);
 /// The time within which an interrupt ends a run, on a machine that is busy with other tests.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// Titles, colours, a line that is overwritten, text that is turned around, and characters that are not seen.
 const TRICKS: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31mX\u{202e}gpj\r\u{61c}\u{200b}\u{2060}\u{2066}\u{feff}";
 
 /// The script of a remote that says no more, and ends when nobody speaks to it.
-const LISTENS: &str = "exec cat >/dev/null";
+pub(crate) const LISTENS: &str = "exec cat >/dev/null";
 
 /// A remote that says what a test has it say.
-struct Liar(Environment);
+pub(crate) struct Liar(pub(crate) Environment);
 
 impl Liar {
     /// One that is no agent: this script stands for ssh.
-    fn new(script: &str) -> Liar {
+    pub(crate) fn new(script: &str) -> Liar {
         let environment = Environment::new();
         fs::create_dir(environment.path().join("layout")).unwrap();
         let here = environment.path().display().to_string();
@@ -43,7 +43,7 @@ impl Liar {
     }
 
     /// One that greets as an agent of this build, says these frames, and goes on with the script.
-    fn saying(frames: &[Vec<u8>], script: &str) -> Liar {
+    pub(crate) fn saying(frames: &[Vec<u8>], script: &str) -> Liar {
         let liar = Liar::new(&format!("cat said\n{script}"));
         let mut agent = liar.0.command(PROGRAM);
         let mut agent = agent.arg("agent").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -55,14 +55,17 @@ impl Liar {
         liar
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.0.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.0.command(PROGRAM);
         let layout = format!("oci:{}", self.path("layout").display());
-        command.args(["--docker", &layout, "--color", "never"]).args(arguments);
+        if !arguments.contains(&"--docker") {
+            command.args(["--docker", &layout]);
+        }
+        command.args(["--color", "never"]).args(arguments);
         command.env("DOCKER_SYNC_AGENTS", self.0.path());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -70,7 +73,7 @@ impl Liar {
 
     /// Runs `docker-sync evil` with these arguments to its end, which has to come.
     #[track_caller]
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let ran = finished(self.command(&[&["evil"], arguments].concat()).spawn().unwrap(), BOUNDED);
         for (stream, text) in [("output", &ran.out), ("error", &ran.err)] {
             let tricks = |c: &char| *c != '\n' && (c.is_control() || TRICKS.contains(*c) && !c.is_ascii());
@@ -82,7 +85,7 @@ impl Liar {
 
     /// Starts it, sends a signal once the remote was dialled and this long after, and waits for the end.
     #[track_caller]
-    fn interrupted(&self, signal: &str, arguments: &[&str]) -> Ran {
+    pub(crate) fn interrupted(&self, signal: &str, arguments: &[&str]) -> Ran {
         let child = self.command(&[&["evil"], arguments].concat()).spawn().unwrap();
         let begin = Instant::now();
         while !self.path("dials").exists() {
@@ -100,7 +103,7 @@ impl Liar {
     }
 
     /// The number of connections to the remote.
-    fn dials(&self) -> usize {
+    pub(crate) fn dials(&self) -> usize {
         lines(&self.path("dials"))
     }
 }
@@ -111,7 +114,7 @@ fn lines(file: &Path) -> usize {
 
 /// Waits for the end, and ends what has none.
 #[track_caller]
-fn finished(mut child: Child, patience: Duration) -> Ran {
+pub(crate) fn finished(mut child: Child, patience: Duration) -> Ran {
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let read = |stream: &mut dyn std::io::Read| {
         let mut text = Vec::new();
@@ -153,12 +156,12 @@ fn note(text: &str) -> Vec<u8> {
     frame(Channel::Event, &Event::Note(text.into()))
 }
 
-fn opened(store: &str) -> Vec<u8> {
+pub(crate) fn opened(store: &str) -> Vec<u8> {
     let (store, version) = (store.to_owned(), TRICKS.to_owned());
     reply(&Reply::Opened(Opened { store, id_is_config: true, has_packages: false, version }))
 }
 
-fn images(created: &str, names: &[&str]) -> Vec<u8> {
+pub(crate) fn images(created: &str, names: &[&str]) -> Vec<u8> {
     let image = ListedImage {
         id: [7; 32],
         config: ListedConfig::Id,
@@ -177,13 +180,13 @@ fn images(created: &str, names: &[&str]) -> Vec<u8> {
 
 impl Ran {
     #[track_caller]
-    fn says(self, text: &str) -> Ran {
+    pub(crate) fn says(self, text: &str) -> Ran {
         assert!(self.err.contains(text), "{text:?} is not in {self}");
         self
     }
 
     #[track_caller]
-    fn exits(self, code: i32) -> Ran {
+    pub(crate) fn exits(self, code: i32) -> Ran {
         assert_eq!(self.exit, Some(code), "{self}");
         self
     }

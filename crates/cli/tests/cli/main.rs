@@ -7,6 +7,7 @@ mod environment;
 mod files;
 mod help;
 mod liars;
+mod links;
 mod patch;
 mod plugin;
 mod remote;

@@ -114,7 +114,7 @@ fn an_account_that_runs_no_commands() {
     insta::assert_snapshot!(with_account(git, &[]), @"
     --- stderr
     error: alice@build runs no commands for this account
-      caused by: fatal: unrecognized command 'exec /bin/sh -c 'q=$PATH;PATH=;IFS=:;set -f;for d in $q;do case $d in /*) PATH=$PATH$d:;;esac;done;unset IFS;PATH=$PATH/usr/local/bin:/usr/bin:/bin;v=$2;w=$PWD;m=$(umask);…
+      caused by: fatal: unrecognized command 'exec /bin/sh -c 'q=$PATH;PATH=;IFS=:;set -f;for d in $q;do case $d in /*) PATH=$PATH$d:;;esac;done;unset IFS;PATH=$PATH/usr/local/bin:/usr/bin:/bin;v=$2;z=$3;f=nowhere;w=$…
     hint: an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST
     --- exit 3
     ");

@@ -90,6 +90,8 @@ fn seeds() -> Vec<Vec<u8>> {
         tmpfolder: String::new(),
         platform: "linux/arm64".into(),
         memory: 256 << 20,
+        timeout: 60_000,
+        engine_timeout: 0,
     };
     let survey = Survey {
         status: vec![Status::Current, Status::NeedUpdate],
@@ -113,6 +115,7 @@ fn seeds() -> Vec<Vec<u8>> {
         seed(2, &Peer::Took { len: 1 << 20, micros: 300_000 }),
         seed(2, &Peer::Proofs(vec![[1, 2, 3]])),
         seed(3, &Event::Note("reads the layer".into())),
+        seed(3, &Event::Waiting { program: "docker".into(), seconds: 40 }),
         seed(3, &Event::Advance(1 << 30)),
         seed(4, &image),
         seed(0, &Compression::Level(9)),

@@ -2,10 +2,12 @@
 //!
 //! The same code runs as the agent on the remote host and in a thread of the client.
 
+mod patience;
 mod verify;
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
 use dsync_engine::{Store, StoreSpec, temporary};
@@ -21,6 +23,7 @@ use crate::layers::workspace::Workspace;
 use crate::link::Link;
 use crate::source::{self, Sending};
 use crate::target::{self, Peering, Receiving};
+use patience::{PACE, Patience};
 
 /// Opens a store by what `--docker` says; its temporary files go to this folder.
 pub(crate) type Opener = dyn Fn(&str, &Path) -> Result<Box<dyn Store>, EndpointError> + Send;
@@ -55,6 +58,7 @@ pub(crate) fn open_here(spec: &str, folder: &Path) -> Result<Box<dyn Store>, End
 /// Answers requests until the client goes away.
 pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
     let mut endpoint: Option<Endpoint> = None;
+    let mut patience = None;
     loop {
         let request = match link.next_request() {
             Ok(request) => request,
@@ -62,6 +66,14 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         let moves = matches!(request, Request::Send { .. } | Request::Receive(_));
+        if let Request::Open(open) = &request {
+            link.set_timeout(timeout(open));
+            let limit =
+                Some(Duration::from_secs(open.engine_timeout.into())).filter(|limit| !limit.is_zero());
+            // One that was there is over before.
+            drop(patience.take());
+            patience = Some(Patience::new(link.outbox.clone(), site.stands_in, limit, PACE));
+        }
         let reply = match (request, &endpoint) {
             (Request::Open(open), _) => Endpoint::open(&open, site).map(|opened| {
                 let reply = opened.introduce(site.version);
@@ -71,6 +83,10 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
             (_, None) => Err(EndpointError::Protocol("a request came before a store was opened".into())),
             (request, Some(endpoint)) => endpoint.answer(request, &mut link),
         };
+        if site.interrupt.happened() {
+            // It failed for that reason, and whoever ends this end says why.
+            return Ok(());
+        }
         let reply = reply.unwrap_or_else(|error| {
             let failure = if site.stands_in { error.of_who_stands_in() } else { error.into() };
             if moves && failure.kind != FailureKind::Aborted {
@@ -81,6 +97,11 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
         });
         link.outbox.reply(&reply)?;
     }
+}
+
+/// The longest silence of either end of the connection.
+fn timeout(open: &Open) -> Option<Duration> {
+    Some(Duration::from_millis(open.timeout.into())).filter(|timeout| !timeout.is_zero())
 }
 
 /// An endpoint whose store is open.

@@ -12,7 +12,14 @@ use crate::transfer_tests::{Layout, tar};
 
 fn open(store: &str, platform: &str) -> Request {
     let (store, platform) = (store.to_owned(), platform.to_owned());
-    Request::Open(Open { store, platform, tmpfolder: String::new(), memory: 64 << 20 })
+    Request::Open(Open {
+        store,
+        platform,
+        tmpfolder: String::new(),
+        memory: 64 << 20,
+        timeout: 0,
+        engine_timeout: 0,
+    })
 }
 
 fn list(patterns: &[&str]) -> Request {

@@ -8,10 +8,9 @@
 pub(crate) mod rsync;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dsync_engine::{DistantStore, Reach, Store, StoreSpec, temporary};
 use dsync_proto::{Failure, FailureKind};
@@ -23,7 +22,7 @@ use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::options::{Identity, Options};
-use crate::transport::connection::{Dialled, Served};
+use crate::transport::connection::{Dialled, Served, login_timeout};
 use crate::transport::destination::Destination;
 use crate::transport::ssh::{self, Pipe};
 use rsync::{DistantFolder, RsyncStore};
@@ -56,8 +55,8 @@ pub(crate) fn fall_back(
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
     let master = Master::start(to, options, observer)?;
-    let here = said(&["rsync".into(), "--version".into()]).is_some();
-    let (carrier, way) = match here && master.has_rsync(to) {
+    let here = ssh::said(&["rsync".into(), "--version".into()], None, &options.interrupt).is_some();
+    let (carrier, way) = match here && master.has_rsync(to, options) {
         true => (Carrier::Rsync, "rsync of the missing layers"),
         false => (Carrier::Stream, "a stream of the missing layers"),
     };
@@ -104,7 +103,13 @@ impl Master {
         let words = ssh::arguments(&master, to, &keeper);
         let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer, &interrupt)?;
         pipe.keep(output, input, SIGN);
+        let (begin, timeout) = (Instant::now(), login_timeout(options.timeout));
         while !socket.exists() {
+            if let Some(silence) = timeout.filter(|timeout| begin.elapsed() > *timeout) {
+                interrupt.interrupt();
+                pipe.end();
+                return Err(Error::Silent { host: to.host.clone(), silence });
+            }
             if pipe.has_ended() || interrupt.happened() {
                 let status = pipe.end().and_then(|status| status.code());
                 if interrupt.happened() {
@@ -122,9 +127,10 @@ impl Master {
     }
 
     /// True if rsync is there and can be talked to: it does not put up with a login shell that prints.
-    fn has_rsync(&self, to: &Destination) -> bool {
+    fn has_rsync(&self, to: &Destination, options: &Options) -> bool {
         let script = "exec /bin/sh -c 'command -v rsync >/dev/null && echo yes'";
-        said(&ssh::arguments(&self.shell, to, script)).is_some_and(|said| said == b"yes\n")
+        let words = ssh::arguments(&self.shell, to, script);
+        ssh::said(&words, options.timeout, &self.interrupt).is_some_and(|said| said == b"yes\n")
     }
 
     /// Serves the store of the remote from this process.
@@ -170,11 +176,4 @@ fn words(spec: &str) -> Result<Vec<String>, EndpointError> {
             Err(EndpointError::Usage("files of the remote need an agent there".into()))
         }
     }
-}
-
-/// The standard output of a command that succeeds.
-fn said(words: &[String]) -> Option<Vec<u8>> {
-    let (program, arguments) = words.split_first()?;
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then_some(output.stdout)
 }

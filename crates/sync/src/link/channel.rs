@@ -5,7 +5,7 @@
 
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use dsync_proto::{Channel, Event, HEADER_LEN, Header, Peer, Reply, Request, deco
 use serde::Serialize;
 
 use super::frame::{Frame, read_frame};
+use super::liveness::{Keepalives, Listening, Liveness};
 use super::queue::{self, NoFrame, Receiver, Sender};
 use crate::failure::{Aborted, Breach};
 use crate::interrupt::{Interrupt, TICK};
@@ -26,6 +27,8 @@ pub(crate) struct Inbox {
     frames: Receiver,
     aborted: Arc<AtomicBool>,
     interrupt: Interrupt,
+    /// Of the connection, where the other end is not in this process.
+    liveness: Option<Liveness>,
 }
 
 /// The sending half; clones send to the same place, whole frames at a time.
@@ -33,8 +36,16 @@ pub(crate) struct Inbox {
 pub(crate) struct Outbox(Arc<Mutex<Sink>>);
 
 enum Sink {
-    Pipe(BufWriter<Box<dyn Write + Send>>, Arc<AtomicU64>),
+    Pipe(Pipe),
     Queue(Sender, Arc<AtomicBool>),
+}
+
+/// The way to another process.
+struct Pipe {
+    output: BufWriter<Box<dyn Write + Send>>,
+    /// Bytes that were sent.
+    sent: Arc<AtomicU64>,
+    liveness: Liveness,
 }
 
 /// Both halves.
@@ -51,33 +62,60 @@ impl Link {
         (Link { inbox: left_in, outbox: left_out }, Link { inbox: right_in, outbox: right_out })
     }
 
-    /// A link over a pipe; `sent` and `received` count its bytes.
+    /// A link over a pipe; `sent` and `received` count its bytes. Its ends keep each other informed that they are there.
     pub(crate) fn over(
-        mut input: impl Read + Send + 'static,
+        input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
         sent: Arc<AtomicU64>,
         received: Arc<AtomicU64>,
         interrupt: &Interrupt,
+        liveness: Liveness,
     ) -> Link {
         let (sender, frames) = queue::queue();
         let aborted = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&aborted);
+        let mut reader = Reader {
+            input: Listening { input, liveness: liveness.clone() },
+            received,
+            aborted: Arc::clone(&aborted),
+            keepalives: Keepalives::new(),
+        };
+        let listening = liveness.clone();
         thread::spawn(move || {
             loop {
-                let frame = read_frame(&mut input);
-                if let Ok(frame) = &frame {
-                    note_abort(frame, &seen);
-                    received.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
-                }
+                let frame = reader.next();
                 let ended = frame.is_err();
+                // Until there is room for the frame, nothing more is read.
+                listening.is_behind();
                 if sender.send(frame).is_err() || ended {
                     break;
                 }
+                listening.heard();
+            }
+            listening.end();
+        });
+        let output = BufWriter::with_capacity(64 << 10, Box::new(output) as Box<dyn Write + Send>);
+        let sink = Sink::Pipe(Pipe { output, sent, liveness: liveness.clone() });
+        let outbox = Outbox(Arc::new(Mutex::new(sink)));
+        // The pipe closes with the link, whoever else could use it.
+        let sink = Arc::downgrade(&outbox.0);
+        liveness.keep_alive(move || {
+            let Some(sink) = sink.upgrade() else { return false };
+            // Who has the lock is sending.
+            match sink.try_lock() {
+                Ok(mut sink) => sink.send(Frame::new(Channel::Keepalive, Vec::new())).is_ok(),
+                Err(TryLockError::WouldBlock) => true,
+                Err(TryLockError::Poisoned(_)) => false,
             }
         });
-        let sink = Sink::Pipe(BufWriter::with_capacity(64 << 10, Box::new(output)), sent);
-        let inbox = Inbox { frames, aborted, interrupt: interrupt.clone() };
-        Link { inbox, outbox: Outbox(Arc::new(Mutex::new(sink))) }
+        let inbox = Inbox { frames, aborted, interrupt: interrupt.clone(), liveness: Some(liveness) };
+        Link { inbox, outbox }
+    }
+
+    /// Sets the longest silence of the other end of a connection.
+    pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
+        if let Some(liveness) = &self.inbox.liveness {
+            liveness.set_timeout(timeout);
+        }
     }
 
     /// Sends a message to the other end of source and target.
@@ -135,15 +173,23 @@ impl Link {
 }
 
 impl Inbox {
-    /// Waits for a frame. The end of the connection is `UnexpectedEof`, and so is an interrupt.
+    /// Waits for a frame. The end of the connection is `UnexpectedEof`, and so is an interrupt; its silence is `TimedOut`.
     pub(crate) fn recv(&self) -> io::Result<Frame> {
         loop {
             match self.frames.recv(Some(TICK)) {
-                Ok(frame) => return frame,
+                Ok(Ok(frame)) => return Ok(frame),
+                // An end that gives up closes its own pipe.
+                Ok(Err(_)) | Err(_) if self.silence().is_some() => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(Err(error)) => return Err(error),
                 Err(NoFrame::Yet) if !self.interrupt.happened() => {}
                 Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
+    }
+
+    /// The silence of the other end after which this one gave up, if it did.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        self.liveness.as_ref().and_then(Liveness::silence)
     }
 
     /// The reason why nothing more comes, if it is known already. Frames that came before are forgotten.
@@ -153,28 +199,67 @@ impl Inbox {
     }
 }
 
-impl Outbox {
-    /// Sends a frame; data frames may linger in a buffer until another kind follows or the stream ends.
-    pub(crate) fn send(&self, frame: Frame) -> io::Result<()> {
-        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *sink {
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        if let Some(liveness) = &self.liveness {
+            liveness.end();
+        }
+    }
+}
+
+/// The bytes of another process, in frames.
+struct Reader<R> {
+    input: Listening<R>,
+    /// Bytes of whole frames.
+    received: Arc<AtomicU64>,
+    aborted: Arc<AtomicBool>,
+    keepalives: Keepalives,
+}
+
+impl<R: Read> Reader<R> {
+    /// The next frame that is for anyone.
+    fn next(&mut self) -> io::Result<Frame> {
+        loop {
+            let frame = read_frame(&mut self.input)?;
+            self.received.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
+            if frame.channel == Channel::Keepalive {
+                self.keepalives.count()?;
+                continue;
+            }
+            note_abort(&frame, &self.aborted);
+            return Ok(frame);
+        }
+    }
+}
+
+impl Sink {
+    fn send(&mut self, frame: Frame) -> io::Result<()> {
+        match self {
             Sink::Queue(queue, aborted) => {
                 note_abort(&frame, aborted);
                 queue.send(Ok(frame))
             }
-            Sink::Pipe(pipe, sent) => {
+            Sink::Pipe(Pipe { output, sent, liveness }) => {
                 let header = Header { channel: frame.channel, len: frame.payload.len() };
                 let header =
                     header.encode().ok_or_else(|| io::Error::other("a message is too long to send"))?;
-                pipe.write_all(&header)?;
-                pipe.write_all(&frame.payload)?;
+                output.write_all(&header)?;
+                output.write_all(&frame.payload)?;
                 sent.fetch_add((HEADER_LEN + frame.payload.len()) as u64, Ordering::Relaxed);
                 if frame.channel != Channel::Data || frame.payload.len() < DATA {
-                    pipe.flush()?;
+                    output.flush()?;
                 }
+                liveness.sent();
                 Ok(())
             }
         }
+    }
+}
+
+impl Outbox {
+    /// Sends a frame; data frames may linger in a buffer until another kind follows or the stream ends.
+    pub(crate) fn send(&self, frame: Frame) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).send(frame)
     }
 
     pub(crate) fn send_message<T: Serialize>(&self, channel: Channel, message: &T) -> io::Result<()> {
@@ -307,7 +392,8 @@ fn one_way(interrupt: &Interrupt) -> (Outbox, Inbox) {
     let (sender, frames) = queue::queue();
     let aborted = Arc::new(AtomicBool::new(false));
     let sink = Sink::Queue(sender, Arc::clone(&aborted));
-    (Outbox(Arc::new(Mutex::new(sink))), Inbox { frames, aborted, interrupt: interrupt.clone() })
+    let inbox = Inbox { frames, aborted, interrupt: interrupt.clone(), liveness: None };
+    (Outbox(Arc::new(Mutex::new(sink))), inbox)
 }
 
 fn note_abort(frame: &Frame, aborted: &AtomicBool) {

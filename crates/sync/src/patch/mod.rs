@@ -221,7 +221,7 @@ fn record(inbox: &mut Inbox, out: &mut Writer, steps: &[Step], observer: &dyn Ob
                 show(&frame, observer)?;
                 continue;
             }
-            Channel::Control => continue,
+            Channel::Control | Channel::Keepalive => continue,
             Channel::Peer => match decode(&frame.payload).map_err(io::Error::other)? {
                 Peer::Offer(offer) if current == Step::Offer && offer.has_all() => true,
                 _ => return Err(io::Error::other("the old image cannot be read whole")),
@@ -242,6 +242,9 @@ fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
         WireEvent::Phase(phase) => Event::Phase(*phase),
         WireEvent::Total(bytes) => Event::Total(*bytes),
         WireEvent::Advance(bytes) => Event::Advance(*bytes),
+        WireEvent::Waiting { program, seconds } => {
+            Event::Waiting { program, host: "this host", seconds: *seconds }
+        }
         WireEvent::Note(note) => {
             observer.event(Event::Note(note));
             return Ok(());

@@ -17,7 +17,9 @@ pub(super) fn dial(
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
     let Remote::Ssh(to) = remote else { return dial_agent(remote, options, observer) };
-    ssh::overriding(&options.ssh, |ssh| dial_host(to, &Options { ssh, ..options.clone() }, observer))
+    let keepalive = ssh::keepalive(&options.ssh, to, options.timeout, &options.interrupt);
+    let command = [&options.ssh[..], &keepalive].concat();
+    ssh::overriding(&command, |ssh| dial_host(to, &Options { ssh, ..options.clone() }, observer))
 }
 
 fn dial_host(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Dialled, Error> {

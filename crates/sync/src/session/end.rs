@@ -21,6 +21,8 @@ use crate::transport::ssh::Pipe;
 /// An end of a run.
 pub(super) struct End {
     pub(super) host: Host,
+    /// The host, for people.
+    name: String,
     pub(super) link: Link,
     /// The store that it has opened.
     pub(super) store: Opened,
@@ -57,7 +59,17 @@ impl End {
     ) -> End {
         let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
         let (host, store) = (Host::Here, unopened());
-        End { host, link, store, connection: None, _served: served, pipe: None, observer, interrupt }
+        End {
+            name: host.to_string(),
+            host,
+            link,
+            store,
+            connection: None,
+            _served: served,
+            pipe: None,
+            observer,
+            interrupt,
+        }
     }
 
     /// The end of another host, or of what was named in its place.
@@ -71,14 +83,14 @@ impl End {
         let Dialled { link, pipe, sent, received, agentless, served } = dialled;
         let connection = Some(Connection { sent, received, agentless, speed });
         let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
-        let (host, store) = (Host::Remote(name), unopened());
-        End { host, link, store, connection, _served: served, pipe, observer, interrupt }
+        let (host, store) = (Host::Remote(name.clone()), unopened());
+        End { host, name, link, store, connection, _served: served, pipe, observer, interrupt }
     }
 
     /// Its side of a relay.
     pub(super) fn side(&mut self) -> Side<'_> {
         let is_remote = self.is_remote();
-        Side { link: &mut self.link, is_remote }
+        Side { link: &mut self.link, is_remote, host: &self.name }
     }
 
     pub(super) fn is_remote(&self) -> bool {
@@ -129,7 +141,7 @@ impl End {
         self.tell(request)?;
         // Between source and target there is nothing to be said now.
         let out_of_turn = |_| Err(Breach("it sent something out of turn".into()).into());
-        let reply = relay::reply(&mut self.link.inbox, &*self.observer, out_of_turn);
+        let reply = relay::reply(&mut self.link.inbox, &*self.observer, &self.name, out_of_turn);
         self.check(reply)
     }
 
@@ -156,6 +168,13 @@ impl End {
 
     fn lost_connection(&mut self) -> Error {
         let host = self.host.to_string();
+        if let Some(silence) = self.link.inbox.silence() {
+            if let Some(pipe) = &mut self.pipe {
+                pipe.hurry();
+                pipe.end();
+            }
+            return Error::Silent { host, silence };
+        }
         match &mut self.pipe {
             None => Error::Lost { host, message: String::new() },
             Some(pipe) => {
@@ -176,7 +195,10 @@ impl End {
             self.pipe.as_mut().map(Pipe::hurry);
             return Error::Protocol { end: self.host.to_string(), what };
         }
-        let ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
+        let ended = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut
+        );
         match self.is_remote() && ended {
             // The link stays as it is; its process has closed its end and says why.
             true => self.lost_connection(),

@@ -5,7 +5,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use dsync_proto::limits::{EVENT_BURST, EVENT_RATE, NOTE, NOTES};
+use dsync_proto::limits::{EVENT_BURST, EVENT_RATE, NAME, NOTE, NOTES};
 use dsync_proto::{Event as WireEvent, decode};
 
 use super::words;
@@ -15,14 +15,16 @@ use crate::failure::Breach;
 /// The events that come while one request is answered.
 pub(crate) struct Events<'a> {
     observer: &'a dyn Observer,
+    /// The host of the endpoint, for people.
+    host: &'a str,
     begun: Instant,
     count: u64,
     notes: u32,
 }
 
 impl<'a> Events<'a> {
-    pub(crate) fn new(observer: &'a dyn Observer) -> Self {
-        Events { observer, begun: Instant::now(), count: 0, notes: 0 }
+    pub(crate) fn new(observer: &'a dyn Observer, host: &'a str) -> Self {
+        Events { observer, host, begun: Instant::now(), count: 0, notes: 0 }
     }
 
     /// Shows an event, by the payload of its frame.
@@ -40,6 +42,11 @@ impl<'a> Events<'a> {
             WireEvent::Total(bytes) => self.observer.event(Event::Total(bytes)),
             WireEvent::Advance(bytes) => self.observer.event(Event::Advance(bytes)),
             WireEvent::Note(note) => self.note(note),
+            WireEvent::Waiting { mut program, seconds } => {
+                words::cut(&mut program, NAME);
+                let host = self.host;
+                self.observer.event(Event::Waiting { program: &program, host, seconds });
+            }
         }
         Ok(())
     }
@@ -82,7 +89,7 @@ mod tests {
     #[test]
     fn of_many_notes_and_of_long_ones_the_beginning_is_shown() {
         let seen = Seen::default();
-        let mut events = Events::new(&seen);
+        let mut events = Events::new(&seen, "there");
         events.show(&note(&"ä".repeat(5_000))).unwrap();
         for number in 1..2 * NOTES {
             events.show(&note(&format!("note {number}"))).unwrap();
@@ -99,10 +106,10 @@ mod tests {
     #[test]
     fn a_flood_is_a_breach_and_a_long_transfer_is_none() {
         let advance = encode(&WireEvent::Advance(1)).unwrap();
-        let mut events = Events::new(&());
+        let mut events = Events::new(&(), "there");
         let ended = (0..).find(|_| events.show_after(&advance, Duration::from_secs(1)).is_err());
         assert_eq!(ended, Some(EVENT_BURST + EVENT_RATE));
-        let mut events = Events::new(&());
+        let mut events = Events::new(&(), "there");
         // A day of ten events a second.
         for tenth in 0..864_000 {
             events.show_after(&advance, Duration::from_millis(tenth * 100)).unwrap();

@@ -6,6 +6,8 @@ mod end;
 mod events;
 mod relay;
 pub(crate) mod report;
+mod retry;
+pub(crate) mod route;
 mod words;
 
 use std::fs::File;
@@ -27,18 +29,24 @@ use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options};
 use crate::outcome::{Outcome, Traffic};
-use crate::transport::connection::{Dialled, Local, Served};
+use crate::transport::connection::{Local, Served};
 use crate::transport::destination::{self, Remote};
 use crate::transport::link_speed;
 use chosen::Chosen;
 use end::End;
 use report::{Entry, Report};
+use retry::Tries;
+use route::{Dial, Route};
 
 /// A run over the stores of one source and of the targets that its images go to.
 pub struct Session {
     source: End,
     /// One at the least.
     targets: Vec<End>,
+    /// The route to the one of them that is remote.
+    route: Route,
+    /// The bytes that crossed connections which were lost.
+    lost: Traffic,
     options: Options,
     observer: Arc<dyn Observer>,
 }
@@ -51,35 +59,38 @@ impl Session {
         options: Options,
         observer: Arc<dyn Observer>,
     ) -> Result<Session, Error> {
-        observer.event(Event::Connecting { remote: &remote.to_string() });
         let (local, served) = Link::pair(&options.interrupt);
         let (version, interrupt) = (options.version.clone(), options.interrupt.clone());
         // It is not waited for: it may be waiting for an engine, and ends with the process.
         thread::spawn(move || endpoint::serve(served, &Site::here(&version, &interrupt)));
-        let dialled = connect::dial(remote, &options, &observer)?;
-        let known = link_speed::RememberedSpeed::of(remote, direction);
+        let speed = link_speed::RememberedSpeed::of(remote, direction);
         let local = Local { link: local, served: Served::default() };
-        Session::over(local, dialled, known, remote, direction, options, observer)
+        let (to, how, told) = (remote.clone(), options.clone(), Arc::clone(&observer));
+        let dial = Box::new(move || connect::dial(&to, &how, &told));
+        Session::over(local, dial, speed, remote, direction, options, observer)
     }
 
-    /// Opens both stores, of the local end and of the other end of a connection.
+    /// Opens both stores, of the local end and of the other end of a connection, which `dial` makes.
     pub(crate) fn over(
         local: Local,
-        dialled: Dialled,
-        known: Option<link_speed::RememberedSpeed>,
+        dial: Box<Dial>,
+        speed: Option<link_speed::RememberedSpeed>,
         remote: &Remote,
         direction: Direction,
         options: Options,
         observer: Arc<dyn Observer>,
     ) -> Result<Session, Error> {
-        let name = remote.to_string();
-        observer.event(Event::Opening { remote: &name });
-        let mut there = End::remote(name, dialled, known, &observer, &options.interrupt);
         let mut here = End::here(local, &observer, &options.interrupt);
-        there.open(match remote {
+        let open_there = match remote {
             Remote::Ssh(_) => open(&options.remote_store, &options),
             Remote::Layout(spec) => open(&destination::for_child(spec), &options),
-        })?;
+        };
+        let (told, interrupt) = (Arc::clone(&observer), options.interrupt.clone());
+        let name = remote.to_string();
+        let mut route = Route { name, open: open_there, dial, speed, observer: told, interrupt };
+        let there = route.connect(&mut Tries::new(&options, &observer))?;
+        let host = &Host::Here.to_string();
+        observer.event(Event::Waiting { program: "its engine", host, seconds: 0 });
         here.open(open(&options.local_store, &options))?;
         observer.event(Event::Note(&format!("this host has {}", here.store.store)));
         observer.event(Event::Note(&format!("the remote has {}", there.store.store)));
@@ -87,38 +98,57 @@ impl Session {
             Direction::Pull => (there, here),
             Direction::Push => (here, there),
         };
-        Ok(Session { source, targets: vec![target], options, observer })
+        let lost = Traffic::default();
+        Ok(Session { source, targets: vec![target], route, lost, options, observer })
     }
 
     /// The source, and the target that a report or a sync is about.
     fn pair(&mut self) -> Pair<'_> {
-        let Session { source, targets, options, observer } = self;
+        let Session { source, targets, options, observer, .. } = self;
         Pair { source, target: &mut targets[0], options, observer }
     }
 
     /// The status of images at the target: of all with a name, or of those that are selected.
     pub fn report(&mut self, selection: &[String]) -> Result<Report, Error> {
-        self.pair().report(selection)
+        self.retrying(|pair| pair.report(selection))
+    }
+
+    /// Does a step, and again with another connection where the one that there is fails.
+    fn retrying<T>(&mut self, mut step: impl FnMut(&mut Pair<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let mut tries = Tries::new(&self.options, &self.observer);
+        loop {
+            match step(&mut self.pair()) {
+                Err(failed) => tries.again(failed)?,
+                done => return done,
+            }
+            let there = self.route.connect(&mut tries)?;
+            let end = if self.source.is_remote() { &mut self.source } else { &mut self.targets[0] };
+            self.lost = self.lost.plus(end.traffic());
+            *end = there;
+        }
     }
 
     /// Brings one image over, or finds out what that would cost. It gets the names `also`, beside that of the entry.
     pub fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error> {
-        self.pair().sync(entry, also, dry_run)
+        let (before, lost) = (self.traffic(), self.lost);
+        let mut outcome = self.retrying(|pair| pair.sync(entry, also, dry_run))?;
+        if self.lost != lost {
+            // The bytes that crossed in vain, too.
+            outcome.traffic = self.traffic().minus(before);
+        }
+        Ok(outcome)
     }
 
     /// Has the target read the image again, which must be there under its name and those of `also`, and check every
     /// byte. Returns how many bytes it read.
     pub fn verify(&mut self, entry: &Entry, also: &[ImageRef]) -> Result<u64, Error> {
-        self.pair().verify(entry, also)
+        self.retrying(|pair| pair.verify(entry, also))
     }
 
     /// The bytes that crossed connections until now.
     pub fn traffic(&self) -> Traffic {
-        let all = self.targets.iter().map(End::traffic);
-        all.fold(self.source.traffic(), |sum, of| Traffic {
-            sent: sum.sent + of.sent,
-            received: sum.received + of.received,
-        })
+        let ends = [&self.source].into_iter().chain(&self.targets).map(End::traffic);
+        ends.fold(self.lost, Traffic::plus)
     }
 }
 
@@ -130,6 +160,10 @@ fn open(store: &str, options: &Options) -> Open {
         tmpfolder: folder.unwrap_or_default(),
         platform: options.platform.as_ref().map(ToString::to_string).unwrap_or_default(),
         memory: options.memory,
+        timeout: options.timeout.map_or(0, |timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)),
+        engine_timeout: options
+            .engine_timeout
+            .map_or(0, |most| u32::try_from(most.as_secs()).unwrap_or(u32::MAX)),
     }
 }
 
@@ -312,8 +346,14 @@ impl Pair<'_> {
             prove,
             key,
         };
-        self.target.tell(&receive)?;
-        self.source.tell(&send)?;
+        // The remote first: where it cannot be told, the end of this host must not wait for it.
+        if self.source.is_remote() {
+            self.source.tell(&send)?;
+            self.target.tell(&receive)?;
+        } else {
+            self.target.tell(&receive)?;
+            self.source.tell(&send)?;
+        }
         let (source, target) = (&mut *self.source, &mut *self.target);
         let relay::Relayed { sent, received, speed } =
             relay::both(source.side(), target.side(), &**self.observer);
@@ -324,7 +364,7 @@ impl Pair<'_> {
         }
         let outcome = self.outcome(entry, sent, received)?;
         let after = self.traffic();
-        let traffic = Traffic { sent: after.sent - before.sent, received: after.received - before.received };
+        let traffic = after.minus(before);
         Ok(Outcome { traffic, ..outcome })
     }
 
@@ -358,8 +398,7 @@ impl Pair<'_> {
     }
 
     fn traffic(&self) -> Traffic {
-        let (source, target) = (self.source.traffic(), self.target.traffic());
-        Traffic { sent: source.sent + target.sent, received: source.received + target.received }
+        self.source.traffic().plus(self.target.traffic())
     }
 
     /// Both replies, or the failure that came first: not the one of an end that was told to give up.
@@ -372,7 +411,8 @@ impl Pair<'_> {
         let received = self.target.check(received);
         match (sent, received) {
             (Ok(sent), Ok(received)) => Ok((sent, received)),
-            (Err(lost @ Error::Lost { .. }), _) | (_, Err(lost @ Error::Lost { .. })) => Err(lost),
+            (Err(lost @ (Error::Lost { .. } | Error::Silent { .. })), _)
+            | (_, Err(lost @ (Error::Lost { .. } | Error::Silent { .. }))) => Err(lost),
             (Err(error), Err(other)) if error.failure_kind() == Some(FailureKind::Aborted) => Err(other),
             // An end of this host gives up only where the other one has told it to.
             (Ok(_), Err(error)) | (Err(error), Ok(_))

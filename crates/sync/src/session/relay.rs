@@ -17,6 +17,8 @@ use crate::transport::link_speed::Speed;
 pub(crate) struct Side<'a> {
     pub(crate) link: &'a mut Link,
     pub(crate) is_remote: bool,
+    /// Its host, for people.
+    pub(crate) host: &'a str,
 }
 
 /// The replies of both ends, and how fast the link was.
@@ -31,8 +33,10 @@ pub(crate) fn both(source: Side<'_>, target: Side<'_>, observer: &dyn Observer) 
     let over = &AtomicBool::new(false);
     let (to_source, to_target) = (&source.link.outbox, &target.link.outbox);
     let (from_source, from_target) = (&mut source.link.inbox, &mut target.link.inbox);
-    let forward = Way { from: from_source, is_remote: source.is_remote, to: to_target, observer, over };
-    let back = Way { from: from_target, is_remote: target.is_remote, to: to_source, observer, over };
+    let (source, target) = ((source.is_remote, source.host), (target.is_remote, target.host));
+    let way = |from, (is_remote, host), to| Way { from, is_remote, host, to, observer, over };
+    let forward = way(from_source, source, to_target);
+    let back = way(from_target, target, to_source);
     thread::scope(|scope| {
         let mut speed = Speed::default();
         let forward = scope.spawn(move || forward.pass(|_| {}));
@@ -51,6 +55,7 @@ struct Way<'a> {
     from: &'a mut Inbox,
     /// The frames are a remote's.
     is_remote: bool,
+    host: &'a str,
     to: &'a Outbox,
     observer: &'a dyn Observer,
     /// Set once the end in this process has replied: what a remote sends from then on was under way.
@@ -63,9 +68,9 @@ impl Way<'_> {
     /// After the reply of a remote nothing more comes of it, so the end in this process must not wait for it. An end in
     /// this process has said all by then, and the wire is spared the message.
     fn pass(self, mut show: impl FnMut(&Frame)) -> io::Result<Reply> {
-        let Way { from, is_remote, to, observer, over } = self;
+        let Way { from, is_remote, host, to, observer, over } = self;
         let mut late = 0;
-        let reply = reply(from, observer, |frame| {
+        let reply = reply(from, observer, host, |frame| {
             show(&frame);
             if is_remote && over.load(Ordering::Relaxed) {
                 late += frame.payload.len().max(limits::FRAME_LEAST);
@@ -96,19 +101,22 @@ pub(crate) fn breach(error: &io::Error) -> Option<String> {
     (inner.is::<FrameError>() || inner.is::<MessageError>()).then(|| inner.to_string())
 }
 
-/// Waits for a reply, showing events and handing everything else on.
+/// Waits for a reply of this host, showing events and handing everything else on.
 pub(crate) fn reply(
     inbox: &mut Inbox,
     observer: &dyn Observer,
+    host: &str,
     mut other: impl FnMut(Frame) -> io::Result<()>,
 ) -> io::Result<Reply> {
-    let mut events = Events::new(observer);
+    let mut events = Events::new(observer, host);
     loop {
         let frame = inbox.recv()?;
         match frame.channel {
             Channel::Control => return decode(&frame.payload).map_err(io::Error::other),
             Channel::Event => events.show(&frame.payload)?,
             Channel::Peer | Channel::Data => other(frame)?,
+            // The link takes them.
+            Channel::Keepalive => {}
         }
     }
 }
@@ -131,8 +139,8 @@ mod tests {
                 here.outbox.reply(&Reply::Failed(failure)).unwrap();
                 while here.inbox.recv().is_ok() {}
             });
-            let source = Side { link: &mut source_link, is_remote: true };
-            let target = Side { link: &mut target_link, is_remote: false };
+            let source = Side { link: &mut source_link, is_remote: true, host: "there" };
+            let target = Side { link: &mut target_link, is_remote: false, host: "here" };
             let Relayed { sent, received, .. } = both(source, target, &());
             assert!(received.is_ok());
             assert!(breach(&sent.unwrap_err()).is_some());

@@ -40,8 +40,8 @@ fn between(
     thread::scope(|scope| {
         scope.spawn(|| source(its));
         scope.spawn(|| target(own));
-        let source = Side { link: &mut to_source, is_remote: true };
-        let target = Side { link: &mut to_target, is_remote: false };
+        let source = Side { link: &mut to_source, is_remote: true, host: "there" };
+        let target = Side { link: &mut to_target, is_remote: false, host: "here" };
         let replies = both(source, target, observer);
         // An end that listens to the last hears that there is no more.
         drop((to_source, to_target));
@@ -173,7 +173,7 @@ fn a_reply_that_is_none_is_a_breach() {
     let (mut client, end) = Link::pair(&Interrupt::default());
     for bytes in [&[][..], &[0xff; 40]] {
         end.outbox.send(Frame::new(Channel::Control, bytes.to_vec())).unwrap();
-        let error = reply(&mut client.inbox, &(), |_| Ok(())).unwrap_err();
+        let error = reply(&mut client.inbox, &(), "there", |_| Ok(())).unwrap_err();
         assert!(breach(&error).is_some(), "{error}");
     }
     let other = io::Error::other("a disk");
@@ -186,7 +186,7 @@ fn a_reply_is_not_waited_for_where_something_else_is_refused() {
     end.outbox.send(Frame::new(Channel::Data, vec![1])).unwrap();
     let failure = Failure { kind: FailureKind::Other, causes: Vec::new() };
     end.outbox.reply(&Reply::Failed(failure.clone())).unwrap();
-    let refused = reply(&mut client.inbox, &(), |_| Err(io::ErrorKind::InvalidData.into()));
+    let refused = reply(&mut client.inbox, &(), "there", |_| Err(io::ErrorKind::InvalidData.into()));
     assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidData);
-    assert_eq!(reply(&mut client.inbox, &(), |_| Ok(())).unwrap(), Reply::Failed(failure));
+    assert_eq!(reply(&mut client.inbox, &(), "there", |_| Ok(())).unwrap(), Reply::Failed(failure));
 }

@@ -8,6 +8,7 @@ use dsync_proto::{ListedConfig, ListedPlatform, Opened, Status, UnreadableImage}
 
 use super::*;
 use crate::interrupt::Interrupt;
+use crate::transport::connection::Dialled;
 use crate::{Compression, Cost, LayerState, TransferMethod};
 
 /// The requests that an end was asked.
@@ -92,6 +93,9 @@ fn with<T>(
         remote_store: String::new(),
         tmpfolder: None,
         memory: 64 << 20,
+        timeout: None,
+        engine_timeout: None,
+        retries: Default::default(),
         platform: None,
         compression: Compression::Auto,
         method: TransferMethod::Auto,
@@ -111,7 +115,9 @@ fn with<T>(
         served,
     };
     let remote = Remote::Layout("oci:elsewhere".into());
-    let session = Session::over(local, dialled, None, &remote, direction, options, observer);
+    let mut dialled = Some(dialled);
+    let dial = Box::new(move || Ok(dialled.take().expect("it is dialled once")));
+    let session = Session::over(local, dial, None, &remote, direction, options, observer);
     session.and_then(|mut session| run(&mut session))
 }
 

@@ -66,9 +66,10 @@ pub(crate) fn own(version: &str) -> io::Result<PathBuf> {
     Ok(if same { agent } else { program })
 }
 
-/// SHA-256 of a file, under which a host keeps it.
-pub(crate) fn hash(file: &Path) -> io::Result<[u8; 32]> {
-    Ok(Sha256::digest(fs::read(file)?).into())
+/// SHA-256 of a file, under which a host keeps it, and its length.
+pub(crate) fn measure(file: &Path) -> io::Result<([u8; 32], u64)> {
+    let bytes = fs::read(file)?;
+    Ok((Sha256::digest(&bytes).into(), bytes.len() as u64))
 }
 
 /// As `uname -s` and `uname -m` name what this program was built for.

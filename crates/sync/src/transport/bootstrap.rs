@@ -13,6 +13,7 @@ use std::io::{self, Read, Write};
 use dsync_proto::{MAGIC, PREAMBLE_LEN, Preamble, PreambleError, find, limits};
 
 use super::agent_binary::{BUILD, Program};
+use script::Reason;
 pub(crate) use script::command;
 
 /// The text that the script prints before it asks for the program, or before it gives up.
@@ -33,6 +34,12 @@ pub(crate) enum BootstrapError {
     /// The host said so, or there is no agent for it.
     #[error("{0}")]
     Refused(String),
+    /// The host has no room for the agent in any folder that it could run from.
+    #[error("there is no room for the agent in any of its folders there")]
+    Full,
+    /// The agent did not arrive whole, or was not kept.
+    #[error("{0}")]
+    Faulty(&'static str),
     /// The connection ended.
     #[error("the connection ended before the agent answered")]
     Silent {
@@ -83,7 +90,13 @@ pub(crate) fn greet(
                     given = true;
                     continue;
                 }
-                Some((_, reason)) => return Err(BootstrapError::Refused(script::reason(reason).into())),
+                Some((_, word)) => {
+                    return Err(match script::reason(word) {
+                        Reason::Refused(reason) => BootstrapError::Refused(reason.into()),
+                        Reason::Full => BootstrapError::Full,
+                        Reason::Faulty(reason) => BootstrapError::Faulty(reason),
+                    });
+                }
                 None => return Err(BootstrapError::Refused(line)),
             }
         }
@@ -233,9 +246,20 @@ mod tests {
         assert_eq!(refused(b"docker-sync-bootstrap none in the mood\n"), "in the mood");
         assert_eq!(refused(b"docker-sync-bootstrap wanted Plan9 mips\n"), "there is no agent for Plan9 mips");
         assert_eq!(
-            refused(b"docker-sync-bootstrap wanted Linux x86_64\ndocker-sync-bootstrap none damaged\n"),
-            "damaged"
+            refused(b"docker-sync-bootstrap wanted Linux x86_64\ndocker-sync-bootstrap none unusable\n"),
+            "the program is another build, or does not run there"
         );
+    }
+
+    #[test]
+    fn an_agent_that_was_not_kept_is_no_refusal_of_the_host() {
+        let (full, _) = greet_with(b"docker-sync-bootstrap none full\n");
+        assert!(matches!(full, Err(BootstrapError::Full)), "{full:?}");
+        for fault in ["damaged", "unwritten"] {
+            let line = format!("docker-sync-bootstrap none {fault}\n");
+            let (faulty, _) = greet_in_turn(b"docker-sync-bootstrap wanted Linux x86_64\n", line.as_bytes());
+            assert!(matches!(faulty, Err(BootstrapError::Faulty(_))), "{faulty:?}");
+        }
     }
 
     #[test]

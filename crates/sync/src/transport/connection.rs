@@ -1,22 +1,29 @@
 //! Gets an agent at the other end: through ssh and the bootstrap, or as a child process of this host.
 
+use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use dsync_proto::{PREAMBLE_LEN, PROTOCOL, Preamble};
+use dsync_proto::{Failure, FailureKind, PREAMBLE_LEN, PROTOCOL, Preamble};
 
 use super::agent_binary::{self, BUILD, agent_version};
 use super::destination::Remote;
-use crate::error::{Error, SshFailure};
+use crate::error::{Error, Host, SshFailure};
 use crate::event::{Event, Observer};
 use crate::interrupt::Interrupt;
-use crate::link::Link;
+use crate::link::{Link, Listening, Liveness};
 use crate::options::Options;
 use crate::transport::bootstrap::{self, BootstrapError};
 use crate::transport::crash;
 use crate::transport::ssh::{self, Pipe};
+
+/// The time that a person has to answer ssh, beyond the timeout: as long as sshd waits for a login (`LoginGraceTime`).
+const LOGIN: Duration = Duration::from_secs(120);
+/// Bytes a second at which an agent gets to its host at least: those that were written may be under way for long.
+const SLOWEST_UPLOAD: u64 = 16 << 10;
 
 /// The end of this host, in this process.
 pub(crate) struct Local {
@@ -60,11 +67,11 @@ pub(crate) fn dial_agent(
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
     let (host, interrupt) = (remote.to_string(), options.interrupt.of_connection());
-    let own = agent_binary::own(&options.version).and_then(|own| agent_binary::hash(&own));
-    let hash = own.map_err(Error::io("cannot read this program's own file"))?;
+    let own = agent_binary::own(&options.version).and_then(|own| agent_binary::measure(&own));
+    let (hash, size) = own.map_err(Error::io("cannot read this program's own file"))?;
     let words = match remote {
         Remote::Ssh(destination) => {
-            let command = bootstrap::command(&hash, &agent_version(&options.version));
+            let command = bootstrap::command(&hash, &agent_version(&options.version), size);
             ssh::arguments(&options.ssh, destination, &command)
         }
         Remote::Layout(_) => {
@@ -73,12 +80,18 @@ pub(crate) fn dial_agent(
             vec![program.to_string_lossy().into_owned(), "agent".into()]
         }
     };
-    let (mut pipe, mut output, mut input) = Pipe::spawn(&words, &host, observer, &interrupt)?;
+    let (mut pipe, output, input) = Pipe::spawn(&words, &host, observer, &interrupt)?;
+    let silent = interrupt.clone();
+    let liveness = Liveness::watch(login_timeout(options.timeout), move |_| silent.interrupt());
+    let mut output = Listening { input: output, liveness: liveness.clone() };
+    let mut input = Moving { output: input, liveness: liveness.clone() };
     let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut program = |system: &str, machine: &str| {
         let program = agent_binary::for_host(system, machine, &options.version, &interrupt)?;
         let bytes = program.packed.len() as u64;
         sent.fetch_add(bytes, Ordering::Relaxed);
+        let under_way = Duration::from_secs(bytes / SLOWEST_UPLOAD);
+        liveness.set_timeout(options.timeout.map(|timeout| timeout + under_way));
         observer.event(Event::Uploading { bytes });
         Ok(program)
     };
@@ -86,9 +99,16 @@ pub(crate) fn dial_agent(
         Ok(greeting) => greeting,
         Err(error) => {
             drop((output, input));
+            if let Some(silence) = liveness.silence() {
+                pipe.hurry();
+                pipe.end();
+                return Err(Error::Silent { host, silence });
+            }
+            liveness.end();
             return Err(explain(error, &mut pipe, host, &interrupt));
         }
     };
+    liveness.set_timeout(options.timeout);
     if !greeting.noise.is_empty() {
         let noise = String::from_utf8_lossy(&greeting.noise);
         observer.event(Event::Note(&format!("the login shell of {host} printed: {}", noise.trim())));
@@ -97,12 +117,38 @@ pub(crate) fn dial_agent(
     let preamble = Preamble { protocol: PROTOCOL, build: BUILD }.encode();
     let greeted = input.write_all(&preamble).and_then(|()| input.flush());
     if greeted.is_err() {
+        liveness.end();
         return Err(lost(&mut pipe, &host, &interrupt));
     }
     sent.fetch_add(PREAMBLE_LEN as u64, Ordering::Relaxed);
-    let output = Cursor::new(greeting.rest).chain(output);
-    let link = Link::over(output, input, Arc::clone(&sent), Arc::clone(&received), &interrupt);
+    let output = Cursor::new(greeting.rest).chain(output.input);
+    let (counters, input) = ((Arc::clone(&sent), Arc::clone(&received)), input.output);
+    let link = Link::over(output, input, counters.0, counters.1, &interrupt, liveness);
     Ok(Dialled { link, pipe: Some(pipe), sent, received, agentless: false, served: Served::default() })
+}
+
+/// The longest silence before a host has said anything: ssh may be asking a person for a password meanwhile.
+pub(crate) fn login_timeout(timeout: Option<Duration>) -> Option<Duration> {
+    let may_ask = File::open("/dev/tty").is_ok() || std::env::var_os("SSH_ASKPASS").is_some();
+    timeout.map(|timeout| if may_ask { timeout + LOGIN } else { timeout })
+}
+
+/// Notes when bytes to the other end get on: a host that takes them is there.
+struct Moving<W> {
+    output: W,
+    liveness: Liveness,
+}
+
+impl<W: Write> Write for Moving<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(bytes)?;
+        self.liveness.heard();
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
 }
 
 /// The reason why a connection ended on which the agent had answered.
@@ -131,7 +177,14 @@ fn explain(error: BootstrapError, pipe: &mut Pipe, host: String, interrupt: &Int
     match error {
         BootstrapError::Version(error) => error.into(),
         BootstrapError::Refused(reason) => Error::NoAgent { host, reason },
+        BootstrapError::Faulty(reason) => Error::Bootstrap { host, reason: reason.into() },
+        BootstrapError::Full => {
+            let failure = Failure { kind: FailureKind::NoSpace, causes: vec![error.to_string()] };
+            Error::Endpoint { host: Host::Remote(host), failure }
+        }
         BootstrapError::Again => Error::Protocol { end: host, what: error.to_string() },
+        // It had got there.
+        BootstrapError::Silent { given: true, .. } if status == Some(255) => Error::Lost { host, message },
         BootstrapError::Silent { .. } | BootstrapError::Io(_) if status == Some(255) => {
             ssh::failed(&host, message)
         }
@@ -140,7 +193,7 @@ fn explain(error: BootstrapError, pipe: &mut Pipe, host: String, interrupt: &Int
         BootstrapError::Silent { .. } if status.is_none() => Error::Lost { host, message },
         BootstrapError::Silent { given: true, .. } => {
             let said = if message.is_empty() { String::new() } else { format!(": {message}") };
-            Error::NoAgent { host, reason: format!("it was given the agent, which did not answer{said}") }
+            Error::Bootstrap { host, reason: format!("it was given the agent, which did not answer{said}") }
         }
         BootstrapError::Silent { said, .. } | BootstrapError::Noise(said) => {
             Error::NoShell { host, said: ssh::lines(&said, &message) }

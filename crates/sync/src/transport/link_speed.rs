@@ -17,6 +17,7 @@ use crate::transport::destination::Remote;
 /// The number of links that are remembered.
 const MOST: usize = 100;
 /// One link, and where it is remembered.
+#[derive(Clone)]
 pub(crate) struct RememberedSpeed {
     file: PathBuf,
     /// The directory of the new file that is to take its place; the cache clears that up after a run that was killed.

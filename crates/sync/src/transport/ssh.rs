@@ -25,6 +25,8 @@ const MOST_NOTES: usize = 1_000;
 const MOST_PRINTED: usize = 64 << 10;
 /// The time that a child may take to end by itself.
 const DOWN_HYSTERESIS: Duration = Duration::from_secs(3);
+/// The time that ssh may take to print its configuration.
+const CONFIGURED: Duration = Duration::from_secs(2);
 /// The same when somebody waits for the end of this process, and when the child deserves no more.
 const HURRY: Duration = Duration::from_millis(200);
 
@@ -73,6 +75,78 @@ pub(crate) fn words(ssh: &[String], to: &Destination) -> Vec<String> {
     // A host cannot begin with a dash (see Remote), and after `--` it could not be an option anyway.
     words.extend(["--".into(), to.host.clone()]);
     words
+}
+
+/// The keepalives that a user's ssh is given.
+const ALIVE_COUNT: u32 = 4;
+
+/// Options that have ssh notice a link that is dead, as far as the user's configuration for this host has none of its own.
+pub(crate) fn keepalive(
+    ssh: &[String],
+    to: &Destination,
+    timeout: Option<Duration>,
+    interrupt: &Interrupt,
+) -> Vec<String> {
+    let Some(timeout) = timeout else { return Vec::new() };
+    let words = words(&[ssh, &["-G".to_owned()]].concat(), to);
+    // It connects to nothing; one that takes long asks something of its own configuration.
+    let configured = said(&words, Some(CONFIGURED), interrupt).unwrap_or_default();
+    missing(&String::from_utf8_lossy(&configured), timeout)
+}
+
+/// Those that are missing in what `ssh -G` prints.
+fn missing(configured: &str, timeout: Duration) -> Vec<String> {
+    let value = |name: &str| {
+        let mut words = configured.lines().filter_map(|line| line.split_once(' '));
+        words.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    };
+    let seconds = timeout.as_secs().max(1);
+    let mut options = Vec::new();
+    if value("serveraliveinterval") == Some("0") {
+        options.push(format!("ServerAliveInterval={}", seconds.div_ceil(ALIVE_COUNT.into())));
+        // That of OpenSSH where there is none.
+        if value("serveralivecountmax") == Some("3") {
+            options.push(format!("ServerAliveCountMax={ALIVE_COUNT}"));
+        }
+    }
+    if matches!(value("connecttimeout"), Some("none" | "0")) {
+        options.push(format!("ConnectTimeout={seconds}"));
+    }
+    options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect()
+}
+
+/// The standard output of a command that succeeds, in time.
+pub(crate) fn said(words: &[String], timeout: Option<Duration>, interrupt: &Interrupt) -> Option<Vec<u8>> {
+    let (program, arguments) = words.split_first()?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let reader = child.stdout.take().map(|stdout| {
+        thread::spawn(move || {
+            let mut said = Vec::new();
+            stdout.take(MOST_PRINTED as u64).read_to_end(&mut said).ok().map(|_| said)
+        })
+    });
+    let begin = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if !interrupt.happened() && timeout.is_none_or(|most| begin.elapsed() < most) => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            _ => {
+                child.kill().ok();
+                child.wait().ok()?;
+                return None;
+            }
+        }
+    };
+    // A child of its own may hold the pipe open.
+    while !reader.as_ref()?.is_finished() && begin.elapsed() < timeout.unwrap_or(DOWN_HYSTERESIS) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let said = reader.filter(thread::JoinHandle::is_finished)?.join().ok()??;
+    status.success().then_some(said)
 }
 
 /// Does something with the ssh command and overrides for the user's configuration, as many as this ssh knows: one that does
@@ -343,6 +417,9 @@ fn classify(message: &str) -> SshFailure {
                 "Connection reset",
                 "kex_exchange_identification",
                 "Connection closed by",
+                "closed by remote host",
+                "Timeout, server",
+                "Broken pipe",
             ],
         ),
     ];
@@ -394,6 +471,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_ssh_is_given_keepalives_where_the_user_has_none() {
+        let given = |configured: &str| missing(configured, Duration::from_secs(60)).join(" ");
+        let none = "user me\nserveraliveinterval 0\nserveralivecountmax 3\nconnecttimeout none\n";
+        assert_eq!(given(none), "-o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ConnectTimeout=60");
+        let own = none.replace("interval 0", "interval 30");
+        assert_eq!(given(&own), "-o ConnectTimeout=60");
+        assert_eq!(given(&own.replace("none", "5")), "");
+        let count = none.replace("max 3", "max 9").replace("none", "5");
+        assert_eq!(given(&count), "-o ServerAliveInterval=15");
+        for other in ["", "usage: ssh [-G]", "connecttimeout"] {
+            assert_eq!(given(other), "", "another make of ssh is left alone");
+        }
+        assert!(missing(none, Duration::from_millis(10)).contains(&"ServerAliveInterval=1".to_owned()));
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_has_said_nothing() {
+        let words = |script: &str| ["sh", "-c", script].map(str::to_owned);
+        let said = |script: &str, millis| {
+            said(&words(script), Some(Duration::from_millis(millis)), &Interrupt::default())
+        };
+        assert_eq!(said("echo yes", 10_000).as_deref(), Some(&b"yes\n"[..]));
+        assert_eq!(said("echo no; exit 1", 10_000), None);
+        let begin = Instant::now();
+        assert_eq!(said("echo yes; exec sleep 60", 50), None);
+        assert_eq!(said("sleep 60 & echo yes", 50), None);
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+
     #[derive(Default)]
     struct Notes(Mutex<Vec<String>>);
 
@@ -433,6 +540,9 @@ mod tests {
                 "Host key for lab has changed and you have requested strict checking.\nHost key verification failed.",
             ),
             (SshFailure::Authentication, "root@127.0.0.1: Permission denied (publickey)."),
+            (SshFailure::Unreachable, "Timeout, server alpha not responding."),
+            (SshFailure::Unreachable, "Connection to alpha closed by remote host."),
+            (SshFailure::Unreachable, "client_loop: send disconnect: Broken pipe"),
             (SshFailure::Other, "Bad configuration option: foo"),
         ] {
             assert_eq!(classify(message), kind, "{message}");

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use dsync_core::Digest;
 use dsync_sync::{
-    Compression, Direction, Entry, Error, Event, Identity, Interrupt, Observer, Options, Outcome, Session,
-    TransferMethod,
+    Compression, Direction, Entry, Error, Event, Identity, Interrupt, Observer, Options, Outcome, Retries,
+    Session, TransferMethod,
 };
 use dsync_testkit::{Built, Files, Wrap};
 use tempfile::TempDir;
 
 /// Like ssh: options, the host, and a command for its login shell. The master makes its socket first.
 const SSH: &str = r#"
+case " $* " in *" -G "*) exit 1 ;; esac
 while :; do
 	case $1 in
 	-o)
@@ -162,6 +163,9 @@ impl Host {
             remote_store: String::new(),
             tmpfolder: None,
             memory: 64 << 20,
+            timeout: None,
+            engine_timeout: None,
+            retries: Retries::default(),
             platform: None,
             compression: Compression::Auto,
             method,

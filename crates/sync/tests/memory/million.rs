@@ -81,7 +81,7 @@ fn told() -> Told {
 }
 
 fn wire(stream: UnixStream) -> Wire {
-    Wire { input: Box::new(stream.try_clone().unwrap()), output: Box::new(stream) }
+    Wire::new(stream.try_clone().unwrap(), stream)
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub(crate) fn options(local_store: String) -> Options {
         remote_store: String::new(),
         tmpfolder: None,
         memory: MEMORY,
+        timeout: None,
+        engine_timeout: None,
+        retries: dsync_sync::Retries::default(),
         platform: None,
         compression: Compression::Level(3),
         method: TransferMethod::Auto,
@@ -40,7 +43,7 @@ pub(crate) fn options(local_store: String) -> Options {
 }
 
 pub(crate) fn wire(End { input, output }: End) -> Wire {
-    Wire { input: Box::new(input), output: Box::new(output) }
+    Wire::new(input, output)
 }
 
 fn image(layers: u32) -> ListedImage {

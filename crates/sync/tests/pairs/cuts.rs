@@ -1,11 +1,15 @@
 //! A connection that breaks in the middle: the target holds what was asked for, or is as it was.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use dsync_testkit::pair::{Pair, Way};
 use dsync_testkit::{Fault, FaultKind, Files, Lane, fixed, isolated};
 
-use crate::trial::Trial;
+use crate::trial::{TIMEOUT, Trial};
+
+/// The places at which a direction of a connection falls silent.
+const STALLS: u64 = 8;
 
 /// Pairs of the fixed set, pulled and pushed.
 fn pairs(names: &[&str]) -> Vec<(&'static str, Pair)> {
@@ -21,6 +25,17 @@ fn pairs(names: &[&str]) -> Vec<(&'static str, Pair)> {
 
 /// Runs each pair with a fault at this many places of each of these directions, the last byte among them.
 fn sweep(pairs: &[(&str, Pair)], lanes: &[Lane], most: u64, kind: impl Fn(u64) -> FaultKind) {
+    sweep_by(pairs, lanes, most, kind, |trial, fault| trial.run_over(&[fault]));
+}
+
+/// The same, run in this way.
+fn sweep_by(
+    pairs: &[(&str, Pair)],
+    lanes: &[Lane],
+    most: u64,
+    kind: impl Fn(u64) -> FaultKind,
+    run: impl Fn(&Trial<'_>, Fault) -> Result<(), String>,
+) {
     let mut failures = Vec::new();
     for (name, pair) in pairs {
         let written = Trial::of(pair).unwrap().traffic().unwrap();
@@ -28,13 +43,52 @@ fn sweep(pairs: &[(&str, Pair)], lanes: &[Lane], most: u64, kind: impl Fn(u64) -
             let places = len.min(most);
             for at in (1..=places).map(|place| place * len / places - 1) {
                 let fault = Fault { lane, at, kind: kind(at) };
-                if let Err(failure) = Trial::of(pair).and_then(|trial| trial.run_over(&[fault])) {
+                if let Err(failure) = Trial::of(pair).and_then(|trial| run(&trial, fault)) {
                     failures.push(format!("{name} {:?} {fault:?}: {failure}", pair.run));
                 }
             }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A connection that falls silent and stays open: without a limit on the silence both ends would wait for ever.
+#[test]
+fn a_connection_that_stalls_at_any_place_ends_both_ends_soon_and_leaves_the_target_old_or_complete() {
+    let name = "cuts::a_connection_that_stalls_at_any_place_ends_both_ends_soon_and_leaves_the_target_old_or_complete";
+    isolated(name, Duration::from_secs(300), || {
+        let pairs = pairs(&["usual", "env", "large", "attested"]);
+        thread::scope(|scope| {
+            for pair in &pairs {
+                scope.spawn(move || {
+                    let begin = Instant::now();
+                    sweep(std::slice::from_ref(pair), &[Lane::Out, Lane::Back], STALLS, |_| FaultKind::Stall);
+                    // Each of them waits for the timeout at both ends at once; the rest is for a busy machine.
+                    let most = 2 * STALLS as u32 * (TIMEOUT + Duration::from_secs(5));
+                    assert!(begin.elapsed() < most, "{:?}", begin.elapsed());
+                });
+            }
+        });
+    });
+}
+
+/// The last reply may be lost, too: then the image is there.
+#[test]
+fn a_run_whose_connection_fails_at_any_place_comes_to_its_end_over_another() {
+    let name = "cuts::a_run_whose_connection_fails_at_any_place_comes_to_its_end_over_another";
+    isolated(name, Duration::from_secs(300), || {
+        let pairs = pairs(&["usual", "env", "attested"]);
+        thread::scope(|scope| {
+            for pair in &pairs {
+                scope.spawn(move || {
+                    for kind in [FaultKind::Cut, FaultKind::Stall] {
+                        let run = |trial: &Trial<'_>, fault: Fault| trial.run_again_after(&[fault]);
+                        sweep_by(std::slice::from_ref(pair), &[Lane::Out, Lane::Back], STALLS, |_| kind, run);
+                    }
+                });
+            }
+        });
+    });
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn seeds() -> Vec<Vec<u8>> {
         frame(Channel::Data, &[0; 300]),
         frame(Channel::Data, &[]),
         frame(Channel::Event, &[2, 9]),
+        frame(Channel::Keepalive, &[]),
     ];
     vec![all.concat(), all[2][..100].to_vec(), vec![3, 0xff, 0xff, 0xff, 0xff], vec![2, 0, 0, 0xff, 0]]
 }

@@ -46,6 +46,8 @@ pub(super) fn messages(script: &[u8], of: Channel) -> impl Iterator<Item = &[u8]
         Channel::Peer => PEER,
         Channel::Event => EVENT,
         Channel::Data => DATA_RAW,
+        // Scripts have them as bytes like others.
+        Channel::Keepalive => RAW,
     };
     parts(script, MOST).into_iter().filter_map(move |part| part.strip_prefix(&[kind]))
 }

@@ -7,7 +7,7 @@ use std::thread;
 use dsync_core::ImageRef;
 use dsync_proto::{Channel, ListedConfig, Open, Receive, Request, decode, encode};
 use dsync_sync::testing::{Client, Wire, connect, serve};
-use dsync_sync::{Compression, Direction, Identity, Interrupt, Options, Remote, TransferMethod};
+use dsync_sync::{Compression, Direction, Identity, Interrupt, Options, Remote, Retries, TransferMethod};
 use dsync_testkit::{Built, Cable, End, ImageSpec, Item, LayerSpec, Snapshot, Wanted, What};
 
 use super::hosts::{Host, MEMORY, SCENARIOS, VERSION, files};
@@ -114,6 +114,8 @@ fn talk(host: &Host, script: &[u8]) -> Vec<u8> {
         tmpfolder: host.path("tmp").display().to_string(),
         platform: String::new(),
         memory: MEMORY,
+        timeout: 0,
+        engine_timeout: 0,
     });
     let mut bytes = frame(&encode(&open).expect("a request can be said"));
     bytes.extend(script::wire(script));
@@ -175,6 +177,9 @@ pub(super) fn options(host: &Host) -> Options {
         remote_store: String::new(),
         tmpfolder: Some(host.path("tmp")),
         memory: MEMORY,
+        timeout: None,
+        engine_timeout: None,
+        retries: Retries::default(),
         platform: None,
         compression: Compression::Level(3),
         method: TransferMethod::Auto,
@@ -187,7 +192,7 @@ pub(super) fn options(host: &Host) -> Options {
 }
 
 pub(super) fn wire(end: End) -> Wire {
-    Wire { input: Box::new(end.input), output: Box::new(end.output) }
+    Wire::new(end.input, end.output)
 }
 
 fn frame(message: &[u8]) -> Vec<u8> {

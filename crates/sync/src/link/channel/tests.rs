@@ -1,6 +1,12 @@
 //! Streams and messages in turn and out of turn, and connections that end.
 
 use super::*;
+use crate::interrupt::Interruptible;
+
+/// A connection that may be silent for any time.
+fn still() -> Liveness {
+    Liveness::watch(None, |_| {})
+}
 
 #[test]
 fn a_stream_crosses_a_pipe_and_is_counted() {
@@ -9,8 +15,9 @@ fn a_stream_crosses_a_pipe_and_is_counted() {
     let (nothing, _keep) = io::pipe().unwrap();
     let counters = || (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (sent, received) = counters();
-    let left = Link::over(nothing, output, Arc::clone(&sent), Arc::default(), &Interrupt::default());
-    let mut right = Link::over(input, idle, Arc::default(), Arc::clone(&received), &Interrupt::default());
+    let left = Link::over(nothing, output, Arc::clone(&sent), Arc::default(), &Interrupt::default(), still());
+    let mut right =
+        Link::over(input, idle, Arc::default(), Arc::clone(&received), &Interrupt::default(), still());
     let stream: Vec<u8> = (0..1_000_000_u32).map(|i| (i / 7) as u8).collect();
     let sending = stream.clone();
     thread::scope(|scope| {
@@ -181,7 +188,8 @@ fn a_stream_that_is_dropped_has_no_end() {
 /// A link whose other end says these bytes and no more.
 fn over(bytes: &'static [u8]) -> (Link, Arc<AtomicU64>) {
     let received = Arc::new(AtomicU64::new(0));
-    let link = Link::over(bytes, io::sink(), Arc::default(), Arc::clone(&received), &Interrupt::default());
+    let link =
+        Link::over(bytes, io::sink(), Arc::default(), Arc::clone(&received), &Interrupt::default(), still());
     (link, received)
 }
 
@@ -237,4 +245,81 @@ fn measurements_are_heard_while_sending_and_others_are_not_kept() {
     assert!(left.inbox.failure().is_none(), "there may be more");
     drop(right);
     assert!(left.inbox.failure().is_none(), "the end is no failure of its own");
+}
+
+/// Both ends of a connection with this timeout. Each end hangs up by itself when it gives up, as one that kills its ssh.
+fn connected(timeout: Duration) -> (Link, Link, [Interrupt; 2]) {
+    let ((left_in, right_out), (right_in, left_out)) = (io::pipe().unwrap(), io::pipe().unwrap());
+    let interrupts = [Interrupt::default(), Interrupt::default()];
+    let over = |input, output, interrupt: &Interrupt| {
+        let (input, output) =
+            (Interruptible::new(input, interrupt).unwrap(), Interruptible::new(output, interrupt).unwrap());
+        let ending = interrupt.clone();
+        let liveness = Liveness::watch(Some(timeout), move |_| ending.interrupt());
+        Link::over(input, output, Arc::default(), Arc::default(), interrupt, liveness)
+    };
+    let left = over(left_in, left_out, &interrupts[0]);
+    let right = over(right_in, right_out, &interrupts[1]);
+    (left, right, interrupts)
+}
+
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+#[test]
+fn ends_that_say_nothing_keep_each_other_alive() {
+    let (left, right, _) = connected(TIMEOUT);
+    thread::sleep(3 * TIMEOUT);
+    right.send_peer(&Peer::Abort).unwrap();
+    assert_eq!(left.inbox.recv().unwrap().peek_peer(), Some(Peer::Abort), "keepalives are not passed on");
+    assert_eq!((left.inbox.silence(), right.inbox.silence()), (None, None));
+}
+
+#[test]
+fn an_end_that_is_slow_is_not_taken_for_one_that_is_gone() {
+    let (left, right, _) = connected(TIMEOUT);
+    thread::scope(|scope| {
+        let sending = scope.spawn(move || {
+            // More than queue and pipe hold, so that it waits in a write.
+            for _ in 0..12 {
+                right.outbox.send(Frame::new(Channel::Data, vec![7; DATA])).unwrap();
+            }
+            right
+        });
+        thread::sleep(3 * TIMEOUT);
+        for _ in 0..12 {
+            assert_eq!(left.inbox.recv().unwrap().payload.len(), DATA);
+        }
+        let right = sending.join().unwrap();
+        assert_eq!((left.inbox.silence(), right.inbox.silence()), (None, None));
+    });
+}
+
+#[test]
+fn an_end_gives_up_on_a_silent_one_though_it_waits_in_a_write() {
+    let (input, _says_nothing) = io::pipe().unwrap();
+    let (_reads_nothing, output) = io::pipe().unwrap();
+    let interrupt = Interrupt::default();
+    let output = Interruptible::new(output, &interrupt).unwrap();
+    let input = Interruptible::new(input, &interrupt).unwrap();
+    let ending = interrupt.clone();
+    let liveness = Liveness::watch(Some(TIMEOUT), move |_| ending.interrupt());
+    let link = Link::over(input, output, Arc::default(), Arc::default(), &interrupt, liveness);
+    let begin = Instant::now();
+    let failed = (0..100).map(|_| link.outbox.send(Frame::new(Channel::Data, vec![0; DATA])));
+    assert!(failed.into_iter().any(|sent| sent.is_err()));
+    assert!(begin.elapsed() >= TIMEOUT);
+    assert_eq!(link.inbox.recv().err().unwrap().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(link.inbox.silence(), Some(TIMEOUT));
+}
+
+#[test]
+fn a_flood_of_keepalives_ends_the_connection() {
+    let (input, mut output) = io::pipe().unwrap();
+    let keepalive = Header { channel: Channel::Keepalive, len: 0 }.encode().unwrap();
+    let flood = keepalive.repeat(5_000);
+    let writing = thread::spawn(move || output.write_all(&flood));
+    let link = Link::over(input, io::sink(), Arc::default(), Arc::default(), &Interrupt::default(), still());
+    let error = link.inbox.recv().err().unwrap();
+    assert!(error.get_ref().is_some_and(|inner| inner.is::<Breach>()), "{error}");
+    writing.join().unwrap().ok();
 }
