@@ -152,11 +152,17 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .hint("run the same command again, or do without an agent: --method stream")
         }
         Error::Endpoint { host, failure } => endpoint(host, failure.kind, &failure.causes, context),
-        Error::NoSuchImage { pattern, close } => no_such_image(error, pattern, close),
-        Error::OtherDigest { wanted, is_there, .. } => {
-            let hint = match is_there {
-                true => format!("the source has that image under another name or none: {wanted}"),
-                false => "leave out the digest to take the image that has the name now".into(),
+        Error::NoSuchImage { pattern, close, keeps_manifests } => {
+            no_such_image(error, pattern, close, *keeps_manifests)
+        }
+        Error::OtherDigest { wanted, is_there, keeps_manifests, .. } => {
+            let hint = match (is_there, keeps_manifests) {
+                (true, _) => format!("the source has that image under another name or none: {wanted}"),
+                (false, true) => "leave out the digest to take the image that has the name now".into(),
+                (false, false) => format!(
+                    "leave out the digest to take the image that has the name now; {}",
+                    digest_hint(false)
+                ),
             };
             Diagnosis::new("no-such-image", NO_IMAGE, error.to_string()).hint(hint)
         }
@@ -190,17 +196,24 @@ fn no_shell(host: &str, said: &[String], context: Context<'_>) -> Diagnosis {
         ))
 }
 
-fn no_such_image(error: &Error, pattern: &str, close: &[String]) -> Diagnosis {
+fn no_such_image(error: &Error, pattern: &str, close: &[String], keeps_manifests: bool) -> Diagnosis {
     let diagnosis = Diagnosis::new("no-such-image", NO_IMAGE, error.to_string());
     match did_you_mean(close) {
         Some(hint) => diagnosis.hint(hint),
-        None if pattern.contains(['*', '?', '[', '{']) => diagnosis.hint(
-            "* stays within one part of a name, ** spans several; without a tag only :latest is meant",
-        ),
-        None if pattern.contains('@') => diagnosis.hint(
-            "the digest is that of an image ID, or of a manifest by which the source's engine pulled or pushed it",
-        ),
+        None if pattern.contains(['*', '?', '[', '{']) => diagnosis
+            .hint("* stays within one part of a name, ** spans several; without a tag only :latest is meant"),
+        None if pattern.contains('@') => diagnosis.hint(digest_hint(keeps_manifests)),
         None => diagnosis.hint("run without IMAGE to list the names of the source"),
+    }
+}
+
+/// The digests that a source knows its images by.
+fn digest_hint(keeps_manifests: bool) -> &'static str {
+    if keeps_manifests {
+        "the digest is that of an image ID, or of a manifest in the index of an image, or of a config"
+    } else {
+        "the source keeps no manifests: it knows an image by its ID, and by the digest that it was pulled or pushed by. \
+         Of an image of several platforms that is mostly the index, not the manifest of a platform"
     }
 }
 
@@ -230,6 +243,7 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         FailureKind::Protocol => ("protocol", FAILED),
         FailureKind::DamagedPatch => ("damaged-patch", VERIFY),
         FailureKind::NoBasis => ("no-basis", NO_IMAGE),
+        FailureKind::NoDigest => ("no-such-image", NO_IMAGE),
     };
     let mut causes = causes.iter();
     let first = causes.next().map_or("unknown failure", String::as_str);
@@ -251,6 +265,7 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         {
             None
         }
+        (FailureKind::NoDigest, Some(_)) => Some("ask for that image without the digest".into()),
         (FailureKind::Broken, Some(_)) => Some("it may be incomplete: save or copy it once more".into()),
         (_, Some(_)) => endpoint_hint(kind, host, "this host", option),
         (_, None) => endpoint_hint(kind, host, place, option),
@@ -291,6 +306,9 @@ fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> O
             "nothing was changed. The source sent another image than the one that was requested: \
              run the report again, and do not trust the source if this happens again"
                 .into()
+        }
+        FailureKind::NoDigest => {
+            format!("ask for that image without the digest, or pull what has the digest on {place} first")
         }
         FailureKind::NoBasis => "name an image of the target, or leave out --basis".into(),
         FailureKind::Protocol => {

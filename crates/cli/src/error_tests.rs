@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use dsync_core::{Digest, ImageId};
 use dsync_sync::Failure;
 
 use super::*;
@@ -201,7 +202,7 @@ fn a_patch_fails() {
 fn a_name_is_unknown() {
     let unknown = |pattern: &str, close: &[&str]| {
         let close = close.iter().map(|&name| name.into()).collect();
-        shown(&Error::NoSuchImage { pattern: pattern.into(), close })
+        shown(&Error::NoSuchImage { pattern: pattern.into(), close, keeps_manifests: false })
     };
     insta::assert_snapshot!(unknown("reddis", &["redis:latest"]), @"
     error: the source has no image 'reddis'
@@ -221,6 +222,41 @@ fn a_name_is_unknown() {
     insta::assert_snapshot!(unknown("nothing", &[]), @"
     error: the source has no image 'nothing'
     hint: run without IMAGE to list the names of the source
+    exit 5, no-such-image
+    ");
+}
+
+#[test]
+fn a_digest_is_unknown() {
+    let wanted = Digest::of(b"wanted");
+    let unknown = |keeps_manifests| {
+        let pattern = "web:1@sha256:12".to_owned();
+        shown(&Error::NoSuchImage { pattern, close: Vec::new(), keeps_manifests })
+    };
+    let other = |keeps_manifests| {
+        let (name, id) = ("web:1".parse().unwrap(), ImageId::of(b"other"));
+        shown(&Error::OtherDigest { name, wanted, id, is_there: false, keeps_manifests })
+    };
+    insta::assert_snapshot!(unknown(true), @"
+    error: the source has no image 'web:1@sha256:12'
+    hint: the digest is that of an image ID, or of a manifest in the index of an image, or of a config
+    exit 5, no-such-image
+    ");
+    insta::assert_snapshot!(unknown(false), @"
+    error: the source has no image 'web:1@sha256:12'
+    hint: the source keeps no manifests: it knows an image by its ID, and by the digest that it was pulled or pushed by. Of an image of several platforms that is mostly the index, not the manifest of a platform
+    exit 5, no-such-image
+    ");
+    let (with, without) = (other(true), other(false));
+    assert!(
+        with.ends_with("leave out the digest to take the image that has the name now\nexit 5, no-such-image"),
+        "{with}"
+    );
+    assert!(without.contains("that has the name now; the source keeps no manifests"), "{without}");
+    let reason = "sha256:12 is in the index of web:1 (sha256:34): it is an attestation of it, and no image";
+    insta::assert_snapshot!(engine(there(), FailureKind::NoDigest, &[reason]), @"
+    error: on alice@build: sha256:12 is in the index of web:1 (sha256:34): it is an attestation of it, and no image
+    hint: ask for that image without the digest, or pull what has the digest on alice@build first
     exit 5, no-such-image
     ");
 }

@@ -161,6 +161,7 @@ impl Backend for Fake {
                 return Err(Error::NoSuchImage {
                     pattern: pattern.clone(),
                     close: vec!["redis:latest".into()],
+                    keeps_manifests: false,
                 });
             }
         }

@@ -15,6 +15,7 @@ mod prediction;
 #[cfg(test)]
 mod tests;
 
+pub use columns::SECTION_MAX;
 pub use decode::{Assembly, Decoder, Limits};
 pub use encode::Encoder;
 pub use error::HeaderDeltaError;

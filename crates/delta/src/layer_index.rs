@@ -22,3 +22,4 @@ pub(crate) mod records;
 pub use chunks::{CHUNK_MAX, Chunk, Chunks};
 pub use entries::{Entries, Selection};
 pub use index::{File, LayerIndex, Segment};
+pub use records::GROUP_RECORDS;

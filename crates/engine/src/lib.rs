@@ -38,7 +38,7 @@ pub use lineage::leads_to_config;
 pub use package::{Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};
 pub use store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
+    Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind, tars,
 };
 
 use client::ClientStore;

@@ -43,6 +43,13 @@ pub trait Store: Send + Sync {
         Ok(vec![None; ids.len()])
     }
 
+    /// The document with this digest, where an index of an image of this store names it: the manifest of one platform,
+    /// or an index. Such a document is not listed; its ID is as good as that of an image all the same, for
+    /// [`Store::package`] and [`Store::export`]. It costs, so it is asked for a digest that no image goes by.
+    fn nested(&self, _digest: &Digest) -> Result<Option<Nested>, StoreError> {
+        Ok(None)
+    }
+
     /// The layers that an image for this store can leave out, given the store's images.
     fn holdings(&self, held: &[Image]) -> Holdings;
 
@@ -132,6 +139,15 @@ impl Holdings {
             Self::Blobs(blobs) => image.diff_ids.iter().map(|id| blobs.contains(&id.digest())).collect(),
         }
     }
+}
+
+/// A manifest or an index that an index of an image names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nested {
+    /// The images whose index names it.
+    pub within: Vec<ImageId>,
+    /// The image that it makes by itself, without a name; or the reason why it makes none, which follows "it is".
+    pub image: Result<Image, String>,
 }
 
 /// The result of an export beside the layers.

@@ -540,6 +540,8 @@ pub enum FailureKind {
     StorageFull,
     /// The client's disk for temporary files is full, as it does the work of a host on which no agent runs.
     ClientFull,
+    /// The digest that was named is known, and not that of an image which is to be had.
+    NoDigest,
 }
 
 impl Failure {

@@ -214,6 +214,7 @@ fn variants_are_numbered() {
         NoBasis,
         StorageFull,
         ClientFull,
+        NoDigest,
     ];
     numbered(&kinds);
     numbered(&[Phase::Scan, Phase::Basis, Phase::Transfer, Phase::Load, Phase::Verify]);

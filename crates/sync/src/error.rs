@@ -122,6 +122,8 @@ pub enum Error {
         pattern: String,
         /// Names that are near, the nearest first.
         close: Vec<String>,
+        /// True if the source's store names images by manifests, which it has.
+        keeps_manifests: bool,
     },
     /// The source has the name for another image than the digest beside it says.
     #[error("the source's {name} is {id}, not {wanted}")]
@@ -134,6 +136,8 @@ pub enum Error {
         id: ImageId,
         /// True if an image with the digest is there, too.
         is_there: bool,
+        /// True if the source's store names images by manifests, which it has.
+        keeps_manifests: bool,
     },
     /// The two ends are of different versions.
     #[error(transparent)]

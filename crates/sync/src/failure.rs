@@ -118,6 +118,9 @@ pub(crate) enum EndpointError {
     /// The image that was named is not there.
     #[error("{0}")]
     NoImage(String),
+    /// The digest that was named is not that of an image which is to be had.
+    #[error("{0}")]
+    NoDigest(String),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -223,6 +226,7 @@ impl EndpointError {
             EndpointError::Unsupported(_) => FailureKind::Unsupported,
             EndpointError::NoBasis(_) => FailureKind::NoBasis,
             EndpointError::NoImage(_) => FailureKind::NoSuchImage,
+            EndpointError::NoDigest(_) => FailureKind::NoDigest,
             EndpointError::Changed(_) => FailureKind::Changed,
             EndpointError::Usage(_) => FailureKind::Usage,
             EndpointError::Broken(_) => FailureKind::Broken,

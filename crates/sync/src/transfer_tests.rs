@@ -42,7 +42,7 @@ impl Layout {
     }
 
     /// The same for an architecture.
-    fn image_for(&self, architecture: &str, label: &str, layers: &[&[u8]], name: &str) -> Image {
+    pub(crate) fn image_for(&self, architecture: &str, label: &str, layers: &[&[u8]], name: &str) -> Image {
         let ids: Vec<String> = layers.iter().map(|layer| DiffId::of(layer).to_string()).collect();
         let config = format!(
             r#"{{"os":"linux","architecture":"{architecture}","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
@@ -351,7 +351,7 @@ impl Layout {
     }
 
     /// An index of these images.
-    fn index(&self, images: &[&Image]) -> ImageId {
+    pub(crate) fn index(&self, images: &[&Image]) -> ImageId {
         let entries: Vec<String> = images
             .iter()
             .map(|image| {
@@ -367,6 +367,27 @@ impl Layout {
         let digest = self.document(index.as_bytes());
         self.add(&digest, index.len());
         ImageId::from(digest)
+    }
+}
+
+impl Layout {
+    /// A layout of an index under this name and nothing else, with the images of the index: for this host and for another.
+    pub(crate) fn indexed(name: &str) -> (Layout, ImageId, [Image; 2]) {
+        let layout = Layout::new();
+        let [_, host] = dsync_testkit::host_platform();
+        let own = layout.image_for(&host, "own", &[&tar("own")], "own:1");
+        let other = layout.image_for("s390x", "other", &[&tar("other")], "other:1");
+        let index = layout.index(&[&own, &other]);
+        layout.leave(&index, name);
+        (layout, index, [own, other])
+    }
+
+    /// Leaves one document in the index, under this name.
+    pub(crate) fn leave(&self, root: &ImageId, name: &str) {
+        let size = fs::metadata(self.path(&root.digest())).unwrap().len();
+        let annotations = format!(r#"{{"org.opencontainers.image.ref.name":"{name}"}}"#);
+        let entry = format!(r#"{{"digest":"{root}","size":{size},"annotations":{annotations}}}"#);
+        write(self.folder.path(), &format!(r#"{{"manifests":[{entry}]}}"#));
     }
 }
 

@@ -120,6 +120,9 @@ pub enum Select {
     Names,
     /// The first item by its ID.
     Id,
+    /// One image of the first item, counted around, by its names and the digest of its manifest; by the digest alone where
+    /// it has no names.
+    Manifest(u8),
     /// All names that begin with `shop/`.
     Shop,
     /// Every image.
@@ -226,6 +229,13 @@ impl Pair {
             Select::Names if first.names.is_empty() => vec![self.id(first)],
             Select::Names => first.names.clone(),
             Select::Id => vec![self.id(first)],
+            Select::Manifest(at) => {
+                let digest = &around(&first.images, at).manifest;
+                match &first.names[..] {
+                    [] => vec![digest.clone()],
+                    names => names.iter().map(|name| format!("{name}@{digest}")).collect(),
+                }
+            }
             Select::Shop => vec!["shop/*:*".to_owned()],
             Select::All => Vec::new(),
         }
@@ -244,10 +254,17 @@ impl Pair {
         let platform = self.run.platform.as_deref();
         let (mut wanted, mut refused) = (Vec::new(), false);
         for asked in self.asked(source) {
-            let Some(image) = self.meant(asked.item, platform) else {
+            let Some(image) = self.meant(&asked, platform) else {
                 refused = true;
                 continue;
             };
+            if asked.manifest.is_some() {
+                let what = if self.run.content { What::content(image) } else { What::manifest(image) };
+                let seen_by =
+                    platform.filter(|_| !self.run.content).map(|_| What::content_for(image, platform));
+                wanted.push(Wanted { name: asked.name.map(|name| familiar(&name)), what, seen_by });
+                continue;
+            }
             let what = match (self.files.by_manifest() && !self.run.content, platform) {
                 // Of a damaged index goes over what is whole, which may be the images for other platforms.
                 (true, None) if self.damage.is_some() && asked.item.images.len() > 1 => {
@@ -291,11 +308,16 @@ impl Pair {
         }
     }
 
-    /// The image of an item that is meant; an archive has only the one for this host.
-    fn meant<'a>(&self, item: &'a Built, platform: Option<&str>) -> Option<&'a BuiltImage> {
-        match self.files.by_manifest() {
-            true => item.meant(platform),
-            false => meant(std::slice::from_ref(item.meant(None)?), |image| &image.platform, platform),
+    /// The image of an item that is meant; an archive has only the one for this host, and knows no manifest.
+    fn meant<'a>(&self, asked: &Asked<'a>, platform: Option<&str>) -> Option<&'a BuiltImage> {
+        let item = asked.item;
+        match (self.files.by_manifest(), asked.manifest) {
+            (true, Some(image)) => meant(std::slice::from_ref(image), |image| &image.platform, platform),
+            (false, Some(_)) => None,
+            (true, None) => item.meant(platform),
+            (false, None) => {
+                meant(std::slice::from_ref(item.meant(None)?), |image| &image.platform, platform)
+            }
         }
     }
 
@@ -304,16 +326,24 @@ impl Pair {
         let Some(first) = source.first() else { return Vec::new() };
         let named = |item: &'a Built, selects: &dyn Fn(&str) -> bool| {
             let names = item.names.iter().filter(|name| selects(name));
-            names.map(|name| Asked { item, name: Some(name.clone()) }).collect::<Vec<_>>()
+            names.map(|name| Asked { item, name: Some(name.clone()), manifest: None }).collect::<Vec<_>>()
         };
         let shop = |name: &str| name.strip_prefix("shop/").is_some_and(|rest| !rest.contains('/'));
         match (self.run.way, self.run.select) {
             (Way::Patch, _) => {
                 let name = first.names.first().cloned();
-                vec![Asked { item: first, name }]
+                vec![Asked { item: first, name, manifest: None }]
             }
             (_, Select::Names) if !first.names.is_empty() => named(first, &|_| true),
-            (_, Select::Names | Select::Id) => vec![Asked { item: first, name: None }],
+            (_, Select::Names | Select::Id) => vec![Asked { item: first, name: None, manifest: None }],
+            (_, Select::Manifest(at)) => {
+                let manifest = Some(around(&first.images, at));
+                let names: Vec<Option<String>> = match &first.names[..] {
+                    [] => vec![None],
+                    names => names.iter().cloned().map(Some).collect(),
+                };
+                names.into_iter().map(|name| Asked { item: first, name, manifest }).collect()
+            }
             (_, Select::Shop) => source.iter().flat_map(|item| named(item, &shop)).collect(),
             (_, Select::All) => {
                 let mut asked: Vec<Asked<'a>> =
@@ -325,7 +355,7 @@ impl Pair {
                         asked.iter().map(|asked| self.id(asked.item)).collect();
                     let nameless = source.iter().filter(|item| item.names.is_empty());
                     let nameless = nameless.filter(|item| listed.insert(self.id(item)));
-                    asked.extend(nameless.map(|item| Asked { item, name: None }));
+                    asked.extend(nameless.map(|item| Asked { item, name: None, manifest: None }));
                 }
                 asked
             }
@@ -347,6 +377,12 @@ impl Pair {
 struct Asked<'a> {
     item: &'a Built,
     name: Option<String>,
+    /// The image of the item, where it is asked for by the digest of its manifest.
+    manifest: Option<&'a BuiltImage>,
+}
+
+fn around<T>(list: &[T], at: u8) -> &T {
+    &list[usize::from(at) % list.len()]
 }
 
 fn tidy(items: &mut Vec<Item>) {

@@ -137,6 +137,7 @@ fn run() -> impl Strategy<Value = Run> {
     let select = prop_oneof![
         8 => Just(Select::Names),
         2 => Just(Select::Id),
+        2 => any::<u8>().prop_map(Select::Manifest),
         1 => Just(Select::Shop),
         1 => Just(Select::All),
     ];

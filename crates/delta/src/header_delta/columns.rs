@@ -50,7 +50,7 @@ const COLUMNS: usize = FIRST_FIELD + FIELDS.len();
 const SECTION: usize = 4 << 20;
 /// The most bytes of a section: one that is not full has room for a record, whose body is at most
 /// [`VERBATIM_MAX`](crate::scan::VERBATIM_MAX) bytes, each encoded as one or two.
-pub(super) const SECTION_MAX: usize = 8 << 20;
+pub const SECTION_MAX: usize = 8 << 20;
 
 /// Columns being written.
 pub(super) struct Writer<'o> {

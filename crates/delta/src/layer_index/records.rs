@@ -9,7 +9,7 @@ use super::pax_records;
 
 /// The most records of a group, and the bytes from which on a group takes no more: an entry has at most a pax header
 /// and two long names before it, and nothing in a tar may grow without limit.
-pub(crate) const GROUP_RECORDS: usize = 4;
+pub const GROUP_RECORDS: usize = 4;
 const GROUP_BYTES: usize = 1 << 20;
 
 /// Some verbatim bytes of the layer, then some chunks.

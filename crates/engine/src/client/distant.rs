@@ -18,7 +18,8 @@ use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
 use crate::package::Package;
 use crate::store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, neither, tars,
+    Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind,
+    neither, tars,
 };
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
@@ -102,6 +103,10 @@ impl Store for DistantStore {
 
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
         self.0.configs(ids)
+    }
+
+    fn nested(&self, digest: &Digest) -> Result<Option<Nested>, StoreError> {
+        self.0.nested(digest)
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {

@@ -16,8 +16,8 @@ use crate::blob::BlobRef;
 use crate::command::{Program, Reading};
 use crate::layers::Blobs;
 use crate::manifest::{MANIFEST, probe};
-use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError};
-use crate::store::StoreError;
+use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError, Places};
+use crate::store::{Nested, StoreError};
 
 /// The beginning of an engine's error in an archive that it could not go on with.
 const ERROR: &[u8] = b"{\"errorDetail\"";
@@ -33,7 +33,12 @@ impl<'a> Fetch<'a> {
     /// All that names an image.
     pub(super) fn package(self, id: &ImageId, platform: Option<&Platform>) -> Result<Package, StoreError> {
         let digest = id.digest();
-        let (size, known) = match self.size(id)? {
+        let size = match self.size(id) {
+            // The engine shows no document that only the index of an image names, and gives its blob.
+            Err(StoreError::NoSuchImage { .. }) => None,
+            size => size?,
+        };
+        let (size, known) = match size {
             Some(size) => (size, None),
             None => {
                 let bytes = self.unmeasured(&digest)?;
@@ -45,6 +50,27 @@ impl<'a> Fetch<'a> {
             PackageError::Source(error) => error,
             PackageError::Broken(reason) => self.broken(format!("{id}: {reason}")),
         })
+    }
+
+    /// The document with this digest that the index of one of these images names; one in an index that an index names
+    /// is not found.
+    pub(super) fn nested(
+        self,
+        digest: &Digest,
+        ids: &[ImageId],
+        platform: &Platform,
+    ) -> Result<Option<Nested>, StoreError> {
+        let mut places = Places::default();
+        let sizes = self.roots(ids)?;
+        let mut documents = self.documents(&sizes.iter().map(|(_, blob)| *blob).collect::<Vec<_>>())?;
+        for id in ids {
+            let unmeasured = || serde_json::from_slice(&self.unmeasured(&id.digest()).ok()?).ok();
+            let Some(index) = documents.remove(&id.digest()).or_else(unmeasured) else { continue };
+            if let Some(entry) = package::entry_of(&index, digest) {
+                places.add(*id, entry.clone());
+            }
+        }
+        package::nested(places, platform, &mut Whole { from: self, root: None })
     }
 
     /// The digests of the configs of these images: one save for all their manifests and indexes, and one for the

@@ -23,7 +23,10 @@ load)
 rmi) rm "named-${2##*:}" ;;
 image)
     shift 2
-    [ "$1" = --format ] && { cat "$3.json"; exit; }
+    if [ "$1" = --format ]; then
+        cat "$3.json" 2>/dev/null || { echo "Error response from daemon: No such image: $3" >&2; exit 1; }
+        exit
+    fi
     printf '['
     for id; do [ "$id" = "$1" ] || printf ','; cat "$id.json"; done
     printf ']'
@@ -205,4 +208,34 @@ fn a_lease_that_somebody_took_is_asked_for_again() {
         }
         assert_eq!(engine.calls("load"), engine.calls("rmi"), "no manifest of ours stays");
     }
+}
+
+#[test]
+fn a_manifest_inside_an_index_is_found_by_its_digest_and_collected() {
+    let engine = Engine::new();
+    let single = engine.manifest("linux/amd64", "single");
+    let [arm, amd] = ["linux/arm64", "linux/amd64"].map(|platform| engine.manifest(platform, platform));
+    let absent = json!({
+        "digest": Digest::of(b"absent").to_string(), "size": 6, "platform": {"os": "linux", "architecture": "s390x"},
+    });
+    let index = engine.blob(json!({"manifests": [arm, amd, absent]}).to_string().as_bytes());
+    let other = engine.blob(json!({"manifests": [arm]}).to_string().as_bytes());
+    // Engines before 28 do not show the size of a document.
+    let ids = [engine.show(&single, true), engine.show(&index, true), engine.show(&other, false)];
+    let program = engine.program();
+    let host = "linux/amd64".parse().unwrap();
+    let nested = |digest: &Digest| Fetch(&program).nested(digest, &ids, &host).unwrap();
+    let digest: Digest = arm["digest"].as_str().unwrap().parse().unwrap();
+    let Nested { within, image } = nested(&digest).unwrap();
+    assert_eq!(within, ids[1..]);
+    let image = image.unwrap();
+    assert_eq!((image.id.digest(), image.config), (digest, Some(config_of("linux/arm64", "linux/arm64"))));
+    assert_eq!(nested(&Digest::of(b"nothing")), None);
+    let reason = nested(&Digest::of(b"absent")).unwrap().image.unwrap_err();
+    assert!(reason.starts_with("its manifest for linux/s390x"), "{reason}");
+
+    // The engine does not show such a document, and says so as docker does.
+    let package = Fetch(&program).package(&image.id, None).unwrap();
+    assert_eq!((package.root(), package.layers().len()), (digest, 1));
+    assert_eq!(engine.calls("load"), engine.calls("rmi"), "no manifest of ours stays");
 }

@@ -20,7 +20,7 @@ use crate::host;
 use crate::layers::{self, Blobs};
 use crate::package::Package;
 use crate::store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
+    Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind, tars,
 };
 
 /// The store of an engine, behind its client.
@@ -140,6 +140,22 @@ impl Store for ClientStore {
             _ if self.engine.kind.id_is_config() => Ok(ids.iter().map(|id| Some(id.digest())).collect()),
             Some(content) => Ok(ids.iter().map(|id| content.config(id, &self.platform)).collect()),
             None => Fetch(&self.program).configs(ids, &self.platform),
+        }
+    }
+
+    fn nested(&self, digest: &Digest) -> Result<Option<Nested>, StoreError> {
+        if !self.has_packages() {
+            return Ok(None);
+        }
+        let Inventory { images, unreadable } = self.list()?;
+        let ids: Vec<ImageId> = images
+            .iter()
+            .map(|image| image.id)
+            .chain(unreadable.iter().filter_map(|image| image.id))
+            .collect();
+        match &self.content {
+            Some(content) => content.nested(digest, &ids, &self.platform),
+            None => Fetch(&self.program).nested(digest, &ids, &self.platform),
         }
     }
 

@@ -15,19 +15,19 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use dsync_core::{Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
+use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use serde_json::Value;
 
 use crate::archive::Contents;
 use crate::blob::BlobRef;
 use crate::demand::{Demand, ImportSize, Purpose};
 use crate::layers::{Blobs as _, export};
-use crate::package::Package;
+use crate::package::{Package, nested};
 use crate::store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind,
+    Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind,
 };
 use layout::Layout;
-use resolve::{Found, Resolved, Whole, resolve};
+use resolve::{Found, Resolved, Whole, places, resolve, resolve_nested};
 
 /// The images of one layout.
 #[derive(Debug)]
@@ -84,6 +84,10 @@ impl Store for OciStore {
         Ok(images.iter().map(|image| image.id).filter(|id| !is_named(id)).collect())
     }
 
+    fn nested(&self, digest: &Digest) -> Result<Option<Nested>, StoreError> {
+        nested(places(&self.layout, digest)?, &self.layout.platform, &mut Whole(&self.layout))
+    }
+
     fn holdings(&self, held: &[Image]) -> Holdings {
         Holdings::layers(held)
     }
@@ -137,7 +141,7 @@ impl Store for OciStore {
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {
         let directory = self.layout.directory()?;
         let _lock = directory.lock()?;
-        let entry = self.find(id)?.entry;
+        let entry = self.find(id)?.entry.ok_or_else(|| StoreError::NoSuchImage { image: id.to_string() })?;
         let mut index = self.layout.index()?;
         index.tag(entry, names);
         directory.replace_index(&index)
@@ -154,10 +158,11 @@ impl OciStore {
         let Resolved { images, unreadable } = resolve(&self.layout)?;
         match images.into_iter().find(|found| found.image.id == *id) {
             Some(found) => Ok(found),
-            None => Err(match unreadable.into_iter().find(|image| image.id == Some(*id)) {
-                Some(image) => self.layout.broken(format!("{id}: {}", image.reason)),
-                None => StoreError::NoSuchImage { image: id.to_string() },
-            }),
+            None => match unreadable.into_iter().find(|image| image.id == Some(*id)) {
+                Some(image) => Err(self.layout.broken(format!("{id}: {}", image.reason))),
+                None => resolve_nested(&self.layout, id)?
+                    .ok_or_else(|| StoreError::NoSuchImage { image: id.to_string() }),
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::index::name;
 use super::layout::Layout;
 use crate::blob::BlobRef;
-use crate::package::{Documents, Package, is_attestation, total_size};
+use crate::package::{Documents, Package, Places, is_attestation, total_size};
 use crate::store::StoreError;
 
 /// One image of a layout.
@@ -19,8 +19,8 @@ pub(super) struct Found {
     pub(super) config: Digest,
     /// The document that the entry names.
     pub(super) root: BlobRef,
-    /// The entry of the index in which it was first seen.
-    pub(super) entry: usize,
+    /// The entry of `index.json` in which it was first seen; none where only the index of another image names it.
+    pub(super) entry: Option<usize>,
 }
 
 /// The images of a layout, and those that cannot be read.
@@ -87,7 +87,7 @@ fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Op
     }
     let blob = BlobRef::parse(descriptor).ok_or("its entry in index.json has no valid digest and size")?;
     let package = Package::collect(&blob, None, &mut Listed(layout)).map_err(|error| error.to_string())?;
-    let Some((config, layers)) = package.image(&layout.platform) else {
+    let Some(found) = Found::of(&package, blob, Some(entry), &layout.platform) else {
         return match (package.flaws().first(), package.platforms()) {
             (Some(flaw), _) => Err(flaw.clone()),
             (None, platforms) if platforms.is_empty() || layout.is_chosen => Ok(None),
@@ -98,13 +98,42 @@ fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Op
             )),
         };
     };
-    Ok(Some(Found {
-        image: Image::unnamed(ImageId::from(blob.digest), config, total_size(&layers)),
-        layers: layers.into_iter().map(|layer| layer.blob).collect(),
-        config: config.digest,
-        root: blob,
-        entry,
-    }))
+    Ok(Some(found))
+}
+
+impl Found {
+    /// The image of a package for a platform, if there is one.
+    fn of(package: &Package, root: BlobRef, entry: Option<usize>, platform: &Platform) -> Option<Found> {
+        let (config, layers) = package.image(platform)?;
+        Some(Found {
+            image: Image::unnamed(ImageId::from(root.digest), config, total_size(&layers)),
+            layers: layers.into_iter().map(|layer| layer.blob).collect(),
+            config: config.digest,
+            root,
+            entry,
+        })
+    }
+}
+
+/// The places at which indexes of images name a digest.
+pub(super) fn places(layout: &Layout, digest: &Digest) -> Result<Places, StoreError> {
+    let mut places = Places::default();
+    for entry in layout.index()?.entries().iter().filter(|entry| !is_attestation(entry)) {
+        let Some(root) = BlobRef::parse(entry) else { continue };
+        // An image that cannot be read is listed as such, and names nothing.
+        let Ok(package) = Package::collect(&root, None, &mut Listed(layout)) else { continue };
+        if let Some(entry) = package.entry_of(digest) {
+            places.add(ImageId::from(root.digest), entry);
+        }
+    }
+    Ok(places)
+}
+
+/// The image of a document that the index of another image names.
+pub(super) fn resolve_nested(layout: &Layout, id: &ImageId) -> Result<Option<Found>, StoreError> {
+    let Some(root) = places(layout, &id.digest())?.blob() else { return Ok(None) };
+    let package = Package::collect(&root, None, &mut Listed(layout));
+    Ok(package.ok().and_then(|package| Found::of(&package, root, None, &layout.platform)))
 }
 
 /// The documents of a layout, whatever is there of the layers.

@@ -85,7 +85,7 @@ fn entries_of_one_image_are_one() {
     made.add(entry, Some("a:1"));
     assert_eq!(made.shown(), [(id, vec!["a:1".to_owned(), "b:latest".to_owned()])]);
     let found = made.resolve().unwrap().images.remove(0);
-    assert_eq!((found.entry, found.image.size, found.layers.len()), (0, 6, 2));
+    assert_eq!((found.entry, found.image.size, found.layers.len()), (Some(0), 6, 2));
 }
 
 #[test]
@@ -212,4 +212,50 @@ fn a_config_that_cannot_be_used_is_said() {
     assert_eq!(said.len(), 4);
     assert!(said.iter().all(|reason| reason.contains("cannot be used")), "{said:?}");
     assert!(said[3].ends_with("it names 0 layers, its manifest 1"), "{}", said[3]);
+}
+
+#[test]
+fn a_document_inside_an_index_is_found_by_its_digest() {
+    use crate::oci::OciStore;
+    use crate::store::{Nested, Store as _};
+
+    let mut made = Made::new();
+    let (own, own_id) = made.image(&host(), &["y"]);
+    let (other, other_id) = made.image("plan9/mips", &["x", "z"]);
+    let (mut attestation, attestation_id) = made.image("unknown/unknown", &["said"]);
+    attestation["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest"});
+    let absent = serde_json::json!({
+        "digest": Digest::of(b"absent").to_string(), "size": 6, "platform": {"os": "plan9", "architecture": "arm"},
+    });
+    let inner = made.index(&[own.clone(), other]);
+    let inner_id = Made::id(&inner);
+    let outer = made.index(&[inner, attestation, absent]);
+    let again = made.index(&[own]);
+    let ids = [Made::id(&outer), Made::id(&again)];
+    made.add(outer, Some("app"));
+    made.add(again, None);
+    assert_eq!(made.shown().len(), 2);
+    let store = OciStore::open(made.directory.path()).unwrap();
+    let nested = |digest: Digest| store.nested(&digest).unwrap();
+    let found = |id: ImageId| match nested(id.digest()).unwrap() {
+        Nested { within, image } => (within, image.map(|image| (image.id, image.diff_ids))),
+    };
+    let diff_ids = |layers: &[&str]| layers.iter().map(|l| DiffId::of(l.as_bytes())).collect::<Vec<_>>();
+    assert_eq!(found(own_id), (ids.to_vec(), Ok((own_id, diff_ids(&["y"])))));
+    assert_eq!(found(other_id), (vec![ids[0]], Ok((other_id, diff_ids(&["x", "z"])))));
+    assert_eq!(found(inner_id), (vec![ids[0]], Ok((inner_id, diff_ids(&["y"])))));
+    assert_eq!(found(attestation_id).1, Err("an attestation of it, and no image".into()));
+    let reason = found(ImageId::of(b"absent")).1.unwrap_err();
+    assert!(reason.starts_with("its manifest for plan9/arm, which is not to be had there"), "{reason}");
+    assert_eq!(nested(Digest::of(b"nothing")), None);
+    assert_eq!(nested(ids[0].digest()), None, "an image that is listed is in no index");
+
+    // It is read as any image is, and takes no name: nothing lists it.
+    let package = store.package(&other_id, None).unwrap().unwrap();
+    assert_eq!((package.root(), package.layers().len()), (other_id.digest(), 2));
+    let image = nested(other_id.digest()).unwrap().image.unwrap();
+    assert_eq!(store.layer_sizes(&image).unwrap(), Some(vec![1, 1]));
+    let refused = store.tag(&other_id, &["app:2".parse().unwrap()]).unwrap_err();
+    assert!(matches!(refused, StoreError::NoSuchImage { .. }), "{refused}");
+    assert!(matches!(store.package(&ImageId::of(b"absent"), None), Err(StoreError::NoSuchImage { .. })));
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use dsync_core::Platform;
+use dsync_core::{Digest, Platform};
 use serde_json::Value;
 
 use crate::blob::BlobRef;
@@ -30,6 +30,11 @@ pub(super) fn is_config(manifest: &Value) -> bool {
 /// The entries of an index.
 pub(super) fn entries(index: &Value) -> &[Value] {
     index.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The entry of an index for this digest.
+pub(crate) fn entry_of<'a>(index: &'a Value, digest: &Digest) -> Option<&'a Value> {
+    entries(index).iter().find(|entry| BlobRef::parse(entry).is_some_and(|blob| blob.digest == *digest))
 }
 
 /// The first manifest of an index that may be for the platform.

@@ -5,6 +5,7 @@
 //! byte and the blobs that these list have the same image, under the same ID.
 
 mod descriptor;
+mod nested;
 mod walk;
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,7 +18,8 @@ use crate::host;
 use descriptor::{entries, media_type};
 use walk::{DEEPEST, Member, Walk, parse};
 
-pub(crate) use descriptor::{elsewhere, for_platform, is_attestation};
+pub(crate) use descriptor::{elsewhere, entry_of, for_platform, is_attestation};
+pub(crate) use nested::{Places, nested};
 pub use walk::PackedLayer;
 pub(crate) use walk::{Documents, LARGEST_DOCUMENT, PackageError, total_size};
 
@@ -175,6 +177,12 @@ impl Package {
             path.pop();
         }
         leads
+    }
+
+    /// The entry for this digest in an index of the package.
+    pub(crate) fn entry_of(&self, digest: &Digest) -> Option<Value> {
+        let mut indexes = self.documents.iter().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok());
+        indexes.find_map(|index: Value| entry_of(&index, digest).cloned())
     }
 
     /// True where the config with this digest is that of the image that this host uses.

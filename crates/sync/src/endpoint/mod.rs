@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform};
+use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
 use dsync_engine::{Store, StoreSpec, temporary};
 use dsync_proto::{Event, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
@@ -17,6 +17,7 @@ use crate::conversation::{Attempt, Keeps};
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
+use crate::inventory::nested::{Pinned, with_nested};
 use crate::inventory::select::Selector;
 use crate::inventory::survey::{self, SameBy};
 use crate::layers::workspace::Workspace;
@@ -152,7 +153,7 @@ impl Endpoint {
             }
             Request::Send { image, compression, speed, dry_run, explain, exact, prove, key } => {
                 let image = ImageId::from_bytes(image);
-                let held = self.store.list()?.images;
+                let held = with_nested(&*self.store, [&image])?;
                 let keeps = Keeps::new(exact, self.platform.as_ref());
                 let key = Some(key);
                 let how = Sending { compression, speed, dry_run, explain, keeps, prove, key };
@@ -206,15 +207,31 @@ impl Endpoint {
             .collect::<Result<_, _>>()
             .map_err(EndpointError::Usage)?;
         let inventory = self.store.list()?;
+        let pinned = |selector| Pinned::find(&*self.store, selector, &inventory, self.platform.as_ref());
+        let pinned: Vec<Option<Pinned>> = selectors.iter().map(pinned).collect::<Result<_, _>>()?;
         let unnamed = if selectors.is_empty() { self.store.unnamed(&inventory)? } else { Vec::new() };
-        let Inventory { images, unreadable } = self.ordered(inventory);
+        let Inventory { mut images, unreadable } = self.ordered(inventory);
+        let fits =
+            |image: &Image| self.platform.as_ref().is_none_or(|platform| image.platform.satisfies(platform));
+        for Pinned { image, .. } in pinned.iter().flatten() {
+            if fits(image) && images.iter().all(|other| other.id != image.id) {
+                images.push(image.clone());
+            }
+        }
+        let asked: Vec<(&Selector, Option<&Pinned>)> =
+            selectors.iter().zip(pinned.iter().map(Option::as_ref)).collect();
         // The client says which image has the name, where that is not the one with the digest.
-        let concerns = |selector: &Selector, image: &Image| {
-            selector.selects(image) || selector.is_contradicted_by(image)
+        let concerns = |(selector, pinned): &(&Selector, Option<&Pinned>), image: &Image| {
+            let is_around = pinned.is_some_and(|pinned| pinned.is_within(image));
+            selector.selects(image) || !is_around && selector.is_contradicted_by(image)
         };
-        let all_match = selectors.iter().all(|selector| {
-            images.iter().any(|image| concerns(selector, image))
-                || unreadable.iter().any(|image| selector.selects_unreadable(image))
+        let is_unreadable = |(selector, pinned): &(&Selector, Option<&Pinned>), image: &Unreadable| {
+            let is_around = pinned.is_some_and(|pinned| pinned.is_within_unreadable(image));
+            !is_around && selector.selects_unreadable(image)
+        };
+        let all_match = asked.iter().all(|asked| {
+            images.iter().any(|image| concerns(asked, image))
+                || unreadable.iter().any(|image| is_unreadable(asked, image))
         });
         let names = if all_match {
             Vec::new()
@@ -225,13 +242,13 @@ impl Endpoint {
             if selectors.is_empty() {
                 !image.names.is_empty() || unnamed.contains(&image.id)
             } else {
-                selectors.iter().any(|selector| concerns(selector, image))
+                asked.iter().any(|asked| concerns(asked, image))
             }
         });
         let kind = self.store.describe().kind;
         let unreadable = unreadable.iter().filter(|image| match selectors.is_empty() {
             true => !image.names.is_empty() || kind.is_files(),
-            false => selectors.iter().any(|selector| selector.selects_unreadable(image)),
+            false => asked.iter().any(|asked| is_unreadable(asked, image)),
         });
         Ok(Reply::Images {
             images: selected.map(to_wire).collect(),

@@ -126,6 +126,76 @@ fn a_list_has_the_images_that_patterns_mean_in_the_order_of_their_names() {
 }
 
 #[test]
+fn a_digest_inside_an_index_means_the_image_that_has_it() {
+    let (layout, index, [own, other]) = Layout::indexed("app:1");
+    layout.image("b", &[&tar("b")], "b:1");
+    let spec = layout.spec();
+    let asked =
+        |platform: &str, patterns: &[&str]| answers(&[open(&spec, platform), list(patterns)]).remove(1);
+    let listed = |patterns: &[&str]| match asked("", patterns) {
+        Reply::Images { images, .. } => images
+            .iter()
+            .map(|image| (ImageId::from_bytes(image.id), image.names.clone()))
+            .collect::<Vec<_>>(),
+        reply => panic!("{reply:?}"),
+    };
+    let unnamed = |image: &Image| (image.id, Vec::new());
+    let named = |id: ImageId, name: &str| (id, vec![name.to_owned()]);
+    for image in [&own, &other] {
+        // The name is that of the index around it.
+        assert_eq!(listed(&[&format!("app:1@{}", image.id)]), [unnamed(image)]);
+        assert_eq!(listed(&[&format!("new:1@{}", image.id)]), [unnamed(image)]);
+        assert_eq!(listed(&[&image.id.to_string()]), [unnamed(image)]);
+        assert_eq!(listed(&[&image.id.hex()]), [unnamed(image)]);
+        let twice = [format!("x:1@{}", image.id), format!("y:1@{}", image.id)];
+        assert_eq!(listed(&[&twice[0], &twice[1]]), [unnamed(image)]);
+        // Another image has the name.
+        let b = listed(&["b:1"]).remove(0);
+        assert_eq!(listed(&[&format!("b:1@{}", image.id)]), [b, unnamed(image)]);
+    }
+    assert_eq!(listed(&[&format!("app:1@{index}")]), [named(index, "app:1")]);
+    // It may be listed by itself as well, under another name.
+    layout.image_for("s390x", "other", &[&tar("other")], "alone:1");
+    assert_eq!(listed(&[&format!("app:1@{}", other.id)]), [named(other.id, "alone:1")]);
+    layout.image("b", &[&tar("b")], "alone:1");
+    layout.leave(&index, "app:1");
+    assert_eq!(
+        listed(&[&other.id.hex()[..12]]),
+        [],
+        "a part of a digest is looked for among the images alone"
+    );
+
+    let refused = |platform: &str, digest: &Digest| match asked(platform, &[&format!("app:1@{digest}")]) {
+        Reply::Failed(Failure { kind: FailureKind::NoDigest, causes }) => causes.concat(),
+        reply => panic!("{reply:?}"),
+    };
+    let said = refused("linux/amd64", &other.id.digest());
+    let begin = format!("{} is in the index of app:1 ({index}): it is ", other.id);
+    assert_eq!(said, format!("{begin}its image for linux/s390x, and --platform asks for linux/amd64"));
+    std::fs::remove_file(layout.path(&other.diff_ids[0].digest())).unwrap();
+    let said = refused("", &other.id.digest());
+    assert!(
+        said.starts_with(&format!("{begin}its manifest for linux/s390x, which is not to be had there")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_digest_inside_an_index_that_has_nothing_for_this_host_means_its_image() {
+    let (layout, _, [own, other]) = Layout::indexed("app:1");
+    let third = layout.image_for("riscv64", "third", &[&tar("third")], "third:1");
+    let index = layout.index(&[&other, &third]);
+    layout.leave(&index, "app:1");
+    let asked = |pattern: &str| match answers(&[open(&layout.spec(), ""), list(&[pattern])]).remove(1) {
+        Reply::Images { images, unreadable, .. } => (images.len(), unreadable.len()),
+        reply => panic!("{reply:?}"),
+    };
+    assert_eq!(asked("app:1"), (0, 1));
+    assert_eq!(asked(&format!("app:1@{}", third.id)), (1, 0), "the index around it was not asked for");
+    assert_eq!(asked(&format!("app:1@{}", own.id)), (0, 1));
+}
+
+#[test]
 fn a_source_must_exist_and_a_target_need_not() {
     let folder = tempfile::tempdir().unwrap();
     let spec = format!("oci:{}", folder.path().join("none").display());

@@ -14,8 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
-    Demand, Description, DistantStore, Export, Holdings, Identity, Import, ImportSize, LayerSink, Purpose,
-    Reach, Store, StoreError, StoreKind, tars, temporary,
+    Demand, Description, DistantStore, Export, Holdings, Identity, Import, ImportSize, LayerSink, Nested,
+    Purpose, Reach, Store, StoreError, StoreKind, tars, temporary,
 };
 
 use crate::inventory::survey;
@@ -157,6 +157,13 @@ impl Store for RsyncStore {
 
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
         self.distant.configs(ids)
+    }
+
+    fn nested(&self, digest: &Digest) -> Result<Option<Nested>, StoreError> {
+        // `save` takes images only; as a stream single blobs go.
+        let refused = "by itself nothing that an engine saves: --method stream can send it".to_owned();
+        let nested = self.distant.nested(digest)?;
+        Ok(nested.map(|nested| Nested { image: nested.image.and(Err(refused)), ..nested }))
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {

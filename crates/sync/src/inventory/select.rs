@@ -49,6 +49,12 @@ impl Selector {
         self.pattern.as_ref().and_then(Pattern::digest)
     }
 
+    /// The digest that is meant, with a name or as a whole ID.
+    pub(crate) fn full_digest(&self) -> Option<Digest> {
+        let whole = || self.id.as_ref().filter(|digits| digits.len() == 64)?.parse().ok();
+        self.digest().copied().or_else(whole)
+    }
+
     /// The name beside a digest, or alone, where it is one.
     pub(crate) fn exact(&self) -> Option<&ImageRef> {
         self.pattern.as_ref().and_then(Pattern::exact)

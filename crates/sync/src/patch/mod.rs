@@ -28,6 +28,7 @@ use crate::error::{Error, Host};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
+use crate::inventory::nested::with_nested;
 use crate::layers::workspace::Workspace;
 use crate::link::{Frame, Inbox, Link, Outbox};
 use crate::options::Identity;
@@ -104,9 +105,9 @@ fn make(
     // Layers that both have are read out of the first.
     let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
     let stores = Stores::open(&[new, old], &options.store, &workspace.folder)?;
-    let held = stores.list()?.images;
     let packages = [old, new].map(|operand| operand.store(&stores));
     let ((old, _), (mut new, names)) = (old.find(&stores)?, new.find(&stores)?);
+    let held = with_nested(&stores, [&old.id, &new.id])?;
     if new.config.is_none() {
         new.config = packages[1].configs(&[new.id])?.into_iter().next().flatten();
     }

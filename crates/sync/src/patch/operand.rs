@@ -6,11 +6,12 @@ use std::path::Path;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use dsync_engine::{
-    BlobRef, Description, Export, Holdings, Identity, Import, LayerSink, Package, Store, StoreError,
+    BlobRef, Description, Export, Holdings, Identity, Import, LayerSink, Nested, Package, Store, StoreError,
 };
 
 use crate::endpoint::open_here;
 use crate::failure::EndpointError;
+use crate::inventory::nested::{Pinned, with_nested};
 use crate::inventory::select::{self, Selector};
 use crate::transport::destination::is_file;
 
@@ -57,16 +58,22 @@ impl<'a> Operand<'a> {
             };
         }
         let selector = Selector::parse(self.name).map_err(EndpointError::Usage)?;
+        let inventory = Inventory { images: held, unreadable };
+        let pinned = Pinned::find(store, &selector, &inventory, None)?;
+        let Inventory { images: held, unreadable } = inventory;
         let mut found = held.iter().filter(|image| selector.selects(image));
         let missing = || match unreadable.iter().find(|image| selector.selects_unreadable(image)) {
             Some(image) => EndpointError::Broken(format!("{} cannot be read: {}", self.name, image.reason)),
             None => EndpointError::NoImage(format!("{place} has no image {}", self.name)),
         };
-        if let Some(other) = held.iter().find(|image| selector.is_contradicted_by(image)) {
+        let is_around = |image: &Image| pinned.as_ref().is_some_and(|pinned| pinned.is_within(image));
+        let contradicts = |image: &&Image| selector.is_contradicted_by(image) && !is_around(image);
+        if let Some(other) = held.iter().find(contradicts) {
             let reason = format!("{place} has another image under the name in {}: {}", self.name, other.id);
             return Err(EndpointError::NoImage(reason));
         }
-        let image = found.next().ok_or_else(missing)?;
+        let nested = pinned.as_ref().map(|pinned| &pinned.image);
+        let image = found.next().or(nested).ok_or_else(missing)?;
         if found.next().is_some() {
             return Err(EndpointError::Usage(format!("more than one image is meant by {}", self.name)));
         }
@@ -98,7 +105,7 @@ impl Stores {
     /// The store that names an image by its manifest.
     fn holder(&self, id: &ImageId) -> Result<Option<&dyn Store>, StoreError> {
         for (_, store) in self.0.iter().filter(|(_, store)| store.has_packages()) {
-            if store.list()?.images.iter().any(|image| image.id == *id) {
+            if with_nested(&**store, [id])?.iter().any(|image| image.id == *id) {
                 return Ok(Some(&**store));
             }
         }
@@ -136,6 +143,15 @@ impl Store for Stores {
         Ok(configs)
     }
 
+    fn nested(&self, digest: &Digest) -> Result<Option<Nested>, StoreError> {
+        for (_, store) in &self.0 {
+            if let Some(nested) = store.nested(digest)? {
+                return Ok(Some(nested));
+            }
+        }
+        Ok(None)
+    }
+
     fn holdings(&self, _: &[Image]) -> Holdings {
         Holdings::Nothing
     }
@@ -149,7 +165,7 @@ impl Store for Stores {
         for (_, store) in &self.0 {
             // By a package also layers of other platforms are read, and blobs.
             let has = |image: &Image| wanted.iter().all(|key| image.has_tar(key));
-            let held = store.list()?.images;
+            let held = with_nested(&**store, [id])?;
             if held.iter().any(|image| image.id == *id && (store.has_packages() || has(image))) {
                 return store.export(id, wanted, sink);
             }
@@ -237,6 +253,16 @@ mod tests {
         // By its ID it is meant under no name; a digest that is another image's contradicts the name.
         assert_eq!(names(&format!("{two}:{}", &c.id.hex()[..12])), (c.id, vec![]));
         assert_eq!(names(&format!("{two}:shop/c:1@{}", c.id)).1, ["shop/c:1"]);
+        // The image inside an index by its own digest, under the name of the index or another one.
+        let (inside, _, hidden) = Layout::indexed("app:1");
+        let inside = spec(&inside);
+        for image in &hidden {
+            assert_eq!(names(&format!("{inside}:app:1@{}", image.id)), (image.id, vec!["app:1".into()]));
+            assert_eq!(names(&format!("{inside}:new:1@{}", image.id)), (image.id, vec!["new:1".into()]));
+        }
+        let stores = Stores::open(&[Operand::parse(&inside)], "auto", folder.path()).unwrap();
+        let package = stores.package(&hidden[1].id, None).unwrap().unwrap();
+        assert_eq!(package.root(), hidden[1].id.digest());
         let usage = |text: &str| matches!(find(text), Err(EndpointError::Usage(_)));
         let missing = |text: &str| matches!(find(text), Err(EndpointError::NoImage(_)));
         assert!(usage(&two) && usage(&format!("{two}:shop/*:*")) && usage(&format!("{two}:No Name")));

@@ -20,22 +20,27 @@ pub(crate) struct Chosen {
 }
 
 /// The images that are meant; all that are listed where nothing was selected. `names` are those that the source has, where
-/// something was selected that it has not.
+/// something was selected that it has not; `keeps_manifests` is said of its store.
 pub(crate) fn choose(
     selectors: &[Selector],
     images: Vec<Image>,
     unreadable: &[Unreadable],
     names: &[String],
+    keeps_manifests: bool,
 ) -> Result<Vec<Chosen>, Error> {
     for selector in selectors {
-        if let Some(error) = contradiction(selector, &images) {
+        if let Some(error) = contradiction(selector, &images, keeps_manifests) {
             return Err(error);
         }
         if !images.iter().any(|image| selector.selects(image))
             && !unreadable.iter().any(|image| selector.selects_unreadable(image))
         {
             let pattern = selector.as_str().to_owned();
-            return Err(Error::NoSuchImage { close: select::close(&pattern, names), pattern });
+            return Err(Error::NoSuchImage {
+                close: select::close(&pattern, names),
+                pattern,
+                keeps_manifests,
+            });
         }
     }
     let chosen: Vec<Chosen> = images
@@ -59,13 +64,14 @@ pub(crate) fn choose(
 }
 
 /// The contradiction of a name beside a digest, which is another image's.
-fn contradiction(selector: &Selector, images: &[Image]) -> Option<Error> {
+fn contradiction(selector: &Selector, images: &[Image], keeps_manifests: bool) -> Option<Error> {
     let image = images.iter().find(|image| selector.is_contradicted_by(image))?;
     Some(Error::OtherDigest {
         name: selector.exact()?.clone(),
         wanted: *selector.digest()?,
         id: image.id,
         is_there: images.iter().any(|image| selector.selects(image)),
+        keeps_manifests,
     })
 }
 

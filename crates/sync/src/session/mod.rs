@@ -192,7 +192,8 @@ impl Pair<'_> {
         let images: Vec<Image> = images.collect::<Result<_, _>>().map_err(bad)?;
         let unreadable = unreadable.iter().map(|u| unreadable_from_wire(u).map(words::of_unreadable));
         let unreadable: Vec<Unreadable> = unreadable.collect::<Result<_, _>>().map_err(bad)?;
-        let mut chosen = chosen::choose(&selectors, images, &unreadable, &words::of_names(names))?;
+        let (names, keeps_manifests) = (words::of_names(names), self.source.store.has_packages);
+        let mut chosen = chosen::choose(&selectors, images, &unreadable, &names, keeps_manifests)?;
         chosen::check_pins(&chosen, &host, self.source.store.id_is_config)?;
         if self.source.is_remote() {
             for unproven in chosen::unproven(&selectors, &chosen) {

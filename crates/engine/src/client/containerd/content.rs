@@ -16,8 +16,8 @@ use crate::client::identify::Engine;
 use crate::client::list;
 use crate::command::Program;
 use crate::layers::Blobs;
-use crate::package::{Documents, LARGEST_DOCUMENT, Package, PackageError, total_size};
-use crate::store::StoreError;
+use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError, Places, total_size};
+use crate::store::{Nested, StoreError};
 
 /// The folder of blobs, below the root of a containerd.
 const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
@@ -87,6 +87,22 @@ impl ContentStore {
         let package = Package::collect(&root, None, &mut Whole(self)).ok()?;
         let (config, layers) = package.image(platform)?;
         Some(Image::unnamed(*id, config, total_size(&layers)))
+    }
+
+    /// The document with this digest that the index of one of these images names.
+    pub(crate) fn nested(
+        &self,
+        digest: &Digest,
+        images: &[ImageId],
+        platform: &Platform,
+    ) -> Result<Option<Nested>, StoreError> {
+        let mut places = Places::default();
+        for id in images {
+            if let Some(entry) = self.package(id, None).ok().and_then(|package| package.entry_of(digest)) {
+                places.add(*id, entry);
+            }
+        }
+        package::nested(places, platform, &mut Whole(self))
     }
 
     /// All that names an image.
