@@ -214,8 +214,38 @@ fn out_of_engine(kind: &'static str) {
     let again = pull().ok();
     assert_eq!(again.err.matches("  current\n").count(), asked.len(), "{again}");
     after.check_unchanged(&Snapshot::read(&layout).unwrap()).unwrap();
+    if is_by_manifest(kind) {
+        pinned(&bench, engine, &new, &dir);
+    }
     remove(engine, &at_first);
     fs::remove_dir_all(dir).unwrap();
+}
+
+/// Each image of an index out of an engine, by the digest of its manifest: by an agent that reads the files of the engine,
+/// and by the engine's client alone.
+fn pinned(bench: &Bench, engine: &Engine, new: &[Built], dir: &Path) {
+    let index = new.iter().find(|item| item.images.len() > 1).expect("the fixed set has an index");
+    for method in ["delta", "stream"] {
+        for (at, image) in index.images.iter().enumerate() {
+            let layout = dir.join(format!("pinned-{method}-{at}"));
+            let (spec, name) = (format!("oci:{}", layout.display()), &index.names[0]);
+            let digest = format!("{name}@{}", image.manifest);
+            let ran = bench.pull(&[
+                "--docker",
+                &spec,
+                "--remote-docker",
+                store_spec(engine),
+                "--method",
+                method,
+                &digest,
+            ]);
+            let ran = ran.ok();
+            // As a stream an image keeps its content.
+            let what = if method == "delta" { What::manifest(image) } else { What::content(image) };
+            let snapshot = Snapshot::read(&layout).unwrap();
+            assert!(snapshot.is_named(name, &what), "{method}, {}: {ran}", image.platform);
+        }
+    }
 }
 
 /// All pairs from a layout into a layout of another host.

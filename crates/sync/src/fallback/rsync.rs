@@ -161,7 +161,7 @@ impl Store for RsyncStore {
 
     fn nested(&self, digest: &Digest) -> Result<Option<Nested>, StoreError> {
         // `save` takes images only; as a stream single blobs go.
-        let refused = "by itself nothing that an engine saves: --method stream can send it".to_owned();
+        let refused = "a part of it, which no engine saves by itself: --method stream sends it".to_owned();
         let nested = self.distant.nested(digest)?;
         Ok(nested.map(|nested| Nested { image: nested.image.and(Err(refused)), ..nested }))
     }
