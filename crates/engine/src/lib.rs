@@ -21,6 +21,7 @@ mod layers;
 mod lineage;
 mod locate;
 mod manifest;
+mod nested;
 mod oci;
 mod package;
 mod saved;

@@ -16,7 +16,8 @@ use crate::blob::BlobRef;
 use crate::command::{Program, Reading};
 use crate::layers::Blobs;
 use crate::manifest::{MANIFEST, probe};
-use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError, Places};
+use crate::nested::{Places, nested};
+use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::{Nested, StoreError};
 
 /// The beginning of an engine's error in an archive that it could not go on with.
@@ -70,7 +71,7 @@ impl<'a> Fetch<'a> {
                 places.add(*id, entry.clone());
             }
         }
-        package::nested(places, platform, &mut Whole { from: self, root: None })
+        nested(places, platform, &mut Whole { from: self, root: None })
     }
 
     /// The digests of the configs of these images: one save for all their manifests and indexes, and one for the

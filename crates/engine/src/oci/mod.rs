@@ -22,7 +22,8 @@ use crate::archive::Contents;
 use crate::blob::BlobRef;
 use crate::demand::{Demand, ImportSize, Purpose};
 use crate::layers::{Blobs as _, export};
-use crate::package::{Package, nested};
+use crate::nested::nested;
+use crate::package::Package;
 use crate::store::{
     Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind,
 };

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::index::name;
 use super::layout::Layout;
 use crate::blob::BlobRef;
-use crate::package::{Documents, Package, Places, is_attestation, total_size};
+use crate::nested::Places;
+use crate::package::{Documents, Package, is_attestation, total_size};
 use crate::store::StoreError;
 
 /// One image of a layout.

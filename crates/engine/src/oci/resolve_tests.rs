@@ -237,8 +237,9 @@ fn a_document_inside_an_index_is_found_by_its_digest() {
     assert_eq!(made.shown().len(), 2);
     let store = OciStore::open(made.directory.path()).unwrap();
     let nested = |digest: Digest| store.nested(&digest).unwrap();
-    let found = |id: ImageId| match nested(id.digest()).unwrap() {
-        Nested { within, image } => (within, image.map(|image| (image.id, image.diff_ids))),
+    let found = |id: ImageId| {
+        let Nested { within, image } = nested(id.digest()).unwrap();
+        (within, image.map(|image| (image.id, image.diff_ids)))
     };
     let diff_ids = |layers: &[&str]| layers.iter().map(|l| DiffId::of(l.as_bytes())).collect::<Vec<_>>();
     assert_eq!(found(own_id), (ids.to_vec(), Ok((own_id, diff_ids(&["y"])))));

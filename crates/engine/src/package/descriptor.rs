@@ -51,7 +51,7 @@ pub(crate) fn is_attestation(descriptor: &Value) -> bool {
 }
 
 /// The platform that a descriptor names.
-pub(super) fn platform(descriptor: &Value) -> Option<Platform> {
+pub(crate) fn platform(descriptor: &Value) -> Option<Platform> {
     let platform = descriptor.get("platform")?;
     let text = |key: &str| platform.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(Platform { os: text("os"), architecture: text("architecture"), variant: text("variant") })

@@ -5,7 +5,6 @@
 //! byte and the blobs that these list have the same image, under the same ID.
 
 mod descriptor;
-mod nested;
 mod walk;
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,8 +17,7 @@ use crate::host;
 use descriptor::{entries, media_type};
 use walk::{DEEPEST, Member, Walk, parse};
 
-pub(crate) use descriptor::{elsewhere, entry_of, for_platform, is_attestation};
-pub(crate) use nested::{Places, nested};
+pub(crate) use descriptor::{elsewhere, entry_of, for_platform, is_attestation, platform};
 pub use walk::PackedLayer;
 pub(crate) use walk::{Documents, LARGEST_DOCUMENT, PackageError, total_size};
 

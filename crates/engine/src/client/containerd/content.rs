@@ -16,7 +16,8 @@ use crate::client::identify::Engine;
 use crate::client::list;
 use crate::command::Program;
 use crate::layers::Blobs;
-use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError, Places, total_size};
+use crate::nested::{Places, nested};
+use crate::package::{Documents, LARGEST_DOCUMENT, Package, PackageError, total_size};
 use crate::store::{Nested, StoreError};
 
 /// The folder of blobs, below the root of a containerd.
@@ -102,7 +103,7 @@ impl ContentStore {
                 places.add(*id, entry);
             }
         }
-        package::nested(places, platform, &mut Whole(self))
+        nested(places, platform, &mut Whole(self))
     }
 
     /// All that names an image.

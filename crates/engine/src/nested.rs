@@ -3,9 +3,8 @@
 use dsync_core::{Image, ImageId, Platform};
 use serde_json::Value;
 
-use super::descriptor::{is_attestation, platform};
-use super::{Documents, Package, PackageError, total_size};
 use crate::blob::BlobRef;
+use crate::package::{Documents, Package, PackageError, is_attestation, platform, total_size};
 use crate::store::Nested;
 
 /// The places at which indexes name a digest.
