@@ -5,7 +5,7 @@ use std::thread;
 
 use dsync_core::Digest;
 use dsync_engine::StoreError;
-use dsync_proto::{Compression, LayerState, ListedImage, Status};
+use dsync_proto::{Compression, Failure, LayerState, ListedImage, Status};
 
 use super::*;
 use crate::transfer_tests::{Layout, tar};
