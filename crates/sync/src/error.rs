@@ -171,9 +171,10 @@ pub enum Error {
 
 /// A time in seconds, for people.
 pub(crate) fn seconds(time: Duration) -> String {
-    match time.subsec_millis() {
+    // Without floating point, whose formatting the agent has no other use for.
+    match time.subsec_millis() / 100 {
         0 => format!("{} s", time.as_secs()),
-        _ => format!("{:.1} s", time.as_secs_f64()),
+        tenths => format!("{}.{tenths} s", time.as_secs()),
     }
 }
 
