@@ -4,8 +4,8 @@ use dsync_core::{Image, ImageId, Platform};
 use serde_json::Value;
 
 use crate::blob::BlobRef;
-use crate::package::{Documents, Package, PackageError, is_attestation, platform, total_size};
-use crate::store::Nested;
+use crate::package::{Package, PackageError, is_attestation, platform, total_size};
+use crate::store::{Nested, StoreError};
 
 /// The places at which indexes name a digest.
 #[derive(Debug, Default)]
@@ -30,46 +30,39 @@ impl Places {
     }
 }
 
+/// Collects what a document names; each store does that in its own way.
+type Collect<'a> = &'a mut dyn FnMut(&BlobRef) -> Result<Package, PackageError<StoreError>>;
+
 /// The document at these places, and the image for the platform that it makes.
-pub(crate) fn nested<D: Documents>(
+pub(crate) fn nested(
     places: Places,
     preferred: &Platform,
-    from: &mut D,
-) -> Result<Option<Nested>, D::Error> {
+    collect: Collect<'_>,
+) -> Result<Option<Nested>, StoreError> {
     let Places { within, entry: Some(entry) } = places else { return Ok(None) };
-    let made = if is_attestation(&entry) {
-        Err("an attestation of it, and no image".into())
-    } else {
-        image(&entry, preferred, from)?
+    let image = match BlobRef::parse(&entry) {
+        _ if is_attestation(&entry) => Err("an attestation of it, and no image".into()),
+        None => Err("of no valid size".into()),
+        Some(blob) => match collect(&blob) {
+            Ok(package) => package.check(),
+            Err(PackageError::Source(error)) => return Err(error),
+            Err(PackageError::Broken(reason)) => Err(reason),
+        }
+        .map_err(|reason| missing(&entry, &reason))
+        .and_then(|package| image(blob, &package, preferred)),
     };
-    Ok(Some(Nested { within, image: made }))
+    Ok(Some(Nested { within, image }))
 }
 
-fn image<D: Documents>(
-    entry: &Value,
-    preferred: &Platform,
-    from: &mut D,
-) -> Result<Result<Image, String>, D::Error> {
-    let what = match platform(entry) {
-        Some(platform) => format!("its manifest for {platform}"),
-        None => "a manifest of it".to_owned(),
-    };
-    let Some(blob) = BlobRef::parse(entry) else { return Ok(Err(format!("{what}, of no valid size"))) };
-    let collected = Package::collect(&blob, None, from);
-    let checked = match collected {
-        Ok(package) => package.check(),
-        Err(PackageError::Source(error)) => return Err(error),
-        Err(PackageError::Broken(reason)) => Err(reason),
-    };
-    Ok(checked.map_err(|reason| format!("{what}, which is not to be had there: {reason}")).and_then(
-        |package| {
-            let (config, layers) = package.image(preferred).ok_or_else(|| {
-                format!(
-                    "an index in it without an image for {preferred}, only for {}",
-                    package.platforms().join(", ")
-                )
-            })?;
-            Ok(Image::unnamed(ImageId::from(blob.digest), config, total_size(&layers)))
-        },
-    ))
+fn missing(entry: &Value, reason: &str) -> String {
+    let what = platform(entry).map_or_else(String::new, |platform| format!(" for {platform}"));
+    format!("its manifest{what}, which is not to be had there: {reason}")
+}
+
+fn image(blob: BlobRef, package: &Package, preferred: &Platform) -> Result<Image, String> {
+    let (config, layers) = package.image(preferred).ok_or_else(|| {
+        let platforms = package.platforms().join(", ");
+        format!("an index in it without an image for {preferred}, only for {platforms}")
+    })?;
+    Ok(Image::unnamed(ImageId::from(blob.digest), config, total_size(&layers)))
 }

@@ -71,7 +71,9 @@ impl<'a> Fetch<'a> {
                 places.add(*id, entry.clone());
             }
         }
-        nested(places, platform, &mut Whole { from: self, root: None })
+        nested(places, platform, &mut |root| {
+            Package::collect(root, None, &mut Whole { from: self, root: None })
+        })
     }
 
     /// The digests of the configs of these images: one save for all their manifests and indexes, and one for the

@@ -86,7 +86,9 @@ impl Store for OciStore {
     }
 
     fn nested(&self, digest: &Digest) -> Result<Option<Nested>, StoreError> {
-        nested(places(&self.layout, digest)?, &self.layout.platform, &mut Whole(&self.layout))
+        nested(places(&self.layout, digest)?, &self.layout.platform, &mut |root| {
+            Package::collect(root, None, &mut Whole(&self.layout))
+        })
     }
 
     fn holdings(&self, held: &[Image]) -> Holdings {

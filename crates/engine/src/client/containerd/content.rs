@@ -103,7 +103,7 @@ impl ContentStore {
                 places.add(*id, entry);
             }
         }
-        nested(places, platform, &mut Whole(self))
+        nested(places, platform, &mut |root| Package::collect(root, None, &mut Whole(self)))
     }
 
     /// All that names an image.
