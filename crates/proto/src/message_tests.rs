@@ -31,7 +31,7 @@ fn the_bytes_are_pinned() {
     };
     let mut expected = vec![0, 1, 1, 3, 0, 1];
     expected.extend([7; 5]);
-    expected.extend([1, 5]);
+    expected.extend([2, 1, 5]);
     assert_eq!(encode(&Peer::Need(need)).unwrap(), expected);
     assert_eq!(encode(&Peer::Proofs(vec![[1, 2, 3], [4, 5, 6]])).unwrap(), [7, 2, 1, 2, 3, 4, 5, 6]);
     let offer = Offer {
