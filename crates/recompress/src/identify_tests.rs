@@ -189,11 +189,21 @@ fn an_encoder_that_agrees_at_first_is_not_taken() {
 }
 
 #[test]
+fn a_frame_that_was_flushed_after_equal_bytes_is_identified() {
+    let method = Method::Zstd { generation: Generation::V1_18, effort: Effort::Better, flushed: 8 };
+    for plain in [vec![0; 8], [vec![0; 8], telling()].concat()] {
+        let blob = stream(method, &plain);
+        let Outcome::Identified(again) = found(&blob) else { panic!("{} bytes", plain.len()) };
+        assert_eq!(stream(again.recipe.method, &plain), blob);
+    }
+}
+
+#[test]
 fn frames_of_all_levels_and_flushes_are_identified() {
     let plain = [telling(), vec![0; 200_000], noise(130_000, 220, 9)].concat();
     for generation in Generation::ALL {
         for effort in [Effort::Fastest, Effort::Default, Effort::Better] {
-            for flushed in [0, 8, 20] {
+            for flushed in [0, 8, 20, 31] {
                 let blob = stream(Method::Zstd { generation, effort, flushed }, &plain);
                 let Outcome::Identified(found) = found(&blob) else {
                     panic!("{generation:?} {effort} {flushed}")

@@ -12,6 +12,9 @@ pub(super) const HAS_CHECKSUM: u8 = 1 << 2;
 pub(super) const IS_SINGLE: u8 = 1 << 5;
 /// The bits for the size of the length, in bytes.
 const SIZE: u8 = 3 << 6;
+/// The bits of a block's header that are not set in one that is raw or of one repeated byte, and not the last
+/// (RFC 8878, 3.1.1.2).
+const LAST_OR_CODED: u32 = 0b101;
 /// A frame of more bytes than this has its length in place of a window.
 const SMALLEST_WINDOW: usize = 1 << 10;
 
@@ -21,7 +24,7 @@ pub(crate) struct Head {
     /// The byte of the window, unless the length is in its place, or beside it: then there is one block.
     window: Option<u8>,
     /// The size of the first block, if it is neither coded nor the last.
-    raw: usize,
+    short: usize,
 }
 
 impl Head {
@@ -32,11 +35,11 @@ impl Head {
             return None;
         }
         if flags != HAS_CHECKSUM {
-            return Some(Self { window: None, raw: 0 });
+            return Some(Self { window: None, short: 0 });
         }
         let [window, a, b, c] = *start.get(5..)?.first_chunk()?;
         let block = u32::from_le_bytes([a, b, c, 0]);
-        Some(Self { window: Some(window), raw: if block & 7 == 0 { block as usize >> 3 } else { 0 } })
+        Some(Self { window: Some(window), short: if block & LAST_OR_CODED == 0 { block as usize >> 3 } else { 0 } })
     }
 
     /// True if the encoder may have written it.
@@ -49,7 +52,7 @@ impl Head {
 
     /// The plain bytes after which the stream was flushed, which are too few to be coded, and 0 if it was not.
     pub(crate) fn flushed(self, effort: Effort) -> usize {
-        if self.raw < effort.block() { self.raw } else { 0 }
+        if self.short < effort.block() { self.short } else { 0 }
     }
 }
 
