@@ -2,13 +2,12 @@
 //! another platform.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dsync_proto::PROTOCOL;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use libdeflater::{CompressionLvl, Compressor};
 use sha2::{Digest, Sha256};
 
 use crate::interrupt::Interrupt;
@@ -100,12 +99,13 @@ fn find_other(system: &str, machine: &str) -> Option<PathBuf> {
 }
 
 fn compress(program: &[u8], interrupt: &Interrupt) -> io::Result<Program> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    for block in program.chunks(1 << 20) {
-        interrupt.check()?;
-        encoder.write_all(block)?;
-    }
-    Ok(Program { packed: encoder.finish()?, hash: Sha256::digest(program).into() })
+    interrupt.check()?;
+    // Half a second for 3 % less than gzip makes.
+    let mut compressor = Compressor::new(CompressionLvl::best());
+    let mut packed = vec![0; compressor.gzip_compress_bound(program.len())];
+    let len = compressor.gzip_compress(program, &mut packed).map_err(io::Error::other)?;
+    packed.truncate(len);
+    Ok(Program { packed, hash: Sha256::digest(program).into() })
 }
 
 #[cfg(test)]
