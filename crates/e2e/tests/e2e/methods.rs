@@ -51,14 +51,14 @@ fn assert_folders_are_empty(bench: &Bench) {
 #[ignore = "needs engines: cargo xtask test"]
 fn a_stream_is_pulled() {
     let ran = update("stream", false);
-    let _ = ran.wire_at_least(530_000).wire_at_most(600_000);
+    let _ = ran.wire_at_least(530_000).wire_at_most(610_000);
 }
 
 #[test]
 #[ignore = "needs engines: cargo xtask test"]
 fn a_stream_is_pushed() {
     let ran = update("stream", true);
-    let _ = ran.wire_at_least(530_000).wire_at_most(600_000);
+    let _ = ran.wire_at_least(530_000).wire_at_most(610_000);
 }
 
 /// Unchanged contents of the missing layer do not cross either.
