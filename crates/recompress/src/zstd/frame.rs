@@ -39,7 +39,10 @@ impl Head {
         }
         let [window, a, b, c] = *start.get(5..)?.first_chunk()?;
         let block = u32::from_le_bytes([a, b, c, 0]);
-        Some(Self { window: Some(window), short: if block & LAST_OR_CODED == 0 { block as usize >> 3 } else { 0 } })
+        Some(Self {
+            window: Some(window),
+            short: if block & LAST_OR_CODED == 0 { block as usize >> 3 } else { 0 },
+        })
     }
 
     /// True if the encoder may have written it.
