@@ -34,17 +34,16 @@ impl<'a> Fetch<'a> {
     /// All that names an image.
     pub(super) fn package(self, id: &ImageId, platform: Option<&Platform>) -> Result<Package, StoreError> {
         let digest = id.digest();
-        let size = match self.size(id) {
+        let measured = |bytes: Vec<u8>| (bytes.len() as u64, Some(bytes));
+        let (size, known) = match self.size(id) {
+            Ok(Some(size)) => (size, None),
+            Ok(None) => measured(self.unmeasured(&digest)?),
             // The engine shows no document that only the index of an image names, and gives its blob.
-            Err(StoreError::NoSuchImage { .. }) => None,
-            size => size?,
-        };
-        let (size, known) = match size {
-            Some(size) => (size, None),
-            None => {
-                let bytes = self.unmeasured(&digest)?;
-                (bytes.len() as u64, Some(bytes))
-            }
+            Err(missing @ StoreError::NoSuchImage { .. }) => match self.unmeasured(&digest) {
+                Err(StoreError::Broken { .. }) => return Err(missing),
+                bytes => measured(bytes?),
+            },
+            Err(error) => return Err(error),
         };
         let mut whole = Whole { from: self, root: known };
         Package::collect(&BlobRef { digest, size }, platform, &mut whole).map_err(|error| match error {

@@ -237,5 +237,7 @@ fn a_manifest_inside_an_index_is_found_by_its_digest_and_collected() {
     // The engine does not show such a document, and says so as docker does.
     let package = Fetch(&program).package(&image.id, None).unwrap();
     assert_eq!((package.root(), package.layers().len()), (digest, 1));
+    let gone = Fetch(&program).package(&ImageId::of(b"gone"), None).unwrap_err();
+    assert!(matches!(gone, StoreError::NoSuchImage { .. }), "{gone}");
     assert_eq!(engine.calls("load"), engine.calls("rmi"), "no manifest of ours stays");
 }
