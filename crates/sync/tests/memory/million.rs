@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dsync_sync::testing::{Client, Wire, connect, serve};
 use dsync_sync::{Direction, Identity, Options, Remote};
@@ -16,6 +16,9 @@ use crate::target::options;
 
 /// Says to a process of this test program that it is an end, and where everything is.
 const PLACE: &str = "DSYNC_MEMORY_PLACE";
+
+/// Held by the test that runs.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A run of both ends.
 struct Run<'a> {
@@ -138,6 +141,8 @@ fn as_the_client() {
 /// Runs between layouts of so many files: first copy, updates by a source that remembers, knows nothing, and has the old
 /// image; back again; and all files new.
 fn bounded(files: u32, memory: u64, pax: bool) {
+    // Two at once need the disk space of both.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let (source, target) = (Layout::empty(), Layout::empty());
     source.write(files, 0, pax).unwrap();
