@@ -19,16 +19,24 @@ pub const PARTIAL_LIMIT: u64 = 8 << 30;
 const RESERVE: u64 = 512 << 20;
 /// Zeros of an entry beyond which it is not kept: they are no padding.
 const ZEROS: u64 = 64 << 10;
+/// Bytes of pieces that wait to be written: a batch of 24 MiB may have files of a few bytes, whose headers are many times
+/// as long.
+pub(super) const WAITING: usize = 1 << 20;
 /// Chunks that are as short as this are in no index: the scanner takes them for verbatim bytes.
 const SHORT: usize = 64;
 
-/// The writer of a file. It never fails: where nothing more can be kept, nothing more is.
+/// The writer of a file. Where nothing more can be kept, that is no failure of the transfer.
 #[derive(Debug)]
 pub(crate) struct Keeper {
+    layers: Vec<KeptLayer>,
+    pieces: Pieces,
+}
+
+/// The pieces of a file, and those that are not yet written.
+#[derive(Debug)]
+struct Pieces {
     file: Arc<File>,
     end: u64,
-    layers: Vec<KeptLayer>,
-    /// Pieces that are not yet written.
     buffer: Vec<u8>,
 }
 
@@ -54,7 +62,7 @@ impl Keeper {
             file.write_all_at(&head, 0)?;
             end = head.len() as u64;
         }
-        Ok(Keeper { file, end, layers: Vec::new(), buffer: Vec::new() })
+        Ok(Keeper { layers: Vec::new(), pieces: Pieces { file, end, buffer: Vec::new() } })
     }
 
     /// Adds a layer whose chunks arrive from here on; chunks name it by its place among those that were added. `is_first`
@@ -64,9 +72,11 @@ impl Keeper {
         self.layers.push(KeptLayer { number, index: Arc::clone(index), next });
     }
 
-    /// Keeps chunks that follow each other in a layer; of the last ones bytes may be missing.
-    pub(crate) fn keep(&mut self, layer: usize, chunks: Range<usize>, bytes: &[u8]) {
-        let Some(KeptLayer { number, index, next }) = self.layers.get_mut(layer) else { return };
+    /// Keeps chunks that follow each other in a layer; of the last ones bytes may be missing. An error is the reason why
+    /// nothing more is kept.
+    pub(crate) fn keep(&mut self, layer: usize, chunks: Range<usize>, bytes: &[u8]) -> Result<(), String> {
+        let Keeper { layers, pieces } = self;
+        let Some(KeptLayer { number, index, next }) = layers.get_mut(layer) else { return Ok(()) };
         let arrived = Arrived::of(index, chunks, bytes);
         let mut entries = Entries::of(index);
         let mut chunk = arrived.first;
@@ -77,45 +87,73 @@ impl Keeper {
                     if entries.chunks(passed).is_empty()
                         && let Some(piece) = whole(&mut entries, passed, &arrived)
                     {
-                        push(&mut self.buffer, (*number, passed, 0), &piece);
+                        pieces.push((*number, passed, 0), &piece)?;
                     }
                 }
                 *next = (*next).max(Some(entry + 1));
             }
             let own = entries.chunks(entry);
             match whole(&mut entries, entry, &arrived) {
-                Some(piece) => push(&mut self.buffer, (*number, entry, 0), &piece),
+                Some(piece) => pieces.push((*number, entry, 0), &piece)?,
                 None => {
                     for ordinal in chunk..own.end {
                         if let Some(bytes) = arrived.get(ordinal).filter(|bytes| bytes.len() >= SHORT) {
-                            push(&mut self.buffer, (*number, entry, ordinal + 1), &alone(bytes));
+                            pieces.push((*number, entry, ordinal + 1), &alone(bytes))?;
                         }
                     }
                 }
             }
             chunk = own.end.max(chunk + 1);
         }
+        Ok(())
     }
 
-    /// Writes what was kept since. Returns why nothing more is kept, the first time.
+    /// Writes what waits to be written. An error is the reason why nothing more is kept.
     pub(crate) fn flush(&mut self) -> Result<(), String> {
-        let bytes = std::mem::take(&mut self.buffer);
-        if bytes.is_empty() {
+        self.pieces.flush()
+    }
+
+    /// The bytes that the pieces take which wait to be written.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.pieces.buffer.capacity()
+    }
+}
+
+impl Pieces {
+    fn push(&mut self, (layer, entry, chunk): (usize, usize, usize), bytes: &[u8]) -> Result<(), String> {
+        if self.buffer.len() + bytes.len() > WAITING {
+            self.flush()?;
+        }
+        if let [Ok(layer), Ok(entry), Ok(chunk), Ok(len)] =
+            [layer, entry, chunk, bytes.len()].map(u32::try_from)
+        {
+            self.buffer.extend(piece(layer, entry, chunk, len));
+            self.buffer.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        if self.buffer.is_empty() {
             return Ok(());
         }
         let free = rustix::fs::fstatvfs(&*self.file).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-        let len = bytes.len() as u64;
+        let len = self.buffer.len() as u64;
         if free.is_ok_and(|free| free < RESERVE.saturating_add(len)) {
             return Err("its disk is nearly full".into());
         }
         if self.end.saturating_add(len) > PARTIAL_LIMIT {
             return Err(format!("{} GiB are the most", PARTIAL_LIMIT >> 30));
         }
-        if let Err(error) = self.file.write_all_at(&bytes, self.end) {
+        if let Err(error) = self.file.write_all_at(&self.buffer, self.end) {
             self.file.set_len(self.end).ok();
             return Err(error.to_string());
         }
         self.end += len;
+        // A piece may be as long as an entry.
+        self.buffer.clear();
+        self.buffer.shrink_to(2 * WAITING);
         Ok(())
     }
 }
@@ -149,15 +187,6 @@ impl<'a> Arrived<'a> {
     fn get(&self, ordinal: usize) -> Option<&'a [u8]> {
         let number = ordinal.checked_sub(self.first)?;
         Some(&self.bytes[*self.starts.get(number)?..*self.starts.get(number + 1)?])
-    }
-}
-
-fn push(buffer: &mut Vec<u8>, (layer, entry, chunk): (usize, usize, usize), bytes: &[u8]) {
-    if let [Ok(layer), Ok(entry), Ok(chunk), Ok(len)] = [layer, entry, chunk, bytes.len()].map(u32::try_from)
-    {
-        buffer.reserve(PIECE + bytes.len());
-        buffer.extend(piece(layer, entry, chunk, len));
-        buffer.extend_from_slice(bytes);
     }
 }
 

@@ -9,6 +9,7 @@ use dsync_delta::{LayerIndex, Scanner};
 
 use dsync_core::ImageRef;
 
+use super::keeper::WAITING;
 use super::*;
 
 /// A layer of a directory, files of these lengths and a link, and its index.
@@ -62,7 +63,7 @@ fn keep(partials: &Partials, owner: &Owner, layer: &(Vec<u8>, Arc<LayerIndex>), 
     let mut keeper = basis.keeper(owner).unwrap();
     keeper.add_layer(3, index, true);
     for (first, end) in runs {
-        keeper.keep(0, *first..*end, &chunks(bytes, index, *first..*end));
+        keeper.keep(0, *first..*end, &chunks(bytes, index, *first..*end)).unwrap();
         keeper.flush().unwrap();
     }
 }
@@ -74,6 +75,24 @@ fn found(partials: &Partials, owner: &Owner) -> Vec<u8> {
         layer.reader().read_to_end(&mut bytes).unwrap();
     }
     bytes
+}
+
+#[test]
+fn little_waits_to_be_written_however_many_files_arrive_at_once() {
+    let (bytes, index) = layer(&[65; 10_000]);
+    let (_directory, partials) = partials();
+    let owner = owner(b"image", &["app:1"]);
+    let mut basis = partials.begin(&owner).unwrap();
+    let mut keeper = basis.keeper(&owner).unwrap();
+    keeper.add_layer(0, &index, true);
+    let all = 0..index.chunks().len();
+    keeper.keep(0, all.clone(), &chunks(&bytes, &index, all)).unwrap();
+    assert!(keeper.waiting() <= 2 * WAITING, "{} bytes wait", keeper.waiting());
+    keeper.flush().unwrap();
+    drop((keeper, basis));
+    let found = found(&partials, &owner);
+    // All of it but the directory in front.
+    assert_eq!(found[..bytes.len() - 1536], bytes[512..bytes.len() - 1024]);
 }
 
 #[test]
@@ -108,7 +127,7 @@ fn chunks_of_a_file_that_is_not_all_there_are_kept_one_by_one() {
     let mut keeper = basis.keeper(&web).unwrap();
     keeper.add_layer(0, &layer.1, true);
     // Of the last one some bytes are missing.
-    keeper.keep(0, first, &bytes[..bytes.len() - 1]);
+    keeper.keep(0, first, &bytes[..bytes.len() - 1]).unwrap();
     keeper.flush().unwrap();
     drop((keeper, basis));
     let found = index(&found(&partials, &web));

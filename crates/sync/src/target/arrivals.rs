@@ -164,10 +164,10 @@ impl<'a> Arrivals<'a> {
     }
 
     /// Keeps literals that arrived, run by run.
-    fn keep<'b>(&mut self, runs: impl Iterator<Item = (&'b ChunkRange, &'b [u8])>) {
+    fn keep<'b>(&mut self, mut runs: impl Iterator<Item = (&'b ChunkRange, &'b [u8])>) {
         let Some(keeper) = &mut self.keeper else { return };
-        runs.for_each(|(run, bytes)| keeper.keep(run.layer(), run.chunks(), bytes));
-        if let Err(why) = keeper.flush() {
+        let kept = runs.try_for_each(|(run, bytes)| keeper.keep(run.layer(), run.chunks(), bytes));
+        if let Err(why) = kept.and_then(|()| keeper.flush()) {
             self.incoming.outbox.event(&Event::Note(format!("no more of what arrives is kept: {why}")));
             self.keeper = None;
         }
