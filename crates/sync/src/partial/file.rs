@@ -18,7 +18,7 @@ use super::owner::Owner;
 const MAGIC: &[u8; 8] = b"dsyncprt";
 const FORMAT: u8 = 1;
 /// Bytes of the header of a piece.
-pub(super) const PIECE: usize = 16;
+const PIECE: usize = 16;
 /// The most bytes of an owner.
 const OWNER_MAX: u32 = 1 << 20;
 /// The most pieces of a file: each takes 32 bytes of memory.

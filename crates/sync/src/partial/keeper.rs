@@ -10,7 +10,7 @@ use dsync_core::ustar::{BLOCK, checksum, padding, write_octal};
 use dsync_delta::LayerIndex;
 use dsync_delta::layer_index::{Entries, Segment};
 
-use super::file::{PIECE, PartialFile, head, piece};
+use super::file::{PartialFile, head, piece};
 use super::owner::Owner;
 
 /// The most bytes that all files take.
