@@ -238,7 +238,7 @@ impl Observer for Progress {
                 }
             }
             // They are printed above, and the line goes on as it was.
-            Event::Note(_) | Event::Warning(_) => {}
+            Event::Kept(_) | Event::Note(_) | Event::Warning(_) => {}
             // `Event` is `non_exhaustive`: a test that emits a new one fails here.
             other => debug_assert!(false, "an event that no line shows: {other:?}"),
         }
@@ -285,6 +285,9 @@ fn remark(event: Event<'_>) -> Option<String> {
             quantity::bytes(image.size)
         ),
         Event::Total(bytes) => format!("{} of contents have to cross, uncompressed", quantity::bytes(bytes)),
+        Event::Kept(bytes) => {
+            format!("{} of it arrived before, and need not cross again", quantity::bytes(bytes))
+        }
         Event::Note(text) => escape::visible(text).into_owned(),
         _ => return None,
     })

@@ -472,6 +472,8 @@ pub enum Event {
         /// For so many seconds until now.
         seconds: u32,
     },
+    /// Bytes of the image's layers that earlier transfers left at the target.
+    Kept(u64),
 }
 
 /// The step that an endpoint is at.

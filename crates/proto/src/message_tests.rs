@@ -183,6 +183,7 @@ fn messages_of_peers_and_events_are_pinned() {
     pinned(&Event::Advance(1), &[&[2, 1]]);
     pinned(&Event::Note("n".into()), &[&[3], b"\x01n"]);
     pinned(&Event::Waiting { program: "p".into(), seconds: 40 }, &[&[4], b"\x01p", &[40]]);
+    pinned(&Event::Kept(300), &[&[5], &[0xac, 2]]);
 }
 
 /// The number of each variant is its place.

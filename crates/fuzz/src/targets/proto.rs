@@ -117,6 +117,7 @@ fn seeds() -> Vec<Vec<u8>> {
         seed(3, &Event::Note("reads the layer".into())),
         seed(3, &Event::Waiting { program: "docker".into(), seconds: 40 }),
         seed(3, &Event::Advance(1 << 30)),
+        seed(3, &Event::Kept(1 << 26)),
         seed(4, &image),
         seed(0, &Compression::Level(9)),
         [&[5][..], &Header { channel: Channel::Data, len: 300 }.encode().expect("it is short")].concat(),

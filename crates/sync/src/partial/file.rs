@@ -71,6 +71,11 @@ impl PartialFile {
         Ok(PartialFile { file: Arc::new(file), path, pieces, end })
     }
 
+    /// Bytes of all pieces.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| u64::from(piece.len)).sum()
+    }
+
     /// The pieces as a layer; `None` where there is none.
     pub(super) fn layer(&self) -> Option<PartialLayer> {
         let mut at = 0;

@@ -181,6 +181,11 @@ impl Partials {
 }
 
 impl PartialBasis {
+    /// Bytes of all parts.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.others.iter().chain(&self.own).map(PartialFile::bytes).sum()
+    }
+
     /// The parts as layers of a basis, the image's own last.
     pub(crate) fn layers(&self) -> Vec<PartialLayer> {
         self.others.iter().chain(&self.own).filter_map(PartialFile::layer).collect()

@@ -246,6 +246,7 @@ fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
         WireEvent::Waiting { program, seconds } => {
             Event::Waiting { program, host: "this host", seconds: *seconds }
         }
+        WireEvent::Kept(bytes) => Event::Kept(*bytes),
         WireEvent::Note(note) => {
             observer.event(Event::Note(note));
             return Ok(());

@@ -35,7 +35,7 @@ use crate::transport::link_speed;
 use chosen::Chosen;
 use end::End;
 use report::{Entry, Report};
-use retry::Tries;
+use retry::{Tries, Watch};
 use route::{Dial, Route};
 
 /// A run over the stores of one source and of the targets that its images go to.
@@ -48,7 +48,7 @@ pub struct Session {
     /// The bytes that crossed connections which were lost.
     lost: Traffic,
     options: Options,
-    observer: Arc<dyn Observer>,
+    observer: Arc<Watch>,
 }
 
 impl Session {
@@ -88,6 +88,7 @@ impl Session {
         let (told, interrupt) = (Arc::clone(&observer), options.interrupt.clone());
         let name = remote.to_string();
         let mut route = Route { name, open: open_there, dial, speed, observer: told, interrupt };
+        let observer = Watch::new(observer);
         let there = route.connect(&mut Tries::new(&options, &observer))?;
         let host = &Host::Here.to_string();
         observer.event(Event::Waiting { program: "its engine", host, seconds: 0 });
@@ -172,7 +173,7 @@ struct Pair<'a> {
     source: &'a mut End,
     target: &'a mut End,
     options: &'a Options,
-    observer: &'a Arc<dyn Observer>,
+    observer: &'a Arc<Watch>,
 }
 
 impl Pair<'_> {

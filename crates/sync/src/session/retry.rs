@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,23 +15,52 @@ use crate::options::{Options, Retries};
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The tries of one step.
+/// The observer of a run, which also remembers how much of an image a target had when the last transfer began.
+pub(super) struct Watch {
+    observer: Arc<dyn Observer>,
+    kept: AtomicU64,
+}
+
+impl Watch {
+    pub(super) fn new(observer: Arc<dyn Observer>) -> Arc<Watch> {
+        Arc::new(Watch { observer, kept: AtomicU64::new(0) })
+    }
+}
+
+impl Observer for Watch {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Kept(bytes) = event {
+            self.kept.store(bytes, Ordering::Relaxed);
+        }
+        self.observer.event(event);
+    }
+}
+
+/// The tries of one step. They are counted from the last one that brought the target something to keep: a transfer over a
+/// link that breaks again and again comes to its end.
 pub(super) struct Tries {
     retries: Retries,
-    /// Further tries until now.
+    /// Further tries until now that brought nothing.
     count: u32,
-    observer: Arc<dyn Observer>,
+    /// The most that the target had kept when one of them began.
+    kept: u64,
+    watch: Arc<Watch>,
     interrupt: Interrupt,
 }
 
 impl Tries {
-    pub(super) fn new(options: &Options, observer: &Arc<dyn Observer>) -> Tries {
-        let (observer, interrupt) = (Arc::clone(observer), options.interrupt.clone());
-        Tries { retries: options.retries, count: 0, observer, interrupt }
+    pub(super) fn new(options: &Options, watch: &Arc<Watch>) -> Tries {
+        watch.kept.store(0, Ordering::Relaxed);
+        let (watch, interrupt) = (Arc::clone(watch), options.interrupt.clone());
+        Tries { retries: options.retries, count: 0, kept: 0, watch, interrupt }
     }
 
     /// Says what failed and pauses, so that it can be tried again. Fails where that is no use, or was done often enough.
     pub(super) fn again(&mut self, failed: Error) -> Result<(), Error> {
+        let kept = self.watch.kept.load(Ordering::Relaxed);
+        if kept > self.kept {
+            (self.kept, self.count) = (kept, 0);
+        }
         if self.count >= self.retries.most || !is_transient(&failed) {
             return Err(failed);
         }
@@ -38,7 +68,7 @@ impl Tries {
         self.count += 1;
         let (count, most, shown) = (self.count, self.retries.most, seconds(pause));
         let line = format!("{}; trying again in {shown} ({count} of {most})", reason(&failed));
-        self.observer.event(Event::Warning(&line));
+        self.watch.event(Event::Warning(&line));
         let begin = Instant::now();
         while begin.elapsed() < pause {
             if self.interrupt.happened() {

@@ -170,7 +170,10 @@ impl<'a> Transfer<'a> {
         let mut own = Layers::new(self.store, self.workspace, cache)?;
         match self.what.attempt {
             Attempt::Delta => {
-                let left = self.partial.layers();
+                let (kept, left) = (self.partial.bytes(), self.partial.layers());
+                if kept > 0 {
+                    self.talk.event(&Event::Kept(kept));
+                }
                 left.into_iter()
                     .filter_map(|layer| own.add_partial(layer))
                     .for_each(|id| plan.add_partial(id));

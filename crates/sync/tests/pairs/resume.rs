@@ -144,3 +144,20 @@ fn nothing_that_arrived_crosses_again_wherever_it_broke() {
         sweep(&pairs, &[Way::Push], &[&[10], &[90], &[99]]);
     });
 }
+
+/// Tries are counted from the last one that brought something.
+#[test]
+fn a_transfer_over_a_link_that_breaks_again_and_again_arrives() {
+    let name = "resume::a_transfer_over_a_link_that_breaks_again_and_again_arrives";
+    isolated(name, Duration::from_secs(300), || {
+        for (lane, way) in [(Lane::Back, Way::Pull), (Lane::Out, Way::Push)] {
+            let pair = pair(None, one_file()).run(|run| run.way = way);
+            let fault = |at| [Fault { lane, at, kind: FaultKind::Cut }];
+            let trial = Trial::of(&pair).unwrap();
+            // The last one is not: nothing crosses before the contents.
+            assert!(trial.run_over_breaking(&fault(60), 3).is_err());
+            let connections = trial.run_over_breaking(&fault(700_000), 1).unwrap();
+            assert!((6..=10).contains(&connections), "{connections}");
+        }
+    });
+}

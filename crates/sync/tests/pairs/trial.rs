@@ -26,6 +26,21 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(250);
 /// The default of `--memory`, and the least.
 const MEMORY: [u64; 2] = [256 << 20, 32 << 20];
 
+/// The faults of the connections of a run.
+#[derive(Clone, Copy, Default)]
+struct Faults<'a> {
+    /// Those of the first one.
+    first: &'a [Fault],
+    /// Those of each one after it.
+    later: &'a [Fault],
+}
+
+impl<'a> Faults<'a> {
+    fn of_first(first: &'a [Fault]) -> Faults<'a> {
+        Faults { first, later: &[] }
+    }
+}
+
 /// A pair whose stores are written.
 pub(crate) struct Trial<'a> {
     pair: &'a Pair,
@@ -108,15 +123,25 @@ impl<'a> Trial<'a> {
     pub(crate) fn run_again_after(&self, faults: &[Fault]) -> Result<(), String> {
         let outcome = self.outcome();
         // A machine that is busy may take the silence of a moment for one that lasts.
-        let ran = self.session_over(&self.path("target"), faults, 5).1;
+        let ran = self.session_over(&self.path("target"), Faults::of_first(faults), 5).1;
         self.check(&outcome, ran)
+    }
+
+    /// Runs it where every connection has these faults, with so many further tries after one that brought nothing: it must
+    /// come out as if all was well. Returns the number of connections.
+    pub(crate) fn run_over_breaking(&self, faults: &[Fault], tries: u32) -> Result<usize, String> {
+        let outcome = self.outcome();
+        let faults = Faults { first: faults, later: faults };
+        let (cables, ran) = self.session_over(&self.path("target"), faults, tries);
+        self.check(&outcome, ran)?;
+        Ok(cables.len())
     }
 
     /// Runs it, and says how many bytes crossed in each direction.
     pub(crate) fn traffic(&self) -> Result<[u64; 2], String> {
-        let (cable, ran) = self.session_over(&self.path("target"), &[], 0);
+        let (cables, ran) = self.session_over(&self.path("target"), Faults::default(), 0);
         self.check(&self.outcome(), ran)?;
-        Ok([Lane::Out, Lane::Back].map(|lane| cable.written(lane)))
+        Ok([Lane::Out, Lane::Back].map(|lane| cables[0].written(lane)))
     }
 
     /// Runs it over a cable with faults, which must break it: nothing has changed. Returns the bytes that were sent.
@@ -125,13 +150,13 @@ impl<'a> Trial<'a> {
             Outcome::Must(wanted) => Outcome::May(wanted),
             other => other,
         };
-        let (cable, ran) = self.session_over(&self.path("target"), faults, 0);
+        let (cables, ran) = self.session_over(&self.path("target"), Faults::of_first(faults), 0);
         if ran.is_ok() {
             return Err("it did not break".to_owned());
         }
         self.was_run.set(true);
         self.check(&outcome, ran)?;
-        Ok([Lane::Out, Lane::Back].map(|lane| cable.written(lane)).iter().sum())
+        Ok([Lane::Out, Lane::Back].map(|lane| cables[0].written(lane)).iter().sum())
     }
 
     fn check(&self, outcome: &Outcome, ran: Result<(), Failure>) -> Result<(), String> {
@@ -193,20 +218,27 @@ impl<'a> Trial<'a> {
     }
 
     fn session(&self, target: &Path, faults: &[Fault]) -> Result<(), Failure> {
-        self.session_over(target, faults, 0).1
+        self.session_over(target, Faults::of_first(faults), 0).1
     }
 
-    /// A session of both ends over a cable with faults, and further tries over whole ones.
-    fn session_over(&self, target: &Path, faults: &[Fault], tries: u32) -> (Cable, Result<(), Failure>) {
+    /// A session of both ends over cables with faults, one after the other.
+    fn session_over(
+        &self,
+        target: &Path,
+        faults: Faults<'_>,
+        tries: u32,
+    ) -> (Vec<Cable>, Result<(), Failure>) {
         let reads = self.pair.run.reads.map_or(usize::MAX, usize::from);
         let (there, target) = (self.path("there"), format!("oci:{}", target.display()));
-        let stalls = faults.iter().any(|fault| fault.kind == FaultKind::Stall);
+        let stalls = faults.first.iter().any(|fault| fault.kind == FaultKind::Stall);
         let timeout = stalls.then_some(TIMEOUT);
-        let may_wait = !faults.is_empty() && !stalls && tries == 0;
+        let may_wait = !faults.first.is_empty() && !stalls && tries == 0;
         let agents = Arc::new(Mutex::new(Vec::new()));
-        let (dialled, mut next) = (Arc::clone(&agents), faults.to_vec());
+        let (dialled, mut next) = (Arc::clone(&agents), faults.first.to_vec());
+        let later = faults.later.to_vec();
         let wires = move || {
-            let (cable, client, remote) = Cable::with_reads_of(reads, &std::mem::take(&mut next));
+            let faults = std::mem::replace(&mut next, later.clone());
+            let (cable, client, remote) = Cable::with_reads_of(reads, &faults);
             let there = there.clone();
             let serving = thread::spawn(move || serve(wire(remote, timeout), VERSION, &there));
             let idle = may_wait.then(|| {
@@ -228,7 +260,7 @@ impl<'a> Trial<'a> {
             caches: self.path("here"),
             agentless: self.pair.run.way == Way::Agentless,
         };
-        let is_whole = faults.is_empty() || tries > 0;
+        let is_whole = faults.first.is_empty() || tries > 0;
         let mut ran = connect_by(client_end, wires, Arc::new(()))
             .map_err(|error| Failure::Run(said(error)))
             .and_then(|mut session| self.converse(&mut session, is_whole));
@@ -243,7 +275,7 @@ impl<'a> Trial<'a> {
             }
             cables.push(cable);
         }
-        (cables.swap_remove(0), ran)
+        (cables, ran)
     }
 
     fn converse(&self, session: &mut Session, is_whole: bool) -> Result<(), Failure> {
