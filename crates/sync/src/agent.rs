@@ -5,11 +5,15 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use dsync_proto::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble};
 
@@ -90,6 +94,12 @@ fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Re
         return Err(io::Error::other("what arrives on standard input is not from docker-sync"));
     }
     Preamble::decode(rest.try_into().map_err(io::Error::other)?, &BUILD).map_err(io::Error::other)?;
+    let watched = interrupt.clone();
+    thread::spawn(move || {
+        if is_hung_up(io::stdout()) {
+            end_busy(&watched);
+        }
+    });
     let link = Link::over(
         Leash(input, interrupt.clone()),
         output,
@@ -101,8 +111,7 @@ fn serve(version: &str, folder: Option<&OsStr>, interrupt: &Interrupt) -> io::Re
     endpoint::serve(link, &Site::here(version, interrupt))
 }
 
-/// The bytes of the client. When it goes away, an agent that is busy stops, too; and where that waits for an
-/// engine, the agent ends all the same.
+/// The bytes of the client. When it goes away, an agent that is busy ends, too.
 struct Leash<R>(R, Interrupt);
 
 impl<R: Read> Read for Leash<R> {
@@ -114,14 +123,34 @@ impl<R: Read> Read for Leash<R> {
             Err(error) => error.kind() != io::ErrorKind::Interrupted,
         };
         if gone {
-            self.1.interrupt();
-            thread::spawn(|| {
-                thread::sleep(GRACE);
-                dsync_engine::kill_children();
-                process::exit(1);
-            });
+            end_busy(&self.1);
         }
         read
+    }
+}
+
+/// Ends an agent whose client is gone: what it is doing stops, and where that waits for an engine, the agent ends all the
+/// same.
+fn end_busy(interrupt: &Interrupt) {
+    interrupt.interrupt();
+    thread::spawn(|| {
+        thread::sleep(GRACE);
+        dsync_engine::kill_children();
+        process::exit(1);
+    });
+}
+
+/// Waits until nobody can read what is written to a pipe any more. An agent that waits for its engine does not read its
+/// input to the end, and so does not hear there that its client is gone. False where that cannot be told.
+fn is_hung_up(output: impl AsFd) -> bool {
+    loop {
+        // Without a flag that it asks for, poll tells of errors and hang-ups alone.
+        let mut output = [PollFd::new(&output, PollFlags::empty())];
+        match poll(&mut output, None) {
+            Ok(_) => return output[0].revents().intersects(PollFlags::ERR | PollFlags::HUP),
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
     }
 }
 

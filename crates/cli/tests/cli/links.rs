@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsync_proto::{Channel, Header, Open, PREAMBLE_LEN, Request, encode};
+use dsync_proto::{Channel, Header, Open, PREAMBLE_LEN, Request, encode, limits};
 
 use crate::environment::{PROGRAM, Ran};
 use crate::liars::{BOUNDED, LISTENS, Liar, finished, images, opened};
@@ -141,10 +141,8 @@ fn an_agent_that_is_told_to_end_does_so_within_a_second_and_says_so() {
     assert_eq!(said, "docker-sync agent: a signal told it to end\n");
 }
 
-/// Of a client whose host is gone no word comes, and none that it is gone.
-#[test]
-fn an_agent_whose_client_falls_silent_ends_itself_and_its_children() {
-    let liar = hung();
+/// An agent that waits for the engine of [`hung`], with a limit on the silence of its client in milliseconds.
+fn waiting_agent(liar: &Liar, timeout: u32) -> Child {
     let mut agent = liar.0.command(PROGRAM);
     let agent = agent.arg("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut agent = agent.spawn().unwrap();
@@ -155,14 +153,45 @@ fn an_agent_whose_client_falls_silent_ends_itself_and_its_children() {
         tmpfolder: String::new(),
         platform: String::new(),
         memory: 64 << 20,
-        timeout: 1_000,
+        timeout,
         engine_timeout: 0,
     });
-    let open = encode(&open).unwrap();
-    let header = Header { channel: Channel::Control, len: open.len() }.encode().unwrap();
-    let mut client = agent.stdin.take().unwrap();
-    client.write_all(&[&preamble[..], &header, &open].concat()).unwrap();
+    let open = frame(Channel::Control, &encode(&open).unwrap());
+    agent.stdin.as_mut().unwrap().write_all(&[&preamble[..], &open].concat()).unwrap();
     wait_until("the engine is not asked", || liar.path("engine").exists());
+    agent
+}
+
+fn frame(channel: Channel, payload: &[u8]) -> Vec<u8> {
+    let header = Header { channel, len: payload.len() }.encode().unwrap();
+    [&header[..], payload].concat()
+}
+
+/// It does not read its input to the end while it waits for its engine.
+#[test]
+fn an_agent_that_waits_for_its_engine_notices_that_its_client_is_gone() {
+    let liar = hung();
+    let mut agent = waiting_agent(&liar, 0);
+    let mut client = agent.stdin.take().unwrap();
+    // More than it takes before the engine has answered, and less than the pipe does besides.
+    let data = frame(Channel::Data, &[7; 1 << 18]);
+    client.write_all(&data.repeat(limits::QUEUE_FRAMES + 1)).unwrap();
+    client.write_all(&data[..10_000]).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let begin = Instant::now();
+    drop((client, agent.stdout.take()));
+    agent.wait().unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    let pid = fs::read_to_string(liar.path("engine")).unwrap();
+    wait_until("the engine's client still runs", || !runs(pid.trim()));
+}
+
+/// Of a client whose host is gone no word comes, and none that it is gone.
+#[test]
+fn an_agent_whose_client_falls_silent_ends_itself_and_its_children() {
+    let liar = hung();
+    let mut agent = waiting_agent(&liar, 1_000);
+    let client = agent.stdin.take().unwrap();
     let begin = Instant::now();
     let (mut heard, mut said) = (Vec::new(), String::new());
     agent.stdout.take().unwrap().read_to_end(&mut heard).unwrap();
@@ -170,7 +199,7 @@ fn an_agent_whose_client_falls_silent_ends_itself_and_its_children() {
     agent.wait().unwrap();
     assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
     assert_eq!(said, "docker-sync agent: nothing was heard from the client for 1 s\n");
-    let keepalive = Header { channel: Channel::Keepalive, len: 0 }.encode().unwrap();
+    let keepalive = frame(Channel::Keepalive, &[]);
     assert!(
         heard.len() > keepalive.len() && heard == keepalive.repeat(heard.len() / keepalive.len()),
         "{heard:?}"

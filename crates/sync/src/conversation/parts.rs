@@ -150,6 +150,9 @@ pub(crate) struct BasisView<'a> {
     pub(crate) readable: &'a [Option<&'a LayerIndex>],
 }
 
+/// Bytes that are looked at for a byte of memory.
+const BYTES_LOOKED_AT: u64 = 3;
+
 /// The target's half: names the literals of which it may have parts, and says which it has. A byte that is looked at takes
 /// about a third of one of `memory`.
 pub(crate) fn answer_for(
@@ -172,6 +175,13 @@ pub(crate) fn answer_for(
         found.places.extend(places.filter(|place| seen.insert(*place)));
     }
     drop(seen);
+    // An old version and the ranges of an earlier transfer make a new version together.
+    let mut left = memory.saturating_mul(BYTES_LOOKED_AT).saturating_sub(own.bytes(&found.places));
+    for layer in hidden.iter().filter(|_| !found.asked.is_empty()) {
+        let ranges = own.ranges_of_partial(&layer.digest, left);
+        left = left.saturating_sub(own.bytes(&ranges));
+        found.places.extend(ranges);
+    }
     link.send_peer(&Peer::Candidates { bitmap: bitmap.to_bytes() })
         .map_err(EndpointError::io(Step::Parts.awaited()))?;
     if found.asked.is_empty() {

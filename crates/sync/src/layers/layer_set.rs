@@ -103,6 +103,19 @@ impl<'a> Layers<'a> {
         Some(digest)
     }
 
+    /// The chunks of parts of a layer that are ranges of chunks of it, as far as the bytes of all of them go.
+    pub(crate) fn ranges_of_partial(&self, digest: &Digest, most: u64) -> Vec<Place> {
+        let (Some(partial), Some(index)) = (self.partial.get(digest), self.index(digest)) else {
+            return Vec::new();
+        };
+        let ranges = index.chunks().iter().enumerate().filter(|(_, chunk)| partial.is_in_range(chunk.at));
+        let within = ranges.scan(0_u64, |bytes, (chunk, Chunk { len, .. })| {
+            *bytes = bytes.saturating_add(len);
+            (*bytes <= most).then_some(Place { layer: *digest, chunk })
+        });
+        within.collect()
+    }
+
     /// The notes of the store.
     pub(crate) fn take_notes(&mut self) -> Vec<String> {
         self.spool.take_notes()
@@ -183,6 +196,11 @@ impl<'a> Layers<'a> {
 
     fn chunk(&self, place: Place) -> Option<Chunk> {
         self.index(&place.layer)?.chunks().get(place.chunk)
+    }
+
+    /// The bytes of chunks.
+    pub(crate) fn bytes(&self, places: &[Place]) -> u64 {
+        places.iter().filter_map(|place| self.chunk(*place)).map(|chunk| chunk.len).sum()
     }
 
     /// Copies a chunk of a layer that is kept, or that was fetched.

@@ -2,8 +2,9 @@
 //!
 //! `dsyncprt`, a format number (1 byte), the length of the owner (4 bytes, little-endian) and the owner; then *pieces*, each
 //! after a header of 16 bytes: the number of its layer in the image, that of its entry in the layer, 0 for all of the entry
-//! or one more than the number of a chunk, and its length. Pieces follow in the order in which they arrived, and are read in
-//! that of the layers. The last may be cut off.
+//! or one more than the number of a chunk, and its length. The highest bit of the third says that the piece is only a range
+//! of a chunk, of which the target had the rest. Pieces follow in the order in which they arrived, and are read in that of
+//! the layers. The last may be cut off.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,9 +17,11 @@ use dsync_proto::{decode, encode};
 use super::owner::Owner;
 
 const MAGIC: &[u8; 8] = b"dsyncprt";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of the header of a piece.
 const PIECE: usize = 16;
+/// Set in the number of a chunk of which a piece is a range.
+const RANGE: u32 = 1 << 31;
 /// The most bytes of an owner.
 const OWNER_MAX: u32 = 1 << 20;
 /// The most pieces of a file: each takes 32 bytes of memory.
@@ -41,8 +44,31 @@ struct Piece {
     entry: u32,
     /// 0 for all of the entry, or one more than the number of the chunk.
     chunk: u32,
+    /// It is only a range of the chunk.
+    is_range: bool,
     len: u32,
     at: u64,
+}
+
+/// The contents of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    Entry,
+    /// A chunk of the entry, by its number.
+    Chunk(u32),
+    /// A range of a chunk.
+    Range(u32),
+}
+
+impl Extent {
+    /// The third number of a header.
+    fn number(self) -> u32 {
+        match self {
+            Extent::Entry => 0,
+            Extent::Chunk(chunk) => chunk + 1,
+            Extent::Range(chunk) => (chunk + 1) | RANGE,
+        }
+    }
 }
 
 impl PartialFile {
@@ -58,8 +84,9 @@ impl PartialFile {
                 let number =
                     |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
                 let at = end + PIECE as u64;
+                let (chunk, is_range) = (number(8) & !RANGE, number(8) & RANGE != 0);
                 let piece =
-                    Piece { layer: number(0), entry: number(4), chunk: number(8), len: number(12), at };
+                    Piece { layer: number(0), entry: number(4), chunk, is_range, len: number(12), at };
                 if piece.len == 0 || at + u64::from(piece.len) > len {
                     break;
                 }
@@ -78,15 +105,20 @@ impl PartialFile {
 
     /// The pieces as a layer; `None` where there is none.
     pub(super) fn layer(&self) -> Option<PartialLayer> {
-        let mut at = 0;
+        let (mut at, mut ranges) = (0, Vec::new());
         let begin = |piece: &Piece| {
+            let start = at;
             at += u64::from(piece.len);
-            (at - u64::from(piece.len), piece.at)
+            if piece.is_range {
+                ranges.push((start, at));
+            }
+            (start, piece.at)
         };
         let starts: Vec<(u64, u64)> = self.pieces.iter().map(begin).collect();
         (!starts.is_empty()).then(|| PartialLayer {
             file: Arc::clone(&self.file),
             starts: starts.into(),
+            ranges: ranges.into(),
             len: at,
         })
     }
@@ -145,9 +177,9 @@ pub(super) fn head(owner: &Owner) -> io::Result<Vec<u8>> {
 }
 
 /// The header of a piece.
-pub(super) fn piece(layer: u32, entry: u32, chunk: u32, len: u32) -> [u8; PIECE] {
+pub(super) fn piece(layer: u32, entry: u32, extent: Extent, len: u32) -> [u8; PIECE] {
     let mut header = [0; PIECE];
-    for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, chunk, len]) {
+    for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, extent.number(), len]) {
         bytes.copy_from_slice(&number.to_le_bytes());
     }
     header
@@ -159,6 +191,8 @@ pub(crate) struct PartialLayer {
     file: Arc<File>,
     /// Of each piece where it begins in the layer, and where in the file.
     starts: Arc<[(u64, u64)]>,
+    /// The start and the end, in the layer, of pieces that are ranges of chunks.
+    ranges: Arc<[(u64, u64)]>,
     len: u64,
 }
 
@@ -166,6 +200,12 @@ impl PartialLayer {
     /// The bytes of all pieces.
     pub(crate) fn reader(&self) -> impl Read + '_ {
         PieceReader { layer: self, at: 0 }
+    }
+
+    /// True if the byte at this offset is of a range of a chunk.
+    pub(crate) fn is_in_range(&self, at: u64) -> bool {
+        let number = self.ranges.partition_point(|(start, _)| *start <= at);
+        number.checked_sub(1).is_some_and(|number| at < self.ranges[number].1)
     }
 
     /// Copies bytes of the layer.

@@ -10,7 +10,7 @@ use dsync_core::ustar::{BLOCK, checksum, padding, write_octal};
 use dsync_delta::LayerIndex;
 use dsync_delta::layer_index::{Entries, Segment};
 
-use super::file::{PartialFile, head, piece};
+use super::file::{Extent, PartialFile, head, piece};
 use super::owner::Owner;
 
 /// The most bytes that all files take.
@@ -32,6 +32,17 @@ pub(crate) struct Keeper {
     pieces: Pieces,
 }
 
+/// The basis of a layer of which chunks are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BasisKind {
+    /// The target has no older image.
+    None,
+    /// An older image.
+    Image,
+    /// An older image that has ranges of chunks, too, which do not arrive.
+    ImageAndRanges,
+}
+
 /// The pieces of a file, and those that are not yet written.
 #[derive(Debug)]
 struct Pieces {
@@ -46,6 +57,8 @@ struct KeptLayer {
     /// Its number in the image.
     number: usize,
     index: Arc<LayerIndex>,
+    /// Its chunks may be ranges of those that both ends know, of which the target has the rest.
+    is_divided: bool,
     /// The first entry that was not passed yet, once one was; none at all where entries without chunks need not be kept,
     /// since the old image has them.
     next: Option<Option<usize>>,
@@ -65,18 +78,18 @@ impl Keeper {
         Ok(Keeper { layers: Vec::new(), pieces: Pieces { file, end, buffer: Vec::new() } })
     }
 
-    /// Adds a layer whose chunks arrive from here on; chunks name it by its place among those that were added. `is_first`
-    /// says that the target has no older image.
-    pub(crate) fn add_layer(&mut self, number: usize, index: &Arc<LayerIndex>, is_first: bool) {
-        let next = is_first.then_some(None);
-        self.layers.push(KeptLayer { number, index: Arc::clone(index), next });
+    /// Adds a layer whose chunks arrive from here on; chunks name it by its place among those that were added.
+    pub(crate) fn add_layer(&mut self, number: usize, index: &Arc<LayerIndex>, basis: BasisKind) {
+        let next = (basis == BasisKind::None).then_some(None);
+        let is_divided = basis == BasisKind::ImageAndRanges;
+        self.layers.push(KeptLayer { number, index: Arc::clone(index), is_divided, next });
     }
 
     /// Keeps chunks that follow each other in a layer; of the last ones bytes may be missing. An error is the reason why
     /// nothing more is kept.
     pub(crate) fn keep(&mut self, layer: usize, chunks: Range<usize>, bytes: &[u8]) -> Result<(), String> {
         let Keeper { layers, pieces } = self;
-        let Some(KeptLayer { number, index, next }) = layers.get_mut(layer) else { return Ok(()) };
+        let Some(KeptLayer { number, index, is_divided, next }) = layers.get_mut(layer) else { return Ok(()) };
         let arrived = Arrived::of(index, chunks, bytes);
         let mut entries = Entries::of(index);
         let mut chunk = arrived.first;
@@ -87,18 +100,21 @@ impl Keeper {
                     if entries.chunks(passed).is_empty()
                         && let Some(piece) = whole(&mut entries, passed, &arrived)
                     {
-                        pieces.push((*number, passed, 0), &piece)?;
+                        pieces.push((*number, passed), Extent::Entry, &piece)?;
                     }
                 }
                 *next = (*next).max(Some(entry + 1));
             }
             let own = entries.chunks(entry);
             match whole(&mut entries, entry, &arrived) {
-                Some(piece) => pieces.push((*number, entry, 0), &piece)?,
+                Some(piece) => pieces.push((*number, entry), Extent::Entry, &piece)?,
                 None => {
                     for ordinal in chunk..own.end {
                         if let Some(bytes) = arrived.get(ordinal).filter(|bytes| bytes.len() >= SHORT) {
-                            pieces.push((*number, entry, ordinal + 1), &alone(bytes))?;
+                            // There are fewer chunks than a 31-bit number can count.
+                            let chunk = ordinal as u32;
+                            let extent = if *is_divided { Extent::Range(chunk) } else { Extent::Chunk(chunk) };
+                            pieces.push((*number, entry), extent, &alone(bytes))?;
                         }
                     }
                 }
@@ -121,14 +137,13 @@ impl Keeper {
 }
 
 impl Pieces {
-    fn push(&mut self, (layer, entry, chunk): (usize, usize, usize), bytes: &[u8]) -> Result<(), String> {
+    /// Adds a piece of an entry, by the numbers of its layer and of it.
+    fn push(&mut self, (layer, entry): (usize, usize), extent: Extent, bytes: &[u8]) -> Result<(), String> {
         if self.buffer.len() + bytes.len() > WAITING {
             self.flush()?;
         }
-        if let [Ok(layer), Ok(entry), Ok(chunk), Ok(len)] =
-            [layer, entry, chunk, bytes.len()].map(u32::try_from)
-        {
-            self.buffer.extend(piece(layer, entry, chunk, len));
+        if let [Ok(layer), Ok(entry), Ok(len)] = [layer, entry, bytes.len()].map(u32::try_from) {
+            self.buffer.extend(piece(layer, entry, extent, len));
             self.buffer.extend_from_slice(bytes);
         }
         Ok(())

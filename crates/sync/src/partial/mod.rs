@@ -21,7 +21,7 @@ use rustix::fs::OFlags;
 use crate::cache::{self, CacheError};
 use file::PartialFile;
 pub(crate) use file::PartialLayer;
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{BasisKind, Keeper};
 pub use keeper::PARTIAL_LIMIT;
 pub(crate) use owner::Owner;
 

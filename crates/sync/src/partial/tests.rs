@@ -61,7 +61,7 @@ fn keep(partials: &Partials, owner: &Owner, layer: &(Vec<u8>, Arc<LayerIndex>), 
     let (bytes, index) = layer;
     let mut basis = partials.begin(owner).unwrap();
     let mut keeper = basis.keeper(owner).unwrap();
-    keeper.add_layer(3, index, true);
+    keeper.add_layer(3, index, BasisKind::None);
     for (first, end) in runs {
         keeper.keep(0, *first..*end, &chunks(bytes, index, *first..*end)).unwrap();
         keeper.flush().unwrap();
@@ -84,7 +84,7 @@ fn little_waits_to_be_written_however_many_files_arrive_at_once() {
     let owner = owner(b"image", &["app:1"]);
     let mut basis = partials.begin(&owner).unwrap();
     let mut keeper = basis.keeper(&owner).unwrap();
-    keeper.add_layer(0, &index, true);
+    keeper.add_layer(0, &index, BasisKind::None);
     let all = 0..index.chunks().len();
     keeper.keep(0, all.clone(), &chunks(&bytes, &index, all)).unwrap();
     assert!(keeper.waiting() <= 2 * WAITING, "{} bytes wait", keeper.waiting());
@@ -125,7 +125,7 @@ fn chunks_of_a_file_that_is_not_all_there_are_kept_one_by_one() {
     let (first, bytes) = (0..3, chunks(&layer.0, &layer.1, 0..3));
     let mut basis = partials.begin(&web).unwrap();
     let mut keeper = basis.keeper(&web).unwrap();
-    keeper.add_layer(0, &layer.1, true);
+    keeper.add_layer(0, &layer.1, BasisKind::None);
     // Of the last one some bytes are missing.
     keeper.keep(0, first, &bytes[..bytes.len() - 1]).unwrap();
     keeper.flush().unwrap();

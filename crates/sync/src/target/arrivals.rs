@@ -16,7 +16,7 @@ use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
 use crate::layers::copy_at;
 use crate::link::{DataReader, Outbox};
-use crate::partial::Keeper;
+use crate::partial::{Keeper, BasisKind};
 
 /// The stream of a source, and the way back to it.
 pub(crate) struct Incoming<'a> {
@@ -159,7 +159,7 @@ impl<'a> Arrivals<'a> {
     /// Adds the next layer of which literals are expected, by its number in an image that has no older one here.
     pub(crate) fn add_layer(&mut self, number: usize, index: &Arc<LayerIndex>) {
         if let Some(keeper) = &mut self.keeper {
-            keeper.add_layer(number, index, true);
+            keeper.add_layer(number, index, BasisKind::None);
         }
     }
 

@@ -23,6 +23,7 @@ use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::workspace::Workspace;
 use crate::link::Link;
+use crate::partial::BasisKind;
 use arrivals::Incoming;
 use build::check_config;
 use contents::Contents;
@@ -86,6 +87,11 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     let outbox = transfer.talk.outbox();
     let incoming = Incoming { stream: transfer.talk.step(Step::Contents)?.data_reader(), outbox };
     let contents = Contents::begin(incoming, &mut offered, &parts)?;
+    let kept_for = match (plan.basis.is_empty(), parts.is_empty()) {
+        (true, _) => BasisKind::None,
+        (false, true) => BasisKind::Image,
+        (false, false) => BasisKind::ImageAndRanges,
+    };
     drop(parts);
     let layers = offered.summary(&transfer.keys, &plan.states, &own);
     if transfer.what.dry_run {
@@ -93,7 +99,7 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
         return Ok(transfer.account(transfer.image.id, layers, &form));
     }
     if let Some(keeper) = &mut keeper {
-        offered.keep_in(keeper, &transfer.keys, plan.basis.is_empty());
+        offered.keep_in(keeper, &transfer.keys, kept_for);
     }
     let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;
     let mut import = form.begin(transfer.store, transfer.config)?;

@@ -21,7 +21,7 @@ use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
-use crate::partial::Keeper;
+use crate::partial::{Keeper, BasisKind};
 
 /// The bytes of a layer, and those of the files in it.
 pub(super) fn size_of(index: &LayerIndex) -> ImportSize {
@@ -171,12 +171,11 @@ impl Offered {
         batching::form_batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
-    /// Has literals kept as they arrive, by the numbers of their layers in the image; `is_first` says that the target has no
-    /// older one.
-    pub(super) fn keep_in(&self, keeper: &mut Keeper, keys: &[LayerKey], is_first: bool) {
+    /// Has literals kept as they arrive, by the numbers of their layers in the image.
+    pub(super) fn keep_in(&self, keeper: &mut Keeper, keys: &[LayerKey], basis: BasisKind) {
         for Assembly { index, .. } in &self.assemblies {
             let number = keys.iter().position(|key| key.digest() == index.digest);
-            keeper.add_layer(number.unwrap_or(keys.len()), index, is_first);
+            keeper.add_layer(number.unwrap_or(keys.len()), index, basis);
         }
     }
 

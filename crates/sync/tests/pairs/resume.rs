@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dsync_testkit::pair::{Compression, Pair, Run, Target, Way};
 use dsync_testkit::{
-    Content, Entry, Fault, FaultKind, Files, ImageSpec, Item, Lane, LayerSpec, Packing, Wrap, host_platform,
+    Action, Content, Edit, Entry, Fault, FaultKind, Files, ImageSpec, Item, Lane, LayerSpec, Packing, Wrap, host_platform,
     isolated,
 };
 
@@ -66,6 +66,10 @@ fn pairs() -> Vec<(&'static str, Pair)> {
         Entry::file(0, 1, noise(1, 4_000_000)),
         Entry::file(0, 2, noise(2, 3_000_000)),
     ])]);
+    let edited = (0..200).fold(noise(1, 4_000_000), |content, number| {
+        content.edited(Edit { at: number * 327, action: Action::Overwrite, len: 9_000 })
+    });
+    let edited = image(vec![LayerSpec::of(vec![Entry::file(0, 1, edited)])]);
     let packed = |image: ImageSpec, packing| pair(None, image.packed(packing));
     let by_content = |pair: Pair| pair.run(|run| run.content = true);
     vec![
@@ -75,6 +79,7 @@ fn pairs() -> Vec<(&'static str, Pair)> {
         ("ten layers, by content", by_content(pair(None, ten_layers()))),
         ("an update", update.clone()),
         ("an update, by content", by_content(update)),
+        ("parts of chunks", pair(Some(one_file()), edited)),
         ("one more file", pair(Some(one_file()), grown)),
         ("compressed by Go", packed(ten_layers(), Packing::Go(6))),
         ("compressed by an unknown encoder", packed(many_files(1), Packing::OtherGzip)),
