@@ -89,7 +89,9 @@ impl Keeper {
     /// nothing more is kept.
     pub(crate) fn keep(&mut self, layer: usize, chunks: Range<usize>, bytes: &[u8]) -> Result<(), String> {
         let Keeper { layers, pieces } = self;
-        let Some(KeptLayer { number, index, is_divided, next }) = layers.get_mut(layer) else { return Ok(()) };
+        let Some(KeptLayer { number, index, is_divided, next }) = layers.get_mut(layer) else {
+            return Ok(());
+        };
         let arrived = Arrived::of(index, chunks, bytes);
         let mut entries = Entries::of(index);
         let mut chunk = arrived.first;
@@ -113,7 +115,8 @@ impl Keeper {
                         if let Some(bytes) = arrived.get(ordinal).filter(|bytes| bytes.len() >= SHORT) {
                             // There are fewer chunks than a 31-bit number can count.
                             let chunk = ordinal as u32;
-                            let extent = if *is_divided { Extent::Range(chunk) } else { Extent::Chunk(chunk) };
+                            let extent =
+                                if *is_divided { Extent::Range(chunk) } else { Extent::Chunk(chunk) };
                             pieces.push((*number, entry), extent, &alone(bytes))?;
                         }
                     }

@@ -21,8 +21,8 @@ use rustix::fs::OFlags;
 use crate::cache::{self, CacheError};
 use file::PartialFile;
 pub(crate) use file::PartialLayer;
-pub(crate) use keeper::{BasisKind, Keeper};
 pub use keeper::PARTIAL_LIMIT;
+pub(crate) use keeper::{BasisKind, Keeper};
 pub(crate) use owner::Owner;
 
 /// The age at which a file goes.

@@ -16,7 +16,7 @@ use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
 use crate::layers::copy_at;
 use crate::link::{DataReader, Outbox};
-use crate::partial::{Keeper, BasisKind};
+use crate::partial::{BasisKind, Keeper};
 
 /// The stream of a source, and the way back to it.
 pub(crate) struct Incoming<'a> {

@@ -21,7 +21,7 @@ use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
-use crate::partial::{Keeper, BasisKind};
+use crate::partial::{BasisKind, Keeper};
 
 /// The bytes of a layer, and those of the files in it.
 pub(super) fn size_of(index: &LayerIndex) -> ImportSize {

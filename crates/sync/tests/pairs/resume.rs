@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dsync_testkit::pair::{Compression, Pair, Run, Target, Way};
 use dsync_testkit::{
-    Action, Content, Edit, Entry, Fault, FaultKind, Files, ImageSpec, Item, Lane, LayerSpec, Packing, Wrap, host_platform,
-    isolated,
+    Action, Content, Edit, Entry, Fault, FaultKind, Files, ImageSpec, Item, Lane, LayerSpec, Packing, Wrap,
+    host_platform, isolated,
 };
 
 use crate::trial::Trial;

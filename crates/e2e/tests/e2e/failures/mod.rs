@@ -4,3 +4,4 @@ mod disks;
 mod engines;
 mod midway;
 mod removed;
+mod resume;
