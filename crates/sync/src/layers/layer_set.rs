@@ -98,7 +98,7 @@ impl<'a> Layers<'a> {
     /// Gets to know parts of layers that a transfer left. Returns the digest of the layer that they make, unless it cannot be
     /// read or takes too much memory.
     pub(crate) fn add_partial(&mut self, partial: PartialLayer) -> Option<Digest> {
-        let digest = self.spool.scan(&mut partial.reader()).ok().flatten()?;
+        let digest = self.spool.scan(&mut partial.reader(), partial.memory()).ok().flatten()?;
         self.partial.insert(digest, partial);
         Some(digest)
     }

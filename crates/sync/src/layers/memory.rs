@@ -25,6 +25,11 @@ impl Memory {
         self.0 / 16 * SHARE
     }
 
+    /// The memory that the tables of partial transfers take while they are read: before the basis, in its share.
+    pub(crate) fn pieces(self) -> u64 {
+        self.share() / 2
+    }
+
     /// The memory that the index of a layer takes that is sent, its tables included.
     pub(crate) fn new_layer(index: &LayerIndex) -> u64 {
         index.memory() as u64 + index.chunks().len() as u64 * NEW

@@ -300,10 +300,12 @@ impl Spool {
         Ok(got)
     }
 
-    /// Scans a layer that is not kept. Returns its digest; `None` where its index has no room.
-    pub(super) fn scan(&mut self, bytes: &mut dyn Read) -> io::Result<Option<Digest>> {
+    /// Scans a layer of the basis that is not kept here and takes `beside` bytes of memory itself. Returns its digest;
+    /// `None` where there is no room for its index.
+    pub(super) fn scan(&mut self, bytes: &mut dyn Read, beside: u64) -> io::Result<Option<Digest>> {
         self.role = Role::Basis;
-        let (mut scanner, left, mut fits) = (Scanner::new(), self.left(), true);
+        let left = self.left().saturating_sub(beside);
+        let (mut scanner, mut fits) = (Scanner::new(), true);
         blocks(bytes, &self.interrupt.clone(), &mut |block| {
             fits &= !self.memory.is_near(&scanner, left);
             if fits {
@@ -313,8 +315,9 @@ impl Spool {
         })?;
         let index = scanner.finish();
         let digest = index.digest;
-        fits &= self.cost(&index) <= self.left();
+        fits &= self.cost(&index) <= left;
         if fits {
+            self.taken.basis += beside;
             self.know(index);
         }
         Ok(fits.then_some(digest))

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use dsync_proto::Event;
 
 use super::free_space::Disks;
+use super::memory::Memory;
 use crate::cache::{Cache, Used};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
@@ -67,7 +68,8 @@ impl Workspace {
     /// The parts that transfers left of an image and of older ones; none where there is no place for them.
     pub(crate) fn partial(&self, link: &Link, owner: &Owner) -> PartialBasis {
         let partials = Partials::locate_below(self.caches.as_deref()).map_err(io::Error::other);
-        partials.and_then(|partials| partials.begin(owner)).unwrap_or_else(|error| {
+        let memory = Memory(self.memory).pieces();
+        partials.and_then(|partials| partials.begin(owner, memory)).unwrap_or_else(|error| {
             link.outbox.event(&Event::Note(format!("what arrives is not kept: {error}")));
             PartialBasis::default()
         })

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dsync_core::Digest;
 use dsync_proto::{decode, encode};
 
 use super::owner::Owner;
@@ -24,8 +25,23 @@ const PIECE: usize = 16;
 const RANGE: u32 = 1 << 31;
 /// The most bytes of an owner.
 const OWNER_MAX: u32 = 1 << 20;
-/// The most pieces of a file: each takes 32 bytes of memory.
-const PIECES: usize = 1 << 22;
+/// The most pieces of all files that are read: how much memory their tables may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PieceBudget(u64);
+
+impl PieceBudget {
+    /// As many as take this much memory while they become a layer.
+    pub(super) fn of_memory(memory: u64) -> Self {
+        PieceBudget(memory / (size_of::<Piece>() + size_of::<Start>()) as u64)
+    }
+
+    /// Takes one, if there are any left.
+    fn take(&mut self) -> bool {
+        let left = self.0.checked_sub(1);
+        self.0 = left.unwrap_or(0);
+        left.is_some()
+    }
+}
 
 /// A file that this process has locked.
 #[derive(Debug)]
@@ -42,17 +58,15 @@ pub(super) struct PartialFile {
 struct Piece {
     layer: u32,
     entry: u32,
-    /// 0 for all of the entry, or one more than the number of the chunk.
+    /// The number of an [`Extent`].
     chunk: u32,
-    /// It is only a range of the chunk.
-    is_range: bool,
     len: u32,
     at: u64,
 }
 
 /// The contents of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(crate) enum Extent {
     Entry,
     /// A chunk of the entry, by its number.
     Chunk(u32),
@@ -72,21 +86,25 @@ impl Extent {
 }
 
 impl PartialFile {
-    /// Reads which pieces are there.
-    pub(super) fn read(file: File, path: PathBuf) -> io::Result<PartialFile> {
+    /// Reads which pieces of an image are there. A file that says to be of another one has none.
+    pub(super) fn read(
+        file: File,
+        path: PathBuf,
+        config: &Digest,
+        budget: &mut PieceBudget,
+    ) -> io::Result<PartialFile> {
         let (mut pieces, mut end) = (Vec::new(), 0);
         let len = file.metadata()?.len();
-        if let Some((_, begin)) = owner(&file) {
+        if let Some((_, begin)) = owner(&file).filter(|(owner, _)| owner.config() == *config) {
             end = begin;
-            while end + PIECE as u64 <= len && pieces.len() < PIECES {
+            while end + PIECE as u64 <= len && budget.take() {
                 let mut header = [0; PIECE];
                 file.read_exact_at(&mut header, end)?;
                 let number =
                     |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
                 let at = end + PIECE as u64;
-                let (chunk, is_range) = (number(8) & !RANGE, number(8) & RANGE != 0);
                 let piece =
-                    Piece { layer: number(0), entry: number(4), chunk, is_range, len: number(12), at };
+                    Piece { layer: number(0), entry: number(4), chunk: number(8), len: number(12), at };
                 if piece.len == 0 || at + u64::from(piece.len) > len {
                     break;
                 }
@@ -103,24 +121,16 @@ impl PartialFile {
         self.pieces.iter().map(|piece| u64::from(piece.len)).sum()
     }
 
-    /// The pieces as a layer; `None` where there is none.
-    pub(super) fn layer(&self) -> Option<PartialLayer> {
-        let (mut at, mut ranges) = (0, Vec::new());
-        let begin = |piece: &Piece| {
-            let start = at;
-            at += u64::from(piece.len);
-            if piece.is_range {
-                ranges.push((start, at));
-            }
-            (start, piece.at)
-        };
-        let starts: Vec<(u64, u64)> = self.pieces.iter().map(begin).collect();
-        (!starts.is_empty()).then(|| PartialLayer {
-            file: Arc::clone(&self.file),
-            starts: starts.into(),
-            ranges: ranges.into(),
-            len: at,
-        })
+    /// Takes the pieces out, as a layer; `None` where there is none.
+    pub(super) fn take_layer(&mut self) -> Option<PartialLayer> {
+        let pieces = std::mem::take(&mut self.pieces);
+        let mut starts = Vec::with_capacity(pieces.len());
+        let mut len = 0;
+        for piece in &pieces {
+            starts.push(Start { in_layer: len, in_file: piece.at, is_range: piece.chunk & RANGE != 0 });
+            len += u64::from(piece.len);
+        }
+        (!starts.is_empty()).then(|| PartialLayer { file: Arc::clone(&self.file), starts, len })
     }
 
     /// Drops all pieces.
@@ -147,9 +157,9 @@ impl Drop for PartialFile {
     }
 }
 
-/// The image that a file has parts of; `None` of a file without pieces.
-pub(super) fn read_owner(file: &File) -> Option<Owner> {
-    let (owner, begin) = owner(file)?;
+/// The image that a file has parts of; `None` of a file without pieces, and of one of another image.
+pub(super) fn read_owner(file: &File, config: &Digest) -> Option<Owner> {
+    let (owner, begin) = owner(file).filter(|(owner, _)| owner.config() == *config)?;
     file.metadata().is_ok_and(|metadata| metadata.len() > begin).then_some(owner)
 }
 
@@ -169,7 +179,7 @@ fn owner(file: &File) -> Option<(Owner, u64)> {
 }
 
 /// The beginning of the file of an image.
-pub(super) fn head(owner: &Owner) -> io::Result<Vec<u8>> {
+pub(crate) fn head(owner: &Owner) -> io::Result<Vec<u8>> {
     let owner = encode(owner).map_err(io::Error::other)?;
     let len = u32::try_from(owner.len()).ok().filter(|len| *len <= OWNER_MAX);
     let len = len.ok_or_else(|| io::Error::other("an image of too many names"))?;
@@ -177,7 +187,7 @@ pub(super) fn head(owner: &Owner) -> io::Result<Vec<u8>> {
 }
 
 /// The header of a piece.
-pub(super) fn piece(layer: u32, entry: u32, extent: Extent, len: u32) -> [u8; PIECE] {
+pub(crate) fn piece(layer: u32, entry: u32, extent: Extent, len: u32) -> [u8; PIECE] {
     let mut header = [0; PIECE];
     for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, extent.number(), len]) {
         bytes.copy_from_slice(&number.to_le_bytes());
@@ -186,17 +196,29 @@ pub(super) fn piece(layer: u32, entry: u32, extent: Extent, len: u32) -> [u8; PI
 }
 
 /// The pieces of a file, one after the other: the bytes of a tar without an end.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct PartialLayer {
     file: Arc<File>,
-    /// Of each piece where it begins in the layer, and where in the file.
-    starts: Arc<[(u64, u64)]>,
-    /// The start and the end, in the layer, of pieces that are ranges of chunks.
-    ranges: Arc<[(u64, u64)]>,
+    /// The start of each piece.
+    starts: Vec<Start>,
     len: u64,
 }
 
+/// The offsets at which a piece begins.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    in_layer: u64,
+    in_file: u64,
+    /// The piece is a range of a chunk.
+    is_range: bool,
+}
+
 impl PartialLayer {
+    /// The memory that it takes.
+    pub(crate) fn memory(&self) -> u64 {
+        (self.starts.capacity() * size_of::<Start>()) as u64
+    }
+
     /// The bytes of all pieces.
     pub(crate) fn reader(&self) -> impl Read + '_ {
         PieceReader { layer: self, at: 0 }
@@ -204,8 +226,8 @@ impl PartialLayer {
 
     /// True if the byte at this offset is of a range of a chunk.
     pub(crate) fn is_in_range(&self, at: u64) -> bool {
-        let number = self.ranges.partition_point(|(start, _)| *start <= at);
-        number.checked_sub(1).is_some_and(|number| at < self.ranges[number].1)
+        let number = self.starts.partition_point(|start| start.in_layer <= at);
+        number.checked_sub(1).is_some_and(|number| self.starts[number].is_range)
     }
 
     /// Copies bytes of the layer.
@@ -226,13 +248,13 @@ impl PartialLayer {
 
     /// Reads bytes of one piece; none at the end.
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
-        let Some(number) = self.starts.partition_point(|(start, _)| *start <= at).checked_sub(1) else {
+        let Some(number) = self.starts.partition_point(|start| start.in_layer <= at).checked_sub(1) else {
             return Ok(0);
         };
-        let (start, in_file) = self.starts[number];
-        let end = self.starts.get(number + 1).map_or(self.len, |(next, _)| *next);
+        let Start { in_layer, in_file, .. } = self.starts[number];
+        let end = self.starts.get(number + 1).map_or(self.len, |next| next.in_layer);
         let most = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(into.len());
-        self.file.read_at(&mut into[..most], in_file + (at - start))
+        self.file.read_at(&mut into[..most], in_file + (at - in_layer))
     }
 }
 

@@ -19,8 +19,10 @@ use dsync_core::Digest;
 use rustix::fs::OFlags;
 
 use crate::cache::{self, CacheError};
-use file::PartialFile;
 pub(crate) use file::PartialLayer;
+use file::{PartialFile, PieceBudget};
+#[cfg(feature = "fuzzing")]
+pub(crate) use file::{head, piece};
 pub use keeper::PARTIAL_LIMIT;
 pub(crate) use keeper::{BasisKind, Keeper};
 pub(crate) use owner::Owner;
@@ -85,11 +87,12 @@ impl Partials {
     /// If the directory cannot be read.
     pub fn entries(&self) -> io::Result<Vec<PartialEntry>> {
         let mut entries = Vec::new();
-        for path in self.paths()? {
-            let Ok(file) = open(&path, false) else { continue };
-            let (Ok(metadata), Some(owner)) = (file.metadata(), file::read_owner(&file)) else { continue };
+        for config in self.configs()? {
+            let Ok(file) = open(&self.path(&config), false) else { continue };
+            let (Ok(metadata), Some(owner)) = (file.metadata(), file::read_owner(&file, &config)) else {
+                continue;
+            };
             let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            let config = owner.config();
             entries.push(PartialEntry { config, names: owner.into_names(), size: metadata.len(), written });
         }
         entries.sort_by_key(|entry| (std::cmp::Reverse(entry.written), entry.config));
@@ -116,8 +119,9 @@ impl Partials {
             }
         }
         // A file without an owner was cut off before anything was in it.
-        for path in self.paths()? {
-            let is_empty = open(&path, false).is_ok_and(|file| file::read_owner(&file).is_none());
+        for config in self.configs()? {
+            let path = self.path(&config);
+            let is_empty = open(&path, false).is_ok_and(|file| file::read_owner(&file, &config).is_none());
             if is_empty && !is_locked(&path) {
                 fs::remove_file(&path).ok();
             }
@@ -125,18 +129,21 @@ impl Partials {
         Ok(pruned)
     }
 
-    /// The partial transfers that a run that takes this image may build on.
-    pub(crate) fn begin(&self, owner: &Owner) -> io::Result<PartialBasis> {
+    /// The partial transfers that a run that takes this image may build on. The tables of their pieces take at most this
+    /// much memory: of a file that has more the rest is not read.
+    pub(crate) fn begin(&self, owner: &Owner, memory: u64) -> io::Result<PartialBasis> {
         self.prune(PARTIAL_LIMIT)?;
         let config = owner.config();
-        let own = self.lock(&config, true)?.map(|(file, path)| PartialFile::read(file, path));
+        let mut budget = PieceBudget::of_memory(memory);
+        let mut read = |(file, path), config: &Digest| PartialFile::read(file, path, config, &mut budget);
+        let own = self.lock(&config, true)?.map(|file| read(file, &config));
         let mut others = Vec::new();
         for entry in self.entries()? {
             let other = Owner::of_file(&entry.config, entry.names);
             if entry.config == config || !owner.is_like(&other) || others.len() + 1 == USED {
                 continue;
             }
-            others.extend(self.lock(&entry.config, false)?.map(|(file, path)| PartialFile::read(file, path)));
+            others.extend(self.lock(&entry.config, false)?.map(|file| read(file, &entry.config)));
         }
         Ok(PartialBasis { own: own.transpose()?, others: others.into_iter().collect::<io::Result<_>>()? })
     }
@@ -167,16 +174,15 @@ impl Partials {
         self.directory.join(config.hex())
     }
 
-    fn paths(&self) -> io::Result<Vec<PathBuf>> {
-        let is_config = |name: &str| name.len() == 64 && name.parse::<Digest>().is_ok();
-        let mut paths = Vec::new();
+    /// The images that there are files of, by the digests of their configs.
+    fn configs(&self) -> io::Result<Vec<Digest>> {
+        let mut configs = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            if entry.file_name().to_str().is_some_and(is_config) {
-                paths.push(entry.path());
-            }
+            let name = entry?.file_name();
+            let name = name.to_str().filter(|name| name.len() == 64);
+            configs.extend(name.and_then(|name| name.parse::<Digest>().ok()));
         }
-        Ok(paths)
+        Ok(configs)
     }
 }
 
@@ -186,9 +192,9 @@ impl PartialBasis {
         self.others.iter().chain(&self.own).map(PartialFile::bytes).sum()
     }
 
-    /// The parts as layers of a basis, the image's own last.
-    pub(crate) fn layers(&self) -> Vec<PartialLayer> {
-        self.others.iter().chain(&self.own).filter_map(PartialFile::layer).collect()
+    /// Takes the parts out, as layers of a basis, the image's own last.
+    pub(crate) fn take_layers(&mut self) -> Vec<PartialLayer> {
+        self.others.iter_mut().chain(&mut self.own).filter_map(PartialFile::take_layer).collect()
     }
 
     /// Forgets all: a layer that was built on it came out wrong.

@@ -16,7 +16,7 @@ impl Owner {
     }
 
     /// As a file has it.
-    pub(super) fn of_file(config: &Digest, names: Vec<String>) -> Owner {
+    pub(crate) fn of_file(config: &Digest, names: Vec<String>) -> Owner {
         Owner { config: *config.as_bytes(), names }
     }
 

@@ -56,10 +56,17 @@ fn owner(image: &[u8], names: &[&str]) -> Owner {
     Owner::new(&Digest::of(image), &names)
 }
 
+/// Bytes of memory for the tables of pieces.
+const MEMORY: u64 = 1 << 20;
+
+fn begin(partials: &Partials, owner: &Owner) -> PartialBasis {
+    partials.begin(owner, MEMORY).unwrap()
+}
+
 /// Keeps chunks of a layer as they arrive, in these runs.
 fn keep(partials: &Partials, owner: &Owner, layer: &(Vec<u8>, Arc<LayerIndex>), runs: &[(usize, usize)]) {
     let (bytes, index) = layer;
-    let mut basis = partials.begin(owner).unwrap();
+    let mut basis = begin(partials, owner);
     let mut keeper = basis.keeper(owner).unwrap();
     keeper.add_layer(3, index, BasisKind::None);
     for (first, end) in runs {
@@ -71,7 +78,7 @@ fn keep(partials: &Partials, owner: &Owner, layer: &(Vec<u8>, Arc<LayerIndex>), 
 /// The bytes of the last layer that an image finds.
 fn found(partials: &Partials, owner: &Owner) -> Vec<u8> {
     let mut bytes = Vec::new();
-    if let Some(layer) = partials.begin(owner).unwrap().layers().last() {
+    if let Some(layer) = begin(partials, owner).take_layers().last() {
         layer.reader().read_to_end(&mut bytes).unwrap();
     }
     bytes
@@ -82,7 +89,7 @@ fn little_waits_to_be_written_however_many_files_arrive_at_once() {
     let (bytes, index) = layer(&[65; 10_000]);
     let (_directory, partials) = partials();
     let owner = owner(b"image", &["app:1"]);
-    let mut basis = partials.begin(&owner).unwrap();
+    let mut basis = begin(&partials, &owner);
     let mut keeper = basis.keeper(&owner).unwrap();
     keeper.add_layer(0, &index, BasisKind::None);
     let all = 0..index.chunks().len();
@@ -123,7 +130,7 @@ fn chunks_of_a_file_that_is_not_all_there_are_kept_one_by_one() {
     let count = layer.1.chunks().len();
     assert!(count > 4, "{count}");
     let (first, bytes) = (0..3, chunks(&layer.0, &layer.1, 0..3));
-    let mut basis = partials.begin(&web).unwrap();
+    let mut basis = begin(&partials, &web);
     let mut keeper = basis.keeper(&web).unwrap();
     keeper.add_layer(0, &layer.1, BasisKind::None);
     // Of the last one some bytes are missing.
@@ -140,8 +147,8 @@ fn a_chunk_of_the_layer_is_read_where_it_lies() {
     let (_directory, partials) = partials();
     let (web, layer) = (owner(b"web", &[]), layer(&[3000, 70_000, 500]));
     keep(&partials, &web, &layer, &[(2, 3), (0, 2)]);
-    let basis = partials.begin(&web).unwrap();
-    let kept = basis.layers().pop().unwrap();
+    let mut basis = begin(&partials, &web);
+    let kept = basis.take_layers().pop().unwrap();
     let mut bytes = Vec::new();
     kept.reader().read_to_end(&mut bytes).unwrap();
     for chunk in index(&bytes).chunks().iter() {
@@ -181,12 +188,12 @@ fn parts_are_for_the_same_image_and_for_others_of_its_repository() {
     let (_directory, partials) = partials();
     let layer = layer(&[1000]);
     keep(&partials, &owner(b"old", &["shop/web:1", "shop/web:latest"]), &layer, &[(0, 1)]);
-    let layers = |image: &[u8], names: &[&str]| partials.begin(&owner(image, names)).unwrap().layers().len();
+    let layers = |image: &[u8], names: &[&str]| begin(&partials, &owner(image, names)).take_layers().len();
     assert_eq!(layers(b"old", &[]), 1, "the same image, whatever its name");
     assert_eq!(layers(b"new", &["shop/web:2"]), 1);
     assert_eq!(layers(b"new", &["shop/webs:1"]), 0, "another repository");
     assert_eq!(layers(b"new", &[]), 0);
-    let basis = partials.begin(&owner(b"new", &["shop/web:2"])).unwrap();
+    let basis = begin(&partials, &owner(b"new", &["shop/web:2"]));
     assert_eq!(layers(b"old", &[]), 0, "another run has it");
     basis.complete();
     assert_eq!(partials.entries().unwrap(), [], "what was built on is no longer needed");
@@ -196,14 +203,14 @@ fn parts_are_for_the_same_image_and_for_others_of_its_repository() {
 fn of_a_run_in_which_nothing_arrived_nothing_stays() {
     let (_directory, partials) = partials();
     let web = owner(b"web", &["shop/web:1"]);
-    let mut basis = partials.begin(&web).unwrap();
-    assert!(basis.layers().is_empty());
+    let mut basis = begin(&partials, &web);
+    assert!(basis.take_layers().is_empty());
     drop(basis.keeper(&web).unwrap());
     drop(basis);
-    assert!(partials.paths().unwrap().is_empty());
+    assert!(partials.configs().unwrap().is_empty());
     keep(&partials, &web, &layer(&[1000]), &[(0, 1)]);
-    partials.begin(&web).unwrap().discard();
-    assert!(partials.paths().unwrap().is_empty(), "after a wrong layer");
+    begin(&partials, &web).discard();
+    assert!(partials.configs().unwrap().is_empty(), "after a wrong layer");
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn files_expire_and_the_oldest_go_first_but_none_that_is_in_use() {
     let pruned = partials.prune(PARTIAL_LIMIT).unwrap();
     assert_eq!((left(), pruned.len()), ([true, true, false], 1), "nine days are too many");
     assert_eq!(pruned[0].names, ["shop/web:1"]);
-    let held = partials.begin(&owner(b"b", &[])).unwrap();
+    let held = begin(&partials, &owner(b"b", &[]));
     partials.prune(0).unwrap();
     assert_eq!(left(), [false, true, false]);
     drop(held);
@@ -244,10 +251,10 @@ fn what_is_no_file_of_ours_does_no_harm() {
     let web = owner(b"web", &["shop/web:1"]);
     let path = partials.path(&web.config());
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
-    assert!(partials.begin(&web).is_err() && partials.entries().unwrap().is_empty());
+    assert!(partials.begin(&web, MEMORY).is_err() && partials.entries().unwrap().is_empty());
     fs::remove_file(&path).unwrap();
     fs::write(&path, [0xff; 4096]).unwrap();
-    assert!(partials.begin(&web).unwrap().layers().is_empty());
+    assert!(begin(&partials, &web).take_layers().is_empty());
     keep(&partials, &web, &layer(&[1000]), &[(0, 1)]);
     // A length that reaches beyond the file.
     let file = File::options().write(true).open(&path).unwrap();
@@ -255,4 +262,41 @@ fn what_is_no_file_of_ours_does_no_harm() {
     assert!(found(&partials, &web).is_empty());
     fs::write(partials.directory().join("no digest"), b"x").unwrap();
     assert!(partials.entries().unwrap().is_empty());
+}
+
+#[test]
+fn a_file_that_names_another_image_than_its_own_has_nothing_and_goes() {
+    let (_directory, partials) = partials();
+    let (web, other) = (owner(b"web", &["shop/web:1"]), owner(b"other", &["shop/web:2"]));
+    let layer = layer(&[1000, 2000]);
+    keep(&partials, &other, &layer, &[(0, 1)]);
+    let misplaced =
+        |partials: &Partials| fs::copy(partials.path(&other.config()), partials.path(&web.config()));
+    misplaced(&partials).unwrap();
+    assert_eq!(partials.entries().unwrap().len(), 1);
+    assert_eq!(begin(&partials, &web).take_layers().len(), 1, "that of the other image alone");
+    misplaced(&partials).unwrap();
+    keep(&partials, &web, &layer, &[(1, 2)]);
+    assert_eq!(partials.entries().unwrap().len(), 2, "what is kept now has its own name");
+    misplaced(&partials).unwrap();
+    partials.prune(PARTIAL_LIMIT).unwrap();
+    assert_eq!(partials.configs().unwrap(), [other.config()]);
+}
+
+#[test]
+fn tables_of_pieces_are_within_their_memory() {
+    let (_directory, partials) = partials();
+    let (old, new) = (owner(b"old", &["shop/web:1"]), owner(b"new", &["shop/web:2"]));
+    let layer = layer(&[100; 50]);
+    keep(&partials, &old, &layer, &[(0, 50)]);
+    keep(&partials, &new, &layer, &[(0, 30)]);
+    let lens = |memory| -> Vec<u64> {
+        let layers = partials.begin(&new, memory).unwrap().take_layers();
+        assert!(layers.iter().map(PartialLayer::memory).sum::<u64>() <= memory);
+        layers.iter().map(|layer| io::copy(&mut layer.reader(), &mut io::sink()).unwrap() / 1024).collect()
+    };
+    assert_eq!(lens(MEMORY), [50, 30]);
+    assert_eq!(lens(40 * 60), [30, 30], "the image's own come first");
+    assert_eq!(lens(40 * 20), [20]);
+    assert!(lens(0).is_empty());
 }

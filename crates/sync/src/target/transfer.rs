@@ -170,7 +170,7 @@ impl<'a> Transfer<'a> {
         let mut own = Layers::new(self.store, self.workspace, cache)?;
         match self.what.attempt {
             Attempt::Delta => {
-                let (kept, left) = (self.partial.bytes(), self.partial.layers());
+                let (kept, left) = (self.partial.bytes(), self.partial.take_layers());
                 if kept > 0 {
                     self.talk.event(&Event::Kept(kept));
                 }
