@@ -22,6 +22,9 @@ pub const EVENT: usize = 16 << 10;
 /// memory, so the length of a frame alone is no limit.
 pub const MESSAGE: usize = 64 << 20;
 
+/// Images in a list of another host, those that cannot be read included: the report takes 3 kB of memory for each.
+pub const IMAGES: usize = 1 << 16;
+
 /// Layers of an image, and of a basis. Engines stop at 127; an image that is not run there may have more.
 pub const LAYERS: usize = 4096;
 

@@ -188,6 +188,11 @@ impl Pair<'_> {
             return Err(Error::OutOfTurn { expected: "a list of images" });
         };
         let host = self.source.host.clone();
+        let count = listed.len() + unreadable.len();
+        if self.source.is_remote() && count > limits::IMAGES {
+            let what = format!("it lists {count} images: {} are the most", limits::IMAGES);
+            return Err(Error::Protocol { end: host.to_string(), what });
+        }
         let bad = |error| Error::Endpoint { host: host.clone(), failure: Failure::from(error) };
         let images = listed.into_iter().map(|listed| from_wire(&listed).map(words::of_image));
         let images: Vec<Image> = images.collect::<Result<_, _>>().map_err(bad)?;

@@ -390,6 +390,19 @@ fn a_content_that_is_longer_than_any_is_refused() {
 }
 
 #[test]
+fn more_images_than_a_list_may_have_are_no_report() {
+    isolated("target::more_images_than_a_list_may_have_are_no_report", Duration::from_secs(120), || {
+        let error = run_raw(|| {
+            let images = vec![image(1); 120_000];
+            encode(&Reply::Images { images, unreadable: Vec::new(), names: Vec::new() }).unwrap()
+        });
+        let Error::Protocol { what, .. } = &error else { panic!("{error:?}") };
+        assert!(what.contains("120000 images"), "{what}");
+        assert_bounded("a list", MEMORY);
+    });
+}
+
+#[test]
 fn names_of_nothing_do_not_fill_memory() {
     isolated("target::names_of_nothing_do_not_fill_memory", Duration::from_secs(120), || {
         let error = run_raw(|| {
