@@ -13,6 +13,7 @@ use crate::coding::batch::{Coded, Uncoded};
 use crate::coding::branch::BatchCode;
 use crate::coding::{inflated, section};
 use crate::link;
+use crate::partial::{self, Owner, PartialBasis, PartialEntry, PartialLayer, Partials};
 use crate::transport::agent_binary::Program;
 use crate::transport::bootstrap;
 
@@ -116,5 +117,115 @@ impl Kept {
     /// The recipe of a blob.
     pub fn recipe(&self, blob: &Digest) -> Option<Vec<u8>> {
         self.0.recipe(blob)
+    }
+}
+
+/// The partial transfers below a folder.
+pub struct KeptParts(Partials);
+
+/// A piece of the file of a partial transfer.
+pub struct Piece<'a> {
+    /// The number of its layer in the image.
+    pub layer: u32,
+    /// The number of its entry in the layer.
+    pub entry: u32,
+    /// 0 for all of the entry, or one more than the number of a chunk.
+    pub chunk: u32,
+    /// The bytes themselves.
+    pub bytes: &'a [u8],
+}
+
+impl KeptParts {
+    /// Opens them.
+    ///
+    /// # Panics
+    ///
+    /// Where the folder cannot have any.
+    pub fn below(folder: &Path) -> KeptParts {
+        KeptParts(Partials::locate_below(Some(folder)).expect("the folder can have partial transfers"))
+    }
+
+    /// Those that are listed.
+    pub fn entries(&self) -> Vec<PartialEntry> {
+        self.0.entries().unwrap_or_default()
+    }
+
+    /// The file of one, with these pieces; `None` where the names are too many.
+    pub fn file(config: &Digest, names: &[String], pieces: &[Piece<'_>]) -> Option<Vec<u8>> {
+        let mut file = partial::head(&Owner::of_file(config, names.to_vec())).ok()?;
+        for Piece { layer, entry, chunk, bytes } in pieces {
+            file.extend(partial::piece(*layer, *entry, *chunk, u32::try_from(bytes.len()).ok()?));
+            file.extend_from_slice(bytes);
+        }
+        Some(file)
+    }
+
+    /// Begins a run that takes this image.
+    pub fn begin(&self, config: &Digest, names: &[String], memory: u64) -> Option<Begun> {
+        let owner = Owner::of_file(config, names.to_vec());
+        let basis = self.0.begin(&owner, memory).ok()?;
+        Some(Begun { owner, basis })
+    }
+}
+
+/// A run that builds on partial transfers.
+pub struct Begun {
+    owner: Owner,
+    basis: PartialBasis,
+}
+
+impl Begun {
+    /// The layers that there are parts of.
+    pub fn take_layers(&mut self) -> Vec<Parts> {
+        self.basis.take_layers().into_iter().map(Parts).collect()
+    }
+
+    /// Keeps all chunks of a layer, which has this number. False where nothing can be kept.
+    pub fn keep(&mut self, number: usize, index: &Arc<LayerIndex>, chunks: &[u8]) -> bool {
+        let Some(mut keeper) = self.basis.keeper(&self.owner) else { return false };
+        keeper.add_layer(number, index, true);
+        keeper.keep(0, 0..index.chunks().len(), chunks).is_ok() && keeper.flush().is_ok()
+    }
+
+    /// Forgets the parts: a layer came out wrong.
+    pub fn discard(mut self) {
+        self.basis.discard();
+    }
+
+    /// Removes them: the image is there.
+    pub fn complete(self) {
+        self.basis.complete();
+    }
+}
+
+/// Parts of layers, one after the other.
+pub struct Parts(PartialLayer);
+
+impl Parts {
+    /// All bytes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read.
+    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.reader().read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Some of them.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are not so many.
+    pub fn copy(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.copy(at, len, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The memory that their table takes.
+    pub fn memory(&self) -> u64 {
+        self.0.memory()
     }
 }

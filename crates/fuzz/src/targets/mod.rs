@@ -27,6 +27,7 @@ pub const ALL: &[&Target] = &[
     &sync::session::CLIENT,
     &sync::patch::PATCH,
     &sync::cache::CACHE,
+    &sync::partial::PARTIAL,
     &engine::archive::ARCHIVE,
     &engine::layout::LAYOUT,
     &engine::documents::DOCUMENTS,

@@ -4,6 +4,7 @@ pub(super) mod cache;
 pub(super) mod frames;
 pub(super) mod greeting;
 pub(super) mod packed;
+pub(super) mod partial;
 pub(super) mod patch;
 pub(super) mod session;
 
