@@ -13,7 +13,7 @@ use crate::coding::batch::{Coded, Uncoded};
 use crate::coding::branch::BatchCode;
 use crate::coding::{inflated, section};
 use crate::link;
-use crate::partial::{self, Owner, PartialBasis, PartialEntry, PartialLayer, Partials};
+use crate::partial::{self, BasisKind, Owner, PartialBasis, PartialEntry, PartialLayer, Partials};
 use crate::transport::agent_binary::Program;
 use crate::transport::bootstrap;
 
@@ -129,7 +129,7 @@ pub struct Piece<'a> {
     pub layer: u32,
     /// The number of its entry in the layer.
     pub entry: u32,
-    /// 0 for all of the entry, or one more than the number of a chunk.
+    /// 0 for all of the entry, or one more than the number of a chunk; with the highest bit, a range of one.
     pub chunk: u32,
     /// The bytes themselves.
     pub bytes: &'a [u8],
@@ -183,7 +183,7 @@ impl Begun {
     /// Keeps all chunks of a layer, which has this number. False where nothing can be kept.
     pub fn keep(&mut self, number: usize, index: &Arc<LayerIndex>, chunks: &[u8]) -> bool {
         let Some(mut keeper) = self.basis.keeper(&self.owner) else { return false };
-        keeper.add_layer(number, index, true);
+        keeper.add_layer(number, index, BasisKind::None);
         keeper.keep(0, 0..index.chunks().len(), chunks).is_ok() && keeper.flush().is_ok()
     }
 

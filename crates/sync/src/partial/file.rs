@@ -66,7 +66,7 @@ struct Piece {
 
 /// The contents of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(super) enum Extent {
     Entry,
     /// A chunk of the entry, by its number.
     Chunk(u32),
@@ -76,7 +76,7 @@ pub(crate) enum Extent {
 
 impl Extent {
     /// The third number of a header.
-    fn number(self) -> u32 {
+    pub(super) fn number(self) -> u32 {
         match self {
             Extent::Entry => 0,
             Extent::Chunk(chunk) => chunk + 1,
@@ -187,9 +187,9 @@ pub(crate) fn head(owner: &Owner) -> io::Result<Vec<u8>> {
 }
 
 /// The header of a piece.
-pub(crate) fn piece(layer: u32, entry: u32, extent: Extent, len: u32) -> [u8; PIECE] {
+pub(crate) fn piece(layer: u32, entry: u32, extent: u32, len: u32) -> [u8; PIECE] {
     let mut header = [0; PIECE];
-    for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, extent.number(), len]) {
+    for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, extent, len]) {
         bytes.copy_from_slice(&number.to_le_bytes());
     }
     header

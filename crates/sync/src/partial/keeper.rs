@@ -146,7 +146,7 @@ impl Pieces {
             self.flush()?;
         }
         if let [Ok(layer), Ok(entry), Ok(len)] = [layer, entry, bytes.len()].map(u32::try_from) {
-            self.buffer.extend(piece(layer, entry, extent, len));
+            self.buffer.extend(piece(layer, entry, extent.number(), len));
             self.buffer.extend_from_slice(bytes);
         }
         Ok(())
