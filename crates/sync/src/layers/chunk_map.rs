@@ -52,6 +52,11 @@ impl Short {
 }
 
 impl Slices {
+    /// None yet, with room for so many rows of one slice.
+    pub(crate) fn with_capacity(rows: usize) -> Slices {
+        Slices { layers: Vec::new(), ends: Vec::with_capacity(rows), slices: Vec::with_capacity(rows) }
+    }
+
     /// Adds the row of the next chunk.
     pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Slice>) {
         for Slice { place: Place { layer: digest, chunk }, from, len } in row {

@@ -14,6 +14,8 @@ const SHARE: u64 = 7;
 const NEW: u64 = 28;
 /// The bytes in them for an entry and a chunk of the basis: where its path is, and where the chunk.
 const BASIS: u64 = 20;
+/// The bytes for a chunk of a layer that is divided: its number, and its origin or the chunk that it is a part of.
+const DIVIDED: u64 = 28;
 /// The bytes that batches take for a chunk that is sent, beside its old version.
 const BATCHED: u64 = 40;
 /// Indexes that take no more than this in all leave coding all memory: what is not counted by itself has more.
@@ -40,6 +42,12 @@ impl Memory {
         index.memory() as u64 + (index.groups().max(index.chunks().len())) as u64 * BASIS
     }
 
+    /// The memory that new layers take once more while chunks of them are divided.
+    pub(crate) fn divided<'a>(layers: impl IntoIterator<Item = &'a LayerIndex>) -> u64 {
+        let layers = layers.into_iter();
+        layers.map(|index| index.memory() as u64 + index.chunks().len() as u64 * DIVIDED).sum()
+    }
+
     /// True if the index that a scanner makes is about to take more than this.
     pub(crate) fn is_near(self, scanner: &Scanner, left: u64) -> bool {
         scanner.memory() as u64 + scanner.chunks() as u64 * NEW > left / 16 * 15
@@ -54,6 +62,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use dsync_delta::divide;
+
     use super::*;
 
     #[test]
@@ -63,5 +73,25 @@ mod tests {
         assert_eq!(memory.for_coding(30 << 20, 1000), 256 << 20);
         assert_eq!(memory.for_coding(132 << 20, 0), 156 << 20);
         assert_eq!(memory.for_coding(1 << 40, 0), 0);
+    }
+
+    #[test]
+    fn layers_that_are_divided_take_no_more_than_is_counted() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for number in 0..5000_u32 {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(200);
+            tar.append_data(&mut header, format!("d/{number}"), &number.to_le_bytes().repeat(50)[..])
+                .unwrap();
+        }
+        let mut scanner = Scanner::new();
+        scanner.push(&tar.into_inner().unwrap());
+        let index = scanner.finish();
+        let divided = divide(&[&index], &|_, _| None, &|_| &[]);
+        let numbers = size_of::<u32>() * divided.ordinals[0].len();
+        // Beside it the source has where each chunk is in the layer as it was: a row of slices.
+        let taken = divided.layers[0].memory() + numbers + 20 * index.chunks().len();
+        let counted = usize::try_from(Memory::divided([&index])).unwrap();
+        assert!(taken <= counted && counted < 2 * taken, "{taken} bytes, and {counted} are counted");
     }
 }

@@ -65,7 +65,7 @@ fn divide_literals(new: &[&LayerIndex], literals: &[Literal], ranges: &LiteralRa
 fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
     let layers = divided.layers.into_iter().zip(divided.ordinals).zip(new);
     let chunk_map = |((parted, ordinals), layer): ((LayerIndex, Vec<u32>), &&LayerIndex)| {
-        let mut slices = Slices::default();
+        let mut slices = Slices::with_capacity(parted.chunks().len());
         for (ordinal, ends) in ordinals.windows(2).enumerate() {
             let mut from = 0;
             for chunk in parted.chunks().range(ends[0] as usize..ends[1] as usize) {

@@ -274,7 +274,8 @@ impl<'a> Transfer<'a> {
         self.controller.leave(self.memory.for_coding(taken, literals.len()));
     }
 
-    /// Finds the parts of literals that the target has, where it may have more than is known here.
+    /// Finds the parts of literals that the target has, where it may have more than is known here. Where there are any,
+    /// less memory is left: the new layers are there as they were, and divided.
     pub(super) fn find_parts(
         &mut self,
         own: &Layers<'_>,
@@ -289,7 +290,13 @@ impl<'a> Transfer<'a> {
             let layer = new[literal.layer as usize].digest;
             own.copy_chunk(Place { layer, chunk: literal.chunk as usize }, out)
         };
-        parts::ask_for(self.talk.step(Step::Parts)?, literals, &load, self.controller.memory())
+        let divided = Memory::divided(new.iter().map(|index| &**index));
+        let left = self.controller.memory().saturating_sub(divided);
+        let parts = parts::ask_for(self.talk.step(Step::Parts)?, literals, &load, left)?;
+        if !parts.ranges.is_empty() {
+            self.controller.leave(left);
+        }
+        Ok(parts)
     }
 
     /// The account of a transfer: bytes of chunks before and after coding.

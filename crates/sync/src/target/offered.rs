@@ -88,8 +88,15 @@ impl Offered {
         Offered { config, basis: basis.chunk_maps, assemblies, literals, hidden: basis.hidden }
     }
 
-    fn new_layers(&self) -> Vec<&LayerIndex> {
+    pub(super) fn new_layers(&self) -> Vec<&LayerIndex> {
         self.assemblies.iter().map(|assembly| &*assembly.index).collect()
+    }
+
+    /// The memory that the indexes of the new layers take, and of what both sides found to share.
+    pub(super) fn taken(&self) -> u64 {
+        let new: u64 = self.new_layers().into_iter().map(Memory::new_layer).sum();
+        let agreed = self.basis.iter().filter(|chunk_map| !chunk_map.is_layer());
+        new + agreed.map(|chunk_map| Memory::basis_layer(&chunk_map.index)).sum::<u64>()
     }
 
     /// Tells the source of which literals parts may be here, and which are.

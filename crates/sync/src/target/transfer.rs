@@ -298,7 +298,8 @@ impl<'a> Transfer<'a> {
         if offer.has_all() {
             return Ok(PartMatches::default());
         }
-        let left = self.memory.for_coding(own.taken(), offered.literals.len());
+        let left = self.memory.for_coding(own.taken() + offered.taken(), offered.literals.len());
+        let left = left.saturating_sub(Memory::divided(offered.new_layers()));
         offered.find_parts(self.talk.step(Step::Parts)?, own, &plan.basis, left)
     }
 
