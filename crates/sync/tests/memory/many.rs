@@ -74,8 +74,8 @@ impl Layout {
     }
 }
 
-/// A file, with its folder where it is the first in it. One in 50,000 changes with the version; one in seven has a name
-/// whose end no other has.
+/// A file, with its folder where it is the first in it. One in 50,000 changes with the version, in the middle of some
+/// 50 kB, so that parts of it stay; one in seven has a name whose end no other has.
 fn write_file(file: u32, version: u32, pax: bool, out: &mut impl Write) -> io::Result<()> {
     let folder = file / FOLDER;
     let folder = format!("srv/data/package-{:05}/node_modules/part-{folder}", folder / 20);
@@ -94,8 +94,14 @@ fn write_file(file: u32, version: u32, pax: bool, out: &mut impl Write) -> io::R
         out.write_all(&header(&format!("PaxHeaders/{file}"), record.len(), mtime, b'x'))?;
         out.write_all(&padded(record.into_bytes()))?;
     }
-    let version = if file % 50_000 == 3 { version } else { 0 };
-    let body = format!("file {file} version {version}\n").repeat(3 + file as usize % 8);
+    let body = match file % 50_000 {
+        3 => {
+            let half =
+                |name: &str| (0..1500).map(|at| format!("file {file} {name} {at}\n")).collect::<String>();
+            format!("{}version {version}\n{}", half("begin"), half("end"))
+        }
+        _ => format!("file {file} version 0\n").repeat(3 + file as usize % 8),
+    };
     out.write_all(&header(&format!("{folder}/file-{file}.{end}"), body.len(), mtime, b'0'))?;
     out.write_all(&padded(body.into_bytes()))
 }

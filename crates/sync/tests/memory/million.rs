@@ -2,6 +2,8 @@
 
 use std::env;
 use std::fs;
+use std::io::{self, Write};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +31,8 @@ struct Run<'a> {
     memory: u64,
     direction: Direction,
     explain: bool,
+    /// The bytes after which the agent is gone.
+    cut: Option<u64>,
 }
 
 impl Run<'_> {
@@ -41,6 +45,7 @@ impl Run<'_> {
             self.memory.to_string(),
             (self.direction == Direction::Push).to_string(),
             self.explain.to_string(),
+            self.cut.unwrap_or(u64::MAX).to_string(),
         ];
         fs::write(self.place.join("run"), lines.join("\n")).unwrap();
         let socket = self.place.join("socket");
@@ -69,6 +74,7 @@ struct Told {
     memory: u64,
     direction: Direction,
     explain: bool,
+    cut: u64,
 }
 
 fn told() -> Told {
@@ -80,11 +86,35 @@ fn told() -> Told {
     let memory = next().parse().unwrap();
     let direction = if next() == "true" { Direction::Push } else { Direction::Pull };
     let explain = next() == "true";
-    Told { place, what, source, target, memory, direction, explain }
+    let cut = next().parse().unwrap();
+    Told { place, what, source, target, memory, direction, explain, cut }
 }
 
-fn wire(stream: UnixStream) -> Wire {
-    Wire::new(stream.try_clone().unwrap(), stream)
+fn wire(stream: UnixStream, cut: u64) -> Wire {
+    Wire::new(stream.try_clone().unwrap(), Cut { stream, left: cut })
+}
+
+/// A connection that is lost after so many bytes.
+struct Cut {
+    stream: UnixStream,
+    left: u64,
+}
+
+impl Write for Cut {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        if most == 0 {
+            self.stream.shutdown(Shutdown::Both)?;
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let written = self.stream.write(&bytes[..most])?;
+        self.left -= written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 #[test]
@@ -97,7 +127,8 @@ fn as_the_agent() {
     let listener = UnixListener::bind(&bound).unwrap();
     fs::rename(&bound, told.place.join("socket")).unwrap();
     let (stream, _) = listener.accept().unwrap();
-    serve(wire(stream), "test", &told.place.join("agent")).unwrap();
+    let served = serve(wire(stream, told.cut), "test", &told.place.join("agent"));
+    assert!(served.is_ok() || told.cut < u64::MAX, "{served:?}");
     assert_bounded(&format!("{}, agent", told.what), told.memory);
 }
 
@@ -129,10 +160,14 @@ fn as_the_client() {
         caches: told.place.join("client"),
         agentless: false,
     };
-    let mut session = connect(client, wire(stream), Arc::new(())).unwrap();
+    let mut session = connect(client, wire(stream, u64::MAX), Arc::new(())).unwrap();
     let report = session.report(&[]).unwrap();
-    let outcome = session.sync(&report.entries[0], &[], false).unwrap();
-    let crossed = outcome.traffic.sent + outcome.traffic.received;
+    let crossed = match session.sync(&report.entries[0], &[], false) {
+        Ok(_) if told.cut < u64::MAX => panic!("all crossed before the connection was lost"),
+        Ok(outcome) => outcome.traffic.sent + outcome.traffic.received,
+        Err(_) if told.cut < u64::MAX => told.cut,
+        Err(error) => panic!("{error}"),
+    };
     println!("{}: {crossed} bytes crossed", told.what);
     drop(session);
     assert_bounded(&format!("{}, client", told.what), told.memory);
@@ -153,6 +188,7 @@ fn bounded(files: u32, memory: u64, pax: bool) {
         memory,
         direction: Direction::Pull,
         explain: false,
+        cut: None,
     };
     pull.run("first copy");
     source.write(files, 1, pax).unwrap();
@@ -164,6 +200,29 @@ fn bounded(files: u32, memory: u64, pax: bool) {
     forget("client");
     source.write(files, 3, pax).unwrap();
     Run { direction: Direction::Push, explain: true, ..pull }.run("update, nothing remembered, explained");
+}
+
+/// Copies an image of so many files that are kept until the connection is lost, and goes on.
+fn bounded_after_a_cut(files: u32, memory: u64) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (source, target) = (Layout::empty(), Layout::empty());
+    source.write(files, 0, false).unwrap();
+    let pull = Run {
+        place: place.path(),
+        source: &source,
+        target: &target,
+        memory,
+        direction: Direction::Pull,
+        explain: false,
+        cut: None,
+    };
+    // All of them take 2 bytes each, since they are much alike.
+    let cut = u64::from(files) * 3 / 2;
+    Run { cut: Some(cut), ..pull }.run("first copy, cut");
+    let kept = fs::read_dir(place.path().join("client/docker-sync/partial")).unwrap().count();
+    assert_eq!(kept, 1, "nothing was kept");
+    pull.run("first copy, gone on with");
 }
 
 #[test]
@@ -182,4 +241,10 @@ fn a_million_files_are_within_the_memory() {
 #[ignore = "takes minutes, and 9 GB of disk: cargo xtask test --all-engines"]
 fn a_million_files_with_pax_headers_are_within_the_memory() {
     bounded(1_000_000, MEMORY, true);
+}
+
+#[test]
+#[ignore = "takes minutes, and 4 GB of disk: cargo xtask test --all-engines"]
+fn a_million_files_that_were_kept_are_within_the_memory() {
+    bounded_after_a_cut(1_000_000, MEMORY);
 }
