@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use dsync_sync::{
-    CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, PARTIAL_LIMIT, PartialEntry, Partials,
+    CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, Kept, PARTIAL_LIMIT, PartialEntry, Partials,
 };
 use serde::Serialize;
 
@@ -21,7 +21,13 @@ pub(crate) fn run(action: &CacheAction, person: bool) -> Result<String, Diagnosi
     match *action {
         CacheAction::Ls { json } => {
             let entries = cache.entries().map_err(|error| failed(cache.directory(), "read", &error))?;
-            let kept = partials.entries().map_err(|error| failed(partials.directory(), "read", &error))?;
+            let mut kept =
+                partials.entries().map_err(|error| failed(partials.directory(), "read", &error))?;
+            if let Some(without_agent) = Kept::find(None) {
+                let more = without_agent.entries();
+                kept.extend(more.map_err(|error| failed(without_agent.directory(), "read", &error))?);
+                kept.sort_by_key(|entry| std::cmp::Reverse(entry.written));
+            }
             Ok(match person {
                 _ if json => document(&cache, &entries, &kept),
                 true => {
@@ -45,7 +51,11 @@ pub(crate) fn run(action: &CacheAction, person: bool) -> Result<String, Diagnosi
             let pruned = cache.prune(limit(CACHE_LIMIT));
             let pruned = pruned.map_err(|error| failed(cache.directory(), "prune", &error))?;
             let dropped = partials.prune(limit(PARTIAL_LIMIT));
-            let dropped = dropped.map_err(|error| failed(partials.directory(), "prune", &error))?;
+            let mut dropped = dropped.map_err(|error| failed(partials.directory(), "prune", &error))?;
+            if let Some(without_agent) = Kept::find(None) {
+                let more = without_agent.prune(limit(PARTIAL_LIMIT));
+                dropped.extend(more.map_err(|error| failed(without_agent.directory(), "prune", &error))?);
+            }
             let mut total = format!("{} forgotten, {} freed\n", layers(&pruned.layers), bytes(pruned.bytes));
             if !dropped.is_empty() {
                 total += &partial_total(&dropped, " forgotten");

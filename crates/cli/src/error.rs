@@ -3,11 +3,13 @@
 //! [`diagnose`] decides and prints nothing, so that text and JSON agree.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 
 use dsync_sync::{Error, FailureKind, Host, SshFailure};
 use serde::Serialize;
 
 use crate::escape;
+use crate::shortage::Shortage;
 use crate::style::{self, paint};
 
 /// The exit codes of this program and their meanings. They are promised; see docs/exit-codes.md.
@@ -88,16 +90,33 @@ impl Diagnosis {
 
     /// This program panicked.
     pub(crate) fn crash(words: &str) -> Self {
+        if let Some(shortage) = Shortage::of(words) {
+            let sentence = format!("docker-sync {}", shortage.sentence());
+            return Diagnosis::new("io", FAILED, sentence).because([words]).hint(shortage.hint("this host"));
+        }
         Diagnosis::new("crashed", FAILED, "docker-sync crashed").because([words]).hint(BUG)
     }
 
     /// Standard output could not be written.
     pub(crate) fn output(error: &std::io::Error) -> Self {
-        Diagnosis::new("io", FAILED, "cannot write to standard output").because([error.to_string()])
+        let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let (kind, exit) = if is_full { ("no-space", NO_SPACE) } else { ("io", FAILED) };
+        let diagnosis =
+            Diagnosis::new(kind, exit, "cannot write to standard output").because([error.to_string()]);
+        diagnosis.about_shortage("this host")
     }
 
     pub(crate) fn because<S: AsRef<str>>(mut self, causes: impl IntoIterator<Item = S>) -> Self {
         self.causes.extend(causes.into_iter().flat_map(|cause| escape::lines(cause.as_ref())));
+        self
+    }
+
+    /// With a hint where a limit of the system is the reason, and there is none yet.
+    fn about_shortage(mut self, place: &str) -> Self {
+        let shortage = self.causes.iter().chain([&self.message]).find_map(|text| Shortage::of(text));
+        if let (Some(shortage), None) = (shortage, &self.hint) {
+            self.hint = Some(shortage.hint(&escape::visible(place)));
+        }
         self
     }
 
@@ -135,6 +154,12 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
                 .hint("leave out --method delta: rsync and stream need no agent")
         }
         Error::NoShell { host, said } => no_shell(host, said, context),
+        Error::Crashed { host, message } if Shortage::of(message).is_some() => {
+            let shortage = Shortage::of(message).map_or("failed", Shortage::sentence);
+            Diagnosis::new("io", FAILED, format!("the agent on {host} {shortage}"))
+                .because([message])
+                .about_shortage(host)
+        }
         Error::Crashed { host, message } => {
             Diagnosis::new("crashed", FAILED, format!("the agent on {host} crashed")).because([message]).hint(BUG)
         }
@@ -180,7 +205,7 @@ pub(crate) fn diagnose(error: &Error, context: Context<'_>) -> Diagnosis {
             let is_full = matches!(error, Error::Io { source, .. } if full(source));
             let (kind, exit) = if is_full { ("no-space", NO_SPACE) } else { ("io", FAILED) };
             let diagnosis = Diagnosis::new(kind, exit, error.to_string()).because(sources(error));
-            if is_full { diagnosis.hint(more_room("this host")) } else { diagnosis }
+            if is_full { diagnosis.hint(more_room("this host")) } else { diagnosis.about_shortage("this host") }
         }
         other => Diagnosis::new("other", FAILED, other.to_string()).because(sources(other)),
     }
@@ -270,7 +295,7 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         (_, Some(_)) => endpoint_hint(kind, host, "this host", option),
         (_, None) => endpoint_hint(kind, host, place, option),
     };
-    diagnosis
+    diagnosis.about_shortage(if files.is_some() { "this host" } else { place })
 }
 
 fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> Option<String> {

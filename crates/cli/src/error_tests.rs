@@ -336,6 +336,13 @@ fn an_account_runs_no_commands() {
 
 #[test]
 fn this_program_crashes() {
+    let threads =
+        "failed to spawn thread: Os { code: 11, kind: WouldBlock } (library/std/src/thread/mod.rs:1)";
+    insta::assert_snapshot!(plain(&Diagnosis::crash(threads).render()), @"
+    error: docker-sync may start no more threads
+      caused by: failed to spawn thread: Os { code: 11, kind: WouldBlock } (library/std/src/thread/mod.rs:1)
+    hint: allow more processes on this host: `ulimit -u` shows the limit
+    ");
     let diagnosis = Diagnosis::crash("no entry found for key (crates/sync/src/x.rs:7)");
     insta::assert_snapshot!(plain(&diagnosis.render()), @"
     error: docker-sync crashed

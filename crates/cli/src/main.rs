@@ -18,6 +18,7 @@ mod quantity;
 mod report;
 mod results;
 mod run;
+mod shortage;
 mod signals;
 mod start;
 mod style;

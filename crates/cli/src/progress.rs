@@ -30,6 +30,13 @@ pub(crate) struct Progress {
     state: Mutex<State>,
 }
 
+/// What was shown last.
+pub(crate) struct Last {
+    /// The step that the run waited for.
+    pub(crate) doing: Option<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
 struct State {
     err: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
@@ -111,6 +118,20 @@ impl Progress {
     /// The warnings so far.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.lock().warnings.clone()
+    }
+
+    /// Takes the progress line away for good, and returns what was shown last; `None` where another thread has the lock and
+    /// may wait for a terminal.
+    pub(crate) fn last(&self) -> Option<Last> {
+        let mut state = self.state.try_lock().ok()?;
+        state.clear();
+        state.stopped = true;
+        Some(Last { doing: state.doing.clone(), warnings: state.warnings.clone() })
+    }
+
+    /// The warnings so far, where this thread may have the lock already, because it panicked there: then none.
+    pub(crate) fn warnings_if_free(&self) -> Vec<String> {
+        self.state.try_lock().map_or_else(|_| Vec::new(), |state| state.warnings.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -4,6 +4,7 @@
 //! [`Progress`] to standard error.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dsync_core::ImageRef;
@@ -117,6 +118,7 @@ fn sync(
         show.progress.position(at + 1, entries.len());
         if session == SessionState::Usable {
             warn_of_older(entry, request.dry_run, show);
+            warn_of_platform(entry, view, show);
         }
         let start = (show.clock)();
         let result = match done.iter().find(|done| is_same(done.entry, entry)) {
@@ -230,6 +232,20 @@ fn warn_of_older(entry: &Entry, dry_run: bool, show: &Show<'_>) {
     }
 }
 
+/// Says that the target's host cannot run an image, which arrives all the same: it may be for others.
+fn warn_of_platform(entry: &Entry, view: View<'_>, show: &Show<'_>) {
+    if entry.foreign_to.is_empty() || is_current(entry) {
+        return;
+    }
+    let (_, target) = view.hosts();
+    let (label, platform, host) = (entry.label(), &entry.image.platform, target.unwrap_or("this host"));
+    let warning = format!(
+        "{label} is for {platform}, and {host} is {}: it has no emulator for that, so the image will not run there",
+        entry.foreign_to
+    );
+    show.progress.event(Event::Warning(&warning));
+}
+
 fn is_current(entry: &Entry) -> bool {
     entry.status == Status::Current
 }
@@ -245,8 +261,17 @@ fn tell(done: &Done<'_>, dry_run: bool, show: &mut Show<'_>) -> Result<(), Diagn
     Ok(())
 }
 
+/// True once something was written to standard output.
+static WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// True if nothing was written to standard output yet, and from now on whoever asked writes there.
+pub(crate) fn is_first() -> bool {
+    !WRITTEN.swap(true, Ordering::SeqCst)
+}
+
 /// Writes data. A reader that went away wanted no more of it, and that is no failure.
 pub(crate) fn emit(out: &mut dyn Write, text: &str) -> Result<(), Diagnosis> {
+    WRITTEN.store(true, Ordering::SeqCst);
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Diagnosis::output(&e)),
         _ => Ok(()),

@@ -245,7 +245,7 @@ fn every_key_of_the_json_is_documented() {
     let page = std::fs::read_to_string(page).unwrap();
     let fake = Fake::default().failing("redis:latest", FailureKind::NoSpace);
     let ran = ran(fake, "alice@build --json --all");
-    let failure = report::failure(&Diagnosis::new("usage", error::USAGE, "no"));
+    let failure = report::failure(&Diagnosis::new("usage", error::USAGE, "no"), Vec::new());
     let mut found = Vec::new();
     keys(&serde_json::from_str(&ran.out).unwrap(), &mut found);
     keys(&serde_json::from_str(&failure).unwrap(), &mut found);
@@ -255,6 +255,30 @@ fn every_key_of_the_json_is_documented() {
     for key in found {
         assert!(page.contains(&format!("`{key}`")), "docs/json.md says nothing of {key}");
     }
+}
+
+#[test]
+fn an_image_that_the_target_cannot_run_is_warned_of_before_it_arrives() {
+    let warning = |ran: &Ran| {
+        ran.err
+            .lines()
+            .filter(|line| line.contains("will not run there"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let expected = "warning: redis:latest is for linux/amd64, and this host is linux/arm64: it has no emulator for that, \
+        so the image will not run there";
+    for arguments in ["alice@build redis:latest", "alice@build --dry-run redis:latest"] {
+        assert_eq!(warning(&ran(Fake::foreign("linux/arm64"), arguments)), [expected], "{arguments}");
+        assert!(warning(&ran(Fake::default(), arguments)).is_empty());
+    }
+    let pushed = ran(Fake::foreign("linux/arm64"), "alice@build --push redis:latest");
+    assert!(warning(&pushed)[0].contains("and alice@build is linux/arm64"), "{:?}", warning(&pushed));
+    let json = ran(Fake::foreign("linux/arm64"), "alice@build --json redis:latest");
+    let document: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert!(document["warnings"][0].as_str().unwrap().contains("will not run there"), "{}", json.out);
+    // What is there already does not arrive.
+    assert!(warning(&ran(Fake::foreign("linux/arm64"), "alice@build debian:12")).is_empty());
 }
 
 #[test]
@@ -269,5 +293,6 @@ fn a_reader_that_went_away_is_no_failure() {
         }
     }
     assert_eq!(emit(&mut Gone(io::ErrorKind::BrokenPipe), "x"), Ok(()));
-    assert_eq!(emit(&mut Gone(io::ErrorKind::StorageFull), "x").unwrap_err().exit, error::FAILED);
+    assert_eq!(emit(&mut Gone(io::ErrorKind::StorageFull), "x").unwrap_err().exit, error::NO_SPACE);
+    assert_eq!(emit(&mut Gone(io::ErrorKind::FileTooLarge), "x").unwrap_err().exit, error::FAILED);
 }

@@ -16,7 +16,7 @@ use dsync_sync::{Interrupt, Remote};
 use crate::args::{Color, Command, Here, SyncArgs};
 use crate::error::{self, Context, Diagnosis};
 use crate::plugin::{self, Call};
-use crate::progress::{Progress, Verbosity};
+use crate::progress::{Last, Progress, Verbosity};
 use crate::run::{self, Request, Show};
 use crate::{backend, cache, manual, parse, patch, report, signals};
 
@@ -30,6 +30,7 @@ static PROGRESS: OnceLock<Arc<Progress>> = OnceLock::new();
 
 /// The whole program; returns its exit code.
 pub(crate) fn start() -> u8 {
+    signals::tame();
     let call = plugin::call(env::args_os().skip(1).collect(), env::var_os(plugin::MARK).is_some());
     let (program, arguments, docker) = match call {
         Call::Metadata => return print(plugin::metadata() + "\n"),
@@ -75,7 +76,7 @@ fn patched(
     work: impl FnOnce(&Progress, &Interrupt) -> Result<String, dsync_sync::Error>,
 ) -> u8 {
     let verbosity = Verbosity { bars: is_terminal(), quiet: false, verbose: here.verbose };
-    let (progress, interrupt) = watch(verbosity, anstream_choice(early.color));
+    let (progress, interrupt) = watch(verbosity, anstream_choice(early.color), early.json);
     let outcome = work(&progress, &interrupt);
     progress.clear();
     let context = Context { remote: "", ssh: "ssh" };
@@ -97,7 +98,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         quiet: args.quiet || args.json,
         verbose: args.verbose,
     };
-    let (progress, interrupt) = watch(verbosity, color);
+    let (progress, interrupt) = watch(verbosity, color, args.json);
     let stdout = io::stdout();
     let width = stdout.is_terminal().then(width);
     let named = remote_as_written(remote);
@@ -135,8 +136,10 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         // Whatever failed after Ctrl-C failed because of it: ssh, for one, hears it too.
         let diagnosis = if signal.is_some() { interrupted(&progress) } else { diagnosis };
         if args.json {
-            // An output that cannot be written leaves no other place for the error.
-            let _ = run::emit(&mut out, &report::failure(&diagnosis));
+            // Where standard output cannot be written, this is no less true.
+            if run::emit(&mut out, &report::failure(&diagnosis, progress.warnings())).is_err() {
+                progress.print(&diagnosis.render());
+            }
         } else {
             progress.print(&diagnosis.render());
         }
@@ -151,7 +154,7 @@ fn is_terminal() -> bool {
 }
 
 /// Shows progress on standard error from here on, and lets a signal interrupt the run.
-fn watch(verbosity: Verbosity, color: anstream::ColorChoice) -> (Arc<Progress>, Interrupt) {
+fn watch(verbosity: Verbosity, color: anstream::ColorChoice, json: bool) -> (Arc<Progress>, Interrupt) {
     let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(io::stderr(), color))));
     let _ = PROGRESS.set(Arc::clone(&progress));
     let interrupt = Interrupt::default();
@@ -161,7 +164,13 @@ fn watch(verbosity: Verbosity, color: anstream::ColorChoice) -> (Arc<Progress>, 
         stopped.interrupt();
         end_children();
     };
-    if let Err(e) = signals::install(stop) {
+    let (last, killed) = (Arc::clone(&progress), interrupt.clone());
+    let give_up = move || {
+        killed.kill_children();
+        dsync_sync::kill_children();
+        give_up(&last, json);
+    };
+    if let Err(e) = signals::install(stop, give_up) {
         // Without it Ctrl-C still ends the program, only less tidily.
         progress.print(&format!("warning: signals are not handled: {e}\n"));
     }
@@ -177,9 +186,24 @@ fn end_children() {
     });
 }
 
+/// The last words of a run that is not waited for; none where whoever has the progress line does not let it go.
+fn give_up(progress: &Progress, json: bool) {
+    let Some(Last { doing, warnings }) = progress.last() else { return };
+    let diagnosis = interrupted_while(doing);
+    if !json {
+        progress.print(&diagnosis.render());
+    } else if run::is_first() {
+        print(report::failure(&diagnosis, warnings));
+    }
+}
+
 /// Says what was waited for when a signal came.
 fn interrupted(progress: &Progress) -> Diagnosis {
-    let doing = progress.doing().map_or(String::new(), |doing| format!(" while {doing}"));
+    interrupted_while(progress.doing())
+}
+
+fn interrupted_while(doing: Option<String>) -> Diagnosis {
+    let doing = doing.map_or(String::new(), |doing| format!(" while {doing}"));
     Diagnosis {
         message: format!("interrupted{doing}"),
         ..Diagnosis::new("interrupted", error::INTERRUPTED, "")
@@ -206,7 +230,8 @@ fn agent(folder: Option<&OsStr>, early: Early) -> u8 {
     }
     let interrupt = Interrupt::default();
     let stopped = interrupt.clone();
-    if let Err(e) = signals::install(move || dsync_sync::end_agent(&stopped, TERMINATED)) {
+    let stop = move || dsync_sync::end_agent(&stopped, TERMINATED);
+    if let Err(e) = signals::install(stop, dsync_sync::kill_children) {
         let _ = writeln!(io::stderr(), "signals are not handled: {e}");
     }
     dsync_sync::tell_crashes();
@@ -239,9 +264,17 @@ impl Early {
 /// Help, version, or what is wrong with the arguments.
 fn refuse(error: &clap::Error, json: bool) -> u8 {
     if !error.use_stderr() || !json {
+        if error.use_stderr() {
+            let _ = error.print();
+            return error::USAGE;
+        }
         // A reader that went away wants no more of it.
-        let _ = error.print();
-        return if error.use_stderr() { error::USAGE } else { error::OK };
+        return match error.print() {
+            Err(failed) if failed.kind() != io::ErrorKind::BrokenPipe => {
+                unwritten(&Diagnosis::output(&failed))
+            }
+            _ => error::OK,
+        };
     }
     let text = error.to_string();
     let mut parts = text.split("\n\n");
@@ -249,13 +282,14 @@ fn refuse(error: &clap::Error, json: bool) -> u8 {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let tip = parts.find_map(|part| part.trim().strip_prefix("tip: "));
     let diagnosis = Diagnosis::new("usage", error::USAGE, message).hint(tip.unwrap_or("see --help"));
-    print(report::failure(&diagnosis));
+    print(report::failure(&diagnosis, Vec::new()));
     error::USAGE
 }
 
 fn fail(diagnosis: &Diagnosis, early: Early) -> u8 {
     if early.json {
-        print(report::failure(diagnosis));
+        let warnings = PROGRESS.get().map_or_else(Vec::new, |progress| progress.warnings_if_free());
+        print(report::failure(diagnosis, warnings));
     } else {
         let mut err = AutoStream::new(io::stderr(), anstream_choice(early.color));
         let _ = err.write_all(diagnosis.render().as_bytes());
@@ -266,11 +300,14 @@ fn fail(diagnosis: &Diagnosis, early: Early) -> u8 {
 fn print(text: impl AsRef<str>) -> u8 {
     match run::emit(&mut io::stdout(), text.as_ref()) {
         Ok(()) => error::OK,
-        Err(diagnosis) => {
-            let _ = AutoStream::auto(io::stderr()).write_all(diagnosis.render().as_bytes());
-            diagnosis.exit
-        }
+        Err(diagnosis) => unwritten(&diagnosis),
     }
+}
+
+/// Says that standard output cannot be written.
+fn unwritten(diagnosis: &Diagnosis) -> u8 {
+    let _ = AutoStream::auto(io::stderr()).write_all(diagnosis.render().as_bytes());
+    diagnosis.exit
 }
 
 /// REMOTE for messages and commands that can be copied.

@@ -68,6 +68,7 @@ fn entry(name: &str, size: u64, created: &str, status: Status, layers: &[LayerSt
     Entry {
         name: Some(name),
         target_created,
+        foreign_to: String::new(),
         image,
         pin: dsync_sync::Pin::None,
         status,
@@ -131,6 +132,7 @@ pub(crate) struct Fake {
     failures: HashMap<&'static str, FailureKind>,
     lost: Option<&'static str>,
     older: bool,
+    foreign_to: &'static str,
     traffic: Cell<Traffic>,
 }
 
@@ -139,6 +141,11 @@ impl Fake {
     pub(crate) fn failing(mut self, name: &'static str, kind: FailureKind) -> Self {
         self.failures.insert(name, kind);
         self
+    }
+
+    /// The target's host is of this platform, and runs no others.
+    pub(crate) fn foreign(host: &'static str) -> Self {
+        Fake { foreign_to: host, ..Fake::default() }
     }
 
     /// The session is over [`report_of_older`].
@@ -156,6 +163,9 @@ impl Fake {
 impl Backend for Fake {
     fn report(&mut self, patterns: &[String]) -> Result<Report, Error> {
         let mut report = if self.older { report_of_older() } else { report() };
+        for entry in &mut report.entries {
+            entry.foreign_to = self.foreign_to.into();
+        }
         for pattern in patterns {
             if !report.entries.iter().any(|entry| &entry.label() == pattern) {
                 return Err(Error::NoSuchImage {

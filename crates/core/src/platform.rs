@@ -25,6 +25,15 @@ impl Platform {
             && self.architecture == wanted.architecture
             && (wanted.variant.is_empty() || self.variant == wanted.variant)
     }
+
+    /// True if a host of this platform's kind may run images of `self` by itself: where a part is not told, or a CPU runs
+    /// the programs of older ones, it counts as one that does. Variants are not compared.
+    pub fn runs_on(&self, host: &Platform) -> bool {
+        let is_told = [self, host].iter().all(|one| !one.os.is_empty() && !one.architecture.is_empty());
+        let older = [("386", "amd64"), ("arm", "arm64")];
+        let pair = (&self.architecture[..], &host.architecture[..]);
+        !is_told || self.os == host.os && (pair.0 == pair.1 || older.contains(&pair))
+    }
 }
 
 impl fmt::Display for Platform {
@@ -79,6 +88,24 @@ mod tests {
         let linux = Platform { os: "linux".into(), ..Platform::default() };
         assert_eq!(linux.to_string(), "linux/unknown");
         assert!(!linux.satisfies(&"linux/amd64".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_host_runs_what_it_is_not_known_not_to_run() {
+        let platform = |text: &str| text.parse::<Platform>().unwrap();
+        for (image, host, runs) in [
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/amd64/v3", "linux/amd64", true),
+            ("linux/386", "linux/amd64", true),
+            ("linux/arm/v7", "linux/arm64", true),
+            ("linux/amd64", "linux/386", false),
+            ("linux/arm64", "linux/amd64", false),
+            ("windows/amd64", "linux/amd64", false),
+        ] {
+            assert_eq!(platform(image).runs_on(&platform(host)), runs, "{image} on {host}");
+        }
+        assert!(Platform::default().runs_on(&platform("linux/amd64")));
+        assert!(platform("linux/arm64").runs_on(&Platform::default()));
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod watched;
 pub use blob::BlobRef;
 pub use client::{DistantStore, parse_inspect};
 pub use command::{Reach, Waiting, end_overdue, kill_children, terminate_children, waiting};
-pub use demand::{Demand, ImportSize, Purpose};
+pub use demand::{Demand, Disk, FreeSpace, ImportSize, Purpose, is_plain};
 pub use lineage::leads_to_config;
 pub use package::{Package, PackedLayer};
 pub use spec::{SpecError, StoreSpec};

@@ -26,6 +26,11 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Checks that the store can take images, as far as that is seen before one comes.
+    fn must_take(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// All images, dangling ones too, without reading any layer.
     ///
     /// An image that cannot be understood is listed as such, and never the reason why the others are not.
@@ -91,10 +96,15 @@ pub trait Store: Send + Sync {
     /// without reading them.
     fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError>;
 
-    /// The room that an import takes on this host, at least. Empty where that cannot be seen, as in a virtual machine or
-    /// on another host.
+    /// The room that an import takes, at least. Empty where that cannot be seen, as in a virtual machine.
     fn demands(&self, _size: &ImportSize) -> Vec<Demand> {
         Vec::new()
+    }
+
+    /// The platform of the engine's host, where that runs no images of this one, not even by an emulator. `None` where it
+    /// does, where that cannot be seen, and of files.
+    fn cannot_run(&self, _platform: &Platform) -> Option<Platform> {
+        None
     }
 
     /// Begins to write one image, which keeps this identity.

@@ -13,13 +13,18 @@ use tempfile::TempDir;
 
 const PREFIX: &str = "docker-sync-";
 
+/// The system's place for temporary files. An empty `TMPDIR` names none, as everywhere else.
+pub fn place() -> PathBuf {
+    Some(std::env::temp_dir()).filter(|place| !place.as_os_str().is_empty()).unwrap_or_else(|| "/tmp".into())
+}
+
 /// A directory below this one, or below the system's place.
 ///
 /// # Errors
 ///
 /// The directory cannot be made there.
 pub fn folder(below: Option<&Path>) -> io::Result<TempDir> {
-    let below = below.map_or_else(std::env::temp_dir, Path::to_owned);
+    let below = below.map_or_else(place, Path::to_owned);
     sweep(&below);
     tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(below)
 }

@@ -287,6 +287,9 @@ pub struct Survey {
     /// Of each status, when the image was built that has the name here: RFC 3339, empty when unknown or where none has.
     #[serde(deserialize_with = "budget::texts")]
     pub created: Vec<String>,
+    /// The platform of this host where it cannot run the image; empty where it can, or where that is not known.
+    #[serde(deserialize_with = "budget::text")]
+    pub foreign_to: String,
 }
 
 /// The three lists of the report.

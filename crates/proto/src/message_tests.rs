@@ -81,6 +81,7 @@ fn a_survey_is_pinned() {
         basis: vec!["a:1".into()],
         open: true,
         created: vec!["t".into(), String::new()],
+        foreign_to: "p".into(),
     };
     let mut expected = vec![2, 1]; // the third variant; one survey
     expected.extend([2, 1, 2]); // two statuses
@@ -88,6 +89,7 @@ fn a_survey_is_pinned() {
     expected.extend(b"\x01\x03a:1"); // one basis
     expected.push(1); // true
     expected.extend(b"\x02\x01t\x00"); // two times, of which one is not known
+    expected.extend(b"\x01p"); // the platform of the host
     assert_eq!(encode(&Reply::Surveyed(vec![survey])).unwrap(), expected);
 }
 

@@ -55,6 +55,7 @@ fn lists_in_lists_count_together() {
         basis: Vec::new(),
         open: false,
         created: vec![String::new(); created],
+        foreign_to: String::new(),
     };
     let surveyed = |surveys: usize, created: usize| {
         decode::<Reply>(&encode(&Reply::Surveyed(vec![survey(created); surveys])).expect("they are short"))

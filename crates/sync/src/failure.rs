@@ -41,6 +41,8 @@ pub(crate) struct NoRoom {
     pub(crate) needed: u64,
     /// Bytes.
     pub(crate) free: u64,
+    /// True if the disk is one of this process's host.
+    pub(crate) is_here: bool,
 }
 
 /// A purpose, for people.
@@ -80,7 +82,10 @@ pub(crate) struct NotTheBlob {
 pub(crate) enum EndpointError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("a rebuilt layer is not the one that was asked for")]
+    #[error("{}", match is_mistaken(.0) {
+        true => "a rebuilt layer is not the one that was asked for",
+        false => "a layer cannot be rebuilt",
+    })]
     Join(#[source] JoinError),
     #[error("what the source tells of its layers cannot be used")]
     HeaderDelta(#[source] HeaderDeltaError),
@@ -239,7 +244,8 @@ impl EndpointError {
         let is_full = |error: &io::Error| {
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         };
-        let is_here = matches!(self, EndpointError::NoRoom(_)) || self.root_io().is_some_and(is_full);
+        let is_here = matches!(&self, EndpointError::NoRoom(room) if room.is_here)
+            || self.root_io().is_some_and(is_full);
         let failure = Failure::from(self);
         match is_here {
             true => Failure { kind: FailureKind::ClientFull, ..failure },
@@ -306,6 +312,12 @@ mod tests {
         );
         let folder = || EndpointError::from(StoreError::TemporaryFull { message: message() });
         assert_eq!((kind(folder()), standing_in(folder())), (FailureKind::NoSpace, FailureKind::NoSpace));
+        let room = |is_here| {
+            let (purpose, folder) = (Words(Purpose::Temporary), PathBuf::from("/x"));
+            NoRoom { purpose, mount: folder.clone(), folder, needed: 2, free: 1, is_here }
+        };
+        assert_eq!(standing_in(room(true).into()), FailureKind::ClientFull);
+        assert_eq!(standing_in(room(false).into()), FailureKind::NoSpace);
         let removed = StoreError::Removed { image: message() };
         assert_eq!(kind(removed.into()), FailureKind::Changed);
     }

@@ -4,6 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +45,13 @@ impl Interrupt {
         }
     }
 
+    /// Kills the child processes that have not obeyed: nobody waits for them any longer.
+    pub fn kill_children(&self) {
+        for child in &*self.children() {
+            kill_process(*child, Signal::KILL).ok();
+        }
+    }
+
     /// Fails where it is to end, for work that is no waiting.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.happened() { Err(io::Error::other("interrupted")) } else { Ok(()) }
@@ -66,6 +74,19 @@ impl Interrupt {
         if let Some(run) = &self.0.run {
             run.adopt(child);
         }
+    }
+
+    /// Looks whether a child has ended. It is told to end with the run until it has, and not afterwards: its number may be
+    /// another's then.
+    pub(crate) fn reap(&self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
+        let mut own = self.children();
+        let mut of_run = self.0.run.as_ref().map(Interrupt::children);
+        let status = child.try_wait();
+        if !matches!(status, Ok(None)) {
+            let lists = [Some(&mut own), of_run.as_mut()];
+            lists.into_iter().flatten().for_each(|list| list.retain(|other| Some(*other) != pid(child.id())));
+        }
+        status
     }
 
     /// Leaves alone a child that is waited for: its number may be another's from then on.

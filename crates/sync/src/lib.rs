@@ -36,6 +36,7 @@ pub use agent::{end_agent, serve_stdio};
 pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, Pruned};
 pub use error::{Error, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
+pub use fallback::kept::Kept;
 pub use interrupt::Interrupt;
 pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Options, Retries, TransferMethod};

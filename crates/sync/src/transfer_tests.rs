@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, LayerKey, Platform};
-use dsync_engine::{Identity, Import, Store, StoreError, StoreSpec};
+use dsync_engine::{FreeSpace, Identity, Import, Store, StoreError, StoreSpec};
 use dsync_proto::{Channel, Compression, FailureKind, Known, LayerState, Need, Peer, Reply, decode};
 use dsync_recompress::Recipe;
 
@@ -15,7 +15,7 @@ use crate::conversation::want::short_id;
 use crate::conversation::{Attempt, Keeps};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
-use crate::layers::free_space::{Disks, FreeSpace};
+use crate::layers::free_space::Disks;
 use crate::layers::workspace::Workspace;
 use crate::link::{Inbox, Link, Outbox};
 use crate::source::{self, Sending};

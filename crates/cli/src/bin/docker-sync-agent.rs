@@ -12,6 +12,7 @@ mod signals;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
+    signals::tame();
     let words: Vec<OsString> = env::args_os().skip(1).collect();
     let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
     match words[..] {
@@ -22,9 +23,8 @@ fn main() -> ExitCode {
         [agent, ref folder @ ..] if agent == "agent" && folder.len() < 2 => {
             let interrupt = dsync_sync::Interrupt::default();
             let stopped = interrupt.clone();
-            if let Err(e) =
-                signals::install(move || dsync_sync::end_agent(&stopped, "a signal told it to end"))
-            {
+            let stop = move || dsync_sync::end_agent(&stopped, "a signal told it to end");
+            if let Err(e) = signals::install(stop, dsync_sync::kill_children) {
                 let _ = writeln!(io::stderr(), "signals are not handled: {e}");
             }
             dsync_sync::tell_crashes();

@@ -31,6 +31,7 @@ struct Document {
 struct Failed<'a> {
     schema: u32,
     error: &'a Diagnosis,
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -158,9 +159,9 @@ pub(crate) fn document(
     text(&document)
 }
 
-/// The document of a run that failed as a whole.
-pub(crate) fn failure(error: &Diagnosis) -> String {
-    text(&Failed { schema: SCHEMA, error })
+/// The document of a run that failed as a whole, after these warnings.
+pub(crate) fn failure(error: &Diagnosis, warnings: Vec<String>) -> String {
+    text(&Failed { schema: SCHEMA, error, warnings })
 }
 
 fn unread(image: &Unreadable) -> Unread {

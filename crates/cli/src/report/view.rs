@@ -35,7 +35,7 @@ pub(crate) struct View<'a> {
 
 impl View<'_> {
     /// The remote's name where the source is the remote, and where the target is.
-    pub(super) fn hosts(&self) -> (Option<&str>, Option<&str>) {
+    pub(crate) fn hosts(&self) -> (Option<&str>, Option<&str>) {
         match self.direction {
             Direction::Pull => (Some(self.remote), None),
             Direction::Push => (None, Some(self.remote)),

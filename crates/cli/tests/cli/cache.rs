@@ -87,6 +87,32 @@ fn what_was_not_used_for_longest_is_forgotten() {
     assert_eq!(layers(&index), "");
 }
 
+/// What is kept of transfers without an agent lies in the folder for temporary files.
+#[test]
+fn what_came_without_an_agent_is_listed_and_forgotten_too() {
+    let (environment, _) = filled();
+    let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata(environment.path()).unwrap());
+    let kept = environment.path().join(format!("docker-sync-kept-{user}"));
+    let image = kept.join("d".repeat(64));
+    fs::create_dir_all(image.join("layers")).unwrap();
+    fs::set_permissions(&kept, Permissions::from_mode(0o700)).unwrap();
+    fs::write(image.join("names"), "shop/web:2\n").unwrap();
+    fs::write(image.join("layers").join("e".repeat(64)), vec![0; 5000]).unwrap();
+    fs::write(image.join("archive"), vec![0; 4000]).unwrap();
+    let ran = environment.run(&["cache", "ls"]);
+    let line = ran.out.lines().find(|line| line.starts_with("partial")).unwrap();
+    let fields: Vec<&str> = line.split('\t').collect();
+    assert_eq!(fields[1..3], [format!("sha256:{}", "d".repeat(64)), "9011".to_owned()]);
+    assert_eq!(fields[4], "shop/web:2");
+    let json = environment.run(&["cache", "ls", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(document["partial"][0]["size"], 9011, "{json}");
+    let ran = environment.run(&["cache", "prune", "--all"]);
+    assert!(ran.out.ends_with("1 partial transfer forgotten, 9.0 kB\n"), "{ran}");
+    assert!(!kept.exists());
+    assert!(!environment.run(&["cache", "ls"]).out.contains("partial"));
+}
+
 #[test]
 fn a_place_that_others_may_use_is_refused() {
     let (environment, index) = filled();
@@ -110,7 +136,8 @@ fn a_place_that_others_may_use_is_refused() {
           "HOME/.cache/docker-sync/index is open to other users"
         ],
         "hint": "make it a directory of yours with the mode 0700, or remove it: syncs do without until then"
-      }
+      },
+      "warnings": []
     }
     --- stderr
     --- exit 1

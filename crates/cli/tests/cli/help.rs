@@ -172,6 +172,6 @@ fn a_full_disk_is_an_error() {
     --- stderr
     error: cannot write to standard output
       caused by: No space left on device (os error 28)
-    --- exit 1
+    --- exit 6
     ");
 }

@@ -83,7 +83,7 @@ impl Liar {
         ran
     }
 
-    /// Starts it, sends a signal once the remote was dialled and this long after, and waits for the end.
+    /// Starts it, sends a signal, or several one after the other, once the remote was dialled and this long after, and waits for the end.
     #[track_caller]
     pub(crate) fn interrupted(&self, signal: &str, arguments: &[&str]) -> Ran {
         let child = self.command(&[&["evil"], arguments].concat()).spawn().unwrap();
@@ -95,7 +95,10 @@ impl Liar {
         thread::sleep(Duration::from_millis(500));
         let begin = Instant::now();
         let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        for signal in signal.split(' ') {
+            assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+            thread::sleep(Duration::from_millis(20));
+        }
         let ran = finished(child, BOUNDED);
         assert!(begin.elapsed() < AT_ONCE, "it took {:?}: {ran}", begin.elapsed());
         assert_eq!(self.dials(), 1, "{ran}");
@@ -427,7 +430,11 @@ fn a_crash_of_the_agent_is_told_as_one() {
     }
     let memory = "memory allocation of 8589934592 bytes failed";
     let liar = Liar::saying(&[], &format!("echo {memory} >&2; exit 134"));
-    let _ = liar.run(&[]).exits(1).says("the agent on evil crashed").says(memory);
+    let _ = liar.run(&[]).exits(1).says("the agent on evil got no more memory").says(memory).says("--memory");
+    let threads =
+        "docker-sync agent crashed: failed to spawn thread: Os { code: 11, kind: WouldBlock } (x.rs:1)";
+    let liar = Liar::saying(&[], &format!("echo '{threads}' >&2; exit 101"));
+    let _ = liar.run(&[]).exits(1).says("the agent on evil may start no more threads").says("`ulimit -u`");
     // A run that ended in another way keeps its exit code.
     let liar = Liar::saying(&[], "echo Killed >&2; exit 137");
     let _ = liar.run(&[]).exits(3).says("the connection to evil was lost").says("Killed");

@@ -98,6 +98,22 @@ fn what_may_be_over_in_a_moment_is_tried_again_and_the_answer_of_a_host_is_not()
     assert_eq!(liar.dials(), 2, "{ran}");
 }
 
+#[test]
+fn the_document_of_an_error_has_the_warnings_of_all_tries() {
+    let refused = "echo 'ssh: connect to host evil port 22: Connection refused' >&2; exit 255";
+    let ran = Liar::new(refused).run(&["--retries", "2", "--json"]).exits(3);
+    let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["error"]["kind"], "unreachable", "{ran}");
+    let warnings: Vec<&str> =
+        document["warnings"].as_array().unwrap().iter().map(|warning| warning.as_str().unwrap()).collect();
+    let [first, second] = warnings[..] else { panic!("{ran}") };
+    for (warning, count) in [(first, "(1 of 2)"), (second, "(2 of 2)")] {
+        assert!(warning.contains("Connection refused; trying again in "), "{warning}");
+        assert!(warning.ends_with(count), "{warning}");
+    }
+    assert_eq!(ran.err, "", "a program reads the document only");
+}
+
 /// A killed ssh, an agent that was killed, a connection that was cut within the upload: nobody refused an agent.
 #[test]
 fn a_fault_before_the_agent_speaks_is_tried_again_and_no_reason_to_do_without_one() {
@@ -122,6 +138,72 @@ fn a_fault_before_the_agent_speaks_is_tried_again_and_no_reason_to_do_without_on
 fn an_interrupt_within_a_pause_ends_at_once() {
     let refused = "echo 'ssh: connect to host evil port 22: Connection refused' >&2; exit 255";
     let _ = Liar::new(refused).interrupted("-INT", &["--retries", "9"]).exits(130).says("error: interrupted");
+}
+
+/// Before ssh is started, while it dials, while the agent is uploaded, and before it speaks.
+#[test]
+fn every_signal_to_end_is_obeyed_at_every_early_moment_and_nothing_else_is_said() {
+    let wanted = "echo docker-sync-bootstrap wanted Plan9 mips; read -r n s;";
+    let moments = [
+        ("exec sleep 60".to_owned(), "connecting to evil"),
+        (format!("{wanted} exec sleep 60"), "sending the agent (1.2 MB)"),
+        (format!("{wanted} head -c $n >/dev/null; exec sleep 60"), "sending the agent (1.2 MB)"),
+    ];
+    for (script, doing) in &moments {
+        for (signal, exit) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+            let ran = Liar::new(script).interrupted(signal, &[]).exits(exit);
+            assert_eq!(ran.err, format!("error: interrupted while {doing}\n"), "{signal}");
+        }
+    }
+    // It is asked for its configuration first.
+    let liar = Liar::new("exit 1");
+    fs::write(
+        liar.path("bin/ssh"),
+        format!("#!/bin/sh\necho >{}\nexec sleep 60\n", liar.path("dials").display()),
+    )
+    .unwrap();
+    let ran = liar.interrupted("-TERM", &[]).exits(143);
+    assert_eq!(ran.err, "error: interrupted while connecting to evil\n");
+}
+
+#[test]
+fn who_interrupts_twice_does_not_wait_and_leaves_no_ssh() {
+    for json in [false, true] {
+        let liar = Liar::new("echo $$ >pid; trap '' TERM INT; while :; do sleep 0.1; done");
+        let ran = liar.interrupted("-INT -INT", if json { &["--json"] } else { &[] }).exits(130);
+        match json {
+            false => assert_eq!(ran.err, "error: interrupted while connecting to evil\n"),
+            true => {
+                let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+                assert_eq!(document["error"]["kind"], "interrupted", "{ran}");
+                assert_eq!(ran.err, "");
+            }
+        }
+        let pid = fs::read_to_string(liar.path("pid")).unwrap();
+        wait_until("its ssh still runs", || !runs(pid.trim()));
+    }
+}
+
+/// What it says on its standard error is the reason that the client gives.
+#[test]
+fn an_agent_that_is_told_to_end_is_what_its_client_says() {
+    let liar = Liar::new("");
+    let here = liar.0.path().display().to_string();
+    liar.0.script("ssh", &format!("cd {here}; echo dialled >>dials; echo $$ >pid; exec {PROGRAM} agent"));
+    liar.0.script("hung", &format!("echo $$ >{here}/engine; trap '' TERM; while :; do sleep 0.1; done"));
+    let hung = liar.path("bin/hung").display().to_string();
+    let child = liar.command(&["evil", "--remote-docker", &hung]).spawn().unwrap();
+    wait_until("the engine is not asked", || {
+        fs::read_to_string(liar.path("engine")).is_ok_and(|pid| !pid.is_empty())
+    });
+    let agent = fs::read_to_string(liar.path("pid")).unwrap();
+    let begin = Instant::now();
+    assert!(Command::new("kill").args(["-TERM", agent.trim()]).status().unwrap().success());
+    let ran = finished(child, BOUNDED).exits(3).says("error: the connection to evil was lost\n");
+    assert!(ran.err.contains("caused by: docker-sync agent: a signal told it to end\n"), "{ran}");
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    let engine = fs::read_to_string(liar.path("engine")).unwrap();
+    wait_until("the engine's client still runs", || !runs(engine.trim()));
 }
 
 #[test]

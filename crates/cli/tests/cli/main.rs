@@ -12,4 +12,5 @@ mod patch;
 mod plugin;
 mod remote;
 mod saved;
+mod surroundings;
 mod usage;

@@ -68,7 +68,8 @@ fn ssh_gives_up_in_json() {
           "alice@build: Permission denied (publickey)."
         ],
         "hint": "give the host your key (`ssh-copy-id alice@build`), or name the one to use: --ssh 'ssh -i KEYFILE'"
-      }
+      },
+      "warnings": []
     }
     --- stderr
     --- exit 3
@@ -146,7 +147,8 @@ fn an_account_that_runs_no_commands_in_json() {
           "Go away"
         ],
         "hint": "an account with a shell is needed, not one for sftp, git or a single command: `ssh alice@build true` must succeed. Log in as another with USER@HOST"
-      }
+      },
+      "warnings": []
     }
     --- stderr
     --- exit 3

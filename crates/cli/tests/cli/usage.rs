@@ -87,7 +87,8 @@ fn refused_in_json() {
         "message": "invalid value 'Redis' for '[IMAGE]...': 'Redis' is not an image name: expected NAME[:TAG], lower-case, as shop/web:v2",
         "causes": [],
         "hint": "see --help"
-      }
+      },
+      "warnings": []
     }
     --- stderr
     --- exit 2

@@ -4,19 +4,32 @@
 
 use std::path::Path;
 
-use super::identify::Engine;
-use crate::demand::{Demand, ImportSize, Purpose};
+use super::daemon_host::DaemonHost;
+use super::identify::{Engine, EnginePlace};
+use crate::demand::{Demand, Disk, ImportSize, Purpose};
 use crate::store::StoreKind;
 
 /// The copies of what it is given that podman has in its folder for copies at the same time: what came on its standard
 /// input, and that unpacked. It has a third for a moment, of which nothing says that it must.
 const PODMANS_COPIES: u64 = 2;
 
-/// The demands of a load of this size; none where the storage cannot be seen from here.
-pub(super) fn of(engine: &Engine, content: Option<&Path>, size: &ImportSize) -> Vec<Demand> {
-    let demand = |purpose, folder: &Path, bytes| Demand { purpose, folder: folder.to_owned(), bytes };
+/// The demands of a load of this size; none where the storage cannot be seen from the host of the client.
+///
+/// `is_beside` says whether the daemon is on its client's host.
+pub(super) fn of(
+    engine: &Engine,
+    content: Option<&Path>,
+    size: &ImportSize,
+    is_beside: &dyn Fn(&DaemonHost) -> bool,
+) -> Vec<Demand> {
+    let demand = |purpose, folder: &Path, bytes| Demand {
+        purpose,
+        folder: folder.to_owned(),
+        bytes,
+        disk: Disk::Here,
+    };
     let images = |folder, bytes| demand(Purpose::Images, folder, bytes);
-    let is_here = || engine.host.is_here();
+    let is_here = || matches!(&engine.place, EnginePlace::Of(daemon) if is_beside(daemon));
     match (engine.kind, &engine.root) {
         // The archive as it came, or its blobs, and each layer unpacked.
         (StoreKind::DockerClassic, Some(root)) if is_here() => {
@@ -44,13 +57,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::client::daemon_host::KernelHost;
     use crate::client::identify::identify;
 
     const SIZE: ImportSize = ImportSize { given: 1000, contents: 900 };
 
     fn demands(info: &Value, content: Option<&str>) -> Vec<(Purpose, PathBuf, u64)> {
         let engine = identify(info.to_string().as_bytes(), "").unwrap();
-        let demands = of(&engine, content.map(Path::new), &SIZE);
+        let here = KernelHost::here();
+        let demands = of(&engine, content.map(Path::new), &SIZE, &|daemon| here.has(daemon));
         demands.into_iter().map(|demand| (demand.purpose, demand.folder, demand.bytes)).collect()
     }
 

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
+use super::distant_space;
 use super::identify::{Engine, Syntax};
 use super::list;
 use super::packed::Packing;
@@ -16,7 +17,9 @@ use super::temporary_names::TemporaryName;
 use crate::archive::{self, ReadError, Request, v1_ids};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
+use crate::demand::{Demand, Disk, FreeSpace, ImportSize};
 use crate::package::Package;
+use crate::script;
 use crate::store::{
     Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind,
     neither, tars,
@@ -68,12 +71,14 @@ impl DistantStore {
 
     /// Runs a script on the host of the engine and collects its output.
     pub fn run_script(&self, script: &str) -> Result<String, StoreError> {
-        let mut reading = self.0.program.read_script(script)?;
-        let mut output = Vec::new();
-        let taken = reading.read_to_end(&mut output);
-        reading.finish(None)?;
-        taken.map_err(|source| StoreError::Io { what: "the other host cannot be read".into(), source })?;
-        Ok(String::from_utf8_lossy(&output).into_owned())
+        self.0.run_script(script)
+    }
+
+    /// The free space at folders of the host of the engine, as its shell takes them between double quotes; `None` of one
+    /// where that is not known.
+    pub fn free_space(&self, folders: &[&str]) -> Vec<Option<FreeSpace>> {
+        let printed = self.run_script(&distant_space::script(folders)).unwrap_or_default();
+        distant_space::printed(&printed, folders.len())
     }
 
     /// The expected properties of an archive of the image.
@@ -170,6 +175,25 @@ impl Store for DistantStore {
 
     fn layer_sizes(&self, image: &Image) -> Result<Option<Vec<u64>>, StoreError> {
         self.0.layer_sizes(image)
+    }
+
+    fn demands(&self, size: &ImportSize) -> Vec<Demand> {
+        let mut demands = self.0.demands(size);
+        // A path that a shell would change is not looked at.
+        let folder =
+            |demand: &Demand| demand.folder.to_str().and_then(|folder| script::word(folder).ok()).is_some();
+        demands.retain(folder);
+        let folders: Vec<String> = demands.iter().map(|demand| demand.folder.display().to_string()).collect();
+        let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+        let spaces = if folders.is_empty() { Vec::new() } else { self.free_space(&folders) };
+        for (demand, space) in demands.iter_mut().zip(spaces) {
+            demand.disk = Disk::There(space);
+        }
+        demands
+    }
+
+    fn cannot_run(&self, platform: &Platform) -> Option<Platform> {
+        self.0.cannot_run(platform)
     }
 
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {

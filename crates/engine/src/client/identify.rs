@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use dsync_core::Platform;
+
+use super::daemon_host::DaemonHost;
 use super::direct::StorageInfo;
 use crate::failure::{Failure, classify};
+use crate::host;
 use crate::store::{StoreError, StoreKind};
 
 /// An engine, as far as its behaviour depends on it.
@@ -29,41 +33,21 @@ pub(super) struct Engine {
     pub(super) podman: Option<StorageInfo>,
     /// The folder in which podman puts what it loads, if it is on the client's host and podman says so.
     pub(super) copies: Option<PathBuf>,
-    /// The host of docker's daemon, by its own words.
-    pub(super) host: DaemonHost,
+    /// The place of the engine, as far as it says something of it.
+    pub(super) place: EnginePlace,
+    /// The platform of its host; `None` where it does not say.
+    pub(super) platform: Option<Platform>,
 }
 
-/// The host that a daemon is on, by what it says of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct DaemonHost {
-    name: String,
-    kernel: String,
-    memory: u64,
-}
-
-impl DaemonHost {
-    /// True if all that it says is true of this host, too: then it is this one, and not one that a client reaches over a
-    /// network or a virtual machine on this one.
-    #[cfg(target_os = "linux")]
-    pub(super) fn is_here(&self) -> bool {
-        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-        let memory = read("/proc/meminfo").lines().find_map(|line| {
-            let kilobytes = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?;
-            kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
-        });
-        let here = DaemonHost {
-            name: read("/proc/sys/kernel/hostname").trim().to_owned(),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            memory: memory.unwrap_or(0),
-        };
-        here == *self && here.memory > 0
-    }
-
-    /// On other systems Linux is in a virtual machine.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn is_here(&self) -> bool {
-        false
-    }
+/// The place of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum EnginePlace {
+    /// That of its client.
+    OfClient,
+    /// The host of a daemon, by its own words.
+    Of(DaemonHost),
+    /// Not told.
+    Unknown,
 }
 
 /// The containerd that an engine uses.
@@ -91,6 +75,14 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
     let text = |pointer: &str| info.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let number = |pointer: &str| info.pointer(pointer).and_then(Value::as_u64);
     let absolute = |root: &str| Some(PathBuf::from(root)).filter(|root| root.is_absolute());
+    let platform = |os: &str, machine: &str| {
+        let (os, architecture) = (os.to_owned(), host::architecture(machine).to_owned());
+        (!os.is_empty() && !architecture.is_empty()).then(|| Platform {
+            os,
+            architecture,
+            ..Platform::default()
+        })
+    };
     if info.pointer("/store/graphDriverName").is_some() {
         let is_here = info.pointer("/host/serviceIsRemote").and_then(Value::as_bool) == Some(false);
         let storage = || {
@@ -108,7 +100,8 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
             containerd: None,
             podman: is_here.then(storage).flatten(),
             copies: is_here.then(|| absolute(text("/store/imageCopyTmpDir"))).flatten(),
-            host: DaemonHost::default(),
+            place: if is_here { EnginePlace::OfClient } else { EnginePlace::Unknown },
+            platform: platform(text("/host/os"), text("/host/arch")),
         });
     }
     let version = text("/ServerVersion");
@@ -157,11 +150,12 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         }),
         podman: None,
         copies: None,
-        host: DaemonHost {
+        place: EnginePlace::Of(DaemonHost {
             name: text("/Name").to_owned(),
             kernel: text("/KernelVersion").to_owned(),
             memory: number("/MemTotal").unwrap_or(0),
-        },
+        }),
+        platform: platform(text("/OSType"), text("/Architecture")),
     })
 }
 

@@ -39,6 +39,7 @@ fn with_client(words: &[&str], info: &serde_json::Value) -> ClientStore {
         storage: None,
         content: None,
         platform: crate::host::platform(),
+        host: Default::default(),
     }
 }
 

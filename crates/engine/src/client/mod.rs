@@ -4,9 +4,11 @@
 //! be known and no version of an API negotiated.
 
 mod containerd;
+mod daemon_host;
 mod demand;
 mod direct;
 mod distant;
+mod distant_space;
 mod export;
 mod fetch;
 #[cfg(feature = "fuzzing")]

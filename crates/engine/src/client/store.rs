@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::sync::OnceLock;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 
 use super::containerd::ContentStore;
+use super::daemon_host::KernelHost;
 use super::direct::{Docker, Found, Podman, Stopped, Storage};
 use super::fetch::Fetch;
-use super::identify::{Engine, identify};
+use super::identify::{Engine, EnginePlace, identify};
 use super::import::Loader;
 use super::packed::Packing;
 use super::temporary_names::TemporaryNames;
@@ -34,6 +36,8 @@ pub(crate) struct ClientStore {
     /// The platform by whose config an image of several platforms is described.
     pub(super) platform: Platform,
     pub(super) temporary_names: TemporaryNames,
+    /// The host of the client, once it was looked at.
+    pub(super) host: OnceLock<KernelHost>,
 }
 
 impl ClientStore {
@@ -92,11 +96,30 @@ impl ClientStore {
         self.temporary_names.load_for(self.engine.syntax, id, names, load)
     }
 
+    /// The host of the client.
+    pub(super) fn host(&self) -> &KernelHost {
+        self.host.get_or_init(|| match self.program.is_here() {
+            true => KernelHost::here(),
+            false => KernelHost::printed(&self.run_script(&KernelHost::script()).unwrap_or_default()),
+        })
+    }
+
+    /// Runs a script on the host of the client, which is another, and collects its output.
+    pub(super) fn run_script(&self, script: &str) -> Result<String, StoreError> {
+        let mut reading = self.program.read_script(script)?;
+        let mut output = Vec::new();
+        let taken = reading.read_to_end(&mut output);
+        reading.finish(None)?;
+        taken.map_err(|source| StoreError::Io { what: "the other host cannot be read".into(), source })?;
+        Ok(String::from_utf8_lossy(&output).into_owned())
+    }
+
     pub(super) fn identified(program: Program) -> Result<Self, StoreError> {
         let output = program.run(&["info", "--format", "{{json .}}"], None)?;
         let engine = identify(&output.stdout, &output.stderr)?;
         let (temporary_names, platform) = (TemporaryNames::of(&program), host::platform());
-        Ok(Self { program, engine, storage: None, content: None, platform, temporary_names })
+        let host = OnceLock::new();
+        Ok(Self { program, engine, storage: None, content: None, platform, temporary_names, host })
     }
 }
 
@@ -248,7 +271,24 @@ impl Store for ClientStore {
     }
 
     fn demands(&self, size: &ImportSize) -> Vec<Demand> {
-        demand::of(&self.engine, self.content.as_ref().map(ContentStore::folder), size)
+        let content = self.content.as_ref().map(ContentStore::folder);
+        demand::of(&self.engine, content, size, &|daemon| self.host().has(daemon))
+    }
+
+    fn cannot_run(&self, platform: &Platform) -> Option<Platform> {
+        let host = self.engine.platform.as_ref().filter(|host| !platform.runs_on(host))?;
+        if platform.os == host.os {
+            let is_beside = match &self.engine.place {
+                EnginePlace::OfClient => true,
+                EnginePlace::Of(daemon) => self.host().has(daemon),
+                EnginePlace::Unknown => false,
+            };
+            let emulated = self.host().emulated.as_ref().filter(|_| is_beside)?;
+            if emulated.contains(&platform.architecture) {
+                return None;
+            }
+        }
+        Some(host.clone())
     }
 
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {

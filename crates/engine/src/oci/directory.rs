@@ -61,6 +61,20 @@ impl Directory {
         Err(StoreError::Broken { what: self.name(), reason: reason.into() })
     }
 
+    /// Checks that the directory, or the nearest one above it that is there, can be written.
+    pub(super) fn check_writable(&self) -> Result<(), StoreError> {
+        let absolute = std::path::absolute(&self.0).unwrap_or_else(|_| self.0.clone());
+        let Some(there) = absolute.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
+        rustix::fs::access(there, rustix::fs::Access::WRITE_OK).map_err(|error| {
+            let error = io::Error::from(error);
+            let message = match there == absolute {
+                true => format!("{} cannot be written: {error}", self.name()),
+                false => format!("{} cannot be made in {}: {error}", self.name(), there.display()),
+            };
+            StoreError::NoStore { message }
+        })
+    }
+
     /// Makes what an empty layout has, unless it is there.
     pub(super) fn create(&self) -> Result<(), StoreError> {
         let failed = |error| self.io("cannot be made", error);

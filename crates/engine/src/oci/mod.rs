@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::archive::Contents;
 use crate::blob::BlobRef;
-use crate::demand::{Demand, ImportSize, Purpose};
+use crate::demand::{Demand, Disk, ImportSize, Purpose};
 use crate::layers::{Blobs as _, export};
 use crate::nested::nested;
 use crate::package::Package;
@@ -130,10 +130,15 @@ impl Store for OciStore {
         Ok(layers.map(|(layer, id)| layer.is_plain(id).then_some(layer.size)).collect())
     }
 
+    fn must_take(&self) -> Result<(), StoreError> {
+        self.layout.directory()?.check_writable()
+    }
+
     fn demands(&self, size: &ImportSize) -> Vec<Demand> {
         // Blobs are kept as they are given.
         let folder = self.layout.directory().map(|directory| directory.path().to_owned());
-        let demand = |folder| Demand { purpose: Purpose::Images, folder, bytes: size.given };
+        let demand =
+            |folder| Demand { purpose: Purpose::Images, folder, bytes: size.given, disk: Disk::Here };
         folder.ok().map(demand).into_iter().collect()
     }
 

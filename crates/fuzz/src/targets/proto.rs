@@ -99,6 +99,7 @@ fn seeds() -> Vec<Vec<u8>> {
         basis: vec!["app:0".into()],
         open: false,
         created: vec!["2026-01-02T03:04:05Z".into()],
+        foreign_to: "linux/amd64".into(),
     };
     vec![
         seed(0, &Request::Open(open)),

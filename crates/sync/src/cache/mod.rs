@@ -39,6 +39,8 @@ pub(crate) const TEMPORARY: &str = "new-";
 /// The end of the name of a file with the recipe of a compressed layer; before it is the digest of the stored bytes.
 const RECIPE: &str = ".recipe";
 const LEVEL: i32 = 3;
+/// Bytes of the file system that are left to others.
+const RESERVE: u64 = 64 << 20;
 
 /// When this process used a cache first.
 static STARTED: OnceLock<SystemTime> = OnceLock::new();
@@ -48,6 +50,8 @@ static STARTED: OnceLock<SystemTime> = OnceLock::new();
 pub struct Cache {
     directory: PathBuf,
     used: Used,
+    /// Bytes of its file system that it leaves to others.
+    reserve: u64,
 }
 
 /// The files of the cache that a transfer relied on. What is wrong in one is noticed only by what comes of it.
@@ -130,12 +134,18 @@ impl Cache {
     /// The same below another folder of caches, where one is named.
     pub(crate) fn locate_below(caches: Option<&Path>) -> Result<Cache, CacheError> {
         STARTED.get_or_init(SystemTime::now);
-        Ok(Cache { directory: directory(caches, "index")?, used: Used::default() })
+        Ok(Cache { directory: directory(caches, "index")?, used: Used::default(), reserve: RESERVE })
     }
 
     /// The same, which notes there what it gives.
     pub(crate) fn noting(self, used: &Used) -> Cache {
         Cache { used: used.clone(), ..self }
+    }
+
+    /// True if there is room for more: where a disk is nearly full, the job goes first.
+    pub(crate) fn has_room(&self) -> bool {
+        let free = rustix::fs::statvfs(&self.directory).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+        free.is_ok_and(|free| free >= self.reserve)
     }
 
     /// The directory of the cache.
@@ -279,6 +289,9 @@ impl Cache {
 
     /// Writes what `fill` gives, as it comes.
     fn write(&self, path: &Path, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        if !self.has_room() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.directory)?;
         file.write_all(MAGIC)?;
         file.write_all(&[FORMAT])?;
@@ -329,7 +342,7 @@ pub(crate) fn directory(caches: Option<&Path>, kind: &str) -> Result<PathBuf, Ca
 }
 
 /// Makes a directory, or sees that it is one, ours, and not open to `others` (bits of a mode).
-fn prepare(directory: &Path, others: u32) -> Result<(), CacheError> {
+pub(crate) fn prepare(directory: &Path, others: u32) -> Result<(), CacheError> {
     let foreign = |how| Err(CacheError::Foreign(directory.to_owned(), how));
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     match fs::symlink_metadata(directory) {

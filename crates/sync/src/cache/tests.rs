@@ -66,6 +66,20 @@ fn what_was_kept_is_there_again() {
 }
 
 #[test]
+fn where_a_disk_is_nearly_full_nothing_more_is_kept_and_what_is_there_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, [old, new]) = (cache(&directory), [Digest::of(b"old"), Digest::of(b"new")]);
+    cache.keep(&old, b"index");
+    assert!(cache.has_room());
+    let full = Cache { reserve: u64::MAX, ..cache };
+    assert!(!full.has_room());
+    let kept = full.write(&full.path(&new, EntryKind::Index), &mut |out| out.write_all(b"index"));
+    assert_eq!(kept.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!((full.get(&new), full.get(&old).as_deref()), (None, Some(&b"index"[..])));
+    assert_eq!(fs::read_dir(&full.directory).unwrap().count(), 1);
+}
+
+#[test]
 fn a_layer_is_found_by_how_its_id_begins() {
     let directory = tempfile::tempdir().unwrap();
     let (cache, layer) = (cache(&directory), Digest::of(b"layer"));

@@ -286,6 +286,11 @@ impl Endpoint {
                 basis: basis.into_iter().map(label).collect(),
                 open: same_by == SameBy::Content && survey::is_open(&held, image),
                 created,
+                foreign_to: self
+                    .store
+                    .cannot_run(&image.platform)
+                    .map(|host| host.to_string())
+                    .unwrap_or_default(),
             }
         };
         Ok(Reply::Surveyed(images.iter().map(survey).collect()))

@@ -5,7 +5,10 @@
 //! waits for the end of its input, and then removes the temporary files of the remote: so nothing stays
 //! there, and no ssh here, however this process ends.
 
+pub(crate) mod distant_folder;
+pub(crate) mod kept;
 pub(crate) mod rsync;
+mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,12 +23,15 @@ use crate::error::{Error, Host};
 use crate::event::{Event, Observer};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
+use crate::layers::workspace::Workspace;
 use crate::link::Link;
 use crate::options::{Identity, Options};
 use crate::transport::connection::{Dialled, Served, login_timeout};
 use crate::transport::destination::Destination;
 use crate::transport::ssh::{self, Pipe};
-use rsync::{DistantFolder, RsyncStore};
+use distant_folder::DistantFolder;
+use rsync::RsyncStore;
+use stream::StreamStore;
 
 /// The program that carries the missing layers where there is no agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +88,9 @@ impl Master {
     /// Starts it and waits until it has the connection.
     fn start(to: &Destination, options: &Options, observer: &Arc<dyn Observer>) -> Result<Master, Error> {
         let interrupt = options.interrupt.of_connection();
-        let folder = temporary::folder(None).map_err(Error::io("cannot make a temporary directory"))?;
+        let here = |failure: Failure| Error::Endpoint { host: Host::Here, failure };
+        let workspace = Workspace::new("", options.memory, &interrupt).map_err(|error| here(error.into()))?;
+        let folder = temporary::folder(None).map_err(|error| here(workspace.unusable(error).into()))?;
         let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
         let unusable = |cause| Error::Endpoint {
             host: Host::Remote(to.host.clone()),
@@ -145,13 +153,15 @@ impl Master {
         let served = thread::spawn(move || {
             let opener = move |spec: &str, folder: &Path| -> Result<Box<dyn Store>, EndpointError> {
                 let store = DistantStore::open(&words(spec)?, &reach)?;
+                let stream =
+                    |store| Ok(Box::new(StreamStore::new(store, tmpfolder.clone())) as Box<dyn Store>);
                 if carrier == Carrier::Stream {
-                    return Ok(Box::new(store));
+                    return stream(store);
                 }
                 let here = endpoint::open_here(&local, folder)?;
                 // An image that keeps its ID has compressed layers, in which rsync finds nothing that is the same.
                 if store.has_packages() && here.has_packages() && exact {
-                    return Ok(Box::new(store));
+                    return stream(store);
                 }
                 let shell = shell.clone();
                 let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());

@@ -1,7 +1,8 @@
 //! The original's way: archives on both hosts, and rsync between them.
 //!
 //! The archives are partial. The side that has the new image writes one of the layers that are missing, the
-//! other side one of the layers they replace; rsync makes the second into the first.
+//! other side one of the layers they replace; rsync makes the second into the first. What of it arrived before a
+//! transfer broke off is put behind the archive of the replaced layers, in which rsync finds blocks wherever they are.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -11,21 +12,17 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey};
+use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
-    Demand, Description, DistantStore, Export, Holdings, Identity, Import, ImportSize, LayerSink, Nested,
-    Purpose, Reach, Store, StoreError, StoreKind, tars, temporary,
+    Demand, Description, Disk, DistantStore, Export, Holdings, Identity, Import, ImportSize, LayerSink,
+    Nested, Purpose, Reach, Store, StoreError, StoreKind, tars, temporary,
 };
 
+use super::distant_folder::{ARCHIVE, DistantFolder, MadeFolder, kept_as};
+use super::kept::{Kept, KeptImage};
 use crate::inventory::survey;
 use crate::transport::destination::Destination;
-
-/// The name of the archive in the temporary directory of either host.
-const ARCHIVE: &str = "image.tar";
-
-/// A temporary directory that was left on the other host, for its `find`.
-const LEFT: &str = "-name \"docker-sync-[0-9]*-*\" -mtime +1";
 
 /// The store of an engine on another host, whose layers go by rsync.
 pub(crate) struct RsyncStore {
@@ -61,35 +58,17 @@ impl RsyncStore {
         temporary::folder(self.tmpfolder.as_deref()).map_err(io_error("cannot make a temporary directory"))
     }
 
-    /// The temporary directory of the other host with the archive that a script writes into it, if any.
-    fn distant_folder(&self, write_archive: Option<&str>) -> Result<MadeFolder<'_>, StoreError> {
-        let write =
-            write_archive.map_or(String::new(), |script| format!("&& {{ {script}; }} >\"$d/{ARCHIVE}\" "));
-        let DistantFolder { path } = &self.folder;
-        let removal = self.folder.removal();
-        // One that a killed shell left there is removed after a day: no process of that host has its number.
-        let left = format!("find \"${{d%/*}}\" -maxdepth 1 -type d {LEFT} -exec rm -rf {{}} + 2>/dev/null");
-        let script = format!(
-            "d=\"{path}\"; {left}; mkdir -m 700 \"$d\" {write}&& echo \"$d\" || {{ {removal}; exit 1; }}"
-        );
-        let said = self.distant.run_script(&script).map_err(temporary_full)?;
-        let folder = MadeFolder { store: self, path: said.lines().last().unwrap_or_default().to_owned() };
-        if !folder.path.starts_with('/') || !is_plain(&folder.path) {
-            let path = &folder.path;
-            let reason =
-                format!("{path:?} is no path that can be given to rsync; choose another with --tmpfolder");
-            return Err(StoreError::Broken { what: "the temporary directory of the remote".into(), reason });
-        }
-        Ok(folder)
-    }
-
-    /// Runs rsync between the archives, one of which is on the other host.
-    fn rsync(&self, from: &str, to: &str) -> Result<(), StoreError> {
+    /// Runs rsync between the archives, one of which is on the other host. The end that receives writes into the folder
+    /// `arriving`, where there is one, and leaves there what it has when it breaks off.
+    fn rsync(&self, from: &str, to: &str, arriving: Option<&str>) -> Result<(), StoreError> {
         let port = self.to.port.map_or(String::new(), |port| format!(" -p {port}"));
         let shell = shlex::try_join(self.shell.iter().map(String::as_str)).unwrap_or_default() + &port;
+        let keep = arriving.map(|folder| [format!("--temp-dir={folder}"), format!("--partial-dir={folder}")]);
         let output = Command::new("rsync")
             // Two archives may well have the same size and be of the same second, which rsync takes for equal.
-            .args(["-z", "--no-whole-file", "--ignore-times", "--stats", "-e", &shell, "--", from, to])
+            .args(["-z", "--no-whole-file", "--ignore-times", "--stats", "-e", &shell])
+            .args(keep.into_iter().flatten())
+            .args(["--", from, to])
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .output()
@@ -113,6 +92,19 @@ impl RsyncStore {
         self.reach.sent.fetch_add(sent, Ordering::Relaxed);
         self.reach.received.fetch_add(received, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Brings an archive of this host to the other, where a script writes that of the basis, and what was kept under this
+    /// name is of use.
+    fn give(&self, file: &Path, basis: Option<&str>, of: &str) -> Result<MadeFolder<'_>, StoreError> {
+        let there = self.folder.make(&self.distant, basis, Some(of))?;
+        let (from, to) = (file.to_string_lossy(), self.on_remote(&there.archive()));
+        let run = || self.rsync(&from, &to, there.arriving().as_deref());
+        match run() {
+            Err(error) if is_full(&error) && there.drop_kept()? => run()?,
+            result => result?,
+        }
+        Ok(there)
     }
 
     fn on_remote(&self, path: &str) -> String {
@@ -141,6 +133,76 @@ impl RsyncStore {
             Concatenated { out: BufWriter::new(file), wanted: replaced.iter().map(DiffId::digest).collect() };
         self.here.export(&basis.id, &replaced.into_iter().map(LayerKey::Tar).collect(), &mut layers)?;
         layers.out.flush().map_err(io_error("cannot write the archive of the basis"))
+    }
+
+    /// The same, and behind it what was kept of the archive that comes. Where there is no room for both, the job goes
+    /// first.
+    fn write_bases(&self, image: &Image, kept: Option<&KeptImage>, path: &Path) -> Result<(), StoreError> {
+        self.write_basis(image, path)?;
+        let Some(kept) = kept else { return Ok(()) };
+        let append = |archive: PathBuf| {
+            let mut out = File::options().append(true).create(true).open(path)?;
+            io::copy(&mut File::open(archive)?, &mut out)
+        };
+        let added =
+            kept.archives().and_then(|archives| archives.into_iter().try_for_each(|a| append(a).map(drop)));
+        if added.is_err() {
+            kept.drop_archives();
+            self.write_basis(image, path)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the other host has room for an archive of these layers, as far as that can be asked.
+    fn check_room_there(&self, image: &Image, wanted: &HashSet<DiffId>) -> Result<(), StoreError> {
+        let Some(space) = self.distant.free_space(&[self.folder.base()]).pop().flatten() else {
+            return Ok(());
+        };
+        if space.bytes >= image.size.saturating_mul(2) {
+            return Ok(());
+        }
+        let Ok(Some(sizes)) = self.distant.layer_sizes(image) else { return Ok(()) };
+        let mut seen = HashSet::new();
+        let layers =
+            image.diff_ids.iter().zip(sizes).filter(|(id, _)| wanted.contains(id) && seen.insert(**id));
+        let needed = layers.fold(0, |total: u64, (_, size)| total.saturating_add(size));
+        if needed <= space.bytes {
+            return Ok(());
+        }
+        let (mount, free) = (space.mount.display(), space.bytes);
+        let message =
+            format!("at least {needed} bytes are needed, and the file system ({mount}) has {free} left");
+        Err(StoreError::TemporaryFull { message })
+    }
+
+    /// Gets the archive of the image from the other host into a file here.
+    fn fetch(
+        &self,
+        image: &Image,
+        wanted: &HashSet<DiffId>,
+        kept: Option<&KeptImage>,
+        file: &Path,
+    ) -> Result<(), StoreError> {
+        self.write_bases(image, kept, file)?;
+        self.check_room_there(image, wanted)?;
+        let script = self.distant.save_script(image, wanted)?;
+        let there = self.folder.make(&self.distant, Some(&script), None)?;
+        let arriving = kept.map(KeptImage::arriving).transpose();
+        let arriving = arriving.map_err(io_error("cannot keep what arrives"))?;
+        let arriving = arriving.as_deref().map(Path::to_string_lossy);
+        let (from, to) = (self.on_remote(&there.archive()), file.to_string_lossy());
+        let run = || self.rsync(&from, &to, arriving.as_deref());
+        match (run(), kept) {
+            (Err(error), Some(kept))
+                if is_full(&error) && kept.archives().is_ok_and(|kept| !kept.is_empty()) =>
+            {
+                kept.drop_archives();
+                kept.arriving().map_err(io_error("cannot keep what arrives"))?;
+                self.write_basis(image, file)?;
+                run()
+            }
+            (result, _) => result,
+        }
     }
 }
 
@@ -179,11 +241,13 @@ impl Store for RsyncStore {
         let (image, wanted) = (self.named(self.distant.image(id)?), tars(id, wanted)?);
         let own = self.own_folder()?;
         let file = own.path().join(ARCHIVE);
-        self.write_basis(&image, &file)?;
-        let there = self.distant_folder(Some(&self.distant.save_script(&image, &wanted)?))?;
-        self.rsync(&self.on_remote(&there.archive()), &file.to_string_lossy())?;
-        drop(there);
+        let kept = Kept::locate(self.tmpfolder.as_deref()).and_then(|kept| kept.begin(&image)).ok().flatten();
+        self.fetch(&image, &wanted, kept.as_ref(), &file)?;
         let archive = File::open(&file).map_err(io_error("cannot read the archive that arrived"))?;
+        if let Some(kept) = &kept {
+            // Until the image is there: the engine of this host may fail.
+            kept.keep_archive(&file).ok();
+        }
         archive::read(archive, &self.distant.request(&image, &wanted), sink).map_err(|error| match error {
             ReadError::Sink(source) => io_error("a layer cannot be passed on")(source),
             ReadError::Source(source) => io_error("cannot read the archive that arrived")(source),
@@ -196,9 +260,20 @@ impl Store for RsyncStore {
     }
 
     fn demands(&self, size: &ImportSize) -> Vec<Demand> {
-        // The archive is written here before it crosses.
-        let folder = self.tmpfolder.clone().unwrap_or_else(std::env::temp_dir);
-        vec![Demand { purpose: Purpose::Temporary, folder, bytes: size.given }]
+        // The archive is written here before it crosses, and is in a file there before the engine takes it.
+        let folder = self.tmpfolder.clone().unwrap_or_else(temporary::place);
+        let archive = |folder, disk| Demand { purpose: Purpose::Temporary, folder, bytes: size.given, disk };
+        let there = self.folder.base();
+        let space = self.distant.free_space(&[there]).into_iter().next().flatten();
+        let there = space.as_ref().map_or_else(|| PathBuf::from(there), |space| space.mount.clone());
+        let mut demands = vec![archive(folder, Disk::Here), archive(there, Disk::There(space))];
+        // podman needs no copy of what is a file already.
+        demands.extend(self.distant.demands(size).into_iter().filter(|d| d.purpose == Purpose::Images));
+        demands
+    }
+
+    fn cannot_run(&self, platform: &Platform) -> Option<Platform> {
+        self.distant.cannot_run(platform)
     }
 
     fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
@@ -253,10 +328,8 @@ impl Import for RsyncImport<'_> {
             let basis = survey::basis(&held, &image, &[]).first().copied();
             let basis =
                 basis.map(|basis| store.distant.save_script(basis, &replaced(basis, &image))).transpose()?;
-            let there = store.distant_folder(basis.as_deref())?;
             let file = self.folder.path().join(ARCHIVE);
-            store.rsync(&file.to_string_lossy(), &store.on_remote(&there.archive()))?;
-            store.distant.run_script(&store.distant.load_script(&there.archive())?)?;
+            store.give(&file, basis.as_deref(), &kept_as(&image, names))?.load()?;
             if store.distant.image(&id)?.diff_ids != parsed.diff_ids {
                 let reason = "the engine took it and shows other layers than its config names".into();
                 return Err(StoreError::Broken { what: "the image to load".into(), reason });
@@ -264,52 +337,6 @@ impl Import for RsyncImport<'_> {
             Ok(())
         })?;
         Ok(id)
-    }
-}
-
-/// The directory of the temporary files of the other host: a path, as its shell takes it between double quotes.
-#[derive(Clone)]
-pub(crate) struct DistantFolder {
-    path: String,
-}
-
-impl DistantFolder {
-    /// A directory of this name in the folder, or in the other host's place for temporary files.
-    pub(crate) fn named(name: &str, tmpfolder: Option<&Path>) -> Result<DistantFolder, String> {
-        let base = tmpfolder.map_or("${TMPDIR:-/tmp}".into(), Path::to_string_lossy);
-        if tmpfolder.is_some() && !is_plain(&base) {
-            return Err(format!("--tmpfolder {base:?} cannot be passed through every login shell"));
-        }
-        Ok(DistantFolder { path: format!("{base}/{name}") })
-    }
-
-    /// The script that removes it.
-    pub(crate) fn removal(&self) -> String {
-        format!("rm -rf \"{}\"", self.path)
-    }
-}
-
-/// True if neither a shell nor rsync changes the path.
-fn is_plain(path: &str) -> bool {
-    path.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c))
-}
-
-/// The temporary directory of the other host, removed when this is dropped.
-struct MadeFolder<'a> {
-    store: &'a RsyncStore,
-    path: String,
-}
-
-impl MadeFolder<'_> {
-    fn archive(&self) -> String {
-        format!("{}/{ARCHIVE}", self.path)
-    }
-}
-
-impl Drop for MadeFolder<'_> {
-    fn drop(&mut self) {
-        // Where that fails, what keeps the connection does it at its end.
-        self.store.distant.run_script(&self.store.folder.removal()).ok();
     }
 }
 
@@ -342,11 +369,12 @@ fn parse_stats(stats: &str) -> (u64, u64) {
     (number("Total bytes sent:").unwrap_or(0), number("Total bytes received:").unwrap_or(0))
 }
 
-/// A script that writes into the temporary directory fills the disk of that.
-fn temporary_full(error: StoreError) -> StoreError {
+/// True if a disk has no room for what arrives.
+fn is_full(error: &StoreError) -> bool {
     match error {
-        StoreError::NoSpace { message } => StoreError::TemporaryFull { message },
-        other => other,
+        StoreError::TemporaryFull { .. } => true,
+        StoreError::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+        _ => false,
     }
 }
 
@@ -374,19 +402,6 @@ mod tests {
         let stats = "Number of files: 1 (reg: 1)\nTotal bytes sent: 12,345\nTotal bytes received: 67\n\nsent 12,345 bytes";
         assert_eq!(parse_stats(stats), (12_345, 67));
         assert_eq!(parse_stats(""), (0, 0));
-    }
-
-    #[test]
-    fn a_path_that_a_shell_or_rsync_changes_is_refused() {
-        let folder = |path: &str| DistantFolder::named("docker-sync-1", Some(Path::new(path)));
-        assert_eq!(folder("/var/tmp").unwrap().path, "/var/tmp/docker-sync-1");
-        assert_eq!(folder("/srv/a_b-c.d").unwrap().removal(), "rm -rf \"/srv/a_b-c.d/docker-sync-1\"");
-        for path in ["/a b", "/a$b", "/a`b", "/a\"b", "/a'b", "/a:b", "/a*b", "/a\\b", "/a\nb", "/ä"] {
-            let refused = folder(path).err();
-            assert!(refused.is_some_and(|reason| reason.contains("--tmpfolder")), "{path}");
-        }
-        // Without one the other host's shell says where.
-        assert_eq!(DistantFolder::named("x", None).unwrap().path, "${TMPDIR:-/tmp}/x");
     }
 
     #[test]

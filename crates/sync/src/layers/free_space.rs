@@ -1,31 +1,20 @@
-//! The free space of this host's disks, compared with what a transfer takes at least, before its contents cross.
+//! The free space of disks, compared with what a transfer takes at least, before its contents cross.
 //!
 //! Nothing is guessed: a file system that may store fewer bytes than it is given, or whose free space is no plain
 //! number, counts as one with room. So does one that cannot be seen.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use dsync_engine::Demand;
+use dsync_engine::{Demand, Disk, FreeSpace};
 
 use crate::failure::{NoRoom, Words};
-
-/// The free space of a file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FreeSpace {
-    /// The number of the file system: two folders with the same number share the space.
-    pub(crate) device: u64,
-    /// The folder at which it is mounted.
-    pub(crate) mount: PathBuf,
-    /// Bytes, those that are reserved for root included.
-    pub(crate) bytes: u64,
-}
 
 /// Reads the free space at a folder, which need not exist yet.
 type Reader = dyn Fn(&Path) -> Option<FreeSpace> + Send + Sync;
 
-/// The disks of this host.
+/// The disks of this host, and those of which another host says what is free.
 #[derive(Clone)]
 pub(crate) struct Disks(Arc<Reader>);
 
@@ -43,11 +32,19 @@ impl Disks {
 
     /// Checks that there is room for all of these at once.
     pub(crate) fn check(&self, demands: &[Demand]) -> Result<(), NoRoom> {
+        let space = |demand: &Demand| match &demand.disk {
+            Disk::Here => (self.0)(&demand.folder),
+            Disk::There(space) => space.clone(),
+        };
         let seen: Vec<(&Demand, FreeSpace)> =
-            demands.iter().filter_map(|demand| Some((demand, (self.0)(&demand.folder)?))).collect();
+            demands.iter().filter_map(|demand| Some((demand, space(demand)?))).collect();
         for (at, (demand, space)) in seen.iter().enumerate() {
             // Each is looked at with those before it on the same file system.
-            let shared = seen[..=at].iter().filter(|(_, other)| other.device == space.device);
+            let is_here = |demand: &Demand| demand.disk == Disk::Here;
+            let is_same = |(other, of): &&(&Demand, FreeSpace)| {
+                is_here(other) == is_here(demand) && of.device == space.device
+            };
+            let shared = seen[..=at].iter().filter(is_same);
             let needed = shared.map(|(demand, _)| demand.bytes).fold(0, u64::saturating_add);
             if demand.bytes > 0 && needed > space.bytes {
                 return Err(NoRoom {
@@ -56,6 +53,7 @@ impl Disks {
                     mount: space.mount.clone(),
                     needed,
                     free: space.bytes,
+                    is_here: is_here(demand),
                 });
             }
         }
@@ -80,9 +78,7 @@ impl fmt::Debug for Disks {
 fn read(folder: &Path) -> Option<FreeSpace> {
     use std::os::unix::fs::MetadataExt as _;
 
-    /// ext2 to ext4, XFS and tmpfs: a byte that is written takes one at least. btrfs, ZFS, F2FS and others may compress
-    /// or share what they are given, and what is below an overlay is not known.
-    const PLAIN: [u64; 3] = [0xef53, 0x5846_5342, 0x0102_1994];
+    use dsync_engine::is_plain;
 
     let folder = std::path::absolute(folder).ok()?;
     let (folder, device) = folder
@@ -92,7 +88,7 @@ fn read(folder: &Path) -> Option<FreeSpace> {
     // They are signed on some architectures.
     let (kind, block) = (found.f_type as u64, found.f_bsize as u64);
     // A file system without a size says that it has none.
-    if !PLAIN.contains(&kind) || found.f_blocks == 0 {
+    if !is_plain(kind) || found.f_blocks == 0 {
         return None;
     }
     let is_same = |folder: &&Path| folder.metadata().is_ok_and(|metadata| metadata.dev() == device);
@@ -113,7 +109,7 @@ mod tests {
     use super::*;
 
     fn demand(purpose: Purpose, folder: &str, bytes: u64) -> Demand {
-        Demand { purpose, folder: folder.into(), bytes }
+        Demand { purpose, folder: folder.into(), bytes, disk: Disk::Here }
     }
 
     /// `/small/…` has 100 bytes, `/large/…` 1,000; of all else nothing is known.
@@ -153,6 +149,23 @@ mod tests {
         assert_eq!((error.purpose.0, error.needed), (Purpose::Temporary, 101));
         let huge = [demand(Purpose::Images, "/large/a", 2), demand(Purpose::Images, "/large/b", u64::MAX)];
         assert_eq!(disks().check(&huge).unwrap_err().needed, u64::MAX);
+    }
+
+    #[test]
+    fn the_disks_of_two_hosts_are_not_one() {
+        let there = |purpose, bytes, free: Option<u64>| {
+            let space = free.map(|bytes| FreeSpace { device: 1, mount: "/there".into(), bytes });
+            Demand { disk: Disk::There(space), ..demand(purpose, "/small/x", bytes) }
+        };
+        let own = demand(Purpose::Temporary, "/small/a", 60);
+        // Both have the number 1, and 100 bytes.
+        assert_eq!(disks().check(&[own.clone(), there(Purpose::Images, 60, Some(100))]), Ok(()));
+        assert_eq!(disks().check(&[there(Purpose::Images, u64::MAX, None)]), Ok(()));
+        let error = disks().check(&[own, there(Purpose::Images, 101, Some(100))]).unwrap_err();
+        assert_eq!((error.is_here, error.needed, error.mount.to_str()), (false, 101, Some("/there")));
+        let both = [there(Purpose::Images, 60, Some(100)), there(Purpose::Temporary, 41, Some(100))];
+        assert_eq!(disks().check(&both).unwrap_err().needed, 101);
+        assert!(disks().check(&[demand(Purpose::Images, "/small/a", 101)]).unwrap_err().is_here);
     }
 
     #[cfg(target_os = "linux")]

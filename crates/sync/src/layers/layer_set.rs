@@ -45,7 +45,7 @@ impl<'a> Layers<'a> {
         cache: Option<Cache>,
     ) -> Result<Self, EndpointError> {
         let spool = Spool::new(workspace, cache);
-        let spool = spool.map_err(EndpointError::io("cannot make a temporary file"))?;
+        let spool = spool.map_err(|error| workspace.unusable(error))?;
         let (file, interrupt) = (workspace.file()?, workspace.interrupt.clone());
         Ok(Layers { store, spool, partial: HashMap::new(), fetched: HashMap::new(), file, interrupt })
     }

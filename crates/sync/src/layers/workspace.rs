@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use dsync_engine::temporary;
 use dsync_proto::Event;
 
 use super::free_space::Disks;
@@ -57,7 +58,14 @@ impl Workspace {
     /// The index cache, where there is a place for it.
     pub(crate) fn cache(&self, link: &Link) -> Option<Cache> {
         match Cache::locate_below(self.caches.as_deref()) {
-            Ok(cache) => Some(cache.noting(&self.used)),
+            Ok(cache) => {
+                if !cache.has_room() {
+                    let place = cache.directory().display();
+                    let note = format!("layers are not remembered: the disk of {place} is nearly full");
+                    link.outbox.event(&Event::Note(note));
+                }
+                Some(cache.noting(&self.used))
+            }
             Err(error) => {
                 link.outbox.event(&Event::Note(format!("layers are not remembered: {error}")));
                 None
@@ -77,15 +85,35 @@ impl Workspace {
 
     /// A temporary file without a name.
     pub(crate) fn file(&self) -> Result<File, EndpointError> {
-        tempfile::tempfile_in(&self.folder).map_err(EndpointError::io("cannot make a temporary file"))
+        tempfile::tempfile_in(&self.folder).map_err(|error| self.unusable(error))
+    }
+
+    /// The reason why no temporary file can be made.
+    pub(crate) fn unusable(&self, error: io::Error) -> EndpointError {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+        match error.kind() {
+            NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem => {
+                let (folder, error) = (self.folder.display(), error.kind());
+                EndpointError::Usage(unusable(&format!(
+                    "the temporary folder {folder} takes no files ({error})"
+                )))
+            }
+            _ => EndpointError::io("cannot make a temporary file")(error),
+        }
     }
 }
 
-fn temporary_folder(named: &str) -> Result<PathBuf, EndpointError> {
-    let folder = if named.is_empty() { std::env::temp_dir() } else { PathBuf::from(named) };
+/// What is wrong with a folder for temporary files, and what to do about it.
+fn unusable(what: &str) -> String {
+    format!("{what}: set TMPDIR to another, or name one with --tmpfolder")
+}
+
+/// The folder for temporary files that was named, or the system's place.
+pub(crate) fn temporary_folder(named: &str) -> Result<PathBuf, EndpointError> {
+    let folder = if named.is_empty() { temporary::place() } else { PathBuf::from(named) };
     if !folder.is_dir() {
-        let folder = folder.display();
-        return Err(EndpointError::Usage(format!("the temporary folder {folder} is not a directory")));
+        let what = format!("the temporary folder {} is not a directory", folder.display());
+        return Err(EndpointError::Usage(unusable(&what)));
     }
     Ok(folder)
 }

@@ -103,6 +103,7 @@ pub(crate) fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<E
                 target_created,
                 layers: survey.layers.clone(),
                 basis: survey.basis.clone(),
+                foreign_to: survey.foreign_to.clone(),
             };
             sorted.insert((name, image.id), entry);
         }

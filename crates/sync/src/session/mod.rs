@@ -25,6 +25,7 @@ use crate::convert::{from_wire, to_wire, unreadable_from_wire};
 use crate::endpoint::{self, Site};
 use crate::error::{Error, Host};
 use crate::event::{Event, Observer};
+use crate::fallback::kept::Kept;
 use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options};
@@ -133,6 +134,13 @@ impl Session {
     pub fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error> {
         let (before, lost) = (self.traffic(), self.lost);
         let mut outcome = self.retrying(|pair| pair.sync(entry, also, dry_run))?;
+        if !dry_run && self.source.is_agentless() {
+            // What is kept of an image that arrived is of no more use.
+            let kept = Kept::find(self.options.tmpfolder.as_deref());
+            kept.map_or(Ok(()), |kept| kept.forget(&entry.image)).unwrap_or_else(|error| {
+                self.observer.event(Event::Note(&format!("what was kept stays until it expires: {error}")));
+            });
+        }
         if self.lost != lost {
             // The bytes that crossed in vain, too.
             outcome.traffic = self.traffic().minus(before);

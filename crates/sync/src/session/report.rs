@@ -35,6 +35,8 @@ pub struct Entry {
     pub layers: Vec<LayerState>,
     /// Images of the target whose contents would be used, the best first.
     pub basis: Vec<String>,
+    /// The platform of the target's host where it cannot run the image; empty where it can, or where that is not known.
+    pub foreign_to: String,
 }
 
 impl Entry {
@@ -79,8 +81,9 @@ mod tests {
                 created: created.into(),
             };
             let target_created = target_created.into();
-            let (layers, basis) = (Vec::new(), Vec::new());
-            let entry = Entry { name: None, image, pin: Pin::None, status, target_created, layers, basis };
+            let (layers, basis, foreign_to) = (Vec::new(), Vec::new(), String::new());
+            let (name, pin) = (None, Pin::None);
+            let entry = Entry { name, image, pin, status, target_created, layers, basis, foreign_to };
             entry.replaces_newer().is_some()
         };
         let update = |created: &str, other: &str| replaces_newer(Status::NeedUpdate, created, other);

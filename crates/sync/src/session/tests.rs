@@ -59,6 +59,7 @@ fn survey(open: bool) -> Reply {
         basis: Vec::new(),
         open,
         created: vec![String::new()],
+        foreign_to: String::new(),
     }])
 }
 

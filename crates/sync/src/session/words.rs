@@ -43,7 +43,8 @@ pub(crate) fn of_unreadable(mut image: Unreadable) -> Unreadable {
 
 /// The texts that a target has for an image.
 pub(crate) fn of_survey(mut survey: Survey) -> Survey {
-    survey.basis.iter_mut().chain(&mut survey.created).for_each(|text| cut(text, NAME));
+    let texts = survey.basis.iter_mut().chain(&mut survey.created).chain([&mut survey.foreign_to]);
+    texts.for_each(|text| cut(text, NAME));
     survey
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dsync_core::{Image, ImageId, LayerKey, Platform};
 use dsync_delta::LayerIndex;
 use dsync_delta::header_delta::Literal;
-use dsync_engine::{Demand, Package, PackedLayer, Purpose, Store, StoreError, StoreKind};
+use dsync_engine::{Demand, Disk, Package, PackedLayer, Purpose, Store, StoreError, StoreKind};
 use dsync_proto::{Compression, Cost, Event, Known, Offer, Phase, Reply, Stored};
 
 use super::basis::NamedBasis;
@@ -151,7 +151,12 @@ impl<'a> Transfer<'a> {
         let sizes: HashMap<LayerKey, u64> = self.image.tars().zip(sizes).collect();
         let wanted = want.layers.iter().filter_map(|key| sizes.get(key));
         let bytes = wanted.fold(0, |total: u64, size| total.saturating_add(*size));
-        Ok(disks.check(&[Demand { purpose: Purpose::Temporary, folder: folder.clone(), bytes }])?)
+        Ok(disks.check(&[Demand {
+            purpose: Purpose::Temporary,
+            folder: folder.clone(),
+            bytes,
+            disk: Disk::Here,
+        }])?)
     }
 
     /// Finds out how the wanted layers are stored, where the image keeps its ID. Those that cross as they are stored go

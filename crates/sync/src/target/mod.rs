@@ -38,6 +38,7 @@ pub(crate) fn receive(
     what: &Receiving,
     workspace: &Workspace,
 ) -> Result<Reply, EndpointError> {
+    store.must_take()?;
     let mut held = store.list()?.images;
     if what.keeps == Keeps::Content || !store.has_packages() {
         survey::learn_configs(store, &mut held, std::slice::from_ref(&what.image))?;

@@ -208,10 +208,12 @@ impl Pipe {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| Error::Ssh {
-                host: host.into(),
-                kind: SshFailure::NotFound,
-                message: format!("'{program}' cannot be run: {error}"),
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => {
+                    let message = format!("'{program}' cannot be run: {error}");
+                    Error::Ssh { host: host.into(), kind: SshFailure::NotFound, message }
+                }
+                _ => Error::io(format!("cannot start '{program}'"))(error),
             })?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         interrupt.adopt(child.id());
@@ -271,7 +273,7 @@ impl Pipe {
 
     /// True if the child has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        !matches!(self.interrupt.reap(&mut self.child), Ok(None))
     }
 
     /// True if the child has ended, or does so at once.
@@ -295,13 +297,14 @@ impl Pipe {
         let patience = self.patience;
         let interrupt = &self.interrupt;
         let runs_filters = || begin.elapsed() < if interrupt.happened() { HURRY } else { patience };
-        interrupt.release(self.child.id());
         let status = loop {
-            match self.child.try_wait() {
+            match interrupt.reap(&mut self.child) {
                 Ok(Some(status)) => break Some(status),
                 Ok(None) if runs_filters() => thread::sleep(Duration::from_millis(5)),
                 _ => {
                     self.child.kill().ok();
+                    // It can no longer be waited for in vain.
+                    interrupt.release(self.child.id());
                     break self.child.wait().ok();
                 }
             }

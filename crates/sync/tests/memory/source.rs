@@ -33,6 +33,7 @@ fn attack(evil: &mut Evil, how: fn(&mut Evil) -> Done) -> Done {
                     basis: Vec::new(),
                     open: false,
                     created: vec![String::new()],
+                    foreign_to: String::new(),
                 };
                 evil.reply(&Reply::Surveyed(vec![survey; images.len()]))?;
             }

@@ -32,6 +32,19 @@ fn full_engine(push: bool) {
             .says(&format!("hint: free some space on {place} where its images are kept"))
             .wire_at_most(5_000_000);
     }
+    // Without an agent it is the same disk of the same host, and the same sentence.
+    for method in ["stream", "rsync"] {
+        let arguments = ["--method", method, &name];
+        let ran = if push { bench.push(&arguments) } else { bench.pull(&arguments) };
+        let ran = ran
+            .exits(6)
+            .says(&format!("error: {name}: on {place}: there is no room for the image in /"))
+            .says(&format!("hint: free some space on {place} where its images are kept"));
+        if push {
+            // The room there is asked for before anything crosses; here a layer has to be read before its size is known.
+            let _ = ran.wire_at_most(1_000_000);
+        }
+    }
     target.assert_is("web:1", &old);
     assert_eq!(target.docker(&["images", "--quiet", "--all"]).lines().count(), 2);
     assert_eq!(target.docker(&["ps", "--quiet", "--all"]), "");
@@ -67,8 +80,10 @@ fn the_place_for_temporary_files_there_is_full() {
     bench.there().put(&new);
     let name = bench.name("web:1");
     let told = format!("error: {name}: on {}: ", bench.remote());
-    let methods =
-        [("delta", "there is no room for temporary files in /"), ("rsync", "o space left on device")];
+    let methods = [
+        ("delta", "there is no room for temporary files in /"),
+        ("rsync", "no space left for temporary files: at least "),
+    ];
     for (method, reason) in methods {
         bench
             .pull(&["--method", method, &name])
@@ -78,6 +93,20 @@ fn the_place_for_temporary_files_there_is_full() {
             .says("name a directory on a larger disk for temporary files: --tmpfolder DIR");
         assert_eq!(bench.here().id("web:1"), None);
     }
+    // What is pushed by rsync is a file there first.
+    let other = bench.image("web:2").layer(&layer("disks-there-push", 4_000_000));
+    bench.here().put(&other);
+    let pushed = bench.name("web:2");
+    bench
+        .push(&["--method", "rsync", &pushed])
+        .exits(6)
+        .says(&format!("error: {pushed}: on {}: there is no room for temporary files in /", bench.remote()))
+        .says(&format!("hint: free some space on {}, or name a directory", bench.remote()))
+        .wire_at_most(1_000_000);
+    assert_eq!(bench.there().id("web:2"), None);
+    // A stream needs no file there.
+    bench.push(&["--method", "stream", &pushed]).ok();
+    bench.there().assert_is("web:2", &other);
     // There is room elsewhere, as the hint says.
     let elsewhere = bench.work();
     bench.pull(&["--tmpfolder", elsewhere.to_str().unwrap(), &name]).ok();
@@ -103,6 +132,18 @@ fn the_folder_that_was_named_is_full() {
         .exits(6)
         .says(&format!("error: {name}: on this host: there is no room for temporary files in "))
         .says("name a directory on a larger disk for temporary files: --tmpfolder DIR");
+    // So is what comes or goes as a stream, and what comes by rsync.
+    let there = bench.image("web:2").layer(&layer("disks-named-there", 4_000_000));
+    bench.there().put(&there);
+    let pulled = bench.name("web:2");
+    let named = ["--tmpfolder", folder.to_str().unwrap(), "--method"];
+    let pushes = bench.push(&[&named[..], &["stream", &name]].concat());
+    for ran in [pushes, bench.pull(&[&named[..], &["stream", &pulled]].concat())] {
+        let _ = ran
+            .exits(6)
+            .says(": on this host: ")
+            .says("hint: free some space on this host, or name a directory");
+    }
     assert_eq!(bench.there().id("web:1"), None);
     bench.push(&["--tmpfolder", bench.work().to_str().unwrap(), &name]).ok();
     bench.there().assert_is("web:1", &new);

@@ -175,6 +175,7 @@ fn a_survey_is_one_of_every_layer_and_name() {
             basis: Vec::new(),
             open: false,
             created: vec![String::new(); created],
+            foreign_to: String::new(),
         };
         move |request: &Request| {
             matches!(request, Request::Survey { .. }).then(|| Reply::Surveyed(vec![survey.clone()]))
