@@ -70,8 +70,8 @@ impl Instant {
         }
     }
 
-    /// True if it is a time at which something was made. Reproducible builders fix it to a time before there were images: 1970
-    /// (jib, nix, bazel), 1980 (buildpacks).
+    /// True if it is a time at which something was made. Reproducible builders fix it to a time before there were
+    /// images: 1970 (jib, nix, bazel), 1980 (buildpacks).
     pub fn is_told(self) -> bool {
         self.seconds >= YEAR_2000
     }

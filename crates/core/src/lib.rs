@@ -2,6 +2,7 @@
 //! small encodings that several crates read ([`varint`], [`ustar`], [`pax`]). Everything here is a value; nothing here
 //! opens a file, runs a process or knows a wire.
 
+mod common_prefix;
 mod config;
 mod digest;
 mod hashing;
@@ -13,6 +14,7 @@ mod reference;
 pub mod ustar;
 pub mod varint;
 
+pub use common_prefix::common_prefix;
 pub use config::{Config, ConfigError};
 pub use digest::{ChainId, DiffId, Digest, DigestError, ImageId, LayerKey};
 pub use hashing::HashingWriter;

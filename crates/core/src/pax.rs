@@ -1,15 +1,21 @@
-//! Records of a pax extended header, `LENGTH KEY=VALUE\n`, of which the length counts all bytes of its record (POSIX.1-2024
-//! `pax`, "pax Extended Header").
+//! Records of a pax extended header, `LENGTH KEY=VALUE\n`, of which the length counts all bytes of its record
+//! (POSIX.1-2024 `pax`, "pax Extended Header").
 
-/// A key and its value.
-pub type Record<'a> = (&'a [u8], &'a [u8]);
+/// A pax record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaxRecord<'a> {
+    /// The bytes before the first equals sign.
+    pub key: &'a [u8],
+    /// The bytes after it.
+    pub value: &'a [u8],
+}
 
 /// Digits of a length that are looked at: 2⁶⁴ has 20.
 const DIGITS: usize = 20;
 
 /// Takes the record at the front. `None` where there is none, and nothing is taken: that is the end if `body` is empty,
 /// and malformed if it is not.
-pub fn take<'a>(body: &mut &'a [u8]) -> Option<Record<'a>> {
+pub fn take<'a>(body: &mut &'a [u8]) -> Option<PaxRecord<'a>> {
     let bytes = *body;
     let space = bytes.iter().take(DIGITS + 1).position(|byte| *byte == b' ')?;
     let len = usize::try_from(number(&bytes[..space])?).ok()?;
@@ -17,7 +23,7 @@ pub fn take<'a>(body: &mut &'a [u8]) -> Option<Record<'a>> {
     let text = record.get(space + 1..)?.strip_suffix(b"\n")?;
     let equals = text.iter().position(|byte| *byte == b'=')?;
     *body = rest;
-    Some((&text[..equals], &text[equals + 1..]))
+    Some(PaxRecord { key: &text[..equals], value: &text[equals + 1..] })
 }
 
 /// A number in decimal digits and nothing else.
@@ -28,22 +34,25 @@ pub fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Encodes a record.
-pub fn record((key, value): Record<'_>) -> Vec<u8> {
-    let rest = key.len() + value.len() + 3;
-    let mut len = rest + rest.to_string().len();
-    // The digits of the length may be one more with themselves.
-    if rest + len.to_string().len() != len {
-        len = rest + len.to_string().len();
+impl PaxRecord<'_> {
+    /// Encodes the record.
+    pub fn encode(self) -> Vec<u8> {
+        let PaxRecord { key, value } = self;
+        let rest = key.len() + value.len() + 3;
+        let mut len = rest + rest.to_string().len();
+        // The digits of the length may be one more with themselves.
+        if rest + len.to_string().len() != len {
+            len = rest + len.to_string().len();
+        }
+        [format!("{len} ").as_bytes(), key, b"=", value, b"\n"].concat()
     }
-    [format!("{len} ").as_bytes(), key, b"=", value, b"\n"].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all(mut body: &[u8]) -> (Vec<Record<'_>>, &[u8]) {
+    fn all(mut body: &[u8]) -> (Vec<PaxRecord<'_>>, &[u8]) {
         let records = std::iter::from_fn(|| take(&mut body)).collect();
         (records, body)
     }
@@ -51,8 +60,9 @@ mod tests {
     #[test]
     fn records_are_taken_one_after_the_other() {
         let body = b"12 path=a b\n33 SCHILY.xattr.user.x=\0\xff\nsize=5\n9 size=2\n";
-        let expected: [Record<'_>; 3] =
+        let expected: [(&[u8], &[u8]); 3] =
             [(b"path", b"a b"), (b"SCHILY.xattr.user.x", b"\0\xff\nsize=5"), (b"size", b"2")];
+        let expected = expected.map(|(key, value)| PaxRecord { key, value });
         assert_eq!(all(body), (expected.to_vec(), &b""[..]));
     }
 
@@ -77,11 +87,11 @@ mod tests {
 
     #[test]
     fn a_length_counts_its_own_digits() {
-        assert_eq!(record((b"k", b"")), b"5 k=\n");
+        assert_eq!(PaxRecord { key: b"k", value: b"" }.encode(), b"5 k=\n");
         for len in 0..2000 {
             let value = vec![b'v'; len];
-            let body = record((b"key", &value));
-            assert_eq!(all(&body), (vec![(&b"key"[..], &value[..])], &b""[..]));
+            let record = PaxRecord { key: b"key", value: &value };
+            assert_eq!(all(&record.encode()), (vec![record], &b""[..]));
         }
     }
 

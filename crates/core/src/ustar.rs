@@ -1,7 +1,8 @@
-//! Numbers and blocks of tar headers: POSIX.1-2024 `pax`, "ustar Interchange Format", and base 256 as the GNU tar manual
-//! has it in "Basic Tar Format". Leniency follows Go's `archive/tar`, with which Docker and Podman read layers.
+//! Numbers and blocks of tar headers: POSIX.1-2024 `pax`, "ustar Interchange Format", and base 256 as the GNU tar
+//! manual has it in "Basic Tar Format". Leniency follows Go's `archive/tar`, with which Docker and Podman read layers.
 //!
-//! Which field means what is the business of the readers: `dsync-delta` scans layers, `dsync-engine` reads saved images.
+//! Which field means what is the business of the readers: `dsync-delta` scans layers, `dsync-engine` reads saved
+//! images.
 
 /// Bytes of a block; headers are one, and bodies are padded to whole ones.
 pub const BLOCK: usize = 512;
@@ -30,8 +31,8 @@ pub fn number(field: &[u8]) -> Option<u64> {
     }
 }
 
-/// Octal digits after any blanks (spaces and zero bytes), up to the next blank; 0 where there are none. `None` for other
-/// bytes, and above 64 bits.
+/// Octal digits after any blanks (spaces and zero bytes), up to the next blank; 0 where there are none. `None` for
+/// other bytes, and above 64 bits.
 pub fn octal(field: &[u8]) -> Option<u64> {
     let is_blank = |byte: &u8| matches!(byte, b' ' | 0);
     let first = field.iter().position(|byte| !is_blank(byte)).unwrap_or(field.len());

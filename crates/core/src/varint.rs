@@ -38,6 +38,16 @@ pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     read(bytes).ok().flatten()
 }
 
+/// Maps small numbers of either sign to small numbers: 0, -1, 1, -2… to 0, 1, 2, 3… (zigzag encoding).
+pub const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// The inverse of [`zigzag`].
+pub const fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
 /// Takes a number of up to 10 bytes, zeros at its end included; bits above 64 are dropped. A signed number comes out as
 /// the bits that it has.
 pub fn take_padded(bytes: &mut &[u8]) -> Option<u64> {
@@ -99,5 +109,14 @@ mod tests {
         assert_eq!((take_padded(&mut rest), rest), (Some(u64::MAX), &[0xff][..]));
         assert_eq!(take_padded(&mut &[0xff; 11][..]), None);
         assert_eq!(take_padded(&mut &[0x80][..]), None);
+    }
+
+    #[test]
+    fn small_numbers_of_either_sign_are_small() {
+        assert_eq!([0, -1, 1, -2, i64::MAX, i64::MIN].map(zigzag), [0, 1, 2, 3, u64::MAX - 1, u64::MAX]);
+        for value in [0, -1, 5, i64::MAX, i64::MIN] {
+            assert_eq!(unzigzag(zigzag(value)), value);
+        }
+        assert_eq!(zigzag(i32::MIN.into()), u64::from(u32::MAX), "32 bits stay 32 bits");
     }
 }

@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     }
     let encoded = begun.elapsed();
     let told = [columns.len() as u64];
-    let packed = batch::encode(Items::default(), Items { bytes: &columns, lens: &told }, &[None], effort)?;
+    let packed = batch::encode(Items::default(), Items { bytes: &columns, lens: &told }, effort)?;
     let verbatim: u64 = indexes.iter().map(|l| l.len - l.chunks().bytes(0..usize::MAX)).sum();
     println!(
         "headers: {verbatim} raw, {} in columns, {} packed ({encoded:.1?})",
@@ -80,18 +80,18 @@ fn main() -> Result<()> {
         let old_items = Items { bytes: &old_bytes, lens: &old_lens };
         let new_items = Items { bytes: &new_bytes, lens: &new_lens };
         let pairs: Vec<Option<usize>> = batch.pairs().collect();
-        let packed = batch::encode(old_items, new_items, &pairs, effort)?;
+        let packed = batch::encode(old_items, new_items, effort)?;
         for (at, run) in batch.new.iter().enumerate() {
             let pair = pairs[at].map(|old| &olds[old][..]);
             let (old_len, new_len) = ([pair.map_or(0, <[u8]>::len) as u64], [news[at].len() as u64]);
             let old = Items { bytes: pair.unwrap_or_default(), lens: &old_len };
             let new = Items { bytes: &news[at], lens: &new_len };
-            let alone = batch::encode(old, new, &[pair.map(|_| 0)], Effort::Level(9))?;
+            let alone = batch::encode(old, new, Effort::Level(9))?;
             let path = indexes[run.layer()].file_of(run.chunks().start);
             let path = path.map_or_else(String::new, |file| String::from_utf8_lossy(&file.path).into_owned());
             top.push((alone.len(), news[at].len(), pair.map_or(0, <[u8]>::len), path));
         }
-        let back = batch::decode(old_items, &new_lens, &pairs, &packed)?;
+        let back = batch::decode(old_items, &new_lens, &packed)?;
         assert_eq!(back, new_bytes);
         let mut at = 0;
         for run in &batch.new {

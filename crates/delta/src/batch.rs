@@ -1,6 +1,7 @@
-//! Compresses one batch of literals against old chunks.
+//! Compresses one batch of literals against old chunks, and decompresses it.
 //!
-//! The format is in `docs/batch.md`. The first byte is the method.
+//! The format is in `docs/batch.md`. The first byte is the method. Which literals make up a batch is decided by
+//! [`batching`](crate::batching).
 
 mod error;
 mod lz;
@@ -54,59 +55,41 @@ pub struct Items<'a> {
     pub lens: &'a [u64],
 }
 
-/// Encodes new items against old ones. `pairs` has for each new item the index of its old version.
+/// Encodes new items against old ones.
 ///
-/// Takes about 10 bytes of memory for each byte of old and new items at [`Effort::Max`] (8 of them for the last
-/// 16 MiB only) and up to 20 MiB: with 24 MiB of both less than 200 MiB, besides the items. The highest levels take as much.
-pub fn encode(
-    old: Items<'_>,
-    new: Items<'_>,
-    pairs: &[Option<usize>],
-    effort: Effort,
-) -> io::Result<Vec<u8>> {
+/// Takes about 10 bytes of memory for each byte of old and new items at [`Effort::Max`] (8 of them for the last 16 MiB
+/// only) and up to 20 MiB: with 24 MiB of both less than 200 MiB, besides the items. The highest levels take as much.
+pub fn encode(old: Items<'_>, new: Items<'_>, effort: Effort) -> io::Result<Vec<u8>> {
     match effort {
-        Effort::Max => {
-            encode_joined(&[old.bytes, new.bytes].concat(), old.bytes.len(), new.lens, pairs, effort)
-        }
-        Effort::Level(level) => level_of(old.bytes, new.bytes, level),
+        Effort::Max => encode_joined(&[old.bytes, new.bytes].concat(), old.bytes.len(), new.lens, effort),
+        Effort::Level(level) => encode_at(level, old.bytes, new.bytes),
     }
 }
 
-/// As [`encode`], of old and new items in one buffer, where the new ones begin at `begin`. Takes a byte of memory less for
-/// each byte.
-pub fn encode_joined(
-    bytes: &[u8],
-    begin: usize,
-    new_lens: &[u64],
-    pairs: &[Option<usize>],
-    effort: Effort,
-) -> io::Result<Vec<u8>> {
-    debug_assert_eq!(new_lens.len(), pairs.len());
+/// As [`encode`], of old and new items in one buffer, where the new ones begin at `begin`. Takes a byte of memory less
+/// for each byte.
+pub fn encode_joined(bytes: &[u8], begin: usize, new_lens: &[u64], effort: Effort) -> io::Result<Vec<u8>> {
     match effort {
         Effort::Max => Ok(lz::pack(bytes, begin, new_lens, vec![BatchMethod::Lz as u8])),
-        Effort::Level(level) => level_of(&bytes[..begin], &bytes[begin..], level),
+        Effort::Level(level) => encode_at(level, &bytes[..begin], &bytes[begin..]),
     }
 }
 
-fn level_of(old: &[u8], new: &[u8], level: i32) -> io::Result<Vec<u8>> {
+/// Encodes at a level of zstd.
+fn encode_at(level: i32, old: &[u8], new: &[u8]) -> io::Result<Vec<u8>> {
     let mut packed = vec![BatchMethod::Prefix as u8];
     zstd::pack(old, new, level, &mut packed)?;
     Ok(packed)
 }
 
-/// Decodes all new items, one after the other; filters have been undone before. Takes their length in memory, which is for the caller to bound, and 4 MiB.
-pub fn decode(
-    old: Items<'_>,
-    new_lens: &[u64],
-    pairs: &[Option<usize>],
-    packed: &[u8],
-) -> Result<Vec<u8>, BatchError> {
-    debug_assert_eq!(new_lens.len(), pairs.len());
+/// Decodes all new items, one after the other; filters have been undone before. Takes their length in memory, which is
+/// for the caller to bound, and 4 MiB.
+pub fn decode(old: Items<'_>, new_lens: &[u64], packed: &[u8]) -> Result<Vec<u8>, BatchError> {
     let len = total(new_lens)?;
-    match method(packed)? {
-        (BatchMethod::Prefix, packed) => zstd::unpack(old.bytes, len, packed),
-        (BatchMethod::Lz, packed) => lz::unpack(old.bytes, new_lens, len, packed),
-        (BatchMethod::Inflated | BatchMethod::BranchFilter, _) => {
+    match method(packed) {
+        Some(BatchMethod::Prefix) => zstd::unpack(old.bytes, len, &packed[1..]),
+        Some(BatchMethod::Lz) => lz::unpack(old.bytes, new_lens, len, &packed[1..]),
+        Some(BatchMethod::Inflated | BatchMethod::BranchFilter) | None => {
             Err(BatchError::Malformed("an unknown method"))
         }
     }
@@ -116,8 +99,8 @@ pub fn decode(
 /// where it would fail. Takes as much memory again for the window of a zstd frame.
 pub fn decode_prefix(old: Items<'_>, new_lens: &[u64], packed: &[u8]) -> Vec<u8> {
     match (total(new_lens), method(packed)) {
-        (Ok(len), Ok((BatchMethod::Prefix, packed))) => zstd::unpack_prefix(old.bytes, len, packed),
-        (Ok(len), Ok((BatchMethod::Lz, packed))) => lz::unpack_prefix(old.bytes, new_lens, len, packed),
+        (Ok(len), Some(BatchMethod::Prefix)) => zstd::unpack_prefix(old.bytes, len, &packed[1..]),
+        (Ok(len), Some(BatchMethod::Lz)) => lz::unpack_prefix(old.bytes, new_lens, len, &packed[1..]),
         _ => Vec::new(),
     }
 }
@@ -127,8 +110,7 @@ fn total(lens: &[u64]) -> Result<usize, BatchError> {
     len.and_then(|len| usize::try_from(len).ok()).ok_or(BatchError::Malformed("too long"))
 }
 
-fn method(packed: &[u8]) -> Result<(BatchMethod, &[u8]), BatchError> {
-    let unknown = BatchError::Malformed("an unknown method");
-    let Some((method, packed)) = packed.split_first() else { return Err(unknown) };
-    BatchMethod::from_byte(*method).map(|method| (method, packed)).ok_or(unknown)
+/// The method of a coded batch; `None` for an unknown one, and where there is no byte.
+fn method(packed: &[u8]) -> Option<BatchMethod> {
+    BatchMethod::from_byte(*packed.first()?)
 }

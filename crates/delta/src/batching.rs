@@ -2,8 +2,8 @@
 //!
 //! The literals of a batch share one history, so like literals belong into one batch: files of a kind, in the order of
 //! their paths, each with its old version. The old version of a file is the file of the same path, else of a path that
-//! differs in version numbers and hashes only, else of the same name elsewhere, else one that is gone from the same folder
-//! and whose name begins alike.
+//! differs in version numbers and hashes only, else of the same name elsewhere, else one that is gone from the same
+//! folder and whose name begins alike.
 //!
 //! Source and target form the same batches from what both know, without a message. So the result must depend on the
 //! arguments only, and a change of it is a change of the protocol.
@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::{ChunkRef, LayerIndex};
-use versions::{NewFiles, OldFile, Version, kind, versions};
+use versions::{NewFile, NewFiles, OldFile, OldVersion, Taken, extension, versions};
 
 /// Consecutive chunks of one file of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +36,11 @@ impl ChunkRange {
         let len = u32::try_from(index.chunks().bytes(chunks.clone())).ok()?;
         let [layer, start, end] = [layer, chunks.start, chunks.end].map(u32::try_from);
         Some(ChunkRange { layer: layer.ok()?, start: start.ok()?, end: end.ok()?, len })
+    }
+
+    /// A chunk of `len` bytes.
+    fn one(ChunkRef { layer, chunk }: ChunkRef, len: u32) -> ChunkRange {
+        ChunkRange { layer, start: chunk, end: chunk + 1, len }
     }
 
     /// The number of the layer index, in the order of the argument.
@@ -138,9 +143,9 @@ const CANDIDATES: u64 = 1 << 31;
 const CANDIDATE: u64 = 256;
 
 /// Finds for each chunk that is sent, by its position in `sent`, the chunks of the basis of which it may be a new
-/// version, where only the target can read them. `basis` has these layers only. `readable` has those that the source can
-/// read as well, which take precedence where they have a version by a rule as strict. New and old chunks together have
-/// at most `limit` bytes; an old chunk counts once, however many new ones may be versions of it.
+/// version, where only the target can read them. `basis` has these layers only. `readable` has those that the source
+/// can read as well, which take precedence where they have a version by a rule as strict. New and old chunks together
+/// have at most `limit` bytes; an old chunk counts once, however many new ones may be versions of it.
 pub fn candidates(
     new: &[&LayerIndex],
     sent: &[ChunkRef],
@@ -153,18 +158,18 @@ pub fn candidates(
     let mut left = limit;
     let mut counted: HashSet<ChunkRef> = HashSet::new();
     let (mut rest, mut number) = (sent, 0);
-    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
+    while let Some(Taken { files, sent }) = NewFiles::take(new, &mut rest) {
         let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
         let mut file = 0;
         for chunk_ref in sent {
             let at = number;
             number += 1;
             // The files come in the order of what is sent.
-            while files.get(file).is_some_and(|(_, file)| !file.has(chunk_ref)) {
+            while files.get(file).is_some_and(|file| !file.has(chunk_ref)) {
                 file += 1;
             }
-            let Some((_, new_file)) = files.get(file) else { break };
-            let Some(Version { rule, file: version }) = old[file] else { continue };
+            let Some(new_file) = files.get(file) else { break };
+            let Some(OldVersion { rule, file: version }) = old[file] else { continue };
             if better[file].is_some_and(|better| better.rule <= rule) {
                 continue;
             }
@@ -174,10 +179,8 @@ pub fn candidates(
             let Some(range) = ChunkRange::of(chunk_ref.layer as usize, index, chunk..chunk + 1) else {
                 continue;
             };
-            let of = (new_file.start, new_file.len);
-            let Some(old_range) = old_range(&range, of, index, (&version, old_index), limit) else {
-                continue;
-            };
+            let like = Likeness { range: &range, file: new_file, new: index, old: &version, old_index };
+            let Some(old_range) = like.old_range(limit) else { continue };
             let uncounted = old_range.chunk_refs().filter(|old| !counted.contains(old));
             let bytes = |old: ChunkRef| old_index.chunks().at(old.chunk as usize).len + CANDIDATE;
             let cost = uncounted.map(bytes).sum::<u64>() + range.len() + CANDIDATE;
@@ -210,10 +213,7 @@ pub fn form_in_order(
         left = left.saturating_sub(len.into());
         let Some(batch) = batches.last_mut() else { continue };
         if !batch.new.last_mut().is_some_and(|range| range.extend(chunk_ref, len, u64::MAX)) {
-            batch.push(
-                ChunkRange { layer: chunk_ref.layer, start: chunk_ref.chunk, end: chunk_ref.chunk + 1, len },
-                None,
-            );
+            batch.push(ChunkRange::one(chunk_ref, len), None);
         }
     }
     batches
@@ -228,8 +228,8 @@ fn form_by_likeness(
 ) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut rest = sent;
-    while let Some((files, sent)) = NewFiles::take(new, &mut rest) {
-        form_of_files(new, (&files, sent), basis, limit, &mut batches);
+    while let Some(taken) = NewFiles::take(new, &mut rest) {
+        form_of_files(new, &taken, basis, limit, &mut batches);
     }
     batches
 }
@@ -237,41 +237,20 @@ fn form_by_likeness(
 /// Forms the batches of some files.
 fn form_of_files(
     new: &[&LayerIndex],
-    (files, sent): (&NewFiles, &[ChunkRef]),
+    Taken { files, sent }: &Taken<'_>,
     basis: &[Option<&LayerIndex>],
     limit: u64,
     batches: &mut Vec<Batch>,
 ) {
-    let mut items: Vec<(u32, ChunkRange)> = Vec::new();
-    let mut file = 0;
-    for chunk_ref in sent {
-        while files.get(file).is_some_and(|(_, file)| !file.has(chunk_ref)) {
-            file += 1;
-        }
-        let len = new[chunk_ref.layer as usize].chunks().at(chunk_ref.chunk as usize).len as u32;
-        let number = file as u32;
-        let last = items.last_mut().filter(|(of, _)| *of == number);
-        if !last.is_some_and(|(_, range)| range.extend(*chunk_ref, len, limit / 4)) {
-            let range =
-                ChunkRange { layer: chunk_ref.layer, start: chunk_ref.chunk, end: chunk_ref.chunk + 1, len };
-            items.push((number, range));
-        }
-    }
-    let path = |file: u32| files.get(file as usize).map_or(&b""[..], |(path, _)| path);
-    items.sort_unstable_by(|(a, one), (b, other)| {
-        let position = |range: &ChunkRange| (range.layer, range.start);
-        (kind(path(*a)), path(*a), position(one)).cmp(&(kind(path(*b)), path(*b), position(other)))
-    });
     let old = versions(files, basis, new);
     let mut known: HashMap<ChunkRange, u32> = HashMap::new();
     let mut filled = limit;
-    for (file, range) in items {
-        let version = old[file as usize].and_then(|Version { file: version, .. }| {
-            let (_, file) = files.get(file as usize)?;
-            let index = basis[version.layer as usize]?;
-            let old_range =
-                old_range(&range, (file.start, file.len), new[range.layer()], (&version, index), limit / 4)?;
-            (old_range.len > 0).then_some(old_range)
+    for SentRange { file, range } in sent_ranges(new, files, sent, limit / 4) {
+        let version = old[file as usize].and_then(|OldVersion { file: version, .. }| {
+            let (file, new) = (files.get(file as usize)?, new[range.layer()]);
+            let old_index = basis[version.layer as usize]?;
+            let like = Likeness { range: &range, file, new, old: &version, old_index };
+            like.old_range(limit / 4).filter(|old_range| old_range.len > 0)
         });
         let cost = |known: &HashMap<ChunkRange, u32>| {
             range.len()
@@ -294,38 +273,78 @@ fn form_of_files(
     }
 }
 
-/// The range of the old file that a new range is most like: the whole file if it is at most min(`most`, max(4 × range,
-/// 1 MiB)), else the same relative position, widened on either side by the range's length (at least 64 KiB, at most
-/// `most` / 4). `file` and `file_len` are the first chunk and the bytes of the new file.
-fn old_range(
-    range: &ChunkRange,
-    (file, file_len): (u32, u64),
-    new: &LayerIndex,
-    (old, index): (&OldFile, &LayerIndex),
-    most: u64,
-) -> Option<ChunkRange> {
-    let layer = old.layer as usize;
-    if old.len <= most.min(range.len().saturating_mul(4).max(1 << 20)) || file_len == 0 {
-        return ChunkRange::of(layer, index, old.chunks());
-    }
-    let before = new.chunks().bytes(file as usize..range.start as usize);
-    let scale = |at: u64| {
-        // Lengths are below 2^44, so the product fits in 128 bits.
-        u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(file_len)).unwrap_or(old.len)
-    };
-    let slack = range.len().max(64 << 10).min(most / 4);
-    let (from, to) = (scale(before).saturating_sub(slack), scale(before + range.len()).saturating_add(slack));
-    let (mut at, mut len, mut chunks) = (0, 0, old.chunks().start..old.chunks().start);
-    for chunk in old.chunks() {
-        let own = index.chunks().at(chunk).len;
-        if at + own > from && at < to && len + own <= most + 2 * slack {
-            if len == 0 {
-                chunks.start = chunk;
-            }
-            chunks.end = chunk + 1;
-            len += own;
+/// Chunks in a row of one file that are sent.
+struct SentRange {
+    /// The number of the file in [`NewFiles`].
+    file: u32,
+    range: ChunkRange,
+}
+
+/// Joins the chunks that are sent to ranges of at most `most` bytes, in the order in which they are batched: by the
+/// extensions of their files, then by their paths.
+fn sent_ranges(new: &[&LayerIndex], files: &NewFiles, sent: &[ChunkRef], most: u64) -> Vec<SentRange> {
+    let mut ranges: Vec<SentRange> = Vec::new();
+    let mut number = 0;
+    for chunk_ref in sent {
+        while files.get(number).is_some_and(|file| !file.has(chunk_ref)) {
+            number += 1;
         }
-        at += own;
+        let len = new[chunk_ref.layer as usize].chunks().at(chunk_ref.chunk as usize).len as u32;
+        let file = number as u32;
+        let last = ranges.last_mut().filter(|last| last.file == file);
+        if !last.is_some_and(|last| last.range.extend(*chunk_ref, len, most)) {
+            ranges.push(SentRange { file, range: ChunkRange::one(*chunk_ref, len) });
+        }
     }
-    ChunkRange::of(layer, index, chunks)
+    let path = |range: &SentRange| files.path(range.file as usize);
+    let position = |sent: &SentRange| (sent.range.layer, sent.range.start);
+    ranges.sort_unstable_by(|a, b| {
+        (extension(path(a)), path(a), position(a)).cmp(&(extension(path(b)), path(b), position(b)))
+    });
+    ranges
+}
+
+/// A range of a new file, beside the old version of the file.
+struct Likeness<'a> {
+    range: &'a ChunkRange,
+    file: &'a NewFile,
+    /// The layer of the new file.
+    new: &'a LayerIndex,
+    old: &'a OldFile,
+    /// The layer of the old file.
+    old_index: &'a LayerIndex,
+}
+
+impl Likeness<'_> {
+    /// The range of the old file that the new range is most like: the whole file if it is at most min(`most`, max(4 ×
+    /// range, 1 MiB)), else the same relative position, widened on either side by the range's length (at least 64 KiB,
+    /// at most `most` / 4).
+    fn old_range(&self, most: u64) -> Option<ChunkRange> {
+        let Likeness { range, file, new, old, old_index } = *self;
+        let layer = old.layer as usize;
+        if old.len <= most.min(range.len().saturating_mul(4).max(1 << 20)) || file.len == 0 {
+            return ChunkRange::of(layer, old_index, old.chunks());
+        }
+        let before = new.chunks().bytes(file.start as usize..range.start as usize);
+        let scale = |at: u64| {
+            // Lengths are below 2^44, so the product fits in 128 bits.
+            u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(file.len)).unwrap_or(old.len)
+        };
+        let slack = range.len().max(64 << 10).min(most / 4);
+        let from = scale(before).saturating_sub(slack);
+        let to = scale(before + range.len()).saturating_add(slack);
+        let (mut at, mut len, mut chunks) = (0, 0, old.chunks().start..old.chunks().start);
+        for chunk in old.chunks() {
+            let own = old_index.chunks().at(chunk).len;
+            if at + own > from && at < to && len + own <= most + 2 * slack {
+                if len == 0 {
+                    chunks.start = chunk;
+                }
+                chunks.end = chunk + 1;
+                len += own;
+            }
+            at += own;
+        }
+        ChunkRange::of(layer, old_index, chunks)
+    }
 }

@@ -1,9 +1,9 @@
-//! Content-defined chunking: a chunk boundary depends on the bytes before it alone, so that an insertion moves no boundary
-//! farther on.
+//! Content-defined chunking: a chunk boundary depends on the bytes before it alone, so that an insertion moves no
+//! boundary farther on.
 //!
-//! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication", USENIX
-//! ATC 2016: a gear hash, no boundary below a least length, and a harder test before the average length than after it.
-//! The boundaries are part of the protocol.
+//! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication",
+//! USENIX ATC 2016: a gear hash, no boundary below a least length, and a harder test before the average length than
+//! after it. The boundaries are part of the protocol.
 
 /// Sizes of chunks, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +16,10 @@ pub struct ChunkSizes {
     pub max: usize,
 }
 
-/// Of long files, whose chunks are found by their hashes.
+/// Sizes of the chunks of long files, which are found by their hashes.
 pub const COARSE: ChunkSizes = ChunkSizes { min: 16 << 10, average: 64 << 10, max: 256 << 10 };
-/// Of a changed chunk, to find the ranges that it shares with an old one which only the other side has.
+/// Sizes of the fine chunks of a changed chunk, by which ranges of it are found in an old one that only the other side
+/// has.
 pub const FINE: ChunkSizes = ChunkSizes { min: 128, average: 512, max: 2 << 10 };
 
 /// Bits by which the test is harder before the average length, and easier after it (FastCDC's normalized chunking).
@@ -48,7 +49,8 @@ impl Chunker {
         (self.hash, self.len) = (0, 0);
     }
 
-    /// Takes bytes up to the next boundary, and returns their number; `None` if there is no boundary and all were taken.
+    /// Takes bytes up to the next boundary, and returns their number; `None` if there is no boundary and all were
+    /// taken.
     pub fn next_boundary(&mut self, bytes: &[u8]) -> Option<usize> {
         let ChunkSizes { min, average, max } = self.sizes;
         let mut at = min.saturating_sub(self.len).min(bytes.len());
@@ -72,8 +74,8 @@ impl Chunker {
 
 /// Takes bytes until the hash has none of the bits, and returns their number.
 ///
-/// By two bytes at a time, after Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication
-/// Based Storage Systems", IEEE TPDS 31 (2020): a quarter faster, with the same result.
+/// Two bytes at a time, after Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based
+/// Storage Systems", IEEE TPDS 31 (2020): a quarter faster, with the same result.
 fn roll(hash: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
     let mut two = *hash;
     let (pairs, rest) = bytes.as_chunks::<2>();

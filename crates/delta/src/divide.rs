@@ -6,6 +6,7 @@
 
 use crate::LayerIndex;
 use crate::fine_chunks::ByteRange;
+use crate::layer_index::DividedIndex;
 
 /// Layers in which chunks are divided.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ pub fn divide<'s>(
     let mut divided = Divided::default();
     for (layer, index) in new.iter().enumerate() {
         let of = |chunk: usize| literal(layer, chunk);
-        let (parted, ordinals) = index.divided(&|chunk| match of(chunk) {
+        let DividedIndex { index: parted, ordinals } = index.divided(&|chunk| match of(chunk) {
             Some(literal) => ranges(literal).iter().map(|range| range.bytes.end).collect(),
             None => Vec::new(),
         });

@@ -1,12 +1,12 @@
 //! Finds ranges that a changed chunk shares with an old one that only the other side has, by fine chunks.
 //!
 //! The source divides the chunks that it will send, the target those of which they may be new versions. The hashes of
-//! the fine chunks are items of a [reconciliation](crate::reconcile), by which the source learns which fine chunks the target has.
-//! The rest is sent as bytes; [`FineChunks::counts`] and [`FineChunks::lengths`] describe to the target where they belong,
-//! and [`resolve`] applies that.
+//! the fine chunks are items of a [reconciliation](crate::reconcile), by which the source learns which fine chunks the
+//! target has. The rest is sent as bytes; [`FineChunks::counts`] and [`FineChunks::lengths`] describe to the target
+//! where they belong, and [`resolve`] applies that.
 //!
-//! The hashes are short, so a fine chunk may be mistaken for another one. [`check()`] of the known bytes of a chunk finds
-//! that out, and all of the chunk is sent.
+//! The hashes are short, so a fine chunk may be mistaken for another one. [`check()`] of the known bytes of a chunk
+//! finds that out, and all of the chunk is sent.
 
 #[cfg(test)]
 mod tests;
@@ -26,12 +26,12 @@ pub struct FineChunks {
     /// The end of each fine chunk, in bytes, counted through all chunks.
     ends: Vec<u64>,
     /// The end of each chunk.
-    chunks: Vec<End>,
+    chunks: Vec<ChunkEnd>,
 }
 
 /// A position at a chunk's end, counted through all chunks.
 #[derive(Debug, Clone, Copy, Default)]
-struct End {
+struct ChunkEnd {
     fine_chunks: usize,
     bytes: u64,
 }
@@ -69,8 +69,8 @@ impl FineChunks {
         Self::default()
     }
 
-    /// Adds a chunk. One that would be a single fine chunk is not divided, and counts as unknown to the other side: its id
-    /// was asked about before. The same holds for every chunk once there are `most` fine chunks, or [`ITEMS_MAX`].
+    /// Adds a chunk. One that would be a single fine chunk is not divided, and counts as unknown to the other side: its
+    /// id was asked about before. The same holds for every chunk once there are `most` fine chunks, or [`ITEMS_MAX`].
     pub fn push(&mut self, chunk: &[u8], most: usize) {
         let (start, end) = (self.items.len(), self.len());
         let mut chunker = Chunker::new(FINE);
@@ -87,7 +87,7 @@ impl FineChunks {
             self.ends.push(at);
             rest = after;
         }
-        self.chunks.push(End { fine_chunks: self.items.len(), bytes: end + chunk.len() as u64 });
+        self.chunks.push(ChunkEnd { fine_chunks: self.items.len(), bytes: end + chunk.len() as u64 });
     }
 
     /// The hash of each fine chunk, for a reconciliation.
@@ -101,16 +101,16 @@ impl FineChunks {
     }
 
     /// The beginning of a chunk, which is the end of the one before.
-    fn start(&self, chunk: usize) -> End {
-        chunk.checked_sub(1).map_or_else(End::default, |before| self.chunks[before])
+    fn start(&self, chunk: usize) -> ChunkEnd {
+        chunk.checked_sub(1).map_or_else(ChunkEnd::default, |before| self.chunks[before])
     }
 
     /// Divides the chunks into ranges that the target has and ranges that it lacks. `known` are the items that
     /// [`Requester::finish`](crate::reconcile::Requester::finish) returned.
     pub fn byte_ranges(&self, known: &[Range<usize>]) -> Vec<ByteRange> {
         let mut ranges = Vec::new();
-        for (chunk, &End { fine_chunks, bytes }) in self.chunks.iter().enumerate() {
-            let End { fine_chunks: first, bytes: start } = self.start(chunk);
+        for (chunk, &ChunkEnd { fine_chunks, bytes }) in self.chunks.iter().enumerate() {
+            let ChunkEnd { fine_chunks: first, bytes: start } = self.start(chunk);
             let (mut at, mut from) = (first, start);
             let mut add = |to: u64, known| {
                 if to > from {
@@ -185,7 +185,8 @@ impl FineChunks {
     }
 }
 
-/// Decodes [`FineChunks::counts`] of `chunks` chunks, with `items` fine chunks in all. Returns the end of each, in fine chunks.
+/// Decodes [`FineChunks::counts`] of `chunks` chunks, with `items` fine chunks in all. Returns the end of each, in fine
+/// chunks.
 pub fn ends(chunks: usize, items: usize, mut counts: &[u8]) -> Result<Vec<usize>, LengthsError> {
     let (mut ends, mut last) = (Vec::new(), 0_usize);
     for _ in 0..chunks {
@@ -232,11 +233,12 @@ pub fn known_ranges(ends: &[usize], matches: &[Match], old: &FineChunks) -> Vec<
     chunks.map(|fine_chunks| ranges(fine_chunks, matches, old).into_iter().flatten().collect()).collect()
 }
 
-/// Resolves new chunks, each with its length and the end of its fine chunks, into ranges of `old` and bytes that are sent.
+/// Resolves new chunks, each with its length and the end of its fine chunks, into ranges of `old` and bytes that are
+/// sent.
 ///
-/// `matches` are those of a [`Responder`](crate::reconcile::Responder) that has the items of `old`; they do not count for
-/// `mistaken` chunks, of which all bytes are sent. `lengths` are those of [`FineChunks::lengths`]. The ranges make up the
-/// new chunks without gaps, in their order.
+/// `matches` are those of a [`Responder`](crate::reconcile::Responder) that has the items of `old`; they do not count
+/// for `mistaken` chunks, of which all bytes are sent. `lengths` are those of [`FineChunks::lengths`]. The ranges make
+/// up the new chunks without gaps, in their order.
 pub fn resolve(
     lens: &[u64],
     ends: &[usize],

@@ -99,7 +99,7 @@ struct Slot<'a> {
     left: u64,
     /// Bytes beyond the length of the chunk.
     excess: u64,
-    /// `out` failed.
+    /// The writer behind it failed.
     failed: bool,
 }
 

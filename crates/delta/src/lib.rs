@@ -1,8 +1,15 @@
-//! The delta algorithm of docker-sync: finds the parts of a layer that a host has, encodes the rest, and restores the exact layer. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
+//! The delta algorithm of docker-sync: finds the parts of a layer that a host has, encodes the rest, and restores the
+//! exact layer. Bytes in, decisions out: it knows no files, no processes, no threads, no clock and no container engine.
 //!
-//! The modules follow the data: a [`Scanner`] divides a layer into verbatim bytes and file chunks, a
-//! [`LayerIndex`] is the index of a layer without its chunks, [`header_delta`] encodes one against others, [`batching`] decides
-//! which chunks are sent together and [`batch`] compresses them, [`join()`] puts the layer together and checks it.
+//! The modules follow the data:
+//!
+//! * [`scan`] divides a layer into verbatim bytes and chunks, whose boundaries are those of [`chunking`];
+//! * [`layer_index`] is what is kept of a layer without its chunks;
+//! * [`reconcile`] finds what two sides have in common of lists that neither knows of the other, [`fine_chunks`] what
+//!   they have in common of changed chunks, and [`divide()`] makes chunks of that;
+//! * [`header_delta`] encodes the index of a layer against those of the basis, and says where each chunk is;
+//! * [`batching`] decides which literals are compressed together, [`batch`] compresses them;
+//! * [`join()`] puts the layer together and checks it.
 //!
 //! Two promises hold everywhere. Any bytes at all survive scan and join unchanged, tar or not: a wrong guess
 //! about the format costs bytes on the wire, never correctness. And no number of a peer sizes an allocation

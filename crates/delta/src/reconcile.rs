@@ -9,8 +9,8 @@
 //!
 //! On the wire a hash is its first seven bytes. With n hashes asked for and m in the index of the other
 //! side, some two different ones agree with odds of about n·m/2⁵⁶: at 20,000 and a million 1 in 3.6 million.
-//! That is not noticed here: the layer then has another diff id, and is requested again without a basis. A [narrow](Requester::narrow) reconciliation has hashes of four
-//! bytes: its matches have to be checked.
+//! Such a match is not noticed here: the layer then has another diff id, and is requested again without a basis. A
+//! [narrow](Requester::narrow) reconciliation has hashes of four bytes: its matches have to be checked.
 
 mod error;
 mod item;

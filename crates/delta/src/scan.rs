@@ -11,11 +11,11 @@ use dsync_core::ustar::BLOCK;
 use sha2::{Digest as _, Sha256};
 
 use crate::chunking::{COARSE, Chunker};
-use crate::layer_index::LayerIndex;
 use crate::layer_index::parse::Parser;
+use crate::layer_index::{CHUNK_MAX, LayerIndex};
 use crate::{ChunkHasher, ChunkId};
-pub use bounds::{CHUNK_MIN, SINGLE_CHUNK_MAX, VERBATIM_MAX};
-use tape::{Judged, Part, Tape};
+pub use bounds::{CHUNK_MIN, VERBATIM_MAX};
+use tape::{Judged, Tape, TapePart};
 
 /// Verbatim bytes are kept until the next chunk, but are parsed at a header when there are more than this: a million
 /// entries in a row may have no chunk.
@@ -26,34 +26,43 @@ const SLICE: usize = 128 << 10;
 
 /// Divides a layer into verbatim bytes and chunks while its bytes pass by.
 ///
-/// It takes any bytes. The result does not depend on how they are split into pushes, and joining it restores them exactly.
-/// Where the tar format is ambiguous, it follows the readers that engines use.
+/// It takes any bytes. The result does not depend on how they are split into pushes, and joining it restores them
+/// exactly. Where the tar format is ambiguous, it follows the readers that engines use.
 #[derive(Debug)]
 pub struct Scanner {
     digest: Sha256,
     len: u64,
     tape: Tape,
-    part: Part,
-    /// The block that is being collected, for [`Part::Block`], and its bytes until now.
+    part: TapePart,
+    /// The block that is being collected, for [`TapePart::Block`], and its bytes until now.
     block: [u8; BLOCK],
     filled: usize,
-    /// The pax records that are being collected, for [`Part::Records`].
+    /// The pax records that are being collected, for [`TapePart::Records`].
     records: Vec<u8>,
-    /// The hash of the chunk that is passing by, for [`Part::Chunk`], and how many bytes of it are hashed.
+    /// The hash of the chunk that is passing by, for [`TapePart::Data`], and how many bytes of it are hashed.
     chunk: ChunkHasher,
     hashed: u64,
-    /// A chunk has begun and not ended.
-    inside: bool,
-    /// That chunk is longer than [`SINGLE_CHUNK_MAX`].
-    is_chunking: bool,
+    /// The division of the file data that is passing by.
+    division: Division,
     chunker: Chunker,
     /// The verbatim bytes that are not parsed yet, and the index of those before.
     headers: Vec<u8>,
     index: Parser,
-    /// The first bytes of the chunk that is passing by: should the layer end here, they are verbatim.
+    /// The first bytes of the data that is passing by: should the layer end here, they are verbatim.
     short: Vec<u8>,
     /// The rest is not parsed.
     is_opaque: bool,
+}
+
+/// The division of file data into chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Division {
+    /// No data is passing by.
+    NotBegun,
+    /// The data is one chunk.
+    OneChunk,
+    /// The data is longer than [`CHUNK_MAX`], as is all that is no tar: [`chunking`](crate::chunking) finds its chunks.
+    Chunks,
 }
 
 impl Default for Scanner {
@@ -69,14 +78,13 @@ impl Scanner {
             digest: Sha256::new(),
             len: 0,
             tape: Tape::default(),
-            part: Part::Block,
+            part: TapePart::Block,
             block: [0; BLOCK],
             filled: 0,
             records: Vec::new(),
             chunk: ChunkHasher::new(),
             hashed: 0,
-            inside: false,
-            is_chunking: false,
+            division: Division::NotBegun,
             chunker: Chunker::new(COARSE),
             headers: Vec::new(),
             index: Parser::default(),
@@ -94,8 +102,8 @@ impl Scanner {
         }
     }
 
-    /// Takes all from the next header on as one long chunk, so that its index takes little memory whatever is in it. The
-    /// index is not the one that others make of the same layer, so it serves one sync only.
+    /// Takes all from the next header on as one long chunk, so that its index takes little memory whatever is in it.
+    /// The index is not the one that others make of the same layer, so it serves one sync only.
     pub fn make_opaque(&mut self) {
         self.is_opaque = true;
     }
@@ -128,10 +136,10 @@ impl Scanner {
     fn scan(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let taken = match self.part {
-                Part::Block => self.take_block(bytes),
-                Part::Records { len } => self.take_records(bytes, len),
-                Part::Verbatim { left } => self.take_verbatim(bytes, left),
-                Part::Chunk { left } => self.take_chunk(bytes, left),
+                TapePart::Block => self.take_block(bytes),
+                TapePart::Records { len } => self.take_records(bytes, len),
+                TapePart::Verbatim { left } => self.take_verbatim(bytes, left),
+                TapePart::Data { left } => self.take_data(bytes, left),
             };
             bytes = &bytes[taken..];
         }
@@ -179,30 +187,32 @@ impl Scanner {
     fn take_verbatim(&mut self, bytes: &[u8], left: u64) -> usize {
         let (taken, left) = part_of(bytes, left);
         self.headers.extend_from_slice(taken);
-        self.part = if left > 0 { Part::Verbatim { left } } else { self.tape.next() };
+        self.part = if left > 0 { TapePart::Verbatim { left } } else { self.tape.next() };
         taken.len()
     }
 
-    fn take_chunk(&mut self, bytes: &[u8], left: u64) -> usize {
-        if !self.inside {
-            self.inside = true;
-            self.is_chunking = left > SINGLE_CHUNK_MAX;
+    fn take_data(&mut self, bytes: &[u8], left: u64) -> usize {
+        if self.division == Division::NotBegun {
+            self.division = if left > CHUNK_MAX { Division::Chunks } else { Division::OneChunk };
             self.chunker.reset();
         }
         let (taken, rest) = part_of(bytes, left);
-        let boundary = if self.is_chunking { self.chunker.next_boundary(taken) } else { None };
+        let boundary = match self.division {
+            Division::Chunks => self.chunker.next_boundary(taken),
+            Division::NotBegun | Division::OneChunk => None,
+        };
         if let Some(len) = boundary.filter(|len| *len as u64 != left) {
             self.chunk.update(&taken[..len]);
             let id = self.chunk.finish();
             self.found(id, self.hashed + len as u64);
             self.hashed = 0;
-            self.part = Part::Chunk { left: left - len as u64 };
+            self.part = TapePart::Data { left: left - len as u64 };
             return len;
         }
         self.take_rest(taken, rest)
     }
 
-    /// Takes bytes of a chunk without a chunk boundary in them; `left` of its bytes are still to come.
+    /// Takes bytes of file data without a chunk boundary in them; `left` bytes of it are still to come.
     fn take_rest(&mut self, taken: &[u8], left: u64) -> usize {
         if left > 0 || self.hashed > 0 {
             self.chunk.update(taken);
@@ -211,7 +221,7 @@ impl Scanner {
             self.hashed += taken.len() as u64;
         }
         if left > 0 {
-            self.part = Part::Chunk { left };
+            self.part = TapePart::Data { left };
             return taken.len();
         }
         if self.hashed > 0 {
@@ -222,7 +232,7 @@ impl Scanner {
             // All of the chunk is here at once, as small ones usually are: no state to set up.
             self.found(ChunkId::of(taken), taken.len() as u64);
         }
-        self.inside = false;
+        self.division = Division::NotBegun;
         self.part = self.tape.next();
         taken.len()
     }

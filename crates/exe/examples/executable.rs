@@ -67,8 +67,7 @@ fn cost(old: &[u8], new: &[u8], effort: Effort) -> Result<usize> {
         let old = &old[scale(from).saturating_sub(PIECE / 4).min(until)..until];
         let (old_len, new_len) = ([old.len() as u64], [(to - from) as u64]);
         let old = Items { bytes: old, lens: &old_len };
-        cost +=
-            batch::encode(old, Items { bytes: &new[from..to], lens: &new_len }, &[Some(0)], effort)?.len();
+        cost += batch::encode(old, Items { bytes: &new[from..to], lens: &new_len }, effort)?.len();
     }
     Ok(cost)
 }

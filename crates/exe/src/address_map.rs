@@ -16,7 +16,7 @@ pub struct AddressMap {
 const BLOCK: u32 = 14;
 
 impl AddressMap {
-    /// From ranges in order.
+    /// A map of ranges in order.
     pub(crate) fn new(starts: Vec<u32>, shifts: Vec<i32>) -> Self {
         let last = starts.last().map_or(0, |last| last >> BLOCK);
         let mut index = Vec::with_capacity(last as usize + 2);
@@ -29,7 +29,7 @@ impl AddressMap {
         AddressMap { starts, shifts, index }
     }
 
-    /// By how much this address moves.
+    /// The distance by which an address moves.
     pub(crate) fn shift(&self, addr: u32) -> i32 {
         let block = (addr >> BLOCK) as usize;
         let last = self.index.len().saturating_sub(1);
@@ -47,16 +47,16 @@ impl AddressMap {
     /// Encodes it.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        write(self.starts.len() as u32, &mut out);
+        varint::write(self.starts.len() as u64, &mut out);
         let mut last = 0;
         for start in &self.starts {
-            write(start - last, &mut out);
+            varint::write((start - last).into(), &mut out);
             last = *start;
         }
         let mut last: i32 = 0;
         for shift in &self.shifts {
             let step = shift.wrapping_sub(last);
-            write((step << 1 ^ step >> 31) as u32, &mut out);
+            varint::write(varint::zigzag(step.into()), &mut out);
             last = *shift;
         }
         out
@@ -79,15 +79,11 @@ impl AddressMap {
         let mut last: i32 = 0;
         for _ in 0..count {
             let step = take(&mut bytes)?;
-            last = last.wrapping_add((step >> 1) as i32 ^ -((step & 1) as i32));
+            last = last.wrapping_add(varint::unzigzag(step.into()) as i32);
             shifts.push(last);
         }
         bytes.is_empty().then(|| AddressMap::new(starts, shifts))
     }
-}
-
-fn write(value: u32, out: &mut Vec<u8>) {
-    varint::write(value.into(), out);
 }
 
 fn take(bytes: &mut &[u8]) -> Option<u32> {

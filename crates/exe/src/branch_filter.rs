@@ -1,15 +1,15 @@
 //! The branch filter: code with absolute addresses in place of distances.
 //!
-//! A call holds the distance to a function, so each call of it is other bytes. With the address of the function they are
-//! equal, and a compressor finds them, as the filters of 7-Zip and xz do ("BCJ"; Igor Pavlov, Lasse Collin). Those for
-//! x86-64 go by the first byte of calls and jumps. This one decodes the lengths of instructions, and converts operands
-//! relative to the instruction pointer as well, but no jumps: they stay within a function, which moves as one. An address
-//! has its highest byte first, which varies least. On aarch64 calls and pages are converted, as in xz.
+//! A call holds the distance to a function, so each call of it is other bytes. With the address of the function they
+//! are equal, and a compressor finds them, as the filters of 7-Zip and xz do ("BCJ"; Igor Pavlov, Lasse Collin). Those
+//! for x86-64 go by the first byte of calls and jumps. This one decodes the lengths of instructions, and converts
+//! operands relative to the instruction pointer as well, but no jumps: they stay within a function, which moves as one.
+//! An address has its highest byte first, which varies least. On aarch64 calls and pages are converted, as in xz.
 
 use std::io;
 use std::ops::Range;
 
-use crate::image::{self, Machine, SHF_EXECUTE, UNMAPPED, read};
+use crate::elf::{self, Machine, SHF_EXECUTE, UNMAPPED, read};
 use crate::{aarch64, x86};
 
 /// Bytes of an ELF header, and of a section's.
@@ -28,8 +28,8 @@ pub struct CodeRange {
     pub machine: Machine,
 }
 
-/// Finds the code of a file of `len` bytes that [`absolute`] converts, in the order of the file, without overlaps. `read_at`
-/// fills a buffer from an offset of the file.
+/// Finds the code of a file of `len` bytes that [`absolute`] converts, in the order of the file, without overlaps.
+/// `read_at` fills a buffer from an offset of the file.
 pub fn find_code(
     len: u64,
     mut read_at: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
@@ -43,7 +43,7 @@ pub fn find_code(
     let table = read::<8>(&header, 40).unwrap_or_default();
     let size = number(58) * number(60);
     let is_within = table.checked_add(size).is_some_and(|end| end <= len);
-    let machine = image::machine(&header).filter(|_| image::may_be(&header));
+    let machine = elf::machine(&header).filter(|_| elf::may_be(&header));
     let Some(machine) = machine else { return Ok(Vec::new()) };
     if number(58) != HEADER as u64 || !is_within || size > LONGEST_TABLE {
         return Ok(Vec::new());
@@ -66,7 +66,7 @@ pub fn find_code(
 /// The code that a section header describes.
 fn code(header: &[u8], machine: Machine, len: u64) -> Option<CodeRange> {
     let (kind, flags) = (read::<4>(header, 4)? as u32, read::<8>(header, 8)?);
-    let is_code = flags & SHF_EXECUTE != 0 && !matches!(kind, 0 | image::SHT_NOBITS);
+    let is_code = flags & SHF_EXECUTE != 0 && !matches!(kind, 0 | elf::SHT_NOBITS);
     let (addr, from, size) = (read::<8>(header, 16)?, read::<8>(header, 24)?, read::<8>(header, 32)?);
     let end = from.checked_add(size).filter(|end| *end <= len)?;
     let is_low = addr.checked_add(size).is_some_and(|end| end <= UNMAPPED.into());

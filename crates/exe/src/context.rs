@@ -3,7 +3,7 @@
 //!
 //! From [`BY_BASE`] to [`BY_HASH`] a context is a number in a table, which is mixed with where the map moves the base.
 
-/// Of a reference that is found by where the map moves its target.
+/// The context of a reference that is found by where the map moves its target.
 pub(crate) const BY_TARGET: u32 = 0;
 pub(crate) const PLACE: u32 = 1;
 pub(crate) const FRAME: u32 = 3;

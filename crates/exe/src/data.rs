@@ -1,8 +1,8 @@
 //! Finds references outside of code: in relocations, symbols, jump tables, and pointers.
 
 use crate::context::{self, BY_TARGET, of_name};
-use crate::image::{Section, read};
-use crate::references::{Address, Form, References};
+use crate::elf::{Section, read};
+use crate::references::{Address, AddressForm, References};
 
 /// `sh_type` of the table of symbols; that of dynamic ones has its names elsewhere.
 pub(crate) const SHT_SYMTAB: u32 = 2;
@@ -13,17 +13,17 @@ const JUMPS: usize = 3;
 pub(crate) fn jumps(references: &mut References<'_>, mut tables: Vec<u32>) {
     tables.sort_unstable();
     tables.dedup();
-    let image = references.image;
-    let is_code = |addr: u32| image.at(addr).is_some_and(|section| section.is_code);
+    let elf = references.elf;
+    let is_code = |addr: u32| elf.at(addr).is_some_and(|section| section.is_code);
     for (number, &table) in tables.iter().enumerate() {
-        let Some(section) = image.at(table).filter(|section| !section.is_code && table % 4 == 0) else {
+        let Some(section) = elf.at(table).filter(|section| !section.is_code && table % 4 == 0) else {
             continue;
         };
         let next =
             tables.get(number + 1).copied().unwrap_or(u32::MAX).min(section.addr_of(section.range.end));
         let begin = section.range.start + (table - section.addr) as usize;
         let entry = |number: usize| {
-            let distance = read::<4>(image.bytes, begin + 4 * number).unwrap_or_default() as u32;
+            let distance = read::<4>(elf.bytes, begin + 4 * number).unwrap_or_default() as u32;
             Some(table.wrapping_add(distance)).filter(|target| is_code(*target))
         };
         let most = (next - table) as usize / 4;
@@ -37,7 +37,7 @@ pub(crate) fn jumps(references: &mut References<'_>, mut tables: Vec<u32>) {
                 let context = context::BY_BASE + number as u32;
                 references.add_data(
                     begin + 4 * number,
-                    Form::Distance,
+                    AddressForm::Distance,
                     Address::relative(target, table),
                     || context,
                 );
@@ -48,7 +48,7 @@ pub(crate) fn jumps(references: &mut References<'_>, mut tables: Vec<u32>) {
 
 /// Relocations with addends (`Elf64_Rela`): offset, kind, addend.
 pub(crate) fn relocations(references: &mut References<'_>, section: &Section<'_>) {
-    let (bytes, mapped) = (references.image.bytes, references.image.mapped.clone());
+    let (bytes, mapped) = (references.elf.bytes, references.elf.mapped.clone());
     for at in section.range.clone().step_by(24) {
         if at + 24 > section.range.end {
             break;
@@ -57,17 +57,17 @@ pub(crate) fn relocations(references: &mut References<'_>, section: &Section<'_>
         let is_address = |addr: &u32| mapped.contains(addr);
         let (offset, target) = (number(at).filter(is_address), number(at + 16).filter(is_address));
         if let Some(offset) = offset {
-            references.add_data(at, Form::Long, Address::absolute(offset), || BY_TARGET);
+            references.add_data(at, AddressForm::Long, Address::absolute(offset), || BY_TARGET);
         }
         if let Some(target) = target {
-            references.add_data(at + 16, Form::Long, Address::absolute(target), || BY_TARGET);
+            references.add_data(at + 16, AddressForm::Long, Address::absolute(target), || BY_TARGET);
         }
         // Some linkers write the addend to the relocated place as well.
-        let there = offset.and_then(|offset| Some((references.image.at(offset)?, offset)));
+        let there = offset.and_then(|offset| Some((references.elf.at(offset)?, offset)));
         if let (Some((there, offset)), Some(target)) = (there, target) {
             let at = there.range.start + (offset - there.addr) as usize;
             if number(at) == Some(target) {
-                references.add_data(at, Form::Long, Address::absolute(target), || context::PLACE);
+                references.add_data(at, AddressForm::Long, Address::absolute(target), || context::PLACE);
             }
         }
     }
@@ -75,8 +75,8 @@ pub(crate) fn relocations(references: &mut References<'_>, section: &Section<'_>
 
 /// Symbols (`Elf64_Sym`): an offset in the string table, and in bytes 8 to 16 an address.
 pub(crate) fn symbols(references: &mut References<'_>, section: &Section<'_>) {
-    let (bytes, mapped) = (references.image.bytes, references.image.mapped.clone());
-    let names = references.image.named(if section.kind == SHT_SYMTAB { b".strtab" } else { b".dynstr" });
+    let (bytes, mapped) = (references.elf.bytes, references.elf.mapped.clone());
+    let names = references.elf.named(if section.kind == SHT_SYMTAB { b".strtab" } else { b".dynstr" });
     for at in section.range.clone().step_by(24) {
         if at + 24 > section.range.end {
             break;
@@ -85,24 +85,24 @@ pub(crate) fn symbols(references: &mut References<'_>, section: &Section<'_>) {
         if let Some(names) = names.filter(|names| name > 0 && name < names.range.len()) {
             let address = Address::relative(names.addr_of(names.range.start + name), names.addr);
             let name = &bytes[names.range.start + name..names.range.end];
-            references.add_data(at, Form::Distance, address, || of_name(name));
+            references.add_data(at, AddressForm::Distance, address, || of_name(name));
         }
         let addr = read::<8>(bytes, at + 8).and_then(|addr| u32::try_from(addr).ok());
         if let Some(addr) = addr.filter(|addr| mapped.contains(addr)) {
-            references.add_data(at + 8, Form::Long, Address::absolute(addr), || BY_TARGET);
+            references.add_data(at + 8, AddressForm::Long, Address::absolute(addr), || BY_TARGET);
         }
     }
 }
 
 /// Pointers of a program at fixed addresses: any eight aligned bytes whose value is one.
 pub(crate) fn pointers(references: &mut References<'_>, section: &Section<'_>) {
-    let (bytes, mapped) = (references.image.bytes, references.image.mapped.clone());
+    let (bytes, mapped) = (references.elf.bytes, references.elf.mapped.clone());
     let skew = section.addr.wrapping_neg() as usize % 8;
     let mut at = section.range.start + skew;
     while at + 8 <= section.range.end {
         let addr = read::<8>(bytes, at).and_then(|addr| u32::try_from(addr).ok());
         if let Some(addr) = addr.filter(|addr| mapped.contains(addr)) {
-            references.add_data(at, Form::Long, Address::absolute(addr), || BY_TARGET);
+            references.add_data(at, AddressForm::Long, Address::absolute(addr), || BY_TARGET);
         }
         at += 8;
     }
@@ -111,8 +111,8 @@ pub(crate) fn pointers(references: &mut References<'_>, section: &Section<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Machine;
-    use crate::testing::{Linked, Part, TEXT, build, elf, found};
+    use crate::elf::Machine;
+    use crate::testing::{Linked, SectionSpec, TEXT, build, elf, found};
 
     /// A jump table of these targets, at 0x2000, which code loads with `lea`.
     fn with_table(load: u32, entries: &[u32]) -> Vec<u8> {
@@ -120,7 +120,7 @@ mod tests {
         let code = [&[0x48, 0x8d, 0x05][..], &distance, &[0x90; 57]].concat();
         let table: Vec<u8> =
             entries.iter().flat_map(|target| target.wrapping_sub(load).to_le_bytes()).collect();
-        let parts = [Part::code(TEXT, &code), Part::data(".rodata", Some(0x2000), &table)];
+        let parts = [SectionSpec::code(TEXT, &code), SectionSpec::data(".rodata", Some(0x2000), &table)];
         build(Machine::X86, Linked::Anywhere, &parts)
     }
 
@@ -128,11 +128,11 @@ mod tests {
     fn a_jump_table_has_three_entries_or_more_and_ends_with_the_first_that_is_no_code() {
         let targets =
             |count: usize| -> Vec<u32> { (0..count as u32).map(|number| TEXT + 9 * number).collect() };
-        let expected = |count: usize| -> Vec<(usize, Form, u32, u32)> {
+        let expected = |count: usize| -> Vec<(usize, AddressForm, u32, u32)> {
             targets(count)
                 .into_iter()
                 .enumerate()
-                .map(|(number, target)| (4 * number, Form::Distance, target, 0x2000))
+                .map(|(number, target)| (4 * number, AddressForm::Distance, target, 0x2000))
                 .collect()
         };
         for count in [3, 5] {
@@ -159,12 +159,12 @@ mod tests {
         .concat();
         let data = [u64::from(TEXT) + 4, u64::from(TEXT)].map(u64::to_le_bytes).concat();
         let parts = [
-            Part::code(TEXT, &[0x90; 64]),
-            Part::data(".rela.dyn", Some(0x2000), &relocations).of_kind(4),
-            Part::data(".data", Some(0x3000), &data),
+            SectionSpec::code(TEXT, &[0x90; 64]),
+            SectionSpec::data(".rela.dyn", Some(0x2000), &relocations).of_kind(4),
+            SectionSpec::data(".data", Some(0x3000), &data),
         ];
         let file = build(Machine::X86, Linked::Anywhere, &parts);
-        let long = |at: usize, addr: u32| (at, Form::Long, addr, addr);
+        let long = |at: usize, addr: u32| (at, AddressForm::Long, addr, addr);
         let expected = [long(0, 0x3000), long(16, TEXT + 4), long(24, 0x3008), long(64, TEXT)];
         assert_eq!(found(&file, ".rela.dyn"), expected);
         // Only where the addend is written as well.
@@ -172,8 +172,8 @@ mod tests {
         // A table that ends within an entry, and one without an address.
         for (addr, end) in [(Some(0x2000), 23), (Some(0x2000), 47), (None, 96)] {
             let parts = [
-                Part::code(TEXT, &[0x90; 64]),
-                Part::data(".rela.dyn", addr, &relocations[..end]).of_kind(4),
+                SectionSpec::code(TEXT, &[0x90; 64]),
+                SectionSpec::data(".rela.dyn", addr, &relocations[..end]).of_kind(4),
             ];
             let file = build(Machine::X86, Linked::Anywhere, &parts);
             assert_eq!(found(&file, ".rela.dyn").len(), if end == 47 { 1 } else { 0 }, "{end}");
@@ -189,17 +189,17 @@ mod tests {
                 .concat();
         for (kind, names) in [(SHT_SYMTAB, ".strtab"), (11, ".dynstr")] {
             let parts = [
-                Part::code(TEXT, &[0x90; 64]),
-                Part::data(".symbols", None, &symbols).of_kind(kind),
-                Part::data(names, Some(0x4000), b"\0one\0two\0"),
-                Part::data(".other", Some(0x5000), b"\0one\0two\0"),
+                SectionSpec::code(TEXT, &[0x90; 64]),
+                SectionSpec::data(".symbols", None, &symbols).of_kind(kind),
+                SectionSpec::data(names, Some(0x4000), b"\0one\0two\0"),
+                SectionSpec::data(".other", Some(0x5000), b"\0one\0two\0"),
             ];
             let file = build(Machine::X86, Linked::Anywhere, &parts);
             let expected = [
-                (0, Form::Distance, 0x4001, 0x4000),
-                (8, Form::Long, TEXT, TEXT),
-                (24, Form::Distance, 0x4005, 0x4000),
-                (80, Form::Long, TEXT + 63, TEXT + 63),
+                (0, AddressForm::Distance, 0x4001, 0x4000),
+                (8, AddressForm::Long, TEXT, TEXT),
+                (24, AddressForm::Distance, 0x4005, 0x4000),
+                (80, AddressForm::Long, TEXT + 63, TEXT + 63),
             ];
             assert_eq!(found(&file, ".symbols"), expected, "{names}");
         }
@@ -211,10 +211,11 @@ mod tests {
         // The section begins four bytes before the first pointer.
         let bytes = [&[0xee; 4][..], &words, &[0xee; 3]].concat();
         let file = |linked| {
-            let parts = [Part::code(TEXT, &[0x90; 64]), Part::data(".data", Some(0x2ffc), &bytes)];
+            let parts =
+                [SectionSpec::code(TEXT, &[0x90; 64]), SectionSpec::data(".data", Some(0x2ffc), &bytes)];
             build(Machine::X86, linked, &parts)
         };
-        let expected = [(4, Form::Long, TEXT, TEXT), (28, Form::Long, 0x3000, 0x3000)];
+        let expected = [(4, AddressForm::Long, TEXT, TEXT), (28, AddressForm::Long, 0x3000, 0x3000)];
         assert_eq!(found(&file(Linked::Fixed), ".data"), expected);
         assert_eq!(found(&file(Linked::Anywhere), ".data"), []);
         assert_eq!(found(&elf(&[(".data", Some(0x3000), &words)]), ".data"), []);

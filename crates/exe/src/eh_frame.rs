@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use crate::context::{self, BY_TARGET};
-use crate::image::{Section, read};
-use crate::references::{Address, Form, References};
+use crate::elf::{Section, read};
+use crate::references::{Address, AddressForm, References};
 
 /// The index: pairs of a function and its record, both as distances from the index.
 pub(crate) fn index(references: &mut References<'_>, section: &Section<'_>) {
     const USUAL: &[u8] = &[1, 0x1b, 3, 0x3b];
-    let bytes = references.image.bytes;
+    let bytes = references.elf.bytes;
     if !bytes[section.range.clone()].starts_with(USUAL) {
         return;
     }
@@ -22,9 +22,11 @@ pub(crate) fn index(references: &mut References<'_>, section: &Section<'_>) {
             break;
         }
         let target = |distance: u64| base.wrapping_add(distance as u32);
-        references.add_data(at, Form::Distance, Address::relative(target(function), base), || BY_TARGET);
         references
-            .add_data(at + 4, Form::Distance, Address::relative(target(record), base), || context::FRAME);
+            .add_data(at, AddressForm::Distance, Address::relative(target(function), base), || BY_TARGET);
+        references.add_data(at + 4, AddressForm::Distance, Address::relative(target(record), base), || {
+            context::FRAME
+        });
     }
 }
 
@@ -39,7 +41,7 @@ struct Common {
 
 /// The records.
 pub(crate) fn frames(references: &mut References<'_>, section: &Section<'_>) {
-    let bytes = references.image.bytes;
+    let bytes = references.elf.bytes;
     let mut kinds: HashMap<usize, Common> = HashMap::new();
     let mut at = section.range.start;
     while at + 8 <= section.range.end {
@@ -58,7 +60,7 @@ pub(crate) fn frames(references: &mut References<'_>, section: &Section<'_>) {
                 let addr = section.addr_of(here);
                 references.add_data(
                     here,
-                    Form::Distance,
+                    AddressForm::Distance,
                     Address::relative(addr, addr.wrapping_sub(back)),
                     || context::COMMON,
                 );
@@ -68,7 +70,7 @@ pub(crate) fn frames(references: &mut References<'_>, section: &Section<'_>) {
                     if distance != 0 {
                         references.add_data(
                             at,
-                            Form::Distance,
+                            AddressForm::Distance,
                             Address::relative(base.wrapping_add(distance), base),
                             || context,
                         );
@@ -144,9 +146,9 @@ mod tests {
         let at = frames.len() - 24;
         let addr = |at: usize| AT + at as u32;
         let expected = [
-            (at + 4, Form::Distance, addr(at + 4), AT),
-            (at + 8, Form::Distance, TEXT + 7, addr(at + 8)),
-            (at + 17, Form::Distance, AT, addr(at + 17)),
+            (at + 4, AddressForm::Distance, addr(at + 4), AT),
+            (at + 8, AddressForm::Distance, TEXT + 7, addr(at + 8)),
+            (at + 17, AddressForm::Distance, AT, addr(at + 17)),
         ];
         assert_eq!(found(&elf(&[(".eh_frame", Some(AT), &frames)]), ".eh_frame"), expected);
     }
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn the_index_refers_to_functions_and_records() {
         let words = [0x3b03_1b01, 0, 1, TEXT.wrapping_sub(AT), 0x40].map(u32::to_le_bytes).concat();
-        let expected = [(12, Form::Distance, TEXT, AT), (16, Form::Distance, AT + 0x40, AT)];
+        let expected = [(12, AddressForm::Distance, TEXT, AT), (16, AddressForm::Distance, AT + 0x40, AT)];
         assert_eq!(found(&elf(&[(".eh_frame_hdr", Some(AT), &words)]), ".eh_frame_hdr"), expected);
     }
 }

@@ -12,15 +12,29 @@ const ENOUGH: usize = 48;
 /// Old references that may be skipped where the same run goes on behind them.
 const NEAR: usize = 12;
 
-/// Pairs references: the numbers of an old and of a new one.
-pub(crate) fn pair(old: &[Reference], new: &[Reference]) -> Vec<(u32, u32)> {
-    let index = Index::of(old);
-    let mut pairs: Vec<(u32, u32)> = roomy(new.len());
+/// A reference of an old version and the same one of a new version, by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReferencePair {
+    pub(crate) old: u32,
+    pub(crate) new: u32,
+}
+
+impl ReferencePair {
+    fn of(old: usize, new: usize) -> Self {
+        // Files are at most 128 MiB.
+        ReferencePair { old: old as u32, new: new as u32 }
+    }
+}
+
+/// Pairs the references of two versions, in the order of the new one.
+pub(crate) fn pair(old: &[Reference], new: &[Reference]) -> Vec<ReferencePair> {
+    let index = ContextIndex::of(old);
+    let mut pairs: Vec<ReferencePair> = roomy(new.len());
     // The next old reference, the next new one, and the first new one without a pair.
     let (mut at, mut here, mut open) = (0, 0, 0);
     while here < new.len() {
         if old.get(at).is_some_and(|old| old.context == new[here].context) {
-            pairs.push((at as u32, here as u32));
+            pairs.push(ReferencePair::of(at, here));
             (at, here) = (at + 1, here + 1);
             open = here;
             continue;
@@ -33,7 +47,7 @@ pub(crate) fn pair(old: &[Reference], new: &[Reference]) -> Vec<(u32, u32)> {
             {
                 back += 1;
             }
-            pairs.extend((1..=back).rev().map(|back| ((found - back) as u32, (here - back) as u32)));
+            pairs.extend((1..=back).rev().map(|back| ReferencePair::of(found - back, here - back)));
             at = found;
             open = here;
             continue;
@@ -43,7 +57,7 @@ pub(crate) fn pair(old: &[Reference], new: &[Reference]) -> Vec<(u32, u32)> {
             continue;
         }
         if is_in_step(old, new, at, here) {
-            pairs.push((at as u32, here as u32));
+            pairs.push(ReferencePair::of(at, here));
             (at, here) = (at + 1, here + 1);
             open = here;
             continue;
@@ -70,18 +84,25 @@ fn is_in_step(old: &[Reference], new: &[Reference], at: usize, here: usize) -> b
     first.form == second.form && first.at.wrapping_sub(old.at) == second.at.wrapping_sub(new.at)
 }
 
+/// An old range that begins like a new one.
+struct Candidate {
+    at: usize,
+    /// The number of equal contexts.
+    len: usize,
+}
+
 /// Positions of consecutive references by their contexts.
-struct Index {
+struct ContextIndex {
     heads: Vec<u32>,
     /// The next position with the same hash, plus one; zero is none.
     before: Vec<u32>,
     bits: u32,
 }
 
-impl Index {
+impl ContextIndex {
     fn of(references: &[Reference]) -> Self {
         let bits = (usize::BITS - references.len().leading_zeros()).clamp(8, 24);
-        let mut index = Index { heads: vec![0; 1 << bits], before: vec![0; references.len()], bits };
+        let mut index = ContextIndex { heads: vec![0; 1 << bits], before: vec![0; references.len()], bits };
         for at in (0..references.len().saturating_sub(ROW - 1)).rev() {
             let head = &mut index.heads[hash(&references[at..at + ROW], bits)];
             index.before[at] = *head;
@@ -93,21 +114,21 @@ impl Index {
     /// The old reference at which the longest equal range begins, of several the nearest to `near`.
     fn find(&self, old: &[Reference], new: &[Reference], near: usize) -> Option<usize> {
         let mut next = self.heads[hash(new.get(..ROW)?, self.bits)];
-        let mut best: Option<(usize, usize)> = None;
+        let mut best: Option<Candidate> = None;
         let mut left = DEPTH;
         while next > 0 && left > 0 {
             let at = next as usize - 1;
             let len = run(old, at, new, ENOUGH);
-            let is_better = best.is_none_or(|(most, found)| {
-                len > most || len == most && at.abs_diff(near) < found.abs_diff(near)
+            let is_better = best.as_ref().is_none_or(|best| {
+                len > best.len || len == best.len && at.abs_diff(near) < best.at.abs_diff(near)
             });
             if len >= ROW && is_better {
-                best = Some((len, at));
+                best = Some(Candidate { at, len });
             }
             next = self.before[at];
             left -= 1;
         }
-        best.map(|(_, at)| at)
+        best.map(|best| best.at)
     }
 }
 
@@ -121,7 +142,7 @@ fn hash(row: &[Reference], bits: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::references::{Address, Form};
+    use crate::references::{Address, AddressForm};
 
     /// References with these contexts, 16 bytes from each other.
     fn references(contexts: impl IntoIterator<Item = u32>) -> Vec<Reference> {
@@ -129,7 +150,7 @@ mod tests {
             at: 16 * number,
             address: Address::absolute(number),
             context,
-            form: Form::Word,
+            form: AddressForm::Word,
         };
         (0..).zip(contexts).map(reference).collect()
     }
@@ -140,7 +161,7 @@ mod tests {
     }
 
     fn pairs(old: &[Reference], new: &[Reference]) -> Vec<(u32, u32)> {
-        let pairs = pair(old, new);
+        let pairs: Vec<(u32, u32)> = pair(old, new).into_iter().map(|pair| (pair.old, pair.new)).collect();
         assert!(
             pairs.windows(2).all(|pair| pair[0].1 < pair[1].1),
             "a new reference has one old one at most"
@@ -196,9 +217,9 @@ mod tests {
         new[30].context ^= 1;
         assert_eq!(pairs(&old, &new).len(), 60);
         // With another form, or another distance from the one before, it is none.
-        new[30].form = Form::Long;
+        new[30].form = AddressForm::Long;
         assert_eq!(pairs(&old, &new).len(), 59);
-        new[30].form = Form::Word;
+        new[30].form = AddressForm::Word;
         new[30].at += 4;
         assert!(!pairs(&old, &new).contains(&(30, 30)));
     }

@@ -1,14 +1,14 @@
-//! References: the addresses that an image holds in its code and data, each with the form in which it is encoded.
+//! References: the addresses that an ELF file holds in its code and data, each with the form in which it is encoded.
 
 use crate::aarch64::instruction;
 use crate::address_map::AddressMap;
 use crate::context::mix;
-use crate::image::{Image, Section};
+use crate::elf::{Elf, Section};
 use crate::memory::roomy;
 
 /// The encoding of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum AddressForm {
     /// Four bytes: the target less the base.
     Distance,
     /// The same, but written as [`absolute`](crate::absolute) does.
@@ -60,20 +60,20 @@ pub(crate) struct Reference {
     pub(crate) address: Address,
     /// Context hash: of the bytes around it but for addresses, by which it is found in another version.
     pub(crate) context: u32,
-    pub(crate) form: Form,
+    pub(crate) form: AddressForm,
 }
 
 impl Reference {
     /// Its bytes.
     pub(crate) fn len(&self) -> usize {
-        if self.form == Form::Long { 8 } else { 4 }
+        if self.form == AddressForm::Long { 8 } else { 4 }
     }
 
     /// Writes it with its address moved by the map.
     pub(crate) fn write(&self, map: &AddressMap, bytes: &mut [u8]) {
         let at = self.at as usize;
         let Some(field) = bytes.get_mut(at..at + self.len()) else { return };
-        if self.form == Form::Long {
+        if self.form == AddressForm::Long {
             let moved = map.shift(self.address.target) as i64 as u64;
             let mut value = [0; 8];
             value.copy_from_slice(field);
@@ -96,10 +96,10 @@ impl Reference {
     /// The encoded value of another address.
     fn encoded(&self, Address { target, base }: Address) -> u32 {
         match self.form {
-            Form::Distance | Form::Jump { .. } | Form::Adr => target.wrapping_sub(base),
-            Form::Absolute | Form::Call | Form::Word | Form::Long => target,
-            Form::Page => target >> 12,
-            Form::Low { .. } => target & 0xfff,
+            AddressForm::Distance | AddressForm::Jump { .. } | AddressForm::Adr => target.wrapping_sub(base),
+            AddressForm::Absolute | AddressForm::Call | AddressForm::Word | AddressForm::Long => target,
+            AddressForm::Page => target >> 12,
+            AddressForm::Low { .. } => target & 0xfff,
         }
     }
 
@@ -110,39 +110,41 @@ impl Reference {
             word & !(mask << from) | (value & mask) << from
         };
         match self.form {
-            Form::Distance => {
+            AddressForm::Distance => {
                 let moved = map.shift(self.address.target).wrapping_sub(map.shift(self.address.base));
                 word.wrapping_add(moved as u32)
             }
-            Form::Absolute => target.swap_bytes(),
-            Form::Word | Form::Long => word.wrapping_add(map.shift(self.address.target) as u32),
-            Form::Jump { bits, from } => put((target.wrapping_sub(base) as i32 >> 2) as u32, bits, from),
-            Form::Call => put(target >> 2, 26, 0),
-            Form::Adr => instruction::with_adr(word, target.wrapping_sub(base)),
-            Form::Page => instruction::with_adr(word, target >> 12),
-            Form::Low { scale } => put((target & 0xfff) >> scale, 12, 10),
+            AddressForm::Absolute => target.swap_bytes(),
+            AddressForm::Word | AddressForm::Long => word.wrapping_add(map.shift(self.address.target) as u32),
+            AddressForm::Jump { bits, from } => {
+                put((target.wrapping_sub(base) as i32 >> 2) as u32, bits, from)
+            }
+            AddressForm::Call => put(target >> 2, 26, 0),
+            AddressForm::Adr => instruction::with_adr(word, target.wrapping_sub(base)),
+            AddressForm::Page => instruction::with_adr(word, target >> 12),
+            AddressForm::Low { scale } => put((target & 0xfff) >> scale, 12, 10),
         }
     }
 }
 
-/// The purpose of a search.
+/// The treatment of the references that a search finds.
 #[derive(Debug)]
-pub(crate) enum Purpose<'a> {
-    /// References are kept, to be paired with those of another version.
-    Keep,
-    /// References are written with the addresses that a map gives them.
-    Write(&'a AddressMap, &'a mut [u8]),
+pub(crate) enum Action<'a> {
+    /// References are collected, to be paired with those of another version.
+    Collect,
+    /// References are rewritten to the addresses that a map gives them.
+    Rewrite(&'a AddressMap, &'a mut [u8]),
 }
 
-/// The references of an image that were found until now.
+/// The references of an ELF file that were found until now.
 #[derive(Debug)]
 pub(crate) struct References<'a> {
-    pub(crate) image: &'a Image<'a>,
+    pub(crate) elf: &'a Elf<'a>,
     /// Those in instructions.
     pub(crate) code: Vec<Reference>,
     /// All others.
     pub(crate) data: Vec<Reference>,
-    purpose: Purpose<'a>,
+    action: Action<'a>,
     /// The beginning of the context of the next one in code.
     gap: usize,
 }
@@ -152,8 +154,8 @@ const GAP: usize = 64;
 
 impl<'a> References<'a> {
     /// An empty list.
-    pub(crate) fn new(image: &'a Image<'a>, purpose: Purpose<'a>) -> Self {
-        References { image, code: roomy(0), data: roomy(0), purpose, gap: 0 }
+    pub(crate) fn new(elf: &'a Elf<'a>, action: Action<'a>) -> Self {
+        References { elf, code: roomy(0), data: roomy(0), action, gap: 0 }
     }
 
     /// Begins a section of code.
@@ -162,13 +164,13 @@ impl<'a> References<'a> {
     }
 
     /// Adds one in code; `rest` are its own bits that are no address.
-    pub(crate) fn add_code(&mut self, at: usize, form: Form, address: Address, rest: u32) {
+    pub(crate) fn add_code(&mut self, at: usize, form: AddressForm, address: Address, rest: u32) {
         let mut reference = Reference { at: at as u32, address, context: rest ^ SEED, form };
-        if let Purpose::Write(map, bytes) = &mut self.purpose {
+        if let Action::Rewrite(map, bytes) = &mut self.action {
             return reference.write(map, bytes);
         }
         let from = self.gap.max(at.saturating_sub(GAP)).min(at);
-        for chunk in self.image.bytes[from..at].chunks(4) {
+        for chunk in self.elf.bytes[from..at].chunks(4) {
             let mut word = [0; 4];
             word[..chunk.len()].copy_from_slice(chunk);
             reference.context = mix(reference.context, u32::from_le_bytes(word));
@@ -182,14 +184,14 @@ impl<'a> References<'a> {
     pub(crate) fn add_data(
         &mut self,
         at: usize,
-        form: Form,
+        form: AddressForm,
         address: Address,
         context: impl FnOnce() -> u32,
     ) {
         let mut reference = Reference { at: at as u32, address, context: 0, form };
-        match &mut self.purpose {
-            Purpose::Write(map, bytes) => reference.write(map, bytes),
-            Purpose::Keep => {
+        match &mut self.action {
+            Action::Rewrite(map, bytes) => reference.write(map, bytes),
+            Action::Collect => {
                 reference.context = context();
                 self.data.push(reference);
             }
@@ -197,8 +199,8 @@ impl<'a> References<'a> {
     }
 
     /// Adds one that is written but not paired: what is in code says enough about its target.
-    pub(crate) fn add_plain(&mut self, at: usize, form: Form, address: Address) {
-        if let Purpose::Write(map, bytes) = &mut self.purpose {
+    pub(crate) fn add_plain(&mut self, at: usize, form: AddressForm, address: Address) {
+        if let Action::Rewrite(map, bytes) = &mut self.action {
             Reference { at: at as u32, address, context: 0, form }.write(map, bytes);
         }
     }
@@ -211,7 +213,7 @@ mod tests {
     use super::*;
 
     /// A reference at the beginning, after it was written by a map that moves these two.
-    fn written(form: Form, value: u64, address: Address, [target, base]: [i32; 2]) -> u64 {
+    fn written(form: AddressForm, value: u64, address: Address, [target, base]: [i32; 2]) -> u64 {
         let mut ranges = [(address.target, target), (address.base, base)];
         ranges.sort_unstable();
         let ranges = if address.target == address.base { &ranges[..1] } else { &ranges[..] };
@@ -235,28 +237,58 @@ mod tests {
         // The words of aarch64 have other bits around, which stay.
         let adr = |word: u32, distance: u32| u64::from(instruction::with_adr(word, distance));
         let cases = [
-            (Form::Distance, HIGH | 0xffc, relative, [16, 4], HIGH | 0x1008),
-            (Form::Absolute, HIGH | 0xffc, relative, [16, 4], HIGH | 0x1020_0000),
-            (Form::Word, HIGH | 0x2000, absolute, [-16, -16], HIGH | 0x1ff0),
-            (Form::Long, 0x2000, absolute, [16, 16], 0x2010),
+            (AddressForm::Distance, HIGH | 0xffc, relative, [16, 4], HIGH | 0x1008),
+            (AddressForm::Absolute, HIGH | 0xffc, relative, [16, 4], HIGH | 0x1020_0000),
+            (AddressForm::Word, HIGH | 0x2000, absolute, [-16, -16], HIGH | 0x1ff0),
+            (AddressForm::Long, 0x2000, absolute, [16, 16], 0x2010),
             // A displacement behind the target, and one across the word.
-            (Form::Long, HIGH, absolute, [-16, -16], HIGH - 16),
-            (Form::Word, HIGH | 0x2008, absolute, [16, 16], HIGH | 0x2018),
-            (Form::Call, HIGH | 0x9400_0400, relative, [16, 4], HIGH | 0x9400_0804),
-            (Form::Jump { bits: 26, from: 0 }, HIGH | 0x1400_0400, relative, [16, 4], HIGH | 0x1400_0403),
+            (AddressForm::Long, HIGH, absolute, [-16, -16], HIGH - 16),
+            (AddressForm::Word, HIGH | 0x2008, absolute, [16, 16], HIGH | 0x2018),
+            (AddressForm::Call, HIGH | 0x9400_0400, relative, [16, 4], HIGH | 0x9400_0804),
             (
-                Form::Jump { bits: 26, from: 0 },
+                AddressForm::Jump { bits: 26, from: 0 },
+                HIGH | 0x1400_0400,
+                relative,
+                [16, 4],
+                HIGH | 0x1400_0403,
+            ),
+            (
+                AddressForm::Jump { bits: 26, from: 0 },
                 HIGH | 0x1400_0400,
                 relative,
                 [-0x1010, 0],
                 HIGH | 0x17ff_fffc,
             ),
-            (Form::Jump { bits: 19, from: 5 }, HIGH | 0x5400_8001, relative, [16, 4], HIGH | 0x5400_8061),
-            (Form::Jump { bits: 14, from: 5 }, HIGH | 0x3600_8001, relative, [16, 4], HIGH | 0x3600_8061),
-            (Form::Adr, HIGH | adr(0x1000_0005, 0x1000), relative, [17, 4], HIGH | adr(0x1000_0005, 0x100d)),
-            (Form::Page, HIGH | adr(0x9000_0005, 1), relative, [0x3000, 0], HIGH | adr(0x9000_0005, 5)),
-            (Form::Low { scale: 0 }, HIGH | 0x9100_0021, absolute, [0x123, 0x123], HIGH | 0x9104_8c21),
-            (Form::Low { scale: 3 }, HIGH | 0xf940_0021, absolute, [0x18, 0x18], HIGH | 0xf940_0c21),
+            (
+                AddressForm::Jump { bits: 19, from: 5 },
+                HIGH | 0x5400_8001,
+                relative,
+                [16, 4],
+                HIGH | 0x5400_8061,
+            ),
+            (
+                AddressForm::Jump { bits: 14, from: 5 },
+                HIGH | 0x3600_8001,
+                relative,
+                [16, 4],
+                HIGH | 0x3600_8061,
+            ),
+            (
+                AddressForm::Adr,
+                HIGH | adr(0x1000_0005, 0x1000),
+                relative,
+                [17, 4],
+                HIGH | adr(0x1000_0005, 0x100d),
+            ),
+            (
+                AddressForm::Page,
+                HIGH | adr(0x9000_0005, 1),
+                relative,
+                [0x3000, 0],
+                HIGH | adr(0x9000_0005, 5),
+            ),
+            (AddressForm::Low { scale: 0 }, HIGH | 0x9100_0021, absolute, [0x123, 0x123], HIGH | 0x9104_8c21),
+            (AddressForm::Low { scale: 3 }, HIGH | 0xf940_0021, absolute, [0x18, 0x18], HIGH | 0xf940_0c21),
         ];
         for (form, value, address, moves, expected) in cases {
             let got = written(form, value, address, moves);
@@ -267,7 +299,7 @@ mod tests {
     #[test]
     fn a_reference_beyond_the_end_is_not_written() {
         let map = AddressMap::new(vec![0], vec![1]);
-        for (form, len) in [(Form::Word, 4), (Form::Long, 8)] {
+        for (form, len) in [(AddressForm::Word, 4), (AddressForm::Long, 8)] {
             let mut bytes = vec![0; len + 9];
             for at in [10, 9 + len as u32, u32::MAX] {
                 Reference { at, address: Address::absolute(5), context: 0, form }.write(&map, &mut bytes);
@@ -282,10 +314,11 @@ mod tests {
             at: 0,
             address: Address::relative(target, base),
             context: 0,
-            form: Form::Distance,
+            form: AddressForm::Distance,
         };
         let map = AddressMap::new(vec![100, 200], vec![10, 20]);
-        // Both move alike, so nothing changes; the target moves as it has to; it need not have moved; neither way is right.
+        // Both move alike, so nothing changes; the target moves as it has to; it need not have moved; neither way is
+        // right.
         assert_eq!(reference(150, 120).gain(&map, &reference(160, 130)), 0);
         assert_eq!(reference(150, 50).gain(&map, &reference(160, 50)), 1);
         assert_eq!(reference(150, 50).gain(&map, &reference(250, 150)), -1);

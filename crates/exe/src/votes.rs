@@ -27,31 +27,31 @@ impl Votes {
     /// The best map: the path through all addresses with the most votes, less the cost of its ranges (Viterbi).
     pub(crate) fn fit(&mut self) -> AddressMap {
         self.0.sort_unstable();
-        let mut steps: Vec<Step> = roomy(self.0.len());
-        let mut scores: HashMap<u32, (i64, u32), BuildHasherDefault<Spread>> = HashMap::default();
-        scores.insert(0, (0, NO_STEP));
-        let mut best = (0, NO_STEP);
+        let mut steps: Vec<PathStep> = roomy(self.0.len());
+        let mut paths: HashMap<u32, Path, BuildHasherDefault<Spread>> = HashMap::default();
+        paths.insert(0, Path::EMPTY);
+        let mut best = Path::EMPTY;
         for here in self.0.chunk_by(|one, next| one >> 32 == next >> 32) {
             let before = best;
             for same in here.chunk_by(|one, next| one == next) {
                 let shift = same[0] as u32;
-                let changed = (before.0 - RANGE, before.1);
-                let stayed = scores.get(&shift).copied();
+                let changed = Path { score: before.score - RANGE, ..before };
+                let stayed = paths.get(&shift).copied();
                 let (from, is_start) = match stayed {
-                    Some(stayed) if stayed.0 >= changed.0 => (stayed, false),
+                    Some(stayed) if stayed.score >= changed.score => (stayed, false),
                     _ => (changed, true),
                 };
-                let score = from.0 + AGREES * same.len() as i64;
-                let number = steps.len() as u32;
-                steps.push(Step { addr: (same[0] >> 32) as u32, shift, before: from.1, is_start });
-                scores.insert(shift, (score, number));
-                if score > best.0 {
-                    best = (score, number);
+                let score = from.score + AGREES * same.len() as i64;
+                let path = Path { score, last: steps.len() as u32 };
+                steps.push(PathStep { addr: (same[0] >> 32) as u32, shift, before: from.last, is_start });
+                paths.insert(shift, path);
+                if path.score > best.score {
+                    best = path;
                 }
             }
         }
         let (mut starts, mut shifts) = (Vec::new(), Vec::new());
-        let mut next = best.1;
+        let mut next = best.last;
         while let Some(step) = steps.get(next as usize) {
             if step.is_start {
                 starts.push(step.addr);
@@ -67,8 +67,21 @@ impl Votes {
 
 const NO_STEP: u32 = u32::MAX;
 
+/// A path through the addresses so far.
+#[derive(Debug, Clone, Copy)]
+struct Path {
+    /// The gain of its addresses less the cost of its ranges.
+    score: i64,
+    /// The number of its last step, or [`NO_STEP`].
+    last: u32,
+}
+
+impl Path {
+    const EMPTY: Path = Path { score: 0, last: NO_STEP };
+}
+
 /// An address, and how far it moves on some path.
-struct Step {
+struct PathStep {
     addr: u32,
     shift: u32,
     /// The one before on the path.

@@ -16,7 +16,7 @@ fn map(old: &[u8], new: &[u8]) -> Option<AddressMap> {
 fn cost(old: &[u8], new: &[u8]) -> usize {
     let (old_len, new_len) = ([old.len() as u64], [new.len() as u64]);
     let (old, new) = (Items { bytes: old, lens: &old_len }, Items { bytes: new, lens: &new_len });
-    batch::encode(old, new, &[Some(0)], Effort::Level(9)).expect("a batch of bytes in memory").len()
+    batch::encode(old, new, Effort::Level(9)).expect("a batch of bytes in memory").len()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use dsync_delta::header_delta::SECTION_MAX;
-use dsync_delta::layer_index::{CHUNK_MAX, GROUP_RECORDS};
+use dsync_delta::layer_index::{CHUNK_MAX, ENTRY_RECORDS};
 use dsync_delta::scan::VERBATIM_MAX;
 
 const DOCUMENT: &str = include_str!("../../../docs/limits.md");
@@ -33,7 +33,7 @@ fn of_header_deltas() -> Vec<(String, String)> {
     let constants = [
         ("CHUNK_MAX", CHUNK_MAX),
         ("VERBATIM_MAX", VERBATIM_MAX),
-        ("GROUP_RECORDS", GROUP_RECORDS as u64),
+        ("ENTRY_RECORDS", ENTRY_RECORDS as u64),
         ("SECTION_MAX", SECTION_MAX as u64),
     ];
     constants.map(|(name, value)| (name.to_owned(), with_unit(value))).into()

@@ -46,7 +46,7 @@ impl Logits {
         Self(logits)
     }
 
-    /// Of a one.
+    /// The logit of a one.
     #[inline]
     pub(super) fn of(&self, model: Bit) -> i32 {
         -i32::from(self.0[(model.zero() >> (PRECISION - LOOKUP)) as usize])
@@ -91,7 +91,7 @@ impl<const N: usize> Mixer<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::range::{Decoder, Encoder};
+    use crate::batch::range::{RangeDecoder, RangeEncoder};
 
     #[test]
     fn the_logistic_function_rises_and_is_symmetric() {
@@ -124,7 +124,7 @@ mod tests {
         for logits in ends.iter().flat_map(|a| ends.iter().map(move |b| [*a, *b])) {
             for bit in [false, true] {
                 let mut mixer = Mixer::<2>::new(1, 6);
-                let mut encoder = Encoder::new(Vec::new());
+                let mut encoder = RangeEncoder::new(Vec::new());
                 for _ in 0..20_000 {
                     let zero = mixer.zero(0, &logits);
                     assert!((1..1 << PRECISION).contains(&zero), "{logits:?}: {zero}");
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn weights_go_to_the_prediction_that_is_right() {
         let mut mixer = Mixer::<2>::new(2, 6);
-        let mut encoder = Encoder::new(Vec::new());
+        let mut encoder = RangeEncoder::new(Vec::new());
         let bits: Vec<bool> = (0..2000).map(|number| number % 3 == 0).collect();
         // The first one knows, the second one says the opposite.
         let logits = |bit: bool| if bit { [UNIT, -UNIT] } else { [-UNIT, UNIT] };
@@ -150,7 +150,7 @@ mod tests {
         // Weights of other circumstances stay.
         assert_eq!(mixer.sets[0], [WEIGHT * 2 / 3; 2]);
         let bytes = encoder.finish();
-        let (mut mixer, mut decoder) = (Mixer::<2>::new(2, 6), Decoder::new(&bytes));
+        let (mut mixer, mut decoder) = (Mixer::<2>::new(2, 6), RangeDecoder::new(&bytes));
         assert!(bits.iter().all(|bit| mixer.code(&mut decoder, 1, &logits(*bit), false) == *bit));
         assert!(decoder.is_spent());
     }

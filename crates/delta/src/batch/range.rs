@@ -23,7 +23,7 @@ impl Bit {
     /// Before the first bit: either is as likely.
     pub(super) const NEW: Self = Self { fast: 1 << 15, slow: 1 << 15 };
 
-    /// In 1/2^15, never 0 nor 1: an estimate stops before it can reach either.
+    /// The probability in 1/2^15, never 0 nor 1: an estimate stops before it can reach either.
     pub(super) fn zero(self) -> u32 {
         (u32::from(self.fast) + u32::from(self.slow)) >> 2
     }
@@ -66,7 +66,7 @@ pub(super) trait Coder {
         node as u32 - (1 << count)
     }
 
-    /// The same with the lowest bit first.
+    /// Codes `count` bits of `value`, the lowest first, each given those before it. Takes 2^`count` models.
     fn reversed(&mut self, models: &mut [Bit], count: u32, value: u32) -> u32 {
         let (mut node, mut all) = (1, 0);
         for at in 0..count {
@@ -79,7 +79,7 @@ pub(super) trait Coder {
 }
 
 /// Codes into memory.
-pub(super) struct Encoder {
+pub(super) struct RangeEncoder {
     low: u64,
     range: u32,
     /// The byte that a carry may still change, and how many 0xff bytes follow it.
@@ -88,7 +88,7 @@ pub(super) struct Encoder {
     out: Vec<u8>,
 }
 
-impl Encoder {
+impl RangeEncoder {
     /// Appends to `out`.
     pub(super) fn new(out: Vec<u8>) -> Self {
         Self { low: 0, range: u32::MAX, held: None, full: 0, out }
@@ -119,7 +119,7 @@ impl Encoder {
     }
 }
 
-impl Coder for Encoder {
+impl Coder for RangeEncoder {
     #[inline]
     fn code(&mut self, zero: u32, bit: bool) -> bool {
         let bound = (self.range >> PRECISION) * zero;
@@ -137,16 +137,16 @@ impl Coder for Encoder {
     }
 }
 
-/// Decodes from memory. Past the end it reads zeros, so a decoder must ask [`Decoder::is_spent`] at last.
-pub(super) struct Decoder<'a> {
+/// Decodes from memory. Past the end it reads zeros, so a decoder must ask [`RangeDecoder::is_spent`] at last.
+pub(super) struct RangeDecoder<'a> {
     range: u32,
     code: u32,
     input: &'a [u8],
     at: usize,
 }
 
-impl<'a> Decoder<'a> {
-    /// Decodes the bytes of [`Encoder::finish`].
+impl<'a> RangeDecoder<'a> {
+    /// Decodes the bytes of [`RangeEncoder::finish`].
     pub(super) fn new(input: &'a [u8]) -> Self {
         let mut decoder = Self { range: u32::MAX, code: 0, input, at: 0 };
         for _ in 0..4 {
@@ -172,7 +172,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-impl Coder for Decoder<'_> {
+impl Coder for RangeDecoder<'_> {
     #[inline]
     fn code(&mut self, zero: u32, _: bool) -> bool {
         let bound = (self.range >> PRECISION) * zero;
@@ -240,9 +240,10 @@ mod tests {
         }
     }
 
-    /// Encodes bits, each with the probability of a zero, and asserts that the reference agrees and that they are decoded.
+    /// Encodes bits, each with the probability of a zero, and asserts that the reference agrees and that they are
+    /// decoded.
     fn encode(bits: &[(u32, bool)]) -> Vec<u8> {
-        let mut encoder = Encoder::new(Vec::new());
+        let mut encoder = RangeEncoder::new(Vec::new());
         let mut reference = Reference { low: 0, range: u32::MAX, out: Vec::new() };
         for &(zero, bit) in bits {
             encoder.code(zero, bit);
@@ -250,7 +251,7 @@ mod tests {
         }
         let bytes = encoder.finish();
         assert_eq!(bytes, reference.finish());
-        let mut decoder = Decoder::new(&bytes);
+        let mut decoder = RangeDecoder::new(&bytes);
         for (number, &(zero, bit)) in bits.iter().enumerate() {
             assert_eq!(decoder.code(zero, !bit), bit, "bit {number}");
         }
@@ -294,12 +295,12 @@ mod tests {
     fn nothing_is_four_bytes() {
         let bytes = encode(&[]);
         assert_eq!(bytes, [0; 4]);
-        assert!(!Decoder::new(&bytes[..3]).is_spent() && !Decoder::new(&[0; 5]).is_spent());
+        assert!(!RangeDecoder::new(&bytes[..3]).is_spent() && !RangeDecoder::new(&[0; 5]).is_spent());
     }
 
     #[test]
     fn trees_hold_every_value_in_both_orders() {
-        let mut encoder = Encoder::new(Vec::new());
+        let mut encoder = RangeEncoder::new(Vec::new());
         let models = || vec![Bit::NEW; 256];
         let (mut tree, mut reversed) = (models(), models());
         for value in (0..256).chain((0..256).rev()) {
@@ -308,7 +309,7 @@ mod tests {
             encoder.plain(20, value * 4096 + 5);
         }
         let bytes = encoder.finish();
-        let mut decoder = Decoder::new(&bytes);
+        let mut decoder = RangeDecoder::new(&bytes);
         let (mut tree, mut reversed) = (models(), models());
         for value in (0..256).chain((0..256).rev()) {
             assert_eq!(decoder.tree(&mut tree, 8, 0), value);

@@ -20,13 +20,13 @@ fn what_is_old_costs_next_to_nothing() {
     let (old_lens, new_lens) = ([old.len() as u64], [new.len() as u64]);
     let (old, new) = (Items { bytes: &old, lens: &old_lens }, Items { bytes: &new, lens: &new_lens });
     for effort in EFFORTS {
-        let packed = encode(old, new, &[Some(0)], effort).unwrap();
+        let packed = encode(old, new, effort).unwrap();
         assert!(packed.len() < 150, "{effort:?}: {}", packed.len());
-        assert_eq!(decode(old, new.lens, &[Some(0)], &packed).unwrap(), new.bytes);
+        assert_eq!(decode(old, new.lens, &packed).unwrap(), new.bytes);
         // Other old bytes give an error or other bytes, never more of them.
         let other = vec![7; old.bytes.len()];
         let other = Items { bytes: &other, lens: old.lens };
-        if let Ok(bytes) = decode(other, new.lens, &[Some(0)], &packed) {
+        if let Ok(bytes) = decode(other, new.lens, &packed) {
             assert_eq!(bytes.len(), new.bytes.len());
         }
     }
@@ -37,9 +37,9 @@ fn one_byte_may_go_on_for_long() {
     let new = vec![0; 3_000_000];
     let lens = [new.len() as u64];
     for effort in EFFORTS {
-        let packed = encode(NONE, Items { bytes: &new, lens: &lens }, &[None], effort).unwrap();
+        let packed = encode(NONE, Items { bytes: &new, lens: &lens }, effort).unwrap();
         assert!(packed.len() < 250, "{effort:?}: {}", packed.len());
-        assert_eq!(decode(NONE, &lens, &[None], &packed).unwrap(), new);
+        assert_eq!(decode(NONE, &lens, &packed).unwrap(), new);
     }
 }
 
@@ -48,26 +48,26 @@ fn what_is_damaged_is_refused() {
     let new = b"some text, some text, and some more text".repeat(20);
     let lens = [new.len() as u64];
     for effort in [Effort::Level(9), Effort::Max] {
-        let packed = encode(NONE, Items { bytes: &new, lens: &lens }, &[None], effort).unwrap();
-        assert_eq!(decode(NONE, &lens, &[None], &packed).unwrap(), new);
+        let packed = encode(NONE, Items { bytes: &new, lens: &lens }, effort).unwrap();
+        assert_eq!(decode(NONE, &lens, &packed).unwrap(), new);
         for end in 0..packed.len() {
-            assert!(decode(NONE, &lens, &[None], &packed[..end]).is_err(), "{effort:?}, {end}");
+            assert!(decode(NONE, &lens, &packed[..end]).is_err(), "{effort:?}, {end}");
         }
         for at in 0..packed.len() {
             let mut packed = packed.clone();
             packed[at] ^= 0x55;
-            if let Ok(bytes) = decode(NONE, &lens, &[None], &packed) {
+            if let Ok(bytes) = decode(NONE, &lens, &packed) {
                 assert_eq!(bytes.len(), new.len());
             }
         }
         let long = [packed.clone(), vec![0]].concat();
-        assert!(decode(NONE, &lens, &[None], &long).is_err());
+        assert!(decode(NONE, &lens, &long).is_err());
         let short = [lens[0] - 1];
-        assert!(decode(NONE, &short, &[None], &packed).is_err());
+        assert!(decode(NONE, &short, &packed).is_err());
     }
-    assert!(decode(NONE, &[u64::MAX, 2], &[None, None], &[BatchMethod::Lz as u8]).is_err());
-    assert!(decode(NONE, &lens, &[None], &[9, 9]).is_err());
-    assert!(decode(NONE, &lens, &[None], &[]).is_err());
+    assert!(decode(NONE, &[u64::MAX, 2], &[BatchMethod::Lz as u8]).is_err());
+    assert!(decode(NONE, &lens, &[9, 9]).is_err());
+    assert!(decode(NONE, &lens, &[]).is_err());
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_first_part_of_a_batch_gives_the_first_bytes() {
     let (old_lens, new_lens) = ([old.len() as u64], [150_000, new.len() as u64 - 150_000]);
     let (old, new) = (Items { bytes: &old, lens: &old_lens }, Items { bytes: &new, lens: &new_lens });
     for effort in EFFORTS {
-        let packed = encode(old, new, &[Some(0), None], effort).unwrap();
+        let packed = encode(old, new, effort).unwrap();
         let mut last = 0;
         for eighths in 0..=8 {
             let prefix = decode_prefix(old, new.lens, &packed[..packed.len() * eighths / 8]);
@@ -96,17 +96,17 @@ fn the_first_part_of_a_batch_gives_the_first_bytes() {
 
 #[test]
 fn the_bytes_are_pinned() {
-    let packed = encode(NONE, Items { bytes: b"abcabc", lens: &[6] }, &[None], Effort::Level(9)).unwrap();
+    let packed = encode(NONE, Items { bytes: b"abcabc", lens: &[6] }, Effort::Level(9)).unwrap();
     assert_eq!(packed[..5], [0, 0x28, 0xb5, 0x2f, 0xfd]);
     let old = b"to be or not to be, ";
     let (new, lens) = (b"that is not the question: not to see, not to see", [18, 30]);
     let (old, new) = (Items { bytes: old, lens: &[20] }, Items { bytes: new, lens: &lens });
-    let packed = encode(old, new, &[Some(0), None], Effort::Max).unwrap();
+    let packed = encode(old, new, Effort::Max).unwrap();
     assert_eq!(packed, GOLDEN);
-    assert_eq!(decode(old, &lens, &[Some(0), None], GOLDEN).unwrap(), new.bytes);
+    assert_eq!(decode(old, &lens, GOLDEN).unwrap(), new.bytes);
     for effort in EFFORTS {
-        let empty = encode(NONE, NONE, &[], effort).unwrap();
-        assert_eq!(decode(NONE, &[], &[], &empty).unwrap(), b"");
+        let empty = encode(NONE, NONE, effort).unwrap();
+        assert_eq!(decode(NONE, &[], &empty).unwrap(), b"");
     }
 }
 
@@ -135,12 +135,11 @@ fn round_trip(old: &[Vec<u8>], new: &[Vec<u8>], effort: Effort) -> Vec<u8> {
     let (old_bytes, new_bytes) = (old.concat(), new.concat());
     let (old, new) =
         (Items { bytes: &old_bytes, lens: &old_lens }, Items { bytes: &new_bytes, lens: &new_lens });
-    let pairs = vec![None; new_lens.len()];
-    let packed = encode(old, new, &pairs, effort).unwrap();
-    assert_eq!(decode(old, new.lens, &pairs, &packed).unwrap(), new.bytes);
+    let packed = encode(old, new, effort).unwrap();
+    assert_eq!(decode(old, new.lens, &packed).unwrap(), new.bytes);
     let joined = [&old_bytes[..], &new_bytes[..]].concat();
-    let from_one_buffer = encode_joined(&joined, old_bytes.len(), &new_lens, &pairs, effort).unwrap();
-    assert_eq!(decode(old, new.lens, &pairs, &from_one_buffer).unwrap(), new.bytes);
+    let from_one_buffer = encode_joined(&joined, old_bytes.len(), &new_lens, effort).unwrap();
+    assert_eq!(decode(old, new.lens, &from_one_buffer).unwrap(), new.bytes);
     packed
 }
 
@@ -211,7 +210,7 @@ fn methods_have_their_numbers() {
 
 #[test]
 fn every_error_has_its_name() {
-    let refused = |lens: &[u64], packed: &[u8]| match decode(NONE, lens, &vec![None; lens.len()], packed) {
+    let refused = |lens: &[u64], packed: &[u8]| match decode(NONE, lens, packed) {
         Err(BatchError::Malformed(why)) => why,
         other => panic!("{other:?}"),
     };
@@ -220,7 +219,7 @@ fn every_error_has_its_name() {
     assert_eq!(refused(&[u64::MAX, 1], &[BatchMethod::Lz as u8]), "too long");
     // More than any allocator gives, for either method, before a byte of it was decoded.
     assert_eq!(refused(&[1 << 62], &[BatchMethod::Lz as u8, 0, 0, 0, 0]), "too long");
-    let packed = |effort| encode(NONE, Items { bytes: b"some bytes", lens: &[10] }, &[None], effort).unwrap();
+    let packed = |effort| encode(NONE, Items { bytes: b"some bytes", lens: &[10] }, effort).unwrap();
     let (prefix, lz) = (packed(Effort::Level(3)), packed(Effort::Max));
     assert_eq!(refused(&[1 << 62], &prefix), "too long");
     assert_eq!(refused(&[11], &prefix), "the length differs from the announced one");
@@ -240,9 +239,8 @@ proptest! {
         let (old_bytes, new_bytes) = (old.concat(), new.concat());
         let (old, new) =
             (Items { bytes: &old_bytes, lens: &old_lens }, Items { bytes: &new_bytes, lens: &new_lens });
-        let pairs: Vec<_> = (0..new.lens.len()).map(|at| (at < old.lens.len()).then_some(at)).collect();
-        let packed = encode(old, new, &pairs, EFFORTS[level]).unwrap();
-        prop_assert_eq!(decode(old, new.lens, &pairs, &packed).unwrap(), new.bytes);
+        let packed = encode(old, new, EFFORTS[level]).unwrap();
+        prop_assert_eq!(decode(old, new.lens, &packed).unwrap(), new.bytes);
     }
 
     #[test]
@@ -257,12 +255,11 @@ proptest! {
         let (old_bytes, new_bytes) = (old.concat(), new.concat());
         let (old, new) =
             (Items { bytes: &old_bytes, lens: &old_lens }, Items { bytes: &new_bytes, lens: &new_lens });
-        let pairs = vec![None; new.lens.len()];
-        let mut packed = encode(old, new, &pairs, Effort::Max).unwrap();
+        let mut packed = encode(old, new, Effort::Max).unwrap();
         let at = at.index(packed.len());
         packed[at] ^= flip;
         for packed in [packed, [vec![BatchMethod::Lz as u8], garbage.clone()].concat(), [vec![BatchMethod::Prefix as u8], garbage].concat()] {
-            if let Ok(bytes) = decode(old, new.lens, &pairs, &packed) {
+            if let Ok(bytes) = decode(old, new.lens, &packed) {
                 prop_assert_eq!(bytes.len(), new.bytes.len());
             }
         }

@@ -11,15 +11,15 @@ use super::error::{BatchError, room};
 
 /// The windows that are used, as powers of two in bytes.
 const WINDOWS: std::ops::RangeInclusive<u32> = 17..=27;
-/// The levels of the fast strategy. Its table is as large as a batch is worth, where zstd's own levels have one of 64 KiB
-/// to 256 KiB, so that it finds what lies megabytes back: at 16 MiB the bytes of zstd's level 3, in less time.
+/// The levels of the fast strategy. Its table is as large as a batch is worth, where zstd's own levels have one of 64
+/// KiB to 256 KiB, so that it finds what lies megabytes back: at 16 MiB the bytes of zstd's level 3, in less time.
 const FAST: std::ops::RangeInclusive<i32> = 1..=4;
 const FAST_TABLE: u32 = 18;
 const FAST_MATCH: u32 = 6;
 /// The levels between zstd's fast and optimal strategies: here all have the strongest of those between, and the
 /// others are left out of the program.
 const LAZY: std::ops::RangeInclusive<i32> = 5..=15;
-/// From this level on the tables are made as large as the window asks for.
+/// The first level whose tables are as large as the window asks for.
 const THOROUGH: i32 = 19;
 
 /// Packs `new`, given `old`.

@@ -22,7 +22,7 @@ impl OldFile {
 
 /// An old version of a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Version {
+pub(super) struct OldVersion {
     pub(super) rule: Rule,
     pub(super) file: OldFile,
 }
@@ -45,6 +45,13 @@ impl NewFile {
     }
 }
 
+/// Files off the beginning of what is sent, and their chunks.
+#[derive(Debug)]
+pub(super) struct Taken<'s> {
+    pub(super) files: NewFiles,
+    pub(super) sent: &'s [ChunkRef],
+}
+
 /// The files of which something is sent, in the order of the layers.
 #[derive(Debug, Default)]
 pub(super) struct NewFiles {
@@ -59,38 +66,43 @@ const TOGETHER: usize = 1 << 18;
 const TOGETHER: usize = 40;
 
 impl NewFiles {
-    /// Takes the next files off the beginning of the chunks that are sent. Returns the chunks of these files as well.
-    pub(super) fn take<'s>(new: &[&LayerIndex], sent: &mut &'s [ChunkRef]) -> Option<(Self, &'s [ChunkRef])> {
+    /// Takes the next files off the beginning of the chunks that are sent.
+    pub(super) fn take<'s>(new: &[&LayerIndex], sent: &mut &'s [ChunkRef]) -> Option<Taken<'s>> {
         let first = *sent.first()?;
-        let mut found = NewFiles::default();
+        let mut files = NewFiles::default();
         let mut end = 0;
         for (layer, index) in (0..).zip(new).skip(first.layer as usize) {
             for file in index.files() {
-                let chunks = (file.chunks.start as u32, file.chunks.end as u32);
-                let own =
-                    sent[end..].partition_point(|chunk_ref| *chunk_ref < ChunkRef { layer, chunk: chunks.1 });
+                let chunks = file.chunks.start as u32..file.chunks.end as u32;
+                let after = ChunkRef { layer, chunk: chunks.end };
+                let own = sent[end..].partition_point(|chunk_ref| *chunk_ref < after);
                 if own == 0 {
                     continue;
                 }
-                if found.files.len() == TOGETHER {
+                if files.files.len() == TOGETHER {
                     let (taken, rest) = sent.split_at(end);
                     *sent = rest;
-                    return Some((found, taken));
+                    return Some(Taken { files, sent: taken });
                 }
                 end += own;
-                found.paths.extend_from_slice(&file.path);
-                let (start, end) = chunks;
-                found.files.push(NewFile { layer, start, end, len: file.len, path: found.paths.len() });
+                files.paths.extend_from_slice(&file.path);
+                let (Range { start, end }, path) = (chunks, files.paths.len());
+                files.files.push(NewFile { layer, start, end, len: file.len, path });
             }
         }
-        Some((found, std::mem::take(sent)))
+        Some(Taken { files, sent: std::mem::take(sent) })
     }
 
-    /// A file and its path.
-    pub(super) fn get(&self, number: usize) -> Option<(&[u8], &NewFile)> {
-        let file = self.files.get(number)?;
+    /// The file with this number.
+    pub(super) fn get(&self, number: usize) -> Option<&NewFile> {
+        self.files.get(number)
+    }
+
+    /// The path of a file; empty where there is none.
+    pub(super) fn path(&self, number: usize) -> &[u8] {
+        let Some(file) = self.files.get(number) else { return b"" };
         let start = number.checked_sub(1).map_or(0, |before| self.files[before].path);
-        Some((&self.paths[start..file.path], file))
+        &self.paths[start..file.path]
     }
 }
 
@@ -132,41 +144,48 @@ pub(super) fn versions(
     files: &NewFiles,
     basis: &[Option<&LayerIndex>],
     new: &[&LayerIndex],
-) -> Vec<Option<Version>> {
-    let mut versions: Vec<Option<Version>> = vec![None; files.files.len()];
+) -> Vec<Option<OldVersion>> {
+    let mut versions: Vec<Option<OldVersion>> = vec![None; files.files.len()];
     for rule in Rule::ALL {
-        let mut wanted: Vec<(u64, u32)> = Vec::new();
+        let mut wanted: Vec<Keyed<u32>> = Vec::new();
         for number in (0..versions.len()).filter(|number| versions[*number].is_none()) {
-            let key = files.get(number).and_then(|(path, _)| rule.key(path));
-            wanted.extend(key.map(|key| (key, number as u32)));
+            let key = rule.key(files.path(number));
+            wanted.extend(key.map(|key| Keyed { key, file: number as u32 }));
         }
         if wanted.is_empty() {
             continue;
         }
         wanted.sort_unstable();
         let found = find(rule, &wanted, basis, new);
-        for (key, number) in wanted {
-            let first = found.partition_point(|(other, _)| *other < key);
-            let count = found[first..].partition_point(|(other, _)| *other == key);
+        for Keyed { key, file: number } in wanted {
+            let first = found.partition_point(|other| other.key < key);
+            let count = found[first..].partition_point(|other| other.key == key);
             let same = &found[first..first + count];
             let version = match rule {
                 // The directory above is nearer to the new one.
-                Rule::Path => same.last().map(|(_, file)| *file),
+                Rule::Path => same.last().map(|found| found.file),
                 _ => closest(same, files.files[number as usize].len),
             };
-            versions[number as usize] = version.map(|file| Version { rule, file });
+            versions[number as usize] = version.map(|file| OldVersion { rule, file });
         }
     }
     versions
 }
 
+/// A file by the key of a rule; sorted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Keyed<F> {
+    key: u64,
+    file: F,
+}
+
 /// The files of the basis with a name that is wanted, in the order of their hashes and of the layers.
 fn find(
     rule: Rule,
-    wanted: &[(u64, u32)],
+    wanted: &[Keyed<u32>],
     basis: &[Option<&LayerIndex>],
     new: &[&LayerIndex],
-) -> Vec<(u64, OldFile)> {
+) -> Vec<Keyed<OldFile>> {
     let mut there: Vec<u64> = Vec::new();
     if rule == Rule::Beginning {
         there.extend(new.iter().flat_map(|index| index.files()).map(|file| path_hash(&file.path)));
@@ -176,11 +195,11 @@ fn find(
     for (layer, index) in (0..).zip(basis) {
         for file in index.iter().flat_map(|index| index.files()) {
             let key = rule.key(&file.path).filter(|key| {
-                wanted.binary_search_by_key(key, |(wanted, _)| *wanted).is_ok()
+                wanted.binary_search_by_key(key, |wanted| wanted.key).is_ok()
                     && (there.is_empty() || there.binary_search(&path_hash(&file.path)).is_err())
             });
             let (start, end) = (file.chunks.start as u32, file.chunks.end as u32);
-            found.extend(key.map(|key| (key, OldFile { layer, start, end, len: file.len })));
+            found.extend(key.map(|key| Keyed { key, file: OldFile { layer, start, end, len: file.len } }));
         }
     }
     found.sort_unstable();
@@ -188,11 +207,11 @@ fn find(
 }
 
 /// The file whose length is nearest; of equal ones the first.
-fn closest(files: &[(u64, OldFile)], len: u64) -> Option<OldFile> {
+fn closest(files: &[Keyed<OldFile>], len: u64) -> Option<OldFile> {
     if files.len() > CROWD {
         return None;
     }
-    files.iter().map(|(_, file)| *file).min_by_key(|file| file.len.abs_diff(len))
+    files.iter().map(|found| found.file).min_by_key(|file| file.len.abs_diff(len))
 }
 
 /// The last component of a path.
@@ -200,8 +219,8 @@ fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
-/// The kind of file by its name: its extension, and `so` for any shared library.
-pub(super) fn kind(path: &[u8]) -> &[u8] {
+/// The extension of a name; `so` for any shared library.
+pub(super) fn extension(path: &[u8]) -> &[u8] {
     let name = name(path);
     if name.windows(4).any(|window| window == b".so.") {
         return b"so";
@@ -235,7 +254,7 @@ fn beginning(path: &[u8]) -> Option<Vec<u8>> {
     let name = name(path);
     let word = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let folder = blur(&path[..path.len() - name.len()]);
-    (word >= WORD && word < name.len()).then(|| [&folder[..], &name[..word], b".", kind(path)].concat())
+    (word >= WORD && word < name.len()).then(|| [&folder[..], &name[..word], b".", extension(path)].concat())
 }
 
 #[cfg(test)]
@@ -262,9 +281,9 @@ mod tests {
 
     #[test]
     fn kinds_of_files() {
-        assert_eq!(kind(b"usr/lib/libz.so.1.2.13"), b"so");
-        assert_eq!(kind(b"usr/lib/x.cpython-311.pyc"), b"pyc");
-        assert_eq!(kind(b"etc/.bashrc"), b"");
-        assert_eq!(kind(b"usr/bin/env"), b"");
+        assert_eq!(extension(b"usr/lib/libz.so.1.2.13"), b"so");
+        assert_eq!(extension(b"usr/lib/x.cpython-311.pyc"), b"pyc");
+        assert_eq!(extension(b"etc/.bashrc"), b"");
+        assert_eq!(extension(b"usr/bin/env"), b"");
     }
 }

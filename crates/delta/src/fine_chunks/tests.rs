@@ -187,7 +187,8 @@ fn the_bytes_are_pinned() {
 const ENDS: [u64; 16] =
     [523, 1195, 1804, 2365, 2959, 3588, 4144, 4727, 5182, 5781, 6311, 7001, 7355, 7926, 8616, 9000];
 const FIRST: [u8; 4] = [139, 171, 204, 217];
-/// Fine chunks of both chunks, then the bytes of the second fine chunk; the other missing ranges are the last of their chunk.
+/// Fine chunks of both chunks, then the bytes of the second fine chunk; the other missing ranges are the last of their
+/// chunk.
 const LENGTHS: [u8; 4] = [16, 0, 0xa0, 0x05];
 
 #[test]

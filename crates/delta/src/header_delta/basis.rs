@@ -1,90 +1,108 @@
-//! The records and chunks of the basis, numbered through all of its layers.
+//! The entries and chunks of the basis, numbered through all of its layers.
 
 use super::error::HeaderDeltaError;
-use super::prediction::Shape;
-use crate::layer_index::cursor::{Cursor, Group};
-use crate::layer_index::records::View;
+use super::prediction::RecordShape;
+use crate::layer_index::cursor::{Cursor, Entry};
+use crate::layer_index::records::RecordView;
 use crate::layer_index::{Chunk, LayerIndex};
 
-/// A group of the basis.
+/// An entry of the basis.
 #[derive(Debug)]
-pub(super) struct Matched {
-    pub(super) group: Group,
+pub(super) struct BasisEntry {
+    pub(super) entry: Entry,
+    /// Its number, counted through the basis.
+    pub(super) number: usize,
     /// The number of its first chunk, counted through the basis.
-    chunk: usize,
+    first_chunk: usize,
 }
 
 /// A record of the basis, against which another is encoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BasisRecord<'a> {
-    pub(super) view: View<'a>,
+    pub(super) view: RecordView<'a>,
     /// The number of its first chunk, counted through the basis.
-    pub(super) number: usize,
+    pub(super) first_chunk: usize,
 }
 
-impl Matched {
+/// A chunk of the basis.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BasisChunk {
+    /// The number of its layer.
+    pub(super) layer: usize,
+    /// Its ordinal in the layer.
+    pub(super) ordinal: usize,
+    pub(super) chunk: Chunk,
+}
+
+impl BasisEntry {
     /// Its record at a position, where that has the shape.
-    pub(super) fn record(&self, position: usize, shape: Shape) -> Option<BasisRecord<'_>> {
-        let view = self.group.record(position).filter(|view| Shape::from(view.record) == shape)?;
-        let before = self.group.records().take(position).map(|view| view.record.chunks);
-        Some(BasisRecord { view, number: self.chunk + before.sum::<usize>() })
+    pub(super) fn record(&self, position: usize, shape: RecordShape) -> Option<BasisRecord<'_>> {
+        let view = self.entry.record(position).filter(|view| RecordShape::from(view.record) == shape)?;
+        let before = self.entry.records().take(position).map(|view| view.record.chunks);
+        Some(BasisRecord { view, first_chunk: self.first_chunk + before.sum::<usize>() })
     }
 
-    /// The kinds of its records.
-    pub(super) fn shape(&self) -> impl Iterator<Item = Shape> + '_ {
-        self.group.records().map(|view| Shape::from(view.record))
+    /// The shapes of its records.
+    pub(super) fn shape(&self) -> impl Iterator<Item = RecordShape> + '_ {
+        self.entry.records().map(|view| RecordShape::from(view.record))
     }
 }
 
-/// The groups and chunks of the basis, numbered through all of its layers.
+/// The layers of the basis, whose entries and chunks are numbered through all of them.
 #[derive(Debug)]
-pub(super) struct Basis<'a> {
+pub(super) struct NumberedBasis<'a> {
     pub(super) layers: &'a [&'a LayerIndex],
     cursors: Vec<Cursor<'a>>,
-    /// The numbers of the first group and the first chunk of each layer.
-    starts: Vec<(usize, usize)>,
-    pub(super) groups: usize,
+    starts: Vec<LayerStart>,
+    pub(super) entries: usize,
     chunks: usize,
 }
 
-impl<'a> Basis<'a> {
+/// The numbers of the first entry and the first chunk of a layer.
+#[derive(Debug, Clone, Copy)]
+struct LayerStart {
+    entry: usize,
+    chunk: usize,
+}
+
+impl<'a> NumberedBasis<'a> {
     pub(super) fn new(layers: &'a [&'a LayerIndex]) -> Self {
-        let (mut starts, mut groups, mut chunks) = (Vec::new(), 0, 0);
+        let (mut starts, mut entries, mut chunks) = (Vec::new(), 0, 0);
         for index in layers {
-            starts.push((groups, chunks));
-            groups += index.groups();
+            starts.push(LayerStart { entry: entries, chunk: chunks });
+            entries += index.entries();
             chunks += index.chunks().len();
         }
         let cursors = layers.iter().map(|index| index.cursor()).collect();
-        Basis { layers, cursors, starts, groups, chunks }
+        NumberedBasis { layers, cursors, starts, entries, chunks }
     }
 
-    /// The layer of a group, and which of its groups it is.
-    pub(super) fn layer(&self, group: usize) -> Option<(usize, usize)> {
-        let layer = self.starts.partition_point(|(first, _)| *first <= group).checked_sub(1)?;
-        (group < self.groups).then(|| (layer, group - self.starts[layer].0))
+    /// The layer of an entry.
+    pub(super) fn layer_of(&self, entry: usize) -> Option<usize> {
+        let layer = self.starts.partition_point(|start| start.entry <= entry).checked_sub(1)?;
+        (entry < self.entries).then_some(layer)
     }
 
-    /// A group.
-    pub(super) fn group(&mut self, number: usize) -> Option<Matched> {
-        let (layer, within) = self.layer(number)?;
-        let group = self.cursors[layer].group(within)?;
-        let chunk = self.number(layer, group.chunks().start);
-        Some(Matched { group, chunk })
+    /// The entry with a number.
+    pub(super) fn entry(&mut self, number: usize) -> Option<BasisEntry> {
+        let layer = self.layer_of(number)?;
+        let entry = self.cursors[layer].entry(number - self.starts[layer].entry)?;
+        let first_chunk = self.number(layer, entry.chunks().start);
+        Some(BasisEntry { entry, number, first_chunk })
     }
 
     /// The number of a chunk, counted through the basis.
-    pub(super) fn number(&self, layer: usize, chunk: usize) -> usize {
-        self.starts[layer].1 + chunk
+    pub(super) fn number(&self, layer: usize, ordinal: usize) -> usize {
+        self.starts[layer].chunk + ordinal
     }
 
-    /// The chunk with a number: its layer, which of the layer's it is, and the chunk.
-    pub(super) fn chunk(&self, number: usize) -> Result<(usize, usize, Chunk), HeaderDeltaError> {
-        let layer = self.starts.partition_point(|(_, first)| *first <= number).checked_sub(1);
+    /// The chunk with a number.
+    pub(super) fn chunk(&self, number: usize) -> Result<BasisChunk, HeaderDeltaError> {
+        let layer = self.starts.partition_point(|start| start.chunk <= number).checked_sub(1);
         let layer = layer.filter(|_| number < self.chunks);
         let found = layer.and_then(|layer| {
-            let chunk = number - self.starts[layer].1;
-            Some((layer, chunk, self.layers[layer].chunks().get(chunk)?))
+            let ordinal = number - self.starts[layer].chunk;
+            Some(BasisChunk { layer, ordinal, chunk: self.layers[layer].chunks().get(ordinal)? })
         });
         found.ok_or(HeaderDeltaError::Malformed("a chunk that is not in the basis"))
     }

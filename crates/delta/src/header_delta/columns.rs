@@ -10,12 +10,12 @@ use dsync_core::varint;
 use super::error::HeaderDeltaError;
 use crate::layer_index::fields::FIELDS;
 
-/// A column. Those of header fields follow.
+/// A column. Those of header fields follow the last of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
-    /// The distance of the matched group from the expected one.
+    /// The distance of the matched entry from the expected one.
     Match,
-    /// The records of a group, where they are not as expected.
+    /// The records of an entry, where they are not as expected.
     Shape,
     /// The fields of a header that differ from its reference, one bit for each.
     Mask,
@@ -43,7 +43,7 @@ pub(super) enum Column {
     Id,
 }
 
-const FIRST_FIELD: usize = 20;
+const FIRST_FIELD: usize = Column::Id as usize + 1;
 const COLUMNS: usize = FIRST_FIELD + FIELDS.len();
 
 /// Bytes after which a section ends.
@@ -53,18 +53,18 @@ const SECTION: usize = 4 << 20;
 pub const SECTION_MAX: usize = 8 << 20;
 
 /// Columns being written.
-pub(super) struct Writer<'o> {
+pub(super) struct ColumnWriter<'o> {
     columns: [Vec<u8>; COLUMNS],
     out: &'o mut dyn Write,
     failed: io::Result<()>,
 }
 
-impl<'o> Writer<'o> {
+impl<'o> ColumnWriter<'o> {
     pub(super) fn new(out: &'o mut dyn Write) -> Self {
-        Writer { columns: std::array::from_fn(|_| Vec::new()), out, failed: Ok(()) }
+        ColumnWriter { columns: std::array::from_fn(|_| Vec::new()), out, failed: Ok(()) }
     }
 
-    /// Ends the section if it is full. Called before each group, record and chunk.
+    /// Ends the section if it is full. Called before each entry, record and chunk.
     pub(super) fn step(&mut self) {
         if self.columns.iter().map(Vec::len).sum::<usize>() >= SECTION {
             self.end_section();
@@ -84,7 +84,7 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn signed(&mut self, column: Column, value: i64) {
-        self.number(column, zigzag(value));
+        self.number(column, varint::zigzag(value));
     }
 
     pub(super) fn bytes(&mut self, column: Column, bytes: &[u8]) {
@@ -131,33 +131,24 @@ pub(super) fn put_text(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(0);
 }
 
-/// Small numbers of either sign as small numbers: 0, -1, 1, -2…
-pub(super) const fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-pub(super) const fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
-}
-
 /// Reads a number.
 pub(super) fn number(input: &mut dyn Read) -> Result<u64, HeaderDeltaError> {
     varint::read(input)?.ok_or(HeaderDeltaError::Malformed("a number that is not in its shortest form"))
 }
 
 /// Columns being read.
-pub(super) struct Reader<'i> {
+pub(super) struct ColumnReader<'i> {
     input: &'i mut dyn Read,
     /// The bytes of a section, and the unread ones of each column.
     section: Vec<u8>,
     columns: [Range<usize>; COLUMNS],
 }
 
-impl<'i> Reader<'i> {
+impl<'i> ColumnReader<'i> {
     /// Reads the first section.
     pub(super) fn new(input: &'i mut dyn Read) -> Result<Self, HeaderDeltaError> {
         let columns = std::array::from_fn(|_| 0..0);
-        let mut reader = Reader { input, section: Vec::new(), columns };
+        let mut reader = ColumnReader { input, section: Vec::new(), columns };
         reader.next_section()?;
         Ok(reader)
     }
@@ -217,7 +208,7 @@ impl<'i> Reader<'i> {
     }
 
     pub(super) fn signed(&mut self, column: Column) -> Result<i64, HeaderDeltaError> {
-        Ok(unzigzag(self.number(column)?))
+        Ok(varint::unzigzag(self.number(column)?))
     }
 
     pub(super) fn byte(&mut self, column: Column) -> Result<u64, HeaderDeltaError> {
@@ -229,29 +220,29 @@ impl<'i> Reader<'i> {
         self.take(column, len)
     }
 
-    /// Decodes an edit of the value before into `out`; the result has at most `most` bytes.
-    pub(super) fn edit(
+    /// Decodes a value that is front-coded against the one before into `out`; it has at most `most` bytes.
+    pub(super) fn front_coded(
         &mut self,
         column: Column,
         before: &[u8],
         most: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), HeaderDeltaError> {
-        self.edit_from(column as usize, before, most, out)
+        self.front_coded_from(column as usize, before, most, out)
     }
 
-    /// The same for the column of a field.
-    pub(super) fn edit_field(
+    /// As [`ColumnReader::front_coded`], of the column of a field.
+    pub(super) fn front_coded_field(
         &mut self,
         field: usize,
         before: &[u8],
         most: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), HeaderDeltaError> {
-        self.edit_from(FIRST_FIELD + field, before, most, out)
+        self.front_coded_from(FIRST_FIELD + field, before, most, out)
     }
 
-    fn edit_from(
+    fn front_coded_from(
         &mut self,
         column: usize,
         before: &[u8],
@@ -321,7 +312,7 @@ mod tests {
     #[test]
     fn sections_are_read_as_one() {
         let mut out = Vec::new();
-        let mut writer = Writer::new(&mut out);
+        let mut writer = ColumnWriter::new(&mut out);
         let value = |at: usize| vec![at as u8; 1000];
         for at in 0..10_000 {
             writer.step();
@@ -330,7 +321,7 @@ mod tests {
         }
         writer.finish().unwrap();
         let mut input = &out[..];
-        let mut reader = Reader::new(&mut input).unwrap();
+        let mut reader = ColumnReader::new(&mut input).unwrap();
         for at in 0..10_000 {
             assert!(reader.section.len() <= SECTION + 1010);
             assert_eq!(reader.number(Column::Match).unwrap(), at as u64);
@@ -338,13 +329,5 @@ mod tests {
         }
         assert!(reader.is_empty());
         assert!(matches!(reader.number(Column::Match), Err(HeaderDeltaError::Io(_))));
-    }
-
-    #[test]
-    fn small_numbers_of_either_sign_are_small() {
-        assert_eq!([0, -1, 1, -2, i64::MAX, i64::MIN].map(zigzag), [0, 1, 2, 3, u64::MAX - 1, u64::MAX]);
-        for value in [0, -1, 5, i64::MAX, i64::MIN] {
-            assert_eq!(unzigzag(zigzag(value)), value);
-        }
     }
 }

@@ -6,16 +6,17 @@ use std::io::Read;
 use std::sync::Arc;
 
 use dsync_core::Digest;
+use dsync_core::varint::unzigzag;
 
-use super::basis::{Basis, BasisRecord};
-use super::columns::{Column, Reader, number, unzigzag};
+use super::basis::{BasisChunk, BasisRecord, NumberedBasis};
+use super::columns::{Column, ColumnReader, number};
 use super::error::{HeaderDeltaError, within};
-use super::origin::{Literal, Mode, Origin, Used};
-use super::prediction::{Headers, Prediction, Shape};
+use super::origin::{ChunkNumber, Literal, Mode, Origin};
+use super::prediction::{LastHeaders, MtimeOf, Prediction, RecordPosition, RecordShape};
 use crate::ChunkId;
-use crate::layer_index::builder::Builder;
+use crate::layer_index::builder::{Builder, Built};
 use crate::layer_index::fields::{Field, Fields};
-use crate::layer_index::records::{GROUP_RECORDS, RecordKind};
+use crate::layer_index::records::{ENTRY_RECORDS, RecordKind};
 use crate::layer_index::{CHUNK_MAX, LayerIndex};
 use crate::scan::VERBATIM_MAX;
 
@@ -49,14 +50,14 @@ pub struct Assembly {
 /// Takes, besides their indexes, 28 bytes of memory for each chunk.
 #[derive(Debug)]
 pub struct Decoder<'a> {
-    basis: Basis<'a>,
+    basis: NumberedBasis<'a>,
     mode: Mode,
     limits: Limits,
     literals: Vec<Literal>,
     /// The id of each literal, in [`Mode::WithIds`].
     ids: Vec<ChunkId>,
     /// The numbers of all chunks of all layers until now.
-    encoded: Vec<Used>,
+    encoded: Vec<ChunkNumber>,
     layers: u32,
     /// Records and bytes of memory of the layers until now.
     records: usize,
@@ -67,7 +68,7 @@ impl<'a> Decoder<'a> {
     /// A decoder before the first layer. The basis and the mode must be those of the encoder.
     pub fn new(basis: &'a [&'a LayerIndex], mode: Mode, limits: Limits) -> Self {
         Decoder {
-            basis: Basis::new(basis),
+            basis: NumberedBasis::new(basis),
             mode,
             limits,
             literals: Vec::new(),
@@ -94,25 +95,25 @@ impl<'a> Decoder<'a> {
         let mut digest = [0; 32];
         input.read_exact(&mut digest).map_err(|_| HeaderDeltaError::Short)?;
         let len = within("bytes", number(input)?, self.limits.len)?;
-        let groups = within("entries", number(input)?, self.limits.entries)?;
-        let columns = Reader::new(input)?;
+        let entries = within("entries", number(input)?, self.limits.entries)?;
+        let columns = ColumnReader::new(input)?;
         let mut layer = LayerDecoder {
             decoder: self,
             prediction: Prediction::default(),
-            headers: Headers::default(),
+            headers: LastHeaders::default(),
             columns,
             index: Builder::default(),
             origins: Vec::new(),
         };
-        for _ in 0..groups {
-            layer.group()?;
+        for _ in 0..entries {
+            layer.entry()?;
         }
         let LayerDecoder { columns, index, origins, .. } = layer;
         if !columns.is_empty() {
             return Err(HeaderDeltaError::Malformed("bytes after the last entry"));
         }
         self.records += index.records();
-        let (index, end) = index.finish(Digest::from_bytes(digest), len);
+        let Built { index, end } = index.finish(Digest::from_bytes(digest), len);
         if end != Some(len) {
             return Err(HeaderDeltaError::Malformed(
                 "the records and chunks do not add up to the length of the layer",
@@ -128,27 +129,27 @@ impl<'a> Decoder<'a> {
 struct LayerDecoder<'d, 'a, 'i> {
     decoder: &'d mut Decoder<'a>,
     prediction: Prediction,
-    headers: Headers,
-    columns: Reader<'i>,
+    headers: LastHeaders,
+    columns: ColumnReader<'i>,
     index: Builder,
     origins: Vec<Origin>,
 }
 
 impl LayerDecoder<'_, '_, '_> {
-    fn group(&mut self) -> Result<(), HeaderDeltaError> {
+    fn entry(&mut self) -> Result<(), HeaderDeltaError> {
         let matched = match self.columns.number(Column::Match)? {
             0 => None,
             code => {
                 let number = shifted(self.prediction.expected(), unzigzag(code - 1))?;
-                let matched = self.decoder.basis.group(number);
+                let matched = self.decoder.basis.entry(number);
                 self.prediction.matched = Some(number);
                 Some(matched.ok_or(HeaderDeltaError::Malformed("an entry that is not in the basis"))?)
             }
         };
-        let shape: Vec<Shape> = match (self.columns.len(Column::Shape)?, &matched) {
+        let shape: Vec<RecordShape> = match (self.columns.len(Column::Shape)?, &matched) {
             (0, Some(matched)) => matched.shape().collect(),
             (0, None) => std::mem::take(&mut self.prediction.shape),
-            (count, _) if count > GROUP_RECORDS => {
+            (count, _) if count > ENTRY_RECORDS => {
                 return Err(HeaderDeltaError::Malformed("an entry of too many records"));
             }
             (count, _) => (0..count).map(|_| self.shape()).collect::<Result<_, _>>()?,
@@ -156,45 +157,45 @@ impl LayerDecoder<'_, '_, '_> {
         if shape.is_empty() {
             return Err(HeaderDeltaError::Malformed("an entry without records"));
         }
-        for position in 0..shape.len() {
-            let record = matched.as_ref().and_then(|matched| matched.record(position, shape[position]));
-            self.record(shape[position], (shape.len(), position), record)?;
+        for index in 0..shape.len() {
+            let record = matched.as_ref().and_then(|matched| matched.record(index, shape[index]));
+            self.record(shape[index], RecordPosition { index, count: shape.len() }, record)?;
         }
         self.prediction.shape = shape;
         Ok(())
     }
 
-    fn shape(&mut self) -> Result<Shape, HeaderDeltaError> {
+    fn shape(&mut self) -> Result<RecordShape, HeaderDeltaError> {
         match self.columns.number(Column::Shape)? {
-            0 => Ok(Shape::Zeros),
-            1 => Ok(Shape::Raw),
-            2 => Ok(Shape::Header),
+            0 => Ok(RecordShape::Zeros),
+            1 => Ok(RecordShape::Raw),
+            2 => Ok(RecordShape::Header),
             _ => Err(HeaderDeltaError::Malformed("a record of an unknown kind")),
         }
     }
 
     fn record(
         &mut self,
-        shape: Shape,
-        (of, position): (usize, usize),
+        shape: RecordShape,
+        position: RecordPosition,
         matched: Option<BasisRecord<'_>>,
     ) -> Result<(), HeaderDeltaError> {
         let Limits { entries, memory, .. } = self.decoder.limits;
         within("records", (self.decoder.records + self.index.records()) as u64 + 1, entries)?;
         within("bytes of headers", self.memory() as u64, memory as u64)?;
         match shape {
-            Shape::Zeros => {
+            RecordShape::Zeros => {
                 let blocks = self.columns.number(Column::Zeros)?;
                 self.index.record(RecordKind::Zeros(blocks), b"", b"");
                 self.chunks(matched, b"")?;
             }
-            Shape::Raw => {
+            RecordShape::Raw => {
                 let body = self.columns.bytes(Column::Raw)?;
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
                 self.index.record(RecordKind::Raw, b"", body);
                 self.chunks(matched, b"")?;
             }
-            Shape::Header => self.header((of, position), matched)?,
+            RecordShape::Header => self.header(position, matched)?,
         }
         if self.columns.number(Column::Tail)? == 0 {
             self.index.pad();
@@ -204,24 +205,25 @@ impl LayerDecoder<'_, '_, '_> {
 
     fn header(
         &mut self,
-        at: (usize, usize),
+        position: RecordPosition,
         matched: Option<BasisRecord<'_>>,
     ) -> Result<(), HeaderDeltaError> {
-        let reference = matched.map(|record| record.view).or(self.headers.get(at.0, at.1));
+        let reference = matched.map(|record| record.view).or(self.headers.get(position));
         let columns = &mut self.columns;
         let mut fields = header::fields(columns, reference)?;
         let body = header::body(columns, &mut self.prediction, reference)?;
-        let ends = (at.1 + 1 == at.0).then_some(matched);
-        fields.mtime = header::mtime(columns, &mut self.prediction.mtimes, reference, ends)?;
+        let of = MtimeOf::new(position, matched);
+        fields.mtime = header::mtime(columns, &mut self.prediction.mtimes, reference, of)?;
         // The size comes last, since it follows from the chunks.
         let none = Fields::default();
         self.index.record(RecordKind::Header(none), b"", &body);
         let len = self.chunks(matched, fields.get(Field::Name))?.saturating_add(body.len() as u64);
         fields.size = header::size(&mut self.columns, len, matched)?;
-        let (header, bytes) =
-            fields.finish().ok_or(HeaderDeltaError::Malformed("a value that is none of its field"))?;
+        let mut bytes = Vec::new();
+        let header = fields.finish(&mut bytes);
+        let header = header.ok_or(HeaderDeltaError::Malformed("a value that is none of its field"))?;
         self.index.set_header(header, &bytes, &body);
-        self.headers.note(at, RecordKind::Header(header), &bytes, &body);
+        self.headers.note(position, RecordKind::Header(header), &bytes, &body);
         Ok(())
     }
 
@@ -245,7 +247,7 @@ impl LayerDecoder<'_, '_, '_> {
             let Some(record) = matched else {
                 return Err(HeaderDeltaError::Malformed("the chunks of an entry that is not in the basis"));
             };
-            let old = record.number..record.number + record.view.record.chunks;
+            let old = record.first_chunk..record.first_chunk + record.view.record.chunks;
             for number in old.clone() {
                 len = len.saturating_add(self.basis_chunk(number)?);
             }
@@ -255,9 +257,9 @@ impl LayerDecoder<'_, '_, '_> {
         let count = code - 1;
         let mut before = None;
         if let Some(record) = matched {
-            self.prediction.chunk = record.number.checked_sub(1);
+            self.prediction.chunk = record.first_chunk.checked_sub(1);
             if (count, record.view.record.chunks) == (1, 1) {
-                before = Some(self.decoder.basis.chunk(record.number)?.2.len);
+                before = Some(self.decoder.basis.chunk(record.first_chunk)?.chunk.len);
             }
         }
         for _ in 0..count {
@@ -270,7 +272,7 @@ impl LayerDecoder<'_, '_, '_> {
     fn add(
         &mut self,
         origin: Origin,
-        used: Option<Used>,
+        used: Option<ChunkNumber>,
         id: ChunkId,
         len: u64,
     ) -> Result<u64, HeaderDeltaError> {
@@ -286,10 +288,10 @@ impl LayerDecoder<'_, '_, '_> {
 
     fn basis_chunk(&mut self, number: usize) -> Result<u64, HeaderDeltaError> {
         const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("a chunk out of bounds");
-        let (layer, chunk, there) = self.decoder.basis.chunk(number)?;
+        let BasisChunk { layer, ordinal, chunk: found } = self.decoder.basis.chunk(number)?;
         let layer = u16::try_from(layer).map_err(|_| BOUNDS)?;
-        let chunk = u32::try_from(chunk).map_err(|_| BOUNDS)?;
-        self.add(Origin::Basis { layer, chunk }, Used::basis(number), there.id, there.len)
+        let chunk = u32::try_from(ordinal).map_err(|_| BOUNDS)?;
+        self.add(Origin::Basis { layer, chunk }, ChunkNumber::basis(number), found.id, found.len)
     }
 
     /// Reads a chunk; `before` is the length of its old version, where it may have one.
@@ -341,7 +343,7 @@ impl LayerDecoder<'_, '_, '_> {
             decoder.ids.push(id);
         }
         let origin = Origin::Literal(u32::try_from(number).map_err(|_| BOUNDS)?);
-        self.add(origin, Used::literal(number), id, len)
+        self.add(origin, ChunkNumber::literal(number), id, len)
     }
 }
 

@@ -7,7 +7,7 @@ pub enum Mode {
     Literals,
     /// A chunk that is in the basis, or was encoded before, is a reference; any other is a literal.
     References,
-    /// As `References`, and each literal has its id, so that the layer index can be kept.
+    /// References and literals, each literal with its id, so that the layer index can be kept.
     WithIds,
 }
 
@@ -57,19 +57,19 @@ pub struct ChunkRef {
 /// The number under which a chunk was encoded: that of a chunk of the basis, or with the highest bit set, that of a
 /// literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Used(u32);
+pub(super) struct ChunkNumber(u32);
 
-impl Used {
+impl ChunkNumber {
     const LITERAL: u32 = 1 << 31;
 
     /// The chunk of the basis with this number.
-    pub(super) fn basis(number: usize) -> Option<Used> {
-        u32::try_from(number).ok().filter(|number| *number < Self::LITERAL).map(Used)
+    pub(super) fn basis(number: usize) -> Option<ChunkNumber> {
+        u32::try_from(number).ok().filter(|number| *number < Self::LITERAL).map(ChunkNumber)
     }
 
     /// The literal with this number.
-    pub(super) fn literal(number: usize) -> Option<Used> {
-        Some(Used(Self::basis(number)?.0 | Self::LITERAL))
+    pub(super) fn literal(number: usize) -> Option<ChunkNumber> {
+        Some(ChunkNumber(Self::basis(number)?.0 | Self::LITERAL))
     }
 
     /// The number of the literal, where it is one.

@@ -2,34 +2,46 @@
 
 use std::collections::HashMap;
 
-use crate::layer_index::records::{GROUP_RECORDS, Record, RecordKind, Records, View};
+use dsync_core::pax::PaxRecord;
 
-/// Limits on the keys of pax records whose times are remembered, the kinds of files whose codes are, and the mtimes of the
-/// basis: more than a layer has of each that can be predicted well.
+use super::basis::BasisRecord;
+use crate::layer_index::fields::{Field, canonical_value};
+use crate::layer_index::records::{ENTRY_RECORDS, Record, RecordKind, RecordView, Records};
+
+/// Limits on the keys of pax records whose times are remembered, the kinds of files whose codes are, and the mtimes of
+/// the basis: more than a layer has of each that can be predicted well.
 const TIMES: usize = 64;
 const KINDS: usize = 4096;
 const BECAME: usize = 1 << 16;
 /// Digits of a fraction; a time with more is encoded as any value.
 const FRACTION: usize = 16;
 
+/// A kind of entries, whose chunks are likely to change all at once.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct EntryKind {
+    suffix: Vec<u8>,
+    /// The entry is encoded against one of the basis.
+    is_matched: bool,
+}
+
 /// The state of the coder within a layer. Its size is bounded, however large the layer is.
 #[derive(Debug, Default)]
 pub(super) struct Prediction {
-    /// The group of the basis that was matched last.
+    /// The entry of the basis that was matched last.
     pub(super) matched: Option<usize>,
-    /// The shape of the last group.
-    pub(super) shape: Vec<Shape>,
+    /// The shape of the last entry.
+    pub(super) shape: Vec<RecordShape>,
     pub(super) mtimes: Mtimes,
     /// The last value of each pax record with a time.
     pub(super) times: HashMap<Vec<u8>, Vec<u8>>,
-    /// The last code of chunks, by the kind of the file and whether it is in the basis.
-    codes: HashMap<(Vec<u8>, bool), u64>,
+    /// The last code of chunks of each kind of entry.
+    codes: HashMap<EntryKind, u64>,
     /// The number of the chunk of the basis that was used last.
     pub(super) chunk: Option<usize>,
 }
 
 impl Prediction {
-    /// The group that comes next if nothing changed.
+    /// The entry that comes next if nothing changed.
     pub(super) fn expected(&self) -> usize {
         self.matched.map_or(0, |last| last + 1)
     }
@@ -39,51 +51,90 @@ impl Prediction {
         self.chunk.map_or(0, |last| last + 1)
     }
 
-    /// Predicts the code of an entry's chunks: that of the last entry of its kind. Compiled
-    /// files, for instance, change all at once. Of many kinds, those that come late count as none.
+    /// Predicts the code of an entry's chunks: that of the last entry of its kind. Compiled files, for instance, change
+    /// all at once. Of many kinds, those that come late count as none.
     pub(super) fn expected_code(&mut self, name: &[u8], is_matched: bool) -> &mut u64 {
-        let mut key = (kind(name).to_vec(), is_matched);
-        if self.codes.len() >= KINDS && !self.codes.contains_key(&key) {
-            key.0.clear();
+        let mut kind = EntryKind { suffix: suffix(name).to_vec(), is_matched };
+        if self.codes.len() >= KINDS && !self.codes.contains_key(&kind) {
+            kind.suffix.clear();
         }
-        self.codes.entry(key).or_default()
+        self.codes.entry(kind).or_default()
     }
 
     /// Notes a pax record with a time. The field of the header that follows is likely to say the same.
-    pub(super) fn note_time(&mut self, key: &[u8], value: &[u8]) {
-        let Some((seconds, _)) = time(value) else { return };
+    pub(super) fn note_time(&mut self, PaxRecord { key, value }: PaxRecord<'_>) {
+        let Some(time) = PaxTime::parse(value) else { return };
         if let Some(last) = self.times.get_mut(key) {
             last.clear();
             last.extend_from_slice(value);
         } else if self.times.len() < TIMES {
             self.times.insert(key.to_vec(), value.to_vec());
         }
-        if let (b"mtime", Ok(seconds)) = (key, u64::try_from(seconds)) {
+        if let (b"mtime", Ok(seconds)) = (key, u64::try_from(time.seconds)) {
             self.mtimes.note(seconds, None);
         }
     }
 }
 
-/// The last header at each position of a group, by the number of its records.
-#[derive(Debug, Default)]
-pub(super) struct Headers([[Records; GROUP_RECORDS]; GROUP_RECORDS]);
+/// The position of a record among those of its entry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordPosition {
+    pub(super) index: usize,
+    /// The number of records that the entry has, at least one.
+    pub(super) count: usize,
+}
 
-impl Headers {
-    pub(super) fn get(&self, of: usize, position: usize) -> Option<View<'_>> {
-        self.0.get(of.checked_sub(1)?)?.get(position)?.last()
+impl RecordPosition {
+    fn is_last(self) -> bool {
+        self.index + 1 == self.count
+    }
+}
+
+/// The last header at each position of an entry, by the number of its records.
+#[derive(Debug, Default)]
+pub(super) struct LastHeaders([[Records; ENTRY_RECORDS]; ENTRY_RECORDS]);
+
+impl LastHeaders {
+    pub(super) fn get(&self, RecordPosition { index, count }: RecordPosition) -> Option<RecordView<'_>> {
+        self.0.get(count.checked_sub(1)?)?.get(index)?.last()
     }
 
-    pub(super) fn note(
-        &mut self,
-        (of, position): (usize, usize),
-        kind: RecordKind,
-        fields: &[u8],
-        body: &[u8],
-    ) {
-        let of = of.checked_sub(1).and_then(|of| self.0.get_mut(of));
-        if let Some(last) = of.and_then(|of| of.get_mut(position)) {
+    pub(super) fn note(&mut self, position: RecordPosition, kind: RecordKind, fields: &[u8], body: &[u8]) {
+        let RecordPosition { index, count } = position;
+        let entries = count.checked_sub(1).and_then(|before| self.0.get_mut(before));
+        if let Some(last) = entries.and_then(|records| records.get_mut(index)) {
             last.clear();
             last.push(kind, fields, body);
+        }
+    }
+}
+
+/// The header that an mtime is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MtimeOf<'a> {
+    /// The last header of its entry, with the record that it is encoded against: its mtime predicts others.
+    Entry(Option<BasisRecord<'a>>),
+    /// An extension of another header, whose mtime predicts nothing.
+    Extension,
+}
+
+impl<'a> MtimeOf<'a> {
+    pub(super) fn new(position: RecordPosition, matched: Option<BasisRecord<'a>>) -> Self {
+        if position.is_last() { MtimeOf::Entry(matched) } else { MtimeOf::Extension }
+    }
+
+    /// The mtime in the basis, as a number.
+    pub(super) fn old(self) -> Option<u64> {
+        match self {
+            MtimeOf::Entry(matched) => canonical_value(matched?.view.field(Field::Mtime)),
+            MtimeOf::Extension => None,
+        }
+    }
+
+    /// Remembers the mtime, where it predicts others.
+    pub(super) fn note(self, new: u64, mtimes: &mut Mtimes) {
+        if let MtimeOf::Entry(_) = self {
+            mtimes.note(new, self.old());
         }
     }
 }
@@ -136,40 +187,50 @@ impl Mtimes {
     }
 }
 
-/// The kind of a file by its name: the extension, or a directory.
-fn kind(name: &[u8]) -> &[u8] {
+/// The part of a name by which files are of a kind: the extension with its dot, or the slash of a directory.
+fn suffix(name: &[u8]) -> &[u8] {
     match name.iter().rposition(|byte| matches!(byte, b'.' | b'/')) {
         Some(at) if name[at] == b'.' || at + 1 == name.len() => &name[at..],
         _ => b"",
     }
 }
 
-/// `SECONDS[.FRACTION]` of a pax record, if it is in the one form that gives it back.
-pub(super) fn time(value: &[u8]) -> Option<(i64, &[u8])> {
-    let dot = value.iter().position(|byte| *byte == b'.');
-    let (seconds, fraction) = value.split_at(dot.unwrap_or(value.len()));
-    if fraction.len() > FRACTION {
-        return None;
+/// A time of a pax record, `SECONDS[.FRACTION]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PaxTime<'a> {
+    pub(super) seconds: i64,
+    /// The point and the digits after it; empty where there are none.
+    pub(super) fraction: &'a [u8],
+}
+
+impl PaxTime<'_> {
+    /// Parses a value; `None` unless it is in the one form that gives it back.
+    pub(super) fn parse(value: &[u8]) -> Option<PaxTime<'_>> {
+        let dot = value.iter().position(|byte| *byte == b'.');
+        let (seconds, fraction) = value.split_at(dot.unwrap_or(value.len()));
+        if fraction.len() > FRACTION {
+            return None;
+        }
+        let digits = std::str::from_utf8(seconds).ok()?;
+        let seconds: i64 = digits.parse().ok().filter(|seconds: &i64| seconds.unsigned_abs() < 1 << 40)?;
+        (seconds.to_string() == digits).then_some(PaxTime { seconds, fraction })
     }
-    let seconds = std::str::from_utf8(seconds).ok()?;
-    let number: i64 = seconds.parse().ok().filter(|number: &i64| number.unsigned_abs() < 1 << 40)?;
-    (number.to_string() == seconds).then_some((number, fraction))
 }
 
 /// The kind of a record, which decides its encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum RecordShape {
     Zeros,
     Raw,
     Header,
 }
 
-impl From<&Record> for Shape {
+impl From<&Record> for RecordShape {
     fn from(record: &Record) -> Self {
         match record.kind {
-            RecordKind::Zeros(_) => Shape::Zeros,
-            RecordKind::Raw => Shape::Raw,
-            RecordKind::Header(_) => Shape::Header,
+            RecordKind::Zeros(_) => RecordShape::Zeros,
+            RecordKind::Raw => RecordShape::Raw,
+            RecordKind::Header(_) => RecordShape::Header,
         }
     }
 }
@@ -212,12 +273,13 @@ mod tests {
             (b"1e3", None),
             (b"\xff", None),
         ] {
-            assert_eq!(time(value), expected, "{}", String::from_utf8_lossy(value));
+            let expected = expected.map(|(seconds, fraction)| PaxTime { seconds, fraction });
+            assert_eq!(PaxTime::parse(value), expected, "{}", String::from_utf8_lossy(value));
         }
     }
 
     #[test]
-    fn kinds_are_extensions_and_folders() {
+    fn suffixes_are_extensions_and_folders() {
         for (name, expected) in [
             ("a/b.py", ".py"),
             ("a.d/b", ""),
@@ -227,7 +289,7 @@ mod tests {
             ("a.", "."),
             ("", ""),
         ] {
-            assert_eq!(kind(name.as_bytes()), expected.as_bytes(), "{name}");
+            assert_eq!(suffix(name.as_bytes()), expected.as_bytes(), "{name}");
         }
     }
 }

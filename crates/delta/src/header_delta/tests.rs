@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{Column, SECTION_MAX, Writer, put, zigzag};
+use super::columns::{Column, ColumnWriter, SECTION_MAX, put};
 use super::*;
 use crate::layer_index::CHUNK_MAX;
 use crate::layer_index::fields::Field;
 use crate::scan::VERBATIM_MAX;
+use dsync_core::varint::zigzag;
 
 const LIMITS: Limits = Limits { len: 1 << 40, entries: 1000, memory: 1 << 24 };
 
@@ -14,7 +15,7 @@ const LIMITS: Limits = Limits { len: 1 << 40, entries: 1000, memory: 1 << 24 };
 #[derive(Clone)]
 struct Crafted {
     len: u64,
-    groups: u64,
+    entries: u64,
     columns: BTreeMap<usize, Vec<u8>>,
     fields: BTreeMap<usize, Vec<u8>>,
 }
@@ -22,7 +23,7 @@ struct Crafted {
 impl Crafted {
     /// A header without any field, and one literal of 100 bytes.
     fn file() -> Crafted {
-        let crafted = Crafted { len: 1024, groups: 1, columns: BTreeMap::new(), fields: BTreeMap::new() };
+        let crafted = Crafted { len: 1024, entries: 1, columns: BTreeMap::new(), fields: BTreeMap::new() };
         crafted
             .with(Column::Match, &[0])
             .with(Column::Shape, &[1, 2])
@@ -40,7 +41,7 @@ impl Crafted {
     /// Two headers with pax records as their bodies, of which the second one has the keys of the first.
     fn pax(body: &[u8], codes: &[u8]) -> Crafted {
         let text = [&[0][..], body, &[0]].concat();
-        let none = Crafted { len: 2048, groups: 2, columns: BTreeMap::new(), fields: BTreeMap::new() };
+        let none = Crafted { len: 2048, entries: 2, columns: BTreeMap::new(), fields: BTreeMap::new() };
         none.with(Column::Match, &[0, 0])
             .with(Column::Shape, &[1, 2, 0])
             .with(Column::Mask, &[0, 0])
@@ -67,16 +68,16 @@ impl Crafted {
         self
     }
 
-    fn with_head(mut self, len: u64, groups: u64) -> Crafted {
-        (self.len, self.groups) = (len, groups);
+    fn with_head(mut self, len: u64, entries: u64) -> Crafted {
+        (self.len, self.entries) = (len, entries);
         self
     }
 
     fn bytes(&self) -> Vec<u8> {
         let mut out = vec![7; 32];
         put(self.len, &mut out);
-        put(self.groups, &mut out);
-        let mut writer = Writer::new(&mut out);
+        put(self.entries, &mut out);
+        let mut writer = ColumnWriter::new(&mut out);
         for (column, bytes) in &self.columns {
             writer.column(COLUMNS[*column]).extend_from_slice(bytes);
         }
@@ -277,7 +278,7 @@ const ENDS: &str = "the columns of a layer cannot be read";
 fn raw_bytes_and_zeros_out_of_bounds_are_refused() {
     let raw = |len: u64| {
         let bytes = [number(len), vec![9; len as usize]].concat();
-        let crafted = Crafted { len, groups: 1, columns: BTreeMap::new(), fields: BTreeMap::new() };
+        let crafted = Crafted { len, entries: 1, columns: BTreeMap::new(), fields: BTreeMap::new() };
         let crafted =
             crafted.with(Column::Match, &[0]).with(Column::Shape, &[1, 1]).with(Column::Raw, &bytes);
         crafted.with(Column::Chunks, &[2]).with(Column::Tail, &[1])
@@ -285,7 +286,7 @@ fn raw_bytes_and_zeros_out_of_bounds_are_refused() {
     assert!(raw(VERBATIM_MAX).decode(LIMITS).is_ok());
     assert_eq!(raw(VERBATIM_MAX + 1).refused(), "bytes in a row: more than 1048576");
     let zeros = |blocks: u64, len: u64| {
-        let crafted = Crafted { len, groups: 1, columns: BTreeMap::new(), fields: BTreeMap::new() };
+        let crafted = Crafted { len, entries: 1, columns: BTreeMap::new(), fields: BTreeMap::new() };
         let crafted = crafted
             .with(Column::Match, &[0])
             .with(Column::Shape, &[1, 0])
@@ -326,12 +327,12 @@ fn lengths_and_counts_of_the_layer_are_checked() {
 
 #[test]
 fn a_repeated_body_counts_against_the_memory() {
-    // Each of the groups costs a byte a column, and has a body of a megabyte.
-    let groups: usize = 600;
-    let (zeros, body) = (vec![0; groups], vec![b'b'; 1 << 20]);
+    // Each of the entries costs a byte a column, and has a body of a megabyte.
+    let entries: usize = 600;
+    let (zeros, body) = (vec![0; entries], vec![b'b'; 1 << 20]);
     let crafted = Crafted {
-        len: groups as u64 * ((1 << 20) + 512),
-        groups: groups as u64,
+        len: entries as u64 * ((1 << 20) + 512),
+        entries: entries as u64,
         columns: BTreeMap::new(),
         fields: BTreeMap::new(),
     };

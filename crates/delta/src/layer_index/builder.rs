@@ -13,7 +13,7 @@ use crate::ChunkId;
 /// Builds an index. The offset of each chunk follows from the records before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Builder {
-    /// The group that is not complete.
+    /// The entry that is not complete.
     open: Records,
     packer: Packer,
     chunks: Chunks,
@@ -22,6 +22,14 @@ pub(crate) struct Builder {
     /// Bytes of the layer up to the end of the last chunk, or else of the last record but one; `None` where that
     /// is more than a number can say.
     offset: Option<u64>,
+}
+
+/// An index that was built.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) index: LayerIndex,
+    /// Bytes of the layer that records and chunks make up; `None` where that is more than a number can say.
+    pub(crate) end: Option<u64>,
 }
 
 impl Default for Builder {
@@ -40,7 +48,7 @@ impl Builder {
     /// Adds a record, without chunks and not padded.
     pub(crate) fn record(&mut self, kind: RecordKind, fields: &[u8], body: &[u8]) {
         self.end_record();
-        if self.open.is_group() {
+        if self.open.is_complete() {
             self.packer.push(&self.open, &self.chunks);
             self.open.clear();
         }
@@ -105,15 +113,15 @@ impl Builder {
         self.packer.memory() + self.chunks.memory() + self.open.bytes()
     }
 
-    /// The index, and how long the records make the layer.
-    pub(crate) fn finish(mut self, digest: Digest, len: u64) -> (LayerIndex, Option<u64>) {
+    /// The index of a layer with this digest and length.
+    pub(crate) fn finish(mut self, digest: Digest, len: u64) -> Built {
         self.end_record();
         if self.open.len() > 0 {
             self.packer.push(&self.open, &self.chunks);
         }
         self.chunks.shrink_to_fit();
         let index = LayerIndex { digest, len, packed: self.packer.finish(), chunks: self.chunks };
-        (index, self.offset)
+        Built { index, end: self.offset }
     }
 
     /// Counts the padding after the chunks of the last record, or all of the record where it has none.

@@ -1,77 +1,84 @@
-//! Reads an index group by group.
+//! Reads an index entry by entry.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::chunks::Chunks;
-use super::packed::{Block, Packed};
-use super::records::View;
+use super::packed::{Packed, UnpackedBlock};
+use super::records::RecordView;
 
-/// Reads groups of an index; the next one, or one nearby, costs least.
+/// Reads entries of an index; the next one, or one nearby, costs least.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
     packed: &'a Packed,
     chunks: &'a Chunks,
-    /// The number of the block that was unpacked last, and the block.
-    block: Option<(usize, Rc<Block>)>,
+    /// The block that was unpacked last.
+    last: Option<LastBlock>,
+}
+
+/// A block, and its number in the index.
+#[derive(Debug, Clone)]
+struct LastBlock {
+    number: usize,
+    block: Rc<UnpackedBlock>,
 }
 
 /// A header with the extension headers before it, or any other record by itself.
 #[derive(Debug, Clone)]
-pub(crate) struct Group {
-    block: Rc<Block>,
-    /// The index of the group in the block.
-    group: usize,
+pub(crate) struct Entry {
+    block: Rc<UnpackedBlock>,
+    /// The index of the entry in the block.
+    entry: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(packed: &'a Packed, chunks: &'a Chunks) -> Self {
-        Cursor { packed, chunks, block: None }
+        Cursor { packed, chunks, last: None }
     }
 
-    /// The group with this number.
-    pub(crate) fn group(&mut self, number: usize) -> Option<Group> {
-        if let Some((_, block)) = &self.block
-            && let Some(group) = number.checked_sub(block.first).filter(|group| *group < block.len())
+    /// The entry with this number.
+    pub(crate) fn entry(&mut self, number: usize) -> Option<Entry> {
+        if let Some(LastBlock { block, .. }) = &self.last
+            && let Some(entry) = number.checked_sub(block.first).filter(|entry| *entry < block.len())
         {
-            return Some(Group { block: Rc::clone(block), group });
+            return Some(Entry { block: Rc::clone(block), entry });
         }
         let block = self.unpack(self.packed.block_of(number)?);
-        let group = number - block.first;
-        (group < block.len()).then_some(Group { block, group })
+        let entry = number - block.first;
+        (entry < block.len()).then_some(Entry { block, entry })
     }
 
-    /// The group with a chunk.
-    pub(crate) fn group_of(&mut self, chunk: usize) -> Option<Group> {
+    /// The entry with a chunk.
+    pub(crate) fn entry_with(&mut self, chunk: usize) -> Option<Entry> {
         let number = self.packed.block_with(chunk)?;
-        let block = match &self.block {
-            Some((at, block)) if *at == number => Rc::clone(block),
+        let block = match &self.last {
+            Some(last) if last.number == number => Rc::clone(&last.block),
             _ => self.unpack(number),
         };
-        // The last group that begins at or before the chunk: those before it may have none.
-        let group = block.groups.partition_point(|(_, first)| *first <= chunk).checked_sub(1)?;
-        (group < block.len()).then_some(Group { block, group })
+        // The last entry that begins at or before the chunk: those before it may have none.
+        let entry = block.bounds.partition_point(|bound| bound.chunk <= chunk).checked_sub(1)?;
+        (entry < block.len()).then_some(Entry { block, entry })
     }
 
-    fn unpack(&mut self, number: usize) -> Rc<Block> {
+    fn unpack(&mut self, number: usize) -> Rc<UnpackedBlock> {
         let block = Rc::new(self.packed.unpack(number, self.chunks));
-        self.block = Some((number, Rc::clone(&block)));
+        self.last = Some(LastBlock { number, block: Rc::clone(&block) });
         block
     }
 }
 
-impl Block {
-    /// The number of its groups.
+impl UnpackedBlock {
+    /// The number of its entries.
     fn len(&self) -> usize {
-        self.groups.len().saturating_sub(1)
+        self.bounds.len().saturating_sub(1)
     }
 }
 
-impl Group {
+impl Entry {
     /// Its number in the index.
     pub(crate) fn number(&self) -> usize {
-        self.block.first + self.group
+        self.block.first + self.entry
     }
 
     /// The number of its records.
@@ -80,18 +87,18 @@ impl Group {
     }
 
     /// The record with this number.
-    pub(crate) fn record(&self, number: usize) -> Option<View<'_>> {
+    pub(crate) fn record(&self, number: usize) -> Option<RecordView<'_>> {
         let range = self.range();
         self.block.records.get(range.start + number).filter(|_| number < range.len())
     }
 
-    pub(crate) fn records(&self) -> impl Iterator<Item = View<'_>> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = RecordView<'_>> {
         self.range().filter_map(|record| self.block.records.get(record))
     }
 
     /// The ordinals of its chunks.
     pub(crate) fn chunks(&self) -> Range<usize> {
-        self.block.groups[self.group].1..self.block.groups[self.group + 1].1
+        self.block.bounds[self.entry].chunk..self.block.bounds[self.entry + 1].chunk
     }
 
     /// The path that it is about; empty where it is about none.
@@ -103,6 +110,6 @@ impl Group {
     }
 
     fn range(&self) -> Range<usize> {
-        self.block.groups[self.group].0..self.block.groups[self.group + 1].0
+        self.block.bounds[self.entry].record..self.block.bounds[self.entry + 1].record
     }
 }

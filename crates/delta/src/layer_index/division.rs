@@ -5,17 +5,24 @@ use std::ops::Range;
 use super::builder::Builder;
 use super::index::LayerIndex;
 
+/// The same layer with more chunks.
+#[derive(Debug)]
+pub(crate) struct DividedIndex {
+    pub(crate) index: LayerIndex,
+    /// For each former chunk the first that it became, and at the end their number.
+    pub(crate) ordinals: Vec<u32>,
+}
+
 impl LayerIndex {
-    /// The same layer with each chunk divided at `ends`, counted from its beginning; one without ends stays undivided. Ids
-    /// are not kept. Also returns for each chunk the first that it became, and at the end their number.
-    pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> (LayerIndex, Vec<u32>) {
+    /// Divides each chunk at `ends`, counted from its beginning; one without ends stays undivided. Ids are not kept.
+    pub(crate) fn divided(&self, ends: &dyn Fn(usize) -> Vec<u64>) -> DividedIndex {
         let mut divided = Builder::default();
         let mut ordinals = Vec::with_capacity(self.chunks.len() + 1);
         let mut cursor = self.cursor();
-        for group in 0..self.groups() {
-            let Some(group) = cursor.group(group) else { break };
-            let mut chunks = group.chunks();
-            for view in group.records() {
+        for entry in 0..self.entries() {
+            let Some(entry) = cursor.entry(entry) else { break };
+            let mut chunks = entry.chunks();
+            for view in entry.records() {
                 divided.record(view.record.kind, view.fields(), view.body());
                 for ordinal in chunks.by_ref().take(view.record.chunks) {
                     ordinals.push(ordinal_of(divided.chunks()));
@@ -32,7 +39,7 @@ impl LayerIndex {
             }
         }
         ordinals.push(ordinal_of(divided.chunks()));
-        (divided.finish(self.digest, self.len).0, ordinals)
+        DividedIndex { index: divided.finish(self.digest, self.len).index, ordinals }
     }
 
     /// The entries for which `keep` has chunks, with chunks of these lengths in place of their own. This is no
@@ -40,18 +47,18 @@ impl LayerIndex {
     pub(crate) fn with_chunks(&self, keep: &mut dyn FnMut(Range<usize>) -> Vec<u64>) -> LayerIndex {
         let mut index = Builder::default();
         let mut cursor = self.cursor();
-        for group in 0..self.groups() {
-            let Some(group) = cursor.group(group) else { break };
-            let chunks = keep(group.chunks());
+        for entry in 0..self.entries() {
+            let Some(entry) = cursor.entry(entry) else { break };
+            let chunks = keep(entry.chunks());
             if chunks.is_empty() {
                 continue;
             }
-            for view in group.records() {
+            for view in entry.records() {
                 index.record(view.record.kind, view.fields(), view.body());
             }
             chunks.into_iter().for_each(|len| index.chunk(None, len));
         }
-        index.finish(self.digest, self.len).0
+        index.finish(self.digest, self.len).index
     }
 }
 

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use dsync_core::{Digest, pax};
+use dsync_core::Digest;
+use dsync_core::pax::PaxRecord;
 
-use super::builder::Builder;
+use super::builder::{Builder, Built};
 use super::chunks::{CHUNK_MAX, Chunk};
-use super::cursor::{Cursor, Group};
+use super::cursor::{Cursor, Entry};
 use super::fields::{Field, Fields, canonical_number};
 use super::index::{LayerIndex, Segment};
 use super::pax_records::records;
-use super::records::{RecordKind, View};
+use super::records::{RecordKind, RecordView};
 use crate::ChunkId;
 
 /// The mtime that replaces any other.
@@ -36,7 +37,7 @@ impl<'a> Entries<'a> {
 
     /// Their number.
     pub fn len(&self) -> usize {
-        self.index.groups()
+        self.index.entries()
     }
 
     /// True if there is none.
@@ -44,37 +45,38 @@ impl<'a> Entries<'a> {
         self.len() == 0
     }
 
-    /// Adds of each entry the first 16 bytes of a BLAKE3 hash of all that it is but its times, in the order of the layer.
+    /// Adds of each entry the first 16 bytes of a BLAKE3 hash of all that it is but its times, in the order of the
+    /// layer.
     pub fn ids(&mut self, ids: &mut Vec<[u8; 16]>) {
         for entry in 0..self.len() {
-            ids.extend(self.cursor.group(entry).map(|group| self.id(&group)));
+            ids.extend(self.cursor.entry(entry).map(|entry| self.id(&entry)));
         }
     }
 
     /// The chunks of an entry, by their ordinals in the layer.
     pub fn chunks(&mut self, entry: usize) -> Range<usize> {
-        self.cursor.group(entry).map_or(0..0, |group| group.chunks())
+        self.cursor.entry(entry).map_or(0..0, |entry| entry.chunks())
     }
 
     /// The entry with a chunk, by its ordinal in the layer.
     pub fn with_chunk(&mut self, chunk: usize) -> Option<usize> {
-        self.cursor.group_of(chunk).map(|group| group.number())
+        self.cursor.entry_with(chunk).map(|entry| entry.number())
     }
 
-    /// Passes the segments of an entry to `take`, in the order of its bytes; none of one that does not exist. Stops at the
-    /// first failure.
+    /// Passes the segments of an entry to `take`, in the order of its bytes; none of one that does not exist. Stops at
+    /// the first failure.
     pub fn segments<E>(
         &mut self,
         entry: usize,
         take: &mut dyn FnMut(Segment<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.cursor.group(entry).map_or(Ok(()), |group| group.segments(self.index.chunks(), take))
+        self.cursor.entry(entry).map_or(Ok(()), |entry| entry.segments(self.index.chunks(), take))
     }
 
-    fn id(&self, group: &Group) -> [u8; 16] {
+    fn id(&self, entry: &Entry) -> [u8; 16] {
         let mut bytes = Vec::new();
         let number = |number: u64, bytes: &mut Vec<u8>| bytes.extend(number.to_le_bytes());
-        for view in group.records() {
+        for view in entry.records() {
             let timeless = Timeless::of(&view);
             match timeless.kind {
                 RecordKind::Header(header) => {
@@ -92,7 +94,7 @@ impl<'a> Entries<'a> {
             bytes.extend_from_slice(&timeless.body);
             number(view.record.chunks as u64, &mut bytes);
         }
-        for chunk in self.index.chunks().range(group.chunks()) {
+        for chunk in self.index.chunks().range(entry.chunks()) {
             bytes.extend(chunk.id.as_bytes());
             number(chunk.len, &mut bytes);
         }
@@ -111,10 +113,10 @@ impl Selection {
     pub fn add(&mut self, from: &mut Entries<'_>, entries: Range<usize>) -> Range<usize> {
         let mut chunks: Option<Range<usize>> = None;
         for entry in entries {
-            let Some(group) = from.cursor.group(entry) else { break };
-            let own = group.chunks();
+            let Some(entry) = from.cursor.entry(entry) else { break };
+            let own = entry.chunks();
             let mut next = own.start;
-            for view in group.records() {
+            for view in entry.records() {
                 let timeless = Timeless::of(&view);
                 self.0.record(timeless.kind, &timeless.fields, &timeless.body);
                 for chunk in from.index.chunks().range(next..next + view.record.chunks) {
@@ -148,8 +150,8 @@ impl Selection {
     /// The index of all entries. It is of no layer, so its diff id is all zeros, and the offsets of its chunks have no
     /// meaning.
     pub fn finish(self) -> LayerIndex {
-        let (mut index, len) = self.0.finish(Digest::from_bytes([0; 32]), 0);
-        index.len = len.unwrap_or(0);
+        let Built { mut index, end } = self.0.finish(Digest::from_bytes([0; 32]), 0);
+        index.len = end.unwrap_or(0);
         index
     }
 }
@@ -162,7 +164,7 @@ struct Timeless<'a> {
 }
 
 impl<'a> Timeless<'a> {
-    fn of(view: &View<'a>) -> Self {
+    fn of(view: &RecordView<'a>) -> Self {
         let body = view.body();
         if !matches!(view.record.kind, RecordKind::Header(_)) {
             return Timeless { kind: view.record.kind, fields: Vec::new(), body: body.into() };
@@ -186,9 +188,9 @@ impl<'a> Timeless<'a> {
 
 fn timeless_pax(body: &[u8]) -> Cow<'_, [u8]> {
     let Some(records) = records(body) else { return body.into() };
-    let timeless = |(key, value): pax::Record<'_>| match key {
-        b"mtime" | b"atime" | b"ctime" => pax::record((key, b"0")),
-        _ => pax::record((key, value)),
+    let timeless = |record: PaxRecord<'_>| match record.key {
+        b"mtime" | b"atime" | b"ctime" => PaxRecord { value: b"0", ..record }.encode(),
+        _ => record.encode(),
     };
     records.into_iter().flat_map(timeless).collect()
 }

@@ -7,7 +7,7 @@ use dsync_core::Digest;
 use dsync_core::ustar::{BLOCK, padding};
 
 use super::chunks::Chunks;
-use super::cursor::{Cursor, Group};
+use super::cursor::{Cursor, Entry};
 use super::packed::Packed;
 use super::records::RecordKind;
 
@@ -45,8 +45,8 @@ pub enum Segment<'a> {
 }
 
 impl LayerIndex {
-    /// The first bytes of a keyed hash over all of the layer. It proves possession of the layer, which its diff id does not:
-    /// that is in manifests and logs.
+    /// The first bytes of a keyed hash over all of the layer. It proves possession of the layer, which its diff id does
+    /// not: that is in manifests and logs.
     pub fn possession_proof(&self, key: &[u8; 16]) -> [u8; 3] {
         let mut hasher = blake3::Hasher::new_derive_key("docker-sync 2026 possession of a layer");
         hasher.update(key);
@@ -82,8 +82,8 @@ impl LayerIndex {
     }
 
     /// The number of entries: headers with their extension headers, and raw bytes.
-    pub fn groups(&self) -> usize {
-        self.packed.groups()
+    pub fn entries(&self) -> usize {
+        self.packed.entries()
     }
 
     /// The number of records.
@@ -96,7 +96,7 @@ impl LayerIndex {
         self.packed.memory() + self.chunks.memory()
     }
 
-    /// A cursor over the groups.
+    /// A cursor over the entries.
     pub(crate) fn cursor(&self) -> Cursor<'_> {
         Cursor::new(&self.packed, &self.chunks)
     }
@@ -104,34 +104,34 @@ impl LayerIndex {
     /// The files with chunks, in the order of the layer.
     pub fn files(&self) -> impl Iterator<Item = File> + '_ {
         let mut cursor = self.cursor();
-        (0..self.groups()).filter_map(move |group| {
-            let group = cursor.group(group)?;
-            let chunks = group.chunks();
+        (0..self.entries()).filter_map(move |entry| {
+            let entry = cursor.entry(entry)?;
+            let chunks = entry.chunks();
             let len = self.chunks.bytes(chunks.clone());
-            (!chunks.is_empty()).then(|| File { path: group.path().into_owned(), chunks, len })
+            (!chunks.is_empty()).then(|| File { path: entry.path().into_owned(), chunks, len })
         })
     }
 
     /// The file with a chunk.
     pub fn file_of(&self, chunk: usize) -> Option<File> {
-        let group = self.cursor().group_of(chunk)?;
-        let chunks = group.chunks();
+        let entry = self.cursor().entry_with(chunk)?;
+        let chunks = entry.chunks();
         let len = self.chunks.bytes(chunks.clone());
-        Some(File { path: group.path().into_owned(), chunks, len })
+        Some(File { path: entry.path().into_owned(), chunks, len })
     }
 
     /// Passes the segments of the layer to `take`, in the order of its bytes. Stops at the first failure.
     pub fn segments<E>(&self, take: &mut dyn FnMut(Segment<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut cursor = self.cursor();
-        for group in 0..self.groups() {
-            let Some(group) = cursor.group(group) else { break };
-            group.segments(&self.chunks, take)?;
+        for entry in 0..self.entries() {
+            let Some(entry) = cursor.entry(entry) else { break };
+            entry.segments(&self.chunks, take)?;
         }
         Ok(())
     }
 }
 
-impl Group {
+impl Entry {
     /// Passes its segments to `take`; `chunks` are those of the layer.
     pub(super) fn segments<E>(
         &self,

@@ -1,15 +1,15 @@
 //! Stores records in little memory: some 20 bytes for a file.
 //!
-//! Groups are packed in independent blocks, each value as a difference from the same field of the header before.
-//! Reading a group unpacks its block.
+//! Entries are packed in independent blocks, each value as a difference from the same field of the header before.
+//! Reading an entry unpacks its block.
 
 use super::chunks::Chunks;
 use super::fields::{FIELDS, Field, Fields, canonical_number};
-use super::records::{Record, RecordKind, Records, View};
-use dsync_core::varint;
+use super::records::{Record, RecordKind, RecordView, Records};
+use dsync_core::{common_prefix, varint};
 
-/// The most groups of a block, and the bytes of records from which on it takes no more.
-const BLOCK_GROUPS: usize = 32;
+/// The most entries of a block, and the bytes of records from which on it takes no more.
+const BLOCK_ENTRIES: usize = 32;
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// The first byte of a record: its kind, and flags.
@@ -18,47 +18,56 @@ const ZEROS: u8 = 0;
 const RAW: u8 = 1;
 const HEADER: u8 = 2;
 const PADDED: u8 = 1 << 2;
-/// It is the last of its group.
+/// Flag of the last record of its entry.
 const LAST: u8 = 1 << 3;
-/// It has one chunk, or a number of them.
+/// Flags of a record with one chunk, and with a number of them.
 const ONE: u8 = 1 << 4;
 const SEVERAL: u8 = 1 << 5;
-/// Its body is not the one before.
+/// Flag of a body that is not the one before.
 const BODY: u8 = 1 << 6;
-/// It is an extension header, encoded against the last one.
+/// Flag of an extension header, which is encoded against the last one.
 const EXTENSION: u8 = 1 << 7;
 
-/// Packed groups.
+/// Packed entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Packed {
     bytes: Vec<u8>,
-    blocks: Vec<Start>,
-    groups: usize,
+    blocks: Vec<BlockStart>,
+    entries: usize,
     records: usize,
 }
 
 /// The beginning of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Start {
+struct BlockStart {
     at: usize,
-    /// The first of its groups, and of its chunks.
-    group: usize,
+    /// The first of its entries, and of its chunks.
+    entry: usize,
     chunk: usize,
 }
 
-/// Unpacked groups.
+/// Unpacked entries.
 #[derive(Debug)]
-pub(super) struct Block {
+pub(super) struct UnpackedBlock {
     /// The first of them.
     pub(super) first: usize,
     pub(super) records: Records,
-    /// The beginning of each, and the end of the last: in records, and in chunks of the layer.
-    pub(super) groups: Vec<(usize, usize)>,
+    /// The beginning of each, and the end of the last.
+    pub(super) bounds: Vec<EntryBound>,
+}
+
+/// The beginning of an entry, or its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EntryBound {
+    /// The number of its first record in the block.
+    pub(super) record: usize,
+    /// The ordinal of its first chunk in the layer.
+    pub(super) chunk: usize,
 }
 
 impl Packed {
-    pub(super) fn groups(&self) -> usize {
-        self.groups
+    pub(super) fn entries(&self) -> usize {
+        self.entries
     }
 
     pub(super) fn records(&self) -> usize {
@@ -67,13 +76,13 @@ impl Packed {
 
     /// Bytes of memory.
     pub(super) fn memory(&self) -> usize {
-        self.bytes.len() + self.blocks.len() * size_of::<Start>()
+        self.bytes.len() + self.blocks.len() * size_of::<BlockStart>()
     }
 
-    /// The block that has a group.
-    pub(super) fn block_of(&self, group: usize) -> Option<usize> {
-        let block = self.blocks.partition_point(|start| start.group <= group).checked_sub(1)?;
-        (group < self.groups).then_some(block)
+    /// The block that has an entry.
+    pub(super) fn block_of(&self, entry: usize) -> Option<usize> {
+        let block = self.blocks.partition_point(|start| start.entry <= entry).checked_sub(1)?;
+        (entry < self.entries).then_some(block)
     }
 
     /// The block that has a chunk.
@@ -81,11 +90,15 @@ impl Packed {
         self.blocks.partition_point(|start| start.chunk <= chunk).checked_sub(1)
     }
 
-    pub(super) fn unpack(&self, block: usize, chunks: &Chunks) -> Block {
-        let Start { at, group, mut chunk } = self.blocks[block];
+    pub(super) fn unpack(&self, block: usize, chunks: &Chunks) -> UnpackedBlock {
+        let BlockStart { at, entry, mut chunk } = self.blocks[block];
         let end = self.blocks.get(block + 1).map_or(self.bytes.len(), |next| next.at);
-        let mut input = Input { rest: &self.bytes[at..end], scratch: Vec::new() };
-        let mut block = Block { first: group, records: Records::default(), groups: vec![(0, chunk)] };
+        let mut input = PackedReader { rest: &self.bytes[at..end], scratch: Vec::new() };
+        let mut block = UnpackedBlock {
+            first: entry,
+            records: Records::default(),
+            bounds: vec![EntryBound { record: 0, chunk }],
+        };
         let mut before = [None; 2];
         while !input.rest.is_empty() {
             let head = input.byte();
@@ -99,49 +112,49 @@ impl Packed {
             (record.chunks, record.padded) = (count, head & PADDED != 0);
             chunk += count;
             if head & LAST != 0 {
-                block.groups.push((block.records.len(), chunk));
+                block.bounds.push(EntryBound { record: block.records.len(), chunk });
             }
         }
         block
     }
 }
 
-/// Packs groups.
+/// Packs entries.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Packer {
     packed: Packed,
     /// The last header of the block that is no extension of another, and the last that is.
     before: [Records; 2],
     /// The unpacked block.
-    groups: usize,
+    entries: usize,
     bytes: usize,
 }
 
 impl Packer {
-    /// Packs a group, whose chunks are the last of these.
-    pub(super) fn push(&mut self, group: &Records, chunks: &Chunks) {
-        let count: usize = group.iter().map(|view| view.record.chunks).sum();
+    /// Packs an entry, whose chunks are the last of these.
+    pub(super) fn push(&mut self, entry: &Records, chunks: &Chunks) {
+        let count: usize = entry.iter().map(|view| view.record.chunks).sum();
         let mut chunk = chunks.len() - count;
-        if self.packed.blocks.is_empty() || self.groups == BLOCK_GROUPS || self.bytes >= BLOCK_BYTES {
-            let start = Start { at: self.packed.bytes.len(), group: self.packed.groups, chunk };
+        if self.packed.blocks.is_empty() || self.entries == BLOCK_ENTRIES || self.bytes >= BLOCK_BYTES {
+            let start = BlockStart { at: self.packed.bytes.len(), entry: self.packed.entries, chunk };
             self.packed.blocks.push(start);
             self.before.iter_mut().for_each(Records::clear);
-            (self.groups, self.bytes) = (0, 0);
+            (self.entries, self.bytes) = (0, 0);
         }
-        for (number, view) in group.iter().enumerate() {
+        for (number, view) in entry.iter().enumerate() {
             let len = chunks.bytes(chunk..chunk + view.record.chunks);
-            let is_last = number + 1 == group.len();
+            let is_last = number + 1 == entry.len();
             self.record(view, len, if is_last { LAST } else { 0 });
             chunk += view.record.chunks;
         }
-        self.groups += 1;
-        self.bytes += group.bytes();
-        self.packed.groups += 1;
-        self.packed.records += group.len();
+        self.entries += 1;
+        self.bytes += entry.bytes();
+        self.packed.entries += 1;
+        self.packed.records += entry.len();
     }
 
     /// Packs a record whose chunks have `len` bytes.
-    fn record(&mut self, view: View<'_>, len: u64, mut head: u8) {
+    fn record(&mut self, view: RecordView<'_>, len: u64, mut head: u8) {
         let is_extension = view.is_extension();
         let before = &mut self.before[usize::from(is_extension)];
         let out = &mut self.packed.bytes;
@@ -212,20 +225,28 @@ fn is_size(value: &[u8], len: u64) -> bool {
 
 /// Encodes a value as a prefix of the one before and a rest: two lengths and the bytes.
 fn edit(value: &[u8], before: &[u8], out: &mut Vec<u8>) {
-    let same = value.iter().zip(before).take_while(|(a, b)| a == b).count();
+    let same = common_prefix(value, before, usize::MAX);
     varint::write(same as u64, out);
     varint::write((value.len() - same) as u64, out);
     out.extend_from_slice(&value[same..]);
 }
 
+/// A value as a prefix of the one before and a rest.
+#[derive(Debug, Clone, Copy)]
+struct Edit<'a> {
+    /// Bytes of the prefix.
+    same: usize,
+    rest: &'a [u8],
+}
+
 /// Packed bytes, which are this module's own.
-struct Input<'a> {
+struct PackedReader<'a> {
     rest: &'a [u8],
     /// The fields and the body of the header that is being read.
     scratch: Vec<u8>,
 }
 
-impl<'a> Input<'a> {
+impl<'a> PackedReader<'a> {
     fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
     }
@@ -241,10 +262,9 @@ impl<'a> Input<'a> {
         taken
     }
 
-    /// The length of the prefix that stays, and the rest.
-    fn edit(&mut self) -> (usize, &'a [u8]) {
+    fn edit(&mut self) -> Edit<'a> {
         let (same, len) = (self.number(), self.number());
-        (same, self.take(len))
+        Edit { same, rest: self.take(len) }
     }
 
     /// Adds a record whose chunks have `len` bytes. `before` are the last header that is not about another one, and
@@ -262,8 +282,8 @@ impl<'a> Input<'a> {
                 records.push(RecordKind::Zeros(blocks), b"", b"")
             }
             RAW => {
-                let (_, body) = self.edit();
-                records.push(RecordKind::Raw, b"", body)
+                let Edit { rest, .. } = self.edit();
+                records.push(RecordKind::Raw, b"", rest)
             }
             _ => {
                 let before = &mut before[usize::from(head & EXTENSION != 0)];
@@ -276,7 +296,7 @@ impl<'a> Input<'a> {
     }
 
     /// Reads a header: its fields and its body are in `scratch` then.
-    fn header(&mut self, head: u8, before: Option<View<'_>>, len: u64) -> Fields {
+    fn header(&mut self, head: u8, before: Option<RecordView<'_>>, len: u64) -> Fields {
         let old_values = before.map_or([&b""[..]; 16], |old| old.values());
         let old_body = before.map_or(&b""[..], |old| old.body());
         let mask = self.number();
@@ -284,7 +304,8 @@ impl<'a> Input<'a> {
         for (_, edit) in edits.iter_mut().enumerate().filter(|(number, _)| mask >> number & 1 == 1) {
             *edit = Some(self.edit());
         }
-        let (same, rest) = if head & BODY != 0 { self.edit() } else { (old_body.len(), &b""[..]) };
+        let unchanged = Edit { same: old_body.len(), rest: b"" };
+        let Edit { same, rest } = if head & BODY != 0 { self.edit() } else { unchanged };
         let size = canonical_number(len.saturating_add((same + rest.len()) as u64)).unwrap_or_default();
         let bytes = &mut self.scratch;
         bytes.clear();
@@ -292,7 +313,7 @@ impl<'a> Input<'a> {
         for (number, field) in FIELDS.into_iter().enumerate() {
             let begin = bytes.len();
             match (edits[number], field) {
-                (Some((same, rest)), _) => {
+                (Some(Edit { same, rest }), _) => {
                     bytes.extend_from_slice(&old_values[number][..same]);
                     bytes.extend_from_slice(rest);
                 }

@@ -9,9 +9,7 @@ use super::fields::{Field, Fields};
 use super::index::LayerIndex;
 use super::records::RecordKind;
 use crate::ChunkId;
-
-/// The longest body that is taken with its header.
-const BODY_MAX: usize = 1 << 20;
+use crate::scan::VERBATIM_MAX;
 
 /// Builds the index of the verbatim bytes and chunks that a scanner finds.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +64,7 @@ impl Parser {
         if self.pending > 0 && padding(self.pending) == 0 {
             self.index.pad();
         }
-        self.index.finish(digest, len).0
+        self.index.finish(digest, len).index
     }
 
     /// Parses one record, and returns the bytes after it.
@@ -86,8 +84,9 @@ impl Parser {
         };
         let flag = fields.of(Field::Flag, &self.fields).first().copied().unwrap_or(0);
         let size = octal(fields.of(Field::Size, &self.fields)).and_then(|size| usize::try_from(size).ok());
-        let size =
-            size.filter(|size| *size <= rest.len().min(BODY_MAX) && !matches!(flag, b'1'..=b'6' | b'S'));
+        let size = size.filter(|size| {
+            *size <= rest.len().min(VERBATIM_MAX as usize) && !matches!(flag, b'1'..=b'6' | b'S')
+        });
         let (body, rest) = rest.split_at(size.unwrap_or(0));
         let fill = padding(body.len() as u64);
         let (zeros, rest) = rest.split_at(usize::try_from(fill).unwrap_or(BLOCK).min(rest.len()));

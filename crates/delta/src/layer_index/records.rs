@@ -1,4 +1,4 @@
-//! Unpacked records of one group: their fields and bodies in one buffer.
+//! Unpacked records of one entry: their fields and bodies in one buffer.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use dsync_core::ustar::{BLOCK, padding};
 use super::fields::{Field, Fields};
 use super::pax_records;
 
-/// The most records of a group, and the bytes from which on a group takes no more: an entry has at most a pax header
+/// The most records of an entry, and the bytes from which on an entry takes no more: an entry has at most a pax header
 /// and two long names before it, and nothing in a tar may grow without limit.
-pub const GROUP_RECORDS: usize = 4;
-const GROUP_BYTES: usize = 1 << 20;
+pub const ENTRY_RECORDS: usize = 4;
+const ENTRY_BYTES: usize = 1 << 20;
 
 /// Some verbatim bytes of the layer, then some chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) struct Records {
 
 /// A record with its bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a> {
+pub(crate) struct RecordView<'a> {
     pub(crate) record: &'a Record,
     bytes: &'a [u8],
 }
@@ -89,27 +89,27 @@ impl Records {
     }
 
     /// The record with this number.
-    pub(crate) fn get(&self, number: usize) -> Option<View<'_>> {
-        Some(View { record: self.records.get(number)?, bytes: &self.bytes })
+    pub(crate) fn get(&self, number: usize) -> Option<RecordView<'_>> {
+        Some(RecordView { record: self.records.get(number)?, bytes: &self.bytes })
     }
 
-    pub(crate) fn last(&self) -> Option<View<'_>> {
+    pub(crate) fn last(&self) -> Option<RecordView<'_>> {
         self.get(self.records.len().checked_sub(1)?)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = View<'_>> {
-        self.records.iter().map(|record| View { record, bytes: &self.bytes })
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RecordView<'_>> {
+        self.records.iter().map(|record| RecordView { record, bytes: &self.bytes })
     }
 
-    /// The group is complete: its records are an entry, or all that a group may have.
-    pub(super) fn is_group(&self) -> bool {
+    /// The entry is complete: its records are an entry, or all that an entry may have.
+    pub(super) fn is_complete(&self) -> bool {
         self.last().is_some_and(|last| !last.is_extension() || last.record.chunks > 0)
-            || self.len() >= GROUP_RECORDS
-            || self.bytes.len() >= GROUP_BYTES
+            || self.len() >= ENTRY_RECORDS
+            || self.bytes.len() >= ENTRY_BYTES
     }
 }
 
-impl<'a> View<'a> {
+impl<'a> RecordView<'a> {
     /// The bytes of a header's field, without the zeros at its end.
     pub(crate) fn field(&self, field: Field) -> &'a [u8] {
         match &self.record.kind {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::ReconcileError;
 use super::item::{ITEMS_MAX, Item, Width, append};
 use super::question::{add, begin};
-use super::tree::Tree;
+use super::tree::HashTree;
 use crate::Bitmap;
 
 /// Questions begin at the lowest level with at most this many nodes: one level higher would cost a round trip
@@ -31,30 +31,36 @@ const HOPELESS: usize = 8;
 /// ```
 #[derive(Debug)]
 pub struct Requester<'a> {
-    tree: Tree<'a>,
+    tree: HashTree<'a>,
     width: Width,
     /// The level of the next question, or of the one that waits for its answer.
     level: usize,
     /// There was a question already.
     begun: bool,
     /// The items that are open, in ranges that are nodes of a higher level.
-    open: Vec<Items>,
+    open: Vec<ItemRange>,
     /// The number of nodes in the question that waits for its answer.
     asked: Option<usize>,
-    known: Vec<Items>,
+    known: Vec<ItemRange>,
 }
 
-/// Items in a row: the first, and the one after the last.
-type Items = (u32, u32);
+/// Items in a row, in eight bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ItemRange {
+    start: u32,
+    end: u32,
+}
 
-fn range((start, end): Items) -> Range<usize> {
-    start as usize..end as usize
+impl ItemRange {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 impl<'a> Requester<'a> {
     /// A requester for these items; those beyond [`ITEMS_MAX`] count as not known.
     pub fn new(items: &'a [Item]) -> Self {
-        let tree = Tree::of(&items[..items.len().min(ITEMS_MAX)]);
+        let tree = HashTree::of(&items[..items.len().min(ITEMS_MAX)]);
         let level = (0..tree.height()).find(|level| tree.width(*level) <= FIRST_MAX).unwrap_or(0);
         Self::with(tree, level, Width::Wide)
     }
@@ -62,12 +68,12 @@ impl<'a> Requester<'a> {
     /// As [`Requester::new`], for items that are mostly not there, or in another order: begins with the groups of
     /// items, whatever their number, and asks by narrow hashes, so that its matches have to be checked.
     pub fn narrow(items: &'a [Item]) -> Self {
-        Self::with(Tree::of(&items[..items.len().min(ITEMS_MAX)]), 1, Width::Narrow)
+        Self::with(HashTree::of(&items[..items.len().min(ITEMS_MAX)]), 1, Width::Narrow)
     }
 
-    fn with(tree: Tree<'a>, level: usize, width: Width) -> Self {
+    fn with(tree: HashTree<'a>, level: usize, width: Width) -> Self {
         // There are at most ITEMS_MAX.
-        let all = (0, tree.items.len() as u32);
+        let all = ItemRange { start: 0, end: tree.items.len() as u32 };
         let open = if tree.items.is_empty() { Vec::new() } else { vec![all] };
         Requester { tree, width, level, begun: false, open, asked: None, known: Vec::new() }
     }
@@ -80,11 +86,11 @@ impl<'a> Requester<'a> {
         let (level, width) = (self.level, self.width);
         let items = (!self.begun).then_some(self.tree.items.len());
         self.begun = true;
-        let nodes = |open: &Items| self.tree.within(level, &range(*open));
+        let nodes = |open: &ItemRange| self.tree.within(level, &open.range());
         let mut question = begin(level, items, self.open.iter().map(|open| nodes(open).len()));
         let mut asked = 0;
         for node in self.open.iter().flat_map(nodes) {
-            add(self.tree.node(level, node).0, width, &mut question);
+            add(self.tree.node(level, node).hash, width, &mut question);
             asked += 1;
         }
         self.asked = Some(asked);
@@ -98,12 +104,12 @@ impl<'a> Requester<'a> {
         let hopeless = wanted.count() == asked && asked >= HOPELESS;
         let mut ordinal = 0;
         for open in std::mem::take(&mut self.open) {
-            for node in self.tree.within(self.level, &range(open)) {
-                let (_, items) = self.tree.node(self.level, node);
-                let items = (items.start as u32, items.end as u32);
+            for node in self.tree.within(self.level, &open.range()) {
+                let items = self.tree.node(self.level, node).items;
+                let items = ItemRange { start: items.start as u32, end: items.end as u32 };
                 match (wanted.contains(ordinal), self.known.last_mut()) {
                     (true, _) => self.open.push(items),
-                    (false, Some(last)) if last.1 == items.0 => last.1 = items.1,
+                    (false, Some(last)) if last.end == items.start => last.end = items.end,
                     (false, _) => self.known.push(items),
                 }
                 ordinal += 1;
@@ -121,7 +127,7 @@ impl<'a> Requester<'a> {
     pub fn finish(mut self) -> Vec<Range<usize>> {
         self.known.sort_unstable();
         let mut known = Vec::new();
-        self.known.into_iter().for_each(|items| append(&mut known, range(items)));
+        self.known.into_iter().for_each(|items| append(&mut known, items.range()));
         known
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::ReconcileError;
 use super::item::{ITEMS_MAX, Item, Width};
 use super::question::{Question, short};
-use super::tree::Tree;
+use super::tree::{CoveredNode, HashTree};
 use crate::Bitmap;
 
 /// Items of the new list that are here.
@@ -48,8 +48,8 @@ struct IndexedNode {
 }
 
 impl Responder {
-    /// A responder that has these lists; of several occurrences of the same items the first counts. 2³² items or more of one
-    /// list are left out.
+    /// A responder that has these lists; of several occurrences of the same items the first counts. 2³² items or more
+    /// of one list are left out.
     ///
     /// Takes some 26 bytes of memory for each item, and 4 for each item of the new list.
     pub fn new(lists: &[&[Item]]) -> Self {
@@ -64,11 +64,11 @@ impl Responder {
     fn with(lists: &[&[Item]], width: Width) -> Self {
         let mut index = Vec::new();
         for (list, items) in (0_u32..).zip(lists) {
-            let tree = Tree::of(items);
+            let tree = HashTree::of(items);
             index.reserve_exact((0..tree.height()).map(|level| tree.width(level)).sum());
             for level in 0..tree.height() {
                 for node in 0..tree.width(level) {
-                    let (hash, items) = tree.node(level, node);
+                    let CoveredNode { hash, items } = tree.node(level, node);
                     let (Ok(at), Ok(items)) = (items.start.try_into(), items.len().try_into()) else { break };
                     index.push(IndexedNode { key: key(level, short(hash, Width::Wide)), list, at, items });
                 }
@@ -125,8 +125,9 @@ impl Responder {
         self.items.unwrap_or(0)
     }
 
-    /// The ranges of the new list that are here, in its order: together the items of [`Requester::finish`](super::Requester::finish).
-    /// Fails where questions are missing, or the numbers of items do not add up.
+    /// The ranges of the new list that are here, in its order: together the items of
+    /// [`Requester::finish`](super::Requester::finish). Fails where questions are missing, or the numbers of items do
+    /// not add up.
     pub fn finish(self) -> Result<Vec<Match>, ReconcileError> {
         let Some(announced) = self.items else { return Ok(Vec::new()) };
         let mut matches: Vec<Match> = Vec::new();

@@ -9,7 +9,7 @@ use proptest::sample::Index;
 
 use super::item::Width;
 use super::question::{add, begin};
-use super::tree::Tree;
+use super::tree::HashTree;
 use super::*;
 
 /// Items that are as random as hashes are, the same for the same number.
@@ -122,7 +122,7 @@ fn nothing_is_asked_about_nothing() {
 fn an_insertion_changes_the_groups_around_it_only() {
     let old = list(0..20_000);
     let new = list((0..9000).chain(50_000..50_003).chain(9000..20_000));
-    let (old, new) = (Tree::of(&old), Tree::of(&new));
+    let (old, new) = (HashTree::of(&old), HashTree::of(&new));
     for (old, new) in old.levels.iter().zip(&new.levels) {
         let there: HashSet<&Item> = old.iter().map(|node| &node.hash).collect();
         let changed = new.iter().filter(|node| !there.contains(&node.hash)).count();
@@ -136,7 +136,7 @@ fn an_insertion_changes_the_groups_around_it_only() {
 fn items_that_are_all_the_same_are_grouped_too() {
     for last in [0x00, 0x01] {
         let new = vec![[last; 16]; 5000];
-        assert!(Tree::of(&new).height() < 14);
+        assert!(HashTree::of(&new).height() < 14);
         let talk = talk(Requester::new(&new), &new, &[&new[..1000]]);
         assert_eq!(talk.known, std::slice::from_ref(&(0..5000)));
     }
@@ -165,7 +165,7 @@ const QUESTION: &str = "00040471e0a9917356491a0d12016999e4b8955078e2c8eae3d5003e
 #[test]
 fn groups_are_pinned() {
     let items = list(0..40);
-    let tree = Tree::of(&items);
+    let tree = HashTree::of(&items);
     let ends: Vec<usize> = tree.levels[0].iter().map(|node| node.end as usize).collect();
     assert_eq!(ends, ENDS);
     let all: Vec<u8> = items[..ends[0]].as_flattened().to_vec();
@@ -208,10 +208,10 @@ fn what_does_not_follow_is_refused() {
 fn known_nodes_of_more_items_than_announced_are_refused() {
     let old = list(0..3000);
     let question = |items: Option<usize>| {
-        let tree = Tree::of(&old);
+        let tree = HashTree::of(&old);
         let level = tree.height() - 1;
         let mut question = begin(level, items, std::iter::once(2));
-        (0..2).for_each(|_| add(tree.node(level, 0).0, Width::Wide, &mut question));
+        (0..2).for_each(|_| add(tree.node(level, 0).hash, Width::Wide, &mut question));
         question
     };
     assert!(Responder::new(&[&old]).answer(&question(Some(5999))).is_err());

@@ -3,40 +3,48 @@
 use std::ops::Range;
 
 use super::item::Item;
+use crate::ChunkHasher;
 
 /// No group but the last of a level has fewer nodes, so each level has at most a quarter of the one below.
 const GROUP_MIN: usize = 4;
-/// From this length on a group ends more easily, so that most are about equally long, and one change opens about 16
-/// nodes. (With one and the same test everywhere it is twice as many.)
+/// A group of this length ends more easily, so that most are about equally long, and one change opens about 16 nodes.
+/// (With one and the same test everywhere it is twice as many.)
 const GROUP_USUAL: usize = 12;
 /// A group ends with a node whose last hash byte has these bits all zero: one in 32 of a short group.
 const HARD: u8 = 0x1f;
-/// And one in 4 of a longer one.
+/// A group of the usual length ends with a node whose last hash byte has these bits all zero: one in 4.
 const EASY: u8 = 0x03;
 /// No group has more nodes.
 const GROUP_MAX: usize = 64;
 
 /// Items in groups, these in groups, and so on up to one.
 #[derive(Debug, Clone)]
-pub(super) struct Tree<'a> {
+pub(super) struct HashTree<'a> {
     pub(super) items: &'a [Item],
-    /// From the lowest up: groups of items, groups of these…
-    pub(super) levels: Vec<Vec<Node>>,
+    /// The levels from the lowest up: groups of items, groups of these…
+    pub(super) levels: Vec<Vec<TreeNode>>,
 }
 
 /// A group.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
+pub(super) struct TreeNode {
     pub(super) hash: Item,
     /// The number of items that end before or within it.
     pub(super) end: u32,
 }
 
-impl<'a> Tree<'a> {
+/// A node, or an item, and the items that it covers.
+#[derive(Debug)]
+pub(super) struct CoveredNode<'a> {
+    pub(super) hash: &'a Item,
+    pub(super) items: Range<usize>,
+}
+
+impl<'a> HashTree<'a> {
     /// The tree over these items, of which those beyond 2³² are left out. Takes 2 bytes of memory for each.
-    pub(super) fn of(items: &'a [Item]) -> Tree<'a> {
-        let leaves = items.iter().zip(1..).map(|(hash, end)| Node { hash: *hash, end });
-        let mut levels: Vec<Vec<Node>> = Vec::new();
+    pub(super) fn of(items: &'a [Item]) -> HashTree<'a> {
+        let leaves = items.iter().zip(1..).map(|(hash, end)| TreeNode { hash: *hash, end });
+        let mut levels: Vec<Vec<TreeNode>> = Vec::new();
         let mut level = groups(leaves);
         while level.len() > 1 {
             let above = groups(level.iter().copied());
@@ -44,7 +52,7 @@ impl<'a> Tree<'a> {
             level = above;
         }
         levels.push(level);
-        Tree { items, levels }
+        HashTree { items, levels }
     }
 
     /// The number of levels; the items are the lowest.
@@ -57,14 +65,14 @@ impl<'a> Tree<'a> {
         if level == 0 { self.items.len() } else { self.levels[level - 1].len() }
     }
 
-    /// The hash of a node, and the items it covers.
-    pub(super) fn node(&self, level: usize, at: usize) -> (&Item, Range<usize>) {
+    /// The node of a level with this number.
+    pub(super) fn node(&self, level: usize, at: usize) -> CoveredNode<'_> {
         if level == 0 {
-            return (&self.items[at], at..at + 1);
+            return CoveredNode { hash: &self.items[at], items: at..at + 1 };
         }
         let level = &self.levels[level - 1];
         let start = if at == 0 { 0 } else { level[at - 1].end };
-        (&level[at].hash, start as usize..level[at].end as usize)
+        CoveredNode { hash: &level[at].hash, items: start as usize..level[at].end as usize }
     }
 
     /// The nodes of a level that make up a range of items; the range is that of a node of a higher level.
@@ -78,14 +86,11 @@ impl<'a> Tree<'a> {
 }
 
 /// Groups nodes by their hashes.
-fn groups(nodes: impl Iterator<Item = Node>) -> Vec<Node> {
+fn groups(nodes: impl Iterator<Item = TreeNode>) -> Vec<TreeNode> {
     let mut groups = Vec::new();
-    let (mut hasher, mut count, mut end) = (blake3::Hasher::new(), 0, 0);
-    let mut close = |hasher: &mut blake3::Hasher, end: u32| {
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        hasher.reset();
-        groups.push(Node { hash, end });
+    let (mut hasher, mut count, mut end) = (ChunkHasher::new(), 0, 0);
+    let mut close = |hasher: &mut ChunkHasher, end: u32| {
+        groups.push(TreeNode { hash: *hasher.finish().as_bytes(), end });
     };
     for node in nodes {
         hasher.update(&node.hash);

@@ -7,18 +7,18 @@ use dsync_core::ustar::{self, BLOCK, number, octal};
 
 /// The kind of a block, taken by itself.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Block {
+pub(super) enum TarBlock {
     /// Zeros: the end of the archive, or padding after it.
     Zeros,
     /// A header whose checksum is right.
-    Header(Header),
+    Header(TarHeader),
     /// Neither, or a header that does not say how long its body is.
     Garbage,
 }
 
 /// The part of a header that decides what follows it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct TarHeader {
     pub(super) kind: HeaderKind,
     /// The size field, in bytes; for [`HeaderKind::Bodiless`] it usually does not count.
     pub(super) size: u64,
@@ -33,30 +33,30 @@ pub(super) enum HeaderKind {
     Text,
     /// Links, devices, directories, fifos: no body, whatever the size field is.
     Bodiless,
-    /// `S`: a sparse file's chunk, after extension blocks of its map if `extended`.
+    /// `S`: the data of a sparse file, after extension blocks of its map if `extended`.
     Sparse { extended: bool },
-    /// A chunk. Unknown type flags too, as POSIX has it.
-    Chunk,
+    /// The data of a file. Unknown type flags too, as POSIX has it.
+    File,
 }
 
 /// Reads a block.
-pub(super) fn read(block: &[u8; BLOCK]) -> Block {
-    let Some(checksum) = octal(&block[148..156]) else { return Block::Garbage };
+pub(super) fn read(block: &[u8; BLOCK]) -> TarBlock {
+    let Some(checksum) = octal(&block[148..156]) else { return TarBlock::Garbage };
     if !checks(block, checksum) {
         // A block of zeros has no right checksum, since the field itself counts as eight spaces.
-        return if block.iter().all(|byte| *byte == 0) { Block::Zeros } else { Block::Garbage };
+        return if block.iter().all(|byte| *byte == 0) { TarBlock::Zeros } else { TarBlock::Garbage };
     }
     let kind = match block[156] {
         b'x' => HeaderKind::Records,
         b'L' | b'K' | b'g' => HeaderKind::Text,
         b'1'..=b'6' => HeaderKind::Bodiless,
         b'S' => HeaderKind::Sparse { extended: block[482] != 0 },
-        _ => HeaderKind::Chunk,
+        _ => HeaderKind::File,
     };
     match number(&block[124..136]) {
-        Some(size) => Block::Header(Header { kind, size }),
-        None if kind == HeaderKind::Bodiless => Block::Header(Header { kind, size: 0 }),
-        None => Block::Garbage,
+        Some(size) => TarBlock::Header(TarHeader { kind, size }),
+        None if kind == HeaderKind::Bodiless => TarBlock::Header(TarHeader { kind, size: 0 }),
+        None => TarBlock::Garbage,
     }
 }
 
@@ -97,22 +97,22 @@ mod tests {
 
     fn size(field: &[u8]) -> Option<u64> {
         match read(&header(b'0', field)) {
-            Block::Header(header) => Some(header.size),
+            TarBlock::Header(header) => Some(header.size),
             _ => None,
         }
     }
 
     #[test]
     fn blocks_are_classified() {
-        assert_eq!(read(&[0; BLOCK]), Block::Zeros);
-        assert_eq!(read(&[b'a'; BLOCK]), Block::Garbage);
+        assert_eq!(read(&[0; BLOCK]), TarBlock::Zeros);
+        assert_eq!(read(&[b'a'; BLOCK]), TarBlock::Garbage);
         let mut wrong = header(b'0', b"");
         wrong[0] ^= 1;
-        assert_eq!(read(&wrong), Block::Garbage);
+        assert_eq!(read(&wrong), TarBlock::Garbage);
         for (flag, kind) in [
-            (b'0', HeaderKind::Chunk),
-            (0, HeaderKind::Chunk),
-            (b'7', HeaderKind::Chunk),
+            (b'0', HeaderKind::File),
+            (0, HeaderKind::File),
+            (b'7', HeaderKind::File),
             (b'1', HeaderKind::Bodiless),
             (b'2', HeaderKind::Bodiless),
             (b'5', HeaderKind::Bodiless),
@@ -121,7 +121,7 @@ mod tests {
             (b'L', HeaderKind::Text),
             (b'S', HeaderKind::Sparse { extended: false }),
         ] {
-            assert_eq!(read(&header(flag, b"17")), Block::Header(Header { kind, size: 15 }), "{flag}");
+            assert_eq!(read(&header(flag, b"17")), TarBlock::Header(TarHeader { kind, size: 15 }), "{flag}");
         }
     }
 
@@ -141,8 +141,8 @@ mod tests {
         let negative = [0xff; 12];
         for field in [&b"19"[..], b"-1", too_large, b"\x80\0\0\x01\0\0\0\0\0\0\0\0", &negative] {
             assert_eq!(size(field), None, "{field:?}");
-            let link = Header { kind: HeaderKind::Bodiless, size: 0 };
-            assert_eq!(read(&header(b'2', field)), Block::Header(link));
+            let link = TarHeader { kind: HeaderKind::Bodiless, size: 0 };
+            assert_eq!(read(&header(b'2', field)), TarBlock::Header(link));
         }
     }
 
@@ -151,9 +151,9 @@ mod tests {
         let mut block = header(b'0', b"17");
         block[10..20].fill(0xe9);
         seal(&mut block);
-        assert!(matches!(read(&block), Block::Header(_)));
+        assert!(matches!(read(&block), TarBlock::Header(_)));
         let unsigned = octal(&block[148..156]).unwrap();
         block[148..156].copy_from_slice(format!("{:06o}\0 ", unsigned - 10 * 256).as_bytes());
-        assert!(matches!(read(&block), Block::Header(_)));
+        assert!(matches!(read(&block), TarBlock::Header(_)));
     }
 }

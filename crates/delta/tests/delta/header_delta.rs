@@ -180,7 +180,7 @@ fn the_bytes_are_pinned() {
     let layer = Layer::new([entry(b'0', &body(100, 1)), END.to_vec()].concat());
     let expected = [
         "8010",                                     // 2048 bytes
-        "02",                                       // in two groups: the file, and the zeros at the end
+        "02",                                       // in two entries: the file, and the zeros at the end
         "0204020101000100000000000201000201010110", // the lengths of 20 columns
         "08000000000000030009000000000000",         // and of one for each field
         "0000",                                     // Match: neither is in the basis
@@ -227,7 +227,7 @@ fn the_bytes_against_a_basis_are_pinned() {
     let (old, new) = (Layer::new(old.concat()), Layer::new(new.concat()));
     let expected = [
         "8028",                                     // 5120 bytes
-        "05",                                       // in five groups
+        "05",                                       // in five entries
         "0505040404060400000000000501000503010100", // the lengths of 20 columns
         "0c000000000000000000000000000000",         // and of one for each field
         "0101000001",                               // Match: the next of the basis, twice; two new; the next

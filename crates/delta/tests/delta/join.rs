@@ -150,7 +150,8 @@ fn chunks_are_asked_for_in_the_order_of_the_layer_with_their_lengths() {
     encoder.layer(&layer.index, &mut encoded).unwrap();
     let assembly = Decoder::new(&indexes, Mode::References, LIMITS).layer(&mut &encoded[..]).unwrap();
     for part in [1, 7, 512, 1 << 20] {
-        // Literals are numbered as the chunks of the layer, but for the one in the basis: so the source has them by hand.
+        // Literals are numbered as the chunks of the layer, but for the one in the basis: so the source has them by
+        // hand.
         let chunks = layer.index.chunks();
         let mut source = Recorded { layer: &layer, basis: &basis, asked: Vec::new(), part };
         let literals: Vec<usize> = encoder.literals().iter().map(|literal| literal.chunk as usize).collect();

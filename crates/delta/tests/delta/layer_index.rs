@@ -109,7 +109,8 @@ fn a_proof_needs_all_of_the_layer_and_the_key() {
     let mut other_key = key;
     other_key[15] ^= 1;
     assert_ne!(proof, index.possession_proof(&other_key));
-    // With the diff id of the layer, but another name, another chunk, or more zeros: nobody has it by its diff id alone.
+    // With the diff id of the layer, but another name, another chunk, or more zeros: nobody has it by its diff id
+    // alone.
     for other in [layer(b"file2", 1, 1024), layer(b"file", 2, 1024), layer(b"file", 1, 1536)] {
         let mut forged = LayerIndex::clone(&other);
         forged.digest = index.digest;
@@ -285,6 +286,6 @@ proptest! {
         selection.add(&mut entries, all);
         let selected = selection.finish();
         prop_assert_eq!(selected.chunks().len(), layer.index.chunks().len());
-        prop_assert_eq!(selected.groups(), layer.index.groups());
+        prop_assert_eq!(selected.entries(), layer.index.entries());
     }
 }

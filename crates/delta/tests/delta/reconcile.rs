@@ -81,7 +81,8 @@ fn lists_that_end_no_group_or_every_group_are_reconciled() {
 
 #[test]
 fn a_group_has_64_nodes_at_most_and_4_at_least() {
-    // The level, the items, and the nodes of a first question: groups that nothing ends, and groups that each node ends.
+    // The level, the items, and the nodes of a first question: groups that nothing ends, and groups that each node
+    // ends.
     let question = |len: u32, end: u8| {
         let items: Vec<Item> = (0..len).map(|number| item(number, end)).collect();
         Requester::new(&items).question().unwrap()[..4].to_vec()

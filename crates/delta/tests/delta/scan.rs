@@ -3,7 +3,8 @@
 use crate::support::{Layout, Segment, assert_sound, assert_survives, scan, scan_split};
 use crate::tars::{END, body, build, chunks_by_the_tar_crate, entry, header, items, octal, seal};
 use dsync_delta::ChunkId;
-use dsync_delta::scan::{SINGLE_CHUNK_MAX, VERBATIM_MAX};
+use dsync_delta::layer_index::CHUNK_MAX;
+use dsync_delta::scan::VERBATIM_MAX;
 use proptest::prelude::*;
 
 /// Segments as `(is chunk, length)`.
@@ -203,8 +204,8 @@ fn what_is_long_or_no_tar_is_cut_by_chunk() {
     let cuts = |layout: &Layout| chunks(layout).map(|(id, _, len)| (id, len)).collect::<Vec<_>>();
     assert_eq!(cuts(&tar), cuts(&opaque));
     // Up to the limit a file is one chunk.
-    let whole = body(SINGLE_CHUNK_MAX as usize, 1);
-    assert_eq!(shape(&assert_survives(&entry(b'0', &whole))), [(false, 512), (true, SINGLE_CHUNK_MAX)]);
+    let whole = body(CHUNK_MAX as usize, 1);
+    assert_eq!(shape(&assert_survives(&entry(b'0', &whole))), [(false, 512), (true, CHUNK_MAX)]);
     // Less than a block is not worth a decision.
     assert_eq!(shape(&assert_survives(&long[..511])), [(false, 511)]);
 }

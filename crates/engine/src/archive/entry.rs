@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use dsync_core::pax;
+use dsync_core::pax::{self, PaxRecord};
 use dsync_core::ustar::{BLOCK, checksum, number, padding};
 
 use super::error::ReadError;
@@ -19,8 +19,8 @@ const RECENT: usize = 4 << 10;
 
 /// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum EntryKind {
-    /// A file; its contents are read from [`Entries`].
+pub(crate) enum TarEntryKind {
+    /// A file; its contents are read from [`TarEntries`].
     File,
     /// A symbolic link, with its target as it is written.
     Symlink(String),
@@ -32,29 +32,29 @@ pub(crate) enum EntryKind {
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct TarEntry {
     /// Without a leading `./` or a trailing `/`.
     pub(crate) path: String,
-    pub(crate) kind: EntryKind,
+    pub(crate) kind: TarEntryKind,
     /// The bytes of its contents.
     pub(crate) size: u64,
 }
 
 /// A tar stream. Reading from it reads the contents of the entry that `next` gave last.
-pub(crate) struct Entries<R> {
+pub(crate) struct TarEntries<R> {
     source: Recent<R>,
     left: u64,
     padding: u64,
     failed: Option<io::Error>,
 }
 
-impl<R: Read> Entries<R> {
+impl<R: Read> TarEntries<R> {
     pub(crate) fn new(source: R) -> Self {
         Self { source: Recent { inner: source, kept: Vec::new() }, left: 0, padding: 0, failed: None }
     }
 
     /// The next entry; `None` after the end-of-archive mark.
-    pub(crate) fn next(&mut self) -> Result<Option<Entry>, ReadError> {
+    pub(crate) fn next(&mut self) -> Result<Option<TarEntry>, ReadError> {
         let mut long = Extensions::default();
         loop {
             self.skip()?;
@@ -79,17 +79,17 @@ impl<R: Read> Entries<R> {
                     }
                     let link = long.link.unwrap_or_else(|| c_string(&block[157..257]));
                     let kind = match kind {
-                        b'0' | 0 | b'7' => EntryKind::File,
-                        b'1' => EntryKind::Hardlink(cleaned(&link)),
-                        b'2' => EntryKind::Symlink(link),
-                        _ => EntryKind::Other,
+                        b'0' | 0 | b'7' => TarEntryKind::File,
+                        b'1' => TarEntryKind::Hardlink(cleaned(&link)),
+                        b'2' => TarEntryKind::Symlink(link),
+                        _ => TarEntryKind::Other,
                     };
-                    if matches!(kind, EntryKind::Hardlink(_) | EntryKind::Symlink(_)) {
+                    if matches!(kind, TarEntryKind::Hardlink(_) | TarEntryKind::Symlink(_)) {
                         self.left = 0;
                     }
                     self.padding = padding(self.left);
                     let path = long.path.unwrap_or_else(|| path(&block));
-                    return Ok(Some(Entry { path: cleaned(&path), kind, size: self.left }));
+                    return Ok(Some(TarEntry { path: cleaned(&path), kind, size: self.left }));
                 }
             }
         }
@@ -162,7 +162,7 @@ impl<R: Read> Entries<R> {
     }
 }
 
-impl<R: Read> Read for Entries<R> {
+impl<R: Read> Read for TarEntries<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let error = match (&mut self.source).take(self.left).read(buffer) {
             Ok(0) if self.left > 0 && !buffer.is_empty() => io::ErrorKind::UnexpectedEof.into(),
@@ -179,7 +179,7 @@ impl<R: Read> Read for Entries<R> {
     }
 }
 
-impl Entries<FileRange> {
+impl TarEntries<FileRange> {
     /// The offset of the contents of the current entry.
     pub(crate) fn position(&self) -> u64 {
         self.source.inner.position()
@@ -260,7 +260,7 @@ impl Extensions {
     fn pax(&mut self, mut body: &[u8]) -> Result<(), ReadError> {
         let invalid = || broken("an extended header is invalid");
         while !body.is_empty() {
-            let (key, value) = pax::take(&mut body).ok_or_else(invalid)?;
+            let PaxRecord { key, value } = pax::take(&mut body).ok_or_else(invalid)?;
             match key {
                 b"path" => self.path = Some(String::from_utf8_lossy(value).into_owned()),
                 b"linkpath" => self.link = Some(String::from_utf8_lossy(value).into_owned()),

@@ -21,7 +21,7 @@ pub(crate) fn adr(word: u32) -> u32 {
     (word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3
 }
 
-/// With another distance.
+/// The instruction with another distance.
 pub(crate) fn with_adr(word: u32, distance: u32) -> u32 {
     word & !ADR | (distance & 3) << 29 | (distance >> 2 & 0x7_ffff) << 5
 }

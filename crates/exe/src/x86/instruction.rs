@@ -3,7 +3,7 @@
 //!
 //! Bytes that are no instruction are decoded as one; the decoder is in step again after a few.
 
-/// Bytes after an opcode.
+/// The operands after an opcode, as flags.
 const NONE: u8 = 0;
 const MODRM: u8 = 1;
 const BYTE: u8 = 2;
@@ -92,109 +92,158 @@ pub(super) fn complete(code: &[u8]) -> Option<Instruction> {
 }
 
 fn parse(code: &[u8]) -> Option<Instruction> {
-    let (mut at, mut is_short, mut is_wide) = (0, false, false);
-    while let 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3 = *code.get(at)? {
-        is_short |= code[at] == 0x66;
-        at += 1;
-        if at > 14 {
-            return Some(UNKNOWN);
-        }
+    let mut reader = InstructionReader { code, at: 0 };
+    let is_short = reader.prefixes()?;
+    if reader.at > PREFIXES {
+        return Some(UNKNOWN);
     }
-    if code.get(at)? & 0xf0 == 0x40 {
-        is_wide = code[at] & 8 != 0;
-        at += 1;
-    }
-    let op = *code.get(at)?;
-    at += 1;
-    let vector = |map: u8, op: u8| match (map, op) {
-        (1, 0x77) => NONE,
-        (1, 0x70..=0x73 | 0xc2 | 0xc4..=0xc6) | (3, _) => MODRM | BYTE,
-        _ => MODRM,
-    };
-    let (mut is_lea, mut is_jump) = (false, false);
-    let form = match op {
-        0x0f => {
-            let op = *code.get(at)?;
-            at += 1;
-            match op {
-                0x38 => {
-                    at += 1;
-                    MODRM
-                }
-                0x3a => {
-                    at += 1;
-                    MODRM | BYTE
-                }
-                _ => {
-                    is_jump = TWO[usize::from(op)] == BRANCH;
-                    TWO[usize::from(op)]
-                }
-            }
-        }
-        0xc5 => {
-            at += 2;
-            vector(1, *code.get(at - 1)?)
-        }
-        0xc4 => {
-            at += 3;
-            vector(code.get(at - 3)? & 0x1f, *code.get(at - 1)?)
-        }
-        0x62 => {
-            at += 4;
-            vector(code.get(at - 4)? & 7, *code.get(at - 1)?)
-        }
-        _ => {
-            is_lea = op == 0x8d;
-            is_jump = op == 0xe9;
-            ONE[usize::from(op)]
-        }
-    };
+    let is_wide = reader.rex()?;
+    let Opcode { operands, is_jump, is_lea } = reader.opcode()?;
     let mut found = Instruction { is_lea, is_jump, ..Default::default() };
-    let mut has_immediate = true;
-    if form & MODRM != 0 {
-        let modrm = *code.get(at)?;
-        at += 1;
+    let has_immediate = operands & MODRM == 0 || reader.modrm(operands, &mut found)?;
+    if has_immediate {
+        if operands & (WORD | WIDE) != 0 && !is_short && !(operands & WIDE != 0 && is_wide) {
+            found.absolute[1] = Some(reader.at);
+        }
+        reader.at += immediate(operands, is_short, is_wide);
+    }
+    if operands & BRANCH != 0 {
+        found.relative = Some(reader.at);
+        reader.at += 4;
+    }
+    Some(Instruction { len: reader.at, ..found })
+}
+
+/// The most prefixes before an opcode.
+const PREFIXES: usize = 14;
+
+/// An opcode: what follows it, as the tables say.
+struct Opcode {
+    operands: u8,
+    is_jump: bool,
+    is_lea: bool,
+}
+
+/// Reads the parts of an instruction; each returns `None` where the bytes end before it does.
+struct InstructionReader<'a> {
+    code: &'a [u8],
+    at: usize,
+}
+
+impl InstructionReader<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.code.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// Skips prefixes, one more than [`PREFIXES`] at most. True if one of them makes operands short.
+    fn prefixes(&mut self) -> Option<bool> {
+        let mut is_short = false;
+        while self.at <= PREFIXES
+            && let byte @ (0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3) =
+                *self.code.get(self.at)?
+        {
+            is_short |= byte == 0x66;
+            self.at += 1;
+        }
+        Some(is_short)
+    }
+
+    /// Skips the prefix REX, if it is there. True if its bit W is set.
+    fn rex(&mut self) -> Option<bool> {
+        let byte = *self.code.get(self.at)?;
+        let is_rex = byte & 0xf0 == 0x40;
+        self.at += usize::from(is_rex);
+        Some(is_rex && byte & 8 != 0)
+    }
+
+    fn opcode(&mut self) -> Option<Opcode> {
+        let op = self.byte()?;
+        let operands = match op {
+            0x0f => return self.two_byte_opcode(),
+            0xc5 => {
+                self.at += 1;
+                vector(1, self.byte()?)
+            }
+            0xc4 => {
+                let map = self.byte()? & 0x1f;
+                self.at += 1;
+                vector(map, self.byte()?)
+            }
+            0x62 => {
+                let map = self.byte()? & 7;
+                self.at += 2;
+                vector(map, self.byte()?)
+            }
+            _ => ONE[usize::from(op)],
+        };
+        Some(Opcode { operands, is_jump: op == 0xe9, is_lea: op == 0x8d })
+    }
+
+    /// The opcode after 0f.
+    fn two_byte_opcode(&mut self) -> Option<Opcode> {
+        let (operands, is_jump) = match self.byte()? {
+            0x38 => {
+                self.at += 1;
+                (MODRM, false)
+            }
+            0x3a => {
+                self.at += 1;
+                (MODRM | BYTE, false)
+            }
+            op => (TWO[usize::from(op)], TWO[usize::from(op)] == BRANCH),
+        };
+        Some(Opcode { operands, is_jump, is_lea: false })
+    }
+
+    /// Skips ModRM, SIB and displacement. True if an immediate follows.
+    fn modrm(&mut self, operands: u8, found: &mut Instruction) -> Option<bool> {
+        let modrm = self.byte()?;
         let (mode, rm) = (modrm >> 6, modrm & 7);
-        has_immediate = form & TEST == 0 || modrm >> 3 & 7 < 2;
         let mut displacement = match mode {
             1 => 1,
             2 => 4,
             _ => 0,
         };
         if mode != 3 && rm == 4 {
-            let base = *code.get(at)? & 7;
-            at += 1;
+            let base = self.byte()? & 7;
             if mode == 0 && base == 5 {
                 displacement = 4;
             }
         }
         if mode == 0 && rm == 5 {
-            found.relative = Some(at);
+            found.relative = Some(self.at);
             displacement = 4;
         } else if displacement == 4 {
-            found.absolute[0] = Some(at);
+            found.absolute[0] = Some(self.at);
         }
-        at += displacement;
+        self.at += displacement;
+        Some(operands & TEST == 0 || modrm >> 3 & 7 < 2)
     }
-    if has_immediate {
-        let word = if is_short { 2 } else { 4 };
-        if form & (WORD | WIDE) != 0 && !is_short && !(form & WIDE != 0 && is_wide) {
-            found.absolute[1] = Some(at);
-        }
-        at += usize::from(form & BYTE != 0)
-            + 2 * usize::from(form & SHORT != 0)
-            + 8 * usize::from(form & FAR != 0);
-        at += match form & (WORD | WIDE) {
+}
+
+/// What follows an opcode of VEX or EVEX, by its map.
+fn vector(map: u8, op: u8) -> u8 {
+    match (map, op) {
+        (1, 0x77) => NONE,
+        (1, 0x70..=0x73 | 0xc2 | 0xc4..=0xc6) | (3, _) => MODRM | BYTE,
+        _ => MODRM,
+    }
+}
+
+/// Bytes of an immediate.
+fn immediate(operands: u8, is_short: bool, is_wide: bool) -> usize {
+    let word = if is_short { 2 } else { 4 };
+    let fixed = usize::from(operands & BYTE != 0)
+        + 2 * usize::from(operands & SHORT != 0)
+        + 8 * usize::from(operands & FAR != 0);
+    fixed
+        + match operands & (WORD | WIDE) {
             WIDE if is_wide => 8,
             WORD | WIDE => word,
             _ => 0,
-        };
-    }
-    if form & BRANCH != 0 {
-        found.relative = Some(at);
-        at += 4;
-    }
-    Some(Instruction { len: at, ..found })
+        }
 }
 
 #[cfg(test)]

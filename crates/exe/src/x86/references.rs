@@ -1,22 +1,22 @@
 //! Finds the references in x86-64 code.
 
 use super::instruction::instruction;
-use crate::image::{Section, read};
-use crate::references::{Address, Form, References};
+use crate::elf::{Section, read};
+use crate::references::{Address, AddressForm, References};
 
 /// Adds the references in a section of code, and to `tables` the addresses that `lea` loads.
 pub(crate) fn walk(references: &mut References<'_>, section: &Section<'_>, tables: &mut Vec<u32>) {
-    let (bytes, mapped) = (references.image.bytes, references.image.mapped.clone());
+    let (bytes, mapped) = (references.elf.bytes, references.elf.mapped.clone());
     let mut at = section.range.start;
     while at < section.range.end {
         let found = instruction(&bytes[at..section.range.end]);
         let end = section.addr_of(at + found.len);
-        if references.image.is_fixed {
+        if references.elf.is_fixed {
             for part in found.absolute.into_iter().flatten() {
                 let target = read::<4>(bytes, at + part).unwrap_or_default() as u32;
                 if mapped.contains(&target) {
                     let here = section.addr_of(at + part);
-                    references.add_code(at + part, Form::Word, Address::relative(target, here), 0);
+                    references.add_code(at + part, AddressForm::Word, Address::relative(target, here), 0);
                 }
             }
         }
@@ -24,13 +24,13 @@ pub(crate) fn walk(references: &mut References<'_>, section: &Section<'_>, table
             let distance = read::<4>(bytes, at + part).unwrap_or_default() as u32;
             let target = end.wrapping_add(distance);
             let address = Address::relative(target, section.addr_of(at + part));
-            let form = if found.is_jump { Form::Distance } else { Form::Absolute };
+            let form = if found.is_jump { AddressForm::Distance } else { AddressForm::Absolute };
             if mapped.contains(&target) {
                 references.add_code(at + part, form, address, 0);
                 if found.is_lea {
                     tables.push(target);
                 }
-            } else if form == Form::Absolute {
+            } else if form == AddressForm::Absolute {
                 references.add_plain(at + part, form, address);
             }
         }
@@ -41,24 +41,24 @@ pub(crate) fn walk(references: &mut References<'_>, section: &Section<'_>, table
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Machine;
-    use crate::testing::{Linked, Part, TEXT, build, found_in_code};
+    use crate::elf::Machine;
+    use crate::testing::{Linked, SectionSpec, TEXT, build, found_in_code};
 
     fn file(linked: Linked, code: &[u8]) -> Vec<u8> {
-        let parts = [Part::code(TEXT, code), Part::data(".data", Some(0x2000), &[0; 64])];
+        let parts = [SectionSpec::code(TEXT, code), SectionSpec::data(".data", Some(0x2000), &[0; 64])];
         build(Machine::X86, linked, &parts)
     }
 
     #[test]
     fn calls_jumps_and_loads_are_found_with_their_targets() {
-        let cases: [(&[u8], usize, Form, u32); 6] = [
-            (&[0xe8, 0x10, 0, 0, 0], 1, Form::Absolute, TEXT + 5 + 0x10),
-            (&[0xe9, 0x10, 0, 0, 0], 1, Form::Distance, TEXT + 5 + 0x10),
-            (&[0x0f, 0x84, 0x10, 0, 0, 0], 2, Form::Distance, TEXT + 6 + 0x10),
-            (&[0x48, 0x8d, 0x05, 0xf9, 0x0f, 0, 0], 3, Form::Absolute, 0x2000),
-            (&[0x48, 0x8b, 0x0d, 0xf9, 0x0f, 0, 0], 3, Form::Absolute, 0x2000),
+        let cases: [(&[u8], usize, AddressForm, u32); 6] = [
+            (&[0xe8, 0x10, 0, 0, 0], 1, AddressForm::Absolute, TEXT + 5 + 0x10),
+            (&[0xe9, 0x10, 0, 0, 0], 1, AddressForm::Distance, TEXT + 5 + 0x10),
+            (&[0x0f, 0x84, 0x10, 0, 0, 0], 2, AddressForm::Distance, TEXT + 6 + 0x10),
+            (&[0x48, 0x8d, 0x05, 0xf9, 0x0f, 0, 0], 3, AddressForm::Absolute, 0x2000),
+            (&[0x48, 0x8b, 0x0d, 0xf9, 0x0f, 0, 0], 3, AddressForm::Absolute, 0x2000),
             // An immediate behind the distance: it counts from the end of the instruction.
-            (&[0x80, 0x3d, 0xf9, 0x0f, 0, 0, 7], 2, Form::Absolute, 0x2000),
+            (&[0x80, 0x3d, 0xf9, 0x0f, 0, 0, 7], 2, AddressForm::Absolute, 0x2000),
         ];
         for (code, at, form, target) in cases {
             let padded = [code, &[0x90; 40]].concat();
@@ -72,7 +72,7 @@ mod tests {
         let code = [&[0xbf, 0, 0x20, 0, 0][..], &[0x8b, 0x04, 0xc5, 8, 0x20, 0, 0], &[0x90; 20]].concat();
         assert_eq!(
             found_in_code(&file(Linked::Fixed, &code)),
-            [(1, Form::Word, 0x2000), (8, Form::Word, 0x2008)]
+            [(1, AddressForm::Word, 0x2000), (8, AddressForm::Word, 0x2008)]
         );
         assert_eq!(found_in_code(&file(Linked::Anywhere, &code)), []);
     }
@@ -93,8 +93,8 @@ mod tests {
         let call = |distance: u8| [0xe8, distance, 0, 0, 0];
         let contexts = |code: &[u8]| {
             let bytes = file(Linked::Anywhere, &[code, &[0x90; 60]].concat());
-            let image = crate::image::Image::parse(&bytes).unwrap();
-            let found = crate::search::references(&image, crate::references::Purpose::Keep).code;
+            let elf = crate::elf::Elf::parse(&bytes).unwrap();
+            let found = crate::search::references(&elf, crate::references::Action::Collect).code;
             found.iter().map(|found| found.context).collect::<Vec<_>>()
         };
         let one = contexts(

@@ -54,7 +54,7 @@ fn machine(number: u8) -> Option<Machine> {
 
 /// Codes a batch.
 pub(crate) fn encode(batch: Uncoded<'_>, code: &BatchCode, effort: Effort) -> io::Result<Vec<u8>> {
-    let Uncoded { mut bytes, begin, old_lens, new_lens, pairs } = batch;
+    let Uncoded { mut bytes, begin, old_lens, new_lens, .. } = batch;
     let ranges = CodeRanges { new: wire(&code.new, new_lens), old: wire(&code.old, old_lens) };
     let mut packed = Vec::new();
     if !ranges.new.is_empty() {
@@ -64,17 +64,17 @@ pub(crate) fn encode(batch: Uncoded<'_>, code: &BatchCode, effort: Effort) -> io
         packed.push(ABSOLUTE);
         section::write(&to_wire(&ranges).map_err(io::Error::other)?, effort, &mut packed)?;
     }
-    packed.append(&mut batch::encode_joined(&bytes, begin, new_lens, pairs, effort)?);
+    packed.append(&mut batch::encode_joined(&bytes, begin, new_lens, effort)?);
     Ok(packed)
 }
 
 /// Decodes a batch into all new items, one after the other.
 pub(crate) fn decode(batch: Coded<'_>, mut packed: &[u8]) -> io::Result<Vec<u8>> {
-    let Coded { mut old, old_lens, new_lens, pairs } = batch;
+    let Coded { mut old, old_lens, new_lens, .. } = batch;
     let ranges = read_ranges(&mut packed)?;
     each(&mut old, &ranges.old, absolute).ok_or_else(malformed)?;
     let old = Items { bytes: &old, lens: old_lens };
-    let mut new = batch::decode(old, new_lens, pairs, packed).map_err(io::Error::other)?;
+    let mut new = batch::decode(old, new_lens, packed).map_err(io::Error::other)?;
     each(&mut new, &ranges.new, relative).ok_or_else(malformed)?;
     Ok(new)
 }

@@ -4,14 +4,14 @@
 //! the streams, against its old version with plain bytes, too. Such files are a batch of their own within the batch, so that
 //! coding takes no more memory; the other items follow as ever.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
 use dsync_proto::{
     InflatedItem, InflatedItems, InflatedStream, decode as from_wire, encode as to_wire, limits,
 };
-use dsync_recompress::{Inflated, Method, Stream, inflated};
+use dsync_recompress::{CompressionMethod, Inflated, Stream, inflated};
 
 use super::batch::{Coded, Uncoded};
 use super::branch::{self, BatchCode};
@@ -41,7 +41,7 @@ fn inflated_item(item: usize, file: &Inflated) -> io::Result<InflatedItem> {
 /// The file as it was, from its inflated bytes.
 fn deflated(item: &InflatedItem, bytes: &[u8]) -> Option<Vec<u8>> {
     let stream = |stream: &InflatedStream| {
-        let method = Method::from_bytes(stream.method)?;
+        let method = CompressionMethod::from_bytes(stream.method)?;
         Some(Stream { gap: stream.gap, plain: stream.plain, method })
     };
     let streams = item.streams.iter().map(stream).collect::<Option<_>>()?;
@@ -77,7 +77,7 @@ pub(crate) fn encode(batch: Uncoded<'_>, mut code: BatchCode, effort: Effort) ->
         section::write(&to_wire(&all).map_err(io::Error::other)?, effort, &mut packed)?;
         all
     };
-    let coded = batch::encode(versions.owned.items(), opened.items(), &versions.pairs, effort)?;
+    let coded = batch::encode(versions.owned.items(), opened.items(), effort)?;
     wire::write(&coded, &mut packed)?;
     // Coding the others takes the most memory: nothing else is kept meanwhile.
     drop((coded, opened, versions));
@@ -266,45 +266,32 @@ impl Owned {
 struct OldVersions<'a> {
     all: Vec<&'a [u8]>,
     owned: Owned,
-    /// The index in `owned` of each version that was added, by its index in `all`.
-    places: HashMap<usize, usize>,
-    /// Of each item, where its old version is.
-    pairs: Vec<Option<usize>>,
+    /// The versions that were added, by their index in `all`.
+    added: HashSet<usize>,
 }
 
 impl<'a> OldVersions<'a> {
     fn of(old: Items<'a>) -> Self {
-        OldVersions {
-            all: split(old).collect(),
-            owned: Owned::default(),
-            places: HashMap::new(),
-            pairs: Vec::new(),
-        }
+        OldVersions { all: split(old).collect(), owned: Owned::default(), added: HashSet::new() }
     }
 
     /// Decodes the items.
     fn decode(&self, lens: &[u64], coded: &[u8]) -> io::Result<Vec<u8>> {
-        batch::decode(self.owned.items(), lens, &self.pairs, coded).map_err(io::Error::other)
+        batch::decode(self.owned.items(), lens, coded).map_err(io::Error::other)
     }
 
     /// Adds the old version of the next item, unless it has more than `room` bytes; says whether it did.
     fn add(&mut self, pair: Option<usize>, room: usize) -> bool {
-        let place = match pair {
-            Some(pair) if !self.places.contains_key(&pair) => {
-                let closed = self.all[pair];
-                let opened = inflated(closed, limits::INFLATED);
-                let bytes = opened.as_deref().unwrap_or(closed);
-                if bytes.len() > room {
-                    return false;
-                }
-                self.owned.push(bytes);
-                self.places.insert(pair, self.owned.lens.len() - 1);
-                Some(self.owned.lens.len() - 1)
+        if let Some(pair) = pair.filter(|pair| !self.added.contains(pair)) {
+            let closed = self.all[pair];
+            let opened = inflated(closed, limits::INFLATED);
+            let bytes = opened.as_deref().unwrap_or(closed);
+            if bytes.len() > room {
+                return false;
             }
-            Some(pair) => self.places.get(&pair).copied(),
-            None => None,
-        };
-        self.pairs.push(place);
+            self.owned.push(bytes);
+            self.added.insert(pair);
+        }
         true
     }
 }

@@ -36,7 +36,7 @@ impl<'o> SectionWriter<'o> {
 
     fn send(&mut self, more: u32) -> io::Result<()> {
         let items = Items { bytes: &self.block, lens: &[self.block.len() as u64] };
-        let packed = batch::encode(Items::default(), items, &[None], self.effort)?;
+        let packed = batch::encode(Items::default(), items, self.effort)?;
         let len = u32::try_from(self.block.len()).map_err(io::Error::other)?;
         self.out.write_all(&(len | more).to_le_bytes())?;
         wire::write(&packed, self.out)?;
@@ -103,7 +103,7 @@ impl<R: Read> SectionReader<R> {
         self.block = Vec::new();
         let packed = wire::read(&mut self.stream, len)?;
         // Nothing old goes into it that could have been mistaken.
-        let block = batch::decode(Items::default(), &[len], &[None], &packed);
+        let block = batch::decode(Items::default(), &[len], &packed);
         self.block = block.map_err(|error| Breach(error.to_string()))?;
         Ok(())
     }

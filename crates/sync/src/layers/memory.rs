@@ -39,7 +39,7 @@ impl Memory {
 
     /// The same of a layer of the basis.
     pub(crate) fn basis_layer(index: &LayerIndex) -> u64 {
-        index.memory() as u64 + (index.groups().max(index.chunks().len())) as u64 * BASIS
+        index.memory() as u64 + (index.entries().max(index.chunks().len())) as u64 * BASIS
     }
 
     /// The memory that new layers take once more while chunks of them are divided.

@@ -1,11 +1,11 @@
 //! Decodes symbols to bytes.
 
-use super::literal::Around;
+use super::literal::LiteralContext;
 use super::model::Models;
 use super::position::ItemPositions;
 use super::symbol::Symbol;
 use crate::batch::error::{BatchError, room};
-use crate::batch::range::Decoder;
+use crate::batch::range::RangeDecoder;
 
 /// Unpacks exactly `len` bytes.
 pub(in crate::batch) fn unpack(
@@ -14,7 +14,7 @@ pub(in crate::batch) fn unpack(
     len: usize,
     packed: &[u8],
 ) -> Result<Vec<u8>, BatchError> {
-    let mut coder = Decoder::new(packed);
+    let mut coder = RangeDecoder::new(packed);
     let new = symbols(&mut coder, old, lens, len)?;
     if new.len() < len || !coder.is_spent() {
         return Err(BatchError::Malformed("the length differs from the announced one"));
@@ -24,11 +24,16 @@ pub(in crate::batch) fn unpack(
 
 /// Unpacks the bytes that the first part of a batch of `len` bytes gives.
 pub(in crate::batch) fn unpack_prefix(old: &[u8], lens: &[u64], len: usize, packed: &[u8]) -> Vec<u8> {
-    symbols(&mut Decoder::new(packed), old, lens, len).unwrap_or_default()
+    symbols(&mut RangeDecoder::new(packed), old, lens, len).unwrap_or_default()
 }
 
 /// Decodes symbols until there are `len` bytes, or the input has ended.
-fn symbols(coder: &mut Decoder<'_>, old: &[u8], lens: &[u64], len: usize) -> Result<Vec<u8>, BatchError> {
+fn symbols(
+    coder: &mut RangeDecoder<'_>,
+    old: &[u8],
+    lens: &[u64],
+    len: usize,
+) -> Result<Vec<u8>, BatchError> {
     let mut models = Models::new();
     let mut positions = ItemPositions::new(lens);
     let mut new = room(len)?;
@@ -44,8 +49,8 @@ fn symbols(coder: &mut Decoder<'_>, old: &[u8], lens: &[u64], len: usize) -> Res
         let literal = (symbol == Symbol::Literal).then(|| {
             let before = (0..4).fold(0, |all, back| all | u32::from(byte_at(&new, back)) << (8 * back));
             let expected = byte_at(&new, models.backs[0]);
-            let around = Around { before, expected, differs: !after_literal, position };
-            models.literals.code(coder, around, 0)
+            let context = LiteralContext { before, expected, differs: !after_literal, position };
+            models.literals.code(coder, context, 0)
         });
         if coder.is_beyond() {
             break;

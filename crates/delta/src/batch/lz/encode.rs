@@ -1,12 +1,14 @@
-//! Chooses symbols by cost: an optimal parser over the current models (after that of LZMA SDK; Igor Pavlov).
+//! Chooses symbols by price: an optimal parser over the current models (after that of LZMA SDK; Igor Pavlov).
 
-use super::finder::{Finder, Found, common};
-use super::literal::Around;
+use dsync_core::common_prefix;
+
+use super::finder::{FoundMatch, MatchFinder};
+use super::literal::LiteralContext;
 use super::model::{Models, SHORTEST};
 use super::position::{ItemPositions, POSITIONS};
-use super::price::Prices;
-use super::symbol::{State, Symbol, remember};
-use crate::batch::range::Encoder;
+use super::price::SymbolPrices;
+use super::symbol::{Symbol, SymbolState, remember};
+use crate::batch::range::RangeEncoder;
 
 /// The most bytes that are parsed at once.
 const RANGE: usize = 4096;
@@ -19,10 +21,10 @@ const DEPTH: usize = 64;
 
 /// Packs `bytes` from `begin` on, which are items as long as `lens` say, given those before.
 pub(in crate::batch) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<u8>) -> Vec<u8> {
-    let mut parser = Parser::new(bytes, begin);
-    let mut coder = Encoder::new(out);
+    let mut parser = OptimalParser::new(bytes, begin);
+    let mut coder = RangeEncoder::new(out);
     let mut models = Models::new();
-    let mut prices = Prices::new();
+    let mut prices = SymbolPrices::new();
     let (mut weighed, mut coded) = (ItemPositions::new(lens), ItemPositions::new(lens));
     let mut symbols = Vec::new();
     let mut age = STALE;
@@ -39,8 +41,8 @@ pub(in crate::batch) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<
             let differs = !models.state.is_after_literal();
             models.symbol(&mut coder, position, symbol);
             if symbol == Symbol::Literal {
-                let around = around(bytes, at, models.backs[0], differs, position);
-                models.literals.code(&mut coder, around, bytes[at]);
+                let context = literal_context(bytes, at, models.backs[0], differs, position);
+                models.literals.code(&mut coder, context, bytes[at]);
             }
             at += symbol.len();
             age += 1;
@@ -53,13 +55,13 @@ pub(in crate::batch) fn pack(bytes: &[u8], begin: usize, lens: &[u64], out: Vec<
 #[derive(Clone, Copy)]
 struct Scale<'a> {
     models: &'a Models,
-    prices: &'a Prices,
+    prices: &'a SymbolPrices,
 }
 
-/// One way to come to a position.
+/// The cheapest way to come to a position.
 #[derive(Debug, Clone, Copy)]
-struct Way {
-    /// Of all symbols from the range's beginning.
+struct Arrival {
+    /// The price of all symbols from the range's beginning.
     price: u32,
     /// The position where the last symbols begin.
     from: usize,
@@ -70,10 +72,22 @@ struct Way {
     after: After,
 }
 
+/// A position that a symbol reaches, or the one where it would begin.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    /// The position where the symbol begins.
+    now: usize,
+    /// Bytes of the symbol.
+    len: usize,
+    /// The price of all symbols from the range's beginning, this one included.
+    price: u32,
+    symbol: Option<Symbol>,
+}
+
 /// The state after a symbol.
 #[derive(Debug, Clone, Copy)]
 struct After {
-    state: State,
+    state: SymbolState,
     backs: [u32; 4],
 }
 
@@ -97,23 +111,27 @@ impl After {
     }
 }
 
-const NONE: Way =
-    Way { price: u32::MAX, from: 0, symbols: [None; 3], after: After { state: State::FIRST, backs: [0; 4] } };
+const NONE: Arrival = Arrival {
+    price: u32::MAX,
+    from: 0,
+    symbols: [None; 3],
+    after: After { state: SymbolState::FIRST, backs: [0; 4] },
+};
 
-struct Parser<'a> {
+struct OptimalParser<'a> {
     bytes: &'a [u8],
-    finder: Finder<'a>,
-    ways: Vec<Way>,
-    found: Vec<Found>,
+    finder: MatchFinder<'a>,
+    ways: Vec<Arrival>,
+    found: Vec<FoundMatch>,
     /// The first position of the range.
     begin: usize,
     /// The farthest position that a path reaches.
     end: usize,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> OptimalParser<'a> {
     fn new(bytes: &'a [u8], begin: usize) -> Self {
-        let mut finder = Finder::new(bytes, NICE, DEPTH);
+        let mut finder = MatchFinder::new(bytes, NICE, DEPTH);
         finder.skip(begin);
         let ways = vec![NONE; RANGE + NICE * 2 + 4];
         Self { bytes, finder, ways, found: Vec::new(), begin, end: 0 }
@@ -128,7 +146,7 @@ impl<'a> Parser<'a> {
         symbols: &mut Vec<Symbol>,
     ) {
         let Models { state, backs, .. } = *scale.models;
-        self.ways[0] = Way { price: 0, after: After { state, backs }, ..NONE };
+        self.ways[0] = Arrival { price: 0, after: After { state, backs }, ..NONE };
         (self.begin, self.end) = (begin, 0);
         let mut now = 0;
         loop {
@@ -157,7 +175,7 @@ impl<'a> Parser<'a> {
 
     /// Computes the state after the cheapest way to `now`.
     fn arrive(&mut self, now: usize) {
-        let Way { from, symbols, .. } = self.ways[now];
+        let Arrival { from, symbols, .. } = self.ways[now];
         let before = self.ways[from].after;
         self.ways[now].after = symbols.into_iter().flatten().fold(before, After::then);
     }
@@ -181,53 +199,54 @@ impl<'a> Parser<'a> {
         let at = self.begin + now;
         let rest = &self.bytes[at..];
         let room = rest.len().min(self.ways.len() - 1 - now);
-        let Way { price, after: After { state, backs }, .. } = self.ways[now];
+        let Arrival { price, after: After { state, backs }, .. } = self.ways[now];
         let mut found = std::mem::take(&mut self.found);
         self.finder.next(&mut found);
 
-        let around = around(self.bytes, at, backs[0], !state.is_after_literal(), position);
-        let literal = price + scale.literal(state, around, rest[0]);
+        let context = literal_context(self.bytes, at, backs[0], !state.is_after_literal(), position);
+        let literal = price + scale.literal(state, context, rest[0]);
         self.relax(now + 1, literal, now, [Some(Symbol::Literal), None, None]);
         if self.source(at, backs[0]).is_some_and(|from| from[0] == rest[0]) {
             let short = price + prices.short(models, state, position);
             self.relax(now + 1, short, now, [Some(Symbol::Short), None, None]);
         } else {
-            self.go_on(now, 0, room, price, None, (position, scale));
+            let reached = Reached { now, len: 0, price, symbol: None };
+            self.go_on(reached, room, position, scale);
         }
         let mut taken = None;
         for (which, back) in backs.into_iter().enumerate() {
             let Some(from) = self.source(at, back) else { continue };
-            let most = common(from, rest, room.min(NICE));
+            let most = common_prefix(from, rest, room.min(NICE));
             if most >= NICE {
-                taken = Some(Symbol::Repeat { which, len: common(from, rest, rest.len()) });
+                taken = Some(Symbol::Repeat { which, len: common_prefix(from, rest, rest.len()) });
                 break;
             }
             let flags = price + prices.repeated(models, state, position, which);
             for len in SHORTEST..=most {
-                let (total, symbol) =
-                    (flags + prices.repeat_len(position, len), Symbol::Repeat { which, len });
-                self.relax(now + len, total, now, [Some(symbol), None, None]);
+                let price = flags + prices.repeat_len(position, len);
+                let symbol = Some(Symbol::Repeat { which, len });
+                self.relax(now + len, price, now, [symbol, None, None]);
                 if len == most {
-                    self.go_on(now, len, room, total, Some(symbol), (position, scale));
+                    self.go_on(Reached { now, len, price, symbol }, room, position, scale);
                 }
             }
         }
-        if let (None, Some(&Found { len, back })) = (taken, found.last())
+        if let (None, Some(&FoundMatch { len, back })) = (taken, found.last())
             && len >= NICE
             && let Some(from) = self.source(at, back)
         {
-            taken = Some(Symbol::Match { back, len: common(from, rest, rest.len()) });
+            taken = Some(Symbol::Match { back, len: common_prefix(from, rest, rest.len()) });
         }
         if taken.is_none() {
             let flags = price + prices.matched(models, state, position);
             let mut len = SHORTEST;
-            for &Found { len: most, back } in &found {
+            for &FoundMatch { len: most, back } in &found {
                 for len in len..=most.min(room) {
-                    let total = flags + prices.match_len(position, len) + prices.distance(len, back);
-                    let symbol = Symbol::Match { back, len };
-                    self.relax(now + len, total, now, [Some(symbol), None, None]);
+                    let price = flags + prices.match_len(position, len) + prices.distance(len, back);
+                    let symbol = Some(Symbol::Match { back, len });
+                    self.relax(now + len, price, now, [symbol, None, None]);
                     if len == most {
-                        self.go_on(now, len, room, total, Some(symbol), (position, scale));
+                        self.go_on(Reached { now, len, price, symbol }, room, position, scale);
                     }
                 }
                 len = most + 1;
@@ -237,29 +256,22 @@ impl<'a> Parser<'a> {
         taken
     }
 
-    /// Weighs how a symbol, or none, goes on by one literal and the last distance again. The symbol is `len`
-    /// bytes long and ends at `price`.
-    fn go_on(
-        &mut self,
-        now: usize,
-        len: usize,
-        room: usize,
-        price: u32,
-        first: Option<Symbol>,
-        (position, scale): (usize, Scale<'_>),
-    ) {
+    /// Weighs one literal and the last distance again after a symbol, or after none.
+    fn go_on(&mut self, reached: Reached, room: usize, position: usize, scale: Scale<'_>) {
+        let Reached { now, len, price, symbol: first } = reached;
         let at = self.begin + now + len;
         let after = first.iter().fold(self.ways[now].after, |after, symbol| after.then(*symbol));
         let Some(from) = self.source(at, after.backs[0]) else { return };
         let [byte, rest @ ..] = &self.bytes[at..] else { return };
-        let more = common(&from[1..], rest, room.saturating_sub(len + 1).min(NICE));
+        let more = common_prefix(&from[1..], rest, room.saturating_sub(len + 1).min(NICE));
         if more < SHORTEST {
             return;
         }
         let position = |more| (position + len + more) % POSITIONS;
-        let around = around(self.bytes, at, after.backs[0], !after.state.is_after_literal(), position(0));
+        let context =
+            literal_context(self.bytes, at, after.backs[0], !after.state.is_after_literal(), position(0));
         let price = price
-            + scale.literal(after.state, around, *byte)
+            + scale.literal(after.state, context, *byte)
             + scale.prices.repeated(scale.models, after.state.literal(), position(1), 0)
             + scale.prices.repeat_len(position(1), more);
         let repeat = Symbol::Repeat { which: 0, len: more };
@@ -268,18 +280,18 @@ impl<'a> Parser<'a> {
 }
 
 impl Scale<'_> {
-    fn literal(self, state: State, around: Around, byte: u8) -> u32 {
-        self.prices.flag(self.models, state, around.position)
-            + self.prices.literal(&self.models.literals, around, byte)
+    fn literal(self, state: SymbolState, context: LiteralContext, byte: u8) -> u32 {
+        self.prices.flag(self.models, state, context.position)
+            + self.prices.literal(&self.models.literals, context, byte)
     }
 }
 
 /// Contexts of a byte.
-fn around(bytes: &[u8], at: usize, back: u32, differs: bool, position: usize) -> Around {
+fn literal_context(bytes: &[u8], at: usize, back: u32, differs: bool, position: usize) -> LiteralContext {
     let byte = |back: usize| at.checked_sub(back + 1).map_or(0, |at| bytes[at]);
     let before = match at.checked_sub(4) {
         Some(from) => bytes[from..].first_chunk().map_or(0, |before| u32::from_be_bytes(*before)),
         None => (0..4).fold(0, |all, back| all | u32::from(byte(back)) << (8 * back)),
     };
-    Around { before, expected: byte(back as usize), differs, position }
+    LiteralContext { before, expected: byte(back as usize), differs, position }
 }

@@ -1,13 +1,15 @@
 //! Finds matches: a binary tree of all positions that begin with the same three or four bytes, sorted by the bytes that
 //! follow (the match finder BT4 of LZMA SDK; Igor Pavlov).
 
+use dsync_core::common_prefix;
+
 const HASH2_BITS: u32 = 16;
 const HASH3_BITS: u32 = 16;
 /// The tree has the last positions only, which bounds its memory to 128 MiB.
 const WINDOW: usize = 1 << 24;
 
 /// Finds the longest matches at each position, in the positions' order.
-pub(super) struct Finder<'a> {
+pub(super) struct MatchFinder<'a> {
     bytes: &'a [u8],
     at: usize,
     nice: usize,
@@ -16,19 +18,19 @@ pub(super) struct Finder<'a> {
     heads2: Vec<u32>,
     heads3: Vec<u32>,
     heads4: Vec<u32>,
-    /// For each position in the window the roots of the smaller and of the larger ones. Positions are one too
-    /// large, so that zero is none.
+    /// For each position in the window the roots of the smaller and of the larger ones. Positions are one too large, so
+    /// that zero is none.
     sons: Vec<[u32; 2]>,
 }
 
 /// A match: how long, and its distance less one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundMatch {
     pub(super) len: usize,
     pub(super) back: u32,
 }
 
-impl<'a> Finder<'a> {
+impl<'a> MatchFinder<'a> {
     /// Matches of `nice` bytes are good enough, and after `depth` nodes it stops. Takes 8 bytes for each byte, at
     /// most 128 MiB, and up to 16 MiB more.
     pub(super) fn new(bytes: &'a [u8], nice: usize, depth: usize) -> Self {
@@ -54,12 +56,12 @@ impl<'a> Finder<'a> {
     }
 
     /// The matches at the next position, each longer than the one before.
-    pub(super) fn next(&mut self, found: &mut Vec<Found>) {
+    pub(super) fn next(&mut self, found: &mut Vec<FoundMatch>) {
         found.clear();
         self.step(Some(found));
     }
 
-    fn step(&mut self, mut found: Option<&mut Vec<Found>>) {
+    fn step(&mut self, mut found: Option<&mut Vec<FoundMatch>>) {
         let at = self.at;
         self.at += 1;
         let rest = &self.bytes[at..];
@@ -71,78 +73,97 @@ impl<'a> Finder<'a> {
         let hash4 = (word.wrapping_mul(0x9e37_79b1) >> (32 - self.hash4_bits)) as usize;
         let head2 = std::mem::replace(&mut self.heads2[hash2], mark);
         let head3 = std::mem::replace(&mut self.heads3[hash3], mark);
-        let mut node = std::mem::replace(&mut self.heads4[hash4], mark);
+        let root = std::mem::replace(&mut self.heads4[hash4], mark);
         let limit = rest.len().min(self.nice);
         let mut longest = 1;
         if let Some(found) = found.as_deref_mut() {
             for head in [head2, head3] {
                 if head != 0 {
                     let before = head as usize - 1;
-                    let len = common(&self.bytes[before..], rest, limit);
+                    let len = common_prefix(&self.bytes[before..], rest, limit);
                     if len > longest {
                         longest = len;
-                        found.push(Found { len, back: (at - before - 1) as u32 });
+                        found.push(FoundMatch { len, back: (at - before - 1) as u32 });
                     }
                 }
             }
         }
-        // Where the next smaller and the next larger position are to be hung.
-        let (mut smaller, mut larger) = ((at % WINDOW, 0), (at % WINDOW, 1));
-        let (mut smaller_len, mut larger_len) = (0, 0);
+        self.descend(at, root, limit, longest, found);
+    }
+
+    /// Makes a position the root of the tree with this root: what is smaller and what is larger is hung below it. Adds
+    /// the matches on the way that are longer than `longest`.
+    fn descend(
+        &mut self,
+        at: usize,
+        mut node: u32,
+        limit: usize,
+        mut longest: usize,
+        mut found: Option<&mut Vec<FoundMatch>>,
+    ) {
+        let rest = &self.bytes[at..];
+        let (mut smaller, mut larger) = (Branch::new(at, Son::Smaller), Branch::new(at, Son::Larger));
         let mut left = self.depth;
         loop {
             if node == 0 || left == 0 || at + 1 - node as usize >= WINDOW {
-                self.sons[smaller.0][smaller.1] = 0;
-                self.sons[larger.0][larger.1] = 0;
-                break;
+                self.hang(0, smaller);
+                self.hang(0, larger);
+                return;
             }
             left -= 1;
             let before = node as usize - 1;
-            let slot = before % WINDOW;
-            let mut len = smaller_len.min(larger_len);
-            len += common(&self.bytes[before + len..], &rest[len..], limit - len);
+            let mut len = smaller.len.min(larger.len);
+            len += common_prefix(&self.bytes[before + len..], &rest[len..], limit - len);
             if len > longest {
                 longest = len;
                 if let Some(found) = found.as_deref_mut() {
-                    found.push(Found { len, back: (at - before - 1) as u32 });
+                    found.push(FoundMatch { len, back: (at - before - 1) as u32 });
                 }
             }
+            let sons = self.sons[before % WINDOW];
             if len == limit {
                 // As good as it gets: this position replaces the other one.
-                let sons = self.sons[slot];
-                self.sons[smaller.0][smaller.1] = sons[0];
-                self.sons[larger.0][larger.1] = sons[1];
-                break;
+                self.hang(sons[Son::Smaller as usize], smaller);
+                self.hang(sons[Son::Larger as usize], larger);
+                return;
             }
             if self.bytes[before + len] < rest[len] {
-                self.sons[smaller.0][smaller.1] = node;
-                smaller = (slot, 1);
-                smaller_len = len;
-                node = self.sons[slot][1];
+                self.hang(node, smaller);
+                smaller = Branch { len, ..Branch::new(before, Son::Larger) };
+                node = sons[Son::Larger as usize];
             } else {
-                self.sons[larger.0][larger.1] = node;
-                larger = (slot, 0);
-                larger_len = len;
-                node = self.sons[slot][0];
+                self.hang(node, larger);
+                larger = Branch { len, ..Branch::new(before, Son::Smaller) };
+                node = sons[Son::Smaller as usize];
             }
         }
+    }
+
+    fn hang(&mut self, node: u32, branch: Branch) {
+        self.sons[branch.slot][branch.son as usize] = node;
     }
 }
 
-/// The number of equal bytes, at most `limit`.
-#[inline]
-pub(super) fn common(a: &[u8], b: &[u8], limit: usize) -> usize {
-    let (a, b) = (&a[..limit.min(a.len())], &b[..limit.min(b.len())]);
-    let mut len = 0;
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        let differ = u64::from_le_bytes(a.try_into().unwrap_or_default())
-            ^ u64::from_le_bytes(b.try_into().unwrap_or_default());
-        if differ != 0 {
-            return len + differ.trailing_zeros() as usize / 8;
-        }
-        len += 8;
+/// The side of a node on which another is hung.
+#[derive(Debug, Clone, Copy)]
+enum Son {
+    Smaller = 0,
+    Larger = 1,
+}
+
+/// The place at which the next smaller or the next larger position is to be hung.
+#[derive(Debug, Clone, Copy)]
+struct Branch {
+    slot: usize,
+    son: Son,
+    /// Bytes that all positions below it have in common with the new one.
+    len: usize,
+}
+
+impl Branch {
+    fn new(position: usize, son: Son) -> Self {
+        Branch { slot: position % WINDOW, son, len: 0 }
     }
-    len + a[len..].iter().zip(&b[len..]).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -153,24 +174,13 @@ mod tests {
 
     /// The longest match at a position by comparing it with all before it.
     fn longest(bytes: &[u8], at: usize, nice: usize) -> usize {
-        (0..at).map(|before| common(&bytes[before..], &bytes[at..], nice)).max().unwrap_or(0)
-    }
-
-    #[test]
-    fn equal_bytes_are_counted_up_to_the_limit_and_the_ends() {
-        let (a, b) = (b"0123456789abcdefgh", b"0123456789abcdeXgh");
-        for limit in 0..20 {
-            assert_eq!(common(a, b, limit), limit.min(15));
-            assert_eq!(common(a, a, limit), limit.min(18));
-            assert_eq!(common(&a[..9], a, limit), limit.min(9));
-        }
-        assert_eq!((common(b"", a, 9), common(b"x", a, 9)), (0, 0));
+        (0..at).map(|before| common_prefix(&bytes[before..], &bytes[at..], nice)).max().unwrap_or(0)
     }
 
     #[test]
     fn positions_that_were_skipped_are_found_later() {
         let bytes = b"the first half; the other half; the first half again";
-        let mut finder = Finder::new(bytes, 128, 64);
+        let mut finder = MatchFinder::new(bytes, 128, 64);
         finder.skip(32);
         let mut found = Vec::new();
         finder.next(&mut found);
@@ -181,7 +191,7 @@ mod tests {
     #[test]
     fn a_range_of_one_byte_is_found_at_the_nearest_distance() {
         let bytes = vec![7; 1000];
-        let mut finder = Finder::new(&bytes, 128, 4);
+        let mut finder = MatchFinder::new(&bytes, 128, 4);
         let mut found = Vec::new();
         for at in 0..1000 {
             finder.next(&mut found);
@@ -200,12 +210,12 @@ mod tests {
             nice in prop_oneof![Just(8_usize), Just(128)],
         ) {
             // As many nodes as there are positions, so that none is missed.
-            let mut finder = Finder::new(&bytes, nice, 1000);
+            let mut finder = MatchFinder::new(&bytes, nice, 1000);
             let mut found = Vec::new();
             for at in 0..bytes.len() {
                 finder.next(&mut found);
                 let mut before = 1;
-                for &Found { len, back } in &found {
+                for &FoundMatch { len, back } in &found {
                     let from = at - back as usize - 1;
                     prop_assert!(len > before && len <= nice);
                     prop_assert_eq!(&bytes[from..from + len], &bytes[at..at + len]);

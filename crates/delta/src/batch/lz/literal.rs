@@ -9,7 +9,7 @@ const INPUTS: usize = 3;
 
 /// The contexts of a byte.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Around {
+pub(super) struct LiteralContext {
     /// The four bytes before, the last one lowest.
     pub(super) before: u32,
     /// The byte at the last distance.
@@ -19,12 +19,12 @@ pub(super) struct Around {
     pub(super) position: usize,
 }
 
-/// The models.
-pub(super) struct Literals {
+/// The models of literals, and the mixer of their predictions.
+pub(super) struct LiteralModels {
     logits: Logits,
     mixer: Mixer<INPUTS>,
 
-    /// By the context, then by the first half of the byte, so that half a byte takes one line of cache.
+    /// Tables by the context, then by the first half of the byte, so that half a byte takes one line of cache.
     last: Vec<Half>,
     expected: Vec<Half>,
     fourth: Vec<Half>,
@@ -48,7 +48,7 @@ struct Slots {
     fourth: usize,
 }
 
-impl Literals {
+impl LiteralModels {
     pub(super) fn new() -> Self {
         Self {
             logits: Logits::new(),
@@ -61,12 +61,12 @@ impl Literals {
 
     /// `half` is 0 for the first half of a byte, and one more than the first half for the second.
     #[inline]
-    fn slot(around: Around, half: usize) -> Slots {
-        let before = around.before;
+    fn slot(context: LiteralContext, half: usize) -> Slots {
+        let before = context.before;
         Slots {
             last: (before & 0xff) as usize * HALVES + half,
-            expected: (usize::from(around.expected) | usize::from(around.differs) << 8) * HALVES + half,
-            fourth: ((before >> 24) as usize * POSITIONS + around.position) * HALVES + half,
+            expected: (usize::from(context.expected) | usize::from(context.differs) << 8) * HALVES + half,
+            fourth: ((before >> 24) as usize * POSITIONS + context.position) * HALVES + half,
         }
     }
 
@@ -81,23 +81,23 @@ impl Literals {
 
     /// The set of weights: by the number of the bit, and by whether the bits before it are as expected.
     #[inline]
-    fn set(around: Around, node: usize, at: u32) -> usize {
-        let expected = (usize::from(around.expected) | 256) >> (at + 1);
-        let kind = if around.differs { 1 + usize::from(expected == node) } else { 0 };
+    fn set(context: LiteralContext, node: usize, at: u32) -> usize {
+        let expected = (usize::from(context.expected) | 256) >> (at + 1);
+        let kind = if context.differs { 1 + usize::from(expected == node) } else { 0 };
         kind * 8 + at as usize
     }
 
-    pub(super) fn code<C: Coder>(&mut self, coder: &mut C, around: Around, byte: u8) -> u8 {
+    pub(super) fn code<C: Coder>(&mut self, coder: &mut C, context: LiteralContext, byte: u8) -> u8 {
         let mut node = 1;
-        let mut slot = Self::slot(around, 0);
+        let mut slot = Self::slot(context, 0);
         for at in (0..8).rev() {
             if at == 3 {
-                slot = Self::slot(around, node - 16 + 1);
+                slot = Self::slot(context, node - 16 + 1);
             }
             let inner = inner(node, at);
             let inputs = self.inputs(&slot, inner);
             let wanted = byte >> at & 1 != 0;
-            let bit = self.mixer.code(coder, Self::set(around, node, at), &inputs, wanted);
+            let bit = self.mixer.code(coder, Self::set(context, node, at), &inputs, wanted);
             self.last[slot.last].0[inner].learn(bit);
             self.expected[slot.expected].0[inner].learn(bit);
             self.fourth[slot.fourth].0[inner].learn(bit);
@@ -108,15 +108,15 @@ impl Literals {
 
     /// The probability of a zero for each bit on the way to a byte, whose bits `next` returns.
     #[inline]
-    pub(super) fn walk(&self, around: Around, mut next: impl FnMut(u32, u32) -> bool) {
+    pub(super) fn walk(&self, context: LiteralContext, mut next: impl FnMut(u32, u32) -> bool) {
         let mut node = 1;
-        let mut slot = Self::slot(around, 0);
+        let mut slot = Self::slot(context, 0);
         for at in (0..8).rev() {
             if at == 3 {
-                slot = Self::slot(around, node - 16 + 1);
+                slot = Self::slot(context, node - 16 + 1);
             }
             let inputs = self.inputs(&slot, inner(node, at));
-            let zero = self.mixer.zero(Self::set(around, node, at), &inputs);
+            let zero = self.mixer.zero(Self::set(context, node, at), &inputs);
             node = node << 1 | usize::from(next(zero, at));
         }
     }

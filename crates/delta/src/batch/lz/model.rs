@@ -1,8 +1,8 @@
 //! The models of symbols, for both directions.
 
-use super::literal::Literals;
+use super::literal::LiteralModels;
 use super::position::POSITIONS;
-use super::symbol::{State, Symbol, remember};
+use super::symbol::{Symbol, SymbolState, remember};
 use crate::batch::range::{Bit, Coder};
 
 /// The shortest match with a new distance.
@@ -54,36 +54,36 @@ impl Lens {
 
 /// All that is learnt while coding.
 pub(super) struct Models {
-    pub(super) is_match: [[Bit; POSITIONS]; State::COUNT],
-    pub(super) is_repeat: [Bit; State::COUNT],
-    pub(super) is_older: [[Bit; State::COUNT]; 3],
-    pub(super) is_longer: [[Bit; POSITIONS]; State::COUNT],
+    pub(super) is_match: [[Bit; POSITIONS]; SymbolState::COUNT],
+    pub(super) is_repeat: [Bit; SymbolState::COUNT],
+    pub(super) is_older: [[Bit; SymbolState::COUNT]; 3],
+    pub(super) is_longer: [[Bit; POSITIONS]; SymbolState::COUNT],
     pub(super) match_lens: Lens,
     pub(super) repeat_lens: Lens,
     pub(super) slots: [[Bit; 64]; 4],
     pub(super) near: [[Bit; 32]; FAR_SLOT as usize],
     pub(super) align: [Bit; 1 << ALIGN],
-    pub(super) literals: Literals,
+    pub(super) literals: LiteralModels,
     /// The last distances less one.
     pub(super) backs: [u32; 4],
-    pub(super) state: State,
+    pub(super) state: SymbolState,
 }
 
 impl Models {
     pub(super) fn new() -> Self {
         Self {
-            is_match: [[Bit::NEW; POSITIONS]; State::COUNT],
-            is_repeat: [Bit::NEW; State::COUNT],
-            is_older: [[Bit::NEW; State::COUNT]; 3],
-            is_longer: [[Bit::NEW; POSITIONS]; State::COUNT],
+            is_match: [[Bit::NEW; POSITIONS]; SymbolState::COUNT],
+            is_repeat: [Bit::NEW; SymbolState::COUNT],
+            is_older: [[Bit::NEW; SymbolState::COUNT]; 3],
+            is_longer: [[Bit::NEW; POSITIONS]; SymbolState::COUNT],
             match_lens: Lens::NEW,
             repeat_lens: Lens::NEW,
             slots: [[Bit::NEW; 64]; 4],
             near: [[Bit::NEW; 32]; FAR_SLOT as usize],
             align: [Bit::NEW; 1 << ALIGN],
-            literals: Literals::new(),
+            literals: LiteralModels::new(),
             backs: [0; 4],
-            state: State::FIRST,
+            state: SymbolState::FIRST,
         }
     }
 
@@ -153,17 +153,17 @@ pub(super) fn slot_class(len: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::range::{Decoder, Encoder};
+    use crate::batch::range::{RangeDecoder, RangeEncoder};
 
     /// Encodes symbols, and asserts that they are decoded and that both models are in the same state.
     fn round_trip(symbols: &[Symbol]) {
-        let mut encoder = Encoder::new(Vec::new());
+        let mut encoder = RangeEncoder::new(Vec::new());
         let mut models = Models::new();
         for (number, symbol) in symbols.iter().enumerate() {
             models.symbol(&mut encoder, number % POSITIONS, *symbol);
         }
         let bytes = encoder.finish();
-        let (mut decoder, mut decoded) = (Decoder::new(&bytes), Models::new());
+        let (mut decoder, mut decoded) = (RangeDecoder::new(&bytes), Models::new());
         for (number, symbol) in symbols.iter().enumerate() {
             assert_eq!(
                 decoded.symbol(&mut decoder, number % POSITIONS, Symbol::Literal),
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_repeated_distance_comes_first() {
         let mut models = Models::new();
-        let mut encoder = Encoder::new(Vec::new());
+        let mut encoder = RangeEncoder::new(Vec::new());
         let mut code = |symbol| {
             models.symbol(&mut encoder, 0, symbol);
             models.backs

@@ -1,9 +1,9 @@
 //! Prices of symbols under the current models.
 
-use super::literal::{Around, Literals};
+use super::literal::{LiteralContext, LiteralModels};
 use super::model::{ALIGN, FAR_SLOT, LONG, Lens, Models, SHORTEST, slot, slot_class};
 use super::position::POSITIONS;
-use super::symbol::State;
+use super::symbol::SymbolState;
 use crate::batch::range::{Bit, PRECISION};
 
 /// Prices of a bit are looked up by this many high bits of its probability.
@@ -14,7 +14,7 @@ pub(super) const BIT: u32 = 64;
 const NEAR: usize = 128;
 
 /// Prices that are costly to compute for each position; they are renewed now and then.
-pub(super) struct Prices {
+pub(super) struct SymbolPrices {
     table: Vec<u32>,
     match_lens: Vec<u32>,
     repeat_lens: Vec<u32>,
@@ -23,7 +23,7 @@ pub(super) struct Prices {
     align: [u32; 1 << ALIGN],
 }
 
-impl Prices {
+impl SymbolPrices {
     pub(super) fn new() -> Self {
         let steps = 1_u32 << STEPS;
         let price = |step: u32| -> u32 {
@@ -123,10 +123,10 @@ impl Prices {
         price
     }
 
-    /// Of a literal's byte.
-    pub(super) fn literal(&self, literals: &Literals, around: Around, byte: u8) -> u32 {
+    /// The price of a literal's byte.
+    pub(super) fn literal(&self, literals: &LiteralModels, context: LiteralContext, byte: u8) -> u32 {
         let mut price = 0;
-        literals.walk(around, |zero, at| {
+        literals.walk(context, |zero, at| {
             let bit = byte >> at & 1 != 0;
             price += self.share(if bit { (1 << PRECISION) - zero } else { zero });
             bit
@@ -134,19 +134,19 @@ impl Prices {
         price
     }
 
-    /// Of the flag of a literal.
-    pub(super) fn flag(&self, models: &Models, state: State, position: usize) -> u32 {
+    /// The price of the flag of a literal.
+    pub(super) fn flag(&self, models: &Models, state: SymbolState, position: usize) -> u32 {
         self.bit(models.is_match[state.index()][position], false)
     }
 
-    /// Of a match's flags, without its length and distance.
-    pub(super) fn matched(&self, models: &Models, state: State, position: usize) -> u32 {
+    /// The price of a match's flags, without its length and distance.
+    pub(super) fn matched(&self, models: &Models, state: SymbolState, position: usize) -> u32 {
         self.bit(models.is_match[state.index()][position], true)
             + self.bit(models.is_repeat[state.index()], false)
     }
 
-    /// Of a repeat's flags, without its length.
-    pub(super) fn repeated(&self, models: &Models, state: State, position: usize, which: usize) -> u32 {
+    /// The price of a repeat's flags, without its length.
+    pub(super) fn repeated(&self, models: &Models, state: SymbolState, position: usize, which: usize) -> u32 {
         let at = state.index();
         let mut price = self.bit(models.is_match[at][position], true) + self.bit(models.is_repeat[at], true);
         for found in 0..which.min(3) {
@@ -158,8 +158,8 @@ impl Prices {
         price + if which == 0 { self.bit(models.is_longer[at][position], true) } else { 0 }
     }
 
-    /// Of a short repeat.
-    pub(super) fn short(&self, models: &Models, state: State, position: usize) -> u32 {
+    /// The price of a short repeat.
+    pub(super) fn short(&self, models: &Models, state: SymbolState, position: usize) -> u32 {
         let at = state.index();
         self.bit(models.is_match[at][position], true)
             + self.bit(models.is_repeat[at], true)
@@ -167,17 +167,17 @@ impl Prices {
             + self.bit(models.is_longer[at][position], false)
     }
 
-    /// Of a length of a new distance's match; of long ones, about.
+    /// The price of the length of a match with a new distance; of long ones, about.
     pub(super) fn match_len(&self, position: usize, len: usize) -> u32 {
         self.match_lens[position * LONG + len.min(LONG - 1)]
     }
 
-    /// Of a length of a repeat; of long ones, about.
+    /// The price of the length of a repeat; of long ones, about.
     pub(super) fn repeat_len(&self, position: usize, len: usize) -> u32 {
         self.repeat_lens[position * LONG + len.min(LONG - 1)]
     }
 
-    /// Of a distance.
+    /// The price of a distance.
     pub(super) fn distance(&self, len: usize, back: u32) -> u32 {
         let class = slot_class(len);
         if let Some(price) = self.near[class].get(back as usize) {

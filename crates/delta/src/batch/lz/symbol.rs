@@ -2,9 +2,9 @@
 
 /// The symbols that were coded last, as a context for the next: LZMA's twelve states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct State(u8);
+pub(super) struct SymbolState(u8);
 
-impl State {
+impl SymbolState {
     pub(super) const FIRST: Self = Self(0);
     pub(super) const COUNT: usize = 12;
 
@@ -56,7 +56,7 @@ pub(super) enum Symbol {
 }
 
 impl Symbol {
-    /// In bytes.
+    /// Its length in bytes.
     pub(super) fn len(self) -> usize {
         match self {
             Self::Literal | Self::Short => 1,

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use dsync_core::pax;
+use dsync_core::pax::PaxRecord;
 
 use crate::header_delta::basis::BasisRecord;
-use crate::header_delta::columns::{Column, Reader};
+use crate::header_delta::columns::{Column, ColumnReader};
 use crate::header_delta::error::{HeaderDeltaError, within};
-use crate::header_delta::prediction::{Mtimes, Prediction, time};
+use crate::header_delta::prediction::{MtimeOf, Mtimes, PaxTime, Prediction};
 use crate::layer_index::fields::{FIELDS, Field, Fields, canonical_number, canonical_value};
 use crate::layer_index::pax_records::records;
-use crate::layer_index::records::View;
+use crate::layer_index::records::RecordView;
 use crate::scan::VERBATIM_MAX;
 
 /// The values of a header's fields.
@@ -28,22 +28,21 @@ impl Values {
         &self.bytes[start..self.ends[number]]
     }
 
-    /// The fields, and their bytes; `None` where one does not fit.
-    pub(super) fn finish(&self) -> Option<(Fields, Vec<u8>)> {
+    /// The fields, whose bytes are added to `out`; `None` where one does not fit.
+    pub(super) fn finish(&self, out: &mut Vec<u8>) -> Option<Fields> {
         let values = FIELDS.map(|field| match field {
             Field::Size => &self.size[..],
             Field::Mtime => &self.mtime[..],
             _ => self.get(field),
         });
-        let mut bytes = Vec::new();
-        Some((Fields::of_values(&values, &mut bytes)?, bytes))
+        Fields::of_values(&values, out)
     }
 }
 
 /// The values of all fields but size and mtime, which have columns of their own.
 pub(super) fn fields(
-    columns: &mut Reader<'_>,
-    reference: Option<View<'_>>,
+    columns: &mut ColumnReader<'_>,
+    reference: Option<RecordView<'_>>,
 ) -> Result<Values, HeaderDeltaError> {
     let mask = columns.number(Column::Mask)?;
     if mask >> FIELDS.len() != 0 {
@@ -55,7 +54,7 @@ pub(super) fn fields(
     for (number, (field, before)) in FIELDS.into_iter().zip(all).enumerate() {
         match mask >> number & 1 {
             0 => values.bytes.extend_from_slice(before),
-            _ => columns.edit_field(number, before, field.width(), &mut values.bytes)?,
+            _ => columns.front_coded_field(number, before, field.width(), &mut values.bytes)?,
         }
         values.ends[number] = values.bytes.len();
     }
@@ -63,7 +62,7 @@ pub(super) fn fields(
 }
 
 pub(super) fn size(
-    columns: &mut Reader<'_>,
+    columns: &mut ColumnReader<'_>,
     len: u64,
     matched: Option<BasisRecord<'_>>,
 ) -> Result<Vec<u8>, HeaderDeltaError> {
@@ -83,22 +82,21 @@ pub(super) fn size(
 }
 
 pub(super) fn mtime(
-    columns: &mut Reader<'_>,
+    columns: &mut ColumnReader<'_>,
     mtimes: &mut Mtimes,
-    reference: Option<View<'_>>,
-    ends: Option<Option<BasisRecord<'_>>>,
+    reference: Option<RecordView<'_>>,
+    of: MtimeOf<'_>,
 ) -> Result<Vec<u8>, HeaderDeltaError> {
     const BOUNDS: HeaderDeltaError = HeaderDeltaError::Malformed("an mtime out of bounds");
-    let old = ends.flatten().and_then(|record| canonical_value(record.view.field(Field::Mtime)));
     let number = match columns.number(Column::Mtime)? {
         0 => {
             let value = reference.map_or(&b""[..], |reference| reference.field(Field::Mtime));
-            if let (Some(_), Some(new)) = (ends, canonical_value(value)) {
-                mtimes.note(new, old);
+            if let Some(new) = canonical_value(value) {
+                of.note(new, mtimes);
             }
             return Ok(value.to_vec());
         }
-        1 => old.and_then(|old| mtimes.became(old)).ok_or(BOUNDS)?,
+        1 => of.old().and_then(|old| mtimes.became(old)).ok_or(BOUNDS)?,
         2 => {
             let delta = columns.signed(Column::MtimeDelta)?;
             mtimes.latest().checked_add_signed(delta).ok_or(BOUNDS)?
@@ -110,9 +108,7 @@ pub(super) fn mtime(
         }
         code => usize::try_from(code - 4).ok().and_then(|rank| mtimes.recent(rank)).ok_or(BOUNDS)?,
     };
-    if ends.is_some() {
-        mtimes.note(number, old);
-    }
+    of.note(number, mtimes);
     Ok(canonical_number(number).ok_or(BOUNDS)?.to_vec())
 }
 
@@ -120,18 +116,18 @@ pub(super) fn mtime(
 const BODY_MAX: usize = VERBATIM_MAX as usize;
 
 pub(super) fn body(
-    columns: &mut Reader<'_>,
+    columns: &mut ColumnReader<'_>,
     prediction: &mut Prediction,
-    reference: Option<View<'_>>,
+    reference: Option<RecordView<'_>>,
 ) -> Result<Vec<u8>, HeaderDeltaError> {
     let before = reference.map_or(&b""[..], |reference| reference.body());
     match columns.number(Column::Body)? {
         0 => Ok(before.to_vec()),
         1 => {
             let mut body = Vec::new();
-            columns.edit(Column::BodyBytes, before, BODY_MAX, &mut body)?;
-            for (key, value) in records(&body).unwrap_or_default() {
-                prediction.note_time(key, value);
+            columns.front_coded(Column::BodyBytes, before, BODY_MAX, &mut body)?;
+            for line in records(&body).unwrap_or_default() {
+                prediction.note_time(line);
             }
             Ok(body)
         }
@@ -139,10 +135,11 @@ pub(super) fn body(
             let lines = records(before)
                 .ok_or(HeaderDeltaError::Malformed("pax records where the entry before has none"))?;
             let mut body = Vec::new();
-            for (key, before) in lines {
-                let value = pax_record(columns, &prediction.times, key, before)?;
-                prediction.note_time(key, &value);
-                body.extend(pax::record((key, &value)));
+            for line in lines {
+                let value = pax_value(columns, &prediction.times, line)?;
+                let line = PaxRecord { value: &value, ..line };
+                prediction.note_time(line);
+                body.extend(line.encode());
                 within("bytes in a row", body.len() as u64, VERBATIM_MAX)?;
             }
             Ok(body)
@@ -151,11 +148,11 @@ pub(super) fn body(
     }
 }
 
-fn pax_record(
-    columns: &mut Reader<'_>,
+/// The value of a record in place of that of the record before.
+fn pax_value(
+    columns: &mut ColumnReader<'_>,
     times: &HashMap<Vec<u8>, Vec<u8>>,
-    key: &[u8],
-    before: &[u8],
+    PaxRecord { key, value: before }: PaxRecord<'_>,
 ) -> Result<Vec<u8>, HeaderDeltaError> {
     let last =
         || times.get(key).ok_or(HeaderDeltaError::Malformed("a time as a difference without one before"));
@@ -163,11 +160,11 @@ fn pax_record(
         0 => Ok(before.to_vec()),
         1 => last().cloned(),
         2 => {
-            let (seconds, _) = time(last()?)
+            let last = PaxTime::parse(last()?)
                 .ok_or(HeaderDeltaError::Malformed("a time in another form than seconds and fraction"))?;
             let delta = columns.signed(Column::PaxSeconds)?;
             let seconds =
-                seconds.checked_add(delta).ok_or(HeaderDeltaError::Malformed("a time out of bounds"))?;
+                last.seconds.checked_add(delta).ok_or(HeaderDeltaError::Malformed("a time out of bounds"))?;
             let mut value = seconds.to_string().into_bytes();
             let fraction = columns.bytes(Column::PaxFraction)?;
             within("bytes in a row", fraction.len() as u64, VERBATIM_MAX)?;
@@ -176,7 +173,7 @@ fn pax_record(
         }
         3 => {
             let mut value = Vec::new();
-            columns.edit(Column::PaxBytes, before, BODY_MAX, &mut value)?;
+            columns.front_coded(Column::PaxBytes, before, BODY_MAX, &mut value)?;
             Ok(value)
         }
         _ => Err(HeaderDeltaError::Malformed("a pax record of an unknown kind")),

@@ -18,26 +18,23 @@ fn run(input: &[u8]) {
     let (old, new) = items.split_at((usize::from(how(1)) % 8).min(items.len()));
     let (old_lens, new_lens) = (lens(old), lens(new));
     let (old, new) = (old.concat(), new.concat());
-    let pairs: Vec<Option<usize>> =
-        (0..new_lens.len()).map(|item| Some(item).filter(|item| *item < old_lens.len())).collect();
     let old = Items { bytes: &old, lens: &old_lens };
     if how(0) & 0x80 != 0 {
-        return hostile(old, &new_lens, &pairs, &new, usize::from(how(2)) << 8 | usize::from(how(3)));
+        return hostile(old, &new_lens, &new, usize::from(how(2)) << 8 | usize::from(how(3)));
     }
     let effort = match how(0) % 24 {
         0 => Effort::Max,
         level @ 1..=22 => Effort::Level(level.into()),
         _ => Effort::Max,
     };
-    let packed =
-        encode(old, Items { bytes: &new, lens: &new_lens }, &pairs, effort).expect("memory does not fail");
+    let packed = encode(old, Items { bytes: &new, lens: &new_lens }, effort).expect("memory does not fail");
     assert!(packed.len() <= new.len() + new.len() / 8 + 64, "{effort:?}: {} of {}", packed.len(), new.len());
-    let decoded = decode(old, &new_lens, &pairs, &packed).expect("a batch is decoded where it was encoded");
+    let decoded = decode(old, &new_lens, &packed).expect("a batch is decoded where it was encoded");
     assert!(decoded == new, "{effort:?}: other bytes");
 }
 
 /// The new bytes are a batch, which says that it has so many.
-fn hostile(old: Items<'_>, lens: &[u64], pairs: &[Option<usize>], packed: &[u8], len: usize) {
+fn hostile(old: Items<'_>, lens: &[u64], packed: &[u8], len: usize) {
     let mut lens = lens.to_vec();
     let mut left = len as u64;
     for item in &mut lens {
@@ -46,9 +43,9 @@ fn hostile(old: Items<'_>, lens: &[u64], pairs: &[Option<usize>], packed: &[u8],
     }
     lens.iter_mut().last().into_iter().for_each(|item| *item += left);
     let len: u64 = lens.iter().sum();
-    let decoded = decode(old, &lens, pairs, packed).ok();
+    let decoded = decode(old, &lens, packed).ok();
     assert!(decoded.as_ref().is_none_or(|bytes| bytes.len() as u64 == len), "not as many bytes as announced");
-    assert_eq!(decode(old, &lens, pairs, packed).ok(), decoded);
+    assert_eq!(decode(old, &lens, packed).ok(), decoded);
 }
 
 fn lens(items: &[&[u8]]) -> Vec<u64> {
@@ -65,7 +62,7 @@ fn seeds() -> Vec<Vec<u8>> {
             Items { bytes: &new, lens: &[new.len() as u64] },
         );
         let effort = if number % 2 == 0 { Effort::Max } else { Effort::Level(9) };
-        let packed = encode(items.0, items.1, &[Some(0)], effort).expect("memory does not fail");
+        let packed = encode(items.0, items.1, effort).expect("memory does not fail");
         seeds.push(joined(&[&[0x80, 1, (new.len() >> 8) as u8, new.len() as u8], &old, &packed]));
     }
     seeds.truncate(16);

@@ -55,17 +55,26 @@ impl Section<'_> {
 
 /// A program or library.
 #[derive(Debug)]
-pub(crate) struct Image<'a> {
+pub(crate) struct Elf<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) machine: Machine,
     /// Linked at fixed addresses: it runs where the file says.
     pub(crate) is_fixed: bool,
-    /// In the order of the file; none overlaps another.
+    /// The sections in the order of the file; none overlaps another.
     pub(crate) sections: Vec<Section<'a>>,
-    /// Those with addresses, by them: the first address, and which section.
-    addresses: Vec<(u32, usize)>,
-    /// From the lowest address to the highest.
+    /// The mapped sections, by their addresses.
+    mapped_sections: Vec<MappedSection>,
+    /// The addresses from the lowest to the highest.
     pub(crate) mapped: Range<u32>,
+}
+
+/// A section with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct MappedSection {
+    /// The address of its first byte.
+    addr: u32,
+    /// Its number in [`Elf::sections`].
+    number: usize,
 }
 
 /// A little-endian number of `N` bytes.
@@ -81,7 +90,7 @@ pub(crate) fn may_be(begin: &[u8]) -> bool {
     begin.starts_with(b"\x7fELF\x02\x01") && is(16, &[2, 3]) && machine(begin).is_some()
 }
 
-impl<'a> Image<'a> {
+impl<'a> Elf<'a> {
     /// Parses a file; `None` where it is of another kind, or has no code.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         if bytes.len() > LONGEST || !may_be(bytes) {
@@ -122,9 +131,10 @@ impl<'a> Image<'a> {
             return None;
         }
         let with_addrs = sections.iter().enumerate().filter(|(_, section)| section.is_mapped);
-        let mut addresses: Vec<_> = with_addrs.map(|(number, section)| (section.addr, number)).collect();
-        addresses.sort_unstable();
-        Some(Image { bytes, machine, is_fixed, sections, addresses, mapped })
+        let mut mapped_sections: Vec<MappedSection> =
+            with_addrs.map(|(number, section)| MappedSection { addr: section.addr, number }).collect();
+        mapped_sections.sort_unstable();
+        Some(Elf { bytes, machine, is_fixed, sections, mapped_sections, mapped })
     }
 
     /// The section with this name.
@@ -134,8 +144,8 @@ impl<'a> Image<'a> {
 
     /// The section with this address.
     pub(crate) fn at(&self, addr: u32) -> Option<&Section<'a>> {
-        let after = self.addresses.partition_point(|(first, _)| *first <= addr);
-        let section = &self.sections[self.addresses[after.checked_sub(1)?].1];
+        let after = self.mapped_sections.partition_point(|section| section.addr <= addr);
+        let section = &self.sections[self.mapped_sections[after.checked_sub(1)?].number];
         (addr < section.addr_of(section.range.end)).then_some(section)
     }
 }
@@ -171,16 +181,16 @@ fn section<'a>(bytes: &'a [u8], header: &[u8], names: &Range<usize>) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Linked, Part, TEXT, build};
+    use crate::testing::{Linked, SectionSpec, TEXT, build};
 
     const CODE: &[u8] = &[0x90; 64];
 
-    fn library(parts: &[Part<'_>]) -> Vec<u8> {
+    fn library(parts: &[SectionSpec<'_>]) -> Vec<u8> {
         build(Machine::X86, Linked::Anywhere, parts)
     }
 
-    fn names<'a>(image: &'a Image<'_>) -> Vec<&'a str> {
-        image.sections.iter().map(|section| std::str::from_utf8(section.name).unwrap()).collect()
+    fn names<'a>(elf: &'a Elf<'_>) -> Vec<&'a str> {
+        elf.sections.iter().map(|section| std::str::from_utf8(section.name).unwrap()).collect()
     }
 
     /// The file with other bytes in its header.
@@ -197,30 +207,28 @@ mod tests {
 
     #[test]
     fn only_64_bit_little_endian_programs_and_libraries_are_parsed() {
-        let file = library(&[Part::code(TEXT, CODE)]);
-        assert!(Image::parse(&file).is_some_and(|image| !image.is_fixed && image.machine == Machine::X86));
-        let fixed = build(Machine::Aarch64, Linked::Fixed, &[Part::code(TEXT, CODE)]);
-        assert!(
-            Image::parse(&fixed).is_some_and(|image| image.is_fixed && image.machine == Machine::Aarch64)
-        );
+        let file = library(&[SectionSpec::code(TEXT, CODE)]);
+        assert!(Elf::parse(&file).is_some_and(|elf| !elf.is_fixed && elf.machine == Machine::X86));
+        let fixed = build(Machine::Aarch64, Linked::Fixed, &[SectionSpec::code(TEXT, CODE)]);
+        assert!(Elf::parse(&fixed).is_some_and(|elf| elf.is_fixed && elf.machine == Machine::Aarch64));
         // 32 bits, the other byte order, an object file, a core dump, another machine, another magic number.
         for (at, byte) in [(4, 1), (5, 2), (16, 1), (16, 4), (18, 3), (18, 40), (0, 0x7e), (3, b'G')] {
             let other = with(&file, at, &[byte]);
-            assert!(Image::parse(&other).is_none() && !may_be(&other), "{at}");
+            assert!(Elf::parse(&other).is_none() && !may_be(&other), "{at}");
         }
         for end in 0..20 {
-            assert!(!may_be(&file[..end]) && Image::parse(&file[..end]).is_none());
+            assert!(!may_be(&file[..end]) && Elf::parse(&file[..end]).is_none());
         }
         // Without code there is nothing to do.
-        assert!(Image::parse(&library(&[Part::data(".data", Some(0x2000), CODE)])).is_none());
+        assert!(Elf::parse(&library(&[SectionSpec::data(".data", Some(0x2000), CODE)])).is_none());
     }
 
     #[test]
     fn sections_come_in_the_order_of_the_file_whatever_that_of_their_headers_is() {
         let file = library(&[
-            Part::data(".b", Some(0x3000), &[2; 32]),
-            Part::code(TEXT, CODE),
-            Part::data(".a", Some(0x2000), &[1; 32]),
+            SectionSpec::data(".b", Some(0x3000), &[2; 32]),
+            SectionSpec::code(TEXT, CODE),
+            SectionSpec::data(".a", Some(0x2000), &[1; 32]),
         ]);
         let swapped = {
             let (one, other) = (header_of(&file, 1), header_of(&file, 3));
@@ -228,10 +236,10 @@ mod tests {
             with(&with(&file, one, &headers[0]), other, &headers[1])
         };
         for file in [&file, &swapped] {
-            let image = Image::parse(file).unwrap();
-            assert_eq!(names(&image), [".b", ".text", ".a", ".shstrtab"]);
+            let elf = Elf::parse(file).unwrap();
+            assert_eq!(names(&elf), [".b", ".text", ".a", ".shstrtab"]);
             // By their addresses they are found all the same.
-            let at = |addr| image.at(addr).map(|section| std::str::from_utf8(section.name).unwrap());
+            let at = |addr| elf.at(addr).map(|section| std::str::from_utf8(section.name).unwrap());
             assert_eq!(
                 [0xfff, TEXT, TEXT + 63, TEXT + 64].map(at),
                 [None, Some(".text"), Some(".text"), None]
@@ -240,32 +248,34 @@ mod tests {
                 [0x2000, 0x201f, 0x2020, 0x3000, 0x4000].map(at),
                 [Some(".a"), Some(".a"), None, Some(".b"), None]
             );
-            assert_eq!(image.mapped, TEXT..0x3020);
+            assert_eq!(elf.mapped, TEXT..0x3020);
         }
     }
 
     #[test]
     fn a_section_that_overlaps_one_before_it_is_left_out() {
-        let file = library(&[Part::code(TEXT, CODE), Part::data(".data", Some(0x2000), &[1; 32])]);
+        let file =
+            library(&[SectionSpec::code(TEXT, CODE), SectionSpec::data(".data", Some(0x2000), &[1; 32])]);
         // The second begins a byte before the end of the first, and within it.
         for from in [64 + 63_u64, 64 + 10] {
             let overlapping = with(&file, header_of(&file, 2) + 24, &from.to_le_bytes());
-            assert_eq!(names(&Image::parse(&overlapping).unwrap()), [".text", ".shstrtab"], "{from}");
+            assert_eq!(names(&Elf::parse(&overlapping).unwrap()), [".text", ".shstrtab"], "{from}");
         }
         // Of two that begin together the shorter one comes first; here no code is left.
         let covered = with(&file, header_of(&file, 2) + 24, &64_u64.to_le_bytes());
-        assert!(Image::parse(&covered).is_none());
+        assert!(Elf::parse(&covered).is_none());
         // The first one is longer than it seems, up to the end of the file.
         let long = (file.len() as u64 - 64).to_le_bytes();
         let long = with(&file, header_of(&file, 1) + 32, &long);
-        assert_eq!(names(&Image::parse(&long).unwrap()), [".text"]);
+        assert_eq!(names(&Elf::parse(&long).unwrap()), [".text"]);
     }
 
     #[test]
     fn sections_out_of_bounds_are_left_out() {
-        let file = library(&[Part::code(TEXT, CODE), Part::data(".data", Some(0x2000), &[1; 32])]);
+        let file =
+            library(&[SectionSpec::code(TEXT, CODE), SectionSpec::data(".data", Some(0x2000), &[1; 32])]);
         let second = header_of(&file, 2);
-        let is_there = |file: &[u8]| names(&Image::parse(file).unwrap()).contains(&".data");
+        let is_there = |file: &[u8]| names(&Elf::parse(file).unwrap()).contains(&".data");
         assert!(is_there(&file));
         for (what, at, value) in [
             ("begins behind the file", 24, file.len() as u64 + 1),
@@ -288,49 +298,50 @@ mod tests {
         );
         // A name behind the names has no bytes; of names that are none no section has one.
         let unnamed = with(&file, second, &u32::MAX.to_le_bytes());
-        assert_eq!(names(&Image::parse(&unnamed).unwrap())[1], "");
+        assert_eq!(names(&Elf::parse(&unnamed).unwrap())[1], "");
         for number in [0_u16, 77, u16::MAX] {
             let unnamed = with(&file, 62, &number.to_le_bytes());
             assert!(
-                Image::parse(&unnamed)
-                    .is_none_or(|image| image.sections.iter().all(|section| section.name.is_empty()))
+                Elf::parse(&unnamed)
+                    .is_none_or(|elf| elf.sections.iter().all(|section| section.name.is_empty()))
             );
         }
     }
 
     #[test]
     fn a_table_of_sections_out_of_bounds_is_none() {
-        let file = library(&[Part::code(TEXT, CODE)]);
+        let file = library(&[SectionSpec::code(TEXT, CODE)]);
         for table in [file.len() as u64, u64::MAX, u64::MAX - 63, 1 << 40] {
-            assert!(Image::parse(&with(&file, 40, &table.to_le_bytes())).is_none(), "{table}");
+            assert!(Elf::parse(&with(&file, 40, &table.to_le_bytes())).is_none(), "{table}");
         }
         // Entries that are shorter or longer than they are, and more of them than there are.
         for (at, value) in [(58, 0_u16), (58, 1), (58, u16::MAX), (60, u16::MAX), (60, 0)] {
-            if let Some(image) = Image::parse(&with(&file, at, &value.to_le_bytes())) {
-                assert!(image.sections.iter().all(|section| section.range.end <= file.len()));
+            if let Some(elf) = Elf::parse(&with(&file, at, &value.to_le_bytes())) {
+                assert!(elf.sections.iter().all(|section| section.range.end <= file.len()));
             }
         }
         // The file ends anywhere.
         for end in 0..file.len() {
-            if let Some(image) = Image::parse(&file[..end]) {
-                assert!(image.sections.iter().all(|section| section.range.end <= end));
+            if let Some(elf) = Elf::parse(&file[..end]) {
+                assert!(elf.sections.iter().all(|section| section.range.end <= end));
             }
         }
     }
 
     #[test]
     fn zeroed_variables_extend_the_addresses() {
-        let file = library(&[Part::code(TEXT, CODE), Part::data(".bss", Some(0x5000), &[0; 16])]);
+        let file =
+            library(&[SectionSpec::code(TEXT, CODE), SectionSpec::data(".bss", Some(0x5000), &[0; 16])]);
         let header = header_of(&file, 2);
         let bss = with(&file, header + 4, &SHT_NOBITS.to_le_bytes());
         let bss = with(&bss, header + 32, &0x1_0000_u64.to_le_bytes());
-        assert_eq!(Image::parse(&bss).unwrap().mapped, TEXT..0x1_5000);
+        assert_eq!(Elf::parse(&bss).unwrap().mapped, TEXT..0x1_5000);
         // As far as addresses go.
         let long = with(&bss, header + 32, &0x7fff_ffff_u64.to_le_bytes());
-        assert_eq!(Image::parse(&long).unwrap().mapped.end, UNMAPPED);
+        assert_eq!(Elf::parse(&long).unwrap().mapped.end, UNMAPPED);
         for size in [1 << 40, u64::MAX] {
             let longer = with(&bss, header + 32, &size.to_le_bytes());
-            assert!(Image::parse(&longer).is_none_or(|image| image.mapped.end <= UNMAPPED));
+            assert!(Elf::parse(&longer).is_none_or(|elf| elf.mapped.end <= UNMAPPED));
         }
     }
 }
