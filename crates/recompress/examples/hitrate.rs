@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use dsync_recompress::{Outcome, Recipe, identify, identify_near, recreate_on};
+use dsync_recompress::{Identification, Recipe, identify, identify_near, recreate_on};
 use flate2::bufread::MultiGzDecoder;
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn examine(path: &str) -> io::Result<bool> {
     let outcome = identify(BufReader::new(File::open(path)?), &mut plain)?;
     let identified = rate(plain.len(), cpu_time() - begun);
     let (outcome, identified) = match outcome {
-        Outcome::Unknown(_) => {
+        Identification::Unknown(_) => {
             plain.clear();
             MultiGzDecoder::new(BufReader::new(File::open(path)?)).read_to_end(&mut plain)?;
             let begun = cpu_time();
@@ -48,11 +48,11 @@ fn examine(path: &str) -> io::Result<bool> {
         found => (found, identified),
     };
     match outcome {
-        Outcome::Unknown(reason) => {
+        Identification::Unknown(reason) => {
             println!("{path}: {reason}; {identified:.0} MB/s");
             Ok(false)
         }
-        Outcome::Identified(found) => {
+        Identification::Identified(found) => {
             let bytes = found.recipe.to_bytes();
             let recipe = Recipe::from_bytes(&bytes).map_err(io::Error::other)?;
             let mut check = Check { expected: BufReader::new(File::open(path)?), same: true };

@@ -6,31 +6,33 @@ use std::num::NonZeroUsize;
 use flate2::Crc;
 
 use crate::klauspost::{self, Release};
-use crate::method::Method;
+use crate::method::CompressionMethod;
 use crate::ordered::encode_all;
 use crate::zlib;
 
 /// An encoder of independent blocks.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Blocks {
-    kind: Program,
+pub(crate) struct IndependentBlocks {
+    kind: BlockProgram,
     level: u8,
     /// Plain bytes in a block.
     size: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Program {
+enum BlockProgram {
     Pgzip(Release),
     Pigz,
 }
 
-impl Blocks {
+impl IndependentBlocks {
     /// The encoder of a method, if its blocks are independent.
-    pub(crate) fn of(method: Method) -> Option<Self> {
+    pub(crate) fn of(method: CompressionMethod) -> Option<Self> {
         let (kind, level, size) = match method {
-            Method::Pgzip { release, level, block } => (Program::Pgzip(release), level, block),
-            Method::Pigz { level, block } => (Program::Pigz, level, block),
+            CompressionMethod::Pgzip { release, level, block } => {
+                (BlockProgram::Pgzip(release), level, block)
+            }
+            CompressionMethod::Pigz { level, block } => (BlockProgram::Pigz, level, block),
             _ => return None,
         };
         Some(Self { kind, level: level.unsigned_abs(), size: size as usize })
@@ -39,14 +41,16 @@ impl Blocks {
     /// Encodes one block, which follows `before`.
     fn encode(self, before: &[u8], plain: &[u8], is_last: bool) -> Vec<u8> {
         match self.kind {
-            Program::Pgzip(release) => klauspost::pgzip_block(release, self.level, before, plain, is_last),
-            Program::Pigz => zlib::pigz_block(self.level, before, plain, is_last),
+            BlockProgram::Pgzip(release) => {
+                klauspost::pgzip_block(release, self.level, before, plain, is_last)
+            }
+            BlockProgram::Pigz => zlib::pigz_block(self.level, before, plain, is_last),
         }
     }
 
     /// True if a full block is the last when nothing follows; else an empty one is.
     fn may_end_full(self) -> bool {
-        matches!(self.kind, Program::Pigz)
+        matches!(self.kind, BlockProgram::Pigz)
     }
 
     /// Writes the deflate stream of the plain bytes. Returns their CRC-32 and length, and the length of the stream.
@@ -56,7 +60,7 @@ impl Blocks {
         mut out: impl Write,
         threads: NonZeroUsize,
     ) -> io::Result<Ends> {
-        let mut pieces = Pieces {
+        let mut pieces = PlainBlocks {
             plain,
             ends: Ends::default(),
             size: self.size,
@@ -66,7 +70,7 @@ impl Blocks {
             is_ended: false,
         };
         let mut stream = 0;
-        let encode = |piece: Piece| self.encode(&piece.before, &piece.plain, piece.is_last);
+        let encode = |piece: PlainBlock| self.encode(&piece.before, &piece.plain, piece.is_last);
         encode_all(
             threads,
             || pieces.next(),
@@ -93,14 +97,14 @@ pub(crate) struct Ends {
 const TAIL: usize = 1 << 15;
 
 /// A block, and the end of the one before.
-struct Piece {
+struct PlainBlock {
     before: Vec<u8>,
     plain: Vec<u8>,
     is_last: bool,
 }
 
 /// Plain bytes, block by block.
-struct Pieces<R> {
+struct PlainBlocks<R> {
     plain: R,
     ends: Ends,
     size: usize,
@@ -112,7 +116,7 @@ struct Pieces<R> {
     is_ended: bool,
 }
 
-impl<R: Read> Pieces<R> {
+impl<R: Read> PlainBlocks<R> {
     fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut plain = Vec::with_capacity(self.size);
         self.plain.by_ref().take(self.size as u64).read_to_end(&mut plain)?;
@@ -122,7 +126,7 @@ impl<R: Read> Pieces<R> {
     }
 
     /// The next block, until the last was given.
-    fn next(&mut self) -> io::Result<Option<Piece>> {
+    fn next(&mut self) -> io::Result<Option<PlainBlock>> {
         if self.is_ended {
             return Ok(None);
         }
@@ -138,7 +142,7 @@ impl<R: Read> Pieces<R> {
         }
         let tail = plain[plain.len().saturating_sub(TAIL)..].to_vec();
         let before = std::mem::replace(&mut self.tail, tail);
-        Ok(Some(Piece { before, plain, is_last: self.is_ended }))
+        Ok(Some(PlainBlock { before, plain, is_last: self.is_ended }))
     }
 }
 

@@ -3,17 +3,17 @@
 use super::*;
 use crate::inputs::{noise, stream, text};
 
-fn on(method: Method, plain: impl Read, threads: usize) -> io::Result<(Vec<u8>, Ends)> {
+fn on(method: CompressionMethod, plain: impl Read, threads: usize) -> io::Result<(Vec<u8>, Ends)> {
     let mut out = Vec::new();
-    let blocks = Blocks::of(method).expect("its blocks are independent");
+    let blocks = IndependentBlocks::of(method).expect("its blocks are independent");
     let ends = blocks.run(plain, &mut out, NonZeroUsize::new(threads).expect("there is one"))?;
     Ok((out, ends))
 }
 
 #[test]
 fn several_threads_make_the_stream_of_one() {
-    let pgzip = Method::Pgzip { release: Release::Exact, level: 5, block: 20_000 };
-    let pigz = Method::Pigz { level: 6, block: 32 << 10 };
+    let pgzip = CompressionMethod::Pgzip { release: Release::Exact, level: 5, block: 20_000 };
+    let pigz = CompressionMethod::Pigz { level: 6, block: 32 << 10 };
     for (method, block) in [(pgzip, 20_000), (pigz, 32 << 10)] {
         for len in [0, 1, block - 1, block, block + 1, 2 * block, 2 * block + 1, 7 * block + 123] {
             for plain in [text(len), noise(len, 256, 1)] {
@@ -36,12 +36,12 @@ fn several_threads_make_the_stream_of_one() {
 #[test]
 fn only_independent_blocks_are_encoded_beside_each_other() {
     for method in [
-        Method::Go { level: 6 },
-        Method::Zlib { flavour: crate::Flavour::Gnu, level: 6 },
-        Method::PigzChained { level: 6, block: 1 << 17 },
-        Method::Klauspost { release: Release::Full, level: 5 },
+        CompressionMethod::Go { level: 6 },
+        CompressionMethod::Zlib { flavour: crate::Flavour::Gnu, level: 6 },
+        CompressionMethod::PigzChained { level: 6, block: 1 << 17 },
+        CompressionMethod::Klauspost { release: Release::Full, level: 5 },
     ] {
-        assert!(Blocks::of(method).is_none(), "{method}");
+        assert!(IndependentBlocks::of(method).is_none(), "{method}");
     }
 }
 
@@ -50,7 +50,7 @@ fn only_independent_blocks_are_encoded_beside_each_other() {
 fn the_last_block_is_full_or_an_empty_one_follows() {
     let pieces = |may_end_full: bool, len: usize| {
         let plain = vec![1u8; len];
-        let mut pieces = Pieces {
+        let mut pieces = PlainBlocks {
             plain: &plain[..],
             ends: Ends::default(),
             size: 100,
@@ -84,7 +84,7 @@ fn a_failure_of_the_reader_comes_back() {
         }
     }
     let plain = text(70_000);
-    let method = Method::Pigz { level: 1, block: 32 << 10 };
+    let method = CompressionMethod::Pigz { level: 1, block: 32 << 10 };
     let error = on(method, plain.chain(Torn), 2).err().expect("it is torn");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }

@@ -3,8 +3,8 @@
 //! In the lazy levels of zlib, GNU gzip and Go every place is remembered as it is passed. What an encoder knows is then
 //! a function of the last bytes alone, and not of how those were coded, but for the match that it keeps back to see
 //! whether the next byte has a better one. At the end of a block it often keeps none back: after a match, and where the
-//! next byte has none. An end is known by its position, by the number of bits of a byte that are used, and by whether the next
-//! byte was looked at.
+//! next byte has none. An end is known by its position, by the number of bits of a byte that are used, and by whether
+//! the next byte was looked at.
 
 /// The end of a block, with nothing kept back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,8 +58,8 @@ pub(crate) fn are_valid(checkpoints: &[Checkpoint]) -> bool {
         })
 }
 
-/// The number of checkpoints (2 bytes, the lowest first), and four bytes for each, as a number with the lowest first: the
-/// plain bytes since the one before times 16, 8 where a byte is waiting, and the bits.
+/// The number of checkpoints (2 bytes, the lowest first), and four bytes for each, as a number with the lowest first:
+/// the plain bytes since the one before times 16, 8 where a byte is waiting, and the bits.
 pub(crate) fn to_bytes(checkpoints: &[Checkpoint]) -> Vec<u8> {
     let mut bytes = (checkpoints.len() as u16).to_le_bytes().to_vec();
     let mut before = 0;

@@ -11,17 +11,19 @@ use dsync_core::varint;
 pub(crate) enum Of {
     /// The right tokens before each wrong one.
     Tokens,
-    /// Of each wrong one: the distance, 0 for a literal, in two columns for the bytes; and the length less 3 of a match.
+    /// Wrong tokens: of each the distance, 0 for a literal, in two columns for the bytes; and the length less 3 of a
+    /// match.
     Near,
     Far,
     Lengths,
     /// The tokens after which it was right whether the block ends, before each after which that was wrong.
     Ends,
-    /// Of each block: what it is, as the guide says.
+    /// The coding of each block, as the guide says.
     Shapes,
     /// The heads of blocks whose codes are others.
     Heads,
-    /// Of each block but the last: how many empty ones follow; stored ones times 16, and of the fixed code.
+    /// Empty blocks: the number of those that follow each block but the last; stored ones times 16, and of the fixed
+    /// code.
     Empties,
     /// The plain bytes between flushes.
     Flushes,
@@ -40,11 +42,11 @@ const WINDOW: u32 = 24;
 pub(crate) struct Corrections {
     /// After a flush nothing is known of what was before.
     pub(crate) forgets: bool,
-    columns: [Column; COLUMNS],
+    columns: [CorrectionColumn; COLUMNS],
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Column {
+struct CorrectionColumn {
     bytes: Vec<u8>,
     /// The bytes that were taken.
     at: usize,
@@ -105,8 +107,8 @@ impl Corrections {
         self.columns.iter().all(|column| column.at == column.bytes.len())
     }
 
-    /// Packed: whether flushes forget, and of each column the length (four bytes, the lowest first) and the bytes. None where
-    /// they are too many.
+    /// Packed: whether flushes forget, and of each column the length (four bytes, the lowest first) and the bytes. None
+    /// where they are too many.
     pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
         let mut bytes = vec![u8::from(self.forgets)];
         for column in &self.columns {

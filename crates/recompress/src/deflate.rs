@@ -13,9 +13,9 @@ pub(crate) mod token;
 
 use crate::checkpoint::Mark;
 
-/// An encoder of one raw deflate stream. It may keep bytes back until it is finished, and it writes nothing that
+/// An encoder of one raw deflate stream, or of one zstd frame. It may keep bytes back until it is finished, and it writes nothing that
 /// is only known where no further byte follows: all it wrote stands before the code of the last byte it was given.
-pub(crate) trait Encoder: Send {
+pub(crate) trait StreamEncoder: Send {
     /// Takes the next plain bytes.
     fn write(&mut self, plain: &[u8]);
 
@@ -34,25 +34,6 @@ pub(crate) trait Encoder: Send {
     fn marks(&mut self) -> Vec<Mark> {
         Vec::new()
     }
-}
-
-/// The number of equal bytes at the start of both, at most `most`.
-#[inline]
-pub(crate) fn common(a: &[u8], b: &[u8], most: usize) -> usize {
-    let len = a.len().min(b.len()).min(most);
-    let (a, b) = (&a[..len], &b[..len]);
-    let mut same = 0;
-    while let (Some(x), Some(y)) = (a.get(same..same + 8), b.get(same..same + 8)) {
-        let differing = word(x) ^ word(y);
-        if differing != 0 {
-            return same + (differing.trailing_zeros() / 8) as usize;
-        }
-        same += 8;
-    }
-    while same < len && a[same] == b[same] {
-        same += 1;
-    }
-    same
 }
 
 /// The first eight bytes, the first of them lowest; what is missing is 0.

@@ -1,15 +1,15 @@
 //! Deflate streams inside of files: members of zip archives (wheels, jars), files of gzip (changelogs, manual pages).
 //!
-//! A small change before compression changes all bytes after it. So a file whose streams all come from encoders
-//! that are known here is *inflated*: its plain bytes stand where the streams stood. It is closed by running the encoders
+//! A small change before compression changes all bytes after it. So a file whose streams all come from encoders that
+//! are known here is *inflated*: its plain bytes stand where the streams stood. It is closed by running the encoders
 //! again. A file that is only to be compared with needs no encoders.
 
 use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::gzip::{self, Start};
-use crate::method::Method;
+use crate::gzip::{self, BlobFormat};
+use crate::method::CompressionMethod;
 use crate::zlib::Flavour;
 
 /// The start of a zip member, APPNOTE.TXT 4.3.7, and what of it is looked at.
@@ -27,14 +27,14 @@ const LEAST: usize = 64;
 /// Bytes that are encoded at once.
 const PIECE: usize = 1 << 16;
 /// The encoders of streams in files, the most usual first: Python, Java and libarchive; Debian's packages; the rest.
-const USUAL: [Method; 7] = [
-    Method::Zlib { flavour: Flavour::Zlib, level: 6 },
-    Method::Zlib { flavour: Flavour::Gnu, level: 9 },
-    Method::Zlib { flavour: Flavour::Zlib, level: 9 },
-    Method::Zlib { flavour: Flavour::Gnu, level: 6 },
-    Method::Go { level: 6 },
-    Method::Zlib { flavour: Flavour::ZlibLarge, level: 9 },
-    Method::Zlib { flavour: Flavour::Zlib, level: 1 },
+const USUAL: [CompressionMethod; 7] = [
+    CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 6 },
+    CompressionMethod::Zlib { flavour: Flavour::Gnu, level: 9 },
+    CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 9 },
+    CompressionMethod::Zlib { flavour: Flavour::Gnu, level: 6 },
+    CompressionMethod::Go { level: 6 },
+    CompressionMethod::Zlib { flavour: Flavour::ZlibLarge, level: 9 },
+    CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 1 },
 ];
 
 /// A file with plain bytes in place of its streams.
@@ -54,11 +54,11 @@ pub struct Stream {
     /// Its plain bytes.
     pub plain: u64,
     /// The encoder that makes it of these.
-    pub method: Method,
+    pub method: CompressionMethod,
 }
 
 /// A stream as it is in the file.
-struct Found {
+struct FoundStream {
     at: Range<usize>,
     plain: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Inflated {
         let mut usual = USUAL;
         let mut inflated = Inflated { bytes: Vec::new(), streams: Vec::with_capacity(found.len()) };
         let mut done = 0;
-        for Found { at, plain } in found {
+        for FoundStream { at, plain } in found {
             let method = usual.iter().position(|method| makes(*method, &plain, &file[at.clone()]))?;
             // One encoder made all streams of a file, as a rule.
             usual[..=method].rotate_right(1);
@@ -105,12 +105,12 @@ impl Inflated {
     }
 }
 
-/// A file with plain bytes in place of its streams, whoever made them; none if it has no streams, or if that has more than
-/// `most` bytes.
+/// A file with plain bytes in place of its streams, whoever made them; none if it has no streams, or if that has more
+/// than `most` bytes.
 pub fn inflated(file: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut done = 0;
-    for Found { at, plain } in find(file, most)? {
+    for FoundStream { at, plain } in find(file, most)? {
         bytes.extend_from_slice(&file[done..at.start]);
         bytes.extend_from_slice(&plain);
         done = at.end;
@@ -119,8 +119,9 @@ pub fn inflated(file: &[u8], most: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The streams of a file, in their order; none where there is none, or where the file would have more than `most` bytes.
-fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
+/// The streams of a file, in their order; none where there is none, or where the file would have more than `most`
+/// bytes.
+fn find(file: &[u8], most: usize) -> Option<Vec<FoundStream>> {
     let mut found = Vec::new();
     let (mut at, mut len) = (0, file.len());
     while let Some(step) = file[at..].iter().position(|byte| matches!(byte, b'P' | 0x1f)) {
@@ -128,13 +129,13 @@ fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
         let begin = start(&file[at..]).map(|start| at + start);
         let stream = begin.and_then(|begin| Some((begin, inflate(&file[begin..], most)?)));
         match stream {
-            Some((begin, InflatedStream { used, plain })) if used >= LEAST => {
+            Some((begin, FollowedStream { used, plain })) if used >= LEAST => {
                 at = begin + used;
                 len = len - used + plain.len();
                 if len > most {
                     return None;
                 }
-                found.push(Found { at: begin..at, plain });
+                found.push(FoundStream { at: begin..at, plain });
             }
             _ => at += 1,
         }
@@ -143,14 +144,14 @@ fn find(file: &[u8], most: usize) -> Option<Vec<Found>> {
 }
 
 /// A stream that was followed to its end.
-struct InflatedStream {
+struct FollowedStream {
     /// The bytes of the stream.
     used: usize,
     plain: Vec<u8>,
 }
 
 /// Follows a stream; none if there is none, or if it does not end after at most `most` plain bytes.
-fn inflate(bytes: &[u8], most: usize) -> Option<InflatedStream> {
+fn inflate(bytes: &[u8], most: usize) -> Option<FollowedStream> {
     let mut inflate = Decompress::new(false);
     let mut plain = Vec::new();
     while plain.len() <= most {
@@ -158,7 +159,7 @@ fn inflate(bytes: &[u8], most: usize) -> Option<InflatedStream> {
         plain.reserve(made.clamp(1 << 12, PIECE));
         let status = inflate.decompress_vec(&bytes[used..], &mut plain, FlushDecompress::None).ok()?;
         if status == Status::StreamEnd {
-            return Some(InflatedStream { used: inflate.total_in() as usize, plain });
+            return Some(FollowedStream { used: inflate.total_in() as usize, plain });
         }
         if inflate.total_in() as usize == used && plain.len() == made {
             return None;
@@ -169,7 +170,7 @@ fn inflate(bytes: &[u8], most: usize) -> Option<InflatedStream> {
 
 /// The start of the deflate stream, if these are a zip member or a gzip file.
 fn start(bytes: &[u8]) -> Option<usize> {
-    if let Start::Header(len) = gzip::start(&bytes[..bytes.len().min(gzip::LONGEST_HEADER)]) {
+    if let BlobFormat::Header(len) = gzip::start(&bytes[..bytes.len().min(gzip::LONGEST_HEADER)]) {
         return Some(len);
     }
     let header = bytes.get(..MEMBER_LEN).filter(|header| header.starts_with(&MEMBER))?;
@@ -182,7 +183,7 @@ fn start(bytes: &[u8]) -> Option<usize> {
 }
 
 /// True if the encoder makes this stream.
-fn makes(method: Method, plain: &[u8], stream: &[u8]) -> bool {
+fn makes(method: CompressionMethod, plain: &[u8], stream: &[u8]) -> bool {
     let mut encoder = method.encoder();
     let mut rest = stream;
     let mut agrees = |output: &mut Vec<u8>| {

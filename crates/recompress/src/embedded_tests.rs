@@ -5,14 +5,14 @@ use proptest::prelude::*;
 
 const MOST: usize = 1 << 20;
 
-fn deflate(method: Method, plain: &[u8]) -> Vec<u8> {
+fn deflate(method: CompressionMethod, plain: &[u8]) -> Vec<u8> {
     let mut encoder = method.encoder();
     encoder.write(plain);
     encoder.finish();
     std::mem::take(encoder.output())
 }
 
-fn member(method: Method, name: &str, plain: &[u8]) -> Vec<u8> {
+fn member(method: CompressionMethod, name: &str, plain: &[u8]) -> Vec<u8> {
     let mut header = vec![0; MEMBER_LEN];
     header[..4].copy_from_slice(&MEMBER);
     header[HOW] = DEFLATED;
@@ -20,7 +20,7 @@ fn member(method: Method, name: &str, plain: &[u8]) -> Vec<u8> {
     [header, name.into(), deflate(method, plain)].concat()
 }
 
-fn gzip(method: Method, plain: &[u8]) -> Vec<u8> {
+fn gzip(method: CompressionMethod, plain: &[u8]) -> Vec<u8> {
     [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3][..], &deflate(method, plain), b"checksum"].concat()
 }
 
@@ -54,7 +54,7 @@ fn a_wheel_and_a_manual_page_are_inflated_and_closed() {
 #[test]
 fn one_stream_by_nobody_known_keeps_a_file_closed() {
     let known = member(USUAL[0], "a.py", &text(1, 500));
-    let other = member(Method::Go { level: 2 }, "b.py", &text(2, 2000));
+    let other = member(CompressionMethod::Go { level: 2 }, "b.py", &text(2, 2000));
     let file = [known, other].concat();
     assert_eq!(Inflated::of(&file, MOST), None);
     assert!(inflated(&file, MOST).unwrap().len() > file.len());
@@ -212,7 +212,8 @@ fn closing_what_was_changed_is_none_or_another_file() {
     assert_eq!(with(|file| file.bytes.truncate(60)), None);
     assert_eq!(with(|file| file.streams[1].plain += 1), None);
     assert!(
-        with(|file| file.streams[0].method = Method::Go { level: 1 }).is_some_and(|other| other != file_of())
+        with(|file| file.streams[0].method = CompressionMethod::Go { level: 1 })
+            .is_some_and(|other| other != file_of())
     );
     assert_eq!(inflated.close(), Some(file));
 }

@@ -1,10 +1,10 @@
 //! Drives an encoder by corrections to a blob that it would only nearly make.
 
 use crate::corrections::{Corrections, Of};
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 use crate::deflate::guide::Guide;
-use crate::deflate::reader::Block;
-use crate::method::Method;
+use crate::deflate::reader::DeflateBlock;
+use crate::method::CompressionMethod;
 use crate::zlib::Deflate;
 
 /// Encodes with a guide, from flush to flush.
@@ -20,24 +20,24 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// Makes a blob by what was noted. None where this encoder cannot be guided.
-    pub(crate) fn leading(method: Method, mut corrections: Corrections) -> Option<Self> {
+    pub(crate) fn leading(method: CompressionMethod, mut corrections: Corrections) -> Option<Self> {
         let (forgets, flush) = (corrections.forgets, corrections.take_number(Of::Flushes));
         Some(Self { flush, ..Self::new(method, forgets, Guide::leading(corrections))? })
     }
 
     /// Takes notes of a blob, in which flushes do not matter, or end what an encoder sees.
-    pub(crate) fn watching(method: Method, forgets: bool) -> Option<Self> {
+    pub(crate) fn watching(method: CompressionMethod, forgets: bool) -> Option<Self> {
         Self::new(method, forgets, Guide::watching(forgets))
     }
 
-    fn new(method: Method, forgets: bool, guide: Guide) -> Option<Self> {
-        let Method::Zlib { flavour, level } = method else { return None };
+    fn new(method: CompressionMethod, forgets: bool, guide: Guide) -> Option<Self> {
+        let CompressionMethod::Zlib { flavour, level } = method else { return None };
         let encoder = Deflate::guided(flavour, level.unsigned_abs(), guide);
         Some(Self { encoder, forgets, flush: None, since: 0, is_wrong: false })
     }
 
     /// Takes a block of the blob, and the empty ones and the flush after it.
-    pub(crate) fn watch(&mut self, block: Block, plain: &[u8], empties: u8, is_flush: bool) {
+    pub(crate) fn watch(&mut self, block: DeflateBlock, plain: &[u8], empties: u8, is_flush: bool) {
         self.since += plain.len() as u64;
         if let Some(guide) = self.encoder.guide() {
             guide.block(block, empties);
@@ -64,7 +64,7 @@ impl Follower {
     }
 }
 
-impl Encoder for Follower {
+impl StreamEncoder for Follower {
     fn write(&mut self, mut plain: &[u8]) {
         while let Some(flush) = self.flush
             && flush <= plain.len() as u64

@@ -9,33 +9,33 @@ mod chain;
 mod fast;
 
 pub(crate) use chain::Chained;
-pub(crate) use fast::Fast;
+pub(crate) use fast::GoFast;
 
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 use crate::deflate::alphabet::STORED;
-use block::Blocks;
+use block::BlockWriter;
 
 /// Level 0: each 65535 bytes are a stored block.
 pub(crate) struct Stored {
     window: Vec<u8>,
-    blocks: Blocks,
+    blocks: BlockWriter,
 }
 
 impl Stored {
     /// Before the first byte.
     pub(crate) fn new() -> Self {
-        Self { window: Vec::new(), blocks: Blocks::new() }
+        Self { window: Vec::new(), blocks: BlockWriter::new() }
     }
 
     fn block(&mut self) {
         if !self.window.is_empty() {
-            self.blocks.sink.stored(&self.window, false);
+            self.blocks.sink.stored(&self.window);
             self.window.clear();
         }
     }
 }
 
-impl Encoder for Stored {
+impl StreamEncoder for Stored {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             if self.window.len() == STORED {

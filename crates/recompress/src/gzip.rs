@@ -15,30 +15,30 @@ const HAS_COMMENT: u8 = 1 << 4;
 
 /// The format of a blob, by its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum BlobFormat {
     /// A header of so many bytes.
     Header(usize),
-    /// It may become a header with more bytes.
+    /// Bytes that may become a header with more of them.
     Short,
-    /// It is no gzip, or its header is too long.
+    /// No gzip, or one whose header is too long.
     Other,
 }
 
 /// The header at the start of a blob.
-pub(crate) fn start(blob: &[u8]) -> Start {
+pub(crate) fn start(blob: &[u8]) -> BlobFormat {
     let known = blob.len().min(MAGIC.len());
     if blob[..known] != MAGIC[..known] {
-        return Start::Other;
+        return BlobFormat::Other;
     }
-    let Some(flags) = blob.get(3).filter(|_| blob.len() >= FIXED) else { return Start::Short };
+    let Some(flags) = blob.get(3).filter(|_| blob.len() >= FIXED) else { return BlobFormat::Short };
     if flags & 0xe0 != 0 {
-        return Start::Other;
+        return BlobFormat::Other;
     }
     match end(blob, *flags) {
-        Some(end) if end > LONGEST_HEADER => Start::Other,
-        Some(end) if end <= blob.len() => Start::Header(end),
-        _ if blob.len() >= LONGEST_HEADER => Start::Other,
-        _ => Start::Short,
+        Some(end) if end > LONGEST_HEADER => BlobFormat::Other,
+        Some(end) if end <= blob.len() => BlobFormat::Header(end),
+        _ if blob.len() >= LONGEST_HEADER => BlobFormat::Other,
+        _ => BlobFormat::Short,
     }
 }
 
@@ -65,8 +65,8 @@ fn end(blob: &[u8], flags: u8) -> Option<usize> {
 pub(crate) struct Hints {
     /// Seconds since 1970; 0 where it is not given.
     pub(crate) mtime: u32,
-    /// 2 by encoders that try hard, 4 by those that hurry.
-    pub(crate) effort: u8,
+    /// XFL of RFC 1952: 2 by encoders that try hard, 4 by those that hurry.
+    pub(crate) extra_flags: u8,
     /// The system: 3 for Unix, 255 where it is not given.
     pub(crate) system: u8,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Hints {
 /// The hints of a whole header.
 pub(crate) fn hints(header: &[u8]) -> Hints {
     let byte = |at: usize| header.get(at).copied().unwrap_or_default();
-    Hints { mtime: u32::from_le_bytes([4, 5, 6, 7].map(byte)), effort: byte(8), system: byte(9) }
+    Hints { mtime: u32::from_le_bytes([4, 5, 6, 7].map(byte)), extra_flags: byte(8), system: byte(9) }
 }
 
 /// The footer for plain bytes with this CRC-32 and length.

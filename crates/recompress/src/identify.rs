@@ -10,11 +10,11 @@ use std::io::{self, Read, Write};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-pub(crate) use header::{Header, read_header};
-pub use outcome::{Identified, Outcome, Reason};
+pub(crate) use header::{BlobHeader, read_header};
+pub use outcome::{Identification, Identified, Reason};
 
 use crate::gzip::{self, FOOTER};
-use crate::method::{Method, candidates};
+use crate::method::{CompressionMethod, candidates};
 use crate::recipe::Recipe;
 use crate::recreate::{PIECE, read_some};
 use prefix::Prefix;
@@ -23,24 +23,24 @@ use race::Race;
 /// Finds what re-creates a blob, over all of it: a recipe was tried to the last byte. The plain bytes are written on
 /// the way ([`io::sink`] drops them); they stop where the outcome is known.
 ///
-/// Reads once. Uses about 10 MiB, of zstd 30; up to 40 and 60 MiB as long as several encoders agree, as on zeros. A blob of a few bytes
-/// may have many plain ones: how many are too many is for `plain` to say.
+/// Reads once. Uses about 10 MiB, of zstd 30; up to 40 and 60 MiB as long as several encoders agree, as on zeros. A
+/// blob of a few bytes may have many plain ones: how many are too many is for `plain` to say.
 ///
 /// # Errors
 ///
-/// Only those of `blob` and `plain`; a damaged blob is an [`Outcome`].
-pub fn identify(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
+/// Only those of `blob` and `plain`; a damaged blob is an [`Identification`].
+pub fn identify(mut blob: impl Read, plain: impl Write) -> io::Result<Identification> {
     let mut start = Vec::new();
     let header = match read_header(&mut blob, &mut start)? {
-        Header::Gzip(header) => header,
-        Header::Zstd(head) => return frame::identify(head, blob, plain),
-        Header::None(reason) => return Ok(reason.into()),
+        BlobHeader::Gzip(header) => header,
+        BlobHeader::Zstd(head) => return frame::identify(head, blob, plain),
+        BlobHeader::None(reason) => return Ok(reason.into()),
     };
     blob.by_ref().take(prefix::LONGEST as u64).read_to_end(&mut start)?;
     let prefix = Prefix::of(&start);
     let mut farthest = 0;
     for methods in candidates(gzip::hints(&header)) {
-        let passed: Vec<Method> = methods
+        let passed: Vec<CompressionMethod> = methods
             .into_iter()
             .filter(|method| {
                 let agreed = prefix.agreed(*method);
@@ -49,7 +49,7 @@ pub fn identify(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
             })
             .collect();
         if !passed.is_empty() {
-            let stream = Stream { plain, crc: Crc::new(), race: Race::new(&passed) };
+            let stream = BlobStream { plain, crc: Crc::new(), race: Race::new(&passed) };
             return stream.run((&start[..]).chain(blob), header);
         }
     }
@@ -57,22 +57,22 @@ pub fn identify(mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
 }
 
 /// The deflate stream of a blob on its way through.
-struct Stream<W> {
+struct BlobStream<W> {
     plain: W,
     crc: Crc,
     race: Race,
 }
 
 /// The state of the stream after a piece of the blob.
-enum Progress {
+enum PieceOutcome {
     Further,
-    /// It ended, before so many bytes of the piece.
+    /// The stream ended, before so many bytes of the piece.
     Ended(usize),
     Stopped(Reason),
 }
 
-impl<W: Write> Stream<W> {
-    fn run(mut self, mut blob: impl Read, header: Vec<u8>) -> io::Result<Outcome> {
+impl<W: Write> BlobStream<W> {
+    fn run(mut self, mut blob: impl Read, header: Vec<u8>) -> io::Result<Identification> {
         let mut inflate = Decompress::new(false);
         let mut piece = vec![0; PIECE];
         loop {
@@ -82,9 +82,9 @@ impl<W: Write> Stream<W> {
             }
             self.race.blob(&piece[..read]);
             match self.piece(&mut inflate, &piece[..read])? {
-                Progress::Further => {}
-                Progress::Stopped(reason) => return Ok(reason.into()),
-                Progress::Ended(rest) => {
+                PieceOutcome::Further => {}
+                PieceOutcome::Stopped(reason) => return Ok(reason.into()),
+                PieceOutcome::Ended(rest) => {
                     let mut footer = piece[read - rest..read].to_vec();
                     blob.take(FOOTER as u64 + 1).read_to_end(&mut footer)?;
                     return Ok(self.end(inflate.total_out(), rest, &footer, header));
@@ -94,13 +94,13 @@ impl<W: Write> Stream<W> {
     }
 
     /// Inflates a piece of the blob and lets the encoders run over it.
-    fn piece(&mut self, inflate: &mut Decompress, piece: &[u8]) -> io::Result<Progress> {
+    fn piece(&mut self, inflate: &mut Decompress, piece: &[u8]) -> io::Result<PieceOutcome> {
         let mut plain = vec![0; PIECE];
         let mut used = 0;
         loop {
             let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
             let Ok(status) = inflate.decompress(&piece[used..], &mut plain, FlushDecompress::None) else {
-                return Ok(Progress::Stopped(Reason::Damaged));
+                return Ok(PieceOutcome::Stopped(Reason::Damaged));
             };
             used += (inflate.total_in() - before_in) as usize;
             let made = (inflate.total_out() - before_out) as usize;
@@ -108,19 +108,19 @@ impl<W: Write> Stream<W> {
             self.plain.write_all(&plain[..made])?;
             self.race.plain(&plain[..made]);
             if status == Status::StreamEnd {
-                return Ok(Progress::Ended(piece.len() - used));
+                return Ok(PieceOutcome::Ended(piece.len() - used));
             }
             if self.race.is_lost() {
-                return Ok(Progress::Stopped(Reason::NoEncoder(self.race.agreed())));
+                return Ok(PieceOutcome::Stopped(Reason::NoEncoder(self.race.agreed())));
             }
             if made == 0 {
-                return Ok(Progress::Further);
+                return Ok(PieceOutcome::Further);
             }
         }
     }
 
     /// The outcome where the stream ended before the last `rest` bytes that were read, and `footer` follows.
-    fn end(self, plain_len: u64, rest: usize, footer: &[u8], header: Vec<u8>) -> Outcome {
+    fn end(self, plain_len: u64, rest: usize, footer: &[u8], header: Vec<u8>) -> Identification {
         if footer.get(..FOOTER) != Some(&gzip::footer(self.crc.sum(), plain_len)) {
             return Reason::Damaged.into();
         }
@@ -129,7 +129,7 @@ impl<W: Write> Stream<W> {
         }
         let agreed = self.race.agreed();
         match self.race.winner(rest) {
-            Some((method, checkpoints)) => Outcome::Identified(Identified {
+            Some((method, checkpoints)) => Identification::Identified(Identified {
                 recipe: Recipe { method, header, checkpoints, corrections: Vec::new() },
                 plain_len,
             }),

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::inputs::{header, noise, stream, text};
-use crate::{Effort, Flavour, Generation, Release, recreate};
+use crate::{Flavour, Generation, Release, ZstdLevel, recreate};
 
-fn gzip_blob(method: Method, header: &[u8], plain: &[u8]) -> Vec<u8> {
+fn gzip_blob(method: CompressionMethod, header: &[u8], plain: &[u8]) -> Vec<u8> {
     let mut crc = Crc::new();
     crc.update(plain);
     [header, &stream(method, plain), &gzip::footer(crc.sum(), plain.len() as u64)].concat()
 }
 
-fn found(blob: &[u8]) -> Outcome {
+fn found(blob: &[u8]) -> Identification {
     identify(blob, io::sink()).expect("memory does not fail")
 }
 
@@ -25,32 +25,33 @@ fn every_method_is_identified_under_its_headers() {
     const PGZIP: u32 = 1 << 20;
     let plain =
         [text(40_000), noise(15_000, 256, 1), noise(30_000, 4, 2), vec![0; 10_000], text(20_000)].concat();
-    let effort = |level: i8| match level {
+    let extra_flags = |level: i8| match level {
         9 => 2,
         1 => 4,
         _ => 0,
     };
-    let mut methods: Vec<(Method, i8)> = (1..=9).map(|level| (Method::Go { level }, level)).collect();
+    let mut methods: Vec<(CompressionMethod, i8)> =
+        (1..=9).map(|level| (CompressionMethod::Go { level }, level)).collect();
     for level in 1..=6 {
         for release in [Release::Full, Release::Exact] {
-            methods.push((Method::Klauspost { release, level }, level));
-            methods.push((Method::Pgzip { release, level, block: PGZIP }, level));
-            methods.push((Method::Pgzip { release, level, block: PGZIP / 4 }, level));
+            methods.push((CompressionMethod::Klauspost { release, level }, level));
+            methods.push((CompressionMethod::Pgzip { release, level, block: PGZIP }, level));
+            methods.push((CompressionMethod::Pgzip { release, level, block: PGZIP / 4 }, level));
         }
     }
     for level in 1..=9 {
         for flavour in [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu] {
-            methods.push((Method::Zlib { flavour, level }, level));
+            methods.push((CompressionMethod::Zlib { flavour, level }, level));
         }
-        methods.push((Method::Pigz { level, block: 128 << 10 }, level));
-        methods.push((Method::PigzChained { level, block: 128 << 10 }, level));
+        methods.push((CompressionMethod::Pigz { level, block: 128 << 10 }, level));
+        methods.push((CompressionMethod::PigzChained { level, block: 128 << 10 }, level));
     }
     for (method, level) in methods {
         let stream_of = stream(method, &plain);
         // Either system, which says only who is tried first.
-        let header = header(0x0900_6e88, effort(level), if level % 2 == 0 { 3 } else { 255 });
+        let header = header(0x0900_6e88, extra_flags(level), if level % 2 == 0 { 3 } else { 255 });
         let blob = gzip_blob(method, &header, &plain);
-        let Outcome::Identified(found) = found(&blob) else { panic!("{method}") };
+        let Identification::Identified(found) = found(&blob) else { panic!("{method}") };
         // Two may make the same of these bytes: pgzip of one block or another, klauspost's releases at some levels.
         assert!(stream(found.recipe.method, &plain) == stream_of, "{method} {}", found.recipe.method);
         assert_eq!((found.recipe.header(), found.plain_len), (&header[..], plain.len() as u64));
@@ -60,13 +61,15 @@ fn every_method_is_identified_under_its_headers() {
     }
 }
 
-const GZIP: Method = Method::Zlib { flavour: Flavour::Gnu, level: 6 };
+const GZIP: CompressionMethod = CompressionMethod::Zlib { flavour: Flavour::Gnu, level: 6 };
 
 #[test]
 fn the_plain_bytes_come_out_on_the_way() {
     let plain = telling();
-    for method in [GZIP, Method::Zstd { generation: Generation::V1_18, effort: Effort::Default, flushed: 8 }]
-    {
+    for method in [
+        GZIP,
+        CompressionMethod::Zstd { generation: Generation::V1_18, level: ZstdLevel::Default, flushed: 8 },
+    ] {
         let blob = if method.is_gzip() {
             gzip_blob(method, &header(1, 0, 3), &plain)
         } else {
@@ -74,7 +77,7 @@ fn the_plain_bytes_come_out_on_the_way() {
         };
         let mut out = Vec::new();
         let outcome = identify(&blob[..], &mut out).expect("memory does not fail");
-        assert!(matches!(outcome, Outcome::Identified(_)) && out == plain, "{method}");
+        assert!(matches!(outcome, Identification::Identified(_)) && out == plain, "{method}");
     }
 }
 
@@ -84,7 +87,9 @@ fn headers_with_all_fields_are_kept() {
     let mut full = header(1_700_000_000, 0, 3);
     full[3] = 0b1_1110;
     full.extend(b"\x04\0ABCDname\0comment\0\x12\x34");
-    let Outcome::Identified(found) = found(&gzip_blob(GZIP, &full, &plain)) else { panic!("it is known") };
+    let Identification::Identified(found) = found(&gzip_blob(GZIP, &full, &plain)) else {
+        panic!("it is known")
+    };
     assert_eq!(found.recipe.header(), full);
 }
 
@@ -93,13 +98,14 @@ fn headers_with_all_fields_are_kept() {
 fn whatever_follows_is_told() {
     let one = gzip_blob(GZIP, &header(0, 0, 3), &text(5000));
     for more in [&one[..], &[0], &[0; 512], b"garbage"] {
-        assert_eq!(found(&[&one[..], more].concat()), Outcome::Unknown(Reason::Trailing));
+        assert_eq!(found(&[&one[..], more].concat()), Identification::Unknown(Reason::Trailing));
     }
-    let method = Method::Zstd { generation: Generation::V1_18, effort: Effort::Fastest, flushed: 0 };
+    let method =
+        CompressionMethod::Zstd { generation: Generation::V1_18, level: ZstdLevel::Fastest, flushed: 0 };
     let frame = stream(method, &text(5000));
     // A skippable frame, as zstd:chunked has it.
     for more in [&frame[..], &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], &[0]] {
-        assert_eq!(found(&[&frame[..], more].concat()), Outcome::Unknown(Reason::Trailing));
+        assert_eq!(found(&[&frame[..], more].concat()), Identification::Unknown(Reason::Trailing));
     }
 }
 
@@ -109,8 +115,8 @@ fn every_byte_of_the_footer_counts() {
     for at in blob.len() - 8..blob.len() {
         let mut wrong = blob.clone();
         wrong[at] ^= 0x10;
-        assert_eq!(found(&wrong), Outcome::Unknown(Reason::Damaged), "{at}");
-        assert_eq!(found(&blob[..at]), Outcome::Unknown(Reason::Damaged), "{at}");
+        assert_eq!(found(&wrong), Identification::Unknown(Reason::Damaged), "{at}");
+        assert_eq!(found(&blob[..at]), Identification::Unknown(Reason::Damaged), "{at}");
     }
 }
 
@@ -119,11 +125,11 @@ fn starts_of_other_formats_are_told() {
     for start in
         [&b"ustar"[..], b"PK\x03\x04", b"BZh9", &[0xfd, b'7', b'z', b'X', b'Z', 0], &[0x28, 0xb5, 0x2f, 0xfe]]
     {
-        assert_eq!(found(start), Outcome::Unknown(Reason::OtherKind), "{start:?}");
+        assert_eq!(found(start), Identification::Unknown(Reason::OtherKind), "{start:?}");
     }
     // The start of either may yet become one.
     for start in [&[][..], &[0x1f], &[0x1f, 0x8b], &[0x28], &[0x28, 0xb5, 0x2f], &crate::zstd::MAGIC] {
-        assert_eq!(found(start), Outcome::Unknown(Reason::Damaged), "{start:?}");
+        assert_eq!(found(start), Identification::Unknown(Reason::Damaged), "{start:?}");
     }
 }
 
@@ -151,7 +157,8 @@ impl Write for Torn<'_> {
 
 #[test]
 fn failures_of_reader_and_writer_come_back_as_they_are() {
-    let method = Method::Zstd { generation: Generation::V1_18, effort: Effort::Fastest, flushed: 0 };
+    let method =
+        CompressionMethod::Zstd { generation: Generation::V1_18, level: ZstdLevel::Fastest, flushed: 0 };
     for blob in [gzip_blob(GZIP, &header(0, 0, 3), &telling()), stream(method, &telling())] {
         for len in [0, 3, 9, 500, blob.len() - 20] {
             let error = identify(Torn(&blob[..len]), io::sink()).expect_err("it is torn");
@@ -174,7 +181,7 @@ fn a_reader_that_is_interrupted_is_asked_again() {
     }
     let blob = gzip_blob(GZIP, &header(0, 0, 3), &telling());
     let outcome = identify(Interrupted(&blob, false), io::sink()).expect("it is asked again");
-    assert!(matches!(outcome, Outcome::Identified(_)));
+    assert!(matches!(outcome, Identification::Identified(_)));
 }
 
 /// Encoders that make the same at first: the recipe is only given where all of the blob is made.
@@ -182,18 +189,19 @@ fn a_reader_that_is_interrupted_is_asked_again() {
 fn an_encoder_that_agrees_at_first_is_not_taken() {
     let plain = [vec![0; 5 << 20], text(200_000)].concat();
     // No candidate has blocks of that size, but all agree on the zeros of the start.
-    let method = Method::Pigz { level: 6, block: (5 << 20) + 77 };
+    let method = CompressionMethod::Pigz { level: 6, block: (5 << 20) + 77 };
     let outcome = found(&gzip_blob(method, &header(0, 0, 3), &plain));
-    let Outcome::Unknown(Reason::NoEncoder(agreed)) = outcome else { panic!("{outcome:?}") };
+    let Identification::Unknown(Reason::NoEncoder(agreed)) = outcome else { panic!("{outcome:?}") };
     assert!(agreed > 1 << 20, "{agreed}");
 }
 
 #[test]
 fn a_frame_that_was_flushed_after_equal_bytes_is_identified() {
-    let method = Method::Zstd { generation: Generation::V1_18, effort: Effort::Better, flushed: 8 };
+    let method =
+        CompressionMethod::Zstd { generation: Generation::V1_18, level: ZstdLevel::Better, flushed: 8 };
     for plain in [vec![0; 8], [vec![0; 8], telling()].concat()] {
         let blob = stream(method, &plain);
-        let Outcome::Identified(again) = found(&blob) else { panic!("{} bytes", plain.len()) };
+        let Identification::Identified(again) = found(&blob) else { panic!("{} bytes", plain.len()) };
         assert_eq!(stream(again.recipe.method, &plain), blob);
     }
 }
@@ -202,15 +210,17 @@ fn a_frame_that_was_flushed_after_equal_bytes_is_identified() {
 fn frames_of_all_levels_and_flushes_are_identified() {
     let plain = [telling(), vec![0; 200_000], noise(130_000, 220, 9)].concat();
     for generation in Generation::ALL {
-        for effort in [Effort::Fastest, Effort::Default, Effort::Better] {
+        for level in [ZstdLevel::Fastest, ZstdLevel::Default, ZstdLevel::Better] {
             for flushed in [0, 8, 20, 31] {
-                let blob = stream(Method::Zstd { generation, effort, flushed }, &plain);
-                let Outcome::Identified(found) = found(&blob) else {
-                    panic!("{generation:?} {effort} {flushed}")
+                let blob = stream(CompressionMethod::Zstd { generation, level, flushed }, &plain);
+                let Identification::Identified(found) = found(&blob) else {
+                    panic!("{generation:?} {level} {flushed}")
                 };
                 let made = found.recipe.method;
-                let Method::Zstd { effort: same, flushed: as_told, .. } = made else { panic!("{made}") };
-                assert_eq!((same, as_told, found.plain_len), (effort, flushed, plain.len() as u64));
+                let CompressionMethod::Zstd { level: same, flushed: as_told, .. } = made else {
+                    panic!("{made}")
+                };
+                assert_eq!((same, as_told, found.plain_len), (level, flushed, plain.len() as u64));
                 assert!(stream(made, &plain) == blob && found.recipe.header().is_empty());
             }
         }

@@ -2,9 +2,9 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::Method;
-use crate::deflate::Encoder;
-use crate::deflate::reader::Reader;
+use crate::CompressionMethod;
+use crate::deflate::StreamEncoder;
+use crate::deflate::reader::DeflateReader;
 use crate::deflate::token::Token;
 
 /// Noise over so many letters; another seed is other noise (Marsaglia's xorshift64).
@@ -37,14 +37,14 @@ pub(crate) fn repeated_at(distance: usize, len: usize) -> Vec<u8> {
 }
 
 /// All that an encoder makes of bytes.
-pub(crate) fn encoded(mut encoder: impl Encoder, plain: &[u8]) -> Vec<u8> {
+pub(crate) fn encoded(mut encoder: impl StreamEncoder, plain: &[u8]) -> Vec<u8> {
     encoder.write(plain);
     encoder.finish();
     std::mem::take(encoder.output())
 }
 
 /// The same of a method.
-pub(crate) fn stream(method: Method, plain: &[u8]) -> Vec<u8> {
+pub(crate) fn stream(method: CompressionMethod, plain: &[u8]) -> Vec<u8> {
     let mut encoder = method.encoder();
     encoder.write(plain);
     encoder.finish();
@@ -80,7 +80,7 @@ pub(crate) fn header(mtime: u32, effort: u8, system: u8) -> Vec<u8> {
 
 /// The tokens of a whole deflate stream; stored blocks have none.
 pub(crate) fn tokens(stream: &[u8]) -> Vec<Token> {
-    let mut reader = Reader::new(stream);
+    let mut reader = DeflateReader::new(stream);
     let mut tokens = Vec::new();
     loop {
         let mut block = reader.block().expect("the stream is valid");

@@ -19,6 +19,6 @@ mod release;
 mod single;
 mod tokens;
 
-pub(crate) use encoder::Fast;
+pub(crate) use encoder::Klauspost;
 pub(crate) use parallel::{Pgzip, is_block, pgzip_block};
 pub use release::Release;

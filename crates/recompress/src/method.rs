@@ -3,12 +3,12 @@
 use std::fmt;
 
 use crate::checkpoint::Checkpoint;
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 use crate::golang;
 use crate::gzip::Hints;
 use crate::klauspost::{self, Release};
 use crate::zlib::{self, Flavour};
-use crate::zstd::{Effort, Generation, Zstd};
+use crate::zstd::{Generation, Zstd, ZstdLevel};
 
 /// An encoder of deflate or zstd, with its parameters.
 ///
@@ -16,24 +16,24 @@ use crate::zstd::{Effort, Generation, Zstd};
 /// lowest first; 0 where there are none). Numbers are never given anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Method {
+pub enum CompressionMethod {
     /// `compress/flate` of Go up to 1.26: `docker push`, the containerd store, BuildKit, ko, crane.
     Go {
-        /// From 0 (stored) to 9, or -1, the default, which is 6.
+        /// The level, from 0 (stored) to 9, or -1, the default, which is 6.
         level: i8,
     },
     /// klauspost's encoder, and that of Go from 1.27 on.
     Klauspost {
         /// The group of releases with the same output.
         release: Release,
-        /// From 1 to 6. The default is 5 by klauspost, and 6 by Go.
+        /// The level, from 1 to 6. The default is 5 by klauspost, and 6 by Go.
         level: i8,
     },
-    /// The same in independent blocks, by klauspost's pgzip: podman, skopeo, buildah.
+    /// klauspost's encoder in independent blocks, by pgzip: podman, skopeo, buildah.
     Pgzip {
         /// The group of releases with the same output.
         release: Release,
-        /// From 1 to 6. The default is 5.
+        /// The level, from 1 to 6. The default is 5.
         level: i8,
         /// Plain bytes in a block, 1 MiB by default.
         block: u32,
@@ -42,19 +42,19 @@ pub enum Method {
     Zlib {
         /// The program.
         flavour: Flavour,
-        /// From 1 to 9. The default is 6.
+        /// The level, from 1 to 9. The default is 6.
         level: i8,
     },
     /// zlib in independent blocks, by pigz.
     Pigz {
-        /// From 1 to 9. The default is 6.
+        /// The level, from 1 to 9. The default is 6.
         level: i8,
         /// Plain bytes in a block, 128 KiB by default.
         block: u32,
     },
     /// zlib in blocks that go on where the one before ended, by pigz on one thread.
     PigzChained {
-        /// From 1 to 9. The default is 6.
+        /// The level, from 1 to 9. The default is 6.
         level: i8,
         /// Plain bytes in a block, 128 KiB by default.
         block: u32,
@@ -63,10 +63,10 @@ pub enum Method {
     Zstd {
         /// The group of releases with the same output.
         generation: Generation,
-        /// Its level.
-        effort: Effort,
-        /// Plain bytes after which the stream was flushed for once, fewer than a block holds; 0 where it was not. skopeo
-        /// does so after 8.
+        /// The level of the encoder.
+        level: ZstdLevel,
+        /// Plain bytes after which the stream was flushed for once, fewer than a block holds; 0 where it was not.
+        /// skopeo does so after 8.
         flushed: u32,
     },
 }
@@ -110,8 +110,8 @@ impl Generation {
     }
 }
 
-impl Effort {
-    /// As the bytes of a method have it.
+impl ZstdLevel {
+    /// The number in the bytes of a method.
     fn number(self) -> i8 {
         match self {
             Self::Fastest => 1,
@@ -124,12 +124,12 @@ impl Effort {
     fn from_number(number: i8) -> Option<Self> {
         [Self::Fastest, Self::Default, Self::Better, Self::Best]
             .into_iter()
-            .find(|effort| effort.number() == number)
+            .find(|level| level.number() == number)
     }
 }
 
-impl Method {
-    /// The bytes that [`Method::from_bytes`] reads.
+impl CompressionMethod {
+    /// The bytes that [`CompressionMethod::from_bytes`] reads.
     pub fn to_bytes(self) -> [u8; 6] {
         let (number, level, block) = match self {
             Self::Go { level } => (1, level, 0u32),
@@ -138,9 +138,7 @@ impl Method {
             Self::Zlib { flavour, level } => (6 + flavour.number(), level, 0),
             Self::Pigz { level, block } => (9, level, block),
             Self::PigzChained { level, block } => (10, level, block),
-            Self::Zstd { generation, effort, flushed } => {
-                (11 + generation.number(), effort.number(), flushed)
-            }
+            Self::Zstd { generation, level, flushed } => (11 + generation.number(), level.number(), flushed),
         };
         let [a, b, c, d] = block.to_le_bytes();
         [number, level as u8, a, b, c, d]
@@ -163,7 +161,7 @@ impl Method {
             10 => Self::PigzChained { level, block },
             11..=13 => Self::Zstd {
                 generation: Generation::ALL.into_iter().find(|one| one.number() == number - 11)?,
-                effort: Effort::from_number(level)?,
+                level: ZstdLevel::from_number(level)?,
                 flushed: block,
             },
             _ => return None,
@@ -183,8 +181,8 @@ impl Method {
             Self::Pigz { level, block } | Self::PigzChained { level, block } => {
                 (1..=9).contains(&level) && zlib::is_block(block as usize)
             }
-            Self::Zstd { generation, effort, flushed } => {
-                effort.is_of(generation) && (flushed as usize) < effort.block()
+            Self::Zstd { generation, level, flushed } => {
+                level.is_of(generation) && (flushed as usize) < level.block()
             }
         }
     }
@@ -195,14 +193,14 @@ impl Method {
     }
 
     /// An encoder at the start of a stream.
-    pub(crate) fn encoder(self) -> Box<dyn Encoder> {
+    pub(crate) fn encoder(self) -> Box<dyn StreamEncoder> {
         match self {
             Self::Go { level: ..0 } => Box::new(golang::Chained::new(6)),
             Self::Go { level: 0 } => Box::new(golang::Stored::new()),
-            Self::Go { level: 1 } => Box::new(golang::Fast::new()),
+            Self::Go { level: 1 } => Box::new(golang::GoFast::new()),
             Self::Go { level } => Box::new(golang::Chained::new(level.unsigned_abs())),
             Self::Klauspost { release, level } => {
-                Box::new(klauspost::Fast::new(release, level.unsigned_abs()))
+                Box::new(klauspost::Klauspost::new(release, level.unsigned_abs()))
             }
             Self::Pgzip { release, level, block } => {
                 Box::new(klauspost::Pgzip::new(release, level.unsigned_abs(), block as usize))
@@ -212,14 +210,14 @@ impl Method {
             Self::PigzChained { level, block } => {
                 Box::new(zlib::Pigz::chained(level.unsigned_abs(), block as usize))
             }
-            Self::Zstd { generation, effort, flushed } => {
-                Box::new(Zstd::new(generation, effort, flushed as usize))
+            Self::Zstd { generation, level, flushed } => {
+                Box::new(Zstd::new(generation, level, flushed as usize))
             }
         }
     }
 }
 
-impl Method {
+impl CompressionMethod {
     /// True if there can be checkpoints: the level remembers every position.
     pub(crate) fn is_resumable(self) -> bool {
         match self {
@@ -231,7 +229,7 @@ impl Method {
 
     /// An encoder that goes on at a checkpoint, and was given `plain`, which begins at the start of the history of that
     /// place. None if that is not known of the method.
-    pub(crate) fn resume(self, from: Checkpoint, plain: &[u8]) -> Option<Box<dyn Encoder>> {
+    pub(crate) fn resume(self, from: Checkpoint, plain: &[u8]) -> Option<Box<dyn StreamEncoder>> {
         match self {
             _ if !self.is_resumable() => None,
             Self::Go { level: -1 } => Some(Box::new(golang::Chained::resume(6, from, plain))),
@@ -247,8 +245,8 @@ impl Method {
 /// The candidates for a blob with such a header: the most probable first, less probable ones apart.
 ///
 /// The header says whether a program was at its fastest (4) or best (2); a few programs always write 0.
-pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
-    let (usual, rare): (&[i8], &[i8]) = match hints.effort {
+pub(crate) fn candidates(hints: Hints) -> [Vec<CompressionMethod>; 3] {
+    let (usual, rare): (&[i8], &[i8]) = match hints.extra_flags {
         2 => (&[9], &[6]),
         4 => (&[1], &[6, 0]),
         _ => (&[6, 5], &[4, 3, 2, 7, 8, 1, 9, 0]),
@@ -266,34 +264,37 @@ pub(crate) fn candidates(hints: Hints) -> [Vec<Method>; 3] {
 }
 
 /// Both releases of pgzip, if they have the level.
-fn pgzip(level: i8, block: u32) -> Vec<Method> {
-    let methods = [Release::Exact, Release::Full].map(|release| Method::Pgzip { release, level, block });
+fn pgzip(level: i8, block: u32) -> Vec<CompressionMethod> {
+    let methods =
+        [Release::Exact, Release::Full].map(|release| CompressionMethod::Pgzip { release, level, block });
     methods.into_iter().filter(|method| method.is_valid()).collect()
 }
 
-fn candidates_of_go(levels: &[i8]) -> Vec<Method> {
-    let mut methods: Vec<Method> = levels.iter().map(|level| Method::Go { level: *level }).collect();
+fn candidates_of_go(levels: &[i8]) -> Vec<CompressionMethod> {
+    let mut methods: Vec<CompressionMethod> =
+        levels.iter().map(|level| CompressionMethod::Go { level: *level }).collect();
     for level in levels {
         methods.extend(pgzip(*level, PGZIP_BLOCK));
-        let releases =
-            [Release::Exact, Release::Full].map(|release| Method::Klauspost { release, level: *level });
+        let releases = [Release::Exact, Release::Full]
+            .map(|release| CompressionMethod::Klauspost { release, level: *level });
         methods.extend(releases.into_iter().filter(|method| method.is_valid()));
     }
     methods
 }
 
-fn candidates_of_zlib(levels: &[i8]) -> Vec<Method> {
+fn candidates_of_zlib(levels: &[i8]) -> Vec<CompressionMethod> {
     let mut methods = Vec::new();
     for level in levels.iter().copied().filter(|level| (1..=9).contains(level)) {
-        methods.extend([Flavour::Gnu, Flavour::Zlib].map(|flavour| Method::Zlib { flavour, level }));
-        methods.push(Method::Pigz { level, block: PIGZ_BLOCK });
-        methods.push(Method::PigzChained { level, block: PIGZ_BLOCK });
-        methods.push(Method::Zlib { flavour: Flavour::ZlibLarge, level });
+        methods
+            .extend([Flavour::Gnu, Flavour::Zlib].map(|flavour| CompressionMethod::Zlib { flavour, level }));
+        methods.push(CompressionMethod::Pigz { level, block: PIGZ_BLOCK });
+        methods.push(CompressionMethod::PigzChained { level, block: PIGZ_BLOCK });
+        methods.push(CompressionMethod::Zlib { flavour: Flavour::ZlibLarge, level });
     }
     methods
 }
 
-impl fmt::Display for Method {
+impl fmt::Display for CompressionMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |release: &Release| match release {
             Release::Full => "full",
@@ -308,13 +309,13 @@ impl fmt::Display for Method {
             Self::Zlib { flavour: Flavour::ZlibLarge, level } => write!(f, "zlib-large{level}"),
             Self::Pigz { level, block } => write!(f, "pigz{level}/{block}"),
             Self::PigzChained { level, block } => write!(f, "pigz-chained{level}/{block}"),
-            Self::Zstd { generation, effort, flushed } => {
+            Self::Zstd { generation, level, flushed } => {
                 let name = match generation {
                     Generation::V1_15 => "1.15",
                     Generation::V1_16 => "1.16",
                     Generation::V1_18 => "1.18",
                 };
-                write!(f, "zstd-{name}-{effort}")?;
+                write!(f, "zstd-{name}-{level}")?;
                 if *flushed > 0 { write!(f, "/{flushed}") } else { Ok(()) }
             }
         }

@@ -4,12 +4,12 @@ use std::io::{self, BufReader, Read, Write};
 
 use flate2::bufread::DeflateDecoder;
 
-use crate::deflate::Encoder;
-use crate::deflate::reader::{Block, Reader, Shape};
+use crate::deflate::StreamEncoder;
+use crate::deflate::reader::{BlockShape, DeflateBlock, DeflateReader};
 use crate::follow::Follower;
 use crate::gzip::{self, Hints};
-use crate::identify::{Header, Identified, Outcome, Reason, read_header};
-use crate::method::Method;
+use crate::identify::{BlobHeader, Identification, Identified, Reason, read_header};
+use crate::method::CompressionMethod;
 use crate::recipe::Recipe;
 use crate::recreate::recreate;
 use crate::zlib::Flavour;
@@ -21,18 +21,18 @@ const MOST_OF_BLOB: u64 = 50;
 const MOST_UNPACKED: u64 = 25;
 const AT_START: u64 = 16 << 10;
 
-/// Finds the nearest encoder of a blob of which [`crate::identify()`] said that there is none. The recipe is given if it made
-/// all of the blob, and is small beside it.
+/// Finds the nearest encoder of a blob of which [`crate::identify()`] said that there is none. The recipe is given if
+/// it made all of the blob, and is small beside it.
 ///
 /// Reads the blob up to four times, most of them only at its start where nothing comes of it.
 ///
 /// # Errors
 ///
 /// Only those of the blob.
-pub fn identify_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Outcome> {
+pub fn identify_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::Result<Identification> {
     let mut start = Vec::new();
     let mut blob = open()?;
-    let Header::Gzip(header) = read_header(&mut blob, &mut start)? else {
+    let BlobHeader::Gzip(header) = read_header(&mut blob, &mut start)? else {
         return Ok(Reason::OtherKind.into());
     };
     let mut prefix = start;
@@ -61,9 +61,11 @@ pub fn identify_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::Re
     let Ok(recipe) = Recipe::corrected(method, header, corrections) else {
         return Ok(Reason::TooFar.into());
     };
-    let mut same = Same { expected: BufReader::new(open()?), is_same: true };
+    let mut same = BlobComparer { expected: BufReader::new(open()?), is_same: true };
     match recreate(&recipe, plain, &mut same) {
-        Ok(_) if same.is_whole()? => Ok(Outcome::Identified(Identified { recipe, plain_len: watch.plain })),
+        Ok(_) if same.is_whole()? => {
+            Ok(Identification::Identified(Identified { recipe, plain_len: watch.plain }))
+        }
         Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
         _ => Ok(Reason::TooFar.into()),
     }
@@ -72,7 +74,7 @@ pub fn identify_near<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> io::Re
 /// The effect of a flush on the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flushes {
-    /// It ends a block, no more.
+    /// A flush ends a block, no more.
     EndBlocks,
     /// The encoder sees nothing beyond.
     EndInput,
@@ -81,23 +83,23 @@ enum Flushes {
 }
 
 /// The encoder that needs the fewest corrections for the start of a stream.
-fn nearest(prefix: &[u8], hints: Hints) -> Option<(Method, Flushes)> {
-    let levels: &[i8] = match hints.effort {
+fn nearest(prefix: &[u8], hints: Hints) -> Option<(CompressionMethod, Flushes)> {
+    let levels: &[i8] = match hints.extra_flags {
         2 => &[9, 8, 7],
         4 => &[1, 2, 3],
         _ => &[6, 5, 4, 7, 9, 1],
     };
-    let cost = |(method, flushes): (Method, Flushes)| {
+    let cost = |(method, flushes): (CompressionMethod, Flushes)| {
         let mut watch = Watch::new(method, flushes);
         match watch.run(prefix) {
             Err(Stop::Other | Stop::Blob(_)) => usize::MAX,
             Ok(()) | Err(Stop::Ended) => watch.follower.notes().map_or(usize::MAX, |notes| notes.len()),
         }
     };
-    let of = |flavour, level| Method::Zlib { flavour, level };
+    let of = |flavour, level| CompressionMethod::Zlib { flavour, level };
     let usual = levels.iter().map(|level| (of(Flavour::Zlib, *level), Flushes::EndInput));
     let (cost_of_best, (method, _)) = usual.map(|one| (cost(one), one)).min_by_key(|(cost, _)| *cost)?;
-    let Method::Zlib { level, .. } = method else { return None };
+    let CompressionMethod::Zlib { level, .. } = method else { return None };
     let others = [
         (Flavour::Zlib, Flushes::EndInput),
         (Flavour::Zlib, Flushes::Forget),
@@ -129,23 +131,23 @@ struct Watch {
 }
 
 /// A block, and how many empty ones follow.
-struct Waiting {
-    block: Block,
+struct HeldBlock {
+    block: DeflateBlock,
     plain: Vec<u8>,
     stored: u8,
     fixed: u8,
 }
 
 impl Watch {
-    fn new(method: Method, flushes: Flushes) -> Self {
+    fn new(method: CompressionMethod, flushes: Flushes) -> Self {
         let follower = Follower::watching(method, flushes == Flushes::Forget);
         Self { follower: follower.expect("zlib can be guided"), flushes, blob: 0, plain: 0 }
     }
 
     /// Takes notes of a deflate stream.
     fn run(&mut self, blob: impl Read) -> Result<(), Stop> {
-        let mut reader = Reader::new(Counted { from: blob, len: 0 });
-        let mut waiting: Option<Waiting> = None;
+        let mut reader = DeflateReader::new(CountingReader { from: blob, len: 0 });
+        let mut waiting: Option<HeldBlock> = None;
         loop {
             let block = reader.block().map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => Stop::Ended,
@@ -154,16 +156,16 @@ impl Watch {
             })?;
             let is_last = block.is_last;
             if block.len == 0 && !is_last {
-                let Some(Waiting { stored, fixed, .. }) = &mut waiting else { return Err(Stop::Other) };
+                let Some(HeldBlock { stored, fixed, .. }) = &mut waiting else { return Err(Stop::Other) };
                 match block.shape {
-                    Shape::Stored if *fixed == 0 && *stored < 15 => *stored += 1,
-                    Shape::Fixed if *fixed < 15 => *fixed += 1,
+                    BlockShape::Stored if *fixed == 0 && *stored < 15 => *stored += 1,
+                    BlockShape::Fixed if *fixed < 15 => *fixed += 1,
                     _ => return Err(Stop::Other),
                 }
                 continue;
             }
             let plain = reader.plain().to_vec();
-            let next = Waiting { block, plain, stored: 0, fixed: 0 };
+            let next = HeldBlock { block, plain, stored: 0, fixed: 0 };
             if let Some(before) = waiting.replace(next) {
                 self.take(before)?;
             }
@@ -176,7 +178,7 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, Waiting { block, plain, stored, fixed }: Waiting) -> Result<(), Stop> {
+    fn take(&mut self, HeldBlock { block, plain, stored, fixed }: HeldBlock) -> Result<(), Stop> {
         let empties = stored << 4 | fixed;
         let is_flush = empties > 0 && self.flushes != Flushes::EndBlocks;
         self.plain += plain.len() as u64;
@@ -189,12 +191,12 @@ impl Watch {
 }
 
 /// Counts what is read.
-struct Counted<R> {
+struct CountingReader<R> {
     from: R,
     len: u64,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(piece)?;
         self.len += read as u64;
@@ -203,18 +205,18 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Compares what is written with the blob.
-struct Same<R> {
+struct BlobComparer<R> {
     expected: BufReader<R>,
     is_same: bool,
 }
 
-impl<R: Read> Same<R> {
+impl<R: Read> BlobComparer<R> {
     fn is_whole(&mut self) -> io::Result<bool> {
         Ok(self.is_same && self.expected.read(&mut [0])? == 0)
     }
 }
 
-impl<R: Read> Write for Same<R> {
+impl<R: Read> Write for BlobComparer<R> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut expected = Vec::with_capacity(bytes.len());
         self.expected.by_ref().take(bytes.len() as u64).read_to_end(&mut expected)?;

@@ -26,41 +26,42 @@ fn plain() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Encoders of all kinds.
-fn made_by() -> Vec<Method> {
+fn made_by() -> Vec<CompressionMethod> {
     let flavours = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu];
-    let zlib = flavours.map(|flavour| [1, 4, 6, 9].map(|level| Method::Zlib { flavour, level })).concat();
+    let zlib =
+        flavours.map(|flavour| [1, 4, 6, 9].map(|level| CompressionMethod::Zlib { flavour, level })).concat();
     let release = Release::Exact;
     let others = [
-        Method::Pigz { level: 6, block: 40_000 },
-        Method::PigzChained { level: 2, block: 50_000 },
-        Method::Go { level: 6 },
-        Method::Go { level: 0 },
-        Method::Klauspost { release, level: 1 },
+        CompressionMethod::Pigz { level: 6, block: 40_000 },
+        CompressionMethod::PigzChained { level: 2, block: 50_000 },
+        CompressionMethod::Go { level: 6 },
+        CompressionMethod::Go { level: 0 },
+        CompressionMethod::Klauspost { release, level: 1 },
     ];
     [&zlib[..], &others].concat()
 }
 
-fn guided() -> impl Strategy<Value = (Method, Flushes)> {
+fn guided() -> impl Strategy<Value = (CompressionMethod, Flushes)> {
     let flavour = select(vec![Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu]);
     let flushes = select(vec![Flushes::EndBlocks, Flushes::EndInput, Flushes::Forget]);
     (flavour, 1..10i8, flushes)
-        .prop_map(|(flavour, level, flushes)| (Method::Zlib { flavour, level }, flushes))
+        .prop_map(|(flavour, level, flushes)| (CompressionMethod::Zlib { flavour, level }, flushes))
 }
 
-fn stream(method: Method, plain: &[u8]) -> Vec<u8> {
+fn stream(method: CompressionMethod, plain: &[u8]) -> Vec<u8> {
     let mut encoder = method.encoder();
     encoder.write(plain);
     encoder.finish();
     std::mem::take(encoder.output())
 }
 
-fn noted(method: Method, flushes: Flushes, stream: &[u8]) -> Option<Corrections> {
+fn noted(method: CompressionMethod, flushes: Flushes, stream: &[u8]) -> Option<Corrections> {
     let mut watch = Watch::new(method, flushes);
     watch.run(stream).ok()?;
     watch.follower.notes().cloned()
 }
 
-fn led(method: Method, notes: Corrections, plain: &[u8]) -> Option<Vec<u8>> {
+fn led(method: CompressionMethod, notes: Corrections, plain: &[u8]) -> Option<Vec<u8>> {
     let mut follower = Follower::leading(method, notes).expect("zlib can be guided");
     for piece in plain.chunks(1 << 16) {
         follower.write(piece);
@@ -75,7 +76,7 @@ fn led(method: Method, notes: Corrections, plain: &[u8]) -> Option<Vec<u8>> {
 #[test]
 fn an_encoder_needs_no_corrections_for_its_own_stream() {
     let plain: Vec<u8> = (0..90_000u64).flat_map(|n| (n * n / 7).to_string().into_bytes()).collect();
-    for method in made_by().into_iter().filter(|method| matches!(method, Method::Zlib { .. })) {
+    for method in made_by().into_iter().filter(|method| matches!(method, CompressionMethod::Zlib { .. })) {
         let stream = stream(method, &plain);
         let notes = noted(method, Flushes::EndInput, &stream).expect("it is near");
         // Two bytes for each block, which has a thousand bytes at least.
@@ -148,7 +149,7 @@ fn flushed(level: u8, parts: &[&[u8]], stored: usize, fixed: usize) -> Vec<u8> {
 fn check(name: &str, stream: &[u8], plain: &[u8]) {
     let blob = blob_of(stream, plain);
     let found = match identify_near(|| Ok(&blob[..])).expect("memory does not fail") {
-        Outcome::Identified(found) => found,
+        Identification::Identified(found) => found,
         outcome => panic!("{name}: {outcome:?}"),
     };
     assert_eq!(found.plain_len, plain.len() as u64, "{name}");
@@ -179,8 +180,8 @@ fn streams_with_flushes_are_corrected() {
 fn blocks_of_a_size_that_no_candidate_has_are_corrected() {
     let plain = [text(200_000), noise(30_000, 20, 2), text(100_000)].concat();
     for (name, method) in [
-        ("pigz", Method::Pigz { level: 6, block: 70_001 }),
-        ("pigz on one thread", Method::PigzChained { level: 6, block: 50_021 }),
+        ("pigz", CompressionMethod::Pigz { level: 6, block: 70_001 }),
+        ("pigz on one thread", CompressionMethod::PigzChained { level: 6, block: 50_021 }),
     ] {
         check(name, &stream(method, &plain), &plain);
     }
@@ -190,7 +191,7 @@ fn blocks_of_a_size_that_no_candidate_has_are_corrected() {
 #[test]
 fn a_single_other_token_is_corrected() {
     let plain = text(120_000);
-    let method = Method::Zlib { flavour: Flavour::Zlib, level: 6 };
+    let method = CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 6 };
     let stream = stream(method, &plain);
     let mut notes = noted(method, Flushes::EndInput, &stream).expect("it is near");
     // The notes for one wrong token after 500 right ones.
@@ -205,14 +206,17 @@ fn a_single_other_token_is_corrected() {
 #[test]
 fn what_is_no_gzip_or_too_far_is_told() {
     let outcome = |blob: &[u8]| identify_near(|| Ok(blob)).expect("memory does not fail");
-    assert_eq!(outcome(b"ustar"), Outcome::Unknown(Reason::OtherKind));
-    assert_eq!(outcome(&[0x28, 0xb5, 0x2f, 0xfd, 4, 0, 0, 0, 0]), Outcome::Unknown(Reason::OtherKind));
-    assert_eq!(outcome(&header()), Outcome::Unknown(Reason::TooFar));
+    assert_eq!(outcome(b"ustar"), Identification::Unknown(Reason::OtherKind));
+    assert_eq!(outcome(&[0x28, 0xb5, 0x2f, 0xfd, 4, 0, 0, 0, 0]), Identification::Unknown(Reason::OtherKind));
+    assert_eq!(outcome(&header()), Identification::Unknown(Reason::TooFar));
     let plain = [text(50_000), noise(50_000, 6, 3)].concat();
-    for method in [Method::Go { level: 6 }, Method::Klauspost { release: Release::Exact, level: 5 }] {
+    for method in [
+        CompressionMethod::Go { level: 6 },
+        CompressionMethod::Klauspost { release: Release::Exact, level: 5 },
+    ] {
         assert_eq!(
             outcome(&blob_of(&stream(method, &plain), &plain)),
-            Outcome::Unknown(Reason::TooFar),
+            Identification::Unknown(Reason::TooFar),
             "{method}"
         );
     }
@@ -234,14 +238,14 @@ fn a_blob_that_cannot_be_opened_again_is_a_failure() {
 
 #[test]
 fn a_writer_that_compares_stops_at_the_first_difference() {
-    let mut same = Same { expected: BufReader::new(&b"abcdef"[..]), is_same: true };
+    let mut same = BlobComparer { expected: BufReader::new(&b"abcdef"[..]), is_same: true };
     assert_eq!(same.write(b"abc").expect("it is the same"), 3);
     assert!(!same.is_whole().expect("memory does not fail"), "more is expected");
-    let mut same = Same { expected: BufReader::new(&b"abcdef"[..]), is_same: true };
+    let mut same = BlobComparer { expected: BufReader::new(&b"abcdef"[..]), is_same: true };
     assert_eq!(same.write(b"abcdeg").expect_err("it differs").kind(), io::ErrorKind::InvalidData);
-    let mut same = Same { expected: BufReader::new(&b"abc"[..]), is_same: true };
+    let mut same = BlobComparer { expected: BufReader::new(&b"abc"[..]), is_same: true };
     assert_eq!(same.write(b"abcd").expect_err("it is longer").kind(), io::ErrorKind::InvalidData);
-    let mut same = Same { expected: BufReader::new(&b"abc"[..]), is_same: true };
+    let mut same = BlobComparer { expected: BufReader::new(&b"abc"[..]), is_same: true };
     same.write_all(b"abc").expect("it is the same");
     assert!(same.is_whole().expect("memory does not fail"));
 }

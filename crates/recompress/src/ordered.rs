@@ -5,8 +5,8 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::thread;
 
-/// Encodes what `next` gives until it gives none, on so many threads, and hands the results to `take`. At most one piece
-/// waits for a thread.
+/// Encodes what `next` gives until it gives none, on so many threads, and hands the results to `take`. At most one
+/// piece waits for a thread.
 pub(crate) fn encode_all<P: Send, R: Send>(
     threads: NonZeroUsize,
     mut next: impl FnMut() -> io::Result<Option<P>>,

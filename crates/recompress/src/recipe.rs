@@ -2,10 +2,10 @@
 
 use crate::checkpoint::{self, Checkpoint, MOST};
 use crate::corrections::{Corrections, LARGEST_PACKED};
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 use crate::follow::Follower;
-use crate::gzip::{self, Start};
-use crate::method::Method;
+use crate::gzip::{self, BlobFormat};
+use crate::method::CompressionMethod;
 
 /// The first byte of a recipe: with nothing but an encoder, with checkpoints, with corrections.
 const EXACT: u8 = 1;
@@ -18,7 +18,7 @@ const LONGEST: usize = 16 + 4 * MOST + gzip::LONGEST_HEADER + LARGEST_PACKED;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     /// The encoder of the compressed stream.
-    pub(crate) method: Method,
+    pub(crate) method: CompressionMethod,
     /// The header before it, as [`gzip::start`] accepts it.
     pub(crate) header: Vec<u8>,
     /// The places where the encoder can be resumed.
@@ -30,24 +30,24 @@ pub struct Recipe {
 /// The reason why bytes are not a recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecipe {
-    /// Its first byte is not the one of this format.
+    /// The first byte is not the one of this format.
     #[error(
         "the recipe of a compressed layer has version {0}, and only versions up to {WITH_CORRECTIONS} are known"
     )]
     Version(u8),
-    /// It names an encoder or a parameter that is not known here.
+    /// The recipe names an encoder or a parameter that is not known here.
     #[error("the recipe of a compressed layer names an encoder that is not known")]
-    Method,
-    /// Its checkpoints are not in order, too far apart, or of an encoder that cannot be resumed.
+    CompressionMethod,
+    /// The checkpoints are not in order, too far apart, or of an encoder that cannot be resumed.
     #[error("the recipe of a compressed layer has checkpoints that cannot be")]
     Checkpoints,
-    /// Its corrections are damaged, or too many, or of an encoder that takes none.
+    /// The corrections are damaged, or too many, or of an encoder that takes none.
     #[error("the recipe of a compressed layer has corrections that cannot be")]
     Corrections,
-    /// It has no valid gzip header.
+    /// The gzip header is not valid.
     #[error("the recipe of a compressed layer has a damaged header")]
     Header,
-    /// It has more bytes than a recipe can have, or none.
+    /// There are more bytes than a recipe can have, or none.
     #[error("the recipe of a compressed layer has {0} bytes")]
     Length(usize),
 }
@@ -58,12 +58,12 @@ impl Recipe {
     /// # Errors
     ///
     /// [`BadRecipe`], where the parameters of the method or the header are not possible.
-    pub fn new(method: Method, header: Vec<u8>) -> Result<Self, BadRecipe> {
+    pub fn new(method: CompressionMethod, header: Vec<u8>) -> Result<Self, BadRecipe> {
         if !method.is_valid() {
-            return Err(BadRecipe::Method);
+            return Err(BadRecipe::CompressionMethod);
         }
         let is_header = match method.is_gzip() {
-            true => gzip::start(&header) == Start::Header(header.len()),
+            true => gzip::start(&header) == BlobFormat::Header(header.len()),
             false => header.is_empty(),
         };
         if !is_header {
@@ -74,7 +74,7 @@ impl Recipe {
 
     /// The same, for a blob that the encoder makes only with such corrections.
     pub(crate) fn corrected(
-        method: Method,
+        method: CompressionMethod,
         header: Vec<u8>,
         corrections: Vec<u8>,
     ) -> Result<Self, BadRecipe> {
@@ -87,7 +87,7 @@ impl Recipe {
     }
 
     /// An encoder of the blob, at the start of the stream.
-    pub(crate) fn encoder(&self) -> Option<Box<dyn Encoder>> {
+    pub(crate) fn encoder(&self) -> Option<Box<dyn StreamEncoder>> {
         match self.corrections[..] {
             [] => Some(self.method.encoder()),
             _ => Some(Box::new(self.follower()?)),
@@ -100,7 +100,7 @@ impl Recipe {
     }
 
     /// The encoder of the blob.
-    pub fn method(&self) -> Method {
+    pub fn method(&self) -> CompressionMethod {
         self.method
     }
 
@@ -114,8 +114,8 @@ impl Recipe {
         self.checkpoints.len() + 1
     }
 
-    /// The version, the method (see [`Method`]), the checkpoints or corrections if there are any, and the header as it is to
-    /// the end: 17 bytes for most, and four for each checkpoint and two more.
+    /// The version, the method (see [`CompressionMethod`]), the checkpoints or corrections if there are any, and the
+    /// header as it is to the end: 17 bytes for most, and four for each checkpoint and two more.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (version, more) = if !self.corrections.is_empty() {
             let len = (self.corrections.len() as u32).to_le_bytes();
@@ -142,7 +142,7 @@ impl Recipe {
             return Err(BadRecipe::Version(*version));
         }
         let (method, rest) = rest.split_first_chunk().ok_or(BadRecipe::Length(bytes.len()))?;
-        let method = Method::from_bytes(*method).ok_or(BadRecipe::Method)?;
+        let method = CompressionMethod::from_bytes(*method).ok_or(BadRecipe::CompressionMethod)?;
         match *version {
             WITH_CORRECTIONS => {
                 let (corrections, header) = take_counted(rest).ok_or(BadRecipe::Corrections)?;

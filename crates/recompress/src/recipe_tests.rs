@@ -1,7 +1,7 @@
 //! The bytes of recipes: pinned, and hostile ones.
 
 use super::*;
-use crate::{Effort, Flavour, Generation, Release};
+use crate::{Flavour, Generation, Release, ZstdLevel};
 
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
@@ -10,28 +10,28 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 fn numbers_are_never_given_anew() {
     let (full, exact) = (Release::Full, Release::Exact);
     for (method, bytes) in [
-        (Method::Go { level: 6 }, [1, 1, 6, 0, 0, 0, 0]),
-        (Method::Go { level: 0 }, [1, 1, 0, 0, 0, 0, 0]),
-        (Method::Klauspost { release: full, level: 5 }, [1, 2, 5, 0, 0, 0, 0]),
-        (Method::Klauspost { release: exact, level: 6 }, [1, 3, 6, 0, 0, 0, 0]),
-        (Method::Pgzip { release: full, level: 5, block: 1 << 20 }, [1, 4, 5, 0, 0, 16, 0]),
-        (Method::Pgzip { release: exact, level: 5, block: 1 << 20 }, [1, 5, 5, 0, 0, 16, 0]),
-        (Method::Zlib { flavour: Flavour::Zlib, level: 6 }, [1, 6, 6, 0, 0, 0, 0]),
-        (Method::Zlib { flavour: Flavour::ZlibLarge, level: 9 }, [1, 7, 9, 0, 0, 0, 0]),
-        (Method::Zlib { flavour: Flavour::Gnu, level: 6 }, [1, 8, 6, 0, 0, 0, 0]),
-        (Method::Pigz { level: 9, block: 128 << 10 }, [1, 9, 9, 0, 0, 2, 0]),
-        (Method::PigzChained { level: 9, block: 128 << 10 }, [1, 10, 9, 0, 0, 2, 0]),
+        (CompressionMethod::Go { level: 6 }, [1, 1, 6, 0, 0, 0, 0]),
+        (CompressionMethod::Go { level: 0 }, [1, 1, 0, 0, 0, 0, 0]),
+        (CompressionMethod::Klauspost { release: full, level: 5 }, [1, 2, 5, 0, 0, 0, 0]),
+        (CompressionMethod::Klauspost { release: exact, level: 6 }, [1, 3, 6, 0, 0, 0, 0]),
+        (CompressionMethod::Pgzip { release: full, level: 5, block: 1 << 20 }, [1, 4, 5, 0, 0, 16, 0]),
+        (CompressionMethod::Pgzip { release: exact, level: 5, block: 1 << 20 }, [1, 5, 5, 0, 0, 16, 0]),
+        (CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 6 }, [1, 6, 6, 0, 0, 0, 0]),
+        (CompressionMethod::Zlib { flavour: Flavour::ZlibLarge, level: 9 }, [1, 7, 9, 0, 0, 0, 0]),
+        (CompressionMethod::Zlib { flavour: Flavour::Gnu, level: 6 }, [1, 8, 6, 0, 0, 0, 0]),
+        (CompressionMethod::Pigz { level: 9, block: 128 << 10 }, [1, 9, 9, 0, 0, 2, 0]),
+        (CompressionMethod::PigzChained { level: 9, block: 128 << 10 }, [1, 10, 9, 0, 0, 2, 0]),
     ] {
         let recipe = Recipe::new(method, HEADER.to_vec()).unwrap();
         assert_eq!(recipe.to_bytes(), [&bytes[..], &HEADER].concat(), "{method}");
         assert_eq!(Recipe::from_bytes(&recipe.to_bytes()), Ok(recipe));
     }
-    let zstd = |generation, effort, flushed| Method::Zstd { generation, effort, flushed };
+    let zstd = |generation, level, flushed| CompressionMethod::Zstd { generation, level, flushed };
     for (method, bytes) in [
-        (zstd(Generation::V1_15, Effort::Fastest, 0), [1, 11, 1, 0, 0, 0, 0]),
-        (zstd(Generation::V1_16, Effort::Default, 8), [1, 12, 2, 8, 0, 0, 0]),
-        (zstd(Generation::V1_18, Effort::Better, 300), [1, 13, 3, 44, 1, 0, 0]),
-        (zstd(Generation::V1_18, Effort::Best, 0), [1, 13, 4, 0, 0, 0, 0]),
+        (zstd(Generation::V1_15, ZstdLevel::Fastest, 0), [1, 11, 1, 0, 0, 0, 0]),
+        (zstd(Generation::V1_16, ZstdLevel::Default, 8), [1, 12, 2, 8, 0, 0, 0]),
+        (zstd(Generation::V1_18, ZstdLevel::Better, 300), [1, 13, 3, 44, 1, 0, 0]),
+        (zstd(Generation::V1_18, ZstdLevel::Best, 0), [1, 13, 4, 0, 0, 0, 0]),
     ] {
         let recipe = Recipe::new(method, Vec::new()).unwrap();
         assert_eq!(recipe.to_bytes(), bytes, "{method}");
@@ -60,7 +60,10 @@ fn what_is_no_recipe_is_told() {
         [13, 2, 0, 0, 2, 0],
         [14, 2, 0, 0, 0, 0],
     ] {
-        assert_eq!(Recipe::from_bytes(&bytes(&[&[1], &method[..]].concat())), Err(BadRecipe::Method));
+        assert_eq!(
+            Recipe::from_bytes(&bytes(&[&[1], &method[..]].concat())),
+            Err(BadRecipe::CompressionMethod)
+        );
     }
     assert_eq!(Recipe::from_bytes(&[1, 1, 6, 0, 0, 0, 0, 0x1f, 0x8b]), Err(BadRecipe::Header));
     assert_eq!(Recipe::from_bytes(&bytes(&[1, 13, 2, 0, 0, 0, 0])), Err(BadRecipe::Header));
@@ -125,22 +128,26 @@ fn corrections_are_before_the_header() {
     }
 }
 
-fn every_method() -> Vec<Method> {
-    let mut methods: Vec<Method> = (-1..=9).map(|level| Method::Go { level }).collect();
+fn every_method() -> Vec<CompressionMethod> {
+    let mut methods: Vec<CompressionMethod> = (-1..=9).map(|level| CompressionMethod::Go { level }).collect();
     for release in [Release::Full, Release::Exact] {
-        methods.extend((1..=6).map(|level| Method::Klauspost { release, level }));
-        methods.extend([16_385, 16 << 20].map(|block| Method::Pgzip { release, level: 5, block }));
+        methods.extend((1..=6).map(|level| CompressionMethod::Klauspost { release, level }));
+        methods.extend([16_385, 16 << 20].map(|block| CompressionMethod::Pgzip { release, level: 5, block }));
     }
     for level in 1..=9 {
         let flavours = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu];
-        methods.extend(flavours.map(|flavour| Method::Zlib { flavour, level }));
-        methods.push(Method::Pigz { level, block: 32 << 10 });
-        methods.push(Method::PigzChained { level, block: 16 << 20 });
+        methods.extend(flavours.map(|flavour| CompressionMethod::Zlib { flavour, level }));
+        methods.push(CompressionMethod::Pigz { level, block: 32 << 10 });
+        methods.push(CompressionMethod::PigzChained { level, block: 16 << 20 });
     }
     for generation in Generation::ALL {
-        for effort in [Effort::Fastest, Effort::Default, Effort::Better, Effort::Best] {
-            let flushed = effort.block() as u32 - 1;
-            methods.extend([0, flushed].map(|flushed| Method::Zstd { generation, effort, flushed }));
+        for level in [ZstdLevel::Fastest, ZstdLevel::Default, ZstdLevel::Better, ZstdLevel::Best] {
+            let flushed = level.block() as u32 - 1;
+            methods.extend([0, flushed].map(|flushed| CompressionMethod::Zstd {
+                generation,
+                level,
+                flushed,
+            }));
         }
     }
     methods.retain(|method| method.is_valid());
@@ -170,7 +177,7 @@ fn methods_have_one_form() {
             for block in [0, 8, 1 << 15, 1 << 17, 1 << 20, u32::MAX] {
                 let [a, b, c, d] = block.to_le_bytes();
                 let bytes = [number, level, a, b, c, d];
-                if let Some(method) = Method::from_bytes(bytes) {
+                if let Some(method) = CompressionMethod::from_bytes(bytes) {
                     assert!(method.is_valid());
                     assert_eq!(method.to_bytes(), bytes, "{method}");
                     known += 1;
@@ -185,26 +192,30 @@ fn methods_have_one_form() {
 
 #[test]
 fn parameters_that_cannot_be_are_refused_at_once() {
-    let zstd = |flushed| Method::Zstd { generation: Generation::V1_18, effort: Effort::Fastest, flushed };
+    let zstd = |flushed| CompressionMethod::Zstd {
+        generation: Generation::V1_18,
+        level: ZstdLevel::Fastest,
+        flushed,
+    };
     for method in [
-        Method::Go { level: -2 },
-        Method::Klauspost { release: Release::Full, level: 0 },
-        Method::Klauspost { release: Release::Exact, level: 7 },
-        Method::Pgzip { release: Release::Exact, level: 5, block: 16_384 },
-        Method::Pgzip { release: Release::Exact, level: 5, block: u32::MAX },
-        Method::Zlib { flavour: Flavour::Gnu, level: 0 },
-        Method::Pigz { level: 6, block: 1 },
-        Method::PigzChained { level: 10, block: 1 << 17 },
+        CompressionMethod::Go { level: -2 },
+        CompressionMethod::Klauspost { release: Release::Full, level: 0 },
+        CompressionMethod::Klauspost { release: Release::Exact, level: 7 },
+        CompressionMethod::Pgzip { release: Release::Exact, level: 5, block: 16_384 },
+        CompressionMethod::Pgzip { release: Release::Exact, level: 5, block: u32::MAX },
+        CompressionMethod::Zlib { flavour: Flavour::Gnu, level: 0 },
+        CompressionMethod::Pigz { level: 6, block: 1 },
+        CompressionMethod::PigzChained { level: 10, block: 1 << 17 },
         zstd(64 << 10),
     ] {
         let header = if method.is_gzip() { HEADER.to_vec() } else { Vec::new() };
-        assert_eq!(Recipe::new(method, header), Err(BadRecipe::Method), "{method}");
+        assert_eq!(Recipe::new(method, header), Err(BadRecipe::CompressionMethod), "{method}");
     }
 }
 
 #[test]
 fn headers_must_be_whole_and_nothing_more() {
-    let new = |header: &[u8]| Recipe::new(Method::Go { level: 6 }, header.to_vec());
+    let new = |header: &[u8]| Recipe::new(CompressionMethod::Go { level: 6 }, header.to_vec());
     let named = [&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3][..], b"layer.tar\0"].concat();
     assert_eq!(new(&named).unwrap().header(), named);
     for header in
@@ -238,7 +249,7 @@ fn a_recipe_that_is_cut_is_refused_wherever_that_is() {
 fn errors_say_what_is_wrong() {
     for error in [
         BadRecipe::Version(9),
-        BadRecipe::Method,
+        BadRecipe::CompressionMethod,
         BadRecipe::Checkpoints,
         BadRecipe::Corrections,
         BadRecipe::Header,

@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
-use crate::blocks::{Blocks, Ends};
-use crate::deflate::Encoder;
+use crate::blocks::{Ends, IndependentBlocks};
+use crate::deflate::StreamEncoder;
 use crate::gzip;
 use crate::recipe::Recipe;
 use crate::segments::Segments;
@@ -22,14 +22,14 @@ pub fn recreate(recipe: &Recipe, plain: impl Read, out: impl Write) -> io::Resul
     recreate_on(recipe, plain, out, NonZeroUsize::MIN)
 }
 
-/// The same, on so many threads where the encoder made independent blocks or the recipe has checkpoints. For each thread
-/// there are two blocks and an encoder, about 4 MiB where blocks are of 1 MiB; or two parts between checkpoints, about 12
-/// MiB, and never more than 56 MiB.
+/// The same, on so many threads where the encoder made independent blocks or the recipe has checkpoints. For each
+/// thread there are two blocks and an encoder, about 4 MiB where blocks are of 1 MiB; or two parts between checkpoints,
+/// about 12 MiB, and never more than 56 MiB.
 ///
 /// # Errors
 ///
-/// Those of `plain` and `out`, and [`io::ErrorKind::InvalidData`] where the checkpoints show that the recipe is not that of
-/// these bytes.
+/// The errors of `plain` and `out`, and [`io::ErrorKind::InvalidData`] where the checkpoints show that the recipe is
+/// not that of these bytes.
 pub fn recreate_on(
     recipe: &Recipe,
     plain: impl Read,
@@ -37,7 +37,7 @@ pub fn recreate_on(
     threads: NonZeroUsize,
 ) -> io::Result<u64> {
     out.write_all(&recipe.header)?;
-    let ends = match Blocks::of(recipe.method) {
+    let ends = match IndependentBlocks::of(recipe.method) {
         Some(blocks) if threads.get() > 1 => blocks.run(plain, &mut out, threads)?,
         None if threads.get() > 1 && !recipe.checkpoints.is_empty() => {
             let segments = Segments { method: recipe.method, checkpoints: &recipe.checkpoints };
@@ -53,7 +53,7 @@ pub fn recreate_on(
 }
 
 /// Writes the compressed stream of the plain bytes.
-fn run(encoder: &mut dyn Encoder, mut plain: impl Read, mut out: impl Write) -> io::Result<Ends> {
+fn run(encoder: &mut dyn StreamEncoder, mut plain: impl Read, mut out: impl Write) -> io::Result<Ends> {
     let mut ends = Ends::default();
     let mut piece = vec![0; PIECE];
     loop {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use crate::blocks::Ends;
 use crate::checkpoint::{Checkpoint, FARTHEST, Mark, history};
-use crate::method::Method;
+use crate::method::CompressionMethod;
 use crate::ordered::encode_all;
 
 /// Lookahead beyond a segment that an encoder needs to decide as it did, in bytes: enough to fill its window.
@@ -13,12 +13,12 @@ const AHEAD: u64 = 1 << 16;
 
 /// A stream with checkpoints.
 pub(crate) struct Segments<'a> {
-    pub(crate) method: Method,
+    pub(crate) method: CompressionMethod,
     pub(crate) checkpoints: &'a [Checkpoint],
 }
 
 /// A segment with what is before it and after it, as far as the encoder must know that.
-struct Segment {
+struct StreamSegment {
     from: Checkpoint,
     plain: Vec<u8>,
     /// Its end; none for the last.
@@ -30,7 +30,7 @@ impl Segments<'_> {
     ///
     /// Fails where the checkpoints are not those of the stream and that shows.
     pub(crate) fn run(&self, plain: impl Read, out: impl Write, threads: NonZeroUsize) -> io::Result<Ends> {
-        let mut reader = Reader {
+        let mut reader = SegmentReader {
             plain,
             ends: Ends::default(),
             known: Vec::new(),
@@ -42,12 +42,12 @@ impl Segments<'_> {
         Ok(Ends { stream: joint.len, ..reader.ends })
     }
 
-    fn encode(&self, segment: &Segment) -> io::Result<Part> {
+    fn encode(&self, segment: &StreamSegment) -> io::Result<EncodedSegment> {
         let mut encoder = self.method.resume(segment.from, &segment.plain).ok_or_else(misfit)?;
         let Some(to) = segment.to else {
             encoder.finish();
             let bytes = std::mem::take(encoder.output());
-            return Ok(Part { from: segment.from.bits, to: 0, bytes });
+            return Ok(EncodedSegment { from: segment.from.bits, to: 0, bytes });
         };
         let marks = encoder.marks();
         let is_end = |mark: &&Mark| (mark.plain, mark.is_waiting) == (to.plain, to.is_waiting);
@@ -58,7 +58,7 @@ impl Segments<'_> {
         if let Some(last) = bytes.last_mut().filter(|_| !bits.is_multiple_of(8)) {
             *last &= (1 << (bits % 8)) - 1;
         }
-        Ok(Part { from: segment.from.bits, to: (bits % 8) as u8, bytes })
+        Ok(EncodedSegment { from: segment.from.bits, to: (bits % 8) as u8, bytes })
     }
 }
 
@@ -67,7 +67,7 @@ fn misfit() -> io::Error {
 }
 
 /// Plain bytes, segment by segment.
-struct Reader<'a, R> {
+struct SegmentReader<'a, R> {
     plain: R,
     ends: Ends,
     /// Input from the start of the next segment's history on.
@@ -77,8 +77,8 @@ struct Reader<'a, R> {
     rest: std::slice::Iter<'a, Checkpoint>,
 }
 
-impl<R: Read> Reader<'_, R> {
-    fn next(&mut self) -> io::Result<Option<Segment>> {
+impl<R: Read> SegmentReader<'_, R> {
+    fn next(&mut self) -> io::Result<Option<StreamSegment>> {
         let Some(from) = self.from.take() else { return Ok(None) };
         let to = self.rest.next().copied();
         let start = from.plain - history(from.plain) as u64;
@@ -91,7 +91,7 @@ impl<R: Read> Reader<'_, R> {
         let known = start + self.known.len() as u64;
         let Some(next) = to else {
             return match known < end {
-                true => Ok(Some(Segment { from, plain: std::mem::take(&mut self.known), to })),
+                true => Ok(Some(StreamSegment { from, plain: std::mem::take(&mut self.known), to })),
                 false => Err(misfit()),
             };
         };
@@ -101,7 +101,7 @@ impl<R: Read> Reader<'_, R> {
         let next_start = next.plain - history(next.plain) as u64;
         let tail = self.known[(next_start - start) as usize..].to_vec();
         self.from = Some(next);
-        Ok(Some(Segment { from, plain: std::mem::replace(&mut self.known, tail), to }))
+        Ok(Some(StreamSegment { from, plain: std::mem::replace(&mut self.known, tail), to }))
     }
 
     /// Reads until so many plain bytes were read, or to the end.
@@ -116,7 +116,7 @@ impl<R: Read> Reader<'_, R> {
 }
 
 /// The output of a segment.
-struct Part {
+struct EncodedSegment {
     /// Bits of the first byte that are not its own, which are 0, and of the last that are used; 0 if it is full.
     from: u8,
     to: u8,
@@ -135,7 +135,7 @@ struct Joint<W> {
 }
 
 impl<W: Write> Joint<W> {
-    fn add(&mut self, mut part: Part) -> io::Result<()> {
+    fn add(&mut self, mut part: EncodedSegment) -> io::Result<()> {
         if part.from != self.used {
             return Err(misfit());
         }

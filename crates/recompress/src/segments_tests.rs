@@ -12,19 +12,19 @@ use crate::inputs::noise;
 #[test]
 fn parts_share_a_byte() {
     let mut joint = Joint::<Vec<u8>>::default();
-    joint.add(Part { from: 0, to: 3, bytes: vec![7, 0b101] }).expect("memory does not fail");
-    joint.add(Part { from: 3, to: 5, bytes: vec![0b1_1000] }).expect("memory does not fail");
-    joint.add(Part { from: 5, to: 0, bytes: vec![0b0100_0000, 9] }).expect("memory does not fail");
+    joint.add(EncodedSegment { from: 0, to: 3, bytes: vec![7, 0b101] }).expect("memory does not fail");
+    joint.add(EncodedSegment { from: 3, to: 5, bytes: vec![0b1_1000] }).expect("memory does not fail");
+    joint.add(EncodedSegment { from: 5, to: 0, bytes: vec![0b0100_0000, 9] }).expect("memory does not fail");
     assert_eq!((&joint.out[..], joint.len), (&[7, 0b0101_1101, 9][..], 3));
-    assert!(joint.add(Part { from: 1, to: 0, bytes: vec![2] }).is_err());
+    assert!(joint.add(EncodedSegment { from: 1, to: 0, bytes: vec![2] }).is_err());
 }
 
-fn methods() -> Vec<Method> {
+fn methods() -> Vec<CompressionMethod> {
     let levels = [4, 5, 6, 7, 9];
     let zlib = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu]
         .into_iter()
-        .flat_map(move |flavour| levels.map(|level| Method::Zlib { flavour, level }));
-    zlib.chain(levels.map(|level| Method::Go { level })).collect()
+        .flat_map(move |flavour| levels.map(|level| CompressionMethod::Zlib { flavour, level }));
+    zlib.chain(levels.map(|level| CompressionMethod::Go { level })).collect()
 }
 
 /// Noise, few letters, runs of one byte, and all of it again: tokens of all kinds, stored blocks among them.
@@ -53,7 +53,7 @@ fn plain() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// The stream, and all places where its encoder can be resumed.
-fn whole(method: Method, plain: &[u8]) -> (Vec<u8>, Vec<Checkpoint>) {
+fn whole(method: CompressionMethod, plain: &[u8]) -> (Vec<u8>, Vec<Checkpoint>) {
     let mut encoder = method.encoder();
     encoder.write(plain);
     let checkpoint = |mark: Mark| Checkpoint {
@@ -67,7 +67,7 @@ fn whole(method: Method, plain: &[u8]) -> (Vec<u8>, Vec<Checkpoint>) {
     (std::mem::take(encoder.output()), checkpoints)
 }
 
-fn in_segments(method: Method, checkpoints: &[Checkpoint], plain: &[u8]) -> io::Result<Vec<u8>> {
+fn in_segments(method: CompressionMethod, checkpoints: &[Checkpoint], plain: &[u8]) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let threads = NonZeroUsize::new(2).expect("two are some");
     let ends = Segments { method, checkpoints }.run(plain, &mut out, threads)?;
@@ -114,7 +114,7 @@ proptest! {
 
 #[test]
 fn a_tail_that_no_thread_can_hold_is_refused() {
-    let method = Method::Go { level: 6 };
+    let method = CompressionMethod::Go { level: 6 };
     let plain = vec![0; FARTHEST as usize + 2];
     let checkpoints = [Checkpoint { plain: 1, ..Checkpoint::default() }];
     let error = in_segments(method, &checkpoints, &plain).expect_err("it is too long");
@@ -122,7 +122,7 @@ fn a_tail_that_no_thread_can_hold_is_refused() {
 }
 
 fn segmented(
-    method: Method,
+    method: CompressionMethod,
     checkpoints: &[Checkpoint],
     plain: impl Read,
     out: impl Write,
@@ -131,8 +131,8 @@ fn segmented(
 }
 
 /// A stream with checkpoints of its own: noise over four letters, so that blocks are short.
-fn checkpointed() -> (Method, Vec<u8>, Vec<u8>, Vec<Checkpoint>) {
-    let method = Method::Zlib { flavour: Flavour::Zlib, level: 6 };
+fn checkpointed() -> (CompressionMethod, Vec<u8>, Vec<u8>, Vec<Checkpoint>) {
+    let method = CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 6 };
     let plain = noise(500_000, 4, 1);
     let (stream, checkpoints) = whole(method, &plain);
     assert!(checkpoints.len() > 3);
@@ -180,7 +180,7 @@ fn a_checkpoint_that_is_none_is_refused() {
         let error = segmented(method, &wrong, &plain[..], io::sink()).err().expect("it is wrong");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
-    let greedy = Method::Zlib { flavour: Flavour::Zlib, level: 1 };
+    let greedy = CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 1 };
     let error = segmented(greedy, &checkpoints, &plain[..], io::sink()).err().expect("it cannot be resumed");
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
@@ -222,7 +222,7 @@ fn segments_overlap_by_a_history_and_a_lookahead() {
     let plain: Vec<u8> = (0..400_000u32).map(|at| (at / 256) as u8).collect();
     let places = [100_000, 170_000, 240_000];
     let checkpoints = places.map(|plain| Checkpoint { plain, ..Checkpoint::default() });
-    let mut reader = Reader {
+    let mut reader = SegmentReader {
         plain: &plain[..],
         ends: Ends::default(),
         known: Vec::new(),
@@ -243,10 +243,10 @@ fn segments_overlap_by_a_history_and_a_lookahead() {
 #[test]
 fn a_part_within_one_byte_is_joined() {
     let mut joint = Joint::<Vec<u8>>::default();
-    joint.add(Part { from: 0, to: 2, bytes: vec![0b10] }).unwrap();
+    joint.add(EncodedSegment { from: 0, to: 2, bytes: vec![0b10] }).unwrap();
     // Three bits, then none, then the rest.
-    joint.add(Part { from: 2, to: 5, bytes: vec![0b1_1000] }).unwrap();
-    joint.add(Part { from: 5, to: 5, bytes: vec![0] }).unwrap();
-    joint.add(Part { from: 5, to: 0, bytes: vec![0b1010_0000] }).unwrap();
+    joint.add(EncodedSegment { from: 2, to: 5, bytes: vec![0b1_1000] }).unwrap();
+    joint.add(EncodedSegment { from: 5, to: 5, bytes: vec![0] }).unwrap();
+    joint.add(EncodedSegment { from: 5, to: 0, bytes: vec![0b1010_0000] }).unwrap();
     assert_eq!((&joint.out[..], joint.len), (&[0b1011_1010][..], 1));
 }

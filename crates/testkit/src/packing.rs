@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use dsync_recompress::{Effort, Flavour, Generation, Method, Recipe, Release, recreate};
+use dsync_recompress::{CompressionMethod, Flavour, Generation, Recipe, Release, ZstdLevel, recreate};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -48,12 +48,14 @@ impl Packing {
                 return [gzip(low), gzip(high)].concat();
             }
             Packing::OtherZstd => return zstd::bulk::compress(tar, 3).expect("memory is enough"),
-            Packing::Go(level) => Method::Go { level },
-            Packing::Gnu(level) => Method::Zlib { flavour: Flavour::Gnu, level },
-            Packing::Pgzip => Method::Pgzip { release: Release::Full, level: 5, block: 1 << 20 },
-            Packing::Zstd => {
-                Method::Zstd { generation: Generation::V1_18, effort: Effort::Default, flushed: 0 }
-            }
+            Packing::Go(level) => CompressionMethod::Go { level },
+            Packing::Gnu(level) => CompressionMethod::Zlib { flavour: Flavour::Gnu, level },
+            Packing::Pgzip => CompressionMethod::Pgzip { release: Release::Full, level: 5, block: 1 << 20 },
+            Packing::Zstd => CompressionMethod::Zstd {
+                generation: Generation::V1_18,
+                level: ZstdLevel::Default,
+                flushed: 0,
+            },
         };
         // No name and no time; of the unknown system that Go writes.
         const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];

@@ -1,7 +1,7 @@
 //! The alphabet of RFC 1951, section 3.2.5: which symbol stands for a length or a distance, and how many bits
 //! say the rest.
 
-use super::bits::Code;
+use super::bits::PrefixCode;
 
 /// Bytes, the end of a block, and lengths.
 pub(crate) const LITERALS: usize = 286;
@@ -91,7 +91,7 @@ pub(crate) fn distance_symbol(distance: usize) -> usize {
 }
 
 /// The fixed code for literals and lengths, RFC 1951 section 3.2.6.
-pub(crate) fn fixed_literals() -> [Code; LITERALS] {
+pub(crate) fn fixed_literals() -> [PrefixCode; LITERALS] {
     std::array::from_fn(|symbol| {
         let (code, len) = match symbol {
             0..144 => (symbol + 0x30, 8),
@@ -99,13 +99,13 @@ pub(crate) fn fixed_literals() -> [Code; LITERALS] {
             256..280 => (symbol - 256, 7),
             _ => (symbol - 280 + 0xc0, 8),
         };
-        Code::from_high(code as u16, len)
+        PrefixCode::from_high(code as u16, len)
     })
 }
 
 /// The fixed code for distances.
-pub(crate) fn fixed_distances() -> [Code; DISTANCES] {
-    std::array::from_fn(|symbol| Code::from_high(symbol as u16, 5))
+pub(crate) fn fixed_distances() -> [PrefixCode; DISTANCES] {
+    std::array::from_fn(|symbol| PrefixCode::from_high(symbol as u16, 5))
 }
 
 /// The bits that follow the symbols, for so many of each. `literals` begins with bytes.

@@ -18,11 +18,11 @@ fn symbols_begin_where_the_standard_says() {
 #[test]
 fn fixed_codes_are_those_of_the_standard() {
     let literals = fixed_literals();
-    assert_eq!(literals[END], Code { bits: 0, len: 7 });
-    assert_eq!(literals[0], Code { bits: 0b0000_1100, len: 8 });
-    assert_eq!(literals[255], Code { bits: 0b1_1111_1111, len: 9 });
-    assert_eq!(literals[280], Code { bits: 0b0000_0011, len: 8 });
-    assert_eq!(fixed_distances()[1], Code { bits: 0b1_0000, len: 5 });
+    assert_eq!(literals[END], PrefixCode { bits: 0, len: 7 });
+    assert_eq!(literals[0], PrefixCode { bits: 0b0000_1100, len: 8 });
+    assert_eq!(literals[255], PrefixCode { bits: 0b1_1111_1111, len: 9 });
+    assert_eq!(literals[280], PrefixCode { bits: 0b0000_0011, len: 8 });
+    assert_eq!(fixed_distances()[1], PrefixCode { bits: 0b1_0000, len: 5 });
 }
 
 /// Rows of the tables of RFC 1951, section 3.2.5: the code, the bits after it, the first and the last value.
@@ -90,11 +90,11 @@ fn every_fixed_code_is_that_of_the_standard() {
         [(0..144, 0b0011_0000, 8), (144..256, 0b1_1001_0000, 9), (256..280, 0, 7), (280..286, 0b1100_0000, 8)]
     {
         for (code, symbol) in (first..).zip(range) {
-            assert_eq!(codes[symbol], Code::from_high(code, len), "{symbol}");
+            assert_eq!(codes[symbol], PrefixCode::from_high(code, len), "{symbol}");
         }
     }
     for (code, distance) in (0..).zip(fixed_distances()) {
-        assert_eq!(distance, Code::from_high(code, 5));
+        assert_eq!(distance, PrefixCode::from_high(code, 5));
     }
 }
 

@@ -5,13 +5,13 @@ pub(crate) const LONGEST: usize = 15;
 
 /// A code as it is written: the lowest bit first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Code {
+pub(crate) struct PrefixCode {
     pub(crate) bits: u16,
     /// 0 where the symbol has no code.
     pub(crate) len: u8,
 }
 
-impl Code {
+impl PrefixCode {
     /// A code as the standard writes it, the highest bit first. `len` is 1 to 15.
     pub(crate) fn from_high(bits: u16, len: u8) -> Self {
         Self { bits: bits.reverse_bits() >> (16 - len), len }
@@ -22,9 +22,9 @@ impl Code {
     }
 }
 
-/// Codes of such lengths, 0 to 15; those of one length in the order of symbols: RFC 1951, section 3.2.2. The lengths may be
-/// too few.
-pub(crate) fn canonical<const N: usize>(lens: &[usize]) -> [Code; N] {
+/// Codes of such lengths, 0 to 15; those of one length in the order of symbols: RFC 1951, section 3.2.2. The lengths
+/// may be too few.
+pub(crate) fn canonical<const N: usize>(lens: &[usize]) -> [PrefixCode; N] {
     let mut next = [0u32; LONGEST + 2];
     for len in lens.iter().filter(|len| **len > 0) {
         next[len + 1] += 1;
@@ -35,17 +35,17 @@ pub(crate) fn canonical<const N: usize>(lens: &[usize]) -> [Code; N] {
         *next = code;
     }
     std::array::from_fn(|symbol| match lens.get(symbol) {
-        None | Some(0) => Code::default(),
+        None | Some(0) => PrefixCode::default(),
         Some(len) => {
             let code = next[*len];
             next[*len] += 1;
-            Code::from_high(code as u16, *len as u8)
+            PrefixCode::from_high(code as u16, *len as u8)
         }
     })
 }
 
 /// The bits that the counted symbols take.
-pub(crate) fn cost(counts: &[u32], codes: &[Code]) -> u64 {
+pub(crate) fn cost(counts: &[u32], codes: &[PrefixCode]) -> u64 {
     counts.iter().zip(codes).map(|(count, code)| u64::from(*count) * u64::from(code.len)).sum()
 }
 
@@ -83,13 +83,13 @@ impl Sink {
     }
 
     #[inline]
-    pub(crate) fn code(&mut self, code: Code) {
+    pub(crate) fn code(&mut self, code: PrefixCode) {
         self.put(code.bits.into(), code.len.into());
     }
 
     /// Writes a code of at most 7 bits, and `len` bits after it, at most 7.
     #[inline]
-    pub(crate) fn code_with(&mut self, code: Code, bits: u16, len: u8) {
+    pub(crate) fn code_with(&mut self, code: PrefixCode, bits: u16, len: u8) {
         self.put(u64::from(code.bits | bits << code.len), u32::from(code.len) + u32::from(len));
     }
 
@@ -118,9 +118,19 @@ impl Sink {
         self.put(2, 10);
     }
 
+    /// A stored block that is not the last. `plain` has at most 65535 bytes.
+    pub(crate) fn stored(&mut self, plain: &[u8]) {
+        self.stored_block(plain, false);
+    }
+
+    /// A stored block that ends the stream. `plain` has at most 65535 bytes.
+    pub(crate) fn stored_last(&mut self, plain: &[u8]) {
+        self.stored_block(plain, true);
+    }
+
     /// A stored block. `plain` has at most 65535 bytes.
-    pub(crate) fn stored(&mut self, plain: &[u8], last: bool) {
-        self.put(last.into(), 3);
+    pub(crate) fn stored_block(&mut self, plain: &[u8], is_last: bool) {
+        self.put(is_last.into(), 3);
         self.align();
         let len = plain.len() as u16;
         self.bytes.extend_from_slice(&len.to_le_bytes());

@@ -8,17 +8,17 @@ fn bits_fill_bytes_from_the_low_end() {
     let mut sink = Sink::default();
     sink.put(0b1, 1);
     sink.put(0b10, 2);
-    sink.code_with(Code { bits: 0b11, len: 2 }, 0b01, 2);
+    sink.code_with(PrefixCode { bits: 0b11, len: 2 }, 0b01, 2);
     sink.put(0x1234_5678, 32);
     sink.align();
     assert_eq!(sink.bytes, [0b0011_1101, 0x3c, 0x2b, 0x1a, 0x09]);
-    sink.stored(&[7], true);
+    sink.stored_last(&[7]);
     assert_eq!(sink.bytes[5..], [1, 1, 0, 0xfe, 0xff, 7]);
 }
 
 #[test]
 fn codes_are_written_reversed() {
-    assert_eq!(Code::from_high(0b110, 3), Code { bits: 0b011, len: 3 });
+    assert_eq!(PrefixCode::from_high(0b110, 3), PrefixCode { bits: 0b011, len: 3 });
 }
 
 /// Bits one by one, as RFC 1951 packs them.
@@ -82,8 +82,8 @@ proptest! {
     fn canonical_codes_are_prefix_free_and_in_order(lens in proptest::collection::vec(0..16usize, 2..40)) {
         let space: u32 = lens.iter().filter(|len| **len > 0).map(|len| 1 << (15 - len)).sum();
         prop_assume!(space <= 1 << 15);
-        let codes: [Code; 40] = canonical(&lens);
-        let high = |code: &Code| code.bits.reverse_bits() >> (16 - code.len);
+        let codes: [PrefixCode; 40] = canonical(&lens);
+        let high = |code: &PrefixCode| code.bits.reverse_bits() >> (16 - code.len);
         let mut used: Vec<(u8, usize, u16)> = codes
             .iter()
             .enumerate()
@@ -105,10 +105,10 @@ proptest! {
 /// The example of RFC 1951, section 3.2.2: lengths 3, 3, 3, 3, 3, 2, 4, 4.
 #[test]
 fn canonical_codes_are_those_of_the_standard() {
-    let codes: [Code; 9] = canonical(&[3, 3, 3, 3, 3, 2, 4, 4]);
+    let codes: [PrefixCode; 9] = canonical(&[3, 3, 3, 3, 3, 2, 4, 4]);
     let expected = [0b010, 0b011, 0b100, 0b101, 0b110, 0b00, 0b1110, 0b1111];
     for ((code, bits), len) in codes.iter().zip(expected).zip([3, 3, 3, 3, 3, 2, 4, 4]) {
-        assert_eq!(*code, Code::from_high(bits, len));
+        assert_eq!(*code, PrefixCode::from_high(bits, len));
     }
     assert!(codes[8].is_none());
 }
@@ -118,13 +118,13 @@ fn the_longest_stored_block_keeps_its_length() {
     let plain = vec![5; 65_535];
     let mut sink = Sink::default();
     sink.put(1, 1);
-    sink.stored(&plain, false);
+    sink.stored(&plain);
     assert_eq!((&sink.bytes[..5], sink.bytes.len()), (&[1, 0xff, 0xff, 0, 0][..], 5 + plain.len()));
     assert_eq!(sink.bits_in_byte(), 0);
 }
 
 #[test]
 fn costs_are_counts_times_lengths() {
-    let codes = [Code { bits: 0, len: 1 }, Code::default(), Code { bits: 1, len: 15 }];
+    let codes = [PrefixCode { bits: 0, len: 1 }, PrefixCode::default(), PrefixCode { bits: 1, len: 15 }];
     assert_eq!(cost(&[3, 0, u32::MAX], &codes), 3 + 15 * u64::from(u32::MAX));
 }

@@ -4,7 +4,7 @@ use super::alphabet::{
     DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, FARTHEST, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS,
     distance_symbol, extra_bits, fixed_distances, fixed_literals, length_symbol,
 };
-use super::bits::{Code, Sink, cost};
+use super::bits::{PrefixCode, Sink, cost};
 use super::token::{FIRSTS, Token};
 
 /// Symbols of distances, that of none, and up to a power of two.
@@ -36,7 +36,7 @@ impl Counts {
     }
 
     /// The bits of all symbols, without those that follow them.
-    pub(crate) fn cost(&self, codes: &Codes) -> u64 {
+    pub(crate) fn cost(&self, codes: &BlockCodes) -> u64 {
         cost(&self.literals, &codes.literals) + cost(&self.distances, &codes.distances)
     }
 
@@ -47,9 +47,9 @@ impl Counts {
 }
 
 /// A code for each of the two alphabets.
-pub(crate) struct Codes {
-    pub(crate) literals: [Code; LITERALS],
-    pub(crate) distances: [Code; DISTANCES],
+pub(crate) struct BlockCodes {
+    pub(crate) literals: [PrefixCode; LITERALS],
+    pub(crate) distances: [PrefixCode; DISTANCES],
 }
 
 /// A byte or a length as it is written: the code, and the bits after it.
@@ -65,13 +65,13 @@ struct Second {
     code: u16,
     base: u16,
     code_len: u8,
-    /// With the bits after the code.
+    /// The length of the code and of the bits after it.
     len: u8,
 }
 
-impl Codes {
+impl BlockCodes {
     pub(crate) fn none() -> Self {
-        Self { literals: [Code::default(); LITERALS], distances: [Code::default(); DISTANCES] }
+        Self { literals: [PrefixCode::default(); LITERALS], distances: [PrefixCode::default(); DISTANCES] }
     }
 
     pub(crate) fn fixed() -> Self {

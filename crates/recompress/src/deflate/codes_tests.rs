@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::deflate::reader::Reader;
+use crate::deflate::reader::DeflateReader;
 
 #[test]
 fn tokens_are_counted_by_their_symbols() {
@@ -20,19 +20,19 @@ fn tokens_are_counted_by_their_symbols() {
 #[test]
 fn tokens_are_written_as_the_standard_says() {
     let mut sink = Sink::default();
-    Codes::fixed().write_block(&mut sink, &[Token::literal(0), Token::matched(12, 6)]);
+    BlockCodes::fixed().write_block(&mut sink, &[Token::literal(0), Token::matched(12, 6)]);
     sink.align();
     // 00110000; 265 is 0000101 hence 0001001, and 1; 4 is 00100, and 1; 0000000.
     assert_eq!(sink.bytes, [0b0000_1100, 0b1100_1000, 0b0010_0100, 0b0000_0000]);
 }
 
 /// The tokens of a block with these codes, written and read again.
-fn read_again(codes: &Codes, tokens: &[Token]) -> Vec<Token> {
+fn read_again(codes: &BlockCodes, tokens: &[Token]) -> Vec<Token> {
     let mut sink = Sink::default();
     sink.put(0b011, 3);
     codes.write_block(&mut sink, tokens);
     sink.align();
-    Reader::new(&sink.bytes[..]).block().expect("the block is valid").tokens
+    DeflateReader::new(&sink.bytes[..]).block().expect("the block is valid").tokens
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn every_length_and_every_distance_is_read_again() {
         [base, base + (1 << DISTANCE_BITS[symbol]) - 1].map(|distance| Token::matched(3, distance))
     });
     let tokens: Vec<Token> = start.chain(lengths).chain(distances).collect();
-    assert_eq!(read_again(&Codes::fixed(), &tokens), tokens);
+    assert_eq!(read_again(&BlockCodes::fixed(), &tokens), tokens);
 }
 
 proptest! {
@@ -58,7 +58,7 @@ proptest! {
         tokens.extend(matches.iter().map(|(length, at)| Token::matched(*length, at.index(literals.len()) + 1)));
         let mut counts = Counts::of(&tokens);
         counts.literals[END] = 1;
-        let codes = Codes::fixed();
+        let codes = BlockCodes::fixed();
         let mut sink = Sink::default();
         codes.write_block(&mut sink, &tokens);
         prop_assert_eq!(sink.bits(), counts.cost(&codes) + counts.extra());
@@ -69,7 +69,7 @@ proptest! {
 #[test]
 fn no_tokens_are_the_end_alone() {
     let mut sink = Sink::default();
-    Codes::fixed().write_block(&mut sink, &[]);
+    BlockCodes::fixed().write_block(&mut sink, &[]);
     assert_eq!((sink.bits(), Counts::of(&[]).literals), (7, [0; LITERALS]));
-    assert_eq!(read_again(&Codes::fixed(), &[]), []);
+    assert_eq!(read_again(&BlockCodes::fixed(), &[]), []);
 }

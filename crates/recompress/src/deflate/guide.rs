@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::bits::Sink;
-use super::reader::{Bits, Block, Head, Shape};
+use super::reader::{BitReader, BlockHead, BlockShape, DeflateBlock};
 use super::token::Token;
 use crate::corrections::{Corrections, Of};
 
@@ -15,7 +15,7 @@ const AS_IT_WOULD: u8 = 0;
 const STORED: u8 = 1;
 const FIXED: u8 = 2;
 const OWN: u8 = 3;
-/// With the next head in the column of heads.
+/// The codes of the next head in the column of heads.
 const GIVEN: u8 = 4;
 
 /// The coding that an encoder would choose for a block.
@@ -27,9 +27,9 @@ pub(crate) enum BlockKind {
 }
 
 /// The coding that the blob has.
-pub(crate) enum Form {
+pub(crate) enum BlockForm {
     Of(BlockKind),
-    Given(Box<Head>),
+    Given(Box<BlockHead>),
 }
 
 /// Asked by an encoder at each decision.
@@ -37,22 +37,22 @@ pub(crate) struct Guide {
     notes: Corrections,
     /// The blob, as far as it was read, where there is one.
     blob: Option<Blob>,
-    tokens: Run,
-    ends: Run,
+    tokens: RightAnswers,
+    ends: RightAnswers,
     /// The notes cannot be those of these plain bytes.
     is_broken: bool,
 }
 
 /// Right answers in a row.
 #[derive(Default)]
-struct Run {
+struct RightAnswers {
     /// The right answers so far.
     past: u64,
     /// The right answers until the next wrong one; none if there is no more.
     left: Option<u64>,
 }
 
-impl Run {
+impl RightAnswers {
     /// True if the next answer is wrong by the notes.
     fn is_wrong(&mut self, of: Of, notes: &mut Corrections) -> bool {
         match &mut self.left {
@@ -81,7 +81,7 @@ impl Run {
 #[derive(Default)]
 struct Blob {
     /// Each with the empty blocks that follow, as the column says them.
-    blocks: VecDeque<(Block, u8)>,
+    blocks: VecDeque<(DeflateBlock, u8)>,
     /// The next token of the first, and how many of its plain bytes are left.
     token: usize,
     left: usize,
@@ -91,19 +91,19 @@ impl Guide {
     /// Guides by a blob, and notes what is needed to do so without it.
     pub(crate) fn watching(forgets: bool) -> Self {
         let notes = Corrections::new(forgets);
-        let (tokens, ends) = (Run::default(), Run::default());
+        let (tokens, ends) = (RightAnswers::default(), RightAnswers::default());
         Self { notes, blob: Some(Blob::default()), tokens, ends, is_broken: false }
     }
 
     /// Guides by what was noted.
     pub(crate) fn leading(mut notes: Corrections) -> Self {
-        let tokens = Run { past: 0, left: notes.take_number(Of::Tokens) };
-        let ends = Run { past: 0, left: notes.take_number(Of::Ends) };
+        let tokens = RightAnswers { past: 0, left: notes.take_number(Of::Tokens) };
+        let ends = RightAnswers { past: 0, left: notes.take_number(Of::Ends) };
         Self { notes, blob: None, tokens, ends, is_broken: false }
     }
 
     /// Takes the next block of the blob, before its plain bytes are encoded, and the empty blocks that follow.
-    pub(crate) fn block(&mut self, block: Block, empties: u8) {
+    pub(crate) fn block(&mut self, block: DeflateBlock, empties: u8) {
         if let Some(blob) = &mut self.blob {
             if blob.blocks.is_empty() {
                 blob.left = block.len;
@@ -143,8 +143,8 @@ impl Guide {
         };
         let token = match block.shape {
             // The tokens of a stored block are unknown.
-            Shape::Stored if would.len() <= blob.left => would,
-            Shape::Stored => Token::literal(byte),
+            BlockShape::Stored if would.len() <= blob.left => would,
+            BlockShape::Stored => Token::literal(byte),
             _ => block.tokens.get(blob.token).copied().unwrap_or(would),
         };
         let is_wrong = token != would;
@@ -173,14 +173,14 @@ impl Guide {
         ends
     }
 
-    /// The form of a block, and how many empty ones follow it: stored, and then of the fixed code. `head` writes that of the
-    /// encoder's own codes.
+    /// The form of a block, and how many empty ones follow it: stored, and then of the fixed code. `head` writes that
+    /// of the encoder's own codes.
     pub(crate) fn form(
         &mut self,
         would: BlockKind,
         is_last: bool,
         head: impl FnOnce() -> Sink,
-    ) -> (Form, [u8; 2]) {
+    ) -> (BlockForm, [u8; 2]) {
         let (form, empties) = match self.blob.is_some() {
             true => self.form_in_blob(would, head),
             false => self.form_in_notes(would, is_last),
@@ -188,51 +188,51 @@ impl Guide {
         (form, [empties >> 4, empties & 15])
     }
 
-    fn form_in_notes(&mut self, would: BlockKind, is_last: bool) -> (Form, u8) {
+    fn form_in_notes(&mut self, would: BlockKind, is_last: bool) -> (BlockForm, u8) {
         let notes = &mut self.notes;
         let form = match notes.take(Of::Shapes) {
-            Some(AS_IT_WOULD) => Some(Form::Of(would)),
-            Some(STORED) => Some(Form::Of(BlockKind::Stored)),
-            Some(FIXED) => Some(Form::Of(BlockKind::Fixed)),
-            Some(OWN) => Some(Form::Of(BlockKind::Own)),
+            Some(AS_IT_WOULD) => Some(BlockForm::Of(would)),
+            Some(STORED) => Some(BlockForm::Of(BlockKind::Stored)),
+            Some(FIXED) => Some(BlockForm::Of(BlockKind::Fixed)),
+            Some(OWN) => Some(BlockForm::Of(BlockKind::Own)),
             Some(GIVEN) => {
-                let head = Bits::new(notes.rest(Of::Heads)).head().ok();
+                let head = BitReader::new(notes.rest(Of::Heads)).head().ok();
                 head.map(|head| {
                     notes.skip(Of::Heads, head.bytes.len());
-                    Form::Given(Box::new(head))
+                    BlockForm::Given(Box::new(head))
                 })
             }
             _ => None,
         };
         let empties = if is_last { Some(0) } else { notes.take(Of::Empties) };
         self.is_broken |= form.is_none() || empties.is_none();
-        (form.unwrap_or(Form::Of(would)), empties.unwrap_or_default())
+        (form.unwrap_or(BlockForm::Of(would)), empties.unwrap_or_default())
     }
 
-    fn form_in_blob(&mut self, would: BlockKind, head: impl FnOnce() -> Sink) -> (Form, u8) {
+    fn form_in_blob(&mut self, would: BlockKind, head: impl FnOnce() -> Sink) -> (BlockForm, u8) {
         let Some((block, empties)) = self.blob.as_mut().and_then(Blob::next) else {
             self.is_broken = true;
-            return (Form::Of(would), 0);
+            return (BlockForm::Of(would), 0);
         };
         let (shape, form) = match block.shape {
-            Shape::Stored => (STORED, Form::Of(BlockKind::Stored)),
-            Shape::Fixed => (FIXED, Form::Of(BlockKind::Fixed)),
-            Shape::Own(given) => {
+            BlockShape::Stored => (STORED, BlockForm::Of(BlockKind::Stored)),
+            BlockShape::Fixed => (FIXED, BlockForm::Of(BlockKind::Fixed)),
+            BlockShape::Own(given) => {
                 let mut own = head();
                 let is_same = own.bits() == given.bits && {
                     own.align();
                     own.bytes == given.bytes
                 };
                 match is_same {
-                    true => (OWN, Form::Of(BlockKind::Own)),
+                    true => (OWN, BlockForm::Of(BlockKind::Own)),
                     false => {
                         self.notes.put_all(Of::Heads, &given.bytes);
-                        (GIVEN, Form::Given(given))
+                        (GIVEN, BlockForm::Given(given))
                     }
                 }
             }
         };
-        let is_right = matches!(form, Form::Of(kind) if kind == would);
+        let is_right = matches!(form, BlockForm::Of(kind) if kind == would);
         self.notes.put(Of::Shapes, if is_right { AS_IT_WOULD } else { shape });
         if !block.is_last {
             self.notes.put(Of::Empties, empties);
@@ -248,7 +248,7 @@ impl Guide {
 
 impl Blob {
     /// Goes on to the next block.
-    fn next(&mut self) -> Option<(Block, u8)> {
+    fn next(&mut self) -> Option<(DeflateBlock, u8)> {
         let block = self.blocks.pop_front();
         self.token = 0;
         self.left = self.blocks.front().map_or(0, |(block, _)| block.len);

@@ -3,11 +3,11 @@
 //! Encoders cut them each in its own way, so that the cutting is not here: see [`super::runs`] and zlib's blocks.
 
 use super::alphabet::{LENGTHS, META, META_ORDER};
-use super::bits::{Code, Sink, cost};
+use super::bits::{PrefixCode, Sink, cost};
 
 /// A symbol of the alphabet of lengths, and the number in the bits after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct LengthRun {
     pub(crate) symbol: u8,
     pub(crate) extra: u8,
 }
@@ -15,9 +15,9 @@ pub(crate) struct Run {
 /// Runs of code lengths, ready to be written.
 #[derive(Debug)]
 pub(crate) struct Lengths {
-    pub(crate) runs: Vec<Run>,
+    pub(crate) runs: Vec<LengthRun>,
     counts: [u32; META],
-    codes: [Code; META],
+    codes: [PrefixCode; META],
     literals: usize,
     distances: usize,
 }
@@ -38,19 +38,19 @@ impl Lengths {
         Self {
             runs: Vec::with_capacity(literals + distances),
             counts: [0; META],
-            codes: [Code::default(); META],
+            codes: [PrefixCode::default(); META],
             literals,
             distances,
         }
     }
 
     pub(crate) fn push(&mut self, symbol: u8, extra: usize) {
-        self.runs.push(Run { symbol, extra: extra as u8 });
+        self.runs.push(LengthRun { symbol, extra: extra as u8 });
         self.counts[usize::from(symbol)] += 1;
     }
 
     /// Makes the code for the runs, once all are there.
-    pub(crate) fn encode(&mut self, make: impl FnOnce(&[u32; META]) -> [Code; META]) {
+    pub(crate) fn encode(&mut self, make: impl FnOnce(&[u32; META]) -> [PrefixCode; META]) {
         self.codes = make(&self.counts);
     }
 
@@ -60,7 +60,7 @@ impl Lengths {
         (META - unused).max(4)
     }
 
-    /// In bits, without the three that say the kind of the block.
+    /// Their length in bits, without the three that say the kind of the block.
     pub(crate) fn size(&self) -> u64 {
         let after: u64 = self.runs.iter().map(|run| u64::from(bits_after(run.symbol))).sum();
         5 + 5 + 4 + 3 * self.of_meta() as u64 + cost(&self.counts, &self.codes) + after
@@ -74,7 +74,7 @@ impl Lengths {
         for symbol in &META_ORDER[..of_meta] {
             sink.put(self.codes[*symbol].len.into(), 3);
         }
-        for Run { symbol, extra } in &self.runs {
+        for LengthRun { symbol, extra } in &self.runs {
             sink.code_with(self.codes[usize::from(*symbol)], (*extra).into(), bits_after(*symbol));
         }
     }

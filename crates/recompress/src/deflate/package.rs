@@ -3,7 +3,7 @@
 //! A port of `huffman_code.go` of Go's `compress/flate` (see the crate's `LICENSE-GO`), which klauspost's encoder
 //! kept. Several codes are optimal for most counts, and this chooses the same one.
 
-use super::bits::Code;
+use super::bits::PrefixCode;
 
 /// Codes are shorter than this.
 const LIMIT: usize = 16;
@@ -18,7 +18,7 @@ struct Leaf {
 
 /// The state of one level of the tree.
 #[derive(Debug, Clone, Copy, Default)]
-struct Level {
+struct TreeLevel {
     /// The count of the last node.
     last: u32,
     /// The count of the next leaf, and of the next pair from the level below.
@@ -30,17 +30,17 @@ struct Level {
 
 /// Writes the code for each symbol, none where the count is 0. Codes have at most `longest` bits, which is below 16
 /// and enough for all symbols. With two symbols or fewer each has one bit.
-pub(crate) fn make_codes(counts: &[u32], longest: usize, codes: &mut [Code]) {
+pub(crate) fn make_codes(counts: &[u32], longest: usize, codes: &mut [PrefixCode]) {
     let mut leaves = Vec::with_capacity(counts.len());
     for (symbol, (count, code)) in counts.iter().zip(codes.iter_mut()).enumerate() {
-        *code = Code::default();
+        *code = PrefixCode::default();
         if *count > 0 {
             leaves.push(Leaf { symbol: symbol as u16, count: *count });
         }
     }
     if leaves.len() <= 2 {
         for (index, leaf) in leaves.iter().enumerate() {
-            codes[usize::from(leaf.symbol)] = Code { bits: index as u16, len: 1 };
+            codes[usize::from(leaf.symbol)] = PrefixCode { bits: index as u16, len: 1 };
         }
         return;
     }
@@ -54,11 +54,11 @@ fn how_many_of_each_len(leaves: &[Leaf], longest: usize) -> [usize; LIMIT] {
     let count = |index: usize| leaves.get(index).map_or(NEVER, |leaf| leaf.count);
     // The number of leaves to the left of a level's last node, and of its ancestors at each level below.
     let mut left = [[0; LIMIT]; LIMIT];
-    let mut levels = [Level::default(); LIMIT + 1];
+    let mut levels = [TreeLevel::default(); LIMIT + 1];
     for level in 1..=longest {
         left[level][level] = 2;
         let pair = if level == 1 { NEVER } else { count(0) + count(1) };
-        levels[level] = Level { last: count(1), next_leaf: count(2), next_pair: pair, needed: 0 };
+        levels[level] = TreeLevel { last: count(1), next_leaf: count(2), next_pair: pair, needed: 0 };
     }
     levels[longest].needed = 2 * leaves.len() - 4;
     let mut level = longest;
@@ -106,14 +106,14 @@ fn how_many_of_each_len(leaves: &[Leaf], longest: usize) -> [usize; LIMIT] {
 
 /// Gives codes of rising length to rarer leaves, and among those of one length in the order of symbols: RFC 1951,
 /// section 3.2.2.
-fn give_codes(lens: &[usize; LIMIT], mut leaves: Vec<Leaf>, codes: &mut [Code]) {
+fn give_codes(lens: &[usize; LIMIT], mut leaves: Vec<Leaf>, codes: &mut [PrefixCode]) {
     let mut code = 0u16;
     for (len, many) in lens.iter().enumerate() {
         code <<= 1;
         let mut chunk = leaves.split_off(leaves.len().saturating_sub(*many));
         chunk.sort_unstable_by_key(|leaf| leaf.symbol);
         for leaf in chunk {
-            codes[usize::from(leaf.symbol)] = Code::from_high(code, len as u8);
+            codes[usize::from(leaf.symbol)] = PrefixCode::from_high(code, len as u8);
             code += 1;
         }
     }

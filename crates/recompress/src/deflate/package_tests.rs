@@ -5,7 +5,7 @@ use crate::deflate::optimal;
 use proptest::prelude::*;
 
 fn lens(counts: &[u32], longest: usize) -> Vec<u8> {
-    let mut codes = vec![Code::default(); counts.len()];
+    let mut codes = vec![PrefixCode::default(); counts.len()];
     make_codes(counts, longest, &mut codes);
     codes.iter().map(|code| code.len).collect()
 }
@@ -82,16 +82,16 @@ fn ties_are_broken_as_the_original_does() {
 
 #[test]
 fn codes_of_one_length_are_in_the_order_of_symbols() {
-    let mut codes = [Code::default(); 6];
+    let mut codes = [PrefixCode::default(); 6];
     make_codes(&[3, 1, 0, 3, 1, 3], 15, &mut codes);
-    let high = |code: Code| (code.len > 0).then(|| code.bits.reverse_bits() >> (16 - code.len));
+    let high = |code: PrefixCode| (code.len > 0).then(|| code.bits.reverse_bits() >> (16 - code.len));
     // Lengths 2, 3, -, 2, 3, 2.
     assert_eq!(codes.map(high), [Some(0b00), Some(0b110), None, Some(0b01), Some(0b111), Some(0b10)]);
 }
 
 #[test]
 fn codes_from_before_are_taken_away() {
-    let mut codes = [Code { bits: 7, len: 9 }; 4];
+    let mut codes = [PrefixCode { bits: 7, len: 9 }; 4];
     make_codes(&[0, 4, 0, 0], 15, &mut codes);
     assert_eq!(codes.map(|code| code.len), [0, 1, 0, 0]);
     make_codes(&[1, 1, 2, 0], 15, &mut codes);

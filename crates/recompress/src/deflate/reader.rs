@@ -6,7 +6,7 @@ use super::alphabet::{
     DISTANCE_BASE, DISTANCE_BITS, DISTANCES, END, LENGTH_BASE, LENGTH_BITS, LENGTHS, LITERALS, LONGEST, META,
     META_ORDER, fixed_distances, fixed_literals,
 };
-use super::bits::{self, Code, Sink, canonical};
+use super::bits::{self, PrefixCode, Sink, canonical};
 use super::token::Token;
 
 /// A block has no more tokens here, and no more plain bytes. Encoders in use make far smaller ones.
@@ -19,26 +19,26 @@ const REACH: usize = 1 << 15;
 
 /// The coding of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum BlockShape {
     Stored,
     Fixed,
-    Own(Box<Head>),
+    Own(Box<BlockHead>),
 }
 
 /// The codes of a block, and their bits in its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct BlockHead {
     /// The last byte is filled with zeros.
     pub(crate) bytes: Vec<u8>,
     pub(crate) bits: u64,
-    pub(crate) literals: [Code; LITERALS],
-    pub(crate) distances: [Code; DISTANCES],
+    pub(crate) literals: [PrefixCode; LITERALS],
+    pub(crate) distances: [PrefixCode; DISTANCES],
 }
 
 /// A block of a stream.
 #[derive(Debug)]
-pub(crate) struct Block {
-    pub(crate) shape: Shape,
+pub(crate) struct DeflateBlock {
+    pub(crate) shape: BlockShape,
     /// None of a stored block.
     pub(crate) tokens: Vec<Token>,
     /// Its plain bytes.
@@ -47,7 +47,7 @@ pub(crate) struct Block {
 }
 
 /// Bits of a stream, the lowest of a byte first.
-pub(crate) struct Bits<R> {
+pub(crate) struct BitReader<R> {
     from: R,
     pending: u64,
     count: u32,
@@ -57,7 +57,7 @@ fn invalid() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
-impl<R: Read> Bits<R> {
+impl<R: Read> BitReader<R> {
     pub(crate) fn new(from: R) -> Self {
         Self { from, pending: 0, count: 0 }
     }
@@ -94,7 +94,7 @@ impl<R: Read> Bits<R> {
     }
 
     /// The next symbol of a code.
-    fn symbol(&mut self, table: &Table) -> io::Result<usize> {
+    fn symbol(&mut self, table: &DecodingTable) -> io::Result<usize> {
         self.fill(15)?;
         let quick = table.quick[self.pending as usize % (1 << QUICK)];
         if quick > 0 {
@@ -118,7 +118,7 @@ impl<R: Read> Bits<R> {
     }
 
     /// The codes in the head of a block.
-    pub(crate) fn head(&mut self) -> io::Result<Head> {
+    pub(crate) fn head(&mut self) -> io::Result<BlockHead> {
         let mut seen = Sink::default();
         let literals = self.seen(5, &mut seen)? as usize + LENGTHS;
         let distances = self.seen(5, &mut seen)? as usize + 1;
@@ -130,8 +130,8 @@ impl<R: Read> Bits<R> {
         for symbol in &META_ORDER[..meta_lengths] {
             meta[*symbol] = self.seen(3, &mut seen)? as usize;
         }
-        let of_meta: [Code; META] = codes(&meta)?;
-        let table = Table::of(&of_meta);
+        let of_meta: [PrefixCode; META] = codes(&meta)?;
+        let table = DecodingTable::of(&of_meta);
         let mut lens = Vec::with_capacity(literals + distances);
         while lens.len() < literals + distances {
             let symbol = self.symbol(&table)?;
@@ -150,7 +150,12 @@ impl<R: Read> Bits<R> {
         let (of_literals, of_distances) = lens.split_at(literals);
         let bits = seen.bits();
         seen.align();
-        Ok(Head { bytes: seen.bytes, bits, literals: codes(of_literals)?, distances: codes(of_distances)? })
+        Ok(BlockHead {
+            bytes: seen.bytes,
+            bits,
+            literals: codes(of_literals)?,
+            distances: codes(of_distances)?,
+        })
     }
 
     fn seen(&mut self, bits: u32, seen: &mut Sink) -> io::Result<u32> {
@@ -161,22 +166,22 @@ impl<R: Read> Bits<R> {
 }
 
 /// The codes of such lengths, which must have room beside each other.
-fn codes<const N: usize>(lens: &[usize]) -> io::Result<[Code; N]> {
+fn codes<const N: usize>(lens: &[usize]) -> io::Result<[PrefixCode; N]> {
     let used: u32 = lens.iter().filter(|len| **len > 0).map(|len| 1 << (bits::LONGEST - len)).sum();
     if used > 1 << bits::LONGEST { Err(invalid()) } else { Ok(canonical(lens)) }
 }
 
 /// A code, ready to be read.
-struct Table {
-    /// By the next bits: the symbol times 16, and its length; 0 where it is longer.
+struct DecodingTable {
+    /// The symbol times 16 and the length of its code, by the next bits; 0 where the code is longer.
     quick: Vec<u16>,
     /// The number of codes of each length, and their symbols in order.
     counts: [usize; 16],
     sorted: Vec<u16>,
 }
 
-impl Table {
-    fn of(codes: &[Code]) -> Self {
+impl DecodingTable {
+    fn of(codes: &[PrefixCode]) -> Self {
         let mut table = Self { quick: vec![0; 1 << QUICK], counts: [0; 16], sorted: Vec::new() };
         for (symbol, code) in codes.iter().enumerate().filter(|(_, code)| !code.is_none()) {
             table.counts[usize::from(code.len)] += 1;
@@ -194,16 +199,16 @@ impl Table {
 }
 
 /// A stream that is read.
-pub(crate) struct Reader<R> {
-    pub(crate) bits: Bits<R>,
+pub(crate) struct DeflateReader<R> {
+    pub(crate) bits: BitReader<R>,
     /// The plain bytes of the last block, after as many before it as matches reach.
     plain: Vec<u8>,
     before: usize,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> DeflateReader<R> {
     pub(crate) fn new(from: R) -> Self {
-        Self { bits: Bits::new(from), plain: Vec::new(), before: 0 }
+        Self { bits: BitReader::new(from), plain: Vec::new(), before: 0 }
     }
 
     /// The plain bytes of the block that was read last.
@@ -216,7 +221,7 @@ impl<R: Read> Reader<R> {
     /// # Errors
     ///
     /// `UnexpectedEof` where the stream ends, `InvalidData` where it is damaged or a block is unusually large.
-    pub(crate) fn block(&mut self) -> io::Result<Block> {
+    pub(crate) fn block(&mut self) -> io::Result<DeflateBlock> {
         self.plain.drain(..self.plain.len().saturating_sub(REACH));
         self.before = self.plain.len();
         let is_last = self.bits.take(1)? == 1;
@@ -224,20 +229,20 @@ impl<R: Read> Reader<R> {
         let shape = match self.bits.take(2)? {
             0 => {
                 self.stored()?;
-                Shape::Stored
+                BlockShape::Stored
             }
             1 => {
                 self.tokens(&fixed_literals(), &fixed_distances(), &mut tokens)?;
-                Shape::Fixed
+                BlockShape::Fixed
             }
             2 => {
                 let head = self.bits.head()?;
                 self.tokens(&head.literals, &head.distances, &mut tokens)?;
-                Shape::Own(Box::new(head))
+                BlockShape::Own(Box::new(head))
             }
             _ => return Err(invalid()),
         };
-        Ok(Block { shape, tokens, len: self.plain().len(), is_last })
+        Ok(DeflateBlock { shape, tokens, len: self.plain().len(), is_last })
     }
 
     fn stored(&mut self) -> io::Result<()> {
@@ -256,8 +261,13 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn tokens(&mut self, literals: &[Code], distances: &[Code], tokens: &mut Vec<Token>) -> io::Result<()> {
-        let (literals, distances) = (Table::of(literals), Table::of(distances));
+    fn tokens(
+        &mut self,
+        literals: &[PrefixCode],
+        distances: &[PrefixCode],
+        tokens: &mut Vec<Token>,
+    ) -> io::Result<()> {
+        let (literals, distances) = (DecodingTable::of(literals), DecodingTable::of(distances));
         loop {
             if tokens.len() == MOST_TOKENS || self.plain().len() > MOST_PLAIN {
                 return Err(invalid());

@@ -19,7 +19,7 @@ fn deflated(plain: &[u8], level: u32) -> Vec<u8> {
 
 /// The plain bytes of a stream, by the reader and again from its tokens.
 fn parsed(stream: &[u8]) -> io::Result<Vec<u8>> {
-    let mut reader = Reader::new(stream);
+    let mut reader = DeflateReader::new(stream);
     let mut plain = Vec::new();
     loop {
         let block = reader.block()?;
@@ -34,7 +34,7 @@ fn parsed(stream: &[u8]) -> io::Result<Vec<u8>> {
             }
         }
         match block.shape {
-            Shape::Stored => plain.extend_from_slice(reader.plain()),
+            BlockShape::Stored => plain.extend_from_slice(reader.plain()),
             _ => assert!(plain[start..] == *reader.plain()),
         }
         assert_eq!(block.len, plain.len() - start);
@@ -78,8 +78,8 @@ fn streams_of_another_encoder_are_expanded() {
 #[test]
 fn a_head_keeps_its_bits() {
     let stream = deflated(&text(30_000), 6);
-    let block = Reader::new(&stream[..]).block().expect("it is valid");
-    let Shape::Own(head) = block.shape else { panic!("it has codes of its own") };
+    let block = DeflateReader::new(&stream[..]).block().expect("it is valid");
+    let BlockShape::Own(head) = block.shape else { panic!("it has codes of its own") };
     let mut sink = Sink::default();
     sink.put(4 | u64::from(block.is_last), 3);
     sink.put_all(&head.bytes, head.bits);
@@ -155,7 +155,7 @@ fn heads_that_cannot_be_are_invalid() {
         ),
     ];
     for (name, bytes) in heads {
-        let error = Bits::new(&bytes[..]).head().expect_err(name);
+        let error = BitReader::new(&bytes[..]).head().expect_err(name);
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
     }
 }

@@ -3,17 +3,17 @@
 //! A port of `generateCodegen` and `writeDynamicHeader` of Go's `compress/flate` (see the crate's `LICENSE-GO`).
 
 use super::alphabet::META;
-use super::bits::{Code, Sink};
+use super::bits::{PrefixCode, Sink};
 use super::lengths::Lengths;
 use super::package::make_codes;
 
 /// The head of a block, with the three bits for its kind.
 #[derive(Debug)]
-pub(crate) struct Head(Lengths);
+pub(crate) struct EncodedHead(Lengths);
 
-impl Head {
+impl EncodedHead {
     /// The head for these codes: at least 257 for literals and at least one for distances.
-    pub(crate) fn new(literals: &[Code], distances: &[Code]) -> Self {
+    pub(crate) fn new(literals: &[PrefixCode], distances: &[PrefixCode]) -> Self {
         let mut lengths = Lengths::new(literals.len(), distances.len());
         let mut lens = literals.iter().chain(distances).map(|code| code.len).peekable();
         while let Some(len) = lens.next() {
@@ -24,14 +24,14 @@ impl Head {
             push(&mut lengths, len, run);
         }
         lengths.encode(|counts| {
-            let mut codes = [Code::default(); META];
+            let mut codes = [PrefixCode::default(); META];
             make_codes(counts, 7, &mut codes);
             codes
         });
         Self(lengths)
     }
 
-    /// In bits.
+    /// Its length in bits.
     pub(crate) fn size(&self) -> u64 {
         3 + self.0.size()
     }

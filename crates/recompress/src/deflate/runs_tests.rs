@@ -4,20 +4,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::deflate::codes::Codes;
-use crate::deflate::reader::Bits;
+use crate::deflate::codes::BlockCodes;
+use crate::deflate::reader::BitReader;
 
 /// The symbols of a head, and the number after each.
-fn symbols(head: &Head) -> Vec<(u8, u8)> {
+fn symbols(head: &EncodedHead) -> Vec<(u8, u8)> {
     head.0.runs.iter().map(|run| (run.symbol, run.extra)).collect()
 }
 
 #[test]
 fn runs_are_cut_into_the_longest_pieces() {
-    let code = |len| Code { bits: 0, len };
+    let code = |len| PrefixCode { bits: 0, len };
     let mut literals = vec![code(8); 10];
     literals.extend(vec![code(0); 250]);
-    let head = Head::new(&literals, &[code(8), code(8), code(0), code(0)]);
+    let head = EncodedHead::new(&literals, &[code(8), code(8), code(0), code(0)]);
     let expected = [(8, 0), (16, 3), (16, 0), (18, 127), (18, 101), (8, 0), (8, 0), (0, 0), (0, 0)];
     assert_eq!(symbols(&head), expected);
     let mut sink = Sink::default();
@@ -27,7 +27,7 @@ fn runs_are_cut_into_the_longest_pieces() {
 }
 
 /// Reads a head, and says how many bits it has.
-fn read_again(head: &Head) -> (Vec<u8>, Vec<u8>, u64) {
+fn read_again(head: &EncodedHead) -> (Vec<u8>, Vec<u8>, u64) {
     let mut sink = Sink::default();
     head.write(&mut sink);
     let bits = sink.bits();
@@ -39,7 +39,7 @@ fn read_again(head: &Head) -> (Vec<u8>, Vec<u8>, u64) {
     assert_eq!(all[..3], [0, 0, 1]);
     all[3..bits as usize].iter().for_each(|bit| shifted.put(*bit, 1));
     shifted.align();
-    let read = Bits::new(&shifted.bytes[..]).head().expect("the head is valid");
+    let read = BitReader::new(&shifted.bytes[..]).head().expect("the head is valid");
     assert_eq!(read.bits, bits - 3);
     (read.literals.map(|code| code.len).to_vec(), read.distances.map(|code| code.len).to_vec(), bits)
 }
@@ -51,10 +51,10 @@ proptest! {
         distances in vec(prop_oneof![Just(0u32), 1..9000u32], 1..=30),
     ) {
         literals[256] = 1;
-        let mut codes = Codes::none();
+        let mut codes = BlockCodes::none();
         make_codes(&literals, 15, &mut codes.literals);
         make_codes(&distances, 15, &mut codes.distances);
-        let head = Head::new(&codes.literals[..literals.len()], &codes.distances[..distances.len()]);
+        let head = EncodedHead::new(&codes.literals[..literals.len()], &codes.distances[..distances.len()]);
         let (of_literals, of_distances, bits) = read_again(&head);
         prop_assert_eq!(of_literals, codes.literals.map(|code| code.len).to_vec());
         prop_assert_eq!(of_distances, codes.distances.map(|code| code.len).to_vec());
@@ -62,18 +62,18 @@ proptest! {
     }
 }
 
-/// Runs of all lengths at the boundaries of the three symbols that repeat: 16 for 3 to 6, 17 for 3 to 10 and 18 for 11 to
-/// 138. A run goes on from the literals into the distances.
+/// Runs of all lengths at the boundaries of the three symbols that repeat: 16 for 3 to 6, 17 for 3 to 10 and 18 for 11
+/// to 138. A run goes on from the literals into the distances.
 #[test]
 fn runs_of_any_length_are_read_again() {
-    let code = |len| Code { bits: 0, len };
+    let code = |len| PrefixCode { bits: 0, len };
     for run in (1..=30).chain([137, 138, 139, 148, 149, 255]) {
         for len in [0, 8] {
             let mut literals = vec![code(9); 257 - run.min(250)];
             literals.extend(vec![code(len); run.min(250)]);
             literals.truncate(257);
             let distances = [code(len), code(len), code(5)];
-            let head = Head::new(&literals, &distances);
+            let head = EncodedHead::new(&literals, &distances);
             let covered: usize = symbols(&head)
                 .into_iter()
                 .map(|(symbol, after)| match symbol {
@@ -96,10 +96,10 @@ fn runs_of_any_length_are_read_again() {
 #[test]
 fn four_lengths_of_lengths_are_always_written() {
     // Only the lengths 0 and 8 are used, which come fourth and fifth.
-    let code = |len| Code { bits: 0, len };
+    let code = |len| PrefixCode { bits: 0, len };
     let mut literals = vec![code(8); 255];
     literals.extend([code(0), code(8)]);
-    assert_eq!(Head::new(&literals, &[code(8)]).0.of_meta(), 5);
+    assert_eq!(EncodedHead::new(&literals, &[code(8)]).0.of_meta(), 5);
     // 16 to 18 and 0 are the first four.
-    assert_eq!(Head::new(&vec![code(0); 257], &[code(0)]).0.of_meta(), 4);
+    assert_eq!(EncodedHead::new(&vec![code(0); 257], &[code(0)]).0.of_meta(), 4);
 }

@@ -1,20 +1,22 @@
 //! The match that a search along a chain finds, without looking at each place of the chain.
 //!
-//! zlib and Go chain the places with the same hash of three or four bytes. Of the nearest so many places of a chain they
-//! take that with the longest match, and of equal ones the nearest. Most have a short match, or none. So places are
-//! chained here by more of their bytes, too, where all but a few of them do not come up; and each has a number in the
-//! chain of the encoder, from which it follows whether the encoder would have come so far.
+//! zlib and Go chain the places with the same hash of three or four bytes. Of the nearest so many places of a chain
+//! they take that with the longest match, and of equal ones the nearest. Most have a short match, or none. So places
+//! are chained here by more of their bytes, too, where all but a few of them do not come up; and each has a number in
+//! the chain of the encoder, from which it follows whether the encoder would have come so far.
 //!
 //! This holds only where every place is remembered, as in the lazy levels.
 
+use dsync_core::common_prefix;
+
 use super::alphabet::LONGEST;
-use super::{common, word};
+use super::word;
 
 /// Encoders move their windows of 64 KiB down by half of that.
 const HALF: usize = 1 << 15;
 const WINDOW: usize = 2 * HALF;
 /// A window, and as much again, so that what is read from a place in the window need not be checked.
-pub(crate) type Memory = [u8; 2 * WINDOW];
+pub(crate) type MirroredWindow = [u8; 2 * WINDOW];
 /// The bytes that chains of long matches have in common.
 const LONG: usize = 8;
 /// Places that encoders remember at once, ahead of the search, where these and what a search needs are in the window:
@@ -56,8 +58,9 @@ impl Chain {
 
 /// The search parameters of an encoder.
 #[derive(Clone, Copy)]
-pub(crate) struct Search {
-    /// The byte that is searched for, which was remembered. As many as the longest match has are in the window after it.
+pub(crate) struct SearchParameters {
+    /// The byte that is searched for, which was remembered. As many as the longest match has are in the window after
+    /// it.
     pub(crate) here: usize,
     /// Matches must be longer, at least one byte shorter than `SHORT`.
     pub(crate) best: usize,
@@ -65,7 +68,7 @@ pub(crate) struct Search {
     pub(crate) least: usize,
     /// Positions of a chain that are compared.
     pub(crate) tries: usize,
-    /// From this length on, at least 8, the search ends.
+    /// The length from which on the search ends, at least 8.
     pub(crate) nice: usize,
 }
 
@@ -108,13 +111,13 @@ impl<const SHORT: usize> Shortcut<SHORT> {
 
     /// The length and place of the match that the encoder takes, if that has `SHORT` bytes at least.
     #[inline]
-    pub(crate) fn find(&self, window: &Memory, search: Search) -> Option<(usize, usize)> {
+    pub(crate) fn find(&self, window: &MirroredWindow, search: SearchParameters) -> Option<(usize, usize)> {
         self.find_long(window, search).or_else(|| self.find_short(window, search))
     }
 
     /// Remembers all places before this one, after which as many bytes as chains have in common are in the window.
     #[inline]
-    pub(crate) fn remember(&mut self, window: &Memory, end: usize) {
+    pub(crate) fn remember(&mut self, window: &MirroredWindow, end: usize) {
         let Some(window) = window.get(self.next..end + LONG - 1) else { return };
         for (at, bytes) in (self.next..).zip(window.windows(LONG)) {
             let bytes = word(bytes);
@@ -126,14 +129,14 @@ impl<const SHORT: usize> Shortcut<SHORT> {
 
     /// True if the encoder comes to this position of its chain.
     #[inline]
-    fn is_tried(&self, place: u16, search: &Search) -> bool {
+    fn is_tried(&self, place: u16, search: &SearchParameters) -> bool {
         let number = self.numbers[search.here % WINDOW];
         usize::from(number.wrapping_sub(self.numbers[usize::from(place)])) <= search.tries
     }
 
     #[inline]
-    fn find_long(&self, window: &Memory, search: Search) -> Option<(usize, usize)> {
-        let Search { here, mut best, least, nice, .. } = search;
+    fn find_long(&self, window: &MirroredWindow, search: SearchParameters) -> Option<(usize, usize)> {
+        let SearchParameters { here, mut best, least, nice, .. } = search;
         let ours = &window[here % WINDOW..][..LONGEST];
         let first = word(ours);
         // The last of these bytes must agree for a match that is longer than the best.
@@ -150,7 +153,7 @@ impl<const SHORT: usize> Shortcut<SHORT> {
                     break;
                 }
                 if word_at(window, at + last) == wanted {
-                    let length = common(&window[at..], ours, LONGEST);
+                    let length = common_prefix(&window[at..], ours, LONGEST);
                     if length > best {
                         best = length;
                         found = Some((length, at));
@@ -167,10 +170,10 @@ impl<const SHORT: usize> Shortcut<SHORT> {
         found
     }
 
-    /// The same for matches that are too short to be found so.
+    /// Finds matches that are too short to be found so.
     #[inline]
-    fn find_short(&self, window: &Memory, search: Search) -> Option<(usize, usize)> {
-        let Search { here, mut best, least, .. } = search;
+    fn find_short(&self, window: &MirroredWindow, search: SearchParameters) -> Option<(usize, usize)> {
+        let SearchParameters { here, mut best, least, .. } = search;
         let ours = word_at(window, here);
         let mut found = None;
         let mut place = self.short.before[here % WINDOW];
@@ -195,7 +198,7 @@ impl<const SHORT: usize> Shortcut<SHORT> {
 
 /// Eight bytes of the window.
 #[inline]
-fn word_at(window: &Memory, at: usize) -> u64 {
+fn word_at(window: &MirroredWindow, at: usize) -> u64 {
     window.get(at..at + LONG).map_or(0, word)
 }
 

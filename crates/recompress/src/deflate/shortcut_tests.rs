@@ -3,12 +3,12 @@
 use super::*;
 
 /// Places by whether their first three bytes agree, the nearest first; of at most `tries` the longest match.
-fn along_the_chain(window: &[u8], search: Search) -> Option<(usize, usize)> {
-    let Search { here, mut best, least, tries, nice } = search;
+fn along_the_chain(window: &[u8], search: SearchParameters) -> Option<(usize, usize)> {
+    let SearchParameters { here, mut best, least, tries, nice } = search;
     let mut found = None;
     let chain = (least..here).rev().filter(|at| window[*at..at + 3] == window[here..here + 3]);
     for at in chain.take(tries) {
-        let length = common(&window[at..], &window[here..], LONGEST);
+        let length = common_prefix(&window[at..], &window[here..], LONGEST);
         if length > best {
             best = length;
             found = Some((length, at));
@@ -38,7 +38,7 @@ fn it_is_the_match_of_the_whole_chain() {
         for here in 0..window.len() - LONGEST {
             let three = |at: usize| &window[at..at + 3];
             shortcut.number(here, (0..here).rev().find(|at| three(*at) == three(here)));
-            let search = Search { here, best, least: here.saturating_sub(2500), tries, nice };
+            let search = SearchParameters { here, best, least: here.saturating_sub(2500), tries, nice };
             let wanted = along_the_chain(&window, search);
             shortcut.remember(&memory, here + 1);
             assert_eq!(shortcut.find(&memory, search), wanted, "{here} {best} {tries} {nice}");

@@ -4,8 +4,8 @@ use super::alphabet::FARTHEST;
 
 /// A byte, or a match of 3 to 258 bytes at a distance of 1 to 32768.
 ///
-/// The upper half is the byte, or the length less 3, and from 256 on for a match; the lower half the distance less 1, or
-/// [`FARTHEST`] where there is none. So both can be counted and written without asking which it is.
+/// The upper half is the byte, or the length less 3, and from 256 on for a match; the lower half the distance less 1,
+/// or [`FARTHEST`] where there is none. So both can be counted and written without asking which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token(u32);
 

@@ -4,9 +4,9 @@
 
 use crate::deflate::alphabet::{END, STORED};
 use crate::deflate::bits::Sink;
-use crate::deflate::codes::{Codes, Counts};
+use crate::deflate::codes::{BlockCodes, Counts};
 use crate::deflate::package::make_codes;
-use crate::deflate::runs::Head;
+use crate::deflate::runs::EncodedHead;
 use crate::deflate::token::Token;
 
 /// Counts with the symbols that always have a code: the end of the block, and one distance even if none is used.
@@ -18,15 +18,15 @@ fn completed(mut counts: Counts) -> Counts {
     counts
 }
 
-fn codes(counts: &Counts) -> Codes {
-    let mut codes = Codes::none();
+fn codes(counts: &Counts) -> BlockCodes {
+    let mut codes = BlockCodes::none();
     make_codes(&counts.literals, 15, &mut codes.literals);
     make_codes(&counts.distances, 15, &mut codes.distances);
     codes
 }
 
-fn head(counts: &Counts, codes: &Codes) -> Head {
-    Head::new(&codes.literals[..used(&counts.literals)], &codes.distances[..used(&counts.distances)])
+fn head(counts: &Counts, codes: &BlockCodes) -> EncodedHead {
+    EncodedHead::new(&codes.literals[..used(&counts.literals)], &codes.distances[..used(&counts.distances)])
 }
 
 fn used(counts: &[u32]) -> usize {
@@ -39,14 +39,14 @@ fn stored_size(plain: Option<&[u8]>) -> Option<u64> {
 }
 
 /// Writes blocks, and chooses their kind.
-pub(super) struct Blocks {
+pub(super) struct BlockWriter {
     pub(super) sink: Sink,
-    fixed: Codes,
+    fixed: BlockCodes,
 }
 
-impl Blocks {
+impl BlockWriter {
     pub(super) fn new() -> Self {
-        let fixed = Codes::fixed();
+        let fixed = BlockCodes::fixed();
         Self { sink: Sink::default(), fixed }
     }
 
@@ -63,7 +63,7 @@ impl Blocks {
         if let (Some(plain), Some(stored)) = (plain, stored)
             && stored < fixed.min(own)
         {
-            self.sink.stored(plain, false);
+            self.sink.stored(plain);
         } else if own < fixed {
             head.write(&mut self.sink);
             codes.write_block(&mut self.sink, tokens);
@@ -79,7 +79,7 @@ impl Blocks {
         let codes = codes(&counts);
         let head = head(&counts, &codes);
         if is_better_stored(plain, head.size() + counts.cost(&codes)) {
-            self.sink.stored(plain, false);
+            self.sink.stored(plain);
             return;
         }
         head.write(&mut self.sink);
@@ -96,7 +96,7 @@ impl Blocks {
         let codes = codes(&counts);
         let head = head(&counts, &codes);
         if is_better_stored(plain, head.size() + counts.cost(&codes)) {
-            self.sink.stored(plain, false);
+            self.sink.stored(plain);
             return;
         }
         head.write(&mut self.sink);
@@ -108,7 +108,7 @@ impl Blocks {
 
     /// An empty stored block, the last.
     pub(super) fn finish(&mut self) {
-        self.sink.stored(&[], true);
+        self.sink.stored_last(&[]);
         self.sink.align();
     }
 }

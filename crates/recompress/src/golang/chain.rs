@@ -2,13 +2,15 @@
 //!
 //! A port of `deflate.go`.
 
-use super::block::Blocks;
+use dsync_core::common_prefix;
+
+use super::block::BlockWriter;
 use crate::checkpoint::{Checkpoint, Mark, history};
+use crate::deflate::StreamEncoder;
 use crate::deflate::alphabet::LONGEST;
 use crate::deflate::bits::Sink;
-use crate::deflate::shortcut::{AT_ONCE, Memory, Search, Shortcut};
+use crate::deflate::shortcut::{AT_ONCE, MirroredWindow, SearchParameters, Shortcut};
 use crate::deflate::token::Token;
-use crate::deflate::{Encoder, common};
 
 /// The reach of matches, in bytes; the window is twice as large.
 const REACH: usize = 1 << 15;
@@ -28,10 +30,10 @@ const AHEAD: usize = SHORTEST + LONGEST;
 
 /// The search parameters of a level.
 #[derive(Clone, Copy)]
-struct Effort {
-    /// From this length on no better match is looked for one byte later. 0 where none ever is.
+struct Tuning {
+    /// The length from which on no better match is looked for one byte later; 0 where none ever is.
     lazy: usize,
-    /// From this length on the search ends.
+    /// The length from which on the search ends.
     nice: usize,
     /// Places that are looked at.
     chain: usize,
@@ -39,7 +41,7 @@ struct Effort {
     remembered: usize,
 }
 
-impl Effort {
+impl Tuning {
     /// Levels 2 to 9; any other is taken for the nearest.
     fn of(level: u8) -> Self {
         let (lazy, nice, chain, remembered) = match level {
@@ -58,9 +60,9 @@ impl Effort {
 
 /// The encoder of levels 2 to 9. Uses 800 KiB, and 900 KiB more in lazy levels.
 pub(crate) struct Chained {
-    effort: Effort,
-    blocks: Blocks,
-    window: Box<Memory>,
+    tuning: Tuning,
+    blocks: BlockWriter,
+    window: Box<MirroredWindow>,
     /// Plain bytes that have left the window.
     base: u64,
     /// The end of the input in the window, and the next byte.
@@ -80,7 +82,7 @@ pub(crate) struct Chained {
     offset: i32,
     /// The place that was found for the last hash.
     head: i32,
-    /// From here on too few bytes are left for a hash.
+    /// The position from which on too few bytes are left for a hash.
     no_hash: usize,
     /// The match before this byte.
     length: usize,
@@ -92,10 +94,10 @@ pub(crate) struct Chained {
 
 impl Chained {
     pub(crate) fn new(level: u8) -> Self {
-        let effort = Effort::of(level);
+        let tuning = Tuning::of(level);
         Self {
-            effort,
-            blocks: Blocks::new(),
+            tuning,
+            blocks: BlockWriter::new(),
             window: Box::new([0; 2 * WINDOW]),
             base: 0,
             end: 0,
@@ -105,7 +107,7 @@ impl Chained {
             heads: Box::new([0; HASHES]),
             previous: Box::new([0; REACH]),
             next: 0,
-            shortcut: (effort.lazy > 0).then(Shortcut::new),
+            shortcut: (tuning.lazy > 0).then(Shortcut::new),
             offset: 1,
             head: -1,
             no_hash: 0,
@@ -179,7 +181,7 @@ impl Chained {
             if self.index < self.no_hash {
                 self.head = self.remember_to(self.index) as i32;
             }
-            if self.effort.lazy == 0 {
+            if self.tuning.lazy == 0 {
                 self.greedy(ahead);
             } else {
                 self.lazy(ahead);
@@ -200,7 +202,7 @@ impl Chained {
     /// Remembers a place, and in lazy levels all before it, and says which was the last with its hash.
     #[inline]
     fn remember_to(&mut self, index: usize) -> u32 {
-        if self.effort.lazy == 0 {
+        if self.tuning.lazy == 0 {
             self.remember(index);
         } else if self.next <= index {
             self.remember_ahead(index);
@@ -247,8 +249,8 @@ impl Chained {
     fn find(&self, start: usize, ahead: usize) -> Option<(usize, usize)> {
         let here = self.index;
         let most = ahead.min(LONGEST);
-        let nice = self.effort.nice.min(most);
-        let mut tries = self.effort.chain;
+        let nice = self.tuning.nice.min(most);
+        let mut tries = self.tuning.chain;
         let mut best = SHORTEST - 1;
         let window = &*self.window;
         let ours = &window[here..here + most];
@@ -264,7 +266,7 @@ impl Chained {
         while tries > 0 {
             let at = place - offset;
             if byte_at(at + best) == wanted {
-                let length = common(&window[at % WINDOW..], ours, most);
+                let length = common_prefix(&window[at % WINDOW..], ours, most);
                 let distance = here - at;
                 if length > best && (length > SHORTEST || distance <= TOO_FAR) {
                     best = length;
@@ -286,7 +288,7 @@ impl Chained {
         found
     }
 
-    /// The same as [`Self::find`], sooner where that is possible, and only for matches that are longer than `best`.
+    /// As [`Self::find`], sooner where that is possible, and only for matches that are longer than `best`.
     #[inline]
     fn find_best(&self, start: usize, ahead: usize, best: usize) -> Option<(usize, usize)> {
         let here = self.index;
@@ -294,7 +296,7 @@ impl Chained {
             return self.find(start, ahead);
         };
         let least = here.saturating_sub(REACH);
-        let search = Search { here, best, least, tries: self.effort.chain, nice: self.effort.nice };
+        let search = SearchParameters { here, best, least, tries: self.tuning.chain, nice: self.tuning.nice };
         if let Some((length, at)) = shortcut.find(&self.window, search) {
             return Some((length, here - at));
         }
@@ -307,7 +309,7 @@ impl Chained {
         let four_at = |at: usize| self.window.get(at..at + SHORTEST);
         let offset = self.offset.unsigned_abs() as usize;
         let mut at = start;
-        for _ in 0..self.effort.chain {
+        for _ in 0..self.tuning.chain {
             if here - at > TOO_FAR {
                 break;
             }
@@ -332,7 +334,7 @@ impl Chained {
             return;
         };
         self.tokens.push(Token::matched(length, distance));
-        if length <= self.effort.remembered {
+        if length <= self.tuning.remembered {
             for index in self.index + 1..(self.index + length).min(self.no_hash) {
                 self.remember(index);
             }
@@ -347,7 +349,7 @@ impl Chained {
         (self.length, self.distance) = (SHORTEST - 1, 0);
         if let Some(start) = self.chain_start()
             && ahead > length
-            && length < self.effort.lazy
+            && length < self.tuning.lazy
             && let Some(found) = self.find_best(start, ahead, length)
         {
             (self.length, self.distance) = found;
@@ -396,7 +398,7 @@ impl Chained {
     }
 }
 
-impl Encoder for Chained {
+impl StreamEncoder for Chained {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             self.step(false);

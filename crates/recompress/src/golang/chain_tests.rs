@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::LAST;
-use crate::deflate::reader::{Reader, Shape};
+use crate::deflate::reader::{BlockShape, DeflateReader};
 use crate::inputs::{encoded, inflate, noise, repeated_at, text, tokens};
 
 #[test]
@@ -98,9 +98,9 @@ fn a_block_whose_start_has_left_the_window_is_coded() {
     for level in [2, 6] {
         let stream = encoded(Chained::new(level), &plain);
         assert!(inflate(&stream) == plain);
-        let mut reader = Reader::new(&stream[..]);
+        let mut reader = DeflateReader::new(&stream[..]);
         let first = reader.block().expect("it is valid");
-        assert!(first.shape != Shape::Stored && first.len > 200_000, "{level}");
+        assert!(first.shape != BlockShape::Stored && first.len > 200_000, "{level}");
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! A port of `deflatefast.go`, which Go has from Snappy.
 
-use super::block::Blocks;
+use dsync_core::common_prefix;
+
+use super::block::BlockWriter;
 use crate::deflate::alphabet::{FARTHEST, LONGEST, STORED};
 use crate::deflate::token::Token;
-use crate::deflate::{Encoder, common, word};
+use crate::deflate::{StreamEncoder, word};
 
 const HASH_BITS: u32 = 14;
 const HASHES: usize = 1 << HASH_BITS;
@@ -17,36 +19,36 @@ const REACH: i32 = FARTHEST as i32;
 
 /// The last place of a hash, and the four bytes there.
 #[derive(Debug, Clone, Copy, Default)]
-struct Entry {
+struct HashEntry {
     bytes: u32,
     place: i32,
 }
 
 /// The encoder of level 1. Uses 600 KiB.
-pub(crate) struct Fast {
+pub(crate) struct GoFast {
     /// The block before, and this one from `start` on.
     window: Vec<u8>,
     start: usize,
     tokens: Vec<Token>,
-    table: Box<[Entry; HASHES]>,
+    table: Box<[HashEntry; HASHES]>,
     /// The place of the block's first byte.
     current: i32,
-    blocks: Blocks,
+    blocks: BlockWriter,
 }
 
 fn hash(bytes: u32) -> usize {
     (bytes.wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS)) as usize % HASHES
 }
 
-impl Fast {
+impl GoFast {
     pub(crate) fn new() -> Self {
         Self {
             window: Vec::with_capacity(2 * STORED),
             start: 0,
             tokens: Vec::with_capacity(STORED),
-            table: Box::new([Entry::default(); HASHES]),
+            table: Box::new([HashEntry::default(); HASHES]),
             current: STORED as i32,
-            blocks: Blocks::new(),
+            blocks: BlockWriter::new(),
         }
     }
 
@@ -128,13 +130,13 @@ impl Fast {
         }
     }
 
-    fn is_match(&self, seen: Entry, bytes: u32, at: usize) -> bool {
+    fn is_match(&self, seen: HashEntry, bytes: u32, at: usize) -> bool {
         at as i32 - (seen.place - self.current) <= REACH && seen.bytes == bytes
     }
 
     /// Remembers bytes, and says what its hash had before.
-    fn see(&mut self, bytes: u32, at: usize) -> Entry {
-        let entry = Entry { bytes, place: self.current + at as i32 };
+    fn see(&mut self, bytes: u32, at: usize) -> HashEntry {
+        let entry = HashEntry { bytes, place: self.current + at as i32 };
         std::mem::replace(&mut self.table[hash(bytes)], entry)
     }
 
@@ -147,7 +149,7 @@ impl Fast {
     fn longer(&self, at: usize, distance: usize) -> usize {
         let at = self.start + at;
         match at.checked_sub(distance) {
-            Some(before) => common(&self.window[before..], &self.window[at..], LONGEST - 4),
+            Some(before) => common_prefix(&self.window[before..], &self.window[at..], LONGEST - 4),
             None => 0,
         }
     }
@@ -168,14 +170,14 @@ impl Fast {
     fn last(&mut self) {
         match self.plain().len() {
             0 => {}
-            1..=16 => self.blocks.sink.stored(&self.window[self.start..], false),
+            1..=16 => self.blocks.sink.stored(&self.window[self.start..]),
             17..128 => self.blocks.literals(&self.window[self.start..]),
             _ => self.block(),
         }
     }
 }
 
-impl Encoder for Fast {
+impl StreamEncoder for GoFast {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             if self.plain().len() == STORED {

@@ -5,18 +5,22 @@ use std::io::{self, Read, Write};
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-use super::outcome::{Identified, Outcome, Reason};
-use crate::deflate::Encoder;
-use crate::method::Method;
+use super::outcome::{Identification, Identified, Reason};
+use crate::deflate::StreamEncoder;
+use crate::method::CompressionMethod;
 use crate::recipe::Recipe;
 use crate::recreate::{PIECE, read_some};
-use crate::zstd::{Effort, Generation, HEAD, Head, Zstd};
+use crate::zstd::{FrameHead, Generation, HEAD, Zstd, ZstdLevel};
 
 /// The largest window of an encoder that is known, as a power of two: 16 MiB.
 const LARGEST_WINDOW: u32 = 24;
 
 /// Finds the encoder of a frame that begins with `head`, and goes on in `blob`.
-pub(super) fn identify(mut head: Vec<u8>, mut blob: impl Read, plain: impl Write) -> io::Result<Outcome> {
+pub(super) fn identify(
+    mut head: Vec<u8>,
+    mut blob: impl Read,
+    plain: impl Write,
+) -> io::Result<Identification> {
     while head.len() < HEAD {
         let mut piece = [0; HEAD];
         let read = read_some(&mut blob, &mut piece)?;
@@ -29,25 +33,22 @@ pub(super) fn identify(mut head: Vec<u8>, mut blob: impl Read, plain: impl Write
     if encoders.is_empty() {
         return Ok(Reason::NoEncoder(0).into());
     }
-    let race = Race { encoders, blob: VecDeque::new(), plain: 0 };
+    let race = FrameRace { encoders, blob: VecDeque::new(), plain: 0 };
     run(race, (&head[..]).chain(blob), plain)
 }
 
 /// The candidates for a frame that begins so. Wrong levels are out after a block; few blocks
 /// differ between the generations, and without one the newest is taken.
 fn candidates(head: &[u8]) -> Vec<Candidate> {
-    let Some(head) = Head::of(head) else { return Vec::new() };
+    let Some(head) = FrameHead::of(head) else { return Vec::new() };
     let mut encoders = Vec::new();
-    for effort in [Effort::Default, Effort::Fastest, Effort::Better, Effort::Best] {
-        let flushed = head.flushed(effort);
+    for level in [ZstdLevel::Default, ZstdLevel::Fastest, ZstdLevel::Better, ZstdLevel::Best] {
+        let flushed = head.flushed(level);
         let mut generations = Generation::ALL.to_vec();
-        generations.retain(|generation| head.may_be_of(*generation, effort));
-        let alike = generations.chunk_by(|one, other| effort.is_alike(*one, *other));
-        let candidate = |alike: &[Generation]| Candidate {
-            effort,
-            flushed,
-            encoder: Zstd::of_all(alike, effort, flushed),
-        };
+        generations.retain(|generation| head.may_be_of(*generation, level));
+        let alike = generations.chunk_by(|one, other| level.is_alike(*one, *other));
+        let candidate =
+            |alike: &[Generation]| Candidate { level, flushed, encoder: Zstd::of_all(alike, level, flushed) };
         encoders.extend(alike.map(candidate));
     }
     encoders
@@ -55,28 +56,28 @@ fn candidates(head: &[u8]) -> Vec<Candidate> {
 
 /// A level, and the encoder of the generations that find the same matches with it.
 struct Candidate {
-    effort: Effort,
+    level: ZstdLevel,
     flushed: usize,
     encoder: Zstd,
 }
 
 impl Candidate {
     /// The method of the first generation that is left.
-    fn method(&self) -> Option<Method> {
+    fn method(&self) -> Option<CompressionMethod> {
         let generation = self.encoder.generation()?;
-        Some(Method::Zstd { generation, effort: self.effort, flushed: self.flushed as u32 })
+        Some(CompressionMethod::Zstd { generation, level: self.level, flushed: self.flushed as u32 })
     }
 }
 
 /// Encoders that run beside each other over the same bytes; one that differs from the blob is out.
-struct Race {
+struct FrameRace {
     encoders: Vec<Candidate>,
     /// The blob's bytes that were not compared.
     blob: VecDeque<u8>,
     plain: u64,
 }
 
-impl Race {
+impl FrameRace {
     /// Encodes the next plain bytes, which are those of the blob given so far, and compares.
     fn plain(&mut self, plain: &[u8]) {
         self.plain += plain.len() as u64;
@@ -102,13 +103,13 @@ impl Race {
     }
 
     /// The most probable method, if its output is all of the blob.
-    fn winner(&self) -> Option<Method> {
+    fn winner(&self) -> Option<CompressionMethod> {
         self.encoders.first().filter(|_| self.blob.is_empty())?.method()
     }
 }
 
 /// Lets the encoders run over the plain bytes of a frame.
-fn run(mut race: Race, mut blob: impl Read, mut plain: impl Write) -> io::Result<Outcome> {
+fn run(mut race: FrameRace, mut blob: impl Read, mut plain: impl Write) -> io::Result<Identification> {
     let mut decoder = Decoder::new()?;
     decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW))?;
     let (mut piece, mut decoded) = (vec![0; PIECE], vec![0; PIECE]);
@@ -140,13 +141,13 @@ fn run(mut race: Race, mut blob: impl Read, mut plain: impl Write) -> io::Result
 }
 
 /// The outcome of a frame that ended well.
-fn end(mut race: Race) -> Outcome {
+fn end(mut race: FrameRace) -> Identification {
     race.finish();
     match race.winner() {
         Some(method) => {
             let recipe =
                 Recipe { method, header: Vec::new(), checkpoints: Vec::new(), corrections: Vec::new() };
-            Outcome::Identified(Identified { recipe, plain_len: race.plain })
+            Identification::Identified(Identified { recipe, plain_len: race.plain })
         }
         None => Reason::NoEncoder(race.plain).into(),
     }

@@ -4,10 +4,10 @@ use crate::recipe::Recipe;
 
 /// The result of identifying a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It can be re-created.
+pub enum Identification {
+    /// The blob can be re-created.
     Identified(Identified),
-    /// It must be taken as it is.
+    /// The blob must be taken as it is.
     Unknown(Reason),
 }
 
@@ -24,10 +24,10 @@ pub struct Identified {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It is neither gzip nor zstd, or its header is unusually long.
+    /// The blob is neither gzip nor zstd, or its header is unusually long.
     #[error("it is compressed neither with gzip nor with zstd")]
     OtherKind,
-    /// It ends too early, or its checksum is wrong.
+    /// The blob ends too early, or its checksum is wrong.
     #[error("it is damaged")]
     Damaged,
     /// More bytes follow the gzip stream, such as a further stream.
@@ -36,12 +36,12 @@ pub enum Reason {
     /// No encoder that is known here makes it. About so many plain bytes agreed with the one that came farthest.
     #[error("no known encoder makes it; one agreed for about {0} bytes of its contents")]
     NoEncoder(u64),
-    /// With the nearest encoder there is too much to correct.
+    /// The nearest encoder has too much to correct.
     #[error("no known encoder makes it or nearly makes it")]
     TooFar,
 }
 
-impl From<Reason> for Outcome {
+impl From<Reason> for Identification {
     fn from(reason: Reason) -> Self {
         Self::Unknown(reason)
     }

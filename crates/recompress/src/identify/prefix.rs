@@ -3,11 +3,11 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::race::Race;
-use crate::method::Method;
+use crate::method::CompressionMethod;
 use crate::recreate::PIECE;
 
-/// The prefix of a blob that is tried, in bytes of it and in plain bytes. Other encoders than the right one differ within the
-/// first block, or have blocks and differ after it.
+/// The prefix of a blob that is tried, in bytes of it and in plain bytes. Other encoders than the right one differ
+/// within the first block, or have blocks and differ after it.
 pub(super) const LONGEST: usize = 1 << 19;
 const LONGEST_PLAIN: usize = 5 << 19;
 
@@ -40,7 +40,7 @@ impl<'a> Prefix<'a> {
     }
 
     /// None if the encoder makes this start; else how many plain bytes it took until it differed.
-    pub(super) fn agreed(&self, method: Method) -> Option<u64> {
+    pub(super) fn agreed(&self, method: CompressionMethod) -> Option<u64> {
         let mut race = Race::new(&[method]);
         race.blob(self.blob);
         for piece in self.plain.chunks(PIECE) {

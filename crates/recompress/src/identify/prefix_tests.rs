@@ -4,7 +4,7 @@ use super::*;
 use crate::Flavour;
 use crate::inputs::{noise, stream, text};
 
-const ZLIB: Method = Method::Zlib { flavour: Flavour::Zlib, level: 6 };
+const ZLIB: CompressionMethod = CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 6 };
 
 #[test]
 fn a_start_of_any_length_passes_the_encoder_of_the_stream() {
@@ -20,9 +20,11 @@ fn other_encoders_differ_within_their_first_block() {
     let plain = [text(300_000), noise(200_000, 5, 1)].concat();
     let prefix_of = stream(ZLIB, &plain);
     let prefix = Prefix::of(&prefix_of);
-    for other in
-        [Method::Go { level: 6 }, Method::Zlib { flavour: Flavour::Gnu, level: 6 }, Method::Go { level: 1 }]
-    {
+    for other in [
+        CompressionMethod::Go { level: 6 },
+        CompressionMethod::Zlib { flavour: Flavour::Gnu, level: 6 },
+        CompressionMethod::Go { level: 1 },
+    ] {
         let agreed = prefix.agreed(other).expect("it differs");
         assert!((1..=plain.len() as u64).contains(&agreed), "{other} {agreed}");
     }
@@ -36,7 +38,7 @@ fn the_end_of_a_short_stream_counts() {
     let with_footer = [&blob[..], &[0; 8]].concat();
     assert_eq!(Prefix::of(&with_footer).agreed(ZLIB), None);
     // Go ends a stream by an empty block more.
-    assert_eq!(Prefix::of(&with_footer).agreed(Method::Go { level: 6 }), Some(300));
+    assert_eq!(Prefix::of(&with_footer).agreed(CompressionMethod::Go { level: 6 }), Some(300));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::checkpoint::{Checkpoint, Chooser};
-use crate::deflate::Encoder;
-use crate::method::Method;
+use crate::deflate::StreamEncoder;
+use crate::method::CompressionMethod;
 
 /// An encoder that keeps back more than this is out, in bytes of the blob. The right one keeps back a block, of which
 /// the largest in use are a few MiB of plain bytes.
@@ -12,8 +12,8 @@ const MOST_BEHIND: usize = 8 << 20;
 
 /// One encoder.
 struct Runner {
-    method: Method,
-    encoder: Box<dyn Encoder>,
+    method: CompressionMethod,
+    encoder: Box<dyn StreamEncoder>,
     /// The compared output, in bytes from the start of the stream.
     compared: u64,
     checkpoints: Chooser,
@@ -30,8 +30,8 @@ pub(super) struct Race {
 }
 
 impl Race {
-    pub(super) fn new(methods: &[Method]) -> Self {
-        let runner = |method: &Method| Runner {
+    pub(super) fn new(methods: &[CompressionMethod]) -> Self {
+        let runner = |method: &CompressionMethod| Runner {
             method: *method,
             encoder: method.encoder(),
             compared: 0,
@@ -78,7 +78,7 @@ impl Race {
     }
 
     /// The most probable of those that end just before the last `rest` bytes of the blob, and where it can be resumed.
-    pub(super) fn winner(mut self, rest: usize) -> Option<(Method, Vec<Checkpoint>)> {
+    pub(super) fn winner(mut self, rest: usize) -> Option<(CompressionMethod, Vec<Checkpoint>)> {
         self.blob.truncate(self.blob.len().saturating_sub(rest));
         for runner in &mut self.runners {
             runner.encoder.finish();

@@ -4,12 +4,12 @@ use super::*;
 use crate::Flavour;
 use crate::inputs::{noise, stream, text};
 
-const ZLIB: Method = Method::Zlib { flavour: Flavour::Zlib, level: 6 };
-const GNU: Method = Method::Zlib { flavour: Flavour::Gnu, level: 6 };
-const GO: Method = Method::Go { level: 6 };
+const ZLIB: CompressionMethod = CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 6 };
+const GNU: CompressionMethod = CompressionMethod::Zlib { flavour: Flavour::Gnu, level: 6 };
+const GO: CompressionMethod = CompressionMethod::Go { level: 6 };
 
 /// Runs a race over a whole stream in parts, the blob always ahead of the plain bytes.
-fn run(methods: &[Method], blob: &[u8], plain: &[u8], part: usize) -> Race {
+fn run(methods: &[CompressionMethod], blob: &[u8], plain: &[u8], part: usize) -> Race {
     let mut race = Race::new(methods);
     race.blob(blob);
     plain.chunks(part).for_each(|part| race.plain(part));
@@ -36,8 +36,8 @@ fn the_first_of_several_that_fit_wins() {
     // Zeros alone are the same by all levels of zlib.
     let plain = vec![0; 5000];
     let blob = stream(ZLIB, &plain);
-    let methods: Vec<Method> =
-        (4..=9).rev().map(|level| Method::Zlib { flavour: Flavour::Zlib, level }).collect();
+    let methods: Vec<CompressionMethod> =
+        (4..=9).rev().map(|level| CompressionMethod::Zlib { flavour: Flavour::Zlib, level }).collect();
     assert_eq!(run(&methods, &blob, &plain, 1000).winner(0).map(|(winner, _)| winner), Some(methods[0]));
 }
 
@@ -100,7 +100,7 @@ fn a_blob_is_dropped_as_far_as_all_have_passed_it() {
 /// A pgzip of a block that is larger than all of the blob would keep back everything.
 #[test]
 fn an_encoder_that_keeps_back_too_much_is_out() {
-    let silent = Method::Pigz { level: 1, block: 16 << 20 };
+    let silent = CompressionMethod::Pigz { level: 1, block: 16 << 20 };
     let mut race = Race::new(&[silent]);
     race.blob(&vec![0; MOST_BEHIND]);
     race.plain(&[0; 10]);

@@ -5,25 +5,25 @@
 use super::release::Release;
 use super::tokens::estimate;
 use crate::deflate::alphabet::{DISTANCES, END, LITERALS};
-use crate::deflate::bits::{Code, Sink, cost};
-use crate::deflate::codes::{Codes, Counts};
+use crate::deflate::bits::{PrefixCode, Sink, cost};
+use crate::deflate::codes::{BlockCodes, Counts};
 use crate::deflate::package::make_codes;
-use crate::deflate::runs::Head;
+use crate::deflate::runs::EncodedHead;
 use crate::deflate::token::Token;
 
-/// With fewer tokens the fixed codes are tried.
+/// The number of tokens below which the fixed codes are tried.
 const FEW: usize = 250;
 /// The assumed size of the head of a block of literals before one is known, in bits.
 const GUESSED_HEAD: u64 = 70 * 8;
 
 /// Writes blocks, and chooses their kind.
-pub(super) struct Blocks {
+pub(super) struct BlockWriter {
     pub(super) sink: Sink,
     release: Release,
     /// The gain that new codes for a block need: this power of one half of its size.
     penalty: u32,
-    fixed: Codes,
-    codes: Codes,
+    fixed: BlockCodes,
+    codes: BlockCodes,
     /// The size in bits of the head of the block that is open; 0 if none is. It owes its end.
     open: u64,
     /// The codes are for literals only.
@@ -40,9 +40,9 @@ fn stored_size(plain: &[u8]) -> u64 {
     (plain.len() as u64 + 5) * 8
 }
 
-impl Blocks {
+impl BlockWriter {
     pub(super) fn new(release: Release, penalty: u32) -> Self {
-        let (fixed, codes) = (Codes::fixed(), Codes::none());
+        let (fixed, codes) = (BlockCodes::fixed(), BlockCodes::none());
         Self { sink: Sink::default(), release, penalty, fixed, codes, open: 0, is_literal: false }
     }
 
@@ -57,7 +57,7 @@ impl Blocks {
     /// A stored block of at most 65535 bytes.
     pub(super) fn stored(&mut self, plain: &[u8]) {
         self.close();
-        self.sink.stored(plain, false);
+        self.sink.stored(plain);
     }
 
     /// Ends the stream by an empty block.
@@ -104,7 +104,7 @@ impl Blocks {
             counts.literals[END] = 1;
             make_codes(&counts.literals, 15, &mut self.codes.literals);
             make_codes(&counts.distances, 15, &mut self.codes.distances);
-            let head = Head::new(
+            let head = EncodedHead::new(
                 &self.codes.literals[..written.literals],
                 &self.codes.distances[..written.distances],
             );
@@ -130,7 +130,7 @@ impl Blocks {
 
     /// True if the codes of the open block have all symbols.
     fn can_reuse(&self, found: &Counts) -> bool {
-        let has = |counts: &[u32], codes: &[Code]| {
+        let has = |counts: &[u32], codes: &[PrefixCode]| {
             counts.iter().zip(codes).all(|(count, code)| *count == 0 || !code.is_none())
         };
         has(&found.literals, &self.codes.literals) && has(&found.distances, &self.codes.distances)
@@ -168,7 +168,7 @@ impl Blocks {
             return self.stored(plain);
         }
         counts[END] = 1;
-        let mut codes = [Code::default(); LITERALS];
+        let mut codes = [PrefixCode::default(); LITERALS];
         make_codes(&counts, 15, &mut codes);
         let new = cost(&counts, &codes) + if self.open > 0 { self.open } else { GUESSED_HEAD };
         let new = new + (new >> self.penalty);
@@ -180,7 +180,7 @@ impl Blocks {
         }
         if self.open == 0 {
             self.codes.literals = codes;
-            let head = Head::new(&codes[..=END], &[Code { bits: 0, len: 1 }]);
+            let head = EncodedHead::new(&codes[..=END], &[PrefixCode { bits: 0, len: 1 }]);
             head.write(&mut self.sink);
             self.is_literal = true;
             self.open = head.size();

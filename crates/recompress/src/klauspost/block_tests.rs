@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::deflate::reader::{Reader, Shape};
+use crate::deflate::reader::{BlockShape, DeflateReader};
 use crate::inputs::{inflate, noise, text};
 
 fn literals(plain: &[u8]) -> Vec<Token> {
@@ -12,9 +12,9 @@ fn literals(plain: &[u8]) -> Vec<Token> {
 }
 
 /// Blocks of a finished stream: the shape of each that is not empty, and its plain bytes.
-fn shapes(mut blocks: Blocks) -> Vec<(Shape, usize)> {
+fn shapes(mut blocks: BlockWriter) -> Vec<(BlockShape, usize)> {
     blocks.finish();
-    let mut reader = Reader::new(&blocks.sink.bytes[..]);
+    let mut reader = DeflateReader::new(&blocks.sink.bytes[..]);
     let mut shapes = Vec::new();
     loop {
         let block = reader.block().expect("it is valid");
@@ -31,7 +31,7 @@ fn shapes(mut blocks: Blocks) -> Vec<(Shape, usize)> {
 fn the_codes_of_a_block_are_used_again() {
     let plain = text(9000);
     for release in [Release::Full, Release::Exact] {
-        let mut blocks = Blocks::new(release, 7);
+        let mut blocks = BlockWriter::new(release, 7);
         (0..3).for_each(|_| blocks.tokens(&literals(&plain), &plain, false));
         // One block of the format for all three.
         let shapes = shapes(blocks);
@@ -43,7 +43,7 @@ fn the_codes_of_a_block_are_used_again() {
 #[test]
 fn codes_that_lack_a_symbol_are_not_used_again() {
     let (first, other) = (text(9000), [&text(5000)[..], &[200; 4000]].concat());
-    let mut blocks = Blocks::new(Release::Exact, 7);
+    let mut blocks = BlockWriter::new(Release::Exact, 7);
     blocks.tokens(&literals(&first), &first, false);
     blocks.tokens(&literals(&other), &other, false);
     assert_eq!(shapes(blocks).len(), 2);
@@ -59,7 +59,7 @@ fn codes_that_are_much_worse_are_not_used_again() {
         .enumerate()
         .filter(|(at, _)| at % 8 > 0)
         .for_each(|(at, byte)| *byte = 40 + at as u8 % 4);
-    let mut blocks = Blocks::new(Release::Exact, 7);
+    let mut blocks = BlockWriter::new(Release::Exact, 7);
     blocks.tokens(&literals(&first), &first, false);
     blocks.tokens(&literals(&other), &other, false);
     assert_eq!(shapes(blocks).len(), 2);
@@ -68,14 +68,14 @@ fn codes_that_are_much_worse_are_not_used_again() {
 #[test]
 fn few_tokens_have_the_fixed_codes_and_noise_is_stored() {
     for release in [Release::Full, Release::Exact] {
-        let mut blocks = Blocks::new(release, 7);
+        let mut blocks = BlockWriter::new(release, 7);
         let few = b"hello";
         blocks.tokens(&literals(few), few, true);
         let noise = noise(2000, 256, 3);
         blocks.tokens(&literals(&noise), &noise, true);
         blocks.literals(&noise, true);
-        let kinds: Vec<Shape> = shapes(blocks).into_iter().map(|(shape, _)| shape).collect();
-        assert_eq!(kinds, [Shape::Fixed, Shape::Stored, Shape::Stored], "{release:?}");
+        let kinds: Vec<BlockShape> = shapes(blocks).into_iter().map(|(shape, _)| shape).collect();
+        assert_eq!(kinds, [BlockShape::Fixed, BlockShape::Stored, BlockShape::Stored], "{release:?}");
     }
 }
 
@@ -96,7 +96,7 @@ fn noise_is_told_by_its_counts() {
 #[test]
 fn a_block_that_has_to_end_ends() {
     let plain = text(9000);
-    let mut blocks = Blocks::new(Release::Exact, 7);
+    let mut blocks = BlockWriter::new(Release::Exact, 7);
     blocks.tokens(&literals(&plain), &plain, true);
     assert_eq!(blocks.open, 0);
     blocks.literals(&plain, true);
@@ -116,7 +116,7 @@ proptest! {
         is_full: bool,
         penalty in 4..9u32,
     ) {
-        let mut blocks = Blocks::new(if is_full { Release::Full } else { Release::Exact }, penalty);
+        let mut blocks = BlockWriter::new(if is_full { Release::Full } else { Release::Exact }, penalty);
         for (kind, is_last, plain) in &parts {
             match kind {
                 0 => blocks.tokens(&literals(plain), plain, *is_last),

@@ -1,14 +1,14 @@
 //! The encoder of a stream: blocks of 65535 bytes, their matches by the finder of the level.
 
-use super::block::Blocks;
+use super::block::BlockWriter;
 use super::finder::Finder;
 use super::release::Release;
 use super::tokens::Tokens;
 use super::{level3, level4, level5, level6, single};
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 use crate::deflate::alphabet::{FARTHEST, STORED};
 
-/// With fewer bytes at the end no matches are looked for.
+/// Bytes at the end in which no matches are looked for.
 const TINY: usize = 128;
 /// Up to so many bytes at the end are stored.
 const TINIEST: usize = 32;
@@ -26,16 +26,16 @@ fn finder(release: Release, level: u8) -> Box<dyn Finder> {
 }
 
 /// The encoder of levels 1 to 6. Uses 1.3 MiB.
-pub(crate) struct Fast {
+pub(crate) struct Klauspost {
     finder: Box<dyn Finder>,
     tokens: Tokens,
     window: Vec<u8>,
-    blocks: Blocks,
+    blocks: BlockWriter,
 }
 
-impl Fast {
+impl Klauspost {
     pub(crate) fn new(release: Release, level: u8) -> Self {
-        let blocks = Blocks::new(release, 7);
+        let blocks = BlockWriter::new(release, 7);
         Self {
             finder: finder(release, level),
             tokens: Tokens::new(),
@@ -97,7 +97,7 @@ impl Fast {
     }
 }
 
-impl Encoder for Fast {
+impl StreamEncoder for Klauspost {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             if self.window.len() == STORED {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::deflate::reader::{Head, Reader, Shape};
+use crate::deflate::reader::{BlockHead, BlockShape, DeflateReader};
 use crate::inputs::{encoded, inflate, noise, text, tokens};
 use crate::klauspost::history;
 
@@ -13,8 +13,8 @@ proptest! {
     #[test]
     fn places_are_counted_anew_unnoticed(seed in proptest::collection::vec(0..5u8, 1..900), level in 1..=6u8) {
         let plain: Vec<u8> = (0..400_000usize).map(|at| seed[(at + at / 7919) % seed.len()]).collect();
-        let fresh = encoded(Fast::new(Release::Exact, level), &plain);
-        let mut old = Fast::new(Release::Exact, level);
+        let fresh = encoded(Klauspost::new(Release::Exact, level), &plain);
+        let mut old = Klauspost::new(Release::Exact, level);
         old.finder.history().first = history::MOST - 150_000;
         prop_assert!(encoded(old, &plain) == fresh);
     }
@@ -37,16 +37,16 @@ fn the_rest_is_stored_or_literals_or_matches() {
     for (release, level) in kinds() {
         for len in 1..=300 {
             let plain = vec![b'a'; len];
-            let stream = encoded(Fast::new(release, level), &plain);
+            let stream = encoded(Klauspost::new(release, level), &plain);
             assert_eq!(inflate(&stream), plain);
-            let block = Reader::new(&stream[..]).block().expect("it is valid");
+            let block = DeflateReader::new(&stream[..]).block().expect("it is valid");
             let is_stored = len <= TINIEST || len < TINY && (len + 5) * 8 <= (len + 561) + ((len + 561) >> 7);
-            assert_eq!(block.shape == Shape::Stored, is_stored, "{release:?} {level} {len}");
+            assert_eq!(block.shape == BlockShape::Stored, is_stored, "{release:?} {level} {len}");
             let has_matches = block.tokens.iter().any(|token| token.byte().is_none());
             assert_eq!(has_matches, len >= TINY, "{release:?} {level} {len}");
         }
         // Nothing but the end, in the fixed code.
-        assert_eq!(encoded(Fast::new(release, level), &[]), [3, 0]);
+        assert_eq!(encoded(Klauspost::new(release, level), &[]), [3, 0]);
     }
 }
 
@@ -58,7 +58,7 @@ fn no_match_is_farther_than_its_level_reaches() {
         for distance in 32_755..=32_770 {
             // Periods are found whatever strides a level takes.
             let plain: Vec<u8> = noise(distance, 256, 1).into_iter().cycle().take(4 * distance).collect();
-            let stream = encoded(Fast::new(release, level), &plain);
+            let stream = encoded(Klauspost::new(release, level), &plain);
             assert!(inflate(&stream) == plain);
             if matches(&stream).iter().any(|(length, at)| *at == distance && *length > 16) {
                 farthest = distance;
@@ -77,7 +77,7 @@ fn lengths_around_blocks_and_the_history_come_back() {
         for len in edges {
             for plain in [text(len), noise(len, 256, 2), noise(len, 3, 3)] {
                 assert!(
-                    inflate(&encoded(Fast::new(release, level), &plain)) == plain,
+                    inflate(&encoded(Klauspost::new(release, level), &plain)) == plain,
                     "{release:?} {level} {len}"
                 );
             }
@@ -90,11 +90,14 @@ fn lengths_around_blocks_and_the_history_come_back() {
 fn releases_differ_in_the_heads_of_blocks() {
     let plain = text(STORED + 5000);
     let head = |release| {
-        let stream = encoded(Fast::new(release, 5), &plain);
-        let Shape::Own(head) = Reader::new(&stream[..]).block().expect("it is valid").shape else { panic!() };
+        let stream = encoded(Klauspost::new(release, 5), &plain);
+        let BlockShape::Own(head) = DeflateReader::new(&stream[..]).block().expect("it is valid").shape
+        else {
+            panic!()
+        };
         head
     };
-    let told = |head: &Head| {
+    let told = |head: &BlockHead| {
         let bits = |from: u32, len: u32| {
             (u32::from(head.bytes[0]) | u32::from(head.bytes[1]) << 8) >> from & ((1 << len) - 1)
         };
@@ -110,12 +113,12 @@ fn an_encoder_may_know_what_was_before() {
     for (release, level) in kinds() {
         let before = noise(20_000, 256, 4);
         let (alone, after) = (
-            encoded(Fast::new(release, level), &before),
-            encoded(Fast::after(release, level, &before), &before),
+            encoded(Klauspost::new(release, level), &before),
+            encoded(Klauspost::after(release, level, &before), &before),
         );
         assert!(alone.len() > 20_000 && after.len() < 1000, "{release:?} {level} {}", after.len());
         // The first block has no bytes of its own to refer to, so that no inflater reads it alone.
-        let mut both = Fast::new(release, level);
+        let mut both = Klauspost::new(release, level);
         both.write(&before);
         both.flush();
         let start = both.output().len();

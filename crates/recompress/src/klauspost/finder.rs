@@ -1,6 +1,6 @@
 //! The trait of match finders, one for each level.
 
-use super::history::{Block, History};
+use super::history::{History, HistoryBlock};
 use super::tokens::Tokens;
 
 /// The match finder of a level.
@@ -12,7 +12,7 @@ pub(super) trait Finder: Send {
     fn places(&mut self, change: &dyn Fn(&mut i32));
 
     /// Makes tokens of the last block of the history; none if there is no match.
-    fn block(&mut self, block: Block, tokens: &mut Tokens);
+    fn block(&mut self, block: HistoryBlock, tokens: &mut Tokens);
 
     /// Makes tokens of the next block.
     fn encode(&mut self, plain: &[u8], tokens: &mut Tokens) {

@@ -9,7 +9,7 @@ const CAPACITY: usize = 5 * STORED;
 /// has to be checked.
 const SPACE: usize = CAPACITY.next_power_of_two();
 const WORD: usize = 8;
-type Memory = [u8; WORD + SPACE + WORD];
+type HistoryBuffer = [u8; WORD + SPACE + WORD];
 /// Places are counted anew from here on.
 pub(super) const MOST: i32 = i32::MAX - (CAPACITY + STORED) as i32;
 /// The farthest match, as places are counted.
@@ -19,7 +19,7 @@ const MARGIN: i32 = 11;
 
 /// The blocks so far, the last of which is to be encoded.
 pub(super) struct History {
-    bytes: Box<Memory>,
+    bytes: Box<HistoryBuffer>,
     len: usize,
     /// The place of the first byte.
     pub(super) first: i32,
@@ -27,7 +27,7 @@ pub(super) struct History {
 
 /// A block within the history.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Block {
+pub(super) struct HistoryBlock {
     pub(super) start: i32,
     /// No match begins after it.
     pub(super) limit: i32,
@@ -35,8 +35,8 @@ pub(super) struct Block {
 
 /// The bytes of a history.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    bytes: &'a Memory,
+pub(super) struct HistoryView<'a> {
+    bytes: &'a HistoryBuffer,
     pub(super) len: i32,
 }
 
@@ -46,7 +46,7 @@ impl History {
     }
 
     /// Appends a block, of at most 65535 bytes.
-    pub(super) fn append(&mut self, plain: &[u8]) -> Block {
+    pub(super) fn append(&mut self, plain: &[u8]) -> HistoryBlock {
         if self.len + plain.len() > CAPACITY {
             let dropped = self.len - FARTHEST;
             self.bytes.copy_within(WORD + dropped..WORD + self.len, WORD);
@@ -56,11 +56,11 @@ impl History {
         let start = self.len;
         self.len += plain.len();
         self.bytes[WORD + start..WORD + self.len].copy_from_slice(plain);
-        Block { start: start as i32, limit: self.len as i32 - MARGIN }
+        HistoryBlock { start: start as i32, limit: self.len as i32 - MARGIN }
     }
 
-    pub(super) fn view(&self) -> View<'_> {
-        View { bytes: &self.bytes, len: self.len as i32 }
+    pub(super) fn view(&self) -> HistoryView<'_> {
+        HistoryView { bytes: &self.bytes, len: self.len as i32 }
     }
 
     /// Puts all that was out of reach.
@@ -84,7 +84,7 @@ impl History {
     }
 }
 
-impl View<'_> {
+impl HistoryView<'_> {
     /// Eight bytes at a place.
     #[inline]
     pub(super) fn bytes(self, at: i32) -> u64 {
@@ -118,7 +118,7 @@ impl View<'_> {
         most.max(0)
     }
 
-    /// The same for the bytes before two places, where there are at least `most`.
+    /// The number of equal bytes before two places, where there are at least `most`.
     #[inline]
     pub(super) fn common_before(self, a: i32, b: i32, most: i32) -> i32 {
         let mut same = 0;

@@ -3,9 +3,9 @@
 //! A port of `level3.go`.
 
 use super::finder::Finder;
-use super::history::{Block, History, REACH, View, hash};
+use super::history::{History, HistoryBlock, HistoryView, REACH, hash};
 use super::matches::{Match, emit_rest};
-use super::pairs::Pair;
+use super::pairs::PlacePair;
 use super::tokens::Tokens;
 
 const BITS: u32 = 16;
@@ -14,36 +14,36 @@ const NEAR: i32 = REACH - 4;
 
 pub(super) struct Level3 {
     history: History,
-    table: Box<[Pair; 1 << BITS]>,
+    table: Box<[PlacePair; 1 << BITS]>,
 }
 
 impl Level3 {
     pub(super) fn new() -> Self {
-        Self { history: History::new(), table: Box::new([Pair::default(); 1 << BITS]) }
+        Self { history: History::new(), table: Box::new([PlacePair::default(); 1 << BITS]) }
     }
 }
 
 /// The table while a block is encoded, whose history begins at `first`.
 struct BlockTable<'a> {
     first: i32,
-    table: &'a mut [Pair; 1 << BITS],
+    table: &'a mut [PlacePair; 1 << BITS],
 }
 
 impl BlockTable<'_> {
     /// Remembers a place, and says which were remembered for its bytes.
     #[inline]
-    fn see(&mut self, bytes: u64, at: i32) -> Pair {
+    fn see(&mut self, bytes: u64, at: i32) -> PlacePair {
         let pair = &mut self.table[hash::<5, BITS>(bytes)];
         let before = *pair;
-        *pair = Pair { last: at + self.first, older: before.last };
-        Pair { last: before.last - self.first, older: before.older - self.first }
+        *pair = PlacePair { last: at + self.first, older: before.last };
+        PlacePair { last: before.last - self.first, older: before.older - self.first }
     }
 
     /// The next place where four bytes were seen within reach, where they were, and the place that would have been
     /// next.
     fn next_match(
         &mut self,
-        history: View<'_>,
+        history: HistoryView<'_>,
         from: i32,
         emitted: i32,
         limit: i32,
@@ -77,7 +77,7 @@ impl BlockTable<'_> {
     /// Emits a match, and those that follow it at once. Says where to look on, unless the block is at its end.
     fn matches(
         &mut self,
-        history: View<'_>,
+        history: HistoryView<'_>,
         (mut at, mut before): (i32, i32),
         next: i32,
         limit: i32,
@@ -134,7 +134,7 @@ impl Finder for Level3 {
         }
     }
 
-    fn block(&mut self, block: Block, tokens: &mut Tokens) {
+    fn block(&mut self, block: HistoryBlock, tokens: &mut Tokens) {
         let history = self.history.view();
         let places = &mut BlockTable { first: self.history.first, table: &mut self.table };
         let mut emitted = block.start;

@@ -3,14 +3,14 @@
 //! A port of `level4.go`.
 
 use super::finder::Finder;
-use super::history::{Block, History, REACH, View};
+use super::history::{History, HistoryBlock, HistoryView, REACH};
 use super::matches::{Match, emit_rest};
 use super::pairs::{BlockTables, Tables};
 use super::release::Release;
 use super::tokens::Tokens;
 
 pub(super) struct Level4 {
-    /// Of the last two places of seven bytes only the later one is used.
+    /// The last two places of seven bytes, of which only the later one is used.
     history: History,
     tables: Tables,
     release: Release,
@@ -25,7 +25,7 @@ impl Level4 {
     /// next.
     fn next_match(
         release: Release,
-        history: View<'_>,
+        history: HistoryView<'_>,
         places: &mut BlockTables<'_>,
         from: i32,
         emitted: i32,
@@ -54,7 +54,7 @@ impl Level4 {
     /// The match at the next place, if that is longer.
     fn better_at_next(
         release: Release,
-        history: View<'_>,
+        history: HistoryView<'_>,
         places: &BlockTables<'_>,
         found: (i32, i32),
         next: i32,
@@ -71,7 +71,7 @@ impl Level4 {
     }
 
     /// Remembers every third place of a match, and the one before its end.
-    fn remember(history: View<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
+    fn remember(history: HistoryView<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
         let mut at = start;
         while at < end - 1 {
             let bytes = history.bytes(at);
@@ -92,7 +92,7 @@ impl Finder for Level4 {
         self.tables.change(change);
     }
 
-    fn block(&mut self, block: Block, tokens: &mut Tokens) {
+    fn block(&mut self, block: HistoryBlock, tokens: &mut Tokens) {
         let history = self.history.view();
         let places = &mut self.tables.after(self.history.first);
         let mut emitted = block.start;

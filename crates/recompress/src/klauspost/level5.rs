@@ -4,7 +4,7 @@
 //! A port of `level5.go`.
 
 use super::finder::Finder;
-use super::history::{Block, History, REACH, View};
+use super::history::{History, HistoryBlock, HistoryView, REACH};
 use super::matches::{Match, emit_rest};
 use super::pairs::{BlockTables, Tables};
 use super::tokens::Tokens;
@@ -28,7 +28,7 @@ impl Level5 {
     /// The next match, and the place that would have been next. Fewer places are looked at the longer nothing was
     /// found.
     fn next_match(
-        history: View<'_>,
+        history: HistoryView<'_>,
         places: &mut BlockTables<'_>,
         from: i32,
         emitted: i32,
@@ -75,7 +75,7 @@ impl Level5 {
     }
 
     /// A match that begins a little later and ends after this one, if there is one.
-    fn better_at_end(history: View<'_>, places: &BlockTables<'_>, found: Match, limit: i32) -> Match {
+    fn better_at_end(history: HistoryView<'_>, places: &BlockTables<'_>, found: Match, limit: i32) -> Match {
         let end = found.end();
         if found.length >= GOOD || end >= limit {
             return found;
@@ -90,7 +90,7 @@ impl Level5 {
     }
 
     /// Remembers every third place of a match, and the one before its end.
-    fn remember(history: View<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
+    fn remember(history: HistoryView<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
         let mut at = start + 1;
         if at < end - 1 {
             let bytes = history.bytes(at);
@@ -110,7 +110,7 @@ impl Level5 {
 }
 
 /// The longer of a match and an older one, which may not be one.
-pub(super) fn longer_of(history: View<'_>, at: i32, last: i32, older: i32, bytes: u64) -> Match {
+pub(super) fn longer_of(history: HistoryView<'_>, at: i32, last: i32, older: i32, bytes: u64) -> Match {
     if at - older >= REACH || bytes as u32 != history.four(older) {
         return Match::whole(history, at, last);
     }
@@ -119,7 +119,7 @@ pub(super) fn longer_of(history: View<'_>, at: i32, last: i32, older: i32, bytes
 }
 
 /// A match whose length was limited, as long as it is.
-pub(super) fn whole(history: View<'_>, found: Match) -> Match {
+pub(super) fn whole(history: HistoryView<'_>, found: Match) -> Match {
     if found.length != LONGEST as i32 {
         return found;
     }
@@ -136,7 +136,7 @@ impl Finder for Level5 {
         self.tables.change(change);
     }
 
-    fn block(&mut self, block: Block, tokens: &mut Tokens) {
+    fn block(&mut self, block: HistoryBlock, tokens: &mut Tokens) {
         let history = self.history.view();
         let places = &mut self.tables.after(self.history.first);
         let mut emitted = block.start;

@@ -4,7 +4,7 @@
 //! A port of `level6.go`.
 
 use super::finder::Finder;
-use super::history::{Block, History, REACH, View};
+use super::history::{History, HistoryBlock, HistoryView, REACH};
 use super::level5::{longer_of, whole};
 use super::matches::{Match, emit_rest};
 use super::pairs::{BlockTables, Tables};
@@ -25,7 +25,7 @@ impl Level6 {
 
     /// The next match, and the place that would have been next.
     fn next_match(
-        history: View<'_>,
+        history: HistoryView<'_>,
         places: &mut BlockTables<'_>,
         from: i32,
         emitted: i32,
@@ -63,7 +63,7 @@ impl Level6 {
 
     /// A longer match than this one at the last distance, one byte later, or at the next place. Remembers the latter.
     fn better_of_next(
-        history: View<'_>,
+        history: HistoryView<'_>,
         places: &mut BlockTables<'_>,
         found: Match,
         bytes: u64,
@@ -95,7 +95,7 @@ impl Level6 {
     }
 
     /// A match that begins a little later and ends after this one, if there is one.
-    fn better_at_end(history: View<'_>, places: &BlockTables<'_>, found: Match, limit: i32) -> Match {
+    fn better_at_end(history: HistoryView<'_>, places: &BlockTables<'_>, found: Match, limit: i32) -> Match {
         let end = found.end();
         if end >= limit {
             return found;
@@ -120,7 +120,7 @@ impl Level6 {
     }
 
     /// Remembers places of a match.
-    fn remember(history: View<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
+    fn remember(history: HistoryView<'_>, places: &mut BlockTables<'_>, start: i32, end: i32) {
         let mut at = start;
         while at < end - 1 {
             let bytes = history.bytes(at);
@@ -131,7 +131,7 @@ impl Level6 {
     }
 
     /// Remembers places up to the end of the block.
-    fn remember_rest(history: View<'_>, places: &mut BlockTables<'_>, start: i32) {
+    fn remember_rest(history: HistoryView<'_>, places: &mut BlockTables<'_>, start: i32) {
         let mut at = start;
         while at < history.len - 8 {
             places.put(history.bytes(at), at);
@@ -149,7 +149,7 @@ impl Finder for Level6 {
         self.tables.change(change);
     }
 
-    fn block(&mut self, block: Block, tokens: &mut Tokens) {
+    fn block(&mut self, block: HistoryBlock, tokens: &mut Tokens) {
         let history = self.history.view();
         let places = &mut self.tables.after(self.history.first);
         let mut emitted = block.start;

@@ -7,26 +7,26 @@ const SIZE: usize = 1 << BITS;
 
 /// The last place, and the one before it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pair {
+pub(super) struct PlacePair {
     pub(super) last: i32,
     pub(super) older: i32,
 }
 
 pub(super) struct Tables {
     short: Box<[i32; SIZE]>,
-    long: Box<[Pair; SIZE]>,
+    long: Box<[PlacePair; SIZE]>,
 }
 
 /// The tables while a block is encoded, whose history begins at `first`.
 pub(super) struct BlockTables<'a> {
     first: i32,
     short: &'a mut [i32; SIZE],
-    long: &'a mut [Pair; SIZE],
+    long: &'a mut [PlacePair; SIZE],
 }
 
 impl Tables {
     pub(super) fn new() -> Self {
-        Self { short: Box::new([0; SIZE]), long: Box::new([Pair::default(); SIZE]) }
+        Self { short: Box::new([0; SIZE]), long: Box::new([PlacePair::default(); SIZE]) }
     }
 
     pub(super) fn after(&mut self, first: i32) -> BlockTables<'_> {
@@ -54,7 +54,7 @@ impl BlockTables<'_> {
     #[inline]
     pub(super) fn put_long(&mut self, bytes: u64, at: i32) {
         let pair = &mut self.long[hash::<7, BITS>(bytes)];
-        *pair = Pair { last: at + self.first, older: pair.last };
+        *pair = PlacePair { last: at + self.first, older: pair.last };
     }
 
     #[inline]
@@ -71,8 +71,8 @@ impl BlockTables<'_> {
 
     /// The last two places of seven bytes.
     #[inline]
-    pub(super) fn long(&self, bytes: u64) -> Pair {
+    pub(super) fn long(&self, bytes: u64) -> PlacePair {
         let pair = self.long[hash::<7, BITS>(bytes)];
-        Pair { last: pair.last - self.first, older: pair.older - self.first }
+        PlacePair { last: pair.last - self.first, older: pair.older - self.first }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! After `gzip.go` of pgzip, which sets sizes and dictionaries of blocks.
 
-use super::encoder::Fast;
+use super::encoder::Klauspost;
 use super::release::Release;
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 
 /// Bytes of the block before that an encoder knows.
 const TAIL: usize = 16384;
@@ -24,7 +24,7 @@ pub(crate) fn pgzip_block(
     plain: &[u8],
     is_last: bool,
 ) -> Vec<u8> {
-    let mut block = Fast::after(release, level, &before[before.len().saturating_sub(TAIL)..]);
+    let mut block = Klauspost::after(release, level, &before[before.len().saturating_sub(TAIL)..]);
     block.write(plain);
     block.flush();
     if is_last {
@@ -36,7 +36,7 @@ pub(crate) fn pgzip_block(
 /// The encoder of blocks, one after the other.
 pub(crate) struct Pgzip {
     size: usize,
-    block: Fast,
+    block: Klauspost,
     /// Plain bytes in the block so far, and the last of them.
     len: usize,
     tail: Vec<u8>,
@@ -46,7 +46,7 @@ pub(crate) struct Pgzip {
 impl Pgzip {
     /// Blocks of `size` plain bytes, as [`is_block`] accepts them.
     pub(crate) fn new(release: Release, level: u8, size: usize) -> Self {
-        let block = Fast::new(release, level);
+        let block = Klauspost::new(release, level);
         Self { size, block, len: 0, tail: Vec::new(), output: Vec::new() }
     }
 
@@ -65,7 +65,7 @@ impl Pgzip {
     }
 }
 
-impl Encoder for Pgzip {
+impl StreamEncoder for Pgzip {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             if self.len == self.size {

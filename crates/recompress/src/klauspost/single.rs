@@ -3,7 +3,7 @@
 //! A port of `level1.go` and `level2.go`.
 
 use super::finder::Finder;
-use super::history::{Block, History, REACH, View, hash};
+use super::history::{History, HistoryBlock, HistoryView, REACH, hash};
 use super::matches::{Match, emit_rest};
 use super::tokens::Tokens;
 
@@ -45,7 +45,7 @@ impl<const BITS: u32> BlockTable<'_, BITS> {
     /// next. Looks at two places in three, and at fewer the longer nothing was found.
     fn next_match(
         &mut self,
-        history: View<'_>,
+        history: HistoryView<'_>,
         from: i32,
         emitted: i32,
         limit: i32,
@@ -82,7 +82,7 @@ impl<const BITS: u32> BlockTable<'_, BITS> {
     /// Emits a match, and those that follow it at once. Says where to look on, unless the block is at its end.
     fn matches(
         &mut self,
-        history: View<'_>,
+        history: HistoryView<'_>,
         (mut at, mut before): (i32, i32),
         next: i32,
         limit: i32,
@@ -118,7 +118,7 @@ impl<const BITS: u32> BlockTable<'_, BITS> {
     }
 
     /// Remembers three places in seven of a match.
-    fn remember(&mut self, history: View<'_>, start: i32, end: i32) {
+    fn remember(&mut self, history: HistoryView<'_>, start: i32, end: i32) {
         let mut at = start + 2;
         while at < end - 5 {
             let bytes = history.bytes(at);
@@ -139,7 +139,7 @@ impl<const BITS: u32> Finder for Single<BITS> {
         self.table.iter_mut().for_each(change);
     }
 
-    fn block(&mut self, block: Block, tokens: &mut Tokens) {
+    fn block(&mut self, block: HistoryBlock, tokens: &mut Tokens) {
         let history = self.history.view();
         let places = &mut BlockTable::<BITS> { first: self.history.first, table: &mut self.table };
         let mut emitted = block.start;

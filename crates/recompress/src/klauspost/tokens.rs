@@ -2,7 +2,7 @@
 //!
 //! A port of `token.go`.
 
-use super::history::View;
+use super::history::HistoryView;
 use crate::deflate::alphabet::{END, LENGTHS, LONGEST, STORED};
 use crate::deflate::codes::Counts;
 use crate::deflate::token::Token;
@@ -21,7 +21,7 @@ impl Tokens {
 
     /// The bytes between two places.
     #[inline]
-    pub(super) fn literals(&mut self, history: View<'_>, from: i32, to: i32) {
+    pub(super) fn literals(&mut self, history: HistoryView<'_>, from: i32, to: i32) {
         let end = self.list.len() + (to - from) as usize;
         for at in (from..to).step_by(AT_ONCE) {
             self.list.extend_from_slice(&history.bytes(at).to_le_bytes().map(Token::literal));

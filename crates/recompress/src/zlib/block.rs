@@ -6,27 +6,27 @@ use super::tree;
 use crate::deflate::alphabet::{
     DISTANCE_BITS, DISTANCES, END, LENGTHS, LITERALS, STORED, distance_symbol, extra_bits, length_symbol,
 };
-use crate::deflate::bits::{Code, Sink, cost};
-use crate::deflate::codes::Codes;
-use crate::deflate::guide::{BlockKind, Form, Guide};
+use crate::deflate::bits::{PrefixCode, Sink, cost};
+use crate::deflate::codes::BlockCodes;
+use crate::deflate::guide::{BlockForm, BlockKind, Guide};
 use crate::deflate::lengths::Lengths;
 use crate::deflate::token::Token;
 
 /// The tokens of a block, counted, and what becomes of them.
-pub(super) struct Blocks {
+pub(super) struct BlockWriter {
     pub(super) sink: Sink,
     pub(super) tokens: Vec<Token>,
     pub(super) matches: usize,
     literals: [u32; LITERALS],
     distances: [u32; DISTANCES],
-    fixed: Codes,
+    fixed: BlockCodes,
     /// Decides what is taken, where that may be something else.
     pub(super) guide: Option<Box<Guide>>,
 }
 
-impl Blocks {
+impl BlockWriter {
     pub(super) fn new() -> Self {
-        let fixed = Codes::fixed();
+        let fixed = BlockCodes::fixed();
         let (literals, distances) = ([0; LITERALS], [0; DISTANCES]);
         let (sink, tokens) = (Sink::default(), Vec::new());
         Self { sink, tokens, matches: 0, literals, distances, fixed, guide: None }
@@ -62,11 +62,13 @@ impl Blocks {
     /// Writes the tokens. `plain` are their bytes, if they are known, and `len` how many they are.
     pub(super) fn write(&mut self, plain: Option<&[u8]>, len: usize, is_last: bool) {
         self.literals[END] = 1;
-        let codes =
-            Codes { literals: tree::codes(&self.literals, 15), distances: tree::codes(&self.distances, 15) };
+        let codes = BlockCodes {
+            literals: tree::codes(&self.literals, 15),
+            distances: tree::codes(&self.distances, 15),
+        };
         let head = head(&codes);
         let extra = extra_bits(&self.literals, &self.distances);
-        let size = |codes: &Codes| {
+        let size = |codes: &BlockCodes| {
             cost(&self.literals, &codes.literals) + cost(&self.distances, &codes.distances) + extra
         };
         let in_bytes = |bits: u64| (bits + 3 + 7) >> 3;
@@ -85,30 +87,32 @@ impl Blocks {
         };
         let (form, empties) = match &mut self.guide {
             Some(guide) => guide.form(would, is_last, head_alone),
-            None => (Form::Of(would), [0, 0]),
+            None => (BlockForm::Of(would), [0, 0]),
         };
         let last = u64::from(is_last);
         match (form, plain) {
-            (Form::Of(BlockKind::Stored), Some(plain)) => self.sink.stored(plain, is_last),
-            (Form::Of(BlockKind::Stored), None) => self.guide.iter_mut().for_each(|guide| guide.give_up()),
-            (Form::Of(BlockKind::Fixed), _) => {
+            (BlockForm::Of(BlockKind::Stored), Some(plain)) => self.sink.stored_block(plain, is_last),
+            (BlockForm::Of(BlockKind::Stored), None) => {
+                self.guide.iter_mut().for_each(|guide| guide.give_up())
+            }
+            (BlockForm::Of(BlockKind::Fixed), _) => {
                 self.sink.put(2 + last, 3);
                 self.fixed.write_block(&mut self.sink, &self.tokens);
             }
-            (Form::Of(BlockKind::Own), _) => {
+            (BlockForm::Of(BlockKind::Own), _) => {
                 self.sink.put(4 + last, 3);
                 head.write(&mut self.sink);
                 codes.write_block(&mut self.sink, &self.tokens);
             }
-            (Form::Given(head), _) => {
+            (BlockForm::Given(head), _) => {
                 self.sink.put(4 + last, 3);
                 self.sink.put_all(&head.bytes, head.bits);
-                let codes = Codes { literals: head.literals, distances: head.distances };
+                let codes = BlockCodes { literals: head.literals, distances: head.distances };
                 codes.write_block(&mut self.sink, &self.tokens);
             }
         }
         let [stored, fixed] = empties;
-        (0..stored).for_each(|_| self.sink.stored(&[], false));
+        (0..stored).for_each(|_| self.sink.stored(&[]));
         (0..fixed).for_each(|_| self.sink.empty());
         self.literals.fill(0);
         self.distances.fill(0);
@@ -122,7 +126,7 @@ impl Blocks {
 
 /// The head of a block, without the three bits for its kind. Unlike Go's, runs of the two alphabets are apart, and some
 /// are cut otherwise.
-fn head(codes: &Codes) -> Lengths {
+fn head(codes: &BlockCodes) -> Lengths {
     let (literals, distances) = (used(&codes.literals), used(&codes.distances));
     let mut lengths = Lengths::new(literals.len(), distances.len());
     scan(&mut lengths, literals);
@@ -131,11 +135,11 @@ fn head(codes: &Codes) -> Lengths {
     lengths
 }
 
-fn used(codes: &[Code]) -> &[Code] {
+fn used(codes: &[PrefixCode]) -> &[PrefixCode] {
     &codes[..codes.iter().rposition(|code| !code.is_none()).map_or(0, |last| last + 1)]
 }
 
-fn scan(lengths: &mut Lengths, codes: &[Code]) {
+fn scan(lengths: &mut Lengths, codes: &[PrefixCode]) {
     let len = |at: usize| codes.get(at).map(|code| code.len);
     let mut before = None;
     let mut count = 0;

@@ -4,15 +4,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::deflate::reader::{Bits, Reader, Shape};
+use crate::deflate::reader::{BitReader, BlockShape, DeflateReader};
 use crate::inputs::{inflate, noise, text};
 
-fn codes(literals: &[u32], distances: &[u32]) -> Codes {
+fn codes(literals: &[u32], distances: &[u32]) -> BlockCodes {
     let (mut of_literals, mut of_distances) = ([0; LITERALS], [0; DISTANCES]);
     of_literals[..literals.len()].copy_from_slice(literals);
     of_distances[..distances.len()].copy_from_slice(distances);
     of_literals[END] = 1;
-    Codes { literals: tree::codes(&of_literals, 15), distances: tree::codes(&of_distances, 15) }
+    BlockCodes { literals: tree::codes(&of_literals, 15), distances: tree::codes(&of_distances, 15) }
 }
 
 /// The symbols of runs, and the number after each.
@@ -20,8 +20,8 @@ fn symbols(lengths: &Lengths) -> Vec<(u8, u8)> {
     lengths.runs.iter().map(|run| (run.symbol, run.extra)).collect()
 }
 
-fn written(tokens: &[Token], plain: Option<&[u8]>, len: usize, is_last: bool) -> Blocks {
-    let mut blocks = Blocks::new();
+fn written(tokens: &[Token], plain: Option<&[u8]>, len: usize, is_last: bool) -> BlockWriter {
+    let mut blocks = BlockWriter::new();
     for token in tokens {
         blocks.take(*token, token.byte().unwrap_or_default(), 1);
     }
@@ -46,7 +46,7 @@ proptest! {
         let bits = sink.bits();
         prop_assert_eq!(bits, head.size());
         sink.align();
-        let read = Bits::new(&sink.bytes[..]).head().expect("the head is valid");
+        let read = BitReader::new(&sink.bytes[..]).head().expect("the head is valid");
         prop_assert_eq!(read.bits, bits);
         prop_assert!(read.literals == codes.literals && read.distances == codes.distances);
     }
@@ -96,15 +96,15 @@ fn the_smallest_shape_in_bytes_is_taken() {
     let shape = |plain: &[u8], is_known: bool| {
         let blocks = written(&literals(plain), is_known.then_some(plain), plain.len(), true);
         assert_eq!(inflate(&blocks.sink.bytes), plain);
-        Reader::new(&blocks.sink.bytes[..]).block().expect("it is valid").shape
+        DeflateReader::new(&blocks.sink.bytes[..]).block().expect("it is valid").shape
     };
     let noise = noise(3000, 256, 1);
     assert_eq!(
         (shape(&noise, true), shape(b"a", true), shape(b"", true)),
-        (Shape::Stored, Shape::Fixed, Shape::Fixed)
+        (BlockShape::Stored, BlockShape::Fixed, BlockShape::Fixed)
     );
-    assert!(matches!(shape(&text(3000), true), Shape::Own(_)));
-    assert!(shape(&noise, false) != Shape::Stored);
+    assert!(matches!(shape(&text(3000), true), BlockShape::Own(_)));
+    assert!(shape(&noise, false) != BlockShape::Stored);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_block_leaves_nothing_for_the_next() {
 /// As `TRUNCATE_BLOCK` of zlib 1.2.3: eight bits for each token, five for each distance, and what follows it.
 #[test]
 fn the_bound_counts_tokens_and_distances() {
-    let mut blocks = Blocks::new();
+    let mut blocks = BlockWriter::new();
     for token in [Token::literal(1), Token::matched(258, 1), Token::matched(3, 32_768)] {
         blocks.take(token, 0, 258);
     }

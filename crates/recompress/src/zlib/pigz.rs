@@ -1,12 +1,12 @@
 //! Blocks that are encoded beside each other, as pigz makes them: each begins anew, but knows the last 32 KiB before
 //! it, and is filled up to a whole byte.
 //!
-//! The bytes between blocks are those of `compress_thread` and `single_compress` in pigz 2.3 to 2.8 (Copyright © 2007–2023 Mark Adler, under
-//! the same terms as zlib).
+//! The bytes between blocks are those of `compress_thread` and `single_compress` in pigz 2.3 to 2.8 (Copyright ©
+//! 2007–2023 Mark Adler, under the same terms as zlib).
 
 use super::flavour::Flavour;
 use super::window::Deflate;
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 
 /// Bytes of the block before that an encoder knows.
 const TAIL: usize = 1 << 15;
@@ -23,7 +23,7 @@ fn end_block(block: &mut Deflate) {
     block.flush();
     let sink = &mut block.blocks.sink;
     if sink.bits_in_byte() % 2 == 1 {
-        sink.stored(&[], false);
+        sink.stored(&[]);
     }
     while sink.bits_in_byte() > 0 {
         sink.empty();
@@ -61,7 +61,7 @@ impl Pigz {
         Self { size, block, len: 0, tail: Vec::new(), is_chained: false }
     }
 
-    /// The same on one thread, where blocks are not independent.
+    /// An encoder on one thread, where blocks are not independent.
     pub(crate) fn chained(level: u8, size: usize) -> Self {
         Self { is_chained: true, ..Self::new(level, size) }
     }
@@ -84,7 +84,7 @@ impl Pigz {
     }
 }
 
-impl Encoder for Pigz {
+impl StreamEncoder for Pigz {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             if self.len == self.size {

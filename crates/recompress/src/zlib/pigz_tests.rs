@@ -1,7 +1,7 @@
 //! pigz's blocks: their ends, what they know of the block before, and all at once against one by one.
 
 use super::*;
-use crate::Method;
+use crate::CompressionMethod;
 use crate::inputs::{encoded, inflate, noise, stream, text};
 
 const SIZE: usize = TAIL;
@@ -69,7 +69,7 @@ fn chained_blocks_know_more_than_independent_ones() {
     let plain = [text(SIZE), noise(200, 256, 1), text(SIZE)].concat();
     let (chained, apart) = (encoded(Pigz::chained(6, SIZE), &plain), encoded(Pigz::new(6, SIZE), &plain));
     assert!(inflate(&chained) == plain && inflate(&apart) == plain);
-    let one = stream(Method::Zlib { flavour: Flavour::Zlib, level: 6 }, &plain[..SIZE]);
+    let one = stream(CompressionMethod::Zlib { flavour: Flavour::Zlib, level: 6 }, &plain[..SIZE]);
     // A single block is that of zlib, for both.
     assert_eq!(encoded(Pigz::chained(6, SIZE), &plain[..SIZE]), one);
     assert_eq!(encoded(Pigz::new(6, SIZE), &plain[..SIZE]), one);

@@ -3,10 +3,10 @@
 //!
 //! A port of `build_tree` and `gen_bitlen` of zlib's `trees.c`.
 
-use crate::deflate::bits::{Code, LONGEST, canonical};
+use crate::deflate::bits::{LONGEST, PrefixCode, canonical};
 
 /// A tree while it is made. Nodes from `symbols` on are not leaves.
-struct Tree {
+struct CodeTree {
     counts: Vec<u32>,
     depths: Vec<u8>,
     parents: Vec<usize>,
@@ -16,14 +16,14 @@ struct Tree {
 }
 
 /// The codes for such counts, each of at most `longest` bits. There are always two codes at least.
-pub(super) fn codes<const N: usize>(counts: &[u32; N], longest: usize) -> [Code; N] {
-    let mut tree = Tree::of(counts);
+pub(super) fn codes<const N: usize>(counts: &[u32; N], longest: usize) -> [PrefixCode; N] {
+    let mut tree = CodeTree::of(counts);
     tree.join();
     let lens = tree.lens(N, longest);
     canonical(&lens)
 }
 
-impl Tree {
+impl CodeTree {
     fn of(counts: &[u32]) -> Self {
         let mut tree = Self {
             counts: counts.to_vec(),

@@ -2,15 +2,17 @@
 //!
 //! A port of zlib's `deflate.c`. Input is taken to come in pieces that fill the window, as programs give it.
 
-use super::block::Blocks;
+use dsync_core::common_prefix;
+
+use super::block::BlockWriter;
 use super::flavour::Flavour;
 use crate::checkpoint::{Checkpoint, Mark, history};
+use crate::deflate::StreamEncoder;
 use crate::deflate::alphabet::LONGEST;
 use crate::deflate::bits::Sink;
 use crate::deflate::guide::Guide;
-use crate::deflate::shortcut::{AT_ONCE, Memory, Search, Shortcut};
+use crate::deflate::shortcut::{AT_ONCE, MirroredWindow, SearchParameters, Shortcut};
 use crate::deflate::token::Token;
-use crate::deflate::{Encoder, common};
 
 const SIZE: usize = 1 << 15;
 const WINDOW: usize = 2 * SIZE;
@@ -27,20 +29,20 @@ const _: () = assert!(AT_ONCE <= AHEAD);
 
 /// The search parameters of a level.
 #[derive(Clone, Copy)]
-struct Effort {
-    /// From this length on, a better match is looked for in a quarter of the chain.
+struct Tuning {
+    /// The length from which on a better match is looked for in a quarter of the chain.
     good: usize,
-    /// From this length on, none is looked for one byte later. In greedy levels: places within longer matches are not
-    /// remembered.
+    /// The length from which on none is looked for one byte later. In greedy levels: places within longer matches are
+    /// not remembered.
     lazy: usize,
-    /// From this length on, the search ends.
+    /// The length from which on the search ends.
     nice: usize,
     /// Places that are looked at.
     chain: usize,
     is_greedy: bool,
 }
 
-impl Effort {
+impl Tuning {
     /// Levels 1 to 9; any other is taken for the nearest.
     fn of(level: u8) -> Self {
         let (good, lazy, nice, chain) = match level {
@@ -62,10 +64,10 @@ impl Effort {
 pub(crate) struct Deflate {
     flavour: Flavour,
     level: u8,
-    effort: Effort,
-    pub(super) blocks: Blocks,
+    tuning: Tuning,
+    pub(super) blocks: BlockWriter,
     /// Bytes after the end are what was there before, or 0.
-    window: Box<Memory>,
+    window: Box<MirroredWindow>,
     /// Plain bytes that have left the window.
     base: u64,
     /// The end of the input in the window, and the next byte.
@@ -95,13 +97,13 @@ pub(crate) struct Deflate {
 
 impl Deflate {
     pub(crate) fn new(flavour: Flavour, level: u8) -> Self {
-        let effort = Effort::of(level);
+        let tuning = Tuning::of(level);
         let hash_bits = if flavour == Flavour::ZlibLarge { 16u32 } else { 15 };
         Self {
             flavour,
             level,
-            effort,
-            blocks: Blocks::new(),
+            tuning,
+            blocks: BlockWriter::new(),
             window: Box::new([0; 2 * WINDOW]),
             base: 0,
             end: 0,
@@ -111,7 +113,7 @@ impl Deflate {
             previous: Box::new([0; SIZE]),
             hash_shift: hash_bits.div_ceil(3),
             next: 0,
-            shortcut: (!effort.is_greedy).then(Shortcut::new),
+            shortcut: (!tuning.is_greedy).then(Shortcut::new),
             length: SHORTEST - 1,
             start: 0,
             is_waiting: false,
@@ -224,7 +226,7 @@ impl Deflate {
             let ahead = self.end - self.index;
             let head = if ahead >= SHORTEST { self.remember_to(self.index) } else { 0 };
             let is_full =
-                if self.effort.is_greedy { self.greedy(head, ahead) } else { self.lazy(head, ahead) };
+                if self.tuning.is_greedy { self.greedy(head, ahead) } else { self.lazy(head, ahead) };
             if is_full {
                 self.write_block(false);
                 self.mark(false);
@@ -236,7 +238,7 @@ impl Deflate {
     #[inline]
     fn remember_to(&mut self, index: usize) -> usize {
         if self.next <= index {
-            match self.effort.is_greedy {
+            match self.tuning.is_greedy {
                 true => self.remember_before(index + 1),
                 false => self.remember_ahead(index),
             }
@@ -275,7 +277,7 @@ impl Deflate {
         before.into()
     }
 
-    /// The same as [`Self::find`], sooner where that is possible.
+    /// As [`Self::find`], sooner where that is possible.
     #[inline]
     fn find_best(&mut self, head: usize, ahead: usize, best: usize) -> usize {
         let here = self.index;
@@ -283,8 +285,8 @@ impl Deflate {
         let Some(shortcut) = self.shortcut.as_ref().filter(|_| ahead > AHEAD && head > limit) else {
             return self.find(head, ahead, best);
         };
-        let tries = if best >= self.effort.good { self.effort.chain >> 2 } else { self.effort.chain };
-        let search = Search { here, best, least: limit + 1, tries, nice: self.effort.nice };
+        let tries = if best >= self.tuning.good { self.tuning.chain >> 2 } else { self.tuning.chain };
+        let search = SearchParameters { here, best, least: limit + 1, tries, nice: self.tuning.nice };
         if let Some((length, start)) = shortcut.find(&self.window, search) {
             self.start = start;
             return length;
@@ -318,11 +320,11 @@ impl Deflate {
     fn find(&mut self, head: usize, ahead: usize, mut best: usize) -> usize {
         let here = self.index;
         let limit = here.saturating_sub(FAR);
-        let mut tries = if best >= self.effort.good { self.effort.chain >> 2 } else { self.effort.chain };
+        let mut tries = if best >= self.tuning.good { self.tuning.chain >> 2 } else { self.tuning.chain };
         // GNU gzip compares beyond the end.
         let (most, nice) = match self.flavour {
-            Flavour::Gnu => (LONGEST, self.effort.nice),
-            _ => (ahead.min(LONGEST), self.effort.nice.min(ahead)),
+            Flavour::Gnu => (LONGEST, self.tuning.nice),
+            _ => (ahead.min(LONGEST), self.tuning.nice.min(ahead)),
         };
         let window = &*self.window;
         let ours = &window[here..here + LONGEST];
@@ -332,7 +334,7 @@ impl Deflate {
         let mut at = head;
         loop {
             if two_at(at + best - 1) == wanted {
-                let length = common(&window[at..], ours, most);
+                let length = common_prefix(&window[at..], ours, most);
                 if length > best {
                     self.start = at;
                     best = length;
@@ -369,7 +371,7 @@ impl Deflate {
         let length = self.blocks.take(would, byte, ahead).len();
         let is_full = self.is_full(self.index + length);
         self.index += length;
-        if length > self.effort.lazy || length > 1 && ahead - length < SHORTEST {
+        if length > self.tuning.lazy || length > 1 && ahead - length < SHORTEST {
             // The last two were not due yet.
             self.next = self.index.min((self.end + 1).saturating_sub(SHORTEST));
         }
@@ -381,7 +383,7 @@ impl Deflate {
     fn lazy(&mut self, head: usize, ahead: usize) -> bool {
         let (length, start) = (self.length, self.start);
         self.length = SHORTEST - 1;
-        if self.is_near(head) && length < self.effort.lazy {
+        if self.is_near(head) && length < self.tuning.lazy {
             self.length = self.find_best(head, ahead, length);
             if self.length == SHORTEST && self.index - self.start > TOO_FAR {
                 self.length = SHORTEST - 1;
@@ -454,7 +456,7 @@ impl Deflate {
     /// Marks a block that ended before this byte. Greedy levels do not remember every place, so that what they know
     /// cannot be made anew.
     fn mark(&mut self, is_waiting: bool) {
-        if !self.effort.is_greedy {
+        if !self.tuning.is_greedy {
             let plain = self.base + self.index as u64;
             self.marks.push(Mark { plain, is_waiting, bits: self.blocks.sink.bits() });
         }
@@ -477,7 +479,7 @@ impl Deflate {
     #[cfg(test)]
     pub(crate) fn end_with(&mut self, stored: usize, fixed: usize) {
         self.flush();
-        (0..stored).for_each(|_| self.blocks.sink.stored(&[], false));
+        (0..stored).for_each(|_| self.blocks.sink.stored(&[]));
         (0..fixed).for_each(|_| self.blocks.sink.empty());
     }
 
@@ -490,7 +492,7 @@ impl Deflate {
     }
 }
 
-impl Encoder for Deflate {
+impl StreamEncoder for Deflate {
     fn write(&mut self, mut plain: &[u8]) {
         while !plain.is_empty() {
             if self.end == WINDOW {

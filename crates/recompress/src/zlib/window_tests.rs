@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::deflate::reader::Reader;
+use crate::deflate::reader::DeflateReader;
 use crate::inputs::{encoded, inflate, noise, repeated_at, text, tokens};
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Zlib, Flavour::ZlibLarge, Flavour::Gnu];
@@ -115,7 +115,7 @@ fn a_block_has_as_many_tokens_as_the_memory_level_lets_it() {
         encoder.write(&plain);
         encoder.finish();
         let marks = encoder.marks();
-        let mut reader = Reader::new(&encoder.output()[..]);
+        let mut reader = DeflateReader::new(&encoder.output()[..]);
         let (first, second) = (reader.block().expect("it is valid"), reader.block().expect("it is valid"));
         assert_eq!((first.tokens.len(), second.tokens.len()), (full, full), "{flavour:?}");
         assert!(marks.iter().all(|mark| mark.plain >= first.len as u64));

@@ -2,11 +2,11 @@
 //!
 //! A port of klauspost's `zstd/enc_best.go`.
 
-use super::block::Found;
+use super::block::FoundSequences;
 use super::entropy;
-use super::finder::{Block, Finder, Pair};
+use super::finder::{Finder, HistoryBlock, PlacePair};
 use super::history::{History, hash, load32, load64, same, same_before};
-use super::sequences::Prices;
+use super::sequences::MatchPrices;
 
 const BITS: u32 = 18;
 const LONG_BITS: u32 = 22;
@@ -24,12 +24,12 @@ const DEAREST: i32 = 131_074 * 8;
 pub(super) struct Best {
     history: History,
     tables: Tables,
-    prices: Prices,
+    prices: MatchPrices,
 }
 
 struct Tables {
-    short: Box<[Pair]>,
-    long: Box<[Pair]>,
+    short: Box<[PlacePair]>,
+    long: Box<[PlacePair]>,
 }
 
 impl Best {
@@ -37,22 +37,22 @@ impl Best {
         Self {
             history: History::new(window),
             tables: Tables {
-                short: vec![Pair::default(); 1 << BITS].into(),
-                long: vec![Pair::default(); 1 << LONG_BITS].into(),
+                short: vec![PlacePair::default(); 1 << BITS].into(),
+                long: vec![PlacePair::default(); 1 << LONG_BITS].into(),
             },
-            prices: Prices::new(),
+            prices: MatchPrices::new(),
         }
     }
 }
 
 impl Tables {
     #[inline]
-    fn short(&self, word: u64) -> Pair {
+    fn short(&self, word: u64) -> PlacePair {
         self.short[hash::<4, BITS>(word)]
     }
 
     #[inline]
-    fn long(&self, word: u64) -> Pair {
+    fn long(&self, word: u64) -> PlacePair {
         self.long[hash::<8, LONG_BITS>(word)]
     }
 
@@ -60,8 +60,8 @@ impl Tables {
     fn keep(&mut self, word: u64, place: u32) {
         let (short, long) =
             (&mut self.short[hash::<4, BITS>(word)], &mut self.long[hash::<8, LONG_BITS>(word)]);
-        *short = Pair { place, before: short.place };
-        *long = Pair { place, before: long.place };
+        *short = PlacePair { place, before: short.place };
+        *long = PlacePair { place, before: long.place };
     }
 
     fn keep_all(&mut self, plain: &[u8], first: u32, from: usize, to: usize) {
@@ -71,7 +71,7 @@ impl Tables {
     }
 }
 
-/// The offset of the match.
+/// The way in which the distance of a match is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Distance {
     /// Nothing was found.
@@ -92,13 +92,20 @@ struct Match {
     price: i32,
 }
 
+/// The progress of a search through a block.
 struct Search<'a> {
     plain: &'a [u8],
+    /// The place of the first byte of `plain`.
     first: u32,
     window: usize,
+    /// The end of what is searched.
+    limit: usize,
+    /// The first of the literals that belong to no sequence yet.
     emitted: usize,
+    /// The last three distances, the last one first.
+    distances: [usize; 3],
     bits_per_byte: i32,
-    prices: &'a Prices,
+    prices: &'a MatchPrices,
 }
 
 impl Search<'_> {
@@ -108,14 +115,14 @@ impl Search<'_> {
         }
     }
 
-    fn pair(&self, best: &mut Match, pair: Pair, at: usize) {
+    fn pair(&self, best: &mut Match, pair: PlacePair, at: usize) {
         self.place(best, pair.place, at);
         self.place(best, pair.before, at);
     }
 
-    fn again(&self, best: &mut Match, distance: usize, at: usize, number: u32, is_straight: bool) {
+    fn again(&self, best: &mut Match, distance: usize, at: usize, number: Distance) {
         if let Some(from) = at.checked_sub(distance) {
-            self.improve(best, from, at, Distance::Again { number, is_straight });
+            self.improve(best, from, at, number);
         }
     }
 
@@ -172,7 +179,7 @@ impl Finder for Best {
         self.tables.short.iter_mut().chain(&mut self.tables.long).for_each(|pair| pair.change(change));
     }
 
-    fn block(&mut self, plain: &[u8], block: Block, found: &mut Found) {
+    fn block(&mut self, plain: &[u8], block: HistoryBlock, found: &mut FoundSequences) {
         let start = block.start;
         let own = &plain[start..];
         if found.all_same(own) {
@@ -182,106 +189,120 @@ impl Finder for Best {
             found.literals.extend_from_slice(own);
             return;
         }
-        let first = self.history.first;
         let bits_per_byte = ((entropy::bits(own) * 1024 / own.len() as u64) as i32).max(1024);
         let mut search = Search {
             plain,
-            first,
+            first: self.history.first,
             window: self.history.window as usize,
+            limit: plain.len() - MARGIN,
             emitted: start,
+            distances: [0; 3],
             bits_per_byte,
             prices: &self.prices,
         };
-        let tables = &mut self.tables;
-        let limit = plain.len() - MARGIN;
         let mut at = start;
-        let mut distances = [0usize; 3];
-        loop {
-            let may_repeat = found.sequences.len() > 2;
-            let word = load64(plain, at);
-            let mut best = Match { at, from: 0, length: 0, distance: Distance::None, price: DEAREST };
-            search.pair(&mut best, tables.long(word), at);
-            search.pair(&mut best, tables.short(word), at);
-            if may_repeat && best.length < GOOD_ENOUGH {
-                let [near, far, farthest] = distances;
-                if at == search.emitted {
-                    search.again(&mut best, far, at, 1, true);
-                    search.again(&mut best, farthest, at, 2, true);
-                    if near > 1 {
-                        search.again(&mut best, near - 1, at, 3, true);
-                    }
-                }
-                for next in [at + 1, at + 3] {
-                    // The second only if a new distance is the best of all until then.
-                    let is_asked = match best.distance {
-                        Distance::Again { .. } => false,
-                        Distance::None => next == at + 1,
-                        Distance::New => true,
-                    };
-                    if is_asked {
-                        (1..).zip(distances).for_each(|(number, distance)| {
-                            search.again(&mut best, distance, next, number, false);
-                        });
-                    }
-                }
-            }
-            tables.keep(word, first + at as u32);
-            let kept = at + 1;
-            if best.length < GOOD_ENOUGH {
-                if best.length < 4 {
-                    at += 1 + ((at - search.emitted) >> 9);
-                    if at >= limit {
-                        break;
-                    }
-                    continue;
-                }
-                let (next, after) = (load64(plain, at + 1), load64(plain, at + 2));
-                let (long, long_after) = (tables.long(next), tables.long(after));
-                search.place(&mut best, tables.short(word >> 8).place, at + 1);
-                search.pair(&mut best, long, at + 1);
-                search.pair(&mut best, long_after, at + 2);
-                let end = best.at + best.length;
-                if best.at + SKIPPED > at && end < limit {
-                    let pair = tables.long(load64(plain, end));
-                    let by_end = |best: &Match, place: u32| {
-                        (place as usize + SKIPPED).checked_sub(first as usize + best.length)
-                    };
-                    if let Some(from) = by_end(&best, pair.place) {
-                        let from_at = best.at + SKIPPED;
-                        search.improve(&mut best, from, from_at, Distance::New);
-                        if let Some(from) = by_end(&best, pair.before) {
-                            let from_at = best.at + SKIPPED;
-                            search.improve(&mut best, from, from_at, Distance::New);
-                        }
-                    }
-                }
-            }
-            let literals = &plain[search.emitted..best.at];
-            at = best.at + best.length;
-            search.emitted = at;
-            let [near, far, farthest] = distances;
-            let to = match best.distance {
-                Distance::Again { number, is_straight } => {
-                    found.sequence(literals, best.length, number);
-                    distances = match (number, is_straight) {
-                        (2, false) | (1, true) => [far, near, farthest],
-                        (3, false) | (2, true) => [farthest, near, far],
-                        (3, true) => [near - 1, near, far],
-                        _ => distances,
-                    };
-                    at.min(limit + 4)
-                }
-                Distance::None | Distance::New => {
-                    found.matched(literals, best.at - best.from, best.length);
-                    distances = [best.at - best.from, near, far];
-                    at.min(limit - 4)
-                }
-            };
-            tables.keep_all(plain, first, kept, to);
-            if at >= limit {
-                break;
-            }
+        while let Some(next) = search.next_sequence(&mut self.tables, at, found) {
+            at = next;
         }
         found.literals.extend_from_slice(&plain[search.emitted..]);
+    }
+}
+
+impl Search<'_> {
+    /// Looks for a match at a position, and emits it. Returns the position to go on from; `None` at the end of what is
+    /// searched.
+    fn next_sequence(&mut self, tables: &mut Tables, at: usize, found: &mut FoundSequences) -> Option<usize> {
+        let word = load64(self.plain, at);
+        let mut best = Match { at, from: 0, length: 0, distance: Distance::None, price: DEAREST };
+        self.pair(&mut best, tables.long(word), at);
+        self.pair(&mut best, tables.short(word), at);
+        if found.sequences.len() > 2 && best.length < GOOD_ENOUGH {
+            self.repeats(&mut best, at);
+        }
+        tables.keep(word, self.first + at as u32);
+        if best.length < GOOD_ENOUGH {
+            if best.length < 4 {
+                let next = at + 1 + ((at - self.emitted) >> 9);
+                return (next < self.limit).then_some(next);
+            }
+            self.ahead(&mut best, tables, word, at);
+        }
+        let to = self.emit(&best, found);
+        tables.keep_all(self.plain, self.first, at + 1, to);
+        (self.emitted < self.limit).then_some(self.emitted)
+    }
+
+    /// Tries the last three distances.
+    fn repeats(&self, best: &mut Match, at: usize) {
+        let [near, far, farthest] = self.distances;
+        if at == self.emitted {
+            let straight = |number| Distance::Again { number, is_straight: true };
+            self.again(best, far, at, straight(1));
+            self.again(best, farthest, at, straight(2));
+            if near > 1 {
+                self.again(best, near - 1, at, straight(3));
+            }
+        }
+        for next in [at + 1, at + 3] {
+            // The second only if a new distance is the best of all until then.
+            let is_asked = match best.distance {
+                Distance::Again { .. } => false,
+                Distance::None => next == at + 1,
+                Distance::New => true,
+            };
+            if is_asked {
+                for (number, distance) in (1..).zip(self.distances) {
+                    self.again(best, distance, next, Distance::Again { number, is_straight: false });
+                }
+            }
+        }
+    }
+
+    /// Tries the matches of the next two positions, and those that go on where the best one ends.
+    fn ahead(&self, best: &mut Match, tables: &Tables, word: u64, at: usize) {
+        let (next, after) = (load64(self.plain, at + 1), load64(self.plain, at + 2));
+        let (long, long_after) = (tables.long(next), tables.long(after));
+        self.place(best, tables.short(word >> 8).place, at + 1);
+        self.pair(best, long, at + 1);
+        self.pair(best, long_after, at + 2);
+        let end = best.at + best.length;
+        if best.at + SKIPPED > at && end < self.limit {
+            let pair = tables.long(load64(self.plain, end));
+            let by_end = |best: &Match, place: u32| {
+                (place as usize + SKIPPED).checked_sub(self.first as usize + best.length)
+            };
+            if let Some(from) = by_end(best, pair.place) {
+                let from_at = best.at + SKIPPED;
+                self.improve(best, from, from_at, Distance::New);
+                if let Some(from) = by_end(best, pair.before) {
+                    let from_at = best.at + SKIPPED;
+                    self.improve(best, from, from_at, Distance::New);
+                }
+            }
+        }
+    }
+
+    /// Emits a match. Returns the end of the places in it that are remembered.
+    fn emit(&mut self, best: &Match, found: &mut FoundSequences) -> usize {
+        let literals = &self.plain[self.emitted..best.at];
+        self.emitted = best.at + best.length;
+        let [near, far, farthest] = self.distances;
+        match best.distance {
+            Distance::Again { number, is_straight } => {
+                found.sequence(literals, best.length, number);
+                self.distances = match (number, is_straight) {
+                    (2, false) | (1, true) => [far, near, farthest],
+                    (3, false) | (2, true) => [farthest, near, far],
+                    (3, true) => [near - 1, near, far],
+                    _ => self.distances,
+                };
+                self.emitted.min(self.limit + 4)
+            }
+            Distance::None | Distance::New => {
+                found.matched(literals, best.at - best.from, best.length);
+                self.distances = [best.at - best.from, near, far];
+                self.emitted.min(self.limit - 4)
+            }
+        }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! A port of klauspost's `zstd/enc_better.go`.
 
-use super::block::Found;
-use super::finder::{Block, Entry, Finder, Pair};
-use super::history::{History, hash, load32, load64, same, same_before};
+use super::block::FoundSequences;
+use super::finder::{Finder, HashEntry, HistoryBlock, PlacePair};
+use super::history::{History, hash, load32, load64, same};
 use super::parameters::Generation;
-use super::sequences::{SHORTEST, Sequence};
+use super::search::{BlockSearch, Emitted};
 
 const BITS: u32 = 13;
 const LONG_BITS: u32 = 19;
@@ -24,8 +24,8 @@ pub(super) struct Better {
 }
 
 struct Tables {
-    short: Box<[Entry]>,
-    long: Box<[Pair]>,
+    short: Box<[HashEntry]>,
+    long: Box<[PlacePair]>,
 }
 
 /// A match that was found.
@@ -42,8 +42,8 @@ impl Better {
             generation,
             history: History::new(window),
             tables: Tables {
-                short: vec![Entry::default(); 1 << BITS].into(),
-                long: vec![Pair::default(); 1 << LONG_BITS].into(),
+                short: vec![HashEntry::default(); 1 << BITS].into(),
+                long: vec![PlacePair::default(); 1 << LONG_BITS].into(),
             },
         }
     }
@@ -51,23 +51,23 @@ impl Better {
 
 impl Tables {
     #[inline]
-    fn long(&self, word: u64) -> Pair {
+    fn long(&self, word: u64) -> PlacePair {
         self.long[hash::<8, LONG_BITS>(word)]
     }
 
     /// Remembers a place by eight bytes, and says what was there.
     #[inline]
-    fn keep_long(&mut self, word: u64, place: u32) -> Pair {
+    fn keep_long(&mut self, word: u64, place: u32) -> PlacePair {
         let slot = &mut self.long[hash::<8, LONG_BITS>(word)];
         let old = *slot;
-        *slot = Pair { place, before: old.place };
+        *slot = PlacePair { place, before: old.place };
         old
     }
 
     /// Remembers a place by five bytes, and says what was there.
     #[inline]
-    fn keep_short(&mut self, word: u64, place: u32) -> Entry {
-        std::mem::replace(&mut self.short[hash::<5, BITS>(word)], Entry { value: word as u32, place })
+    fn keep_short(&mut self, word: u64, place: u32) -> HashEntry {
+        std::mem::replace(&mut self.short[hash::<5, BITS>(word)], HashEntry { value: word as u32, place })
     }
 
     /// Remembers every other place of a match by eight bytes, and those after them by five.
@@ -81,16 +81,20 @@ impl Tables {
 }
 
 /// Looks for matches of eight bytes.
-struct Search<'a> {
+struct LongMatches<'a> {
     plain: &'a [u8],
     first: u32,
     window: u32,
 }
 
-impl Search<'_> {
+impl<'a> LongMatches<'a> {
+    fn of(search: &BlockSearch<'a>) -> Self {
+        Self { plain: search.plain, first: search.first, window: search.window }
+    }
+
     /// The match with a place that was remembered for eight bytes at `at`, if it is near enough to `seen_from`.
     #[inline]
-    fn long(&self, word: u64, at: usize, seen_from: usize, place: u32) -> Option<Match> {
+    fn at(&self, word: u64, at: usize, seen_from: usize, place: u32) -> Option<Match> {
         if (self.first + seen_from as u32).wrapping_sub(place) >= self.window {
             return None;
         }
@@ -126,115 +130,84 @@ impl Finder for Better {
         self.tables.long.iter_mut().for_each(|pair| pair.change(change));
     }
 
-    fn block(&mut self, plain: &[u8], block: Block, found: &mut Found) {
-        let start = block.start;
-        if self.generation >= Generation::V1_18 && found.all_same(&plain[start..]) {
+    fn block(&mut self, plain: &[u8], block: HistoryBlock, found: &mut FoundSequences) {
+        if self.generation >= Generation::V1_18 && found.all_same(&plain[block.start..]) {
             return;
         }
-        if plain.len() - start < SMALLEST {
-            found.literals.extend_from_slice(&plain[start..]);
+        if plain.len() - block.start < SMALLEST {
+            found.literals.extend_from_slice(&plain[block.start..]);
             return;
         }
-        let (first, window) = (self.history.first, self.history.window);
-        let search = Search { plain, first, window };
-        let tables = &mut self.tables;
-        let limit = plain.len() - MARGIN;
-        let (mut at, mut emitted) = (start, start);
-        let mut near = 0;
-        let mut word = load64(plain, at);
-        'block: loop {
-            let may_repeat = found.sequences.len() > 2;
-            let mut best;
-            let seen;
-            loop {
-                let place = first + at as u32;
-                let long = tables.keep_long(word, place);
-                let short = tables.keep_short(word, place);
-                if may_repeat && at + 1 >= near && load32(plain, at + 1 - near) == (word >> 8) as u32 {
-                    let repeated = at + 1 - near;
-                    let length = 4 + same(plain, at + 5, repeated + 4);
-                    let least = at.saturating_sub(window as usize);
-                    let before = same_before(plain, at + 1, repeated, at - emitted, least);
-                    found.repeat(&plain[emitted..at + 1 - before], length + before);
-                    let from = at + 1;
-                    at += length + 1;
-                    emitted = at;
-                    if at >= limit {
-                        break 'block;
-                    }
-                    tables.keep_all(plain, first, from, at);
-                    word = load64(plain, at);
-                    continue;
-                }
-                let (longer, long_before) =
-                    (search.long(word, at, at, long.place), search.long(word, at, at, long.before));
-                if let Some(longer) = longer {
-                    best = long_before.filter(|before| before.length > longer.length).unwrap_or(longer);
-                    seen = at + 1;
-                    break;
-                }
-                if let Some(before) = long_before {
-                    best = before;
-                    seen = at + 1;
-                    break;
-                }
-                if place - short.place < window && word as u32 == short.value {
-                    let from = (short.place - first) as usize;
-                    best = Match { at, from, length: 4 + same(plain, at + 4, from + 4) };
-                    // Perhaps the next place has a longer one.
-                    let next = load64(plain, at + 1);
-                    let long = tables.keep_long(next, place + 1);
-                    let is_longer = |found: &Match| found.length > best.length;
-                    let longer = search.long(next, at + 1, at, long.place).filter(is_longer);
-                    let longer =
-                        longer.or_else(|| search.long(next, at + 1, at, long.before).filter(is_longer));
-                    best = longer.unwrap_or(best);
-                    seen = at + 1;
-                    break;
-                }
-                at += 1 + ((at - emitted) >> 8);
-                if at >= limit {
-                    break 'block;
-                }
-                word = load64(plain, at);
-            }
-            if best.at + best.length < limit {
-                let long = tables.long(load64(plain, best.at + best.length));
-                // The second is looked for with the length of the first, but from the same place.
-                let from = best.at + SKIPPED;
-                for place in [long.place, long.before] {
-                    best = search.by_end(best, from, place).unwrap_or(best);
-                }
-            }
-            let mut far = near;
-            near = best.at - best.from;
-            let least = best.at.saturating_sub(window as usize);
-            let before = same_before(plain, best.at, best.from, best.at - emitted, least);
-            found.matched(&plain[emitted..best.at - before], near, best.length + before);
-            let begin = best.at - before;
-            at = best.at + best.length;
-            emitted = at;
-            if at >= limit {
-                break;
-            }
-            let from = if self.generation >= Generation::V1_18 { seen } else { begin + 1 };
-            tables.keep_all(plain, first, from, at);
-            word = load64(plain, at);
-            while may_repeat && load32(plain, at - far) == word as u32 {
-                let length = 4 + same(plain, at + 4, at - far + 4);
-                let place = first + at as u32;
-                tables.keep_long(word, place);
-                tables.keep_short(word, place);
-                found.sequences.push(Sequence { literals: 0, length: length as u32 - SHORTEST, offset: 1 });
-                at += length;
-                emitted = at;
-                std::mem::swap(&mut near, &mut far);
-                if at >= limit {
-                    break 'block;
-                }
-                word = load64(plain, at);
+        let mut search = BlockSearch::new(plain, block, &self.history, MARGIN, found);
+        while self.tables.next_sequences(&mut search, self.generation).is_some() {}
+        search.finish();
+    }
+}
+
+impl Tables {
+    /// Finds the next match and those that follow it at once. `None` at the end of the block.
+    #[inline]
+    fn next_sequences(&mut self, search: &mut BlockSearch<'_>, generation: Generation) -> Option<()> {
+        let may_repeat = search.may_repeat();
+        let mut best = self.next_match(search, may_repeat)?;
+        let seen = search.at + 1;
+        let long_matches = LongMatches::of(search);
+        if best.at + best.length < search.limit {
+            let long = self.long(load64(search.plain, best.at + best.length));
+            // The second is looked for with the length of the first, but from the same place.
+            let from = best.at + SKIPPED;
+            for place in [long.place, long.before] {
+                best = long_matches.by_end(best, from, place).unwrap_or(best);
             }
         }
-        found.literals.extend_from_slice(&plain[emitted..]);
+        let Emitted { begin, mut far } = search.emit(best.at, best.from, best.length);
+        search.go_on()?;
+        let from = if generation >= Generation::V1_18 { seen } else { begin + 1 };
+        self.keep_all(search.plain, search.first, from, search.at);
+        while may_repeat && search.repeats_far(far) {
+            let place = search.place();
+            self.keep_long(search.word, place);
+            self.keep_short(search.word, place);
+            search.emit_far(&mut far);
+            search.go_on()?;
+        }
+        Some(())
+    }
+
+    /// Goes on to the next match with a new distance; the search stays where it was found.
+    #[inline]
+    fn next_match(&mut self, search: &mut BlockSearch<'_>, may_repeat: bool) -> Option<Match> {
+        loop {
+            let (at, word, place) = (search.at, search.word, search.place());
+            let long = self.keep_long(word, place);
+            let short = self.keep_short(word, place);
+            if may_repeat && search.repeats_ahead(1) {
+                search.emit_repeat(1);
+                search.go_on()?;
+                self.keep_all(search.plain, search.first, at + 1, search.at);
+                continue;
+            }
+            let long_matches = LongMatches::of(search);
+            let [longer, before] =
+                [long.place, long.before].map(|place| long_matches.at(word, at, at, place));
+            if let Some(longer) = longer {
+                return Some(before.filter(|before| before.length > longer.length).unwrap_or(longer));
+            }
+            if before.is_some() {
+                return before;
+            }
+            if place - short.place < search.window && word as u32 == short.value {
+                let from = (short.place - search.first) as usize;
+                let best = Match { at, from, length: search.length(at, from) };
+                // Perhaps the next place has a longer one.
+                let next = load64(search.plain, at + 1);
+                let long = self.keep_long(next, place + 1);
+                let mut longer = [long.place, long.before]
+                    .into_iter()
+                    .filter_map(|place| long_matches.at(next, at + 1, at, place));
+                return Some(longer.find(|found| found.length > best.length).unwrap_or(best));
+            }
+            search.skip(1, 8)?;
+        }
     }
 }

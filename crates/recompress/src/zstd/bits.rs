@@ -1,13 +1,13 @@
 //! A sink of bits, the lowest of a byte first, as the coded streams of zstd are written: backwards, and ended by a one.
 
 /// Bits that go to the end of bytes.
-pub(super) struct Bits<'a> {
+pub(super) struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
     held: u64,
     count: u32,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> BitWriter<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
         Self { out, held: 0, count: 0 }
     }

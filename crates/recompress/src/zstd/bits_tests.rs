@@ -9,7 +9,7 @@ use crate::zstd::decoder::Backward;
 #[test]
 fn bits_fill_bytes_from_below_and_a_one_ends_them() {
     let mut out = vec![7];
-    let mut bits = Bits::new(&mut out);
+    let mut bits = BitWriter::new(&mut out);
     bits.add(0b101, 3);
     bits.add_low(0xffff_fff2, 4);
     bits.close();
@@ -19,7 +19,7 @@ fn bits_fill_bytes_from_below_and_a_one_ends_them() {
 #[test]
 fn long_values_pass_the_held_bits() {
     let mut out = Vec::new();
-    let mut bits = Bits::new(&mut out);
+    let mut bits = BitWriter::new(&mut out);
     bits.add(1, 31);
     bits.add_long(0x1234_5678_9abc, 48);
     bits.close();
@@ -34,7 +34,7 @@ proptest! {
         parts in vec((any::<u64>(), 0..=63u32, any::<bool>()), 0..60),
     ) {
         let mut out = start.clone();
-        let mut bits = Bits::new(&mut out);
+        let mut bits = BitWriter::new(&mut out);
         let parts: Vec<(u64, u32)> =
             parts.into_iter().map(|(value, count, _)| (value & ((1u64 << count) - 1), count)).collect();
         for (value, count) in &parts {
@@ -57,7 +57,7 @@ proptest! {
 fn high_bits_of_low_values_are_cut() {
     for count in 0..=31 {
         let mut out = Vec::new();
-        let mut bits = Bits::new(&mut out);
+        let mut bits = BitWriter::new(&mut out);
         bits.add_low(u32::MAX, count);
         bits.close();
         let mut read = Backward::new(&out);

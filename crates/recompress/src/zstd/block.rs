@@ -2,19 +2,19 @@
 //!
 //! RFC 8878, 3.1.1.2 and 3.1.1.3.1; a port of klauspost's `zstd/blockenc.go`.
 
-use super::huffman::{Coded, Literals};
-use super::parameters::{Effort, Generation};
+use super::huffman::{CodedLiterals, LiteralsCoder};
+use super::parameters::{Generation, ZstdLevel};
 use super::sequences::{SHORTEST, Sequence, Sequences};
 
 /// The sequences of a block, by a match finder.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundSequences {
     /// The literals of all sequences, and what follows the last.
     pub(super) literals: Vec<u8>,
     pub(super) sequences: Vec<Sequence>,
 }
 
-impl Found {
+impl FoundSequences {
     pub(super) fn clear(&mut self) {
         self.literals.clear();
         self.sequences.clear();
@@ -68,42 +68,42 @@ enum LiteralsKind {
     Reused = 3,
 }
 
-/// With fewer literals they are not coded.
+/// The fewest literals that are coded in four streams.
 const FEWEST_IN_FOUR: usize = 1024;
-/// Without sequences, fewer bytes are not coded.
+/// The fewest bytes that are coded without sequences.
 const FEWEST: usize = 32;
 
 /// The writer of blocks, with what it knows of the one before.
-pub(super) struct Blocks {
+pub(super) struct BlockWriter {
     pub(super) generation: Generation,
     /// Blocks without sequences are coded.
     codes_alone: bool,
     /// Plain bytes in a full block.
     full: usize,
-    literals: Literals,
+    literals: LiteralsCoder,
     sequences: Sequences,
     pub(super) out: Vec<u8>,
 }
 
-impl Blocks {
-    pub(super) fn new(generation: Generation, effort: Effort) -> Self {
-        let codes_alone = match effort {
-            Effort::Fastest => false,
-            Effort::Default => generation < Generation::V1_16,
-            Effort::Better | Effort::Best => true,
+impl BlockWriter {
+    pub(super) fn new(generation: Generation, level: ZstdLevel) -> Self {
+        let codes_alone = match level {
+            ZstdLevel::Fastest => false,
+            ZstdLevel::Default => generation < Generation::V1_16,
+            ZstdLevel::Better | ZstdLevel::Best => true,
         };
         Self {
             generation,
             codes_alone,
-            full: effort.block(),
-            literals: Literals::new(),
+            full: level.block(),
+            literals: LiteralsCoder::new(),
             sequences: Sequences::new(),
             out: Vec::new(),
         }
     }
 
     /// Writes a block.
-    pub(super) fn block(&mut self, plain: &[u8], found: &Found, is_last: bool) {
+    pub(super) fn block(&mut self, plain: &[u8], found: &FoundSequences, is_last: bool) {
         let Some(first) = found.sequences.first() else {
             if self.generation < Generation::V1_16 && plain.len() == self.full {
                 return self.raw(plain, is_last);
@@ -157,10 +157,10 @@ impl Blocks {
     }
 
     /// Codes literals if there are enough; and whether in one stream.
-    fn coded(&mut self, literals: &[u8]) -> (Coded, bool) {
+    fn coded(&mut self, literals: &[u8]) -> (CodedLiterals, bool) {
         let is_single = literals.len() < FEWEST_IN_FOUR;
         if literals.len() < self.fewest() {
-            return (Coded::Not, is_single);
+            return (CodedLiterals::Not, is_single);
         }
         (self.literals.encode(literals, !is_single), is_single)
     }
@@ -172,14 +172,14 @@ impl Blocks {
         }
         let (coded, is_single) = self.coded(plain);
         let kind = match coded {
-            Coded::Not => return self.raw(plain, is_last),
-            Coded::Same => {
+            CodedLiterals::Not => return self.raw(plain, is_last),
+            CodedLiterals::Same => {
                 self.head(BlockType::Same, plain.len(), is_last);
                 self.out.extend(plain.first());
                 return;
             }
-            Coded::New => LiteralsKind::Compressed,
-            Coded::Reused => LiteralsKind::Reused,
+            CodedLiterals::New => LiteralsKind::Compressed,
+            CodedLiterals::Reused => LiteralsKind::Reused,
         };
         let coded = self.literals.out.len();
         let (header, size) = coded_head(kind, coded, plain.len(), is_single);
@@ -200,27 +200,27 @@ impl Blocks {
         let (raw, raw_size) = plain_head(LiteralsKind::Raw, literals.len());
         let len = self.literals.out.len();
         if self.generation >= Generation::V1_18
-            && matches!(coded, Coded::New | Coded::Reused)
+            && matches!(coded, CodedLiterals::New | CodedLiterals::Reused)
             && len + 5 > literals.len()
             && len + coded_head(LiteralsKind::Compressed, len, literals.len(), is_single).1
                 >= literals.len() + raw_size
         {
-            coded = Coded::Not;
+            coded = CodedLiterals::Not;
         }
         let kind = match coded {
-            Coded::Not => {
+            CodedLiterals::Not => {
                 self.out.extend_from_slice(&raw[..raw_size]);
                 self.out.extend_from_slice(literals);
                 return;
             }
-            Coded::Same => {
+            CodedLiterals::Same => {
                 let (same, size) = plain_head(LiteralsKind::Same, literals.len());
                 self.out.extend_from_slice(&same[..size]);
                 self.out.extend(literals.first());
                 return;
             }
-            Coded::New => LiteralsKind::Compressed,
-            Coded::Reused => LiteralsKind::Reused,
+            CodedLiterals::New => LiteralsKind::Compressed,
+            CodedLiterals::Reused => LiteralsKind::Reused,
         };
         let (header, size) = coded_head(kind, len, literals.len(), is_single);
         self.out.extend_from_slice(&header[..size]);

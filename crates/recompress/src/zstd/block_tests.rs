@@ -19,8 +19,8 @@ fn frame(block: &[u8], plain: &[u8]) -> Vec<u8> {
 }
 
 /// The plain bytes of sequences, and the sequences as a match finder gives them.
-fn found(parts: &[(Vec<u8>, usize, usize)], rest: &[u8]) -> (Vec<u8>, Found) {
-    let (mut plain, mut found) = (Vec::new(), Found::default());
+fn found(parts: &[(Vec<u8>, usize, usize)], rest: &[u8]) -> (Vec<u8>, FoundSequences) {
+    let (mut plain, mut found) = (Vec::new(), FoundSequences::default());
     for (literals, distance, length) in parts {
         plain.extend_from_slice(literals);
         let distance = 1 + distance % plain.len();
@@ -33,13 +33,13 @@ fn found(parts: &[(Vec<u8>, usize, usize)], rest: &[u8]) -> (Vec<u8>, Found) {
     (plain, found)
 }
 
-fn blocks() -> impl Strategy<Value = (Generation, Effort)> {
-    let efforts = vec![Effort::Fastest, Effort::Default, Effort::Better, Effort::Best];
-    (select(Generation::ALL.to_vec()), select(efforts))
+fn blocks() -> impl Strategy<Value = (Generation, ZstdLevel)> {
+    let levels = vec![ZstdLevel::Fastest, ZstdLevel::Default, ZstdLevel::Better, ZstdLevel::Best];
+    (select(Generation::ALL.to_vec()), select(levels))
 }
 
-fn written((generation, effort): (Generation, Effort), plain: &[u8], found: &Found) -> Vec<u8> {
-    let mut blocks = Blocks::new(generation, effort);
+fn written((generation, level): (Generation, ZstdLevel), plain: &[u8], found: &FoundSequences) -> Vec<u8> {
+    let mut blocks = BlockWriter::new(generation, level);
     blocks.block(plain, found, true);
     blocks.out
 }
@@ -64,7 +64,7 @@ proptest! {
         kind in blocks(),
         plain in vec(prop_oneof![9 => 0..4u8, 1 => any::<u8>()], 1..3000),
     ) {
-        let found = Found { literals: plain.clone(), sequences: Vec::new() };
+        let found = FoundSequences { literals: plain.clone(), sequences: Vec::new() };
         let block = written(kind, &plain, &found);
         prop_assert!(block.len() <= plain.len() + 3);
         prop_assert!(read(&block, &plain) == plain);
@@ -74,7 +74,7 @@ proptest! {
 /// Literals at the lengths at which their head grows, coded, alike, and as they are.
 #[test]
 fn literals_of_every_length_are_read_by_libzstd() {
-    for kind in [(Generation::V1_15, Effort::Default), (Generation::V1_18, Effort::Default)] {
+    for kind in [(Generation::V1_15, ZstdLevel::Default), (Generation::V1_18, ZstdLevel::Default)] {
         for len in
             [1, 15, 16, 17, 31, 32, 33, 255, 1023, 1024, 1025, 2047, 2048, 4095, 4096, 16_383, 16_384, 60_000]
         {
@@ -91,7 +91,7 @@ fn literals_of_every_length_are_read_by_libzstd() {
 fn matches_of_every_length_are_read_by_libzstd() {
     for length in (3..300).chain([1026, 1027, 65_538, 65_539, 131_000]) {
         let (plain, found) = found(&[(text(40), 11, length), (text(20), 30, 8)], b"end");
-        let block = written((Generation::V1_18, Effort::Better), &plain, &found);
+        let block = written((Generation::V1_18, ZstdLevel::Better), &plain, &found);
         assert!(read(&block, &plain) == plain, "{length}");
     }
 }
@@ -140,21 +140,24 @@ fn heads_of_coded_literals_are_those_of_the_standard() {
 #[test]
 fn generations_write_the_blocks_that_tell_them_apart() {
     let same = vec![9; 1000];
-    let mut found = Found::default();
+    let mut found = FoundSequences::default();
     assert!(found.all_same(&same));
-    let of = |generation, effort| written((generation, effort), &same, &found);
+    let of = |generation, level| written((generation, level), &same, &found);
     assert_eq!(
-        of(Generation::V1_18, Effort::Default),
+        of(Generation::V1_18, ZstdLevel::Default),
         [&head(BlockType::Same, 1000, true)[..], &[9]].concat()
     );
-    assert!(of(Generation::V1_16, Effort::Default).len() > 4);
-    let plain = noise(Effort::Default.block(), 16, 3);
-    let none = Found { literals: plain.clone(), sequences: Vec::new() };
-    let len = |generation, effort| written((generation, effort), &plain, &none).len();
+    assert!(of(Generation::V1_16, ZstdLevel::Default).len() > 4);
+    let plain = noise(ZstdLevel::Default.block(), 16, 3);
+    let none = FoundSequences { literals: plain.clone(), sequences: Vec::new() };
+    let len = |generation, level| written((generation, level), &plain, &none).len();
     let raw = plain.len() + 3;
     // 1.15 leaves full blocks as they are, 1.16 and later those of its faster levels.
-    assert_eq!((len(Generation::V1_15, Effort::Better), len(Generation::V1_16, Effort::Default)), (raw, raw));
-    assert!(len(Generation::V1_16, Effort::Better) < raw * 2 / 3);
+    assert_eq!(
+        (len(Generation::V1_15, ZstdLevel::Better), len(Generation::V1_16, ZstdLevel::Default)),
+        (raw, raw)
+    );
+    assert!(len(Generation::V1_16, ZstdLevel::Better) < raw * 2 / 3);
 }
 
 #[test]
@@ -162,7 +165,7 @@ fn a_block_that_does_not_become_smaller_is_left_as_it_is() {
     let plain = noise(3000, 256, 4);
     let (plain, found) = found(&[(plain, 0, 4)], b"");
     for generation in Generation::ALL {
-        let block = written((generation, Effort::Better), &plain, &found);
+        let block = written((generation, ZstdLevel::Better), &plain, &found);
         assert_eq!(block, [&head(BlockType::Raw, plain.len(), true)[..], &plain].concat());
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! A port of klauspost's `zstd/enc_dfast.go`.
 
-use super::block::Found;
-use super::finder::{Block, Entry, Finder};
-use super::history::{History, hash, load32, load64, same, same_before};
-use super::sequences::{SHORTEST, Sequence};
+use super::block::FoundSequences;
+use super::finder::{Finder, HashEntry, HistoryBlock};
+use super::history::{History, hash, load64};
+use super::search::{BlockSearch, Emitted};
 
 const BITS: u32 = 15;
 const LONG_BITS: u32 = 17;
@@ -16,16 +16,16 @@ const SMALLEST: usize = 16;
 
 pub(super) struct Double {
     history: History,
-    table: Box<[Entry]>,
-    long: Box<[Entry]>,
+    table: Box<[HashEntry]>,
+    long: Box<[HashEntry]>,
 }
 
 impl Double {
     pub(super) fn new(window: u32) -> Self {
         Self {
             history: History::new(window),
-            table: vec![Entry::default(); 1 << BITS].into(),
-            long: vec![Entry::default(); 1 << LONG_BITS].into(),
+            table: vec![HashEntry::default(); 1 << BITS].into(),
+            long: vec![HashEntry::default(); 1 << LONG_BITS].into(),
         }
     }
 }
@@ -39,105 +39,99 @@ impl Finder for Double {
         self.table.iter_mut().chain(&mut self.long).for_each(|entry| change(&mut entry.place));
     }
 
-    fn block(&mut self, plain: &[u8], block: Block, found: &mut Found) {
-        let start = block.start;
-        if plain.len() - start < SMALLEST {
-            found.literals.extend_from_slice(&plain[start..]);
+    fn block(&mut self, plain: &[u8], block: HistoryBlock, found: &mut FoundSequences) {
+        if plain.len() - block.start < SMALLEST {
+            found.literals.extend_from_slice(&plain[block.start..]);
             return;
         }
-        let (first, window) = (self.history.first, self.history.window);
-        let Ok(table) = <&mut [Entry; 1 << BITS]>::try_from(&mut self.table[..]) else { return };
-        let Ok(long) = <&mut [Entry; 1 << LONG_BITS]>::try_from(&mut self.long[..]) else { return };
-        let limit = plain.len() - MARGIN;
-        let (mut at, mut emitted) = (start, start);
-        let mut near = 0;
-        let mut word = load64(plain, at);
-        'block: loop {
-            let may_repeat = found.sequences.len() > 2;
-            let from;
-            loop {
-                let place = first + at as u32;
-                let (slot, long_slot) = (hash::<5, BITS>(word), hash::<8, LONG_BITS>(word));
-                let (candidate, long_candidate) = (table[slot], long[long_slot]);
-                let entry = Entry { value: word as u32, place };
-                (table[slot], long[long_slot]) = (entry, entry);
-                if may_repeat && at + 1 >= near && load32(plain, at + 1 - near) == (word >> 8) as u32 {
-                    let repeated = at + 1 - near;
-                    let length = 4 + same(plain, at + 5, repeated + 4);
-                    let least = at.saturating_sub(window as usize);
-                    let before = same_before(plain, at + 1, repeated, at - emitted, least);
-                    found.repeat(&plain[emitted..at + 1 - before], length + before);
-                    at += length + 1;
-                    emitted = at;
-                    if at >= limit {
-                        break 'block;
-                    }
-                    word = load64(plain, at);
-                    continue;
-                }
-                if place - long_candidate.place < window && word as u32 == long_candidate.value {
-                    from = (long_candidate.place - first) as usize;
-                    break;
-                }
-                if place - candidate.place < window && word as u32 == candidate.value {
-                    // Perhaps the next place has a longer one.
-                    let next = load64(plain, at + 1);
-                    let slot = hash::<8, LONG_BITS>(next);
-                    let long_candidate = long[slot];
-                    long[slot] = Entry { value: next as u32, place: place + 1 };
-                    if place + 1 - long_candidate.place < window && next as u32 == long_candidate.value {
-                        from = (long_candidate.place - first) as usize;
-                        at += 1;
-                    } else {
-                        from = (candidate.place - first) as usize;
-                    }
-                    break;
-                }
-                at += 1 + ((at - emitted) >> 7);
-                if at >= limit {
-                    break 'block;
-                }
-                word = load64(plain, at);
-            }
-            let mut far = near;
-            near = at - from;
-            let length = 4 + same(plain, at + 4, from + 4);
-            let before = same_before(plain, at, from, at - emitted, at.saturating_sub(window as usize));
-            found.matched(&plain[emitted..at - before], near, length + before);
-            let begin = at - before;
-            at += length;
-            emitted = at;
-            if at >= limit {
-                break;
-            }
-            let mut old_word = 0;
-            for index in [begin + 1, at - 2] {
-                let word = load64(plain, index);
-                let place = first + index as u32;
-                long[hash::<8, LONG_BITS>(word)] = Entry { value: word as u32, place };
-                old_word = word >> 8;
-                // Both short entries come after both long ones; they are of two tables.
-                table[hash::<5, BITS>(old_word)] = Entry { value: old_word as u32, place: place + 1 };
-            }
-            word = load64(plain, at);
-            let may_repeat = if block.is_alone { found.sequences.len() > 2 } else { may_repeat };
-            while may_repeat && load32(plain, at - far) == word as u32 {
-                // In a block that is alone, the place is found under what was before it.
-                let slot = hash::<5, BITS>(if block.is_alone { old_word >> 8 } else { word });
-                let length = 4 + same(plain, at + 4, at - far + 4);
-                let entry = Entry { value: word as u32, place: first + at as u32 };
-                long[hash::<8, LONG_BITS>(word)] = entry;
-                table[slot] = entry;
-                found.sequences.push(Sequence { literals: 0, length: length as u32 - SHORTEST, offset: 1 });
-                at += length;
-                emitted = at;
-                std::mem::swap(&mut near, &mut far);
-                if at >= limit {
-                    break 'block;
-                }
-                word = load64(plain, at);
-            }
+        let Ok(short) = <&mut [HashEntry; 1 << BITS]>::try_from(&mut self.table[..]) else { return };
+        let Ok(long) = <&mut [HashEntry; 1 << LONG_BITS]>::try_from(&mut self.long[..]) else { return };
+        let mut tables = Tables { short, long };
+        let mut search = BlockSearch::new(plain, block, &self.history, MARGIN, found);
+        while tables.next_sequences(&mut search, block.is_alone).is_some() {}
+        search.finish();
+    }
+}
+
+/// The tables while a block is encoded.
+struct Tables<'a> {
+    short: &'a mut [HashEntry; 1 << BITS],
+    long: &'a mut [HashEntry; 1 << LONG_BITS],
+}
+
+impl Tables<'_> {
+    /// Finds the next match and those that follow it at once. `None` at the end of the block.
+    #[inline]
+    fn next_sequences(&mut self, search: &mut BlockSearch<'_>, is_alone: bool) -> Option<()> {
+        let may_repeat = search.may_repeat();
+        let from = self.next_match(search, may_repeat)?;
+        let length = search.length(search.at, from);
+        let Emitted { begin, mut far } = search.emit(search.at, from, length);
+        search.go_on()?;
+        let before = self.keep_ends(search, begin);
+        let may_repeat = if is_alone { search.may_repeat() } else { may_repeat };
+        while may_repeat && search.repeats_far(far) {
+            // In a block that is alone, the place is found under what was before it.
+            let slot = hash::<5, BITS>(if is_alone { before >> 8 } else { search.word });
+            let entry = HashEntry { value: search.word as u32, place: search.place() };
+            self.long[hash::<8, LONG_BITS>(search.word)] = entry;
+            self.short[slot] = entry;
+            search.emit_far(&mut far);
+            search.go_on()?;
         }
-        found.literals.extend_from_slice(&plain[emitted..]);
+        Some(())
+    }
+
+    /// Remembers places at both ends of a match. Returns the bytes of the last of them.
+    #[inline]
+    fn keep_ends(&mut self, search: &BlockSearch<'_>, begin: usize) -> u64 {
+        let mut next = 0;
+        for at in [begin + 1, search.at - 2] {
+            let word = load64(search.plain, at);
+            let place = search.first + at as u32;
+            self.long[hash::<8, LONG_BITS>(word)] = HashEntry { value: word as u32, place };
+            next = word >> 8;
+            // Both short entries come after both long ones; they are of two tables.
+            self.short[hash::<5, BITS>(next)] = HashEntry { value: next as u32, place: place + 1 };
+        }
+        next
+    }
+
+    /// Goes on to the next match with a new distance, and returns where its bytes were before.
+    #[inline]
+    fn next_match(&mut self, search: &mut BlockSearch<'_>, may_repeat: bool) -> Option<usize> {
+        loop {
+            let (word, place) = (search.word, search.place());
+            let (slot, long_slot) = (hash::<5, BITS>(word), hash::<8, LONG_BITS>(word));
+            let (candidate, long_candidate) = (self.short[slot], self.long[long_slot]);
+            let entry = HashEntry { value: word as u32, place };
+            (self.short[slot], self.long[long_slot]) = (entry, entry);
+            if may_repeat && search.repeats_ahead(1) {
+                search.emit_repeat(1);
+                search.go_on()?;
+                continue;
+            }
+            if place - long_candidate.place < search.window && word as u32 == long_candidate.value {
+                return Some((long_candidate.place - search.first) as usize);
+            }
+            if place - candidate.place < search.window && word as u32 == candidate.value {
+                return Some(self.next_long(search).unwrap_or((candidate.place - search.first) as usize));
+            }
+            search.skip(1, 7)?;
+        }
+    }
+
+    /// Goes on by a byte, if there is a match by eight bytes there, which perhaps is a longer one.
+    #[inline]
+    fn next_long(&mut self, search: &mut BlockSearch<'_>) -> Option<usize> {
+        let next = load64(search.plain, search.at + 1);
+        let place = search.place() + 1;
+        let entry = HashEntry { value: next as u32, place };
+        let candidate = std::mem::replace(&mut self.long[hash::<8, LONG_BITS>(next)], entry);
+        if place - candidate.place < search.window && next as u32 == candidate.value {
+            search.at += 1;
+            return Some((candidate.place - search.first) as usize);
+        }
+        None
     }
 }

@@ -4,19 +4,19 @@ use std::hash::Hasher;
 
 use twox_hash::XxHash64;
 
-use super::block::{Blocks, Found};
-use super::finder::{Block, Finder};
+use super::block::{BlockWriter, FoundSequences};
+use super::finder::{Finder, HistoryBlock};
 use super::frame::{HAS_CHECKSUM, MAGIC, head_alone, window_byte};
-use super::parameters::{Effort, Generation};
+use super::parameters::{Generation, ZstdLevel};
 use super::{best, better, double, fast};
-use crate::deflate::Encoder;
+use crate::deflate::StreamEncoder;
 
 /// The encoder of one frame; of several generations at once, if these find the same matches.
 pub(crate) struct Zstd {
     finder: Box<dyn Finder>,
-    found: Found,
-    /// Of each generation, at least one.
-    blocks: Vec<Blocks>,
+    found: FoundSequences,
+    /// The writer of each generation, at least one.
+    blocks: Vec<BlockWriter>,
     /// Plain bytes that wait for their block to be full.
     block: Vec<u8>,
     block_len: usize,
@@ -29,27 +29,27 @@ pub(crate) struct Zstd {
 
 impl Zstd {
     /// A frame whose first block holds `flushed` bytes, unless that is 0.
-    pub(crate) fn new(generation: Generation, effort: Effort, flushed: usize) -> Self {
-        Self::of_all(&[generation], effort, flushed)
+    pub(crate) fn new(generation: Generation, level: ZstdLevel, flushed: usize) -> Self {
+        Self::of_all(&[generation], level, flushed)
     }
 
-    /// The same for several generations, of which there is at least one.
-    pub(crate) fn of_all(generations: &[Generation], effort: Effort, flushed: usize) -> Self {
+    /// As [`Zstd::new`], of several generations at once, of which there is at least one.
+    pub(crate) fn of_all(generations: &[Generation], level: ZstdLevel, flushed: usize) -> Self {
         let generation = generations[0];
-        let window = effort.window(generation);
-        let finder: Box<dyn Finder> = match effort {
-            Effort::Fastest => Box::new(fast::Fast::new(window)),
-            Effort::Default => Box::new(double::Double::new(window)),
-            Effort::Better => Box::new(better::Better::new(generation, window)),
-            Effort::Best => Box::new(best::Best::new(window)),
+        let window = level.window(generation);
+        let finder: Box<dyn Finder> = match level {
+            ZstdLevel::Fastest => Box::new(fast::Fast::new(window)),
+            ZstdLevel::Default => Box::new(double::Double::new(window)),
+            ZstdLevel::Better => Box::new(better::Better::new(generation, window)),
+            ZstdLevel::Best => Box::new(best::Best::new(window)),
         };
-        let blocks = generations.iter().map(|generation| Blocks::new(*generation, effort));
+        let blocks = generations.iter().map(|generation| BlockWriter::new(*generation, level));
         Self {
             finder,
-            found: Found::default(),
+            found: FoundSequences::default(),
             blocks: blocks.collect(),
-            block: Vec::with_capacity(effort.block()),
-            block_len: effort.block(),
+            block: Vec::with_capacity(level.block()),
+            block_len: level.block(),
             flushed,
             window,
             is_begun: false,
@@ -79,7 +79,7 @@ impl Zstd {
         let start = self.finder.history().append(&self.block);
         let history = std::mem::take(&mut self.finder.history().bytes);
         self.found.clear();
-        self.finder.block(&history, Block { start, is_alone }, &mut self.found);
+        self.finder.block(&history, HistoryBlock { start, is_alone }, &mut self.found);
         self.finder.history().bytes = history;
         self.blocks.iter_mut().for_each(|blocks| blocks.block(&self.block, &self.found, is_last));
         self.block.clear();
@@ -98,7 +98,7 @@ impl Zstd {
     }
 }
 
-impl Encoder for Zstd {
+impl StreamEncoder for Zstd {
     fn write(&mut self, mut plain: &[u8]) {
         self.checksum.write(plain);
         while !plain.is_empty() {

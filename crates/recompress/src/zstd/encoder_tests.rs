@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::inputs::{encoded, noise, text};
-use crate::zstd::frame::{Head, IS_SINGLE};
+use crate::zstd::frame::{FrameHead, IS_SINGLE};
 use crate::zstd::history;
 
 proptest! {
@@ -13,18 +13,18 @@ proptest! {
     #[test]
     fn places_are_counted_anew_unnoticed(
         seed in proptest::collection::vec(0..5u8, 1..900),
-        effort in proptest::sample::select(vec![Effort::Fastest, Effort::Default, Effort::Better, Effort::Best]),
+        level in proptest::sample::select(vec![ZstdLevel::Fastest, ZstdLevel::Default, ZstdLevel::Better, ZstdLevel::Best]),
     ) {
         let plain: Vec<u8> = (0..700_000usize).map(|at| seed[(at + at / 7919) % seed.len()]).collect();
         // A small window, which is left soon.
         let new = || Zstd {
-            finder: match effort {
-                Effort::Fastest => Box::new(fast::Fast::new(1 << 17)),
-                Effort::Default => Box::new(double::Double::new(1 << 17)),
-                Effort::Better => Box::new(better::Better::new(Generation::V1_18, 1 << 17)),
-                Effort::Best => Box::new(best::Best::new(1 << 17)),
+            finder: match level {
+                ZstdLevel::Fastest => Box::new(fast::Fast::new(1 << 17)),
+                ZstdLevel::Default => Box::new(double::Double::new(1 << 17)),
+                ZstdLevel::Better => Box::new(better::Better::new(Generation::V1_18, 1 << 17)),
+                ZstdLevel::Best => Box::new(best::Best::new(1 << 17)),
             },
-            ..Zstd::new(Generation::V1_18, effort, 0)
+            ..Zstd::new(Generation::V1_18, level, 0)
         };
         let mut old = new();
         old.finder.history().first = history::MOST - 150_000;
@@ -43,11 +43,10 @@ fn heads_tell_lengths_in_as_few_bytes_as_fit() {
     assert_eq!(rest(65_792), [0xa4, 0, 1, 1, 0]);
 }
 
-fn kinds() -> impl Iterator<Item = (Generation, Effort)> {
-    let efforts = [Effort::Fastest, Effort::Default, Effort::Better, Effort::Best];
-    let all =
-        Generation::ALL.into_iter().flat_map(move |generation| efforts.map(|effort| (generation, effort)));
-    all.filter(|(generation, effort)| effort.is_of(*generation))
+fn kinds() -> impl Iterator<Item = (Generation, ZstdLevel)> {
+    let levels = [ZstdLevel::Fastest, ZstdLevel::Default, ZstdLevel::Better, ZstdLevel::Best];
+    let all = Generation::ALL.into_iter().flat_map(move |generation| levels.map(|level| (generation, level)));
+    all.filter(|(generation, level)| level.is_of(*generation))
 }
 
 fn read(frame: &[u8], len: usize) -> Vec<u8> {
@@ -72,28 +71,28 @@ fn blocks_of(frame: &[u8], head: usize) -> Vec<(u8, usize)> {
 
 #[test]
 fn short_inputs_of_all_lengths_are_read_by_libzstd() {
-    for (generation, effort) in kinds().filter(|(_, effort)| *effort != Effort::Best) {
+    for (generation, level) in kinds().filter(|(_, level)| *level != ZstdLevel::Best) {
         for len in 1..120 {
             for plain in [text(len), vec![7; len], noise(len, 256, 1), noise(len, 2, 2)] {
-                let frame = encoded(Zstd::new(generation, effort, 0), &plain);
-                assert!(read(&frame, len) == plain, "{generation:?} {effort} {len}");
+                let frame = encoded(Zstd::new(generation, level, 0), &plain);
+                assert!(read(&frame, len) == plain, "{generation:?} {level} {len}");
             }
         }
     }
     for len in [1, 15, 16, 17, 31, 32, 300] {
-        let frame = encoded(Zstd::new(Generation::V1_18, Effort::Best, 0), &text(len));
+        let frame = encoded(Zstd::new(Generation::V1_18, ZstdLevel::Best, 0), &text(len));
         assert!(read(&frame, len) == text(len), "{len}");
     }
 }
 
 #[test]
 fn lengths_around_blocks_are_read_by_libzstd() {
-    for (generation, effort) in kinds() {
-        let block = effort.block();
+    for (generation, level) in kinds() {
+        let block = level.block();
         for len in [block - 1, block, block + 1, block + 16, 3 * block + 1] {
             let plain = [text(len / 2), noise(len - len / 2, 200, 3)].concat();
-            let frame = encoded(Zstd::new(generation, effort, 0), &plain);
-            assert!(read(&frame, len) == plain, "{generation:?} {effort} {len}");
+            let frame = encoded(Zstd::new(generation, level, 0), &plain);
+            assert!(read(&frame, len) == plain, "{generation:?} {level} {len}");
         }
     }
 }
@@ -101,15 +100,15 @@ fn lengths_around_blocks_are_read_by_libzstd() {
 /// A frame of one block that is not full tells its length; any other its window, as a block may come after it.
 #[test]
 fn a_full_block_is_not_the_last() {
-    for (generation, effort) in kinds() {
-        let block = effort.block();
-        let frame = encoded(Zstd::new(generation, effort, 0), &noise(block, 256, 4));
-        assert_eq!(frame[4..6], [HAS_CHECKSUM, window_byte(effort.window(generation))]);
+    for (generation, level) in kinds() {
+        let block = level.block();
+        let frame = encoded(Zstd::new(generation, level, 0), &noise(block, 256, 4));
+        assert_eq!(frame[4..6], [HAS_CHECKSUM, window_byte(level.window(generation))]);
         let blocks = blocks_of(&frame, 6);
-        assert_eq!((blocks.len(), blocks[1]), (2, (0, 0)), "{generation:?} {effort}");
-        let alone = encoded(Zstd::new(generation, effort, 0), &noise(block - 1, 256, 4));
+        assert_eq!((blocks.len(), blocks[1]), (2, (0, 0)), "{generation:?} {level}");
+        let alone = encoded(Zstd::new(generation, level, 0), &noise(block - 1, 256, 4));
         assert_eq!(alone[4] & IS_SINGLE, IS_SINGLE);
-        assert_eq!(encoded(Zstd::new(generation, effort, 0), &[])[4..9], [4, frame[5], 1, 0, 0]);
+        assert_eq!(encoded(Zstd::new(generation, level, 0), &[])[4..9], [4, frame[5], 1, 0, 0]);
     }
 }
 
@@ -128,21 +127,21 @@ fn matches_do_not_pass_the_window() {
     for distance in [(1 << 17) - 1, 1 << 17, (1 << 17) + 1] {
         let block = noise(4000, 256, 5);
         let plain = [&block[..], &text(distance - block.len()), &block, b"end"].concat();
-        let new = |finder: Box<dyn Finder>, effort| Zstd {
+        let new = |finder: Box<dyn Finder>, level| Zstd {
             finder,
             window,
-            ..Zstd::new(Generation::V1_18, effort, 0)
+            ..Zstd::new(Generation::V1_18, level, 0)
         };
         let encoders = [
-            new(Box::new(fast::Fast::new(window)), Effort::Fastest),
-            new(Box::new(double::Double::new(window)), Effort::Default),
-            new(Box::new(better::Better::new(Generation::V1_18, window)), Effort::Better),
-            new(Box::new(best::Best::new(window)), Effort::Best),
+            new(Box::new(fast::Fast::new(window)), ZstdLevel::Fastest),
+            new(Box::new(double::Double::new(window)), ZstdLevel::Default),
+            new(Box::new(better::Better::new(Generation::V1_18, window)), ZstdLevel::Better),
+            new(Box::new(best::Best::new(window)), ZstdLevel::Best),
         ];
-        for (encoder, effort) in encoders.into_iter().zip(kinds().map(|(_, effort)| effort)) {
+        for (encoder, level) in encoders.into_iter().zip(kinds().map(|(_, level)| level)) {
             let frame = encoded(encoder, &plain);
             assert_eq!(frame[5], window_byte(window));
-            assert!(read(&frame, plain.len()) == plain, "{effort} {distance}");
+            assert!(read(&frame, plain.len()) == plain, "{level} {distance}");
         }
     }
 }
@@ -150,14 +149,14 @@ fn matches_do_not_pass_the_window() {
 #[test]
 fn a_flush_ends_the_first_block() {
     for flushed in [1, 8, 31, 32, 300, 5000] {
-        for (generation, effort) in kinds().filter(|(_, effort)| *effort != Effort::Best) {
+        for (generation, level) in kinds().filter(|(_, level)| *level != ZstdLevel::Best) {
             let plain = text(9000);
-            let frame = encoded(Zstd::new(generation, effort, flushed), &plain);
+            let frame = encoded(Zstd::new(generation, level, flushed), &plain);
             assert!(read(&frame, plain.len()) == plain);
             let (kind, size) = blocks_of(&frame, 6)[0];
             if flushed < 32 {
-                assert_eq!((kind, size), (0, flushed), "{generation:?} {effort}");
-                assert_eq!(Head::of(&frame).expect("it is a head").flushed(effort), flushed);
+                assert_eq!((kind, size), (0, flushed), "{generation:?} {level}");
+                assert_eq!(FrameHead::of(&frame).expect("it is a head").flushed(level), flushed);
             }
         }
     }
@@ -166,16 +165,16 @@ fn a_flush_ends_the_first_block() {
 #[test]
 fn it_does_not_matter_in_what_parts_bytes_come() {
     let plain = [text(150_000), noise(80_000, 7, 6)].concat();
-    for (generation, effort) in kinds() {
-        let frame = encoded(Zstd::new(generation, effort, 8), &plain);
+    for (generation, level) in kinds() {
+        let frame = encoded(Zstd::new(generation, level, 8), &plain);
         for part in [1, 7, 4096, 131_072, 131_073] {
-            if part == 1 && effort == Effort::Best {
+            if part == 1 && level == ZstdLevel::Best {
                 continue;
             }
-            let mut encoder = Zstd::new(generation, effort, 8);
+            let mut encoder = Zstd::new(generation, level, 8);
             plain.chunks(part).for_each(|part| encoder.write(part));
             encoder.finish();
-            assert!(*encoder.output() == frame, "{generation:?} {effort} {part}");
+            assert!(*encoder.output() == frame, "{generation:?} {level} {part}");
         }
     }
 }
@@ -183,44 +182,44 @@ fn it_does_not_matter_in_what_parts_bytes_come() {
 #[test]
 fn generations_beside_each_other_write_what_each_writes() {
     let plain = [text(140_000), vec![0; 200_000], noise(140_000, 16, 7)].concat();
-    for effort in [Effort::Fastest, Effort::Default] {
-        assert!(effort.is_alike(Generation::V1_15, Generation::V1_18));
+    for level in [ZstdLevel::Fastest, ZstdLevel::Default] {
+        assert!(level.is_alike(Generation::V1_15, Generation::V1_18));
         for generation in Generation::ALL {
-            let mut all = Zstd::of_all(&Generation::ALL, effort, 0);
-            let frame = encoded(Zstd::new(generation, effort, 0), &plain);
+            let mut all = Zstd::of_all(&Generation::ALL, level, 0);
+            let frame = encoded(Zstd::new(generation, level, 0), &plain);
             all.write(&plain);
             all.finish();
             assert_eq!(all.retain(|output| output == frame), Some(frame.len()));
             // A newer one may make the same of these bytes.
             let left = all.generation().expect("one is left");
-            assert!(encoded(Zstd::new(left, effort, 0), &plain) == frame, "{left:?}");
+            assert!(encoded(Zstd::new(left, level, 0), &plain) == frame, "{left:?}");
         }
     }
-    assert!(!Effort::Better.is_alike(Generation::V1_16, Generation::V1_18));
-    assert!(Effort::Better.is_alike(Generation::V1_15, Generation::V1_16));
-    let mut none = Zstd::new(Generation::V1_15, Effort::Fastest, 0);
+    assert!(!ZstdLevel::Better.is_alike(Generation::V1_16, Generation::V1_18));
+    assert!(ZstdLevel::Better.is_alike(Generation::V1_15, Generation::V1_16));
+    let mut none = Zstd::new(Generation::V1_15, ZstdLevel::Fastest, 0);
     assert_eq!((none.retain(|_| false), none.generation()), (None, None));
 }
 
 /// The head of a frame tells which encoders may have written it.
 #[test]
 fn heads_are_those_of_this_encoder_or_none() {
-    let head = |bytes: &[u8]| Head::of(&[&MAGIC[..], bytes].concat());
+    let head = |bytes: &[u8]| FrameHead::of(&[&MAGIC[..], bytes].concat());
     assert!(head(&[4, 0x60, 0, 0, 0]).is_some());
     // Without a checksum, with a dictionary, with a reserved bit.
     for flags in [0, 5, 6, 7, 12, 0x24 | 8] {
         assert!(head(&[flags, 0x60, 0, 0, 0]).is_none(), "{flags}");
     }
     assert!(head(&[4, 0x60, 0, 0]).is_none());
-    assert!(Head::of(&[0x28, 0xb5, 0x2f, 0xfe, 4, 0x60, 0, 0, 0]).is_none());
+    assert!(FrameHead::of(&[0x28, 0xb5, 0x2f, 0xfe, 4, 0x60, 0, 0, 0]).is_none());
     let windows = |byte| {
         let head = head(&[4, byte, 0, 0, 0]).expect("it is a head");
-        kinds().filter(|(generation, effort)| head.may_be_of(*generation, *effort)).collect::<Vec<_>>()
+        kinds().filter(|(generation, level)| head.may_be_of(*generation, *level)).collect::<Vec<_>>()
     };
     // 4 MiB is that of the fastest level, 16 MiB of `better` until 1.17.
-    assert!(windows(12 << 3).iter().all(|(_, effort)| *effort == Effort::Fastest));
+    assert!(windows(12 << 3).iter().all(|(_, level)| *level == ZstdLevel::Fastest));
     assert_eq!(windows(12 << 3).len(), 3);
-    let better = [(Generation::V1_16, Effort::Better), (Generation::V1_15, Effort::Better)];
+    let better = [(Generation::V1_16, ZstdLevel::Better), (Generation::V1_15, ZstdLevel::Better)];
     assert_eq!(windows(14 << 3), better);
     assert_eq!(windows(20 << 3), []);
     // The window of a short frame fits it, whatever the level.
@@ -228,7 +227,7 @@ fn heads_are_those_of_this_encoder_or_none() {
     // A first block that is coded, or the last, or as long as a block may be, was not flushed.
     let flushed = |block: u32| {
         let [a, b, c, _] = block.to_le_bytes();
-        head(&[4, 0x60, a, b, c]).expect("it is a head").flushed(Effort::Fastest)
+        head(&[4, 0x60, a, b, c]).expect("it is a head").flushed(ZstdLevel::Fastest)
     };
     assert_eq!([8 << 3, 8 << 3 | 1, 8 << 3 | 4, (64 << 10) << 3].map(flushed), [8, 0, 0, 0]);
     // Bytes that are all the same take one.

@@ -2,10 +2,10 @@
 //!
 //! A port of klauspost's `zstd/enc_fast.go`.
 
-use super::block::Found;
-use super::finder::{Block, Entry, Finder};
-use super::history::{History, hash, load32, load64, same, same_before};
-use super::sequences::{SHORTEST, Sequence};
+use super::block::FoundSequences;
+use super::finder::{Finder, HashEntry, HistoryBlock};
+use super::history::{History, hash};
+use super::search::BlockSearch;
 
 const BITS: u32 = 15;
 /// Bytes at the end of a block that are not searched.
@@ -15,12 +15,12 @@ const SMALLEST: usize = 10;
 
 pub(super) struct Fast {
     history: History,
-    table: Box<[Entry]>,
+    table: Box<[HashEntry]>,
 }
 
 impl Fast {
     pub(super) fn new(window: u32) -> Self {
-        Self { history: History::new(window), table: vec![Entry::default(); 1 << BITS].into() }
+        Self { history: History::new(window), table: vec![HashEntry::default(); 1 << BITS].into() }
     }
 }
 
@@ -33,83 +33,60 @@ impl Finder for Fast {
         self.table.iter_mut().for_each(|entry| change(&mut entry.place));
     }
 
-    fn block(&mut self, plain: &[u8], block: Block, found: &mut Found) {
-        let start = block.start;
-        if plain.len() - start < SMALLEST {
-            found.literals.extend_from_slice(&plain[start..]);
+    fn block(&mut self, plain: &[u8], block: HistoryBlock, found: &mut FoundSequences) {
+        if plain.len() - block.start < SMALLEST {
+            found.literals.extend_from_slice(&plain[block.start..]);
             return;
         }
-        let (first, window) = (self.history.first, self.history.window);
-        let Ok(table) = <&mut [Entry; 1 << BITS]>::try_from(&mut self.table[..]) else { return };
-        let limit = plain.len() - MARGIN;
-        let (mut at, mut emitted) = (start, start);
-        let mut near = 0;
-        let mut word = load64(plain, at);
-        'block: loop {
-            let may_repeat = found.sequences.len() > 2;
-            let from;
-            loop {
-                let place = first + at as u32;
-                let (slot, next_slot) = (hash::<6, BITS>(word), hash::<6, BITS>(word >> 8));
-                let candidate = table[slot];
-                let next_candidate = table[next_slot];
-                table[slot] = Entry { value: word as u32, place };
-                table[next_slot] = Entry { value: (word >> 8) as u32, place: place + 1 };
-                if may_repeat && at + 2 >= near && load32(plain, at + 2 - near) == (word >> 16) as u32 {
-                    let repeated = at + 2 - near;
-                    let length = 4 + same(plain, at + 6, repeated + 4);
-                    let least = at.saturating_sub(window as usize);
-                    let before = same_before(plain, at + 2, repeated, at + 1 - emitted, least);
-                    let begin = at + 2 - before;
-                    found.repeat(&plain[emitted..begin], length + before);
-                    at += length + 2;
-                    emitted = at;
-                    if at >= limit {
-                        break 'block;
-                    }
-                    word = load64(plain, at);
-                    continue;
-                }
-                if place - candidate.place < window && word as u32 == candidate.value {
-                    from = (candidate.place - first) as usize;
-                    break;
-                }
-                if place + 1 - next_candidate.place < window && (word >> 8) as u32 == next_candidate.value {
-                    from = (next_candidate.place - first) as usize;
-                    at += 1;
-                    break;
-                }
-                at += 2 + ((at - emitted) >> 5);
-                if at >= limit {
-                    break 'block;
-                }
-                word = load64(plain, at);
-            }
-            let mut far = near;
-            near = at - from;
-            let length = 4 + same(plain, at + 4, from + 4);
-            let before = same_before(plain, at, from, at - emitted, at.saturating_sub(window as usize));
-            found.matched(&plain[emitted..at - before], near, length + before);
-            at += length;
-            emitted = at;
-            if at >= limit {
-                break;
-            }
-            word = load64(plain, at);
-            let may_repeat = if block.is_alone { found.sequences.len() > 2 } else { may_repeat };
-            if may_repeat && load32(plain, at - far) == word as u32 {
-                let length = 4 + same(plain, at + 4, at - far + 4);
-                table[hash::<6, BITS>(word)] = Entry { value: word as u32, place: first + at as u32 };
-                found.sequences.push(Sequence { literals: 0, length: length as u32 - SHORTEST, offset: 1 });
-                at += length;
-                emitted = at;
-                std::mem::swap(&mut near, &mut far);
-                if at >= limit {
-                    break;
-                }
-                word = load64(plain, at);
-            }
+        let Ok(table) = <&mut Table>::try_from(&mut self.table[..]) else { return };
+        let mut search = BlockSearch::new(plain, block, &self.history, MARGIN, found);
+        while next_sequences(&mut search, table, block.is_alone).is_some() {}
+        search.finish();
+    }
+}
+
+type Table = [HashEntry; 1 << BITS];
+
+/// Finds the next match and the one that may follow it at once. `None` at the end of the block.
+#[inline]
+fn next_sequences(search: &mut BlockSearch<'_>, table: &mut Table, is_alone: bool) -> Option<()> {
+    let may_repeat = search.may_repeat();
+    let from = next_match(search, table, may_repeat)?;
+    let length = search.length(search.at, from);
+    let mut far = search.emit(search.at, from, length).far;
+    search.go_on()?;
+    let may_repeat = if is_alone { search.may_repeat() } else { may_repeat };
+    if may_repeat && search.repeats_far(far) {
+        let entry = HashEntry { value: search.word as u32, place: search.place() };
+        table[hash::<6, BITS>(search.word)] = entry;
+        search.emit_far(&mut far);
+        search.go_on()?;
+    }
+    Some(())
+}
+
+/// Goes on to the next match with a new distance, and returns where its bytes were before.
+#[inline]
+fn next_match(search: &mut BlockSearch<'_>, table: &mut Table, may_repeat: bool) -> Option<usize> {
+    loop {
+        let (word, place) = (search.word, search.place());
+        let (slot, next_slot) = (hash::<6, BITS>(word), hash::<6, BITS>(word >> 8));
+        let candidate = table[slot];
+        let next_candidate = table[next_slot];
+        table[slot] = HashEntry { value: word as u32, place };
+        table[next_slot] = HashEntry { value: (word >> 8) as u32, place: place + 1 };
+        if may_repeat && search.repeats_ahead(2) {
+            search.emit_repeat(2);
+            search.go_on()?;
+            continue;
         }
-        found.literals.extend_from_slice(&plain[emitted..]);
+        if place - candidate.place < search.window && word as u32 == candidate.value {
+            return Some((candidate.place - search.first) as usize);
+        }
+        if place + 1 - next_candidate.place < search.window && (word >> 8) as u32 == next_candidate.value {
+            search.at += 1;
+            return Some((next_candidate.place - search.first) as usize);
+        }
+        search.skip(2, 5)?;
     }
 }

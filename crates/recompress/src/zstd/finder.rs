@@ -1,11 +1,11 @@
 //! The trait of match finders, one for each level, and what their tables hold.
 
-use super::block::Found;
+use super::block::FoundSequences;
 use super::history::History;
 
 /// The start of a block in the history, which ends with it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Block {
+pub(super) struct HistoryBlock {
     pub(super) start: usize,
     /// The block is all of the frame, which two of the finders treat differently.
     pub(super) is_alone: bool,
@@ -13,19 +13,19 @@ pub(super) struct Block {
 
 /// A place, and the four bytes there.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Entry {
+pub(super) struct HashEntry {
     pub(super) value: u32,
     pub(super) place: u32,
 }
 
 /// A place, and the one before it with the same hash.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pair {
+pub(super) struct PlacePair {
     pub(super) place: u32,
     pub(super) before: u32,
 }
 
-impl Pair {
+impl PlacePair {
     pub(super) fn change(&mut self, change: &dyn Fn(&mut u32)) {
         change(&mut self.place);
         change(&mut self.before);
@@ -41,5 +41,5 @@ pub(super) trait Finder: Send {
     fn places(&mut self, change: &dyn Fn(&mut u32));
 
     /// Finds the sequences of the last block of the history.
-    fn block(&mut self, plain: &[u8], block: Block, found: &mut Found);
+    fn block(&mut self, plain: &[u8], block: HistoryBlock, found: &mut FoundSequences);
 }

@@ -1,10 +1,10 @@
 //! The head of a frame, as klauspost's encoder writes it (RFC 8878, 3.1.1.1).
 
-use super::parameters::{Effort, Generation};
+use super::parameters::{Generation, ZstdLevel};
 
 /// The magic number of a frame.
 pub(crate) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// The bytes of [`Head::of`].
+/// The bytes of [`FrameHead::of`].
 pub(crate) const HEAD: usize = 9;
 /// The flag of a frame with a checksum.
 pub(super) const HAS_CHECKSUM: u8 = 1 << 2;
@@ -20,14 +20,14 @@ const SMALLEST_WINDOW: usize = 1 << 10;
 
 /// Properties of the encoder, from the start of a frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Head {
+pub(crate) struct FrameHead {
     /// The byte of the window, unless the length is in its place, or beside it: then there is one block.
     window: Option<u8>,
     /// The size of the first block, if it is neither coded nor the last.
     short: usize,
 }
 
-impl Head {
+impl FrameHead {
     /// The start of a frame, of [`HEAD`] bytes; none if klauspost's encoder never writes it so.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
         let flags = *start.get(4)?;
@@ -46,16 +46,16 @@ impl Head {
     }
 
     /// True if the encoder may have written it.
-    pub(crate) fn may_be_of(self, generation: Generation, effort: Effort) -> bool {
-        let of_level = window_byte(effort.window(generation));
+    pub(crate) fn may_be_of(self, generation: Generation, level: ZstdLevel) -> bool {
+        let of_level = window_byte(level.window(generation));
         // The window of a short frame fits it.
         let may_be = |window| window == of_level || window <= window_byte(2 * SMALLEST_WINDOW as u32);
-        effort.is_of(generation) && self.window.is_none_or(may_be)
+        level.is_of(generation) && self.window.is_none_or(may_be)
     }
 
     /// The plain bytes after which the stream was flushed, which are too few to be coded, and 0 if it was not.
-    pub(crate) fn flushed(self, effort: Effort) -> usize {
-        if self.short < effort.block() { self.short } else { 0 }
+    pub(crate) fn flushed(self, level: ZstdLevel) -> usize {
+        if self.short < level.block() { self.short } else { 0 }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! RFC 8878, 4.1; a port of klauspost's `zstd/fse_encoder.go`.
 
-use super::bits::Bits;
+use super::bits::BitWriter;
 
 /// Tables have at least 2⁵ states.
 const LEAST_LOG: u32 = 5;
@@ -20,7 +20,7 @@ pub(super) struct Transform {
 
 /// A distribution of up to 256 symbols, and the states that code it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Table {
+pub(super) struct FseTable {
     /// The number of states, as a power of two.
     pub(super) log: u32,
     /// The share of states of each symbol; -1 is less than one.
@@ -44,7 +44,7 @@ pub(super) fn best_log(most: u32, coded: usize, symbols: usize, slack: u32) -> u
     affordable.min(most).max(least).max(LEAST_LOG)
 }
 
-impl Table {
+impl FseTable {
     /// A table of 2^`log` states for symbols that were counted, `total` in all, of which there are two or more. None
     /// where no such table comes out.
     pub(super) fn of(counts: &[u32], total: usize, log: u32) -> Option<Self> {
@@ -105,7 +105,7 @@ impl Table {
     /// Writes the distribution.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let size = 1i32 << self.log;
-        let mut bits = Count { out, held: self.log.wrapping_sub(LEAST_LOG), count: 4 };
+        let mut bits = DistributionWriter { out, held: self.log.wrapping_sub(LEAST_LOG), count: 4 };
         let (mut remaining, mut threshold, mut width) = (size + 1, size, self.log + 1);
         let mut symbol = 0;
         let mut was_zero = false;
@@ -169,15 +169,15 @@ impl Table {
 
     /// The state before the last symbol.
     #[inline]
-    pub(super) fn begin(&self, symbol: u8) -> State<'_> {
+    pub(super) fn begin(&self, symbol: u8) -> FseState<'_> {
         let transform = self.transforms[usize::from(symbol)];
         if self.log == 0 {
-            return State { table: self, state: 0 };
+            return FseState { table: self, state: 0 };
         }
         let bits = transform.delta_bits.wrapping_add(1 << 15) >> 16;
         let start = (bits << 16).wrapping_sub(transform.delta_bits) as i32;
         let at = (start >> bits) + transform.delta_state;
-        State { table: self, state: self.next[at as usize] }
+        FseState { table: self, state: self.next[at as usize] }
     }
 }
 
@@ -192,15 +192,15 @@ impl Transform {
 }
 
 /// A coder that was given the symbols from the last on.
-pub(super) struct State<'a> {
-    table: &'a Table,
+pub(super) struct FseState<'a> {
+    table: &'a FseTable,
     state: u16,
 }
 
-impl State<'_> {
+impl FseState<'_> {
     /// Codes the symbol before.
     #[inline]
-    pub(super) fn encode(&mut self, symbol: u8, bits: &mut Bits<'_>) {
+    pub(super) fn encode(&mut self, symbol: u8, bits: &mut BitWriter<'_>) {
         let transform = self.table.transforms[usize::from(symbol)];
         let count = u32::from(self.state).wrapping_add(transform.delta_bits) >> 16;
         let at = i32::from(self.state >> (count & 15)) + transform.delta_state;
@@ -209,20 +209,20 @@ impl State<'_> {
     }
 
     /// Writes the state at the first symbol.
-    pub(super) fn finish(self, bits: &mut Bits<'_>) {
+    pub(super) fn finish(self, bits: &mut BitWriter<'_>) {
         bits.flush();
         bits.add_low(u32::from(self.state), self.table.log);
     }
 }
 
 /// The bits of a distribution.
-struct Count<'a> {
+struct DistributionWriter<'a> {
     out: &'a mut Vec<u8>,
     held: u32,
     count: u32,
 }
 
-impl Count<'_> {
+impl DistributionWriter<'_> {
     fn word(&mut self) {
         self.out.extend_from_slice(&(self.held as u16).to_le_bytes());
         self.held >>= 16;
@@ -311,75 +311,102 @@ fn normalised(counts: &[u32], total: usize, log: u32) -> Option<Vec<i16>> {
     Some(norm)
 }
 
-/// The same where rounding gave away too much.
-fn normalised_otherwise(counts: &[u32], mut total: u32, log: u32) -> Option<Vec<i16>> {
-    let low = total >> log;
-    let mut low_one = (total * 3) >> (log + 1);
-    let mut distributed = 0u32;
-    let mut norm = vec![0i16; counts.len()];
-    for (share, count) in norm.iter_mut().zip(counts) {
-        *share = match *count {
-            0 => continue,
-            count if count <= low => -1,
-            count if count <= low_one => 1,
-            _ => {
-                *share = NOT_YET;
-                continue;
-            }
-        };
-        distributed += 1;
-        total -= count;
-    }
+/// The shares of symbols in 2^`log` where rounding to the nearest gave away too much.
+fn normalised_otherwise(counts: &[u32], total: u32, log: u32) -> Option<Vec<i16>> {
+    let low_one = (total * 3) >> (log + 1);
+    let mut fit = Fit::new(counts, total, total >> log);
+    fit.give_one(low_one);
     let size = 1u32 << log;
-    let mut left = size.checked_sub(distributed).filter(|left| *left > 0)?;
-    if total / left > low_one {
-        low_one = (total * 3) / (left * 2);
-        for (share, count) in norm.iter_mut().zip(counts) {
-            if *share == NOT_YET && *count <= low_one {
-                *share = 1;
-                distributed += 1;
-                total -= count;
-            }
-        }
-        left = size.checked_sub(distributed)?;
+    let mut left = size.checked_sub(fit.distributed).filter(|left| *left > 0)?;
+    if fit.total / left > low_one {
+        fit.give_one((fit.total * 3) / (left * 2));
+        left = size.checked_sub(fit.distributed)?;
     }
-    if distributed as usize == counts.len() + 1 {
+    if fit.distributed as usize == counts.len() + 1 {
         let most = counts.iter().max()?;
         let symbol = counts.iter().position(|count| count == most)?;
-        norm[symbol] += left as i16;
-        return Some(norm);
+        fit.norm[symbol] += left as i16;
+        return Some(fit.norm);
     }
-    if total == 0 {
-        if !norm.iter().any(|share| *share > 0) {
+    if fit.total == 0 { fit.spread_over_all(left) } else { fit.spread(left, log) }
+}
+
+/// Shares that are given one symbol after the other.
+struct Fit<'a> {
+    counts: &'a [u32],
+    /// The share of each symbol; [`NOT_YET`] where it has none yet.
+    norm: Vec<i16>,
+    /// The shares that were given.
+    distributed: u32,
+    /// The counts of the symbols that have no share yet.
+    total: u32,
+}
+
+impl<'a> Fit<'a> {
+    /// Gives the least share to the symbols with a count of at most `low`.
+    fn new(counts: &'a [u32], total: u32, low: u32) -> Self {
+        let mut fit = Fit { counts, norm: vec![0; counts.len()], distributed: 0, total };
+        for (share, count) in fit.norm.iter_mut().zip(counts) {
+            *share = match *count {
+                0 => 0,
+                count if count <= low => {
+                    fit.distributed += 1;
+                    fit.total -= count;
+                    -1
+                }
+                _ => NOT_YET,
+            };
+        }
+        fit
+    }
+
+    /// Gives one to the symbols that have no share yet and a count of at most `most`.
+    fn give_one(&mut self, most: u32) {
+        for (share, count) in self.norm.iter_mut().zip(self.counts) {
+            if *share == NOT_YET && *count <= most {
+                *share = 1;
+                self.distributed += 1;
+                self.total -= count;
+            }
+        }
+    }
+
+    /// Gives the shares that are left to all symbols that have more than the least, one after the other.
+    fn spread_over_all(mut self, mut left: u32) -> Option<Vec<i16>> {
+        if !self.norm.iter().any(|share| *share > 0) {
             return None;
         }
-        for symbol in (0..norm.len()).cycle() {
+        for symbol in (0..self.norm.len()).cycle() {
             if left == 0 {
                 break;
             }
-            if norm[symbol] > 0 {
+            if self.norm[symbol] > 0 {
                 left -= 1;
-                norm[symbol] += 1;
+                self.norm[symbol] += 1;
             }
         }
-        return Some(norm);
+        Some(self.norm)
     }
-    let step_log = 62 - u64::from(log);
-    let mid = (1u64 << (step_log - 1)) - 1;
-    let step = ((1u64 << step_log) * u64::from(left) + mid) / u64::from(total);
-    let mut at = mid;
-    for (share, count) in norm.iter_mut().zip(counts) {
-        if *share == NOT_YET {
-            let end = at.wrapping_add(u64::from(*count).wrapping_mul(step));
-            let weight = ((end >> step_log) as u32).wrapping_sub((at >> step_log) as u32);
-            if weight < 1 {
-                return None;
+
+    /// Gives the shares that are left to the symbols that have none yet, by their counts.
+    fn spread(mut self, left: u32, log: u32) -> Option<Vec<i16>> {
+        let step_log = 62 - u64::from(log);
+        let mid = (1u64 << (step_log - 1)) - 1;
+        let step = ((1u64 << step_log) * u64::from(left) + mid) / u64::from(self.total);
+        let mut at = mid;
+        for (share, count) in self.norm.iter_mut().zip(self.counts) {
+            if *share == NOT_YET {
+                let end = at.wrapping_add(u64::from(*count).wrapping_mul(step));
+                let weight = ((end >> step_log) as u32).wrapping_sub((at >> step_log) as u32);
+                if weight < 1 {
+                    return None;
+                }
+                *share = weight as i16;
+                at = end;
             }
-            *share = weight as i16;
-            at = end;
         }
+        Some(self.norm)
     }
-    Some(norm)
 }
 
 #[cfg(test)]

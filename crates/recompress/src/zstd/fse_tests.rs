@@ -17,7 +17,7 @@ proptest! {
         let counts = &counts[..symbols];
         let total: u32 = counts.iter().sum();
         let log = best_log(8, total as usize, symbols, 0);
-        if let Some(table) = Table::of(counts, total as usize, log) {
+        if let Some(table) = FseTable::of(counts, total as usize, log) {
             let filled: i32 = table.norm.iter().map(|share| i32::from(share.abs())).sum();
             prop_assert_eq!(filled, 1 << log);
             prop_assert!(counts.iter().zip(&table.norm).all(|(count, share)| (*count > 0) == (*share != 0)));
@@ -28,16 +28,16 @@ proptest! {
 
 #[test]
 fn a_table_without_a_symbol_has_no_price_for_it() {
-    let table = Table::of(&[5, 0, 3], 8, 5).unwrap();
+    let table = FseTable::of(&[5, 0, 3], 8, 5).unwrap();
     assert!(table.cost(&[5, 0, 3]).is_some());
     assert_eq!(table.cost(&[5, 1, 3]), None);
     assert_eq!(table.cost(&[5, 0, 3, 1]), None);
 }
 
 /// Symbols, encoded with a table and decoded again.
-fn decoded_again(table: &Table, norm: &[i16], symbols: &[u8]) -> Vec<u8> {
+fn decoded_again(table: &FseTable, norm: &[i16], symbols: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut bits = Bits::new(&mut out);
+    let mut bits = BitWriter::new(&mut out);
     let (last, others) = symbols.split_last().unwrap();
     let mut state = table.begin(*last);
     for symbol in others.iter().rev() {
@@ -167,7 +167,7 @@ proptest! {
         let counts = counted(&symbols);
         prop_assume!(counts.iter().filter(|count| **count > 0).count() > 1);
         let log = best_log(most, symbols.len(), counts.len(), 0);
-        let table = Table::of(&counts, symbols.len(), log);
+        let table = FseTable::of(&counts, symbols.len(), log);
         prop_assume!(table.is_some());
         let table = table.unwrap();
         let mut written = Vec::new();
@@ -183,11 +183,11 @@ proptest! {
     fn the_price_is_near_what_is_written(symbols in vec(prop_oneof![9 => 0..4u8, 1 => 0..40u8], 100..3000)) {
         let counts = counted(&symbols);
         let log = best_log(8, symbols.len(), counts.len(), 0);
-        let table = Table::of(&counts, symbols.len(), log);
+        let table = FseTable::of(&counts, symbols.len(), log);
         prop_assume!(table.is_some());
         let table = table.unwrap();
         let mut out = Vec::new();
-        let mut bits = Bits::new(&mut out);
+        let mut bits = BitWriter::new(&mut out);
         let mut state = table.begin(*symbols.last().unwrap());
         for symbol in symbols[..symbols.len() - 1].iter().rev() {
             bits.flush();
@@ -203,7 +203,7 @@ proptest! {
 #[test]
 fn the_known_tables_code_all_their_symbols() {
     for (norm, log) in [KNOWN_LITERALS, KNOWN_LENGTHS, KNOWN_OFFSETS] {
-        let table = Table::of_norm(norm.to_vec(), log).unwrap();
+        let table = FseTable::of_norm(norm.to_vec(), log).unwrap();
         let symbols: Vec<u8> = (0..norm.len() as u8).chain((0..norm.len() as u8).rev()).collect();
         assert_eq!(decoded_again(&table, norm, &symbols), symbols);
     }
@@ -211,19 +211,20 @@ fn the_known_tables_code_all_their_symbols() {
 
 #[test]
 fn a_distribution_that_does_not_fill_its_states_is_none() {
-    assert!(Table::of_norm(vec![16, 15], 5).is_none());
-    assert!(Table::of_norm(vec![16, 17], 5).is_none());
-    assert!(Table::of_norm(vec![40, -8], 5).is_none());
-    assert!(Table::of_norm(vec![-1; 33], 5).is_none());
-    assert!(Table::of_norm(vec![-1; 32], 5).is_some());
+    assert!(FseTable::of_norm(vec![16, 15], 5).is_none());
+    assert!(FseTable::of_norm(vec![16, 17], 5).is_none());
+    assert!(FseTable::of_norm(vec![40, -8], 5).is_none());
+    assert!(FseTable::of_norm(vec![-1; 33], 5).is_none());
+    assert!(FseTable::of_norm(vec![-1; 32], 5).is_some());
 }
 
-/// RFC 8878, 4.1.1: an accuracy of 5 is 0 in four bits; then, of 33 possible values, 18 (a share of 17) in five bits or six.
+/// RFC 8878, 4.1.1: an accuracy of 5 is 0 in four bits; then, of 33 possible values, 18 (a share of 17) in five bits or
+/// six.
 #[test]
 fn a_distribution_is_written_as_the_standard_says() {
     let write = |norm: &[i16], log| {
         let mut out = Vec::new();
-        Table::of_norm(norm.to_vec(), log).unwrap().write(&mut out);
+        FseTable::of_norm(norm.to_vec(), log).unwrap().write(&mut out);
         out
     };
     // Values 0 to 30 have five bits; a share of 16 is the value 17. Then 16 are left, so that 0 to 14 have four bits
@@ -253,9 +254,9 @@ fn tables_are_as_large_as_their_symbols_need() {
 
 #[test]
 fn a_single_symbol_needs_no_bits() {
-    let table = Table::single(17);
+    let table = FseTable::single(17);
     let mut out = Vec::new();
-    let mut bits = Bits::new(&mut out);
+    let mut bits = BitWriter::new(&mut out);
     let mut state = table.begin(17);
     (0..9).for_each(|_| state.encode(17, &mut bits));
     state.finish(&mut bits);

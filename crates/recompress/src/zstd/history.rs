@@ -63,7 +63,7 @@ pub(super) fn load32(bytes: &[u8], at: usize) -> u32 {
 #[inline]
 pub(super) fn same(bytes: &[u8], at: usize, before: usize) -> usize {
     match (bytes.get(at..), bytes.get(before..)) {
-        (Some(a), Some(b)) => crate::deflate::common(a, b, usize::MAX),
+        (Some(a), Some(b)) => dsync_core::common_prefix(a, b, usize::MAX),
         _ => 0,
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! RFC 8878, 4.2; a port of klauspost's `huff0/compress.go`.
 
-use super::bits::Bits;
-use super::fse::{self, Table, high_bit};
+use super::bits::BitWriter;
+use super::fse::{self, FseTable, high_bit};
 
 /// The longest code, in bits.
 const LONGEST: u32 = 11;
@@ -14,7 +14,7 @@ const LEAST_SAVED: u32 = 4;
 
 /// The result of coding literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coded {
+pub(super) enum CodedLiterals {
     /// They are coded, after the new code.
     New,
     /// They are coded in the code before.
@@ -27,35 +27,35 @@ pub(super) enum Coded {
 
 /// A symbol's code.
 #[derive(Debug, Clone, Copy, Default)]
-struct Code {
+struct SymbolCode {
     value: u16,
     bits: u8,
 }
 
 /// The code of all symbols up to the last that is used.
 #[derive(Debug, Clone)]
-struct Codes {
-    codes: [Code; 256],
+struct HuffmanTable {
+    codes: [SymbolCode; 256],
     symbols: usize,
     longest: u32,
 }
 
 /// The coder of literals, with what it knows of the block before.
-pub(super) struct Literals {
-    before: Option<Box<Codes>>,
+pub(super) struct LiteralsCoder {
+    before: Option<Box<HuffmanTable>>,
     /// The decoder knows the code before.
     pub(super) may_reuse: bool,
     /// The last coded literals.
     pub(super) out: Vec<u8>,
 }
 
-impl Literals {
+impl LiteralsCoder {
     pub(super) fn new() -> Self {
         Self { before: None, may_reuse: false, out: Vec::new() }
     }
 
     /// Codes literals, of which there are more than 16, in four streams or one.
-    pub(super) fn encode(&mut self, literals: &[u8], four: bool) -> Coded {
+    pub(super) fn encode(&mut self, literals: &[u8], four: bool) -> CodedLiterals {
         self.out.clear();
         if !self.may_reuse {
             self.before = None;
@@ -64,31 +64,35 @@ impl Literals {
         let most = counts.iter().max().map_or(0, |most| *most as usize);
         let wanted = literals.len() - (literals.len() >> LEAST_SAVED);
         if most >= literals.len() {
-            return Coded::Same;
+            return CodedLiterals::Same;
         }
         if most == 1 || most < literals.len() >> 7 {
-            return Coded::Not;
+            return CodedLiterals::Not;
         }
         let symbols = counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
-        let codes = Codes::of(&counts[..symbols], literals.len());
+        let codes = HuffmanTable::of(&counts[..symbols], literals.len());
         let before = self.before.as_deref().filter(|before| self.may_reuse && before.has(&counts[..symbols]));
         if let Some(before) =
             before.filter(|before| before.size(&counts) <= codes.size(&counts) || 12 >= wanted)
         {
             let is_coded = before.streams(literals, four, &mut self.out);
-            return if is_coded && self.out.len() < wanted { Coded::Reused } else { Coded::Not };
+            return if is_coded && self.out.len() < wanted {
+                CodedLiterals::Reused
+            } else {
+                CodedLiterals::Not
+            };
         }
         if !codes.write(&mut self.out)
             || !codes.streams(literals, four, &mut self.out)
             || self.out.len() >= wanted
         {
-            return Coded::Not;
+            return CodedLiterals::Not;
         }
         match &mut self.before {
             Some(before) => **before = codes,
             None => self.before = Some(Box::new(codes)),
         }
-        Coded::New
+        CodedLiterals::New
     }
 }
 
@@ -107,7 +111,7 @@ fn counted(literals: &[u8]) -> [u32; 256] {
     sum
 }
 
-impl Codes {
+impl HuffmanTable {
     /// The code for what was counted: two symbols or more, `total` in all.
     fn of(counts: &[u32], total: usize) -> Self {
         let (lengths, longest) = lengths(counts, best_log(total, counts.len()));
@@ -119,10 +123,10 @@ impl Codes {
             next[length] = least;
             least = (least + of_length[length]) >> 1;
         }
-        let mut codes = [Code::default(); 256];
+        let mut codes = [SymbolCode::default(); 256];
         for (code, length) in codes.iter_mut().zip(&lengths) {
             let next = &mut next[usize::from(*length)];
-            *code = Code { value: *next, bits: *length };
+            *code = SymbolCode { value: *next, bits: *length };
             *next += 1;
         }
         Self { codes, symbols: counts.len(), longest }
@@ -186,10 +190,10 @@ impl Codes {
 
     /// One stream, from the last literal to the first.
     fn stream(&self, literals: &[u8], out: &mut Vec<u8>) {
-        let mut bits = Bits::new(out);
+        let mut bits = BitWriter::new(out);
         let (fours, rest) = literals.as_chunks::<4>();
         let code = |byte: u8| self.codes[usize::from(byte)];
-        let add = |bits: &mut Bits<'_>, a: u8, b: u8| {
+        let add = |bits: &mut BitWriter<'_>, a: u8, b: u8| {
             let (a, b) = (code(a), code(b));
             bits.add(
                 u64::from(a.value) | u64::from(b.value) << a.bits,
@@ -226,10 +230,10 @@ fn coded(weights: &[u8]) -> Option<Vec<u8>> {
     }
     let symbols = counts.iter().rposition(|count| *count > 0)? + 1;
     let log = fse::best_log(WEIGHTS_LOG, weights.len(), symbols, 1);
-    let table = Table::of(&counts[..symbols], weights.len(), log)?;
+    let table = FseTable::of(&counts[..symbols], weights.len(), log)?;
     let mut out = Vec::new();
     table.write(&mut out);
-    let mut bits = Bits::new(&mut out);
+    let mut bits = BitWriter::new(&mut out);
     // Two coders take turns, so that the one of the first weight is `first`.
     let (last, others) = weights.split_last()?;
     let (before, others) = others.split_last()?;
@@ -248,7 +252,7 @@ fn coded(weights: &[u8]) -> Option<Vec<u8>> {
 
 /// A node of the tree: leaves come first, the most frequent before the others.
 #[derive(Debug, Clone, Copy, Default)]
-struct Node {
+struct HuffmanNode {
     count: u32,
     parent: u16,
     symbol: u8,
@@ -260,7 +264,7 @@ fn lengths(counts: &[u32], most: u32) -> (Vec<u8>, u32) {
     let mut nodes = sorted(counts);
     let used = nodes.iter().rposition(|node| node.count > 0).map_or(0, |last| last + 1);
     let first = nodes.len();
-    nodes.resize(first + used - 1, Node { count: 1 << 30, ..Node::default() });
+    nodes.resize(first + used - 1, HuffmanNode { count: 1 << 30, ..HuffmanNode::default() });
     let (mut leaf, mut inner) = (used, first);
     for node in first..nodes.len() {
         let mut sum = 0;
@@ -292,7 +296,7 @@ fn lengths(counts: &[u32], most: u32) -> (Vec<u8>, u32) {
 }
 
 /// The symbols, the most frequent first; in which order those are that are equally frequent counts, too.
-fn sorted(counts: &[u32]) -> Vec<Node> {
+fn sorted(counts: &[u32]) -> Vec<HuffmanNode> {
     let mut starts = [0usize; 33];
     for count in counts {
         starts[high_bit(count + 1) as usize] += 1;
@@ -302,7 +306,7 @@ fn sorted(counts: &[u32]) -> Vec<Node> {
         starts[bucket - 1] += starts[bucket];
     }
     let mut ends = starts;
-    let mut nodes = vec![Node::default(); counts.len()];
+    let mut nodes = vec![HuffmanNode::default(); counts.len()];
     for (symbol, count) in counts.iter().enumerate() {
         let bucket = high_bit(count + 1) as usize + 1;
         let mut at = ends[bucket];
@@ -311,66 +315,25 @@ fn sorted(counts: &[u32]) -> Vec<Node> {
             nodes[at] = nodes[at - 1];
             at -= 1;
         }
-        nodes[at] = Node { count: *count, symbol: symbol as u8, ..Node::default() };
+        nodes[at] = HuffmanNode { count: *count, symbol: symbol as u8, ..HuffmanNode::default() };
     }
     nodes
 }
 
 /// Shortens codes above `most` bits, and lengthens others for it. Returns the longest.
-fn limit(nodes: &mut [Node], most: u32) -> u32 {
-    const NONE: usize = usize::MAX;
+fn limit(nodes: &mut [HuffmanNode], most: u32) -> u32 {
     let most = most as u8;
     let largest = nodes.last().map_or(0, |node| node.bits);
     if largest <= most {
         return u32::from(largest);
     }
-    let mut cost = 0i64;
-    let base = 1i64 << (largest - most);
-    let mut at = nodes.len() - 1;
-    while nodes[at].bits > most {
-        cost += base - (1 << (largest - nodes[at].bits));
-        nodes[at].bits = most;
-        at -= 1;
-    }
-    while nodes[at].bits == most {
-        at -= 1;
-    }
-    cost >>= largest - most;
-
-    // The last of each length below, by how much shorter it is.
-    let mut last = [NONE; LONGEST as usize + 2];
-    let mut bits = most;
-    for node in (0..=at).rev() {
-        if nodes[node].bits < bits {
-            bits = nodes[node].bits;
-            last[usize::from(most - bits)] = node;
-        }
-    }
+    let Shortened { mut cost, mut at } = shorten(nodes, largest, most);
+    let mut last = last_of_each(nodes, at, most);
     while cost > 0 {
-        let mut less = high_bit(cost as u32) as usize + 1;
-        while less > 1 {
-            let (high, low) = (last[less], last[less - 1]);
-            if high != NONE && (low == NONE || nodes[high].count <= 2 * nodes[low].count) {
-                break;
-            }
-            less -= 1;
-        }
-        while less <= LONGEST as usize && last[less] == NONE {
-            less += 1;
-        }
-        cost -= 1 << (less - 1);
-        if last[less - 1] == NONE {
-            last[less - 1] = last[less];
-        }
-        let node = last[less];
-        nodes[node].bits += 1;
-        last[less] = match node.checked_sub(1) {
-            Some(before) if usize::from(most - nodes[before].bits) == less => before,
-            _ => NONE,
-        };
+        cost -= lengthen(nodes, &mut last, cost, most);
     }
     while cost < 0 {
-        let node = if last[1] == NONE {
+        let node = if last[1] == NO_NODE {
             while nodes[at].bits == most {
                 at -= 1;
             }
@@ -383,6 +346,73 @@ fn limit(nodes: &mut [Node], most: u32) -> u32 {
         cost += 1;
     }
     u32::from(most)
+}
+
+/// Codes that were shortened.
+struct Shortened {
+    /// The codes of the longest length by which there are too many now.
+    cost: i64,
+    /// The last node with a shorter code than the longest.
+    at: usize,
+}
+
+/// Shortens codes above `most` bits, of which the longest has `largest`.
+fn shorten(nodes: &mut [HuffmanNode], largest: u8, most: u8) -> Shortened {
+    let mut cost = 0i64;
+    let base = 1i64 << (largest - most);
+    let mut at = nodes.len() - 1;
+    while nodes[at].bits > most {
+        cost += base - (1 << (largest - nodes[at].bits));
+        nodes[at].bits = most;
+        at -= 1;
+    }
+    while nodes[at].bits == most {
+        at -= 1;
+    }
+    Shortened { cost: cost >> (largest - most), at }
+}
+
+const NO_NODE: usize = usize::MAX;
+
+/// The last node of each length below `most`, by how much shorter it is.
+type LastNodes = [usize; LONGEST as usize + 2];
+
+/// The last nodes of each length, of those up to `at`.
+fn last_of_each(nodes: &[HuffmanNode], at: usize, most: u8) -> LastNodes {
+    let mut last = [NO_NODE; LONGEST as usize + 2];
+    let mut bits = most;
+    for node in (0..=at).rev() {
+        if nodes[node].bits < bits {
+            bits = nodes[node].bits;
+            last[usize::from(most - bits)] = node;
+        }
+    }
+    last
+}
+
+/// Lengthens the code that pays for most of `cost`. Returns the codes of the longest length that it makes room for.
+fn lengthen(nodes: &mut [HuffmanNode], last: &mut LastNodes, cost: i64, most: u8) -> i64 {
+    let mut less = high_bit(cost as u32) as usize + 1;
+    while less > 1 {
+        let (high, low) = (last[less], last[less - 1]);
+        if high != NO_NODE && (low == NO_NODE || nodes[high].count <= 2 * nodes[low].count) {
+            break;
+        }
+        less -= 1;
+    }
+    while less <= LONGEST as usize && last[less] == NO_NODE {
+        less += 1;
+    }
+    if last[less - 1] == NO_NODE {
+        last[less - 1] = last[less];
+    }
+    let node = last[less];
+    nodes[node].bits += 1;
+    last[less] = match node.checked_sub(1) {
+        Some(before) if usize::from(most - nodes[before].bits) == less => before,
+        _ => NO_NODE,
+    };
+    1 << (less - 1)
 }
 
 #[cfg(test)]

@@ -28,15 +28,15 @@ proptest! {
 #[test]
 fn a_code_is_used_again_where_a_new_one_saves_less() {
     let text: Vec<u8> = (0..2000u32).map(|n| b"etaoin shrdlu"[(n * n % 169 % 13) as usize]).collect();
-    let mut literals = Literals::new();
-    assert_eq!(literals.encode(&text, true), Coded::New);
+    let mut literals = LiteralsCoder::new();
+    assert_eq!(literals.encode(&text, true), CodedLiterals::New);
     literals.may_reuse = true;
-    assert_eq!(literals.encode(&text[7..], true), Coded::Reused);
-    assert_eq!(literals.encode(&[9; 2000], true), Coded::Same);
+    assert_eq!(literals.encode(&text[7..], true), CodedLiterals::Reused);
+    assert_eq!(literals.encode(&[9; 2000], true), CodedLiterals::Same);
     let all: Vec<u8> = (0..=255).collect();
-    assert_eq!(literals.encode(&all.repeat(5), true), Coded::Not);
+    assert_eq!(literals.encode(&all.repeat(5), true), CodedLiterals::Not);
     literals.may_reuse = false;
-    assert_eq!(literals.encode(&text, true), Coded::New);
+    assert_eq!(literals.encode(&text, true), CodedLiterals::New);
 }
 
 /// Literals as the head, the lengths of streams, and the streams say them.
@@ -81,7 +81,7 @@ fn the_decoder_has_the_codes_of_the_standard() {
 #[test]
 fn the_example_of_the_standard_is_written() {
     let counts = [8, 4, 2, 0, 1, 1];
-    let codes = Codes::of(&counts, 16);
+    let codes = HuffmanTable::of(&counts, 16);
     let made: Vec<_> = codes.codes[..6]
         .iter()
         .map(|code| (code.bits > 0).then_some((code.value, u32::from(code.bits))))
@@ -98,8 +98,8 @@ proptest! {
         literals in vec(prop_oneof![9 => 0..5u8, 5 => 0..40u8, 1 => any::<u8>()], 17..3000),
         four: bool,
     ) {
-        let mut coder = Literals::new();
-        if coder.encode(&literals, four) == Coded::New {
+        let mut coder = LiteralsCoder::new();
+        if coder.encode(&literals, four) == CodedLiterals::New {
             prop_assert_eq!(decoded_again(&coder.out, None, four, literals.len()), literals);
         }
     }
@@ -109,14 +109,14 @@ proptest! {
         literals in vec(prop_oneof![9 => 0..5u8, 5 => 0..40u8], 600..3000),
         others in vec(prop_oneof![9 => 0..5u8, 3 => 0..40u8], 600..3000),
     ) {
-        let mut coder = Literals::new();
-        prop_assume!(coder.encode(&literals, true) == Coded::New);
+        let mut coder = LiteralsCoder::new();
+        prop_assume!(coder.encode(&literals, true) == CodedLiterals::New);
         let codes = decoder::prefix_codes(&decoder::weights(&coder.out).0);
         coder.may_reuse = true;
         match coder.encode(&others, true) {
-            Coded::Reused => prop_assert_eq!(decoded_again(&coder.out, Some(&codes), true, others.len()), others),
-            Coded::New => prop_assert_eq!(decoded_again(&coder.out, None, true, others.len()), others),
-            Coded::Same | Coded::Not => {}
+            CodedLiterals::Reused => prop_assert_eq!(decoded_again(&coder.out, Some(&codes), true, others.len()), others),
+            CodedLiterals::New => prop_assert_eq!(decoded_again(&coder.out, None, true, others.len()), others),
+            CodedLiterals::Same | CodedLiterals::Not => {}
         }
     }
 
@@ -154,8 +154,8 @@ fn weights_of_many_symbols_are_coded_or_nothing_is() {
         // Each symbol twice, the first a hundred times more: a code that is worth it.
         let mut literals: Vec<u8> = (0..symbols).flat_map(|symbol| [symbol as u8; 2]).collect();
         literals.extend(vec![0; 100 * symbols]);
-        let mut coder = Literals::new();
-        if coder.encode(&literals, true) == Coded::New {
+        let mut coder = LiteralsCoder::new();
+        if coder.encode(&literals, true) == CodedLiterals::New {
             assert_eq!(decoded_again(&coder.out, None, true, literals.len()), literals, "{symbols}");
         } else {
             assert!(symbols > 128, "{symbols}");

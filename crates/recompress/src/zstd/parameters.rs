@@ -20,7 +20,7 @@ impl Generation {
 
 /// The levels of klauspost's encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
+pub enum ZstdLevel {
     /// zstd's levels 1 and 2 for the programs that take these.
     Fastest,
     /// Levels 3 to 5.
@@ -31,7 +31,7 @@ pub enum Effort {
     Best,
 }
 
-impl Effort {
+impl ZstdLevel {
     /// Plain bytes in a block.
     pub(crate) fn block(self) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl Effort {
     }
 }
 
-impl fmt::Display for Effort {
+impl fmt::Display for ZstdLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fastest => "fastest",

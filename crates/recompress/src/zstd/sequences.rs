@@ -2,8 +2,8 @@
 //!
 //! RFC 8878, 3.1.1.3.2; a port of klauspost's `zstd/blockenc.go` and `seqenc.go`.
 
-use super::bits::Bits;
-use super::fse::{self, Table, high_bit};
+use super::bits::BitWriter;
+use super::fse::{self, FseTable, high_bit};
 
 /// The shortest match that the format has.
 pub(super) const SHORTEST: u32 = 3;
@@ -102,8 +102,8 @@ impl Alphabet {
 #[derive(Debug)]
 enum Choice {
     Known,
-    Single(Table),
-    New(Table),
+    Single(FseTable),
+    New(FseTable),
     Before,
 }
 
@@ -120,28 +120,28 @@ impl Choice {
 }
 
 /// The coder of one of the three numbers.
-struct Coder {
+struct SequenceCoder {
     alphabet: &'static Alphabet,
-    known: Table,
+    known: FseTable,
     /// The table of the block before, if it can be used again.
-    before: Option<Table>,
+    before: Option<FseTable>,
     /// The codes of the block, in order.
     codes: Vec<u8>,
 }
 
 /// The coder of sequences, with what it knows of the block before.
 pub(super) struct Sequences {
-    literals: Coder,
-    offsets: Coder,
-    lengths: Coder,
+    literals: SequenceCoder,
+    offsets: SequenceCoder,
+    lengths: SequenceCoder,
 }
 
 impl Sequences {
     pub(super) fn new() -> Self {
         Self {
-            literals: Coder::new(&LITERALS, KNOWN_LITERALS),
-            offsets: Coder::new(&OFFSETS, KNOWN_OFFSETS),
-            lengths: Coder::new(&LENGTHS, KNOWN_LENGTHS),
+            literals: SequenceCoder::new(&LITERALS, KNOWN_LITERALS),
+            offsets: SequenceCoder::new(&OFFSETS, KNOWN_OFFSETS),
+            lengths: SequenceCoder::new(&LENGTHS, KNOWN_LENGTHS),
         }
     }
 
@@ -177,7 +177,7 @@ impl Sequences {
 
     /// The bits of the sequences, from the last to the first.
     fn stream(&self, choices: [&Choice; 3], sequences: &[Sequence], out: &mut Vec<u8>) {
-        let mut bits = Bits::new(out);
+        let mut bits = BitWriter::new(out);
         let Some((last, others)) = sequences.split_last() else { return };
         let at = others.len();
         let [literals, offsets, lengths] = choices;
@@ -222,10 +222,10 @@ fn count(count: usize, out: &mut Vec<u8>) {
     }
 }
 
-impl Coder {
+impl SequenceCoder {
     fn new(alphabet: &'static Alphabet, (norm, log): (&[i16], u32)) -> Self {
         let known =
-            Table::of_norm(norm.to_vec(), log).expect("the distributions of the format fill their states");
+            FseTable::of_norm(norm.to_vec(), log).expect("the distributions of the format fill their states");
         Self { alphabet, known, before: None, codes: Vec::new() }
     }
 
@@ -240,10 +240,10 @@ impl Coder {
         let last = counts.iter().rposition(|count| *count > 0)?;
         let counts = &counts[..=last];
         if counts[last] as usize == total {
-            return Some(Choice::Single(Table::single(last as u8)));
+            return Some(Choice::Single(FseTable::single(last as u8)));
         }
         let log = fse::best_log(LOG, total, counts.len(), 0);
-        let new = Table::of(counts, total, log)?;
+        let new = FseTable::of(counts, total, log)?;
         let head = (((new.symbols() as u32 * log) >> 3) + 3) * 8;
         let cost = new.cost(counts).unwrap_or(u32::MAX).wrapping_add(head);
         // A new table has to be worth it.
@@ -268,7 +268,7 @@ impl Coder {
         }
     }
 
-    fn table<'a>(&'a self, choice: &'a Choice) -> &'a Table {
+    fn table<'a>(&'a self, choice: &'a Choice) -> &'a FseTable {
         match choice {
             Choice::Single(table) | Choice::New(table) => table,
             Choice::Before => self.before.as_ref().unwrap_or(&self.known),
@@ -288,15 +288,15 @@ impl Coder {
 }
 
 /// About how many bits a match takes in the tables of the standard, without its literals.
-pub(super) struct Prices {
-    offsets: Table,
-    lengths: Table,
+pub(super) struct MatchPrices {
+    offsets: FseTable,
+    lengths: FseTable,
 }
 
-impl Prices {
+impl MatchPrices {
     pub(super) fn new() -> Self {
         let table = |(norm, log): (&[i16], u32)| {
-            Table::of_norm(norm.to_vec(), log).expect("the distributions of the format fill their states")
+            FseTable::of_norm(norm.to_vec(), log).expect("the distributions of the format fill their states")
         };
         Self { offsets: table(KNOWN_OFFSETS), lengths: table(KNOWN_LENGTHS) }
     }

@@ -1,4 +1,5 @@
-//! The codes of lengths and offsets against the tables of RFC 8878, and sequences in all the tables that a block may choose.
+//! The codes of lengths and offsets against the tables of RFC 8878, and sequences in all the tables that a block may
+//! choose.
 
 use super::*;
 use crate::zstd::decoder;
@@ -102,28 +103,28 @@ fn the_number_of_sequences_has_one_to_three_bytes() {
 #[derive(Clone)]
 enum Rows {
     Single(u8),
-    Table(Vec<decoder::Row>, u32),
+    FseTable(Vec<decoder::Row>, u32),
 }
 
 impl Rows {
     fn begin(&self, stream: &mut decoder::Backward<'_>) -> usize {
         match self {
             Self::Single(_) => 0,
-            Self::Table(_, log) => stream.bits(*log) as usize,
+            Self::FseTable(_, log) => stream.bits(*log) as usize,
         }
     }
 
     fn code(&self, state: usize) -> u8 {
         match self {
             Self::Single(code) => *code,
-            Self::Table(rows, _) => rows[state].symbol,
+            Self::FseTable(rows, _) => rows[state].symbol,
         }
     }
 
     fn next(&self, state: usize, stream: &mut decoder::Backward<'_>) -> usize {
         match self {
             Self::Single(_) => 0,
-            Self::Table(rows, _) => usize::from(rows[state].base) + stream.bits(rows[state].bits) as usize,
+            Self::FseTable(rows, _) => usize::from(rows[state].base) + stream.bits(rows[state].bits) as usize,
         }
     }
 }
@@ -141,7 +142,7 @@ fn read(section: &[u8], before: &mut [Option<Rows>; 3]) -> (Vec<[u32; 3]>, [u8; 
     let known = [KNOWN_LITERALS, KNOWN_OFFSETS, KNOWN_LENGTHS];
     let tables: Vec<Rows> = (0..3)
         .map(|at| match modes[at] {
-            0 => Rows::Table(decoder::rows(known[at].0, known[at].1), known[at].1),
+            0 => Rows::FseTable(decoder::rows(known[at].0, known[at].1), known[at].1),
             1 => {
                 let code = rest[0];
                 rest = &rest[1..];
@@ -150,7 +151,7 @@ fn read(section: &[u8], before: &mut [Option<Rows>; 3]) -> (Vec<[u32; 3]>, [u8; 
             2 => {
                 let (norm, log, used) = decoder::distribution(rest);
                 rest = &rest[used..];
-                Rows::Table(decoder::rows(&norm, log), log)
+                Rows::FseTable(decoder::rows(&norm, log), log)
             }
             _ => before[at].clone().expect("there is a table before"),
         })
@@ -258,7 +259,7 @@ fn tables_that_were_not_kept_are_not_used_again() {
 
 #[test]
 fn prices_are_whole_bits_of_the_known_tables() {
-    let prices = Prices::new();
+    let prices = MatchPrices::new();
     // A longer match of the same code costs the same; a farther one more.
     assert_eq!(prices.of(4, 43), prices.of(4, 46));
     assert!(prices.of(4, 47) >= prices.of(4, 46));

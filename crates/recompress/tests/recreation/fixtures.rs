@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use dsync_recompress::{Outcome, Reason, Recipe, identify_near};
+use dsync_recompress::{Identification, Reason, Recipe, identify_near};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -64,8 +64,8 @@ fn what_is_nearly_made_is_corrected() {
     for (name, method) in NEAR {
         let blob = blob(name);
         let (outcome, _) = found(&blob);
-        assert!(matches!(outcome, Outcome::Unknown(Reason::NoEncoder(_))), "{name} {outcome:?}");
-        let Outcome::Identified(found) = near(&blob) else { panic!("{name}") };
+        assert!(matches!(outcome, Identification::Unknown(Reason::NoEncoder(_))), "{name} {outcome:?}");
+        let Identification::Identified(found) = near(&blob) else { panic!("{name}") };
         assert_eq!(found.recipe.method().to_string(), method, "{name}");
         let mut plain = Vec::new();
         GzDecoder::new(&blob[..]).read_to_end(&mut plain).unwrap();
@@ -77,7 +77,7 @@ fn what_is_nearly_made_is_corrected() {
 }
 
 /// The outcome of identification with corrections.
-fn near(blob: &[u8]) -> Outcome {
+fn near(blob: &[u8]) -> Identification {
     identify_near(|| Ok(blob)).expect("memory does not fail")
 }
 
@@ -85,12 +85,12 @@ fn near(blob: &[u8]) -> Outcome {
 fn what_is_not_whole_is_not_corrected() {
     let blob = blob("pigz-rsyncable.gz");
     for len in [0, 1, 9, 10, 11, 20_000, blob.len() - 9, blob.len() - 8, blob.len() - 1] {
-        assert!(matches!(near(&blob[..len]), Outcome::Unknown(_)), "{len}");
+        assert!(matches!(near(&blob[..len]), Identification::Unknown(_)), "{len}");
     }
-    assert_eq!(near(&blob.repeat(2)), Outcome::Unknown(Reason::TooFar));
+    assert_eq!(near(&blob.repeat(2)), Identification::Unknown(Reason::TooFar));
     let mut wrong = blob.clone();
     wrong[blob.len() - 8] ^= 1;
-    assert_eq!(near(&wrong), Outcome::Unknown(Reason::TooFar));
+    assert_eq!(near(&wrong), Identification::Unknown(Reason::TooFar));
 }
 
 #[test]
@@ -116,15 +116,15 @@ fn a_name_and_a_time_in_the_header_are_kept() {
 
 #[test]
 fn what_no_encoder_is_known_of_is_told() {
-    assert!(matches!(found(&blob("zstd-3.zst")).0, Outcome::Unknown(Reason::NoEncoder(1..=131_072))));
-    assert_eq!(found(&[0; 1024]).0, Outcome::Unknown(Reason::OtherKind));
-    assert_eq!(found(&[]).0, Outcome::Unknown(Reason::Damaged));
+    assert!(matches!(found(&blob("zstd-3.zst")).0, Identification::Unknown(Reason::NoEncoder(1..=131_072))));
+    assert_eq!(found(&[0; 1024]).0, Identification::Unknown(Reason::OtherKind));
+    assert_eq!(found(&[]).0, Identification::Unknown(Reason::Damaged));
 }
 
 #[test]
 fn two_streams_are_told_from_one() {
     for name in ["go1.27.gz", "skopeo.zst"] {
-        assert_eq!(found(&blob(name).repeat(2)).0, Outcome::Unknown(Reason::Trailing), "{name}");
+        assert_eq!(found(&blob(name).repeat(2)).0, Identification::Unknown(Reason::Trailing), "{name}");
     }
 }
 
@@ -133,7 +133,7 @@ fn a_cut_blob_is_damaged_wherever_it_is_cut() {
     for name in ["docker-push.gz", "skopeo.zst"] {
         let blob = blob(name);
         for len in [0, 1, 9, 10, 11, 100, 20_000, blob.len() - 9, blob.len() - 8, blob.len() - 1] {
-            assert_eq!(found(&blob[..len]).0, Outcome::Unknown(Reason::Damaged), "{name} {len}");
+            assert_eq!(found(&blob[..len]).0, Identification::Unknown(Reason::Damaged), "{name} {len}");
         }
     }
 }
@@ -144,7 +144,7 @@ fn a_wrong_checksum_is_damage() {
         let mut blob = blob(name);
         let crc = blob.len() - len;
         blob[crc] ^= 1;
-        assert_eq!(found(&blob).0, Outcome::Unknown(Reason::Damaged), "{name}");
+        assert_eq!(found(&blob).0, Identification::Unknown(Reason::Damaged), "{name}");
     }
 }
 
@@ -154,6 +154,6 @@ fn what_no_known_encoder_made_is_refused() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&plain).expect("memory does not fail");
     let blob = encoder.finish().expect("memory does not fail");
-    assert!(matches!(found(&blob).0, Outcome::Unknown(Reason::NoEncoder(1..))));
-    assert_eq!(near(&blob), Outcome::Unknown(Reason::TooFar));
+    assert!(matches!(found(&blob).0, Identification::Unknown(Reason::NoEncoder(1..))));
+    assert_eq!(near(&blob), Identification::Unknown(Reason::TooFar));
 }

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroUsize;
 
-use dsync_recompress::{Method, Recipe, recreate_on};
+use dsync_recompress::{CompressionMethod, Recipe, recreate_on};
 use sha2::{Digest, Sha256};
 
 use super::inputs::{Input, inputs};
@@ -20,7 +20,10 @@ const LENGTHS: [usize; 17] = [
 const DIGESTS_OF_INPUTS: &str = include_str!("inputs_digests.txt");
 
 /// The lines of a list of digests whose method passes.
-fn lines(list: &'static str, wanted: impl Fn(Method) -> bool) -> Vec<(Method, &'static str)> {
+fn lines(
+    list: &'static str,
+    wanted: impl Fn(CompressionMethod) -> bool,
+) -> Vec<(CompressionMethod, &'static str)> {
     let line = |line: &'static str| {
         let (name, digest) = line.split_once(' ').expect(line);
         let method = methods().into_iter().find(|method| method.to_string() == name).expect(name);
@@ -36,13 +39,13 @@ fn hex(hash: Sha256) -> String {
 }
 
 /// Checks the lines whose method passes.
-fn check(wanted: impl Fn(Method) -> bool + Copy) {
+fn check(wanted: impl Fn(CompressionMethod) -> bool + Copy) {
     let sample = sample(2_500_000);
     for (method, digest) in lines(include_str!("digests.txt"), wanted) {
         let mut hash = Sha256::new();
         let recipe = recipe(method);
         let mut add = |plain: &[u8]| hash.update(&made(&recipe, plain)[recipe.header().len()..]);
-        if let Method::Zstd { flushed, .. } = method {
+        if let CompressionMethod::Zstd { flushed, .. } = method {
             LENGTHS.into_iter().filter(|len| *len > flushed as usize).for_each(|len| add(&sample[..len]));
             add(&[0; 300_000]);
         } else {
@@ -54,13 +57,13 @@ fn check(wanted: impl Fn(Method) -> bool + Copy) {
 }
 
 /// Checks the inputs: the digests, and that decoders of another hand read each blob.
-fn check_inputs(wanted: impl Fn(Method) -> bool) {
+fn check_inputs(wanted: impl Fn(CompressionMethod) -> bool) {
     let inputs = inputs();
     for (method, digest) in lines(DIGESTS_OF_INPUTS, wanted) {
         let mut hash = Sha256::new();
         let recipe = recipe(method);
         let least = match method {
-            Method::Zstd { flushed, .. } => flushed as usize + 1,
+            CompressionMethod::Zstd { flushed, .. } => flushed as usize + 1,
             _ => 0,
         };
         for Input { name, plain } in inputs.iter().filter(|input| input.plain.len() >= least) {
@@ -76,7 +79,8 @@ fn check_inputs(wanted: impl Fn(Method) -> bool) {
 fn no_method_is_without_a_digest() {
     let pinned = lines(DIGESTS_OF_INPUTS, |_| true);
     for method in methods() {
-        let is_rare = matches!(method, Method::Pigz { block, level } if block != 128 << 10 && level != 6);
+        let is_rare =
+            matches!(method, CompressionMethod::Pigz { block, level } if block != 128 << 10 && level != 6);
         assert!(is_rare || pinned.iter().any(|(other, _)| *other == method), "{method}");
     }
     assert!(
@@ -86,32 +90,32 @@ fn no_method_is_without_a_digest() {
 
 #[test]
 fn go_is_as_go_1_19_made_it() {
-    check(|method| matches!(method, Method::Go { .. }));
+    check(|method| matches!(method, CompressionMethod::Go { .. }));
 }
 
 #[test]
 fn klauspost_is_as_its_releases_and_go_1_27_made_it() {
-    check(|method| matches!(method, Method::Klauspost { .. }));
+    check(|method| matches!(method, CompressionMethod::Klauspost { .. }));
 }
 
 #[test]
 fn pgzip_is_as_its_releases_made_it() {
-    check(|method| matches!(method, Method::Pgzip { .. }));
+    check(|method| matches!(method, CompressionMethod::Pgzip { .. }));
 }
 
 #[test]
 fn zlib_is_as_zlib_1_2_13_made_it() {
-    check(|method| matches!(method, Method::Zlib { level: ..=7, .. }));
+    check(|method| matches!(method, CompressionMethod::Zlib { level: ..=7, .. }));
 }
 
 #[test]
 fn the_best_of_zlib_is_as_zlib_1_2_13_made_it() {
-    check(|method| matches!(method, Method::Zlib { level: 8.., .. }));
+    check(|method| matches!(method, CompressionMethod::Zlib { level: 8.., .. }));
 }
 
 #[test]
 fn pigz_is_as_pigz_2_6_made_it() {
-    check(|method| matches!(method, Method::Pigz { .. } | Method::PigzChained { .. }));
+    check(|method| matches!(method, CompressionMethod::Pigz { .. } | CompressionMethod::PigzChained { .. }));
 }
 
 #[test]

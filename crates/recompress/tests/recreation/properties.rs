@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 
-use dsync_recompress::{Method, Outcome, Recipe, identify};
+use dsync_recompress::{CompressionMethod, Identification, Recipe, identify};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -42,8 +42,8 @@ proptest! {
         let blob = made(&recipe(method), &plain);
         prop_assert!(decoded(method, &blob) == plain);
         let is_usual = match method {
-            Method::Pgzip { block, .. } => block == 1 << 20,
-            Method::Pigz { block, .. } => block == 128 << 10,
+            CompressionMethod::Pgzip { block, .. } => block == 1 << 20,
+            CompressionMethod::Pigz { block, .. } => block == 128 << 10,
             _ => true,
         };
         if is_usual {
@@ -62,8 +62,8 @@ proptest! {
         let whole = identify(&blob[..], io::sink()).unwrap();
         let dribbled = identify(Dribble(&blob, step), io::sink()).unwrap();
         let is_same = match (&whole, &dribbled) {
-            (Outcome::Identified(whole), Outcome::Identified(dribbled)) => whole == dribbled,
-            (Outcome::Unknown(_), Outcome::Unknown(_)) => true,
+            (Identification::Identified(whole), Identification::Identified(dribbled)) => whole == dribbled,
+            (Identification::Unknown(_), Identification::Unknown(_)) => true,
             _ => false,
         };
         prop_assert!(is_same, "{:?} {:?}", whole, dribbled);
@@ -83,9 +83,9 @@ proptest! {
         let at = at.index(blob.len());
         blob[at] ^= 1u8 << bit;
         match identify(&blob[..], io::sink()).unwrap() {
-            Outcome::Unknown(_) => {}
+            Identification::Unknown(_) => {}
             // The header tells what it likes; all else is proved.
-            Outcome::Identified(found) => {
+            Identification::Identified(found) => {
                 prop_assert!(at < 10);
                 prop_assert!(made(&found.recipe, &plain) == blob);
             }

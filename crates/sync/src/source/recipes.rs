@@ -8,7 +8,7 @@ use std::thread;
 
 use dsync_engine::{PackedLayer, Store, StoreError};
 use dsync_proto::{Stored, limits};
-use dsync_recompress::{Outcome, Reason, Recipe, identify, identify_near};
+use dsync_recompress::{Identification, Reason, Recipe, identify, identify_near};
 
 use crate::cache::Cache;
 use crate::failure::EndpointError;
@@ -93,14 +93,14 @@ fn find_one(
     }
     let unread = |source| StoreError::Io { what: format!("the blob {digest} cannot be read"), source };
     let outcome = match identify(store.blob(&layer.blob)?, io::sink()).map_err(unread)? {
-        Outcome::Unknown(Reason::NoEncoder(_)) => {
+        Identification::Unknown(Reason::NoEncoder(_)) => {
             identify_near(|| store.blob(&layer.blob).map_err(io::Error::other)).map_err(unread)?
         }
         outcome => outcome,
     };
     let recipe = match outcome {
-        Outcome::Identified(identified) => identified.recipe.to_bytes(),
-        Outcome::Unknown(_) => NO_RECIPE.to_vec(),
+        Identification::Identified(identified) => identified.recipe.to_bytes(),
+        Identification::Unknown(_) => NO_RECIPE.to_vec(),
     };
     if let Some(cache) = cache {
         cache.put_recipe(digest, &recipe);

@@ -162,10 +162,10 @@ impl Write for Done {
 mod tests {
     use super::*;
     use crate::transfer_tests::RecordedImport;
-    use dsync_recompress::{Method, Outcome, identify};
+    use dsync_recompress::{CompressionMethod, Identification, identify};
 
     fn recipe() -> Recipe {
-        Recipe::new(Method::Go { level: 6 }, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]).unwrap()
+        Recipe::new(CompressionMethod::Go { level: 6 }, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]).unwrap()
     }
 
     /// Text that takes many blocks, and what the recipe makes of it.
@@ -221,7 +221,7 @@ mod tests {
         let plain = layer().0.repeat(8);
         let mut stored = Vec::new();
         dsync_recompress::recreate(&recipe(), &plain[..], &mut stored).unwrap();
-        let Outcome::Identified(found) = identify(&stored[..], io::sink()).unwrap() else { panic!() };
+        let Identification::Identified(found) = identify(&stored[..], io::sink()).unwrap() else { panic!() };
         let write = |bytes: &[u8], recipe: &Recipe| {
             let mut write =
                 |out: &mut dyn Write| bytes.chunks(10_000).try_for_each(|chunk| out.write_all(chunk));

@@ -1,6 +1,6 @@
 //! Files with deflate streams in them, and what a peer says of such streams.
 
-use dsync_recompress::{Inflated, Method, Recipe, Stream, inflated, recreate};
+use dsync_recompress::{CompressionMethod, Inflated, Recipe, Stream, inflated, recreate};
 
 use super::{method, text};
 use crate::pieces::{joined, parts};
@@ -51,7 +51,7 @@ fn part(part: &[u8]) -> Vec<u8> {
     }
 }
 
-fn deflate(method: Method, plain: &[u8]) -> Vec<u8> {
+fn deflate(method: CompressionMethod, plain: &[u8]) -> Vec<u8> {
     let header = super::header(method);
     let mut blob = Vec::new();
     let recipe = Recipe::new(method, header.clone()).expect("the header is one");

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use dsync_recompress::{Method, Outcome, Recipe, identify, recreate, recreate_on};
+use dsync_recompress::{CompressionMethod, Identification, Recipe, identify, recreate, recreate_on};
 
 use super::{header, method, stretched, text};
 use crate::reads::{Short, bounded};
@@ -37,14 +37,14 @@ fn run(input: &[u8]) {
     assert!(again == blob, "{method}: threads make another blob");
 
     let outcome = identify(&blob[..], std::io::sink()).expect("memory does not fail");
-    if let Outcome::Identified(identified) = outcome {
+    if let Identification::Identified(identified) = outcome {
         assert_eq!(identified.plain_len, plain.len() as u64);
         again.clear();
         recreate(&identified.recipe, &plain[..], &mut again).expect("it is of these bytes");
         assert!(again == blob, "{method} was taken for {}", identified.recipe.method());
     }
     assert_eq!(Recipe::from_bytes(&recipe.to_bytes()), Ok(recipe));
-    assert_eq!(Method::from_bytes(method.to_bytes()), Some(method));
+    assert_eq!(CompressionMethod::from_bytes(method.to_bytes()), Some(method));
 }
 
 fn seeds() -> Vec<Vec<u8>> {

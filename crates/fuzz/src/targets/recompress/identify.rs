@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use dsync_recompress::{Identified, Outcome, Recipe, identify, identify_near, recreate};
+use dsync_recompress::{Identification, Identified, Recipe, identify, identify_near, recreate};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -40,12 +40,12 @@ pub(super) fn check(blob: &[u8]) {
     let mut plain = Vec::new();
     let exact = identify(blob, &mut plain).expect("memory does not fail");
     assert_eq!(identify(Short(blob, 11), std::io::sink()).expect("memory does not fail"), exact);
-    if let Outcome::Identified(identified) = &exact {
+    if let Identification::Identified(identified) = &exact {
         assert_eq!(identified.plain_len, plain.len() as u64);
         is_made_of(blob, &plain, identified);
     }
     let near = identify_near(|| Ok(blob)).expect("memory does not fail");
-    if let Outcome::Identified(identified) = &near {
+    if let Identification::Identified(identified) = &near {
         let plain = dsync_engine::archive::decoded(blob).and_then(|plain| bounded(plain, 1 << 30));
         let plain = plain.expect("a blob that is identified can be decoded");
         assert_eq!(identified.plain_len, plain.len() as u64);

@@ -69,7 +69,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     let gzip = |plain: &[u8]| {
         let recipe = dsync_recompress::Recipe::new(
-            dsync_recompress::Method::Zlib { flavour: dsync_recompress::Flavour::Zlib, level: 6 },
+            dsync_recompress::CompressionMethod::Zlib { flavour: dsync_recompress::Flavour::Zlib, level: 6 },
             vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
         );
         let mut blob = Vec::new();

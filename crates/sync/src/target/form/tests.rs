@@ -3,13 +3,14 @@
 use dsync_core::DiffId;
 use dsync_engine::{Export, LayerSink};
 use dsync_proto::FailureKind;
-use dsync_recompress::Method;
+use dsync_recompress::CompressionMethod;
 
 use super::*;
 use crate::transfer_tests::{Layout, tar};
 
 fn recipe() -> wire::Stored {
-    let recipe = Recipe::new(Method::Go { level: 6 }, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]).unwrap();
+    let recipe =
+        Recipe::new(CompressionMethod::Go { level: 6 }, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]).unwrap();
     wire::Stored::Compressed(recipe.to_bytes())
 }
 
