@@ -6,7 +6,7 @@
 use crate::store::StoreError;
 
 /// A program that failed.
-pub(crate) struct Failure<'a> {
+pub(crate) struct ProgramFailure<'a> {
     /// The command line, for people.
     pub(crate) command: &'a str,
     /// Exit status or signal, for people.
@@ -46,7 +46,7 @@ const NO_SUCH_IMAGE: [&str; 5] = [
 ];
 
 /// Sorts a failure.
-pub(crate) fn classify(failure: &Failure<'_>) -> StoreError {
+pub(crate) fn classify(failure: &ProgramFailure<'_>) -> StoreError {
     let message = digest(failure.stderr);
     let lower = failure.stderr.to_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
@@ -155,7 +155,8 @@ mod tests {
     const IMAGE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
     fn kind(stderr: &str) -> String {
-        let failure = Failure { command: "docker x", status: "exit status: 1", stderr, image: Some(IMAGE) };
+        let failure =
+            ProgramFailure { command: "docker x", status: "exit status: 1", stderr, image: Some(IMAGE) };
         let text = format!("{:?}", classify(&failure));
         text.split([' ', '{']).next().unwrap_or_default().to_owned()
     }
@@ -241,7 +242,8 @@ mod tests {
     #[test]
     fn a_context_that_is_not_there_is_named() {
         let said = |stderr: &str| {
-            let failure = Failure { command: "docker x", status: "exit status: 1", stderr, image: None };
+            let failure =
+                ProgramFailure { command: "docker x", status: "exit status: 1", stderr, image: None };
             classify(&failure).to_string()
         };
         let docker = "there is no docker context 'nope' (`docker context ls` says which there are)";
@@ -265,7 +267,7 @@ mod tests {
     #[test]
     fn a_client_that_is_killed_may_have_lacked_memory() {
         let said = |status: &str| {
-            classify(&Failure { command: "docker load", status, stderr: "", image: None }).to_string()
+            classify(&ProgramFailure { command: "docker load", status, stderr: "", image: None }).to_string()
         };
         for (status, killed) in [
             ("signal: 9 (SIGKILL)", true),

@@ -25,7 +25,7 @@ pub enum StoreSpec {
 /// A text that names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    /// As a shell would see it.
+    /// The command line as a shell would see it.
     #[error("'{0}' is not a command line: a quote is not closed")]
     Quote(String),
     /// `oci:` alone.

@@ -42,8 +42,8 @@ pub trait Store: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// The digests of the configs of these images, where [`Store::list`] leaves them out: `None` for one that is gone or
-    /// has none. It costs, so it is asked for images whose layers leave the question open.
+    /// The digests of the configs of these images, where [`Store::list`] leaves them out: `None` for one that is gone
+    /// or has none. It costs, so it is asked for images whose layers leave the question open.
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
         Ok(vec![None; ids.len()])
     }
@@ -70,13 +70,13 @@ pub trait Store: Send + Sync {
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError>;
 
-    /// True if [`Store::package`] returns something here.
+    /// True if [`Store::package`] returns something here, as it does where images are named by their manifests.
     fn has_packages(&self) -> bool {
-        false
+        self.describe().kind.id_of() == IdOf::Manifest
     }
 
-    /// The documents of the image, in a store that names images by manifests; with a platform, those of its image alone.
-    /// `None` in other stores.
+    /// The documents of the image, in a store that names images by manifests; with a platform, those of its image
+    /// alone. `None` in other stores.
     fn package(&self, _id: &ImageId, _platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
         Ok(None)
     }
@@ -108,7 +108,7 @@ pub trait Store: Send + Sync {
     }
 
     /// Begins to write one image, which keeps this identity.
-    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError>;
+    fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError>;
 
     /// Points these names to an image that is there; other images lose them and stay.
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError>;
@@ -171,8 +171,8 @@ pub struct Export {
 pub trait LayerSink {
     /// Reads one layer to its end; without a key it is an uncompressed tar.
     ///
-    /// Bytes that the key does not name are an error of the kind `InvalidData`. After an error the sink has forgotten the
-    /// layer: the store may have another way to it and give it once more.
+    /// Bytes that the key does not name are an error of the kind `InvalidData`. After an error the sink has forgotten
+    /// the layer: the store may have another way to it and give it once more.
     fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()>;
 
     /// Takes a remark about the way in which layers are read, which explains the time that it takes.
@@ -181,8 +181,8 @@ pub trait LayerSink {
 
 /// One image on its way into a store. Dropped before `commit` it leaves the store as it was.
 pub trait Import: Send {
-    /// Takes one layer of `len` bytes, which `write` produces, each layer at most once: tars for an image by its content,
-    /// blobs for an exact one.
+    /// Takes one layer of `len` bytes, which `write` produces, each layer at most once: tars for an image by its
+    /// content, blobs for an exact one.
     ///
     /// If `write` fails, nothing of the image becomes visible.
     fn layer(
@@ -201,7 +201,7 @@ pub trait Import: Send {
 
 /// The identity that an image keeps.
 #[derive(Debug, Clone, Copy)]
-pub enum Identity<'a> {
+pub enum ImportIdentity<'a> {
     /// The config with this digest, and its layers. A store that names images by manifests makes a manifest.
     Content(Digest),
     /// Every byte that its ID is made of.
@@ -215,6 +215,15 @@ pub struct Description {
     pub kind: StoreKind,
     /// For people: `docker 20.10.24, overlay2`, `podman 4.3.1`, `oci:/srv/images`.
     pub name: String,
+}
+
+/// The document that an image ID is the digest of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdOf {
+    /// The config.
+    Config,
+    /// A manifest, or an index of manifests: the store keeps these documents, and has a [`Package`] of each image.
+    Manifest,
 }
 
 /// The kinds of store that behave differently.
@@ -238,9 +247,12 @@ impl StoreKind {
         matches!(self, Self::OciLayout | Self::DockerArchive)
     }
 
-    /// True if the image ID is that of the config, and not of a manifest.
-    pub fn id_is_config(self) -> bool {
-        !matches!(self, Self::DockerContainerd | Self::OciLayout)
+    /// The document that an image ID is the digest of.
+    pub fn id_of(self) -> IdOf {
+        match self {
+            Self::DockerClassic | Self::Podman | Self::DockerArchive => IdOf::Config,
+            Self::DockerContainerd | Self::OciLayout => IdOf::Manifest,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::entry::{Entries, EntryKind};
+use super::entry::{TarEntries, TarEntryKind};
 use super::error::ReadError;
 use super::read::resolved;
 use super::tar::{FileRange, Tar};
@@ -16,18 +16,18 @@ const LONGEST_CHAIN: usize = 8;
 
 /// The files of an archive by their paths.
 #[derive(Debug)]
-pub(crate) struct Contents {
+pub(crate) struct ArchiveIndex {
     tar: Tar,
-    files: HashMap<String, Node>,
+    files: HashMap<String, ArchiveNode>,
 }
 
 #[derive(Debug)]
-enum Node {
+enum ArchiveNode {
     File { at: u64, len: u64 },
     Link(String),
 }
 
-impl Contents {
+impl ArchiveIndex {
     /// Reads the headers of an archive, which must be whole. Of several files with the same path the last counts, as
     /// it does for who unpacks it.
     pub(crate) fn read(tar: Tar) -> Result<Self, ReadError> {
@@ -36,19 +36,19 @@ impl Contents {
 
     fn read_within(largest: usize, tar: Tar) -> Result<Self, ReadError> {
         let mut files = HashMap::new();
-        let mut entries = Entries::new(tar.whole());
+        let mut entries = TarEntries::new(tar.whole());
         let mut size: usize = 0;
         while let Some(entry) = entries.next()? {
             let node = match entry.kind {
-                EntryKind::File => Node::File { at: entries.position(), len: entry.size },
-                EntryKind::Symlink(target) => Node::Link(resolved(&entry.path, &target)),
-                EntryKind::Hardlink(target) => Node::Link(target),
-                EntryKind::Other => {
+                TarEntryKind::File => ArchiveNode::File { at: entries.position(), len: entry.size },
+                TarEntryKind::Symlink(target) => ArchiveNode::Link(resolved(&entry.path, &target)),
+                TarEntryKind::Hardlink(target) => ArchiveNode::Link(target),
+                TarEntryKind::Other => {
                     entries.pass()?;
                     continue;
                 }
             };
-            let target = if let Node::Link(target) = &node { target.len() } else { 0 };
+            let target = if let ArchiveNode::Link(target) = &node { target.len() } else { 0 };
             size = size.saturating_add(entry.path.len()).saturating_add(target).saturating_add(ENTRY);
             if size > largest {
                 return Err(ReadError::Broken(format!("it has too many files: {} and more", files.len())));
@@ -79,8 +79,8 @@ impl Contents {
         let mut node = self.files.get(path)?;
         for _ in 0..LONGEST_CHAIN {
             match node {
-                Node::File { at, len } => return Some((*at, *len)),
-                Node::Link(target) => node = self.files.get(target)?,
+                ArchiveNode::File { at, len } => return Some((*at, *len)),
+                ArchiveNode::Link(target) => node = self.files.get(target)?,
             }
         }
         None
@@ -116,11 +116,11 @@ mod tests {
         [&entries.concat()[..], &[0; 1024]].concat()
     }
 
-    fn read(bytes: &[u8]) -> Result<Contents, ReadError> {
-        Contents::read(Tar::of(bytes))
+    fn read(bytes: &[u8]) -> Result<ArchiveIndex, ReadError> {
+        ArchiveIndex::read(Tar::of(bytes))
     }
 
-    fn text(contents: &Contents, path: &str) -> Option<String> {
+    fn text(contents: &ArchiveIndex, path: &str) -> Option<String> {
         let mut text = String::new();
         contents.open(path)?.read_to_string(&mut text).unwrap();
         Some(text)
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn more_files_than_any_image_has_are_refused() {
         let many: Vec<Vec<u8>> = (0..100).map(|n| file(&n.to_string(), b"")).collect();
-        let read = |largest| Contents::read_within(largest, Tar::of(&archive(&many)));
+        let read = |largest| ArchiveIndex::read_within(largest, Tar::of(&archive(&many)));
         assert!(read(20 * ENTRY).unwrap_err().to_string().contains("too many files"));
         assert!(read(110 * ENTRY).is_ok());
     }

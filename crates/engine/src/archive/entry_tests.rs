@@ -21,8 +21,8 @@ fn archive(long: &str, links: bool) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn list(bytes: &[u8]) -> Result<Vec<(String, EntryKind, Vec<u8>)>, ReadError> {
-    let mut entries = Entries::new(bytes);
+fn list(bytes: &[u8]) -> Result<Vec<(String, TarEntryKind, Vec<u8>)>, ReadError> {
+    let mut entries = TarEntries::new(bytes);
     let mut list = Vec::new();
     while let Some(entry) = entries.next()? {
         let mut contents = Vec::new();
@@ -42,9 +42,9 @@ fn reason(bytes: &[u8]) -> String {
 fn names_links_and_contents_are_read() {
     let long = format!("{}/x", "n".repeat(200));
     let list = list(&archive(&long, true)).unwrap();
-    assert_eq!(list[0], ("a/layer.tar".into(), EntryKind::File, b"contents".to_vec()));
-    assert_eq!(list[1], (long, EntryKind::File, vec![7; 513]));
-    assert_eq!(list[2].1, EntryKind::Symlink("../a/layer.tar".into()));
+    assert_eq!(list[0], ("a/layer.tar".into(), TarEntryKind::File, b"contents".to_vec()));
+    assert_eq!(list[1], (long, TarEntryKind::File, vec![7; 513]));
+    assert_eq!(list[2].1, TarEntryKind::Symlink("../a/layer.tar".into()));
     assert_eq!(list.len(), 3);
 }
 
@@ -53,7 +53,7 @@ fn pax_names_and_sizes_are_read() {
     let records = format!("16 path=long/one\n{}", "13 size=513\n\n");
     assert_eq!(reason(&pax(&records, 0, 0)), "an extended header is invalid");
     let bytes = pax("17 path=long/one\n12 size=513\n", 0, 513);
-    assert_eq!(list(&bytes).unwrap(), [("long/one".into(), EntryKind::File, vec![1; 513])]);
+    assert_eq!(list(&bytes).unwrap(), [("long/one".into(), TarEntryKind::File, vec![1; 513])]);
 }
 
 fn pax(records: &str, size: u64, length: usize) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::io;
 /// A failure to read an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is not the archive of a whole image.
+    /// The bytes are not the archive of a whole image.
     #[error("{0}")]
     Broken(String),
     /// The stream could not be read.

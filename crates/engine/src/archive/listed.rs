@@ -10,7 +10,7 @@ pub(crate) const MANIFEST_JSON: &str = "manifest.json";
 
 /// An image as a manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct ManifestEntry {
     pub(crate) names: Vec<String>,
     /// The path of the config.
     pub(crate) config: String,
@@ -21,18 +21,18 @@ pub(crate) struct Listed {
 }
 
 /// The images that a manifest lists; `None` for what is no manifest.
-pub(crate) fn parse_manifest(bytes: &[u8]) -> Option<Vec<Listed>> {
+pub(crate) fn parse_manifest(bytes: &[u8]) -> Option<Vec<ManifestEntry>> {
     let manifest: Value = serde_json::from_slice(bytes).ok()?;
     manifest.as_array()?.iter().map(listed).collect()
 }
 
-fn listed(image: &Value) -> Option<Listed> {
+fn listed(image: &Value) -> Option<ManifestEntry> {
     let config = image.get("Config")?.as_str()?.to_owned();
     let sources = image.get("LayerSources").and_then(Value::as_object);
     let urls = |source: &Value| texts(source.get("urls")).filter(|urls| !urls.is_empty());
     let elsewhere =
         sources.into_iter().flatten().filter_map(|(id, source)| Some((id.parse().ok()?, urls(source)?)));
-    Some(Listed {
+    Some(ManifestEntry {
         names: texts(image.get("RepoTags"))?,
         config,
         layers: texts(image.get("Layers"))?,

@@ -15,15 +15,15 @@ mod v1;
 mod write;
 
 pub use error::ReadError;
-pub use read::{Request, read};
+pub use read::{ArchiveRequest, read};
 pub use v1::v1_ids;
 pub use write::{PartialArchive, WriteError};
 
-pub(crate) use contents::Contents;
+pub(crate) use contents::ArchiveIndex;
 pub use decode::decoded;
 pub(crate) use decode::{is_gzip, is_zstd, peek};
-pub(crate) use entry::{Entries, begins_archive};
-pub(crate) use listed::{Listed, MANIFEST_JSON, parse_manifest};
+pub(crate) use entry::{TarEntries, begins_archive};
+pub(crate) use listed::{MANIFEST_JSON, ManifestEntry, parse_manifest};
 pub(crate) use tar::Tar;
 
 #[cfg(any(test, feature = "conformance"))]

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use dsync_core::{Config, DiffId, Digest, LayerKey};
 
 use super::decode::{decoded, is_gzip, is_zstd, peek};
-use super::entry::{Entries, Entry, EntryKind};
+use super::entry::{TarEntries, TarEntry, TarEntryKind};
 use super::error::ReadError;
 use super::listed::parse_manifest;
 use super::v1::v1_ids;
@@ -25,7 +25,7 @@ const ALL_DOCUMENTS: usize = 64 << 20;
 
 /// Known properties of the image in an archive, and the layers that are wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct ArchiveRequest<'a> {
     /// The digest that its config must have, where it is known.
     pub config: Option<Digest>,
     /// Its layers, the lowest first; may be empty when nobody knows them yet.
@@ -38,11 +38,11 @@ pub struct Request<'a> {
 /// is not known is given with `None`, whether it is wanted or not.
 pub fn read(
     archive: impl Read,
-    request: &Request<'_>,
+    request: &ArchiveRequest<'_>,
     sink: &mut dyn LayerSink,
 ) -> Result<Export, ReadError> {
-    let mut entries = Entries::new(archive);
-    let mut seen = Seen::new(request);
+    let mut entries = TarEntries::new(archive);
+    let mut seen = SeenEntries::new(request);
     while let Some(entry) = entries.next()? {
         seen.entry(&entry, &mut entries, sink)?;
     }
@@ -51,8 +51,8 @@ pub fn read(
 }
 
 /// The entries that were seen so far.
-struct Seen<'a> {
-    request: &'a Request<'a>,
+struct SeenEntries<'a> {
+    request: &'a ArchiveRequest<'a>,
     /// The layer that lies in each directory of an old archive.
     v1: HashMap<String, DiffId>,
     documents: HashMap<String, Vec<u8>>,
@@ -70,8 +70,8 @@ enum Name {
     Unused,
 }
 
-impl<'a> Seen<'a> {
-    fn new(request: &'a Request<'a>) -> Self {
+impl<'a> SeenEntries<'a> {
+    fn new(request: &'a ArchiveRequest<'a>) -> Self {
         Self {
             request,
             v1: v1_ids(request.diff_ids).into_iter().zip(request.diff_ids.iter().copied()).collect(),
@@ -84,19 +84,19 @@ impl<'a> Seen<'a> {
 
     fn entry<R: Read>(
         &mut self,
-        entry: &Entry,
-        contents: &mut Entries<R>,
+        entry: &TarEntry,
+        contents: &mut TarEntries<R>,
         sink: &mut dyn LayerSink,
     ) -> Result<(), ReadError> {
         match &entry.kind {
-            EntryKind::File => self.file(entry, contents, sink)?,
-            EntryKind::Symlink(target) => {
+            TarEntryKind::File => self.file(entry, contents, sink)?,
+            TarEntryKind::Symlink(target) => {
                 self.links.insert(entry.path.clone(), resolved(&entry.path, target));
             }
-            EntryKind::Hardlink(target) => {
+            TarEntryKind::Hardlink(target) => {
                 self.links.insert(entry.path.clone(), target.clone());
             }
-            EntryKind::Other => {}
+            TarEntryKind::Other => {}
         }
         Ok(())
     }
@@ -116,8 +116,8 @@ impl<'a> Seen<'a> {
 
     fn file<R: Read>(
         &mut self,
-        entry: &Entry,
-        contents: &mut Entries<R>,
+        entry: &TarEntry,
+        contents: &mut TarEntries<R>,
         sink: &mut dyn LayerSink,
     ) -> Result<(), ReadError> {
         let wanted = self.request.wanted;
@@ -133,9 +133,9 @@ impl<'a> Seen<'a> {
     /// A blob's name is its digest; whether it is a layer or a document shows in its first bytes.
     fn blob<R: Read>(
         &mut self,
-        entry: &Entry,
+        entry: &TarEntry,
         digest: Digest,
-        contents: &mut Entries<R>,
+        contents: &mut TarEntries<R>,
         sink: &mut dyn LayerSink,
     ) -> Result<(), ReadError> {
         let is_it = |id: &&DiffId| id.digest() == digest;
@@ -158,9 +158,9 @@ impl<'a> Seen<'a> {
     /// Keeps a document. One that is too large is no config or manifest; `conclude` reports it as missing.
     fn keep<R: Read>(
         &mut self,
-        entry: &Entry,
+        entry: &TarEntry,
         start: &[u8],
-        contents: &mut Entries<R>,
+        contents: &mut TarEntries<R>,
     ) -> Result<(), ReadError> {
         if entry.size > LARGEST_DOCUMENT {
             return Ok(());
@@ -178,10 +178,10 @@ impl<'a> Seen<'a> {
 
     fn give<R: Read>(
         &mut self,
-        entry: &Entry,
+        entry: &TarEntry,
         id: Option<DiffId>,
         start: &[u8],
-        contents: &mut Entries<R>,
+        contents: &mut TarEntries<R>,
         sink: &mut dyn LayerSink,
     ) -> Result<(), ReadError> {
         if !self.given.insert(entry.path.clone()) {

@@ -70,7 +70,7 @@ type Given = Vec<(Option<DiffId>, Vec<u8>)>;
 
 fn take(bytes: &[u8], config: &[u8], known: &[DiffId], wanted: &[DiffId]) -> Result<Given, ReadError> {
     let wanted = wanted.iter().copied().collect();
-    let request = Request { config: Some(Digest::of(config)), diff_ids: known, wanted: &wanted };
+    let request = ArchiveRequest { config: Some(Digest::of(config)), diff_ids: known, wanted: &wanted };
     let mut sink = Kept::default();
     let export = read(bytes, &request, &mut sink)?;
     assert_eq!(export.config, config);
@@ -218,7 +218,7 @@ fn what_is_not_whole_is_an_error() {
 fn another_image_is_refused() {
     let bytes = blobs(&LAYERS, &config(&ids()));
     let wanted = HashSet::new();
-    let request = Request { config: Some(Digest::of(b"other")), diff_ids: &[], wanted: &wanted };
+    let request = ArchiveRequest { config: Some(Digest::of(b"other")), diff_ids: &[], wanted: &wanted };
     let error = read(&bytes[..], &request, &mut Kept::default()).unwrap_err();
     assert!(error.to_string().contains(", not sha256:"), "{error}");
 }
@@ -233,7 +233,7 @@ fn the_side_that_failed_is_named() {
     }
     let config = config(&ids());
     let wanted = HashSet::from([ids()[0]]);
-    let request = Request { config: None, diff_ids: &[], wanted: &wanted };
+    let request = ArchiveRequest { config: None, diff_ids: &[], wanted: &wanted };
     let fails = |bytes: &[u8], sink: &mut dyn LayerSink| read(bytes, &request, sink).unwrap_err();
     assert!(matches!(fails(&blobs(&LAYERS, &config), &mut Full), ReadError::Sink(_)));
     let cut = gzip(&LAYERS[0].repeat(5000));

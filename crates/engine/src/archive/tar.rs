@@ -66,15 +66,15 @@ impl Tar {
 }
 
 /// A compression that is not read here.
-struct Packing {
+struct ForeignCompression {
     /// As the end of a sentence about the archive.
     what: &'static str,
     /// The command that unpacks a file.
     command: &'static str,
 }
 
-fn unsupported(start: &[u8]) -> Option<Packing> {
-    let packing = |what, command| Some(Packing { what, command });
+fn unsupported(start: &[u8]) -> Option<ForeignCompression> {
+    let packing = |what, command| Some(ForeignCompression { what, command });
     match start {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
             packing("is compressed with xz, which is not read here;", "xz -d")

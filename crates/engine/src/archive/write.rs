@@ -27,7 +27,7 @@ pub struct PartialArchive<W> {
 /// A failure to write an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Its output takes no more.
+    /// The output takes no more.
     #[error("the archive cannot be written")]
     Out(#[source] io::Error),
     /// The contents of a layer could not be read, or have not the length that was announced.

@@ -11,18 +11,18 @@ use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, 
 use super::distant_space;
 use super::identify::{Engine, Syntax};
 use super::list;
-use super::packed::Packing;
+use super::packed::ArchiveCompression;
 use super::store::ClientStore;
 use super::temporary_names::TemporaryName;
-use crate::archive::{self, ReadError, Request, v1_ids};
+use crate::archive::{self, ArchiveRequest, ReadError, v1_ids};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reach};
 use crate::demand::{Demand, Disk, FreeSpace, ImportSize};
 use crate::package::Package;
 use crate::script;
 use crate::store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind,
-    neither, tars,
+    Description, Export, Holdings, IdOf, Import, ImportIdentity, LayerSink, Nested, Store, StoreError,
+    StoreKind, neither, tars,
 };
 
 /// The store of an engine that is reached through a command such as `ssh -T -- host`.
@@ -82,10 +82,10 @@ impl DistantStore {
     }
 
     /// The expected properties of an archive of the image.
-    pub fn request<'a>(&self, image: &'a Image, wanted: &'a HashSet<DiffId>) -> Request<'a> {
+    pub fn request<'a>(&self, image: &'a Image, wanted: &'a HashSet<DiffId>) -> ArchiveRequest<'a> {
         let config = image.id.digest();
-        let config = self.0.engine.kind.id_is_config().then_some(config);
-        Request { config, diff_ids: &image.diff_ids, wanted }
+        let config = (self.0.engine.kind.id_of() == IdOf::Config).then_some(config);
+        ArchiveRequest { config, diff_ids: &image.diff_ids, wanted }
     }
 
     /// The image with this ID.
@@ -116,10 +116,6 @@ impl Store for DistantStore {
 
     fn holdings(&self, held: &[Image]) -> Holdings {
         self.0.holdings(held)
-    }
-
-    fn has_packages(&self) -> bool {
-        self.0.has_packages()
     }
 
     fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
@@ -196,8 +192,8 @@ impl Store for DistantStore {
         self.0.cannot_run(platform)
     }
 
-    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
-        self.0.load(identity, Packing::Gzip)
+    fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        self.0.load(identity, ArchiveCompression::Gzip)
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

@@ -8,9 +8,9 @@ use dsync_core::{DiffId, ImageId};
 
 use super::identify::{Engine, Syntax};
 use super::list::inspect;
-use crate::archive::{self, ReadError, Request};
+use crate::archive::{self, ArchiveRequest, ReadError};
 use crate::command::Program;
-use crate::store::{Export, LayerSink, StoreError, StoreKind};
+use crate::store::{Export, IdOf, LayerSink, StoreError, StoreKind};
 
 /// One image a call, by its ID: several at once share layers in the archive, and Docker from 25 on leaks
 /// those that it meets twice.
@@ -23,8 +23,11 @@ pub(super) fn export(
 ) -> Result<Export, StoreError> {
     let text = id.to_string();
     let diff_ids = if engine.v1_names { diff_ids(program, &text)? } else { Vec::new() };
-    let request =
-        Request { config: engine.kind.id_is_config().then(|| id.digest()), diff_ids: &diff_ids, wanted };
+    let request = ArchiveRequest {
+        config: (engine.kind.id_of() == IdOf::Config).then(|| id.digest()),
+        diff_ids: &diff_ids,
+        wanted,
+    };
     let save: &[&str] = match engine.syntax {
         Syntax::Docker => &["save"],
         // The other formats compress anew and can change the config.

@@ -11,13 +11,13 @@ use dsync_core::{Digest, ImageId, Platform};
 use serde_json::Value;
 
 use super::temporary_names::TemporaryName;
-use crate::archive::{Entries, PartialArchive, ReadError};
+use crate::archive::{PartialArchive, ReadError, TarEntries};
 use crate::blob::BlobRef;
 use crate::command::{Program, Reading};
 use crate::layers::Blobs;
 use crate::manifest::{MANIFEST, probe};
 use crate::nested::{Places, nested};
-use crate::package::{self, Documents, LARGEST_DOCUMENT, Package, PackageError};
+use crate::package::{self, DocumentSource, LARGEST_DOCUMENT, Package, PackageError};
 use crate::store::{Nested, StoreError};
 
 /// The beginning of an engine's error in an archive that it could not go on with.
@@ -213,7 +213,7 @@ impl<'a> Fetch<'a> {
                 begun => break begun?,
             }
         };
-        Ok(Saved { entries: Entries::new(archive), is_read: false, _probe: probe })
+        Ok(Saved { entries: TarEntries::new(archive), is_read: false, _probe: probe })
     }
 
     /// A save that has given something: one that gives nothing has failed, and says why.
@@ -280,7 +280,7 @@ impl Drop for Probe<'_> {
 /// The archive that the engine saves.
 pub(super) struct Saved<'a> {
     // The order matters: the engine reads what the probe names.
-    entries: Entries<Begun>,
+    entries: TarEntries<Begun>,
     /// All wanted blobs came; nothing long follows.
     is_read: bool,
     _probe: Probe<'a>,
@@ -288,8 +288,8 @@ pub(super) struct Saved<'a> {
 
 impl Drop for Saved<'_> {
     fn drop(&mut self) {
-        // Docker 26 keeps a lease on all that a save was to give which nobody reads to its end: not that of the archive,
-        // after which the engine still reports that it is done.
+        // Docker 26 keeps a lease on all that a save was to give which nobody reads to its end: not that of the
+        // archive, after which the engine still reports that it is done.
         while self.is_read && self.entries.next().is_ok_and(|entry| entry.is_some()) {}
         if self.is_read {
             // Flaws of an archive that served its purpose are of no interest.
@@ -329,7 +329,7 @@ struct Whole<'a> {
     root: Option<Vec<u8>>,
 }
 
-impl Documents for Whole<'_> {
+impl DocumentSource for Whole<'_> {
     type Error = StoreError;
 
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 
 /// One step of a build, as `history` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Step {
+struct BuildStep {
     size: u64,
     created_by: String,
 }
@@ -34,11 +34,11 @@ pub(super) fn layer_sizes(
 }
 
 /// docker: one object a line, the newest first, sizes as text.
-fn parse_lines(output: &[u8]) -> Option<Vec<Step>> {
+fn parse_lines(output: &[u8]) -> Option<Vec<BuildStep>> {
     let text = std::str::from_utf8(output).ok()?;
     let steps = text.lines().rev().filter(|line| !line.trim().is_empty()).map(|line| {
         let json: Value = serde_json::from_str(line).ok()?;
-        Some(Step {
+        Some(BuildStep {
             size: json.get("Size")?.as_str()?.parse().ok()?,
             created_by: json.get("CreatedBy")?.as_str()?.to_owned(),
         })
@@ -47,10 +47,10 @@ fn parse_lines(output: &[u8]) -> Option<Vec<Step>> {
 }
 
 /// podman: one list, the newest first.
-fn parse_list(output: &[u8]) -> Option<Vec<Step>> {
+fn parse_list(output: &[u8]) -> Option<Vec<BuildStep>> {
     let json: Value = serde_json::from_slice(output).ok()?;
     let steps = json.as_array()?.iter().rev().map(|step| {
-        Some(Step {
+        Some(BuildStep {
             size: step.get("size")?.as_u64()?,
             created_by: step.get("CreatedBy").and_then(Value::as_str).unwrap_or_default().to_owned(),
         })
@@ -61,8 +61,8 @@ fn parse_list(output: &[u8]) -> Option<Vec<Step>> {
 /// The size of each layer, where steps and layers can be matched in one way only.
 ///
 /// A step of size zero may have made a layer without contents or none; some instructions never make one.
-fn assign(steps: &[Step], diff_ids: &[DiffId]) -> Option<Vec<u64>> {
-    let sizes = |may: &dyn Fn(&&Step) -> bool| {
+fn assign(steps: &[BuildStep], diff_ids: &[DiffId]) -> Option<Vec<u64>> {
+    let sizes = |may: &dyn Fn(&&BuildStep) -> bool| {
         let sizes: Vec<u64> = steps.iter().filter(may).map(|step| step.size).collect();
         (sizes.len() == diff_ids.len()).then_some(sizes)
     };
@@ -107,8 +107,8 @@ mod tests {
         (0..count).map(|at| DiffId::of(&[at as u8])).collect()
     }
 
-    fn steps(steps: &[(u64, &str)]) -> Vec<Step> {
-        steps.iter().map(|(size, by)| Step { size: *size, created_by: (*by).to_owned() }).collect()
+    fn steps(steps: &[(u64, &str)]) -> Vec<BuildStep> {
+        steps.iter().map(|(size, by)| BuildStep { size: *size, created_by: (*by).to_owned() }).collect()
     }
 
     #[test]

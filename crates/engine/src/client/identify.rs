@@ -8,7 +8,7 @@ use dsync_core::Platform;
 
 use super::daemon_host::DaemonHost;
 use super::direct::StorageInfo;
-use crate::failure::{Failure, classify};
+use crate::failure::{ProgramFailure, classify};
 use crate::host;
 use crate::store::{StoreError, StoreKind};
 
@@ -65,63 +65,95 @@ pub(super) enum Syntax {
     Podman,
 }
 
+/// The JSON of `info`.
+struct Info(Value);
+
+impl Info {
+    fn text(&self, pointer: &str) -> &str {
+        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn number(&self, pointer: &str) -> Option<u64> {
+        self.0.pointer(pointer).and_then(Value::as_u64)
+    }
+
+    /// The items of an array; none where there is no array.
+    fn items(&self, field: &str) -> &[Value] {
+        self.0.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// A path, if it is absolute.
+    fn path(&self, pointer: &str) -> Option<PathBuf> {
+        Some(PathBuf::from(self.text(pointer))).filter(|path| path.is_absolute())
+    }
+
+    /// A platform by an operating system and a machine in the kernel's words; `None` where one of them is not told.
+    fn platform(&self, os: &str, machine: &str) -> Option<Platform> {
+        let (os, architecture) = (self.text(os).to_owned(), host::architecture(self.text(machine)).to_owned());
+        let platform = Platform { os, architecture, ..Platform::default() };
+        (!platform.os.is_empty() && !platform.architecture.is_empty()).then_some(platform)
+    }
+}
+
 /// Reads the JSON of `info`.
 ///
 /// docker's client prints it, and may even exit with success, when the engine does not answer.
 pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> {
-    let broken =
-        |reason: &str| StoreError::Broken { what: "the client's `info`".into(), reason: reason.into() };
-    let info: Value = serde_json::from_slice(info).map_err(|error| broken(&format!("not JSON: {error}")))?;
-    let text = |pointer: &str| info.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let number = |pointer: &str| info.pointer(pointer).and_then(Value::as_u64);
-    let absolute = |root: &str| Some(PathBuf::from(root)).filter(|root| root.is_absolute());
-    let platform = |os: &str, machine: &str| {
-        let (os, architecture) = (os.to_owned(), host::architecture(machine).to_owned());
-        (!os.is_empty() && !architecture.is_empty()).then(|| Platform {
-            os,
-            architecture,
-            ..Platform::default()
-        })
+    let info = serde_json::from_slice(info).map_err(|error| StoreError::Broken {
+        what: "the client's `info`".into(),
+        reason: format!("not JSON: {error}"),
+    })?;
+    let info = Info(info);
+    if info.0.pointer("/store/graphDriverName").is_some() {
+        return Ok(podman(&info));
+    }
+    match info.text("/ServerVersion") {
+        "" => Err(silent(&info, stderr)),
+        version => Ok(docker(&info, version)),
+    }
+}
+
+/// The engine that podman's client describes.
+fn podman(info: &Info) -> Engine {
+    let is_here = info.0.pointer("/host/serviceIsRemote").and_then(Value::as_bool) == Some(false);
+    let storage = || {
+        let driver = info.text("/store/graphDriverName").to_owned();
+        Some(StorageInfo { driver, allocated: info.number("/store/graphRootAllocated")? })
     };
-    if info.pointer("/store/graphDriverName").is_some() {
-        let is_here = info.pointer("/host/serviceIsRemote").and_then(Value::as_bool) == Some(false);
-        let storage = || {
-            let driver = text("/store/graphDriverName").to_owned();
-            Some(StorageInfo { driver, allocated: number("/store/graphRootAllocated")? })
-        };
-        return Ok(Engine {
-            kind: StoreKind::Podman,
-            name: format!("podman {}, {}", text("/version/Version"), text("/store/graphDriverName")),
-            syntax: Syntax::Podman,
-            v1_names: false,
-            root: is_here.then(|| absolute(text("/store/graphRoot"))).flatten(),
-            id: String::new(),
-            images: number("/store/imageStore/number").unwrap_or(0),
-            containerd: None,
-            podman: is_here.then(storage).flatten(),
-            copies: is_here.then(|| absolute(text("/store/imageCopyTmpDir"))).flatten(),
-            place: if is_here { EnginePlace::OfClient } else { EnginePlace::Unknown },
-            platform: platform(text("/host/os"), text("/host/arch")),
-        });
+    Engine {
+        kind: StoreKind::Podman,
+        name: format!("podman {}, {}", info.text("/version/Version"), info.text("/store/graphDriverName")),
+        syntax: Syntax::Podman,
+        v1_names: false,
+        root: is_here.then(|| info.path("/store/graphRoot")).flatten(),
+        id: String::new(),
+        images: info.number("/store/imageStore/number").unwrap_or(0),
+        containerd: None,
+        podman: is_here.then(storage).flatten(),
+        copies: is_here.then(|| info.path("/store/imageCopyTmpDir")).flatten(),
+        place: if is_here { EnginePlace::OfClient } else { EnginePlace::Unknown },
+        platform: info.platform("/host/os", "/host/arch"),
     }
-    let version = text("/ServerVersion");
-    if version.is_empty() {
-        let errors =
-            info.get("ServerErrors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let mut messages: Vec<&str> = errors.iter().filter_map(Value::as_str).collect();
-        if messages.is_empty() {
-            messages.push(stderr);
-        }
-        let failure =
-            Failure { command: "info", status: "no engine", stderr: &messages.join("\n"), image: None };
-        return Err(match classify(&failure) {
-            StoreError::Failed { message, .. } => StoreError::Down { message },
-            other => other,
-        });
+}
+
+/// The error of an engine that does not answer, by what docker's client says of it.
+fn silent(info: &Info, stderr: &str) -> StoreError {
+    let mut messages: Vec<&str> = info.items("ServerErrors").iter().filter_map(Value::as_str).collect();
+    if messages.is_empty() {
+        messages.push(stderr);
     }
-    let driver = text("/Driver");
-    let status = info.get("DriverStatus").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let containerd = status.iter().any(|pair| {
+    let stderr = messages.join("\n");
+    let failure = ProgramFailure { command: "info", status: "no engine", stderr: &stderr, image: None };
+    match classify(&failure) {
+        StoreError::Failed { message, .. } => StoreError::Down { message },
+        other => other,
+    }
+}
+
+/// The engine that docker's client describes.
+fn docker(info: &Info, version: &str) -> Engine {
+    let driver = info.text("/Driver");
+    let containerd = info.items("DriverStatus").iter().any(|pair| {
         pair.get(0).and_then(Value::as_str) == Some("driver-type")
             && pair.get(1).and_then(Value::as_str).is_some_and(|kind| kind.starts_with("io.containerd."))
     });
@@ -134,29 +166,28 @@ pub(super) fn identify(info: &[u8], stderr: &str) -> Result<Engine, StoreError> 
         (StoreKind::DockerClassic, "docker")
     };
     let store = if containerd { "containerd image store" } else { driver };
-    Ok(Engine {
+    let is_readable = containerd || kind == StoreKind::DockerClassic && driver == "overlay2";
+    Engine {
         kind,
         name: format!("{engine} {version}, {store}"),
         syntax: Syntax::Docker,
         v1_names: kind == StoreKind::DockerClassic && major(version).is_none_or(|major| major < 25),
-        root: (containerd || kind == StoreKind::DockerClassic && driver == "overlay2")
-            .then(|| absolute(text("/DockerRootDir")))
-            .flatten(),
-        id: text("/ID").to_owned(),
-        images: number("/Images").unwrap_or(0),
-        containerd: info.get("Containerd").filter(|named| named.is_object()).map(|_| Containerd {
-            address: text("/Containerd/Address").to_owned(),
-            namespace: text("/Containerd/Namespaces/Containers").to_owned(),
+        root: is_readable.then(|| info.path("/DockerRootDir")).flatten(),
+        id: info.text("/ID").to_owned(),
+        images: info.number("/Images").unwrap_or(0),
+        containerd: info.0.get("Containerd").filter(|named| named.is_object()).map(|_| Containerd {
+            address: info.text("/Containerd/Address").to_owned(),
+            namespace: info.text("/Containerd/Namespaces/Containers").to_owned(),
         }),
         podman: None,
         copies: None,
         place: EnginePlace::Of(DaemonHost {
-            name: text("/Name").to_owned(),
-            kernel: text("/KernelVersion").to_owned(),
-            memory: number("/MemTotal").unwrap_or(0),
+            name: info.text("/Name").to_owned(),
+            kernel: info.text("/KernelVersion").to_owned(),
+            memory: info.number("/MemTotal").unwrap_or(0),
         }),
-        platform: platform(text("/OSType"), text("/Architecture")),
-    })
+        platform: info.platform("/OSType", "/Architecture"),
+    }
 }
 
 fn major(version: &str) -> Option<u32> {

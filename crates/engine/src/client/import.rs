@@ -13,11 +13,11 @@ use super::fetch::Fetch;
 use super::history::layer_sizes;
 use super::identify::Engine;
 use super::list::{inspect, list};
-use super::packed::{Packed, Packing};
+use super::packed::{ArchiveCompression, CompressedArchive};
 use super::temporary_names::TemporaryNames;
 use crate::archive::{PartialArchive, WriteError};
 use crate::command::{Feeding, Program};
-use crate::store::{Identity, Import, StoreError, StoreKind};
+use crate::store::{IdOf, Import, ImportIdentity, StoreError, StoreKind};
 use crate::temporary;
 
 /// An engine that images are loaded into.
@@ -31,18 +31,22 @@ pub(super) struct Loader<'a> {
 }
 
 /// A load that waits for its archive.
-pub(super) struct Load<'a> {
+pub(super) struct PendingLoad<'a> {
     loader: Loader<'a>,
-    identity: Identity<'a>,
+    identity: ImportIdentity<'a>,
     /// Absent after a failure: the archive cannot become whole any more.
-    archive: Option<PartialArchive<Packed>>,
+    archive: Option<PartialArchive<CompressedArchive>>,
     /// podman's folder for its copies of what it loads. One that is killed leaves them; the next run finds the folder.
     _copies: Option<TempDir>,
 }
 
 impl<'a> Loader<'a> {
     /// Starts `load`, which waits for its archive.
-    pub(super) fn begin(self, identity: Identity<'a>, packing: Packing) -> Result<Load<'a>, StoreError> {
+    pub(super) fn begin(
+        self,
+        identity: ImportIdentity<'a>,
+        compression: ArchiveCompression,
+    ) -> Result<PendingLoad<'a>, StoreError> {
         // Where it cannot be made, podman says why it needs one.
         let copies = self.engine.copies.as_deref().filter(|_| self.program.is_here());
         let copies = copies.and_then(|folder| temporary::folder(Some(folder)).ok());
@@ -51,18 +55,18 @@ impl<'a> Loader<'a> {
             None => self.program,
         };
         let load = program.feed(&["load", "--quiet"])?;
-        let archive = PartialArchive::new(Packed::new(load, packing));
-        Ok(Load { loader: self, identity, archive: Some(archive), _copies: copies })
+        let archive = PartialArchive::new(CompressedArchive::new(load, compression));
+        Ok(PendingLoad { loader: self, identity, archive: Some(archive), _copies: copies })
     }
 }
 
-impl Load<'_> {
-    fn archive(&mut self) -> Result<PartialArchive<Packed>, StoreError> {
+impl PendingLoad<'_> {
+    fn archive(&mut self) -> Result<PartialArchive<CompressedArchive>, StoreError> {
         self.archive.take().ok_or_else(|| broken("an earlier part of it failed"))
     }
 }
 
-impl Import for Load<'_> {
+impl Import for PendingLoad<'_> {
     fn layer(
         &mut self,
         key: &LayerKey,
@@ -86,13 +90,13 @@ impl Import for Load<'_> {
     fn commit(mut self: Box<Self>, config: &[u8], names: &[ImageRef]) -> Result<ImageId, StoreError> {
         let archive = self.archive()?;
         let (id, diff_ids) = match self.identity {
-            Identity::Exact(package) => (package.root(), None),
-            Identity::Content(expected) => {
+            ImportIdentity::Exact(package) => (package.root(), None),
+            ImportIdentity::Content(expected) => {
                 let parsed = Config::parse_expected(config, expected);
                 let parsed = parsed.map_err(|error| broken(&error.to_string()))?;
-                let id = match self.loader.engine.kind.id_is_config() {
-                    true => parsed.digest,
-                    false => {
+                let id = match self.loader.engine.kind.id_of() {
+                    IdOf::Config => parsed.digest,
+                    IdOf::Manifest => {
                         let held = self.held(&parsed.diff_ids, archive.given())?;
                         archive.manifest_digest(config, &held).map_err(unwritten)?
                     }
@@ -118,19 +122,19 @@ impl Import for Load<'_> {
     }
 }
 
-impl Load<'_> {
+impl PendingLoad<'_> {
     /// Ends the archive, in which the image has this name, and waits for the engine: its output.
     fn load(
         &self,
-        mut archive: PartialArchive<Packed>,
+        mut archive: PartialArchive<CompressedArchive>,
         config: &[u8],
         name: Option<&ImageRef>,
     ) -> Result<String, StoreError> {
         let finished = match self.identity {
-            Identity::Exact(package) => {
+            ImportIdentity::Exact(package) => {
                 archive.finish_documents(package.documents(), package.media_type(), name)
             }
-            Identity::Content(_) => {
+            ImportIdentity::Content(_) => {
                 let diff_ids = Config::parse(config).map_err(|error| broken(&error.to_string()))?.diff_ids;
                 let held = self.held(&diff_ids, archive.given())?;
                 archive.finish(config, &held, name).map(drop)
@@ -227,7 +231,7 @@ impl Load<'_> {
 }
 
 /// The engine reads no more: the failure that it reports.
-fn stopped(packed: Packed, source: io::Error) -> StoreError {
+fn stopped(packed: CompressedArchive, source: io::Error) -> StoreError {
     match packed.into_inner().map(Feeding::finish) {
         Some(Err(error)) => error,
         _ => StoreError::Io { what: "the engine stopped reading the image".into(), source },

@@ -52,7 +52,7 @@ fn imported(store: &ClientStore) -> Result<ImageId, StoreError> {
 }
 
 fn named(store: &ClientStore, names: &[ImageRef]) -> Result<ImageId, StoreError> {
-    let mut import = store.import(Identity::Content(Digest::of(&config())))?;
+    let mut import = store.import(ImportIdentity::Content(Digest::of(&config())))?;
     import.layer(&DiffId::of(LAYER).into(), LAYER.len() as u64, &mut |out| out.write_all(LAYER))?;
     import.commit(&config(), names)
 }
@@ -100,7 +100,7 @@ fn an_engine_that_stops_reading_is_asked_why() {
         "case $1 in load) head -c 100 >/dev/null; echo 'unauthorized: access denied' >&2; exit 1;; esac",
     );
     let large = vec![7; 4 << 20];
-    let mut import = store.import(Identity::Content(Digest::of(b"config"))).unwrap();
+    let mut import = store.import(ImportIdentity::Content(Digest::of(b"config"))).unwrap();
     let error = import
         .layer(&DiffId::of(&large).into(), large.len() as u64, &mut |out| out.write_all(&large))
         .unwrap_err();

@@ -55,7 +55,7 @@ pub(super) fn names(program: &Program) -> Result<BTreeMap<ImageId, Vec<ImageRef>
     Ok(images)
 }
 
-/// Those of these images that are there; others went away since they were listed.
+/// Inspects those of these images that are there; others went away since they were listed.
 pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Inventory, StoreError> {
     let output = program.output(&[&["image", "inspect"], ids].concat())?;
     if !output.success() && !only_missing_images(&output.stderr) {

@@ -9,33 +9,35 @@ use crate::command::Feeding;
 
 /// The compression of an archive on its way to the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Packing {
+pub(crate) enum ArchiveCompression {
     /// The engine is on this host.
     Plain,
-    /// It is not.
+    /// The engine is on another host.
     Gzip,
 }
 
 /// An archive on its way.
-pub(crate) enum Packed {
+pub(crate) enum CompressedArchive {
     Plain(io::BufWriter<Gate>),
     Gzip(GzEncoder<io::BufWriter<Gate>>),
 }
 
-impl Packed {
-    pub(crate) fn new(load: Feeding, packing: Packing) -> Self {
+impl CompressedArchive {
+    pub(crate) fn new(load: Feeding, compression: ArchiveCompression) -> Self {
         let buffer = io::BufWriter::with_capacity(128 << 10, Gate { load, failed: false });
-        match packing {
-            Packing::Plain => Packed::Plain(buffer),
-            Packing::Gzip => Packed::Gzip(GzEncoder::new(buffer, Compression::default())),
+        match compression {
+            ArchiveCompression::Plain => CompressedArchive::Plain(buffer),
+            ArchiveCompression::Gzip => {
+                CompressedArchive::Gzip(GzEncoder::new(buffer, Compression::default()))
+            }
         }
     }
 
     /// Writes what is still held back.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         match self {
-            Packed::Plain(buffer) => buffer.flush(),
-            Packed::Gzip(encoder) => {
+            CompressedArchive::Plain(buffer) => buffer.flush(),
+            CompressedArchive::Gzip(encoder) => {
                 encoder.try_finish()?;
                 encoder.get_mut().flush()
             }
@@ -45,17 +47,17 @@ impl Packed {
     /// The program, to hear how it ends.
     pub(crate) fn into_inner(self) -> Option<Feeding> {
         match self {
-            Packed::Plain(buffer) => Some(buffer.into_parts().0.load),
-            Packed::Gzip(encoder) => Some(encoder.finish().ok()?.into_parts().0.load),
+            CompressedArchive::Plain(buffer) => Some(buffer.into_parts().0.load),
+            CompressedArchive::Gzip(encoder) => Some(encoder.finish().ok()?.into_parts().0.load),
         }
     }
 }
 
-impl Write for Packed {
+impl Write for CompressedArchive {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Packed::Plain(buffer) => buffer.write(bytes),
-            Packed::Gzip(encoder) => encoder.write(bytes),
+            CompressedArchive::Plain(buffer) => buffer.write(bytes),
+            CompressedArchive::Gzip(encoder) => encoder.write(bytes),
         }
     }
 

@@ -8,11 +8,11 @@ use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform
 
 use super::containerd::ContentStore;
 use super::daemon_host::KernelHost;
-use super::direct::{Docker, Found, Podman, Stopped, Storage};
+use super::direct::{Docker, Podman, ReadImages, Stopped, Storage};
 use super::fetch::Fetch;
 use super::identify::{Engine, EnginePlace, identify};
 use super::import::Loader;
-use super::packed::Packing;
+use super::packed::ArchiveCompression;
 use super::temporary_names::TemporaryNames;
 use super::{demand, export, history, list};
 use crate::blob::BlobRef;
@@ -22,7 +22,8 @@ use crate::host;
 use crate::layers::{self, Blobs};
 use crate::package::Package;
 use crate::store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind, tars,
+    Description, Export, Holdings, IdOf, Import, ImportIdentity, LayerSink, Nested, Store, StoreError,
+    StoreKind, tars,
 };
 
 /// The store of an engine, behind its client.
@@ -73,8 +74,8 @@ impl ClientStore {
     /// Begins to write an image, in an archive that is packed so.
     pub(super) fn load<'a>(
         &'a self,
-        identity: Identity<'a>,
-        packing: Packing,
+        identity: ImportIdentity<'a>,
+        compression: ArchiveCompression,
     ) -> Result<Box<dyn Import + 'a>, StoreError> {
         let loader = Loader {
             program: &self.program,
@@ -82,7 +83,7 @@ impl ClientStore {
             content: self.content.as_ref(),
             temporary_names: &self.temporary_names,
         };
-        Ok(Box::new(loader.begin(identity, packing)?))
+        Ok(Box::new(loader.begin(identity, compression)?))
     }
 
     /// Loads an image and gives it its names. It is loaded under the name that `load` is given, and so is never without
@@ -139,7 +140,7 @@ impl Store for ClientStore {
         let mut all = match (&self.content, &self.storage) {
             (Some(content), _) => content.list(&self.program, &self.platform)?,
             (None, Some(Storage::Podman(podman))) => match podman.list() {
-                Ok(Found { images, others }) => {
+                Ok(ReadImages { images, others }) => {
                     let others: Vec<&str> = others.iter().map(String::as_str).collect();
                     let mut all = list::inspect_all(&self.program, &others)?;
                     all.images.extend(images);
@@ -149,7 +150,7 @@ impl Store for ClientStore {
             },
             (None, _) => list::list(&self.program)?,
         };
-        if self.engine.kind.id_is_config() {
+        if self.engine.kind.id_of() == IdOf::Config {
             for image in &mut all.images {
                 image.config = Some(image.id.digest());
             }
@@ -160,7 +161,9 @@ impl Store for ClientStore {
 
     fn configs(&self, ids: &[ImageId]) -> Result<Vec<Option<Digest>>, StoreError> {
         match &self.content {
-            _ if self.engine.kind.id_is_config() => Ok(ids.iter().map(|id| Some(id.digest())).collect()),
+            _ if self.engine.kind.id_of() == IdOf::Config => {
+                Ok(ids.iter().map(|id| Some(id.digest())).collect())
+            }
             Some(content) => Ok(ids.iter().map(|id| content.config(id, &self.platform)).collect()),
             None => Fetch(&self.program).configs(ids, &self.platform),
         }
@@ -193,10 +196,6 @@ impl Store for ClientStore {
             // is given in vain costs local work only.
             (StoreKind::DockerContainerd | StoreKind::DockerArchive, _) => Holdings::Nothing,
         }
-    }
-
-    fn has_packages(&self) -> bool {
-        self.engine.kind == StoreKind::DockerContainerd
     }
 
     fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
@@ -291,8 +290,8 @@ impl Store for ClientStore {
         Some(host.clone())
     }
 
-    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
-        self.load(identity, Packing::Plain)
+    fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        self.load(identity, ArchiveCompression::Plain)
     }
 
     fn tag(&self, id: &ImageId, names: &[ImageRef]) -> Result<(), StoreError> {

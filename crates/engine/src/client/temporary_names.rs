@@ -28,14 +28,14 @@ const DIGITS: usize = 8;
 /// The temporary names of an engine.
 pub(super) struct TemporaryNames {
     program: Program,
-    /// Those that were listed last.
+    /// The temporary names that were listed last.
     listed: Mutex<Vec<(ImageId, TemporaryName)>>,
     /// True once an image was given its names.
     has_named: AtomicBool,
 }
 
 impl TemporaryNames {
-    /// Those of the engine of this client.
+    /// The temporary names of the engine of this client.
     pub(super) fn of(program: &Program) -> Self {
         Self { program: program.clone(), listed: Mutex::default(), has_named: AtomicBool::new(false) }
     }

@@ -19,16 +19,24 @@ struct Children {
     is_ending: bool,
 }
 
+/// The host of the engine that a client program talks with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineHost {
+    /// The host of this process.
+    This,
+    /// A host that is reached by a command.
+    Other,
+}
+
 struct Child {
     number: u64,
     pid: Pid,
-    /// As a person knows it.
+    /// The name by which a person knows it.
     program: String,
-    /// It talks with an engine of another host.
-    is_distant: bool,
+    host: EngineHost,
     /// Since when this process waits for it, if it does.
     waited_since: Option<Instant>,
-    /// It kept this process waiting for longer than it may.
+    /// The limit beyond which it kept this process waiting.
     overdue: Option<Duration>,
 }
 
@@ -44,21 +52,21 @@ impl Children {
 
 /// A child that runs, on the list.
 #[derive(Debug)]
-pub(super) struct Listed(u64);
+pub(super) struct ListedChild(u64);
 
-impl Listed {
+impl ListedChild {
     /// Puts a child on the list.
-    pub(super) fn new(pid: u32, program: &str, is_distant: bool) -> Option<Listed> {
+    pub(super) fn new(pid: u32, program: &str, host: EngineHost) -> Option<ListedChild> {
         let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
         let mut children = lock();
         children.last += 1;
         let number = children.last;
         let program = program.rsplit('/').next().unwrap_or(program).to_owned();
-        children.running.push(Child { number, pid, program, is_distant, waited_since: None, overdue: None });
+        children.running.push(Child { number, pid, program, host, waited_since: None, overdue: None });
         if children.is_ending {
             kill_process(pid, Signal::KILL).ok();
         }
-        Some(Listed(number))
+        Some(ListedChild(number))
     }
 
     /// Does something that waits for the child.
@@ -95,7 +103,7 @@ impl Listed {
     }
 }
 
-impl Drop for Listed {
+impl Drop for ListedChild {
     fn drop(&mut self) {
         lock().running.retain(|child| child.number != self.0);
     }
@@ -110,20 +118,21 @@ pub struct Waiting {
     pub elapsed: Duration,
 }
 
-/// The client program that keeps this process waiting for the longest time. `is_distant` are those that talk with an engine
-/// of another host.
-pub fn waiting(is_distant: bool) -> Option<Waiting> {
+/// The client program that keeps this process waiting for the longest time, of those that talk with an engine of a
+/// host.
+pub fn waiting(host: EngineHost) -> Option<Waiting> {
     let children = lock();
-    let of_host = children.running.iter().filter(|child| child.is_distant == is_distant);
+    let of_host = children.running.iter().filter(|child| child.host == host);
     let waiting = of_host.filter_map(|child| {
         Some(Waiting { program: child.program.clone(), elapsed: child.waited_since?.elapsed() })
     });
     waiting.max_by_key(|waiting| waiting.elapsed)
 }
 
-/// Ends the client programs that keep this process waiting for longer than this: their work fails.
-pub fn end_overdue(is_distant: bool, limit: Duration) {
-    for child in lock().running.iter_mut().filter(|child| child.is_distant == is_distant) {
+/// Ends the client programs that keep this process waiting for longer than this, of those that talk with an engine of a
+/// host: their work fails.
+pub fn end_overdue(host: EngineHost, limit: Duration) {
+    for child in lock().running.iter_mut().filter(|child| child.host == host) {
         if child.overdue.is_none() && child.waited_since.is_some_and(|since| since.elapsed() > limit) {
             child.overdue = Some(limit);
             kill_process(child.pid, Signal::KILL).ok();
@@ -163,9 +172,9 @@ mod tests {
     }
 
     /// Waits for a program that this process waits for, of those that this test has started.
-    fn wait_for(is_distant: bool) -> Waiting {
+    fn wait_for(host: EngineHost) -> Waiting {
         loop {
-            match waiting(is_distant) {
+            match waiting(host) {
                 Some(waiting) if waiting.elapsed > Duration::from_millis(20) => return waiting,
                 _ => thread::sleep(Duration::from_millis(5)),
             }
@@ -192,15 +201,15 @@ mod tests {
     fn a_program_that_keeps_this_process_waiting_is_named_and_ended() {
         alone("a_program_that_keeps_this_process_waiting_is_named_and_ended", || {
             let hung = thread::spawn(|| shell().output(&["exec sleep 60"]));
-            assert_eq!(wait_for(false).program, "sh");
-            assert_eq!(waiting(true), None);
-            end_overdue(true, Duration::ZERO);
+            assert_eq!(wait_for(EngineHost::This).program, "sh");
+            assert_eq!(waiting(EngineHost::Other), None);
+            end_overdue(EngineHost::Other, Duration::ZERO);
             thread::sleep(Duration::from_millis(20));
             assert!(!hung.is_finished(), "an engine of another host is meant");
-            end_overdue(false, Duration::from_millis(10));
+            end_overdue(EngineHost::This, Duration::from_millis(10));
             let error = hung.join().unwrap().err().unwrap();
             assert!(matches!(&error, StoreError::Down { message } if message.contains("sh")), "{error:?}");
-            assert_eq!(waiting(false), None);
+            assert_eq!(waiting(EngineHost::This), None);
         });
     }
 
@@ -211,7 +220,7 @@ mod tests {
             let obeys = thread::spawn(|| shell().output(&["exec sleep 60"]).is_ok());
             let does_not =
                 thread::spawn(|| shell().output(&["trap '' TERM; while :; do sleep 0.1; done"]).is_ok());
-            wait_for(false);
+            wait_for(EngineHost::This);
             thread::sleep(Duration::from_millis(200));
             terminate_children();
             assert!(obeys.join().unwrap());

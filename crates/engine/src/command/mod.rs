@@ -19,7 +19,7 @@ use crate::script;
 use crate::store::StoreError;
 use process::{Running, failure};
 
-pub use children::{Waiting, end_overdue, kill_children, terminate_children, waiting};
+pub use children::{EngineHost, Waiting, end_overdue, kill_children, terminate_children, waiting};
 pub(crate) use process::{Feeding, Reading};
 
 /// The most bytes that the output of a listing may have.
@@ -170,7 +170,8 @@ impl Program {
         if let Some(folder) = &self.folder {
             command.env("TMPDIR", folder);
         }
-        Running::start(command, shown.to_owned(), &self.words[0], self.reach.is_some())
+        let host = if self.reach.is_some() { EngineHost::Other } else { EngineHost::This };
+        Running::start(command, shown.to_owned(), &self.words[0], host)
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use super::children::Listed;
-use crate::failure::{Failure, classify};
+use super::children::{EngineHost, ListedChild};
+use crate::failure::{ProgramFailure, classify};
 use crate::script;
 use crate::store::StoreError;
 
@@ -174,7 +174,7 @@ pub(super) struct Running {
     /// The name of the program, for people.
     program: String,
     /// The child on the list of those that run.
-    listed: Option<Listed>,
+    listed: Option<ListedChild>,
     ended: bool,
 }
 
@@ -184,7 +184,7 @@ impl Running {
         mut command: Command,
         shown: String,
         program: &str,
-        is_distant: bool,
+        host: EngineHost,
     ) -> Result<Self, StoreError> {
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|source| match source.kind() {
@@ -192,7 +192,7 @@ impl Running {
             _ => StoreError::Io { what: format!("cannot run `{shown}`"), source },
         })?;
         let stderr = child.stderr.take().map(tail);
-        let listed = Listed::new(child.id(), program, is_distant);
+        let listed = ListedChild::new(child.id(), program, host);
         Ok(Self { child, stderr, command: shown, program: program.to_owned(), listed, ended: false })
     }
 
@@ -264,7 +264,7 @@ impl Drop for Running {
 
 /// The error that the exit of a program stands for.
 pub(super) fn failure(command: &str, status: ExitStatus, stderr: &str, image: Option<&str>) -> StoreError {
-    classify(&Failure { command, status: &status.to_string(), stderr, image })
+    classify(&ProgramFailure { command, status: &status.to_string(), stderr, image })
 }
 
 /// Reads to the end in a thread of its own and keeps the tail.

@@ -1,6 +1,6 @@
 //! The conformance suite of image stores: run against each kind.
 //!
-//! It makes small images of its own, with names that no other run has, and leaves them in the store. Nobody
+//! The suite makes small images of its own, with names that no other run has, and leaves them in the store. Nobody
 //! else may change the store meanwhile: that a refused image leaves nothing is seen by comparing lists.
 
 mod names;

@@ -7,7 +7,7 @@ use dsync_core::{DiffId, Digest, ImageId, LayerKey};
 
 use super::images;
 use super::sample::{Sample, layer, name, unique};
-use crate::store::{Identity, LayerSink, Store, StoreError};
+use crate::store::{ImportIdentity, LayerSink, Store, StoreError};
 
 pub(super) fn what_is_given_up_leaves_nothing(store: &dyn Store) {
     let before = images(store);
@@ -54,7 +54,7 @@ pub(super) fn what_is_not_whole_is_refused(store: &dyn Store) {
     let no_config = Sample { config: b"{}".to_vec(), layers: Vec::new() };
     refused("the config is none", &no_config, &[]);
 
-    let other = Identity::Content(Digest::of(b"{}"));
+    let other = ImportIdentity::Content(Digest::of(b"{}"));
     let mut import = store.import(other).expect("an import can begin");
     for layer in &sample.layers {
         let key = DiffId::of(layer).into();

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, LayerKey};
 
 use crate::archive::file_header;
-use crate::store::{Identity, LayerSink, Store, StoreError};
+use crate::store::{IdOf, ImportIdentity, LayerSink, Store, StoreError};
 
 /// The time at which all samples were built.
 pub(super) const CREATED: &str = "2024-03-02T01:00:00.123456789Z";
@@ -68,11 +68,11 @@ impl Sample {
     }
 
     /// The identity that an import of it keeps.
-    pub(super) fn identity(&self) -> Identity<'static> {
-        Identity::Content(Digest::of(&self.config))
+    pub(super) fn identity(&self) -> ImportIdentity<'static> {
+        ImportIdentity::Content(Digest::of(&self.config))
     }
 
-    /// As a store lists it, for questions before it is there.
+    /// The image as a store lists it, for questions before it is there.
     pub(super) fn image(&self) -> Image {
         Image {
             id: ImageId::of(&self.config),
@@ -103,7 +103,7 @@ impl Sample {
     /// Imports it and checks how the store shows it.
     pub(super) fn imported(&self, store: &dyn Store) -> ImageId {
         let id = self.import(store).expect("a whole image is taken");
-        if store.describe().kind.id_is_config() {
+        if store.describe().kind.id_of() == IdOf::Config {
             assert_eq!(id, ImageId::of(&self.config), "the ID is the digest of the config");
         }
         let shown = shown(store, &id).expect("an imported image is listed");

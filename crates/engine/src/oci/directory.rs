@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dsync_core::Digest;
 use tempfile::NamedTempFile;
 
-use super::index::Index;
+use super::index::LayoutIndex;
 use crate::store::StoreError;
 
 /// Prefix of files that are not part of the layout yet.
@@ -85,7 +85,7 @@ impl Directory {
             self.replace("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         }
         if !self.0.join("index.json").exists() {
-            self.replace("index.json", &Index::empty().to_bytes())?;
+            self.replace("index.json", &LayoutIndex::empty().to_bytes())?;
         }
         fs::create_dir_all(self.blobs()).map_err(failed)
     }
@@ -98,7 +98,7 @@ impl Directory {
     }
 
     /// The caller has the lock.
-    pub(super) fn replace_index(&self, index: &Index) -> Result<(), StoreError> {
+    pub(super) fn replace_index(&self, index: &LayoutIndex) -> Result<(), StoreError> {
         self.replace("index.json", &index.to_bytes())
     }
 

@@ -14,27 +14,27 @@ use crate::archive::{is_gzip, is_zstd, peek};
 use crate::blob::BlobRef;
 use crate::manifest::{Descriptor, GZIP_LAYER, LAYER, MANIFEST, ZSTD_LAYER, manifest};
 use crate::package::{Package, PackedLayer};
-use crate::store::{Identity, Import, StoreError};
+use crate::store::{Import, ImportIdentity, StoreError};
 use crate::watched::WatchedWriter;
 
 /// The layers that have come.
 pub(super) struct LayoutImport<'a> {
     layout: &'a Layout,
     directory: &'a Directory,
-    identity: Identity<'a>,
-    /// By their digests.
-    layers: HashMap<Digest, Given>,
+    identity: ImportIdentity<'a>,
+    /// The layers by their digests.
+    layers: HashMap<Digest, ArrivedLayer>,
     failed: bool,
 }
 
 /// A layer that has come.
-struct Given {
+struct ArrivedLayer {
     file: NamedTempFile,
     len: u64,
 }
 
 impl<'a> LayoutImport<'a> {
-    pub(super) fn begin(layout: &'a Layout, identity: Identity<'a>) -> Result<Self, StoreError> {
+    pub(super) fn begin(layout: &'a Layout, identity: ImportIdentity<'a>) -> Result<Self, StoreError> {
         let directory = layout.directory()?;
         directory.create()?;
         let _lock = directory.lock()?;
@@ -83,7 +83,7 @@ impl<'a> LayoutImport<'a> {
             }
         }
         let layers = config.diff_ids.iter().map(|id| {
-            if let Some(Given { len, .. }) = self.layers.get(&id.digest()) {
+            if let Some(ArrivedLayer { len, .. }) = self.layers.get(&id.digest()) {
                 return Ok(Descriptor { media_type: LAYER, digest: id.digest(), size: *len });
             }
             let Some(layer) = held.get(id) else {
@@ -113,8 +113,8 @@ impl<'a> LayoutImport<'a> {
     fn check(&self, package: &Package) -> Result<(), StoreError> {
         for PackedLayer { blob: BlobRef { digest, size }, .. } in package.layers() {
             match self.layers.get(digest) {
-                Some(Given { len, .. }) if len == size => {}
-                Some(Given { len, .. }) => {
+                Some(ArrivedLayer { len, .. }) if len == size => {}
+                Some(ArrivedLayer { len, .. }) => {
                     return Err(self.broken(&format!("the blob {digest} has {len} bytes, not {size}")));
                 }
                 None if self.layout.has(&BlobRef { digest: *digest, size: *size }) => {}
@@ -125,7 +125,7 @@ impl<'a> LayoutImport<'a> {
     }
 
     fn keep_layers(&mut self) -> Result<(), StoreError> {
-        for (digest, Given { file, .. }) in std::mem::take(&mut self.layers) {
+        for (digest, ArrivedLayer { file, .. }) in std::mem::take(&mut self.layers) {
             self.keep(file, &digest)?;
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Import for LayoutImport<'_> {
         }
         match self.receive(&digest, len, write) {
             Ok(file) => {
-                self.layers.insert(digest, Given { file, len });
+                self.layers.insert(digest, ArrivedLayer { file, len });
                 Ok(())
             }
             Err(error) => {
@@ -179,7 +179,7 @@ impl Import for LayoutImport<'_> {
             return Err(self.broken("an earlier part of it failed"));
         }
         let (root, media_type) = match self.identity {
-            Identity::Content(expected) => {
+            ImportIdentity::Content(expected) => {
                 let parsed = Config::parse_expected(config, expected);
                 let parsed = parsed.map_err(|error| self.broken(&error.to_string()))?;
                 let layers = self.describe(&parsed)?;
@@ -187,7 +187,7 @@ impl Import for LayoutImport<'_> {
                 self.write(config)?;
                 (self.write(&manifest(config, &layers))?, MANIFEST)
             }
-            Identity::Exact(package) => {
+            ImportIdentity::Exact(package) => {
                 self.check(package)?;
                 self.keep_layers()?;
                 // A document comes after those that it names.

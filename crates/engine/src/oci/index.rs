@@ -11,10 +11,10 @@ use crate::manifest::{CONTAINERD_NAME, REF_NAME};
 
 /// The document.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Index(Map<String, Value>);
+pub(super) struct LayoutIndex(Map<String, Value>);
 
-impl Index {
-    /// Of a new layout.
+impl LayoutIndex {
+    /// The index of a new layout.
     pub(super) fn empty() -> Self {
         let index = json!({
             "schemaVersion": 2,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     /// `DIGEST=NAME` of each entry, with the text that the digest is of.
-    fn shape(index: &Index) -> Vec<String> {
+    fn shape(index: &LayoutIndex) -> Vec<String> {
         let texts = ["a", "b"];
         let text = |entry: &Value| {
             let digest = BlobRef::parse(entry).unwrap().digest;
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn names_move_and_images_stay() {
-        let mut index = Index::empty();
+        let mut index = LayoutIndex::empty();
         index.add("m", &blob("a"));
         index.add("m", &blob("b"));
         index.tag(0, &[reference("app:1"), reference("app:latest")]);
@@ -161,12 +161,12 @@ mod tests {
         assert_eq!(shape(&index), ["a=", "b=app:latest", "b=app:1"]);
         index.tag(1, &[reference("app:1")]);
         assert_eq!(shape(&index), ["a=", "b=app:latest", "b=app:1"]);
-        assert_eq!(Index::parse(&index.to_bytes()), Some(index));
+        assert_eq!(LayoutIndex::parse(&index.to_bytes()), Some(index));
     }
 
     #[test]
     fn an_entry_that_cannot_be_read_stays() {
-        let mut index = Index::empty();
+        let mut index = LayoutIndex::empty();
         index.add("m", &blob("a"));
         let mut entries = index.entries().to_vec();
         let unsized_entry = json!({"mediaType": "m", "digest": blob("a").digest.to_string()});
@@ -206,18 +206,18 @@ mod tests {
     #[test]
     fn what_is_not_understood_stays() {
         let text = r#"{"annotations":{"x":"y"},"manifests":[{"annotations":{"k":"v","org.opencontainers.image.ref.name":"app"},"digest":"d"}],"schemaVersion":2}"#;
-        let mut index = Index::parse(text.as_bytes()).unwrap();
+        let mut index = LayoutIndex::parse(text.as_bytes()).unwrap();
         index.tag(9, &[reference("b")]);
         assert_eq!(index.to_bytes(), text.as_bytes());
         index.tag(0, &[reference("b")]);
         assert!(index.entries().iter().all(|entry| entry["annotations"]["k"] == "v"));
         assert_eq!(index.entries().len(), 2, "the name is one more");
-        let mut null = Index::parse(br#"{"manifests":null}"#).unwrap();
+        let mut null = LayoutIndex::parse(br#"{"manifests":null}"#).unwrap();
         assert!(null.entries().is_empty());
         null.add("m", &blob("a"));
         assert_eq!(shape(&null), ["a="]);
         for text in ["[]", "x", r#"{"manifests":1}"#] {
-            assert_eq!(Index::parse(text.as_bytes()), None, "{text}");
+            assert_eq!(LayoutIndex::parse(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -9,8 +9,8 @@ use dsync_core::{Digest, Platform};
 use serde_json::Value;
 
 use super::directory::{Directory, io_error};
-use super::index::Index;
-use crate::archive::Contents;
+use super::index::LayoutIndex;
+use crate::archive::ArchiveIndex;
 use crate::blob::BlobRef;
 use crate::host;
 use crate::layers::Blobs;
@@ -23,23 +23,23 @@ const LARGEST_INDEX: u64 = 16 << 20;
 /// A layout.
 #[derive(Debug)]
 pub(super) struct Layout {
-    files: Files,
+    files: LayoutFiles,
     /// The platform whose image has a name that several platforms share.
     pub(super) platform: Platform,
-    /// It was asked for: images of others are not meant.
+    /// True if a user asked for the platform: images of others are not meant.
     pub(super) is_chosen: bool,
 }
 
 /// The place of its files.
 #[derive(Debug)]
-enum Files {
+enum LayoutFiles {
     Directory(Directory),
-    Archive { name: String, contents: Arc<Contents> },
+    Archive { name: String, contents: Arc<ArchiveIndex> },
 }
 
 impl Layout {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let layout = Self::new(Files::Directory(Directory::new(directory)));
+        let layout = Self::new(LayoutFiles::Directory(Directory::new(directory)));
         match layout.file("oci-layout")? {
             Some(bytes) => layout.check_version(&bytes).map(|()| layout),
             None => layout.directory()?.check_vacant().map(|()| layout),
@@ -47,15 +47,15 @@ impl Layout {
     }
 
     /// The layout in an archive that has an index. `name` is the archive, for people.
-    pub(super) fn archived(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
-        let layout = Self::new(Files::Archive { name, contents });
+    pub(super) fn archived(name: String, contents: Arc<ArchiveIndex>) -> Result<Self, StoreError> {
+        let layout = Self::new(LayoutFiles::Archive { name, contents });
         if let Some(bytes) = layout.file("oci-layout")? {
             layout.check_version(&bytes)?;
         }
         Ok(layout)
     }
 
-    fn new(files: Files) -> Self {
+    fn new(files: LayoutFiles) -> Self {
         Self { files, platform: host::platform(), is_chosen: false }
     }
 
@@ -70,22 +70,22 @@ impl Layout {
     /// For people.
     pub(super) fn name(&self) -> String {
         match &self.files {
-            Files::Directory(directory) => directory.name(),
-            Files::Archive { name, .. } => name.clone(),
+            LayoutFiles::Directory(directory) => directory.name(),
+            LayoutFiles::Archive { name, .. } => name.clone(),
         }
     }
 
     /// The directory, where the layout can be written.
     pub(super) fn directory(&self) -> Result<&Directory, StoreError> {
         match &self.files {
-            Files::Directory(directory) => Ok(directory),
-            Files::Archive { name, .. } => Err(StoreError::ReadOnly { store: name.clone() }),
+            LayoutFiles::Directory(directory) => Ok(directory),
+            LayoutFiles::Archive { name, .. } => Err(StoreError::ReadOnly { store: name.clone() }),
         }
     }
 
     /// Checks that there is a layout, and not only a place for one.
     pub(super) fn must_exist(&self) -> Result<(), StoreError> {
-        let Files::Directory(directory) = &self.files else { return Ok(()) };
+        let LayoutFiles::Directory(directory) = &self.files else { return Ok(()) };
         let path = directory.path();
         if path.join("oci-layout").exists() {
             return Ok(());
@@ -125,27 +125,27 @@ impl Layout {
     /// A small file at the top of the layout; `None` where there is none.
     fn file(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match &self.files {
-            Files::Directory(directory) => match File::open(directory.path().join(name)) {
+            LayoutFiles::Directory(directory) => match File::open(directory.path().join(name)) {
                 Ok(file) => self.bounded(file, name, LARGEST_INDEX).map(Some),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 // A file in the place of the directory, which `is_vacant` reports.
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
                 Err(error) => Err(self.io(&format!("has no readable {name}"), error)),
             },
-            Files::Archive { contents, .. } => {
+            LayoutFiles::Archive { contents, .. } => {
                 contents.open(name).map(|part| self.bounded(part, name, LARGEST_INDEX)).transpose()
             }
         }
     }
 
-    pub(super) fn index(&self) -> Result<Index, StoreError> {
+    pub(super) fn index(&self) -> Result<LayoutIndex, StoreError> {
         match self.file("index.json")? {
             Some(bytes) => {
-                Index::parse(&bytes).ok_or_else(|| self.broken("its index.json is no image index"))
+                LayoutIndex::parse(&bytes).ok_or_else(|| self.broken("its index.json is no image index"))
             }
             // Only a store that nobody has written to yet has none.
             None => match &self.files {
-                Files::Directory(directory) if directory.is_vacant()? => Ok(Index::empty()),
+                LayoutFiles::Directory(directory) if directory.is_vacant()? => Ok(LayoutIndex::empty()),
                 _ => Err(self.broken("it has no index.json")),
             },
         }
@@ -154,10 +154,10 @@ impl Layout {
     /// True if there is a blob of this size.
     pub(super) fn has(&self, blob: &BlobRef) -> bool {
         let len = match &self.files {
-            Files::Directory(directory) => {
+            LayoutFiles::Directory(directory) => {
                 fs::metadata(directory.blob_path(&blob.digest)).ok().map(|metadata| metadata.len())
             }
-            Files::Archive { contents, .. } => contents.len(&archived_path(&blob.digest)),
+            LayoutFiles::Archive { contents, .. } => contents.len(&archived_path(&blob.digest)),
         };
         len == Some(blob.size)
     }
@@ -165,12 +165,12 @@ impl Layout {
     pub(super) fn open_blob(&self, digest: &Digest) -> Result<Box<dyn Read>, StoreError> {
         let missing = || self.broken(format!("the blob {digest} is missing"));
         match &self.files {
-            Files::Directory(directory) => match File::open(directory.blob_path(digest)) {
+            LayoutFiles::Directory(directory) => match File::open(directory.blob_path(digest)) {
                 Ok(file) => Ok(Box::new(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing()),
                 Err(error) => Err(self.io(&format!("has no readable blob {digest}"), error)),
             },
-            Files::Archive { contents, .. } => {
+            LayoutFiles::Archive { contents, .. } => {
                 let part = contents.open(&archived_path(digest)).ok_or_else(missing)?;
                 Ok(Box::new(part))
             }

@@ -1,8 +1,8 @@
 //! An OCI image layout as a store (OCI image specification, "Image Layout"): a directory, or an archive of one, which
 //! can only be read.
 //!
-//! The ID of an image here is the digest that the layout names it by: of a manifest, or of an index. Docker's containerd
-//! store shows the same one.
+//! The ID of an image here is the digest that the layout names it by: of a manifest, or of an index. Docker's
+//! containerd store shows the same one.
 
 mod directory;
 mod import;
@@ -18,17 +18,17 @@ use std::sync::Arc;
 use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use serde_json::Value;
 
-use crate::archive::Contents;
+use crate::archive::ArchiveIndex;
 use crate::blob::BlobRef;
 use crate::demand::{Demand, Disk, ImportSize, Purpose};
 use crate::layers::{Blobs as _, export};
 use crate::nested::nested;
 use crate::package::Package;
 use crate::store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Nested, Store, StoreError, StoreKind,
+    Description, Export, Holdings, Import, ImportIdentity, LayerSink, Nested, Store, StoreError, StoreKind,
 };
 use layout::Layout;
-use resolve::{Found, Resolved, Whole, places, resolve, resolve_nested};
+use resolve::{LayoutImage, Resolved, Whole, places, resolve, resolve_nested};
 
 /// The images of one layout.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl OciStore {
     }
 
     /// Opens an archive with an index. `name` is the archive, for people.
-    pub(crate) fn archived(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
+    pub(crate) fn archived(name: String, contents: Arc<ArchiveIndex>) -> Result<Self, StoreError> {
         Ok(Self { layout: Layout::archived(name, contents)? })
     }
 }
@@ -106,10 +106,6 @@ impl Store for OciStore {
         Ok(Export { config: self.layout.document(&found.config)? })
     }
 
-    fn has_packages(&self) -> bool {
-        true
-    }
-
     fn package(&self, id: &ImageId, platform: Option<&Platform>) -> Result<Option<Package>, StoreError> {
         let package = self.collect(&self.find(id)?, platform)?;
         package.check().map(Some).map_err(|reason| self.layout.broken(format!("{id}: {reason}")))
@@ -142,7 +138,7 @@ impl Store for OciStore {
         folder.ok().map(demand).into_iter().collect()
     }
 
-    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+    fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
         Ok(Box::new(import::LayoutImport::begin(&self.layout, identity)?))
     }
 
@@ -157,12 +153,12 @@ impl Store for OciStore {
 }
 
 impl OciStore {
-    fn collect(&self, found: &Found, platform: Option<&Platform>) -> Result<Package, StoreError> {
+    fn collect(&self, found: &LayoutImage, platform: Option<&Platform>) -> Result<Package, StoreError> {
         Package::collect(&found.root, platform, &mut Whole(&self.layout))
             .map_err(|error| self.layout.unpackaged(error))
     }
 
-    fn find(&self, id: &ImageId) -> Result<Found, StoreError> {
+    fn find(&self, id: &ImageId) -> Result<LayoutImage, StoreError> {
         let Resolved { images, unreadable } = resolve(&self.layout)?;
         match images.into_iter().find(|found| found.image.id == *id) {
             Some(found) => Ok(found),

@@ -7,12 +7,12 @@ use super::index::name;
 use super::layout::Layout;
 use crate::blob::BlobRef;
 use crate::nested::Places;
-use crate::package::{Documents, Package, is_attestation, total_size};
+use crate::package::{DocumentSource, Package, is_attestation, total_size};
 use crate::store::StoreError;
 
 /// One image of a layout.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct LayoutImage {
     pub(super) image: Image,
     /// The layers as they are stored, one for each diff id.
     pub(super) layers: Vec<BlobRef>,
@@ -27,7 +27,7 @@ pub(super) struct Found {
 /// The images of a layout, and those that cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    pub(super) images: Vec<Found>,
+    pub(super) images: Vec<LayoutImage>,
     pub(super) unreadable: Vec<Unreadable>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Resolved {
 /// or a chart, is passed over.
 pub(super) fn resolve(layout: &Layout) -> Result<Resolved, StoreError> {
     let platform = &layout.platform;
-    let mut images: Vec<Found> = Vec::new();
+    let mut images: Vec<LayoutImage> = Vec::new();
     let mut unreadable: Vec<Unreadable> = Vec::new();
     for (at, entry) in layout.index()?.entries().iter().enumerate() {
         let mut found = match resolve_entry(layout, entry, at) {
@@ -68,7 +68,7 @@ pub(super) fn resolve(layout: &Layout) -> Result<Resolved, StoreError> {
 }
 
 /// One name means one image: where several platforms share it, the preferred one has it, else the first.
-fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, preferred: &Platform) {
+fn claim(images: &mut [LayoutImage], found: &mut LayoutImage, name: ImageRef, preferred: &Platform) {
     let owner = images.iter_mut().find(|other| other.image.is_named(&name));
     if let Some(owner) = owner {
         if owner.image.platform.satisfies(preferred) || !found.image.platform.satisfies(preferred) {
@@ -81,14 +81,15 @@ fn claim(images: &mut [Found], found: &mut Found, name: ImageRef, preferred: &Pl
 
 /// The image that an entry of the index stands for; `None` where it is no image, or none for this platform. An error is
 /// the reason why the image cannot be read.
-fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Option<Found>, String> {
+fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Option<LayoutImage>, String> {
     // Attestations of an image may stand in the index of the layout itself.
     if is_attestation(descriptor) {
         return Ok(None);
     }
     let blob = BlobRef::parse(descriptor).ok_or("its entry in index.json has no valid digest and size")?;
-    let package = Package::collect(&blob, None, &mut Listed(layout)).map_err(|error| error.to_string())?;
-    let Some(found) = Found::of(&package, blob, Some(entry), &layout.platform) else {
+    let package =
+        Package::collect(&blob, None, &mut LayoutDocuments(layout)).map_err(|error| error.to_string())?;
+    let Some(found) = LayoutImage::of(&package, blob, Some(entry), &layout.platform) else {
         return match (package.flaws().first(), package.platforms()) {
             (Some(flaw), _) => Err(flaw.clone()),
             (None, platforms) if platforms.is_empty() || layout.is_chosen => Ok(None),
@@ -102,11 +103,16 @@ fn resolve_entry(layout: &Layout, descriptor: &Value, entry: usize) -> Result<Op
     Ok(Some(found))
 }
 
-impl Found {
+impl LayoutImage {
     /// The image of a package for a platform, if there is one.
-    fn of(package: &Package, root: BlobRef, entry: Option<usize>, platform: &Platform) -> Option<Found> {
+    fn of(
+        package: &Package,
+        root: BlobRef,
+        entry: Option<usize>,
+        platform: &Platform,
+    ) -> Option<LayoutImage> {
         let (config, layers) = package.image(platform)?;
-        Some(Found {
+        Some(LayoutImage {
             image: Image::unnamed(ImageId::from(root.digest), config, total_size(&layers)),
             layers: layers.into_iter().map(|layer| layer.blob).collect(),
             config: config.digest,
@@ -122,7 +128,7 @@ pub(super) fn places(layout: &Layout, digest: &Digest) -> Result<Places, StoreEr
     for entry in layout.index()?.entries().iter().filter(|entry| !is_attestation(entry)) {
         let Some(root) = BlobRef::parse(entry) else { continue };
         // An image that cannot be read is listed as such, and names nothing.
-        let Ok(package) = Package::collect(&root, None, &mut Listed(layout)) else { continue };
+        let Ok(package) = Package::collect(&root, None, &mut LayoutDocuments(layout)) else { continue };
         if let Some(entry) = package.entry_of(digest) {
             places.add(ImageId::from(root.digest), entry);
         }
@@ -131,16 +137,16 @@ pub(super) fn places(layout: &Layout, digest: &Digest) -> Result<Places, StoreEr
 }
 
 /// The image of a document that the index of another image names.
-pub(super) fn resolve_nested(layout: &Layout, id: &ImageId) -> Result<Option<Found>, StoreError> {
+pub(super) fn resolve_nested(layout: &Layout, id: &ImageId) -> Result<Option<LayoutImage>, StoreError> {
     let Some(root) = places(layout, &id.digest())?.blob() else { return Ok(None) };
-    let package = Package::collect(&root, None, &mut Listed(layout));
-    Ok(package.ok().and_then(|package| Found::of(&package, root, None, &layout.platform)))
+    let package = Package::collect(&root, None, &mut LayoutDocuments(layout));
+    Ok(package.ok().and_then(|package| LayoutImage::of(&package, root, None, &layout.platform)))
 }
 
 /// The documents of a layout, whatever is there of the layers.
-struct Listed<'a>(&'a Layout);
+struct LayoutDocuments<'a>(&'a Layout);
 
-impl Documents for Listed<'_> {
+impl DocumentSource for LayoutDocuments<'_> {
     type Error = StoreError;
 
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
@@ -155,11 +161,11 @@ impl Documents for Listed<'_> {
 /// The same, of what is there in whole.
 pub(super) struct Whole<'a>(pub(super) &'a Layout);
 
-impl Documents for Whole<'_> {
+impl DocumentSource for Whole<'_> {
     type Error = StoreError;
 
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
-        Listed(self.0).document(blob)
+        LayoutDocuments(self.0).document(blob)
     }
 
     fn has(&mut self, blobs: &[BlobRef]) -> Result<bool, StoreError> {

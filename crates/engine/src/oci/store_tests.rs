@@ -7,7 +7,7 @@ use dsync_core::DiffId;
 
 use super::*;
 use crate::conformance::conformance;
-use crate::store::Identity;
+use crate::store::ImportIdentity;
 
 fn store(directory: &Path) -> OciStore {
     OciStore::open(directory).unwrap()
@@ -41,7 +41,7 @@ fn a_layer_that_is_not_as_long_as_its_manifest_says_is_refused() {
         );
         let documents = vec![manifest.into_bytes(), config.clone().into_bytes()];
         let package = crate::Package::assemble(documents).unwrap();
-        let mut import = store.import(Identity::Exact(&package)).unwrap();
+        let mut import = store.import(ImportIdentity::Exact(&package)).unwrap();
         import.layer(&LayerKey::Blob(diff_id.digest()), 1024, &mut |out| out.write_all(&layer)).unwrap();
         import.commit(b"", &[]).map(|_| store.list().unwrap().images.len())
     };
@@ -69,7 +69,8 @@ fn a_layer_that_looks_like_a_compressed_one_is_read_as_it_is() {
     let layer = b"\x1f\x8b\x08\x00 and no gzip";
     let diff_id = DiffId::of(layer);
     let config = format!(r#"{{"os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
-    let mut import = store.import(Identity::Content(dsync_core::Digest::of(config.as_bytes()))).unwrap();
+    let mut import =
+        store.import(ImportIdentity::Content(dsync_core::Digest::of(config.as_bytes()))).unwrap();
     import.layer(&diff_id.into(), layer.len() as u64, &mut |out| out.write_all(layer)).unwrap();
     let id = import.commit(config.as_bytes(), &[]).unwrap();
     for key in [LayerKey::Tar(diff_id), LayerKey::Blob(diff_id.digest())] {
@@ -89,7 +90,8 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
         format!(r#"{{"os":"linux","x":"{label}","rootfs":{{"type":"layers","diff_ids":["{low_id}"]}}}}"#)
     };
     let import = |config: &str, give: bool| {
-        let mut import = store.import(Identity::Content(dsync_core::Digest::of(config.as_bytes()))).unwrap();
+        let mut import =
+            store.import(ImportIdentity::Content(dsync_core::Digest::of(config.as_bytes()))).unwrap();
         if give {
             import.layer(&low_id.into(), low.len() as u64, &mut |out| out.write_all(&low)).unwrap();
         }
@@ -111,7 +113,7 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
         .replace("size\":900", &{ format!("size\":{}", gzip.len()) });
     let blob = BlobRef { digest: dsync_core::Digest::of(manifest.as_bytes()), size: manifest.len() as u64 };
     fs::write(files.blob_path(&blob.digest), &manifest).unwrap();
-    let mut index = index::Index::empty();
+    let mut index = index::LayoutIndex::empty();
     index.add("application/vnd.oci.image.manifest.v1+json", &blob);
     files.replace_index(&index).unwrap();
 
@@ -132,7 +134,7 @@ fn layers_that_are_held_compressed_are_used_as_they_are() {
 fn what_a_killed_process_left_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
-    let identity = Identity::Content(dsync_core::Digest::of(b"{}"));
+    let identity = ImportIdentity::Content(dsync_core::Digest::of(b"{}"));
     let mut import = store.import(identity).unwrap();
     let layer = [7; 10];
     import.layer(&DiffId::of(&layer).into(), 10, &mut |out| out.write_all(&layer)).unwrap();

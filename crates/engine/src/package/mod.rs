@@ -19,7 +19,7 @@ use walk::{DEEPEST, Member, Walk, parse};
 
 pub(crate) use descriptor::{elsewhere, entry_of, for_platform, is_attestation, platform};
 pub use walk::PackedLayer;
-pub(crate) use walk::{Documents, LARGEST_DOCUMENT, PackageError, total_size};
+pub(crate) use walk::{DocumentSource, LARGEST_DOCUMENT, PackageError, total_size};
 
 /// Index, manifests and configs of an image, and the list of its layers: all of it but the layers' bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Package {
     /// Follows an index or a manifest to all that is there. Of an index with a platform, only the manifest for it.
     ///
     /// Documents that an index names and that are not there do not belong to the package.
-    pub(crate) fn collect<D: Documents>(
+    pub(crate) fn collect<D: DocumentSource>(
         root: &BlobRef,
         platform: Option<&Platform>,
         from: &mut D,
@@ -72,8 +72,8 @@ impl Package {
 
     /// Makes a package of the [`Package::documents`] of another host.
     pub fn assemble(documents: Vec<Vec<u8>>) -> Result<Self, String> {
-        struct Given(BTreeMap<Digest, Vec<u8>>);
-        impl Documents for Given {
+        struct GivenDocument(BTreeMap<Digest, Vec<u8>>);
+        impl DocumentSource for GivenDocument {
             type Error = String;
 
             fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, String> {
@@ -88,7 +88,7 @@ impl Package {
         let first = documents.first().ok_or("it has no documents")?;
         let root = BlobRef { digest: Digest::of(first), size: first.len() as u64 };
         let given = documents.into_iter().map(|bytes| (Digest::of(&bytes), bytes)).collect();
-        let mut given = Given(given);
+        let mut given = GivenDocument(given);
         let package = Self::collect(&root, None, &mut given).map_err(|error| error.to_string())?;
         match given.0.keys().next() {
             None => Ok(package),
@@ -212,11 +212,11 @@ impl Package {
         documents.find(|(other, _)| other == digest).map(|(_, bytes)| &bytes[..])
     }
 
-    /// The key under which each of [`Package::layers`] crosses, all different: its tar, or its blob where the diff id is
-    /// not known or is the key of another blob of the same layer.
+    /// The key under which each of [`Package::layers`] crosses, all different: its tar, or its blob where the diff id
+    /// is not known or is the key of another blob of the same layer.
     ///
-    /// The key of an uncompressed blob is always its diff id. An image can have one layer in several forms: Buildah puts
-    /// uncompressed layers on a compressed base, and both may have the empty layer.
+    /// The key of an uncompressed blob is always its diff id. An image can have one layer in several forms: Buildah
+    /// puts uncompressed layers on a compressed base, and both may have the empty layer.
     pub fn layer_keys(&self) -> Vec<LayerKey> {
         let plain = self.layers.iter().filter(|layer| layer.is_plain());
         let mut seen: HashSet<DiffId> = plain.filter_map(|layer| layer.diff_id).collect();

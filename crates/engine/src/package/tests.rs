@@ -49,7 +49,7 @@ impl Made {
     }
 }
 
-impl Documents for Made {
+impl DocumentSource for Made {
     type Error = String;
 
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, String> {

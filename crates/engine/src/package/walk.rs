@@ -1,6 +1,6 @@
 //! Follows the documents of an image from its root: what is there, and what is wrong with it.
 //!
-//! It reads documents through [`Documents`] and knows no store.
+//! Documents are read through [`DocumentSource`]; no store is known.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::descriptor::{elsewhere, entries, is_attestation, is_config, platform};
 use crate::blob::BlobRef;
 
-/// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its length in
-/// memory.
+/// No document is larger, in bytes: registries take at least 4 MiB of a manifest, and JSON takes up to 30 times its
+/// length in memory.
 pub(crate) const LARGEST_DOCUMENT: u64 = 4 << 20;
 /// All documents of an image together are not larger, in bytes.
 const ALL_DOCUMENTS: u64 = 16 << 20;
@@ -63,7 +63,7 @@ pub(crate) enum PackageError<E: Display> {
 }
 
 /// A source of documents and blobs.
-pub(crate) trait Documents {
+pub(crate) trait DocumentSource {
     /// The failure to read one.
     type Error: Display;
 
@@ -96,7 +96,7 @@ pub(super) struct Walk<'a, D> {
     beside: bool,
 }
 
-impl<'a, D: Documents> Walk<'a, D> {
+impl<'a, D: DocumentSource> Walk<'a, D> {
     pub(super) fn new(from: &'a mut D) -> Self {
         Self {
             from,
@@ -259,7 +259,7 @@ impl<'a, D: Documents> Walk<'a, D> {
     }
 }
 
-impl<D: Documents> Walk<'_, D> {
+impl<D: DocumentSource> Walk<'_, D> {
     /// The first layer of a manifest that is not there since it is to be had elsewhere (OCI image specification,
     /// "Non-Distributable Layers").
     fn foreign(&mut self, manifest: &Value) -> Result<Option<String>, PackageError<D::Error>> {

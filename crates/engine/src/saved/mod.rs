@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dsync_core::Inventory;
 
-use crate::archive::{Contents, MANIFEST_JSON, ReadError, Tar, begins_archive};
+use crate::archive::{ArchiveIndex, MANIFEST_JSON, ReadError, Tar, begins_archive};
 use crate::oci::OciStore;
 use crate::store::{Store, StoreError};
 use store::ArchiveStore;
@@ -22,7 +22,7 @@ pub(crate) fn open(path: &Path, name: String, folder: &Path) -> Result<Box<dyn S
     let tar = Tar::open(path, &name, folder)?;
     let unread = |error| unread(&name, error);
     check_begin(&tar, &name)?;
-    let contents = Arc::new(Contents::read(tar).map_err(unread)?);
+    let contents = Arc::new(ArchiveIndex::read(tar).map_err(unread)?);
     let has_manifest = contents.has(MANIFEST_JSON);
     let is_layout = contents.has("index.json") && (contents.has("oci-layout") || !has_manifest);
     if !has_manifest && !is_layout {

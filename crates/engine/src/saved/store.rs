@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use dsync_core::{Config, DiffId, Image, ImageId, ImageRef, Inventory, LayerKey, Unreadable};
 
-use crate::archive::{Contents, Listed, MANIFEST_JSON, decoded, is_gzip, is_zstd, parse_manifest, peek};
+use crate::archive::{
+    ArchiveIndex, MANIFEST_JSON, ManifestEntry, decoded, is_gzip, is_zstd, parse_manifest, peek,
+};
 use crate::package::{LARGEST_DOCUMENT, elsewhere};
 use crate::store::{
-    Description, Export, Holdings, Identity, Import, LayerSink, Store, StoreError, StoreKind, tars,
+    Description, Export, Holdings, Import, ImportIdentity, LayerSink, Store, StoreError, StoreKind, tars,
 };
 use crate::watched::WatchedReader;
 
@@ -22,7 +24,7 @@ const MOST_IMAGES: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct ArchiveStore {
     name: String,
-    contents: Arc<Contents>,
+    contents: Arc<ArchiveIndex>,
     images: Vec<Archived>,
     unreadable: Vec<Unreadable>,
 }
@@ -31,12 +33,12 @@ pub(crate) struct ArchiveStore {
 #[derive(Debug)]
 struct Archived {
     image: Image,
-    listed: Listed,
+    listed: ManifestEntry,
 }
 
 impl ArchiveStore {
     /// Reads the manifest and the configs of the archive's images. `name` is the archive, for people.
-    pub(crate) fn new(name: String, contents: Arc<Contents>) -> Result<Self, StoreError> {
+    pub(crate) fn new(name: String, contents: Arc<ArchiveIndex>) -> Result<Self, StoreError> {
         let mut store = Self { name, contents, images: Vec::new(), unreadable: Vec::new() };
         let manifest = store.document(MANIFEST_JSON)?;
         let listed = parse_manifest(&manifest)
@@ -68,7 +70,7 @@ impl ArchiveStore {
         }
     }
 
-    fn archived(&self, listed: Listed) -> Result<Archived, StoreError> {
+    fn archived(&self, listed: ManifestEntry) -> Result<Archived, StoreError> {
         let bytes = self.document(&listed.config)?;
         let config = Config::parse(&bytes)
             .map_err(|error| self.broken(format!("its config {} cannot be used: {error}", listed.config)))?;
@@ -189,7 +191,7 @@ impl Store for ArchiveStore {
         Ok(None)
     }
 
-    fn import<'a>(&'a self, _: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+    fn import<'a>(&'a self, _: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
         Err(self.refused())
     }
 

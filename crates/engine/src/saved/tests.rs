@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::archive::file_header;
-use crate::store::{Identity, LayerSink, StoreKind};
+use crate::store::{ImportIdentity, LayerSink, StoreKind};
 
 /// Files of an archive in the making.
 #[derive(Default, Clone)]
@@ -242,7 +242,7 @@ fn a_layout_in_an_archive_is_one() {
     let package = store.package(&image.id, None).unwrap().unwrap();
     assert_eq!((package.root(), package.layers().len()), (digest, 2));
     assert!(matches!(
-        store.import(Identity::Content(Digest::of(b"{}"))).err(),
+        store.import(ImportIdentity::Content(Digest::of(b"{}"))).err(),
         Some(StoreError::ReadOnly { .. })
     ));
     assert!(matches!(store.tag(&image.id, &[]), Err(StoreError::ReadOnly { .. })));

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use dsync_core::{DiffId, Digest, ImageId, LayerKey};
-use dsync_engine::{Identity, LayerSink, Store, StoreError};
+use dsync_engine::{ImportIdentity, LayerSink, Store, StoreError};
 use dsync_lab::images::{Image, Layer};
 
 use crate::stand::Stand;
@@ -29,7 +29,7 @@ fn image(seed: &str, len: usize) -> Image {
 
 /// Writes all layers of an image, each once.
 fn import(store: &dyn Store, image: &Image) -> Result<ImageId, StoreError> {
-    let mut import = store.import(Identity::Content(Digest::of(&image.config_json())))?;
+    let mut import = store.import(ImportIdentity::Content(Digest::of(&image.config_json())))?;
     let mut given = HashSet::new();
     for layer in image.layers().iter().filter(|layer| given.insert(layer.diff_id())) {
         let tar = layer.tar();

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
-use dsync_engine::{Store, StoreSpec, temporary};
+use dsync_engine::{EngineHost, IdOf, Store, StoreSpec, temporary};
 use dsync_proto::{Event, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
 use crate::conversation::{Attempt, Keeps};
@@ -73,7 +73,8 @@ pub(crate) fn serve(mut link: Link, site: &Site<'_>) -> io::Result<()> {
                 Some(Duration::from_secs(open.engine_timeout.into())).filter(|limit| !limit.is_zero());
             // One that was there is over before.
             drop(patience.take());
-            patience = Some(Patience::new(link.outbox.clone(), site.stands_in, limit, PACE));
+            let engines = if site.stands_in { EngineHost::Other } else { EngineHost::This };
+            patience = Some(Patience::new(link.outbox.clone(), engines, limit, PACE));
         }
         let reply = match (request, &endpoint) {
             (Request::Open(open), _) => Endpoint::open(&open, site).map(|opened| {
@@ -133,7 +134,7 @@ impl Endpoint {
 
     fn introduce(&self, version: &str) -> Reply {
         let description = self.store.describe();
-        let id_is_config = description.kind.id_is_config();
+        let id_is_config = description.kind.id_of() == IdOf::Config;
         let has_packages = self.store.has_packages();
         Reply::Opened(Opened { store: description.name, id_is_config, has_packages, version: version.into() })
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use dsync_engine::EngineHost;
 use dsync_proto::Event;
 
 use crate::link::Outbox;
@@ -33,7 +34,7 @@ pub(super) struct Patience {
 
 impl Patience {
     /// Tells the client of long waiting, and ends what keeps this endpoint waiting for longer than the limit.
-    pub(super) fn new(outbox: Outbox, is_distant: bool, limit: Option<Duration>, pace: Pace) -> Patience {
+    pub(super) fn new(outbox: Outbox, engines: EngineHost, limit: Option<Duration>, pace: Pace) -> Patience {
         let is_over = Arc::new((Mutex::new(false), Condvar::new()));
         let ended = Arc::clone(&is_over);
         let thread = thread::spawn(move || {
@@ -46,10 +47,10 @@ impl Patience {
                     return;
                 }
                 if let Some(limit) = limit {
-                    dsync_engine::end_overdue(is_distant, limit);
+                    dsync_engine::end_overdue(engines, limit);
                 }
                 let is_due = told.is_none_or(|told| told.elapsed() >= pace.every);
-                if let Some(waiting) = dsync_engine::waiting(is_distant)
+                if let Some(waiting) = dsync_engine::waiting(engines)
                     && waiting.elapsed >= pace.first
                     && is_due
                 {
@@ -108,7 +109,7 @@ mod tests {
             let frames = std::iter::from_fn(|| client.inbox.recv().ok());
             frames.map(|frame| (frame.channel, decode::<Event>(&frame.payload).unwrap())).collect::<Vec<_>>()
         });
-        let patience = Patience::new(link.outbox.clone(), false, Some(limit), SOON);
+        let patience = Patience::new(link.outbox.clone(), EngineHost::This, Some(limit), SOON);
         let begin = Instant::now();
         let error = open_hung(folder.path()).err().unwrap().to_string();
         assert!(error.contains("hung-engine` has not answered"), "{error}");

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 
 use dsync_core::{Config, DiffId, Digest, Image, LayerKey};
-use dsync_engine::{LayerSink, Store, StoreError};
+use dsync_engine::{IdOf, LayerSink, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::EndpointError;
@@ -63,7 +63,7 @@ pub(crate) fn verify(
     if config.diff_ids != image.diff_ids {
         return Err(broken("its config names other layers than the source's image has".into()));
     }
-    if store.describe().kind.id_is_config() && config.digest != found.id.digest() {
+    if store.describe().kind.id_of() == IdOf::Config && config.digest != found.id.digest() {
         return Err(broken(format!("its config is {}", config.digest)));
     }
     match wanted.iter().find(|key| !layers_read.read.contains(*key)) {

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
 use dsync_engine::{
-    Demand, Description, Disk, DistantStore, Export, Holdings, Identity, Import, ImportSize, LayerSink,
+    Demand, Description, Disk, DistantStore, Export, Holdings, Import, ImportIdentity, ImportSize, LayerSink,
     Nested, Purpose, Reach, Store, StoreError, StoreKind, tars, temporary,
 };
 
@@ -232,6 +232,11 @@ impl Store for RsyncStore {
         self.distant.holdings(held)
     }
 
+    fn has_packages(&self) -> bool {
+        // What crosses by rsync is an archive, which has the content of an image only.
+        false
+    }
+
     fn export(
         &self,
         id: &ImageId,
@@ -276,8 +281,8 @@ impl Store for RsyncStore {
         self.distant.cannot_run(platform)
     }
 
-    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
-        let Identity::Content(config) = identity else {
+    fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+        let ImportIdentity::Content(config) = identity else {
             let reason = "by rsync an image keeps its content only".into();
             return Err(StoreError::Broken { what: "the image".into(), reason });
         };

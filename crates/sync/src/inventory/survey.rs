@@ -302,7 +302,7 @@ mod tests {
 
         fn import<'a>(
             &'a self,
-            _: dsync_engine::Identity<'a>,
+            _: dsync_engine::ImportIdentity<'a>,
         ) -> Result<Box<dyn dsync_engine::Import + 'a>, StoreError> {
             unreachable!("only configs are asked for")
         }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use dsync_engine::{
-    BlobRef, Description, Export, Holdings, Identity, Import, LayerSink, Nested, Package, Store, StoreError,
+    BlobRef, Description, Export, Holdings, Import, ImportIdentity, LayerSink, Nested, Package, Store,
+    StoreError,
 };
 
 use crate::endpoint::open_here;
@@ -196,7 +197,7 @@ impl Store for Stores {
         Ok(None)
     }
 
-    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+    fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
         self.0[0].1.import(identity)
     }
 

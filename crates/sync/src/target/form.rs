@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use dsync_core::{Digest, Image, ImageId, LayerKey};
-use dsync_engine::{BlobRef, Identity, Import, ImportSize, Package, Store, StoreError};
+use dsync_engine::{BlobRef, Import, ImportIdentity, ImportSize, Package, Store, StoreError};
 use dsync_proto::{self as wire, LayerOutcome, LayerState};
 use dsync_recompress::Recipe;
 
@@ -84,12 +84,12 @@ impl Form {
         config: Digest,
     ) -> Result<Box<dyn Import + 'a>, StoreError> {
         Ok(match self {
-            Self::Content => store.import(Identity::Content(config))?,
+            Self::Content => store.import(ImportIdentity::Content(config))?,
             Self::Exact(StoredImage { package, blobs }) => {
-                Box::new(RecompressingImport { import: store.import(Identity::Exact(package))?, blobs })
+                Box::new(RecompressingImport { import: store.import(ImportIdentity::Exact(package))?, blobs })
             }
             Self::Unpacked(StoredImage { package, .. }, content) => {
-                content.begin(package, store.import(Identity::Content(config))?)
+                content.begin(package, store.import(ImportIdentity::Content(config))?)
             }
         })
     }

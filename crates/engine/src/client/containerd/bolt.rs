@@ -5,8 +5,8 @@
 //! changed pages where no page of the last committed state is, so a reader sees that state as long as nothing was
 //! committed since. [`Bolt::is_unchanged`] checks that, and before it nothing that was read may be believed.
 //!
-//! It saves the names of `docker images`, some 6 ms for each image: a report of 2,000 takes 1.1 s with it and 13 s without
-//! (`docs/identity.md`, "Long lists").
+//! The reader saves the listing of `docker images`, some 6 ms for each image: a report of 2,000 takes 1.1 s with it and
+//! 13 s without (`docs/identity.md`, "Long lists").
 
 use std::fs::File;
 use std::io;
@@ -43,7 +43,7 @@ struct Meta {
 /// A collection of keys.
 #[derive(Debug)]
 pub(in crate::client) enum Bucket {
-    /// Its tree begins at this page.
+    /// A bucket whose tree begins at this page.
     Tree(u64),
     /// A small one is within the one above.
     Inline(Page),

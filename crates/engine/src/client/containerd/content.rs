@@ -17,7 +17,7 @@ use crate::client::list;
 use crate::command::Program;
 use crate::layers::Blobs;
 use crate::nested::{Places, nested};
-use crate::package::{Documents, LARGEST_DOCUMENT, Package, PackageError, total_size};
+use crate::package::{DocumentSource, LARGEST_DOCUMENT, Package, PackageError, total_size};
 use crate::store::{Nested, StoreError};
 
 /// The folder of blobs, below the root of a containerd.
@@ -33,7 +33,7 @@ pub(crate) struct ContentStore {
 }
 
 impl ContentStore {
-    /// Those of this engine, if they are on this host and may be read.
+    /// The blobs of this engine, if they are on this host and may be read.
     pub(crate) fn open(engine: &Engine) -> Option<Self> {
         let own = engine.root.as_ref()?.join("containerd/daemon");
         [own, PathBuf::from(SYSTEM)]
@@ -152,7 +152,7 @@ impl Blobs for ContentStore {
 
 struct Whole<'a>(&'a ContentStore);
 
-impl Documents for Whole<'_> {
+impl DocumentSource for Whole<'_> {
     type Error = StoreError;
 
     fn document(&mut self, blob: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {

@@ -13,7 +13,7 @@ use super::docker::Docker;
 use super::podman::Podman;
 use super::storage_layout::{LayerPaths, StorageLayout};
 use super::tar_split::TarSplit;
-use super::tree::Tree;
+use super::tree::LayerTree;
 use crate::store::{Export, LayerSink};
 use crate::watched::WatchedReader;
 
@@ -87,7 +87,7 @@ fn give(diff_id: &DiffId, place: io::Result<LayerPaths>, sink: &mut dyn LayerSin
 
 /// The tar of a layer, as it was when the engine got it.
 fn tar(place: LayerPaths) -> io::Result<impl Read> {
-    let tree = Tree::open(&place.contents)?;
+    let tree = LayerTree::open(&place.contents)?;
     let packed = BufReader::with_capacity(64 << 10, File::open(place.tar_split)?);
     Ok(TarSplit::new(BufReader::with_capacity(64 << 10, GzDecoder::new(packed)), tree))
 }
@@ -98,7 +98,7 @@ pub(in crate::client) fn from_lines<'a>(
     lines: impl io::BufRead + 'a,
     folder: &Path,
 ) -> io::Result<Box<dyn Read + 'a>> {
-    Ok(Box::new(TarSplit::new(lines, Tree::open(folder)?)))
+    Ok(Box::new(TarSplit::new(lines, LayerTree::open(folder)?)))
 }
 
 fn unreadable<E: Display>(path: &Path) -> impl Fn(E) -> Stopped + '_ {

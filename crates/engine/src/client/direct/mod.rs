@@ -15,4 +15,4 @@ pub(super) use docker::Docker;
 #[cfg(feature = "fuzzing")]
 pub(super) use export::from_lines;
 pub(super) use export::{Stopped, Storage};
-pub(super) use podman::{Found, Podman, StorageInfo};
+pub(super) use podman::{Podman, ReadImages, StorageInfo};

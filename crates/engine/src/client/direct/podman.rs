@@ -1,7 +1,8 @@
 //! The folder of podman, Buildah and CRI-O: github.com/containers/storage.
 //!
 //! Two lists in JSON name its images and layers (`images.go` and `layers.go` there). They are replaced as a whole, so
-//! each is read as it was at one time. podman itself takes minutes to list some thousand images: for each it looks for images made of it.
+//! each is read as it was at one time. podman itself takes minutes to list some thousand images: for each it looks for
+//! images made of it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -31,7 +32,7 @@ pub(in crate::client) struct StorageInfo {
 }
 
 /// An image in `images.json`.
-struct Listed {
+struct PodmanImage {
     id: String,
     names: Vec<String>,
     /// The digest of the manifest that it came with.
@@ -54,14 +55,14 @@ struct StoredLayer {
 }
 
 /// All layers, with their places by their IDs.
-struct Layers {
+struct PodmanLayers {
     all: Vec<StoredLayer>,
     places: HashMap<Digest, usize>,
 }
 
 /// Images that were read, and those that only the engine can describe.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::client) struct Found {
+pub(in crate::client) struct ReadImages {
     pub(in crate::client) images: Vec<Image>,
     /// IDs of lists of manifests, of images in other forms, and of broken ones.
     pub(in crate::client) others: Vec<String>,
@@ -86,13 +87,13 @@ impl Podman {
     }
 
     /// All images but the intermediate ones, which are named nowhere and are what others were built from.
-    pub(in crate::client) fn list(&self) -> io::Result<Found> {
+    pub(in crate::client) fn list(&self) -> io::Result<ReadImages> {
         let (listed, layers) = (self.images()?, self.layers()?);
-        let read: Vec<Option<(Image, Origin)>> =
+        let read: Vec<Option<(Image, BuildKey)>> =
             listed.iter().map(|image| self.image(image, &layers)).collect();
         let parents: HashSet<Digest> =
             read.iter().flatten().flat_map(|(_, origin)| &origin.parents).copied().collect();
-        let mut found = Found::default();
+        let mut found = ReadImages::default();
         for (listed, image) in listed.into_iter().zip(&read) {
             match image {
                 Some((_, origin)) if listed.names.is_empty() && parents.contains(&origin.own) => {}
@@ -110,7 +111,7 @@ impl Podman {
         sizes.ok_or_else(|| io::Error::other("a layer has no size"))
     }
 
-    fn image(&self, listed: &Listed, layers: &Layers) -> Option<(Image, Origin)> {
+    fn image(&self, listed: &PodmanImage, layers: &PodmanLayers) -> Option<(Image, BuildKey)> {
         let id: ImageId = listed.id.parse().ok()?;
         let bytes = fs::read(self.config(&id)).ok()?;
         let config = Config::parse(&bytes).ok()?;
@@ -122,7 +123,7 @@ impl Podman {
         let mut names: Vec<_> = listed.names.iter().filter_map(|name| name.parse().ok()).collect();
         names.sort_unstable();
         names.dedup();
-        let origin = Origin::of(&bytes, &config.diff_ids)?;
+        let origin = BuildKey::of(&bytes, &config.diff_ids)?;
         let Config { digest, diff_ids, platform, created } = config;
         let config = Some(digest);
         // podman shows it beside a name only.
@@ -143,11 +144,11 @@ impl Podman {
             .collect())
     }
 
-    fn images(&self) -> io::Result<Vec<Listed>> {
+    fn images(&self) -> io::Result<Vec<PodmanImage>> {
         self.read("images", |image| {
             let sizes = image.get("big-data-sizes").and_then(Value::as_object);
             let names = image.get("names").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            Listed {
+            PodmanImage {
                 id: text(image, "id"),
                 names: names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
                 digest: text(image, "digest").parse().ok(),
@@ -157,7 +158,7 @@ impl Podman {
         })
     }
 
-    fn layers(&self) -> io::Result<Layers> {
+    fn layers(&self) -> io::Result<PodmanLayers> {
         let layers = self.read("layers", |layer| {
             Some(StoredLayer {
                 id: text(layer, "id").parse().ok()?,
@@ -169,7 +170,7 @@ impl Podman {
         })?;
         let all: Vec<StoredLayer> = layers.into_iter().flatten().collect();
         let places = all.iter().enumerate().map(|(at, layer)| (layer.id, at)).collect();
-        Ok(Layers { all, places })
+        Ok(PodmanLayers { all, places })
     }
 
     /// A list of the storage.
@@ -202,7 +203,7 @@ impl StorageLayout for Podman {
     }
 }
 
-impl Layers {
+impl PodmanLayers {
     /// The layers from the lowest to this one, if they are the ones with these diff ids.
     fn chain(&self, top: &str, diff_ids: &[DiffId]) -> Option<Vec<&StoredLayer>> {
         let mut chain = Vec::with_capacity(diff_ids.len());
@@ -224,14 +225,14 @@ fn text(json: &Value, key: &str) -> String {
     json.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// The key by which an image is found to be built from another: the other has the same history but for the last step, and the
-/// same layers, perhaps without the last one (`areParentAndChild` in libimage's `oci.go`).
-struct Origin {
+/// The key by which an image is found to be built from another: the other has the same history but for the last step,
+/// and the same layers, perhaps without the last one (`areParentAndChild` in libimage's `oci.go`).
+struct BuildKey {
     own: Digest,
     parents: Vec<Digest>,
 }
 
-impl Origin {
+impl BuildKey {
     fn of(config: &[u8], diff_ids: &[DiffId]) -> Option<Self> {
         let json: Value = serde_json::from_slice(config).ok()?;
         let history = json.get("history").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

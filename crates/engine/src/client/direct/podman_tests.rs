@@ -105,7 +105,7 @@ fn images_are_told_by_files() {
     };
     let sizes = podman.layer_sizes(&expected).unwrap();
     assert_eq!(sizes, [low.len() as u64, top.len() as u64]);
-    assert_eq!(podman.list().unwrap(), Found { images: vec![expected], others: Vec::new() });
+    assert_eq!(podman.list().unwrap(), ReadImages { images: vec![expected], others: Vec::new() });
 }
 
 #[test]

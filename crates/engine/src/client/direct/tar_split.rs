@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::tree::Tree;
+use super::tree::LayerTree;
 
 /// A line holds one header with its extensions, or a piece of padding.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -20,7 +20,7 @@ const LONGEST_LINE: u64 = 16 << 20;
 pub(super) struct TarSplit<R> {
     lines: R,
     line: Vec<u8>,
-    tree: Tree,
+    tree: LayerTree,
     /// Bytes of the last line that are verbatim in the tar, and how many of them were given.
     verbatim: Vec<u8>,
     given: usize,
@@ -30,12 +30,12 @@ pub(super) struct TarSplit<R> {
 
 /// One line.
 #[derive(Deserialize)]
-struct Entry<'a> {
+struct TarSplitLine<'a> {
     #[serde(rename = "type")]
     kind: u8,
     #[serde(borrow, default)]
     name: Cow<'a, str>,
-    /// In base64, in place of a name that is not UTF-8.
+    /// The name in base64, where it is not UTF-8.
     name_raw: Option<&'a str>,
     #[serde(default)]
     size: u64,
@@ -46,7 +46,7 @@ const FILE: u8 = 1;
 const VERBATIM: u8 = 2;
 
 impl<R: BufRead> TarSplit<R> {
-    pub(super) fn new(lines: R, tree: Tree) -> Self {
+    pub(super) fn new(lines: R, tree: LayerTree) -> Self {
         Self { lines, line: Vec::new(), tree, verbatim: Vec::new(), given: 0, file: None }
     }
 
@@ -57,7 +57,7 @@ impl<R: BufRead> TarSplit<R> {
         if read == 0 {
             return Ok(false);
         }
-        let entry: Entry<'_> = serde_json::from_slice(&self.line)
+        let entry: TarSplitLine<'_> = serde_json::from_slice(&self.line)
             .map_err(|error| io::Error::other(format!("tar-split.json.gz: {error}")))?;
         match entry.kind {
             VERBATIM => {
@@ -146,7 +146,7 @@ mod tests {
         for (name, contents) in files {
             fs::write(folder.path().join(name), contents).unwrap();
         }
-        let mut tar = TarSplit::new(lines, Tree::open(folder.path()).unwrap());
+        let mut tar = TarSplit::new(lines, LayerTree::open(folder.path()).unwrap());
         let (mut all, mut buffer) = (Vec::new(), vec![0; piece]);
         loop {
             match tar.read(&mut buffer)? {
@@ -204,7 +204,7 @@ mod tests {
         let path = folder.path().join("a");
         fs::write(&path, "abcdef").unwrap();
         let of = lines(&[json!({"type": 1, "name": "a", "size": 6}), verbatim(b"after")]);
-        let mut tar = TarSplit::new(&of[..], Tree::open(folder.path()).unwrap());
+        let mut tar = TarSplit::new(&of[..], LayerTree::open(folder.path()).unwrap());
         tar.read_exact(&mut [0; 3]).unwrap();
         fs::write(&path, "abc").unwrap();
         let error = tar.read(&mut [0; 10]).unwrap_err();

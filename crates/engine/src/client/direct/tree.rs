@@ -11,13 +11,13 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, openat};
 
 /// The contents of one layer.
-pub(super) struct Tree {
+pub(super) struct LayerTree {
     root: OwnedFd,
     /// The folders on the way to the last file; the next one is mostly in the same folder.
     way: Vec<(Vec<u8>, OwnedFd)>,
 }
 
-impl Tree {
+impl LayerTree {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self { root: File::open(folder)?.into(), way: Vec::new() })
     }
@@ -85,7 +85,7 @@ mod tests {
         fs::create_dir_all(folder.path().join("a/d")).unwrap();
         let names = ["a/b/c/1", "a/b/c/2", "a/b/3", "a/d/4", "5", "a/b/c/1"];
         names.iter().for_each(|name| fs::write(folder.path().join(name), name).unwrap());
-        let mut tree = Tree::open(folder.path()).unwrap();
+        let mut tree = LayerTree::open(folder.path()).unwrap();
         for name in names {
             let mut text = String::new();
             tree.file(name.as_bytes(), name.len() as u64).unwrap().read_to_string(&mut text).unwrap();
@@ -104,7 +104,7 @@ mod tests {
         symlink(outside.path(), inside.join("out")).unwrap();
         symlink(outside.path().join("x"), inside.join("x")).unwrap();
         assert!(process::Command::new("mkfifo").arg(inside.join("pipe")).status().unwrap().success());
-        let mut tree = Tree::open(&inside).unwrap();
+        let mut tree = LayerTree::open(&inside).unwrap();
         for name in ["out/x", "x", "../layer/long", "folder", "pipe", "long", "absent", "no\0name"] {
             assert!(tree.file(name.as_bytes(), 6).is_err(), "{name}");
         }
