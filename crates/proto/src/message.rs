@@ -343,7 +343,7 @@ pub struct LayerOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Peer {
     /// Target to source, first.
-    Need(Need),
+    Want(Want),
     /// Source to target, before the stream of layers.
     Offer(Offer),
     /// Source to target: a question of a reconciliation (`dsync_delta::reconcile`).
@@ -375,7 +375,7 @@ pub enum Peer {
     },
     /// Either way: this side gave up, and has sent its client the reason.
     Abort,
-    /// Target to source, when it has read its basis: for each layer of the basis in `Need`, in its order, the proof of possession.
+    /// Target to source, when it has read its basis: for each layer of the basis in `Want`, in its order, the proof of possession.
     Proofs(#[serde(deserialize_with = "budget::list")] Vec<PossessionProof>),
 }
 
@@ -388,7 +388,7 @@ pub type PossessionProof = [u8; 3];
 
 /// The target's request for an image: layers that it lacks, and its basis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Need {
+pub enum Want {
     /// Nothing: the image is there.
     Nothing,
     /// The config and these layers.
@@ -411,7 +411,7 @@ pub enum Need {
     },
 }
 
-/// The source's answer to [`Need`]: which layers of the basis it knows, and how layers are stored.
+/// The source's answer to [`Want`]: which layers of the basis it knows, and how layers are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// One for each layer of the target's basis.

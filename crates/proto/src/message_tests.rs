@@ -22,7 +22,7 @@ fn the_bytes_are_pinned() {
     expected.extend([8; 16]);
     assert_eq!(encode(&send).unwrap(), expected);
 
-    let need = Need::Layers {
+    let want = Want::Layers {
         layers: vec![3],
         without_basis: false,
         basis: vec![[7; 5]],
@@ -32,7 +32,7 @@ fn the_bytes_are_pinned() {
     let mut expected = vec![0, 1, 1, 3, 0, 1];
     expected.extend([7; 5]);
     expected.extend([2, 1, 5]);
-    assert_eq!(encode(&Peer::Need(need)).unwrap(), expected);
+    assert_eq!(encode(&Peer::Want(want)).unwrap(), expected);
     assert_eq!(encode(&Peer::Proofs(vec![[1, 2, 3], [4, 5, 6]])).unwrap(), [7, 2, 1, 2, 3, 4, 5, 6]);
     let offer = Offer {
         basis: vec![Known::No, Known::Bytes],
@@ -175,7 +175,7 @@ fn replies_are_pinned() {
 
 #[test]
 fn messages_of_peers_and_events_are_pinned() {
-    pinned(&Peer::Need(Need::Nothing), &[&[0, 0]]);
+    pinned(&Peer::Want(Want::Nothing), &[&[0, 0]]);
     pinned(&Peer::Question { question: vec![1, 2] }, &[&[2], &[2, 1, 2]]);
     pinned(&Peer::Answer { answer: vec![3] }, &[&[3], &[1, 3]]);
     pinned(&Peer::Candidates { bitmap: vec![4] }, &[&[4], &[1, 4]]);

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::thread;
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, LayerKey, Platform};
-use dsync_engine::{FreeSpace, Identity, Import, Store, StoreError, StoreSpec};
-use dsync_proto::{Channel, Compression, FailureKind, Known, LayerState, Need, Peer, Reply, decode};
+use dsync_engine::{FreeSpace, Import, ImportIdentity, Store, StoreError, StoreSpec};
+use dsync_proto::{Channel, Compression, FailureKind, Known, LayerState, Peer, Reply, Want, decode};
 use dsync_recompress::Recipe;
 
 use crate::cache::Used;
@@ -32,7 +32,7 @@ impl Layout {
         let folder = tempfile::tempdir().unwrap();
         let store =
             dsync_engine::open(&StoreSpec::OciLayout(folder.path().into()), &std::env::temp_dir()).unwrap();
-        drop(store.import(Identity::Content(Digest::of(b"{}"))).unwrap());
+        drop(store.import(ImportIdentity::Content(Digest::of(b"{}"))).unwrap());
         Self { folder, store }
     }
 
@@ -47,7 +47,7 @@ impl Layout {
         let config = format!(
             r#"{{"os":"linux","architecture":"{architecture}","created":"1970-01-01T00:00:01Z","config":{{"Labels":{{"is":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":{ids:?}}}}}"#
         );
-        let identity = Identity::Content(Digest::of(config.as_bytes()));
+        let identity = ImportIdentity::Content(Digest::of(config.as_bytes()));
         let mut import = self.store.import(identity).unwrap();
         for layer in layers {
             let key = DiffId::of(layer).into();
@@ -335,7 +335,7 @@ impl Layout {
     /// The image again, of one layer that is compressed as Go does it.
     fn compressed(&self, image: &Image, layer: &[u8]) -> Image {
         let header = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-        let recipe = Recipe::new(dsync_recompress::Method::Go { level: 6 }, header).unwrap();
+        let recipe = Recipe::new(dsync_recompress::CompressionMethod::Go { level: 6 }, header).unwrap();
         let mut blob = Vec::new();
         dsync_recompress::recreate(&recipe, layer, &mut blob).unwrap();
         let (digest, len) = (self.document(&blob), blob.len());
@@ -422,7 +422,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
             let held = source.store.list().unwrap().images;
             source::send(&*source.store, &held, &mut theirs, id, &sending, room).ok()
         });
-        mine.send_peer(&Peer::Need(Need::Layers {
+        mine.send_peer(&Peer::Want(Want::Layers {
             layers: vec![0],
             without_basis: false,
             basis,

@@ -89,7 +89,8 @@ impl Info {
 
     /// A platform by an operating system and a machine in the kernel's words; `None` where one of them is not told.
     fn platform(&self, os: &str, machine: &str) -> Option<Platform> {
-        let (os, architecture) = (self.text(os).to_owned(), host::architecture(self.text(machine)).to_owned());
+        let (os, architecture) =
+            (self.text(os).to_owned(), host::architecture(self.text(machine)).to_owned());
         let platform = Platform { os, architecture, ..Platform::default() };
         (!platform.os.is_empty() && !platform.architecture.is_empty()).then_some(platform)
     }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use dsync_proto::{
     Channel, Compression, Event, Failure, FailureKind, HEADER_LEN, Header, Known, ListedConfig, ListedImage,
-    ListedPlatform, Need, Offer, Open, Peer, Receive, Reply, Request, Status, Stored, Survey, decode, encode,
+    ListedPlatform, Offer, Open, Peer, Receive, Reply, Request, Status, Stored, Survey, Want, decode, encode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,7 @@ fn seeds() -> Vec<Vec<u8>> {
         prove: false,
         key: [9; 16],
     };
-    let need = Need::Layers {
+    let want = Want::Layers {
         layers: vec![1, 2],
         without_basis: false,
         basis: vec![[7; 5], [8; 5]],
@@ -110,7 +110,7 @@ fn seeds() -> Vec<Vec<u8>> {
         seed(1, &Reply::Surveyed(vec![survey])),
         seed(1, &Reply::Failed(failure)),
         seed(1, &Reply::Configs(vec![None, Some([6; 32])])),
-        seed(2, &Peer::Need(need)),
+        seed(2, &Peer::Want(want)),
         seed(2, &Peer::Offer(offer)),
         seed(2, &Peer::Question { question: vec![1, 2, 3, 4] }),
         seed(2, &Peer::Took { len: 1 << 20, micros: 300_000 }),

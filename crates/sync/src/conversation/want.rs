@@ -1,16 +1,16 @@
-//! The layers that a target wants, and the basis that it has for them. [`Need`] is the message.
+//! The layers that a target wants, and the basis that it has for them. [`Want`] is the message.
 
 use std::collections::HashSet;
 
 use dsync_core::{Digest, ImageId, LayerKey};
-use dsync_proto::{Need, Peer, ShortId, limits};
+use dsync_proto::{Peer, ShortId, Want, limits};
 
 use super::{Attempt, Step};
 use crate::failure::{Breach, EndpointError};
 use crate::link::Link;
 
 /// The layers that a target wants, as its source hears it.
-pub(crate) struct Want {
+pub(crate) struct WantedLayers {
     /// The layers to send.
     pub(crate) layers: Vec<LayerKey>,
     /// Layers that the target builds of its own, of which it must hear how they are stored.
@@ -22,7 +22,7 @@ pub(crate) struct Want {
     pub(crate) partial: usize,
 }
 
-impl Want {
+impl WantedLayers {
     /// True if the target has no older image to build on.
     pub(crate) fn is_first(&self) -> bool {
         self.basis.len() <= self.partial
@@ -30,8 +30,8 @@ impl Want {
 }
 
 /// The target's half.
-pub(crate) fn send(link: &Link, need: Need) -> Result<(), EndpointError> {
-    link.send_peer(&Peer::Need(need)).map_err(EndpointError::io(Step::Want.sent()))
+pub(crate) fn send(link: &Link, want: Want) -> Result<(), EndpointError> {
+    link.send_peer(&Peer::Want(want)).map_err(EndpointError::io(Step::Want.sent()))
 }
 
 /// The source's half, of an image with these layers. Returns `None` where the target has the image.
@@ -39,14 +39,14 @@ pub(crate) fn receive(
     link: &mut Link,
     image: &ImageId,
     keys: &[LayerKey],
-) -> Result<Option<Want>, EndpointError> {
+) -> Result<Option<WantedLayers>, EndpointError> {
     match link.expect_peer().map_err(EndpointError::io(Step::Want.awaited()))? {
-        Peer::Need(Need::Nothing) => Ok(None),
-        Peer::Need(Need::Layers { basis, .. }) if basis.len() > limits::LAYERS => {
+        Peer::Want(Want::Nothing) => Ok(None),
+        Peer::Want(Want::Layers { basis, .. }) if basis.len() > limits::LAYERS => {
             let (asked, most) = (basis.len(), limits::LAYERS);
             Err(Breach(format!("the target wants to build on {asked} layers; {most} are the most")).into())
         }
-        Peer::Need(Need::Layers { layers, without_basis, basis, partial, described }) => {
+        Peer::Want(Want::Layers { layers, without_basis, basis, partial, described }) => {
             let key = |layer: u32| {
                 let layer = usize::try_from(layer).ok().and_then(|layer| keys.get(layer));
                 layer
@@ -64,7 +64,7 @@ pub(crate) fn receive(
                 return Err(Breach("the target asks for a layer twice".into()).into());
             }
             let partial = usize::try_from(partial).unwrap_or(usize::MAX);
-            Ok(Some(Want { layers, described, attempt: Attempt::new(without_basis), basis, partial }))
+            Ok(Some(WantedLayers { layers, described, attempt: Attempt::new(without_basis), basis, partial }))
         }
         _ => Err(Step::Want.unexpected()),
     }

@@ -16,8 +16,8 @@ use std::thread;
 use dsync_core::{DiffId, Image, ImageId, ImageRef};
 use dsync_engine::{Package, Store};
 use dsync_proto::{
-    Channel, Compression, Event as WireEvent, Failure, LayerState, ListedImage, Need, PatchHead, Peer,
-    Received, Reply, decode,
+    Channel, Compression, Event as WireEvent, Failure, LayerState, ListedImage, PatchHead, Peer, Received,
+    Reply, Want, decode,
 };
 
 use crate::conversation::want::short_id;
@@ -169,7 +169,7 @@ fn play_target(
     send: impl FnOnce(&mut Link) -> Result<Reply, EndpointError> + Send,
 ) -> Result<Reply, EndpointError> {
     let basis: Vec<DiffId> = head.basis.iter().copied().map(DiffId::from_bytes).collect();
-    let need = Need::Layers {
+    let want = Want::Layers {
         layers: head.layers.clone(),
         without_basis: false,
         basis: basis.iter().map(|id| short_id(&id.digest())).collect(),
@@ -181,7 +181,7 @@ fn play_target(
     let (sent, recorded) = thread::scope(|scope| {
         let sending = scope.spawn(move || send(&mut theirs));
         let recorded =
-            mine.send_peer(&Peer::Need(need)).and_then(|()| record(&mut mine.inbox, writer, steps, observer));
+            mine.send_peer(&Peer::Want(want)).and_then(|()| record(&mut mine.inbox, writer, steps, observer));
         drop(mine);
         (sending.join(), recorded)
     });
@@ -357,7 +357,7 @@ fn await_want(inbox: &mut Inbox, observer: &dyn Observer) -> bool {
     while let Ok(frame) = inbox.recv() {
         match frame.channel {
             Channel::Event => drop(show(&frame, observer)),
-            Channel::Peer => return matches!(decode(&frame.payload), Ok(Peer::Need(Need::Layers { .. }))),
+            Channel::Peer => return matches!(decode(&frame.payload), Ok(Peer::Want(Want::Layers { .. }))),
             _ => {}
         }
     }

@@ -20,7 +20,7 @@ use super::transfer::{Sending, Transfer, position};
 use crate::coding::batch;
 use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
 use crate::conversation::headers::mode;
-use crate::conversation::want::Want;
+use crate::conversation::want::WantedLayers;
 use crate::conversation::{Keeps, Step};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -36,7 +36,7 @@ fn unsent() -> impl FnOnce(io::Error) -> EndpointError {
 pub(super) fn send(
     mut transfer: Transfer<'_>,
     own: &mut Layers<'_>,
-    want: &Want,
+    want: &WantedLayers,
 ) -> Result<Reply, EndpointError> {
     let Transfer { talk, image, keys, how, controller, memory, metadata, .. } = &mut transfer;
     talk.event(&Event::Total(image.size));

@@ -17,7 +17,7 @@ use crate::conversation::headers::mode;
 use crate::conversation::layer_keys;
 use crate::conversation::parts::{self, Parts};
 use crate::conversation::reconcile::Asks;
-use crate::conversation::want::{self, Want};
+use crate::conversation::want::{self, WantedLayers};
 use crate::conversation::{
     Attempt, Keeps, Step, Talk, documents, headers, id_proof, offer, possession, reconcile,
 };
@@ -129,7 +129,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Waits for the layers that the target wants; `None` where it has the image.
-    pub(super) fn receive_want(&mut self) -> Result<Option<Want>, EndpointError> {
+    pub(super) fn receive_want(&mut self) -> Result<Option<WantedLayers>, EndpointError> {
         let want = want::receive(self.talk.step(Step::Want)?, &self.image.id, &self.keys)?;
         if let Some(want) = &want {
             self.workspace.begin(want.attempt.is_without_basis());
@@ -139,7 +139,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Checks that there is room for the wanted layers, which are kept while they cross.
-    pub(super) fn check_room(&self, want: &Want) -> Result<(), EndpointError> {
+    pub(super) fn check_room(&self, want: &WantedLayers) -> Result<(), EndpointError> {
         let Workspace { folder, disks, .. } = self.workspace;
         // To ask for the sizes takes a moment, so that is done only where the answer may matter.
         let is_ample = disks.free(folder).is_none_or(|free| free >= self.image.size.saturating_mul(2));
@@ -163,9 +163,9 @@ impl<'a> Transfer<'a> {
     /// by another key from here on.
     pub(super) fn find_stored(
         &mut self,
-        mut want: Want,
+        mut want: WantedLayers,
         package: Option<&Package>,
-    ) -> Result<(Want, Option<Vec<Stored>>), EndpointError> {
+    ) -> Result<(WantedLayers, Option<Vec<Stored>>), EndpointError> {
         let Some(package) = package else { return Ok((want, None)) };
         let of = |key: &LayerKey| {
             let at = self.keys.iter().position(|other| other == key)?;
@@ -200,7 +200,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// The layers of this end, of which none has been read yet. A full resend relies on nothing remembered.
-    pub(super) fn layers(&self, want: &Want) -> Result<Layers<'a>, EndpointError> {
+    pub(super) fn layers(&self, want: &WantedLayers) -> Result<Layers<'a>, EndpointError> {
         let cache = self.cache(want.attempt);
         Layers::new(self.store, self.workspace, cache)
     }
@@ -209,7 +209,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn find_basis(
         &mut self,
         own: &mut Layers<'_>,
-        want: &Want,
+        want: &WantedLayers,
     ) -> Result<NamedBasis<'a>, EndpointError> {
         let mut basis = NamedBasis::find(own, self.held, &self.image, &want.basis)?;
         if let Some(key) = &self.how.key {
@@ -239,7 +239,7 @@ impl<'a> Transfer<'a> {
         &mut self,
         own: &Layers<'_>,
         basis: &NamedBasis<'_>,
-        want: &Want,
+        want: &WantedLayers,
         new: &[Arc<LayerIndex>],
     ) -> Result<Vec<ChunkMap>, EndpointError> {
         let mut old = basis.chunk_maps(own);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use dsync_core::{DiffId, Digest, Image, LayerKey};
-use dsync_proto::{LayerState, Need, limits};
+use dsync_proto::{LayerState, Want, limits};
 
 use super::job::{PatchContents, Peering, Receiving};
 use crate::conversation::want::short_id;
@@ -65,10 +65,10 @@ impl<'a> Plan<'a> {
     }
 
     /// The request for layers, as it crosses.
-    pub(crate) fn need(&self, keys: &[LayerKey], what: &Receiving) -> Need {
+    pub(crate) fn want(&self, keys: &[LayerKey], what: &Receiving) -> Want {
         let position =
             |key: &LayerKey| keys.iter().position(|other| other == key).and_then(|at| at.try_into().ok());
-        Need::Layers {
+        Want::Layers {
             layers: self.missing.iter().filter_map(position).collect(),
             without_basis: what.attempt.is_without_basis(),
             basis: self.basis_ids.iter().map(short_id).collect(),

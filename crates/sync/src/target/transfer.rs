@@ -5,7 +5,7 @@ use std::thread;
 
 use dsync_core::{Digest, Image, ImageId, LayerKey};
 use dsync_engine::{Import, ImportSize, Store};
-use dsync_proto::{Event, LayerOutcome, LayerState, Need, Offer, Phase, Received, limits};
+use dsync_proto::{Event, LayerOutcome, LayerState, Offer, Phase, Received, Want, limits};
 
 use super::form::{self, Documents, Form};
 use super::job::{Peering, Receiving};
@@ -124,7 +124,7 @@ impl<'a> Transfer<'a> {
 
     /// Gives an image that is here its names.
     pub(super) fn name(mut self, there: &Image) -> Result<Received, EndpointError> {
-        want::send(self.talk.step(Step::Want)?, Need::Nothing)?;
+        want::send(self.talk.step(Step::Want)?, Want::Nothing)?;
         if !self.what.dry_run {
             self.store.tag(&there.id, &self.what.names)?;
         }
@@ -152,8 +152,8 @@ impl<'a> Transfer<'a> {
     }
 
     pub(super) fn send_want(&mut self, plan: &Plan<'_>) -> Result<(), EndpointError> {
-        let need = plan.need(&self.keys, self.what);
-        want::send(self.talk.step(Step::Want)?, need)
+        let want = plan.want(&self.keys, self.what);
+        want::send(self.talk.step(Step::Want)?, want)
     }
 
     /// The layers of this end, of which none has been read yet but the parts that earlier transfers left: they belong to

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dsync_proto::limits::{LAYERS, PEER};
 use dsync_proto::{
-    Channel, LayerState, Need, Opened, Peer, Received, Reply, Request, Status, Survey, encode,
+    Channel, LayerState, Opened, Peer, Received, Reply, Request, Status, Survey, Want, encode,
 };
 use dsync_sync::testing::{Client, connect};
 use dsync_sync::{Direction, Error, Remote};
@@ -76,35 +76,35 @@ fn refused(test: &str, how: fn(&mut Evil) -> Done) {
     });
 }
 
-fn need(evil: &mut Evil, layers: Vec<u32>, basis: usize) -> Done {
-    let need = Need::Layers {
+fn want(evil: &mut Evil, layers: Vec<u32>, basis: usize) -> Done {
+    let want = Want::Layers {
         layers,
         without_basis: false,
         basis: vec![[1; 5]; basis],
         partial: 0,
         described: Vec::new(),
     };
-    evil.peer(&Peer::Need(need))
+    evil.peer(&Peer::Want(want))
 }
 
 #[test]
 fn a_layer_that_is_asked_for_again_and_again_is_refused() {
     refused("source::a_layer_that_is_asked_for_again_and_again_is_refused", |evil| {
-        need(evil, vec![0; LAYERS], 0)
+        want(evil, vec![0; LAYERS], 0)
     });
 }
 
 #[test]
 fn more_layers_than_an_image_has_are_refused() {
     refused("source::more_layers_than_an_image_has_are_refused", |evil| {
-        let few = Need::Layers {
+        let few = Want::Layers {
             layers: vec![0],
             without_basis: false,
             basis: Vec::new(),
             partial: 0,
             described: Vec::new(),
         };
-        let payload = encode(&Peer::Need(few)).unwrap();
+        let payload = encode(&Peer::Want(few)).unwrap();
         let [begin @ .., 1, 0, 0, 0, 0, 0] = &payload[..] else { panic!("it ends otherwise: {payload:?}") };
         let count = PEER - 100;
         let mut grown = [begin, &number(count as u64)].concat();
@@ -115,13 +115,13 @@ fn more_layers_than_an_image_has_are_refused() {
 
 #[test]
 fn a_basis_without_end_is_refused() {
-    refused("source::a_basis_without_end_is_refused", |evil| need(evil, vec![0], 3_000_000));
+    refused("source::a_basis_without_end_is_refused", |evil| want(evil, vec![0], 3_000_000));
 }
 
 #[test]
 fn an_answer_to_another_question_is_refused() {
     refused("source::an_answer_to_another_question_is_refused", |evil| {
-        need(evil, vec![0], 1)?;
+        want(evil, vec![0], 1)?;
         evil.peer(&Peer::Proofs(vec![[0; 3]]))?;
         loop {
             match evil.heard()? {

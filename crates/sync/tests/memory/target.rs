@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use dsync_proto::{
-    Failure, FailureKind, Known, ListedConfig, ListedImage, ListedPlatform, Need, Offer, Opened, Peer, Reply,
-    Request, Stored, encode,
+    Failure, FailureKind, Known, ListedConfig, ListedImage, ListedPlatform, Offer, Opened, Peer, Reply,
+    Request, Stored, Want, encode,
 };
 use dsync_sync::testing::{Client, Wire, connect};
 use dsync_sync::{Compression, Direction, Error, Identity, Interrupt, Options, Remote, TransferMethod};
@@ -138,7 +138,7 @@ fn refused_in(test: &str, list: impl FnOnce() -> Reply, dry_run: bool, how: Atta
 
 /// The header delta of the one layer, after the limit of its batches.
 fn tell(evil: &mut Evil, pieces: impl IntoIterator<Item = Vec<u8>>) -> Done {
-    let Peer::Need(Need::Layers { .. }) = evil.heard()? else { return Err(Gone) };
+    let Peer::Want(Want::Layers { .. }) = evil.heard()? else { return Err(Gone) };
     evil.data(&(1_u32 << 20).to_le_bytes())?;
     evil.data(&told(pieces))?;
     evil.end_of_stream()
@@ -251,7 +251,7 @@ fn layers_that_are_each_within_bounds_are_too_much_together() {
         |evil| {
             // Each has a million contents, all of which it shares with the one before.
             const EACH: u64 = 1 << 20;
-            let Peer::Need(Need::Layers { layers, .. }) = evil.heard()? else { return Err(Gone) };
+            let Peer::Want(Want::Layers { layers, .. }) = evil.heard()? else { return Err(Gone) };
             assert_eq!(layers.len(), 127);
             for (at, diff_id) in image(127).diff_ids.iter().enumerate() {
                 let begin = vec![
@@ -472,7 +472,7 @@ fn a_question_about_all_that_can_be_asked_is_answered_in_bounds() {
         || {
             let target = Layout::of_files(1000, 0);
             let error = run(&target, list(1), false, |evil| {
-                let Peer::Need(Need::Layers { basis, .. }) = evil.heard()? else { return Err(Gone) };
+                let Peer::Want(Want::Layers { basis, .. }) = evil.heard()? else { return Err(Gone) };
                 assert!(!basis.is_empty(), "there is something to build on");
                 evil.heard()?;
                 let offer = Offer { basis: vec![Known::No; basis.len()], stored: Vec::new() };

@@ -9,12 +9,12 @@ fn keys(layers: u32) -> Vec<LayerKey> {
     (0..layers).map(|layer| DiffId::of(&layer.to_le_bytes()).into()).collect()
 }
 
-fn need(layers: &[u32], described: &[u32]) -> Need {
+fn want(layers: &[u32], described: &[u32]) -> Want {
     let (layers, described) = (layers.to_vec(), described.to_vec());
-    Need::Layers { layers, without_basis: false, basis: vec![[1; 5], [1; 5]], partial: 0, described }
+    Want::Layers { layers, without_basis: false, basis: vec![[1; 5], [1; 5]], partial: 0, described }
 }
 
-fn received(said: &Peer, layers: u32) -> Result<Option<Want>, EndpointError> {
+fn received(said: &Peer, layers: u32) -> Result<Option<WantedLayers>, EndpointError> {
     let (mut source, target) = Link::pair(&Interrupt::default());
     target.send_peer(said).unwrap();
     receive(&mut source, &ImageId::of(b"image"), &keys(layers))
@@ -23,13 +23,13 @@ fn received(said: &Peer, layers: u32) -> Result<Option<Want>, EndpointError> {
 #[test]
 fn layers_are_asked_for_by_their_numbers_in_any_order() {
     let (mut source, target) = Link::pair(&Interrupt::default());
-    send(&target, need(&[2, 0], &[1])).unwrap();
+    send(&target, want(&[2, 0], &[1])).unwrap();
     let keys = keys(3);
     let want = receive(&mut source, &ImageId::of(b"image"), &keys).unwrap().unwrap();
     assert_eq!((want.layers, want.described), (vec![keys[2], keys[0]], vec![keys[1]]));
     // Short ids may be alike.
     assert_eq!((want.basis, want.attempt), (vec![[1; 5], [1; 5]], Attempt::Delta));
-    send(&target, Need::Nothing).unwrap();
+    send(&target, Want::Nothing).unwrap();
     assert!(receive(&mut source, &ImageId::of(b"image"), &keys).unwrap().is_none());
 }
 
@@ -37,23 +37,23 @@ fn layers_are_asked_for_by_their_numbers_in_any_order() {
 fn a_target_asks_for_layers_of_the_image_each_once_and_no_more_than_there_may_be() {
     let most = u32::try_from(limits::LAYERS).unwrap();
     let all: Vec<u32> = (0..most).collect();
-    let is_heard = |need: Need, layers| match received(&Peer::Need(need), layers) {
+    let is_heard = |want: Want, layers| match received(&Peer::Want(want), layers) {
         Ok(want) => want.is_some(),
         Err(EndpointError::Protocol(_)) => false,
         Err(error) => panic!("{error}"),
     };
-    assert!(is_heard(need(&all, &[]), most));
-    assert!(is_heard(need(&all[1..], &[0]), most));
+    assert!(is_heard(want(&all, &[]), most));
+    assert!(is_heard(want(&all[1..], &[0]), most));
     for (layers, described) in
         [(&[3][..], &[][..]), (&[], &[3]), (&[u32::MAX], &[]), (&[1, 1], &[]), (&[], &[1, 1]), (&[1], &[1])]
     {
-        assert!(!is_heard(need(layers, described), 3), "{layers:?} {described:?}");
+        assert!(!is_heard(want(layers, described), 3), "{layers:?} {described:?}");
     }
-    assert!(!is_heard(need(&all, &[most]), most + 1), "too many in both lists together");
+    assert!(!is_heard(want(&all, &[most]), most + 1), "too many in both lists together");
 
     let basis = |layers| {
         let (basis, described) = (vec![[0; 5]; layers], Vec::new());
-        Need::Layers { layers: vec![0], without_basis: false, basis, partial: 0, described }
+        Want::Layers { layers: vec![0], without_basis: false, basis, partial: 0, described }
     };
     assert!(is_heard(basis(limits::LAYERS), 1));
     assert!(!is_heard(basis(limits::LAYERS + 1), 1));
