@@ -33,14 +33,22 @@ const NUMBER: usize = 300;
 
 static FOLDER: LazyLock<Option<tempfile::TempDir>> = LazyLock::new(|| tempfile::tempdir().ok());
 
-/// A layer that arrives later, its chunks, and what is kept of it.
-static LATER: LazyLock<Option<(Arc<LayerIndex>, Vec<u8>, Vec<u8>)>> = LazyLock::new(|| {
+/// A layer that arrives later.
+struct Later {
+    index: Arc<LayerIndex>,
+    /// Its chunks, one after the other.
+    chunks: Vec<u8>,
+    /// The bytes that are kept of it.
+    kept: Vec<u8>,
+}
+
+static LATER: LazyLock<Option<Later>> = LazyLock::new(|| {
     let (_, tar) = pairs(9 << 10).into_iter().nth(2)?;
     let (index, chunks) = scanned(&tar);
     let folder = tempfile::tempdir().ok()?;
     let file = kept(folder.path(), NUMBER, &index, &chunks)?;
-    let pieces = read(&file)?.1;
-    Some((index, chunks, pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect()))
+    let kept = read(&file)?.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
+    Some(Later { index, chunks, kept })
 });
 
 fn run(input: &[u8]) {
@@ -60,13 +68,12 @@ fn run(input: &[u8]) {
 
     let Some(mut begun) = all.begin(&made.config, &made.names, MEMORY) else { panic!("a run cannot begin") };
     check(&begun.take_layers(), &made.found(&[]));
-    let (index, chunks, kept) = later;
     // Where the disk is nearly full, nothing is.
-    let is_kept = begun.keep(NUMBER, index, chunks);
+    let is_kept = begun.keep(NUMBER, &later.index, &later.chunks);
     drop(begun);
     let Some(mut begun) = all.begin(&made.config, &made.names, MEMORY) else { panic!("a run cannot begin") };
     if is_kept {
-        check(&begun.take_layers(), &made.found(kept));
+        check(&begun.take_layers(), &made.found(&later.kept));
     }
     match how & WRONG {
         0 => begun.complete(),
@@ -199,8 +206,8 @@ fn kept(folder: &Path, number: usize, index: &Arc<LayerIndex>, chunks: &[u8]) ->
     fs::read(folder.join("docker-sync/partial").join(config.hex())).ok()
 }
 
-/// The length of the beginning of a file, and its pieces.
-fn read(file: &[u8]) -> Option<(usize, Vec<Piece<'_>>)> {
+/// The pieces of a file.
+fn read(file: &[u8]) -> Option<Vec<Piece<'_>>> {
     let begin = 13 + u32::from_le_bytes(*file.get(9..)?.first_chunk()?) as usize;
     let (mut pieces, mut rest) = (Vec::new(), file.get(begin..)?);
     while let Some((header, after)) = rest.split_first_chunk::<16>() {
@@ -210,7 +217,7 @@ fn read(file: &[u8]) -> Option<(usize, Vec<Piece<'_>>)> {
         pieces.push(Piece { layer: number(0), entry: number(4), chunk: number(8), bytes });
         rest = next;
     }
-    Some((begin, pieces))
+    Some(pieces)
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -226,7 +233,7 @@ fn seeds() -> Vec<Vec<u8>> {
                 seeds.push([&[RAW][..], &file].concat());
             }
         }
-        let (_, pieces) = read(&file).expect("a file that was written is whole");
+        let pieces = read(&file).expect("a file that was written is whole");
         let mut input = vec![b"registry:5000/shop/web:1\nweb:1".to_vec()];
         for Piece { layer, entry, chunk, bytes } in pieces {
             input.push([&[layer as u8, entry as u8, chunk as u8][..], bytes].concat());
