@@ -1,6 +1,7 @@
 //! Identifies the engine that a client talks to, by `info`.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -37,6 +38,15 @@ pub(super) struct Engine {
     pub(super) place: EnginePlace,
     /// The platform of its host; `None` where it does not say.
     pub(super) platform: Option<Platform>,
+}
+
+impl Engine {
+    /// The folder of podman's copies, if it sees our folders and may use them: its images are this user's. The client may
+    /// be a command that runs podman as another user, or with other file systems.
+    pub(super) fn own_copies(&self) -> Option<&Path> {
+        let owner = std::fs::metadata(self.root.as_deref()?).ok()?.uid();
+        self.copies.as_deref().filter(|_| owner == rustix::process::geteuid().as_raw())
+    }
 }
 
 /// The place of an engine.
@@ -212,6 +222,21 @@ mod tests {
         let info = info.replace("20.10.24+dfsg1", "26.1.5");
         let name = "docker 26.1.5, overlay2".to_owned();
         assert_eq!(engine(&info), (StoreKind::DockerClassic, name, Syntax::Docker, false));
+    }
+
+    #[test]
+    fn podman_copies_into_a_folder_of_ours_if_its_images_are_this_users() {
+        let images = tempfile::tempdir().unwrap();
+        let own_copies = |root: &Path| {
+            let info = serde_json::json!({
+                "host": {"serviceIsRemote": false}, "version": {"Version": "5.4.2"},
+                "store": {"graphDriverName": "overlay", "graphRoot": root, "imageCopyTmpDir": "/var/tmp"},
+            });
+            let engine = identify(info.to_string().as_bytes(), "").unwrap();
+            engine.own_copies().map(Path::to_owned)
+        };
+        assert_eq!(own_copies(images.path()), Some(PathBuf::from("/var/tmp")));
+        assert_eq!(own_copies(&images.path().join("in another file system")), None);
     }
 
     #[test]

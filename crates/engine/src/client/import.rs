@@ -48,7 +48,7 @@ impl<'a> Loader<'a> {
         compression: ArchiveCompression,
     ) -> Result<PendingLoad<'a>, StoreError> {
         // Where it cannot be made, podman says why it needs one.
-        let copies = self.engine.copies.as_deref().filter(|_| self.program.is_here());
+        let copies = self.engine.own_copies().filter(|_| self.program.is_here());
         let copies = copies.and_then(|folder| temporary::folder(Some(folder)).ok());
         let program = match &copies {
             Some(copies) => &self.program.in_folder(copies.path()),
