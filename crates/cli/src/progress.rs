@@ -30,7 +30,7 @@ pub(crate) struct Progress {
     state: Mutex<State>,
 }
 
-/// What was shown last.
+/// The state that was shown last.
 pub(crate) struct Last {
     /// The step that the run waited for.
     pub(crate) doing: Option<String>,

@@ -277,7 +277,7 @@ fn an_image_that_the_target_cannot_run_is_warned_of_before_it_arrives() {
     let json = ran(Fake::foreign("linux/arm64"), "alice@build --json redis:latest");
     let document: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert!(document["warnings"][0].as_str().unwrap().contains("will not run there"), "{}", json.out);
-    // What is there already does not arrive.
+    // An image that is there already does not arrive.
     assert!(warning(&ran(Fake::foreign("linux/arm64"), "alice@build debian:12")).is_empty());
 }
 

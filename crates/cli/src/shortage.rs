@@ -1,4 +1,4 @@
-//! What the system has no more of for this user or process: a failure of that is nobody's bug, and has a hint of its own.
+//! Shortages of the system, for this user or this process: their failures are nobody's bug, and have hints of their own.
 
 /// Something that a limit of the system is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Shortage {
         found.map(|(shortage, _)| *shortage)
     }
 
-    /// What has happened to a program; it follows the name of that.
+    /// The predicate of a sentence whose subject is the program that it happened to.
     pub(crate) fn sentence(self) -> &'static str {
         match self {
             Shortage::Memory => "got no more memory",
@@ -37,7 +37,7 @@ impl Shortage {
         }
     }
 
-    /// What to do about it at a place.
+    /// The advice about it, for a place.
     pub(crate) fn hint(self, place: &str) -> String {
         match self {
             Shortage::Memory => {

@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod origin;
 mod prediction;
+mod record_shape;
 mod tables;
 #[cfg(test)]
 mod tests;

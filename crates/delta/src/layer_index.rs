@@ -28,4 +28,4 @@ pub use chunks::{CHUNK_MAX, Chunk, Chunks};
 pub(crate) use division::DividedIndex;
 pub use entries::{Entries, Selection};
 pub use index::{File, LayerIndex, Segment};
-pub use records::ENTRY_RECORDS;
+pub use records::{ENTRY_RECORDS, VERBATIM_MAX};

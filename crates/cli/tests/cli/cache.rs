@@ -87,7 +87,7 @@ fn what_was_not_used_for_longest_is_forgotten() {
     assert_eq!(layers(&index), "");
 }
 
-/// What is kept of transfers without an agent lies in the folder for temporary files.
+/// Parts of transfers without an agent lie in the folder for temporary files.
 #[test]
 fn what_came_without_an_agent_is_listed_and_forgotten_too() {
     let (environment, _) = filled();

@@ -184,7 +184,7 @@ fn who_interrupts_twice_does_not_wait_and_leaves_no_ssh() {
     }
 }
 
-/// What it says on its standard error is the reason that the client gives.
+/// Its words on standard error are the reason that the client gives.
 #[test]
 fn an_agent_that_is_told_to_end_is_what_its_client_says() {
     let liar = Liar::new("");

@@ -1,7 +1,7 @@
 //! The entries and chunks of the basis, numbered through all of its layers.
 
 use super::error::HeaderDeltaError;
-use super::prediction::RecordShape;
+use super::record_shape::RecordShape;
 use crate::layer_index::cursor::{Cursor, Entry};
 use crate::layer_index::records::RecordView;
 use crate::layer_index::{Chunk, LayerIndex};

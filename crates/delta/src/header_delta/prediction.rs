@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use dsync_core::pax::PaxRecord;
 
 use super::basis::BasisRecord;
+use super::record_shape::RecordShape;
 use crate::layer_index::fields::{Field, canonical_value};
-use crate::layer_index::records::{ENTRY_RECORDS, Record, RecordKind, RecordView, Records};
+use crate::layer_index::records::{ENTRY_RECORDS, RecordKind, RecordView, Records};
 
 /// Limits on the keys of pax records whose times are remembered, the kinds of files whose codes are, and the mtimes of
 /// the basis: more than a layer has of each that can be predicted well.
@@ -214,24 +215,6 @@ impl PaxTime<'_> {
         let digits = std::str::from_utf8(seconds).ok()?;
         let seconds: i64 = digits.parse().ok().filter(|seconds: &i64| seconds.unsigned_abs() < 1 << 40)?;
         (seconds.to_string() == digits).then_some(PaxTime { seconds, fraction })
-    }
-}
-
-/// The kind of a record, which decides its encoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RecordShape {
-    Zeros,
-    Raw,
-    Header,
-}
-
-impl From<&Record> for RecordShape {
-    fn from(record: &Record) -> Self {
-        match record.kind {
-            RecordKind::Zeros(_) => RecordShape::Zeros,
-            RecordKind::Raw => RecordShape::Raw,
-            RecordKind::Header(_) => RecordShape::Header,
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::fields::{Field, Fields};
 use super::index::LayerIndex;
 use super::records::RecordKind;
 use crate::ChunkId;
-use crate::scan::VERBATIM_MAX;
+use crate::layer_index::records::VERBATIM_MAX;
 
 /// Builds the index of the verbatim bytes and chunks that a scanner finds.
 #[derive(Debug, Clone, Default)]

@@ -7,6 +7,10 @@ use dsync_core::ustar::{BLOCK, padding};
 use super::fields::{Field, Fields};
 use super::pax_records;
 
+/// The body of an extension header, or a range of zeros, is verbatim up to this many bytes; a longer one makes no sense
+/// in a tar and is opaque.
+pub const VERBATIM_MAX: u64 = 1 << 20;
+
 /// The most records of an entry, and the bytes from which on an entry takes no more: an entry has at most a pax header
 /// and two long names before it, and nothing in a tar may grow without limit.
 pub const ENTRY_RECORDS: usize = 4;

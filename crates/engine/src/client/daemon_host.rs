@@ -10,7 +10,7 @@ const EMULATORS: &str = "/proc/sys/fs/binfmt_misc";
 /// The files that are read.
 const FILES: [&str; 4] =
     ["/proc/sys/kernel/hostname", "/proc/sys/kernel/osrelease", "/proc/meminfo", "/proc/filesystems"];
-/// What comes before the name of a file in the output of the script.
+/// The mark before the name of a file in the output of the script.
 const FILE: &str = "== ";
 
 /// The host that a daemon is on, by what it says of it.

@@ -223,7 +223,7 @@ impl InstructionReader<'_> {
     }
 }
 
-/// What follows an opcode of VEX or EVEX, by its map.
+/// The fields after an opcode of VEX or EVEX, by its map.
 fn vector(map: u8, op: u8) -> u8 {
     match (map, op) {
         (1, 0x77) => NONE,

@@ -1,4 +1,4 @@
-//! What arrived here without an agent before a transfer broke off, kept for the next run of the same image or of a newer
+//! Parts of images that arrived here without an agent before a transfer broke off, kept for the next run of the same image or of a newer
 //! one.
 //!
 //! There is a folder for each image below one of mode 0700, which is below that of temporary files. It has `names`, the
@@ -36,7 +36,7 @@ const ARRIVING: &str = "arriving";
 #[derive(Debug, Clone)]
 pub struct Kept(PathBuf);
 
-/// What is kept of one image, locked.
+/// The parts of one image, locked.
 #[derive(Debug)]
 pub(super) struct KeptImage {
     folder: PathBuf,
@@ -110,7 +110,7 @@ impl Kept {
         Ok(pruned)
     }
 
-    /// What is kept of an image and of older ones of its names; `None` where another run uses it.
+    /// The parts of an image and of older ones of its names; `None` where another run uses it.
     pub(super) fn begin(&self, image: &Image) -> io::Result<Option<KeptImage>> {
         self.prune(PARTIAL_LIMIT)?;
         prepare(&self.0, 0o077).map_err(io::Error::other)?;

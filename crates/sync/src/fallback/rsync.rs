@@ -233,7 +233,7 @@ impl Store for RsyncStore {
     }
 
     fn has_packages(&self) -> bool {
-        // What crosses by rsync is an archive, which has the content of an image only.
+        // An archive crosses by rsync, which has the content of an image only.
         false
     }
 

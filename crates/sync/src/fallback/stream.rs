@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use dsync_core::{Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use dsync_engine::{
-    BlobRef, Demand, Description, DistantStore, Export, Holdings, Identity, Import, ImportSize, LayerSink,
-    Nested, Package, Store, StoreError,
+    BlobRef, Demand, Description, DistantStore, Export, Holdings, Import, ImportIdentity, ImportSize,
+    LayerSink, Nested, Package, Store, StoreError,
 };
 
 use super::kept::{Keeping, Kept, KeptImage};
@@ -29,7 +29,7 @@ impl StreamStore {
         StreamStore { distant, tmpfolder, listed: Mutex::default() }
     }
 
-    /// What is kept of the image; nothing where that is not possible, or another run has it.
+    /// The parts that are kept of the image; `None` where that is not possible, or another run has it.
     fn kept(&self, id: &ImageId) -> Option<KeptImage> {
         let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         let image = listed.iter().find(|image| image.id == *id)?;
@@ -126,7 +126,7 @@ impl Store for StreamStore {
         self.distant.cannot_run(platform)
     }
 
-    fn import<'a>(&'a self, identity: Identity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
+    fn import<'a>(&'a self, identity: ImportIdentity<'a>) -> Result<Box<dyn Import + 'a>, StoreError> {
         self.distant.import(identity)
     }
 

@@ -103,7 +103,7 @@ impl Workspace {
     }
 }
 
-/// What is wrong with a folder for temporary files, and what to do about it.
+/// A sentence about a folder for temporary files that cannot be used, with the remedy.
 fn unusable(what: &str) -> String {
     format!("{what}: set TMPDIR to another, or name one with --tmpfolder")
 }

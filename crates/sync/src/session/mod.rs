@@ -135,7 +135,7 @@ impl Session {
         let (before, lost) = (self.traffic(), self.lost);
         let mut outcome = self.retrying(|pair| pair.sync(entry, also, dry_run))?;
         if !dry_run && self.source.is_agentless() {
-            // What is kept of an image that arrived is of no more use.
+            // Parts of an image that arrived are of no more use.
             let kept = Kept::find(self.options.tmpfolder.as_deref());
             kept.map_or(Ok(()), |kept| kept.forget(&entry.image)).unwrap_or_else(|error| {
                 self.observer.event(Event::Note(&format!("what was kept stays until it expires: {error}")));

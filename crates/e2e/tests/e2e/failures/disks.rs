@@ -93,7 +93,7 @@ fn the_place_for_temporary_files_there_is_full() {
             .says("name a directory on a larger disk for temporary files: --tmpfolder DIR");
         assert_eq!(bench.here().id("web:1"), None);
     }
-    // What is pushed by rsync is a file there first.
+    // An archive that is pushed by rsync is a file there first.
     let other = bench.image("web:2").layer(&layer("disks-there-push", 4_000_000));
     bench.here().put(&other);
     let pushed = bench.name("web:2");
