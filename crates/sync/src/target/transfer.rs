@@ -242,14 +242,18 @@ impl<'a> Transfer<'a> {
         let link = self.talk.step(Step::Offer)?;
         let (read, offer) = thread::scope(|scope| {
             let reading = scope.spawn(|| -> Result<(), EndpointError> {
-                for basis in &plan.basis {
-                    own.learn(&basis.id, basis.tars(), &keeps)?;
-                }
-                read_local(own, held, &plan.local)?;
+                let mut learn = || -> Result<(), EndpointError> {
+                    for basis in &plan.basis {
+                        own.learn(&basis.id, basis.tars(), &keeps)?;
+                    }
+                    read_local(own, held, &plan.local)
+                };
+                let learnt = learn();
+                // After a failure, too: the source waits for them, and this end for what it says then.
                 if let Some(key) = &key {
                     possession::send(&outbox, own, &plan.basis_ids, key)?;
                 }
-                Ok(())
+                learnt
             });
             let offer = offer::receive(link, plan.basis_ids.len());
             (reading.join(), offer)
