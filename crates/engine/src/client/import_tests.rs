@@ -286,6 +286,21 @@ fn a_temporary_name_is_seen_by_nobody_and_goes_with_the_next_name() {
     }
 }
 
+/// The run may have been killed between the name and the end, and then the image is there for the next.
+#[test]
+fn a_spare_name_that_a_killed_run_left_goes_at_the_end_of_any_run() {
+    for (is_left, others, stays) in [(true, "app:0\n", false), (false, "app:0\n", true), (true, "", true)] {
+        let engine = Engine::new();
+        engine.write("image", &format!("{others}{}\n", temporary(is_left)));
+        let store = engine.store();
+        store.list().unwrap();
+        drop(store);
+        let names = engine.names().unwrap();
+        assert_eq!(names.iter().any(|name| name.starts_with("localhost/")), stays, "{names:?}");
+        assert_eq!(names.contains(&"app:0".to_owned()), !others.is_empty());
+    }
+}
+
 #[test]
 fn what_a_killed_run_left_goes_at_the_end_of_a_run_that_names_images() {
     for (is_left, names, stays) in [(true, &app()[..], false), (false, &app(), true), (true, &[], true)] {

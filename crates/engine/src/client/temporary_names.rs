@@ -29,9 +29,17 @@ const DIGITS: usize = 8;
 pub(super) struct TemporaryNames {
     program: Program,
     /// The temporary names that were listed last.
-    listed: Mutex<Vec<(ImageId, TemporaryName)>>,
+    listed: Mutex<Vec<Listed>>,
     /// True once an image was given its names.
     has_named: AtomicBool,
+}
+
+/// A temporary name in a list of images.
+struct Listed {
+    image: ImageId,
+    temporary: TemporaryName,
+    /// The image has other names.
+    is_spare: bool,
 }
 
 impl TemporaryNames {
@@ -45,9 +53,11 @@ impl TemporaryNames {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         listed.clear();
         let mut take = |id: ImageId, names: &mut Vec<ImageRef>| {
-            let found = names.extract_if(.., |name| TemporaryName::parse(name).is_some());
-            let before = listed.len();
-            listed.extend(found.filter_map(|name| Some((id, TemporaryName::parse(&name)?))));
+            let found: Vec<ImageRef> =
+                names.extract_if(.., |name| TemporaryName::parse(name).is_some()).collect();
+            let (before, is_spare) = (listed.len(), !names.is_empty());
+            let temporary = found.iter().filter_map(TemporaryName::parse);
+            listed.extend(temporary.map(|temporary| Listed { image: id, temporary, is_spare }));
             listed.len() > before
         };
         // The probes of runs are no images: they have no layers, or cannot be read.
@@ -107,8 +117,8 @@ impl TemporaryNames {
     fn named(&self, id: &ImageId) {
         self.has_named.store(true, Ordering::Relaxed);
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, temporary) in listed.extract_if(.., |(other, _)| other == id) {
-            self.remove(&temporary.name);
+        for listed in listed.extract_if(.., |listed| listed.image == *id) {
+            self.remove(&listed.temporary.name);
         }
     }
 
@@ -119,12 +129,13 @@ impl TemporaryNames {
 }
 
 /// A run that gave names cleans up after those that were killed. It does so at its end: until then it may be asked for
-/// the image of such a run.
+/// the image of such a run. Any run removes the names of images that have others, with which no image goes.
 impl Drop for TemporaryNames {
     fn drop(&mut self) {
-        if self.has_named.load(Ordering::Relaxed) {
-            let listed = std::mem::take(self.listed.get_mut().unwrap_or_else(PoisonError::into_inner));
-            for (_, temporary) in listed.iter().filter(|(_, temporary)| temporary.is_left()) {
+        let listed = std::mem::take(self.listed.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let has_named = self.has_named.load(Ordering::Relaxed);
+        for Listed { temporary, is_spare, .. } in listed {
+            if (has_named || is_spare) && temporary.is_left() {
                 self.remove(&temporary.name);
             }
         }
