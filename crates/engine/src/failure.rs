@@ -123,7 +123,7 @@ fn is_of_a_shell(line: &str) -> bool {
 /// The text for people: one line, no control characters, no boiler plate.
 pub(crate) fn digest(stderr: &str) -> String {
     const LIMIT: usize = 1500;
-    let lines: Vec<String> = stderr
+    let mut lines: Vec<String> = stderr
         .lines()
         .map(|line| {
             let line = line.trim();
@@ -133,6 +133,8 @@ pub(crate) fn digest(stderr: &str) -> String {
         })
         .filter(|line| !line.is_empty() && !is_noise(line))
         .collect();
+    // A client that is asked about many images may say of each that its engine is down.
+    lines.dedup();
     let text = lines.join("; ");
     match text.char_indices().rev().nth(LIMIT) {
         _ if text.is_empty() => "it said nothing on standard error".into(),
@@ -159,6 +161,14 @@ mod tests {
             ProgramFailure { command: "docker x", status: "exit status: 1", stderr, image: Some(IMAGE) };
         let text = format!("{:?}", classify(&failure));
         text.split([' ', '{']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_sentence_is_said_once() {
+        assert_eq!(
+            digest("it is down\nit is down\n\nit is gone\nit is down\n"),
+            "it is down; it is gone; it is down"
+        );
     }
 
     #[test]
