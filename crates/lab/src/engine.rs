@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::command::{run, run_with_input, tail};
@@ -84,7 +85,9 @@ pub struct EngineOptions {
 pub struct Engine {
     dir: PathBuf,
     kind: EngineKind,
-    daemon: Option<Child>,
+    daemon: Mutex<Option<Child>>,
+    /// The program of the daemon and its further flags.
+    started_as: Option<(PathBuf, Vec<String>)>,
 }
 
 impl Engine {
@@ -97,7 +100,12 @@ impl Engine {
         if let Some(megabytes) = options.root_limit_mb {
             mounts::small(&root, megabytes)?;
         }
-        let mut engine = Engine { dir: dir.to_owned(), kind: options.kind.clone(), daemon: None };
+        let mut engine = Engine {
+            dir: dir.to_owned(),
+            kind: options.kind.clone(),
+            daemon: Mutex::default(),
+            started_as: None,
+        };
         let (program, flags) = match &options.kind {
             EngineKind::Dockerd => {
                 packages::require(&[("dockerd", "docker.io"), ("docker", "docker.io")])?;
@@ -127,18 +135,26 @@ impl Engine {
             EngineKind::None => return Ok(engine),
         };
         packages::mount_cgroups()?;
+        engine.started_as = Some((program, flags));
+        engine.start_daemon()?;
+        Ok(engine)
+    }
+
+    fn start_daemon(&self) -> Result<(), LabError> {
+        let Some((program, flags)) = &self.started_as else { return Ok(()) };
         let cannot = format!("start {}", program.display());
-        let log = File::create(engine.log()).map_err(LabError::io(&cannot))?;
+        let log =
+            File::options().create(true).append(true).open(self.log()).map_err(LabError::io(&cannot))?;
         let daemon = Command::new(program)
             .arg("--data-root")
-            .arg(&root)
+            .arg(self.root())
             .arg("--exec-root")
-            .arg(dir.join("exec"))
+            .arg(self.dir.join("exec"))
             .arg("--pidfile")
-            .arg(dir.join("dockerd.pid"))
-            .args(["--host", &engine.docker_host(), "--bridge=none", "--iptables=false"])
+            .arg(self.dir.join("dockerd.pid"))
+            .args(["--host", &self.docker_host(), "--bridge=none", "--iptables=false"])
             .args(flags)
-            .env(process::MARK, dir)
+            .env(process::MARK, &self.dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(LabError::io(&cannot))?)
             .stderr(log)
@@ -146,13 +162,48 @@ impl Engine {
             .process_group(0)
             .spawn()
             .map_err(LabError::io(&cannot))?;
-        engine.daemon = Some(daemon);
-        Ok(engine)
+        *self.daemon() = Some(daemon);
+        Ok(())
+    }
+
+    fn daemon(&self) -> MutexGuard<'_, Option<Child>> {
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process of its daemon, where it has one.
+    pub fn daemon_id(&self) -> Option<u32> {
+        self.daemon().as_ref().map(Child::id)
+    }
+
+    /// Starts the daemon again after a signal has ended it, as a reboot does: what it left behind ends, too. Waits until it
+    /// answers.
+    pub fn revive(&self) -> Result<(), LabError> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            let ended = match self.daemon().as_mut() {
+                Some(daemon) => daemon.try_wait().map_err(LabError::io("look after the engine"))?,
+                None => return Ok(()),
+            };
+            if ended.is_some() {
+                process::stop(&process::Found::marked(&self.dir), Duration::from_secs(5));
+                // The number of its containerd may be that of a zombie.
+                let state = self.dir.join("exec/containerd");
+                if state.exists() {
+                    fs::remove_dir_all(&state)
+                        .map_err(LabError::io(format_args!("remove {}", state.display())))?;
+                }
+                self.start_daemon()?;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.wait_ready()
     }
 
     /// Waits until it answers.
-    pub(crate) fn wait_ready(&mut self) -> Result<(), LabError> {
-        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+    pub(crate) fn wait_ready(&self) -> Result<(), LabError> {
+        let mut daemon = self.daemon();
+        let Some(daemon) = daemon.as_mut() else { return Ok(()) };
         let socket = self.dir.join("docker.sock");
         let deadline = Instant::now() + Duration::from_secs(90);
         let mut ended = false;
@@ -169,8 +220,8 @@ impl Engine {
     }
 
     /// Takes note of the end of the daemon, so that it is no zombie.
-    pub(crate) fn reap(&mut self) {
-        if let Some(daemon) = &mut self.daemon {
+    pub(crate) fn reap(&self) {
+        if let Some(daemon) = self.daemon().as_mut() {
             let _ = daemon.try_wait();
         }
     }

@@ -37,10 +37,6 @@ impl Host {
         &self.engine
     }
 
-    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
-        &mut self.engine
-    }
-
     /// The engine's client, `docker` or `podman`, ready for a subcommand.
     pub fn docker(&self) -> Command {
         self.engine.client()

@@ -92,8 +92,8 @@ impl Lab {
     fn end(&mut self) -> Result<(), LabError> {
         let Some(mut keeper) = self.keeper.take() else { return Ok(()) };
         let result = keeper.release();
-        for host in &mut self.hosts {
-            host.engine_mut().reap();
+        for host in &self.hosts {
+            host.engine().reap();
         }
         result
     }
@@ -176,8 +176,8 @@ impl LabBuilder {
         for ((name, engine), (_, _, login)) in engines.into_iter().zip(&self.hosts) {
             lab.hosts.push(Host::start(&lab.surroundings, name, engine, login)?);
         }
-        for host in &mut lab.hosts {
-            host.engine_mut().wait_ready()?;
+        for host in &lab.hosts {
+            host.engine().wait_ready()?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Links: the names by which ssh reaches a login, each with its own cable and its own trust.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One more way to a login.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,6 +14,12 @@ pub struct Link {
     pub cut_up: Option<u64>,
     /// The cable is cut once so many bytes came down, from the host.
     pub cut_down: Option<u64>,
+    /// All that goes up waits at the gate once so many bytes went up.
+    pub hold_up: Option<u64>,
+    /// All that comes down waits at it once so many bytes came down.
+    pub hold_down: Option<u64>,
+    /// The directory of a [`Gate`](crate::Gate).
+    pub gate: Option<PathBuf>,
     /// The host key that ssh knows.
     pub host_key: HostKey,
     /// The key that ssh logs in with.
@@ -96,6 +102,15 @@ impl Link {
         }
         if let Some(bytes) = self.cut_down {
             flag("cut-down", bytes.to_string());
+        }
+        if let Some(bytes) = self.hold_up {
+            flag("hold-up", bytes.to_string());
+        }
+        if let Some(bytes) = self.hold_down {
+            flag("hold-down", bytes.to_string());
+        }
+        if let Some(dir) = &self.gate {
+            flag("gate", dir.display().to_string());
         }
         flags
     }

@@ -119,6 +119,13 @@ impl Login {
         Found::marked(&self.dir).iter().map(Found::describe).collect()
     }
 
+    /// The sshd of each connection at the moment.
+    pub fn sessions(&self) -> Vec<u32> {
+        let mark = format!("{}/", self.dir.display());
+        let listener = Found::by_pid_file(&self.dir.join("sshd.pid"), &mark);
+        listener.map(|listener| listener.children()).unwrap_or_default()
+    }
+
     /// Makes one more way to here, and returns its name for ssh: the login's own, `-`, and this one.
     pub fn link(&self, name: &str, link: &Link) -> Result<String, LabError> {
         let alias = format!("{}-{name}", self.alias);

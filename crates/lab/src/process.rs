@@ -53,6 +53,19 @@ impl Found {
         format!("{} {}", self.pid.as_raw_nonzero(), self.command_line())
     }
 
+    /// The processes that it has started and that run.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let own = self.pid.as_raw_nonzero().to_string();
+        let is_child = |pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // Behind the name, which may have anything in it: the state, and the parent.
+            let mut words = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+            words.next().is_some_and(|state| state != "Z") && words.next() == Some(&own)
+        };
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_child).collect()
+    }
+
     /// True if it is still there and still the same process; a zombie is not.
     fn runs(&self) -> bool {
         match &self.proof {

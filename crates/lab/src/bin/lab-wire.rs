@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use dsync_lab::wire::proxy::{Options, carry};
 
 const USAGE: &str = "usage: lab-wire [--log FILE] [--label TEXT] [--rate-mbit N] [--rtt-ms N] \
-[--cut-up BYTES] [--cut-down BYTES] HOST PORT
+[--cut-up BYTES] [--cut-down BYTES] [--hold-up BYTES] [--hold-down BYTES] [--gate DIR] HOST PORT
 
 The label is $WIRE_LABEL unless one is given. Only loopback addresses are carried.";
 
@@ -39,6 +39,9 @@ fn parse(mut words: impl Iterator<Item = String>, label: String) -> Option<(Opti
             "--rtt-ms" => options.rtt_ms = words.next()?.parse().ok().filter(|n| *n >= 0.0)?,
             "--cut-up" => options.cut_up = Some(words.next()?.parse().ok()?),
             "--cut-down" => options.cut_down = Some(words.next()?.parse().ok()?),
+            "--hold-up" => options.hold_up = Some(words.next()?.parse().ok()?),
+            "--hold-down" => options.hold_down = Some(words.next()?.parse().ok()?),
+            "--gate" => options.gate = Some(words.next()?.into()),
             _ if word.starts_with('-') => return None,
             _ => positional.push(word),
         }

@@ -148,6 +148,15 @@ impl Image {
 
 /// Images as one archive for `load`. A layer that comes more than once is in it once.
 pub fn archive_of(images: &[Image]) -> Vec<u8> {
+    archive(images, true)
+}
+
+/// The same without an index, from which podman takes one image only.
+pub fn archive_without_index(images: &[Image]) -> Vec<u8> {
+    archive(images, false)
+}
+
+fn archive(images: &[Image], is_layout: bool) -> Vec<u8> {
     let (mut archive, mut there) = (Layer::builder(), BTreeSet::new());
     let (mut manifests, mut docker) = (Vec::new(), Vec::new());
     for image in images {
@@ -155,7 +164,9 @@ pub fn archive_of(images: &[Image]) -> Vec<u8> {
         manifests.extend(image.entries(blobs.last().map(Vec::as_slice).unwrap_or_default()));
         docker.push(json!({
             "Config": blob(&image.config_json()),
-            "RepoTags": image.names.iter().map(ImageRef::to_string).collect::<Vec<_>>(),
+            // podman would make another of a short name.
+            "RepoTags": image.names.iter().map(|name| if is_layout { name.to_string() } else { name.qualified() })
+                .collect::<Vec<_>>(),
             "Layers": image.layers.iter().map(|layer| blob(layer.tar())).collect::<Vec<_>>(),
         }));
         for bytes in blobs {
@@ -170,13 +181,13 @@ pub fn archive_of(images: &[Image]) -> Vec<u8> {
         "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": manifests,
     });
-    archive
-        .file("manifest.json", Value::from(docker).to_string())
-        .file("index.json", index.to_string())
-        .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
-        .build()
-        .tar()
-        .to_vec()
+    archive = archive.file("manifest.json", Value::from(docker).to_string());
+    if is_layout {
+        archive = archive
+            .file("index.json", index.to_string())
+            .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    }
+    archive.build().tar().to_vec()
 }
 
 fn descriptor(media: &str, bytes: &[u8]) -> Value {

@@ -5,7 +5,7 @@ mod build;
 mod recipe;
 mod tree;
 
-pub use archive::{Image, Platform, archive_of};
+pub use archive::{Image, Platform, archive_of, archive_without_index};
 pub use build::{archive, get};
 pub use dsync_testkit::{Attributes, Layer, LayerBuilder, Machine, linked};
 pub use recipe::{Recipe, recipes};

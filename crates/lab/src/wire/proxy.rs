@@ -15,6 +15,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{collections::VecDeque, process, thread};
 
+use crate::gate;
+
 /// The properties of a proxied connection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
@@ -30,6 +32,12 @@ pub struct Options {
     pub cut_up: Option<u64>,
     /// End the connection once so many bytes came from sshd.
     pub cut_down: Option<u64>,
+    /// Wait at a gate once so many bytes came from ssh.
+    pub hold_up: Option<u64>,
+    /// Wait at it once so many bytes came from sshd.
+    pub hold_down: Option<u64>,
+    /// The gate's directory.
+    pub gate: Option<PathBuf>,
 }
 
 /// The end of one direction.
@@ -44,6 +52,8 @@ enum End {
 struct Direction {
     end: End,
     cut: Option<u64>,
+    /// The place of a gate, and its directory.
+    hold: Option<(u64, PathBuf)>,
     bytes_per_second: f64,
     delay: Duration,
     count: Arc<AtomicU64>,
@@ -84,15 +94,19 @@ fn join(
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
 
     let (ended, ends) = mpsc::channel();
-    let direction = |end, cut, count: &Arc<AtomicU64>| Direction {
+    let gate = |at: Option<u64>| at.zip(options.gate.clone());
+    let direction = |end, cut, hold, count: &Arc<AtomicU64>| Direction {
         end,
         cut,
+        hold: gate(hold),
         bytes_per_second: options.rate_mbit * 125_000.0,
         delay: rtt / 2,
         count: Arc::clone(count),
     };
-    start(direction(End::Up, options.cut_up, up), stdin, remote.try_clone()?, ended.clone());
-    start(direction(End::Down, options.cut_down, down), remote.try_clone()?, stdout, ended);
+    let upward = direction(End::Up, options.cut_up, options.hold_up, up);
+    let downward = direction(End::Down, options.cut_down, options.hold_down, down);
+    start(upward, stdin, remote.try_clone()?, ended.clone());
+    start(downward, remote.try_clone()?, stdout, ended);
 
     match ends.recv() {
         // ssh is done. The server notices, and may still say goodbye; if it hangs, it is cut off.
@@ -108,20 +122,21 @@ fn join(
 
 /// Copies a direction in a thread of its own and tells how it ended.
 fn start(
-    direction: Direction,
+    mut direction: Direction,
     from: impl Read + Send + 'static,
     to: impl Write + Send + 'static,
     ended: mpsc::Sender<End>,
 ) {
     thread::spawn(move || {
         let slow = direction.bytes_per_second > 0.0 || !direction.delay.is_zero();
-        let result = if slow { copy_slowly(&direction, from, to) } else { copy(&direction, from, to) };
+        let result =
+            if slow { copy_slowly(&mut direction, from, to) } else { copy(&mut direction, from, to) };
         // An error means that one of the two is gone, which is an end like any other.
         let _ = ended.send(result.unwrap_or(direction.end));
     });
 }
 
-fn copy(direction: &Direction, mut from: impl Read, mut to: impl Write) -> io::Result<End> {
+fn copy(direction: &mut Direction, mut from: impl Read, mut to: impl Write) -> io::Result<End> {
     let mut buffer = vec![0; 1 << 18];
     while let Some(length) = direction.read(&mut from, &mut buffer)? {
         to.write_all(&buffer[..length])?;
@@ -141,7 +156,7 @@ struct UnderWay {
 }
 
 fn copy_slowly(
-    direction: &Direction,
+    direction: &mut Direction,
     mut from: impl Read,
     to: impl Write + Send + 'static,
 ) -> io::Result<End> {
@@ -207,9 +222,15 @@ fn close(link: &(Mutex<UnderWay>, Condvar)) {
 }
 
 impl Direction {
-    /// Reads and counts, never past the place of the cut; `None` at the end.
-    fn read(&self, from: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let left = self.cut.map_or(u64::MAX, |cut| cut.saturating_sub(self.count.load(Ordering::SeqCst)));
+    /// Reads and counts, never past the place of the cut or of a gate; `None` at the end.
+    fn read(&mut self, from: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let count = self.count.load(Ordering::SeqCst);
+        // All before has passed.
+        if let Some((_, dir)) = self.hold.take_if(|(at, _)| *at <= count) {
+            gate::wait(&dir)?;
+        }
+        let next = [self.cut, self.hold.as_ref().map(|(at, _)| *at)].into_iter().flatten().min();
+        let left = next.map_or(u64::MAX, |at| at.saturating_sub(count));
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         loop {
             match from.read(&mut buffer[..most]) {
@@ -264,7 +285,7 @@ mod tests {
     use super::*;
 
     fn direction(cut: Option<u64>, bytes_per_second: f64, delay: Duration) -> Direction {
-        Direction { end: End::Up, cut, bytes_per_second, delay, count: Arc::default() }
+        Direction { end: End::Up, cut, hold: None, bytes_per_second, delay, count: Arc::default() }
     }
 
     /// A writer whose bytes can be looked at afterwards.
@@ -285,12 +306,12 @@ mod tests {
     #[test]
     fn a_cut_lets_exactly_so_many_bytes_pass() {
         for speed in [0.0, 1e9] {
-            let (sink, direction) = (Sink::default(), direction(Some(1000), speed, Duration::ZERO));
+            let (sink, mut direction) = (Sink::default(), direction(Some(1000), speed, Duration::ZERO));
             let input = io::Cursor::new(vec![7; 5000]);
             let end = if speed > 0.0 {
-                copy_slowly(&direction, input, sink.clone())
+                copy_slowly(&mut direction, input, sink.clone())
             } else {
-                copy(&direction, input, sink.clone())
+                copy(&mut direction, input, sink.clone())
             };
             assert_eq!(end.unwrap(), End::Cut);
             assert_eq!(sink.0.lock().unwrap().len(), 1000);
@@ -303,7 +324,10 @@ mod tests {
         let input: Vec<u8> = (0..200_000_u32).map(|i| i as u8).collect();
         let direction = direction(None, 1e6, Duration::from_millis(30));
         let (sink, begin) = (Sink::default(), Instant::now());
-        assert_eq!(copy_slowly(&direction, io::Cursor::new(input.clone()), sink.clone()).unwrap(), End::Up);
+        assert_eq!(
+            copy_slowly(&mut direction, io::Cursor::new(input.clone()), sink.clone()).unwrap(),
+            End::Up
+        );
         assert!(begin.elapsed() >= Duration::from_millis(229), "{:?}", begin.elapsed());
         assert_eq!(*sink.0.lock().unwrap(), input);
     }
