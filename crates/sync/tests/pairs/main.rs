@@ -10,4 +10,5 @@ mod generated;
 mod known;
 mod patches;
 mod resume;
+mod simulation;
 mod trial;

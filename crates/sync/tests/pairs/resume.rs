@@ -109,7 +109,7 @@ fn with_cuts(pair: &Pair, clean: [u64; 2], cuts: &[u64]) -> Result<u64, String> 
 }
 
 /// Bytes that a cut may cost: the block of a zstd frame and the chunk of a file that were under way.
-const CUT: u64 = 80_000;
+pub(crate) const CUT: u64 = 80_000;
 
 /// Runs each pair with these cuts; all runs together send at most a twentieth more than a clean one, or what was under way.
 fn sweep(pairs: &[(&str, Pair)], ways: &[Way], sweeps: &[&[u64]]) {
