@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod deny;
+mod faults;
 mod fuzz;
 mod shell;
 mod show;
@@ -44,6 +45,8 @@ enum Task {
     Deny,
     /// Run fuzz targets under libFuzzer, which needs a nightly compiler, and print what came of it
     Fuzz(fuzz::Options),
+    /// Kill and stop processes at every step of transfers, have their calls fail, and write docs/faults.md
+    Faults(faults::Options),
     /// Check the rules of this repository that no other tool knows
     Tidy(tidy::Options),
     /// Show the main job: on two directories, and on two real engines where that is possible
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Deny => deny::run(),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Faults(options) => faults::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),

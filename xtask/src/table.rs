@@ -1,6 +1,9 @@
 //! Figures as text: tables of Markdown, medians with their span, long numbers.
 
 use std::fmt::Display;
+use std::fs;
+
+use crate::{Result, workspace};
 
 /// A table of Markdown as it grows.
 pub(crate) struct Table(String);
@@ -27,6 +30,23 @@ impl Table {
     pub(crate) fn text(self) -> String {
         self.0
     }
+}
+
+/// Writes a table into a document, in place of the one between the marks of this command.
+pub(crate) fn write(document: &str, command: &str, table: &str) -> Result {
+    let path = workspace::root().join(document);
+    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {document}: {error}"))?;
+    let text = with_table(&text, command, table)
+        .ok_or_else(|| format!("{document} has no place for the table of {command}"))?;
+    Ok(fs::write(&path, text)?)
+}
+
+fn with_table(text: &str, command: &str, table: &str) -> Option<String> {
+    const END: &str = "<!-- end -->\n";
+    let begin = format!("<!-- {command} -->\n");
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(END)?;
+    Some([before, &begin, "\n", table, "\n", END, after].concat())
 }
 
 /// The value in the middle, or between the two that are.
@@ -61,6 +81,15 @@ mod tests {
         let mut table = Table::new(&["store"], &["bytes", "seconds"]);
         table.row(["docker", "1", ""]);
         assert_eq!(table.text(), "| store | bytes | seconds |\n|---|--:|--:|\n| docker | 1 |  |\n");
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_the_one_before() {
+        let marks = ["<!-- cargo xtask fuzz -->\n", "<!-- end -->\n"];
+        let text = format!("# Fuzzing\n\n{}old\n{}\nmore\n", marks[0], marks[1]);
+        let new = with_table(&text, "cargo xtask fuzz", "| new |\n").unwrap();
+        assert_eq!(new, format!("# Fuzzing\n\n{}\n| new |\n\n{}\nmore\n", marks[0], marks[1]));
+        assert_eq!(with_table(&text, "cargo xtask bench", ""), None);
     }
 
     #[test]

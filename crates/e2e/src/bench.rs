@@ -299,6 +299,13 @@ impl Bench {
         }
     }
 
+    /// Processes and files that are left of earlier runs, and partial transfers: a line each.
+    pub fn left_behind(&self) -> Vec<String> {
+        let mut left = leftovers::loose(self, &BTreeSet::new());
+        left.extend(leftovers::partial(self).iter().map(|file| format!("the part {}", file.display())));
+        left
+    }
+
     /// The processes of this test at the moment, on either side: a line for each, with pid and command.
     pub fn processes(&self) -> Vec<String> {
         let mut processes = leftovers::processes_of(&self.dir);

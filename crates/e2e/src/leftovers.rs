@@ -8,21 +8,26 @@ use crate::{Bench, Side, program};
 
 /// All that should not be there, a line each. Files that were there before are nobody's fault.
 pub(crate) fn find(bench: &Bench, before: &BTreeSet<PathBuf>) -> Vec<String> {
-    let login = bench.login();
-    let mut lines = Vec::new();
-    for process in processes_of(bench.dir()) {
-        lines.push(format!("here the process {process}"));
-    }
-    for process in login.processes() {
-        lines.push(format!("there the process {process}"));
-    }
-    let files = files(bench);
-    lines.extend(files.difference(before).map(|file| format!("the file {}", file.display())));
+    let mut lines = loose(bench, before);
     for side in [bench.here(), bench.there()] {
         let containers = side.docker(&["ps", "--all", "--no-trunc", "--format", "{{.Image}}"]);
         let own = containers.lines().filter(|image| is_own(&side, image, &bench.name("")));
         lines.extend(own.map(|image| format!("on {} a container of {image}", side.host.name())));
     }
+    lines
+}
+
+/// Processes and files that should not be there.
+pub(crate) fn loose(bench: &Bench, before: &BTreeSet<PathBuf>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for process in processes_of(bench.dir()) {
+        lines.push(format!("here the process {process}"));
+    }
+    for process in bench.login().processes() {
+        lines.push(format!("there the process {process}"));
+    }
+    let files = files(bench);
+    lines.extend(files.difference(before).map(|file| format!("the file {}", file.display())));
     lines
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{Result, shell, show, tools, workspace};
+use crate::{Result, shell, show, table, tools, workspace};
 use record::{Record, Turn};
 
 /// The most seconds that a target runs before the next has its turn.
@@ -169,9 +169,5 @@ fn turn(name: &str, programs: &Path, place: &Path, left: Duration) -> Result<Tur
 
 /// Puts the table into the document.
 fn write_table(record: &Record, targets: &[String]) -> Result {
-    let path = workspace::root().join(DOCUMENT);
-    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {DOCUMENT}: {error}"))?;
-    let text = record::with_table(&text, &record.table(&with_regressions(targets)))
-        .ok_or("docs/fuzzing.md has no place for the table")?;
-    Ok(fs::write(&path, text)?)
+    table::write(DOCUMENT, "cargo xtask fuzz --table", &record.table(&with_regressions(targets)))
 }

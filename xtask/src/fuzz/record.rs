@@ -12,9 +12,6 @@ use crate::Result;
 use crate::units::thousands;
 
 const FILE: &str = "record.json";
-/// Around the table in the document.
-const BEGIN: &str = "<!-- cargo xtask fuzz --table -->\n";
-const END: &str = "<!-- end -->\n";
 
 /// The results of one turn of a target.
 #[derive(Debug, Clone, Default)]
@@ -119,13 +116,6 @@ impl fmt::Display for Turn {
     }
 }
 
-/// The document with this table in place of the one that it has.
-pub(super) fn with_table(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some([before, BEGIN, "\n", table, "\n", END, after].concat())
-}
-
 fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
@@ -148,13 +138,5 @@ mod tests {
         let rows: Vec<&str> = rows.lines().skip(2).collect();
         assert_eq!(rows[0], "| `a` | 3 | 1,234,567 | 510 | 0 | 12 | 3.0 MiB | 2 |");
         assert_eq!(rows[1], "| `b` | 0 | 0 | 0 | 0 | 0 | 0.0 MiB | 0 |");
-    }
-
-    #[test]
-    fn a_table_takes_the_place_of_the_one_before() {
-        let text = format!("# Fuzzing\n\n{BEGIN}old\n{END}\nmore\n");
-        let new = with_table(&text, "| new |\n").unwrap();
-        assert_eq!(new, format!("# Fuzzing\n\n{BEGIN}\n| new |\n\n{END}\nmore\n"));
-        assert_eq!(with_table("no place", ""), None);
     }
 }

@@ -36,11 +36,14 @@ impl Heard {
         }
     }
 
-    /// Takes out the names of the ignored tests whose reason ends with one of these commands.
-    pub(super) fn take_ignored_by(&mut self, commands: &[&str]) -> Vec<String> {
+    /// Takes out the names of the ignored tests whose reason ends with one of these commands, and does not begin with a need
+    /// that this machine does not meet.
+    pub(super) fn take_ignored_by(&mut self, commands: &[&str], unmet: &[&str]) -> Vec<String> {
         let mut names = Vec::new();
         self.ignored.retain(|reason, tests| {
-            let is_ours = reason.rsplit_once(": ").is_some_and(|(_, command)| commands.contains(&command));
+            let parts = reason.rsplit_once(": ");
+            let is_ours =
+                parts.is_some_and(|(need, command)| commands.contains(&command) && !unmet.contains(&need));
             if is_ours {
                 names.append(tests);
             }
@@ -116,10 +119,12 @@ test result: ok. 20 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fin
     #[test]
     fn a_command_runs_the_tests_that_name_it() {
         let mut heard = heard(TEXT);
-        assert_eq!(heard.take_ignored_by(&["cargo xtask test"]), ["sync::pulls", "sync::pushes"]);
+        let (ours, engines) = (["cargo xtask test"], ["needs engines"]);
+        assert_eq!(heard.take_ignored_by(&ours, &engines), Vec::<String>::new());
+        assert_eq!(heard.take_ignored_by(&ours, &[]), ["sync::pulls", "sync::pushes"]);
         assert_eq!(heard.counted, 2);
         assert!(!heard.summary().contains("needs engines"));
-        assert_eq!(heard.take_ignored_by(&["cargo xtask test --all-engines"]), ["other"]);
+        assert_eq!(heard.take_ignored_by(&["cargo xtask test --all-engines"], &engines), ["other"]);
     }
 
     #[test]

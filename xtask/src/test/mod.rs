@@ -6,7 +6,7 @@
 mod heard;
 
 use std::io::Write as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -35,6 +35,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("tcsh", "tcsh"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
+    ("strace", "strace"),
     ("debootstrap", "debootstrap"),
 ];
 /// Those that only a run of all engines and shells needs.
@@ -42,7 +43,11 @@ const FURTHER_PROGRAMS: &[(&str, &str)] =
     &[("mksh", "mksh"), ("ksh93", "ksh93u+m"), ("yash", "yash"), ("zsh", "zsh")];
 
 /// The commands that reasons end with; tidy knows them, too.
-pub(crate) const COMMANDS: [&str; 2] = ["cargo xtask test", "cargo xtask test --all-engines"];
+pub(crate) const COMMANDS: [&str; 3] =
+    ["cargo xtask test", "cargo xtask test --all-engines", "cargo xtask faults"];
+
+/// The need of tests that have system calls fail.
+const PTRACE: &str = "needs ptrace";
 
 /// Generated cases of each property in a quick run.
 const QUICK_CASES: &str = "100";
@@ -107,8 +112,9 @@ fn all(options: &Options) -> Result<(Heard, Vec<String>)> {
     };
     let (mut heard, failure) = listen(cargo())?;
     let mut failures: Vec<String> = failure.into_iter().collect();
-    let ours = if options.all_engines { &COMMANDS[..] } else { &COMMANDS[..1] };
-    let names = heard.take_ignored_by(ours);
+    let ours = if options.all_engines { &COMMANDS[..2] } else { &COMMANDS[..1] };
+    let unmet = if is_traceable() { &[][..] } else { &[PTRACE][..] };
+    let names = heard.take_ignored_by(ours, unmet);
     if names.is_empty() {
         return Ok((heard, failures));
     }
@@ -122,6 +128,13 @@ fn all(options: &Options) -> Result<(Heard, Vec<String>)> {
     heard.ran += more.ran;
     failures.extend(failure);
     Ok((heard, failures))
+}
+
+/// True if a process here can be traced, which some containers do not allow.
+fn is_traceable() -> bool {
+    let strace =
+        Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    strace.is_ok_and(|status| status.success())
 }
 
 /// Runs tests and listens to what they say; beside it, how they failed.

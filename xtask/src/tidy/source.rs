@@ -183,7 +183,7 @@ mod tests {
         let bad = "#[ignore]\n#[ignore = \"slow\"]\n#[ignore = \"slow: cargo test\"]\n";
         let found = ignored_for_a_reason(&files(&[("a.rs", bad), ("a.md", bad)]));
         let what = "ignored without a reason that ends with \
-                    `: cargo xtask test` or `: cargo xtask test --all-engines`";
+                    `: cargo xtask test` or `: cargo xtask test --all-engines` or `: cargo xtask faults`";
         assert_eq!(shown(&found), [1, 2, 3].map(|line| format!("a.rs:{line}: {what}")));
     }
 
