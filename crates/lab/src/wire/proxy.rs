@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_slow_link_takes_its_time_and_loses_nothing() {
         let input: Vec<u8> = (0..200_000_u32).map(|i| i as u8).collect();
-        let direction = direction(None, 1e6, Duration::from_millis(30));
+        let mut direction = direction(None, 1e6, Duration::from_millis(30));
         let (sink, begin) = (Sink::default(), Instant::now());
         assert_eq!(
             copy_slowly(&mut direction, io::Cursor::new(input.clone()), sink.clone()).unwrap(),
@@ -336,6 +336,25 @@ mod tests {
     fn only_loopback_is_carried() {
         assert!(loopback("127.0.0.1", 1).is_ok());
         assert!(loopback("192.0.2.1", 1).is_err());
+    }
+
+    #[test]
+    fn a_gate_holds_all_that_comes_behind_its_place() {
+        let place = tempfile::tempdir().unwrap();
+        let gate = gate::Gate::new(&place.path().join("gate")).unwrap();
+        let (sink, hold) = (Sink::default(), Some((1000, gate.dir().to_owned())));
+        let mut held = Direction { hold, ..direction(None, 0.0, Duration::ZERO) };
+        let copying = thread::spawn({
+            let sink = sink.clone();
+            move || copy(&mut held, io::Cursor::new(vec![7; 5000]), sink)
+        });
+        while !gate.is_reached() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(sink.0.lock().unwrap().len(), 1000);
+        gate.open().unwrap();
+        assert_eq!(copying.join().unwrap().unwrap(), End::Up);
+        assert_eq!(sink.0.lock().unwrap().len(), 5000);
     }
 
     #[test]
