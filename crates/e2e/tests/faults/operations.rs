@@ -229,8 +229,11 @@ impl Place {
         let stays = |file: &PathBuf| {
             let name = file.to_string_lossy();
             let index = name.contains("docker-sync/index/") && !name.contains("/new-");
-            // Nothing can be removed where that fails.
-            let is_part = operation.calls.contains("unlink") && name.contains("docker-sync/partial/");
+            // Nothing can be removed where that fails; and parts of an image whose blobs a commit left are not looked at by
+            // the next run, so they stay until they expire.
+            let leaves_parts =
+                ["unlink", "rename", "flock"].iter().any(|call| operation.calls.contains(call));
+            let is_part = leaves_parts && name.contains("docker-sync/partial/");
             index || is_part || name.ends_with(agent_file()) || name.ends_with("docker-sync/links")
         };
         left.retain(|file| !stays(file));
