@@ -13,7 +13,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use dsync_core::Digest;
 use rustix::fs::OFlags;
@@ -29,6 +30,10 @@ pub(crate) use owner::Owner;
 
 /// The age at which a file goes.
 const EXPIRES: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The time in which a run whose connection broke lets go of its file: the next one may begin before it has ended.
+const RELEASE: Duration = Duration::from_secs(3);
+/// The time between two looks.
+const TICK: Duration = Duration::from_millis(20);
 /// The most images of which parts are used at a time: the one that is taken, and older ones of its names.
 const USED: usize = 4;
 
@@ -148,16 +153,23 @@ impl Partials {
         Ok(PartialBasis { own: own.transpose()?, others: others.into_iter().collect::<io::Result<_>>()? })
     }
 
-    /// Opens and locks the file of an image, which is made if need be; `None` where another run has it.
-    fn lock(&self, config: &Digest, makes: bool) -> io::Result<Option<(File, PathBuf)>> {
-        let path = self.path(config);
+    /// Opens and locks the file of an image; `None` where another run has it. That of the image that is taken is made if
+    /// need be, and waited for.
+    fn lock(&self, config: &Digest, is_own: bool) -> io::Result<Option<(File, PathBuf)>> {
+        let (path, begun) = (self.path(config), Instant::now());
+        let mut tries = 0..8;
         // Another run may remove it between the two.
-        for _ in 0..8 {
-            let file = match open(&path, makes) {
+        while tries.next().is_some() {
+            let file = match open(&path, is_own) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 file => file?,
             };
             match file.try_lock() {
+                Err(TryLockError::WouldBlock) if is_own && begun.elapsed() < RELEASE => {
+                    thread::sleep(TICK);
+                    tries = 0..8;
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Ok(()) => {}

@@ -305,3 +305,18 @@ fn tables_of_pieces_are_within_their_memory() {
     assert_eq!(lens(48 * 20), [20]);
     assert!(lens(0).is_empty());
 }
+
+#[test]
+fn a_run_that_has_not_ended_yet_is_waited_for() {
+    let (_directory, partials) = partials();
+    let web = owner(b"web", &["shop/web:1"]);
+    keep(&partials, &web, &layer(&[1000, 2000]), &[(0, 2)]);
+    let last = begin(&partials, &web);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(5 * TICK);
+            drop(last);
+        });
+        assert_eq!(begin(&partials, &web).take_layers().len(), 1);
+    });
+}
