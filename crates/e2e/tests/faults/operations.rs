@@ -234,7 +234,9 @@ impl Place {
             let leaves_parts =
                 ["unlink", "rename", "flock"].iter().any(|call| operation.calls.contains(call));
             let is_part = leaves_parts && name.contains("docker-sync/partial/");
-            index || is_part || name.ends_with(agent_file()) || name.ends_with("docker-sync/links")
+            // Where the agent cannot be read, the program itself is sent.
+            let is_agent = name.contains("docker-sync/agent-");
+            index || is_part || is_agent || name.ends_with("docker-sync/links")
         };
         left.retain(|file| !stays(file));
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?} is left")) }
