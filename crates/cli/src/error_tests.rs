@@ -290,8 +290,9 @@ fn the_conversation_fails() {
     hint: a login script on the remote may print something: `ssh -F lab alice@build true` must print nothing
     exit 1, protocol
     ");
-    insta::assert_snapshot!(shown(&Error::OutOfTurn { expected: "a survey" }), @"
-    error: the other end answered out of turn (expected a survey)
+    let there = Host::Remote("alice@build".into());
+    insta::assert_snapshot!(shown(&Error::OutOfTurn { end: there, expected: "a survey" }), @"
+    error: alice@build answered out of turn (expected a survey)
     hint: a login script on the remote may print something: `ssh -F lab alice@build true` must print nothing
     exit 1, protocol
     ");

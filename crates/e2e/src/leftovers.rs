@@ -1,6 +1,7 @@
 //! Left-overs of a run, on either side: processes, files, containers.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,14 +45,19 @@ fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
 pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
     let mut files = all(bench);
     let stays = |file: &Path| file.ends_with(program::agent_file()) || file.ends_with("docker-sync/links");
-    let is_cached = |file: &Path| is_in(file, "docker-sync/index") || is_in(file, "docker-sync/partial");
-    files.retain(|file| !stays(file) && !is_cached(file));
+    files.retain(|file| !stays(file) && !is_in(file, "docker-sync/index") && !is_partial(file));
     files
 }
 
 /// The files of transfers that broke off.
 pub(crate) fn partial(bench: &Bench) -> Vec<PathBuf> {
-    all(bench).into_iter().filter(|file| is_in(file, "docker-sync/partial")).collect()
+    all(bench).into_iter().filter(|file| is_partial(file)).collect()
+}
+
+/// True if this is of a transfer that broke off, with an agent or without.
+fn is_partial(file: &Path) -> bool {
+    let is_kept = |part: &OsStr| part.to_str().is_some_and(|part| part.starts_with("docker-sync-kept-"));
+    is_in(file, "docker-sync/partial") || file.iter().any(is_kept)
 }
 
 fn all(bench: &Bench) -> BTreeSet<PathBuf> {

@@ -151,8 +151,10 @@ pub enum Error {
         what: String,
     },
     /// A reply or message came that nothing had asked for.
-    #[error("the other end answered out of turn (expected {expected})")]
+    #[error("{end} answered out of turn (expected {expected})")]
     OutOfTurn {
+        /// The end that did.
+        end: Host,
         /// The answer that should have come.
         expected: &'static str,
     },

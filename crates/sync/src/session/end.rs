@@ -125,9 +125,14 @@ impl End {
     pub(super) fn open(&mut self, open: Open) -> Result<(), Error> {
         match self.ask(&Request::Open(open))? {
             Reply::Opened(opened) => self.store = words::of_store(opened),
-            _ => return Err(Error::OutOfTurn { expected: "a store" }),
+            _ => return Err(self.out_of_turn("a store")),
         }
         Ok(())
+    }
+
+    /// The error of another reply than the one that was expected.
+    pub(super) fn out_of_turn(&self, expected: &'static str) -> Error {
+        Error::OutOfTurn { end: self.host.clone(), expected }
     }
 
     /// Sends a request.

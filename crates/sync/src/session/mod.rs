@@ -134,8 +134,8 @@ impl Session {
     pub fn sync(&mut self, entry: &Entry, also: &[ImageRef], dry_run: bool) -> Result<Outcome, Error> {
         let (before, lost) = (self.traffic(), self.lost);
         let mut outcome = self.retrying(|pair| pair.sync(entry, also, dry_run))?;
-        if !dry_run && self.source.is_agentless() {
-            // Parts of an image that arrived are of no more use.
+        if !dry_run && self.source.is_remote() {
+            // Parts of an image that arrived are of no more use, also of runs without an agent.
             let kept = Kept::find(self.options.tmpfolder.as_deref());
             kept.map_or(Ok(()), |kept| kept.forget(&entry.image)).unwrap_or_else(|error| {
                 self.observer.event(Event::Note(&format!("what was kept stays until it expires: {error}")));
@@ -193,7 +193,7 @@ impl Pair<'_> {
         self.observer.event(Event::Listing { store: &self.source.store.store });
         let list = Request::List { patterns: selection.to_vec() };
         let Reply::Images { images: listed, unreadable, names } = self.source.ask(&list)? else {
-            return Err(Error::OutOfTurn { expected: "a list of images" });
+            return Err(self.source.out_of_turn("a list of images"));
         };
         let host = self.source.host.clone();
         let count = listed.len() + unreadable.len();
@@ -229,7 +229,7 @@ impl Pair<'_> {
             }
         }
         let entries = chosen::entries(chosen, surveys)
-            .ok_or(Error::OutOfTurn { expected: "a survey of every layer" })?;
+            .ok_or_else(|| self.target.out_of_turn("a survey of every layer"))?;
         Ok(Report {
             source: self.source.store.store.clone(),
             target: self.target.store.store.clone(),
@@ -253,7 +253,7 @@ impl Pair<'_> {
             Reply::Surveyed(surveys) if surveys.len() == chosen.len() => {
                 Ok(surveys.into_iter().map(words::of_survey).collect())
             }
-            _ => Err(Error::OutOfTurn { expected: "a survey of every image" }),
+            _ => Err(self.target.out_of_turn("a survey of every image")),
         }
     }
 
@@ -264,7 +264,7 @@ impl Pair<'_> {
             Reply::Configs(configs) if configs.len() == ids.len() => {
                 Ok(configs.into_iter().map(|config| config.map(Digest::from_bytes)).collect())
             }
-            _ => Err(Error::OutOfTurn { expected: "the digests of configs" }),
+            _ => Err(self.source.out_of_turn("the digests of configs")),
         }
     }
 
@@ -326,7 +326,7 @@ impl Pair<'_> {
         let image = ListedImage { names, ..to_wire(&self.with_config(&entry.image)?) };
         match self.target.ask(&Request::Verify { image })? {
             Reply::Verified { bytes } => Ok(bytes),
-            _ => Err(Error::OutOfTurn { expected: "a proof" }),
+            _ => Err(self.target.out_of_turn("a proof")),
         }
     }
 
@@ -386,11 +386,11 @@ impl Pair<'_> {
     /// The outcome of a transfer by the replies of both ends, but for its traffic.
     fn outcome(&self, entry: &Entry, sent: Reply, received: Reply) -> Result<Outcome, Error> {
         let Reply::Sent { raw, packed, metadata, mut costs } = sent else {
-            return Err(Error::OutOfTurn { expected: "an account" });
+            return Err(self.source.out_of_turn("an account"));
         };
         costs.truncate(limits::COSTS);
         let Reply::Received(Received { id, layers, was_there, packed_again }) = received else {
-            return Err(Error::OutOfTurn { expected: "an image" });
+            return Err(self.target.out_of_turn("an image"));
         };
         let id = ImageId::from_bytes(id);
         let same_id = self.ids_are_configs() || self.keeps() == Keeps::Id;

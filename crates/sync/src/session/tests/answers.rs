@@ -142,7 +142,7 @@ fn expected(
         session.sync(&report.entries[0], &[], false).map(drop)
     });
     match result {
-        Err(Error::OutOfTurn { expected }) => expected,
+        Err(Error::OutOfTurn { expected, .. }) => expected,
         other => panic!("{other:?}"),
     }
 }
@@ -223,7 +223,7 @@ fn each_image_has_as_many_configs_as_were_asked_for() {
             _ => sent(Vec::new()),
         });
         assert!(
-            matches!(outcome, Err(Error::OutOfTurn { expected: "the digests of configs" })),
+            matches!(outcome, Err(Error::OutOfTurn { expected: "the digests of configs", .. })),
             "{outcome:?}"
         );
         assert_eq!(receives, 0);
