@@ -36,7 +36,11 @@ fn images_arrive_where_somebody_prunes(kind: EngineKind, client: &str, methods: 
             let image = bench.image(&name).layer(&layer(&format!("prune-{client}-{number}"), 300_000));
             bench.here().put(&image);
             let name = bench.name(&name);
-            let ran = bench.push(&["--method", method, "--remote-docker", client, &name]).ok();
+            let push = || bench.push(&["--method", method, "--remote-docker", client, &name]);
+            // containerd may take the lease of a `docker save` away when a prune comes upon it; the command fails then,
+            // whoever calls it.
+            let ran = (0..3).map(|_| push()).find(|ran| !ran.err.contains("NotFound: lease"));
+            let ran = ran.expect("containerd takes every lease away").ok();
             assert!(may_be_lost || !ran.err.contains("warning"), "it is not even noticed: {ran}");
             assert_eq!(
                 bench.there().layers(&format!("web:{number}")),
