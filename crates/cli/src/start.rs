@@ -136,7 +136,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         // Whatever failed after Ctrl-C failed because of it: ssh, for one, hears it too.
         let diagnosis = if signal.is_some() { interrupted(&progress) } else { diagnosis };
         if args.json {
-            // Where standard output cannot be written, this is no less true.
+            // The sentence goes to standard error, also where standard output cannot be written.
             if run::emit(&mut out, &report::failure(&diagnosis, progress.warnings())).is_err() {
                 progress.print(&diagnosis.render());
             }

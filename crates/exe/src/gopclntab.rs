@@ -123,7 +123,7 @@ mod tests {
         table.resize(96, 0);
         table.extend([16, 12].map(u32::to_le_bytes).concat());
         table.extend(32_u32.to_le_bytes());
-        // Where it is, name, two numbers, three times lines, how many more lines, two numbers, and one of what it has
+        // Its address, name, two numbers, three times lines, how many more lines, two numbers, and one of what it has
         // besides.
         table.extend([16, 2, 0, 0, 1, 2, 0, 1, 0, 0, 1 << 24, 3, 0xffff_ffff].map(u32::to_le_bytes).concat());
         let expected = [

@@ -234,7 +234,7 @@ impl Place {
             let leaves_parts =
                 ["unlink", "rename", "flock"].iter().any(|call| operation.calls.contains(call));
             let is_part = leaves_parts && name.contains("docker-sync/partial/");
-            // Where the agent cannot be read, the program itself is sent.
+            // The program itself is sent where the agent beside it cannot be read.
             let is_agent = name.contains("docker-sync/agent-");
             index || is_part || is_agent || name.ends_with("docker-sync/links")
         };

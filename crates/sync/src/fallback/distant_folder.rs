@@ -6,7 +6,8 @@ use std::path::Path;
 use dsync_core::{Digest, Image, ImageRef};
 use dsync_engine::{DistantStore, StoreError};
 
-use super::kept::{EXPIRES, PREFIX};
+use super::kept::PREFIX;
+use crate::partial::EXPIRES;
 
 /// The name of the archive in the temporary directory of either host.
 pub(super) const ARCHIVE: &str = "image.tar";
@@ -84,7 +85,7 @@ impl DistantFolder {
         let left = format!("find \"${{d%/*}}\" -maxdepth 1 -type d {LEFT} -exec rm -rf {{}} + 2>/dev/null");
         let keep = of.map_or("k=".to_owned(), |image| self.begin_keeping(image));
         let write = archive.map_or("true".into(), |script| format!("{{ {script}; }} >\"$d/{ARCHIVE}\""));
-        // Where there is no room for both, the job goes first.
+        // The job goes first where there is no room for both.
         let add = format!(
             "if [ \"$k\" ] && [ -f \"$k/old\" ]; then cat \"$k/old\" >>\"$d/{ARCHIVE}\" 2>/dev/null || \
              {{ rm -f \"$k/old\" \"$d/{ARCHIVE}\"; {write}; }}; fi"

@@ -10,16 +10,14 @@ use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use dsync_core::{Digest, HashingWriter, Image, ImageRef, LayerKey};
 use dsync_engine::{LayerSink, temporary};
 
 use crate::cache::prepare;
-use crate::partial::{PARTIAL_LIMIT, PartialEntry};
+use crate::partial::{PARTIAL_LIMIT, PartialEntry, surplus};
 
-/// The age at which what is kept of an image goes, in days.
-pub(super) const EXPIRES: u64 = 7;
 /// Bytes of the file system that are left to others.
 const RESERVE: u64 = 512 << 20;
 /// The most bytes after which the room is looked at again.
@@ -95,12 +93,10 @@ impl Kept {
     ///
     /// If the folder cannot be read, or something cannot be removed.
     pub fn prune(&self, limit: u64) -> io::Result<Vec<PartialEntry>> {
-        let (mut pruned, mut total) = (Vec::new(), 0_u64);
-        for entry in self.entries()? {
-            total = total.saturating_add(entry.size.max(1));
-            let is_old = entry.written.elapsed().is_ok_and(|age| age > Duration::from_secs(EXPIRES * 86_400));
+        let mut pruned = Vec::new();
+        for entry in surplus(self.entries()?, limit) {
             let folder = self.0.join(entry.config.hex());
-            if (is_old || total > limit) && lock(&folder, false).is_ok_and(|lock| lock.is_some()) {
+            if lock(&folder, false).is_ok_and(|lock| lock.is_some()) {
                 fs::remove_dir_all(&folder)?;
                 pruned.push(entry);
             }

@@ -28,8 +28,8 @@ pub use keeper::PARTIAL_LIMIT;
 pub(crate) use keeper::{BasisKind, Keeper};
 pub(crate) use owner::Owner;
 
-/// The age at which a file goes.
-const EXPIRES: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The age in days at which parts of an image go.
+pub(crate) const EXPIRES: u64 = 7;
 /// The time in which a run whose connection broke lets go of its file: the next one may begin before it has ended.
 const RELEASE: Duration = Duration::from_secs(3);
 /// The time between two looks.
@@ -111,12 +111,10 @@ impl Partials {
     ///
     /// If something cannot be removed; what comes after it is still there then.
     pub fn prune(&self, limit: u64) -> io::Result<Vec<PartialEntry>> {
-        let (mut pruned, mut total) = (Vec::new(), 0_u64);
-        for entry in self.entries()? {
-            total = total.saturating_add(entry.size.max(1));
+        let mut pruned = Vec::new();
+        for entry in surplus(self.entries()?, limit) {
             let path = self.path(&entry.config);
-            let is_old = entry.written.elapsed().is_ok_and(|age| age > EXPIRES);
-            if (is_old || total > limit) && !is_locked(&path) {
+            if !is_locked(&path) {
                 match fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => pruned.push(entry),
@@ -226,6 +224,16 @@ impl PartialBasis {
     pub(crate) fn complete(self) {
         self.others.into_iter().chain(self.own).for_each(PartialFile::remove);
     }
+}
+
+/// The entries that have expired, and the oldest of the rest beyond so many bytes; the newest is the first.
+pub(crate) fn surplus(entries: Vec<PartialEntry>, limit: u64) -> impl Iterator<Item = PartialEntry> {
+    let mut total = 0_u64;
+    entries.into_iter().filter(move |entry| {
+        total = total.saturating_add(entry.size.max(1));
+        total > limit
+            || entry.written.elapsed().is_ok_and(|age| age > Duration::from_secs(EXPIRES * 24 * 3600))
+    })
 }
 
 /// Opens a file; a pipe in its place does not block.

@@ -68,7 +68,7 @@ fn run(input: &[u8]) {
 
     let Some(mut begun) = all.begin(&made.config, &made.names, MEMORY) else { panic!("a run cannot begin") };
     check(&begun.take_layers(), &made.found(&[]));
-    // Where the disk is nearly full, nothing is.
+    // Nothing is kept where the disk is nearly full.
     let is_kept = begun.keep(NUMBER, &later.index, &later.chunks);
     drop(begun);
     let Some(mut begun) = all.begin(&made.config, &made.names, MEMORY) else { panic!("a run cannot begin") };
@@ -153,7 +153,7 @@ impl<'a> Made<'a> {
         let Some(pieces) = &self.pieces else { return Expected::With(later.to_vec()) };
         let later = Piece { layer: NUMBER as u32, entry: 0, chunk: 0, bytes: later };
         let mut ordered: Vec<&Piece<'_>> = pieces.iter().chain([&later]).collect();
-        // Of what is there twice the shorter one comes first.
+        // The shorter of two pieces with the same numbers comes first.
         ordered.sort_by_key(|piece| (piece.layer, piece.entry, piece.chunk, piece.bytes.len()));
         Expected::Bytes(ordered.into_iter().flat_map(|piece| piece.bytes.to_vec()).collect())
     }
