@@ -90,7 +90,7 @@ pub fn connect_by(
     let serving = thread::spawn(move || {
         endpoint::serve(served, &Site { caches: Some(&caches), ..Site::here(&version, &interrupt) })
     });
-    let local = Local { link: local, served: Served(Some(serving)) };
+    let local = Local { link: local, served: Served::by(serving) };
     Session::over(local, Box::new(dial), None, &remote, direction, options, observer)
 }
 

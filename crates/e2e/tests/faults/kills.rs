@@ -230,10 +230,11 @@ impl Place {
             let process = name.split('-').nth(3).and_then(|process| process.parse().ok());
             process.is_none_or(|process| [client, second].contains(&process) || !is_there(process))
         };
+        // A name of another case goes with the next run of that one.
         for engine in [source, target] {
-            if let Some(name) = temporary_names(engine).iter().find(|name| is_ours(name)) {
-                return Err(format!("the name {name} is left: {again}"));
-            }
+            let left = || temporary_names(engine).into_iter().find(|name| is_ours(name));
+            wait_for("a name is left", SOON, || left().is_none().then_some(()))
+                .map_err(|error| format!("{error}: {:?}\n{again}", left()))?;
         }
         Ok(())
     }

@@ -301,6 +301,21 @@ fn a_spare_name_that_a_killed_run_left_goes_at_the_end_of_any_run() {
     }
 }
 
+/// Nobody can use it: it is an image without layers, which Docker's containerd store does not list as it does others.
+#[test]
+fn a_probe_that_a_killed_run_left_goes_at_the_end_of_any_run() {
+    for is_left in [true, false] {
+        let engine = Engine::new();
+        engine.write("layer", "none");
+        engine.write("image", &format!("{}\n", temporary(is_left)));
+        let store = engine.store();
+        let listed = store.list().unwrap();
+        assert!(listed.images.is_empty() && listed.unreadable.is_empty());
+        drop(store);
+        assert_eq!(engine.names().is_none(), is_left);
+    }
+}
+
 #[test]
 fn what_a_killed_run_left_goes_at_the_end_of_a_run_that_names_images() {
     for (is_left, names, stays) in [(true, &app()[..], false), (false, &app(), true), (true, &[], true)] {

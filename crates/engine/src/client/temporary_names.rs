@@ -38,7 +38,7 @@ pub(super) struct TemporaryNames {
 struct Listed {
     image: ImageId,
     temporary: TemporaryName,
-    /// The image has other names.
+    /// Nothing is lost with it: the image has other names, or no layers.
     is_spare: bool,
 }
 
@@ -52,21 +52,22 @@ impl TemporaryNames {
     pub(super) fn hide(&self, all: &mut Inventory) {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         listed.clear();
-        let mut take = |id: ImageId, names: &mut Vec<ImageRef>| {
+        let mut take = |id: ImageId, names: &mut Vec<ImageRef>, has_layers: bool| {
             let found: Vec<ImageRef> =
                 names.extract_if(.., |name| TemporaryName::parse(name).is_some()).collect();
-            let (before, is_spare) = (listed.len(), !names.is_empty());
+            let (before, is_spare) = (listed.len(), !names.is_empty() || !has_layers);
             let temporary = found.iter().filter_map(TemporaryName::parse);
             listed.extend(temporary.map(|temporary| Listed { image: id, temporary, is_spare }));
             listed.len() > before
         };
         // The probes of runs are no images: they have no layers, or cannot be read.
         all.images.retain_mut(|image| {
-            let had_one = take(image.id, &mut image.names);
-            !had_one || !image.names.is_empty() || !image.diff_ids.is_empty()
+            let has_layers = !image.diff_ids.is_empty();
+            let had_one = take(image.id, &mut image.names, has_layers);
+            !had_one || !image.names.is_empty() || has_layers
         });
         all.unreadable.retain_mut(|image| {
-            let had_one = image.id.is_some_and(|id| take(id, &mut image.names));
+            let had_one = image.id.is_some_and(|id| take(id, &mut image.names, false));
             !had_one || !image.names.is_empty()
         });
     }
@@ -129,7 +130,8 @@ impl TemporaryNames {
 }
 
 /// A run that gave names cleans up after those that were killed. It does so at its end: until then it may be asked for
-/// the image of such a run. Any run removes the names of images that have others, with which no image goes.
+/// the image of such a run. Any run removes the names of images that have others, with which no image goes, and those of
+/// probes.
 impl Drop for TemporaryNames {
     fn drop(&mut self) {
         let listed = std::mem::take(self.listed.get_mut().unwrap_or_else(PoisonError::into_inner));

@@ -173,7 +173,7 @@ impl Master {
             drop(folder);
             served
         });
-        Dialled { link, pipe: Some(pipe), sent, received, agentless: true, served: Served(Some(served)) }
+        Dialled { link, pipe: Some(pipe), sent, received, agentless: true, served: Served::by(served) }
     }
 }
 

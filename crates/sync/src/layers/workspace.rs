@@ -83,6 +83,15 @@ impl Workspace {
         })
     }
 
+    /// Removes the parts that transfers left of an image that is there, and of older ones.
+    pub(crate) fn remove_partial(&self, owner: &Owner) {
+        let partials = Partials::locate_below(self.caches.as_deref()).map_err(io::Error::other);
+        // They expire where they cannot be removed.
+        if let Ok(partial) = partials.and_then(|partials| partials.begin(owner, 0)) {
+            partial.complete();
+        }
+    }
+
     /// A temporary file without a name.
     pub(crate) fn file(&self) -> Result<File, EndpointError> {
         tempfile::tempfile_in(&self.folder).map_err(|error| self.unusable(error))

@@ -62,10 +62,9 @@ impl Session {
     ) -> Result<Session, Error> {
         let (local, served) = Link::pair(&options.interrupt);
         let (version, interrupt) = (options.version.clone(), options.interrupt.clone());
-        // It is not waited for: it may be waiting for an engine, and ends with the process.
-        thread::spawn(move || endpoint::serve(served, &Site::here(&version, &interrupt)));
+        let serving = thread::spawn(move || endpoint::serve(served, &Site::here(&version, &interrupt)));
         let speed = link_speed::RememberedSpeed::of(remote, direction);
-        let local = Local { link: local, served: Served::default() };
+        let local = Local { link: local, served: Served::by_busy(serving, &options.interrupt) };
         let (to, how, told) = (remote.clone(), options.clone(), Arc::clone(&observer));
         let dial = Box::new(move || connect::dial(&to, &how, &told));
         Session::over(local, dial, speed, remote, direction, options, observer)

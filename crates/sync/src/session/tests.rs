@@ -27,7 +27,7 @@ fn end(answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Local, Heard) {
         }
         Ok(())
     });
-    (Local { link: client, served: Served(Some(serving)) }, heard)
+    (Local { link: client, served: Served::by(serving) }, heard)
 }
 
 fn opened(store: &str) -> Reply {

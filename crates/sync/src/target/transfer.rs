@@ -127,6 +127,8 @@ impl<'a> Transfer<'a> {
         want::send(self.talk.step(Step::Want)?, Want::Nothing)?;
         if !self.what.dry_run {
             self.store.tag(&there.id, &self.what.names)?;
+            // A run may have ended between the load and the names.
+            self.workspace.remove_partial(&self.owner());
         }
         let shared = LayerOutcome { state: LayerState::Shared, len: 0, reused: 0 };
         let layers = vec![shared; self.keys.len()];

@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dsync_proto::{Failure, FailureKind, PREAMBLE_LEN, PROTOCOL, Preamble};
 
@@ -22,13 +22,14 @@ use crate::transport::ssh::{self, Pipe};
 
 /// The time that a person has to answer ssh, beyond the timeout: as long as sshd waits for a login (`LoginGraceTime`).
 const LOGIN: Duration = Duration::from_secs(120);
+/// The time that an end has to tidy up after its last reply.
+const GRACE: Duration = Duration::from_secs(5);
 /// Bytes a second at which an agent gets to its host at least: those that were written may be under way for long.
 const SLOWEST_UPLOAD: u64 = 16 << 10;
 
 /// The end of this host, in this process.
 pub(crate) struct Local {
     pub(crate) link: Link,
-    /// The thread that serves it, where that is waited for.
     pub(crate) served: Served,
 }
 
@@ -46,17 +47,40 @@ pub(crate) struct Dialled {
     pub(crate) served: Served,
 }
 
-/// The thread that serves the other end where no agent does; whoever drops this waits for it. Its link must
-/// be gone before.
+/// The thread that serves an end in this process; whoever drops this waits for it. Its link must be gone before.
 #[derive(Default)]
-pub(crate) struct Served(pub(crate) Option<thread::JoinHandle<io::Result<()>>>);
+pub(crate) struct Served {
+    thread: Option<thread::JoinHandle<io::Result<()>>>,
+    /// Ends the wait for one that may be waiting for an engine.
+    interrupt: Option<Interrupt>,
+}
+
+impl Served {
+    /// A thread that ends soon when its link is gone.
+    pub(crate) fn by(thread: thread::JoinHandle<io::Result<()>>) -> Served {
+        Served { thread: Some(thread), interrupt: None }
+    }
+
+    /// A thread that may be waiting for an engine: it is left to itself after [`GRACE`], or when the run is interrupted.
+    pub(crate) fn by_busy(thread: thread::JoinHandle<io::Result<()>>, interrupt: &Interrupt) -> Served {
+        Served { thread: Some(thread), interrupt: Some(interrupt.clone()) }
+    }
+}
 
 impl Drop for Served {
     fn drop(&mut self) {
-        if let Some(thread) = self.0.take() {
-            // Its failure has crossed the link.
-            thread.join().ok();
+        let Some(thread) = self.thread.take() else { return };
+        if let Some(interrupt) = &self.interrupt {
+            let begun = Instant::now();
+            while !thread.is_finished() {
+                if interrupt.happened() || begun.elapsed() > GRACE {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
         }
+        // Its failure has crossed the link.
+        thread.join().ok();
     }
 }
 
@@ -198,5 +222,33 @@ fn explain(error: BootstrapError, pipe: &mut Pipe, host: String, interrupt: &Int
         BootstrapError::Silent { said, .. } | BootstrapError::Noise(said) => {
             Error::NoShell { host, said: ssh::lines(&said, &message) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_thread_has_time_to_tidy_up() {
+        let (tidied, seen) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            tidied.send(()).map_err(io::Error::other)
+        });
+        drop(Served::by_busy(thread, &Interrupt::default()));
+        seen.try_recv().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_an_engine_is_left_to_itself_by_an_interrupt() {
+        let (engine, waiting) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || waiting.recv().map_err(io::Error::other));
+        let (begun, run) = (Instant::now(), Interrupt::default());
+        run.interrupt();
+        drop(Served::by_busy(thread, &run));
+        assert!(begun.elapsed() < GRACE);
+        drop(engine);
     }
 }

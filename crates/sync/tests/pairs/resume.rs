@@ -166,3 +166,22 @@ fn a_transfer_over_a_link_that_breaks_again_and_again_arrives() {
         }
     });
 }
+
+/// A run that ends between the load and the names leaves both the image and its parts.
+#[test]
+fn parts_go_when_the_image_is_named() {
+    let name = "resume::parts_go_when_the_image_is_named";
+    isolated(name, Duration::from_secs(60), || {
+        for (lane, way) in [(Lane::Back, Way::Pull), (Lane::Out, Way::Push)] {
+            let empty = pair(None, many_files(1)).run(|run| run.way = way);
+            let mut loaded = empty.clone();
+            loaded.target = Target::Layout(vec![Item::named("other:1", many_files(1))]);
+            let cut = Trial::of(&empty).unwrap();
+            cut.broken(&[Fault { lane, at: 1_000_000, kind: FaultKind::Cut }]).unwrap();
+            let trial = Trial::of(&loaded).unwrap();
+            trial.take_caches(&cut);
+            // It fails where parts are left.
+            trial.run().unwrap();
+        }
+    });
+}

@@ -277,7 +277,7 @@ fn something_out_of_turn_is_the_remotes_fault_by_name() {
         while other.next_request().is_ok() {}
         Ok(())
     });
-    let remote = Local { link, served: Served(Some(serving)) };
+    let remote = Local { link, served: Served::by(serving) };
     let result = with(Direction::Pull, local, remote, Arc::new(()), |_| Ok(()));
     let Err(Error::Protocol { end, what }) = result else { panic!("{result:?}") };
     assert!(end.contains("elsewhere") && what.contains("out of turn"), "{end}: {what}");
