@@ -310,19 +310,19 @@ fn run_batch(kind: &'static str, cases: &[Case], record: &Record) -> Vec<String>
 }
 
 #[test]
-#[ignore = "a part of every fault: cargo xtask faults"]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_20_is_safe_from_kills() {
     run_all("docker", &kill::some("docker", 0));
 }
 
 #[test]
-#[ignore = "a part of every fault: cargo xtask faults"]
+#[ignore = "needs engines: cargo xtask test"]
 fn docker_28_with_containerd_is_safe_from_kills() {
     run_all("docker-28-containerd", &kill::some("docker-28-containerd", 1));
 }
 
 #[test]
-#[ignore = "a part of every fault: cargo xtask faults"]
+#[ignore = "needs engines: cargo xtask test"]
 fn podman_4_is_safe_from_kills() {
     run_all("podman", &kill::some("podman", 2));
 }
