@@ -6,12 +6,14 @@
 mod conditions;
 mod end;
 mod images;
+mod load;
 mod matrix;
 mod pair;
 mod read;
 mod record;
 mod report;
 mod rivals;
+mod sample;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,8 @@ enum Benchmark {
     Read(read::Options),
     /// Measure the report of a source with 2,000 images: report.md
     Report(report::Options),
+    /// Measure the memory and the time of large transfers: load.md
+    Load(load::Options),
     /// Measure nothing; make all documents from the records that are there
     Write(Out),
 }
@@ -60,6 +64,7 @@ pub(crate) fn run(options: &Options) -> Result {
         Benchmark::Matrix(options) => matrix::run(options),
         Benchmark::Read(options) => read::run(options),
         Benchmark::Report(options) => report::run(options),
+        Benchmark::Load(options) => load::run(options),
         Benchmark::Write(out) => {
             write(&out.dir())?;
             show::note(format_args!("{}", out.dir().display()));
@@ -76,6 +81,7 @@ fn write(dir: &Path) -> Result {
     of::<matrix::Cell>(dir)?;
     of::<read::Scan>(dir)?;
     of::<report::Report>(dir)?;
+    of::<load::Loaded>(dir)?;
     of::<rivals::Run>(dir)
 }
 

@@ -147,8 +147,8 @@ fn of_bytes(what: String, figure: f64, limit: f64) -> Bar {
 #[cfg(test)]
 mod tests {
     use super::super::record::tests::update;
-    use super::super::sample::Peaks;
     use super::*;
+    use crate::bench::sample::Peaks;
 
     fn record(scenario: Scenario, cable: &str, method: &str, bytes: u64, seconds: f64) -> Record {
         let mut record = update("appcode", cable, method, bytes, Some(seconds));

@@ -4,10 +4,10 @@ use super::bars::Bar;
 use super::cable::CABLES;
 use super::method::METHODS;
 use super::record::{self, FIRST_CONTACT, Figures, NO_CABLE, REPORT, Record, Run, Scenario, UP_TO_DATE, of};
-use super::sample::Peaks;
 use crate::bench::conditions::{Conditions, distinct, measured};
 use crate::bench::pair::{PAIRS, Pair};
 use crate::bench::record::Case as _;
+use crate::bench::sample::Peaks;
 use crate::table::{Table, median, span};
 use crate::units::{bytes, thousands};
 

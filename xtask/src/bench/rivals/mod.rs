@@ -12,7 +12,6 @@ mod method;
 mod plot;
 mod record;
 mod run;
-mod sample;
 mod svg;
 
 use std::path::PathBuf;

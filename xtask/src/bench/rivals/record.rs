@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::cable::{CABLES, LAN, WAN};
 use super::method::METHODS;
-use super::sample::Peaks;
 use super::{bars, document, plot};
 use crate::bench::pair;
 use crate::bench::record::{self, Case};
+use crate::bench::sample::Peaks;
 use crate::table::median;
 
 /// Names of what is measured beside the methods.
