@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use dsync_sync::{Compression, Error, Interrupt, Observer, PatchOptions};
+use dsync_sync::{Compression, Error, Event, Interrupt, Observer, PatchApplied, PatchOptions};
 
 use crate::args::{Here, Identity};
 use crate::escape;
 use crate::quantity::{bytes, counted, duration, percent};
+use crate::run::will_not_run;
 
 /// Makes a patch, and returns a summary.
 pub(crate) fn diff(
@@ -42,8 +43,13 @@ pub(crate) fn apply(
     let begun = Instant::now();
     // The patch has its own compression and identity.
     let how = (Compression::Max, Identity::default());
-    let (image, outcome) = dsync_sync::apply(&options(here, docker, how, interrupt), file, observer)?;
+    let applied = dsync_sync::apply(&options(here, docker, how, interrupt), file, observer)?;
+    let PatchApplied { image, outcome, foreign_to } = applied;
     let name = image.names.first().map_or_else(|| outcome.id.to_string(), ToString::to_string);
+    if let Some(host) = foreign_to.filter(|_| !outcome.was_there) {
+        let warning = will_not_run(&name, &image.platform, "this host", &host.to_string());
+        observer.event(Event::Warning(&warning));
+    }
     let what = if outcome.was_there { "was there" } else { "added" };
     Ok(format!("{}  {what}, {}\n", escape::visible(&name), duration(begun.elapsed())))
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dsync_core::ImageRef;
+use dsync_core::{ImageRef, Platform};
 use dsync_sync::{Direction, Entry, Error, Event, Observer as _, Report, Status, Traffic};
 
 use crate::backend::Backend;
@@ -238,12 +238,17 @@ fn warn_of_platform(entry: &Entry, view: View<'_>, show: &Show<'_>) {
         return;
     }
     let (_, target) = view.hosts();
-    let (label, platform, host) = (entry.label(), &entry.image.platform, target.unwrap_or("this host"));
-    let warning = format!(
-        "{label} is for {platform}, and {host} is {}: it has no emulator for that, so the image will not run there",
-        entry.foreign_to
-    );
+    let host = target.unwrap_or("this host");
+    let warning = will_not_run(&entry.label(), &entry.image.platform, host, &entry.foreign_to);
     show.progress.event(Event::Warning(&warning));
+}
+
+/// The warning about an image for a platform that a host is not of.
+pub(crate) fn will_not_run(label: &str, platform: &Platform, host: &str, foreign_to: &str) -> String {
+    format!(
+        "{label} is for {platform}, and {host} is {foreign_to}: it has no emulator for that, so the image will not \
+         run there"
+    )
 }
 
 fn is_current(entry: &Entry) -> bool {

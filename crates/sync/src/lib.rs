@@ -42,7 +42,7 @@ pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Options, Retries, TransferMethod};
 pub use outcome::{LayerOutcome, Outcome, Traffic};
 pub use partial::{PARTIAL_LIMIT, PartialEntry, Partials};
-pub use patch::{PatchMade, PatchOptions, apply, diff};
+pub use patch::{PatchApplied, PatchMade, PatchOptions, apply, diff};
 pub use session::Session;
 pub use session::report::{Entry, LayerState, Report, Status};
 pub use transport::agent_binary::agent_version;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use dsync_e2e::{Bench, layer, noise};
-use dsync_lab::images::{Attributes, Image, Layer, Machine, linked};
+use dsync_lab::images::{Attributes, Image, Layer, Machine, archive_without_index, linked};
+use dsync_lab::{EngineKind, EngineOptions};
 
 /// The cost of an ssh login and of the messages of a sync.
 const OVERHEAD: u64 = 11_000;
@@ -311,4 +312,31 @@ fn cached(bench: &Bench) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
+}
+
+/// podman takes images for other systems; nobody has an emulator of Windows.
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn a_patch_of_an_image_that_will_not_run_says_so() {
+    let podman = || EngineOptions { kind: EngineKind::named("podman").unwrap(), ..EngineOptions::default() };
+    let bench = Bench::builder().engines(podman(), podman()).start();
+    let build = |tag: &str| {
+        let layer = layer(&bench.name(tag), 20_000);
+        bench.image(tag).platform("windows/amd64").layer(&layer)
+    };
+    let saved = ["web:1", "web:2"].map(|tag| {
+        let file = bench.work().join(tag.replace(':', "-"));
+        fs::write(&file, archive_without_index(&[build(tag)])).unwrap();
+        format!("docker-archive:{}", file.display())
+    });
+    bench.here().put(&build("web:1"));
+    let patch = bench.work().join("web.patch");
+    let file = patch.to_str().unwrap();
+    bench.run_command(plain(&bench, &["diff", &saved[0], &saved[1], "-o", file])).ok();
+    let apply = || bench.run_command(plain(&bench, &["apply", file, "--docker", "podman"])).ok();
+    let ran = apply().says("added").says("is for windows/amd64, and this host is linux/amd64");
+    assert!(ran.err.contains("will not run there"), "{ran}");
+    let again = apply().says("was there");
+    assert!(!again.err.contains("will not run there"), "{again}");
+    fs::remove_dir_all(bench.work()).unwrap();
 }

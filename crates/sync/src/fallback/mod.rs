@@ -10,7 +10,7 @@ pub(crate) mod kept;
 pub(crate) mod rsync;
 mod stream;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use crate::transport::connection::{Dialled, Served, login_timeout};
 use crate::transport::destination::Destination;
 use crate::transport::ssh::{self, Pipe};
 use distant_folder::DistantFolder;
-use rsync::RsyncStore;
+use rsync::{Rsync, RsyncStore};
 use stream::StreamStore;
 
 /// The program that carries the missing layers where there is no agent.
@@ -148,8 +148,8 @@ impl Master {
         let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
         let (link, served) = Link::pair(&interrupt);
         let (version, local, to) = (options.version.clone(), options.local_store.clone(), to.clone());
-        let (tmpfolder, exact): (Option<PathBuf>, _) =
-            (options.tmpfolder.clone(), options.identity == Identity::Exact);
+        let (tmpfolder, timeout) = (options.tmpfolder.clone(), options.timeout);
+        let exact = options.identity == Identity::Exact;
         let served = thread::spawn(move || {
             let opener = move |spec: &str, folder: &Path| -> Result<Box<dyn Store>, EndpointError> {
                 let store = DistantStore::open(&words(spec)?, &reach)?;
@@ -163,9 +163,8 @@ impl Master {
                 if store.has_packages() && here.has_packages() && exact {
                     return stream(store);
                 }
-                let shell = shell.clone();
-                let (to, tmpfolder, distant) = (to.clone(), tmpfolder.clone(), distant.clone());
-                Ok(Box::new(RsyncStore::new(store, here, shell, to, tmpfolder, distant, &reach)))
+                let rsync = Rsync { shell: shell.clone(), to: to.clone(), timeout, reach: reach.clone() };
+                Ok(Box::new(RsyncStore::new(store, here, rsync, tmpfolder.clone(), distant.clone())))
             };
             let site = Site { opener: &opener, stands_in: true, ..Site::here(&version, &interrupt) };
             let served = endpoint::serve(served, &site);

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use dsync_core::{Config, DiffId, Digest, Image, ImageId, ImageRef, Inventory, LayerKey, Platform};
 use dsync_engine::archive::{self, PartialArchive, ReadError, WriteError};
@@ -23,61 +25,66 @@ use super::distant_folder::{ARCHIVE, DistantFolder, MadeFolder, kept_as};
 use super::kept::{Kept, KeptImage};
 use crate::inventory::survey;
 use crate::transport::destination::Destination;
+use crate::transport::ssh;
+
+/// The exit code of rsync when nothing crossed for `--timeout`.
+const TIMED_OUT: i32 = 30;
 
 /// The store of an engine on another host, whose layers go by rsync.
 pub(crate) struct RsyncStore {
     distant: DistantStore,
     /// The store of this host, for the basis of what comes.
     here: Box<dyn Store>,
-    /// The ssh command without the host.
-    shell: Vec<String>,
-    to: Destination,
+    rsync: Rsync,
     tmpfolder: Option<PathBuf>,
     folder: DistantFolder,
-    reach: Reach,
     /// The images that were listed last, for their names.
     listed: Mutex<Vec<Image>>,
 }
 
-impl RsyncStore {
-    pub(crate) fn new(
-        distant: DistantStore,
-        here: Box<dyn Store>,
-        shell: Vec<String>,
-        to: Destination,
-        tmpfolder: Option<PathBuf>,
-        folder: DistantFolder,
-        reach: &Reach,
-    ) -> Self {
-        let (reach, listed) = (reach.clone(), Mutex::default());
-        RsyncStore { distant, here, shell, to, tmpfolder, folder, reach, listed }
-    }
+/// rsync to and from another host.
+pub(crate) struct Rsync {
+    /// The ssh command without the host, which goes through a connection that is there.
+    pub(crate) shell: Vec<String>,
+    pub(crate) to: Destination,
+    /// The longest time in which nothing crosses.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) reach: Reach,
+}
 
-    /// A temporary directory of this host, gone when it is dropped.
-    fn own_folder(&self) -> Result<tempfile::TempDir, StoreError> {
-        temporary::folder(self.tmpfolder.as_deref()).map_err(io_error("cannot make a temporary directory"))
-    }
-
-    /// Runs rsync between the archives, one of which is on the other host. The end that receives writes into the folder
+impl Rsync {
+    /// Runs it between archives, one of which is on the other host. The end that receives writes into the folder
     /// `arriving`, where there is one, and leaves there what it has when it breaks off.
-    fn rsync(&self, from: &str, to: &str, arriving: Option<&str>) -> Result<(), StoreError> {
+    fn run(&self, from: &str, to: &str, arriving: Option<&str>) -> Result<(), StoreError> {
         let port = self.to.port.map_or(String::new(), |port| format!(" -p {port}"));
         let shell = shlex::try_join(self.shell.iter().map(String::as_str)).unwrap_or_default() + &port;
         let keep = arriving.map(|folder| [format!("--temp-dir={folder}"), format!("--partial-dir={folder}")]);
-        let output = Command::new("rsync")
+        let timeout = self.timeout.map_or(0, |timeout| timeout.as_secs().max(1));
+        let mut child = Command::new("rsync")
             // Two archives may well have the same size and be of the same second, which rsync takes for equal.
             .args(["-z", "--no-whole-file", "--ignore-times", "--stats", "-e", &shell])
+            .arg(format!("--timeout={timeout}"))
             .args(keep.into_iter().flatten())
             .args(["--", from, to])
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => StoreError::NotFound { program: "rsync".into() },
                 _ => io_error("cannot run rsync")(error),
             })?;
-        if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+        let (out, errors) = (child.stdout.take().map(collect), child.stderr.take().map(collect));
+        let status = child.wait().map_err(io_error("cannot wait for rsync"))?;
+        if status.code() == Some(TIMED_OUT) {
+            // Whoever holds the connection has the pipes as long as there is one.
+            self.hang_up();
+        }
+        let said = |pipe: Option<thread::JoinHandle<String>>| pipe?.join().ok();
+        let (out, errors) = (said(out).unwrap_or_default(), said(errors).unwrap_or_default());
+        if !status.success() {
+            let message = errors.trim().replace('\n', "; ");
             if message.contains("No space left on device") {
                 // The one that receives writes.
                 return Err(match to.contains(':') {
@@ -85,28 +92,25 @@ impl RsyncStore {
                     false => io_error(&message)(io::ErrorKind::StorageFull.into()),
                 });
             }
-            let status = output.status.to_string();
+            let status = status.to_string();
             return Err(StoreError::Failed { command: format!("rsync {from} {to}"), status, message });
         }
-        let (sent, received) = parse_stats(&String::from_utf8_lossy(&output.stdout));
+        let (sent, received) = parse_stats(&out);
         self.reach.sent.fetch_add(sent, Ordering::Relaxed);
         self.reach.received.fetch_add(received, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Brings an archive of this host to the other, where a script writes that of the basis, and what was kept under this
-    /// name is of use.
-    fn give(&self, file: &Path, basis: Option<&str>, of: &str) -> Result<MadeFolder<'_>, StoreError> {
-        let there = self.folder.make(&self.distant, basis, Some(of))?;
-        let (from, to) = (file.to_string_lossy(), self.on_remote(&there.archive()));
-        let run = || self.rsync(&from, &to, there.arriving().as_deref());
-        match run() {
-            Err(error) if is_full(&error) && there.drop_kept()? => run()?,
-            result => result?,
+    /// Ends the connection on which nothing crosses, so that the run goes on over another.
+    fn hang_up(&self) {
+        let exit = ["-O".to_owned(), "exit".to_owned()];
+        if let [program, words @ ..] = &ssh::words(&[&self.shell[..], &exit].concat(), &self.to)[..] {
+            // It may be gone.
+            Command::new(program).args(words).stdin(Stdio::null()).output().ok();
         }
-        Ok(there)
     }
 
+    /// A path on the other host, as rsync takes it.
     fn on_remote(&self, path: &str) -> String {
         let host = &self.to.host;
         // rsync wants the brackets that ssh does not.
@@ -115,6 +119,36 @@ impl RsyncStore {
             None if host.contains(':') => format!("[{host}]:{path}"),
             _ => format!("{host}:{path}"),
         }
+    }
+}
+
+impl RsyncStore {
+    pub(crate) fn new(
+        distant: DistantStore,
+        here: Box<dyn Store>,
+        rsync: Rsync,
+        tmpfolder: Option<PathBuf>,
+        folder: DistantFolder,
+    ) -> Self {
+        RsyncStore { distant, here, rsync, tmpfolder, folder, listed: Mutex::default() }
+    }
+
+    /// A temporary directory of this host, gone when it is dropped.
+    fn own_folder(&self) -> Result<tempfile::TempDir, StoreError> {
+        temporary::folder(self.tmpfolder.as_deref()).map_err(io_error("cannot make a temporary directory"))
+    }
+
+    /// Brings an archive of this host to the other, where a script writes that of the basis, and what was kept under this
+    /// name is of use.
+    fn give(&self, file: &Path, basis: Option<&str>, of: &str) -> Result<MadeFolder<'_>, StoreError> {
+        let there = self.folder.make(&self.distant, basis, Some(of))?;
+        let (from, to) = (file.to_string_lossy(), self.rsync.on_remote(&there.archive()));
+        let run = || self.rsync.run(&from, &to, there.arriving().as_deref());
+        match run() {
+            Err(error) if is_full(&error) && there.drop_kept()? => run()?,
+            result => result?,
+        }
+        Ok(there)
     }
 
     /// The image as it was listed, with its names.
@@ -190,8 +224,8 @@ impl RsyncStore {
         let arriving = kept.map(KeptImage::arriving).transpose();
         let arriving = arriving.map_err(io_error("cannot keep what arrives"))?;
         let arriving = arriving.as_deref().map(Path::to_string_lossy);
-        let (from, to) = (self.on_remote(&there.archive()), file.to_string_lossy());
-        let run = || self.rsync(&from, &to, arriving.as_deref());
+        let (from, to) = (self.rsync.on_remote(&there.archive()), file.to_string_lossy());
+        let run = || self.rsync.run(&from, &to, arriving.as_deref());
         match (run(), kept) {
             (Err(error), Some(kept))
                 if is_full(&error) && kept.archives().is_ok_and(|kept| !kept.is_empty()) =>
@@ -363,6 +397,16 @@ impl LayerSink for Concatenated {
 /// The layers of the basis that the image does not have.
 fn replaced(basis: &Image, image: &Image) -> HashSet<DiffId> {
     basis.diff_ids.iter().filter(|id| !image.diff_ids.contains(id)).copied().collect()
+}
+
+/// Collects what a program prints.
+fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        // Up to where it fails.
+        pipe.read_to_end(&mut said).ok();
+        String::from_utf8_lossy(&said).into_owned()
+    })
 }
 
 /// Bytes sent and received, by what `rsync --stats` prints.

@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
-use dsync_core::{DiffId, Image, ImageId, ImageRef};
+use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 use dsync_engine::{Package, Store};
 use dsync_proto::{
     Channel, Compression, Event as WireEvent, Failure, LayerState, ListedImage, PatchHead, Peer, Received,
@@ -56,6 +56,17 @@ pub struct PatchOptions {
     pub interrupt: Interrupt,
 }
 
+/// A patch that was applied.
+#[derive(Debug)]
+pub struct PatchApplied {
+    /// The new image.
+    pub image: Image,
+    /// As of a transfer.
+    pub outcome: Outcome,
+    /// The platform of this host where it cannot run the image; none where it can, or where that is not known.
+    pub foreign_to: Option<Platform>,
+}
+
 /// The account of a patch that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchMade {
@@ -82,11 +93,7 @@ pub fn diff(
 }
 
 /// Makes the new image of a patch out of the old one, which this host must have.
-pub fn apply(
-    options: &PatchOptions,
-    file: &Path,
-    observer: &dyn Observer,
-) -> Result<(Image, Outcome), Error> {
+pub fn apply(options: &PatchOptions, file: &Path, observer: &dyn Observer) -> Result<PatchApplied, Error> {
     take(options, file, observer).map_err(here)
 }
 
@@ -255,11 +262,7 @@ fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
     Ok(())
 }
 
-fn take(
-    options: &PatchOptions,
-    file: &Path,
-    observer: &dyn Observer,
-) -> Result<(Image, Outcome), EndpointError> {
+fn take(options: &PatchOptions, file: &Path, observer: &dyn Observer) -> Result<PatchApplied, EndpointError> {
     let mut reader = Reader::open(file)?;
     let head = reader.head().clone();
     let image = from_wire(&head.image)?;
@@ -298,7 +301,8 @@ fn take(
         packed_again: received.packed_again,
         traffic,
     };
-    Ok((image, outcome))
+    let foreign_to = store.cannot_run(&image.platform);
+    Ok(PatchApplied { image, outcome, foreign_to })
 }
 
 /// Runs a target against the file.

@@ -31,7 +31,7 @@ fn run(input: &[u8]) {
     let after = host.snapshot();
     match applied {
         Err(_) => before.check_unchanged(&after).unwrap_or_else(|difference| panic!("{difference}")),
-        Ok((image, _)) => check(&before, &after, &image),
+        Ok(applied) => check(&before, &after, &applied.image),
     }
     host.check_tidy();
 }
