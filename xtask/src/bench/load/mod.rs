@@ -124,7 +124,7 @@ fn layer(number: usize, len: usize, version: u64) -> Layer {
     .build()
 }
 
-/// What is brought of a load.
+/// The part of a load that a run brings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Step {
