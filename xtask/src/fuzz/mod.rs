@@ -160,7 +160,13 @@ fn turn(name: &str, programs: &Path, place: &Path, left: Duration) -> Result<Tur
     if Path::new("/dev/shm").is_dir() {
         program.env("TMPDIR", "/dev/shm");
     }
-    program.args(["-max_len=16384", "-timeout=30", "-rss_limit_mb=1024", "-print_final_stats=1"]);
+    program.args([
+        "-max_len=16384",
+        "-timeout=30",
+        "-report_slow_units=30",
+        "-rss_limit_mb=1024",
+        "-print_final_stats=1",
+    ]);
     let ran = process::run(program, &place.join(format!("{name}.log")))?;
     let mut files = fs::read_dir(&corpus)?.filter_map(|file| file.ok()?.metadata().ok());
     let corpus = files.try_fold((0, 0), |(count, len), file| Some((count + 1, len + file.len())));
