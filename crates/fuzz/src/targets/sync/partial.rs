@@ -100,7 +100,7 @@ fn check(layers: &[Parts], expected: &Expected) {
         let bytes = layer.copy(chunk.at, chunk.len).expect("a chunk that was scanned can be copied");
         assert_eq!(bytes, found[chunk.at as usize..][..chunk.len as usize]);
     }
-    assert!(layer.copy(len, 1).is_err() && layer.copy(len / 2, len).is_err(), "bytes behind the end");
+    assert!(layer.copy(len, 1).is_err() && layer.copy(len.div_ceil(2), len).is_err(), "bytes behind the end");
 }
 
 /// The bytes that a run finds.
