@@ -33,7 +33,7 @@ fn goes_on(push: bool) {
         for cuts in CUTS {
             let tag = format!("{push}-{layers}-{cuts:?}");
             let image = image(&bench, &source, &tag, layers);
-            let mut total = 0;
+            let (mut total, mut said) = (0, String::new());
             for (run, cut) in cuts.iter().map(Some).chain([None]).enumerate() {
                 let at = cut.map(|cut| SIZE * cut / 100);
                 let rate_mbit = 100.0;
@@ -42,11 +42,12 @@ fn goes_on(push: bool) {
                     false => Link { rate_mbit, cut_down: at, ..Link::default() },
                 };
                 let remote = bench.login().link(&format!("resume-{layers}-{}-{run}", total), &link).unwrap();
-                let mut arguments = vec![&remote[..], &name];
+                let mut arguments = vec![&remote[..], &name, "-v"];
                 arguments.extend(push.then_some("--push"));
                 let ran = bench.run(&arguments);
                 let ran = if cut.is_some() { ran.exits(3) } else { ran.ok() };
                 total += ran.wire.bytes();
+                said += &ran.to_string();
             }
             target.assert_is("web:1", &image);
             let more = total as f64 / SIZE as f64;
@@ -55,11 +56,11 @@ fn goes_on(push: bool) {
                 if push { "push" } else { "pull" }
             );
             if more > 1.05 {
-                failures.push(format!("{tag}: {more:.3}"));
+                failures.push(format!("{tag}: {more:.3}\n{said}"));
             }
         }
     }
-    assert!(failures.is_empty(), "{failures:?}");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
