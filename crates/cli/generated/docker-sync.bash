@@ -47,7 +47,7 @@ _docker__sync() {
 
     case "${cmd}" in
         docker__sync)
-            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --dry-run --explain --verify --platform --ssh --docker --remote-docker --tmpfolder --memory --timeout --retries --engine-timeout --method --compression --identity --basis --json --quiet --verbose --no-progress --color --help --version diff apply cache completions man agent"
+            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --pull --dry-run --explain --verify --platform --ssh --docker --remote-docker --tmpfolder --memory --timeout --retries --engine-timeout --method --compression --identity --basis --json --quiet --verbose --no-progress --color --help --version diff apply cache completions man agent"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

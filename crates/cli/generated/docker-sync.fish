@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_docker_sync_global_optspecs
-    string join \n a/all u/update n/new r/report p/push dry-run explain verify platform= ssh= docker= remote-docker= f/tmpfolder= memory= timeout= retries= engine-timeout= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
+    string join \n a/all u/update n/new r/report p/push pull dry-run explain verify platform= ssh= docker= remote-docker= f/tmpfolder= memory= timeout= retries= engine-timeout= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
 end
 
 function __fish_docker_sync_needs_command
@@ -48,7 +48,8 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -s a -l all -d 'Al
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s u -l update -d 'Only images that need update (of those named, if any are)'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s n -l new -d 'Only images that are new (of those named, if any are)'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s r -l report -d 'Show the report, move nothing'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target; `push` as the first word is the same'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l pull -d 'REMOTE is the source and this host the target, as without it'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l dry-run -d 'Print what would be moved, image by image, and move nothing'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l explain -d 'List the files that the transferred bytes belong to'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l verify -d 'Read the image back on the target, and check every byte of it'

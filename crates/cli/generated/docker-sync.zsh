@@ -44,8 +44,9 @@ never\:"Not at all"))' \
 '--new[Only images that are new (of those named, if any are)]' \
 '-r[Show the report, move nothing]' \
 '--report[Show the report, move nothing]' \
-'-p[This host is the source and REMOTE the target]' \
-'--push[This host is the source and REMOTE the target]' \
+'-p[This host is the source and REMOTE the target; \`push\` as the first word is the same]' \
+'--push[This host is the source and REMOTE the target; \`push\` as the first word is the same]' \
+'(-p --push)--pull[REMOTE is the source and this host the target, as without it]' \
 '--dry-run[Print what would be moved, image by image, and move nothing]' \
 '--explain[List the files that the transferred bytes belong to]' \
 '--verify[Read the image back on the target, and check every byte of it]' \

@@ -28,6 +28,7 @@ const OUTPUT: &str = "Output";
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
+    arg_required_else_help = true,
     override_usage = "docker-sync [OPTIONS] REMOTE [IMAGE]..."
 )]
 pub(crate) struct Cli {
@@ -40,7 +41,8 @@ pub(crate) struct Cli {
 
 /// The commands beside a synchronisation.
 ///
-/// These words are commands only as the first argument; a host that is called so is reached as `ssh://man`.
+/// These words, `push`, `pull` and `help` are commands only as the first argument; a host that is called so is reached as
+/// `ssh://man`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write the difference between two images to a patch file
@@ -179,7 +181,7 @@ pub(crate) struct SyncArgs {
     /// directory of this host in the OCI image layout. `docker-archive:FILE` and `oci-archive:FILE` are an
     /// archive, from which images can be taken: what `docker save`, `podman save`, skopeo or buildx wrote, in
     /// either form, as it is or in gzip or zstd. A host with the name of a command (`cache`,
-    /// `diff`, `man` …) is reached as ssh://man.
+    /// `diff`, `man`, `push` …) is reached as ssh://man.
     #[arg(required = true, value_name = "REMOTE")]
     pub(crate) remote: Option<Remote>,
 
@@ -208,9 +210,13 @@ pub(crate) struct SyncArgs {
     #[arg(short, long, help_heading = SELECTION)]
     pub(crate) report: bool,
 
-    /// This host is the source and REMOTE the target
+    /// This host is the source and REMOTE the target; `push` as the first word is the same
     #[arg(short, long, help_heading = SELECTION)]
     pub(crate) push: bool,
+
+    /// REMOTE is the source and this host the target, as without it
+    #[arg(long, hide = true, conflicts_with = "push")]
+    pub(crate) pull: bool,
 
     /// Print what would be moved, image by image, and move nothing
     #[arg(long, help_heading = SELECTION)]

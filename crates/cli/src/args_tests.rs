@@ -46,7 +46,7 @@ fn the_original_s_flags_mean_what_they_meant() {
 #[test]
 fn a_command_shadows_no_host_that_can_be_named() {
     assert!(matches!(parsed("man").command, Some(Command::Man)));
-    for line in ["ssh://man", "-- man", "--push man", "help", "me@man"] {
+    for line in ["ssh://man", "-- man", "--push man", "ssh://help", "me@man"] {
         let cli = parsed(line);
         assert!(cli.command.is_none() && cli.sync.remote.is_some(), "{line}");
     }
@@ -72,5 +72,36 @@ fn values_are_checked_before_anything_is_done() {
         let words = words.into_iter().map(Into::into).collect();
         let error = parse("docker-sync", words, clap::ColorChoice::Never).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
+fn words_of_other_programs_mean_what_they_mean_there() {
+    for (line, same) in [
+        ("push prod web:1", "--push prod web:1"),
+        ("pull prod web:1", "prod web:1"),
+        ("--pull prod web:1", "prod web:1"),
+    ] {
+        let [cli, same] = [line, same].map(|line| parsed(line).sync);
+        assert_eq!((cli.push, cli.images), (same.push, same.images), "{line}");
+        assert_eq!(cli.remote, same.remote, "{line}");
+    }
+    let refused = |line: &str| {
+        let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
+        parse("docker-sync", words, clap::ColorChoice::Never).unwrap_err().to_string()
+    };
+    assert!(refused("help").contains("Usage: docker-sync [OPTIONS] REMOTE [IMAGE]..."));
+    assert!(refused("help diff").contains("The patch file to write"));
+    assert!(refused("").contains("Examples:"), "nothing at all shows what there is");
+    assert!(refused("push --pull prod").contains("cannot be used with"));
+}
+
+/// It moves all images.
+#[test]
+fn no_tip_leads_to_all() {
+    for line in ["--al prod", "--ball prod", "--call prod"] {
+        let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
+        let error = parse("docker-sync", words, clap::ColorChoice::Never).unwrap_err().to_string();
+        assert!(error.contains("unexpected argument") && !error.contains("--all"), "{error}");
     }
 }

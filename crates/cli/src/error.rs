@@ -59,9 +59,27 @@ pub(crate) struct Context<'a> {
     pub(crate) remote: &'a str,
     /// The ssh command that was used.
     pub(crate) ssh: &'a str,
+    /// The images that were named.
+    pub(crate) images: &'a [String],
 }
 
 impl Context<'_> {
+    /// A hint about a REMOTE that is none, where it looks like something else.
+    fn meant(self) -> Option<String> {
+        let is_none = |host: &str, rest: &str| !host.is_empty() && !rest.starts_with([':', '/']);
+        let (host, rest) = self.remote.split_once(':').filter(|(host, rest)| is_none(host, rest))?;
+        let quoted = |parts: [&str; 2]| parts.map(quoted).join(" ");
+        let is_host = |image: &&String| !image.contains([':', '/', '*']);
+        let command = match self.images.first() {
+            Some(image) if is_host(&image) => quoted([image, self.remote]),
+            _ if rest.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Some(format!("a port is told so: ssh://{}", escape::visible(self.remote)));
+            }
+            _ => quoted([host, rest]),
+        };
+        Some(format!("REMOTE comes first, and IMAGE is another argument: docker-sync {command}"))
+    }
+
     /// A command that connects as this program did, to be copied.
     fn ssh_command(self) -> String {
         format!("{} {}", escape::visible(self.ssh), quoted(self.remote))
@@ -357,7 +375,8 @@ fn ssh(host: &str, kind: SshFailure, message: &str, context: Context<'_>) -> Dia
             ("ssh-not-found", ": ssh is not installed", "install an ssh client (openssh-client), or name its path: --ssh /path/to/ssh".into())
         }
         SshFailure::UnknownHost => {
-            ("unknown-host", ": its name cannot be resolved", "check the spelling, and the Host entries of ~/.ssh/config".into())
+            let spelling = || "check the spelling, and the Host entries of ~/.ssh/config".into();
+            ("unknown-host", ": its name cannot be resolved", context.meant().unwrap_or_else(spelling))
         }
         SshFailure::Unreachable => (
             "unreachable",

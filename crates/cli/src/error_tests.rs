@@ -10,7 +10,7 @@ use super::*;
 use crate::testing::plain;
 
 fn shown(error: &Error) -> String {
-    let diagnosis = diagnose(error, Context { remote: "alice@build", ssh: "ssh -F lab" });
+    let diagnosis = diagnose(error, Context { remote: "alice@build", ssh: "ssh -F lab", images: &[] });
     format!("{}exit {}, {}", plain(&diagnosis.render()), diagnosis.exit, diagnosis.kind)
 }
 
@@ -79,7 +79,7 @@ fn ssh_fails() {
 fn commands_in_hints_can_be_copied() {
     let hint = |kind, remote| {
         let error = Error::Ssh { host: "h".into(), kind, message: String::new() };
-        diagnose(&error, Context { remote, ssh: "ssh -i key" }).hint.unwrap_or_default()
+        diagnose(&error, Context { remote, ssh: "ssh -i key", images: &[] }).hint.unwrap_or_default()
     };
     assert!(hint(SshFailure::HostKey, "ssh://me@h:22").contains("`ssh -i key ssh://me@h:22`"));
     assert!(hint(SshFailure::Authentication, "ssh://me@h:22").contains("`ssh-copy-id -p 22 me@h`"));
@@ -181,7 +181,7 @@ fn a_patch_fails() {
     let fails = |kind, cause: &str| {
         let failure = Failure { kind, causes: vec![cause.into()] };
         let diagnosis =
-            diagnose(&Error::Endpoint { host: Host::Here, failure }, Context { remote: "", ssh: "ssh" });
+            diagnose(&Error::Endpoint { host: Host::Here, failure }, Context { remote: "", ssh: "ssh", images: &[] });
         format!("{}exit {}, {}", plain(&diagnosis.render()), diagnosis.exit, diagnosis.kind)
     };
     insta::assert_snapshot!(fails(FailureKind::DamagedPatch, "the patch is damaged or cut short: get it once more"), @"
@@ -366,5 +366,23 @@ fn the_exit_codes_are_documented() {
     let page = std::fs::read_to_string(page).unwrap();
     for (code, meaning) in EXIT_CODES {
         assert!(page.contains(&format!("| {code} | {meaning} |")), "{code} {meaning}");
+    }
+}
+
+#[test]
+fn a_remote_that_is_something_else_is_told_apart() {
+    let hint = |remote: &str, image: Option<&str>| {
+        let images: Vec<String> = image.into_iter().map(str::to_owned).collect();
+        let kind = SshFailure::UnknownHost;
+        let error = Error::Ssh { host: remote.into(), kind, message: String::new() };
+        diagnose(&error, Context { remote, ssh: "ssh", images: &images }).hint.unwrap_or_default()
+    };
+    let order = "REMOTE comes first, and IMAGE is another argument: docker-sync ";
+    assert_eq!(hint("build:2222", None), "a port is told so: ssh://build:2222");
+    assert_eq!(hint("build:2222", Some("web:1")), "a port is told so: ssh://build:2222");
+    assert_eq!(hint("build:web:1", None), format!("{order}build web:1"));
+    assert_eq!(hint("web:1", Some("alice@build")), format!("{order}alice@build web:1"));
+    for remote in ["build", "ssh://build:22", "fe80::1", ":1"] {
+        assert!(hint(remote, Some("web")).contains("spelling"), "{remote}");
     }
 }

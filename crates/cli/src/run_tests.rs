@@ -29,7 +29,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
         verify: args.verify,
         explain: args.explain,
         json: args.json,
-        context: Context { remote: "alice@build", ssh: "ssh" },
+        context: Context { remote: "alice@build", ssh: "ssh", images: &[] },
     };
     let clock = testing::clock();
     let reader = out.clone();

@@ -79,7 +79,7 @@ fn patched(
     let (progress, interrupt) = watch(verbosity, anstream_choice(early.color), early.json);
     let outcome = work(&progress, &interrupt);
     progress.clear();
-    let context = Context { remote: "", ssh: "ssh" };
+    let context = Context { remote: "", ssh: "ssh", images: &[] };
     match (outcome, signals::exit_code()) {
         (Ok(text), _) => print(text),
         (Err(_), Some(exit)) => {
@@ -103,7 +103,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     let width = stdout.is_terminal().then(width);
     let named = remote_as_written(remote);
     let ssh = args.ssh.as_ref().map_or("ssh", |ssh| &ssh.text);
-    let context = Context { remote: &named, ssh: if ssh.is_empty() { "ssh" } else { ssh } };
+    let context = Context { remote: &named, ssh: if ssh.is_empty() { "ssh" } else { ssh }, images: &args.images };
     let request = Request {
         task: args.task(),
         images: &args.images,
