@@ -180,8 +180,10 @@ fn an_image_fails() {
 fn a_patch_fails() {
     let fails = |kind, cause: &str| {
         let failure = Failure { kind, causes: vec![cause.into()] };
-        let diagnosis =
-            diagnose(&Error::Endpoint { host: Host::Here, failure }, Context { remote: "", ssh: "ssh", images: &[] });
+        let diagnosis = diagnose(
+            &Error::Endpoint { host: Host::Here, failure },
+            Context { remote: "", ssh: "ssh", images: &[] },
+        );
         format!("{}exit {}, {}", plain(&diagnosis.render()), diagnosis.exit, diagnosis.kind)
     };
     insta::assert_snapshot!(fails(FailureKind::DamagedPatch, "the patch is damaged or cut short: get it once more"), @"

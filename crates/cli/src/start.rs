@@ -103,7 +103,8 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     let width = stdout.is_terminal().then(width);
     let named = remote_as_written(remote);
     let ssh = args.ssh.as_ref().map_or("ssh", |ssh| &ssh.text);
-    let context = Context { remote: &named, ssh: if ssh.is_empty() { "ssh" } else { ssh }, images: &args.images };
+    let context =
+        Context { remote: &named, ssh: if ssh.is_empty() { "ssh" } else { ssh }, images: &args.images };
     let request = Request {
         task: args.task(),
         images: &args.images,

@@ -286,6 +286,7 @@ impl Pair<'_> {
                 observer.event(Event::Warning(
                     "a layer could not be rebuilt from what both sides have; sending the layers again without a basis",
                 ));
+                failure.causes.iter().for_each(|cause| observer.event(Event::Note(cause)));
                 transfer(Attempt::FullResend)
             }
             Err(Error::Endpoint { failure, .. }) if failure.kind == FailureKind::Changed => {

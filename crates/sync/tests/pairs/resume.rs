@@ -185,3 +185,24 @@ fn parts_go_when_the_image_is_named() {
         }
     });
 }
+
+/// The parts of a run without a basis, at a target that has another image of the name meanwhile.
+#[test]
+fn parts_are_of_use_beside_another_basis() {
+    let name = "resume::parts_are_of_use_beside_another_basis";
+    isolated(name, Duration::from_secs(300), || {
+        let other = image(vec![LayerSpec::of(vec![Entry::file(0, 1, noise(2, 4_000_000))])]);
+        for (lane, way) in [(Lane::Back, Way::Pull), (Lane::Out, Way::Push)] {
+            let empty = pair(None, one_file()).run(|run| run.way = way);
+            let named = pair(Some(other.clone()), one_file()).run(|run| run.way = way);
+            for at in [400_000, 1_000_000, 2_100_000, 3_900_000] {
+                let cut = Trial::of(&empty).unwrap();
+                cut.broken(&[Fault { lane, at, kind: FaultKind::Cut }]).unwrap();
+                let trial = Trial::of(&named).unwrap();
+                trial.take_caches(&cut);
+                let rest: u64 = trial.traffic().unwrap().iter().sum();
+                assert!(rest + at < 4_200_000, "{way:?}, {at}: {rest}");
+            }
+        }
+    });
+}
