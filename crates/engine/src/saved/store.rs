@@ -82,8 +82,11 @@ impl ArchiveStore {
             );
         }
         let sizes = listed.layers.iter().map(|path| self.contents.len(path).unwrap_or(0));
+        let mut names: Vec<ImageRef> = listed.names.iter().filter_map(|name| name.parse().ok()).collect();
+        names.sort_unstable();
+        names.dedup();
         let image = Image {
-            names: listed.names.iter().filter_map(|name| name.parse().ok()).collect(),
+            names,
             ..Image::unnamed(ImageId::from(config.digest), &config, sizes.fold(0, u64::saturating_add))
         };
         Ok(Archived { image, listed })

@@ -346,6 +346,12 @@ fn a_name_that_is_listed_twice_means_the_last_image() {
 }
 
 #[test]
+fn a_name_that_an_image_has_several_times_is_one() {
+    let made = docker(&["web:1", "docker.io/library/web:1", "a:1", "web:1"]);
+    assert_eq!(names(&*opened(&made.bytes())), ["a:1", "web:1"]);
+}
+
+#[test]
 fn a_layer_that_is_not_there_is_said() {
     let mut made = docker(&["web:1"]);
     made.0.remove(0);
