@@ -48,7 +48,7 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -s a -l all -d 'Al
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s u -l update -d 'Only images that need update (of those named, if any are)'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s n -l new -d 'Only images that are new (of those named, if any are)'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s r -l report -d 'Show the report, move nothing'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target; `push` as the first word is the same'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -s p -l push -d 'This host is the source and REMOTE the target'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l pull -d 'REMOTE is the source and this host the target, as without it'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l dry-run -d 'Print what would be moved, image by image, and move nothing'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l explain -d 'List the files that the transferred bytes belong to'

@@ -44,8 +44,8 @@ never\:"Not at all"))' \
 '--new[Only images that are new (of those named, if any are)]' \
 '-r[Show the report, move nothing]' \
 '--report[Show the report, move nothing]' \
-'-p[This host is the source and REMOTE the target; \`push\` as the first word is the same]' \
-'--push[This host is the source and REMOTE the target; \`push\` as the first word is the same]' \
+'-p[This host is the source and REMOTE the target]' \
+'--push[This host is the source and REMOTE the target]' \
 '(-p --push)--pull[REMOTE is the source and this host the target, as without it]' \
 '--dry-run[Print what would be moved, image by image, and move nothing]' \
 '--explain[List the files that the transferred bytes belong to]' \

@@ -210,7 +210,9 @@ pub(crate) struct SyncArgs {
     #[arg(short, long, help_heading = SELECTION)]
     pub(crate) report: bool,
 
-    /// This host is the source and REMOTE the target; `push` as the first word is the same
+    /// This host is the source and REMOTE the target
+    ///
+    /// `docker-sync push REMOTE IMAGE` is the same.
     #[arg(short, long, help_heading = SELECTION)]
     pub(crate) push: bool,
 

@@ -205,9 +205,10 @@ pub fn ends(chunks: usize, items: usize, mut counts: &[u8]) -> Result<Vec<usize>
 /// A hash by which two sides check that they mean the same bytes.
 pub type Check = [u8; 4];
 
-/// The check of the known bytes of a chunk, one after the other.
+/// The check of the known bytes of a chunk, one after the other. It is the end of their hash: the beginning is what is
+/// compared of a fine chunk, which may be all of them.
 pub fn check(known: &[u8]) -> Check {
-    let [a, b, c, d, ..] = *ChunkId::of(known).as_bytes();
+    let [.., a, b, c, d] = *ChunkId::of(known).as_bytes();
     [a, b, c, d]
 }
 

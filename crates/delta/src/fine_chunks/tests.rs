@@ -1,5 +1,7 @@
 //! Fine chunks from outside: two hosts with different chunks find what they share.
 
+use std::collections::HashMap;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -264,4 +266,17 @@ proptest! {
             prop_assert_eq!(sum, lens.iter().sum::<u64>());
         }
     }
+}
+
+/// Of a chunk of which a single fine chunk is known, the check is of the same bytes as the item.
+#[test]
+fn a_check_tells_apart_what_items_do_not() {
+    let of = |number: u32| (0..number % 7 + 1).flat_map(|_| number.to_le_bytes()).collect::<Vec<u8>>();
+    let mut seen: HashMap<[u8; 4], u32> = HashMap::new();
+    let alike = (0..1_000_000).find_map(|number| {
+        let [a, b, c, d, ..] = *ChunkId::of(&of(number)).as_bytes();
+        Some((seen.insert([a, b, c, d], number)?, number))
+    });
+    let (one, other) = alike.expect("among so many, two hashes begin alike");
+    assert_ne!(check(&of(one)), check(&of(other)));
 }
