@@ -77,7 +77,7 @@ impl Host {
 
     /// Fails where a temporary file is left, or a part of a transfer.
     pub(super) fn check_tidy(&self) {
-        self.check_left(|path| is_index(path));
+        self.check_left(is_index);
     }
 
     /// Fails where a temporary file is left. Parts are kept of what the other end broke off.
