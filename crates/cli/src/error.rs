@@ -70,14 +70,14 @@ impl Context<'_> {
         let (host, rest) = self.remote.split_once(':').filter(|(host, rest)| is_none(host, rest))?;
         let quoted = |parts: [&str; 2]| parts.map(quoted).join(" ");
         let is_host = |image: &&String| !image.contains([':', '/', '*']);
-        let command = match self.images.first() {
+        let arguments = match self.images.first() {
             Some(image) if is_host(&image) => quoted([image, self.remote]),
             _ if rest.bytes().all(|byte| byte.is_ascii_digit()) => {
                 return Some(format!("a port is told so: ssh://{}", escape::visible(self.remote)));
             }
             _ => quoted([host, rest]),
         };
-        Some(format!("REMOTE comes first, and IMAGE is another argument: docker-sync {command}"))
+        Some(format!("REMOTE comes first, and IMAGE is another argument: {arguments}"))
     }
 
     /// A command that connects as this program did, to be copied.

@@ -379,7 +379,7 @@ fn a_remote_that_is_something_else_is_told_apart() {
         let error = Error::Ssh { host: remote.into(), kind, message: String::new() };
         diagnose(&error, Context { remote, ssh: "ssh", images: &images }).hint.unwrap_or_default()
     };
-    let order = "REMOTE comes first, and IMAGE is another argument: docker-sync ";
+    let order = "REMOTE comes first, and IMAGE is another argument: ";
     assert_eq!(hint("build:2222", None), "a port is told so: ssh://build:2222");
     assert_eq!(hint("build:2222", Some("web:1")), "a port is told so: ssh://build:2222");
     assert_eq!(hint("build:web:1", None), format!("{order}build web:1"));

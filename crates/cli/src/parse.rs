@@ -25,8 +25,7 @@ fn as_options(mut arguments: Vec<OsString>) -> Vec<OsString> {
         Some("push") => arguments[0] = "--push".into(),
         Some("pull") => arguments[0] = "--pull".into(),
         Some("help") => {
-            arguments.rotate_left(1);
-            arguments.pop();
+            arguments.remove(0);
             arguments.push("--help".into());
         }
         _ => {}

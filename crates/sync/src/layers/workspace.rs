@@ -85,10 +85,9 @@ impl Workspace {
 
     /// Removes the parts that transfers left of an image that is there, and of older ones.
     pub(crate) fn remove_partial(&self, owner: &Owner) {
-        let partials = Partials::locate_below(self.caches.as_deref()).map_err(io::Error::other);
-        // They expire where they cannot be removed.
-        if let Ok(partial) = partials.and_then(|partials| partials.begin(owner, 0)) {
-            partial.complete();
+        if let Ok(partials) = Partials::locate_below(self.caches.as_deref()) {
+            // They expire where they cannot be removed.
+            partials.remove(owner).ok();
         }
     }
 

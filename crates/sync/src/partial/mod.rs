@@ -151,6 +151,20 @@ impl Partials {
         Ok(PartialBasis { own: own.transpose()?, others: others.into_iter().collect::<io::Result<_>>()? })
     }
 
+    /// Removes what is left of an image that is there, and of older ones of its names; nothing that a run uses.
+    pub(crate) fn remove(&self, owner: &Owner) -> io::Result<()> {
+        for entry in self.entries()? {
+            let other = Owner::of_file(&entry.config, entry.names);
+            if entry.config != owner.config() && !owner.is_like(&other) {
+                continue;
+            }
+            if let Some((_, path)) = self.lock(&entry.config, false)? {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens and locks the file of an image; `None` where another run has it. That of the image that is taken is made if
     /// need be, and waited for.
     fn lock(&self, config: &Digest, is_own: bool) -> io::Result<Option<(File, PathBuf)>> {
