@@ -26,6 +26,8 @@ use crate::{Result, show};
 use large::Large;
 
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
+/// The seconds of a run from which on its memory is known.
+const SAMPLED: f64 = 2.0;
 /// The variable in the environment of the processes of an end.
 const MARK: &str = "DOCKER_SYNC_LOAD";
 /// The sizes of the image of [`Load::Gigabytes`].
@@ -49,7 +51,7 @@ pub(super) struct Options {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Load {
-    /// An image of 20 GB, 2.2 GB as it is stored
+    /// An image of 20 GB, a tenth of it as it is stored; an update takes 20 GB of disk for temporary files
     #[default]
     Gigabytes,
     /// An image of 127 layers of 2 MB
@@ -63,7 +65,7 @@ pub(super) enum Load {
 impl Load {
     fn title(self) -> &'static str {
         match self {
-            Load::Gigabytes => "an image of 20 GB in 10 layers, which zstd has made 2.2 GB",
+            Load::Gigabytes => "an image of 20 GB in 10 layers, packed by zstd",
             Load::Layers => "an image of 127 layers of 2 MB",
             Load::Images => "2,000 images, of 100 kB each",
             Load::Runs => "ten runs at the same time, of 50 MB each",
@@ -246,21 +248,22 @@ fn document(all: &[Record<Loaded>]) -> String {
     let numbers = ["on the wire", "time", "memory, source", "target", "CPU, both"];
     let mut table = Table::new(&["load", "run"], &numbers);
     for Record { case, figures, .. } in all {
+        let sampled = |text: String| if figures.seconds < SAMPLED { String::new() } else { text };
         table.row([
             case.load.title().to_owned(),
             case.step.title().to_owned(),
             bytes(figures.bytes),
             format!("{:.1} s", figures.seconds),
-            bytes(figures.source.memory),
-            bytes(figures.target.memory),
-            format!("{:.1} s", figures.source.cpu + figures.target.cpu),
+            sampled(bytes(figures.source.memory)),
+            sampled(bytes(figures.target.memory)),
+            sampled(format!("{:.1} s", figures.source.cpu + figures.target.cpu)),
         ]);
     }
     format!(
         "# Large transfers\n\n{measured}: both ends are OCI layouts on this machine, with ssh between them; the agent is \
          in place, and `--memory` is not given. In an update every tenth layer or image has another small file, or \
          every hundredth of the files of 10 MB has another block in its middle. *Memory* is the high-water mark of the \
-         largest process of an end.\n\n{}",
+         largest process of an end, sampled ten times a second; nothing is said of a run that was too short for that.\n\n{}",
         table.text()
     )
 }
