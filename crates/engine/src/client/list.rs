@@ -1,6 +1,6 @@
 //! Lists images: by `images` their IDs, by `image inspect` the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
 use serde_json::Value;
@@ -11,6 +11,8 @@ use crate::store::StoreError;
 
 /// Each ID takes 72 bytes of the argument vector, of which Linux allows 2 MiB and others 256 KiB.
 const BATCH: usize = 1000;
+/// The most calls for one batch on a host where images are removed meanwhile.
+const ATTEMPTS: u32 = 4;
 
 /// All images that are shown, dangling ones too. The intermediate ones of Docker's old builder are not:
 /// their layers are the lower ones of images that are shown.
@@ -56,12 +58,32 @@ pub(super) fn names(program: &Program) -> Result<BTreeMap<ImageId, Vec<ImageRef>
 }
 
 /// Inspects those of these images that are there; others went away since they were listed.
+///
+/// An image that is removed during the call fails in other words than one that was removed before (`layer does not
+/// exist`, `unrecognized image ID`). The client prints the others all the same, so only the rest is asked for again.
 pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Inventory, StoreError> {
-    let output = program.output(&[&["image", "inspect"], ids].concat())?;
-    if !output.success() && !only_missing_images(&output.stderr) {
-        return Err(output.failure(None));
+    let mut all = Inventory::default();
+    let mut rest = ids.to_vec();
+    let mut attempts = 1..=ATTEMPTS;
+    while attempts.next().is_some() {
+        let output = program.output(&[&["image", "inspect"], &rest[..]].concat())?;
+        let is_complete = output.success() || only_missing_images(&output.stderr);
+        let found = match parse_inspect(&output.stdout) {
+            found if is_complete => found?,
+            found => match output.failure(None) {
+                StoreError::Failed { .. } if !attempts.is_empty() => found.unwrap_or_default(),
+                failure => return Err(failure),
+            },
+        };
+        let printed: HashSet<ImageId> = found.images.iter().map(|image| image.id).collect();
+        all.images.extend(found.images);
+        all.unreadable.extend(found.unreadable);
+        if is_complete {
+            break;
+        }
+        rest.retain(|id| id.parse().map_or(true, |id| !printed.contains(&id)));
     }
-    parse_inspect(&output.stdout)
+    Ok(all)
 }
 
 /// Reads what `docker image inspect` or `podman image inspect` prints.
@@ -229,6 +251,41 @@ mod tests {
             let failed = script(&format!("printf '{reason}\n' >&2; exit 1"));
             assert!(list(&failed).is_err(), "{reason}: a list that is cut is no list");
         }
+    }
+
+    #[test]
+    fn an_image_that_goes_during_the_call_is_no_failure() {
+        let id = |digit: &str| format!("sha256:{}", digit.repeat(64));
+        let [one, two, three] = [id("1"), id("2"), id("3")];
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        // The first call meets the removal of the second image; the next one is about the two that were not printed.
+        let client = client(&format!(
+            r#"shift 2; echo $# >>'{log}'
+            case $# in
+            3) echo '[{{"Id":"{one}","RootFS":{{}}}}]'; echo 'Error response from daemon: layer does not exist' >&2;;
+            2) echo '[{{"Id":"{three}","RootFS":{{}}}}]'; echo 'Error: No such image: {two}' >&2;;
+            esac; exit 1"#,
+            log = log.display()
+        ));
+        let Inventory { images, .. } = inspect(&client, &[&one, &two, &three]).unwrap();
+        assert_eq!(images.iter().map(|image| image.id.to_string()).collect::<Vec<_>>(), [one, three]);
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "3\n2\n");
+    }
+
+    #[test]
+    fn an_engine_that_goes_on_failing_is_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let failing = |reason: &str| {
+            let client = client(&format!("echo x >>'{}'; echo '{reason}' >&2; exit 1", log.display()));
+            inspect(&client, &[ID]).unwrap_err()
+        };
+        assert!(failing("layer does not exist").to_string().contains("layer does not exist"));
+        let calls = || std::fs::read_to_string(&log).unwrap().lines().count();
+        assert_eq!(calls(), ATTEMPTS as usize);
+        assert!(matches!(failing("Cannot connect to the Docker daemon"), StoreError::Down { .. }));
+        assert_eq!(calls(), ATTEMPTS as usize + 1, "an engine that is down is asked once");
     }
 
     #[test]

@@ -145,9 +145,20 @@ impl Program {
         Ok(Feeding::new(running, self.reach.as_ref().map(|reach| Arc::clone(&reach.sent))))
     }
 
-    fn spawn(&self, args: &[&str], stdin: Stdio, wrap: fn(&str) -> String) -> Result<Running, StoreError> {
-        let shown = shlex::try_join(self.words.iter().map(String::as_str).chain(args.iter().copied()))
+    /// The command line for people. Of many arguments, as IDs are, the first ones and their number.
+    fn shown(&self, args: &[&str]) -> String {
+        const MOST: usize = 12;
+        let first = &args[..if args.len() > MOST { 4 } else { args.len() }];
+        let mut shown = shlex::try_join(self.words.iter().map(String::as_str).chain(first.iter().copied()))
             .unwrap_or_else(|_| self.words.join(" "));
+        if first.len() < args.len() {
+            shown += &format!(" … and {} more", args.len() - first.len());
+        }
+        shown
+    }
+
+    fn spawn(&self, args: &[&str], stdin: Stdio, wrap: fn(&str) -> String) -> Result<Running, StoreError> {
+        let shown = self.shown(args);
         match &self.reach {
             None => self.start(&self.words[1..], args, &shown, stdin),
             Some(reach) => {
@@ -194,6 +205,14 @@ mod tests {
 
     fn shell() -> Program {
         Program::find(&["sh".to_owned(), "-c".to_owned()]).unwrap()
+    }
+
+    #[test]
+    fn a_long_command_line_is_shown_by_its_beginning() {
+        let ids = vec!["sha256:1"; 1000];
+        let args = [&["image", "inspect"], &ids[..]].concat();
+        assert_eq!(shell().shown(&args), "sh -c image inspect sha256:1 sha256:1 … and 998 more");
+        assert_eq!(shell().shown(&["image", "tag", "a b", "c"]), "sh -c image tag 'a b' c");
     }
 
     #[test]
