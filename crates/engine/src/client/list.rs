@@ -5,24 +5,43 @@ use std::collections::{BTreeMap, HashSet};
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
 use serde_json::Value;
 
-use crate::command::Program;
+use crate::command::{Output, Program};
 use crate::failure::only_missing_images;
 use crate::store::StoreError;
 
 /// Each ID takes 72 bytes of the argument vector, of which Linux allows 2 MiB and others 256 KiB.
 const BATCH: usize = 1000;
-/// The most calls for one batch on a host where images are removed meanwhile.
+/// The most calls for one list on a host where images are removed meanwhile.
 const ATTEMPTS: u32 = 4;
 
 /// All images that are shown, dangling ones too. The intermediate ones of Docker's old builder are not:
 /// their layers are the lower ones of images that are shown.
 pub(super) fn list(program: &Program) -> Result<Inventory, StoreError> {
-    let output = program.run(&["images", "--quiet", "--no-trunc"], None)?;
+    let output = images(program, &["--quiet"])?;
     let said = String::from_utf8_lossy(&output.stdout);
     let mut ids: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     ids.sort_unstable();
     ids.dedup();
     inspect_all(program, &ids)
+}
+
+/// True if the engine answered with a failure of its own: docker's client ends with 1 then and podman's with 125, while
+/// a client that was killed, or an ssh that lost its connection, ends otherwise.
+fn is_of_engine(failure: &StoreError) -> bool {
+    matches!(failure, StoreError::Failed { status, .. } if ["exit status: 1", "exit status: 125"].contains(&&**status))
+}
+
+/// Runs `images`. Docker's containerd store fails as a whole where one image is removed during the call: `content digest
+/// sha256:…: not found`.
+fn images(program: &Program, format: &[&str]) -> Result<Output, StoreError> {
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        attempts.next();
+        match program.run(&[&["images", "--no-trunc"], format].concat(), None) {
+            Err(failure) if is_of_engine(&failure) && !attempts.is_empty() => {}
+            other => return other,
+        }
+    }
 }
 
 /// As [`inspect`], of any number.
@@ -38,8 +57,7 @@ pub(super) fn inspect_all(program: &Program, ids: &[&str]) -> Result<Inventory, 
 
 /// The IDs of all images that are shown, with their names.
 pub(super) fn names(program: &Program) -> Result<BTreeMap<ImageId, Vec<ImageRef>>, StoreError> {
-    let format = "{{.ID}} {{.Repository}}:{{.Tag}}";
-    let output = program.run(&["images", "--no-trunc", "--format", format], None)?;
+    let output = images(program, &["--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])?;
     let mut images: BTreeMap<ImageId, Vec<ImageRef>> = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Some((id, name)) = line.split_once(' ') else { continue };
@@ -71,7 +89,7 @@ pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Inventory, Stor
         let found = match parse_inspect(&output.stdout) {
             found if is_complete => found?,
             found => match output.failure(None) {
-                StoreError::Failed { .. } if !attempts.is_empty() => found.unwrap_or_default(),
+                failure if is_of_engine(&failure) && !attempts.is_empty() => found.unwrap_or_default(),
                 failure => return Err(failure),
             },
         };
@@ -274,6 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_asked_for_again_when_an_image_goes_during_the_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = folder.path().join("first");
+        let client = client(&format!(
+            r#"if [ -e '{first}' ]; then echo '{ID} a:1'; else
+            >'{first}'; echo 'NotFound: content digest {LAYER}: not found' >&2; exit 1; fi"#,
+            first = first.display()
+        ));
+        assert_eq!(names(&client).unwrap().len(), 1);
+    }
+
+    #[test]
     fn an_engine_that_goes_on_failing_is_a_failure() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
@@ -281,11 +311,16 @@ mod tests {
             let client = client(&format!("echo x >>'{}'; echo '{reason}' >&2; exit 1", log.display()));
             inspect(&client, &[ID]).unwrap_err()
         };
+        let broken = client("echo broken >&2; exit 1");
+        assert!(names(&broken).unwrap_err().to_string().contains("broken"));
         assert!(failing("layer does not exist").to_string().contains("layer does not exist"));
         let calls = || std::fs::read_to_string(&log).unwrap().lines().count();
         assert_eq!(calls(), ATTEMPTS as usize);
+        let killed = client(&format!("echo x >>'{}'; kill -TERM $$", log.display()));
+        assert!(inspect(&killed, &[ID]).is_err());
+        assert_eq!(calls(), ATTEMPTS as usize + 1, "a client that is killed is not run again");
         assert!(matches!(failing("Cannot connect to the Docker daemon"), StoreError::Down { .. }));
-        assert_eq!(calls(), ATTEMPTS as usize + 1, "an engine that is down is asked once");
+        assert_eq!(calls(), ATTEMPTS as usize + 2, "an engine that is down is asked once");
     }
 
     #[test]
