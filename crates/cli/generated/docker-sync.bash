@@ -47,7 +47,7 @@ _docker__sync() {
 
     case "${cmd}" in
         docker__sync)
-            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --pull --dry-run --explain --verify --platform --ssh --docker --remote-docker --tmpfolder --memory --timeout --retries --engine-timeout --method --compression --identity --basis --json --quiet --verbose --no-progress --color --help --version diff apply cache completions man agent"
+            opts="-a -u -n -r -p -f -q -v -h -V --all --update --new --report --push --pull --dry-run --explain --verify --platform --ssh --docker --remote-docker --tmpfolder --memory --timeout --retries --engine-timeout --method --compression --identity --basis --json --quiet --verbose --progress --no-progress --color --help --version diff apply cache completions man agent"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -109,6 +109,10 @@ _docker__sync() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto tty plain json none" -- "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -135,7 +139,7 @@ _docker__sync() {
             return 0
             ;;
         docker__subcmd__sync__subcmd__apply)
-            opts="-v -h --docker --tmpfolder --memory --verbose --help"
+            opts="-v -h --docker --tmpfolder --memory --verbose --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -151,6 +155,10 @@ _docker__sync() {
                     ;;
                 --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto tty plain json none" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -221,7 +229,7 @@ _docker__sync() {
             return 0
             ;;
         docker__subcmd__sync__subcmd__diff)
-            opts="-o -v -h --output --compression --identity --docker --tmpfolder --memory --verbose --help"
+            opts="-o -v -h --output --compression --identity --docker --tmpfolder --memory --verbose --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -253,6 +261,10 @@ _docker__sync() {
                     ;;
                 --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto tty plain json none" -- "${cur}"))
                     return 0
                     ;;
                 *)

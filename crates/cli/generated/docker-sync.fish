@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_docker_sync_global_optspecs
-    string join \n a/all u/update n/new r/report p/push pull dry-run explain verify platform= ssh= docker= remote-docker= f/tmpfolder= memory= timeout= retries= engine-timeout= method= compression= identity= basis= json q/quiet v/verbose no-progress color= h/help V/version
+    string join \n a/all u/update n/new r/report p/push pull dry-run explain verify platform= ssh= docker= remote-docker= f/tmpfolder= memory= timeout= retries= engine-timeout= method= compression= identity= basis= json q/quiet v/verbose progress= no-progress color= h/help V/version
 end
 
 function __fish_docker_sync_needs_command
@@ -41,6 +41,11 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -l compression -d 
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l identity -d 'Identity to preserve in stores that name images by manifests: containerd image stores, OCI layouts' -r -f -a "exact\t'The image ID, with every manifest and every compressed layer'
 content\t'Config and files; layers are kept uncompressed under another ID, which takes less work'"
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l basis -d 'The target\'s image to build on, instead of the one that is found' -r
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l progress -d 'Form of the progress on standard error' -r -f -a "auto\t'tty on a terminal, else plain'
+tty\t'A line that is drawn anew'
+plain\t'A line every five seconds'
+json\t'An event a line, as JSON'
+none\t'Nothing'"
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l color -d 'When to use colours; NO_COLOR and CLICOLOR are honoured' -r -f -a "auto\t'On a terminal'
 always\t'On a pipe too'
 never\t'Not at all'"
@@ -56,7 +61,7 @@ complete -c docker-sync -n "__fish_docker_sync_needs_command" -l verify -d 'Read
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -l json -d 'Print one JSON document instead of text'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s q -l quiet -d 'Print only data and errors'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s v -l verbose -d 'Print what is being done and why'
-complete -c docker-sync -n "__fish_docker_sync_needs_command" -l no-progress -d 'No progress lines, even on a terminal'
+complete -c docker-sync -n "__fish_docker_sync_needs_command" -l no-progress -d 'The same as --progress=none'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -s V -l version -d 'Print version'
 complete -c docker-sync -n "__fish_docker_sync_needs_command" -a "diff" -d 'Write the difference between two images to a patch file'
@@ -72,11 +77,21 @@ content\t'Config and files; layers are kept uncompressed under another ID, which
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l tmpfolder -d 'Directory for temporary files [default: the system\'s]' -r -F
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l memory -d 'Memory limit, in addition to a fixed 64 MiB' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -l progress -d 'Form of the progress on standard error' -r -f -a "auto\t'tty on a terminal, else plain'
+tty\t'A line that is drawn anew'
+plain\t'A line every five seconds'
+json\t'An event a line, as JSON'
+none\t'Nothing'"
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s v -l verbose -d 'Print what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l docker -d 'The engine of this host: docker, podman, \'sudo -n docker\', oci:DIR [default: what is there]' -r
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l tmpfolder -d 'Directory for temporary files [default: the system\'s]' -r -F
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l memory -d 'Memory limit, in addition to a fixed 64 MiB' -r
+complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -l progress -d 'Form of the progress on standard error' -r -f -a "auto\t'tty on a terminal, else plain'
+tty\t'A line that is drawn anew'
+plain\t'A line every five seconds'
+json\t'An event a line, as JSON'
+none\t'Nothing'"
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s v -l verbose -d 'Print what is being done'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-sync -n "__fish_docker_sync_using_subcommand cache; and not __fish_seen_subcommand_from ls prune" -s h -l help -d 'Print help (see more with \'--help\')'

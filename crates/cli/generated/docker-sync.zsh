@@ -33,6 +33,11 @@ stream\:"A compressed archive of the missing layers; the remote needs nothing bu
 '--identity=[Identity to preserve in stores that name images by manifests\: containerd image stores, OCI layouts]:IDENTITY:((exact\:"The image ID, with every manifest and every compressed layer"
 content\:"Config and files; layers are kept uncompressed under another ID, which takes less work"))' \
 '--basis=[The target'\''s image to build on, instead of the one that is found]:IMAGE:_default' \
+'--progress=[Form of the progress on standard error]:FORM:((auto\:"tty on a terminal, else plain"
+tty\:"A line that is drawn anew"
+plain\:"A line every five seconds"
+json\:"An event a line, as JSON"
+none\:"Nothing"))' \
 '--color=[When to use colours; NO_COLOR and CLICOLOR are honoured]:WHEN:((auto\:"On a terminal"
 always\:"On a pipe too"
 never\:"Not at all"))' \
@@ -55,7 +60,7 @@ never\:"Not at all"))' \
 '(-v --verbose)--quiet[Print only data and errors]' \
 '-v[Print what is being done and why]' \
 '--verbose[Print what is being done and why]' \
-'--no-progress[No progress lines, even on a terminal]' \
+'--no-progress[The same as --progress=none]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
@@ -81,6 +86,11 @@ content\:"Config and files; layers are kept uncompressed under another ID, which
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
 '--tmpfolder=[Directory for temporary files \[default\: the system'\''s\]]:DIR:_files' \
 '--memory=[Memory limit, in addition to a fixed 64 MiB]:SIZE:_default' \
+'--progress=[Form of the progress on standard error]:FORM:((auto\:"tty on a terminal, else plain"
+tty\:"A line that is drawn anew"
+plain\:"A line every five seconds"
+json\:"An event a line, as JSON"
+none\:"Nothing"))' \
 '-v[Print what is being done]' \
 '--verbose[Print what is being done]' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -94,6 +104,11 @@ _arguments "${_arguments_options[@]}" : \
 '--docker=[The engine of this host\: docker, podman, '\''sudo -n docker'\'', oci\:DIR \[default\: what is there\]]:CMD:_default' \
 '--tmpfolder=[Directory for temporary files \[default\: the system'\''s\]]:DIR:_files' \
 '--memory=[Memory limit, in addition to a fixed 64 MiB]:SIZE:_default' \
+'--progress=[Form of the progress on standard error]:FORM:((auto\:"tty on a terminal, else plain"
+tty\:"A line that is drawn anew"
+plain\:"A line every five seconds"
+json\:"An event a line, as JSON"
+none\:"Nothing"))' \
 '-v[Print what is being done]' \
 '--verbose[Print what is being done]' \
 '-h[Print help (see more with '\''--help'\'')]' \

@@ -130,6 +130,16 @@ pub(crate) struct Here {
     /// Print what is being done
     #[arg(short, long)]
     pub(crate) verbose: bool,
+    /// Form of the progress on standard error
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_enum,
+        default_value_t,
+        env = "DOCKER_SYNC_PROGRESS",
+        hide_env_values = true
+    )]
+    pub(crate) progress: ProgressForm,
 }
 
 /// An action on the index cache.
@@ -351,7 +361,19 @@ pub(crate) struct SyncArgs {
     #[arg(short, long, help_heading = OUTPUT)]
     pub(crate) verbose: bool,
 
-    /// No progress lines, even on a terminal
+    /// Form of the progress on standard error
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_enum,
+        default_value_t,
+        env = "DOCKER_SYNC_PROGRESS",
+        hide_env_values = true,
+        help_heading = OUTPUT
+    )]
+    pub(crate) progress: ProgressForm,
+
+    /// The same as --progress=none
     #[arg(long, action = ArgAction::SetTrue, help_heading = OUTPUT)]
     pub(crate) no_progress: bool,
 
@@ -391,6 +413,22 @@ impl From<Identity> for dsync_sync::Identity {
             Identity::Content => Self::Content,
         }
     }
+}
+
+/// `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ProgressForm {
+    /// tty on a terminal, else plain
+    #[default]
+    Auto,
+    /// A line that is drawn anew
+    Tty,
+    /// A line every five seconds
+    Plain,
+    /// An event a line, as JSON
+    Json,
+    /// Nothing
+    None,
 }
 
 /// `--color`.

@@ -23,6 +23,7 @@ mod signals;
 mod start;
 mod style;
 mod task;
+mod terminal;
 #[cfg(test)]
 mod testing;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use dsync_sync::FailureKind;
 
 use super::*;
-use crate::progress::Verbosity;
+use crate::progress::{Mode, Verbosity};
 use crate::testing::{self, Fake, NOW, Shared};
 
 struct Ran {
@@ -18,7 +18,7 @@ struct Ran {
 fn ran(mut fake: Fake, line: &str) -> Ran {
     let words = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
     let args = crate::parse::parse("docker-sync", words, clap::ColorChoice::Never).unwrap().sync;
-    let verbosity = Verbosity { bars: false, quiet: args.quiet || args.json, verbose: false };
+    let verbosity = Verbosity { mode: Mode::None, quiet: args.quiet || args.json, verbose: false };
     let (err, mut out) = (Shared::default(), Shared::default());
     let progress = Progress::new(verbosity, Box::new(err.clone()));
     let request = Request {

@@ -13,12 +13,12 @@ use anstream::AutoStream;
 use clap::ColorChoice;
 use dsync_sync::{Interrupt, Remote};
 
-use crate::args::{Color, Command, Here, SyncArgs};
+use crate::args::{Color, Command, Here, ProgressForm, SyncArgs};
 use crate::error::{self, Context, Diagnosis};
 use crate::plugin::{self, Call};
-use crate::progress::{Last, Progress, Verbosity};
+use crate::progress::{Last, Mode, Progress, Verbosity};
 use crate::run::{self, Request, Show};
-use crate::{backend, cache, manual, parse, patch, report, signals};
+use crate::{backend, cache, manual, parse, patch, report, signals, terminal};
 
 /// The time that a client program of an engine has to obey a signal.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -75,7 +75,7 @@ fn patched(
     early: Early,
     work: impl FnOnce(&Progress, &Interrupt) -> Result<String, dsync_sync::Error>,
 ) -> u8 {
-    let verbosity = Verbosity { bars: is_terminal(), quiet: false, verbose: here.verbose };
+    let verbosity = Verbosity { mode: mode(here.progress), quiet: false, verbose: here.verbose };
     let (progress, interrupt) = watch(verbosity, anstream_choice(early.color), early.json);
     let outcome = work(&progress, &interrupt);
     progress.clear();
@@ -94,13 +94,17 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     let started = Instant::now();
     let color = choice(args.color);
     let verbosity = Verbosity {
-        bars: is_terminal() && !(args.quiet || args.no_progress || args.json),
+        mode: match args.progress {
+            _ if args.quiet || args.no_progress => Mode::None,
+            ProgressForm::Auto if args.json => Mode::None,
+            form => mode(form),
+        },
         quiet: args.quiet || args.json,
         verbose: args.verbose,
     };
     let (progress, interrupt) = watch(verbosity, color, args.json);
     let stdout = io::stdout();
-    let width = stdout.is_terminal().then(width);
+    let width = terminal::width_of_output();
     let named = remote_as_written(remote);
     let ssh = args.ssh.as_ref().map_or("ssh", |ssh| &ssh.text);
     let context =
@@ -149,14 +153,20 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
     signal.filter(|_| exit != error::OK).unwrap_or(exit)
 }
 
-/// True if standard error is a terminal on which a line can be written anew.
-fn is_terminal() -> bool {
-    io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
+fn mode(form: ProgressForm) -> Mode {
+    match form {
+        ProgressForm::Auto if terminal::takes_lines_anew() => Mode::Terminal,
+        ProgressForm::Auto | ProgressForm::Plain => Mode::Plain,
+        ProgressForm::Tty => Mode::Terminal,
+        ProgressForm::Json => Mode::Json,
+        ProgressForm::None => Mode::None,
+    }
 }
 
 /// Shows progress on standard error from here on, and lets a signal interrupt the run.
 fn watch(verbosity: Verbosity, color: anstream::ColorChoice, json: bool) -> (Arc<Progress>, Interrupt) {
     let progress = Arc::new(Progress::new(verbosity, Box::new(AutoStream::new(io::stderr(), color))));
+    progress.keep_telling();
     let _ = PROGRESS.set(Arc::clone(&progress));
     let interrupt = Interrupt::default();
     let (stopping, stopped) = (Arc::clone(&progress), interrupt.clone());
@@ -333,13 +343,6 @@ fn anstream_choice(color: ColorChoice) -> anstream::ColorChoice {
         ColorChoice::Always => anstream::ColorChoice::Always,
         ColorChoice::Never => anstream::ColorChoice::Never,
     }
-}
-
-/// The width of the terminal on standard output.
-fn width() -> usize {
-    let named = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let asked = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
-    named.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
 #[cfg(test)]

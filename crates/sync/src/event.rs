@@ -3,6 +3,8 @@
 use dsync_core::Image;
 pub use dsync_proto::Phase;
 
+use crate::traffic::Meter;
+
 /// Is told what happens. Called from several threads; must be quick and never fails the sync.
 pub trait Observer: Send + Sync {
     /// Something happened.
@@ -22,6 +24,8 @@ pub enum Event<'a> {
     Opening {
         /// As the user named it.
         remote: &'a str,
+        /// The count of its connection's bytes.
+        meter: &'a Meter,
     },
     /// The other end has no agent of this build yet; it is given one.
     Uploading {

@@ -28,6 +28,7 @@ mod source;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod traffic;
 #[cfg(test)]
 mod transfer_tests;
 mod transport;
@@ -40,11 +41,12 @@ pub use fallback::kept::Kept;
 pub use interrupt::Interrupt;
 pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Options, Retries, TransferMethod};
-pub use outcome::{LayerOutcome, Outcome, Traffic};
+pub use outcome::{LayerOutcome, Outcome};
 pub use partial::{PARTIAL_LIMIT, PartialEntry, Partials};
 pub use patch::{PatchApplied, PatchMade, PatchOptions, apply, diff};
 pub use session::Session;
 pub use session::report::{Entry, LayerState, Report, Status};
+pub use traffic::{Meter, Traffic};
 pub use transport::agent_binary::agent_version;
 pub use transport::crash::{tell_crashes, words as crash_words};
 pub use transport::destination::{Destination, Remote, RemoteError, is_file};

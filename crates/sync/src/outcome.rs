@@ -4,24 +4,7 @@ use dsync_core::ImageId;
 use dsync_proto::Cost;
 pub use dsync_proto::LayerOutcome;
 
-/// Bytes over the connection, without what ssh adds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// From this host.
-    pub sent: u64,
-    /// To this host.
-    pub received: u64,
-}
-
-impl Traffic {
-    pub(crate) fn plus(self, other: Traffic) -> Traffic {
-        Traffic { sent: self.sent + other.sent, received: self.received + other.received }
-    }
-
-    pub(crate) fn minus(self, before: Traffic) -> Traffic {
-        Traffic { sent: self.sent - before.sent, received: self.received - before.received }
-    }
-}
+use crate::traffic::Traffic;
 
 /// The outcome of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]

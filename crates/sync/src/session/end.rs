@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use dsync_proto::{FailureKind, Open, Opened, Reply, Request};
 
@@ -13,7 +12,7 @@ use crate::event::Observer;
 use crate::failure::Breach;
 use crate::interrupt::Interrupt;
 use crate::link::Link;
-use crate::outcome::Traffic;
+use crate::traffic::{Meter, Traffic};
 use crate::transport::connection::{Dialled, Local, Served};
 use crate::transport::link_speed;
 use crate::transport::ssh::Pipe;
@@ -38,8 +37,7 @@ pub(super) struct End {
 
 /// The state of a connection.
 struct Connection {
-    sent: Arc<AtomicU64>,
-    received: Arc<AtomicU64>,
+    meter: Meter,
     /// There is no agent that could say what the other host has: layers go whole.
     agentless: bool,
     /// The speed of the link, as it is remembered.
@@ -81,7 +79,8 @@ impl End {
         interrupt: &Interrupt,
     ) -> End {
         let Dialled { link, pipe, sent, received, agentless, served } = dialled;
-        let connection = Some(Connection { sent, received, agentless, speed });
+        let meter = Meter::new(&sent, &received);
+        let connection = Some(Connection { meter, agentless, speed });
         let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
         let (host, store) = (Host::Remote(name.clone()), unopened());
         End { host, name, link, store, connection, _served: served, pipe, observer, interrupt }
@@ -116,9 +115,7 @@ impl End {
 
     /// The bytes that crossed the connection until now.
     pub(super) fn traffic(&self) -> Traffic {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let traffic = |of: &Connection| Traffic { sent: count(&of.sent), received: count(&of.received) };
-        self.connection.as_ref().map(traffic).unwrap_or_default()
+        self.connection.as_ref().map(|connection| connection.meter.traffic()).unwrap_or_default()
     }
 
     /// Opens the store.

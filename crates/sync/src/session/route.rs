@@ -9,6 +9,7 @@ use super::retry::Tries;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::interrupt::Interrupt;
+use crate::traffic::Meter;
 use crate::transport::connection::Dialled;
 use crate::transport::link_speed;
 
@@ -43,7 +44,8 @@ impl Route {
         let Route { name, open, dial, speed, observer, interrupt } = self;
         observer.event(Event::Connecting { remote: name });
         let dialled = dial()?;
-        observer.event(Event::Opening { remote: name });
+        let meter = Meter::new(&dialled.sent, &dialled.received);
+        observer.event(Event::Opening { remote: name, meter: &meter });
         let mut end = End::remote(name.clone(), dialled, speed.clone(), observer, interrupt);
         end.open(open.clone())?;
         Ok(end)

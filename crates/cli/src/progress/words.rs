@@ -1,0 +1,59 @@
+//! The words for events: what a run waits for, and what `-v` prints.
+
+use dsync_sync::{Event, Phase};
+
+use crate::{escape, quantity};
+
+/// The step that the run waits for from this event on.
+pub(super) fn doing(event: Event<'_>) -> Option<String> {
+    Some(match event {
+        Event::Connecting { remote } => format!("connecting to {}", escape::visible(remote)),
+        Event::Uploading { bytes } => format!("sending the agent ({})", quantity::bytes(bytes)),
+        Event::Opening { remote, .. } => {
+            format!("waiting for the agent of {} to find its images", escape::visible(remote))
+        }
+        Event::Listing { store } => format!("listing the images of {}", escape::visible(store)),
+        Event::Image { name, .. } => format!("synchronising {}", escape::visible(name)),
+        Event::Waiting { program, host, seconds } => {
+            let (program, host) = (escape::visible(program), escape::visible(host));
+            match seconds {
+                0 => format!("waiting for {program} on {host}"),
+                _ => format!("waiting for {program} on {host}, {seconds} s"),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// The line that `-v` prints for an event.
+pub(super) fn remark(event: Event<'_>) -> Option<String> {
+    Some(match event {
+        Event::Connecting { .. } | Event::Listing { .. } => return doing(event),
+        Event::Uploading { bytes } => {
+            format!("the remote has no agent of this build yet: sending it {}", quantity::bytes(bytes))
+        }
+        Event::Image { name, image } => format!(
+            "{}: {}, {}, {}",
+            escape::visible(name),
+            image.id,
+            quantity::counted(image.diff_ids.len() as u64, "layer"),
+            quantity::bytes(image.size)
+        ),
+        Event::Total(bytes) => format!("{} of contents have to cross, uncompressed", quantity::bytes(bytes)),
+        Event::Kept(bytes) => {
+            format!("{} of it arrived before, and need not cross again", quantity::bytes(bytes))
+        }
+        Event::Note(text) => escape::visible(text).into_owned(),
+        _ => return None,
+    })
+}
+
+pub(super) fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Scan => "scanning",
+        Phase::Basis => "comparing with the target",
+        Phase::Transfer => "transferring",
+        Phase::Load => "loading",
+        Phase::Verify => "verifying",
+    }
+}
