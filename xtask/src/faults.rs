@@ -35,7 +35,8 @@ pub(crate) fn run(options: &Options) -> Result {
         let mut cargo = workspace::cargo();
         cargo.env(workspace::BINARY, binary).env(RECORD, &place);
         cargo.args(["test", "--package", "dsync-e2e", "--test", "faults", "--"]);
-        cargo.args(["--ignored", "--test-threads", "1"]);
+        // Most of their time they wait for an end to notice something.
+        cargo.args(["--ignored", "--test-threads", "4"]);
         match options.tests.is_empty() {
             true => cargo.arg(ALL),
             false => cargo.args(&options.tests),

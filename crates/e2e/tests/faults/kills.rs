@@ -19,6 +19,8 @@ use crate::told;
 
 /// `--timeout` and `--engine-timeout` where a process is stopped, in seconds: a machine that is busy is silent for some.
 const SILENCE: u64 = 8;
+/// The time after which an agent gives up a client that has not said its `--timeout` yet, in seconds.
+const SILENCE_OF_STRANGERS: u64 = 60;
 /// The time beyond it within which the other end has ended, on a machine that is busy.
 const SOON: Duration = Duration::from_secs(20);
 /// The variable that names a part of the cases, by words that they have.
@@ -56,6 +58,18 @@ fn signal(name: &str, pid: u32) -> Result<(), String> {
 
 fn is_there(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// True if the client may be stopped before it has told the agent its `--timeout`.
+fn is_unknown(case: &Case) -> bool {
+    case.is_push && matches!(case.step, Step::Crossed(..20))
+        || matches!(case.step, Step::SourceCall("info") | Step::TargetCall("info"))
+}
+
+/// The parent of a process.
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// The process of a line that begins with its number.
@@ -171,21 +185,27 @@ impl Place {
         let victim = victim.inspect_err(|_| gate.open().unwrap())?;
         signal(case.signal.name(), victim).inspect_err(|_| gate.open().unwrap())?;
         let begin = Instant::now();
+        let mut waited = Duration::ZERO;
         gate.open().unwrap();
         if case.signal == Signal::Stop && case.victim == Victim::Client && case.step == Step::Dialled {
             // Nobody is there yet who could miss it.
             signal("CONT", victim)?;
         } else if case.signal == Signal::Stop && case.victim == Victim::Client {
-            let others = || {
-                let client = client.to_string();
-                self.bench.processes().iter().all(|line| line.starts_with(&client)).then_some(())
+            // Its own children wait for it: an engine's client, and an ssh whose output nobody reads.
+            let is_own = |line: &String| {
+                let pid = pid_of(line);
+                pid == Some(client) || pid.and_then(parent_of) == Some(client)
             };
-            let gone = wait_for("the other end did not end", Duration::from_secs(SILENCE) + SOON, others);
+            let others = || self.bench.processes().iter().all(is_own).then_some(());
+            let patience = Duration::from_secs(if is_unknown(case) { SILENCE_OF_STRANGERS } else { SILENCE });
+            let gone = wait_for("the other end did not end", patience + SOON, others)
+                .map_err(|error| format!("{error}: {:?}", self.bench.processes()));
+            waited = begin.elapsed();
             signal("CONT", victim)?;
-            gone.map_err(|error| format!("{error}: {:?}", self.bench.processes()))?;
+            gone?;
         }
         let ran = running.finish_untidily();
-        let took = begin.elapsed();
+        let took = begin.elapsed().saturating_sub(waited);
         if case.signal == Signal::Stop && is_there(victim) {
             signal("CONT", victim)?;
         }
