@@ -8,14 +8,16 @@
 //! Source and target form the same batches from what both know, without a message. So the result must depend on the
 //! arguments only, and a change of it is a change of the protocol.
 
+mod candidates;
 #[cfg(test)]
 mod tests;
 mod versions;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::{ChunkRef, LayerIndex};
+pub use candidates::{Candidate, CandidateSearch};
 use versions::{NewFile, NewFiles, OldFile, OldVersion, Taken, extension, versions};
 
 /// Consecutive chunks of one file of a layer.
@@ -136,62 +138,6 @@ pub fn form_batches(
         true => form_in_order(new, sent.iter().copied(), std::iter::repeat(limit)),
         false => form_by_likeness(new, sent, basis, limit),
     }
-}
-
-/// The most bytes that [`candidates`] compares, and the memory for each chunk besides its bytes.
-const CANDIDATES: u64 = 1 << 31;
-const CANDIDATE: u64 = 256;
-
-/// Finds for each chunk that is sent, by its position in `sent`, the chunks of the basis of which it may be a new
-/// version, where only the target can read them. `basis` has these layers only. `readable` has those that the source
-/// can read as well, which take precedence where they have a version by a rule as strict. New and old chunks together
-/// have at most `limit` bytes; an old chunk counts once, however many new ones may be versions of it.
-pub fn candidates(
-    new: &[&LayerIndex],
-    sent: &[ChunkRef],
-    basis: &[Option<&LayerIndex>],
-    readable: &[Option<&LayerIndex>],
-    limit: u64,
-) -> Vec<(usize, ChunkRange)> {
-    let limit = limit.min(CANDIDATES);
-    let mut candidates = Vec::new();
-    let mut left = limit;
-    let mut counted: HashSet<ChunkRef> = HashSet::new();
-    let (mut rest, mut number) = (sent, 0);
-    while let Some(Taken { files, sent }) = NewFiles::take(new, &mut rest) {
-        let (old, better) = (versions(&files, basis, new), versions(&files, readable, new));
-        let mut file = 0;
-        for chunk_ref in sent {
-            let at = number;
-            number += 1;
-            // The files come in the order of what is sent.
-            while files.get(file).is_some_and(|file| !file.has(chunk_ref)) {
-                file += 1;
-            }
-            let Some(new_file) = files.get(file) else { break };
-            let Some(OldVersion { rule, file: version }) = old[file] else { continue };
-            if better[file].is_some_and(|better| better.rule <= rule) {
-                continue;
-            }
-            let Some(old_index) = basis[version.layer as usize] else { continue };
-            let index = new[chunk_ref.layer as usize];
-            let chunk = chunk_ref.chunk as usize;
-            let Some(range) = ChunkRange::of(chunk_ref.layer as usize, index, chunk..chunk + 1) else {
-                continue;
-            };
-            let like = Likeness { range: &range, file: new_file, new: index, old: &version, old_index };
-            let Some(old_range) = like.old_range(limit) else { continue };
-            let uncounted = old_range.chunk_refs().filter(|old| !counted.contains(old));
-            let bytes = |old: ChunkRef| old_index.chunks().at(old.chunk as usize).len + CANDIDATE;
-            let cost = uncounted.map(bytes).sum::<u64>() + range.len() + CANDIDATE;
-            if old_range.len > 0 && cost <= left {
-                left -= cost;
-                counted.extend(old_range.chunk_refs());
-                candidates.push((at, old_range));
-            }
-        }
-    }
-    candidates
 }
 
 /// Forms batches in the order of the chunks, each of at most the bytes of its limit, for a target that has nothing and

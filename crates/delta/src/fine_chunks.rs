@@ -17,7 +17,7 @@ use dsync_core::varint;
 
 use crate::ChunkId;
 use crate::chunking::{Chunker, FINE};
-use crate::reconcile::{ITEMS_MAX, Item, Match, append};
+use crate::reconcile::{CommonRange, ITEMS_MAX, Item, append};
 
 /// The fine chunks of chunks. Takes 24 bytes of memory for each fine chunk.
 #[derive(Debug, Clone, Default)]
@@ -228,30 +228,30 @@ impl OldRange {
 }
 
 /// The known ranges of each new chunk, in its order. The arguments are those of [`resolve`].
-pub fn known_ranges(ends: &[usize], matches: &[Match], old: &FineChunks) -> Vec<Vec<OldRange>> {
+pub fn known_ranges(ends: &[usize], common: &[CommonRange], old: &FineChunks) -> Vec<Vec<OldRange>> {
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let chunks = starts.zip(ends).map(|(start, end)| start..*end);
-    chunks.map(|fine_chunks| ranges(fine_chunks, matches, old).into_iter().flatten().collect()).collect()
+    chunks.map(|fine_chunks| ranges(fine_chunks, common, old).into_iter().flatten().collect()).collect()
 }
 
 /// Resolves new chunks, each with its length and the end of its fine chunks, into ranges of `old` and bytes that are
 /// sent.
 ///
-/// `matches` are those of a [`Responder`](crate::reconcile::Responder) that has the items of `old`; they do not count
+/// `common` are the ranges of a [`Responder`](crate::reconcile::Responder) that has the items of `old`; they do not count
 /// for `mistaken` chunks, of which all bytes are sent. `lengths` are those of [`FineChunks::lengths`]. The ranges make
 /// up the new chunks without gaps, in their order.
 pub fn resolve(
     lens: &[u64],
     ends: &[usize],
     mistaken: &dyn Fn(usize) -> bool,
-    matches: &[Match],
+    common: &[CommonRange],
     old: &FineChunks,
     mut lengths: &[u8],
 ) -> Result<Vec<ResolvedRange>, LengthsError> {
     let (mut resolved, mut start) = (Vec::new(), 0);
     for (chunk, (&len, &end)) in lens.iter().zip(ends).enumerate() {
         let ranges = match (end > start, len > 0) {
-            (true, _) if !mistaken(chunk) => ranges(start..end, matches, old),
+            (true, _) if !mistaken(chunk) => ranges(start..end, common, old),
             (_, true) => vec![None],
             (_, false) => Vec::new(),
         };
@@ -284,11 +284,11 @@ pub fn resolve(
 }
 
 /// The ranges of a chunk with these fine chunks: those of old chunks, and `None` for each gap between them.
-fn ranges(fine_chunks: Range<usize>, matches: &[Match], old: &FineChunks) -> Vec<Option<OldRange>> {
+fn ranges(fine_chunks: Range<usize>, common: &[CommonRange], old: &FineChunks) -> Vec<Option<OldRange>> {
     let mut ranges = Vec::new();
     let mut at = fine_chunks.start;
-    let first = matches.partition_point(|found| found.items.end <= fine_chunks.start);
-    for found in matches[first..].iter().take_while(|found| found.items.start < fine_chunks.end) {
+    let first = common.partition_point(|found| found.items.end <= fine_chunks.start);
+    for found in common[first..].iter().take_while(|found| found.items.start < fine_chunks.end) {
         let here = found.items.start.max(fine_chunks.start)..found.items.end.min(fine_chunks.end);
         if here.start > at {
             ranges.push(None);

@@ -10,7 +10,7 @@
 //! On the wire a hash is its first seven bytes. With n hashes asked for and m in the index of the other
 //! side, some two different ones agree with odds of about n·m/2⁵⁶: at 20,000 and a million 1 in 3.6 million.
 //! Such a match is not noticed here: the layer then has another diff id, and is requested again without a basis. A
-//! [narrow](Requester::narrow) reconciliation has hashes of four bytes: its matches have to be checked.
+//! [narrow](Requester::narrow) reconciliation has hashes of four bytes: the ranges that it finds have to be checked.
 
 mod error;
 mod item;
@@ -25,4 +25,4 @@ pub use error::ReconcileError;
 pub(crate) use item::append;
 pub use item::{ITEMS_MAX, Item};
 pub use requester::Requester;
-pub use responder::{Match, Responder};
+pub use responder::{CommonRange, Responder};

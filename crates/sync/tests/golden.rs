@@ -88,9 +88,15 @@ fn batches_are_planned_alike() {
         (0..new.chunks().len() as u32).map(|chunk| ChunkRef { layer: 0, chunk }).collect();
     let beside = batching::form_batches(&[&new], &sent, &[Some(&old)], 1 << 20);
     let hidden = batching::form_batches(&[&new], &sent, &[None], 1 << 20);
-    let candidates = batching::candidates(&[&new], &sent, &[Some(&old)], &[None], 1 << 20);
+    let search = batching::CandidateSearch {
+        new: &[&new],
+        literals: &sent,
+        hidden: &[&old],
+        readable: &[None],
+        limit: 1 << 20,
+    };
     let candidates: Vec<_> =
-        candidates.iter().map(|(literal, run)| (*literal, run.layer(), run.chunks())).collect();
+        search.find().iter().map(|found| (found.literal, found.old.layer(), found.old.chunks())).collect();
     let all = [digest(&shown(&beside)), digest(&shown(&hidden)), digest(&candidates)];
     assert_eq!(all, ["58ba8ab11e31c09a", "963e674a2b5659d9", "71caa9c4e625e91f"]);
 }

@@ -1,5 +1,6 @@
 //! Batches and candidates of layers that are made of files.
 
+use super::candidates::OVERHEAD;
 use super::*;
 use crate::Scanner;
 
@@ -22,14 +23,25 @@ fn all(index: &LayerIndex) -> Vec<ChunkRef> {
     (0..index.chunks().len() as u32).map(|chunk| ChunkRef { layer: 0, chunk }).collect()
 }
 
+/// A search for versions of all chunks of a layer, in a layer that only the target can read.
+fn search<'a>(
+    new: &'a [&'a LayerIndex],
+    literals: &'a [ChunkRef],
+    hidden: &'a [&'a LayerIndex],
+) -> CandidateSearch<'a> {
+    CandidateSearch { new, literals, hidden, readable: &[], limit: 1 << 30 }
+}
+
 #[test]
 fn an_old_file_counts_once_however_many_pieces_the_new_one_has() {
     let (old, new) = (index(&[("lib/a.so", 1, 900_000)]), index(&[("lib/a.so", 2, 900_000)]));
     let sent = all(&new);
     assert!(sent.len() > 5, "{} pieces", sent.len());
-    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_800_000 + 28 * CANDIDATE);
+    let (new, old) = ([&new], [&old]);
+    let all = search(&new, &sent, &old);
+    let found = CandidateSearch { limit: 1_800_000 + 28 * OVERHEAD, ..all }.find();
     assert_eq!(found.len(), sent.len(), "{found:?}");
-    let found = candidates(&[&new], &sent, &[Some(&old)], &[], 1_700_000);
+    let found = CandidateSearch { limit: 1_700_000, ..all }.find();
     assert!(found.len() < sent.len(), "{found:?}");
 }
 
@@ -38,8 +50,10 @@ fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere
     let readable = index(&[("usr/lib/x/__init__.py", 1, 3000), ("usr/lib/y/tools.py", 2, 3000)]);
     let hidden = index(&[("app/__init__.py", 3, 3000), ("opt/tools.py", 4, 3000)]);
     let new = index(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
-    let found = candidates(&[&new], &all(&new), &[Some(&hidden)], &[Some(&readable)], 1 << 20);
-    assert_eq!(found, [(0, ChunkRange { layer: 0, start: 0, end: 1, len: 3000 })]);
+    let (literals, new, hidden, readable) = (all(&new), [&new], [&hidden], [Some(&readable)]);
+    let found = CandidateSearch { readable: &readable, ..search(&new, &literals, &hidden) }.find();
+    let old = ChunkRange { layer: 0, start: 0, end: 1, len: 3000 };
+    assert_eq!(found, [Candidate { literal: 0, old }]);
 }
 
 #[test]
@@ -74,7 +88,8 @@ fn many_files_are_looked_at_in_turn() {
         batches.iter().flat_map(|batch| &batch.new).flat_map(ChunkRange::chunk_refs).collect();
     chunks.sort_unstable();
     assert_eq!(chunks, all(&new));
-    let found = candidates(&[&new], &all(&new), &[Some(&old)], &[], 1 << 30);
-    assert!(found.iter().enumerate().all(|(at, (number, range))| at == *number && range.start == at as u32));
+    let found = search(&[&new], &all(&new), &[&old]).find();
+    let is_in_turn = |(at, found): (usize, &Candidate)| at == found.literal && found.old.start == at as u32;
+    assert!(found.iter().enumerate().all(is_in_turn));
     assert_eq!(found.len(), 100);
 }

@@ -26,7 +26,7 @@ fn fine_chunks(chunks: &[Vec<u8>]) -> FineChunks {
 fn resolve_all(
     lens: &[u64],
     items: usize,
-    matches: &[Match],
+    common: &[CommonRange],
     old: &FineChunks,
     encoded: &[u8],
 ) -> Result<Vec<ResolvedRange>, LengthsError> {
@@ -35,7 +35,7 @@ fn resolve_all(
         number(&mut lengths)?;
     }
     let ends = ends(lens.len(), items, &encoded[..encoded.len() - lengths.len()])?;
-    resolve(lens, &ends, &|_| false, matches, old, lengths)
+    resolve(lens, &ends, &|_| false, common, old, lengths)
 }
 
 fn encoded(fine_chunks: &FineChunks, known: &[Range<usize>]) -> Vec<u8> {
@@ -72,9 +72,9 @@ fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &FineChunks) -> Outcome
         requester.answer(&responder.answer(&question).unwrap()).unwrap();
     }
     let known = requester.finish();
-    let (items, matches) = (responder.items(), responder.finish().unwrap());
+    let (items, common) = (responder.items(), responder.finish().unwrap());
     let ends = ends(new.len(), items, &own.counts()).unwrap();
-    let checks: Vec<Check> = known_ranges(&ends, &matches, candidates)
+    let checks: Vec<Check> = known_ranges(&ends, &common, candidates)
         .into_iter()
         .map(|known| {
             check(&known.into_iter().flat_map(|known| old_bytes(old, &known).to_vec()).collect::<Vec<u8>>())
@@ -99,7 +99,7 @@ fn send_to(new: &[Vec<u8>], old: &[Vec<u8>], candidates: &FineChunks) -> Outcome
     let sent: Vec<u8> = ranges.iter().filter(|range| !range.known).flat_map(|s| part(new, s)).collect();
 
     let lens: Vec<u64> = new.iter().map(|chunk| chunk.len() as u64).collect();
-    let resolved = resolve(&lens, &ends, &is_mistaken, &matches, candidates, &own.lengths(&known)).unwrap();
+    let resolved = resolve(&lens, &ends, &is_mistaken, &common, candidates, &own.lengths(&known)).unwrap();
     let (mut joined, mut rest) = (vec![Vec::<u8>::new(); new.len()], &sent[..]);
     for ResolvedRange { chunk, bytes, old: from } in &resolved {
         assert_eq!(bytes.start, joined[*chunk].len() as u64);
@@ -170,7 +170,7 @@ fn a_chunk_of_one_chunk_is_sent() {
     let ranges = own.byte_ranges(std::slice::from_ref(&all));
     let range = |chunk, len, known| ByteRange { chunk, bytes: 0..len, known };
     assert_eq!(ranges, [range(0, 3000, true), range(1, 7, false), range(2, 3000, true)]);
-    let found = Match { items: all.clone(), list: 0, at: 0 };
+    let found = CommonRange { items: all.clone(), list: 0, at: 0 };
     let lengths = encoded(&own, std::slice::from_ref(&all));
     let resolved = resolve_all(&[3000, 7, 3000], all.len(), &[found], &own, &lengths).unwrap();
     let range = |chunk, len, old| ResolvedRange { chunk, bytes: 0..len, old };
@@ -197,7 +197,7 @@ const LENGTHS: [u8; 4] = [16, 0, 0xa0, 0x05];
 fn lengths_that_do_not_fit_are_refused() {
     let old = fine_chunks(&[bytes(1, 9000)]);
     let items = old.items().len();
-    let found = [Match { items: 1..2, list: 0, at: 1 }];
+    let found = [CommonRange { items: 1..2, list: 0, at: 1 }];
     let known = old.ends[1] - old.ends[0];
     let lengths = encoded(&old, std::slice::from_ref(&found[0].items));
     assert!(resolve_all(&[9000], items, &found, &old, &lengths).is_ok());
@@ -260,7 +260,7 @@ proptest! {
         lengths in vec(any::<u8>(), 0..12),
     ) {
         let old = fine_chunks(&[bytes(1, 9000), bytes(2, 9000)]);
-        let found = [Match { items: 2..5, list: 0, at }];
+        let found = [CommonRange { items: 2..5, list: 0, at }];
         if let Ok(resolved) = resolve_all(&lens, items, &found, &old, &lengths) {
             let sum: u64 = resolved.iter().map(|range| range.bytes.end - range.bytes.start).sum();
             prop_assert_eq!(sum, lens.iter().sum::<u64>());

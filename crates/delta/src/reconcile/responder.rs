@@ -8,12 +8,12 @@ use super::question::{Question, short};
 use super::tree::{CoveredNode, HashTree};
 use crate::Bitmap;
 
-/// Items of the new list that are here.
+/// Items that the new list and one that is here have in common, in the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Match {
+pub struct CommonRange {
     /// The range of the items in the new list.
     pub items: Range<usize>,
-    /// The list that has the same items in the same order, as they were given.
+    /// The number of the list that is here, as they were given.
     pub list: usize,
     /// The first of them in it.
     pub at: usize,
@@ -128,24 +128,24 @@ impl Responder {
     /// The ranges of the new list that are here, in its order: together the items of
     /// [`Requester::finish`](super::Requester::finish). Fails where questions are missing, or the numbers of items do
     /// not add up.
-    pub fn finish(self) -> Result<Vec<Match>, ReconcileError> {
+    pub fn finish(self) -> Result<Vec<CommonRange>, ReconcileError> {
         let Some(announced) = self.items else { return Ok(Vec::new()) };
-        let mut matches: Vec<Match> = Vec::new();
+        let mut common: Vec<CommonRange> = Vec::new();
         let mut next: usize = 0;
         for &part in &self.parts {
             let items = next..next.saturating_add(self.items_of(part));
             next = items.end;
-            match (part, self.index.get(part as usize), matches.last_mut()) {
+            match (part, self.index.get(part as usize), common.last_mut()) {
                 (OPEN, ..) => return Err(ReconcileError::Question("the last one is missing")),
                 (_, None, _) => {}
                 (_, Some(node), Some(last)) if last.goes_on(node, items.start) => last.items.end = next,
                 (_, Some(node), _) => {
-                    matches.push(Match { items, list: node.list as usize, at: node.at as usize });
+                    common.push(CommonRange { items, list: node.list as usize, at: node.at as usize });
                 }
             }
         }
         match next == announced {
-            true => Ok(matches),
+            true => Ok(common),
             false => Err(ReconcileError::Question("another number of items than announced")),
         }
     }
@@ -167,7 +167,7 @@ impl Responder {
     }
 }
 
-impl Match {
+impl CommonRange {
     fn goes_on(&self, node: &IndexedNode, next: usize) -> bool {
         self.items.end == next
             && self.list == node.list as usize

@@ -26,7 +26,7 @@ fn list(numbers: impl IntoIterator<Item = u64>) -> Vec<Item> {
 /// The result of a conversation.
 struct Talk {
     known: Vec<Range<usize>>,
-    matches: Vec<Match>,
+    common: Vec<CommonRange>,
     trips: usize,
     bytes: usize,
 }
@@ -44,9 +44,9 @@ fn talk_to(mut responder: Responder, mut requester: Requester<'_>, new: &[Item],
         (trips, bytes) = (trips + 1, bytes + question.len() + answer.len());
     }
     let known = requester.finish();
-    let matches = responder.finish().unwrap();
+    let common = responder.finish().unwrap();
     let mut same = Vec::new();
-    for Match { items, list, at } in &matches {
+    for CommonRange { items, list, at } in &common {
         assert_eq!(new[items.clone()], old[*list][*at..][..items.len()]);
         append(&mut same, items.clone());
     }
@@ -56,7 +56,7 @@ fn talk_to(mut responder: Responder, mut requester: Requester<'_>, new: &[Item],
     for (at, item) in new.iter().enumerate() {
         assert_eq!(known_items.contains(&at), there.contains(item), "item {at}");
     }
-    Talk { known, matches, trips, bytes }
+    Talk { known, common, trips, bytes }
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn narrow_hashes_take_one_item_for_another_that_begins_alike() {
     }
     assert!(responder.is_done());
     assert_eq!(requester.finish().into_iter().flatten().collect::<Vec<_>>(), [2]);
-    assert_eq!(responder.finish().unwrap(), [Match { items: 2..3, list: 0, at: 1 }]);
+    assert_eq!(responder.finish().unwrap(), [CommonRange { items: 2..3, list: 0, at: 1 }]);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn the_price_of_one_change() {
     let new = list((0..77_777).chain([1_000_000]).chain(77_777..200_000));
     let talk = talk(Requester::new(&new), &new, &[&old[..5000], &old]);
     assert_eq!(talk.known, [0..77_777, 77_778..200_001]);
-    assert_eq!(talk.matches.last().map(|last| last.items.end), Some(200_001));
+    assert_eq!(talk.common.last().map(|last| last.items.end), Some(200_001));
     assert!(talk.trips <= 4 && talk.bytes < 1000, "{} trips, {} bytes", talk.trips, talk.bytes);
 }
 
@@ -156,7 +156,7 @@ fn the_bytes_are_pinned() {
     requester.answer(&answer).unwrap();
     assert_eq!(requester.question(), None);
     assert_eq!(requester.finish(), [0..2, 3..4]);
-    let found = |items, at| Match { items, list: 0, at };
+    let found = |items, at| CommonRange { items, list: 0, at };
     assert_eq!(responder.finish(), Ok(vec![found(0..2, 0), found(3..4, 3)]));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dsync_delta::batching::{Batch, ChunkRange, candidates, form_batches, form_in_order};
+use dsync_delta::batching::{Batch, CandidateSearch, ChunkRange, form_batches, form_in_order};
 use dsync_delta::{ChunkRef, LayerIndex};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -182,11 +182,14 @@ fn candidates_stay_within_any_limit() {
     let sent = all(&[&new]);
     let mut last = 0;
     for limit in [0, 1, 255, 1000, 10_600, 10_800, 100_000, 262_143, 262_144, 1 << 20, 1 << 22, u64::MAX] {
-        let found = candidates(&[&new], &sent, &[Some(&old)], &[], limit);
-        let olds: BTreeSet<ChunkRef> = found.iter().flat_map(|(_, range)| range.chunk_refs()).collect();
+        let (new_layers, hidden) = ([&new], [&old]);
+        let search =
+            CandidateSearch { new: &new_layers, literals: &sent, hidden: &hidden, readable: &[], limit };
+        let found = search.find();
+        let olds: BTreeSet<ChunkRef> = found.iter().flat_map(|found| found.old.chunk_refs()).collect();
         let old_bytes: u64 = olds.iter().map(|old_ref| old.chunks().at(old_ref.chunk as usize).len).sum();
         let new_bytes: u64 =
-            found.iter().map(|(number, _)| new.chunks().at(sent[*number].chunk as usize).len).sum();
+            found.iter().map(|found| new.chunks().at(sent[found.literal].chunk as usize).len).sum();
         assert!(old_bytes + new_bytes <= limit, "{limit}: {old_bytes} and {new_bytes}");
         assert!(found.len() >= last, "{limit}: {} after {last}", found.len());
         last = found.len();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use dsync_delta::reconcile::{ITEMS_MAX, Item, Match, ReconcileError, Requester, Responder};
+use dsync_delta::reconcile::{CommonRange, ITEMS_MAX, Item, ReconcileError, Requester, Responder};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -34,9 +34,9 @@ fn reconcile(new: &[Item], old: &[&[Item]]) -> Outcome {
     }
     let known = requester.finish();
     assert_eq!(responder.items(), new.len());
-    let matches = responder.finish().unwrap();
+    let common = responder.finish().unwrap();
     let mut found: Vec<usize> = Vec::new();
-    for Match { items, list, at } in matches {
+    for CommonRange { items, list, at } in common {
         assert_eq!(new[items.clone()], old[list][at..at + items.len()]);
         found.extend(items);
     }
@@ -127,7 +127,7 @@ fn the_first_list_that_has_an_item_counts() {
     while let Some(question) = requester.question() {
         requester.answer(&responder.answer(&question).unwrap()).unwrap();
     }
-    let found = |items, list, at| Match { items, list, at };
+    let found = |items, list, at| CommonRange { items, list, at };
     assert_eq!(responder.finish().unwrap(), [found(0..1, 1, 0), found(1..2, 0, 0), found(2..3, 1, 2)]);
 }
 

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dsync_core::Image;
-use dsync_delta::batching;
+use dsync_delta::batching::{Candidate, CandidateSearch};
 use dsync_delta::fine_chunks::{ByteRange, Check, FineChunks, OldRange, check, ends, known_ranges, resolve};
 use dsync_delta::header_delta::Literal;
-use dsync_delta::reconcile::{Match, Requester, Responder};
+use dsync_delta::reconcile::{CommonRange, Requester, Responder};
 use dsync_delta::{Bitmap, ChunkRef, Copied, Divided, LayerIndex, divide};
 use dsync_proto::Peer;
 
@@ -94,7 +94,7 @@ fn known_of(chunk: &[u8], ranges: &[ByteRange]) -> Vec<u8> {
     known.flat_map(|range| &chunk[range.bytes.start as usize..range.bytes.end as usize]).copied().collect()
 }
 
-/// The checks of so many chunks.
+/// The checks of chunks, by their number.
 fn await_checks(link: &mut Link, chunks: usize) -> Result<Vec<Check>, EndpointError> {
     let checks = match link.expect_peer().map_err(EndpointError::io(Step::Parts.awaited()))? {
         Peer::Answer { answer } => answer,
@@ -109,14 +109,21 @@ fn await_checks(link: &mut Link, chunks: usize) -> Result<Vec<Check>, EndpointEr
 /// The parts of literals that the target has.
 #[derive(Default)]
 pub(crate) struct PartMatches {
-    /// The literals that were asked about, and their lengths.
-    asked: Vec<(usize, u64)>,
+    /// The literals that were asked about.
+    asked: Vec<AskedLiteral>,
     /// The chunks in which parts of them were looked for.
     places: Vec<Place>,
     fine_chunks: FineChunks,
     /// The end of each literal that was asked about, in fine chunks.
     ends: Vec<usize>,
-    matches: Vec<Match>,
+    common: Vec<CommonRange>,
+}
+
+/// A literal that was asked about.
+struct AskedLiteral {
+    /// Its number among all literals.
+    literal: usize,
+    len: u64,
 }
 
 /// A range of a literal, by the numbers of both.
@@ -164,14 +171,14 @@ pub(crate) fn answer_for(
     memory: u64,
 ) -> Result<PartMatches, EndpointError> {
     let chunk_refs: Vec<ChunkRef> = literals.iter().map(Literal::chunk_ref).collect();
-    let indexes: Vec<Option<&LayerIndex>> = hidden.iter().map(|index| Some(&**index)).collect();
-    let runs = batching::candidates(new, &chunk_refs, &indexes, readable, memory);
+    let indexes: Vec<&LayerIndex> = hidden.iter().map(|index| &**index).collect();
+    let search = CandidateSearch { new, literals: &chunk_refs, hidden: &indexes, readable, limit: memory };
     let (mut bitmap, mut found) = (Bitmap::none(literals.len()), PartMatches::default());
     let mut seen: HashSet<Place> = HashSet::new();
-    for (literal, run) in runs {
+    for Candidate { literal, old } in search.find() {
         bitmap.insert(literal);
-        found.asked.push((literal, literals[literal].len.into()));
-        let places = run.chunks().map(|chunk| Place { layer: hidden[run.layer()].digest, chunk });
+        found.asked.push(AskedLiteral { literal, len: literals[literal].len.into() });
+        let places = old.chunks().map(|chunk| Place { layer: hidden[old.layer()].digest, chunk });
         found.places.extend(places.filter(|place| seen.insert(*place)));
     }
     drop(seen);
@@ -197,10 +204,10 @@ pub(crate) fn answer_for(
     let mut responder = Responder::narrow(found.fine_chunks.items());
     answer(link, Step::Parts, &mut responder)?;
     let items = responder.items();
-    found.matches = responder.finish()?;
+    found.common = responder.finish()?;
     found.ends = ends(found.asked.len(), items, &counts)?;
     let mut checks = Vec::with_capacity(size_of::<Check>() * found.asked.len());
-    for known in known_ranges(&found.ends, &found.matches, &found.fine_chunks) {
+    for known in known_ranges(&found.ends, &found.common, &found.fine_chunks) {
         let mut bytes = Vec::new();
         for OldRange { chunk, bytes: here } in known {
             let slice = Slice { place: found.places[chunk], from: here.start, len: here.end - here.start };
@@ -223,11 +230,11 @@ impl PartMatches {
         let short = || EndpointError::Protocol("the source says too little of what it sends in part".into());
         let (mistaken, lengths) = encoded.split_at_checked(self.asked.len().div_ceil(8)).ok_or_else(short)?;
         let mistaken = Bitmap::from_bytes(mistaken, self.asked.len())?;
-        let lens: Vec<u64> = self.asked.iter().map(|(_, len)| *len).collect();
+        let lens: Vec<u64> = self.asked.iter().map(|asked| asked.len).collect();
         let mut found = FoundParts { ranges: LiteralRanges::new(), slices: HashMap::new() };
         let is_mistaken = |chunk| mistaken.contains(chunk);
-        for piece in resolve(&lens, &self.ends, &is_mistaken, &self.matches, &self.fine_chunks, lengths)? {
-            let literal = self.asked[piece.chunk].0;
+        for piece in resolve(&lens, &self.ends, &is_mistaken, &self.common, &self.fine_chunks, lengths)? {
+            let literal = self.asked[piece.chunk].literal;
             let ranges = found.ranges.entry(literal).or_default();
             let is_known = piece.old.is_some();
             match ranges.last_mut() {

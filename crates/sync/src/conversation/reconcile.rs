@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dsync_delta::layer_index::{Entries, Selection};
-use dsync_delta::reconcile::{Item, Match, Requester, Responder};
+use dsync_delta::reconcile::{CommonRange, Item, Requester, Responder};
 use dsync_delta::{ChunkId, ChunkRef, LayerIndex};
 
 use super::Step;
@@ -130,7 +130,7 @@ pub(crate) fn answer_for(
 ) -> Result<ChunkMap, EndpointError> {
     let mut agreed = Agreed::beside(known, memory);
     let mut entries: Vec<Entries<'_>> = old.iter().map(|index| Entries::of(index)).collect();
-    let matches = {
+    let common = {
         let ids = entries.iter_mut().map(|entries| {
             let mut ids = Vec::with_capacity(entries.len());
             entries.ids(&mut ids);
@@ -138,19 +138,19 @@ pub(crate) fn answer_for(
         });
         answer_with(link, ids.collect())?
     };
-    for Match { items, list, at } in matches {
+    for CommonRange { items, list, at } in common {
         agreed.add(&mut entries[list], &old[list], at..at + items.len());
     }
     drop(entries);
     let chunks = |index: &Arc<LayerIndex>| index.chunks().iter().map(|c| *c.id.as_bytes()).collect();
     agreed.begin_loose();
-    for Match { items, list, at } in answer_with(link, old.iter().map(chunks).collect())? {
+    for CommonRange { items, list, at } in answer_with(link, old.iter().map(chunks).collect())? {
         (at..at + items.len()).for_each(|ordinal| agreed.add_loose(&old[list], ordinal));
     }
     Ok(agreed.finish())
 }
 
-fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<Match>, EndpointError> {
+fn answer_with(link: &mut Link, lists: Vec<Vec<Item>>) -> Result<Vec<CommonRange>, EndpointError> {
     let slices: Vec<&[Item]> = lists.iter().map(Vec::as_slice).collect();
     let mut responder = Responder::new(&slices);
     drop(slices);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use dsync_delta::reconcile::{Item, Match, Requester, Responder};
+use dsync_delta::reconcile::{CommonRange, Item, Requester, Responder};
 
 use crate::pieces::{exactly, joined, parts};
 use crate::{Memory, Target};
@@ -55,10 +55,10 @@ fn honest(low: bool, old: &[Item], new: &[Item]) {
         assert!(questions <= 24, "questions without end");
     }
     let known = requester.finish();
-    let matches = responder.finish().expect("all questions were asked");
-    let found: Vec<usize> = matches.iter().flat_map(|found| found.items.clone()).collect();
+    let common = responder.finish().expect("all questions were asked");
+    let found: Vec<usize> = common.iter().flat_map(|found| found.items.clone()).collect();
     assert_eq!(found, known.iter().cloned().flatten().collect::<Vec<_>>(), "the sides differ");
-    for Match { items, list: slice, at } in matches {
+    for CommonRange { items, list: slice, at } in common {
         let here = if slice == 0 { old } else { &new[..3] };
         assert!(low || new[items.clone()] == here[at..][..items.len()], "what is found is not the same");
     }
@@ -80,10 +80,10 @@ fn questions(low: bool, old: &[Item], said: &[u8]) {
         assert!(answer.len() <= question.len());
     }
     let items = responder.items();
-    if let Ok(matches) = responder.finish() {
+    if let Ok(common) = responder.finish() {
         let mut end = 0;
-        for Match { items, list: slice, at } in matches {
-            assert!(items.start >= end, "matches overlap");
+        for CommonRange { items, list: slice, at } in common {
+            assert!(items.start >= end, "common ranges overlap");
             end = items.end;
             assert!(slice < 2 && at + items.len() <= old.len().max(3), "a match is beyond the list");
         }
