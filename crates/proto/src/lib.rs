@@ -18,5 +18,6 @@ pub use message::{
 };
 pub use preamble::{MAGIC, PREAMBLE_LEN, PROTOCOL, Preamble, PreambleError, find};
 pub use section::{
-    AddressMap, AddressMaps, CodeRange, CodeRanges, InflatedItem, InflatedItems, InflatedStream, PatchHead,
+    AddressMaps, FilteredRange, FilteredRanges, InflatedItem, InflatedItems, InflatedStream,
+    MappedExecutable, PatchHead,
 };

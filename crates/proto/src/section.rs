@@ -7,16 +7,16 @@ use crate::{ListedImage, budget};
 
 /// The address maps of all old executables of a transfer.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddressMaps(#[serde(deserialize_with = "budget::list")] pub Vec<AddressMap>);
+pub struct AddressMaps(#[serde(deserialize_with = "budget::list")] pub Vec<MappedExecutable>);
 
-/// The address map of an old executable.
+/// An old executable, and the addresses that it gets.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddressMap {
+pub struct MappedExecutable {
     /// The number of the layer among those that both know.
     pub layer: u32,
     /// The first of its chunks.
     pub chunk: u32,
-    /// The map: `docs/executables.md`.
+    /// Its address map, encoded: `docs/executables.md`.
     #[serde(deserialize_with = "budget::bytes")]
     pub map: Vec<u8>,
 }
@@ -48,20 +48,20 @@ pub struct InflatedStream {
     pub method: [u8; 6],
 }
 
-/// The code of a batch that goes through the branch filter.
+/// The code of a batch, which goes through the branch filter.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodeRanges {
+pub struct FilteredRanges {
     /// In the new items, one after the other.
     #[serde(deserialize_with = "budget::list")]
-    pub new: Vec<CodeRange>,
+    pub new: Vec<FilteredRange>,
     /// In the old ones.
     #[serde(deserialize_with = "budget::list")]
-    pub old: Vec<CodeRange>,
+    pub old: Vec<FilteredRange>,
 }
 
-/// Consecutive bytes of code.
+/// Consecutive bytes of code that go through the branch filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodeRange {
+pub struct FilteredRange {
     /// Bytes between the range before and this one.
     pub gap: u64,
     /// Its bytes.
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_pinned() {
-        let map = AddressMap { layer: 1, chunk: 300, map: vec![7, 8] };
+        let map = MappedExecutable { layer: 1, chunk: 300, map: vec![7, 8] };
         assert_eq!(encode(&AddressMaps(vec![map])).unwrap(), [1, 1, 0xac, 2, 2, 7, 8]);
 
         let stream = InflatedStream { gap: 1, plain: 200, method: [9; 6] };
@@ -106,8 +106,8 @@ mod tests {
         let expected = [1, 3, 4, 1, 1, 0xc8, 1, 9, 9, 9, 9, 9, 9];
         assert_eq!(encode(&InflatedItems(vec![item])).unwrap(), expected);
 
-        let range = CodeRange { gap: 1, len: 2, addr: 0x4000, machine: 1 };
-        let code = CodeRanges { new: vec![range], old: Vec::new() };
+        let range = FilteredRange { gap: 1, len: 2, addr: 0x4000, machine: 1 };
+        let code = FilteredRanges { new: vec![range], old: Vec::new() };
         assert_eq!(encode(&code).unwrap(), [1, 1, 2, 0x80, 0x80, 1, 1, 0]);
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let maps = |bytes: &[u8]| decode::<AddressMaps>(bytes).is_ok();
         assert!(maps(&[0]) && maps(&[1, 1, 1, 0]));
         assert!(!maps(&[]) && !maps(&[2, 1, 1, 0]) && !maps(&[1, 1, 1, 0, 0]) && !maps(&[1, 1, 1, 1]));
-        let code = |bytes: &[u8]| decode::<CodeRanges>(bytes).is_ok();
+        let code = |bytes: &[u8]| decode::<FilteredRanges>(bytes).is_ok();
         assert!(code(&[0, 0]) && code(&[0, 1, 1, 2, 3, 1]));
         assert!(!code(&[0]) && !code(&[1, 1, 2, 3, 1]) && !code(&[0, 0, 0]));
         // Numbers of 64 bits, and none of more.

@@ -15,7 +15,7 @@ use dsync_delta::LayerIndex;
 use dsync_delta::batch::Effort;
 use dsync_delta::batching::ChunkRange;
 use dsync_exe::AddressMap;
-use dsync_proto::{self as wire, decode, encode, limits};
+use dsync_proto::{AddressMaps, MappedExecutable, decode, encode, limits};
 
 use super::runs::Load;
 use super::section;
@@ -67,14 +67,14 @@ pub(crate) fn read(
 
 /// The address maps that a source sends.
 #[derive(Debug, Default)]
-pub(crate) struct SentMaps(wire::AddressMaps);
+pub(crate) struct SentMaps(AddressMaps);
 
 impl SentMaps {
     /// Adds what an old file becomes.
     pub(crate) fn push(&mut self, file: &FileSpan, map: &AddressMap) -> io::Result<()> {
         let number = |number: usize| u32::try_from(number).map_err(io::Error::other);
         let (layer, chunk) = (number(file.layer)?, number(file.chunks.start)?);
-        self.0.0.push(wire::AddressMap { layer, chunk, map: map.encode() });
+        self.0.0.push(MappedExecutable { layer, chunk, map: map.encode() });
         Ok(())
     }
 
@@ -102,13 +102,13 @@ impl ReceivedMaps {
         }
         let said = section::read(stream, limits::ADDRESS_MAPS)?;
         let wrong = || io::Error::from(Breach("address maps of files that are not in the basis".into()));
-        let wire::AddressMaps(maps) = decode(&said).map_err(|_| wrong())?;
+        let AddressMaps(maps) = decode(&said).map_err(|_| wrong())?;
         drop(said);
         if maps.len() > limits::ADDRESS_MAP_COUNT {
             return Err(wrong());
         }
         let mut received = BTreeMap::new();
-        for wire::AddressMap { layer, chunk, map } in maps {
+        for MappedExecutable { layer, chunk, map } in maps {
             let (layer, chunk) = (layer as usize, chunk as usize);
             let file = FileSpan::of(old, layer, chunk).filter(|file| file.chunks.start == chunk);
             let is_worth_it = |file: &FileSpan| old[layer].is_readable && file.len >= LEAST;

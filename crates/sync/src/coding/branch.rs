@@ -7,13 +7,14 @@ use std::io;
 
 use dsync_delta::batch::{self, BatchError, Effort, Items};
 use dsync_exe::{Machine, absolute, relative};
-use dsync_proto::{CodeRange, CodeRanges, decode as from_wire, encode as to_wire, limits};
+use dsync_proto::{FilteredRange, FilteredRanges, decode as from_wire, encode as to_wire, limits};
 
 use super::batch::{Coded, Uncoded};
 use super::section;
 
 /// The method, as the first byte of a batch.
-const ABSOLUTE: u8 = batch::BatchMethod::BranchFilter as u8;
+const FILTERED: u8 = batch::BatchMethod::BranchFilter as u8;
+
 /// Code in an item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ItemCode {
@@ -55,13 +56,13 @@ fn machine(number: u8) -> Option<Machine> {
 /// Codes a batch.
 pub(crate) fn encode(batch: Uncoded<'_>, code: &BatchCode, effort: Effort) -> io::Result<Vec<u8>> {
     let Uncoded { mut bytes, begin, old_lens, new_lens, .. } = batch;
-    let ranges = CodeRanges { new: wire(&code.new, new_lens), old: wire(&code.old, old_lens) };
+    let ranges = FilteredRanges { new: wire(&code.new, new_lens), old: wire(&code.old, old_lens) };
     let mut packed = Vec::new();
     if !ranges.new.is_empty() {
         let (old, new) = bytes.split_at_mut(begin);
         each(new, &ranges.new, absolute).ok_or_else(malformed)?;
         each(old, &ranges.old, absolute).ok_or_else(malformed)?;
-        packed.push(ABSOLUTE);
+        packed.push(FILTERED);
         section::write(&to_wire(&ranges).map_err(io::Error::other)?, effort, &mut packed)?;
     }
     packed.append(&mut batch::encode_joined(&bytes, begin, new_lens, effort)?);
@@ -90,7 +91,7 @@ pub(crate) fn decode_prefix(batch: Coded<'_>, mut packed: &[u8]) -> Vec<u8> {
     let (mut left, mut within) = (new.len() as u64, Vec::new());
     for range in ranges.new {
         let Some(room) = left.checked_sub(range.gap) else { break };
-        within.push(CodeRange { len: range.len.min(room), ..range });
+        within.push(FilteredRange { len: range.len.min(room), ..range });
         left = room.saturating_sub(range.len);
     }
     match each(&mut new, &within, relative) {
@@ -100,22 +101,22 @@ pub(crate) fn decode_prefix(batch: Coded<'_>, mut packed: &[u8]) -> Vec<u8> {
 }
 
 /// Reads where code is, of a batch that went through the filter.
-fn read_ranges(packed: &mut &[u8]) -> io::Result<CodeRanges> {
-    let Some(mut rest) = packed.strip_prefix(&[ABSOLUTE]) else { return Ok(CodeRanges::default()) };
+fn read_ranges(packed: &mut &[u8]) -> io::Result<FilteredRanges> {
+    let Some(mut rest) = packed.strip_prefix(&[FILTERED]) else { return Ok(FilteredRanges::default()) };
     let ranges = section::read(&mut rest, limits::CODE).map_err(io::Error::other)?;
     *packed = rest;
     from_wire(&ranges).map_err(io::Error::other)
 }
 
 /// The code of items as it crosses.
-fn wire(code: &[ItemCode], lens: &[u64]) -> Vec<CodeRange> {
+fn wire(code: &[ItemCode], lens: &[u64]) -> Vec<FilteredRange> {
     let mut ranges = Vec::with_capacity(code.len());
     let (mut item, mut begin, mut end) = (0, 0, 0);
     for code in code {
         begin += lens[item..code.item].iter().sum::<u64>();
         item = code.item;
         let from = begin + code.from;
-        ranges.push(CodeRange {
+        ranges.push(FilteredRange {
             gap: from - end,
             len: code.len,
             addr: code.addr,
@@ -127,8 +128,8 @@ fn wire(code: &[ItemCode], lens: &[u64]) -> Vec<CodeRange> {
 }
 
 /// Changes the bytes of code; `None` where one is not within the bytes, or of no machine.
-fn each(mut bytes: &mut [u8], ranges: &[CodeRange], change: fn(&mut [u8], Machine, u32)) -> Option<()> {
-    for CodeRange { gap, len, addr, machine } in ranges {
+fn each(mut bytes: &mut [u8], ranges: &[FilteredRange], change: fn(&mut [u8], Machine, u32)) -> Option<()> {
+    for FilteredRange { gap, len, addr, machine } in ranges {
         let (_, rest) = bytes.split_at_mut_checked(usize::try_from(*gap).ok()?)?;
         let (code, rest) = rest.split_at_mut_checked(usize::try_from(*len).ok()?)?;
         change(code, self::machine(*machine)?, *addr);
@@ -155,11 +156,11 @@ mod tests {
             let batch = Coded { old: Vec::new(), old_lens: &[], new_lens: &[1000], pairs: &[None] };
             decode(batch, packed)
         };
-        let range = |(gap, len, machine)| CodeRange { gap, len, addr: 0, machine };
+        let range = |(gap, len, machine)| FilteredRange { gap, len, addr: 0, machine };
         let decoded = |new: &[(u64, u64, u8)], old: &[(u64, u64, u8)]| {
             let [new, old] = [new, old].map(|ranges| ranges.iter().copied().map(range).collect());
-            let code = to_wire(&CodeRanges { new, old }).unwrap();
-            let mut packed = vec![ABSOLUTE];
+            let code = to_wire(&FilteredRanges { new, old }).unwrap();
+            let mut packed = vec![FILTERED];
             section::write(&code, Effort::Level(9), &mut packed).unwrap();
             decode(&[packed, plain.clone()].concat())
         };
@@ -174,7 +175,7 @@ mod tests {
             assert!(decoded(new, old).is_err(), "{new:?} {old:?}");
         }
         for cut in 1..20 {
-            assert!(decode(&[ABSOLUTE].repeat(cut)).is_err());
+            assert!(decode(&[FILTERED].repeat(cut)).is_err());
         }
     }
 }
