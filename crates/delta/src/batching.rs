@@ -9,82 +9,19 @@
 //! arguments only, and a change of it is a change of the protocol.
 
 mod candidates;
+mod chunk_range;
+mod likeness;
 #[cfg(test)]
 mod tests;
 mod versions;
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use crate::{ChunkRef, LayerIndex};
 pub use candidates::{Candidate, CandidateSearch};
-use versions::{NewFile, NewFiles, OldFile, OldVersion, Taken, extension, versions};
-
-/// Consecutive chunks of one file of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ChunkRange {
-    /// The number of the layer index, in the order of the argument.
-    layer: u32,
-    /// The first of its chunks, and the one after the last.
-    start: u32,
-    end: u32,
-    /// Their bytes.
-    len: u32,
-}
-
-impl ChunkRange {
-    /// Some chunks of a layer; `None` where they have 4 GiB or more.
-    pub fn of(layer: usize, index: &LayerIndex, chunks: Range<usize>) -> Option<ChunkRange> {
-        let len = u32::try_from(index.chunks().bytes(chunks.clone())).ok()?;
-        let [layer, start, end] = [layer, chunks.start, chunks.end].map(u32::try_from);
-        Some(ChunkRange { layer: layer.ok()?, start: start.ok()?, end: end.ok()?, len })
-    }
-
-    /// A chunk of `len` bytes.
-    fn one(ChunkRef { layer, chunk }: ChunkRef, len: u32) -> ChunkRange {
-        ChunkRange { layer, start: chunk, end: chunk + 1, len }
-    }
-
-    /// The number of the layer index, in the order of the argument.
-    pub fn layer(&self) -> usize {
-        self.layer as usize
-    }
-
-    /// The ordinals of the chunks in the layer.
-    pub fn chunks(&self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    /// The chunks, one by one.
-    pub fn chunk_refs(&self) -> impl Iterator<Item = ChunkRef> + use<> {
-        let layer = self.layer;
-        (self.start..self.end).map(move |chunk| ChunkRef { layer, chunk })
-    }
-
-    /// Their bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
-    pub fn len(&self) -> u64 {
-        self.len.into()
-    }
-
-    /// The same chunks, where the layer has another number.
-    pub fn of_layer(self, layer: u32) -> ChunkRange {
-        ChunkRange { layer, ..self }
-    }
-
-    /// Adds the next chunk, unless it is of another layer, or would make the range longer than `most` bytes. Returns
-    /// whether it was added.
-    fn extend(&mut self, chunk_ref: ChunkRef, len: u32, most: u64) -> bool {
-        let all = u64::from(self.len) + u64::from(len);
-        let goes_on = (self.layer, self.end) == (chunk_ref.layer, chunk_ref.chunk) && all <= most;
-        if goes_on && let Ok(all) = u32::try_from(all) {
-            self.end += 1;
-            self.len = all;
-            return true;
-        }
-        false
-    }
-}
+pub use chunk_range::ChunkRange;
+use likeness::Likeness;
+use versions::{NewFiles, OldVersion, Taken, extension, versions};
 
 /// Literals that are coded together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -248,49 +185,4 @@ fn sent_ranges(new: &[&LayerIndex], files: &NewFiles, sent: &[ChunkRef], most: u
         (extension(path(a)), path(a), position(a)).cmp(&(extension(path(b)), path(b), position(b)))
     });
     ranges
-}
-
-/// A range of a new file, beside the old version of the file.
-struct Likeness<'a> {
-    range: &'a ChunkRange,
-    file: &'a NewFile,
-    /// The layer of the new file.
-    new: &'a LayerIndex,
-    old: &'a OldFile,
-    /// The layer of the old file.
-    old_index: &'a LayerIndex,
-}
-
-impl Likeness<'_> {
-    /// The range of the old file that the new range is most like: the whole file if it is at most min(`most`, max(4 ×
-    /// range, 1 MiB)), else the same relative position, widened on either side by the range's length (at least 64 KiB,
-    /// at most `most` / 4).
-    fn old_range(&self, most: u64) -> Option<ChunkRange> {
-        let Likeness { range, file, new, old, old_index } = *self;
-        let layer = old.layer as usize;
-        if old.len <= most.min(range.len().saturating_mul(4).max(1 << 20)) || file.len == 0 {
-            return ChunkRange::of(layer, old_index, old.chunks());
-        }
-        let before = new.chunks().bytes(file.start as usize..range.start as usize);
-        let scale = |at: u64| {
-            // Lengths are below 2^44, so the product fits in 128 bits.
-            u64::try_from(u128::from(at) * u128::from(old.len) / u128::from(file.len)).unwrap_or(old.len)
-        };
-        let slack = range.len().max(64 << 10).min(most / 4);
-        let from = scale(before).saturating_sub(slack);
-        let to = scale(before + range.len()).saturating_add(slack);
-        let (mut at, mut len, mut chunks) = (0, 0, old.chunks().start..old.chunks().start);
-        for chunk in old.chunks() {
-            let own = old_index.chunks().at(chunk).len;
-            if at + own > from && at < to && len + own <= most + 2 * slack {
-                if len == 0 {
-                    chunks.start = chunk;
-                }
-                chunks.end = chunk + 1;
-                len += own;
-            }
-            at += own;
-        }
-        ChunkRange::of(layer, old_index, chunks)
-    }
 }

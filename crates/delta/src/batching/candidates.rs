@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::chunk_range::ChunkRange;
+use super::likeness::Likeness;
 use super::versions::{NewFiles, OldVersion, Taken, versions};
-use super::{ChunkRange, Likeness};
 use crate::{ChunkRef, LayerIndex};
 
 /// A literal that may be a new version of chunks that only the target can read.

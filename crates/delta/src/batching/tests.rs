@@ -52,7 +52,7 @@ fn the_same_path_that_only_the_target_can_read_goes_before_a_like_name_elsewhere
     let new = index(&[("app/__init__.py", 5, 3000), ("srv/tools.py", 6, 3000)]);
     let (literals, new, hidden, readable) = (all(&new), [&new], [&hidden], [Some(&readable)]);
     let found = CandidateSearch { readable: &readable, ..search(&new, &literals, &hidden) }.find();
-    let old = ChunkRange { layer: 0, start: 0, end: 1, len: 3000 };
+    let old = ChunkRange::one(ChunkRef { layer: 0, chunk: 0 }, 3000);
     assert_eq!(found, [Candidate { literal: 0, old }]);
 }
 
