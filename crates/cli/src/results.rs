@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use dsync_core::ImageId;
-use dsync_sync::{Entry, LayerState, Outcome, Status, Traffic};
+use dsync_sync::{Entry, LayerOutcome, LayerState, Outcome, Status, Traffic};
 
 use crate::error::Diagnosis;
 use crate::escape::visible;
@@ -149,7 +149,7 @@ pub(crate) fn plan(done: &Done<'_>) -> String {
         writeln!(text, "  {what:<9} {value}").expect("a String takes everything");
     };
     row("layers", format!("{shared} shared, {local} built from what the target has, {sent} sent"));
-    let (built, reused) = self::built(outcome);
+    let Built { bytes: built, reused } = self::built(outcome);
     if built > 0 {
         row(
             "contents",
@@ -206,11 +206,17 @@ pub(crate) fn explanation(outcome: &Outcome) -> String {
     text
 }
 
-/// The bytes of the layers that were built on the target, and how many of them it had.
-pub(crate) fn built(outcome: &Outcome) -> (u64, u64) {
-    outcome.layers.iter().fold((0, 0), |(built, reused), layer| {
-        (u64::saturating_add(built, layer.len), u64::saturating_add(reused, layer.reused))
-    })
+/// Layers that were built on the target.
+pub(crate) struct Built {
+    pub(crate) bytes: u64,
+    /// The bytes of them that it had.
+    pub(crate) reused: u64,
+}
+
+/// The layers of an image that were built.
+pub(crate) fn built(outcome: &Outcome) -> Built {
+    let sum = |bytes: fn(&LayerOutcome) -> u64| outcome.layers.iter().map(bytes).fold(0, u64::saturating_add);
+    Built { bytes: sum(|layer| layer.len), reused: sum(|layer| layer.reused) }
 }
 
 /// The last lines: totals where there are several images, and which of them failed.
@@ -251,7 +257,7 @@ fn instead(traffic: Traffic, size: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dsync_sync::{Cost, LayerOutcome};
+    use dsync_sync::Cost;
 
     #[test]
     fn an_explanation_takes_any_numbers() {

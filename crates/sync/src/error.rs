@@ -16,12 +16,24 @@ pub enum Host {
     Remote(String),
 }
 
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Host {
+    /// Its name, for people.
+    pub(crate) fn name(&self) -> &str {
+        match self {
             Host::Here => "this host",
             Host::Remote(name) => name,
-        })
+        }
+    }
+
+    /// True if it is behind a connection.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Host::Remote(_))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

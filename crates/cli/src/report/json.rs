@@ -221,7 +221,8 @@ fn result(done: &Done<'_>) -> Result {
             result.raw = outcome.raw;
             result.packed = outcome.packed;
             result.packed_again = outcome.packed_again;
-            (result.built, result.reused) = results::built(outcome);
+            let built = results::built(outcome);
+            (result.built, result.reused) = (built.bytes, built.reused);
             result.explain = (!outcome.costs.is_empty()).then(|| Explained {
                 told: outcome.metadata,
                 files: outcome.costs.iter().map(share).collect(),

@@ -111,7 +111,7 @@ impl ReceivedMaps {
         for MappedExecutable { layer, chunk, map } in maps {
             let (layer, chunk) = (layer as usize, chunk as usize);
             let file = FileSpan::of(old, layer, chunk).filter(|file| file.chunks.start == chunk);
-            let is_worth_it = |file: &FileSpan| old[layer].is_readable && file.len >= LEAST;
+            let is_worth_it = |file: &FileSpan| old[layer].is_at_source() && file.len >= LEAST;
             let file = file.filter(is_worth_it).ok_or_else(wrong)?;
             if file.len > memory / MEMORY {
                 return Err(TooLarge { what: "an executable that changed", memory }.into());

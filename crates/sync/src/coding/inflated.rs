@@ -1,4 +1,4 @@
-//! Batches with files that were opened: method 2 of `docs/batch.md`.
+//! Batches with files that are inflated: method 2 of `docs/batch.md`.
 //!
 //! A new file with deflate streams in it (a wheel, a jar, a compressed changelog) is coded with plain bytes in place of
 //! the streams, against its old version with plain bytes, too. Such files are a batch of their own within the batch, so that
@@ -51,12 +51,12 @@ fn deflated(item: &InflatedItem, bytes: &[u8]) -> Option<Vec<u8>> {
 /// Codes a batch, with its files inflated that have streams. Looking for those takes time: [`branch::encode`] does without.
 pub(crate) fn encode(batch: Uncoded<'_>, mut code: BatchCode, effort: Effort) -> io::Result<Vec<u8>> {
     let Uncoded { mut bytes, begin, old_lens, new_lens: lens, pairs } = batch;
-    let (mut inflated_items, mut opened, mut says) = (Vec::new(), Owned::default(), 0);
+    let (mut inflated_items, mut plain, mut says) = (Vec::new(), Owned::default(), 0);
     let (old, new) = bytes.split_at(begin);
     let mut versions = OldVersions::of(Items { bytes: old, lens: old_lens });
     let items = Items { bytes: new, lens };
     for (item, (file, pair)) in split(items).zip(pairs).enumerate() {
-        let room = limits::INFLATED.saturating_sub(opened.bytes.len() + versions.owned.bytes.len());
+        let room = limits::INFLATED.saturating_sub(plain.bytes.len() + versions.owned.bytes.len());
         let Some(file) = Inflated::of(file, room) else { continue };
         says += ITEM + file.streams.len() as u64 * STREAM;
         if says > limits::STREAMS {
@@ -64,7 +64,7 @@ pub(crate) fn encode(batch: Uncoded<'_>, mut code: BatchCode, effort: Effort) ->
         }
         if versions.add(*pair, room - file.bytes.len()) {
             inflated_items.push(inflated_item(item, &file)?);
-            opened.push(&file.bytes);
+            plain.push(&file.bytes);
         }
     }
     if inflated_items.is_empty() {
@@ -77,10 +77,10 @@ pub(crate) fn encode(batch: Uncoded<'_>, mut code: BatchCode, effort: Effort) ->
         section::write(&to_wire(&all).map_err(io::Error::other)?, effort, &mut packed)?;
         all
     };
-    let coded = batch::encode(versions.owned.items(), opened.items(), effort)?;
+    let coded = batch::encode(versions.owned.items(), plain.items(), effort)?;
     wire::write(&coded, &mut packed)?;
     // Coding the others takes the most memory: nothing else is kept meanwhile.
-    drop((coded, opened, versions));
+    drop((coded, plain, versions));
     let is_other =
         |item: &usize| inflated_items.binary_search_by_key(item, |inflated| inflated.item as usize).is_err();
     let others: Vec<usize> = (0..lens.len()).filter(is_other).collect();
@@ -104,10 +104,10 @@ pub(crate) fn decode(batch: Coded<'_>, packed: &[u8]) -> io::Result<Vec<u8>> {
         return branch::decode(batch, packed);
     };
     let Coded { old, old_lens, new_lens, pairs } = batch;
-    let opened = Opened::read(&mut packed, Items { bytes: &old, lens: old_lens }, new_lens, pairs)?;
+    let head = InflatedHead::read(&mut packed, Items { bytes: &old, lens: old_lens }, new_lens, pairs)?;
     let coded = wire::read(&mut packed, limits::INFLATED as u64)?;
-    let inflated = opened.versions.decode(&opened.lens, &coded)?;
-    let Opened { items, lens: inflated_lens, places, versions } = opened;
+    let inflated = head.versions.decode(&head.lens, &coded)?;
+    let InflatedHead { items, lens: inflated_lens, places, versions } = head;
     drop(versions);
     let others: Vec<usize> = (0..new_lens.len()).filter(|item| places[*item].is_none()).collect();
     let (lens, pairs) = of(&others, new_lens, pairs);
@@ -140,22 +140,23 @@ pub(crate) fn decode_prefix(batch: Coded<'_>, packed: &[u8]) -> Vec<Vec<u8>> {
         return given;
     };
     let Coded { old, old_lens, new_lens, pairs } = batch;
-    let Ok(opened) = Opened::read(&mut packed, Items { bytes: &old, lens: old_lens }, new_lens, pairs) else {
+    let Ok(head) = InflatedHead::read(&mut packed, Items { bytes: &old, lens: old_lens }, new_lens, pairs)
+    else {
         return given;
     };
     let Ok(coded) = wire::read_len(&mut packed, limits::INFLATED as u64) else { return given };
     let coded = usize::try_from(coded).unwrap_or(usize::MAX).min(packed.len());
     let (coded, packed) = packed.split_at(coded);
-    let inflated = batch::decode_prefix(opened.versions.owned.items(), &opened.lens, coded);
-    let mut all = vec![Vec::new(); opened.lens.len()];
-    give(&mut all, 0..opened.lens.len(), &opened.lens, &inflated);
-    for (item, bytes) in opened.items.iter().zip(&all) {
+    let inflated = batch::decode_prefix(head.versions.owned.items(), &head.lens, coded);
+    let mut all = vec![Vec::new(); head.lens.len()];
+    give(&mut all, 0..head.lens.len(), &head.lens, &inflated);
+    for (item, bytes) in head.items.iter().zip(&all) {
         if bytes.len() as u64 == item.len {
             given[item.item as usize] = deflated(item, bytes).unwrap_or_default();
         }
     }
-    let others: Vec<usize> = (0..new_lens.len()).filter(|item| opened.places[*item].is_none()).collect();
-    drop((inflated, all, opened));
+    let others: Vec<usize> = (0..new_lens.len()).filter(|item| head.places[*item].is_none()).collect();
+    drop((inflated, all, head));
     let (lens, pairs) = of(&others, new_lens, pairs);
     let rest = branch::decode_prefix(Coded { old, old_lens, new_lens: &lens, pairs: &pairs }, packed);
     give(&mut given, others.iter().copied(), &lens, &rest);
@@ -169,8 +170,8 @@ fn give(given: &mut [Vec<u8>], items: impl Iterator<Item = usize>, lens: &[u64],
     }
 }
 
-/// The items of a batch that are inflated, before they are decoded.
-struct Opened<'a> {
+/// The head of a batch: which of its items are inflated, and their old versions.
+struct InflatedHead<'a> {
     items: Vec<InflatedItem>,
     /// Their lengths.
     lens: Vec<u64>,
@@ -179,14 +180,14 @@ struct Opened<'a> {
     versions: OldVersions<'a>,
 }
 
-impl<'a> Opened<'a> {
+impl<'a> InflatedHead<'a> {
     /// Reads which they are, and inflates their old versions.
     fn read(
         packed: &mut &[u8],
         old: Items<'a>,
         new_lens: &[u64],
         pairs: &[Option<usize>],
-    ) -> io::Result<Opened<'a>> {
+    ) -> io::Result<InflatedHead<'a>> {
         let said = section::read(packed, limits::STREAMS).map_err(io::Error::other)?;
         let InflatedItems(items) = from_wire(&said).map_err(io::Error::other)?;
         drop(said);
@@ -207,12 +208,12 @@ impl<'a> Opened<'a> {
             room -= versions.owned.bytes.len() - before;
             lens.push(inflated.len);
         }
-        Ok(Opened { items, lens, places, versions })
+        Ok(InflatedHead { items, lens, places, versions })
     }
 }
 
 fn malformed() -> io::Error {
-    io::Error::other(BatchError::Malformed("files that were opened do not fit"))
+    io::Error::other(BatchError::Malformed("files that were inflated do not fit"))
 }
 
 /// The items by themselves.
@@ -262,7 +263,7 @@ impl Owned {
     }
 }
 
-/// The old versions of items that are opened, with plain bytes where they have streams.
+/// The old versions of items that are inflated, with plain bytes where they have streams.
 struct OldVersions<'a> {
     all: Vec<&'a [u8]>,
     owned: Owned,
@@ -283,9 +284,9 @@ impl<'a> OldVersions<'a> {
     /// Adds the old version of the next item, unless it has more than `room` bytes; says whether it did.
     fn add(&mut self, pair: Option<usize>, room: usize) -> bool {
         if let Some(pair) = pair.filter(|pair| !self.added.contains(pair)) {
-            let closed = self.all[pair];
-            let opened = inflated(closed, limits::INFLATED);
-            let bytes = opened.as_deref().unwrap_or(closed);
+            let deflated = self.all[pair];
+            let plain = inflated(deflated, limits::INFLATED);
+            let bytes = plain.as_deref().unwrap_or(deflated);
             if bytes.len() > room {
                 return false;
             }

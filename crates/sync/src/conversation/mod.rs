@@ -32,6 +32,7 @@ use dsync_core::{DiffId, Platform};
 use dsync_proto::Event;
 
 use crate::failure::EndpointError;
+use crate::layers::workspace::Workspace;
 use crate::link::{Link, Outbox};
 
 /// A step of a transfer; they come in this order.
@@ -147,6 +148,14 @@ impl Attempt {
     /// By the flag of a message.
     pub(crate) fn new(without_basis: bool) -> Self {
         if without_basis { Self::FullResend } else { Self::Delta }
+    }
+
+    /// Begins it at one end.
+    pub(crate) fn begin(self, workspace: &Workspace) {
+        match self {
+            Self::Delta => workspace.begin_delta(),
+            Self::FullResend => workspace.begin_full_resend(),
+        }
     }
 
     /// The flag of a message.

@@ -15,7 +15,7 @@ use dsync_proto::Peer;
 use super::Step;
 use super::question::{answer, ask, await_question};
 use crate::failure::EndpointError;
-use crate::layers::{ChunkMap, Layers, Place, Slice, Slices};
+use crate::layers::{AtSource, ChunkMap, Layers, Place, Slice, Slices};
 use crate::link::Link;
 
 /// The ranges of literals, by the number of each; none of one that is sent whole.
@@ -290,7 +290,7 @@ pub(crate) fn divide_literals(
     let chunk_maps = indexes.map(|(layer, index)| {
         let mut rows = Slices::default();
         divided.parts[layer].iter().for_each(|part| rows.push(slices(layer, *part)));
-        ChunkMap::slices(index, rows, true)
+        ChunkMap::slices(index, rows, AtSource::Chunks)
     });
     DividedLayers { shared: chunk_maps.collect(), divided, sent }
 }

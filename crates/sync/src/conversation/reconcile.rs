@@ -15,7 +15,7 @@ use super::Step;
 use super::question::{answer, ask};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
-use crate::layers::{ChunkMap, Place, Slice, Slices};
+use crate::layers::{AtSource, ChunkMap, Place, Slice, Slices};
 use crate::link::Link;
 
 /// The entries of the new layers that a source asks about.
@@ -209,7 +209,7 @@ impl Agreed {
     }
 
     fn finish(self) -> ChunkMap {
-        ChunkMap::slices(self.selection.finish(), self.slices, false)
+        ChunkMap::slices(self.selection.finish(), self.slices, AtSource::Index)
     }
 }
 

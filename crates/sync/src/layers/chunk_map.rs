@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dsync_core::Digest;
 use dsync_delta::LayerIndex;
 use dsync_delta::batching::{Batch, ChunkRange};
+use dsync_proto::Known;
 
 use super::layer_set::Layers;
 use super::place::{Place, Slice};
@@ -15,8 +16,27 @@ use super::place::{Place, Slice};
 pub(crate) struct ChunkMap {
     pub(crate) index: Arc<LayerIndex>,
     location: Location,
-    /// True if the source can read the chunks.
-    pub(crate) is_readable: bool,
+    pub(crate) at_source: AtSource,
+}
+
+/// The part of an index that the source has, where both ends know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtSource {
+    /// The chunks, too.
+    Chunks,
+    /// The index alone: only the target can read the chunks.
+    Index,
+}
+
+impl AtSource {
+    /// By what a source says that it knows of a layer; `None` where it does not know it.
+    pub(crate) fn of(known: Known) -> Option<AtSource> {
+        match known {
+            Known::No => None,
+            Known::Index => Some(AtSource::Index),
+            Known::Bytes => Some(AtSource::Chunks),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -52,7 +72,7 @@ impl Short {
 }
 
 impl Slices {
-    /// None yet, with room for so many rows of one slice.
+    /// Room for this number of rows, each of one slice.
     pub(crate) fn with_capacity(rows: usize) -> Slices {
         Slices { layers: Vec::new(), ends: Vec::with_capacity(rows), slices: Vec::with_capacity(rows) }
     }
@@ -93,13 +113,18 @@ impl Slices {
 
 impl ChunkMap {
     /// A layer.
-    pub(crate) fn layer(index: Arc<LayerIndex>, is_readable: bool) -> ChunkMap {
-        ChunkMap { location: Location::Layer(index.digest), index, is_readable }
+    pub(crate) fn layer(index: Arc<LayerIndex>, at_source: AtSource) -> ChunkMap {
+        ChunkMap { location: Location::Layer(index.digest), index, at_source }
     }
 
     /// An index whose chunks are these.
-    pub(crate) fn slices(index: LayerIndex, slices: Slices, is_readable: bool) -> ChunkMap {
-        ChunkMap { index: Arc::new(index), location: Location::Slices(slices), is_readable }
+    pub(crate) fn slices(index: LayerIndex, slices: Slices, at_source: AtSource) -> ChunkMap {
+        ChunkMap { index: Arc::new(index), location: Location::Slices(slices), at_source }
+    }
+
+    /// True if the source can read the chunks.
+    pub(crate) fn is_at_source(&self) -> bool {
+        self.at_source == AtSource::Chunks
     }
 
     /// True if it is a layer itself.
@@ -132,10 +157,10 @@ pub(crate) fn indexes(chunk_maps: &[ChunkMap]) -> Vec<&LayerIndex> {
 
 /// The indexes of those that the source can read.
 pub(crate) fn readable(chunk_maps: &[ChunkMap]) -> Vec<Option<&LayerIndex>> {
-    chunk_maps.iter().map(|chunk_map| chunk_map.is_readable.then_some(&*chunk_map.index)).collect()
+    chunk_maps.iter().map(|chunk_map| chunk_map.is_at_source().then_some(&*chunk_map.index)).collect()
 }
 
-/// Adds the bytes of a run of chunks.
+/// Adds the bytes of a range of chunks.
 pub(crate) fn load(
     own: &Layers<'_>,
     chunk_maps: &[ChunkMap],

@@ -17,7 +17,7 @@ use dsync_proto::ShortId;
 
 use super::pick::{ChunksToFetch, Fetched, Pick};
 use super::place::{Place, Slice};
-use super::spool::{Announcing, Kept, Role, Spool, copy_at};
+use super::spool::{Announcing, KeptLayer, Role, Spool, copy_at};
 use super::workspace::Workspace;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
@@ -55,7 +55,7 @@ impl<'a> Layers<'a> {
         &mut self,
         image: &ImageId,
         keys: impl IntoIterator<Item = LayerKey>,
-        announce: &mut dyn FnMut(Kept) -> io::Result<()>,
+        announce: &mut dyn FnMut(KeptLayer) -> io::Result<()>,
     ) -> Result<Export, StoreError> {
         let wanted = self.spool.request(keys, |_| true, Role::New);
         self.store.export(image, &wanted, &mut Announcing { spool: &mut self.spool, announce })
@@ -133,7 +133,7 @@ impl<'a> Layers<'a> {
 
     /// The length of a layer that is kept.
     pub(crate) fn kept(&self, digest: &Digest) -> Option<u64> {
-        self.spool.kept(digest).map(|(_, len)| len)
+        self.spool.kept(digest).map(|range| range.len)
     }
 
     /// The memory that all indexes take, and the tables that are made of them.
@@ -218,7 +218,7 @@ impl<'a> Layers<'a> {
             return partial.copy(chunk.at + from, len, out);
         }
         match (self.spool.kept(&place.layer), self.fetched_at(place)) {
-            (Some((at, _)), _) => self.spool.copy(at + chunk.at + from, len, out),
+            (Some(range), _) => self.spool.copy(range.at + chunk.at + from, len, out),
             (None, Some(at)) => copy_at(&self.file, at + from, len, out),
             (None, None) => Err(io::Error::other(format!("a chunk of layer {} is not at hand", place.layer))),
         }
@@ -227,14 +227,14 @@ impl<'a> Layers<'a> {
     /// Reads bytes of a layer that is kept, from one on.
     pub(crate) fn read_at(&self, digest: &Digest, at: u64, mut out: &mut [u8]) -> io::Result<()> {
         let kept = self.spool.kept(digest);
-        let (begin, _) = kept.ok_or_else(|| io::Error::other(format!("layer {digest} is not here")))?;
-        self.spool.copy(begin + at, out.len() as u64, &mut out)
+        let range = kept.ok_or_else(|| io::Error::other(format!("layer {digest} is not here")))?;
+        self.spool.copy(range.at + at, out.len() as u64, &mut out)
     }
 
     /// Copies a whole layer that is kept.
     pub(crate) fn copy_layer(&self, digest: &Digest, out: &mut dyn Write) -> io::Result<()> {
         match self.spool.kept(digest) {
-            Some((at, len)) => self.spool.copy(at, len, out),
+            Some(range) => self.spool.copy(range.at, range.len, out),
             None => Err(io::Error::other(format!("layer {digest} is not here"))),
         }
     }

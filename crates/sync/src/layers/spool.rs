@@ -37,8 +37,7 @@ pub(super) struct Spool {
     /// Of the layers to come those that are kept, and for what they come.
     keeping: HashSet<Digest>,
     role: Role,
-    /// The offset and the length of each kept layer.
-    kept: HashMap<Digest, (u64, u64)>,
+    kept: HashMap<Digest, SpoolRange>,
     indexes: HashMap<Digest, Arc<LayerIndex>>,
     memory: Memory,
     interrupt: Interrupt,
@@ -47,9 +46,16 @@ pub(super) struct Spool {
     notes: Vec<String>,
 }
 
-/// The extent of a layer whose files are indexed.
+/// A kept layer in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpoolRange {
+    pub(super) at: u64,
+    pub(super) len: u64,
+}
+
+/// The files of a layer that are indexed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
+enum Indexed {
     /// All of them.
     Whole,
     /// Those at its beginning: the rest is indexed as one file.
@@ -177,8 +183,8 @@ impl Spool {
         self.indexes.get(digest)
     }
 
-    /// The offset and the length of a kept layer.
-    pub(super) fn kept(&self, digest: &Digest) -> Option<(u64, u64)> {
+    /// The range of the file that is a kept layer.
+    pub(super) fn kept(&self, digest: &Digest) -> Option<SpoolRange> {
         self.kept.get(digest).copied()
     }
 
@@ -200,20 +206,20 @@ impl Spool {
         if self.indexes.get(&digest).is_none_or(|index| index.len != end - at) {
             return Err(damaged(&digest, "with another length"));
         }
-        self.kept.insert(digest, (at, end - at));
+        self.kept.insert(digest, SpoolRange { at, len: end - at });
         self.len = end;
         Ok(())
     }
 }
 
 /// A layer that is kept, for another thread.
-pub(crate) struct Kept {
+pub(crate) struct KeptLayer {
     pub(crate) index: Arc<LayerIndex>,
     file: Arc<File>,
     at: u64,
 }
 
-impl Kept {
+impl KeptLayer {
     /// Adds the bytes of a run of chunks of the layer.
     pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>) -> io::Result<()> {
         let mut chunks = self.index.chunks().range(run.chunks());
@@ -229,16 +235,18 @@ impl Kept {
 /// A spool that announces each layer that came.
 pub(super) struct Announcing<'a> {
     pub(super) spool: &'a mut Spool,
-    pub(super) announce: &'a mut dyn FnMut(Kept) -> io::Result<()>,
+    pub(super) announce: &'a mut dyn FnMut(KeptLayer) -> io::Result<()>,
 }
 
 impl LayerSink for Announcing<'_> {
     fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
         let digest = self.spool.take(key, bytes)?;
         match (self.spool.indexes.get(&digest), self.spool.kept.get(&digest)) {
-            (Some(index), Some(&(at, _))) => {
-                (self.announce)(Kept { index: Arc::clone(index), file: Arc::clone(&self.spool.file), at })
-            }
+            (Some(index), Some(&SpoolRange { at, .. })) => (self.announce)(KeptLayer {
+                index: Arc::clone(index),
+                file: Arc::clone(&self.spool.file),
+                at,
+            }),
             _ => Ok(()),
         }
     }
@@ -271,16 +279,16 @@ impl Spool {
         let at = self.len;
         let mut end = at;
         let mut scanner = Scanner::new();
-        let (left, mut extent) = (self.left(), Extent::Whole);
+        let (left, mut indexed) = (self.left(), Indexed::Whole);
         blocks(bytes, &self.interrupt.clone(), &mut |block| {
             if keeping {
                 self.file.write_all_at(block, end)?;
                 end += block.len() as u64;
             }
             // Nearly all of it: what follows is indexed as one file.
-            if extent == Extent::Whole && self.memory.is_near(&scanner, left) {
+            if indexed == Indexed::Whole && self.memory.is_near(&scanner, left) {
                 scanner.make_opaque();
-                extent = Extent::Beginning;
+                indexed = Indexed::Beginning;
             }
             scanner.push(block);
             Ok(())
@@ -291,12 +299,12 @@ impl Spool {
             return Err(damaged(&expected, &format!("as {got}")));
         }
         if self.keeping.contains(&got) && !self.kept.contains_key(&got) {
-            self.kept.insert(got, (at, end - at));
+            self.kept.insert(got, SpoolRange { at, len: end - at });
             self.len = end;
         } else if keeping {
             self.file.set_len(at)?;
         }
-        self.list(index, extent)?;
+        self.list(index, indexed)?;
         Ok(got)
     }
 
@@ -324,17 +332,17 @@ impl Spool {
     }
 
     /// Takes the index of a layer that came.
-    fn list(&mut self, index: LayerIndex, extent: Extent) -> io::Result<()> {
+    fn list(&mut self, index: LayerIndex, indexed: Indexed) -> io::Result<()> {
         let digest = index.digest;
         let fits = self.cost(&index) <= self.left();
-        match (self.role, extent, fits) {
-            (_, Extent::Whole, true) => {
+        match (self.role, indexed, fits) {
+            (_, Indexed::Whole, true) => {
                 self.know(index);
                 if let (Some(cache), Some(index)) = (&self.cache, self.indexes.get(&digest)) {
                     cache.put(index);
                 }
             }
-            (Role::New, Extent::Beginning, true) => {
+            (Role::New, Indexed::Beginning, true) => {
                 self.note(format!(
                     "layer {digest} has more files than --memory has room for; its end goes as mere bytes"
                 ));

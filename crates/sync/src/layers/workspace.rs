@@ -46,13 +46,15 @@ impl Workspace {
         })
     }
 
-    /// Begins a transfer. A full resend comes after a delta of the same image that came out wrong, so what that relied
-    /// on is forgotten.
-    pub(crate) fn begin(&self, is_full_resend: bool) {
-        match is_full_resend {
-            true => self.used.remove(),
-            false => self.used.clear(),
-        }
+    /// Begins the transfer of a delta.
+    pub(crate) fn begin_delta(&self) {
+        self.used.clear();
+    }
+
+    /// Begins a full resend. It comes after a delta of the same image that came out wrong, so the entries of the index
+    /// cache that the delta relied on are removed.
+    pub(crate) fn begin_full_resend(&self) {
+        self.used.remove();
     }
 
     /// The index cache, where there is a place for it.

@@ -36,12 +36,12 @@ pub(crate) struct Inbox {
 pub(crate) struct Outbox(Arc<Mutex<Sink>>);
 
 enum Sink {
-    Pipe(Pipe),
+    Process(FrameWriter),
     Queue(Sender, Arc<AtomicBool>),
 }
 
 /// The way to another process.
-struct Pipe {
+struct FrameWriter {
     output: BufWriter<Box<dyn Write + Send>>,
     /// Bytes that were sent.
     sent: Arc<AtomicU64>,
@@ -73,7 +73,7 @@ impl Link {
     ) -> Link {
         let (sender, frames) = queue::queue();
         let aborted = Arc::new(AtomicBool::new(false));
-        let mut reader = Reader {
+        let mut reader = FrameReader {
             input: Listening { input, liveness: liveness.clone() },
             received,
             aborted: Arc::clone(&aborted),
@@ -94,7 +94,7 @@ impl Link {
             listening.end();
         });
         let output = BufWriter::with_capacity(64 << 10, Box::new(output) as Box<dyn Write + Send>);
-        let sink = Sink::Pipe(Pipe { output, sent, liveness: liveness.clone() });
+        let sink = Sink::Process(FrameWriter { output, sent, liveness: liveness.clone() });
         let outbox = Outbox(Arc::new(Mutex::new(sink)));
         // The pipe closes with the link, whoever else could use it.
         let sink = Arc::downgrade(&outbox.0);
@@ -208,7 +208,7 @@ impl Drop for Inbox {
 }
 
 /// The bytes of another process, in frames.
-struct Reader<R> {
+struct FrameReader<R> {
     input: Listening<R>,
     /// Bytes of whole frames.
     received: Arc<AtomicU64>,
@@ -216,7 +216,7 @@ struct Reader<R> {
     keepalives: Keepalives,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> FrameReader<R> {
     /// The next frame that is for anyone.
     fn next(&mut self) -> io::Result<Frame> {
         loop {
@@ -239,7 +239,7 @@ impl Sink {
                 note_abort(&frame, aborted);
                 queue.send(Ok(frame))
             }
-            Sink::Pipe(Pipe { output, sent, liveness }) => {
+            Sink::Process(FrameWriter { output, sent, liveness }) => {
                 let header = Header { channel: frame.channel, len: frame.payload.len() };
                 let header =
                     header.encode().ok_or_else(|| io::Error::other("a message is too long to send"))?;

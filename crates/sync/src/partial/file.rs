@@ -58,7 +58,7 @@ pub(super) struct PartialFile {
 struct Piece {
     layer: u32,
     entry: u32,
-    /// The number of an [`Extent`].
+    /// The number of a [`PieceContent`].
     chunk: u32,
     len: u32,
     at: u64,
@@ -66,7 +66,7 @@ struct Piece {
 
 /// The contents of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum PieceContent {
     Entry,
     /// A chunk of the entry, by its number.
     Chunk(u32),
@@ -74,13 +74,13 @@ pub(super) enum Extent {
     Range(u32),
 }
 
-impl Extent {
+impl PieceContent {
     /// The third number of a header.
     pub(super) fn number(self) -> u32 {
         match self {
-            Extent::Entry => 0,
-            Extent::Chunk(chunk) => chunk + 1,
-            Extent::Range(chunk) => (chunk + 1) | RANGE,
+            PieceContent::Entry => 0,
+            PieceContent::Chunk(chunk) => chunk + 1,
+            PieceContent::Range(chunk) => (chunk + 1) | RANGE,
         }
     }
 }
@@ -187,9 +187,9 @@ pub(crate) fn head(owner: &Owner) -> io::Result<Vec<u8>> {
 }
 
 /// The header of a piece.
-pub(crate) fn piece(layer: u32, entry: u32, extent: u32, len: u32) -> [u8; PIECE] {
+pub(crate) fn piece(layer: u32, entry: u32, content: u32, len: u32) -> [u8; PIECE] {
     let mut header = [0; PIECE];
-    for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, extent, len]) {
+    for (bytes, number) in header.chunks_exact_mut(4).zip([layer, entry, content, len]) {
         bytes.copy_from_slice(&number.to_le_bytes());
     }
     header

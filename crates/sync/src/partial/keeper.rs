@@ -10,7 +10,7 @@ use dsync_core::ustar::{BLOCK, checksum, padding, write_octal};
 use dsync_delta::LayerIndex;
 use dsync_delta::layer_index::{Entries, Segment};
 
-use super::file::{Extent, PartialFile, head, piece};
+use super::file::{PartialFile, PieceContent, head, piece};
 use super::owner::Owner;
 
 /// The most bytes that all files take.
@@ -102,22 +102,25 @@ impl Keeper {
                     if entries.chunks(passed).is_empty()
                         && let Some(piece) = whole(&mut entries, passed, &arrived)
                     {
-                        pieces.push((*number, passed), Extent::Entry, &piece)?;
+                        pieces.push((*number, passed), PieceContent::Entry, &piece)?;
                     }
                 }
                 *next = (*next).max(Some(entry + 1));
             }
             let own = entries.chunks(entry);
             match whole(&mut entries, entry, &arrived) {
-                Some(piece) => pieces.push((*number, entry), Extent::Entry, &piece)?,
+                Some(piece) => pieces.push((*number, entry), PieceContent::Entry, &piece)?,
                 None => {
                     for ordinal in chunk..own.end {
                         if let Some(bytes) = arrived.get(ordinal).filter(|bytes| bytes.len() >= SHORT) {
                             // There are fewer chunks than a 31-bit number can count.
                             let chunk = ordinal as u32;
-                            let extent =
-                                if *is_divided { Extent::Range(chunk) } else { Extent::Chunk(chunk) };
-                            pieces.push((*number, entry), extent, &alone(bytes))?;
+                            let content = if *is_divided {
+                                PieceContent::Range(chunk)
+                            } else {
+                                PieceContent::Chunk(chunk)
+                            };
+                            pieces.push((*number, entry), content, &alone(bytes))?;
                         }
                     }
                 }
@@ -141,12 +144,17 @@ impl Keeper {
 
 impl Pieces {
     /// Adds a piece of an entry, by the numbers of its layer and of it.
-    fn push(&mut self, (layer, entry): (usize, usize), extent: Extent, bytes: &[u8]) -> Result<(), String> {
+    fn push(
+        &mut self,
+        (layer, entry): (usize, usize),
+        content: PieceContent,
+        bytes: &[u8],
+    ) -> Result<(), String> {
         if self.buffer.len() + bytes.len() > WAITING {
             self.flush()?;
         }
         if let [Ok(layer), Ok(entry), Ok(len)] = [layer, entry, bytes.len()].map(u32::try_from) {
-            self.buffer.extend(piece(layer, entry, extent.number(), len));
+            self.buffer.extend(piece(layer, entry, content.number(), len));
             self.buffer.extend_from_slice(bytes);
         }
         Ok(())

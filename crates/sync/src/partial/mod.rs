@@ -93,7 +93,7 @@ impl Partials {
     pub fn entries(&self) -> io::Result<Vec<PartialEntry>> {
         let mut entries = Vec::new();
         for config in self.configs()? {
-            let Ok(file) = open(&self.path(&config), false) else { continue };
+            let Ok(file) = open(&self.path(&config), IfMissing::Fail) else { continue };
             let (Ok(metadata), Some(owner)) = (file.metadata(), file::read_owner(&file, &config)) else {
                 continue;
             };
@@ -124,7 +124,8 @@ impl Partials {
         // A file without an owner was cut off before anything was in it.
         for config in self.configs()? {
             let path = self.path(&config);
-            let is_empty = open(&path, false).is_ok_and(|file| file::read_owner(&file, &config).is_none());
+            let is_empty =
+                open(&path, IfMissing::Fail).is_ok_and(|file| file::read_owner(&file, &config).is_none());
             if is_empty && !is_locked(&path) {
                 fs::remove_file(&path).ok();
             }
@@ -139,14 +140,16 @@ impl Partials {
         let config = owner.config();
         let mut budget = PieceBudget::of_memory(memory);
         let mut read = |(file, path), config: &Digest| PartialFile::read(file, path, config, &mut budget);
-        let own = self.lock(&config, true)?.map(|file| read(file, &config));
+        let own = self.lock(&config, PartialOf::ThisImage)?.map(|file| read(file, &config));
         let mut others = Vec::new();
         for entry in self.entries()? {
             let other = Owner::of_file(&entry.config, entry.names);
             if entry.config == config || !owner.is_like(&other) || others.len() + 1 == USED {
                 continue;
             }
-            others.extend(self.lock(&entry.config, false)?.map(|file| read(file, &entry.config)));
+            others.extend(
+                self.lock(&entry.config, PartialOf::OtherImage)?.map(|file| read(file, &entry.config)),
+            );
         }
         Ok(PartialBasis { own: own.transpose()?, others: others.into_iter().collect::<io::Result<_>>()? })
     }
@@ -158,26 +161,27 @@ impl Partials {
             if entry.config != owner.config() && !owner.is_like(&other) {
                 continue;
             }
-            if let Some((_, path)) = self.lock(&entry.config, false)? {
+            if let Some((_, path)) = self.lock(&entry.config, PartialOf::OtherImage)? {
                 fs::remove_file(path)?;
             }
         }
         Ok(())
     }
 
-    /// Opens and locks the file of an image; `None` where another run has it. That of the image that is taken is made if
-    /// need be, and waited for.
-    fn lock(&self, config: &Digest, is_own: bool) -> io::Result<Option<(File, PathBuf)>> {
+    /// Opens and locks the file of an image; `None` where there is none or another run has it.
+    fn lock(&self, config: &Digest, which: PartialOf) -> io::Result<Option<(File, PathBuf)>> {
         let (path, begun) = (self.path(config), Instant::now());
         let mut tries = 0..8;
         // Another run may remove it between the two.
         while tries.next().is_some() {
-            let file = match open(&path, is_own) {
+            let file = match open(&path, which.if_missing()) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 file => file?,
             };
             match file.try_lock() {
-                Err(TryLockError::WouldBlock) if is_own && begun.elapsed() < RELEASE => {
+                Err(TryLockError::WouldBlock)
+                    if which == PartialOf::ThisImage && begun.elapsed() < RELEASE =>
+                {
                     thread::sleep(TICK);
                     tries = 0..8;
                     continue;
@@ -250,11 +254,42 @@ pub(crate) fn surplus(entries: Vec<PartialEntry>, limit: u64) -> impl Iterator<I
     })
 }
 
+/// The image that a partial transfer is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PartialOf {
+    /// The one that is taken: its file is made if need be, and waited for.
+    ThisImage,
+    /// One like it.
+    OtherImage,
+}
+
+impl PartialOf {
+    fn if_missing(self) -> IfMissing {
+        match self {
+            PartialOf::ThisImage => IfMissing::Make,
+            PartialOf::OtherImage => IfMissing::Fail,
+        }
+    }
+}
+
+/// The way to go where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IfMissing {
+    Make,
+    Fail,
+}
+
 /// Opens a file; a pipe in its place does not block.
-fn open(path: &Path, makes: bool) -> io::Result<File> {
+fn open(path: &Path, if_missing: IfMissing) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = File::options();
-    options.read(true).write(true).create(makes).truncate(false).mode(0o600).custom_flags(flags);
+    options
+        .read(true)
+        .write(true)
+        .create(if_missing == IfMissing::Make)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags);
     let file = options.open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
@@ -263,7 +298,7 @@ fn open(path: &Path, makes: bool) -> io::Result<File> {
 }
 
 fn is_locked(path: &Path) -> bool {
-    open(path, false).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    open(path, IfMissing::Fail).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]

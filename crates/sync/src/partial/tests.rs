@@ -276,7 +276,7 @@ fn a_file_that_names_another_image_than_its_own_has_nothing_and_goes() {
     assert_eq!(partials.entries().unwrap().len(), 1);
     assert_eq!(begin(&partials, &web).take_layers().len(), 1, "that of the other image alone");
     misplaced(&partials).unwrap();
-    let (file, path) = partials.lock(&web.config(), true).unwrap().unwrap();
+    let (file, path) = partials.lock(&web.config(), PartialOf::ThisImage).unwrap().unwrap();
     let mut budget = PieceBudget::of_memory(MEMORY);
     let mut read = PartialFile::read(file, path, &web.config(), &mut budget).unwrap();
     assert!(read.take_layer().is_none());

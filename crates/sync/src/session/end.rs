@@ -20,8 +20,6 @@ use crate::transport::ssh::Pipe;
 /// An end of a run.
 pub(super) struct End {
     pub(super) host: Host,
-    /// The host, for people.
-    name: String,
     pub(super) link: Link,
     /// The store that it has opened.
     pub(super) store: Opened,
@@ -56,12 +54,10 @@ impl End {
         interrupt: &Interrupt,
     ) -> End {
         let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
-        let (host, store) = (Host::Here, unopened());
         End {
-            name: host.to_string(),
-            host,
+            host: Host::Here,
             link,
-            store,
+            store: unopened(),
             connection: None,
             _served: served,
             pipe: None,
@@ -82,18 +78,17 @@ impl End {
         let meter = Meter::new(&sent, &received);
         let connection = Some(Connection { meter, agentless, speed });
         let (observer, interrupt) = (Arc::clone(observer), interrupt.clone());
-        let (host, store) = (Host::Remote(name.clone()), unopened());
-        End { host, name, link, store, connection, _served: served, pipe, observer, interrupt }
+        let (host, store) = (Host::Remote(name), unopened());
+        End { host, link, store, connection, _served: served, pipe, observer, interrupt }
     }
 
     /// Its side of a relay.
     pub(super) fn side(&mut self) -> Side<'_> {
-        let is_remote = self.is_remote();
-        Side { link: &mut self.link, is_remote, host: &self.name }
+        Side { link: &mut self.link, host: &self.host }
     }
 
     pub(super) fn is_remote(&self) -> bool {
-        self.connection.is_some()
+        self.host.is_remote()
     }
 
     /// True where layers go whole, as no agent could say what the host has.
@@ -143,7 +138,7 @@ impl End {
         self.tell(request)?;
         // Between source and target there is nothing to be said now.
         let out_of_turn = |_| Err(Breach("it sent something out of turn".into()).into());
-        let reply = relay::reply(&mut self.link.inbox, &*self.observer, &self.name, out_of_turn);
+        let reply = relay::reply(&mut self.link.inbox, &*self.observer, self.host.name(), out_of_turn);
         self.check(reply)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dsync_proto::{Channel, FrameError, MessageError, Peer, Reply, decode, limits};
 
+use crate::error::Host;
 use crate::event::Observer;
 use crate::failure::Breach;
 use crate::link::{Frame, Inbox, Link, Outbox};
@@ -16,9 +17,7 @@ use crate::transport::link_speed::Speed;
 /// One end of a transfer.
 pub(crate) struct Side<'a> {
     pub(crate) link: &'a mut Link,
-    pub(crate) is_remote: bool,
-    /// Its host, for people.
-    pub(crate) host: &'a str,
+    pub(crate) host: &'a Host,
 }
 
 /// The replies of both ends, and how fast the link was.
@@ -33,10 +32,8 @@ pub(crate) fn both(source: Side<'_>, target: Side<'_>, observer: &dyn Observer) 
     let over = &AtomicBool::new(false);
     let (to_source, to_target) = (&source.link.outbox, &target.link.outbox);
     let (from_source, from_target) = (&mut source.link.inbox, &mut target.link.inbox);
-    let (source, target) = ((source.is_remote, source.host), (target.is_remote, target.host));
-    let way = |from, (is_remote, host), to| Way { from, is_remote, host, to, observer, over };
-    let forward = way(from_source, source, to_target);
-    let back = way(from_target, target, to_source);
+    let forward = Way { from: from_source, host: source.host, to: to_target, observer, over };
+    let back = Way { from: from_target, host: target.host, to: to_source, observer, over };
     thread::scope(|scope| {
         let mut speed = Speed::default();
         let forward = scope.spawn(move || forward.pass(|_| {}));
@@ -53,9 +50,8 @@ pub(crate) fn both(source: Side<'_>, target: Side<'_>, observer: &dyn Observer) 
 /// One of the two directions.
 struct Way<'a> {
     from: &'a mut Inbox,
-    /// The frames are a remote's.
-    is_remote: bool,
-    host: &'a str,
+    /// The host that the frames come from.
+    host: &'a Host,
     to: &'a Outbox,
     observer: &'a dyn Observer,
     /// Set once the end in this process has replied: what a remote sends from then on was under way.
@@ -68,11 +64,11 @@ impl Way<'_> {
     /// After the reply of a remote nothing more comes of it, so the end in this process must not wait for it. An end in
     /// this process has said all by then, and the wire is spared the message.
     fn pass(self, mut show: impl FnMut(&Frame)) -> io::Result<Reply> {
-        let Way { from, is_remote, host, to, observer, over } = self;
+        let Way { from, host, to, observer, over } = self;
         let mut late = 0;
-        let reply = reply(from, observer, host, |frame| {
+        let reply = reply(from, observer, host.name(), |frame| {
             show(&frame);
-            if is_remote && over.load(Ordering::Relaxed) {
+            if host.is_remote() && over.load(Ordering::Relaxed) {
                 late += frame.payload.len().max(limits::FRAME_LEAST);
                 if late > limits::UNDER_WAY {
                     return Err(Breach("it goes on sending after it was told to stop".into()).into());
@@ -82,10 +78,10 @@ impl Way<'_> {
             to.send(frame).ok();
             Ok(())
         });
-        if !is_remote {
+        if !host.is_remote() {
             over.store(true, Ordering::Relaxed);
         }
-        if is_remote || reply.is_err() {
+        if host.is_remote() || reply.is_err() {
             to.send_message(Channel::Peer, &Peer::Abort).ok();
         }
         reply
@@ -139,8 +135,8 @@ mod tests {
                 here.outbox.reply(&Reply::Failed(failure)).unwrap();
                 while here.inbox.recv().is_ok() {}
             });
-            let source = Side { link: &mut source_link, is_remote: true, host: "there" };
-            let target = Side { link: &mut target_link, is_remote: false, host: "here" };
+            let source = Side { link: &mut source_link, host: &Host::Remote("there".into()) };
+            let target = Side { link: &mut target_link, host: &Host::Here };
             let Relayed { sent, received, .. } = both(source, target, &());
             assert!(received.is_ok());
             assert!(breach(&sent.unwrap_err()).is_some());

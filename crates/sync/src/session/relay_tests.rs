@@ -40,8 +40,8 @@ fn between(
     thread::scope(|scope| {
         scope.spawn(|| source(its));
         scope.spawn(|| target(own));
-        let source = Side { link: &mut to_source, is_remote: true, host: "there" };
-        let target = Side { link: &mut to_target, is_remote: false, host: "here" };
+        let source = Side { link: &mut to_source, host: &Host::Remote("there".into()) };
+        let target = Side { link: &mut to_target, host: &Host::Here };
         let replies = both(source, target, observer);
         // An end that listens to the last hears that there is no more.
         drop((to_source, to_target));

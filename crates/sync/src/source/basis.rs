@@ -7,7 +7,7 @@ use dsync_core::{Digest, Image};
 use dsync_proto::{Known, PossessionProof, ShortId};
 
 use crate::failure::EndpointError;
-use crate::layers::{ChunkMap, Layers};
+use crate::layers::{AtSource, ChunkMap, Layers};
 
 /// The layers that the target named as its basis, with what the source knows of each.
 pub(super) struct NamedBasis<'a> {
@@ -109,8 +109,8 @@ impl<'a> NamedBasis<'a> {
         self.layers[..first].iter().all(|layer| layer.known != Known::No)
     }
 
-    /// True if the bytes of all layers can be read here.
-    pub(super) fn is_readable(&self) -> bool {
+    /// True if the chunks of all layers can be read here.
+    pub(super) fn has_all_chunks(&self) -> bool {
         self.layers.iter().all(|layer| layer.known == Known::Bytes)
     }
 
@@ -122,8 +122,8 @@ impl<'a> NamedBasis<'a> {
     /// The known layers.
     pub(super) fn chunk_maps(&self, own: &Layers<'_>) -> Vec<ChunkMap> {
         let layers = self.layers.iter().filter_map(|layer| {
-            let index = own.index(&layer.digest?)?;
-            Some(ChunkMap::layer(Arc::clone(index), layer.known == Known::Bytes))
+            let (index, at_source) = (own.index(&layer.digest?)?, AtSource::of(layer.known)?);
+            Some(ChunkMap::layer(Arc::clone(index), at_source))
         });
         layers.collect()
     }

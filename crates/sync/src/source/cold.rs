@@ -24,7 +24,7 @@ use crate::conversation::want::WantedLayers;
 use crate::conversation::{Keeps, Step};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
-use crate::layers::{Kept, Layers};
+use crate::layers::{KeptLayer, Layers};
 use crate::link::progress::Progress;
 use crate::link::{DataWriter, Link};
 
@@ -87,7 +87,7 @@ struct ColdSender<'a> {
     memory: Memory,
     progress: Progress<'a>,
     dry_run: bool,
-    layers: Vec<Kept>,
+    layers: Vec<KeptLayer>,
     programs: CodeMap,
     totals: Totals,
 }
@@ -101,8 +101,8 @@ struct Totals {
 }
 
 impl ColdSender<'_> {
-    fn all(&mut self, layers: &[LayerKey], kept: Receiver<Kept>) -> Result<(), EndpointError> {
-        let mut waiting: HashMap<Digest, Kept> = HashMap::new();
+    fn all(&mut self, layers: &[LayerKey], kept: Receiver<KeptLayer>) -> Result<(), EndpointError> {
+        let mut waiting: HashMap<Digest, KeptLayer> = HashMap::new();
         for key in layers {
             // An archive may have them in another order.
             let layer = loop {

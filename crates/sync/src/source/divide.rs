@@ -6,7 +6,7 @@ use dsync_delta::header_delta::Literal;
 use dsync_delta::{ChunkRef, Copied, Divided, LayerIndex};
 
 use crate::conversation::parts::{self, DividedLayers, LiteralRanges};
-use crate::layers::{ChunkMap, Place, Slice, Slices};
+use crate::layers::{AtSource, ChunkMap, Place, Slice, Slices};
 
 /// The new layers as they are sent from here on, and which of their chunks are sent.
 pub(super) struct SentChunks {
@@ -23,7 +23,7 @@ pub(super) fn divide(
 ) -> SentChunks {
     if ranges.is_empty() {
         let chunk_refs = literals.iter().map(Literal::chunk_ref).collect();
-        let layers = new.iter().map(|index| ChunkMap::layer(Arc::clone(index), true)).collect();
+        let layers = new.iter().map(|index| ChunkMap::layer(Arc::clone(index), AtSource::Chunks)).collect();
         return SentChunks { layers, chunk_refs };
     }
     let new: Vec<&LayerIndex> = new.iter().map(|index| &**index).collect();
@@ -77,7 +77,7 @@ fn divided_layers(new: &[&LayerIndex], divided: Divided) -> Vec<ChunkMap> {
                 from += chunk.len;
             }
         }
-        ChunkMap::slices(parted, slices, true)
+        ChunkMap::slices(parted, slices, AtSource::Chunks)
     };
     layers.map(chunk_map).collect()
 }

@@ -132,7 +132,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn receive_want(&mut self) -> Result<Option<WantedLayers>, EndpointError> {
         let want = want::receive(self.talk.step(Step::Want)?, &self.image.id, &self.keys)?;
         if let Some(want) = &want {
-            self.workspace.begin(want.attempt.is_without_basis());
+            want.attempt.begin(self.workspace);
             self.talk.event(&Event::Phase(Phase::Scan));
         }
         Ok(want)
@@ -288,7 +288,7 @@ impl<'a> Transfer<'a> {
         new: &[Arc<LayerIndex>],
         literals: &[Literal],
     ) -> Result<Parts, EndpointError> {
-        if basis.is_readable() {
+        if basis.has_all_chunks() {
             return Ok(Parts::default());
         }
         let load = |literal: &Literal, out: &mut Vec<u8>| {

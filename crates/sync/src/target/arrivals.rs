@@ -34,13 +34,22 @@ pub(crate) struct Arrivals<'a> {
     batches: std::vec::IntoIter<Batch>,
     old: &'a Load<'a>,
     literals: Vec<Arriving>,
-    /// The bytes of the last batch, and where in them each of its literals begins, by their numbers.
+    /// The bytes of the last batch.
     last: Vec<u8>,
-    here: Vec<(u32, u32)>,
+    /// The literals in them, by their numbers.
+    here: Vec<LiteralAt>,
     file: File,
     file_len: u64,
     /// Keeps all of them in case that the transfer breaks off.
     keeper: Option<Keeper>,
+}
+
+/// A literal in the bytes of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct LiteralAt {
+    literal: u32,
+    /// The offset of its first byte.
+    at: u32,
 }
 
 /// A literal, in 24 bytes.
@@ -92,9 +101,9 @@ impl<'a> Arrivals<'a> {
         loop {
             let of = |literal: u32| io::Error::other(format!("there is no literal {literal}"));
             let it = self.literals.get_mut(literal as usize).ok_or_else(|| of(literal))?;
-            if let Ok(at) = self.here.binary_search_by_key(&literal, |(literal, _)| *literal) {
+            if let Ok(at) = self.here.binary_search_by_key(&literal, |here| here.literal) {
                 it.uses = it.uses.saturating_sub(1);
-                let (_, at) = self.here[at];
+                let LiteralAt { at, .. } = self.here[at];
                 return out.write_all(&self.last[at as usize..][..it.len as usize]);
             }
             if let Some(kept) = it.kept {
@@ -128,7 +137,7 @@ impl<'a> Arrivals<'a> {
     }
 
     fn put_away(&mut self) -> io::Result<()> {
-        for (literal, at) in self.here.drain(..) {
+        for LiteralAt { literal, at } in self.here.drain(..) {
             let it = &mut self.literals[literal as usize];
             if it.uses > 0 {
                 let bytes = &self.last[at as usize..][..it.len as usize];
@@ -206,7 +215,7 @@ impl<'a> Arrivals<'a> {
             let found = self.literals.binary_search_by_key(&key, |it| (it.layer, it.chunk));
             let literal = found.map_err(|_| io::Error::other("a batch has what is no literal"))?;
             // There are fewer literals than a 32-bit number can count, and a batch has fewer bytes.
-            self.here.push((literal as u32, at as u32));
+            self.here.push(LiteralAt { literal: literal as u32, at: at as u32 });
             at += self.literals[literal].len as usize;
         }
         if at != self.last.len() {

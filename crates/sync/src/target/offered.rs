@@ -19,7 +19,7 @@ use crate::conversation::parts::{
 use crate::conversation::reconcile;
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
-use crate::layers::{ChunkMap, Layers, Place, Slice, readable};
+use crate::layers::{AtSource, ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
 use crate::partial::{BasisKind, Keeper};
 
@@ -53,9 +53,9 @@ impl SharedBasis {
                     _ => return Err(EndpointError::UnusableBasis(format!("layer {digest} cannot be read"))),
                 }
             };
-            match known {
-                Known::No => basis.unknown.push(Arc::clone(index)),
-                _ => basis.chunk_maps.push(ChunkMap::layer(Arc::clone(index), *known == Known::Bytes)),
+            match AtSource::of(*known) {
+                None => basis.unknown.push(Arc::clone(index)),
+                Some(at_source) => basis.chunk_maps.push(ChunkMap::layer(Arc::clone(index), at_source)),
             }
             if *known != Known::Bytes {
                 basis.hidden.push(Arc::clone(index));

@@ -51,7 +51,7 @@ impl<'a> Transfer<'a> {
         let untold =
             || EndpointError::Protocol("an image was asked for without the digest of its config".into());
         let config = what.image.config.ok_or_else(untold)?;
-        workspace.begin(what.attempt.is_without_basis());
+        what.attempt.begin(workspace);
         let (memory, image) = (Memory(workspace.memory), &what.image);
         Ok(Transfer {
             store,

@@ -69,10 +69,10 @@ fn case(entries: u32) -> Case {
 fn a_compressed_file_costs_what_changed_in_it() {
     let case = case(3000);
     for effort in [Effort::Max, Effort::Level(12)] {
-        let (opened, closed) = (case.encode(effort, true), case.encode(effort, false));
-        assert_eq!((opened[0], case.decode(&opened).unwrap()), (INFLATED, case.new.bytes.clone()));
-        assert_eq!(case.decode(&closed).unwrap(), case.new.bytes);
-        assert!(opened.len() * 3 < closed.len(), "{} and {}", opened.len(), closed.len());
+        let (inflated, deflated) = (case.encode(effort, true), case.encode(effort, false));
+        assert_eq!((inflated[0], case.decode(&inflated).unwrap()), (INFLATED, case.new.bytes.clone()));
+        assert_eq!(case.decode(&deflated).unwrap(), case.new.bytes);
+        assert!(inflated.len() * 3 < deflated.len(), "{} and {}", inflated.len(), deflated.len());
     }
 }
 
@@ -84,7 +84,7 @@ fn a_batch_with_nothing_to_open_is_as_ever() {
 }
 
 #[test]
-fn what_would_take_too_much_memory_stays_closed() {
+fn what_would_take_too_much_memory_stays_deflated() {
     let zeros = gzip(&vec![0; limits::INFLATED * 2 / 3]);
     let case = Case::of(&[&zeros], &[(&zeros, Some(0)), (&zeros, None), (&zeros, None)]);
     let packed = case.encode(Effort::Level(12), true);

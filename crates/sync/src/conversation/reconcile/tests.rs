@@ -36,7 +36,8 @@ struct Both {
 fn reconciled(new: &[&Layer], old: &[&Layer], known: &[&Layer], memory: Memory) -> Both {
     let (mut asking, mut answering) = Link::pair(&Interrupt::default());
     let indexes = |layers: &[&Layer]| layers.iter().map(|layer| index(layer)).collect::<Vec<_>>();
-    let known: Vec<ChunkMap> = indexes(known).into_iter().map(|index| ChunkMap::layer(index, true)).collect();
+    let known: Vec<ChunkMap> =
+        indexes(known).into_iter().map(|index| ChunkMap::layer(index, AtSource::Chunks)).collect();
     let (new, old) = (indexes(new), indexes(old));
     thread::scope(|scope| {
         let target = scope.spawn(|| answer_for(&mut answering, &old, &known, memory).unwrap());
@@ -56,7 +57,7 @@ impl Both {
         let files =
             |map: &ChunkMap| map.index.files().map(|file| (file.path, file.chunks)).collect::<Vec<_>>();
         assert_eq!(files(&self.source), files(&self.target));
-        assert!(!self.source.is_readable && !self.target.is_readable);
+        assert!(!self.source.is_at_source() && !self.target.is_at_source());
         source
     }
 }

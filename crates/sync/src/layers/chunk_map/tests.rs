@@ -58,11 +58,11 @@ fn chunks_are_loaded_through_layers_and_through_slices() {
 
     let index = Arc::new(index_of(layer.tar()));
     let digest = index.digest;
-    let whole = ChunkMap::layer(Arc::clone(&index), false);
+    let whole = ChunkMap::layer(Arc::clone(&index), AtSource::Index);
     let mut slices = Slices::default();
     slices.push([slice(&digest, 1, 1990, 10), slice(&digest, 0, 0, 2)]);
     slices.push([slice(&digest, 1, 2, 3)]);
-    let sliced = ChunkMap::slices((*index).clone(), slices, true);
+    let sliced = ChunkMap::slices((*index).clone(), slices, AtSource::Chunks);
     let maps = [whole, sliced];
     assert_eq!(indexes(&maps).len(), 2);
     assert_eq!(readable(&maps).iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);

@@ -80,7 +80,7 @@ fn layers_that_are_kept_are_copied_as_a_whole_and_from_any_byte() {
     let room = workspace(64 << 20);
     let mut own = Layers::new(&*layout.store, &room, None).unwrap();
     let mut announced = Vec::new();
-    let announce = &mut |kept: Kept| {
+    let announce = &mut |kept: KeptLayer| {
         let mut bytes = [0; 100];
         kept.read_at(512, &mut bytes)?;
         announced.push((kept.index.digest, bytes));

@@ -18,7 +18,7 @@ fn spool(memory: u64) -> Spool {
 }
 
 fn kept(spool: &Spool, layer: &[u8]) -> Vec<u8> {
-    let (at, len) = spool.kept(&Digest::of(layer)).unwrap();
+    let SpoolRange { at, len } = spool.kept(&Digest::of(layer)).unwrap();
     let mut bytes = Vec::new();
     spool.copy(at, len, &mut bytes).unwrap();
     bytes

@@ -58,10 +58,10 @@ fn the_layers_of_the_store_are_known_in_the_order_in_which_they_are_named() {
     let mut own = source.layers();
     let basis = source.find(&mut own, &[three, two, nowhere, one]);
     assert_eq!(basis.known(), [Known::Bytes, Known::Bytes, Known::No, Known::Bytes]);
-    assert!(basis.has_unknown() && !basis.is_readable());
+    assert!(basis.has_unknown() && !basis.has_all_chunks());
     let known: Vec<Digest> = basis.chunk_maps(&own).iter().map(|map| map.index.digest).collect();
     assert_eq!(known, [three, two, one]);
-    assert!(basis.chunk_maps(&own).iter().all(|map| map.is_readable && map.is_layer()));
+    assert!(basis.chunk_maps(&own).iter().all(|map| map.is_at_source() && map.is_layer()));
     // Each is read through one image, and no image is named twice.
     let mut holders: Vec<String> = basis.images.iter().map(|image| image.names[0].to_string()).collect();
     holders.sort();
@@ -94,8 +94,11 @@ fn a_layer_that_is_remembered_is_known_and_cannot_be_read() {
     let [one, ..] = source.digests();
     let basis = source.find(&mut own, &[Digest::of(&layer), one]);
     assert_eq!(basis.known(), [Known::Index, Known::Bytes]);
-    assert!(!basis.has_unknown() && !basis.is_readable());
-    assert_eq!(basis.chunk_maps(&own).iter().map(|map| map.is_readable).collect::<Vec<_>>(), [false, true]);
+    assert!(!basis.has_unknown() && !basis.has_all_chunks());
+    assert_eq!(
+        basis.chunk_maps(&own).iter().map(|map| map.is_at_source()).collect::<Vec<_>>(),
+        [false, true]
+    );
     assert!(basis.images.iter().all(|image| !image.has_tar(&DiffId::of(&layer).into())));
 }
 

@@ -75,5 +75,5 @@ fn of_a_literal_in_parts_only_the_unknown_ranges_are_sent() {
         .flat_map(|map| (0..map.index.chunks().len()).map(|chunk| bytes_of(map, chunk, &tar, &index)))
         .collect();
     assert!(shared.iter().any(|bytes| bytes == &b[100..2500]), "{:?}", shared.iter().map(Vec::len));
-    assert!(basis.iter().all(|map| map.is_readable && !map.is_layer()));
+    assert!(basis.iter().all(|map| map.is_at_source() && !map.is_layer()));
 }
