@@ -93,3 +93,50 @@ fn many_files_are_looked_at_in_turn() {
     assert!(found.iter().enumerate().all(is_in_turn));
     assert_eq!(found.len(), 100);
 }
+
+#[test]
+fn a_batch_is_full_at_its_limit_and_not_before() {
+    let new = index(&[("a", 1, 3000), ("b", 2, 3000)]);
+    let old = index(&[("none", 3, 3000)]);
+    let lens = |limit| {
+        let batches = form_batches(&[&new], &all(&new), &[Some(&old)], limit);
+        batches.iter().map(Batch::len).collect::<Vec<_>>()
+    };
+    assert_eq!(lens(6000), [6000]);
+    assert_eq!(lens(5999), [3000, 3000]);
+}
+
+#[test]
+fn a_range_has_at_most_a_quarter_of_the_limit() {
+    let (old, new) = (index(&[("none", 1, 100)]), index(&[("a", 2, 900_000)]));
+    let lens = |limit| {
+        let batches = form_batches(&[&new], &all(&new), &[Some(&old)], limit);
+        batches.iter().flat_map(|batch| &batch.new).map(ChunkRange::len).collect::<Vec<_>>()
+    };
+    assert_eq!(lens(4 << 20), [900_000]);
+    let ranges = lens(1 << 20);
+    assert!(ranges.len() > 1 && ranges.iter().all(|len| *len <= 1 << 18), "{ranges:?}");
+    assert!(ranges.len() < all(&new).len(), "{ranges:?}");
+}
+
+#[test]
+fn a_part_of_a_long_file_is_beside_what_lies_around_its_place_in_the_old_one() {
+    // The old file has other bytes and twice the length.
+    let (old, new) = (index(&[("a", 1, 8_000_000)]), index(&[("a", 2, 4_000_000)]));
+    let file = NewFiles::take(&[&new], &mut &all(&new)[..]).unwrap().files;
+    let versions = versions(&file, &[Some(&old)], &[&new]);
+    let (file, version) = (file.get(0).unwrap(), versions[0].unwrap().file);
+    for chunk in 0..new.chunks().len() {
+        let range = ChunkRange::of(0, &new, chunk..chunk + 1).unwrap();
+        let like = Likeness { range: &range, file, new: &new, old: &version, old_index: &old };
+        let found = like.old_range(4 << 20).unwrap().chunks();
+        let (before, slack) = (new.chunks().bytes(0..chunk), range.len().max(65_536));
+        let (from, to) = ((2 * before).saturating_sub(slack), 2 * (before + range.len()) + slack);
+        let is_within = |chunk: usize| {
+            let at = old.chunks().bytes(0..chunk);
+            at + old.chunks().at(chunk).len > from && at < to
+        };
+        let wanted: Vec<usize> = (0..old.chunks().len()).filter(|chunk| is_within(*chunk)).collect();
+        assert_eq!(found.collect::<Vec<_>>(), wanted, "chunk {chunk}");
+    }
+}

@@ -275,4 +275,15 @@ mod tests {
             assert_eq!(suffix(name.as_bytes()), expected.as_bytes(), "{name}");
         }
     }
+
+    #[test]
+    fn the_times_of_as_many_keys_as_may_be_are_remembered() {
+        let mut prediction = Prediction::default();
+        let keys: Vec<Vec<u8>> = (0..=TIMES).map(|number| format!("time{number}").into_bytes()).collect();
+        for key in &keys {
+            prediction.note_time(PaxRecord { key, value: b"1" });
+        }
+        assert_eq!(prediction.times.len(), TIMES);
+        assert!(!prediction.times.contains_key(&keys[TIMES]));
+    }
 }

@@ -191,3 +191,6 @@ impl Aligned {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

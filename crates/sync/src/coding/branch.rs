@@ -178,4 +178,13 @@ mod tests {
             assert!(decode(&[FILTERED].repeat(cut)).is_err());
         }
     }
+
+    #[test]
+    fn code_goes_on_where_the_next_has_the_next_bytes_and_the_next_address() {
+        let code = |from, len, addr| ItemCode { item: 0, from, len, addr, machine: Machine::X86 };
+        let first = code(100, 50, 4096);
+        assert!(first.goes_on_with(&code(150, 9, 4146)));
+        assert!(!first.goes_on_with(&code(151, 9, 4146)), "there are bytes between them");
+        assert!(!first.goes_on_with(&code(150, 9, 4147)), "it is at another address");
+    }
 }

@@ -184,5 +184,12 @@ mod tests {
         with(0, u32::MAX.to_le_bytes());
         with(4, u32::MAX.to_le_bytes());
         with(4, (SECTION_BLOCK as u32 * 2).to_le_bytes());
+        let short = SECTION_BLOCK as u32 - 1;
+        said[..4].copy_from_slice(&(short | MORE).to_le_bytes());
+        let error = read(&mut &said[..], 1 << 40).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("a part of {short} bytes")),
+            "before it is decoded: {error}"
+        );
     }
 }

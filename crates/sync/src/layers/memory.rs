@@ -94,4 +94,21 @@ mod tests {
         let counted = usize::try_from(Memory::divided([&index])).unwrap();
         assert!(taken <= counted && counted < 2 * taken, "{taken} bytes, and {counted} are counted");
     }
+
+    #[test]
+    fn a_layer_of_the_basis_takes_its_index_and_a_table_of_its_entries_or_chunks() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for number in 0..100 {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            tar.append_data(&mut header, format!("d/{number}"), &[][..]).unwrap();
+        }
+        let mut scanner = Scanner::new();
+        scanner.push(&tar.into_inner().unwrap());
+        let index = scanner.finish();
+        // There are no chunks.
+        let entries = index.entries() as u64;
+        assert!(entries > 100 && index.chunks().is_empty());
+        assert_eq!(Memory::basis_layer(&index), index.memory() as u64 + entries * BASIS);
+    }
 }

@@ -320,3 +320,20 @@ fn a_run_that_has_not_ended_yet_is_waited_for() {
         assert_eq!(begin(&partials, &web).take_layers().len(), 1);
     });
 }
+
+#[test]
+fn the_numbers_of_what_a_piece_has_are_pinned() {
+    use super::file::PieceContent::{Chunk, Entry, Range};
+    let numbers = [Entry, Chunk(0), Chunk(4), Range(0), Range(4)].map(super::file::PieceContent::number);
+    assert_eq!(numbers, [0, 1, 5, 0x8000_0001, 0x8000_0005]);
+}
+
+#[test]
+fn no_more_partial_transfers_are_read_than_are_used() {
+    let (_directory, partials) = partials();
+    let layer = layer(&[1000]);
+    for image in [&b"a"[..], b"b", b"c", b"d", b"e"] {
+        keep(&partials, &owner(image, &["shop/web:1"]), &layer, &[(0, 1)]);
+    }
+    assert_eq!(begin(&partials, &owner(b"a", &["shop/web:2"])).take_layers().len(), USED);
+}

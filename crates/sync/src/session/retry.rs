@@ -167,4 +167,19 @@ mod tests {
         let silent = Error::Silent { host: "h".into(), silence: Duration::from_secs(60) };
         assert_eq!(reason(&silent), "nothing was heard from h for 60 s");
     }
+
+    #[test]
+    fn a_failure_of_the_link_is_tried_again_as_often_as_may_be_and_another_one_not_at_all() {
+        let retries = Retries { most: 2, first_pause: Duration::ZERO };
+        let watch = Watch::new(Arc::new(()));
+        let lost = || Error::Lost { host: "h".into(), message: String::new() };
+        let (interrupt, own) = (Interrupt::default(), Arc::clone(&watch));
+        let mut tries = Tries { retries, count: 0, kept: 0, watch: own, interrupt };
+        assert!(tries.again(Error::NoAgent { host: "h".into(), reason: String::new() }).is_err());
+        assert!(tries.again(lost()).is_ok() && tries.again(lost()).is_ok());
+        assert!(tries.again(lost()).is_err());
+        // A target that has kept more since begins anew.
+        watch.event(Event::Kept(100));
+        assert!(tries.again(lost()).is_ok());
+    }
 }

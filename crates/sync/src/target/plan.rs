@@ -238,4 +238,17 @@ mod tests {
         let plan = Plan::of_patch(vec![Shared; 4], &held, &keys(&["a", "b", "c", "d"]), &given, false);
         assert!(matches!(plan, Err(EndpointError::Patch(_))));
     }
+
+    #[test]
+    fn parts_of_layers_are_added_once_and_counted() {
+        use LayerState::{Local, Missing, Shared};
+        let held = [image(&["x", "a", "b"])];
+        let mut plan = given([Shared, Local, Missing, Local], &held, true).unwrap();
+        let named = plan.basis_ids.len();
+        let [part, other] = [b"part", b"more"].map(|bytes| Digest::of(bytes));
+        for layer in [part, other, part, plan.basis_ids[0]] {
+            plan.add_partial(layer);
+        }
+        assert_eq!((plan.partial, &plan.basis_ids[named..]), (2, &[part, other][..]));
+    }
 }

@@ -68,3 +68,15 @@ fn another_message_is_no_want() {
     let given_up = received(&Peer::Abort, 3).err().unwrap();
     assert!(matches!(given_up, EndpointError::Io { what, .. } if what == Step::Want.awaited()));
 }
+
+#[test]
+fn an_image_is_the_first_where_the_basis_has_no_more_than_parts() {
+    let heard = |basis: Vec<[u8; 5]>, partial| {
+        let want =
+            Want::Layers { layers: vec![0], without_basis: false, basis, partial, described: Vec::new() };
+        received(&Peer::Want(want), 1).unwrap().unwrap()
+    };
+    assert!(heard(Vec::new(), 0).is_first());
+    assert!(heard(vec![[1; 5], [2; 5]], 2).is_first());
+    assert!(!heard(vec![[1; 5], [2; 5]], 1).is_first());
+}

@@ -97,3 +97,12 @@ fn layers_that_are_kept_are_copied_as_a_whole_and_from_any_byte() {
     let nowhere = DiffId::of(b"nowhere").digest();
     assert!(own.copy_layer(&nowhere, &mut all).is_err() && own.read_at(&nowhere, 0, &mut some).is_err());
 }
+
+#[test]
+fn damage_of_an_image_is_told_from_a_store_that_cannot_be_read() {
+    let of = |kind: io::ErrorKind| {
+        is_the_images_own(&StoreError::Io { what: "read a layer".into(), source: kind.into() })
+    };
+    assert!(of(io::ErrorKind::InvalidData));
+    assert!(!of(io::ErrorKind::PermissionDenied));
+}

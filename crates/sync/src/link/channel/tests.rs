@@ -323,3 +323,28 @@ fn a_flood_of_keepalives_ends_the_connection() {
     assert!(error.get_ref().is_some_and(|inner| inner.is::<Breach>()), "{error}");
     writing.join().unwrap().ok();
 }
+
+#[test]
+fn a_stream_has_no_frame_of_more_than_a_data_frame_holds() {
+    let (left, right) = Link::pair(&Interrupt::default());
+    let mut writer = left.data_writer();
+    writer.write_all(&[1; 10]).unwrap();
+    writer.write_all(&vec![2; 2 * DATA]).unwrap();
+    writer.finish().unwrap();
+    drop(left);
+    let lens: Vec<usize> =
+        std::iter::from_fn(|| right.inbox.recv().ok()).map(|frame| frame.payload.len()).collect();
+    assert_eq!(lens, [DATA, DATA, 10, 0]);
+}
+
+#[test]
+fn progress_that_was_not_told_yet_is_told_at_the_end() {
+    let (left, right) = Link::pair(&Interrupt::default());
+    let mut progress = super::super::progress::Progress::new(&left.outbox);
+    progress.advance(3);
+    progress.advance(4);
+    progress.finish();
+    drop(left);
+    let frame = right.inbox.recv().unwrap();
+    assert_eq!(frame.payload, encode(&Event::Advance(7)).unwrap());
+}
