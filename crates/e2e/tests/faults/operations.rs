@@ -203,7 +203,7 @@ impl Place {
     }
 
     /// The target has the old image or the new one; after one more run it has the new one, and nothing is left.
-    fn check(&self, ran: &Ran, operation: &Operation) -> Result<(), String> {
+    fn check(&self, ran: &Ran) -> Result<(), String> {
         let Outcome::Must(wanted) = &self.wanted else { panic!("the pair is not a usual one") };
         let after = self.snapshot()?;
         let complete = self.before.check_holds(&after, wanted);
@@ -229,14 +229,9 @@ impl Place {
         let stays = |file: &PathBuf| {
             let name = file.to_string_lossy();
             let index = name.contains("docker-sync/index/") && !name.contains("/new-");
-            // Nothing can be removed where that fails; and parts of an image whose blobs a commit left are not looked at by
-            // the next run, so they stay until they expire.
-            let leaves_parts =
-                ["unlink", "rename", "flock"].iter().any(|call| operation.calls.contains(call));
-            let is_part = leaves_parts && name.contains("docker-sync/partial/");
             // The program itself is sent where the agent beside it cannot be read.
             let is_agent = name.contains("docker-sync/agent-");
-            index || is_part || is_agent || name.ends_with("docker-sync/links")
+            index || is_agent || name.ends_with("docker-sync/links")
         };
         left.retain(|file| !stays(file));
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?} is left")) }
@@ -306,7 +301,7 @@ fn sweep(
             }
         };
         tried += 1;
-        let (safe, told) = (place.check(&ran, operation), check_told(&ran));
+        let (safe, told) = (place.check(&ran), check_told(&ran));
         let fault = format!("{} of {}", operation.error, operation.calls);
         record.add(&fault, &case, safe.is_ok(), told.is_ok());
         for error in [safe, told].into_iter().filter_map(Result::err) {

@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 4;
 /// All images that are shown, dangling ones too. The intermediate ones of Docker's old builder are not:
 /// their layers are the lower ones of images that are shown.
 pub(super) fn list(program: &Program) -> Result<Inventory, StoreError> {
-    let output = images(program, &["--quiet"])?;
+    let output = images(program, &["--quiet", "--no-trunc"])?;
     let said = String::from_utf8_lossy(&output.stdout);
     let mut ids: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     ids.sort_unstable();
@@ -33,11 +33,11 @@ fn is_of_engine(failure: &StoreError) -> bool {
 
 /// Runs `images`. Docker's containerd store fails as a whole where one image is removed during the call: `content digest
 /// sha256:…: not found`.
-fn images(program: &Program, format: &[&str]) -> Result<Output, StoreError> {
+fn images(program: &Program, options: &[&str]) -> Result<Output, StoreError> {
     let mut attempts = 1..=ATTEMPTS;
     loop {
         attempts.next();
-        match program.run(&[&["images", "--no-trunc"], format].concat(), None) {
+        match program.run(&[&["images"], options].concat(), None) {
             Err(failure) if is_of_engine(&failure) && !attempts.is_empty() => {}
             other => return other,
         }
@@ -57,7 +57,7 @@ pub(super) fn inspect_all(program: &Program, ids: &[&str]) -> Result<Inventory, 
 
 /// The IDs of all images that are shown, with their names.
 pub(super) fn names(program: &Program) -> Result<BTreeMap<ImageId, Vec<ImageRef>>, StoreError> {
-    let output = images(program, &["--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])?;
+    let output = images(program, &["--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])?;
     let mut images: BTreeMap<ImageId, Vec<ImageRef>> = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Some((id, name)) = line.split_once(' ') else { continue };

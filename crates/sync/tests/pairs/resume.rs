@@ -174,14 +174,19 @@ fn parts_go_when_the_image_is_named() {
     isolated(name, Duration::from_secs(60), || {
         for (lane, way) in [(Lane::Back, Way::Pull), (Lane::Out, Way::Push)] {
             let empty = pair(None, many_files(1)).run(|run| run.way = way);
-            let mut loaded = empty.clone();
-            loaded.target = Target::Layout(vec![Item::named("other:1", many_files(1))]);
-            let cut = Trial::of(&empty).unwrap();
-            cut.broken(&[Fault { lane, at: 1_000_000, kind: FaultKind::Cut }]).unwrap();
-            let trial = Trial::of(&loaded).unwrap();
-            trial.take_caches(&cut);
-            // It fails where parts are left.
-            trial.run().unwrap();
+            // A run may also end between the blobs of an image and its manifest.
+            let mut with_layers = many_files(1);
+            with_layers.layers.push(LayerSpec::of(vec![Entry::file(0, 1, noise(7, 100))]));
+            for held in [many_files(1), with_layers] {
+                let mut loaded = empty.clone();
+                loaded.target = Target::Layout(vec![Item::named("other:1", held)]);
+                let cut = Trial::of(&empty).unwrap();
+                cut.broken(&[Fault { lane, at: 1_000_000, kind: FaultKind::Cut }]).unwrap();
+                let trial = Trial::of(&loaded).unwrap();
+                trial.take_caches(&cut);
+                // It fails where parts are left.
+                trial.run().unwrap();
+            }
         }
     });
 }
