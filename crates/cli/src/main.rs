@@ -6,6 +6,7 @@
 mod args;
 mod backend;
 mod cache;
+mod complete;
 mod error;
 mod escape;
 mod help;

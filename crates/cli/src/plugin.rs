@@ -32,7 +32,7 @@ pub(crate) enum Call {
     Plain(Vec<OsString>),
     /// By `docker`, to know what this is.
     Metadata,
-    /// By `docker`, for a word of the shell that is to be completed.
+    /// By a shell's script, or by `docker` for its own, to complete the last of these words.
     Complete(Vec<OsString>),
     /// As `docker sync`.
     Plugin {
@@ -49,7 +49,10 @@ pub(crate) fn call(arguments: Vec<OsString>, marked: bool) -> Call {
         return Call::Metadata;
     }
     if !marked {
-        return Call::Plain(arguments);
+        return match &arguments[..] {
+            [verb, words @ ..] if verb == "__complete" => Call::Complete(words.to_vec()),
+            _ => Call::Plain(arguments),
+        };
     }
     if let [verb, name, words @ ..] = &arguments[..] {
         if name == "sync" && (verb == "__complete" || verb == "__completeNoDesc") {
@@ -115,26 +118,6 @@ pub(crate) fn metadata() -> String {
     serde_json::to_string(&metadata).expect("four strings are always JSON")
 }
 
-/// The answer to [`Call::Complete`], in the form of cobra: candidates with their help, and a directive.
-///
-/// Only options are completed; for anything else `:4` keeps the shell from offering file names.
-pub(crate) fn completions(words: &[OsString]) -> String {
-    let current = words.last().and_then(|word| word.to_str()).unwrap_or_default();
-    let mut answer = String::new();
-    if current.starts_with('-') {
-        let command = crate::help::command("docker sync");
-        for argument in command.get_arguments() {
-            let Some(long) = argument.get_long().filter(|long| format!("--{long}").starts_with(current))
-            else {
-                continue;
-            };
-            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-            answer += &format!("--{long}\t{help}\n");
-        }
-    }
-    answer + ":4\n"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,11 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn options_are_completed() {
+    fn words_are_completed() {
         assert_eq!(call(words("__complete sync --dr"), true), Call::Complete(words("--dr")));
-        let answer = completions(&words("host --dr"));
-        assert!(answer.starts_with("--dry-run\tPrint what would be moved"), "{answer}");
-        assert!(answer.ends_with("\n:4\n"), "{answer}");
-        assert_eq!(completions(&words("ho")), ":4\n");
+        assert_eq!(call(words("__complete host --dr"), false), Call::Complete(words("host --dr")));
     }
 }

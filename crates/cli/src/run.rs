@@ -29,6 +29,8 @@ pub(crate) struct Request<'a> {
     pub(crate) explain: bool,
     pub(crate) verify: bool,
     pub(crate) json: bool,
+    /// Is told of the whole report.
+    pub(crate) on_report: &'a dyn Fn(&Report),
     /// The facts that hints of errors need.
     pub(crate) context: Context<'a>,
 }
@@ -54,6 +56,7 @@ pub(crate) fn run(
     let all = backend.report(request.images);
     show.progress.clear();
     let all = all.map_err(|e| error::diagnose(&e, request.context))?;
+    (request.on_report)(&all);
 
     let entries = all.entries.into_iter().filter(|entry| request.task.wants(entry.status)).collect();
     let report = Report { entries, ..all };

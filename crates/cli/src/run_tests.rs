@@ -29,6 +29,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
         verify: args.verify,
         explain: args.explain,
         json: args.json,
+        on_report: &|_| {},
         context: Context { remote: "alice@build", ssh: "ssh", images: &[] },
     };
     let clock = testing::clock();

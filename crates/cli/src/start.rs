@@ -18,7 +18,7 @@ use crate::error::{self, Context, Diagnosis};
 use crate::plugin::{self, Call};
 use crate::progress::{Last, Mode, Progress, Verbosity};
 use crate::run::{self, Request, Show};
-use crate::{backend, cache, manual, parse, patch, report, signals, terminal};
+use crate::{backend, cache, complete, manual, parse, patch, report, signals, terminal};
 
 /// The time that a client program of an engine has to obey a signal.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ pub(crate) fn start() -> u8 {
     let call = plugin::call(env::args_os().skip(1).collect(), env::var_os(plugin::MARK).is_some());
     let (program, arguments, docker) = match call {
         Call::Metadata => return print(plugin::metadata() + "\n"),
-        Call::Complete(words) => return print(plugin::completions(&words)),
+        Call::Complete(words) => return print(complete::answer(&words)),
         Call::Plain(arguments) => ("docker-sync", arguments, None),
         Call::Plugin { arguments, docker } => ("docker sync", arguments, docker),
     };
@@ -117,6 +117,11 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         verify: args.verify,
         explain: args.explain,
         json: args.json,
+        on_report: &|report| {
+            if args.images.is_empty() && !args.push {
+                complete::remember(&named, report);
+            }
+        },
         context,
     };
     let mut out = AutoStream::new(stdout, color);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
 use dsync_engine::{EngineHost, IdOf, Store, StoreSpec, temporary};
-use dsync_proto::{Event, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
+use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
 use crate::conversation::{Attempt, Keeps};
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
@@ -54,6 +54,15 @@ impl<'a> Site<'a> {
 pub(crate) fn open_here(spec: &str, folder: &Path) -> Result<Box<dyn Store>, EndpointError> {
     let spec: StoreSpec = spec.parse().map_err(|error| EndpointError::Usage(format!("{error}")))?;
     Ok(dsync_engine::open(&spec, folder)?)
+}
+
+/// The names of this host's images, in a store as `--docker` takes it.
+pub fn names_of_this_host(spec: &str) -> Result<Vec<ImageRef>, Failure> {
+    let images = || Ok(open_here(spec, &std::env::temp_dir())?.list()?.images);
+    let images = images().map_err(|error: EndpointError| Failure::from(error))?;
+    let mut names: Vec<ImageRef> = images.into_iter().flat_map(|image| image.names).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Answers requests until the client goes away.
