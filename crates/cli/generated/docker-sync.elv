@@ -60,20 +60,22 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --version 'Print version'
             cand diff 'Write the difference between two images to a patch file'
             cand apply 'Make the new image from a patch and the old image'
+            cand patch 'Print what a patch file is made of'
             cand cache 'List or prune the index cache of this host'
             cand completions 'Print a completion script for your shell'
             cand man 'Print the manual page'
             cand agent 'Serve another docker-sync on standard input and output'
         }
         &'docker-sync;diff'= {
-            cand -o 'The patch file to write'
-            cand --output 'The patch file to write'
+            cand -o 'The patch file to write; - for standard output'
+            cand --output 'The patch file to write; - for standard output'
             cand --compression 'auto, max (fewest bytes), or a zstd level, 1 to 22'
             cand --identity 'Identity of NEW to preserve in stores that name images by manifests: containerd image stores, OCI layouts'
             cand --docker 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]'
             cand --tmpfolder 'Directory for temporary files [default: the system''s]'
             cand --memory 'Memory limit, in addition to a fixed 64 MiB'
             cand --progress 'Form of the progress on standard error'
+            cand --force 'Replace a file that is there already'
             cand -v 'Print what is being done'
             cand --verbose 'Print what is being done'
             cand -h 'Print help (see more with ''--help'')'
@@ -84,8 +86,19 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --tmpfolder 'Directory for temporary files [default: the system''s]'
             cand --memory 'Memory limit, in addition to a fixed 64 MiB'
             cand --progress 'Form of the progress on standard error'
+            cand --dry-run 'Find out whether this host has what the patch builds on, and make nothing'
             cand -v 'Print what is being done'
             cand --verbose 'Print what is being done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'docker-sync;patch'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand info 'Print the old and the new image, sizes, and what a host needs to apply it'
+        }
+        &'docker-sync;patch;info'= {
+            cand --json 'Print one JSON document instead of text'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

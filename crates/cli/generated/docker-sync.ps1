@@ -63,6 +63,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Write the difference between two images to a patch file')
             [CompletionResult]::new('apply', 'apply', [CompletionResultType]::ParameterValue, 'Make the new image from a patch and the old image')
+            [CompletionResult]::new('patch', 'patch', [CompletionResultType]::ParameterValue, 'Print what a patch file is made of')
             [CompletionResult]::new('cache', 'cache', [CompletionResultType]::ParameterValue, 'List or prune the index cache of this host')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for your shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page')
@@ -70,14 +71,15 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             break
         }
         'docker-sync;diff' {
-            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The patch file to write')
-            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The patch file to write')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The patch file to write; - for standard output')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The patch file to write; - for standard output')
             [CompletionResult]::new('--compression', '--compression', [CompletionResultType]::ParameterName, 'auto, max (fewest bytes), or a zstd level, 1 to 22')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Identity of NEW to preserve in stores that name images by manifests: containerd image stores, OCI layouts')
             [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'The engine of this host: docker, podman, ''sudo -n docker'', oci:DIR [default: what is there]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files [default: the system''s]')
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'Memory limit, in addition to a fixed 64 MiB')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Form of the progress on standard error')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace a file that is there already')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print what is being done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print what is being done')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -89,8 +91,21 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files [default: the system''s]')
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'Memory limit, in addition to a fixed 64 MiB')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Form of the progress on standard error')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Find out whether this host has what the patch builds on, and make nothing')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print what is being done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-sync;patch' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('info', 'info', [CompletionResultType]::ParameterValue, 'Print the old and the new image, sizes, and what a host needs to apply it')
+            break
+        }
+        'docker-sync;patch;info' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of text')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

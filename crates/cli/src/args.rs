@@ -47,7 +47,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write the difference between two images to a patch file
     ///
-    /// A patch holds the data of NEW that OLD lacks, coded as a sync would send it. It serves hosts that no network
+    /// `docker-sync patch info FILE` says what a patch is made of. A patch holds the data of NEW that OLD lacks, coded as a sync would send it. It serves hosts that no network
     /// reaches, or many hosts that all have OLD.
     ///
     /// Each of OLD and NEW is an image of this host's engine, oci:DIR:NAME, or docker-archive:FILE or oci-archive:FILE,
@@ -61,9 +61,12 @@ pub(crate) enum Command {
         /// The image that the patch makes of it
         #[arg(value_name = "NEW", value_parser = operand)]
         new: String,
-        /// The patch file to write
+        /// The patch file to write; - for standard output
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Replace a file that is there already
+        #[arg(long)]
+        force: bool,
         /// auto, max (fewest bytes), or a zstd level, 1 to 22
         #[arg(long, value_name = "LEVEL", default_value = "max", value_parser = compression)]
         compression: Compression,
@@ -77,11 +80,21 @@ pub(crate) enum Command {
     ///
     /// For example: docker-sync apply web.patch
     Apply {
-        /// The patch, as `docker-sync diff` wrote it
+        /// The patch, as `docker-sync diff` wrote it; - for standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Find out whether this host has what the patch builds on, and make nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         here: Here,
+    },
+    /// Print what a patch file is made of
+    ///
+    /// For example: docker-sync patch info web.patch
+    Patch {
+        #[command(subcommand)]
+        action: PatchAction,
     },
     /// List or prune the index cache of this host
     ///
@@ -140,6 +153,22 @@ pub(crate) struct Here {
         hide_env_values = true
     )]
     pub(crate) progress: ProgressForm,
+}
+
+/// An action on a patch.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PatchAction {
+    /// Print the old and the new image, sizes, and what a host needs to apply it
+    ///
+    /// For example: docker-sync patch info web.patch
+    Info {
+        /// The patch, as `docker-sync diff` wrote it; - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print one JSON document instead of text
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// An action on the index cache.

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anstream::AutoStream;
 use clap::ColorChoice;
-use dsync_sync::{Interrupt, Remote};
+use dsync_sync::{Interrupt, PatchOutput, Remote};
 
-use crate::args::{Color, Command, Here, ProgressForm, SyncArgs};
+use crate::args::{Color, Command, Here, PatchAction, ProgressForm, SyncArgs};
 use crate::error::{self, Context, Diagnosis};
+use crate::patch::Said;
 use crate::plugin::{self, Call};
 use crate::progress::{Last, Mode, Progress, Verbosity};
 use crate::run::{self, Request, Show};
@@ -27,6 +28,9 @@ const TERMINATED: &str = "a signal told it to end";
 
 /// The progress line, for a panic to take away.
 static PROGRESS: OnceLock<Arc<Progress>> = OnceLock::new();
+
+/// The facts for errors of a command that uses this host alone.
+const HERE: Context<'static> = Context { remote: "", ssh: "ssh", images: &[] };
 
 /// The whole program; returns its exit code.
 pub(crate) fn start() -> u8 {
@@ -47,15 +51,27 @@ pub(crate) fn start() -> u8 {
     match (cli.command, &cli.sync.remote) {
         (Some(Command::Man), _) => print(manual::PAGE),
         (Some(Command::Completions { shell }), _) => print(manual::completions(shell)),
-        (Some(Command::Diff { old, new, output, compression, identity, here }), _) => {
+        (Some(Command::Diff { old, new, output, force, compression, identity, here }), _) => {
+            let output = patch::output(output, force);
+            if output == PatchOutput::Stdout && io::stdout().is_terminal() {
+                let terminal = Diagnosis::new("usage", error::USAGE, "a patch is not for a terminal")
+                    .hint("write it to a file or a pipe");
+                return fail(&terminal, early);
+            }
             patched(&here, early, |observer, interrupt| {
                 let how = (compression, identity);
                 patch::diff(&here, docker, (&old, &new), &output, how, observer, interrupt)
             })
         }
-        (Some(Command::Apply { file, here }), _) => patched(&here, early, |observer, interrupt| {
-            patch::apply(&here, docker, &file, observer, interrupt)
+        (Some(Command::Apply { file, dry_run, here }), _) => patched(&here, early, |observer, interrupt| {
+            patch::apply(&here, docker, &patch::input(file), dry_run, observer, interrupt)
         }),
+        (Some(Command::Patch { action: PatchAction::Info { file, json } }), _) => {
+            match dsync_sync::patch_info(&patch::input(file)) {
+                Ok(info) => print(if json { patch::document(&info) } else { patch::described(&info) }),
+                Err(error) => fail(&error::diagnose(&error, HERE), early),
+            }
+        }
         (Some(Command::Cache { action }), _) => match cache::run(&action, io::stdout().is_terminal()) {
             Ok(text) => print(text),
             Err(diagnosis) => fail(&diagnosis, early),
@@ -73,20 +89,23 @@ pub(crate) fn start() -> u8 {
 fn patched(
     here: &Here,
     early: Early,
-    work: impl FnOnce(&Progress, &Interrupt) -> Result<String, dsync_sync::Error>,
+    work: impl FnOnce(&Progress, &Interrupt) -> Result<Said, dsync_sync::Error>,
 ) -> u8 {
     let verbosity = Verbosity { mode: mode(here.progress), quiet: false, verbose: here.verbose };
     let (progress, interrupt) = watch(verbosity, anstream_choice(early.color), early.json);
     let outcome = work(&progress, &interrupt);
     progress.clear();
-    let context = Context { remote: "", ssh: "ssh", images: &[] };
     match (outcome, signals::exit_code()) {
-        (Ok(text), _) => print(text),
+        (Ok(Said::Here(text)), _) => print(text),
+        (Ok(Said::Beside(text)), _) => {
+            progress.say(text.trim_end());
+            error::OK
+        }
         (Err(_), Some(exit)) => {
             fail(&interrupted(&progress), early);
             exit
         }
-        (Err(error), None) => fail(&error::diagnose(&error, context), early),
+        (Err(error), None) => fail(&error::diagnose(&error, HERE), early),
     }
 }
 

@@ -89,6 +89,8 @@ pub struct PatchHead {
     /// The layers of the old image, lowest first.
     #[serde(deserialize_with = "budget::list")]
     pub basis: Vec<[u8; 32]>,
+    /// The old image as it was named, for people.
+    pub old: String,
 }
 
 #[cfg(test)]
@@ -123,10 +125,16 @@ mod tests {
             size: 300,
             created: String::new(),
         };
-        let head =
-            PatchHead { image, exact: true, layers: vec![0, 130], described: vec![3], basis: vec![[4; 32]] };
+        let head = PatchHead {
+            image,
+            exact: true,
+            layers: vec![0, 130],
+            described: vec![3],
+            basis: vec![[4; 32]],
+            old: "b:1".into(),
+        };
         let bytes = encode(&head).unwrap();
-        let rest = [&[1, 2, 0, 0x82, 1, 1, 3, 1][..], &[4; 32]].concat();
+        let rest = [&[1, 2, 0, 0x82, 1, 1, 3, 1][..], &[4; 32], b"\x03b:1"].concat();
         assert_eq!(bytes[bytes.len() - rest.len()..], rest);
         assert_eq!(bytes[..bytes.len() - rest.len()], encode(&head.image).unwrap());
         assert_eq!(decode::<PatchHead>(&bytes).unwrap(), head);

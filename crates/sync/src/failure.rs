@@ -117,6 +117,9 @@ pub(crate) enum EndpointError {
     /// A file is of a form that is not read.
     #[error("{0}")]
     Unsupported(String),
+    /// A file that is to be written is there already.
+    #[error("{0} is there already: --force replaces it")]
+    Exists(String),
     /// The basis is not there.
     #[error("{0}")]
     NoBasis(String),

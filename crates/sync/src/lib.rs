@@ -44,7 +44,9 @@ pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Options, Retries, TransferMethod};
 pub use outcome::{LayerOutcome, Outcome};
 pub use partial::{PARTIAL_LIMIT, PartialEntry, Partials};
-pub use patch::{PatchApplied, PatchMade, PatchOptions, apply, diff};
+pub use patch::{
+    PatchApplied, PatchInfo, PatchInput, PatchMade, PatchOptions, PatchOutput, apply, diff, patch_info,
+};
 pub use session::Session;
 pub use session::report::{Entry, LayerState, Report, Status};
 pub use traffic::{Meter, Traffic};

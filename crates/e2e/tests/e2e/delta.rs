@@ -253,7 +253,7 @@ fn a_patch_makes_the_new_image_of_the_old_one() {
     let there = format!("docker --host {}", bench.there().engine().docker_host());
     let (old, new) = (bench.name("web:1"), bench.name("web:2"));
     let file = patch.to_str().unwrap();
-    let diff = |from: &str| plain(&bench, &["diff", from, &new, "-o", file, "--docker", &there]);
+    let diff = |from: &str| plain(&bench, &["diff", "--force", from, &new, "-o", file, "--docker", &there]);
     bench.run_command(diff(&old)).ok().says("web.patch");
     assert!(fs::metadata(&patch).unwrap().len() < 1_500, "{}", fs::metadata(&patch).unwrap().len());
     let apply = || bench.run_command(plain(&bench, &["apply", file]));

@@ -231,7 +231,7 @@ fn here(bench: &Bench, args: &[&str]) -> dsync_e2e::Ran {
 
 fn diff(bench: &Bench, there: &Layout, file: &str, args: &[&str]) -> u64 {
     let [old, new] = ["web:1", "web:2"].map(|name| format!("{}:{}", there.spec(), bench.name(name)));
-    here(bench, &[&["diff", &old, &new, "-o", file], args].concat()).ok();
+    here(bench, &[&["diff", "--force", &old, &new, "-o", file], args].concat()).ok();
     fs::metadata(file).unwrap().len()
 }
 

@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use crate::link::Frame;
 
 const MAGIC: [u8; 16] = *b"\0docker-syncp\xd5\x0d\x0a";
-const VERSION: u16 = 8;
+const VERSION: u16 = 9;
 /// Magic, version, length of the head.
 const FIXED: usize = 16 + 2 + 4;
 const HASH: u64 = 32;
@@ -34,16 +34,42 @@ pub(super) enum PatchError {
     Io(#[from] io::Error),
 }
 
-/// Writes a patch; its name appears when it is whole.
+/// The place where a patch is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatchOutput {
+    /// A file; `replaces` where there may be one of this name already.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// True if another file of this name may go.
+        replaces: bool,
+    },
+    /// Standard output.
+    Stdout,
+}
+
+/// The place from which a patch is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatchInput {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// Writes a patch; the name of a file appears when it is whole.
 pub(super) struct Writer {
     out: HashingWriter<BufWriter<Unfinished>>,
-    path: PathBuf,
+    output: PatchOutput,
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, head: &PatchHead) -> io::Result<Writer> {
-        let out = BufWriter::new(Unfinished::create(folder_of(path))?);
-        let mut writer = Writer { out: HashingWriter::new(out), path: path.to_owned() };
+    pub(super) fn create(output: &PatchOutput, head: &PatchHead) -> io::Result<Writer> {
+        let out = match output {
+            PatchOutput::File { path, .. } => Unfinished::create(folder_of(path))?,
+            PatchOutput::Stdout => Unfinished::Stream(io::stdout()),
+        };
+        let mut writer = Writer { out: HashingWriter::new(BufWriter::new(out)), output: output.clone() };
         let head = encode(head).map_err(io::Error::other)?;
         writer.out.write_all(&MAGIC)?;
         writer.out.write_all(&VERSION.to_le_bytes())?;
@@ -64,8 +90,11 @@ impl Writer {
         let size = self.out.len();
         let (hash, mut out) = self.out.digest();
         out.write_all(hash.as_bytes())?;
-        let file = out.into_inner().map_err(|error| error.into_error())?;
-        file.persist(&self.path)?;
+        let mut file = out.into_inner().map_err(|error| error.into_error())?;
+        match &self.output {
+            PatchOutput::File { path, replaces } => file.persist(path, *replaces)?,
+            PatchOutput::Stdout => file.flush()?,
+        }
         Ok(size + HASH)
     }
 }
@@ -77,6 +106,8 @@ enum Unfinished {
     /// A hidden file, where the file system has no others: locked as long as its process lives. One of a process
     /// that was killed is removed by the next patch that is written into the folder.
     Named(NamedTempFile),
+    /// Standard output: whoever reads it finds out by the hash that it is whole.
+    Stream(io::Stdout),
 }
 
 /// The beginning of the names of hidden files.
@@ -91,26 +122,24 @@ impl Unfinished {
         unnamed(folder).map(Self::Unnamed).or_else(|_| named(folder).map(Self::Named))
     }
 
-    fn file(&mut self) -> &mut File {
-        match self {
-            Self::Unnamed(file) => file,
-            Self::Named(file) => file.as_file_mut(),
-        }
-    }
-
-    /// Gives the file its name, in place of another file of this name.
-    fn persist(mut self, path: &Path) -> io::Result<()> {
-        self.file().sync_all()?;
+    /// Gives the file its name, if need be in place of another file of this name.
+    fn persist(self, path: &Path, replaces: bool) -> io::Result<()> {
         let file = match self {
-            Self::Named(file) => return file.persist(path).map(drop).map_err(|error| error.error),
+            Self::Stream(mut stream) => return stream.flush(),
+            Self::Named(file) => {
+                file.as_file().sync_all()?;
+                let named = if replaces { file.persist(path) } else { file.persist_noclobber(path) };
+                return named.map(drop).map_err(|error| error.error);
+            }
             Self::Unnamed(file) => file,
         };
+        file.sync_all()?;
         let link = |path: &Path| {
             linkat(CWD, open_file(&file), CWD, path, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
         };
         match link(path) {
             // A link replaces no file, a rename does.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(error) if replaces && error.kind() == io::ErrorKind::AlreadyExists => {
                 let linked = tempfile::Builder::new().prefix(HIDDEN).make_in(folder_of(path), link)?;
                 linked.persist(path).map_err(|error| error.error)
             }
@@ -121,11 +150,19 @@ impl Unfinished {
 
 impl Write for Unfinished {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file().write(bytes)
+        match self {
+            Self::Unnamed(file) => file.write(bytes),
+            Self::Named(file) => file.write(bytes),
+            Self::Stream(stream) => stream.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file().flush()
+        match self {
+            Self::Unnamed(file) => file.flush(),
+            Self::Named(file) => file.flush(),
+            Self::Stream(stream) => stream.flush(),
+        }
     }
 }
 
@@ -181,8 +218,20 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> Result<Reader, PatchError> {
-        let mut file = File::open(path)?;
+    /// Opens a patch; one that comes by a pipe is kept in a file of this folder meanwhile.
+    pub(super) fn open(input: &PatchInput, folder: &Path) -> Result<Reader, PatchError> {
+        match input {
+            PatchInput::File(path) => Reader::of(File::open(path)?),
+            PatchInput::Stdin => {
+                let mut file = tempfile::tempfile_in(folder)?;
+                io::copy(&mut io::stdin(), &mut file)?;
+                file.seek(SeekFrom::Start(0))?;
+                Reader::of(file)
+            }
+        }
+    }
+
+    fn of(mut file: File) -> Result<Reader, PatchError> {
         let size = file.metadata()?.len();
         let mut fixed = [0; FIXED];
         file.read_exact(&mut fixed).map_err(|_| PatchError::Magic)?;
@@ -262,12 +311,27 @@ mod tests {
             size: 7,
             created: "2026-11-24T00:00:00Z".into(),
         };
-        PatchHead { image, exact: false, layers: vec![0], described: Vec::new(), basis: vec![[3; 32]] }
+        PatchHead {
+            image,
+            exact: false,
+            layers: vec![0],
+            described: Vec::new(),
+            basis: vec![[3; 32]],
+            old: "app:1".into(),
+        }
+    }
+
+    fn file(path: &Path, replaces: bool) -> PatchOutput {
+        PatchOutput::File { path: path.to_owned(), replaces }
+    }
+
+    fn read(path: &Path) -> Result<Reader, PatchError> {
+        Reader::open(&PatchInput::File(path.to_owned()), path.parent().unwrap())
     }
 
     fn written(folder: &Path) -> PathBuf {
         let path = folder.join("a.patch");
-        let mut writer = Writer::create(&path, &head()).unwrap();
+        let mut writer = Writer::create(&file(&path, true), &head()).unwrap();
         writer.frame(&Frame::new(Channel::Data, vec![9; 300])).unwrap();
         writer.frame(&Frame::new(Channel::Data, Vec::new())).unwrap();
         let size = writer.finish().unwrap();
@@ -278,7 +342,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let mut reader = Reader::open(&written(folder.path())).unwrap();
+        let mut reader = read(&written(folder.path())).unwrap();
         assert_eq!(reader.head(), &head());
         assert_eq!(reader.frame().unwrap().unwrap().payload, vec![9; 300]);
         assert!(reader.frame().unwrap().unwrap().payload.is_empty());
@@ -289,9 +353,9 @@ mod tests {
     fn the_bytes_are_pinned() {
         let folder = tempfile::tempdir().unwrap();
         let bytes = std::fs::read(written(folder.path())).unwrap();
-        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x08\0\xb2\0\0\0");
+        assert_eq!(bytes[..22], *b"\0docker-syncp\xd5\x0d\x0a\x09\0\xb8\0\0\0");
         assert_eq!(bytes[22..54], [1; 32]);
-        let frames = 22 + 0xb2;
+        let frames = 22 + 0xb8;
         assert_eq!(bytes[frames..frames + 5], [3, 0x2c, 1, 0, 0]);
         assert_eq!(bytes.len(), frames + 5 + 300 + 5 + 32);
     }
@@ -304,11 +368,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_appeared_meanwhile_is_replaced_only_by_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.patch");
+        for replaces in [false, true] {
+            let writer = Writer::create(&file(&path, replaces), &head()).unwrap();
+            fs::write(&path, "another one").unwrap();
+            let finished = writer.finish();
+            assert_eq!(finished.is_ok(), replaces, "{finished:?}");
+            assert_eq!(fs::read(&path).unwrap() == b"another one", !replaces);
+            assert_eq!(names(folder.path()), ["a.patch"]);
+        }
+        let hidden = Unfinished::Named(named(folder.path()).unwrap());
+        assert!(hidden.persist(&path, false).is_err());
+        assert_eq!(names(folder.path()), ["a.patch"]);
+    }
+
+    #[test]
     fn an_unfinished_patch_has_no_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.patch");
         fs::write(&path, "the old one").unwrap();
-        let mut writer = Writer::create(&path, &head()).unwrap();
+        let mut writer = Writer::create(&file(&path, true), &head()).unwrap();
         writer.frame(&Frame::new(Channel::Data, vec![9; 200_000])).unwrap();
         assert_eq!(names(folder.path()), ["a.patch"], "a killed process would leave it");
         assert_eq!(fs::read(&path).unwrap(), b"the old one");
@@ -317,7 +398,7 @@ mod tests {
 
         written(folder.path()).metadata().unwrap();
         assert_eq!(names(folder.path()), ["a.patch"], "it takes the place of the old one");
-        Reader::open(&path).unwrap();
+        read(&path).unwrap();
         let mode = path.metadata().unwrap().permissions().mode();
         let plain = folder.path().join("plain");
         fs::write(&plain, "").unwrap();
@@ -337,7 +418,7 @@ mod tests {
         let mut left = [".docker-sync-other", alive.path().file_name().unwrap().to_str().unwrap(), "a.patch"];
         left.sort_unstable();
         assert_eq!(names(folder.path()), left);
-        Unfinished::Named(alive).persist(&folder.path().join("b.patch")).unwrap();
+        Unfinished::Named(alive).persist(&folder.path().join("b.patch"), false).unwrap();
         assert_eq!(names(folder.path()), [".docker-sync-other", "a.patch", "b.patch"]);
     }
 
@@ -350,7 +431,7 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
             std::fs::write(&path, &bytes).unwrap();
-            let error = Reader::open(&path).err().unwrap();
+            let error = read(&path).err().unwrap();
             let fits = match at {
                 ..16 => matches!(error, PatchError::Magic),
                 16..18 => matches!(error, PatchError::Version(_)),
@@ -358,7 +439,7 @@ mod tests {
             };
             assert!(fits, "{at}: {error}");
             std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(Reader::open(&path).is_err());
+            assert!(read(&path).is_err());
         }
     }
 }

@@ -10,14 +10,13 @@ mod unpacked;
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
 use std::thread;
 
 use dsync_core::{DiffId, Image, ImageId, ImageRef, Platform};
 use dsync_engine::{Package, Store};
 use dsync_proto::{
     Channel, Compression, Event as WireEvent, Failure, LayerState, ListedImage, PatchHead, Peer, Received,
-    Reply, Want, decode,
+    Reply, Want, decode, limits,
 };
 
 use crate::conversation::want::short_id;
@@ -36,6 +35,7 @@ use crate::outcome::Outcome;
 use crate::source::{self, Sending};
 use crate::target::{self, PatchContents, Peering, Receiving};
 use crate::traffic::Traffic;
+pub use file::{PatchInput, PatchOutput};
 use file::{Reader, Writer};
 use operand::{Operand, Stores};
 use unpacked::as_content;
@@ -68,6 +68,23 @@ pub struct PatchApplied {
     pub foreign_to: Option<Platform>,
 }
 
+/// The contents of a patch, as it describes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchInfo {
+    /// The old image, as it was named when the patch was made.
+    pub old: String,
+    /// The layers that a host needs to apply it.
+    pub basis: Vec<DiffId>,
+    /// The new image; its names are those it gets.
+    pub image: Image,
+    /// True if the new image keeps its ID in stores that name images by manifests.
+    pub is_exact: bool,
+    /// The number of layers that are in the patch.
+    pub layers: usize,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
 /// The account of a patch that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchMade {
@@ -87,15 +104,42 @@ pub fn diff(
     options: &PatchOptions,
     old: &str,
     new: &str,
-    file: &Path,
+    output: &PatchOutput,
     observer: &dyn Observer,
 ) -> Result<PatchMade, Error> {
-    make(options, old, new, file, observer).map_err(here)
+    make(options, old, new, output, observer).map_err(here)
 }
 
-/// Makes the new image of a patch out of the old one, which this host must have.
-pub fn apply(options: &PatchOptions, file: &Path, observer: &dyn Observer) -> Result<PatchApplied, Error> {
-    take(options, file, observer).map_err(here)
+/// Makes the new image of a patch out of the old one, which this host must have; or finds out that it could.
+pub fn apply(
+    options: &PatchOptions,
+    input: &PatchInput,
+    dry_run: bool,
+    observer: &dyn Observer,
+) -> Result<PatchApplied, Error> {
+    take(options, input, dry_run, observer).map_err(here)
+}
+
+/// Reads what a patch says of itself, and checks that it is whole.
+pub fn patch_info(input: &PatchInput) -> Result<PatchInfo, Error> {
+    let read = || {
+        let reader = Reader::open(input, &std::env::temp_dir())?;
+        let head = reader.head();
+        Ok(PatchInfo {
+            old: shortened(&head.old),
+            basis: head.basis.iter().copied().map(DiffId::from_bytes).collect(),
+            image: from_wire(&head.image)?,
+            is_exact: head.exact,
+            layers: head.layers.len(),
+            size: reader.size(),
+        })
+    };
+    read().map_err(here)
+}
+
+/// A name as a person reads it; a patch may say anything.
+fn shortened(name: &str) -> String {
+    name.chars().take(limits::NAME).collect()
 }
 
 fn here(error: EndpointError) -> Error {
@@ -106,10 +150,16 @@ fn make(
     options: &PatchOptions,
     old: &str,
     new: &str,
-    file: &Path,
+    output: &PatchOutput,
     observer: &dyn Observer,
 ) -> Result<PatchMade, EndpointError> {
+    let named = old;
     let (old, new) = (Operand::parse(old), Operand::parse(new));
+    if let PatchOutput::File { path, replaces: false } = output
+        && path.symlink_metadata().is_ok()
+    {
+        return Err(EndpointError::Exists(path.display().to_string()));
+    }
     // Layers that both have are read out of the first.
     let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
     let stores = Stores::open(&[new, old], &options.store, &workspace.folder)?;
@@ -128,7 +178,7 @@ fn make(
         Some(_) => packages[0].package(&old.id, None)?,
         None => None,
     };
-    let head = head_of(&old, &new, &names, package.as_ref().map(|new| (new, old_package.as_ref())));
+    let head = head_of((named, &old), &new, &names, package.as_ref().map(|new| (new, old_package.as_ref())));
     let sending = Sending {
         compression: options.compression,
         speed: None,
@@ -138,7 +188,7 @@ fn make(
         prove: false,
         key: None,
     };
-    let mut writer = Writer::create(file, &head).map_err(EndpointError::io("cannot write the patch"))?;
+    let mut writer = Writer::create(output, &head).map_err(EndpointError::io("cannot write the patch"))?;
     let reply = play_target(&head, &mut writer, observer, &options.interrupt, |link| {
         source::send(&stores, &held, link, &new.id, &sending, &workspace)
     })?;
@@ -152,7 +202,7 @@ fn make(
 
 /// The head of a patch of these images; of one that keeps the ID by their documents.
 fn head_of(
-    old: &Image,
+    (named, old): (&str, &Image),
     new: &Image,
     names: &[ImageRef],
     packages: Option<(&Package, Option<&Package>)>,
@@ -165,7 +215,7 @@ fn head_of(
     };
     let names = names.iter().map(ToString::to_string).collect();
     let image = ListedImage { names, ..to_wire(new) };
-    PatchHead { image, exact: packages.is_some(), layers, described, basis }
+    PatchHead { image, exact: packages.is_some(), layers, described, basis, old: named.to_owned() }
 }
 
 /// Plays the target that has the old image to a source, and writes down what that sends.
@@ -263,8 +313,14 @@ fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
     Ok(())
 }
 
-fn take(options: &PatchOptions, file: &Path, observer: &dyn Observer) -> Result<PatchApplied, EndpointError> {
-    let mut reader = Reader::open(file)?;
+fn take(
+    options: &PatchOptions,
+    input: &PatchInput,
+    dry_run: bool,
+    observer: &dyn Observer,
+) -> Result<PatchApplied, EndpointError> {
+    let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
+    let mut reader = Reader::open(input, &workspace.folder)?;
     let head = reader.head().clone();
     let image = from_wire(&head.image)?;
     let basis = head.basis.iter().copied().map(DiffId::from_bytes).collect();
@@ -273,17 +329,17 @@ fn take(options: &PatchOptions, file: &Path, observer: &dyn Observer) -> Result<
         names: image.names.clone(),
         basis: None,
         attempt: Attempt::Delta,
-        dry_run: false,
+        dry_run,
         keeps: Keeps::new(head.exact, None),
         prove: false,
         peering: Peering::Patch(PatchContents {
+            old: shortened(&head.old),
             layers: head.layers,
             described: head.described,
             basis,
             as_content,
         }),
     };
-    let workspace = Workspace::new(&options.tmpfolder, options.memory, &options.interrupt)?;
     let store = open_here(&options.store, &workspace.folder)?;
     let received = receive(&*store, &receiving, &workspace, &mut reader, observer)?;
     let id = ImageId::from_bytes(received.id);

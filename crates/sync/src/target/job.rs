@@ -20,6 +20,13 @@ pub(crate) struct Receiving {
     pub(crate) peering: Peering,
 }
 
+impl Receiving {
+    /// True if a patch is only to be tried. It has all contents, where a live source leaves those of a dry run out.
+    pub(crate) fn is_patch_tried(&self) -> bool {
+        self.dry_run && matches!(self.peering, Peering::Patch(_))
+    }
+}
+
 /// The peer that an image comes from.
 pub(crate) enum Peering {
     /// A source, which wants a proof by this key that the basis is here.
@@ -30,6 +37,8 @@ pub(crate) enum Peering {
 
 /// The layers in a patch, and those that it was made against.
 pub(crate) struct PatchContents {
+    /// The old image as it was named, for people.
+    pub(crate) old: String,
     /// The numbers of the layers of the image that it has, from 0 for the lowest.
     pub(crate) layers: Vec<u32>,
     /// The others of which it says how they are stored.

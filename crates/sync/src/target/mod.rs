@@ -16,7 +16,7 @@ mod transfer;
 
 use dsync_core::Image;
 use dsync_engine::Store;
-use dsync_proto::{FailureKind, Received, Reply};
+use dsync_proto::{FailureKind, LayerOutcome, Received, Reply};
 
 use crate::conversation::{Keeps, Step, Talk};
 use crate::failure::EndpointError;
@@ -69,6 +69,10 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     let mut plan = transfer.plan(documents.as_ref())?;
     let mut own = transfer.layers(&mut plan)?;
     transfer.send_want(&plan)?;
+    if plan.basis_ids.is_empty() && transfer.what.is_patch_tried() {
+        let layers = plan.states.iter().map(|&state| LayerOutcome { state, len: 0, reused: 0 }).collect();
+        return Ok(Received { id: *transfer.image.id.as_bytes(), layers, was_there: false, packed_again: 0 });
+    }
     if plan.basis_ids.is_empty() {
         transfer.read_own(&mut own, &plan)?;
         let form = transfer.receive_form(documents, &mut plan)?;
@@ -83,6 +87,10 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
     }
     let size = form.size(&transfer.keys, &plan.states, |key| offered.size(key, &own));
     check_room(transfer.store, transfer.workspace, &size)?;
+    if transfer.what.is_patch_tried() {
+        let layers = offered.summary(&transfer.keys, &plan.states, &own);
+        return Ok(transfer.account(transfer.image.id, layers, &form));
+    }
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
     let mut keeper = transfer.keeper();
     let outbox = transfer.talk.outbox();

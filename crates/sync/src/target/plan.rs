@@ -101,7 +101,8 @@ impl<'a> Plan<'a> {
             }
             let holder = held.iter().find(|image| image.diff_ids.contains(diff_id)).ok_or_else(|| {
                 EndpointError::NoBasis(format!(
-                    "this host has no image with layer {diff_id}, which the patch builds on"
+                    "this host has no image with layer {diff_id}, which the patch builds on: it was made against {}",
+                    given.old
                 ))
             })?;
             basis.push(holder);
@@ -111,7 +112,8 @@ impl<'a> Plan<'a> {
                 (LayerState::Local, true) => *state = LayerState::Missing,
                 (LayerState::Missing, false) => {
                     return Err(EndpointError::NoBasis(format!(
-                        "this host lacks layer {key}, which the patch takes for granted"
+                        "this host lacks layer {key}, which the patch takes for granted: it was made against {}",
+                        given.old
                     )));
                 }
                 (LayerState::Local, false) if keeps_id && !described.contains(key) => {
@@ -195,6 +197,7 @@ mod tests {
     /// The plan for a patch with layers 2 and 3 of an image, which says how layer 1 is stored.
     fn given(states: [LayerState; 4], held: &[Image], exact: bool) -> Result<Plan<'_>, EndpointError> {
         let given = PatchContents {
+            old: "app:1".into(),
             layers: vec![2, 3],
             described: vec![1],
             basis: ids(&["a", "b"]),
@@ -230,6 +233,7 @@ mod tests {
         assert!(said([Shared, Missing, Missing, Missing], &held).unwrap().contains("takes for granted"));
         assert!(said([Shared, Shared, Missing, Missing], &held[..1]).unwrap().contains("builds on"));
         let given = PatchContents {
+            old: "app:1".into(),
             layers: vec![4],
             described: Vec::new(),
             basis: Vec::new(),

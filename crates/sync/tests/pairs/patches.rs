@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use dsync_sync::{Compression, Identity, Interrupt, PatchOptions, apply, diff};
+use dsync_sync::{Compression, Identity, Interrupt, PatchInput, PatchOptions, PatchOutput, apply, diff};
 use dsync_testkit::{Files, Item, Snapshot, Wrap, fixed};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -45,7 +45,8 @@ fn a_patch_that_ends_early_is_refused_at_once() {
             interrupt: Interrupt::default(),
         };
         let name = &pair.new.names[0];
-        diff(&options, &format!("{old}:{name}"), &format!("{new}:{name}"), &file, &()).unwrap();
+        let output = PatchOutput::File { path: file.clone(), replaces: true };
+        diff(&options, &format!("{old}:{name}"), &format!("{new}:{name}"), &output, &()).unwrap();
         let patch = fs::read(&file).unwrap();
         let before = Snapshot::read(&place.path().join("old")).unwrap();
         let places = frames(&patch);
@@ -55,7 +56,7 @@ fn a_patch_that_ends_early_is_refused_at_once() {
             fs::write(&short, [&patch[..*end], &Sha256::digest(&patch[..*end])].concat()).unwrap();
             let (done, result) = channel();
             let options = options.clone();
-            thread::spawn(move || done.send(apply(&options, &short, &()).map(drop)));
+            thread::spawn(move || done.send(apply(&options, &PatchInput::File(short), false, &()).map(drop)));
             let result = result.recv_timeout(Duration::from_secs(20));
             let result =
                 result.unwrap_or_else(|_| panic!("{identity:?}: a patch of {end} bytes is waited for"));

@@ -11,8 +11,8 @@ use std::time::Duration;
 use dsync_core::ImageRef;
 use dsync_sync::testing::{Client, Wire, connect_by, serve};
 use dsync_sync::{
-    Compression, Direction, Entry, Identity, Interrupt, Options, PatchOptions, Remote, Retries, Session,
-    Status, TransferMethod, apply, diff,
+    Compression, Direction, Entry, Identity, Interrupt, Options, PatchInput, PatchOptions, PatchOutput,
+    Remote, Retries, Session, Status, TransferMethod, apply, diff,
 };
 use dsync_testkit::pair::{self, Outcome, Pair, Select, Way};
 use dsync_testkit::{Built, Cable, End, Fault, FaultKind, Item, Lane, Snapshot, Wanted, files};
@@ -404,7 +404,8 @@ impl<'a> Trial<'a> {
         let operand = |at: usize| format!("{}:{}", self.source_spec, self.source[at].names[0]);
         fs::create_dir_all(self.path("patches")).unwrap();
         let file = self.path("patches/patch");
-        let made = diff(&options(self.source_spec.clone()), &operand(1), &operand(0), &file, &());
+        let output = PatchOutput::File { path: file.clone(), replaces: true };
+        let made = diff(&options(self.source_spec.clone()), &operand(1), &operand(0), &output, &());
         if let Err(error) = made {
             let left = files(&self.path("patches")).map_err(Failure::Lie)?;
             let said = format!("diff: {}", said(error));
@@ -415,7 +416,9 @@ impl<'a> Trial<'a> {
             });
         }
         let target = options(format!("oci:{}", self.path("target").display()));
-        apply(&target, &file, &()).map(drop).map_err(|error| Failure::Run(format!("apply: {}", said(error))))
+        apply(&target, &PatchInput::File(file), false, &())
+            .map(drop)
+            .map_err(|error| Failure::Run(format!("apply: {}", said(error))))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dsync_sync::{Compression, Identity, Interrupt, PatchOptions, apply, diff};
+use dsync_sync::{Compression, Identity, Interrupt, PatchInput, PatchOptions, PatchOutput, apply, diff};
 use dsync_testkit::Snapshot;
 use sha2::{Digest as _, Sha256};
 
@@ -15,7 +15,7 @@ use crate::{Memory, Target};
 pub(in crate::targets) const PATCH: Target =
     Target { name: "patch", run, memory: Memory { least: 160 << 20, factor: 1 << 10 }, seeds };
 
-const MAGIC: &[u8] = b"\0docker-syncp\xd5\x0d\x0a\x08\0";
+const MAGIC: &[u8] = b"\0docker-syncp\xd5\x0d\x0a\x09\0";
 
 fn run(input: &[u8]) {
     let [how, rest @ ..] = input else { return };
@@ -27,7 +27,7 @@ fn run(input: &[u8]) {
     if fs::write(&file, bytes).is_err() {
         return;
     }
-    let applied = apply(&options(&host, Identity::Exact), &file, &());
+    let applied = apply(&options(&host, Identity::Exact), &PatchInput::File(file), false, &());
     let after = host.snapshot();
     match applied {
         Err(_) => before.check_unchanged(&after).unwrap_or_else(|difference| panic!("{difference}")),
@@ -84,7 +84,8 @@ fn seeds() -> Vec<Vec<u8>> {
                 |host: &Host, image: &dsync_testkit::Built| format!("{}:{}", host.store(), image.names[0]);
             let file = with_new.path("patch");
             let (old, new) = (operand(&with_old, before), operand(&with_new, new));
-            if diff(&options(&with_new, identity), &old, &new, &file, &()).is_err() {
+            let output = PatchOutput::File { path: file.clone(), replaces: false };
+            if diff(&options(&with_new, identity), &old, &new, &output, &()).is_err() {
                 continue;
             }
             let bytes = fs::read(&file).expect("the patch was written");
