@@ -237,15 +237,8 @@ impl Place {
         if target.image_id(&pair.name).as_ref() != Some(&pair.new) {
             return Err(format!("the next run did not bring it: {again}"));
         }
-        // A run that ends between the image's name and its last step leaves the parts to their age.
-        let is_current = again.err.contains("  current");
-        let left = || -> Vec<String> {
-            let mut left = self.bench.left_behind();
-            left.retain(|line| !(is_current && line.starts_with("the part ")));
-            left
-        };
-        wait_for("something is left", SOON, || left().is_empty().then_some(()))
-            .map_err(|error| format!("{error}: {:?}\n{again}", left()))?;
+        wait_for("something is left", SOON, || self.bench.left_behind().is_empty().then_some(()))
+            .map_err(|error| format!("{error}: {:?}\n{again}", self.bench.left_behind()))?;
         let is_ours = |name: &String| {
             let process = name.split('-').nth(3).and_then(|process| process.parse().ok());
             process.is_none_or(|process| [client, second].contains(&process) || !is_there(process))

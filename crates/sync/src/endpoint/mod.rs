@@ -273,6 +273,8 @@ impl Endpoint {
             survey::learn_configs(&*self.store, &mut held, images)?;
         }
         let held = held;
+        // A run may have ended when the image had its name and its parts were not removed yet.
+        self.workspace.remove_complete(&held);
         let known = survey::Held::of(&*self.store, &held);
         let survey = |image: &Image| {
             let status = if image.names.is_empty() {

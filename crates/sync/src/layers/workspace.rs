@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use dsync_core::Image;
 use dsync_engine::temporary;
 use dsync_proto::Event;
 
@@ -83,6 +84,15 @@ impl Workspace {
             link.outbox.event(&Event::Note(format!("what arrives is not kept: {error}")));
             PartialBasis::default()
         })
+    }
+
+    /// Removes the parts that transfers left of these images, which are there.
+    pub(crate) fn remove_complete(&self, held: &[Image]) {
+        let configs = held.iter().filter_map(|image| image.config).collect();
+        if let Ok(partials) = Partials::locate_below(self.caches.as_deref()) {
+            // They expire where they cannot be removed.
+            partials.remove_complete(&configs).ok();
+        }
     }
 
     /// Removes the parts that transfers left of an image that is there, and of older ones.

@@ -9,6 +9,7 @@ mod file;
 mod keeper;
 mod owner;
 
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -161,6 +162,16 @@ impl Partials {
             if entry.config != owner.config() && !owner.is_like(&other) {
                 continue;
             }
+            if let Some((_, path)) = self.lock(&entry.config, PartialOf::OtherImage)? {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of images with these configs, which are there; nothing that a run uses.
+    pub(crate) fn remove_complete(&self, configs: &HashSet<Digest>) -> io::Result<()> {
+        for entry in self.entries()?.iter().filter(|entry| configs.contains(&entry.config)) {
             if let Some((_, path)) = self.lock(&entry.config, PartialOf::OtherImage)? {
                 fs::remove_file(path)?;
             }

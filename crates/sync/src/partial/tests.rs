@@ -200,6 +200,21 @@ fn parts_are_for_the_same_image_and_for_others_of_its_repository() {
 }
 
 #[test]
+fn parts_of_images_that_are_there_go_and_no_others() {
+    let (_folder, partials) = partials();
+    let [there, used, other] = ["there", "used", "other"].map(|image| owner(image.as_bytes(), &[image]));
+    let layer = layer(&[100_000]);
+    [&there, &used, &other].into_iter().for_each(|owner| keep(&partials, owner, &layer, &[(0, 1)]));
+    let user = begin(&partials, &used);
+    partials.remove_complete(&HashSet::from([there.config(), used.config()])).unwrap();
+    let left = |partials: &Partials| -> HashSet<Digest> {
+        partials.entries().unwrap().into_iter().map(|entry| entry.config).collect()
+    };
+    assert_eq!(left(&partials), HashSet::from([used.config(), other.config()]), "one is in use");
+    drop(user);
+}
+
+#[test]
 fn of_a_run_in_which_nothing_arrived_nothing_stays() {
     let (_directory, partials) = partials();
     let web = owner(b"web", &["shop/web:1"]);
