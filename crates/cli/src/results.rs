@@ -246,9 +246,10 @@ pub(crate) fn summary(done: &[Done<'_>], sums: Sums, dry_run: bool) -> Vec<Strin
     lines
 }
 
+/// The bytes that crossed, and those of the image where they are more.
 fn instead(traffic: Traffic, size: u64) -> String {
     let moved = traffic.sent.saturating_add(traffic.received);
-    match percent(moved, size) {
+    match percent(moved, size).filter(|_| moved < size) {
         Some(share) => format!("{} instead of {} ({share})", bytes(moved), bytes(size)),
         None => bytes(moved),
     }
@@ -258,6 +259,16 @@ fn instead(traffic: Traffic, size: u64) -> String {
 mod tests {
     use super::*;
     use dsync_sync::Cost;
+
+    #[test]
+    fn an_image_that_is_smaller_than_what_crossed_is_not_compared() {
+        let traffic = |sent| Traffic { sent, received: 0 };
+        assert_eq!(instead(traffic(340), 500), "340 B instead of 500 B (68 %)");
+        assert_eq!(instead(traffic(340), 182), "340 B");
+        assert_eq!(instead(traffic(340), 340), "340 B");
+        assert_eq!(instead(traffic(340), 0), "340 B");
+        assert_eq!(instead(Traffic { sent: u64::MAX, received: 9 }, 1), "18.4 EB");
+    }
 
     #[test]
     fn an_explanation_takes_any_numbers() {
