@@ -78,6 +78,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_about_the_protocol_has_its_number() {
+        let page = include_str!("../../../docs/protocol.md");
+        assert!(page.contains(&format!("Protocol number **{PROTOCOL}**.")), "raise it there, too");
+    }
+
+    #[test]
     fn the_bytes_are_pinned() {
         let bytes = Preamble { protocol: PROTOCOL, build: [0xab; 32] }.encode();
         assert_eq!(bytes[..16], *b"\x00docker-sync\x00\xd5\x0d\x0a");

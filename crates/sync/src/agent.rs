@@ -31,8 +31,10 @@ const GRACE: Duration = Duration::from_secs(5);
 const HASTE: Duration = Duration::from_millis(400);
 /// The longest silence of a client that has not said yet how long it may be.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The most agents that stay, the one that runs included.
+/// The most agents that stay, the one that runs included; uploads under way do not count.
 const KEPT: usize = 4;
+/// No upload takes so long.
+const UPLOAD: Duration = Duration::from_secs(24 * 3600);
 /// The beginning of an agent's file name; its build follows.
 const PREFIX: &str = "agent-";
 
@@ -168,18 +170,22 @@ fn tidy_cache() {
 
 fn remove_unused(directory: &Path, running: &Path, now: SystemTime) {
     let Ok(entries) = fs::read_dir(directory) else { return };
-    let mut others: Vec<_> = entries
+    let files = entries
         .flatten()
         .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)))
         .filter(|entry| entry.path() != running)
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    others.sort_by(|a, b| b.cmp(a));
-    for (position, (used, path)) in others.iter().enumerate() {
-        let old = now.duration_since(*used).is_ok_and(|age| age > UNUSED);
-        if old || position + 1 >= KEPT {
-            fs::remove_file(path).ok();
-        }
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())));
+    // The bootstrap writes to `agent-HASH.PID` first.
+    let (uploads, mut agents): (Vec<_>, Vec<_>) = files.partition(|(_, path)| path.extension().is_some());
+    agents.sort_by(|a, b| b.cmp(a));
+    let is_old = |used: &SystemTime, limit| now.duration_since(*used).is_ok_and(|age| age > limit);
+    let surplus = agents
+        .iter()
+        .enumerate()
+        .filter(|(position, (used, _))| position + 1 >= KEPT || is_old(used, UNUSED));
+    let broken = uploads.iter().filter(|(written, _)| is_old(written, UPLOAD));
+    for (_, path) in surplus.map(|(_, file)| file).chain(broken) {
+        fs::remove_file(path).ok();
     }
 }
 
@@ -203,13 +209,15 @@ mod tests {
             agent(name, days);
         }
         agent("something-else", 99);
+        agent("agent-f.4711", 0);
+        agent("agent-g.4712", 2);
         remove_unused(dir.path(), &running, now);
         let mut left: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["agent-a", "agent-b", "agent-c", "agent-self", "something-else"]);
+        assert_eq!(left, ["agent-a", "agent-b", "agent-c", "agent-f.4711", "agent-self", "something-else"]);
     }
 
     #[test]

@@ -350,6 +350,12 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_the_format_has_its_number() {
+        let page = include_str!("../../../../docs/patch-format.md");
+        assert!(page.contains(&format!("Format number **{VERSION}**.")), "raise it there, too");
+    }
+
+    #[test]
     fn the_bytes_are_pinned() {
         let folder = tempfile::tempdir().unwrap();
         let bytes = std::fs::read(written(folder.path())).unwrap();

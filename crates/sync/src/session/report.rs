@@ -1,4 +1,4 @@
-//! The report: which images are current, need update, or are new.
+//! The report: images and their status at the target. [`crate::inventory::survey`] decides the status.
 
 use dsync_core::{Image, ImageRef, Instant, Unreadable};
 pub use dsync_proto::{LayerState, Status};

@@ -15,8 +15,8 @@ use crate::failure::EndpointError;
 
 /// A blob of fewer bytes crosses as it is: there is nothing to gain.
 const SMALLEST: u64 = 256;
-/// The cache entry of a blob that no encoder makes. It is no recipe, and changes as soon as more encoders are known, so
-/// that the blob is looked at anew.
+/// The cache entry of a blob that no encoder makes; it is no recipe. Raise the second byte with every new encoder, or hosts
+/// go on believing it.
 const NO_RECIPE: [u8; 2] = [0, 2];
 
 /// A layer of which the target must hear how it is stored.
