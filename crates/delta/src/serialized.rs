@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::header_delta::{Decoder, Encoder, HeaderDeltaError, Limits, Mode};
 use crate::layer_index::LayerIndex;
 
-/// The version of [`LayerIndex::write`], to be counted up when records, columns or chunk boundaries change.
+/// The version of [`LayerIndex::write`], to be counted up when records, columns, chunk boundaries or chunk ids change.
 const FORMAT: u8 = 4;
 
 impl LayerIndex {

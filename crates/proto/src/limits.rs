@@ -71,7 +71,7 @@ pub const ADDRESS_MAP_COUNT: usize = 1 << 16;
 /// as much memory.
 pub const BATCH: u32 = 24 << 20;
 
-/// No batch has a lower limit: each costs some time.
+/// The lowest limit that a source may set for a batch: many small ones cost time.
 pub const BATCH_LEAST: u32 = 1 << 20;
 
 /// Bytes of the files in a batch that are coded with plain bytes in place of their deflate streams, old versions

@@ -342,7 +342,7 @@ pub struct LayerOutcome {
 /// Between source and target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Peer {
-    /// Target to source, first.
+    /// Target to source. The first message, where a proof and documents have not crossed before.
     Want(Want),
     /// Source to target, before the stream of layers.
     Offer(Offer),

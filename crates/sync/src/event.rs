@@ -59,7 +59,8 @@ pub enum Event<'a> {
         /// For so many seconds until now.
         seconds: u32,
     },
-    /// Bytes of the image's layers that earlier transfers left at the target, which goes on with them.
+    /// Bytes of the image's layers that earlier transfers left at the target, which goes on with them. Retries are counted
+    /// by it, too.
     Kept(u64),
     /// Something that only `-v` shows.
     Note(&'a str),

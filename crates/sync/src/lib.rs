@@ -1,6 +1,7 @@
-//! The life of one sync, at both ends: the client's session, the agent, ssh, the bootstrap.
+//! Syncs images between two stores: the client's session, the endpoint at either end, the transfer, and the ways to
+//! another host.
 //!
-//! The data flow is `list → survey → want → offer → headers → contents → import → tag`; see ARCHITECTURE.md.
+//! The steps of a transfer are in `conversation`, and ARCHITECTURE.md has a picture of them.
 //! Nothing here knows a terminal: what happens is told to an [`Observer`].
 
 mod agent;

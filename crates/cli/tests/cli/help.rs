@@ -14,6 +14,7 @@ fn short_help() {
     Commands:
       diff         Write the difference between two images to a patch file
       apply        Make the new image from a patch and the old image
+      patch        Print what a patch file is made of
       cache        List or prune the index cache of this host
       completions  Print a completion script for your shell
       man          Print the manual page

@@ -1,4 +1,4 @@
-//! Damage, limits, others.
+//! Damaged entries, limits, directories of other users.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::thread;

@@ -1,4 +1,4 @@
-//! A target that has nothing to build on: each layer crosses as soon as it is read, while the next one is.
+//! The cold transfer: without a basis, each layer crosses as soon as it is read, while the next one is.
 //!
 //! Taken where the want names no basis: there is none, nothing is missing, or nothing may be relied on. No question is
 //! asked, and an offer comes before only where the ID is kept. One stream has of each layer the limit of its batches (4 bytes,

@@ -52,8 +52,8 @@ impl Workspace {
         self.used.clear();
     }
 
-    /// Begins a full resend. It comes after a delta of the same image that came out wrong, so the entries of the index
-    /// cache that the delta relied on are removed.
+    /// Begins a full resend, which relies on nothing: entries of the index cache that a delta of the same image relied on
+    /// before it came out wrong are removed.
     pub(crate) fn begin_full_resend(&self) {
         self.used.remove();
     }

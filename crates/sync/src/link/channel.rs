@@ -1,4 +1,4 @@
-//! One end of a conversation in frames: over a pipe to another process, or over channels to a thread.
+//! A link: sends and receives frames over a pipe to another process, or over a queue to a thread.
 //!
 //! A reader thread (or the peer itself) fills a short queue, so that a slow reader slows the sender down
 //! and an `Abort` is noticed even by an end that is busy sending.

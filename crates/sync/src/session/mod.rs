@@ -40,7 +40,8 @@ use report::{Entry, Report};
 use retry::{Tries, Watch};
 use route::{Dial, Route};
 
-/// A run over the stores of one source and of the targets that its images go to.
+/// A run between the store of this host and that of a remote, either of which is the source. Of the targets there is one
+/// today.
 pub struct Session {
     source: End,
     /// One at the least.

@@ -97,7 +97,7 @@ pub(crate) fn breach(error: &io::Error) -> Option<String> {
     (inner.is::<FrameError>() || inner.is::<MessageError>()).then(|| inner.to_string())
 }
 
-/// Waits for a reply of this host, showing events and handing everything else on.
+/// Waits for the reply of an end; `host` is its name. Events are shown, and all else is handed on.
 pub(crate) fn reply(
     inbox: &mut Inbox,
     observer: &dyn Observer,

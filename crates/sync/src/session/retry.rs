@@ -1,4 +1,7 @@
 //! Further tries of a step whose connection failed: which failures are worth one, and the pauses between them.
+//!
+//! Three other failures are tried again elsewhere: a delta that came out wrong and an image that was removed meanwhile in
+//! `Pair::sync`, and a host that runs no agent, by another method, in `connect`.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -18,6 +21,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The observer of a run, which also remembers how much of an image a target had when the last transfer began.
 pub(super) struct Watch {
     observer: Arc<dyn Observer>,
+    /// Of the last [`Event::Kept`].
     kept: AtomicU64,
 }
 

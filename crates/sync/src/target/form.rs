@@ -1,4 +1,5 @@
-//! An image that is made with the source's ID, between stores that name images by manifests.
+//! The form in which an image is made at the target: by its content, out of a package, or with the source's ID, between
+//! stores that name images by manifests.
 //!
 //! Such an ID is made of documents, which go over as they are, and the blobs that they list. A blob is mostly a
 //! compressed layer, and crosses as any layer: uncompressed, against what the target has. The source finds the encoder

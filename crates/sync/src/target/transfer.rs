@@ -158,8 +158,8 @@ impl<'a> Transfer<'a> {
         want::send(self.talk.step(Step::Want)?, want)
     }
 
-    /// The layers of this end, of which none has been read yet but the parts that earlier transfers left: they belong to
-    /// the basis. A full resend relies on nothing that was kept.
+    /// Opens the partial transfers of the image and adds them to the plan's basis. Returns the layers of this end, of which
+    /// no others have been read yet. A full resend relies on nothing that was kept.
     pub(super) fn layers(&mut self, plan: &mut Plan<'_>) -> Result<Layers<'a>, EndpointError> {
         let is_live = matches!(self.what.peering, Peering::Live { .. });
         if is_live && !plan.missing.is_empty() {
