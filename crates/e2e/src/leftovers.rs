@@ -40,12 +40,14 @@ fn is_own(side: &Side<'_>, image: &str, prefix: &str) -> bool {
     names.split(' ').any(|name| name.starts_with(prefix))
 }
 
-/// All files in the places of the test, but for the agent, the index cache, partial transfers, and what is known of links,
-/// which stay.
+/// All files in the places of the test, but for the agent, the index cache, partial transfers, and what is known of links
+/// and of the images of remotes, which stay.
 pub(crate) fn files(bench: &Bench) -> BTreeSet<PathBuf> {
     let mut files = all(bench);
     let stays = |file: &Path| file.ends_with(program::agent_file()) || file.ends_with("docker-sync/links");
-    files.retain(|file| !stays(file) && !is_in(file, "docker-sync/index") && !is_partial(file));
+    let is_known =
+        |file: &Path| ["docker-sync/index", "docker-sync/images"].iter().any(|dir| is_in(file, dir));
+    files.retain(|file| !stays(file) && !is_known(file) && !is_partial(file));
     files
 }
 
