@@ -20,6 +20,8 @@ use crate::help;
 
 /// The time after which an engine that has not answered is not waited for.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// The directory beside the index cache with a file for each remote.
+const IMAGES: &str = "images";
 /// The most images of a remote that are remembered.
 const MOST_IMAGES: usize = 2000;
 /// The most remotes of which images are remembered.
@@ -176,14 +178,7 @@ fn values(argument: &clap::Arg, prefix: &str) -> Candidates {
 
 /// The operand of a command that follows so many others.
 fn operand(command: &clap::Command, at: usize) -> Candidates {
-    let mut found: Vec<Candidate> = command
-        .get_subcommands()
-        .filter(|_| at == 0)
-        .map(|command| Candidate {
-            word: command.get_name().into(),
-            help: command.get_about().map(ToString::to_string).unwrap_or_default(),
-        })
-        .collect();
+    let mut found = if at == 0 { commands(command) } else { Vec::new() };
     match command.get_positionals().nth(at) {
         Some(argument) if matches!(argument.get_id().as_str(), "old" | "new") => found.extend(of_this_host()),
         Some(argument) => return values(argument, ""),
@@ -192,12 +187,16 @@ fn operand(command: &clap::Command, at: usize) -> Candidates {
     Candidates::Words(found)
 }
 
+fn commands(command: &clap::Command) -> Vec<Candidate> {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let candidate = |command: &clap::Command| Candidate {
+        word: command.get_name().into(),
+        help: command.get_about().map(ToString::to_string).unwrap_or_default(),
+    };
+    shown.map(candidate).collect()
+}
+
 fn remotes(command: &clap::Command) -> Vec<Candidate> {
-    let commands =
-        command.get_subcommands().filter(|command| !command.is_hide_set()).map(|command| Candidate {
-            word: command.get_name().into(),
-            help: command.get_about().map(ToString::to_string).unwrap_or_default(),
-        });
     let words = [
         ("push", "From this host to another"),
         ("pull", "From another host to this one"),
@@ -207,7 +206,7 @@ fn remotes(command: &clap::Command) -> Vec<Candidate> {
     ];
     let words = words.map(|(word, help)| Candidate { word: word.into(), help: help.into() });
     let hosts = hosts().into_iter().map(|word| Candidate { word, help: String::new() });
-    commands.chain(words).chain(hosts).collect()
+    commands(command).into_iter().chain(words).chain(hosts).collect()
 }
 
 /// The hosts that ssh's configuration and its list of known hosts name.
@@ -250,7 +249,8 @@ fn images(remote: &str, push: bool) -> Vec<Candidate> {
     if push {
         return of_this_host();
     }
-    let names = place_of(remote).and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    let file = Cache::locate().ok().map(|cache| file_of(&cache, remote));
+    let names = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
     names.lines().map(|name| Candidate { word: name.into(), help: String::new() }).collect()
 }
 
@@ -273,13 +273,9 @@ pub(crate) fn remember(remote: &str, report: &Report) {
 }
 
 fn write(remote: &str, names: &[String]) -> io::Result<()> {
-    let Some(file) = place_of(remote) else { return Ok(()) };
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
-    io::Write::write_all(&mut draft, (names.join("\n") + "\n").as_bytes())?;
-    draft.persist(&file).map_err(|error| error.error)?;
-    forget(folder)
+    let Ok(cache) = Cache::locate() else { return Ok(()) };
+    cache.replace_beside(&file_of(&cache, remote), (names.join("\n") + "\n").as_bytes())?;
+    forget(&cache.beside(IMAGES))
 }
 
 /// Forgets the remotes that were asked about longest ago.
@@ -295,9 +291,8 @@ fn forget(folder: &Path) -> io::Result<()> {
 }
 
 /// The file with the images of a remote.
-fn place_of(remote: &str) -> Option<PathBuf> {
-    let cache = Cache::locate().ok()?;
-    Some(cache.directory().with_file_name("images").join(Digest::of(remote.as_bytes()).hex()))
+fn file_of(cache: &Cache, remote: &str) -> PathBuf {
+    cache.beside(IMAGES).join(Digest::of(remote.as_bytes()).hex())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Completion in real shells.
 
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 use crate::environment::{Environment, PROGRAM, Ran};
 
@@ -22,10 +23,16 @@ fn environment() -> Environment {
     environment
 }
 
+/// The file with the script for a shell.
+fn script(environment: &Environment, shell: &str) -> PathBuf {
+    let script = environment.path().join("completions");
+    std::fs::write(&script, environment.run(&["completions", shell]).out).unwrap();
+    script
+}
+
 /// The answers of bash, which splits a line into words as it does while somebody types.
 fn bash(environment: &Environment, words: &[&str]) -> Vec<String> {
-    let script = environment.path().join("completions");
-    std::fs::write(&script, environment.run(&["completions", "bash"]).out).unwrap();
+    let script = script(environment, "bash");
     // COMP_WORDBREAKS has the colon and the equals sign.
     let mut split: Vec<String> = vec!["docker-sync".into()];
     for word in words {
@@ -79,8 +86,7 @@ fn a_remote_is_asked_for_nothing_and_its_last_report_names_its_images() {
 #[ignore = "needs fish: cargo xtask test"]
 fn fish_completes() {
     let environment = environment();
-    let script = environment.path().join("completions");
-    std::fs::write(&script, environment.run(&["completions", "fish"]).out).unwrap();
+    let script = script(&environment, "fish");
     let complete = |line: &str| {
         let mut command = environment.command("fish");
         command.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]"]).arg(&script).arg(line);
@@ -112,8 +118,7 @@ done
 #[ignore = "needs zsh: cargo xtask test"]
 fn zsh_completes() {
     let environment = environment();
-    let script = environment.path().join("completions");
-    std::fs::write(&script, environment.run(&["completions", "zsh"]).out).unwrap();
+    let script = script(&environment, "zsh");
     let complete = |keys: &str| {
         let mut command = environment.command("timeout");
         command.args(["60", "zsh", "-f", "-c", ZSH, "zsh"]).arg(&script).arg(keys);

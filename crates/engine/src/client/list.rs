@@ -93,13 +93,14 @@ pub(super) fn inspect(program: &Program, ids: &[&str]) -> Result<Inventory, Stor
                 failure => return Err(failure),
             },
         };
-        let printed: HashSet<ImageId> = found.images.iter().map(|image| image.id).collect();
+        let unread = found.unreadable.iter().filter_map(|image| image.id);
+        let printed: HashSet<ImageId> = found.images.iter().map(|image| image.id).chain(unread).collect();
         all.images.extend(found.images);
         all.unreadable.extend(found.unreadable);
-        if is_complete {
+        rest.retain(|id| id.parse().map_or(true, |id| !printed.contains(&id)));
+        if is_complete || rest.is_empty() {
             break;
         }
-        rest.retain(|id| id.parse().map_or(true, |id| !printed.contains(&id)));
     }
     Ok(all)
 }
@@ -281,13 +282,15 @@ mod tests {
         let client = client(&format!(
             r#"shift 2; echo $# >>'{log}'
             case $# in
-            3) echo '[{{"Id":"{one}","RootFS":{{}}}}]'; echo 'Error response from daemon: layer does not exist' >&2;;
+            3) echo '[{{"Id":"{one}","RootFS":{{"Layers":["x"]}}}}]'; echo 'Error response from daemon: layer does not exist' >&2;;
             2) echo '[{{"Id":"{three}","RootFS":{{}}}}]'; echo 'Error: No such image: {two}' >&2;;
             esac; exit 1"#,
             log = log.display()
         ));
-        let Inventory { images, .. } = inspect(&client, &[&one, &two, &three]).unwrap();
-        assert_eq!(images.iter().map(|image| image.id.to_string()).collect::<Vec<_>>(), [one, three]);
+        let Inventory { images, unreadable } = inspect(&client, &[&one, &two, &three]).unwrap();
+        assert_eq!(images.iter().map(|image| image.id.to_string()).collect::<Vec<_>>(), [three]);
+        let unreadable = unreadable.iter().filter_map(|image| image.id).map(|id| id.to_string());
+        assert_eq!(unreadable.collect::<Vec<_>>(), [one], "it was printed, and is listed once");
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "3\n2\n");
     }
 

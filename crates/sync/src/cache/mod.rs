@@ -35,7 +35,7 @@ const RECIPE_MAX: u64 = limits::RECIPES as u64;
 const TOUCH: Duration = Duration::from_secs(3600);
 /// The age at which a file that another run writes counts as left behind.
 const STALE: Duration = Duration::from_secs(24 * 3600);
-pub(crate) const TEMPORARY: &str = "new-";
+const TEMPORARY: &str = "new-";
 /// The end of the name of a file with the recipe of a compressed layer; before it is the digest of the stored bytes.
 const RECIPE: &str = ".recipe";
 const LEVEL: i32 = 3;
@@ -285,6 +285,23 @@ impl Cache {
             EntryKind::Recipe => RECIPE,
         };
         self.directory.join(digest.hex() + ending)
+    }
+
+    /// A file or a directory beside the cache.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.directory.with_file_name(name)
+    }
+
+    /// Replaces a file that is beside the cache, as a whole. Drafts of killed processes go when the cache is pruned.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written; then it is as it was.
+    pub fn replace_beside(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        file.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let mut new = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.directory)?;
+        new.write_all(bytes)?;
+        new.persist(file).map(drop).map_err(|error| error.error)
     }
 
     /// Writes what `fill` gives, as it comes.

@@ -273,8 +273,11 @@ impl Endpoint {
             survey::learn_configs(&*self.store, &mut held, images)?;
         }
         let held = held;
-        // A run may have ended when the image had its name and its parts were not removed yet.
-        self.workspace.remove_complete(&held);
+        // A run may have ended when the image had its name and its parts were not removed yet. Parts of other images may be
+        // for another store of this host.
+        let complete = held.iter().filter_map(|image| image.config);
+        let complete = complete.filter(|config| images.iter().any(|image| image.config == Some(*config)));
+        self.workspace.remove_complete(&complete.collect());
         let known = survey::Held::of(&*self.store, &held);
         let survey = |image: &Image| {
             let status = if image.names.is_empty() {

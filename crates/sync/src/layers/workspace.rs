@@ -1,10 +1,11 @@
 //! The workspace of an endpoint: the folder of its temporary files, its memory, its index cache.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use dsync_core::Image;
+use dsync_core::Digest;
 use dsync_engine::temporary;
 use dsync_proto::Event;
 
@@ -86,12 +87,11 @@ impl Workspace {
         })
     }
 
-    /// Removes the parts that transfers left of these images, which are there.
-    pub(crate) fn remove_complete(&self, held: &[Image]) {
-        let configs = held.iter().filter_map(|image| image.config).collect();
+    /// Removes the parts that transfers left of images with these configs, which are there.
+    pub(crate) fn remove_complete(&self, configs: &HashSet<Digest>) {
         if let Ok(partials) = Partials::locate_below(self.caches.as_deref()) {
             // They expire where they cannot be removed.
-            partials.remove_complete(&configs).ok();
+            partials.remove_complete(configs).ok();
         }
     }
 

@@ -318,7 +318,7 @@ impl<'a> Transfer<'a> {
         self.talk.event(&Event::Phase(Phase::Load));
         let id = import.commit(config, &self.what.names)?;
         std::mem::take(&mut self.partial).complete();
-        // Where no layer was missing, parts of an earlier run were not opened.
+        // Parts of an earlier run were not opened where no layer was missing.
         self.workspace.remove_partial(&self.owner());
         Ok(id)
     }

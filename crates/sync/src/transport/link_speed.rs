@@ -5,11 +5,11 @@
 //! to fail, and of two runs that write at once one may lose what it learnt.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cache::{Cache, TEMPORARY};
+use crate::cache::Cache;
 use crate::link::MEASURABLE;
 use crate::options::Direction;
 use crate::transport::destination::Remote;
@@ -19,9 +19,7 @@ const MOST: usize = 100;
 /// One link, and where it is remembered.
 #[derive(Clone)]
 pub(crate) struct RememberedSpeed {
-    file: PathBuf,
-    /// The directory of the new file that is to take its place; the cache clears that up after a run that was killed.
-    drafts: PathBuf,
+    cache: Cache,
     name: String,
 }
 
@@ -29,17 +27,16 @@ impl RememberedSpeed {
     /// The link to a remote; `None` where nothing can be remembered.
     pub(crate) fn of(remote: &Remote, direction: Direction) -> Option<RememberedSpeed> {
         let cache = Cache::locate().ok()?;
-        let (file, drafts) = (cache.directory().with_file_name("links"), cache.directory().to_owned());
         let sign = match direction {
             Direction::Pull => '<',
             Direction::Push => '>',
         };
-        Some(RememberedSpeed { file, drafts, name: format!("{sign}{remote}") })
+        Some(RememberedSpeed { cache, name: format!("{sign}{remote}") })
     }
 
     /// Bytes a second, if that is known.
     pub(crate) fn speed(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.file).ok()?;
+        let text = fs::read_to_string(self.file()).ok()?;
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         lines.find(|(_, name)| *name == self.name)?.0.parse().ok()
     }
@@ -50,14 +47,17 @@ impl RememberedSpeed {
     }
 
     fn write(&self, speed: u64) -> io::Result<()> {
-        let before = fs::read_to_string(&self.file).unwrap_or_default();
+        let before = fs::read_to_string(self.file()).unwrap_or_default();
         let others =
             before.lines().filter(|line| line.split_once(' ').is_some_and(|(_, name)| name != self.name));
-        let mut new = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.drafts)?;
-        writeln!(new, "{speed} {}", self.name)?;
-        others.take(MOST - 1).try_for_each(|line| writeln!(new, "{line}"))?;
-        new.persist(&self.file)?;
-        Ok(())
+        let own = format!("{speed} {}", self.name);
+        let lines = [own.as_str()].into_iter().chain(others.take(MOST - 1));
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        self.cache.replace_beside(&self.file(), text.as_bytes())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.cache.beside("links")
     }
 }
 
@@ -92,9 +92,8 @@ mod tests {
     #[test]
     fn the_latest_is_remembered_for_each_link_and_no_more_than_enough() {
         let folder = tempfile::tempdir().unwrap();
-        let (file, drafts) = (folder.path().join("links"), folder.path().to_owned());
-        let known =
-            |name: &str| RememberedSpeed { file: file.clone(), drafts: drafts.clone(), name: name.into() };
+        let cache = Cache::locate_below(Some(folder.path())).unwrap();
+        let known = |name: &str| RememberedSpeed { cache: cache.clone(), name: name.into() };
         assert_eq!(known("<alpha").speed(), None);
         known("<alpha").remember(2_500_000);
         known(">alpha").remember(7);
@@ -102,11 +101,11 @@ mod tests {
         assert_eq!((known("<alpha").speed(), known(">alpha").speed()), (Some(125_000), Some(7)));
         (0..MOST as u64).for_each(|number| known(&format!("<{number}")).remember(number));
         assert_eq!((known("<alpha").speed(), known("<0").speed()), (None, Some(0)));
-        fs::write(folder.path().join("links"), b"\xff\xfe no text").unwrap();
+        fs::write(cache.beside("links"), b"\xff\xfe no text").unwrap();
         assert_eq!(known("<0").speed(), None);
         known("<0").remember(9);
         assert_eq!(known("<0").speed(), Some(9));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(cache.directory()).unwrap().count(), 0, "no draft is left");
     }
 
     #[test]
