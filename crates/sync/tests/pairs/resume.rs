@@ -187,6 +187,14 @@ fn parts_go_when_the_image_is_named() {
                 // It fails where parts are left.
                 trial.run().unwrap();
             }
+            // Or between the image's name and the removal of its parts: then the report does it, as nothing is to be done.
+            let mut current = pair(Some(many_files(1)), many_files(1)).run(|run| run.way = way);
+            current.run.dry_run = true;
+            let cut = Trial::of(&empty).unwrap();
+            cut.broken(&[Fault { lane, at: 1_000_000, kind: FaultKind::Cut }]).unwrap();
+            let trial = Trial::of(&current).unwrap();
+            trial.take_caches(&cut);
+            trial.run().unwrap();
         }
     });
 }
