@@ -454,9 +454,13 @@ mod tests {
         after(12);
         progress.clear();
         after(60);
+        progress.event(Event::Listing { store: "podman" });
+        after(4);
+        after(6);
         let said = err.plain();
         let lines: Vec<&str> = said.lines().collect();
-        assert_eq!(lines.len(), 2, "{said}");
+        assert_eq!(lines.len(), 3, "{said}");
+        assert_eq!(lines[2], "listing the images of podman, 6 s", "each step has its own time");
         assert_eq!(lines[0], "listing the images of docker, 6 s");
         assert!(lines[1].starts_with("transferring  50 % of 96.0 MB, 0 B on the wire"), "{said}");
         assert!(lines[1].ends_with("s left"), "{said}");

@@ -186,6 +186,28 @@ fn patches_go_through_pipes() {
 }
 
 #[test]
+fn a_patch_of_any_size_can_be_tried() {
+    let environment = two_images();
+    // Bytes that do not compress, beside those that the images share.
+    let mut state = 1_u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'0' + (state >> 26) as u8)
+    };
+    let noise: String = (0..400_000).map(|_| letter()).collect();
+    layout(&environment, "b", "web:2", &[("one", "1"), ("two", &noise)]);
+    layout(&environment, "none", "other:1", &[]);
+    for (old, target) in [("oci:a:web:1", "oci:a"), ("oci:none:other:1", "oci:none")] {
+        let made = environment.run(&["diff", old, "oci:b:web:2", "-o", "x.patch", "--force"]);
+        assert_eq!(made.exit, Some(0), "{made}");
+        let ran = environment.run(&["apply", "--docker", target, "x.patch", "--dry-run"]);
+        assert_eq!((ran.out.split(',').next(), ran.exit), (Some("web:2  would be added"), Some(0)), "{ran}");
+        let ran = environment.run(&["apply", "--docker", target, "x.patch"]);
+        assert_eq!((ran.out.split(',').next(), ran.exit), (Some("web:2  added"), Some(0)), "{ran}");
+    }
+}
+
+#[test]
 fn a_host_without_the_old_image_is_told_which_it_was() {
     let environment = two_images();
     assert_eq!(environment.run(&[&DIFF[..], &["x.patch"]].concat()).exit, Some(0));
