@@ -62,7 +62,7 @@ fn a_patch_of_images_that_are_not_there() {
     assert!(!environment.path().join("x.patch").exists());
 }
 
-/// An image layout with an image of this name, whose one layer has these files.
+/// An image layout with an image of this name, whose one layer has these files; it has no layer where there are none.
 fn layout(environment: &Environment, folder: &str, name: &str, files: &[(&str, &str)]) {
     let mut layer = tar::Builder::new(Vec::new());
     for (path, text) in files {
@@ -80,8 +80,10 @@ fn layout(environment: &Environment, folder: &str, name: &str, files: &[(&str, &
         (digest.to_string(), bytes.len())
     };
     let (diff_id, layer_size) = blob(&layer);
+    let where_there_are_files = |text: String| if files.is_empty() { String::new() } else { text };
     let config = format!(
-        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+        where_there_are_files(format!("\"{diff_id}\""))
     );
     let (config, config_size) = blob(config.as_bytes());
     let descriptor = |kind: &str, digest: &str, size: usize| {
@@ -90,7 +92,7 @@ fn layout(environment: &Environment, folder: &str, name: &str, files: &[(&str, &
     let manifest = format!(
         r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[{}]}}"#,
         descriptor("config.v1+json", &config, config_size),
-        descriptor("layer.v1.tar", &diff_id, layer_size)
+        where_there_are_files(descriptor("layer.v1.tar", &diff_id, layer_size))
     );
     let (manifest, size) = blob(manifest.as_bytes());
     let entry = descriptor("manifest.v1+json", &manifest, size);
