@@ -6,7 +6,8 @@ use std::io;
 use std::path::Path;
 
 use dsync_sync::{
-    CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, Kept, PARTIAL_LIMIT, PartialEntry, Partials,
+    CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, PARTIAL_LIMIT, PartialEntry, PartialImages,
+    Partials,
 };
 use serde::Serialize;
 
@@ -21,29 +22,29 @@ pub(crate) fn run(action: &CacheAction, person: bool) -> Result<String, Diagnosi
     match *action {
         CacheAction::Ls { json } => {
             let entries = cache.entries().map_err(|error| failed(cache.directory(), "read", &error))?;
-            let mut kept =
+            let mut partials =
                 partials.entries().map_err(|error| failed(partials.directory(), "read", &error))?;
-            if let Some(without_agent) = Kept::find(None) {
+            if let Some(without_agent) = PartialImages::find(None) {
                 let more = without_agent.entries();
-                kept.extend(more.map_err(|error| failed(without_agent.directory(), "read", &error))?);
-                kept.sort_by_key(|entry| std::cmp::Reverse(entry.written));
+                partials.extend(more.map_err(|error| failed(without_agent.directory(), "read", &error))?);
+                partials.sort_by_key(|entry| std::cmp::Reverse(entry.written));
             }
             Ok(match person {
-                _ if json => document(&cache, &entries, &kept),
+                _ if json => document(&cache, &entries, &partials),
                 true => {
                     let total = format!("{}, {}\n", layers(&entries), bytes(size(&entries)));
-                    match kept.is_empty() {
+                    match partials.is_empty() {
                         true => table(&entries) + &total,
                         false => {
                             table(&entries)
                                 + &total
                                 + "\n"
-                                + &partial_table(&kept)
-                                + &partial_total(&kept, "")
+                                + &partial_table(&partials)
+                                + &partial_total(&partials, "")
                         }
                     }
                 }
-                false => plain(&entries) + &partial_plain(&kept),
+                false => plain(&entries) + &partial_plain(&partials),
             })
         }
         CacheAction::Prune { all, max_size } => {
@@ -52,7 +53,7 @@ pub(crate) fn run(action: &CacheAction, person: bool) -> Result<String, Diagnosi
             let pruned = pruned.map_err(|error| failed(cache.directory(), "prune", &error))?;
             let dropped = partials.prune(limit(PARTIAL_LIMIT));
             let mut dropped = dropped.map_err(|error| failed(partials.directory(), "prune", &error))?;
-            if let Some(without_agent) = Kept::find(None) {
+            if let Some(without_agent) = PartialImages::find(None) {
                 let more = without_agent.prune(limit(PARTIAL_LIMIT));
                 dropped.extend(more.map_err(|error| failed(without_agent.directory(), "prune", &error))?);
             }

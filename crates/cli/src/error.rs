@@ -273,7 +273,9 @@ fn endpoint(host: &Host, kind: FailureKind, causes: &[String], context: Context<
         FailureKind::EngineDown => ("engine-down", ENGINE),
         FailureKind::EnginePermission => ("engine-permission", ENGINE),
         FailureKind::NoSuchImage => ("no-such-image", NO_IMAGE),
-        FailureKind::NoSpace | FailureKind::StorageFull | FailureKind::ClientFull => ("no-space", NO_SPACE),
+        FailureKind::TemporaryFull | FailureKind::StorageFull | FailureKind::ClientFull => {
+            ("no-space", NO_SPACE)
+        }
         FailureKind::Broken => ("broken", FAILED),
         FailureKind::Mismatch => ("mismatch", VERIFY),
         FailureKind::Aborted => ("aborted", FAILED),
@@ -337,7 +339,7 @@ fn endpoint_hint(kind: FailureKind, host: &Host, place: &str, option: &str) -> O
                 "add {user} to the docker group (sudo usermod -aG docker USER), or use {option} 'sudo -n docker'"
             )
         }
-        FailureKind::NoSpace => more_room(&place),
+        FailureKind::TemporaryFull => more_room(&place),
         FailureKind::ClientFull => more_room("this host"),
         FailureKind::StorageFull => format!(
             "free some space on {place} where its images are kept (`docker system df` says what takes it); \

@@ -117,7 +117,7 @@ fn an_engine_fails() {
 
 #[test]
 fn an_image_fails() {
-    insta::assert_snapshot!(engine(Host::Here, FailureKind::NoSpace, &["cannot write the layer", "No space left on device (os error 28)"]), @"
+    insta::assert_snapshot!(engine(Host::Here, FailureKind::TemporaryFull, &["cannot write the layer", "No space left on device (os error 28)"]), @"
     error: on this host: cannot write the layer
       caused by: No space left on device (os error 28)
     hint: free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR
@@ -356,7 +356,7 @@ fn this_program_crashes() {
 
 #[test]
 fn only_what_concerns_one_image_leaves_the_others_a_chance() {
-    let failure = Failure { kind: FailureKind::NoSpace, causes: Vec::new() };
+    let failure = Failure { kind: FailureKind::TemporaryFull, causes: Vec::new() };
     assert!(!ends_session(&Error::Endpoint { host: Host::Here, failure }));
     assert!(ends_session(&Error::Lost { host: String::new(), message: String::new() }));
     assert!(ends_session(&Error::Interrupted));

@@ -85,7 +85,7 @@ fn a_flag_selects_among_named_images() {
 
 #[test]
 fn one_failure_stops_no_other_image_and_decides_the_exit_code() {
-    let fake = Fake::default().failing("redis:latest", FailureKind::NoSpace);
+    let fake = Fake::default().failing("redis:latest", FailureKind::TemporaryFull);
     let ran = ran(fake.failing("scratchy:latest", FailureKind::Other), "alice@build --all");
     assert_eq!(ran.exit, Ok(error::NO_SPACE));
     insta::assert_snapshot!(ran.err, @r"
@@ -218,7 +218,7 @@ fn json_of_a_report() {
 
 #[test]
 fn json_of_a_sync() {
-    let fake = Fake::default().failing("scratchy:latest", FailureKind::NoSpace);
+    let fake = Fake::default().failing("scratchy:latest", FailureKind::TemporaryFull);
     let ran = ran(fake, "alice@build --json --push --new");
     assert_eq!((ran.err.as_str(), ran.exit), ("", Ok(error::NO_SPACE)));
     let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
@@ -244,7 +244,7 @@ fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
 fn every_key_of_the_json_is_documented() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let fake = Fake::default().failing("redis:latest", FailureKind::NoSpace);
+    let fake = Fake::default().failing("redis:latest", FailureKind::TemporaryFull);
     let ran = ran(fake, "alice@build --json --all");
     let failure = report::failure(&Diagnosis::new("usage", error::USAGE, "no"), Vec::new());
     let mut found = Vec::new();

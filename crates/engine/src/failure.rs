@@ -51,7 +51,7 @@ pub(crate) fn classify(failure: &ProgramFailure<'_>) -> StoreError {
     let lower = failure.stderr.to_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     if says(&NO_SPACE) {
-        StoreError::NoSpace { message }
+        StoreError::StorageFull { message }
     } else if says(&PERMISSION) {
         StoreError::Permission { message }
     } else if says(&DOWN) {
@@ -192,7 +192,10 @@ mod tests {
             ("Error response from daemon: reference does not exist", "NoSuchImage"),
             ("Error: No such image: sha256:0000", "NoSuchImage"),
             ("Error response from daemon: No such image: nosuch:latest", "NoSuchImage"),
-            ("Error processing tar file(exit status 1): write /blobs/x: no space left on device", "NoSpace"),
+            (
+                "Error processing tar file(exit status 1): write /blobs/x: no space left on device",
+                "StorageFull",
+            ),
             ("Error processing tar file(exit status 1): unexpected EOF", "Failed"),
             ("unable to resolve docker endpoint: context \"nosuch\" does not exist", "NoStore"),
             (

@@ -303,7 +303,7 @@ pub enum StoreError {
     },
     /// The disk of the engine is full.
     #[error("no space left for the container engine: {message}")]
-    NoSpace {
+    StorageFull {
         /// The message of the client.
         message: String,
     },

@@ -472,11 +472,11 @@ pub enum Event {
         /// The program: `docker`.
         #[serde(deserialize_with = "budget::text")]
         program: String,
-        /// For so many seconds until now.
+        /// The seconds that it has waited.
         seconds: u32,
     },
     /// Bytes of the image's layers that earlier transfers left at the target.
-    Kept(u64),
+    Partial(u64),
 }
 
 /// The step that an endpoint is at.
@@ -516,7 +516,7 @@ pub enum FailureKind {
     /// The image is not there (any more).
     NoSuchImage,
     /// A disk for temporary files is full.
-    NoSpace,
+    TemporaryFull,
     /// An image or archive is broken.
     Broken,
     /// A rebuilt layer is not the layer that was asked for.

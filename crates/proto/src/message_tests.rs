@@ -40,7 +40,7 @@ fn the_bytes_are_pinned() {
     };
     assert_eq!(encode(&Peer::Offer(offer)).unwrap(), [1, 2, 0, 2, 3, 0, 1, 1, 9, 2]);
 
-    let failed = Reply::Failed(Failure { kind: FailureKind::NoSpace, causes: vec!["full".into()] });
+    let failed = Reply::Failed(Failure { kind: FailureKind::TemporaryFull, causes: vec!["full".into()] });
     assert_eq!(encode(&failed).unwrap(), [5, 4, 1, 4, b'f', b'u', b'l', b'l']);
     assert_eq!(encode(&Event::Phase(Phase::Load)).unwrap(), [0, 3]);
 }
@@ -185,7 +185,7 @@ fn messages_of_peers_and_events_are_pinned() {
     pinned(&Event::Advance(1), &[&[2, 1]]);
     pinned(&Event::Note("n".into()), &[&[3], b"\x01n"]);
     pinned(&Event::Waiting { program: "p".into(), seconds: 40 }, &[&[4], b"\x01p", &[40]]);
-    pinned(&Event::Kept(300), &[&[5], &[0xac, 2]]);
+    pinned(&Event::Partial(300), &[&[5], &[0xac, 2]]);
 }
 
 /// The number of each variant is its place.
@@ -202,7 +202,7 @@ fn variants_are_numbered() {
         EngineDown,
         EnginePermission,
         NoSuchImage,
-        NoSpace,
+        TemporaryFull,
         Broken,
         Mismatch,
         Aborted,

@@ -57,10 +57,10 @@ impl std::error::Error for Because {
 #[test]
 fn a_failure_has_the_whole_chain_of_causes_the_outermost_first() {
     let error = Because("outer", Some(Because("middle", Some(Because("root", None).into())).into()));
-    let failure = Failure::new(FailureKind::NoSpace, &error);
+    let failure = Failure::new(FailureKind::TemporaryFull, &error);
     assert_eq!(
         (failure.kind, &failure.causes[..]),
-        (FailureKind::NoSpace, &["outer", "middle", "root"].map(String::from)[..])
+        (FailureKind::TemporaryFull, &["outer", "middle", "root"].map(String::from)[..])
     );
     assert_eq!(Failure::new(FailureKind::Other, &Because("alone", None)).causes, ["alone"]);
 }

@@ -56,12 +56,12 @@ pub enum Event<'a> {
         program: &'a str,
         /// The host of the end, for people.
         host: &'a str,
-        /// For so many seconds until now.
+        /// The seconds that it has waited.
         seconds: u32,
     },
     /// Bytes of the image's layers that earlier transfers left at the target, which goes on with them. Retries are counted
     /// by it, too.
-    Kept(u64),
+    Partial(u64),
     /// Something that only `-v` shows.
     Note(&'a str),
     /// Something that a person should know though it goes on.

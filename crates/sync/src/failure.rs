@@ -186,7 +186,7 @@ impl EndpointError {
         if let Some(error) = self.root_io()
             && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         {
-            return FailureKind::NoSpace;
+            return FailureKind::TemporaryFull;
         }
         if self.is_caused_by::<NotTheBlob>() {
             return FailureKind::Mismatch;
@@ -207,8 +207,8 @@ impl EndpointError {
                 StoreError::Permission { .. } => FailureKind::EnginePermission,
                 StoreError::NoSuchImage { .. } => FailureKind::NoSuchImage,
                 StoreError::Removed { .. } => FailureKind::Changed,
-                StoreError::NoSpace { .. } => FailureKind::StorageFull,
-                StoreError::TemporaryFull { .. } => FailureKind::NoSpace,
+                StoreError::StorageFull { .. } => FailureKind::StorageFull,
+                StoreError::TemporaryFull { .. } => FailureKind::TemporaryFull,
                 StoreError::Broken { .. } => FailureKind::Broken,
                 StoreError::ReadOnly { .. } => FailureKind::Usage,
                 StoreError::NoStore { .. } => FailureKind::NoStore,
@@ -216,7 +216,7 @@ impl EndpointError {
                 _ => FailureKind::Other,
             },
             EndpointError::NoRoom(NoRoom { purpose: Words(Purpose::Images), .. }) => FailureKind::StorageFull,
-            EndpointError::NoRoom(_) => FailureKind::NoSpace,
+            EndpointError::NoRoom(_) => FailureKind::TemporaryFull,
             EndpointError::Join(error) if is_mistaken(error) => FailureKind::Mismatch,
             // The answer to a question of n nodes has n bits, whatever the target has.
             EndpointError::Reconcile(ReconcileError::Answer(_) | ReconcileError::Unasked) => {
@@ -306,21 +306,24 @@ mod tests {
         let message = || "x".to_owned();
         let standing_in = |error: EndpointError| error.of_who_stands_in().kind;
         let own = || EndpointError::Io { what: "x", source: full() };
-        assert_eq!((kind(own()), standing_in(own())), (FailureKind::NoSpace, FailureKind::ClientFull));
+        assert_eq!((kind(own()), standing_in(own())), (FailureKind::TemporaryFull, FailureKind::ClientFull));
         // A program of the other host speaks of that.
-        let engine = || EndpointError::from(StoreError::NoSpace { message: message() });
+        let engine = || EndpointError::from(StoreError::StorageFull { message: message() });
         assert_eq!(
             (kind(engine()), standing_in(engine())),
             (FailureKind::StorageFull, FailureKind::StorageFull)
         );
         let folder = || EndpointError::from(StoreError::TemporaryFull { message: message() });
-        assert_eq!((kind(folder()), standing_in(folder())), (FailureKind::NoSpace, FailureKind::NoSpace));
+        assert_eq!(
+            (kind(folder()), standing_in(folder())),
+            (FailureKind::TemporaryFull, FailureKind::TemporaryFull)
+        );
         let room = |is_here| {
             let (purpose, folder) = (Words(Purpose::Temporary), PathBuf::from("/x"));
             NoRoom { purpose, mount: folder.clone(), folder, needed: 2, free: 1, is_here }
         };
         assert_eq!(standing_in(room(true).into()), FailureKind::ClientFull);
-        assert_eq!(standing_in(room(false).into()), FailureKind::NoSpace);
+        assert_eq!(standing_in(room(false).into()), FailureKind::TemporaryFull);
         let removed = StoreError::Removed { image: message() };
         assert_eq!(kind(removed.into()), FailureKind::Changed);
     }
@@ -328,7 +331,7 @@ mod tests {
     #[test]
     fn the_kind_is_found_below_the_surface() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
-        assert_eq!(kind(EndpointError::Io { what: "x", source: full() }), FailureKind::NoSpace);
+        assert_eq!(kind(EndpointError::Io { what: "x", source: full() }), FailureKind::TemporaryFull);
         assert_eq!(kind(EndpointError::UnusableBasis("x".into())), FailureKind::Mismatch);
         let aborted = StoreError::Io { what: "x".into(), source: Aborted.into() };
         assert_eq!(kind(aborted.into()), FailureKind::Aborted);

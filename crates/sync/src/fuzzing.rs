@@ -87,16 +87,16 @@ pub fn decode_batch(
 }
 
 /// The index cache below a folder.
-pub struct Kept(Cache);
+pub struct IndexCache(Cache);
 
-impl Kept {
+impl IndexCache {
     /// Opens it.
     ///
     /// # Panics
     ///
     /// Where the folder cannot have one.
-    pub fn below(folder: &Path) -> Kept {
-        Kept(Cache::locate_below(Some(folder)).expect("the folder can have a cache"))
+    pub fn below(folder: &Path) -> IndexCache {
+        IndexCache(Cache::locate_below(Some(folder)).expect("the folder can have a cache"))
     }
 
     /// Keeps an index.
@@ -121,7 +121,7 @@ impl Kept {
 }
 
 /// The partial transfers below a folder.
-pub struct KeptParts(Partials);
+pub struct PartialTransfer(Partials);
 
 /// A piece of the file of a partial transfer.
 pub struct Piece<'a> {
@@ -135,14 +135,14 @@ pub struct Piece<'a> {
     pub bytes: &'a [u8],
 }
 
-impl KeptParts {
+impl PartialTransfer {
     /// Opens them.
     ///
     /// # Panics
     ///
     /// Where the folder cannot have any.
-    pub fn below(folder: &Path) -> KeptParts {
-        KeptParts(Partials::locate_below(Some(folder)).expect("the folder can have partial transfers"))
+    pub fn below(folder: &Path) -> PartialTransfer {
+        PartialTransfer(Partials::locate_below(Some(folder)).expect("the folder can have partial transfers"))
     }
 
     /// Those that are listed.
@@ -176,15 +176,15 @@ pub struct Begun {
 
 impl Begun {
     /// The layers that there are parts of.
-    pub fn take_layers(&mut self) -> Vec<Parts> {
-        self.basis.take_layers().into_iter().map(Parts).collect()
+    pub fn take_layers(&mut self) -> Vec<PartialLayers> {
+        self.basis.take_layers().into_iter().map(PartialLayers).collect()
     }
 
     /// Keeps all chunks of a layer, which has this number. False where nothing can be kept.
     pub fn keep(&mut self, number: usize, index: &Arc<LayerIndex>, chunks: &[u8]) -> bool {
-        let Some(mut keeper) = self.basis.keeper(&self.owner) else { return false };
-        keeper.add_layer(number, index, BasisKind::None);
-        keeper.keep(0, 0..index.chunks().len(), chunks).is_ok() && keeper.flush().is_ok()
+        let Some(mut writer) = self.basis.writer(&self.owner) else { return false };
+        writer.add_layer(number, index, BasisKind::None);
+        writer.write(0, 0..index.chunks().len(), chunks).is_ok() && writer.flush().is_ok()
     }
 
     /// Forgets the parts: a layer came out wrong.
@@ -199,9 +199,9 @@ impl Begun {
 }
 
 /// Parts of layers, one after the other.
-pub struct Parts(PartialLayer);
+pub struct PartialLayers(PartialLayer);
 
-impl Parts {
+impl PartialLayers {
     /// All bytes.
     ///
     /// # Errors

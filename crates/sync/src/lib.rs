@@ -39,7 +39,7 @@ pub use cache::{CACHE_LIMIT, Cache, CacheEntry, CacheError, EntryKind, Pruned};
 pub use endpoint::names_of_this_host;
 pub use error::{Error, Host, SshFailure};
 pub use event::{Event, Observer, Phase};
-pub use fallback::kept::Kept;
+pub use fallback::partial_images::PartialImages;
 pub use interrupt::Interrupt;
 pub use inventory::select::Pin;
 pub use options::{Direction, Identity, Options, Retries, TransferMethod};

@@ -12,7 +12,7 @@ use dsync_recompress::Recipe;
 
 use crate::cache::Used;
 use crate::conversation::want::short_id;
-use crate::conversation::{Attempt, Keeps};
+use crate::conversation::{Attempt, Preserved};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
 use crate::layers::free_space::Disks;
@@ -108,7 +108,7 @@ fn receiving(image: &Image) -> Receiving {
         basis: None,
         attempt: Attempt::Delta,
         dry_run: false,
-        keeps: Keeps::Content,
+        preserved: Preserved::Content,
         prove: false,
         peering: Peering::Live { key: KEY },
     }
@@ -136,7 +136,7 @@ fn run_in(
         speed: None,
         dry_run: what.dry_run,
         explain: false,
-        keeps: what.keeps.clone(),
+        preserved: what.preserved.clone(),
         prove: what.prove,
         key: Some(KEY),
     };
@@ -232,7 +232,8 @@ fn a_layer_that_is_here_uncompressed_is_compressed_here_and_does_not_cross() {
     let layer = tar(&(0..2_000).map(|n| format!("line {} of many\n", n * n)).collect::<String>());
     let asked = source.compressed(&source.image("a", &[&layer], "a:1"), &layer);
     target.image("b", &[&layer], "b:1");
-    let reply = run(&source, &asked.id, &target, &Receiving { keeps: Keeps::Id, ..receiving(&asked) });
+    let reply =
+        run(&source, &asked.id, &target, &Receiving { preserved: Preserved::Id, ..receiving(&asked) });
     let Reply::Received(received) = reply.unwrap() else { panic!("the target gave no account") };
     assert_eq!(target.named("app:1").unwrap().id, asked.id);
     assert_eq!(received.layers[0].state, LayerState::Local);
@@ -244,14 +245,15 @@ fn an_exact_image_is_the_one_with_the_id() {
     let (source, target) = (Layout::new(), Layout::new());
     let layer = tar("text");
     let (asked, other) = (source.image("a", &[&layer], "a:1"), source.image("b", &[&layer], "b:1"));
-    for keeps in [Keeps::Id, Keeps::Manifest(asked.platform.clone())] {
-        is_refused(&source, &other, &target, &Receiving { keeps, ..receiving(&asked) });
+    for preserved in [Preserved::Id, Preserved::Manifest(asked.platform.clone())] {
+        is_refused(&source, &other, &target, &Receiving { preserved, ..receiving(&asked) });
     }
     // A manifest that differs only in an annotation has the same config and another ID.
     let annotated = source.annotated(&asked);
     assert_eq!((annotated.config, &annotated.diff_ids), (asked.config, &asked.diff_ids));
-    is_refused(&source, &annotated, &target, &Receiving { keeps: Keeps::Id, ..receiving(&asked) });
-    run(&source, &annotated.id, &target, &Receiving { keeps: Keeps::Id, ..receiving(&annotated) }).unwrap();
+    is_refused(&source, &annotated, &target, &Receiving { preserved: Preserved::Id, ..receiving(&asked) });
+    run(&source, &annotated.id, &target, &Receiving { preserved: Preserved::Id, ..receiving(&annotated) })
+        .unwrap();
     assert_eq!(target.named("app:1").unwrap().id, annotated.id);
 }
 
@@ -276,7 +278,7 @@ fn of_an_index_the_platform_is_proven() {
     let index = source.index(&[&asked]);
     let platform = |image: &Image| Receiving {
         prove: true,
-        keeps: Keeps::Manifest(image.platform.clone()),
+        preserved: Preserved::Manifest(image.platform.clone()),
         ..receiving(&Image { id: index, ..image.clone() })
     };
     is_refused(&source, &Image { id: index, ..other.clone() }, &target, &platform(&other));
@@ -295,7 +297,7 @@ fn the_config_that_was_asked_for_is_the_one_that_this_host_uses() {
     source.store.prefer(&asked.platform);
     let pinned = |image: &Image| Receiving {
         prove: true,
-        keeps: Keeps::Id,
+        preserved: Preserved::Id,
         ..receiving(&Image { id: index, ..image.clone() })
     };
     is_refused(&source, &Image { id: index, ..asked.clone() }, &target, &pinned(&asked));
@@ -410,7 +412,7 @@ fn told(proofs: &[Prove<'_>], of: &DiffId) -> Vec<Known> {
         speed: None,
         dry_run: true,
         explain: false,
-        keeps: Keeps::Content,
+        preserved: Preserved::Content,
         prove: false,
         key: Some(key),
     };
@@ -537,7 +539,7 @@ fn a_source_without_room_says_so_before_it_reads() {
         let short = with_free(layer.len() as u64 - 1);
         let (sent, reply) = run_in(&short, &source, &image.id, &ample, &target, &what);
         let error = sent.unwrap_err();
-        assert_eq!(error.kind(), FailureKind::NoSpace, "{error}");
+        assert_eq!(error.kind(), FailureKind::TemporaryFull, "{error}");
         assert!(error.to_string().contains("no room for temporary files"), "{error}");
         assert_eq!(reply.unwrap_err().kind(), FailureKind::Aborted);
         let (sent, _) = run_in(&with_free(layer.len() as u64), &source, &image.id, &ample, &target, &what);

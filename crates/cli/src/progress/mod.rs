@@ -267,7 +267,7 @@ impl Progress {
                 line.advance(bytes);
             }
             // They are printed, and the line goes on as it was.
-            Event::Kept(_) | Event::Note(_) | Event::Warning(_) => {}
+            Event::Partial(_) | Event::Note(_) | Event::Warning(_) => {}
             // `Event` is `non_exhaustive`: a test that emits a new one fails here.
             other => debug_assert!(false, "an event that no line shows: {other:?}"),
         }

@@ -40,7 +40,7 @@ pub(super) fn remark(event: Event<'_>) -> Option<String> {
             quantity::bytes(image.size)
         ),
         Event::Total(bytes) => format!("{} of contents have to cross, uncompressed", quantity::bytes(bytes)),
-        Event::Kept(bytes) => {
+        Event::Partial(bytes) => {
             format!("{} of it arrived before, and need not cross again", quantity::bytes(bytes))
         }
         Event::Note(text) => escape::visible(text).into_owned(),

@@ -392,7 +392,7 @@ fn nothing_that_a_terminal_obeys_gets_through() {
             opened(&store),
             images("", &[]),
             frame(Channel::Peer, &Peer::Abort),
-            failed(FailureKind::NoSpace),
+            failed(FailureKind::TemporaryFull),
         ],
         vec![format!("{TRICKS} is no frame").into_bytes()],
     ] {

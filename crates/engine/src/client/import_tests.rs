@@ -269,7 +269,7 @@ fn an_image_that_cannot_be_named_goes() {
     let engine = Engine::new();
     engine.write("before-tag", "echo 'write /x: no space left on device' >&2; exit 1");
     let error = named(&engine.store(), &app()).unwrap_err();
-    assert!(matches!(error, StoreError::NoSpace { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::StorageFull { .. }), "{error:?}");
     assert_eq!(engine.names(), None);
 }
 

@@ -275,6 +275,6 @@ mod tests {
         feeding.write_all(b"fed ").unwrap();
         assert_eq!(feeding.finish().unwrap(), "fed done\n");
         let feeding = shell().feed(&["cat; echo disk: no space left on device >&2; exit 1"]).unwrap();
-        assert!(matches!(feeding.finish(), Err(StoreError::NoSpace { .. })));
+        assert!(matches!(feeding.finish(), Err(StoreError::StorageFull { .. })));
     }
 }

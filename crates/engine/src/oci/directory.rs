@@ -152,7 +152,7 @@ pub(super) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
 pub(super) fn io_error(name: &str, what: &str, source: io::Error) -> StoreError {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            StoreError::NoSpace { message: format!("{name}: {source}") }
+            StoreError::StorageFull { message: format!("{name}: {source}") }
         }
         _ => StoreError::Io { what: format!("{name} {what}"), source },
     }

@@ -83,8 +83,10 @@ fn seeds() -> Vec<Vec<u8>> {
         basis: vec![Known::No, Known::Index, Known::Bytes],
         stored: vec![Stored::Plain, Stored::Compressed(vec![1, 6, 6, 0, 0, 0, 0]), Stored::Opaque],
     };
-    let failure =
-        Failure { kind: FailureKind::NoSpace, causes: vec!["the disk is full".into(), "os error".into()] };
+    let failure = Failure {
+        kind: FailureKind::TemporaryFull,
+        causes: vec!["the disk is full".into(), "os error".into()],
+    };
     let open = Open {
         store: "oci:/srv/images".into(),
         tmpfolder: String::new(),
@@ -118,7 +120,7 @@ fn seeds() -> Vec<Vec<u8>> {
         seed(3, &Event::Note("reads the layer".into())),
         seed(3, &Event::Waiting { program: "docker".into(), seconds: 40 }),
         seed(3, &Event::Advance(1 << 30)),
-        seed(3, &Event::Kept(1 << 26)),
+        seed(3, &Event::Partial(1 << 26)),
         seed(4, &image),
         seed(0, &Compression::Level(9)),
         [&[5][..], &Header { channel: Channel::Data, len: 300 }.encode().expect("it is short")].concat(),

@@ -7,7 +7,7 @@ use dsync_delta::batch::Effort;
 use dsync_engine::Package;
 use dsync_proto::limits;
 
-use super::{Keeps, Step};
+use super::{Preserved, Step};
 use crate::coding::section;
 use crate::failure::{Breach, EndpointError};
 use crate::link::Link;
@@ -53,13 +53,13 @@ pub(crate) fn receive(
     link: &mut Link,
     listed: &Image,
     config: &Digest,
-    keeps: &Keeps,
+    preserved: &Preserved,
 ) -> Result<Package, EndpointError> {
     let documents = receive_documents(link, Step::Documents)?;
     let package = Package::assemble(documents).map_err(|reason| {
         EndpointError::Protocol(format!("what the source says of the image is broken: {reason}"))
     })?;
-    if *keeps == Keeps::Id && id(&package) != listed.id {
+    if *preserved == Preserved::Id && id(&package) != listed.id {
         return Err(EndpointError::AnotherImage(format!(
             "the source sent image {} in place of {}",
             id(&package),

@@ -62,10 +62,10 @@ pub(crate) enum Step {
 
 impl Step {
     /// The steps that a source sends to a patch against these layers.
-    pub(crate) fn of_patch(keeps: &Keeps, basis: &[DiffId]) -> &'static [Step] {
-        match (keeps, basis.is_empty()) {
-            (Keeps::Content, false) => &[Step::Offer, Step::Headers, Step::Contents],
-            (Keeps::Content, true) => &[Step::Cold],
+    pub(crate) fn of_patch(preserved: &Preserved, basis: &[DiffId]) -> &'static [Step] {
+        match (preserved, basis.is_empty()) {
+            (Preserved::Content, false) => &[Step::Offer, Step::Headers, Step::Contents],
+            (Preserved::Content, true) => &[Step::Cold],
             (_, false) => &[Step::Documents, Step::Offer, Step::Headers, Step::Contents],
             (_, true) => &[Step::Documents, Step::Offer, Step::Cold],
         }
@@ -113,9 +113,9 @@ impl Step {
     }
 }
 
-/// The part of an image that stays the same on its way, beyond its config and its layers.
+/// The part of an image's identity that a transfer preserves, beyond its config and its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Keeps {
+pub(crate) enum Preserved {
     /// Nothing.
     Content,
     /// All that its ID is made of.
@@ -124,7 +124,7 @@ pub(crate) enum Keeps {
     Manifest(Platform),
 }
 
-impl Keeps {
+impl Preserved {
     /// By the flag of a request, and the platform that a user named.
     pub(crate) fn new(exact: bool, platform: Option<&Platform>) -> Self {
         match (exact, platform) {
@@ -233,9 +233,9 @@ mod tests {
 
     #[test]
     fn a_patch_has_the_steps_of_a_source_in_their_order() {
-        for (keeps, documents) in [(Keeps::Content, 0), (Keeps::Id, 1)] {
+        for (preserved, documents) in [(Preserved::Content, 0), (Preserved::Id, 1)] {
             for (basis, streams) in [(&[DiffId::of(b"layer")][..], 2), (&[], 1)] {
-                let steps = Step::of_patch(&keeps, basis);
+                let steps = Step::of_patch(&preserved, basis);
                 assert!(steps.is_sorted());
                 assert_eq!(steps.iter().filter(|step| step.is_stream()).count(), streams + documents);
             }

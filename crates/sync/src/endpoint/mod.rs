@@ -13,7 +13,7 @@ use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
 use dsync_engine::{EngineHost, IdOf, Store, StoreSpec, temporary};
 use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
 
-use crate::conversation::{Attempt, Keeps};
+use crate::conversation::{Attempt, Preserved};
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
 use crate::failure::EndpointError;
 use crate::interrupt::Interrupt;
@@ -164,9 +164,9 @@ impl Endpoint {
             Request::Send { image, compression, speed, dry_run, explain, exact, prove, key } => {
                 let image = ImageId::from_bytes(image);
                 let held = with_nested(&*self.store, [&image])?;
-                let keeps = Keeps::new(exact, self.platform.as_ref());
+                let preserved = Preserved::new(exact, self.platform.as_ref());
                 let key = Some(key);
-                let how = Sending { compression, speed, dry_run, explain, keeps, prove, key };
+                let how = Sending { compression, speed, dry_run, explain, preserved, prove, key };
                 source::send(&*self.store, &held, link, &image, &how, &self.workspace)
             }
             Request::Verify { image } => {
@@ -187,7 +187,7 @@ impl Endpoint {
                     basis: if basis.is_empty() { None } else { Some(basis.parse().map_err(bad)?) },
                     attempt: Attempt::new(without_basis),
                     dry_run,
-                    keeps: Keeps::new(exact, self.platform.as_ref()),
+                    preserved: Preserved::new(exact, self.platform.as_ref()),
                     prove,
                     peering: Peering::Live { key },
                 };

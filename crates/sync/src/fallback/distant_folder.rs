@@ -6,7 +6,7 @@ use std::path::Path;
 use dsync_core::{Digest, Image, ImageRef};
 use dsync_engine::{DistantStore, StoreError};
 
-use super::kept::PREFIX;
+use super::partial_images::PREFIX;
 use crate::partial::EXPIRES;
 
 /// The name of the archive in the temporary directory of either host.
@@ -41,27 +41,27 @@ impl DistantFolder {
         format!("{}/{}", self.base, self.name)
     }
 
-    /// The directory of what is kept, as a shell takes it.
-    fn kept(&self) -> String {
+    /// The directory of partial transfers, as a shell takes it.
+    fn partials(&self) -> String {
         format!("{}/{PREFIX}$(id -u 2>/dev/null)", self.base)
     }
 
-    /// The script that removes it, and directories in which nothing was kept.
+    /// The script that removes it, and empty directories of partial transfers.
     pub(crate) fn removal(&self) -> String {
-        let (kept, name) = (self.kept(), &self.name);
+        let (partials, name) = (self.partials(), &self.name);
         format!(
-            "rm -rf \"{}\"; rmdir \"{kept}\"/*/new-{name} \"{kept}\"/* \"{kept}\" 2>/dev/null; true",
+            "rm -rf \"{}\"; rmdir \"{partials}\"/*/new-{name} \"{partials}\"/* \"{partials}\" 2>/dev/null; true",
             self.path()
         )
     }
 
-    /// The script that sets `k` to the directory of what is kept of an image, or to nothing, and makes the longest part of
+    /// The script that sets `k` to the directory of the partial transfer of an image, or to nothing, and makes the longest part of
     /// an archive that a run left there the one that is looked into: `$k/old`. What rsync writes now goes into a directory
     /// of its own, which others leave alone while that of the temporary files is there.
-    fn begin_keeping(&self, image: &str) -> String {
-        let (base, kept, name) = (&self.base, self.kept(), &self.name);
+    fn begin_partial(&self, image: &str) -> String {
+        let (base, partials, name) = (&self.base, self.partials(), &self.name);
         format!(
-            "k=\"{kept}\"; mkdir -m 700 \"$k\" 2>/dev/null; \
+            "k=\"{partials}\"; mkdir -m 700 \"$k\" 2>/dev/null; \
              if [ -L \"$k\" ]; then k=; elif [ -d \"$k\" ] && [ -O \"$k\" ] && chmod 700 \"$k\"; then \
              find \"$k\" -mindepth 1 -maxdepth 1 -mtime +{EXPIRES} -exec rm -rf {{}} + 2>/dev/null; \
              k=\"$k/{image}\"; mkdir -p \"$k/new-{name}\" || k=; else k=; fi; \
@@ -73,7 +73,7 @@ impl DistantFolder {
     }
 
     /// Makes the temporary directory with the archive that a script writes into it, if any. With the names of an image,
-    /// what was kept of it is put behind that archive, and what arrives is kept.
+    /// its partial transfer is put behind that archive, and what arrives is one.
     pub(super) fn make<'a>(
         &'a self,
         store: &'a DistantStore,
@@ -83,7 +83,7 @@ impl DistantFolder {
         let path = self.path();
         // One that a killed shell left there is removed after a day: no process of that host has its number.
         let left = format!("find \"${{d%/*}}\" -maxdepth 1 -type d {LEFT} -exec rm -rf {{}} + 2>/dev/null");
-        let keep = of.map_or("k=".to_owned(), |image| self.begin_keeping(image));
+        let begin = of.map_or("k=".to_owned(), |image| self.begin_partial(image));
         let write = archive.map_or("true".into(), |script| format!("{{ {script}; }} >\"$d/{ARCHIVE}\""));
         // The job goes first where there is no room for both.
         let add = format!(
@@ -92,15 +92,15 @@ impl DistantFolder {
         );
         let removal = self.removal();
         let script = format!(
-            "d=\"{path}\"; {left}; mkdir -m 700 \"$d\" && {{ {keep}; {write}; }} && {{ {add}; }} \
-             && echo \"$d\" && echo \"keeps:$k\" || {{ {removal}; exit 1; }}"
+            "d=\"{path}\"; {left}; mkdir -m 700 \"$d\" && {{ {begin}; {write}; }} && {{ {add}; }} \
+             && echo \"$d\" && echo \"partial:$k\" || {{ {removal}; exit 1; }}"
         );
         let said = store.run_script(&script).map_err(temporary_full)?;
         let mut lines = said.lines().rev();
-        let keeps = lines.next().and_then(|line| line.strip_prefix("keeps:")).unwrap_or_default();
-        let kept = Some(keeps.to_owned()).filter(|kept| kept.starts_with('/') && is_plain(kept));
+        let said = lines.next().and_then(|line| line.strip_prefix("partial:")).unwrap_or_default();
+        let partial = Some(said.to_owned()).filter(|path| path.starts_with('/') && is_plain(path));
         let path = lines.next().unwrap_or_default().to_owned();
-        let made = MadeFolder { folder: self, store, path, kept };
+        let made = MadeFolder { folder: self, store, path, partial };
         if !made.path.starts_with('/') || !is_plain(&made.path) {
             let path = &made.path;
             let reason =
@@ -111,8 +111,8 @@ impl DistantFolder {
     }
 }
 
-/// The name under which an image and newer ones of its names are kept on the other host.
-pub(super) fn kept_as(image: &Image, names: &[ImageRef]) -> String {
+/// The name of the directory for the partial transfer of an image, and of newer ones of its names, on the other host.
+pub(super) fn partial_name(image: &Image, names: &[ImageRef]) -> String {
     let mut repositories: Vec<&str> = names.iter().map(ImageRef::name).collect();
     repositories.sort_unstable();
     repositories.dedup();
@@ -130,7 +130,7 @@ fn is_plain(path: &str) -> bool {
 /// A script that writes into the temporary directory fills the disk of that.
 fn temporary_full(error: StoreError) -> StoreError {
     match error {
-        StoreError::NoSpace { message } => StoreError::TemporaryFull { message },
+        StoreError::StorageFull { message } => StoreError::TemporaryFull { message },
         other => other,
     }
 }
@@ -140,8 +140,8 @@ pub(super) struct MadeFolder<'a> {
     folder: &'a DistantFolder,
     store: &'a DistantStore,
     path: String,
-    /// The directory of what is kept there of the image.
-    kept: Option<String>,
+    /// The directory there of the partial transfer of the image.
+    partial: Option<String>,
 }
 
 impl MadeFolder<'_> {
@@ -149,30 +149,31 @@ impl MadeFolder<'_> {
         format!("{}/{ARCHIVE}", self.path)
     }
 
-    /// The directory in which rsync is to write, and to keep what it has when it breaks off.
+    /// The directory in which rsync writes, and leaves what it has when it breaks off.
     pub(super) fn arriving(&self) -> Option<String> {
-        Some(format!("{}/new-{}", self.kept.as_ref()?, self.folder.name))
+        Some(format!("{}/new-{}", self.partial.as_ref()?, self.folder.name))
     }
 
-    /// Removes what is kept: a disk is full, and the job goes first.
-    pub(super) fn drop_kept(&self) -> Result<bool, StoreError> {
-        let Some(kept) = &self.kept else { return Ok(false) };
-        let script =
-            format!("[ -f \"{kept}/old\" ] && echo had; rm -rf \"{kept}/old\" \"{kept}\"/new-*/*; true");
+    /// Removes the partial transfer: a disk is full, and the job goes first.
+    pub(super) fn drop_partial(&self) -> Result<bool, StoreError> {
+        let Some(partial) = &self.partial else { return Ok(false) };
+        let script = format!(
+            "[ -f \"{partial}/old\" ] && echo had; rm -rf \"{partial}/old\" \"{partial}\"/new-*/*; true"
+        );
         Ok(self.store.run_script(&script)?.contains("had"))
     }
 
-    /// Loads the archive, which stays there until that is done. Then nothing is kept any more.
+    /// Loads the archive, which stays there until that is done. Then there is no partial transfer any more.
     pub(super) fn load(&self) -> Result<(), StoreError> {
         let archive = self.archive();
         let load = self.store.load_script(&archive)?;
-        let script = match &self.kept {
+        let script = match &self.partial {
             None => load,
-            Some(kept) => {
+            Some(partial) => {
                 let (old, load_old) =
-                    (format!("{kept}/old"), self.store.load_script(&format!("{kept}/old"))?);
+                    (format!("{partial}/old"), self.store.load_script(&format!("{partial}/old"))?);
                 format!(
-                    "if mv -f \"{archive}\" \"{old}\"; then {load_old} && rm -rf \"{kept}\"; else {load}; fi"
+                    "if mv -f \"{archive}\" \"{old}\"; then {load_old} && rm -rf \"{partial}\"; else {load}; fi"
                 )
             }
         };
@@ -209,7 +210,7 @@ mod tests {
     #[test]
     fn every_login_shell_takes_the_scripts_as_they_are() {
         let folder = DistantFolder::named("docker-sync-1-x", None).unwrap();
-        for script in [folder.removal(), folder.begin_keeping("image")] {
+        for script in [folder.removal(), folder.begin_partial("image")] {
             assert!(!script.contains(['\'', '!', '\\', '\n']), "{script}");
         }
     }

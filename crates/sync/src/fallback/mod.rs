@@ -6,7 +6,7 @@
 //! there, and no ssh here, however this process ends.
 
 pub(crate) mod distant_folder;
-pub(crate) mod kept;
+pub(crate) mod partial_images;
 pub(crate) mod rsync;
 mod stream;
 
@@ -107,8 +107,8 @@ impl Master {
         let master = through(&["ControlMaster=yes", "ControlPersist=no"]);
         // Where the master is gone, ssh would connect by itself, and perhaps ask for the password again.
         let shell = through(&["ControlMaster=no", "ProxyCommand=false"]);
-        let keeper = format!("exec /bin/sh -c 'echo {SIGN}; cat >/dev/null; {}'", distant.removal());
-        let words = ssh::arguments(&master, to, &keeper);
+        let master_script = format!("exec /bin/sh -c 'echo {SIGN}; cat >/dev/null; {}'", distant.removal());
+        let words = ssh::arguments(&master, to, &master_script);
         let (mut pipe, output, input) = Pipe::spawn(&words, &to.host, observer, &interrupt)?;
         pipe.keep(output, input, SIGN);
         let (begin, timeout) = (Instant::now(), login_timeout(options.timeout));

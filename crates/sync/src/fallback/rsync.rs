@@ -21,8 +21,8 @@ use dsync_engine::{
     Nested, Purpose, Reach, Store, StoreError, StoreKind, tars, temporary,
 };
 
-use super::distant_folder::{ARCHIVE, DistantFolder, MadeFolder, kept_as};
-use super::kept::{Kept, KeptImage};
+use super::distant_folder::{ARCHIVE, DistantFolder, MadeFolder, partial_name};
+use super::partial_images::{PartialImage, PartialImages};
 use crate::inventory::survey;
 use crate::transport::destination::Destination;
 use crate::transport::ssh;
@@ -58,13 +58,14 @@ impl Rsync {
     fn run(&self, from: &str, to: &str, arriving: Option<&str>) -> Result<(), StoreError> {
         let port = self.to.port.map_or(String::new(), |port| format!(" -p {port}"));
         let shell = shlex::try_join(self.shell.iter().map(String::as_str)).unwrap_or_default() + &port;
-        let keep = arriving.map(|folder| [format!("--temp-dir={folder}"), format!("--partial-dir={folder}")]);
+        let places =
+            arriving.map(|folder| [format!("--temp-dir={folder}"), format!("--partial-dir={folder}")]);
         let timeout = self.timeout.map_or(0, |timeout| timeout.as_secs().max(1));
         let mut child = Command::new("rsync")
             // Two archives may well have the same size and be of the same second, which rsync takes for equal.
             .args(["-z", "--no-whole-file", "--ignore-times", "--stats", "-e", &shell])
             .arg(format!("--timeout={timeout}"))
-            .args(keep.into_iter().flatten())
+            .args(places.into_iter().flatten())
             .args(["--", from, to])
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
@@ -138,14 +139,14 @@ impl RsyncStore {
         temporary::folder(self.tmpfolder.as_deref()).map_err(io_error("cannot make a temporary directory"))
     }
 
-    /// Brings an archive of this host to the other, where a script writes that of the basis, and what was kept under this
+    /// Brings an archive of this host to the other, where a script writes that of the basis, and the partial transfer of this
     /// name is of use.
     fn give(&self, file: &Path, basis: Option<&str>, of: &str) -> Result<MadeFolder<'_>, StoreError> {
         let there = self.folder.make(&self.distant, basis, Some(of))?;
         let (from, to) = (file.to_string_lossy(), self.rsync.on_remote(&there.archive()));
         let run = || self.rsync.run(&from, &to, there.arriving().as_deref());
         match run() {
-            Err(error) if is_full(&error) && there.drop_kept()? => run()?,
+            Err(error) if is_full(&error) && there.drop_partial()? => run()?,
             result => result?,
         }
         Ok(there)
@@ -169,19 +170,25 @@ impl RsyncStore {
         layers.out.flush().map_err(io_error("cannot write the archive of the basis"))
     }
 
-    /// The same, and behind it what was kept of the archive that comes. Where there is no room for both, the job goes
+    /// The same, and behind it the partial transfer of the archive that comes. Where there is no room for both, the job goes
     /// first.
-    fn write_bases(&self, image: &Image, kept: Option<&KeptImage>, path: &Path) -> Result<(), StoreError> {
+    fn write_bases(
+        &self,
+        image: &Image,
+        partial: Option<&PartialImage>,
+        path: &Path,
+    ) -> Result<(), StoreError> {
         self.write_basis(image, path)?;
-        let Some(kept) = kept else { return Ok(()) };
+        let Some(partial) = partial else { return Ok(()) };
         let append = |archive: PathBuf| {
             let mut out = File::options().append(true).create(true).open(path)?;
             io::copy(&mut File::open(archive)?, &mut out)
         };
-        let added =
-            kept.archives().and_then(|archives| archives.into_iter().try_for_each(|a| append(a).map(drop)));
+        let added = partial
+            .archives()
+            .and_then(|archives| archives.into_iter().try_for_each(|a| append(a).map(drop)));
         if added.is_err() {
-            kept.drop_archives();
+            partial.drop_archives();
             self.write_basis(image, path)?;
         }
         Ok(())
@@ -214,24 +221,24 @@ impl RsyncStore {
         &self,
         image: &Image,
         wanted: &HashSet<DiffId>,
-        kept: Option<&KeptImage>,
+        partial: Option<&PartialImage>,
         file: &Path,
     ) -> Result<(), StoreError> {
-        self.write_bases(image, kept, file)?;
+        self.write_bases(image, partial, file)?;
         self.check_room_there(image, wanted)?;
         let script = self.distant.save_script(image, wanted)?;
         let there = self.folder.make(&self.distant, Some(&script), None)?;
-        let arriving = kept.map(KeptImage::arriving).transpose();
-        let arriving = arriving.map_err(io_error("cannot keep what arrives"))?;
+        let arriving = partial.map(PartialImage::arriving).transpose();
+        let arriving = arriving.map_err(io_error("cannot save what arrives"))?;
         let arriving = arriving.as_deref().map(Path::to_string_lossy);
         let (from, to) = (self.rsync.on_remote(&there.archive()), file.to_string_lossy());
         let run = || self.rsync.run(&from, &to, arriving.as_deref());
-        match (run(), kept) {
-            (Err(error), Some(kept))
-                if is_full(&error) && kept.archives().is_ok_and(|kept| !kept.is_empty()) =>
+        match (run(), partial) {
+            (Err(error), Some(partial))
+                if is_full(&error) && partial.archives().is_ok_and(|archives| !archives.is_empty()) =>
             {
-                kept.drop_archives();
-                kept.arriving().map_err(io_error("cannot keep what arrives"))?;
+                partial.drop_archives();
+                partial.arriving().map_err(io_error("cannot save what arrives"))?;
                 self.write_basis(image, file)?;
                 run()
             }
@@ -280,12 +287,13 @@ impl Store for RsyncStore {
         let (image, wanted) = (self.named(self.distant.image(id)?), tars(id, wanted)?);
         let own = self.own_folder()?;
         let file = own.path().join(ARCHIVE);
-        let kept = Kept::locate(self.tmpfolder.as_deref()).and_then(|kept| kept.begin(&image)).ok().flatten();
-        self.fetch(&image, &wanted, kept.as_ref(), &file)?;
+        let partial =
+            PartialImages::locate(self.tmpfolder.as_deref()).and_then(|all| all.begin(&image)).ok().flatten();
+        self.fetch(&image, &wanted, partial.as_ref(), &file)?;
         let archive = File::open(&file).map_err(io_error("cannot read the archive that arrived"))?;
-        if let Some(kept) = &kept {
+        if let Some(partial) = &partial {
             // Until the image is there: the engine of this host may fail.
-            kept.keep_archive(&file).ok();
+            partial.save_archive(&file).ok();
         }
         archive::read(archive, &self.distant.request(&image, &wanted), sink).map_err(|error| match error {
             ReadError::Sink(source) => io_error("a layer cannot be passed on")(source),
@@ -368,7 +376,7 @@ impl Import for RsyncImport<'_> {
             let basis =
                 basis.map(|basis| store.distant.save_script(basis, &replaced(basis, &image))).transpose()?;
             let file = self.folder.path().join(ARCHIVE);
-            store.give(&file, basis.as_deref(), &kept_as(&image, names))?.load()?;
+            store.give(&file, basis.as_deref(), &partial_name(&image, names))?.load()?;
             if store.distant.image(&id)?.diff_ids != parsed.diff_ids {
                 let reason = "the engine took it and shows other layers than its config names".into();
                 return Err(StoreError::Broken { what: "the image to load".into(), reason });

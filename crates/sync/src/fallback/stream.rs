@@ -1,4 +1,4 @@
-//! The store of an engine on another host, whose layers come and go as a stream. Those that came whole are kept until
+//! The store of an engine on another host, whose layers come and go as a stream. Those that came whole are saved until
 //! their image has arrived.
 
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use dsync_engine::{
     LayerSink, Nested, Package, Store, StoreError,
 };
 
-use super::kept::{Keeping, Kept, KeptImage};
+use super::partial_images::{PartialImage, PartialImages, SavingSink};
 
 /// The store of an engine on another host.
 pub(super) struct StreamStore {
@@ -29,22 +29,22 @@ impl StreamStore {
         StreamStore { distant, tmpfolder, listed: Mutex::default() }
     }
 
-    /// The parts that are kept of the image; `None` where that is not possible, or another run has it.
-    fn kept(&self, id: &ImageId) -> Option<KeptImage> {
+    /// The partial transfer of the image; `None` where there can be none, or another run has it.
+    fn partial(&self, id: &ImageId) -> Option<PartialImage> {
         let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         let image = listed.iter().find(|image| image.id == *id)?;
-        Kept::locate(self.tmpfolder.as_deref()).ok()?.begin(image).ok()?
+        PartialImages::locate(self.tmpfolder.as_deref()).ok()?.begin(image).ok()?
     }
 }
 
-/// Gives the layers that are kept. Returns those that are left.
+/// Gives the layers of a partial transfer. Returns those that are left.
 fn give(
-    kept: &KeptImage,
+    partial: &PartialImage,
     wanted: &HashSet<LayerKey>,
     sink: &mut dyn LayerSink,
 ) -> io::Result<HashSet<LayerKey>> {
     let mut left = wanted.clone();
-    for (key, path) in kept.layers(wanted) {
+    for (key, path) in partial.layers(wanted) {
         let Ok(mut layer) = File::open(&path) else { continue };
         match sink.layer(Some(key), &mut layer) {
             Ok(()) => {
@@ -90,12 +90,12 @@ impl Store for StreamStore {
         wanted: &HashSet<LayerKey>,
         sink: &mut dyn LayerSink,
     ) -> Result<Export, StoreError> {
-        let Some(kept) = self.kept(id).filter(|_| !wanted.is_empty()) else {
+        let Some(partial) = self.partial(id).filter(|_| !wanted.is_empty()) else {
             return self.distant.export(id, wanted, sink);
         };
         let what = || format!("a layer of {id} cannot be passed on");
-        let left = give(&kept, wanted, sink).map_err(|source| StoreError::Io { what: what(), source })?;
-        self.distant.export(id, &left, &mut Keeping { sink, kept: &kept })
+        let left = give(&partial, wanted, sink).map_err(|source| StoreError::Io { what: what(), source })?;
+        self.distant.export(id, &left, &mut SavingSink { sink, partial: &partial })
     }
 
     fn has_packages(&self) -> bool {

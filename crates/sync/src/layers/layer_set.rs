@@ -1,6 +1,6 @@
-//! The layers in play at one end: their indexes, and the bytes of those that are kept.
+//! The layers in play at one end: their indexes, and the bytes of those that are spooled.
 //!
-//! Kept layers lie in one temporary file that has no name in any directory, so however the process ends,
+//! Spooled layers lie in one temporary file that has no name in any directory, so however the process ends,
 //! nothing is left. Layers of which hardly any chunk is used are only scanned; what of them is used after
 //! all is read once more from the store.
 
@@ -17,7 +17,7 @@ use dsync_proto::ShortId;
 
 use super::pick::{ChunksToFetch, Fetched, Pick};
 use super::place::{Place, Slice};
-use super::spool::{Announcing, KeptLayer, Role, Spool, copy_at};
+use super::spool::{Announcing, Role, Spool, SpooledLayer, copy_at};
 use super::workspace::Workspace;
 use crate::cache::Cache;
 use crate::failure::EndpointError;
@@ -50,19 +50,19 @@ impl<'a> Layers<'a> {
         Ok(Layers { store, spool, partial: HashMap::new(), fetched: HashMap::new(), file, interrupt })
     }
 
-    /// As [`Layers::keep`]; each layer is announced as soon as it is here.
-    pub(crate) fn keep_and(
+    /// As [`Layers::spool`]; each layer is announced as soon as it is here.
+    pub(crate) fn spool_and_announce(
         &mut self,
         image: &ImageId,
         keys: impl IntoIterator<Item = LayerKey>,
-        announce: &mut dyn FnMut(KeptLayer) -> io::Result<()>,
+        announce: &mut dyn FnMut(SpooledLayer) -> io::Result<()>,
     ) -> Result<Export, StoreError> {
         let wanted = self.spool.request(keys, |_| true, Role::New);
         self.store.export(image, &wanted, &mut Announcing { spool: &mut self.spool, announce })
     }
 
-    /// Reads layers of an image to keep them, and its config.
-    pub(crate) fn keep(
+    /// Spools layers of an image, and reads its config.
+    pub(crate) fn spool(
         &mut self,
         image: &ImageId,
         keys: impl IntoIterator<Item = LayerKey>,
@@ -72,15 +72,15 @@ impl<'a> Layers<'a> {
         self.store.export(image, &wanted, &mut self.spool)
     }
 
-    /// Gets to know layers of an image that is to be a basis; those that `keeps` names are kept. An image that
+    /// Gets to know layers of an image that is to be a basis; those that `to_spool` names are spooled. An image that
     /// cannot be read is no basis; that is no reason to fail.
     pub(crate) fn learn(
         &mut self,
         image: &ImageId,
         keys: impl IntoIterator<Item = LayerKey>,
-        keeps: &dyn Fn(&LayerKey) -> bool,
+        to_spool: &dyn Fn(&LayerKey) -> bool,
     ) -> Result<(), StoreError> {
-        let wanted = self.spool.request(keys, keeps, Role::Basis);
+        let wanted = self.spool.request(keys, to_spool, Role::Basis);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -131,9 +131,9 @@ impl<'a> Layers<'a> {
         self.spool.recall_short(short)
     }
 
-    /// The length of a layer that is kept.
-    pub(crate) fn kept(&self, digest: &Digest) -> Option<u64> {
-        self.spool.kept(digest).map(|range| range.len)
+    /// The length of a layer that is spooled.
+    pub(crate) fn spooled(&self, digest: &Digest) -> Option<u64> {
+        self.spool.spooled(digest).map(|range| range.len)
     }
 
     /// The memory that all indexes take, and the tables that are made of them.
@@ -149,7 +149,7 @@ impl<'a> Layers<'a> {
     ) -> Result<(), EndpointError> {
         let mut missing: BTreeMap<Digest, Vec<u32>> = BTreeMap::new();
         for place in places {
-            if self.spool.kept(&place.layer).is_none()
+            if self.spool.spooled(&place.layer).is_none()
                 && !self.partial.contains_key(&place.layer)
                 && self.fetched_at(place).is_none()
                 && let Ok(chunk) = u32::try_from(place.chunk)
@@ -203,7 +203,7 @@ impl<'a> Layers<'a> {
         places.iter().filter_map(|place| self.chunk(*place)).map(|chunk| chunk.len).sum()
     }
 
-    /// Copies a chunk of a layer that is kept, or that was fetched.
+    /// Copies a chunk of a layer that is spooled, or that was fetched.
     pub(crate) fn copy_chunk(&self, place: Place, out: &mut dyn Write) -> io::Result<()> {
         let len = self.chunk(place).map_or(0, |chunk| chunk.len);
         self.copy(Slice { place, from: 0, len }, out)
@@ -217,23 +217,23 @@ impl<'a> Layers<'a> {
         if let Some(partial) = self.partial.get(&place.layer) {
             return partial.copy(chunk.at + from, len, out);
         }
-        match (self.spool.kept(&place.layer), self.fetched_at(place)) {
+        match (self.spool.spooled(&place.layer), self.fetched_at(place)) {
             (Some(range), _) => self.spool.copy(range.at + chunk.at + from, len, out),
             (None, Some(at)) => copy_at(&self.file, at + from, len, out),
             (None, None) => Err(io::Error::other(format!("a chunk of layer {} is not at hand", place.layer))),
         }
     }
 
-    /// Reads bytes of a layer that is kept, from one on.
+    /// Reads bytes of a layer that is spooled, from one on.
     pub(crate) fn read_at(&self, digest: &Digest, at: u64, mut out: &mut [u8]) -> io::Result<()> {
-        let kept = self.spool.kept(digest);
-        let range = kept.ok_or_else(|| io::Error::other(format!("layer {digest} is not here")))?;
+        let range = self.spool.spooled(digest);
+        let range = range.ok_or_else(|| io::Error::other(format!("layer {digest} is not here")))?;
         self.spool.copy(range.at + at, out.len() as u64, &mut out)
     }
 
-    /// Copies a whole layer that is kept.
+    /// Copies a whole layer that is spooled.
     pub(crate) fn copy_layer(&self, digest: &Digest, out: &mut dyn Write) -> io::Result<()> {
-        match self.spool.kept(digest) {
+        match self.spool.spooled(digest) {
             Some(range) => self.spool.copy(range.at, range.len, out),
             None => Err(io::Error::other(format!("layer {digest} is not here"))),
         }

@@ -12,4 +12,4 @@ pub(crate) mod workspace;
 pub(crate) use chunk_map::{AtSource, ChunkMap, Slices, indexes, load, places, readable};
 pub(crate) use layer_set::Layers;
 pub(crate) use place::{Place, Slice};
-pub(crate) use spool::{KeptLayer, Role, blocks, copy_at};
+pub(crate) use spool::{Role, SpooledLayer, blocks, copy_at};

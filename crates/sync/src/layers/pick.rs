@@ -82,7 +82,7 @@ impl<'a> Pick<'a> {
         if left.next().is_none() { Ok(fetched) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
-    /// Takes a layer whose digest is known only when it has been read. All of it is kept if it is one of those.
+    /// Takes a layer whose digest is known only when it has been read. All of it is spooled if it is one of those.
     fn take_unnamed(&mut self, tar: &mut dyn Read) -> io::Result<()> {
         let (begin, mut end) = (self.next, self.next);
         let mut hasher = Sha256::new();

@@ -30,14 +30,14 @@ pub(crate) enum Role {
     Basis,
 }
 
-/// A temporary file with the kept layers, and what is known of all.
+/// A temporary file with the layers that are spooled, and what is known of all.
 pub(super) struct Spool {
     file: Arc<File>,
     len: u64,
-    /// Of the layers to come those that are kept, and for what they come.
-    keeping: HashSet<Digest>,
+    /// Of the layers to come those to spool, and for what they come.
+    to_spool: HashSet<Digest>,
     role: Role,
-    kept: HashMap<Digest, SpoolRange>,
+    spooled: HashMap<Digest, SpoolRange>,
     indexes: HashMap<Digest, Arc<LayerIndex>>,
     memory: Memory,
     interrupt: Interrupt,
@@ -46,7 +46,7 @@ pub(super) struct Spool {
     notes: Vec<String>,
 }
 
-/// A kept layer in the file.
+/// A spooled layer in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpoolRange {
     pub(super) at: u64,
@@ -74,9 +74,9 @@ impl Spool {
         Ok(Spool {
             file: Arc::new(tempfile::tempfile_in(&workspace.folder)?),
             len: 0,
-            keeping: HashSet::new(),
+            to_spool: HashSet::new(),
             role: Role::New,
-            kept: HashMap::new(),
+            spooled: HashMap::new(),
             indexes: HashMap::new(),
             memory: Memory(workspace.memory),
             interrupt: workspace.interrupt.clone(),
@@ -116,22 +116,22 @@ impl Spool {
         self.indexes.insert(index.digest, Arc::new(index));
     }
 
-    /// Says which layers are to come and which of them to keep, and returns those that must be read for it.
+    /// Says which layers are to come and which of them to spool, and returns those that must be read for it.
     pub(super) fn request(
         &mut self,
         keys: impl IntoIterator<Item = LayerKey>,
-        keeps: impl Fn(&LayerKey) -> bool,
+        to_spool: impl Fn(&LayerKey) -> bool,
         role: Role,
     ) -> HashSet<LayerKey> {
-        self.keeping.clear();
+        self.to_spool.clear();
         self.role = role;
         let mut wanted = HashSet::new();
         for key in keys {
             let digest = key.digest();
             let known = self.recall(&digest);
-            if keeps(&key) {
-                if !self.kept.contains_key(&digest) {
-                    self.keeping.insert(digest);
+            if to_spool(&key) {
+                if !self.spooled.contains_key(&digest) {
+                    self.to_spool.insert(digest);
                     wanted.insert(key);
                 }
             } else if !known {
@@ -172,9 +172,9 @@ impl Spool {
         self.notes.push(note);
     }
 
-    /// Forgets those of these layers that were scanned and not kept.
+    /// Forgets those of these layers that were scanned and not spooled.
     pub(super) fn forget_scanned(&mut self, keys: &HashSet<LayerKey>) {
-        for digest in keys.iter().map(LayerKey::digest).filter(|digest| !self.kept.contains_key(digest)) {
+        for digest in keys.iter().map(LayerKey::digest).filter(|digest| !self.spooled.contains_key(digest)) {
             self.indexes.remove(&digest);
         }
     }
@@ -183,9 +183,9 @@ impl Spool {
         self.indexes.get(digest)
     }
 
-    /// The range of the file that is a kept layer.
-    pub(super) fn kept(&self, digest: &Digest) -> Option<SpoolRange> {
-        self.kept.get(digest).copied()
+    /// The range of the file that is a spooled layer.
+    pub(super) fn spooled(&self, digest: &Digest) -> Option<SpoolRange> {
+        self.spooled.get(digest).copied()
     }
 
     /// Copies a range of the file.
@@ -193,7 +193,7 @@ impl Spool {
         copy_at(&self.file, at, len, out)
     }
 
-    /// Takes a layer that is known already: its bytes are kept and only its length is checked. Chunks are proven
+    /// Takes a layer that is known already: its bytes are spooled and only its length is checked. Chunks are proven
     /// by the diff id of the layer joined from them; a layer that is copied whole, by the store that takes it.
     fn take_known(&mut self, digest: Digest, tar: &mut dyn Read) -> io::Result<()> {
         let at = self.len;
@@ -206,20 +206,20 @@ impl Spool {
         if self.indexes.get(&digest).is_none_or(|index| index.len != end - at) {
             return Err(damaged(&digest, "with another length"));
         }
-        self.kept.insert(digest, SpoolRange { at, len: end - at });
+        self.spooled.insert(digest, SpoolRange { at, len: end - at });
         self.len = end;
         Ok(())
     }
 }
 
-/// A layer that is kept, for another thread.
-pub(crate) struct KeptLayer {
+/// A spooled layer, for another thread.
+pub(crate) struct SpooledLayer {
     pub(crate) index: Arc<LayerIndex>,
     file: Arc<File>,
     at: u64,
 }
 
-impl KeptLayer {
+impl SpooledLayer {
     /// Adds the bytes of a run of chunks of the layer.
     pub(crate) fn load(&self, run: &ChunkRange, out: &mut Vec<u8>) -> io::Result<()> {
         let mut chunks = self.index.chunks().range(run.chunks());
@@ -235,14 +235,14 @@ impl KeptLayer {
 /// A spool that announces each layer that came.
 pub(super) struct Announcing<'a> {
     pub(super) spool: &'a mut Spool,
-    pub(super) announce: &'a mut dyn FnMut(KeptLayer) -> io::Result<()>,
+    pub(super) announce: &'a mut dyn FnMut(SpooledLayer) -> io::Result<()>,
 }
 
 impl LayerSink for Announcing<'_> {
     fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
         let digest = self.spool.take(key, bytes)?;
-        match (self.spool.indexes.get(&digest), self.spool.kept.get(&digest)) {
-            (Some(index), Some(&SpoolRange { at, .. })) => (self.announce)(KeptLayer {
+        match (self.spool.indexes.get(&digest), self.spool.spooled.get(&digest)) {
+            (Some(index), Some(&SpoolRange { at, .. })) => (self.announce)(SpooledLayer {
                 index: Arc::clone(index),
                 file: Arc::clone(&self.spool.file),
                 at,
@@ -270,18 +270,18 @@ impl Spool {
     /// Takes a layer in, and says which it is.
     fn take(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<Digest> {
         let expected = key.map(|key| key.digest());
-        let is_known = |digest: &Digest| self.keeping.contains(digest) && self.indexes.contains_key(digest);
+        let is_known = |digest: &Digest| self.to_spool.contains(digest) && self.indexes.contains_key(digest);
         if let Some(known) = expected.filter(is_known) {
             return self.take_known(known, bytes).map(|()| known);
         }
-        // Of a layer without a key it is known only afterwards whether it is kept.
-        let keeping = expected.is_none_or(|digest| self.keeping.contains(&digest));
+        // Of a layer without a key it is known only afterwards whether it is spooled.
+        let spools = expected.is_none_or(|digest| self.to_spool.contains(&digest));
         let at = self.len;
         let mut end = at;
         let mut scanner = Scanner::new();
         let (left, mut indexed) = (self.left(), Indexed::Whole);
         blocks(bytes, &self.interrupt.clone(), &mut |block| {
-            if keeping {
+            if spools {
                 self.file.write_all_at(block, end)?;
                 end += block.len() as u64;
             }
@@ -298,17 +298,17 @@ impl Spool {
         if let Some(expected) = expected.filter(|expected| *expected != got) {
             return Err(damaged(&expected, &format!("as {got}")));
         }
-        if self.keeping.contains(&got) && !self.kept.contains_key(&got) {
-            self.kept.insert(got, SpoolRange { at, len: end - at });
+        if self.to_spool.contains(&got) && !self.spooled.contains_key(&got) {
+            self.spooled.insert(got, SpoolRange { at, len: end - at });
             self.len = end;
-        } else if keeping {
+        } else if spools {
             self.file.set_len(at)?;
         }
         self.list(index, indexed)?;
         Ok(got)
     }
 
-    /// Scans a layer of the basis that is not kept here and takes `beside` bytes of memory itself. Returns its digest;
+    /// Scans a layer of the basis that is not spooled and takes `beside` bytes of memory itself. Returns its digest;
     /// `None` where there is no room for its index.
     pub(super) fn scan(&mut self, bytes: &mut dyn Read, beside: u64) -> io::Result<Option<Digest>> {
         self.role = Role::Basis;

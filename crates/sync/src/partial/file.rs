@@ -147,7 +147,7 @@ impl PartialFile {
 }
 
 impl Drop for PartialFile {
-    /// A file in which nothing was kept goes.
+    /// A file in which nothing was written goes.
     fn drop(&mut self) {
         let len = self.file.metadata().map_or(0, |metadata| metadata.len());
         let begin = owner(&self.file).map_or(0, |(_, begin)| begin);

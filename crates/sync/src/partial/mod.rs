@@ -6,8 +6,8 @@
 //! damaged bytes have another hash, so nobody asks for them. docs/cache.md says how long files stay.
 
 mod file;
-mod keeper;
 mod owner;
+mod writer;
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -25,9 +25,9 @@ pub(crate) use file::PartialLayer;
 use file::{PartialFile, PieceBudget};
 #[cfg(feature = "fuzzing")]
 pub(crate) use file::{head, piece};
-pub use keeper::PARTIAL_LIMIT;
-pub(crate) use keeper::{BasisKind, Keeper};
 pub(crate) use owner::Owner;
+pub use writer::PARTIAL_LIMIT;
+pub(crate) use writer::{BasisKind, PartialWriter};
 
 /// The age in days at which parts of an image go.
 pub(crate) const EXPIRES: u64 = 7;
@@ -244,9 +244,9 @@ impl PartialBasis {
         }
     }
 
-    /// Begins to keep what arrives; `None` where nothing can be kept.
-    pub(crate) fn keeper(&mut self, owner: &Owner) -> Option<Keeper> {
-        Keeper::new(self.own.as_ref()?, owner).ok()
+    /// The writer of what arrives; `None` where nothing can be written.
+    pub(crate) fn writer(&mut self, owner: &Owner) -> Option<PartialWriter> {
+        PartialWriter::new(self.own.as_ref()?, owner).ok()
     }
 
     /// Removes all of it: the image is there.

@@ -9,7 +9,7 @@ use dsync_delta::{LayerIndex, Scanner};
 
 use dsync_core::ImageRef;
 
-use super::keeper::WAITING;
+use super::writer::WAITING;
 use super::*;
 
 /// A layer of a directory, files of these lengths and a link, and its index.
@@ -64,14 +64,14 @@ fn begin(partials: &Partials, owner: &Owner) -> PartialBasis {
 }
 
 /// Keeps chunks of a layer as they arrive, in these runs.
-fn keep(partials: &Partials, owner: &Owner, layer: &(Vec<u8>, Arc<LayerIndex>), runs: &[(usize, usize)]) {
+fn write(partials: &Partials, owner: &Owner, layer: &(Vec<u8>, Arc<LayerIndex>), runs: &[(usize, usize)]) {
     let (bytes, index) = layer;
     let mut basis = begin(partials, owner);
-    let mut keeper = basis.keeper(owner).unwrap();
-    keeper.add_layer(3, index, BasisKind::None);
+    let mut writer = basis.writer(owner).unwrap();
+    writer.add_layer(3, index, BasisKind::None);
     for (first, end) in runs {
-        keeper.keep(0, *first..*end, &chunks(bytes, index, *first..*end)).unwrap();
-        keeper.flush().unwrap();
+        writer.write(0, *first..*end, &chunks(bytes, index, *first..*end)).unwrap();
+        writer.flush().unwrap();
     }
 }
 
@@ -90,13 +90,13 @@ fn little_waits_to_be_written_however_many_files_arrive_at_once() {
     let (_directory, partials) = partials();
     let owner = owner(b"image", &["app:1"]);
     let mut basis = begin(&partials, &owner);
-    let mut keeper = basis.keeper(&owner).unwrap();
-    keeper.add_layer(0, &index, BasisKind::None);
+    let mut writer = basis.writer(&owner).unwrap();
+    writer.add_layer(0, &index, BasisKind::None);
     let all = 0..index.chunks().len();
-    keeper.keep(0, all.clone(), &chunks(&bytes, &index, all)).unwrap();
-    assert!(keeper.waiting() <= 2 * WAITING, "{} bytes wait", keeper.waiting());
-    keeper.flush().unwrap();
-    drop((keeper, basis));
+    writer.write(0, all.clone(), &chunks(&bytes, &index, all)).unwrap();
+    assert!(writer.waiting() <= 2 * WAITING, "{} bytes wait", writer.waiting());
+    writer.flush().unwrap();
+    drop((writer, basis));
     let found = found(&partials, &owner);
     // All of it but the directory in front.
     assert_eq!(found[..bytes.len() - 1536], bytes[512..bytes.len() - 1024]);
@@ -107,8 +107,8 @@ fn what_arrived_is_the_layer_as_far_as_it_came_in_the_order_of_the_layer() {
     let (_directory, partials) = partials();
     let (web, layer) = (owner(b"web", &["shop/web:1"]), layer(&[100, 5000, 40, 70_000, 300]));
     // Chunks are numbered from 0; the file of 40 bytes has none.
-    keep(&partials, &web, &layer, &[(0, 1), (2, 4)]);
-    keep(&partials, &web, &layer, &[(1, 2)]);
+    write(&partials, &web, &layer, &[(0, 1), (2, 4)]);
+    write(&partials, &web, &layer, &[(1, 2)]);
     let (found, new) = (found(&partials, &web), &layer.1);
     let found = index(&found);
     let ids = |index: &LayerIndex| index.chunks().iter().map(|chunk| chunk.id).collect::<Vec<_>>();
@@ -124,19 +124,19 @@ fn what_arrived_is_the_layer_as_far_as_it_came_in_the_order_of_the_layer() {
 }
 
 #[test]
-fn chunks_of_a_file_that_is_not_all_there_are_kept_one_by_one() {
+fn chunks_of_a_file_that_is_not_all_there_are_written_one_by_one() {
     let (_directory, partials) = partials();
     let (web, layer) = (owner(b"web", &[]), layer(&[900_000]));
     let count = layer.1.chunks().len();
     assert!(count > 4, "{count}");
     let (first, bytes) = (0..3, chunks(&layer.0, &layer.1, 0..3));
     let mut basis = begin(&partials, &web);
-    let mut keeper = basis.keeper(&web).unwrap();
-    keeper.add_layer(0, &layer.1, BasisKind::None);
+    let mut writer = basis.writer(&web).unwrap();
+    writer.add_layer(0, &layer.1, BasisKind::None);
     // Of the last one some bytes are missing.
-    keeper.keep(0, first, &bytes[..bytes.len() - 1]).unwrap();
-    keeper.flush().unwrap();
-    drop((keeper, basis));
+    writer.write(0, first, &bytes[..bytes.len() - 1]).unwrap();
+    writer.flush().unwrap();
+    drop((writer, basis));
     let found = index(&found(&partials, &web));
     let ids: Vec<_> = found.chunks().iter().map(|chunk| chunk.id).collect();
     assert_eq!(ids, layer.1.chunks().range(0..2).map(|chunk| chunk.id).collect::<Vec<_>>());
@@ -146,24 +146,24 @@ fn chunks_of_a_file_that_is_not_all_there_are_kept_one_by_one() {
 fn a_chunk_of_the_layer_is_read_where_it_lies() {
     let (_directory, partials) = partials();
     let (web, layer) = (owner(b"web", &[]), layer(&[3000, 70_000, 500]));
-    keep(&partials, &web, &layer, &[(2, 3), (0, 2)]);
+    write(&partials, &web, &layer, &[(2, 3), (0, 2)]);
     let mut basis = begin(&partials, &web);
-    let kept = basis.take_layers().pop().unwrap();
+    let partial = basis.take_layers().pop().unwrap();
     let mut bytes = Vec::new();
-    kept.reader().read_to_end(&mut bytes).unwrap();
+    partial.reader().read_to_end(&mut bytes).unwrap();
     for chunk in index(&bytes).chunks().iter() {
         let mut copied = Vec::new();
-        kept.copy(chunk.at, chunk.len, &mut copied).unwrap();
+        partial.copy(chunk.at, chunk.len, &mut copied).unwrap();
         assert_eq!(copied, bytes[chunk.at as usize..][..chunk.len as usize]);
     }
-    assert!(kept.copy(bytes.len() as u64 - 1, 2, &mut io::sink()).is_err());
+    assert!(partial.copy(bytes.len() as u64 - 1, 2, &mut io::sink()).is_err());
 }
 
 #[test]
 fn a_file_that_is_cut_off_has_its_whole_pieces_and_grows_again() {
     let (_directory, partials) = partials();
     let (web, layer) = (owner(b"web", &["shop/web:1"]), layer(&[100, 200, 300]));
-    keep(&partials, &web, &layer, &[(0, 1), (1, 2)]);
+    write(&partials, &web, &layer, &[(0, 1), (1, 2)]);
     let path = partials.path(&web.config());
     let whole = fs::read(&path).unwrap();
     let first = found(&partials, &web);
@@ -173,7 +173,7 @@ fn a_file_that_is_cut_off_has_its_whole_pieces_and_grows_again() {
         assert!(first.starts_with(&found) && found.len() < first.len(), "{end}");
     }
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    keep(&partials, &web, &layer, &[(1, 2), (2, 3)]);
+    write(&partials, &web, &layer, &[(1, 2), (2, 3)]);
     assert_eq!(index(&found(&partials, &web)).chunks().len(), 3);
     for damage in 0..whole.len() {
         let mut damaged = whole.clone();
@@ -187,7 +187,7 @@ fn a_file_that_is_cut_off_has_its_whole_pieces_and_grows_again() {
 fn parts_are_for_the_same_image_and_for_others_of_its_repository() {
     let (_directory, partials) = partials();
     let layer = layer(&[1000]);
-    keep(&partials, &owner(b"old", &["shop/web:1", "shop/web:latest"]), &layer, &[(0, 1)]);
+    write(&partials, &owner(b"old", &["shop/web:1", "shop/web:latest"]), &layer, &[(0, 1)]);
     let layers = |image: &[u8], names: &[&str]| begin(&partials, &owner(image, names)).take_layers().len();
     assert_eq!(layers(b"old", &[]), 1, "the same image, whatever its name");
     assert_eq!(layers(b"new", &["shop/web:2"]), 1);
@@ -204,7 +204,7 @@ fn parts_of_images_that_are_there_go_and_no_others() {
     let (_folder, partials) = partials();
     let [there, used, other] = ["there", "used", "other"].map(|image| owner(image.as_bytes(), &[image]));
     let layer = layer(&[100_000]);
-    [&there, &used, &other].into_iter().for_each(|owner| keep(&partials, owner, &layer, &[(0, 1)]));
+    [&there, &used, &other].into_iter().for_each(|owner| write(&partials, owner, &layer, &[(0, 1)]));
     let user = begin(&partials, &used);
     partials.remove_complete(&HashSet::from([there.config(), used.config()])).unwrap();
     let left = |partials: &Partials| -> HashSet<Digest> {
@@ -220,10 +220,10 @@ fn of_a_run_in_which_nothing_arrived_nothing_stays() {
     let web = owner(b"web", &["shop/web:1"]);
     let mut basis = begin(&partials, &web);
     assert!(basis.take_layers().is_empty());
-    drop(basis.keeper(&web).unwrap());
+    drop(basis.writer(&web).unwrap());
     drop(basis);
     assert!(partials.configs().unwrap().is_empty());
-    keep(&partials, &web, &layer(&[1000]), &[(0, 1)]);
+    write(&partials, &web, &layer(&[1000]), &[(0, 1)]);
     begin(&partials, &web).discard();
     assert!(partials.configs().unwrap().is_empty(), "after a wrong layer");
 }
@@ -235,7 +235,7 @@ fn files_expire_and_the_oldest_go_first_but_none_that_is_in_use() {
     let images: [&[u8]; 3] = [b"a", b"b", b"c"];
     for (days, image) in (1_u32..).zip(images) {
         let owner = owner(image, &["shop/web:1"]);
-        keep(&partials, &owner, &layer, &[(0, 1)]);
+        write(&partials, &owner, &layer, &[(0, 1)]);
         let written = SystemTime::now() - Duration::from_secs(24 * 3600) * days * 3;
         File::options()
             .write(true)
@@ -270,7 +270,7 @@ fn what_is_no_file_of_ours_does_no_harm() {
     fs::remove_file(&path).unwrap();
     fs::write(&path, [0xff; 4096]).unwrap();
     assert!(begin(&partials, &web).take_layers().is_empty());
-    keep(&partials, &web, &layer(&[1000]), &[(0, 1)]);
+    write(&partials, &web, &layer(&[1000]), &[(0, 1)]);
     // A length that reaches beyond the file.
     let file = File::options().write(true).open(&path).unwrap();
     file.write_all_at(&u32::MAX.to_le_bytes(), 9).unwrap();
@@ -284,7 +284,7 @@ fn a_file_that_names_another_image_than_its_own_has_nothing_and_goes() {
     let (_directory, partials) = partials();
     let (web, other) = (owner(b"web", &["shop/web:1"]), owner(b"other", &["shop/web:2"]));
     let layer = layer(&[1000, 2000]);
-    keep(&partials, &other, &layer, &[(0, 1)]);
+    write(&partials, &other, &layer, &[(0, 1)]);
     let misplaced =
         |partials: &Partials| fs::copy(partials.path(&other.config()), partials.path(&web.config()));
     misplaced(&partials).unwrap();
@@ -296,8 +296,8 @@ fn a_file_that_names_another_image_than_its_own_has_nothing_and_goes() {
     let mut read = PartialFile::read(file, path, &web.config(), &mut budget).unwrap();
     assert!(read.take_layer().is_none());
     drop(read);
-    keep(&partials, &web, &layer, &[(1, 2)]);
-    assert_eq!(partials.entries().unwrap().len(), 2, "what is kept now has its own name");
+    write(&partials, &web, &layer, &[(1, 2)]);
+    assert_eq!(partials.entries().unwrap().len(), 2, "what is written now has its own name");
     misplaced(&partials).unwrap();
     partials.prune(PARTIAL_LIMIT).unwrap();
     assert_eq!(partials.configs().unwrap(), [other.config()]);
@@ -308,8 +308,8 @@ fn tables_of_pieces_are_within_their_memory() {
     let (_directory, partials) = partials();
     let (old, new) = (owner(b"old", &["shop/web:1"]), owner(b"new", &["shop/web:2"]));
     let layer = layer(&[100; 50]);
-    keep(&partials, &old, &layer, &[(0, 50)]);
-    keep(&partials, &new, &layer, &[(0, 30)]);
+    write(&partials, &old, &layer, &[(0, 50)]);
+    write(&partials, &new, &layer, &[(0, 30)]);
     let lens = |memory| -> Vec<u64> {
         let layers = partials.begin(&new, memory).unwrap().take_layers();
         assert!(layers.iter().map(PartialLayer::memory).sum::<u64>() <= memory);
@@ -325,7 +325,7 @@ fn tables_of_pieces_are_within_their_memory() {
 fn a_run_that_has_not_ended_yet_is_waited_for() {
     let (_directory, partials) = partials();
     let web = owner(b"web", &["shop/web:1"]);
-    keep(&partials, &web, &layer(&[1000, 2000]), &[(0, 2)]);
+    write(&partials, &web, &layer(&[1000, 2000]), &[(0, 2)]);
     let last = begin(&partials, &web);
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -348,7 +348,7 @@ fn no_more_partial_transfers_are_read_than_are_used() {
     let (_directory, partials) = partials();
     let layer = layer(&[1000]);
     for image in [&b"a"[..], b"b", b"c", b"d", b"e"] {
-        keep(&partials, &owner(image, &["shop/web:1"]), &layer, &[(0, 1)]);
+        write(&partials, &owner(image, &["shop/web:1"]), &layer, &[(0, 1)]);
     }
     assert_eq!(begin(&partials, &owner(b"a", &["shop/web:2"])).take_layers().len(), USED);
 }

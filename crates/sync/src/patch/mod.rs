@@ -20,7 +20,7 @@ use dsync_proto::{
 };
 
 use crate::conversation::want::short_id;
-use crate::conversation::{Attempt, Keeps, Step};
+use crate::conversation::{Attempt, Preserved, Step};
 use crate::convert::{from_wire, to_wire};
 use crate::endpoint::open_here;
 use crate::error::{Error, Host};
@@ -184,7 +184,7 @@ fn make(
         speed: None,
         dry_run: false,
         explain: false,
-        keeps: Keeps::new(head.exact, None),
+        preserved: Preserved::new(head.exact, None),
         prove: false,
         key: None,
     };
@@ -234,7 +234,7 @@ fn play_target(
         partial: 0,
         described: head.described.clone(),
     };
-    let steps = Step::of_patch(&Keeps::new(head.exact, None), &basis);
+    let steps = Step::of_patch(&Preserved::new(head.exact, None), &basis);
     let (mut mine, mut theirs) = Link::pair(interrupt);
     let (sent, recorded) = thread::scope(|scope| {
         let sending = scope.spawn(move || send(&mut theirs));
@@ -304,7 +304,7 @@ fn show(frame: &Frame, observer: &dyn Observer) -> io::Result<()> {
         WireEvent::Waiting { program, seconds } => {
             Event::Waiting { program, host: "this host", seconds: *seconds }
         }
-        WireEvent::Kept(bytes) => Event::Kept(*bytes),
+        WireEvent::Partial(bytes) => Event::Partial(*bytes),
         WireEvent::Note(note) => {
             observer.event(Event::Note(note));
             return Ok(());
@@ -330,7 +330,7 @@ fn take(
         basis: None,
         attempt: Attempt::Delta,
         dry_run,
-        keeps: Keeps::new(head.exact, None),
+        preserved: Preserved::new(head.exact, None),
         prove: false,
         peering: Peering::Patch(PatchContents {
             old: shortened(&head.old),
@@ -375,8 +375,8 @@ fn receive(
     let reply = thread::scope(|scope| {
         let target = scope.spawn(move || target::receive(store, &mut theirs, receiving, workspace));
         // A patch that ends within the documents has nothing more to send, and the target must not wait for it.
-        let outbox = match receiving.keeps {
-            Keeps::Content => Some(outbox),
+        let outbox = match receiving.preserved {
+            Preserved::Content => Some(outbox),
             _ => send_documents(reader, &outbox).then_some(outbox),
         };
         let wants = await_want(&mut inbox, observer);

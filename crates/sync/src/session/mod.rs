@@ -20,12 +20,12 @@ use dsync_proto::{
     Failure, FailureKind, ListedImage, Open, Receive, Received, Reply, Request, Survey, limits,
 };
 
-use crate::conversation::{Attempt, Keeps};
+use crate::conversation::{Attempt, Preserved};
 use crate::convert::{from_wire, to_wire, unreadable_from_wire};
 use crate::endpoint::{self, Site};
 use crate::error::{Error, Host};
 use crate::event::{Event, Observer};
-use crate::fallback::kept::Kept;
+use crate::fallback::partial_images::PartialImages;
 use crate::inventory::select::{Pin, Selector};
 use crate::link::Link;
 use crate::options::{Direction, Identity, Options};
@@ -136,10 +136,12 @@ impl Session {
         let (before, lost) = (self.traffic(), self.lost);
         let mut outcome = self.retrying(|pair| pair.sync(entry, also, dry_run))?;
         if !dry_run && self.source.is_remote() {
-            // Parts of an image that arrived are of no more use, also of runs without an agent.
-            let kept = Kept::find(self.options.tmpfolder.as_deref());
-            kept.map_or(Ok(()), |kept| kept.forget(&entry.image)).unwrap_or_else(|error| {
-                self.observer.event(Event::Note(&format!("what was kept stays until it expires: {error}")));
+            // Partial transfers of an image that arrived are of no more use, also those without an agent.
+            let partial = PartialImages::find(self.options.tmpfolder.as_deref());
+            let forgotten = partial.map_or(Ok(()), |partial| partial.forget(&entry.image));
+            forgotten.unwrap_or_else(|error| {
+                let note = format!("a partial transfer stays until it expires: {error}");
+                self.observer.event(Event::Note(&note));
             });
         }
         if self.lost != lost {
@@ -341,7 +343,7 @@ impl Pair<'_> {
     ) -> Result<Outcome, Error> {
         let before = self.traffic();
         let exact = self.exact();
-        let prove = needs_proof(&self.keeps(), entry.pin, self.source.store.id_is_config);
+        let prove = needs_proof(&self.preserved(), entry.pin, self.source.store.id_is_config);
         let key = random().map_err(Error::io("there is no randomness"))?;
         let receive = Request::Receive(Receive {
             image: to_wire(&entry.image),
@@ -395,7 +397,7 @@ impl Pair<'_> {
             return Err(self.target.out_of_turn("an image"));
         };
         let id = ImageId::from_bytes(id);
-        let same_id = self.ids_are_configs() || self.keeps() == Keeps::Id;
+        let same_id = self.ids_are_configs() || self.preserved() == Preserved::Id;
         if same_id && id != entry.image.id {
             let cause = format!("the target made image {id} of image {}", entry.image.id);
             return Err(failed(&self.target.host, FailureKind::AnotherImage, cause));
@@ -410,8 +412,8 @@ impl Pair<'_> {
         packages && self.options.identity == Identity::Exact
     }
 
-    fn keeps(&self) -> Keeps {
-        Keeps::new(self.exact(), self.options.platform.as_ref())
+    fn preserved(&self) -> Preserved {
+        Preserved::new(self.exact(), self.options.platform.as_ref())
     }
 
     fn traffic(&self) -> Traffic {
@@ -458,11 +460,11 @@ fn failed(host: &Host, kind: FailureKind, cause: String) -> Error {
 ///
 /// It is seen without if the ID is the digest of the config, or if the target makes all that the ID is made of. An index
 /// has several configs, though, and the manifest of one platform is known by nothing but the index.
-fn needs_proof(keeps: &Keeps, pin: Pin, id_is_config: bool) -> bool {
-    let is_open = match keeps {
-        Keeps::Content => pin != Pin::None,
-        Keeps::Id => pin == Pin::Config,
-        Keeps::Manifest(_) => true,
+fn needs_proof(preserved: &Preserved, pin: Pin, id_is_config: bool) -> bool {
+    let is_open = match preserved {
+        Preserved::Content => pin != Pin::None,
+        Preserved::Id => pin == Pin::Config,
+        Preserved::Manifest(_) => true,
     };
     is_open && !id_is_config
 }
@@ -480,14 +482,15 @@ mod proof_tests {
 
     #[test]
     fn a_proof_is_asked_for_where_nothing_else_shows_that_the_config_is_right() {
-        let manifest = || Keeps::Manifest("linux/amd64".parse().unwrap());
+        let manifest = || Preserved::Manifest("linux/amd64".parse().unwrap());
         for (pin, content, id, one_platform) in [
             (Pin::None, false, false, true),
             (Pin::Registry, true, false, true),
             (Pin::Config, true, true, true),
             (Pin::Id, true, false, true),
         ] {
-            let asked = [Keeps::Content, Keeps::Id, manifest()].map(|keeps| needs_proof(&keeps, pin, false));
+            let asked = [Preserved::Content, Preserved::Id, manifest()]
+                .map(|preserved| needs_proof(&preserved, pin, false));
             assert_eq!(asked, [content, id, one_platform], "{pin:?}");
         }
         assert!(!needs_proof(&manifest(), Pin::Id, true), "the ID is the digest of the config");

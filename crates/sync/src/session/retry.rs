@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The observer of a run, which also remembers how much of an image a target had when the last transfer began.
 pub(super) struct Watch {
     observer: Arc<dyn Observer>,
-    /// Of the last [`Event::Kept`].
+    /// Of the last [`Event::Partial`].
     kept: AtomicU64,
 }
 
@@ -33,7 +33,7 @@ impl Watch {
 
 impl Observer for Watch {
     fn event(&self, event: Event<'_>) {
-        if let Event::Kept(bytes) = event {
+        if let Event::Partial(bytes) = event {
             self.kept.store(bytes, Ordering::Relaxed);
         }
         self.observer.event(event);
@@ -183,7 +183,7 @@ mod tests {
         assert!(tries.again(lost()).is_ok() && tries.again(lost()).is_ok());
         assert!(tries.again(lost()).is_err());
         // A target that has kept more since begins anew.
-        watch.event(Event::Kept(100));
+        watch.event(Event::Partial(100));
         assert!(tries.again(lost()).is_ok());
     }
 }

@@ -21,10 +21,10 @@ use crate::coding::batch;
 use crate::conversation::cold::{self, batch_limits, chunk_refs, no_old};
 use crate::conversation::headers::mode;
 use crate::conversation::want::WantedLayers;
-use crate::conversation::{Keeps, Step};
+use crate::conversation::{Preserved, Step};
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
-use crate::layers::{KeptLayer, Layers};
+use crate::layers::{Layers, SpooledLayer};
 use crate::link::progress::Progress;
 use crate::link::{DataWriter, Link};
 
@@ -46,8 +46,8 @@ pub(super) fn send(
     let (export, sent) = thread::scope(|scope| {
         // The sender waits for layers as long as the reader has the other end.
         let reading = scope.spawn(move || {
-            reader.keep_and(&id, want.layers.iter().copied(), &mut |kept| {
-                announce.send(kept).map_err(|_| io::ErrorKind::BrokenPipe.into())
+            reader.spool_and_announce(&id, want.layers.iter().copied(), &mut |layer| {
+                announce.send(layer).map_err(|_| io::ErrorKind::BrokenPipe.into())
             })
         });
         let mut sender = ColdSender {
@@ -87,7 +87,7 @@ struct ColdSender<'a> {
     memory: Memory,
     progress: Progress<'a>,
     dry_run: bool,
-    layers: Vec<KeptLayer>,
+    layers: Vec<SpooledLayer>,
     programs: CodeMap,
     totals: Totals,
 }
@@ -101,8 +101,8 @@ struct Totals {
 }
 
 impl ColdSender<'_> {
-    fn all(&mut self, layers: &[LayerKey], kept: Receiver<KeptLayer>) -> Result<(), EndpointError> {
-        let mut waiting: HashMap<Digest, KeptLayer> = HashMap::new();
+    fn all(&mut self, layers: &[LayerKey], spooled: Receiver<SpooledLayer>) -> Result<(), EndpointError> {
+        let mut waiting: HashMap<Digest, SpooledLayer> = HashMap::new();
         for key in layers {
             // An archive may have them in another order.
             let layer = loop {
@@ -110,7 +110,7 @@ impl ColdSender<'_> {
                     break layer;
                 }
                 let missing = || EndpointError::Broken(format!("the store did not give layer {key}"));
-                let next = kept.recv().map_err(|_| missing())?;
+                let next = spooled.recv().map_err(|_| missing())?;
                 waiting.insert(next.index.digest, next);
             };
             self.layers.push(layer);
@@ -167,7 +167,7 @@ impl ColdSender<'_> {
     fn finish(mut self, export: &Export, keys: &[LayerKey], how: &Sending) -> Result<Reply, EndpointError> {
         let Totals { mut metadata, batches, sizes } = self.totals;
         self.progress.finish();
-        if how.keeps == Keeps::Content {
+        if how.preserved == Preserved::Content {
             let written = cold::write_config(&mut self.out, &export.config, self.controller.effort());
             metadata += written.map_err(unsent())?;
         }

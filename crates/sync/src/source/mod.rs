@@ -52,7 +52,7 @@ pub(crate) fn send(
         transfer.offer(&[], stored)?;
         return cold::send(transfer, &mut own, &want);
     }
-    let config = own.keep(&transfer.image.id, want.layers.iter().copied(), Role::New)?.config;
+    let config = own.spool(&transfer.image.id, want.layers.iter().copied(), Role::New)?.config;
     let basis = transfer.find_basis(&mut own, &want)?;
     transfer.offer(&basis.known(), stored)?;
     let new = indexes_of(&own, &want.layers)?;

@@ -19,7 +19,7 @@ use crate::conversation::parts::{self, Parts};
 use crate::conversation::reconcile::Asks;
 use crate::conversation::want::{self, WantedLayers};
 use crate::conversation::{
-    Attempt, Keeps, Step, Talk, documents, headers, id_proof, offer, possession, reconcile,
+    Attempt, Preserved, Step, Talk, documents, headers, id_proof, offer, possession, reconcile,
 };
 use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
@@ -35,7 +35,7 @@ pub(crate) struct Sending {
     pub(crate) dry_run: bool,
     /// Find out what the bytes are.
     pub(crate) explain: bool,
-    pub(crate) keeps: Keeps,
+    pub(crate) preserved: Preserved,
     /// Prove first that the config belongs to the ID.
     pub(crate) prove: bool,
     /// The key by which the target has to prove that it has its basis; a patch is made for none that could be asked.
@@ -105,10 +105,10 @@ impl<'a> Transfer<'a> {
 
     /// Sends the documents of the image, where it keeps its ID.
     pub(super) fn send_documents(&mut self) -> Result<Option<Package>, EndpointError> {
-        let package = match &self.how.keeps {
-            Keeps::Content => return Ok(None),
-            Keeps::Id => self.package(None)?,
-            Keeps::Manifest(platform) => self.package(Some(platform))?,
+        let package = match &self.how.preserved {
+            Preserved::Content => return Ok(None),
+            Preserved::Id => self.package(None)?,
+            Preserved::Manifest(platform) => self.package(Some(platform))?,
         };
         for absent in package.absent() {
             let id = self.image.id;
@@ -265,7 +265,7 @@ impl<'a> Transfer<'a> {
         attempt: Attempt,
     ) -> Result<Vec<Literal>, EndpointError> {
         // Where the ID is kept the config is among the documents.
-        let config = if self.how.keeps == Keeps::Content { config } else { &[] };
+        let config = if self.how.preserved == Preserved::Content { config } else { &[] };
         let (effort, link) = (self.controller.effort(), self.talk.step(Step::Headers)?);
         let (literals, sent) = headers::send(link, config, new, &indexes(old), mode(attempt), effort)?;
         self.metadata += sent;

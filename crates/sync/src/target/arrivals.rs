@@ -16,7 +16,7 @@ use crate::coding::inflated;
 use crate::coding::runs::{Load, concat, lens};
 use crate::layers::copy_at;
 use crate::link::{DataReader, Outbox};
-use crate::partial::{BasisKind, Keeper};
+use crate::partial::{BasisKind, PartialWriter};
 
 /// The stream of a source, and the way back to it.
 pub(crate) struct Incoming<'a> {
@@ -40,8 +40,8 @@ pub(crate) struct Arrivals<'a> {
     here: Vec<LiteralAt>,
     file: File,
     file_len: u64,
-    /// Keeps all of them in case that the transfer breaks off.
-    keeper: Option<Keeper>,
+    /// Saves all of them in case that the transfer breaks off.
+    partial: Option<PartialWriter>,
 }
 
 /// A literal in the bytes of a batch.
@@ -61,13 +61,13 @@ struct Arriving {
     /// The number of times that it is still to be copied.
     uses: u32,
     /// One more than its offset in the file, where it is there.
-    kept: Option<NonZeroU64>,
+    stored: Option<NonZeroU64>,
 }
 
 impl Arriving {
     fn of(literal: &Literal, uses: u32) -> Self {
         let Literal { layer, chunk, len, .. } = *literal;
-        Arriving { layer, chunk, len, uses, kept: None }
+        Arriving { layer, chunk, len, uses, stored: None }
     }
 }
 
@@ -82,7 +82,12 @@ impl ChunkSource for Arrivals<'_> {
 
 impl<'a> Arrivals<'a> {
     /// `file` is an empty temporary file. None is expected yet.
-    pub(crate) fn new(incoming: Incoming<'a>, old: &'a Load<'a>, file: File, keeper: Option<Keeper>) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming<'a>,
+        old: &'a Load<'a>,
+        file: File,
+        partial: Option<PartialWriter>,
+    ) -> Self {
         Arrivals {
             incoming,
             batches: Vec::new().into_iter(),
@@ -92,7 +97,7 @@ impl<'a> Arrivals<'a> {
             here: Vec::new(),
             file,
             file_len: 0,
-            keeper,
+            partial,
         }
     }
 
@@ -106,8 +111,8 @@ impl<'a> Arrivals<'a> {
                 let LiteralAt { at, .. } = self.here[at];
                 return out.write_all(&self.last[at as usize..][..it.len as usize]);
             }
-            if let Some(kept) = it.kept {
-                return copy_at(&self.file, kept.get() - 1, it.len.into(), out);
+            if let Some(stored) = it.stored {
+                return copy_at(&self.file, stored.get() - 1, it.len.into(), out);
             }
             self.put_away()?;
             self.receive()?;
@@ -142,7 +147,7 @@ impl<'a> Arrivals<'a> {
             if it.uses > 0 {
                 let bytes = &self.last[at as usize..][..it.len as usize];
                 self.file.write_all_at(bytes, self.file_len)?;
-                it.kept = NonZeroU64::new(self.file_len + 1);
+                it.stored = NonZeroU64::new(self.file_len + 1);
                 self.file_len += u64::from(it.len);
             }
         }
@@ -167,31 +172,31 @@ impl<'a> Arrivals<'a> {
 
     /// Adds the next layer of which literals are expected, by its number in an image that has no older one here.
     pub(crate) fn add_layer(&mut self, number: usize, index: &Arc<LayerIndex>) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.add_layer(number, index, BasisKind::None);
+        if let Some(partial) = &mut self.partial {
+            partial.add_layer(number, index, BasisKind::None);
         }
     }
 
-    /// Keeps literals that arrived, run by run.
-    fn keep<'b>(&mut self, mut runs: impl Iterator<Item = (&'b ChunkRange, &'b [u8])>) {
-        let Some(keeper) = &mut self.keeper else { return };
-        let kept = runs.try_for_each(|(run, bytes)| keeper.keep(run.layer(), run.chunks(), bytes));
-        if let Err(why) = kept.and_then(|()| keeper.flush()) {
-            self.incoming.outbox.event(&Event::Note(format!("no more of what arrives is kept: {why}")));
-            self.keeper = None;
+    /// Saves literals that arrived, run by run, for a next transfer.
+    fn save<'b>(&mut self, mut runs: impl Iterator<Item = (&'b ChunkRange, &'b [u8])>) {
+        let Some(partial) = &mut self.partial else { return };
+        let written = runs.try_for_each(|(run, bytes)| partial.write(run.layer(), run.chunks(), bytes));
+        if let Err(why) = written.and_then(|()| partial.flush()) {
+            self.incoming.outbox.event(&Event::Note(format!("no more of what arrives is saved: {why}")));
+            self.partial = None;
         }
     }
 
-    /// Keeps the literals that the first part of a batch gives.
-    fn keep_prefix(&mut self, batch: &Batch, packed: &[u8]) {
-        let Some(old) = concat(&[(&batch.old[..], self.old)]).ok().filter(|_| self.keeper.is_some()) else {
+    /// Saves the literals that the first part of a batch gives.
+    fn save_prefix(&mut self, batch: &Batch, packed: &[u8]) {
+        let Some(old) = concat(&[(&batch.old[..], self.old)]).ok().filter(|_| self.partial.is_some()) else {
             return;
         };
         let pairs: Vec<Option<usize>> = batch.pairs().collect();
         let (old_lens, new_lens) = (lens(&batch.old), lens(&batch.new));
         let coded = Coded { old, old_lens: &old_lens, new_lens: &new_lens, pairs: &pairs };
         let given = inflated::decode_prefix(coded, packed);
-        self.keep(batch.new.iter().zip(given.iter().map(Vec::as_slice)));
+        self.save(batch.new.iter().zip(given.iter().map(Vec::as_slice)));
     }
 
     fn receive(&mut self) -> io::Result<()> {
@@ -202,7 +207,7 @@ impl<'a> Arrivals<'a> {
         self.last = Vec::new();
         let mut packed = Vec::new();
         if let Err(error) = self.receive_packed(batch.len(), &mut packed) {
-            self.keep_prefix(&batch, &packed);
+            self.save_prefix(&batch, &packed);
             return Err(error);
         }
         let (old, old_lens) = (concat(&[(&batch.old[..], self.old)])?, lens(&batch.old));
@@ -229,7 +234,7 @@ impl<'a> Arrivals<'a> {
             *rest = left;
             Some((run, bytes))
         });
-        self.keep(runs);
+        self.save(runs);
         self.last = last;
         Ok(())
     }

@@ -34,7 +34,7 @@ pub(crate) fn copy_own(
     import: &mut dyn Import,
 ) -> Result<(), EndpointError> {
     let digest = key.digest();
-    let len = own.kept(&digest).ok_or_else(|| EndpointError::Broken(format!("layer {key} is gone")))?;
+    let len = own.spooled(&digest).ok_or_else(|| EndpointError::Broken(format!("layer {key} is gone")))?;
     Ok(import.layer(key, len, &mut |out| own.copy_layer(&digest, out))?)
 }
 

@@ -31,11 +31,11 @@ pub(super) fn receive(
     let missing = distinct(&transfer.keys, &plan.states, LayerState::Missing).len();
     let file = workspace.file()?;
     let mut import = if what.dry_run { None } else { Some(form.begin(store, transfer.config)?) };
-    let keeper = transfer.keeper();
+    let partial_writer = transfer.partial_writer();
     let outbox = transfer.talk.outbox();
     let incoming = Incoming { stream: transfer.talk.step(Step::Cold)?.data_reader(), outbox };
     let mut receiver = ColdReceiver {
-        arrivals: Arrivals::new(incoming, &no_old, file, keeper),
+        arrivals: Arrivals::new(incoming, &no_old, file, partial_writer),
         decoder: cold::decoder(mode(what.attempt), memory),
         left: missing,
         before: 0,
@@ -47,7 +47,7 @@ pub(super) fn receive(
         let mut layer = LayerOutcome { state, len: 0, reused: 0 };
         match state {
             LayerState::Local if done.insert(key) => {
-                layer.len = own.kept(&key.digest()).unwrap_or(0);
+                layer.len = own.spooled(&key.digest()).unwrap_or(0);
                 layer.reused = layer.len;
                 if let Some(import) = &mut import {
                     copy_own(own, key, &mut **import)?;

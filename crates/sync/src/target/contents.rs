@@ -21,7 +21,7 @@ use crate::conversation::parts::PartMatches;
 use crate::failure::EndpointError;
 use crate::layers::workspace::Workspace;
 use crate::layers::{ChunkMap, Layers, load, places};
-use crate::partial::Keeper;
+use crate::partial::PartialWriter;
 
 const AWAITED: &str = Step::Contents.awaited();
 
@@ -88,7 +88,7 @@ impl Ready<'_, '_> {
         self,
         keys: &[LayerKey],
         states: &[LayerState],
-        keeper: Option<Keeper>,
+        partial_writer: Option<PartialWriter>,
         import: &mut dyn Import,
     ) -> Result<(), EndpointError> {
         let Ready { incoming, own, offered, batches, aligned, file } = self;
@@ -96,7 +96,7 @@ impl Ready<'_, '_> {
         let old = |run: &ChunkRange, out: &mut Vec<u8>| {
             aligned.load(run, out, &|run: &ChunkRange, out: &mut Vec<u8>| load(own, basis, run, out))
         };
-        let mut arrivals = Arrivals::new(incoming, &old, file, keeper);
+        let mut arrivals = Arrivals::new(incoming, &old, file, partial_writer);
         let literals = &offered.literals;
         arrivals.expect(batches, literals, literals.iter().map(|literal| literal.uses));
         let mut chunks = Sources { own, basis, arrivals };

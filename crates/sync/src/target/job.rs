@@ -5,7 +5,7 @@ use std::path::Path;
 use dsync_core::{DiffId, Digest, Image, ImageRef};
 use dsync_engine::{Import, Package};
 
-use crate::conversation::{Attempt, Keeps};
+use crate::conversation::{Attempt, Preserved};
 
 /// A request to take an image, checked.
 pub(crate) struct Receiving {
@@ -14,7 +14,7 @@ pub(crate) struct Receiving {
     pub(crate) basis: Option<ImageRef>,
     pub(crate) attempt: Attempt,
     pub(crate) dry_run: bool,
-    pub(crate) keeps: Keeps,
+    pub(crate) preserved: Preserved,
     /// The source proves first that the config belongs to the ID.
     pub(crate) prove: bool,
     pub(crate) peering: Peering,

@@ -18,7 +18,7 @@ use dsync_core::Image;
 use dsync_engine::Store;
 use dsync_proto::{FailureKind, LayerOutcome, Received, Reply};
 
-use crate::conversation::{Keeps, Step, Talk};
+use crate::conversation::{Preserved, Step, Talk};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::workspace::Workspace;
@@ -40,7 +40,7 @@ pub(crate) fn receive(
 ) -> Result<Reply, EndpointError> {
     store.must_take()?;
     let mut held = store.list()?.images;
-    if what.keeps == Keeps::Content || !store.has_packages() {
+    if what.preserved == Preserved::Content || !store.has_packages() {
         survey::learn_configs(store, &mut held, std::slice::from_ref(&what.image))?;
     }
     let transfer = Transfer::of(store, &held, Talk::over(link), what, workspace)?;
@@ -92,11 +92,11 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
         return Ok(transfer.account(transfer.image.id, layers, &form));
     }
     let parts = transfer.find_parts(&offer, &mut own, &offered, &plan)?;
-    let mut keeper = transfer.keeper();
+    let mut partial_writer = transfer.partial_writer();
     let outbox = transfer.talk.outbox();
     let incoming = Incoming { stream: transfer.talk.step(Step::Contents)?.data_reader(), outbox };
     let contents = Contents::begin(incoming, &mut offered, &parts)?;
-    let kept_for = match (plan.basis.is_empty(), parts.is_empty()) {
+    let basis_kind = match (plan.basis.is_empty(), parts.is_empty()) {
         (true, _) => BasisKind::None,
         (false, true) => BasisKind::Image,
         (false, false) => BasisKind::ImageAndRanges,
@@ -107,12 +107,12 @@ fn take(mut transfer: Transfer<'_>) -> Result<Received, EndpointError> {
         contents.skip(&offered, transfer.workspace)?;
         return Ok(transfer.account(transfer.image.id, layers, &form));
     }
-    if let Some(keeper) = &mut keeper {
-        offered.keep_in(keeper, &transfer.keys, kept_for);
+    if let Some(partial_writer) = &mut partial_writer {
+        offered.add_layers_to(partial_writer, &transfer.keys, basis_kind);
     }
     let contents = contents.prepare(&mut own, &offered, &plan.basis, transfer.workspace)?;
     let mut import = form.begin(transfer.store, transfer.config)?;
-    contents.build(&transfer.keys, &plan.states, keeper, &mut *import)?;
+    contents.build(&transfer.keys, &plan.states, partial_writer, &mut *import)?;
     let id = transfer.commit(import, form.config(&offered.config))?;
     Ok(transfer.account(id, layers, &form))
 }

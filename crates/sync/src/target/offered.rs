@@ -21,7 +21,7 @@ use crate::failure::EndpointError;
 use crate::layers::memory::Memory;
 use crate::layers::{AtSource, ChunkMap, Layers, Place, Slice, readable};
 use crate::link::Link;
-use crate::partial::{BasisKind, Keeper};
+use crate::partial::{BasisKind, PartialWriter};
 
 /// The bytes of a layer, and those of the files in it.
 pub(super) fn size_of(index: &LayerIndex) -> ImportSize {
@@ -158,7 +158,7 @@ impl Offered {
         match self.layer(key) {
             Some(Assembly { index, .. }) => size_of(index),
             // It may be one that is no tar, so nothing is said of its files.
-            None => ImportSize { given: own.kept(&key.digest()).unwrap_or(0), contents: 0 },
+            None => ImportSize { given: own.spooled(&key.digest()).unwrap_or(0), contents: 0 },
         }
     }
 
@@ -178,11 +178,16 @@ impl Offered {
         batching::form_batches(&self.new_layers(), &sent, &readable(&self.basis), limit.into())
     }
 
-    /// Has literals kept as they arrive, by the numbers of their layers in the image.
-    pub(super) fn keep_in(&self, keeper: &mut Keeper, keys: &[LayerKey], basis: BasisKind) {
+    /// Has literals written as they arrive, by the numbers of their layers in the image.
+    pub(super) fn add_layers_to(
+        &self,
+        partial_writer: &mut PartialWriter,
+        keys: &[LayerKey],
+        basis: BasisKind,
+    ) {
         for Assembly { index, .. } in &self.assemblies {
             let number = keys.iter().position(|key| key.digest() == index.digest);
-            keeper.add_layer(number.unwrap_or(keys.len()), index, basis);
+            partial_writer.add_layer(number.unwrap_or(keys.len()), index, basis);
         }
     }
 
@@ -196,7 +201,7 @@ impl Offered {
         let mut seen: HashSet<LayerKey> = HashSet::new();
         let layer = |(key, &state): (&LayerKey, &LayerState)| {
             let unseen = seen.insert(*key);
-            match (state, self.layer(key), own.kept(&key.digest())) {
+            match (state, self.layer(key), own.spooled(&key.digest())) {
                 (LayerState::Missing, Some(Assembly { index, origins }), _) if unseen => {
                     let chunks = index.chunks().iter().zip(origins);
                     let here = chunks.filter(|(_, origin)| matches!(origin, Origin::Basis { .. }));

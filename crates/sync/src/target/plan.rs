@@ -7,7 +7,7 @@ use dsync_proto::{LayerState, Want, limits};
 
 use super::job::{PatchContents, Peering, Receiving};
 use crate::conversation::want::short_id;
-use crate::conversation::{Attempt, Keeps};
+use crate::conversation::{Attempt, Preserved};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 
@@ -74,9 +74,11 @@ impl<'a> Plan<'a> {
             basis: self.basis_ids.iter().map(short_id).collect(),
             // There are no more layers than that.
             partial: self.partial as u32,
-            described: match what.keeps {
-                Keeps::Content => Vec::new(),
-                Keeps::Id | Keeps::Manifest(_) => self.described.iter().filter_map(position).collect(),
+            described: match what.preserved {
+                Preserved::Content => Vec::new(),
+                Preserved::Id | Preserved::Manifest(_) => {
+                    self.described.iter().filter_map(position).collect()
+                }
             },
         }
     }

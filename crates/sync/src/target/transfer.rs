@@ -14,13 +14,13 @@ use super::plan::Plan;
 use crate::conversation::headers::mode;
 use crate::conversation::parts::PartMatches;
 use crate::conversation::want;
-use crate::conversation::{Attempt, Keeps, Step, Talk, documents, headers, id_proof, offer, possession};
+use crate::conversation::{Attempt, Preserved, Step, Talk, documents, headers, id_proof, offer, possession};
 use crate::failure::EndpointError;
 use crate::inventory::survey;
 use crate::layers::memory::Memory;
 use crate::layers::workspace::Workspace;
 use crate::layers::{Layers, Role, indexes};
-use crate::partial::{Keeper, Owner, PartialBasis};
+use crate::partial::{Owner, PartialBasis, PartialWriter};
 
 /// An image on its way from a source.
 pub(super) struct Transfer<'a> {
@@ -80,19 +80,19 @@ impl<'a> Transfer<'a> {
         &mut self,
         manifest: Option<Digest>,
     ) -> Result<Option<Documents>, EndpointError> {
-        if self.what.keeps == Keeps::Content {
+        if self.what.preserved == Preserved::Content {
             return Ok(None);
         }
-        let keeps = &self.what.keeps;
+        let preserved = &self.what.preserved;
         let link = self.talk.step(Step::Documents)?;
-        let package = documents::receive(link, self.image, &self.config, keeps)?;
+        let package = documents::receive(link, self.image, &self.config, preserved)?;
         match manifest {
-            Some(manifest) if *keeps != Keeps::Id && package.root() != manifest => {
+            Some(manifest) if *preserved != Preserved::Id && package.root() != manifest => {
                 let (root, platform) = (package.root(), &self.image.platform);
                 let reason = format!("the source sent {root} as the image of {platform}, not {manifest}");
                 return Err(EndpointError::AnotherImage(reason));
             }
-            Some(_) if *keeps == Keeps::Id && !package.shows(&self.config) => {
+            Some(_) if *preserved == Preserved::Id && !package.shows(&self.config) => {
                 let (id, config) = (self.image.id, self.config);
                 let reason =
                     format!("the image {id} has the config {config} for another platform than this host's");
@@ -159,7 +159,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Opens the partial transfers of the image and adds them to the plan's basis. Returns the layers of this end, of which
-    /// no others have been read yet. A full resend relies on nothing that was kept.
+    /// no others have been read yet. A full resend relies on no partial transfer.
     pub(super) fn layers(&mut self, plan: &mut Plan<'_>) -> Result<Layers<'a>, EndpointError> {
         let is_live = matches!(self.what.peering, Peering::Live { .. });
         if is_live && !plan.missing.is_empty() {
@@ -172,9 +172,9 @@ impl<'a> Transfer<'a> {
         let mut own = Layers::new(self.store, self.workspace, cache)?;
         match self.what.attempt {
             Attempt::Delta => {
-                let (kept, left) = (self.partial.bytes(), self.partial.take_layers());
-                if kept > 0 {
-                    self.talk.event(&Event::Kept(kept));
+                let (there, left) = (self.partial.bytes(), self.partial.take_layers());
+                if there > 0 {
+                    self.talk.event(&Event::Partial(there));
                 }
                 left.into_iter()
                     .filter_map(|layer| own.add_partial(layer))
@@ -191,9 +191,9 @@ impl<'a> Transfer<'a> {
         Owner::new(&self.config, &self.what.names)
     }
 
-    /// Keeps what arrives of the missing layers, in case that the transfer breaks off; nothing of a dry run.
-    pub(super) fn keeper(&mut self) -> Option<Keeper> {
-        if self.what.dry_run { None } else { self.partial.keeper(&self.owner()) }
+    /// The writer of what arrives of the missing layers, in case that the transfer breaks off; none of a dry run.
+    pub(super) fn partial_writer(&mut self) -> Option<PartialWriter> {
+        if self.what.dry_run { None } else { self.partial.writer(&self.owner()) }
     }
 
     /// Reads the layers that are built from elsewhere in the store.
@@ -239,14 +239,14 @@ impl<'a> Transfer<'a> {
             Peering::Patch(_) => None,
         };
         let of_image: HashSet<LayerKey> = self.keys.iter().copied().collect();
-        let keeps = |key: &LayerKey| !of_image.contains(key) || plan.local.contains(key);
+        let to_spool = |key: &LayerKey| !of_image.contains(key) || plan.local.contains(key);
         let outbox = self.talk.step(Step::Possession)?.outbox.clone();
         let link = self.talk.step(Step::Offer)?;
         let (read, offer) = thread::scope(|scope| {
             let reading = scope.spawn(|| -> Result<(), EndpointError> {
                 let mut learn = || -> Result<(), EndpointError> {
                     for basis in &plan.basis {
-                        own.learn(&basis.id, basis.tars(), &keeps)?;
+                        own.learn(&basis.id, basis.tars(), &to_spool)?;
                     }
                     read_local(own, held, &plan.local)
                 };
@@ -342,11 +342,11 @@ pub(super) fn check_room(
 /// Reads layers that are needed from elsewhere in the store.
 fn read_local(own: &mut Layers<'_>, held: &[Image], local: &[LayerKey]) -> Result<(), EndpointError> {
     for key in local {
-        if own.kept(&key.digest()).is_none() {
+        if own.spooled(&key.digest()).is_none() {
             let image = held.iter().find(|image| image.has_tar(key));
             let image = image.ok_or_else(|| EndpointError::Broken(format!("layer {key} is gone")))?;
             let named = local.iter().copied().filter(|key| image.has_tar(key));
-            own.keep(&image.id, named, Role::Basis)?;
+            own.spool(&image.id, named, Role::Basis)?;
         }
     }
     Ok(())

@@ -203,7 +203,7 @@ fn explain(error: BootstrapError, pipe: &mut Pipe, host: String, interrupt: &Int
         BootstrapError::Refused(reason) => Error::NoAgent { host, reason },
         BootstrapError::Faulty(reason) => Error::Bootstrap { host, reason: reason.into() },
         BootstrapError::Full => {
-            let failure = Failure { kind: FailureKind::NoSpace, causes: vec![error.to_string()] };
+            let failure = Failure { kind: FailureKind::TemporaryFull, causes: vec![error.to_string()] };
             Error::Endpoint { host: Host::Remote(host), failure }
         }
         BootstrapError::Again => Error::Protocol { end: host, what: error.to_string() },

@@ -4,5 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod host;
-mod kept;
+mod partial;
 mod transfers;

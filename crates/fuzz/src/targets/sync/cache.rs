@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use dsync_core::Digest;
-use dsync_sync::fuzzing::Kept;
+use dsync_sync::fuzzing::IndexCache;
 use sha2::{Digest as _, Sha256};
 
 use crate::tars::pairs;
@@ -24,7 +24,7 @@ static FOLDER: LazyLock<Option<tempfile::TempDir>> = LazyLock::new(|| tempfile::
 
 fn run(input: &[u8]) {
     let (Some(folder), Some((how, bytes))) = (&*FOLDER, input.split_first()) else { return };
-    let kept = Kept::below(folder.path());
+    let kept = IndexCache::below(folder.path());
     let file = match how & 1 {
         0 => bytes.to_vec(),
         _ => packed(bytes),

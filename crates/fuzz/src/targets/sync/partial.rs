@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use dsync_core::{Digest, ImageRef};
 use dsync_delta::{LayerIndex, Scanner};
-use dsync_sync::fuzzing::{KeptParts, Parts, Piece};
+use dsync_sync::fuzzing::{PartialLayers, PartialTransfer, Piece};
 
 use crate::pieces::{joined, parts};
 use crate::tars::pairs;
@@ -58,7 +58,7 @@ fn run(input: &[u8]) {
         0 => Made::of_pieces(rest, (how & CUT != 0).then_some(usize::from(how >> 3) + 1)),
         _ => Made::raw(rest),
     };
-    let all = KeptParts::below(folder.path());
+    let all = PartialTransfer::below(folder.path());
     let place = folder.path().join("docker-sync/partial");
     if fs::write(place.join(made.config.hex()), &made.file).is_err() {
         return;
@@ -84,8 +84,8 @@ fn run(input: &[u8]) {
 }
 
 /// The layers of a run are what they must be, and any part of them is read alone.
-fn check(layers: &[Parts], expected: &Expected) {
-    assert!(layers.iter().map(Parts::memory).sum::<u64>() <= MEMORY, "a table takes too much memory");
+fn check(layers: &[PartialLayers], expected: &Expected) {
+    assert!(layers.iter().map(PartialLayers::memory).sum::<u64>() <= MEMORY, "a table takes too much memory");
     let found = layers.first().map(|layer| layer.bytes().expect("what is listed can be read"));
     let found = found.unwrap_or_default();
     match expected {
@@ -135,8 +135,8 @@ impl<'a> Made<'a> {
         let names: Vec<String> = names.lines().map(str::to_owned).collect();
         let mut pieces: Vec<Piece<'a>> = all.filter_map(piece).collect();
         let config = Digest::of(names.concat().as_bytes());
-        let mut file = KeptParts::file(&config, &names, &pieces).unwrap_or_default();
-        let begin = KeptParts::file(&config, &names, &[]).map_or(0, |head| head.len());
+        let mut file = PartialTransfer::file(&config, &names, &pieces).unwrap_or_default();
+        let begin = PartialTransfer::file(&config, &names, &[]).map_or(0, |head| head.len());
         file.truncate(file.len() - cut.unwrap_or(0).min(file.len()));
         let mut end = begin;
         let whole = pieces.iter().take_while(|piece| {
@@ -158,7 +158,7 @@ impl<'a> Made<'a> {
         Expected::Bytes(ordered.into_iter().flat_map(|piece| piece.bytes.to_vec()).collect())
     }
 
-    fn check_listed(&self, all: &KeptParts) {
+    fn check_listed(&self, all: &PartialTransfer) {
         let listed = all.entries();
         assert!(listed.iter().all(|entry| entry.config == self.config), "another image is listed");
         let Some(pieces) = &self.pieces else { return };
@@ -167,7 +167,7 @@ impl<'a> Made<'a> {
     }
 
     /// A run of another image finds the same where a name of both is in one repository.
-    fn check_found_by_a_newer_image(&self, all: &KeptParts) {
+    fn check_found_by_a_newer_image(&self, all: &PartialTransfer) {
         let Some(pieces) = &self.pieces else { return };
         let newer = Digest::of(&[&b"newer"[..], self.config.as_bytes()].concat());
         let Some(mut begun) = all.begin(&newer, &self.names, MEMORY) else { panic!("a run cannot begin") };
@@ -199,7 +199,7 @@ fn scanned(tar: &[u8]) -> (Arc<LayerIndex>, Vec<u8>) {
 
 /// The file of a transfer of which this arrived, after what is there.
 fn kept(folder: &Path, number: usize, index: &Arc<LayerIndex>, chunks: &[u8]) -> Option<Vec<u8>> {
-    let (all, config) = (KeptParts::below(folder), Digest::of(b"image"));
+    let (all, config) = (PartialTransfer::below(folder), Digest::of(b"image"));
     let mut begun =
         all.begin(&config, &["registry:5000/shop/web:1".to_owned(), "web:1".to_owned()], MEMORY)?;
     begun.keep(number, index, chunks).then_some(())?;

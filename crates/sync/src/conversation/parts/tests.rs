@@ -73,7 +73,7 @@ impl Case {
         let image = layout.image("old", &[self.old.tar()], "app:1");
         let room = workspace(MEMORY);
         let mut own = Layers::new(&*layout.store, &room, None).unwrap();
-        own.keep(&image.id, image.tars(), Role::Basis).unwrap();
+        own.spool(&image.id, image.tars(), Role::Basis).unwrap();
         let hidden = [Arc::new(index_of(self.old.tar()))];
         let new_layers = NewLayers { new: &[&self.index], literals: &self.literals };
         let basis = BasisView { hidden: &hidden, readable };

@@ -14,7 +14,7 @@ fn a_layer_that_is_not_here_is_proven_by_nothing() {
     let image: Image = layout.image("a", &[&layer], "a:1");
     let room = workspace(64 << 20);
     let mut own = Layers::new(&*layout.store, &room, None).unwrap();
-    own.keep(&image.id, image.tars(), Role::Basis).unwrap();
+    own.spool(&image.id, image.tars(), Role::Basis).unwrap();
     let (target, mut source) = Link::pair(&Interrupt::default());
     let (here, gone) = (Digest::of(&layer), Digest::of(b"gone"));
     send(&target.outbox, &own, &[gone, here], &[7; 16]).unwrap();

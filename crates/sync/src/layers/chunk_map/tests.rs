@@ -54,7 +54,7 @@ fn chunks_are_loaded_through_layers_and_through_slices() {
     let image = layout.image("a", &[layer.tar()], "a:1");
     let room = workspace(64 << 20);
     let mut own = Layers::new(&*layout.store, &room, None).unwrap();
-    own.keep(&image.id, image.tars(), Role::Basis).unwrap();
+    own.spool(&image.id, image.tars(), Role::Basis).unwrap();
 
     let index = Arc::new(index_of(layer.tar()));
     let digest = index.digest;

@@ -32,7 +32,7 @@ fn chunks_of_several_layers_and_images_are_fetched_once_and_stay() {
     let mut own = Layers::new(&*layout.store, &room, None).unwrap();
     own.learn(&second.id, second.tars(), &|_| false).unwrap();
     assert!(chunk(&own, place(&one, 1)).is_err(), "listed only");
-    assert_eq!(own.kept(&one.diff_id().digest()), None);
+    assert_eq!(own.spooled(&one.diff_id().digest()), None);
 
     let places = [place(&two, 2), place(&one, 1), place(&two, 0), place(&one, 1)];
     own.fetch(&[&first, &second], places).unwrap();
@@ -73,23 +73,23 @@ fn a_layer_that_no_image_has_any_more_is_a_basis_that_is_gone() {
 }
 
 #[test]
-fn layers_that_are_kept_are_copied_as_a_whole_and_from_any_byte() {
+fn layers_that_are_spooled_are_copied_as_a_whole_and_from_any_byte() {
     let layout = Layout::new();
     let (one, files) = layer(*b"abc");
     let image = layout.image("first", &[one.tar()], "first:1");
     let room = workspace(64 << 20);
     let mut own = Layers::new(&*layout.store, &room, None).unwrap();
     let mut announced = Vec::new();
-    let announce = &mut |kept: KeptLayer| {
+    let announce = &mut |spooled: SpooledLayer| {
         let mut bytes = [0; 100];
-        kept.read_at(512, &mut bytes)?;
-        announced.push((kept.index.digest, bytes));
+        spooled.read_at(512, &mut bytes)?;
+        announced.push((spooled.index.digest, bytes));
         Ok(())
     };
-    own.keep_and(&image.id, image.tars(), announce).unwrap();
+    own.spool_and_announce(&image.id, image.tars(), announce).unwrap();
     let digest = one.diff_id().digest();
     assert_eq!(announced, [(digest, [b'a'; 100])]);
-    assert_eq!(own.kept(&digest), Some(one.tar().len() as u64));
+    assert_eq!(own.spooled(&digest), Some(one.tar().len() as u64));
     let (mut all, mut some) = (Vec::new(), [0; 1000]);
     own.copy_layer(&digest, &mut all).unwrap();
     own.read_at(&digest, 512, &mut some).unwrap();

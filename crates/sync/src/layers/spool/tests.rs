@@ -17,15 +17,15 @@ fn spool(memory: u64) -> Spool {
     Spool::new(&workspace(memory), None).unwrap()
 }
 
-fn kept(spool: &Spool, layer: &[u8]) -> Vec<u8> {
-    let SpoolRange { at, len } = spool.kept(&Digest::of(layer)).unwrap();
+fn spooled(spool: &Spool, layer: &[u8]) -> Vec<u8> {
+    let SpoolRange { at, len } = spool.spooled(&Digest::of(layer)).unwrap();
     let mut bytes = Vec::new();
     spool.copy(at, len, &mut bytes).unwrap();
     bytes
 }
 
 #[test]
-fn layers_are_kept_with_and_without_a_key_and_others_only_listed() {
+fn layers_are_spooled_with_and_without_a_key_and_others_only_listed() {
     let (one, two, listed, other) = (layer("one"), layer("two"), layer("listed"), layer("other"));
     let mut spool = spool(64 << 20);
     let wanted =
@@ -35,20 +35,20 @@ fn layers_are_kept_with_and_without_a_key_and_others_only_listed() {
     spool.layer(None, &mut &other[..]).unwrap();
     spool.layer(Some(key(&listed)), &mut &listed[..]).unwrap();
     spool.layer(None, &mut &two[..]).unwrap();
-    assert_eq!((kept(&spool, &one), kept(&spool, &two)), (one.clone(), two));
+    assert_eq!((spooled(&spool, &one), spooled(&spool, &two)), (one.clone(), two));
     for layer in [&other, &listed] {
-        assert!(spool.kept(&Digest::of(layer)).is_none());
+        assert!(spool.spooled(&Digest::of(layer)).is_none());
         assert_eq!(spool.index(&Digest::of(layer)).unwrap().len, layer.len() as u64);
     }
-    // A kept layer need not be read once more; one that is only listed must be, where it is to be kept.
+    // A spooled layer need not be read once more; one that is only listed must be, where it is to be spooled.
     assert_eq!(spool.request([key(&one), key(&listed)], |_| false, Role::New), HashSet::new());
     assert_eq!(spool.request([key(&one), key(&listed)], |_| true, Role::New), HashSet::from([key(&listed)]));
     spool.layer(Some(key(&listed)), &mut &listed[..]).unwrap();
-    assert_eq!((kept(&spool, &listed), kept(&spool, &one)), (listed, one));
+    assert_eq!((spooled(&spool, &listed), spooled(&spool, &one)), (listed, one));
 }
 
 #[test]
-fn a_layer_that_comes_twice_is_kept_once() {
+fn a_layer_that_comes_twice_is_spooled_once() {
     let (one, two) = (layer("one"), layer("two"));
     let mut spool = spool(64 << 20);
     spool.request([key(&one), key(&two)], |_| true, Role::New);
@@ -56,7 +56,7 @@ fn a_layer_that_comes_twice_is_kept_once() {
         spool.layer(name, &mut &one[..]).unwrap();
     }
     spool.layer(None, &mut &two[..]).unwrap();
-    assert_eq!((kept(&spool, &one), kept(&spool, &two)), (one, two));
+    assert_eq!((spooled(&spool, &one), spooled(&spool, &two)), (one, two));
 }
 
 #[test]
@@ -66,23 +66,23 @@ fn other_bytes_than_the_key_names_are_damage_and_leave_nothing() {
     spool.request([key(&one), key(&two)], |_| true, Role::New);
     let error = spool.layer(Some(key(&one)), &mut &two[..]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    assert!(spool.index(&Digest::of(&one)).is_none() && spool.kept(&Digest::of(&one)).is_none());
+    assert!(spool.index(&Digest::of(&one)).is_none() && spool.spooled(&Digest::of(&one)).is_none());
     // One that is known is not hashed once more, but counted.
     spool.know(index_of(&one));
     for wrong in [&longer[..], &one[..one.len() - 1], b""] {
         let error = spool.layer(Some(key(&one)), &mut &*wrong).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert!(error.to_string().contains("another length"), "{error}");
-        assert!(spool.kept(&Digest::of(&one)).is_none());
+        assert!(spool.spooled(&Digest::of(&one)).is_none());
     }
     // The engine may have another way to it.
     spool.layer(Some(key(&one)), &mut &one[..]).unwrap();
     spool.layer(Some(key(&two)), &mut &two[..]).unwrap();
-    assert_eq!((kept(&spool, &one), kept(&spool, &two)), (one, two));
+    assert_eq!((spooled(&spool, &one), spooled(&spool, &two)), (one, two));
 }
 
 #[test]
-fn a_layer_of_an_image_that_failed_is_forgotten_unless_it_is_kept() {
+fn a_layer_of_an_image_that_failed_is_forgotten_unless_it_is_spooled() {
     let (one, two) = (layer("one"), layer("two"));
     let mut spool = spool(64 << 20);
     let wanted = spool.request([key(&one), key(&two)], |it| *it == key(&one), Role::Basis);
@@ -123,7 +123,7 @@ fn the_end_of_a_new_layer_with_too_many_files_goes_as_bytes() {
     let mut spool = spool(whole);
     spool.request([key(&many)], |_| true, Role::New);
     spool.layer(Some(key(&many)), &mut &many[..]).unwrap();
-    assert_eq!(kept(&spool, &many), many);
+    assert_eq!(spooled(&spool, &many), many);
     let index = spool.index(&Digest::of(&many)).unwrap();
     assert_eq!(index.len, many.len() as u64);
     assert!(index.files().count() < 3000 && spool.taken() < whole);

@@ -1,5 +1,5 @@
-//! Parts of images that arrived here without an agent before a transfer broke off, kept for the next run of the same image or of a newer
-//! one.
+//! Partial transfers without an agent: the layers and archives that arrived before one broke off, for the next run of
+//! the same image or of a newer one.
 //!
 //! There is a folder for each image below one of mode 0700, which is below that of temporary files. It has `names`, the
 //! names that the image was to have, which is locked while a run uses it; `layers`, the layers that arrived whole, by their
@@ -30,13 +30,13 @@ const LAYERS: &str = "layers";
 const ARCHIVE: &str = "archive";
 const ARRIVING: &str = "arriving";
 
-/// The folder of what is kept here of all images.
+/// The folder of the partial transfers of all images.
 #[derive(Debug, Clone)]
-pub struct Kept(PathBuf);
+pub struct PartialImages(PathBuf);
 
-/// The parts of one image, locked.
+/// The partial transfer of one image, locked.
 #[derive(Debug)]
-pub(super) struct KeptImage {
+pub(super) struct PartialImage {
     folder: PathBuf,
     /// The folders of older images of its names, locked too.
     older: Vec<(PathBuf, File)>,
@@ -44,11 +44,11 @@ pub(super) struct KeptImage {
     _names: File,
 }
 
-impl Kept {
+impl PartialImages {
     /// The folder below this one, or below the system's place for temporary files, where there is one.
-    pub fn find(below: Option<&Path>) -> Option<Kept> {
-        let kept = Kept::path(below);
-        kept.is_dir().then(|| Kept::locate(below)).and_then(Result::ok)
+    pub fn find(below: Option<&Path>) -> Option<PartialImages> {
+        let folder = PartialImages::path(below);
+        folder.is_dir().then(|| PartialImages::locate(below)).and_then(Result::ok)
     }
 
     fn path(below: Option<&Path>) -> PathBuf {
@@ -57,10 +57,10 @@ impl Kept {
     }
 
     /// The same, made if need be. Fails where it is not ours alone.
-    pub(super) fn locate(below: Option<&Path>) -> io::Result<Kept> {
-        let folder = Kept::path(below);
+    pub(super) fn locate(below: Option<&Path>) -> io::Result<PartialImages> {
+        let folder = PartialImages::path(below);
         prepare(&folder, 0o077).map_err(io::Error::other)?;
-        Ok(Kept(folder))
+        Ok(PartialImages(folder))
     }
 
     /// The folder.
@@ -68,7 +68,7 @@ impl Kept {
         &self.0
     }
 
-    /// All images of which something is kept, the newest first.
+    /// All images of which something is here, the newest first.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ impl Kept {
         Ok(pruned)
     }
 
-    /// The parts of an image and of older ones of its names; `None` where another run uses it.
-    pub(super) fn begin(&self, image: &Image) -> io::Result<Option<KeptImage>> {
+    /// The partial transfer of an image and those of older ones of its names; `None` where another run uses it.
+    pub(super) fn begin(&self, image: &Image) -> io::Result<Option<PartialImage>> {
         self.prune(PARTIAL_LIMIT)?;
         prepare(&self.0, 0o077).map_err(io::Error::other)?;
         let folder = self.0.join(image.id.digest().hex());
@@ -132,13 +132,13 @@ impl Kept {
             self.entries()?.into_iter().filter(is_like).map(|entry| self.0.join(entry.config.hex()));
         let locked = |folder: PathBuf| Some((folder.clone(), lock(&folder, false).ok()??));
         let older = folders.filter(|other| *other != folder).filter_map(locked).collect();
-        Ok(Some(KeptImage { folder, older, _names: names }))
+        Ok(Some(PartialImage { folder, older, _names: names }))
     }
 
-    /// Forgets what is kept of an image, which has arrived, and of older ones of its names.
+    /// Removes the partial transfer of an image, which has arrived, and those of older ones of its names.
     pub(crate) fn forget(&self, image: &Image) -> io::Result<()> {
-        if let Some(kept) = self.begin(image)? {
-            kept.folders().try_for_each(fs::remove_dir_all)?;
+        if let Some(partial) = self.begin(image)? {
+            partial.folders().try_for_each(fs::remove_dir_all)?;
         }
         Ok(())
     }
@@ -149,8 +149,8 @@ impl Kept {
     }
 }
 
-impl KeptImage {
-    /// The layers among these that are kept.
+impl PartialImage {
+    /// The layers among these that are here.
     pub(super) fn layers<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k LayerKey>,
@@ -167,7 +167,7 @@ impl KeptImage {
         [&*self.folder].into_iter().chain(self.older.iter().map(|(folder, _)| &**folder))
     }
 
-    /// The parts of archives that are kept, the image's own last: the longest that arrived of each.
+    /// The beginnings of archives that are here, the image's own last: the longest that arrived of each.
     pub(super) fn archives(&self) -> io::Result<Vec<PathBuf>> {
         settle(&self.folder)?;
         let archives = self.folders().map(|folder| folder.join(ARCHIVE)).filter(|path| path.is_file());
@@ -176,15 +176,15 @@ impl KeptImage {
         Ok(archives)
     }
 
-    /// The folder in which rsync is to write, and to keep what it has of a file when it breaks off.
+    /// The folder in which rsync writes, and leaves what it has of a file when it breaks off.
     pub(super) fn arriving(&self) -> io::Result<PathBuf> {
         let arriving = self.folder.join(ARRIVING);
         fs::create_dir_all(&arriving)?;
         Ok(arriving)
     }
 
-    /// Keeps an archive that arrived whole, and of which the layers could not be passed on.
-    pub(super) fn keep_archive(&self, archive: &Path) -> io::Result<()> {
+    /// Saves an archive that arrived whole, and of which the layers could not be passed on.
+    pub(super) fn save_archive(&self, archive: &Path) -> io::Result<()> {
         fs::rename(archive, self.folder.join(ARCHIVE))
     }
 
@@ -197,8 +197,8 @@ impl KeptImage {
     }
 }
 
-impl Drop for KeptImage {
-    /// A folder in which nothing was kept goes.
+impl Drop for PartialImage {
+    /// A folder without a layer or an archive goes.
     fn drop(&mut self) {
         fs::remove_dir(self.folder.join(ARRIVING)).ok();
         if fs::remove_dir(self.folder.join(LAYERS)).is_ok()
@@ -211,35 +211,35 @@ impl Drop for KeptImage {
     }
 }
 
-/// Makes the longest of the parts of an archive that are in a folder the one that is kept.
+/// Makes the longest of the beginnings of an archive that rsync left in a folder its archive.
 fn settle(folder: &Path) -> io::Result<()> {
-    let kept = folder.join(ARCHIVE);
+    let archive = folder.join(ARCHIVE);
     let arriving = folder.join(ARRIVING);
-    let Ok(parts) = fs::read_dir(&arriving) else { return Ok(()) };
+    let Ok(left) = fs::read_dir(&arriving) else { return Ok(()) };
     let len = |path: &Path| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|m| m.len());
-    let longest = parts.flatten().map(|part| part.path()).max_by_key(|part| len(part));
-    if let Some(part) = longest.filter(|part| len(part) > len(&kept)) {
-        fs::rename(part, &kept)?;
+    let longest = left.flatten().map(|file| file.path()).max_by_key(|file| len(file));
+    if let Some(file) = longest.filter(|file| len(file) > len(&archive)) {
+        fs::rename(file, &archive)?;
     }
     fs::remove_dir_all(&arriving)
 }
 
-/// Takes layers as they come, and keeps those that come whole.
-pub(super) struct Keeping<'a> {
+/// Passes layers on as they come, and saves those that come whole.
+pub(super) struct SavingSink<'a> {
     pub(super) sink: &'a mut dyn LayerSink,
-    pub(super) kept: &'a KeptImage,
+    pub(super) partial: &'a PartialImage,
 }
 
-impl LayerSink for Keeping<'_> {
+impl LayerSink for SavingSink<'_> {
     fn layer(&mut self, key: Option<LayerKey>, bytes: &mut dyn Read) -> io::Result<()> {
-        let layers = self.kept.folder.join(LAYERS);
+        let layers = self.partial.folder.join(LAYERS);
         let made = fs::create_dir_all(&layers).and_then(|()| tempfile::NamedTempFile::new_in(&layers));
         let Ok(file) = made else { return self.sink.layer(key, bytes) };
         let Ok(looked_at) = file.as_file().try_clone() else { return self.sink.layer(key, bytes) };
         let to = Some(HashingWriter::new(file));
         let mut copying = Copying { from: bytes, to, looked_at, unlooked: LOOK };
         self.sink.layer(key, &mut copying)?;
-        // It was read to its end, or there is none of it to keep.
+        // It was read to its end, or there is nothing of it to save.
         let rest = io::copy(&mut copying, &mut io::sink())?;
         if let Some(copy) = copying.to.filter(|_| rest == 0) {
             let (digest, file) = copy.digest();

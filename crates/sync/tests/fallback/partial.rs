@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use dsync_core::Digest;
-use dsync_sync::{Direction, Kept, Options, PartialEntry, TransferMethod};
+use dsync_sync::{Direction, Options, PartialEntry, PartialImages, TransferMethod};
 use dsync_testkit::{Built, ImageSpec, Item, LayerSpec, Snapshot, What, isolated};
 
 use crate::host::{Host, id};
@@ -13,9 +13,9 @@ use crate::host::{Host, id};
 const PATIENCE: Duration = Duration::from_secs(120);
 const SHELL: [&str; 4] = ["cat", "rm", "mkdir", "sh"];
 
-/// The parts that are kept here.
-fn kept() -> Vec<PartialEntry> {
-    Kept::find(None).map_or_else(Vec::new, |kept| kept.entries().unwrap())
+/// The partial transfers that are here.
+fn partial_transfers() -> Vec<PartialEntry> {
+    PartialImages::find(None).map_or_else(Vec::new, |images| images.entries().unwrap())
 }
 
 fn image(layers: &[u32]) -> Built {
@@ -27,14 +27,14 @@ fn image(layers: &[u32]) -> Built {
 fn assert_arrived(host: &Host, image: &Built) {
     let layout = Snapshot::read(&host.path("here/layout")).unwrap();
     assert!(layout.is_named("app:1", &What::content(&image.images[0])), "{layout:?}");
-    assert!(kept().is_empty());
-    assert!(Kept::find(None).is_none(), "not even the folder is left");
+    assert!(partial_transfers().is_empty());
+    assert!(PartialImages::find(None).is_none(), "not even the folder is left");
     host.assert_tidy();
 }
 
 #[test]
-fn of_a_stream_that_breaks_off_the_layers_that_came_whole_are_kept() {
-    isolated("kept::of_a_stream_that_breaks_off_the_layers_that_came_whole_are_kept", PATIENCE, || {
+fn of_a_stream_that_breaks_off_the_layers_that_came_whole_are_saved() {
+    isolated("partial::of_a_stream_that_breaks_off_the_layers_that_came_whole_are_saved", PATIENCE, || {
         let host = Host::new(&SHELL);
         host.layout(&[]);
         let image = image(&[1, 2, 3]);
@@ -44,7 +44,7 @@ fn of_a_stream_that_breaks_off_the_layers_that_came_whole_are_kept() {
         fs::write(&archive, &whole[..whole.len() * 5 / 6]).unwrap();
         let stream = || host.sync(Direction::Pull, host.options(TransferMethod::Stream), "app:1").result;
         assert!(stream().is_err());
-        let [entry] = &kept()[..] else { panic!("{:?}", kept()) };
+        let [entry] = &partial_transfers()[..] else { panic!("{:?}", partial_transfers()) };
         assert_eq!(entry.names, ["app:1"]);
         assert_eq!(entry.config.to_string(), id(&image));
         assert!((400_000..600_000).contains(&entry.size), "two of three layers: {entry:?}");
@@ -53,7 +53,7 @@ fn of_a_stream_that_breaks_off_the_layers_that_came_whole_are_kept() {
         fs::write(&archive, &whole).unwrap();
         let (_, outcome) = stream().unwrap();
         let dropped = host.commands("tar --delete");
-        assert_eq!(dropped, 1, "the layers that are kept are left out there");
+        assert_eq!(dropped, 1, "the layers that are saved are left out there");
         // A layer that is noise is as long as what crosses for it.
         let received = outcome.traffic.received;
         assert!((200_000..300_000).contains(&received), "{received}");
@@ -62,8 +62,8 @@ fn of_a_stream_that_breaks_off_the_layers_that_came_whole_are_kept() {
 }
 
 #[test]
-fn a_layer_that_is_kept_and_damaged_comes_again() {
-    isolated("kept::a_layer_that_is_kept_and_damaged_comes_again", PATIENCE, || {
+fn a_saved_layer_that_is_damaged_comes_again() {
+    isolated("partial::a_saved_layer_that_is_damaged_comes_again", PATIENCE, || {
         let host = Host::new(&SHELL);
         host.layout(&[]);
         let image = image(&[1, 2]);
@@ -93,8 +93,8 @@ fn a_layer_that_is_kept_and_damaged_comes_again() {
 }
 
 #[test]
-fn what_is_kept_is_listed_and_goes_when_it_is_old_or_too_much() {
-    isolated("kept::what_is_kept_is_listed_and_goes_when_it_is_old_or_too_much", PATIENCE, || {
+fn a_partial_transfer_is_listed_and_goes_when_it_is_old_or_too_much() {
+    isolated("partial::a_partial_transfer_is_listed_and_goes_when_it_is_old_or_too_much", PATIENCE, || {
         let host = Host::new(&SHELL);
         host.layout(&[]);
         let image = image(&[1, 2]);
@@ -103,11 +103,11 @@ fn what_is_kept_is_listed_and_goes_when_it_is_old_or_too_much() {
         let whole = fs::read(&archive).unwrap();
         fs::write(&archive, &whole[..whole.len() * 3 / 4]).unwrap();
         let stream = || host.sync(Direction::Pull, host.options(TransferMethod::Stream), "app:1").result;
-        let all = || Kept::find(None).unwrap();
+        let all = || PartialImages::find(None).unwrap();
         assert!(stream().is_err());
         assert!(all().prune(1 << 30).unwrap().is_empty());
         assert_eq!(all().prune(1000).unwrap().len(), 1);
-        assert!(kept().is_empty());
+        assert!(partial_transfers().is_empty());
 
         assert!(stream().is_err());
         let week = SystemTime::now() - Duration::from_secs(8 * 86_400);
@@ -120,8 +120,8 @@ fn what_is_kept_is_listed_and_goes_when_it_is_old_or_too_much() {
             }
         };
         let folders = fs::read_dir(std::env::temp_dir()).unwrap().map(|entry| entry.unwrap().path());
-        let kept_folders = folders.filter(|path| path.to_string_lossy().contains("docker-sync-kept-"));
-        for folder in kept_folders.flat_map(|folder| fs::read_dir(folder).unwrap()) {
+        let partial_folders = folders.filter(|path| path.to_string_lossy().contains("docker-sync-kept-"));
+        for folder in partial_folders.flat_map(|folder| fs::read_dir(folder).unwrap()) {
             age(&folder.unwrap().path());
         }
         assert_eq!(all().prune(1 << 30).unwrap().len(), 1, "it is a week old");
@@ -133,8 +133,8 @@ fn what_is_kept_is_listed_and_goes_when_it_is_old_or_too_much() {
 
 /// A folder of that name that others may write into is of no use, and no reason to fail.
 #[test]
-fn nothing_is_kept_in_a_folder_of_others() {
-    isolated("kept::nothing_is_kept_in_a_folder_of_others", PATIENCE, || {
+fn nothing_is_saved_in_a_folder_of_others() {
+    isolated("partial::nothing_is_saved_in_a_folder_of_others", PATIENCE, || {
         let host = Host::new(&SHELL);
         host.layout(&[]);
         let image = image(&[1, 2]);
@@ -159,7 +159,7 @@ fn nothing_is_kept_in_a_folder_of_others() {
 #[test]
 #[ignore = "needs rsync: cargo xtask test"]
 fn rsync_goes_on_with_what_it_has() {
-    isolated("kept::rsync_goes_on_with_what_it_has", PATIENCE, || {
+    isolated("partial::rsync_goes_on_with_what_it_has", PATIENCE, || {
         for (direction, name) in [
             (Direction::Pull, "image.tar"),
             (Direction::Pull, ".image.tar.Ab3xYz"),
@@ -171,7 +171,7 @@ fn rsync_goes_on_with_what_it_has() {
             host.has(&image);
             let archive = fs::read(host.path("engine/archive")).unwrap();
             let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata(host.path("here")).unwrap());
-            let kept_in = |place: &Path, image: &str, run: &str| {
+            let partial_in = |place: &Path, image: &str, run: &str| {
                 let folder = place.join(format!("docker-sync-kept-{user}"));
                 let arriving = folder.join(image).join(run);
                 fs::create_dir_all(&arriving).unwrap();
@@ -182,14 +182,14 @@ fn rsync_goes_on_with_what_it_has() {
             let folder = match direction {
                 Direction::Pull => {
                     host.layout(&[]);
-                    kept_in(&std::env::temp_dir(), id(&image).trim_start_matches("sha256:"), "arriving")
+                    partial_in(&std::env::temp_dir(), id(&image).trim_start_matches("sha256:"), "arriving")
                 }
                 Direction::Push => {
                     host.layout(std::slice::from_ref(&image));
                     host.shows("before", &[]);
                     host.shows("after", &[&image]);
                     let of_names = Digest::of(b"app").hex();
-                    kept_in(&host.path("tmp"), &of_names, "new-docker-sync-1-gone")
+                    partial_in(&host.path("tmp"), &of_names, "new-docker-sync-1-gone")
                 }
             };
             let options =

@@ -1,4 +1,4 @@
-//! Keeps what arrives in the file of a partial transfer.
+//! Writes the chunks that arrive into the file of a partial transfer.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +17,7 @@ use super::owner::Owner;
 pub const PARTIAL_LIMIT: u64 = 8 << 30;
 /// Bytes of the file system that are left to others.
 const RESERVE: u64 = 512 << 20;
-/// Zeros of an entry beyond which it is not kept: they are no padding.
+/// Zeros of an entry beyond which it is left out: they are no padding.
 const ZEROS: u64 = 64 << 10;
 /// Bytes of pieces that wait to be written: a batch of 24 MiB may have files of a few bytes, whose headers are many times
 /// as long.
@@ -25,14 +25,14 @@ pub(super) const WAITING: usize = 1 << 20;
 /// Chunks that are as short as this are in no index: the scanner takes them for verbatim bytes.
 const SHORT: usize = 64;
 
-/// The writer of a file. Where nothing more can be kept, that is no failure of the transfer.
+/// The writer of a file. Where nothing more can be written, that is no failure of the transfer.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    layers: Vec<KeptLayer>,
+pub(crate) struct PartialWriter {
+    layers: Vec<ArrivingLayer>,
     pieces: Pieces,
 }
 
-/// The basis of a layer of which chunks are kept.
+/// The basis of a layer of which chunks are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BasisKind {
     /// The target has no older image.
@@ -53,20 +53,20 @@ struct Pieces {
 
 /// A layer of which chunks arrive.
 #[derive(Debug)]
-struct KeptLayer {
+struct ArrivingLayer {
     /// Its number in the image.
     number: usize,
     index: Arc<LayerIndex>,
     /// Its chunks may be ranges of those that both ends know, of which the target has the rest.
     is_divided: bool,
-    /// The first entry that was not passed yet, once one was; none at all where entries without chunks need not be kept,
+    /// The first entry that was not passed yet, once one was; none at all where entries without chunks need not be written,
     /// since the old image has them.
     next: Option<Option<usize>>,
 }
 
-impl Keeper {
+impl PartialWriter {
     /// Goes on behind the pieces of a file.
-    pub(super) fn new(partial: &PartialFile, owner: &Owner) -> io::Result<Keeper> {
+    pub(super) fn new(partial: &PartialFile, owner: &Owner) -> io::Result<PartialWriter> {
         let file = Arc::clone(&partial.file);
         let mut end = partial.end;
         file.set_len(end)?;
@@ -75,21 +75,21 @@ impl Keeper {
             file.write_all_at(&head, 0)?;
             end = head.len() as u64;
         }
-        Ok(Keeper { layers: Vec::new(), pieces: Pieces { file, end, buffer: Vec::new() } })
+        Ok(PartialWriter { layers: Vec::new(), pieces: Pieces { file, end, buffer: Vec::new() } })
     }
 
     /// Adds a layer whose chunks arrive from here on; chunks name it by its place among those that were added.
     pub(crate) fn add_layer(&mut self, number: usize, index: &Arc<LayerIndex>, basis: BasisKind) {
         let next = (basis == BasisKind::None).then_some(None);
         let is_divided = basis == BasisKind::ImageAndRanges;
-        self.layers.push(KeptLayer { number, index: Arc::clone(index), is_divided, next });
+        self.layers.push(ArrivingLayer { number, index: Arc::clone(index), is_divided, next });
     }
 
-    /// Keeps chunks that follow each other in a layer; of the last ones bytes may be missing. An error is the reason why
-    /// nothing more is kept.
-    pub(crate) fn keep(&mut self, layer: usize, chunks: Range<usize>, bytes: &[u8]) -> Result<(), String> {
-        let Keeper { layers, pieces } = self;
-        let Some(KeptLayer { number, index, is_divided, next }) = layers.get_mut(layer) else {
+    /// Writes chunks that follow each other in a layer; of the last ones bytes may be missing. An error is the reason why
+    /// nothing more is written.
+    pub(crate) fn write(&mut self, layer: usize, chunks: Range<usize>, bytes: &[u8]) -> Result<(), String> {
+        let PartialWriter { layers, pieces } = self;
+        let Some(ArrivingLayer { number, index, is_divided, next }) = layers.get_mut(layer) else {
             return Ok(());
         };
         let arrived = Arrived::of(index, chunks, bytes);
@@ -130,7 +130,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Writes what waits to be written. An error is the reason why nothing more is kept.
+    /// Writes what waits to be written. An error is the reason why nothing more is written.
     pub(crate) fn flush(&mut self) -> Result<(), String> {
         self.pieces.flush()
     }
