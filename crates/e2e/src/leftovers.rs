@@ -58,8 +58,9 @@ pub(crate) fn partial(bench: &Bench) -> Vec<PathBuf> {
 
 /// True if this is of a transfer that broke off, with an agent or without.
 fn is_partial(file: &Path) -> bool {
-    let is_kept = |part: &OsStr| part.to_str().is_some_and(|part| part.starts_with("docker-sync-kept-"));
-    is_in(file, "docker-sync/partial") || file.iter().any(is_kept)
+    let is_without_agent =
+        |part: &OsStr| part.to_str().is_some_and(|part| part.starts_with("docker-sync-partial-"));
+    is_in(file, "docker-sync/partial") || file.iter().any(is_without_agent)
 }
 
 fn all(bench: &Bench) -> BTreeSet<PathBuf> {

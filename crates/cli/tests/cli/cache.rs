@@ -92,7 +92,7 @@ fn what_was_not_used_for_longest_is_forgotten() {
 fn what_came_without_an_agent_is_listed_and_forgotten_too() {
     let (environment, _) = filled();
     let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata(environment.path()).unwrap());
-    let kept = environment.path().join(format!("docker-sync-kept-{user}"));
+    let kept = environment.path().join(format!("docker-sync-partial-{user}"));
     let image = kept.join("d".repeat(64));
     fs::create_dir_all(image.join("layers")).unwrap();
     fs::set_permissions(&kept, Permissions::from_mode(0o700)).unwrap();

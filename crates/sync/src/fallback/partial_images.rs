@@ -23,7 +23,7 @@ const RESERVE: u64 = 512 << 20;
 /// The most bytes after which the room is looked at again.
 const LOOK: u64 = 1 << 20;
 /// The beginning of the name of the folder; the user's ID follows.
-pub(super) const PREFIX: &str = "docker-sync-kept-";
+pub(super) const PREFIX: &str = "docker-sync-partial-";
 
 const NAMES: &str = "names";
 const LAYERS: &str = "layers";

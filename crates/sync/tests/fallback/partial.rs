@@ -79,7 +79,7 @@ fn a_saved_layer_that_is_damaged_comes_again() {
         };
         let folders = fs::read_dir(std::env::temp_dir()).unwrap().map(|entry| entry.unwrap().path());
         let folders: Vec<_> =
-            folders.filter(|path| path.to_string_lossy().contains("docker-sync-kept-")).collect();
+            folders.filter(|path| path.to_string_lossy().contains("docker-sync-partial-")).collect();
         let [folder] = &folders[..] else { panic!("{folders:?}") };
         let of_image = folder.join(id(&image).trim_start_matches("sha256:"));
         let [layer] = &layers(&of_image)[..] else { panic!("one layer") };
@@ -120,7 +120,7 @@ fn a_partial_transfer_is_listed_and_goes_when_it_is_old_or_too_much() {
             }
         };
         let folders = fs::read_dir(std::env::temp_dir()).unwrap().map(|entry| entry.unwrap().path());
-        let partial_folders = folders.filter(|path| path.to_string_lossy().contains("docker-sync-kept-"));
+        let partial_folders = folders.filter(|path| path.to_string_lossy().contains("docker-sync-partial-"));
         for folder in partial_folders.flat_map(|folder| fs::read_dir(folder).unwrap()) {
             age(&folder.unwrap().path());
         }
@@ -140,7 +140,7 @@ fn nothing_is_saved_in_a_folder_of_others() {
         let image = image(&[1, 2]);
         host.has(&image);
         let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata(host.path("here")).unwrap());
-        let folder = std::env::temp_dir().join(format!("docker-sync-kept-{user}"));
+        let folder = std::env::temp_dir().join(format!("docker-sync-partial-{user}"));
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let archive = host.path("engine/archive");
@@ -172,7 +172,7 @@ fn rsync_goes_on_with_what_it_has() {
             let archive = fs::read(host.path("engine/archive")).unwrap();
             let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata(host.path("here")).unwrap());
             let partial_in = |place: &Path, image: &str, run: &str| {
-                let folder = place.join(format!("docker-sync-kept-{user}"));
+                let folder = place.join(format!("docker-sync-partial-{user}"));
                 let arriving = folder.join(image).join(run);
                 fs::create_dir_all(&arriving).unwrap();
                 fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
