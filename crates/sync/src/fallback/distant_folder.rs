@@ -73,7 +73,8 @@ impl DistantFolder {
     }
 
     /// Makes the temporary directory with the archive that a script writes into it, if any. With the names of an image,
-    /// its partial transfer is put behind that archive, and what arrives is one.
+    /// that archive is its basis, without which the transfer goes on where the script fails; its partial transfer is put
+    /// behind it, and what arrives is one.
     pub(super) fn make<'a>(
         &'a self,
         store: &'a DistantStore,
@@ -84,7 +85,9 @@ impl DistantFolder {
         // One that a killed shell left there is removed after a day: no process of that host has its number.
         let left = format!("find \"${{d%/*}}\" -maxdepth 1 -type d {LEFT} -exec rm -rf {{}} + 2>/dev/null");
         let begin = of.map_or("k=".to_owned(), |image| self.begin_partial(image));
-        let write = archive.map_or("true".into(), |script| format!("{{ {script}; }} >\"$d/{ARCHIVE}\""));
+        let otherwise = of.map_or_else(String::new, |_| format!(" || rm -f \"$d/{ARCHIVE}\""));
+        let write =
+            archive.map_or("true".into(), |script| format!("{{ {script}; }} >\"$d/{ARCHIVE}\"{otherwise}"));
         // The job goes first where there is no room for both.
         let add = format!(
             "if [ \"$k\" ] && [ -f \"$k/old\" ]; then cat \"$k/old\" >>\"$d/{ARCHIVE}\" 2>/dev/null || \

@@ -5,7 +5,7 @@
 //! transfer broke off is put behind the archive of the replaced layers, in which rsync finds blocks wherever they are.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -158,16 +158,23 @@ impl RsyncStore {
         listed.iter().find(|other| other.id == image.id).cloned().unwrap_or(image)
     }
 
-    /// Writes the layers of this host that the image replaces, for rsync to look into.
-    fn write_basis(&self, image: &Image, path: &Path) -> Result<(), StoreError> {
+    /// Writes the layers of this host that the image replaces, for rsync to look into. A basis that cannot be read is left
+    /// out, and said.
+    fn write_basis(&self, image: &Image, path: &Path, note: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
         let held = self.here.list()?.images;
         let Some(basis) = survey::basis(&held, image, &image.names).first().copied() else { return Ok(()) };
         let replaced = replaced(basis, image);
         let file = File::create(path).map_err(io_error("cannot write the archive of the basis"))?;
         let mut layers =
             Concatenated { out: BufWriter::new(file), wanted: replaced.iter().map(DiffId::digest).collect() };
-        self.here.export(&basis.id, &replaced.into_iter().map(LayerKey::Tar).collect(), &mut layers)?;
-        layers.out.flush().map_err(io_error("cannot write the archive of the basis"))
+        let read =
+            self.here.export(&basis.id, &replaced.into_iter().map(LayerKey::Tar).collect(), &mut layers);
+        let flush = |_| layers.out.flush().map_err(io_error("cannot write the archive of the basis"));
+        if let Err(error) = read.and_then(flush) {
+            note(&format!("{} is no basis: {error}", basis.id));
+            fs::remove_file(path).ok();
+        }
+        Ok(())
     }
 
     /// The same, and behind it the partial transfer of the archive that comes. Where there is no room for both, the job goes
@@ -177,8 +184,9 @@ impl RsyncStore {
         image: &Image,
         partial: Option<&PartialImage>,
         path: &Path,
+        note: &mut dyn FnMut(&str),
     ) -> Result<(), StoreError> {
-        self.write_basis(image, path)?;
+        self.write_basis(image, path, note)?;
         let Some(partial) = partial else { return Ok(()) };
         let append = |archive: PathBuf| {
             let mut out = File::options().append(true).create(true).open(path)?;
@@ -189,7 +197,7 @@ impl RsyncStore {
             .and_then(|archives| archives.into_iter().try_for_each(|a| append(a).map(drop)));
         if added.is_err() {
             partial.drop_archives();
-            self.write_basis(image, path)?;
+            self.write_basis(image, path, note)?;
         }
         Ok(())
     }
@@ -223,8 +231,9 @@ impl RsyncStore {
         wanted: &HashSet<DiffId>,
         partial: Option<&PartialImage>,
         file: &Path,
+        note: &mut dyn FnMut(&str),
     ) -> Result<(), StoreError> {
-        self.write_bases(image, partial, file)?;
+        self.write_bases(image, partial, file, note)?;
         self.check_room_there(image, wanted)?;
         let script = self.distant.save_script(image, wanted)?;
         let there = self.folder.make(&self.distant, Some(&script), None)?;
@@ -239,7 +248,7 @@ impl RsyncStore {
             {
                 partial.drop_archives();
                 partial.arriving().map_err(io_error("cannot save what arrives"))?;
-                self.write_basis(image, file)?;
+                self.write_basis(image, file, note)?;
                 run()
             }
             (result, _) => result,
@@ -289,7 +298,7 @@ impl Store for RsyncStore {
         let file = own.path().join(ARCHIVE);
         let partial =
             PartialImages::locate(self.tmpfolder.as_deref()).and_then(|all| all.begin(&image)).ok().flatten();
-        self.fetch(&image, &wanted, partial.as_ref(), &file)?;
+        self.fetch(&image, &wanted, partial.as_ref(), &file, &mut |text| sink.note(text))?;
         let archive = File::open(&file).map_err(io_error("cannot read the archive that arrived"))?;
         if let Some(partial) = &partial {
             // Until the image is there: the engine of this host may fail.

@@ -64,7 +64,12 @@ case "$1 $2 $3" in
 	[ "$separator" = , ] || printf '['
 	echo ']'
 	exit $missing ;;
-"save "*) cat archive ;;
+"save "*)
+	if [ -e broken ]; then
+		echo "Error response from daemon: content digest sha256:0000: not found" >&2
+		exit 1
+	fi
+	cat archive ;;
 "load --quiet -i") cp "$4" loaded ;;
 "load "*) cat >loading && mv loading loaded ;;
 "tag "*) ;;

@@ -102,6 +102,38 @@ fn rsync_pulls() {
 
 #[test]
 #[ignore = "needs rsync: cargo xtask test"]
+fn rsync_pushes_without_a_basis_that_the_engine_does_not_save() {
+    isolated("transfers::rsync_pushes_without_a_basis_that_the_engine_does_not_save", PATIENCE, || {
+        let host = Host::new(&WITH_RSYNC);
+        host.write("engine/broken", "");
+        assert_is_partial(&pushes(&host, TransferMethod::Rsync));
+        assert_eq!(host.calls("save").len(), 1, "it was asked for");
+    });
+}
+
+#[test]
+#[ignore = "needs rsync: cargo xtask test"]
+fn rsync_pulls_without_a_basis_that_cannot_be_read() {
+    isolated("transfers::rsync_pulls_without_a_basis_that_cannot_be_read", PATIENCE, || {
+        let host = Host::new(&WITH_RSYNC);
+        let [old, new] = update();
+        host.layout(std::slice::from_ref(&old));
+        let replaced = new_layer(&[new.clone(), old]);
+        let blob = host.path("here/layout/blobs/sha256").join(replaced.trim_start_matches("sha256:"));
+        let whole = fs::read(&blob).unwrap();
+        fs::write(&blob, "damaged").unwrap();
+        host.has(&new);
+        let synced = host.sync(Direction::Pull, host.options(TransferMethod::Rsync), "app:1");
+        synced.result.unwrap();
+        fs::write(&blob, whole).unwrap();
+        let layout = Snapshot::read(&host.path("here/layout")).unwrap();
+        assert!(layout.is_named("app:1", &What::content(&new.images[0])), "{layout:?}");
+        host.assert_tidy();
+    });
+}
+
+#[test]
+#[ignore = "needs rsync: cargo xtask test"]
 fn rsync_pushes() {
     isolated("transfers::rsync_pushes", PATIENCE, || {
         let host = Host::new(&WITH_RSYNC);
