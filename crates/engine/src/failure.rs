@@ -3,6 +3,8 @@
 //! The clients have one exit status for all failures (docker: 1, podman: 125), so their English messages decide; the
 //! locale is forced for that. The tests have messages of real clients.
 
+use dsync_core::Digest;
+
 use crate::store::StoreError;
 
 /// A program that failed.
@@ -74,6 +76,13 @@ pub(crate) fn classify(failure: &ProgramFailure<'_>) -> StoreError {
         };
         StoreError::Failed { command: failure.command.into(), status, message }
     }
+}
+
+/// True if a load failed because this image was removed while it was made. podman makes an image and then names it; where
+/// somebody prunes in between, it no longer finds its own.
+pub(crate) fn is_removed_while_loaded(error: &StoreError, image: &Digest) -> bool {
+    let StoreError::Failed { message, .. } = error else { return false };
+    message.contains(&format!("locating image with ID \"{}\": image not known", image.hex()))
 }
 
 /// True if every message is about a missing image: the rest of a batch is good.
@@ -161,6 +170,29 @@ mod tests {
             ProgramFailure { command: "docker x", status: "exit status: 1", stderr, image: Some(IMAGE) };
         let text = format!("{:?}", classify(&failure));
         text.split([' ', '{']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn an_image_that_somebody_removed_under_podman_is_told_as_that() {
+        let image = Digest::of(b"config");
+        let of = |image: &Digest, text: &str| {
+            let id = image.hex();
+            let stderr = format!(
+                "time=\"2026-11-30T13:06:36Z\" level=error msg=\"Updating image \\\"{id}\\\" (old names []) failed, \
+                 deleting it\"\npayload does not match any of the supported image formats:\n \
+                 * oci-archive: committing the finished image: saving signatures for image \"{id}\": locating image \
+                 with ID \"{id}\": {text}\n * docker-archive: loading tar component manifest.json: unexpected EOF\n"
+            );
+            classify(&ProgramFailure {
+                command: "podman load",
+                status: "exit status: 125",
+                stderr: &stderr,
+                image: None,
+            })
+        };
+        assert!(is_removed_while_loaded(&of(&image, "image not known"), &image));
+        assert!(!is_removed_while_loaded(&of(&image, "payload too large"), &image));
+        assert!(!is_removed_while_loaded(&of(&Digest::of(b"a layer"), "image not known"), &image));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use dsync_core::{Digest, ImageId, ImageRef, Inventory};
 
 use super::identify::Syntax;
 use crate::command::Program;
+use crate::failure::is_removed_while_loaded;
 use crate::store::StoreError;
 use crate::temporary::is_alive;
 
@@ -88,8 +89,11 @@ impl TemporaryNames {
             self.remove(name);
         }
         loaded.map_err(|error| match error {
-            // It was there, or the engine would not have been done with it.
+            // It was there, or the engine would not have been done with it, or not have looked for it.
             StoreError::NoSuchImage { image } => StoreError::Removed { image },
+            error if is_removed_while_loaded(&error, &id.digest()) => {
+                StoreError::Removed { image: id.to_string() }
+            }
             other => other,
         })
     }
