@@ -12,7 +12,7 @@ use dsync_sync::{Entry, LayerOutcome, LayerState, Outcome, Status, Traffic};
 
 use crate::error::Diagnosis;
 use crate::escape::visible;
-use crate::quantity::{bytes, counted, duration, percent};
+use crate::quantity::{age, bytes, counted, duration, percent};
 use crate::style::{self, paint};
 
 /// Bytes of a layer that are compressed to the byte as they were, each second and on one core: docs/recompress.md.
@@ -126,6 +126,39 @@ pub(crate) fn line(done: &Done<'_>) -> String {
             named.render().trim_end().into()
         }
         What::Skipped => format!("{label}  not tried"),
+    }
+}
+
+/// The line about the image of the target that an image took a name from, and about the way back.
+pub(crate) fn replaced(done: &Done<'_>, target: Target<'_>, now: i64) -> Option<String> {
+    let (What::Synced(_), Some(held)) = (&done.what, done.entry.replaced()) else { return None };
+    let age = age(&held.created, now).map_or_else(String::new, |age| format!(", built {age}"));
+    let hex = held.id.digest().hex();
+    let id = &hex[..12];
+    let back = match (target.engine, &done.entry.name) {
+        (Some(engine), Some(name)) => {
+            let place = target.host.map_or_else(String::new, |host| format!(" on {}", visible(host)));
+            format!("; `{engine} tag {id} {name}`{place} goes back")
+        }
+        _ => String::new(),
+    };
+    Some(paint(style::DIM, format!("  replaced {id}{age}{back}")))
+}
+
+/// The place that images arrive at.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// The other host; `None` for this one.
+    pub(crate) host: Option<&'a str>,
+    /// The client program of its engine, where that has a `tag`.
+    pub(crate) engine: Option<&'static str>,
+}
+
+impl<'a> Target<'a> {
+    /// The target of a run, by the words for its store.
+    pub(crate) fn of(host: Option<&'a str>, store: &str) -> Target<'a> {
+        let engines = ["docker", "podman"];
+        Target { host, engine: engines.into_iter().find(|engine| store.split(' ').next() == Some(engine)) }
     }
 }
 
@@ -268,6 +301,44 @@ mod tests {
         assert_eq!(instead(traffic(340), 340), "340 B");
         assert_eq!(instead(traffic(340), 0), "340 B");
         assert_eq!(instead(Traffic { sent: u64::MAX, received: 9 }, 1), "18.4 EB");
+    }
+
+    #[test]
+    fn an_image_that_was_replaced_is_named_with_the_way_back() {
+        let report = crate::testing::report();
+        let outcome = Outcome {
+            id: dsync_core::ImageId::of(b""),
+            was_there: false,
+            layers: Vec::new(),
+            packed_again: 0,
+            raw: 0,
+            packed: 0,
+            metadata: 0,
+            costs: Vec::new(),
+            traffic: Traffic::default(),
+        };
+        let line = |label: &str, what: What, host, store| {
+            let entry = report.entries.iter().find(|entry| entry.label() == label).unwrap();
+            let done = Done { entry, took: Duration::ZERO, what, verified: None };
+            replaced(&done, Target::of(host, store), crate::testing::NOW)
+                .map(|line| crate::testing::plain(&line))
+        };
+        let synced = || What::Synced(outcome.clone());
+        let id = &dsync_core::ImageId::of(b"older").digest().hex()[..12];
+        assert_eq!(
+            line("redis:latest", synced(), Some("prod"), "docker 28.2.2, overlay2").unwrap(),
+            format!("  replaced {id}, built 28 hours ago; `docker tag {id} redis:latest` on prod goes back")
+        );
+        assert_eq!(
+            line("redis:latest", synced(), None, "podman 4.3.1").unwrap(),
+            format!("  replaced {id}, built 28 hours ago; `podman tag {id} redis:latest` goes back")
+        );
+        assert_eq!(
+            line("redis:latest", synced(), None, "oci:/srv/images").unwrap(),
+            format!("  replaced {id}, built 28 hours ago")
+        );
+        assert_eq!(line("redis:latest", What::Skipped, None, "podman 4.3.1"), None);
+        assert_eq!(line("mongo:7", synced(), None, "podman 4.3.1"), None, "it is new");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::escape::visible;
 use crate::progress::Progress;
 use crate::quantity::{bytes, older};
 use crate::report::{self, View};
-use crate::results::{self, Done, What};
+use crate::results::{self, Done, Target, What};
 use crate::style::{self, paint};
 use crate::task::Task;
 
@@ -137,7 +137,8 @@ fn sync(
             exit = diagnosis.exit;
         }
         if !request.json {
-            tell(&this, request.dry_run, show)?;
+            let (_, target) = view.hosts();
+            tell(&this, Target::of(target, &view.report.target), request.dry_run, show)?;
             if let (What::Synced(outcome), true) = (&this.what, request.explain) {
                 emit(show.out, &results::explanation(outcome))?;
             }
@@ -259,12 +260,17 @@ fn is_current(entry: &Entry) -> bool {
 }
 
 /// Says what became of an image: an error in any case, the plan as data, the rest as a remark.
-fn tell(done: &Done<'_>, dry_run: bool, show: &mut Show<'_>) -> Result<(), Diagnosis> {
+fn tell(done: &Done<'_>, target: Target<'_>, dry_run: bool, show: &mut Show<'_>) -> Result<(), Diagnosis> {
     match &done.what {
         What::Failed(_) => show.progress.print(&format!("{}\n", results::line(done))),
         What::Skipped => {}
         _ if dry_run => emit(show.out, &results::plan(done))?,
-        _ => show.progress.say(&results::line(done)),
+        _ => {
+            show.progress.say(&results::line(done));
+            if let Some(line) = results::replaced(done, target, show.now) {
+                show.progress.say(&line);
+            }
+        }
     }
     Ok(())
 }

@@ -60,6 +60,7 @@ fn named_images_are_brought_over() {
     insta::assert_snapshot!(ran.err, @"
     debian:12  current
     redis:latest  updated  sent 1.1 MB instead of 113 MB (1.0 %), 4.1 s
+      replaced da925a30e31f, built 28 hours ago; `podman tag da925a30e31f redis:latest` goes back
     ");
 }
 
@@ -70,7 +71,9 @@ fn all_means_update_and_new() {
     insta::assert_snapshot!(ran.err, @"
     mongo:7  added  sent 7.0 MB instead of 701 MB (1.0 %), 4.1 s
     redis:latest  updated  sent 1.1 MB instead of 113 MB (1.0 %), 4.1 s
+      replaced da925a30e31f, built 28 hours ago; `podman tag da925a30e31f redis:latest` goes back
     registry.example.com:5000/shop/web:2024.02.29-abcdef  updated  sent 4.1 MB instead of 412 MB (1.0 %), 4.1 s
+      replaced da925a30e31f, built 28 hours ago; `podman tag da925a30e31f registry.example.com:5000/shop/web:2024.02.29-abcdef` goes back
     scratchy:latest  tagged  sent 20.0 kB, 4.1 s
     total  4 images  sent 12.4 MB instead of 1.2 GB (1.0 %), 32.8 s
     ");
@@ -94,6 +97,7 @@ fn one_failure_stops_no_other_image_and_decides_the_exit_code() {
       caused by: write /x: disk full\u{1b}[2J
     hint: free some space on this host, or name a directory on a larger disk for temporary files: --tmpfolder DIR
     registry.example.com:5000/shop/web:2024.02.29-abcdef  updated  sent 4.1 MB instead of 412 MB (1.0 %), 4.1 s
+      replaced da925a30e31f, built 28 hours ago; `podman tag da925a30e31f registry.example.com:5000/shop/web:2024.02.29-abcdef` goes back
     error: scratchy:latest: on this host: no space left for the container engine
       caused by: write /x: disk full\u{1b}[2J
     total  2 images  sent 11.2 MB instead of 1.1 GB (1.0 %), 32.8 s
@@ -197,6 +201,7 @@ fn json_of_a_report() {
           "size": 113000000,
           "created": "2024-02-29T09:00:00Z",
           "target_created": "2024-02-28T08:00:00Z",
+          "target_id": "sha256:da925a30e31f7fdaa7044e3e5ba4ae17670de82d677b0e7adf5700428a137a36",
           "platform": "linux/amd64",
           "layers": {
             "total": 3,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dsync_core::{DiffId, Digest, Image, ImageId, ImageRef, Unreadable};
 use dsync_sync::{
-    Direction, Entry, Error, Failure, FailureKind, Host, LayerOutcome, LayerState, Outcome, Report, Status,
-    Traffic,
+    Direction, Entry, Error, Failure, FailureKind, Held, Host, LayerOutcome, LayerState, Outcome, Report,
+    Status, Traffic,
 };
 
 use crate::backend::Backend;
@@ -59,15 +59,16 @@ fn entry(name: &str, size: u64, created: &str, status: Status, layers: &[LayerSt
         Status::NeedUpdate => vec![name.to_string(), "debian:12".into()],
         _ => Vec::new(),
     };
-    let target_created = match status {
-        Status::Current => created,
-        Status::NeedUpdate => "2024-02-28T08:00:00Z",
-        Status::New => "",
+    let held = match status {
+        Status::Current => Some(Held { id: image.id, created: created.into() }),
+        Status::NeedUpdate => {
+            Some(Held { id: ImageId::of(b"older"), created: "2024-02-28T08:00:00Z".into() })
+        }
+        Status::New => None,
     };
-    let target_created = target_created.into();
     Entry {
         name: Some(name),
-        target_created,
+        held,
         foreign_to: String::new(),
         image,
         pin: dsync_sync::Pin::None,
@@ -116,7 +117,8 @@ pub(crate) fn unreadable() -> Unreadable {
 pub(crate) fn report_of_older() -> Report {
     let mut report = report();
     report.entries.retain(|entry| entry.label() == "redis:latest");
-    report.entries[0].target_created = "2024-02-29T11:00:00+01:00".into();
+    let held = report.entries[0].held.as_mut().expect("it is an update");
+    held.created = "2024-02-29T11:00:00+01:00".into();
     report
 }
 

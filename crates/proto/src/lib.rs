@@ -12,7 +12,7 @@ mod section;
 
 pub use frame::{Channel, FrameError, HEADER_LEN, Header};
 pub use message::{
-    Compression, Cost, Event, Failure, FailureKind, Known, LayerOutcome, LayerState, ListedConfig,
+    Compression, Cost, Event, Failure, FailureKind, Holder, Known, LayerOutcome, LayerState, ListedConfig,
     ListedImage, ListedPlatform, MessageError, Offer, Open, Opened, Peer, Phase, PossessionProof, Receive,
     Received, Reply, Request, ShortId, Status, Stored, Survey, UnreadableImage, Want, decode, encode,
 };

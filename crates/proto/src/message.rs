@@ -284,12 +284,22 @@ pub struct Survey {
     pub basis: Vec<String>,
     /// The statuses are open: an image here has the same layers, and the digest of the config was not given.
     pub open: bool,
-    /// Of each status, when the image was built that has the name here: RFC 3339, empty when unknown or where none has.
-    #[serde(deserialize_with = "budget::texts")]
-    pub created: Vec<String>,
+    /// Of each status, the image that has the name here.
+    #[serde(deserialize_with = "budget::list")]
+    pub holders: Vec<Option<Holder>>,
     /// The platform of this host where it cannot run the image; empty where it can, or where that is not known.
     #[serde(deserialize_with = "budget::text")]
     pub foreign_to: String,
+}
+
+/// The image of the target that has a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The image ID.
+    pub id: [u8; 32],
+    /// RFC 3339; empty when unknown.
+    #[serde(deserialize_with = "budget::text")]
+    pub created: String,
 }
 
 /// The three lists of the report.

@@ -80,7 +80,7 @@ fn a_survey_is_pinned() {
         layers: vec![LayerState::Missing],
         basis: vec!["a:1".into()],
         open: true,
-        created: vec!["t".into(), String::new()],
+        holders: vec![Some(Holder { id: [5; 32], created: "t".into() }), None],
         foreign_to: "p".into(),
     };
     let mut expected = vec![2, 1]; // the third variant; one survey
@@ -88,7 +88,9 @@ fn a_survey_is_pinned() {
     expected.extend([1, 2]); // one layer
     expected.extend(b"\x01\x03a:1"); // one basis
     expected.push(1); // true
-    expected.extend(b"\x02\x01t\x00"); // two times, of which one is not known
+    expected.extend([2, 1]); // two names, of which an image has the first
+    expected.extend([5; 32]); // its ID
+    expected.extend(b"\x01t\x00"); // its time; none has the second
     expected.extend(b"\x01p"); // the platform of the host
     assert_eq!(encode(&Reply::Surveyed(vec![survey])).unwrap(), expected);
 }

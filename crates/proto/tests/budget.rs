@@ -49,16 +49,16 @@ fn a_count_without_its_items_is_refused() {
 
 #[test]
 fn lists_in_lists_count_together() {
-    let survey = |created: usize| Survey {
+    let survey = |holders: usize| Survey {
         status: Vec::new(),
         layers: Vec::new(),
         basis: Vec::new(),
         open: false,
-        created: vec![String::new(); created],
+        holders: vec![None; holders],
         foreign_to: String::new(),
     };
-    let surveyed = |surveys: usize, created: usize| {
-        decode::<Reply>(&encode(&Reply::Surveyed(vec![survey(created); surveys])).expect("they are short"))
+    let surveyed = |surveys: usize, holders: usize| {
+        decode::<Reply>(&encode(&Reply::Surveyed(vec![survey(holders); surveys])).expect("they are short"))
     };
     assert!(surveyed(1000, 1000).is_ok());
     assert!(surveyed(2000, 1000).is_err());

@@ -49,7 +49,7 @@ pub use patch::{
     PatchApplied, PatchInfo, PatchInput, PatchMade, PatchOptions, PatchOutput, apply, diff, patch_info,
 };
 pub use session::Session;
-pub use session::report::{Entry, LayerState, Report, Status};
+pub use session::report::{Entry, Held, LayerState, Report, Status};
 pub use traffic::{Meter, Traffic};
 pub use transport::agent_binary::agent_version;
 pub use transport::crash::{tell_crashes, words as crash_words};

@@ -48,6 +48,7 @@ struct Listed {
     size: u64,
     created: Option<String>,
     target_created: Option<String>,
+    target_id: Option<String>,
     platform: String,
     layers: Layers,
     basis: Vec<String>,
@@ -174,13 +175,15 @@ fn unread(image: &Unreadable) -> Unread {
 
 fn listed(entry: &Entry) -> Listed {
     let Image { id, size, created, platform, .. } = &entry.image;
+    let held = entry.held.as_ref();
     Listed {
         name: entry.name.as_ref().map(ToString::to_string),
         id: id.to_string(),
         status: word(entry.status),
         size: *size,
         created: Some(created.clone()).filter(|created| !created.is_empty()),
-        target_created: Some(entry.target_created.clone()).filter(|created| !created.is_empty()),
+        target_created: held.map(|held| held.created.clone()).filter(|created| !created.is_empty()),
+        target_id: held.map(|held| held.id.to_string()),
         platform: platform.to_string(),
         layers: Layers {
             total: entry.layers.len(),

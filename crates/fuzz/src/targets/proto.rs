@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use dsync_proto::{
-    Channel, Compression, Event, Failure, FailureKind, HEADER_LEN, Header, Known, ListedConfig, ListedImage,
-    ListedPlatform, Offer, Open, Peer, Receive, Reply, Request, Status, Stored, Survey, Want, decode, encode,
+    Channel, Compression, Event, Failure, FailureKind, HEADER_LEN, Header, Holder, Known, ListedConfig,
+    ListedImage, ListedPlatform, Offer, Open, Peer, Receive, Reply, Request, Status, Stored, Survey, Want,
+    decode, encode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +101,7 @@ fn seeds() -> Vec<Vec<u8>> {
         layers: vec![dsync_proto::LayerState::Shared, dsync_proto::LayerState::Missing],
         basis: vec!["app:0".into()],
         open: false,
-        created: vec!["2026-01-02T03:04:05Z".into()],
+        holders: vec![None, Some(Holder { id: [4; 32], created: "2026-01-02T03:04:05Z".into() })],
         foreign_to: "linux/amd64".into(),
     };
     vec![

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use dsync_core::{Image, ImageId, ImageRef, Inventory, Platform, Unreadable};
 use dsync_engine::{EngineHost, IdOf, Store, StoreSpec, temporary};
-use dsync_proto::{Event, Failure, FailureKind, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey};
+use dsync_proto::{
+    Event, Failure, FailureKind, Holder, Open, Opened, Peer, Phase, Receive, Reply, Request, Survey,
+};
 
 use crate::conversation::{Attempt, Preserved};
 use crate::convert::{from_wire, names_from_wire, to_wire, unreadable_to_wire};
@@ -285,12 +287,13 @@ impl Endpoint {
             } else {
                 image.names.iter().map(|name| survey::status(&held, image, Some(name), same_by)).collect()
             };
-            let created = |name: &ImageRef| {
-                held.iter().find(|other| other.is_named(name)).map_or_else(String::new, |o| o.created.clone())
+            let holder = |name: &ImageRef| {
+                let other = held.iter().find(|other| other.is_named(name))?;
+                Some(Holder { id: *other.id.as_bytes(), created: other.created.clone() })
             };
-            let created = match &image.names[..] {
-                [] => vec![String::new()],
-                names => names.iter().map(created).collect(),
+            let holders = match &image.names[..] {
+                [] => vec![None],
+                names => names.iter().map(holder).collect(),
             };
             let basis = survey::basis(&held, image, &image.names);
             let label =
@@ -300,7 +303,7 @@ impl Endpoint {
                 layers: known.states(image),
                 basis: basis.into_iter().map(label).collect(),
                 open: same_by == SameBy::Content && survey::is_open(&held, image),
-                created,
+                holders,
                 foreign_to: self
                     .store
                     .cannot_run(&image.platform)

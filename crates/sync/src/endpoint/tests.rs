@@ -5,7 +5,7 @@ use std::thread;
 
 use dsync_core::Digest;
 use dsync_engine::StoreError;
-use dsync_proto::{Compression, Failure, LayerState, ListedImage, Status};
+use dsync_proto::{Compression, Failure, Holder, LayerState, ListedImage, Status};
 
 use super::*;
 use crate::transfer_tests::{Layout, tar};
@@ -210,14 +210,15 @@ fn a_survey_says_of_each_name_and_layer_what_the_target_has() {
     let (base, old, new) = (tar("base"), tar("old"), tar("new"));
     let mut wanted = source.image("new", &[&base, &new], "app:1");
     wanted.names.push("app:2".parse().unwrap());
-    target.image("old", &[&base, &old], "app:1");
+    let old = target.image("old", &[&base, &old], "app:1");
     let asked = Request::Survey { images: vec![to_wire(&wanted)], exact: false };
     let replies = answers(&[open(&target.spec(), ""), asked]);
     let Reply::Surveyed(surveys) = &replies[1] else { panic!("{:?}", replies[1]) };
     assert_eq!(surveys[0].status, [Status::NeedUpdate, Status::New]);
     assert_eq!(surveys[0].layers, [LayerState::Shared, LayerState::Missing]);
     assert_eq!(surveys[0].basis, ["app:1"]);
-    assert_eq!(surveys[0].created, ["1970-01-01T00:00:01Z", ""]);
+    let holder = Holder { id: *old.id.as_bytes(), created: "1970-01-01T00:00:01Z".into() };
+    assert_eq!(surveys[0].holders, [Some(holder), None]);
     assert!(!surveys[0].open);
 }
 

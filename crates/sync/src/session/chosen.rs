@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use dsync_core::{Image, ImageId, ImageRef, Unreadable};
-use dsync_proto::{Failure, FailureKind, Survey};
+use dsync_proto::{Failure, FailureKind, Holder, Survey};
 
 use crate::error::{Error, Host};
 use crate::inventory::select::{self, Pin, Selector};
-use crate::session::report::Entry;
+use crate::session::report::{Entry, Held};
 
 /// An image of the source that is meant.
 #[derive(Debug, Clone)]
@@ -90,17 +90,17 @@ pub(crate) fn entries(chosen: Vec<Chosen>, surveys: Vec<Survey>) -> Option<Vec<E
     }
     let mut sorted: BTreeMap<(Option<ImageRef>, ImageId), Entry> = BTreeMap::new();
     for (Chosen { image, names, pin }, survey) in chosen.into_iter().zip(surveys) {
-        let told = [survey.status.len(), survey.created.len()];
+        let told = [survey.status.len(), survey.holders.len()];
         if told != [names.len(); 2] || image.diff_ids.len() != survey.layers.len() {
             return None;
         }
-        for ((name, status), target_created) in names.into_iter().zip(survey.status).zip(survey.created) {
+        for ((name, status), holder) in names.into_iter().zip(survey.status).zip(survey.holders) {
             let entry = Entry {
                 name: name.clone(),
                 image: image.clone(),
                 pin,
                 status,
-                target_created,
+                held: holder.map(|Holder { id, created }| Held { id: ImageId::from_bytes(id), created }),
                 layers: survey.layers.clone(),
                 basis: survey.basis.clone(),
                 foreign_to: survey.foreign_to.clone(),

@@ -1,6 +1,6 @@
 //! The report: images and their status at the target. [`crate::inventory::survey`] decides the status.
 
-use dsync_core::{Image, ImageRef, Instant, Unreadable};
+use dsync_core::{Image, ImageId, ImageRef, Instant, Unreadable};
 pub use dsync_proto::{LayerState, Status};
 
 use crate::inventory::select::Pin;
@@ -29,14 +29,23 @@ pub struct Entry {
     pub pin: Pin,
     /// The list of the report that it is on.
     pub status: Status,
-    /// When the target's image of this name was built, RFC 3339; empty when unknown or where it has none.
-    pub target_created: String,
+    /// The target's image of this name.
+    pub held: Option<Held>,
     /// Of each layer, the lowest first.
     pub layers: Vec<LayerState>,
     /// Images of the target whose contents would be used, the best first.
     pub basis: Vec<String>,
     /// The platform of the target's host where it cannot run the image; empty where it can, or where that is not known.
     pub foreign_to: String,
+}
+
+/// The image of the target that has a name of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its ID.
+    pub id: ImageId,
+    /// When it was built, RFC 3339; empty when unknown.
+    pub created: String,
 }
 
 impl Entry {
@@ -52,8 +61,13 @@ impl Entry {
     /// where either is not told, too.
     pub fn replaces_newer(&self) -> Option<(Instant, Instant)> {
         let told = |created: &str| Instant::parse(created).filter(|instant| instant.is_told());
-        let (own, other) = (told(&self.image.created)?, told(&self.target_created)?);
+        let (own, other) = (told(&self.image.created)?, told(&self.held.as_ref()?.created)?);
         (self.status == Status::NeedUpdate && own < other).then_some((own, other))
+    }
+
+    /// The target's image whose name this one takes.
+    pub fn replaced(&self) -> Option<&Held> {
+        self.held.as_ref().filter(|held| self.status == Status::NeedUpdate && held.id != self.image.id)
     }
 
     /// The number of layers in this state.
@@ -65,11 +79,11 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dsync_core::{ImageId, Platform};
+    use dsync_core::Platform;
 
     #[test]
     fn a_newer_image_is_one_that_was_built_later() {
-        let replaces_newer = |status, created: &str, target_created: &str| {
+        let replaces_newer = |status, created: &str, held: &str| {
             let image = Image {
                 id: ImageId::of(b"x"),
                 config: None,
@@ -80,10 +94,10 @@ mod tests {
                 size: 0,
                 created: created.into(),
             };
-            let target_created = target_created.into();
+            let held = Some(Held { id: ImageId::of(b"y"), created: held.into() });
             let (layers, basis, foreign_to) = (Vec::new(), Vec::new(), String::new());
             let (name, pin) = (None, Pin::None);
-            let entry = Entry { name, image, pin, status, target_created, layers, basis, foreign_to };
+            let entry = Entry { name, image, pin, status, held, layers, basis, foreign_to };
             entry.replaces_newer().is_some()
         };
         let update = |created: &str, other: &str| replaces_newer(Status::NeedUpdate, created, other);

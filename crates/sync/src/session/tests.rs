@@ -58,7 +58,7 @@ fn survey(open: bool) -> Reply {
         layers: vec![LayerState::Missing],
         basis: Vec::new(),
         open,
-        created: vec![String::new()],
+        holders: vec![None],
         foreign_to: String::new(),
     }])
 }

@@ -43,7 +43,8 @@ pub(crate) fn of_unreadable(mut image: Unreadable) -> Unreadable {
 
 /// The texts that a target has for an image.
 pub(crate) fn of_survey(mut survey: Survey) -> Survey {
-    let texts = survey.basis.iter_mut().chain(&mut survey.created).chain([&mut survey.foreign_to]);
+    let created = survey.holders.iter_mut().flatten().map(|holder| &mut holder.created);
+    let texts = survey.basis.iter_mut().chain(created).chain([&mut survey.foreign_to]);
     texts.for_each(|text| cut(text, NAME));
     survey
 }

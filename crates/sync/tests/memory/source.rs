@@ -32,7 +32,7 @@ fn attack(evil: &mut Evil, how: fn(&mut Evil) -> Done) -> Done {
                     layers: vec![LayerState::Missing],
                     basis: Vec::new(),
                     open: false,
-                    created: vec![String::new()],
+                    holders: vec![None],
                     foreign_to: String::new(),
                 };
                 evil.reply(&Reply::Surveyed(vec![survey; images.len()]))?;

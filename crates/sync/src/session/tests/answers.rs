@@ -168,21 +168,21 @@ fn an_answer_to_another_question_is_refused_by_its_name() {
 
 #[test]
 fn a_survey_is_one_of_every_layer_and_name() {
-    let of = |status: usize, layers: usize, created: usize| {
+    let of = |status: usize, layers: usize, holders: usize| {
         let survey = Survey {
             status: vec![Status::New; status],
             layers: vec![LayerState::Missing; layers],
             basis: Vec::new(),
             open: false,
-            created: vec![String::new(); created],
+            holders: vec![None; holders],
             foreign_to: String::new(),
         };
         move |request: &Request| {
             matches!(request, Request::Survey { .. }).then(|| Reply::Surveyed(vec![survey.clone()]))
         }
     };
-    for (status, layers, created) in [(0, 1, 1), (2, 1, 1), (1, 0, 1), (1, 2, 1)] {
-        assert_eq!(expected(of(status, layers, created), false), "a survey of every layer");
+    for (status, layers, holders) in [(0, 1, 1), (2, 1, 1), (1, 0, 1), (1, 2, 1)] {
+        assert_eq!(expected(of(status, layers, holders), false), "a survey of every layer");
     }
 }
 
