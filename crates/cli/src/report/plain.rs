@@ -66,6 +66,6 @@ mod tests {
         let text = plain(&report);
         let last = text.lines().last().unwrap().replace('\t', " | ");
         insta::assert_snapshot!(last, @"unreadable | old/image:1 | - | - | - | sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad | - | -");
-        assert!(text.lines().all(|line| line.split('\t').count() == 7));
+        assert!(text.lines().all(|line| line.split('\t').count() == 8));
     }
 }
