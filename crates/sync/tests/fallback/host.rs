@@ -173,6 +173,7 @@ impl Host {
             basis: None,
             explain: false,
             version: "test".into(),
+            agents: &[],
             interrupt: Interrupt::default(),
         }
     }
