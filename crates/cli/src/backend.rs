@@ -9,6 +9,7 @@ use dsync_sync::{
     Traffic, TransferMethod,
 };
 
+use crate::agents;
 use crate::args::{self, SyncArgs};
 
 /// One connection to the other side.
@@ -81,6 +82,7 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
         explain: args.explain,
         interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
+        agents: agents::AGENTS,
     }
 }
 

@@ -3,6 +3,7 @@
 //! This crate is the terminal's side of it: arguments, report, progress, errors. How anything works is in
 //! `dsync-sync`.
 
+mod agents;
 mod args;
 mod backend;
 mod cache;

@@ -26,7 +26,7 @@ pub fn greet(
 ) -> Result<(Vec<u8>, Vec<u8>), String> {
     let mut program = |_: &str, machine: &str| match machine {
         "pdp11" => Err("there is none".to_owned()),
-        _ => Ok(Program { packed: program.to_vec(), hash: [7; 32] }),
+        _ => Ok(Program { packed: program.to_vec().into(), hash: [7; 32] }),
     };
     let greeting = bootstrap::greet(input, output, &mut program).map_err(|error| error.to_string())?;
     Ok((greeting.noise, greeting.rest))

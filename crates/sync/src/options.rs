@@ -1,5 +1,6 @@
 //! The options of a sync.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,6 +44,25 @@ pub struct Options {
     pub interrupt: Interrupt,
     /// The version of the program, which an agent on PATH must have too.
     pub version: String,
+    /// The agents that the program brings for its own kind of host and for others.
+    pub agents: &'static [PackedAgent],
+}
+
+/// An agent of this build that a program has in itself.
+pub struct PackedAgent {
+    /// The operating system that it is for, as `uname -s` names it.
+    pub system: &'static str,
+    /// The machine that it is for, as `uname -m` names it.
+    pub machine: &'static str,
+    /// Its file in gzip, one member.
+    pub packed: &'static [u8],
+}
+
+/// Without its bytes, which nobody can read.
+impl fmt::Debug for PackedAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({} bytes)", self.system, self.machine, self.packed.len())
+    }
 }
 
 /// The further tries of a step that failed since the connection did.

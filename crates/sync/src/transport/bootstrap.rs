@@ -200,7 +200,7 @@ mod tests {
         let mut sent = Vec::new();
         let greeting = greet(&mut first.chain(then), &mut sent, &mut |system, machine| {
             if (system, machine) == ("Linux", "x86_64") {
-                Ok(Program { packed: b"PROGRAM".into(), hash: [0xab; 32] })
+                Ok(Program { packed: b"PROGRAM".as_slice().into(), hash: [0xab; 32] })
             } else {
                 Err(format!("there is no agent for {system} {machine}"))
             }
@@ -298,7 +298,7 @@ mod tests {
         let noise = b"docker-sync-bootstra\0docker-sync\0 docker-sync-bootstrap".repeat(700);
         let input = [&noise[..], b" wanted Linux x86_64\n", &noise, &preamble(), b"x"].concat();
         let mut sent = Vec::new();
-        let program = Program { packed: b"PROGRAM".into(), hash: [0xab; 32] };
+        let program = Program { packed: b"PROGRAM".as_slice().into(), hash: [0xab; 32] };
         let mut program = Some(program);
         let begin = std::time::Instant::now();
         let greeting =
@@ -307,7 +307,7 @@ mod tests {
         assert!(matches!(greeting, Err(BootstrapError::Refused(_))), "{greeting:?}");
         let input =
             [&vec![b'd'; limits::NOISE - 100][..], b"\ndocker-sync-bootstrap wanted Linux x\n", &preamble()];
-        let mut program = Some(Program { packed: b"PROGRAM".into(), hash: [0xab; 32] });
+        let mut program = Some(Program { packed: b"PROGRAM".as_slice().into(), hash: [0xab; 32] });
         let greeting =
             greet(&mut Drops(&input.concat()), &mut sent, &mut |_, _| program.take().ok_or_else(String::new));
         assert!(greeting.unwrap().noise.is_empty());
@@ -328,7 +328,7 @@ mod tests {
         }
         let input =
             b"docker-sync-bootstrap wanted Linux x86_64\ndocker-sync-bootstrap none the disk is full\n";
-        let program = &mut |_: &str, _: &str| Ok(Program { packed: vec![0], hash: [0; 32] });
+        let program = &mut |_: &str, _: &str| Ok(Program { packed: vec![0].into(), hash: [0; 32] });
         let greeting = greet(&mut &input[..], &mut HungUp, program);
         assert!(matches!(greeting, Err(BootstrapError::Refused(reason)) if reason == "the disk is full"));
     }

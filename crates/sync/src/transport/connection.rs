@@ -91,8 +91,8 @@ pub(crate) fn dial_agent(
     observer: &Arc<dyn Observer>,
 ) -> Result<Dialled, Error> {
     let (host, interrupt) = (remote.to_string(), options.interrupt.of_connection());
-    let own = agent_binary::own(&options.version).and_then(|own| agent_binary::measure(&own));
-    let (hash, size) = own.map_err(Error::io("cannot read this program's own file"))?;
+    let (hash, size) = agent_binary::measure_own(&options.version, options.agents)
+        .map_err(Error::io("cannot read this program's own file"))?;
     let words = match remote {
         Remote::Ssh(destination) => {
             let command = bootstrap::command(&hash, &agent_version(&options.version), size);
@@ -111,7 +111,8 @@ pub(crate) fn dial_agent(
     let mut input = Moving { output: input, liveness: liveness.clone() };
     let (sent, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut program = |system: &str, machine: &str| {
-        let program = agent_binary::for_host(system, machine, &options.version, &interrupt)?;
+        let program =
+            agent_binary::for_host((system, machine), &options.version, options.agents, &interrupt)?;
         let bytes = program.packed.len() as u64;
         sent.fetch_add(bytes, Ordering::Relaxed);
         let under_way = Duration::from_secs(bytes / SLOWEST_UPLOAD);

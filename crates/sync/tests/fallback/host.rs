@@ -178,6 +178,7 @@ impl Host {
             basis: None,
             explain: false,
             version: "test".into(),
+            agents: &[],
             interrupt: Interrupt::default(),
         }
     }
