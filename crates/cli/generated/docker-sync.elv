@@ -40,6 +40,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand --update 'Only images that need update (of those named, if any are)'
             cand -n 'Only images that are new (of those named, if any are)'
             cand --new 'Only images that are new (of those named, if any are)'
+            cand --if-newer 'Leave images alone that are newer on the target'
             cand -r 'Show the report, move nothing'
             cand --report 'Show the report, move nothing'
             cand -p 'This host is the source and REMOTE the target'

@@ -43,6 +43,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('--update', '--update', [CompletionResultType]::ParameterName, 'Only images that need update (of those named, if any are)')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Only images that are new (of those named, if any are)')
             [CompletionResult]::new('--new', '--new', [CompletionResultType]::ParameterName, 'Only images that are new (of those named, if any are)')
+            [CompletionResult]::new('--if-newer', '--if-newer', [CompletionResultType]::ParameterName, 'Leave images alone that are newer on the target')
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Show the report, move nothing')
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Show the report, move nothing')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'This host is the source and REMOTE the target')

@@ -229,8 +229,9 @@ pub(crate) struct SyncArgs {
     /// Without a tag `:latest` is meant. In a pattern * and ? stay within one part of the name, ** spans
     /// several, {a,b} is either; quote it, so that the shell leaves it alone. An image without a name is
     /// selected by its ID (sha256:…). NAME:TAG@sha256:… selects the image with this ID or registry
-    /// digest, whatever its name, and gives it the name NAME:TAG.
-    #[arg(value_name = "IMAGE", value_parser = image)]
+    /// digest, whatever its name, and gives it the name NAME:TAG. IMAGE=NEWNAME gives an image another name on
+    /// the target, instead of its own.
+    #[arg(value_name = "IMAGE", value_parser = image_and_name)]
     pub(crate) images: Vec<String>,
 
     /// All images that need update or are new
@@ -244,6 +245,12 @@ pub(crate) struct SyncArgs {
     /// Only images that are new (of those named, if any are)
     #[arg(short, long, help_heading = SELECTION)]
     pub(crate) new: bool,
+
+    /// Leave images alone that are newer on the target
+    ///
+    /// An image is newer if its config says that it was built later; where one of the two says no time, it is not.
+    #[arg(long, help_heading = SELECTION)]
+    pub(crate) if_newer: bool,
 
     /// Show the report, move nothing
     #[arg(short, long, help_heading = SELECTION)]
@@ -481,6 +488,14 @@ pub(crate) struct CommandLine {
 
 fn image(text: &str) -> Result<String, dsync_core::ReferenceError> {
     text.parse::<Pattern>().map(|_| text.into())
+}
+
+/// An image, perhaps with another name for the target.
+fn image_and_name(text: &str) -> Result<String, dsync_core::ReferenceError> {
+    match text.split_once('=') {
+        Some((own, name)) => image(own).and(name.parse::<ImageRef>()).map(|_| text.into()),
+        None => image(text),
+    }
 }
 
 /// An image of the engine, or of files; opening it decides which.

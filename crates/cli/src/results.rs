@@ -12,7 +12,7 @@ use dsync_sync::{Entry, LayerOutcome, LayerState, Outcome, Status, Traffic};
 
 use crate::error::Diagnosis;
 use crate::escape::visible;
-use crate::quantity::{age, bytes, counted, duration, percent};
+use crate::quantity::{age, bytes, counted, duration, older, percent};
 use crate::style::{self, paint};
 
 /// Bytes of a layer that are compressed to the byte as they were, each second and on one core: docs/recompress.md.
@@ -31,6 +31,8 @@ pub(crate) struct Done<'a> {
 pub(crate) enum What {
     /// Nothing was to be done.
     Current,
+    /// It is older than the target's, and was not to replace that.
+    LeftAlone,
     /// It is there now, or would be.
     Synced(Outcome),
     /// It is not.
@@ -44,6 +46,7 @@ impl What {
     pub(crate) fn by_another_name(&self) -> What {
         match self {
             What::Current => What::Current,
+            What::LeftAlone => What::LeftAlone,
             What::Synced(outcome) => What::Synced(Outcome {
                 id: outcome.id,
                 was_there: true,
@@ -111,10 +114,15 @@ pub(crate) fn sums(done: &[Done<'_>], traffic: Traffic, took: Duration) -> Sums 
 }
 
 /// The line after an image.
-pub(crate) fn line(done: &Done<'_>) -> String {
+pub(crate) fn line(done: &Done<'_>, now: i64) -> String {
     let label = done.label();
     match &done.what {
         What::Current => format!("{label}  current{}", verified(done)),
+        What::LeftAlone => {
+            let times = done.entry.replaces_newer();
+            let ages = times.map_or_else(String::new, |times| format!(": {}", older(times, now)));
+            format!("{label}  left alone, older than the target's{ages}")
+        }
         What::Synced(outcome) => {
             let sent = instead(outcome.traffic, done.entry.image.size);
             let action = paint(style::GOOD, done.action());
@@ -167,8 +175,8 @@ fn verified(done: &Done<'_>) -> String {
 }
 
 /// The plan of a dry run for an image.
-pub(crate) fn plan(done: &Done<'_>) -> String {
-    let What::Synced(outcome) = &done.what else { return line(done) + "\n" };
+pub(crate) fn plan(done: &Done<'_>, now: i64) -> String {
+    let What::Synced(outcome) = &done.what else { return line(done, now) + "\n" };
     let label = done.label();
     if outcome.was_there {
         return format!("{label}  would be tagged: the target has this image under another name or none\n");

@@ -27,6 +27,8 @@ pub(crate) struct Request<'a> {
     pub(crate) direction: Direction,
     pub(crate) dry_run: bool,
     pub(crate) explain: bool,
+    /// Leave images alone that are newer on the target.
+    pub(crate) if_newer: bool,
     pub(crate) verify: bool,
     pub(crate) json: bool,
     /// Is told of the whole report.
@@ -58,7 +60,9 @@ pub(crate) fn run(
     let all = all.map_err(|e| error::diagnose(&e, request.context))?;
     (request.on_report)(&all);
 
-    let entries = all.entries.into_iter().filter(|entry| request.task.wants(entry.status)).collect();
+    let mut entries: Vec<Entry> =
+        all.entries.into_iter().filter(|entry| request.task.wants(entry.status)).collect();
+    entries.sort_by(|one, other| report::natural(&one.label(), &other.label()));
     let report = Report { entries, ..all };
     let view = View {
         report: &report,
@@ -120,11 +124,13 @@ fn sync(
     for (at, entry) in entries.iter().enumerate() {
         show.progress.position(at + 1, entries.len());
         if session == SessionState::Usable {
-            warn_of_older(entry, request.dry_run, show);
-            warn_of_platform(entry, view, show);
+            if fate(entry, request) == Fate::Synced {
+                warn_of_older(entry, request.dry_run, show);
+                warn_of_platform(entry, view, show);
+            }
         }
         let start = (show.clock)();
-        let result = match done.iter().find(|done| is_same(done.entry, entry)) {
+        let result = match done.iter().find(|done| is_same(done.entry, entry, request)) {
             _ if session == SessionState::Ended => Synced { what: What::Skipped, verified: None },
             Some(first) => Synced { what: first.what.by_another_name(), verified: first.verified },
             None => sync_one(backend, entry, &entries[at + 1..], request, &mut session),
@@ -168,9 +174,26 @@ struct Synced {
     verified: Option<u64>,
 }
 
+/// The treatment of an image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Current,
+    /// The target's is newer.
+    LeftAlone,
+    Synced,
+}
+
+fn fate(entry: &Entry, request: &Request<'_>) -> Fate {
+    match () {
+        () if is_current(entry) => Fate::Current,
+        () if request.if_newer && entry.replaces_newer().is_some() => Fate::LeftAlone,
+        () => Fate::Synced,
+    }
+}
+
 /// True if both are names of one image, which gets all of them at once.
-fn is_same(one: &Entry, other: &Entry) -> bool {
-    one.image.id == other.image.id && is_current(one) == is_current(other)
+fn is_same(one: &Entry, other: &Entry, request: &Request<'_>) -> bool {
+    one.image.id == other.image.id && fate(one, request) == fate(other, request)
 }
 
 /// Brings one image over under its names, those in the entries after it included, and verifies it where that is asked
@@ -182,15 +205,17 @@ fn sync_one(
     request: &Request<'_>,
     session: &mut SessionState,
 ) -> Synced {
-    let names = after.iter().filter(|other| is_same(entry, other)).filter_map(|other| other.name.clone());
+    let names =
+        after.iter().filter(|other| is_same(entry, other, request)).filter_map(|other| other.name.clone());
     let also: Vec<ImageRef> = names.collect();
     let mut failed = |error: Error| {
         *session = SessionState::after(&error);
         Synced { what: What::Failed(error::diagnose(&error, request.context)), verified: None }
     };
-    let what = match is_current(entry) {
-        true => What::Current,
-        false => match backend.sync(entry, &also, request.dry_run) {
+    let what = match fate(entry, request) {
+        Fate::Current => What::Current,
+        Fate::LeftAlone => return Synced { what: What::LeftAlone, verified: None },
+        Fate::Synced => match backend.sync(entry, &also, request.dry_run) {
             Ok(outcome) => What::Synced(outcome),
             Err(error) => return failed(error),
         },
@@ -238,7 +263,7 @@ fn warn_of_older(entry: &Entry, dry_run: bool, show: &Show<'_>) {
 
 /// Says that the target's host cannot run an image, which arrives all the same: it may be for others.
 fn warn_of_platform(entry: &Entry, view: View<'_>, show: &Show<'_>) {
-    if entry.foreign_to.is_empty() || is_current(entry) {
+    if entry.foreign_to.is_empty() {
         return;
     }
     let (_, target) = view.hosts();
@@ -262,11 +287,11 @@ fn is_current(entry: &Entry) -> bool {
 /// Says what became of an image: an error in any case, the plan as data, the rest as a remark.
 fn tell(done: &Done<'_>, target: Target<'_>, dry_run: bool, show: &mut Show<'_>) -> Result<(), Diagnosis> {
     match &done.what {
-        What::Failed(_) => show.progress.print(&format!("{}\n", results::line(done))),
+        What::Failed(_) => show.progress.print(&format!("{}\n", results::line(done, show.now))),
         What::Skipped => {}
-        _ if dry_run => emit(show.out, &results::plan(done))?,
+        _ if dry_run => emit(show.out, &results::plan(done, show.now))?,
         _ => {
-            show.progress.say(&results::line(done));
+            show.progress.say(&results::line(done, show.now));
             if let Some(line) = results::replaced(done, target, show.now) {
                 show.progress.say(&line);
             }

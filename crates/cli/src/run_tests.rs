@@ -28,6 +28,7 @@ fn ran(mut fake: Fake, line: &str) -> Ran {
         dry_run: args.dry_run,
         verify: args.verify,
         explain: args.explain,
+        if_newer: args.if_newer,
         json: args.json,
         on_report: &|_| {},
         context: Context { remote: "alice@build", ssh: "ssh", images: &[] },
@@ -133,6 +134,20 @@ fn an_older_image_over_a_newer_one_is_said() {
     let json: serde_json::Value = serde_json::from_str(&ran("alice@build --json --update").out).unwrap();
     assert_eq!(json["images"][0]["target_created"], "2024-02-29T11:00:00+01:00");
     assert!(json["warnings"][0].as_str().unwrap().starts_with("redis:latest is older"));
+}
+
+#[test]
+fn with_if_newer_an_older_image_is_left_alone() {
+    let ran = |line: &str| ran(Fake::older(), line);
+    let all = ran("alice@build --update --if-newer");
+    assert_eq!(all.exit, Ok(0));
+    insta::assert_snapshot!(all.err, @"redis:latest  left alone, older than the target's: built 3 hours ago, the target's 2 hours ago");
+    let dry = ran("alice@build redis:latest --if-newer --dry-run");
+    insta::assert_snapshot!(dry.out, @"redis:latest  left alone, older than the target's: built 3 hours ago, the target's 2 hours ago");
+    let json: serde_json::Value =
+        serde_json::from_str(&ran("alice@build --json --update --if-newer").out).unwrap();
+    assert_eq!(json["results"][0]["action"], "left alone");
+    assert!(ran("alice@build").out.contains("need update"), "the report is the same");
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn sync(remote: &Remote, args: &SyncArgs, docker: Option<String>) -> u8 {
         dry_run: args.dry_run,
         verify: args.verify,
         explain: args.explain,
+        if_newer: args.if_newer,
         json: args.json,
         on_report: &|report| {
             if args.images.is_empty() && !args.push {

@@ -216,6 +216,7 @@ fn result(done: &Done<'_>) -> Result {
     };
     match &done.what {
         What::Current => {}
+        What::LeftAlone => result.action = "left alone",
         What::Synced(outcome) => {
             result.action = done.action();
             result.id = Some(outcome.id.to_string());

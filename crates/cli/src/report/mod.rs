@@ -8,4 +8,4 @@ mod view;
 pub(crate) use json::{document, failure};
 pub(crate) use plain::plain;
 pub(crate) use table::table;
-pub(crate) use view::{View, label};
+pub(crate) use view::{View, label, natural};

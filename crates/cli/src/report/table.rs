@@ -145,9 +145,13 @@ fn advice(view: View<'_>) -> String {
         (_, _) => "--all",
     };
     let images = counted((update + new) as u64, "image");
-    let mut text = format!("Nothing was moved. Add {flag} to bring {images} over, or name some.");
+    let current = of(Status::Current);
+    let mut text = format!(
+        "{current} current, {update} need update, {new} new. Nothing was moved.\n\
+         Add {flag} to bring {images} over, or name some."
+    );
     if view.report.entries.iter().any(|entry| entry.name.is_none()) {
-        text += "\nAn image without a name is named by its ID; as NAME:TAG@ID it gets a name.";
+        text += "\nAn image without a name is named by its ID; as ID=NAME:TAG it gets one.";
     }
     format!("\n{}\n", paint(style::DIM, text))
 }
@@ -188,7 +192,8 @@ mod tests {
           mongo:7                                               701 MB  3 months ago  9 of 9 layers missing
           scratchy:latest                                          0 B                no layer missing
 
-        Nothing was moved. Add --all to bring 4 images over, or name some.
+        2 current, 2 need update, 2 new. Nothing was moved.
+        Add --all to bring 4 images over, or name some.
         ");
     }
 
@@ -212,7 +217,8 @@ mod tests {
           mongo:7          701 MB  3 months ago  9 of 9 layers missing
           scratchy:latest     0 B                no layer missing
 
-        Nothing was moved. Add --all to bring 4 images over, or name some.
+        2 current, 2 need update, 2 new. Nothing was moved.
+        Add --all to bring 4 images over, or name some.
         ");
     }
 
@@ -236,7 +242,8 @@ mod tests {
           mongo:7          701 MB  9 of 9 layers missing
           scratchy:latest     0 B  no layer missing
 
-        Nothing was moved. Add --all to bring 4 images over, or name some.
+        2 current, 2 need update, 2 new. Nothing was moved.
+        Add --all to bring 4 images over, or name some.
         ");
     }
 
@@ -286,8 +293,9 @@ mod tests {
           sha256:3be3c43cd7ee541bb601f8131132ed025ff97406130f73774fe3ffcf6ee8b86d
               116 MB  2 weeks ago  no layer missing
 
-        Nothing was moved. Add --new to bring 1 image over, or name some.
-        An image without a name is named by its ID; as NAME:TAG@ID it gets a name.
+        0 current, 0 need update, 1 new. Nothing was moved.
+        Add --new to bring 1 image over, or name some.
+        An image without a name is named by its ID; as ID=NAME:TAG it gets one.
         ");
     }
 

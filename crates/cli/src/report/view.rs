@@ -1,5 +1,7 @@
 //! A report with the task and the remote that it was made for, and the words that all its forms share.
 
+use std::cmp::Ordering;
+
 use dsync_core::Unreadable;
 use dsync_sync::{Direction, Report, Status};
 
@@ -23,6 +25,35 @@ pub(crate) fn label(image: &Unreadable) -> String {
     }
 }
 
+/// The order of two names as a person reads them: `web:v9` before `web:v10`.
+pub(crate) fn natural(one: &str, other: &str) -> Ordering {
+    let (mut left, mut right) = (one, other);
+    loop {
+        let [digits, more] = [left, right].map(|text| text.len() - text.trim_start_matches(is_digit).len());
+        let order = if digits > 0 && more > 0 {
+            let [number, than] = [&left[..digits], &right[..more]].map(|text| text.trim_start_matches('0'));
+            (left, right) = (&left[digits..], &right[more..]);
+            number.len().cmp(&than.len()).then_with(|| number.cmp(than))
+        } else {
+            let (letter, than) = (left.chars().next(), right.chars().next());
+            [&mut left, &mut right]
+                .map(|text| *text = text.split_at(text.chars().next().map_or(0, char::len_utf8)).1);
+            match letter.cmp(&than) {
+                // Both have ended, and differ in zeros alone if in anything.
+                Ordering::Equal if letter.is_none() => return one.cmp(other),
+                order => order,
+            }
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+fn is_digit(letter: char) -> bool {
+    letter.is_ascii_digit()
+}
+
 /// A report and where it was made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -40,5 +71,42 @@ impl View<'_> {
             Direction::Pull => (Some(self.remote), None),
             Direction::Push => (None, Some(self.remote)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_are_in_their_order() {
+        let mut names = [
+            "web:v10",
+            "web:v9",
+            "web",
+            "api:2",
+            "web:v9.10",
+            "web:v9.2",
+            "web:v09",
+            "web10:1",
+            "web9:1",
+            "é:1",
+        ];
+        names.sort_by(|one, other| natural(one, other));
+        assert_eq!(
+            names,
+            [
+                "api:2",
+                "web",
+                "web9:1",
+                "web10:1",
+                "web:v09",
+                "web:v9",
+                "web:v9.2",
+                "web:v9.10",
+                "web:v10",
+                "é:1"
+            ]
+        );
     }
 }

@@ -219,6 +219,29 @@ fn a_layer_that_may_not_be_distributed_is_named() {
 }
 
 #[test]
+fn an_image_gets_another_name_on_the_target() {
+    let environment = Environment::new();
+    let image = Image::new("one", "2024-02-29T12:00:00Z");
+    let other = Image::new("two", "2024-02-29T12:00:00Z");
+    Files::layout(&[(&image, Some("web:1")), (&other, Some("web:2"))]).write(&environment.path().join("lay"));
+    let ran = run(&environment, &["oci:lay", "web:1=shop/web:prod"]);
+    assert!(ran.exit == Some(0) && ran.err.starts_with("shop/web:prod  added"), "{ran}");
+    let ran = run(&environment, &["oci:lay", "web:1=shop/web:prod"]);
+    assert!(ran.err.starts_with("shop/web:prod  current"), "{ran}");
+    let ran = run(&environment, &["oci:lay", "web:2=shop/web:prod"]);
+    assert!(ran.err.starts_with("shop/web:prod  updated"), "{ran}");
+    let ran = run(&environment, &["oci:lay", "web:1"]);
+    assert!(ran.err.starts_with("web:1  "), "its own name is another: {ran}");
+    let ran = run(&environment, &["oci:lay", "web:*=shop/web:both"]);
+    assert_eq!(ran.exit, Some(2), "{ran}");
+    assert!(ran.err.contains("shop/web:both is to be two images"), "{ran}");
+    let ran = run(&environment, &["oci:lay", "web:9=shop/web:prod"]);
+    assert!(ran.exit == Some(5) && ran.err.contains("web:9") && !ran.err.contains("web:9="), "{ran}");
+    let ran = run(&environment, &["oci:lay", "web:1="]);
+    assert_eq!(ran.exit, Some(2), "{ran}");
+}
+
+#[test]
 fn an_older_image_over_a_newer_one_is_said() {
     let environment = Environment::new();
     // The later text is the earlier time.

@@ -32,6 +32,7 @@ fn short_help() {
       -a, --all                  All images that need update or are new
       -u, --update               Only images that need update (of those named, if any are)
       -n, --new                  Only images that are new (of those named, if any are)
+          --if-newer             Leave images alone that are newer on the target
       -r, --report               Show the report, move nothing
       -p, --push                 This host is the source and REMOTE the target
           --dry-run              Print what would be moved, image by image, and move nothing

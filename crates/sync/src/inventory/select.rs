@@ -22,20 +22,29 @@ pub(crate) struct Selector {
     pattern: Option<Pattern>,
     /// Hex digits, of which an ID may have more.
     id: Option<String>,
+    /// The name that the image is to have on the target, instead of its own.
+    new_name: Option<ImageRef>,
 }
 
 impl Selector {
+    /// Reads `IMAGE` or `IMAGE=NEWNAME`.
     pub(crate) fn parse(text: &str) -> Result<Selector, String> {
+        let (text, new_name) = match text.split_once('=') {
+            Some((image, name)) => {
+                (image, Some(name.parse::<ImageRef>().map_err(|error| error.to_string())?))
+            }
+            None => (text, None),
+        };
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let hex = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let id = (hex && (6..=64).contains(&digits.len())).then(|| digits.to_owned());
         match (text.parse::<Pattern>(), id) {
             (Err(error), None) => Err(error.to_string()),
-            (pattern, id) => Ok(Selector { text: text.into(), pattern: pattern.ok(), id }),
+            (pattern, id) => Ok(Selector { text: text.into(), pattern: pattern.ok(), id, new_name }),
         }
     }
 
-    /// As the user wrote it.
+    /// The image as the user wrote it, without a new name.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
@@ -58,6 +67,11 @@ impl Selector {
     /// The name beside a digest, or alone, where it is one.
     pub(crate) fn exact(&self) -> Option<&ImageRef> {
         self.pattern.as_ref().and_then(Pattern::exact)
+    }
+
+    /// The name that an image is to have because it was written beside its digest, or as a new one.
+    pub(crate) fn given_name(&self) -> Option<&ImageRef> {
+        self.new_name.as_ref().or_else(|| self.digest().and(self.exact()))
     }
 
     /// True if the image is meant by an ID: that which its store shows, or the digest of its config, which other stores
@@ -107,9 +121,12 @@ impl Selector {
         self.digest().is_some() && !self.selects(image) && image.names.iter().any(|name| self.matches(name))
     }
 
-    /// The names by which the image is meant, of which it has all but the one that was given with its digest.
+    /// The names that the image is to have, of which it has all but one that was given to it.
     fn names(&self, image: &Image) -> Vec<ImageRef> {
         match self.digest() {
+            _ if self.new_name.is_some() => {
+                self.new_name.clone().filter(|_| self.selects(image)).into_iter().collect()
+            }
             None => image.names.iter().filter(|name| self.matches(name)).cloned().collect(),
             Some(_) if self.selects(image) => self.exact().cloned().into_iter().collect(),
             Some(_) => Vec::new(),
@@ -218,6 +235,24 @@ mod tests {
         let other = Selector::parse(&other).unwrap();
         assert!(other.is_contradicted_by(&image) && !other.selects(&image) && other.pin(&image) == Pin::None);
         assert!(!Selector::parse("shop/web:v2").unwrap().is_contradicted_by(&image));
+    }
+
+    #[test]
+    fn a_new_name_stands_for_those_of_the_image() {
+        let image = image(&["shop/web:v1", "shop/web:v2"]);
+        let id = image.id;
+        for selector in
+            ["shop/web:v2=web:prod", "shop/*:v1=web:prod", &format!("{}=web:prod", &id.hex()[..12])]
+        {
+            assert_eq!(selected(&[selector], &image), ["web:prod"], "{selector}");
+        }
+        assert_eq!(selected(&[&format!("shop/web:v2@{id}=web:prod")], &image), ["web:prod"]);
+        assert_eq!(selected(&["shop/web:v2=web:prod", "shop/web:v2"], &image), ["shop/web:v2", "web:prod"]);
+        assert!(selected(&["other:1=web:prod"], &image).is_empty());
+        assert_eq!(Selector::parse("web:1=web:prod").unwrap().as_str(), "web:1");
+        for wrong in ["web:1=", "web:1=web:*", "=web:1", "web:1=a=b"] {
+            assert!(Selector::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

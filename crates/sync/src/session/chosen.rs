@@ -75,10 +75,10 @@ fn contradiction(selector: &Selector, images: &[Image], keeps_manifests: bool) -
     })
 }
 
-/// A name that was given to several images by their digests.
+/// A name that was given to several images.
 fn ambiguous<'a>(selectors: &[Selector], chosen: &'a [Chosen]) -> Option<&'a ImageRef> {
     let mut seen = HashSet::new();
-    let given = |name: &ImageRef| selectors.iter().any(|s| s.digest().is_some() && s.exact() == Some(name));
+    let given = |name: &ImageRef| selectors.iter().any(|selector| selector.given_name() == Some(name));
     let mut names = chosen.iter().flat_map(|chosen| chosen.names.iter().flatten());
     names.find(|name| !seen.insert(*name) && given(name))
 }

@@ -194,7 +194,8 @@ impl Pair<'_> {
         let selectors: Vec<Selector> =
             selection.iter().map(|text| Selector::parse(text)).collect::<Result<_, _>>().map_err(usage)?;
         self.observer.event(Event::Listing { store: &self.source.store.store });
-        let list = Request::List { patterns: selection.to_vec() };
+        let patterns = selectors.iter().map(|selector| selector.as_str().to_owned()).collect();
+        let list = Request::List { patterns };
         let Reply::Images { images: listed, unreadable, names } = self.source.ask(&list)? else {
             return Err(self.source.out_of_turn("a list of images"));
         };
