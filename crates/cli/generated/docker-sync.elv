@@ -25,6 +25,7 @@ set edit:completion:arg-completer[docker-sync] = {|@words|
             cand -f 'Directory for temporary files, on both sides [default: the system''s]'
             cand --tmpfolder 'Directory for temporary files, on both sides [default: the system''s]'
             cand --memory 'Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are'
+            cand --limit 'The most bytes that cross in a second, in each direction, as 2MB/s'
             cand --timeout 'Seconds without a word from the other side after which it is given up; 0 for never'
             cand --retries 'Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s … up to 30 s; 0 for none'
             cand --engine-timeout 'Seconds that an engine may keep a side waiting; 0 for any time'

@@ -28,6 +28,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-sync' -ScriptBlock {
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
             [CompletionResult]::new('--tmpfolder', '--tmpfolder', [CompletionResultType]::ParameterName, 'Directory for temporary files, on both sides [default: the system''s]')
             [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'Memory limit of each side, in addition to a fixed 64 MiB, whatever the image and the other side are')
+            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'The most bytes that cross in a second, in each direction, as 2MB/s')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Seconds without a word from the other side after which it is given up; 0 for never')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s … up to 30 s; 0 for none')
             [CompletionResult]::new('--engine-timeout', '--engine-timeout', [CompletionResultType]::ParameterName, 'Seconds that an engine may keep a side waiting; 0 for any time')

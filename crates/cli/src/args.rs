@@ -330,6 +330,12 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory, help_heading = CONNECTION)]
     pub(crate) memory: u64,
 
+    /// The most bytes that cross in a second, in each direction, as 2MB/s
+    ///
+    /// A stream (`--method stream`) can have none, and is refused.
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = CONNECTION)]
+    pub(crate) limit: Option<u64>,
+
     /// Seconds without a word from the other side after which it is given up; 0 for never
     #[arg(
         long,
@@ -520,6 +526,15 @@ const LEAST_MEMORY: u64 = 32 << 20;
 fn memory(text: &str) -> Result<u64, String> {
     let size = crate::quantity::parse_size(text)?;
     if size < LEAST_MEMORY { Err("at least 32MiB are needed".into()) } else { Ok(size) }
+}
+
+fn rate(text: &str) -> Result<u64, String> {
+    let size = crate::quantity::parse_size(text.strip_suffix("/s").unwrap_or(text));
+    match size {
+        Ok(1000..) => size,
+        Ok(_) => Err("at least 1kB/s is needed".into()),
+        Err(_) => Err("expected a rate such as 500kB/s or 2MB/s".into()),
+    }
 }
 
 fn compression(text: &str) -> Result<Compression, String> {

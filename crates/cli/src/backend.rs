@@ -83,6 +83,7 @@ fn options(args: &SyncArgs, docker: Option<String>, interrupt: Interrupt) -> Opt
         interrupt,
         version: env!("CARGO_PKG_VERSION").into(),
         agents: agents::AGENTS,
+        limit: args.limit,
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Options {
     pub tmpfolder: Option<PathBuf>,
     /// Bytes of memory that each end is to get along with.
     pub memory: u64,
+    /// The most bytes that cross in a second, in each direction.
+    pub limit: Option<u64>,
     /// The longest silence of the other end; any where there is none.
     pub timeout: Option<Duration>,
     /// The longest time that the client program of an engine may keep an end waiting; any where there is none.

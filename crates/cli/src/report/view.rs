@@ -36,8 +36,7 @@ pub(crate) fn natural(one: &str, other: &str) -> Ordering {
             number.len().cmp(&than.len()).then_with(|| number.cmp(than))
         } else {
             let (letter, than) = (left.chars().next(), right.chars().next());
-            [&mut left, &mut right]
-                .map(|text| *text = text.split_at(text.chars().next().map_or(0, char::len_utf8)).1);
+            (left, right) = (behind(left), behind(right));
             match letter.cmp(&than) {
                 // Both have ended, and differ in zeros alone if in anything.
                 Ordering::Equal if letter.is_none() => return one.cmp(other),
@@ -48,6 +47,13 @@ pub(crate) fn natural(one: &str, other: &str) -> Ordering {
             return order;
         }
     }
+}
+
+/// A text without its first letter.
+fn behind(text: &str) -> &str {
+    let mut letters = text.chars();
+    letters.next();
+    letters.as_str()
 }
 
 fn is_digit(letter: char) -> bool {

@@ -1,6 +1,7 @@
 //! Archives and layouts as people bring them: what is taken, and what is said of what is not.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::environment::{Environment, Ran};
 use crate::saved::{CREATED, Files, Image, gzip};
@@ -216,6 +217,28 @@ fn a_layer_that_may_not_be_distributed_is_named() {
     assert_eq!(ran.exit, Some(1), "{ran}");
     assert!(ran.err.contains(&format!("its layer {layer} is foreign")), "{ran}");
     assert!(ran.err.contains("https://example.com/base"), "{ran}");
+}
+
+#[test]
+fn a_connection_is_no_faster_than_its_limit() {
+    let environment = Environment::new();
+    let image = Image::new("one", "2024-02-29T12:00:00Z");
+    Files::layout(&[(&image, Some("web:1"))]).write(&environment.path().join("lay"));
+    let begun = Instant::now();
+    let ran = run(&environment, &["oci:lay", "web:1", "--limit", "1kB/s", "--json"]);
+    assert_eq!(ran.exit, Some(0), "{ran}");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let [sent, received] = ["sent", "received"].map(|key| json["totals"][key].as_u64().unwrap());
+    let least = Duration::from_millis(sent.max(received));
+    assert!(
+        least > Duration::from_millis(200) && begun.elapsed() >= least,
+        "{:?} {least:?}",
+        begun.elapsed()
+    );
+    for (limit, says) in [("10B/s", "at least 1kB/s"), ("fast", "expected a rate such as 500kB/s")] {
+        let ran = run(&environment, &["oci:lay", "web:1", "--limit", limit]);
+        assert!(ran.exit == Some(2) && ran.err.contains(says), "{ran}");
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn short_help() {
                                  [env: DOCKER_SYNC_TMPFOLDER]
           --memory <SIZE>        Memory limit of each side, in addition to a fixed 64 MiB, whatever the
                                  image and the other side are [default: 256MiB]
+          --limit <RATE>         The most bytes that cross in a second, in each direction, as 2MB/s
           --timeout <N>          Seconds without a word from the other side after which it is given up;
                                  0 for never [env: DOCKER_SYNC_TIMEOUT] [default: 60]
           --retries <N>          Further tries when the connection fails, after pauses of 1 s, 2 s, 4 s

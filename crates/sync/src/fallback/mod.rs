@@ -148,13 +148,18 @@ impl Master {
         let (sent, received) = (Arc::clone(&reach.sent), Arc::clone(&reach.received));
         let (link, served) = Link::pair(&interrupt);
         let (version, local, to) = (options.version.clone(), options.local_store.clone(), to.clone());
-        let (tmpfolder, timeout) = (options.tmpfolder.clone(), options.timeout);
+        let (tmpfolder, timeout, limit) = (options.tmpfolder.clone(), options.timeout, options.limit);
         let exact = options.identity == Identity::Exact;
         let served = thread::spawn(move || {
             let opener = move |spec: &str, folder: &Path| -> Result<Box<dyn Store>, EndpointError> {
                 let store = DistantStore::open(&words(spec)?, &reach)?;
-                let stream =
-                    |store| Ok(Box::new(StreamStore::new(store, tmpfolder.clone())) as Box<dyn Store>);
+                let stream = |store| {
+                    if limit.is_some() {
+                        let reason = "images would cross as a stream, which --limit does not reach".into();
+                        return Err(EndpointError::Usage(reason));
+                    }
+                    Ok(Box::new(StreamStore::new(store, tmpfolder.clone())) as Box<dyn Store>)
+                };
                 if carrier == Carrier::Stream {
                     return stream(store);
                 }
@@ -163,7 +168,8 @@ impl Master {
                 if store.has_packages() && here.has_packages() && exact {
                     return stream(store);
                 }
-                let rsync = Rsync { shell: shell.clone(), to: to.clone(), timeout, reach: reach.clone() };
+                let (shell, to, reach) = (shell.clone(), to.clone(), reach.clone());
+                let rsync = Rsync { shell, to, timeout, limit, reach };
                 Ok(Box::new(RsyncStore::new(store, here, rsync, tmpfolder.clone(), distant.clone())))
             };
             let site = Site { opener: &opener, stands_in: true, ..Site::here(&version, &interrupt) };

@@ -49,6 +49,8 @@ pub(crate) struct Rsync {
     pub(crate) to: Destination,
     /// The longest time in which nothing crosses.
     pub(crate) timeout: Option<Duration>,
+    /// The most bytes that cross in a second.
+    pub(crate) limit: Option<u64>,
     pub(crate) reach: Reach,
 }
 
@@ -65,6 +67,8 @@ impl Rsync {
             // Two archives may well have the same size and be of the same second, which rsync takes for equal.
             .args(["-z", "--no-whole-file", "--ignore-times", "--stats", "-e", &shell])
             .arg(format!("--timeout={timeout}"))
+            // Its unit is 1024 bytes.
+            .args(self.limit.map(|limit| format!("--bwlimit={}", limit.div_ceil(1024))))
             .args(places.into_iter().flatten())
             .args(["--", from, to])
             .env("LC_ALL", "C")

@@ -105,6 +105,7 @@ fn with<T>(
         explain: false,
         interrupt: Interrupt::default(),
         version: String::new(),
+        limit: None,
         agents: &[],
     };
     let Local { link, served } = remote;

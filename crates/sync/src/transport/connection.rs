@@ -18,6 +18,7 @@ use crate::link::{Link, Listening, Liveness};
 use crate::options::Options;
 use crate::transport::bootstrap::{self, BootstrapError};
 use crate::transport::crash;
+use crate::transport::limit::Limited;
 use crate::transport::ssh::{self, Pipe};
 
 /// The time that a person has to answer ssh, beyond the timeout: as long as sshd waits for a login (`LoginGraceTime`).
@@ -105,6 +106,7 @@ pub(crate) fn dial_agent(
         }
     };
     let (mut pipe, output, input) = Pipe::spawn(&words, &host, observer, &interrupt)?;
+    let (output, input) = (Limited::new(output, options.limit), Limited::new(input, options.limit));
     let silent = interrupt.clone();
     let liveness = Liveness::watch(login_timeout(options.timeout), move |_| silent.interrupt());
     let mut output = Listening { input: output, liveness: liveness.clone() };

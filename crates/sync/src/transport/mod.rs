@@ -5,5 +5,6 @@ pub(crate) mod bootstrap;
 pub(crate) mod connection;
 pub(crate) mod crash;
 pub(crate) mod destination;
+pub(crate) mod limit;
 pub(crate) mod link_speed;
 pub(crate) mod ssh;

@@ -178,6 +178,7 @@ impl Host {
             basis: None,
             explain: false,
             version: "test".into(),
+            limit: None,
             agents: &[],
             interrupt: Interrupt::default(),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use dsync_sync::{Direction, Error, LayerState, TransferMethod};
+use dsync_sync::{Direction, Error, LayerState, Options, TransferMethod};
 use dsync_testkit::{Built, ImageSpec, Item, LayerSpec, Snapshot, What, isolated, unpack};
 
 use crate::host::{Host, id};
@@ -139,6 +139,34 @@ fn rsync_pushes() {
         let host = Host::new(&WITH_RSYNC);
         assert_is_partial(&pushes(&host, TransferMethod::Rsync));
         assert_eq!(host.commands("rsync --server"), 1);
+    });
+}
+
+#[test]
+fn a_stream_is_refused_where_a_limit_is_asked_for() {
+    isolated("transfers::a_stream_is_refused_where_a_limit_is_asked_for", PATIENCE, || {
+        let host = Host::new(&SHELL);
+        let [old, new] = update();
+        host.layout(std::slice::from_ref(&old));
+        host.has(&new);
+        let options = Options { limit: Some(1000), ..host.options(TransferMethod::Stream) };
+        let error = host.sync(Direction::Pull, options, "app:1").result.unwrap_err();
+        assert!(format!("{error:?}").contains("--limit"), "{error:?}");
+        assert_eq!(host.calls("save"), [""; 0]);
+    });
+}
+
+#[test]
+#[ignore = "needs rsync: cargo xtask test"]
+fn rsync_is_given_the_limit() {
+    isolated("transfers::rsync_is_given_the_limit", PATIENCE, || {
+        let host = Host::new(&WITH_RSYNC);
+        let [old, new] = update();
+        host.layout(std::slice::from_ref(&old));
+        host.has(&new);
+        let options = Options { limit: Some(60_000), ..host.options(TransferMethod::Rsync) };
+        host.sync(Direction::Pull, options, "app:1").result.unwrap();
+        assert_eq!(host.commands("--bwlimit=59"), 1, "in units of 1024 bytes");
     });
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn options(local_store: String) -> Options {
         explain: false,
         interrupt: Interrupt::default(),
         version: "test".to_owned(),
+        limit: None,
         agents: &[],
     }
 }

@@ -387,6 +387,7 @@ impl<'a> Trial<'a> {
             explain: run.explain,
             interrupt: Interrupt::default(),
             version: VERSION.to_owned(),
+            limit: None,
             agents: &[],
         }
     }

@@ -188,6 +188,7 @@ pub(super) fn options(host: &Host) -> Options {
         explain: false,
         interrupt: Interrupt::default(),
         version: VERSION.to_owned(),
+        limit: None,
         agents: &[],
     }
 }
