@@ -126,7 +126,7 @@ impl Package {
         self.images.iter().all(|image| image.manifest != self.root)
     }
 
-    /// What each of its documents names that belongs to it.
+    /// Each of its documents with the digests that it names and that belong to it.
     pub(crate) fn references(&self) -> Vec<(Digest, Vec<Digest>)> {
         let is_there = |digest: &Digest| {
             self.document(digest).is_some() || self.layers.iter().any(|layer| layer.blob.digest == *digest)

@@ -12,7 +12,7 @@ use crate::client::temporary_names::TemporaryName;
 use crate::command::Program;
 use crate::store::StoreError;
 
-/// What nothing refers to and stays all the same.
+/// The label of a blob that nothing refers to and that stays all the same.
 const ROOT: &str = "containerd.io/gc.root";
 /// The beginning of labels that refer to blobs. `content prune references` removes those with its own words or a number
 /// behind.

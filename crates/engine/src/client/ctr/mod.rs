@@ -4,9 +4,12 @@
 //! of this program's own ([`hold`]), and an image that nobody names is named by its digest ([`records`]).
 
 mod blobs;
+mod daemon;
 mod hold;
 mod import;
+mod importer;
 mod namespace;
+mod naming;
 mod records;
 mod store;
 
