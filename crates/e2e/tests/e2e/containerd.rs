@@ -121,6 +121,80 @@ fn what_a_killed_run_left_in_a_containerd_goes() {
     assert!(!there.docker(&["content", "ls", "-q"]).contains(&held));
 }
 
+/// A run that is killed at any step leaves the old image or the new one; the next has the new one, and nothing is left.
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn a_run_into_a_containerd_is_safe_from_kills() {
+    let bench = bench();
+    let base = layer("containerd-kills-base", 100_000);
+    for (at, step) in [
+        "*'content label'*gc.root*",
+        "*' images import -'",
+        // What is verified comes between the two imports.
+        "*' images import --no-unpack -'",
+        "*' images rm localhost/docker-sync:'*",
+        "*' content rm '*",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let image = |age: &str| {
+            let top = layer(&format!("containerd-kills-{age}-{at}"), 20_000);
+            bench.image(&format!("web:{at}")).layer(&base).layer(&top)
+        };
+        bench.here().put(&image("old"));
+        bench.there().put(&image("new"));
+        let name = format!("web:{at}");
+        let [old, new] = [bench.here().id(&name), bench.there().id(&name)];
+        let full = bench.name(&name);
+        let arguments = [&[bench.remote()], &BOTH[..], &[&full]].concat();
+        in_front_of_ctr(&bench.bin(), &format!("case \"$*\" in {step}) kill -KILL $PPID; sleep 0.3;; esac"));
+        let mut command = bench.command();
+        let ran = bench.spawn({
+            command.args(&arguments);
+            command
+        });
+        let ran = ran.finish_untidily();
+        assert_eq!(ran.exit, None, "{step}: {ran}");
+        fs::remove_file(bench.bin().join("ctr")).unwrap();
+        let between = bench.here().id(&name);
+        assert!(between == old || between == new, "{step}: {between:?}");
+        let _ = bench.run(&arguments).ok();
+        assert_eq!(bench.here().id(&name), new, "{step}");
+        let left: Vec<String> = records(&bench.here(), "default");
+        assert!(left.iter().all(|name| !name.starts_with("localhost/docker-sync:")), "{step}: {left:?}");
+        let kept = format!("localhost/docker-sync@{}", old.unwrap());
+        assert!(left.contains(&kept), "{step}: {left:?}");
+        let blobs = bench.here().docker(&["content", "ls"]);
+        assert!(!blobs.contains("gc.root"), "{step}: {blobs}");
+    }
+}
+
+#[test]
+#[ignore = "needs engines: cargo xtask test"]
+fn the_disk_of_a_containerd_is_full() {
+    let small = EngineOptions { kind: EngineKind::Containerd(None), root_limit_mb: Some(40) };
+    let here = EngineOptions { root_limit_mb: None, ..small.clone() };
+    let bench = Bench::builder().engines(here, small).start();
+    let images = ["old", "ballast", "new"].map(|name| {
+        let size = if name == "old" { 1_000 } else { 16_000_000 };
+        bench.image(&format!("{}:1", if name == "new" { "old" } else { name })).layer(&layer(name, size))
+    });
+    bench.there().put(&images[0]);
+    bench.there().put(&images[1]);
+    bench.here().put(&images[2]);
+    let (old, name) = (bench.there().id("old:1"), bench.name("old:1"));
+    let push = || bench.push(&[&BOTH[..], &[&name]].concat());
+    push()
+        .exits(6)
+        .says(&format!("error: {name}: on {}: there is no room for the image in /", bench.remote()))
+        .wire_at_most(5_000_000);
+    assert_eq!(bench.there().id("old:1"), old);
+    bench.there().engine().remove_image(&bench.name("ballast:1")).unwrap();
+    let _ = push().ok();
+    assert_eq!(bench.there().id("old:1"), bench.here().id("old:1"));
+}
+
 /// Kubernetes lists an image that containerd's CRI plugin has taken note of.
 #[test]
 #[ignore = "needs engines: cargo xtask test"]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dsync_core::Digest;
 
+use super::hold;
 use crate::blob::BlobRef;
 use crate::client::containerd::{BlobFolder, Content, broken};
 use crate::command::{Program, Reading};
@@ -29,6 +30,8 @@ pub(super) struct CtrBlobs {
 #[derive(Default)]
 struct State {
     there: HashSet<Digest>,
+    /// The holds of processes that are gone.
+    left: Vec<Digest>,
     documents: HashMap<Digest, Arc<[u8]>>,
     kept: usize,
 }
@@ -56,10 +59,17 @@ impl CtrBlobs {
 
     /// Asks anew which blobs there are.
     pub(super) fn refresh(&self) -> Result<(), StoreError> {
-        let output = self.ctr.run(&["content", "ls", "-q"], None)?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        self.state().there = said.lines().filter_map(|line| line.trim().parse().ok()).collect();
+        let output = self.ctr.run(&["content", "ls"], None)?;
+        let table = String::from_utf8_lossy(&output.stdout);
+        let mut state = self.state();
+        state.there = table.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+        state.left = hold::left(&table);
         Ok(())
+    }
+
+    /// The holds of processes that were gone when blobs were listed last.
+    pub(super) fn left_holds(&self) -> Vec<Digest> {
+        self.state().left.clone()
     }
 
     /// True if the namespace has a blob.

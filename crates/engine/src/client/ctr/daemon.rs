@@ -6,7 +6,7 @@ use dsync_core::{Image, Inventory, Platform, Unreadable};
 
 use super::blobs::CtrBlobs;
 use super::importer::Importer;
-use super::{namespace, records};
+use super::{hold, namespace, records};
 use crate::client::containerd;
 use crate::client::temporary_names::TemporaryNames;
 use crate::command::{Feeding, Program};
@@ -68,6 +68,15 @@ impl Daemon {
         };
         let words = importer.words(package, unpack);
         self.ctr.feed(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+/// A run ends the holds of those that were killed, at its end as the names of such.
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        for left in self.blobs.left_holds() {
+            hold::end(&self.ctr, &left);
+        }
     }
 }
 

@@ -58,8 +58,7 @@ impl<'a> Hold<'a> {
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        // One that stays is removed by a later run.
-        let _ = self.ctr.output(&["content", "rm", &self.blob.to_string()]);
+        end(self.ctr, &self.blob);
     }
 }
 
@@ -78,17 +77,14 @@ pub(super) fn refer(ctr: &Program, from: &Digest, to: &[Digest]) -> Result<(), S
     Ok(())
 }
 
-/// Ends the holds of processes that are gone.
-pub(super) fn sweep(ctr: &Program) {
-    let filter = format!("labels.\"{ROOT}\"~=docker-sync");
-    let Ok(output) = ctr.run(&["content", "ls", &filter], None) else { return };
-    for digest in left(&String::from_utf8_lossy(&output.stdout)) {
-        let _ = ctr.output(&["content", "rm", &digest.to_string()]);
-    }
+/// Ends a hold.
+pub(super) fn end(ctr: &Program, hold: &Digest) {
+    // One that stays is removed by a later run.
+    let _ = ctr.output(&["content", "rm", &hold.to_string()]);
 }
 
 /// The holds of processes that are gone in a table of `content ls`: `DIGEST SIZE AGE LABELS`.
-fn left(table: &str) -> Vec<Digest> {
+pub(super) fn left(table: &str) -> Vec<Digest> {
     let root = format!("{ROOT}=");
     let left = |line: &str| {
         let digest: Digest = line.split_whitespace().next()?.parse().ok()?;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use dsync_core::{Config, DiffId, Digest, ImageId, ImageRef, LayerKey};
 
 use super::daemon::Daemon;
-use super::hold::{self, Hold};
+use super::hold::Hold;
 use super::records;
 use crate::archive::{PartialArchive, WriteError};
 use crate::blob::BlobRef;
@@ -33,7 +33,6 @@ pub(super) struct CtrImport<'a> {
 
 impl<'a> CtrImport<'a> {
     pub(super) fn begin(daemon: &'a Daemon, identity: ImportIdentity<'a>) -> Result<Self, StoreError> {
-        hold::sweep(&daemon.ctr);
         let images = daemon.images()?.images;
         let mut held = containerd::held(&daemon.blobs, &images);
         let hold = match identity {
